@@ -1,0 +1,75 @@
+"""molmo-point: words to Molmo to pixels to depth to 3D targets with covariance.
+
+Importing this package costs NumPy at most; each name is loaded when it is first used.
+"""
+
+from importlib import import_module
+from typing import Any
+
+_LAZY = {
+    "Pointer": "molmo_point.pointer",
+    "RealSense": "molmo_point.camera.realsense",
+    "SimulatedCamera": "molmo_point.camera.simulated",
+    "Recording": "molmo_point.camera.recording",
+    "RecordingWriter": "molmo_point.camera.recording",
+    "RgbdFrame": "molmo_point.frame",
+    "decode_depth": "molmo_point.frame",
+    "Intrinsics": "molmo_point.geometry.intrinsics",
+    "load_intrinsics": "molmo_point.geometry.intrinsics",
+    "Transform": "molmo_point.geometry.transforms",
+    "load_transform": "molmo_point.geometry.transforms",
+    "save_transform": "molmo_point.geometry.transforms",
+    "DepthStatus": "molmo_point.geometry.depth",
+    "DepthNoise": "molmo_point.geometry.uncertainty",
+    "parse_points": "molmo_point.points.parse",
+    "Completion": "molmo_point.results",
+    "ImagePoint": "molmo_point.results",
+    "Target": "molmo_point.results",
+    "Unreachable": "molmo_point.results",
+    "Pointing": "molmo_point.results",
+    "Count": "molmo_point.results",
+    "MolmoPointError": "molmo_point.errors",
+    "InputError": "molmo_point.errors",
+    "FrameError": "molmo_point.errors",
+    "CameraError": "molmo_point.errors",
+    "CheckpointError": "molmo_point.errors",
+    "DependencyError": "molmo_point.errors",
+    "CancelledError": "molmo_point.errors",
+}
+
+__all__ = [*_LAZY, "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        value: Any = _version()
+    elif name in _LAZY:
+        value = getattr(import_module(_LAZY[name]), name)
+    else:
+        raise AttributeError(
+            f"module 'molmo_point' has no attribute {name!r}; it has {', '.join(sorted(__all__))}"
+        )
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def _version() -> str:
+    """The version in package.xml beside a checkout, else that of the installed distribution."""
+    import re
+    from importlib.metadata import PackageNotFoundError, version
+    from pathlib import Path
+
+    manifest = Path(__file__).resolve().parent.parent / "package.xml"
+    if manifest.is_file():
+        text = manifest.read_text(encoding="utf-8")
+        found = re.search(r"<name>molmo_point</name>.*?<version>\s*([^<\s]+)", text, re.DOTALL)
+        if found:
+            return found.group(1)
+    try:
+        return version("molmo-point")
+    except PackageNotFoundError:
+        return "0+unknown"

@@ -1,0 +1,147 @@
+"""`RgbdFrame`: one colour image with the depth, the intrinsics and the time that belong to it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from molmo_point.errors import InputError
+from molmo_point.geometry.intrinsics import Intrinsics
+from molmo_point.geometry.uncertainty import DepthNoise
+
+OPTICAL_FRAME = "camera_color_optical_frame"
+
+
+@dataclass(frozen=True, eq=False)
+class RgbdFrame:
+    """One capture. Depth is aligned to the colour image: one depth per colour pixel.
+
+    Attributes:
+        color: RGB image (h, w, 3), uint8.
+        depth_m: Depth along z (h, w), float32 metres, NaN where there is none; None without depth.
+        intrinsics: Intrinsics of the colour image; None when they are not known.
+        stamp_ns: Capture time of the colour image, in nanoseconds.
+        frame: Name of the optical frame (x right, y down, z forward).
+        depth_stamp_ns: Capture time of the depth image; None when it is `stamp_ns`.
+        depth_noise: Noise of the depth camera; None when it is not known.
+
+    Raises:
+        InputError: If shapes, types, sizes or units do not fit together.
+    """
+
+    color: NDArray[np.uint8]
+    depth_m: NDArray[np.float32] | None
+    intrinsics: Intrinsics | None
+    stamp_ns: int
+    frame: str = OPTICAL_FRAME
+    depth_stamp_ns: int | None = None
+    depth_noise: DepthNoise | None = None
+
+    def __post_init__(self) -> None:
+        _check_color(self.color)
+        _check_stamp("stamp_ns", self.stamp_ns)
+        if self.depth_stamp_ns is not None:
+            _check_stamp("depth_stamp_ns", self.depth_stamp_ns)
+        if not isinstance(self.frame, str) or not self.frame.strip():
+            raise InputError("The frame must have a name", repr(self.frame), f"use {OPTICAL_FRAME!r}")
+        if self.depth_m is not None:
+            _check_depth(self.depth_m, self.size_wh)
+        if self.intrinsics is not None and self.intrinsics.size_wh != self.size_wh:
+            raise InputError(
+                "The intrinsics belong to another image size",
+                f"intrinsics for {self.intrinsics.size_wh}, image {self.size_wh} (width, height)",
+                "use the intrinsics of this stream, or Intrinsics.scaled / Intrinsics.cropped",
+            )
+
+    @property
+    def size_wh(self) -> tuple[int, int]:
+        """Width and height of the colour image, in pixels."""
+        height, width = self.color.shape[:2]
+        return width, height
+
+    @property
+    def skew_s(self) -> float:
+        """Depth capture time minus colour capture time, in seconds; 0 when they share one stamp."""
+        if self.depth_stamp_ns is None:
+            return 0.0
+        return (self.depth_stamp_ns - self.stamp_ns) * 1e-9
+
+
+def decode_depth(
+    array: NDArray[np.generic], *, scale_m: float | None = None
+) -> NDArray[np.float32]:
+    """Turn a camera's depth image into metres, once, at the camera.
+
+    Args:
+        array: (h, w), uint16 in units of `scale_m`, or float32/float64 in metres.
+        scale_m: Metres per unit. Default 0.001 for uint16 (0.0001 on a D405), 1 for floats.
+
+    Returns:
+        (h, w) float32 metres; NaN where the input is 0, negative, NaN or infinite.
+
+    Raises:
+        InputError: For another shape or type, or a scale that is not above zero.
+    """
+    array = np.asarray(array)
+    if array.ndim != 2 or array.dtype not in (np.uint16, np.float32, np.float64):
+        raise InputError(
+            "A depth image must be one channel of uint16, float32 or float64",
+            f"shape {array.shape}, {array.dtype}",
+            "give uint16 millimetres or float metres, without colour map",
+        )
+    if scale_m is None:
+        scale_m = 0.001 if array.dtype == np.uint16 else 1.0
+    if not (np.isfinite(scale_m) and scale_m > 0):
+        raise InputError(
+            "The depth scale must be finite and above zero",
+            f"scale_m={scale_m}",
+            "give metres per unit, e.g. 0.001 for millimetres",
+        )
+    with np.errstate(invalid="ignore", over="ignore"):
+        depth_m = array.astype(np.float64) * scale_m
+        depth_m[~(np.isfinite(depth_m) & (depth_m > 0))] = np.nan
+        return depth_m.astype(np.float32)
+
+
+def _check_color(color: object) -> None:
+    good = isinstance(color, np.ndarray) and color.dtype == np.uint8
+    if not good or color.ndim != 3 or color.shape[2] != 3 or 0 in color.shape:  # type: ignore[union-attr]
+        raise InputError(
+            "The colour image must be uint8 RGB of shape (h, w, 3)",
+            _described(color),
+            "convert it, e.g. numpy.asarray(PIL.Image.open(path).convert('RGB'))",
+        )
+
+
+def _check_depth(depth_m: object, size_wh: tuple[int, int]) -> None:
+    if not isinstance(depth_m, np.ndarray) or depth_m.dtype != np.float32:
+        raise InputError(
+            "The depth must be float32 metres", _described(depth_m), "use frame.decode_depth"
+        )
+    if depth_m.shape != size_wh[::-1]:
+        raise InputError(
+            "The depth is not aligned to the colour image: the sizes differ",
+            f"depth shape {depth_m.shape}, colour shape {size_wh[::-1]} (h, w)",
+            "align depth to colour at the camera (align_depth in ROS, rs.align in librealsense)",
+        )
+    if np.any(np.isinf(depth_m)) or np.any(depth_m <= 0):
+        raise InputError(
+            "Missing depth must be NaN, and depth must be above zero",
+            f"{int(np.sum(np.isinf(depth_m)))} infinite, {int(np.sum(depth_m <= 0))} not above zero",
+            "use frame.decode_depth, which turns 0 and infinity into NaN",
+        )
+
+
+def _check_stamp(name: str, stamp_ns: object) -> None:
+    if isinstance(stamp_ns, bool) or not isinstance(stamp_ns, (int, np.integer)) or stamp_ns < 0:
+        raise InputError(
+            f"{name} must be a whole number of nanoseconds, not negative",
+            repr(stamp_ns),
+            "give the capture time as an int, e.g. time.time_ns()",
+        )
+
+
+def _described(value: object) -> str:
+    if isinstance(value, np.ndarray):
+        return f"shape {value.shape}, {value.dtype}"
+    return type(value).__name__

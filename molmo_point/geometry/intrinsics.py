@@ -1,0 +1,345 @@
+"""The pinhole camera with lens distortion: pixels to rays and back.
+
+Pixels are continuous, u to the right and v down; (0, 0) is the centre of the top-left pixel.
+Points are in the optical frame: x right, y down, z forward, in metres.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from molmo_point.errors import DependencyError, InputError
+
+FloatArray = NDArray[np.float64]
+
+DISTORTION_MODELS = ("none", "brown_conrady", "inverse_brown_conrady")
+_ALIASES = {"plumb_bob": "brown_conrady", "": "none"}
+_REQUIRED = ("width", "height", "fx", "fy", "cx", "cy")
+_OPTIONAL = ("distortion", "distortion_model")
+
+_MAX_ITERATIONS = 100
+_CONVERGED = 1e-12
+_ACCEPTED_RESIDUAL = 1e-7
+
+
+@dataclass(frozen=True)
+class Intrinsics:
+    """Intrinsics of one image stream.
+
+    Attributes:
+        width: Image width in pixels.
+        height: Image height in pixels.
+        fx: Focal length along u, in pixels.
+        fy: Focal length along v, in pixels.
+        cx: Principal point u, in pixels; (0, 0) is the centre of the top-left pixel.
+        cy: Principal point v, in pixels.
+        distortion_model: "none"; "brown_conrady" (OpenCV and ROS call it `plumb_bob`); or
+            "inverse_brown_conrady" as librealsense 2.5x computes it: the tangential terms are
+            taken at the radially scaled coordinates.
+        distortion: k1, k2, p1, p2, k3; empty for "none".
+
+    Raises:
+        InputError: For a size below one, a focal length not above zero, a value that is not
+            finite, an unknown model or a wrong number of coefficients.
+    """
+
+    width: int
+    height: int
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    distortion_model: str = "none"
+    distortion: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("width", "height"):
+            object.__setattr__(self, name, _size(name, getattr(self, name)))
+        for name in ("fx", "fy", "cx", "cy"):
+            object.__setattr__(self, name, _finite(name, getattr(self, name)))
+        for name in ("fx", "fy"):
+            if getattr(self, name) <= 0:
+                raise InputError(
+                    f"The focal length {name} must be above zero",
+                    f"{name}={getattr(self, name)}",
+                    "give the focal length in pixels of this image size",
+                )
+        model = _ALIASES.get(self.distortion_model, self.distortion_model)
+        coefficients = tuple(_finite("distortion", value) for value in self.distortion)
+        _check_distortion(model, coefficients)
+        object.__setattr__(self, "distortion_model", model)
+        object.__setattr__(self, "distortion", coefficients)
+
+    @property
+    def matrix(self) -> FloatArray:
+        """The 3x3 camera matrix K, in pixels."""
+        return np.array([[self.fx, 0.0, self.cx], [0.0, self.fy, self.cy], [0.0, 0.0, 1.0]])
+
+    @property
+    def size_wh(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self.width, self.height
+
+    @property
+    def focal_px(self) -> float:
+        """Geometric mean of fx and fy, in pixels."""
+        return math.sqrt(self.fx * self.fy)
+
+    def project(self, p_camera: ArrayLike) -> FloatArray:
+        """Project points of the optical frame to pixels.
+
+        Args:
+            p_camera: Points (..., 3) in metres.
+
+        Returns:
+            Pixels (..., 2), not clipped to the image; NaN for points that are not in front of
+            the camera (z <= 0) or are NaN.
+
+        Raises:
+            InputError: If the last axis is not 3.
+        """
+        points = _last_axis("p_camera", p_camera, 3)
+        z = points[..., 2]
+        in_front = z > 0
+        safe_z = np.where(in_front, z, 1.0)
+        x, y = self._distort(points[..., 0] / safe_z, points[..., 1] / safe_z)
+        uv = np.stack([x * self.fx + self.cx, y * self.fy + self.cy], axis=-1)
+        return np.where(in_front[..., None], uv, np.nan)
+
+    def deproject(self, uv: ArrayLike, depth_m: ArrayLike) -> FloatArray:
+        """Lift pixels with depth to points of the optical frame.
+
+        Args:
+            uv: Pixels (..., 2).
+            depth_m: Depth along z (...), in metres, broadcast against the pixels.
+
+        Returns:
+            Points (..., 3) in metres; NaN where the depth is NaN, and where the lens distortion
+            cannot be undone at that pixel (far outside the calibrated image).
+
+        Raises:
+            InputError: If the last axis of `uv` is not 2.
+        """
+        pixels = _last_axis("uv", uv, 2)
+        depth = np.asarray(depth_m, dtype=np.float64)
+        x, y = self._undistort(
+            (pixels[..., 0] - self.cx) / self.fx, (pixels[..., 1] - self.cy) / self.fy
+        )
+        x, y, depth = np.broadcast_arrays(x, y, depth)
+        return np.stack([x * depth, y * depth, depth], axis=-1)
+
+    def scaled(self, width: int, height: int) -> "Intrinsics":
+        """Intrinsics of the same image resampled to another size (pixel edges stay in place)."""
+        scale_x, scale_y = width / self.width, height / self.height
+        return replace(
+            self,
+            width=width,
+            height=height,
+            fx=self.fx * scale_x,
+            fy=self.fy * scale_y,
+            cx=(self.cx + 0.5) * scale_x - 0.5,
+            cy=(self.cy + 0.5) * scale_y - 0.5,
+        )
+
+    def cropped(self, x0: int, y0: int, width: int, height: int) -> "Intrinsics":
+        """Intrinsics of the window of `width` x `height` pixels whose top-left pixel is (x0, y0)."""
+        return replace(self, width=width, height=height, cx=self.cx - x0, cy=self.cy - y0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able form that `from_dict` reads back exactly."""
+        return {
+            "width": self.width,
+            "height": self.height,
+            "fx": self.fx,
+            "fy": self.fy,
+            "cx": self.cx,
+            "cy": self.cy,
+            "distortion_model": self.distortion_model,
+            "distortion": list(self.distortion),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Intrinsics":
+        """Build from `width height fx fy cx cy` and optional `distortion distortion_model`.
+
+        Coefficients without a model are read as "brown_conrady", which is what OpenCV writes.
+
+        Raises:
+            InputError: For missing or unknown keys, and as the class does.
+        """
+        if not isinstance(values, Mapping):
+            raise InputError(
+                "Intrinsics must be a mapping", type(values).__name__, f"give the keys {_REQUIRED}"
+            )
+        missing = [key for key in _REQUIRED if key not in values]
+        unknown = [str(key) for key in values if key not in _REQUIRED + _OPTIONAL]
+        if missing or unknown:
+            raise InputError(
+                "The keys of the intrinsics are not the expected ones",
+                f"missing {missing}, unknown {unknown}",
+                f"give {' '.join(_REQUIRED)} and, if the lens distorts, {' '.join(_OPTIONAL)}",
+            )
+        distortion = values.get("distortion") or ()
+        if isinstance(distortion, str) or not hasattr(distortion, "__iter__"):
+            raise InputError(
+                "The distortion must be a list", repr(distortion), "give [k1, k2, p1, p2, k3]"
+            )
+        model = values.get("distortion_model") or ("brown_conrady" if distortion else "none")
+        return cls(
+            **{key: values[key] for key in _REQUIRED},
+            distortion_model=str(model),
+            distortion=tuple(distortion),
+        )
+
+    def _distort(self, x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
+        if not any(self.distortion):
+            return x, y
+        dx, dy, factor = self._terms(x, y)
+        return x * factor + dx, y * factor + dy
+
+    def _undistort(self, x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
+        if not any(self.distortion):
+            return x, y
+        # The fixed point of x = (x_distorted - tangential(x)) / radial(x), as librealsense and
+        # OpenCV iterate it, but until it has converged instead of a fixed number of times.
+        guess_x, guess_y = x, y
+        with np.errstate(all="ignore"):
+            for _ in range(_MAX_ITERATIONS):
+                dx, dy, factor = self._terms(guess_x, guess_y)
+                next_x, next_y = (x - dx) / factor, (y - dy) / factor
+                step = np.abs(next_x - guess_x) + np.abs(next_y - guess_y)
+                guess_x, guess_y = next_x, next_y
+                if not np.any(step > _CONVERGED):
+                    break
+            again_x, again_y = self._distort(guess_x, guess_y)
+            good = np.abs(again_x - x) + np.abs(again_y - y) <= _ACCEPTED_RESIDUAL
+        return np.where(good, guess_x, np.nan), np.where(good, guess_y, np.nan)
+
+    def _terms(self, x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Tangential offsets dx, dy and the radial factor at undistorted x, y."""
+        k1, k2, p1, p2, k3 = self.distortion
+        r2 = x * x + y * y
+        factor = 1.0 + r2 * (k1 + r2 * (k2 + r2 * k3))
+        if self.distortion_model == "inverse_brown_conrady":
+            x, y = x * factor, y * factor
+        dx = 2.0 * p1 * x * y + p2 * (r2 + 2.0 * x * x)
+        dy = 2.0 * p2 * x * y + p1 * (r2 + 2.0 * y * y)
+        return dx, dy, factor
+
+
+def load_intrinsics(path: str | Path) -> Intrinsics:
+    """Read intrinsics from a JSON or YAML file.
+
+    Args:
+        path: File with `width height fx fy cx cy` and optional `distortion distortion_model`.
+
+    Raises:
+        InputError: If the file is missing, cannot be parsed, or its values cannot be used.
+        DependencyError: For a YAML file without PyYAML.
+    """
+    return Intrinsics.from_dict(read_mapping(path))
+
+
+def read_mapping(path: str | Path) -> dict[str, Any]:
+    """Read a JSON or YAML file that holds one mapping.
+
+    Raises:
+        InputError: If the file is missing, cannot be parsed, or holds something else.
+        DependencyError: For a YAML file without PyYAML.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            "The file cannot be read", f"{path} ({error})", "check the path and that it is text"
+        ) from error
+    try:
+        values = json.loads(text) if path.suffix.lower() == ".json" else _load_yaml(text)
+    except ValueError as error:
+        raise InputError(
+            "The file cannot be parsed", f"{path} ({error})", "write valid JSON or YAML"
+        ) from error
+    if not isinstance(values, dict):
+        raise InputError(
+            "The file must hold one mapping",
+            f"{path} holds a {type(values).__name__}",
+            "write `key: value` lines",
+        )
+    return values
+
+
+def _load_yaml(text: str) -> Any:
+    try:
+        import yaml
+    except ImportError as error:
+        raise DependencyError(
+            "Reading YAML needs PyYAML", "no module named yaml", "pip install pyyaml, or use JSON"
+        ) from error
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from error
+
+
+def _check_distortion(model: str, coefficients: tuple[float, ...]) -> None:
+    if model not in DISTORTION_MODELS:
+        raise InputError(
+            "The distortion model is unknown",
+            repr(model),
+            f"use one of {', '.join(DISTORTION_MODELS)}, or undistort the image first",
+        )
+    if model == "none" and any(coefficients):
+        raise InputError(
+            "Distortion coefficients need a distortion model",
+            f"distortion={coefficients} with the model 'none'",
+            "name the model, e.g. 'brown_conrady' for OpenCV's coefficients",
+        )
+    if model != "none" and len(coefficients) != 5:
+        raise InputError(
+            f"The model {model} has five coefficients",
+            f"{len(coefficients)} coefficients",
+            "give k1, k2, p1, p2, k3, with 0 for those that were not calibrated",
+        )
+
+
+def _size(name: str, value: Any) -> int:
+    number = _finite(name, value)
+    if number != int(number) or number < 1:
+        raise InputError(
+            f"The image {name} must be a whole number of pixels above zero",
+            f"{name}={value!r}",
+            "give the size of the image that these intrinsics belong to",
+        )
+    return int(number)
+
+
+def _finite(name: str, value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"{name} must be a number", f"{name}={value!r}", "give a finite number in pixels"
+        ) from error
+    if not math.isfinite(number):
+        raise InputError(
+            f"{name} must be finite", f"{name}={value!r}", "calibrate the camera or fix the file"
+        )
+    return number
+
+
+def _last_axis(name: str, values: ArrayLike, length: int) -> FloatArray:
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim < 1 or array.shape[-1] != length:
+        raise InputError(
+            f"The last axis of {name} must have length {length}",
+            f"shape {array.shape}",
+            f"give an array of shape (..., {length})",
+        )
+    return array

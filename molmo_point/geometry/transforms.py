@@ -1,0 +1,350 @@
+"""Rigid transforms that know their frames.
+
+`target_T_source` takes points expressed in `source` to points expressed in `target`; the order is
+that of tf2's `lookup_transform(target, source, stamp)`. Chains read inwards-out:
+`base_T_grasp = base_T_camera @ camera_T_grasp`, and `@` raises when the inner frames differ.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from molmo_point.errors import DependencyError, FrameError, InputError
+from molmo_point.geometry.intrinsics import read_mapping
+
+FloatArray = NDArray[np.float64]
+
+_ORTHONORMAL_TOLERANCE = 1e-3
+_EXACT = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class Transform:
+    """A rigid transform `target_T_source`, optionally with its covariance.
+
+    Attributes:
+        target: Frame that `apply` answers in.
+        source: Frame that `apply` takes points in.
+        rotation: Rotation matrix (3, 3).
+        translation_m: Origin of `source` seen from `target`, (3,), in metres.
+        covariance: (6, 6) in the order x, y, z, rotation about x, y, z, in m^2, m rad and rad^2,
+            about the fixed axes of `target` (as in ROS' PoseWithCovariance); None when unknown,
+            which `@` and `apply_covariance` treat as exact.
+
+    Raises:
+        InputError: For wrong shapes, values that are not finite, a matrix that is not a rotation,
+            or a covariance that is not symmetric and positive semi-definite.
+    """
+
+    target: str
+    source: str
+    rotation: FloatArray
+    translation_m: FloatArray
+    covariance: FloatArray | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("target", "source"):
+            _check_frame(name, getattr(self, name))
+        translation = _array("translation_m", self.translation_m, (3,))
+        object.__setattr__(self, "rotation", _frozen(_rotation(self.rotation)))
+        object.__setattr__(self, "translation_m", _frozen(translation))
+        if self.covariance is not None:
+            object.__setattr__(self, "covariance", _frozen(_covariance(self.covariance)))
+
+    @classmethod
+    def identity(cls, target: str, source: str) -> "Transform":
+        """The transform of two frames that coincide."""
+        return cls(target, source, np.eye(3), np.zeros(3))
+
+    @classmethod
+    def from_matrix(
+        cls, target: str, source: str, matrix: ArrayLike, covariance: ArrayLike | None = None
+    ) -> "Transform":
+        """Build from a homogeneous 4x4 matrix.
+
+        Raises:
+            InputError: If the matrix is not 4x4 with the last row 0 0 0 1, and as the class does.
+        """
+        matrix = _array("matrix", matrix, (4, 4))
+        if np.abs(matrix[3] - [0.0, 0.0, 0.0, 1.0]).max() > _ORTHONORMAL_TOLERANCE:
+            raise InputError(
+                "The last row of a homogeneous matrix must be 0 0 0 1",
+                f"{matrix[3].tolist()}",
+                "check that the matrix is not transposed",
+            )
+        return cls(target, source, matrix[:3, :3], matrix[:3, 3], covariance)  # type: ignore[arg-type]
+
+    @classmethod
+    def from_quaternion(
+        cls,
+        target: str,
+        source: str,
+        xyzw: ArrayLike,
+        translation_m: ArrayLike,
+        covariance: ArrayLike | None = None,
+    ) -> "Transform":
+        """Build from a quaternion in the order x, y, z, w and a translation in metres.
+
+        Raises:
+            InputError: If the quaternion's norm is more than 1 % off one, and as the class does.
+        """
+        quaternion = _array("quaternion xyzw", xyzw, (4,))
+        norm = float(np.linalg.norm(quaternion))
+        if abs(norm - 1.0) > 0.01:
+            raise InputError(
+                "A rotation needs a unit quaternion",
+                f"norm {norm:.4g} of {quaternion.tolist()}",
+                "normalise it, and check the order x, y, z, w",
+            )
+        return cls(target, source, _matrix_of(quaternion / norm), translation_m, covariance)  # type: ignore[arg-type]
+
+    @property
+    def matrix(self) -> FloatArray:
+        """Homogeneous matrix (4, 4)."""
+        matrix = np.eye(4)
+        matrix[:3, :3] = self.rotation
+        matrix[:3, 3] = self.translation_m
+        return matrix
+
+    @property
+    def quaternion_xyzw(self) -> FloatArray:
+        """Unit quaternion (4,) in the order x, y, z, w, with w >= 0."""
+        return _quaternion_of(self.rotation)
+
+    def __matmul__(self, other: "Transform") -> "Transform":
+        """`a_T_b @ b_T_c` is `a_T_c`.
+
+        Raises:
+            FrameError: If this source frame is not the other's target frame.
+        """
+        if not isinstance(other, Transform):
+            return NotImplemented
+        if self.source != other.target:
+            raise FrameError(
+                "These transforms do not meet",
+                f"{self.target}_T_{self.source} @ {other.target}_T_{other.source}",
+                f"put a transform from {other.target!r} to {self.source!r} between, or invert one",
+            )
+        return Transform(
+            self.target,
+            other.source,
+            self.rotation @ other.rotation,
+            self.rotation @ other.translation_m + self.translation_m,
+            self._chained_covariance(other),
+        )
+
+    def inverse(self) -> "Transform":
+        """`source_T_target`."""
+        back = self.rotation.T
+        covariance = None
+        if self.covariance is not None:
+            jacobian = np.zeros((6, 6))
+            jacobian[:3, :3] = -back
+            jacobian[:3, 3:] = -back @ _cross(self.translation_m)
+            jacobian[3:, 3:] = -back
+            covariance = jacobian @ self.covariance @ jacobian.T
+        return Transform(self.source, self.target, back, -back @ self.translation_m, covariance)
+
+    def apply(self, points: ArrayLike, frame: str) -> FloatArray:
+        """Points (..., 3) of the source frame, expressed in the target frame.
+
+        Args:
+            points: Points in metres; NaN stays NaN.
+            frame: The frame that the points are in; it must be `source`.
+
+        Raises:
+            FrameError: If the points are in another frame.
+            InputError: If the last axis is not 3.
+        """
+        if frame != self.source:
+            raise FrameError(
+                "The points are not in the frame that this transform takes",
+                f"points in {frame!r}, transform {self.target}_T_{self.source}",
+                f"use the transform from {frame!r} to {self.target!r}",
+            )
+        array = np.asarray(points, dtype=np.float64)
+        if array.ndim < 1 or array.shape[-1] != 3:
+            raise InputError(
+                "The last axis of points must have length 3",
+                f"shape {array.shape}",
+                "give an array of shape (..., 3)",
+            )
+        return array @ self.rotation.T + self.translation_m
+
+    def apply_covariance(self, covariance_m2: ArrayLike, position_m: ArrayLike) -> FloatArray:
+        """Covariance (3, 3) of a point in the target frame, this transform's own included.
+
+        Args:
+            covariance_m2: Covariance (3, 3) of the point in the source frame, in square metres.
+            position_m: The point (3,) in the source frame; a rotation error moves far points more.
+        """
+        covariance = _array("covariance_m2", covariance_m2, (3, 3))
+        rotated = self.rotation @ covariance @ self.rotation.T
+        if self.covariance is not None:
+            lever = self.rotation @ _array("position_m", position_m, (3,))
+            jacobian = np.hstack([np.eye(3), -_cross(lever)])
+            rotated = rotated + jacobian @ self.covariance @ jacobian.T
+        return (rotated + rotated.T) / 2.0
+
+    def _chained_covariance(self, other: "Transform") -> FloatArray | None:
+        if self.covariance is None and other.covariance is None:
+            return None
+        total = np.zeros((6, 6))
+        if self.covariance is not None:
+            outer = np.eye(6)
+            outer[:3, 3:] = -_cross(self.rotation @ other.translation_m)
+            total += outer @ self.covariance @ outer.T
+        if other.covariance is not None:
+            inner = np.kron(np.eye(2), self.rotation)
+            total += inner @ other.covariance @ inner.T
+        return total
+
+
+def load_transform(path: str | Path) -> Transform:
+    """Read a transform from YAML (or JSON).
+
+    Keys: `target`, `source`, then `translation_m` with `quaternion_xyzw`, or a 4x4 `matrix`;
+    optional `covariance` (6x6).
+
+    Raises:
+        InputError: If the file is missing or its contents cannot be used.
+        DependencyError: For a YAML file without PyYAML.
+    """
+    values = read_mapping(path)
+    pose = {"matrix"} if "matrix" in values else {"translation_m", "quaternion_xyzw"}
+    missing = sorted(({"target", "source"} | pose) - values.keys())
+    unknown = sorted(map(str, values.keys() - {"target", "source", "covariance"} - pose))
+    if missing or unknown:
+        raise InputError(
+            "The keys of the transform file are not the expected ones",
+            f"{path}: missing {missing}, unknown {unknown}",
+            "give target, source, translation_m, quaternion_xyzw (or matrix), optional covariance",
+        )
+    frames = values["target"], values["source"]
+    covariance = values.get("covariance")
+    if "matrix" in values:
+        return Transform.from_matrix(*frames, values["matrix"], covariance)
+    return Transform.from_quaternion(
+        *frames, values["quaternion_xyzw"], values["translation_m"], covariance
+    )
+
+
+def save_transform(path: str | Path, transform: Transform) -> None:
+    """Write a transform as YAML that `load_transform` reads back.
+
+    Raises:
+        InputError: If the file cannot be written.
+        DependencyError: Without PyYAML.
+    """
+    try:
+        import yaml
+    except ImportError as error:
+        raise DependencyError(
+            "Writing YAML needs PyYAML", "no module named yaml", "pip install pyyaml"
+        ) from error
+    values: dict[str, object] = {
+        "target": transform.target,
+        "source": transform.source,
+        "translation_m": transform.translation_m.tolist(),
+        "quaternion_xyzw": transform.quaternion_xyzw.tolist(),
+    }
+    if transform.covariance is not None:
+        values["covariance"] = transform.covariance.tolist()
+    try:
+        text = yaml.safe_dump(values, sort_keys=False, default_flow_style=None)
+        Path(path).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(
+            "The transform cannot be written", f"{path} ({error})", "choose a writable path"
+        ) from error
+
+
+def _quaternion_of(rotation: FloatArray) -> FloatArray:
+    # The eigenvector form (Bar-Itzhack 2000) has no branch that loses precision.
+    (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = rotation
+    symmetric = np.array(
+        [
+            [xx - yy - zz, 0.0, 0.0, 0.0],
+            [yx + xy, yy - xx - zz, 0.0, 0.0],
+            [zx + xz, zy + yz, zz - xx - yy, 0.0],
+            [zy - yz, xz - zx, yx - xy, xx + yy + zz],
+        ]
+    )
+    _, vectors = np.linalg.eigh(symmetric, UPLO="L")
+    quaternion = vectors[:, -1]
+    return -quaternion if quaternion[3] < 0 else quaternion
+
+
+def _matrix_of(xyzw: FloatArray) -> FloatArray:
+    x, y, z, w = xyzw
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+        ]
+    )
+
+
+def _cross(vector: FloatArray) -> FloatArray:
+    x, y, z = vector
+    return np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
+
+
+def _rotation(values: ArrayLike) -> FloatArray:
+    rotation = _array("rotation", values, (3, 3))
+    error = float(np.abs(rotation.T @ rotation - np.eye(3)).max())
+    if error > _ORTHONORMAL_TOLERANCE or np.linalg.det(rotation) < 0:
+        raise InputError(
+            "The rotation is not a rotation matrix",
+            f"R^T R differs from 1 by {error:.2g}, determinant {np.linalg.det(rotation):.3g}",
+            "give an orthonormal matrix with determinant +1, without scale or mirror",
+        )
+    if error > _EXACT:
+        left, _, right = np.linalg.svd(rotation)
+        rotation = left @ right
+    return rotation
+
+
+def _covariance(values: ArrayLike) -> FloatArray:
+    covariance = _array("covariance", values, (6, 6))
+    scale = float(np.abs(covariance).max())
+    symmetric = np.abs(covariance - covariance.T).max() <= 1e-6 * scale
+    if not symmetric or np.linalg.eigvalsh(covariance)[0] < -1e-6 * scale:
+        raise InputError(
+            "A covariance must be symmetric and positive semi-definite",
+            f"diagonal {np.diag(covariance).tolist()}",
+            "give variances (squares of sigmas) in the order x, y, z, rx, ry, rz",
+        )
+    return (covariance + covariance.T) / 2.0
+
+
+def _array(name: str, values: ArrayLike, shape: tuple[int, ...]) -> FloatArray:
+    try:
+        array = np.array(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"{name} must be numbers", repr(values), f"give numbers of shape {shape}"
+        ) from error
+    if array.shape != shape or not np.all(np.isfinite(array)):
+        raise InputError(
+            f"{name} must be finite numbers of shape {shape}",
+            f"shape {array.shape}, {int(np.sum(~np.isfinite(array)))} not finite",
+            f"give shape {shape}, in metres and radians",
+        )
+    return array
+
+
+def _frozen(array: FloatArray) -> FloatArray:
+    array = np.array(array, dtype=np.float64)
+    array.flags.writeable = False
+    return array
+
+
+def _check_frame(name: str, frame: object) -> None:
+    if not isinstance(frame, str) or not frame.strip():
+        raise InputError(
+            f"The {name} frame must have a name", repr(frame), "give e.g. 'base_link'"
+        )

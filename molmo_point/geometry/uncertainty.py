@@ -1,0 +1,109 @@
+"""How far off a lifted point can be: depth noise of a stereo camera, covariance of a point."""
+
+import math
+from dataclasses import dataclass
+from typing import overload
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from molmo_point.errors import InputError
+from molmo_point.geometry.intrinsics import Intrinsics
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class DepthNoise:
+    """Random error of stereo depth: sigma_z = z^2 * sigma_disparity / (focal * baseline).
+
+    The relation follows from z = focal * baseline / disparity. It covers random noise, not the
+    offset of a camera that needs a new calibration.
+
+    Attributes:
+        baseline_m: Distance between the two imagers, in metres.
+        sigma_disparity_px: Standard deviation of the disparity, in pixels of the depth image.
+
+    Raises:
+        InputError: If either is not finite and above zero.
+    """
+
+    baseline_m: float
+    sigma_disparity_px: float
+
+    def __post_init__(self) -> None:
+        for name in ("baseline_m", "sigma_disparity_px"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise InputError(
+                    f"{name} must be finite and above zero",
+                    f"{name}={value}",
+                    "use a preset (D435, D455, D405) or the data sheet of the camera",
+                )
+
+    @overload
+    def sigma_z(self, depth_m: float, focal_px: float) -> float: ...
+    @overload
+    def sigma_z(self, depth_m: FloatArray, focal_px: float) -> FloatArray: ...
+    def sigma_z(self, depth_m: float | FloatArray, focal_px: float) -> float | FloatArray:
+        """Standard deviation of the depth, in metres, at `depth_m` metres.
+
+        Args:
+            depth_m: Depth along z in metres, a number or an array; NaN gives NaN.
+            focal_px: Focal length of the depth image in pixels.
+        """
+        return depth_m * depth_m * (self.sigma_disparity_px / (focal_px * self.baseline_m))
+
+
+D435 = DepthNoise(baseline_m=0.050, sigma_disparity_px=0.08)
+D455 = DepthNoise(baseline_m=0.095, sigma_disparity_px=0.08)
+D405 = DepthNoise(baseline_m=0.018, sigma_disparity_px=0.08)
+
+
+def point_covariance(
+    uv: ArrayLike,
+    depth_m: float,
+    sigma_px: float,
+    sigma_z_m: float,
+    intrinsics: Intrinsics,
+    scatter_m2: ArrayLike | None = None,
+) -> FloatArray:
+    """Covariance of a pixel lifted with its depth: J diag(su^2, su^2, sz^2) J^T + scatter.
+
+    Args:
+        uv: Pixel (2,).
+        depth_m: Depth along z in metres.
+        sigma_px: Standard deviation of u and of v, in pixels.
+        sigma_z_m: Standard deviation of the depth, in metres.
+        intrinsics: Camera; its distortion is part of the Jacobian J.
+        scatter_m2: Further covariance (3, 3) to add, in square metres.
+
+    Returns:
+        Covariance (3, 3) in the optical frame, in square metres.
+
+    Raises:
+        InputError: If a standard deviation is negative or a value is not finite.
+    """
+    given = np.array([*np.asarray(uv, dtype=np.float64), depth_m, sigma_px, sigma_z_m])
+    if given.shape != (5,) or not np.all(np.isfinite(given)) or sigma_px < 0 or sigma_z_m < 0:
+        raise InputError(
+            "A covariance needs a finite pixel and depth, and sigmas that are not negative",
+            f"uv={uv}, depth_m={depth_m}, sigma_px={sigma_px}, sigma_z_m={sigma_z_m}",
+            "lift only points whose depth is known",
+        )
+    jacobian = deprojection_jacobian(given[:2], depth_m, intrinsics)
+    variances = np.diag([sigma_px**2, sigma_px**2, sigma_z_m**2])
+    covariance = jacobian @ variances @ jacobian.T
+    if scatter_m2 is not None:
+        covariance = covariance + np.asarray(scatter_m2, dtype=np.float64)
+    return (covariance + covariance.T) / 2.0
+
+
+def deprojection_jacobian(uv: FloatArray, depth_m: float, intrinsics: Intrinsics) -> FloatArray:
+    """Jacobian (3, 3) of `Intrinsics.deproject` by u, v (metres per pixel) and depth."""
+    step_px = 0.5
+    steps = step_px * np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0], [0.0, 0.0]])
+    rays = intrinsics.deproject(uv + steps, 1.0)
+    by_u = (rays[0] - rays[1]) / (2.0 * step_px) * depth_m
+    by_v = (rays[2] - rays[3]) / (2.0 * step_px) * depth_m
+    return np.stack([by_u, by_v, rays[4]], axis=1)
