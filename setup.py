@@ -1,0 +1,87 @@
+"""Build and installation of molmo_point, for pip and for colcon.
+
+Name, version, description, maintainer and licence are read from package.xml, so that there is one place for each.
+There is no [project] table in pyproject.toml: with one, colcon installs nothing.
+"""
+
+import os
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).resolve().parent
+_WHEELS_SERVE = 'platform_machine == "x86_64" and sys_platform == "linux" and python_version < "3.14"'
+
+EXTRAS = {
+    "model": ["torch>=2.4", "transformers>=5", "safetensors", "tokenizers"],
+    "realsense": ["pyrealsense2>=2.50"],
+    "grasp": ["open3d-cpu>=0.19"],
+    "sim": ["mujoco>=3.2"],
+    "viz": ["opencv-python>=4.8", "matplotlib>=3.8"],
+    "train": ["torch>=2.4", "transformers>=5", "safetensors", "tokenizers", "tqdm", "mujoco>=3.2"],
+    "ros": [
+        f"{name} ; {_WHEELS_SERVE}"
+        for name in (
+            "ros-kilted-rclpy",
+            "ros-rmw-fastrtps-cpp",
+            "ros-kilted-std-msgs",
+            "ros-kilted-std-srvs",
+            "ros-kilted-geometry-msgs",
+            "ros-kilted-sensor-msgs",
+            "ros-kilted-visualization-msgs",
+            "ros-kilted-diagnostic-msgs",
+            "ros-kilted-trajectory-msgs",
+        )
+    ],
+    # colcon runs the tests with pytest because pytest is named here
+    "test": ["pytest>=8", "pytest-timeout", "hypothesis", "beartype", "jaxtyping", "scipy", "ruff", "pyright"],
+}
+EXTRAS["all"] = sorted({need for name, needs in EXTRAS.items() if name != "ros" for need in needs})
+
+
+def read_manifest(path):
+    """Return name, version, description, maintainer, its e-mail address and licence of a ROS package.xml."""
+    root = ElementTree.parse(path).getroot()
+    maintainer = root.find("maintainer")
+    return {
+        "name": root.findtext("name"),
+        "version": root.findtext("version"),
+        "description": root.findtext("description"),
+        "maintainer": maintainer.text,
+        "maintainer_email": maintainer.get("email"),
+        "license": root.findtext("license"),
+    }
+
+
+def package_data(folder):
+    """Return every file of a package folder that is not Python, relative to it.
+
+    Listed by hand because the recursive globs of package_data need a newer setuptools than Ubuntu 22.04 has.
+    """
+    return sorted(
+        os.path.relpath(path, folder)
+        for path in Path(folder).rglob("*")
+        if path.is_file() and path.suffix not in (".py", ".pyc") and "__pycache__" not in path.parts
+    )
+
+
+readme = ROOT / "README.md"
+
+setup(
+    **read_manifest(ROOT / "package.xml"),
+    long_description=readme.read_text(encoding="utf-8") if readme.exists() else "",
+    long_description_content_type="text/markdown",
+    license_files=["LICENSE"],
+    python_requires=">=3.10",
+    packages=find_packages(where=str(ROOT), include=["molmo_point", "molmo_point.*"]),
+    package_data={"molmo_point": package_data(ROOT / "molmo_point")},
+    data_files=[
+        ("share/ament_index/resource_index/packages", ["ros2_ws/resource/molmo_point"]),
+        ("share/molmo_point", ["package.xml"]),
+    ],
+    install_requires=["numpy>=1.24", "pillow>=9", "pyyaml>=5.4"],
+    extras_require=EXTRAS,
+    entry_points={"console_scripts": ["molmo-point = molmo_point.cli:main"]},
+    zip_safe=False,
+)
