@@ -1,0 +1,68 @@
+#!/usr/bin/env python3
+"""Build the ROS 2 interfaces of this workspace with colcon into ros2_ws/install.
+
+    .venv/bin/python ros2_ws/build_interfaces.py
+
+With a sourced ROS 2 (ROS_DISTRO set) that one is built against; otherwise the one that ros2_ws/setup_wheels.py put into
+the virtual environment. Where no tf2_msgs is installed, a tf2_msgs of one message is built as well.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+WORKSPACE = Path(__file__).resolve().parent
+INTERFACES = "molmo_point_msgs"
+STAND_IN = "tf2_msgs"
+
+
+def has_package(name: str, prefixes: str) -> bool:
+    """Tell whether one of the install prefixes (joined by ":") holds the ROS package."""
+    marker = Path("share", "ament_index", "resource_index", "packages", name)
+    return any((Path(prefix) / marker).exists() for prefix in prefixes.split(os.pathsep) if prefix)
+
+
+def build_environment(environ: dict[str, str], prefix: str) -> dict[str, str]:
+    """Return the environment for colcon: as given with a sourced ROS 2, otherwise pointing at the wheels' prefix."""
+    new = dict(environ)
+    new["PATH"] = os.pathsep.join([os.path.join(prefix, "bin"), new.get("PATH", os.defpath)])
+    if not environ.get("ROS_DISTRO"):
+        new.update(AMENT_PREFIX_PATH=prefix, CMAKE_PREFIX_PATH=prefix)
+        new["LD_LIBRARY_PATH"] = os.pathsep.join(filter(None, [os.path.join(prefix, "lib"), new.get("LD_LIBRARY_PATH", "")]))
+        new.pop("PYTHONPATH", None)
+    return new
+
+
+def build_command(environ: dict[str, str], python: str) -> list[str]:
+    """Return the colcon command for the environment that build_environment made."""
+    packages, bases = [INTERFACES], ["src"]
+    if not has_package(STAND_IN, environ.get("AMENT_PREFIX_PATH", "")):
+        packages.append(STAND_IN)
+        bases.append("without_ros")
+    return [
+        *("colcon", "build", "--merge-install", "--executor", "sequential", "--event-handlers", "console_cohesion+"),
+        *("--base-paths", *bases, "--packages-select", *packages),
+        *("--cmake-args", "-DBUILD_TESTING=OFF", f"-DPython3_EXECUTABLE={python}",),
+    ]
+
+
+def main() -> int:
+    """Build from scratch (a minute), because CMake's cache keeps the paths of the ROS 2 of the time before."""
+    environ = build_environment(dict(os.environ), sys.prefix)
+    # A sourced ROS 2 keeps its build tools (em, lark, catkin_pkg) beside the system's Python, not in the environment.
+    python = sys.executable
+    if environ.get("ROS_DISTRO"):
+        python = shutil.which("python3", path="/usr/bin") or sys.executable
+    if not shutil.which("colcon", path=environ["PATH"]):
+        print("colcon was not found. Install it: apt-get install python3-colcon-common-extensions", file=sys.stderr)
+        return 1
+    for name in (INTERFACES, STAND_IN):
+        shutil.rmtree(WORKSPACE / "build" / name, ignore_errors=True)
+    environ["MAKEFLAGS"] = environ.get("MOLMO_POINT_MAKEFLAGS", "-j2")
+    return subprocess.call(build_command(environ, python), cwd=WORKSPACE, env=environ)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
