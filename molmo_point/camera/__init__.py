@@ -1,0 +1,1 @@
+"""Where frames come from: RealSense, recordings, files, and a simulated depth camera."""

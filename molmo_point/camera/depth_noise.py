@@ -1,0 +1,219 @@
+"""What a D435-like stereo camera makes of a perfect depth image, in NumPy.
+
+The noise acts on disparity (focal * baseline / depth, in pixels), because that is what a stereo camera measures:
+a constant disparity error gives `sigma_z = z^2 * sigma_d / (f * B)`. On top of it come the faults that spoil a 3D
+point: flying pixels at depth edges, the band that the second imager cannot see, dropouts at steep surfaces and
+below the minimum range, and random holes.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from molmo_point.errors import InputError
+from molmo_point.geometry.intrinsics import Intrinsics
+from molmo_point.geometry.uncertainty import D435, DepthNoise
+
+
+@dataclass(frozen=True)
+class StereoFaults:
+    """What else goes wrong in a stereo depth image, apart from the disparity noise.
+
+    Attributes:
+        correlation_px: radius over which neighbouring errors are alike (the matching window), in pixels.
+        disparity_step_px: the camera's sub-pixel resolution; 1/32 px on the D400 series. 0 switches it off.
+        max_disparity_px: disparities beyond this are not searched, which sets the minimum range f*B/max_disparity.
+        edge_jump_px: a disparity step of this many pixels between neighbours counts as a depth edge.
+        edge_jitter_px: standard deviation by which an edge wanders from its true place, in pixels.
+        flying_fraction: share of the pixels on a depth edge that come out between the two depths.
+        shadow: drop what the right imager cannot see (a band on the left of every near object).
+        grazing_rad: surfaces seen at more than this angle from their normal drop out with growing probability.
+        hole_fraction: share of the image covered by random holes.
+        hole_radius_px: their typical radius, in pixels.
+        depth_unit_m: the camera's depth unit; depth is rounded to it. 0 switches it off.
+    """
+
+    correlation_px: float = 1.5
+    disparity_step_px: float = 1.0 / 32.0
+    max_disparity_px: float = 126.0
+    edge_jump_px: float = 1.0
+    edge_jitter_px: float = 0.6
+    flying_fraction: float = 0.35
+    shadow: bool = True
+    grazing_rad: float = 1.31
+    hole_fraction: float = 0.01
+    hole_radius_px: float = 4.0
+    depth_unit_m: float = 0.001
+
+
+D435_FAULTS = StereoFaults()
+NO_FAULTS = StereoFaults(
+    correlation_px=0.0, disparity_step_px=0.0, max_disparity_px=np.inf, edge_jitter_px=0.0, flying_fraction=0.0,
+    shadow=False, grazing_rad=np.pi, hole_fraction=0.0, depth_unit_m=0.0,
+)  # fmt: skip
+
+
+def simulate_depth(
+    depth_m: np.ndarray,
+    intrinsics: Intrinsics,
+    noise: DepthNoise = D435,
+    rng: np.random.Generator | None = None,
+    *,
+    faults: StereoFaults = D435_FAULTS,
+) -> np.ndarray:
+    """Turns a perfect depth image into what a stereo depth camera would deliver.
+
+    The left imager is taken to sit where the colour camera sits, and its field of view to be wider than the colour
+    image (as on the D435), so the blind band at the left border of the depth image is outside of the picture.
+
+    Args:
+        depth_m: (h, w) true depth along z in metres; NaN, 0 or inf where there is no surface.
+        intrinsics: of that image; `fx` is the focal length of the disparity.
+        noise: baseline in metres and disparity error in pixels.
+        rng: source of all randomness; the same generator state gives the same image.
+        faults: the other errors; `NO_FAULTS` leaves only independent disparity noise.
+
+    Returns:
+        (h, w) float32 metres; NaN where the camera has no measurement.
+
+    Raises:
+        InputError: the depth is not a 2D image of the size that the intrinsics state.
+    """
+    depth = np.asarray(depth_m, dtype=np.float64)
+    if depth.ndim != 2 or depth.shape != (intrinsics.height, intrinsics.width):
+        raise InputError(
+            "the depth image does not have the size of the intrinsics",
+            given=f"depth of shape {depth.shape}, intrinsics for (h, w) = ({intrinsics.height}, {intrinsics.width})",
+            fix="pass an (h, w) depth image and the intrinsics of the same image",
+        )
+    rng = np.random.default_rng(0) if rng is None else rng
+    focal_baseline = intrinsics.fx * noise.baseline_m
+    seen = np.isfinite(depth) & (depth > 0)
+    disparity = np.where(seen, focal_baseline / np.where(seen, depth, 1.0), 0.0)
+
+    hole = ~seen | _random_holes(depth.shape, faults, rng)
+    if faults.shadow:
+        hole |= _occluded(disparity)
+    hole |= _grazing(disparity, focal_baseline, intrinsics, faults, rng)
+
+    disparity = _wander_edges(disparity, faults, rng)
+    hole |= disparity <= 0
+    disparity = _fly(disparity, faults, rng)
+    disparity = disparity + noise.sigma_disparity_px * _unit_field(depth.shape, faults.correlation_px, rng)
+    if faults.disparity_step_px > 0:
+        disparity = np.round(disparity / faults.disparity_step_px) * faults.disparity_step_px
+    hole |= (disparity <= 0) | (disparity > faults.max_disparity_px)
+
+    measured = focal_baseline / np.where(hole, 1.0, disparity)
+    if faults.depth_unit_m > 0:
+        measured = np.round(measured / faults.depth_unit_m) * faults.depth_unit_m
+    hole |= measured <= 0
+    return np.where(hole, np.nan, measured).astype(np.float32)
+
+
+def _unit_field(shape: tuple[int, int], radius_px: float, rng: np.random.Generator) -> np.ndarray:
+    """Gaussian random field (h, w) of unit variance, correlated over `radius_px` (0: independent pixels)."""
+    if radius_px <= 0:
+        return rng.standard_normal(shape)
+    reach = int(np.ceil(2.5 * radius_px))
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / radius_px) ** 2)
+    kernel /= np.sqrt(np.sum(kernel**2))
+    field = rng.standard_normal((shape[0] + 2 * reach, shape[1] + 2 * reach))
+    rows = sum(k * field[i : i + shape[0]] for i, k in enumerate(kernel))
+    return np.asarray(sum(k * rows[:, i : i + shape[1]] for i, k in enumerate(kernel)))
+
+
+def _random_holes(shape: tuple[int, int], faults: StereoFaults, rng: np.random.Generator) -> np.ndarray:
+    """Blobs (h, w) bool that cover `hole_fraction` of the image."""
+    if faults.hole_fraction <= 0:
+        return np.zeros(shape, dtype=bool)
+    step = max(int(faults.hole_radius_px), 1)
+    coarse = _unit_field((shape[0] // step + 3, shape[1] // step + 3), 1.0, rng)
+    v = np.arange(shape[0])[:, None] / step
+    u = np.arange(shape[1])[None, :] / step
+    v0, u0 = v.astype(int), u.astype(int)
+    fv, fu = v - v0, u - u0
+    field = (1 - fv) * ((1 - fu) * coarse[v0, u0] + fu * coarse[v0, u0 + 1])
+    field = field + fv * ((1 - fu) * coarse[v0 + 1, u0] + fu * coarse[v0 + 1, u0 + 1])
+    return field > np.quantile(field, 1.0 - faults.hole_fraction)
+
+
+def _occluded(disparity: np.ndarray) -> np.ndarray:
+    """Pixels (h, w) of the left image that the right imager cannot see.
+
+    A surface at column u lies at column u - d of the right image. Something nearer further right in the left image
+    that lands on the same or a smaller right column stands in front of it.
+    """
+    right_column = np.arange(disparity.shape[1])[None, :] - disparity
+    right_column = np.where(disparity > 0, right_column, np.inf)
+    smallest_to_the_right = np.minimum.accumulate(right_column[:, ::-1], axis=1)[:, ::-1]
+    hidden = np.zeros(disparity.shape, dtype=bool)
+    # Half a pixel of slack: surfaces inclined as far as one pixel per pixel are still seen by both imagers.
+    hidden[:, :-1] = smallest_to_the_right[:, 1:] < right_column[:, :-1] - 0.5
+    return hidden
+
+
+def _neighbour_range(disparity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Smallest and largest disparity in the 3x3 neighbourhood, both (h, w)."""
+    padded = np.pad(disparity, 1, mode="edge")
+    rows_low = np.minimum(np.minimum(padded[:-2], padded[1:-1]), padded[2:])
+    rows_high = np.maximum(np.maximum(padded[:-2], padded[1:-1]), padded[2:])
+    low = np.minimum(np.minimum(rows_low[:, :-2], rows_low[:, 1:-1]), rows_low[:, 2:])
+    high = np.maximum(np.maximum(rows_high[:, :-2], rows_high[:, 1:-1]), rows_high[:, 2:])
+    return low, high
+
+
+def _grazing(
+    disparity: np.ndarray,
+    focal_baseline: float,
+    intrinsics: Intrinsics,
+    faults: StereoFaults,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Dropouts (h, w) on surfaces that the camera sees at a steep angle.
+
+    Inverse depth q is linear in the pixel on a plane n.p = c, so (fx q_u, fy q_v, q - x fx q_u - y fy q_v) is n / c
+    with x, y the normalised pixel.
+    """
+    if faults.grazing_rad >= np.pi / 2:
+        return np.zeros(disparity.shape, dtype=bool)
+    inverse_depth = disparity / focal_baseline
+    q_v, q_u = np.gradient(inverse_depth)
+    x = (np.arange(intrinsics.width)[None, :] - intrinsics.cx) / intrinsics.fx
+    y = (np.arange(intrinsics.height)[:, None] - intrinsics.cy) / intrinsics.fy
+    n_x, n_y = q_u * intrinsics.fx, q_v * intrinsics.fy
+    n_z = inverse_depth - x * n_x - y * n_y
+    length = np.sqrt(n_x**2 + n_y**2 + n_z**2) * np.sqrt(x**2 + y**2 + 1.0)
+    cosine = np.abs(inverse_depth) / np.maximum(length, 1e-12)
+    limit = np.cos(faults.grazing_rad)
+    chance = np.clip(1.0 - cosine / limit, 0.0, 1.0)
+    low, high = _neighbour_range(disparity)
+    chance[high - low > faults.edge_jump_px] = 0.0
+    return rng.random(disparity.shape) < chance
+
+
+def _wander_edges(disparity: np.ndarray, faults: StereoFaults, rng: np.random.Generator) -> np.ndarray:
+    """Reads the disparity (h, w) at randomly shifted pixels, so that edges are ragged and surfaces unchanged."""
+    if faults.edge_jitter_px <= 0:
+        return disparity
+    low, high = _neighbour_range(disparity)
+    rough = high - low > faults.edge_jump_px
+    height, width = disparity.shape
+    shift_u = faults.edge_jitter_px * _unit_field(disparity.shape, 1.0, rng)
+    shift_v = faults.edge_jitter_px * _unit_field(disparity.shape, 1.0, rng)
+    v, u = np.nonzero(rough)
+    from_u = np.clip(np.rint(u + shift_u[v, u]).astype(int), 0, width - 1)
+    from_v = np.clip(np.rint(v + shift_v[v, u]).astype(int), 0, height - 1)
+    wandered = disparity.copy()
+    wandered[v, u] = disparity[from_v, from_u]
+    return wandered
+
+
+def _fly(disparity: np.ndarray, faults: StereoFaults, rng: np.random.Generator) -> np.ndarray:
+    """Mixes both sides of a depth edge at some of its pixels: points that hang in the air."""
+    if faults.flying_fraction <= 0:
+        return disparity
+    low, high = _neighbour_range(disparity)
+    flying = (high - low > faults.edge_jump_px) & (low > 0) & (rng.random(disparity.shape) < faults.flying_fraction)
+    share = rng.random(disparity.shape)
+    return np.where(flying, low + share * (high - low), disparity)

@@ -1,0 +1,213 @@
+"""Colour and depth images as files, and one RGB-D frame from files."""
+
+import io
+import os
+import struct
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from molmo_point.errors import InputError
+from molmo_point.frame import RgbdFrame, decode_depth
+from molmo_point.geometry.intrinsics import load_intrinsics
+
+_PNG_START = b"\x89PNG\r\n\x1a\n"
+_PNG_END = b"IEND\xaeB`\x82"
+
+
+def read_file(path: str | Path) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        InputError: there is no such file, or it cannot be read.
+    """
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError("a file cannot be read", given=f"{path} ({reason})", fix="check the path") from error
+
+
+def write_file(path: str | Path, data: bytes) -> None:
+    """Writes a file whole or not at all: to a temporary neighbour first, then renamed over `path`.
+
+    Raises:
+        InputError: the folder does not exist or cannot be written.
+    """
+    path = Path(path)
+    temporary = ""
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
+        reason = error.strerror or str(error)
+        raise InputError(
+            "a file cannot be written", given=f"{path} ({reason})", fix="check the folder and the free space"
+        ) from error
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def decode_image(data: bytes, name: str, *, depth: bool = False) -> np.ndarray:
+    """Decodes an image file.
+
+    Args:
+        data: the bytes of the file (PNG, JPEG, ...).
+        name: how error messages call it.
+        depth: keep a one-channel 16-bit image as it is, instead of making it RGB.
+
+    Returns:
+        (h, w, 3) uint8 RGB, turned upright as the file's EXIF data say, or (h, w) uint16 for depth.
+
+    Raises:
+        InputError: not an image, cut short, or the wrong one of colour and depth.
+    """
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            image.load()
+            sixteen_bit = image.mode.startswith("I;16")
+            if sixteen_bit == depth:
+                return np.array(image) if depth else np.array(ImageOps.exif_transpose(image).convert("RGB"))
+            found = f"{name}: mode {image.mode}, {image.width} x {image.height}"
+    # Pillow's decoders answer broken bytes with these and others of the same families.
+    except (
+        OSError,
+        ValueError,
+        SyntaxError,
+        EOFError,
+        MemoryError,
+        struct.error,
+        Image.DecompressionBombError,
+    ) as error:
+        raise InputError(
+            "an image file cannot be decoded",
+            given=f"{name} ({len(data)} bytes: {str(error) or type(error).__name__})",
+            fix="give a complete PNG or JPEG file",
+        ) from error
+    if depth:
+        raise InputError(
+            "a depth image must be a 16-bit PNG with one channel",
+            given=found,
+            fix="save depth as uint16 millimetres (PNG) or as float metres (.npy)",
+        )
+    raise InputError(
+        "a colour image must have 8 bits per channel", given=found, fix="is this the depth image? give the colour one"
+    )
+
+
+def encode_png(image: np.ndarray) -> bytes:
+    """Encodes (h, w, 3) uint8 RGB or (h, w) uint16 as PNG, without loss."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(image)).save(buffer, format="PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def encode_depth(depth_m: np.ndarray, unit_m: float | None) -> bytes:
+    """Encodes depth (h, w) float32 metres: 16-bit PNG in units of `unit_m` (0 = missing), or `.npy` if None.
+
+    Raises:
+        InputError: a measured depth rounds to 0 or exceeds 65535 units, so it would be lost.
+    """
+    if unit_m is None:
+        buffer = io.BytesIO()
+        np.save(buffer, np.asarray(depth_m, dtype=np.float32), allow_pickle=False)
+        return buffer.getvalue()
+    measured = np.isfinite(depth_m)
+    units = np.rint(np.where(measured, depth_m, 0.0).astype(np.float64) / unit_m)
+    lost = measured & ((units < 1) | (units > 65535))
+    if lost.any():
+        raise InputError(
+            "depth does not fit into a 16-bit image",
+            given=f"{float(np.asarray(depth_m)[lost][0]):g} m at a unit of {unit_m:g} m",
+            fix="choose another depth_unit_m, or None for float depth",
+        )
+    return encode_png(units.astype(np.uint16))
+
+
+def decode_npy(data: bytes, name: str) -> np.ndarray:
+    """Decodes a `.npy` file; arrays of Python objects are refused.
+
+    Raises:
+        InputError: not a complete `.npy` file of numbers.
+    """
+    try:
+        return np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+    except (ValueError, EOFError, OSError, TypeError, SyntaxError) as error:
+        raise InputError(
+            "an array file cannot be decoded",
+            given=f"{name} ({error})",
+            fix="give a complete .npy file of numbers, as numpy.save writes it",
+        ) from error
+
+
+def load_color(path: str | Path) -> np.ndarray:
+    """Reads a colour image as (h, w, 3) uint8 RGB.
+
+    Raises:
+        InputError: the file is missing or no complete image.
+    """
+    return decode_image(read_file(path), str(path))
+
+
+def load_depth(path: str | Path, *, scale_m: float | None = None) -> np.ndarray:
+    """Reads a depth image: 16-bit PNG (millimetres) or `.npy` (uint16 millimetres, or float metres).
+
+    Args:
+        path: the file.
+        scale_m: metres per unit of 16-bit depth; 0.001 if not given.
+
+    Returns:
+        (h, w) float32 metres; NaN where nothing was measured.
+
+    Raises:
+        InputError: the file is missing, broken, or of another kind.
+    """
+    return decode_depth_file(read_file(path), str(path), scale_m)
+
+
+def decode_depth_file(data: bytes, name: str, scale_m: float | None = None) -> np.ndarray:
+    """Decodes the bytes of a depth file whose name tells its kind; see `load_depth`."""
+    is_array = name.lower().endswith(".npy")
+    raw = decode_npy(data, name) if is_array else decode_image(data, name, depth=True)
+    is_float = np.issubdtype(raw.dtype, np.floating)
+    return decode_depth(raw, scale_m=None if is_float else scale_m)
+
+
+def load_frame(
+    color: str | Path,
+    depth: str | Path | None = None,
+    intrinsics: str | Path | None = None,
+    *,
+    frame: str = "camera_color_optical_frame",
+    depth_scale_m: float | None = None,
+) -> RgbdFrame:
+    """Makes a frame out of files; its stamp is the modification time of the colour image.
+
+    Args:
+        color: colour image.
+        depth: depth image aligned to it (see `load_depth`), or None.
+        intrinsics: JSON or YAML with `width height fx fy cx cy` and optional `distortion`, or None.
+        frame: name of the camera's optical frame.
+        depth_scale_m: metres per unit of 16-bit depth; 0.001 if not given.
+
+    Raises:
+        InputError: a file is missing or broken, or the sizes do not belong together.
+    """
+    return RgbdFrame(
+        color=load_color(color),
+        depth_m=None if depth is None else load_depth(depth, scale_m=depth_scale_m),
+        intrinsics=None if intrinsics is None else load_intrinsics(Path(intrinsics)),
+        stamp_ns=os.stat(color).st_mtime_ns,
+        frame=frame,
+    )

@@ -1,0 +1,206 @@
+"""Recordings: exact round trips, replay, and broken files that are named."""
+
+import dataclasses
+import json
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from molmo_point.camera.base import Camera
+from molmo_point.camera.recording import MANIFEST, Recording, RecordingWriter
+from molmo_point.errors import CameraError, InputError
+from molmo_point.frame import RgbdFrame, decode_depth
+from molmo_point.geometry.intrinsics import Intrinsics
+from molmo_point.geometry.uncertainty import D455
+
+INTRINSICS = Intrinsics(32, 24, 30.25, 30.5, 15.1, 11.9, "brown_conrady", (0.1, -0.02, 1e-3, -2e-3, 0.003))
+STEP_NS = 40_000_000
+
+
+def make_frame(number: int = 0, seed: int = 0) -> RgbdFrame:
+    rng = np.random.default_rng(seed + number)
+    raw = rng.integers(0, 4000, (24, 32), dtype=np.uint16)
+    return RgbdFrame(
+        color=rng.integers(0, 255, (24, 32, 3), dtype=np.uint8),
+        depth_m=decode_depth(raw),
+        intrinsics=INTRINSICS,
+        stamp_ns=1_700_000_000_123_456_789 + number * STEP_NS,
+        frame="left_optical",
+        depth_stamp_ns=1_700_000_000_123_456_000 + number * STEP_NS,
+        depth_noise=D455,
+    )
+
+
+def record(path: Path, count: int = 3, **options: object) -> list[RgbdFrame]:
+    frames = [make_frame(number) for number in range(count)]
+    with RecordingWriter(path, **options) as writer:
+        for frame in frames:
+            writer.write(frame)
+    return frames
+
+
+def assert_same(found: RgbdFrame, expected: RgbdFrame) -> None:
+    for field in dataclasses.fields(RgbdFrame):
+        a, b = getattr(found, field.name), getattr(expected, field.name)
+        if isinstance(b, np.ndarray):
+            assert a.dtype == b.dtype and np.array_equal(a, b, equal_nan=b.dtype != np.uint8), field.name
+        else:
+            assert a == b, field.name
+
+
+@pytest.mark.parametrize("name", ["folder", "file.zip"])
+@pytest.mark.parametrize("unit_m", [0.001, None])
+def test_millimetre_depth_and_everything_else_comes_back_bit_for_bit(tmp_path: Path, name: str, unit_m) -> None:
+    frames = record(tmp_path / name, depth_unit_m=unit_m)
+    with Recording(tmp_path / name) as recording:
+        assert isinstance(recording, Camera) and len(recording) == 3
+        for frame in frames:
+            assert_same(recording.read(), frame)
+        with pytest.raises(CameraError, match="at its end"):
+            recording.read()
+
+
+def test_depth_png_is_exact_to_half_its_unit_and_npy_is_bit_exact(tmp_path: Path) -> None:
+    depth = np.random.default_rng(0).uniform(0.2, 4.0, (24, 32)).astype(np.float32)
+    depth[0, 0] = np.nan
+    frame = dataclasses.replace(make_frame(), depth_m=depth)
+    for name, unit_m, tolerance in (("a", 0.001, 0.5e-3), ("b", 0.0001, 0.5e-4), ("c", None, 0.0)):
+        with RecordingWriter(tmp_path / name, depth_unit_m=unit_m) as writer:
+            writer.write(frame)
+        found = Recording(tmp_path / name)[0].depth_m
+        assert np.nanmax(np.abs(found.astype(float) - depth)) <= tolerance + 1e-6 * (tolerance > 0)
+        assert np.isnan(found[0, 0]) and np.isnan(found).sum() == 1
+
+
+def test_colour_keeps_its_channel_order(tmp_path: Path) -> None:
+    red = np.zeros((24, 32, 3), np.uint8)
+    red[..., 0] = 200
+    with RecordingWriter(tmp_path / "r") as writer:
+        writer.write(dataclasses.replace(make_frame(), color=red))
+    from PIL import Image
+
+    assert Image.open(tmp_path / "r" / "000000_color.png").getpixel((3, 3)) == (200, 0, 0)
+    assert np.array_equal(Recording(tmp_path / "r")[0].color, red)
+
+
+def test_frames_without_depth_and_intrinsics(tmp_path: Path) -> None:
+    bare = RgbdFrame(color=make_frame().color, depth_m=None, intrinsics=None, stamp_ns=7)
+    with RecordingWriter(tmp_path / "r") as writer:
+        writer.write(bare)
+    assert_same(Recording(tmp_path / "r").read(), bare)
+
+
+def test_depth_that_would_be_lost_is_refused(tmp_path: Path) -> None:
+    writer = RecordingWriter(tmp_path / "r", depth_unit_m=0.0001)
+    far = np.full((24, 32), 7.0, np.float32)
+    with pytest.raises(InputError, match="7 m"):
+        writer.write(dataclasses.replace(make_frame(), depth_m=far))
+
+
+def test_loop_goes_on_with_growing_stamps(tmp_path: Path) -> None:
+    record(tmp_path / "r")
+    recording = Recording(tmp_path / "r", loop=True)
+    frames = [recording.read() for _ in range(7)]
+    assert {b.stamp_ns - a.stamp_ns for a, b in zip(frames, frames[1:], strict=False)} == {STEP_NS}
+    assert {frame.depth_stamp_ns - frame.stamp_ns for frame in frames} == {-789}
+    assert np.array_equal(frames[4].color, frames[1].color)
+
+
+def test_replay_at_the_recorded_rate(tmp_path: Path) -> None:
+    record(tmp_path / "r")
+    recording = Recording(tmp_path / "r", realtime=True)
+    start = time.monotonic()
+    for _ in range(3):
+        recording.read()
+    assert 2 * STEP_NS * 1e-9 - 0.005 < time.monotonic() - start < 1.0
+    waiting = Recording(tmp_path / "r", realtime=True)
+    waiting.read()
+    with pytest.raises(CameraError, match="in time"):
+        waiting.read(timeout_s=0.001)
+
+
+def test_a_crashed_recording_replays_what_its_manifest_knows(tmp_path: Path) -> None:
+    writer = RecordingWriter(tmp_path / "r")
+    for number in range(4):
+        writer.write(make_frame(number))
+    assert len(Recording(tmp_path / "r")) >= 1
+    writer.close()
+    assert len(Recording(tmp_path / "r")) == 4
+    assert not [path for path in (tmp_path / "r").iterdir() if path.name.startswith(".")]
+
+
+def test_existing_recordings_are_never_overwritten(tmp_path: Path) -> None:
+    for name in ("r", "r.zip"):
+        record(tmp_path / name)
+        with pytest.raises(InputError, match="overwrite"):
+            RecordingWriter(tmp_path / name)
+
+
+def damage(path: Path, kind: str) -> None:
+    data = path.read_bytes()
+    if kind == "truncated":
+        path.write_bytes(data[: len(data) * 2 // 3])
+    elif kind == "garbage":
+        path.write_bytes(b"not what it says" * 20)
+    elif kind == "empty":
+        path.write_bytes(b"")
+    else:
+        path.unlink()
+
+
+@pytest.mark.parametrize("kind", ["truncated", "garbage", "empty", "missing"])
+@pytest.mark.parametrize("member", ["000001_color.png", "000001_depth.png", "000001_depth.npy", MANIFEST])
+def test_a_broken_file_is_one_error_that_names_it(tmp_path: Path, member: str, kind: str) -> None:
+    record(tmp_path / "r", depth_unit_m=None if member.endswith(".npy") else 0.001)
+    damage(tmp_path / "r" / member, kind)
+    with pytest.raises(InputError) as caught:
+        Recording(tmp_path / "r")[1]
+    assert member in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["truncated", "garbage", "empty", "missing"])
+def test_a_broken_zip_is_named(tmp_path: Path, kind: str) -> None:
+    record(tmp_path / "r.zip")
+    damage(tmp_path / "r.zip", kind)
+    with pytest.raises(InputError, match=r"r\.zip"):
+        Recording(tmp_path / "r.zip")
+
+
+def test_flipped_bytes_inside_a_zip_are_noticed(tmp_path: Path) -> None:
+    record(tmp_path / "r.zip")
+    with zipfile.ZipFile(tmp_path / "r.zip") as archive:
+        offset = archive.getinfo("000001_color.png").header_offset
+    data = bytearray((tmp_path / "r.zip").read_bytes())
+    data[offset + 300] ^= 0xFF
+    (tmp_path / "r.zip").write_bytes(bytes(data))
+    with pytest.raises(InputError, match=r"r\.zip!000001_color\.png"):
+        Recording(tmp_path / "r.zip")[1]
+
+
+def edited(path: Path, **changes: object) -> Path:
+    manifest = json.loads((path / MANIFEST).read_text())
+    manifest.update(changes)
+    (path / MANIFEST).write_text(json.dumps(manifest))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"version": 99}, "newer version"),
+        ({"format": "something else"}, "no recording manifest"),
+        ({"frames": []}, "no frame"),
+        ({"frames": [{"color": "../../etc/passwd", "stamp_ns": 1, "frame": "f"}]}, "no recording manifest"),
+        ({"frames": [{"color": "a.png", "stamp_ns": "now", "frame": "f"}]}, "no recording manifest"),
+        ({"frames": 3}, "no recording manifest"),
+        ({"depth": {"unit_m": -1}}, "no recording manifest"),
+    ],
+)
+def test_manifests_that_are_not_ours_are_refused(tmp_path: Path, changes: dict, message: str) -> None:
+    record(tmp_path / "r")
+    with pytest.raises(InputError, match=message) as caught:
+        Recording(edited(tmp_path / "r", **changes))
+    assert MANIFEST in str(caught.value)
