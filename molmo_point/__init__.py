@@ -46,9 +46,7 @@ def __getattr__(name: str) -> Any:
     elif name in _LAZY:
         value = getattr(import_module(_LAZY[name]), name)
     else:
-        raise AttributeError(
-            f"module 'molmo_point' has no attribute {name!r}; it has {', '.join(sorted(__all__))}"
-        )
+        raise AttributeError(f"module 'molmo_point' has no attribute {name!r}; it has {', '.join(sorted(__all__))}")
     globals()[name] = value
     return value
 

@@ -67,9 +67,7 @@ class RgbdFrame:
         return (self.depth_stamp_ns - self.stamp_ns) * 1e-9
 
 
-def decode_depth(
-    array: NDArray[np.generic], *, scale_m: float | None = None
-) -> NDArray[np.float32]:
+def decode_depth(array: NDArray[np.generic], *, scale_m: float | None = None) -> NDArray[np.float32]:
     """Turn a camera's depth image into metres, once, at the camera.
 
     Args:
@@ -115,9 +113,7 @@ def _check_color(color: object) -> None:
 
 def _check_depth(depth_m: object, size_wh: tuple[int, int]) -> None:
     if not isinstance(depth_m, np.ndarray) or depth_m.dtype != np.float32:
-        raise InputError(
-            "The depth must be float32 metres", _described(depth_m), "use frame.decode_depth"
-        )
+        raise InputError("The depth must be float32 metres", _described(depth_m), "use frame.decode_depth")
     if depth_m.shape != size_wh[::-1]:
         raise InputError(
             "The depth is not aligned to the colour image: the sizes differ",

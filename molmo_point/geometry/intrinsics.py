@@ -128,9 +128,7 @@ class Intrinsics:
         """
         pixels = _last_axis("uv", uv, 2)
         depth = np.asarray(depth_m, dtype=np.float64)
-        x, y = self._undistort(
-            (pixels[..., 0] - self.cx) / self.fx, (pixels[..., 1] - self.cy) / self.fy
-        )
+        x, y = self._undistort((pixels[..., 0] - self.cx) / self.fx, (pixels[..., 1] - self.cy) / self.fy)
         x, y, depth = np.broadcast_arrays(x, y, depth)
         return np.stack([x * depth, y * depth, depth], axis=-1)
 
@@ -174,9 +172,7 @@ class Intrinsics:
             InputError: For missing or unknown keys, and as the class does.
         """
         if not isinstance(values, Mapping):
-            raise InputError(
-                "Intrinsics must be a mapping", type(values).__name__, f"give the keys {_REQUIRED}"
-            )
+            raise InputError("Intrinsics must be a mapping", type(values).__name__, f"give the keys {_REQUIRED}")
         missing = [key for key in _REQUIRED if key not in values]
         unknown = [str(key) for key in values if key not in _REQUIRED + _OPTIONAL]
         if missing or unknown:
@@ -187,9 +183,7 @@ class Intrinsics:
             )
         distortion = values.get("distortion") or ()
         if isinstance(distortion, str) or not hasattr(distortion, "__iter__"):
-            raise InputError(
-                "The distortion must be a list", repr(distortion), "give [k1, k2, p1, p2, k3]"
-            )
+            raise InputError("The distortion must be a list", repr(distortion), "give [k1, k2, p1, p2, k3]")
         model = values.get("distortion_model") or ("brown_conrady" if distortion else "none")
         return cls(
             **{key: values[key] for key in _REQUIRED},
@@ -257,15 +251,11 @@ def read_mapping(path: str | Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            "The file cannot be read", f"{path} ({error})", "check the path and that it is text"
-        ) from error
+        raise InputError("The file cannot be read", f"{path} ({error})", "check the path and that it is text") from error
     try:
         values = json.loads(text) if path.suffix.lower() == ".json" else _load_yaml(text)
     except ValueError as error:
-        raise InputError(
-            "The file cannot be parsed", f"{path} ({error})", "write valid JSON or YAML"
-        ) from error
+        raise InputError("The file cannot be parsed", f"{path} ({error})", "write valid JSON or YAML") from error
     if not isinstance(values, dict):
         raise InputError(
             "The file must hold one mapping",
@@ -279,9 +269,7 @@ def _load_yaml(text: str) -> Any:
     try:
         import yaml
     except ImportError as error:
-        raise DependencyError(
-            "Reading YAML needs PyYAML", "no module named yaml", "pip install pyyaml, or use JSON"
-        ) from error
+        raise DependencyError("Reading YAML needs PyYAML", "no module named yaml", "pip install pyyaml, or use JSON") from error
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -324,13 +312,9 @@ def _finite(name: str, value: Any) -> float:
     try:
         number = float(value)
     except (TypeError, ValueError) as error:
-        raise InputError(
-            f"{name} must be a number", f"{name}={value!r}", "give a finite number in pixels"
-        ) from error
+        raise InputError(f"{name} must be a number", f"{name}={value!r}", "give a finite number in pixels") from error
     if not math.isfinite(number):
-        raise InputError(
-            f"{name} must be finite", f"{name}={value!r}", "calibrate the camera or fix the file"
-        )
+        raise InputError(f"{name} must be finite", f"{name}={value!r}", "calibrate the camera or fix the file")
     return number
 
 

@@ -59,9 +59,7 @@ class Transform:
         return cls(target, source, np.eye(3), np.zeros(3))
 
     @classmethod
-    def from_matrix(
-        cls, target: str, source: str, matrix: ArrayLike, covariance: ArrayLike | None = None
-    ) -> "Transform":
+    def from_matrix(cls, target: str, source: str, matrix: ArrayLike, covariance: ArrayLike | None = None) -> "Transform":
         """Build from a homogeneous 4x4 matrix.
 
         Raises:
@@ -226,9 +224,7 @@ def load_transform(path: str | Path) -> Transform:
     covariance = values.get("covariance")
     if "matrix" in values:
         return Transform.from_matrix(*frames, values["matrix"], covariance)
-    return Transform.from_quaternion(
-        *frames, values["quaternion_xyzw"], values["translation_m"], covariance
-    )
+    return Transform.from_quaternion(*frames, values["quaternion_xyzw"], values["translation_m"], covariance)
 
 
 def save_transform(path: str | Path, transform: Transform) -> None:
@@ -241,9 +237,7 @@ def save_transform(path: str | Path, transform: Transform) -> None:
     try:
         import yaml
     except ImportError as error:
-        raise DependencyError(
-            "Writing YAML needs PyYAML", "no module named yaml", "pip install pyyaml"
-        ) from error
+        raise DependencyError("Writing YAML needs PyYAML", "no module named yaml", "pip install pyyaml") from error
     values: dict[str, object] = {
         "target": transform.target,
         "source": transform.source,
@@ -256,9 +250,7 @@ def save_transform(path: str | Path, transform: Transform) -> None:
         text = yaml.safe_dump(values, sort_keys=False, default_flow_style=None)
         Path(path).write_text(text, encoding="utf-8")
     except OSError as error:
-        raise InputError(
-            "The transform cannot be written", f"{path} ({error})", "choose a writable path"
-        ) from error
+        raise InputError("The transform cannot be written", f"{path} ({error})", "choose a writable path") from error
 
 
 def _quaternion_of(rotation: FloatArray) -> FloatArray:
@@ -325,9 +317,7 @@ def _array(name: str, values: ArrayLike, shape: tuple[int, ...]) -> FloatArray:
     try:
         array = np.array(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise InputError(
-            f"{name} must be numbers", repr(values), f"give numbers of shape {shape}"
-        ) from error
+        raise InputError(f"{name} must be numbers", repr(values), f"give numbers of shape {shape}") from error
     if array.shape != shape or not np.all(np.isfinite(array)):
         raise InputError(
             f"{name} must be finite numbers of shape {shape}",
@@ -345,6 +335,4 @@ def _frozen(array: FloatArray) -> FloatArray:
 
 def _check_frame(name: str, frame: object) -> None:
     if not isinstance(frame, str) or not frame.strip():
-        raise InputError(
-            f"The {name} frame must have a name", repr(frame), "give e.g. 'base_link'"
-        )
+        raise InputError(f"The {name} frame must have a name", repr(frame), "give e.g. 'base_link'")

@@ -1,0 +1,1 @@
+"""Words in, pixels out: the pointing text of the Molmo family."""
