@@ -52,6 +52,7 @@ class RealSense:
         frame: str = OPTICAL_FRAME,
     ) -> None:
         rs = _pyrealsense2()
+        _check_connected(serial)
         self._pipeline = rs.pipeline()
         config = rs.config()
         if serial is not None:
@@ -176,7 +177,7 @@ class RealSense:
         depth_focal_px = raw_depth.profile.as_video_stream_profile().intrinsics.fx
         return RgbdFrame(
             # Copies: librealsense reuses the buffers that these frames point into.
-            color=np.array(pixels, order="C"),
+            color=np.ascontiguousarray(pixels),
             depth_m=decode_depth(np.asanyarray(depth.get_data()), scale_m=_unit_m(depth)),
             intrinsics=intrinsics,
             stamp_ns=self._clock.stamp_ns(color),
@@ -304,27 +305,35 @@ def _unit_m(depth: Any) -> float:
     return float(f"{unit_m:.7g}")
 
 
-def _cannot_start(error: RuntimeError, serial: str | None, size_wh: tuple[int, int], fps: int) -> CameraError:
-    try:
-        devices = list_devices()
-    except RuntimeError:
-        devices = ()
-    wanted = "any RealSense" if serial is None else f"serial {serial}"
-    asked = f"{wanted} at {size_wh[0]}x{size_wh[1]}, {fps} fps; connected: "
-    asked += ", ".join(f"{device['name']} {device['serial']}" for device in devices) or "none"
+def _check_connected(serial: str | None) -> None:
+    """Refuses at once what librealsense would refuse after fifteen seconds of waiting."""
+    devices = list_devices()
+    connected = _listed(devices)
     if not devices:
-        return CameraError(
+        raise CameraError(
             "no RealSense camera is connected",
-            given=asked,
+            given=f"serial {serial or 'any'}; connected: {connected}",
             fix="plug it into a USB 3 port; on Linux install librealsense's udev rules; `molmo-point doctor` lists cameras",
         )
     if serial is not None and serial not in [device["serial"] for device in devices]:
-        return CameraError("there is no RealSense camera of that serial", given=asked, fix="use a connected serial")
+        raise CameraError(
+            "there is no RealSense camera of that serial",
+            given=f"serial {serial}; connected: {connected}",
+            fix="use the serial of a connected camera",
+        )
+
+
+def _cannot_start(error: RuntimeError, serial: str | None, size_wh: tuple[int, int], fps: int) -> CameraError:
+    asked = f"serial {serial or 'any'} at {size_wh[0]}x{size_wh[1]}, {fps} fps; connected: {_listed(list_devices())}"
     return CameraError(
         "the RealSense camera cannot be started",
         given=f"{asked} ({error})",
         fix="close other programs that use it, and choose a resolution and rate that it has",
     )
+
+
+def _listed(devices: tuple[dict[str, str], ...]) -> str:
+    return ", ".join(f"{device['name']} {device['serial']}" for device in devices) or "none"
 
 
 def _pyrealsense2() -> Any:

@@ -208,9 +208,8 @@ def test_frames_own_their_pixels():
 @needs_librealsense
 def test_no_frames_is_a_timeout_and_a_closed_camera_refuses():
     software = SoftwareCamera()
-    with RealSense.from_source(software.syncer) as camera:
-        with pytest.raises(CameraError, match=r"timeout_s=0\.05"):
-            camera.read(timeout_s=0.05)
+    with RealSense.from_source(software.syncer) as camera, pytest.raises(CameraError, match=r"timeout_s=0\.05"):
+        camera.read(timeout_s=0.05)
     with pytest.raises(CameraError, match="closed"):
         camera.read()
 
@@ -270,6 +269,27 @@ def test_without_a_camera_the_error_says_so(serial):
     with pytest.raises(CameraError, match="no RealSense camera is connected") as caught:
         RealSense(serial)
     assert caught.value.given and caught.value.fix
+
+
+@needs_librealsense
+def test_another_serial_than_the_connected_one_is_named(monkeypatch):
+    connected = ({"name": "D435", "serial": "999"},)
+    monkeypatch.setattr("molmo_point.camera.realsense.list_devices", lambda: connected)
+    with pytest.raises(CameraError, match="D435 999"):
+        RealSense("123")
+
+
+@needs_librealsense
+@pytest.mark.skipif(rs is not None and len(rs.context().query_devices()) > 0, reason="a real camera is connected")
+def test_a_camera_that_does_not_start_is_an_error_with_what_was_asked(monkeypatch):
+    class Pipeline:
+        def start(self, config):
+            raise RuntimeError("Couldn't resolve requests")
+
+    monkeypatch.setattr("molmo_point.camera.realsense.list_devices", lambda: ({"name": "D435", "serial": "999"},))
+    monkeypatch.setattr(rs, "pipeline", Pipeline)
+    with pytest.raises(CameraError, match=r"1920x1080, 90 fps.*resolve requests"):
+        RealSense("999", 1920, 1080, 90)
 
 
 class StoppedPipeline:

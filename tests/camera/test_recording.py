@@ -1,6 +1,7 @@
 """Recordings: exact round trips, replay, and broken files that are named."""
 
 import dataclasses
+import itertools
 import json
 import time
 import zipfile
@@ -104,7 +105,7 @@ def test_loop_goes_on_with_growing_stamps(tmp_path: Path) -> None:
     record(tmp_path / "r")
     recording = Recording(tmp_path / "r", loop=True)
     frames = [recording.read() for _ in range(7)]
-    assert {b.stamp_ns - a.stamp_ns for a, b in zip(frames, frames[1:], strict=False)} == {STEP_NS}
+    assert {b.stamp_ns - a.stamp_ns for a, b in itertools.pairwise(frames)} == {STEP_NS}
     assert {frame.depth_stamp_ns - frame.stamp_ns for frame in frames} == {-789}
     assert np.array_equal(frames[4].color, frames[1].color)
 
