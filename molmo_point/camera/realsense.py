@@ -176,8 +176,8 @@ class RealSense:
         intrinsics = to_intrinsics(color.profile.as_video_stream_profile().intrinsics)
         depth_focal_px = raw_depth.profile.as_video_stream_profile().intrinsics.fx
         return RgbdFrame(
-            # Copies: librealsense reuses the buffers that these frames point into.
-            color=np.ascontiguousarray(pixels),
+            # A copy: librealsense has few buffers, and one that is still pointed to cannot take a new frame.
+            color=np.array(pixels, order="C"),
             depth_m=decode_depth(np.asanyarray(depth.get_data()), scale_m=_unit_m(depth)),
             intrinsics=intrinsics,
             stamp_ns=self._clock.stamp_ns(color),
