@@ -7,13 +7,15 @@ enough to crash a gripper, and a median over a window takes whichever surface is
 2. drop pixels without depth and "flying" pixels, whose neighbourhood spans a depth step;
 3. cut the rest into surfaces wherever the sorted depths leave a gap;
 4. weight each pixel by how probable it is that the true point lies there (a Gaussian of the
-   point's own error), and take the nearest surface that holds enough of that weight;
+   point's own error, with longer tails since objects stand in front), and take the nearest surface
+   that holds enough of that weight;
 5. fit the surface locally, and answer with its depth at the point, the spread of its depth over
    the point's error, and the depth of the other surface where one is plausible too.
 
 Depth is along z, in metres, aligned to the image that the point is in; missing is NaN.
 """
 
+import itertools
 import math
 from dataclasses import dataclass
 from enum import Enum
@@ -33,6 +35,7 @@ PREFERENCES = ("near", "far", "centre")
 WINDOW_RADIUS_M = 0.012
 MIN_RADIUS_PX, MAX_RADIUS_PX = 3, 15
 MIN_SIGMA_PX = 1.5
+TAIL = 1.5
 FLYING_M, FLYING_SIGMAS = 0.008, 5.0
 GAP_M, GAP_SIGMAS = 0.010, 4.0
 SIGNIFICANT_SHARE = 0.15
@@ -83,22 +86,24 @@ class _Window:
     """The pixels around a point.
 
     z (n, m) holds depth, NaN where missing or out of range; du, dv are offsets from the point in
-    pixels; weight sums to 1 over the window.
+    pixels; likely is proportional to the probability that the true point lies there; weight is the
+    same with longer tails and sums to 1.
     """
 
     z: FloatArray
     du: FloatArray
     dv: FloatArray
+    likely: FloatArray
     weight: FloatArray
     centre: tuple[int, int]
 
 
 @dataclass(frozen=True, eq=False)
 class _Surface:
-    """One cluster of depth: its pixels, its share of the usable weight, its typical depth."""
+    """One cluster of depth: its pixels, the probability that it is the one meant, typical depth."""
 
     mask: BoolArray
-    share: float
+    probability: float
     depth_m: float
 
 
@@ -177,9 +182,10 @@ def _window(
     z[~((z >= min_m) & (z <= max_m))] = np.nan
     du = np.arange(left, left + z.shape[1])[None, :] - point[0]
     dv = np.arange(top, top + z.shape[0])[:, None] - point[1]
-    weight = np.exp(-0.5 * (du**2 + dv**2) / max(sigma_px, MIN_SIGMA_PX) ** 2)
+    squared = (du**2 + dv**2) / max(sigma_px, MIN_SIGMA_PX) ** 2
+    likely, weight = np.exp(-0.5 * squared), np.exp(-0.5 * squared / TAIL**2)
     du, dv = np.broadcast_arrays(du, dv)
-    return finite, _Window(z, du, dv, weight / weight.sum(), (row - top, column - left))
+    return finite, _Window(z, du, dv, likely, weight / weight.sum(), (row - top, column - left))
 
 
 def _flying(z: FloatArray, limit_m: float) -> BoolArray:
@@ -198,16 +204,23 @@ def _surfaces(window: _Window, solid: BoolArray, valid: BoolArray, gap_m: float,
     depths = np.sort(window.z[solid])
     cuts = np.flatnonzero(np.diff(depths) > gap_m) + 1
     groups = [group for group in np.split(depths, cuts) if group.size >= MIN_PIXELS]
+    if not groups:
+        return []
+    # Dropped pixels that agree with a surface after all are its edge, and belong to it. For the
+    # shares the rest goes to the surface nearer in depth: a mixed pixel shows some of both, and
+    # without it an object a few pixels wide would lose most of its weight.
     margin = 2.0 * sigma_z
-    # Dropped pixels that agree with a surface after all are its edge; they count again, or an
-    # object only a few pixels wide would lose most of its weight.
     masks = [valid & (window.z >= group[0] - margin) & (window.z <= group[-1] + margin) for group in groups]
-    weights = [float(window.weight[mask].sum()) for mask in masks]
-    total = sum(weights)
+    borders = [(near[-1] + far[0]) / 2.0 for near, far in itertools.pairwise(groups)]
+    owner = np.searchsorted(np.array(borders), window.z[valid])
+    shares = [
+        np.bincount(owner, weights=weight[valid], minlength=len(groups)) / weight[valid].sum()
+        for weight in (window.weight, window.likely)
+    ]
     return [
-        _Surface(mask, weight / total, float(np.median(group)))
-        for mask, weight, group in zip(masks, weights, groups, strict=True)
-        if weight >= SIGNIFICANT_SHARE * total
+        _Surface(mask, float(probability), float(np.median(group)))
+        for mask, share, probability, group in zip(masks, *shares, groups, strict=True)
+        if share >= SIGNIFICANT_SHARE
     ]
 
 
@@ -221,8 +234,8 @@ def _choose(surfaces: list[_Surface], window: _Window, prefer: str) -> _Surface:
 
 
 def _alternate(surfaces: list[_Surface], kept: _Surface) -> _Surface | None:
-    others = [surface for surface in surfaces if surface is not kept]
-    return max(others, key=lambda surface: surface.share) if others else None
+    others = [surface for surface in surfaces if surface is not kept and surface.probability >= SIGNIFICANT_SHARE]
+    return max(others, key=lambda surface: surface.probability) if others else None
 
 
 def _measured(
@@ -239,7 +252,7 @@ def _measured(
     depth, residual = _local_depth(window, kept.mask, offset)
     sigma_z = float(noise.sigma_z(depth, intrinsics.focal_px))
     sigma = max(sigma_z, residual)
-    relief = np.average((window.z[kept.mask] - depth) ** 2, weights=window.weight[kept.mask])
+    relief = np.average((window.z[kept.mask] - depth) ** 2, weights=window.likely[kept.mask] + 1e-12)
     uv = point + offset
     ray = intrinsics.deproject(uv, 1.0)
     return DepthEstimate(

@@ -52,29 +52,10 @@ _ABSENT = re.compile(
     r"|^\W{0,8}none\W{0,8}$",
     re.IGNORECASE,
 )
-_WORDS = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-    "twenty",
-]
+_WORDS = (
+    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
+    *("eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"),
+)
 _NUMBER_WORDS = {word: number for number, word in enumerate(_WORDS)} | {"none": 0}
 
 
@@ -289,8 +270,8 @@ def _is_truncated(text: str, stated: int | None) -> bool:
     if _UNFINISHED.search(text[-16:]):
         return True
     last = None
-    for last in _TAG.finditer(text):
-        pass
+    for tag in _TAG.finditer(text):
+        last = tag
     if last is not None and (not last[2] or not _CLOSING.match(text, last.end())):
         return True
     return stated is None and _COUNTING.search(text) is not None
