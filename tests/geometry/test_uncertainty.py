@@ -1,0 +1,56 @@
+"""Depth noise against its formula, covariance of a lifted pixel against samples."""
+
+import numpy as np
+import pytest
+
+from molmo_point.errors import InputError
+from molmo_point.geometry.intrinsics import Intrinsics
+from molmo_point.geometry.uncertainty import D405, D435, D455, DepthNoise, deprojection_jacobian, point_covariance
+
+PLAIN = Intrinsics(848, 480, 425.0, 420.0, 424.0, 239.0)
+LENS = Intrinsics(848, 480, 425.0, 420.0, 424.0, 239.0, "brown_conrady", (0.1, -0.1, 0.002, -0.003, 0.0))
+
+
+@pytest.mark.parametrize(
+    ("noise", "depth_m", "focal_px", "expected_mm"),
+    [(D435, 0.6, 425, 1.4), (D435, 1.0, 425, 3.8), (D435, 0.5, 640, 0.6), (D455, 1.0, 425, 2.0), (D405, 0.5, 425, 2.6)],
+)
+def test_presets(noise: DepthNoise, depth_m: float, focal_px: float, expected_mm: float) -> None:
+    assert noise.sigma_z(depth_m, focal_px) * 1e3 == pytest.approx(expected_mm, abs=0.06)
+
+
+def test_sigma_z_of_arrays() -> None:
+    sigma = D435.sigma_z(np.array([0.5, 1.0, np.nan]), 425)
+    assert sigma[1] == pytest.approx(4 * sigma[0])
+    assert np.isnan(sigma[2])
+
+
+@pytest.mark.parametrize("camera", [PLAIN, LENS])
+def test_covariance_against_samples(camera: Intrinsics) -> None:
+    rng = np.random.default_rng(0)
+    uv, depth, sigma_px, sigma_z = np.array([700.0, 100.0]), 0.8, 2.0, 0.004
+    points = camera.deproject(uv + rng.normal(0, sigma_px, (100000, 2)), depth + rng.normal(0, sigma_z, 100000))
+    sampled = np.cov(points, rowvar=False)
+    ours = point_covariance(uv, depth, sigma_px, sigma_z, camera)
+    np.testing.assert_allclose(ours, sampled, atol=0.02 * np.abs(sampled).max())
+
+
+def test_jacobian_is_the_pinhole_one() -> None:
+    expected = [[0.8 / 425, 0, (700 - 424) / 425], [0, 0.8 / 420, (100 - 239) / 420], [0, 0, 1]]
+    np.testing.assert_allclose(deprojection_jacobian(np.array([700.0, 100.0]), 0.8, PLAIN), expected, atol=1e-12)
+
+
+def test_scatter_is_added() -> None:
+    scatter = np.diag([1e-6, 2e-6, 3e-6])
+    without = point_covariance([400, 200], 0.5, 1.0, 0.001, PLAIN)
+    np.testing.assert_allclose(point_covariance([400, 200], 0.5, 1.0, 0.001, PLAIN, scatter), without + scatter)
+
+
+def test_refused() -> None:
+    for bad in ({"depth_m": np.nan}, {"sigma_px": -1.0}, {"sigma_z_m": -1.0}, {"uv": [np.nan, 1]}, {"uv": [1, 2, 3]}):
+        values = {"uv": [400, 200], "depth_m": 0.5, "sigma_px": 1.0, "sigma_z_m": 0.001} | bad
+        with pytest.raises(InputError, match="covariance"):
+            point_covariance(**values, intrinsics=PLAIN)
+    for baseline, disparity in ((0.0, 0.08), (0.05, np.nan), (-1, 0.08)):
+        with pytest.raises(InputError, match="above zero"):
+            DepthNoise(baseline, disparity)
