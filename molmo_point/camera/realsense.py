@@ -123,7 +123,7 @@ class RealSense:
                 not usable.
         """
         if self._closed:
-            raise CameraError("the RealSense camera is closed", fix="read before close(), or open it again")
+            raise CameraError("the RealSense camera is closed", "read() after close()", "read before close(), or open it again")
         return self._convert(self._wait(timeout_s))
 
     def _wait(self, timeout_s: float) -> Any:
@@ -163,7 +163,11 @@ class RealSense:
         aligned = self._align.process(frames)
         color, depth = aligned.get_color_frame(), aligned.get_depth_frame()
         if not color or not depth:
-            raise CameraError("depth could not be aligned to colour", fix="check that both streams are calibrated")
+            raise CameraError(
+                "depth could not be aligned to colour",
+                "a frame set without a colour or depth image after alignment",
+                "check that both streams are calibrated",
+            )
         pixels = np.asanyarray(color.get_data())
         if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
             raise CameraError(

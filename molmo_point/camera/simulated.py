@@ -65,7 +65,9 @@ class SimulatedCamera:
         """
         if self._closed:
             raise CameraError(
-                "the simulated camera is closed", fix="read before close(), or make a new SimulatedCamera"
+                "the simulated camera is closed",
+                "read() after close()",
+                "read before close(), or make a new SimulatedCamera",
             )
         self._wait_until_due(timeout_s)
         stamp_ns = max(int(self._clock_ns()), self._last_ns + 1)
