@@ -19,9 +19,10 @@ STAND_IN = "tf2_msgs"
 
 
 def has_package(name: str, prefixes: str) -> bool:
-    """Tell whether one of the install prefixes (joined by ":") holds the ROS package."""
+    """Tell whether one of the install prefixes (joined by ":"), this workspace's apart, holds it."""
     marker = Path("share", "ament_index", "resource_index", "packages", name)
-    return any((Path(prefix) / marker).exists() for prefix in prefixes.split(os.pathsep) if prefix)
+    own = WORKSPACE / "install"
+    return any((Path(prefix) / marker).exists() for prefix in prefixes.split(os.pathsep) if prefix and Path(prefix) != own)
 
 
 def build_environment(environ: dict[str, str], prefix: str) -> dict[str, str]:
@@ -44,7 +45,7 @@ def build_command(environ: dict[str, str], python: str) -> list[str]:
     return [
         *("colcon", "build", "--merge-install", "--executor", "sequential", "--event-handlers", "console_cohesion+"),
         *("--base-paths", *bases, "--packages-select", *packages),
-        *("--cmake-args", "-DBUILD_TESTING=OFF", f"-DPython3_EXECUTABLE={python}",),
+        *("--cmake-args", "-DBUILD_TESTING=OFF", f"-DPython3_EXECUTABLE={python}"),
     ]
 
 

@@ -1,0 +1,51 @@
+# `make demo` and `make test` set up what is missing first; a second run sets nothing up again.
+#
+#   PYTHON=python3.12   the Python to make .venv with (3.10 to 3.13)
+#   TORCH=default       PyTorch as the index has it, with CUDA (several GB); TORCH=skip leaves it to you; TORCH=cpu is the default
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint clean distclean
+
+TORCH ?= $(or $(MOLMO_POINT_TORCH),cpu)
+RUN := ros2_ws/run
+
+# Models are never downloaded by the demo or the tests, and both draw without a screen.
+export HF_HUB_OFFLINE ?= 1
+export MUJOCO_GL ?= egl
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup:  ## make .venv, install everything into it, build the ROS 2 interfaces
+	@python="$(PYTHON)"; \
+	old='import sys; sys.exit(not (3, 10) <= sys.version_info[:2])'; \
+	new='import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))'; \
+	if [ -z "$$python" ] && [ -n "$$ROS_DISTRO" ] && /usr/bin/python3 -c "$$old" 2>/dev/null; then python=/usr/bin/python3; fi; \
+	for try in python3 python3.12 python3.11 python3.13 python3.10; do \
+		if [ -z "$$python" ] && $$try -c "$$new" 2>/dev/null; then python=$$try; fi; \
+	done; \
+	if [ -z "$$python" ] && python3 -c "$$old" 2>/dev/null; then python=python3; fi; \
+	if [ -z "$$python" ]; then \
+		echo "molmo-point needs Python 3.10 or newer, and none was found."; \
+		echo "    what to do: apt-get install python3 python3-venv (Debian 12, Ubuntu 22.04 or newer), or make setup PYTHON=/path/to/python"; \
+		exit 1; \
+	fi; \
+	$$python ros2_ws/setup_environment.py --torch $(TORCH)
+
+demo: setup  ## point at things on a simulated table, in 3D, over ROS 2
+	@$(RUN) python demos/01_point_and_publish.py
+
+test: setup  ## run the whole test suite
+	@ROS_AUTOMATIC_DISCOVERY_RANGE=$${ROS_AUTOMATIC_DISCOVERY_RANGE:-LOCALHOST} $(RUN) python -m pytest $(ARGS)
+
+lint: setup  ## ruff and pyright
+	@$(RUN) ruff check .
+	@$(RUN) ruff format --check .
+	@$(RUN) pyright
+
+clean:  ## remove what programs and builds wrote (not .venv)
+	rm -rf out build dist *.egg-info ros2_ws/build ros2_ws/install ros2_ws/log .pytest_cache .ruff_cache .hypothesis
+	find molmo_point tests demos calibration ros2_ws -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+distclean: clean  ## remove .venv too
+	rm -rf .venv
