@@ -1,0 +1,1 @@
+"""Pictures of answers: points on the image, targets in the point cloud."""

@@ -1,0 +1,169 @@
+"""Points drawn on the image: where, what, how sure, how far, and what could not be measured."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from molmo_point.camera.image_file import encode_png, write_file
+from molmo_point.errors import InputError
+from molmo_point.results import Count, ImagePoint, Pointing, Target, Unreachable
+from molmo_point.viz.text import (
+    AMBER,
+    GREY,
+    INK,
+    PAPER,
+    RGB,
+    Box,
+    Label,
+    colors_of,
+    draw_banner,
+    draw_labels,
+    shortened,
+)
+
+_SUPERSAMPLE = 4
+
+
+def draw_pointing(color: np.ndarray, answer: Pointing | Count) -> np.ndarray:
+    """Draws an answer on its image: a banner with the query, and every point with its label.
+
+    Args:
+        color: (h, w, 3) uint8 RGB.
+        answer: what `Pointer.point` or `Pointer.count` returned for this image.
+
+    Returns:
+        A new (h, w, 3) uint8 RGB image.
+
+    Raises:
+        InputError: the image is not uint8 RGB.
+    """
+    query = shortened(answer.query, 60)
+    if isinstance(answer, Count):
+        banner = f"{query}: {answer.count}" + ("" if answer.consistent else "  (the text says otherwise)")
+        return draw_points(color, answer.points, banner=banner)
+    if not answer.points:
+        banner = f"not in this image: {query}" if answer.absent else f"no point in the answer: {query}"
+        return draw_points(color, (), banner=banner, warning=True)
+    return draw_points(
+        color, answer.points, targets=answer.targets, unreachable=answer.unreachable, banner=f"point to: {query}"
+    )
+
+
+def draw_points(
+    color: np.ndarray,
+    points: tuple[ImagePoint, ...],
+    *,
+    targets: tuple[Target, ...] = (),
+    unreachable: tuple[Unreachable, ...] = (),
+    banner: str = "",
+    warning: bool = False,
+) -> np.ndarray:
+    """Draws points with label, confidence and a circle of one standard deviation.
+
+    Args:
+        color: (h, w, 3) uint8 RGB.
+        points: what to mark.
+        targets: what of it has a position; adds the distance and its error to the label.
+        unreachable: what of it has none; adds the reason and draws it grey.
+        banner: a line for the top left corner.
+        warning: draw the banner amber.
+
+    Returns:
+        A new (h, w, 3) uint8 RGB image.
+
+    Raises:
+        InputError: the image is not uint8 RGB.
+    """
+    if color.dtype != np.uint8 or color.ndim != 3 or color.shape[2] != 3:
+        raise InputError(
+            "the image is not 8-bit RGB", given=f"{color.dtype}, shape {color.shape}", fix="pass (h, w, 3) uint8"
+        )
+    image = Image.fromarray(color).copy()
+    scale = max(min(image.size) / 480.0, 0.5)
+    size_px = round(14 * scale)
+    obstacles: list[Box] = []
+    if banner:
+        colors = {"ground": AMBER, "ink": INK} if warning else {}
+        obstacles.append(draw_banner(image, shortened(banner, 90), round(15 * scale), **colors))
+    palette = colors_of([point.label for point in points])
+    reached = _nearest_by_label(points, targets)
+    lost = _nearest_by_label(points, unreachable)
+    radius_px = 6.5 * scale
+    labels = []
+    for i, point in enumerate(points):
+        muted = i in lost and i not in reached
+        tint = GREY if muted else palette[point.label]
+        _draw_marker(image, point, tint, radius_px, hollow=muted)
+        text = _text(point, points, reached.get(i), lost.get(i))
+        labels.append(Label(text, (point.u, point.v), radius_px * 1.5, tint, muted))
+        # Room for a bit of the thing itself, not only for its marker.
+        reach = radius_px * 2.2
+        obstacles.append((point.u - reach, point.v - reach, point.u + reach, point.v + reach))
+    draw_labels(image, labels, size_px, obstacles)
+    return np.array(image)
+
+
+def save_png(path: str | Path, image: np.ndarray) -> None:
+    """Writes (h, w, 3) uint8 RGB as PNG, whole or not at all.
+
+    Raises:
+        InputError: the folder does not exist or cannot be written.
+    """
+    write_file(path, encode_png(image))
+
+
+def _nearest_by_label(points: tuple[ImagePoint, ...], results: tuple) -> dict[int, object]:
+    """Which result belongs to which point: results keep the points' order, and a target may have moved a little."""
+    found: dict[int, object] = {}
+    for result in results:
+        free = [i for i, point in enumerate(points) if i not in found and point.label == result.label]
+        if free:
+            found[min(free, key=lambda i: math.hypot(points[i].u - result.u, points[i].v - result.v))] = result
+    return found
+
+
+def _text(point: ImagePoint, points: tuple[ImagePoint, ...], target: object, lost: object) -> str:
+    name = shortened(point.label, 32) or "point"
+    if sum(other.label == point.label for other in points) > 1:
+        same = [other for other in points if other.label == point.label]
+        name += f" {next(i for i, other in enumerate(same) if other is point) + 1}"
+    if math.isfinite(point.confidence):
+        name += f"  {point.confidence:.0%}"
+    if isinstance(target, Target):
+        distance_m = float(np.linalg.norm(target.position_m))
+        name += f"\n{distance_m:.3f} m ± {target.sigma_m * 1e3:.0f} mm"
+        if target.depth_status.value != "OK":
+            name += f"  {target.depth_status.value.lower()}"
+    elif isinstance(lost, Unreachable) and lost.reason.value != "NO_INPUT":
+        name += f"\nno position: {lost.reason.value.lower().replace('_', ' ')}"
+    return name
+
+
+def _draw_marker(image: Image.Image, point: ImagePoint, tint: RGB, radius_px: float, *, hollow: bool) -> None:
+    """A ring with a dot, and a translucent disc of one standard deviation, anti-aliased."""
+    sigma_px = point.sigma_px if math.isfinite(point.sigma_px) else 0.0
+    sigma_px = min(sigma_px, 0.5 * max(image.size))
+    reach = math.ceil(max(radius_px * 1.6, sigma_px + 2)) + 2
+    left, top = math.floor(point.u) - reach, math.floor(point.v) - reach
+    side = 2 * reach + 2
+    tile = Image.new("RGBA", (side * _SUPERSAMPLE, side * _SUPERSAMPLE), (*tint, 0))
+    pen = ImageDraw.Draw(tile)
+    # Pixel centres are at whole numbers, so the edge of the image is at -0.5.
+    u, v = ((value + 0.5) * _SUPERSAMPLE for value in (point.u - left, point.v - top))
+
+    def disc(radius: float, **style: object) -> None:
+        radius *= _SUPERSAMPLE
+        pen.ellipse((u - radius, v - radius, u + radius, v + radius), **style)  # type: ignore[arg-type]
+
+    if sigma_px > 1:
+        disc(sigma_px, fill=(*tint, 62), outline=(*tint, 190), width=_SUPERSAMPLE)
+    stroke = radius_px * 0.28
+    disc(radius_px + stroke, outline=(*INK, 235), width=round(stroke * _SUPERSAMPLE * 2.6))
+    disc(radius_px + 0.4 * stroke, outline=(*tint, 255), width=round(stroke * _SUPERSAMPLE * 1.5))
+    if not hollow:
+        disc(radius_px * 0.38, fill=(*INK, 255))
+        disc(radius_px * 0.26, fill=(*PAPER, 255))
+    tile = tile.resize((side, side), Image.Resampling.BOX)
+    image.paste(tile, (left, top), tile)

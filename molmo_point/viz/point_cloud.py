@@ -1,0 +1,93 @@
+"""The coloured point cloud of a frame, and PLY files of it."""
+
+from pathlib import Path
+
+import numpy as np
+
+from molmo_point.camera.image_file import write_file
+from molmo_point.errors import InputError
+from molmo_point.frame import RgbdFrame
+from molmo_point.results import Target
+
+
+def cloud_of(
+    frame: RgbdFrame, *, max_m: float = 4.0, edge_jump: float = 0.03
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The measured surface of a frame.
+
+    Args:
+        frame: with depth and intrinsics.
+        max_m: leave out what is farther, in metres.
+        edge_jump: leave out pixels whose 3x3 neighbourhood spans more than this share of the depth: flying pixels.
+
+    Returns:
+        points (n, 3) float64 metres in the frame's optical frame, colours (n, 3) uint8 RGB, and the size (n,) float64
+        of the pixel at each point in metres.
+
+    Raises:
+        InputError: the frame has no depth or no intrinsics.
+    """
+    if frame.depth_m is None or frame.intrinsics is None:
+        missing = "depth" if frame.depth_m is None else "intrinsics"
+        raise InputError(
+            "a point cloud needs depth and intrinsics", given=f"a frame without {missing}", fix="give both to the frame"
+        )
+    depth = frame.depth_m
+    padded = np.pad(np.where(np.isfinite(depth), depth, np.inf), 1, mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3)).reshape(*depth.shape, 9)
+    nearest = windows.min(axis=-1)
+    farthest = np.where(np.isfinite(windows), windows, 0.0).max(axis=-1)
+    keep = np.isfinite(depth) & (depth < max_m) & (farthest - nearest < edge_jump * depth)
+    v, u = np.nonzero(keep)
+    points = frame.intrinsics.deproject(np.stack([u, v], axis=-1).astype(np.float64), depth[v, u].astype(np.float64))
+    return points, frame.color[v, u], depth[v, u] / frame.intrinsics.fx
+
+
+def ellipsoid_surface(center_m: np.ndarray, covariance_m2: np.ndarray, sigmas: float, rings: int = 13) -> np.ndarray:
+    """Points (n, 3) on the ellipsoid at `sigmas` standard deviations around a position, in its frame and unit."""
+    polar, around = np.meshgrid(np.linspace(0, np.pi, rings), np.linspace(0, 2 * np.pi, 2 * rings - 1), indexing="ij")
+    sphere = np.stack([np.sin(polar) * np.cos(around), np.sin(polar) * np.sin(around), np.cos(polar)], axis=-1)
+    values, axes = np.linalg.eigh(covariance_m2)
+    return center_m + sigmas * (sphere.reshape(-1, 3) * np.sqrt(np.clip(values, 0.0, None))) @ axes.T
+
+
+def save_ply(path: str | Path, frame: RgbdFrame, targets: tuple[Target, ...] = (), *, sigmas: float = 2.0) -> int:
+    """Writes the cloud of a frame, with the error ellipsoids of targets as red points, as binary PLY.
+
+    Args:
+        path: the file to write.
+        frame: with depth and intrinsics.
+        targets: in the frame's optical frame.
+        sigmas: size of the ellipsoids in standard deviations.
+
+    Returns:
+        How many points were written, in metres and in the optical frame.
+
+    Raises:
+        InputError: no depth, no intrinsics, a target in another frame, or the file cannot be written.
+    """
+    points, colors, _ = cloud_of(frame)
+    for target in targets:
+        if target.frame != frame.frame:
+            raise InputError(
+                "a target is in another frame than the point cloud",
+                given=f"target in {target.frame}, cloud in {frame.frame}",
+                fix="pass the targets as the Pointer returned them",
+            )
+        shell = ellipsoid_surface(target.position_m, target.covariance_m2, sigmas, rings=33)
+        points = np.concatenate([points, shell])
+        colors = np.concatenate([colors, np.tile(np.array([[255, 30, 30]], np.uint8), (len(shell), 1))])
+    record = np.zeros(
+        len(points), dtype=[("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("red", "u1"), ("green", "u1"), ("blue", "u1")]
+    )
+    for i, name in enumerate("xyz"):
+        record[name] = points[:, i]
+    for i, name in enumerate(("red", "green", "blue")):
+        record[name] = colors[:, i]
+    kinds = "".join(f"property float {name}\n" for name in "xyz")
+    kinds += "".join(f"property uchar {name}\n" for name in ("red", "green", "blue"))
+    header = (
+        f"ply\nformat binary_little_endian 1.0\ncomment metres, frame {frame.frame}\nelement vertex {len(points)}\n"
+    )
+    write_file(path, f"{header}{kinds}end_header\n".encode() + record.tobytes())
+    return len(points)

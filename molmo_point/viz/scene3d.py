@@ -1,0 +1,284 @@
+"""A picture of the point cloud from aside, with targets, their error ellipsoids, and a grid, in NumPy and Pillow."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from molmo_point.errors import FrameError
+from molmo_point.frame import RgbdFrame
+from molmo_point.geometry.transforms import Transform
+from molmo_point.results import Target
+from molmo_point.viz.point_cloud import cloud_of, ellipsoid_surface
+from molmo_point.viz.text import GREY, INK, Label, colors_of, draw_banner, draw_labels, font, shortened
+
+_SUPERSAMPLE = 2
+_BACKGROUND = (30, 33, 39)
+_GRID = (74, 80, 90)
+_AXES = ((235, 80, 80), (90, 200, 90), (90, 140, 255))
+
+
+@dataclass(frozen=True)
+class View:
+    """A virtual camera that looks at a point.
+
+    Attributes:
+        rotation: (3, 3) rows are its right, down and forward axis in the scene's frame.
+        eye: (3,) its place, in metres.
+        focal_px: its focal length.
+        size_wh: its image size.
+    """
+
+    rotation: np.ndarray
+    eye: np.ndarray
+    focal_px: float
+    size_wh: tuple[int, int]
+
+    def project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Pixels (n, 2) and depth (n,) of points (n, 3); pixels are NaN behind the camera."""
+        local = (points - self.eye) @ self.rotation.T
+        depth = local[:, 2]
+        safe = np.where(depth > 1e-3, depth, np.nan)
+        center = (np.array(self.size_wh) - 1) / 2
+        return local[:, :2] / safe[:, None] * self.focal_px + center, depth
+
+
+def render_scene(
+    frame: RgbdFrame,
+    targets: tuple[Target, ...] = (),
+    *,
+    base_T_camera: Transform | None = None,
+    azimuth_rad: float = 0.6,
+    elevation_rad: float = 0.25,
+    sigmas: float = 2.0,
+    size_wh: tuple[int, int] = (1120, 800),
+    banner: str = "",
+) -> np.ndarray:
+    """Renders the cloud of a frame with its targets from a point of view beside the camera.
+
+    Args:
+        frame: with depth and intrinsics.
+        targets: in the frame's optical frame or, if `base_T_camera` is given, in its target frame.
+        base_T_camera: draw in this frame, z up, with the grid on z = 0; else in the optical frame.
+        azimuth_rad: how far the view is turned around the vertical from the camera's own.
+        elevation_rad: how far it is raised above the camera's own.
+        sigmas: size of the error ellipsoids in standard deviations.
+        size_wh: of the picture, in pixels.
+        banner: a line for the top left corner.
+
+    Returns:
+        (h, w, 3) uint8 RGB.
+
+    Raises:
+        InputError: the frame has no depth or no intrinsics.
+        FrameError: a target is in neither of the two frames.
+    """
+    points, colors, pixel_m = cloud_of(frame)
+    targets = tuple(_in_scene(target, frame, base_T_camera) for target in targets)
+    origin, up = np.zeros(3), np.array([0.0, -1.0, 0.0])
+    forward = np.array([0.0, 0.0, 1.0])
+    if base_T_camera is not None:
+        points = base_T_camera.apply(points, frame=frame.frame)
+        origin, up = base_T_camera.translation_m, np.array([0.0, 0.0, 1.0])
+        forward = base_T_camera.rotation[:, 2]
+    view = _look(points, targets, origin, forward, up, azimuth_rad, elevation_rad, size_wh)
+    canvas = _splat(view, points, colors, pixel_m)
+    image = Image.fromarray(canvas)
+    if base_T_camera is not None:
+        _draw_grid(image, view, points, canvas)
+    name = frame.frame if base_T_camera is None else base_T_camera.target
+    _draw_axes(image, view, name + (f" · ellipsoids {sigmas:g}σ" if targets else ""))
+    for target, tint in zip(targets, _tints(targets), strict=True):
+        _draw_ellipsoid(image, view, target, tint, sigmas)
+    image = image.resize(size_wh, Image.Resampling.LANCZOS)
+    _annotate(image, view, targets, sigmas, banner)
+    return np.array(image)
+
+
+def _in_scene(target: Target, frame: RgbdFrame, base_T_camera: Transform | None) -> Target:
+    wanted = frame.frame if base_T_camera is None else base_T_camera.target
+    if target.frame == wanted:
+        return target
+    if base_T_camera is not None and target.frame == base_T_camera.source:
+        return target.transformed(base_T_camera)
+    raise FrameError(
+        "a target is in a frame that the scene does not know",
+        given=f"target in {target.frame}, scene in {wanted}",
+        fix="transform the target first, or pass base_T_camera",
+    )
+
+
+def _tints(targets: tuple[Target, ...]) -> list[tuple[int, int, int]]:
+    palette = colors_of([target.label for target in targets])
+    return [palette[target.label] for target in targets]
+
+
+def _look(
+    points: np.ndarray,
+    targets: tuple[Target, ...],
+    origin: np.ndarray,
+    forward: np.ndarray,
+    up: np.ndarray,
+    azimuth_rad: float,
+    elevation_rad: float,
+    size_wh: tuple[int, int],
+) -> View:
+    """A view that orbits the middle of what matters and keeps all of the near cloud in the picture."""
+    center = np.median(points, axis=0) if len(points) else origin + forward
+    if targets:
+        center = np.mean([target.position_m for target in targets], axis=0)
+    back = origin - center
+    distance = float(np.linalg.norm(back)) or 1.0
+    back = back / distance if np.linalg.norm(back) > 0 else -forward
+    elevation = math.asin(float(np.clip(back @ up, -1.0, 1.0))) + elevation_rad
+    elevation = min(max(elevation, math.radians(12)), math.radians(75))
+    level = back - (back @ up) * up
+    if np.linalg.norm(level) < 1e-6:
+        level = np.cross(up, np.array([1.0, 0.3, 0.2]))
+    level = level / np.linalg.norm(level)
+    level = math.cos(azimuth_rad) * level + math.sin(azimuth_rad) * np.cross(up, level)
+    toward_eye = math.cos(elevation) * level + math.sin(elevation) * up
+    z = -toward_eye
+    x = np.cross(z, up)
+    x /= np.linalg.norm(x)
+    rotation = np.stack([x, np.cross(z, x), z])
+    size = (size_wh[0] * _SUPERSAMPLE, size_wh[1] * _SUPERSAMPLE)
+    eye = center + toward_eye * distance * 1.15
+    view = View(rotation, eye, float(size[1]), size)
+    uv, _ = view.project(_worth_showing(points, targets))
+    uv = uv[np.isfinite(uv).all(axis=1)]
+    if len(uv) < 10:
+        return view
+    middle = (np.array(size) - 1) / 2
+    reach = np.quantile(np.abs(uv - middle), 0.97, axis=0) / (np.array(size) * 0.47)
+    return View(rotation, eye, view.focal_px / float(max(reach.max(), 1e-3)), size)
+
+
+def _worth_showing(points: np.ndarray, targets: tuple[Target, ...]) -> np.ndarray:
+    """The part of the cloud (n, 3) that the picture has to hold: the surroundings of the targets, else all of it."""
+    if not targets:
+        return points
+    positions = np.array([target.position_m for target in targets])
+    center = positions.mean(axis=0)
+    radius = max(0.35, 1.8 * float(np.linalg.norm(positions - center, axis=1).max()))
+    return points[np.linalg.norm(points - center, axis=1) < radius]
+
+
+def _splat(view: View, points: np.ndarray, colors: np.ndarray, pixel_m: np.ndarray) -> np.ndarray:
+    """The cloud as squares of the size of the source pixels, nearer ones in front; (h, w, 3) uint8."""
+    width, height = view.size_wh
+    canvas = np.empty((height, width, 3), np.uint8)
+    canvas[:] = _BACKGROUND
+    uv, depth = view.project(points)
+    seen = np.isfinite(uv).all(axis=1)
+    uv, depth, colors, pixel_m = uv[seen], depth[seen], colors[seen], pixel_m[seen]
+    side = np.clip(np.ceil(pixel_m * view.focal_px / depth * 1.6), 1, 9).astype(int)
+    order = np.argsort(-depth, kind="stable")
+    flat, painted = [], []
+    largest = int(side.max()) if len(side) else 0
+    corner = np.floor(uv - (side[:, None] - 1) / 2 + 0.5).astype(int)
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    for dy in range(largest):
+        for dx in range(largest):
+            x, y = corner[:, 0] + dx, corner[:, 1] + dy
+            keep = (side > max(dx, dy)) & (x >= 0) & (x < width) & (y >= 0) & (y < height)
+            flat.append(y[keep] * width + x[keep])
+            painted.append(rank[keep])
+    if flat:
+        front = np.full(width * height, -1, dtype=np.int64)
+        np.maximum.at(front, np.concatenate(flat), np.concatenate(painted))
+        hit = front >= 0
+        canvas.reshape(-1, 3)[hit] = colors[order[front[hit]]]
+    return canvas
+
+
+def _draw_grid(image: Image.Image, view: View, points: np.ndarray, canvas: np.ndarray) -> None:
+    """A 10 cm grid on z = 0 under the cloud, seen only where the cloud is not."""
+    low, high = np.quantile(points[:, :2], [0.01, 0.99], axis=0) if len(points) else (-np.ones(2), np.ones(2))
+    low, high = np.floor(low * 10) / 10 - 0.1, np.ceil(high * 10) / 10 + 0.1
+    layer = image.copy()
+    pen = ImageDraw.Draw(layer)
+    for axis in (0, 1):
+        for value in np.arange(low[axis], high[axis] + 0.05, 0.1):
+            ends = np.zeros((2, 3))
+            ends[:, axis] = value
+            ends[:, 1 - axis] = low[1 - axis], high[1 - axis]
+            uv, _ = view.project(ends)
+            if np.isfinite(uv).all():
+                pen.line([tuple(uv[0]), tuple(uv[1])], fill=_GRID, width=_SUPERSAMPLE)
+    empty = (canvas == np.array(_BACKGROUND, np.uint8)).all(axis=-1)
+    image.paste(layer, (0, 0), Image.fromarray((empty * 255).astype(np.uint8)))
+
+
+def _draw_axes(image: Image.Image, view: View, caption: str) -> None:
+    """The directions of the scene's axes, in the bottom left corner, with a caption."""
+    length = 46 * _SUPERSAMPLE
+    origin = np.array([70.0 * _SUPERSAMPLE, image.height - 108.0 * _SUPERSAMPLE])
+    pen = ImageDraw.Draw(image)
+    letters = font(14 * _SUPERSAMPLE)
+    ends = [(view.rotation @ axis)[:2] * length for axis in np.eye(3)]
+    for end, tint, name in zip(ends, _AXES, "xyz", strict=True):
+        tip = origin + end
+        pen.line([tuple(origin), tuple(tip)], fill=tint, width=3 * _SUPERSAMPLE)
+        pen.text(tuple(origin + end * 1.22), name, font=letters, fill=tint, anchor="mm")
+    pen.text((16 * _SUPERSAMPLE, image.height - 14 * _SUPERSAMPLE), caption, font=letters, fill=GREY, anchor="ls")
+
+
+def _draw_ellipsoid(image: Image.Image, view: View, target: Target, tint: tuple[int, int, int], sigmas: float) -> None:
+    """The outline of an error ellipsoid, translucent, and a cross at the position."""
+    uv, _ = view.project(ellipsoid_surface(target.position_m, target.covariance_m2, sigmas))
+    center, _ = view.project(target.position_m[None])
+    if not (np.isfinite(uv).all() and np.isfinite(center).all()):
+        return
+    layer = Image.new("RGBA", image.size, (*tint, 0))
+    pen = ImageDraw.Draw(layer)
+    outline = [tuple(corner) for corner in _hull(uv)]
+    pen.polygon(outline, fill=(*tint, 90))
+    pen.line([*outline, outline[0]], fill=(*INK, 255), width=5 * _SUPERSAMPLE, joint="curve")
+    pen.line([*outline, outline[0]], fill=(*tint, 255), width=3 * _SUPERSAMPLE, joint="curve")
+    u, v = center[0]
+    arm = 5 * _SUPERSAMPLE
+    for width, ink in ((4 * _SUPERSAMPLE, INK), (2 * _SUPERSAMPLE, (255, 255, 255))):
+        pen.line([(u - arm, v), (u + arm, v)], fill=(*ink, 255), width=width)
+        pen.line([(u, v - arm), (u, v + arm)], fill=(*ink, 255), width=width)
+    image.paste(layer, (0, 0), layer)
+
+
+def _hull(uv: np.ndarray) -> list[np.ndarray]:
+    """Convex hull of points (n, 2), in order (Andrew's monotone chain)."""
+    ordered = uv[np.lexsort((uv[:, 1], uv[:, 0]))]
+
+    def chain(points: np.ndarray) -> list[np.ndarray]:
+        kept: list[np.ndarray] = []
+        for point in points:
+            while len(kept) > 1:
+                a, b = kept[-1] - kept[-2], point - kept[-2]
+                if a[0] * b[1] - a[1] * b[0] > 0:
+                    break
+                kept.pop()
+            kept.append(point)
+        return kept
+
+    return chain(ordered)[:-1] + chain(ordered[::-1])[:-1]
+
+
+def _annotate(image: Image.Image, view: View, targets: tuple[Target, ...], sigmas: float, banner: str) -> None:
+    obstacles = [draw_banner(image, shortened(banner, 90), 17)] if banner else []
+    labels = []
+    for target, tint in zip(targets, _tints(targets), strict=True):
+        uv, _ = view.project(target.position_m[None])
+        if not np.isfinite(uv).all():
+            continue
+        x, y, z = target.position_m
+        text = (
+            f"{shortened(target.label, 32) or 'target'}\n{x:+.3f} {y:+.3f} {z:+.3f} m  ± {target.sigma_m * 1e3:.0f} mm"
+        )
+        u, v = uv[0] / _SUPERSAMPLE
+        outline, _ = view.project(ellipsoid_surface(target.position_m, target.covariance_m2, sigmas))
+        radius = float(np.nanmax(np.abs(outline - uv))) / _SUPERSAMPLE
+        reach = max(min(radius, 120.0) + 4.0, 24.0)
+        labels.append(Label(text, (float(u), float(v)), reach, tint))
+        obstacles.append((u - reach, v - reach, u + reach, v + reach))
+    draw_labels(image, labels, 15, obstacles)

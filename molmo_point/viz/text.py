@@ -1,0 +1,188 @@
+"""Fonts, label boxes that keep out of each other's way, and colours, for drawing on Pillow images."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from PIL import Image, ImageDraw, ImageFont
+
+RGB = tuple[int, int, int]
+Box = tuple[float, float, float, float]
+
+# Okabe and Ito's colours, which colour-blind people can tell apart, without black; brightened for photographs.
+PALETTE: tuple[RGB, ...] = (
+    (255, 176, 0),
+    (64, 186, 255),
+    (0, 205, 140),
+    (255, 110, 64),
+    (240, 130, 200),
+    (250, 235, 80),
+    (90, 130, 255),
+)
+INK: RGB = (18, 20, 24)
+PAPER: RGB = (250, 250, 250)
+GREY: RGB = (168, 172, 178)
+AMBER: RGB = (255, 196, 60)
+
+
+@lru_cache(maxsize=32)
+def font(size_px: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
+    """A sans-serif font; DejaVu where it is installed, for its many scripts, else Pillow's own."""
+    for name in ("DejaVuSans.ttf", "Arial.ttf", "LiberationSans-Regular.ttf"):
+        try:
+            return ImageFont.truetype(name, size_px)
+        except OSError:
+            continue
+    try:
+        return ImageFont.load_default(size_px)
+    except TypeError:
+        # Pillow before 10.1 has one bitmap font of one size.
+        return ImageFont.load_default()
+
+
+def colors_of(labels: list[str]) -> dict[str, RGB]:
+    """One colour per label, in order of first appearance."""
+    return {label: PALETTE[i % len(PALETTE)] for i, label in enumerate(dict.fromkeys(labels))}
+
+
+@dataclass(frozen=True)
+class Label:
+    """Text to be placed near an anchor.
+
+    Attributes:
+        text: one line or several.
+        anchor: (u, v) in pixels that the text belongs to.
+        clearance_px: the text stays at least this far from the anchor.
+        color: of the bar at its side and of the line to the anchor.
+        muted: drawn grey, for what could not be measured.
+    """
+
+    text: str
+    anchor: tuple[float, float]
+    clearance_px: float
+    color: RGB
+    muted: bool = False
+
+
+def shortened(text: str, limit: int = 42) -> str:
+    """The text on one line, cut with an ellipsis after `limit` characters."""
+    flat = "".join(letter if letter.isprintable() else " " for letter in text)
+    flat = " ".join(flat.split())
+    return flat if len(flat) <= limit else flat[: limit - 1].rstrip() + "…"
+
+
+def text_size(text: str, size_px: int) -> tuple[float, float]:
+    """Width and height in pixels that `text` takes up."""
+    probe = ImageDraw.Draw(Image.new("L", (1, 1)))
+    left, top, right, bottom = probe.multiline_textbbox((0, 0), text, font=font(size_px), spacing=size_px * 0.25)
+    return float(right - min(left, 0)), float(bottom - min(top, 0))
+
+
+def place(labels: list[Label], size_px: int, canvas_wh: tuple[int, int], obstacles: list[Box]) -> list[Box]:
+    """Boxes for the labels: inside of the canvas, off the obstacles and off each other as far as there is room.
+
+    Places are tried outwards from each anchor; the first one that overlaps nothing is taken, else the one that
+    overlaps least.
+    """
+    taken = list(obstacles)
+    boxes: list[Box] = []
+    for label in labels:
+        width, height = text_size(label.text, size_px)
+        pad = size_px * 0.45
+        width, height = width + 2 * pad + size_px * 0.3, height + 1.4 * pad
+        best: tuple[float, Box] | None = None
+        for rank, box in enumerate(_candidates(label, width, height, canvas_wh)):
+            # A little per rank, so that near places win where none is free.
+            cost = sum(_overlap(box, other) for other in taken) + rank * 1e-3
+            if best is None or cost < best[0]:
+                best = (cost, box)
+            if cost < 1.0:
+                break
+        assert best is not None
+        boxes.append(best[1])
+        taken.append(best[1])
+    return boxes
+
+
+def _candidates(label: Label, width: float, height: float, canvas_wh: tuple[int, int]) -> list[Box]:
+    u, v = label.anchor
+    boxes = []
+    for step in range(12):
+        gap = label.clearance_px + step * height * 0.5
+        beside, above = gap + width / 2, gap + height / 2
+        diagonal = 0.75 * gap
+        for du, dv in (
+            (beside, 0.0), (-beside, 0.0), (0.0, -above), (0.0, above),
+            (diagonal + width / 2, -diagonal - height / 2), (-diagonal - width / 2, -diagonal - height / 2),
+            (diagonal + width / 2, diagonal + height / 2), (-diagonal - width / 2, diagonal + height / 2),
+        ):  # fmt: skip
+            left = min(max(u + du - width / 2, 2.0), max(canvas_wh[0] - width - 2.0, 2.0))
+            top = min(max(v + dv - height / 2, 2.0), max(canvas_wh[1] - height - 2.0, 2.0))
+            boxes.append((left, top, left + width, top + height))
+    return boxes
+
+
+def _overlap(a: Box, b: Box) -> float:
+    width = min(a[2], b[2]) - max(a[0], b[0])
+    height = min(a[3], b[3]) - max(a[1], b[1])
+    return max(width, 0.0) * max(height, 0.0)
+
+
+def draw_labels(image: Image.Image, labels: list[Label], size_px: int, obstacles: list[Box]) -> list[Box]:
+    """Places labels and draws them, over the lines that tie them to their anchors; returns their boxes."""
+    boxes = place(labels, size_px, image.size, obstacles)
+    for label, box in zip(labels, boxes, strict=True):
+        _draw_leader(image, label, box, size_px)
+    for label, box in zip(labels, boxes, strict=True):
+        _draw_label(image, label, box, size_px)
+    return boxes
+
+
+def _draw_label(image: Image.Image, label: Label, box: Box, size_px: int) -> None:
+    """Draws a label into its box on an RGB image: dark translucent ground, coloured bar, text."""
+    left, top, right, bottom = (round(value) for value in box)
+    bar = max(round(size_px * 0.22), 2)
+    ground = Image.new("RGBA", (right - left, bottom - top), (0, 0, 0, 0))
+    pen = ImageDraw.Draw(ground)
+    pen.rounded_rectangle((0, 0, right - left - 1, bottom - top - 1), radius=size_px * 0.3, fill=(*INK, 215))
+    pen.rectangle((bar, bar, 2 * bar, bottom - top - 1 - bar), fill=(*label.color, 255))
+    pad = size_px * 0.45
+    pen.multiline_text(
+        (pad + size_px * 0.3, pad * 0.45),
+        label.text,
+        font=font(size_px),
+        fill=(*(GREY if label.muted else PAPER), 255),
+        spacing=size_px * 0.25,
+    )
+    image.paste(ground, (left, top), ground)
+
+
+def _draw_leader(image: Image.Image, label: Label, box: Box, size_px: int) -> None:
+    """A line from the marker to a label that had to move away from it."""
+    u, v = label.anchor
+    nearest = (min(max(u, box[0]), box[2]), min(max(v, box[1]), box[3]))
+    length = ((nearest[0] - u) ** 2 + (nearest[1] - v) ** 2) ** 0.5
+    if length < label.clearance_px + 0.8 * size_px:
+        return
+    start = label.clearance_px * 0.75 / length
+    origin = (u + (nearest[0] - u) * start, v + (nearest[1] - v) * start)
+    pen = ImageDraw.Draw(image)
+    width = max(round(size_px / 10), 1)
+    pen.line([origin, nearest], fill=INK, width=width + 2)
+    pen.line([origin, nearest], fill=label.color, width=width)
+
+
+def draw_banner(image: Image.Image, text: str, size_px: int, *, ground: RGB = INK, ink: RGB = PAPER) -> Box:
+    """Writes a line into the top left corner; returns the box that it covers."""
+    width, height = text_size(text, size_px)
+    while width > image.width - 3 * size_px and len(text) > 8:
+        text = text[:-2].rstrip("…") + "…"
+        width, height = text_size(text, size_px)
+    pad = size_px * 0.5
+    margin = round(size_px * 0.5)
+    box = (margin, margin, margin + round(width + 2.4 * pad), margin + round(height + 1.5 * pad))
+    panel = Image.new("RGBA", (box[2] - box[0], box[3] - box[1]), (0, 0, 0, 0))
+    pen = ImageDraw.Draw(panel)
+    pen.rounded_rectangle((0, 0, panel.width - 1, panel.height - 1), radius=size_px * 0.35, fill=(*ground, 225))
+    pen.text((1.2 * pad, pad * 0.5), text, font=font(size_px), fill=(*ink, 255))
+    image.paste(panel, box[:2], panel)
+    return tuple(float(value) for value in box)  # type: ignore[return-value]

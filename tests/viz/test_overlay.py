@@ -1,0 +1,132 @@
+"""Pictures of answers: marks where they belong, labels that stay apart and inside."""
+
+import itertools
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from molmo_point.errors import InputError
+from molmo_point.geometry.depth import DepthStatus
+from molmo_point.results import Count, ImagePoint, Pointing, Target, Unreachable
+from molmo_point.viz.overlay import draw_pointing, draw_points, save_png
+from molmo_point.viz.text import PALETTE, Label, place, shortened, text_size
+
+GROUND = np.full((480, 640, 3), 90, np.uint8)
+
+
+def pointing(points=(), targets=(), unreachable=(), absent=False) -> Pointing:
+    return Pointing("the red mug", "scripted", "", absent, points, targets, unreachable, {}, 1, "cam")
+
+
+def changed(image: np.ndarray) -> np.ndarray:
+    return (image.astype(int) != GROUND).any(axis=-1)
+
+
+def test_the_mark_is_centred_on_the_point_and_the_input_is_untouched():
+    point = ImagePoint(u=400.0, v=300.0, label="x")
+    before = GROUND.copy()
+    image = draw_points(GROUND, (point,))
+    assert np.array_equal(GROUND, before) and image.shape == GROUND.shape and image.dtype == np.uint8
+    ring = np.abs(image.astype(int) - np.array(PALETTE[0])).max(axis=-1) < 40
+    # The label's bar has the ring's colour too, but lies further off.
+    v, u = np.nonzero(ring)
+    near = np.hypot(u - 400, v - 300) < 10
+    assert abs(u[near].mean() - 400) < 0.6 and abs(v[near].mean() - 300) < 0.6
+    assert (image[300, 400] > 200).all(), "the dot at the point itself is light"
+
+
+def test_the_disc_shows_one_standard_deviation():
+    def width(sigma_px: float) -> int:
+        image = draw_points(GROUND, (ImagePoint(320.0, 240.0, "x", sigma_px=sigma_px),))
+        return int(changed(image)[240, :320].sum())
+
+    assert width(40.0) == pytest.approx(40, abs=3)
+    assert width(80.0) == pytest.approx(80, abs=3)
+    assert width(math.nan) < 14
+
+
+def test_a_point_at_the_border_and_a_huge_sigma_do_no_harm():
+    for u, v in ((-0.5, -0.5), (639.5, 479.5), (0.0, 479.0)):
+        draw_points(GROUND, (ImagePoint(u, v, "corner", sigma_px=1e9),))
+
+
+def test_absent_and_unreadable_answers_have_an_amber_banner():
+    for answer in (pointing(absent=True), pointing(absent=False)):
+        image = draw_pointing(GROUND, answer)
+        box = image[10:40, 10:100].astype(int)
+        amber = (box[..., 0] > 200) & (box[..., 2] < 120)
+        assert amber.mean() > 0.4
+        assert not changed(image)[60:].any()
+    found = draw_pointing(GROUND, pointing((ImagePoint(300, 300, "mug"),)))
+    assert (found[10:40, 10:60].astype(int).mean()) < 90, "the usual banner is dark"
+
+
+def test_a_point_without_position_is_grey_and_one_with_a_position_is_not():
+    point = ImagePoint(320.0, 240.0, "mug")
+    lost = Unreachable(320.0, 240.0, "mug", DepthStatus.MISSING, "hole")
+    reached = Target(
+        321.0, 240.0, "mug", 0.9, np.array([0.0, 0, 0.6]), np.eye(3) * 1e-6, "cam", 1, DepthStatus.OK, math.nan, 1.0
+    )
+
+    def saturation(image: np.ndarray) -> int:
+        return int(np.ptp(image[230:251, 310:331].astype(int), axis=-1).max())
+
+    assert saturation(draw_pointing(GROUND, pointing((point,), unreachable=(lost,)))) < 30
+    assert saturation(draw_pointing(GROUND, pointing((point,), targets=(reached,)))) > 100
+
+
+def test_counts_are_drawn_with_their_number():
+    points = tuple(ImagePoint(60.0 * i, 200.0, "screws") for i in range(1, 9))
+    count = Count("screws", "m", "", 8, None, points, True, {})
+    assert changed(draw_pointing(GROUND, count)).sum() > 8 * 200
+
+
+@pytest.mark.parametrize("size", [(16, 12), (160, 120), (1920, 1080)])
+def test_any_image_size(size: tuple[int, int]):
+    image = np.zeros((size[1], size[0], 3), np.uint8)
+    points = (ImagePoint(size[0] / 2, size[1] / 2, "a rather long label for something small", 0.5, 3.0),)
+    assert draw_pointing(image, pointing(points)).shape == image.shape
+
+
+def test_wrong_images_are_refused():
+    with pytest.raises(InputError, match="8-bit RGB"):
+        draw_points(np.zeros((4, 4), np.float32), ())
+
+
+def overlap(a, b) -> float:
+    return max(min(a[2], b[2]) - max(a[0], b[0]), 0) * max(min(a[3], b[3]) - max(a[1], b[1]), 0)
+
+
+def test_labels_keep_apart_inside_and_off_the_marks():
+    rng = np.random.default_rng(0)
+    anchors = [tuple(map(float, rng.uniform((100, 100), (540, 380)))) for _ in range(9)]
+    labels = [Label(f"object {i}  90%\n0.612 m ± 4 mm", anchor, 10.0, PALETTE[0]) for i, anchor in enumerate(anchors)]
+    marks = [(u - 8, v - 8, u + 8, v + 8) for u, v in anchors]
+    boxes = place(labels, 14, (640, 480), marks)
+    assert all(overlap(a, b) == 0 for a, b in itertools.combinations(boxes, 2))
+    assert all(overlap(box, mark) == 0 for box in boxes for mark in marks)
+    assert all(box[0] >= 0 and box[1] >= 0 and box[2] <= 640 and box[3] <= 480 for box in boxes)
+
+
+def test_a_label_is_as_large_as_its_text_needs():
+    label = Label("a mug", (320.0, 240.0), 10.0, PALETTE[0])
+    (box,) = place([label], 14, (640, 480), [])
+    width, height = text_size("a mug", 14)
+    assert box[2] - box[0] > width and box[3] - box[1] > height
+
+
+def test_labels_are_one_short_line():
+    assert shortened("two\nlines\x1b[31m") == "two lines [31m"
+    assert len(shortened("x" * 100, 20)) == 20 and shortened("x" * 100, 20).endswith("…")
+
+
+def test_png_is_written_as_rgb(tmp_path: Path):
+    image = np.zeros((4, 5, 3), np.uint8)
+    image[..., 0] = 250
+    save_png(tmp_path / "o.png", image)
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "o.png")), image)
+    with pytest.raises(InputError, match="nowhere"):
+        save_png(tmp_path / "nowhere" / "o.png", image)
