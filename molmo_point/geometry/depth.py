@@ -85,12 +85,14 @@ class DepthEstimate:
 class _Window:
     """The pixels around a point.
 
-    z (n, m) holds depth, NaN where missing or out of range; du, dv are offsets from the point in
+    z (n, m) holds depth, NaN where missing or out of range; span the range of depth among each
+    pixel and its neighbours, large where two surfaces mix ("flying" pixels); du, dv are offsets from the point in
     pixels; likely is proportional to the probability that the true point lies there; weight is the
     same with longer tails and sums to 1.
     """
 
     z: FloatArray
+    span: FloatArray
     du: FloatArray
     dv: FloatArray
     likely: FloatArray
@@ -143,7 +145,7 @@ def estimate_depth(
         out = seen >= MIN_VALID_SHARE and seen > 2.0 * valid_ratio
         return _nothing(DepthStatus.OUT_OF_RANGE if out else DepthStatus.MISSING, point, valid_ratio)
     sigma_z = float(noise.sigma_z(float(np.median(window.z[valid])), intrinsics.focal_px))
-    solid = valid & ~_flying(window.z, max(FLYING_M, FLYING_SIGMAS * sigma_z))
+    solid = valid & (window.span <= max(FLYING_M, FLYING_SIGMAS * sigma_z))
     if np.count_nonzero(solid) < MIN_PIXELS:
         solid = valid
     surfaces = _surfaces(window, solid, valid, max(GAP_M, GAP_SIGMAS * sigma_z), sigma_z)
@@ -166,37 +168,49 @@ def _window(
     height, width = depth_m.shape
     column = min(max(math.floor(point[0] + 0.5), 0), width - 1)
     row = min(max(math.floor(point[1] + 0.5), 0), height - 1)
-
-    def cut(radius: int) -> tuple[FloatArray, int, int]:
-        top, left = max(row - radius, 0), max(column - radius, 0)
-        return depth_m[top : row + radius + 1, left : column + radius + 1].astype(np.float64), top, left
-
-    z, top, left = cut(MAX_RADIUS_PX)
-    usable = z[(z >= min_m) & (z <= max_m)]
-    if usable.size:
-        # Scaled by the nearer part of the window, so that a thin object in front is not cut small.
-        near_m = float(np.partition(usable, usable.size // 5)[usable.size // 5])
-        radius_px = max(intrinsics.focal_px * WINDOW_RADIUS_M / near_m, 2.0 * sigma_px)
-        z, top, left = cut(int(min(max(round(radius_px), MIN_RADIUS_PX), MAX_RADIUS_PX)))
-    finite = np.isfinite(z)
-    z[~((z >= min_m) & (z <= max_m))] = np.nan
+    near_m = _near_depth(depth_m[_around(row, column, MAX_RADIUS_PX)], min_m, max_m)
+    # Scaled by the nearer part of the window, so that a thin object in front is not cut small.
+    radius_px = max(intrinsics.focal_px * WINDOW_RADIUS_M / near_m, 2.0 * sigma_px)
+    radius = int(min(max(round(radius_px), MIN_RADIUS_PX), MAX_RADIUS_PX))
+    rows, columns = _around(row, column, radius)
+    wide = depth_m[_around(row, column, radius + 1)].astype(np.float64)
+    inner = np.s_[min(rows.start, 1) :, min(columns.start, 1) :]
+    finite = np.isfinite(wide) & (wide > 0)
+    wide[~((wide >= min_m) & (wide <= max_m))] = np.nan
+    z, span, finite = (
+        array[inner][: rows.stop - rows.start, : columns.stop - columns.start] for array in (wide, _span(wide), finite)
+    )
+    top, left = rows.start, columns.start
     du = np.arange(left, left + z.shape[1])[None, :] - point[0]
     dv = np.arange(top, top + z.shape[0])[:, None] - point[1]
     squared = (du**2 + dv**2) / max(sigma_px, MIN_SIGMA_PX) ** 2
     likely, weight = np.exp(-0.5 * squared), np.exp(-0.5 * squared / TAIL**2)
     du, dv = np.broadcast_arrays(du, dv)
-    return finite, _Window(z, du, dv, likely, weight / weight.sum(), (row - top, column - left))
+    return finite, _Window(z, span, du, dv, likely, weight / weight.sum(), (row - top, column - left))
 
 
-def _flying(z: FloatArray, limit_m: float) -> BoolArray:
-    """Pixels whose 3x3 neighbourhood spans more than the limit: mixtures at a depth step."""
+def _around(row: int, column: int, radius: int) -> tuple[slice, slice]:
+    return slice(max(row - radius, 0), row + radius + 1), slice(max(column - radius, 0), column + radius + 1)
+
+
+def _near_depth(depth_m: NDArray[np.float32], min_m: float, max_m: float) -> float:
+    """The 20th percentile of the depths in range; infinite without any."""
+    usable = depth_m[(depth_m >= min_m) & (depth_m <= max_m)]
+    if not usable.size:
+        return math.inf
+    rank = usable.size // 5
+    return float(np.partition(usable, rank)[rank])
+
+
+def _span(z: FloatArray) -> FloatArray:
+    """Range of depth over each pixel's 3x3 neighbourhood, holes left out; -inf with no depth at all."""
     padded = np.pad(z, 1, constant_values=np.nan)
     low, high = np.where(np.isnan(padded), np.inf, padded), np.where(np.isnan(padded), -np.inf, padded)
     low = np.minimum(np.minimum(low[:-2], low[1:-1]), low[2:])
     low = np.minimum(np.minimum(low[:, :-2], low[:, 1:-1]), low[:, 2:])
     high = np.maximum(np.maximum(high[:-2], high[1:-1]), high[2:])
     high = np.maximum(np.maximum(high[:, :-2], high[:, 1:-1]), high[:, 2:])
-    return high - low > limit_m
+    return high - low
 
 
 def _surfaces(window: _Window, solid: BoolArray, valid: BoolArray, gap_m: float, sigma_z: float) -> list[_Surface]:

@@ -32,9 +32,7 @@ def perturbed(transform: Transform, delta: np.ndarray) -> Transform:
     x, y, z = delta[3:] / angle
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
     rotation = np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
-    return Transform(
-        transform.target, transform.source, rotation @ transform.rotation, transform.translation_m + delta[:3]
-    )
+    return Transform(transform.target, transform.source, rotation @ transform.rotation, transform.translation_m + delta[:3])
 
 
 def test_quarter_turn_by_hand() -> None:

@@ -1,0 +1,255 @@
+"""Depth at a point on synthetic surfaces: holes, thin objects, mixed pixels, slopes, edges, refusals."""
+
+import time
+
+import numpy as np
+import pytest
+
+from molmo_point.errors import InputError
+from molmo_point.geometry.depth import DepthStatus, estimate_depth
+from molmo_point.geometry.intrinsics import Intrinsics
+from molmo_point.geometry.uncertainty import D435
+
+CAMERA = Intrinsics(640, 480, 610.0, 610.0, 319.5, 239.5)
+COLUMNS, ROWS = np.meshgrid(np.arange(640.0), np.arange(480.0))
+
+
+def plane(depth_m: float, slope_u: float = 0.0, slope_v: float = 0.0) -> np.ndarray:
+    """A plane that crosses the optical axis at depth_m; slopes are dz/dx and dz/dy in metres per metre."""
+    x, y = (COLUMNS - 319.5) / 610, (ROWS - 239.5) / 610
+    return (depth_m / (1 - slope_u * x - slope_v * y)).astype(np.float32)
+
+
+def with_rod(left: int, right: int, near_m: float = 0.6, far_m: float = 0.85) -> np.ndarray:
+    depth = plane(far_m)
+    depth[:, left : right + 1] = near_m
+    return depth
+
+
+def noisy(depth: np.ndarray, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return (depth + rng.normal(0, 1, depth.shape) * D435.sigma_z(depth, 610.0)).astype(np.float32)
+
+
+def test_flat_surface() -> None:
+    estimate = estimate_depth(plane(0.6), (100.3, 200.8), CAMERA)
+    assert estimate.status is DepthStatus.OK
+    assert estimate.depth_m == pytest.approx(0.6, abs=1e-6)
+    assert estimate.sigma_m == pytest.approx(D435.sigma_z(0.6, 610.0))
+    np.testing.assert_array_equal(estimate.uv, [100.3, 200.8])
+    assert (estimate.shift_px, estimate.valid_ratio) == (0.0, pytest.approx(1.0))
+    assert np.isnan(estimate.alternate_depth_m)
+    np.testing.assert_allclose(estimate.scatter_m2, 0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("slope_u", "slope_v"), [(1.0, 0.0), (0.0, -1.5), (0.7, 0.7)])
+def test_slopes_are_read_at_the_sub_pixel(slope_u: float, slope_v: float) -> None:
+    depth = plane(0.7, slope_u, slope_v)
+    for uv in [(319.5, 239.5), (250.4, 180.7), (400.49, 300.51)]:
+        x, y = (uv[0] - 319.5) / 610, (uv[1] - 239.5) / 610
+        truth = 0.7 / (1 - slope_u * x - slope_v * y)
+        estimate = estimate_depth(depth, uv, CAMERA)
+        assert estimate.status is DepthStatus.OK
+        assert estimate.depth_m == pytest.approx(truth, abs=2e-5)
+
+
+def test_slope_widens_along_the_ray_by_the_points_error() -> None:
+    # dz = z/f * slope * sigma_px, here 0.7/610 * 1.5 * 4 px = 6.9 mm.
+    estimate = estimate_depth(plane(0.7, 1.5), (319.5, 239.5), CAMERA, sigma_px=4.0)
+    assert np.sqrt(estimate.scatter_m2[2, 2]) == pytest.approx(0.0069, rel=0.15)
+    np.testing.assert_allclose(estimate.scatter_m2[0], 0, atol=1e-12)
+
+
+def test_noise_is_averaged_and_reported() -> None:
+    errors = [estimate_depth(noisy(plane(1.0), seed), (320, 240), CAMERA).depth_m - 1.0 for seed in range(20)]
+    estimate = estimate_depth(noisy(plane(1.0)), (320, 240), CAMERA)
+    assert np.std(errors) < 0.5 * D435.sigma_z(1.0, 610.0)
+    assert estimate.sigma_m == pytest.approx(D435.sigma_z(1.0, 610.0), rel=0.3)
+
+
+def test_a_noisier_camera_than_stated_widens_sigma() -> None:
+    rng = np.random.default_rng(1)
+    depth = (plane(0.6) + rng.normal(0, 0.006, (480, 640))).astype(np.float32)
+    estimate = estimate_depth(depth, (320, 240), CAMERA)
+    assert estimate.status is DepthStatus.OK
+    assert 0.003 < estimate.sigma_m < 0.008
+
+
+def test_point_beside_a_rod_snaps_onto_it() -> None:
+    depth = with_rod(312, 326)
+    estimate = estimate_depth(depth, (328.2, 240.0), CAMERA)
+    assert estimate.status is DepthStatus.AMBIGUOUS
+    assert estimate.depth_m == pytest.approx(0.6, abs=1e-3)
+    assert estimate.alternate_depth_m == pytest.approx(0.85, abs=5e-3)
+    np.testing.assert_allclose(estimate.uv, [326.0, 240.0])
+    assert estimate.shift_px == pytest.approx(2.2)
+
+
+def test_preference() -> None:
+    depth = with_rod(312, 326)
+    near, far, centre = (estimate_depth(depth, (328.2, 240), CAMERA, prefer=p) for p in ("near", "far", "centre"))
+    assert near.depth_m == pytest.approx(0.6, abs=1e-3)
+    assert far.depth_m == pytest.approx(0.85, abs=1e-3)
+    assert centre.depth_m == pytest.approx(0.85, abs=1e-3)
+    assert (far.shift_px, centre.shift_px) == (0.0, 0.0)
+    assert far.alternate_depth_m == pytest.approx(0.6, abs=1e-3)
+    on_rod = estimate_depth(depth, (324.0, 240), CAMERA, prefer="centre")
+    assert on_rod.depth_m == pytest.approx(0.6, abs=1e-3)
+
+
+def test_far_from_an_edge_is_not_ambiguous() -> None:
+    depth = with_rod(300, 340)
+    on_rod = estimate_depth(depth, (320, 240), CAMERA)
+    assert (on_rod.status, on_rod.depth_m) == (DepthStatus.OK, pytest.approx(0.6, abs=1e-3))
+    beside = estimate_depth(depth, (360, 240), CAMERA)
+    assert (beside.status, beside.depth_m) == (DepthStatus.OK, pytest.approx(0.85, abs=1e-3))
+
+
+def test_a_certain_point_beside_a_rod_stays_on_the_background() -> None:
+    estimate = estimate_depth(with_rod(312, 326), (332, 240), CAMERA, sigma_px=1.0)
+    assert (estimate.status, estimate.depth_m) == (DepthStatus.OK, pytest.approx(0.85, abs=1e-3))
+
+
+def test_holes_never_pull_the_depth() -> None:
+    depth = noisy(with_rod(305, 335))
+    rng = np.random.default_rng(2)
+    for _ in range(50):
+        holes = depth.copy()
+        holes[rng.random(depth.shape) < 0.3] = np.nan
+        estimate = estimate_depth(holes, (320 + rng.normal(0, 3), 240), CAMERA)
+        assert estimate.depth_m == pytest.approx(0.6, abs=0.004)
+        assert estimate.valid_ratio == pytest.approx(0.7, abs=0.2)
+
+
+def test_a_hole_in_a_surface_is_bridged_without_moving() -> None:
+    depth = plane(0.7, 1.0)
+    depth[237:243, 317:323] = np.nan
+    estimate = estimate_depth(depth, (319.5, 239.5), CAMERA)
+    assert (estimate.status, estimate.shift_px) == (DepthStatus.OK, 0.0)
+    assert estimate.depth_m == pytest.approx(0.7, abs=1e-4)
+
+
+def test_a_surface_that_ends_at_a_hole_is_not_extrapolated() -> None:
+    depth = plane(0.6)
+    depth[:, 322:] = np.nan
+    estimate = estimate_depth(depth, (323.0, 240.0), CAMERA)
+    np.testing.assert_allclose(estimate.uv, [321.0, 240.0])
+    assert estimate.status is DepthStatus.OK
+
+
+def test_a_large_hole_is_missing_not_the_table_around_it() -> None:
+    depth = plane(0.6)
+    depth[228:252, 308:332] = np.nan
+    estimate = estimate_depth(depth, (319.5, 239.5), CAMERA)
+    assert estimate.status is DepthStatus.MISSING
+    assert np.isnan([estimate.depth_m, estimate.sigma_m, estimate.shift_px, estimate.alternate_depth_m]).all()
+    assert np.isnan(estimate.scatter_m2).all()
+    assert estimate.valid_ratio < 0.15
+
+
+def test_no_depth_at_all_is_missing() -> None:
+    estimate = estimate_depth(np.full((480, 640), np.nan, np.float32), (0, 0), CAMERA)
+    assert (estimate.status, estimate.valid_ratio) == (DepthStatus.MISSING, 0.0)
+
+
+@pytest.mark.parametrize("depth_m", [0.05, 12.0])
+def test_out_of_range(depth_m: float) -> None:
+    estimate = estimate_depth(plane(depth_m), (320, 240), CAMERA)
+    assert estimate.status is DepthStatus.OUT_OF_RANGE
+    assert np.isnan(estimate.depth_m)
+    inside = estimate_depth(plane(depth_m), (320, 240), CAMERA, min_m=0.01, max_m=20)
+    assert inside.depth_m == pytest.approx(depth_m, rel=1e-4)
+
+
+def test_mixed_pixels_are_not_a_surface() -> None:
+    depth = with_rod(312, 326)
+    for step, share in enumerate((0.25, 0.5, 0.75)):
+        depth[:, 327 + step] = depth[:, 311 - step] = 0.6 + share * 0.25
+    depth = noisy(depth)
+    for u in np.arange(310.0, 330.0):
+        estimate = estimate_depth(depth, (u, 240), CAMERA)
+        wrong = min(abs(estimate.depth_m - 0.6), abs(estimate.depth_m - 0.85))
+        assert wrong < 0.006, u
+
+
+@pytest.mark.parametrize("uv", [(-0.5, -0.5), (639.5, 479.5), (0, 479.5), (639.4999, 0)])
+def test_corners_of_the_image(uv: tuple[float, float]) -> None:
+    estimate = estimate_depth(plane(0.6), uv, CAMERA)
+    assert (estimate.status, estimate.depth_m) == (DepthStatus.OK, pytest.approx(0.6, abs=1e-6))
+
+
+def test_rows_and_columns_are_not_swapped() -> None:
+    depth = plane(0.9)
+    depth[100:140, 400:440] = 0.5
+    assert estimate_depth(depth, (420, 120), CAMERA).depth_m == pytest.approx(0.5, abs=1e-5)
+    assert estimate_depth(depth, (120, 420), CAMERA).depth_m == pytest.approx(0.9, abs=1e-5)
+
+
+def test_steep_surfaces_are_not_all_flying() -> None:
+    estimate = estimate_depth(plane(0.8, 0.0, 5.0), (319.5, 239.5), CAMERA)
+    assert estimate.status is DepthStatus.OK
+    assert estimate.depth_m == pytest.approx(0.8, abs=1e-3)
+
+
+def rod_scene(rng: np.random.Generator, holes: float) -> tuple[np.ndarray, np.ndarray]:
+    """A 1.5 cm rod at 0.6 m before a wall at 0.85 m, with mixed edges, noise and holes; truth, too."""
+    half_px = 0.0075 * 610 / 0.6
+    across = (COLUMNS - 319.5) * np.cos(angle := rng.uniform(0, np.pi)) + (ROWS - 239.5) * np.sin(angle)
+    share = np.clip((np.abs(across) - half_px + 1.5) / 3, 0, 1)
+    depth = noisy(0.6 + 0.25 * share, int(rng.integers(1000)))
+    if holes:
+        blocks = rng.random((160, 214)) < holes
+        depth[np.kron(blocks, np.ones((3, 3), bool))[:480, :640]] = np.nan
+    return depth, np.abs(across) < half_px
+
+
+@pytest.mark.parametrize(("sigma_px", "holes", "most_gross"), [(3.0, 0.0, 0.02), (6.0, 0.3, 0.10)])
+def test_gross_errors_on_a_thin_rod(sigma_px: float, holes: float, most_gross: float) -> None:
+    rng = np.random.default_rng(11)
+    gross = answered = 0
+    for _ in range(15):
+        depth, on_rod = rod_scene(rng, holes)
+        on_rod[:220], on_rod[260:], on_rod[:, :300], on_rod[:, 340:] = False, False, False, False
+        rows, columns = np.nonzero(on_rod)
+        for pick in rng.integers(len(rows), size=20):
+            uv = np.array([columns[pick], rows[pick]]) + rng.normal(0, sigma_px, 2)
+            estimate = estimate_depth(depth, uv, CAMERA, sigma_px=sigma_px)
+            answered += np.isfinite(estimate.depth_m)
+            gross += abs(estimate.depth_m - 0.6) > 0.02
+    assert answered >= 0.98 * 300
+    assert gross <= most_gross * answered
+
+
+def test_time_per_point() -> None:
+    camera = Intrinsics(1280, 720, 640.0, 640.0, 639.5, 359.5)
+    depth = np.full((720, 1280), 0.6, np.float32)
+    best = min(_seconds(depth, camera) for _ in range(20))
+    assert best < 0.002
+
+
+def _seconds(depth: np.ndarray, camera: Intrinsics) -> float:
+    start = time.perf_counter()
+    estimate_depth(depth, (600.2, 300.7), camera)
+    return time.perf_counter() - start
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        ({"uv": (640.0, 10.0)}, "inside the image"),
+        ({"uv": (-0.51, 10.0)}, "inside the image"),
+        ({"uv": (np.nan, 10.0)}, "inside the image"),
+        ({"uv": (1.0, 2.0, 3.0)}, "inside the image"),
+        ({"depth_m": np.ones((640, 480), np.float32)}, "size"),
+        ({"depth_m": np.ones((480, 640), np.uint16)}, "float"),
+        ({"prefer": "middle"}, "near, far, centre"),
+        ({"sigma_px": -1.0}, "sigma"),
+        ({"min_m": 2.0, "max_m": 1.0}, "min_m"),
+    ],
+)
+def test_refused(change: dict, part: str) -> None:
+    values = {"depth_m": plane(0.6), "uv": (10.0, 10.0), "intrinsics": CAMERA} | change
+    with pytest.raises(InputError, match=part) as caught:
+        estimate_depth(**values)
+    assert caught.value.given
+    assert caught.value.fix
