@@ -1,0 +1,83 @@
+"""From patch features to vectors that are added to the image-token embeddings."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from molmo_point.model.config import MolmoConfig, MolmoVisionConfig
+from molmo_point.model.vision import VisionAttention, VisionTransformer
+
+
+class ImageProjector(nn.Module):
+    """SwiGLU from the vision width to the language width, no biases."""
+
+    def __init__(self, width_in: int, inner: int, width_out: int) -> None:
+        super().__init__()
+        self.w1 = nn.Linear(width_in, inner, bias=False)
+        self.w2 = nn.Linear(inner, width_out, bias=False)
+        self.w3 = nn.Linear(width_in, inner, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.w2(F.silu(self.w1(x)) * self.w3(x))
+
+
+class VisionBackbone(nn.Module):
+    """Vision transformer, padding embedding, 2×2 attention pooling, projector."""
+
+    def __init__(self, config: MolmoConfig) -> None:
+        super().__init__()
+        vision = config.vision_config
+        assert isinstance(vision, MolmoVisionConfig)
+        self.vision = vision
+        self.image_vit = VisionTransformer(vision)
+        self.pad_embed = nn.Parameter(torch.zeros(2, 2 * vision.hidden_size))
+        self.image_pooling_2d = VisionAttention(
+            2 * vision.hidden_size, vision.hidden_size, vision.num_attention_heads
+        )
+        self.image_projector = ImageProjector(
+            vision.hidden_size, config.intermediate_size // 2, config.hidden_size
+        )
+
+    def encode(self, images: torch.Tensor, image_masks: torch.Tensor) -> torch.Tensor:
+        """Patch features with the padding embedding added.
+
+        Args:
+            images: (crops, patches, 3·patch²) normalised pixels.
+            image_masks: (crops, patches) share of each patch that is image; −1 where unknown.
+
+        Returns:
+            (crops, patches, 2·width).
+        """
+        features = self.image_vit(images.to(self.pad_embed.dtype))
+        # A crop of nothing but −1 is batch padding. All values must match: after rounding to
+        # bfloat16 single pixels of real crops become exactly −1.
+        padding_crop = (images == -1).flatten(1).all(dim=1)
+        features = features * (~padding_crop)[:, None, None].to(features.dtype)
+        all_padding = (image_masks == 0)[..., None].to(features.dtype)
+        part_padding = ((image_masks < 1) & (image_masks != 0))[..., None].to(features.dtype)
+        return features + self.pad_embed[0] * all_padding + self.pad_embed[1] * part_padding
+
+    def pool(self, features: torch.Tensor) -> torch.Tensor:
+        """Mean-query attention over 2×2 patches: (crops, patches, 2·width) → (crops, tokens, width)."""
+        side = self.vision.patches_per_side
+        crops, width = features.shape[0], features.shape[-1]
+        windows = features.view(crops, side // 2, 2, side // 2, 2, width)
+        windows = windows.permute(0, 1, 3, 2, 4, 5).reshape(-1, 4, width)
+        pooled = self.image_pooling_2d(windows.mean(dim=1, keepdim=True), windows)
+        return pooled.view(crops, -1, pooled.shape[-1])
+
+    def forward(
+        self, images: torch.Tensor, image_masks: torch.Tensor, keep: torch.Tensor
+    ) -> torch.Tensor:
+        """The vectors of the tokens that are used.
+
+        Args:
+            images: (crops, patches, 3·patch²).
+            image_masks: (crops, patches).
+            keep: (crops, tokens) bool, which pooled tokens have a place in the sequence.
+
+        Returns:
+            (kept tokens, hidden), in row-major order of ``keep``.
+        """
+        pooled = self.pool(self.encode(images, image_masks))
+        return self.image_projector(pooled[keep])

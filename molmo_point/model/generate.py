@@ -1,0 +1,83 @@
+"""Greedy decoding with a key-value cache, token by token, cancellable."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from transformers import DynamicCache
+
+from molmo_point.model.molmo import MolmoForCausalLM
+from molmo_point.model.processing import ModelInputs
+
+
+@dataclass(frozen=True)
+class Generated:
+    """What came out of the model.
+
+    Attributes:
+        token_ids: Generated ids, end-of-sequence left out.
+        probabilities: The model's probability of each of them.
+        finish_reason: ``"stop"``, ``"length"`` or ``"cancelled"``.
+        prefill_ms: Image, prompt and first token.
+        decode_ms: All further tokens.
+    """
+
+    token_ids: list[int]
+    probabilities: list[float]
+    finish_reason: str
+    prefill_ms: float
+    decode_ms: float
+
+
+def greedy(
+    model: MolmoForCausalLM,
+    inputs: ModelInputs,
+    eos_id: int,
+    max_new_tokens: int,
+    should_stop: Callable[[], bool] | None = None,
+    on_token: Callable[[int], None] | None = None,
+) -> Generated:
+    """Generates greedily until end of sequence.
+
+    Args:
+        model: The model, in eval mode.
+        inputs: One sequence.
+        eos_id: End-of-sequence token.
+        max_new_tokens: Most tokens to generate.
+        should_stop: Asked before every token; True ends with ``"cancelled"``.
+        on_token: Told every token as it comes.
+    """
+    started = time.perf_counter()
+    cache = DynamicCache(config=model.config)
+    out = model(
+        input_ids=inputs.input_ids,
+        images=inputs.images,
+        image_masks=inputs.image_masks,
+        image_input_idx=inputs.image_input_idx,
+        past_key_values=cache,
+        logits_to_keep=1,
+    )
+    prefilled = time.perf_counter()
+    ids: list[int] = []
+    probabilities: list[float] = []
+    reason = "length"
+    while len(ids) < max_new_tokens:
+        if should_stop is not None and should_stop():
+            reason = "cancelled"
+            break
+        distribution = out.logits[0, -1].float().softmax(-1)
+        token = int(distribution.argmax())
+        if token == eos_id:
+            reason = "stop"
+            break
+        ids.append(token)
+        probabilities.append(float(distribution[token]))
+        if on_token is not None:
+            on_token(token)
+        step = torch.tensor([[token]], device=inputs.input_ids.device)
+        out = model(input_ids=step, past_key_values=cache)
+    finished = time.perf_counter()
+    return Generated(
+        ids, probabilities, reason, (prefilled - started) * 1e3, (finished - prefilled) * 1e3
+    )

@@ -1,0 +1,5 @@
+"""Simulated tabletops with known truth, rendered by MuJoCo."""
+
+from molmo_point.sim.scene import TabletopScene, VisibleObject
+
+__all__ = ["TabletopScene", "VisibleObject"]

@@ -1,0 +1,107 @@
+"""Random tabletops: which objects stand where, the table, the light and the camera."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from molmo_point.sim.objects import COLORS, SHAPES, SceneObject, random_object
+
+_CLEARANCE_M = 0.015
+
+
+@dataclass(frozen=True)
+class CameraPose:
+    """Where the camera stands and what it looks at, base frame, metres."""
+
+    eye_m: tuple[float, float, float]
+    look_at_m: tuple[float, float, float]
+    fov_y_deg: float
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Everything that is random about a scene; rendering adds nothing of its own."""
+
+    objects: tuple[SceneObject, ...]
+    camera: CameraPose
+    table_rgb: tuple[tuple[float, float, float], tuple[float, float, float]]
+    table_pattern: str
+    wall_rgb: tuple[float, float, float]
+    light_position_m: tuple[float, float, float]
+    light_diffuse: float
+    light_ambient: float
+
+
+def random_layout(rng: np.random.Generator, object_count: int | None = None) -> Layout:
+    """Draws a tabletop of 1 to 7 objects that do not touch.
+
+    Args:
+        rng: Source of all randomness.
+        object_count: Number of objects; None draws it.
+
+    Returns:
+        The layout; it may hold fewer objects than asked for where the table was full.
+    """
+    wanted = int(rng.integers(1, 8)) if object_count is None else object_count
+    base = rng.uniform(0.25, 0.75, 3) * rng.uniform(0.5, 1.1)
+    tint = np.clip(0.5 * base + 0.5 * base.mean(), 0.08, 0.85)
+    second = np.clip(tint * rng.uniform(0.75, 1.2), 0.05, 0.9)
+    wall = np.clip(rng.uniform(0.3, 0.9) + rng.normal(0, 0.05, 3), 0.1, 0.95)
+    angle = rng.uniform(0, 2 * np.pi)
+    lean = rng.uniform(0.1, 0.9)
+    return Layout(
+        objects=_place(rng, wanted),
+        camera=random_camera(rng),
+        table_rgb=(_rgb(tint), _rgb(second)),
+        table_pattern=str(rng.choice(["flat", "checker", "gradient"], p=[0.5, 0.2, 0.3])),
+        wall_rgb=_rgb(wall),
+        light_position_m=(float(lean * np.cos(angle)), float(lean * np.sin(angle)), 1.6),
+        light_diffuse=float(rng.uniform(0.45, 0.85)),
+        light_ambient=float(rng.uniform(0.25, 0.5)),
+    )
+
+
+def _rgb(values: np.ndarray) -> tuple[float, float, float]:
+    return (float(values[0]), float(values[1]), float(values[2]))
+
+
+def random_camera(rng: np.random.Generator) -> CameraPose:
+    """A camera 0.42 to 0.78 m from the middle of the table, looking 32° to 80° down."""
+    distance = rng.uniform(0.42, 0.78)
+    elevation = np.deg2rad(rng.uniform(32, 80))
+    azimuth = rng.uniform(0, 2 * np.pi)
+    target = np.array([*rng.uniform(-0.05, 0.05, 2), 0.02])
+    direction = np.array(
+        [np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)]
+    )
+    eye = target + distance * direction
+    return CameraPose(
+        eye_m=_rgb(eye), look_at_m=_rgb(target), fov_y_deg=float(rng.uniform(40.0, 56.0))
+    )
+
+
+def _place(rng: np.random.Generator, wanted: int) -> tuple[SceneObject, ...]:
+    spread = rng.uniform(0.12, 0.19)
+    placed: list[SceneObject] = []
+    for _ in range(wanted):
+        if placed and rng.random() < 0.35:
+            # Repeats a shape or a colour, so that "all the cubes" and counting have work to do.
+            like = placed[int(rng.integers(len(placed)))]
+            shape = like.shape if rng.random() < 0.7 else str(rng.choice(SHAPES))
+            color = like.color if rng.random() < 0.5 else str(rng.choice(list(COLORS)))
+        else:
+            shape, color = str(rng.choice(SHAPES)), str(rng.choice(list(COLORS)))
+        for _attempt in range(30):
+            xy = rng.uniform(-spread, spread, 2)
+            candidate = random_object(rng, shape, color, (float(xy[0]), float(xy[1])))
+            if all(_apart(candidate, other) for other in placed):
+                placed.append(candidate)
+                break
+    return tuple(placed)
+
+
+def _apart(a: SceneObject, b: SceneObject) -> bool:
+    gap = np.hypot(
+        a.position_base_m[0] - b.position_base_m[0], a.position_base_m[1] - b.position_base_m[1]
+    )
+    return bool(gap > a.footprint_radius_m + b.footprint_radius_m + _CLEARANCE_M)

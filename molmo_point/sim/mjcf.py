@@ -1,0 +1,57 @@
+"""A layout as a MuJoCo model description."""
+
+import numpy as np
+
+from molmo_point.sim.layout import CameraPose, Layout
+
+OBJECT_PREFIX = "object_"
+CAMERA_NAME = "camera"
+
+
+def camera_axes(camera: CameraPose) -> np.ndarray:
+    """Rotation (3, 3) from the camera's optical axes (x right, y down, z forward) to base."""
+    forward = np.array(camera.look_at_m) - np.array(camera.eye_m)
+    forward /= np.linalg.norm(forward)
+    right = np.cross(forward, [0.0, 0.0, 1.0])
+    right /= np.linalg.norm(right)
+    down = np.cross(forward, right)
+    return np.stack([right, down, forward], axis=1)
+
+
+def layout_to_mjcf(layout: Layout, width: int, height: int) -> str:
+    """MJCF text of the scene; ``width`` and ``height`` size the offscreen buffer (pixels)."""
+    axes = camera_axes(layout.camera)
+    right, up = axes[:, 0], -axes[:, 1]
+    eye = " ".join(f"{v}" for v in layout.camera.eye_m)
+    xyaxes = " ".join(f"{v}" for v in (*right, *up))
+    first, second = (" ".join(f"{v}" for v in rgb) for rgb in layout.table_rgb)
+    wall = " ".join(f"{v}" for v in layout.wall_rgb)
+    light = " ".join(f"{v}" for v in layout.light_position_m)
+    d, a = layout.light_diffuse, layout.light_ambient
+    solids = "\n".join(
+        item.geom_xml(f"{OBJECT_PREFIX}{i}") for i, item in enumerate(layout.objects)
+    )
+    repeat = 6 if layout.table_pattern == "checker" else 1
+    return f"""
+<mujoco>
+  <visual>
+    <global offwidth="{width}" offheight="{height}"/>
+    <headlight ambient="{a} {a} {a}" diffuse="0.15 0.15 0.15" specular="0 0 0"/>
+    <quality shadowsize="1024" offsamples="0"/>
+    <map znear="0.01" zfar="20"/>
+  </visual>
+  <asset>
+    <texture name="table" type="2d" builtin="{layout.table_pattern}" rgb1="{first}" rgb2="{second}"
+             width="128" height="128"/>
+    <material name="table" texture="table" texrepeat="{repeat} {repeat}" specular="0.1" reflectance="0"/>
+  </asset>
+  <worldbody>
+    <light pos="{light}" dir="{-layout.light_position_m[0]} {-layout.light_position_m[1]} -1.6"
+           directional="false" castshadow="true" diffuse="{d} {d} {d}" specular="0.2 0.2 0.2"
+           cutoff="80" exponent="1"/>
+    <geom name="table" type="box" size="0.55 0.55 0.02" pos="0 0 -0.02" material="table"/>
+    <geom name="floor" type="plane" size="4 4 0.1" pos="0 0 -0.75" rgba="{wall} 1"/>
+    {solids}
+    <camera name="{CAMERA_NAME}" pos="{eye}" xyaxes="{xyaxes}" fovy="{layout.camera.fov_y_deg}"/>
+  </worldbody>
+</mujoco>"""

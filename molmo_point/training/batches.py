@@ -1,0 +1,196 @@
+"""Samples as the tensors of one training step."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from molmo_point.model.preprocess import ImageLayout
+from molmo_point.model.processing import Processor
+from molmo_point.sim.objects import COLORS, SHAPES
+from molmo_point.training.dataset import Sample, SceneShards
+from molmo_point.training.losses import CoordinatePlaces
+from molmo_point.training.packing import PackedRow, pack_examples
+from molmo_point.training.queries import draw_examples
+
+_COLOR_INDEX = {name: i for i, name in enumerate(COLORS)}
+_SHAPE_INDEX = {name: i for i, name in enumerate(SHAPES)}
+_MIN_CELL_SHARE = 0.12  # of a cell that an object must fill to be what the cell shows
+
+
+@dataclass(frozen=True)
+class Cells:
+    """What a grid of cells shows: classes (b, cells), centroid (b, cells, 2) 0…1, filled."""
+
+    colors: torch.Tensor
+    shapes: torch.Tensor
+    xy: torch.Tensor
+    filled: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step. Image tensors as the model takes them, rows padded on the right."""
+
+    images: torch.Tensor
+    image_masks: torch.Tensor
+    image_input_idx: torch.Tensor
+    patch_cells: Cells
+    token_cells: Cells
+    input_ids: torch.Tensor
+    segments: torch.Tensor
+    position_ids: torch.Tensor
+    labels: torch.Tensor
+    weights: torch.Tensor
+    places: CoordinatePlaces
+
+
+def draw_batch(
+    shards: SceneShards,
+    processor: Processor,
+    places: np.ndarray,
+    size: int,
+    questions: int,
+    rng: np.random.Generator,
+) -> Batch:
+    """Draws ``size`` augmented images with up to ``questions`` questions each.
+
+    Args:
+        shards: Where images come from.
+        processor: Tokenizer and image layout; the overview alone is supported (``max_crops`` 0).
+        places: ``image_input_idx`` (1, tokens) of the overview.
+        size: Images.
+        questions: Questions an image.
+        rng: Source of all randomness.
+    """
+    samples: list[Sample] = []
+    rows: list[PackedRow] = []
+    while len(samples) < size:
+        sample = shards.draw(rng)
+        examples = draw_examples(sample.objects, questions, rng)
+        if examples:
+            samples.append(sample)
+            rows.append(pack_examples(processor, (0, 0), examples))
+    layout = processor.layout
+    canvases = [_canvas_mask(sample.mask, layout) for sample in samples]
+    token_share = [_cell_shares(c, layout.tokens, len(s.objects)) for c, s in zip(canvases, samples)]
+    patch_share = [_cell_shares(c, layout.patches, len(s.objects)) for c, s in zip(canvases, samples)]
+    return Batch(
+        images=image_tensors([s.color for s in samples], layout, rng),
+        image_masks=torch.full((size, 1, layout.patches**2), -1.0),
+        image_input_idx=torch.from_numpy(places).expand(size, 1, -1),
+        patch_cells=_cells(samples, patch_share),
+        token_cells=_cells(samples, token_share),
+        **_rows(rows, processor.eos_id),
+        places=_places(rows, samples, token_share),
+    )
+
+
+def image_tensors(
+    colors: list[np.ndarray], layout: ImageLayout, rng: np.random.Generator | None
+) -> torch.Tensor:
+    """Overview crops (n, 1, patches², 3·patch²), colours varied a little where ``rng`` is given."""
+    side, patch = layout.crop_px, layout.patch_px
+    canvas = torch.zeros(len(colors), 3, side, side)
+    for k, color in enumerate(colors):
+        pixels = torch.from_numpy(color).permute(2, 0, 1)[None].float() / 255
+        h, w = _fitted(color.shape[0], color.shape[1], side)
+        top, left = (side - h) // 2, (side - w) // 2
+        small = F.interpolate(pixels, size=(h, w), mode="bilinear", antialias=True)[0]
+        if rng is not None:
+            gain = rng.uniform(0.75, 1.25) * rng.uniform(0.93, 1.07, (3, 1, 1))
+            small = small * torch.from_numpy(gain).float() + float(rng.normal(0, 0.02))
+            small = small + torch.randn_like(small) * float(rng.uniform(0, 0.02))
+        canvas[k, :, top : top + h, left : left + w] = small.clamp(0, 1)
+    mean, std = (torch.tensor(v)[:, None, None] for v in (layout.mean, layout.std))
+    x = ((canvas - mean) / std).permute(0, 2, 3, 1)
+    n = layout.patches
+    x = x.reshape(-1, n, patch, n, patch, 3).permute(0, 1, 3, 2, 4, 5)
+    return x.reshape(-1, 1, n * n, patch * patch * 3)
+
+
+def _fitted(height: int, width: int, side: int) -> tuple[int, int]:
+    scale = min(np.float32(side) / np.float32(height), np.float32(side) / np.float32(width))
+    return int(np.float32(height) * np.float32(scale)), int(np.float32(width) * np.float32(scale))
+
+
+def _canvas_mask(mask: np.ndarray, layout: ImageLayout) -> np.ndarray:
+    """The mask as the crop shows it, (crop, crop) int8, −1 on padding."""
+    side = layout.crop_px
+    h, w = _fitted(*mask.shape, side)
+    v = ((np.arange(h) + 0.5) * mask.shape[0] / h).astype(int)
+    u = ((np.arange(w) + 0.5) * mask.shape[1] / w).astype(int)
+    canvas = np.full((side, side), -1, np.int8)
+    top, left = (side - h) // 2, (side - w) // 2
+    canvas[top : top + h, left : left + w] = mask[v[:, None], u[None]]
+    return canvas
+
+
+def _cell_shares(canvas: np.ndarray, side: int, object_count: int) -> np.ndarray:
+    """Share of each cell that each object fills, (side², objects)."""
+    cell = canvas.shape[0] // side
+    cells = canvas.reshape(side, cell, side, cell).swapaxes(1, 2).reshape(side * side, -1)
+    counts = np.zeros((side * side, max(object_count, 1)), np.float32)
+    for index in range(object_count):
+        counts[:, index] = (cells == index).mean(-1)
+    return counts
+
+
+def _cells(samples: list[Sample], shares: list[np.ndarray]) -> Cells:
+    size, cells = len(samples), shares[0].shape[0]
+    colors = np.full((size, cells), len(COLORS))
+    shapes = np.full((size, cells), len(SHAPES))
+    xy = np.zeros((size, cells, 2), np.float32)
+    filled = np.zeros((size, cells), bool)
+    for k, (sample, share) in enumerate(zip(samples, shares)):
+        if not sample.objects:
+            continue
+        main = share.argmax(-1)
+        filled[k] = share.max(-1) > _MIN_CELL_SHARE
+        color = np.array([_COLOR_INDEX.get(o.color, len(COLORS)) for o in sample.objects])
+        shape = np.array([_SHAPE_INDEX.get(o.shape, len(SHAPES)) for o in sample.objects])
+        where = np.array([[o.x_percent, o.y_percent] for o in sample.objects]) / 100
+        colors[k][filled[k]], shapes[k][filled[k]] = color[main[filled[k]]], shape[main[filled[k]]]
+        xy[k] = where[main]
+    return Cells(*(torch.from_numpy(a) for a in (colors, shapes, xy, filled)))
+
+
+def _rows(rows: list[PackedRow], pad_id: int) -> dict[str, torch.Tensor]:
+    length = max(len(row.input_ids) for row in rows)
+
+    def stack(name: str, fill: float) -> torch.Tensor:
+        arrays = [getattr(row, name) for row in rows]
+        out = np.full((len(rows), length), fill, arrays[0].dtype)
+        for k, array in enumerate(arrays):
+            out[k, : len(array)] = array
+        return torch.from_numpy(out)
+
+    return {
+        "input_ids": stack("input_ids", pad_id),
+        "segments": stack("segments", 0),
+        "position_ids": stack("position_ids", 0),
+        "labels": stack("labels", -100),
+        "weights": stack("weights", 0.0),
+    }
+
+
+def _places(
+    rows: list[PackedRow], samples: list[Sample], shares: list[np.ndarray]
+) -> CoordinatePlaces:
+    parts: list[list[np.ndarray]] = []
+    for k, (row, sample, share) in enumerate(zip(rows, samples, shares)):
+        if len(row.coordinates) == 0:
+            continue
+        place, target, _, value, character = row.coordinates.T
+        where = np.array([[o.x_percent, o.y_percent] for o in sample.objects], np.float32) / 100
+        tokens = share.T[target]
+        tokens = tokens / np.maximum(tokens.sum(-1, keepdims=True), 1e-9)
+        parts.append([np.full(len(place), k), place, value, character, where[target], tokens])
+    if not parts:
+        tokens_n = shares[0].shape[0]
+        none = np.zeros(0, np.int64)
+        empty = [none, none, none, none, np.zeros((0, 2)), np.zeros((0, tokens_n))]
+        parts = [[np.asarray(a) for a in empty]]
+    joined = [torch.from_numpy(np.concatenate(p)) for p in zip(*parts)]
+    return CoordinatePlaces(*joined[:4], joined[4].float(), joined[5].float())

@@ -1,0 +1,104 @@
+"""The embedded model before training: its size, and an initialisation that starts well."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from molmo_point.model.config import MolmoConfig
+from molmo_point.model.molmo import MolmoForCausalLM
+from molmo_point.model.preprocess import ImageLayout
+
+VOCABULARY = 512
+LAYOUT = ImageLayout(crop_px=240, patch_px=12, margin_patches=4, max_crops=0)
+
+
+def embedded_config(eos_id: int) -> MolmoConfig:
+    """Dense Molmo v1 (Qwen2 flavour) with about 3 million parameters."""
+    return MolmoConfig(
+        vocab_size=VOCABULARY,
+        embedding_size=VOCABULARY,
+        additional_vocab_size=8,
+        hidden_size=160,
+        intermediate_size=2 * 384,
+        num_hidden_layers=4,
+        num_attention_heads=5,
+        num_key_value_heads=1,
+        max_position_embeddings=2048,
+        rope_theta=10_000.0,
+        qkv_bias=True,
+        eos_token_id=eos_id,
+        bos_token_id=eos_id,
+        pad_token_id=eos_id,
+        vision_config={
+            "image_size": LAYOUT.crop_px,
+            "patch_size": LAYOUT.patch_px,
+            "hidden_size": 96,
+            "num_attention_heads": 3,
+            "num_hidden_layers": 9,
+            "intermediate_size": 384,
+        },
+    )
+
+
+def initial_model(config: MolmoConfig, seed: int) -> MolmoForCausalLM:
+    """A model whose weights are random but of useful scale.
+
+    Linear layers keep the variance of their input, outputs into the residual stream are damped by
+    depth, position embeddings are 2D sines and token embeddings are as large as image vectors.
+    """
+    torch.manual_seed(seed)
+    model = MolmoForCausalLM(config)
+    vision = model.model.vision_backbone.image_vit
+    depth = {"wo": len(vision.transformer.resblocks), "w2": len(vision.transformer.resblocks)}
+    depth |= {"attn_out": config.num_hidden_layers, "ff_out": config.num_hidden_layers}
+    with torch.no_grad():
+        for name, module in model.named_modules():
+            if isinstance(module, torch.nn.Linear):
+                leaf = name.rsplit(".", 1)[-1]
+                std = module.in_features**-0.5
+                if "blocks" in name and leaf in depth:
+                    std /= (2 * depth[leaf]) ** 0.5
+                module.weight.normal_(std=std)
+                if module.bias is not None:
+                    module.bias.zero_()
+        side = config.vision_config.patches_per_side  # type: ignore[union-attr]
+        table = torch.from_numpy(sine_positions_2d(side, vision.class_embedding.shape[0]))
+        vision.positional_embedding[1:] = 0.5 * table
+        vision.class_embedding.normal_(std=0.5)
+        embedding = model.model.transformer["wte"]
+        embedding.embedding.normal_(std=0.5)
+        embedding.new_embedding.normal_(std=0.5)
+        model.model.transformer["ff_out"].weight.normal_(std=0.02)
+    return model
+
+
+def sine_positions_2d(side: int, width: int) -> np.ndarray:
+    """Two-dimensional sine position embeddings (side², width) float32, raster order."""
+    quarter = width // 4
+    frequency = 1.0 / (100.0 ** (np.arange(quarter) / quarter))
+    v, u = np.meshgrid(np.arange(side), np.arange(side), indexing="ij")
+    angles = [axis.reshape(-1, 1) * frequency for axis in (u, v)]
+    waves = [f(a) for a in angles for f in (np.sin, np.cos)]
+    return np.concatenate(waves, axis=1).astype(np.float32)
+
+
+def write_preprocessor_config(folder: Path) -> None:
+    """``preprocessor_config.json`` and ``processor_config.json`` in the released layout."""
+    data = {
+        "base_image_input_size": [LAYOUT.crop_px, LAYOUT.crop_px],
+        "do_normalize": True,
+        "image_mean": list(LAYOUT.mean),
+        "image_std": list(LAYOUT.std),
+        "image_padding_mask": True,
+        "image_patch_size": LAYOUT.patch_px,
+        "image_processor_type": "MolmoImageProcessor",
+        "image_token_length_h": LAYOUT.tokens,
+        "image_token_length_w": LAYOUT.tokens,
+        "max_crops": LAYOUT.max_crops,
+        "overlap_margins": [LAYOUT.margin_patches, LAYOUT.margin_patches],
+        "processor_class": "MolmoProcessor",
+    }
+    (folder / "preprocessor_config.json").write_text(json.dumps(data, indent=1) + "\n")
+    (folder / "processor_config.json").write_text('{\n "processor_class": "MolmoProcessor"\n}\n')

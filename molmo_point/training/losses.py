@@ -1,0 +1,176 @@
+"""What the embedded model is trained on: next tokens, and auxiliary losses that start it off.
+
+From scratch, digits stay at chance for long: nothing tells the decoder which image token matters
+nor the image tokens which object they show. Four auxiliary losses do: class and centroid of the
+object at every image token, one attention head's mass on the target's tokens, and the target's
+position from the answer states. None of them adds a parameter to the model that is shipped.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from molmo_point.model.config import MolmoConfig
+from molmo_point.sim.objects import COLORS, SHAPES
+
+_CHARACTERS = "0123456789.\""
+SOFT_SIGMA_TENTHS = 4.0
+
+
+def soft_coordinate_table(sigma_tenths: float = SOFT_SIGMA_TENTHS) -> np.ndarray:
+    """Next-character distributions of a coordinate whose value is uncertain.
+
+    Args:
+        sigma_tenths: Standard deviation of the value, tenths of a per cent.
+
+    Returns:
+        (1001, 5, 12) float32: for a true value (tenths of a per cent) and a character index, the
+        probability of each of ``0…9 . "`` given that the true characters came before it.
+    """
+    strings = [f"{v / 10:.1f}" for v in range(1001)]
+    table = np.zeros((1001, 5, len(_CHARACTERS)), np.float32)
+    reach = int(4 * sigma_tenths)
+    for value, text in enumerate(strings):
+        near = range(max(0, value - reach), min(1000, value + reach) + 1)
+        weight = {w: np.exp(-0.5 * ((w - value) / sigma_tenths) ** 2) for w in near}
+        for place in range(len(text)):
+            for w in near:
+                other = strings[w]
+                if other[:place] == text[:place] and place < len(other):
+                    table[value, place, _CHARACTERS.index(other[place])] += weight[w]
+        table[value] /= np.maximum(table[value].sum(-1, keepdims=True), 1e-9)
+    return table
+
+
+@dataclass(frozen=True)
+class CoordinatePlaces:
+    """The places of a batch that predict characters of coordinates; every array (m,).
+
+    Attributes:
+        row: Row in the batch.
+        place: Place in the sequence.
+        value: Coordinate, tenths of a per cent.
+        character: Character index in the coordinate.
+        xy: (m, 2) the target's position, 0…1 of the image.
+        tokens: (m, image tokens) share of the target's pixels in every image token; sums to 1.
+    """
+
+    row: torch.Tensor
+    place: torch.Tensor
+    value: torch.Tensor
+    character: torch.Tensor
+    xy: torch.Tensor
+    tokens: torch.Tensor
+
+
+class SoftTokenLoss(nn.Module):
+    """Cross-entropy on the answer, with soft targets on the characters of coordinates."""
+
+    def __init__(self, character_ids: dict[str, int]) -> None:
+        super().__init__()
+        self.table = torch.from_numpy(soft_coordinate_table())
+        self.ids = torch.tensor([character_ids[c] for c in _CHARACTERS])
+
+    def forward(
+        self,
+        logits: torch.Tensor,
+        labels: torch.Tensor,
+        weights: torch.Tensor,
+        places: CoordinatePlaces,
+    ) -> torch.Tensor:
+        """Weighted mean loss; ``logits`` (b, n, v), ``labels`` and ``weights`` (b, n)."""
+        chosen = weights > 0
+        log_p = F.log_softmax(logits[chosen].float(), dim=-1)
+        hard = -log_p.gather(1, labels[chosen][:, None])[:, 0]
+        index = torch.full(labels.shape, -1, dtype=torch.long)
+        index[chosen] = torch.arange(int(chosen.sum()))
+        at = index[places.row, places.place]
+        soft_target = self.table[places.value, places.character]
+        soft = -(soft_target * log_p[at][:, self.ids]).sum(-1)
+        loss = hard.index_put((at,), soft)
+        return (loss * weights[chosen]).sum() / weights[chosen].sum()
+
+
+class AuxiliaryHeads(nn.Module):
+    """Linear read-outs used in training only.
+
+    Args:
+        config: The model's configuration.
+        attention_layers: Decoder layers whose first head is taught to look at the target.
+    """
+
+    def __init__(self, config: MolmoConfig, attention_layers: tuple[int, ...]) -> None:
+        super().__init__()
+        self.attention_layers = attention_layers
+        classes = len(COLORS) + 1 + len(SHAPES) + 1
+        vision_width = config.vision_config.hidden_size  # type: ignore[union-attr]
+        self.patch = nn.Linear(2 * vision_width, classes)
+        self.token = nn.Linear(config.hidden_size, classes)
+        # Per axis: position 0…1, tens digit (11), ones digit (10).
+        self.position = nn.Linear(config.hidden_size, 2 * (1 + 11 + 10))
+        self.answer = nn.Linear(config.hidden_size, 2)
+
+    def class_loss(self, scores: torch.Tensor, colors: torch.Tensor, shapes: torch.Tensor) -> torch.Tensor:
+        """Colour and shape of the object at each cell; the last class of each is "nothing"."""
+        split = len(COLORS) + 1
+        # Most cells are empty table; without weights they would drown the objects.
+        weight = torch.where(shapes == len(SHAPES), 0.25, 1.0)
+        color = F.cross_entropy(scores[..., :split].flatten(0, -2), colors.flatten(), reduction="none")
+        shape = F.cross_entropy(scores[..., split:].flatten(0, -2), shapes.flatten(), reduction="none")
+        return ((color + shape) * weight.flatten()).sum() / weight.sum()
+
+    def position_loss(
+        self, vectors: torch.Tensor, xy: torch.Tensor, filled: torch.Tensor
+    ) -> torch.Tensor:
+        """Centroid of the object at each filled cell, as a number and as its digits.
+
+        Args:
+            vectors: (b, tokens, hidden) image vectors.
+            xy: (b, tokens, 2) centroid, 0…1.
+            filled: (b, tokens) bool.
+        """
+        out = self.position(vectors[filled]).unflatten(-1, (2, -1))
+        truth = xy[filled]
+        loss = F.smooth_l1_loss(out[..., 0], truth, beta=0.02) * 10
+        tens, ones = soft_digits(truth)
+        loss = loss - (tens * F.log_softmax(out[..., 1:12], -1)).sum(-1).mean()
+        return loss - (ones * F.log_softmax(out[..., 12:], -1)).sum(-1).mean()
+
+    def answer_loss(self, hidden: torch.Tensor, places: CoordinatePlaces) -> torch.Tensor:
+        """The target's position from the states that answer with it."""
+        states = hidden[places.row, places.place]
+        return F.smooth_l1_loss(self.answer(states), places.xy, beta=0.02) * 10
+
+
+def soft_digits(xy: torch.Tensor, sigma: float = 0.006) -> tuple[torch.Tensor, torch.Tensor]:
+    """Soft tens (…, 11) and ones (…, 10) digits of 100·xy for positions 0…1."""
+    whole = torch.arange(101)
+    weight = torch.exp(-0.5 * ((xy[..., None] - (whole + 0.5) / 100) / sigma) ** 2)
+    weight = weight / weight.sum(-1, keepdim=True).clamp(min=1e-9)
+    tens = weight @ F.one_hot(whole // 10, 11).float()
+    ones = weight @ F.one_hot(whole % 10, 10).float()
+    return tens, ones
+
+
+def attention_loss(
+    queries: torch.Tensor, keys: torch.Tensor, allowed: torch.Tensor, places: CoordinatePlaces,
+    image_places: torch.Tensor,
+) -> torch.Tensor:  # fmt: skip
+    """Cross-entropy of one head's attention against the target's image tokens.
+
+    Args:
+        queries: (b, n, d) of the head, rotated.
+        keys: (b, n, d) of the head, rotated.
+        allowed: (b, 1, n, n) bool.
+        places: The places that predict coordinates.
+        image_places: (tokens,) place of each image token in the sequence.
+    """
+    # All pairs of one head are cheaper than gathering the keys of every supervised place.
+    pairs = queries @ keys.transpose(1, 2) / np.sqrt(queries.shape[-1])
+    scores = pairs[places.row, places.place]
+    scores = scores.masked_fill(~allowed[places.row, 0, places.place], -torch.inf)
+    log_p = F.log_softmax(scores, dim=-1)[:, image_places]
+    return -(places.tokens * log_p).sum(-1).mean()

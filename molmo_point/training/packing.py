@@ -1,0 +1,108 @@
+"""Several questions about one image in one sequence, each blind to the others.
+
+The official scheme: image and BOS belong to segment 10000, question k to segment k (from 1). A
+token sees what stands before it in a segment at least its own, so every question sees the image
+and itself; positions of every question start again right after the image.
+"""
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from molmo_point.model.preprocess import image_token_ids
+from molmo_point.model.processing import Processor
+from molmo_point.model.prompt import user_turn
+from molmo_point.training.queries import Example
+
+IMAGE_SEGMENT = 10_000
+_COORDINATE = re.compile(r'[xy]\d*="([\d.]+)"')
+
+
+@dataclass(frozen=True)
+class PackedRow:
+    """One image with its questions; all arrays (length,) unless said otherwise.
+
+    Attributes:
+        input_ids: Token ids.
+        segments: 10000 for BOS and image, k for question k.
+        position_ids: Positions, restarting for every question.
+        labels: Next token to predict at each place, −100 where there is no loss.
+        weights: Loss weight at each place, 0 where there is no loss.
+        coordinates: (places, 5) int: place that predicts a character of a coordinate; object
+            pointed at; axis (0 = x, 1 = y); value in tenths of a per cent; character index.
+    """
+
+    input_ids: np.ndarray
+    segments: np.ndarray
+    position_ids: np.ndarray
+    labels: np.ndarray
+    weights: np.ndarray
+    coordinates: np.ndarray
+
+
+def pack_examples(
+    processor: Processor, tiling: tuple[int, int], examples: list[Example]
+) -> PackedRow:
+    """Packs the questions about one image.
+
+    Args:
+        processor: Tokenizer and image layout.
+        tiling: Crop tiling of the image; (0, 0) for the overview alone.
+        examples: The questions.
+    """
+    image = image_token_ids(tiling, processor.layout, processor.image_ids)
+    ids = [processor.eos_id, *image.tolist()]
+    start = len(ids)
+    segments, positions = [IMAGE_SEGMENT] * start, list(range(start))
+    targets = [-100] * start
+    coordinates: list[tuple[int, int, int, int, int]] = []
+    weight = 1.0 / np.sqrt(max(len(examples), 1))
+    for number, example in enumerate(examples, start=1):
+        prompt = processor.encode_text(user_turn(example.prompt))
+        answer, spots = _encode_answer(processor, example)
+        # The place before a token predicts it: hence the −1, and EOS as the last target.
+        first = len(ids) + len(prompt) - 1
+        coordinates += [(first + at, *rest) for at, *rest in spots]
+        ids += [*prompt, *answer]
+        targets += [-100] * (len(prompt) - 1) + [*answer, processor.eos_id]
+        segments += [number] * (len(prompt) + len(answer))
+        positions += list(range(start, start + len(prompt) + len(answer)))
+    labels = np.array(targets)
+    return PackedRow(
+        input_ids=np.array(ids),
+        segments=np.array(segments),
+        position_ids=np.array(positions),
+        labels=labels,
+        weights=np.where(labels >= 0, weight, 0.0).astype(np.float32),
+        coordinates=np.array(coordinates, np.int64).reshape(-1, 5),
+    )
+
+
+def segment_mask(segments: torch.Tensor) -> torch.Tensor:
+    """Who may attend to whom, (batch, 1, length, length) bool.
+
+    Args:
+        segments: (batch, length); 0 marks padding, which sees only what stands before it and is
+            seen by nothing real.
+    """
+    length = segments.shape[1]
+    causal = torch.ones(length, length, dtype=torch.bool, device=segments.device).tril()
+    return (causal & (segments[:, :, None] <= segments[:, None, :]))[:, None]
+
+
+def _encode_answer(
+    processor: Processor, example: Example
+) -> tuple[list[int], list[tuple[int, int, int, int, int]]]:
+    """Token ids of the answer, and which of them are characters of coordinates."""
+    text = f" {example.answer}"
+    encoded = processor.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+    at_character = {start: k for k, (start, _) in enumerate(encoded["offset_mapping"])}
+    spots = []
+    for order, match in enumerate(_COORDINATE.finditer(text)):
+        target, axis = example.targets[order // 2], order % 2
+        value = round(float(match.group(1)) * 10)
+        for character, place in enumerate(range(match.start(1), match.end(1))):
+            spots.append((at_character[place], target, axis, value, character))
+    return list(encoded["input_ids"]), spots

@@ -1,0 +1,100 @@
+"""The losses of one training step, in the two phases."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from molmo_point.model.language import rotary_tables
+from molmo_point.model.molmo import MolmoForCausalLM
+from molmo_point.training.batches import Batch
+from molmo_point.training.losses import AuxiliaryHeads, SoftTokenLoss, attention_loss
+from molmo_point.training.packing import segment_mask
+
+
+def seeing_losses(
+    model: MolmoForCausalLM, heads: AuxiliaryHeads, batch: Batch
+) -> dict[str, torch.Tensor]:
+    """Phase one: image vectors must tell what stands where; the decoder is not run."""
+    backbone = model.model.vision_backbone
+    features = backbone.encode(batch.images.flatten(0, 1), batch.image_masks.flatten(0, 1))
+    vectors = backbone.image_projector(backbone.pool(features))
+    return _vision_losses(heads, features, vectors, batch)
+
+
+def pointing_losses(
+    model: MolmoForCausalLM,
+    heads: AuxiliaryHeads,
+    token_loss: SoftTokenLoss,
+    batch: Batch,
+    auxiliary_scale: float,
+) -> dict[str, torch.Tensor]:
+    """Phase two: the answers, with the auxiliary losses times ``auxiliary_scale``."""
+    inner = model.model
+    backbone = inner.vision_backbone
+    features = backbone.encode(batch.images.flatten(0, 1), batch.image_masks.flatten(0, 1))
+    vectors = backbone.image_projector(backbone.pool(features))
+    x = inner.transformer["wte"](batch.input_ids)
+    image_places = batch.image_input_idx[0, 0].long()
+    x = x.index_add(1, image_places, vectors)
+    allowed = segment_mask(batch.segments)
+    with block_inputs(model, heads.attention_layers) as inputs:
+        hidden = inner(x, allowed, batch.position_ids, None)
+    logits = inner.transformer["ff_out"](hidden)
+    losses = {"token": token_loss(logits, batch.labels, batch.weights, batch.places)}
+    auxiliary = _vision_losses(heads, features, vectors, batch)
+    if len(batch.places.row):
+        auxiliary["answer"] = heads.answer_loss(hidden, batch.places)
+        auxiliary["attention"] = _head_losses(model, inputs, allowed, batch, image_places)
+    losses |= {name: auxiliary_scale * value for name, value in auxiliary.items()}
+    return losses
+
+
+@contextmanager
+def block_inputs(
+    model: MolmoForCausalLM, layers: tuple[int, ...]
+) -> Iterator[dict[int, torch.Tensor]]:
+    """Collects what enters some decoder blocks during a forward pass."""
+    kept: dict[int, torch.Tensor] = {}
+
+    def keep(layer: int):  # noqa: ANN202 - a hook
+        def hook(_module: torch.nn.Module, args: tuple[torch.Tensor, ...]) -> None:
+            kept[layer] = args[0]
+
+        return hook
+
+    blocks = model.model.transformer["blocks"]
+    handles = [blocks[layer].register_forward_pre_hook(keep(layer)) for layer in layers]
+    try:
+        yield kept
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _vision_losses(
+    heads: AuxiliaryHeads, features: torch.Tensor, vectors: torch.Tensor, batch: Batch
+) -> dict[str, torch.Tensor]:
+    patches, tokens = batch.patch_cells, batch.token_cells
+    return {
+        "class_patch": heads.class_loss(heads.patch(features), patches.colors, patches.shapes),
+        "class_token": heads.class_loss(heads.token(vectors), tokens.colors, tokens.shapes),
+        "position": heads.position_loss(vectors, tokens.xy, tokens.filled),
+    }
+
+
+def _head_losses(
+    model: MolmoForCausalLM,
+    inputs: dict[int, torch.Tensor],
+    allowed: torch.Tensor,
+    batch: Batch,
+    image_places: torch.Tensor,
+) -> torch.Tensor:
+    config = model.config
+    rotary = rotary_tables(batch.position_ids, config.head_dim, config.rope_theta)
+    total = torch.zeros(())
+    for layer, x in inputs.items():
+        block = model.model.transformer["blocks"][layer]
+        q, k, _ = block.project_qkv(block.attn_norm(x), rotary)
+        total = total + attention_loss(q[:, 0], k[:, 0], allowed, batch.places, image_places)
+    return total / len(inputs)

@@ -1,0 +1,82 @@
+"""A small byte-level BPE for the embedded model, split like the released Qwen2 tokenizer.
+
+Digits, the dot and ``="`` are tokens of their own, as they are in Molmo-7B-D, so that decoding on
+the embedded model takes the same steps as on the big one.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
+
+from molmo_point.model.processing import IMAGE_TOKENS
+from molmo_point.model.prompt import user_turn
+from molmo_point.sim.objects import COLORS, SHAPES
+from molmo_point.training.queries import SeenObject, draw_examples
+
+END_TOKEN = "<|endoftext|>"
+_SPLIT = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|"
+    r"\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+_CORPUS_SCENES = 3000
+
+
+def train_tokenizer(vocab_size: int = 512, seed: int = 0) -> PreTrainedTokenizerFast:
+    """Trains the tokenizer on generated questions and answers.
+
+    Args:
+        vocab_size: Base vocabulary, end-of-text token included; image tokens follow it.
+        seed: Seed of the corpus.
+    """
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(_SPLIT), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=[END_TOKEN],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(_corpus(seed), trainer)
+    # Image tokens start at a fixed id, where the base embedding table ends.
+    padding = [f"|<EXTRA_TOKENS_{i}>|" for i in range(vocab_size - tokenizer.get_vocab_size())]
+    tokenizer.add_special_tokens(
+        [AddedToken(t, special=True, normalized=False) for t in (*padding, *IMAGE_TOKENS, "<|image|>")]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        eos_token=END_TOKEN,
+        pad_token=END_TOKEN,
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def save_tokenizer(folder: Path, vocab_size: int = 512) -> None:
+    """Trains and writes ``tokenizer.json`` and ``tokenizer_config.json``."""
+    train_tokenizer(vocab_size).save_pretrained(folder)
+
+
+def _corpus(seed: int) -> list[str]:
+    rng = np.random.default_rng(seed)
+    lines = []
+    for _ in range(_CORPUS_SCENES):
+        objects = [
+            SeenObject(
+                str(rng.choice(list(COLORS))),
+                str(rng.choice(SHAPES)),
+                float(rng.uniform(0, 100)),
+                float(rng.uniform(0, 100)),
+                True,
+            )
+            for _ in range(int(rng.integers(1, 7)))
+        ]
+        for example in draw_examples(objects, 4, rng):
+            lines += [user_turn(example.prompt), f" {example.answer}"]
+    return lines

@@ -1,0 +1,237 @@
+"""Trains the embedded model: first to see, then to point. Resumable at any checkpoint.
+
+    python -m molmo_point.training.scenes --out scenes
+    python -m molmo_point.training.trainer --scenes scenes --out run
+"""
+
+import argparse
+import csv
+import json
+import math
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from tqdm import tqdm
+
+from molmo_point.errors import InputError
+from molmo_point.model.processing import Processor
+from molmo_point.model.preprocess import token_places
+from molmo_point.training.batches import draw_batch
+from molmo_point.training.dataset import SceneShards
+from molmo_point.training.initial import (
+    LAYOUT,
+    VOCABULARY,
+    embedded_config,
+    initial_model,
+    write_preprocessor_config,
+)
+from molmo_point.training.losses import AuxiliaryHeads, SoftTokenLoss
+from molmo_point.training.steps import pointing_losses, seeing_losses
+from molmo_point.training.tokenizer import train_tokenizer
+from molmo_point.training.validation import hit_rate
+
+_WARMUP_IMAGES = 1500
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """What a run depends on; a fixed seed and the same shards give the same run.
+
+    Attributes:
+        see_images: Images of the first phase (vision alone, auxiliary losses).
+        point_images: Images of the second phase (the whole model).
+        batch: Images a step.
+        questions: Questions an image.
+        see_rate: Peak learning rate of the first phase.
+        point_rate: Peak learning rate of the second phase.
+        auxiliary_share: Share of the second phase during which auxiliary losses stay on.
+        seed: Seed of weights, views and questions.
+        check_every: Images between two checkpoints with validation.
+    """
+
+    see_images: int = 12_800
+    point_images: int = 36_000
+    batch: int = 32
+    questions: int = 5
+    see_rate: float = 1e-3
+    point_rate: float = 6e-4
+    auxiliary_share: float = 0.75
+    seed: int = 0
+    check_every: int = 3_200
+
+
+class Trainer:
+    """One run in one folder: checkpoint, optimiser state, ``log.csv``.
+
+    Args:
+        settings: What to do.
+        scenes: Folder of rendered shards.
+        out: Folder of the run; an unfinished run there is continued.
+
+    Raises:
+        InputError: ``out`` holds a run with other settings.
+    """
+
+    def __init__(self, settings: TrainSettings, scenes: Path, out: Path) -> None:
+        self.settings, self.out = settings, out
+        self.shards = SceneShards(scenes)
+        self.checkpoint = out / "checkpoint"
+        self.checkpoint.mkdir(parents=True, exist_ok=True)
+        self._check_settings()
+        if not (self.checkpoint / "tokenizer.json").exists():
+            train_tokenizer(VOCABULARY).save_pretrained(self.checkpoint)
+            write_preprocessor_config(self.checkpoint)
+        self.processor = Processor.from_folder(self.checkpoint)
+        self.config = embedded_config(self.processor.eos_id)
+        self.config.save_pretrained(self.checkpoint)
+        self.model = initial_model(self.config, settings.seed)
+        self.heads = AuxiliaryHeads(self.config, attention_layers=(1, 2))
+        characters = {c: self.processor.encode_text(c)[0] for c in '0123456789."'}
+        self.token_loss = SoftTokenLoss(characters)
+        self.places = token_places(0, 0, LAYOUT)
+        self.groups = self._parameter_groups()
+        self.optimizer = torch.optim.AdamW(
+            [{"params": g} for g in self.groups], lr=1e-3, betas=(0.9, 0.95), eps=1e-6, weight_decay=0
+        )
+        self.images_seen = 0
+        self._resume()
+
+    def run(self) -> None:
+        """Trains to the end, with a progress bar, a log and checkpoints."""
+        settings = self.settings
+        total = settings.see_images + settings.point_images
+        bar = tqdm(total=total, initial=self.images_seen, unit="image", smoothing=0.05)
+        recent: dict[str, list[float]] = {}
+        while self.images_seen < total:
+            losses = self.step()
+            for name, value in losses.items():
+                recent.setdefault(name, []).append(value)
+            bar.update(settings.batch)
+            bar.set_postfix({k: f"{np.mean(v[-20:]):.3f}" for k, v in recent.items()})
+            before = self.images_seen // settings.check_every
+            self.images_seen += settings.batch
+            if self.images_seen // settings.check_every > before or self.images_seen >= total:
+                self._log({k: float(np.mean(v)) for k, v in recent.items()})
+                recent = {}
+                self._save()
+                self.shards.refresh()
+        bar.close()
+
+    def step(self) -> dict[str, float]:
+        """One optimiser step; returns the losses."""
+        settings = self.settings
+        # Seeded by the step, so that a resumed run sees what an uninterrupted one would.
+        rng = np.random.default_rng([settings.seed, self.images_seen])
+        torch.manual_seed(settings.seed + self.images_seen)
+        seeing = self.images_seen < settings.see_images
+        questions = 1 if seeing else settings.questions
+        batch = draw_batch(self.shards, self.processor, self.places, settings.batch, questions, rng)
+        if seeing:
+            losses = seeing_losses(self.model, self.heads, batch)
+        else:
+            done = (self.images_seen - settings.see_images) / max(settings.point_images, 1)
+            scale = 1.0 if done < settings.auxiliary_share else 0.1
+            losses = pointing_losses(self.model, self.heads, self.token_loss, batch, scale)
+        self.optimizer.zero_grad(set_to_none=True)
+        torch.stack(list(losses.values())).sum().backward()
+        for group in self.groups:
+            torch.nn.utils.clip_grad_norm_(group, 1.0)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._rate()
+        self.optimizer.step()
+        return {name: float(value.detach()) for name, value in losses.items()}
+
+    def _rate(self) -> float:
+        s = self.settings
+        seeing = self.images_seen < s.see_images
+        start, length = (0, s.see_images) if seeing else (s.see_images, s.point_images)
+        done = self.images_seen - start
+        peak, floor = (s.see_rate, 0.4) if seeing else (s.point_rate, 0.05)
+        warm = min(1.0, (done + s.batch) / _WARMUP_IMAGES)
+        wave = 0.5 * (1 + math.cos(math.pi * min(1.0, done / max(length, 1))))
+        return peak * warm * (floor + (1 - floor) * wave)
+
+    def _parameter_groups(self) -> list[list[torch.nn.Parameter]]:
+        """Connector (with the added embeddings), vision, language, and the training-only heads."""
+        groups: dict[str, list[torch.nn.Parameter]] = {"connector": [], "vision": [], "language": []}
+        for name, parameter in self.model.named_parameters():
+            if "image_vit" in name:
+                groups["vision"].append(parameter)
+            elif "vision_backbone" in name or "new_embedding" in name:
+                groups["connector"].append(parameter)
+            else:
+                groups["language"].append(parameter)
+        return [*groups.values(), list(self.heads.parameters())]
+
+    def _check_settings(self) -> None:
+        path = self.out / "settings.json"
+        mine = asdict(self.settings)
+        if path.exists() and (theirs := json.loads(path.read_text())) != mine:
+            differing = sorted(k for k in mine if theirs.get(k) != mine[k])
+            raise InputError(
+                "This folder holds a run with other settings",
+                f"{self.out}: {', '.join(differing)} differ",
+                "choose another --out, or the settings of settings.json to continue it",
+            )
+        path.write_text(json.dumps(mine, indent=1) + "\n")
+
+    def _save(self) -> None:
+        """Weights, heads, optimiser and place in the run; the place is written last."""
+        self.model.save_pretrained(self.checkpoint)
+        save_file(dict(self.heads.state_dict()), self.out / "heads.safetensors")
+        state = {}
+        for index, entry in self.optimizer.state_dict()["state"].items():
+            for name, value in entry.items():
+                state[f"{index}.{name}"] = value.clone().contiguous()
+        save_file(state, self.out / "optimizer.safetensors")
+        (self.out / "progress.json").write_text(json.dumps({"images_seen": self.images_seen}))
+
+    def _resume(self) -> None:
+        path = self.out / "progress.json"
+        if not path.exists():
+            return
+        self.images_seen = json.loads(path.read_text())["images_seen"]
+        self.model.load_state_dict(load_file(self.checkpoint / "model.safetensors"))
+        self.heads.load_state_dict(load_file(self.out / "heads.safetensors"))
+        state = self.optimizer.state_dict()
+        for key, value in load_file(self.out / "optimizer.safetensors").items():
+            index, name = key.split(".")
+            state["state"].setdefault(int(index), {})[name] = value
+        self.optimizer.load_state_dict(state)
+
+    def _log(self, means: dict[str, float]) -> None:
+        row: dict[str, float | int] = {"images": self.images_seen, "time_s": round(time.time())}
+        row |= {name: round(value, 4) for name, value in means.items()}
+        if self.images_seen > self.settings.see_images:
+            row |= hit_rate(self.model, self.processor, self.shards, count=60)
+        path = self.out / "log.csv"
+        columns = [
+            "images", "time_s", "class_patch", "class_token", "position", "token", "attention",
+            "answer", "hit_rate", "median_error_percent", "count_exact", "absent",
+        ]  # fmt: skip
+        new = not path.exists()
+        with path.open("a", newline="") as file:
+            writer = csv.DictWriter(file, columns, restval="")
+            if new:
+                writer.writeheader()
+            writer.writerow(row)
+
+
+def main() -> None:
+    """Command line; every field of `TrainSettings` is an option."""
+    parser = argparse.ArgumentParser(description="Train the embedded tabletop model.")
+    parser.add_argument("--scenes", type=Path, required=True, help="folder of rendered shards")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the run")
+    for name, value in asdict(TrainSettings()).items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
+    args = vars(parser.parse_args())
+    scenes, out = args.pop("scenes"), args.pop("out")
+    Trainer(TrainSettings(**args), scenes, out).run()
+
+
+if __name__ == "__main__":
+    main()
