@@ -1,0 +1,184 @@
+"""The import law: parts import only parts on lower lines, and heavy libraries stay where they belong.
+
+The walk covers function bodies, type-checking blocks and literal `import_module` calls. The checker is itself checked on
+planted violations.
+"""
+
+import ast
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "molmo_point"
+
+LINES = (
+    ("errors",),
+    ("geometry",),
+    ("frame", "results"),
+    ("camera", "model", "points", "lift", "tracking", "sim"),
+    ("pointer",),
+    ("training", "evaluation", "viz"),
+    ("cli",),
+)
+LINE_OF = {part: number for number, parts in enumerate(LINES, start=1) for part in parts}
+
+# library -> where it may be imported (file or folder of the package), and whether only inside functions
+LIBRARIES = {
+    "torch": (("model/", "training/"), False),
+    "transformers": (("model/", "training/"), False),
+    "pyrealsense2": (("camera/realsense.py",), True),
+    "open3d": (("geometry/grasp.py", "viz/"), True),
+    "cv2": (("tracking.py", "viz/", "camera/"), False),
+    "mujoco": (("sim/",), False),
+    "rclpy": ((), False),
+}
+LAZY = importlib.import_module("molmo_point")._LAZY
+
+
+def imports_of(tree: ast.Module, package: tuple[str, ...]):
+    """Yield (dotted name, line number, is inside a function) for everything that a module imports.
+
+    `package` is the dotted name of the package that the module is in, which relative imports start from. For
+    `from a import b` both a and a.b are yielded, because b may be a module.
+    """
+    inside = {
+        id(node)
+        for function in ast.walk(tree)
+        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+        for node in ast.walk(function)
+    }
+    for node in ast.walk(tree):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = list(package[: len(package) - node.level + 1]) if node.level else []
+            base += node.module.split(".") if node.module else []
+            names = [".".join(base), *(".".join([*base, alias.name]) for alias in node.names)]
+        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if called in ("import_module", "__import__") and isinstance(node.args[0].value, str):
+                names = [node.args[0].value]
+        for name in names:
+            yield name, node.lineno, id(node) in inside
+
+
+def resolve(name: str) -> str:
+    """Return where an imported name of the package really lives: molmo_point.Pointer is molmo_point.pointer."""
+    head, _, rest = name.partition(".")
+    return LAZY.get(rest, name) if head == "molmo_point" else name
+
+
+def violations(path: str, source: str) -> list[str]:
+    """Return what a file of the package, given by its path inside the package, does against the law."""
+    parts = Path(path).with_suffix("").parts
+    part = parts[0]
+    found = set()
+    for name, line, inside in imports_of(ast.parse(source), ("molmo_point", *parts[:-1])):
+        top, *rest = resolve(name).split(".")
+        where = f"molmo_point/{path}:{line}"
+        if top == "molmo_point" and rest and rest[0] in LINE_OF and part != "__init__":
+            if rest[0] != part and LINE_OF[rest[0]] >= LINE_OF[part]:
+                found.add(f"{where}: {part} (line {LINE_OF[part]}) imports {rest[0]} (line {LINE_OF[rest[0]]})")
+        elif top == "molmo_point" and rest and part == "__init__":
+            found.add(f"{where}: the package itself imports {'.'.join(rest)}, it must list it in _LAZY")
+        elif top.endswith("_msgs"):
+            found.add(f"{where}: {top} is imported, but the SDK has never heard of ROS")
+        elif top in LIBRARIES:
+            allowed, only_inside = LIBRARIES[top]
+            if not any(path == place or (place.endswith("/") and path.startswith(place)) for place in allowed):
+                found.add(f"{where}: {top} may be imported in {', '.join(allowed) or 'no file'} only")
+            elif only_inside and not inside:
+                found.add(f"{where}: {top} may be imported inside functions only")
+    return sorted(found)
+
+
+FILES = sorted(str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_file_keeps_the_law(path):
+    assert violations(path, (PACKAGE / path).read_text(encoding="utf-8")) == []
+
+
+def test_every_part_has_a_line():
+    names = {Path(path).parts[0].removesuffix(".py") for path in FILES} - {"__init__", "__main__"}
+    assert names - set(LINE_OF) == set(), "a new part of molmo_point needs a line in the import law"
+
+
+@pytest.mark.parametrize(
+    ("path", "source", "expected"),
+    [
+        ("geometry/depth.py", "from molmo_point.frame import RgbdFrame", "geometry (line 2) imports frame (line 3)"),
+        ("geometry/depth.py", "def f():\n    import molmo_point.lift", "imports lift"),
+        ("geometry/depth.py", "from ..pointer import Pointer", "imports pointer"),
+        ("geometry/depth.py", "from molmo_point import pointer", "imports pointer"),
+        ("geometry/depth.py", "from molmo_point import Pointer", "imports pointer"),
+        ("results.py", "from . import frame", "results (line 3) imports frame (line 3)"),
+        ("points/parse.py", "from molmo_point.model.prompt import x", "points (line 4) imports model (line 4)"),
+        ("camera/base.py", "if TYPE_CHECKING:\n    from molmo_point.sim import scene", "imports sim"),
+        ("viz/overlay.py", "from importlib import import_module\nimport_module('molmo_point.cli')", "imports cli"),
+        ("lift.py", "import torch.nn.functional as F", "torch may be imported in model/, training/ only"),
+        ("pointer.py", "class A:\n    def f(self):\n        from transformers import AutoModel", "transformers may be"),
+        ("camera/realsense.py", "import pyrealsense2 as rs", "pyrealsense2 may be imported inside functions only"),
+        ("camera/base.py", "def f():\n    import pyrealsense2", "camera/realsense.py only"),
+        ("viz/scene3d.py", "import open3d", "inside functions only"),
+        ("geometry/depth.py", "def f():\n    import cv2", "cv2 may be imported in"),
+        ("camera/simulated.py", "import mujoco", "mujoco may be imported in sim/ only"),
+        ("cli/demo.py", "import rclpy.node", "rclpy may be imported in no file only"),
+        ("cli/demo.py", "from geometry_msgs.msg import Point", "never heard of ROS"),
+        ("__init__.py", "from molmo_point.pointer import Pointer", "_LAZY"),
+    ],
+)
+def test_a_planted_violation_is_found(path, source, expected):
+    found = violations(path, source)
+    assert len(found) >= 1
+    assert any(expected in text for text in found), found
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("lift.py", "import numpy\nfrom molmo_point.geometry.depth import x\nfrom .frame import y"),
+        ("camera/realsense.py", "def f():\n    import pyrealsense2\n    import cv2"),
+        ("geometry/grasp.py", "def f():\n    import open3d"),
+        ("model/molmo.py", "import torch\nimport transformers\nfrom .config import x\nfrom molmo_point import InputError"),
+        ("cli/point.py", "from molmo_point import Pointer\nfrom molmo_point.viz import overlay"),
+    ],
+)
+def test_what_is_allowed_passes(path, source):
+    assert violations(path, source) == []
+
+
+HEAVY = ("torch", "transformers", "cv2", "mujoco", "pyrealsense2", "open3d", "rclpy", "matplotlib", "scipy")
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Return the top-level modules that a statement loads in a Python of its own."""
+    program = f"import sys\n{statement}\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert run.returncode == 0, run.stderr
+    return set(run.stdout.split())
+
+
+def test_importing_the_package_loads_numpy_at_most():
+    new = loaded_by("import molmo_point") - loaded_by("import numpy")
+    assert new - {"molmo_point"} - set(sys.stdlib_module_names) == set()
+
+
+def test_everything_after_the_model_loads_nothing_heavy():
+    names = [
+        ".".join(("molmo_point", *Path(path).with_suffix("").parts)).removesuffix(".__init__")
+        for path in FILES
+        if Path(path).parts[0].removesuffix(".py") in ("errors", "geometry", "frame", "results", "points", "lift", "pointer")
+    ]
+    assert loaded_by("import " + ", ".join(names)) & set(HEAVY) == set()
+
+
+def test_the_check_of_what_is_loaded_can_fail():
+    assert "json" in loaded_by("import json")
+    assert "numpy" in loaded_by("import molmo_point.frame")
