@@ -137,7 +137,8 @@ def parse_answer(text: str, size_wh: tuple[int, int]) -> ParsedAnswer:
     points: list[ImagePoint] = []
     spans: list[tuple[Span, Span]] = []
     seen: set[tuple[float, float, str]] = set()
-    for found in _find(text, problems):
+    tags = list(_TAG.finditer(text))
+    for found in _find(text, tags, problems):
         if not (0 <= found.x <= 100 and 0 <= found.y <= 100):
             problems.add("a point is outside 0 to 100 percent", f"x={found.x:g} y={found.y:g}")
             continue
@@ -161,15 +162,15 @@ def parse_answer(text: str, size_wh: tuple[int, int]) -> ParsedAnswer:
         absent=absent,
         stated_count=0 if absent else stated,
         problems=problems.messages(),
-        truncated=_is_truncated(text, stated),
+        truncated=_is_truncated(text, tags, stated),
         spans=tuple(spans),
     )
 
 
-def _find(text: str, problems: _Problems) -> Iterator[_Found]:
+def _find(text: str, tags: list[re.Match[str]], problems: _Problems) -> Iterator[_Found]:
     """All coordinate pairs in the order of the text: tags, and older forms between the tags."""
     position = 0
-    for tag in _TAG.finditer(text):
+    for tag in tags:
         yield from _find_outside(text, position, tag.start())
         yield from _find_in_tag(tag, problems)
         position = tag.end()
@@ -266,14 +267,14 @@ def _stated_count(text: str) -> int | None:
     return stated
 
 
-def _is_truncated(text: str, stated: int | None) -> bool:
+def _is_truncated(text: str, tags: list[re.Match[str]], stated: int | None) -> bool:
     if _UNFINISHED.search(text[-16:]):
         return True
-    last = None
-    for tag in _TAG.finditer(text):
-        last = tag
-    if last is not None and (not last[2] or not _CLOSING.match(text, last.end())):
-        return True
+    if tags:
+        body, closed = tags[-1][1], bool(tags[-1][2])
+        ended = body.endswith("/") or _CLOSING.match(text, tags[-1].end())
+        if not (closed and ended):
+            return True
     return stated is None and _COUNTING.search(text) is not None
 
 

@@ -1,0 +1,93 @@
+"""Frames: what is refused, and depth decoded once."""
+
+import numpy as np
+import pytest
+
+from molmo_point.errors import InputError
+from molmo_point.frame import RgbdFrame, decode_depth
+from molmo_point.geometry.intrinsics import Intrinsics
+
+CAMERA = Intrinsics(64, 48, 60.0, 60.0, 31.5, 23.5)
+COLOR = np.zeros((48, 64, 3), np.uint8)
+DEPTH = np.full((48, 64), 0.6, np.float32)
+
+
+def test_size_and_skew() -> None:
+    frame = RgbdFrame(COLOR, DEPTH, CAMERA, 1_000_000_000, depth_stamp_ns=1_010_000_000)
+    assert frame.size_wh == (64, 48)
+    assert frame.skew_s == pytest.approx(0.010)
+    assert RgbdFrame(COLOR, DEPTH, CAMERA, 5).skew_s == 0.0
+    assert frame.frame == "camera_color_optical_frame"
+
+
+def test_depth_and_intrinsics_may_be_absent() -> None:
+    frame = RgbdFrame(COLOR, None, None, 0)
+    assert frame.depth_m is None
+    assert frame.intrinsics is None
+
+
+def spoiled(value: float) -> np.ndarray:
+    depth = DEPTH.copy()
+    depth[3, 4] = value
+    return depth
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        ({"color": COLOR[..., 0]}, "colour"),
+        ({"color": COLOR.astype(np.float32)}, "colour"),
+        ({"color": np.zeros((48, 64, 4), np.uint8)}, "colour"),
+        ({"color": np.zeros((0, 64, 3), np.uint8)}, "colour"),
+        ({"color": [[0]]}, "list"),
+        ({"depth_m": DEPTH.astype(np.float64)}, "float32"),
+        ({"depth_m": DEPTH[::2, ::2].copy()}, "not aligned"),
+        ({"depth_m": DEPTH.T.copy()}, "not aligned"),
+        ({"depth_m": spoiled(0.0)}, "1 not above zero"),
+        ({"depth_m": spoiled(np.inf)}, "1 infinite"),
+        ({"depth_m": spoiled(-0.5)}, "above zero"),
+        ({"intrinsics": CAMERA.scaled(128, 96)}, r"\(128, 96\)"),
+        ({"stamp_ns": -1}, "stamp_ns"),
+        ({"stamp_ns": 0.5}, "stamp_ns"),
+        ({"depth_stamp_ns": 1.5}, "depth_stamp_ns"),
+        ({"frame": ""}, "name"),
+    ],
+)
+def test_refused(change: dict, part: str) -> None:
+    values = {"color": COLOR, "depth_m": DEPTH, "intrinsics": CAMERA, "stamp_ns": 0} | change
+    with pytest.raises(InputError, match=part) as caught:
+        RgbdFrame(**values)
+    assert caught.value.given
+    assert caught.value.fix
+
+
+def test_nan_is_how_depth_is_missing() -> None:
+    assert np.isnan(RgbdFrame(COLOR, spoiled(np.nan), CAMERA, 0).depth_m[3, 4])
+
+
+def test_decode_millimetres() -> None:
+    depth = decode_depth(np.array([[0, 1, 612, 65535]], np.uint16))
+    np.testing.assert_allclose(depth, [[np.nan, 0.001, 0.612, 65.535]], rtol=1e-6)
+    assert depth.dtype == np.float32
+
+
+def test_decode_d405_scale() -> None:
+    np.testing.assert_allclose(decode_depth(np.array([[2500]], np.uint16), scale_m=1e-4), [[0.25]])
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_decode_metres(kind: type) -> None:
+    depth = decode_depth(np.array([[0.5, 0, -1, np.nan, np.inf, -np.inf]], kind))
+    np.testing.assert_array_equal(depth, np.array([[0.5] + [np.nan] * 5], np.float32))
+
+
+@pytest.mark.parametrize("array", [np.zeros((2, 2), np.uint8), np.zeros((2, 2, 3), np.uint16), np.zeros(4, np.float32)])
+def test_decode_refuses_pictures_of_depth(array: np.ndarray) -> None:
+    with pytest.raises(InputError, match="depth image"):
+        decode_depth(array)
+
+
+@pytest.mark.parametrize("scale_m", [0.0, -1.0, np.nan])
+def test_decode_refuses_scales(scale_m: float) -> None:
+    with pytest.raises(InputError, match="scale"):
+        decode_depth(np.zeros((2, 2), np.uint16), scale_m=scale_m)

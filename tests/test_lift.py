@@ -1,0 +1,129 @@
+"""Lifting: positions with known truth, covariance, and every reason why not."""
+
+import dataclasses
+import math
+import re
+
+import numpy as np
+import pytest
+
+from molmo_point.errors import InputError
+from molmo_point.frame import RgbdFrame
+from molmo_point.geometry.depth import DepthStatus
+from molmo_point.geometry.intrinsics import Intrinsics
+from molmo_point.geometry.uncertainty import D405, D435
+from molmo_point.lift import lift_point, lift_points
+from molmo_point.results import ImagePoint, Target, Unreachable
+
+CAMERA = Intrinsics(640, 480, 610.0, 600.0, 320.0, 240.0)
+FRAME = RgbdFrame(np.zeros((480, 640, 3), np.uint8), np.full((480, 640), 0.6, np.float32), CAMERA, 123, frame="wrist_optical")
+POINT = ImagePoint(381.0, 180.0, "mug", confidence=0.7, sigma_px=2.0)
+
+
+def with_depth(depth_m: np.ndarray, **changes: object) -> RgbdFrame:
+    return dataclasses.replace(FRAME, depth_m=depth_m, **changes)
+
+
+def test_position_by_hand() -> None:
+    target = lift_point(POINT, FRAME)
+    assert isinstance(target, Target)
+    np.testing.assert_allclose(target.position_m, [0.06, -0.06, 0.6], atol=1e-6)
+    assert (target.u, target.v, target.label, target.confidence) == (381.0, 180.0, "mug", 0.7)
+    assert (target.frame, target.stamp_ns, target.depth_status) == ("wrist_optical", 123, DepthStatus.OK)
+
+
+def test_covariance_by_hand() -> None:
+    target = lift_point(POINT, FRAME)
+    sigma_z = D435.sigma_z(0.6, math.sqrt(610 * 600))
+    # J diag(su^2, su^2, sz^2) J^T with dp/dz = (0.1, -0.1, 1).
+    expected = np.diag([(0.6 / 610 * 2) ** 2, (0.6 / 600 * 2) ** 2, 0]) + sigma_z**2 * np.outer([0.1, -0.1, 1], [0.1, -0.1, 1])
+    np.testing.assert_allclose(target.covariance_m2, expected, rtol=1e-4, atol=1e-12)
+    np.testing.assert_array_equal(target.covariance_m2, target.covariance_m2.T)
+
+
+def test_lens_distortion_is_undone() -> None:
+    lens = dataclasses.replace(CAMERA, distortion_model="brown_conrady", distortion=(0.1, -0.2, 0.01, -0.02, 0.05))
+    truth = np.array([0.15, -0.1, 0.6])
+    u, v = lens.project(truth)
+    target = lift_point(ImagePoint(float(u), float(v), "mug"), dataclasses.replace(FRAME, intrinsics=lens))
+    np.testing.assert_allclose(target.position_m, truth, atol=1e-6)
+
+
+def test_sigma_of_the_point_or_one_percent_of_the_width() -> None:
+    own, default = lift_point(POINT, FRAME), lift_point(dataclasses.replace(POINT, sigma_px=math.nan), FRAME)
+    ratio = math.sqrt(default.covariance_m2[0, 0] / own.covariance_m2[0, 0])
+    assert ratio == pytest.approx(6.4 / 2.0, rel=0.02)
+
+
+def test_noise_of_the_argument_then_the_frame_then_d435() -> None:
+    def sigma_z(frame: RgbdFrame, **options: object) -> float:
+        return float(np.sqrt(lift_point(POINT, frame, **options).covariance_m2[2, 2]))
+
+    noisy = dataclasses.replace(FRAME, depth_noise=D405)
+    focal = math.sqrt(610 * 600)
+    assert sigma_z(FRAME) == pytest.approx(D435.sigma_z(0.6, focal), rel=1e-3)
+    assert sigma_z(noisy) == pytest.approx(D405.sigma_z(0.6, focal), rel=1e-3)
+    assert sigma_z(noisy, noise=D435) == pytest.approx(D435.sigma_z(0.6, focal), rel=1e-3)
+
+
+def test_a_point_beside_a_thin_object_is_moved_onto_it() -> None:
+    depth = np.full((480, 640), 0.85, np.float32)
+    depth[:, 374:380] = 0.6
+    target = lift_point(POINT, with_depth(depth))
+    assert target.depth_status is DepthStatus.AMBIGUOUS
+    assert (target.u, target.position_m[2]) == (379.0, pytest.approx(0.6, abs=1e-3))
+    assert target.position_m[0] == pytest.approx((379 - 320) / 610 * 0.6, abs=1e-4)
+    assert target.alternate_depth_m == pytest.approx(0.85, abs=1e-3)
+    far = lift_point(POINT, with_depth(depth), prefer="far")
+    assert far.position_m[2] == pytest.approx(0.85, abs=1e-3)
+
+
+def holes() -> np.ndarray:
+    depth = np.full((480, 640), 0.6, np.float32)
+    depth[150:210, 350:410] = np.nan
+    return depth
+
+
+@pytest.mark.parametrize(
+    ("frame", "reason", "part"),
+    [
+        (with_depth(holes()), DepthStatus.MISSING, "0% of the pixels"),
+        (with_depth(np.full((480, 640), 20.0, np.float32)), DepthStatus.OUT_OF_RANGE, "range"),
+        (dataclasses.replace(FRAME, depth_m=None), DepthStatus.NO_INPUT, "no depth"),
+        (dataclasses.replace(FRAME, intrinsics=None), DepthStatus.NO_INPUT, "no intrinsics"),
+        (dataclasses.replace(FRAME, depth_stamp_ns=123 + 20_000_000), DepthStatus.STALE, r"\+20.0 ms"),
+        (dataclasses.replace(FRAME, stamp_ns=30_000_000, depth_stamp_ns=0), DepthStatus.STALE, "-30.0 ms"),
+    ],
+)
+def test_reasons(frame: RgbdFrame, reason: DepthStatus, part: str) -> None:
+    result = lift_point(POINT, frame)
+    assert isinstance(result, Unreachable)
+    assert result.reason is reason
+    assert (result.u, result.v, result.label) == (381.0, 180.0, "mug")
+    assert re.search(part, result.message)
+
+
+def test_skew_within_the_limit_is_accepted() -> None:
+    late = dataclasses.replace(FRAME, depth_stamp_ns=123 + 16_000_000)
+    assert isinstance(lift_point(POINT, late), Target)
+    assert isinstance(lift_point(POINT, late, max_skew_s=0.010), Unreachable)
+
+
+def test_a_pixel_that_the_lens_model_does_not_reach_is_unreachable() -> None:
+    lens = dataclasses.replace(CAMERA, fx=100.0, distortion_model="brown_conrady", distortion=(-0.4, 0, 0, 0, 0))
+    result = lift_point(ImagePoint(630.0, 240.0, "mug"), dataclasses.replace(FRAME, intrinsics=lens))
+    assert isinstance(result, Unreachable)
+    assert "distortion" in result.message
+
+
+def test_lift_points_sorts_by_outcome_and_keeps_the_order() -> None:
+    points = [ImagePoint(381, 180, "hole"), ImagePoint(100, 100, "a"), ImagePoint(639.5, 479.5, "b")]
+    targets, unreachable = lift_points(points, with_depth(holes()))
+    assert [target.label for target in targets] == ["a", "b"]
+    assert [point.label for point in unreachable] == ["hole"]
+
+
+@pytest.mark.parametrize("uv", [(math.nan, 1.0), (1.0, math.inf), (640.0, 10.0)])
+def test_points_that_are_not_in_the_image_are_errors(uv: tuple[float, float]) -> None:
+    with pytest.raises(InputError):
+        lift_point(ImagePoint(*uv, "mug"), FRAME)

@@ -1,0 +1,262 @@
+"""The data path with scripted models: prompt, answer, points, targets, streaming, cancelling, refusals."""
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from molmo_point.errors import CancelledError, InputError, MolmoPointError
+from molmo_point.frame import RgbdFrame
+from molmo_point.geometry.depth import DepthStatus
+from molmo_point.geometry.intrinsics import Intrinsics
+from molmo_point.pointer import Pointer, available_checkpoints
+from molmo_point.results import Completion, ImagePoint
+
+CAMERA = Intrinsics(640, 480, 600.0, 600.0, 319.5, 239.5)
+DEPTH = np.full((480, 640), 0.6, np.float32)
+DEPTH[:100, :100] = np.nan
+FRAME = RgbdFrame(np.zeros((480, 640, 3), np.uint8), DEPTH, CAMERA, stamp_ns=77)
+MUG = ' <point x="50.0" y="50.0" alt="mug">mug</point>'
+TWO = ' <points x1="5.0" y1="5.0" x2="50.0" y2="50.0" alt="mugs">mugs</points>'
+
+
+class Scripted:
+    """Writes a given text, character by character."""
+
+    name = "scripted"
+
+    def __init__(self, text: str, finish_reason: str = "stop", probability: float | None = None) -> None:
+        self.text, self.finish_reason, self.probability = text, finish_reason, probability
+        self.calls: list[dict] = []
+
+    def generate(
+        self,
+        image: np.ndarray,
+        prompt: str,
+        *,
+        max_new_tokens: int,
+        should_stop: Callable[[], bool] | None = None,
+        on_text: Callable[[str], None] | None = None,
+    ) -> Completion:
+        self.calls.append({"image": image, "prompt": prompt, "max_new_tokens": max_new_tokens})
+        for end in range(1, len(self.text) + 1):
+            if should_stop is not None and should_stop():
+                return Completion(self.text[: end - 1], end - 1, "cancelled", {})
+            if on_text is not None:
+                on_text(self.text[:end])
+        known = self.probability is not None
+        return Completion(
+            self.text,
+            len(self.text),
+            self.finish_reason,
+            {"prefill": 12.0},
+            tuple(self.text) if known else (),
+            tuple(self.probability if c.isdigit() else 0.1 for c in self.text) if known else (),
+        )
+
+
+def test_a_query_becomes_a_target() -> None:
+    backend = Scripted(MUG)
+    pointing = Pointer(backend).point(FRAME, "  the red mug ")
+    assert backend.calls[0]["prompt"] == "Point to the red mug"
+    assert backend.calls[0]["image"] is FRAME.color
+    (target,) = pointing.targets
+    np.testing.assert_allclose(target.position_m, [0.0, 0.0, 0.6], atol=1e-6)
+    assert (pointing.query, pointing.model, pointing.text) == ("the red mug", "scripted", MUG)
+    assert (pointing.stamp_ns, target.stamp_ns, pointing.frame) == (77, 77, "camera_color_optical_frame")
+    assert not pointing.absent
+    assert not pointing.truncated
+    assert pointing.problems == ()
+
+
+def test_points_without_depth_are_told_apart() -> None:
+    pointing = Pointer(Scripted(TWO)).point(FRAME, "mugs")
+    assert [point.u for point in pointing.points] == [31.5, 319.5]
+    assert [target.u for target in pointing.targets] == [319.5]
+    assert [(point.u, point.reason) for point in pointing.unreachable] == [(31.5, DepthStatus.MISSING)]
+
+
+def test_a_plain_picture_gives_points_and_says_why_no_targets() -> None:
+    picture = RgbdFrame(FRAME.color, None, None, 0)
+    pointing = Pointer(Scripted(TWO)).point(picture, "mugs")
+    assert len(pointing.points) == 2
+    assert pointing.targets == ()
+    assert [point.reason for point in pointing.unreachable] == [DepthStatus.NO_INPUT] * 2
+
+
+def test_absence_is_an_answer() -> None:
+    pointing = Pointer(Scripted(" There are none.")).point(FRAME, "unicorn")
+    assert pointing.absent
+    assert (pointing.points, pointing.targets, pointing.unreachable) == ((), (), ())
+
+
+def test_confidence_is_the_product_of_the_digits() -> None:
+    (point,) = Pointer(Scripted(MUG, probability=0.9)).point(FRAME, "mug").points
+    assert point.confidence == pytest.approx(0.9**6)
+    assert math.isnan(Pointer(Scripted(MUG)).point(FRAME, "mug").points[0].confidence)
+
+
+def test_confidence_reaches_the_target() -> None:
+    assert Pointer(Scripted(MUG, probability=0.9)).point(FRAME, "mug").targets[0].confidence == pytest.approx(0.9**6)
+
+
+def test_sigma_is_the_models_scaled_to_the_image_or_one_percent() -> None:
+    backend = Scripted(MUG)
+    assert Pointer(backend).point(FRAME, "mug").points[0].sigma_px == pytest.approx(6.4)
+    backend.sigma_px = 2.0
+    assert Pointer(backend).point(FRAME, "mug").points[0].sigma_px == pytest.approx(2.0)
+    wide = RgbdFrame(np.zeros((720, 1280, 3), np.uint8), None, None, 0)
+    assert Pointer(backend).point(wide, "mug").points[0].sigma_px == pytest.approx(4.0)
+
+
+def test_points_stream_as_they_complete() -> None:
+    seen: list[tuple[ImagePoint, ...]] = []
+    pointing = Pointer(Scripted(TWO)).point(FRAME, "mugs", on_points=seen.append)
+    assert [len(points) for points in seen] == [1, 2]
+    assert [point.u for point in seen[-1]] == [point.u for point in pointing.points]
+
+
+def test_cancelled_between_tokens() -> None:
+    asked = 0
+
+    def after_ten() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked > 10
+
+    with pytest.raises(CancelledError, match="after 9 tokens") as caught:
+        Pointer(Scripted(MUG)).point(FRAME, "mug", should_stop=after_ten)
+    assert caught.value.fix
+    with pytest.raises(CancelledError):
+        Pointer(Scripted(MUG)).count(FRAME, "mug", should_stop=lambda: True)
+
+
+def test_cancelled_before_the_model_is_asked() -> None:
+    backend = Scripted(MUG)
+    with pytest.raises(CancelledError):
+        Pointer(backend).point(FRAME, "mug", should_stop=lambda: True)
+    assert backend.calls == []
+
+
+def test_max_points_bounds_points_and_text() -> None:
+    backend = Scripted(TWO)
+    pointing = Pointer(backend).point(FRAME, "mugs", max_points=1)
+    assert [point.u for point in pointing.points] == [31.5]
+    assert "first 1 are kept" in pointing.problems[0]
+    few = backend.calls[0]["max_new_tokens"]
+    Pointer(backend).point(FRAME, "mugs", max_points=10)
+    assert backend.calls[1]["max_new_tokens"] - few == 9 * 20
+    seen: list[tuple[ImagePoint, ...]] = []
+    Pointer(backend).point(FRAME, "mugs", max_points=1, on_points=seen.append)
+    assert [len(points) for points in seen] == [1]
+
+
+@pytest.mark.parametrize(("text", "reason"), [(MUG[:-3], "stop"), (MUG, "length")])
+def test_truncation_is_reported(text: str, reason: str) -> None:
+    pointing = Pointer(Scripted(text, reason)).point(FRAME, "mug")
+    assert pointing.truncated
+    assert len(pointing.points) == 1
+
+
+def test_timing_has_the_models_and_our_stages() -> None:
+    timing = Pointer(Scripted(MUG)).point(FRAME, "mug").timing_ms
+    assert set(timing) == {"prefill", "generate", "parse", "lift", "total"}
+    assert timing["total"] == pytest.approx(timing["generate"] + timing["parse"] + timing["lift"], abs=0.01)
+
+
+def test_everything_prints_as_json() -> None:
+    printed = json.loads(json.dumps(Pointer(Scripted(TWO)).point(FRAME, "mugs").to_dict(), allow_nan=False))
+    assert printed["points"][0]["confidence"] is None
+    assert printed["unreachable"][0]["reason"] == "MISSING"
+    assert len(printed["targets"][0]["covariance_m2"]) == 9
+
+
+COUNTED = ' Counting the <points x1="1" y1="2" x2="3" y2="4" alt="a">a</points> shows a total of '
+
+
+@pytest.mark.parametrize(
+    ("text", "finish_reason", "count", "stated", "consistent"),
+    [
+        (COUNTED + "2.", "stop", 2, 2, True),
+        (COUNTED + "3.", "stop", 2, 3, False),
+        (COUNTED[:-20], "stop", 2, None, False),
+        (COUNTED + "2.", "length", 2, 2, False),
+        (TWO, "stop", 2, None, True),
+        (" There are none.", "stop", 0, 0, True),
+        (" Counting the mugs shows a total of 5.", "stop", 5, 5, False),
+        (" I cannot tell.", "stop", 0, None, False),
+        ("", "stop", 0, None, False),
+    ],
+)
+def test_count(text: str, finish_reason: str, count: int, stated: int | None, consistent: bool) -> None:
+    backend = Scripted(text, finish_reason)
+    result = Pointer(backend).count(FRAME, "screws")
+    assert backend.calls[0]["prompt"] == "How many screws are there?"
+    assert (result.count, result.stated_count, result.consistent) == (count, stated, consistent)
+    assert result.text == text
+
+
+@pytest.mark.parametrize(
+    ("query", "part"),
+    [("", "empty"), ("  ", "empty"), (None, "empty"), ("x" * 1001, "1001"), ("a\nb", "control"), ("a\x00b", "control")],
+)
+def test_queries_that_are_refused(query: str, part: str) -> None:
+    backend = Scripted(MUG)
+    for ask in (Pointer(backend).point, Pointer(backend).count):
+        with pytest.raises(InputError, match=part) as caught:
+            ask(FRAME, query)
+        assert caught.value.given
+        assert caught.value.fix
+    assert backend.calls == []
+
+
+def test_longest_query_and_other_scripts_are_accepted() -> None:
+    Pointer(Scripted(MUG)).point(FRAME, "x" * 1000)
+    Pointer(Scripted(MUG)).point(FRAME, "die rote Tasse, 红色的杯子 🍵")
+
+
+@pytest.mark.parametrize("max_points", [0, -1, 2.5, True])
+def test_max_points_that_are_refused(max_points: object) -> None:
+    with pytest.raises(InputError, match="max_points"):
+        Pointer(Scripted(MUG)).point(FRAME, "mug", max_points=max_points)
+
+
+@pytest.mark.parametrize("name", ["tablecloth", "no/such/folder", "./nothing", Path("nothing/here")])
+def test_unknown_checkpoints_list_what_there_is(name: str | Path) -> None:
+    with pytest.raises(InputError, match="no such checkpoint") as caught:
+        Pointer.from_pretrained(name)
+    assert "Hugging Face id" in caught.value.fix
+    assert all(checkpoint in caught.value.fix for checkpoint in available_checkpoints())
+    assert isinstance(caught.value, MolmoPointError)
+
+
+@pytest.fixture
+def loads(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
+    """What `molmo_point.model.load_backend` was asked for, instead of loading it."""
+    import sys
+    import types
+
+    calls: list[tuple] = []
+    module = types.ModuleType("molmo_point.model")
+    module.load_backend = lambda source, *, device, quantization: calls.append((source, device, quantization)) or Scripted(MUG)
+    monkeypatch.setitem(sys.modules, "molmo_point.model", module)
+    return calls
+
+
+def test_folders_and_hub_ids_reach_the_loader(loads: list[tuple], tmp_path: Path) -> None:
+    pointer = Pointer.from_pretrained(tmp_path, device="cuda:1", quantization="nf4")
+    assert isinstance(pointer.backend, Scripted)
+    Pointer.from_pretrained("allenai/Molmo-7B-D-0924")
+    assert loads == [(tmp_path, "cuda:1", "nf4"), ("allenai/Molmo-7B-D-0924", None, None)]
+
+
+def test_embedded_names_become_their_folder(loads: list[tuple], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tabletop").mkdir()
+    (tmp_path / "tabletop" / "config.json").write_text("{}")
+    monkeypatch.setattr("molmo_point.pointer._CHECKPOINTS", tmp_path)
+    assert available_checkpoints() == ("tabletop",)
+    Pointer.from_pretrained()
+    assert loads[0][0] == tmp_path / "tabletop"

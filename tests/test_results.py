@@ -1,0 +1,99 @@
+"""Results: the JSON they print, and targets moved to another frame."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from molmo_point.errors import FrameError
+from molmo_point.geometry.depth import DepthStatus
+from molmo_point.geometry.transforms import Transform
+from molmo_point.results import Completion, Count, ImagePoint, Pointing, Target, Unreachable
+
+TARGET = Target(
+    u=10.0, v=20.0, label="mug", confidence=0.9, position_m=np.array([0.1, 0.2, 0.6]),
+    covariance_m2=np.diag([1e-6, 4e-6, 9e-6]), frame="camera", stamp_ns=7, depth_status=DepthStatus.OK,
+    alternate_depth_m=math.nan, valid_ratio=0.5,
+)  # fmt: skip
+
+
+def test_pointing_prints_exactly_the_documented_object() -> None:
+    pointing = Pointing(
+        query="mug", model="m", text="t", absent=False,
+        points=(ImagePoint(1.5, 2.5, "mug", 0.25, math.nan, 3),),
+        targets=(TARGET,), unreachable=(Unreachable(3.0, 4.0, "mug", DepthStatus.MISSING, "why"),),
+        timing_ms={"total": 1.5, "lift": math.nan}, stamp_ns=7, frame="camera",
+    )  # fmt: skip
+    assert json.loads(json.dumps(pointing.to_dict(), allow_nan=False)) == {
+        "query": "mug",
+        "model": "m",
+        "text": "t",
+        "absent": False,
+        "points": [{"u": 1.5, "v": 2.5, "label": "mug", "confidence": 0.25, "sigma_px": None}],
+        "targets": [
+            {
+                "u": 10.0,
+                "v": 20.0,
+                "label": "mug",
+                "position_m": [0.1, 0.2, 0.6],
+                "covariance_m2": [1e-6, 0, 0, 0, 4e-6, 0, 0, 0, 9e-6],
+                "frame": "camera",
+                "depth_status": "OK",
+                "alternate_depth_m": None,
+                "valid_ratio": 0.5,
+            }
+        ],
+        "unreachable": [{"u": 3.0, "v": 4.0, "label": "mug", "reason": "MISSING"}],
+        "timing_ms": {"total": 1.5, "lift": None},
+    }
+
+
+def test_covariance_is_row_major() -> None:
+    covariance = np.arange(9.0).reshape(3, 3)
+    target = Target(**(vars(TARGET) | {"covariance_m2": covariance}))
+    assert target.to_dict()["covariance_m2"] == list(range(9))
+
+
+def test_count_and_completion_print() -> None:
+    count = Count("screws", "m", "t", 2, None, (ImagePoint(1, 2, "screws"),), False, {"total": 1})
+    assert json.loads(json.dumps(count.to_dict(), allow_nan=False))["stated_count"] is None
+    assert list(count.to_dict()) == [
+        "query", "model", "text", "count", "stated_count", "points", "consistent", "timing_ms",
+    ]  # fmt: skip
+    completion = Completion("hi", 2, "stop", {}, ("h", "i"), (0.5, math.nan))
+    assert json.loads(json.dumps(completion.to_dict(), allow_nan=False))["token_probabilities"] == [0.5, None]
+
+
+def test_sigma_is_the_largest_axis_of_the_ellipsoid() -> None:
+    assert TARGET.sigma_m == pytest.approx(0.003)
+    turn = Transform.from_quaternion("base", "camera", [0.5, 0.5, 0.5, 0.5], [1, 2, 3])
+    assert TARGET.transformed(turn).sigma_m == pytest.approx(0.003)
+
+
+def test_transformed() -> None:
+    # Looks along base x: z forward becomes x, x right becomes -y, y down becomes -z.
+    base_T_camera = Transform("base", "camera", [[0, 0, 1], [-1, 0, 0], [0, -1, 0]], [0, 0, 1])
+    moved = TARGET.transformed(base_T_camera)
+    np.testing.assert_allclose(moved.position_m, [0.6, -0.1, 0.8])
+    np.testing.assert_allclose(np.diag(moved.covariance_m2), [9e-6, 1e-6, 4e-6])
+    assert (moved.frame, moved.stamp_ns, moved.label, moved.u) == ("base", 7, "mug", 10.0)
+
+
+def test_transformed_adds_the_transforms_own_covariance() -> None:
+    covariance = np.diag([0, 0, 0, 0, 0, 1e-4])
+    base_T_camera = Transform("base", "camera", np.eye(3), np.zeros(3), covariance)
+    moved = TARGET.transformed(base_T_camera)
+    # 10 mrad about z moves the point by 10 mrad times its distance to that axis, sideways.
+    assert moved.covariance_m2[0, 0] == pytest.approx(1e-6 + 1e-4 * 0.2**2)
+    assert moved.covariance_m2[1, 1] == pytest.approx(4e-6 + 1e-4 * 0.1**2)
+
+
+def test_transformed_needs_the_right_frame() -> None:
+    with pytest.raises(FrameError, match="'camera'") as caught:
+        TARGET.transformed(Transform.identity("base", "tool"))
+    assert caught.value.fix
+
+
+def test_image_point_uv() -> None:
+    np.testing.assert_array_equal(ImagePoint(1.5, 2.5, "a").uv, [1.5, 2.5])
