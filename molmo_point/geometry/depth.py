@@ -174,13 +174,14 @@ def _window(
     radius = int(min(max(round(radius_px), MIN_RADIUS_PX), MAX_RADIUS_PX))
     rows, columns = _around(row, column, radius)
     wide = depth_m[_around(row, column, radius + 1)].astype(np.float64)
-    inner = np.s_[min(rows.start, 1) :, min(columns.start, 1) :]
     finite = np.isfinite(wide) & (wide > 0)
     wide[~((wide >= min_m) & (wide <= max_m))] = np.nan
-    z, span, finite = (
-        array[inner][: rows.stop - rows.start, : columns.stop - columns.start] for array in (wide, _span(wide), finite)
-    )
+    # One pixel wider than the window, so that its border is judged by its neighbours, too.
     top, left = rows.start, columns.start
+    row_end, column_end = min(rows.stop, height), min(columns.stop, width)
+    first_row, first_column = min(top, 1), min(left, 1)
+    inner = np.s_[first_row : first_row + row_end - top, first_column : first_column + column_end - left]
+    z, span, finite = wide[inner], _span(wide)[inner], finite[inner]
     du = np.arange(left, left + z.shape[1])[None, :] - point[0]
     dv = np.arange(top, top + z.shape[0])[:, None] - point[1]
     squared = (du**2 + dv**2) / max(sigma_px, MIN_SIGMA_PX) ** 2
