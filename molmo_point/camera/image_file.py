@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame, decode_depth
-from molmo_point.geometry.intrinsics import load_intrinsics
+from molmo_point.geometry.intrinsics import Intrinsics, load_intrinsics
 
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"IEND\xaeB`\x82"
@@ -207,7 +207,16 @@ def load_frame(
     return RgbdFrame(
         color=load_color(color),
         depth_m=None if depth is None else load_depth(depth, scale_m=depth_scale_m),
-        intrinsics=None if intrinsics is None else load_intrinsics(Path(intrinsics)),
+        intrinsics=None if intrinsics is None else _intrinsics_of(intrinsics),
         stamp_ns=os.stat(color).st_mtime_ns,
         frame=frame,
     )
+
+
+def _intrinsics_of(path: str | Path) -> Intrinsics:
+    try:
+        return load_intrinsics(Path(path))
+    except InputError as error:
+        if str(path) in str(error):
+            raise
+        raise InputError(error.what, f"{path}: {error.given}", error.fix) from error

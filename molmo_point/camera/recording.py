@@ -55,9 +55,7 @@ class RecordingWriter:
         self._closed = False
         in_the_way = self.path if self.path.suffix == ".zip" else self.path / MANIFEST
         if in_the_way.exists() or (self.path.suffix != ".zip" and self.path.is_file()):
-            raise InputError(
-                "a recording would overwrite something", given=str(self.path), fix="choose a new path or remove it"
-            )
+            raise InputError("a recording would overwrite something", given=str(self.path), fix="choose a new path or remove it")
         try:
             if self.path.suffix == ".zip":
                 self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -181,9 +179,7 @@ class Recording:
         except InputError:
             raise
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(
-                "this is no recording manifest", given=f"{name} ({error!r})", fix="record again"
-            ) from error
+            raise InputError("this is no recording manifest", given=f"{name} ({error!r})", fix="record again") from error
         if not (known and depth_ok):
             raise InputError("this is no recording manifest", given=name, fix="give a folder made by RecordingWriter")
         if manifest["version"] > VERSION:

@@ -46,9 +46,7 @@ def draw_pointing(color: np.ndarray, answer: Pointing | Count) -> np.ndarray:
     if not answer.points:
         banner = f"not in this image: {query}" if answer.absent else f"no point in the answer: {query}"
         return draw_points(color, (), banner=banner, warning=True)
-    return draw_points(
-        color, answer.points, targets=answer.targets, unreachable=answer.unreachable, banner=f"point to: {query}"
-    )
+    return draw_points(color, answer.points, targets=answer.targets, unreachable=answer.unreachable, banner=f"point to: {query}")
 
 
 def draw_points(
@@ -77,9 +75,7 @@ def draw_points(
         InputError: the image is not uint8 RGB.
     """
     if color.dtype != np.uint8 or color.ndim != 3 or color.shape[2] != 3:
-        raise InputError(
-            "the image is not 8-bit RGB", given=f"{color.dtype}, shape {color.shape}", fix="pass (h, w, 3) uint8"
-        )
+        raise InputError("the image is not 8-bit RGB", given=f"{color.dtype}, shape {color.shape}", fix="pass (h, w, 3) uint8")
     image = Image.fromarray(color).copy()
     scale = max(min(image.size) / 480.0, 0.5)
     size_px = round(14 * scale)

@@ -10,9 +10,7 @@ from molmo_point.frame import RgbdFrame
 from molmo_point.results import Target
 
 
-def cloud_of(
-    frame: RgbdFrame, *, max_m: float = 4.0, edge_jump: float = 0.03
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def cloud_of(frame: RgbdFrame, *, max_m: float = 4.0, edge_jump: float = 0.03) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The measured surface of a frame.
 
     Args:
@@ -86,8 +84,6 @@ def save_ply(path: str | Path, frame: RgbdFrame, targets: tuple[Target, ...] = (
         record[name] = colors[:, i]
     kinds = "".join(f"property float {name}\n" for name in "xyz")
     kinds += "".join(f"property uchar {name}\n" for name in ("red", "green", "blue"))
-    header = (
-        f"ply\nformat binary_little_endian 1.0\ncomment metres, frame {frame.frame}\nelement vertex {len(points)}\n"
-    )
+    header = f"ply\nformat binary_little_endian 1.0\ncomment metres, frame {frame.frame}\nelement vertex {len(points)}\n"
     write_file(path, f"{header}{kinds}end_header\n".encode() + record.tobytes())
     return len(points)

@@ -272,9 +272,7 @@ def _annotate(image: Image.Image, view: View, targets: tuple[Target, ...], sigma
         if not np.isfinite(uv).all():
             continue
         x, y, z = target.position_m
-        text = (
-            f"{shortened(target.label, 32) or 'target'}\n{x:+.3f} {y:+.3f} {z:+.3f} m  ± {target.sigma_m * 1e3:.0f} mm"
-        )
+        text = f"{shortened(target.label, 32) or 'target'}\n{x:+.3f} {y:+.3f} {z:+.3f} m  ± {target.sigma_m * 1e3:.0f} mm"
         u, v = uv[0] / _SUPERSAMPLE
         outline, _ = view.project(ellipsoid_surface(target.position_m, target.covariance_m2, sigmas))
         radius = float(np.nanmax(np.abs(outline - uv))) / _SUPERSAMPLE

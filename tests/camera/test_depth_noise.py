@@ -35,9 +35,9 @@ def test_spread_follows_the_stereo_formula(depth_m: float, noise) -> None:
 
 
 def test_correlation_keeps_the_spread_and_makes_neighbours_alike() -> None:
-    measured = simulate_depth(
-        plane(1.0), INTRINSICS, D435, np.random.default_rng(2), faults=only(correlation_px=1.5)
-    ).astype(float)
+    measured = simulate_depth(plane(1.0), INTRINSICS, D435, np.random.default_rng(2), faults=only(correlation_px=1.5)).astype(
+        float
+    )
     error = measured - measured.mean()
     assert np.std(error) == pytest.approx(float(D435.sigma_z(1.0, 300.0)), rel=0.1)
     neighbours = np.mean(error[:, 1:] * error[:, :-1]) / np.var(error)
@@ -48,9 +48,7 @@ def test_correlation_keeps_the_spread_and_makes_neighbours_alike() -> None:
 
 
 def test_disparity_is_quantised_to_the_subpixel_step() -> None:
-    measured = simulate_depth(
-        plane(2.0), INTRINSICS, D435, np.random.default_rng(3), faults=only(disparity_step_px=1 / 32)
-    )
+    measured = simulate_depth(plane(2.0), INTRINSICS, D435, np.random.default_rng(3), faults=only(disparity_step_px=1 / 32))
     steps = INTRINSICS.fx * D435.baseline_m / measured.astype(float) * 32
     assert np.abs(steps - np.round(steps)).max() < 1e-4
     assert np.unique(np.round(steps)).size > 3

@@ -63,6 +63,13 @@ def test_frame_from_files(tmp_path: Path) -> None:
     assert load_frame(color).depth_m is None
 
 
+def test_broken_intrinsics_are_named(tmp_path: Path) -> None:
+    color = saved(tmp_path / "c.png", np.zeros((4, 6, 3), np.uint8))
+    (tmp_path / "k.json").write_text('{"width": 6}')
+    with pytest.raises(InputError, match=r"k\.json.*missing"):
+        load_frame(color, None, tmp_path / "k.json")
+
+
 def test_objects_in_an_array_file_are_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "o.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     with pytest.raises(InputError, match=r"o\.npy"):

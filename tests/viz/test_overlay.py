@@ -67,9 +67,7 @@ def test_absent_and_unreadable_answers_have_an_amber_banner():
 def test_a_point_without_position_is_grey_and_one_with_a_position_is_not():
     point = ImagePoint(320.0, 240.0, "mug")
     lost = Unreachable(320.0, 240.0, "mug", DepthStatus.MISSING, "hole")
-    reached = Target(
-        321.0, 240.0, "mug", 0.9, np.array([0.0, 0, 0.6]), np.eye(3) * 1e-6, "cam", 1, DepthStatus.OK, math.nan, 1.0
-    )
+    reached = Target(321.0, 240.0, "mug", 0.9, np.array([0.0, 0, 0.6]), np.eye(3) * 1e-6, "cam", 1, DepthStatus.OK, math.nan, 1.0)
 
     def saturation(image: np.ndarray) -> int:
         return int(np.ptp(image[230:251, 310:331].astype(int), axis=-1).max())

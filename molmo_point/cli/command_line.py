@@ -1,0 +1,85 @@
+"""`molmo-point`: what the arguments mean, and what ends with which exit code."""
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import NoReturn
+
+from molmo_point.cli import ask, demo, doctor
+from molmo_point.errors import MolmoPointError
+
+EXIT_OK = 0
+EXIT_ERROR = 1
+EXIT_NOTHING_FOUND = 3
+EXIT_INTERRUPTED = 130
+
+_EPILOG = (
+    "exit codes: 0 done, 1 something is wrong (one line on stderr), 3 the thing is not in the image, 130 interrupted. "
+    "With --json, stdout is exactly one JSON object."
+)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports wrong arguments in one line and with the exit code of every other mistake of the user."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(EXIT_ERROR, f"{self.prog}: {message}. See {self.prog} --help\n")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command."""
+    import molmo_point
+
+    parser = _Parser(prog="molmo-point", description="Words to 3D targets with Molmo and a depth camera.", epilog=_EPILOG)
+    parser.add_argument("--version", action="version", version=f"molmo-point {molmo_point.__version__}")
+    parser.add_argument("--traceback", action="store_true", help="on an error, show where it arose")
+    commands = parser.add_subparsers(dest="command", metavar="command", required=True, parser_class=_Parser)
+    ask.add_point(commands.add_parser("point", help="point at what the words name, in 2D and 3D", epilog=_EPILOG))
+    ask.add_count(commands.add_parser("count", help="count what the words name", epilog=_EPILOG))
+    demo.add_arguments(commands.add_parser("demo", help="point at things on a simulated table", epilog=_EPILOG))
+    doctor.add_arguments(commands.add_parser("doctor", help="what is installed, what is missing, how to get it"))
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command.
+
+    Args:
+        arguments: without the program's name; those of the process by default.
+
+    Returns:
+        The exit code.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            # A terminal that cannot show a letter must not end the program.
+            stream.reconfigure(errors="backslashreplace")
+    options = None
+    try:
+        options = build_parser().parse_args(arguments)
+        code = int(options.run(options))
+        sys.stdout.flush()
+        return code
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else EXIT_OK if end.code is None else EXIT_ERROR
+    except KeyboardInterrupt:
+        print("molmo-point: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader has gone (`| head`); without this, Python complains again when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return EXIT_ERROR
+    except MolmoPointError as error:
+        return _fail(options, error, " ".join(str(error).split()))
+    except Exception as error:
+        words = " ".join(f"{type(error).__name__}: {error}".split())
+        return _fail(options, error, f"this should not happen: {words}. Fix: report it, with the output of --traceback.")
+
+
+def _fail(options: argparse.Namespace | None, error: Exception, line: str) -> int:
+    if options is not None and options.traceback:
+        traceback.print_exception(error)
+    print(f"molmo-point: {line}", file=sys.stderr)
+    return EXIT_ERROR

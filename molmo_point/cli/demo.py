@@ -1,0 +1,99 @@
+"""`molmo-point demo`: the whole path on a simulated table, with the truth beside every answer."""
+
+import argparse
+import contextlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from molmo_point.cli import table
+from molmo_point.results import Pointing, Target
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of `demo`."""
+    parser.description = "Renders a tabletop, sees it with a noisy depth camera, points at things, and compares with the truth."
+    parser.add_argument("--seed", type=int, default=0, help="which tabletop (default 0)")
+    parser.add_argument("--queries", type=int, default=3, metavar="N", help="how many objects to ask for (default 3)")
+    parser.add_argument("--model", default="tabletop", help="embedded name or folder of a checkpoint")
+    parser.add_argument("--device", help="cpu, cuda, ... (default: the best there is)")
+    parser.add_argument("--out", type=Path, default=Path("out/demo"), help="folder for the pictures (default out/demo)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else on stdout")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Runs the demo; 3 if nothing was found."""
+    from molmo_point.camera.simulated import SimulatedCamera
+    from molmo_point.pointer import Pointer
+    from molmo_point.sim import TabletopScene
+
+    with contextlib.redirect_stdout(sys.stderr):
+        pointer = Pointer.from_pretrained(options.model, device=options.device)
+        with TabletopScene.random(options.seed) as scene, SimulatedCamera(scene, seed=options.seed) as camera:
+            frame = camera.read()
+            things = _unique(scene.visible_objects(min_pixels=150))[: options.queries]
+            pointings = [pointer.point(frame, thing.item.name) for thing in things]
+            answers = [_compare(thing, pointing, scene) for thing, pointing in zip(things, pointings, strict=True)]
+        written = _draw(options.out, frame, pointings, scene.base_T_camera)
+    if options.json:
+        print(json.dumps({"seed": options.seed, "answers": answers, "pictures": [str(path) for path in written]}))
+    else:
+        print("\n".join([*_lines(answers), "", *(f"wrote {path}" for path in written)]))
+    return 0 if any(answer["error_mm"] is not None for answer in answers) else 3
+
+
+def _unique(visible: list[Any]) -> list[Any]:
+    """The objects whose name fits nothing else in the picture, largest first."""
+    names = [thing.item.name for thing in visible]
+    return sorted((thing for thing in visible if names.count(thing.item.name) == 1), key=lambda thing: -thing.pixel_count)
+
+
+def _compare(thing: Any, pointing: Pointing, scene: Any) -> dict[str, Any]:
+    """One answer beside the truth; the truth is the visible surface point in the middle of the object."""
+    truth = scene.base_T_camera.apply(thing.point_camera_m, frame=scene.frame)
+    target = pointing.targets[0].transformed(scene.base_T_camera) if pointing.targets else None
+    return {
+        "query": pointing.query,
+        "uv": [target.u, target.v] if target else None,
+        "position_base_m": target.position_m.tolist() if target else None,
+        "sigma_mm": target.sigma_m * 1e3 if target else None,
+        "truth_base_m": np.asarray(truth).tolist(),
+        "error_mm": _distance_mm(target, truth),
+        "total_ms": float(pointing.timing_ms.get("total", float("nan"))),
+    }
+
+
+def _distance_mm(target: Target | None, truth: np.ndarray) -> float | None:
+    return None if target is None else float(np.linalg.norm(target.position_m - truth)) * 1e3
+
+
+def _lines(answers: list[dict[str, Any]]) -> list[str]:
+    head = ["#", "query", "u px", "v px", "x m", "y m", "z m", "σ mm", "truth x y z m", "error mm", "ms"]
+    rows = []
+    for i, answer in enumerate(answers):
+        truth = " ".join(f"{value:+.3f}" for value in answer["truth_base_m"])
+        found = ["–"] * 6
+        if answer["uv"]:
+            found = [f"{value:.1f}" for value in answer["uv"]] + [f"{value:+.3f}" for value in answer["position_base_m"]]
+            found.append(f"{answer['sigma_mm']:.1f}")
+        error = "–" if answer["error_mm"] is None else f"{answer['error_mm']:.1f}"
+        rows.append([str(i + 1), answer["query"], *found, truth, error, f"{answer['total_ms']:.0f}"])
+    return table.columns(head, rows)
+
+
+def _draw(folder: Path, frame: Any, pointings: list[Pointing], base_T_camera: Any) -> list[Path]:
+    from molmo_point.viz.overlay import draw_points, save_png
+    from molmo_point.viz.scene3d import render_scene
+
+    folder.mkdir(parents=True, exist_ok=True)
+    points = tuple(point for pointing in pointings for point in pointing.points)
+    targets = tuple(target for pointing in pointings for target in pointing.targets)
+    unreachable = tuple(lost for pointing in pointings for lost in pointing.unreachable)
+    overlay = draw_points(frame.color, points, targets=targets, unreachable=unreachable)
+    save_png(folder / "overlay.png", overlay)
+    save_png(folder / "scene3d.png", render_scene(frame, targets, base_T_camera=base_T_camera))
+    return [folder / "overlay.png", folder / "scene3d.png"]

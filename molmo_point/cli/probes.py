@@ -1,0 +1,154 @@
+"""Looks at the machine without being hurt by it: every import that may crash runs in a process of its own."""
+
+import importlib.metadata
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
+
+OK, WARN, FAIL, NOTE = "ok", "warn", "fail", "note"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the doctor's report.
+
+    Attributes:
+        name: what was looked at.
+        status: "ok"; "fail": something that is needed is broken; "warn": something optional is missing or old;
+            "note": a fact.
+        found: what was found, in words.
+        fix: what to do about it; empty if nothing has to be done.
+    """
+
+    name: str
+    status: str
+    found: str
+    fix: str = ""
+
+    def to_dict(self) -> dict[str, str]:
+        """The check as JSON has it."""
+        return {"name": self.name, "status": self.status, "found": self.found, "fix": self.fix}
+
+
+def installed_version(*distributions: str) -> str | None:
+    """Version of the first of these distributions that is installed, without importing it."""
+    for name in distributions:
+        try:
+            found = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        # Broken metadata has no version at all, in spite of what the type says.
+        if found:
+            return str(found)
+    return None
+
+
+def has_module(name: str) -> bool:
+    """Whether a top-level module could be found; nothing is imported."""
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def at_least(version: str, wanted: str) -> bool:
+    """Whether a version number is not below another; only the leading numbers count."""
+
+    def numbers(text: str) -> tuple[int, ...]:
+        found = re.match(r"\d+(?:\.\d+)*", text)
+        return tuple(int(part) for part in found.group().split(".")) if found else (0,)
+
+    return numbers(version) >= numbers(wanted)
+
+
+def run_probe(program: str, *arguments: str, timeout_s: float = 90.0, environment: dict[str, str] | None = None) -> Any:
+    """Runs a short Python program in its own process and reads the JSON on its last line.
+
+    Args:
+        program: Python source; prints one line of JSON at its end.
+        arguments: its `sys.argv[1:]`.
+        timeout_s: it is ended after this time.
+        environment: variables to add to those of this process.
+
+    Returns:
+        What it printed; or `{"error": words}` if it failed, crashed, hung or printed something else.
+    """
+    settings = {**os.environ, **(environment or {})}
+    settings["PYTHONPATH"] = os.pathsep.join(path for path in (_PACKAGE_ROOT, settings.get("PYTHONPATH", "")) if path)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", program, *arguments],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout_s,
+            env=settings,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return {"error": f"no answer within {timeout_s:g} s"}
+    except OSError as error:
+        return {"error": f"no process could be started: {error}"}
+    lines = done.stdout.strip().splitlines()
+    if done.returncode == 0 and lines:
+        try:
+            return json.loads(lines[-1])
+        except ValueError:
+            pass
+    if done.returncode < 0:
+        return {"error": f"crashed with signal {-done.returncode}"}
+    complaint = [line for line in done.stderr.strip().splitlines() if line.strip()]
+    return {"error": (complaint[-1].strip() if complaint else f"ended with code {done.returncode}")[:300]}
+
+
+IMPORT = """
+import importlib, json, sys
+importlib.import_module(sys.argv[1])
+print(json.dumps({}))
+"""
+
+TORCH = """
+import json, torch
+gpus = []
+if torch.cuda.is_available():
+    for i in range(torch.cuda.device_count()):
+        p = torch.cuda.get_device_properties(i)
+        gpus.append(f"{p.name}, {p.total_memory / 2**30:.0f} GiB, compute {p.major}.{p.minor}")
+print(json.dumps({"gpus": gpus, "cuda": torch.version.cuda, "threads": torch.get_num_threads()}))
+"""
+
+REALSENSE = """
+import json
+from molmo_point.camera.realsense import list_devices
+print(json.dumps({"devices": list_devices()}))
+"""
+
+# The smallest MuJoCo scene with anything to see in it.
+RENDER = """
+import json
+import mujoco
+xml = '<mujoco><worldbody><light pos="0 0 2"/><geom type="sphere" size=".3" rgba="1 0 0 1"/>'
+xml += '<camera name="c" pos="0 0 2"/></worldbody></mujoco>'
+model = mujoco.MjModel.from_xml_string(xml)
+data = mujoco.MjData(model)
+mujoco.mj_forward(model, data)
+renderer = mujoco.Renderer(model, 32, 32)
+renderer.update_scene(data, camera="c")
+image = renderer.render()
+print(json.dumps({"bright": int(image.max())}))
+"""
+
+RMW = """
+import importlib, json
+utilities = importlib.import_module("rclpy.utilities")
+print(json.dumps({"rmw": utilities.get_rmw_implementation_identifier()}))
+"""

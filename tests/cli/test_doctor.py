@@ -1,0 +1,211 @@
+"""The doctor: never crashes, says what to fix, and fails only for what is needed."""
+
+import json
+import struct
+import sys
+from pathlib import Path
+
+import pytest
+
+from molmo_point.cli import doctor, main, probes
+from molmo_point.cli.checkpoint_files import problems_of
+from molmo_point.cli.probes import FAIL, NOTE, OK, WARN, Check, at_least, run_probe
+
+
+def safetensors(tensors: dict[str, int]) -> bytes:
+    header, end = {"__metadata__": {"format": "pt"}}, 0
+    for name, size in tensors.items():
+        header[name] = {"dtype": "U8", "shape": [size], "data_offsets": [end, end + size]}
+        end += size
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + bytes(end)
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    folder = tmp_path / "checkpoint"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"model_type": "molmo"}')
+    (folder / "tokenizer.json").write_text("{}")
+    (folder / "model.safetensors").write_bytes(safetensors({"a": 10, "b": 7}))
+    return folder
+
+
+def sharded(folder: Path) -> Path:
+    (folder / "model.safetensors").rename(folder / "model-00001-of-00002.safetensors")
+    (folder / "model-00002-of-00002.safetensors").write_bytes(safetensors({"c": 3}))
+    weight_map = {"a": "model-00001-of-00002.safetensors", "c": "model-00002-of-00002.safetensors"}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    return folder
+
+
+def test_a_whole_checkpoint_has_no_problem(checkpoint):
+    assert problems_of(checkpoint) == []
+    assert problems_of(sharded(checkpoint)) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "clue"),
+    [
+        ("model.safetensors", safetensors({"a": 10})[:-1], "expected"),
+        ("model.safetensors", safetensors({"a": 10})[:20], "cut short"),
+        ("model.safetensors", b"", "cut short"),
+        ("model.safetensors", b"garbage " * 50, "no safetensors"),
+        ("model.safetensors", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS"),
+        ("model.safetensors", safetensors({}), "no tensor"),
+        ("model.safetensors", None, "no weights"),
+        ("config.json", None, "config.json is missing"),
+        ("config.json", b"{", "not JSON"),
+        ("config.json", b"[]", "model_type"),
+        ("tokenizer.json", None, "tokenizer"),
+    ],
+)
+def test_a_damaged_checkpoint_is_told(checkpoint, name, data, clue):
+    (checkpoint / name).unlink()
+    if data is not None:
+        (checkpoint / name).write_bytes(data)
+    (problem,) = problems_of(checkpoint)
+    assert clue in problem
+
+
+def test_missing_and_broken_shards_are_named(checkpoint):
+    sharded(checkpoint)
+    (checkpoint / "model-00002-of-00002.safetensors").unlink()
+    assert problems_of(checkpoint) == ["shard model-00002-of-00002.safetensors is missing"]
+    (checkpoint / "model.safetensors.index.json").write_text("{}")
+    assert "index.json is broken" in problems_of(checkpoint)[0]
+    assert "no folder" in problems_of(checkpoint / "nowhere")[0]
+
+
+def test_probes_survive_whatever_the_program_does():
+    assert run_probe("import json; print('noise'); print(json.dumps({'a': 1}))") == {"a": 1}
+    assert "ImportError" in run_probe("import os; from os import nothing_of_that_name")["error"]
+    assert run_probe("import os; os.abort()")["error"] == "crashed with signal 6"
+    assert "code 3" in run_probe("raise SystemExit(3)")["error"]
+    assert "error" in run_probe("print('no json')")
+    assert "within 0.2 s" in run_probe("import time; time.sleep(60)", timeout_s=0.2)["error"]
+    assert run_probe("import json, sys; print(json.dumps(sys.argv[1:]))", "x y") == ["x y"]
+
+
+@pytest.mark.parametrize(
+    ("version", "wanted", "enough"),
+    [("2.13.0+cpu", "2.4", True), ("2.4", "2.4", True), ("1.9.9", "2.4", False), ("4.10.0.84", "4.8", True), ("?", "1", False)],
+)
+def test_versions_compare_as_numbers(version, wanted, enough):
+    assert at_least(version, wanted) is enough
+
+
+def package(**changes):
+    given = {
+        "name": "thing",
+        "distributions": ("numpy",),
+        "module": "json",
+        "lowest": "1",
+        "needed": False,
+        "purpose": "tests",
+        "fix": "pip install thing",
+    }
+    return doctor._package(**{**given, **changes})
+
+
+def test_packages_present_missing_old_and_broken(tmp_path, monkeypatch):
+    assert package().status == OK
+    missing = package(distributions=("no-such-thing",), module="no_such_thing")
+    assert missing.status == WARN and missing.fix == "pip install thing"
+    assert package(distributions=("no-such-thing",), module="no_such_thing", needed=True).status == FAIL
+    old = package(lowest="999")
+    assert old.status == WARN and "too old" in old.found
+    (tmp_path / "sick_module.py").write_text("raise RuntimeError('libusb-1.0.so.0: cannot open')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    sick = package(module="sick_module", name="pyrealsense2")
+    assert sick.status == WARN and "libusb" in sick.found and sick.fix == "sudo apt install libusb-1.0-0"
+
+
+def test_a_check_that_falls_over_is_one_line_of_the_report(monkeypatch):
+    def fall():
+        raise RuntimeError("boom")
+
+    monkeypatch.setattr(doctor, "_gpu", fall)
+    monkeypatch.setattr(doctor, "_PACKAGES", ())
+    for name in ("_rendering", "_realsense", "_ros"):
+        monkeypatch.setattr(doctor, name, list)
+    checks = doctor.examine()
+    assert any("boom" in check.found and check.status == WARN for check in checks)
+    assert any(check.name == "python" for check in checks)
+
+
+def test_ros_that_is_sourced_for_another_python_is_explained(monkeypatch):
+    monkeypatch.setattr(probes, "has_module", lambda name: False)
+    monkeypatch.setenv("ROS_DISTRO", "humble")
+    (check,) = doctor._ros()
+    assert check.status == WARN and "humble" in check.found and "system-site-packages" in check.fix
+    monkeypatch.delenv("ROS_DISTRO")
+    (check,) = doctor._ros()
+    assert check.status == NOTE and check.fix
+
+
+def test_ros_without_our_messages_says_how_to_build_them(monkeypatch):
+    def probe(program, *arguments, **_):
+        return {"rmw": "rmw_x"} if not arguments else {"error": f"No module named {arguments[0]!r}"}
+
+    monkeypatch.setattr(probes, "has_module", lambda name: True)
+    monkeypatch.setattr(probes, "run_probe", probe)
+    ros, messages, nodes = doctor._ros()
+    assert ros.status == OK and "rmw_x" in ros.found
+    assert messages.name == "molmo_point_msgs" and messages.status == WARN and "colcon build" in messages.fix
+    assert nodes.name == "molmo_point_ros"
+
+
+def test_realsense_on_usb_2_is_a_warning(monkeypatch):
+    device = {"name": "D435", "serial": "1", "firmware": "5", "usb": "2.1"}
+    monkeypatch.setattr(probes, "has_module", lambda name: True)
+    monkeypatch.setattr(probes, "run_probe", lambda *_, **__: {"devices": [device, {**device, "usb": "3.2"}]})
+    slow, fast = doctor._realsense()
+    assert (slow.status, fast.status) == (WARN, OK) and "USB 3" in slow.fix
+
+
+def test_a_hugging_face_name_is_looked_up_in_the_cache(checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    missing = doctor._named_checkpoint("some/model")
+    assert missing.status == FAIL and missing.fix == "hf download some/model"
+    snapshots = tmp_path / "hub" / "models--some--model" / "snapshots"
+    snapshots.mkdir(parents=True)
+    checkpoint.rename(snapshots / "abc")
+    assert doctor._named_checkpoint("some/model").status == OK
+    assert doctor._named_checkpoint(str(snapshots / "abc")).status == OK
+    assert doctor._named_checkpoint(str(tmp_path / "hub" / "nothing")).status == FAIL
+
+
+@pytest.fixture
+def scripted(monkeypatch):
+    checks = [Check("python", OK, "3"), Check("open3d", WARN, "not installed", "pip install open3d")]
+    monkeypatch.setattr(doctor, "examine", lambda model=None: checks)
+    return checks
+
+
+def test_exit_code_is_1_only_for_what_is_needed(scripted, capsys):
+    assert main(["doctor"]) == 0
+    assert "pip install open3d" in capsys.readouterr().out
+    scripted.append(Check("torch", FAIL, "not installed", "pip install torch"))
+    assert main(["doctor"]) == 1
+    assert "needed and broken: torch" in capsys.readouterr().out
+
+
+def test_json_is_one_object(scripted, capsys):
+    assert main(["doctor", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["ok"] is True
+    assert report["checks"][1] == {"name": "open3d", "status": "warn", "found": "not installed", "fix": "pip install open3d"}
+
+
+def test_the_real_report_covers_everything_and_gives_a_fix_for_each_problem(checkpoint, capsys):
+    code = main(["doctor", "--json", "--model", str(checkpoint)])
+    report = json.loads(capsys.readouterr().out)
+    checks = {check["name"]: check for check in report["checks"]}
+    expected = {"python", "numpy", "torch", "transformers", "opencv", "mujoco", "pyrealsense2", "open3d", "bitsandbytes"}
+    assert expected | {"ros 2", "checkpoint tabletop", "checkpoint of --model"} <= set(checks)
+    assert checks["numpy"]["status"] == OK and sys.executable in checks["python"]["found"]
+    assert checks["checkpoint of --model"]["status"] == OK
+    assert all(check["fix"] for check in report["checks"] if check["status"] in (WARN, FAIL))
+    assert code == (0 if report["ok"] else 1)
+    assert report["ok"] is not any(check["status"] == FAIL for check in report["checks"])
