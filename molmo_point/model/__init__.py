@@ -1,17 +1,32 @@
-"""Pixels and words in, words out: Molmo, natively on transformers, without remote code."""
+"""Pixels and words in, words out: Molmo, natively on transformers, without remote code.
+
+The names below load torch and transformers when they are first used; `prompt` needs neither.
+"""
+
+from importlib import import_module
+from typing import Any
 
 from molmo_point.errors import DependencyError
 
-try:
-    import torch as _torch  # noqa: F401
-    import transformers as _transformers  # noqa: F401
-except ImportError as error:
-    raise DependencyError(
-        "The model needs torch and transformers", str(error), "pip install 'molmo-point[model]'"
-    ) from error
-
-from molmo_point.model.backend import MolmoBackend, load_backend
-from molmo_point.model.config import MolmoConfig, MolmoVisionConfig
-from molmo_point.model.molmo import MolmoForCausalLM
+_LAZY = {
+    "MolmoBackend": "molmo_point.model.backend",
+    "load_backend": "molmo_point.model.backend",
+    "MolmoConfig": "molmo_point.model.config",
+    "MolmoVisionConfig": "molmo_point.model.config",
+    "MolmoForCausalLM": "molmo_point.model.molmo",
+}
 
 __all__ = ["MolmoBackend", "MolmoConfig", "MolmoForCausalLM", "MolmoVisionConfig", "load_backend"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'molmo_point.model' has no attribute {name!r}; it has {', '.join(__all__)}")
+    try:
+        import torch  # noqa: F401
+        import transformers  # noqa: F401
+    except ImportError as error:
+        raise DependencyError(
+            "The model needs torch and transformers", str(error), "pip install 'molmo-point[model]'"
+        ) from error
+    return getattr(import_module(_LAZY[name]), name)
