@@ -52,10 +52,8 @@ def build_command(environ: dict[str, str], python: str) -> list[str]:
 def main() -> int:
     """Build from scratch (a minute), because CMake's cache keeps the paths of the ROS 2 of the time before."""
     environ = build_environment(dict(os.environ), sys.prefix)
-    # A sourced ROS 2 keeps its build tools (em, lark, catkin_pkg) beside the system's Python, not in the environment.
-    python = sys.executable
-    if environ.get("ROS_DISTRO"):
-        python = shutil.which("python3", path="/usr/bin") or sys.executable
+    # A sourced ROS 2 keeps its build tools (em, lark, catkin_pkg) beside its own Python, not in the environment.
+    python = getattr(sys, "_base_executable", sys.executable) if environ.get("ROS_DISTRO") else sys.executable
     if not shutil.which("colcon", path=environ["PATH"]):
         print("colcon was not found. Install it: apt-get install python3-colcon-common-extensions", file=sys.stderr)
         return 1

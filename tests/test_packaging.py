@@ -23,7 +23,9 @@ def wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
     copy = tmp_path_factory.mktemp("source") / "repository"
     # from a copy, because setuptools writes build/ and *.egg-info beside setup.py
-    names = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=False)
+    names = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     if names.returncode:
         pytest.skip("not a git checkout, so what belongs to the repository is not known")
     for name in names.stdout.splitlines():
@@ -60,7 +62,9 @@ def test_wheel_holds_every_data_file(wheel):
     names, _ = wheel
     paths = (ROOT / "molmo_point").rglob("*")
     data = {p for p in paths if p.is_file() and p.suffix not in (".py", ".pyc") and "__pycache__" not in p.parts}
-    tracked = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True)
+    tracked = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     wanted = {str(path.relative_to(ROOT)) for path in data} & set(tracked.stdout.splitlines())
     assert wanted - set(names) == set()
 
@@ -152,7 +156,9 @@ def test_constraints_pin_what_setup_names():
     tree = ast.parse((ROOT / "setup.py").read_text(encoding="utf-8"))
     texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     named = {match[1] for text in texts if (match := re.fullmatch(r"([a-z0-9-]+)(>=[\d.]+)", text))}
-    named |= {text for text in texts if text.startswith("ros-") or text in ("hypothesis", "beartype", "jaxtyping", "ruff", "pyright")}
+    named |= {
+        text for text in texts if text.startswith("ros-") or text in ("hypothesis", "beartype", "jaxtyping", "ruff", "pyright")
+    }
     assert len(named) > 15
     assert named - pinned == set()
     assert "torch==2.13.0" in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
