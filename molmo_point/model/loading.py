@@ -1,14 +1,19 @@
 """Reads a checkpoint folder in the released layout, strictly, and never runs remote code."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from transformers.utils import logging as transformers_logging
 
 from molmo_point.errors import CheckpointError
 from molmo_point.model.config import MolmoConfig
 from molmo_point.model.molmo import MolmoForCausalLM
+
+_BAR_FROM_BYTES = 500_000_000
 
 
 def load_config(folder: Path) -> MolmoConfig:
@@ -63,16 +68,17 @@ def load_model(folder: Path, device: torch.device, quantization: Any = None) -> 
     dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
     arguments: dict[str, Any] = {"device_map": {"": device}} if quantization is not None else {}
     try:
-        model, report = MolmoForCausalLM.from_pretrained(
-            folder,
-            config=config,
-            dtype=dtype,
-            quantization_config=quantization,
-            output_loading_info=True,
-            local_files_only=True,
-            trust_remote_code=False,
-            **arguments,
-        )
+        with _bar_for_big_files(folder):
+            model, report = MolmoForCausalLM.from_pretrained(
+                folder,
+                config=config,
+                dtype=dtype,
+                quantization_config=quantization,
+                output_loading_info=True,
+                local_files_only=True,
+                trust_remote_code=False,
+                **arguments,
+            )
     except Exception as error:  # truncated shards, missing files, wrong shapes: many kinds, one meaning
         raise CheckpointError(
             "The weights cannot be loaded", f"{folder}: {error}", "download the checkpoint's files again"
@@ -90,3 +96,17 @@ def load_model(folder: Path, device: torch.device, quantization: Any = None) -> 
         )
     model = model.eval()
     return model if quantization is not None else model.to(device)
+
+
+@contextmanager
+def _bar_for_big_files(folder: Path) -> Iterator[None]:
+    """Leaves transformers' progress bar on where loading takes long enough to want one."""
+    size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    hide = size < _BAR_FROM_BYTES and transformers_logging.is_progress_bar_enabled()
+    if hide:
+        transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if hide:
+            transformers_logging.enable_progress_bar()
