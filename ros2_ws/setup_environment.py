@@ -119,7 +119,10 @@ def log_tail(name, lines=25):
 def pip(name, *arguments):
     """Run pip of the virtual environment. Returns the exit code; the output is in the step's log."""
     command = [str(PYTHON), "-m", "pip", "install", "--progress-bar", "off", *arguments]
-    return run_logged(name, command, cwd=ROOT, env={**os.environ, "PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"})
+    environ = {**os.environ, "PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    # what a sourced ROS 2 puts there would count as installed
+    environ.pop("PYTHONPATH", None)
+    return run_logged(name, command, cwd=ROOT, env=environ)
 
 
 # ----------------------------------------------------------------------------------- 2. and 3. environment, Python

@@ -29,10 +29,9 @@ def wheel(tmp_path_factory):
     if names.returncode:
         pytest.skip("not a git checkout, so what belongs to the repository is not known")
     for name in names.stdout.splitlines():
-        if name.startswith(("molmo_point/", "ros2_ws/resource/")) or "/" not in name:
-            if (ROOT / name).is_file():
-                (copy / name).parent.mkdir(parents=True, exist_ok=True)
-                (copy / name).write_bytes((ROOT / name).read_bytes())
+        if (name.startswith(("molmo_point/", "ros2_ws/resource/")) or "/" not in name) and (ROOT / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            (copy / name).write_bytes((ROOT / name).read_bytes())
     command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-index", "-w", folder, copy]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr

@@ -200,7 +200,7 @@ def test_missing_library_without_apt(monkeypatch):
 def test_missing_library_without_rights(monkeypatch):
     calls = nothing_there(monkeypatch, {"g++", "apt-get"})
     monkeypatch.setattr(setup_system.os, "geteuid", lambda: 1000)
-    with pytest.raises(setup_system.SetupError, match="as root: apt-get update && apt-get install libusb-1.0-0;"):
+    with pytest.raises(setup_system.SetupError, match=r"as root: apt-get update && apt-get install libusb-1\.0-0;"):
         setup_system.install_system_packages(with_ros=False)
     assert calls == []
 
