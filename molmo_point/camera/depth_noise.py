@@ -119,8 +119,13 @@ def _unit_field(shape: tuple[int, int], radius_px: float, rng: np.random.Generat
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / radius_px) ** 2)
     kernel /= np.sqrt(np.sum(kernel**2))
     field = rng.standard_normal((shape[0] + 2 * reach, shape[1] + 2 * reach))
-    rows = sum(k * field[i : i + shape[0]] for i, k in enumerate(kernel))
-    return np.asarray(sum(k * rows[:, i : i + shape[1]] for i, k in enumerate(kernel)))
+    rows = np.zeros((shape[0], shape[1] + 2 * reach))
+    for i, weight in enumerate(kernel):
+        rows += weight * field[i : i + shape[0]]
+    smooth = np.zeros(shape)
+    for i, weight in enumerate(kernel):
+        smooth += weight * rows[:, i : i + shape[1]]
+    return smooth
 
 
 def _random_holes(shape: tuple[int, int], faults: StereoFaults, rng: np.random.Generator) -> np.ndarray:

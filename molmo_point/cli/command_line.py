@@ -1,6 +1,7 @@
 """`molmo-point`: what the arguments mean, and what ends with which exit code."""
 
 import argparse
+import io
 import os
 import sys
 import traceback
@@ -53,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code.
     """
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, io.TextIOWrapper):
             # A terminal that cannot show a letter must not end the program.
             stream.reconfigure(errors="backslashreplace")
     options = None

@@ -2,7 +2,7 @@
 
 import math
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from molmo_point.results import Count, ImagePoint, Pointing, Target
@@ -102,9 +102,9 @@ def _reasons(pointing: Pointing) -> list[str]:
     return list(dict.fromkeys(f"no position ({lost.reason.value}): {lost.message}" for lost in pointing.unreachable))
 
 
-def _tail(problems: Sequence[str], timing_ms: object, written: Sequence[Path]) -> list[str]:
+def _tail(problems: Sequence[str], timing_ms: Mapping[str, float], written: Sequence[Path]) -> list[str]:
     lines = [f"note    {clean(problem, 200)}" for problem in problems]
-    times = dict(timing_ms) if timing_ms else {}  # type: ignore[call-overload]
+    times = dict(timing_ms)
     if times:
         total = times.pop("total", None)
         parts = ", ".join(f"{name} {value:.0f}" for name, value in times.items() if math.isfinite(value))

@@ -1,0 +1,67 @@
+"""`molmo-point demo`: the path over a rendered table, with a scripted model that knows the truth."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from molmo_point.cli import main
+from molmo_point.pointer import Pointer
+from molmo_point.results import Completion
+
+# Not importorskip: importing MuJoCo before the scene does would choose a renderer that needs a screen.
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("mujoco") is None, reason="MuJoCo is not installed")
+SEED = 4
+
+
+class Oracle:
+    """Points at the true middle of the named object, `offset_percent` to the right of it."""
+
+    name = "oracle"
+
+    def __init__(self, offset_percent: float = 0.0):
+        from molmo_point.sim import TabletopScene
+
+        self.offset_percent = offset_percent
+        with TabletopScene.random(SEED) as scene:
+            width, height = scene.intrinsics.size_wh
+            self.places = {
+                thing.item.name: ((thing.uv[0] + 0.5) / width * 100, (thing.uv[1] + 0.5) / height * 100)
+                for thing in scene.visible_objects(150)
+            }
+
+    def generate(self, image, prompt, *, max_new_tokens, should_stop=None, on_text=None):
+        name = next(name for name in self.places if name in prompt)
+        x, y = self.places[name]
+        text = f' <point x="{x + self.offset_percent:.3f}" y="{y:.3f}" alt="{name}">{name}</point>'
+        return Completion(text, 9, "stop", {})
+
+
+def answers(monkeypatch, capsys, out: Path, oracle: Oracle) -> tuple[int, dict]:
+    monkeypatch.setattr(Pointer, "from_pretrained", staticmethod(lambda *_, **__: Pointer(oracle)))
+    code = main(["demo", "--seed", str(SEED), "--out", str(out), "--json"])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def test_a_true_point_is_within_millimetres_and_a_shifted_one_is_not(monkeypatch, capsys, tmp_path):
+    code, report = answers(monkeypatch, capsys, tmp_path / "a", Oracle())
+    errors = [answer["error_mm"] for answer in report["answers"]]
+    assert code == 0 and len(errors) >= 2 and max(errors) < 6.0, errors
+    assert all(answer["sigma_mm"] > 0 for answer in report["answers"])
+    for path in report["pictures"]:
+        with Image.open(path) as picture:
+            assert min(picture.size) >= 480
+    _, shifted = answers(monkeypatch, capsys, tmp_path / "b", Oracle(offset_percent=1.5))
+    assert min(answer["error_mm"] for answer in shifted["answers"]) > 6.0
+
+
+def test_the_table_names_query_position_truth_and_error(monkeypatch, capsys, tmp_path):
+    oracle = Oracle()
+    monkeypatch.setattr(Pointer, "from_pretrained", staticmethod(lambda *_, **__: Pointer(oracle)))
+    assert main(["demo", "--seed", str(SEED), "--out", str(tmp_path), "--queries", "1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "truth x y z m" in lines[0] and "error mm" in lines[0]
+    assert any(name in lines[2] for name in oracle.places)
+    assert any("overlay.png" in line for line in lines)
