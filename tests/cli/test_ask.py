@@ -17,6 +17,7 @@ from molmo_point.results import Completion
 
 ONE = ' <point x="62.7" y="46.5" alt="red mug">red mug</point>'
 TWO = ' <points x1="62.7" y1="46.5" x2="20.0" y2="20.0" alt="red mug">red mug</points>'
+TWO_HOLE_FIRST = ' <points x1="20.0" y1="20.0" x2="62.7" y2="46.5" alt="red mug">red mug</points>'
 INTRINSICS = Intrinsics(64, 48, 60.0, 60.0, 31.5, 23.5)
 
 
@@ -143,6 +144,9 @@ def test_human_output_is_a_table_with_position_and_error(model, files, capsys):
     assert {"label", "u", "x", "σ", "depth"} <= set(lines[head].split())
     assert "red mug" in lines[head + 2] and "+0.8000" in lines[head + 2] and "OK" in lines[head + 2]
     assert "no position" in lines[head + 3]
+    model.text = TWO_HOLE_FIRST
+    swapped = run(capsys, "point", "mugs", *rgbd(files))[1].splitlines()
+    assert "no position" in swapped[head + 2] and "+0.8000" in swapped[head + 3]
     assert any("MISSING" in line for line in lines) and any("camera_color_optical_frame" in line for line in lines)
     assert code == 0 and "{" not in out
 
@@ -220,7 +224,7 @@ def broken(files: Path) -> dict[str, list]:
     np.save(files / "small.npy", np.ones((24, 32)))
     image, k = ["--image", files / "image.png"], ["--intrinsics", files / "k.json"]
     return {
-        "nope.png": ["point", "x", "--image", files / "nope.png"],
+        "nope.png": ["point", "x", "--image", files / "two\nlines nope.png"],
         "garbage.png": ["point", "x", "--image", files / "garbage.png"],
         "bad.json": ["point", "x", *image, "--intrinsics", files / "bad.json"],
         "32": ["point", "x", *image, "--intrinsics", files / "small.json"],

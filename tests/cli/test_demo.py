@@ -1,5 +1,6 @@
 """`molmo-point demo`: the path over a rendered table, with a scripted model that knows the truth."""
 
+import functools
 import importlib.util
 import json
 from pathlib import Path
@@ -16,25 +17,30 @@ pytestmark = pytest.mark.skipif(importlib.util.find_spec("mujoco") is None, reas
 SEED = 4
 
 
+@functools.cache
+def places() -> dict[str, tuple[float, float]]:
+    """The true middle of every visible object, in percent of the image."""
+    from molmo_point.sim import TabletopScene
+
+    with TabletopScene.random(SEED) as scene:
+        width, height = scene.intrinsics.size_wh
+        return {
+            thing.item.name: ((thing.uv[0] + 0.5) / width * 100, (thing.uv[1] + 0.5) / height * 100)
+            for thing in scene.visible_objects(150)
+        }
+
+
 class Oracle:
     """Points at the true middle of the named object, `offset_percent` to the right of it."""
 
     name = "oracle"
 
     def __init__(self, offset_percent: float = 0.0):
-        from molmo_point.sim import TabletopScene
-
         self.offset_percent = offset_percent
-        with TabletopScene.random(SEED) as scene:
-            width, height = scene.intrinsics.size_wh
-            self.places = {
-                thing.item.name: ((thing.uv[0] + 0.5) / width * 100, (thing.uv[1] + 0.5) / height * 100)
-                for thing in scene.visible_objects(150)
-            }
 
     def generate(self, image, prompt, *, max_new_tokens, should_stop=None, on_text=None):
-        name = next(name for name in self.places if name in prompt)
-        x, y = self.places[name]
+        name = next(name for name in places() if name in prompt)
+        x, y = places()[name]
         text = f' <point x="{x + self.offset_percent:.3f}" y="{y:.3f}" alt="{name}">{name}</point>'
         return Completion(text, 9, "stop", {})
 
@@ -63,5 +69,5 @@ def test_the_table_names_query_position_truth_and_error(monkeypatch, capsys, tmp
     assert main(["demo", "--seed", str(SEED), "--out", str(tmp_path), "--queries", "1"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert "truth x y z m" in lines[0] and "error mm" in lines[0]
-    assert any(name in lines[2] for name in oracle.places)
+    assert any(name in lines[2] for name in places())
     assert any("overlay.png" in line for line in lines)

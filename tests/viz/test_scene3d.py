@@ -13,7 +13,7 @@ from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.transforms import Transform
 from molmo_point.results import Target
 from molmo_point.viz.point_cloud import cloud_of, ellipsoid_surface, save_ply
-from molmo_point.viz.scene3d import _hull, render_scene
+from molmo_point.viz.scene3d import View, _hull, _splat, render_scene
 
 INTRINSICS = Intrinsics(160, 120, 150.0, 150.0, 79.5, 59.5)
 CAMERA = "cam"
@@ -116,9 +116,15 @@ def test_picture_from_the_camera_s_own_place_looks_like_the_image():
     assert 0.15 < np.ptp(u) / 320 < 0.5
 
 
-def test_a_nearer_surface_hides_a_farther_one():
-    picture = render_scene(make_frame(), size_wh=(320, 240), azimuth_rad=0.0, elevation_rad=0.0)
-    assert tuple(picture[125, 160]) != (60, 60, 60)
+@pytest.mark.parametrize("near_first", [True, False])
+def test_a_nearer_surface_hides_a_farther_one(near_first: bool):
+    view = View(np.eye(3), np.zeros(3), 50.0, (21, 21))
+    points = np.array([[0.0, 0.0, 1.0], [0.0, 0.0, 2.0]])
+    colors = np.array([[255, 0, 0], [0, 255, 0]], np.uint8)
+    order = [0, 1] if near_first else [1, 0]
+    canvas = _splat(view, points[order], colors[order], np.array([0.05, 0.2])[order])
+    assert tuple(canvas[10, 10]) == (255, 0, 0)
+    assert (canvas[..., 1] == 255).sum() > 20, "the larger far one shows around it"
 
 
 def test_targets_of_unknown_frames_are_refused():
