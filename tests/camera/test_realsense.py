@@ -294,6 +294,46 @@ def test_a_camera_that_does_not_start_is_an_error_with_what_was_asked(monkeypatc
         RealSense("999", 1920, 1080, 90)
 
 
+@needs_librealsense
+def test_a_connected_camera_is_opened_warmed_up_read_and_stopped(monkeypatch):
+    software, calls = SoftwareCamera(), []
+    depth, color = scene(2)
+
+    class Device:
+        def query_sensors(self):
+            return software.device.query_sensors()
+
+        def get_info(self, field):
+            return {rs.camera_info.serial_number: "999", rs.camera_info.name: "D455"}[field]
+
+    class Profile:
+        def get_device(self):
+            return Device()
+
+    class Pipeline:
+        def start(self, config):
+            calls.append("start")
+            return Profile()
+
+        def try_wait_for_frames(self, timeout_ms):
+            software.push(depth, color, MILLISECONDS + 33.0 * software.number)
+            return software.syncer.try_wait_for_frames(timeout_ms)
+
+        def stop(self):
+            calls.append("stop")
+
+    monkeypatch.setattr("molmo_point.camera.realsense.list_devices", lambda: ({"name": "D455", "serial": "999"},))
+    monkeypatch.setattr(rs, "pipeline", Pipeline)
+    with RealSense("999") as camera:
+        assert (camera.serial, camera.name, calls) == ("999", "D455", ["start"])
+        pushed = software.number
+        assert pushed >= 10, "automatic exposure has had time to settle"
+        first, second = camera.read(timeout_s=2.0), camera.read(timeout_s=2.0)
+    assert calls == ["start", "stop"]
+    assert second.stamp_ns > first.stamp_ns and first.depth_noise.baseline_m == pytest.approx(0.095)
+    assert np.array_equal(first.color, color)
+
+
 class StoppedPipeline:
     def stop(self):
         raise RuntimeError("stop() cannot be called before start()")
