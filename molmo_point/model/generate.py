@@ -58,6 +58,7 @@ def greedy(
         past_key_values=cache,
         logits_to_keep=1,
     )
+    out.logits[0, -1, 0].item()  # a GPU only queues its work: wait for it, or the time would count as decoding
     prefilled = time.perf_counter()
     ids: list[int] = []
     probabilities: list[float] = []
@@ -75,6 +76,8 @@ def greedy(
         probabilities.append(float(distribution[token]))
         if on_token is not None:
             on_token(token)
+        if len(ids) == max_new_tokens:
+            break  # nobody would read the next distribution
         step = torch.tensor([[token]], device=inputs.input_ids.device)
         out = model(input_ids=step, past_key_values=cache)
     finished = time.perf_counter()

@@ -1,0 +1,109 @@
+"""Golden models of the official code, and a tiny checkpoint folder of our own."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
+from molmo_point.model.config import MolmoConfig
+from molmo_point.model.molmo import MolmoForCausalLM
+from molmo_point.model.processing import IMAGE_TOKENS
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+TINY_VISION = {
+    "image_size": 56, "patch_size": 14, "hidden_size": 32, "num_attention_heads": 4, "num_hidden_layers": 10,
+    "intermediate_size": 64,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Golden:
+    """What the official code was given and what it gave."""
+
+    config: MolmoConfig
+    state: dict[str, torch.Tensor]
+    inputs: dict[str, torch.Tensor]
+    logits: torch.Tensor
+    facts: dict[str, Any]
+
+    def model(self, config: MolmoConfig | None = None) -> MolmoForCausalLM:
+        """A fresh model that holds copies of the official weights."""
+        model = MolmoForCausalLM(config or self.config).eval()
+        model.load_state_dict({name: tensor.clone() for name, tensor in self.state.items()}, strict=True)
+        return model
+
+
+def golden_config(llm: dict[str, Any], **changes: Any) -> MolmoConfig:
+    """Our configuration of the official one."""
+    values: dict[str, Any] = {
+        "vocab_size": llm["vocab_size"],
+        "embedding_size": llm["embedding_size"],
+        "hidden_size": llm["d_model"],
+        "intermediate_size": llm["mlp_hidden_size"],
+        "num_hidden_layers": llm["n_layers"],
+        "num_attention_heads": llm["n_heads"],
+        "num_key_value_heads": llm["n_kv_heads"],
+        "rope_theta": llm["rope_theta"],
+        "layer_norm_eps": llm["layer_norm_eps"],
+        "qkv_bias": llm.get("qkv_bias", False),
+        "attention_layer_norm": llm.get("attention_layer_norm", False),
+        "norm_after": llm.get("norm_after", False),
+        "vision_config": dict(TINY_VISION),
+    }
+    return MolmoConfig(**(values | changes))
+
+
+@pytest.fixture(scope="session")
+def golden() -> Callable[[str], Golden]:
+    """``golden("qwen2")`` or ``golden("olmo")``."""
+    return _golden
+
+
+def _golden(flavour: str) -> Golden:
+    tensors = load_file(GOLDEN / f"{flavour}.safetensors")
+    facts = json.loads((GOLDEN / f"{flavour}.json").read_text())
+    return Golden(
+        config=golden_config(facts["llm"]),
+        state={f"model.{k[3:]}": v for k, v in tensors.items() if k.startswith("sd.")},
+        inputs={k[3:]: v for k, v in tensors.items() if k.startswith("in.")},
+        logits=tensors["logits"],
+        facts=facts,
+    )
+
+
+@pytest.fixture(scope="session")
+def byte_tokenizer() -> PreTrainedTokenizerFast:
+    """One token a byte, then the end of text (256) and Molmo's image tokens (257 …)."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE(vocab={c: i for i, c in enumerate(alphabet)}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens(
+        [AddedToken(t, special=True, normalized=False) for t in ("<|endoftext|>", *IMAGE_TOKENS, "<|image|>")]
+    )
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|endoftext|>", clean_up_tokenization_spaces=False)
+
+
+@pytest.fixture
+def tiny_folder(tmp_path: Path, byte_tokenizer: PreTrainedTokenizerFast) -> Path:
+    """A complete checkpoint folder in the released layout, random weights."""
+    folder = tmp_path / "tiny"
+    torch.manual_seed(5)
+    config = MolmoConfig(
+        vocab_size=257, embedding_size=257, additional_vocab_size=8, hidden_size=32, intermediate_size=64,
+        num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=256,
+        initializer_range=0.2, eos_token_id=256, vision_config=dict(TINY_VISION),
+    )  # fmt: skip
+    MolmoForCausalLM(config).save_pretrained(folder)
+    byte_tokenizer.save_pretrained(folder)
+    settings = json.loads((GOLDEN / "molmo-7b-d" / "preprocessor_config.json").read_text())
+    settings |= {"base_image_input_size": [56, 56], "overlap_margins": [0, 0], "max_crops": 2}
+    (folder / "preprocessor_config.json").write_text(json.dumps(settings))
+    return folder
