@@ -2,6 +2,8 @@
 
 import json
 import math
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -236,7 +238,6 @@ def test_unknown_checkpoints_list_what_there_is(name: str | Path) -> None:
 @pytest.fixture
 def loads(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
     """What `molmo_point.model.load_backend` was asked for, instead of loading it."""
-    import sys
     import types
 
     calls: list[tuple] = []
@@ -260,3 +261,19 @@ def test_embedded_names_become_their_folder(loads: list[tuple], tmp_path: Path, 
     assert available_checkpoints() == ("tabletop",)
     Pointer.from_pretrained()
     assert loads[0][0] == tmp_path / "tabletop"
+
+
+def test_everything_after_the_model_works_without_torch() -> None:
+    program = (
+        "import sys\n"
+        "sys.modules['torch'] = sys.modules['transformers'] = None\n"
+        "import numpy as np\n"
+        "from molmo_point import Completion, Pointer, RgbdFrame\n"
+        "class Model:\n"
+        "    name = 'one answer'\n"
+        "    def generate(self, image, prompt, **options):\n"
+        "        return Completion('<point x=\"50\" y=\"50\" alt=\"a\">a</point>', 9, 'stop')\n"
+        "frame = RgbdFrame(np.zeros((48, 64, 3), np.uint8), None, None, 0)\n"
+        "assert len(Pointer(Model()).point(frame, 'a').points) == 1\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -67,12 +67,12 @@ def test_noise_is_averaged_and_reported() -> None:
     assert estimate.sigma_m == pytest.approx(D435.sigma_z(1.0, 610.0), rel=0.3)
 
 
-def test_a_noisier_camera_than_stated_widens_sigma() -> None:
-    rng = np.random.default_rng(1)
-    depth = (plane(0.6) + rng.normal(0, 0.006, (480, 640))).astype(np.float32)
+@pytest.mark.parametrize("depth_m", [0.4, 0.6])
+def test_a_noisier_camera_than_stated_widens_sigma(depth_m: float) -> None:
+    depth = (plane(depth_m) + np.random.default_rng(1).normal(0, 0.0015, (480, 640))).astype(np.float32)
     estimate = estimate_depth(depth, (320, 240), CAMERA)
     assert estimate.status is DepthStatus.OK
-    assert 0.003 < estimate.sigma_m < 0.008
+    assert estimate.sigma_m == pytest.approx(0.0015, rel=0.2)
 
 
 def test_point_beside_a_rod_snaps_onto_it() -> None:
@@ -83,6 +83,29 @@ def test_point_beside_a_rod_snaps_onto_it() -> None:
     assert estimate.alternate_depth_m == pytest.approx(0.85, abs=5e-3)
     np.testing.assert_allclose(estimate.uv, [326.0, 240.0])
     assert estimate.shift_px == pytest.approx(2.2)
+
+
+def test_a_pixel_reaches_half_a_pixel_to_each_side() -> None:
+    depth = with_rod(312, 326)
+    assert estimate_depth(depth, (326.4, 240.0), CAMERA).shift_px == 0.0
+    assert estimate_depth(depth, (326.6, 240.0), CAMERA).shift_px == pytest.approx(0.6)
+    assert estimate_depth(depth, (311.6, 240.0), CAMERA).shift_px == 0.0
+    assert estimate_depth(depth, (323.0, 2.0), CAMERA).shift_px == 0.0
+    assert estimate_depth(depth, (328.2, 2.0), CAMERA).shift_px == pytest.approx(2.2)
+
+
+def test_the_depth_of_a_snapped_point_is_that_of_the_pixel_it_moved_to() -> None:
+    # Through a slot in a slanted plate one sees the wall; the way out is down, or to the right.
+    for slope, rows, columns, moved in [
+        ((0.0, 1.0), slice(237, 243), slice(305, 336), (320.0, 243.0)),
+        ((1.0, 0.0), slice(225, 256), slice(317, 323), (323.0, 240.0)),
+    ]:
+        plate = plane(0.6, *slope)
+        depth = plate.copy()
+        depth[rows, columns] = 0.85
+        estimate = estimate_depth(depth, (319.6, 239.6), CAMERA)
+        np.testing.assert_allclose(estimate.uv, moved)
+        assert estimate.depth_m == pytest.approx(plate[int(moved[1]), int(moved[0])], abs=2e-4)
 
 
 def test_preference() -> None:

@@ -39,6 +39,13 @@ def test_a_stripped_text_still_lines_up() -> None:
     assert confidences(TEXT.strip(), tokens, probabilities) == pytest.approx((0.5**6, 0.25))
 
 
+def test_tokens_before_the_text_are_stepped_over() -> None:
+    tokens = list("Well," + TEXT)
+    probabilities = [0.5 if c.isdigit() else 1.0 for c in tokens]
+    probabilities[tokens.index("1")] = 0.001  # of x1, the name of the attribute
+    assert confidences(TEXT, tokens, probabilities) == pytest.approx((0.5**6, 0.25))
+
+
 @pytest.mark.parametrize(
     ("tokens", "probabilities"), [([], []), (["a"], []), (list("something else"), [1.0] * 14), (list(TEXT), [1.0])]
 )
