@@ -97,8 +97,9 @@ def check_python(words):
         name, rest = words[1], words[2:]
         if name == "pytest":
             return
-        spec = importlib.util.find_spec(name)
-        package = ROOT / "ros2_ws" / "src" / "molmo_point_ros" / Path(*name.split(".")).with_suffix(".py")
+        inside = name.startswith("molmo_point.")
+        spec = importlib.util.find_spec(name) if inside else None
+        package = ROS_PACKAGES / "molmo_point_ros" / Path(*name.split(".")).with_suffix(".py")
         source = Path(spec.origin) if spec is not None and spec.origin else package
     else:
         source, rest = ROOT / words[0], words[1:]
@@ -107,18 +108,37 @@ def check_python(words):
     known = set(re.findall(r"\"(--[\w-]+)\"", text)) | {"--ros-args"}
     if 'f"--{' in text:  # an option for every field of a settings class
         known |= {f"--{field.replace('_', '-')}" for field in re.findall(r"^    (\w+): ", text, re.MULTILINE)}
+    check_ros_args(rest)
     for word in rest:
         name = word.split("=")[0]
         assert not name.startswith("--") or name in known, f"{source.name} has no option {name}"
 
 
+ROS_PACKAGES = ROOT / "ros2_ws" / "src"
+
+
+def check_ros_args(words):
+    """Parameters that are set behind --ros-args are declared by a node."""
+    declared = (ROS_PACKAGES / "molmo_point_ros" / "molmo_point_ros" / "parameters.py").read_text(encoding="utf-8")
+    for flag, word in zip(words, words[1:], strict=False):
+        if flag == "-p":
+            name = word.split(":=")[0]
+            assert f'"{name}": Spec(' in declared, f"no node has the parameter {name}"
+
+
 def check_ros2(words):
-    """Names of our interfaces and nodes in a `ros2` command exist."""
+    """Packages, programs, launch files, interfaces and parameters in a `ros2` command exist."""
+    check_ros_args(words)
+    if words[0] in ("run", "launch") and words[1].startswith("molmo_point"):
+        package = ROS_PACKAGES / words[1]
+        programs = re.findall(r"\"(\w+) = ", (package / "setup.py").read_text(encoding="utf-8"))
+        known = programs if words[0] == "run" else [path.name for path in package.glob("launch/*")]
+        assert words[2] in known, f"{words[1]} has no {words[2]}"
     for word in words:
         interface = re.fullmatch(r"molmo_point_msgs/(?:(msg|srv|action)/)?(\w+)", word)
         if interface:
             kind = interface[1] or "*"
-            assert list((ROOT / "ros2_ws/src/molmo_point_msgs").glob(f"{kind}/{interface[2]}.*")), word
+            assert list((ROS_PACKAGES / "molmo_point_msgs").glob(f"{kind}/{interface[2]}.*")), word
 
 
 def check_command(words):
@@ -262,6 +282,9 @@ def test_the_python_of_the_readme_is_short():
         "python demos/00_nothing.py",
         "ros2_ws/run molmo-point pint",
         "ros2 interface show molmo_point_msgs/msg/PointTargets",
+        "ros2 run molmo_point_ros pionting_node",
+        "ros2 run molmo_point_ros pointing_node --ros-args -p kamera:=topics",
+        "ros2 launch molmo_point_ros nothing.launch.py",
         "rm -rf build",
     ],
 )
