@@ -82,7 +82,7 @@ def simulate_depth(
     depth = np.asarray(depth_m, dtype=np.float64)
     if depth.ndim != 2 or depth.shape != (intrinsics.height, intrinsics.width):
         raise InputError(
-            "the depth image does not have the size of the intrinsics",
+            "The depth image does not have the size of the intrinsics",
             given=f"depth of shape {depth.shape}, intrinsics for (h, w) = ({intrinsics.height}, {intrinsics.width})",
             fix="pass an (h, w) depth image and the intrinsics of the same image",
         )

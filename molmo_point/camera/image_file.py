@@ -27,7 +27,7 @@ def read_file(path: str | Path) -> bytes:
         return Path(path).read_bytes()
     except OSError as error:
         reason = error.strerror or str(error)
-        raise InputError("a file cannot be read", given=f"{path} ({reason})", fix="check the path") from error
+        raise InputError("A file cannot be read", given=f"{path} ({reason})", fix="check the path") from error
 
 
 def write_file(path: str | Path, data: bytes) -> None:
@@ -49,7 +49,7 @@ def write_file(path: str | Path, data: bytes) -> None:
             Path(temporary).unlink(missing_ok=True)
         reason = error.strerror or str(error)
         raise InputError(
-            "a file cannot be written", given=f"{path} ({reason})", fix="check the folder and the free space"
+            "A file cannot be written", given=f"{path} ({reason})", fix="check the folder and the free space"
         ) from error
 
 
@@ -91,18 +91,18 @@ def decode_image(data: bytes, name: str, *, depth: bool = False) -> np.ndarray:
         Image.DecompressionBombError,
     ) as error:
         raise InputError(
-            "an image file cannot be decoded",
+            "An image file cannot be decoded",
             given=f"{name} ({len(data)} bytes: {str(error) or type(error).__name__})",
             fix="give a complete PNG or JPEG file",
         ) from error
     if depth:
         raise InputError(
-            "a depth image must be a 16-bit PNG with one channel",
+            "A depth image must be a 16-bit PNG with one channel",
             given=found,
             fix="save depth as uint16 millimetres (PNG) or as float metres (.npy)",
         )
     raise InputError(
-        "a colour image must have 8 bits per channel", given=found, fix="is this the depth image? give the colour one"
+        "A colour image must have 8 bits per channel", given=found, fix="is this the depth image? give the colour one"
     )
 
 
@@ -128,7 +128,7 @@ def encode_depth(depth_m: np.ndarray, unit_m: float | None) -> bytes:
     lost = measured & ((units < 1) | (units > 65535))
     if lost.any():
         raise InputError(
-            "depth does not fit into a 16-bit image",
+            "Depth does not fit into a 16-bit image",
             given=f"{float(np.asarray(depth_m)[lost][0]):g} m at a unit of {unit_m:g} m",
             fix="choose another depth_unit_m, or None for float depth",
         )
@@ -145,7 +145,7 @@ def decode_npy(data: bytes, name: str) -> np.ndarray:
         return np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
     except (ValueError, EOFError, OSError, TypeError, SyntaxError) as error:
         raise InputError(
-            "an array file cannot be decoded",
+            "An array file cannot be decoded",
             given=f"{name} ({error})",
             fix="give a complete .npy file of numbers, as numpy.save writes it",
         ) from error

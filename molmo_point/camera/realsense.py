@@ -123,7 +123,7 @@ class RealSense:
                 not usable.
         """
         if self._closed:
-            raise CameraError("the RealSense camera is closed", "read() after close()", "read before close(), or open it again")
+            raise CameraError("The RealSense camera is closed", "read() after close()", "read before close(), or open it again")
         return self._convert(self._wait(timeout_s))
 
     def _wait(self, timeout_s: float) -> Any:
@@ -135,7 +135,7 @@ class RealSense:
                 came, frames = self._source.try_wait_for_frames(left_ms)
             except RuntimeError as error:
                 raise CameraError(
-                    "the RealSense camera stopped delivering frames",
+                    "The RealSense camera stopped delivering frames",
                     given=str(error),
                     fix="plug it in and open it again",
                 ) from error
@@ -148,12 +148,12 @@ class RealSense:
         connected = [device["serial"] for device in list_devices()] if self._pipeline is not None else None
         if connected is not None and self.serial not in connected:
             return CameraError(
-                "the RealSense camera was unplugged",
+                "The RealSense camera was unplugged",
                 given=f"serial {self.serial}, connected: {', '.join(connected) or 'none'}",
                 fix="plug it into a USB 3 port and open it again",
             )
         return CameraError(
-            "no frame with both colour and depth came in time",
+            "No frame with both colour and depth came in time",
             given=f"timeout_s={timeout_s:g}",
             fix="use a USB 3 port and cable, a lower rate or resolution, or a longer timeout_s",
         )
@@ -164,14 +164,14 @@ class RealSense:
         color, depth = aligned.get_color_frame(), aligned.get_depth_frame()
         if not color or not depth:
             raise CameraError(
-                "depth could not be aligned to colour",
+                "Depth could not be aligned to colour",
                 "a frame set without a colour or depth image after alignment",
                 "check that both streams are calibrated",
             )
         pixels = np.asanyarray(color.get_data())
         if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
             raise CameraError(
-                "the colour stream is not 8-bit RGB",
+                "The colour stream is not 8-bit RGB",
                 given=f"{color.profile.format()}, {pixels.dtype}, shape {pixels.shape}",
                 fix="enable the colour stream with rs.format.rgb8",
             )
@@ -258,7 +258,7 @@ def to_intrinsics(given: Any) -> Intrinsics:
     model = models.get(given.model) if any(coefficients) else "none"
     if model is None:
         raise CameraError(
-            "the camera reports a lens model that is not supported",
+            "The camera reports a lens model that is not supported",
             given=f"{given.model} with coefficients {coefficients}",
             fix="use a stream with a Brown-Conrady model, or undistort the images",
         )
@@ -275,7 +275,7 @@ def to_intrinsics(given: Any) -> Intrinsics:
         )
     except InputError as error:
         raise CameraError(
-            "the camera reports intrinsics that cannot be right",
+            "The camera reports intrinsics that cannot be right",
             given=f"{given}: {error}",
             fix="calibrate the camera, or restore its factory calibration with the RealSense Viewer",
         ) from error
@@ -304,7 +304,7 @@ def _unit_m(depth: Any) -> float:
     """Metres per unit of a depth frame, as the device states it."""
     unit_m = float(depth.as_depth_frame().get_units())
     if not (np.isfinite(unit_m) and unit_m > 0):
-        raise CameraError("the camera reports an impossible depth unit", given=f"{unit_m} m", fix="update its firmware")
+        raise CameraError("The camera reports an impossible depth unit", given=f"{unit_m} m", fix="update its firmware")
     # librealsense keeps the unit in single precision; 0.001 is meant where 0.0010000000475 is stored.
     return float(f"{unit_m:.7g}")
 
@@ -315,13 +315,13 @@ def _check_connected(serial: str | None) -> None:
     connected = _listed(devices)
     if not devices:
         raise CameraError(
-            "no RealSense camera is connected",
+            "No RealSense camera is connected",
             given=f"serial {serial or 'any'}; connected: {connected}",
             fix="plug it into a USB 3 port; on Linux install librealsense's udev rules; `molmo-point doctor` lists cameras",
         )
     if serial is not None and serial not in [device["serial"] for device in devices]:
         raise CameraError(
-            "there is no RealSense camera of that serial",
+            "There is no RealSense camera of that serial",
             given=f"serial {serial}; connected: {connected}",
             fix="use the serial of a connected camera",
         )
@@ -330,7 +330,7 @@ def _check_connected(serial: str | None) -> None:
 def _cannot_start(error: RuntimeError, serial: str | None, size_wh: tuple[int, int], fps: int) -> CameraError:
     asked = f"serial {serial or 'any'} at {size_wh[0]}x{size_wh[1]}, {fps} fps; connected: {_listed(list_devices())}"
     return CameraError(
-        "the RealSense camera cannot be started",
+        "The RealSense camera cannot be started",
         given=f"{asked} ({error})",
         fix="close other programs that use it, and choose a resolution and rate that it has",
     )
@@ -346,7 +346,7 @@ def _pyrealsense2() -> Any:
     except ImportError as error:
         libusb = "libusb" in str(error)
         raise DependencyError(
-            "libusb, which pyrealsense2 needs, is missing" if libusb else "pyrealsense2 cannot be imported",
+            "Libusb, which pyrealsense2 needs, is missing" if libusb else "pyrealsense2 cannot be imported",
             given=str(error),
             fix="sudo apt install libusb-1.0-0" if libusb else "pip install pyrealsense2",
         ) from error

@@ -55,7 +55,7 @@ class RecordingWriter:
         self._closed = False
         in_the_way = self.path if self.path.suffix == ".zip" else self.path / MANIFEST
         if in_the_way.exists() or (self.path.suffix != ".zip" and self.path.is_file()):
-            raise InputError("a recording would overwrite something", given=str(self.path), fix="choose a new path or remove it")
+            raise InputError("A recording would overwrite something", given=str(self.path), fix="choose a new path or remove it")
         try:
             if self.path.suffix == ".zip":
                 self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -65,7 +65,7 @@ class RecordingWriter:
                 self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(
-                "a recording cannot be made there", given=f"{self.path} ({error.strerror})", fix="choose another path"
+                "A recording cannot be made there", given=f"{self.path} ({error.strerror})", fix="choose another path"
             ) from error
 
     def write(self, frame: RgbdFrame) -> None:
@@ -76,7 +76,7 @@ class RecordingWriter:
             CameraError: the writer is closed.
         """
         if self._closed:
-            raise CameraError("the recording is closed", given=str(self.path), fix="write before close()")
+            raise CameraError("The recording is closed", given=str(self.path), fix="write before close()")
         number = len(self._entries)
         entry: dict[str, Any] = {"color": f"{number:06d}_color.png", "stamp_ns": frame.stamp_ns, "frame": frame.frame}
         if frame.depth_m is not None:
@@ -166,7 +166,7 @@ class Recording:
             return self._zip.read(member)
         except (KeyError, zipfile.BadZipFile, OSError, EOFError) as error:
             raise InputError(
-                "a file of the recording cannot be read", given=f"{self._name(member)} ({error})", fix="record again"
+                "A file of the recording cannot be read", given=f"{self._name(member)} ({error})", fix="record again"
             ) from error
 
     def _manifest(self) -> dict[str, Any]:
@@ -179,17 +179,17 @@ class Recording:
         except InputError:
             raise
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError("this is no recording manifest", given=f"{name} ({error!r})", fix="record again") from error
+            raise InputError("This is no recording manifest", given=f"{name} ({error!r})", fix="record again") from error
         if not (known and depth_ok):
-            raise InputError("this is no recording manifest", given=name, fix="give a folder made by RecordingWriter")
+            raise InputError("This is no recording manifest", given=name, fix="give a folder made by RecordingWriter")
         if manifest["version"] > VERSION:
             raise InputError(
-                "the recording has a newer version than this software reads",
+                "The recording has a newer version than this software reads",
                 given=f"{name}: version {manifest['version']}, readable up to {VERSION}",
                 fix="upgrade molmo-point",
             )
         if not manifest["frames"]:
-            raise InputError("the recording holds no frame", given=name, fix="record again")
+            raise InputError("The recording holds no frame", given=name, fix="record again")
         return manifest
 
     def __len__(self) -> int:
@@ -220,7 +220,7 @@ class Recording:
             )
         except (InputError, TypeError) as error:
             raise InputError(
-                "a frame of the recording is not valid",
+                "A frame of the recording is not valid",
                 given=f"frame {number} of {self._name(MANIFEST)}: {error}",
                 fix="record again",
             ) from error
@@ -233,11 +233,11 @@ class Recording:
             InputError: a file of the frame is missing or broken.
         """
         if self._closed:
-            raise CameraError("the recording is closed", given=str(self.path), fix="open it again")
+            raise CameraError("The recording is closed", given=str(self.path), fix="open it again")
         round_number, number = divmod(self._next, len(self._frames))
         if round_number and not self._loop:
             raise CameraError(
-                "the recording is at its end", given=f"{self.path}, {len(self)} frames", fix="open it with loop=True"
+                "The recording is at its end", given=f"{self.path}, {len(self)} frames", fix="open it with loop=True"
             )
         shift_ns = round_number * self._round_ns()
         if self._realtime:
@@ -258,7 +258,7 @@ class Recording:
         wait_s = self._started_s + (stamp_ns - self._frames[0]["stamp_ns"]) * 1e-9 - now_s
         if wait_s > timeout_s:
             raise CameraError(
-                "no frame came in time",
+                "No frame came in time",
                 given=f"timeout_s={timeout_s:g}, next recorded frame in {wait_s:.3f} s",
                 fix="raise timeout_s or replay with realtime=False",
             )
@@ -288,7 +288,7 @@ def _open_zip(path: Path) -> zipfile.ZipFile:
         return zipfile.ZipFile(path)
     except (zipfile.BadZipFile, OSError) as error:
         raise InputError(
-            "this is no recording", given=f"{path} ({error})", fix="give a folder or a complete .zip of a recording"
+            "This is no recording", given=f"{path} ({error})", fix="give a folder or a complete .zip of a recording"
         ) from error
 
 

@@ -65,7 +65,7 @@ class SimulatedCamera:
         """
         if self._closed:
             raise CameraError(
-                "the simulated camera is closed",
+                "The simulated camera is closed",
                 "read() after close()",
                 "read before close(), or make a new SimulatedCamera",
             )
@@ -91,7 +91,7 @@ class SimulatedCamera:
         wait_s = self._due_s - time.monotonic()
         if wait_s > timeout_s:
             raise CameraError(
-                "no frame came in time",
+                "No frame came in time",
                 given=f"timeout_s={timeout_s:g}, next frame in {wait_s:.3f} s",
                 fix="raise timeout_s or fps",
             )

@@ -56,7 +56,7 @@ def run_point(options: argparse.Namespace) -> int:
         base_T_camera = load_transform(options.transform)
         if base_T_camera.source != frame.frame:
             raise InputError(
-                "the transform does not start in the camera's frame",
+                "The transform does not start in the camera's frame",
                 given=f"{options.transform} is {base_T_camera.target}_T_{base_T_camera.source}, the image is in {frame.frame}",
                 fix=f"give a transform from {frame.frame}, or --frame {base_T_camera.source}",
             )
@@ -84,12 +84,12 @@ def _query(options: argparse.Namespace) -> str:
     given = [words for words in (options.words, options.query) if words is not None]
     if len(given) != 1:
         raise InputError(
-            "one query is needed",
+            "One query is needed",
             given="none" if not given else f"{given[0]!r} and --query {given[1]!r}",
             fix="molmo-point point 'the red mug' --image photo.png",
         )
     if not given[0].strip():
-        raise InputError("the query is empty", given=repr(given[0]), fix="say what to look for, e.g. 'the red mug'")
+        raise InputError("The query is empty", given=repr(given[0]), fix="say what to look for, e.g. 'the red mug'")
     return given[0]
 
 
@@ -110,7 +110,7 @@ def _pointer(options: argparse.Namespace) -> Any:
 
     for path in (options.overlay, getattr(options, "view3d", None), getattr(options, "ply", None)):
         if path is not None and not path.resolve().parent.is_dir():
-            raise InputError("a picture cannot be written there", given=f"{path}", fix=f"make the folder {path.parent} first")
+            raise InputError("A picture cannot be written there", given=f"{path}", fix=f"make the folder {path.parent} first")
     return Pointer.from_pretrained(options.model, device=options.device, quantization=options.quantization)
 
 

@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(options, error, " ".join(str(error).split()))
     except Exception as error:
         words = " ".join(f"{type(error).__name__}: {error}".split())
-        return _fail(options, error, f"this should not happen: {words}. Fix: report it, with the output of --traceback.")
+        return _fail(options, error, f"This should not happen: {words}. Fix: report it, with the output of --traceback.")
 
 
 def _fail(options: argparse.Namespace | None, error: Exception, line: str) -> int:

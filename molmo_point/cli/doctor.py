@@ -55,8 +55,12 @@ def examine(model: str | None = None) -> list[Check]:
     ]
     if model is not None:
         steps.append(lambda: [_named_checkpoint(model)])
-    with ThreadPoolExecutor(max_workers=2) as pool:
+    pool = ThreadPoolExecutor(max_workers=2)
+    try:
         return [check for checks in pool.map(_guarded, steps) for check in checks]
+    finally:
+        # After Ctrl-C, the checks that have not begun do not begin.
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _guarded(step: Callable[[], list[Check]]) -> list[Check]:

@@ -34,7 +34,7 @@ def read_frame(options: argparse.Namespace) -> RgbdFrame:
     given = [name for name, value in sources.items() if value is not None]
     if len(given) != 1:
         raise InputError(
-            "one source of an image is needed",
+            "One source of an image is needed",
             given=" and ".join(given) or "none",
             fix="give one of --image FILE, --recording PATH, --camera realsense",
         )
@@ -78,7 +78,7 @@ def _from_recording(options: argparse.Namespace) -> RgbdFrame:
     with Recording(options.recording) as recording:
         if not -len(recording) <= number < len(recording):
             raise InputError(
-                "the recording has no such frame",
+                "The recording has no such frame",
                 given=f"--index {number}, {options.recording} holds {len(recording)} frames",
                 fix=f"use 0 to {len(recording) - 1}",
             )

@@ -75,7 +75,7 @@ def draw_points(
         InputError: the image is not uint8 RGB.
     """
     if color.dtype != np.uint8 or color.ndim != 3 or color.shape[2] != 3:
-        raise InputError("the image is not 8-bit RGB", given=f"{color.dtype}, shape {color.shape}", fix="pass (h, w, 3) uint8")
+        raise InputError("The image is not 8-bit RGB", given=f"{color.dtype}, shape {color.shape}", fix="pass (h, w, 3) uint8")
     image = Image.fromarray(color).copy()
     scale = max(min(image.size) / 480.0, 0.5)
     size_px = round(14 * scale)

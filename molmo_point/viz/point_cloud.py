@@ -28,7 +28,7 @@ def cloud_of(frame: RgbdFrame, *, max_m: float = 4.0, edge_jump: float = 0.03) -
     if frame.depth_m is None or frame.intrinsics is None:
         missing = "depth" if frame.depth_m is None else "intrinsics"
         raise InputError(
-            "a point cloud needs depth and intrinsics", given=f"a frame without {missing}", fix="give both to the frame"
+            "A point cloud needs depth and intrinsics", given=f"a frame without {missing}", fix="give both to the frame"
         )
     depth = frame.depth_m
     padded = np.pad(np.where(np.isfinite(depth), depth, np.inf), 1, mode="edge")
@@ -68,7 +68,7 @@ def save_ply(path: str | Path, frame: RgbdFrame, targets: tuple[Target, ...] = (
     for target in targets:
         if target.frame != frame.frame:
             raise InputError(
-                "a target is in another frame than the point cloud",
+                "A target is in another frame than the point cloud",
                 given=f"target in {target.frame}, cloud in {frame.frame}",
                 fix="pass the targets as the Pointer returned them",
             )

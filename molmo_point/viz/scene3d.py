@@ -103,7 +103,7 @@ def _in_scene(target: Target, frame: RgbdFrame, base_T_camera: Transform | None)
     if base_T_camera is not None and target.frame == base_T_camera.source:
         return target.transformed(base_T_camera)
     raise FrameError(
-        "a target is in a frame that the scene does not know",
+        "A target is in a frame that the scene does not know",
         given=f"target in {target.frame}, scene in {wanted}",
         fix="transform the target first, or pass base_T_camera",
     )

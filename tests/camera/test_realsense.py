@@ -268,7 +268,7 @@ def test_unknown_lens_models_are_refused_unless_they_do_nothing():
 @pytest.mark.parametrize("serial", [None, "012345678901"])
 def test_without_a_camera_the_error_says_so(serial):
     assert list_devices() == ()
-    with pytest.raises(CameraError, match="no RealSense camera is connected") as caught:
+    with pytest.raises(CameraError, match="No RealSense camera is connected") as caught:
         RealSense(serial)
     assert caught.value.given and caught.value.fix
 

@@ -229,8 +229,8 @@ def broken(files: Path) -> dict[str, list]:
         "bad.json": ["point", "x", *image, "--intrinsics", files / "bad.json"],
         "32": ["point", "x", *image, "--intrinsics", files / "small.json"],
         "24, 32": ["point", "x", *image, *k, "--depth", files / "small.npy"],
-        "one query": ["point", *image],
-        "one source": ["point", "x"],
+        "One query": ["point", *image],
+        "One source": ["point", "x"],
         "--recording": ["point", "x", *image, "--recording", files],
         "--depth goes with": ["point", "x", "--recording", files, "--depth", files / "depth.png"],
         "unrecognized": ["point", "x", *image, "--frobnicate"],
@@ -245,7 +245,7 @@ def broken(files: Path) -> dict[str, list]:
 
 
 @pytest.mark.parametrize("clue", [
-    "nope.png", "garbage.png", "bad.json", "32", "24, 32", "one query", "one source", "--recording", "--depth goes with",
+    "nope.png", "garbage.png", "bad.json", "32", "24, 32", "One query", "One source", "--recording", "--depth goes with",
     "unrecognized", "command", "invalid choice", "empty", "max_points", "--view3d needs", "nowhere", "manifest.json",
 ])  # fmt: skip
 def test_every_mistake_is_one_line_on_stderr_and_exit_code_1(model, files, capsys, clue):
