@@ -66,7 +66,8 @@ def paths_in(text):
 
 def _bases():
     """Where a path may start from: the repository, the package, the workspace's packages."""
-    return [ROOT, ROOT / "molmo_point", ROOT / "ros2_ws", ROOT / "tests"]
+    ros = ROOT / "ros2_ws" / "src" / "molmo_point_ros" / "molmo_point_ros"
+    return [ROOT, ROOT / "molmo_point", ROOT / "ros2_ws", ROOT / "tests", ros]
 
 
 def exists(name, path):

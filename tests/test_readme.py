@@ -3,6 +3,7 @@
 import ast
 import importlib
 import importlib.util
+import itertools
 import json
 import re
 import shlex
@@ -120,7 +121,7 @@ ROS_PACKAGES = ROOT / "ros2_ws" / "src"
 def check_ros_args(words):
     """Parameters that are set behind --ros-args are declared by a node."""
     declared = (ROS_PACKAGES / "molmo_point_ros" / "molmo_point_ros" / "parameters.py").read_text(encoding="utf-8")
-    for flag, word in zip(words, words[1:], strict=False):
+    for flag, word in itertools.pairwise(words):
         if flag == "-p":
             name = word.split(":=")[0]
             assert f'"{name}": Spec(' in declared, f"no node has the parameter {name}"
@@ -164,6 +165,11 @@ def check_names(code):
             module = importlib.import_module(node.module)
             for alias in node.names:
                 assert hasattr(module, alias.name), f"{node.module} has no {alias.name}"
+        elif isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("molmo_point_ros."):
+            # not imported, because that needs rclpy
+            source = ROS_PACKAGES / "molmo_point_ros" / Path(*node.module.split(".")).with_suffix(".py")
+            defined = re.findall(r"^(?:class|def) (\w+)", source.read_text(encoding="utf-8"), re.MULTILINE)
+            assert {alias.name for alias in node.names} <= set(defined), f"{node.module} lacks one of these"
 
 
 def run_block(code, name):
