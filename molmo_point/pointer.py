@@ -188,7 +188,7 @@ class Pointer:
     def _rated(self, completion: Completion, answer: ParsedAnswer, frame: RgbdFrame) -> tuple[ImagePoint, ...]:
         """The points with the model's confidence and error."""
         sigma_px = _sigma_px(self.backend, frame.size_wh[0])
-        confidences = point_confidences(completion.text, answer.spans, completion.tokens, completion.token_probabilities)
+        confidences = point_confidences(completion, answer.spans)
         pairs = zip(answer.points, confidences, strict=True)
         return tuple(replace(point, confidence=confidence, sigma_px=sigma_px) for point, confidence in pairs)
 

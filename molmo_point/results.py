@@ -29,6 +29,8 @@ class Completion:
         timing_ms: Named stages in milliseconds.
         tokens: The text of each token, in order; empty when the backend does not tell.
         token_probabilities: Probability of each token, 0 to 1; empty when it does not tell.
+        digit_probabilities: For each token that is a digit, the probabilities of "0" to "9" in its
+            place, () for the others; empty when the backend does not tell.
     """
 
     text: str
@@ -37,6 +39,7 @@ class Completion:
     timing_ms: Mapping[str, float] = field(default_factory=dict)
     tokens: tuple[str, ...] = ()
     token_probabilities: tuple[float, ...] = ()
+    digit_probabilities: tuple[tuple[float, ...], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able form."""
@@ -47,6 +50,7 @@ class Completion:
             "timing_ms": _timing(self.timing_ms),
             "tokens": list(self.tokens),
             "token_probabilities": [_number(value) for value in self.token_probabilities],
+            "digit_probabilities": [[_number(p) for p in digits] for digits in self.digit_probabilities],
         }
 
 

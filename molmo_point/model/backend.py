@@ -82,6 +82,7 @@ class MolmoBackend:
                 min(max_new_tokens, longest - inputs.input_ids.shape[1]),
                 should_stop,
                 on_token,
+                self.processor.digit_ids,
             )
         return Completion(
             text=self.processor.decode(out.token_ids),
@@ -94,6 +95,7 @@ class MolmoBackend:
             },
             tokens=tuple(self.processor.decode([token]) for token in out.token_ids),
             token_probabilities=tuple(out.probabilities),
+            digit_probabilities=tuple(out.digit_probabilities),
         )
 
 

@@ -18,6 +18,8 @@ class Generated:
     Attributes:
         token_ids: Generated ids, end-of-sequence left out.
         probabilities: The model's probability of each of them.
+        digit_probabilities: For each of them that is a digit, the probabilities of "0" to "9" in
+            its place; empty for all others, and where no ``digit_ids`` were given.
         finish_reason: ``"stop"``, ``"length"`` or ``"cancelled"``.
         prefill_ms: Image, prompt and first token.
         decode_ms: All further tokens.
@@ -25,6 +27,7 @@ class Generated:
 
     token_ids: list[int]
     probabilities: list[float]
+    digit_probabilities: list[tuple[float, ...]]
     finish_reason: str
     prefill_ms: float
     decode_ms: float
@@ -37,6 +40,7 @@ def greedy(
     max_new_tokens: int,
     should_stop: Callable[[], bool] | None = None,
     on_token: Callable[[int], None] | None = None,
+    digit_ids: tuple[int, ...] = (),
 ) -> Generated:
     """Generates greedily until end of sequence.
 
@@ -47,6 +51,7 @@ def greedy(
         max_new_tokens: Most tokens to generate.
         should_stop: Asked before every token; True ends with ``"cancelled"``.
         on_token: Told every token as it comes.
+        digit_ids: Ids of "0" to "9" where the tokenizer has one token per digit.
     """
     started = time.perf_counter()
     cache = DynamicCache(config=model.config)
@@ -62,6 +67,7 @@ def greedy(
     prefilled = time.perf_counter()
     ids: list[int] = []
     probabilities: list[float] = []
+    digit_probabilities: list[tuple[float, ...]] = []
     reason = "length"
     while len(ids) < max_new_tokens:
         if should_stop is not None and should_stop():
@@ -74,6 +80,8 @@ def greedy(
             break
         ids.append(token)
         probabilities.append(float(distribution[token]))
+        digits = distribution[list(digit_ids)].tolist() if token in digit_ids else ()
+        digit_probabilities.append(tuple(digits))
         if on_token is not None:
             on_token(token)
         if len(ids) == max_new_tokens:
@@ -82,5 +90,10 @@ def greedy(
         out = model(input_ids=step, past_key_values=cache)
     finished = time.perf_counter()
     return Generated(
-        ids, probabilities, reason, (prefilled - started) * 1e3, (finished - prefilled) * 1e3
+        token_ids=ids,
+        probabilities=probabilities,
+        digit_probabilities=digit_probabilities,
+        finish_reason=reason,
+        prefill_ms=(prefilled - started) * 1e3,
+        decode_ms=(finished - prefilled) * 1e3,
     )

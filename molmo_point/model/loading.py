@@ -75,6 +75,7 @@ def load_model(folder: Path, device: torch.device, quantization: Any = None) -> 
                 dtype=dtype,
                 quantization_config=quantization,
                 output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are refused below, by name
                 local_files_only=True,
                 trust_remote_code=False,
                 **arguments,

@@ -58,17 +58,31 @@ class Processor:
             )
         self.image_ids = {token: int(vocabulary[token]) for token in IMAGE_TOKENS}
         self.eos_id = int(tokenizer.eos_token_id)
+        digits = [self.encode_text(digit) for digit in "0123456789"]
+        # Some released tokenizers join digits; then there is no distribution over one digit.
+        self.digit_ids = tuple(d[0] for d in digits) if all(len(d) == 1 for d in digits) else ()
 
     @classmethod
     def from_folder(cls, folder: Path) -> "Processor":
-        """Reads tokenizer and image settings of a checkpoint folder."""
+        """Reads tokenizer and image settings of a checkpoint folder.
+
+        Raises:
+            CheckpointError: A file is missing or broken, or the tokenizer is not Molmo's.
+        """
         if not (folder / "tokenizer.json").exists():
             raise CheckpointError(
                 "The checkpoint has no tokenizer",
                 str(folder / "tokenizer.json"),
                 "download tokenizer.json and tokenizer_config.json of the checkpoint",
             )
-        tokenizer = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
+        try:
+            tokenizer = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
+        except Exception as error:  # the tokenizers library raises bare Exceptions
+            raise CheckpointError(
+                "The tokenizer of the checkpoint cannot be read",
+                f"{folder}: {type(error).__name__}: {error}",
+                "download tokenizer.json and tokenizer_config.json again",
+            ) from error
         return cls(tokenizer, ImageLayout.from_folder(folder))
 
     def encode_text(self, text: str) -> list[int]:

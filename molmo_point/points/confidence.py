@@ -1,48 +1,91 @@
-"""How sure the model was of each point: the probabilities of its coordinates' digits."""
+"""How sure the model was of each point, from the distributions of its coordinates' digits.
+
+"61.5" is written digit by digit, so the model states P(6), then P(1 | 6), then P(5 | 61.). What an
+arm wants to know is not the probability of exactly that string, which is small even for a perfect
+point, but that of every value close by.
+"""
 
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
 
+from molmo_point.results import Completion
+
 Span = tuple[int, int]
+
+RADIUS_PERCENT = 2.0
+"""Half the side of the square around a point whose probability is its confidence, per cent of the
+image's width and height: 13 pixels of 640."""
 
 
 def point_confidences(
-    text: str,
-    spans: Sequence[tuple[Span, Span]],
-    tokens: Sequence[str],
-    token_probabilities: Sequence[float],
+    completion: Completion, spans: Sequence[tuple[Span, Span]], radius_percent: float = RADIUS_PERCENT
 ) -> tuple[float, ...]:
-    """Probability of each point's digits: the product over the tokens that hold them.
+    """Probability of each point being within ``radius_percent`` along both axes.
 
-    Tokens of quotes, names and decimal points are certain once the format is, so they are left out.
+    Values that begin with other leading digits than the written ones were never asked about and
+    count as zero: the result is a lower bound, too low by up to one half beside a carry (49.9).
+    Where the backend gives no distributions of digits, the product of the probabilities of the
+    tokens that hold digits is returned, which is far lower still.
 
     Args:
-        text: The text that was parsed.
-        spans: For each point the (start, end) of its x and of its y in `text`
+        completion: The answer with its tokens and their probabilities.
+        spans: For each point the (start, end) of its x and of its y in the answer's text
             (`ParsedAnswer.spans`).
-        tokens: Text of each generated token, in order.
-        token_probabilities: Probability of each token, 0 to 1.
+        radius_percent: Per cent of the image.
 
     Returns:
         One number per point, 0 to 1; NaN when the backend gave no probabilities, or gave tokens
         that do not make up the text.
     """
-    unknown = (math.nan,) * len(spans)
-    if not tokens or len(tokens) != len(token_probabilities):
-        return unknown
-    shift = "".join(tokens).find(text)
+    tokens, probabilities = completion.tokens, completion.token_probabilities
+    if not tokens or len(tokens) != len(probabilities):
+        return (math.nan,) * len(spans)
+    shift = "".join(tokens).find(completion.text)
     if shift < 0:
-        return unknown
+        return (math.nan,) * len(spans)
     starts = [0, *accumulate(len(token) for token in tokens)]
-    return tuple(
-        math.prod(
-            token_probabilities[index]
-            for index in sorted({i for span in pair for i in _tokens_of(span, shift, starts)})
-            if any(character.isdigit() for character in tokens[index])
-        )
-        for pair in spans
+    results = []
+    for pair in spans:
+        places = [_tokens_of(span, shift, starts) for span in pair]
+        masses = [_mass_near(completion, place, radius_percent) for place in places]
+        if any(math.isnan(mass) for mass in masses):
+            results.append(_product(completion, sorted({i for place in places for i in place})))
+        else:
+            results.append(math.prod(masses))
+    return tuple(results)
+
+
+def _mass_near(completion: Completion, places: range, radius: float) -> float:
+    """Probability of all values within ``radius`` of the written one; NaN where nobody tells it."""
+    text = "".join(completion.tokens[i] for i in places)
+    whole, dot, fraction = text.partition(".")
+    digits = completion.digit_probabilities
+    one_each = len(text) == len(places) and len(digits) == len(completion.tokens) and whole.isdigit()
+    if not one_each or len(fraction) > 1 or (fraction and not fraction.isdigit()):
+        return math.nan
+    written, last = float(text), places.start + len(whole) - 1
+    path = math.prod(completion.token_probabilities[i] for i in range(places.start, last))
+    mass = 0.0
+    for digit, probability in enumerate(digits[last]):
+        start = float(f"{whole[:-1]}{digit}")
+        # Tenths after the written digit are known, after any other they are taken as even.
+        tenths: Sequence[float] = (0.1,) * 10
+        if digit == int(whole[-1]):
+            tenths = digits[last + 2] if fraction else (1.0,)
+            probability *= completion.token_probabilities[last + 1] if dot else 1.0
+        near = sum(p for k, p in enumerate(tenths) if abs(start + k / 10 - written) <= radius + 1e-9)
+        mass += probability * near
+    return min(1.0, path * mass)
+
+
+def _product(completion: Completion, places: list[int]) -> float:
+    """Product over the tokens that hold digits; quotes, names and dots are certain anyway."""
+    return math.prod(
+        completion.token_probabilities[i]
+        for i in places
+        if any(character.isdigit() for character in completion.tokens[i])
     )
 
 

@@ -1,4 +1,4 @@
-"""Confidence of a point: the product over its digits' tokens and no others."""
+"""Confidence of a point: the mass around it, or the product over its digits where no more is known."""
 
 import math
 
@@ -6,10 +6,12 @@ import pytest
 
 from molmo_point.points.confidence import point_confidences
 from molmo_point.points.parse import parse_answer
+from molmo_point.results import Completion
 
 
 def confidences(text: str, tokens: list[str], probabilities: list[float]) -> tuple[float, ...]:
-    return point_confidences(text, parse_answer(text, (640, 480)).spans, tokens, probabilities)
+    completion = Completion(text, len(tokens), "stop", tokens=tuple(tokens), token_probabilities=tuple(probabilities))
+    return point_confidences(completion, parse_answer(text, (640, 480)).spans)
 
 
 TEXT = ' <points x1="10.5" y1="20.0" x2="3" y2="4" alt="a">a</points>'
@@ -57,3 +59,46 @@ def test_unknown_is_nan(tokens: list[str], probabilities: list[float]) -> None:
 
 def test_no_points_no_confidences() -> None:
     assert confidences("There are none.", list("There are none."), [1.0] * 15) == ()
+
+
+ONE = ' <point x="61.5" y="40.4" alt="a">a</point>'
+
+
+def with_digits(last_x: dict[int, float], tenths_x: dict[int, float], first_x: float = 1.0) -> float:
+    """Confidence of ONE where all is certain but the digits of x: 6 (first), 1 (last), 5 (tenths)."""
+    tokens = list(ONE)
+    probabilities = [1.0] * len(tokens)
+    digits: list[tuple[float, ...]] = [
+        tuple(float(c == str(k)) for k in range(10)) if c.isdigit() else () for c in tokens
+    ]
+    at = ONE.index("61.5")
+    probabilities[at] = first_x
+    for place, given in ((at + 1, last_x), (at + 3, tenths_x)):
+        digits[place] = tuple(given.get(k, 0.0) for k in range(10))
+        probabilities[place] = digits[place][int(tokens[place])]
+    completion = Completion(
+        ONE,
+        len(tokens),
+        "stop",
+        tokens=tuple(tokens),
+        token_probabilities=tuple(probabilities),
+        digit_probabilities=tuple(digits),
+    )
+    return point_confidences(completion, parse_answer(ONE, (640, 480)).spans, radius_percent=2.0)[0]
+
+
+def test_all_certain_is_one() -> None:
+    assert with_digits({1: 1.0}, {5: 1.0}) == pytest.approx(1.0)
+
+
+def test_uncertain_tenths_do_not_matter() -> None:
+    assert with_digits({1: 1.0}, dict.fromkeys(range(10), 0.1)) == pytest.approx(1.0)
+
+
+def test_neighbours_count_as_far_as_they_are_near() -> None:
+    # 60.x lies within 2 of 61.5 whole; of 63.x the tenths 63.0 to 63.5 do; 64.x is too far.
+    assert with_digits({1: 0.4, 0: 0.2, 3: 0.3, 4: 0.1}, {5: 1.0}) == pytest.approx(0.4 + 0.2 + 0.3 * 0.6)
+
+
+def test_leading_digit_bounds_the_mass() -> None:
+    assert with_digits({1: 0.5, 0: 0.5}, {5: 1.0}, first_x=0.8) == pytest.approx(0.8)

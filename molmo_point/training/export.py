@@ -1,0 +1,68 @@
+"""Turns a run's checkpoint into the one that is shipped: half precision, figures, card.
+
+    python -m molmo_point.training.export --run run --to molmo_point/checkpoints/tabletop
+    python -m molmo_point.evaluation.tabletop --json figures.json
+    python -m molmo_point.training.export --run run --to molmo_point/checkpoints/tabletop --figures figures.json
+"""
+
+import argparse
+import json
+import os
+import shutil
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from molmo_point.errors import InputError
+
+_COPIED = (
+    "config.json",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+)
+
+
+def export_checkpoint(run: Path, target: Path, figures: dict[str, object] | None) -> None:
+    """Writes the shipped checkpoint; weights go through a temporary file, so none is half-written.
+
+    Args:
+        run: Folder of a training run.
+        target: Folder of the checkpoint to ship.
+        figures: What the evaluation measured; its ``sigma_px_at_640`` becomes the error that
+            results state. None leaves ``pointing.json`` as it is.
+
+    Raises:
+        InputError: The run has no checkpoint yet.
+    """
+    source = run / "checkpoint"
+    weights = source / "model.safetensors"
+    if not weights.exists():
+        raise InputError("The run has no checkpoint yet", str(run), "let it reach its first checkpoint")
+    target.mkdir(parents=True, exist_ok=True)
+    for name in _COPIED:
+        shutil.copyfile(source / name, target / name)
+    half = {name: tensor.to(torch.float16) for name, tensor in load_file(weights).items()}
+    temporary = target / "model.safetensors.part"
+    save_file(half, temporary, metadata={"format": "pt"})
+    os.replace(temporary, target / "model.safetensors")
+    if figures is not None:
+        kept = {"sigma_px_at_640": round(float(str(figures["sigma_px_at_640"])), 2), "measured": figures}
+        (target / "pointing.json").write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    """Command line of the export."""
+    parser = argparse.ArgumentParser(description="Ship a run's checkpoint.")
+    parser.add_argument("--run", type=Path, required=True, help="folder of the run")
+    parser.add_argument("--to", type=Path, required=True, help="folder of the shipped checkpoint")
+    parser.add_argument("--figures", type=Path, help="JSON written by the evaluation")
+    args = parser.parse_args()
+    figures = json.loads(args.figures.read_text(encoding="utf-8")) if args.figures else None
+    export_checkpoint(args.run, args.to, figures)
+
+
+if __name__ == "__main__":
+    main()
