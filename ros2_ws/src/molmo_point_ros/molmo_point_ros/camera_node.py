@@ -1,0 +1,96 @@
+"""Publishes a camera as ROS 2 images: a simulated tabletop, a recording, or a RealSense through our own driver.
+
+Topics are those that realsense-ros has under a camera's name: `color/image_raw`, `depth/image_raw` (aligned to colour),
+`color/camera_info`; the camera's pose, where it is known, goes to /tf_static.
+"""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import rclpy
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
+from sensor_msgs.msg import CameraInfo, Image
+
+from molmo_point.errors import MolmoPointError
+from molmo_point.frame import RgbdFrame
+from molmo_point_ros.cameras import CameraReader, open_camera
+from molmo_point_ros.conversions import frame_to_messages
+from molmo_point_ros.parameters import PUBLISHER_SPECS, PublisherSettings, declare, read
+from molmo_point_ros.tf_listener import StaticTransformSender
+
+
+class CameraNode(Node):
+    """Publishes every frame of a camera, stamped with its capture time.
+
+    Raises:
+        MolmoPointError: If the camera cannot be opened.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__("camera", **options)
+        declare(self, PUBLISHER_SPECS)
+        self._settings: PublisherSettings = read(self, PublisherSettings)
+        reliable = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
+        qos = reliable if self._settings.reliable else qos_profile_sensor_data
+        self._color = self.create_publisher(Image, "color/image_raw", qos)
+        self._depth = self.create_publisher(Image, "depth/image_raw", qos)
+        self._info = self.create_publisher(CameraInfo, "color/camera_info", qos)
+        clock = self.get_clock()
+        self._reader = CameraReader(
+            lambda: open_camera(self._settings, lambda: clock.now().nanoseconds), self._publish, self._failed
+        )
+
+    def start(self) -> None:
+        """Open the camera, publish its pose, and go on publishing frames.
+
+        Raises:
+            MolmoPointError: If the camera cannot be opened.
+        """
+        self._reader.start()
+        if self._reader.pose is not None:
+            self._static_sender = StaticTransformSender(self)
+            self._static_sender.send(self._reader.pose)
+        self.get_logger().info(f"publishing {self._settings.camera} on {self._color.topic_name}")
+
+    def close(self) -> None:
+        """Close the camera."""
+        self._reader.close()
+
+    def _publish(self, frame: RgbdFrame) -> None:
+        if not self.context.ok():
+            return
+        color, depth, info = frame_to_messages(frame, depth_encoding=self._settings.depth_encoding)
+        # Colour last: whoever joins by stamp finds its partners there already.
+        for publisher, message in ((self._info, info), (self._depth, depth), (self._color, color)):
+            if message is not None:
+                publisher.publish(message)
+
+    def _failed(self, error: Exception) -> None:
+        if self.context.ok():
+            self.get_logger().warning(f"no frame: {error}", throttle_duration_sec=5.0)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the node until it is told to end. Returns 1 where the camera could not be opened."""
+    rclpy.init(args=args)
+    node = CameraNode()
+    try:
+        node.start()
+        rclpy.spin(node)
+    except MolmoPointError as error:
+        node.get_logger().error(f"cannot open the camera: {error}")
+        return 1
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        node.close()
+        node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,41 @@
+"""Messages to the SDK's types and back: pure functions, no node, no clock, no state."""
+
+from molmo_point_ros.conversions.images import (
+    color_from_message,
+    depth_from_message,
+    frame_from_messages,
+    frame_to_messages,
+    intrinsics_from_message,
+    intrinsics_to_message,
+    stamp_from_ns,
+    stamp_to_ns,
+)
+from molmo_point_ros.conversions.markers import markers_message
+from molmo_point_ros.conversions.targets import (
+    best_target,
+    image_points_message,
+    point_message,
+    pose_message,
+    targets_message,
+    transform_from_message,
+    transform_to_message,
+)
+
+__all__ = [
+    "best_target",
+    "color_from_message",
+    "depth_from_message",
+    "frame_from_messages",
+    "frame_to_messages",
+    "image_points_message",
+    "intrinsics_from_message",
+    "intrinsics_to_message",
+    "markers_message",
+    "point_message",
+    "pose_message",
+    "stamp_from_ns",
+    "stamp_to_ns",
+    "targets_message",
+    "transform_from_message",
+    "transform_to_message",
+]

@@ -1,0 +1,267 @@
+"""sensor_msgs to the parts of an `RgbdFrame`, and back.
+
+Colour becomes RGB uint8, depth becomes float32 metres with NaN where there is none, CameraInfo becomes `Intrinsics`
+of the image as it was received. Whatever cannot be read for certain is refused with the reason.
+"""
+
+import io
+from typing import Any
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from numpy.typing import NDArray
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from molmo_point.errors import InputError
+from molmo_point.frame import RgbdFrame, decode_depth
+from molmo_point.geometry.intrinsics import Intrinsics
+
+MAX_PIXELS = 64_000_000
+"""Images larger than this are refused before anything is allocated for them."""
+
+_CHANNELS = {"rgb8": (0, 1, 2), "bgr8": (2, 1, 0), "rgba8": (0, 1, 2), "bgra8": (2, 1, 0), "mono8": (0, 0, 0)}
+_CHANNEL_COUNT = {"rgb8": 3, "bgr8": 3, "rgba8": 4, "bgra8": 4, "mono8": 1}
+_DEPTH_TYPES = {"16UC1": "u2", "32FC1": "f4"}
+_COMPRESSED_DEPTH_HEADER = 12
+
+
+def stamp_to_ns(stamp: Time) -> int:
+    """Nanoseconds of a message's time."""
+    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
+
+
+def stamp_from_ns(stamp_ns: int) -> Time:
+    """The message's time of nanoseconds that are not negative."""
+    return Time(sec=stamp_ns // 1_000_000_000, nanosec=stamp_ns % 1_000_000_000)
+
+
+def color_from_message(message: Image | CompressedImage) -> NDArray[np.uint8]:
+    """The colour image (h, w, 3), RGB uint8.
+
+    Args:
+        message: An Image in rgb8, bgr8, rgba8, bgra8 or mono8, with any row padding; or a CompressedImage that Pillow
+            reads (JPEG, PNG).
+
+    Raises:
+        InputError: For another encoding, a size that does not fit the data, or an image that cannot be decoded.
+    """
+    if isinstance(message, CompressedImage):
+        return _decompressed(bytes(message.data), message.format).astype(np.uint8)
+    if message.encoding not in _CHANNELS:
+        raise InputError(
+            "The encoding of the colour image is not supported",
+            repr(message.encoding),
+            f"publish one of {', '.join(_CHANNELS)}",
+        )
+    rows = _rows(message, _CHANNEL_COUNT[message.encoding], np.dtype(np.uint8))
+    return np.ascontiguousarray(rows[:, :, _CHANNELS[message.encoding]])
+
+
+def depth_from_message(message: Image | CompressedImage, *, unit_m: float = 0.001) -> NDArray[np.float32]:
+    """The depth image (h, w), float32 metres, NaN where it is 0, NaN or infinite (REP 118, REP 117).
+
+    Args:
+        message: An Image in 16UC1 or 32FC1 (metres), of either byte order; or a CompressedImage of a 16UC1 depth image
+            as compressed_depth_image_transport publishes it.
+        unit_m: Metres per unit of 16UC1.
+
+    Raises:
+        InputError: For another encoding, or a size that does not fit the data.
+    """
+    if isinstance(message, CompressedImage):
+        return decode_depth(_decompressed_depth(message), scale_m=unit_m)
+    if message.encoding not in _DEPTH_TYPES:
+        raise InputError(
+            "The encoding of the depth image is not supported",
+            repr(message.encoding),
+            f"publish one of {', '.join(_DEPTH_TYPES)} (millimetres, or metres)",
+        )
+    kind = np.dtype(_DEPTH_TYPES[message.encoding]).newbyteorder(">" if message.is_bigendian else "<")
+    depth = _rows(message, 1, kind)[:, :, 0]
+    depth = depth.astype(kind.newbyteorder("="))
+    return decode_depth(depth, scale_m=unit_m if message.encoding == "16UC1" else None)
+
+
+def intrinsics_from_message(message: CameraInfo, *, rectified: bool = False) -> Intrinsics:
+    """Intrinsics of the image that this CameraInfo came with.
+
+    K (or P) belongs to the full sensor image; region of interest and binning (REP 104) are applied here. Binned pixels
+    cover the area of their full-resolution pixels, so the edges of the image stay in place.
+
+    Args:
+        message: The CameraInfo.
+        rectified: The image was rectified: take P, and no distortion.
+
+    Raises:
+        InputError: For an uncalibrated camera (fx or fy 0), or a distortion model other than plumb_bob.
+    """
+    fx, fy, cx, cy = (float(message.p[i]) for i in (0, 5, 2, 6)) if rectified else (float(message.k[i]) for i in (0, 4, 2, 5))
+    if not (fx > 0 and fy > 0):
+        raise InputError(
+            "The camera info is not calibrated: its focal length is not above zero",
+            f"{'P' if rectified else 'K'} with fx={fx:g}, fy={fy:g} in frame {message.header.frame_id!r}",
+            "calibrate the camera, or publish the driver's own camera_info",
+        )
+    model, coefficients = ("none", ()) if rectified else _distortion(message)
+    full = Intrinsics(int(message.width), int(message.height), fx, fy, cx, cy, model, coefficients)
+    roi, window = message.roi, full
+    if roi.width and roi.height:
+        window = full.cropped(int(roi.x_offset), int(roi.y_offset), int(roi.width), int(roi.height))
+    binning = (max(int(message.binning_x), 1), max(int(message.binning_y), 1))
+    if binning == (1, 1):
+        return window
+    return window.scaled(max(window.width // binning[0], 1), max(window.height // binning[1], 1))
+
+
+def intrinsics_to_message(intrinsics: Intrinsics, frame: str, stamp_ns: int) -> CameraInfo:
+    """The CameraInfo of an image with these intrinsics, neither binned nor cropped.
+
+    Raises:
+        InputError: For inverse_brown_conrady distortion, which ROS has no name for.
+    """
+    if intrinsics.distortion_model == "inverse_brown_conrady" and any(intrinsics.distortion):
+        raise InputError(
+            "This distortion cannot be expressed in a CameraInfo",
+            intrinsics.distortion_model,
+            "rectify the image first, or publish plumb_bob coefficients",
+        )
+    message = CameraInfo(width=intrinsics.width, height=intrinsics.height, distortion_model="plumb_bob")
+    message.header.frame_id = frame
+    message.header.stamp = stamp_from_ns(stamp_ns)
+    message.d = [float(value) for value in intrinsics.distortion or (0.0,) * 5]
+    message.k = [float(value) for value in intrinsics.matrix.reshape(-1)]
+    message.r = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
+    message.p = [float(value) for value in np.hstack([intrinsics.matrix, np.zeros((3, 1))]).reshape(-1)]
+    return message
+
+
+def frame_from_messages(
+    color: Image | CompressedImage,
+    depth: Image | CompressedImage | None = None,
+    info: CameraInfo | None = None,
+    *,
+    depth_unit_m: float = 0.001,
+    rectified: bool = False,
+) -> RgbdFrame:
+    """One capture out of messages of one moment. The caller sees to it that they belong together in time.
+
+    Raises:
+        InputError: For a stamp of 0, no frame_id, depth of another frame (not aligned to colour), sizes that differ,
+            and as the functions above.
+    """
+    stamp_ns = stamp_to_ns(color.header.stamp)
+    frame = color.header.frame_id.lstrip("/")
+    if stamp_ns <= 0:
+        raise InputError("The colour image has no capture time", "stamp 0", "let the driver stamp its images")
+    if not frame:
+        raise InputError("The colour image has no frame_id", "''", "let the driver name its optical frame")
+    for name, other in (("depth image", depth), ("camera info", info)):
+        other_frame = frame if other is None else other.header.frame_id.lstrip("/")
+        if other_frame != frame:
+            raise InputError(
+                f"The {name} is of another frame than the colour image",
+                f"{other_frame!r}, colour {frame!r}",
+                "use depth aligned to colour (realsense-ros: align_depth.enable:=true, aligned_depth_to_color topics)",
+            )
+    return RgbdFrame(
+        color=color_from_message(color),
+        depth_m=None if depth is None else depth_from_message(depth, unit_m=depth_unit_m),
+        intrinsics=None if info is None else intrinsics_from_message(info, rectified=rectified),
+        stamp_ns=stamp_ns,
+        frame=frame,
+        depth_stamp_ns=None if depth is None else stamp_to_ns(depth.header.stamp),
+    )
+
+
+def frame_to_messages(frame: RgbdFrame, *, depth_encoding: str = "16UC1") -> tuple[Image, Image | None, CameraInfo | None]:
+    """Colour (rgb8), depth (16UC1 millimetres or 32FC1 metres) and camera info of a frame, each with its capture stamp.
+
+    Depth beyond 65.535 m does not fit into 16UC1 and becomes 0 (no depth).
+    """
+    color = _image(frame.color, "rgb8", frame.frame, frame.stamp_ns)
+    info = None if frame.intrinsics is None else intrinsics_to_message(frame.intrinsics, frame.frame, frame.stamp_ns)
+    if frame.depth_m is None:
+        return color, None, info
+    if depth_encoding not in _DEPTH_TYPES:
+        raise InputError("The depth encoding is unknown", repr(depth_encoding), f"use one of {', '.join(_DEPTH_TYPES)}")
+    depth = frame.depth_m.astype(np.float32)
+    if depth_encoding == "16UC1":
+        millimetres = np.nan_to_num(np.round(depth.astype(np.float64) * 1e3), nan=0.0)
+        depth = np.where(millimetres <= 65535, millimetres, 0).astype(np.uint16)
+    stamp_ns = frame.stamp_ns if frame.depth_stamp_ns is None else frame.depth_stamp_ns
+    return color, _image(depth, depth_encoding, frame.frame, stamp_ns), info
+
+
+def _image(array: NDArray[Any], encoding: str, frame: str, stamp_ns: int) -> Image:
+    array = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<")))
+    message = Image(height=array.shape[0], width=array.shape[1], encoding=encoding, is_bigendian=0)
+    message.header.frame_id = frame
+    message.header.stamp = stamp_from_ns(stamp_ns)
+    message.step = array.strides[0]
+    # rclpy checks every element of a list or bytes in Python, but takes an array of bytes as it is.
+    message.data.frombytes(array.tobytes())
+    return message
+
+
+def _rows(message: Image, channels: int, kind: np.dtype[Any]) -> NDArray[Any]:
+    """The pixels (h, w, channels) of an image message, without its row padding."""
+    height, width, step = int(message.height), int(message.width), int(message.step)
+    row = width * channels * kind.itemsize
+    data = np.frombuffer(message.data, np.uint8)
+    if height < 1 or width < 1 or height * width > MAX_PIXELS or step < row or data.size < step * (height - 1) + row:
+        raise InputError(
+            "The image message's size does not fit its data",
+            f"{width}x{height} {message.encoding}, step {step}, {data.size} bytes",
+            f"send step >= {row} and step * height bytes, at most {MAX_PIXELS} pixels",
+        )
+    if data.size >= step * height:
+        pixels = data[: step * height].reshape(height, step)[:, :row]
+    else:  # the last row may come without its padding
+        pixels = np.lib.stride_tricks.as_strided(data, (height, row), (step, 1), writeable=False)
+    return np.ascontiguousarray(pixels).view(kind).reshape(height, width, channels)
+
+
+def _distortion(message: CameraInfo) -> tuple[str, tuple[float, ...]]:
+    """Model and its five coefficients; plumb_bob and what reduces to it."""
+    values = tuple(float(value) for value in message.d)
+    if message.distortion_model in ("", "none") and not any(values):
+        return "none", ()
+    known = message.distortion_model in ("plumb_bob", "rational_polynomial")
+    if not known or len(values) > 14 or any(values[5:]):
+        raise InputError(
+            "The distortion of this camera is not supported",
+            f"{message.distortion_model!r} with {values}",
+            "publish rectified images and set the parameter rectified, or a plumb_bob calibration",
+        )
+    if not any(values):
+        return "none", ()
+    return "brown_conrady", (*values[:5], *(0.0,) * (5 - len(values)))
+
+
+def _decompressed(data: bytes, form: str) -> NDArray[Any]:
+    from PIL import Image as PillowImage
+
+    try:
+        with PillowImage.open(io.BytesIO(data), formats=("JPEG", "PNG")) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise InputError("The image is too large", f"{image.width}x{image.height}", f"at most {MAX_PIXELS} pixels")
+            wide = image.mode.startswith("I")
+            return np.asarray(image if wide else image.convert("RGB"))
+    except (OSError, SyntaxError, ValueError, PillowImage.DecompressionBombError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            "The compressed image cannot be decoded", f"format {form!r}, {len(data)} bytes ({error})", "send JPEG or PNG"
+        ) from error
+
+
+def _decompressed_depth(message: CompressedImage) -> NDArray[np.uint16]:
+    form, data = message.format, bytes(message.data)
+    if "32FC1" in form:
+        raise InputError("Compressed 32FC1 depth is not supported", repr(form), "publish 16UC1, or raw 32FC1")
+    if "compressedDepth" in form:
+        data = data[_COMPRESSED_DEPTH_HEADER:]
+    depth = _decompressed(data, form)
+    if depth.ndim != 2:
+        raise InputError("The compressed depth image has colours", f"format {form!r}", "send a 16-bit PNG of one channel")
+    return depth.astype(np.uint16)

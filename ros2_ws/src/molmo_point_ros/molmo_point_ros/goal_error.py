@@ -1,0 +1,31 @@
+"""Why a goal was not answered: the error code of the action and a message."""
+
+from molmo_point_msgs.action import PointAt
+
+from molmo_point.errors import MolmoPointError
+
+CODES = PointAt.Result
+_NAMES = (
+    *("NONE", "GOAL_REJECTED", "NO_IMAGE", "NO_DEPTH", "SYNC_ERROR", "TF_ERROR", "CAMERA_MOVED"),
+    *("MODEL_ERROR", "PARSE_ERROR", "TIMEOUT", "CANCELED", "UNKNOWN"),
+)
+
+
+class GoalError(MolmoPointError):
+    """A goal ends without an answer.
+
+    Args:
+        code: One of PointAt.Result's constants.
+        what: What is wrong.
+        given: What was given.
+        fix: What to do.
+    """
+
+    def __init__(self, code: int, what: str, given: str = "", fix: str = "") -> None:
+        super().__init__(what, given, fix)
+        self.code = code
+
+
+def code_name(code: int) -> str:
+    """The constant's name, e.g. "SYNC_ERROR"; the number as text where there is no such constant."""
+    return next((name for name in _NAMES if getattr(CODES, name) == code), str(code))

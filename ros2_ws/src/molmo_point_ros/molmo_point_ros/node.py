@@ -1,0 +1,213 @@
+"""The pointing node: image topics or a camera in, the action `~/point_at`, and target topics out.
+
+A lifecycle node: the model loads in configure, goals are taken while it is active, memory is freed in cleanup. With the
+parameter `autostart` (the default) it configures and activates itself.
+"""
+
+import gc
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import rclpy
+from molmo_point_msgs.action import PointAt
+from rclpy.action import ActionServer, CancelResponse, GoalResponse
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
+from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+
+from molmo_point.errors import MolmoPointError
+from molmo_point.pointer import Pointer
+from molmo_point_ros.frame_sources import open_source
+from molmo_point_ros.goal_error import CODES, code_name
+from molmo_point_ros.goal_queue import GoalQueue
+from molmo_point_ros.parameters import POINTING_SPECS, PointingSettings, declare, read
+from molmo_point_ros.pointing_goal import Parts, PointingGoal
+from molmo_point_ros.publisher import TargetPublisher
+from molmo_point_ros.tf_listener import StaticTransformSender, listen
+
+HEARTBEAT_S = 0.4
+THREADS = 6
+"""One thread works on the goal; the others keep images, transforms, cancel requests and new goals flowing."""
+
+LoadPointer = Callable[..., Pointer]
+
+
+class PointingNode(LifecycleNode):
+    """Answers PointAt goals.
+
+    Args:
+        load_pointer: Called in configure as `Pointer.from_pretrained` is; tests give a scripted one.
+        options: Further arguments for the node, such as its `namespace`.
+    """
+
+    def __init__(self, load_pointer: LoadPointer = Pointer.from_pretrained, **options: Any) -> None:
+        super().__init__("molmo_point", **options)
+        declare(self, POINTING_SPECS)
+        self._load_pointer = load_pointer
+        self._images_group = MutuallyExclusiveCallbackGroup()
+        self._goals_group = ReentrantCallbackGroup()
+        self._queue = GoalQueue()
+        self._goals: dict[bytes, PointingGoal] = {}
+        self._parts: Parts | None = None
+        self._is_active = False
+        self._server: ActionServer | None = None
+        self._static_sender: StaticTransformSender | None = None
+        self._heartbeat = self.create_timer(HEARTBEAT_S, self._on_heartbeat, callback_group=self._goals_group)
+
+    @property
+    def settings(self) -> PointingSettings:
+        """The parameters as they are now."""
+        return read(self, PointingSettings)
+
+    def start(self) -> bool:
+        """Configure and activate, as `autostart` does. Returns whether both worked."""
+        success = TransitionCallbackReturn.SUCCESS
+        return self.trigger_configure() == success and self.trigger_activate() == success
+
+    # ---------------------------------------------------------------------------------------------------- lifecycle
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load the model, then subscribe (or open the camera), advertise, and serve the action."""
+        settings = self.settings
+        frames = transforms = None
+        try:
+            self.get_logger().info(f"loading the model {settings.model!r}")
+            pointer = self._load_pointer(
+                settings.model, device=settings.device or None, quantization=settings.quantization or None
+            )
+            transforms = listen(self, settings.tf_cache_s, self._images_group)
+            frames = open_source(self, settings, self._images_group)
+        except Exception as error:
+            if transforms is not None:
+                transforms.close()
+            reason = str(error) if isinstance(error, MolmoPointError) else repr(error)
+            self.get_logger().error(f"cannot configure: {reason}")
+            return TransitionCallbackReturn.FAILURE
+        publisher = TargetPublisher(self, settings.lifespan_s, settings.marker_lifetime_s)
+        self._parts = Parts(pointer, frames, transforms, publisher)
+        if frames.pose is not None:
+            self._static_sender = self._static_sender or StaticTransformSender(self)
+            self._static_sender.send(frames.pose)
+        self._server = ActionServer(
+            self,
+            PointAt,
+            "~/point_at",
+            execute_callback=self._execute,
+            goal_callback=self._on_goal,
+            handle_accepted_callback=self._on_accepted,
+            cancel_callback=lambda _: CancelResponse.ACCEPT,
+            callback_group=self._goals_group,
+        )
+        return super().on_configure(state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Take goals from now on."""
+        result = super().on_activate(state)
+        self._is_active = result == TransitionCallbackReturn.SUCCESS
+        self.get_logger().info(f"ready: {self.get_fully_qualified_name()}/point_at")
+        return result
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Take no more goals, and end the one at work."""
+        self._is_active = False
+        self._queue.stop_all("the node was deactivated")
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free the model, the camera and the subscriptions."""
+        result = super().on_cleanup(state)
+        self.close()
+        return result
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """As cleanup."""
+        result = super().on_shutdown(state)
+        self.close()
+        return result
+
+    def close(self) -> None:
+        """Free everything that configure made; may be called at any time and more than once."""
+        self._is_active = False
+        self._queue.stop_all("the node shuts down")
+        server, self._server = self._server, None
+        if server is not None:
+            server.destroy()
+        parts, self._parts = self._parts, None
+        if parts is not None:
+            parts.frames.close()
+            parts.transforms.close()
+            parts.publisher.close()
+            del parts
+            gc.collect()
+            # Not imported here: only a model that uses torch has memory of it to give back.
+            torch = sys.modules.get("torch")
+            if torch is not None and torch.cuda.is_available():
+                torch.cuda.empty_cache()
+
+    # -------------------------------------------------------------------------------------------------------- goals
+
+    def _on_goal(self, request: PointAt.Goal) -> GoalResponse:
+        if self._is_active:
+            return GoalResponse.ACCEPT
+        self.get_logger().warning("a goal was rejected: the node is not active")
+        return GoalResponse.REJECT
+
+    def _on_accepted(self, goal_handle: Any) -> None:
+        parts = self._parts
+        if parts is None:
+            goal_handle.execute()
+            return
+        accepted_ns = self.get_clock().now().nanoseconds
+        goal = PointingGoal(goal_handle, parts, self.settings, accepted_ns, self.context.ok)
+        self._goals[bytes(goal_handle.goal_id.uuid)] = goal
+        self._queue.submit(goal)
+
+    def _execute(self, goal_handle: Any) -> PointAt.Result:
+        """Runs in a thread of the executor, one goal at a time; only goals that were dropped end beside it."""
+        goal = self._goals.pop(bytes(goal_handle.goal_id.uuid), None)
+        if goal is None:
+            goal_handle.abort()
+            return PointAt.Result(error_code=CODES.GOAL_REJECTED, error_msg="The node is being shut down.")
+        try:
+            result = goal.answer()
+            if result.error_code == CODES.NONE:
+                goal_handle.succeed()
+            elif goal_handle.is_cancel_requested:
+                goal_handle.canceled()
+            else:
+                goal_handle.abort()
+            if result.error_code != CODES.NONE:
+                self.get_logger().warning(f"goal ended with {code_name(result.error_code)}: {result.error_msg}")
+            return result
+        finally:
+            self._queue.done(goal)
+
+    def _on_heartbeat(self) -> None:
+        running = self._queue.running()
+        if isinstance(running, PointingGoal):
+            running.tell()
+
+
+def main(args: Sequence[str] | None = None, load_pointer: LoadPointer = Pointer.from_pretrained) -> int:
+    """Run the node until it is told to end. Returns 1 where it could not start."""
+    rclpy.init(args=args)
+    node = PointingNode(load_pointer)
+    executor = MultiThreadedExecutor(num_threads=THREADS)
+    executor.add_node(node)
+    try:
+        if node.settings.autostart and not node.start():
+            return 1
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        node.close()
+        executor.shutdown(timeout_sec=5.0)
+        node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

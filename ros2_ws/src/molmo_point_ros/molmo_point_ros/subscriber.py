@@ -1,0 +1,104 @@
+"""Prints what the pointing node publishes: one subscriber that knows PointStamped only, and one for the whole answer.
+
+`PointPrinter` is all that an arm's program needs; it imports no message of ours.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import rclpy
+from geometry_msgs.msg import PointStamped
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+from rclpy.utilities import remove_ros_args
+
+Emit = Callable[[dict[str, Any]], None]
+
+
+class PointPrinter(Node):
+    """Ten lines for an arm: a position, its frame, and the time at which it was true."""
+
+    def __init__(self, server: str, emit: Emit) -> None:
+        super().__init__("point_printer")
+        self._emit = emit
+        self.create_subscription(PointStamped, f"{server}/target_point", self._on_point, 10)
+
+    def _on_point(self, message: PointStamped) -> None:
+        stamp_ns = message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec
+        position_m = [message.point.x, message.point.y, message.point.z]
+        self._emit({"type": "point", "stamp_ns": stamp_ns, "frame": message.header.frame_id, "position_m": position_m})
+
+
+class TargetPrinter(Node):
+    """The whole answer: every target with its covariance, or the reason why it has no position."""
+
+    def __init__(self, server: str, emit: Emit) -> None:
+        super().__init__("target_printer")
+        from molmo_point_msgs.msg import PointTargetArray
+
+        from molmo_point_ros.message_text import targets_to_dict
+
+        self.create_subscription(PointTargetArray, f"{server}/targets", lambda message: emit(targets_to_dict(message)), 10)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Print messages until `--count` of each kind have come. Returns 1 where they do not come in time."""
+    parser = argparse.ArgumentParser(description="Print what the pointing node publishes.")
+    parser.add_argument("--server", default="molmo_point", help="name of the pointing node")
+    parser.add_argument("--only", choices=("point", "targets"), help="subscribe to ~/target_point or ~/targets alone")
+    parser.add_argument("--json", action="store_true", help="one JSON object per line")
+    parser.add_argument("--count", type=int, default=0, help="end after so many messages of each kind; 0: never")
+    parser.add_argument("--timeout", type=float, default=0.0, help="end after so many seconds, with 1; 0: never")
+    arguments = list(sys.argv if args is None else ["subscriber", *args])
+    options = parser.parse_args(remove_ros_args(arguments)[1:])
+    counts = dict.fromkeys((options.only,) if options.only else ("point", "targets"), 0)
+
+    def emit(message: dict[str, Any]) -> None:
+        counts[message["type"]] += 1
+        print(json.dumps(message) if options.json else _sentence(message), flush=True)
+
+    rclpy.init(args=arguments)
+    kinds = {"point": PointPrinter, "targets": TargetPrinter}
+    executor = rclpy.executors.SingleThreadedExecutor()
+    nodes = [kinds[kind](options.server, emit) for kind in counts]
+    for node in nodes:
+        executor.add_node(node)
+    print(f"listening to {options.server}", file=sys.stderr, flush=True)
+    deadline_s = time.monotonic() + options.timeout if options.timeout > 0 else float("inf")
+    try:
+        while not options.count or min(counts.values()) < options.count:
+            if time.monotonic() > deadline_s:
+                print(f"received {counts} in {options.timeout:g} s", file=sys.stderr)
+                return 1
+            executor.spin_once(timeout_sec=0.1)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        for node in nodes:
+            node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+def _sentence(message: dict[str, Any]) -> str:
+    where = f"in {message['frame']}, captured at {message['stamp_ns'] * 1e-9:.3f} s"
+    if message["type"] == "point":
+        return f"point {_text(message['position_m'])} {where}"
+    lines = [f"targets for {message['query']!r} {where}: {'not there' if message['absent'] else len(message['targets'])}"]
+    for target in message["targets"]:
+        lines.append(f"  {target['label']}: {_text(target['position_m'])}, depth {target['depth_status']}")
+    return "\n".join(lines)
+
+
+def _text(position_m: list[float | None]) -> str:
+    if None in position_m:
+        return "no position"
+    return "(" + ", ".join(f"{value:+.4f}" for value in position_m) + ") m"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

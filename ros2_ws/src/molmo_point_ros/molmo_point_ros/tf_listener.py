@@ -1,0 +1,141 @@
+"""Transforms at capture time: tf2_ros where it is installed, otherwise our own buffer on /tf and /tf_static."""
+
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from rclpy.callback_groups import CallbackGroup
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from tf2_msgs.msg import TFMessage
+
+from molmo_point.errors import FrameError, InputError
+from molmo_point.geometry.transforms import Transform
+from molmo_point_ros.conversions import stamp_to_ns, transform_from_message, transform_to_message
+from molmo_point_ros.tf_buffer import NotYetKnownError, TransformBuffer
+
+_MOVING_QOS = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.VOLATILE)
+_STATIC_QOS = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+_POLL_S = 0.01
+
+
+class TransformSource(Protocol):
+    """A tree of transforms."""
+
+    def lookup(self, target: str, source: str, stamp_ns: int | None) -> Transform:
+        """`target_T_source` at the moment, or the newest with None. Raises as `TransformBuffer.lookup`."""
+        ...
+
+    def close(self) -> None:
+        """End the subscriptions."""
+        ...
+
+
+def listen(node: Any, cache_s: float, group: CallbackGroup) -> TransformSource:
+    """The transforms on /tf and /tf_static, from now on."""
+    try:
+        import tf2_ros
+    except ImportError:
+        return OwnListener(node, cache_s, group)
+    return Tf2Listener(node, cache_s, tf2_ros)
+
+
+def wait_for_transform(
+    source: TransformSource, target: str, frame: str, stamp_ns: int, timeout_s: float, should_stop: Callable[[], bool]
+) -> Transform | None:
+    """`target_T_frame` at the stamp, waiting for transforms that are only late; None when told to stop.
+
+    Raises:
+        FrameError: If it is not known after the time, or never will be.
+    """
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            return source.lookup(target, frame, stamp_ns)
+        except NotYetKnownError:
+            if time.monotonic() >= deadline:
+                raise
+        if should_stop():
+            return None
+        time.sleep(_POLL_S)
+
+
+class OwnListener:
+    """Feeds a `TransformBuffer` from /tf and /tf_static."""
+
+    def __init__(self, node: Any, cache_s: float, group: CallbackGroup) -> None:
+        self._node = node
+        self._buffer = TransformBuffer(cache_s)
+        self._subscriptions = [
+            node.create_subscription(TFMessage, "/tf", self._take, _MOVING_QOS, callback_group=group),
+            node.create_subscription(TFMessage, "/tf_static", self._take_static, _STATIC_QOS, callback_group=group),
+        ]
+
+    def _take(self, message: TFMessage, static: bool = False) -> None:
+        for stamped in message.transforms:
+            try:
+                self._buffer.add(transform_from_message(stamped), stamp_to_ns(stamped.header.stamp), static=static)
+            except InputError as error:
+                self._node.get_logger().warning(f"a transform was left out: {error}", throttle_duration_sec=5.0)
+
+    def _take_static(self, message: TFMessage) -> None:
+        self._take(message, static=True)
+
+    def lookup(self, target: str, source: str, stamp_ns: int | None) -> Transform:
+        """See `TransformBuffer.lookup`."""
+        return self._buffer.lookup(target, source, stamp_ns)
+
+    def close(self) -> None:
+        """End the subscriptions."""
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
+
+
+class Tf2Listener:
+    """tf2's own buffer, with our types and errors."""
+
+    def __init__(self, node: Any, cache_s: float, tf2_ros: Any) -> None:
+        from rclpy.duration import Duration
+
+        self._tf2_ros = tf2_ros
+        self._buffer = tf2_ros.Buffer(cache_time=Duration(seconds=cache_s))
+        self._listener = tf2_ros.TransformListener(self._buffer, node, spin_thread=False)
+
+    def lookup(self, target: str, source: str, stamp_ns: int | None) -> Transform:
+        """See `TransformBuffer.lookup`."""
+        from rclpy.time import Time
+
+        try:
+            found = self._buffer.lookup_transform(target, source, Time(nanoseconds=stamp_ns or 0))
+        except self._tf2_ros.TransformException as error:
+            past = "extrapolation into the past" in str(error)
+            kind = FrameError if past else NotYetKnownError
+            raise kind(
+                f"There is no transform {target}_T_{source} at the capture time",
+                f"{error}; known frames: {', '.join(self._frames()) or 'none'}",
+                "publish it on /tf or /tf_static, or ask for a known frame",
+            ) from error
+        return transform_from_message(found)
+
+    def _frames(self) -> list[str]:
+        import yaml
+
+        tree = yaml.safe_load(self._buffer.all_frames_as_yaml())
+        tree = tree if isinstance(tree, dict) else {}
+        return sorted(set(tree) | {str(edge.get("parent")) for edge in tree.values() if isinstance(edge, dict)})
+
+    def close(self) -> None:
+        """End the subscriptions."""
+        self._listener.unregister()
+
+
+class StaticTransformSender:
+    """Publishes transforms that do not change on /tf_static, for late joiners as well."""
+
+    def __init__(self, node: Any) -> None:
+        self._node = node
+        self._publisher = node.create_publisher(TFMessage, "/tf_static", _STATIC_QOS)
+
+    def send(self, parent_T_child: Transform) -> None:
+        """Publish one transform, stamped with the node's time."""
+        stamp_ns = self._node.get_clock().now().nanoseconds
+        self._publisher.publish(TFMessage(transforms=[transform_to_message(parent_T_child, stamp_ns)]))

@@ -1,0 +1,266 @@
+"""Camera, pointing node (scripted model), subscriber and client as separate processes over real DDS."""
+
+import json
+import threading
+import time
+
+import numpy as np
+import pytest
+
+rclpy = pytest.importorskip("rclpy", reason="needs ROS 2: run through ros2_ws/run", exc_type=ImportError)
+pytest.importorskip("molmo_point_msgs.action", reason="needs the built interfaces: make setup", exc_type=ImportError)
+
+from molmo_point_msgs.action import PointAt  # noqa: E402
+from molmo_point_msgs.msg import PointTarget  # noqa: E402
+from molmo_point_ros.client import PointAtClient  # noqa: E402
+from molmo_point_ros.conversions import stamp_to_ns, transform_to_message  # noqa: E402
+from molmo_point_ros.goal_error import CODES, GoalError, code_name  # noqa: E402
+from sensor_msgs.msg import CameraInfo  # noqa: E402
+from tf2_msgs.msg import TFMessage  # noqa: E402
+
+from molmo_point.geometry.transforms import Transform  # noqa: E402
+
+pytestmark = [pytest.mark.ros, pytest.mark.timeout(240)]
+
+START_S = 90.0
+ANSWER_S = 40.0
+BOX_UV, BOX_M, HOLE_UV, FRAME = (110.0, 40.0), 0.5, (30.0, 90.0), "camera_color_optical_frame"
+SPEED_M_S = 0.2
+
+
+def box_truth_m():
+    return np.array([(BOX_UV[0] - 79.5) / 150 * BOX_M, (BOX_UV[1] - 59.5) / 150 * BOX_M, BOX_M])
+
+
+def base_T_camera(stamp_ns, start_ns):
+    """A camera that turns towards the floor and slides along x at 0.2 m/s."""
+    rotation = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
+    return Transform("base", FRAME, rotation, np.array([SPEED_M_S * (stamp_ns - start_ns) * 1e-9, 0.1, 0.4]))
+
+
+class MovingCamera:
+    """Publishes the camera's pose on /tf at 50 Hz, as a robot's state publisher does."""
+
+    def __init__(self, node):
+        self.start_ns = time.time_ns()
+        self._publisher = node.create_publisher(TFMessage, "/tf", 100)
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self):
+        while not self._end.wait(0.02):
+            now_ns = time.time_ns()
+            self._publisher.publish(TFMessage(transforms=[transform_to_message(base_T_camera(now_ns, self.start_ns), now_ns)]))
+
+    def close(self):
+        self._end.set()
+        self._thread.join()
+
+
+class Robot:
+    """The client's side: a node of this process, the client, and what came from the camera."""
+
+    def __init__(self, processes):
+        self.processes = processes
+        self.node = rclpy.create_node("test_client")
+        self.capture_stamps = set()
+        self.node.create_subscription(
+            CameraInfo, "color/camera_info", lambda info: self.capture_stamps.add(stamp_to_ns(info.header.stamp)), 100
+        )
+        self.moving = MovingCamera(self.node)
+        self.client = PointAtClient(self.node)
+
+    def ask(self, *queries, client=None, **options):
+        """Point, and on failure say what the processes wrote."""
+        try:
+            return (client or self.client).point_at(list(queries), timeout_s=ANSWER_S, **options)
+        except GoalError as error:
+            pytest.fail(f"{code_name(error.code)}: {error}\n{self.processes.output()}")
+
+    def refusal(self, *queries, client=None, **options):
+        """The error of a goal that must fail."""
+        with pytest.raises(GoalError) as caught:
+            (client or self.client).point_at(list(queries), timeout_s=options.pop("timeout_s", ANSWER_S), **options)
+        return caught.value
+
+    def close(self):
+        self.moving.close()
+        self.client.close()
+        self.node.destroy_node()
+
+
+@pytest.fixture(scope="module")
+def robot(processes, answers_file, record_scene):
+    recording = {"camera": "recording", "recording": str(record_scene())}
+    processes.start("camera_node", parameters={**recording, "reliable": True})
+    script = __file__.replace("test_dds.py", "scripted_node.py")
+    processes.start(script, str(answers_file), parameters={"image_timeout_s": 15.0, "tf_timeout_s": 5.0, "lifespan_s": 30.0})
+    rclpy.init()
+    robot = Robot(processes)
+    if not robot.client.wait_for_server(START_S):
+        pytest.fail(f"the pointing node did not come up in {START_S} s\n{processes.output()}")
+    until(lambda: robot.capture_stamps, START_S, processes)
+    yield robot
+    robot.close()
+    rclpy.try_shutdown()
+
+
+def until(condition, timeout_s, processes):
+    """Wait for something that another process does."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail(f"waited {timeout_s} s in vain\n{processes.output()}")
+        time.sleep(0.02)
+
+
+def until_generating(call, robot):
+    """Wait until the model writes."""
+    until(lambda: any(f.state == PointAt.Feedback.GENERATING for f in call.feedback), ANSWER_S, robot.processes)
+
+
+def position_of(target):
+    return np.array([target.position.x, target.position.y, target.position.z])
+
+
+def test_a_subscriber_process_receives_the_3d_point_with_its_capture_time(robot):
+    process, output = robot.processes.start("subscriber", "--json", "--count", "1", "--timeout", "100")
+    node = robot.node
+    until(lambda: node.count_subscribers("/molmo_point/target_point") > 0, START_S, robot.processes)
+    until(lambda: node.count_subscribers("/molmo_point/targets") > 0, START_S, robot.processes)
+    # Being counted is not being connected: the first answers may still go by.
+    until(lambda: robot.ask("the box") and process.poll() is not None, 90, robot.processes)
+    assert process.returncode == 0, robot.processes.output()
+    lines = [json.loads(line) for line in output.read_text().splitlines() if line.startswith("{")]
+    point = next(line for line in lines if line["type"] == "point")
+    array = next(line for line in lines if line["type"] == "targets")
+    for message in (point, array):
+        assert message["frame"] == FRAME
+        assert message["stamp_ns"] in robot.capture_stamps
+    np.testing.assert_allclose(point["position_m"], box_truth_m(), atol=1e-3)
+    assert array["query"] == "the box" and array["model"] == "scripted"
+    assert array["targets"][0]["depth_status"] == "OK"
+
+
+def test_the_result_carries_position_covariance_and_pixel(robot):
+    before_ns = time.time_ns()
+    array = robot.ask("the box").results[0]
+    assert array.header.frame_id == array.camera_frame == FRAME
+    assert (array.image_width, array.image_height) == (160, 120)
+    assert stamp_to_ns(array.header.stamp) >= before_ns
+    (target,) = array.targets
+    assert (target.u, target.v) == pytest.approx(BOX_UV, abs=1e-3)
+    np.testing.assert_allclose(position_of(target), box_truth_m(), atol=1e-3)
+    covariance = np.array(target.position_covariance).reshape(3, 3)
+    assert np.all(np.linalg.eigvalsh(covariance) > 0)
+    assert target.depth_status == PointTarget.DEPTH_OK
+    assert array.sync_skew == 0.0
+
+
+def test_a_hole_is_depth_missing_and_never_a_point(robot):
+    from geometry_msgs.msg import PointStamped
+
+    received = []
+    subscription = robot.node.create_subscription(PointStamped, "molmo_point/target_point", received.append, 10)
+    until(lambda: robot.ask("the box") and received, ANSWER_S, robot.processes)
+    hole = robot.ask("the hole").results[0]
+    box = robot.ask("the box").results[0]
+    until(lambda: box.header.stamp in [message.header.stamp for message in received], ANSWER_S, robot.processes)
+    robot.node.destroy_subscription(subscription)
+    assert hole.targets[0].depth_status == PointTarget.DEPTH_MISSING
+    assert np.all(np.isnan(position_of(hole.targets[0])))
+    assert hole.targets[0].position_covariance[0] == -1
+    assert hole.header.stamp not in [message.header.stamp for message in received]
+
+
+def test_absent_is_an_answer_and_gibberish_is_an_error(robot):
+    absent = robot.ask("the unicorn").results[0]
+    assert absent.absent and not absent.targets
+    error = robot.refusal("gibberish")
+    assert error.code == CODES.PARSE_ERROR and "rather not say" in str(error)
+    assert robot.refusal("the crash").code == CODES.MODEL_ERROR
+
+
+def test_several_queries_are_answered_on_one_image(robot):
+    results = robot.ask("the box", "the unicorn", "the wall").results
+    assert [array.query for array in results] == ["the box", "the unicorn", "the wall"]
+    assert len({stamp_to_ns(array.header.stamp) for array in results}) == 1
+    assert position_of(results[2].targets[0])[2] == pytest.approx(0.8, abs=1e-3)
+
+
+def test_a_camera_that_moves_while_the_model_thinks_gives_the_truth_of_the_capture_time(robot):
+    array = robot.ask("the late box", target_frame="base").results[0]
+    ended_ns = time.time_ns()
+    stamp_ns = stamp_to_ns(array.header.stamp)
+    assert array.header.frame_id == "base" and array.camera_frame == FRAME
+    truth = base_T_camera(stamp_ns, robot.moving.start_ns).apply(box_truth_m(), FRAME)
+    np.testing.assert_allclose(position_of(array.targets[0]), truth, atol=1e-3)
+    meanwhile_m = SPEED_M_S * (ended_ns - stamp_ns) * 1e-9
+    assert meanwhile_m > 0.2, "the camera did not move enough for this test to mean anything"
+
+
+def test_an_unknown_frame_is_refused_with_the_known_ones(robot):
+    error = robot.refusal("the box", target_frame="gripper")
+    assert error.code == CODES.TF_ERROR
+    assert "gripper" in str(error) and "base" in str(error) and FRAME in str(error)
+
+
+def test_cancel_in_the_middle_of_generation_ends_within_half_a_second(robot):
+    took_s = []
+    for _ in range(3):
+        call = robot.client.send(["the slow box"])
+        until_generating(call, robot)
+        started_s = time.monotonic()
+        call.cancel()
+        result = call.result(ANSWER_S)
+        took_s.append(time.monotonic() - started_s)
+        assert result.error_code == CODES.CANCELED and not result.results
+        if took_s[-1] < 0.5:
+            break
+    assert min(took_s) < 0.5, f"cancelling took {took_s} s"
+
+
+def test_points_come_as_feedback_while_the_model_still_writes(robot):
+    call = robot.client.send(["the slow box"])
+    until(lambda: any(f.points_so_far for f in call.feedback), ANSWER_S, robot.processes)
+    seen = next(f for f in call.feedback if f.points_so_far)
+    assert (seen.partial.targets[0].u, seen.partial.targets[0].v) == pytest.approx(BOX_UV, abs=1e-3)
+    assert seen.partial.targets[0].depth_status == PointTarget.NO_DEPTH_INPUT
+    assert np.isnan(seen.partial.targets[0].position.x)
+    call.cancel()
+    call.result(ANSWER_S)
+
+
+def test_a_new_goal_preempts_the_one_at_work(robot):
+    first = robot.client.send(["the slow box"])
+    until_generating(first, robot)
+    second = robot.ask("the box")
+    result = first.result(ANSWER_S)
+    assert result.error_code == CODES.CANCELED and "preempted" in result.error_msg
+    assert second.results[0].targets
+
+
+def test_a_goal_ends_at_its_timeout(robot):
+    call = robot.client.send(["the slow box"], timeout_s=2.0)
+    result = call.result(ANSWER_S)
+    assert result.error_code == CODES.TIMEOUT, result.error_msg
+
+
+def test_empty_queries_are_rejected_with_a_reason(robot):
+    call = robot.client.send([" "])
+    result = call.result(ANSWER_S)
+    assert result.error_code == CODES.GOAL_REJECTED and "1 of them empty" in result.error_msg
+
+
+def test_depth_of_another_moment_is_refused_with_the_measured_skew(robot, processes, answers_file, record_scene):
+    recording = {"camera": "recording", "recording": str(record_scene(skew_s=0.045))}
+    processes.start("camera_node", parameters=recording, namespace="/skewed")
+    script = __file__.replace("test_dds.py", "scripted_node.py")
+    processes.start(script, str(answers_file), parameters={"image_timeout_s": 8.0}, namespace="/skewed")
+    client = PointAtClient(robot.node, "/skewed/molmo_point")
+    assert client.wait_for_server(START_S), processes.output()
+    error = robot.refusal("the box", client=client)
+    client.close()
+    assert error.code == CODES.SYNC_ERROR
+    assert "+45.0 ms" in str(error)
