@@ -25,7 +25,7 @@ from molmo_point.model.processing import Processor
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "golden.json").read_text())
 CASES = [pytest.param(case, id=f"{case['h']}x{case['w']}-{case['max_crops']}") for case in GOLDEN["preprocessor"]]
-SMALL = [case for case in GOLDEN["preprocessor"] if (case["h"], case["w"]) == (300, 2000)][0]
+SMALL = next(case for case in GOLDEN["preprocessor"] if (case["h"], case["w"]) == (300, 2000))
 EOS = 151643
 
 

@@ -1,0 +1,102 @@
+"""A loaded checkpoint as the rest of the SDK uses it: text in pieces, cancelling, limits, the prompt's frame."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import PreTrainedTokenizerFast
+
+from molmo_point.errors import CheckpointError, InputError
+from molmo_point.model import MolmoBackend, load_backend
+from molmo_point.model.preprocess import ImageLayout
+from molmo_point.model.processing import IMAGE_TOKENS, Processor
+from molmo_point.model.prompt import counting_prompt, pointing_prompt, user_turn
+
+IMAGE = np.random.default_rng(3).integers(0, 256, (40, 70, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def backend(tiny_folder: Path) -> MolmoBackend:
+    return load_backend(tiny_folder, device="cpu")
+
+
+def test_a_completion_says_what_it_is(backend: MolmoBackend) -> None:
+    told: list[str] = []
+    done = backend.generate(IMAGE, "hi", max_new_tokens=12, on_text=told.append)
+    assert done.token_count == len(done.tokens) == len(done.token_probabilities) == len(told) == 12
+    assert done.finish_reason == "length"
+    assert told[-1] == done.text
+    assert all(0 < p <= 1 for p in done.token_probabilities)
+    assert set(done.timing_ms) == {"preprocess", "prefill", "decode"}
+    assert all(ms > 0 for ms in done.timing_ms.values())
+    assert backend.generate(IMAGE, "hi", max_new_tokens=12).text == done.text
+
+
+def test_text_and_image_both_matter(backend: MolmoBackend) -> None:
+    def confidence(image: np.ndarray, text: str) -> tuple[float, ...]:
+        return backend.generate(image, text, max_new_tokens=4).token_probabilities
+
+    assert confidence(IMAGE, "hi") != confidence(IMAGE, "ho")
+    assert confidence(IMAGE, "hi") != confidence(IMAGE[:, ::-1], "hi")
+
+
+def test_cancelling_keeps_the_text_so_far(backend: MolmoBackend) -> None:
+    told: list[str] = []
+    done = backend.generate(IMAGE, "hi", max_new_tokens=50, on_text=told.append, should_stop=lambda: len(told) >= 3)
+    assert (done.finish_reason, done.token_count, done.text) == ("cancelled", 3, told[-1])
+
+
+def test_the_context_is_never_outgrown(backend: MolmoBackend) -> None:
+    used = backend.processor(IMAGE, "hi").input_ids.shape[1]
+    assert backend.generate(IMAGE, "hi", max_new_tokens=10_000).token_count == 256 - used
+    with pytest.raises(InputError, match="fewer words"):
+        backend.generate(IMAGE, "word " * 60, max_new_tokens=1)
+    with pytest.raises(InputError, match="RGB"):
+        backend.generate(IMAGE[..., 0], "hi", max_new_tokens=1)
+
+
+def test_the_model_is_left_ready_for_inference(backend: MolmoBackend) -> None:
+    assert not backend.model.training
+    assert all(p.dtype == torch.float32 for p in backend.model.parameters())
+    assert backend.model.device == torch.device("cpu")
+
+
+# --- Prompt and processor ---------------------------------------------------------------------------------------
+
+
+def test_the_turn_has_the_released_frame() -> None:
+    assert user_turn("Point to the dog.") == " User: Point to the dog. Assistant:"
+    assert pointing_prompt(" the red mug. ") == "Point to the red mug"
+    assert counting_prompt("mugs?") == "How many mugs are there?"
+
+
+def test_the_sequence_is_end_token_image_and_turn(byte_tokenizer: PreTrainedTokenizerFast) -> None:
+    processor = Processor(byte_tokenizer, ImageLayout(56, 14, 0, 0))
+    ids = processor(IMAGE, "ab").input_ids[0].tolist()
+    start, end, patch, column = (byte_tokenizer.convert_tokens_to_ids(t) for t in IMAGE_TOKENS)
+    assert ids[:9] == [256, start, patch, patch, column, patch, patch, column, end]
+    assert processor.decode(ids) == " User: ab Assistant:"
+    assert len(ids) == 9 + len(" User: ab Assistant:")
+    assert processor.encode_text("") == []
+    assert processor.decode(processor.encode_text(' <point x="1.5" , .')) == ' <point x="1.5" , .'
+
+
+def test_words_that_look_like_image_tokens_do_not_become_places(byte_tokenizer: PreTrainedTokenizerFast) -> None:
+    processor = Processor(byte_tokenizer, ImageLayout(56, 14, 0, 0))
+    inputs = processor(IMAGE, "ab")
+    patch = byte_tokenizer.convert_tokens_to_ids("<im_patch>")
+    assert inputs.image_input_idx.flatten().tolist() == torch.nonzero(inputs.input_ids[0] == patch).flatten().tolist()
+
+
+@pytest.mark.parametrize("lost", [*IMAGE_TOKENS, "eos"])
+def test_a_tokenizer_without_molmos_tokens_is_refused(byte_tokenizer: PreTrainedTokenizerFast, lost: str) -> None:
+    class Poorer:
+        eos_token_id = None if lost == "eos" else 256
+
+        def get_vocab(self) -> dict[str, int]:
+            return {t: i for t, i in byte_tokenizer.get_vocab().items() if t != lost}
+
+    with pytest.raises(CheckpointError, match="tokenizer") as caught:
+        Processor(Poorer(), ImageLayout())  # type: ignore[arg-type]
+    assert ("end-of-sequence" if lost == "eos" else lost) in str(caught.value)
