@@ -176,7 +176,7 @@ def install_python_packages(choice, before):
     if is_done(STAMPS / "python", value):
         say(f"[3/{STEPS}] Python packages: there")
         return value
-    say(f"[3/{STEPS}] installing Python packages (about 3 min, 1.5 GB on disk; log: .venv/.setup/python.log)")
+    say(f"[3/{STEPS}] installing Python packages (about 3 min, 2 GB on disk; log: .venv/.setup/python.log)")
     constraints = ["-c", str(ROOT / "constraints.txt")]
     failed = pip("python", *constraints, "setuptools", "wheel")
     if not failed:
@@ -259,7 +259,7 @@ def set_up(torch_choice, with_ros):
 
 def main(arguments):
     """Set up, one at a time per clone. Returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--torch", choices=("cpu", "default", "skip"), default=os.environ.get("MOLMO_POINT_TORCH") or "cpu")
     parser.add_argument("--without-ros", action="store_true", help="leave ROS 2 out")
     options = parser.parse_args(arguments)
