@@ -63,16 +63,16 @@ def answers_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def record_scene(tmp_path_factory: pytest.TempPathFactory):
-    """Writes the scene as a recording of 10 frames at 10 Hz, with the depth captured `skew_s` after the colour."""
+    """Writes the scene as a recording of 10 frames, with the depth captured `skew_s` after the colour."""
 
-    def record(skew_s: float = 0.0) -> Path:
+    def record(skew_s: float = 0.0, rate_hz: float = 10.0, frame: str = FRAME) -> Path:
         folder = tmp_path_factory.mktemp("recording")
         color, depth = box_scene()
         with RecordingWriter(folder, depth_unit_m=None) as writer:
             for number in range(10):
-                stamp_ns = 1_000_000_000 + number * 100_000_000
+                stamp_ns = 1_000_000_000 + round(number * 1e9 / rate_hz)
                 depth_stamp_ns = stamp_ns + round(skew_s * 1e9)
-                writer.write(RgbdFrame(color, depth, INTRINSICS, stamp_ns, FRAME, depth_stamp_ns))
+                writer.write(RgbdFrame(color, depth, INTRINSICS, stamp_ns, frame, depth_stamp_ns))
         return folder
 
     return record

@@ -10,6 +10,8 @@ import pytest
 rclpy = pytest.importorskip("rclpy", reason="needs ROS 2: run through ros2_ws/run", exc_type=ImportError)
 pytest.importorskip("molmo_point_msgs.action", reason="needs the built interfaces: make setup", exc_type=ImportError)
 
+from lifecycle_msgs.msg import Transition  # noqa: E402
+from lifecycle_msgs.srv import ChangeState  # noqa: E402
 from molmo_point_msgs.action import PointAt  # noqa: E402
 from molmo_point_msgs.msg import PointTarget  # noqa: E402
 from molmo_point_ros.client import PointAtClient  # noqa: E402
@@ -18,7 +20,7 @@ from molmo_point_ros.goal_error import CODES, GoalError, code_name  # noqa: E402
 from sensor_msgs.msg import CameraInfo  # noqa: E402
 from tf2_msgs.msg import TFMessage  # noqa: E402
 
-from molmo_point.geometry.transforms import Transform  # noqa: E402
+from molmo_point.geometry.transforms import Transform, save_transform  # noqa: E402
 
 pytestmark = [pytest.mark.ros, pytest.mark.timeout(240)]
 
@@ -93,7 +95,7 @@ class Robot:
 @pytest.fixture(scope="module")
 def robot(processes, answers_file, record_scene):
     recording = {"camera": "recording", "recording": str(record_scene())}
-    processes.start("camera_node", parameters={**recording, "reliable": True})
+    processes.start("camera_node", parameters=recording)
     script = __file__.replace("test_dds.py", "scripted_node.py")
     processes.start(script, str(answers_file), parameters={"image_timeout_s": 15.0, "tf_timeout_s": 5.0, "lifespan_s": 30.0})
     rclpy.init()
@@ -254,7 +256,8 @@ def test_empty_queries_are_rejected_with_a_reason(robot):
 
 
 def test_depth_of_another_moment_is_refused_with_the_measured_skew(robot, processes, answers_file, record_scene):
-    recording = {"camera": "recording", "recording": str(record_scene(skew_s=0.045))}
+    # At 2 Hz the depth of the image before or after is far off, however unevenly this machine replays. Best effort this time.
+    recording = {"camera": "recording", "recording": str(record_scene(skew_s=0.045, rate_hz=2)), "reliable": False}
     processes.start("camera_node", parameters=recording, namespace="/skewed")
     script = __file__.replace("test_dds.py", "scripted_node.py")
     processes.start(script, str(answers_file), parameters={"image_timeout_s": 8.0}, namespace="/skewed")
@@ -264,3 +267,43 @@ def test_depth_of_another_moment_is_refused_with_the_measured_skew(robot, proces
     client.close()
     assert error.code == CODES.SYNC_ERROR
     assert "+45.0 ms" in str(error)
+
+
+def test_a_node_with_a_camera_of_its_own_publishes_the_cameras_pose(robot, processes, answers_file, record_scene, tmp_path):
+    # A frame of its own: in a tree, a frame has one parent, and the other camera's is taken.
+    pose = Transform("table", "own_optical", np.diag([1.0, -1.0, -1.0]), np.array([0.1, 0.2, 0.9]))
+    save_transform(tmp_path / "pose.yaml", pose)
+    script = __file__.replace("test_dds.py", "scripted_node.py")
+    camera = {
+        "camera": "recording",
+        "recording": str(record_scene(frame="own_optical")),
+        "camera_transform": str(tmp_path / "pose.yaml"),
+    }
+    processes.start(
+        script, str(answers_file), parameters={**camera, "target_frame": "table", "tf_timeout_s": 10.0}, namespace="/own"
+    )
+    client = PointAtClient(robot.node, "/own/molmo_point")
+    assert client.wait_for_server(START_S), processes.output()
+    (array,) = robot.ask("the box", client=client).results
+    client.close()
+    assert array.header.frame_id == "table"
+    np.testing.assert_allclose(position_of(array.targets[0]), pose.apply(box_truth_m(), "own_optical"), atol=1e-3)
+
+
+def test_the_lifecycle_frees_and_loads_again(robot):
+    """Deactivated it takes no goals, cleaned up it has no action, and it comes back."""
+    client = robot.node.create_client(ChangeState, "molmo_point/change_state")
+    assert client.wait_for_service(START_S)
+
+    def change(transition):
+        future = client.call_async(ChangeState.Request(transition=Transition(id=transition)))
+        until(future.done, ANSWER_S, robot.processes)
+        assert future.result().success, robot.processes.output()
+
+    change(Transition.TRANSITION_DEACTIVATE)
+    assert robot.refusal("the box").code == CODES.GOAL_REJECTED
+    change(Transition.TRANSITION_CLEANUP)
+    change(Transition.TRANSITION_CONFIGURE)
+    change(Transition.TRANSITION_ACTIVATE)
+    assert robot.client.wait_for_server(START_S)
+    assert robot.ask("the box").results[0].targets

@@ -8,30 +8,29 @@ ros2 launch molmo_point_ros pointing.launch.py color_topic:=/camera/camera/color
 from pathlib import Path
 
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode
-from launch_ros.parameter_descriptions import ParameterValue
 
 CONFIG = Path(__file__).resolve().parent.parent / "config" / "pointing.yaml"
 
-# name: default, description
+# name: default, description. Where the default is empty, params_file decides, and after it the node's own default.
 ARGUMENTS = {
     "namespace": ("", "Namespace of the node and its topics, e.g. robot1"),
     "name": ("molmo_point", "Name of the node; its topics are below it"),
-    "params_file": (str(CONFIG), "YAML file with parameters; the arguments below override it"),
-    "use_sim_time": ("false", "Take the time from /clock"),
+    "params_file": (str(CONFIG), "YAML file with parameters; the arguments override it"),
     "log_level": ("info", "debug, info, warn, error"),
-    "autostart": ("true", "Load the model and take goals at once; otherwise a lifecycle manager configures and activates"),
-    "camera": ("topics", "topics, simulated, recording or realsense"),
-    "model": ("tabletop", "Embedded checkpoint, folder with a checkpoint, or Hugging Face id"),
-    "device": ("", "cpu, cuda, cuda:1; empty: the best there is"),
-    "target_frame": ("", "Frame of the positions; empty: the optical frame"),
     "color_topic": ("color/image_raw", "Colour images"),
     "depth_topic": ("depth/image_raw", "Depth images, aligned to colour"),
     "info_topic": ("color/camera_info", "Camera info of the colour images"),
+    "use_sim_time": ("", "true: take the time from /clock"),
+    "autostart": ("", "false: a lifecycle manager configures and activates the node"),
+    "camera": ("", "topics, simulated, recording or realsense"),
+    "model": ("", "Embedded checkpoint, folder with a checkpoint, or Hugging Face id"),
+    "device": ("", "cpu, cuda, cuda:1"),
+    "target_frame": ("", "Frame of the positions"),
 }
-PARAMETERS = {"use_sim_time": bool, "autostart": bool, "camera": str, "model": str, "device": str, "target_frame": str}
+PARAMETERS = ("use_sim_time", "autostart", "camera", "model", "device", "target_frame")
 REMAPPINGS = {
     "color/image_raw": "color_topic",
     "depth/image_raw": "depth_topic",
@@ -39,18 +38,25 @@ REMAPPINGS = {
 }
 
 
+def _nodes(context):
+    given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
+    truth = {"true": True, "false": False}
+    overrides = {name: truth.get(given[name].lower(), given[name]) for name in PARAMETERS if given[name]}
+    return [
+        LifecycleNode(
+            package="molmo_point_ros",
+            executable="pointing_node",
+            name=given["name"],
+            namespace=given["namespace"],
+            parameters=[given["params_file"], overrides],
+            remappings=[(topic, given[argument]) for topic, argument in REMAPPINGS.items()],
+            ros_arguments=["--log-level", given["log_level"]],
+            output="screen",
+        )
+    ]
+
+
 def generate_launch_description():
     """Return the arguments and the node."""
-    parameters = {name: ParameterValue(LaunchConfiguration(name), value_type=kind) for name, kind in PARAMETERS.items()}
-    node = LifecycleNode(
-        package="molmo_point_ros",
-        executable="pointing_node",
-        name=LaunchConfiguration("name"),
-        namespace=LaunchConfiguration("namespace"),
-        parameters=[LaunchConfiguration("params_file"), parameters],
-        remappings=[(topic, LaunchConfiguration(argument)) for topic, argument in REMAPPINGS.items()],
-        arguments=["--ros-args", "--log-level", LaunchConfiguration("log_level")],
-        output="screen",
-    )
     declared = [DeclareLaunchArgument(name, default_value=value, description=text) for name, (value, text) in ARGUMENTS.items()]
-    return LaunchDescription([*declared, node])
+    return LaunchDescription([*declared, OpaqueFunction(function=_nodes)])

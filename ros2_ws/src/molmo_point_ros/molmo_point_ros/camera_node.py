@@ -11,13 +11,13 @@ from typing import Any
 import rclpy
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, Image
 
 from molmo_point.errors import MolmoPointError
 from molmo_point.frame import RgbdFrame
 from molmo_point_ros.cameras import CameraReader, open_camera
 from molmo_point_ros.conversions import frame_to_messages
+from molmo_point_ros.image_qos import image_qos
 from molmo_point_ros.parameters import PUBLISHER_SPECS, PublisherSettings, declare, read
 from molmo_point_ros.tf_listener import StaticTransformSender
 
@@ -33,8 +33,7 @@ class CameraNode(Node):
         super().__init__("camera", **options)
         declare(self, PUBLISHER_SPECS)
         self._settings: PublisherSettings = read(self, PublisherSettings)
-        reliable = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
-        qos = reliable if self._settings.reliable else qos_profile_sensor_data
+        qos = image_qos(self._settings.reliable)
         self._color = self.create_publisher(Image, "color/image_raw", qos)
         self._depth = self.create_publisher(Image, "depth/image_raw", qos)
         self._info = self.create_publisher(CameraInfo, "color/camera_info", qos)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from rclpy.callback_groups import CallbackGroup
-from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from molmo_point.errors import InputError
@@ -15,6 +14,7 @@ from molmo_point.geometry.transforms import Transform
 from molmo_point_ros.cameras import CameraReader, open_camera
 from molmo_point_ros.conversions import frame_from_messages, stamp_to_ns
 from molmo_point_ros.goal_error import CODES, GoalError
+from molmo_point_ros.image_qos import image_qos
 from molmo_point_ros.parameters import PointingSettings
 from molmo_point_ros.synchronizer import COLOR, DEPTH, INFO, Synchronizer
 
@@ -62,7 +62,7 @@ class _Waiting:
 
 
 class TopicSource:
-    """Frames from `color/image_raw`, `depth/image_raw` and `color/camera_info`, joined by stamp, with sensor QoS.
+    """Frames from `color/image_raw`, `depth/image_raw` and `color/camera_info`, joined by stamp.
 
     A callback only stores the message; the images are converted when a goal wants them.
     """
@@ -77,8 +77,9 @@ class TopicSource:
         streams = {COLOR: color, DEPTH: (Image, "depth/image_raw"), INFO: (CameraInfo, "color/camera_info")}
         if not settings.use_depth:
             streams = {COLOR: color}
+        qos = image_qos(settings.reliable)
         self._subscriptions = {
-            name: node.create_subscription(kind, topic, self._taker(name), qos_profile_sensor_data, callback_group=group)
+            name: node.create_subscription(kind, topic, self._taker(name), qos, callback_group=group)
             for name, (kind, topic) in streams.items()
         }
 

@@ -35,7 +35,7 @@ CAMERA_SPECS = {
 
 PUBLISHER_SPECS = {
     **CAMERA_SPECS,
-    "reliable": Spec(False, "Publish images reliably instead of best effort (sensor QoS)"),
+    "reliable": Spec(True, "Offer images reliably, which serves best-effort subscribers too; false: sensor QoS"),
     "depth_encoding": Spec("16UC1", "Encoding of the depth image", choices=("16UC1", "32FC1")),
 }
 
@@ -47,6 +47,7 @@ POINTING_SPECS = {
     "device": Spec("", "cpu, cuda, cuda:1, ...; empty takes the best there is"),
     "quantization": Spec("", "What the model offers, e.g. nf4; empty: none"),
     "compressed": Spec(False, "Subscribe to color/image_raw/compressed instead of color/image_raw"),
+    "reliable": Spec(False, "Ask for images reliably: large ones on a busy machine, from a camera that offers it"),
     "rectified": Spec(False, "The images are rectified: take P of the camera info and no distortion"),
     "use_depth": Spec(True, "False: colour only, answers are pixels"),
     "depth_unit_m": Spec(0.001, "Metres per unit of 16UC1 depth; REP 118 says 0.001", (1e-6, 0.1)),
@@ -89,6 +90,7 @@ class PointingSettings(CameraSettings):
     device: str
     quantization: str
     compressed: bool
+    reliable: bool
     rectified: bool
     use_depth: bool
     depth_unit_m: float

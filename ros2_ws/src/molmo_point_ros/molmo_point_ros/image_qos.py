@@ -1,0 +1,15 @@
+"""How images are offered and asked for."""
+
+from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
+
+RELIABLE_DEPTH = 5
+
+
+def image_qos(reliable: bool) -> QoSProfile:
+    """Sensor QoS (best effort, 5 deep); or reliable, for images that best effort loses on a busy machine.
+
+    A raw 640x480 image is larger than Fast DDS's shared memory segment (512 KiB). It travels in pieces, and best effort
+    drops the image when one of them is lost. A reliable offer serves both kinds of subscribers; a reliable request gets
+    nothing from a best-effort camera.
+    """
+    return QoSProfile(depth=RELIABLE_DEPTH, reliability=ReliabilityPolicy.RELIABLE) if reliable else qos_profile_sensor_data

@@ -1,0 +1,219 @@
+"""Image messages to frames and back, bit for bit and pixel for pixel."""
+
+import io
+import struct
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="needs ROS 2: run through ros2_ws/run", exc_type=ImportError)
+pytest.importorskip("molmo_point_msgs.msg", reason="needs the built interfaces: make setup", exc_type=ImportError)
+
+from molmo_point_ros import conversions
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from molmo_point.errors import InputError
+from molmo_point.frame import RgbdFrame
+from molmo_point.geometry.intrinsics import Intrinsics
+
+pytestmark = pytest.mark.ros
+
+H, W = 5, 7
+RGB = np.random.default_rng(0).integers(0, 256, (H, W, 3)).astype(np.uint8)
+STAMP_NS = 1_700_000_000_123_456_789
+
+
+def image(array, encoding, *, padding=0, big=False, frame="optical", stamp_ns=STAMP_NS):
+    rows = np.ascontiguousarray(array).view(np.uint8).reshape(array.shape[0], -1)
+    rows = np.pad(rows, ((0, 0), (0, padding)), constant_values=99)
+    message = Image(height=array.shape[0], width=array.shape[1], encoding=encoding, is_bigendian=int(big))
+    message.step = rows.shape[1]
+    message.data.frombytes(rows.tobytes())
+    message.header.frame_id = frame
+    message.header.stamp = conversions.stamp_from_ns(stamp_ns)
+    return message
+
+
+def camera_info(**changes):
+    message = CameraInfo(width=640, height=480, distortion_model="plumb_bob", d=[0.0] * 5)
+    message.k = [600.0, 0.0, 319.5, 0.0, 610.0, 239.5, 0.0, 0.0, 1.0]
+    message.p = [500.0, 0.0, 300.0, 0.0, 0.0, 510.0, 200.0, 0.0, 0.0, 0.0, 1.0, 0.0]
+    message.header.frame_id = "optical"
+    for name, value in changes.items():
+        setattr(message, name, value)
+    return message
+
+
+@pytest.mark.parametrize("padding", [0, 3])
+@pytest.mark.parametrize(
+    ("encoding", "array"),
+    [
+        ("rgb8", RGB),
+        ("bgr8", RGB[:, :, ::-1]),
+        ("rgba8", np.dstack([RGB, np.full((H, W), 7, np.uint8)])),
+        ("bgra8", np.dstack([RGB[:, :, ::-1], np.full((H, W), 7, np.uint8)])),
+    ],
+)
+def test_every_colour_encoding_gives_the_same_rgb(encoding, array, padding):
+    color = conversions.color_from_message(image(array, encoding, padding=padding))
+    assert color.dtype == np.uint8 and color.flags.c_contiguous
+    np.testing.assert_array_equal(color, RGB)
+
+
+def test_grey_becomes_three_equal_channels():
+    color = conversions.color_from_message(image(RGB[:, :, 0], "mono8", padding=1))
+    np.testing.assert_array_equal(color, RGB[:, :, [0, 0, 0]])
+
+
+@pytest.mark.parametrize("big", [False, True])
+@pytest.mark.parametrize("padding", [0, 6])
+def test_millimetres_and_metres_of_either_byte_order(big, padding):
+    truth = np.array([[0.0, 0.5, 65.535], [1.234, 0.001, 2.0]], np.float32)
+    order = ">" if big else "<"
+    millimetres = np.round(truth * 1000).astype(f"{order}u2")
+    expected = np.where(truth > 0, truth, np.nan)
+    depth = conversions.depth_from_message(image(millimetres, "16UC1", padding=padding, big=big))
+    assert depth.dtype == np.float32
+    np.testing.assert_allclose(depth, expected, rtol=1e-6)
+    metres = truth.astype(f"{order}f4")
+    np.testing.assert_array_equal(conversions.depth_from_message(image(metres, "32FC1", padding=padding, big=big)), expected)
+
+
+def test_nan_and_infinity_are_no_depth_and_the_unit_of_a_d405_is_applied():
+    metres = np.array([[np.nan, np.inf, -np.inf, -1.0, 0.3]], np.float32)
+    depth = conversions.depth_from_message(image(metres, "32FC1"))
+    np.testing.assert_array_equal(depth, np.array([[np.nan] * 4 + [0.3]], np.float32))
+    tenths = np.array([[3000]], np.uint16)
+    assert conversions.depth_from_message(image(tenths, "16UC1"), unit_m=1e-4)[0, 0] == pytest.approx(0.3)
+
+
+def test_the_last_row_may_come_without_padding():
+    message = image(RGB, "rgb8", padding=4)
+    del message.data[-4:]
+    np.testing.assert_array_equal(conversions.color_from_message(message), RGB)
+    del message.data[-1:]
+    with pytest.raises(InputError, match="does not fit its data"):
+        conversions.color_from_message(message)
+
+
+@pytest.mark.parametrize("changes", [{"step": 5}, {"height": 0}, {"width": 8}, {"height": 6}, {"width": 2**31, "height": 2**31}])
+def test_sizes_that_do_not_fit_are_refused(changes):
+    message = image(RGB, "rgb8")
+    for name, value in changes.items():
+        setattr(message, name, value)
+    with pytest.raises(InputError, match="does not fit its data"):
+        conversions.color_from_message(message)
+
+
+def test_unknown_encodings_are_refused_with_the_known_ones():
+    with pytest.raises(InputError, match=r"bayer_rggb8.*rgb8, bgr8"):
+        conversions.color_from_message(image(RGB, "bayer_rggb8"))
+    with pytest.raises(InputError, match=r"mono16.*16UC1, 32FC1"):
+        conversions.depth_from_message(image(RGB[:, :, 0], "mono16"))
+
+
+def compressed(array, form, kind="PNG", header=b""):
+    from PIL import Image as PillowImage
+
+    buffer = io.BytesIO()
+    PillowImage.fromarray(array).save(buffer, kind)
+    return CompressedImage(format=form, data=header + buffer.getvalue())
+
+
+def test_compressed_colour_and_depth():
+    np.testing.assert_array_equal(conversions.color_from_message(compressed(RGB, "rgb8; png compressed")), RGB)
+    depth = np.array([[0, 1000], [2500, 65535]], np.uint16)
+    message = compressed(depth, "16UC1; compressedDepth png", header=struct.pack("<iff", 0, 0.0, 0.0))
+    np.testing.assert_allclose(conversions.depth_from_message(message), [[np.nan, 1.0], [2.5, 65.535]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("data", [b"", b"\x00" * 100, b"\x89PNG\r\n\x1a\n" + b"x" * 50])
+def test_broken_compressed_images_are_refused(data):
+    with pytest.raises(InputError, match="cannot be decoded"):
+        conversions.color_from_message(CompressedImage(format="png", data=data))
+
+
+def test_intrinsics_of_a_full_image():
+    found = conversions.intrinsics_from_message(camera_info())
+    assert found == Intrinsics(640, 480, 600.0, 610.0, 319.5, 239.5)
+
+
+def test_binning_and_region_of_interest_scale_k_so_that_a_surface_keeps_its_ray():
+    """A feature at full-resolution pixel edges (e) lands on the received image at (e - offset) / binning."""
+    message = camera_info(binning_x=2, binning_y=4)
+    message.roi.x_offset, message.roi.y_offset, message.roi.width, message.roi.height = 40, 80, 400, 320
+    found = conversions.intrinsics_from_message(message)
+    assert found.size_wh == (200, 80)
+    full = conversions.intrinsics_from_message(camera_info())
+    point = np.array([0.05, -0.02, 0.9])
+    edges = full.project(point) + 0.5
+    expected = (edges - [40, 80]) / [2, 4] - 0.5
+    np.testing.assert_allclose(found.project(point), expected, atol=1e-9)
+
+
+def test_distortion_models():
+    coefficients = [0.1, -0.2, 0.001, 0.002, 0.05]
+    found = conversions.intrinsics_from_message(camera_info(d=coefficients))
+    assert (found.distortion_model, found.distortion) == ("brown_conrady", tuple(coefficients))
+    short = conversions.intrinsics_from_message(camera_info(d=coefficients[:4]))
+    assert short.distortion == (*coefficients[:4], 0.0)
+    reduced = conversions.intrinsics_from_message(
+        camera_info(distortion_model="rational_polynomial", d=[*coefficients, 0.0, 0.0, 0.0])
+    )
+    assert reduced.distortion == tuple(coefficients)
+    for model, values in (("equidistant", [0.1] * 4), ("rational_polynomial", [0.1] * 8), ("equidistant", [0.0] * 4)):
+        with pytest.raises(InputError, match="not supported"):
+            conversions.intrinsics_from_message(camera_info(distortion_model=model, d=values))
+
+
+def test_rectified_images_use_p_and_no_distortion():
+    found = conversions.intrinsics_from_message(camera_info(d=[0.1] * 5), rectified=True)
+    assert found == Intrinsics(640, 480, 500.0, 510.0, 300.0, 200.0)
+
+
+@pytest.mark.parametrize("index", [0, 4])
+@pytest.mark.parametrize("value", [0.0, float("nan"), -600.0])
+def test_an_uncalibrated_camera_is_refused(index, value):
+    message = camera_info()
+    message.k[index] = value
+    with pytest.raises(InputError, match="not calibrated"):
+        conversions.intrinsics_from_message(message)
+
+
+@pytest.mark.parametrize("encoding", ["16UC1", "32FC1"])
+def test_a_frame_survives_the_way_through_messages(encoding):
+    depth = np.array([[0.5, np.nan, 1.234]] * 2, np.float32)
+    color = RGB[:2, :3].copy()
+    lens = Intrinsics(3, 2, 4.0, 4.5, 1.0, 0.5, "brown_conrady", (0.1, 0.2, 0.0, 0.0, 0.0))
+    frame = RgbdFrame(color, depth, lens, STAMP_NS, "optical", STAMP_NS + 5)
+    back = conversions.frame_from_messages(*conversions.frame_to_messages(frame, depth_encoding=encoding))
+    np.testing.assert_array_equal(back.color, color)
+    np.testing.assert_allclose(back.depth_m, depth, rtol=1e-6)
+    assert (back.intrinsics, back.stamp_ns, back.frame, back.depth_stamp_ns) == (lens, STAMP_NS, "optical", STAMP_NS + 5)
+
+
+def test_depth_that_does_not_fit_into_millimetres_becomes_missing():
+    frame = RgbdFrame(RGB[:1, :2].copy(), np.array([[65.0, 70.0]], np.float32), None, STAMP_NS, "optical")
+    _, depth, info = conversions.frame_to_messages(frame)
+    assert info is None
+    np.testing.assert_allclose(conversions.depth_from_message(depth), [[65.0, np.nan]])
+
+
+def test_messages_that_do_not_belong_together_are_refused():
+    color, depth = image(RGB, "rgb8"), image(np.ones((H, W), np.float32), "32FC1")
+    with pytest.raises(InputError, match="no capture time"):
+        conversions.frame_from_messages(image(RGB, "rgb8", stamp_ns=0))
+    with pytest.raises(InputError, match="no frame_id"):
+        conversions.frame_from_messages(image(RGB, "rgb8", frame=""))
+    depth.header.frame_id = "depth_optical"
+    with pytest.raises(InputError, match=r"'depth_optical'.*align_depth"):
+        conversions.frame_from_messages(color, depth)
+    with pytest.raises(InputError, match="not aligned"):
+        conversions.frame_from_messages(color, image(np.ones((H, W + 1), np.float32), "32FC1"))
+    with pytest.raises(InputError, match="another image size"):
+        conversions.frame_from_messages(color, info=camera_info())
+
+
+def test_stamps_are_exact():
+    for stamp_ns in (0, 1, 999_999_999, 1_000_000_000, STAMP_NS, (2**31 - 1) * 1_000_000_000):
+        assert conversions.stamp_to_ns(conversions.stamp_from_ns(stamp_ns)) == stamp_ns

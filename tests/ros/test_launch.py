@@ -1,0 +1,144 @@
+"""Launch files, loaded against stand-ins of `launch` and `launch_ros` that record what they are given.
+
+Where a real `launch` is installed the stand-ins still serve: what is checked is that executables, parameters and
+remapped topics exist in this package.
+"""
+
+import ast
+import importlib.util
+import sys
+import types
+from pathlib import Path
+
+import pytest
+import yaml
+
+PACKAGE = Path(__file__).resolve().parents[2] / "ros2_ws" / "src" / "molmo_point_ros"
+EXECUTABLES = {"pointing_node": "POINTING_SPECS", "camera_node": "PUBLISHER_SPECS"}
+
+
+class Recorded:
+    """Any launch action or description: keeps what it was made with."""
+
+    def __init__(self, *args, **kwargs):
+        self.args, self.kwargs = args, kwargs
+
+
+class LaunchConfiguration(Recorded):
+    def perform(self, context):
+        return context[self.args[0]]
+
+
+@pytest.fixture
+def stand_ins(monkeypatch):
+    """The modules that launch files import."""
+    names = {
+        "launch": {"LaunchDescription": type("LaunchDescription", (Recorded,), {})},
+        "launch.actions": {name: type(name, (Recorded,), {}) for name in ("DeclareLaunchArgument", "OpaqueFunction")},
+        "launch.substitutions": {"LaunchConfiguration": LaunchConfiguration},
+        "launch_ros": {},
+        "launch_ros.actions": {name: type(name, (Recorded,), {}) for name in ("Node", "LifecycleNode")},
+    }
+    for name, members in names.items():
+        module = types.ModuleType(name)
+        module.__dict__.update(members)
+        monkeypatch.setitem(sys.modules, name, module)
+
+
+def load(name):
+    path = PACKAGE / "launch" / name
+    spec = importlib.util.spec_from_file_location(path.stem.replace(".", "_"), path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def launched(name, **given):
+    """The nodes that a launch file starts with these arguments, and its declared arguments."""
+    entities = load(name).generate_launch_description().args[0]
+    declared = {entity.args[0]: entity.kwargs for entity in entities if type(entity).__name__ == "DeclareLaunchArgument"}
+    assert set(given) <= set(declared), "an argument that the launch file does not declare"
+    context = {key: given.get(key, kwargs["default_value"]) for key, kwargs in declared.items()}
+    (function,) = [entity.kwargs["function"] for entity in entities if type(entity).__name__ == "OpaqueFunction"]
+    return function(context), declared
+
+
+def specs_of(executable):
+    parameters = pytest.importorskip(
+        "molmo_point_ros.parameters", reason="needs ROS 2: run through ros2_ws/run", exc_type=ImportError
+    )
+    return getattr(parameters, EXECUTABLES[executable])
+
+
+LAUNCH_FILES = sorted(path.name for path in PACKAGE.glob("launch/*.launch.py"))
+
+
+def test_there_are_launch_files():
+    assert LAUNCH_FILES == ["pointing.launch.py", "simulated.launch.py"]
+
+
+@pytest.mark.parametrize("name", LAUNCH_FILES)
+def test_every_argument_is_text_with_a_description(stand_ins, name):
+    _, declared = launched(name)
+    for argument, kwargs in declared.items():
+        assert isinstance(kwargs["default_value"], str), argument
+        assert len(kwargs["description"]) > 10, argument
+
+
+@pytest.mark.parametrize("name", LAUNCH_FILES)
+def test_executables_exist_and_parameters_are_declared(stand_ins, name):
+    arguments = {"model": "somewhere", "target_frame": "base_link", "camera": "recording", "namespace": "robot1"}
+    nodes, _ = launched(name, **arguments)
+    setup = (PACKAGE / "setup.py").read_text(encoding="utf-8")
+    for node in nodes:
+        executable = node.kwargs["executable"]
+        assert node.kwargs["package"] == "molmo_point_ros"
+        assert f'"{executable} = molmo_point_ros.' in setup
+        assert node.kwargs["namespace"] == "robot1"
+        specs = specs_of(executable)
+        for parameters in node.kwargs["parameters"]:
+            if isinstance(parameters, dict):
+                for key, value in parameters.items():
+                    assert key == "use_sim_time" or type(specs[key].default) is type(value), key
+
+
+def test_arguments_not_given_leave_the_parameter_file_alone(stand_ins):
+    (node,), _ = launched("pointing.launch.py")
+    file, overrides = node.kwargs["parameters"]
+    assert overrides == {}
+    assert Path(file).is_file()
+    (node,), _ = launched("pointing.launch.py", autostart="false", use_sim_time="true", model="m")
+    assert node.kwargs["parameters"][1] == {"autostart": False, "use_sim_time": True, "model": "m"}
+
+
+def test_numbers_arrive_as_numbers(stand_ins):
+    nodes, _ = launched("simulated.launch.py", scene_seed="7", fps="5")
+    assert nodes[0].kwargs["parameters"] == [{"camera": "simulated", "scene_seed": 7, "fps": 5}]
+
+
+def test_remapped_topics_are_subscribed_to_and_relative(stand_ins):
+    (node,), _ = launched("pointing.launch.py", color_topic="/camera/camera/color/image_raw")
+    remappings = dict(node.kwargs["remappings"])
+    assert remappings["color/image_raw"] == "/camera/camera/color/image_raw"
+    source = (PACKAGE / "molmo_point_ros" / "frame_sources.py").read_text(encoding="utf-8")
+    texts = {entry.value for entry in ast.walk(ast.parse(source)) if isinstance(entry, ast.Constant)}
+    for topic in remappings:
+        assert topic in texts and not topic.startswith("/")
+
+
+def test_the_parameter_file_holds_declared_parameters_with_their_types():
+    values = yaml.safe_load((PACKAGE / "config" / "pointing.yaml").read_text(encoding="utf-8"))["/**"]["ros__parameters"]
+    specs = specs_of("pointing_node")
+    for name, value in values.items():
+        assert type(specs[name].default) is type(value), name
+        assert specs[name].range is None or specs[name].range[0] <= value <= specs[name].range[1], name
+        assert not specs[name].choices or value in specs[name].choices, name
+
+
+def test_the_package_installs_launch_and_config_and_names_its_programs():
+    setup = (PACKAGE / "setup.py").read_text(encoding="utf-8")
+    for module in ("node", "camera_node", "client", "subscriber"):
+        assert f"molmo_point_ros.{module}:main" in setup
+        assert (PACKAGE / "molmo_point_ros" / f"{module}.py").is_file()
+    for kind in ("launch", "config"):
+        assert f"share/{{NAME}}/{kind}" in setup

@@ -1,0 +1,86 @@
+"""Joining streams by stamp; no ROS needed, but the package must be importable."""
+
+import pytest
+
+synchronizer = pytest.importorskip(
+    "molmo_point_ros.synchronizer", reason="run through ros2_ws/run, which puts the package on the path", exc_type=ImportError
+)
+from molmo_point.errors import InputError  # noqa: E402
+
+COLOR, DEPTH, INFO = synchronizer.COLOR, synchronizer.DEPTH, synchronizer.INFO
+MS = 1_000_000
+START = 1_000_000_000
+
+
+def filled(color_ms, depth_ms, info_ms=None, max_skew_s=1 / 60):
+    joined = synchronizer.Synchronizer(max_skew_s)
+    for stream, times in ((COLOR, color_ms), (DEPTH, depth_ms), (INFO, info_ms or color_ms)):
+        for time_ms in times:
+            joined.add(stream, START + time_ms * MS, f"{stream} {time_ms}")
+    return joined
+
+
+def test_the_newest_complete_bundle_is_joined_with_its_nearest_partners():
+    bundle = filled([0, 33, 66, 100], [1, 34, 67]).newest()
+    assert bundle.stamp_ns == START + 66 * MS
+    assert (bundle.color, bundle.depth, bundle.info) == ("colour image 66", "depth image 67", "camera info 66")
+
+
+def test_the_limit_is_inclusive_and_nothing_beyond_it_is_joined():
+    assert filled([0], [10], max_skew_s=0.010).newest() is not None
+    assert filled([0], [11], max_skew_s=0.010).newest() is None
+
+
+def test_camera_info_of_another_moment_is_refused_too():
+    joined = filled([100], [100], [0])
+    assert joined.newest() is None
+    assert joined.skew_s()[INFO] == pytest.approx(-0.1)
+
+
+def test_an_image_captured_before_is_not_taken():
+    joined = filled([0, 33], [0, 33])
+    assert joined.newest(START + 33 * MS) is not None
+    assert joined.newest(START + 33 * MS + 1) is None
+
+
+def test_the_measured_skew_is_signed_and_the_smallest():
+    joined = filled([0, 100, 200], [45, 145, 245])
+    assert joined.newest() is None
+    assert joined.skew_s()[DEPTH] == pytest.approx(0.045)
+
+
+def test_missing_streams_and_unstamped_messages_are_named():
+    joined = synchronizer.Synchronizer(0.01)
+    assert joined.missing() == (COLOR, DEPTH, INFO)
+    joined.add(COLOR, 0, "no stamp")
+    assert joined.unstamped() == {COLOR: 1}
+    assert joined.missing() == (COLOR, DEPTH, INFO)
+    joined.add(COLOR, START, "stamped")
+    assert joined.missing() == (DEPTH, INFO)
+    assert joined.newest_stamp_ns() == START
+
+
+def test_without_depth_colour_is_enough():
+    joined = synchronizer.Synchronizer(0.01, needed=())
+    joined.add(COLOR, START, "image")
+    bundle = joined.newest()
+    assert (bundle.color, bundle.depth, bundle.info) == ("image", None, None)
+
+
+def test_a_step_back_in_time_starts_anew_and_a_swapped_neighbour_is_dropped():
+    joined = filled([5000], [5000])
+    joined.add(COLOR, START + 4990 * MS, "swapped")
+    assert joined.newest_stamp_ns() == START + 5000 * MS
+    for stream in (COLOR, DEPTH, INFO):
+        joined.add(stream, START, "again")
+    assert joined.newest().stamp_ns == START
+
+
+def test_memory_is_bounded():
+    joined = filled(range(0, 10_000, 10), range(0, 10_000, 10))
+    assert len(joined._kept[COLOR]) == 12
+
+
+def test_a_negative_limit_is_refused():
+    with pytest.raises(InputError, match="half a frame period"):
+        synchronizer.Synchronizer(-0.1)
