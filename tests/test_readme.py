@@ -135,6 +135,10 @@ def check_ros2(words):
         programs = re.findall(r"\"(\w+) = ", (package / "setup.py").read_text(encoding="utf-8"))
         known = programs if words[0] == "run" else [path.name for path in package.glob("launch/*")]
         assert words[2] in known, f"{words[1]} has no {words[2]}"
+        if words[0] == "launch":
+            source = (package / "launch" / words[2]).read_text(encoding="utf-8")
+            for word in words[3:]:
+                assert f'"{word.split(":=")[0]}": (' in source, f"{words[2]} has no argument {word}"
     for word in words:
         interface = re.fullmatch(r"molmo_point_msgs/(?:(msg|srv|action)/)?(\w+)", word)
         if interface:
@@ -291,6 +295,7 @@ def test_the_python_of_the_readme_is_short():
         "ros2 run molmo_point_ros pionting_node",
         "ros2 run molmo_point_ros pointing_node --ros-args -p kamera:=topics",
         "ros2 launch molmo_point_ros nothing.launch.py",
+        "ros2 launch molmo_point_ros simulated.launch.py scene_sead:=1",
         "rm -rf build",
     ],
 )
