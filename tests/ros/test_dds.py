@@ -291,7 +291,7 @@ def test_a_node_with_a_camera_of_its_own_publishes_the_cameras_pose(robot, proce
 
 
 def test_the_lifecycle_frees_and_loads_again(robot):
-    """Deactivated it takes no goals, cleaned up it has no action, and it comes back."""
+    """Deactivated or cleaned up it takes no goals, and it comes back."""
     client = robot.node.create_client(ChangeState, "molmo_point/change_state")
     assert client.wait_for_service(START_S)
 
@@ -303,6 +303,7 @@ def test_the_lifecycle_frees_and_loads_again(robot):
     change(Transition.TRANSITION_DEACTIVATE)
     assert robot.refusal("the box").code == CODES.GOAL_REJECTED
     change(Transition.TRANSITION_CLEANUP)
+    assert robot.refusal("the box").code == CODES.GOAL_REJECTED
     change(Transition.TRANSITION_CONFIGURE)
     change(Transition.TRANSITION_ACTIVATE)
     assert robot.client.wait_for_server(START_S)

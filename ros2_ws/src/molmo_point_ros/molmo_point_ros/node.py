@@ -89,16 +89,7 @@ class PointingNode(LifecycleNode):
         if frames.pose is not None:
             self._static_sender = self._static_sender or StaticTransformSender(self)
             self._static_sender.send(frames.pose)
-        self._server = ActionServer(
-            self,
-            PointAt,
-            "~/point_at",
-            execute_callback=self._execute,
-            goal_callback=self._on_goal,
-            handle_accepted_callback=self._on_accepted,
-            cancel_callback=lambda _: CancelResponse.ACCEPT,
-            callback_group=self._goals_group,
-        )
+        self._server = self._server or self._serve()
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -130,9 +121,6 @@ class PointingNode(LifecycleNode):
         """Free everything that configure made; may be called at any time and more than once."""
         self._is_active = False
         self._queue.stop_all("the node shuts down")
-        server, self._server = self._server, None
-        if server is not None:
-            server.destroy()
         parts, self._parts = self._parts, None
         if parts is not None:
             parts.frames.close()
@@ -145,7 +133,27 @@ class PointingNode(LifecycleNode):
             if torch is not None and torch.cuda.is_available():
                 torch.cuda.empty_cache()
 
+    def destroy_node(self) -> None:
+        """End the node; nothing may spin it any more."""
+        self.close()
+        if self._server is not None:
+            self._server.destroy()
+        super().destroy_node()
+
     # -------------------------------------------------------------------------------------------------------- goals
+
+    def _serve(self) -> ActionServer:
+        """Made once: rclpy cannot destroy an action server while an executor waits on it, so cleanup keeps it, idle."""
+        return ActionServer(
+            self,
+            PointAt,
+            "~/point_at",
+            execute_callback=self._execute,
+            goal_callback=self._on_goal,
+            handle_accepted_callback=self._on_accepted,
+            cancel_callback=lambda _: CancelResponse.ACCEPT,
+            callback_group=self._goals_group,
+        )
 
     def _on_goal(self, request: PointAt.Goal) -> GoalResponse:
         if self._is_active:
@@ -202,7 +210,6 @@ def main(args: Sequence[str] | None = None, load_pointer: LoadPointer = Pointer.
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     finally:
-        node.close()
         executor.shutdown(timeout_sec=5.0)
         node.destroy_node()
         rclpy.try_shutdown()
