@@ -86,11 +86,19 @@ class Processes:
     environment: dict[str, str]
     running: list[tuple[subprocess.Popen, Path]] = field(default_factory=list)
 
-    def start(self, program: str | Path, *arguments: str, parameters: dict[str, object] | None = None, namespace: str = ""):
+    def start(
+        self,
+        program: str | Path,
+        *arguments: str,
+        parameters: dict[str, object] | None = None,
+        namespace: str = "",
+        remappings: dict[str, str] | None = None,
+    ) -> tuple[subprocess.Popen, Path]:
         """Start a module of molmo_point_ros, or a file, with ROS parameters. Returns the process and its output file."""
         what = [str(program)] if str(program).endswith(".py") else ["-m", f"molmo_point_ros.{program}"]
         ros = [item for name, value in (parameters or {}).items() for item in ("-p", f"{name}:={_yaml(value)}")]
         ros += ["-r", f"__ns:={namespace}"] if namespace else []
+        ros += [item for name, other in (remappings or {}).items() for item in ("-r", f"{name}:={other}")]
         output = self.folder / f"{len(self.running)}-{Path(program).stem}.txt"
         command = [sys.executable, *what, *arguments, *(["--ros-args", *ros] if ros else [])]
         with open(output, "wb") as file:
