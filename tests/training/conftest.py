@@ -1,0 +1,35 @@
+"""A tokenizer, a processor and two small shards of rendered scenes, made once."""
+
+from pathlib import Path
+
+import pytest
+from transformers import PreTrainedTokenizerFast
+
+from molmo_point.model.processing import Processor
+from molmo_point.training.dataset import SceneShards
+from molmo_point.training.initial import LAYOUT
+from molmo_point.training.scenes import render_shard
+from molmo_point.training.tokenizer import train_tokenizer
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> PreTrainedTokenizerFast:
+    return train_tokenizer(512)
+
+
+@pytest.fixture(scope="session")
+def processor(tokenizer: PreTrainedTokenizerFast) -> Processor:
+    return Processor(tokenizer, LAYOUT)
+
+
+@pytest.fixture(scope="session")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("scenes")
+    for index in range(2):
+        render_shard(folder, f"shard_{index}", seed=70 + index, image_count=6)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shards(scenes: Path) -> SceneShards:
+    return SceneShards(scenes)
