@@ -1,6 +1,7 @@
 """The nodes' parameters: declared with descriptions and limits, and refused where they make no sense."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
@@ -68,3 +69,13 @@ def test_values_that_make_no_sense_are_refused_at_start_and_later(make_node, nam
         make_node(parameters.POINTING_SPECS, **{name: value})
     (result,) = make_node(parameters.POINTING_SPECS).set_parameters([Parameter(name, value=value)])
     assert not result.successful and result.reason
+
+
+def test_the_documentation_names_every_parameter_with_its_description():
+    text = (Path(__file__).resolve().parents[2] / "docs" / "ros.md").read_text(encoding="utf-8")
+    for specs, _ in TABLES:
+        for name, spec in specs.items():
+            if name == "camera":  # one row, of the node that has one choice more
+                continue
+            assert f"| `{name}` |" in text, name
+            assert spec.description in text, name

@@ -24,7 +24,7 @@ CAMERA_SPECS = {
     "camera": Spec("simulated", "Where frames come from", choices=CAMERAS[1:]),
     "recording": Spec("", "Folder or .zip of a recording, for camera=recording; it is replayed in real time, again and again"),
     "restamp": Spec(True, "Give the frames of a recording the time at which they are replayed"),
-    "scene_seed": Spec(0, "Which random tabletop, for camera=simulated", (0, 2**31 - 1)),
+    "scene_seed": Spec(0, "Which random tabletop, for camera=simulated", (0, 1_000_000)),
     "width": Spec(640, "Width of the image in pixels, for camera=simulated and camera=realsense", (16, 4096)),
     "height": Spec(480, "Height of the image in pixels, for camera=simulated and camera=realsense", (16, 4096)),
     "fps": Spec(0, "Frames per second, for camera=simulated (0: 10) and camera=realsense (0: 30)", (0, 120)),
@@ -60,8 +60,8 @@ POINTING_SPECS = {
     "max_camera_motion_m": Spec(0.0, "Refuse if the camera moved farther meanwhile, in target_frame; 0: no limit", (0.0, 1e3)),
     "max_points": Spec(40, "Points per query at most, whatever the goal asks for", (1, 1000)),
     "timeout_s": Spec(60.0, "Time for a goal that names none", (0.05, 3600.0)),
-    "lifespan_s": Spec(2.0, "After this time an answer is no longer delivered", (0.0, 3600.0)),
-    "marker_lifetime_s": Spec(10.0, "How long RViz shows an answer", (0.0, 3600.0)),
+    "lifespan_s": Spec(2.0, "After this time an answer is no longer delivered; 0: no limit", (0.0, 3600.0)),
+    "marker_lifetime_s": Spec(10.0, "How long RViz shows an answer; 0: until the next", (0.0, 3600.0)),
 }
 
 
