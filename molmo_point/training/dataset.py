@@ -75,7 +75,7 @@ class SceneShards:
         before = np.bincount(mask.ravel().astype(int) + 1, minlength=len(rows) + 1)[1:]
         if rng is not None:
             color, mask = _crop_and_flip(color, mask, rng)
-        return Sample(np.ascontiguousarray(color), np.ascontiguousarray(mask), _seen(mask, rows, before))
+        return Sample(np.array(color, order="C"), np.array(mask, order="C"), _seen(mask, rows, before))
 
 
 def _crop_and_flip(

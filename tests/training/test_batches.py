@@ -1,0 +1,175 @@
+"""One step's tensors: what the cells say is what the mask shows, and pixels are as at inference."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from molmo_point.model.preprocess import prepare_image, token_places
+from molmo_point.model.processing import Processor
+from molmo_point.sim.objects import COLORS, SHAPES
+from molmo_point.training import batches
+from molmo_point.training.batches import Batch, draw_batch, image_tensors
+from molmo_point.training.dataset import Sample, SceneShards
+from molmo_point.training.initial import LAYOUT
+from molmo_point.training.packing import IMAGE_SEGMENT
+from molmo_point.training.queries import Example, SeenObject
+
+PLACES = token_places(0, 0, LAYOUT)
+NOTHING = (len(COLORS), len(SHAPES))
+
+
+@pytest.fixture(scope="module")
+def batch(shards: SceneShards, processor: Processor) -> Batch:
+    torch.manual_seed(0)
+    return draw_batch(shards, processor, PLACES, 5, 4, np.random.default_rng(2))
+
+
+class OneSample:
+    """Always draws the same view."""
+
+    def __init__(self, sample: Sample) -> None:
+        self.sample = sample
+
+    def draw(self, rng: np.random.Generator) -> Sample:
+        return self.sample
+
+
+@pytest.fixture
+def block() -> Sample:
+    """320 × 240 with one object over columns 96…127 and rows 0…31."""
+    mask = np.full((240, 320), -1, np.int8)
+    mask[0:32, 96:128] = 0
+    color = np.where(mask[..., None] == 0, 200, 40).astype(np.uint8).repeat(3, -1)
+    return Sample(color, mask, [SeenObject("green", "cube", 35.0, 100 / 15, True)])
+
+
+def one_batch(sample: Sample, processor: Processor, monkeypatch: pytest.MonkeyPatch) -> Batch:
+    answer = '<point x="35.0" y="6.7" alt="green cube">green cube</point>'
+    monkeypatch.setattr(batches, "draw_examples", lambda *_: [Example("Point to green cube", answer, (0,))])
+    return draw_batch(OneSample(sample), processor, PLACES, 2, 1, np.random.default_rng(0))  # type: ignore[arg-type]
+
+
+def test_pixels_are_prepared_as_at_inference() -> None:
+    rng = np.random.default_rng(3)
+    for height, width in [(240, 320), (171, 233), (320, 240), (300, 300)]:
+        image = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        ours = image_tensors([image], LAYOUT, None)[0].numpy()
+        np.testing.assert_allclose(ours, prepare_image(image, LAYOUT).images, atol=2e-6)
+
+
+def test_varied_colours_stay_colours_and_padding_stays_black() -> None:
+    image = np.full((240, 320, 3), 128, np.uint8)
+    plain, varied = (image_tensors([image], LAYOUT, rng)[0, 0] for rng in (None, np.random.default_rng(1)))
+    torch.testing.assert_close(varied[:40], plain[:40])  # the first two rows of patches are padding
+    assert 0.01 < float((varied[200:220] - plain[200:220]).abs().mean()) < 1.5
+
+
+def test_the_cells_of_a_block(block: Sample, processor: Processor, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Shrunk to 240 × 180 and set 30 below the top: columns 72…95, rows 30…53; a token is 24 px wide.
+    batch = one_batch(block, processor, monkeypatch)
+    tokens, patches = batch.token_cells, batch.patch_cells
+    assert torch.nonzero(tokens.filled[0]).flatten().tolist() == [13, 23]
+    # A patch is 12 px: columns 6 and 7, rows 2 (half), 3 and 4 (half).
+    assert torch.nonzero(patches.filled[0]).flatten().tolist() == [46, 47, 66, 67, 86, 87]
+    for cells in (tokens, patches):
+        where = cells.filled[0]
+        assert set(cells.colors[0][where].tolist()) == {list(COLORS).index("green")}
+        assert set(cells.shapes[0][where].tolist()) == {SHAPES.index("cube")}
+        assert set(zip(cells.colors[0][~where].tolist(), cells.shapes[0][~where].tolist(), strict=True)) == {NOTHING}
+        torch.testing.assert_close(cells.xy[0][where][0], torch.tensor([0.35, 1 / 15]))
+
+
+def test_the_places_of_a_block(block: Sample, processor: Processor, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = one_batch(block, processor, monkeypatch)
+    places = batch.places
+    assert places.row.tolist() == [0] * 7 + [1] * 7
+    assert places.character.tolist() == [0, 1, 2, 3, 0, 1, 2] * 2
+    assert places.value.tolist() == ([350] * 4 + [67] * 3) * 2
+    expected = torch.zeros(100)
+    expected[13], expected[23] = 0.75, 0.25
+    torch.testing.assert_close(places.tokens, expected.expand(14, -1))
+    torch.testing.assert_close(places.xy, torch.tensor([0.35, 1 / 15]).expand(14, -1))
+
+
+def test_cells_agree_with_the_rendered_masks(shards: SceneShards, processor: Processor) -> None:
+    """A token's class is that of the object that fills most of it; counted here pixel by pixel."""
+    drawn: list[Sample] = []
+
+    class Keeping:
+        def draw(self, rng: np.random.Generator) -> Sample:
+            drawn.append(shards.draw(rng, augment=False))
+            return drawn[-1]
+
+    batch = draw_batch(Keeping(), processor, PLACES, 4, 2, np.random.default_rng(6))  # type: ignore[arg-type]
+    assert len(drawn) == 4
+    checked = 0
+    for k, sample in enumerate(drawn):
+        for cell in range(100):
+            # 240 × 320 shrinks by 3/4 and starts 30 px below the crop's top.
+            top, left = 24 * (cell // 10) - 30, 24 * (cell % 10)
+            v = [int((r + 0.5) * 4 / 3) for r in range(top, top + 24) if 0 <= r < 180]
+            u = [int((c + 0.5) * 4 / 3) for c in range(left, left + 24)]
+            seen = sample.mask[np.ix_(v, u)].ravel() if v else np.zeros(0, np.int8)
+            counts = np.bincount(seen[seen >= 0].astype(int), minlength=len(sample.objects) + 1)
+            share = counts.max() / 576
+            if abs(share - 0.12) < 0.02 or np.sort(counts)[-1] == np.sort(counts)[-2] > 0:
+                continue
+            assert bool(batch.token_cells.filled[k, cell]) == (share > 0.12)
+            if share > 0.12:
+                thing = sample.objects[int(counts.argmax())]
+                assert batch.token_cells.colors[k, cell] == list(COLORS).index(thing.color)
+                assert batch.token_cells.shapes[k, cell] == SHAPES.index(thing.shape)
+                checked += 1
+    assert checked > 20
+
+
+def test_rows_are_padded_on_the_right_and_padding_has_no_loss(batch: Batch) -> None:
+    padding = batch.segments == 0
+    assert (batch.weights[padding] == 0).all() and (batch.labels[padding] == -100).all()
+    assert not padding[:, 0].any()
+    assert ((~padding).long().diff(dim=1) <= 0).all()
+    assert (~padding).all(dim=1).any()
+    assert ((batch.weights > 0) == (batch.labels >= 0)).all()
+
+
+def test_image_vectors_go_to_patch_tokens(batch: Batch, processor: Processor) -> None:
+    assert batch.images.shape == (5, 1, 400, 432)
+    assert batch.image_input_idx.shape == (5, 1, 100)
+    patch = processor.image_ids["<im_patch>"]
+    for ids, places, segments in zip(batch.input_ids, batch.image_input_idx, batch.segments, strict=True):
+        assert (ids[places[0].long()] == patch).all()
+        assert (segments[places[0].long()] == IMAGE_SEGMENT).all()
+    # As the processor writes the mask of an overview alone.
+    assert (batch.image_masks == -1).all()
+    assert batch.image_masks.shape == tuple(processor(np.zeros((9, 9, 3), np.uint8), "x").image_masks.repeat(5, 1, 1).shape)
+
+
+def test_targets_share_their_pixels_among_the_tokens(batch: Batch) -> None:
+    p = batch.places
+    assert len(p.row) > 10
+    torch.testing.assert_close(p.tokens.sum(-1), torch.ones(len(p.row)))
+    centre = torch.stack([torch.arange(100) % 10, torch.arange(100) // 10], -1) * 0.1 + 0.05
+    middle = p.tokens @ centre.float()
+    assert float((middle[:, 0] - p.xy[:, 0]).abs().max()) < 0.06
+
+
+@pytest.mark.parametrize("change", [lambda r: np.random.default_rng(r), lambda r: np.random.default_rng(r + 1)])
+def test_a_batch_is_decided_by_its_seeds(
+    shards: SceneShards, processor: Processor, change: Callable[[int], np.random.Generator]
+) -> None:
+    def draw(rng: np.random.Generator) -> Batch:
+        torch.manual_seed(9)
+        return draw_batch(shards, processor, PLACES, 3, 2, rng)
+
+    one, two = draw(np.random.default_rng(5)), draw(change(5))
+    same = one.images.shape == two.images.shape and torch.equal(one.images, two.images)
+    assert same == (change(5).integers(10**9) == np.random.default_rng(5).integers(10**9))
+
+
+def test_a_batch_without_points_has_no_places(block: Sample, processor: Processor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "draw_examples", lambda *_: [Example("Point to red ball", "There are none.", ())])
+    batch = draw_batch(OneSample(block), processor, PLACES, 2, 1, np.random.default_rng(0))  # type: ignore[arg-type]
+    assert len(batch.places.row) == 0
+    assert batch.places.tokens.shape == (0, 100)

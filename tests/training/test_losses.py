@@ -1,0 +1,171 @@
+"""Soft targets of digits, and the losses against sums written out by hand."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from molmo_point.model.preprocess import token_places
+from molmo_point.model.processing import Processor
+from molmo_point.sim.objects import COLORS, SHAPES
+from molmo_point.training.batches import Batch, draw_batch
+from molmo_point.training.dataset import SceneShards
+from molmo_point.training.initial import LAYOUT, embedded_config
+from molmo_point.training.losses import (
+    AuxiliaryHeads,
+    CoordinatePlaces,
+    SoftTokenLoss,
+    attention_loss,
+    soft_coordinate_table,
+    soft_digits,
+)
+
+CHARACTERS = '0123456789."'
+TABLE = soft_coordinate_table()
+
+
+def places_of(row: list[int], place: list[int], value: list[int], character: list[int], tokens: torch.Tensor) -> CoordinatePlaces:
+    return CoordinatePlaces(*(torch.tensor(v) for v in (row, place, value, character)), torch.zeros(len(row), 2), tokens)
+
+
+@pytest.fixture(scope="module")
+def batch(shards: SceneShards, processor: Processor) -> Batch:
+    torch.manual_seed(0)
+    return draw_batch(shards, processor, token_places(0, 0, LAYOUT), 4, 4, np.random.default_rng(8))
+
+
+# --- Soft digits ------------------------------------------------------------------------------------------------
+
+
+def test_every_used_row_is_a_distribution() -> None:
+    assert TABLE.shape == (1001, 5, 12)
+    assert TABLE.min() >= 0
+    for value in range(1001):
+        length = len(f"{value / 10:.1f}")
+        np.testing.assert_allclose(TABLE[value, :length].sum(-1), 1, atol=1e-6)
+        assert (TABLE[value, length:] == 0).all()
+
+
+@pytest.mark.parametrize("value", [0, 7, 95, 99, 100, 104, 400, 615, 699, 999, 1000])
+def test_a_digit_is_conditional_on_the_digits_before_it(value: int) -> None:
+    text = f"{value / 10:.1f}"
+    for place in range(len(text)):
+        expected = dict.fromkeys(CHARACTERS, 0.0)
+        for other in range(1001):
+            candidate = f"{other / 10:.1f}"
+            if abs(other - value) <= 16 and candidate.startswith(text[:place]) and len(candidate) > place:
+                expected[candidate[place]] += math.exp(-((other - value) ** 2) / 32)
+        total = sum(expected.values())
+        for k, character in enumerate(CHARACTERS):
+            assert TABLE[value, place, k] == pytest.approx(expected[character] / total, abs=1e-6), (text, place, character)
+
+
+def test_the_true_tenth_is_most_likely_and_the_first_digit_may_go_either_way() -> None:
+    assert TABLE[615, 3].argmax() == 5
+    assert TABLE[615, 0, 6] == pytest.approx(1, abs=2e-4)
+    assert 0.3 < TABLE[599, 0, 6] < 0.5 < TABLE[599, 0, 5]
+    assert soft_coordinate_table(0.01)[599, 0, 5] == 1
+
+
+def test_soft_positions_are_distributions_around_the_truth() -> None:
+    xy = torch.tensor([[0.0, 0.123], [0.5, 0.999], [1.0, 0.345]])
+    tens, ones = soft_digits(xy)
+    assert tens.shape == (3, 2, 11) and ones.shape == (3, 2, 10)
+    torch.testing.assert_close(tens.sum(-1), torch.ones(3, 2))
+    torch.testing.assert_close(ones.sum(-1), torch.ones(3, 2))
+    assert tens.argmax(-1)[0].tolist() == [0, 1] and ones.argmax(-1)[0].tolist() == [0, 2]
+    assert tens.argmax(-1)[2, 1] == 3 and ones.argmax(-1)[2, 1] == 4
+
+
+# --- Token loss -------------------------------------------------------------------------------------------------
+
+
+def test_sharp_soft_targets_are_the_labels(batch: Batch, processor: Processor) -> None:
+    """Where the value is certain, the soft target of every place is the label of that place."""
+    ids = {c: processor.encode_text(c)[0] for c in CHARACTERS}
+    loss = SoftTokenLoss(ids)
+    loss.table = torch.from_numpy(soft_coordinate_table(0.01))
+    p = batch.places
+    assert len(p.row) > 20
+    target = loss.ids[loss.table[p.value, p.character].argmax(-1)]
+    torch.testing.assert_close(target, batch.labels[p.row, p.place])
+    logits = torch.randn(*batch.labels.shape, 512, generator=torch.Generator().manual_seed(3))
+    plain = torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch.labels.flatten(), reduction="none")
+    weights = batch.weights.flatten()
+    expected = (plain * weights).sum() / weights.sum()
+    torch.testing.assert_close(loss(logits, batch.labels, batch.weights, p), expected)
+
+
+def test_the_soft_loss_prefers_a_near_digit_to_a_far_one(processor: Processor) -> None:
+    loss = SoftTokenLoss({c: k for k, c in enumerate(CHARACTERS)})
+    labels, weights = torch.tensor([[5]]), torch.ones(1, 1)
+    places = places_of([0], [0], [615], [3], torch.zeros(1, 4))
+
+    def of(digit: int) -> float:
+        logits = torch.zeros(1, 1, 12)
+        logits[0, 0, digit] = 4.0
+        return float(loss(logits, labels, weights, places))
+
+    assert of(5) < of(4) < of(3) < of(0)
+    exact = torch.log(loss.table[615, 3].clamp(min=1e-9))[None, None]
+    entropy = float(-(loss.table[615, 3] * exact[0, 0]).sum())
+    assert float(loss(exact, labels, weights, places)) == pytest.approx(entropy, abs=1e-4)
+
+
+# --- Auxiliary losses -------------------------------------------------------------------------------------------
+
+
+def test_attention_loss_by_hand() -> None:
+    g = torch.Generator().manual_seed(4)
+    q, k = torch.randn(1, 5, 8, generator=g), torch.randn(1, 5, 8, generator=g)
+    allowed = torch.ones(5, 5, dtype=torch.bool).tril()[None, None]
+    share = torch.tensor([[0.25, 0.75, 0.0]])
+    got = attention_loss(q, k, allowed, places_of([0], [3], [0], [0], share), torch.tensor([0, 1, 2]))
+    scores = [float(q[0, 3] @ k[0, j]) / math.sqrt(8) for j in range(4)]
+    total = math.log(sum(math.exp(s) for s in scores))
+    assert float(got) == pytest.approx(-(0.25 * (scores[0] - total) + 0.75 * (scores[1] - total)), abs=1e-5)
+    # A key that may not be seen does not matter; one that may does.
+    k[0, 4] += 100
+    again = attention_loss(q, k, allowed, places_of([0], [3], [0], [0], share), torch.tensor([0, 1, 2]))
+    assert float(again) == pytest.approx(float(got))
+
+
+@pytest.fixture(scope="module")
+def heads() -> AuxiliaryHeads:
+    torch.manual_seed(1)
+    return AuxiliaryHeads(embedded_config(0), (1,))
+
+
+def test_right_classes_cost_nothing_and_empty_cells_weigh_a_quarter(heads: AuxiliaryHeads) -> None:
+    colors, shapes = torch.tensor([[2, len(COLORS)]]), torch.tensor([[1, len(SHAPES)]])
+    right = torch.full((1, 2, len(COLORS) + len(SHAPES) + 2), -30.0)
+    for cell in range(2):
+        right[0, cell, colors[0, cell]] = right[0, cell, len(COLORS) + 1 + shapes[0, cell]] = 30.0
+    assert float(heads.class_loss(right, colors, shapes)) == pytest.approx(0, abs=1e-5)
+    wrong_object, wrong_empty = right.clone(), right.clone()
+    wrong_object[0, 0], wrong_empty[0, 1] = 0.0, 0.0
+    of_object = float(heads.class_loss(wrong_object, colors, shapes))
+    of_empty = float(heads.class_loss(wrong_empty, colors, shapes))
+    assert of_object == pytest.approx(4 * of_empty, rel=1e-4)
+    assert of_object == pytest.approx((math.log(len(COLORS) + 1) + math.log(len(SHAPES) + 1)) / 1.25, rel=1e-4)
+
+
+def test_position_and_answer_losses_fall_when_the_position_is_right(heads: AuxiliaryHeads) -> None:
+    vectors = torch.zeros(1, 3, 160)
+    filled = torch.tensor([[True, False, True]])
+    xy = torch.tensor([[[0.2, 0.8], [9.0, 9.0], [0.2, 0.8]]])
+    with torch.no_grad():
+        heads.position.weight.zero_()
+        heads.position.bias.zero_()
+        far = float(heads.position_loss(vectors, xy, filled))
+        heads.position.bias.view(2, 22)[:, 0] = torch.tensor([0.2, 0.8])
+        near = float(heads.position_loss(vectors, xy, filled))
+    assert far - near > 1
+    places = CoordinatePlaces(*(torch.tensor([0]) for _ in range(4)), torch.tensor([[0.2, 0.8]]), torch.zeros(1, 3))
+    with torch.no_grad():
+        heads.answer.weight.zero_()
+        heads.answer.bias.copy_(torch.tensor([0.2, 0.8]))
+        assert float(heads.answer_loss(vectors, places)) == pytest.approx(0, abs=1e-9)
+        heads.answer.bias.copy_(torch.tensor([0.8, 0.2]))
+        assert float(heads.answer_loss(vectors, places)) > 1
