@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 CONVENTIONS = ROOT / "docs" / "conventions.md"
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
+ROS = ROOT / "docs" / "ros.md"
 WEIGHTS = ROOT / "molmo_point" / "checkpoints" / "tabletop" / "model.safetensors"
 
 # A Python block marked so needs hardware or a download; it is compiled and its names are checked.
@@ -224,7 +225,7 @@ def test_python_of_the_readme_runs(code, tmp_path, monkeypatch, capsys):
         assert (tmp_path / "overlay.png").is_file()
 
 
-@pytest.mark.parametrize("code", python_blocks(README, run=False))
+@pytest.mark.parametrize("code", [*python_blocks(README, run=False), *python_blocks(ROS, run=True)])
 def test_python_that_needs_hardware_names_real_things(code):
     check_names(code)
 
@@ -241,7 +242,7 @@ def test_every_section_of_the_conventions_has_its_example():
 
 
 def command_cases():
-    texts = [readme(), CONTRIBUTING.read_text(encoding="utf-8")]
+    texts = [path.read_text(encoding="utf-8") for path in (README, CONTRIBUTING, ROS)]
     unique = {shlex.join(words): words for text in texts for words in commands(text)}
     return [pytest.param(words, id=name) for name, words in unique.items()]
 
