@@ -1,0 +1,172 @@
+"""A run that is interrupted and continued ends where an uninterrupted one does, bit for bit."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import PreTrainedTokenizerFast
+
+from molmo_point.errors import InputError
+from molmo_point.model import load_backend
+from molmo_point.training import trainer as module
+from molmo_point.training.export import export_checkpoint
+from molmo_point.training.trainer import Trainer, TrainSettings, train
+
+SETTINGS = TrainSettings(see_images=4, point_images=6, batch=2, questions=2, workers=1, check_every=2)
+Start = Callable[..., Trainer]
+
+
+@pytest.fixture(scope="module")
+def start(tokenizer: PreTrainedTokenizerFast, scenes: Path) -> Start:
+    """Makes a trainer in a folder; the tokenizer is not trained anew and nothing is validated."""
+
+    def make(out: Path, settings: TrainSettings = SETTINGS) -> Trainer:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(module, "train_tokenizer", lambda _: tokenizer)
+            made = Trainer(settings, scenes, out)
+        made._log = lambda means: None  # type: ignore[method-assign]
+        return made
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def straight(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("straight")
+    start(out).run()
+    return out
+
+
+@pytest.fixture(scope="module")
+def interrupted(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that stopped in its fourth step, in the second phase."""
+    out = tmp_path_factory.mktemp("interrupted")
+    run = start(out)
+    step, steps = run.step, []
+
+    def failing() -> dict[str, float]:
+        steps.append(1)
+        if len(steps) == 4:
+            raise KeyboardInterrupt
+        return step()
+
+    run.step = failing  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        run.run()
+    assert json.loads((out / "progress.json").read_text()) == {"images_seen": 6}
+    return out
+
+
+def weights(out: Path) -> dict[str, torch.Tensor]:
+    return load_file(out / "checkpoint" / "model.safetensors")
+
+
+def test_a_continued_run_ends_where_a_straight_one_does(
+    start: Start, straight: Path, interrupted: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "continued"
+    shutil.copytree(interrupted, out)
+    again = start(out)
+    assert again.images_seen == 6
+    again.run()
+    for name, tensor in weights(straight).items():
+        assert torch.equal(tensor, weights(out)[name]), name
+    for file in ("heads.safetensors", "optimizer.safetensors"):
+        one, two = load_file(straight / file), load_file(out / file)
+        assert one.keys() == two.keys()
+        assert all(torch.equal(one[k], two[k]) for k in one), file
+
+
+def test_a_forgotten_optimiser_state_would_be_noticed(
+    start: Start, straight: Path, interrupted: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "forgetful"
+    shutil.copytree(interrupted, out)
+    state = load_file(out / "optimizer.safetensors")
+    save_file({k: v if k.endswith("step") else torch.zeros_like(v) for k, v in state.items()}, out / "optimizer.safetensors")
+    start(out).run()
+    assert any(not torch.equal(tensor, weights(out)[name]) for name, tensor in weights(straight).items())
+
+
+def test_both_phases_train_what_they_should(start: Start, straight: Path, interrupted: Path, tmp_path: Path) -> None:
+    first = {name: tensor.clone() for name, tensor in start(tmp_path / "fresh").model.state_dict().items()}
+    trained = weights(straight)
+    assert all(torch.isfinite(tensor).all() for tensor in trained.values())
+    # The last vision block never contributes; rows of tokens that were not drawn keep their place.
+    still = {name for name in trained if torch.equal(trained[name], first[name])}
+    assert all("resblocks.8." in name for name in still)
+    decoder = "model.transformer.blocks.2.ff_proj.weight"
+    assert not torch.equal(weights(interrupted)[decoder], first[decoder])
+
+
+def test_a_finished_run_does_nothing_more(start: Start, straight: Path) -> None:
+    before = weights(straight)
+    run = start(straight)
+    assert run.images_seen == 10
+    run.run()
+    assert all(torch.equal(before[name], tensor) for name, tensor in weights(straight).items())
+
+
+def test_other_settings_in_the_same_folder_are_refused(start: Start, straight: Path) -> None:
+    with pytest.raises(InputError, match=r"point_rate, seed differ"):
+        start(straight, replace(SETTINGS, seed=3, point_rate=1e-2))
+
+
+def test_workers_must_share_a_batch(scenes: Path, tmp_path: Path) -> None:
+    for workers in (0, 3):
+        with pytest.raises(InputError, match="workers"):
+            train(replace(SETTINGS, workers=workers), scenes, tmp_path)
+
+
+def test_workers_average_their_gradients(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = start(tmp_path, replace(SETTINGS, workers=2))
+    parameters = [p for group in run.groups for p in group]
+    for k, parameter in enumerate(parameters[:-3]):
+        parameter.grad = torch.full_like(parameter, float(k))
+    monkeypatch.setattr(module.dist, "all_reduce", lambda flat: flat.add_(1.0))
+    run._average_gradients()
+    for k, parameter in enumerate(parameters[:-3]):
+        assert parameter.grad is not None
+        torch.testing.assert_close(parameter.grad, torch.full_like(parameter, (k + 1) / 2))
+    assert all(parameter.grad is None for parameter in parameters[-3:])
+
+
+def test_learning_rates_rise_and_fall_in_each_phase(start: Start, tmp_path: Path) -> None:
+    run = start(tmp_path, TrainSettings(see_images=4000, point_images=8000, batch=8, workers=1))
+    rates = []
+    for run.images_seen in range(0, 12_000, 8):
+        rates.append(run._rate())
+    see, point = rates[:500], rates[500:]
+    assert 0 < see[0] < 0.05e-3 and 0 < point[0] < 0.05e-3
+    assert max(see) <= 1e-3 and max(point) <= run.settings.point_rate
+    assert max(see) > 0.8e-3 and max(point) > 0.8 * run.settings.point_rate
+    assert see[-1] == pytest.approx(0.4e-3, rel=0.01)
+    assert point[-1] == pytest.approx(0.05 * run.settings.point_rate, rel=0.01)
+
+
+# --- What is shipped --------------------------------------------------------------------------------------------
+
+
+def test_an_exported_run_loads_and_states_its_error(straight: Path, tmp_path: Path) -> None:
+    target = tmp_path / "shipped"
+    export_checkpoint(straight, target, {"sigma_px_at_640": 3.14159, "hit_rate": 0.5})
+    backend = load_backend(target, device="cpu")
+    assert backend.sigma_px == 3.14
+    assert not list(target.glob("*.part"))
+    trained = weights(straight)
+    for name, tensor in backend.model.state_dict().items():
+        torch.testing.assert_close(tensor, trained[name], rtol=1e-3, atol=1e-6)
+    assert all(t.dtype == torch.float16 for t in load_file(target / "model.safetensors").values())
+    export_checkpoint(straight, target, None)
+    assert load_backend(target, device="cpu").sigma_px == 3.14
+
+
+def test_a_run_without_a_checkpoint_is_not_shipped(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no checkpoint"):
+        export_checkpoint(tmp_path, tmp_path / "shipped", None)
+    assert not (tmp_path / "shipped").exists()
