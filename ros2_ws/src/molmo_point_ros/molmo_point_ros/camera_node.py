@@ -84,6 +84,10 @@ def main(args: Sequence[str] | None = None) -> int:
         return 1
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    except Exception:
+        # A signal may end ROS while the executor prepares its next wait, which then fails.
+        if rclpy.ok():
+            raise
     finally:
         node.close()
         node.destroy_node()

@@ -209,6 +209,10 @@ def main(args: Sequence[str] | None = None, load_pointer: LoadPointer = Pointer.
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    except Exception:
+        # A signal may end ROS while the executor prepares its next wait, which then fails.
+        if rclpy.ok():
+            raise
     finally:
         executor.shutdown(timeout_sec=5.0)
         node.destroy_node()

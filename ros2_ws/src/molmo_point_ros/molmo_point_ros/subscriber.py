@@ -77,6 +77,10 @@ def main(args: Sequence[str] | None = None) -> int:
             executor.spin_once(timeout_sec=0.1)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    except Exception:
+        # A signal may end ROS while the executor prepares its next wait, which then fails.
+        if rclpy.ok():
+            raise
     finally:
         for node in nodes:
             node.destroy_node()
