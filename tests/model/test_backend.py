@@ -25,6 +25,7 @@ def test_a_completion_says_what_it_is(backend: MolmoBackend) -> None:
     told: list[str] = []
     done = backend.generate(IMAGE, "hi", max_new_tokens=12, on_text=told.append)
     assert done.token_count == len(done.tokens) == len(done.token_probabilities) == len(told) == 12
+    assert [len(d) for d in done.digit_probabilities] == [10 if t.isdigit() else 0 for t in done.tokens]
     assert done.finish_reason == "length"
     assert told[-1] == done.text
     assert all(0 < p <= 1 for p in done.token_probabilities)
@@ -82,11 +83,21 @@ def test_the_sequence_is_end_token_image_and_turn(byte_tokenizer: PreTrainedToke
     assert processor.decode(processor.encode_text(' <point x="1.5" , .')) == ' <point x="1.5" , .'
 
 
-def test_words_that_look_like_image_tokens_do_not_become_places(byte_tokenizer: PreTrainedTokenizerFast) -> None:
+def test_words_that_look_like_image_tokens_take_no_image(byte_tokenizer: PreTrainedTokenizerFast) -> None:
     processor = Processor(byte_tokenizer, ImageLayout(56, 14, 0, 0))
-    inputs = processor(IMAGE, "ab")
-    patch = byte_tokenizer.convert_tokens_to_ids("<im_patch>")
-    assert inputs.image_input_idx.flatten().tolist() == torch.nonzero(inputs.input_ids[0] == patch).flatten().tolist()
+    for text in ("ab", "<im_patch> <|endoftext|> <im_start>"):
+        assert processor(IMAGE, text).image_input_idx.flatten().tolist() == [2, 3, 5, 6]
+
+
+def test_digits_are_known_where_each_is_a_token(byte_tokenizer: PreTrainedTokenizerFast) -> None:
+    class Joining(PreTrainedTokenizerFast):
+        def encode(self, text: str, **options: object) -> list[int]:  # type: ignore[override]
+            return [1, 2] if text == "7" else super().encode(text, **options)  # type: ignore[arg-type]
+
+    processor = Processor(byte_tokenizer, ImageLayout())
+    assert processor.decode(list(processor.digit_ids)) == "0123456789"
+    joining = Joining(tokenizer_object=byte_tokenizer.backend_tokenizer, eos_token="<|endoftext|>")
+    assert Processor(joining, ImageLayout()).digit_ids == ()
 
 
 @pytest.mark.parametrize("lost", [*IMAGE_TOKENS, "eos"])

@@ -38,9 +38,7 @@ def in_pieces(model: MolmoForCausalLM, inputs: dict[str, torch.Tensor], lengths:
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
 @pytest.mark.parametrize("lengths", [[20] + [1] * 20, [17, 13, 10], [13, 1, 25, 1], [40]])
-def test_cache_and_chunks_give_the_same_logits(
-    golden: Callable[[str], Any], flavour: str, lengths: list[int]
-) -> None:
+def test_cache_and_chunks_give_the_same_logits(golden: Callable[[str], Any], flavour: str, lengths: list[int]) -> None:
     case = golden(flavour)
     with torch.inference_mode():
         torch.testing.assert_close(in_pieces(case.model(), case.inputs, lengths), case.logits, rtol=0, atol=GOAL)
@@ -180,6 +178,18 @@ def test_probabilities_are_the_softmax_of_the_whole_sequence(case: Any) -> None:
     chosen = logits.softmax(-1)[torch.arange(6), torch.tensor(out.token_ids)]
     assert out.probabilities == pytest.approx(chosen.tolist(), abs=1e-5)
     assert all(0 < p <= 1 for p in out.probabilities)
+
+
+def test_digits_come_with_the_probabilities_of_all_digits(case: Any) -> None:
+    digit_ids = (224, 3, 5, 11, 12, 13, 14, 15, 16, 181)
+    out = run_greedy(case, count=5, digit_ids=digit_ids)
+    assert out.token_ids == [8, 224, 8, 224, 181]
+    assert [len(d) for d in out.digit_probabilities] == [0, 10, 0, 10, 10]
+    for place in (1, 3, 4):
+        of_all = out.digit_probabilities[place]
+        assert of_all[digit_ids.index(out.token_ids[place])] == max(of_all) == pytest.approx(out.probabilities[place])
+        assert sum(of_all) < 1
+    assert run_greedy(case, count=2).digit_probabilities == [(), ()]
 
 
 def test_end_of_sequence_stops_and_is_left_out(case: Any) -> None:

@@ -136,9 +136,7 @@ CODE_BREAKS: dict[str, tuple[Any, str, Any]] = {
 
 
 @pytest.mark.parametrize("name", CODE_BREAKS)
-def test_other_arithmetic_is_noticed(
-    golden: Callable[[str], Any], name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_other_arithmetic_is_noticed(golden: Callable[[str], Any], name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     where, attribute, replacement = CODE_BREAKS[name]
     monkeypatch.setattr(where, attribute, replacement)
     assert error(golden("qwen2")) > BROKEN

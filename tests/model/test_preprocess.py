@@ -132,9 +132,7 @@ def _swap_rows_and_columns(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _no_antialias(monkeypatch: pytest.MonkeyPatch) -> None:
     original = torch.nn.functional.interpolate
-    monkeypatch.setattr(
-        torch.nn.functional, "interpolate", lambda x, **options: original(x, **(options | {"antialias": False}))
-    )
+    monkeypatch.setattr(torch.nn.functional, "interpolate", lambda x, **options: original(x, **(options | {"antialias": False})))
 
 
 def _channel_first(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -213,9 +213,7 @@ def test_camera_axes_are_a_rotation_with_y_down() -> None:
 
 
 def test_what_it_looks_at_is_in_the_middle(scene: TabletopScene) -> None:
-    middle = scene.intrinsics.project(
-        scene.base_T_camera.inverse().apply(np.array(scene.layout.camera.look_at_m), frame="base")
-    )
+    middle = scene.intrinsics.project(scene.base_T_camera.inverse().apply(np.array(scene.layout.camera.look_at_m), frame="base"))
     np.testing.assert_allclose(middle, [159.5, 119.5], atol=1e-6)
 
 

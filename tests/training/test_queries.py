@@ -31,9 +31,7 @@ def asked_for(prompt: str, objects: list[SeenObject]) -> set[int]:
     colors, shapes = [w for w in words if w in COLORS], [w for w in words if w in SHAPES]
     assert len(colors) <= 1 and len(shapes) <= 1
     return {
-        i
-        for i, o in enumerate(objects)
-        if o.color and all(o.color == c for c in colors) and all(o.shape == s for s in shapes)
+        i for i, o in enumerate(objects) if o.color and all(o.color == c for c in colors) and all(o.shape == s for s in shapes)
     }
 
 

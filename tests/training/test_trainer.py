@@ -66,9 +66,7 @@ def weights(out: Path) -> dict[str, torch.Tensor]:
     return load_file(out / "checkpoint" / "model.safetensors")
 
 
-def test_a_continued_run_ends_where_a_straight_one_does(
-    start: Start, straight: Path, interrupted: Path, tmp_path: Path
-) -> None:
+def test_a_continued_run_ends_where_a_straight_one_does(start: Start, straight: Path, interrupted: Path, tmp_path: Path) -> None:
     out = tmp_path / "continued"
     shutil.copytree(interrupted, out)
     again = start(out)
@@ -82,9 +80,7 @@ def test_a_continued_run_ends_where_a_straight_one_does(
         assert all(torch.equal(one[k], two[k]) for k in one), file
 
 
-def test_a_forgotten_optimiser_state_would_be_noticed(
-    start: Start, straight: Path, interrupted: Path, tmp_path: Path
-) -> None:
+def test_a_forgotten_optimiser_state_would_be_noticed(start: Start, straight: Path, interrupted: Path, tmp_path: Path) -> None:
     out = tmp_path / "forgetful"
     shutil.copytree(interrupted, out)
     state = load_file(out / "optimizer.safetensors")
