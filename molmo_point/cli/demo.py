@@ -35,30 +35,32 @@ def run(options: argparse.Namespace) -> int:
         pointer = Pointer.from_pretrained(options.model, device=options.device)
         with TabletopScene.random(options.seed) as scene, SimulatedCamera(scene, seed=options.seed) as camera:
             frame = camera.read()
-            things = _unique(scene.visible_objects(min_pixels=150))[: options.queries]
+            things = unique_things(scene.visible_objects(min_pixels=150))[: options.queries]
             pointings = [pointer.point(frame, thing.item.name) for thing in things]
-            answers = [_compare(thing, pointing, scene) for thing, pointing in zip(things, pointings, strict=True)]
-        written = _draw(options.out, frame, pointings, scene.base_T_camera)
+            answers = [compare(thing, pointing, scene) for thing, pointing in zip(things, pointings, strict=True)]
+        written = draw(options.out, frame, pointings, scene.base_T_camera)
     if options.json:
         print(json.dumps({"seed": options.seed, "answers": answers, "pictures": [str(path) for path in written]}))
     else:
-        print("\n".join([*_lines(answers), "", *(f"wrote {path}" for path in written)]))
+        print("\n".join([*lines(answers), "", *(f"wrote {path}" for path in written)]))
     return 0 if any(answer["error_mm"] is not None for answer in answers) else 3
 
 
-def _unique(visible: list[Any]) -> list[Any]:
+def unique_things(visible: list[Any]) -> list[Any]:
     """The objects whose name fits nothing else in the picture, largest first."""
     names = [thing.item.name for thing in visible]
     return sorted((thing for thing in visible if names.count(thing.item.name) == 1), key=lambda thing: -thing.pixel_count)
 
 
-def _compare(thing: Any, pointing: Pointing, scene: Any) -> dict[str, Any]:
+def compare(thing: Any, pointing: Pointing, scene: Any) -> dict[str, Any]:
     """One answer beside the truth; the truth is the visible surface point in the middle of the object."""
     truth = scene.base_T_camera.apply(thing.point_camera_m, frame=scene.frame)
-    target = pointing.targets[0].transformed(scene.base_T_camera) if pointing.targets else None
+    in_camera = pointing.targets[0] if pointing.targets else None
+    target = in_camera.transformed(scene.base_T_camera) if in_camera else None
     return {
         "query": pointing.query,
         "uv": [target.u, target.v] if target else None,
+        "position_camera_m": in_camera.position_m.tolist() if in_camera else None,
         "position_base_m": target.position_m.tolist() if target else None,
         "sigma_mm": target.sigma_m * 1e3 if target else None,
         "truth_base_m": np.asarray(truth).tolist(),
@@ -71,21 +73,28 @@ def _distance_mm(target: Target | None, truth: np.ndarray) -> float | None:
     return None if target is None else float(np.linalg.norm(target.position_m - truth)) * 1e3
 
 
-def _lines(answers: list[dict[str, Any]]) -> list[str]:
-    head = ["#", "query", "u px", "v px", "x m", "y m", "z m", "σ mm", "truth x y z m", "error mm", "ms"]
+def lines(answers: list[dict[str, Any]]) -> list[str]:
+    """The answers as the lines of a table."""
+    head = ["#", "query", "u v px", "camera x y z m", "base x y z m", "σ mm", "truth in base m", "error mm", "ms"]
     rows = []
     for i, answer in enumerate(answers):
-        truth = " ".join(f"{value:+.3f}" for value in answer["truth_base_m"])
-        found = ["–"] * 6
+        found = ["–"] * 4
         if answer["uv"]:
-            found = [f"{value:.1f}" for value in answer["uv"]] + [f"{value:+.3f}" for value in answer["position_base_m"]]
+            found = [" ".join(f"{value:.1f}" for value in answer["uv"])]
+            found += [_position(answer[key]) for key in ("position_camera_m", "position_base_m")]
             found.append(f"{answer['sigma_mm']:.1f}")
         error = "–" if answer["error_mm"] is None else f"{answer['error_mm']:.1f}"
+        truth = _position(answer["truth_base_m"])
         rows.append([str(i + 1), answer["query"], *found, truth, error, f"{answer['total_ms']:.0f}"])
     return table.columns(head, rows)
 
 
-def _draw(folder: Path, frame: Any, pointings: list[Pointing], base_T_camera: Any) -> list[Path]:
+def _position(position_m: list[float]) -> str:
+    return " ".join(f"{value:+.3f}" for value in position_m)
+
+
+def draw(folder: Path, frame: Any, pointings: list[Pointing], base_T_camera: Any) -> list[Path]:
+    """Writes the overlay and the 3D view; returns their paths."""
     from molmo_point.viz.overlay import draw_points, save_png
     from molmo_point.viz.scene3d import render_scene
 

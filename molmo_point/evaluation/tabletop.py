@@ -1,12 +1,6 @@
-"""How well a model points at, counts and misses things on fresh simulated tables.
+"""How well a model points at, counts and misses things on fresh simulated tables."""
 
-    python -m molmo_point.evaluation.tabletop --scenes 200
-"""
-
-import argparse
-import json
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
@@ -112,9 +106,7 @@ def _ask_count(
     tally.count_close.append(abs(count - len(things)) <= 1)
 
 
-def _ask_absent(
-    pointer: Pointer, frame: RgbdFrame, scene: TabletopScene, rng: np.random.Generator, tally: Tally
-) -> None:
+def _ask_absent(pointer: Pointer, frame: RgbdFrame, scene: TabletopScene, rng: np.random.Generator, tally: Tally) -> None:
     present = {item.name for item in scene.objects}
     names = [f"{color} {shape}" for color in COLORS for shape in SHAPES]
     name = str(rng.choice([n for n in names if n not in present]))
@@ -169,21 +161,3 @@ def table(figures: dict[str, object]) -> str:
         else:
             lines.append(f"| {title} | {value:.1f} | | |")
     return "\n".join(lines)
-
-
-def main() -> None:
-    """Command line of the evaluation."""
-    parser = argparse.ArgumentParser(description="Measure a model on fresh simulated tables.")
-    parser.add_argument("--model", default="tabletop", help="name or folder of a checkpoint")
-    parser.add_argument("--scenes", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=FIRST_SEED, help="seed of the first scene")
-    parser.add_argument("--json", type=Path, help="write the figures to this file as well")
-    args = parser.parse_args()
-    figures = summary(evaluate(Pointer.from_pretrained(args.model), args.scenes, args.seed))
-    print(table(figures))
-    if args.json:
-        args.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

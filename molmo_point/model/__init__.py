@@ -26,7 +26,5 @@ def __getattr__(name: str) -> Any:
         import torch  # noqa: F401
         import transformers  # noqa: F401
     except ImportError as error:
-        raise DependencyError(
-            "The model needs torch and transformers", str(error), "pip install 'molmo-point[model]'"
-        ) from error
+        raise DependencyError("The model needs torch and transformers", str(error), "pip install 'molmo-point[model]'") from error
     return getattr(import_module(_LAZY[name]), name)

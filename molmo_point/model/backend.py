@@ -28,9 +28,7 @@ class MolmoBackend:
             wide, as measured on validation scenes; NaN where nobody measured it.
     """
 
-    def __init__(
-        self, model: MolmoForCausalLM, processor: Processor, name: str, sigma_px: float = float("nan")
-    ) -> None:
+    def __init__(self, model: MolmoForCausalLM, processor: Processor, name: str, sigma_px: float = float("nan")) -> None:
         self.model = model
         self.processor = processor
         self.name = name
@@ -99,9 +97,7 @@ class MolmoBackend:
         )
 
 
-def load_backend(
-    source: str | Path, *, device: str | None = None, quantization: str | None = None
-) -> MolmoBackend:
+def load_backend(source: str | Path, *, device: str | None = None, quantization: str | None = None) -> MolmoBackend:
     """Loads a checkpoint.
 
     Args:
@@ -130,9 +126,7 @@ def _local_folder(source: str | Path) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(
-            snapshot_download(source, allow_patterns=["*.json", "*.safetensors", "*.txt", "*.bin"])
-        )
+        return Path(snapshot_download(source, allow_patterns=["*.json", "*.safetensors", "*.txt", "*.bin"]))
     except Exception as error:  # the hub raises a dozen kinds; to the user they are one
         raise CheckpointError(
             "The checkpoint is neither a local folder nor can it be fetched",
@@ -161,9 +155,7 @@ def _quantization_config(quantization: str | None) -> Any:
     try:
         import bitsandbytes  # noqa: F401
     except ImportError as error:
-        raise DependencyError(
-            "Quantization needs bitsandbytes", str(error), "pip install 'molmo-point[quantization]'"
-        ) from error
+        raise DependencyError("Quantization needs bitsandbytes", str(error), "pip install 'molmo-point[quantization]'") from error
     from transformers import BitsAndBytesConfig
 
     # Full names: since transformers 5 a bare "ff_out" would also skip every block's projection,

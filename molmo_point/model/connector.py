@@ -31,12 +31,8 @@ class VisionBackbone(nn.Module):
         self.vision = vision
         self.image_vit = VisionTransformer(vision)
         self.pad_embed = nn.Parameter(torch.zeros(2, 2 * vision.hidden_size))
-        self.image_pooling_2d = VisionAttention(
-            2 * vision.hidden_size, vision.hidden_size, vision.num_attention_heads
-        )
-        self.image_projector = ImageProjector(
-            vision.hidden_size, config.intermediate_size // 2, config.hidden_size
-        )
+        self.image_pooling_2d = VisionAttention(2 * vision.hidden_size, vision.hidden_size, vision.num_attention_heads)
+        self.image_projector = ImageProjector(vision.hidden_size, config.intermediate_size // 2, config.hidden_size)
 
     def encode(self, images: torch.Tensor, image_masks: torch.Tensor) -> torch.Tensor:
         """Patch features with the padding embedding added.
@@ -66,9 +62,7 @@ class VisionBackbone(nn.Module):
         pooled = self.image_pooling_2d(windows.mean(dim=1, keepdim=True), windows)
         return pooled.view(crops, -1, pooled.shape[-1])
 
-    def forward(
-        self, images: torch.Tensor, image_masks: torch.Tensor, keep: torch.Tensor
-    ) -> torch.Tensor:
+    def forward(self, images: torch.Tensor, image_masks: torch.Tensor, keep: torch.Tensor) -> torch.Tensor:
         """The vectors of the tokens that are used.
 
         Args:

@@ -29,9 +29,7 @@ class TokenEmbedding(nn.Module):
         super().__init__()
         assert config.embedding_size is not None
         self.embedding = nn.Parameter(torch.zeros(config.embedding_size, config.hidden_size))
-        self.new_embedding = nn.Parameter(
-            torch.zeros(config.additional_vocab_size, config.hidden_size)
-        )
+        self.new_embedding = nn.Parameter(torch.zeros(config.additional_vocab_size, config.hidden_size))
 
     def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
         # Two look-ups; joining the tables would copy the whole vocabulary for every token.
@@ -42,9 +40,7 @@ class TokenEmbedding(nn.Module):
         return torch.where(is_new[..., None], new, base)
 
 
-def rotary_tables(
-    position_ids: torch.Tensor, head_dim: int, theta: float
-) -> tuple[torch.Tensor, torch.Tensor]:
+def rotary_tables(position_ids: torch.Tensor, head_dim: int, theta: float) -> tuple[torch.Tensor, torch.Tensor]:
     """Cosine and sine (batch, 1, length, head_dim) in float32, half-split layout."""
     exponent = torch.arange(0, head_dim, 2, device=position_ids.device, dtype=torch.float32)
     frequency = 1.0 / (theta ** (exponent / head_dim))
@@ -101,10 +97,7 @@ class DecoderBlock(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Rotated queries and keys, and values, each (batch, heads, length, head_dim)."""
         q, k, v = self.att_proj(x).split(self.split, dim=-1)
-        q, k, v = (
-            t.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-            for t in (self.q_norm(q), self.k_norm(k), v)
-        )
+        q, k, v = (t.unflatten(-1, (-1, self.head_dim)).transpose(1, 2) for t in (self.q_norm(q), self.k_norm(k), v))
         return apply_rotary(q, *rotary), apply_rotary(k, *rotary), v
 
     def attend(
@@ -118,9 +111,7 @@ class DecoderBlock(nn.Module):
         q, k, v = self.project_qkv(x, rotary)
         if cache is not None:
             k, v = cache.update(k, v, self.layer_index)
-        out = F.scaled_dot_product_attention(
-            q, k, v, attn_mask=mask, is_causal=mask is None and q.shape[2] > 1, enable_gqa=True
-        )
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None and q.shape[2] > 1, enable_gqa=True)
         return self.attn_out(out.transpose(1, 2).flatten(2))
 
     def feed_forward(self, x: torch.Tensor) -> torch.Tensor:

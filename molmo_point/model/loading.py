@@ -30,9 +30,7 @@ def load_config(folder: Path) -> MolmoConfig:
             "The checkpoint has no config.json", str(folder), "pass the folder that holds the model's files"
         ) from error
     except (ValueError, OSError) as error:
-        raise CheckpointError(
-            "config.json cannot be read", f"{path}: {error}", "download the file again"
-        ) from error
+        raise CheckpointError("config.json cannot be read", f"{path}: {error}", "download the file again") from error
     if not isinstance(data, dict) or data.get("model_type") != "molmo":
         kind = data.get("model_type") if isinstance(data, dict) else type(data).__name__
         raise CheckpointError("This is not a Molmo v1 checkpoint", f"{path}: model_type {kind!r}", "use one of Molmo")
@@ -75,7 +73,7 @@ def load_model(folder: Path, device: torch.device, quantization: Any = None) -> 
                 dtype=dtype,
                 quantization_config=quantization,
                 output_loading_info=True,
-            ignore_mismatched_sizes=True,  # they are refused below, by name
+                ignore_mismatched_sizes=True,  # they are refused below, by name
                 local_files_only=True,
                 trust_remote_code=False,
                 **arguments,
@@ -84,10 +82,7 @@ def load_model(folder: Path, device: torch.device, quantization: Any = None) -> 
         raise CheckpointError(
             "The weights cannot be loaded", f"{folder}: {error}", "download the checkpoint's files again"
         ) from error
-    wrong = {
-        kind: sorted(map(str, report.get(kind) or ()))
-        for kind in ("missing_keys", "unexpected_keys", "mismatched_keys")
-    }
+    wrong = {kind: sorted(map(str, report.get(kind) or ())) for kind in ("missing_keys", "unexpected_keys", "mismatched_keys")}
     named = [f"{kind.replace('_', ' ')}: {', '.join(keys[:5])}" for kind, keys in wrong.items() if keys]
     if named:
         raise CheckpointError(

@@ -43,9 +43,7 @@ class MolmoModel(MolmoPreTrainedModel):
         self.transformer = nn.ModuleDict(
             {
                 "wte": TokenEmbedding(config),
-                "blocks": nn.ModuleList(
-                    DecoderBlock(config, i) for i in range(config.num_hidden_layers)
-                ),
+                "blocks": nn.ModuleList(DecoderBlock(config, i) for i in range(config.num_hidden_layers)),
                 "ln_f": RMSNorm(config.hidden_size, config.layer_norm_eps),
                 "ff_out": nn.Linear(config.hidden_size, config.embedding_size, bias=False),
             }
@@ -179,9 +177,7 @@ class MolmoForCausalLM(MolmoPreTrainedModel, GenerationMixin):
         return inputs
 
 
-def default_positions(
-    inputs_embeds: torch.Tensor, attention_mask: torch.Tensor | None, cache: Cache | None
-) -> torch.Tensor:
+def default_positions(inputs_embeds: torch.Tensor, attention_mask: torch.Tensor | None, cache: Cache | None) -> torch.Tensor:
     """Positions (batch, length): running count of real tokens, as in the reference."""
     batch, length = inputs_embeds.shape[:2]
     if attention_mask is not None and attention_mask.ndim == 2:

@@ -91,9 +91,7 @@ class Processor:
 
     def decode(self, ids: list[int]) -> str:
         """Text of token ids, special tokens left out, nothing tidied."""
-        return self.tokenizer.decode(
-            ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
-        )
+        return self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
 
     def __call__(self, image: np.ndarray, text: str) -> ModelInputs:
         """The sequence BOS, image, user turn.

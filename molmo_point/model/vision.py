@@ -51,9 +51,7 @@ class VisionBlock(nn.Module):
 
     def __init__(self, config: MolmoVisionConfig) -> None:
         super().__init__()
-        self.attention = VisionAttention(
-            config.hidden_size, config.hidden_size, config.num_attention_heads
-        )
+        self.attention = VisionAttention(config.hidden_size, config.hidden_size, config.num_attention_heads)
         self.feed_forward = VisionMLP(config)
         self.attention_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.ffn_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
@@ -69,9 +67,7 @@ class VisionBlocks(nn.Module):
 
     def __init__(self, config: MolmoVisionConfig) -> None:
         super().__init__()
-        self.resblocks = nn.ModuleList(
-            VisionBlock(config) for _ in range(config.num_hidden_layers)
-        )
+        self.resblocks = nn.ModuleList(VisionBlock(config) for _ in range(config.num_hidden_layers))
 
 
 class VisionTransformer(nn.Module):

@@ -83,9 +83,7 @@ def _mass_near(completion: Completion, places: range, radius: float) -> float:
 def _product(completion: Completion, places: list[int]) -> float:
     """Product over the tokens that hold digits; quotes, names and dots are certain anyway."""
     return math.prod(
-        completion.token_probabilities[i]
-        for i in places
-        if any(character.isdigit() for character in completion.tokens[i])
+        completion.token_probabilities[i] for i in places if any(character.isdigit() for character in completion.tokens[i])
     )
 
 

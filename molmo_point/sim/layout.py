@@ -71,13 +71,9 @@ def random_camera(rng: np.random.Generator) -> CameraPose:
     elevation = np.deg2rad(rng.uniform(32, 80))
     azimuth = rng.uniform(0, 2 * np.pi)
     target = np.array([*rng.uniform(-0.05, 0.05, 2), 0.02])
-    direction = np.array(
-        [np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)]
-    )
+    direction = np.array([np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)])
     eye = target + distance * direction
-    return CameraPose(
-        eye_m=_rgb(eye), look_at_m=_rgb(target), fov_y_deg=float(rng.uniform(40.0, 56.0))
-    )
+    return CameraPose(eye_m=_rgb(eye), look_at_m=_rgb(target), fov_y_deg=float(rng.uniform(40.0, 56.0)))
 
 
 def _place(rng: np.random.Generator, wanted: int) -> tuple[SceneObject, ...]:
@@ -101,7 +97,5 @@ def _place(rng: np.random.Generator, wanted: int) -> tuple[SceneObject, ...]:
 
 
 def _apart(a: SceneObject, b: SceneObject) -> bool:
-    gap = np.hypot(
-        a.position_base_m[0] - b.position_base_m[0], a.position_base_m[1] - b.position_base_m[1]
-    )
+    gap = np.hypot(a.position_base_m[0] - b.position_base_m[0], a.position_base_m[1] - b.position_base_m[1])
     return bool(gap > a.footprint_radius_m + b.footprint_radius_m + _CLEARANCE_M)

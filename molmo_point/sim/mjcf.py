@@ -28,9 +28,7 @@ def layout_to_mjcf(layout: Layout, width: int, height: int) -> str:
     wall = " ".join(f"{v}" for v in layout.wall_rgb)
     light = " ".join(f"{v}" for v in layout.light_position_m)
     d, a = layout.light_diffuse, layout.light_ambient
-    solids = "\n".join(
-        item.geom_xml(f"{OBJECT_PREFIX}{i}") for i, item in enumerate(layout.objects)
-    )
+    solids = "\n".join(item.geom_xml(f"{OBJECT_PREFIX}{i}") for i, item in enumerate(layout.objects))
     repeat = 6 if layout.table_pattern == "checker" else 1
     return f"""
 <mujoco>

@@ -67,15 +67,10 @@ class SceneObject:
         x, y, z = self.position_base_m
         quat = f"{np.cos(self.yaw_rad / 2)} 0 0 {np.sin(self.yaw_rad / 2)}"
         r, g, b_ = self.rgb
-        return (
-            f'<geom name="{geom_name}" type="{kind}" size="{size}" pos="{x} {y} {z}" '
-            f'quat="{quat}" rgba="{r} {g} {b_} 1"/>'
-        )
+        return f'<geom name="{geom_name}" type="{kind}" size="{size}" pos="{x} {y} {z}" quat="{quat}" rgba="{r} {g} {b_} 1"/>'
 
 
-def random_object(
-    rng: np.random.Generator, shape: str, color: str, xy_m: tuple[float, float]
-) -> SceneObject:
+def random_object(rng: np.random.Generator, shape: str, color: str, xy_m: tuple[float, float]) -> SceneObject:
     """Draws size, turn and shade of one object standing at ``xy_m`` (base frame, metres)."""
     r = float(rng.uniform(0.020, 0.038))
     half = {

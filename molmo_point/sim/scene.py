@@ -55,9 +55,7 @@ class TabletopScene:
 
     def __init__(self, layout: Layout, width: int = 640, height: int = 480) -> None:
         if width < 16 or height < 16:
-            raise InputError(
-                "The image of a scene is too small", f"{width}×{height}", "ask for 16×16 or more"
-            )
+            raise InputError("The image of a scene is too small", f"{width}×{height}", "ask for 16×16 or more")
         mujoco = _import_mujoco()
         self.layout = layout
         self.objects = layout.objects
@@ -75,16 +73,11 @@ class TabletopScene:
                 "install libegl1 and libgl1-mesa-dri with apt and set MUJOCO_GL=egl",
             ) from error
         self._geom_to_object = {
-            mujoco.mj_name2id(
-                self._model, mujoco.mjtObj.mjOBJ_GEOM, f"{OBJECT_PREFIX}{i}"
-            ): i
-            for i in range(len(self.objects))
+            mujoco.mj_name2id(self._model, mujoco.mjtObj.mjOBJ_GEOM, f"{OBJECT_PREFIX}{i}"): i for i in range(len(self.objects))
         }
 
     @classmethod
-    def random(
-        cls, seed: int, width: int = 640, height: int = 480, object_count: int | None = None
-    ) -> "TabletopScene":
+    def random(cls, seed: int, width: int = 640, height: int = 480, object_count: int | None = None) -> "TabletopScene":
         """A random scene; the same seed gives the same scene."""
         return cls(random_layout(np.random.default_rng(seed), object_count), width, height)
 
@@ -155,13 +148,9 @@ class TabletopScene:
             renderer.disable_segmentation_rendering()
 
 
-def _camera_geometry(
-    camera: CameraPose, width: int, height: int
-) -> tuple[Intrinsics, Transform]:
+def _camera_geometry(camera: CameraPose, width: int, height: int) -> tuple[Intrinsics, Transform]:
     focal_px = float(0.5 * height / np.tan(0.5 * np.deg2rad(camera.fov_y_deg)))
-    intrinsics = Intrinsics(
-        width=width, height=height, fx=focal_px, fy=focal_px, cx=(width - 1) / 2, cy=(height - 1) / 2
-    )
+    intrinsics = Intrinsics(width=width, height=height, fx=focal_px, fy=focal_px, cx=(width - 1) / 2, cy=(height - 1) / 2)
     base_T_camera = Transform(
         target=BASE_FRAME,
         source=CAMERA_FRAME,
@@ -177,7 +166,5 @@ def _import_mujoco() -> Any:
     try:
         import mujoco
     except ImportError as error:
-        raise DependencyError(
-            "The simulated scene needs MuJoCo", str(error), "pip install 'molmo-point[sim]'"
-        ) from error
+        raise DependencyError("The simulated scene needs MuJoCo", str(error), "pip install 'molmo-point[sim]'") from error
     return mujoco

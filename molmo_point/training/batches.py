@@ -21,11 +21,21 @@ _MIN_CELL_SHARE = 0.12  # of a cell that an object must fill to be what the cell
 
 @dataclass(frozen=True)
 class Cells:
-    """What a grid of cells shows: classes (b, cells), centroid (b, cells, 2) 0…1, filled."""
+    """What a grid of cells shows; every tensor (b, cells, …).
+
+    Attributes:
+        colors: Class of the colour, the last one for an empty cell.
+        shapes: Class of the shape, likewise.
+        xy: (…, 2) centroid of the object shown, 0…1 of the image.
+        outline: (…, 5) the object as seen from the cell, in units of four cells: centroid minus
+            the cell's own place (u, v), and the spread of its area (uu, vv, uv).
+        filled: Whether the cell shows an object.
+    """
 
     colors: torch.Tensor
     shapes: torch.Tensor
     xy: torch.Tensor
+    outline: torch.Tensor
     filled: torch.Tensor
 
 
@@ -87,9 +97,7 @@ def draw_batch(
     )
 
 
-def image_tensors(
-    colors: list[np.ndarray], layout: ImageLayout, rng: np.random.Generator | None
-) -> torch.Tensor:
+def image_tensors(colors: list[np.ndarray], layout: ImageLayout, rng: np.random.Generator | None) -> torch.Tensor:
     """Overview crops (n, 1, patches², 3·patch²), colours varied a little where ``rng`` is given."""
     side, patch = layout.crop_px, layout.patch_px
     canvas = torch.zeros(len(colors), 3, side, side)
@@ -142,6 +150,7 @@ def _cells(samples: list[Sample], shares: list[np.ndarray]) -> Cells:
     colors = np.full((size, cells), len(COLORS))
     shapes = np.full((size, cells), len(SHAPES))
     xy = np.zeros((size, cells, 2), np.float32)
+    outline = np.zeros((size, cells, 5), np.float32)
     filled = np.zeros((size, cells), bool)
     for k, (sample, share) in enumerate(zip(samples, shares)):
         if not sample.objects:
@@ -153,7 +162,21 @@ def _cells(samples: list[Sample], shares: list[np.ndarray]) -> Cells:
         where = np.array([[o.x_percent, o.y_percent] for o in sample.objects]) / 100
         colors[k][filled[k]], shapes[k][filled[k]] = color[main[filled[k]]], shape[main[filled[k]]]
         xy[k] = where[main]
-    return Cells(*(torch.from_numpy(a) for a in (colors, shapes, xy, filled)))
+        outline[k] = _outlines(share)[np.arange(cells), main]
+    return Cells(*(torch.from_numpy(a) for a in (colors, shapes, xy, outline, filled)))
+
+
+def _outlines(share: np.ndarray) -> np.ndarray:
+    """Outline (cells, objects, 5) of every object as seen from every cell; see `Cells`."""
+    side = int(np.sqrt(len(share)))
+    v, u = np.divmod(np.arange(len(share)), side)
+    place = np.stack([u, v], axis=1).astype(np.float32) / 4
+    area = np.maximum(share.sum(0), 1e-6)[:, None]
+    centre = share.T @ place / area
+    moment = [share.T @ (place[:, a] * place[:, b]) / area[:, 0] for a, b in ((0, 0), (1, 1), (0, 1))]
+    spread = np.stack(moment, 1) - centre[:, [0, 1, 0]] * centre[:, [0, 1, 1]]
+    offset = centre[None] - place[:, None]
+    return np.concatenate([offset, np.broadcast_to(spread, (len(share), *spread.shape))], axis=-1)
 
 
 def _rows(rows: list[PackedRow], pad_id: int) -> dict[str, torch.Tensor]:
@@ -175,9 +198,7 @@ def _rows(rows: list[PackedRow], pad_id: int) -> dict[str, torch.Tensor]:
     }
 
 
-def _places(
-    rows: list[PackedRow], samples: list[Sample], shares: list[np.ndarray]
-) -> CoordinatePlaces:
+def _places(rows: list[PackedRow], samples: list[Sample], shares: list[np.ndarray]) -> CoordinatePlaces:
     parts: list[list[np.ndarray]] = []
     for k, (row, sample, share) in enumerate(zip(rows, samples, shares)):
         if len(row.coordinates) == 0:

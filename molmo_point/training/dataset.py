@@ -78,12 +78,10 @@ class SceneShards:
         return Sample(np.array(color, order="C"), np.array(mask, order="C"), _seen(mask, rows, before))
 
 
-def _crop_and_flip(
-    color: np.ndarray, mask: np.ndarray, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
+def _crop_and_flip(color: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     height, width = mask.shape
     scale = rng.uniform(0.72, 1.0)
-    h, w = int(round(height * scale)), int(round(width * scale))
+    h, w = round(height * scale), round(width * scale)
     top, left = int(rng.integers(height - h + 1)), int(rng.integers(width - w + 1))
     window = np.s_[top : top + h, left : left + w]
     color, mask = color[window], mask[window]

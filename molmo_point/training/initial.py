@@ -46,7 +46,8 @@ def initial_model(config: MolmoConfig, seed: int) -> MolmoForCausalLM:
     """A model whose weights are random but of useful scale.
 
     Linear layers keep the variance of their input, outputs into the residual stream are damped by
-    depth, position embeddings are 2D sines and token embeddings are as large as image vectors.
+    depth, position embeddings are 2D sines, vision queries equal keys (so that patches first look
+    at themselves and their neighbours), and token embeddings are as large as image vectors.
     """
     torch.manual_seed(seed)
     model = MolmoForCausalLM(config)
@@ -65,7 +66,9 @@ def initial_model(config: MolmoConfig, seed: int) -> MolmoForCausalLM:
                     module.bias.zero_()
         side = config.vision_config.patches_per_side  # type: ignore[union-attr]
         table = torch.from_numpy(sine_positions_2d(side, vision.class_embedding.shape[0]))
-        vision.positional_embedding[1:] = 0.5 * table
+        vision.positional_embedding[1:] = table
+        for block in vision.transformer.resblocks:
+            block.attention.wk.weight.copy_(block.attention.wq.weight)
         vision.class_embedding.normal_(std=0.5)
         embedding = model.model.transformer["wte"]
         embedding.embedding.normal_(std=0.5)

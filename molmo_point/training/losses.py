@@ -16,7 +16,7 @@ from torch import nn
 from molmo_point.model.config import MolmoConfig
 from molmo_point.sim.objects import COLORS, SHAPES
 
-_CHARACTERS = "0123456789.\""
+_CHARACTERS = '0123456789."'
 SOFT_SIGMA_TENTHS = 4.0
 
 
@@ -108,6 +108,7 @@ class AuxiliaryHeads(nn.Module):
         classes = len(COLORS) + 1 + len(SHAPES) + 1
         vision_width = config.vision_config.hidden_size  # type: ignore[union-attr]
         self.patch = nn.Linear(2 * vision_width, classes)
+        self.outline = nn.Linear(2 * vision_width, 5)
         self.token = nn.Linear(config.hidden_size, classes)
         # Per axis: position 0…1, tens digit (11), ones digit (10).
         self.position = nn.Linear(config.hidden_size, 2 * (1 + 11 + 10))
@@ -122,9 +123,17 @@ class AuxiliaryHeads(nn.Module):
         shape = F.cross_entropy(scores[..., split:].flatten(0, -2), shapes.flatten(), reduction="none")
         return ((color + shape) * weight.flatten()).sum() / weight.sum()
 
-    def position_loss(
-        self, vectors: torch.Tensor, xy: torch.Tensor, filled: torch.Tensor
-    ) -> torch.Tensor:
+    def outline_loss(self, features: torch.Tensor, outline: torch.Tensor, filled: torch.Tensor) -> torch.Tensor:
+        """Where the object's middle lies from each of its patches, and how it spreads.
+
+        Args:
+            features: (b, patches, 2·width) patch features.
+            outline: (b, patches, 5), see `batches.Cells`.
+            filled: (b, patches) bool.
+        """
+        return F.smooth_l1_loss(self.outline(features[filled]), outline[filled], beta=0.05) * 10
+
+    def position_loss(self, vectors: torch.Tensor, xy: torch.Tensor, filled: torch.Tensor) -> torch.Tensor:
         """Centroid of the object at each filled cell, as a number and as its digits.
 
         Args:

@@ -42,9 +42,7 @@ class PackedRow:
     coordinates: np.ndarray
 
 
-def pack_examples(
-    processor: Processor, tiling: tuple[int, int], examples: list[Example]
-) -> PackedRow:
+def pack_examples(processor: Processor, tiling: tuple[int, int], examples: list[Example]) -> PackedRow:
     """Packs the questions about one image.
 
     Args:
@@ -92,9 +90,7 @@ def segment_mask(segments: torch.Tensor) -> torch.Tensor:
     return (causal & (segments[:, :, None] <= segments[:, None, :]))[:, None]
 
 
-def _encode_answer(
-    processor: Processor, example: Example
-) -> tuple[list[int], list[tuple[int, int, int, int, int]]]:
+def _encode_answer(processor: Processor, example: Example) -> tuple[list[int], list[tuple[int, int, int, int, int]]]:
     """Token ids of the answer, and which of them are characters of coordinates."""
     text = f" {example.answer}"
     encoded = processor.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)

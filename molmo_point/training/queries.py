@@ -60,9 +60,7 @@ def plural(noun: str) -> str:
     return f"{noun}s"
 
 
-def draw_examples(
-    objects: list[SeenObject], count: int, rng: np.random.Generator
-) -> list[Example]:
+def draw_examples(objects: list[SeenObject], count: int, rng: np.random.Generator) -> list[Example]:
     """Draws up to ``count`` different questions about the objects of one image."""
     examples: dict[str, Example] = {}
     for _ in range(4 * count):
@@ -105,11 +103,7 @@ def make_example(
     Returns:
         The example, or None where it would turn on an object of which too little is seen.
     """
-    hits = [
-        i
-        for i, o in enumerate(objects)
-        if o.color and color in (None, o.color) and shape in (None, o.shape)
-    ]
+    hits = [i for i, o in enumerate(objects) if o.color and color in (None, o.color) and shape in (None, o.shape)]
     if any(not objects[i].usable for i in hits):
         return None
     # A person who asks for one thing uses the singular; the answer still names all that fit.

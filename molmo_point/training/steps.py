@@ -1,6 +1,6 @@
 """The losses of one training step, in the two phases."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -12,9 +12,7 @@ from molmo_point.training.losses import AuxiliaryHeads, SoftTokenLoss, attention
 from molmo_point.training.packing import segment_mask
 
 
-def seeing_losses(
-    model: MolmoForCausalLM, heads: AuxiliaryHeads, batch: Batch
-) -> dict[str, torch.Tensor]:
+def seeing_losses(model: MolmoForCausalLM, heads: AuxiliaryHeads, batch: Batch) -> dict[str, torch.Tensor]:
     """Phase one: image vectors must tell what stands where; the decoder is not run."""
     backbone = model.model.vision_backbone
     features = backbone.encode(batch.images.flatten(0, 1), batch.image_masks.flatten(0, 1))
@@ -51,13 +49,11 @@ def pointing_losses(
 
 
 @contextmanager
-def block_inputs(
-    model: MolmoForCausalLM, layers: tuple[int, ...]
-) -> Iterator[dict[int, torch.Tensor]]:
+def block_inputs(model: MolmoForCausalLM, layers: tuple[int, ...]) -> Iterator[dict[int, torch.Tensor]]:
     """Collects what enters some decoder blocks during a forward pass."""
     kept: dict[int, torch.Tensor] = {}
 
-    def keep(layer: int):  # noqa: ANN202 - a hook
+    def keep(layer: int) -> Callable[..., None]:
         def hook(_module: torch.nn.Module, args: tuple[torch.Tensor, ...]) -> None:
             kept[layer] = args[0]
 
@@ -72,12 +68,11 @@ def block_inputs(
             handle.remove()
 
 
-def _vision_losses(
-    heads: AuxiliaryHeads, features: torch.Tensor, vectors: torch.Tensor, batch: Batch
-) -> dict[str, torch.Tensor]:
+def _vision_losses(heads: AuxiliaryHeads, features: torch.Tensor, vectors: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]:
     patches, tokens = batch.patch_cells, batch.token_cells
     return {
         "class_patch": heads.class_loss(heads.patch(features), patches.colors, patches.shapes),
+        "outline": heads.outline_loss(features, patches.outline, patches.filled),
         "class_token": heads.class_loss(heads.token(vectors), tokens.colors, tokens.shapes),
         "position": heads.position_loss(vectors, tokens.xy, tokens.filled),
     }

@@ -47,9 +47,7 @@ def train_tokenizer(vocab_size: int = 512, seed: int = 0) -> PreTrainedTokenizer
     tokenizer.train_from_iterator(_corpus(seed), trainer)
     # Image tokens start at a fixed id, where the base embedding table ends.
     padding = [f"|<EXTRA_TOKENS_{i}>|" for i in range(vocab_size - tokenizer.get_vocab_size())]
-    tokenizer.add_special_tokens(
-        [AddedToken(t, special=True, normalized=False) for t in (*padding, *IMAGE_TOKENS, "<|image|>")]
-    )
+    tokenizer.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in (*padding, *IMAGE_TOKENS, "<|image|>")])
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         eos_token=END_TOKEN,

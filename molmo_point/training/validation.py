@@ -13,9 +13,7 @@ from molmo_point.training.queries import draw_examples
 _SEED = 96817
 
 
-def hit_rate(
-    model: MolmoForCausalLM, processor: Processor, shards: SceneShards, count: int
-) -> dict[str, float]:
+def hit_rate(model: MolmoForCausalLM, processor: Processor, shards: SceneShards, count: int) -> dict[str, float]:
     """Share of single things hit, of counts and absences right, over ``count`` questions.
 
     Returns:
