@@ -25,6 +25,7 @@ from molmo_point_ros.goal_error import CODES, GoalError, code_name
 from molmo_point_ros.message_text import targets_to_dict
 
 _CANCEL_GRACE_S = 5.0
+_RESEND_S = 4.0
 
 
 class PointAtCall:
@@ -54,6 +55,10 @@ class PointAtCall:
         if self._result is None:
             raise GoalError(CODES.GOAL_REJECTED, "The node did not take the goal", "", "activate the pointing node")
         return self._result
+
+    def wait_answered(self, timeout_s: float) -> bool:
+        """Wait until the node has taken or rejected the goal. Returns whether it has."""
+        return self._accepted.wait(timeout_s)
 
     def cancel(self) -> None:
         """Ask for the end; the result then comes soon, with the code CANCELED."""
@@ -96,6 +101,7 @@ class PointAtClient:
         self.node = node or rclpy.create_node("molmo_point_client")
         self._client = ActionClient(self.node, PointAt, f"{server}/point_at")
         self._executor: SingleThreadedExecutor | None = None
+        self._closed = False
         if self.node.executor is None:
             self._executor = SingleThreadedExecutor()
             self._executor.add_node(self.node)
@@ -103,10 +109,13 @@ class PointAtClient:
             self._thread.start()
 
     def _spin(self) -> None:
-        try:
-            self._executor.spin()
-        except Exception:  # the context was shut down, or the client closed
-            return
+        # An entity that its owner destroys while the executor waits on it makes one wait fail, and only that one.
+        while not self._closed and self.node.context.ok():
+            try:
+                self._executor.spin_once(timeout_sec=0.5)
+            except Exception as error:
+                if not self._closed and self.node.context.ok():
+                    self.node.get_logger().warning(f"the client goes on after: {error!r}")
 
     def wait_for_server(self, timeout_s: float = 10.0) -> bool:
         """Wait until the pointing node is there. Returns whether it is."""
@@ -141,8 +150,12 @@ class PointAtClient:
         goal.max_points = max_points
         goal.timeout = Duration(sec=int(timeout_s), nanosec=int((timeout_s % 1) * 1e9))
         call = PointAtCall(on_feedback)
-        self._client.send_goal_async(goal, feedback_callback=call._take_feedback).add_done_callback(call._take_handle)
+        # In the executor's thread: rclpy loses a goal's response that another thread takes while the goal is being sent.
+        self.node.executor.create_task(self._send, goal, call)
         return call
+
+    def _send(self, goal: PointAt.Goal, call: PointAtCall) -> None:
+        self._client.send_goal_async(goal, feedback_callback=call._take_feedback).add_done_callback(call._take_handle)
 
     def point_at(self, queries: Sequence[str], *, timeout_s: float = 60.0, **options: Any) -> PointAt.Result:
         """Point at things and wait for the answer.
@@ -163,8 +176,13 @@ class PointAtClient:
         if not self.wait_for_server(timeout_s):
             name = self._client._action_name
             raise GoalError(CODES.TIMEOUT, "There is no pointing node", f"action {name}, {timeout_s:g} s", "start it, or name it")
-        left_s = max(timeout_s - (time.monotonic() - started_s), 0.05)
-        call = self.send(queries, timeout_s=left_s, **options)
+        while True:
+            left_s = max(timeout_s - (time.monotonic() - started_s), 0.05)
+            call = self.send(queries, timeout_s=left_s, **options)
+            # A server that has just been found may not have found this client: then its response goes nowhere.
+            if call.wait_answered(min(left_s, _RESEND_S)) or left_s <= _RESEND_S:
+                break
+            call.cancel()
         try:
             result = call.result(left_s + _CANCEL_GRACE_S)
         except GoalError:
@@ -176,11 +194,16 @@ class PointAtClient:
 
     def close(self) -> None:
         """End the client; a node that was given stays, spun by nobody."""
+        self._closed = True
         if self._executor is not None:
+            self._executor.wake()
+            self._thread.join(timeout=5.0)
             self._executor.remove_node(self.node)
             self._executor.shutdown(timeout_sec=2.0)
-            self._thread.join(timeout=2.0)
-        self._client.destroy()
+            self._client.destroy()
+        else:
+            # In the executor's thread: rclpy cannot destroy an action client that another thread waits on.
+            self.node.executor.create_task(self._client.destroy)
         if self._own_node:
             self.node.destroy_node()
 
