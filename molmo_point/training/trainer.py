@@ -17,7 +17,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 import torch.multiprocessing
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from tqdm import tqdm
 
 from molmo_point.errors import InputError
@@ -33,6 +33,7 @@ from molmo_point.training.initial import (
     write_preprocessor_config,
 )
 from molmo_point.training.losses import AuxiliaryHeads, SoftTokenLoss
+from molmo_point.training.state import load_state, save_state
 from molmo_point.training.steps import pointing_losses, seeing_losses
 from molmo_point.training.tokenizer import train_tokenizer
 from molmo_point.training.validation import hit_rate
@@ -107,8 +108,7 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(
             [{"params": g} for g in self.groups], lr=1e-3, betas=(0.9, 0.95), eps=1e-6, weight_decay=0
         )
-        self.images_seen = 0
-        self._resume()
+        self.images_seen = load_state(out, self.model, self.heads, self.optimizer)
 
     def run(self) -> None:
         """Trains to the end, with a progress bar, a log and checkpoints."""
@@ -116,7 +116,10 @@ class Trainer:
         total = settings.see_images + settings.point_images
         bar = tqdm(total=total, initial=self.images_seen, unit="image", smoothing=0.02, disable=self.rank > 0)
         recent: dict[str, list[float]] = {}
+        parent = os.getppid()
         while self.images_seen < total:
+            if settings.workers > 1 and os.getppid() != parent:
+                raise SystemExit("the process that started this worker has ended")
             losses = self.step()
             for name, value in losses.items():
                 recent.setdefault(name, []).append(value)
@@ -205,28 +208,11 @@ class Trainer:
         path.write_text(json.dumps(mine, indent=1) + "\n")
 
     def _save(self) -> None:
-        """Weights, heads, optimiser and place in the run; the place is written last."""
-        self.model.save_pretrained(self.checkpoint)
-        save_file(dict(self.heads.state_dict()), self.out / "heads.safetensors")
-        state = {}
-        for index, entry in self.optimizer.state_dict()["state"].items():
-            for name, value in entry.items():
-                state[f"{index}.{name}"] = value.clone().contiguous()
-        save_file(state, self.out / "optimizer.safetensors")
-        (self.out / "progress.json").write_text(json.dumps({"images_seen": self.images_seen}))
-
-    def _resume(self) -> None:
-        path = self.out / "progress.json"
-        if not path.exists():
-            return
-        self.images_seen = json.loads(path.read_text())["images_seen"]
-        self.model.load_state_dict(load_file(self.checkpoint / "model.safetensors"))
-        self.heads.load_state_dict(load_file(self.out / "heads.safetensors"))
-        state = self.optimizer.state_dict()
-        for key, value in load_file(self.out / "optimizer.safetensors").items():
-            index, name = key.split(".")
-            state["state"].setdefault(int(index), {})[name] = value
-        self.optimizer.load_state_dict(state)
+        """The state to go on from, and the checkpoint that others may already use."""
+        save_state(self.out, self.images_seen, self.model, self.heads, self.optimizer)
+        temporary = self.checkpoint / "model.safetensors.part"
+        save_file(dict(self.model.state_dict()), temporary, metadata={"format": "pt"})
+        os.replace(temporary, self.checkpoint / "model.safetensors")
 
     def _log(self, means: dict[str, float]) -> None:
         row: dict[str, float | int] = {"images": self.images_seen, "time_s": round(time.time())}

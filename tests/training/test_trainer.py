@@ -58,7 +58,8 @@ def interrupted(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run.step = failing  # type: ignore[method-assign]
     with pytest.raises(KeyboardInterrupt):
         run.run()
-    assert json.loads((out / "progress.json").read_text()) == {"images_seen": 6}
+    assert json.loads((out / "progress.json").read_text()) == {"images_seen": 6, "state": "state-6"}
+    assert [path.name for path in out.glob("state-*")] == ["state-6"]
     return out
 
 
@@ -75,7 +76,7 @@ def test_a_continued_run_ends_where_a_straight_one_does(start: Start, straight: 
     for name, tensor in weights(straight).items():
         assert torch.equal(tensor, weights(out)[name]), name
     for file in ("heads.safetensors", "optimizer.safetensors"):
-        one, two = load_file(straight / file), load_file(out / file)
+        one, two = (load_file(next(run.glob("state-*")) / file) for run in (straight, out))
         assert one.keys() == two.keys()
         assert all(torch.equal(one[k], two[k]) for k in one), file
 
@@ -83,8 +84,9 @@ def test_a_continued_run_ends_where_a_straight_one_does(start: Start, straight: 
 def test_a_forgotten_optimiser_state_would_be_noticed(start: Start, straight: Path, interrupted: Path, tmp_path: Path) -> None:
     out = tmp_path / "forgetful"
     shutil.copytree(interrupted, out)
-    state = load_file(out / "optimizer.safetensors")
-    save_file({k: v if k.endswith("step") else torch.zeros_like(v) for k, v in state.items()}, out / "optimizer.safetensors")
+    path = out / "state-6" / "optimizer.safetensors"
+    state = load_file(path)
+    save_file({k: v if k.endswith("step") else torch.zeros_like(v) for k, v in state.items()}, path)
     start(out).run()
     assert any(not torch.equal(tensor, weights(out)[name]) for name, tensor in weights(straight).items())
 
@@ -166,3 +168,19 @@ def test_a_run_without_a_checkpoint_is_not_shipped(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no checkpoint"):
         export_checkpoint(tmp_path, tmp_path / "shipped", None)
     assert not (tmp_path / "shipped").exists()
+
+
+def test_a_save_cut_short_leaves_the_one_before(start: Start, interrupted: Path, tmp_path: Path) -> None:
+    out = tmp_path / "cut"
+    shutil.copytree(interrupted, out)
+    (out / "state-12").mkdir()
+    (out / "state-12" / "model.safetensors").write_bytes(b"half")
+    assert start(out).images_seen == 6
+
+
+def test_a_broken_state_is_named(start: Start, interrupted: Path, tmp_path: Path) -> None:
+    out = tmp_path / "broken"
+    shutil.copytree(interrupted, out)
+    (out / "state-6" / "heads.safetensors").write_bytes(b"half")
+    with pytest.raises(InputError, match=r"progress\.json"):
+        start(out)
