@@ -65,7 +65,8 @@ def publish(pointings: list[Pointing], frame: RgbdFrame, base_T_camera: Transfor
     rclpy.init()
     node = rclpy.create_node(NODE)
     try:
-        publisher = TargetPublisher(node)
+        # A slow machine may take seconds to connect; a demo, unlike an arm, may show an old answer.
+        publisher = TargetPublisher(node, lifespan_s=30.0)
         if not wait_for_listener(publisher, listener):
             print("no subscriber connected; is UDP multicast on the loopback interface allowed?", file=sys.stderr)
             return False
