@@ -272,7 +272,7 @@ def test_everything_after_the_model_works_without_torch() -> None:
         "class Model:\n"
         "    name = 'one answer'\n"
         "    def generate(self, image, prompt, **options):\n"
-        "        return Completion('<point x=\"50\" y=\"50\" alt=\"a\">a</point>', 9, 'stop')\n"
+        '        return Completion(\'<point x="50" y="50" alt="a">a</point>\', 9, \'stop\')\n'
         "frame = RgbdFrame(np.zeros((48, 64, 3), np.uint8), None, None, 0)\n"
         "assert len(Pointer(Model()).point(frame, 'a').points) == 1\n"
     )

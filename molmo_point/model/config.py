@@ -53,7 +53,7 @@ class MolmoConfig(PreTrainedConfig):
     """Molmo v1. ``intermediate_size`` is the fused width: twice the inner width of the MLP."""
 
     model_type = "molmo"
-    sub_configs = {"vision_config": MolmoVisionConfig}
+    sub_configs = {"vision_config": MolmoVisionConfig}  # pyright: ignore[reportAssignmentType]
     keys_to_ignore_at_inference = ["past_key_values"]
 
     vocab_size: int = 152064

@@ -67,7 +67,7 @@ def load_model(folder: Path, device: torch.device, quantization: Any = None) -> 
     arguments: dict[str, Any] = {"device_map": {"": device}} if quantization is not None else {}
     try:
         with _bar_for_big_files(folder):
-            model, report = MolmoForCausalLM.from_pretrained(
+            loaded: Any = MolmoForCausalLM.from_pretrained(
                 folder,
                 config=config,
                 dtype=dtype,
@@ -82,6 +82,7 @@ def load_model(folder: Path, device: torch.device, quantization: Any = None) -> 
         raise CheckpointError(
             "The weights cannot be loaded", f"{folder}: {error}", "download the checkpoint's files again"
         ) from error
+    model, report = loaded
     wrong = {kind: sorted(map(str, report.get(kind) or ())) for kind in ("missing_keys", "unexpected_keys", "mismatched_keys")}
     named = [f"{kind.replace('_', ' ')}: {', '.join(keys[:5])}" for kind, keys in wrong.items() if keys]
     if named:

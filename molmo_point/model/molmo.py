@@ -1,6 +1,6 @@
 """Molmo v1 as a transformers model: ``forward`` reads as the architecture."""
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -18,7 +18,7 @@ class MolmoPreTrainedModel(PreTrainedModel):
     config: MolmoConfig
     config_class = MolmoConfig
     base_model_prefix = "model"
-    input_modalities = ("image", "text")
+    input_modalities = ("image", "text")  # pyright: ignore[reportAssignmentType]
     _no_split_modules = ["DecoderBlock", "VisionBlock"]
     _skip_keys_device_placement = ["past_key_values"]
     _supports_sdpa = True
@@ -80,7 +80,7 @@ class MolmoModel(MolmoPreTrainedModel):
         mask = attention_pattern(attention_mask, inputs_embeds, past_key_values)
         rotary = rotary_tables(position_ids, config.head_dim, config.rope_theta)
         x = inputs_embeds
-        for block in self.transformer["blocks"]:
+        for block in cast(nn.ModuleList, self.transformer["blocks"]):
             x = block(x, mask, rotary, past_key_values)
         return self.transformer["ln_f"](x)
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -50,14 +51,15 @@ class Processor:
         self.layout = layout
         vocabulary = tokenizer.get_vocab()
         missing = [token for token in IMAGE_TOKENS if token not in vocabulary]
-        if missing or tokenizer.eos_token_id is None:
+        eos_id: Any = tokenizer.eos_token_id
+        if missing or eos_id is None:
             raise CheckpointError(
                 "The tokenizer is not Molmo's",
                 f"missing {', '.join(missing) or 'an end-of-sequence token'}",
                 "use the tokenizer.json and tokenizer_config.json of the checkpoint",
             )
         self.image_ids = {token: int(vocabulary[token]) for token in IMAGE_TOKENS}
-        self.eos_id = int(tokenizer.eos_token_id)
+        self.eos_id = int(eos_id)
         digits = [self.encode_text(digit) for digit in "0123456789"]
         # Some released tokenizers join digits; then there is no distribution over one digit.
         self.digit_ids = tuple(d[0] for d in digits) if all(len(d) == 1 for d in digits) else ()
@@ -91,7 +93,8 @@ class Processor:
 
     def decode(self, ids: list[int]) -> str:
         """Text of token ids, special tokens left out, nothing tidied."""
-        return self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        text: Any = self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return text
 
     def __call__(self, image: np.ndarray, text: str) -> ModelInputs:
         """The sequence BOS, image, user turn.

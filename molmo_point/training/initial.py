@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -68,7 +69,8 @@ def initial_model(config: MolmoConfig, seed: int) -> MolmoForCausalLM:
         table = torch.from_numpy(sine_positions_2d(side, vision.class_embedding.shape[0]))
         vision.positional_embedding[1:] = table
         for block in vision.transformer.resblocks:
-            block.attention.wk.weight.copy_(block.attention.wq.weight)
+            attention: Any = block.attention
+            attention.wk.weight.copy_(attention.wq.weight)
         vision.class_embedding.normal_(std=0.5)
         embedding = model.model.transformer["wte"]
         embedding.embedding.normal_(std=0.5)

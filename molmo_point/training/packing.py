@@ -62,7 +62,7 @@ def pack_examples(processor: Processor, tiling: tuple[int, int], examples: list[
         answer, spots = _encode_answer(processor, example)
         # The place before a token predicts it: hence the −1, and EOS as the last target.
         first = len(ids) + len(prompt) - 1
-        coordinates += [(first + at, *rest) for at, *rest in spots]
+        coordinates += [(first + at, target, axis, value, place) for at, target, axis, value, place in spots]
         ids += [*prompt, *answer]
         targets += [-100] * (len(prompt) - 1) + [*answer, processor.eos_id]
         segments += [number] * (len(prompt) + len(answer))

@@ -68,9 +68,7 @@ def with_digits(last_x: dict[int, float], tenths_x: dict[int, float], first_x: f
     """Confidence of ONE where all is certain but the digits of x: 6 (first), 1 (last), 5 (tenths)."""
     tokens = list(ONE)
     probabilities = [1.0] * len(tokens)
-    digits: list[tuple[float, ...]] = [
-        tuple(float(c == str(k)) for k in range(10)) if c.isdigit() else () for c in tokens
-    ]
+    digits: list[tuple[float, ...]] = [tuple(float(c == str(k)) for k in range(10)) if c.isdigit() else () for c in tokens]
     at = ONE.index("61.5")
     probabilities[at] = first_x
     for place, given in ((at + 1, last_x), (at + 3, tenths_x)):
