@@ -10,7 +10,7 @@ from molmo_point.model.preprocess import ImageLayout
 from molmo_point.model.processing import Processor
 from molmo_point.sim.objects import COLORS, SHAPES
 from molmo_point.training.dataset import Sample, SceneShards
-from molmo_point.training.losses import CoordinatePlaces
+from molmo_point.training.losses import CoordinatePlaces, LookPlaces
 from molmo_point.training.packing import PackedRow, pack_examples
 from molmo_point.training.queries import draw_examples
 
@@ -54,6 +54,7 @@ class Batch:
     labels: torch.Tensor
     weights: torch.Tensor
     places: CoordinatePlaces
+    looks: LookPlaces
 
 
 def draw_batch(
@@ -86,6 +87,7 @@ def draw_batch(
     canvases = [_canvas_mask(sample.mask, layout) for sample in samples]
     token_share = [_cell_shares(c, layout.tokens, len(s.objects)) for c, s in zip(canvases, samples)]
     patch_share = [_cell_shares(c, layout.patches, len(s.objects)) for c, s in zip(canvases, samples)]
+    coordinates = _places(rows, samples, token_share)
     return Batch(
         images=image_tensors([s.color for s in samples], layout, rng),
         image_masks=torch.full((size, 1, layout.patches**2), -1.0),
@@ -93,7 +95,8 @@ def draw_batch(
         patch_cells=_cells(samples, patch_share),
         token_cells=_cells(samples, token_share),
         **_rows(rows, processor.eos_id),
-        places=_places(rows, samples, token_share),
+        places=coordinates,
+        looks=_looks(rows, token_share, coordinates),
     )
 
 
@@ -215,3 +218,16 @@ def _places(rows: list[PackedRow], samples: list[Sample], shares: list[np.ndarra
         parts = [[np.asarray(a) for a in empty]]
     joined = [torch.from_numpy(np.concatenate(p)) for p in zip(*parts)]
     return CoordinatePlaces(*joined[:4], joined[4].float(), joined[5].float())
+
+
+def _looks(rows: list[PackedRow], shares: list[np.ndarray], coordinates: CoordinatePlaces) -> LookPlaces:
+    """Every character of a coordinate looks at its target, the start of an answer at all of its targets."""
+    row, place, tokens = [coordinates.row], [coordinates.place], [coordinates.tokens]
+    for k, (packed, share) in enumerate(zip(rows, shares, strict=True)):
+        for start in np.unique(packed.looks[:, 0]):
+            targets = packed.looks[packed.looks[:, 0] == start, 1]
+            one_each = share[:, targets] / np.maximum(share[:, targets].sum(0), 1e-9)
+            row.append(torch.tensor([k]))
+            place.append(torch.tensor([start]))
+            tokens.append(torch.from_numpy(one_each.mean(-1))[None].float())
+    return LookPlaces(torch.cat(row), torch.cat(place), torch.cat(tokens))

@@ -66,6 +66,21 @@ class CoordinatePlaces:
     tokens: torch.Tensor
 
 
+@dataclass(frozen=True)
+class LookPlaces:
+    """The places of a batch that must look at something; every array (m,).
+
+    Attributes:
+        row: Row in the batch.
+        place: Place in the sequence.
+        tokens: (m, image tokens) where to look; sums to 1.
+    """
+
+    row: torch.Tensor
+    place: torch.Tensor
+    tokens: torch.Tensor
+
+
 class SoftTokenLoss(nn.Module):
     """Cross-entropy on the answer, with soft targets on the characters of coordinates."""
 
@@ -165,7 +180,7 @@ def soft_digits(xy: torch.Tensor, sigma: float = 0.006) -> tuple[torch.Tensor, t
 
 
 def attention_loss(
-    queries: torch.Tensor, keys: torch.Tensor, allowed: torch.Tensor, places: CoordinatePlaces,
+    queries: torch.Tensor, keys: torch.Tensor, allowed: torch.Tensor, places: LookPlaces,
     image_places: torch.Tensor,
 ) -> torch.Tensor:  # fmt: skip
     """Cross-entropy of one head's attention against the target's image tokens.
@@ -174,7 +189,7 @@ def attention_loss(
         queries: (b, n, d) of the head, rotated.
         keys: (b, n, d) of the head, rotated.
         allowed: (b, 1, n, n) bool.
-        places: The places that predict coordinates.
+        places: Where to look from, and at what.
         image_places: (tokens,) place of each image token in the sequence.
     """
     # All pairs of one head are cheaper than gathering the keys of every supervised place.

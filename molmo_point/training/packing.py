@@ -32,6 +32,8 @@ class PackedRow:
         weights: Loss weight at each place, 0 where there is no loss.
         coordinates: (places, 5) int: place that predicts a character of a coordinate; object
             pointed at; axis (0 = x, 1 = y); value in tenths of a per cent; character index.
+        looks: (n, 2) int: place at which an answer begins, and an object it will point at. Whether
+            anything is there is decided at that place, so it must have looked.
     """
 
     input_ids: np.ndarray
@@ -40,6 +42,7 @@ class PackedRow:
     labels: np.ndarray
     weights: np.ndarray
     coordinates: np.ndarray
+    looks: np.ndarray
 
 
 def pack_examples(processor: Processor, tiling: tuple[int, int], examples: list[Example]) -> PackedRow:
@@ -56,6 +59,7 @@ def pack_examples(processor: Processor, tiling: tuple[int, int], examples: list[
     segments, positions = [IMAGE_SEGMENT] * start, list(range(start))
     targets = [-100] * start
     coordinates: list[tuple[int, int, int, int, int]] = []
+    looks: list[tuple[int, int]] = []
     weight = 1.0 / np.sqrt(max(len(examples), 1))
     for number, example in enumerate(examples, start=1):
         prompt = processor.encode_text(user_turn(example.prompt))
@@ -63,6 +67,7 @@ def pack_examples(processor: Processor, tiling: tuple[int, int], examples: list[
         # The place before a token predicts it: hence the −1, and EOS as the last target.
         first = len(ids) + len(prompt) - 1
         coordinates += [(first + at, target, axis, value, place) for at, target, axis, value, place in spots]
+        looks += [(first, target) for target in example.targets]
         ids += [*prompt, *answer]
         targets += [-100] * (len(prompt) - 1) + [*answer, processor.eos_id]
         segments += [number] * (len(prompt) + len(answer))
@@ -75,6 +80,7 @@ def pack_examples(processor: Processor, tiling: tuple[int, int], examples: list[
         labels=labels,
         weights=np.where(labels >= 0, weight, 0.0).astype(np.float32),
         coordinates=np.array(coordinates, np.int64).reshape(-1, 5),
+        looks=np.array(looks, np.int64).reshape(-1, 2),
     )
 
 

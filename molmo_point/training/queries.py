@@ -73,7 +73,7 @@ def draw_examples(objects: list[SeenObject], count: int, rng: np.random.Generato
 
 
 def _draw(objects: list[SeenObject], rng: np.random.Generator) -> Example | None:
-    kind = rng.choice(["name", "group", "count", "absent"], p=[0.55, 0.12, 0.20, 0.13])
+    kind = rng.choice(["name", "group", "count", "absent"], p=[0.50, 0.12, 0.20, 0.18])
     usable = [o for o in objects if o.usable and o.color]
     color: str | None
     shape: str | None

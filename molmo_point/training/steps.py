@@ -91,5 +91,5 @@ def _head_losses(
     for layer, x in inputs.items():
         block = model.model.transformer["blocks"][layer]
         q, k, _ = block.project_qkv(block.attn_norm(x), rotary)
-        total = total + attention_loss(q[:, 0], k[:, 0], allowed, batch.places, image_places)
+        total = total + attention_loss(q[:, 0], k[:, 0], allowed, batch.looks, image_places)
     return total / len(inputs)

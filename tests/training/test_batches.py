@@ -173,3 +173,32 @@ def test_a_batch_without_points_has_no_places(block: Sample, processor: Processo
     batch = draw_batch(OneSample(block), processor, PLACES, 2, 1, np.random.default_rng(0))  # type: ignore[arg-type]
     assert len(batch.places.row) == 0
     assert batch.places.tokens.shape == (0, 100)
+
+
+def test_answers_look_at_their_targets_from_the_start(batch: Batch) -> None:
+    looks, places = batch.looks, batch.places
+    torch.testing.assert_close(looks.tokens.sum(-1), torch.ones(len(looks.row)), atol=1e-5, rtol=0)
+    extra = slice(len(places.row), None)
+    assert len(looks.row[extra]) > 0
+    for row, place in zip(looks.row[extra], looks.place[extra], strict=True):
+        # The start of an answer has loss, and the token before it has none: it is the prompt's end.
+        assert batch.weights[row, place] > 0
+        assert batch.weights[row, place - 1] == 0
+
+
+def test_the_start_of_an_answer_looks_at_all_its_targets(
+    block: Sample, processor: Processor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mask = block.mask.copy()
+    mask[200:232, 224:256] = 1
+    two = Sample(block.color, mask, [*block.objects, SeenObject("green", "cube", 75.0, 90.0, True)])
+    answer = '<points x1="35.0" y1="6.7" x2="75.0" y2="90.0" alt="green cubes">green cubes</points>'
+    monkeypatch.setattr(batches, "draw_examples", lambda *_: [Example("Point to green cubes", answer, (0, 1))])
+    made = draw_batch(OneSample(two), processor, PLACES, 1, 1, np.random.default_rng(0))  # type: ignore[arg-type]
+    last, seen = made.looks.tokens[-1].reshape(10, 10), made.token_cells.filled[0].reshape(10, 10)
+    assert bool((last[seen] > 0).all())
+    assert float(last[:5].sum()) == pytest.approx(0.5, abs=1e-5)
+    none = Example("Point to red balls", "There are none.", ())
+    monkeypatch.setattr(batches, "draw_examples", lambda *_: [none])
+    absent = draw_batch(OneSample(two), processor, PLACES, 1, 1, np.random.default_rng(0))  # type: ignore[arg-type]
+    assert len(absent.looks.row) == 0
