@@ -18,6 +18,7 @@ from molmo_point.sim.objects import COLORS, SHAPES
 
 _CHARACTERS = '0123456789."'
 SOFT_SIGMA_TENTHS = 4.0
+_FIRST_TOKEN_WEIGHT = 8.0
 
 
 def soft_coordinate_table(sigma_tenths: float = SOFT_SIGMA_TENTHS) -> np.ndarray:
@@ -98,6 +99,11 @@ class SoftTokenLoss(nn.Module):
     ) -> torch.Tensor:
         """Weighted mean loss; ``logits`` (b, n, v), ``labels`` and ``weights`` (b, n)."""
         chosen = weights > 0
+        # The first token of an answer decides between points, a count and "none"; among the thirty
+        # that follow it would hardly be heard.
+        first = chosen.clone()
+        first[:, 1:] &= ~chosen[:, :-1]
+        weights = torch.where(first, _FIRST_TOKEN_WEIGHT * weights, weights)
         log_p = F.log_softmax(logits[chosen].float(), dim=-1)
         hard = -log_p.gather(1, labels[chosen][:, None])[:, 0]
         index = torch.full(labels.shape, -1, dtype=torch.long)

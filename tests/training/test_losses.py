@@ -92,7 +92,10 @@ def test_sharp_soft_targets_are_the_labels(batch: Batch, processor: Processor) -
     torch.testing.assert_close(target, batch.labels[p.row, p.place])
     logits = torch.randn(*batch.labels.shape, 512, generator=torch.Generator().manual_seed(3))
     plain = torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch.labels.flatten(), reduction="none")
-    weights = batch.weights.flatten()
+    # The first token of every answer, the one after a place without loss, weighs eight times as much.
+    begins = (batch.weights > 0) & (torch.nn.functional.pad(batch.weights, (1, 0))[:, :-1] == 0)
+    assert int(begins.sum()) >= len(batch.weights)
+    weights = torch.where(begins, 8 * batch.weights, batch.weights).flatten()
     expected = (plain * weights).sum() / weights.sum()
     torch.testing.assert_close(loss(logits, batch.labels, batch.weights, p), expected)
 
