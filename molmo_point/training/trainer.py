@@ -60,12 +60,12 @@ class TrainSettings:
     """
 
     see_images: int = 16_800
-    point_images: int = 36_000
+    point_images: int = 60_000
     batch: int = 12
     questions: int = 5
     see_rate: float = 1e-3
     point_rate: float = 5e-4
-    auxiliary_share: float = 0.75
+    auxiliary_share: float = 1.0
     seed: int = 0
     workers: int = 2
     check_every: int = 2_400
