@@ -26,7 +26,7 @@ DISCOVERY_S = 20.0
 def main() -> int:
     """Runs the demo; 1 if something that is there was not found or not received."""
     parser = argparse.ArgumentParser(description="Point at things on a simulated table and publish them over ROS 2.")
-    parser.add_argument("--seed", type=int, default=12, help="which table")
+    parser.add_argument("--seed", type=int, default=7, help="which table; on some the embedded model errs, see its card")
     parser.add_argument("--queries", type=int, default=3, help="how many things to ask for")
     parser.add_argument("--out", type=Path, default=Path("out/demo"), help="folder of the pictures")
     options = parser.parse_args()
