@@ -68,6 +68,7 @@ def test_the_table_names_query_position_truth_and_error(monkeypatch, capsys, tmp
     monkeypatch.setattr(Pointer, "from_pretrained", staticmethod(lambda *_, **__: Pointer(oracle)))
     assert main(["demo", "--seed", str(SEED), "--out", str(tmp_path), "--queries", "1"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert "truth x y z m" in lines[0] and "error mm" in lines[0]
+    for title in ("camera x y z m", "base x y z m", "σ mm", "truth in base m", "error mm", "ms"):
+        assert title in lines[0]
     assert any(name in lines[2] for name in places())
     assert any("overlay.png" in line for line in lines)
