@@ -37,6 +37,11 @@ def run(options: argparse.Namespace) -> int:
         figures = summary(evaluate(pointer, options.scenes, first))
     text = json.dumps({"benchmark": options.benchmark, "model": options.model, **figures}, indent=1)
     if options.out:
-        options.out.write_text(text + "\n", encoding="utf-8")
+        try:
+            options.out.write_text(text + "\n", encoding="utf-8")
+        except OSError as error:
+            raise InputError(
+                "The figures cannot be written", f"{options.out}: {error}", "name a file in a folder that exists"
+            ) from error
     print(text if options.json else table(figures))
     return 0

@@ -155,7 +155,7 @@ def _quantization_config(quantization: str | None) -> Any:
     try:
         import bitsandbytes  # noqa: F401
     except ImportError as error:
-        raise DependencyError("Quantization needs bitsandbytes", str(error), "pip install 'molmo-point[quantization]'") from error
+        raise DependencyError("Quantization needs bitsandbytes", str(error), "pip install bitsandbytes") from error
     from transformers import BitsAndBytesConfig
 
     # Full names: since transformers 5 a bare "ff_out" would also skip every block's projection,
