@@ -34,7 +34,7 @@ def main() -> int:
     pointer = Pointer.from_pretrained("tabletop")
     with TabletopScene.random(options.seed) as scene, SimulatedCamera(scene, seed=options.seed) as camera:
         frame = camera.read()
-        things = unique_things(scene.visible_objects(min_pixels=150))[: options.queries]
+        things = unique_things(scene.visible_objects())[: options.queries]
         pointer.point(frame, things[0].item.name)  # the first call also warms up the libraries
         pointings = [pointer.point(frame, thing.item.name) for thing in things]
         answers = [compare(thing, pointing, scene) for thing, pointing in zip(things, pointings, strict=True)]

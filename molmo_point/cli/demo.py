@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
         pointer = Pointer.from_pretrained(options.model, device=options.device)
         with TabletopScene.random(options.seed) as scene, SimulatedCamera(scene, seed=options.seed) as camera:
             frame = camera.read()
-            things = unique_things(scene.visible_objects(min_pixels=150))[: options.queries]
+            things = unique_things(scene.visible_objects())[: options.queries]
             pointings = [pointer.point(frame, thing.item.name) for thing in things]
             answers = [compare(thing, pointing, scene) for thing, pointing in zip(things, pointings, strict=True)]
         written = draw(options.out, frame, pointings, scene.base_T_camera)
@@ -49,9 +49,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def unique_things(visible: list[Any]) -> list[Any]:
-    """The objects whose name fits nothing else in the picture, largest first."""
-    names = [thing.item.name for thing in visible]
-    return sorted((thing for thing in visible if names.count(thing.item.name) == 1), key=lambda thing: -thing.pixel_count)
+    """The objects well in view whose name fits nothing else in the picture, largest first."""
+    from molmo_point.evaluation.tabletop import nameable
+
+    return sorted(nameable(visible), key=lambda thing: -thing.pixel_count)
 
 
 def compare(thing: Any, pointing: Pointing, scene: Any) -> dict[str, Any]:

@@ -206,13 +206,19 @@ def image_token_ids(tiling: tuple[int, int], layout: ImageLayout, ids: dict[str,
     return np.concatenate(blocks).astype(np.int64)
 
 
-def _resize_and_pad(pixels: torch.Tensor, height: int, width: int, layout: ImageLayout) -> tuple[np.ndarray, np.ndarray]:
-    """Fits (1, 3, h, w) into a canvas; returns normalised (height, width, 3) and the valid mask."""
-    source_h, source_w = pixels.shape[-2:]
+def fitted_size(source_h: int, source_w: int, height: int, width: int) -> tuple[int, int]:
+    """Height and width of an image scaled into a canvas, aspect kept, pixels."""
     # Float32 and truncation, because the reference computes the new size that way.
     scale = min(np.float32(height) / np.float32(source_h), np.float32(width) / np.float32(source_w))
     new_h = max(1, int(np.float32(source_h) * np.float32(scale)))
     new_w = max(1, int(np.float32(source_w) * np.float32(scale)))
+    return new_h, new_w
+
+
+def _resize_and_pad(pixels: torch.Tensor, height: int, width: int, layout: ImageLayout) -> tuple[np.ndarray, np.ndarray]:
+    """Fits (1, 3, h, w) into a canvas; returns normalised (height, width, 3) and the valid mask."""
+    source_h, source_w = pixels.shape[-2:]
+    new_h, new_w = fitted_size(source_h, source_w, height, width)
     small = torch.nn.functional.interpolate(pixels, size=(new_h, new_w), mode="bilinear", align_corners=False, antialias=True)[
         0
     ].clamp(0, 1)

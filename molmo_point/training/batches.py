@@ -6,7 +6,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from molmo_point.model.preprocess import ImageLayout
+from molmo_point.model.preprocess import ImageLayout, fitted_size
 from molmo_point.model.processing import Processor
 from molmo_point.sim.objects import COLORS, SHAPES
 from molmo_point.training.dataset import Sample, SceneShards
@@ -106,7 +106,7 @@ def image_tensors(colors: list[np.ndarray], layout: ImageLayout, rng: np.random.
     canvas = torch.zeros(len(colors), 3, side, side)
     for k, color in enumerate(colors):
         pixels = torch.from_numpy(color).permute(2, 0, 1)[None].float() / 255
-        h, w = _fitted(color.shape[0], color.shape[1], side)
+        h, w = fitted_size(*color.shape[:2], side, side)
         top, left = (side - h) // 2, (side - w) // 2
         small = F.interpolate(pixels, size=(h, w), mode="bilinear", antialias=True)[0]
         if rng is not None:
@@ -121,15 +121,10 @@ def image_tensors(colors: list[np.ndarray], layout: ImageLayout, rng: np.random.
     return x.reshape(-1, 1, n * n, patch * patch * 3)
 
 
-def _fitted(height: int, width: int, side: int) -> tuple[int, int]:
-    scale = min(np.float32(side) / np.float32(height), np.float32(side) / np.float32(width))
-    return int(np.float32(height) * np.float32(scale)), int(np.float32(width) * np.float32(scale))
-
-
 def _canvas_mask(mask: np.ndarray, layout: ImageLayout) -> np.ndarray:
     """The mask as the crop shows it, (crop, crop) int8, −1 on padding."""
     side = layout.crop_px
-    h, w = _fitted(*mask.shape, side)
+    h, w = fitted_size(*mask.shape, side, side)
     v = ((np.arange(h) + 0.5) * mask.shape[0] / h).astype(int)
     u = ((np.arange(w) + 0.5) * mask.shape[1] / w).astype(int)
     canvas = np.full((side, side), -1, np.int8)
