@@ -1,14 +1,12 @@
 """Greedy decoding with a key-value cache, token by token, cancellable."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from transformers import DynamicCache
-
-from molmo_point.model.molmo import MolmoForCausalLM
-from molmo_point.model.processing import ModelInputs
 
 
 @dataclass(frozen=True)
@@ -34,9 +32,9 @@ class Generated:
 
 
 def greedy(
-    model: MolmoForCausalLM,
-    inputs: ModelInputs,
-    eos_id: int,
+    model: Any,
+    inputs: Any,
+    eos_id: int | Collection[int],
     max_new_tokens: int,
     should_stop: Callable[[], bool] | None = None,
     on_token: Callable[[int], None] | None = None,
@@ -45,24 +43,20 @@ def greedy(
     """Generates greedily until end of sequence.
 
     Args:
-        model: The model, in eval mode.
-        inputs: One sequence.
-        eos_id: End-of-sequence token.
+        model: A transformers model of the Molmo family, in eval mode.
+        inputs: The tensors of one sequence without padding, by name: everything that the first
+            ``forward`` takes. Later ones take the new token and the cache.
+        eos_id: End-of-sequence token, or several.
         max_new_tokens: Most tokens to generate.
         should_stop: Asked before every token; True ends with ``"cancelled"``.
         on_token: Told every token as it comes.
         digit_ids: Ids of "0" to "9" where the tokenizer has one token per digit.
     """
     started = time.perf_counter()
+    ends = {eos_id} if isinstance(eos_id, int) else set(eos_id)
+    named = dict(inputs) if isinstance(inputs, Mapping) else dict(vars(inputs))
     cache = DynamicCache(config=model.config)
-    out = model(
-        input_ids=inputs.input_ids,
-        images=inputs.images,
-        image_masks=inputs.image_masks,
-        image_input_idx=inputs.image_input_idx,
-        past_key_values=cache,
-        logits_to_keep=1,
-    )
+    out = model(**named, past_key_values=cache, use_cache=True, logits_to_keep=1)
     out.logits[0, -1, 0].item()  # a GPU only queues its work: wait for it, or the time would count as decoding
     prefilled = time.perf_counter()
     ids: list[int] = []
@@ -75,7 +69,7 @@ def greedy(
             break
         distribution = out.logits[0, -1].float().softmax(-1)
         token = int(distribution.argmax())
-        if token == eos_id:
+        if token in ends:
             reason = "stop"
             break
         ids.append(token)
@@ -86,8 +80,8 @@ def greedy(
             on_token(token)
         if len(ids) == max_new_tokens:
             break  # nobody would read the next distribution
-        step = torch.tensor([[token]], device=inputs.input_ids.device)
-        out = model(input_ids=step, past_key_values=cache)
+        step = torch.tensor([[token]], device=named["input_ids"].device)
+        out = model(input_ids=step, past_key_values=cache, use_cache=True)
     finished = time.perf_counter()
     return Generated(
         token_ids=ids,
