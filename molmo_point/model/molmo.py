@@ -4,15 +4,16 @@ from typing import Any, cast
 
 import torch
 from torch import nn
-from transformers import Cache, DynamicCache, GenerationMixin, PreTrainedModel
+from transformers import Cache, DynamicCache, GenerationMixin
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from molmo_point.model.config import MolmoConfig
 from molmo_point.model.connector import VisionBackbone
 from molmo_point.model.language import DecoderBlock, RMSNorm, TokenEmbedding, rotary_tables
+from molmo_point.model.strict_loading import StrictLoading
 
 
-class MolmoPreTrainedModel(PreTrainedModel):
+class MolmoPreTrainedModel(StrictLoading):
     """What transformers needs to know: names, initialisation, what not to split."""
 
     config: MolmoConfig
