@@ -9,14 +9,28 @@ from typing import Any
 from molmo_point.errors import DependencyError
 
 _LAZY = {
+    "Molmo": "molmo_point.model.molmo",
     "MolmoBackend": "molmo_point.model.backend",
-    "load_backend": "molmo_point.model.backend",
     "MolmoConfig": "molmo_point.model.config",
-    "MolmoVisionConfig": "molmo_point.model.config",
     "MolmoForCausalLM": "molmo_point.model.molmo",
+    "MolmoProcessor": "molmo_point.model.processing",
+    "MolmoVisionConfig": "molmo_point.model.config",
+    "default_quantization": "molmo_point.model.quantization",
+    "load_backend": "molmo_point.model.backend",
+    "register": "molmo_point.model.registration",
 }
 
-__all__ = ["MolmoBackend", "MolmoConfig", "MolmoForCausalLM", "MolmoVisionConfig", "load_backend"]
+__all__ = [
+    "Molmo",
+    "MolmoBackend",
+    "MolmoConfig",
+    "MolmoForCausalLM",
+    "MolmoProcessor",
+    "MolmoVisionConfig",
+    "default_quantization",
+    "load_backend",
+    "register",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -27,4 +41,5 @@ def __getattr__(name: str) -> Any:
         import transformers  # noqa: F401
     except ImportError as error:
         raise DependencyError("The model needs torch and transformers", str(error), "pip install 'molmo-point[model]'") from error
+    import_module("molmo_point.model.registration").register()
     return getattr(import_module(_LAZY[name]), name)

@@ -178,6 +178,10 @@ class MolmoForCausalLM(MolmoPreTrainedModel, GenerationMixin):
         return inputs
 
 
+Molmo = MolmoForCausalLM
+"""The public name; the long one is that of the released ``config.json``."""
+
+
 def default_positions(inputs_embeds: torch.Tensor, attention_mask: torch.Tensor | None, cache: Cache | None) -> torch.Tensor:
     """Positions (batch, length): running count of real tokens, as in the reference."""
     batch, length = inputs_embeds.shape[:2]

@@ -44,13 +44,12 @@ class StrictLoading(PreTrainedModel):
         if quantization is not None:
             kwargs["quantization_config"] = quantization
         try:
-            model, report = super().from_pretrained(
-                pretrained_model_name_or_path, *model_args, output_loading_info=True, **kwargs
-            )
+            loaded: Any = super().from_pretrained(pretrained_model_name_or_path, *model_args, output_loading_info=True, **kwargs)
         except MolmoPointError:
             raise
         except Exception as error:  # files, shapes, libraries, the hub: many kinds, three meanings
             raise _as_ours(error, pretrained_model_name_or_path) from error
+        model, report = loaded
         refuse_wrong_keys(report, pretrained_model_name_or_path, bool(kwargs.get("ignore_mismatched_sizes")))
         if getattr(model, "is_loaded_in_4bit", False) or getattr(model, "is_loaded_in_8bit", False):
             check_quantized(model)
