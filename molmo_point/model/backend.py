@@ -1,7 +1,6 @@
 """A loaded checkpoint behind the one method that the rest of the SDK uses."""
 
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,12 +8,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from molmo_point.errors import CheckpointError, DependencyError, InputError
-from molmo_point.model.generate import greedy
+from molmo_point.errors import CheckpointError, InputError
+from molmo_point.model.completion import complete
 from molmo_point.model.loading import load_model
 from molmo_point.model.molmo import MolmoForCausalLM
+from molmo_point.model.molmo2 import Molmo2Backend, load_molmo2
+from molmo_point.model.molmo2_processing import Molmo2Processor
 from molmo_point.model.processing import Processor
+from molmo_point.model.quantization import default_quantization
 from molmo_point.results import Completion
+
+FAMILIES = ("molmo", "molmo2")
+DTYPES = ("float32", "bfloat16", "float16")
+_SUPPORTED = "MolmoE-1B, Molmo-7B-O, Molmo-7B-D, Molmo-72B, Molmo2-4B, Molmo2-8B, Molmo2-O-7B or the embedded 'tabletop'"
 
 
 class MolmoBackend:
@@ -27,6 +33,8 @@ class MolmoBackend:
         sigma_px: Standard deviation of its points along u and v in pixels of an image 640 pixels
             wide, as measured on validation scenes; NaN where nobody measured it.
     """
+
+    family = "molmo"
 
     def __init__(self, model: MolmoForCausalLM, processor: Processor, name: str, sigma_px: float = float("nan")) -> None:
         self.model = model
@@ -55,50 +63,22 @@ class MolmoBackend:
         Raises:
             InputError: The image is not a usable RGB image, or the sequence would be too long.
         """
-        started = time.perf_counter()
-        inputs = self.processor(image, prompt)
-        longest = self.model.config.max_position_embeddings
-        if inputs.input_ids.shape[1] >= longest:
-            raise InputError(
-                "Image and words together are longer than the model can read",
-                f"{inputs.input_ids.shape[1]} tokens, of {longest} possible",
-                "ask in fewer words",
-            )
-        prepared = time.perf_counter()
-        so_far: list[int] = []
-
-        def on_token(token: int) -> None:
-            so_far.append(token)
-            if on_text is not None:
-                on_text(self.processor.decode(so_far))
-
-        with torch.inference_mode():
-            out = greedy(
-                self.model,
-                inputs.to(self.model.device),
-                self.processor.eos_id,
-                min(max_new_tokens, longest - inputs.input_ids.shape[1]),
-                should_stop,
-                on_token,
-                self.processor.digit_ids,
-            )
-        return Completion(
-            text=self.processor.decode(out.token_ids),
-            token_count=len(out.token_ids),
-            finish_reason=out.finish_reason,
-            timing_ms={
-                "preprocess": (prepared - started) * 1e3,
-                "prefill": out.prefill_ms,
-                "decode": out.decode_ms,
-            },
-            tokens=tuple(self.processor.decode([token]) for token in out.token_ids),
-            token_probabilities=tuple(out.probabilities),
-            digit_probabilities=tuple(out.digit_probabilities),
+        return complete(
+            self.model,
+            lambda: vars(self.processor(image, prompt)),
+            self.processor,
+            eos_ids=(self.processor.eos_id,),
+            longest=self.model.config.max_position_embeddings,
+            max_new_tokens=max_new_tokens,
+            should_stop=should_stop,
+            on_text=on_text,
         )
 
 
-def load_backend(source: str | Path, *, device: str | None = None, quantization: str | None = None) -> MolmoBackend:
-    """Loads a checkpoint.
+def load_backend(
+    source: str | Path, *, device: str | None = None, quantization: str | None = None, dtype: str | None = None
+) -> MolmoBackend | Molmo2Backend:
+    """Loads a checkpoint of any family that this package runs, told by its ``config.json``.
 
     Args:
         source: A folder in the released layout, or a Hugging Face id that is already in the local
@@ -106,18 +86,55 @@ def load_backend(source: str | Path, *, device: str | None = None, quantization:
         device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, …; None takes a GPU where there is one.
         quantization: None, ``"int8"`` or ``"nf4"`` (bitsandbytes; vision, embeddings and head stay
             in high precision).
+        dtype: ``"float32"``, ``"bfloat16"`` or ``"float16"`` for what is not quantized; None takes
+            float32 on a CPU and bfloat16 on a GPU.
 
     Raises:
-        CheckpointError: Files are missing, broken, or not Molmo's.
-        DependencyError: Quantisation was asked for without bitsandbytes.
-        InputError: The device or the quantisation does not exist.
+        CheckpointError: Files are missing, broken, or of no model that can be run.
+        DependencyError: Quantisation was asked for without bitsandbytes, or transformers is too
+            old for the model.
+        InputError: The device, the quantisation or the dtype does not exist.
     """
-    folder = _local_folder(source)
+    _check_dtype(dtype)
+    _check_quantization(quantization)
     chosen = _checked_device(device)
-    processor = Processor.from_folder(folder)
-    model = load_model(folder, chosen, _quantization_config(quantization))
+    folder = _local_folder(source)
+    family = checkpoint_family(folder)
     name = folder.name if isinstance(source, Path) else str(source)
-    return MolmoBackend(model, processor, name, _measured_sigma_px(folder))
+    sigma_px = _measured_sigma_px(folder)
+    if family == "molmo2":
+        processor2 = Molmo2Processor.from_folder(folder)
+        precision = None if dtype is None else getattr(torch, dtype)
+        return Molmo2Backend(load_molmo2(folder, chosen, quantization, precision), processor2, name, sigma_px)
+    processor = Processor.from_folder(folder)
+    model = load_model(folder, chosen, None if quantization is None else default_quantization(quantization))
+    return MolmoBackend(model, processor, name, sigma_px)
+
+
+def checkpoint_family(folder: Path) -> str:
+    """``"molmo"`` or ``"molmo2"``: what the checkpoint's ``config.json`` says it is.
+
+    Raises:
+        CheckpointError: There is no such file, it is broken, or it is of a model that cannot be run.
+    """
+    path = folder / "config.json"
+    try:
+        data: Any = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        fix = "pass the folder that holds the model's files"
+        raise CheckpointError("The checkpoint has no config.json", str(folder), fix) from error
+    except (ValueError, OSError) as error:
+        raise CheckpointError("config.json cannot be read", f"{path}: {error}", "download the file again") from error
+    kind = data.get("model_type") if isinstance(data, dict) else type(data).__name__
+    if kind in FAMILIES:
+        return str(kind)
+    if kind == "molmo_point":
+        raise CheckpointError(
+            "MolmoPoint models need code from their own repository to run, and this package runs no remote code",
+            f"{path}: model_type {kind!r}",
+            "use a Molmo or Molmo2 checkpoint; MolmoPoint's answers can be read with molmo_point.points.parse",
+        )
+    raise CheckpointError("This is no checkpoint of the Molmo family", f"{path}: model_type {kind!r}", f"use one of {_SUPPORTED}")
 
 
 def _local_folder(source: str | Path) -> Path:
@@ -147,28 +164,14 @@ def _checked_device(device: str | None) -> torch.device:
     return chosen
 
 
-def _quantization_config(quantization: str | None) -> Any:
-    if quantization is None:
-        return None
-    if quantization not in ("int8", "nf4"):
-        raise InputError("There is no such quantization", repr(quantization), "use 'int8', 'nf4' or None")
-    try:
-        import bitsandbytes  # noqa: F401
-    except ImportError as error:
-        raise DependencyError("Quantization needs bitsandbytes", str(error), "pip install bitsandbytes") from error
-    from transformers import BitsAndBytesConfig
+def _check_dtype(dtype: str | None) -> None:
+    if dtype is not None and dtype not in DTYPES:
+        raise InputError("There is no such dtype", repr(dtype), f"use {', '.join(map(repr, DTYPES))} or None")
 
-    # Full names: since transformers 5 a bare "ff_out" would also skip every block's projection,
-    # and a bare "vision_backbone" would match nothing.
-    keep = ["model.vision_backbone", "model.transformer.ff_out", "model.transformer.wte"]
-    if quantization == "int8":
-        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=keep)
-    return BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_compute_dtype=torch.bfloat16,
-        llm_int8_skip_modules=keep,
-    )
+
+def _check_quantization(quantization: str | None) -> None:
+    if quantization is not None:
+        default_quantization(quantization)
 
 
 def _measured_sigma_px(folder: Path) -> float:
