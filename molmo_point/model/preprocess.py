@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from molmo_point.errors import CheckpointError, InputError
+from molmo_point.model.resize import Fit, resized_patches
 
 _MAX_ASPECT = 200.0
 
@@ -107,25 +108,24 @@ def prepare_image(image: np.ndarray, layout: ImageLayout) -> PreparedImage:
         InputError: Not an RGB uint8 image, empty, or of an absurd shape.
     """
     check_image(image)
-    pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 255
-    overview, _ = _resize_and_pad(pixels, layout.crop_px, layout.crop_px, layout)
-    crops = [_to_patches(overview, layout)]
-    masks: list[np.ndarray] = []
-    rows, cols = 0, 0
-    if layout.max_crops > 0:
-        rows, cols = select_tiling(image.shape[0], image.shape[1], layout)
-        stride = layout.window_patches * layout.patch_px
-        margin = 2 * layout.margin_patches * layout.patch_px
-        canvas, valid = _resize_and_pad(pixels, rows * stride + margin, cols * stride + margin, layout)
-        for i in range(rows):
-            for j in range(cols):
-                window = np.s_[i * stride : i * stride + layout.crop_px, j * stride : j * stride + layout.crop_px]
-                crops.append(_to_patches(canvas[window], layout))
-                masks.append(_to_patches(valid[window][..., None], layout).mean(-1))
-    masks.append(np.full(layout.patches**2, -1.0, np.float32))
+    pixels = np.ascontiguousarray(image)
+    if not pixels.flags.writeable:
+        pixels = pixels.copy()  # torch has no read-only tensors
+    rows, cols = select_tiling(image.shape[0], image.shape[1], layout) if layout.max_crops > 0 else (0, 0)
+    n = layout.patches
+    images = torch.empty(1 + rows * cols, n, n, 3 * layout.patch_px**2)
+    images[0] = _canvas(pixels, layout.crop_px, layout.crop_px, layout)[0]
+    masks = np.full((1 + rows * cols, n, n), -1.0, np.float32)
+    if rows * cols > 0:
+        height, width = canvas_size(rows, cols, layout)
+        canvas, valid = _canvas(pixels, height, width, layout)
+        for k in range(rows * cols):
+            y, x = (layout.window_patches * place for place in divmod(k, cols))
+            images[1 + k] = canvas[y : y + n, x : x + n]
+            masks[k] = valid[y : y + n, x : x + n]
     return PreparedImage(
-        images=np.stack(crops),
-        image_masks=np.stack(masks).astype(np.float32),
+        images=images.view(len(images), n * n, -1).numpy(),
+        image_masks=masks.reshape(len(masks), n * n),
         image_input_idx=token_places(rows, cols, layout),
         tiling=(rows, cols),
     )
@@ -215,27 +215,21 @@ def fitted_size(source_h: int, source_w: int, height: int, width: int) -> tuple[
     return new_h, new_w
 
 
-def _resize_and_pad(pixels: torch.Tensor, height: int, width: int, layout: ImageLayout) -> tuple[np.ndarray, np.ndarray]:
-    """Fits (1, 3, h, w) into a canvas; returns normalised (height, width, 3) and the valid mask."""
-    source_h, source_w = pixels.shape[-2:]
-    new_h, new_w = fitted_size(source_h, source_w, height, width)
-    small = torch.nn.functional.interpolate(pixels, size=(new_h, new_w), mode="bilinear", align_corners=False, antialias=True)[
-        0
-    ].clamp(0, 1)
-    top, left = (height - new_h) // 2, (width - new_w) // 2
-    canvas = torch.zeros(3, height, width)
-    canvas[:, top : top + new_h, left : left + new_w] = small
-    mean = torch.tensor(layout.mean)[:, None, None]
-    std = torch.tensor(layout.std)[:, None, None]
-    # Padding is black before normalisation, so it ends up at -mean/std, not at 0.
-    canvas = (canvas - mean) / std
-    valid = np.zeros((height, width), np.float32)
-    valid[top : top + new_h, left : left + new_w] = 1.0
-    return canvas.permute(1, 2, 0).numpy(), valid
+def canvas_size(rows: int, cols: int, layout: ImageLayout) -> tuple[int, int]:
+    """Height and width in pixels of the canvas that ``rows`` × ``cols`` overlapping crops cover."""
+    step = layout.window_patches * layout.patch_px
+    margin = 2 * layout.margin_patches * layout.patch_px
+    return rows * step + margin, cols * step + margin
 
 
-def _to_patches(crop: np.ndarray, layout: ImageLayout) -> np.ndarray:
-    """(crop, crop, c) → (patches², patch·patch·c), channel last."""
-    n, p = layout.patches, layout.patch_px
-    channels = crop.shape[-1]
-    return crop.reshape(n, p, n, p, channels).swapaxes(1, 2).reshape(n * n, p * p * channels)
+def _canvas(image: np.ndarray, height: int, width: int, layout: ImageLayout) -> tuple[torch.Tensor, np.ndarray]:
+    """Normalised patches (rows, cols, 3·patch²) of the fitted image, and the share (rows, cols) of each that is image."""
+    patch = layout.patch_px
+    fit = Fit((height, width), fitted_size(image.shape[0], image.shape[1], height, width), patch)
+    filled = []
+    for total, inner, before in zip(fit.size, fit.inner, fit.before):
+        line = np.zeros(total, np.float32)
+        line[before : before + inner] = 1
+        filled.append(line.reshape(-1, patch).sum(axis=1))
+    valid = np.outer(filled[0], filled[1]) / np.float32(patch * patch)
+    return resized_patches(image, fit, layout.mean, layout.std), valid

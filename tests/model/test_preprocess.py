@@ -22,6 +22,7 @@ from molmo_point.model.preprocess import (
     token_places,
 )
 from molmo_point.model.processing import Processor
+from molmo_point.model.resize import resized_patches
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "golden.json").read_text())
 CASES = [pytest.param(case, id=f"{case['h']}x{case['w']}-{case['max_crops']}") for case in GOLDEN["preprocessor"]]
@@ -130,17 +131,16 @@ def _swap_rows_and_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preprocess, "select_tiling", lambda h, w, layout: select_tiling(h, w, layout)[::-1])
 
 
-def _no_antialias(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = torch.nn.functional.interpolate
-    monkeypatch.setattr(torch.nn.functional, "interpolate", lambda x, **options: original(x, **(options | {"antialias": False})))
+def _overview_unpadded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preprocess, "fitted_size", lambda source_h, source_w, height, width: (height, width))
 
 
 def _channel_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    def patches(crop: np.ndarray, layout: ImageLayout) -> np.ndarray:
-        n, p = layout.patches, layout.patch_px
-        return crop.reshape(n, p, n, p, -1).transpose(0, 2, 4, 1, 3).reshape(n * n, -1)
+    def patches(*arguments: Any) -> torch.Tensor:
+        made = resized_patches(*arguments)
+        return made.unflatten(-1, (-1, 3)).transpose(-1, -2).flatten(-2)
 
-    monkeypatch.setattr(preprocess, "_to_patches", patches)
+    monkeypatch.setattr(preprocess, "resized_patches", patches)
 
 
 def _places_one_off(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,7 +151,7 @@ def _places_one_off(monkeypatch: pytest.MonkeyPatch) -> None:
     ("break_it", "seen_in"),
     [
         (_swap_rows_and_columns, "tiling"),
-        (_no_antialias, "overview"),
+        (_overview_unpadded, "masks"),
         (_channel_first, "overview"),
         (_places_one_off, "places"),
     ],
