@@ -1,0 +1,243 @@
+"""Greedy decoding that verifies drafts: the same tokens in fewer passes.
+
+A pass feeds each row's pending tokens (at first the prompt, later the one token that the model
+added) and a tree of drafted tokens behind them. The walk from the root along the model's own
+choices is accepted; the first choice that was not drafted becomes the next pending token.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from molmo_point.model.decoding.drafts import Drafter
+from molmo_point.model.decoding.kv_cache import KeyValueCache
+from molmo_point.model.decoding.token_tree import ROOT, TokenTree
+
+
+@dataclass
+class Row:
+    """One answer in the making.
+
+    Attributes:
+        prompt: Tokens that the model has not read yet.
+        drafter: Proposes continuations; None for plain greedy decoding.
+        max_new_tokens: Most tokens of the answer.
+        on_token: Told about every new token; True from it ends the answer early.
+        token_ids: The answer so far, end-of-sequence left out.
+        probabilities: The model's probability of each token.
+        digit_probabilities: For each token that is a digit, the probabilities of "0" to "9" in its
+            place; empty for the others.
+        first_probabilities: Probability of each token of ``watch`` as the first of the answer.
+        finish_reason: ``"stop"``, ``"length"``, ``"early"``, ``"cancelled"`` or ``"time"``; empty
+            while the answer grows.
+        passes: Forward passes after the prefill that served this row.
+        passes_at: For each token the passes that had been made when it was known.
+        drafted: Tokens that were drafted.
+        accepted: Drafted tokens that the model confirmed.
+    """
+
+    prompt: list[int]
+    drafter: Drafter | None
+    max_new_tokens: int
+    on_token: Callable[["Row"], bool] | None = None
+    token_ids: list[int] = field(default_factory=list)
+    text: str = ""
+    probabilities: list[float] = field(default_factory=list)
+    digit_probabilities: list[tuple[float, ...]] = field(default_factory=list)
+    finish_reason: str = ""
+    passes: int = 0
+    passes_at: list[int] = field(default_factory=list)
+    drafted: int = 0
+    accepted: int = 0
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """What the decoder must know of a tokenizer.
+
+    Attributes:
+        eos_id: End of sequence.
+        digit_ids: Ids of "0" to "9" where each digit is a token of its own; else empty.
+        token_text: One token id to its text.
+    """
+
+    eos_id: int
+    digit_ids: tuple[int, ...]
+    token_text: Callable[[int], str]
+
+
+class Decoder:
+    """Decodes rows that share a cache.
+
+    Args:
+        model: `MolmoForCausalLM`, in eval mode.
+        vocabulary: Its tokenizer's facts.
+        should_stop: Asked before every pass; True ends all rows with ``"cancelled"``.
+        deadline_s: `time.perf_counter` value after which no pass begins; rows end with ``"time"``.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        vocabulary: Vocabulary,
+        should_stop: Callable[[], bool] | None = None,
+        deadline_s: float = float("inf"),
+    ) -> None:
+        self.model = model
+        self.vocabulary = vocabulary
+        self.should_stop = should_stop
+        self.deadline_s = deadline_s
+
+    @torch.inference_mode()
+    def run(self, rows: Sequence[Row], cache: KeyValueCache, image: dict[str, torch.Tensor] | None = None) -> float:
+        """Decodes all rows to their ends.
+
+        Args:
+            rows: As many as the cache has.
+            cache: What was read already; grows.
+            image: Image tensors of the prompts, when they are part of the first pass.
+
+        Returns:
+            `time.perf_counter` when the first pass was done.
+        """
+        active = list(rows)
+        first_done = 0.0
+        while active:
+            reason = self._interrupted()
+            if reason:
+                for row in active:
+                    row.finish_reason = reason
+                break
+            self._pass(active, cache, image)
+            image = None
+            first_done = first_done or time.perf_counter()
+            going_on = [i for i, row in enumerate(active) if not row.finish_reason]
+            if 0 < len(going_on) < len(active):
+                cache.select(going_on)
+            active = [active[i] for i in going_on]
+        return first_done or time.perf_counter()
+
+    def _interrupted(self) -> str:
+        if self.should_stop is not None and self.should_stop():
+            return "cancelled"
+        return "time" if time.perf_counter() > self.deadline_s else ""
+
+    def _pass(self, rows: Sequence[Row], cache: KeyValueCache, image: dict[str, torch.Tensor] | None) -> None:
+        trees = [self._draft(row) for row in rows]
+        pending = [row.prompt for row in rows]
+        hidden = self._forward(pending, trees, cache, image)
+        chosen, probability, digits = self._read(hidden)
+        kept: list[list[int]] = []
+        for index, (row, tree) in enumerate(zip(rows, trees, strict=True)):
+            path = self._walk(row, tree, chosen[index], probability[index], digits[index])
+            count = len(row.prompt)
+            kept.append([*range(count), *(count + node for node in path)])
+            row.drafted += len(tree)
+            row.accepted += len(path)
+            row.prompt = row.token_ids[-1:]
+        cache.accept(kept)
+
+    def _draft(self, row: Row) -> TokenTree:
+        left = row.max_new_tokens - len(row.token_ids)
+        if row.drafter is None or left <= 1:
+            return TokenTree()
+        return row.drafter.draft(row.token_ids, row.text)
+
+    def _forward(
+        self,
+        pending: Sequence[Sequence[int]],
+        trees: Sequence[TokenTree],
+        cache: KeyValueCache,
+        image: dict[str, torch.Tensor] | None,
+    ) -> torch.Tensor:
+        """Logits (rows, 1 + widest tree, vocabulary) of the last pending token and of the nodes."""
+        model, device = self.model, self.model.device
+        width = max(len(p) + len(t) for p, t in zip(pending, trees, strict=True))
+        ids = np.zeros((len(pending), width), np.int64)
+        positions = np.zeros((len(pending), width), np.int64)
+        for row, (tokens, tree) in enumerate(zip(pending, trees, strict=True)):
+            n, m, start = len(tokens), len(tree), cache.lengths[row]
+            ids[row, : n + m] = [*tokens, *tree.tokens]
+            positions[row, :n] = np.arange(start, start + n)
+            positions[row, n : n + m] = start + n - 1 + tree.depths()
+        mask = attention_mask(pending, trees, cache.lengths)
+        embedded = model.model.embed(
+            torch.from_numpy(ids).to(device),
+            *(None if image is None else image[name] for name in ("images", "image_masks", "image_input_idx")),
+        )
+        hidden = model.model(embedded, None if mask is None else mask.to(device), torch.from_numpy(positions).to(device), cache)
+        wanted = 1 + max(len(tree) for tree in trees)
+        first = torch.tensor([len(tokens) - 1 for tokens in pending], device=device)
+        columns = (first[:, None] + torch.arange(wanted, device=device)).clamp(max=width - 1)
+        picked = hidden.gather(1, columns[..., None].expand(-1, -1, hidden.shape[-1]))
+        return model.model.transformer["ff_out"](picked)
+
+    def _read(self, logits: torch.Tensor) -> tuple[list[list[int]], list[list[float]], list[list[list[float]]]]:
+        """Choices, their probabilities and those of the digits; one transfer from the device."""
+        logits = logits.float()
+        total = logits.logsumexp(-1, keepdim=True)
+        top, chosen = logits.max(-1)
+        digits = logits[..., list(self.vocabulary.digit_ids)]
+        packed = torch.cat(
+            [chosen[..., None].double(), (top[..., None] - total).exp().double(), (digits - total).exp().double()], -1
+        )
+        values = packed.cpu().numpy()
+        return values[..., 0].astype(int).tolist(), values[..., 1].tolist(), values[..., 2:].tolist()
+
+    def _walk(
+        self, row: Row, tree: TokenTree, chosen: list[int], probability: list[float], digits: list[list[float]]
+    ) -> list[int]:
+        """Follows the model's choices down the tree; returns the accepted nodes."""
+        path: list[int] = []
+        node = ROOT
+        if row.token_ids:
+            row.passes += 1
+        passes = row.passes
+        while True:
+            token = chosen[node + 1]
+            if token == self.vocabulary.eos_id:
+                row.finish_reason = "stop"
+                return path
+            is_digit = token in self.vocabulary.digit_ids
+            row.token_ids.append(token)
+            row.text += self.vocabulary.token_text(token)
+            row.probabilities.append(probability[node + 1])
+            row.digit_probabilities.append(tuple(digits[node + 1]) if is_digit else ())
+            row.passes_at.append(passes)
+            if row.on_token is not None and row.on_token(row):
+                row.finish_reason = "early"
+            elif len(row.token_ids) >= row.max_new_tokens:
+                row.finish_reason = "length"
+            child = tree.child(node, token)
+            if row.finish_reason or child is None:
+                return path
+            path.append(child)
+            node = child
+
+
+def attention_mask(pending: Sequence[Sequence[int]], trees: Sequence[TokenTree], lengths: Sequence[int]) -> torch.Tensor | None:
+    """Which position sees which: (rows, 1, width, longest row + width) bool, or None for plain causal.
+
+    Args:
+        pending: Tokens of each row that follow one another.
+        trees: What is drafted behind them.
+        lengths: Positions of each row that are in the cache.
+    """
+    width = max(len(p) + len(t) for p, t in zip(pending, trees, strict=True))
+    alone = len(pending) == 1 and not len(trees[0])
+    if alone and (lengths[0] == 0 or width == 1):
+        return None
+    mask = np.zeros((len(pending), width, max(lengths) + width), bool)
+    # Rows of padding see the first position: a row that sees nothing would be NaN.
+    mask[:, :, 0] = True
+    for row, (tokens, tree) in enumerate(zip(pending, trees, strict=True)):
+        n, m, start = len(tokens), len(tree), lengths[row]
+        mask[row, : n + m, :start] = True
+        mask[row, :n, start : start + n] = np.tri(n, dtype=bool)
+        mask[row, n : n + m, start : start + n] = True
+        mask[row, n : n + m, start + n : start + n + m] = tree.ancestors()
+    return torch.from_numpy(mask[:, None])

@@ -1,0 +1,91 @@
+"""Drafts of the next tokens: the answer's template, the digits' fans, and the last answer.
+
+Text becomes tokens here. A continuation is tokenized behind the last tokens written, so that the
+pieces are those that the model would write itself; where the tokenizer would join the two, the
+draft is dropped. Nothing here can make an answer wrong, because every draft is verified.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+from molmo_point.model.decoding.templates import Request, continuations, follow_last_answer
+from molmo_point.model.decoding.token_tree import ROOT, TokenTree
+
+_ANCHOR_TOKENS = 3
+_LONGEST_TEXT = 4000
+
+
+class Drafter:
+    """Drafts for one answer.
+
+    Args:
+        encode: Text to token ids, nothing added.
+        decode_token: One token id to its text.
+        request: What was asked.
+        digit_ids: Ids of "0" to "9" where each digit is a token of its own; else empty.
+        last_answer: Text of an earlier answer to the same question; empty without one.
+        fans: Whether the second digit of a number is drafted as all ten of them, so that one pass
+            settles two digits. Wider passes, fewer of them.
+        template: Whether the format is drafted at all.
+        limit: Most drafted tokens in a pass.
+    """
+
+    def __init__(
+        self,
+        encode: Callable[[str], list[int]],
+        decode_token: Callable[[int], str],
+        request: Request,
+        digit_ids: Sequence[int] = (),
+        last_answer: str = "",
+        fans: bool = True,
+        template: bool = True,
+        limit: int = 64,
+    ) -> None:
+        self._encode = lru_cache(4096)(lambda text: tuple(encode(text)))
+        self._decode_token = decode_token
+        self._request = request
+        self._digit_ids = tuple(digit_ids)
+        self._last_answer = last_answer[:_LONGEST_TEXT]
+        self._fans = fans and bool(self._digit_ids)
+        self._template = template
+        self._limit = limit
+
+    def draft(self, ids: Sequence[int], text: str) -> TokenTree:
+        """What may follow.
+
+        Args:
+            ids: Tokens of the answer so far.
+            text: Their text.
+        """
+        followed = follow_last_answer(text, self._last_answer) if self._last_answer else ""
+        # The first pass is a prefill: an answer that has not changed must fit into it whole.
+        tree = TokenTree(self._limit if ids or not followed else max(self._limit, 1024))
+        anchor = "".join(self._decode_token(token) for token in ids[-_ANCHOR_TOKENS:])
+        anchor_ids = tuple(ids[-_ANCHOR_TOKENS:])
+        if followed:
+            tree.add(self._tokens(anchor, anchor_ids, followed))
+        if not self._template:
+            return tree
+        expected = continuations(text, self._request)
+        for continuation in expected.texts:
+            tree.add(self._tokens(anchor, anchor_ids, continuation))
+        # Two digits make most numbers whole; after the first any digit may follow, then the dot.
+        if expected.digits == 1 and self._fans:
+            dot = self._encode(".")
+            for digit in self._digit_ids:
+                tree.add((digit, *dot), ROOT)
+        return tree
+
+    def _tokens(self, anchor: str, anchor_ids: tuple[int, ...], text: str) -> tuple[int, ...]:
+        """Tokens of ``text`` behind the anchor; empty where they would not stand apart."""
+        n = len(anchor_ids)
+        if text.endswith('="'):
+            # A digit follows: what both tokenizations share does not depend on which.
+            one, other = self._encode(anchor + text + "1"), self._encode(anchor + text + "7")
+            shared = 0
+            while shared < min(len(one), len(other)) and one[shared] == other[shared]:
+                shared += 1
+            whole = one[:shared]
+        else:
+            whole = self._encode(anchor + text)
+        return whole[n:] if whole[:n] == anchor_ids else ()

@@ -1,0 +1,167 @@
+"""What the answer format forces, given what has been written so far.
+
+Molmo v1 answers in a fixed form, of which only digits and the choice of words carry information.
+`continuations` says how an answer may go on. It proposes, the model disposes: every proposal is
+verified by the model, so a wrong one costs time and never changes the answer.
+"""
+
+import re
+from dataclasses import dataclass
+
+_ABSENT = " There are none."
+_OPENERS = {
+    "pointing": (' <point x="', ' <points x1="', _ABSENT),
+    "counting": (' Counting the <points x1="', ' Counting the <point x="', _ABSENT),
+}
+_ALT = ' alt="'
+# The last number of a tag and what was written behind it; labels are handled apart.
+_LAST_NUMBER = re.compile(r' ([xy])(\d{0,6})="(\d{0,3})(\.\d?)?("[^"]{0,15})?$')
+_LAST_POINT = re.compile(r' y(\d{1,6})="[\d.]*"$')
+_NUMBER = re.compile(r'(?<= [xy]="|[ xy]\d=")[\d.]+|(?<=\d\d=")[\d.]+')
+_COMPLETE_POINT = re.compile(r' y\d{0,6}="\d{1,3}\.\d')
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for, as far as the answer's form depends on it.
+
+    Attributes:
+        style: ``"pointing"``, ``"counting"``, or ``""`` for a free question.
+        label: What is pointed at, in the user's words.
+    """
+
+    style: str = ""
+    label: str = ""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What the model may call it: the words as given, then without their article, in lower case."""
+        if not self.label:
+            return ()
+        bare = re.sub(r"^(?:the|a|an|all|every|each|any)\s+", "", self.label.lower())
+        return tuple(dict.fromkeys((bare, self.label.lower(), self.label)))
+
+
+@dataclass(frozen=True)
+class Continuations:
+    """How an answer may go on.
+
+    Attributes:
+        texts: Alternatives, likeliest first; each ends where the answer ends or a digit follows.
+        digits: Digits of a whole number that stand at the end of the text already, 1 to 3; 0 when
+            the text does not end within the whole part of a number.
+    """
+
+    texts: tuple[str, ...] = ()
+    digits: int = 0
+
+
+def continuations(text: str, request: Request) -> Continuations:
+    """How ``text``, the beginning of an answer, may go on.
+
+    Args:
+        text: What the model has written so far, with its leading space.
+        request: What it was asked.
+    """
+    openers = tuple(o[len(text) :] for o in _OPENERS.get(request.style, ()) if o.startswith(text) and len(o) > len(text))
+    if openers:
+        return Continuations(openers)
+    tag = text.rfind("<point")
+    if tag < 0:
+        return Continuations()
+    alt = text.find(_ALT, tag)
+    if alt >= 0:
+        return Continuations(_label_rest(text, tag, alt, request))
+    match = _LAST_NUMBER.search(text, max(tag, len(text) - 40))
+    if match is None:
+        return Continuations()
+    axis, index, whole, fraction, typed = match.groups(default="")
+    if whole and not fraction and not typed:
+        return Continuations((".",), len(whole))
+    if len(fraction) < 2:
+        return Continuations()
+    rests = _after_number(axis, index, request, text, tag)
+    return Continuations(tuple(r[len(typed) :] for r in rests if r.startswith(typed) and len(r) > len(typed)))
+
+
+def _after_number(axis: str, index: str, request: Request, text: str, tag: int) -> tuple[str, ...]:
+    """What may follow a complete coordinate."""
+    if axis == "x":
+        return (f'" y{index}="',)
+    endings = tuple('"' + ending for ending in _endings(index, request, text, tag))
+    # A following point first: in a long answer it comes once a point, the label once an answer.
+    return (f'" x{int(index) + 1}="', *endings) if index else endings
+
+
+def _endings(index: str, request: Request, text: str, tag: int) -> tuple[str, ...]:
+    """From the alt text to the end of the answer, for each label that is likely."""
+    close = "</points>" if index else "</point>"
+    total = _total(request, text, tag, index)
+    return tuple(f'{_ALT}{label}">{label}{close}{total}' for label in request.labels) or (_ALT,)
+
+
+def _label_rest(text: str, tag: int, alt: int, request: Request) -> tuple[str, ...]:
+    """The rest of an answer that has begun its alt text."""
+    point = _LAST_POINT.search(text, max(tag, alt - 24), alt)
+    index = point[1] if point else ""
+    close = "</points>" if index else "</point>"
+    total = _total(request, text, tag, index)
+    body = text[alt + len(_ALT) :]
+    written, quote, inner = body.partition('">')
+    # Once the model has written a label of its own, that one is echoed.
+    labels = (written,) if quote else (body.removesuffix('"'), *request.labels)
+    wholes = [f'{label}">{label}{close}{total}' for label in labels if label]
+    if quote and "<" not in inner:
+        wholes.append(f"{body}{close}{total}")  # not echoed after all: it may be whole here
+    elif quote:
+        wholes.append(f'{written}">{inner[: inner.index("<")]}{close}{total}')
+    rests = (whole[len(body) :] for whole in wholes if whole.startswith(body) and len(whole) > len(body))
+    return tuple(dict.fromkeys(rests))
+
+
+def _total(request: Request, text: str, tag: int, index: str) -> str:
+    if not text[:tag].endswith("Counting the "):
+        return ""
+    return f" shows a total of {index or 1}."
+
+
+def complete_points(text: str) -> int:
+    """How many points of an answer have both their coordinates, with a decimal each."""
+    return sum(1 for _ in _COMPLETE_POINT.finditer(text))
+
+
+def coordinates_are_out(text: str) -> bool:
+    """Whether all coordinates of an answer are written and only labels and closing words follow."""
+    tag = text.rfind("<point")
+    if tag < 0:
+        return False
+    if text.startswith("<points", tag):
+        return _ALT.rstrip('="') in text[tag:] or ">" in text[tag:]
+    return _COMPLETE_POINT.search(text, tag) is not None
+
+
+def follow_last_answer(text: str, last: str) -> str:
+    """The rest of ``last``, from the place that ``text`` has reached in it; empty where it does not fit.
+
+    Both are cut into numbers and what stands between; places are the same when as many numbers
+    were begun, whatever their digits are, since a scene that changed a little moves its points a
+    little.
+
+    Args:
+        text: The beginning of the new answer.
+        last: The answer to the same question about an earlier image.
+    """
+    old, new = list(_NUMBER.finditer(last)), list(_NUMBER.finditer(text))
+    if not new:
+        return last[len(text) :] if last.startswith(text) else ""
+    if len(new) > len(old):
+        return ""
+    there, here = old[len(new) - 1], new[-1]
+    if here.end() == len(text):
+        done = len(here[0])
+        # "9.8" has become "10.1", or back: the digits do not line up, what follows them does.
+        if "." in here[0] and "." in there[0]:
+            done = there[0].index(".") + len(here[0]) - here[0].index(".")
+        return last[there.start() + min(done, len(there[0])) :]
+    between = text[here.end() :]
+    return last[there.end() + len(between) :] if last.startswith(between, there.end()) else ""
