@@ -1,9 +1,33 @@
 """Configuration of Molmo v1, field names as in the released ``config.json``."""
 
-from typing import Any
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
+
+from molmo_point.errors import CheckpointError
+from molmo_point.model.released_config import released_config
+
+__all__ = ["MolmoConfig", "MolmoVisionConfig", "released_config"]
+
+_Class = TypeVar("_Class", bound=type)
+
+
+def _accepts_both_dialects(cls: _Class) -> _Class:
+    initial: Callable[..., None] = cls.__init__
+
+    @wraps(initial)
+    def __init__(self: Any, **values: Any) -> None:
+        initial(self, **released_config(values))
+
+    cast(Any, cls).__init__ = __init__
+    return cls
+
+
+def _refuse(what: str, given: str) -> None:
+    raise CheckpointError(what, given, "use the config.json of a released checkpoint, or sizes that fit together")
 
 
 @strict
@@ -47,10 +71,60 @@ class MolmoVisionConfig(PreTrainedConfig):
         """Blocks whose outputs are concatenated, in that order."""
         return self.num_hidden_layers - 2, self.num_hidden_layers - 9
 
+    def validate_sizes(self) -> None:
+        """Refuses sizes that no encoder can have.
 
+        Raises:
+            CheckpointError: Naming the sizes.
+        """
+        if self.num_hidden_layers < 9:
+            _refuse(
+                "The image encoder is too shallow: the output of its ninth-from-last block is used",
+                f"num_hidden_layers = {self.num_hidden_layers}",
+            )
+        if self.patch_size < 1 or self.image_size < 1 or self.image_size % (2 * self.patch_size):
+            _refuse(
+                "A crop must hold an even number of patches along its side",
+                f"image_size = {self.image_size}, patch_size = {self.patch_size}",
+            )
+        if self.num_attention_heads < 1 or self.hidden_size % self.num_attention_heads:
+            _refuse(
+                "The width of the image encoder is no multiple of its heads",
+                f"hidden_size = {self.hidden_size}, num_attention_heads = {self.num_attention_heads}",
+            )
+
+
+@_accepts_both_dialects
 @strict
 class MolmoConfig(PreTrainedConfig):
-    """Molmo v1. ``intermediate_size`` is the fused width: twice the inner width of the MLP."""
+    """Molmo v1, all four released checkpoints; the defaults are Molmo-7B-D.
+
+    The names of MolmoE's ``config.json`` (``d_model, n_heads, …``) are accepted, too; see
+    `released_config`. What is saved has the names below.
+
+    Attributes:
+        vocab_size: Tokens of the tokenizer.
+        embedding_size: Rows of the embedding and of the head; None = ``vocab_size``.
+        additional_vocab_size: Rows added for image tokens; they have no place in the head.
+        hidden_size: Width.
+        intermediate_size: Fused width of the MLP, up and gate: twice the inner width. With
+            experts, that of one expert.
+        num_hidden_layers: Blocks.
+        num_attention_heads: Heads; their width is ``hidden_size / num_attention_heads``.
+        num_key_value_heads: Heads of keys and values; None = as many as heads.
+        max_position_embeddings: Longest sequence, tokens.
+        rope_theta: Base of the rotary frequencies.
+        layer_norm_eps: Epsilon of the norms.
+        qkv_bias: Whether the fused projection has a bias (7B-D, 72B).
+        attention_layer_norm: Whether queries and keys are normed over their full width (7B-O, MolmoE).
+        norm_after: Whether a block norms its outputs instead of its inputs (7B-O).
+        num_experts: Experts of every block; 0 = dense.
+        num_experts_per_tok: Experts that each token goes through.
+        vision_config: `MolmoVisionConfig`, or a dict of its fields; None = CLIP ViT-L/14-336 as released.
+
+    Raises:
+        CheckpointError: The settings fit no Molmo, or ask for something that is not implemented.
+    """
 
     model_type = "molmo"
     sub_configs = {"vision_config": MolmoVisionConfig}  # pyright: ignore[reportAssignmentType]
@@ -72,6 +146,8 @@ class MolmoConfig(PreTrainedConfig):
     attention_layer_norm: bool = False
     norm_after: bool = False
     clip_qkv: float | None = None
+    num_experts: int = 0
+    num_experts_per_tok: int = 8
     weight_tying: bool = False
     tie_word_embeddings: bool = False
     use_position_ids: bool = True
@@ -92,6 +168,31 @@ class MolmoConfig(PreTrainedConfig):
         elif isinstance(self.vision_config, dict):
             self.vision_config = MolmoVisionConfig(**self.vision_config)
         super().__post_init__(**kwargs)
+
+    def validate_sizes(self) -> None:
+        """Refuses sizes that no decoder can have.
+
+        Raises:
+            CheckpointError: Naming the sizes.
+        """
+        heads, kv_heads = self.num_attention_heads, self.num_key_value_heads
+        if heads < 1 or self.hidden_size % (2 * heads):
+            _refuse(
+                "The width is no even multiple of the heads",
+                f"hidden_size = {self.hidden_size}, num_attention_heads = {heads}",
+            )
+        if not kv_heads or kv_heads < 1 or heads % kv_heads:
+            _refuse(
+                "The heads are no multiple of those of keys and values",
+                f"num_attention_heads = {heads}, num_key_value_heads = {kv_heads}",
+            )
+        if self.intermediate_size < 2 or self.intermediate_size % 2:
+            _refuse("The fused width of the MLP must be even", f"intermediate_size = {self.intermediate_size}")
+        if self.num_experts and not 1 <= self.num_experts_per_tok <= self.num_experts:
+            _refuse(
+                "A token cannot go through that many experts",
+                f"num_experts_per_tok = {self.num_experts_per_tok}, num_experts = {self.num_experts}",
+            )
 
     @property
     def head_dim(self) -> int:

@@ -45,10 +45,6 @@ class VisionBackbone(nn.Module):
             (crops, patches, 2·width).
         """
         features = self.image_vit(images.to(self.pad_embed.dtype))
-        # A crop of nothing but −1 is batch padding. All values must match: after rounding to
-        # bfloat16 single pixels of real crops become exactly −1.
-        padding_crop = (images == -1).flatten(1).all(dim=1)
-        features = features * (~padding_crop)[:, None, None].to(features.dtype)
         all_padding = (image_masks == 0)[..., None].to(features.dtype)
         part_padding = ((image_masks < 1) & (image_masks != 0))[..., None].to(features.dtype)
         return features + self.pad_embed[0] * all_padding + self.pad_embed[1] * part_padding
@@ -73,5 +69,14 @@ class VisionBackbone(nn.Module):
         Returns:
             (kept tokens, hidden), in row-major order of ``keep``.
         """
+        # What marks a crop of batch padding is that none of its tokens has a place. Its pixels do not:
+        # the reference looks for crops of nothing but −1, and in bfloat16 pixels of real crops round to −1.
+        # Crops do not see one another, so leaving one out changes nothing but the time.
+        used = keep.any(dim=1)
+        count = int(used.sum())
+        if count == 0:
+            return self.pad_embed.new_zeros(0, self.image_projector.w2.out_features)
+        if count < len(used):
+            images, image_masks, keep = images[used], image_masks[used], keep[used]
         pooled = self.pool(self.encode(images, image_masks))
         return self.image_projector(pooled[keep])

@@ -4,8 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from transformers import Cache
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from molmo_point.model.config import MolmoConfig
+from molmo_point.model.experts import MixtureOfExperts
 
 
 class RMSNorm(nn.Module):
@@ -56,8 +58,8 @@ def apply_rotary(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch
     return (x32 * cos + torch.cat([-second, first], dim=-1) * sin).to(x.dtype)
 
 
-class DecoderBlock(nn.Module):
-    """Attention and SwiGLU with fused projections: rows [q, k, v] and [up, gate]."""
+class DecoderBlock(GradientCheckpointingLayer):
+    """Attention and feed-forward; fused projections have rows [q, k, v] and [up, gate]."""
 
     def __init__(self, config: MolmoConfig, layer_index: int) -> None:
         super().__init__()
@@ -69,8 +71,12 @@ class DecoderBlock(nn.Module):
         self.split = (hidden, kv_width, kv_width)
         self.att_proj = nn.Linear(hidden, sum(self.split), bias=config.qkv_bias)
         self.attn_out = nn.Linear(hidden, hidden, bias=False)
-        self.ff_proj = nn.Linear(hidden, config.intermediate_size, bias=False)
-        self.ff_out = nn.Linear(config.intermediate_size // 2, hidden, bias=False)
+        self.has_experts = config.num_experts > 0
+        if self.has_experts:
+            self.mlp = MixtureOfExperts(config)
+        else:
+            self.ff_proj = nn.Linear(hidden, config.intermediate_size, bias=False)
+            self.ff_out = nn.Linear(config.intermediate_size // 2, hidden, bias=False)
         self.attn_norm = RMSNorm(hidden, config.layer_norm_eps)
         self.ff_norm = RMSNorm(hidden, config.layer_norm_eps)
         if config.attention_layer_norm:
@@ -84,12 +90,12 @@ class DecoderBlock(nn.Module):
         x: torch.Tensor,
         mask: torch.Tensor | None,
         rotary: tuple[torch.Tensor, torch.Tensor],
-        cache: Cache | None,
+        past_key_values: Cache | None = None,
     ) -> torch.Tensor:
         if self.norm_after:
-            x = x + self.attn_norm(self.attend(x, mask, rotary, cache))
+            x = x + self.attn_norm(self.attend(x, mask, rotary, past_key_values))
             return x + self.ff_norm(self.feed_forward(x))
-        x = x + self.attend(self.attn_norm(x), mask, rotary, cache)
+        x = x + self.attend(self.attn_norm(x), mask, rotary, past_key_values)
         return x + self.feed_forward(self.ff_norm(x))
 
     def project_qkv(
@@ -115,6 +121,8 @@ class DecoderBlock(nn.Module):
         return self.attn_out(out.transpose(1, 2).flatten(2))
 
     def feed_forward(self, x: torch.Tensor) -> torch.Tensor:
-        """SwiGLU: the second half of the fused projection is the gate."""
+        """SwiGLU: the second half of the fused projection is the gate; or experts."""
+        if self.has_experts:
+            return self.mlp(x)
         up, gate = self.ff_proj(x).chunk(2, dim=-1)
         return self.ff_out(F.silu(gate) * up)

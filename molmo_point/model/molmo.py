@@ -5,11 +5,16 @@ from typing import Any, cast
 import torch
 from torch import nn
 from transformers import Cache, DynamicCache, GenerationMixin
+from transformers.core_model_loading import WeightTransform
 from transformers.modeling_outputs import CausalLMOutputWithPast
+from transformers.utils.generic import can_return_tuple
 
+from molmo_point.errors import InputError
 from molmo_point.model.config import MolmoConfig
 from molmo_point.model.connector import VisionBackbone
+from molmo_point.model.input_checks import check_ids, check_images, check_labels, check_mask
 from molmo_point.model.language import DecoderBlock, RMSNorm, TokenEmbedding, rotary_tables
+from molmo_point.model.names import conversions_on_saving, register_names
 from molmo_point.model.strict_loading import StrictLoading
 
 
@@ -23,6 +28,17 @@ class MolmoPreTrainedModel(StrictLoading):
     _no_split_modules = ["DecoderBlock", "VisionBlock"]
     _skip_keys_device_placement = ["past_key_values"]
     _supports_sdpa = True
+    supports_gradient_checkpointing = True
+
+    # transformers keeps here what it reverts when it saves: what was used while loading, if anything
+    # was. Ours depends on the flavour alone, so that a model saves the same names wherever it came from.
+    @property
+    def _weight_conversions(self) -> list[WeightTransform]:
+        return conversions_on_saving(self.config.num_experts)
+
+    @_weight_conversions.setter
+    def _weight_conversions(self, used: Any) -> None:
+        pass
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -59,7 +75,12 @@ class MolmoModel(MolmoPreTrainedModel):
         image_masks: torch.Tensor | None,
         image_input_idx: torch.Tensor | None,
     ) -> torch.Tensor:
-        """Token embeddings with the image vectors added at their places, (batch, length, hidden)."""
+        """Token embeddings with the image vectors added at their places, (batch, length, hidden).
+
+        Raises:
+            InputError: The image tensors do not fit one another, the ids or the model.
+        """
+        check_images(images, image_masks, image_input_idx, input_ids.shape, self.config)
         x = self.transformer["wte"](input_ids.clamp(min=0))
         if images is None:
             return x
@@ -82,7 +103,7 @@ class MolmoModel(MolmoPreTrainedModel):
         rotary = rotary_tables(position_ids, config.head_dim, config.rope_theta)
         x = inputs_embeds
         for block in cast(nn.ModuleList, self.transformer["blocks"]):
-            x = block(x, mask, rotary, past_key_values)
+            x = block(x, mask, rotary, past_key_values=past_key_values)
         return self.transformer["ln_f"](x)
 
 
@@ -92,29 +113,38 @@ def attention_pattern(
     """Which position may attend to which, or None where plain causal attention does.
 
     Args:
-        attention_mask: None, (batch, past + length) with 0 = padding, or a ready bool pattern
-            (batch, 1, length, past + length) such as that of packed training rows.
+        attention_mask: None, (batch, past + length) with 0 = padding, or a ready pattern (batch or
+            1, 1, length, keys): bool with True = may attend, such as that of packed training
+            rows, or floating-point numbers to add, 0 = may attend.
         inputs_embeds: (batch, length, hidden), the new positions.
         cache: The key-value cache, before these positions enter it.
 
     Returns:
-        (batch or 1, 1, length, past + length) bool, or None.
+        (batch or 1, 1, length, keys) bool, or None. Keys are past + length, or all places of a
+        preallocated cache.
+
+    Raises:
+        InputError: The mask fits neither shape.
     """
+    batch, length, _ = inputs_embeds.shape
     if attention_mask is not None and attention_mask.ndim == 4:
-        return attention_mask.bool()
-    length, device = inputs_embeds.shape[1], inputs_embeds.device
-    past = cache.get_seq_length() if cache is not None else 0
+        return attention_mask == 0 if attention_mask.is_floating_point() else attention_mask.bool()
+    past = int(cache.get_seq_length()) if cache is not None else 0
+    keys = cache.get_mask_sizes(length, 0)[0] if isinstance(cache, Cache) else past + length
+    if attention_mask is not None:
+        check_mask(attention_mask, batch, length, past, keys)
     padded = attention_mask is not None and not bool(attention_mask.all())
-    if not padded and (past == 0 or length == 1):
+    if not padded and keys == past + length and (past == 0 or length == 1):
         return None
-    total = past + length
-    causal = torch.ones(length, total, dtype=torch.bool, device=device).tril(past)
+    causal = torch.ones(length, keys, dtype=torch.bool, device=inputs_embeds.device).tril(past)
     if not padded:
         return causal[None, None]
     assert attention_mask is not None
-    allowed = causal[None, None] & attention_mask[:, None, None, :total].bool()
+    # Places of a preallocated cache that nothing was written to lie in the future of every token.
+    real = nn.functional.pad(attention_mask.bool(), (0, keys - attention_mask.shape[1]))
     # A padding row that may attend nowhere would be NaN: let it see itself; nobody reads it.
-    return allowed | torch.eye(total, dtype=torch.bool, device=device)[None, None, past:]
+    itself = torch.eye(keys, dtype=torch.bool, device=causal.device)[past : past + length]
+    return (causal & real[:, None, None, :]) | itself
 
 
 class MolmoForCausalLM(MolmoPreTrainedModel, GenerationMixin):
@@ -122,7 +152,8 @@ class MolmoForCausalLM(MolmoPreTrainedModel, GenerationMixin):
 
     ``forward`` takes the official tensors in their official shapes: ``input_ids`` (b, n),
     ``images`` (b, crops, patches, 3·patch²), ``image_masks`` (b, crops, patches),
-    ``image_input_idx`` (b, crops, tokens; negative = not used), and returns ``logits``.
+    ``image_input_idx`` (b, crops, tokens; negative = not used), and returns ``logits`` (b, n,
+    rows of the head). Ids of −1 are padding: they are masked, and positions count the others.
     """
 
     _tied_weights_keys: dict[str, str] = {}
@@ -138,6 +169,7 @@ class MolmoForCausalLM(MolmoPreTrainedModel, GenerationMixin):
     def get_output_embeddings(self) -> nn.Module:
         return self.model.transformer["ff_out"]
 
+    @can_return_tuple
     def forward(
         self,
         input_ids: torch.Tensor | None = None,
@@ -151,21 +183,52 @@ class MolmoForCausalLM(MolmoPreTrainedModel, GenerationMixin):
         labels: torch.Tensor | None = None,
         use_cache: bool | None = None,
         logits_to_keep: int = 0,
-        **_: Any,
+        **kwargs: Any,
     ) -> CausalLMOutputWithPast:
-        """Logits of the next token; see the class for shapes. ``labels`` are not shifted here."""
+        """Logits of the next token; see the class for shapes.
+
+        Args:
+            input_ids: Token ids; −1 = padding.
+            attention_mask: (b, past + n), 0 = padding, or a pattern (b or 1, 1, n, keys). None =
+                no padding but ids of −1.
+            position_ids: (b, n); None = running count of the real tokens, from 0.
+            images: Normalised pixels; only with the ids that hold the image's places.
+            image_masks: Share of each patch that is image; −1 where unknown.
+            image_input_idx: The place of every image vector in ``input_ids``.
+            past_key_values: Cache to read and to extend.
+            inputs_embeds: (b, n, hidden), instead of ids and image.
+            labels: (b, n) ids, as in ``input_ids``: the loss compares the logits of each place with
+                the label of the next. Negative = no loss.
+            use_cache: True makes a cache where none is given.
+            logits_to_keep: Compute only the last so many logits; 0 = all.
+            **kwargs: ``num_items_in_batch`` divides the loss; anything else is ignored.
+
+        Raises:
+            InputError: The inputs do not fit one another or the model.
+        """
         if use_cache and past_key_values is None:
             past_key_values = DynamicCache(config=self.config)
         if inputs_embeds is None:
-            assert input_ids is not None
+            if input_ids is None:
+                raise InputError("There is nothing to read", "neither input_ids nor inputs_embeds", "pass input_ids")
+            # Only where a sequence starts: reading values back would hold up every step on a GPU.
+            if past_key_values is None or (input_ids.shape[-1] > 1 and int(past_key_values.get_seq_length()) == 0):
+                check_ids(input_ids, self.config)
+                if attention_mask is None and bool((input_ids < 0).any()):
+                    attention_mask = input_ids >= 0
             inputs_embeds = self.model.embed(input_ids, images, image_masks, image_input_idx)
+        elif input_ids is not None or images is not None:
+            raise InputError("inputs_embeds stand for ids and image", "both", "pass one of them")
         if position_ids is None:
             position_ids = default_positions(inputs_embeds, attention_mask, past_key_values)
         hidden = self.model(inputs_embeds, attention_mask, position_ids, past_key_values)
         logits = self.model.transformer["ff_out"](hidden[:, -logits_to_keep:])
         loss = None
         if labels is not None:
-            loss = nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten())
+            check_labels(labels, logits)
+            # the official collator pads labels with −1
+            labels = labels.masked_fill(labels < 0, -100)
+            loss = self.loss_function(logits=logits, labels=labels, vocab_size=logits.shape[-1], **kwargs)
         return CausalLMOutputWithPast(loss=loss, logits=logits, past_key_values=past_key_values)
 
     def prepare_inputs_for_generation(self, input_ids: torch.Tensor, **kwargs: Any) -> dict[str, Any]:
@@ -189,3 +252,6 @@ def default_positions(inputs_embeds: torch.Tensor, attention_mask: torch.Tensor 
         return (attention_mask.long().cumsum(-1) - 1).clamp(min=0)[:, -length:]
     past = cache.get_seq_length() if cache is not None else 0
     return torch.arange(past, past + length, device=inputs_embeds.device).expand(batch, -1)
+
+
+register_names(MolmoConfig.model_type)

@@ -3,6 +3,7 @@
 import torch
 import torch.nn.functional as F
 from torch import nn
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from molmo_point.model.config import MolmoVisionConfig
 
@@ -46,7 +47,7 @@ class VisionMLP(nn.Module):
         return self.w2(quick_gelu(self.w1(x)))
 
 
-class VisionBlock(nn.Module):
+class VisionBlock(GradientCheckpointingLayer):
     """Pre-norm transformer block."""
 
     def __init__(self, config: MolmoVisionConfig) -> None:

@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerFast
 
 from molmo_point.model.config import MolmoConfig
 from molmo_point.model.molmo import MolmoForCausalLM
+from molmo_point.model.names import state_in_memory
 from molmo_point.model.processing import IMAGE_TOKENS
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -41,37 +42,23 @@ class Golden:
 
 
 def golden_config(llm: dict[str, Any], **changes: Any) -> MolmoConfig:
-    """Our configuration of the official one."""
-    values: dict[str, Any] = {
-        "vocab_size": llm["vocab_size"],
-        "embedding_size": llm["embedding_size"],
-        "hidden_size": llm["d_model"],
-        "intermediate_size": llm["mlp_hidden_size"],
-        "num_hidden_layers": llm["n_layers"],
-        "num_attention_heads": llm["n_heads"],
-        "num_key_value_heads": llm["n_kv_heads"],
-        "rope_theta": llm["rope_theta"],
-        "layer_norm_eps": llm["layer_norm_eps"],
-        "qkv_bias": llm.get("qkv_bias", False),
-        "attention_layer_norm": llm.get("attention_layer_norm", False),
-        "norm_after": llm.get("norm_after", False),
-        "vision_config": dict(TINY_VISION),
-    }
-    return MolmoConfig(**(values | changes))
+    """Our configuration of the official one, whose names are those of MolmoE's config.json."""
+    return MolmoConfig(**(llm | {"vision_config": dict(TINY_VISION)} | changes))
 
 
 @pytest.fixture(scope="session")
 def golden() -> Callable[[str], Golden]:
-    """``golden("qwen2")`` or ``golden("olmo")``."""
+    """``golden("qwen2")``, ``golden("olmo")`` or ``golden("olmoe")``."""
     return _golden
 
 
 def _golden(flavour: str) -> Golden:
     tensors = load_file(GOLDEN / f"{flavour}.safetensors")
     facts = json.loads((GOLDEN / f"{flavour}.json").read_text())
+    config = golden_config(facts["llm"])
     return Golden(
-        config=golden_config(facts["llm"]),
-        state={f"model.{k[3:]}": v for k, v in tensors.items() if k.startswith("sd.")},
+        config=config,
+        state=state_in_memory({k[3:]: v for k, v in tensors.items() if k.startswith("sd.")}, config.num_experts),
         inputs={k[3:]: v for k, v in tensors.items() if k.startswith("in.")},
         logits=tensors["logits"],
         facts=facts,

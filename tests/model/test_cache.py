@@ -13,7 +13,7 @@ from molmo_point.model.processing import ModelInputs
 from molmo_point.training.packing import segment_mask
 
 GOAL = 3e-5
-FLAVOURS = ("qwen2", "olmo")
+FLAVOURS = ("qwen2", "olmo", "olmoe")
 IMAGE_NAMES = ("images", "image_masks", "image_input_idx")
 
 

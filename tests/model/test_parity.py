@@ -12,7 +12,7 @@ from molmo_point.model.config import MolmoConfig, MolmoVisionConfig
 from molmo_point.model.connector import VisionBackbone
 from molmo_point.model.molmo import MolmoForCausalLM
 
-FLAVOURS = ("qwen2", "olmo")
+FLAVOURS = ("qwen2", "olmo", "olmoe")
 GOAL = 3e-5  # far below the 1e-4 that is promised; measured 1.3e-6
 BROKEN = 1e-3  # a broken model is off by at least this much
 

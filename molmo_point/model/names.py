@@ -1,0 +1,119 @@
+"""What the tensors of a checkpoint are called: in the released files, in the training code's files, in memory.
+
+In memory every flavour has the names of the released 7B files. Two other sets of names are read:
+
+- MolmoE as released: ``model.transformer.blocks.N.attn.att_proj``, ``….mlp.ff_norm``, ``lm_head``;
+- checkpoints of the training code: no leading ``model.``, and for MolmoE a router ``ffn.router.layer``
+  and all experts of a block stacked in ``ffn.experts.mlp.{w1, v1, w2}``, the last one transposed.
+
+transformers applies the table while it loads, shard by shard, so ``device_map`` and quantization work as
+for any other model. Saving always writes the released names of the flavour.
+"""
+
+from typing import Any
+
+import torch
+from transformers.conversion_mapping import register_checkpoint_conversion_mapping
+from transformers.core_model_loading import ConversionOps, WeightConverter, WeightRenaming, WeightTransform, apply_renamings
+
+# Read left to right when loading and right to left when saving.
+_RELEASED_EXPERTS = (
+    (r"\.attn\.(att_proj|attn_out|attn_norm|q_norm|k_norm)\.", r"\.\1\."),
+    (r"\.mlp\.ff_norm\.", r"\.ff_norm\."),
+    (r"^lm_head\.weight", r"model\.transformer\.ff_out\.weight"),
+)
+_ROUTER_OF_TRAINING = (r"\.ffn\.router\.layer\.weight", r"\.mlp\.gate\.weight")
+_STACKED = {"w1": "gate_proj", "v1": "up_proj", "w2": "down_proj"}
+_PREFIX = "model."
+
+
+class UnstackExperts(ConversionOps):
+    """Splits (experts·inner, hidden) into the matrices of the experts.
+
+    Args:
+        transposed: The rows of the stack are the columns of the experts' matrices.
+    """
+
+    def __init__(self, transposed: bool) -> None:
+        self.transposed = transposed
+
+    def convert(
+        self, input_dict: dict[str, Any], source_patterns: list[str], target_patterns: list[str], **kwargs: Any
+    ) -> dict[str, torch.Tensor]:
+        """The matrices under the target's name, its expert 0 replaced by each expert's number."""
+        (found,) = input_dict.values()
+        stack: torch.Tensor = found[0] if isinstance(found, list) else found
+        pieces = stack.unflatten(0, (kwargs["config"].num_experts, -1))
+        if self.transposed:
+            pieces = pieces.transpose(1, 2)
+        name = target_patterns[0]
+        return {name.replace(".0.", f".{i}.", 1): piece.contiguous() for i, piece in enumerate(pieces)}
+
+
+def conversions_on_loading() -> list[WeightTransform]:
+    """The table as transformers applies it: all names of all flavours at once, for no two of them clash."""
+    table: list[WeightTransform] = [WeightRenaming(*pair) for pair in (*_RELEASED_EXPERTS, _ROUTER_OF_TRAINING)]
+    for theirs, ours in _STACKED.items():
+        table.append(
+            WeightConverter(
+                rf"\.ffn\.experts\.mlp\.{theirs}",
+                f".mlp.experts.0.{ours}.weight",
+                operations=[UnstackExperts(transposed=theirs == "w2")],
+            )
+        )
+    return table
+
+
+def conversions_on_saving(num_experts: int) -> list[WeightTransform]:
+    """What transformers reverts when it saves, so that the files have the released names.
+
+    Args:
+        num_experts: Of the model; 0 = dense, whose names in memory are the released ones.
+    """
+    return [WeightRenaming(*pair) for pair in _RELEASED_EXPERTS] if num_experts else []
+
+
+def register_names(model_type: str) -> None:
+    """Makes transformers read all three sets of names for models of this type; again does no harm."""
+    register_checkpoint_conversion_mapping(model_type, conversions_on_loading(), overwrite=True)  # pyright: ignore[reportArgumentType]
+
+
+def name_in_memory(name: str) -> str:
+    """The name in memory of a tensor of a file; names that are not in the table stay as they are.
+
+    Args:
+        name: From a released checkpoint or one of the training code. Stacked experts have no single name in
+            memory: see `state_in_memory`.
+    """
+    renamed = apply_renamings(name, [t for t in conversions_on_loading() if isinstance(t, WeightRenaming)])
+    return renamed if renamed.startswith(_PREFIX) else _PREFIX + renamed
+
+
+def released_name(name: str, num_experts: int) -> str:
+    """The name that a tensor in memory has in the released files.
+
+    Args:
+        name: In memory, from ``model.state_dict()``.
+        num_experts: Of the model; 0 = dense.
+    """
+    reverted = [transform.reverse_transform() for transform in reversed(conversions_on_saving(num_experts))]
+    return apply_renamings(name, [transform for transform in reverted if isinstance(transform, WeightRenaming)])
+
+
+def state_in_memory(state: dict[str, torch.Tensor], num_experts: int) -> dict[str, torch.Tensor]:
+    """A whole state dict of any of the three sets of names, for ``model.load_state_dict``.
+
+    Args:
+        state: Tensors of a file.
+        num_experts: Of the model; 0 = dense.
+    """
+    renamed: dict[str, torch.Tensor] = {}
+    for name, tensor in state.items():
+        block, found, stack = name.partition(".ffn.experts.mlp.")
+        if not found:
+            renamed[name_in_memory(name)] = tensor
+            continue
+        pieces = tensor.unflatten(0, (num_experts, -1))
+        for index, piece in enumerate(pieces.transpose(1, 2) if stack == "w2" else pieces):
+            renamed[name_in_memory(f"{block}.mlp.experts.{index}.{_STACKED[stack]}.weight")] = piece.contiguous()
+    return renamed

@@ -1,0 +1,139 @@
+"""The two dialects of the released ``config.json``, read into one set of names.
+
+Molmo-7B-D, 7B-O and 72B use ``hidden_size, num_hidden_layers, …``; MolmoE uses the names of the
+training code, ``d_model, n_layers, …``. Both call themselves ``model_type`` "molmo", so the names
+decide. A setting that would change the arithmetic in a way that is not implemented is refused.
+"""
+
+from typing import Any
+
+from molmo_point.errors import CheckpointError
+
+NAMES_OF_TRAINING = {
+    "d_model": "hidden_size",
+    "n_layers": "num_hidden_layers",
+    "n_heads": "num_attention_heads",
+    "n_kv_heads": "num_key_value_heads",
+    "max_sequence_length": "max_position_embeddings",
+}
+NAMES_OF_EXPERTS = {"moe_num_experts": "num_experts", "moe_top_k": "num_experts_per_tok"}
+
+_DEFAULTS_OF_TRAINING: dict[str, Any] = {
+    "num_key_value_heads": None,
+    "max_position_embeddings": 4096,
+    "rope_theta": 10_000.0,
+    "layer_norm_eps": 1e-5,
+    "qkv_bias": False,
+    "attention_layer_norm": False,
+    "norm_after": False,
+}
+_NEEDED = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
+
+# What each setting must be where it is named; the first value is the one to recommend. Dropout,
+# initialisation, losses and kernels are not here: they change nothing that inference computes.
+IMPLEMENTED: dict[str, tuple[Any, ...]] = {
+    "layer_norm_type": ("rms",),
+    "layer_norm_with_affine": (True,),
+    "attention_layer_norm_with_affine": (True,),
+    "bias_for_layer_norm": (False, None),
+    "include_bias": (False, None),
+    "clip_qkv": (None,),
+    "weight_tying": (False, None),
+    "tie_word_embeddings": (False, None),
+    "rope": (True,),
+    "rope_impl": ("llama",),
+    "rope_full_precision": (True,),
+    "rope_scaling": (None,),
+    "alibi": (False, None),
+    "multi_query_attention": (False, None),
+    "activation_type": ("swiglu", "silu"),
+    "hidden_act": ("silu",),
+    "scale_logits": (False, None),
+    "normalize_input_embeds": (False, None),
+    "block_group_size": (1, None),
+    "moe_dropless": (True,),
+    "moe_shared_expert": (False, None),
+    "moe_normalize_expert_weights": (None, False),
+    "norm_topk_prob": (False, None),
+    "image_pooling_2d": ("attention_meanq",),
+    "image_pooling_h": (2,),
+    "image_pooling_w": (2,),
+    "image_projector": ("mlp",),
+    "image_padding_embed": ("pad_and_partial_pad",),
+    "vit_layers": ([-2, -9], (-2, -9)),
+    "use_cls_feature": (False, None),
+}
+
+
+def released_config(data: dict[str, Any]) -> dict[str, Any]:
+    """Settings of either dialect under the names of `MolmoConfig`.
+
+    Args:
+        data: What ``config.json`` holds, or keyword arguments of `MolmoConfig`; not changed.
+
+    Returns:
+        The same settings, those of the training dialect renamed and completed with its defaults.
+        Names that neither dialect knows are passed on.
+
+    Raises:
+        CheckpointError: A needed setting is missing, two dialects contradict each other, or a
+            setting asks for arithmetic that is not implemented.
+    """
+    for name, accepted in IMPLEMENTED.items():
+        if name in data and not any(data[name] == value for value in accepted):
+            raise CheckpointError(
+                "This configuration asks for something that no released Molmo does and that is not implemented",
+                f"{name} = {data[name]!r}",
+                f"only {name} = {accepted[0]!r} can be run",
+            )
+    if not any(name in data for name in NAMES_OF_TRAINING):
+        return dict(data)
+    return _from_training_names(data)
+
+
+def _from_training_names(data: dict[str, Any]) -> dict[str, Any]:
+    block_type = data.get("block_type") or "sequential"
+    if block_type not in ("moe", "sequential"):
+        raise CheckpointError(
+            "The blocks of this configuration are not implemented", f"block_type = {block_type!r}", "use 'moe' or 'sequential'"
+        )
+    renamed = dict(NAMES_OF_TRAINING)
+    values: dict[str, Any] = dict(_DEFAULTS_OF_TRAINING)
+    if block_type == "moe":
+        renamed |= NAMES_OF_EXPERTS
+        values |= {"num_experts": 64, "num_experts_per_tok": 8}
+    values |= {name: value for name, value in data.items() if name not in _CONSUMED}
+    for theirs, ours in renamed.items():
+        if theirs not in data:
+            continue
+        # The rotary table of MolmoE is longer than the sequences that it was made for.
+        if ours in data and data[ours] != data[theirs] and ours != "max_position_embeddings":
+            raise CheckpointError(
+                "The configuration contradicts itself",
+                f"{theirs} = {data[theirs]!r}, {ours} = {data[ours]!r}",
+                "download config.json again",
+            )
+        values[ours] = data[theirs]
+    missing = [name for name in _NEEDED if values.get(name) is None]
+    if missing:
+        raise CheckpointError("The configuration is incomplete", f"missing {', '.join(missing)}", "download config.json again")
+    if values.get("intermediate_size") is None:
+        values["intermediate_size"] = _fused_width(data, values["hidden_size"], block_type)
+    return values
+
+
+def _fused_width(data: dict[str, Any], hidden_size: int, block_type: str) -> int:
+    """Up and gate together: twice the inner width."""
+    if data.get("mlp_hidden_size") is not None:
+        return data["mlp_hidden_size"]
+    ratio = data.get("mlp_ratio", 1 if block_type == "moe" else None)
+    if ratio is None:
+        raise CheckpointError(
+            "The configuration is incomplete", "neither mlp_hidden_size nor mlp_ratio", "download config.json again"
+        )
+    return int(ratio * hidden_size)
+
+
+_CONSUMED = frozenset(NAMES_OF_TRAINING) | frozenset(NAMES_OF_EXPERTS) | frozenset(IMPLEMENTED) | {
+    "block_type", "mlp_ratio", "mlp_hidden_size",
+}  # fmt: skip
