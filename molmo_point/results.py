@@ -65,6 +65,10 @@ class ImagePoint:
         confidence: Probability of the coordinates' digits, 0 to 1; NaN when not known.
         sigma_px: Standard deviation of u and of v in pixels; NaN when not known.
         index: The model's own number of the point (x3, y3 is 3); None without one.
+        image_index: Which of several images it is in, from 0; 0 where there is one.
+        time_s: Which moment of a video it is in, in seconds; NaN outside videos.
+        object_id: The model's number of the object that it is on, the same at all times of a track;
+            None where the model does not follow objects.
     """
 
     u: float
@@ -73,6 +77,9 @@ class ImagePoint:
     confidence: float = math.nan
     sigma_px: float = math.nan
     index: int | None = None
+    image_index: int = 0
+    time_s: float = math.nan
+    object_id: int | None = None
 
     @property
     def uv(self) -> FloatArray:
@@ -80,14 +87,20 @@ class ImagePoint:
         return np.array([self.u, self.v])
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able form: u, v, label, confidence, sigma_px."""
-        return {
+        """JSON-able form: u, v, label, confidence, sigma_px; image_index, time_s and object_id where they say something."""
+        shared = {
             "u": _number(self.u),
             "v": _number(self.v),
             "label": self.label,
             "confidence": _number(self.confidence),
             "sigma_px": _number(self.sigma_px),
         }
+        special = {
+            "image_index": self.image_index or None,
+            "time_s": _number(self.time_s),
+            "object_id": self.object_id,
+        }
+        return shared | {name: value for name, value in special.items() if value is not None}
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,17 +10,34 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
 
+from molmo_point.points.answer import ParsedAnswer, Span
 from molmo_point.results import Completion
-
-Span = tuple[int, int]
 
 RADIUS_PERCENT = 2.0
 """Half the side of the square around a point whose probability is its confidence, per cent of the
 image's width and height: 13 pixels of 640."""
 
 
+def answer_confidences(completion: Completion, answer: ParsedAnswer, radius_percent: float = RADIUS_PERCENT) -> tuple[float, ...]:
+    """`point_confidences` of an answer in any dialect.
+
+    MolmoPoint chooses places instead of writing digits; the product of the probabilities of a
+    point's three tokens is returned, which is that of exactly this place.
+
+    Args:
+        completion: The answer with its tokens and their probabilities.
+        answer: What `parse_answer` made of its text.
+        radius_percent: Per cent of the image.
+    """
+    return point_confidences(completion, answer.spans, radius_percent, per_mille=answer.family == "molmo2")
+
+
 def point_confidences(
-    completion: Completion, spans: Sequence[tuple[Span, Span]], radius_percent: float = RADIUS_PERCENT
+    completion: Completion,
+    spans: Sequence[tuple[Span, Span]],
+    radius_percent: float = RADIUS_PERCENT,
+    *,
+    per_mille: bool = False,
 ) -> tuple[float, ...]:
     """Probability of each point being within ``radius_percent`` along both axes.
 
@@ -34,6 +51,7 @@ def point_confidences(
         spans: For each point the (start, end) of its x and of its y in the answer's text
             (`ParsedAnswer.spans`).
         radius_percent: Per cent of the image.
+        per_mille: Whether the numbers are whole thousandths of the image, as Molmo2 writes them.
 
     Returns:
         One number per point, 0 to 1; NaN when the backend gave no probabilities, or gave tokens
@@ -49,7 +67,7 @@ def point_confidences(
     results = []
     for pair in spans:
         places = [_tokens_of(span, shift, starts) for span in pair]
-        masses = [_mass_near(completion, place, radius_percent) for place in places]
+        masses = [_mass_near(completion, place, radius_percent, per_mille) for place in places]
         if any(math.isnan(mass) for mass in masses):
             results.append(_product(completion, sorted({i for place in places for i in place})))
         else:
@@ -57,15 +75,19 @@ def point_confidences(
     return tuple(results)
 
 
-def _mass_near(completion: Completion, places: range, radius: float) -> float:
+def _mass_near(completion: Completion, places: range, radius: float, per_mille: bool) -> float:
     """Probability of all values within ``radius`` of the written one; NaN where nobody tells it."""
     text = "".join(completion.tokens[i] for i in places)
     whole, dot, fraction = text.partition(".")
+    if not dot and (per_mille or (len(text) == 3 and text != "100")):
+        # 555 thousandths are 55.5 percent; v1's older forms are written like that, too.
+        whole, fraction = text[:-1], text[-1:]
     digits = completion.digit_probabilities
     one_each = len(text) == len(places) and len(digits) == len(completion.tokens) and whole.isdigit()
     if not one_each or len(fraction) > 1 or (fraction and not fraction.isdigit()):
         return math.nan
-    written, last = float(text), places.start + len(whole) - 1
+    written, last = float(f"{whole}.{fraction}"), places.start + len(whole) - 1
+    tenths_at = last + 1 + len(dot)
     path = math.prod(completion.token_probabilities[i] for i in range(places.start, last))
     mass = 0.0
     for digit, probability in enumerate(digits[last]):
@@ -73,7 +95,7 @@ def _mass_near(completion: Completion, places: range, radius: float) -> float:
         # Tenths after the written digit are known, after any other they are taken as even.
         tenths: Sequence[float] = (0.1,) * 10
         if digit == int(whole[-1]):
-            tenths = digits[last + 2] if fraction else (1.0,)
+            tenths = digits[tenths_at] if fraction else (1.0,)
             probability *= completion.token_probabilities[last + 1] if dot else 1.0
         near = sum(p for k, p in enumerate(tenths) if abs(start + k / 10 - written) <= radius + 1e-9)
         mass += probability * near

@@ -1,11 +1,14 @@
-"""Read the points out of what Molmo v1 writes.
+"""Read the points out of what a model of the Molmo family writes.
 
-Forms: ``<point x="61.5" y="40.4" alt="dog">dog</point>``, ``<points x1= y1= x2= y2= ...>``, several
-tags in prose, ``Counting the <points ...>dog</points> shows a total of 2.``, ``There are none.``,
-and the older ``Click(10.5, 20.5)``, ``(10.5, 20.5)``, ``p=123, 456`` and ``1=123, 456``.
+Molmo v1 (`molmo_v1`): ``<point x="61.5" y="40.4" alt="dog">dog</point>``, ``<points x1= y1= x2= y2=
+...>``, several tags in prose, ``Counting the <points ...>dog</points> shows a total of 2.``, ``There
+are none.``, and the older ``Click(10.5, 20.5)``, ``(10.5, 20.5)``, ``p=123, 456`` and ``1=123, 456``.
+Molmo2 (`molmo2`): ``<points coords="1 1 555 169">dog</points>`` and ``<tracks ...>``. MolmoPoint
+(`molmopoint`): ``<POINT_276><POINT_727><POINT_731>1``.
 
-Numbers are percent of the image measured from its edges, so u = x / 100 * width - 0.5, and x = 100
-is the right edge of the last pixel. Differences from the official parser, all deliberate:
+v1's numbers are percent of the image measured from its edges, so u = x / 100 * width - 0.5, and
+x = 100 is the right edge of the last pixel; Molmo2's are thousandths likewise. Differences from the
+official parser of v1, all deliberate:
 
 - ``Click(x, y)`` is one point (officially it counts twice);
 - single quotes, any order of attributes and, inside a tag, numbers without quotes are read;
@@ -19,277 +22,139 @@ is the right edge of the last pixel. Differences from the official parser, all d
 The work is linear in the length of the text, whatever the text is.
 """
 
-import math
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 from molmo_point.errors import InputError
+from molmo_point.points import molmo2, molmo_v1, molmopoint, prose
+from molmo_point.points.answer import TAG_START, Found, ParsedAnswer, Problems, Size, checked_sizes, checked_text
+from molmo_point.points.collect import Collector, Find
+from molmo_point.points.molmopoint import PointTokenLayout
 from molmo_point.results import ImagePoint
 
-Span = tuple[int, int]
+__all__ = ["FAMILIES", "ParsedAnswer", "PointTokenLayout", "parse_answer", "parse_points"]
 
-# Every repetition is bounded or runs over a class that cannot match what follows it.
-_TAG = re.compile(r"<points?(?=[\s>/]|$)([^<>]*)(>?)([^<]*)", re.IGNORECASE)
-_CLOSING = re.compile(r"</points?\s{0,8}>", re.IGNORECASE)
-_NUMBER = r"[-+]?(?:\d{1,9}(?:\.\d{0,12})?|\.\d{1,12})"
-_ATTRIBUTE = re.compile(
-    r"(?<![\w.])([xy])(\d{0,6})\s{0,8}=\s{0,8}"
-    rf"(?:\"\s{{0,8}}({_NUMBER})\s{{0,8}}\"|'\s{{0,8}}({_NUMBER})\s{{0,8}}'|({_NUMBER})(?=[\s/]))",
-    re.IGNORECASE,
-)
-_ATTRIBUTE_START = re.compile(r"(?<![\w.])[xy]\d{0,6}\s{0,8}=", re.IGNORECASE)
-_TENTHS = re.compile(r"(?<![\w.])(p|\d{1,4})\s{0,8}=\s{0,8}[\"']?(\d{3}),\s{0,8}(\d{3})(?![\d.])", re.IGNORECASE)
-_PAIR = re.compile(r"\(\s{0,8}(\d{1,9}\.\d),\s{0,8}(\d{1,9}\.\d)\s{0,8}\)")
-_ALT = re.compile(r"(?<![\w.])alt\s{0,8}=\s{0,8}([\"'])", re.IGNORECASE)
-_NEXT_ATTRIBUTE = re.compile(r"\s{0,8}(?:$|/|[a-z]{1,8}\d{0,6}\s{0,8}=)", re.IGNORECASE)
-_TOTAL = re.compile(r"\ba total of\s{1,8}(\d{1,9}|[a-z]{2,10})\b", re.IGNORECASE)
-_COUNTING = re.compile(r"\bcounting the\b", re.IGNORECASE)
-_UNFINISHED = re.compile(r"<[/\w]{0,8}$")
-_ABSENT = re.compile(
-    r"\bthere\s{1,8}(?:are|is)\s{1,8}(?:none|no)\b"
-    r"|\b(?:is|are)(?:n['’]t|\s{1,8}not)\s{1,8}(?:any\b|in\s{1,8}the\s{1,8}(?:image|picture|photo)\b)"
-    r"|^\W{0,8}none\W{0,8}$",
-    re.IGNORECASE,
-)
-_WORDS = (
-    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
-    *("eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"),
-)
-_NUMBER_WORDS = {word: number for number, word in enumerate(_WORDS)} | {"none": 0}
+FAMILIES = ("molmo", "molmo2", "molmopoint", "auto")
+"""Dialects; "auto" takes that of the first point in the text."""
+
+_COORDS_TAG = re.compile(r"<tracks?(?=[\s>/])|<points?\s[^<>]*?\bcoords\s{0,8}=", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class ParsedAnswer:
-    """What an answer says.
-
-    Attributes:
-        points: The points in the order of the text, repeats dropped.
-        absent: True when there are no points because the text says that there is nothing.
-        stated_count: N of "a total of N"; 0 when absent; None when no number is stated.
-        problems: What could not be used, in words; empty when all could.
-        truncated: True when the text stops inside a tag or before the total it announces.
-        spans: For each point the (start, end) of its x and of its y number in the text.
-    """
-
-    points: tuple[ImagePoint, ...]
-    absent: bool
-    stated_count: int | None
-    problems: tuple[str, ...]
-    truncated: bool
-    spans: tuple[tuple[Span, Span], ...] = ()
+def parse_points(
+    text: str,
+    size_wh: Size | Sequence[Size] | None,
+    family: str = "molmo",
+    *,
+    layout: PointTokenLayout | None = None,
+) -> tuple[ImagePoint, ...]:
+    """The points of an answer, in pixels; empty when there are none. Arguments and errors as `parse_answer`."""
+    return parse_answer(text, size_wh, family, layout=layout).points
 
 
-@dataclass(frozen=True)
-class _Found:
-    """A coordinate pair in percent, and where its numbers stand in the text."""
-
-    x: float
-    y: float
-    x_span: Span
-    y_span: Span
-    label: str = ""
-    index: int | None = None
-
-
-class _Problems:
-    """Counts problems by kind, so that a megabyte of garbage gives a handful of messages."""
-
-    def __init__(self) -> None:
-        self._kinds: dict[str, tuple[int, str]] = {}
-
-    def add(self, kind: str, example: str = "") -> None:
-        count, first = self._kinds.get(kind, (0, example[:60]))
-        self._kinds[kind] = (count + 1, first)
-
-    def messages(self) -> tuple[str, ...]:
-        return tuple(
-            kind + (f" ({count} times)" if count > 1 else "") + (f": {first}" if first else "")
-            for kind, (count, first) in self._kinds.items()
-        )
-
-
-def parse_points(text: str, size_wh: tuple[int, int]) -> tuple[ImagePoint, ...]:
-    """The points of an answer, in pixels; empty when there are none.
-
-    Args:
-        text: What the model wrote, complete or not.
-        size_wh: Width and height in pixels of the image that the model saw.
-
-    Raises:
-        InputError: If `text` is not a string or the size is not above zero.
-    """
-    return parse_answer(text, size_wh).points
-
-
-def parse_answer(text: str, size_wh: tuple[int, int]) -> ParsedAnswer:
+def parse_answer(
+    text: str,
+    size_wh: Size | Sequence[Size] | None,
+    family: str = "molmo",
+    *,
+    layout: PointTokenLayout | None = None,
+) -> ParsedAnswer:
     """Everything that an answer says: points, absence, the stated count, and what went wrong.
 
     Args:
         text: What the model wrote, complete or not.
-        size_wh: Width and height in pixels of the image that the model saw.
+        size_wh: Width and height in pixels of the image that the model saw, or one pair for each of
+            several images; of a video that of its frames. With a `layout` None takes its sizes.
+        family: "molmo", "molmo2", "molmopoint", or "auto" to tell from the text.
+        layout: Where MolmoPoint's tokens lie; needed for its points, else unused.
 
     Raises:
-        InputError: If `text` is not a string or the size is not above zero.
+        InputError: If `text` is not a string, a size is not above zero, the family is unknown, or
+            MolmoPoint's layout is missing or is of other images.
     """
-    width, height = _checked(text, size_wh)
-    problems = _Problems()
-    points: list[ImagePoint] = []
-    spans: list[tuple[Span, Span]] = []
-    seen: set[tuple[float, float, str]] = set()
-    tags = list(_TAG.finditer(text))
-    for found in _find(text, tags, problems):
-        if not (0 <= found.x <= 100 and 0 <= found.y <= 100):
-            problems.add("a point is outside 0 to 100 percent", f"x={found.x:g} y={found.y:g}")
-            continue
-        key = (found.x, found.y, found.label)
-        if key in seen:
-            problems.add("a point repeats another", f"x={found.x:g} y={found.y:g}")
-            continue
-        seen.add(key)
-        u, v = found.x / 100 * width - 0.5, found.y / 100 * height - 0.5
-        points.append(ImagePoint(u, v, found.label, index=found.index))
-        spans.append((found.x_span, found.y_span))
-    stated = _stated_count(text)
-    says_none = stated == 0 or (stated is None and _ABSENT.search(text) is not None)
+    text, sizes = checked_text(text), sizes_of(size_wh, family, layout)
+    family = dialect(text, layout) if family == "auto" else family
+    collector = Collector(sizes)
+    collector.read(reader(family, layout), text)
+    points, problems = collector.points, collector.problems
+    stated = prose.stated_count(text)
+    says_none = stated == 0 or (stated is None and prose.says_none(text))
     absent = says_none and not points
     if says_none and points:
         problems.add("the text says that there are none, but it has points")
     if not (points or absent or problems.messages()):
         problems.add("the answer is empty" if not text.strip() else "no points in the answer", text.strip())
+    cut_off = molmo_v1.is_cut_off(text) if family == "molmo" else prose.ends_in_tag(text)
     return ParsedAnswer(
         points=tuple(points),
         absent=absent,
         stated_count=0 if absent else stated,
         problems=problems.messages(),
-        truncated=_is_truncated(text, tags, stated),
-        spans=tuple(spans),
+        truncated=cut_off or prose.ends_early(text),
+        spans=tuple(collector.spans),
+        family=family,
     )
 
 
-def _find(text: str, tags: list[re.Match[str]], problems: _Problems) -> Iterator[_Found]:
-    """All coordinate pairs in the order of the text: tags, and older forms between the tags."""
-    position = 0
-    for tag in tags:
-        yield from _find_outside(text, position, tag.start())
-        yield from _find_in_tag(tag, problems)
-        position = tag.end()
-    yield from _find_outside(text, position, len(text))
+def sizes_of(size_wh: object, family: str, layout: PointTokenLayout | None) -> tuple[Size, ...]:
+    """The sizes of all images, after checking that they, the family and the layout go together.
 
-
-def _find_outside(text: str, start: int, end: int) -> Iterator[_Found]:
-    matches = [*_PAIR.finditer(text, start, end), *_TENTHS.finditer(text, start, end)]
-    for match in sorted(matches, key=re.Match.start):
-        if match.re is _TENTHS:
-            yield _tenths(match, 0, "")
-        else:
-            yield _Found(float(match[1]), float(match[2]), match.span(1), match.span(2))
-
-
-def _find_in_tag(tag: re.Match[str], problems: _Problems) -> Iterator[_Found]:
-    body, closed = tag[1], bool(tag[2])
-    label, body = _split_label(body, tag[3] if closed else "")
-    offset = tag.start(1)
-    # A blank at the end lets a number without quotes end where a complete tag does.
-    readable = body + " " if closed else body
-    pending: dict[str, dict[str, re.Match[str]]] = {}
-    read = 0
-    for match in _ATTRIBUTE.finditer(readable):
-        read += 1
-        pair = pending.setdefault(match[2], {})
-        pair[match[1].lower()] = match
-        if len(pair) == 2:
-            del pending[match[2]]
-            yield _paired(pair["x"], pair["y"], offset, label)
-    for match in _TENTHS.finditer(readable):
-        yield _tenths(match, offset, label)
-    if closed:
-        for index in pending:
-            problems.add("a coordinate has no partner", f"{'/'.join(pending[index])}{index}")
-        if sum(1 for _ in _ATTRIBUTE_START.finditer(body)) > read:
-            problems.add("a coordinate cannot be read", body.strip())
-
-
-def _split_label(body: str, inner: str) -> tuple[str, str]:
-    """The label of a tag, and its body with the alt text blanked out (same length).
-
-    The label is the alt text, else the text inside the tag. Molmo does not escape quotes or
-    ``>`` in it, so it ends at a quote that something sensible follows.
+    Raises:
+        InputError: When they do not.
     """
-    start = _ALT.search(body)
-    if start is None:
-        return inner.strip(), body
-    quote = start[1]
-    end = body.find(quote, start.end())
-    while end >= 0 and not _NEXT_ATTRIBUTE.match(body, end + 1):
-        end = body.find(quote, end + 1)
-    if end >= 0:
-        alt = body[start.end() : end]
-        body = body[: start.start()] + " " * (end + 1 - start.start()) + body[end + 1 :]
-    else:
-        # A '>' in the label cut the tag short: its rest stands in the text up to quote and '>'.
-        rest, found, inner_rest = inner.partition(quote + ">")
-        alt = f"{body[start.end() :]}>{rest}" if found else ""
-        inner = inner_rest if found else inner
-        body = body[: start.start()] + " " * (len(body) - start.start())
-    return alt.strip() or inner.strip(), body
-
-
-def _paired(x: re.Match[str], y: re.Match[str], offset: int, label: str) -> _Found:
-    group_x, group_y = x.lastindex or 3, y.lastindex or 3
-    return _Found(
-        x=float(x[group_x]),
-        y=float(y[group_y]),
-        x_span=(x.start(group_x) + offset, x.end(group_x) + offset),
-        y_span=(y.start(group_y) + offset, y.end(group_y) + offset),
-        label=label,
-        index=int(x[2]) if x[2] else None,
-    )
-
-
-def _tenths(match: re.Match[str], offset: int, label: str) -> _Found:
-    return _Found(
-        x=int(match[2]) / 10,
-        y=int(match[3]) / 10,
-        x_span=(match.start(2) + offset, match.end(2) + offset),
-        y_span=(match.start(3) + offset, match.end(3) + offset),
-        label=label,
-        index=None if match[1] in "pP" else int(match[1]),
-    )
-
-
-def _stated_count(text: str) -> int | None:
-    stated = None
-    for match in _TOTAL.finditer(text):
-        word = match[1].lower()
-        number = int(word) if word.isdigit() else _NUMBER_WORDS.get(word)
-        stated = stated if number is None else number
-    return stated
-
-
-def _is_truncated(text: str, tags: list[re.Match[str]], stated: int | None) -> bool:
-    if _UNFINISHED.search(text[-16:]):
-        return True
-    if tags:
-        body, closed = tags[-1][1], bool(tags[-1][2])
-        ended = body.endswith("/") or _CLOSING.match(text, tags[-1].end())
-        if not (closed and ended):
-            return True
-    return stated is None and _COUNTING.search(text) is not None
-
-
-def _checked(text: object, size_wh: tuple[int, int]) -> tuple[int, int]:
-    if not isinstance(text, str):
-        raise InputError("The answer must be text", type(text).__name__, "give the model's text as str")
-    try:
-        width, height = size_wh
-        good = all(math.isfinite(side) and side > 0 for side in (width, height))
-    except (TypeError, ValueError):
-        good = False
-    if not good:
+    if family not in FAMILIES:
+        raise InputError("The model family is unknown", repr(family), f"use one of {', '.join(FAMILIES)}")
+    if layout is None:
+        if family == "molmopoint":
+            raise InputError(
+                "MolmoPoint's tokens say nothing without the layout of its images",
+                "no layout",
+                "give layout=PointTokenLayout.from_metadata(what the processor returned as pointing metadata)",
+            )
+        return checked_sizes(size_wh)
+    sizes = checked_sizes(layout.image_sizes if size_wh is None else size_wh)
+    if len(sizes) != len(layout.image_sizes) and family == "molmopoint":
         raise InputError(
-            "The image size must be a width and a height above zero",
-            repr(size_wh),
-            "give (width, height) in pixels, e.g. frame.size_wh",
+            "The layout is of other images", f"{len(layout.image_sizes)} in it, {len(sizes)} sizes", "give a size for each image"
         )
-    return width, height
+    return sizes
+
+
+def reader(family: str, layout: PointTokenLayout | None) -> Find:
+    """The reader of a dialect; of MolmoPoint without a layout one that finds nothing and says why."""
+    if family != "molmopoint":
+        return molmo2.find_points if family == "molmo2" else molmo_v1.find_points
+
+    def find(text: str, problems: Problems, *, growing: bool = False) -> Iterator[Found]:
+        if layout is not None:
+            yield from molmopoint.find_points(text, problems, layout, growing=growing)
+        else:
+            problems.add("point tokens cannot be placed without the layout of the images")
+
+    return find
+
+
+def dialect(text: str, layout: PointTokenLayout | None = None) -> str:
+    """The dialect of a text's first point; without points the one that it looks like."""
+    decided = first_dialect(text, layout)
+    if decided is None and molmopoint.TOKEN.search(text):
+        return "molmopoint"
+    return decided or ("molmo2" if _COORDS_TAG.search(text) else "molmo")
+
+
+def first_dialect(text: str, layout: PointTokenLayout | None = None, *, growing: bool = False) -> str | None:
+    """The dialect whose first point comes first in a text; None without points."""
+    first: list[tuple[int, str]] = []
+    for family in ("molmo", "molmo2", "molmopoint"):
+        found = next(reader(family, layout)(text, Problems(), growing=growing), None)
+        if found is not None:
+            first.append((min(found.x_span[0], found.y_span[0]), family))
+    return min(first)[1] if first else None
+
+
+def last_tag(text: str) -> int:
+    """Where the last complete tag name stands: what precedes it cannot be changed by more text."""
+    start = 0
+    for tag in TAG_START.finditer(text):
+        if tag.end() < len(text):
+            start = tag.start()
+    return start

@@ -1,0 +1,138 @@
+"""Coordinate pairs in what Molmo v1 writes; the forms and conventions are those of `parse`.
+
+Everything between two ``<`` is read on its own, and the work is linear in it.
+"""
+
+import re
+from collections.abc import Iterator
+
+from molmo_point.points.answer import Found, Problems
+
+# Every repetition is bounded or runs over a class that cannot match what follows it.
+_TAG = re.compile(r"<points?(?=[\s>/]|$)([^<>]*)(>?)([^<]*)", re.IGNORECASE)
+_CLOSING = re.compile(r"</points?\s{0,8}>", re.IGNORECASE)
+_NUMBER = r"[-+]?(?:[0-9]{1,9}(?:\.[0-9]{0,12})?|\.[0-9]{1,12})"
+_ATTRIBUTE = re.compile(
+    r"(?<![\w.])([xy])([0-9]{0,6})\s{0,8}=\s{0,8}"
+    rf"(?:\"\s{{0,8}}({_NUMBER})\s{{0,8}}\"|'\s{{0,8}}({_NUMBER})\s{{0,8}}'|({_NUMBER})(?=[\s/]))",
+    re.IGNORECASE,
+)
+_ATTRIBUTE_START = re.compile(r"(?<![\w.])[xy][0-9]{0,6}\s{0,8}=", re.IGNORECASE)
+TENTHS = re.compile(r"(?<![\w.])(p|[0-9]{1,4})\s{0,8}=\s{0,8}[\"']?([0-9]{3}),\s{0,8}([0-9]{3})(?![\d.])", re.IGNORECASE)
+PAIR = re.compile(r"\(\s{0,8}([0-9]{1,9}\.[0-9]),\s{0,8}([0-9]{1,9}\.[0-9])\s{0,8}\)")
+_ALT = re.compile(r"(?<![\w.])alt\s{0,8}=\s{0,8}([\"'])", re.IGNORECASE)
+_NEXT_ATTRIBUTE = re.compile(r"\s{0,8}(?:$|/|[a-z]{1,8}[0-9]{0,6}\s{0,8}=)", re.IGNORECASE)
+
+
+def find_points(text: str, problems: Problems, *, growing: bool = False) -> Iterator[Found]:
+    """All coordinate pairs in percent in the order of the text: tags, and older forms between the tags.
+
+    Args:
+        text: The answer.
+        problems: Told what cannot be used.
+        growing: More text is to come: a pair that it could change is left out.
+    """
+    position = 0
+    for tag in _TAG.finditer(text):
+        yield from _find_outside(text, position, tag.start(), growing)
+        yield from _find_in_tag(text, tag, problems, growing)
+        position = tag.end()
+    yield from _find_outside(text, position, len(text), growing)
+
+
+def is_cut_off(text: str) -> bool:
+    """Whether the text stops inside its last tag."""
+    tag = None
+    for tag in _TAG.finditer(text):  # noqa: B007 (the last one is wanted)
+        pass
+    if tag is None:
+        return False
+    return not (tag[2] and (tag[1].endswith("/") or _CLOSING.match(text, tag.end())))
+
+
+def _find_outside(text: str, start: int, end: int, growing: bool) -> Iterator[Found]:
+    matches = [*PAIR.finditer(text, start, end), *TENTHS.finditer(text, start, end)]
+    for match in sorted(matches, key=re.Match.start):
+        if match.re is PAIR:
+            yield Found(float(match[1]), float(match[2]), match.span(1), match.span(2))
+        elif not (growing and match.end() == len(text)):
+            yield _tenths(match, 0)
+
+
+def _find_in_tag(text: str, tag: re.Match[str], problems: Problems, growing: bool) -> Iterator[Found]:
+    body, closed = tag[1], bool(tag[2])
+    label, body = _split_label(body, tag[3] if closed else "")
+    settled, offset = tag.end() < len(text), tag.start(1)
+    # A blank at the end lets a number without quotes end where a complete tag does.
+    readable = body + " " if closed else body
+    pending: dict[str, dict[str, re.Match[str]]] = {}
+    read = 0
+    matches = [*_ATTRIBUTE.finditer(readable), *TENTHS.finditer(readable)]
+    for match in sorted(matches, key=re.Match.start):
+        if match.re is TENTHS:
+            if not (growing and match.end() + offset == len(text)):
+                yield _tenths(match, offset, label, tag.start(), settled)
+            continue
+        read += 1
+        pair = pending.setdefault(match[2], {})
+        pair[match[1].lower()] = match
+        if len(pair) == 2:
+            del pending[match[2]]
+            yield _paired(pair["x"], pair["y"], offset, label, tag.start(), settled)
+    if closed:
+        for index in pending:
+            problems.add("a coordinate has no partner", f"{'/'.join(pending[index])}{index}")
+        if sum(1 for _ in _ATTRIBUTE_START.finditer(body)) > read:
+            problems.add("a coordinate cannot be read", body.strip())
+
+
+def _split_label(body: str, inner: str) -> tuple[str, str]:
+    """The label of a tag, and its body with the alt text blanked out (same length).
+
+    The label is the alt text, else the text inside the tag. Molmo does not escape quotes or
+    ``>`` in it, so it ends at a quote that something sensible follows.
+    """
+    start = _ALT.search(body)
+    if start is None:
+        return inner.strip(), body
+    quote = start[1]
+    end = body.find(quote, start.end())
+    while end >= 0 and not _NEXT_ATTRIBUTE.match(body, end + 1):
+        end = body.find(quote, end + 1)
+    if end >= 0:
+        alt = body[start.end() : end]
+        body = body[: start.start()] + " " * (end + 1 - start.start()) + body[end + 1 :]
+    else:
+        # A '>' in the label cut the tag short: its rest stands in the text up to quote and '>'.
+        rest, found, inner_rest = inner.partition(quote + ">")
+        alt = f"{body[start.end() :]}>{rest}" if found else ""
+        inner = inner_rest if found else inner
+        body = body[: start.start()] + " " * (len(body) - start.start())
+    return alt.strip() or inner.strip(), body
+
+
+def _paired(x: re.Match[str], y: re.Match[str], offset: int, label: str, tag: int, settled: bool) -> Found:
+    group_x, group_y = x.lastindex or 3, y.lastindex or 3
+    return Found(
+        x=float(x[group_x]),
+        y=float(y[group_y]),
+        x_span=(x.start(group_x) + offset, x.end(group_x) + offset),
+        y_span=(y.start(group_y) + offset, y.end(group_y) + offset),
+        label=label,
+        index=int(x[2]) if x[2] else None,
+        tag=tag,
+        settled=settled,
+    )
+
+
+def _tenths(match: re.Match[str], offset: int, label: str = "", tag: int = -1, settled: bool = True) -> Found:
+    return Found(
+        x=int(match[2]) / 10,
+        y=int(match[3]) / 10,
+        x_span=(match.start(2) + offset, match.end(2) + offset),
+        y_span=(match.start(3) + offset, match.end(3) + offset),
+        label=label,
+        index=None if match[1] in "pP" else int(match[1]),
+        tag=tag,
+        settled=settled,
+    )

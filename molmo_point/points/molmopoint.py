@@ -1,0 +1,212 @@
+"""Points in the tokens that MolmoPoint writes in place of digits.
+
+``<POINT_276><POINT_727><POINT_731>1`` chooses an image token, one of the patches pooled in it, and a
+cell of a 3 x 3 grid inside that patch, and numbers the object. The three share one numbering: first
+the image tokens, then, where the model has it, the class "no more points", then the patches of a
+token, then the cells. Where a token lies in the image only the processor knows: `PointTokenLayout`.
+"""
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from molmo_point.errors import InputError
+from molmo_point.points.answer import TAG_START, Found, Problems, Size, checked_sizes
+
+TOKEN = re.compile(r"<POINT_([0-9]{1,9})>", re.IGNORECASE)
+_TRIPLE = re.compile(
+    r"<POINT_([0-9]{1,9})>\s{0,4}<POINT_([0-9]{1,9})>\s{0,4}<POINT_([0-9]{1,9})>\s{0,4}([0-9]{1,9})(?![0-9])", re.IGNORECASE
+)
+_LABEL = re.compile(r"[\"']\s{0,8}>([^<]*)")
+_CELL = 0.33
+_FIX = "give what the processor returns with return_pointing_metadata=True"
+
+
+@dataclass(frozen=True, eq=False)
+class PointTokenLayout:
+    """Where the tokens of a MolmoPoint prompt lie: its processor's pointing metadata.
+
+    Attributes:
+        token_pooling: (tokens, patches) integers: the ids of the patches that each image token
+            pools, -1 where it has fewer.
+        subpatch_mapping: Per image (rows, columns) integers: the id of the patch at each place,
+            -1 where there is none. Of a video one (frames, rows, columns).
+        image_sizes: Width and height of each image in pixels; of a video that of its frames.
+        no_more_points: Whether the model has a class "no more points" behind the image tokens.
+        cells: Whether a third token chooses one of nine cells inside the patch.
+        times_s: Time of each frame in seconds; empty for images.
+
+    Raises:
+        InputError: If shapes or lengths do not fit one another.
+    """
+
+    token_pooling: NDArray[np.integer]
+    subpatch_mapping: Sequence[NDArray[np.integer]]
+    image_sizes: Sequence[Size]
+    no_more_points: bool = True
+    cells: bool = True
+    times_s: Sequence[float] = ()
+
+    def __post_init__(self) -> None:
+        pooling = _integers(self.token_pooling, "token_pooling")
+        mappings = tuple(_integers(mapping, "subpatch_mapping") for mapping in self.subpatch_mapping)
+        times = tuple(float(time) for time in self.times_s)
+        if pooling.ndim != 2 or not pooling.size:
+            raise InputError("token_pooling must be (tokens, patches)", f"shape {pooling.shape}", _FIX)
+        if times:
+            good = len(mappings) == 1 and mappings[0].ndim == 3 and len(mappings[0]) == len(times)
+        else:
+            good = bool(mappings) and all(mapping.ndim == 2 for mapping in mappings)
+        if not good or not all(mapping.size for mapping in mappings):
+            shapes = ", ".join(str(mapping.shape) for mapping in mappings)
+            raise InputError(
+                "subpatch_mapping must be one (rows, columns) per image, or one (frames, rows, columns) and as many times",
+                f"{shapes or 'nothing'}; {len(times)} times",
+                _FIX,
+            )
+        sizes = checked_sizes(self.image_sizes)
+        if len(sizes) != len(mappings):
+            raise InputError("There must be a size for every image", f"{len(sizes)} sizes, {len(mappings)} images", _FIX)
+        checked = {"token_pooling": pooling, "subpatch_mapping": mappings, "image_sizes": sizes, "times_s": times}
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, Any], *, no_more_points: bool = True, cells: bool = True) -> "PointTokenLayout":
+        """From the dictionary that the processor returns.
+
+        Args:
+            metadata: token_pooling, subpatch_mapping, and image_sizes; of a video timestamps and
+                video_size in place of the last.
+            no_more_points: `config.no_more_points_class`.
+            cells: Whether `config.patch_location` is "3x3".
+
+        Raises:
+            InputError: If something is missing or does not fit.
+        """
+        missing = [name for name in ("token_pooling", "subpatch_mapping") if metadata.get(name) is None]
+        if missing:
+            raise InputError("The pointing metadata are not complete", f"without {' and '.join(missing)}", _FIX)
+        mapping, times = metadata["subpatch_mapping"], metadata.get("timestamps")
+        if times is not None:
+            return cls(metadata["token_pooling"], (mapping,), (metadata.get("video_size", ()),), no_more_points, cells, times)
+        return cls(metadata["token_pooling"], tuple(mapping), metadata.get("image_sizes", ()), no_more_points, cells)
+
+    @cached_property
+    def _places(self) -> dict[int, tuple[int, tuple[int, ...]]]:
+        """Patch id to image and indices; an id that stands in an image twice tells no place there."""
+        places: dict[int, tuple[int, tuple[int, ...]]] = {}
+        for image, mapping in enumerate(self.subpatch_mapping):
+            ids, first, counts = np.unique(mapping, return_index=True, return_counts=True)
+            for patch, flat, count in zip(ids.tolist(), first.tolist(), counts.tolist()):
+                if count == 1 and patch >= 0:
+                    places.setdefault(patch, (image, tuple(int(i) for i in np.unravel_index(flat, mapping.shape))))
+        return places
+
+    def locate(self, token: int, patch: int, cell: int) -> tuple[int, float, float, float] | None:
+        """Image, time in seconds, and column and row in patches that three point tokens choose.
+
+        Args:
+            token: Number of the first point token.
+            patch: Number of the second.
+            cell: Number of the third.
+
+        Returns:
+            None when they choose nothing. The time is NaN in images.
+        """
+        tokens, patches = self.token_pooling.shape
+        patch -= tokens + self.no_more_points
+        cell -= tokens + self.no_more_points + patches
+        if not (0 <= token < tokens and 0 <= patch < patches and (not self.cells or 0 <= cell < 9)):
+            return None
+        place = self._places.get(int(self.token_pooling[token, patch]))
+        if place is None:
+            return None
+        image, indices = place
+        across, down = ((cell // 3 + 0.5) * _CELL, (cell % 3 + 0.5) * _CELL) if self.cells else (0.5, 0.5)
+        time_s = self.times_s[indices[0]] if self.times_s else math.nan
+        return image, time_s, indices[-1] + across, indices[-2] + down
+
+    def grid(self, image: int) -> Size:
+        """Columns and rows of an image in patches."""
+        rows, columns = self.subpatch_mapping[image].shape[-2:]
+        return float(columns), float(rows)
+
+
+def find_points(text: str, problems: Problems, layout: PointTokenLayout, *, growing: bool = False) -> Iterator[Found]:
+    """All points in patches of their image, in the order of the text.
+
+    Args:
+        text: The answer, decoded with its special tokens.
+        problems: Told what cannot be used.
+        layout: Where the tokens lie.
+        growing: More text is to come: a point whose number it could change is left out.
+    """
+    tags = [tag for tag in TAG_START.finditer(text) if tag.end() < len(text)]
+    number, label, read = -1, "", 0
+    for match in _TRIPLE.finditer(text):
+        if growing and match.end() == len(text):
+            break
+        while number + 1 < len(tags) and tags[number + 1].start() < match.start():
+            number += 1
+            label = _label(text, tags, number)
+        read += 3
+        found = _found(match, layout)
+        if found is None:
+            problems.add("point tokens choose no place in the image", match[0])
+            continue
+        opened = number >= 0 and not tags[number][1]
+        yield _in_tag(found, tags[number], label, number + 1 < len(tags)) if opened else found
+    stray = sum(1 for token in TOKEN.finditer(text) if not _is_end(int(token[1]), layout)) - read
+    if stray > 0 and not growing:
+        problems.add("point tokens do not make up a point", f"{stray} tokens")
+
+
+def _is_end(token: int, layout: PointTokenLayout) -> bool:
+    return layout.no_more_points and token == len(layout.token_pooling)
+
+
+def _label(text: str, tags: list[re.Match[str]], number: int) -> str:
+    """The text inside a tag, which stands behind its coordinates' closing quote."""
+    end = tags[number + 1].start() if number + 1 < len(tags) else len(text)
+    inner = _LABEL.search(text, tags[number].end(), end)
+    return inner[1].strip() if inner else ""
+
+
+def _in_tag(found: Found, tag: re.Match[str], label: str, settled: bool) -> Found:
+    followed = tag[2].lower().startswith("track")
+    return replace(found, label=label, tag=tag.start(), settled=settled, followed=followed)
+
+
+def _found(match: re.Match[str], layout: PointTokenLayout) -> Found | None:
+    place = layout.locate(int(match[1]), int(match[2]), int(match[3]))
+    if place is None:
+        return None
+    image, time_s, column, row = place
+    return Found(
+        x=column,
+        y=row,
+        x_span=(match.start(), match.end(1) + 1),
+        y_span=(match.start(2) - len("<POINT_"), match.end(3) + 1),
+        index=int(match[4]),
+        full=layout.grid(image),
+        image_index=image,
+        time_s=time_s,
+        object_id=int(match[4]),
+    )
+
+
+def _integers(values: object, name: str) -> NDArray[np.integer]:
+    try:
+        array: NDArray[Any] = np.asarray(values)
+    except (TypeError, ValueError):
+        array = np.zeros(0)
+    if not np.issubdtype(array.dtype, np.integer):
+        raise InputError(f"{name} must be integers", f"{array.dtype} of shape {array.shape}", _FIX)
+    return array

@@ -1,0 +1,102 @@
+"""Points out of a text that is still being written."""
+
+from collections.abc import Sequence
+
+from molmo_point.points.answer import Size, checked_text
+from molmo_point.points.collect import Collector
+from molmo_point.points.parse import PointTokenLayout, first_dialect, last_tag, reader, sizes_of
+from molmo_point.results import ImagePoint
+
+_SMALL = 4096
+"""Characters of an unfinished tag up to which every piece is looked at when it comes."""
+
+
+class PointStream:
+    """Reads an answer piece by piece.
+
+    Points come in the order of the text and never change their place, their number or their
+    existence later. A label that stands behind the coordinates comes too late for a point that is
+    told before; `parse_answer` of the whole text has it. The work is linear in the text, however
+    small the pieces: only the unfinished tag at its end is read again, and when that is longer than
+    any sensible one (4096 characters) only each time that it has grown by a sixteenth.
+
+    Args:
+        size_wh: As `parse_answer`.
+        family: As `parse_answer`; "auto" decides at the first point.
+        layout: As `parse_answer`.
+
+    Raises:
+        InputError: As `parse_answer`.
+    """
+
+    def __init__(
+        self, size_wh: Size | Sequence[Size] | None, family: str = "molmo", *, layout: PointTokenLayout | None = None
+    ) -> None:
+        self._sizes = sizes_of(size_wh, family, layout)
+        self._layout = layout
+        self._family: str | None = None if family == "auto" else family
+        self._settled = Collector(self._sizes)
+        self._points: list[ImagePoint] = []
+        self._told = 0
+        self._tail = ""
+        self._offset = 0
+        self._pieces: list[str] = []
+        self._waiting = 0
+        self._length = 0
+
+    @property
+    def points(self) -> tuple[ImagePoint, ...]:
+        """All points so far, as they were told."""
+        return tuple(self._points)
+
+    def feed(self, piece: str) -> tuple[ImagePoint, ...]:
+        """The points that a further piece of the text completes.
+
+        Raises:
+            InputError: If the piece is not a string.
+        """
+        self._append(checked_text(piece))
+        grown = len(self._tail) + self._waiting
+        if grown > _SMALL and self._waiting * 16 < len(self._tail):
+            return ()
+        return self._read(growing=True)
+
+    def follow(self, text: str) -> tuple[ImagePoint, ...]:
+        """As `feed`, but takes the whole text so far, as a backend's `on_text` gives it.
+
+        Raises:
+            InputError: If the text is not a string.
+        """
+        # A character whose bytes are not all there yet shows as U+FFFD, one or more, until they are.
+        return self.feed(checked_text(text).rstrip("\ufffd")[self._length :])
+
+    def finish(self) -> tuple[ImagePoint, ...]:
+        """The points that waited for the end of the text; nothing can be fed after this."""
+        return self._read(growing=False)
+
+    def _append(self, piece: str) -> None:
+        self._pieces.append(piece)
+        self._waiting += len(piece)
+        self._length += len(piece)
+
+    def _read(self, *, growing: bool) -> tuple[ImagePoint, ...]:
+        self._tail += "".join(self._pieces)
+        self._pieces, self._waiting = [], 0
+        self._family = self._family or first_dialect(self._tail, self._layout, growing=growing)
+        find = reader(self._family or "molmo", self._layout)
+        cut = last_tag(self._tail)
+        if cut:
+            later = Collector(self._sizes, self._settled, self._offset)
+            later.read(find, self._tail[:cut])
+            self._settled.join(later)
+            self._tail, self._offset = self._tail[cut:], self._offset + cut
+        end = Collector(self._sizes, self._settled, self._offset)
+        end.read(find, self._tail, growing=growing)
+        return self._tell(len(self._settled.points), end.points)
+
+    def _tell(self, settled: int, end: list[ImagePoint]) -> tuple[ImagePoint, ...]:
+        total = settled + len(end)
+        fresh = [*self._settled.points[self._told :], *end[max(0, self._told - settled) :]]
+        self._points += fresh
+        self._told = total
+        return tuple(fresh)
