@@ -10,7 +10,7 @@ import torch
 from molmo_point.errors import CheckpointError, DependencyError
 from molmo_point.model.completion import complete
 from molmo_point.model.molmo2_processing import Molmo2Processor
-from molmo_point.model.quantization import default_quantization
+from molmo_point.model.quantization import allow_cpu_packing, default_quantization
 from molmo_point.model.strict_loading import refuse_wrong_keys
 from molmo_point.results import Completion
 
@@ -123,7 +123,10 @@ def load_molmo2(folder: Path, device: torch.device, quantization: str | None = N
         raise CheckpointError("The weights cannot be loaded", given, "download the checkpoint's files again") from error
     model, report = loaded
     refuse_wrong_keys(report, folder)
-    return model.eval() if quantization is not None else model.eval().to(device)
+    if quantization is None:
+        return model.eval().to(device)
+    allow_cpu_packing(model)
+    return model.eval()
 
 
 def _end_ids(model: Any, processor: Molmo2Processor) -> tuple[int, ...]:
