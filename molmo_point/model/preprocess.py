@@ -114,14 +114,12 @@ def prepare_image(image: np.ndarray, layout: ImageLayout) -> PreparedImage:
     rows, cols = select_tiling(image.shape[0], image.shape[1], layout) if layout.max_crops > 0 else (0, 0)
     n = layout.patches
     images = torch.empty(1 + rows * cols, n, n, 3 * layout.patch_px**2)
-    images[0] = _canvas(pixels, layout.crop_px, layout.crop_px, layout)[0]
     masks = np.full((1 + rows * cols, n, n), -1.0, np.float32)
+    _fill_crops(images[:1], pixels, 1, layout)
     if rows * cols > 0:
-        height, width = canvas_size(rows, cols, layout)
-        canvas, valid = _canvas(pixels, height, width, layout)
+        valid = _fill_crops(images[1:], pixels, cols, layout)
         for k in range(rows * cols):
             y, x = (layout.window_patches * place for place in divmod(k, cols))
-            images[1 + k] = canvas[y : y + n, x : x + n]
             masks[k] = valid[y : y + n, x : x + n]
     return PreparedImage(
         images=images.view(len(images), n * n, -1).numpy(),
@@ -222,14 +220,25 @@ def canvas_size(rows: int, cols: int, layout: ImageLayout) -> tuple[int, int]:
     return rows * step + margin, cols * step + margin
 
 
-def _canvas(image: np.ndarray, height: int, width: int, layout: ImageLayout) -> tuple[torch.Tensor, np.ndarray]:
-    """Normalised patches (rows, cols, 3·patch²) of the fitted image, and the share (rows, cols) of each that is image."""
-    patch = layout.patch_px
+def _fill_crops(crops: torch.Tensor, image: np.ndarray, cols: int, layout: ImageLayout) -> np.ndarray:
+    """Writes a canvas of ``cols`` crops a row into ``crops`` (n, patches, patches, 3·patch²).
+
+    Returns:
+        Share (rows, columns) of each of the canvas's patches that is image and not padding, float32.
+    """
+    patch, n, step = layout.patch_px, layout.patches, layout.window_patches
+    height, width = canvas_size(len(crops) // cols, cols, layout)
     fit = Fit((height, width), fitted_size(image.shape[0], image.shape[1], height, width), patch)
+    for first, patches in resized_patches(image, fit, layout.mean, layout.std):
+        last = first + patches.shape[1]
+        for k, crop in enumerate(crops):
+            y, x = (step * place for place in divmod(k, cols))
+            begin, end = max(first, x), min(last, x + n)
+            if begin < end:
+                crop[:, begin - x : end - x] = patches[y : y + n, begin - first : end - first]
     filled = []
     for total, inner, before in zip(fit.size, fit.inner, fit.before):
         line = np.zeros(total, np.float32)
         line[before : before + inner] = 1
         filled.append(line.reshape(-1, patch).sum(axis=1))
-    valid = np.outer(filled[0], filled[1]) / np.float32(patch * patch)
-    return resized_patches(image, fit, layout.mean, layout.std), valid
+    return np.outer(filled[0], filled[1]) / np.float32(patch * patch)

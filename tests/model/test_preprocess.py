@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -136,9 +136,9 @@ def _overview_unpadded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _channel_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    def patches(*arguments: Any) -> torch.Tensor:
-        made = resized_patches(*arguments)
-        return made.unflatten(-1, (-1, 3)).transpose(-1, -2).flatten(-2)
+    def patches(*arguments: Any) -> Iterator[tuple[int, torch.Tensor]]:
+        for column, made in resized_patches(*arguments):
+            yield column, made.unflatten(-1, (-1, 3)).transpose(-1, -2).flatten(-2)
 
     monkeypatch.setattr(preprocess, "resized_patches", patches)
 

@@ -14,8 +14,8 @@ from molmo_point.model.resize import Fit, axis_weights, resized_patches
 MEAN, STD = ImageLayout().mean, ImageLayout().std
 
 
-def official_canvas(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """The whole image as float32, resized, clipped, padded, normalised: (height, width, 3)."""
+def official_canvas(image: np.ndarray, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """The whole image as float32, resized, clipped, padded, normalised: (height, width, 3); and what is not padding."""
     new_h, new_w = fitted_size(image.shape[0], image.shape[1], height, width)
     pixels = torch.permute(torch.from_numpy(image.astype(np.float32) / 255), (2, 0, 1))[None]
     if new_w == 1:
@@ -25,23 +25,35 @@ def official_canvas(image: np.ndarray, height: int, width: int) -> np.ndarray:
         small = F.interpolate(pixels, size=(new_h, new_w), mode="bilinear", align_corners=False, antialias=True)
     small = torch.clip(small, 0.0, 1.0)[0].permute(1, 2, 0).numpy()
     top, left = (height - new_h) // 2, (width - new_w) // 2
-    canvas = np.pad(small, [[top, height - new_h - top], [left, width - new_w - left], [0, 0]])
-    return (canvas - np.array(MEAN, np.float32)) / np.array(STD, np.float32)
+    margins = [[top, height - new_h - top], [left, width - new_w - left]]
+    canvas = np.pad(small, [*margins, [0, 0]])
+    canvas = (canvas - np.array(MEAN, np.float32)) / np.array(STD, np.float32)
+    return canvas, np.pad(np.ones((new_h, new_w), bool), margins)
 
 
-def official_patches(canvas: np.ndarray, patch: int) -> np.ndarray:
-    rows, cols = canvas.shape[0] // patch, canvas.shape[1] // patch
-    return canvas.reshape(rows, patch, cols, patch, 3).transpose(0, 2, 1, 3, 4).reshape(rows, cols, -1)
+def official_patches(crops: np.ndarray, patch: int) -> np.ndarray:
+    """(n, h, w, c) → (n, patches, patch·patch·c)."""
+    n, height, width, channels = crops.shape
+    cut = crops.reshape(n, height // patch, patch, width // patch, patch, channels)
+    return cut.transpose(0, 1, 3, 2, 4, 5).reshape(n, -1, patch * patch * channels)
 
 
-def official_images(image: np.ndarray, rows: int, cols: int, layout: ImageLayout) -> np.ndarray:
-    """Overview and crops (1 + rows·cols, patches², 3·patch²), one slice and one rearrangement a crop."""
+def official_images(image: np.ndarray, rows: int, cols: int, layout: ImageLayout) -> tuple[np.ndarray, np.ndarray]:
+    """Images and masks: canvases, crops stacked, rearranged, the overview put in front, masks likewise."""
     patch, side = layout.patch_px, layout.crop_px
     step = layout.window_patches * patch
-    crops = [official_canvas(image, side, side)]
-    canvas = official_canvas(image, *canvas_size(rows, cols, layout))
-    crops += [canvas[i * step : i * step + side, j * step : j * step + side] for i in range(rows) for j in range(cols)]
-    return np.stack([official_patches(crop, patch).reshape(layout.patches**2, -1) for crop in crops])
+    overview, _ = official_canvas(image, side, side)
+    canvas, valid = official_canvas(image, *canvas_size(rows, cols, layout))
+    windows = [np.s_[i * step : i * step + side, j * step : j * step + side] for i in range(rows) for j in range(cols)]
+    crops = official_patches(np.stack([canvas[window] for window in windows]), patch)
+    images = np.concatenate([official_patches(overview[None], patch), crops])
+    masks = official_patches(np.stack([valid[window] for window in windows]).astype(np.float32)[..., None], patch)
+    return images, np.pad(masks.mean(-1), [[0, 1], [0, 0]], constant_values=-1)
+
+
+def our_patches(image: np.ndarray, fit: Fit) -> np.ndarray:
+    """All columns side by side, (rows, columns, 3·patch²)."""
+    return np.concatenate([patches.numpy().copy() for _, patches in resized_patches(image, fit, MEAN, STD)], axis=1)
 
 
 def noise(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
@@ -55,8 +67,9 @@ def test_any_size_on_any_canvas_is_as_the_official_recipe_makes_it(seed: int) ->
     patch = int(rng.choice([4, 12, 14]))
     height, width = (int(n) * patch for n in rng.integers(1, 50, 2))
     fit = Fit((height, width), fitted_size(*image.shape[:2], height, width), patch)
-    ours = resized_patches(image, fit, MEAN, STD).numpy()
-    np.testing.assert_allclose(ours, official_patches(official_canvas(image, height, width), patch), rtol=0, atol=1e-5)
+    ours = our_patches(image, fit)
+    official = official_patches(official_canvas(image, height, width)[0][None], patch)[0]
+    np.testing.assert_allclose(ours.reshape(official.shape), official, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(("height", "width"), [(3000, 4000), (20, 3990), (3990, 20), (1, 1), (1, 150), (336, 336)])
@@ -64,7 +77,9 @@ def test_extreme_sizes(height: int, width: int) -> None:
     layout = ImageLayout()
     image = noise(np.random.default_rng(height), height, width)
     prepared = prepare_image(image, layout)
-    np.testing.assert_allclose(prepared.images, official_images(image, *prepared.tiling, layout), rtol=0, atol=2e-5)
+    images, masks = official_images(image, *prepared.tiling, layout)
+    np.testing.assert_allclose(prepared.images, images, rtol=0, atol=2e-5)
+    np.testing.assert_allclose(prepared.image_masks, masks, rtol=0, atol=1e-6)
 
 
 def test_every_output_is_a_mean_of_its_inputs() -> None:
@@ -86,11 +101,12 @@ def test_a_wrong_filter_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     resize._color_bands.cache_clear()
     image = noise(np.random.default_rng(0), 90, 130)
     try:
-        ours = resized_patches(image, Fit((56, 56), fitted_size(90, 130, 56, 56), 14), MEAN, STD).numpy()
+        ours = our_patches(image, Fit((56, 56), fitted_size(90, 130, 56, 56), 14))
     finally:
         resize._bands.cache_clear()
         resize._color_bands.cache_clear()
-    assert np.abs(ours - official_patches(official_canvas(image, 56, 56), 14)).max() > 0.1
+    official = official_patches(official_canvas(image, 56, 56)[0][None], 14)[0]
+    assert np.abs(ours.reshape(official.shape) - official).max() > 0.1
 
 
 def test_a_camera_frame_takes_less_time_than_the_official_recipe() -> None:
@@ -99,7 +115,7 @@ def test_a_camera_frame_takes_less_time_than_the_official_recipe() -> None:
     image = noise(np.random.default_rng(3), 720, 1280)
     prepared = prepare_image(image, layout)
     assert prepared.tiling == (3, 4)
-    np.testing.assert_allclose(prepared.images, official_images(image, 3, 4, layout), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(prepared.images, official_images(image, 3, 4, layout)[0], rtol=0, atol=1e-5)
     seconds: dict[str, list[float]] = {"ours": [], "official": []}
     for _ in range(7):  # interleaved, and the least of each: a busy moment then hits both or neither
         started = time.perf_counter()
