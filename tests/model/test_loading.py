@@ -139,10 +139,10 @@ def test_a_configuration_that_is_no_object_is_refused(tiny_folder: Path) -> None
     assert "list" in refusal(tiny_folder)
 
 
-def test_a_mixture_of_experts_is_refused_by_name(tiny_folder: Path) -> None:
+def test_an_incomplete_configuration_names_what_is_missing(tiny_folder: Path) -> None:
     experts = {"model_type": "molmo", "d_model": 2048, "n_heads": 16, "block_type": "moe", "moe_num_experts": 64}
     (tiny_folder / "config.json").write_text(json.dumps(experts))
-    assert "mixture-of-experts" in refusal(tiny_folder)
+    assert "num_hidden_layers" in refusal(tiny_folder)
 
 
 def test_a_folder_that_does_not_exist_is_refused(tmp_path: Path) -> None:
