@@ -27,11 +27,13 @@ class Row:
         drafter: Proposes continuations; None for plain greedy decoding.
         max_new_tokens: Most tokens of the answer.
         on_token: Told about every new token; True from it ends the answer early.
+        on_pass: Told after every pass that brought tokens.
         token_ids: The answer so far, end-of-sequence left out.
         probabilities: The model's probability of each token.
         digit_probabilities: For each token that is a digit, the probabilities of "0" to "9" in its
             place; empty for the others.
-        first_probabilities: Probability of each token of ``watch`` as the first of the answer.
+        absent_probability: The model's probability, at the first token, of an answer that says
+            that nothing is there; NaN before.
         finish_reason: ``"stop"``, ``"length"``, ``"early"``, ``"cancelled"`` or ``"time"``; empty
             while the answer grows.
         passes: Forward passes after the prefill that served this row.
@@ -44,6 +46,7 @@ class Row:
     drafter: Drafter | None
     max_new_tokens: int
     on_token: Callable[["Row"], bool] | None = None
+    on_pass: Callable[["Row"], None] | None = None
     token_ids: list[int] = field(default_factory=list)
     text: str = ""
     probabilities: list[float] = field(default_factory=list)
@@ -53,6 +56,7 @@ class Row:
     passes_at: list[int] = field(default_factory=list)
     drafted: int = 0
     accepted: int = 0
+    absent_probability: float = float("nan")
 
 
 @dataclass(frozen=True)
@@ -63,11 +67,15 @@ class Vocabulary:
         eos_id: End of sequence.
         digit_ids: Ids of "0" to "9" where each digit is a token of its own; else empty.
         token_text: One token id to its text.
+        absent_ids: First tokens of the answers that say that nothing is there.
+        dot_id: The decimal dot between two digits.
     """
 
     eos_id: int
     digit_ids: tuple[int, ...]
     token_text: Callable[[int], str]
+    absent_ids: tuple[int, ...] = ()
+    dot_id: int = -1
 
 
 class Decoder:
@@ -121,6 +129,18 @@ class Decoder:
             active = [active[i] for i in going_on]
         return first_done or time.perf_counter()
 
+    @torch.inference_mode()
+    def read(self, ids: Sequence[int], cache: KeyValueCache, image: dict[str, torch.Tensor]) -> None:
+        """Reads tokens into the cache's only row, without asking what follows.
+
+        Args:
+            ids: Beginning of a sequence.
+            cache: Empty.
+            image: Image tensors that belong to the tokens.
+        """
+        self._hidden([ids], [TokenTree()], cache, image)
+        cache.accept([range(len(ids))])
+
     def _interrupted(self) -> str:
         if self.should_stop is not None and self.should_stop():
             return "cancelled"
@@ -129,10 +149,12 @@ class Decoder:
     def _pass(self, rows: Sequence[Row], cache: KeyValueCache, image: dict[str, torch.Tensor] | None) -> None:
         trees = [self._draft(row) for row in rows]
         pending = [row.prompt for row in rows]
-        hidden = self._forward(pending, trees, cache, image)
-        chosen, probability, digits = self._read(hidden)
+        hidden = self.logits(pending, trees, cache, image)
+        chosen, probability, digits, absent = self._read(hidden)
         kept: list[list[int]] = []
         for index, (row, tree) in enumerate(zip(rows, trees, strict=True)):
+            if not row.token_ids:
+                row.absent_probability = absent[index]
             path = self._walk(row, tree, chosen[index], probability[index], digits[index])
             count = len(row.prompt)
             kept.append([*range(count), *(count + node for node in path)])
@@ -140,6 +162,9 @@ class Decoder:
             row.accepted += len(path)
             row.prompt = row.token_ids[-1:]
         cache.accept(kept)
+        for row in rows:
+            if row.on_pass is not None and row.token_ids:
+                row.on_pass(row)
 
     def _draft(self, row: Row) -> TokenTree:
         left = row.max_new_tokens - len(row.token_ids)
@@ -147,14 +172,29 @@ class Decoder:
             return TokenTree()
         return row.drafter.draft(row.token_ids, row.text)
 
-    def _forward(
+    def logits(
+        self,
+        pending: Sequence[Sequence[int]],
+        trees: Sequence[TokenTree],
+        cache: KeyValueCache,
+        image: dict[str, torch.Tensor] | None = None,
+    ) -> torch.Tensor:
+        """Logits (rows, 1 + widest tree, vocabulary) of the last pending token and of the nodes."""
+        hidden = self._hidden(pending, trees, cache, image)
+        wanted = 1 + max(len(tree) for tree in trees)
+        first = torch.tensor([len(tokens) - 1 for tokens in pending], device=hidden.device)
+        columns = (first[:, None] + torch.arange(wanted, device=hidden.device)).clamp(max=hidden.shape[1] - 1)
+        picked = hidden.gather(1, columns[..., None].expand(-1, -1, hidden.shape[-1]))
+        return self.model.model.transformer["ff_out"](picked)
+
+    def _hidden(
         self,
         pending: Sequence[Sequence[int]],
         trees: Sequence[TokenTree],
         cache: KeyValueCache,
         image: dict[str, torch.Tensor] | None,
     ) -> torch.Tensor:
-        """Logits (rows, 1 + widest tree, vocabulary) of the last pending token and of the nodes."""
+        """Hidden states (rows, width, hidden) of the pending tokens and of the nodes behind them."""
         model, device = self.model, self.model.device
         width = max(len(p) + len(t) for p, t in zip(pending, trees, strict=True))
         ids = np.zeros((len(pending), width), np.int64)
@@ -165,28 +205,22 @@ class Decoder:
             positions[row, :n] = np.arange(start, start + n)
             positions[row, n : n + m] = start + n - 1 + tree.depths()
         mask = attention_mask(pending, trees, cache.lengths)
-        embedded = model.model.embed(
-            torch.from_numpy(ids).to(device),
-            *(None if image is None else image[name] for name in ("images", "image_masks", "image_input_idx")),
-        )
-        hidden = model.model(embedded, None if mask is None else mask.to(device), torch.from_numpy(positions).to(device), cache)
-        wanted = 1 + max(len(tree) for tree in trees)
-        first = torch.tensor([len(tokens) - 1 for tokens in pending], device=device)
-        columns = (first[:, None] + torch.arange(wanted, device=device)).clamp(max=width - 1)
-        picked = hidden.gather(1, columns[..., None].expand(-1, -1, hidden.shape[-1]))
-        return model.model.transformer["ff_out"](picked)
+        tensors = (None if image is None else image[name] for name in ("images", "image_masks", "image_input_idx"))
+        embedded = model.model.embed(torch.from_numpy(ids).to(device), *tensors)
+        place = torch.from_numpy(positions).to(device)
+        return model.model(embedded, None if mask is None else mask.to(device), place, cache)
 
-    def _read(self, logits: torch.Tensor) -> tuple[list[list[int]], list[list[float]], list[list[list[float]]]]:
-        """Choices, their probabilities and those of the digits; one transfer from the device."""
+    def _read(self, logits: torch.Tensor) -> tuple[list[list[int]], list[list[float]], list[list[list[float]]], list[float]]:
+        """Choices, their probabilities, those of the digits, and each row's of absence; one transfer from the device."""
         logits = logits.float()
-        total = logits.logsumexp(-1, keepdim=True)
         top, chosen = logits.max(-1)
-        digits = logits[..., list(self.vocabulary.digit_ids)]
-        packed = torch.cat(
-            [chosen[..., None].double(), (top[..., None] - total).exp().double(), (digits - total).exp().double()], -1
-        )
-        values = packed.cpu().numpy()
-        return values[..., 0].astype(int).tolist(), values[..., 1].tolist(), values[..., 2:].tolist()
+        vocabulary = self.vocabulary
+        watched = [*vocabulary.digit_ids, *vocabulary.absent_ids]
+        values = torch.cat([top[..., None], logits[..., watched]], -1) - logits.logsumexp(-1, keepdim=True)
+        packed = torch.cat([chosen[..., None].double(), values.double().exp()], -1).cpu().numpy()
+        digits = packed[..., 2 : 2 + len(vocabulary.digit_ids)]
+        absent = packed[:, 0, 2 + len(vocabulary.digit_ids) :].sum(-1)
+        return packed[..., 0].astype(int).tolist(), packed[..., 1].tolist(), digits.tolist(), absent.tolist()
 
     def _walk(
         self, row: Row, tree: TokenTree, chosen: list[int], probability: list[float], digits: list[list[float]]

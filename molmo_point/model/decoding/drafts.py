@@ -50,6 +50,11 @@ class Drafter:
         self._template = template
         self._limit = limit
 
+    @property
+    def room(self) -> int:
+        """Most nodes of a draft."""
+        return self._limit + (len(self._encode(self._last_answer)) if self._last_answer else 0)
+
     def draft(self, ids: Sequence[int], text: str) -> TokenTree:
         """What may follow.
 
@@ -59,7 +64,7 @@ class Drafter:
         """
         followed = follow_last_answer(text, self._last_answer) if self._last_answer else ""
         # The first pass is a prefill: an answer that has not changed must fit into it whole.
-        tree = TokenTree(self._limit if ids or not followed else max(self._limit, 1024))
+        tree = TokenTree(self._limit if ids else self.room)
         anchor = "".join(self._decode_token(token) for token in ids[-_ANCHOR_TOKENS:])
         anchor_ids = tuple(ids[-_ANCHOR_TOKENS:])
         if followed:

@@ -71,12 +71,23 @@ class KeyValueCache:
                     buffer[row, :, start : start + len(indices)] = buffer[row].index_select(1, source)
             self.lengths[row] = start + len(indices)
 
-    def fork(self, rows: int) -> None:
-        """Copies the only row, so that ``rows`` continuations share what was read."""
-        assert len(self.lengths) == 1
-        self.lengths = self.lengths * rows
-        self._keys = [buffer.repeat(rows, 1, 1, 1) for buffer in self._keys]
-        self._values = [buffer.repeat(rows, 1, 1, 1) for buffer in self._values]
+    def forked(self, rows: int, length: int, capacity: int) -> "KeyValueCache":
+        """A new cache whose rows all begin with the first positions of this one's only row.
+
+        Args:
+            rows: How many.
+            length: Positions to share.
+            capacity: Most positions of each new row.
+        """
+        assert len(self.lengths) == 1 and length <= capacity
+        other = KeyValueCache(capacity)
+        other.lengths = [length] * rows
+        for held, copies in ((self._keys, other._keys), (self._values, other._values)):
+            for buffer in held:
+                fresh = buffer.new_zeros(rows, buffer.shape[1], capacity, buffer.shape[3])
+                fresh[:, :, :length] = buffer[:, :, :length]
+                copies.append(fresh)
+        return other
 
     def select(self, rows: Sequence[int]) -> None:
         """Keeps only these rows, in this order."""
@@ -84,15 +95,3 @@ class KeyValueCache:
         for held in (self._keys, self._values):
             for layer, buffer in enumerate(held):
                 held[layer] = buffer[list(rows)]
-
-    def copy(self, capacity: int | None = None) -> "KeyValueCache":
-        """An independent copy, with another capacity if wanted."""
-        other = KeyValueCache(capacity or self.capacity)
-        other.lengths = list(self.lengths)
-        end = max(self.lengths)
-        for source, target in ((self._keys, other._keys), (self._values, other._values)):
-            for buffer in source:
-                fresh = buffer.new_zeros(*buffer.shape[:2], other.capacity, buffer.shape[3])
-                fresh[:, :, :end] = buffer[:, :, :end]
-                target.append(fresh)
-        return other

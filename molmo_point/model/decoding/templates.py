@@ -13,6 +13,7 @@ _OPENERS = {
     "pointing": (' <point x="', ' <points x1="', _ABSENT),
     "counting": (' Counting the <points x1="', ' Counting the <point x="', _ABSENT),
 }
+ABSENT_STARTS = (_ABSENT, " This isn't in the image.", " None")
 _ALT = ' alt="'
 # The last number of a tag and what was written behind it; labels are handled apart.
 _LAST_NUMBER = re.compile(r' ([xy])(\d{0,6})="(\d{0,3})(\.\d?)?("[^"]{0,15})?$')
@@ -54,6 +55,23 @@ class Continuations:
 
     texts: tuple[str, ...] = ()
     digits: int = 0
+
+
+_POINTING = re.compile(
+    r"(?:please\s+)?(?:point\s+(?:to|at)|locate|find|mark|show\s+me(?:\s+where)?|where\s+(?:is|are))\s+(.+?)[.?!]*", re.IGNORECASE
+)
+_COUNTING = re.compile(
+    r"(?:how\s+many|count(?:\s+(?:the|all))?)\s+(.+?)(?:\s+(?:are|is)\s+(?:there|visible).*)?[.?!]*", re.IGNORECASE
+)
+
+
+def request_of(prompt: str) -> Request:
+    """What a prompt asks for, told from its words; a free question where they are of no known form."""
+    for style, form in (("counting", _COUNTING), ("pointing", _POINTING)):
+        match = form.fullmatch(prompt.strip())
+        if match is not None:
+            return Request(style, match[1])
+    return Request()
 
 
 def continuations(text: str, request: Request) -> Continuations:
