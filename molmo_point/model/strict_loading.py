@@ -7,7 +7,7 @@ import torch
 from transformers import PreTrainedModel
 
 from molmo_point.errors import CheckpointError, DependencyError, InputError, MolmoPointError
-from molmo_point.model.quantization import check_quantized, with_default_skips
+from molmo_point.model.quantization import allow_cpu_packing, check_quantized, warn_once, with_default_skips
 
 _KINDS = ("missing_keys", "unexpected_keys", "mismatched_keys")
 _NAMED = 5
@@ -53,6 +53,10 @@ class StrictLoading(PreTrainedModel):
         refuse_wrong_keys(report, pretrained_model_name_or_path, bool(kwargs.get("ignore_mismatched_sizes")))
         if getattr(model, "is_loaded_in_4bit", False) or getattr(model, "is_loaded_in_8bit", False):
             check_quantized(model)
+            allow_cpu_packing(model, False)
+            warn_once()
+        # what is saved from here on must not ask anyone to run the code of the checkpoint it came from
+        vars(model.config).pop("auto_map", None)
         return (model, report) if with_report else model
 
     @staticmethod
