@@ -167,6 +167,7 @@ class MolmoConfig(PreTrainedConfig):
             self.vision_config = MolmoVisionConfig()
         elif isinstance(self.vision_config, dict):
             self.vision_config = MolmoVisionConfig(**self.vision_config)
+        self.validate_sizes()  # before transformers divides by them
         super().__post_init__(**kwargs)
 
     def validate_sizes(self) -> None:
