@@ -23,7 +23,8 @@ FULL = (1000.0, 1000.0)
 _SPACE = r"\s{0,8}"
 _COORDS = re.compile(rf"(?<![\w.])coords{_SPACE}={_SPACE}([\"'])", re.IGNORECASE)
 _ALT = re.compile(rf"(?<![\w.])alt{_SPACE}={_SPACE}([\"'])", re.IGNORECASE)
-_AFTER_ALT = re.compile(rf"{_SPACE}(?:coords{_SPACE}=|/?>|$)", re.IGNORECASE)
+_BEFORE_COORDS = re.compile(rf"/?>|{_SPACE}(?:coords{_SPACE}=|$)", re.IGNORECASE)
+_BEFORE_END = re.compile(rf"{_SPACE}(?:/?>|$)")
 _VALUE = re.compile(r"[^\"'<>]*")
 _WORD = re.compile(r"[;:,\t\r\n]|[^\s;:,]+")
 _HEAD = re.compile(r"[0-9]{1,6}(?:\.[0-9]{0,6})?")
@@ -71,7 +72,7 @@ def _read_tag(text: str, start: re.Match[str], end: int, last: bool) -> _Tag | N
     named = _ALT.search(text, position, end)
     coords = _COORDS.search(text, position, end)
     if named and not (coords and coords.start() < named.start()) and not _closed_between(text, position, named.start()):
-        close = _end_of_alt(text, named, end)
+        close = _end_of_alt(text, named, end, _BEFORE_COORDS)
         if close < 0:
             return None
         alt, position, settled = text[named.end() : close], close + 1, True
@@ -87,10 +88,10 @@ def _read_tag(text: str, start: re.Match[str], end: int, last: bool) -> _Tag | N
     return _Tag(start.start(), start[2].lower(), (coords.end(), stop), ended, alt.strip(), settled)
 
 
-def _end_of_alt(text: str, named: re.Match[str], end: int) -> int:
-    """Position of the quote that ends an alt text before the coordinates; -1 while there is none."""
+def _end_of_alt(text: str, named: re.Match[str], end: int, follows: re.Pattern[str]) -> int:
+    """Position of the quote that ends an alt text; -1 while there is none. Quotes in it are not escaped."""
     close = text.find(named[1], named.end(), end)
-    while close >= 0 and not _AFTER_ALT.match(text, close + 1, end):
+    while close >= 0 and not follows.match(text, close + 1, end):
         close = text.find(named[1], close + 1, end)
     return close
 
@@ -100,7 +101,7 @@ def _label_after(text: str, position: int, end: int) -> tuple[str, bool]:
     close = text.find(">", position, end)
     named = _ALT.search(text, position, end)
     if named and (close < 0 or named.start() < close):
-        stop = _end_of_alt(text, named, end)
+        stop = _end_of_alt(text, named, end, _BEFORE_END)
         if stop >= 0 and text[named.end() : stop].strip():
             return text[named.end() : stop], stop + 1 < end
     inner = text[close + 1 : end] if close >= 0 else ""

@@ -35,9 +35,9 @@ from molmo_point.results import ImagePoint
 __all__ = ["FAMILIES", "ParsedAnswer", "PointTokenLayout", "parse_answer", "parse_points"]
 
 FAMILIES = ("molmo", "molmo2", "molmopoint", "auto")
-"""Dialects; "auto" takes that of the first point in the text."""
+"""Dialects; "auto" takes the one that the text shows first, and Molmo v1 where it shows none."""
 
-_COORDS_TAG = re.compile(r"<tracks?(?=[\s>/])|<points?\s[^<>]*?\bcoords\s{0,8}=", re.IGNORECASE)
+_MOLMO2_TAG = re.compile(r"<tracks?(?=[\s>/])|<points?\s[^<>]*?\bcoords\s{0,8}=", re.IGNORECASE)
 
 
 def parse_points(
@@ -72,7 +72,7 @@ def parse_answer(
             MolmoPoint's layout is missing or is of other images.
     """
     text, sizes = checked_text(text), sizes_of(size_wh, family, layout)
-    family = dialect(text, layout) if family == "auto" else family
+    family = dialect(text, layout) or "molmo" if family == "auto" else family
     collector = Collector(sizes)
     collector.read(reader(family, layout), text)
     points, problems = collector.points, collector.problems
@@ -133,28 +133,23 @@ def reader(family: str, layout: PointTokenLayout | None) -> Find:
     return find
 
 
-def dialect(text: str, layout: PointTokenLayout | None = None) -> str:
-    """The dialect of a text's first point; without points the one that it looks like."""
-    decided = first_dialect(text, layout)
-    if decided is None and molmopoint.TOKEN.search(text):
-        return "molmopoint"
-    return decided or ("molmo2" if _COORDS_TAG.search(text) else "molmo")
-
-
-def first_dialect(text: str, layout: PointTokenLayout | None = None, *, growing: bool = False) -> str | None:
-    """The dialect whose first point comes first in a text; None without points."""
-    first: list[tuple[int, str]] = []
-    for family in ("molmo", "molmo2", "molmopoint"):
+def dialect(text: str, layout: PointTokenLayout | None = None, *, growing: bool = False) -> str | None:
+    """The dialect that a text shows first, by a point, a point token, or a tag of Molmo2; None while it shows none."""
+    shown: list[tuple[int, str]] = []
+    for family in ("molmo", "molmo2"):
         found = next(reader(family, layout)(text, Problems(), growing=growing), None)
         if found is not None:
-            first.append((min(found.x_span[0], found.y_span[0]), family))
-    return min(first)[1] if first else None
+            shown.append((max(found.x_span[1], found.y_span[1]), family))
+    for mark, family in ((_MOLMO2_TAG, "molmo2"), (molmopoint.TOKEN, "molmopoint")):
+        match = mark.search(text)
+        if match is not None:
+            shown.append((match.end(), family))
+    return min(shown)[1] if shown else None
 
 
-def last_tag(text: str) -> int:
-    """Where the last complete tag name stands: what precedes it cannot be changed by more text."""
-    start = 0
+def last_tag(text: str) -> re.Match[str] | None:
+    """The last complete name of a tag: what precedes it cannot be changed by more text."""
+    last = None
     for tag in TAG_START.finditer(text):
-        if tag.end() < len(text):
-            start = tag.start()
-    return start
+        last = tag if tag.end() < len(text) else last
+    return last

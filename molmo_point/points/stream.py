@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from molmo_point.points.answer import Size, checked_text
 from molmo_point.points.collect import Collector
-from molmo_point.points.parse import PointTokenLayout, first_dialect, last_tag, reader, sizes_of
+from molmo_point.points.parse import PointTokenLayout, dialect, last_tag, reader, sizes_of
 from molmo_point.results import ImagePoint
 
-_SMALL = 4096
+_SMALL = 2048
 """Characters of an unfinished tag up to which every piece is looked at when it comes."""
 
 
@@ -18,11 +18,11 @@ class PointStream:
     existence later. A label that stands behind the coordinates comes too late for a point that is
     told before; `parse_answer` of the whole text has it. The work is linear in the text, however
     small the pieces: only the unfinished tag at its end is read again, and when that is longer than
-    any sensible one (4096 characters) only each time that it has grown by a sixteenth.
+    any sensible one (2048 characters) only each time that it has grown by a sixteenth.
 
     Args:
         size_wh: As `parse_answer`.
-        family: As `parse_answer`; "auto" decides at the first point.
+        family: As `parse_answer`; "auto" decides as soon as the text shows it.
         layout: As `parse_answer`.
 
     Raises:
@@ -82,14 +82,15 @@ class PointStream:
     def _read(self, *, growing: bool) -> tuple[ImagePoint, ...]:
         self._tail += "".join(self._pieces)
         self._pieces, self._waiting = [], 0
-        self._family = self._family or first_dialect(self._tail, self._layout, growing=growing)
+        self._family = self._family or dialect(self._tail, self._layout, growing=growing)
         find = reader(self._family or "molmo", self._layout)
-        cut = last_tag(self._tail)
-        if cut:
+        tag = last_tag(self._tail)
+        if tag is not None and tag.start():
             later = Collector(self._sizes, self._settled, self._offset)
-            later.read(find, self._tail[:cut])
+            # With the name behind it, the part before knows that it is complete.
+            later.read(find, self._tail[: tag.end() + 1])
             self._settled.join(later)
-            self._tail, self._offset = self._tail[cut:], self._offset + cut
+            self._tail, self._offset = self._tail[tag.start() :], self._offset + tag.start()
         end = Collector(self._sizes, self._settled, self._offset)
         end.read(find, self._tail, growing=growing)
         return self._tell(len(self._settled.points), end.points)

@@ -1,0 +1,173 @@
+"""Any text: only our error, only points inside the image, linear time, and streams that agree with the whole.
+
+``MOLMO_POINT_FUZZ=200000`` makes the run longer.
+"""
+
+import os
+import random
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from molmo_point.points.parse import ParsedAnswer, parse_answer
+from molmo_point.points.stream import PointStream
+
+from .answers import FAMILIES, LAYOUT, SIZES, broken, pieces, shattered, valid
+
+INPUTS = int(os.environ.get("MOLMO_POINT_FUZZ", "3000"))
+
+
+def parsed(text: str, family: str) -> ParsedAnswer:
+    return parse_answer(text, SIZES, family, layout=LAYOUT)
+
+
+def places(answer: ParsedAnswer | PointStream) -> list[tuple[object, ...]]:
+    return [(p.u, p.v, p.image_index, p.index, p.object_id, str(p.time_s)) for p in answer.points]
+
+
+def check(text: str, family: str, rng: random.Random) -> ParsedAnswer:
+    """What holds for the answer to any text."""
+    answer = parsed(text, family)
+    assert len(answer.spans) == len(answer.points)
+    for point, (x, y) in zip(answer.points, answer.spans, strict=True):
+        width, height = SIZES[point.image_index]
+        assert -0.5 <= point.u <= width - 0.5
+        assert -0.5 <= point.v <= height - 0.5
+        assert any(character in "0123456789" for character in text[slice(*x)])
+        assert 0 <= x[0] < x[1] <= len(text)
+        assert 0 <= y[0] < y[1] <= len(text)
+    assert not (answer.absent and answer.points)
+    assert isinstance(answer.consistent, bool)
+    assert len(answer.problems) <= 8
+    stream = PointStream(SIZES, family, layout=LAYOUT)
+    for piece in pieces(text, rng):
+        stream.feed(piece)
+    stream.finish()
+    assert places(stream) == places(answer), text
+    return answer
+
+
+def test_fuzz() -> None:
+    rng = random.Random(5)
+    found = 0
+    for number in range(INPUTS):
+        text = shattered(rng) if number % 3 == 0 else broken(rng)
+        found += len(check(text, FAMILIES[number % 4], rng).points)
+    assert found > INPUTS / 20  # or the texts would be too broken to test anything
+
+
+def test_valid_answers_are_read_without_problems() -> None:
+    rng = random.Random(6)
+    for _ in range(300):
+        family, text = valid(rng)
+        answer = check(text, "auto", rng)
+        if answer.points:
+            assert answer.family == family
+            assert places(answer) == places(parsed(text, family))
+        assert not answer.truncated
+        assert answer.points or answer.absent or family == "molmopoint"
+        assert not [problem for problem in answer.problems if "repeats" not in problem and answer.points]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_growing_answer_keeps_its_points(family: str) -> None:
+    rng = random.Random(7)
+    for _ in range(40):
+        text = valid(rng)[1] + rng.choice(["", " and ", "."]) + valid(rng)[1]
+        stream = PointStream(SIZES, family, layout=LAYOUT)
+        before: list[tuple[object, ...]] = []
+        for end in range(1, len(text) + 1):
+            stream.feed(text[end - 1])
+            now = places(stream)
+            assert now[: len(before)] == before
+            whole = places(parsed(text[:end], family))
+            assert now == whole[: len(now)]
+            before = now
+        assert len(before) >= len(places(parsed(text, family))) - 1
+        stream.finish()
+        assert places(stream) == places(parsed(text, family))
+
+
+@given(st.text(st.characters(blacklist_categories=["Nd"])))
+def test_text_without_digits_never_has_a_point(text: str) -> None:
+    for family in FAMILIES:
+        assert parsed(text, family).points == ()
+
+
+@given(st.text(alphabet="<>points coordalt1234567890=\"' ;.,()x", max_size=200))
+def test_noise_of_the_grammars_own_letters(text: str) -> None:
+    for family in FAMILIES:
+        check(text, family, random.Random(1))
+
+
+@given(
+    before=st.text(st.characters(blacklist_characters="<>(=", blacklist_categories=["N", "Cs"]), max_size=40),
+    after=st.text(st.characters(blacklist_characters="<>(=", blacklist_categories=["N", "Cs"]), max_size=40),
+    seed=st.integers(0, 99),
+)
+def test_noise_around_an_answer_changes_no_point(before: str, after: str, seed: int) -> None:
+    family, text = valid(random.Random(seed))
+    assert places(parsed(before + " " + text + " " + after, family)) == places(parsed(text, family))
+
+
+UNITS = {
+    "tags": "<points ",
+    "track tags": "<tracks coords",
+    "alts": 'alt="',
+    "tag with alts": '<points alt="',
+    "quotes": '"',
+    "angle": "<",
+    "closed": ">",
+    "coords": 'coords="1 1 ',
+    "groups": "1 1 500 500;",
+    "digits": "1",
+    "parentheses": "(",
+    "pairs": "(10.5,        ",
+    "spaces": " ",
+    "equations": "1=",
+    "attributes": 'x="',
+    "point tokens": "<POINT_1>",
+    "half tokens": "<POINT_",
+    "triples": "<POINT_0><POINT_10><POINT_14>",
+    "totals": "a total of ",
+    "there": "there are ",
+    "thirteen": "there are thirteen ",
+    "counting": "counting the ",
+    "numbers": "12 and ",
+    "no tracks": "no tracks ",
+    "surrogates": "\ud800",
+    "point loop": '<point x="1.0" y="2.0">',
+    "closings": "</points>",
+    "quoted closings": '">',
+}
+HEADS = ("", "<points ", '<points alt="', '<points coords="', '<points coords="1 ', '<tracks coords="0.0 1 5')
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_time_is_linear(name: str) -> None:
+    # Ten times the text may take thirty times as long before it counts as more than linear.
+    for family in FAMILIES:
+        for head in HEADS:
+            short, long = (head + UNITS[name] * (size // len(UNITS[name])) for size in (6_000, 60_000))
+            quick = min(_seconds(short, family) for _ in range(2))
+            slow = _seconds(long, family)
+            assert slow < max(0.1, 30 * quick) or _seconds(long, family) < max(0.1, 30 * quick), (family, head)
+
+
+def _seconds(text: str, family: str) -> float:
+    start = time.process_time()
+    parsed(text, family)
+    return time.process_time() - start
+
+
+@pytest.mark.parametrize("name", ["groups", "digits", "quotes", "pairs", "tags", "point loop", "triples"])
+def test_a_stream_of_single_characters_is_linear(name: str) -> None:
+    text = '<points coords="1 ' + UNITS[name] * (60_000 // len(UNITS[name]))
+    start = time.process_time()
+    stream = PointStream(SIZES, "auto", layout=LAYOUT)
+    for at in range(0, len(text), 4):
+        stream.feed(text[at : at + 4])
+    stream.finish()
+    assert time.process_time() - start < 6
