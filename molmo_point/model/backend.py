@@ -10,16 +10,16 @@ import torch
 
 from molmo_point.errors import CheckpointError, InputError
 from molmo_point.model.completion import complete
-from molmo_point.model.loading import load_model
+from molmo_point.model.loading import checked_dtype, load_model
 from molmo_point.model.molmo import MolmoForCausalLM
 from molmo_point.model.molmo2 import Molmo2Backend, load_molmo2
 from molmo_point.model.molmo2_processing import Molmo2Processor
 from molmo_point.model.processing import Processor
-from molmo_point.model.quantization import default_quantization
+from molmo_point.model.quantization import allow_cpu_packing, default_quantization
+from molmo_point.model.weight_files import read_json, words_of
 from molmo_point.results import Completion
 
 FAMILIES = ("molmo", "molmo2")
-DTYPES = ("float32", "bfloat16", "float16")
 _SUPPORTED = "MolmoE-1B, Molmo-7B-O, Molmo-7B-D, Molmo-72B, Molmo2-4B, Molmo2-8B, Molmo2-O-7B or the embedded 'tabletop'"
 
 
@@ -95,19 +95,20 @@ def load_backend(
             old for the model.
         InputError: The device, the quantisation or the dtype does not exist.
     """
-    _check_dtype(dtype)
-    _check_quantization(quantization)
     chosen = _checked_device(device)
+    precision = checked_dtype(dtype, chosen)
+    reduced = None if quantization is None else default_quantization(quantization)
     folder = _local_folder(source)
     family = checkpoint_family(folder)
     name = folder.name if isinstance(source, Path) else str(source)
     sigma_px = _measured_sigma_px(folder)
     if family == "molmo2":
-        processor2 = Molmo2Processor.from_folder(folder)
-        precision = None if dtype is None else getattr(torch, dtype)
-        return Molmo2Backend(load_molmo2(folder, chosen, quantization, precision), processor2, name, sigma_px)
+        molmo2 = Molmo2Processor.from_folder(folder)
+        return Molmo2Backend(load_molmo2(folder, chosen, reduced, precision), molmo2, name, sigma_px)
     processor = Processor.from_folder(folder)
-    model = load_model(folder, chosen, None if quantization is None else default_quantization(quantization))
+    model = load_model(folder, chosen, reduced, precision)
+    if reduced is not None:
+        allow_cpu_packing(model)
     return MolmoBackend(model, processor, name, sigma_px)
 
 
@@ -119,12 +120,12 @@ def checkpoint_family(folder: Path) -> str:
     """
     path = folder / "config.json"
     try:
-        data: Any = json.loads(path.read_text(encoding="utf-8"))
+        data: Any = read_json(path)
     except FileNotFoundError as error:
         fix = "pass the folder that holds the model's files"
         raise CheckpointError("The checkpoint has no config.json", str(folder), fix) from error
     except (ValueError, OSError) as error:
-        raise CheckpointError("config.json cannot be read", f"{path}: {error}", "download the file again") from error
+        raise CheckpointError("config.json cannot be read", f"{path}: {words_of(error)}", "download the file again") from error
     kind = data.get("model_type") if isinstance(data, dict) else type(data).__name__
     if kind in FAMILIES:
         return str(kind)
@@ -162,16 +163,6 @@ def _checked_device(device: str | None) -> torch.device:
         fix = "use 'cpu'" + (", or 'cuda'" if torch.cuda.is_available() else "; no GPU is usable here")
         raise InputError("There is no such device", f"{device!r}", fix) from error
     return chosen
-
-
-def _check_dtype(dtype: str | None) -> None:
-    if dtype is not None and dtype not in DTYPES:
-        raise InputError("There is no such dtype", repr(dtype), f"use {', '.join(map(repr, DTYPES))} or None")
-
-
-def _check_quantization(quantization: str | None) -> None:
-    if quantization is not None:
-        default_quantization(quantization)
 
 
 def _measured_sigma_px(folder: Path) -> float:

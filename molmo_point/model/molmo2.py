@@ -1,5 +1,6 @@
 """Molmo2 as the rest of the SDK uses it: transformers' own model, without its need for torchvision."""
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ import torch
 from molmo_point.errors import CheckpointError, DependencyError
 from molmo_point.model.completion import complete
 from molmo_point.model.molmo2_processing import Molmo2Processor
-from molmo_point.model.quantization import allow_cpu_packing, default_quantization
+from molmo_point.model.quantization import allow_cpu_packing
 from molmo_point.model.strict_loading import refuse_wrong_keys
+from molmo_point.model.weight_files import weights_of
 from molmo_point.results import Completion
 
 SKIPPED_MODULES = ("model.vision_tower", "model.multi_modal_projector", "model.language_model.embed_tokens", "lm_head")
@@ -72,22 +74,21 @@ class Molmo2Backend:
         )
 
 
-def load_molmo2(folder: Path, device: torch.device, quantization: str | None = None, dtype: torch.dtype | None = None) -> Any:
+def load_molmo2(folder: Path, device: torch.device, quantization: Any = None, dtype: torch.dtype = torch.float32) -> Any:
     """Loads a Molmo2 checkpoint strictly; remote code that it names is never run.
 
     Args:
         folder: With ``config.json`` and the weights, in the released layout or as transformers saves it.
         device: Where to.
-        quantization: None, ``"int8"`` or ``"nf4"``.
-        dtype: None is float32 on a CPU and bfloat16 on a GPU.
+        quantization: A transformers quantization configuration, of which what it skips is set here; or None.
+        dtype: Precision of what is not quantized.
 
     Returns:
         ``Molmo2ForConditionalGeneration`` in eval mode.
 
     Raises:
         CheckpointError: A file is missing or broken, or weights and configuration do not fit.
-        DependencyError: transformers is too old for Molmo2, or bitsandbytes is missing.
-        InputError: There is no such quantization.
+        DependencyError: transformers is too old for Molmo2, or a library is missing.
     """
     try:
         from transformers import Molmo2Config, Molmo2ForConditionalGeneration
@@ -98,18 +99,20 @@ def load_molmo2(folder: Path, device: torch.device, quantization: str | None = N
     except Exception as error:  # strict dataclasses raise their own kinds
         given = f"{folder / 'config.json'}: {error}"
         raise CheckpointError("config.json holds values that make no Molmo2", given, "download the file again") from error
-    options: dict[str, Any] = {}
+    problems = weights_of(folder).problems
+    if problems:
+        given = f"{folder / problems[0].file}: {problems[0].text}"
+        raise CheckpointError("The weights cannot be read", given, problems[0].fix)
+    quantized = quantization is not None or getattr(config, "quantization_config", None) is not None
+    options: dict[str, Any] = {"device_map": {"": device}} if quantized else {}
     if quantization is not None:
-        options["quantization_config"] = default_quantization(quantization)
+        options["quantization_config"] = copy.deepcopy(quantization)
         options["quantization_config"].llm_int8_skip_modules = list(SKIPPED_MODULES)
-        options["device_map"] = {"": device}
-    # Products in 16 bits are emulated on most CPUs, and a hundred times slower there.
-    chosen = dtype or (torch.float32 if device.type == "cpu" else torch.bfloat16)
     try:
         loaded: Any = Molmo2ForConditionalGeneration.from_pretrained(
             folder,
             config=config,
-            dtype=chosen,
+            dtype=dtype,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # they are refused below, by name
             local_files_only=True,
@@ -123,7 +126,7 @@ def load_molmo2(folder: Path, device: torch.device, quantization: str | None = N
         raise CheckpointError("The weights cannot be loaded", given, "download the checkpoint's files again") from error
     model, report = loaded
     refuse_wrong_keys(report, folder)
-    if quantization is None:
+    if not quantized:
         return model.eval().to(device)
     allow_cpu_packing(model)
     return model.eval()

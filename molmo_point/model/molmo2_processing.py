@@ -1,6 +1,5 @@
 """Words and an image as the tensors of one Molmo2 sequence, as transformers' own processor makes them."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from transformers import PreTrainedTokenizerFast
 
 from molmo_point.errors import CheckpointError, DependencyError, InputError
 from molmo_point.model.molmo2_image import Molmo2ImageLayout, prepare_molmo2_image
+from molmo_point.model.weight_files import read_json, words_of
 
 IMAGE_PLACEHOLDER = "<|image|>"
 IMAGE_TOKENS = (
@@ -169,9 +169,9 @@ class Molmo2Processor:
 def _settings(path: Path) -> dict[str, Any]:
     """A JSON object; empty where the file is not there."""
     try:
-        settings = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        settings = read_json(path) if path.exists() else {}
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path.name} cannot be read", f"{path}: {error}", _FIX) from error
+        raise CheckpointError(f"{path.name} cannot be read", f"{path}: {words_of(error)}", _FIX) from error
     if not isinstance(settings, dict):
         raise CheckpointError(f"{path.name} is not a JSON object", str(path), _FIX)
     return settings

@@ -1,6 +1,7 @@
 """A loaded checkpoint as the rest of the SDK uses it: text in pieces, cancelling, limits, the prompt's frame."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,10 +9,14 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from molmo_point.errors import CheckpointError, InputError
-from molmo_point.model import MolmoBackend, load_backend
+from molmo_point.model import MolmoBackend, completion, load_backend
+from molmo_point.model.backend import checkpoint_family
+from molmo_point.model.generate import greedy
 from molmo_point.model.preprocess import ImageLayout
 from molmo_point.model.processing import IMAGE_TOKENS, Processor
 from molmo_point.model.prompt import counting_prompt, pointing_prompt, user_turn
+from molmo_point.pointer import Pointer
+from molmo_point.sim import TabletopScene
 
 IMAGE = np.random.default_rng(3).integers(0, 256, (40, 70, 3), dtype=np.uint8)
 
@@ -61,6 +66,72 @@ def test_the_model_is_left_ready_for_inference(backend: MolmoBackend) -> None:
     assert not backend.model.training
     assert all(p.dtype == torch.float32 for p in backend.model.parameters())
     assert backend.model.device == torch.device("cpu")
+
+
+def test_tokens_are_those_of_transformers_generate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The embedded model on twenty scenes: our loop against transformers' own, from the same tensors."""
+    backend = Pointer.from_pretrained("tabletop", device="cpu").backend
+    assert isinstance(backend, MolmoBackend)
+    seen: list[dict[str, Any]] = []
+
+    def spied(model: Any, inputs: dict[str, Any], *arguments: Any) -> Any:
+        seen.append(dict(inputs))
+        return greedy(model, inputs, *arguments)
+
+    monkeypatch.setattr(completion, "greedy", spied)
+    answers = set()
+    for seed in range(20):
+        scene = TabletopScene.random(900 + seed)
+        asked = pointing_prompt if seed % 2 else counting_prompt
+        done = backend.generate(scene.render()[0], asked(scene.objects[0].name if seed % 3 else "bricks"), max_new_tokens=160)
+        eos_id = backend.processor.eos_id
+        out: Any = backend.model.generate(
+            **seen[-1], do_sample=False, max_new_tokens=160, eos_token_id=eos_id, pad_token_id=eos_id
+        )
+        expected = out[0, seen[-1]["input_ids"].shape[1] :].tolist()
+        assert done.finish_reason == "stop"
+        assert expected.pop() == eos_id
+        assert done.tokens == tuple(backend.processor.decode([token]) for token in expected)
+        answers.add(done.text)
+    assert len(answers) > 10, "answers that are all alike would prove little"
+
+
+# --- Which model it is ---------------------------------------------------------------------------------------------
+
+
+def test_the_family_is_that_of_the_configuration(tiny_folder: Path) -> None:
+    assert load_backend(tiny_folder, device="cpu").family == "molmo"
+    assert checkpoint_family(tiny_folder) == "molmo"
+    (tiny_folder / "config.json").write_text('{"model_type": "molmo2"}')
+    assert checkpoint_family(tiny_folder) == "molmo2"
+
+
+@pytest.mark.parametrize(
+    ("config", "part"),
+    [('{"model_type": "molmo_point"}', "remote code"), ('{"model_type": "llava"}', "Molmo-7B-D"), ("{}", "None"),
+     ('"molmo"', "str"), ("[]", "list"), ("", "config.json"), ("{", "config.json"), ("[" * 100_000, "config.json")],
+)  # fmt: skip
+def test_models_that_cannot_be_run_are_refused(tiny_folder: Path, config: str, part: str) -> None:
+    (tiny_folder / "config.json").write_text(config)
+    with pytest.raises(CheckpointError) as caught:
+        load_backend(tiny_folder, device="cpu")
+    assert part in str(caught.value)
+    assert caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [({"dtype": "int7"}, "precision"), ({"quantization": "int3"}, "quantization"), ({"device": "abacus"}, "device")],
+)
+def test_options_that_do_not_exist_are_refused(tiny_folder: Path, options: dict[str, str], part: str) -> None:
+    with pytest.raises(InputError, match=part) as caught:
+        load_backend(tiny_folder, **options)
+    assert caught.value.fix
+
+
+def test_dtype_is_that_asked_for(tiny_folder: Path) -> None:
+    model = load_backend(tiny_folder, device="cpu", dtype="bfloat16").model
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.bfloat16}
 
 
 # --- Prompt and processor ---------------------------------------------------------------------------------------

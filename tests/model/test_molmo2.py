@@ -337,7 +337,9 @@ def test_a_template_that_fails_or_shows_no_image_is_refused(folder: Path) -> Non
 def test_tensors_that_do_not_fit_are_named(folder: Path) -> None:
     file = folder / "model.safetensors"
     tensors = load_file(file)
-    save_file({name: tensor for name, tensor in tensors.items() if name != "model.transformer.ln_f.weight"}, file, {"format": "pt"})
+    save_file(
+        {name: tensor for name, tensor in tensors.items() if name != "model.transformer.ln_f.weight"}, file, {"format": "pt"}
+    )
     assert "model.language_model.norm.weight" in refusal(folder)
     save_file(tensors | {"model.extra.weight": torch.ones(2)}, file, {"format": "pt"})
     assert "model.extra.weight" in refusal(folder)
