@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import DynamicCache
+from transformers import DynamicCache, StaticCache
 
 from molmo_point.model.generate import Generated, greedy
 from molmo_point.model.molmo import MolmoForCausalLM
@@ -22,9 +22,11 @@ def case(golden: Callable[[str], Any]) -> Any:
     return golden("qwen2")
 
 
-def in_pieces(model: MolmoForCausalLM, inputs: dict[str, torch.Tensor], lengths: list[int]) -> torch.Tensor:
+def in_pieces(
+    model: MolmoForCausalLM, inputs: dict[str, torch.Tensor], lengths: list[int], cache: Any = None
+) -> torch.Tensor:
     """Logits of a sequence fed piece by piece; the image comes with the first piece."""
-    cache = DynamicCache(config=model.config)
+    cache = DynamicCache(config=model.config) if cache is None else cache
     start, logits = 0, []
     for length in lengths:
         piece = {"input_ids": inputs["input_ids"][:, start : start + length]}
@@ -42,6 +44,17 @@ def test_cache_and_chunks_give_the_same_logits(golden: Callable[[str], Any], fla
     case = golden(flavour)
     with torch.inference_mode():
         torch.testing.assert_close(in_pieces(case.model(), case.inputs, lengths), case.logits, rtol=0, atol=GOAL)
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("places", [40, 64])
+def test_a_preallocated_cache_gives_the_same_logits(golden: Callable[[str], Any], flavour: str, places: int) -> None:
+    case = golden(flavour)
+    model = case.model()
+    for lengths in ([40], [17, 13, 10], [38, 1, 1]):
+        cache = StaticCache(config=model.config, max_cache_len=places)
+        with torch.inference_mode():
+            torch.testing.assert_close(in_pieces(model, case.inputs, lengths, cache), case.logits, rtol=0, atol=GOAL)
 
 
 def test_a_wrong_position_would_be_noticed(case: Any) -> None:
@@ -88,8 +101,10 @@ def padded_pair(inputs: dict[str, torch.Tensor], short: int, side: str) -> tuple
     return batch, real
 
 
+@pytest.mark.parametrize("flavour", FLAVOURS)
 @pytest.mark.parametrize("side", ["left", "right"])
-def test_padding_changes_nothing(case: Any, side: str) -> None:
+def test_padding_changes_nothing(golden: Callable[[str], Any], flavour: str, side: str) -> None:
+    case = golden(flavour)
     batch, real = padded_pair(case.inputs, 26, side)
     with torch.inference_mode():
         logits = case.model()(**batch).logits
@@ -105,30 +120,96 @@ def test_padding_changes_nothing(case: Any, side: str) -> None:
         assert float((unmasked[1, real] - case.logits[0, :26]).abs().max()) > 1e-3
 
 
-def test_padded_ids_of_minus_one_as_the_official_collator_writes_them(case: Any) -> None:
-    batch, real = padded_pair(case.inputs, 26, "right")
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("with_mask", [True, False])
+def test_ids_of_minus_one_are_padding(case: Any, side: str, with_mask: bool) -> None:
+    batch, real = padded_pair(case.inputs, 26, side)
     batch["input_ids"] = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -1)
+    if not with_mask:  # the official collator writes none
+        batch.pop("attention_mask")
     with torch.inference_mode():
         logits = case.model()(**batch).logits
+    assert torch.isfinite(logits).all()
     torch.testing.assert_close(logits[1, real], case.logits[0, :26], rtol=0, atol=GOAL)
 
 
-def test_padding_crops_change_nothing(case: Any) -> None:
-    pad = {"images": -1.0, "image_masks": -1.0, "image_input_idx": -100}
-    more = {k: torch.cat([case.inputs[k], torch.full_like(case.inputs[k][:, :2], v)], 1) for k, v in pad.items()}
+def test_padding_in_the_cache_stays_masked(case: Any) -> None:
+    model = case.model()
+    batch, real = padded_pair(case.inputs, 26, "left")
+    mask = batch["attention_mask"]
+    for cache in (DynamicCache(config=model.config), StaticCache(config=model.config, max_cache_len=50)):
+        with torch.inference_mode():
+            first = {k: batch[k] for k in IMAGE_NAMES} | {"input_ids": batch["input_ids"][:, :30]}
+            out = [model(**first, attention_mask=mask[:, :30], past_key_values=cache).logits]
+            for start, end in ((30, 39), (39, 40)):
+                piece = {"input_ids": batch["input_ids"][:, start:end], "attention_mask": mask[:, :end]}
+                out.append(model(**piece, past_key_values=cache).logits)
+        logits = torch.cat(out, 1)
+        torch.testing.assert_close(logits[0], case.logits[0], rtol=0, atol=GOAL)
+        torch.testing.assert_close(logits[1, real], case.logits[0, :26], rtol=0, atol=GOAL)
+
+
+@pytest.mark.parametrize("pixel", [-1.0, 0.3, float("nan")])
+def test_padding_crops_change_nothing(case: Any, pixel: float) -> None:
+    pad = {"images": pixel, "image_masks": -1.0, "image_input_idx": -100}
+    more = {k: torch.cat([torch.full_like(case.inputs[k][:, :2], v), case.inputs[k]], 1) for k, v in pad.items()}
     with torch.inference_mode():
         logits = case.model()(**(case.inputs | more)).logits
     torch.testing.assert_close(logits, case.logits, rtol=0, atol=GOAL)
 
 
-def test_a_left_padded_batch_generates_what_each_would_alone(case: Any) -> None:
+def test_padding_crops_are_not_run(case: Any) -> None:
+    model, crops = case.model(), []
+    model.model.vision_backbone.image_vit.register_forward_hook(lambda _m, args, _o: crops.append(len(args[0])))
+    pad = {"images": -1.0, "image_masks": -1.0, "image_input_idx": -100}
+    more = {k: torch.cat([case.inputs[k], torch.full_like(case.inputs[k], v)], 1) for k, v in pad.items()}
+    nothing = {k: torch.full_like(case.inputs[k], v) for k, v in pad.items()}
+    with torch.inference_mode():
+        model(**(case.inputs | more))
+        without = model(**(case.inputs | nothing)).logits
+        text = model(input_ids=case.inputs["input_ids"]).logits
+    assert crops == [3]
+    torch.testing.assert_close(without, text, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("cache", [None, "static"])
+def test_a_left_padded_batch_generates_what_each_would_alone(
+    golden: Callable[[str], Any], flavour: str, cache: str | None
+) -> None:
+    case = golden(flavour)
     model = case.model()
     batch, _ = padded_pair(case.inputs, 26, "left")
     options: dict[str, Any] = {"max_new_tokens": 6, "do_sample": False, "pad_token_id": 0}
-    together = model.generate(**batch, **options)[:, 40:]
+    together = model.generate(**batch, **options, cache_implementation=cache)[:, 40:]
     short = case.inputs | {"input_ids": case.inputs["input_ids"][:, :26]}
     assert together[0].tolist() == model.generate(**case.inputs, **options)[0, 40:].tolist()
     assert together[1].tolist() == model.generate(**short, **options)[0, 26:].tolist()
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_every_way_of_generating_gives_the_same_tokens(golden: Callable[[str], Any], flavour: str) -> None:
+    case = golden(flavour)
+    model = case.model()
+    options: dict[str, Any] = {"max_new_tokens": 8, "do_sample": False}
+    expected = model.generate(**case.inputs, **options, use_cache=False)
+    for way in ({}, {"cache_implementation": "static"}, {"cache_implementation": "dynamic"}):
+        assert torch.equal(model.generate(**case.inputs, **options, **way), expected)
+    with_mask = model.generate(**case.inputs, **options, attention_mask=torch.ones(1, 40, dtype=torch.long))
+    assert torch.equal(with_mask, expected)
+    beams = [model.generate(**case.inputs, **options, num_beams=3, use_cache=use) for use in (True, False)]
+    assert torch.equal(*beams)
+
+
+def test_a_mask_of_numbers_to_add_is_read_as_such(case: Any) -> None:
+    pattern = torch.ones(1, 1, 40, 40).tril().bool()
+    pattern[..., 3] = False
+    pattern[..., 3, 3] = True
+    added = torch.zeros(1, 1, 40, 40).masked_fill(~pattern, torch.finfo(torch.float32).min)
+    with torch.inference_mode():
+        as_bool, as_numbers = (case.model()(**case.inputs, attention_mask=mask).logits for mask in (pattern, added))
+    torch.testing.assert_close(as_bool, as_numbers, rtol=0, atol=0)
+    assert float((as_bool - case.logits).abs().max()) > 1e-3
 
 
 # --- Packing ----------------------------------------------------------------------------------------------------
