@@ -14,6 +14,7 @@ from molmo_point.errors import CheckpointError, InputError, MolmoPointError
 from molmo_point.model.config import MolmoConfig, released_config
 from molmo_point.model.flavours import check_sizes
 from molmo_point.model.molmo import MolmoForCausalLM
+from molmo_point.model.quantization import allow_cpu_packing
 from molmo_point.model.weight_files import read_json, weights_of, words_of
 from molmo_point.model.weight_fit import misfits
 
@@ -94,6 +95,7 @@ def load_model(
         ) from error
     _check_generation(folder)
     model = model.eval()
+    allow_cpu_packing(model)
     return model if straight else model.to(device)
 
 

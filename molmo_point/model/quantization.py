@@ -129,17 +129,21 @@ def allow_cpu_packing(model: nn.Module, allowed: bool = True) -> None:
     gradient through them. So ``Molmo.from_pretrained`` forbids it, and `load_backend` allows it.
 
     Args:
-        model: A model with 4-bit layers; others are left alone.
+        model: A model as loaded; if it has no 4-bit layers, nothing happens.
         allowed: Forbid with False, before the first forward pass. Layers of a shape that
             bitsandbytes cannot reorder never are.
     """
+    if not getattr(model, "is_loaded_in_4bit", False):
+        return
     from bitsandbytes.functional import has_avx512bf16
 
     four_bit = _linear_classes()[0]
+    fast = allowed and bool(has_avx512bf16())
     for module in model.modules():
         if isinstance(module, four_bit):
-            fits = module.in_features % _PACKED_BLOCK[1] == 0 and module.out_features % _PACKED_BLOCK[0] == 0
-            module.support_avx512bf16_for_cpu = allowed and fits and bool(has_avx512bf16())
+            layer: Any = module
+            fits = layer.out_features % _PACKED_BLOCK[0] == 0 and layer.in_features % _PACKED_BLOCK[1] == 0
+            layer.support_avx512bf16_for_cpu = fast and fits
 
 
 class _Once(logging.Filter):
@@ -184,7 +188,7 @@ def _skip_list(model: nn.Module) -> list[str] | None:
 
 def _linear_classes() -> tuple[type[nn.Module], ...]:
     try:
-        from bitsandbytes.nn import Linear4bit, Linear8bitLt
+        import bitsandbytes
     except ImportError as error:
         raise DependencyError("Quantization needs bitsandbytes", str(error), "pip install bitsandbytes accelerate") from error
-    return Linear4bit, Linear8bitLt
+    return bitsandbytes.nn.Linear4bit, bitsandbytes.nn.Linear8bitLt
