@@ -15,8 +15,8 @@ class PointStream:
     """Reads an answer piece by piece.
 
     Points come in the order of the text and never change their place, their number or their
-    existence later. A label that stands behind the coordinates comes too late for a point that is
-    told before; `parse_answer` of the whole text has it. The work is linear in the text, however
+    existence later. A label that stands behind the coordinates is not there yet when they are told;
+    `points` has it later. The work is linear in the text, however
     small the pieces: only the unfinished tag at its end is read again, and when that is longer than
     any sensible one (2048 characters) only each time that it has grown by a sixteenth.
 
@@ -36,7 +36,7 @@ class PointStream:
         self._layout = layout
         self._family: str | None = None if family == "auto" else family
         self._settled = Collector(self._sizes)
-        self._points: list[ImagePoint] = []
+        self._end: list[ImagePoint] = []
         self._told = 0
         self._tail = ""
         self._offset = 0
@@ -46,8 +46,8 @@ class PointStream:
 
     @property
     def points(self) -> tuple[ImagePoint, ...]:
-        """All points so far, as they were told."""
-        return tuple(self._points)
+        """All points so far, with the labels that are known by now."""
+        return (*self._settled.points, *self._end)
 
     def feed(self, piece: str) -> tuple[ImagePoint, ...]:
         """The points that a further piece of the text completes.
@@ -93,11 +93,8 @@ class PointStream:
             self._tail, self._offset = self._tail[tag.start() :], self._offset + tag.start()
         end = Collector(self._sizes, self._settled, self._offset)
         end.read(find, self._tail, growing=growing)
-        return self._tell(len(self._settled.points), end.points)
-
-    def _tell(self, settled: int, end: list[ImagePoint]) -> tuple[ImagePoint, ...]:
-        total = settled + len(end)
-        fresh = [*self._settled.points[self._told :], *end[max(0, self._told - settled) :]]
-        self._points += fresh
-        self._told = total
-        return tuple(fresh)
+        self._end = end.points
+        settled = len(self._settled.points)
+        fresh = (*self._settled.points[self._told :], *self._end[max(0, self._told - settled) :])
+        self._told = settled + len(self._end)
+        return fresh

@@ -2,10 +2,11 @@
 
 import math
 
+import numpy as np
 import pytest
 
-from molmo_point.points.confidence import point_confidences
-from molmo_point.points.parse import parse_answer
+from molmo_point.points.confidence import answer_confidences, point_confidences
+from molmo_point.points.parse import PointTokenLayout, parse_answer
 from molmo_point.results import Completion
 
 
@@ -100,3 +101,46 @@ def test_neighbours_count_as_far_as_they_are_near() -> None:
 
 def test_leading_digit_bounds_the_mass() -> None:
     assert with_digits({1: 0.5, 0: 0.5}, {5: 1.0}, first_x=0.8) == pytest.approx(0.8)
+
+
+MOLMO2 = '<points coords="1 1 615 404">a</points>'
+
+
+def with_thousandths(tens: dict[int, float], units: dict[int, float], first: float = 1.0) -> float:
+    """Confidence of MOLMO2's point where all is certain but the digits of x: 6 (first), 1 (tens), 5 (units)."""
+    tokens = list(MOLMO2)
+    probabilities = [1.0] * len(tokens)
+    digits: list[tuple[float, ...]] = [tuple(float(c == str(k)) for k in range(10)) if c.isdigit() else () for c in tokens]
+    at = MOLMO2.index("615")
+    probabilities[at] = first
+    for place, given in ((at + 1, tens), (at + 2, units)):
+        digits[place] = tuple(given.get(k, 0.0) for k in range(10))
+        probabilities[place] = digits[place][int(tokens[place])]
+    completion = Completion(MOLMO2, len(tokens), "stop", {}, tuple(tokens), tuple(probabilities), tuple(digits))
+    return answer_confidences(completion, parse_answer(MOLMO2, (640, 480), "molmo2"))[0]
+
+
+def test_thousandths_weigh_as_the_same_percent_does() -> None:
+    assert with_thousandths({1: 1.0}, dict.fromkeys(range(10), 0.1)) == pytest.approx(1.0)
+    # 600 to 609 lie within 20 of 615 whole; of 63x 630 to 635 do; 64x is too far.
+    assert with_thousandths({1: 0.4, 0: 0.2, 3: 0.3, 4: 0.1}, {5: 1.0}) == pytest.approx(0.4 + 0.2 + 0.3 * 0.6)
+    assert with_thousandths({1: 0.5, 0: 0.5}, {5: 1.0}, first=0.8) == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize(("coords", "expected"), [("100", 1.0), ("1000", 1.0), ("000", 1.0)])
+def test_thousandths_at_the_ends(coords: str, expected: float) -> None:
+    text = f'<points coords="1 1 {coords} 500">a</points>'
+    digits = tuple(tuple(float(c == str(k)) for k in range(10)) if c.isdigit() else () for c in text)
+    completion = Completion(text, len(text), "stop", {}, tuple(text), (1.0,) * len(text), digits)
+    assert answer_confidences(completion, parse_answer(text, (640, 480), "molmo2")) == pytest.approx((expected,))
+
+
+def test_molmopoint_multiplies_its_three_tokens() -> None:
+    text = "<POINT_0><POINT_3><POINT_5>12"
+    layout = PointTokenLayout(np.array([[0]]), (np.array([[0]]),), ((10, 10),))
+    answer = parse_answer("<POINT_0><POINT_2><POINT_3>12", (10, 10), "molmopoint", layout=layout)
+    tokens = ("<POINT_0>", "<POINT_2>", "<POINT_3>", "1", "2")
+    completion = Completion("".join(tokens), 5, "stop", {}, tokens, (0.5, 0.8, 0.9, 0.1, 0.1))
+    assert len(answer.points) == 1
+    assert answer_confidences(completion, answer) == pytest.approx((0.5 * 0.8 * 0.9,))
+    assert parse_answer(text, (10, 10), "molmopoint", layout=layout).points == ()

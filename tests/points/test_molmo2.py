@@ -235,9 +235,7 @@ def test_law_parse_undoes_format(groups: list, label: str, timed: bool, counting
 )
 def test_law_parse_undoes_tracks(frames: dict, label: str) -> None:
     answer = parsed(format_molmo2_tracks(frames, label), (1000, 500))
-    expected = [
-        (t, number, round(x * 10), round(y * 10)) for t in sorted(frames) for number, (x, y) in sorted(frames[t].items())
-    ]
+    expected = [(t, number, round(x * 10), round(y * 10)) for t in sorted(frames) for number, (x, y) in sorted(frames[t].items())]
     assert [(p.time_s, p.object_id, round(p.u + 0.5), round(2 * (p.v + 0.5))) for p in answer.points] == expected
     assert answer.absent == (not expected)
     assert answer.problems == ()
@@ -252,7 +250,8 @@ def test_order_of_the_groups_does_not_matter(groups: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("groups", "match"), [({0: [(101, 5)]}, "percent"), ({-1: [(1, 5)]}, "image or a time"), ({math.inf: [(1, 5)]}, "image or a time")]
+    ("groups", "match"),
+    [({0: [(101, 5)]}, "percent"), ({-1: [(1, 5)]}, "image or a time"), ({math.inf: [(1, 5)]}, "image or a time")],
 )
 def test_format_refuses(groups: dict, match: str) -> None:
     with pytest.raises(InputError, match=match):
