@@ -12,14 +12,18 @@ from setuptools import find_packages, setup
 
 ROOT = Path(__file__).resolve().parent
 _WHEELS_SERVE = 'platform_machine == "x86_64" and sys_platform == "linux" and python_version < "3.14"'
+_MODEL = ["torch>=2.4", "transformers>=5", "safetensors", "tokenizers"]
 
 EXTRAS = {
-    "model": ["torch>=2.4", "transformers>=5", "safetensors", "tokenizers"],
+    "model": _MODEL,
+    # 4-bit and 8-bit weights; accelerate places them, and splits a model over devices
+    "quantization": [*_MODEL, "bitsandbytes>=0.46.1", "accelerate>=1.1"],
     "realsense": ["pyrealsense2>=2.50"],
     "grasp": ["open3d-cpu>=0.19"],
     "sim": ["mujoco>=3.2"],
-    "viz": ["opencv-python>=4.8", "matplotlib>=3.8"],
-    "train": ["torch>=2.4", "transformers>=5", "safetensors", "tokenizers", "tqdm", "mujoco>=3.2"],
+    # drawing needs nothing beyond NumPy and Pillow; the name stays for the commands that ask for it
+    "viz": [],
+    "train": [*_MODEL, "accelerate>=1.1", "peft>=0.20", "tqdm", "mujoco>=3.2"],
     "ros": [
         f"{name} ; {_WHEELS_SERVE}"
         for name in (

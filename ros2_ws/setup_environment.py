@@ -38,7 +38,8 @@ ROOT = WORKSPACE.parent
 VENV = ROOT / ".venv"
 STAMPS = VENV / ".setup"
 PYTHON = VENV / "bin" / "python"
-EXTRAS = "model,realsense,sim,viz,train,test"
+EXTRAS = "realsense,sim,test"
+EXTRAS_WITH_TORCH = "model,quantization,train"
 TORCH = "torch==2.13.0"
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 STEPS = 5
@@ -172,7 +173,7 @@ def install_torch(choice):
 
 def install_python_packages(choice, before):
     """Install PyTorch, then this package in place with everything it needs, in the versions of constraints.txt."""
-    value = digest(before, choice, EXTRAS, ROOT / "setup.py", ROOT / "package.xml", ROOT / "constraints.txt")
+    value = digest(before, choice, EXTRAS, EXTRAS_WITH_TORCH, ROOT / "setup.py", ROOT / "package.xml", ROOT / "constraints.txt")
     if is_done(STAMPS / "python", value):
         say(f"[3/{STEPS}] Python packages: there")
         return value
@@ -181,7 +182,7 @@ def install_python_packages(choice, before):
     failed = pip("python", *constraints, "setuptools", "wheel")
     if not failed:
         install_torch(choice)
-        extras = EXTRAS if choice != "skip" else EXTRAS.replace("model,", "").replace("train,", "")
+        extras = EXTRAS if choice == "skip" else f"{EXTRAS},{EXTRAS_WITH_TORCH}"
         more = [] if choice != "skip" else ["transformers", "safetensors", "tokenizers", "tqdm"]
         failed = pip("python", *constraints, "--no-build-isolation", "-e", f"{ROOT}[{extras}]", *more)
     if failed:
