@@ -8,21 +8,23 @@ from collections.abc import Sequence
 
 import torch
 
+from molmo_point.errors import InputError
+
 
 class KeyValueCache:
     """The cache of one decoding; goes to the model as ``past_key_values``.
 
     Args:
         capacity: Most positions per row.
+        rows: Rows of the batch.
 
     Attributes:
         lengths: Positions that count, for each row.
     """
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, rows: int = 1) -> None:
         self.capacity = capacity
-        self.lengths = [0]
-        self._width = 0
+        self.lengths = [0] * rows
         self._keys: list[torch.Tensor] = []
         self._values: list[torch.Tensor] = []
 
@@ -41,14 +43,24 @@ class KeyValueCache:
         Returns:
             Keys and values (rows, heads, longest row + new, head width); what lies behind a row's
             own length and new positions is stale and has to be masked.
+
+        Raises:
+            InputError: There is no room for them.
         """
         if layer_index == len(self._keys):
             rows, heads, _, width = keys.shape
             # Zeros, not empty memory: masked NaN times zero would still be NaN.
             self._keys.append(keys.new_zeros(rows, heads, self.capacity, width))
             self._values.append(values.new_zeros(rows, heads, self.capacity, width))
-        new = self._width = keys.shape[2]
-        held, end = (self._keys[layer_index], self._values[layer_index]), max(self.lengths) + new
+        new = keys.shape[2]
+        end = max(self.lengths) + new
+        if end > self.capacity:
+            raise InputError(
+                "The cache of this decoding is full",
+                f"{end} positions, room for {self.capacity}",
+                "give it room for the prompt, the answer and a draft, or ask for fewer tokens",
+            )
+        held = self._keys[layer_index], self._values[layer_index]
         for buffer, fresh in zip(held, (keys, values), strict=True):
             if len(set(self.lengths)) == 1:
                 buffer[:, :, end - new : end] = fresh
