@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from molmo_point.errors import CancelledError, InputError
 from molmo_point.frame import RgbdFrame
 from molmo_point.lift import lift_points
+from molmo_point.model.request import MAX_ANSWER_TOKENS, MAX_POINTS, checked_length, checked_query, checked_question
 from molmo_point.points.confidence import point_confidences
 from molmo_point.points.parse import ParsedAnswer, parse_answer
+from molmo_point.points.stream import PointStream
 from molmo_point.results import Completion, Count, ImagePoint, Pointing
 
-MAX_QUERY_LENGTH = 1000
-MAX_POINTS = 40
 DEFAULT_SIGMA_SHARE = 0.01
 _TOKENS_AROUND, _TOKENS_PER_POINT = 64, 20
 _CHECKPOINTS = Path(__file__).resolve().parent / "checkpoints"
@@ -27,8 +27,9 @@ _CHECKPOINTS = Path(__file__).resolve().parent / "checkpoints"
 class Backend(Protocol):
     """A model as `Pointer` uses it.
 
-    A backend may also have `sigma_px`: the standard deviation of its points along u and v, in
-    pixels of an image 640 pixels wide (it is scaled with the width).
+    A backend may also have `family`: the dialect of its answers, as `points.parse.parse_answer`
+    names them (default "molmo"); and `sigma_px`: the standard deviation of its points along u and
+    v, in pixels of an image 640 pixels wide (it is scaled with the width).
     """
 
     name: str
@@ -62,7 +63,12 @@ class Pointer:
 
     @classmethod
     def from_pretrained(
-        cls, name_or_folder: str | Path = "tabletop", *, device: str | None = None, quantization: str | None = None
+        cls,
+        name_or_folder: str | Path = "tabletop",
+        *,
+        device: str | None = None,
+        quantization: str | None = None,
+        dtype: str | None = None,
     ) -> "Pointer":
         """Load a model.
 
@@ -70,17 +76,18 @@ class Pointer:
             name_or_folder: The name of an embedded checkpoint ("tabletop"), a folder with a
                 checkpoint, or a Hugging Face id such as "allenai/Molmo-7B-D-0924".
             device: "cpu", "cuda", "cuda:1", ...; default the best there is.
-            quantization: None, or what the backend offers, e.g. "nf4".
+            quantization: None, "int8" or "nf4".
+            dtype: "float32", "bfloat16" or "float16"; None takes float32 on a CPU, else bfloat16.
 
         Raises:
-            InputError: If there is no such checkpoint.
+            InputError: If there is no such checkpoint, device, quantization or dtype.
             CheckpointError: If the checkpoint cannot be used.
             DependencyError: If the model's dependencies are not installed.
         """
         source = _resolve(name_or_folder)
         from molmo_point.model import load_backend
 
-        return cls(load_backend(source, device=device, quantization=quantization))
+        return cls(load_backend(source, device=device, quantization=quantization, dtype=dtype))
 
     def point(
         self,
@@ -109,10 +116,10 @@ class Pointer:
         from molmo_point.model.prompt import pointing_prompt
 
         start = time.perf_counter()
-        query = _checked(query, max_points)
+        query = checked_query(query, max_points)
         completion = self._complete(frame, pointing_prompt(query), max_points, should_stop, on_points)
         generated = time.perf_counter()
-        answer = parse_answer(completion.text, frame.size_wh)
+        answer = parse_answer(completion.text, frame.size_wh, _family(self.backend))
         points = self._rated(completion, answer, frame)[:max_points]
         parsed = time.perf_counter()
         targets, unreachable = lift_points(points, frame)
@@ -144,10 +151,10 @@ class Pointer:
         from molmo_point.model.prompt import counting_prompt
 
         start = time.perf_counter()
-        query = _checked(query, max_points)
+        query = checked_query(query, max_points)
         completion = self._complete(frame, counting_prompt(query), max_points, should_stop, on_points)
         generated = time.perf_counter()
-        answer = parse_answer(completion.text, frame.size_wh)
+        answer = parse_answer(completion.text, frame.size_wh, _family(self.backend))
         points = self._rated(completion, answer, frame)
         count = len(points) or answer.stated_count or 0
         understood = bool(points) or answer.absent or answer.stated_count is not None
@@ -164,6 +171,73 @@ class Pointer:
             timing_ms=_timing(completion, start, generated, time.perf_counter()),
         )
 
+    def ask(
+        self,
+        frame: RgbdFrame,
+        question: str,
+        *,
+        style: str | None = None,
+        max_new_tokens: int = MAX_ANSWER_TOKENS,
+        should_stop: Callable[[], bool] | None = None,
+        on_text: Callable[[str], None] | None = None,
+    ) -> Completion:
+        """Ask anything about the image; the answer is text and nothing is read into it.
+
+        Args:
+            frame: Only its image is looked at.
+            question: In your words; line breaks are kept, as multiple-choice questions need them.
+            style: A style that Molmo was trained on, such as "vqa2" for answers of one word or
+                "doc_qa"; see `molmo_point.model.prompt`. None lets the model answer freely.
+            max_new_tokens: Longest answer, in tokens; a longer one ends as "length".
+            should_stop: Asked between tokens; True ends the work.
+            on_text: Called with the whole text so far whenever it has grown.
+
+        Returns:
+            The answer as the model wrote it; Molmo begins with a space.
+
+        Raises:
+            InputError: For an empty, too long or unprintable question, an unknown style, or
+                max_new_tokens below one.
+            CancelledError: When `should_stop` said so.
+        """
+        from molmo_point.model.prompt import checked_style, question_prompt
+
+        prompt = question_prompt(checked_question(question, max_new_tokens))
+        if style is not None:
+            prompt = f"{checked_style(style)}: {prompt}"
+        return self._text(frame, prompt, max_new_tokens, should_stop, on_text)
+
+    def caption(
+        self,
+        frame: RgbdFrame,
+        *,
+        max_new_tokens: int = MAX_ANSWER_TOKENS,
+        should_stop: Callable[[], bool] | None = None,
+        on_text: Callable[[str], None] | None = None,
+    ) -> Completion:
+        """Describe the image; arguments, result and errors as `ask`."""
+        from molmo_point.model.prompt import caption_prompt
+
+        checked_length(max_new_tokens)
+        return self._text(frame, caption_prompt(), max_new_tokens, should_stop, on_text)
+
+    def _text(
+        self,
+        frame: RgbdFrame,
+        prompt: str,
+        max_new_tokens: int,
+        should_stop: Callable[[], bool] | None,
+        on_text: Callable[[str], None] | None,
+    ) -> Completion:
+        if should_stop is not None and should_stop():
+            raise _cancelled(prompt, 0)
+        completion = self.backend.generate(
+            frame.color, prompt, max_new_tokens=max_new_tokens, should_stop=should_stop, on_text=on_text
+        )
+        if completion.finish_reason == "cancelled":
+            raise _cancelled(prompt, completion.token_count)
+        return completion
+
     def _complete(
         self,
         frame: RgbdFrame,
@@ -172,18 +246,8 @@ class Pointer:
         should_stop: Callable[[], bool] | None,
         on_points: Callable[[tuple[ImagePoint, ...]], None] | None,
     ) -> Completion:
-        if should_stop is not None and should_stop():
-            raise _cancelled(prompt, 0)
-        completion = self.backend.generate(
-            frame.color,
-            prompt,
-            max_new_tokens=_TOKENS_AROUND + _TOKENS_PER_POINT * max_points,
-            should_stop=should_stop,
-            on_text=None if on_points is None else _streamed(on_points, frame.size_wh, max_points),
-        )
-        if completion.finish_reason == "cancelled":
-            raise _cancelled(prompt, completion.token_count)
-        return completion
+        on_text = None if on_points is None else _streamed(on_points, frame.size_wh, max_points, _family(self.backend))
+        return self._text(frame, prompt, _TOKENS_AROUND + _TOKENS_PER_POINT * max_points, should_stop, on_text)
 
     def _rated(self, completion: Completion, answer: ParsedAnswer, frame: RgbdFrame) -> tuple[ImagePoint, ...]:
         """The points with the model's confidence and error."""
@@ -219,18 +283,20 @@ def _resolve(name_or_folder: str | Path) -> str | Path:
 
 
 def _streamed(
-    on_points: Callable[[tuple[ImagePoint, ...]], None], size_wh: tuple[int, int], max_points: int
+    on_points: Callable[[tuple[ImagePoint, ...]], None], size_wh: tuple[int, int], max_points: int, family: str
 ) -> Callable[[str], None]:
-    told = 0
+    stream = PointStream(size_wh, family)
 
     def on_text(text: str) -> None:
-        nonlocal told
-        points = parse_answer(text, size_wh).points[:max_points]
-        if len(points) > told:
-            told = len(points)
-            on_points(points)
+        told = len(stream.points)
+        if stream.follow(text) and told < max_points:
+            on_points(stream.points[:max_points])
 
     return on_text
+
+
+def _family(backend: Any) -> str:
+    return str(getattr(backend, "family", "molmo"))
 
 
 def _sigma_px(backend: Any, width: int) -> float:
@@ -238,18 +304,6 @@ def _sigma_px(backend: Any, width: int) -> float:
     if sigma_640_px is None or not math.isfinite(sigma_640_px):
         return DEFAULT_SIGMA_SHARE * width
     return float(sigma_640_px) * width / 640
-
-
-def _checked(query: str, max_points: int) -> str:
-    if not isinstance(query, str) or not query.strip():
-        raise InputError("The query is empty", repr(query), "say what to point at, e.g. 'the red mug'")
-    if len(query) > MAX_QUERY_LENGTH:
-        raise InputError("The query is too long", f"{len(query)} characters", f"use at most {MAX_QUERY_LENGTH} characters")
-    if not query.isprintable():
-        raise InputError("The query has control characters", repr(query[:80]), "remove line breaks and control characters")
-    if isinstance(max_points, bool) or not isinstance(max_points, int) or max_points < 1:
-        raise InputError("max_points must be a whole number above zero", repr(max_points), f"e.g. {MAX_POINTS}")
-    return query.strip()
 
 
 def _cancelled(prompt: str, token_count: int) -> CancelledError:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -201,6 +202,53 @@ def test_count(text: str, finish_reason: str, count: int, stated: int | None, co
     assert result.text == text
 
 
+def test_a_free_question_is_asked_as_it_is() -> None:
+    backend, told = Scripted(" A mug."), []
+    answer = Pointer(backend).ask(FRAME, "  What is this?\nA: mug\nB: cup\n", max_new_tokens=9, on_text=told.append)
+    assert backend.calls[0] == {"image": FRAME.color, "prompt": "What is this?\nA: mug\nB: cup", "max_new_tokens": 9}
+    assert (answer.text, answer.finish_reason, told[-1]) == (" A mug.", "stop", " A mug.")
+    Pointer(backend).ask(FRAME, "What colour?", style="eval_short_answer")
+    assert backend.calls[1]["prompt"] == "vqa2: What colour?"
+
+
+def test_a_caption_is_asked_for() -> None:
+    backend = Scripted(" A table.")
+    assert Pointer(backend).caption(FRAME).text == " A table."
+    assert backend.calls[0] == {"image": FRAME.color, "prompt": "Describe this image.", "max_new_tokens": 512}
+
+
+def test_answers_can_be_cancelled() -> None:
+    asked = iter([False, False, False, True])
+    with pytest.raises(CancelledError, match="after 2 tokens"):
+        Pointer(Scripted(" A table.")).caption(FRAME, should_stop=lambda: next(asked))
+    with pytest.raises(CancelledError):
+        Pointer(Scripted(" A table.")).ask(FRAME, "What?", should_stop=lambda: True)
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [({"question": " "}, "empty"), ({"question": "x" * 4001}, "4001"), ({"question": "a\x00"}, "control"),
+     ({"style": "haiku"}, "style"), ({"max_new_tokens": 0}, "max_new_tokens"), ({"max_new_tokens": True}, "max_new_tokens")],
+)  # fmt: skip
+def test_questions_that_are_refused(options: dict[str, Any], part: str) -> None:
+    backend = Scripted(MUG)
+    with pytest.raises(InputError, match=part) as caught:
+        Pointer(backend).ask(FRAME, **({"question": "What?"} | options))
+    assert caught.value.fix
+    assert backend.calls == []
+
+
+def test_a_backend_says_how_its_answers_are_read() -> None:
+    backend = Scripted('<points coords="1 1 500 250 2 250 500">mugs</points>')
+    assert Pointer(backend).point(FRAME, "mugs").points == ()
+    backend.family = "molmo2"
+    seen: list[int] = []
+    pointing = Pointer(backend).point(FRAME, "mugs", on_points=lambda points: seen.append(len(points)))
+    assert [(point.u, point.v) for point in pointing.points] == [(319.5, 119.5), (159.5, 239.5)]
+    assert seen == [1, 2]
+    assert Pointer(backend).count(FRAME, "mugs").count == 2
+
+
 @pytest.mark.parametrize(
     ("query", "part"),
     [("", "empty"), ("  ", "empty"), (None, "empty"), ("x" * 1001, "1001"), ("a\nb", "control"), ("a\x00b", "control")],
@@ -242,16 +290,16 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
 
     calls: list[tuple] = []
     module = types.ModuleType("molmo_point.model")
-    module.load_backend = lambda source, *, device, quantization: calls.append((source, device, quantization)) or Scripted(MUG)
+    module.load_backend = lambda source, **options: calls.append((source, *options.values())) or Scripted(MUG)
     monkeypatch.setitem(sys.modules, "molmo_point.model", module)
     return calls
 
 
 def test_folders_and_hub_ids_reach_the_loader(loads: list[tuple], tmp_path: Path) -> None:
-    pointer = Pointer.from_pretrained(tmp_path, device="cuda:1", quantization="nf4")
+    pointer = Pointer.from_pretrained(tmp_path, device="cuda:1", quantization="nf4", dtype="float16")
     assert isinstance(pointer.backend, Scripted)
     Pointer.from_pretrained("allenai/Molmo-7B-D-0924")
-    assert loads == [(tmp_path, "cuda:1", "nf4"), ("allenai/Molmo-7B-D-0924", None, None)]
+    assert loads == [(tmp_path, "cuda:1", "nf4", "float16"), ("allenai/Molmo-7B-D-0924", None, None, None)]
 
 
 def test_embedded_names_become_their_folder(loads: list[tuple], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

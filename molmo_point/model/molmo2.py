@@ -134,6 +134,7 @@ def load_molmo2(folder: Path, device: torch.device, quantization: Any = None, dt
 
 def _end_ids(model: Any, processor: Molmo2Processor) -> tuple[int, ...]:
     """What ends an answer: the tokenizer's own end, and those that the checkpoint names for generation."""
+    own: Any = processor.tokenizer.eos_token_id
     named = getattr(model.generation_config, "eos_token_id", None)
     more = named if isinstance(named, (list, tuple)) else [named]
-    return tuple({int(token) for token in (processor.tokenizer.eos_token_id, *more) if token is not None})
+    return tuple({int(token) for token in (own, *more) if token is not None})

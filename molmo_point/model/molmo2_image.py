@@ -5,16 +5,15 @@ from torchvision is a bilinear resize that torch has, too.
 """
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch.nn import functional
 
-from molmo_point.errors import CheckpointError, InputError
-
-MAX_PIXELS = 100_000_000
+from molmo_point.errors import CheckpointError
+from molmo_point.model.image_input import to_rgb
 
 
 @dataclass(frozen=True)
@@ -51,17 +50,17 @@ class Molmo2ImageLayout:
         """
         size = settings.get("size") or {}
         try:
-            given: dict[str, Any] = {
-                "crop_size": size.get("height"),
-                "patch_size": settings.get("patch_size"),
-                "max_crops": settings.get("max_crops"),
-                "margins": settings.get("overlap_margins"),
-                "pooling": settings.get("pooling_size"),
-                "mean": settings.get("image_mean"),
-                "std": settings.get("image_std"),
+            given = {
+                "crop_size": (int, size.get("height")),
+                "patch_size": (int, settings.get("patch_size")),
+                "max_crops": (int, settings.get("max_crops")),
+                "margins": (tuple, settings.get("overlap_margins")),
+                "pooling": (tuple, settings.get("pooling_size")),
+                "mean": (tuple, settings.get("image_mean")),
+                "std": (tuple, settings.get("image_std")),
             }
-            kinds = {field.name: type(field.default) for field in fields(cls)}
-            layout = cls(**{name: kinds[name](value) for name, value in given.items() if value is not None})
+            values: dict[str, Any] = {name: kind(value) for name, (kind, value) in given.items() if value is not None}
+            layout = cls(**values)
             square = size.get("width", layout.crop_size) == layout.crop_size
             numbers = (*layout.margins, *layout.pooling, *layout.mean, *layout.std)
             good = square and len(numbers) == 10 and all(math.isfinite(number) for number in numbers)
@@ -103,19 +102,19 @@ class Molmo2Image:
     grid: tuple[int, int, int, int]
 
 
-def prepare_molmo2_image(image: np.ndarray, layout: Molmo2ImageLayout) -> Molmo2Image:
+def prepare_molmo2_image(image: Any, layout: Molmo2ImageLayout) -> Molmo2Image:
     """Cuts an image into crops and a view of the whole, and those into patches.
 
     Args:
-        image: (h, w, 3) uint8 RGB of any size.
+        image: (h, w, 3) uint8 RGB of any size, or anything else that `to_rgb` takes.
         layout: Image settings.
 
     Raises:
-        InputError: The image is not such an array, is empty, or is too big.
+        InputError: It is no image, is empty, or is too large.
     """
-    _check(image)
-    channels_first = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1).float()
-    rows, columns = tiling(image.shape[0], image.shape[1], layout)
+    rgb = to_rgb(image)
+    channels_first = torch.from_numpy(rgb.astype(np.float32)).permute(2, 0, 1)
+    rows, columns = tiling(rgb.shape[0], rgb.shape[1], layout)
     window, side = layout.window * layout.patch_size, layout.crop_size
     margin = sum(layout.margins) * layout.patch_size
     canvas = _resized(channels_first, rows * window + margin, columns * window + margin, layout)
@@ -143,15 +142,6 @@ def tiling(height: int, width: int, layout: Molmo2ImageLayout) -> tuple[int, int
     if bool((scale < 1).all()):
         return choices[int(scale.argmax())]
     return choices[int(torch.where(scale < 1, 1e10, scale).argmin())]
-
-
-def _check(image: Any) -> None:
-    shape = getattr(image, "shape", ())
-    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or len(shape) != 3 or shape[2] != 3 or 0 in shape:
-        given = f"{getattr(image, 'dtype', type(image).__name__)} {tuple(shape)}"
-        raise InputError("The image must be RGB as (height, width, 3) uint8", given, "convert it, e.g. with PIL convert('RGB')")
-    if shape[0] * shape[1] > MAX_PIXELS:
-        raise InputError("The image is too big", f"{shape[1]}×{shape[0]} pixels", f"use at most {MAX_PIXELS // 10**6} megapixels")
 
 
 def _resized(image: torch.Tensor, height: int, width: int, layout: Molmo2ImageLayout) -> torch.Tensor:

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from transformers import PreTrainedTokenizerFast
 
@@ -103,11 +102,11 @@ class Molmo2Processor:
         text: Any = self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return text
 
-    def __call__(self, image: np.ndarray, text: str) -> dict[str, torch.Tensor]:
+    def __call__(self, image: Any, text: str) -> dict[str, torch.Tensor]:
         """The sequence of one user turn with an image, ready for the answer.
 
         Args:
-            image: (h, w, 3) uint8 RGB.
+            image: (h, w, 3) uint8 RGB, or anything else that `image_input.to_rgb` takes.
             text: What the user says.
 
         Returns:
@@ -116,7 +115,7 @@ class Molmo2Processor:
             (tokens, patches per token); ``image_grids`` (1, 4); ``image_num_crops`` (1,).
 
         Raises:
-            InputError: The image is not RGB, or the words contain a control token.
+            InputError: It is no image, or the words contain a control token.
         """
         prepared = prepare_molmo2_image(image, self.layout)
         placeholder = self.ids[IMAGE_PLACEHOLDER]
@@ -143,11 +142,9 @@ class Molmo2Processor:
         if control:
             # As text of the template they would become the model's own commands.
             raise InputError("The words contain a control token of the model", control[0], "leave it out")
-        content = [{"type": "text", "text": text}, {"type": "image"}]
+        message: Any = {"role": "user", "content": [{"type": "text", "text": text}, {"type": "image"}]}
         try:
-            turn: Any = self.tokenizer.apply_chat_template(
-                [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
-            )
+            turn: Any = self.tokenizer.apply_chat_template([message], tokenize=False, add_generation_prompt=True)
         except ImportError as error:
             raise DependencyError("Chat templates need jinja2", str(error), "pip install jinja2") from error
         except Exception as error:  # a template can fail in as many ways as a program
