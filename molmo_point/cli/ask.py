@@ -35,14 +35,28 @@ def _add_shared(parser: argparse.ArgumentParser, query_help: str) -> None:
     parser.add_argument("words", nargs="?", metavar="QUERY", help=query_help)
     parser.add_argument("--query", help="the same as an option")
     frame_source.add_arguments(parser)
-    group = parser.add_argument_group("model")
-    group.add_argument("--model", default="tabletop", help="embedded name, folder of a checkpoint, or Hugging Face name")
-    group.add_argument("--device", help="cpu, cuda, cuda:1, ... (default: the best there is)")
-    group.add_argument("--quantization", help="for example nf4 (needs a GPU and bitsandbytes)")
+    group = add_model(parser)
     group.add_argument("--max-points", type=int, metavar="N", help="keep at most this many points")
     group = parser.add_argument_group("output")
     group.add_argument("--json", action="store_true", help="print one JSON object and nothing else on stdout")
     group.add_argument("--overlay", type=Path, metavar="FILE", help="write the image with the points drawn on it (PNG)")
+
+
+def add_model(parser: argparse.ArgumentParser) -> Any:
+    """Adds the options that say which model answers, and how it is loaded; returns their group."""
+    group = parser.add_argument_group("model")
+    group.add_argument("--model", default="tabletop", help="embedded name, folder of a checkpoint, or Hugging Face name")
+    group.add_argument("--device", help="cpu, cuda, cuda:1, ... (default: the best there is)")
+    group.add_argument("--quantization", help="int8 or nf4 (needs bitsandbytes)")
+    group.add_argument("--dtype", help="float32, bfloat16 or float16 (default: float32 on a CPU, else bfloat16)")
+    return group
+
+
+def load_pointer(options: argparse.Namespace) -> Any:
+    """The model that the options of `add_model` name."""
+    from molmo_point.pointer import Pointer
+
+    return Pointer.from_pretrained(options.model, device=options.device, quantization=options.quantization, dtype=options.dtype)
 
 
 def run_point(options: argparse.Namespace) -> int:
@@ -106,12 +120,10 @@ def _check_pictures(options: argparse.Namespace, frame: RgbdFrame) -> None:
 
 
 def _pointer(options: argparse.Namespace) -> Any:
-    from molmo_point.pointer import Pointer
-
     for path in (options.overlay, getattr(options, "view3d", None), getattr(options, "ply", None)):
         if path is not None and not path.resolve().parent.is_dir():
             raise InputError("A picture cannot be written there", given=f"{path}", fix=f"make the folder {path.parent} first")
-    return Pointer.from_pretrained(options.model, device=options.device, quantization=options.quantization)
+    return load_pointer(options)
 
 
 def _draw(options: argparse.Namespace, frame: RgbdFrame, answer: Pointing | Count, base_T_camera: Any) -> list[Path]:

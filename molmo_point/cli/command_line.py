@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
-from molmo_point.cli import ask, demo, doctor, evaluate
+from molmo_point.cli import ask, demo, doctor, evaluate, question
 from molmo_point.errors import MolmoPointError
 
 EXIT_OK = 0
@@ -39,6 +39,8 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="command", required=True, parser_class=_Parser)
     ask.add_point(commands.add_parser("point", help="point at what the words name, in 2D and 3D", epilog=_EPILOG))
     ask.add_count(commands.add_parser("count", help="count what the words name", epilog=_EPILOG))
+    question.add_ask(commands.add_parser("ask", help="ask anything about an image", epilog=_EPILOG))
+    question.add_caption(commands.add_parser("caption", help="describe an image", epilog=_EPILOG))
     demo.add_arguments(commands.add_parser("demo", help="point at things on a simulated table", epilog=_EPILOG))
     evaluate.add_arguments(commands.add_parser("eval", help="measure a model on scenes with known truth"))
     doctor.add_arguments(commands.add_parser("doctor", help="what is installed, what is missing, how to get it"))

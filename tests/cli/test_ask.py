@@ -42,8 +42,8 @@ def model(monkeypatch):
     backend = ScriptedBackend(ONE)
     backend.loaded = []
 
-    def from_pretrained(name_or_folder="tabletop", *, device=None, quantization=None):
-        backend.loaded.append((str(name_or_folder), device, quantization))
+    def from_pretrained(name_or_folder="tabletop", *, device=None, quantization=None, dtype=None):
+        backend.loaded.append((str(name_or_folder), device, quantization, dtype))
         return Pointer(backend)
 
     monkeypatch.setattr(Pointer, "from_pretrained", staticmethod(from_pretrained))
@@ -131,9 +131,9 @@ def test_depth_scale_and_frame_name(model, files, capsys):
 def test_query_as_an_option_reaches_the_model_with_its_settings(model, files, capsys):
     image = ["--image", files / "image.png"]
     run(capsys, "point", "--query", "the red mug", *image, "--model", "some/folder", "--device", "cpu", "--quantization", "nf4")
-    assert model.loaded == [("some/folder", "cpu", "nf4")] and "the red mug" in model.prompts[0]
+    assert model.loaded == [("some/folder", "cpu", "nf4", None)] and "the red mug" in model.prompts[0]
     run(capsys, "point", "x", *image)
-    assert model.loaded[1] == ("tabletop", None, None)
+    assert model.loaded[1] == ("tabletop", None, None, None)
 
 
 def test_human_output_is_a_table_with_position_and_error(model, files, capsys):

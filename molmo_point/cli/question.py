@@ -1,0 +1,62 @@
+"""`molmo-point ask` and `molmo-point caption`: one image, and what the model says about it."""
+
+import argparse
+import contextlib
+import json
+import sys
+
+from molmo_point.cli import ask, frame_source
+from molmo_point.model.prompt import checked_style
+from molmo_point.model.request import MAX_ANSWER_TOKENS, checked_length, checked_question
+
+
+def add_ask(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of `ask`."""
+    parser.add_argument("words", metavar="QUESTION", help="what to ask, e.g. 'What is on the table?'")
+    parser.add_argument("--style", help="answer as in one of the training sets, e.g. vqa2 for a word or two")
+    _add_shared(parser)
+    parser.set_defaults(run=run_ask)
+
+
+def add_caption(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of `caption`."""
+    _add_shared(parser)
+    parser.set_defaults(run=run_caption, words=None, style=None)
+
+
+def _add_shared(parser: argparse.ArgumentParser) -> None:
+    frame_source.add_arguments(parser)
+    group = ask.add_model(parser)
+    group.add_argument(
+        "--max-tokens", type=int, default=MAX_ANSWER_TOKENS, metavar="N", help="longest answer (default %(default)s tokens)"
+    )
+    group = parser.add_argument_group("output")
+    group.add_argument("--json", action="store_true", help="print one JSON object and nothing else on stdout")
+
+
+def run_ask(options: argparse.Namespace) -> int:
+    """Asks and prints the answer."""
+    checked_question(options.words, options.max_tokens)
+    if options.style is not None:
+        checked_style(options.style)
+    return _run(options)
+
+
+def run_caption(options: argparse.Namespace) -> int:
+    """Prints a description of the image."""
+    checked_length(options.max_tokens)
+    return _run(options)
+
+
+def _run(options: argparse.Namespace) -> int:
+    frame = frame_source.read_frame(options)
+    with contextlib.redirect_stdout(sys.stderr):
+        pointer = ask.load_pointer(options)
+        if options.words is None:
+            completion = pointer.caption(frame, max_new_tokens=options.max_tokens)
+        else:
+            completion = pointer.ask(frame, options.words, style=options.style, max_new_tokens=options.max_tokens)
+    print(json.dumps(completion.to_dict(), allow_nan=False) if options.json else completion.text.strip())
+    if completion.finish_reason == "length" and not options.json:
+        print(f"molmo-point: the answer is cut off after {completion.token_count} tokens (--max-tokens)", file=sys.stderr)
+    return 0
