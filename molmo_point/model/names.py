@@ -10,11 +10,12 @@ transformers applies the table while it loads, shard by shard, so ``device_map``
 for any other model. Saving always writes the released names of the flavour.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from transformers.conversion_mapping import register_checkpoint_conversion_mapping
-from transformers.core_model_loading import ConversionOps, WeightConverter, WeightRenaming, WeightTransform, apply_renamings
+from transformers.core_model_loading import ConversionOps, WeightConverter, WeightRenaming, WeightTransform
 
 # Read left to right when loading and right to left when saving.
 _RELEASED_EXPERTS = (
@@ -85,7 +86,7 @@ def name_in_memory(name: str) -> str:
         name: From a released checkpoint or one of the training code. Stacked experts have no single name in
             memory: see `state_in_memory`.
     """
-    renamed = apply_renamings(name, [t for t in conversions_on_loading() if isinstance(t, WeightRenaming)])
+    renamed = _apply(conversions_on_loading(), name)
     return renamed if renamed.startswith(_PREFIX) else _PREFIX + renamed
 
 
@@ -97,7 +98,15 @@ def released_name(name: str, num_experts: int) -> str:
         num_experts: Of the model; 0 = dense.
     """
     reverted = [transform.reverse_transform() for transform in reversed(conversions_on_saving(num_experts))]
-    return apply_renamings(name, [transform for transform in reverted if isinstance(transform, WeightRenaming)])
+    return _apply(reverted, name)
+
+
+def _apply(transforms: Iterable[WeightTransform], name: str) -> str:
+    # by hand, because older releases of transformers have no function for it
+    for transform in transforms:
+        if isinstance(transform, WeightRenaming):
+            name, _ = transform.rename_source_key(name)
+    return name
 
 
 def state_in_memory(state: dict[str, torch.Tensor], num_experts: int) -> dict[str, torch.Tensor]:
