@@ -18,7 +18,7 @@ from molmo_point.model.decoding.drafts import Drafter
 from molmo_point.model.decoding.kv_cache import KeyValueCache
 from molmo_point.model.decoding.templates import Request
 from molmo_point.model.loading import load_model
-from molmo_point.model.processing import Processor
+from molmo_point.model.processing import MolmoProcessor
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 TABLETOP = Path(__file__).parents[3] / "molmo_point" / "checkpoints" / "tabletop"
@@ -105,7 +105,7 @@ def joining(recorded: RecordedPieces) -> Words:
 @pytest.fixture(scope="session")
 def tabletop() -> Any:
     """The embedded checkpoint: ``.model``, ``.processor`` and ``.words``."""
-    processor = Processor.from_folder(TABLETOP)
+    processor = MolmoProcessor.from_pretrained(TABLETOP)
     texts = [processor.decode([token]) for token in range(len(processor.tokenizer))]
     vocabulary = Vocabulary(processor.eos_id, processor.digit_ids, texts.__getitem__)
     words = Words(processor.encode_text, texts.__getitem__, vocabulary, len(texts))
