@@ -1,5 +1,7 @@
 """Simulated tabletops with known truth, rendered by MuJoCo."""
 
+from molmo_point.sim.arrangement import random_arrangement
 from molmo_point.sim.scene import TabletopScene, VisibleObject
+from molmo_point.sim.stage import Stage
 
-__all__ = ["TabletopScene", "VisibleObject"]
+__all__ = ["Stage", "TabletopScene", "VisibleObject", "random_arrangement"]

@@ -1,0 +1,78 @@
+"""Names of colours as people use them: certain, or only arguable."""
+
+import colorsys
+
+import numpy as np
+
+PAINTS: dict[str, tuple[float, float, float]] = {
+    "red": (0.80, 0.07, 0.07),
+    "orange": (0.95, 0.45, 0.05),
+    "yellow": (0.93, 0.80, 0.10),
+    "green": (0.10, 0.52, 0.16),
+    "blue": (0.08, 0.20, 0.76),
+    "purple": (0.44, 0.12, 0.60),
+    "pink": (0.95, 0.48, 0.66),
+    "brown": (0.38, 0.21, 0.10),
+    "white": (0.92, 0.92, 0.91),
+    "grey": (0.48, 0.48, 0.49),
+    "black": (0.06, 0.06, 0.07),
+}
+"""A typical shade of every colour word, sRGB in [0, 1]."""
+
+_HUES = ((0.0, "red"), (0.083, "orange"), (0.152, "yellow"), (0.36, "green"), (0.61, "blue"), (0.775, "purple"), (0.90, "pink"), (1.0, "red"))
+
+
+def color_name(rgb: np.ndarray) -> tuple[str, str]:
+    """The nearest colour word and the next nearest, by hue, saturation and value.
+
+    Args:
+        rgb: (3,) in [0, 1].
+
+    Returns:
+        Two words; the same one twice where there is no doubt.
+    """
+    hue, saturation, value = colorsys.rgb_to_hsv(*(float(v) for v in rgb))
+    if value < 0.14:
+        return "black", "black"
+    if value < 0.24 and saturation < 0.5:
+        return "black", "grey" if saturation < 0.25 else "brown"
+    if saturation < 0.13:
+        if value > 0.82:
+            return "white", "white"
+        if value > 0.66:
+            return ("white", "grey") if value > 0.74 else ("grey", "white")
+        return "grey", "black" if value < 0.32 else "grey"
+    name, second = _by_hue(hue)
+    if 0.02 < hue < 0.13 and (value < 0.58 or (saturation < 0.62 and value < 0.8)):
+        return "brown", "grey" if saturation < 0.25 else ("orange" if value > 0.5 else "black" if value < 0.25 else "brown")
+    if name == "red" and saturation < 0.55 and value > 0.75:
+        return "pink", "pink"
+    if saturation < 0.25:
+        if value > 0.8:
+            return "white", "brown" if 0.02 < hue < 0.17 else name
+        return "grey", name
+    return name, second
+
+
+def _by_hue(hue: float) -> tuple[str, str]:
+    distances = sorted((abs(hue - centre), word) for centre, word in _HUES)
+    (near, name), (far, second) = distances[0], distances[1]
+    return name, (second if far - near < 0.035 else name)
+
+
+def color_shares(colors: np.ndarray, weights: np.ndarray) -> dict[str, float]:
+    """How much of a surface has which colour; half of a doubtful colour counts for the second word.
+
+    Args:
+        colors: (n, 3) in [0, 1].
+        weights: (n,) areas.
+
+    Returns:
+        Word to share; shares sum to 1.
+    """
+    shares: dict[str, float] = {}
+    total = float(weights.sum())
+    for rgb, weight in zip(colors, weights, strict=True):
+        for word in color_name(rgb):
+            shares[word] = shares.get(word, 0.0) + 0.5 * float(weight) / total
+    return {word: round(share, 3) for word, share in sorted(shares.items(), key=lambda item: -item[1])}
