@@ -14,12 +14,13 @@ from molmo_point.model.loading import checked_dtype, load_model
 from molmo_point.model.molmo import MolmoForCausalLM
 from molmo_point.model.molmo2 import Molmo2Backend, load_molmo2
 from molmo_point.model.molmo2_processing import Molmo2Processor
-from molmo_point.model.processing import Processor
+from molmo_point.model.processing import MolmoProcessor
 from molmo_point.model.quantization import allow_cpu_packing, default_quantization
 from molmo_point.model.weight_files import read_json, words_of
 from molmo_point.results import Completion
 
 FAMILIES = ("molmo", "molmo2")
+_FILES = ["*.json", "*.safetensors", "*.txt", "*.bin", "*.jinja"]
 _SUPPORTED = "MolmoE-1B, Molmo-7B-O, Molmo-7B-D, Molmo-72B, Molmo2-4B, Molmo2-8B, Molmo2-O-7B or the embedded 'tabletop'"
 
 
@@ -36,7 +37,7 @@ class MolmoBackend:
 
     family = "molmo"
 
-    def __init__(self, model: MolmoForCausalLM, processor: Processor, name: str, sigma_px: float = float("nan")) -> None:
+    def __init__(self, model: MolmoForCausalLM, processor: MolmoProcessor, name: str, sigma_px: float = float("nan")) -> None:
         self.model = model
         self.processor = processor
         self.name = name
@@ -65,7 +66,7 @@ class MolmoBackend:
         """
         return complete(
             self.model,
-            lambda: vars(self.processor(image, prompt)),
+            lambda: self.processor(image, prompt),
             self.processor,
             eos_ids=(self.processor.eos_id,),
             longest=self.model.config.max_position_embeddings,
@@ -105,7 +106,7 @@ def load_backend(
     if family == "molmo2":
         molmo2 = Molmo2Processor.from_folder(folder)
         return Molmo2Backend(load_molmo2(folder, chosen, reduced, precision), molmo2, name, sigma_px)
-    processor = Processor.from_folder(folder)
+    processor = MolmoProcessor.from_pretrained(folder)
     model = load_model(folder, chosen, reduced, precision)
     if reduced is not None:
         allow_cpu_packing(model)
@@ -144,7 +145,7 @@ def _local_folder(source: str | Path) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(source, allow_patterns=["*.json", "*.safetensors", "*.txt", "*.bin"]))
+        return Path(snapshot_download(source, allow_patterns=_FILES))
     except Exception as error:  # the hub raises a dozen kinds; to the user they are one
         raise CheckpointError(
             "The checkpoint is neither a local folder nor can it be fetched",

@@ -166,7 +166,7 @@ def _to_8_bit(array: np.ndarray) -> np.ndarray:
         return ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)
     if array.dtype.kind == "f":
         low, high = float(array.min()), float(array.max())
-        if not (-_TOLERANCE <= low and high <= 1 + _TOLERANCE):  # NaN fails, too
+        if not (low >= -_TOLERANCE and high <= 1 + _TOLERANCE):  # NaN fails, too
             raise InputError(
                 "The values of a float image must lie between 0 and 1",
                 f"{low:g} to {high:g}" if np.isfinite([low, high]).all() else "values that are not finite",

@@ -5,7 +5,7 @@ everything follows from `ImageLayout`, so that small models use the same code.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,33 @@ class ImageLayout:
                 f"{path}: {type(error).__name__}: {error}",
                 "download the file again or restore it from the checkpoint's source",
             ) from error
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of ``preprocessor_config.json`` as the released checkpoints write it."""
+        return {
+            "base_image_input_size": [self.crop_px, self.crop_px],
+            "do_normalize": True,
+            "image_mean": list(self.mean),
+            "image_std": list(self.std),
+            "image_padding_mask": True,
+            "image_patch_size": self.patch_px,
+            "image_processor_type": "MolmoImageProcessor",
+            "image_token_length_h": self.tokens,
+            "image_token_length_w": self.tokens,
+            "max_crops": self.max_crops,
+            "overlap_margins": [self.margin_patches, self.margin_patches],
+            "processor_class": "MolmoProcessor",
+        }
+
+    def with_max_crops(self, max_crops: int) -> "ImageLayout":
+        """The same with another limit of crops; fewer are faster and coarser, 0 leaves the overview alone.
+
+        Raises:
+            InputError: It is no whole number from 0.
+        """
+        if isinstance(max_crops, bool) or not isinstance(max_crops, int) or max_crops < 0:
+            raise InputError("max_crops must be a whole number from 0", repr(max_crops), f"e.g. {self.max_crops}")
+        return replace(self, max_crops=max_crops)
 
     @property
     def patches(self) -> int:

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from molmo_point.model.preprocess import ImageLayout, fitted_size
-from molmo_point.model.processing import Processor
+from molmo_point.model.processing import MolmoProcessor
 from molmo_point.sim.objects import COLORS, SHAPES
 from molmo_point.training.dataset import Sample, SceneShards
 from molmo_point.training.losses import CoordinatePlaces, LookPlaces
@@ -59,7 +59,7 @@ class Batch:
 
 def draw_batch(
     shards: SceneShards,
-    processor: Processor,
+    processor: MolmoProcessor,
     places: np.ndarray,
     size: int,
     questions: int,

@@ -1,6 +1,5 @@
 """The embedded model before training: its size, and an initialisation that starts well."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import torch
 from molmo_point.model.config import MolmoConfig
 from molmo_point.model.molmo import MolmoForCausalLM
 from molmo_point.model.preprocess import ImageLayout
+from molmo_point.model.processor_files import write_settings
 
 VOCABULARY = 512
 LAYOUT = ImageLayout(crop_px=240, patch_px=12, margin_patches=4, max_crops=0)
@@ -91,19 +91,4 @@ def sine_positions_2d(side: int, width: int) -> np.ndarray:
 
 def write_preprocessor_config(folder: Path) -> None:
     """``preprocessor_config.json`` and ``processor_config.json`` in the released layout."""
-    data = {
-        "base_image_input_size": [LAYOUT.crop_px, LAYOUT.crop_px],
-        "do_normalize": True,
-        "image_mean": list(LAYOUT.mean),
-        "image_std": list(LAYOUT.std),
-        "image_padding_mask": True,
-        "image_patch_size": LAYOUT.patch_px,
-        "image_processor_type": "MolmoImageProcessor",
-        "image_token_length_h": LAYOUT.tokens,
-        "image_token_length_w": LAYOUT.tokens,
-        "max_crops": LAYOUT.max_crops,
-        "overlap_margins": [LAYOUT.margin_patches, LAYOUT.margin_patches],
-        "processor_class": "MolmoProcessor",
-    }
-    (folder / "preprocessor_config.json").write_text(json.dumps(data, indent=1) + "\n")
-    (folder / "processor_config.json").write_text('{\n "processor_class": "MolmoProcessor"\n}\n')
+    write_settings(folder, LAYOUT, {"processor_class": "MolmoProcessor"})

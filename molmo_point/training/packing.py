@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from molmo_point.model.preprocess import image_token_ids
-from molmo_point.model.processing import Processor
+from molmo_point.model.processing import MolmoProcessor
 from molmo_point.model.prompt import user_turn
 from molmo_point.training.queries import Example
 
@@ -45,7 +45,7 @@ class PackedRow:
     looks: np.ndarray
 
 
-def pack_examples(processor: Processor, tiling: tuple[int, int], examples: list[Example]) -> PackedRow:
+def pack_examples(processor: MolmoProcessor, tiling: tuple[int, int], examples: list[Example]) -> PackedRow:
     """Packs the questions about one image.
 
     Args:
@@ -96,7 +96,7 @@ def segment_mask(segments: torch.Tensor) -> torch.Tensor:
     return (causal & (segments[:, :, None] <= segments[:, None, :]))[:, None]
 
 
-def _encode_answer(processor: Processor, example: Example) -> tuple[list[int], list[tuple[int, int, int, int, int]]]:
+def _encode_answer(processor: MolmoProcessor, example: Example) -> tuple[list[int], list[tuple[int, int, int, int, int]]]:
     """Token ids of the answer, and which of them are characters of coordinates."""
     text = f" {example.answer}"
     encoded = processor.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from molmo_point.errors import InputError
 from molmo_point.model.preprocess import token_places
-from molmo_point.model.processing import Processor
+from molmo_point.model.processing import MolmoProcessor
 from molmo_point.training.batches import draw_batch
 from molmo_point.training.dataset import SceneShards
 from molmo_point.training.initial import (
@@ -96,7 +96,7 @@ class Trainer:
         if not (self.checkpoint / "tokenizer.json").exists():
             train_tokenizer(VOCABULARY).save_pretrained(self.checkpoint)
             write_preprocessor_config(self.checkpoint)
-        self.processor = Processor.from_folder(self.checkpoint)
+        self.processor = MolmoProcessor.from_pretrained(self.checkpoint)
         self.config = embedded_config(self.processor.eos_id)
         self.config.save_pretrained(self.checkpoint)
         self.model = initial_model(self.config, settings.seed)

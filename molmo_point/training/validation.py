@@ -5,7 +5,7 @@ import torch
 
 from molmo_point.model.generate import greedy
 from molmo_point.model.molmo import MolmoForCausalLM
-from molmo_point.model.processing import Processor
+from molmo_point.model.processing import MolmoProcessor
 from molmo_point.points.parse import parse_answer
 from molmo_point.training.dataset import SceneShards
 from molmo_point.training.queries import draw_examples
@@ -13,7 +13,7 @@ from molmo_point.training.queries import draw_examples
 _SEED = 96817
 
 
-def hit_rate(model: MolmoForCausalLM, processor: Processor, shards: SceneShards, count: int) -> dict[str, float]:
+def hit_rate(model: MolmoForCausalLM, processor: MolmoProcessor, shards: SceneShards, count: int) -> dict[str, float]:
     """Share of single things hit, of counts and absences right, over ``count`` questions.
 
     Returns:

@@ -1,5 +1,6 @@
 """A loaded checkpoint as the rest of the SDK uses it: text in pieces, cancelling, limits, the prompt's frame."""
 
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from molmo_point.model import MolmoBackend, completion, load_backend
 from molmo_point.model.backend import checkpoint_family
 from molmo_point.model.generate import greedy
 from molmo_point.model.preprocess import ImageLayout
-from molmo_point.model.processing import IMAGE_TOKENS, Processor
+from molmo_point.model.processing import IMAGE_TOKENS, MolmoProcessor
 from molmo_point.model.prompt import counting_prompt, pointing_prompt, user_turn
 from molmo_point.pointer import Pointer
 from molmo_point.sim import TabletopScene
@@ -59,7 +60,7 @@ def test_the_context_is_never_outgrown(backend: MolmoBackend) -> None:
     with pytest.raises(InputError, match="fewer words"):
         backend.generate(IMAGE, "word " * 60, max_new_tokens=1)
     with pytest.raises(InputError, match="RGB"):
-        backend.generate(IMAGE[..., 0], "hi", max_new_tokens=1)
+        backend.generate(IMAGE[..., :2], "hi", max_new_tokens=1)
 
 
 def test_the_model_is_left_ready_for_inference(backend: MolmoBackend) -> None:
@@ -134,6 +135,32 @@ def test_dtype_is_that_asked_for(tiny_folder: Path) -> None:
     assert {parameter.dtype for parameter in model.parameters()} == {torch.bfloat16}
 
 
+def test_of_a_repository_everything_is_fetched_but_code(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, list[str]]] = []
+
+    def fetch(source: str, *, allow_patterns: list[str]) -> str:
+        asked.append((source, allow_patterns))
+        return str(tiny_folder)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
+    assert load_backend("allenai/Molmo-7B-D-0924", device="cpu").name == "allenai/Molmo-7B-D-0924"
+    ((source, patterns),) = asked
+    assert source == "allenai/Molmo-7B-D-0924"
+    for name in ("model-00001-of-00007.safetensors", "pytorch_model.bin", "merges.txt", "config.json", "chat_template.jinja"):
+        assert any(fnmatch(name, pattern) for pattern in patterns), name
+    assert not any(fnmatch("modeling_molmo.py", pattern) for pattern in patterns)
+
+
+def test_a_repository_that_cannot_be_fetched_is_one_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fetch(*_: object, **__: object) -> str:
+        raise ConnectionError("no route")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
+    with pytest.raises(CheckpointError, match="no/where") as caught:
+        load_backend("no/where", device="cpu")
+    assert "tabletop" in caught.value.fix
+
+
 # --- Prompt and processor ---------------------------------------------------------------------------------------
 
 
@@ -144,7 +171,7 @@ def test_the_turn_has_the_released_frame() -> None:
 
 
 def test_the_sequence_is_end_token_image_and_turn(byte_tokenizer: PreTrainedTokenizerFast) -> None:
-    processor = Processor(byte_tokenizer, ImageLayout(56, 14, 0, 0))
+    processor = MolmoProcessor(byte_tokenizer, ImageLayout(56, 14, 0, 0))
     ids = processor(IMAGE, "ab").input_ids[0].tolist()
     start, end, patch, column = (byte_tokenizer.convert_tokens_to_ids(t) for t in IMAGE_TOKENS)
     assert ids[:9] == [256, start, patch, patch, column, patch, patch, column, end]
@@ -155,7 +182,7 @@ def test_the_sequence_is_end_token_image_and_turn(byte_tokenizer: PreTrainedToke
 
 
 def test_words_that_look_like_image_tokens_take_no_image(byte_tokenizer: PreTrainedTokenizerFast) -> None:
-    processor = Processor(byte_tokenizer, ImageLayout(56, 14, 0, 0))
+    processor = MolmoProcessor(byte_tokenizer, ImageLayout(56, 14, 0, 0))
     for text in ("ab", "<im_patch> <|endoftext|> <im_start>"):
         assert processor(IMAGE, text).image_input_idx.flatten().tolist() == [2, 3, 5, 6]
 
@@ -165,10 +192,10 @@ def test_digits_are_known_where_each_is_a_token(byte_tokenizer: PreTrainedTokeni
         def encode(self, text: str, **options: object) -> list[int]:  # type: ignore[override]
             return [1, 2] if text == "7" else super().encode(text, **options)  # type: ignore[arg-type]
 
-    processor = Processor(byte_tokenizer, ImageLayout())
+    processor = MolmoProcessor(byte_tokenizer, ImageLayout())
     assert processor.decode(list(processor.digit_ids)) == "0123456789"
     joining = Joining(tokenizer_object=byte_tokenizer.backend_tokenizer, eos_token="<|endoftext|>")
-    assert Processor(joining, ImageLayout()).digit_ids == ()
+    assert MolmoProcessor(joining, ImageLayout()).digit_ids == ()
 
 
 @pytest.mark.parametrize("lost", [*IMAGE_TOKENS, "eos"])
@@ -180,5 +207,5 @@ def test_a_tokenizer_without_molmos_tokens_is_refused(byte_tokenizer: PreTrained
             return {t: i for t, i in byte_tokenizer.get_vocab().items() if t != lost}
 
     with pytest.raises(CheckpointError, match="tokenizer") as caught:
-        Processor(Poorer(), ImageLayout())  # type: ignore[arg-type]
+        MolmoProcessor(Poorer(), ImageLayout())  # type: ignore[arg-type]
     assert ("end-of-sequence" if lost == "eos" else lost) in str(caught.value)

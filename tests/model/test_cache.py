@@ -9,7 +9,6 @@ from transformers import DynamicCache, StaticCache
 
 from molmo_point.model.generate import Generated, greedy
 from molmo_point.model.molmo import MolmoForCausalLM
-from molmo_point.model.processing import ModelInputs
 from molmo_point.training.packing import segment_mask
 
 GOAL = 3e-5
@@ -22,9 +21,7 @@ def case(golden: Callable[[str], Any]) -> Any:
     return golden("qwen2")
 
 
-def in_pieces(
-    model: MolmoForCausalLM, inputs: dict[str, torch.Tensor], lengths: list[int], cache: Any = None
-) -> torch.Tensor:
+def in_pieces(model: MolmoForCausalLM, inputs: dict[str, torch.Tensor], lengths: list[int], cache: Any = None) -> torch.Tensor:
     """Logits of a sequence fed piece by piece; the image comes with the first piece."""
     cache = DynamicCache(config=model.config) if cache is None else cache
     start, logits = 0, []
@@ -237,7 +234,7 @@ def test_packed_questions_answer_as_if_alone(case: Any) -> None:
 
 def run_greedy(case: Any, eos: int = -1, count: int = 8, **options: Any) -> Generated:
     with torch.inference_mode():
-        return greedy(case.model(), ModelInputs(**case.inputs), eos, count, **options)
+        return greedy(case.model(), case.inputs, eos, count, **options)
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
@@ -295,7 +292,7 @@ def test_no_more_work_is_done_than_asked_for(case: Any, count: int) -> None:
     model, calls = case.model(), []
     model.register_forward_hook(lambda *_: calls.append(1))
     with torch.inference_mode():
-        out = greedy(model, ModelInputs(**case.inputs), -1, count)
+        out = greedy(model, case.inputs, -1, count)
     assert (len(out.token_ids), out.finish_reason) == (count, "length")
     assert len(calls) == max(count, 1)
     assert out.prefill_ms > 0 and out.decode_ms >= 0

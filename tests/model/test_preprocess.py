@@ -21,7 +21,7 @@ from molmo_point.model.preprocess import (
     select_tiling,
     token_places,
 )
-from molmo_point.model.processing import Processor
+from molmo_point.model.processing import MolmoProcessor
 from molmo_point.model.resize import resized_patches
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "golden.json").read_text())
@@ -38,8 +38,8 @@ class OrdTokenizer:
     def get_vocab(self) -> dict[str, int]:
         return dict(GOLDEN["special_ids"])
 
-    def encode(self, text: str, add_special_tokens: bool) -> list[int]:
-        assert not add_special_tokens
+    def encode(self, text: str, add_special_tokens: bool, split_special_tokens: bool) -> list[int]:
+        assert split_special_tokens and not add_special_tokens
         return [ord(character) for character in text]
 
 
@@ -86,7 +86,7 @@ def test_golden_case(case: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("case", [p for p in CASES if p.id in ("32x32-12", "480x640-12", "2000x300-12")])
 def test_processor_puts_bos_image_and_turn_together(case: dict[str, Any]) -> None:
-    processor = Processor(OrdTokenizer(), ImageLayout(max_crops=case["max_crops"]))  # type: ignore[arg-type]
+    processor = MolmoProcessor(OrdTokenizer(), ImageLayout(max_crops=case["max_crops"]))  # type: ignore[arg-type]
     inputs = processor(golden_image(case["h"], case["w"]), "hi")
     assert sha256(inputs.input_ids[0]) == case["sha256_input_ids_int32"]
     assert sha256(inputs.image_input_idx[0]) == case["sha256_image_input_idx_int32"]

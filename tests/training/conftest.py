@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from transformers import PreTrainedTokenizerFast
 
-from molmo_point.model.processing import Processor
+from molmo_point.model.processing import MolmoProcessor
 from molmo_point.training.dataset import SceneShards
 from molmo_point.training.initial import LAYOUT
 from molmo_point.training.scenes import render_shard
@@ -18,8 +18,8 @@ def tokenizer() -> PreTrainedTokenizerFast:
 
 
 @pytest.fixture(scope="session")
-def processor(tokenizer: PreTrainedTokenizerFast) -> Processor:
-    return Processor(tokenizer, LAYOUT)
+def processor(tokenizer: PreTrainedTokenizerFast) -> MolmoProcessor:
+    return MolmoProcessor(tokenizer, LAYOUT)
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from molmo_point.model.preprocess import prepare_image, token_places
-from molmo_point.model.processing import Processor
+from molmo_point.model.processing import MolmoProcessor
 from molmo_point.sim.objects import COLORS, SHAPES
 from molmo_point.training import batches
 from molmo_point.training.batches import Batch, draw_batch, image_tensors
@@ -21,7 +21,7 @@ NOTHING = (len(COLORS), len(SHAPES))
 
 
 @pytest.fixture(scope="module")
-def batch(shards: SceneShards, processor: Processor) -> Batch:
+def batch(shards: SceneShards, processor: MolmoProcessor) -> Batch:
     torch.manual_seed(0)
     return draw_batch(shards, processor, PLACES, 5, 4, np.random.default_rng(2))
 
@@ -45,7 +45,7 @@ def block() -> Sample:
     return Sample(color, mask, [SeenObject("green", "cube", 35.0, 100 / 15, True)])
 
 
-def one_batch(sample: Sample, processor: Processor, monkeypatch: pytest.MonkeyPatch) -> Batch:
+def one_batch(sample: Sample, processor: MolmoProcessor, monkeypatch: pytest.MonkeyPatch) -> Batch:
     answer = '<point x="35.0" y="6.7" alt="green cube">green cube</point>'
     monkeypatch.setattr(batches, "draw_examples", lambda *_: [Example("Point to green cube", answer, (0,))])
     return draw_batch(OneSample(sample), processor, PLACES, 2, 1, np.random.default_rng(0))  # type: ignore[arg-type]
@@ -66,7 +66,7 @@ def test_varied_colours_stay_colours_and_padding_stays_black() -> None:
     assert 0.01 < float((varied[200:220] - plain[200:220]).abs().mean()) < 1.5
 
 
-def test_the_cells_of_a_block(block: Sample, processor: Processor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cells_of_a_block(block: Sample, processor: MolmoProcessor, monkeypatch: pytest.MonkeyPatch) -> None:
     # Shrunk to 240 × 180 and set 30 below the top: columns 72…95, rows 30…53; a token is 24 px wide.
     batch = one_batch(block, processor, monkeypatch)
     tokens, patches = batch.token_cells, batch.patch_cells
@@ -81,7 +81,7 @@ def test_the_cells_of_a_block(block: Sample, processor: Processor, monkeypatch: 
         torch.testing.assert_close(cells.xy[0][where][0], torch.tensor([0.35, 1 / 15]))
 
 
-def test_the_places_of_a_block(block: Sample, processor: Processor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_places_of_a_block(block: Sample, processor: MolmoProcessor, monkeypatch: pytest.MonkeyPatch) -> None:
     batch = one_batch(block, processor, monkeypatch)
     places = batch.places
     assert places.row.tolist() == [0] * 7 + [1] * 7
@@ -93,7 +93,7 @@ def test_the_places_of_a_block(block: Sample, processor: Processor, monkeypatch:
     torch.testing.assert_close(places.xy, torch.tensor([0.35, 1 / 15]).expand(14, -1))
 
 
-def test_cells_agree_with_the_rendered_masks(shards: SceneShards, processor: Processor) -> None:
+def test_cells_agree_with_the_rendered_masks(shards: SceneShards, processor: MolmoProcessor) -> None:
     """A token's class is that of the object that fills most of it; counted here pixel by pixel."""
     drawn: list[Sample] = []
 
@@ -134,7 +134,7 @@ def test_rows_are_padded_on_the_right_and_padding_has_no_loss(batch: Batch) -> N
     assert ((batch.weights > 0) == (batch.labels >= 0)).all()
 
 
-def test_image_vectors_go_to_patch_tokens(batch: Batch, processor: Processor) -> None:
+def test_image_vectors_go_to_patch_tokens(batch: Batch, processor: MolmoProcessor) -> None:
     assert batch.images.shape == (5, 1, 400, 432)
     assert batch.image_input_idx.shape == (5, 1, 100)
     patch = processor.image_ids["<im_patch>"]
@@ -157,7 +157,7 @@ def test_targets_share_their_pixels_among_the_tokens(batch: Batch) -> None:
 
 @pytest.mark.parametrize("change", [lambda r: np.random.default_rng(r), lambda r: np.random.default_rng(r + 1)])
 def test_a_batch_is_decided_by_its_seeds(
-    shards: SceneShards, processor: Processor, change: Callable[[int], np.random.Generator]
+    shards: SceneShards, processor: MolmoProcessor, change: Callable[[int], np.random.Generator]
 ) -> None:
     def draw(rng: np.random.Generator) -> Batch:
         torch.manual_seed(9)
@@ -168,7 +168,7 @@ def test_a_batch_is_decided_by_its_seeds(
     assert same == (change(5).integers(10**9) == np.random.default_rng(5).integers(10**9))
 
 
-def test_a_batch_without_points_has_no_places(block: Sample, processor: Processor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_without_points_has_no_places(block: Sample, processor: MolmoProcessor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batches, "draw_examples", lambda *_: [Example("Point to red ball", "There are none.", ())])
     batch = draw_batch(OneSample(block), processor, PLACES, 2, 1, np.random.default_rng(0))  # type: ignore[arg-type]
     assert len(batch.places.row) == 0
@@ -187,7 +187,7 @@ def test_answers_look_at_their_targets_from_the_start(batch: Batch) -> None:
 
 
 def test_the_start_of_an_answer_looks_at_all_its_targets(
-    block: Sample, processor: Processor, monkeypatch: pytest.MonkeyPatch
+    block: Sample, processor: MolmoProcessor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mask = block.mask.copy()
     mask[200:232, 224:256] = 1

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from molmo_point.model.preprocess import token_places
-from molmo_point.model.processing import Processor
+from molmo_point.model.processing import MolmoProcessor
 from molmo_point.sim.objects import COLORS, SHAPES
 from molmo_point.training.batches import Batch, draw_batch
 from molmo_point.training.dataset import SceneShards
@@ -30,7 +30,7 @@ def places_of(row: list[int], place: list[int], value: list[int], character: lis
 
 
 @pytest.fixture(scope="module")
-def batch(shards: SceneShards, processor: Processor) -> Batch:
+def batch(shards: SceneShards, processor: MolmoProcessor) -> Batch:
     torch.manual_seed(0)
     return draw_batch(shards, processor, token_places(0, 0, LAYOUT), 4, 4, np.random.default_rng(8))
 
@@ -81,7 +81,7 @@ def test_soft_positions_are_distributions_around_the_truth() -> None:
 # --- Token loss -------------------------------------------------------------------------------------------------
 
 
-def test_sharp_soft_targets_are_the_labels(batch: Batch, processor: Processor) -> None:
+def test_sharp_soft_targets_are_the_labels(batch: Batch, processor: MolmoProcessor) -> None:
     """Where the value is certain, the soft target of every place is the label of that place."""
     ids = {c: processor.encode_text(c)[0] for c in CHARACTERS}
     loss = SoftTokenLoss(ids)
@@ -100,7 +100,7 @@ def test_sharp_soft_targets_are_the_labels(batch: Batch, processor: Processor) -
     torch.testing.assert_close(loss(logits, batch.labels, batch.weights, p), expected)
 
 
-def test_the_soft_loss_prefers_a_near_digit_to_a_far_one(processor: Processor) -> None:
+def test_the_soft_loss_prefers_a_near_digit_to_a_far_one(processor: MolmoProcessor) -> None:
     loss = SoftTokenLoss({c: k for k, c in enumerate(CHARACTERS)})
     labels, weights = torch.tensor([[5]]), torch.ones(1, 1)
     places = places_of([0], [0], [615], [3], torch.zeros(1, 4))

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from molmo_point.model.preprocess import ImageLayout
-from molmo_point.model.processing import Processor
+from molmo_point.model.processing import MolmoProcessor
 from molmo_point.training.packing import IMAGE_SEGMENT, PackedRow, pack_examples, segment_mask
 from molmo_point.training.queries import Example
 
@@ -26,7 +26,7 @@ class OrdTokenizer:
     def get_vocab(self) -> dict[str, int]:
         return dict(GOLDEN["special_ids"])
 
-    def encode(self, text: str, add_special_tokens: bool) -> list[int]:
+    def encode(self, text: str, add_special_tokens: bool, split_special_tokens: bool = True) -> list[int]:
         return [ord(character) for character in text]
 
     def __call__(self, text: str, add_special_tokens: bool, return_offsets_mapping: bool) -> dict[str, Any]:
@@ -34,12 +34,12 @@ class OrdTokenizer:
 
 
 @pytest.fixture(scope="module")
-def ord_processor() -> Processor:
-    return Processor(OrdTokenizer(), ImageLayout())  # type: ignore[arg-type]
+def ord_processor() -> MolmoProcessor:
+    return MolmoProcessor(OrdTokenizer(), ImageLayout())  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
-def packed(ord_processor: Processor) -> PackedRow:
+def packed(ord_processor: MolmoProcessor) -> PackedRow:
     return pack_examples(ord_processor, (1, 1), [Example("a", "b", ()), Example("cc", "dd", ())])
 
 
@@ -100,7 +100,7 @@ def test_padding_is_seen_by_nothing_real() -> None:
     assert allowed.diagonal().all()  # a row that sees nothing would be NaN
 
 
-def test_coordinates_are_the_characters_of_the_numbers(ord_processor: Processor) -> None:
+def test_coordinates_are_the_characters_of_the_numbers(ord_processor: MolmoProcessor) -> None:
     answer = '<points x1="5.0" y1="100.0" x2="61.5" y2="40.4" alt="x9">x9</points>'
     row = pack_examples(ord_processor, (0, 0), [Example("q", "There are none.", ()), Example("p", answer, (3, 1))])
     read: dict[tuple[int, int], str] = {}
@@ -114,7 +114,7 @@ def test_coordinates_are_the_characters_of_the_numbers(ord_processor: Processor)
     assert read == {(3, 0): "5.0", (3, 1): "100.0", (1, 0): "61.5", (1, 1): "40.4"}
 
 
-def test_real_tokenizer_gives_one_place_a_character(processor: Processor) -> None:
+def test_real_tokenizer_gives_one_place_a_character(processor: MolmoProcessor) -> None:
     answer = '<point x="61.5" y="100.0" alt="red cube">red cube</point>'
     row = pack_examples(processor, (0, 0), [Example("Point to the red cube", answer, (0,))])
     text = "".join(processor.decode([int(row.labels[place])]) for place in row.coordinates[:, 0])

@@ -11,7 +11,7 @@ from molmo_point.model.generate import Generated
 from molmo_point.model.loading import load_config
 from molmo_point.model.molmo import MolmoForCausalLM
 from molmo_point.model.preprocess import ImageLayout, token_places
-from molmo_point.model.processing import Processor
+from molmo_point.model.processing import MolmoProcessor
 from molmo_point.training import validation
 from molmo_point.training.batches import Batch, draw_batch
 from molmo_point.training.dataset import SceneShards
@@ -30,7 +30,7 @@ from molmo_point.training.validation import hit_rate
 
 
 @pytest.fixture(scope="module")
-def model(processor: Processor) -> MolmoForCausalLM:
+def model(processor: MolmoProcessor) -> MolmoForCausalLM:
     return initial_model(embedded_config(processor.eos_id), seed=0)
 
 
@@ -41,12 +41,12 @@ def heads(model: MolmoForCausalLM) -> AuxiliaryHeads:
 
 
 @pytest.fixture(scope="module")
-def token_loss(processor: Processor) -> SoftTokenLoss:
+def token_loss(processor: MolmoProcessor) -> SoftTokenLoss:
     return SoftTokenLoss({c: processor.encode_text(c)[0] for c in '0123456789."'})
 
 
 @pytest.fixture(scope="module")
-def batch(shards: SceneShards, processor: Processor) -> Batch:
+def batch(shards: SceneShards, processor: MolmoProcessor) -> Batch:
     torch.manual_seed(0)
     return draw_batch(shards, processor, token_places(0, 0, LAYOUT), 2, 3, np.random.default_rng(4))
 
@@ -120,7 +120,7 @@ def test_sine_positions_tell_rows_and_columns_apart() -> None:
 
 
 def answered_by(
-    change: Callable[[Example], str], processor: Processor, shards: SceneShards, monkeypatch: pytest.MonkeyPatch
+    change: Callable[[Example], str], processor: MolmoProcessor, shards: SceneShards, monkeypatch: pytest.MonkeyPatch
 ) -> dict[str, float]:
     """Scores of a model that answers what ``change`` makes of the right answer."""
     asked: list[Example] = []
@@ -138,13 +138,13 @@ def answered_by(
     return hit_rate(torch.nn.Linear(1, 1), processor, shards, count=40)  # type: ignore[arg-type]
 
 
-def test_right_answers_score_one(processor: Processor, shards: SceneShards, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_right_answers_score_one(processor: MolmoProcessor, shards: SceneShards, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = answered_by(lambda example: example.answer, processor, shards, monkeypatch)
     assert scores["hit_rate"] == scores["count_exact"] == scores["absent"] == 1.0
     assert scores["median_error_percent"] < 0.08
 
 
-def test_wrong_answers_score_nothing(processor: Processor, shards: SceneShards, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_answers_score_nothing(processor: MolmoProcessor, shards: SceneShards, monkeypatch: pytest.MonkeyPatch) -> None:
     corner = '<point x="0.5" y="0.5" alt="it">it</point>'
     scores = answered_by(
         lambda e: f"Counting the {corner} shows a total of 1." if len(e.targets) != 1 else corner.replace("0.5", "99.5"),
