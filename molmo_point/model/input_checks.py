@@ -88,14 +88,14 @@ def check_images(
 
 
 def check_mask(attention_mask: torch.Tensor, batch: int, length: int, past: int, kv_length: int) -> None:
-    """An attention mask that fits the new tokens and those in the cache.
+    """A padding mask that fits the new tokens and those in the cache.
 
     Args:
-        attention_mask: (batch, past + length) with 0 = padding, or a pattern (batch or 1, 1, length, kv_length).
+        attention_mask: (batch, past + length) with 0 = padding; may be longer in a preallocated cache.
         batch: Rows.
         length: New tokens.
         past: Tokens in the cache.
-        kv_length: Keys that attention will see; more than past + length in a preallocated cache.
+        kv_length: Keys that attention will see.
 
     Raises:
         InputError: It does not fit.
@@ -103,13 +103,46 @@ def check_mask(attention_mask: torch.Tensor, batch: int, length: int, past: int,
     shape = tuple(attention_mask.shape)
     if len(shape) == 2 and shape[0] == batch and past + length <= shape[1] <= kv_length:
         return
-    if len(shape) == 4 and shape[0] in (1, batch) and shape[2] == length and shape[3] == kv_length:
-        return
     raise InputError(
         "attention_mask has another shape than the sequence needs",
         f"{shape} for {batch} rows of {past} cached and {length} new tokens",
         f"pass ({batch}, {past + length}), or leave it out where nothing is padded",
     )
+
+
+def check_pattern(pattern: torch.Tensor, batch: int, length: int, kv_length: int | None) -> None:
+    """A ready attention pattern (batch or 1, 1, length, keys).
+
+    Args:
+        pattern: The pattern.
+        batch: Rows.
+        length: New tokens.
+        kv_length: Keys; None = not known, any number from ``length`` on.
+
+    Raises:
+        InputError: Another shape.
+    """
+    rows, heads, queries, keys = pattern.shape
+    if rows in (1, batch) and heads == 1 and queries == length and keys >= length and kv_length in (None, keys):
+        return
+    wanted = f"({batch}, 1, {length}, {'keys' if kv_length is None else kv_length})"
+    raise InputError(
+        "The attention pattern has another shape than the sequence needs", f"{tuple(pattern.shape)}", f"pass {wanted}"
+    )
+
+
+def check_positions(position_ids: torch.Tensor, inputs_embeds: torch.Tensor) -> None:
+    """Position ids (batch or 1, length) for embeddings (batch, length, hidden).
+
+    Raises:
+        InputError: Another shape.
+    """
+    batch, length = inputs_embeds.shape[:2]
+    shape = tuple(position_ids.shape)
+    if shape != (batch, length) and shape != (1, length):
+        raise InputError(
+            "position_ids have another shape than the tokens", f"{shape}", f"pass ({batch}, {length}), or leave them out"
+        )
 
 
 def check_labels(labels: torch.Tensor, logits: torch.Tensor) -> None:

@@ -12,7 +12,7 @@ from transformers.utils.generic import can_return_tuple
 from molmo_point.errors import InputError
 from molmo_point.model.config import MolmoConfig
 from molmo_point.model.connector import VisionBackbone
-from molmo_point.model.input_checks import check_ids, check_images, check_labels, check_mask
+from molmo_point.model.input_checks import check_ids, check_images, check_labels, check_mask, check_pattern, check_positions
 from molmo_point.model.language import DecoderBlock, RMSNorm, TokenEmbedding, rotary_tables
 from molmo_point.model.names import conversions_on_saving, register_names
 from molmo_point.model.strict_loading import StrictLoading
@@ -127,10 +127,13 @@ def attention_pattern(
         InputError: The mask fits neither shape.
     """
     batch, length, _ = inputs_embeds.shape
+    preallocated = isinstance(cache, Cache)
     if attention_mask is not None and attention_mask.ndim == 4:
+        # Nothing is read back from a GPU here: this is the path of compiled decoding.
+        check_pattern(attention_mask, batch, length, cache.get_mask_sizes(length, 0)[0] if preallocated else None)
         return attention_mask == 0 if attention_mask.is_floating_point() else attention_mask.bool()
     past = int(cache.get_seq_length()) if cache is not None else 0
-    keys = cache.get_mask_sizes(length, 0)[0] if isinstance(cache, Cache) else past + length
+    keys = cache.get_mask_sizes(length, 0)[0] if preallocated else past + length
     if attention_mask is not None:
         check_mask(attention_mask, batch, length, past, keys)
     padded = attention_mask is not None and not bool(attention_mask.all())
@@ -221,6 +224,8 @@ class MolmoForCausalLM(MolmoPreTrainedModel, GenerationMixin):
             raise InputError("inputs_embeds stand for ids and image", "both", "pass one of them")
         if position_ids is None:
             position_ids = default_positions(inputs_embeds, attention_mask, past_key_values)
+        else:
+            check_positions(position_ids, inputs_embeds)
         hidden = self.model(inputs_embeds, attention_mask, position_ids, past_key_values)
         logits = self.model.transformer["ff_out"](hidden[:, -logits_to_keep:])
         loss = None

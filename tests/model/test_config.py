@@ -100,7 +100,8 @@ def test_other_arithmetic_is_refused(checkpoint: str, name: str, value: Any) -> 
     "changes",
     [
         {"block_type": "llama"}, {"n_layers": None}, {"hidden_size": 128}, {"moe_top_k": 65}, {"moe_top_k": 0}, {"n_heads": 5},
-        {"n_kv_heads": 3}, {"n_heads": 0}, {"mlp_ratio": 0}, {"mlp_hidden_size": 95}, {"block_type": "sequential", "mlp_ratio": None},
+        {"n_kv_heads": 3}, {"n_heads": 0}, {"mlp_ratio": 0}, {"mlp_hidden_size": 95},
+        {"block_type": "sequential", "mlp_ratio": None},
     ],
 )  # fmt: skip
 def test_settings_that_fit_no_model_are_refused(changes: dict[str, Any]) -> None:
