@@ -12,7 +12,7 @@ from setuptools import find_packages, setup
 
 ROOT = Path(__file__).resolve().parent
 _WHEELS_SERVE = 'platform_machine == "x86_64" and sys_platform == "linux" and python_version < "3.14"'
-_MODEL = ["torch>=2.4", "transformers>=5", "safetensors", "tokenizers"]
+_MODEL = ["torch>=2.4", "transformers>=5.20", "safetensors", "tokenizers"]
 
 EXTRAS = {
     "model": _MODEL,

@@ -2,9 +2,9 @@
 
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, AutoProcessor
 
-from molmo_point.model import processing
 from molmo_point.model.config import MolmoConfig
 from molmo_point.model.molmo import MolmoForCausalLM
+from molmo_point.model.processing import MolmoProcessor
 
 
 def register() -> None:
@@ -19,5 +19,4 @@ def register() -> None:
     AutoModelForImageTextToText.register(MolmoConfig, MolmoForCausalLM, exist_ok=True)
     # the released config.json names this one in its auto_map, and so do the scripts that people have
     AutoModelForCausalLM.register(MolmoConfig, MolmoForCausalLM, exist_ok=True)
-    if hasattr(processing, "MolmoProcessor"):
-        AutoProcessor.register(MolmoConfig, processing.MolmoProcessor, exist_ok=True)
+    AutoProcessor.register(MolmoConfig, MolmoProcessor, exist_ok=True)
