@@ -95,5 +95,15 @@ def test_transformed_needs_the_right_frame() -> None:
     assert caught.value.fix
 
 
+def test_image_points_tell_image_time_and_object_only_where_there_are_some() -> None:
+    assert set(ImagePoint(1, 2, "a", index=7).to_dict()) == {"u", "v", "label", "confidence", "sigma_px"}
+    several = ImagePoint(1, 2, "a", image_index=2).to_dict()
+    assert several["image_index"] == 2
+    assert "object_id" not in several
+    track = json.loads(json.dumps(ImagePoint(1, 2, "a", index=4, time_s=0.0, object_id=0).to_dict(), allow_nan=False))
+    assert (track["time_s"], track["object_id"]) == (0.0, 0)
+    assert "image_index" not in track
+
+
 def test_image_point_uv() -> None:
     np.testing.assert_array_equal(ImagePoint(1.5, 2.5, "a").uv, [1.5, 2.5])

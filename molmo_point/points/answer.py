@@ -131,7 +131,7 @@ def _is_size(size: object) -> bool:
     try:
         width, height = size  # pyright: ignore[reportGeneralTypeIssues]
         return all(math.isfinite(side) and side > 0 for side in (width, height))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False
 
 

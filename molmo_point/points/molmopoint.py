@@ -56,7 +56,7 @@ class PointTokenLayout:
     def __post_init__(self) -> None:
         pooling = _integers(self.token_pooling, "token_pooling")
         mappings = tuple(_integers(mapping, "subpatch_mapping") for mapping in self.subpatch_mapping)
-        times = tuple(float(time) for time in self.times_s)
+        times = _times(self.times_s)
         if pooling.ndim != 2 or not pooling.size:
             raise InputError("token_pooling must be (tokens, patches)", f"shape {pooling.shape}", _FIX)
         if times:
@@ -200,6 +200,16 @@ def _found(match: re.Match[str], layout: PointTokenLayout) -> Found | None:
         time_s=time_s,
         object_id=int(match[4]),
     )
+
+
+def _times(values: Sequence[float]) -> tuple[float, ...]:
+    try:
+        times = tuple(float(value) for value in values)
+    except (TypeError, ValueError):
+        times = (math.nan,)
+    if not all(math.isfinite(time) for time in times):
+        raise InputError("times_s must be seconds", repr(values)[:200], _FIX)
+    return times
 
 
 def _integers(values: object, name: str) -> NDArray[np.integer]:

@@ -37,7 +37,7 @@ __all__ = ["FAMILIES", "ParsedAnswer", "PointTokenLayout", "parse_answer", "pars
 FAMILIES = ("molmo", "molmo2", "molmopoint", "auto")
 """Dialects; "auto" takes the one that the text shows first, and Molmo v1 where it shows none."""
 
-_MOLMO2_TAG = re.compile(r"<tracks?(?=[\s>/])|<points?\s[^<>]*?\bcoords\s{0,8}=", re.IGNORECASE)
+_MOLMO2_TAG = re.compile(r"<(?:points?|tracks?)\s[^<>]*?\bcoords\s{0,8}=\s{0,8}[\"'][^<]", re.IGNORECASE)
 
 
 def parse_points(

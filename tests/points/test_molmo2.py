@@ -43,6 +43,15 @@ def test_each_image_has_its_own_size() -> None:
     assert answer.problems == ()
 
 
+def test_the_published_example() -> None:
+    text = '<points coords="1 1 555 169;2 3 649 154 4 709 162;5 5 758 175 6 808 183 7 852 187"> Inline text\n</points>'
+    answer = parsed(text, [(1000, 1000)] * 5)
+    assert [(p.image_index, p.index, round(p.u + 0.5), round(p.v + 0.5)) for p in answer.points] == [
+        (0, 1, 555, 169), (1, 3, 649, 154), (1, 4, 709, 162), (4, 5, 758, 175), (4, 6, 808, 183), (4, 7, 852, 187),
+    ]  # fmt: skip
+    assert {p.label for p in answer.points} == {"Inline text"}
+
+
 def test_an_image_that_was_not_given_is_a_problem() -> None:
     answer = parsed('<points coords="1 1 500 500;2 2 250 250;0 3 100 100">a</points>')
     assert len(answer.points) == 1
@@ -195,7 +204,7 @@ def test_stated_count_against_the_points(stated: int, consistent: bool) -> None:
     assert (parsed(text).stated_count, parsed(text).consistent) == (stated, consistent)
 
 
-@pytest.mark.parametrize("size_wh", [[], [(640, 480), (0, 1)], [(640, 480), 3], "ab", 5, (1, 2, 3)])
+@pytest.mark.parametrize("size_wh", [[], [(640, 480), (0, 1)], [(640, 480), 3], "ab", 5, (1, 2, 3), (10**400, 1)])
 def test_sizes_are_refused(size_wh: object) -> None:
     with pytest.raises(InputError, match="image size"):
         parsed("", size_wh)

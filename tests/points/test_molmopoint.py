@@ -167,6 +167,8 @@ def test_a_layout_is_needed_and_must_fit() -> None:
         ((np.zeros((2, 4), int), (FIRST,), ((1, 1), (2, 2))), "size for every image"),
         ((np.zeros((2, 4), int), (FIRST,), ((0, 1),)), "image size"),
         (([[1, 2], [3]], (FIRST,), ((1, 1),)), "integers"),
+        ((np.zeros((2, 4), int), (FIRST,), ((1, 1),), True, True, ("soon",)), "seconds"),
+        ((np.zeros((2, 4), int), (FIRST[None],), ((1, 1),), True, True, (math.nan,)), "seconds"),
     ],
 )
 def test_layouts_are_refused(arguments: tuple, match: str) -> None:
