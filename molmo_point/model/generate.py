@@ -33,7 +33,7 @@ class Generated:
 
 def greedy(
     model: Any,
-    inputs: Any,
+    inputs: Mapping[str, Any],
     eos_id: int | Collection[int],
     max_new_tokens: int,
     should_stop: Callable[[], bool] | None = None,
@@ -54,9 +54,8 @@ def greedy(
     """
     started = time.perf_counter()
     ends = {eos_id} if isinstance(eos_id, int) else set(eos_id)
-    named = dict(inputs) if isinstance(inputs, Mapping) else dict(vars(inputs))
     cache = DynamicCache(config=model.config)
-    out = model(**named, past_key_values=cache, use_cache=True, logits_to_keep=1)
+    out = model(**inputs, past_key_values=cache, use_cache=True, logits_to_keep=1)
     out.logits[0, -1, 0].item()  # a GPU only queues its work: wait for it, or the time would count as decoding
     prefilled = time.perf_counter()
     ids: list[int] = []
@@ -80,7 +79,7 @@ def greedy(
             on_token(token)
         if len(ids) == max_new_tokens:
             break  # nobody would read the next distribution
-        step = torch.tensor([[token]], device=named["input_ids"].device)
+        step = torch.tensor([[token]], device=inputs["input_ids"].device)
         out = model(input_ids=step, past_key_values=cache, use_cache=True)
     finished = time.perf_counter()
     return Generated(
