@@ -22,8 +22,8 @@ IMAGE_TOKENS = ("<im_start>", "<im_end>", "<im_patch>", "<im_col>")
 class MolmoProcessor(ProcessorMixin):
     """Tokenizer and image settings of one Molmo v1 checkpoint.
 
-    What a user says is never read as a special token: "<im_patch>" in a question is seven
-    characters or so. The released tokenizers have no beginning-of-sequence token; the one for the
+    What a user says is never read as a special token: "<im_patch>" in a question is ten ordinary
+    characters. The released tokenizers have no beginning-of-sequence token; the one for the
     end of the sequence stands in its place and is the padding, too (masked).
 
     Args:
