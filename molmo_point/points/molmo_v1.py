@@ -22,6 +22,29 @@ TENTHS = re.compile(r"(?<![\w.])(p|[0-9]{1,4})\s{0,8}=\s{0,8}[\"']?([0-9]{3}),\s
 PAIR = re.compile(r"\(\s{0,8}([0-9]{1,9}\.[0-9]),\s{0,8}([0-9]{1,9}\.[0-9])\s{0,8}\)")
 _ALT = re.compile(r"(?<![\w.])alt\s{0,8}=\s{0,8}([\"'])", re.IGNORECASE)
 _NEXT_ATTRIBUTE = re.compile(r"\s{0,8}(?:$|/|[a-z]{1,8}[0-9]{0,6}\s{0,8}=)", re.IGNORECASE)
+_PERCENT = r"\"\s{0,8}[0-9]{1,9}(?:\.[0-9]{1,12})?\""
+_STRICT_STARTS = (
+    (re.compile(rf'<point\s{{1,8}}x={_PERCENT}\s{{1,8}}y={_PERCENT}\s{{1,8}}alt="'), "</point>"),
+    (re.compile(rf'<points(?:\s{{1,8}}x[0-9]{{1,6}}={_PERCENT}\s{{1,8}}y[0-9]{{1,6}}={_PERCENT})+\s{{1,8}}alt="'), "</points>"),
+    (re.compile(r'<point\s{1,8}p=[0-9]{3},\s{0,8}[0-9]{3}\s{1,8}alt="'), "</point>"),
+    (re.compile(r'<points(?:\s{1,8}[0-9]{1,4}=[0-9]{3},\s{0,8}[0-9]{3})+\s{1,8}alt="'), "</points>"),
+)
+_STRICT_LINES = re.compile(r"(?:\([0-9]{1,9}\.[0-9], ?[0-9]{1,9}\.[0-9]\)(?:\n|$))+")
+
+
+def is_strictly_points(text: str) -> bool:
+    """Whether an answer is nothing but points, written as in training; official pointing scores give 0 to others.
+
+    A counting sentence and "There are none." are others, and so is a tag that is cut off.
+    """
+    text = text.strip()
+    if _STRICT_LINES.fullmatch(text):
+        return True
+    for start, end in _STRICT_STARTS:
+        begun = start.match(text)
+        if begun and text.endswith(end) and text.find('">', begun.end(), len(text) - len(end)) >= 0:
+            return True
+    return False
 
 
 def find_points(text: str, problems: Problems, *, growing: bool = False) -> Iterator[Found]:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from molmo_point.errors import InputError
+from molmo_point.points.molmo_v1 import is_strictly_points
 from molmo_point.points.parse import ParsedAnswer, parse_answer, parse_points
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "golden.json").read_text())["extract_points_w640_h480"]
@@ -45,6 +46,18 @@ def test_there_are_eighteen_golden_strings_and_three_differences() -> None:
     different = [case["text"] for case in GOLDEN if case["text"] in DIFFERENT]
     assert sorted(different) == sorted(DIFFERENT)
     assert all(case["points"] != DIFFERENT[case["text"]] for case in GOLDEN if case["text"] in DIFFERENT)
+
+
+@pytest.mark.parametrize("case", GOLDEN, ids=lambda case: case["text"][:40] or "empty")
+def test_golden_strict_form(case: dict) -> None:
+    assert is_strictly_points(case["text"]) == case["valid"]
+    assert not is_strictly_points(case["text"] + " there")
+    assert not is_strictly_points(case["text"][:-1])
+
+
+@pytest.mark.parametrize("text", ["(10.5, 20.5)\n(1.0,2.0)", ' <points x1="1" y1="2" x2="3" y2="4" alt="">a</points>\n'])
+def test_strict_form(text: str) -> None:
+    assert is_strictly_points(text)
 
 
 def test_half_pixel_convention() -> None:
@@ -243,6 +256,9 @@ def test_a_megabyte_of_garbage_takes_less_than_a_second(name: str) -> None:
     assert time.process_time() - start < 1.0
     assert len(answer.problems) <= 5
     assert all(len(problem) < 200 for problem in answer.problems)
+    start = time.process_time()
+    is_strictly_points(HOSTILE[name])
+    assert time.process_time() - start < 0.3
 
 
 @given(st.text(alphabet="<>point xy12=\"'.(),/alt\n", max_size=200))
