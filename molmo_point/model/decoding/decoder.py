@@ -231,6 +231,9 @@ class Decoder:
         if row.token_ids:
             row.passes += 1
         passes = row.passes
+        if row.max_new_tokens <= 0:
+            row.finish_reason = "length"
+            return path
         while True:
             token = chosen[node + 1]
             if token == self.vocabulary.eos_id:
