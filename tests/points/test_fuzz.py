@@ -83,13 +83,15 @@ def test_a_growing_answer_keeps_its_points(family: str) -> None:
         text = valid(rng)[1] + rng.choice(["", " and ", "."]) + valid(rng)[1]
         stream = PointStream(SIZES, family, layout=LAYOUT)
         before: list[tuple[object, ...]] = []
+        whole_before: list[tuple[object, ...]] = []
         for end in range(1, len(text) + 1):
             stream.feed(text[end - 1])
             now = places(stream)
             assert now[: len(before)] == before
             whole = places(parsed(text[:end], family))
             assert now == whole[: len(now)]
-            before = now
+            assert whole[: len(whole_before)] == whole_before
+            before, whole_before = now, whole
         assert len(before) >= len(places(parsed(text, family))) - 1
         stream.finish()
         assert places(stream) == places(parsed(text, family))
