@@ -1,86 +1,151 @@
-"""Is a checkpoint folder complete? Looks at names, sizes and headers; loads nothing."""
+"""What a checkpoint is, whether it is complete and where it fits, as text and as JSON; loads no weights."""
 
-import json
-import struct
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-_LFS_START = b"version https://git-lfs"
-_TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"), ("tokenizer.model",))
+from molmo_point.cli import probes
+from molmo_point.cli.table import clean, columns
+from molmo_point.model.checkpoint import inspect_checkpoint
+from molmo_point.model.memory import TYPICAL_TOKENS
+
+_DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16", "F64": "float64"}
+_LONGEST = 300
+# For activations, and on a GPU for the context of CUDA: an allowance, not a measurement.
+_ALLOWANCE_BYTES = 1_000_000_000
+
+# Importing torch may crash, and a folder may hold anything: both happen in a process of their own.
+_INSPECT = """
+import json, sys
+from molmo_point.model.checkpoint import inspect_checkpoint
+report = inspect_checkpoint(sys.argv[1]).to_dict()
+try:
+    import torch
+    gpus = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
+    report["gpus"] = [{"name": gpu.name, "memory_bytes": gpu.total_memory} for gpu in gpus]
+except Exception:
+    report["gpus"] = []
+print(json.dumps(report))
+"""
 
 
 def problems_of(folder: Path) -> list[str]:
-    """What is wrong with a checkpoint folder, in words; empty if nothing is.
+    """What is wrong with a checkpoint folder as far as names and sizes tell, in words; empty if nothing is."""
+    return [str(problem) for problem in inspect_checkpoint(folder, use_torch=False).problems]
+
+
+def inspected(folder: Path) -> dict[str, Any]:
+    """The report on a checkpoint folder as `--json` prints it.
 
     Args:
-        folder: holds `config.json`, a tokenizer, and safetensors (one file, or shards with their index).
+        folder: Where the checkpoint is.
+
+    Returns:
+        `CheckpointReport.to_dict()`, with the memory of this machine: "ram_bytes" (None if not known) and "gpus".
     """
-    if not folder.is_dir():
-        return [f"{folder} is not a folder" if folder.exists() else f"there is no folder {folder}"]
-    try:
-        problems = _config_problems(folder / "config.json")
-        if not any(all((folder / name).is_file() for name in names) for names in _TOKENIZERS):
-            problems.append("no tokenizer (tokenizer.json) in the folder")
-        return problems + _weights_problems(folder)
-    except OSError as error:
-        return [f"{error.filename or folder} cannot be read ({error.strerror or error})"]
+    report = probes.run_probe(_INSPECT, str(folder))
+    if "problems" not in report:
+        light = inspect_checkpoint(folder, use_torch=False).to_dict()
+        reason = clean(str(report.get("error", "no answer")), _LONGEST)
+        notes = [*light["notes"], f"only names and sizes were looked at: the full inspection failed ({reason})"]
+        report = light | {"gpus": [], "notes": notes}
+    return report | {"ram_bytes": probes.memory_bytes()}
 
 
-def _config_problems(path: Path) -> list[str]:
-    if not path.is_file():
-        return ["config.json is missing"]
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        return [f"config.json is not JSON ({error})"]
-    if not isinstance(config, dict) or not config.get("model_type"):
-        return ["config.json names no model_type"]
-    return []
+def headline(report: dict[str, Any]) -> str:
+    """One line: what it is and whether it is complete."""
+    title = report["flavour"]["title"] if report["flavour"] else "no model that can be told"
+    count = len(report["problems"])
+    if count:
+        return f"{title}, cannot be loaded: {count} problem{'s' if count > 1 else ''}, {report['folder']}"
+    return f"{title}, complete, {size_words(report['size_bytes'])}, {report['folder']}"
 
 
-def _weights_problems(folder: Path) -> list[str]:
-    index = folder / "model.safetensors.index.json"
-    if not index.is_file():
-        single = folder / "model.safetensors"
-        if not single.is_file():
-            return ["no weights: neither model.safetensors nor model.safetensors.index.json"]
-        return _file_problems(single)
-    try:
-        shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        return [f"{index.name} is broken ({error!r})"]
-    problems = []
-    for shard in shards:
-        path = folder / str(shard)
-        problems += _file_problems(path) if path.is_file() else [f"shard {shard} is missing"]
-    return problems
+def report_lines(report: dict[str, Any]) -> list[str]:
+    """The report for people: facts, problems with what to do about them, and the table of memory.
+
+    Args:
+        report: From `inspected`.
+    """
+    lines = _facts(report)
+    for problem in report["problems"]:
+        place = f"{problem['file']}: " if problem["file"] else ""
+        lines += [f"✗ {clean(place + problem['text'], _LONGEST)}", f"  → {clean(problem['fix'], _LONGEST)}"]
+    lines += [f"· {clean(note, _LONGEST)}" for note in report["notes"]]
+    return [*lines, *([""] if report["memory"] else ()), *_memory(report)]
 
 
-def _file_problems(path: Path) -> list[str]:
-    """A safetensors file is 8 bytes of header length, a JSON header, and exactly the bytes that the header promises."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        start = file.read(len(_LFS_START))
-        if start == _LFS_START:
-            return [f"{path.name} is a Git LFS pointer, not the weights (git lfs pull)"]
-        if len(start) < 8:
-            return [f"{path.name} is cut short ({size} bytes)"]
-        (header_size,) = struct.unpack("<Q", start[:8])
-        if header_size > min(size - 8, 100_000_000):
-            return [f"{path.name} is cut short or no safetensors file ({size} bytes)"]
-        file.seek(8)
-        header = file.read(header_size)
-    try:
-        tensors = {name: entry for name, entry in json.loads(header).items() if name != "__metadata__"}
-        end = max((entry["data_offsets"][1] for entry in tensors.values()), default=0)
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError):
-        return [f"{path.name} is no safetensors file"]
-    expected = 8 + header_size + end
-    if size != expected:
-        return [f"{path.name} has {size} bytes, {expected} are expected: download it again"]
-    return [] if tensors else [f"{path.name} holds no tensor"]
+def size_words(size_bytes: float) -> str:
+    """A size for people: 32.1 GB, 9.8 MB, 56 KB."""
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("KB", 1e3)):
+        if size_bytes >= 0.9995 * scale:
+            value = size_bytes / scale
+            return f"{value:.0f} {unit}" if value >= 99.95 else f"{value:.1f} {unit}"
+    return f"{size_bytes:.0f} bytes"
 
 
-def size_words(folder: Path) -> str:
-    """Size of the weights in a folder, for people."""
-    total = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-    return f"{total / 1e9:.1f} GB" if total >= 1e9 else f"{total / 1e6:.1f} MB"
+def _facts(report: dict[str, Any]) -> list[str]:
+    rows = []
+    flavour, parameters, image = report["flavour"], report["parameters"], report["image"]
+    if flavour:
+        rows.append(("model", f"{flavour['title']}, {flavour['words']}"))
+        rows.append(("tokens", f"a vocabulary of {flavour['vocab_size']}, a context of {flavour['context']}"))
+    if image:
+        most = f"{image['max_crops']} besides the overview at most" if image["max_crops"] else "the overview alone"
+        rows.append(("images", f"crops of {image['crop_px']} px in patches of {image['patch_px']} px, {most}"))
+    if report["files"]:
+        count = len(report["files"])
+        kinds = ", ".join(_DTYPES.get(str(dtype), str(dtype)) for dtype in report["dtypes"]) or "types not looked at"
+        files = f"{count} files" if count > 1 else report["files"][0]["name"]
+        rows.append(("weights", f"{files}, {size_words(report['size_bytes'])}, {kinds}"))
+    if parameters:
+        parts = ", ".join(f"{part} {_count_words(parameters[part])}" for part in ("language", "connector", "vision"))
+        active = f", {_count_words(parameters['active'])} active" if parameters["active"] != parameters["total"] else ""
+        rows.append(("parameters", f"{_count_words(parameters['total'])}{active} ({parts})"))
+    if report["compared"] and not any(p["kind"] in _TENSORS for p in report["problems"]):
+        tensors = sum(file["tensor_count"] for file in report["files"])
+        rows.append(("tensors", f"all {tensors} have the names and shapes of the model"))
+    return [f"{name.ljust(10)}  {clean(words, _LONGEST)}" for name, words in rows]
+
+
+_TENSORS = ("file", "missing", "unexpected", "shape", "dtype", "duplicate")
+
+
+def _memory(report: dict[str, Any]) -> list[str]:
+    """A row for each precision, a column for each memory of this machine."""
+    needs = report["memory"]
+    if not needs:
+        return []
+    # The name of a memory, its size, and which of the needs counts there.
+    places = [("in RAM", report["ram_bytes"], "on_cpu_bytes")] if report["ram_bytes"] else []
+    places += [(f"on GPU {i}" if i else "on GPU", gpu["memory_bytes"], "total_bytes") for i, gpu in enumerate(report["gpus"])]
+    head = ["memory", "weights", "cache", "together", *(f"{name} ({size_words(size)})" for name, size, _ in places)]
+    rows = []
+    for need in needs:
+        sizes = [size_words(need[key]) for key in ("weights_bytes", "cache_bytes", "total_bytes")]
+        rows.append([need["precision"], *sizes, *(_verdict(need[key], size) for _, size, key in places)])
+    notes = [
+        f"cache: keys and values of {TYPICAL_TOKENS} tokens, a large image and an answer",
+        "int8, nf4: the language model's matrices; vision, connector, embeddings and head stay in bf16, on a processor in fp32",
+    ]
+    if places:
+        notes.append(f"fits: leaves {size_words(_ALLOWANCE_BYTES)} for activations and, on a GPU, its context")
+    return [*columns(head, rows, left=(0,)), *notes]
+
+
+def _verdict(need_bytes: int, memory_bytes: int) -> str:
+    if need_bytes + _ALLOWANCE_BYTES <= memory_bytes:
+        return "fits"
+    return "tight" if need_bytes <= memory_bytes else "too large"
+
+
+def _count_words(count: int) -> str:
+    for unit, scale in ((" billion", 1e9), (" million", 1e6)):
+        if count >= 0.1 * scale:
+            return f"{count / scale:.3g}{unit}"
+    return str(count)
+
+
+def first_fix(problems: Sequence[dict[str, Any]]) -> str:
+    """What to do about the first problem; empty where there is none."""
+    return str(problems[0]["fix"]) if problems else ""

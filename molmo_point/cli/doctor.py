@@ -11,10 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from molmo_point.cli import probes
-from molmo_point.cli.checkpoint_files import problems_of, size_words
+from molmo_point.cli.checkpoint_files import first_fix, headline, inspected, problems_of, report_lines, size_words
 from molmo_point.cli.probes import FAIL, NOTE, OK, WARN, Check
 
 _CHECKPOINTS = Path(__file__).resolve().parents[1] / "checkpoints"
+_NAMED = "checkpoint of --model"
 _SIGNS = {OK: "✓", WARN: "!", FAIL: "✗", NOTE: "·"}
 
 
@@ -22,7 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `doctor`."""
     parser.description = "Reports versions, GPU, ROS 2, RealSense, rendering and model files, and how to fix what is wrong."
     parser.epilog = "exit code 1 only if something that every use needs is broken"
-    parser.add_argument("--model", metavar="PATH", help="check the files of this checkpoint, too")
+    parser.add_argument(
+        "--model", metavar="PATH", help="say what this checkpoint is, whether it is complete, and what memory it takes"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else on stdout")
     parser.set_defaults(run=run)
 
@@ -189,32 +192,35 @@ def _ros() -> list[Check]:
 
 
 def _embedded() -> list[Check]:
-    return [_checkpoint("checkpoint tabletop", _CHECKPOINTS / "tabletop", given=False)]
+    name, folder = "checkpoint tabletop", _CHECKPOINTS / "tabletop"
+    problems = problems_of(folder)
+    if problems:
+        return [Check(name, FAIL, "; ".join(problems), "install molmo-point again")]
+    size_bytes = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    return [Check(name, OK, f"complete, {size_words(size_bytes)}, {folder}")]
 
 
 def _named_checkpoint(model: str) -> Check:
     """The checkpoint that `--model MODEL` would load: an embedded one, a folder, or one from the Hugging Face cache."""
-    name, folder = "checkpoint of --model", Path(model).expanduser()
+    folder = Path(model).expanduser()
     if not folder.exists() and (_CHECKPOINTS / model).is_dir():
-        return _checkpoint(name, _CHECKPOINTS / model, given=False)
+        return _checkpoint(_CHECKPOINTS / model)
     parts = model.split("/")
     if folder.exists() or len(parts) != 2 or not all(parts) or model.startswith((".", "~")):
-        return _checkpoint(name, folder, given=True)
+        return _checkpoint(folder)
     home = os.environ.get("HF_HOME") or "~/.cache/huggingface"
     cache = os.environ.get("HF_HUB_CACHE") or os.path.join(home, "hub")
     snapshots = Path(cache).expanduser() / f"models--{parts[0]}--{parts[1]}" / "snapshots"
     newest = sorted(snapshots.glob("*"), key=lambda path: path.stat().st_mtime)
     if not newest:
-        return Check(name, FAIL, f"{model} is neither a folder nor in the cache {cache}", f"hf download {model}")
-    return _checkpoint(name, newest[-1], given=True)
+        return Check(_NAMED, FAIL, f"{model} is neither a folder nor in the cache {cache}", f"hf download {model}")
+    return _checkpoint(newest[-1])
 
 
-def _checkpoint(name: str, folder: Path, *, given: bool) -> Check:
-    problems = problems_of(folder)
-    if not problems:
-        return Check(name, OK, f"complete, {size_words(folder)}, {folder}")
-    fix = "give a folder as Hugging Face has it: config.json, tokenizer, safetensors" if given else "install molmo-point again"
-    return Check(name, FAIL, "; ".join(problems), fix)
+def _checkpoint(folder: Path) -> Check:
+    report = inspected(folder)
+    status = FAIL if report["problems"] else OK
+    return Check(_NAMED, status, headline(report), first_fix(report["problems"]), tuple(report_lines(report)), report)
 
 
 def _lines(checks: list[Check]) -> list[str]:
@@ -222,7 +228,9 @@ def _lines(checks: list[Check]) -> list[str]:
     lines = []
     for check in checks:
         lines.append(f"{_SIGNS[check.status]} {check.name.ljust(width)}  {check.found}")
-        if check.fix:
+        if check.details:  # they hold the fix as well
+            lines += ["", *(f"    {line}".rstrip() for line in check.details)]
+        elif check.fix:
             lines.append(f"  {' ' * width}  → {check.fix}")
     broken = [check.name for check in checks if check.status == FAIL]
     optional = [check.name for check in checks if check.status == WARN]

@@ -26,16 +26,29 @@ class Check:
             "note": a fact.
         found: what was found, in words.
         fix: what to do about it; empty if nothing has to be done.
+        details: lines to print below the others; empty for most.
+        report: the same for programs; None for most.
     """
 
     name: str
     status: str
     found: str
     fix: str = ""
+    details: tuple[str, ...] = ()
+    report: dict[str, Any] | None = None
 
-    def to_dict(self) -> dict[str, str]:
-        """The check as JSON has it."""
-        return {"name": self.name, "status": self.status, "found": self.found, "fix": self.fix}
+    def to_dict(self) -> dict[str, Any]:
+        """The check as JSON has it; `report` is there only where there is one."""
+        words = {"name": self.name, "status": self.status, "found": self.found, "fix": self.fix}
+        return words if self.report is None else words | {"report": self.report}
+
+
+def memory_bytes() -> int | None:
+    """Memory of this machine, bytes; None where the system does not say."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return None
 
 
 def installed_version(*distributions: str) -> str | None:

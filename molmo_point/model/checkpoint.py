@@ -65,8 +65,9 @@ class CheckpointReport:
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON has it."""
-        memory = [asdict(need) | {"total_bytes": need.total_bytes} for need in self.memory]
-        return asdict(self) | {"memory": memory, "complete": self.complete, "size_bytes": self.size_bytes}
+        memory = [asdict(need) | {"total_bytes": need.total_bytes, "on_cpu_bytes": need.on_cpu_bytes} for need in self.memory]
+        flavour = asdict(self.flavour) | {"words": self.flavour.words} if self.flavour is not None else None
+        return asdict(self) | {"flavour": flavour, "memory": memory, "complete": self.complete, "size_bytes": self.size_bytes}
 
 
 def inspect_checkpoint(folder: str | Path, *, use_torch: bool = True) -> CheckpointReport:

@@ -56,11 +56,12 @@ class Flavour:
         """Keys and values of one token in 16-bit precision, bytes."""
         return 2 * self.layers * self.kv_heads * self.head_dim * 2
 
+    @property
     def words(self) -> str:
-        """One line for people."""
-        heads = f"{self.heads} heads" + (f" on {self.kv_heads} of keys and values" if self.kv_heads != self.heads else "")
-        experts = f", {self.experts} experts of which {self.experts_per_token} are active" if self.experts else ""
-        return f"{self.title}: {self.layers} layers, width {self.width}, {heads}{experts}"
+        """Its sizes in one line for people."""
+        heads = f"{self.heads} heads" + (f" ({self.kv_heads} of keys and values)" if self.kv_heads != self.heads else "")
+        experts = f", {self.experts} experts ({self.experts_per_token} active for a token)" if self.experts else ""
+        return f"{self.layers} layers, width {self.width}, {heads}{experts}"
 
 
 def flavour_of(data: Any) -> Flavour:

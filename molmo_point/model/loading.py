@@ -140,7 +140,7 @@ def _checked_size(folder: Path, config: MolmoConfig | None) -> int:
     first, *others = problems
     given = f"{folder / first.file}: {first.text}" if first.file else f"{folder}: {first.text}"
     if others:
-        given += f". There are {len(others)} more problems: {_DOCTOR.format(folder=folder)}"
+        given += f" (and {len(others)} more problem{'s' if others[1:] else ''}: {_DOCTOR.format(folder=folder)})"
     broken = first.kind in ("folder", "file", "duplicate")
     what = "The weights cannot be read" if broken else "The weights do not fit the configuration"
     raise CheckpointError(what, given, first.fix)

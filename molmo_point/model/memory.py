@@ -12,7 +12,7 @@ TYPICAL_TOKENS = 1500
 _NF4_BLOCK = 64
 _CONNECTOR = ("image_pooling_2d", "image_projector", "multi_modal_projector", "pad_embed")
 _VISION = ("vision_backbone", "vision_tower", "image_vit")
-_KEPT_WEIGHTS = ("transformer.ff_out.weight", "lm_head.weight", ".gate.weight")
+_KEPT_WEIGHTS = ("transformer.ff_out.weight", "lm_head.weight", ".gate.weight", ".router.layer.weight")
 _EMBEDDINGS = ("wte", "embed_tokens")
 
 
@@ -34,12 +34,14 @@ class MemoryNeed:
     Attributes:
         precision: "fp32", "bf16", "int8" or "nf4" (bitsandbytes; what is not rounded is in bf16).
         weights_bytes: The weights.
+        kept_bytes: What of them int8 and NF4 leave in bf16; 0 for the others.
         cache_bytes_per_token: Keys and values of one token.
         cache_bytes: The same for `TYPICAL_TOKENS`.
     """
 
     precision: str
     weights_bytes: int
+    kept_bytes: int
     cache_bytes_per_token: int
     cache_bytes: int
 
@@ -47,6 +49,11 @@ class MemoryNeed:
     def total_bytes(self) -> int:
         """Weights and a typical cache; activations and the GPU's own context come on top."""
         return self.weights_bytes + self.cache_bytes
+
+    @property
+    def on_cpu_bytes(self) -> int:
+        """The same on a processor, where what would be in 16 bits beside rounded weights is in float32."""
+        return self.total_bytes + (self.kept_bytes + self.cache_bytes if self.kept_bytes else 0)
 
 
 def part_of(name: str) -> str:
@@ -96,6 +103,7 @@ def memory_needs(shapes: Iterable[tuple[str, tuple[int, ...]]], flavour: Flavour
         flavour: For the size of the cache.
     """
     weights = dict.fromkeys(PRECISIONS, 0)
+    kept = 0
     for name, shape in shapes:
         size = prod(shape)
         weights["fp32"] += 4 * size
@@ -104,10 +112,10 @@ def memory_needs(shapes: Iterable[tuple[str, tuple[int, ...]]], flavour: Flavour
             weights["int8"] += size + 4 * shape[0]
             weights["nf4"] += (size + 1) // 2 + 4 * -(-size // _NF4_BLOCK)
         else:
-            weights["int8"] += 2 * size
-            weights["nf4"] += 2 * size
+            kept += 2 * size
     needs = []
     for precision in PRECISIONS:
+        rest = kept if precision in ("int8", "nf4") else 0
         token = flavour.cache_bytes_per_token * (2 if precision == "fp32" else 1)
-        needs.append(MemoryNeed(precision, weights[precision], token, token * TYPICAL_TOKENS))
+        needs.append(MemoryNeed(precision, weights[precision] + rest, rest, token, token * TYPICAL_TOKENS))
     return tuple(needs)

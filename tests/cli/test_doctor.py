@@ -1,6 +1,7 @@
 """The doctor: never crashes, says what to fix, and fails only for what is needed."""
 
 import json
+import shutil
 import struct
 import sys
 from pathlib import Path
@@ -8,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from molmo_point.cli import doctor, main, probes
-from molmo_point.cli.checkpoint_files import problems_of
+from molmo_point.cli.checkpoint_files import inspected, problems_of, report_lines, size_words
 from molmo_point.cli.probes import FAIL, NOTE, OK, WARN, Check, at_least, run_probe
+from molmo_point.model.checkpoint import IMAGE_TOKENS, inspect_checkpoint
 
 
 def safetensors(tensors: dict[str, int]) -> bytes:
@@ -25,8 +27,10 @@ def safetensors(tensors: dict[str, int]) -> bytes:
 def checkpoint(tmp_path: Path) -> Path:
     folder = tmp_path / "checkpoint"
     folder.mkdir()
-    (folder / "config.json").write_text('{"model_type": "molmo"}')
-    (folder / "tokenizer.json").write_text("{}")
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 257}
+    (folder / "config.json").write_text(json.dumps({"model_type": "molmo", **sizes}))
+    (folder / "tokenizer.json").write_text(json.dumps({"model": {"vocab": {token: i for i, token in enumerate(IMAGE_TOKENS)}}}))
+    (folder / "tokenizer_config.json").write_text("{}")
     (folder / "model.safetensors").write_bytes(safetensors({"a": 10, "b": 7}))
     return folder
 
@@ -34,7 +38,11 @@ def checkpoint(tmp_path: Path) -> Path:
 def sharded(folder: Path) -> Path:
     (folder / "model.safetensors").rename(folder / "model-00001-of-00002.safetensors")
     (folder / "model-00002-of-00002.safetensors").write_bytes(safetensors({"c": 3}))
-    weight_map = {"a": "model-00001-of-00002.safetensors", "c": "model-00002-of-00002.safetensors"}
+    weight_map = {
+        "a": "model-00001-of-00002.safetensors",
+        "b": "model-00001-of-00002.safetensors",
+        "c": "model-00002-of-00002.safetensors",
+    }
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
     return folder
 
@@ -54,9 +62,9 @@ def test_a_whole_checkpoint_has_no_problem(checkpoint):
         ("model.safetensors", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS"),
         ("model.safetensors", safetensors({}), "no tensor"),
         ("model.safetensors", None, "no weights"),
-        ("config.json", None, "config.json is missing"),
+        ("config.json", None, "config.json: it is missing"),
         ("config.json", b"{", "not JSON"),
-        ("config.json", b"[]", "model_type"),
+        ("config.json", b"[]", "list"),
         ("tokenizer.json", None, "tokenizer"),
     ],
 )
@@ -71,9 +79,9 @@ def test_a_damaged_checkpoint_is_told(checkpoint, name, data, clue):
 def test_missing_and_broken_shards_are_named(checkpoint):
     sharded(checkpoint)
     (checkpoint / "model-00002-of-00002.safetensors").unlink()
-    assert problems_of(checkpoint) == ["shard model-00002-of-00002.safetensors is missing"]
+    assert problems_of(checkpoint) == ["model-00002-of-00002.safetensors: this shard is missing"]
     (checkpoint / "model.safetensors.index.json").write_text("{}")
-    assert "index.json is broken" in problems_of(checkpoint)[0]
+    assert "index.json: it has no weight_map" in problems_of(checkpoint)[0]
     assert "no folder" in problems_of(checkpoint / "nowhere")[0]
 
 
@@ -165,9 +173,10 @@ def test_realsense_on_usb_2_is_a_warning(monkeypatch):
 
 
 def test_a_hugging_face_name_is_looked_up_in_the_cache(checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setattr(probes, "run_probe", lambda *_, **__: {"error": "not run in this test"})
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
     missing = doctor._named_checkpoint("some/model")
-    assert missing.status == FAIL and missing.fix == "hf download some/model"
+    assert missing.status == FAIL and missing.report is None and missing.fix == "hf download some/model"
     snapshots = tmp_path / "hub" / "models--some--model" / "snapshots"
     snapshots.mkdir(parents=True)
     checkpoint.rename(snapshots / "abc")
@@ -198,14 +207,93 @@ def test_json_is_one_object(scripted, capsys):
     assert report["checks"][1] == {"name": "open3d", "status": "warn", "found": "not installed", "fix": "pip install open3d"}
 
 
-def test_the_real_report_covers_everything_and_gives_a_fix_for_each_problem(checkpoint, capsys):
-    code = main(["doctor", "--json", "--model", str(checkpoint)])
+def test_the_real_report_covers_everything_and_gives_a_fix_for_each_problem(capsys):
+    code = main(["doctor", "--json", "--model", "tabletop"])
     report = json.loads(capsys.readouterr().out)
     checks = {check["name"]: check for check in report["checks"]}
     expected = {"python", "numpy", "torch", "transformers", "opencv", "mujoco", "pyrealsense2", "open3d", "bitsandbytes"}
     assert expected | {"ros 2", "checkpoint tabletop", "checkpoint of --model"} <= set(checks)
     assert checks["numpy"]["status"] == OK and sys.executable in checks["python"]["found"]
     assert checks["checkpoint of --model"]["status"] == OK
+    found = checks["checkpoint of --model"]["report"]
+    assert found["complete"] and found["compared"] and found["parameters"]["total"] == 2437760
+    assert [need["precision"] for need in found["memory"]] == ["fp32", "bf16", "int8", "nf4"]
+    assert found["ram_bytes"] > 1e9 and isinstance(found["gpus"], list)
     assert all(check["fix"] for check in report["checks"] if check["status"] in (WARN, FAIL))
     assert code == (0 if report["ok"] else 1)
     assert report["ok"] is not any(check["status"] == FAIL for check in report["checks"])
+
+
+# --- The report on a checkpoint ---------------------------------------------------------------------------------
+
+TABLETOP = Path(doctor.__file__).parents[1] / "checkpoints" / "tabletop"
+
+
+def copied(folder: Path) -> Path:
+    return Path(shutil.copytree(TABLETOP, folder))
+
+
+@pytest.fixture
+def in_this_process(monkeypatch):
+    """The inspection without a process of its own, which costs seconds to start."""
+    probe = lambda _, folder: inspect_checkpoint(folder).to_dict() | {"gpus": []}  # noqa: E731
+    monkeypatch.setattr(probes, "run_probe", probe)
+
+
+def test_a_complete_checkpoint_is_described(in_this_process):
+    report = inspected(TABLETOP) | {"ram_bytes": 1_006_000_000, "gpus": [{"name": "thing", "memory_bytes": 8_000_000}]}
+    lines = report_lines(report)
+    text = "\n".join(lines)
+    assert "tabletop" in lines[0] and "4 layers, width 160, 5 heads (1 of keys and values)" in lines[0]
+    assert "2.44 million (language 1.15 million, connector 0.2 million, vision 1.09 million)" in text
+    assert "all 193 have the names and shapes" in text and "✗" not in text
+    head, _, *rows = lines[next(i for i, line in enumerate(lines) if line.startswith("memory")) :]
+    assert "in RAM (1.0 GB)" in head and "on GPU (8.0 MB)" in head
+    # Weights and cache; in RAM what is not rounded is float32.
+    assert rows[0].split() == ["fp32", "9.8", "MB", "1.5", "MB", "11.3", "MB", "tight", "too", "large"]
+    assert rows[1].split() == ["bf16", "4.9", "MB", "768", "KB", "5.6", "MB", "fits", "tight"]
+    assert [row.split()[0] for row in rows[:4]] == ["fp32", "bf16", "int8", "nf4"]
+    assert rows[3].split()[7] == "tight"
+
+
+def test_everything_wrong_is_listed_with_what_to_do(tmp_path, in_this_process):
+    folder = copied(tmp_path / "broken")
+    (folder / "tokenizer.json").unlink()
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 5}))
+    check = doctor._named_checkpoint(str(folder))
+    assert check.status == FAIL and "2 problems" in check.found and check.fix and check.report is not None
+    text = "\n".join(check.details)
+    assert "✗ model.safetensors: 7 tensors of the model are missing: model.transformer.blocks.4." in text
+    assert "✗ tokenizer.json: it is missing\n  → download it" in text
+    assert text.count("✗") == text.count("→") == 2
+    assert "have the names and shapes" not in text and "memory" in text
+
+
+def test_a_mixture_of_experts_says_how_many_are_active(tmp_path):
+    sizes = {"d_model": 32, "n_layers": 2, "n_heads": 4, "vocab_size": 257, "embedding_size": 264, "additional_vocab_size": 8}
+    config = {"model_type": "molmo", "block_type": "moe", "moe_num_experts": 4, "moe_top_k": 2, "mlp_ratio": 1, **sizes}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    text = "\n".join(report_lines(inspect_checkpoint(tmp_path, use_torch=False).to_dict() | {"ram_bytes": None, "gpus": []}))
+    assert "mixture of experts" in text and "4 experts (2 active for a token)" in text and "there are no weights" in text
+
+
+def test_a_probe_that_dies_leaves_names_and_sizes(monkeypatch):
+    monkeypatch.setattr(probes, "run_probe", lambda *_, **__: {"error": "crashed with signal 11"})
+    check = doctor._named_checkpoint("tabletop")
+    assert check.status == OK and "signal 11" in "\n".join(check.details)
+    assert check.report is not None and not check.report["compared"] and len(check.report["memory"]) == 4
+
+
+def test_words_from_files_are_made_harmless(checkpoint):
+    (checkpoint / "config.json").write_text(json.dumps({"model_type": "\x1b[31mred\n" + "x" * 1000}))
+    report = inspect_checkpoint(checkpoint, use_torch=False).to_dict() | {"ram_bytes": None, "gpus": []}
+    assert all("\x1b" not in line and "\n" not in line and len(line) < 400 for line in report_lines(report))
+
+
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [(0, "0 bytes"), (999, "999 bytes"), (1000, "1.0 KB"), (999_949, "1.0 MB"), (32.08e9, "32.1 GB"), (146.6e9, "147 GB")],
+)
+def test_sizes_are_in_powers_of_a_thousand(size, words):
+    assert size_words(size) == words

@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerFast
 
 from molmo_point.model.config import MolmoConfig
 from molmo_point.model.molmo import MolmoForCausalLM
-from molmo_point.model.names import state_in_memory
+from molmo_point.model.names import released_name, state_in_memory
 from molmo_point.model.processing import IMAGE_TOKENS
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -93,4 +93,30 @@ def tiny_folder(tmp_path: Path, byte_tokenizer: PreTrainedTokenizerFast) -> Path
     settings = json.loads((GOLDEN / "molmo-7b-d" / "preprocessor_config.json").read_text())
     settings |= {"base_image_input_size": [56, 56], "overlap_margins": [0, 0], "max_crops": 2}
     (folder / "preprocessor_config.json").write_text(json.dumps(settings))
+    return folder
+
+
+@pytest.fixture
+def tiny_moe_folder(tiny_folder: Path) -> Path:
+    """A tiny MolmoE as that is released: its own names for settings and tensors, in two ``.bin`` shards."""
+    config = {
+        "model_type": "molmo", "architectures": ["MolmoForCausalLM"], "block_type": "moe", "d_model": 32, "n_heads": 4,
+        "n_kv_heads": None, "n_layers": 2, "mlp_ratio": 1, "mlp_hidden_size": None, "moe_num_experts": 4, "moe_top_k": 2,
+        "vocab_size": 257, "embedding_size": 264, "additional_vocab_size": 8, "attention_layer_norm": True,
+        "rope_theta": 1e4, "layer_norm_eps": 1e-5, "max_sequence_length": 256, "vision_config": dict(TINY_VISION),
+        "auto_map": {"AutoConfig": "config_molmoe.MolmoConfig", "AutoModelForCausalLM": "modeling_molmoe.MolmoForCausalLM"},
+    }  # fmt: skip
+    folder = tiny_folder.rename(tiny_folder.with_name("tiny-moe"))
+    (folder / "model.safetensors").unlink()
+    (folder / "config.json").write_text(json.dumps(config))
+    torch.manual_seed(6)
+    model = MolmoForCausalLM(MolmoConfig(**config))
+    state = {released_name(name, 4): torch.randn_like(tensor) * 0.1 for name, tensor in model.state_dict().items()}
+    shards: dict[str, dict[str, torch.Tensor]] = {f"pytorch_model-0000{i}-of-00002.bin": {} for i in (1, 2)}
+    for position, name in enumerate(state):
+        shards[f"pytorch_model-0000{1 + (position > len(state) // 2)}-of-00002.bin"][name] = state[name]
+    for file, tensors in shards.items():
+        torch.save(tensors, folder / file)
+    weight_map = {name: file for file, tensors in shards.items() for name in tensors}
+    (folder / "pytorch_model.bin.index.json").write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
     return folder
