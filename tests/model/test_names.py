@@ -14,6 +14,7 @@ from molmo_point.errors import CheckpointError
 from molmo_point.model.config import MolmoConfig
 from molmo_point.model.molmo import MolmoForCausalLM
 from molmo_point.model.names import name_in_memory, released_name
+from molmo_point.model.quantization import default_quantization
 
 CONFIGS = Path(__file__).parents[1] / "golden" / "configs"
 GOAL = 3e-5
@@ -214,3 +215,37 @@ def test_stacked_experts_of_another_number_are_refused(golden: Callable[[str], A
     (folder / "config.json").write_text(json.dumps(data))
     with pytest.raises(CheckpointError):
         MolmoForCausalLM.from_pretrained(folder)
+
+
+def test_names_in_memory_load_too(golden: Callable[[str], Any], tmp_path: Path) -> None:
+    case = golden("olmoe")
+    case.model().save_pretrained(tmp_path, save_original_format=False)
+    assert set(load_file(tmp_path / "model.safetensors")) == set(case.state)
+    assert largest_error(MolmoForCausalLM.from_pretrained(tmp_path), case) < GOAL
+
+
+def test_experts_go_to_disk_under_their_names(golden: Callable[[str], Any], tmp_path: Path) -> None:
+    case = golden("olmoe")
+    folder = released_folder(tmp_path / "in", case, "olmoe")
+    parts = ("transformer.wte", "transformer.blocks.0", "transformer.ln_f", "transformer.ff_out", "vision_backbone")
+    device_map = {f"model.{part}": "cpu" for part in parts} | {"model.transformer.blocks.1": "disk"}
+    model = MolmoForCausalLM.from_pretrained(folder, device_map=device_map, offload_folder=tmp_path / "offload")
+    assert largest_error(model, case) < GOAL
+
+
+@pytest.mark.parametrize("kind", ["nf4", "int8"])
+def test_quantized_experts_are_saved_and_loaded(golden: Callable[[str], Any], tmp_path: Path, kind: Any) -> None:
+    bitsandbytes = pytest.importorskip("bitsandbytes")
+    case = golden("olmoe")
+    folder = released_folder(tmp_path / "in", case, "olmoe")
+    options: dict[str, Any] = {"quantization_config": default_quantization(kind), "device_map": {"": "cpu"}}
+    model = MolmoForCausalLM.from_pretrained(folder, **options)
+    kinds = (bitsandbytes.nn.Linear4bit, bitsandbytes.nn.Linear8bitLt)
+    assert all(isinstance(expert.up_proj, kinds) for expert in model.model.transformer["blocks"][0].mlp.experts)
+    assert GOAL < largest_error(model, case) < 1.2  # measured: 0.59 and 0.16
+    model.save_pretrained(tmp_path / "out")
+    assert "model.transformer.blocks.1.attn.att_proj.weight" in load_file(tmp_path / "out" / "model.safetensors")
+    again = MolmoForCausalLM.from_pretrained(tmp_path / "out", device_map={"": "cpu"})
+    with torch.inference_mode():
+        first, second = (m(**case.inputs).logits for m in (model, again))
+    assert torch.equal(first, second)
