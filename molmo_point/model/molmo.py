@@ -50,6 +50,21 @@ class MolmoPreTrainedModel(StrictLoading):
             elif name == "pad_embed":
                 nn.init.zeros_(parameter)
 
+    def resize_token_embeddings(self, new_num_tokens: int | None = None, *args: Any, **kwargs: Any) -> Any:
+        """Not possible: image tokens have a table of their own behind the base table.
+
+        Raises:
+            InputError: Whenever another size is asked for.
+        """
+        rows = self.config.embedding_size
+        if new_num_tokens is None or new_num_tokens == rows:
+            return self.get_input_embeddings()
+        raise InputError(
+            "Molmo's embeddings cannot be resized",
+            f"{new_num_tokens} rows, there are {rows} and {self.config.additional_vocab_size} behind them for image tokens",
+            f"give new tokens ids below {rows} that the tokenizer leaves unused",
+        )
+
 
 class MolmoModel(MolmoPreTrainedModel):
     """Image and text in, logits out; the head belongs to it, as in the released files."""
