@@ -61,7 +61,8 @@ _POINTING = re.compile(
     r"(?:please\s+)?(?:point\s+(?:to|at)|locate|find|mark|show\s+me(?:\s+where)?|where\s+(?:is|are))\s+(.+?)[.?!]*", re.IGNORECASE
 )
 _COUNTING = re.compile(
-    r"(?:how\s+many|count(?:\s+(?:the|all))?)\s+(.+?)(?:\s+(?:are|is)\s+(?:there|visible).*)?[.?!]*", re.IGNORECASE
+    r"(?:how\s+many|count(?:\s+(?:the|all))*)\s+(.+?)(?:(?<!that)(?<!which)\s+(?:are|is|do|does|can)\s.*)?[.?!]*",
+    re.IGNORECASE,
 )
 
 

@@ -13,6 +13,7 @@ from molmo_point.model.decoding.templates import (
     continuations,
     coordinates_are_out,
     follow_last_answer,
+    request_of,
 )
 from molmo_point.points.format import format_points
 
@@ -136,6 +137,34 @@ def test_the_total_is_that_of_the_last_index() -> None:
     one = ' Counting the <point x="1.0" y="2.0" alt="dog">dog</point> shows'
     assert continuations(one, Request("counting", "dog")).texts == (" a total of 1.",)
     assert continuations(counting.removeprefix(" Counting the"), Request("pointing", "dog")).texts == ("</points>",)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "style", "label"),
+    [
+        ("Point to the red mug", "pointing", "the red mug"),
+        ("point at red mug.", "pointing", "red mug"),
+        ("Where is the red mug?", "pointing", "the red mug"),
+        ("Please find all mugs", "pointing", "all mugs"),
+        ("Show me where the mugs", "pointing", "the mugs"),
+        (" Locate mugs! ", "pointing", "mugs"),
+        ("How many red mugs are there?", "counting", "red mugs"),
+        ("How many red mugs do you see?", "counting", "red mugs"),
+        ("How many red mugs are on the table?", "counting", "red mugs"),
+        ("How many mugs that are red are there?", "counting", "mugs that are red"),
+        ("how many islands can you see", "counting", "islands"),
+        ("Count the red mugs", "counting", "red mugs"),
+        ("Count all the mugs.", "counting", "mugs"),
+        ("count dogs", "counting", "dogs"),
+        ("What is on the table?", "", ""),
+        ("Country music", "", ""),
+        ("Pointless", "", ""),
+        ("", "", ""),
+        ("point to", "", ""),
+    ],
+)
+def test_the_request_is_told_from_its_words(prompt: str, style: str, label: str) -> None:
+    assert request_of(prompt) == Request(style, label)
 
 
 def test_labels_that_are_tried() -> None:
