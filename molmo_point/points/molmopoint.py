@@ -163,8 +163,10 @@ def find_points(text: str, problems: Problems, layout: PointTokenLayout, *, grow
             continue
         opened = number >= 0 and not tags[number][1]
         yield _in_tag(found, tags[number], label, number + 1 < len(tags)) if opened else found
+    if growing:
+        return
     stray = sum(1 for token in TOKEN.finditer(text) if not _is_end(int(token[1]), layout)) - read
-    if stray > 0 and not growing:
+    if stray > 0:
         problems.add("point tokens do not make up a point", f"{stray} tokens")
 
 

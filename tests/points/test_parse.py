@@ -210,6 +210,13 @@ def test_endless_repetition_is_one_point_and_a_problem() -> None:
     assert len(parsed(loop).points) == 1
 
 
+@pytest.mark.parametrize("rest", ['<point x="1" y="2"', '<point x="1" y="2" alt="a">', '<point x="1" y="2" alt="a">a'])
+def test_a_repetition_that_is_cut_off_is_no_further_point(rest: str) -> None:
+    answer = parsed('<point x="1" y="2" alt="a">a</point>' + rest)
+    assert [point.label for point in answer.points] == ["a"]
+    assert "repeats another" in answer.problems[0]
+
+
 def test_same_place_under_two_names_is_two_points() -> None:
     text = '<point x="1" y="2" alt="a">a</point><point x="1" y="2" alt="b">b</point>'
     assert [point.label for point in parsed(text).points] == ["a", "b"]
