@@ -1,7 +1,7 @@
 """Random tabletops of household objects: what stands where, on what, under which light, seen from where."""
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 
@@ -118,7 +118,7 @@ class Arrangement:
     camera: CameraPose
 
 
-@lru_cache(maxsize=None)
+@cache
 def paint_share(asset: Asset) -> float:
     """The share of an object's surface that a repaint changes."""
 
@@ -185,7 +185,9 @@ def arrangement_camera(
         if attempt < 150 and not 0.4 < spread / (2 * distance * np.tan(wide / 2)) < 1.0:
             continue
         level = np.cos(elevation)
-        eye = np.array([*middle, 0.03]) + distance * np.array([level * np.cos(azimuth), level * np.sin(azimuth), np.sin(elevation)])
+        eye = np.array([*middle, 0.03]) + distance * np.array(
+            [level * np.cos(azimuth), level * np.sin(azimuth), np.sin(elevation)]
+        )
         fov_y = 2 * np.arctan(np.tan(wide / 2) / aspect)
         pose = CameraPose(_triple(eye), (float(middle[0]), float(middle[1]), 0.03), float(np.rad2deg(fov_y)))
         if all(_clear_of(eye, item) for item in objects):
@@ -258,7 +260,7 @@ def apart(a: PlacedAsset, b: PlacedAsset) -> bool:
 def _extent(item: PlacedAsset, axis: np.ndarray) -> float:
     c, s = np.cos(item.yaw_rad), np.sin(item.yaw_rad)
     width, depth, _ = item.size_m
-    return 0.5 * (width * abs(axis @ [c, s]) + depth * abs(axis @ [-s, c]))
+    return float(0.5 * (width * abs(axis @ [c, s]) + depth * abs(axis @ [-s, c])))
 
 
 def _surface(rng: np.random.Generator, held_out: bool) -> int:

@@ -18,7 +18,7 @@ SHIPPED_PACK = Path(__file__).parent / "assets" / "tabletop.npz"
 _FORMAT = 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class AssetPart:
     """One mesh with one material.
 
@@ -41,7 +41,7 @@ class AssetPart:
     paint: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Asset:
     """One object.
 

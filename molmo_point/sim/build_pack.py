@@ -26,6 +26,11 @@ LICENCES = {
     "KatorLegaz": "CC-BY-3.0-US",
 }
 """Licence of every library, from the licence file in it."""
+LICENCE_LINKS = {
+    "CC0-1.0": "https://creativecommons.org/publicdomain/zero/1.0/",
+    "CC-BY-3.0": "https://creativecommons.org/licenses/by/3.0/",
+    "CC-BY-3.0-US": "https://creativecommons.org/licenses/by/3.0/us/",
+}
 _PACKAGE = "sweethome3d-furniture"
 
 
@@ -78,6 +83,29 @@ def build_assets(libraries: Path, triangles: int, texture_px: int) -> list[Asset
     return assets
 
 
+def attribution_text(assets: list[Asset]) -> str:
+    """Who made what under which licence, and what was changed, as Markdown."""
+    lines = [
+        "# Objects in the asset pack: who made them",
+        "",
+        "The meshes come from the furniture libraries of Sweet Home 3D (<https://www.sweethome3d.com/importModels.jsp>, Debian",
+        "package `sweethome3d-furniture` 1.8), collected by Emmanuel Puybaret / eTeks. They were changed: turned upright, scaled,",
+        "simplified, their pictures made smaller, small parts joined. `python -m molmo_point.sim.build_pack` does it again.",
+        "",
+        "| licence | text |",
+        "|---|---|",
+        *(f"| {name} | <{link}> |" for name, link in LICENCE_LINKS.items()),
+        "",
+        "| object | model | creator | library | licence |",
+        "|---|---|---|---|---|",
+    ]
+    for asset in assets:
+        library, _, path = asset.key.partition(":")
+        model = path.rpartition("/")[2].removesuffix(".obj")
+        lines.append(f"| {asset.noun} | {model} | {asset.creator} | {library} | {asset.licence} |")
+    return "\n".join(lines) + "\n"
+
+
 def unpack_debian(deb: Path, folder: Path) -> Path:
     """Unpacks the package; returns the folder of its libraries.
 
@@ -120,7 +148,9 @@ def main() -> None:
         if folder is None:
             folder = unpack_debian(args.deb or fetch_debian(Path(temporary)), Path(temporary) / "unpacked")
         assets = build_assets(folder, args.triangles, args.texture)
-    save_pack(args.out, [a for a in assets if args.licence in (None, a.licence)])
+    kept = [asset for asset in assets if args.licence in (None, asset.licence)]
+    save_pack(args.out, kept)
+    args.out.with_suffix(".ATTRIBUTION.md").write_text(attribution_text(kept), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,19 @@ PAINTS: dict[str, tuple[float, float, float]] = {
 }
 """A typical shade of every colour word, sRGB in [0, 1]."""
 
-_HUES = ((0.0, "red"), (0.083, "orange"), (0.152, "yellow"), (0.36, "green"), (0.61, "blue"), (0.775, "purple"), (0.90, "pink"), (1.0, "red"))
+_HUES = (
+    (0.0, "red"),
+    (0.035, "orange"),
+    (0.115, "yellow"),
+    (0.185, "green"),
+    (0.50, "blue"),
+    (0.70, "purple"),
+    (0.83, "pink"),
+    (0.945, "red"),
+)
+"""Where on the colour circle each word begins."""
+_DOUBT = {"green": 0.02, "blue": 0.045, "purple": 0.025, "pink": 0.03}
+"""How far around the beginning of a word its neighbour might be said; 0.012 for the others."""
 
 
 def color_name(rgb: np.ndarray) -> tuple[str, str]:
@@ -37,14 +49,16 @@ def color_name(rgb: np.ndarray) -> tuple[str, str]:
     if value < 0.24 and saturation < 0.5:
         return "black", "grey" if saturation < 0.25 else "brown"
     if saturation < 0.13:
-        if value > 0.82:
+        if value > 0.76:
             return "white", "white"
-        if value > 0.66:
-            return ("white", "grey") if value > 0.74 else ("grey", "white")
+        if value > 0.64:
+            return "grey", "white"
         return "grey", "black" if value < 0.32 else "grey"
     name, second = _by_hue(hue)
     if 0.02 < hue < 0.13 and (value < 0.58 or (saturation < 0.62 and value < 0.8)):
         return "brown", "grey" if saturation < 0.25 else ("orange" if value > 0.5 else "black" if value < 0.25 else "brown")
+    if 0.02 < hue < 0.17 and saturation < 0.42 and value >= 0.8:
+        return "brown", "white"
     if name == "red" and saturation < 0.55 and value > 0.75:
         return "pink", "pink"
     if saturation < 0.25:
@@ -55,9 +69,13 @@ def color_name(rgb: np.ndarray) -> tuple[str, str]:
 
 
 def _by_hue(hue: float) -> tuple[str, str]:
-    distances = sorted((abs(hue - centre), word) for centre, word in _HUES)
-    (near, name), (far, second) = distances[0], distances[1]
-    return name, (second if far - near < 0.035 else name)
+    index = max(k for k, (begin, _) in enumerate(_HUES) if begin <= hue)
+    name = _HUES[index][1]
+    for begin, word in _HUES[1:]:
+        if abs(hue - begin) < _DOUBT.get(word, 0.012):
+            before = _HUES[[b for b, _ in _HUES].index(begin) - 1][1]
+            return (name, before) if name == word else (name, word)
+    return name, name
 
 
 def color_shares(colors: np.ndarray, weights: np.ndarray) -> dict[str, float]:

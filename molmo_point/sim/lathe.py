@@ -80,6 +80,11 @@ def cuboid(width: float, depth: float, height: float) -> _Mesh:
     return points, np.concatenate(faces)
 
 
+def _profile(text: str) -> np.ndarray:
+    """A profile (n, 2) in metres from ``"radius height, radius height, …"`` in millimetres."""
+    return np.array([[float(v) for v in pair.split()] for pair in text.split(",")]) / 1000
+
+
 def _part(mesh: _Mesh, rgb: tuple[float, float, float], paint: bool = False, opacity: float = 1.0) -> AssetPart:
     vertices = mesh[0].astype(np.float32)
     return AssetPart(vertices, mesh[1].astype(np.int32), np.zeros((len(vertices), 2), np.float32), rgb, opacity, None, paint)
@@ -108,8 +113,8 @@ def _asset(key: str, nouns: str, category: str, material: str, *parts: AssetPart
 def _shapes() -> list[Asset]:
     grey, wood = (0.5, 0.5, 0.5), "wood"
     ball = _sphere(0.03)
-    rod = lathe(np.array([[0, 0], [0.024, 0], [0.024, 0], [0.024, 0.09], [0.024, 0.09], [0, 0.09]]))
-    cone = lathe(np.array([[0, 0], [0.034, 0], [0.034, 0], [0.0, 0.085]]))
+    rod = lathe(_profile("0 0, 24 0, 24 0, 24 90, 24 90, 0 90"))
+    cone = lathe(_profile("0 0, 34 0, 34 0, 0 85"))
     ring = lathe(np.array([[0.022 + 0.011 * np.cos(a), 0.011 + 0.011 * np.sin(a)] for a in np.linspace(-np.pi, np.pi, 13)]))
     return [
         _asset("cube", "cube,block,~box", "blocks", wood, _part(cuboid(0.055, 0.055, 0.055), grey, True)),
@@ -148,11 +153,9 @@ def _stalk(foot_m: float, length_m: float = 0.014) -> AssetPart:
 def _fruit() -> list[Asset]:
     apple = _round_fruit(0.038, 0.22, 1.0)
     apples = {"red": (0.70, 0.07, 0.08), "green": (0.45, 0.66, 0.12), "yellow": (0.90, 0.76, 0.18)}
-    fruit = [
-        _asset(f"apple-{c}", "apple", "fruit", "food", _part(apple, rgb), _stalk(0.052)) for c, rgb in apples.items()
-    ]
-    lemon = lathe(np.array([[0, 0], [0.006, 0.002], [0.010, 0.006], [0.022, 0.016], [0.027, 0.030], [0.026, 0.040], [0.018, 0.056], [0.009, 0.064], [0.006, 0.069], [0, 0.071]]))  # fmt: skip
-    pear = lathe(np.array([[0, 0.002], [0.016, 0.0], [0.030, 0.012], [0.034, 0.028], [0.030, 0.046], [0.020, 0.062], [0.015, 0.076], [0.011, 0.086], [0, 0.090]]))  # fmt: skip
+    fruit = [_asset(f"apple-{c}", "apple", "fruit", "food", _part(apple, rgb), _stalk(0.052)) for c, rgb in apples.items()]
+    lemon = lathe(_profile("0 0, 6 2, 10 6, 22 16, 27 30, 26 40, 18 56, 9 64, 6 69, 0 71"))
+    pear = lathe(_profile("0 2, 16 0, 30 12, 34 28, 30 46, 20 62, 15 76, 11 86, 0 90"))
     for c, rgb in {"lemon": (0.93, 0.80, 0.10), "lime": (0.36, 0.60, 0.10)}.items():
         fruit.append(_asset(c, c, "fruit", "food", _part(_lying(lemon), rgb)))
     for c, rgb in {"green": (0.55, 0.66, 0.15), "yellow": (0.88, 0.74, 0.16)}.items():
@@ -162,13 +165,13 @@ def _fruit() -> list[Asset]:
     banana = tube(curve, 0.017 * np.clip(1.05 - np.abs(bend / 0.95) ** 5, 0.22, 1.0))
     plum = _round_fruit(0.024, 0.05, 0.0)
     tomato = _round_fruit(0.033, 0.18, 0.3)
-    carrot = lathe(np.array([[0, 0], [0.004, 0.004], [0.010, 0.05], [0.016, 0.12], [0.015, 0.135], [0, 0.138]]), 16)
-    leaves = lathe(np.array([[0.006, 0.136], [0.013, 0.160], [0.016, 0.172], [0, 0.166]]), 8)
+    carrot = lathe(_profile("0 0, 4 4, 10 50, 16 120, 15 135, 0 138"), 16)
+    leaves = lathe(_profile("6 136, 13 160, 16 172, 0 166"), 8)
     fruit += [
         _asset("orange", "orange", "fruit", "food", _part(_sphere(0.038, 0.96), (0.95, 0.50, 0.06))),
         _asset("banana", "banana", "fruit", "food", _part(_turned_on_side(banana), (0.93, 0.80, 0.12))),
         _asset("plum", "plum", "fruit", "food", _part(plum, (0.36, 0.10, 0.44)), _stalk(0.042, 0.01)),
-        _asset("tomato", "tomato", "vegetables", "food", _part(tomato, (0.82, 0.12, 0.06)), _stalk(0.047, 0.006)),
+        _asset("tomato", "tomato,~fruit", "vegetables", "food", _part(tomato, (0.82, 0.12, 0.06)), _stalk(0.047, 0.006)),
         _asset("carrot", "carrot", "vegetables", "food", _part(_lying(carrot), (0.93, 0.45, 0.08)), _part(_lying(leaves), _LEAF)),
         _asset("egg", "egg", "food", "food", _part(_lying(lathe(_egg())), (0.90, 0.78, 0.64))),
     ]
@@ -197,23 +200,25 @@ def _turned_on_side(mesh: _Mesh) -> _Mesh:
 
 def _crockery() -> list[Asset]:
     grey, china = (0.5, 0.5, 0.5), "ceramic"
-    mug = lathe(np.array([[0, 0], [0.036, 0], [0.039, 0.003], [0.040, 0.092], [0.0385, 0.094], [0.037, 0.092], [0.036, 0.008], [0, 0.006]]), 28)  # fmt: skip
+    mug = lathe(_profile("0 0, 36 0, 39 3, 40 92, 38.5 94, 37 92, 36 8, 0 6"), 28)
     turn = np.linspace(-np.pi / 2, np.pi / 2, 9)
     handle = tube(np.stack([0.039 + 0.026 * np.cos(turn), np.zeros(9), 0.048 + 0.028 * np.sin(turn)], 1), np.full(9, 0.0055), 10)
-    cup = lathe(np.array([[0, 0], [0.026, 0], [0.040, 0.098], [0.039, 0.100], [0.038, 0.098], [0.025, 0.004], [0, 0.004]]), 28)
-    bowl = lathe(np.array([[0, 0], [0.035, 0], [0.036, 0.006], [0.060, 0.022], [0.074, 0.050], [0.076, 0.062], [0.074, 0.063], [0.070, 0.050], [0.056, 0.026], [0.032, 0.011], [0, 0.010]]), 32)  # fmt: skip
-    plate = lathe(np.array([[0, 0], [0.060, 0], [0.068, 0.004], [0.105, 0.018], [0.106, 0.020], [0.104, 0.020], [0.066, 0.007], [0, 0.005]]), 32)  # fmt: skip
-    bottle = lathe(np.array([[0, 0], [0.033, 0], [0.035, 0.004], [0.035, 0.130], [0.030, 0.150], [0.014, 0.180], [0.013, 0.205]]), 24)  # fmt: skip
-    lid = lathe(np.array([[0.0145, 0.203], [0.0145, 0.203], [0.0145, 0.222], [0.0145, 0.222], [0, 0.222]]), 20)
-    can = lathe(np.array([[0.033, 0.006], [0.033, 0.006], [0.033, 0.112], [0.033, 0.112], [0.028, 0.119]]), 24)
-    ends = lathe(np.array([[0, 0], [0.027, 0.0], [0.033, 0.006], [0.033, 0.006]]), 24)
-    top = lathe(np.array([[0.028, 0.1185], [0.028, 0.121], [0.026, 0.121], [0.026, 0.118], [0, 0.118]]), 24)
+    cup = lathe(_profile("0 0, 26 0, 40 98, 39 100, 38 98, 25 4, 0 4"), 28)
+    bowl = lathe(_profile("0 0, 35 0, 36 6, 60 22, 74 50, 76 62, 74 63, 70 50, 56 26, 32 11, 0 10"), 32)
+    plate = lathe(_profile("0 0, 60 0, 68 4, 105 18, 106 20, 104 20, 66 7, 0 5"), 32)
+    bottle = lathe(_profile("0 0, 33 0, 35 4, 35 130, 30 150, 14 180, 13 205"), 24)
+    lid = lathe(_profile("14.5 203, 14.5 203, 14.5 222, 14.5 222, 0 222"), 20)
+    can = lathe(_profile("33 6, 33 6, 33 112, 33 112, 28 119"), 24)
+    ends = lathe(_profile("0 0, 27 0, 33 6, 33 6"), 24)
+    top = lathe(_profile("28 118.5, 28 121, 26 121, 26 118, 0 118"), 24)
     silver = (0.72, 0.72, 0.74)
     return [
         _asset("mug", "mug,coffee mug,~cup", "dishes", china, _part(mug, grey, True), _part(handle, grey, True)),
         _asset("cup", "cup,plastic cup,~glass", "dishes", "plastic", _part(cup, grey, True)),
         _asset("bowl", "bowl", "dishes", china, _part(bowl, grey, True)),
-        _asset("plate", "plate,dish", "dishes", china, _part(plate, grey, True)),
-        _asset("bottle", "bottle,plastic bottle", "dishes", "plastic", _part(bottle, grey, True), _part(lid, (0.85, 0.85, 0.85))),
-        _asset("can", "can,soda can,tin", "dishes", "metal", _part(can, grey, True), _part(ends, silver), _part(top, silver)),
+        _asset("plate", "plate", "dishes", china, _part(plate, grey, True)),
+        _asset(
+            "bottle", "bottle,plastic bottle", "containers", "plastic", _part(bottle, grey, True), _part(lid, (0.85, 0.85, 0.85))
+        ),
+        _asset("can", "can,soda can,tin", "containers", "metal", _part(can, grey, True), _part(ends, silver), _part(top, silver)),
     ]

@@ -71,7 +71,13 @@ def surface_colors(parts: tuple[AssetPart, ...]) -> dict[str, float]:
         samples = [part.texture[i, j] for i in near for j in across]
         colors += [sample / 255.0 * np.array(part.rgb) for sample in samples]
         weights += [areas / len(samples)] * len(samples)
-    return color_shares(np.concatenate(colors), np.concatenate(weights))
+    clear = sum(float(_areas(p.vertices_m, p.faces).sum()) for p in parts if p.opacity < 1)
+    share = clear / max(sum(float(w.sum()) for w in weights), 1e-12)
+    shares = color_shares(np.concatenate(colors), np.concatenate(weights))
+    if share < 0.2:
+        return shares
+    # What shines through glass is no colour of its own: no word for it is certain.
+    return {word: round(value * (1 - 0.5 * share), 3) for word, value in shares.items()} | {"clear": round(0.5 * share, 3)}
 
 
 def _areas(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
@@ -92,7 +98,9 @@ def _simplified(mesh: MaterialMesh, share: float) -> MaterialMesh:
     vertices = np.asarray(vertices) / 1000
     if len(faces) < 4:
         return mesh
-    return MaterialMesh(mesh.material, vertices, np.asarray(faces), _carried_uv(mesh, vertices) if textured else vertices[:, :2] * 0)
+    return MaterialMesh(
+        mesh.material, vertices, np.asarray(faces), _carried_uv(mesh, vertices) if textured else vertices[:, :2] * 0
+    )
 
 
 def _carried_uv(mesh: MaterialMesh, vertices: np.ndarray) -> np.ndarray:

@@ -147,12 +147,13 @@ class Stage:
             material = f"look_{asset}_{index}" if part.texture is not None else f"finish_{item.asset.material}"
             model.geom_matid[geom] = self._id("MATERIAL", material)
             rgb = item.rgb if part.paint and item.paint is not None else part.rgb
-            model.geom_rgba[geom] = (*rgb, part.opacity)
+            # A geom of exactly MuJoCo's default grey would take its material's colour.
+            model.geom_rgba[geom] = (rgb[0] + 1e-4, *rgb[1:], part.opacity)
             model.geom_group[geom] = SHOWN_GROUP
             # MuJoCo moves a mesh to its own inertial frame and remembers by how much.
             offset = np.zeros(3)
             self._mujoco.mju_rotVecQuat(offset, model.mesh_pos[mesh].astype(float), turn)
-            model.geom_pos[geom] = offset + (*item.xy_m, 0.0)
+            model.geom_pos[geom] = offset + np.array((*item.xy_m, 0.0))
             self._mujoco.mju_mulQuat(model.geom_quat[geom], turn, model.mesh_quat[mesh].astype(float))
             self._object_of_geom[geom] = number
 

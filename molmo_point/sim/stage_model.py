@@ -78,7 +78,13 @@ def _add_world(mujoco: Any, spec: Any) -> None:
 
     for index in range(_LIGHTS):
         world.add_light(
-            name=f"light_{index}", pos=[0, 0, 1.5], dir=[0, 0, -1], castshadow=index == 0, cutoff=80, exponent=1, specular=[0.2] * 3
+            name=f"light_{index}",
+            pos=[0, 0, 1.5],
+            dir=[0, 0, -1],
+            castshadow=index == 0,
+            cutoff=80,
+            exponent=1,
+            specular=[0.2] * 3,
         )
     add("table", type=box, size=[0.5, 0.5, 0.02], pos=[0, 0, -0.02], material="surface_0")
     add("floor", type=mujoco.mjtGeom.mjGEOM_PLANE, size=[4, 4, 0.1], pos=[0, 0, -0.75], material="surface_0")

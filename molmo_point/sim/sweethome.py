@@ -4,6 +4,7 @@ import io
 import re
 import zipfile
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -165,7 +166,7 @@ def _read_obj(text: str) -> tuple[_Corners, list[str], str]:
         elif kind == "f":
             corners = [_corner(word, len(vertices), len(uv)) for word in rest.split()]
             fan = faces.setdefault(current, [])
-            fan.extend([corners[0], b, c] for b, c in zip(corners[1:-1], corners[2:], strict=True))
+            fan.extend([corners[0], b, c] for b, c in pairwise(corners[1:]))
     arrays = {name: np.array(value, np.int64) for name, value in faces.items() if value}
     return (np.array(vertices), arrays, np.array(uv)), list(arrays), library
 
