@@ -25,7 +25,7 @@ class MolmoPreTrainedModel(StrictLoading):
     config_class = MolmoConfig
     base_model_prefix = "model"
     input_modalities = ("image", "text")  # pyright: ignore[reportAssignmentType]
-    _no_split_modules = ["DecoderBlock", "VisionBlock"]
+    _no_split_modules = ["DecoderBlock", "VisionBackbone", "TokenEmbedding"]
     _skip_keys_device_placement = ["past_key_values"]
     _supports_sdpa = True
     supports_gradient_checkpointing = True
@@ -103,7 +103,9 @@ class MolmoModel(MolmoPreTrainedModel):
         keep = image_input_idx >= 0
         vectors = self.vision_backbone(images.flatten(0, 1), image_masks.flatten(0, 1), keep.flatten(0, 1))
         rows = torch.arange(len(keep), device=keep.device)[:, None, None].expand_as(keep)[keep]
-        return x.index_put((rows, image_input_idx[keep].long()), vectors.to(x.dtype), accumulate=True)
+        # A device map may have the vision backbone elsewhere than the embedding.
+        places = rows.to(x.device), image_input_idx[keep].to(x.device, torch.long)
+        return x.index_put(places, vectors.to(x), accumulate=True)
 
     def forward(
         self,
