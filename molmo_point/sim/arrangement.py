@@ -159,7 +159,7 @@ def random_arrangement(
         panels=(*_sheets(rng, reach, held_out), *_furniture(rng, max(half[:2]), held_out)),
         room_m=float(rng.uniform(1.6, 3.0)),
         lights=_lights(rng, held_out),
-        ambient=float(rng.uniform(0.18, 0.5)),
+        ambient=float(rng.uniform(0.15, 0.42)),
         camera=arrangement_camera(rng, objects, held_out, aspect),
     )
 
@@ -269,7 +269,7 @@ def _surface(rng: np.random.Generator, held_out: bool) -> int:
 
 
 def _tint(rng: np.random.Generator) -> tuple[float, float, float]:
-    return _triple(np.clip(rng.uniform(0.7, 1.0) + rng.normal(0, 0.05, 3), 0.4, 1.0))
+    return _triple(np.clip(rng.uniform(0.6, 1.0) + rng.normal(0, 0.12, 3), 0.3, 1.0))
 
 
 def _sheets(rng: np.random.Generator, reach: float, held_out: bool) -> list[Panel]:
@@ -302,7 +302,7 @@ def _lights(rng: np.random.Generator, held_out: bool) -> tuple[Light, ...]:
             if index or is_held_out(f"light {int(angle / (np.pi / 10))}") == held_out:
                 break
         lean, warm = rng.uniform(0.1, 1.3), rng.uniform(-0.08, 0.08)
-        strength = rng.uniform(0.45, 0.85) if index == 0 else rng.uniform(0.05, 0.3)
+        strength = rng.uniform(0.35, 0.68) if index == 0 else rng.uniform(0.04, 0.2)
         position = (float(lean * np.cos(angle)), float(lean * np.sin(angle)), float(rng.uniform(1.1, 1.9)))
         rgb = np.clip(strength * np.array([1 + warm, 1.0, 1 - warm]), 0, 1)
         lights.append(Light(position, _triple(rgb), index == 0 and bool(rng.random() < 0.9)))

@@ -80,8 +80,11 @@ def write_things(folder: Path, pack: Path | None = None) -> None:
 
 
 def _averaged(color: np.ndarray) -> np.ndarray:
-    blocks = color.reshape(HEIGHT, _OVERSAMPLING, WIDTH, _OVERSAMPLING, 3).astype(np.uint16)
-    return ((blocks.sum((1, 3)) + _OVERSAMPLING**2 // 2) // _OVERSAMPLING**2).astype(np.uint8)
+    corners = [color[i::_OVERSAMPLING, j::_OVERSAMPLING] for i in range(_OVERSAMPLING) for j in range(_OVERSAMPLING)]
+    total = np.full(corners[0].shape, _OVERSAMPLING**2 // 2, np.uint16)
+    for corner in corners:
+        total += corner
+    return (total // _OVERSAMPLING**2).astype(np.uint8)
 
 
 def main() -> None:
