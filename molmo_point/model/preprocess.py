@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from molmo_point.errors import CheckpointError, InputError
 from molmo_point.model.resize import Fit, resized_patches
@@ -136,11 +135,9 @@ def prepare_image(image: np.ndarray, layout: ImageLayout) -> PreparedImage:
     """
     check_image(image)
     pixels = np.ascontiguousarray(image)
-    if not pixels.flags.writeable:
-        pixels = pixels.copy()  # torch has no read-only tensors
     rows, cols = select_tiling(image.shape[0], image.shape[1], layout) if layout.max_crops > 0 else (0, 0)
     n = layout.patches
-    images = torch.empty(1 + rows * cols, n, n, 3 * layout.patch_px**2)
+    images = np.empty((1 + rows * cols, n, n, 3 * layout.patch_px**2), np.float32)
     masks = np.full((1 + rows * cols, n, n), -1.0, np.float32)
     _fill_crops(images[:1], pixels, 1, layout)
     if rows * cols > 0:
@@ -149,7 +146,7 @@ def prepare_image(image: np.ndarray, layout: ImageLayout) -> PreparedImage:
             y, x = (layout.window_patches * place for place in divmod(k, cols))
             masks[k] = valid[y : y + n, x : x + n]
     return PreparedImage(
-        images=images.view(len(images), n * n, -1).numpy(),
+        images=images.reshape(len(images), n * n, -1),
         image_masks=masks.reshape(len(masks), n * n),
         image_input_idx=token_places(rows, cols, layout),
         tiling=(rows, cols),
@@ -247,7 +244,7 @@ def canvas_size(rows: int, cols: int, layout: ImageLayout) -> tuple[int, int]:
     return rows * step + margin, cols * step + margin
 
 
-def _fill_crops(crops: torch.Tensor, image: np.ndarray, cols: int, layout: ImageLayout) -> np.ndarray:
+def _fill_crops(crops: np.ndarray, image: np.ndarray, cols: int, layout: ImageLayout) -> np.ndarray:
     """Writes a canvas of ``cols`` crops a row into ``crops`` (n, patches, patches, 3·patch²).
 
     Returns:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import torch
 
 _CACHED_SIZES = 16  # axes whose weights are kept; a camera needs four
 _COLUMNS = 12  # patch columns made at a time
@@ -44,16 +43,16 @@ class _Band:
     index: int
     start: int
     stop: int
-    weights: torch.Tensor
+    weights: np.ndarray
 
 
 def resized_patches(
     image: np.ndarray, fit: Fit, mean: tuple[float, ...], std: tuple[float, ...]
-) -> Iterator[tuple[int, torch.Tensor]]:
+) -> Iterator[tuple[int, np.ndarray]]:
     """The canvas as normalised patches, from left to right, a few columns of patches at a time.
 
     Args:
-        image: (h, w, 3) uint8 RGB, contiguous and writeable.
+        image: (h, w, 3) uint8 RGB, contiguous.
         fit: Canvas and place of the image on it.
         mean: Channel means (3,) of RGB in [0, 1].
         std: Channel deviations (3,).
@@ -63,13 +62,13 @@ def resized_patches(
         they are overwritten by the next ones. Padding is black before normalisation: −mean/std.
     """
     p, (height, width) = fit.patch, fit.size
-    flat = torch.from_numpy(image).view(image.shape[0], -1)
+    flat = image.reshape(image.shape[0], -1)
     down = _bands(image.shape[0], fit.inner[0], fit.before[0], height, p)
     across = {b.index: b for b in _color_bands(image.shape[1], fit.inner[1], fit.before[1], width, p, std)}
-    bias = (-torch.tensor(mean) / torch.tensor(std)).repeat(p)
+    bias = np.tile(-np.array(mean, np.float32) / np.array(std, np.float32), p)
     top, bottom = down[0].index * p, (down[-1].index + 1) * p
     # One patch column after the other, so that the rows of a patch lie next to one another.
-    tiles = torch.empty(_COLUMNS, height, 3 * p)
+    tiles = np.empty((_COLUMNS, height, 3 * p), np.float32)
     tiles[:, :top] = bias
     tiles[:, bottom:] = bias
     for column in range(0, width // p, _COLUMNS):
@@ -81,19 +80,20 @@ def resized_patches(
             if band is None:
                 target[:] = bias
             else:
-                torch.addmm(bias, low[:, 3 * (band.start - left) : 3 * (band.stop - left)], band.weights, out=target)
-        yield column, tiles[:count].view(count, height // p, -1).transpose(0, 1)
+                np.matmul(low[:, 3 * (band.start - left) : 3 * (band.stop - left)], band.weights, out=target)
+                target += bias
+        yield column, tiles[:count].reshape(count, height // p, -1).swapaxes(0, 1)
 
 
-def _low(flat: torch.Tensor, down: tuple[_Band, ...], patch: int, across: list[_Band]) -> tuple[torch.Tensor, int]:
+def _low(flat: np.ndarray, down: tuple[_Band, ...], patch: int, across: list[_Band]) -> tuple[np.ndarray, int]:
     """The columns that ``across`` needs at their final height, (rows, 3·columns) float32, and the first of them."""
     if not across:
-        return torch.empty(0), 0
+        return np.empty((0, 0), np.float32), 0
     left, right = across[0].start, max(band.stop for band in across)
-    inputs = flat[:, 3 * left : 3 * right].float()
-    low = torch.empty(len(down) * patch, inputs.shape[1])
-    for band, target in zip(down, low.split(patch)):
-        torch.mm(band.weights, inputs[band.start : band.stop], out=target)
+    inputs = flat[:, 3 * left : 3 * right].astype(np.float32)
+    low = np.empty((len(down) * patch, inputs.shape[1]), np.float32)
+    for k, band in enumerate(down):
+        np.matmul(band.weights, inputs[band.start : band.stop], out=low[k * patch : (k + 1) * patch])
     return low, left
 
 
@@ -131,17 +131,16 @@ def _bands(source: int, target: int, before: int, total: int, patch: int) -> tup
         for k in range(begin, end):
             taps = weights[k, : stop - first[k]]
             matrix[before + k - index * patch, first[k] - start : first[k] - start + len(taps)] = taps
-        bands.append(_Band(index, start, stop, torch.from_numpy(matrix)))
+        bands.append(_Band(index, start, stop, matrix))
     return tuple(bands)
 
 
 @lru_cache(maxsize=_CACHED_SIZES)
 def _color_bands(source: int, target: int, before: int, total: int, patch: int, std: tuple[float, ...]) -> tuple[_Band, ...]:
     """The same for interleaved RGB, (3·inputs, 3·patch), with 1/(255·std) in the weights."""
-    gain = (1 / (255 * torch.tensor(std, dtype=torch.float64))).float()
+    gain = np.diag((1 / (255 * np.array(std))).astype(np.float32))
     bands = []
     for band in _bands(source, target, before, total, patch):
-        taps = band.weights.T.contiguous()
-        matrix = torch.einsum("io,cd->icod", taps, torch.diag(gain)).reshape(3 * taps.shape[0], 3 * patch)
-        bands.append(_Band(band.index, band.start, band.stop, matrix.contiguous()))
+        matrix = np.einsum("oi,cd->icod", band.weights, gain).reshape(-1, 3 * patch)
+        bands.append(_Band(band.index, band.start, band.stop, np.ascontiguousarray(matrix)))
     return tuple(bands)

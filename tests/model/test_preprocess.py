@@ -136,9 +136,9 @@ def _overview_unpadded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _channel_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    def patches(*arguments: Any) -> Iterator[tuple[int, torch.Tensor]]:
+    def patches(*arguments: Any) -> Iterator[tuple[int, np.ndarray]]:
         for column, made in resized_patches(*arguments):
-            yield column, made.unflatten(-1, (-1, 3)).transpose(-1, -2).flatten(-2)
+            yield column, made.reshape(*made.shape[:2], -1, 3).swapaxes(-1, -2).reshape(made.shape)
 
     monkeypatch.setattr(preprocess, "resized_patches", patches)
 

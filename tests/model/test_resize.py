@@ -53,7 +53,7 @@ def official_images(image: np.ndarray, rows: int, cols: int, layout: ImageLayout
 
 def our_patches(image: np.ndarray, fit: Fit) -> np.ndarray:
     """All columns side by side, (rows, columns, 3·patch²)."""
-    return np.concatenate([patches.numpy().copy() for _, patches in resized_patches(image, fit, MEAN, STD)], axis=1)
+    return np.concatenate([patches.copy() for _, patches in resized_patches(image, fit, MEAN, STD)], axis=1)
 
 
 def noise(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
