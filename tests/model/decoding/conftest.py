@@ -188,3 +188,18 @@ def plain_greedy(model: Any, inputs: dict[str, torch.Tensor], eos_id: int, count
 @pytest.fixture(scope="session")
 def greedy_reference() -> Any:
     return plain_greedy
+
+
+def check_same(row: Row, plain: Plain, digit_ids: Sequence[int]) -> None:
+    """Everything that a row tells against the plain steps."""
+    assert (row.token_ids, row.finish_reason) == (plain.ids, plain.reason)
+    assert row.probabilities == pytest.approx(plain.probabilities, abs=1e-5)
+    assert len(row.digit_probabilities) == len(row.passes_at) == len(row.token_ids)
+    for token, digits, distribution in zip(row.token_ids, row.digit_probabilities, plain.distributions):
+        assert list(digits) == pytest.approx(distribution[list(digit_ids)].tolist() if token in digit_ids else [], abs=1e-5)
+    assert row.passes_at == sorted(row.passes_at) and (not row.passes_at or row.passes_at[-1] <= row.passes)
+
+
+@pytest.fixture(scope="session")
+def assert_same() -> Any:
+    return check_same

@@ -82,10 +82,10 @@ def test_rows_have_their_own_lengths() -> None:
 
 def test_select_keeps_rows_in_the_asked_order() -> None:
     cache = KeyValueCache(8, rows=3)
-    write(cache, [[1, 2], [3, 4], [5, 6]])
-    cache.accept([[0], [0, 1], [1]])
+    write(cache, [[1, 2, 7], [3, 4, 8], [5, 6, 9]])
+    cache.accept([[0], [0, 1], [0, 1, 2]])
     cache.select([2, 1])
-    assert (cache.lengths, held(cache)) == ([1, 2], [[6], [3, 4]])
+    assert (cache.lengths, held(cache)) == ([3, 2], [[5, 6, 9], [3, 4]])
 
 
 def test_forks_share_a_beginning_and_nothing_afterwards() -> None:
