@@ -73,6 +73,10 @@ def check_images(
             raise InputError(
                 f"{name} has another shape than this model and batch need", f"{tuple(tensor.shape)}, not {shape}", fix
             )
+    _check_values(images, image_input_idx, length)
+
+
+def _check_values(images: torch.Tensor, image_input_idx: torch.Tensor, length: int) -> None:
     if not images.dtype.is_floating_point or image_input_idx.dtype.is_floating_point:
         raise InputError(
             "Pixels are normalised floating-point numbers and places are whole numbers",

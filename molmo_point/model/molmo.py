@@ -229,14 +229,8 @@ class MolmoForCausalLM(MolmoPreTrainedModel, GenerationMixin):
         if use_cache and past_key_values is None:
             past_key_values = DynamicCache(config=self.config)
         if inputs_embeds is None:
-            if input_ids is None:
-                raise InputError("There is nothing to read", "neither input_ids nor inputs_embeds", "pass input_ids")
-            # Only where a sequence starts: reading values back would hold up every step on a GPU.
-            if past_key_values is None or (input_ids.shape[-1] > 1 and int(past_key_values.get_seq_length()) == 0):
-                check_ids(input_ids, self.config)
-                if attention_mask is None and bool((input_ids < 0).any()):
-                    attention_mask = input_ids >= 0
-            inputs_embeds = self.model.embed(input_ids, images, image_masks, image_input_idx)
+            attention_mask = self._mask_of_ids(input_ids, attention_mask, past_key_values)
+            inputs_embeds = self.model.embed(cast(torch.Tensor, input_ids), images, image_masks, image_input_idx)
         elif input_ids is not None or images is not None:
             raise InputError("inputs_embeds stand for ids and image", "both", "pass one of them")
         if position_ids is None:
@@ -252,6 +246,19 @@ class MolmoForCausalLM(MolmoPreTrainedModel, GenerationMixin):
             labels = labels.masked_fill(labels < 0, -100)
             loss = self.loss_function(logits=logits, labels=labels, vocab_size=logits.shape[-1], **kwargs)
         return CausalLMOutputWithPast(loss=loss, logits=logits, past_key_values=past_key_values)
+
+    def _mask_of_ids(
+        self, input_ids: torch.Tensor | None, attention_mask: torch.Tensor | None, cache: Cache | None
+    ) -> torch.Tensor | None:
+        """Checks ids; the mask that was given, or that of ids of −1."""
+        if input_ids is None:
+            raise InputError("There is nothing to read", "neither input_ids nor inputs_embeds", "pass input_ids")
+        # Only where a sequence starts: reading values back would hold up every step on a GPU.
+        if cache is None or (input_ids.shape[-1] > 1 and int(cache.get_seq_length()) == 0):
+            check_ids(input_ids, self.config)
+            if attention_mask is None and bool((input_ids < 0).any()):
+                return input_ids >= 0
+        return attention_mask
 
     def prepare_inputs_for_generation(self, input_ids: torch.Tensor, **kwargs: Any) -> dict[str, Any]:
         """Drops the image after the prefill: its vectors are in the cache by then."""
