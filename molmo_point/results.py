@@ -25,12 +25,16 @@ class Completion:
     Attributes:
         text: The answer, without the prompt.
         token_count: Number of tokens generated.
-        finish_reason: "stop", "length" or "cancelled".
+        finish_reason: "stop", "length" or "cancelled"; "points" when all points that were wanted
+            were out, "time" when the time budget was used up.
         timing_ms: Named stages in milliseconds.
         tokens: The text of each token, in order; empty when the backend does not tell.
         token_probabilities: Probability of each token, 0 to 1; empty when it does not tell.
         digit_probabilities: For each token that is a digit, the probabilities of "0" to "9" in its
             place, () for the others; empty when the backend does not tell.
+        absent_probability: The model's probability, before its first word, of saying that nothing
+            is there, 0 to 1; NaN when the backend does not tell.
+        passes: Forward passes of the model after the first; -1 when the backend does not tell.
     """
 
     text: str
@@ -40,6 +44,8 @@ class Completion:
     tokens: tuple[str, ...] = ()
     token_probabilities: tuple[float, ...] = ()
     digit_probabilities: tuple[tuple[float, ...], ...] = ()
+    absent_probability: float = math.nan
+    passes: int = -1
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able form."""
@@ -51,6 +57,8 @@ class Completion:
             "tokens": list(self.tokens),
             "token_probabilities": [_number(value) for value in self.token_probabilities],
             "digit_probabilities": [[_number(p) for p in digits] for digits in self.digit_probabilities],
+            "absent_probability": _number(self.absent_probability),
+            "passes": self.passes,
         }
 
 

@@ -1,7 +1,7 @@
 """A loaded checkpoint behind the one method that the rest of the SDK uses."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from molmo_point.errors import CheckpointError, InputError
-from molmo_point.model.completion import complete
+from molmo_point.model.decoding.engine import Answer, AnswerEngine, Options
+from molmo_point.model.decoding.spread import Spread
 from molmo_point.model.loading import checked_dtype, load_model
 from molmo_point.model.molmo import MolmoForCausalLM
 from molmo_point.model.molmo2 import Molmo2Backend, load_molmo2
@@ -33,15 +34,24 @@ class MolmoBackend:
         name: What results call it.
         sigma_px: Standard deviation of its points along u and v in pixels of an image 640 pixels
             wide, as measured on validation scenes; NaN where nobody measured it.
+        options: What decoding may do to be fast; no setting changes the words.
     """
 
     family = "molmo"
 
-    def __init__(self, model: MolmoForCausalLM, processor: MolmoProcessor, name: str, sigma_px: float = float("nan")) -> None:
+    def __init__(
+        self,
+        model: MolmoForCausalLM,
+        processor: MolmoProcessor,
+        name: str,
+        sigma_px: float = float("nan"),
+        options: Options | None = None,
+    ) -> None:
         self.model = model
         self.processor = processor
         self.name = name
         self.sigma_px = sigma_px
+        self.engine = AnswerEngine(model, processor, options)
 
     def generate(
         self,
@@ -52,27 +62,66 @@ class MolmoBackend:
         should_stop: Callable[[], bool] | None = None,
         on_text: Callable[[str], None] | None = None,
     ) -> Completion:
-        """Answers a prompt about an image, greedily.
+        """Answers a prompt about an image: the words of greedy decoding, in fewer passes.
 
         Args:
             image: (h, w, 3) uint8 RGB.
             prompt: What the user says.
             max_new_tokens: Most tokens to generate.
-            should_stop: Asked before every token; True ends the completion as ``"cancelled"``.
+            should_stop: Asked before every pass; True ends the completion as ``"cancelled"``.
             on_text: Told the whole text so far whenever it has grown.
 
         Raises:
             InputError: The image is not a usable RGB image, or the sequence would be too long.
         """
-        return complete(
-            self.model,
-            lambda: self.processor(image, prompt),
-            self.processor,
-            eos_ids=(self.processor.eos_id,),
-            longest=self.model.config.max_position_embeddings,
-            max_new_tokens=max_new_tokens,
-            should_stop=should_stop,
-            on_text=on_text,
+        told = None if on_text is None else lambda _, text: on_text(text)
+        return self.generate_many(image, (prompt,), max_new_tokens=max_new_tokens, should_stop=should_stop, on_text=told)[0]
+
+    def generate_many(
+        self,
+        image: np.ndarray,
+        prompts: Sequence[str],
+        *,
+        max_new_tokens: int,
+        should_stop: Callable[[], bool] | None = None,
+        on_text: Callable[[int, str], None] | None = None,
+    ) -> tuple[Completion, ...]:
+        """Answers several prompts about one image in one batch; the image is read once.
+
+        Arguments and errors as `generate`; ``on_text`` is told the index of the prompt first. The
+        times of a batch are those of the whole batch.
+        """
+        answers = self.engine.answer(image, prompts, max_new_tokens=max_new_tokens, should_stop=should_stop, on_text=on_text)
+        return tuple(self._completion(answer) for answer in answers)
+
+    def spreads(self, image: np.ndarray, prompt: str, completion: Completion) -> tuple[Spread, ...]:
+        """How the probability of each point of a completion is spread over the image.
+
+        Costs three passes a point.
+
+        Args:
+            image: The image that was asked about.
+            prompt: The prompt.
+            completion: What `generate` gave.
+
+        Returns:
+            One for each pair of coordinates in the order of the text; empty where the tokenizer
+            joins digits.
+        """
+        return self.engine.spreads(image, prompt, completion.text)
+
+    def _completion(self, answer: Answer) -> Completion:
+        row, decode = answer.row, self.processor.decode
+        return Completion(
+            text=decode(row.token_ids),
+            token_count=len(row.token_ids),
+            finish_reason=row.finish_reason,
+            timing_ms={"preprocess": answer.preprocess_ms, "prefill": answer.prefill_ms, "decode": answer.decode_ms},
+            tokens=tuple(decode([token]) for token in row.token_ids),
+            token_probabilities=tuple(row.probabilities),
+            digit_probabilities=tuple(row.digit_probabilities),
+            absent_probability=row.absent_probability,
+            passes=row.passes,
         )
 
 

@@ -22,6 +22,7 @@ from molmo_point.model.decoding.drafts import Drafter
 from molmo_point.model.decoding.kv_cache import KeyValueCache
 from molmo_point.model.decoding.spread import Spread, spread_points
 from molmo_point.model.decoding.templates import ABSENT_STARTS, request_of
+from molmo_point.model.image_input import to_rgb
 from molmo_point.model.preprocess import image_token_ids, prepare_image
 from molmo_point.model.prompt import user_turn
 
@@ -134,13 +135,13 @@ class AnswerEngine:
         times = ((prepared - started) * 1e3, (prefilled - prepared) * 1e3, (finished - prefilled) * 1e3)
         return tuple(Answer(row, *times, reused) for row in rows)
 
-    def spreads(self, image: np.ndarray, prompt: str, answer: Answer) -> tuple[Spread, ...]:
+    def spreads(self, image: np.ndarray, prompt: str, text: str) -> tuple[Spread, ...]:
         """How the probability of each point of an answer is spread, three passes a point.
 
         Args:
             image: The image of the answer.
             prompt: Its prompt.
-            answer: What `answer` gave.
+            text: The answer.
 
         Returns:
             One for each pair of coordinates in the order of the text.
@@ -148,18 +149,19 @@ class AnswerEngine:
         read = self._look(image)
         decoder = Decoder(self.model, self._vocabulary)
         prefix, tokens = len(read.ids), self.processor.encode_text(user_turn(prompt))
-        room = len(tokens) + len(answer.row.token_ids) + 1024
+        answer = self.processor.encode_text(text)
+        room = len(tokens) + len(answer) + 1024
         if read.cache is None:
             assert read.tensors is not None
             read.cache = KeyValueCache(prefix)
             decoder.read(read.ids, read.cache, read.tensors)
-        return spread_points(decoder, read.cache.forked(1, prefix, prefix + room), tokens, answer.row.token_ids)
+        return spread_points(decoder, read.cache.forked(1, prefix, prefix + room), tokens, answer)
 
     def _look(self, image: np.ndarray) -> _Image:
         """The image as tokens and tensors, or what is left of it from the last call."""
-        layout = self.processor.layout
+        image, layout = to_rgb(image), self.processor.layout
         key = b""
-        if self.options.reuse_image and isinstance(image, np.ndarray) and image.dtype == np.uint8:
+        if self.options.reuse_image:
             digest = hashlib.blake2b(f"{image.shape} {layout}".encode(), digest_size=16)
             digest.update(np.ascontiguousarray(image).data)
             key = digest.digest()
