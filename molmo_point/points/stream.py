@@ -1,5 +1,6 @@
 """Points out of a text that is still being written."""
 
+import re
 from collections.abc import Sequence
 
 from molmo_point.points.answer import Size, checked_text
@@ -7,6 +8,7 @@ from molmo_point.points.collect import Collector
 from molmo_point.points.parse import PointTokenLayout, dialect, last_tag, reader, sizes_of
 from molmo_point.results import ImagePoint
 
+_ONE_DECIMAL = re.compile(r' y\d{0,6}="\d{1,3}\.\d$')
 _SMALL = 2048
 """Characters of an unfinished tag up to which every piece is looked at when it comes."""
 
@@ -24,14 +26,22 @@ class PointStream:
         size_wh: As `parse_answer`.
         family: As `parse_answer`; "auto" decides as soon as the text shows it.
         layout: As `parse_answer`.
+        eager: Takes a coordinate of Molmo v1 as complete with its first decimal, without waiting
+            for the quote behind it; the released models write one decimal always.
 
     Raises:
         InputError: As `parse_answer`.
     """
 
     def __init__(
-        self, size_wh: Size | Sequence[Size] | None, family: str = "molmo", *, layout: PointTokenLayout | None = None
+        self,
+        size_wh: Size | Sequence[Size] | None,
+        family: str = "molmo",
+        *,
+        layout: PointTokenLayout | None = None,
+        eager: bool = False,
     ) -> None:
+        self._eager = eager
         self._sizes = sizes_of(size_wh, family, layout)
         self._layout = layout
         self._family: str | None = None if family == "auto" else family
@@ -92,7 +102,8 @@ class PointStream:
             self._settled.join(later)
             self._tail, self._offset = self._tail[tag.start() :], self._offset + tag.start()
         end = Collector(self._sizes, self._settled, self._offset)
-        end.read(find, self._tail, growing=growing)
+        quote = '"' if self._eager and growing and _ONE_DECIMAL.search(self._tail, max(0, len(self._tail) - 24)) else ""
+        end.read(find, self._tail + quote, growing=growing)
         self._end = end.points
         settled = len(self._settled.points)
         fresh = (*self._settled.points[self._told :], *self._end[max(0, self._told - settled) :])
