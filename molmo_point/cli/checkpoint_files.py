@@ -54,7 +54,7 @@ def inspected(folder: Path) -> dict[str, Any]:
 
 def headline(report: dict[str, Any]) -> str:
     """One line: what it is and whether it is complete."""
-    title = report["flavour"]["title"] if report["flavour"] else "no model that can be told"
+    title = report["flavour"]["title"] if report["flavour"] else "not a model of the Molmo family"
     count = len(report["problems"])
     if count:
         return f"{title}, cannot be loaded: {count} problem{'s' if count > 1 else ''}, {report['folder']}"

@@ -173,6 +173,8 @@ def _weight_map(path: Path) -> dict[str, str]:
     weight_map = data.get("weight_map") if isinstance(data, dict) else None
     if not isinstance(weight_map, dict) or not weight_map:
         raise ValueError("it has no weight_map")
+    if not isinstance(data.get("metadata"), dict):  # transformers reads nothing without
+        raise ValueError("it has no metadata")
     for name, shard in weight_map.items():
         if not isinstance(shard, str) or Path(shard).name != shard or "\\" in shard or "\0" in shard or shard in ("", ".."):
             raise ValueError(f"it puts {name} into {shard!r}, which names no file of the folder")

@@ -6,7 +6,7 @@ import torch
 
 from molmo_point.model.config import MolmoConfig
 from molmo_point.model.molmo import MolmoForCausalLM
-from molmo_point.model.names import name_in_memory, state_in_memory
+from molmo_point.model.names import name_in_memory, released_name, state_in_memory
 from molmo_point.model.weight_files import Problem, StoredTensor, StoredWeights, listed
 
 _SAME = "use config.json and weights of the same checkpoint"
@@ -47,7 +47,7 @@ def misfits(weights: StoredWeights, config: MolmoConfig) -> list[Problem]:
                 found["shape"].append((tensor, text))
             elif tensor.dtype not in _FLOATS:
                 found["dtype"].append((tensor, f"{tensor.name} is of type {tensor.dtype}, which is no floating-point type"))
-    problems = _missing(weights, [name for name in expected if name not in source])
+    problems = _missing(weights, [name for name in expected if name not in source], config.num_experts)
     for kind, entries in found.items():
         problems += _by_file(kind, entries)
     return problems
@@ -67,14 +67,14 @@ def _name(name: str) -> str:
     return name_in_memory(name)
 
 
-def _missing(weights: StoredWeights, names: list[str]) -> list[Problem]:
+def _missing(weights: StoredWeights, names: list[str], num_experts: int) -> list[Problem]:
     """A broken file is a problem of its own; what the index puts there, or has promised and not kept, was told already."""
     broken = {problem.file for problem in weights.problems if problem.kind == "file"}
     if broken and not weights.promised:
         return []
     told = {_name(name) for problem in weights.problems for name in problem.tensors}
     told |= {_name(name) for name, file in weights.promised.items() if file in broken}
-    lost = [name for name in names if name not in told]
+    lost = [released_name(name, num_experts) for name in names if name not in told]
     if not lost:
         return []
     file = weights.index or (weights.files[0].name if weights.files else "")

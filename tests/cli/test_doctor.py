@@ -43,7 +43,7 @@ def sharded(folder: Path) -> Path:
         "b": "model-00001-of-00002.safetensors",
         "c": "model-00002-of-00002.safetensors",
     }
-    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
     return folder
 
 

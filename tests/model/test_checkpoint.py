@@ -318,6 +318,13 @@ def test_a_configuration_of_other_sizes_names_all_tensors(tiny_folder: Path) -> 
     assert problem.kind == "unexpected" and len(problem.tensors) == 7
 
 
+def test_missing_tensors_have_the_names_of_the_files(tiny_moe_folder: Path) -> None:
+    edit_json(tiny_moe_folder / "config.json", n_layers=3)
+    (problem,) = inspect_checkpoint(tiny_moe_folder).problems
+    assert problem.file == "pytorch_model.bin.index.json" and len(problem.tensors) == 7 + 4 * 3
+    assert "model.transformer.blocks.2.attn.att_proj.weight" in problem.tensors
+
+
 def test_problems_in_several_places_are_all_told(tiny_folder: Path) -> None:
     (tiny_folder / "tokenizer.json").unlink()
     edit_weights(tiny_folder, lambda tensors: (tensors.pop(A_TENSOR), tensors.update({"model.extra": torch.zeros(2)})))

@@ -209,6 +209,7 @@ def test_names_of_the_training_code_load_as_well(tiny_moe_folder: Path) -> None:
         (lambda s: s[0].with_name(INDEX).unlink(), INDEX, "missing"),
         (lambda s: s[0].with_name(INDEX).write_text("{"), INDEX, "JSON"),
         (lambda s: s[0].with_name(INDEX).write_text("{}"), INDEX, "weight_map"),
+        (lambda s: s[0].with_name(INDEX).write_text(json.dumps({"weight_map": {"a": s[0].name}})), INDEX, "metadata"),
         (
             lambda s: edit_index(s[0].parent, lambda w: w.update({A_TENSOR: "../model.safetensors"})),
             INDEX,
