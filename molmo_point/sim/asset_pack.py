@@ -9,6 +9,7 @@ import os
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -130,7 +131,7 @@ def load_pack(path: Path | None = None) -> list[Asset]:
             if content["format"] != _FORMAT:
                 raise ValueError(f"format {content['format']}")
             return [_asset(row, number, stored) for number, row in enumerate(content["assets"])]
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, EOFError, KeyError, ValueError, BadZipFile) as error:
         fix = "build one: python -m molmo_point.sim.build_pack"
         raise InputError("The asset pack cannot be read", f"{path}: {error}", fix) from error
 

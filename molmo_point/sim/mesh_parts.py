@@ -95,7 +95,8 @@ def _simplified(mesh: MaterialMesh, share: float) -> MaterialMesh:
     simplify.setMesh(mesh.vertices_m * 1000, mesh.faces)
     simplify.simplify_mesh(target_count=wanted, aggressiveness=6, preserve_border=textured, verbose=False)
     vertices, faces, _ = simplify.getMesh()
-    vertices = np.asarray(vertices) / 1000
+    # Thin things like bristles come out with spikes.
+    vertices = np.clip(np.asarray(vertices) / 1000, mesh.vertices_m.min(0), mesh.vertices_m.max(0))
     if len(faces) < 4:
         return mesh
     return MaterialMesh(

@@ -1,0 +1,144 @@
+"""Questions about household scenes: every kind, right by the truth, in many wordings."""
+
+import re
+
+import numpy as np
+import pytest
+
+from molmo_point.points.parse import parse_answer
+from molmo_point.sim.colors import PAINTS
+from molmo_point.training.questions import CATEGORY_WORDS, KINDS, Question, draw_questions, plural
+from molmo_point.training.referring import SeenThing
+
+NOUNS = {"mug": "dishes", "bowl": "dishes", "apple": "fruit", "banana": "fruit", "hammer": "tools", "fork": "cutlery"}
+VOCABULARY = sorted(NOUNS)
+
+
+def scene(rng: np.random.Generator, count: int, held_out: bool = False) -> list[SeenThing]:
+    things = []
+    for _ in range(count):
+        noun, color = str(rng.choice(VOCABULARY)), str(rng.choice(["red", "blue", "green"]))
+        x, depth = float(rng.uniform(5, 95)), float(rng.uniform(0.4, 1.0))
+        things.append(
+            SeenThing(
+                noun=noun,
+                nouns=frozenset({noun}),
+                doubtful=frozenset(),
+                category=NOUNS[noun],
+                categories=frozenset({NOUNS[noun]}),
+                colors=frozenset({color}),
+                maybe_colors=frozenset({color}),
+                x_percent=x,
+                y_percent=float(rng.uniform(5, 95)),
+                left_percent=x - 3,
+                right_percent=x + 3,
+                depth_m=depth,
+                position_m=(x / 100, depth, 0.03),
+                size_m=(0.05, 0.05, float(rng.uniform(0.03, 0.2))),
+                edge_m=float(rng.uniform(0.05, 0.6)),
+                held_out=held_out,
+            )  # fmt: skip
+        )
+    return things
+
+
+def drawn(
+    kinds: dict[str, float] | None = None, scenes: int = 120, held_out: bool = False
+) -> list[tuple[list[SeenThing], Question]]:
+    rng = np.random.default_rng(2)
+    found = []
+    for _ in range(scenes):
+        things = scene(rng, int(rng.integers(1, 10)), held_out)
+        found += [(things, question) for question in draw_questions(things, 5, rng, VOCABULARY, kinds)]
+    return found
+
+
+ALL = drawn()
+
+
+def test_answers_are_what_the_parser_reads_back() -> None:
+    for things, question in ALL:
+        answer = parse_answer(question.answer, (1000, 1000))
+        assert len(answer.points) == len(question.targets)
+        assert answer.absent == (not question.targets)
+        for point, index in zip(answer.points, question.targets, strict=True):
+            assert point.u + 0.5 == pytest.approx(things[index].x_percent * 10, abs=0.51)
+            assert point.v + 0.5 == pytest.approx(things[index].y_percent * 10, abs=0.51)
+        assert question.phrase in question.prompt
+
+
+def test_every_kind_comes_up_about_as_often_as_it_should() -> None:
+    kinds = [question.kind for _, question in ALL]
+    assert set(kinds) == set(KINDS)
+    for kind, share in KINDS.items():
+        assert 0.4 * share < kinds.count(kind) / len(kinds) < 2.5 * share, kind
+    assert len({question.prompt for _, question in ALL}) > 0.8 * len(ALL) > 400
+
+
+def test_names_and_colours_point_at_all_that_fit_and_nothing_else() -> None:
+    checked = 0
+    for things, question in ALL:
+        words = set(question.phrase.split())
+        nouns = [n for n in VOCABULARY if n in words or plural(n) in words]
+        colors = [c for c in PAINTS if c in words]
+        if question.kind in ("name", "colour_name", "count", "absent") and len(nouns) == 1:
+            fitting = {i for i, t in enumerate(things) if t.noun == nouns[0] and (not colors or colors[0] in t.colors)}
+            assert set(question.targets) == fitting, question
+            checked += 1
+    assert checked > 200
+
+
+def test_counts_say_how_many_and_absent_says_none() -> None:
+    for _, question in ALL:
+        if question.kind == "absent":
+            assert question.targets == () and question.answer == "There are none."
+        elif question.kind == "count" and question.targets:
+            assert question.answer.endswith(f"shows a total of {len(question.targets)}.")
+        else:
+            assert question.answer.startswith(("<point", "There are none."))
+
+
+def test_relations_and_superlatives_hold() -> None:
+    held = 0
+    for things, question in drawn({"relation": 0.5, "superlative": 0.5}):
+        target = things[question.targets[0]]
+        if match := re.search(r"(left|right) of the (?:(\w+) )?(\w+)$", question.phrase):
+            side, color, noun = match.groups()
+            (anchor,) = [t for t in things if t.noun == noun and color in (None, *t.colors)]
+            assert (target.x_percent < anchor.x_percent) == (side == "left")
+            held += 1
+        if re.match(r"tallest (object|thing|item)$", question.phrase):
+            assert target.size_m[2] == max(t.size_m[2] for t in things)
+            held += 1
+        if re.match(r"(object|thing|item) closest to the camera$", question.phrase):
+            assert target.depth_m == min(t.depth_m for t in things)
+            held += 1
+    assert held > 20
+
+
+def test_unseen_things_are_asked_for_by_colour_and_category_alone() -> None:
+    found = drawn({"unseen": 1.0}, held_out=True)
+    asked = [(things, q) for things, q in found if q.kind == "unseen"]
+    assert len(asked) > 50
+    for things, question in asked:
+        (index,) = question.targets
+        color, _, rest = question.phrase.partition(" ")
+        assert color in things[index].colors
+        assert any(rest in words for words in CATEGORY_WORDS[things[index].category])
+    assert not [q for _, q in drawn({"unseen": 1.0}) if q.kind == "unseen"]
+
+
+def test_nothing_in_view_leaves_only_absence() -> None:
+    questions = draw_questions([], 5, np.random.default_rng(0), VOCABULARY)
+    assert len(questions) == 5 and {q.kind for q in questions} == {"absent"}
+
+
+@pytest.mark.parametrize(
+    ("one", "many"),
+    [
+        ("mug", "mugs"), ("box", "boxes"), ("knife", "knives"), ("scissors", "scissors"), ("toy", "toys"), ("brush", "brushes"),
+        ("bowl of fruit", "bowls of fruit"), ("cup and saucer", "cups and saucers"), ("battery", "batteries"),
+    ],
+)  # fmt: skip
+def test_plurals(one: str, many: str) -> None:
+    assert plural(one) == many
