@@ -1,6 +1,6 @@
 """Simulated tabletops with known truth, rendered by MuJoCo."""
 
-from molmo_point.sim.arrangement import random_arrangement
+from molmo_point.sim.arranging import random_arrangement
 from molmo_point.sim.scene import TabletopScene, VisibleObject
 from molmo_point.sim.stage import Stage
 

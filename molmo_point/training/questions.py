@@ -11,6 +11,7 @@ from molmo_point.points.format import format_points
 from molmo_point.sim.colors import PAINTS
 from molmo_point.training.queries import Example
 from molmo_point.training.referring import SUPERLATIVES, Description, SeenThing, matches, related, superlative
+from molmo_point.training.wordings import CATEGORY_WORDS, COUNT, MANY, MASS_NOUNS, ONE, RELATIONS, SUPERLATIVE_WORDS, plural
 
 KINDS: dict[str, float] = {
     "name": 0.18,
@@ -24,65 +25,7 @@ KINDS: dict[str, float] = {
 """Kinds of question and how often each is drawn. A question about an object that training does not show is of the
 kind ``"unseen"``, and asks by colour and category."""
 
-CATEGORY_WORDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "fruit": (("fruit", "piece of fruit"), ("pieces of fruit", "fruit", "fruits")),
-    "vegetables": (("vegetable",), ("vegetables",)),
-    "food": (("food", "food item"), ("food items", "food", "things to eat")),
-    "dishes": (("piece of crockery", "piece of tableware"), ("dishes", "crockery", "tableware")),
-    "cutlery": (("piece of cutlery",), ("pieces of cutlery", "cutlery", "silverware")),
-    "toys": (("toy",), ("toys",)),
-    "tools": (("tool",), ("tools",)),
-    "stationery": (("office supply", "piece of stationery"), ("office supplies", "stationery")),
-    "toiletries": (("bathroom item", "toiletry"), ("toiletries", "bathroom items")),
-    "clothes": (("thing to wear", "wearable item"), ("things to wear", "wearable items")),
-    "plants": (("plant",), ("plants",)),
-    "electronics": (("electronic device",), ("electronic devices", "electronics")),
-}
-"""Categories that are asked about: what one is called, and what many are called, first a word that can be counted."""
-
-_ONE = (
-    "Point to {q}", "Point to {q}.", "Point at {q}.", "Find {q}.", "Where is {q}?", "Show me {q}", "Locate {q}.",
-    "Can you point to {q}?", "Please point out {q}.", "I am looking for {q}.", "Mark {q}.", "Which one is {q}?",
-    "pick up {q}", "Where do you see {q}?", "Give me the location of {q}.", "{q}",
-)  # fmt: skip
-_MANY = (
-    "Point to {q}", "Point to all {q}", "Point to all {q}.", "Find every one of {q}.", "Where are {q}?", "Show me {q}",
-    "Locate all of {q}.", "Can you point to all {q}?", "Mark each of {q}.", "Point out {q}.", "Find {q}", "all {q}", "{q}",
-)  # fmt: skip
-_COUNT = (
-    "How many {q} are there?", "Count the {q}.", "How many {q} do you see?", "How many {q} are on the table?",
-    "Count {q}", "count the {q}", "What is the number of {q}?", "How many {q} can you find?", "Number of {q}?",
-)  # fmt: skip
-_RELATIONS = {
-    "left of": ("left of", "to the left of"),
-    "right of": ("right of", "to the right of"),
-    "in front of": ("in front of",),
-    "behind": ("behind",),
-    "nearest to": ("nearest to", "closest to", "next to"),
-    "between": ("between",),
-}
-_SUPERLATIVE_WORDS = {
-    "closest": "{q} closest to the camera",
-    "farthest": "{q} farthest from the camera",
-    "nearest the edge of the table": "{q} nearest the edge of the table",
-}
-_IRREGULAR = {
-    "scissors": "scissors", "glasses": "glasses", "sunglasses": "sunglasses", "keys": "keys", "knife": "knives",
-    "loaf": "loaves", "loaf of bread": "loaves of bread", "toothbrush": "toothbrushes", "bread": "bread", "butter": "butter",
-    "french fries": "french fries", "fries": "fries", "chips": "chips", "sneakers": "sneakers", "high heels": "high heels",
-    "shoes": "shoes", "paper towels": "paper towels", "cards": "cards", "playing cards": "playing cards",
-    "bamboo": "bamboo", "milk": "milk", "medicine": "medicine", "shampoo": "shampoo", "lotion": "lotion", "salt": "salt",
-    "kitchen knife": "kitchen knives", "table knife": "table knives", "spices": "spices", "soap": "soap", "food": "food",
-    "scales": "scales", "oil bottles": "oil bottles", "oil servers": "oil servers", "eyeglasses": "eyeglasses",
-    "ping pong paddle": "ping pong paddles", "headphones": "headphones", "chess": "chess", "adhesive tape": "adhesive tape",
-}  # fmt: skip
-_MASS = {
-    "adhesive tape", "bamboo", "bread", "butter", "chess", "french fries", "fries", "chips", "lotion", "medicine", "milk",
-    "paper", "perfume", "salad", "salt", "shampoo", "soap", "spices", "spray", "sushi", "tape", "sugar",
-}  # fmt: skip
-"""Nouns that are not counted."""
 _TRIES = 5
-_HEAD_FIRST = (" of ", " and ")
 
 
 @dataclass(frozen=True)
@@ -96,21 +39,6 @@ class Question(Example):
 
     kind: str
     phrase: str
-
-
-def plural(noun: str) -> str:
-    """Plural of a noun phrase of ours, e.g. ``"cups and saucers"``, ``"knives"``, ``"bowls of fruit"``."""
-    if noun in _IRREGULAR:
-        return _IRREGULAR[noun]
-    for joint in _HEAD_FIRST:
-        head, found, rest = noun.partition(joint)
-        if found:
-            return plural(head) + joint + (plural(rest) if joint == " and " else rest)
-    if noun.endswith(("s", "x", "ch", "sh")):
-        return f"{noun}es"
-    if noun.endswith("y") and noun[-2] not in "aeiou":
-        return f"{noun[:-1]}ies"
-    return f"{noun}s"
 
 
 def draw_questions(
@@ -235,16 +163,16 @@ class _Drawer:
 
     def _counted(self, wanted: Description, kind: str) -> Question | None:
         hits = matches(self.things, wanted)
-        if hits is None or wanted.noun in _MASS:
+        if hits is None or wanted.noun in MASS_NOUNS:
             return None
         phrase = self._phrase(wanted, many=True, countable=True)
-        prompt = self._word(_COUNT).format(q=phrase)
+        prompt = self._word(COUNT).format(q=phrase)
         return self._answered(prompt, phrase, hits, kind, "point_count")
 
     def _relation(self, thing: SeenThing) -> Question | None:
         """Where something stands, seen from something that has but one of its name."""
         anchors = self._anchors()
-        relation = self._word(tuple(_RELATIONS))
+        relation = self._word(tuple(RELATIONS))
         if len(anchors) < (2 if relation == "between" else 1):
             return None
         order = self.rng.permutation(len(anchors))[: 2 if relation == "between" else 1]
@@ -261,7 +189,7 @@ class _Drawer:
             return None
         many = len(hits) > 1
         words = " and ".join(f"the {phrase}" for _, phrase in chosen)
-        phrase = f"{self._phrase(wanted, many)} {self._word(_RELATIONS[relation])} {words}"
+        phrase = f"{self._phrase(wanted, many)} {self._word(RELATIONS[relation])} {words}"
         return self._question(phrase, many, hits, "relation")
 
     def _anchors(self) -> list[tuple[int, str]]:
@@ -288,7 +216,7 @@ class _Drawer:
         hits = None if among is None else superlative(self.things, among, word)
         if hits is None:
             return None
-        pattern = _SUPERLATIVE_WORDS.get(word, "{w} {q}")
+        pattern = SUPERLATIVE_WORDS.get(word, "{w} {q}")
         phrase = pattern.format(w=word, q=self._phrase(wanted, many=False))
         return self._question(phrase, False, hits, "superlative")
 
@@ -317,7 +245,7 @@ class _Drawer:
         asked = f"the {phrase}" if article < 0.78 else phrase
         if not many and kind in ("name", "colour_name", "absent", "category") and article > 0.9:
             asked = f"{'an' if phrase[0] in 'aeiou' else 'a'} {phrase}"
-        return self._answered(self._word(_MANY if many else _ONE).format(q=asked), phrase, hits, kind, "pointing")
+        return self._answered(self._word(MANY if many else ONE).format(q=asked), phrase, hits, kind, "pointing")
 
     def _answered(self, prompt: str, phrase: str, hits: list[int], kind: str, style: str) -> Question:
         percent = [self.things[i].percent for i in hits]

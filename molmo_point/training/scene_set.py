@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from molmo_point.sim.arrangement import MAX_OBJECTS, random_arrangement
+from molmo_point.sim.arrangement import MAX_OBJECTS
+from molmo_point.sim.arranging import random_arrangement
 from molmo_point.sim.asset_pack import Asset, load_pack
 from molmo_point.sim.lathe import formula_assets
 from molmo_point.sim.stage import Stage

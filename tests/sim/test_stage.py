@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from molmo_point.errors import InputError
-from molmo_point.sim.arrangement import Arrangement, Light, Panel, PlacedAsset, random_arrangement
+from molmo_point.sim.arrangement import Arrangement, Light, Panel, PlacedAsset
+from molmo_point.sim.arranging import random_arrangement
 from molmo_point.sim.asset_pack import load_pack
 from molmo_point.sim.colors import PAINTS
 from molmo_point.sim.lathe import formula_assets

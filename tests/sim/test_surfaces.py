@@ -12,7 +12,7 @@ def test_each_number_is_one_picture() -> None:
     np.testing.assert_array_equal(surface(17, 48), pictures[17])
     means = np.array([p.mean((0, 1)) for p in pictures])
     assert np.ptp(means, axis=0).min() > 100
-    assert SURFACE_COUNT >= 4 * len(STYLES)
+    assert 4 * len(STYLES) <= SURFACE_COUNT
 
 
 def test_noise_has_unit_spread_and_wraps_around() -> None:

@@ -7,8 +7,9 @@ import pytest
 
 from molmo_point.points.parse import parse_answer
 from molmo_point.sim.colors import PAINTS
-from molmo_point.training.questions import CATEGORY_WORDS, KINDS, Question, draw_questions, plural
+from molmo_point.training.questions import KINDS, Question, draw_questions
 from molmo_point.training.referring import SeenThing
+from molmo_point.training.wordings import CATEGORY_WORDS, plural
 
 NOUNS = {"mug": "dishes", "bowl": "dishes", "apple": "fruit", "banana": "fruit", "hammer": "tools", "fork": "cutlery"}
 VOCABULARY = sorted(NOUNS)
@@ -37,7 +38,7 @@ def scene(rng: np.random.Generator, count: int, held_out: bool = False) -> list[
                 size_m=(0.05, 0.05, float(rng.uniform(0.03, 0.2))),
                 edge_m=float(rng.uniform(0.05, 0.6)),
                 held_out=held_out,
-            )  # fmt: skip
+            )
         )
     return things
 
@@ -131,14 +132,3 @@ def test_unseen_things_are_asked_for_by_colour_and_category_alone() -> None:
 def test_nothing_in_view_leaves_only_absence() -> None:
     questions = draw_questions([], 5, np.random.default_rng(0), VOCABULARY)
     assert len(questions) == 5 and {q.kind for q in questions} == {"absent"}
-
-
-@pytest.mark.parametrize(
-    ("one", "many"),
-    [
-        ("mug", "mugs"), ("box", "boxes"), ("knife", "knives"), ("scissors", "scissors"), ("toy", "toys"), ("brush", "brushes"),
-        ("bowl of fruit", "bowls of fruit"), ("cup and saucer", "cups and saucers"), ("battery", "batteries"),
-    ],
-)  # fmt: skip
-def test_plurals(one: str, many: str) -> None:
-    assert plural(one) == many

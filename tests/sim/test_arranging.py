@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from molmo_point.sim.arrangement import SIZES, Arrangement, PlacedAsset, apart, paint_share, random_arrangement
+from molmo_point.sim.arrangement import SIZES, Arrangement, PlacedAsset, paint_share
+from molmo_point.sim.arranging import apart, random_arrangement
 from molmo_point.sim.asset_pack import is_held_out, load_pack
 from molmo_point.sim.colors import PAINTS
 from molmo_point.sim.lathe import formula_assets
