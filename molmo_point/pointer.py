@@ -2,53 +2,31 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from molmo_point.backend import Backend, complete_all, resolve_checkpoint
 from molmo_point.errors import CancelledError, InputError
 from molmo_point.frame import RgbdFrame
 from molmo_point.lift import lift_points
-from molmo_point.model.request import MAX_ANSWER_TOKENS, MAX_POINTS, checked_length, checked_query, checked_question
-from molmo_point.points.confidence import point_confidences
+from molmo_point.model.request import (
+    MAX_ANSWER_TOKENS,
+    MAX_POINTS,
+    checked_length,
+    checked_query,
+    checked_question,
+    checked_seconds,
+)
 from molmo_point.points.parse import ParsedAnswer, parse_answer
-from molmo_point.points.stream import PointStream
+from molmo_point.points.rate import rate_points
+from molmo_point.points.stream import closed_number
+from molmo_point.points.watch import AnswerWatch
 from molmo_point.results import Completion, Count, ImagePoint, Pointing
 
-DEFAULT_SIGMA_SHARE = 0.01
 _TOKENS_AROUND, _TOKENS_PER_POINT = 64, 20
-_CHECKPOINTS = Path(__file__).resolve().parent / "checkpoints"
-
-
-class Backend(Protocol):
-    """A model as `Pointer` uses it.
-
-    A backend may also have `family`: the dialect of its answers, as `points.parse.parse_answer`
-    names them (default "molmo"); and `sigma_px`: the standard deviation of its points along u and
-    v, in pixels of an image 640 pixels wide (it is scaled with the width).
-    """
-
-    name: str
-
-    def generate(
-        self,
-        image: NDArray[np.uint8],
-        prompt: str,
-        *,
-        max_new_tokens: int,
-        should_stop: Callable[[], bool] | None = None,
-        on_text: Callable[[str], None] | None = None,
-    ) -> Completion:
-        """Answer a prompt about an RGB image (h, w, 3).
-
-        `should_stop` is asked between tokens; when it says True the completion ends as
-        "cancelled". `on_text` receives the whole text so far whenever it has grown.
-        """
-        ...
+OnPoints = Callable[[tuple[ImagePoint, ...]], None]
 
 
 class Pointer:
@@ -84,7 +62,7 @@ class Pointer:
             CheckpointError: If the checkpoint cannot be used.
             DependencyError: If the model's dependencies are not installed.
         """
-        source = _resolve(name_or_folder)
+        source = resolve_checkpoint(name_or_folder)
         from molmo_point.model import load_backend
 
         return cls(load_backend(source, device=device, quantization=quantization, dtype=dtype))
@@ -95,8 +73,11 @@ class Pointer:
         query: str,
         *,
         max_points: int = MAX_POINTS,
+        labels: bool = True,
+        spread: bool = False,
+        time_budget_s: float | None = None,
         should_stop: Callable[[], bool] | None = None,
-        on_points: Callable[[tuple[ImagePoint, ...]], None] | None = None,
+        on_points: OnPoints | None = None,
     ) -> Pointing:
         """Point at everything in the image that fits the words.
 
@@ -104,25 +85,82 @@ class Pointer:
             frame: Image, and depth and intrinsics where targets are wanted; without them every
                 point is unreachable with the reason NO_INPUT.
             query: What to point at, e.g. "the handle of the red mug".
-            max_points: Keep at most this many points; it also bounds the length of the answer.
-            should_stop: Asked between tokens; True ends the work.
+            max_points: Keep at most this many points; the model writes no more than it must.
+            labels: False stops the model as soon as the coordinates are out, before it names what
+                it points at; the label of a point is the query then.
+            spread: Also follow the likely branches beside the greedy answer, so that every point
+                has its `modes`; about three more passes of the model for each point.
+            time_budget_s: Write no further after this time; what is there by then is the answer.
+            should_stop: Asked between passes of the model; True ends the work.
             on_points: Called with all points so far whenever there is a new one, while the model
                 still writes.
 
         Raises:
-            InputError: For an empty, too long or unprintable query, or max_points below one.
+            InputError: For an empty, too long or unprintable query, max_points below one, a time
+                budget that is not above zero, or a spread that the backend cannot tell.
             CancelledError: When `should_stop` said so.
+        """
+        return self.point_many(
+            frame,
+            (query,),
+            max_points=max_points,
+            labels=labels,
+            spread=spread,
+            time_budget_s=time_budget_s,
+            should_stop=should_stop,
+            on_points=None if on_points is None else lambda _, points: on_points(points),
+        )[0]
+
+    def point_many(
+        self,
+        frame: RgbdFrame,
+        queries: Sequence[str],
+        *,
+        max_points: int = MAX_POINTS,
+        labels: bool = True,
+        spread: bool = False,
+        time_budget_s: float | None = None,
+        should_stop: Callable[[], bool] | None = None,
+        on_points: Callable[[int, tuple[ImagePoint, ...]], None] | None = None,
+    ) -> tuple[Pointing, ...]:
+        """Point at several things in one image, which the model reads once.
+
+        Arguments and errors as `point`; `on_points` is told the index of the query first. The
+        times of an answer are those of all of them together.
         """
         from molmo_point.model.prompt import pointing_prompt
 
         start = time.perf_counter()
-        query = checked_query(query, max_points)
-        completion = self._complete(frame, pointing_prompt(query), max_points, should_stop, on_points)
+        if not queries:
+            raise InputError("There is no query", repr(queries), "say what to point at, e.g. ['the red mug']")
+        names = tuple(checked_query(query, max_points) for query in queries)
+        prompts = tuple(pointing_prompt(name) for name in names)
+        completions = self._complete(frame, prompts, max_points, labels, _deadline(start, time_budget_s), should_stop, on_points)
         generated = time.perf_counter()
-        answer = parse_answer(completion.text, frame.size_wh, _family(self.backend))
-        points = self._rated(completion, answer, frame)[:max_points]
+        return tuple(
+            self._pointing(frame, name, prompt, completion, max_points, labels, spread, start, generated)
+            for name, prompt, completion in zip(names, prompts, completions, strict=True)
+        )
+
+    def _pointing(
+        self,
+        frame: RgbdFrame,
+        query: str,
+        prompt: str,
+        completion: Completion,
+        max_points: int,
+        labels: bool,
+        spread: bool,
+        start: float,
+        generated: float,
+    ) -> Pointing:
+        answer = self._read(completion, frame)
+        spreads = self._spreads(frame, prompt, completion) if spread else ()
+        rated = rate_points(completion, answer, frame.size_wh, _sigma_px(self.backend), spreads)[:max_points]
+        points = tuple(point if point.label else replace(point, label=query) for point in rated)
         parsed = time.perf_counter()
         targets, unreachable = lift_points(points, frame)
+        stopped_early = completion.finish_reason == "points"
         return Pointing(
             query=query,
             model=self.backend.name,
@@ -134,8 +172,9 @@ class Pointer:
             timing_ms=_timing(completion, start, generated, parsed),
             stamp_ns=frame.stamp_ns,
             frame=frame.frame,
-            problems=_problems(answer, max_points),
-            truncated=answer.truncated or completion.finish_reason == "length",
+            problems=_problems(answer, completion, max_points, labels),
+            truncated=not stopped_early and (answer.truncated or completion.finish_reason in ("length", "time")),
+            absent_probability=completion.absent_probability,
         )
 
     def count(
@@ -144,30 +183,29 @@ class Pointer:
         query: str,
         *,
         max_points: int = MAX_POINTS,
+        time_budget_s: float | None = None,
         should_stop: Callable[[], bool] | None = None,
-        on_points: Callable[[tuple[ImagePoint, ...]], None] | None = None,
+        on_points: OnPoints | None = None,
     ) -> Count:
         """Count what fits the words, with a point on each; arguments and errors as `point`."""
         from molmo_point.model.prompt import counting_prompt
 
         start = time.perf_counter()
         query = checked_query(query, max_points)
-        completion = self._complete(frame, counting_prompt(query), max_points, should_stop, on_points)
+        told = None if on_points is None else lambda _, points: on_points(points)
+        deadline_s = _deadline(start, time_budget_s)
+        completion = self._complete(frame, (counting_prompt(query),), max_points, True, deadline_s, should_stop, told)[0]
         generated = time.perf_counter()
-        answer = parse_answer(completion.text, frame.size_wh, _family(self.backend))
-        points = self._rated(completion, answer, frame)
-        count = len(points) or answer.stated_count or 0
-        understood = bool(points) or answer.absent or answer.stated_count is not None
-        complete = not answer.truncated and completion.finish_reason != "length"
-        agreed = answer.stated_count is None or answer.stated_count == len(points)
+        answer = self._read(completion, frame)
+        points = rate_points(completion, answer, frame.size_wh, _sigma_px(self.backend))
         return Count(
             query=query,
             model=self.backend.name,
             text=completion.text,
-            count=count,
+            count=answer.object_count or answer.stated_count or 0,
             stated_count=answer.stated_count,
             points=points,
-            consistent=understood and complete and agreed,
+            consistent=answer.consistent and completion.finish_reason == "stop",
             timing_ms=_timing(completion, start, generated, time.perf_counter()),
         )
 
@@ -241,69 +279,76 @@ class Pointer:
     def _complete(
         self,
         frame: RgbdFrame,
-        prompt: str,
+        prompts: tuple[str, ...],
         max_points: int,
+        labels: bool,
+        deadline_s: float,
         should_stop: Callable[[], bool] | None,
-        on_points: Callable[[tuple[ImagePoint, ...]], None] | None,
-    ) -> Completion:
-        on_text = None if on_points is None else _streamed(on_points, frame.size_wh, max_points, _family(self.backend))
-        return self._text(frame, prompt, _TOKENS_AROUND + _TOKENS_PER_POINT * max_points, should_stop, on_text)
+        on_points: Callable[[int, tuple[ImagePoint, ...]], None] | None,
+    ) -> tuple[Completion, ...]:
+        """Completions of the prompts, each ended as soon as it has what is wanted."""
+        if should_stop is not None and should_stop():
+            raise _cancelled(prompts[0], 0)
+        tell = on_points or _no_points
+        watches = [
+            AnswerWatch(
+                frame.size_wh,
+                _family(self.backend),
+                max_points=max_points,
+                labels=labels,
+                deadline_s=deadline_s,
+                on_points=lambda points, index=index: tell(index, points),
+                should_stop=should_stop,
+            )
+            for index in range(len(prompts))
+        ]
+        completions = complete_all(
+            self.backend,
+            frame.color,
+            prompts,
+            max_new_tokens=_TOKENS_AROUND + _TOKENS_PER_POINT * max_points,
+            should_stop=lambda index: watches[index].should_stop(),
+            on_text=lambda index, text: watches[index].on_text(text),
+        )
+        return tuple(_ended(*each) for each in zip(prompts, completions, watches, strict=True))
 
-    def _rated(self, completion: Completion, answer: ParsedAnswer, frame: RgbdFrame) -> tuple[ImagePoint, ...]:
-        """The points with the model's confidence and error."""
-        sigma_px = _sigma_px(self.backend, frame.size_wh[0])
-        confidences = point_confidences(completion, answer.spans)
-        pairs = zip(answer.points, confidences, strict=True)
-        return tuple(replace(point, confidence=confidence, sigma_px=sigma_px) for point, confidence in pairs)
+    def _read(self, completion: Completion, frame: RgbdFrame) -> ParsedAnswer:
+        text = completion.text
+        if completion.finish_reason in ("points", "time"):
+            text = closed_number(text)  # stopped at the last digit, before the quote behind it
+        return parse_answer(text, frame.size_wh, _family(self.backend))
+
+    def _spreads(self, frame: RgbdFrame, prompt: str, completion: Completion) -> tuple[Any, ...]:
+        backend: Any = self.backend
+        if not hasattr(backend, "spreads"):
+            fix = "use a Molmo v1 checkpoint, or spread=False"
+            raise InputError("This model cannot tell how its points are spread", self.backend.name, fix)
+        return backend.spreads(frame.color, prompt, completion)
 
 
-def available_checkpoints() -> tuple[str, ...]:
-    """Names of the checkpoints that are embedded in this package."""
-    return tuple(sorted(path.parent.name for path in _CHECKPOINTS.glob("*/config.json")))
+def _no_points(index: int, points: tuple[ImagePoint, ...]) -> None:
+    """Nobody listens."""
 
 
-def _resolve(name_or_folder: str | Path) -> str | Path:
-    """An embedded name or a folder to its path; a Hugging Face id stays as it is."""
-    name = str(name_or_folder)
-    if name in available_checkpoints():
-        return _CHECKPOINTS / name
-    folder = Path(name_or_folder).expanduser()
-    if folder.is_dir():
-        return folder
-    parts = name.split("/")
-    looks_like_id = len(parts) == 2 and all(parts) and not name.startswith((".", "~")) and "\\" not in name
-    if isinstance(name_or_folder, str) and looks_like_id:
-        return name
-    raise InputError(
-        "There is no such checkpoint",
-        repr(name),
-        f"use an embedded one ({', '.join(available_checkpoints()) or 'none is installed'}), the path of an "
-        "existing folder, or a Hugging Face id such as 'allenai/Molmo-7B-D-0924'",
-    )
+def _ended(prompt: str, completion: Completion, watch: AnswerWatch) -> Completion:
+    """The completion with the reason why it was stopped, if it was."""
+    if completion.finish_reason != "cancelled":
+        return completion
+    if watch.reason in ("points", "time"):
+        return replace(completion, finish_reason=watch.reason)
+    raise _cancelled(prompt, completion.token_count)
 
 
-def _streamed(
-    on_points: Callable[[tuple[ImagePoint, ...]], None], size_wh: tuple[int, int], max_points: int, family: str
-) -> Callable[[str], None]:
-    stream = PointStream(size_wh, family)
-
-    def on_text(text: str) -> None:
-        told = len(stream.points)
-        if stream.follow(text) and told < max_points:
-            on_points(stream.points[:max_points])
-
-    return on_text
+def _deadline(start: float, time_budget_s: float | None) -> float:
+    return math.inf if time_budget_s is None else start + checked_seconds("time_budget_s", time_budget_s)
 
 
 def _family(backend: Any) -> str:
     return str(getattr(backend, "family", "molmo"))
 
 
-def _sigma_px(backend: Any, width: int) -> float:
-    sigma_640_px = getattr(backend, "sigma_px", None)
-    if sigma_640_px is None or not math.isfinite(sigma_640_px):
-        return DEFAULT_SIGMA_SHARE * width
-    return float(sigma_640_px) * width / 640
+def _sigma_px(backend: Any) -> float:
+    return float(getattr(backend, "sigma_px", math.nan))
 
 
 def _cancelled(prompt: str, token_count: int) -> CancelledError:
@@ -314,10 +359,15 @@ def _cancelled(prompt: str, token_count: int) -> CancelledError:
     )
 
 
-def _problems(answer: ParsedAnswer, max_points: int) -> tuple[str, ...]:
-    if len(answer.points) <= max_points:
-        return answer.problems
-    return (*answer.problems, f"{len(answer.points)} points, of which the first {max_points} are kept")
+def _problems(answer: ParsedAnswer, completion: Completion, max_points: int, labels: bool) -> tuple[str, ...]:
+    problems = answer.problems
+    if completion.finish_reason == "time":
+        problems = (*problems, "the time budget was used up before the answer was complete")
+    if len(answer.points) > max_points:
+        return (*problems, f"{len(answer.points)} points, of which the first {max_points} are kept")
+    if completion.finish_reason == "points" and labels:
+        return (*problems, f"more than {max_points} points, of which the first {max_points} are kept")
+    return problems
 
 
 def _timing(completion: Completion, start: float, generated: float, parsed: float) -> dict[str, float]:

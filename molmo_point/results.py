@@ -62,6 +62,32 @@ class Completion:
         }
 
 
+@dataclass(frozen=True, eq=False)
+class PointMode:
+    """One of the places where a point may be, from the model's own probabilities.
+
+    Attributes:
+        weight: Its share of the probability, 0 to 1.
+        u: Mean, pixels.
+        v: Likewise.
+        covariance_px2: (2, 2) of u and v, in square pixels.
+    """
+
+    weight: float
+    u: float
+    v: float
+    covariance_px2: FloatArray
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able form; the covariance is row-major."""
+        return {
+            "weight": _number(self.weight),
+            "u": _number(self.u),
+            "v": _number(self.v),
+            "covariance_px2": [_number(value) for value in self.covariance_px2.reshape(-1)],
+        }
+
+
 @dataclass(frozen=True)
 class ImagePoint:
     """A point in the image.
@@ -77,6 +103,7 @@ class ImagePoint:
         time_s: Which moment of a video it is in, in seconds; NaN outside videos.
         object_id: The model's number of the object that it is on, the same at all times of a track;
             None where the model does not follow objects.
+        modes: The places where it may be, likeliest first; empty where nobody asked for them.
     """
 
     u: float
@@ -88,6 +115,7 @@ class ImagePoint:
     image_index: int = 0
     time_s: float = math.nan
     object_id: int | None = None
+    modes: tuple[PointMode, ...] = ()
 
     @property
     def uv(self) -> FloatArray:
@@ -95,7 +123,7 @@ class ImagePoint:
         return np.array([self.u, self.v])
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able form: u, v, label, confidence, sigma_px; image_index, time_s and object_id where they say something."""
+        """JSON-able form: u, v, label, confidence, sigma_px; the others where they say something."""
         shared = {
             "u": _number(self.u),
             "v": _number(self.v),
@@ -107,6 +135,7 @@ class ImagePoint:
             "image_index": self.image_index or None,
             "time_s": _number(self.time_s),
             "object_id": self.object_id,
+            "modes": [mode.to_dict() for mode in self.modes] or None,
         }
         return shared | {name: value for name, value in special.items() if value is not None}
 
@@ -225,6 +254,8 @@ class Pointing:
         frame: Optical frame of the image.
         problems: What was wrong with the model's text, in words; empty when nothing was.
         truncated: True when the text ended before the answer did.
+        absent_probability: The model's probability, before its first word, of saying that nothing
+            in the image fits; NaN when the backend does not tell.
     """
 
     query: str
@@ -239,6 +270,7 @@ class Pointing:
     frame: str
     problems: tuple[str, ...] = ()
     truncated: bool = False
+    absent_probability: float = math.nan
 
     def to_dict(self) -> dict[str, Any]:
         """The object that `molmo-point point --json` prints."""

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from molmo_point.backend import available_checkpoints
 from molmo_point.errors import CancelledError, InputError, MolmoPointError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.depth import DepthStatus
 from molmo_point.geometry.intrinsics import Intrinsics
-from molmo_point.pointer import Pointer, available_checkpoints
+from molmo_point.pointer import Pointer
 from molmo_point.results import Completion, ImagePoint
 
 CAMERA = Intrinsics(640, 480, 600.0, 600.0, 319.5, 239.5)
@@ -147,14 +148,81 @@ def test_cancelled_before_the_model_is_asked() -> None:
 def test_max_points_bounds_points_and_text() -> None:
     backend = Scripted(TWO)
     pointing = Pointer(backend).point(FRAME, "mugs", max_points=1)
-    assert [point.u for point in pointing.points] == [31.5]
-    assert "first 1 are kept" in pointing.problems[0]
+    assert [(point.u, point.label) for point in pointing.points] == [(31.5, "mugs")]
+    assert "first 1 are kept" in pointing.problems[-1]
+    assert pointing.text == TWO[: TWO.index('" alt')], "the model went on after the point that is one too many"
+    assert not pointing.truncated
     few = backend.calls[0]["max_new_tokens"]
     Pointer(backend).point(FRAME, "mugs", max_points=10)
     assert backend.calls[1]["max_new_tokens"] - few == 9 * 20
     seen: list[tuple[ImagePoint, ...]] = []
     Pointer(backend).point(FRAME, "mugs", max_points=1, on_points=seen.append)
     assert [len(points) for points in seen] == [1]
+
+
+@pytest.mark.parametrize("text", [MUG, TWO])
+def test_without_labels_the_model_stops_behind_the_coordinates(text: str) -> None:
+    whole = Pointer(Scripted(text)).point(FRAME, "mug")
+    pointing = Pointer(Scripted(text)).point(FRAME, "mug", labels=False)
+    assert "alt=" not in pointing.text
+    assert len(pointing.text) <= text.index(" alt") + 4
+    assert [(point.u, point.v) for point in pointing.points] == [(point.u, point.v) for point in whole.points]
+    assert {point.label for point in pointing.points} == {"mug"}
+    assert (pointing.problems, pointing.truncated) == ((), False)
+
+
+def test_without_labels_the_last_wanted_point_is_the_end() -> None:
+    pointing = Pointer(Scripted(TWO)).point(FRAME, "mugs", labels=False, max_points=1)
+    assert pointing.text == TWO[: TWO.index('" x2')]
+    assert len(pointing.points) == 1
+
+
+def test_a_time_budget_ends_the_answer_and_says_so() -> None:
+    pointing = Pointer(Scripted(TWO)).point(FRAME, "mugs", time_budget_s=1e-9)
+    assert pointing.truncated
+    assert not pointing.points
+    assert any("time budget" in problem for problem in pointing.problems)
+    assert not Pointer(Scripted(TWO)).point(FRAME, "mugs", time_budget_s=60).truncated
+    for bad in (0, -1, math.nan, "1", True):
+        with pytest.raises(InputError, match="time_budget_s"):
+            Pointer(Scripted(TWO)).point(FRAME, "mugs", time_budget_s=bad)  # type: ignore[arg-type]
+
+
+def test_a_count_that_ran_out_of_time_is_not_consistent() -> None:
+    assert not Pointer(Scripted(TWO)).count(FRAME, "mugs", time_budget_s=1e-9).consistent
+
+
+def test_many_queries_give_what_single_ones_give() -> None:
+    seen: list[tuple[int, int]] = []
+    both = Pointer(Scripted(TWO)).point_many(FRAME, ("mug", "cup"), on_points=lambda i, points: seen.append((i, len(points))))
+    assert [pointing.query for pointing in both] == ["mug", "cup"]
+    single = Pointer(Scripted(TWO)).point(FRAME, "cup")
+    assert both[1].points == single.points
+    assert seen == [(0, 1), (0, 2), (1, 1), (1, 2)]
+    with pytest.raises(InputError, match="no query"):
+        Pointer(Scripted(TWO)).point_many(FRAME, ())
+
+
+def test_a_batch_goes_on_until_all_of_it_has_enough() -> None:
+    class Batched(Scripted):
+        def generate_many(
+            self, image: np.ndarray, prompts: tuple[str, ...], *, max_new_tokens: int, should_stop: Any, on_text: Any
+        ):
+            for end in range(1, len(TWO) + 1):
+                if should_stop():
+                    return tuple(Completion(TWO[: end - 1], end - 1, "cancelled") for _ in prompts)
+                on_text(0, MUG[:end])
+                on_text(1, TWO[:end])
+            return tuple(Completion(text, len(text), "stop") for text in (MUG, TWO))
+
+    two = Pointer(Batched("")).point_many(FRAME, ("a", "b"), labels=False)[1]
+    assert len(two.points) == 2
+    assert "alt" not in two.text.removesuffix(" alt")
+
+
+def test_a_backend_that_cannot_tell_the_spread_says_so() -> None:
+    with pytest.raises(InputError, match="spread"):
+        Pointer(Scripted(MUG)).point(FRAME, "mug", spread=True)
 
 
 @pytest.mark.parametrize(("text", "reason"), [(MUG[:-3], "stop"), (MUG, "length")])
@@ -305,7 +373,7 @@ def test_folders_and_hub_ids_reach_the_loader(loads: list[tuple], tmp_path: Path
 def test_embedded_names_become_their_folder(loads: list[tuple], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "tabletop").mkdir()
     (tmp_path / "tabletop" / "config.json").write_text("{}")
-    monkeypatch.setattr("molmo_point.pointer._CHECKPOINTS", tmp_path)
+    monkeypatch.setattr("molmo_point.backend._CHECKPOINTS", tmp_path)
     assert available_checkpoints() == ("tabletop",)
     Pointer.from_pretrained()
     assert loads[0][0] == tmp_path / "tabletop"

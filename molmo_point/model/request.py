@@ -43,6 +43,17 @@ def checked_length(max_new_tokens: int) -> int:
     return max_new_tokens
 
 
+def checked_seconds(name: str, value: float) -> float:
+    """A time in seconds.
+
+    Raises:
+        InputError: It is no number above zero.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+        raise InputError(f"{name} must be a number of seconds above zero", repr(value), "e.g. 0.5")
+    return float(value)
+
+
 def _printable(text: str, name: str, example: str, longest: int, breaks: str = "") -> str:
     if not isinstance(text, str) or not text.strip():
         raise InputError(f"The {name} is empty", repr(text), example)

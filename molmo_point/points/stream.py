@@ -13,6 +13,11 @@ _SMALL = 2048
 """Characters of an unfinished tag up to which every piece is looked at when it comes."""
 
 
+def closed_number(text: str) -> str:
+    """The text with the quote that is due, if it ends behind the first decimal of a y coordinate of Molmo v1."""
+    return text + '"' if _ONE_DECIMAL.search(text, max(0, len(text) - 24)) else text
+
+
 class PointStream:
     """Reads an answer piece by piece.
 
@@ -102,8 +107,8 @@ class PointStream:
             self._settled.join(later)
             self._tail, self._offset = self._tail[tag.start() :], self._offset + tag.start()
         end = Collector(self._sizes, self._settled, self._offset)
-        quote = '"' if self._eager and growing and _ONE_DECIMAL.search(self._tail, max(0, len(self._tail) - 24)) else ""
-        end.read(find, self._tail + quote, growing=growing)
+        tail = closed_number(self._tail) if self._eager and growing else self._tail
+        end.read(find, tail, growing=growing)
         self._end = end.points
         settled = len(self._settled.points)
         fresh = (*self._settled.points[self._told :], *self._end[max(0, self._told - settled) :])

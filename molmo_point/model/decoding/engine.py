@@ -232,7 +232,7 @@ class AnswerEngine:
             return
         for prompt, row in zip(prompts, rows, strict=True):
             if row.finish_reason == "stop":
-                self._answers[prompt] = row.text
+                self._answers[prompt] = self.processor.decode(row.token_ids)
                 self._answers.move_to_end(prompt)
         while len(self._answers) > _REMEMBERED_ANSWERS:
             self._answers.popitem(last=False)

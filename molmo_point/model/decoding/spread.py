@@ -8,7 +8,7 @@ covariances, with separate maxima kept apart, because the mean of two places is 
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from molmo_point.model.decoding.token_tree import ROOT, TokenTree
 
 _PAIR = re.compile(r' x(\d{0,6})="(\d{1,3}(?:\.\d)?)"[^"]{0,8} y\1="(\d{1,3}(?:\.\d)?)(?!\d)')
 _LIKELY_X, _LIKELY_Y = 0.02, 0.03
-_MOST_FIRST_DIGITS, _MOST_CELLS = 4, 5
+_MOST_FIRST_DIGITS, _MOST_CELLS = 4, 8
 _LINK_PERCENT = 2.5
 # A value is rounded to a tenth; the variance of what was rounded away.
 _ROUNDING = 0.1**2 / 12
@@ -47,10 +47,12 @@ class Spread:
     Attributes:
         modes: The places, likeliest first.
         mass: Probability that was followed; the rest lies in branches that were left out.
+        written: x and y as the answer has them.
     """
 
     modes: tuple[Mode, ...]
     mass: float
+    written: tuple[str, str] = ("", "")
 
 
 @dataclass(frozen=True)
@@ -82,13 +84,13 @@ def spread_points(decoder: Decoder, cache: KeyValueCache, prompt: Sequence[int],
     explorer = _Explorer(decoder, cache)
     fed, results = 0, []
     tokens = [*prompt, *answer]
-    for x, y in _places(answer, decoder, len(prompt)):
-        results.append(explorer.explore(tokens[fed : x.start], tokens[x.stop : y.start]))
+    for x, y, written in _places(answer, decoder, len(prompt)):
+        results.append(replace(explorer.explore(tokens[fed : x.start], tokens[x.stop : y.start]), written=written))
         fed = x.start
     return tuple(results)
 
 
-def _places(answer: Sequence[int], decoder: Decoder, shift: int) -> Iterator[tuple[range, range]]:
+def _places(answer: Sequence[int], decoder: Decoder, shift: int) -> Iterator[tuple[range, range, tuple[str, str]]]:
     """Token ranges of the coordinates' numbers, counted from the prompt."""
     texts = [decoder.vocabulary.token_text(token) for token in answer]
     starts = np.cumsum([0, *(len(text) for text in texts)])
@@ -97,7 +99,7 @@ def _places(answer: Sequence[int], decoder: Decoder, shift: int) -> Iterator[tup
         for group in (2, 3):
             first, last = np.searchsorted(starts, match.span(group))
             ranges.append(range(int(first) + shift, int(last) + shift))
-        yield ranges[0], ranges[1]
+        yield ranges[0], ranges[1], (match[2], match[3])
 
 
 class _Explorer:
