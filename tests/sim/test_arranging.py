@@ -47,6 +47,9 @@ def test_apart_knows_turned_rectangles() -> None:
     assert not apart(placed("brick"), placed("brick", (0.064, 0.0)))
     assert apart(placed("brick", yaw=np.pi / 2), placed("brick", (0.064, 0.0), yaw=np.pi / 2))
     assert not apart(placed("brick"), placed("brick", (0.0, 0.064), size=2))
+    aslant, across, along = placed("brick", yaw=np.pi / 4), (-0.045, 0.045), (0.045, 0.045)
+    assert apart(aslant, placed("brick", across, yaw=np.pi / 4))
+    assert not apart(aslant, placed("brick", along, yaw=np.pi / 4))
 
 
 def test_one_to_twelve_objects_with_many_alike() -> None:
@@ -77,6 +80,7 @@ def test_cameras_keep_their_ranges_and_sectors() -> None:
         assert 0.299 < distance < 1.201 and 19.9 < np.rad2deg(elevation) < 88.1 and 39.9 < np.rad2deg(wide) < 75.1
         sectors[held_out].add((int(azimuth / (np.pi / 5)), int(np.rad2deg(elevation) / 22)))
     assert not sectors[False] & sectors[True]
+    assert len(sectors[False]) > 1.4 * len(sectors[True]) > 2
 
 
 def test_paint_changes_the_colour_and_the_name() -> None:

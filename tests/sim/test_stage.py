@@ -9,7 +9,7 @@ import pytest
 from molmo_point.errors import InputError
 from molmo_point.sim.arrangement import Arrangement, Light, Panel, PlacedAsset
 from molmo_point.sim.arranging import random_arrangement
-from molmo_point.sim.asset_pack import load_pack
+from molmo_point.sim.asset_pack import Asset, load_pack
 from molmo_point.sim.colors import PAINTS
 from molmo_point.sim.lathe import formula_assets
 from molmo_point.sim.layout import CameraPose
@@ -18,6 +18,18 @@ from molmo_point.sim.truth import hull_area, scene_truth, thing_words
 
 FORMULA = {asset.key.removeprefix("formula:"): asset for asset in formula_assets()}
 BOUGHT = {asset.noun: asset for asset in load_pack() if asset.noun in ("milk carton", "wine glass", "hammer", "bowl")}
+BANNER = np.full((8, 8, 3), 20, np.uint8)
+BANNER[:4, :, 0], BANNER[4:, :, 2] = 230, 230  # red above blue
+
+
+def flag() -> Asset:
+    (plain,) = FORMULA["carton"].parts
+    uv = np.stack([plain.vertices_m[:, 0] * 0 + 0.5, plain.vertices_m[:, 2] / 0.13], 1).astype(np.float32)
+    part = replace(plain, uv=uv, texture=BANNER, rgb=(1.0, 1.0, 1.0), paint=False)
+    return replace(FORMULA["carton"], key="formula:flag", parts=(part,))
+
+
+FORMULA["flag"] = flag()
 ASSETS = [*FORMULA.values(), *BOUGHT.values()]
 SIZE = (320, 240)
 CAMERA = CameraPose((0.0, -0.3, 0.45), (0.0, 0.0, 0.0), 50.0)
@@ -81,6 +93,16 @@ def test_paint_and_pictures_show(stage: Stage) -> None:
     assert u[masks == 0].mean() < u[masks == 1].mean() < u[masks == 2].mean()
 
 
+def test_pictures_are_the_right_way_up(stage: Stage) -> None:
+    stage.show(replace(of(put("flag", (0.0, 0.0))), camera=CameraPose((0.0, -0.4, 0.15), (0.0, 0.0, 0.06), 50.0)))
+    color, masks = stage.render_color().astype(float), stage.render_masks()
+    v = np.indices(masks.shape)[0]
+    red = (masks == 0) & (color[..., 0] > 2 * color[..., 2])
+    blue = (masks == 0) & (color[..., 2] > 2 * color[..., 0])
+    assert red.sum() > 300 and blue.sum() > 300
+    assert v[red].mean() < v[blue].mean() - 5
+
+
 def test_what_was_shown_before_leaves_no_trace(stage: Stage) -> None:
     wanted = random_arrangement(np.random.default_rng(3), ASSETS, object_count=6)
     first = (stage.show(wanted).render_color(), stage.render_masks(), stage.render()[1])
@@ -126,6 +148,14 @@ def test_truth_agrees_with_the_picture(stage: Stage) -> None:
     assert rows[0]["edge_m"] == pytest.approx(0.5 - 0.02)
     assert rows[0]["colors"] == ("green",) and rows[0]["size_m"] == pytest.approx([0.06] * 3, abs=1e-3)
     assert thing_words(ball.asset)["nouns"] == ["ball", "sphere"]
+
+
+def test_hulls_turn_with_their_objects(stage: Stage) -> None:
+    end_on = CameraPose((0.4 * np.cos(0.8), 0.4 * np.sin(0.8), 0.12), (0.0, 0.0, 0.02), 40.0)
+    arrangement = replace(of(put("brick", (0.0, 0.0), 0.8)), camera=end_on)
+    masks = stage.show(arrangement).render_masks()
+    (row,) = scene_truth(arrangement, stage, masks)["objects"]
+    assert row["hull_pixels"] == pytest.approx(row["pixels"], rel=0.08)
 
 
 def test_the_area_of_a_hull() -> None:

@@ -82,6 +82,7 @@ def test_names_and_colours_point_at_all_that_fit_and_nothing_else() -> None:
         words = set(question.phrase.split())
         nouns = [n for n in VOCABULARY if n in words or plural(n) in words]
         colors = [c for c in PAINTS if c in words]
+        assert len(nouns) == 1 or question.kind != "name"
         if question.kind in ("name", "colour_name", "count", "absent") and len(nouns) == 1:
             fitting = {i for i, t in enumerate(things) if t.noun == nouns[0] and (not colors or colors[0] in t.colors)}
             assert set(question.targets) == fitting, question

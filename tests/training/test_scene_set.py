@@ -14,6 +14,8 @@ from molmo_point.training.household import HouseholdScenes, seen_things
 from molmo_point.training.questions import draw_questions
 from molmo_point.training.scene_set import HEIGHT, WIDTH, render_household_shard, write_things
 
+CHANNELS = {"red": 0, "green": 1, "blue": 2}
+
 
 @pytest.fixture(scope="module")
 def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -38,7 +40,7 @@ def scenes(folder: Path) -> HouseholdScenes:
 
 def test_masks_and_truth_agree(scenes: HouseholdScenes) -> None:
     assert len(scenes) == 10
-    seen = 0
+    seen, right = 0, []
     for index in range(10):
         sample = scenes.sample(index, None)
         assert sample.color.shape == (HEIGHT, WIDTH, 3) and sample.mask.shape == (HEIGHT, WIDTH)
@@ -50,7 +52,11 @@ def test_masks_and_truth_agree(scenes: HouseholdScenes) -> None:
                 assert sample.mask[row, column] == number
                 assert thing.left_percent < thing.x_percent < thing.right_percent
                 seen += 1
+                if thing.usable and thing.colors & CHANNELS.keys():
+                    channel = CHANNELS[next(iter(thing.colors))]
+                    right.append(int(sample.color[sample.mask == number].mean(0).argmax()) == channel)
     assert seen > 20
+    assert len(right) > 4 and np.mean(right) > 0.9
 
 
 def test_crops_and_mirrors_keep_the_points_on_their_things(scenes: HouseholdScenes) -> None:
@@ -68,6 +74,17 @@ def test_crops_and_mirrors_keep_the_points_on_their_things(scenes: HouseholdScen
             assert not (thing.usable and (sample.mask == number).sum() < 40)
     assert len(sizes) > 30 and checked > 100
     assert {round(w / h, 1) for h, w in sizes} >= {1.0, 1.3, 1.8}
+
+
+def test_pictures_are_cropped_and_mirrored_like_their_masks(tmp_path: Path, folder: Path) -> None:
+    for name in ("things.json", "s0.json", "s0.masks.npy"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    masks = np.load(folder / "s0.masks.npy")
+    np.save(tmp_path / "s0.images.npy", np.repeat((masks[..., None] + 1).astype(np.uint8), 3, -1))
+    scenes, rng = HouseholdScenes(tmp_path), np.random.default_rng(0)
+    for _ in range(20):
+        sample = scenes.draw(rng)
+        np.testing.assert_array_equal(sample.color[..., 0], sample.mask + 1)
 
 
 def test_questions_can_be_drawn_and_words_are_those_of_the_pack(scenes: HouseholdScenes) -> None:
