@@ -1,0 +1,1 @@
+"""How fast answers come: against the plain way, a naive reference, a peer and the machine's own limits."""

@@ -1,0 +1,91 @@
+"""Whether drafting changes a single token: every answer against plain greedy decoding, scene after scene."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from molmo_point.evaluation.tabletop import FIRST_SEED
+from molmo_point.model.prompt import counting_prompt, pointing_prompt
+from molmo_point.sim.objects import COLORS, SHAPES
+from molmo_point.sim.scene import TabletopScene
+
+_MOST_TOKENS = 200
+
+
+@dataclass
+class Identity:
+    """What was compared.
+
+    Attributes:
+        scenes: Scenes.
+        answers: Answers, three to four a scene: one thing, a count, something absent, and all of them once more.
+        different: Answers whose tokens are not those of plain greedy decoding.
+        points: Points in the plain answers.
+        passes: Passes of ours after the prefills.
+        plain_passes: Passes of plain decoding after the prefills.
+        examples: Texts of the first answers that differ, plain and ours.
+    """
+
+    scenes: int = 0
+    answers: int = 0
+    different: int = 0
+    points: int = 0
+    passes: int = 0
+    plain_passes: int = 0
+    examples: list[tuple[str, str]] = field(default_factory=list)
+
+
+def questions(scene: TabletopScene, rng: np.random.Generator) -> list[str]:
+    """Prompts about one thing that is there, a kind to count, and one thing that is not there."""
+    present = {item.name for item in scene.objects}
+    absent = [name for color in COLORS for shape in SHAPES if (name := f"{color} {shape}") not in present]
+    return [
+        pointing_prompt(scene.objects[0].name),
+        counting_prompt(f"{rng.choice(SHAPES)}s"),
+        pointing_prompt(str(rng.choice(absent))),
+    ]
+
+
+def pictures(scenes: int, first_seed: int = FIRST_SEED) -> Iterator[tuple[np.ndarray, list[str]]]:
+    """Images (h, w, 3) uint8 of the evaluation's scenes, each with prompts that fit it."""
+    for seed in range(first_seed, first_seed + scenes):
+        with TabletopScene.random(seed) as scene:
+            yield scene.render_color(), questions(scene, np.random.default_rng(seed))
+
+
+def compare(subject: Any, scenes: int, first_seed: int = FIRST_SEED) -> Identity:
+    """Asks about every scene in the ways that draft, and plainly.
+
+    The first question is asked alone, then all of them in one batch over the same image; answers to
+    the same question about earlier scenes are drafted along, as in a camera's stream.
+
+    Args:
+        subject: A `Subject` with trained weights.
+        scenes: How many.
+        first_seed: Seed of the first.
+    """
+    from molmo_point.model.bench.oracle import OracleEngine
+    from molmo_point.model.bench.paths import engine_answers, generate_answer
+    from molmo_point.model.decoding.templates import complete_points
+
+    engine = OracleEngine(subject.model, subject.processor)
+    result = Identity()
+    for image, prompts in tqdm(pictures(scenes, first_seed), total=scenes, desc="identity", unit="scene"):
+        plain = [generate_answer(subject, image, prompt, _MOST_TOKENS) for prompt in prompts]
+        alone = engine_answers(engine, image, prompts[:1], _MOST_TOKENS)
+        together = engine_answers(engine, image, prompts, _MOST_TOKENS)
+        result.scenes += 1
+        for theirs, ours in [(plain[0], alone[0]), *zip(plain, together, strict=True)]:
+            texts = [subject.processor.decode(list(outcome.token_ids)) for outcome in (theirs, ours)]
+            result.answers += 1
+            result.points += complete_points(texts[0])
+            result.passes += ours.passes
+            result.plain_passes += theirs.passes
+            if theirs.token_ids != ours.token_ids:
+                result.different += 1
+                if len(result.examples) < 3:
+                    result.examples.append((texts[0], texts[1]))
+    return result

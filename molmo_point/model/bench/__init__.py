@@ -1,0 +1,1 @@
+"""What the benchmark runs: our paths, the plain one, peers, and a reference with the official code's wastes."""
