@@ -6,7 +6,7 @@ point: flying pixels at depth edges, the band that the second imager cannot see,
 below the minimum range, and random holes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -68,8 +68,9 @@ def simulate_depth(
 
     Args:
         depth_m: (h, w) true depth along z in metres; NaN, 0 or inf where there is no surface.
-        intrinsics: of that image; `fx` is the focal length of the disparity.
-        noise: baseline in metres and disparity error in pixels.
+        intrinsics: of that image.
+        noise: baseline in metres and disparity error in pixels. Where it names the focal length of the depth camera,
+            all pixels of `noise` and `faults` are that camera's, as in depth that was aligned to a colour image.
         rng: source of all randomness; the same generator state gives the same image.
         faults: the other errors; `NO_FAULTS` leaves only independent disparity noise.
 
@@ -87,6 +88,7 @@ def simulate_depth(
             fix="pass an (h, w) depth image and the intrinsics of the same image",
         )
     rng = np.random.default_rng(0) if rng is None else rng
+    noise, faults = _in_pixels_of(intrinsics, noise, faults)
     focal_baseline = intrinsics.fx * noise.baseline_m
     seen = np.isfinite(depth) & (depth > 0)
     disparity = np.where(seen, focal_baseline / np.where(seen, depth, 1.0), 0.0)
@@ -109,6 +111,16 @@ def simulate_depth(
         measured = np.round(measured / faults.depth_unit_m) * faults.depth_unit_m
     hole |= measured <= 0
     return np.where(hole, np.nan, measured).astype(np.float32)
+
+
+def _in_pixels_of(intrinsics: Intrinsics, noise: DepthNoise, faults: StereoFaults) -> tuple[DepthNoise, StereoFaults]:
+    """Noise and faults in pixels of the image at hand rather than of the depth camera."""
+    ratio = noise.pixel_ratio(intrinsics.fx)
+    if ratio == 1.0:
+        return noise, faults
+    lengths = ("correlation_px", "disparity_step_px", "max_disparity_px", "edge_jump_px", "edge_jitter_px", "hole_radius_px")
+    scaled = {name: getattr(faults, name) * ratio for name in lengths}
+    return replace(noise, sigma_disparity_px=noise.sigma_disparity_px * ratio), replace(faults, **scaled)
 
 
 def _unit_field(shape: tuple[int, int], radius_px: float, rng: np.random.Generator) -> np.ndarray:

@@ -187,15 +187,14 @@ class RealSense:
             stamp_ns=self._clock.stamp_ns(color),
             frame=self._frame,
             depth_stamp_ns=self._clock.stamp_ns(raw_depth),
-            depth_noise=self._noise(intrinsics.fx, depth_focal_px),
+            depth_noise=self._noise(depth_focal_px),
         )
 
-    def _noise(self, color_focal_px: float, depth_focal_px: float) -> DepthNoise | None:
-        """Noise in terms of the colour image's focal length, which the aligned depth is used with."""
+    def _noise(self, depth_focal_px: float) -> DepthNoise | None:
+        """Noise of the depth camera; alignment to colour leaves its focal length what it was."""
         if not self._baseline_m or not depth_focal_px > 0:
             return None
-        sigma_px = D435.sigma_disparity_px * color_focal_px / depth_focal_px
-        return DepthNoise(baseline_m=abs(self._baseline_m), sigma_disparity_px=sigma_px)
+        return DepthNoise(abs(self._baseline_m), D435.sigma_disparity_px, float(depth_focal_px))
 
     def close(self) -> None:
         """Stops the camera; closing twice is allowed."""

@@ -91,6 +91,7 @@ class RecordingWriter:
             entry["depth_noise"] = {
                 "baseline_m": noise.baseline_m,
                 "sigma_disparity_px": noise.sigma_disparity_px,
+                "focal_px": noise.focal_px,
             }
         self._put(entry["color"], encode_png(frame.color))
         self._entries.append(entry)

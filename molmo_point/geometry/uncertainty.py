@@ -23,17 +23,23 @@ class DepthNoise:
     Attributes:
         baseline_m: Distance between the two imagers, in metres.
         sigma_disparity_px: Standard deviation of the disparity, in pixels of the depth image.
+        focal_px: Focal length of the depth camera, in pixels of the image that it matched. Depth
+            that was aligned to another image keeps the noise of its own camera, so this is not the
+            focal length of the colour image. None takes that of the image at hand.
 
     Raises:
-        InputError: If either is not finite and above zero.
+        InputError: If a value is not finite and above zero.
     """
 
     baseline_m: float
     sigma_disparity_px: float
+    focal_px: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("baseline_m", "sigma_disparity_px"):
+        for name in ("baseline_m", "sigma_disparity_px", "focal_px"):
             value = getattr(self, name)
+            if value is None and name == "focal_px":
+                continue
             if not (math.isfinite(value) and value > 0):
                 raise InputError(
                     f"{name} must be finite and above zero",
@@ -50,9 +56,14 @@ class DepthNoise:
 
         Args:
             depth_m: Depth along z in metres, a number or an array; NaN gives NaN.
-            focal_px: Focal length of the depth image in pixels.
+            focal_px: Focal length, in pixels, of the image that the depth is in; the depth
+                camera's own (`self.focal_px`) is used instead where it is known.
         """
-        return depth_m * depth_m * (self.sigma_disparity_px / (focal_px * self.baseline_m))
+        return depth_m * depth_m * (self.sigma_disparity_px / ((self.focal_px or focal_px) * self.baseline_m))
+
+    def pixel_ratio(self, focal_px: float) -> float:
+        """Pixels of an image with `focal_px` for each pixel of the depth camera."""
+        return focal_px / (self.focal_px or focal_px)
 
 
 D435 = DepthNoise(baseline_m=0.050, sigma_disparity_px=0.08)
