@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -160,10 +161,15 @@ def engine_first_point(
     return Outcome(tuple(row.token_ids), row.passes, found[0] if found else float("nan"))
 
 
-def tokens_to_first_point(subject: Subject, token_ids: Sequence[int]) -> int:
+def token_texts(processor: Any) -> Callable[[int], str]:
+    """One token id to its text, each decoded once."""
+    return lru_cache(65536)(lambda token: processor.decode([token]))
+
+
+def tokens_to_first_point(processor: Any, token_ids: Sequence[int]) -> int:
     """How many of an answer's tokens it takes until its first point is known; all of them without one."""
     for count in range(1, len(token_ids) + 1):
-        if complete_points(subject.processor.decode(list(token_ids[:count]))):
+        if complete_points(processor.decode(list(token_ids[:count]))):
             return count
     return len(token_ids)
 

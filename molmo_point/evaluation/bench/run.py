@@ -1,0 +1,104 @@
+"""The whole benchmark, in one process."""
+
+import os
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from molmo_point.evaluation.bench.answers import Bench
+from molmo_point.evaluation.bench.counts import pass_counts
+from molmo_point.evaluation.bench.material import COUNTS, QUERY_COUNTS, material
+from molmo_point.evaluation.bench.parts import HD_WH, memory, preprocessing, stages
+from molmo_point.evaluation.bench.protocol import Gate, Protocol, Section
+from molmo_point.evaluation.bench.report import Report
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is measured.
+
+    Attributes:
+        rounds: Timed runs of each variant.
+        warmups: Runs before.
+        counts: Points of the scripted answers.
+        queries: Numbers of questions about one frame.
+        one_core: Whether preprocessing is measured in a process with one core.
+        memory: Whether peak memory is measured, in processes of their own.
+        scenes: Scenes of the token-by-token comparison; 0 for none.
+    """
+
+    rounds: int = 15
+    warmups: int = 3
+    counts: tuple[int, ...] = COUNTS
+    queries: tuple[int, ...] = QUERY_COUNTS
+    one_core: bool = True
+    memory: bool = True
+    scenes: int = 0
+
+
+QUICK = Plan(rounds=2, warmups=1, counts=(1, 5), queries=(1, 2), one_core=False, memory=False)
+
+
+def run_bench(subject: Any, source: Path | None, plan: Plan, progress: Callable[[str], None] = lambda _: None) -> Report:
+    """Measures a subject.
+
+    Args:
+        subject: `molmo_point.model.bench.subject.Subject`.
+        source: Its folder; None for random weights.
+        plan: How much.
+        progress: Told what is measured next.
+    """
+    from molmo_point.model.bench.floor import measure_floor, synchroniser
+
+    load_before = _load()
+    pictured = material(None if subject.trained else HD_WH)
+    gate = Gate()
+    protocol = Protocol(plan.warmups, plan.rounds, synchroniser(subject.device))
+    progress("floor")
+    floor = measure_floor(subject.device, subject.dtype, quick=plan == QUICK)
+    bench = Bench(subject, pictured, protocol, gate)
+    steps: list[tuple[str, Callable[[], Section]]] = [
+        ("first point", bench.first_point),
+        ("passes", lambda: pass_counts(subject.processor, plan.counts)),
+        ("points", lambda: bench.points(plan.counts)),
+        ("queries", lambda: bench.queries(plan.queries)),
+        ("repeats", bench.repeats),
+        ("preprocessing", lambda: preprocessing(protocol, plan.one_core)),
+        ("stages", lambda: stages(subject, floor, pictured, protocol)),
+        ("ladder", bench.ladder),
+    ]
+    if plan.memory and (source is not None or subject.device.type == "cuda"):
+        steps.append(("memory", lambda: memory(subject, source, pictured, bench.scripts(pictured.prompts[:1]))))
+    sections = []
+    for name, step in steps:
+        progress(name)
+        sections.append(step())
+    identity: dict[str, Any] = {}
+    if plan.scenes and subject.trained:
+        from molmo_point.evaluation.bench.identity import compare
+
+        identity = vars(compare(subject, plan.scenes))
+    rates = {"bytes_per_s": floor.bytes_per_s, "flop_per_s": floor.flop_per_s}
+    machine = {**_machine(subject), "load average": f"{load_before} before, {_load()} after"}
+    about = {"model": subject.name, "precision": str(subject.dtype).removeprefix("torch."), "frame": pictured.scene}
+    about["rounds"] = f"{plan.rounds} after {plan.warmups} warm-ups, interleaved"
+    return Report(about, machine, rates, sections, gate, identity)
+
+
+def _load() -> str:
+    try:
+        return f"{os.getloadavg()[0]:.1f}"
+    except (OSError, AttributeError):
+        return "unknown"
+
+
+def _machine(subject: Any) -> dict[str, Any]:
+    from molmo_point.model.bench.machine import device_words, library_words
+
+    return {
+        "device": device_words(subject.device),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "libraries": f"Python {platform.python_version()}, {library_words()}",
+    }
