@@ -21,6 +21,8 @@ EXTRAS = {
     "realsense": ["pyrealsense2>=2.50"],
     "grasp": ["open3d-cpu>=0.19"],
     "sim": ["mujoco>=3.2"],
+    # without a screen: the other build of OpenCV needs libGL
+    "tracking": ["opencv-python-headless>=4.6"],
     # drawing needs nothing beyond NumPy and Pillow; the name stays for the commands that ask for it
     "viz": [],
     "train": [*_MODEL, "accelerate>=1.1", "peft>=0.20", "tqdm", "mujoco>=3.2"],
