@@ -86,7 +86,8 @@ def spread_points(decoder: Decoder, cache: KeyValueCache, prompt: Sequence[int],
     tokens = [*prompt, *answer]
     for x, y, written in _places(answer, decoder, len(prompt)):
         results.append(replace(explorer.explore(tokens[fed : x.start], tokens[x.stop : y.start]), written=written))
-        fed = x.start
+        # The last token before a number is read again by every pass, so that it is not in the cache.
+        fed = x.start - 1
     return tuple(results)
 
 
@@ -176,7 +177,7 @@ class _Explorer:
 def _mixture(components: np.ndarray) -> Spread:
     """Groups (n, 5) components (weight, x, y, variance of x, of y) into modes by single linkage."""
     components = components[np.argsort(-components[:, 0])]
-    mass = float(components[:, 0].sum())
+    mass = min(1.0, float(components[:, 0].sum()))
     kept = components[np.cumsum(components[:, 0]) - components[:, 0] <= 0.99 * mass]
     near = np.abs(kept[:, None, 1:3] - kept[None, :, 1:3]).max(-1) <= _LINK_PERCENT
     group = np.arange(len(kept))
