@@ -138,19 +138,28 @@ def prepare_image(image: np.ndarray, layout: ImageLayout) -> PreparedImage:
     rows, cols = select_tiling(image.shape[0], image.shape[1], layout) if layout.max_crops > 0 else (0, 0)
     n = layout.patches
     images = np.empty((1 + rows * cols, n, n, 3 * layout.patch_px**2), np.float32)
-    masks = np.full((1 + rows * cols, n, n), -1.0, np.float32)
     _fill_crops(images[:1], pixels, 1, layout)
     if rows * cols > 0:
-        valid = _fill_crops(images[1:], pixels, cols, layout)
-        for k in range(rows * cols):
-            y, x = (layout.window_patches * place for place in divmod(k, cols))
-            masks[k] = valid[y : y + n, x : x + n]
+        _fill_crops(images[1:], pixels, cols, layout)
     return PreparedImage(
         images=images.reshape(len(images), n * n, -1),
-        image_masks=masks.reshape(len(masks), n * n),
+        image_masks=crop_masks(image.shape[:2], (rows, cols), layout),
         image_input_idx=token_places(rows, cols, layout),
         tiling=(rows, cols),
     )
+
+
+def crop_masks(size: tuple[int, int], tiling: tuple[int, int], layout: ImageLayout) -> np.ndarray:
+    """``image_masks`` (1 + rows·cols, patches²) float32 of an image of (height, width) pixels."""
+    rows, cols = tiling
+    n, step = layout.patches, layout.window_patches
+    masks = np.full((1 + rows * cols, n, n), -1.0, np.float32)
+    if rows * cols > 0:
+        valid = _valid_shares(canvas_fit(size, rows, cols, layout))
+        for k in range(rows * cols):
+            y, x = (step * place for place in divmod(k, cols))
+            masks[k] = valid[y : y + n, x : x + n]
+    return masks.reshape(len(masks), n * n)
 
 
 def check_image(image: Any) -> None:
@@ -244,15 +253,16 @@ def canvas_size(rows: int, cols: int, layout: ImageLayout) -> tuple[int, int]:
     return rows * step + margin, cols * step + margin
 
 
-def _fill_crops(crops: np.ndarray, image: np.ndarray, cols: int, layout: ImageLayout) -> np.ndarray:
-    """Writes a canvas of ``cols`` crops a row into ``crops`` (n, patches, patches, 3·patch²).
+def canvas_fit(size: tuple[int, int], rows: int, cols: int, layout: ImageLayout) -> Fit:
+    """How an image of (height, width) pixels lies on the canvas of ``rows`` × ``cols`` crops."""
+    height, width = canvas_size(rows, cols, layout)
+    return Fit((height, width), fitted_size(*size, height, width), layout.patch_px)
 
-    Returns:
-        Share (rows, columns) of each of the canvas's patches that is image and not padding, float32.
-    """
-    patch, n, step = layout.patch_px, layout.patches, layout.window_patches
-    height, width = canvas_size(len(crops) // cols, cols, layout)
-    fit = Fit((height, width), fitted_size(image.shape[0], image.shape[1], height, width), patch)
+
+def _fill_crops(crops: np.ndarray, image: np.ndarray, cols: int, layout: ImageLayout) -> None:
+    """Writes a canvas of ``cols`` crops a row into ``crops`` (n, patches, patches, 3·patch²)."""
+    n, step = layout.patches, layout.window_patches
+    fit = canvas_fit(image.shape[:2], len(crops) // cols, cols, layout)
     for first, patches in resized_patches(image, fit, layout.mean, layout.std):
         last = first + patches.shape[1]
         for k, crop in enumerate(crops):
@@ -260,9 +270,13 @@ def _fill_crops(crops: np.ndarray, image: np.ndarray, cols: int, layout: ImageLa
             begin, end = max(first, x), min(last, x + n)
             if begin < end:
                 crop[:, begin - x : end - x] = patches[y : y + n, begin - first : end - first]
+
+
+def _valid_shares(fit: Fit) -> np.ndarray:
+    """Share (rows, columns) of each of the canvas's patches that is image and not padding, float32."""
     filled = []
     for total, inner, before in zip(fit.size, fit.inner, fit.before):
         line = np.zeros(total, np.float32)
         line[before : before + inner] = 1
-        filled.append(line.reshape(-1, patch).sum(axis=1))
-    return np.outer(filled[0], filled[1]) / np.float32(patch * patch)
+        filled.append(line.reshape(-1, fit.patch).sum(axis=1))
+    return np.outer(filled[0], filled[1]) / np.float32(fit.patch**2)
