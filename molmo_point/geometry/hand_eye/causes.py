@@ -1,0 +1,318 @@
+"""Why a hand-eye calibration is bad: each known mistake is undone in turn, and the data say whether that helps.
+
+Every hypothesis is a changed data set or a model with an unknown more. Its score is the log likelihood of what the images
+say about the board, where a sample that fits nothing counts as "somewhere" instead of ruining the sum. A cause is named
+when undoing it raises the score well beyond what its extra unknowns would by chance.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from molmo_point.errors import MolmoPointError
+from molmo_point.geometry.hand_eye.closed_form import robust_start, shah_with_scale
+from molmo_point.geometry.hand_eye.joint import Model, fit_joint, start_model
+from molmo_point.geometry.hand_eye.noise import Linearised, estimate_noise, linearise
+from molmo_point.geometry.hand_eye.observability import Observability
+from molmo_point.geometry.hand_eye.samples import MIN_SAMPLES, HandEyeSet, Setup, hand_eye_set
+from molmo_point.geometry.hand_eye.solve import Solution, solve
+from molmo_point.geometry.hand_eye.stale import stale_samples
+from molmo_point.geometry.rigid import angle_between, inverse, nearest_rotation
+
+FloatArray = NDArray[np.float64]
+
+_OUTLIER_SHARE = 0.05
+_OUTLIER = np.repeat([0.05**2, np.deg2rad(5.0) ** 2], 3)
+_MIN_GAIN = 14.0
+_GROSS_GAIN = 12.0  # per sample: an order of magnitude less noise in six numbers
+_TIE = 0.5
+_TRIAL_STEPS = 8
+_GOOD_M, _GOOD_RAD = 0.002, float(np.deg2rad(0.3))
+_BAD_INTRINSICS_PX = 1.5
+_SEGMENT = 2
+
+
+@dataclass(frozen=True)
+class Cause:
+    """A likely mistake.
+
+    Attributes:
+        name: short and fixed, for programs: "board_scale", "setup_swapped", ...
+        sentence: what seems to have happened, with its size.
+        fix: what to do.
+        gain: by how much undoing it raises the log likelihood; infinite where it was seen directly.
+        samples: ids of the samples concerned; empty for all.
+    """
+
+    name: str
+    sentence: str
+    fix: str
+    gain: float
+    samples: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Trial:
+    cause: Cause
+    score: float
+
+
+def score_of(linear: Linearised, robot_noise: Solution | None, noise: object = None) -> float:
+    """Log likelihood of the poses that the images give; a sample may be an outlier with a probability of 5 %."""
+    used = robot_noise.noise if robot_noise is not None else noise
+    covariance = linear.covariances(used)  # type: ignore[arg-type]
+    inlier = _log_normal(linear.error, covariance) + np.log(1.0 - _OUTLIER_SHARE)
+    outlier = _log_normal(linear.error, covariance + np.diag(_OUTLIER)) + np.log(_OUTLIER_SHARE)
+    return float(np.logaddexp(inlier, np.maximum(outlier, -60.0)).sum())
+
+
+def _log_normal(error: FloatArray, covariance: FloatArray) -> FloatArray:
+    squares = np.einsum("ni,nij,nj->n", error, np.linalg.inv(covariance), error)
+    return -0.5 * (squares + np.linalg.slogdet(covariance)[1] + 6.0 * np.log(2.0 * np.pi))
+
+
+def likely_causes(
+    solution: Solution, motion: Observability, alternatives: Mapping[str, HandEyeSet] | None = None
+) -> tuple[Cause, ...]:
+    """The mistakes that the data speak for, the likeliest first; empty if all is well.
+
+    Args:
+        solution: of the data as given.
+        motion: of the same data.
+        alternatives: the same samples read in another way, by name ("degrees", "quaternion_order", "board_inverted").
+    """
+    data = solution.data
+    base = score_of(solution.linear, solution)
+    poor = solution.noise.robot_m > _GOOD_M or solution.noise.robot_rad > _GOOD_RAD or (~solution.kept).sum() > 0.15 * len(data)
+    trials = _units(data)
+    if poor:
+        trials += _other_readings(data, alternatives or {})
+        trials += _shifted(data, base)
+    if not any(t is not None and t.score - base > _GROSS_GAIN * len(data) for t in trials):
+        trials += [_scale(data, solution), *_moved(data, solution, "board"), *_moved(data, solution, "camera")]
+    found = [replace(t.cause, gain=t.score - base) for t in trials if t is not None and t.score - base > _MIN_GAIN]
+    found.sort(key=lambda cause: -cause.gain)
+    # What explains much less than the best explanation is a shadow of it.
+    found = [cause for cause in found if cause.gain >= _TIE * found[0].gain and (cause is found[0] or _tied(cause, found[0]))]
+    if not found or found[0].name in ("board_scale",):
+        found += _stale(solution)
+    return (*found, *_seen_directly(data, motion))
+
+
+def _tied(cause: Cause, best: Cause) -> bool:
+    """Whether two explanations cannot be told apart by the data."""
+    return best.gain - cause.gain < 3.0 and {cause.name, best.name} == {"setup_swapped", "robot_inverted"}
+
+
+def _trial(data: HandEyeSet, words: tuple[str, str, str], shift: float = 0.0) -> _Trial | None:
+    try:
+        solution = solve(data)
+    except (MolmoPointError, np.linalg.LinAlgError):
+        return None
+    return _Trial(Cause(*words, 0.0), score_of(solution.linear, solution) + shift)
+
+
+def _scale(data: HandEyeSet, solution: Solution) -> _Trial | None:
+    """The board's size as one more unknown."""
+    factor = shah_with_scale(data.subset(solution.kept).outer, data.poses.camera_T_board[solution.kept])[2]
+    if not 0.5 < factor < 2.0:
+        return None
+    model = replace(solution.fit.model, scale=1.0, free_scale=True)
+    best: tuple[float, float] | None = None
+    for start in (1.0, factor):
+        first = start_model(data, solution.x, solution.w, scale=start, free_scale=True) if start != 1.0 else model
+        noise, kept = solution.noise, solution.kept.astype(float)
+        for _ in range(3):
+            fit = fit_joint(data, first, noise, kept)
+            linear = linearise(data, fit.model, noise.sigma_px)
+            noise = estimate_noise(linear.subset(solution.kept), noise)
+            first = fit.model
+        score = score_of(linear, None, noise) + 3.0 * len(data) * np.log(fit.model.scale)
+        if best is None or score > best[0]:
+            best = (score, fit.model.scale)
+    assert best is not None
+    percent = (best[1] - 1.0) * 100.0
+    cause = Cause(
+        "board_scale",
+        f"The board is {abs(percent):.1f} % {'larger' if percent > 0 else 'smaller'} than stated (printed at the wrong scale?)",
+        f"measure a square with a caliper and state it: {best[1]:.4f} times the present value; if the board is right, "
+        "the focal length is wrong by that factor",
+        0.0,
+    )
+    return _Trial(cause, best[0])
+
+
+def _units(data: HandEyeSet) -> list[_Trial | None]:
+    """Millimetres where metres belong, for the robot or for the board."""
+    factor = abs(shah_with_scale(data.outer, data.poses.camera_T_board)[2])
+    trials = []
+    reach = float(np.linalg.norm(data.base_T_gripper[:, :3, 3], axis=1).max())
+    if 200.0 < factor < 5000.0 or reach > 50.0:
+        robot = data.base_T_gripper.copy()
+        robot[:, :3, 3] *= 1e-3
+        words = "The robot's positions are in millimetres", "divide them by 1000: poses are in metres"
+        trials.append(_trial(data.with_robot(robot), ("robot_millimetres", *words)))
+    if 0.0002 < factor < 0.005 or np.ptp(data.points_board, axis=0).max() > 20.0:
+        smaller = hand_eye_set(data.setup, data.base_T_gripper, data.uv, data.points_board * 1e-3, data.intrinsics, data.ids)
+        words = "The board's size is in millimetres", "state it in metres"
+        trials.append(_trial(smaller, ("board_millimetres", *words), 3.0 * len(data) * np.log(1e-3)))
+    return trials
+
+
+def _other_readings(data: HandEyeSet, alternatives: Mapping[str, HandEyeSet]) -> list[_Trial | None]:
+    """The other setup, inverted robot poses, and what the file reader offers."""
+    hand = data.setup is Setup.EYE_IN_HAND
+    here, there = ("eye in hand", "eye to hand") if hand else ("eye to hand", "eye in hand")
+    swapped = data.with_robot(data.base_T_gripper, data.setup.other)
+    found = _trial(
+        swapped,
+        ("setup_swapped", f"The data are {there}, not {here}", f"give the setup {data.setup.other.value}"),
+    )
+    trials = [found]
+    if found is not None:
+        # The same equations: only the sizes of the answers hint at which of the two it was.
+        cause = Cause(
+            "robot_inverted",
+            f"Or the robot poses are inverted (gripper_T_base instead of base_T_gripper): with the setup {here} this looks the same",
+            "give base_T_gripper: where the gripper is, seen from the base",
+            0.0,
+        )
+        closer = _camera_near_gripper(swapped)
+        trials.append(_Trial(cause, found.score + (1.0 if closer == hand else -1.0)))
+    for name, (sentence, fix) in _READINGS.items():
+        if name in alternatives:
+            trials.append(_trial(alternatives[name], (name, sentence, fix)))
+    return trials
+
+
+_READINGS = {
+    "degrees": ("The robot's angles are in degrees where radians were stated", "state the unit: rpy_deg or rotation_vector_deg"),
+    "radians": ("The robot's angles are in radians where degrees were stated", "state the unit: rpy_rad or rotation_vector_rad"),
+    "quaternion_order": ("The quaternions are in the order w, x, y, z", "write them as x, y, z, w"),
+    "board_inverted": (
+        "The board poses are inverted (board_T_camera)",
+        "give camera_T_board: where the board is, seen from the camera",
+    ),
+}
+
+
+def _camera_near_gripper(swapped: HandEyeSet) -> bool:
+    """Whether X of the swapped equations is short: a camera on a gripper is nearer than one beside an arm."""
+    x, w = robust_start(swapped)
+    return bool(np.linalg.norm(x[:3, 3]) < np.linalg.norm(w[:3, 3]))
+
+
+def _shifted(data: HandEyeSet, base: float) -> list[_Trial | None]:
+    """Every image paired with the robot pose before or after its own."""
+    n = len(data)
+    if n <= MIN_SAMPLES:
+        return []
+    trials: list[_Trial | None] = []
+    for step, word in ((1, "next"), (-1, "previous")):
+        images = np.arange(n - 1) + (0 if step > 0 else 1)
+        moved = data.subset(images).with_robot(data.base_T_gripper[images + step])
+        words = (
+            "pairs_shifted",
+            f"Images and robot poses are shifted by one: each image belongs to the {word} sample's pose",
+            "pair by id, and skip a robot pose whose image failed",
+        )
+        trial = _trial(moved, words)
+        trials.append(trial and _Trial(trial.cause, trial.score + base / n))
+    return trials
+
+
+def _moved(data: HandEyeSet, solution: Solution, what: str) -> list[_Trial | None]:
+    """The board (or the camera) was displaced between two samples: one more transform from there on."""
+    n = len(data)
+    best: tuple[float, int, Model] | None = None
+    unknowns = 6.0
+    for cut in range(_SEGMENT, n - _SEGMENT + 1):
+        late = np.arange(n) >= cut
+        try:
+            score, model = _split_score(data, solution, late, what)
+        except np.linalg.LinAlgError:
+            continue
+        score -= unknowns
+        if best is None or score > best[0]:
+            best = (score, cut, model)
+    if best is None:
+        return []
+    score, cut, model = best
+    pair = model.w if what == "board" else model.x
+    shift = float(np.linalg.norm(pair[1, :3, 3] - pair[0, :3, 3]) * 1e3)
+    turn = float(np.rad2deg(angle_between(pair[1, :3, :3], pair[0, :3, :3])))
+    after = f"between samples {data.ids[cut - 1]} and {data.ids[cut]}, by {shift:.1f} mm and {turn:.2f}°"
+    if what == "board":
+        words = f"The board moved {after}", "fix the board rigidly and record again, or use only the samples before or after"
+    else:
+        words = f"The camera moved on its mount {after}", "fasten the camera and record again"
+    return [_Trial(Cause(f"{what}_moved", *words, 0.0, data.ids[cut:]), score)]
+
+
+def _split_score(data: HandEyeSet, solution: Solution, late: NDArray[np.bool_], what: str) -> tuple[float, Model]:
+    larger = late if late.sum() > len(late) / 2 else ~late
+    x, w = robust_start(data.subset(larger))
+    other = data.subset(~larger)
+    if what == "board":
+        closed = other.outer @ x @ other.poses.camera_T_board
+        second = _average(closed)
+        pair = np.stack([second, w] if larger is late else [w, second])
+        model = start_model(data, x, pair, board_of=late.astype(int))
+    else:
+        second = _average(inverse(other.outer) @ w @ inverse(other.poses.camera_T_board))
+        pair = np.stack([second, x] if larger is late else [x, second])
+        model = start_model(data, pair, w, camera_of=late.astype(int))
+    noise = solution.noise
+    for _ in range(2):
+        fit = fit_joint(data, model, noise, iterations=_TRIAL_STEPS)
+        linear = linearise(data, fit.model, noise.sigma_px)
+        noise = estimate_noise(linear, noise)
+        model = fit.model
+    return score_of(linear, None, noise), fit.model
+
+
+def _average(motions: FloatArray) -> FloatArray:
+    middle = np.eye(4)
+    middle[:3, :3] = nearest_rotation(motions[:, :3, :3].mean(axis=0))
+    middle[:3, 3] = motions[:, :3, 3].mean(axis=0)
+    return middle
+
+
+def _stale(solution: Solution) -> list[Cause]:
+    ids = solution.data.ids
+    return [
+        Cause(
+            "stale_pose",
+            f"The robot pose of sample {ids[late.sample]} is {late.words}",
+            "take image and pose at one moment, with the arm at rest, by their stamps",
+            float("inf"),
+            (ids[late.sample],),
+        )
+        for late in stale_samples(solution)
+    ]
+
+
+def _seen_directly(data: HandEyeSet, motion: Observability) -> list[Cause]:
+    causes = []
+    if motion.status != "good":
+        causes.append(
+            Cause(
+                "little_rotation",
+                motion.sentence().rstrip("."),
+                "tilt the view by 20 to 30 degrees in all directions",
+                float("inf"),
+            )
+        )
+    rms = float(np.median(data.poses.rms_px))
+    if rms > _BAD_INTRINSICS_PX:
+        causes.append(
+            Cause(
+                "intrinsics",
+                f"The board does not fit its own images: {rms:.1f} px within a single image",
+                "check the intrinsics (image size, distortion) and the board's numbers of squares",
+                float("inf"),
+            )
+        )
+    return causes

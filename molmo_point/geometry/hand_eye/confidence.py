@@ -1,0 +1,105 @@
+"""The covariance of a calibration: formal, over what is not known of the noise, and by bootstrap.
+
+The formal covariance takes the noise for known, and a camera for perfect; with few samples it is too small. The stated one
+
+1. averages the formal covariance over the robot noise that the samples leave possible (its logarithms are about normal,
+   with the Fisher information of the restricted likelihood);
+2. is widened, where the bootstrap over samples finds more spread, to that.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from molmo_point.geometry.hand_eye.noise import estimate_noise, noise_spread, solve_linear
+from molmo_point.geometry.hand_eye.solve import Solution
+
+FloatArray = NDArray[np.float64]
+
+REPLICATES = 400
+_NODES = np.array([-np.sqrt(3.0), 0.0, np.sqrt(3.0)])
+_NODE_WEIGHTS = np.array([1.0, 4.0, 1.0]) / 6.0
+_WIDEN_FROM = 1.5
+
+
+@dataclass(frozen=True, eq=False)
+class Confidence:
+    """Covariances of (x, w), each (12, 12): the first six numbers are of X, metres and radians.
+
+    Attributes:
+        stated: the one to use.
+        formal: with the noise taken for known.
+        bootstrap: of estimates from samples drawn anew.
+    """
+
+    stated: FloatArray
+    formal: FloatArray
+    bootstrap: FloatArray
+
+    @property
+    def camera(self) -> FloatArray:
+        """(6, 6) the stated covariance of X, as `Transform.covariance` has it."""
+        return self.stated[:6, :6]
+
+
+def confidence(solution: Solution, seed: int = 0, replicates: int = REPLICATES) -> Confidence:
+    """The covariances of a solution."""
+    linear = solution.linear.subset(solution.kept)
+    formal = solve_linear(linear, solution.noise)[1]
+    averaged = _averaged(solution)
+    drawn = bootstrap(solution, seed, replicates)
+    return Confidence(_widened(averaged, drawn), formal, drawn)
+
+
+def _averaged(solution: Solution) -> FloatArray:
+    """Formal covariance averaged over the robot noise that is possible, by Gauss-Hermite nodes."""
+    linear = solution.linear.subset(solution.kept)
+    noise = estimate_noise(linear, solution.noise)
+    spread = np.linalg.cholesky(noise_spread(linear, noise))
+    total = np.zeros((linear.shared.shape[2],) * 2)
+    for i, a in enumerate(_NODES):
+        for j, b in enumerate(_NODES):
+            shift = spread @ [a, b]
+            tried = replace(noise, robot_m=noise.robot_m * np.exp(shift[0]), robot_rad=noise.robot_rad * np.exp(shift[1]))
+            total += _NODE_WEIGHTS[i] * _NODE_WEIGHTS[j] * solve_linear(linear, tried)[1]
+    return total
+
+
+def bootstrap(solution: Solution, seed: int = 0, replicates: int = REPLICATES) -> FloatArray:
+    """Covariance of estimates from reweighted samples (Rubin's Bayesian bootstrap), which never draws too few of them.
+
+    The residual of a sample that is part of its own fit is too small; each is scaled up by its leverage first (HC2).
+    """
+    linear = solution.linear.subset(solution.kept)
+    n = len(linear.error)
+    change, spread = solve_linear(linear, solution.noise)
+    residual = linear.error - linear.shared @ change
+    total = linear.covariances(solution.noise)
+    lost = linear.shared @ spread @ np.swapaxes(linear.shared, 1, 2)
+    residual = _whitened_scale(total, total - lost, residual)
+    drawn = np.random.default_rng(seed).exponential(1.0, (replicates, n))
+    drawn *= n / drawn.sum(axis=1, keepdims=True)
+    changes, _ = solve_linear(replace(linear, error=residual), solution.noise, drawn)
+    return np.cov(changes.T)
+
+
+def _whitened_scale(total: FloatArray, left: FloatArray, residual: FloatArray) -> FloatArray:
+    """Residuals (n, 6) of covariance `left`, rescaled to `total`."""
+    lower = np.linalg.cholesky(total)
+    white = np.linalg.solve(lower, np.swapaxes(np.linalg.solve(lower, left), 1, 2))
+    values, vectors = np.linalg.eigh((white + np.swapaxes(white, 1, 2)) / 2.0)
+    values = np.clip(values, 0.1, 1.0)
+    inner = np.linalg.solve(lower, residual[..., None])
+    inner = vectors @ ((np.swapaxes(vectors, 1, 2) @ inner) / np.sqrt(values)[..., None])
+    return (lower @ inner)[..., 0]
+
+
+def _widened(base: FloatArray, drawn: FloatArray) -> FloatArray:
+    """`base`, larger in those directions in which `drawn` is clearly larger."""
+    lower = np.linalg.cholesky(base)
+    white = np.linalg.solve(lower, np.linalg.solve(lower, drawn).T)
+    values, vectors = np.linalg.eigh((white + white.T) / 2.0)
+    values = np.where(values > _WIDEN_FROM**2, values, 1.0)
+    root = lower @ vectors
+    return (root * values) @ root.T

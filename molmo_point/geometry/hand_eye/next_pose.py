@@ -1,0 +1,118 @@
+"""Which robot pose to record next: the one that shrinks the error at the task's distance most."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from molmo_point.geometry.hand_eye.joint import start_model
+from molmo_point.geometry.hand_eye.noise import linearise, solve_linear
+from molmo_point.geometry.hand_eye.samples import HandEyeSet, Setup
+from molmo_point.geometry.hand_eye.solve import Solution
+from molmo_point.geometry.hand_eye.synthetic import viewpoints
+from molmo_point.geometry.hand_eye.validation import error_at
+from molmo_point.geometry.planar_pose import BoardPoses, pose_equations
+from molmo_point.geometry.rigid import inverse
+
+FloatArray = NDArray[np.float64]
+
+_CANDIDATES = 250
+_MARGIN_PX = 12.0
+_BEYOND_M = 0.15
+
+
+@dataclass(frozen=True, eq=False)
+class NextPose:
+    """A proposal.
+
+    Attributes:
+        base_T_gripper: (4, 4) where to send the arm.
+        camera_T_board: (4, 4) how the board will look from there.
+        error_now_m: 95 % error at the working distance with the present samples.
+        error_then_m: the same with this one more.
+        words: the view in words.
+    """
+
+    base_T_gripper: FloatArray
+    camera_T_board: FloatArray
+    error_now_m: float
+    error_then_m: float
+    words: str
+
+
+def next_pose(solution: Solution, distance_m: float, seed: int = 0) -> NextPose | None:
+    """The best of many views near those already used, with the whole board in the image; None if no view qualifies.
+
+    Args:
+        solution: of the samples so far.
+        distance_m: working distance of the task.
+        seed: of the candidates.
+    """
+    data = solution.data
+    seen = data.poses.camera_T_board[solution.kept]
+    depth = (seen @ np.append(data.centre_board, 1.0))[:, 2]
+    rng = np.random.default_rng(seed)
+    views = viewpoints(rng, _CANDIDATES, 40.0, 180.0, (0.8 * depth.min(), 1.2 * depth.max()), data.centre_board)
+    views = views[_visible(views, data)]
+    outer = solution.w @ inverse(solution.x @ views)
+    robot = outer if data.setup is Setup.EYE_IN_HAND else inverse(outer)
+    near = _within(robot, data)
+    views, robot = views[near], robot[near]
+    if not len(views):
+        return None
+    information = solve_linear(solution.linear.subset(solution.kept), solution.noise)[1]
+    now = error_at(solution.x, information[:6, :6], distance_m)
+    covariances = _with_one_more(solution, views, robot, np.linalg.inv(information))
+    scores = [_spread(solution.x, c[:6, :6], distance_m) for c in covariances]
+    best = int(np.argmin(scores))
+    then = error_at(solution.x, covariances[best][:6, :6], distance_m)
+    return NextPose(robot[best], views[best], now, then, view_words(views[best], data.centre_board))
+
+
+def _visible(views: FloatArray, data: HandEyeSet) -> NDArray[np.bool_]:
+    uv = data.intrinsics.project(data.points_board @ np.swapaxes(views[:, :3, :3], 1, 2) + views[:, None, :3, 3])
+    width, height = data.intrinsics.size_wh
+    low, high = _MARGIN_PX, np.array([width, height]) - 1 - _MARGIN_PX
+    return np.all((uv > low) & (uv < high), axis=(1, 2))
+
+
+def _within(robot: FloatArray, data: HandEyeSet) -> NDArray[np.bool_]:
+    """Gripper positions at most 15 cm outside the box of those used: the arm has shown that it can be about there."""
+    used = data.base_T_gripper[:, :3, 3]
+    at = robot[:, :3, 3]
+    return np.all((at > used.min(axis=0) - _BEYOND_M) & (at < used.max(axis=0) + _BEYOND_M), axis=1)
+
+
+def _with_one_more(solution: Solution, views: FloatArray, robot: FloatArray, information: FloatArray) -> FloatArray:
+    data = solution.data
+    uv = data.intrinsics.project(data.points_board @ np.swapaxes(views[:, :3, :3], 1, 2) + views[:, None, :3, 3])
+    _, hessian, _ = pose_equations(views, data.points_board, uv, data.intrinsics)
+    n = len(views)
+    poses = BoardPoses(views, np.zeros(n), np.zeros(n), hessian, np.full(n, len(data.points_board)))
+    made = HandEyeSet(data.setup, robot, uv, data.points_board, data.intrinsics, tuple(map(str, range(n))), poses)
+    linear = linearise(made, start_model(made, solution.x, solution.w), solution.noise.sigma_px)
+    precision = np.linalg.inv(linear.covariances(solution.noise))
+    return np.linalg.inv(information + np.swapaxes(linear.shared, 1, 2) @ precision @ linear.shared)
+
+
+def _spread(x: FloatArray, covariance: FloatArray, distance_m: float) -> float:
+    """Trace of the covariance of a point `distance_m` ahead: what `error_at` grows with, without its draws."""
+    ray = x[:3, :3] @ np.array([0.0, 0.0, distance_m])
+    cross = np.array([[0, -ray[2], ray[1]], [ray[2], 0, -ray[0]], [-ray[1], ray[0], 0]])
+    jacobian = np.hstack([np.eye(3), -cross])
+    return float(np.trace(jacobian @ covariance @ jacobian.T))
+
+
+def view_words(camera_T_board: FloatArray, centre_board: FloatArray) -> str:
+    """A view of the board in words: distance, tilt with its direction, turn."""
+    rotation = camera_T_board[:3, :3]
+    middle = rotation @ centre_board + camera_T_board[:3, 3]
+    normal = rotation[:, 2]
+    tilt = float(np.rad2deg(np.arccos(np.clip(abs(normal[2]), 0.0, 1.0))))
+    lean = normal[:2] * np.sign(normal[2])
+    sides = ("right", "lower right", "bottom", "lower left", "left", "upper left", "top", "upper right")
+    # The side of the image towards which the board's far edge lies.
+    far = sides[int(np.rint(np.arctan2(-lean[1], -lean[0]) / (np.pi / 4.0))) % 8]
+    turn = float(np.rad2deg(np.arctan2(rotation[1, 0], rotation[0, 0])))
+    leaning = "head-on" if tilt < 5.0 else f"tilted {tilt:.0f}° (far edge at the {far} of the image)"
+    return f"{middle[2] * 100:.0f} cm away, {leaning}, board turned {turn:+.0f}° in the image"

@@ -1,0 +1,122 @@
+"""Made-up hand-eye samples with known truth, for tests, benchmarks and the simulated arm."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from molmo_point.geometry.hand_eye.samples import HandEyeSet, Setup, hand_eye_set
+from molmo_point.geometry.intrinsics import Intrinsics
+from molmo_point.geometry.rigid import inverse, motion, moved, rotation_exp
+
+FloatArray = NDArray[np.float64]
+
+CAMERA = Intrinsics(640, 480, 610.0, 610.0, 319.5, 239.5)
+
+
+@dataclass(frozen=True)
+class Condition:
+    """How samples are made.
+
+    Attributes:
+        count: number of robot poses.
+        tilt_deg: largest angle between the view and the board's normal, degrees.
+        yaw_deg: largest turn about the optical axis, degrees.
+        distance_m: nearest and farthest view.
+        sigma_px: noise of the seen points, pixels.
+        robot_m, robot_deg: noise of the reported robot pose, per axis.
+        bad: number of samples whose robot pose is wrong, by `bad_m` and `bad_deg` in random directions.
+    """
+
+    count: int = 15
+    tilt_deg: float = 30.0
+    yaw_deg: float = 90.0
+    distance_m: tuple[float, float] = (0.35, 0.6)
+    sigma_px: float = 0.3
+    robot_m: float = 0.0002
+    robot_deg: float = 0.05
+    bad: int = 0
+    bad_m: float = 0.015
+    bad_deg: float = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """What made the samples.
+
+    Attributes:
+        x, w: (4, 4) the unknown transforms.
+        base_T_gripper: (n, 4, 4) where the arm really was.
+        bad: numbers of the samples with a wrong robot pose.
+    """
+
+    x: FloatArray
+    w: FloatArray
+    base_T_gripper: FloatArray
+    bad: tuple[int, ...]
+
+
+def grid_points(columns: int = 6, rows: int = 4, square_m: float = 0.03) -> FloatArray:
+    """(columns * rows, 3) inner corners of a board of `square_m` squares, metres; 6 x 4 are those of 7 x 5 squares."""
+    v, u = np.mgrid[0:rows, 0:columns]
+    return np.stack([u.ravel() * square_m, v.ravel() * square_m, np.zeros(u.size)], axis=1)
+
+
+def viewpoints(
+    rng: np.random.Generator, count: int, tilt_deg: float, yaw_deg: float, distance_m: tuple[float, float], centre: FloatArray
+) -> FloatArray:
+    """(n, 4, 4) camera_T_board of views at a board: tilted up to `tilt_deg`, turned up to `yaw_deg`, off centre a little."""
+    tilt = np.deg2rad(tilt_deg) * np.sqrt(rng.uniform(0.0, 1.0, count))
+    direction = rng.uniform(0.0, 2.0 * np.pi, count)
+    yaw = np.deg2rad(rng.uniform(-yaw_deg, yaw_deg, count))
+    distance = rng.uniform(*distance_m, count)
+    zero = np.zeros(count)
+    lean = rotation_exp(np.stack([tilt * np.cos(direction), tilt * np.sin(direction), zero], axis=1))
+    rotation = rotation_exp(np.stack([zero, zero, yaw], axis=1)) @ lean
+    aim = rng.uniform(-0.08, 0.08, (count, 2)) * distance[:, None]
+    middle = np.concatenate([aim, distance[:, None]], axis=1)
+    return motion(rotation, middle - (rotation @ centre))
+
+
+def random_truth(rng: np.random.Generator, setup: Setup) -> tuple[FloatArray, FloatArray]:
+    """X and W as they may be: a camera 5 to 12 cm from the flange, a board half a metre from the base (or the other way)."""
+    near = motion(rotation_exp(rng.normal(0.0, 0.3, 3)), rng.uniform(-0.08, 0.08, 3) + [0.0, 0.0, 0.04])
+    far = motion(
+        rotation_exp(np.array([np.pi, 0.0, 0.0]) + rng.normal(0.0, 0.2, 3)), rng.uniform(-0.15, 0.15, 3) + [0.5, 0.0, 0.1]
+    )
+    if setup is Setup.EYE_IN_HAND:
+        return near, motion(rotation_exp(rng.normal(0.0, 0.2, 3)), far[:3, 3])
+    return far, near
+
+
+def synthetic_set(
+    condition: Condition,
+    seed: int,
+    setup: Setup | str = Setup.EYE_IN_HAND,
+    points_board: FloatArray | None = None,
+    intrinsics: Intrinsics = CAMERA,
+) -> tuple[HandEyeSet, Truth]:
+    """Samples under a condition, and their truth; the same seed gives the same samples."""
+    rng = np.random.default_rng(seed)
+    setup = Setup(setup)
+    points = grid_points() if points_board is None else points_board
+    x, w = random_truth(rng, setup)
+    boards = viewpoints(rng, condition.count, condition.tilt_deg, condition.yaw_deg, condition.distance_m, points.mean(axis=0))
+    outer = w @ inverse(x @ boards)
+    true = outer if setup is Setup.EYE_IN_HAND else inverse(outer)
+    p_camera = points @ np.swapaxes(boards[:, :3, :3], 1, 2) + boards[:, None, :3, 3]
+    uv = intrinsics.project(p_camera)
+    uv = uv + rng.normal(0.0, condition.sigma_px, uv.shape)
+    sigma = np.repeat([condition.robot_m, np.deg2rad(condition.robot_deg)], 3)
+    reported = moved(true, rng.normal(size=(condition.count, 6)) * sigma)
+    bad = rng.choice(condition.count, condition.bad, replace=False)
+    for i in bad:
+        reported[i] = moved(reported[i], _shock(rng, condition))
+    data = hand_eye_set(setup, reported, uv, points, intrinsics)
+    return data, Truth(x, w, true, tuple(sorted(int(i) for i in bad)))
+
+
+def _shock(rng: np.random.Generator, condition: Condition) -> FloatArray:
+    directions = rng.normal(size=(2, 3))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    return np.concatenate([directions[0] * condition.bad_m, directions[1] * np.deg2rad(condition.bad_deg)])

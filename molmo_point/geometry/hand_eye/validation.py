@@ -1,0 +1,124 @@
+"""Errors that the fit has not seen: leave one out, held-out folds, spread between methods, and the task's tolerance."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from molmo_point.geometry.hand_eye.closed_form import board_from, park, shah
+from molmo_point.geometry.hand_eye.joint import Fit, Noise, camera_poses, fit_joint, start_model
+from molmo_point.geometry.hand_eye.samples import HandEyeSet
+from molmo_point.geometry.hand_eye.solve import Solution
+from molmo_point.geometry.rigid import angle_between, hat
+
+FloatArray = NDArray[np.float64]
+
+_DRAWS = 20000
+
+
+@dataclass(frozen=True, eq=False)
+class Unseen:
+    """Errors of samples that were not used: the board's middle, through image, camera and arm, against where it should be.
+
+    Attributes:
+        distance_mm: (n,) millimetres. turn_deg: (n,) degrees.
+        pixels: (n,) root mean square between seen points and those predicted from the reported robot pose.
+    """
+
+    distance_mm: FloatArray
+    turn_deg: FloatArray
+    pixels: FloatArray
+
+    def summary(self, kept: NDArray[np.bool_]) -> dict[str, float]:
+        """Root mean square, median and largest over the kept samples."""
+        far, turn = self.distance_mm[kept], self.turn_deg[kept]
+        return {
+            "rms_mm": float(np.sqrt((far**2).mean())),
+            "median_mm": float(np.median(far)),
+            "max_mm": float(far.max()),
+            "rms_deg": float(np.sqrt((turn**2).mean())),
+            "max_deg": float(turn.max()),
+            "rms_px": float(np.sqrt((self.pixels[kept] ** 2).mean())),
+        }
+
+
+def unseen_errors(data: HandEyeSet, x: FloatArray, w: FloatArray) -> Unseen:
+    """Errors of samples against a given calibration."""
+    closed = data.outer @ x @ data.poses.camera_T_board
+    centre = np.append(data.centre_board, 1.0)
+    distance = np.linalg.norm((closed @ centre - w @ centre)[:, :3], axis=1)
+    turn = np.rad2deg(angle_between(closed[:, :3, :3], np.broadcast_to(w[:3, :3], (len(data), 3, 3))))
+    model = start_model(data, x, w)
+    predicted = camera_poses(data.setup, type(model)(model.x, model.w, data.base_T_gripper, model.camera_of, model.board_of))
+    points = data.points_board @ np.swapaxes(predicted[:, :3, :3], 1, 2) + predicted[:, None, :3, 3]
+    gap = np.linalg.norm(data.intrinsics.project(points) - data.uv, axis=2)
+    return Unseen(distance * 1e3, turn, np.sqrt(np.nanmean(gap**2, axis=1)))
+
+
+def held_out(solution: Solution, folds: int | None = None, seed: int = 0) -> Unseen:
+    """Errors of each sample by a calibration from the others.
+
+    Args:
+        solution: whose noise and kept samples are used; dropped samples are judged too, but never fitted.
+        folds: number of parts to leave out in turn; None leaves out one sample at a time.
+        seed: of the parts.
+    """
+    data, n = solution.data, len(solution.data)
+    order = np.random.default_rng(seed).permutation(n)
+    part = np.empty(n, int)
+    part[order] = np.arange(n) % min(folds or n, n)
+    results = np.empty((3, n))
+    for k in range(part.max() + 1):
+        out = part == k
+        use = solution.kept & ~out
+        if use.sum() < 3:
+            results[:, out] = np.nan
+            continue
+        fit = fit_joint(data, solution.fit.model, solution.noise, use.astype(float))
+        errors = unseen_errors(data.subset(out), fit.x, fit.w)
+        results[:, out] = errors.distance_mm, errors.turn_deg, errors.pixels
+    return Unseen(*results)
+
+
+def methods(solution: Solution) -> dict[str, Fit | tuple[FloatArray, FloatArray]]:
+    """X and W by every method on the kept samples: Park, Shah, reprojection with a perfect robot, and the joint one."""
+    data = solution.data.subset(solution.kept)
+    outer, boards = data.outer, data.poses.camera_T_board
+    stiff = Noise(solution.noise.sigma_px, 1e-6, 1e-6)
+    rigid = fit_joint(data, start_model(data, solution.x, solution.w), stiff)
+    first = park(outer, boards)
+    return {
+        "joint": (solution.x, solution.w),
+        "park": (first[0], board_from(first[0], data)),
+        "shah": shah(outer, boards),
+        "reprojection, robot exact": (rigid.x, rigid.w),
+    }
+
+
+def spread_between_methods(solution: Solution) -> dict[str, tuple[float, float]]:
+    """How far each other method is from the joint one, (millimetres, degrees)."""
+    found = methods(solution)
+    x = solution.x
+    spread = {}
+    for name, answer in found.items():
+        if name != "joint":
+            other = answer.x if isinstance(answer, Fit) else answer[0]
+            spread[name] = (
+                float(np.linalg.norm(other[:3, 3] - x[:3, 3]) * 1e3),
+                float(np.rad2deg(angle_between(other[:3, :3], x[:3, :3]))),
+            )
+    return spread
+
+
+def error_at(x: FloatArray, covariance: FloatArray, distance_m: float, share: float = 0.95) -> float:
+    """Radius in metres that holds a share of the errors of a point on the optical axis, `distance_m` ahead of the camera.
+
+    Args:
+        x: (4, 4) the camera transform. covariance: (6, 6) its covariance.
+        distance_m: how far the point is.
+        share: of the errors, 0 to 1.
+    """
+    jacobian = np.hstack([np.eye(3), -hat(x[:3, :3] @ np.array([0.0, 0.0, distance_m]))])
+    values = np.linalg.eigvalsh(jacobian @ covariance @ jacobian.T)
+    draws = np.random.default_rng(0).normal(size=(_DRAWS, 3)) ** 2 @ np.maximum(values, 0.0)
+    return float(np.sqrt(np.quantile(draws, share)))

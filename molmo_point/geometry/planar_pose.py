@@ -1,0 +1,207 @@
+"""Where a flat board is, from its points in one image: homography, both mirror solutions, refinement.
+
+A board seen nearly head-on has two poses that fit almost equally well (its tilt mirrored). Both are refined, and the
+better one is kept; how much better tells whether the choice is safe. Arrays may hold many images; points that were not
+seen are NaN.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from molmo_point.geometry.intrinsics import Intrinsics
+from molmo_point.geometry.rigid import hat, motion, nearest_rotation, rotation_exp
+
+FloatArray = NDArray[np.float64]
+
+MIN_POINTS = 4
+_ITERATIONS = 30
+_FAR_PX = 1e6
+
+
+@dataclass(frozen=True, eq=False)
+class BoardPoses:
+    """Poses of a board in images.
+
+    Attributes:
+        camera_T_board: (n, 4, 4); NaN where the board was not seen well enough.
+        rms_px: (n,) root mean square of the distances between seen and projected points, pixels; NaN likewise.
+        ambiguity: (n,) sum of squares of this pose over that of its mirror: near 0 is safe, near 1 is a coin toss.
+        information: (n, 6, 6) J^T J of the twist (u, w), p' = p + u + w x p in the camera frame, pixel^-2 units.
+        count: (n,) number of points seen.
+    """
+
+    camera_T_board: FloatArray
+    rms_px: FloatArray
+    ambiguity: FloatArray
+    information: FloatArray
+    count: NDArray[np.int_]
+
+
+def projection_jacobian(p_camera: FloatArray, intrinsics: Intrinsics) -> tuple[FloatArray, FloatArray]:
+    """Pixels (..., 2) of points (..., 3) and their Jacobian (..., 2, 3), pixels per metre.
+
+    Exact for "none" and "brown_conrady"; the tangential terms of "inverse_brown_conrady" are taken as of the plain model.
+    """
+    z = np.where(p_camera[..., 2] > 1e-6, p_camera[..., 2], 1e-6)
+    x, y = p_camera[..., 0] / z, p_camera[..., 1] / z
+    by_x, by_y = distortion_jacobian(x, y, intrinsics.distortion)
+    focal = np.array([intrinsics.fx, intrinsics.fy])
+    columns = [by_x / z[..., None], by_y / z[..., None]]
+    columns.append(-(columns[0] * x[..., None] + columns[1] * y[..., None]))
+    safe = np.concatenate([p_camera[..., :2], z[..., None]], axis=-1)
+    return intrinsics.project(safe), np.stack(columns, axis=-1) * focal[:, None]
+
+
+def distortion_jacobian(x: FloatArray, y: FloatArray, distortion: tuple[float, ...]) -> tuple[FloatArray, FloatArray]:
+    """Derivatives (..., 2) of the distorted coordinates by x and by y."""
+    one, zero = np.ones_like(x), np.zeros_like(x)
+    if not any(distortion):
+        return np.stack([one, zero], axis=-1), np.stack([zero, one], axis=-1)
+    k1, k2, p1, p2, k3 = distortion
+    r2 = x * x + y * y
+    radial = 1.0 + r2 * (k1 + r2 * (k2 + r2 * k3))
+    slope = 2.0 * (k1 + r2 * (2.0 * k2 + 3.0 * r2 * k3))
+    mixed = x * y * slope + 2.0 * p1 * x + 2.0 * p2 * y
+    by_x = np.stack([radial + x * x * slope + 2.0 * p1 * y + 6.0 * p2 * x, mixed], axis=-1)
+    by_y = np.stack([mixed, radial + y * y * slope + 6.0 * p1 * y + 2.0 * p2 * x], axis=-1)
+    return by_x, by_y
+
+
+def homographies(plane: FloatArray, images: FloatArray) -> FloatArray:
+    """Homographies (n, 3, 3) from plane points (m, 2) to image points (n, m, 2); NaN image points are left out."""
+    seen = np.isfinite(images).all(axis=-1)
+    found = np.full((len(images), 3, 3), np.nan)
+    for i, mask in enumerate(seen):
+        if mask.sum() >= MIN_POINTS:
+            found[i] = _homography(plane[mask], images[i][mask])
+    return found
+
+
+def _homography(source: FloatArray, target: FloatArray) -> FloatArray:
+    # Normalised direct linear transform (Hartley): without it the equations are badly scaled.
+    (source, back_s), (target, back_t) = _normalised(source), _normalised(target)
+    ones, zeros = np.ones((len(source), 1)), np.zeros((len(source), 3))
+    points = np.hstack([source, ones])
+    upper = np.hstack([points, zeros, -target[:, :1] * points])
+    lower = np.hstack([zeros, points, -target[:, 1:] * points])
+    _, _, right = np.linalg.svd(np.vstack([upper, lower]))
+    return np.linalg.inv(back_t) @ right[-1].reshape(3, 3) @ back_s
+
+
+def _normalised(points: FloatArray) -> tuple[FloatArray, FloatArray]:
+    centre = points.mean(axis=0)
+    scale = np.sqrt(2.0) / max(float(np.sqrt(((points - centre) ** 2).sum(axis=1).mean())), 1e-12)
+    matrix = np.array([[scale, 0.0, -scale * centre[0]], [0.0, scale, -scale * centre[1]], [0.0, 0.0, 1.0]])
+    return (points - centre) * scale, matrix
+
+
+def poses_from_homographies(matrices: FloatArray) -> FloatArray:
+    """Poses (n, 4, 4) of a plane, from its homographies (n, 3, 3) to normalised image coordinates."""
+    sign = np.sign(matrices[:, 2, 2])[:, None, None]
+    scaled = matrices * sign
+    scaled = scaled / (0.5 * np.linalg.norm(scaled[:, :, :2], axis=1).sum(axis=1))[:, None, None]
+    first, second = scaled[:, :, 0], scaled[:, :, 1]
+    axes = np.stack([first, second, np.cross(first, second)], axis=-1)
+    return motion(nearest_rotation(axes), scaled[:, :, 2])
+
+
+def board_poses(points_board: FloatArray, uv: FloatArray, intrinsics: Intrinsics) -> BoardPoses:
+    """Poses of a flat board in n images.
+
+    Args:
+        points_board: (m, 3) points of the board in metres, with z = 0.
+        uv: (n, m, 2) where each was seen, pixels; NaN where it was not.
+        intrinsics: of the images.
+    """
+    points_board, uv = np.asarray(points_board, np.float64), np.asarray(uv, np.float64)
+    seen = np.isfinite(uv).all(axis=-1)
+    count = seen.sum(axis=1)
+    good = count >= MIN_POINTS
+    normalised = intrinsics.deproject(uv, 1.0)[..., :2]
+    matrices = homographies(points_board[:, :2], normalised)
+    good &= np.isfinite(matrices).all(axis=(1, 2))
+    n = len(uv)
+    poses, rms = np.full((n, 4, 4), np.nan), np.full(n, np.nan)
+    ambiguity, information = np.full(n, np.nan), np.zeros((n, 6, 6))
+    if good.any():
+        first = poses_from_homographies(matrices[good])
+        centre = (points_board[None] * seen[good][..., None]).sum(axis=1) / count[good, None]
+        both = np.concatenate([first, _mirrored(first, centre)])
+        both, cost, hessian = refine_poses(both, points_board, np.concatenate([uv[good]] * 2), intrinsics)
+        half = len(first)
+        swap = cost[half:] < cost[:half]
+        pick = np.arange(half) + half * swap
+        poses[good], information[good] = both[pick], hessian[pick]
+        rms[good] = np.sqrt(cost[pick] / count[good])
+        other = np.maximum(cost[np.arange(half) + half * ~swap], 1e-12)
+        same = np.linalg.norm(both[:half, :3, 2] - both[half:, :3, 2], axis=1) < 0.02
+        ambiguity[good] = np.where(same, 0.0, cost[pick] / other)
+    return BoardPoses(poses, rms, ambiguity, information, count)
+
+
+def _mirrored(poses: FloatArray, centre: FloatArray) -> FloatArray:
+    """The poses with the board's normal mirrored at the ray to its centre: where the other minimum lies."""
+    middle = (poses[:, :3, :3] @ centre[..., None])[..., 0] + poses[:, :3, 3]
+    ray = middle / np.linalg.norm(middle, axis=-1, keepdims=True)
+    normal = poses[:, :3, 2]
+    axis = np.cross(normal, ray)
+    sine = np.linalg.norm(axis, axis=-1, keepdims=True)
+    angle = np.arctan2(sine[:, 0], (normal * ray).sum(axis=-1))
+    angle = np.where(angle > np.pi / 2, angle - np.pi, angle)
+    turn = rotation_exp(axis / np.maximum(sine, 1e-9) * (2.0 * angle)[:, None])
+    rotations = turn @ poses[:, :3, :3]
+    return motion(rotations, middle - (rotations @ centre[..., None])[..., 0])
+
+
+def refine_poses(
+    poses: FloatArray, points_board: FloatArray, uv: FloatArray, intrinsics: Intrinsics
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Poses (n, 4, 4) of least reprojection error, with the sum of squares (n,) and J^T J (n, 6, 6) of each."""
+    poses = poses.copy()
+    damping = np.full(len(poses), 1e-4)
+    cost, hessian, gradient = pose_equations(poses, points_board, uv, intrinsics)
+    for _ in range(_ITERATIONS):
+        diagonal = np.einsum("nii->ni", hessian)
+        lifted = hessian + (damping[:, None] * np.maximum(diagonal, 1e-9))[..., None] * np.eye(6)
+        step = -np.linalg.solve(lifted, gradient[..., None])[..., 0]
+        tried = twisted(poses, step)
+        new_cost, new_hessian, new_gradient = pose_equations(tried, points_board, uv, intrinsics)
+        better = new_cost < cost
+        shrink = np.where(better, (cost - new_cost) / np.maximum(cost, 1e-300), 0.0)
+        poses[better], cost[better] = tried[better], new_cost[better]
+        hessian[better], gradient[better] = new_hessian[better], new_gradient[better]
+        damping = np.clip(np.where(better, damping * 0.2, damping * 8.0), 1e-9, 1e9)
+        if not np.any(shrink > 1e-9) and np.all(better | (damping > 1e2) | (np.abs(step).max(axis=1) < 1e-9)):
+            break
+    return poses, cost, hessian
+
+
+def twisted(poses: FloatArray, twists: FloatArray) -> FloatArray:
+    """Poses (n, 4, 4) after the twists (u, w) (n, 6) in the camera frame: p' = exp(w) p + u."""
+    turn = rotation_exp(twists[:, 3:])
+    rotations = turn @ poses[:, :3, :3]
+    return motion(rotations, (turn @ poses[:, :3, 3:])[..., 0] + twists[:, :3])
+
+
+def pose_equations(
+    poses: FloatArray, points_board: FloatArray, uv: FloatArray, intrinsics: Intrinsics
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Sum of squares (n,), J^T J (n, 6, 6) and J^T r (n, 6) of the twist of each pose."""
+    p_camera = points_board @ np.swapaxes(poses[:, :3, :3], -1, -2) + poses[:, None, :3, 3]
+    projected, by_point = projection_jacobian(p_camera, intrinsics)
+    residual = projected - uv
+    residual = np.where(p_camera[..., 2:] > 1e-3, residual, _FAR_PX)
+    seen = np.isfinite(uv).all(axis=-1)[..., None]
+    residual = np.where(seen, residual, 0.0)
+    jacobian = twist_jacobian(by_point, p_camera) * seen[..., None]
+    flat = jacobian.reshape(len(poses), -1, 6)
+    transposed = np.swapaxes(flat, -1, -2)
+    gradient = (transposed @ residual.reshape(len(poses), -1, 1))[..., 0]
+    return (residual**2).sum(axis=(1, 2)), transposed @ flat, gradient
+
+
+def twist_jacobian(by_point: FloatArray, p_camera: FloatArray) -> FloatArray:
+    """Jacobian (..., 2, 6) of pixels by the twist (u, w), from the one by the point (..., 2, 3)."""
+    return np.concatenate([by_point, -by_point @ hat(p_camera)], axis=-1)
