@@ -22,8 +22,9 @@ from molmo_point.model.decoding.drafts import Drafter
 from molmo_point.model.decoding.kv_cache import KeyValueCache
 from molmo_point.model.decoding.spread import Spread, spread_points
 from molmo_point.model.decoding.templates import ABSENT_STARTS, request_of
+from molmo_point.model.device_crops import prepare_on_device
 from molmo_point.model.image_input import to_rgb
-from molmo_point.model.preprocess import image_token_ids, prepare_image
+from molmo_point.model.preprocess import ImageLayout, image_token_ids, prepare_image
 from molmo_point.model.prompt import user_turn
 
 _REMEMBERED_ANSWERS = 64
@@ -90,10 +91,10 @@ class AnswerEngine:
         self.processor = processor
         self.options = options or Options()
         self._token_text = lru_cache(65536)(lambda token: processor.decode([token]))
-        # Where numbers of two digits are single tokens there is nothing to fan out.
-        digits = processor.digit_ids if len(processor.encode_text("61")) == 2 else ()
         absent = tuple(dict.fromkeys(processor.encode_text(start)[0] for start in ABSENT_STARTS))
-        self._vocabulary = Vocabulary(processor.eos_id, tuple(digits), self._token_text, absent, processor.encode_text("1.")[-1])
+        self._vocabulary = Vocabulary(
+            processor.eos_id, tuple(processor.digit_ids), self._token_text, absent, processor.encode_text("1.")[-1]
+        )
         self._image: _Image | None = None
         self._answers: OrderedDict[str, str] = OrderedDict()
 
@@ -168,15 +169,17 @@ class AnswerEngine:
             if self._image is not None and self._image.key == key:
                 return self._image
         self._image = None
-        prepared = prepare_image(image, layout)
-        ids = [self.processor.eos_id, *image_token_ids(prepared.tiling, layout, self.processor.image_ids).tolist()]
-        device = self.model.device
-        tensors = {
-            "images": torch.from_numpy(prepared.images)[None].to(device),
-            "image_masks": torch.from_numpy(prepared.image_masks)[None].to(device),
-            "image_input_idx": torch.from_numpy(prepared.image_input_idx)[None].to(device),
-        }
+        tensors, tiling = self._tensors(image, layout)
+        ids = [self.processor.eos_id, *image_token_ids(tiling, layout, self.processor.image_ids).tolist()]
         return _Image(key, ids, tensors)
+
+    def _tensors(self, image: np.ndarray, layout: ImageLayout) -> tuple[dict[str, torch.Tensor], tuple[int, int]]:
+        device = self.model.device
+        if device.type != "cpu":
+            return prepare_on_device(image, layout, device)
+        prepared = prepare_image(image, layout)
+        names = ("images", "image_masks", "image_input_idx")
+        return {name: torch.from_numpy(getattr(prepared, name))[None] for name in names}, prepared.tiling
 
     def _row(self, index: int, prompt: str, read: _Image, max_new_tokens: int, on_text: Callable[[int, str], None] | None) -> Row:
         tokens = self.processor.encode_text(user_turn(prompt))
