@@ -31,9 +31,13 @@ def draw_bench(data: Mapping[str, Any]) -> Image.Image:
     room = card(image, boxes[0], "One question", "milliseconds from frame to tokens; shorter is better")
     bars(image, room, _first_point(sections.get("first_point", ())), " ms")
     room = card(image, boxes[1], "Passes of the model", "after the prefill, by points of the answer; scripted answers")
-    passes = _grouped(sections.get("passes", ()), "passes", {"template and fans": "drafts", "last answer, motion 0.05 %": "last answer"})
+    passes = _grouped(
+        sections.get("passes", ()), "passes", {"template and fans": "drafts", "last answer, motion 0.05 %": "last answer"}
+    )
     curves(image, room, [line for line in passes if line.name in ("plain", "n-grams", "drafts", "last answer")], "points")
-    room = card(image, boxes[2], "Answers with many points", "seconds from frame to tokens; scripted answers, every pass computed")
+    room = card(
+        image, boxes[2], "Answers with many points", "seconds from frame to tokens; scripted answers, every pass computed"
+    )
     curves(image, room, _grouped(sections.get("points", ()), "median_ms", {"plain generate": "plain"}, 1e-3), "points", " s")
     room = card(image, boxes[3], "Several questions about one frame", "milliseconds for all answers")
     curves(image, room, _grouped(sections.get("queries", ()), "median_ms", {"batch": "one batch"}), "questions", " ms")

@@ -77,7 +77,7 @@ def bars(image: Image.Image, box: Box, values: Sequence[Bar], unit: str, digits:
 
 
 def curves(image: Image.Image, box: Box, lines: Sequence[Curve], x_title: str, unit: str = "") -> None:
-    """Lines over evenly spaced places, the value axis from zero, each line named at its end.
+    """Lines over x to scale, the value axis from zero, each line named at its end.
 
     Args:
         image: RGB; it is drawn on.
@@ -96,7 +96,7 @@ def curves(image: Image.Image, box: Box, lines: Sequence[Curve], x_title: str, u
     inner = (left + gutter, top + 8, right - tail, bottom - 58)
 
     def place(x: float, y: float) -> tuple[float, float]:
-        share = xs.index(x) / max(len(xs) - 1, 1)
+        share = (x - xs[0]) / ((xs[-1] - xs[0]) or 1.0)
         return inner[0] + share * (inner[2] - inner[0]), inner[3] - y / ticks[-1] * (inner[3] - inner[1])
 
     for tick in ticks:

@@ -6,8 +6,6 @@ from typing import Any
 from molmo_point.evaluation.bench.material import Material, Scripted, one_point_script, scripted_answers
 from molmo_point.evaluation.bench.protocol import Gate, Line, Protocol, Section, Series, line
 
-_MOST_TOKENS = 200
-
 
 class Bench:
     """Measures one subject; every method gives a section.
@@ -17,13 +15,15 @@ class Bench:
         material: Frame and questions.
         protocol: How often things run.
         gate: Compares tokens with plain greedy decoding.
+        most_tokens: Longest answer that is the model's own.
     """
 
-    def __init__(self, subject: Any, material: Material, protocol: Protocol, gate: Gate) -> None:
+    def __init__(self, subject: Any, material: Material, protocol: Protocol, gate: Gate, most_tokens: int = 200) -> None:
         from molmo_point.model.bench.naive import NaiveMolmo
         from molmo_point.model.bench.peer import has_peer, qwen2_peer
 
         self.subject, self.material, self.protocol, self.gate = subject, material, protocol, gate
+        self.most_tokens = most_tokens
         self.longest = int(subject.model.config.max_position_embeddings)
         self.naive = NaiveMolmo(subject.model, capacity=self.longest)
         self.peer = qwen2_peer(subject.model) if has_peer(subject.model.config) else None
@@ -55,20 +55,20 @@ class Bench:
         subject, image, prompt = self.subject, self.material.image, self.material.prompts[0]
         scripts = self.scripts((prompt,))
         script = scripts[0] if scripts else None
-        reference = generate_answer(subject, image, prompt, _MOST_TOKENS, script)
+        reference = generate_answer(subject, image, prompt, self.most_tokens, script)
         count = tokens_to_first_point(subject.processor, reference.token_ids)
         engine = self.engine(last_answer=False, reuse_image=False)
         runs = {
-            "naive, whole answer": lambda: naive_answer(subject, self.naive, image, prompt, _MOST_TOKENS, script),
+            "naive, whole answer": lambda: naive_answer(subject, self.naive, image, prompt, self.most_tokens, script),
             "naive, first point": lambda: naive_answer(subject, self.naive, image, prompt, count, script),
-            "plain generate, whole answer": lambda: generate_answer(subject, image, prompt, _MOST_TOKENS, script),
+            "plain generate, whole answer": lambda: generate_answer(subject, image, prompt, self.most_tokens, script),
             "plain generate, first point": lambda: generate_answer(subject, image, prompt, count, script),
-            "ours, whole answer": lambda: engine_answers(engine, image, [prompt], _MOST_TOKENS, scripts)[0],
-            "ours, first point": lambda: engine_first_point(engine, image, prompt, _MOST_TOKENS, scripts),
+            "ours, whole answer": lambda: engine_answers(engine, image, [prompt], self.most_tokens, scripts)[0],
+            "ours, first point": lambda: engine_first_point(engine, image, prompt, self.most_tokens, scripts),
         }
         if self.peer is not None:
             runs["Qwen2 of transformers, whole answer"] = lambda: generate_answer(
-                subject, image, prompt, _MOST_TOKENS, script, self.peer
+                subject, image, prompt, self.most_tokens, script, self.peer
             )
         timed = self.protocol.measure(runs)
         lines = []
@@ -128,14 +128,14 @@ class Bench:
             each: list[Any] = [(p, [s]) for p, s in zip(prompts, scripts)] if scripts else [(p, []) for p in prompts]
             timed = self.protocol.measure(
                 {
-                    "batch": lambda ps=prompts, ss=scripts: engine_answers(together, image, ps, _MOST_TOKENS, ss),
-                    "one by one": lambda qs=each: [engine_answers(apart, image, [p], _MOST_TOKENS, s)[0] for p, s in qs],
+                    "batch": lambda ps=prompts, ss=scripts: engine_answers(together, image, ps, self.most_tokens, ss),
+                    "one by one": lambda qs=each: [engine_answers(apart, image, [p], self.most_tokens, s)[0] for p, s in qs],
                 },
                 before={"batch": together.forget},
             )
             one = one or timed["batch"]
             for index, prompt in enumerate(prompts):
-                plain = generate_answer(subject, image, prompt, _MOST_TOKENS, scripts[index] if scripts else None)
+                plain = generate_answer(subject, image, prompt, self.most_tokens, scripts[index] if scripts else None)
                 for name, series in timed.items():
                     self.gate.check(f"{count} questions, {name}", series.outcome[index].token_ids, plain.token_ids)
             for name, series in timed.items():
@@ -156,10 +156,10 @@ class Bench:
 
         def seen() -> None:
             counting.forget()
-            engine_answers(counting, image, [prompt], _MOST_TOKENS, first)
+            engine_answers(counting, image, [prompt], self.most_tokens, first)
 
         def ask(engine: Any, words: str, script: Any) -> Any:
-            return lambda: engine_answers(engine, image, [words], _MOST_TOKENS, script)[0]
+            return lambda: engine_answers(engine, image, [words], self.most_tokens, script)[0]
 
         for engine in (again, alike):
             ask(engine, prompt, first)()
@@ -176,7 +176,7 @@ class Bench:
         lines = []
         for name, series in timed.items():
             words, script = (prompt, first) if name.startswith("point") else (self.material.counting, second)
-            plain = generate_answer(subject, image, words, _MOST_TOKENS, script[0] if script else None)
+            plain = generate_answer(subject, image, words, self.most_tokens, script[0] if script else None)
             self.gate.check(name, series.outcome.token_ids, plain.token_ids)
             base = timed[f"{name.split()[0].rstrip(',')}, nothing known"]
             facts = {"passes": series.outcome.passes, "image_reused": float(series.outcome.image_reused)}
@@ -192,7 +192,7 @@ class Bench:
         scripts = self.scripts((prompt,))
         script = scripts[0] if scripts else None
         runs: dict[str, Any] = {
-            name: lambda n=naive: naive_answer(subject, n, image, prompt, _MOST_TOKENS, script)
+            name: lambda n=naive: naive_answer(subject, n, image, prompt, self.most_tokens, script)
             for name, naive in ladder(subject, self.longest)
         }
         off = {"template": False, "fans": False, "last_answer": False, "reuse_image": False}
@@ -202,14 +202,14 @@ class Bench:
             ("second digits drafted, all ten", {"fans": True}),
         ):
             off |= change
-            runs[name] = lambda e=self.engine(**off): engine_answers(e, image, [prompt], _MOST_TOKENS, scripts)[0]
+            runs[name] = lambda e=self.engine(**off): engine_answers(e, image, [prompt], self.most_tokens, scripts)[0]
         early, drafted, whole = self.engine(**off), self.engine(**(off | {"last_answer": True})), self.engine()
-        runs["stopped at the first point"] = lambda: engine_first_point(early, image, prompt, _MOST_TOKENS, scripts)
+        runs["stopped at the first point"] = lambda: engine_first_point(early, image, prompt, self.most_tokens, scripts)
         for name, engine in (("last answer drafted, whole answer", drafted), ("same frame not read again", whole)):
-            runs[name] = lambda e=engine: engine_answers(e, image, [prompt], _MOST_TOKENS, scripts)[0]
+            runs[name] = lambda e=engine: engine_answers(e, image, [prompt], self.most_tokens, scripts)[0]
             runs[name]()
         timed = self.protocol.measure(runs)
-        reference = generate_answer(subject, image, prompt, _MOST_TOKENS, script).token_ids
+        reference = generate_answer(subject, image, prompt, self.most_tokens, script).token_ids
         naive, lines, before = next(iter(timed.values())), [], math.nan
         for name, series in timed.items():
             tokens = series.outcome.token_ids

@@ -31,10 +31,9 @@ def _lines(processor: Any, answer: Scripted) -> list[Line]:
 
     text_of = token_texts(processor)
     request = request_of(answer.prompt)
-    digits = processor.digit_ids if len(processor.encode_text("61")) == 2 else ()
 
     def drafter(last: str = "", fans: bool = False) -> Drafter:
-        return Drafter(processor.encode_text, text_of, request, digits, last, fans=fans)
+        return Drafter(processor.encode_text, text_of, request, processor.digit_ids, last, fans=fans)
 
     variants: dict[str, Any] = {
         "plain": None,

@@ -95,7 +95,9 @@ def facts_lines(report: Report) -> list[str]:
     """What was measured on what, and whether tokens differ, in words."""
     lines = [f"{name}: {value}" for name, value in {**report.subject, **report.machine}.items()]
     rates = report.floor
-    lines.append(f"floor in this run: copy {rates['bytes_per_s'] / 1e9:.1f} GB/s, product {rates['flop_per_s'] / 1e9:.0f} GFLOP/s")
+    lines.append(
+        f"floor in this run: copy {rates['bytes_per_s'] / 1e9:.1f} GB/s, product {rates['flop_per_s'] / 1e9:.0f} GFLOP/s"
+    )
     lines.append(f"tokens compared with plain greedy: {report.gate.compared} answers, {report.gate.different} differ")
     if report.gate.where:
         lines.append(f"they differ in: {'; '.join(report.gate.where)}")

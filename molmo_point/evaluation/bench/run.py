@@ -27,6 +27,7 @@ class Plan:
         one_core: Whether preprocessing is measured in a process with one core.
         memory: Whether peak memory is measured, in processes of their own.
         scenes: Scenes of the token-by-token comparison; 0 for none.
+        most_tokens: Longest answer that is the model's own.
     """
 
     rounds: int = 15
@@ -36,9 +37,10 @@ class Plan:
     one_core: bool = True
     memory: bool = True
     scenes: int = 0
+    most_tokens: int = 200
 
 
-QUICK = Plan(rounds=2, warmups=1, counts=(1, 5), queries=(1, 2), one_core=False, memory=False)
+QUICK = Plan(rounds=2, warmups=1, counts=(1, 5), queries=(1, 2), one_core=False, memory=False, most_tokens=40)
 
 
 def run_bench(subject: Any, source: Path | None, plan: Plan, progress: Callable[[str], None] = lambda _: None) -> Report:
@@ -57,8 +59,8 @@ def run_bench(subject: Any, source: Path | None, plan: Plan, progress: Callable[
     gate = Gate()
     protocol = Protocol(plan.warmups, plan.rounds, synchroniser(subject.device))
     progress("floor")
-    floor = measure_floor(subject.device, subject.dtype, quick=plan == QUICK)
-    bench = Bench(subject, pictured, protocol, gate)
+    floor = measure_floor(subject.device, subject.dtype, quick=not plan.one_core)
+    bench = Bench(subject, pictured, protocol, gate, plan.most_tokens)
     steps: list[tuple[str, Callable[[], Section]]] = [
         ("first point", bench.first_point),
         ("passes", lambda: pass_counts(subject.processor, plan.counts)),
