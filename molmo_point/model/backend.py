@@ -147,7 +147,7 @@ def load_backend(
     """
     chosen = _checked_device(device)
     precision = checked_dtype(dtype, chosen)
-    reduced = None if quantization is None else default_quantization(quantization)
+    reduced = None if quantization is None else default_quantization(quantization, precision)
     folder = _local_folder(source)
     family = checkpoint_family(folder)
     name = folder.name if isinstance(source, Path) else str(source)

@@ -130,7 +130,8 @@ def _model(
     if flavour is None:
         return {}, []
     if flavour.family != "molmo":
-        notes.append(f"tensors of {flavour.title} are not compared with the model here: that is done while it is loaded")
+        when = "that is done while it is loaded" if flavour.family == "molmo2" else "this package does not run it"
+        notes.append(f"tensors of {flavour.title} are not compared with the model here: {when}")
         return {}, []
     if not use_torch:
         notes.append("torch and transformers are not installed or not used: tensors were not compared with the model")

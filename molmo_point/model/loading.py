@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import GenerationConfig
 from transformers.utils import is_accelerate_available
 from transformers.utils import logging as transformers_logging
 
 from molmo_point.errors import CheckpointError, InputError, MolmoPointError
 from molmo_point.model.config import MolmoConfig, released_config
+from molmo_point.model.file_checks import DOCTOR, check_generation, check_weights
 from molmo_point.model.flavours import check_sizes
 from molmo_point.model.molmo import MolmoForCausalLM
 from molmo_point.model.quantization import allow_cpu_packing
-from molmo_point.model.weight_files import read_json, weights_of, words_of
-from molmo_point.model.weight_fit import misfits
+from molmo_point.model.strict_loading import files_checked
+from molmo_point.model.weight_files import read_json, words_of
 
 _BAR_FROM_BYTES = 500_000_000
 _PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -78,22 +78,22 @@ def load_model(
     chosen = checked_dtype(dtype, device)
     config = load_config(folder)
     stored_quantized = getattr(config, "quantization_config", None) is not None
-    size = _checked_size(folder, None if stored_quantized else config)
+    size = check_weights(folder, None if stored_quantized else config)
+    check_generation(folder)
     quantized = quantization is not None or stored_quantized
     straight = quantized or (device.type != "cpu" and is_accelerate_available())
     arguments: dict[str, Any] = {"device_map": {"": device}} if straight else {}
     if quantization is not None:
         arguments["quantization_config"] = quantization
     try:
-        with _bar_for_big_files(size):
+        with _bar_for_big_files(size), files_checked():
             model: Any = MolmoForCausalLM.from_pretrained(folder, config=config, dtype=chosen, local_files_only=True, **arguments)
     except MolmoPointError:
         raise
     except Exception as error:  # the files were whole a moment ago: memory, or libraries
         raise CheckpointError(
-            "The weights cannot be loaded", f"{folder}: {type(error).__name__}: {error}", _DOCTOR.format(folder=folder)
+            "The weights cannot be loaded", f"{folder}: {type(error).__name__}: {error}", DOCTOR.format(folder=folder)
         ) from error
-    _check_generation(folder)
     model = model.eval()
     allow_cpu_packing(model)
     return model if straight else model.to(device)
@@ -131,33 +131,6 @@ def _half(device: torch.device) -> torch.dtype:
     return torch.bfloat16
 
 
-def _checked_size(folder: Path, config: MolmoConfig | None) -> int:
-    """Size of the weight files in bytes, after everything about them was found in order; None looks at files alone."""
-    weights = weights_of(folder)
-    problems = [*weights.problems, *(misfits(weights, config) if config is not None and weights.tensors else ())]
-    if not problems:
-        return weights.size_bytes
-    first, *others = problems
-    given = f"{folder / first.file}: {first.text}" if first.file else f"{folder}: {first.text}"
-    if others:
-        given += f" (and {len(others)} more problem{'s' if others[1:] else ''}: {_DOCTOR.format(folder=folder)})"
-    broken = first.kind in ("folder", "file", "duplicate")
-    what = "The weights cannot be read" if broken else "The weights do not fit the configuration"
-    raise CheckpointError(what, given, first.fix)
-
-
-def _check_generation(folder: Path) -> None:
-    """transformers passes over a broken ``generation_config.json`` in silence, and its end tokens would be lost."""
-    path = folder / "generation_config.json"
-    if not path.exists():
-        return
-    try:
-        GenerationConfig.from_dict(read_json(path))
-    except Exception as error:  # JSON, types and contradictions: many kinds, one meaning
-        given = f"{path}: {words_of(error)}"
-        raise CheckpointError("generation_config.json cannot be read", given, "download it again, or delete it") from error
-
-
 @contextmanager
 def _bar_for_big_files(size_bytes: int) -> Iterator[None]:
     """Leaves transformers' progress bar on where loading takes long enough to want one."""
@@ -169,6 +142,3 @@ def _bar_for_big_files(size_bytes: int) -> Iterator[None]:
     finally:
         if hide:
             transformers_logging.enable_progress_bar()
-
-
-_DOCTOR = "molmo-point doctor --model {folder} lists everything"

@@ -7,6 +7,7 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from molmo_point.errors import CheckpointError, DependencyError, InputError
+from molmo_point.model.digits import single_digit_ids
 from molmo_point.model.molmo2_image import Molmo2ImageLayout, prepare_molmo2_image
 from molmo_point.model.weight_files import read_json, words_of
 
@@ -62,8 +63,7 @@ class Molmo2Processor:
         self.ids = {token: int(vocabulary[token]) for token in (*IMAGE_TOKENS, IMAGE_PLACEHOLDER) if token in vocabulary}
         special = (token.content for token in tokenizer.added_tokens_decoder.values() if token.special)
         self.control_tokens = sorted({*self.ids, *special})
-        digits = [self.encode_text(digit) for digit in "0123456789"]
-        self.digit_ids = tuple(d[0] for d in digits) if all(len(d) == 1 for d in digits) else ()
+        self.digit_ids = single_digit_ids(self.encode_text)
 
     @classmethod
     def from_folder(cls, folder: Path) -> "Molmo2Processor":

@@ -11,6 +11,7 @@ from transformers.processing_utils import ProcessorMixin
 from molmo_point.errors import CheckpointError, InputError
 from molmo_point.model.batch import Row, padded_batch
 from molmo_point.model.conversation import conversation_image
+from molmo_point.model.digits import single_digit_ids
 from molmo_point.model.image_input import to_rgb
 from molmo_point.model.preprocess import ImageLayout, PreparedImage, image_token_ids, prepare_image
 from molmo_point.model.processor_files import files_of, read_max_length, read_tokenizer, write_settings
@@ -35,7 +36,7 @@ class MolmoProcessor(ProcessorMixin):
     Attributes:
         eos_id: Token that begins and ends a sequence.
         image_ids: Ids of the four image tokens.
-        digit_ids: Ids of "0" to "9" where each is one token, else empty.
+        digit_ids: Ids of "0" to "9" where numbers are written with them, else empty.
 
     Raises:
         CheckpointError: The tokenizer lacks one of these tokens.
@@ -59,9 +60,7 @@ class MolmoProcessor(ProcessorMixin):
             )
         self.image_ids = {token: int(vocabulary[token]) for token in IMAGE_TOKENS}
         self.eos_id = int(eos_id)
-        digits = [self.encode_text(digit) for digit in "0123456789"]
-        # Some released tokenizers join digits; then there is no distribution over one digit.
-        self.digit_ids = tuple(d[0] for d in digits) if all(len(d) == 1 for d in digits) else ()
+        self.digit_ids = single_digit_ids(self.encode_text)
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **options: Any) -> "MolmoProcessor":

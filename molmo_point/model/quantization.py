@@ -34,8 +34,9 @@ def default_quantization(kind: str, compute_dtype: torch.dtype | None = None) ->
 
     Args:
         kind: ``"int8"`` (half of bfloat16) or ``"nf4"`` (a quarter).
-        compute_dtype: What NF4 weights are expanded to; None = bfloat16 where there is a GPU,
-            float32 elsewhere (16-bit products are emulated on most CPUs).
+        compute_dtype: What NF4 weights are expanded to; should be the dtype of what is not
+            quantized, as `load_backend` does. None = bfloat16 where there is a GPU, float32
+            elsewhere (16-bit products are emulated on most CPUs).
 
     Returns:
         A ``transformers.BitsAndBytesConfig`` that leaves `SKIPPED_MODULES` alone.

@@ -1,16 +1,24 @@
 """``from_pretrained`` that refuses what does not fit, however it is called."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import PreTrainedModel
 
 from molmo_point.errors import CheckpointError, DependencyError, InputError, MolmoPointError
+from molmo_point.model.config import MolmoConfig
 from molmo_point.model.quantization import allow_cpu_packing, check_quantized, warn_once, with_default_skips
 
 _KINDS = ("missing_keys", "unexpected_keys", "mismatched_keys")
 _NAMED = 5
+_LOOKED_AT: ContextVar[bool] = ContextVar("files_looked_at", default=False)
+_OF_LOADING = {"dtype", "torch_dtype", "quantization_config"}
+# With one of these, transformers reads other weights than those that `check_weights` looks at.
+_OTHER_WEIGHTS = ("variant", "gguf_file", "state_dict", "from_tf", "from_flax")
 
 
 class StrictLoading(PreTrainedModel):
@@ -44,6 +52,7 @@ class StrictLoading(PreTrainedModel):
         if quantization is not None:
             kwargs["quantization_config"] = quantization
         try:
+            _check_files(cls, pretrained_model_name_or_path, kwargs)
             loaded: Any = super().from_pretrained(pretrained_model_name_or_path, *model_args, output_loading_info=True, **kwargs)
         except MolmoPointError:
             raise
@@ -66,6 +75,37 @@ class StrictLoading(PreTrainedModel):
         source = load_config.pretrained_model_name_or_path
         refuse_wrong_keys(vars(loading_info), source, load_config.ignore_mismatched_sizes)
         return PreTrainedModel._finalize_model_loading(model, load_config, loading_info)
+
+
+@contextmanager
+def files_checked() -> Iterator[None]:
+    """Inside, `from_pretrained` takes the weight files as looked at already."""
+    token = _LOOKED_AT.set(True)
+    try:
+        yield
+    finally:
+        _LOOKED_AT.reset(token)
+
+
+def _check_files(model_class: type, source: Any, options: Mapping[str, Any]) -> None:
+    """Finds broken files of a local folder before transformers does, whose errors do not name them."""
+    if _LOOKED_AT.get() or any(options.get(name) for name in _OTHER_WEIGHTS) or options.get("use_safetensors") is False:
+        return
+    folder = Path(source, options.get("subfolder") or "") if isinstance(source, (str, Path)) else None
+    if folder is None or not folder.is_dir() or (folder / "adapter_config.json").is_file():
+        return
+    from molmo_point.model.file_checks import check_generation, check_weights
+    from molmo_point.model.loading import load_config
+    from molmo_point.model.molmo import MolmoForCausalLM
+
+    config = options.get("config")
+    known = load_config(folder) if config is None else config
+    # Options that are fields of the configuration change the model; those of loading do not.
+    changed = config is None and bool(({*options} - _OF_LOADING) & {*known.to_dict()})
+    whole = issubclass(model_class, MolmoForCausalLM) and isinstance(known, MolmoConfig)
+    comparable = whole and not changed and getattr(known, "quantization_config", None) is None
+    check_weights(folder, known if comparable else None, bool(options.get("ignore_mismatched_sizes")))
+    check_generation(folder)
 
 
 def refuse_wrong_keys(report: Mapping[str, Any], source: Any, ignore_shapes: bool = False) -> None:

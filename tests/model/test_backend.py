@@ -179,17 +179,6 @@ def test_words_that_look_like_image_tokens_take_no_image(byte_tokenizer: PreTrai
         assert processor(IMAGE, text).image_input_idx.flatten().tolist() == [2, 3, 5, 6]
 
 
-def test_digits_are_known_where_each_is_a_token(byte_tokenizer: PreTrainedTokenizerFast) -> None:
-    class Joining(PreTrainedTokenizerFast):
-        def encode(self, text: str, **options: object) -> list[int]:  # type: ignore[override]
-            return [1, 2] if text == "7" else super().encode(text, **options)  # type: ignore[arg-type]
-
-    processor = MolmoProcessor(byte_tokenizer, ImageLayout())
-    assert processor.decode(list(processor.digit_ids)) == "0123456789"
-    joining = Joining(tokenizer_object=byte_tokenizer.backend_tokenizer, eos_token="<|endoftext|>")
-    assert MolmoProcessor(joining, ImageLayout()).digit_ids == ()
-
-
 @pytest.mark.parametrize("lost", [*IMAGE_TOKENS, "eos"])
 def test_a_tokenizer_without_molmos_tokens_is_refused(byte_tokenizer: PreTrainedTokenizerFast, lost: str) -> None:
     class Poorer:

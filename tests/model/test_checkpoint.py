@@ -172,6 +172,7 @@ def later(folder: Path, kind: str) -> Path:
 def test_later_families_are_known_by_their_files(kind: str, title: str, tmp_path: Path) -> None:
     report = inspect_checkpoint(later(tmp_path / kind, kind))
     assert report.problems == () and not report.compared and title in report.notes[0]
+    assert report.notes[0].endswith({"molmo2": "done while it is loaded", "molmo_point": "does not run it"}[kind])
     assert report.flavour is not None and report.parameters is not None
     assert (report.flavour.title, report.flavour.family) == (title, kind.replace("_", ""))
     assert (report.parameters.vision, report.parameters.connector) == (8 * 588, 16 * 8)

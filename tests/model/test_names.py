@@ -205,7 +205,7 @@ def test_a_missing_tensor_of_a_mixture_is_named(golden: Callable[[str], Any], tm
     tensors = load_file(folder / "model.safetensors")
     tensors.pop(key)
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(CheckpointError, match=name_in_memory(key)):
+    with pytest.raises(CheckpointError, match=key):
         MolmoForCausalLM.from_pretrained(folder)
 
 

@@ -274,3 +274,14 @@ def test_the_tabletop_model_points_at_nearly_the_same_places() -> None:
     assert asked >= 10 and identical[0] == near[0] == asked
     assert identical[1] >= 0.5 * asked and near[1] >= 0.85 * asked
     assert identical[2] < asked and near[2] >= 0.33 * asked
+
+
+@pytest.mark.parametrize(("dtype", "computes"), [(None, torch.float32), ("bfloat16", torch.bfloat16)])
+def test_weights_are_expanded_to_what_suits_the_chosen_device(
+    dtype: str | None, computes: torch.dtype, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)  # there, but not chosen
+    model: Any = load_backend(tiny_folder, device="cpu", quantization="nf4", dtype=dtype).model
+    layers = [module for name, module in model.named_modules() if name in quantized_modules(model)]
+    assert layers and {layer.compute_dtype for layer in layers} == {computes}
+    assert model.model.transformer["ln_f"].weight.dtype == computes

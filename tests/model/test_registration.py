@@ -16,6 +16,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageText
 import molmo_point.model
 from molmo_point.errors import CheckpointError, DependencyError, InputError
 from molmo_point.model import Molmo, MolmoConfig, MolmoForCausalLM, MolmoProcessor, register
+from molmo_point.model.strict_loading import refuse_wrong_keys
 
 AUTO_MODELS = (AutoModelForImageTextToText, AutoModelForCausalLM)
 A_TENSOR = "model.transformer.blocks.1.ff_proj.weight"
@@ -136,7 +137,7 @@ def edit_weights(folder: Path, change: Callable[[dict[str, torch.Tensor]], Any])
 EDITS: dict[str, Callable[[dict[str, torch.Tensor]], Any]] = {
     A_TENSOR: lambda t: t.pop(A_TENSOR),
     "model.extra.weight": lambda t: t.update({"model.extra.weight": torch.zeros(2)}),
-    rf"{A_TENSOR} \(is \(62, 32\), must be \(64, 32\)\)": lambda t: t.update({A_TENSOR: t[A_TENSOR][:-2].clone()}),
+    f"{A_TENSOR} is 62×32, but must be 64×32": lambda t: t.update({A_TENSOR: t[A_TENSOR][:-2].clone()}),
 }
 
 
@@ -147,6 +148,21 @@ def test_a_tensor_that_does_not_fit_is_named(tiny_folder: Path, loader: Any, nam
     with pytest.raises(CheckpointError, match=named) as caught:
         loader.from_pretrained(tiny_folder)
     assert str(tiny_folder) in str(caught.value)
+
+
+def test_a_report_of_transformers_becomes_one_error() -> None:
+    """The only check where weights are no local folder: a Hugging Face id, or the base below an adapter."""
+    report = {
+        "missing_keys": [f"m{i}" for i in range(7)],
+        "unexpected_keys": {"u"},
+        "mismatched_keys": {("s", (62, 32), (64, 32))},
+    }
+    with pytest.raises(CheckpointError) as caught:
+        refuse_wrong_keys(report, "some/id")
+    words = str(caught.value)
+    assert "some/id" in words and "m0, m1, m2, m3, m4 and 2 more" in words and "unexpected keys: u;" in words
+    assert "s (is (62, 32), must be (64, 32))" in words
+    refuse_wrong_keys({"mismatched_keys": report["mismatched_keys"]}, "some/id", ignore_shapes=True)
 
 
 def test_the_options_of_transformers_work(tiny_folder: Path) -> None:
