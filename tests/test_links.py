@@ -13,7 +13,7 @@ _OURS = (".py", ".md", ".xml", ".toml", ".cfg", ".txt", ".msg", ".srv", ".action
 # Files that the text speaks of but that belong to the reader, or that programs write.
 _NOT_OURS = {
     *("color.png", "depth.png", "depth.npy", "intrinsics.json", "wrist_camera.yaml", "base_T_camera.yaml", "overlay.png"),
-    *("log.csv", "setup.cfg", "sitecustomize.py", "model.safetensors.index.json"),
+    *("log.csv", "setup.cfg", "sitecustomize.py", "model.safetensors.index.json", "generation_config.json"),
 }
 
 _FENCE = re.compile(r"^(```|~~~).*?^\1\s*$", re.MULTILINE | re.DOTALL)
@@ -85,7 +85,8 @@ def exists(name, path):
 
 def ignored(name):
     """Whether git ignores it: what builds and programs write is not there in a fresh clone."""
-    return subprocess.run(["git", "check-ignore", "-q", name], cwd=ROOT, check=False).returncode == 0
+    # with a slash, too: a folder that is not there yet looks like a file to git
+    return any(subprocess.run(["git", "check-ignore", "-q", n], cwd=ROOT, check=False).returncode == 0 for n in (name, f"{name}/"))
 
 
 def tracked_files():

@@ -20,6 +20,7 @@ README = ROOT / "README.md"
 CONVENTIONS = ROOT / "docs" / "conventions.md"
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
 ROS = ROOT / "docs" / "ros.md"
+MODELS = ROOT / "docs" / "models.md"
 WEIGHTS = ROOT / "molmo_point" / "checkpoints" / "tabletop" / "model.safetensors"
 
 # A Python block marked so needs hardware or a download; it is compiled and its names are checked.
@@ -209,11 +210,11 @@ needs_weights = pytest.mark.skipif(not WEIGHTS.is_file(), reason=f"{WEIGHTS.rela
 
 
 @needs_weights
-@pytest.mark.parametrize("code", python_blocks(README, run=True))
-def test_python_of_the_readme_runs(code, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("code", [*python_blocks(README, run=True), *python_blocks(MODELS, run=True)])
+def test_python_of_the_readme_and_of_the_models_runs(code, tmp_path, monkeypatch, capsys):
     write_example_files(tmp_path)
     monkeypatch.chdir(tmp_path)
-    namespace = run_block(code, "README.md")
+    namespace = run_block(code, "README.md or docs/models.md")
     assert capsys.readouterr().out.strip(), "it prints something"
     if "scene" in namespace:
         truth = {item.name: item.position_base_m for item in namespace["scene"].objects}
@@ -225,7 +226,7 @@ def test_python_of_the_readme_runs(code, tmp_path, monkeypatch, capsys):
         assert (tmp_path / "overlay.png").is_file()
 
 
-@pytest.mark.parametrize("code", [*python_blocks(README, run=False), *python_blocks(ROS, run=True)])
+@pytest.mark.parametrize("code", [*python_blocks(README, run=False), *python_blocks(MODELS, run=False), *python_blocks(ROS, run=True)])
 def test_python_that_needs_hardware_names_real_things(code):
     check_names(code)
 
@@ -242,7 +243,7 @@ def test_every_section_of_the_conventions_has_its_example():
 
 
 def command_cases():
-    texts = [path.read_text(encoding="utf-8") for path in (README, CONTRIBUTING, ROS)]
+    texts = [path.read_text(encoding="utf-8") for path in (README, CONTRIBUTING, ROS, MODELS)]
     unique = {shlex.join(words): words for text in texts for words in commands(text)}
     return [pytest.param(words, id=name) for name, words in unique.items()]
 
