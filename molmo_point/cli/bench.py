@@ -88,7 +88,7 @@ def _subject(options: argparse.Namespace) -> tuple[Any, Path | None]:
         return random_subject(options.random, Path(tokenizer), options.device, options.layers), None
     source = resolve_checkpoint(options.model)
     subject = load_subject(source, options.model, options.device)
-    return subject, source if isinstance(source, Path) or Path(source).is_dir() else None
+    return subject, Path(source) if Path(source).is_dir() else None
 
 
 def _plan(options: argparse.Namespace) -> Any:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from PIL import Image, ImageDraw
 
@@ -137,7 +138,7 @@ def _spread(heights: list[float], apart: float) -> list[float]:
     """The heights, moved as little as keeps labels off each other."""
     order = sorted(range(len(heights)), key=heights.__getitem__)
     moved = list(heights)
-    for lower, upper in zip(order, order[1:]):
+    for lower, upper in pairwise(order):
         moved[upper] = max(moved[upper], moved[lower] + apart)
     # What was pushed down only is moved back up by half of it.
     shift = sum(m - h for m, h in zip(moved, heights)) / len(heights)

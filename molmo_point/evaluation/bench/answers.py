@@ -202,7 +202,8 @@ class Bench:
             ("second digits drafted, all ten", {"fans": True}),
         ):
             off |= change
-            runs[name] = lambda e=self.engine(**off): engine_answers(e, image, [prompt], self.most_tokens, scripts)[0]
+            engine = self.engine(**off)
+            runs[name] = lambda e=engine: engine_answers(e, image, [prompt], self.most_tokens, scripts)[0]
         early, drafted, whole = self.engine(**off), self.engine(**(off | {"last_answer": True})), self.engine()
         runs["stopped at the first point"] = lambda: engine_first_point(early, image, prompt, self.most_tokens, scripts)
         for name, engine in (("last answer drafted, whole answer", drafted), ("same frame not read again", whole)):

@@ -38,7 +38,7 @@ def stages(subject: Any, floor: Any, material: Material, protocol: Protocol) -> 
         bound = float("nan") if stage.work is None else floor.ms(*stage.work)
         facts = {"naive_ms": timed["naive"].median_ms} if "naive" in timed else {}
         lines.append(line(stage.name, timed["ours"], timed.get("naive"), bound, **facts))
-    note = "Times as many as faster than the naive reference's stage. Floor: bytes or operations that are needed, at this run's rates."
+    note = "Times as many as faster than the naive reference's stage. Floor: needed bytes or operations at this run's rates."
     return Section("stages", "Stages", note, tuple(lines))
 
 

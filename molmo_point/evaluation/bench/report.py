@@ -102,7 +102,8 @@ def facts_lines(report: Report) -> list[str]:
     if report.gate.where:
         lines.append(f"they differ in: {'; '.join(report.gate.where)}")
     if report.identity:
-        words = "{scenes} scenes: {answers} answers with {points} points, {different} differ from plain greedy; passes {passes} for {plain_passes}"
+        words = "{scenes} scenes: {answers} answers with {points} points, {different} differ from plain greedy; "
+        words += "{passes} passes for {plain_passes} plain ones"
         lines.append(words.format(**report.identity))
     return lines
 

@@ -67,7 +67,7 @@ def language_work(model: Any, positions: int, context: int) -> tuple[float, floa
         context: Positions that are in the cache.
     """
     config, transformer = model.config, model.model.transformer
-    weights = [p for p in transformer["blocks"].parameters()]
+    weights = list(transformer["blocks"].parameters())
     head = transformer["ff_out"].weight
     size = head.element_size()
     held = context * config.num_hidden_layers * 2 * config.num_key_value_heads * config.head_dim * size

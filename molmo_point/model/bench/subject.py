@@ -79,7 +79,7 @@ def random_subject(shape: str, tokenizer: Path, device: str | None = None, layer
     chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     dtype = torch.bfloat16 if chosen.type == "cuda" else torch.float32
     with torch.device("meta"):
-        empty = MolmoForCausalLM(config)
+        empty: Any = MolmoForCausalLM(config)
     _check_room(empty, chosen, dtype, shape)
     model: Any = empty.to(dtype).to_empty(device=chosen).eval()
     generator = torch.Generator(chosen).manual_seed(0)

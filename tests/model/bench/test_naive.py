@@ -1,6 +1,7 @@
 """The naive reference wastes time, not accuracy: its logits and tokens are the model's."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from molmo_point.model.bench.naive_image import official_prepare
 from molmo_point.model.bench.paths import generate_answer, ladder, naive_answer
 from molmo_point.model.preprocess import ImageLayout, prepare_image
 
-ALL_OFF = {name: False for name in ("embedding", "cache", "bias", "vision", "connector", "image")}
+ALL_OFF = dict.fromkeys(("embedding", "cache", "bias", "vision", "connector", "image"), False)
 SWITCHES = [Wastes(), Wastes(**ALL_OFF), *(Wastes(**(ALL_OFF | {name: True})) for name in ALL_OFF)]
 
 
@@ -69,7 +70,7 @@ def test_the_wastes_are_there(subject: Any, monkeypatch: pytest.MonkeyPatch, pic
 def test_the_ladder_takes_one_waste_a_rung(subject: Any) -> None:
     rungs = [naive.wastes for _, naive in ladder(subject, 64)]
     assert rungs[0] == Wastes() and rungs[-1] == Wastes(**ALL_OFF)
-    for above, below in zip(rungs, rungs[1:]):
+    for above, below in pairwise(rungs):
         assert sum(a != b for a, b in zip(vars(above).values(), vars(below).values())) == 1
 
 

@@ -141,8 +141,20 @@ def test_random_weights_of_true_size_need_room(monkeypatch: pytest.MonkeyPatch, 
 def test_random_weights_say_their_script(monkeypatch: pytest.MonkeyPatch, picture: np.ndarray, script: tuple[int, ...]) -> None:
     from molmo_point.model.bench import subject as module
 
-    vision = {"image_size": 56, "hidden_size": 16, "num_attention_heads": 2, "num_hidden_layers": 9, "intermediate_size": 32}
-    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 600}
+    vision: dict[str, Any] = {
+        "image_size": 56,
+        "hidden_size": 16,
+        "num_attention_heads": 2,
+        "num_hidden_layers": 9,
+        "intermediate_size": 32,
+    }
+    sizes: dict[str, Any] = {
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "vocab_size": 600,
+    }
     monkeypatch.setattr(module, "MolmoConfig", lambda: MolmoConfig(**sizes, vision_config=vision))
     monkeypatch.setattr(module, "ImageLayout", lambda: module_layout())
     folder = Path(module.__file__).parents[2] / "checkpoints" / "tabletop"
