@@ -2,13 +2,15 @@
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.depth import DepthEstimate, DepthStatus, estimate_depth
-from molmo_point.geometry.uncertainty import D435, DepthNoise, point_covariance
+from molmo_point.geometry.uncertainty import D435, DepthNoise, lifted_covariance
 from molmo_point.results import ImagePoint, Target, Unreachable
 
 MAX_SKEW_S = 1 / 60
@@ -16,6 +18,9 @@ MAX_SKEW_S = 1 / 60
 
 DEFAULT_SIGMA_SHARE = 0.01
 """Standard deviation of a point whose own is not known, as a share of the image width."""
+
+REFERENCE_SIGMA_M = 0.02
+"""Standard deviation of a reference depth for a point in free space."""
 
 
 def lift_points(
@@ -25,9 +30,13 @@ def lift_points(
     noise: DepthNoise | None = None,
     max_skew_s: float = MAX_SKEW_S,
     prefer: str = "near",
+    reference_depth_m: float | None = None,
 ) -> tuple[tuple[Target, ...], tuple[Unreachable, ...]]:
     """Lift several points; arguments as `lift_point`. Returns the targets, then the others."""
-    lifted = [lift_point(point, frame, noise=noise, max_skew_s=max_skew_s, prefer=prefer) for point in points]
+    lifted = [
+        lift_point(point, frame, noise=noise, max_skew_s=max_skew_s, prefer=prefer, reference_depth_m=reference_depth_m)
+        for point in points
+    ]
     targets = tuple(result for result in lifted if isinstance(result, Target))
     return targets, tuple(result for result in lifted if isinstance(result, Unreachable))
 
@@ -39,24 +48,30 @@ def lift_point(
     noise: DepthNoise | None = None,
     max_skew_s: float = MAX_SKEW_S,
     prefer: str = "near",
+    reference_depth_m: float | None = None,
+    reference_sigma_m: float = REFERENCE_SIGMA_M,
 ) -> Target | Unreachable:
     """Lift a point of the image with the depth of the same frame.
 
     Args:
-        point: In pixels of the colour image. Without a `sigma_px` of its own, 1 % of the image
-            width is used.
+        point: In pixels of the colour image. Its error is taken from its `modes` where it has them,
+            else from its `sigma_px`, else it is 1 % of the image width; see `pixel_covariance`.
         frame: The frame that the point was found in.
         noise: Of the depth camera; default that of the frame, else a D435's.
         max_skew_s: Largest distance in time between depth and colour, in seconds.
         prefer: Which surface to keep where several are plausible: "near", "far", "centre".
+        reference_depth_m: For points in free space ("above the mug"), which show the wall behind: lift
+            to this depth along z, e.g. that of the mug's target, instead of the measured one.
+        reference_sigma_m: Standard deviation of the reference depth.
 
     Returns:
         A `Target` in the frame's optical frame, always finite; or `Unreachable` with the reason:
         NO_INPUT (no depth or no intrinsics), STALE (depth of another moment), MISSING (a hole),
-        OUT_OF_RANGE.
+        OUT_OF_RANGE (also: something stands in front of the reference depth).
 
     Raises:
-        InputError: If the point is outside the image or `prefer` is unknown.
+        InputError: If the point is outside the image, `prefer` is unknown, or the reference depth or
+            its sigma is not finite and above zero.
     """
     if not (math.isfinite(point.u) and math.isfinite(point.v)):
         raise InputError("An image point must be finite", f"u={point.u}, v={point.v}", "drop points that were not found")
@@ -67,14 +82,16 @@ def lift_point(
         message = f"depth is {frame.skew_s * 1e3:+.1f} ms off the colour image, allowed {max_skew_s * 1e3:.1f} ms"
         return _unreachable(point, DepthStatus.STALE, message)
     noise = noise or frame.depth_noise or D435
-    sigma_px = _sigma_px(point, frame)
-    estimate = estimate_depth(frame.depth_m, (point.u, point.v), frame.intrinsics, noise, sigma_px=sigma_px, prefer=prefer)
+    error_px2 = pixel_covariance(point, frame.size_wh)
+    estimate = estimate_depth(frame.depth_m, (point.u, point.v), frame.intrinsics, noise, covariance_px2=error_px2, prefer=prefer)
+    if reference_depth_m is not None:
+        return _in_free_space(point, frame, estimate, error_px2, reference_depth_m, reference_sigma_m)
     if estimate.status not in (DepthStatus.OK, DepthStatus.AMBIGUOUS):
         return _unreachable(point, estimate.status, _reason(estimate))
-    return _target(point, frame, estimate, sigma_px)
+    return _target(point, frame, estimate)
 
 
-def _target(point: ImagePoint, frame: RgbdFrame, estimate: DepthEstimate, sigma_px: float) -> Target | Unreachable:
+def _target(point: ImagePoint, frame: RgbdFrame, estimate: DepthEstimate) -> Target | Unreachable:
     assert frame.intrinsics is not None
     position_m = frame.intrinsics.deproject(estimate.uv, estimate.depth_m)
     if not np.all(np.isfinite(position_m)):
@@ -85,9 +102,7 @@ def _target(point: ImagePoint, frame: RgbdFrame, estimate: DepthEstimate, sigma_
         label=point.label,
         confidence=point.confidence,
         position_m=position_m,
-        covariance_m2=point_covariance(
-            estimate.uv, estimate.depth_m, sigma_px, estimate.sigma_m, frame.intrinsics, estimate.scatter_m2
-        ),
+        covariance_m2=lifted_covariance(estimate.uv, estimate.depth_m, estimate.covariance_uvz, frame.intrinsics),
         frame=frame.frame,
         stamp_ns=frame.stamp_ns,
         depth_status=estimate.status,
@@ -96,10 +111,56 @@ def _target(point: ImagePoint, frame: RgbdFrame, estimate: DepthEstimate, sigma_
     )
 
 
-def _sigma_px(point: ImagePoint, frame: RgbdFrame) -> float:
-    if math.isfinite(point.sigma_px) and point.sigma_px >= 0:
-        return point.sigma_px
-    return DEFAULT_SIGMA_SHARE * frame.size_wh[0]
+def pixel_covariance(point: ImagePoint, size_wh: tuple[int, int]) -> NDArray[np.float64]:
+    """Covariance (2, 2) of a point's u and v in square pixels.
+
+    Of the model's own `modes` the one nearest to the point is taken, about the point: with several
+    places where it may be, the mean of all is none of them. Without modes it is `sigma_px` in both
+    directions, or 1 % of the image's width where that is not known either. It is never less than the
+    rounding of the model's coordinates to 0.1 %.
+
+    Args:
+        point: The point.
+        size_wh: Width and height of the image in pixels.
+    """
+    rounding = np.diag((0.001 * np.array(size_wh, dtype=np.float64)) ** 2 / 12.0)
+    if point.modes:
+        mode = min(point.modes, key=lambda mode: math.hypot(mode.u - point.u, mode.v - point.v))
+        away = np.array([mode.u - point.u, mode.v - point.v])
+        return mode.covariance_px2 + np.outer(away, away) + rounding
+    known = math.isfinite(point.sigma_px) and point.sigma_px >= 0
+    return np.maximum(np.eye(2) * (point.sigma_px if known else DEFAULT_SIGMA_SHARE * size_wh[0]) ** 2, rounding)
+
+
+def _in_free_space(
+    point: ImagePoint,
+    frame: RgbdFrame,
+    estimate: DepthEstimate,
+    error_px2: NDArray[np.float64],
+    depth_m: float,
+    sigma_m: float,
+) -> Target | Unreachable:
+    if not (math.isfinite(depth_m) and depth_m > 0 and math.isfinite(sigma_m) and sigma_m > 0):
+        raise InputError(
+            "A reference depth and its sigma must be finite and above zero",
+            f"reference_depth_m={depth_m}, reference_sigma_m={sigma_m}",
+            "give the depth along z of a target beside the point, in metres",
+        )
+    if estimate.depth_m < depth_m - 2.0 * math.hypot(sigma_m, estimate.sigma_m):
+        message = f"something at {estimate.depth_m:.3f} m stands in front of the reference depth of {depth_m:.3f} m"
+        return _unreachable(point, DepthStatus.OUT_OF_RANGE, message)
+    covariance = np.zeros((3, 3))
+    covariance[:2, :2], covariance[2, 2] = error_px2, sigma_m**2
+    free = replace(
+        estimate,
+        status=DepthStatus.OK,
+        depth_m=depth_m,
+        sigma_m=sigma_m,
+        uv=point.uv,
+        alternate_depth_m=estimate.depth_m,
+        covariance_uvz=covariance,
+    )
+    return _target(point, frame, free)
 
 
 def _reason(estimate: DepthEstimate) -> str:

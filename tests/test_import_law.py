@@ -18,10 +18,10 @@ PACKAGE = ROOT / "molmo_point"
 LINES = (
     ("errors",),
     ("geometry",),
-    ("frame", "results"),
-    ("backend",),
-    ("camera", "model", "points", "lift", "tracking", "sim"),
-    ("pointer",),
+    ("frame", "reliability", "results"),
+    ("backend", "region"),
+    ("camera", "model", "points", "lift", "sim"),
+    ("pointer", "tracking"),
     ("training", "evaluation", "viz"),
     ("cli",),
 )
@@ -31,9 +31,9 @@ LINE_OF = {part: number for number, parts in enumerate(LINES, start=1) for part 
 LIBRARIES = {
     "torch": (("model/", "training/"), False),
     "transformers": (("model/", "training/"), False),
-    "pyrealsense2": (("camera/realsense.py",), True),
+    "pyrealsense2": (("evaluation/librealsense.py", "camera/realsense.py"), True),
     "open3d": (("geometry/grasp.py", "viz/"), True),
-    "cv2": (("tracking.py", "viz/", "camera/"), False),
+    "cv2": (("tracking/opencv.py", "viz/", "camera/"), False),
     "mujoco": (("sim/",), False),
     "rclpy": ((), False),
 }

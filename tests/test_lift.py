@@ -34,10 +34,11 @@ def test_position_by_hand() -> None:
 
 def test_covariance_by_hand() -> None:
     target = lift_point(POINT, FRAME)
-    sigma_z = D435.sigma_z(0.6, math.sqrt(610 * 600))
-    # J diag(su^2, su^2, sz^2) J^T with dp/dz = (0.1, -0.1, 1).
-    expected = np.diag([(0.6 / 610 * 2) ** 2, (0.6 / 600 * 2) ** 2, 0]) + sigma_z**2 * np.outer([0.1, -0.1, 1], [0.1, -0.1, 1])
-    np.testing.assert_allclose(target.covariance_m2, expected, rtol=1e-4, atol=1e-12)
+    variance_z = target.covariance_m2[2, 2]
+    assert 0.0003 < math.sqrt(variance_z) <= D435.sigma_z(0.6, math.sqrt(610 * 600))
+    # J diag(su^2, su^2, sz^2) J^T with dp/dz = (0.1, -0.1, 1); the window ends at 3 sigma.
+    expected = np.diag([(0.6 / 610 * 2) ** 2, (0.6 / 600 * 2) ** 2, 0]) + variance_z * np.outer([0.1, -0.1, 1], [0.1, -0.1, 1])
+    np.testing.assert_allclose(target.covariance_m2, expected, rtol=0.04, atol=1e-12)
     np.testing.assert_array_equal(target.covariance_m2, target.covariance_m2.T)
 
 
@@ -60,10 +61,22 @@ def test_noise_of_the_argument_then_the_frame_then_d435() -> None:
         return float(np.sqrt(lift_point(POINT, frame, **options).covariance_m2[2, 2]))
 
     noisy = dataclasses.replace(FRAME, depth_noise=D405)
-    focal = math.sqrt(610 * 600)
-    assert sigma_z(FRAME) == pytest.approx(D435.sigma_z(0.6, focal), rel=1e-3)
-    assert sigma_z(noisy) == pytest.approx(D405.sigma_z(0.6, focal), rel=1e-3)
-    assert sigma_z(noisy, noise=D435) == pytest.approx(D435.sigma_z(0.6, focal), rel=1e-3)
+
+    def without_steps(sigma: float) -> float:
+        return math.sqrt(sigma**2 - 0.0003**2)
+
+    ratio = without_steps(sigma_z(noisy)) / without_steps(sigma_z(FRAME))
+    assert ratio == pytest.approx(D435.baseline_m / D405.baseline_m, rel=0.01)
+    assert sigma_z(noisy, noise=D435) == sigma_z(FRAME)
+
+
+def test_the_depth_camera_s_focal_length_counts_not_the_colour_camera_s() -> None:
+    def variance(focal_px: float | None) -> float:
+        noise = dataclasses.replace(D435, focal_px=focal_px, correlation_px=5.0)
+        return float(lift_point(POINT, FRAME, noise=noise).covariance_m2[2, 2]) - 0.0003**2
+
+    assert variance(305.0) == pytest.approx(4 * variance(610.0), rel=1e-3)
+    assert variance(math.sqrt(610 * 600)) == pytest.approx(variance(None), rel=1e-6)
 
 
 def test_a_point_beside_a_thin_object_is_moved_onto_it() -> None:

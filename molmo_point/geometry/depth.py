@@ -3,14 +3,14 @@
 A pixel's own depth is a hole, a mixture of two surfaces, or the wall behind a thin object often
 enough to crash a gripper, and a median over a window takes whichever surface is larger. So:
 
-1. take a window of a fixed size in metres around the point;
+1. take a window of a fixed size in metres around the point, wide enough for the point's own error;
 2. drop pixels without depth and "flying" pixels, whose neighbourhood spans a depth step;
 3. cut the rest into surfaces wherever the sorted depths leave a gap;
 4. weight each pixel by how probable it is that the true point lies there (a Gaussian of the
    point's own error, with longer tails since objects stand in front), and take the nearest surface
    that holds enough of that weight;
-5. fit the surface locally, and answer with its depth at the point, the spread of its depth over
-   the point's error, and the depth of the other surface where one is plausible too.
+5. fit the surface locally, and answer with its depth at the point, the spread of the true point
+   over the surface, and the depth of the other surface where one is plausible too.
 
 Depth is along z, in metres, aligned to the image that the point is in; missing is NaN.
 """
@@ -24,23 +24,24 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from molmo_point.errors import InputError
+from molmo_point.geometry.depth_window import Window, cut_window
 from molmo_point.geometry.intrinsics import Intrinsics
-from molmo_point.geometry.uncertainty import D435, DepthNoise
+from molmo_point.geometry.surface_fit import local_depth, snap, spread_over_error
+from molmo_point.geometry.uncertainty import D435, DepthNoise, checked_covariance_px2
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
 PREFERENCES = ("near", "far", "centre")
 
-WINDOW_RADIUS_M = 0.012
-MIN_RADIUS_PX, MAX_RADIUS_PX = 3, 15
-MIN_SIGMA_PX = 1.5
-TAIL = 1.5
 FLYING_M, FLYING_SIGMAS = 0.008, 5.0
 GAP_M, GAP_SIGMAS = 0.010, 4.0
 SIGNIFICANT_SHARE = 0.15
-MIN_VALID_SHARE = 0.15
+PLAUSIBLE = 0.05
+MIN_VALID_SHARE, MIN_SHARE_AROUND_HOLE = 0.15, 0.20
 MIN_PIXELS = 4
+MIN_SIGMA_M = 0.0003
+"""Error that no averaging removes: depth comes in steps (1 mm / sqrt(12))."""
 
 
 class DepthStatus(str, Enum):
@@ -67,8 +68,8 @@ class DepthEstimate:
         shift_px: Distance from the pixel asked for to `uv`; NaN likewise.
         alternate_depth_m: Depth of the other plausible surface in metres; NaN when there is none.
         valid_ratio: Share of the window, weighted by nearness, that has depth within the range.
-        scatter_m2: Covariance (3, 3) in the optical frame, in square metres, that comes from the
-            surface's relief within the point's own error; NaN likewise.
+        covariance_uvz: Covariance (3, 3) of u, v in pixels and depth in metres: where on the surface
+            the true point may be, by the point's own error, plus `sigma_m`; NaN likewise.
     """
 
     status: DepthStatus
@@ -78,26 +79,7 @@ class DepthEstimate:
     shift_px: float
     alternate_depth_m: float
     valid_ratio: float
-    scatter_m2: FloatArray
-
-
-@dataclass(frozen=True, eq=False)
-class _Window:
-    """The pixels around a point.
-
-    z (n, m) holds depth, NaN where missing or out of range; span the range of depth among each
-    pixel and its neighbours, large where two surfaces mix ("flying" pixels); du, dv are offsets from the point in
-    pixels; likely is proportional to the probability that the true point lies there; weight is the
-    same with longer tails and sums to 1.
-    """
-
-    z: FloatArray
-    span: FloatArray
-    du: FloatArray
-    dv: FloatArray
-    likely: FloatArray
-    weight: FloatArray
-    centre: tuple[int, int]
+    covariance_uvz: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +98,7 @@ def estimate_depth(
     noise: DepthNoise = D435,
     *,
     sigma_px: float = 3.0,
+    covariance_px2: ArrayLike | None = None,
     prefer: str = "near",
     min_m: float = 0.1,
     max_m: float = 10.0,
@@ -128,6 +111,7 @@ def estimate_depth(
         intrinsics: Of the image that the depth is aligned to.
         noise: Of the depth camera.
         sigma_px: Standard deviation of u and of v, in pixels.
+        covariance_px2: Covariance (2, 2) of u and v in square pixels, instead of `sigma_px`.
         prefer: Which significant surface to keep: "near", "far", or "centre" (the one at the
             pixel itself).
         min_m: Nearest depth to believe, in metres.
@@ -136,13 +120,17 @@ def estimate_depth(
     Raises:
         InputError: If the pixel is outside the image, the sizes differ, or a setting is unusable.
     """
-    point = _checked(depth_m, uv, intrinsics, sigma_px, prefer, min_m, max_m)
-    finite, window = _window(depth_m, point, intrinsics, sigma_px, min_m, max_m)
+    point = _checked(depth_m, uv, intrinsics, prefer, min_m, max_m)
+    error_px2 = checked_covariance_px2(sigma_px, covariance_px2)
+    window = cut_window(depth_m, point, error_px2, intrinsics.focal_px, min_m, max_m)
     valid = np.isfinite(window.z)
-    valid_ratio = float(window.weight[valid].sum())
-    if valid_ratio < MIN_VALID_SHARE or np.count_nonzero(valid) < MIN_PIXELS:
-        seen = float(window.weight[finite].sum())
-        out = seen >= MIN_VALID_SHARE and seen > 2.0 * valid_ratio
+    valid_ratio = float(window.near[valid].sum())
+    row, column = window.centre
+    in_hole = not valid[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2].any()
+    least = MIN_SHARE_AROUND_HOLE if in_hole else MIN_VALID_SHARE
+    if valid_ratio < least or np.count_nonzero(valid) < MIN_PIXELS:
+        seen = float(window.near[window.measured].sum())
+        out = seen >= least and seen > 2.0 * valid_ratio
         return _nothing(DepthStatus.OUT_OF_RANGE if out else DepthStatus.MISSING, point, valid_ratio)
     sigma_z = float(noise.sigma_z(float(np.median(window.z[valid])), intrinsics.focal_px))
     solid = valid & (window.span <= max(FLYING_M, FLYING_SIGMAS * sigma_z))
@@ -153,68 +141,10 @@ def estimate_depth(
         return _nothing(DepthStatus.MISSING, point, valid_ratio)
     kept = _choose(surfaces, window, prefer)
     alternate = _alternate(surfaces, kept)
-    return _measured(window, kept, alternate, point, valid_ratio, intrinsics, noise)
+    return _measured(window, kept, alternate, point, error_px2, valid_ratio, intrinsics, noise)
 
 
-def _window(
-    depth_m: NDArray[np.float32],
-    point: FloatArray,
-    intrinsics: Intrinsics,
-    sigma_px: float,
-    min_m: float,
-    max_m: float,
-) -> tuple[BoolArray, _Window]:
-    """The window around a point, and which of its pixels have any depth at all."""
-    height, width = depth_m.shape
-    column = min(max(math.floor(point[0] + 0.5), 0), width - 1)
-    row = min(max(math.floor(point[1] + 0.5), 0), height - 1)
-    near_m = _near_depth(depth_m[_around(row, column, MAX_RADIUS_PX)], min_m, max_m)
-    # Scaled by the nearer part of the window, so that a thin object in front is not cut small.
-    radius_px = max(intrinsics.focal_px * WINDOW_RADIUS_M / near_m, 2.0 * sigma_px)
-    radius = int(min(max(round(radius_px), MIN_RADIUS_PX), MAX_RADIUS_PX))
-    rows, columns = _around(row, column, radius)
-    wide = depth_m[_around(row, column, radius + 1)].astype(np.float64)
-    finite = np.isfinite(wide) & (wide > 0)
-    wide[~((wide >= min_m) & (wide <= max_m))] = np.nan
-    # One pixel wider than the window, so that its border is judged by its neighbours, too.
-    top, left = rows.start, columns.start
-    row_end, column_end = min(rows.stop, height), min(columns.stop, width)
-    first_row, first_column = min(top, 1), min(left, 1)
-    inner = np.s_[first_row : first_row + row_end - top, first_column : first_column + column_end - left]
-    z, span, finite = wide[inner], _span(wide)[inner], finite[inner]
-    du = np.arange(left, left + z.shape[1])[None, :] - point[0]
-    dv = np.arange(top, top + z.shape[0])[:, None] - point[1]
-    squared = (du**2 + dv**2) / max(sigma_px, MIN_SIGMA_PX) ** 2
-    likely, weight = np.exp(-0.5 * squared), np.exp(-0.5 * squared / TAIL**2)
-    du, dv = np.broadcast_arrays(du, dv)
-    return finite, _Window(z, span, du, dv, likely, weight / weight.sum(), (row - top, column - left))
-
-
-def _around(row: int, column: int, radius: int) -> tuple[slice, slice]:
-    return slice(max(row - radius, 0), row + radius + 1), slice(max(column - radius, 0), column + radius + 1)
-
-
-def _near_depth(depth_m: NDArray[np.float32], min_m: float, max_m: float) -> float:
-    """The 20th percentile of the depths in range; infinite without any."""
-    usable = depth_m[(depth_m >= min_m) & (depth_m <= max_m)]
-    if not usable.size:
-        return math.inf
-    rank = usable.size // 5
-    return float(np.partition(usable, rank)[rank])
-
-
-def _span(z: FloatArray) -> FloatArray:
-    """Range of depth over each pixel's 3x3 neighbourhood, holes left out; -inf with no depth at all."""
-    padded = np.pad(z, 1, constant_values=np.nan)
-    low, high = np.where(np.isnan(padded), np.inf, padded), np.where(np.isnan(padded), -np.inf, padded)
-    low = np.minimum(np.minimum(low[:-2], low[1:-1]), low[2:])
-    low = np.minimum(np.minimum(low[:, :-2], low[:, 1:-1]), low[:, 2:])
-    high = np.maximum(np.maximum(high[:-2], high[1:-1]), high[2:])
-    high = np.maximum(np.maximum(high[:, :-2], high[:, 1:-1]), high[:, 2:])
-    return high - low
-
-
-def _surfaces(window: _Window, solid: BoolArray, valid: BoolArray, gap_m: float, sigma_z: float) -> list[_Surface]:
+def _surfaces(window: Window, solid: BoolArray, valid: BoolArray, gap_m: float, sigma_z: float) -> list[_Surface]:
     """Significant surfaces from near to far: solid pixels cut at gaps in their sorted depths."""
     depths = np.sort(window.z[solid])
     cuts = np.flatnonzero(np.diff(depths) > gap_m) + 1
@@ -239,7 +169,7 @@ def _surfaces(window: _Window, solid: BoolArray, valid: BoolArray, gap_m: float,
     ]
 
 
-def _choose(surfaces: list[_Surface], window: _Window, prefer: str) -> _Surface:
+def _choose(surfaces: list[_Surface], window: Window, prefer: str) -> _Surface:
     if prefer == "near":
         return surfaces[0]
     if prefer == "far":
@@ -249,74 +179,38 @@ def _choose(surfaces: list[_Surface], window: _Window, prefer: str) -> _Surface:
 
 
 def _alternate(surfaces: list[_Surface], kept: _Surface) -> _Surface | None:
-    others = [surface for surface in surfaces if surface is not kept and surface.probability >= SIGNIFICANT_SHARE]
+    others = [surface for surface in surfaces if surface is not kept and surface.probability >= PLAUSIBLE]
     return max(others, key=lambda surface: surface.probability) if others else None
 
 
 def _measured(
-    window: _Window,
+    window: Window,
     kept: _Surface,
     alternate: _Surface | None,
     point: FloatArray,
+    error_px2: FloatArray,
     valid_ratio: float,
     intrinsics: Intrinsics,
     noise: DepthNoise,
 ) -> DepthEstimate:
-    """Depth, sigma and scatter of the kept surface at the point, snapped onto it where needed."""
-    offset = _snap(window, kept.mask)
-    depth, residual = _local_depth(window, kept.mask, offset)
-    sigma_z = float(noise.sigma_z(depth, intrinsics.focal_px))
-    sigma = max(sigma_z, residual)
-    relief = np.average((window.z[kept.mask] - depth) ** 2, weights=window.likely[kept.mask] + 1e-12)
-    uv = point + offset
-    ray = intrinsics.deproject(uv, 1.0)
+    """Depth and covariance of the kept surface at the point, snapped onto it where needed."""
+    offset = snap(window, kept.mask)
+    expected = float(noise.sigma_z(kept.depth_m, intrinsics.focal_px))
+    depth, residual, averaged = local_depth(window, kept.mask, offset, expected, intrinsics.focal_px)
+    pixel_sigma = max(float(noise.sigma_z(depth, intrinsics.focal_px)), residual)
+    sigma = math.hypot(pixel_sigma / math.sqrt(noise.independent(averaged, intrinsics.focal_px)), MIN_SIGMA_M)
+    covariance = spread_over_error(window, kept.mask, error_px2, offset, depth, pixel_sigma)
+    covariance[2, 2] += sigma**2
     return DepthEstimate(
         status=DepthStatus.OK if alternate is None else DepthStatus.AMBIGUOUS,
         depth_m=depth,
         sigma_m=sigma,
-        uv=uv,
+        uv=point + offset,
         shift_px=float(np.hypot(*offset)),
         alternate_depth_m=math.nan if alternate is None else alternate.depth_m,
         valid_ratio=valid_ratio,
-        scatter_m2=max(0.0, float(relief) - sigma**2) * np.outer(ray, ray),
+        covariance_uvz=covariance,
     )
-
-
-def _snap(window: _Window, mask: BoolArray) -> FloatArray:
-    """Offset (2,) in pixels from the point to the kept surface; zero where the point is on it."""
-    row, column = window.centre
-    if mask[row, column]:
-        return np.zeros(2)
-    if np.isnan(window.z[row, column]):
-        # A hole inside the surface: interpolating over it is better than moving off it.
-        sides = mask[:row].any() and mask[row + 1 :].any()
-        if sides and mask[:, :column].any() and mask[:, column + 1 :].any():
-            return np.zeros(2)
-    distance = np.where(mask, window.du**2 + window.dv**2, np.inf)
-    nearest = np.unravel_index(int(np.argmin(distance)), mask.shape)
-    return np.array([window.du[nearest], window.dv[nearest]])
-
-
-def _local_depth(window: _Window, mask: BoolArray, offset: FloatArray) -> tuple[float, float]:
-    """Depth of a surface at an offset from the point, and the robust spread around the fit.
-
-    Fits 1/z = a + b u + c v, which is exact for a plane, twice: the second time without the
-    pixels that the first fit leaves far off.
-    """
-    u, v, inverse = window.du[mask] - offset[0], window.dv[mask] - offset[1], 1.0 / window.z[mask]
-    design = np.stack([np.ones_like(u), u, v], axis=1)
-    spread = 0.25 * (np.ptp(window.du) + 1.0)
-    weight = np.exp(-0.25 * (u**2 + v**2) / spread**2)
-    fit, deviation = np.array([np.median(inverse), 0.0, 0.0]), np.zeros_like(inverse)
-    for _ in range(2):
-        # A light pull of the slopes towards zero keeps a one-pixel-wide surface well-posed.
-        scaled = design * weight[:, None]
-        normal = scaled.T @ scaled + np.diag([0.0, 1e-3, 1e-3]) * np.sum(weight**2)
-        fit = np.linalg.solve(normal, scaled.T @ (inverse * weight))
-        deviation = np.abs(inverse - design @ fit)
-        weight = weight * (deviation <= 3.0 * 1.4826 * np.median(deviation) + 1e-9)
-    inverse_depth = float(np.clip(fit[0], inverse.min(), inverse.max()))
-    return 1.0 / inverse_depth, 1.4826 * float(np.median(deviation)) / inverse_depth**2
 
 
 def _nothing(status: DepthStatus, point: FloatArray, valid_ratio: float) -> DepthEstimate:
@@ -328,7 +222,7 @@ def _nothing(status: DepthStatus, point: FloatArray, valid_ratio: float) -> Dept
         shift_px=math.nan,
         alternate_depth_m=math.nan,
         valid_ratio=valid_ratio,
-        scatter_m2=np.full((3, 3), np.nan),
+        covariance_uvz=np.full((3, 3), np.nan),
     )
 
 
@@ -336,7 +230,6 @@ def _checked(
     depth_m: NDArray[np.float32],
     uv: ArrayLike,
     intrinsics: Intrinsics,
-    sigma_px: float,
     prefer: str,
     min_m: float,
     max_m: float,
@@ -358,10 +251,8 @@ def _checked(
         )
     if prefer not in PREFERENCES:
         raise InputError("The preference is unknown", repr(prefer), f"use one of {', '.join(PREFERENCES)}")
-    if not (math.isfinite(sigma_px) and sigma_px >= 0 and 0 < min_m < max_m):
+    if not 0 < min_m < max_m:
         raise InputError(
-            "The settings of the depth estimate cannot be used",
-            f"sigma_px={sigma_px}, min_m={min_m}, max_m={max_m}",
-            "give a sigma that is not negative, and 0 < min_m < max_m in metres",
+            "The range of depths cannot be used", f"min_m={min_m}, max_m={max_m}", "give 0 < min_m < max_m in metres"
         )
     return point

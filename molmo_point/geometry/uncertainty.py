@@ -26,6 +26,8 @@ class DepthNoise:
         focal_px: Focal length of the depth camera, in pixels of the image that it matched. Depth
             that was aligned to another image keeps the noise of its own camera, so this is not the
             focal length of the colour image. None takes that of the image at hand.
+        correlation_px: Standard deviation, in pixels of the depth image, of the smoothing that makes
+            neighbouring errors alike: stereo matches windows, so averaging pixels helps little.
 
     Raises:
         InputError: If a value is not finite and above zero.
@@ -34,9 +36,10 @@ class DepthNoise:
     baseline_m: float
     sigma_disparity_px: float
     focal_px: float | None = None
+    correlation_px: float = 1.5
 
     def __post_init__(self) -> None:
-        for name in ("baseline_m", "sigma_disparity_px", "focal_px"):
+        for name in ("baseline_m", "sigma_disparity_px", "focal_px", "correlation_px"):
             value = getattr(self, name)
             if value is None and name == "focal_px":
                 continue
@@ -64,6 +67,11 @@ class DepthNoise:
     def pixel_ratio(self, focal_px: float) -> float:
         """Pixels of an image with `focal_px` for each pixel of the depth camera."""
         return focal_px / (self.focal_px or focal_px)
+
+    def independent(self, pixels: float, focal_px: float) -> float:
+        """How many independent errors there are among so many pixels of an image; at least one."""
+        alike = 4.0 * math.pi * (self.correlation_px * self.pixel_ratio(focal_px)) ** 2
+        return max(1.0, pixels / alike)
 
 
 D435 = DepthNoise(baseline_m=0.050, sigma_disparity_px=0.08)
@@ -102,11 +110,44 @@ def point_covariance(
             f"uv={uv}, depth_m={depth_m}, sigma_px={sigma_px}, sigma_z_m={sigma_z_m}",
             "lift only points whose depth is known",
         )
-    jacobian = deprojection_jacobian(given[:2], depth_m, intrinsics)
-    variances = np.diag([sigma_px**2, sigma_px**2, sigma_z_m**2])
-    covariance = jacobian @ variances @ jacobian.T
+    covariance = lifted_covariance(given[:2], depth_m, np.diag([sigma_px**2, sigma_px**2, sigma_z_m**2]), intrinsics)
     if scatter_m2 is not None:
         covariance = covariance + np.asarray(scatter_m2, dtype=np.float64)
+    return (covariance + covariance.T) / 2.0
+
+
+def checked_covariance_px2(sigma_px: float, covariance_px2: ArrayLike | None = None) -> FloatArray:
+    """Covariance (2, 2) of a pixel in square pixels: as given, or sigma_px^2 along both axes.
+
+    Raises:
+        InputError: If it is negative, not finite, or not a symmetric matrix (2, 2).
+    """
+    if covariance_px2 is None:
+        if not (math.isfinite(sigma_px) and sigma_px >= 0):
+            raise InputError("The sigma of a pixel cannot be used", f"sigma_px={sigma_px}", "give a sigma that is not negative")
+        return np.eye(2) * float(sigma_px) ** 2
+    given = np.asarray(covariance_px2, dtype=np.float64)
+    good = given.shape == (2, 2) and bool(np.all(np.isfinite(given)))
+    if not good or abs(given[0, 1] - given[1, 0]) > 1e-6 * np.trace(given) or np.linalg.eigvalsh(given)[0] < -1e-9:
+        raise InputError(
+            "The covariance of a pixel must be a symmetric, positive semi-definite 2x2 matrix",
+            f"covariance_px2={given.tolist()}",
+            "give the variances of u and v on the diagonal, in square pixels",
+        )
+    return (given + given.T) / 2.0
+
+
+def lifted_covariance(uv: ArrayLike, depth_m: float, covariance_uvz: ArrayLike, intrinsics: Intrinsics) -> FloatArray:
+    """Covariance (3, 3) in the optical frame, in square metres, of a pixel lifted with its depth: J C J^T.
+
+    Args:
+        uv: Pixel (2,).
+        depth_m: Depth along z in metres.
+        covariance_uvz: C, covariance (3, 3) of u and v in pixels and of the depth in metres.
+        intrinsics: Camera; its distortion is part of the Jacobian J.
+    """
+    jacobian = deprojection_jacobian(np.asarray(uv, dtype=np.float64), depth_m, intrinsics)
+    covariance = jacobian @ np.asarray(covariance_uvz, dtype=np.float64) @ jacobian.T
     return (covariance + covariance.T) / 2.0
 
 

@@ -1,6 +1,7 @@
 """Depth at a point on synthetic surfaces: holes, thin objects, mixed pixels, slopes, edges, refusals."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -35,11 +36,11 @@ def test_flat_surface() -> None:
     estimate = estimate_depth(plane(0.6), (100.3, 200.8), CAMERA)
     assert estimate.status is DepthStatus.OK
     assert estimate.depth_m == pytest.approx(0.6, abs=1e-6)
-    assert estimate.sigma_m == pytest.approx(D435.sigma_z(0.6, 610.0))
+    assert 0.0003 <= estimate.sigma_m <= D435.sigma_z(0.6, 610.0)
     np.testing.assert_array_equal(estimate.uv, [100.3, 200.8])
     assert (estimate.shift_px, estimate.valid_ratio) == (0.0, pytest.approx(1.0))
     assert np.isnan(estimate.alternate_depth_m)
-    np.testing.assert_allclose(estimate.scatter_m2, 0, atol=1e-12)
+    np.testing.assert_allclose(estimate.covariance_uvz, np.diag([9, 9, estimate.sigma_m**2]), rtol=0.04, atol=1e-6)
 
 
 @pytest.mark.parametrize(("slope_u", "slope_v"), [(1.0, 0.0), (0.0, -1.5), (0.7, 0.7)])
@@ -53,26 +54,66 @@ def test_slopes_are_read_at_the_sub_pixel(slope_u: float, slope_v: float) -> Non
         assert estimate.depth_m == pytest.approx(truth, abs=2e-5)
 
 
-def test_slope_widens_along_the_ray_by_the_points_error() -> None:
-    # dz = z/f * slope * sigma_px, here 0.7/610 * 1.5 * 4 px = 6.9 mm.
-    estimate = estimate_depth(plane(0.7, 1.5), (319.5, 239.5), CAMERA, sigma_px=4.0)
-    assert np.sqrt(estimate.scatter_m2[2, 2]) == pytest.approx(0.0069, rel=0.15)
-    np.testing.assert_allclose(estimate.scatter_m2[0], 0, atol=1e-12)
+def test_the_points_error_goes_along_the_surface() -> None:
+    # dz = z/f * slope * du, here 0.7/610 * 1.5 = 1.72 mm per pixel to the right, and half as much less upwards.
+    estimate = estimate_depth(plane(0.7, 1.5, -0.75), (319.5, 239.5), CAMERA, sigma_px=4.0)
+    by_u, by_v = 0.7 / 610 * 1.5, -0.7 / 610 * 0.75
+    covariance = estimate.covariance_uvz
+    np.testing.assert_allclose(covariance[:2, :2], np.diag([16, 16]), rtol=0.04, atol=0.1)
+    np.testing.assert_allclose(covariance[:2, 2], [16 * by_u, 16 * by_v], rtol=0.05)
+    assert covariance[2, 2] == pytest.approx(16 * (by_u**2 + by_v**2), rel=0.06)
+
+
+def test_the_points_error_ends_where_the_surface_ends() -> None:
+    depth = with_rod(312, 326)
+    on_rod = estimate_depth(depth, (319.0, 240.0), CAMERA, sigma_px=9.0).covariance_uvz
+    # Uniform over 15 pixels would be 18.7; a Gaussian of 9 px, cut there, is a little less.
+    assert 14.0 < on_rod[0, 0] < 18.7
+    assert on_rod[1, 1] == pytest.approx(81, rel=0.05)
+    assert np.sqrt(on_rod[2, 2]) < 0.002
+
+
+def test_a_point_that_had_to_be_moved_may_be_further_inside() -> None:
+    beside = estimate_depth(with_rod(312, 326), (328.2, 240.0), CAMERA, sigma_px=3.0)
+    # Beyond the edge at +2.2 px, the mean of the Gaussian's tail inside is about 1.7 px from the edge.
+    assert 1.5**2 < beside.covariance_uvz[0, 0] < 3.0**2
+
+
+def test_a_pixel_covariance_has_a_direction() -> None:
+    tall = np.array([[1.0, 0.0], [0.0, 49.0]])
+    turned = np.array([[25.0, 24.0], [24.0, 25.0]])
+    for error in (tall, turned):
+        estimate = estimate_depth(plane(0.6), (319.5, 239.5), CAMERA, covariance_px2=error)
+        np.testing.assert_allclose(estimate.covariance_uvz[:2, :2], error, rtol=0.12, atol=0.1)
+    depth = with_rod(312, 326)
+    assert estimate_depth(depth, (333.0, 240.0), CAMERA, covariance_px2=tall).depth_m == pytest.approx(0.85, abs=1e-3)
+    wide = estimate_depth(depth, (333.0, 240.0), CAMERA, covariance_px2=tall[::-1, ::-1])
+    assert wide.depth_m == pytest.approx(0.6, abs=1e-3)
+    assert wide.status is DepthStatus.AMBIGUOUS
 
 
 def test_noise_is_averaged_and_reported() -> None:
     errors = [estimate_depth(noisy(plane(1.0), seed), (320, 240), CAMERA).depth_m - 1.0 for seed in range(20)]
     estimate = estimate_depth(noisy(plane(1.0)), (320, 240), CAMERA)
     assert np.std(errors) < 0.5 * D435.sigma_z(1.0, 610.0)
-    assert estimate.sigma_m == pytest.approx(D435.sigma_z(1.0, 610.0), rel=0.3)
+    assert np.std(errors) < estimate.sigma_m < 1.1 * D435.sigma_z(1.0, 610.0)
 
 
 @pytest.mark.parametrize("depth_m", [0.4, 0.6])
 def test_a_noisier_camera_than_stated_widens_sigma(depth_m: float) -> None:
-    depth = (plane(depth_m) + np.random.default_rng(1).normal(0, 0.0015, (480, 640))).astype(np.float32)
-    estimate = estimate_depth(depth, (320, 240), CAMERA)
-    assert estimate.status is DepthStatus.OK
-    assert estimate.sigma_m == pytest.approx(0.0015, rel=0.2)
+    noise = np.random.default_rng(1).normal(0, 1.0, (480, 640))
+    sigmas = [
+        estimate_depth((plane(depth_m) + scale * noise).astype(np.float32), (320, 240), CAMERA).sigma_m
+        for scale in (0.0015, 0.003)
+    ]
+    assert sigmas[0] > 1.2 * estimate_depth(plane(depth_m), (320, 240), CAMERA).sigma_m
+    assert sigmas[1] == pytest.approx(2 * sigmas[0], rel=0.25)
+
+
+def test_sigma_counts_alike_errors_once() -> None:
+    alike, single = (estimate_depth(plane(1.0), (320, 240), CAMERA, replace(D435, correlation_px=c)) for c in (3.0, 0.1))
+    assert alike.sigma_m == pytest.approx(np.hypot(D435.sigma_z(1.0, 610.0), 0.0003), rel=1e-3)
+    assert single.sigma_m < 0.5 * alike.sigma_m
 
 
 def test_point_beside_a_rod_snaps_onto_it() -> None:
@@ -166,7 +207,7 @@ def test_a_large_hole_is_missing_not_the_table_around_it() -> None:
     estimate = estimate_depth(depth, (319.5, 239.5), CAMERA)
     assert estimate.status is DepthStatus.MISSING
     assert np.isnan([estimate.depth_m, estimate.sigma_m, estimate.shift_px, estimate.alternate_depth_m]).all()
-    assert np.isnan(estimate.scatter_m2).all()
+    assert np.isnan(estimate.covariance_uvz).all()
     assert estimate.valid_ratio < 0.15
 
 
@@ -267,6 +308,10 @@ def _seconds(depth: np.ndarray, camera: Intrinsics) -> float:
         ({"depth_m": np.ones((480, 640), np.uint16)}, "float"),
         ({"prefer": "middle"}, "near, far, centre"),
         ({"sigma_px": -1.0}, "sigma"),
+        ({"covariance_px2": [1.0, 1.0]}, "2x2"),
+        ({"covariance_px2": [[1.0, 2.0], [2.0, 1.0]]}, "2x2"),
+        ({"covariance_px2": [[1.0, 0.5], [0.0, 1.0]]}, "2x2"),
+        ({"covariance_px2": [[np.nan, 0.0], [0.0, 1.0]]}, "2x2"),
         ({"min_m": 2.0, "max_m": 1.0}, "min_m"),
     ],
 )

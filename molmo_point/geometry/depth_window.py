@@ -1,0 +1,151 @@
+"""The pixels around a point: their depth, and how probable each is to be the one that was meant."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+WINDOW_RADIUS_M = 0.012
+NEIGHBOURHOOD_M = 0.006
+FIT_RADIUS_M = 0.002
+MIN_RADIUS_PX, MAX_RADIUS_PX = 3, 15
+WINDOW_SIGMAS, MAX_SIGMA_RADIUS_PX = 3.0, 40
+MIN_SIGMA_PX = 1.5
+TAIL = 1.5
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """The pixels around a point, all arrays (n, m).
+
+    Attributes:
+        z: Depth in metres, NaN where missing or out of range.
+        measured: The pixels that have any depth, in range or not.
+        span: Range of depth in metres among each pixel and its eight neighbours; large where two surfaces mix.
+        du: Offsets from the point along u, in pixels.
+        dv: Likewise along v.
+        likely: Proportional to the probability that the true point lies there.
+        weight: The same with longer tails, since objects stand in front; sums to 1.
+        near: Weight by closeness, over a few millimetres at least; sums to 1.
+        centre: Row and column of the point's own pixel.
+        reach_px: How far around the point the surface is fitted.
+    """
+
+    z: FloatArray
+    measured: BoolArray
+    span: FloatArray
+    du: FloatArray
+    dv: FloatArray
+    likely: FloatArray
+    weight: FloatArray
+    near: FloatArray
+    centre: tuple[int, int]
+    reach_px: float
+
+
+def cut_window(
+    depth_m: NDArray[np.float32],
+    point: FloatArray,
+    covariance_px2: FloatArray,
+    focal_px: float,
+    min_m: float,
+    max_m: float,
+) -> Window:
+    """Cuts the window out of a depth image.
+
+    Args:
+        depth_m: Depth (h, w) in metres; NaN where missing.
+        point: Pixel (2,) inside the image.
+        covariance_px2: Covariance (2, 2) of the point, in square pixels.
+        focal_px: Focal length of the image.
+        min_m: Nearest depth to believe.
+        max_m: Farthest depth to believe.
+    """
+    height, width = depth_m.shape
+    column = min(max(math.floor(point[0] + 0.5), 0), width - 1)
+    row = min(max(math.floor(point[1] + 0.5), 0), height - 1)
+    near_m = _near_depth(depth_m[_around(row, column, MAX_RADIUS_PX)], min_m, max_m)
+    radius = _radius(covariance_px2, focal_px / near_m)
+    rows, columns = _around(row, column, radius)
+    # One pixel wider than the window, so that its border is judged by its neighbours, too.
+    wide = depth_m[_around(row, column, radius + 1)].astype(np.float64)
+    measured = np.isfinite(wide) & (wide > 0)
+    wide[~((wide >= min_m) & (wide <= max_m))] = np.nan
+    top, left = rows.start, columns.start
+    first_row, first_column = min(top, 1), min(left, 1)
+    inner = np.s_[
+        first_row : first_row + min(rows.stop, height) - top,
+        first_column : first_column + min(columns.stop, width) - left,
+    ]
+    z, span = wide[inner], _span(wide)[inner]
+    du = np.arange(left, left + z.shape[1])[None, :] - point[0]
+    dv = np.arange(top, top + z.shape[0])[:, None] - point[1]
+    squared = mahalanobis2(du, dv, _at_least(covariance_px2, MIN_SIGMA_PX))
+    around_px = float(np.clip(focal_px * NEIGHBOURHOOD_M / near_m, MIN_RADIUS_PX, MAX_RADIUS_PX / 2))
+    weight = np.exp(-0.5 * squared / TAIL**2)
+    near = np.exp(-0.5 * mahalanobis2(du, dv, _at_least(covariance_px2, around_px / 1.5)) / 1.5**2)
+    du, dv = np.broadcast_arrays(du, dv)
+    return Window(
+        z=z,
+        measured=measured[inner],
+        span=span,
+        du=du,
+        dv=dv,
+        likely=np.exp(-0.5 * squared),
+        weight=weight / weight.sum(),
+        near=near / near.sum(),
+        centre=(row - top, column - left),
+        reach_px=float(np.clip(focal_px * FIT_RADIUS_M / near_m, 1.5, MAX_RADIUS_PX / 2)),
+    )
+
+
+def mahalanobis2(du: FloatArray, dv: FloatArray, covariance_px2: FloatArray) -> FloatArray:
+    """Squared offsets (broadcast) in units of a covariance (2, 2) that is not singular."""
+    (a, b), (_, d) = covariance_px2
+    return (d * du**2 - 2.0 * b * (du * dv) + a * dv**2) / (a * d - b * b)
+
+
+def _at_least(covariance_px2: FloatArray, sigma_px: float) -> FloatArray:
+    """The covariance, with a standard deviation of at least `sigma_px` in every direction."""
+    if covariance_px2[0, 1] == 0.0:
+        return np.diag(np.maximum(np.diag(covariance_px2), sigma_px**2))
+    values, vectors = np.linalg.eigh(covariance_px2)
+    return vectors @ np.diag(np.maximum(values, sigma_px**2)) @ vectors.T
+
+
+def _radius(covariance_px2: FloatArray, pixels_per_m: float) -> int:
+    """Of the window: fixed in metres, but with room for the point's own error."""
+    sigma_px = math.sqrt(max(covariance_px2[0, 0], covariance_px2[1, 1]))
+    metric = min(max(round(pixels_per_m * WINDOW_RADIUS_M), MIN_RADIUS_PX), MAX_RADIUS_PX)
+    return max(metric, min(math.ceil(WINDOW_SIGMAS * sigma_px), MAX_SIGMA_RADIUS_PX))
+
+
+def _around(row: int, column: int, radius: int) -> tuple[slice, slice]:
+    return slice(max(row - radius, 0), row + radius + 1), slice(max(column - radius, 0), column + radius + 1)
+
+
+def _near_depth(depth_m: NDArray[np.float32], min_m: float, max_m: float) -> float:
+    """The 20th percentile of the depths in range; infinite without any.
+
+    The nearer part, so that a thin object in front is not cut small.
+    """
+    usable = depth_m[(depth_m >= min_m) & (depth_m <= max_m)]
+    if not usable.size:
+        return math.inf
+    rank = usable.size // 5
+    return float(np.partition(usable, rank)[rank])
+
+
+def _span(z: FloatArray) -> FloatArray:
+    """Range of depth over each pixel's 3x3 neighbourhood, holes left out; -inf with no depth at all."""
+    padded = np.pad(z, 1, constant_values=np.nan)
+    low, high = np.where(np.isnan(padded), np.inf, padded), np.where(np.isnan(padded), -np.inf, padded)
+    low = np.minimum(np.minimum(low[:-2], low[1:-1]), low[2:])
+    low = np.minimum(np.minimum(low[:, :-2], low[:, 1:-1]), low[:, 2:])
+    high = np.maximum(np.maximum(high[:-2], high[1:-1]), high[2:])
+    high = np.maximum(np.maximum(high[:, :-2], high[:, 1:-1]), high[:, 2:])
+    return high - low
