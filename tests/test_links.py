@@ -86,7 +86,9 @@ def exists(name, path):
 def ignored(name):
     """Whether git ignores it: what builds and programs write is not there in a fresh clone."""
     # with a slash, too: a folder that is not there yet looks like a file to git
-    return any(subprocess.run(["git", "check-ignore", "-q", n], cwd=ROOT, check=False).returncode == 0 for n in (name, f"{name}/"))
+    return any(
+        subprocess.run(["git", "check-ignore", "-q", n], cwd=ROOT, check=False).returncode == 0 for n in (name, f"{name}/")
+    )
 
 
 def tracked_files():

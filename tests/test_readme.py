@@ -226,7 +226,9 @@ def test_python_of_the_readme_and_of_the_models_runs(code, tmp_path, monkeypatch
         assert (tmp_path / "overlay.png").is_file()
 
 
-@pytest.mark.parametrize("code", [*python_blocks(README, run=False), *python_blocks(MODELS, run=False), *python_blocks(ROS, run=True)])
+@pytest.mark.parametrize(
+    "code", [*python_blocks(README, run=False), *python_blocks(MODELS, run=False), *python_blocks(ROS, run=True)]
+)
 def test_python_that_needs_hardware_names_real_things(code):
     check_names(code)
 
