@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,13 @@ from molmo_point.points.parse import ParsedAnswer, parse_answer
 from molmo_point.points.rate import rate_points
 from molmo_point.points.stream import closed_number
 from molmo_point.points.watch import AnswerWatch
+from molmo_point.region import Region, region_near
+from molmo_point.reliability import UNCALIBRATED, Calibration
 from molmo_point.results import Completion, Count, ImagePoint, Pointing
 
 _TOKENS_AROUND, _TOKENS_PER_POINT = 64, 20
+Near = tuple[float, float] | ImagePoint | Pointing
+"""Where to look: a pixel (u, v), a point, or all points of an answer."""
 OnPoints = Callable[[tuple[ImagePoint, ...]], None]
 
 
@@ -47,6 +51,7 @@ class Pointer:
         device: str | None = None,
         quantization: str | None = None,
         dtype: str | None = None,
+        max_crops: int | None = None,
     ) -> "Pointer":
         """Load a model.
 
@@ -56,16 +61,20 @@ class Pointer:
             device: "cpu", "cuda", "cuda:1", ...; default the best there is.
             quantization: None, "int8" or "nf4".
             dtype: "float32", "bfloat16" or "float16"; None takes float32 on a CPU, else bfloat16.
+            max_crops: Look at fewer high-resolution crops of each image than the checkpoint was
+                trained with: faster, and approximate, because small things are seen more coarsely.
+                None leaves the checkpoint's own number (12 for the released Molmo models).
 
         Raises:
-            InputError: If there is no such checkpoint, device, quantization or dtype.
+            InputError: If there is no such checkpoint, device, quantization or dtype, or if
+                max_crops is above the checkpoint's own or below one.
             CheckpointError: If the checkpoint cannot be used.
             DependencyError: If the model's dependencies are not installed.
         """
         source = resolve_checkpoint(name_or_folder)
         from molmo_point.model import load_backend
 
-        return cls(load_backend(source, device=device, quantization=quantization, dtype=dtype))
+        return cls(load_backend(source, device=device, quantization=quantization, dtype=dtype, max_crops=max_crops))
 
     def point(
         self,
@@ -75,6 +84,8 @@ class Pointer:
         max_points: int = MAX_POINTS,
         labels: bool = True,
         spread: bool = False,
+        near: Near | None = None,
+        near_size_px: float | None = None,
         time_budget_s: float | None = None,
         should_stop: Callable[[], bool] | None = None,
         on_points: OnPoints | None = None,
@@ -90,6 +101,12 @@ class Pointer:
                 it points at; the label of a point is the query then.
             spread: Also follow the likely branches beside the greedy answer, so that every point
                 has its `modes`; about three more passes of the model for each point.
+            near: Look at a square of the image around this place only: a pixel (u, v), a point, or
+                the last answer. Faster with models that cut large images into crops, and
+                approximate: the answer is that about another picture, and things outside are not
+                seen. Where nothing is found there, the whole image is looked at; `Pointing.region`
+                says which it was.
+            near_size_px: Side of that square; None takes half of the image's shorter side.
             time_budget_s: Write no further after this time; what is there by then is the answer.
             should_stop: Asked between passes of the model; True ends the work.
             on_points: Called with all points so far whenever there is a new one, while the model
@@ -97,19 +114,20 @@ class Pointer:
 
         Raises:
             InputError: For an empty, too long or unprintable query, max_points below one, a time
-                budget that is not above zero, or a spread that the backend cannot tell.
+                budget that is not above zero, a spread that the backend cannot tell, or a place to
+                look that is outside the image.
             CancelledError: When `should_stop` said so.
         """
-        return self.point_many(
-            frame,
-            (query,),
-            max_points=max_points,
-            labels=labels,
-            spread=spread,
-            time_budget_s=time_budget_s,
-            should_stop=should_stop,
-            on_points=None if on_points is None else lambda _, points: on_points(points),
-        )[0]
+        start = time.perf_counter()
+        region = None if near is None else region_near(near, frame.size_wh, near_size_px)
+        told = None if on_points is None else lambda _, points: on_points(points)
+        deadline_s = _deadline(start, time_budget_s)
+        for part in (None,) if region is None else (region, None):
+            asked = _Asked(frame, part, max_points, labels, spread, start)
+            (pointing,) = self._answers(asked, (query,), deadline_s, should_stop, told)
+            if pointing.points:
+                break
+        return pointing
 
     def point_many(
         self,
@@ -128,38 +146,44 @@ class Pointer:
         Arguments and errors as `point`; `on_points` is told the index of the query first. The
         times of an answer are those of all of them together.
         """
+        start = time.perf_counter()
+        asked = _Asked(frame, None, max_points, labels, spread, start)
+        return self._answers(asked, queries, _deadline(start, time_budget_s), should_stop, on_points)
+
+    def _answers(
+        self,
+        asked: "_Asked",
+        queries: Sequence[str],
+        deadline_s: float,
+        should_stop: Callable[[], bool] | None,
+        on_points: Callable[[int, tuple[ImagePoint, ...]], None] | None,
+    ) -> tuple[Pointing, ...]:
         from molmo_point.model.prompt import pointing_prompt
 
-        start = time.perf_counter()
         if not queries:
             raise InputError("There is no query", repr(queries), "say what to point at, e.g. ['the red mug']")
-        names = tuple(checked_query(query, max_points) for query in queries)
+        names = tuple(checked_query(query, asked.max_points) for query in queries)
         prompts = tuple(pointing_prompt(name) for name in names)
-        completions = self._complete(frame, prompts, max_points, labels, _deadline(start, time_budget_s), should_stop, on_points)
+        view, tell = asked.view(), on_points
+        if on_points is not None and asked.region is not None:
+            tell = lambda index, points: on_points(index, asked.to_image(points))  # noqa: E731
+        completions = self._complete(view, prompts, asked.max_points, asked.labels, deadline_s, should_stop, tell)
         generated = time.perf_counter()
         return tuple(
-            self._pointing(frame, name, prompt, completion, max_points, labels, spread, start, generated)
+            self._pointing(asked, view, name, prompt, completion, generated)
             for name, prompt, completion in zip(names, prompts, completions, strict=True)
         )
 
     def _pointing(
-        self,
-        frame: RgbdFrame,
-        query: str,
-        prompt: str,
-        completion: Completion,
-        max_points: int,
-        labels: bool,
-        spread: bool,
-        start: float,
-        generated: float,
+        self, asked: "_Asked", view: RgbdFrame, query: str, prompt: str, completion: Completion, generated: float
     ) -> Pointing:
-        answer = self._read(completion, frame)
-        spreads = self._spreads(frame, prompt, completion) if spread else ()
-        rated = rate_points(completion, answer, frame.size_wh, _sigma_px(self.backend), spreads)[:max_points]
-        points = tuple(point if point.label else replace(point, label=query) for point in rated)
+        answer = self._read(completion, view)
+        spreads = self._spreads(view, prompt, completion) if asked.spread else ()
+        calibration = _calibration(self.backend)
+        rated = rate_points(completion, answer, view.size_wh, _sigma_px(self.backend), spreads, calibration)[: asked.max_points]
+        points = asked.to_image(tuple(point if point.label else replace(point, label=query) for point in rated))
         parsed = time.perf_counter()
-        targets, unreachable = lift_points(points, frame)
+        targets, unreachable = lift_points(points, asked.frame)
         stopped_early = completion.finish_reason == "points"
         return Pointing(
             query=query,
@@ -169,12 +193,13 @@ class Pointer:
             points=points,
             targets=targets,
             unreachable=unreachable,
-            timing_ms=_timing(completion, start, generated, parsed),
-            stamp_ns=frame.stamp_ns,
-            frame=frame.frame,
-            problems=_problems(answer, completion, max_points, labels),
+            timing_ms=_timing(completion, asked.start, generated, parsed),
+            stamp_ns=asked.frame.stamp_ns,
+            frame=asked.frame.frame,
+            problems=_problems(answer, completion, asked.max_points, asked.labels),
             truncated=not stopped_early and (answer.truncated or completion.finish_reason in ("length", "time")),
-            absent_probability=completion.absent_probability,
+            absent_probability=calibration.absent(completion.absent_probability),
+            region=None if asked.region is None else asked.region.as_tuple(),
         )
 
     def count(
@@ -197,7 +222,7 @@ class Pointer:
         completion = self._complete(frame, (counting_prompt(query),), max_points, True, deadline_s, should_stop, told)[0]
         generated = time.perf_counter()
         answer = self._read(completion, frame)
-        points = rate_points(completion, answer, frame.size_wh, _sigma_px(self.backend))
+        points = rate_points(completion, answer, frame.size_wh, _sigma_px(self.backend), calibration=_calibration(self.backend))
         return Count(
             query=query,
             model=self.backend.name,
@@ -326,6 +351,26 @@ class Pointer:
         return backend.spreads(frame.color, prompt, completion)
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """A pointing question's settings: what to look at, what to keep, and when it began."""
+
+    frame: RgbdFrame
+    region: Region | None
+    max_points: int
+    labels: bool
+    spread: bool
+    start: float
+
+    def view(self) -> RgbdFrame:
+        """What the model sees."""
+        return self.frame if self.region is None else self.region.crop(self.frame)
+
+    def to_image(self, points: tuple[ImagePoint, ...]) -> tuple[ImagePoint, ...]:
+        """Points of the view as points of the frame."""
+        return points if self.region is None else tuple(map(self.region.to_image, points))
+
+
 def _no_points(index: int, points: tuple[ImagePoint, ...]) -> None:
     """Nobody listens."""
 
@@ -349,6 +394,10 @@ def _family(backend: Any) -> str:
 
 def _sigma_px(backend: Any) -> float:
     return float(getattr(backend, "sigma_px", math.nan))
+
+
+def _calibration(backend: Any) -> Calibration:
+    return getattr(backend, "calibration", UNCALIBRATED)
 
 
 def _cancelled(prompt: str, token_count: int) -> CancelledError:

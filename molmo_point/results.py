@@ -96,8 +96,11 @@ class ImagePoint:
         u: Pixels to the right; 0 is the centre of the leftmost pixel, so -0.5 is the left edge.
         v: Pixels down, likewise.
         label: What the model says is there.
-        confidence: Probability of the coordinates' digits, 0 to 1; NaN when not known.
-        sigma_px: Standard deviation of u and of v in pixels; NaN when not known.
+        confidence: Where the checkpoint was calibrated, the probability that the point lies on the
+            thing, 0 to 1, if the thing is there; else the probability of the coordinates' digits,
+            which is no such thing. NaN when not known.
+        sigma_px: Standard deviation of u and of v in pixels, from `modes` where there are any;
+            NaN when not known.
         index: The model's own number of the point (x3, y3 is 3); None without one.
         image_index: Which of several images it is in, from 0; 0 where there is one.
         time_s: Which moment of a video it is in, in seconds; NaN outside videos.
@@ -254,8 +257,10 @@ class Pointing:
         frame: Optical frame of the image.
         problems: What was wrong with the model's text, in words; empty when nothing was.
         truncated: True when the text ended before the answer did.
-        absent_probability: The model's probability, before its first word, of saying that nothing
-            in the image fits; NaN when the backend does not tell.
+        absent_probability: Where the checkpoint was calibrated, the probability that nothing in the
+            image fits, if half of all questions were about such things; else the model's
+            probability, before its first word, of saying so. NaN when the backend does not tell.
+        region: (x0, y0, w, h) in pixels of the part of the image that was looked at; None = all of it.
     """
 
     query: str
@@ -271,6 +276,7 @@ class Pointing:
     problems: tuple[str, ...] = ()
     truncated: bool = False
     absent_probability: float = math.nan
+    region: tuple[int, int, int, int] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The object that `molmo-point point --json` prints."""
@@ -283,6 +289,7 @@ class Pointing:
             "targets": [target.to_dict() for target in self.targets],
             "unreachable": [point.to_dict() for point in self.unreachable],
             "timing_ms": _timing(self.timing_ms),
+            **({} if self.region is None else {"region": list(self.region)}),
         }
 
 

@@ -13,28 +13,44 @@ DEFAULT_SCENES = 200
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `eval`."""
-    parser.description = "Asks a model about fresh simulated tables and prints how often it was right, with 95 % intervals."
-    parser.add_argument("benchmark", choices=["tabletop"], help="which scenes")
+    parser.description = (
+        "Asks a model about fresh simulated tables and prints, with 95 %% intervals, how often it was right (tabletop), or "
+        "whether its probabilities come true and what makes them (calibration)."
+    )
+    parser.add_argument("benchmark", choices=["tabletop", "calibration"], help="what to measure")
     parser.add_argument("--model", default="tabletop", help="embedded name or folder of a checkpoint")
     parser.add_argument("--device", help="cpu, cuda, ... (default: the best there is)")
     parser.add_argument("--scenes", type=int, default=DEFAULT_SCENES, help=f"number of scenes (default {DEFAULT_SCENES})")
-    parser.add_argument("--seed", type=int, help="seed of the first scene (default: the evaluation's own)")
+    parser.add_argument("--seed", type=int, help="seed of the first test scene (default: the evaluation's own)")
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else on stdout")
     parser.add_argument("--out", type=Path, help="write the JSON to this file as well")
+    group = parser.add_argument_group("calibration", "fitted on as many other scenes as are measured on")
+    group.add_argument("--write", action="store_true", help="store it in the checkpoint's pointing.json")
+    group.add_argument("--plot", type=Path, metavar="FILE", help="write a reliability diagram (PNG)")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Runs the measurement."""
+    from molmo_point.cli import calibrate
     from molmo_point.evaluation.tabletop import FIRST_SEED, evaluate, summary, table
     from molmo_point.pointer import Pointer
 
     if options.scenes < 1:
         raise InputError("The number of scenes must be above zero", str(options.scenes), f"e.g. --scenes {DEFAULT_SCENES}")
+    first, calibrating = FIRST_SEED if options.seed is None else options.seed, options.benchmark == "calibration"
+    if calibrating:
+        calibrate.check(options, first)
+    elif options.write or options.plot:
+        name = "--write" if options.write else "--plot"
+        raise InputError(f"{name} belongs to the calibration", options.benchmark, "molmo-point eval calibration")
     with contextlib.redirect_stdout(sys.stderr):
         pointer = Pointer.from_pretrained(options.model, device=options.device)
-        first = FIRST_SEED if options.seed is None else options.seed
-        figures = summary(evaluate(pointer, options.scenes, first))
+        if calibrating:
+            figures, lines = calibrate.measure(pointer, options, first)
+        else:
+            figures = summary(evaluate(pointer, options.scenes, first))
+            lines = table(figures)
     text = json.dumps({"benchmark": options.benchmark, "model": options.model, **figures}, indent=1)
     if options.out:
         try:
@@ -43,5 +59,5 @@ def run(options: argparse.Namespace) -> int:
             raise InputError(
                 "The figures cannot be written", f"{options.out}: {error}", "name a file in a folder that exists"
             ) from error
-    print(text if options.json else table(figures))
+    print(text if options.json else lines)
     return 0

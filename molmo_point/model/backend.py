@@ -1,7 +1,7 @@
 """A loaded checkpoint behind the one method that the rest of the SDK uses."""
 
-import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,14 @@ from molmo_point.errors import CheckpointError, InputError
 from molmo_point.model.decoding.engine import Answer, AnswerEngine, Options
 from molmo_point.model.decoding.spread import Spread
 from molmo_point.model.loading import checked_dtype, load_model
+from molmo_point.model.measured import measured_quality
 from molmo_point.model.molmo import MolmoForCausalLM
 from molmo_point.model.molmo2 import Molmo2Backend, load_molmo2
 from molmo_point.model.molmo2_processing import Molmo2Processor
 from molmo_point.model.processing import MolmoProcessor
 from molmo_point.model.quantization import allow_cpu_packing, default_quantization
 from molmo_point.model.weight_files import read_json, words_of
+from molmo_point.reliability import UNCALIBRATED, Calibration
 from molmo_point.results import Completion
 
 FAMILIES = ("molmo", "molmo2")
@@ -35,6 +37,7 @@ class MolmoBackend:
         sigma_px: Standard deviation of its points along u and v in pixels of an image 640 pixels
             wide, as measured on validation scenes; NaN where nobody measured it.
         options: What decoding may do to be fast; no setting changes the words.
+        calibration: What its statements about itself turned out to mean on validation scenes.
     """
 
     family = "molmo"
@@ -46,11 +49,13 @@ class MolmoBackend:
         name: str,
         sigma_px: float = float("nan"),
         options: Options | None = None,
+        calibration: Calibration = UNCALIBRATED,
     ) -> None:
         self.model = model
         self.processor = processor
         self.name = name
         self.sigma_px = sigma_px
+        self.calibration = calibration
         self.engine = AnswerEngine(model, processor, options)
 
     def generate(
@@ -126,7 +131,12 @@ class MolmoBackend:
 
 
 def load_backend(
-    source: str | Path, *, device: str | None = None, quantization: str | None = None, dtype: str | None = None
+    source: str | Path,
+    *,
+    device: str | None = None,
+    quantization: str | None = None,
+    dtype: str | None = None,
+    max_crops: int | None = None,
 ) -> MolmoBackend | Molmo2Backend:
     """Loads a checkpoint of any family that this package runs, told by its ``config.json``.
 
@@ -138,12 +148,15 @@ def load_backend(
             in high precision).
         dtype: ``"float32"``, ``"bfloat16"`` or ``"float16"`` for what is not quantized; None takes
             float32 on a CPU and bfloat16 on a GPU.
+        max_crops: Most high-resolution crops of an image, fewer than the checkpoint's for speed at
+            the cost of detail; None leaves it as the checkpoint has it.
 
     Raises:
         CheckpointError: Files are missing, broken, or of no model that can be run.
         DependencyError: Quantisation was asked for without bitsandbytes, or transformers is too
             old for the model.
-        InputError: The device, the quantisation or the dtype does not exist.
+        InputError: The device, the quantisation or the dtype does not exist, or max_crops is none
+            that the model can look at.
     """
     chosen = _checked_device(device)
     precision = checked_dtype(dtype, chosen)
@@ -151,15 +164,27 @@ def load_backend(
     folder = _local_folder(source)
     family = checkpoint_family(folder)
     name = folder.name if isinstance(source, Path) else str(source)
-    sigma_px = _measured_sigma_px(folder)
+    sigma_px, calibration = measured_quality(folder)
     if family == "molmo2":
         molmo2 = Molmo2Processor.from_folder(folder)
-        return Molmo2Backend(load_molmo2(folder, chosen, reduced, precision), molmo2, name, sigma_px)
+        molmo2.layout = replace(molmo2.layout, max_crops=_fewer(max_crops, molmo2.layout.max_crops))
+        return Molmo2Backend(load_molmo2(folder, chosen, reduced, precision), molmo2, name, sigma_px, calibration)
     processor = MolmoProcessor.from_pretrained(folder)
+    processor.layout = processor.layout.with_max_crops(_fewer(max_crops, processor.layout.max_crops))
     model = load_model(folder, chosen, reduced, precision)
     if reduced is not None:
         allow_cpu_packing(model)
-    return MolmoBackend(model, processor, name, sigma_px)
+    return MolmoBackend(model, processor, name, sigma_px, calibration=calibration)
+
+
+def _fewer(max_crops: int | None, trained: int) -> int:
+    """The number of crops to use: as trained, or fewer."""
+    if max_crops is None:
+        return trained
+    if isinstance(max_crops, bool) or not isinstance(max_crops, int) or not min(1, trained) <= max_crops <= trained:
+        wanted = f"a whole number from 1 to {trained}" if trained else "0: this model sees the image as one overview"
+        raise InputError("max_crops is not what the model was trained for", repr(max_crops), f"use {wanted}, or leave it out")
+    return max_crops
 
 
 def checkpoint_family(folder: Path) -> str:
@@ -213,18 +238,3 @@ def _checked_device(device: str | None) -> torch.device:
         fix = "use 'cpu'" + (", or 'cuda'" if torch.cuda.is_available() else "; no GPU is usable here")
         raise InputError("There is no such device", f"{device!r}", fix) from error
     return chosen
-
-
-def _measured_sigma_px(folder: Path) -> float:
-    """What validation measured, from ``pointing.json`` beside the weights; NaN without it."""
-    path = folder / "pointing.json"
-    if not path.exists():
-        return float("nan")
-    try:
-        return float(json.loads(path.read_text(encoding="utf-8"))["sigma_px_at_640"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(
-            "The measured accuracy of this checkpoint cannot be read",
-            f"{path}: {error}",
-            "restore the file or delete it (a default is used then)",
-        ) from error

@@ -14,6 +14,7 @@ from molmo_point.model.molmo2_processing import Molmo2Processor
 from molmo_point.model.quantization import allow_cpu_packing
 from molmo_point.model.strict_loading import refuse_wrong_keys
 from molmo_point.model.weight_files import weights_of
+from molmo_point.reliability import UNCALIBRATED, Calibration
 from molmo_point.results import Completion
 
 SKIPPED_MODULES = ("model.vision_tower", "model.multi_modal_projector", "model.language_model.embed_tokens", "lm_head")
@@ -29,15 +30,24 @@ class Molmo2Backend:
         name: What results call it.
         sigma_px: Standard deviation of its points along u and v in pixels of an image 640 pixels
             wide, as measured on validation scenes; NaN where nobody measured it.
+        calibration: What its statements about itself turned out to mean there.
     """
 
     family = "molmo2"
 
-    def __init__(self, model: Any, processor: Molmo2Processor, name: str, sigma_px: float = float("nan")) -> None:
+    def __init__(
+        self,
+        model: Any,
+        processor: Molmo2Processor,
+        name: str,
+        sigma_px: float = float("nan"),
+        calibration: Calibration = UNCALIBRATED,
+    ) -> None:
         self.model = model
         self.processor = processor
         self.name = name
         self.sigma_px = sigma_px
+        self.calibration = calibration
         self.eos_ids = _end_ids(model, processor)
 
     def generate(

@@ -32,7 +32,9 @@ class PlainDigits:
         self.case, self.model = case, case.model()
         bias = torch.zeros(self.model.model.transformer["ff_out"].weight.shape[0])
         bias[[*DIGITS, DOT]] = 7.0
-        self.model.model.transformer["ff_out"].register_forward_hook(lambda module, given, logits: logits + bias[: logits.shape[-1]])
+        self.model.model.transformer["ff_out"].register_forward_hook(
+            lambda module, given, logits: logits + bias[: logits.shape[-1]]
+        )
         self._read = DynamicCache(config=self.model.config)
         with torch.inference_mode():
             inputs = {name: tensor[:1] for name, tensor in case.inputs.items() if name.startswith("image")}
@@ -78,7 +80,13 @@ def enumerated(plain: PlainDigits, before: list[int], between: list[int], cells:
 def test_all_strings_of_both_points_are_followed_as_the_plain_model_says_them(
     plain: PlainDigits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in {"_LIKELY_X": 0.0, "_LIKELY_Y": 0.0, "_MOST_FIRST_DIGITS": 10, "_MOST_CELLS": 2, "_LINK_PERCENT": 200}.items():
+    for name, value in {
+        "_LIKELY_X": 0.0,
+        "_LIKELY_Y": 0.0,
+        "_MOST_FIRST_DIGITS": 10,
+        "_MOST_CELLS": 2,
+        "_LINK_PERCENT": 200,
+    }.items():
         monkeypatch.setattr(spread_module, name, value)
     mixtures = []
     monkeypatch.setattr(spread_module, "_mixture", lambda parts: mixtures.append(parts) or Spread((), float(parts[:, 0].sum())))

@@ -1,0 +1,110 @@
+"""A square of the image around where something was last: what is looked at instead of the whole.
+
+A region begins at whole pixels, so that a point of the crop lies in the image at exactly its own
+coordinates plus the region's corner, whatever the convention for the centre of a pixel.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from molmo_point.errors import InputError
+from molmo_point.frame import RgbdFrame
+from molmo_point.results import ImagePoint, Pointing
+
+LEAST_PX = 32
+"""Smallest side of a region."""
+DEFAULT_SHARE = 0.5
+"""Side of a region, as a share of the image's shorter side, where nobody says."""
+_AROUND = 2.0
+
+
+@dataclass(frozen=True)
+class Region:
+    """A rectangle of whole pixels.
+
+    Attributes:
+        x0: First column.
+        y0: First row.
+        w: Columns.
+        h: Rows.
+    """
+
+    x0: int
+    y0: int
+    w: int
+    h: int
+
+    def crop(self, frame: RgbdFrame) -> RgbdFrame:
+        """The image of the region alone: no depth, no intrinsics."""
+        color = frame.color[self.y0 : self.y0 + self.h, self.x0 : self.x0 + self.w]
+        return RgbdFrame(np.ascontiguousarray(color), None, None, frame.stamp_ns, frame.frame)
+
+    def to_image(self, point: ImagePoint) -> ImagePoint:
+        """A point of the crop as a point of the image."""
+        modes = tuple(replace(mode, u=mode.u + self.x0, v=mode.v + self.y0) for mode in point.modes)
+        return replace(point, u=point.u + self.x0, v=point.v + self.y0, modes=modes)
+
+    def as_tuple(self) -> tuple[int, int, int, int]:
+        """x0, y0, w, h."""
+        return self.x0, self.y0, self.w, self.h
+
+
+def region_near(near: Any, size_wh: tuple[int, int], size_px: float | None = None) -> Region | None:
+    """The square to look at.
+
+    Args:
+        near: (u, v) in pixels of the image, an `ImagePoint`, or a `Pointing`, whose points are all
+            in the region, with as much room around them as between them.
+        size_wh: Width and height of the image.
+        size_px: Side of the square, at least; None takes half of the image's shorter side.
+
+    Returns:
+        The square, moved inside the image and cut to it; None for a pointing without points, or where
+        it would be the whole image.
+
+    Raises:
+        InputError: `near` is nothing of these or outside the image, or the size is below `LEAST_PX`.
+    """
+    places = _places(near, size_wh)
+    if not len(places):
+        return None
+    side = DEFAULT_SHARE * min(size_wh) if size_px is None else _checked_size(size_px)
+    side = max(side, LEAST_PX, _AROUND * float(np.ptp(places, axis=0).max()))
+    middle = (places.min(0) + places.max(0)) / 2
+    width, height = (min(round(side), limit) for limit in size_wh)
+    if (width, height) == tuple(size_wh):
+        return None
+    # Pixel k reaches from k - 0.5 to k + 0.5.
+    x0, y0 = (
+        min(max(round(float(centre) + 0.5 - length / 2), 0), limit - length)
+        for centre, length, limit in zip(middle, (width, height), size_wh, strict=True)
+    )
+    return Region(x0, y0, width, height)
+
+
+def _places(near: Any, size_wh: tuple[int, int]) -> np.ndarray:
+    """(n, 2) pixels."""
+    if isinstance(near, Pointing):
+        return np.array([point.uv for point in near.points], float).reshape(-1, 2)
+    given = (near.u, near.v) if isinstance(near, ImagePoint) else near
+    fix = "pass (u, v) in pixels, an ImagePoint, or the last Pointing"
+    if not isinstance(given, (Sequence, np.ndarray)) or isinstance(given, str) or len(given) != 2:
+        raise InputError("Where to look is no point", repr(near), fix)
+    try:
+        u, v = (float(value) for value in given)
+    except (TypeError, ValueError) as error:
+        raise InputError("Where to look is no point", repr(near), fix) from error
+    inside = -0.5 <= u <= size_wh[0] - 0.5 and -0.5 <= v <= size_wh[1] - 0.5
+    if not inside:
+        raise InputError("Where to look is outside the image", f"({u}, {v}), image {size_wh} (width, height)", fix)
+    return np.array([[u, v]])
+
+
+def _checked_size(size_px: Any) -> float:
+    if isinstance(size_px, bool) or not isinstance(size_px, (int, float, np.number)) or not LEAST_PX <= size_px < math.inf:
+        raise InputError("The region is too small", f"near_size_px={size_px!r}", f"give at least {LEAST_PX} pixels")
+    return float(size_px)
