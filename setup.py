@@ -22,10 +22,12 @@ EXTRAS = {
     "grasp": ["open3d-cpu>=0.19"],
     "sim": ["mujoco>=3.2"],
     # without a screen: the other build of OpenCV needs libGL
-    "tracking": ["opencv-python-headless>=4.6"],
+    "tracking": ["opencv-python-headless>=4.8"],
     # drawing needs nothing beyond NumPy and Pillow; the name stays for the commands that ask for it
     "viz": [],
     "train": [*_MODEL, "accelerate>=1.1", "peft>=0.20", "tqdm", "mujoco>=3.2"],
+    # boards, their corners, and marker detection
+    "calibration": ["opencv-python-headless>=4.8"],
     "ros": [
         f"{name} ; {_WHEELS_SERVE}"
         for name in (
@@ -41,7 +43,7 @@ EXTRAS = {
         )
     ],
     # colcon runs the tests with pytest because pytest is named here
-    "test": ["pytest>=8", "pytest-timeout", "hypothesis", "beartype", "jaxtyping", "scipy", "ruff", "pyright"],
+    "test": ["pytest>=8", "pytest-timeout", "hypothesis", "beartype", "jaxtyping", "scipy", "opencv-python-headless>=4.8", "ruff", "pyright"],
 }
 EXTRAS["all"] = sorted({need for name, needs in EXTRAS.items() if name != "ros" for need in needs})
 

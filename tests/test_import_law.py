@@ -20,9 +20,9 @@ LINES = (
     ("geometry",),
     ("frame", "reliability", "results"),
     ("backend", "region"),
-    ("camera", "model", "points", "lift", "sim"),
+    ("camera", "model", "points", "lift", "freshness", "sim"),
     ("pointer", "tracking"),
-    ("training", "evaluation", "viz"),
+    ("training", "evaluation", "viz", "calibration"),
     ("cli",),
 )
 LINE_OF = {part: number for number, parts in enumerate(LINES, start=1) for part in parts}
@@ -33,7 +33,7 @@ LIBRARIES = {
     "transformers": (("model/", "training/"), False),
     "pyrealsense2": (("evaluation/librealsense.py", "camera/realsense.py"), True),
     "open3d": (("geometry/grasp.py", "viz/"), True),
-    "cv2": (("tracking/opencv.py", "viz/", "camera/"), False),
+    "cv2": (("tracking/opencv.py", "viz/", "camera/", "calibration/"), False),
     "mujoco": (("sim/",), False),
     "rclpy": ((), False),
 }

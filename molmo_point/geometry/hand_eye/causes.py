@@ -89,8 +89,9 @@ def likely_causes(
     trials = _units(data)
     if poor:
         trials += _other_readings(data, alternatives or {})
-        trials += _shifted(data, base)
-    if not any(t is not None and t.score - base > _GROSS_GAIN * len(data) for t in trials):
+        if not _explained(trials, base, len(data)):
+            trials += _shifted(data, base)
+    if not _explained(trials, base, len(data)):
         trials += [_scale(data, solution), *_moved(data, solution, "board"), *_moved(data, solution, "camera")]
     found = [replace(t.cause, gain=t.score - base) for t in trials if t is not None and t.score - base > _MIN_GAIN]
     found.sort(key=lambda cause: -cause.gain)
@@ -99,6 +100,11 @@ def likely_causes(
     if not found or found[0].name in ("board_scale",):
         found += _stale(solution)
     return (*found, *_seen_directly(data, motion))
+
+
+def _explained(trials: list[_Trial | None], base: float, count: int) -> bool:
+    """Whether one of the gross mistakes explains so much that finer ones need no look."""
+    return any(trial is not None and trial.score - base > _GROSS_GAIN * count for trial in trials)
 
 
 def _tied(cause: Cause, best: Cause) -> bool:
@@ -175,7 +181,7 @@ def _other_readings(data: HandEyeSet, alternatives: Mapping[str, HandEyeSet]) ->
         # The same equations: only the sizes of the answers hint at which of the two it was.
         cause = Cause(
             "robot_inverted",
-            f"Or the robot poses are inverted (gripper_T_base instead of base_T_gripper): with the setup {here} this looks the same",
+            f"The robot poses are inverted (gripper_T_base, not base_T_gripper); a setup other than {here} would look the same",
             "give base_T_gripper: where the gripper is, seen from the base",
             0.0,
         )

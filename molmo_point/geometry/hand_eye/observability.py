@@ -36,7 +36,8 @@ class Observability:
         if self.status == "good":
             return f"The motion is good: {given}."
         if self.status == "weak":
-            return f"The motion is weak: {given}; below {WEAK_DEG:.0f}° the translation is poorly known. Tilt the view more, in two directions."
+            low = f"below {WEAK_DEG:.0f}° the translation is poorly known"
+            return f"The motion is weak: {given}; {low}. Tilt the view more, in two directions."
         return (
             f"The motion is about a single axis: {given}. The camera's position along it cannot be known. Tilt in two directions."
         )

@@ -80,9 +80,10 @@ def viewpoints(
 
 def random_truth(rng: np.random.Generator, setup: Setup) -> tuple[FloatArray, FloatArray]:
     """X and W as they may be: a camera 5 to 12 cm from the flange, a board half a metre from the base (or the other way)."""
-    near = motion(rotation_exp(rng.normal(0.0, 0.3, 3)), rng.uniform(-0.08, 0.08, 3) + [0.0, 0.0, 0.04])
+    near = motion(rotation_exp(rng.normal(0.0, 0.3, 3)), rng.uniform(-0.08, 0.08, 3) + np.array([0.0, 0.0, 0.04]))
     far = motion(
-        rotation_exp(np.array([np.pi, 0.0, 0.0]) + rng.normal(0.0, 0.2, 3)), rng.uniform(-0.15, 0.15, 3) + [0.5, 0.0, 0.1]
+        rotation_exp(np.array([np.pi, 0.0, 0.0]) + rng.normal(0.0, 0.2, 3)),
+        rng.uniform(-0.15, 0.15, 3) + np.array([0.5, 0.0, 0.1]),
     )
     if setup is Setup.EYE_IN_HAND:
         return near, motion(rotation_exp(rng.normal(0.0, 0.2, 3)), far[:3, 3])

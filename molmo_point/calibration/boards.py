@@ -1,0 +1,233 @@
+"""Calibration boards: ChArUco, chessboard, AprilTag grid; their YAML, and where their points are."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from molmo_point.errors import DependencyError, InputError
+from molmo_point.geometry.intrinsics import read_mapping
+
+FloatArray = NDArray[np.float64]
+
+KINDS = ("charuco", "chessboard", "apriltag")
+_DICTIONARIES = {"charuco": "DICT_5X5_250", "apriltag": "DICT_APRILTAG_36h11", "chessboard": ""}
+
+
+_APRILTAGS = {"16h5": 30, "25h9": 35, "36h10": 2320, "36h11": 587}
+
+
+def dictionary_size(name: str) -> int:
+    """Number of markers of a dictionary of OpenCV, by its name.
+
+    Raises:
+        InputError: No such dictionary is known.
+    """
+    parts = name.split("_")
+    size = _APRILTAGS.get(parts[-1].lower()) if "APRILTAG" in parts else int(parts[-1]) if parts[-1].isdigit() else None
+    if parts[0] != "DICT" or size is None:
+        raise InputError("The marker dictionary is unknown", repr(name), "e.g. DICT_5X5_250 or DICT_APRILTAG_36h11")
+    return size
+
+
+@dataclass(frozen=True)
+class Board:
+    """A flat board. The origin is the first corner point; x runs along the columns, y down the rows, z into the board.
+
+    Attributes:
+        kind: "charuco", "chessboard" or "apriltag".
+        columns: squares along x (tags for "apriltag").
+        rows: squares along y (tags for "apriltag").
+        square_m: side of a square, or from one tag's edge to the same edge of the next, metres.
+        marker_m: side of a marker's black border, metres; 0 for a chessboard.
+        dictionary: OpenCV's name of the marker dictionary; empty for a chessboard.
+        first_marker: id of the first marker, so that two boards can be told apart.
+
+    Raises:
+        InputError: If the numbers cannot be a board.
+    """
+
+    kind: str
+    columns: int
+    rows: int
+    square_m: float
+    marker_m: float = 0.0
+    dictionary: str = ""
+    first_marker: int = 0
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise InputError("The kind of board is unknown", repr(self.kind), f"use one of {', '.join(KINDS)}")
+        for name in ("columns", "rows", "first_marker"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise InputError(f"The board's {name} must be a whole number", repr(value), "count the squares")
+        least = 1 if self.kind == "apriltag" else 3
+        if self.columns < least or self.rows < least or self.first_marker < 0:
+            raise InputError("The board is too small", f"{self.columns} x {self.rows}", f"at least {least} x {least} squares")
+        for name in ("square_m", "marker_m"):
+            value = getattr(self, name)
+            if not isinstance(value, (int, float)) or not np.isfinite(value):
+                raise InputError(f"The board's {name} must be a number", repr(value), "give metres, e.g. 0.03")
+        if not 0.0005 <= self.square_m <= 2.0:
+            raise InputError(
+                "The squares of the board have no plausible size", f"square_m={self.square_m}", "give metres: 0.03 is 30 mm"
+            )
+        if self.kind == "chessboard":
+            object.__setattr__(self, "marker_m", 0.0)
+            object.__setattr__(self, "dictionary", "")
+            return
+        if not 0.0 < self.marker_m < self.square_m:
+            raise InputError(
+                "The markers must be smaller than the squares",
+                f"marker_m={self.marker_m}, square_m={self.square_m}",
+                "give both in metres, e.g. 0.022 and 0.03",
+            )
+        object.__setattr__(self, "dictionary", self.dictionary or _DICTIONARIES[self.kind])
+        markers = self.columns * self.rows if self.kind == "apriltag" else self.columns * self.rows // 2
+        size = dictionary_size(self.dictionary)
+        if self.first_marker + markers > size:
+            raise InputError(
+                "The dictionary has too few markers", f"{markers} needed, {self.dictionary} has {size}", "use a smaller board"
+            )
+
+    @property
+    def points(self) -> FloatArray:
+        """(m, 3) points in metres, z = 0: inner corners row by row, or the four corners of each tag."""
+        if self.kind != "apriltag":
+            v, u = np.mgrid[0 : self.rows - 1, 0 : self.columns - 1]
+            return np.stack([u.ravel(), v.ravel(), np.zeros(u.size)], axis=1) * self.square_m
+        v, u = np.mgrid[0 : self.rows, 0 : self.columns]
+        corner = np.stack([u.ravel(), v.ravel(), np.zeros(u.size)], axis=1)[:, None] * self.square_m
+        return (corner + self.marker_m * np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0.0]])).reshape(-1, 3)
+
+    @property
+    def size_m(self) -> tuple[float, float]:
+        """Width and height of the printed pattern, metres."""
+        if self.kind == "apriltag":
+            gap = self.square_m - self.marker_m
+            return self.columns * self.square_m - gap, self.rows * self.square_m - gap
+        return self.columns * self.square_m, self.rows * self.square_m
+
+    @property
+    def origin_m(self) -> tuple[float, float]:
+        """Where the first point lies from the upper left corner of the pattern, metres."""
+        return (0.0, 0.0) if self.kind == "apriltag" else (self.square_m, self.square_m)
+
+    def describe(self) -> str:
+        """The board in a few words."""
+        text = f"{self.kind} {self.columns} x {self.rows}, squares {self.square_m * 1e3:g} mm"
+        return text if not self.marker_m else f"{text}, markers {self.marker_m * 1e3:g} mm ({self.dictionary})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """What the YAML file holds."""
+        values = asdict(self)
+        return {key: value for key, value in values.items() if value or key in ("kind", "columns", "rows", "square_m")}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Board":
+        """Build from the keys of the YAML file.
+
+        Raises:
+            InputError: For missing or unknown keys, and as the class does.
+        """
+        needed = {"kind", "columns", "rows", "square_m"}
+        known = needed | {"marker_m", "dictionary", "first_marker"}
+        if not isinstance(values, Mapping) or needed - values.keys() or values.keys() - known:
+            raise InputError(
+                "The board's keys are not the expected ones",
+                f"{sorted(map(str, values)) if isinstance(values, Mapping) else values!r}",
+                f"give {', '.join(sorted(needed))} and, with markers, marker_m and dictionary",
+            )
+        return cls(**values)
+
+
+DEFAULT = Board("charuco", 7, 5, 0.03, 0.022)
+
+
+def load_board(path: str | Path) -> Board:
+    """Read a board from YAML or JSON.
+
+    Raises:
+        InputError: If the file cannot be read or is no board.
+    """
+    try:
+        return Board.from_dict(read_mapping(path))
+    except InputError as error:
+        if str(path) in str(error):
+            raise
+        raise InputError(error.what, f"{path}: {error.given}", error.fix) from error
+
+
+def board_yaml(board: Board) -> str:
+    """The board's YAML, with a word on what to measure."""
+    import yaml
+
+    text = yaml.safe_dump(board.to_dict(), sort_keys=False)
+    return f"# Measure the print with a caliper over several squares and correct square_m: everything scales with it.\n{text}"
+
+
+def import_cv2() -> Any:
+    """OpenCV.
+
+    Raises:
+        DependencyError: It is not installed, or too old to have ArUco in its main module.
+    """
+    try:
+        import cv2
+    except ImportError as error:
+        raise DependencyError(
+            "Calibration needs OpenCV", str(error).split("\n")[0], "pip install 'molmo-point[calibration]'"
+        ) from error
+    if not hasattr(cv2, "aruco") or not hasattr(cv2.aruco, "CharucoDetector"):
+        raise DependencyError("OpenCV is too old", cv2.__version__, "pip install 'opencv-python-headless>=4.8'")
+    return cv2
+
+
+def marker_dictionary(name: str) -> Any:
+    """OpenCV's dictionary of that name.
+
+    Raises:
+        InputError: There is none.
+    """
+    cv2 = import_cv2()
+    if not name.startswith("DICT_") or not hasattr(cv2.aruco, name):
+        raise InputError("OpenCV has no such marker dictionary", repr(name), "e.g. DICT_5X5_250 or DICT_APRILTAG_36h11")
+    return cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, name))
+
+
+def squares(board: Board) -> list[tuple[float, float, float]]:
+    """Every black square of the print as (x, y, side) in metres from the upper left corner of the pattern.
+
+    Markers are given by their black cells, so that the print is exact at any size.
+    """
+    dark: list[tuple[float, float, float]] = []
+    if board.kind != "apriltag":
+        for row in range(board.rows):
+            for column in range(board.columns):
+                if (row + column) % 2 == 0:
+                    dark.append((column * board.square_m, row * board.square_m, board.square_m))
+    if board.kind == "chessboard":
+        return dark
+    number = board.first_marker
+    for row in range(board.rows):
+        for column in range(board.columns):
+            if board.kind == "charuco" and (row + column) % 2 == 0:
+                continue
+            inset = (board.square_m - board.marker_m) / 2.0 if board.kind == "charuco" else 0.0
+            dark += marker_cells(board, number, column * board.square_m + inset, row * board.square_m + inset)
+            number += 1
+    return dark
+
+
+def marker_cells(board: Board, number: int, x: float, y: float) -> list[tuple[float, float, float]]:
+    """The black cells of one marker as (x, y, side) in metres."""
+    cv2 = import_cv2()
+    dictionary = marker_dictionary(board.dictionary)
+    cells = int(dictionary.markerSize) + 2
+    image = np.asarray(cv2.aruco.generateImageMarker(dictionary, number, cells, borderBits=1))
+    side = board.marker_m / cells
+    return [(x + column * side, y + row * side, side) for row, column in np.argwhere(image < 128)]
