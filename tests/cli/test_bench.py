@@ -88,7 +88,7 @@ def test_gate_counts(measured: Any) -> None:
 def test_what_is_written(measured: Any) -> None:
     _, data, out = measured
     assert json.loads((out / "b.json").read_text()) == data
-    assert "### Stages" in (out / "b.md").read_text()
+    assert "## Stages" in (out / "b.md").read_text()
     with Image.open(out / "b.png") as picture:
         assert picture.size[0] > 1000
 

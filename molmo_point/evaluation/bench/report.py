@@ -110,9 +110,9 @@ def facts_lines(report: Report) -> list[str]:
 
 def markdown(report: Report) -> str:
     """The whole report as Markdown tables."""
-    parts = ["\n".join(f"- {line}" for line in facts_lines(report))]
+    parts = ["# Tables of `molmo-point bench`", "\n".join(f"- {line}" for line in facts_lines(report))]
     for section in report.sections:
         head, rows = cells(section)
         table = [f"| {' | '.join(row)} |" for row in (head, ["---", *["---:"] * (len(head) - 1)], *rows)]
-        parts.append("\n".join([f"### {section.title}", "", section.note, "", *table]))
+        parts.append("\n".join([f"## {section.title}", "", section.note, "", *table]))
     return "\n\n".join(parts) + "\n"
