@@ -1,0 +1,96 @@
+"""Where a moving camera was at a moment: stamped poses, interpolated in between and never beyond."""
+
+import bisect
+
+import numpy as np
+
+from molmo_point.errors import FrameError, InputError
+from molmo_point.geometry.transforms import Transform
+
+MAX_GAP_S = 0.2
+
+
+class PoseHistory:
+    """Poses `base_T_camera` of the recent past, by capture time.
+
+    Args:
+        target: The fixed frame, e.g. "base".
+        source: The moving frame, e.g. the camera's optical frame.
+        keep_s: Poses older than this before the newest are forgotten. Longer than the model takes.
+        max_gap_s: Between poses farther apart than this nothing is interpolated.
+    """
+
+    def __init__(self, target: str, source: str, *, keep_s: float = 30.0, max_gap_s: float = MAX_GAP_S) -> None:
+        self.target, self.source = target, source
+        self._keep_ns, self._max_gap_ns = round(keep_s * 1e9), round(max_gap_s * 1e9)
+        self._stamps: list[int] = []
+        self._poses: list[Transform] = []
+
+    def add(self, pose: Transform, stamp_ns: int) -> None:
+        """Takes in a pose; late ones are put where they belong, one of the same stamp is replaced.
+
+        Raises:
+            FrameError: If the pose is between other frames.
+        """
+        if (pose.target, pose.source) != (self.target, self.source):
+            raise FrameError(
+                "The pose is not of this history's frames",
+                f"{pose.target}_T_{pose.source}, wanted {self.target}_T_{self.source}",
+                "keep one history for each pair of frames",
+            )
+        place = bisect.bisect_left(self._stamps, stamp_ns)
+        if place < len(self._stamps) and self._stamps[place] == stamp_ns:
+            self._poses[place] = pose
+            return
+        self._stamps.insert(place, stamp_ns)
+        self._poses.insert(place, pose)
+        forgotten = bisect.bisect_left(self._stamps, self._stamps[-1] - self._keep_ns)
+        del self._stamps[:forgotten], self._poses[:forgotten]
+
+    def at(self, stamp_ns: int) -> Transform:
+        """`base_T_camera` at a moment.
+
+        Raises:
+            InputError: If the moment is before the first pose, after the last, or in too wide a gap.
+        """
+        place = bisect.bisect_left(self._stamps, stamp_ns)
+        if place < len(self._stamps) and self._stamps[place] == stamp_ns:
+            return self._poses[place]
+        if place in (0, len(self._stamps)):
+            raise self._unknown(stamp_ns, "outside the poses that are known")
+        before, after = self._stamps[place - 1], self._stamps[place]
+        if after - before > self._max_gap_ns:
+            raise self._unknown(stamp_ns, f"in a gap of {(after - before) * 1e-9:.3f} s between poses")
+        return between(self._poses[place - 1], self._poses[place], (stamp_ns - before) / (after - before))
+
+    def _unknown(self, stamp_ns: int, why: str) -> InputError:
+        known = f"{self._stamps[0]} to {self._stamps[-1]} ns" if self._stamps else "none"
+        return InputError(
+            f"Where {self.source!r} was is not known: the moment is {why}",
+            f"stamp {stamp_ns} ns, known {known}",
+            "add poses at least as often as max_gap_s, from before the capture until after it",
+        )
+
+
+def between(before: Transform, after: Transform, share: float) -> Transform:
+    """The pose between two of the same frames: straight in position, along the shortest turn in orientation.
+
+    Args:
+        before: At share 0.
+        after: At share 1.
+        share: 0 to 1.
+    """
+    one, other = before.quaternion_xyzw, after.quaternion_xyzw
+    cosine = float(one @ other)
+    if cosine < 0.0:
+        other, cosine = -other, -cosine
+    angle = np.arccos(min(cosine, 1.0))
+    if angle < 1e-6:
+        mixed = (1.0 - share) * one + share * other
+    else:
+        mixed = (np.sin((1.0 - share) * angle) * one + np.sin(share * angle) * other) / np.sin(angle)
+    translation = (1.0 - share) * before.translation_m + share * after.translation_m
+    covariance = after.covariance if share >= 0.5 else before.covariance
+    return Transform.from_quaternion(
+        before.target, before.source, mixed / np.linalg.norm(mixed), translation, covariance=covariance
+    )
