@@ -1,0 +1,217 @@
+"""Grasps proposed on noisy depth of simulated tables, checked against the true solids."""
+
+import math
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from molmo_point.camera.simulated import SimulatedCamera
+from molmo_point.geometry.grasp import GraspCandidate, Grasps
+from molmo_point.geometry.gripper import Gripper
+from molmo_point.geometry.uncertainty import D435, DepthNoise
+from molmo_point.grasping import propose_grasps
+from molmo_point.lift import lift_point
+from molmo_point.results import ImagePoint, Target
+from molmo_point.sim.objects import SceneObject
+from molmo_point.sim.scene import TabletopScene
+
+FloatArray = NDArray[np.float64]
+
+TOUCH_M = 0.0005
+"""Boxes of the gripper may reach this far into a true solid before that counts as a collision, in metres."""
+
+
+@dataclass(frozen=True)
+class GraspTrial:
+    """One object of one scene.
+
+    Attributes:
+        seed: Of the scene.
+        shape: Of the object.
+        graspable: True when it has two parallel sides, or a diameter, that fit into the gripper.
+        status: Of the region; "NO_TARGET" when the point could not be lifted.
+        iou: Of the region with the true mask.
+        found: Whether there was a candidate.
+        verdict: Of the best candidate against the true solids: "GOOD", or what goes wrong; "" without one.
+        width_error_m: Width of the best candidate minus the true distance of its contacts; NaN without contacts.
+        seconds: For region and grasps together.
+        reasons: How many candidates were out for each reason.
+    """
+
+    seed: int
+    shape: str
+    graspable: bool
+    status: str
+    iou: float
+    found: bool
+    verdict: str
+    width_error_m: float
+    seconds: float
+    reasons: dict[str, int] = field(default_factory=dict)
+
+
+def signed_distance(item: SceneObject, points_m: FloatArray) -> FloatArray:
+    """Distance (...) of points (..., 3) in the base frame to the true surface; negative inside."""
+    local = points_m - np.array(item.position_base_m)
+    cosine, sine = math.cos(item.yaw_rad), math.sin(item.yaw_rad)
+    x, y = local[..., 0] * cosine + local[..., 1] * sine, -local[..., 0] * sine + local[..., 1] * cosine
+    half = item.half_size_m
+    if item.shape == "ball":
+        return np.sqrt(x**2 + y**2 + local[..., 2] ** 2) - half[0]
+    if item.shape == "cylinder":
+        outside = np.stack([np.hypot(x, y) - half[0], np.abs(local[..., 2]) - half[2]], axis=-1)
+    else:
+        outside = np.abs(np.stack([x, y, local[..., 2]], axis=-1)) - np.array(half)
+    return np.linalg.norm(np.maximum(outside, 0.0), axis=-1) + np.minimum(outside.max(axis=-1), 0.0)
+
+
+def judge(grasp: GraspCandidate, objects: Iterable[SceneObject], target: SceneObject, gripper: Gripper) -> tuple[str, float]:
+    """What happens to a grasp, given in the base frame, among the true solids on the table z = 0.
+
+    Returns:
+        "GOOD", or "HITS_TABLE", "HITS_OBJECT", "HITS_NEIGHBOUR", "MISSES" (the pads meet nothing), "SLIPS" (a contact
+        outside the cone of friction); and the distance of the two contacts along the closing direction, NaN without.
+    """
+    lows, highs = gripper.boxes(grasp.opening_m, grasp.approach_distance_m)
+    for low, high in zip(lows, highs, strict=True):
+        counts = np.maximum(np.ceil((high - low) / 0.003).astype(int), 2) + 1
+        grid = np.stack(np.meshgrid(*(np.linspace(*ends) for ends in zip(low, high, counts, strict=True)), indexing="ij"), -1)
+        points = grasp.camera_T_grasp.apply(grid.reshape(-1, 3), frame=grasp.camera_T_grasp.source)
+        if points[:, 2].min() < -TOUCH_M:
+            return "HITS_TABLE", math.nan
+        for item in objects:
+            if signed_distance(item, points).min() < -TOUCH_M:
+                return ("HITS_OBJECT" if item is target else "HITS_NEIGHBOUR"), math.nan
+    return _close(grasp, target, gripper)
+
+
+def _close(grasp: GraspCandidate, target: SceneObject, gripper: Gripper) -> tuple[str, float]:
+    x = np.linspace(-0.5, 0.5, 19) * gripper.finger_width_m
+    z = np.linspace(gripper.tip_offset_m - gripper.finger_depth_m, gripper.tip_offset_m, 46)
+    travel = np.arange(0.0, 0.5 * grasp.opening_m, 0.00025)
+    pose = grasp.camera_T_grasp
+    reached = []
+    angles = []
+    for sign in (-1.0, 1.0):
+        local = np.stack(np.meshgrid(x, sign * (0.5 * grasp.opening_m - travel), z, indexing="ij"), axis=-1)
+        inside = signed_distance(target, pose.apply(local, frame=pose.source)) <= 0.0
+        hit = inside.any(axis=1)
+        if not hit.any():
+            return "MISSES", math.nan
+        first = np.where(hit, inside.argmax(axis=1), len(travel))
+        touching = first <= first.min() + 2
+        rows, columns = np.nonzero(touching)
+        contact = local[rows, first[rows, columns], columns].mean(axis=0)
+        # A pad takes hold of the surface at the contact, not of an edge that it brushes.
+        normal = _normal(target, pose.apply(contact, frame=pose.source))
+        angles.append(math.acos(float(np.clip(sign * normal @ pose.rotation[:, 1], -1.0, 1.0))))
+        reached.append(float(sign * (0.5 * grasp.opening_m - travel[first.min()])))
+    verdict = "GOOD" if max(angles) <= math.atan(gripper.friction) else "SLIPS"
+    return verdict, reached[1] - reached[0]
+
+
+def _normal(item: SceneObject, point: FloatArray) -> FloatArray:
+    step = 1e-5 * np.vstack([np.eye(3), -np.eye(3)])
+    values = signed_distance(item, point + step)
+    gradient = values[:3] - values[3:]
+    return gradient / max(float(np.linalg.norm(gradient)), 1e-12)
+
+
+def graspable(item: SceneObject, gripper: Gripper) -> bool:
+    """Whether the object has a width that fits into the gripper with its clearance."""
+    return 2 * min(item.half_size_m[:2]) <= gripper.max_opening_m - gripper.clearance_m
+
+
+def run_trials(
+    seeds: Iterable[int],
+    gripper: Gripper | None = None,
+    *,
+    size_wh: tuple[int, int] = (640, 480),
+    noise: DepthNoise | None = D435,
+    sigma_px: float = 3.0,
+    min_pixels: int = 400,
+) -> list[GraspTrial]:
+    """One trial on a random object of each scene that shows one with at least `min_pixels` pixels.
+
+    Args:
+        seeds: Of the scenes.
+        gripper: Default `Gripper()`.
+        size_wh: Of the images.
+        noise: Of the simulated camera; None for perfect depth.
+        sigma_px: Standard deviation of the point around the middle of what is seen of the object.
+        min_pixels: Smallest object to ask for.
+    """
+    gripper = gripper or Gripper()
+    trials = []
+    for seed in seeds:
+        with TabletopScene.random(seed, *size_wh) as scene:
+            seen = scene.visible_objects(min_pixels)
+            if seen:
+                trials.append(_trial(scene, seen, seed, gripper, noise, sigma_px))
+    return trials
+
+
+def _trial(
+    scene: TabletopScene, seen: list[Any], seed: int, gripper: Gripper, noise: DepthNoise | None, sigma_px: float
+) -> GraspTrial:
+    rng = np.random.default_rng(seed)
+    chosen = seen[int(rng.integers(len(seen)))]
+    frame = SimulatedCamera(scene, noise=noise, seed=seed).read()
+    limits = np.array(frame.size_wh) - 1
+    u, v = np.clip(chosen.uv + rng.normal(0.0, sigma_px, 2), 0, limits)
+    index = next(i for i, item in enumerate(scene.objects) if item is chosen.item)
+    true = scene.render_masks() == index
+    fits = graspable(chosen.item, gripper)
+    target = lift_point(ImagePoint(float(u), float(v), chosen.item.name, sigma_px=sigma_px), frame)
+    if not isinstance(target, Target):
+        return GraspTrial(seed, chosen.item.shape, fits, "NO_TARGET", 0.0, False, "", math.nan, 0.0)
+    start = time.perf_counter()
+    grasps = propose_grasps(frame, target, gripper=gripper)
+    seconds = time.perf_counter() - start
+    mask = grasps.region.mask
+    iou = float((mask & true).sum() / max((mask | true).sum(), 1))
+    verdict, error = _verdict(grasps, scene, chosen.item, gripper)
+    status = grasps.region.status.value
+    return GraspTrial(
+        seed, chosen.item.shape, fits, status, iou, grasps.best is not None, verdict, error, seconds, grasps.reasons
+    )
+
+
+def _verdict(grasps: Grasps, scene: TabletopScene, item: SceneObject, gripper: Gripper) -> tuple[str, float]:
+    if grasps.best is None:
+        return "", math.nan
+    verdict, width = judge(grasps.best.transformed(scene.base_T_camera), scene.objects, item, gripper)
+    return verdict, grasps.best.width_m - width
+
+
+def summarize(trials: list[GraspTrial]) -> dict[str, Any]:
+    """The figures of a run: counts, shares from 0 to 1, milliseconds and millimetres."""
+    fits = [trial for trial in trials if trial.graspable]
+    best = [trial for trial in trials if trial.verdict]
+    ious = np.array([trial.iou for trial in trials])
+    times = np.array([trial.seconds for trial in trials]) * 1e3
+    errors = np.array([trial.width_error_m for trial in best if math.isfinite(trial.width_error_m)]) * 1e3
+    reasons: Counter[str] = Counter()
+    for trial in trials:
+        reasons.update(trial.reasons)
+    return {
+        "trials": len(trials),
+        "graspable": len(fits),
+        "iou_median": float(np.median(ious)),
+        "iou_p5": float(np.quantile(ious, 0.05)),
+        "iou_below_half": float(np.mean(ious < 0.5)),
+        "found_on_graspable": float(np.mean([trial.found for trial in fits])) if fits else math.nan,
+        "best_good": float(np.mean([trial.verdict == "GOOD" for trial in best])) if best else math.nan,
+        "verdicts": dict(Counter(trial.verdict for trial in best).most_common()),
+        "statuses": dict(Counter(trial.status for trial in trials).most_common()),
+        "width_error_mm_median": float(np.median(errors)) if errors.size else math.nan,
+        "width_error_mm_p95": float(np.quantile(np.abs(errors), 0.95)) if errors.size else math.nan,
+        "ms_median": float(np.median(times)),
+        "ms_p95": float(np.quantile(times, 0.95)),
+        "reasons": dict(reasons.most_common()),
+    }

@@ -1,0 +1,116 @@
+"""Whether a gripper's boxes are free: against the cloud, the support plane, and what the camera cannot see."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from molmo_point.geometry.gripper import Gripper, corners_of
+from molmo_point.geometry.intrinsics import Intrinsics
+from molmo_point.geometry.patch import Patch
+from molmo_point.geometry.support import SupportPlane
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+MAX_HITS = 2
+"""So many measured points inside a box count as noise."""
+
+MAX_CLOUD = 3000
+"""The cloud is thinned to this many points."""
+
+_SURFACE_M = 0.006
+
+
+def obstacles(patch: Patch, inside: BoolArray, support: SupportPlane | None) -> tuple[FloatArray, BoolArray]:
+    """Points (n, 3) that the gripper must not touch, and which of them belong to the object.
+
+    The support plane is left out: it is checked as a plane, which has no holes and no noise.
+    """
+    keep = patch.solid | inside
+    if support is not None:
+        height = support.height_m(patch.points_m)
+        with np.errstate(invalid="ignore"):
+            keep = keep & (inside | (height > np.maximum(0.006, 4.0 * support.sigma_m)))
+    flat = np.flatnonzero(keep)
+    if flat.size > MAX_CLOUD:
+        flat = flat[:: -(-flat.size // MAX_CLOUD)]
+    return patch.points_m.reshape(-1, 3)[flat], inside.reshape(-1)[flat]
+
+
+def find_collisions(
+    axes: FloatArray,
+    positions_m: FloatArray,
+    openings_m: FloatArray,
+    gripper: Gripper,
+    cloud_m: FloatArray,
+    own: BoolArray,
+    support: SupportPlane | None,
+    margin_m: float = 0.0,
+) -> list[str]:
+    """For each of n grasps the reason why it collides, "" where it does not.
+
+    Args:
+        axes: (n, 3, 3), columns are the axes of the tool frame.
+        positions_m: (n, 3) its origin.
+        openings_m: (n,) distance between the fingers.
+        gripper: Sizes; the hand is lengthened by the approach distance.
+        cloud_m: (m, 3) obstacles.
+        own: (m,) which of them belong to the object.
+        support: The plane, or None.
+        margin_m: Room around neighbours, for their noise and what was not seen of their edges; the fingers' clearance
+            does this for the object.
+    """
+    lows, highs = gripper.boxes_of(openings_m, gripper.approach_distance_m)
+    if support is not None:
+        palm_lows, palm_highs = gripper.boxes_of(openings_m)
+        corners = np.einsum("nij,nbcj->nbci", axes, corners_of(palm_lows, palm_highs)) + positions_m[:, None, None]
+        low_m = support.height_m(corners).min(axis=(1, 2))
+    else:
+        low_m = np.full(len(axes), np.inf)
+    # The object may come as near to the palm as its clearance; that room belongs to the hand here.
+    highs[:, 2, 2] += 0.5 * gripper.palm_clearance_m
+    reasons = []
+    cloud = cloud_m.astype(np.float32)
+    reach = float(np.linalg.norm([gripper.palm_span_m, gripper.palm_depth_m + gripper.approach_distance_m]) + 0.05)
+    for turn, position, low, high, lowest in zip(axes, positions_m, lows, highs, low_m, strict=True):
+        if lowest < 0.5 * gripper.support_clearance_m:
+            reasons.append("HITS_SUPPORT")
+            continue
+        offset = cloud - position.astype(np.float32)
+        close = np.abs(offset).max(axis=1) < reach
+        local = offset[close] @ turn.astype(np.float32)
+        reasons.append(_hit(local, own[close], low, high, margin_m))
+    return reasons
+
+
+def _hit(local: NDArray[np.float32], own: BoolArray, lows: FloatArray, highs: FloatArray, margin_m: float) -> str:
+    room = np.where(own, 0.0, margin_m)[:, None]
+    for box, name in ((0, "FINGER"), (1, "FINGER"), (2, "PALM")):
+        inside = np.all((local > lows[box] - room) & (local < highs[box] + room), axis=1)
+        count = int(np.count_nonzero(inside))
+        if count > MAX_HITS:
+            return f"{name}_HITS_{'OBJECT' if 2 * np.count_nonzero(own[inside]) > count else 'NEIGHBOUR'}"
+    return ""
+
+
+def seen_free(
+    axes: FloatArray, positions_m: FloatArray, openings_m: FloatArray, gripper: Gripper, patch: Patch, intrinsics: Intrinsics
+) -> FloatArray:
+    """Share (n,) of the less visible finger that the camera sees to be free, 0 to 1.
+
+    What lies behind a measured surface, in a hole of the depth or outside the patch was not seen.
+    """
+    lows, highs = gripper.boxes_of(openings_m)
+    steps = np.stack(np.meshgrid([0.15, 0.85], [0.15, 0.85], [0.0, 0.25, 0.5, 0.75, 1.0], indexing="ij"), -1).reshape(-1, 3)
+    low, high = lows[:, :2, None], highs[:, :2, None]
+    points = np.einsum("nij,nbcj->nbci", axes, low + steps * (high - low)) + positions_m[:, None, None]
+    pixels = intrinsics.project(points)
+    height, width = patch.depth_m.shape
+    with np.errstate(invalid="ignore"):
+        column = np.rint((pixels[..., 0] - patch.columns[0]) / patch.stride)
+        row = np.rint((pixels[..., 1] - patch.rows[0]) / patch.stride)
+        within = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    column, row = np.where(within, column, 0).astype(np.int64), np.where(within, row, 0).astype(np.int64)
+    depth = np.where(within, patch.depth_m[row, column], np.nan)
+    with np.errstate(invalid="ignore"):
+        free = points[..., 2] < depth + _SURFACE_M
+    return free.mean(axis=2).min(axis=1)

@@ -1,0 +1,301 @@
+"""Where a parallel gripper could close on an object: slabs of the object between the fingers, seen along the approach."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from molmo_point.geometry.gripper import Gripper
+from molmo_point.geometry.support import SupportPlane
+
+FloatArray = NDArray[np.float64]
+
+MIN_ENGAGED_M = 0.008
+"""The fingers must reach at least this far past the top of what is between them, in metres."""
+
+_CELL_M, _BINS = 0.002, 5
+_TURNS = 12
+_PER_DIRECTION = 2
+_MIN_POINTS = 8
+_TILTS_RAD = (math.radians(25.0), math.radians(50.0))
+_OUTLINE_M, _SHOULDER_M = 0.0015, 0.005
+_FAR_M = 0.06
+_OUTERMOST = 100
+
+
+@dataclass(frozen=True, eq=False)
+class Proposal:
+    """One way to close, before it is measured exactly.
+
+    Attributes:
+        axes: (3, 3) columns x, y (closing), z (approach) of the tool frame.
+        position_m: (3,) of the tool frame's origin.
+        low_m: Where the block between the fingers begins along y, from the coordinate origin.
+        high_m: Where it ends.
+        tip_m: How deep the fingers' ends reach along z, from the coordinate origin.
+        top_m: Where the block begins along z.
+        reason: Why it is out already; "" while it is not.
+        merit: To choose what is worth measuring.
+    """
+
+    axes: FloatArray
+    position_m: FloatArray
+    low_m: float
+    high_m: float
+    tip_m: float
+    top_m: float
+    reason: str
+    merit: float
+
+
+@dataclass(frozen=True, eq=False)
+class Contact:
+    """A proposal measured on the points between the fingers.
+
+    Attributes:
+        position_m: (3,) of the tool frame's origin, centred between the two sides.
+        width_m: Distance between the two sides.
+        angle_rad: The larger of the two angles between closing direction and surface normal.
+        engaged_m: How far the fingers reach past the top of the block.
+        reason: Why it is out; "" otherwise.
+    """
+
+    position_m: FloatArray
+    width_m: float
+    angle_rad: float
+    engaged_m: float
+    reason: str
+
+
+def closings(
+    target_m: FloatArray, normal: FloatArray, box_axes: FloatArray, support: SupportPlane | None, gripper: Gripper
+) -> list[FloatArray]:
+    """Rotations (3, 3), columns x, y (closing), z (approach), to look for grasps with.
+
+    On a support plane: straight down with every closing direction, and leaning towards where the camera looks with
+    level ones, because upright sides are square only to those. Without one: along the camera's ray and against the
+    surface, with every closing direction.
+
+    Args:
+        target_m: The point (3,).
+        normal: Of the surface at the point (3,); NaN where unknown.
+        box_axes: Rows along the object, across it, and up (3, 3).
+        support: The plane, if there is one.
+        gripper: Says how far the approach may lean.
+    """
+    view = target_m / np.linalg.norm(target_m)
+    if support is None:
+        against = [-normal] if np.all(np.isfinite(normal)) else []
+        ways = [view, *(way for way in against if way @ view < math.cos(math.radians(15.0)))]
+        return [axes for way in ways for axes in _turned(way, box_axes[0], np.arange(_TURNS))]
+    down = -support.normal
+    found = _turned(down, box_axes[0], np.arange(_TURNS))
+    level = view - (view @ down) * down
+    if np.linalg.norm(level) < 0.05:
+        return found
+    for tilt in (tilt for tilt in _TILTS_RAD if tilt <= gripper.max_tilt_rad):
+        for flat in (level, box_axes[0], box_axes[1]):
+            ahead = flat * (1.0 if flat @ level >= 0.0 else -1.0) / np.linalg.norm(flat)
+            way = math.cos(tilt) * down + math.sin(tilt) * ahead
+            found += _turned(way, np.cross(down, ahead), np.array([-1, 0, 1]))
+    return found
+
+
+def _turned(approach: FloatArray, along: FloatArray, steps: NDArray[np.int64]) -> list[FloatArray]:
+    """Rotations with this approach whose closing directions are turned from `along` by so many steps."""
+    start = along - (along @ approach) * approach
+    if np.linalg.norm(start) < 1e-3:
+        start = np.cross(approach, np.array([0.3, 1.0, 0.2]))
+    start /= np.linalg.norm(start)
+    side = np.cross(approach, start)
+    found = []
+    for angle in steps * (math.pi / _TURNS):
+        closing = math.cos(angle) * start + math.sin(angle) * side
+        found.append(np.stack([np.cross(closing, approach), closing, approach], axis=1))
+    return found
+
+
+def search_slabs(
+    points_m: FloatArray, target_m: FloatArray, axes: FloatArray, support: SupportPlane | None, gripper: Gripper
+) -> list[Proposal]:
+    """Proposals for one rotation of the gripper: every position across it, and depth.
+
+    Args:
+        points_m: The object's measured surface (n, 3).
+        target_m: The point (3,); the block of the object nearest to it is grasped.
+        axes: From `closings`.
+        support: The plane that the fingers stay above, if there is one.
+        gripper: Sizes.
+    """
+    local, target = points_m @ axes, target_m @ axes
+    bin_m = gripper.finger_width_m / _BINS
+    low = local.min(axis=0)
+    column = ((local[:, 0] - low[0]) / bin_m).astype(np.int64) + _BINS // 2
+    cell = ((local[:, 1] - low[1]) / _CELL_M).astype(np.int64)
+    top = np.full((int(column.max()) + 1 + _BINS // 2, int(cell.max()) + 1), np.inf)
+    np.minimum.at(top, (column, cell), local[:, 2])
+    slabs = np.lib.stride_tricks.sliding_window_view(top, _BINS, axis=0).min(axis=-1)
+    middle, deepest = float(np.median(local[:, 0])), float(np.partition(local[:, 2], -1 - len(local) // 100)[-1 - len(local) // 100])
+    # Slab i is centred on bin i of the object; every third one will do, and the one at the target.
+    here = int(np.clip(round((target[0] - low[0]) / bin_m - 0.5), 0, len(slabs) - 1))
+    found = []
+    for i in sorted({here, *range(here % 3, len(slabs), 3)}):
+        center = low[0] + (i + 0.5) * bin_m
+        merit = -abs(center - target[0]) - 0.5 * abs(center - middle)
+        if abs(center - target[0]) <= _FAR_M:
+            found += _of_slab(slabs[i], center, low[1], target, axes, support, gripper, merit, deepest)
+    alive = sorted((p for p in found if not p.reason), key=lambda p: -p.merit)
+    rest = [Proposal(**{**vars(p), "reason": "OUTSCORED"}) for p in alive[_PER_DIRECTION:]]
+    return alive[:_PER_DIRECTION] + rest + [p for p in found if p.reason]
+
+
+def _of_slab(
+    slab: FloatArray,
+    center: float,
+    low: float,
+    target: FloatArray,
+    axes: FloatArray,
+    support: SupportPlane | None,
+    gripper: Gripper,
+    merit: float,
+    bottom_m: float,
+) -> list[Proposal]:
+    filled = np.flatnonzero(np.isfinite(slab))
+    if not filled.size:
+        return []
+    at = filled[np.argmin(np.abs(low + (filled + 0.5) * _CELL_M - target[1]))]
+    reach = round(0.5 * gripper.max_opening_m / _CELL_M)
+    top = float(slab[max(at - reach, 0) : at + reach + 1].min())
+    floor = _floor(center, float(low + (at + 0.5) * _CELL_M), axes, support, gripper)
+    bottom = min(bottom_m, floor + gripper.tip_offset_m)
+    deepest = min(top + gripper.finger_depth_m - gripper.palm_clearance_m, floor + gripper.tip_offset_m)
+    half = min(deepest, 0.5 * (top + bottom) + gripper.tip_offset_m)
+    found = []
+    for tip in (deepest, half) if deepest - half > 0.006 else (deepest,):
+        occupied = np.flatnonzero(slab <= tip)
+        gap = math.ceil((gripper.finger_thickness_m + 2 * gripper.clearance_m) / _CELL_M)
+        first, last = _block(occupied, at, gap) if occupied.size else (at, at)
+        begin, end = low + first * _CELL_M, low + (last + 1) * _CELL_M
+        reason = ""
+        if tip - top < MIN_ENGAGED_M:
+            reason = "TOO_FLAT"
+        elif end - begin - 2 * _CELL_M > gripper.max_opening_m - gripper.clearance_m:
+            reason = "TOO_WIDE"
+        position = axes @ np.array([center, 0.5 * (begin + end), tip - gripper.tip_offset_m])
+        value = merit - 0.3 * (end - begin) + 0.3 * min(tip - top, 2 * gripper.tip_offset_m)
+        found.append(Proposal(axes, position, begin, end, tip, top, reason, value))
+    return found
+
+
+def _floor(x: float, y: float, axes: FloatArray, support: SupportPlane | None, gripper: Gripper) -> float:
+    """How deep the tool frame's origin may go along z before a finger touches the support plane; inf without one."""
+    if support is None:
+        return math.inf
+    lean = axes.T @ support.normal
+    if lean[2] > -1e-3:
+        return math.inf
+    far = 0.5 * gripper.max_opening_m + gripper.finger_thickness_m
+    room = gripper.support_clearance_m - gripper.tip_offset_m * lean[2]
+    room += far * abs(lean[1]) + 0.5 * gripper.finger_width_m * abs(lean[0])
+    height_at_zero = lean[0] * x + lean[1] * y - support.offset_m
+    return (height_at_zero - room) / -lean[2]
+
+
+def _block(occupied: NDArray[np.int64], at: int, gap: int) -> tuple[int, int]:
+    """First and last cell of the run of occupied cells nearest to `at`; runs are apart by `gap` empty cells."""
+    cuts = np.flatnonzero(np.diff(occupied) > gap)
+    starts = occupied[np.concatenate([[0], cuts + 1])]
+    ends = occupied[np.concatenate([cuts, [len(occupied) - 1]])]
+    away = np.maximum(np.maximum(starts - at, at - ends), 0)
+    nearest = int(np.argmin(away))
+    return int(starts[nearest]), int(ends[nearest])
+
+
+def measure_contact(
+    points_m: FloatArray,
+    proposal: Proposal,
+    gripper: Gripper,
+    spacing_m: float,
+    noise_m: float,
+    support: SupportPlane | None = None,
+) -> Contact:
+    """Width, centre and contact angles from the points (n, 3) between the fingers.
+
+    The outline lies half a `spacing_m` of the points beyond the outermost of them. A side that widens downwards by no
+    more than `noise_m`, the standard deviation of a point, is taken as upright.
+    """
+    local = points_m @ proposal.axes
+    center = float(proposal.position_m @ proposal.axes[:, 0])
+    x, y, z = local[:, 0] - center, local[:, 1], local[:, 2]
+    between = (np.abs(x) <= 0.5 * gripper.finger_width_m) & (y >= proposal.low_m - 1e-3) & (y <= proposal.high_m + 1e-3)
+    below = between & (z > proposal.tip_m + 0.002)
+    between &= z <= proposal.tip_m
+    if np.count_nonzero(between) < _MIN_POINTS:
+        return Contact(proposal.position_m, math.nan, math.nan, 0.0, "FEW_POINTS")
+    x, y, z = x[between], y[between], z[between]
+    across = [x]
+    if support is not None and np.linalg.norm(level := np.cross(support.normal, proposal.axes[:, 1])) > 0.9:
+        # The upright edge of a box lies aslant in the view of a leaning gripper, and is a corner only as seen from above.
+        across.append((points_m[between] - proposal.position_m) @ level)
+    ends, angles = [], []
+    for sign in (-1.0, 1.0):
+        outward = sign * y
+        end = _end(outward)
+        ends.append(sign * (end + 0.5 * spacing_m))
+        turn = max(_turn(flat, outward, end, gripper) for flat in across)
+        falls = max(_widening(outward, z, end, bool(below.any()), proposal, gripper, noise_m), _shoulder(outward, z, end, noise_m))
+        angles.append(math.atan(math.hypot(turn, falls)))
+    width = ends[1] - ends[0]
+    shift = 0.5 * (ends[0] + ends[1]) - float(proposal.position_m @ proposal.axes[:, 1])
+    position = proposal.position_m + shift * proposal.axes[:, 1]
+    angle = max(angles)
+    reason = "TOO_WIDE" if width > gripper.max_opening_m - gripper.clearance_m else ""
+    if not reason and angle > math.atan(gripper.friction):
+        reason = "NOT_ANTIPODAL"
+    return Contact(position, width, angle, proposal.tip_m - proposal.top_m, reason)
+
+
+def _turn(flat: FloatArray, outward: FloatArray, end: float, gripper: Gripper) -> float:
+    """How much the outline of one side turns away from the finger's pad, as a slope; `flat` runs across the finger."""
+    wide = np.abs(flat) <= 0.5 * gripper.finger_width_m
+    bins = np.minimum(((flat[wide] / gripper.finger_width_m + 0.5) * _BINS).astype(np.int64), _BINS - 1)
+    outline = np.full(_BINS, -np.inf)
+    np.maximum.at(outline, bins, outward[wide])
+    # What lies far behind the outermost point is another side of the object, not this one.
+    used = outline > end - 2.0 * gripper.finger_width_m
+    across = ((np.arange(_BINS) + 0.5) / _BINS - 0.5)[used] * gripper.finger_width_m
+    if len(across) < 2:
+        return 0.0
+    if len(across) < 4:
+        centered = across - across.mean()
+        return abs(float(centered @ outline[used] / (centered @ centered)))
+    bend, slope, _ = np.linalg.pinv(np.stack([across**2, across, np.ones_like(across)], axis=1)) @ outline[used]
+    # Over 3 mm to either side a round outline stays flat, a corner does not.
+    return 0.5 * float(abs(slope - 0.006 * bend) + abs(slope + 0.006 * bend))
+
+
+def _widening(
+    outward: FloatArray, z: FloatArray, end: float, goes_on: bool, proposal: Proposal, gripper: Gripper, noise_m: float
+) -> float:
+    """How fast one side still widens at the fingers' ends, as a slope, where the object goes on below them."""
+    level = max(proposal.tip_m - gripper.tip_offset_m, 0.5 * (proposal.tip_m + proposal.top_m))
+    shallow = outward[z <= level]
+    if not goes_on or shallow.size < _MIN_POINTS:
+        return 0.0
+    return max(0.0, end - _end(shallow) - noise_m) / (proposal.tip_m - level)
+
+
+def _shoulder(outward: FloatArray, z: FloatArray, end: float, noise_m: float) -> float:
+    """How steeply a side falls away from its outermost place towards the gripper: 0 on a face, 1 at a square edge."""
+    contact_m = float(np.median(z[outward > end - _OUTLINE_M]))
+    before = outward[(z <= contact_m - _SHOULDER_M) & (outward > end - 2.0 * _SHOULDER_M)]
+    if before.size < _MIN_POINTS:
+        return 0.0
+    return max(0.0, end - _end(before) - noise_m) / _SHOULDER_M
+
+
+def _end(outward: FloatArray) -> float:
+    """The outermost value, without the one percent beyond it that is noise."""
+    rank = len(outward) - 1 - len(outward) // _OUTERMOST
+    return float(np.partition(outward, rank)[rank])

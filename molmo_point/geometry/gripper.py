@@ -1,0 +1,104 @@
+"""A parallel gripper: its sizes, what it may do, and the boxes it is made of."""
+
+import math
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from molmo_point.errors import InputError
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Gripper:
+    """A hand with two fingers that close in parallel.
+
+    The tool frame sits between the fingers: z approaches the object, y is the closing direction (the fingers are at
+    +y and -y), x completes a right-handed set. Its origin is `tip_offset_m` before the ends of the fingers, in the
+    middle of the pads; the palm is `finger_depth_m` behind the ends. The defaults are a small hand like Franka's.
+
+    Attributes:
+        max_opening_m: Widest distance between the fingers.
+        finger_width_m: Size of a finger along x.
+        finger_thickness_m: Size of a finger along y.
+        finger_depth_m: From the palm to the ends of the fingers, along z.
+        tip_offset_m: From the tool frame's origin to the ends of the fingers, along z.
+        palm_width_m: Size of the hand along x.
+        palm_span_m: Size of the hand along y.
+        palm_depth_m: Size of the hand along z, to the wrist.
+        clearance_m: Room that each finger has beside the object when it comes down.
+        palm_clearance_m: Room between the palm and the object.
+        support_clearance_m: Room between the ends of the fingers and the support plane.
+        friction: Coefficient of friction between pad and object; the contact angle may be up to its arc tangent.
+        max_tilt_rad: Largest angle between the approach and straight down onto the support plane.
+        approach_distance_m: How far before the grasp the straight approach begins.
+
+    Raises:
+        InputError: If a size is not finite and above zero, or they do not fit together.
+    """
+
+    max_opening_m: float = 0.08
+    finger_width_m: float = 0.018
+    finger_thickness_m: float = 0.010
+    finger_depth_m: float = 0.045
+    tip_offset_m: float = 0.009
+    palm_width_m: float = 0.05
+    palm_span_m: float = 0.16
+    palm_depth_m: float = 0.08
+    clearance_m: float = 0.006
+    palm_clearance_m: float = 0.004
+    support_clearance_m: float = 0.004
+    friction: float = 0.45
+    max_tilt_rad: float = math.radians(60.0)
+    approach_distance_m: float = 0.08
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            value = getattr(self, each.name)
+            least = 0.0 if each.name in ("support_clearance_m", "palm_clearance_m", "max_tilt_rad") else 1e-9
+            good = isinstance(value, (int, float)) and not isinstance(value, bool)
+            if not (good and math.isfinite(value) and value >= least):
+                raise InputError(
+                    f"{each.name} of a gripper must be a finite number above zero",
+                    f"{each.name}={value!r}",
+                    "give metres (and radians for max_tilt_rad)",
+                )
+        if self.tip_offset_m + self.palm_clearance_m >= self.finger_depth_m or 2 * self.clearance_m >= self.max_opening_m:
+            raise InputError(
+                "The sizes of the gripper do not fit together",
+                f"tip_offset_m={self.tip_offset_m}, finger_depth_m={self.finger_depth_m}, clearance_m={self.clearance_m}, "
+                f"max_opening_m={self.max_opening_m}",
+                "the tool frame lies between palm and finger ends, and two clearances fit into the opening",
+            )
+
+    def boxes(self, opening_m: float, approach_m: float = 0.0) -> tuple[FloatArray, FloatArray]:
+        """Lower and upper corners (3, 3) in the tool frame of: finger at -y, finger at +y, hand.
+
+        Args:
+            opening_m: Distance between the fingers.
+            approach_m: Lengthens the hand backwards by this much: the space that it comes through.
+        """
+        lows, highs = self.boxes_of(np.array([opening_m]), approach_m)
+        return lows[0], highs[0]
+
+    def boxes_of(self, opening_m: FloatArray, approach_m: float = 0.0) -> tuple[FloatArray, FloatArray]:
+        """`boxes` (n, 3, 3) of several openings (n,)."""
+        half, far = 0.5 * opening_m, 0.5 * opening_m + self.finger_thickness_m
+        wide, palm = 0.5 * self.finger_width_m, self.tip_offset_m - self.finger_depth_m
+        lows, highs = np.empty((len(opening_m), 3, 3)), np.empty((len(opening_m), 3, 3))
+        lows[:, :2, 0], highs[:, :2, 0] = -wide, wide
+        lows[:, 0, 1], highs[:, 0, 1] = -far, -half
+        lows[:, 1, 1], highs[:, 1, 1] = half, far
+        lows[:, :2, 2], highs[:, :2, 2] = palm, self.tip_offset_m
+        side = np.array([0.5 * self.palm_width_m, 0.5 * self.palm_span_m])
+        lows[:, 2, :2], highs[:, 2, :2] = -side, side
+        lows[:, 2, 2], highs[:, 2, 2] = palm - self.palm_depth_m - approach_m, palm
+        return lows, highs
+
+
+def corners_of(lows: FloatArray, highs: FloatArray) -> FloatArray:
+    """The eight corners (..., 8, 3) of boxes given by their lower and upper ones (..., 3)."""
+    pick = np.array([[(i >> axis) & 1 for axis in range(3)] for i in range(8)], dtype=bool)
+    return np.where(pick, highs[..., None, :], lows[..., None, :])

@@ -1,0 +1,170 @@
+"""The part of a depth image around a point, thinned to an even spacing in metres, with its noise."""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from molmo_point.geometry.intrinsics import Intrinsics
+from molmo_point.geometry.uncertainty import DepthNoise
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+IntArray = NDArray[np.int64]
+
+SPACING_M = 0.0015
+"""Wanted distance between neighbouring pixels of a patch at the depth of its point, in metres."""
+
+UNEVEN_M = 0.001
+"""Error of stereo depth that no noise model tells of (waviness, rounding), in metres."""
+
+LINK_M, LINK_SIGMAS = 0.006, 4.0
+"""Neighbours farther apart in depth than the larger of these are not joined, but for steep surfaces."""
+
+
+@dataclass(frozen=True, eq=False)
+class Patch:
+    """An organised cloud: a grid (n, m) of pixels, every `stride`-th of the image.
+
+    Attributes:
+        rows: Image rows of the grid (n,).
+        columns: Image columns of the grid (m,).
+        stride: Distance between neighbours, in pixels of the image.
+        rays: (n, m, 3) points at depth 1.
+        depth_m: (n, m) metres, NaN where missing.
+        sigma_m: (n, m) standard deviation of the depth, in metres, NaN where missing.
+        right: (n, m - 1) pixels that lie on one surface with their right neighbour.
+        down: (n - 1, m) likewise with the one below.
+        solid: (n, m) pixels with depth that are joined to two neighbours: not hanging between two surfaces.
+        image_wh: Size of the whole image.
+    """
+
+    rows: IntArray
+    columns: IntArray
+    stride: int
+    rays: FloatArray
+    depth_m: FloatArray
+    sigma_m: FloatArray
+    right: BoolArray
+    down: BoolArray
+    solid: BoolArray
+    image_wh: tuple[int, int]
+
+    @cached_property
+    def points_m(self) -> FloatArray:
+        """(n, m, 3) in the optical frame, in metres, NaN where missing."""
+        return self.rays * self.depth_m[..., None]
+
+
+def cut_patch(
+    depth_m: NDArray[np.float32],
+    uv: FloatArray,
+    at_m: float,
+    intrinsics: Intrinsics,
+    noise: DepthNoise,
+    *,
+    reach_m: float,
+    min_m: float = 0.1,
+    max_m: float = 10.0,
+) -> Patch:
+    """The patch that holds everything within `reach_m` of a pixel at depth `at_m`.
+
+    Args:
+        depth_m: Depth (h, w) in metres, NaN where missing.
+        uv: Pixel (2,) inside the image.
+        at_m: Depth of the point, in metres.
+        intrinsics: Of the image that the depth is aligned to.
+        noise: Of the depth camera.
+        reach_m: Half the side of the patch, in metres at that depth.
+        min_m: Nearest depth to believe.
+        max_m: Farthest depth to believe.
+    """
+    height, width = depth_m.shape
+    focal_px = intrinsics.focal_px
+    stride = max(1, round(SPACING_M * focal_px / at_m))
+    radius = math.ceil(reach_m * focal_px / at_m)
+    rows, columns = (_grid(center, radius, stride, size) for center, size in ((uv[1], height), (uv[0], width)))
+    z = depth_m[rows[0] : rows[-1] + 1 : stride, columns[0] : columns[-1] + 1 : stride].astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        z[~((z >= min_m) & (z <= max_m))] = np.nan
+    pixels = np.stack(np.broadcast_arrays(columns[None, :], rows[:, None]), axis=-1).astype(np.float64)
+    rays = intrinsics.deproject(pixels, 1.0)
+    z[~np.isfinite(rays[..., 0])] = np.nan
+    sigma = np.hypot(noise.sigma_z(z, focal_px), UNEVEN_M)
+    limit = np.maximum(LINK_M, LINK_SIGMAS * sigma)
+    right, down = _links(z, limit), _links(z.T, limit.T).T
+    count = np.zeros(z.shape, dtype=np.int8)
+    count[:, 1:] += right
+    count[:, :-1] += right
+    count[1:] += down
+    count[:-1] += down
+    return Patch(rows, columns, stride, rays, z, sigma, right, down, count >= 2, (width, height))
+
+
+def _grid(center: float, radius: int, stride: int, size: int) -> IntArray:
+    middle = min(max(round(float(center)), 0), size - 1)
+    before = min(radius, middle) // stride
+    after = min(radius, size - 1 - middle) // stride
+    return middle + stride * np.arange(-before, after + 1)
+
+
+def _links(z: FloatArray, limit_m: FloatArray) -> BoolArray:
+    """(n, m - 1) pixels on one surface with their right neighbour.
+
+    A steep surface steps by as much several times in a row; an edge does so once, or twice with a mixed pixel on it.
+    """
+    step = np.diff(z, axis=1)
+    wide = np.pad(step, ((0, 0), (2, 2)), constant_values=0.0)
+    count = step.shape[1]
+    sign = np.sign(step)
+    with np.errstate(invalid="ignore"):
+        a, b, c, d = (sign * wide[:, i : i + count] for i in (0, 1, 3, 4))
+        # The second largest of the four; a missing neighbour counts as no step.
+        second = np.fmax(np.fmin(np.fmax(a, b), np.fmax(c, d)), np.fmax(np.fmin(a, b), np.fmin(c, d)))
+        return np.abs(step) <= limit_m[:, 1:] + np.fmax(second, 0.0)
+
+
+def label_pieces(mask: BoolArray, links_right: BoolArray | None = None, links_down: BoolArray | None = None) -> IntArray:
+    """Connected pieces of a mask (n, m): the same number on every pixel of a piece, -1 outside.
+
+    Args:
+        mask: The pixels to join.
+        links_right: (n, m - 1) where a pixel may be joined to its right neighbour; default everywhere.
+        links_down: (n - 1, m) likewise for the one below.
+    """
+    index = np.full(mask.shape, -1, dtype=np.int64)
+    count = int(np.count_nonzero(mask))
+    index[mask] = np.arange(count)
+    right, down = mask[:, :-1] & mask[:, 1:], mask[:-1] & mask[1:]
+    if links_right is not None:
+        right &= links_right
+    if links_down is not None:
+        down &= links_down
+    first = np.concatenate([index[:, :-1][right], index[:-1][down]])
+    second = np.concatenate([index[:, 1:][right], index[1:][down]])
+    label = np.arange(count)
+    while True:
+        a, b = label[first], label[second]
+        apart = a != b
+        if not apart.any():
+            break
+        # Roots hang themselves onto smaller ones; then every pixel looks its root up.
+        first, second, a, b = first[apart], second[apart], a[apart], b[apart]
+        np.minimum.at(label, np.maximum(a, b), np.minimum(a, b))
+        while True:
+            further = label[label]
+            if np.array_equal(further, label):
+                break
+            label = further
+    pieces = np.full(mask.shape, -1, dtype=np.int64)
+    pieces[mask] = label
+    return pieces
+
+
+def grown(mask: BoolArray, steps: int) -> BoolArray:
+    """The mask (n, m) with everything up to `steps` pixels beside it, in a square."""
+    wide = np.pad(mask, steps)
+    rows = np.logical_or.reduce([wide[i : i + mask.shape[0]] for i in range(2 * steps + 1)])
+    return np.logical_or.reduce([rows[:, i : i + mask.shape[1]] for i in range(2 * steps + 1)])

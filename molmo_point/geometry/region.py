@@ -1,0 +1,250 @@
+"""The object at a point: grown in 3D over the depth image, apart from what it stands on and stands beside."""
+
+import enum
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from molmo_point.errors import InputError
+from molmo_point.geometry.depth import DepthStatus, estimate_depth
+from molmo_point.geometry.intrinsics import Intrinsics
+from molmo_point.geometry.neighbours import split_neighbours
+from molmo_point.geometry.patch import BoolArray, FloatArray, Patch, cut_patch, grown, label_pieces
+from molmo_point.geometry.support import SupportPlane, find_support
+from molmo_point.geometry.uncertainty import D435, DepthNoise
+
+MAX_SIZE_M = 0.2
+"""Default for the farthest that an object may reach from its point, in metres."""
+
+HEIGHT_M, HEIGHT_SIGMAS = 0.005, 3.0
+"""What is less than the larger of these above the support plane counts as the plane."""
+
+EDGE_M, EDGE_SIGMAS = 0.003, 3.0
+"""Pixels of the outline are taken back in when they are this close in depth to one inside."""
+
+SEED_M = 0.015
+"""The object must have a measured surface within this distance of the point, in metres."""
+
+_MIN_PIXELS = 12
+_MARGIN_M = 0.08
+
+
+class RegionStatus(enum.Enum):
+    """How the growing went. OK, or what makes the region doubtful, or why there is none."""
+
+    OK = "OK"
+    CUT_OFF = "CUT_OFF"
+    """The region touches the border of the image: there is more of the object than was seen."""
+    NO_SUPPORT = "NO_SUPPORT"
+    """No plane was found that the object stands on; the region may hold part of one."""
+    MERGED = "MERGED"
+    """It was cut at a neck or a crease: a neighbour touches the object, or the object has parts."""
+    TOO_LARGE = "TOO_LARGE"
+    """It reaches farther than objects may; what is farther was left out."""
+    ON_SUPPORT = "ON_SUPPORT"
+    """No region: the point is on the support plane itself, not on a thing."""
+    MISSING = "MISSING"
+    """No region: there is no depth at the point, or too little to tell an object."""
+
+
+NOTHING = (RegionStatus.ON_SUPPORT, RegionStatus.MISSING)
+
+
+@dataclass(frozen=True, eq=False)
+class ObjectRegion:
+    """What belongs to the object at a point.
+
+    Attributes:
+        status: The gravest of `flags`, or OK.
+        flags: Everything that applies, gravest first; empty when all is well.
+        message: The flags in words; empty when all is well.
+        mask: (h, w) pixels of the image that belong to the object; all False without a region.
+        points_m: (n, 3) its measured surface, thinned, in the optical frame; (0, 3) without one.
+        target_m: (3,) the point that it was grown from; NaN without depth there.
+        support: The plane that it stands on; None where none was found.
+        patch: The surroundings; None without depth.
+        inside: (rows, columns) of the patch that belong to the object; None without depth.
+    """
+
+    status: RegionStatus
+    flags: tuple[RegionStatus, ...]
+    message: str
+    mask: BoolArray
+    points_m: FloatArray
+    target_m: FloatArray
+    support: SupportPlane | None
+    patch: Patch | None = field(default=None, repr=False)
+    inside: BoolArray | None = field(default=None, repr=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able form: status, flags, message, pixel_count, point_count, support."""
+        return {
+            "status": self.status.value,
+            "flags": [flag.value for flag in self.flags],
+            "message": self.message,
+            "pixel_count": int(np.count_nonzero(self.mask)),
+            "point_count": len(self.points_m),
+            "support": None if self.support is None else self.support.to_dict(),
+        }
+
+
+def grow_region(
+    depth_m: NDArray[np.float32],
+    uv: ArrayLike,
+    intrinsics: Intrinsics,
+    noise: DepthNoise = D435,
+    *,
+    at_m: float = math.nan,
+    up: ArrayLike | None = None,
+    max_size_m: float = MAX_SIZE_M,
+    sigma_px: float = 3.0,
+) -> ObjectRegion:
+    """Grow the object at a pixel over everything that is joined to it in space.
+
+    Pixels are joined while their depths differ by no more than noise and a small step explain. The support plane is
+    found and removed first. Where only a neck or a sharp inner crease joins two large parts, the far one is cut off.
+
+    Args:
+        depth_m: Depth (h, w) in metres, aligned to the image; NaN where missing.
+        uv: Pixel (2,) on the object.
+        intrinsics: Of the image that the depth is aligned to.
+        noise: Of the depth camera.
+        at_m: Depth of the target along z, where it is known; default estimated at the pixel.
+        up: Direction (3,) against gravity in the optical frame, where it is known: only a level plane is a support.
+        max_size_m: The farthest that the object may reach from the point, in metres.
+        sigma_px: Standard deviation of the pixel, for the estimate of its depth.
+
+    Returns:
+        The region; without one (ON_SUPPORT, MISSING) its mask is empty and `message` says why.
+
+    Raises:
+        InputError: If the pixel is outside the image, the sizes differ, or a setting is unusable.
+    """
+    upwards = _unit("up", up)
+    if not (math.isfinite(max_size_m) and max_size_m > 0):
+        raise InputError("The size limit must be finite and above zero", f"max_size_m={max_size_m}", "give metres")
+    if not math.isnan(at_m) and not (math.isfinite(at_m) and at_m > 0):
+        raise InputError("The depth of the target must be above zero", f"at_m={at_m}", "give metres along z, or leave it out")
+    estimate = estimate_depth(depth_m, uv, intrinsics, noise, sigma_px=sigma_px)
+    pixel = np.asarray(uv, dtype=np.float64)
+    if math.isnan(at_m):
+        if estimate.status not in (DepthStatus.OK, DepthStatus.AMBIGUOUS):
+            return _nothing(depth_m.shape, RegionStatus.MISSING, np.full(3, np.nan), f"no depth at the point: {estimate.status.value}")
+        at_m, pixel = estimate.depth_m, np.asarray(estimate.uv, dtype=np.float64)
+    target = intrinsics.deproject(pixel, at_m)
+    if not np.all(np.isfinite(target)):
+        return _nothing(depth_m.shape, RegionStatus.MISSING, target, "the lens distortion cannot be undone at the point")
+    patch = cut_patch(depth_m, pixel, at_m, intrinsics, noise, reach_m=max_size_m + _MARGIN_M)
+    return _grow(depth_m, patch, target, find_support(patch, target, up=upwards), max_size_m)
+
+
+def _grow(depth_m: FloatArray, patch: Patch, target: FloatArray, support: SupportPlane | None, max_size_m: float) -> ObjectRegion:
+    points = patch.points_m
+    distance = np.sqrt(np.sum((points - target) ** 2, axis=-1))
+    with np.errstate(invalid="ignore"):
+        near = distance <= max_size_m
+        above = near if support is None else near & (support.height_m(points) > _height_limit(patch, support))
+    core = above & patch.solid
+    seed = np.where(core, distance, np.inf)
+    at = np.unravel_index(int(np.argmin(seed)), seed.shape)
+    on_plane = support is not None and support.height_m(target) < HEIGHT_M + 2.0 * support.sigma_m
+    if seed[at] > (0.5 if on_plane else 1.0) * SEED_M:
+        status = RegionStatus.ON_SUPPORT if on_plane else RegionStatus.MISSING
+        words = "the point is on the support plane" if on_plane else "no measured surface near the point"
+        return _nothing(depth_m.shape, status, target, words, support)
+    pieces = label_pieces(core, patch.right, patch.down)
+    inside = _with_outline(pieces == pieces[at], above, patch)
+    inside, merged = split_neighbours(inside, patch, at)
+    if np.count_nonzero(inside) < _MIN_PIXELS:
+        return _nothing(depth_m.shape, RegionStatus.MISSING, target, "too few pixels belong together at the point", support)
+    mask = _full_mask(depth_m, inside, patch, support)
+    flags = _flags(inside, patch, distance, support, merged, max_size_m)
+    return ObjectRegion(
+        status=flags[0] if flags else RegionStatus.OK,
+        flags=flags,
+        message="; ".join(_WORDS[flag] for flag in flags),
+        mask=mask,
+        points_m=points[inside],
+        target_m=target,
+        support=support,
+        patch=patch,
+        inside=inside,
+    )
+
+
+_WORDS = {
+    RegionStatus.CUT_OFF: "it touches the border of the image",
+    RegionStatus.TOO_LARGE: "it reaches farther than objects may",
+    RegionStatus.MERGED: "it is joined to something else by a neck or a crease and was cut there",
+    RegionStatus.NO_SUPPORT: "no plane was found that it stands on",
+}
+
+
+def _flags(
+    inside: BoolArray, patch: Patch, distance: FloatArray, support: SupportPlane | None, merged: bool, max_size_m: float
+) -> tuple[RegionStatus, ...]:
+    width, height = patch.image_wh
+    rows, columns = np.nonzero(inside)
+    u, v = patch.columns[columns], patch.rows[rows]
+    edge = 2 + patch.stride
+    cut_off = bool(np.any((u < edge) | (v < edge) | (u >= width - edge) | (v >= height - edge)))
+    found = {
+        RegionStatus.CUT_OFF: cut_off,
+        RegionStatus.TOO_LARGE: bool(np.count_nonzero(distance[inside] > 0.97 * max_size_m) >= 3),
+        RegionStatus.MERGED: merged,
+        RegionStatus.NO_SUPPORT: support is None,
+    }
+    return tuple(flag for flag, applies in found.items() if applies)
+
+
+def _height_limit(patch: Patch, support: SupportPlane) -> FloatArray:
+    # A depth error moves a point along its ray, which is seldom square to the plane.
+    slant = np.abs(patch.rays @ support.normal)
+    return np.maximum(HEIGHT_M, HEIGHT_SIGMAS * np.minimum(patch.sigma_m * slant, 2.0 * support.sigma_m))
+
+
+def _with_outline(piece: BoolArray, above: BoolArray, patch: Patch) -> BoolArray:
+    """The piece with the pixels beside it that were set aside as mixed but agree with it in depth."""
+    z = np.where(piece, patch.depth_m, np.nan)
+    wide = np.pad(z, 1, constant_values=np.nan)
+    height, width = z.shape
+    agree = np.zeros(z.shape, dtype=bool)
+    limit = np.maximum(EDGE_M, EDGE_SIGMAS * patch.sigma_m)
+    with np.errstate(invalid="ignore"):
+        for row in range(3):
+            for column in range(3):
+                agree |= np.abs(wide[row : row + height, column : column + width] - patch.depth_m) <= limit
+    return piece | (agree & above)
+
+
+def _full_mask(depth_m: FloatArray, inside: BoolArray, patch: Patch, support: SupportPlane | None) -> BoolArray:
+    """The region at the resolution of the image; small holes in it belong to it."""
+    mask = np.zeros(depth_m.shape, dtype=bool)
+    stride = patch.stride
+    closed = ~grown(~grown(np.pad(inside, 2), 1), 1)[2:-2, 2:-2] | inside
+    block = np.repeat(np.repeat(closed, stride, axis=0), stride, axis=1)
+    top, left = int(patch.rows[0]) - stride // 2, int(patch.columns[0]) - stride // 2
+    first_row, first_column = max(0, -top), max(0, -left)
+    part = mask[max(top, 0) : top + block.shape[0], max(left, 0) : left + block.shape[1]]
+    part[:] = block[first_row : first_row + part.shape[0], first_column : first_column + part.shape[1]]
+    return mask
+
+
+def _nothing(
+    shape: tuple[int, ...], status: RegionStatus, target: FloatArray, message: str, support: SupportPlane | None = None
+) -> ObjectRegion:
+    mask = np.zeros(shape[:2], dtype=bool)
+    return ObjectRegion(status, (status,), message, mask, np.zeros((0, 3)), np.asarray(target, np.float64), support)
+
+
+def _unit(name: str, vector: ArrayLike | None) -> FloatArray | None:
+    if vector is None:
+        return None
+    array = np.asarray(vector, dtype=np.float64)
+    length = float(np.linalg.norm(array)) if array.shape == (3,) else 0.0
+    if not (math.isfinite(length) and length > 1e-9):
+        raise InputError(f"{name} must be a direction", repr(vector), "give three finite numbers that are not all zero")
+    return array / length

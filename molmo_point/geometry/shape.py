@@ -1,0 +1,143 @@
+"""What an object's measured surface says of its shape: the normal at a point, principal axes, extents."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from molmo_point.geometry.region import ObjectRegion
+from molmo_point.geometry.support import SupportPlane
+
+FloatArray = NDArray[np.float64]
+
+NORMAL_RADIUS_M = 0.012
+"""The normal is that of the surface within this distance of the point, in metres."""
+
+_MIN_POINTS = 12
+_ANGLES = 90
+_MATCHING_PX = 5.0
+
+
+@dataclass(frozen=True, eq=False)
+class SurfaceNormal:
+    """The direction that a surface faces.
+
+    Attributes:
+        direction: Unit vector (3,) in the optical frame, towards the camera's side; NaN when it cannot be told.
+        sigma_rad: Standard deviation of its angle in the least certain direction, in radians; NaN likewise.
+        point_count: How many measured points it is from.
+    """
+
+    direction: FloatArray
+    sigma_rad: float
+    point_count: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able form; null where it cannot be told."""
+        known = self.point_count >= _MIN_POINTS
+        return {
+            "direction": [float(value) for value in self.direction] if known else None,
+            "sigma_rad": self.sigma_rad if known else None,
+            "point_count": self.point_count,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class OrientedBox:
+    """The box around the measured part of an object; what the camera cannot see is not in it.
+
+    Attributes:
+        center_m: (3,) in the optical frame.
+        axes: (3, 3) unit vectors as rows, right-handed. On a support plane the last points up from it and the first
+            lies along the longer side; without one they are the principal axes, longest first.
+        extents_m: (3,) full lengths along the axes, in metres; on a support plane the height counts from the plane.
+    """
+
+    center_m: FloatArray
+    axes: FloatArray
+    extents_m: FloatArray
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able form; the axes are row-major."""
+        return {
+            "center_m": [float(value) for value in self.center_m],
+            "axes": [float(value) for value in self.axes.reshape(-1)],
+            "extents_m": [float(value) for value in self.extents_m],
+        }
+
+
+def surface_normal(region: ObjectRegion, radius_m: float = NORMAL_RADIUS_M) -> SurfaceNormal:
+    """The normal of the object's surface at the point it was grown from.
+
+    Fits a plane in inverse depth, where stereo noise is even, twice: the second time without what is far off the first.
+    The uncertainty follows from the scatter about the fit, and from neighbouring pixels sharing their errors.
+    """
+    unknown = SurfaceNormal(np.full(3, np.nan), math.nan, 0)
+    if region.patch is None or region.inside is None:
+        return unknown
+    patch = region.patch
+    near = region.inside & (np.sum((patch.points_m - region.target_m) ** 2, axis=-1) < radius_m**2)
+    rays, z = patch.rays[near], patch.depth_m[near]
+    kept = np.ones(len(z), dtype=bool)
+    slope, residual = np.zeros(3), np.zeros(0)
+    for _ in range(2):
+        if np.count_nonzero(kept) < _MIN_POINTS:
+            return unknown
+        slope = np.linalg.lstsq(rays[kept], 1.0 / z[kept], rcond=None)[0]
+        residual = 1.0 / z - rays @ slope
+        kept &= np.abs(residual) <= 3.5 * 1.4826 * np.median(np.abs(residual[kept])) + 1e-9
+    if np.count_nonzero(kept) < _MIN_POINTS:
+        return unknown
+    count = int(np.count_nonzero(kept))
+    length = float(np.linalg.norm(slope))
+    variance = float(np.sum(residual[kept] ** 2)) / max(count - 3, 1)
+    # A stereo camera matches windows: so many pixels of the patch carry one independent error.
+    alike = max(1.0, (_MATCHING_PX / patch.stride) ** 2)
+    covariance = np.linalg.pinv(rays[kept].T @ rays[kept]) * variance * alike
+    normal = -slope / length
+    across = (np.eye(3) - np.outer(normal, normal)) / length
+    sigma = math.sqrt(max(0.0, float(np.linalg.eigvalsh(across @ covariance @ across.T)[-1])))
+    return SurfaceNormal(normal, sigma, count)
+
+
+def oriented_box(points_m: FloatArray, support: SupportPlane | None) -> OrientedBox:
+    """The smallest upright box around points (n, 3) on a support plane, or the box along their principal axes.
+
+    The outermost percent of the points on every side counts as noise.
+    """
+    if support is None:
+        axes = np.linalg.svd(points_m - points_m.mean(axis=0), full_matrices=False)[2]
+        axes[2] = np.cross(axes[0], axes[1])
+    else:
+        axes = _upright_axes(points_m, support.normal)
+    low, high = np.quantile(points_m @ axes.T, [0.01, 0.99], axis=0)
+    if support is not None:
+        low[2] = support.offset_m
+    return OrientedBox(0.5 * (low + high) @ axes, axes, high - low)
+
+
+def _upright_axes(points_m: FloatArray, up: FloatArray) -> FloatArray:
+    """Rows: along, across, up, of the rectangle of the smallest area around the footprint."""
+    first, second = plane_axes(up)
+    angles = np.arange(_ANGLES) * (math.pi / 2 / _ANGLES)
+    turn = np.stack([np.cos(angles), np.sin(angles)])
+    flat = points_m @ np.stack([first, second], axis=1)
+    spans = []
+    for direction in (turn, np.stack([-turn[1], turn[0]])):
+        low, high = np.quantile(flat @ direction, [0.01, 0.99], axis=0)
+        spans.append(high - low)
+    best = int(np.argmin(spans[0] * spans[1]))
+    along = math.cos(angles[best]) * first + math.sin(angles[best]) * second
+    if spans[1][best] > spans[0][best]:
+        along = np.cross(up, along)
+    return np.stack([along, np.cross(up, along), up])
+
+
+def plane_axes(normal: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Two unit vectors that with `normal` make a right-handed set; the first is near the image's x axis."""
+    start = np.array([1.0, 0.0, 0.0]) if abs(normal[0]) < 0.9 else np.array([0.0, 1.0, 0.0])
+    first = start - (start @ normal) * normal
+    first /= np.linalg.norm(first)
+    return first, np.cross(normal, first)

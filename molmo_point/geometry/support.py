@@ -1,0 +1,114 @@
+"""The plane that things stand on, found in a patch of a depth image."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from molmo_point.geometry.patch import Patch
+
+FloatArray = NDArray[np.float64]
+
+MIN_SHARE = 0.15
+"""Share of the surroundings, weighted by nearness, that must lie in the plane."""
+
+_TRIES, _SAMPLES, _INLIER_SIGMAS = 240, 1500, 3.0
+_NEARNESS_M = 0.12
+_UP_TOLERANCE_RAD = math.radians(20.0)
+
+
+@dataclass(frozen=True, eq=False)
+class SupportPlane:
+    """The plane `normal . p = offset_m` in the optical frame.
+
+    Attributes:
+        normal: Unit vector (3,) towards the camera's side: the way up from a table.
+        offset_m: Below zero, because the camera is above the plane.
+        sigma_m: Standard deviation of measured points from it, in metres.
+        share: Of the surroundings that lie in it, weighted by nearness, 0 to 1.
+    """
+
+    normal: FloatArray
+    offset_m: float
+    sigma_m: float
+    share: float
+
+    def height_m(self, points_m: FloatArray) -> FloatArray:
+        """Distance (...) above the plane of points (..., 3), in metres; below it is negative."""
+        return points_m @ self.normal - self.offset_m
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able form."""
+        return {
+            "normal": [float(value) for value in self.normal],
+            "offset_m": self.offset_m,
+            "sigma_m": self.sigma_m,
+            "share": self.share,
+        }
+
+
+def find_support(patch: Patch, target_m: FloatArray, *, up: FloatArray | None = None, seed: int = 0) -> SupportPlane | None:
+    """The plane below a point that most of its surroundings lie in, or None.
+
+    A plane is a linear function of the ray in inverse depth, where the noise of a stereo camera is even. A plane loses
+    votes for everything that is seen beneath it, so that the top of a box is not taken for the table.
+
+    Args:
+        patch: The surroundings.
+        target_m: The point (3,) in the optical frame; the plane is below it, or through it.
+        up: Unit vector (3,) against gravity in the optical frame; only planes within 20 degrees of level count then.
+        seed: Of the random choice of points, so that one frame gives one answer.
+    """
+    rng = np.random.default_rng(seed)
+    flat = np.flatnonzero(patch.solid)
+    if flat.size < 50:
+        return None
+    chosen = rng.choice(flat, min(_SAMPLES, flat.size), replace=False)
+    rays = patch.rays.reshape(-1, 3)[chosen]
+    z, sigma = patch.depth_m.reshape(-1)[chosen], patch.sigma_m.reshape(-1)[chosen]
+    points, inverse, sigma_q = rays * z[:, None], 1.0 / z, sigma / z**2
+    nearness = np.exp(-0.5 * np.sum((points - target_m) ** 2, axis=1) / _NEARNESS_M**2) + 0.05
+    slopes = _hypotheses(points, target_m, up, rng)
+    if not len(slopes):
+        return None
+    deviation = (inverse - slopes @ rays.T) / sigma_q
+    score = ((np.abs(deviation) < _INLIER_SIGMAS) * nearness).sum(axis=1) - ((deviation < -4.0) * nearness).sum(axis=1)
+    best = slopes[int(np.argmax(score))]
+    return _refined(best, rays, inverse, sigma, sigma_q, nearness)
+
+
+def _hypotheses(points: FloatArray, target_m: FloatArray, up: FloatArray | None, rng: np.random.Generator) -> FloatArray:
+    """Planes (k, 3) `slope . p = 1` through three points each, with the target not below them."""
+    a, b, c = points[rng.integers(0, len(points), (3, _TRIES))]
+    normal = np.cross(b - a, c - a)
+    offset = np.sum(normal * a, axis=1)
+    length = np.linalg.norm(normal, axis=1)
+    good = (length > 1e-4) & (np.abs(offset) > 1e-9)
+    slopes = normal[good] / offset[good, None]
+    length = np.linalg.norm(slopes, axis=1)
+    # slope . p = 1 on the plane and 0 at the camera; the target may be at most a centimetre below.
+    good = (slopes @ target_m - 1.0) / length < 0.01
+    if up is not None:
+        good &= -(slopes @ up) / length > math.cos(_UP_TOLERANCE_RAD)
+    return slopes[good]
+
+
+def _refined(
+    slope: FloatArray, rays: FloatArray, inverse: FloatArray, sigma: FloatArray, sigma_q: FloatArray, nearness: FloatArray
+) -> SupportPlane | None:
+    inside = np.abs(inverse - rays @ slope) < _INLIER_SIGMAS * sigma_q
+    for _ in range(3):
+        if np.count_nonzero(inside) < 30:
+            return None
+        weight = 1.0 / sigma_q[inside]
+        slope = np.linalg.lstsq(rays[inside] * weight[:, None], inverse[inside] * weight, rcond=None)[0]
+        inside = np.abs(inverse - rays @ slope) < _INLIER_SIGMAS * sigma_q
+    share = float(nearness[inside].sum() / nearness.sum())
+    if share < MIN_SHARE:
+        return None
+    length = float(np.linalg.norm(slope))
+    points = rays[inside] / inverse[inside, None]
+    distance = (points @ slope - 1.0) / length
+    return SupportPlane(-slope / length, -1.0 / length, float(np.sqrt(np.mean(distance**2))), share)
