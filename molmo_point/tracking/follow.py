@@ -1,0 +1,271 @@
+"""One step of following points from a view to the next, and every reason to stop."""
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from molmo_point.tracking.anchor import MIN_CONTRAST, Anchor, align, shade, take_anchor
+from molmo_point.tracking.flow import Flow, features_around, flow_between
+from molmo_point.tracking.motion import MIN_FEATURES, Motion, fit_motion
+from molmo_point.tracking.search import find_again
+from molmo_point.tracking.track import LostReason, TrackState
+from molmo_point.tracking.view import View
+
+FloatArray = NDArray[np.float64]
+
+REACH_PX = 12.0
+FEW_FEATURES = 6
+MIN_SIMILARITY, RENEW_SIMILARITY = 0.5, 0.8
+SUDDEN, USUAL_SHARE = 0.08, 0.15
+MAX_SHADE = 30.0
+PATIENCE = 2
+"""Frames in a row that may look wrong before the point is held."""
+RENEW_SCALE, RENEW_TURN, RENEW_WARP = 1.25, 0.35, 0.08
+STEP_VARIANCE_PX2 = 0.25**2
+VARIANCE_FACTOR = 4.0
+"""Errors of neighbouring features and of following frames are alike, so that they average out less."""
+SMOOTHING, DEPTH_SHARE = 0.2, 0.6
+"""Shares of what is new in the smoothed speeds, and in the smoothed depth."""
+DEPTH_SPEED = 0.25
+"""Change of speed along the depth that the gate allows for, in metres per second."""
+FADING_S = 0.4
+"""How long a hidden point is thought to keep its own speed."""
+SAME_DEPTH = 0.2
+GUESS_VARIANCE_PX2 = 3.0**2
+FOUND_VARIANCE_PX2 = 0.7**2
+_GRID_WH = (8, 6)
+
+
+@dataclass(eq=False)
+class Followed:
+    """A point under way.
+
+    Attributes:
+        uv: (2,) pixel.
+        base_px2: (2, 2) covariance when the anchor was taken, in the pixels of that moment.
+        drift_px2: (2, 2) what came on top since.
+        depth_m: Of the surface it is on; NaN when not known.
+        features: (n, 2) around it, on the same surface.
+        feature_depth_m: (n,) their depths; NaN where not known.
+        anchor: What it looks like.
+        linear: (2, 2) scale and turn since the anchor was taken.
+        total: (2, 2) scale and turn since the start.
+        state: What is known about it.
+        reason: Why it is not TRACKED.
+        seen_ns: Stamp of the last view that it was seen in.
+        similarity: With the anchor; NaN when not told.
+        usual: Running mean of the similarity.
+        doubts: Views in a row in which it looked wrong.
+        own_px_s: (2,) its speed against the scene's motion, in pixels per second.
+        calm_px_s: The same, smoothed again: what comes in front drags at the features first.
+        depth_rate: Its speed along the depth, in metres per second.
+    """
+
+    uv: FloatArray
+    base_px2: FloatArray
+    depth_m: float
+    features: FloatArray
+    feature_depth_m: FloatArray
+    anchor: Anchor
+    seen_ns: int
+    drift_px2: FloatArray = field(default_factory=lambda: np.zeros((2, 2)))
+    linear: FloatArray = field(default_factory=lambda: np.eye(2))
+    total: FloatArray = field(default_factory=lambda: np.eye(2))
+    state: TrackState = TrackState.TRACKED
+    reason: LostReason = LostReason.NONE
+    similarity: float = math.nan
+    usual: float = math.nan
+    doubts: int = 0
+    own_px_s: FloatArray = field(default_factory=lambda: np.zeros(2))
+    calm_px_s: FloatArray = field(default_factory=lambda: np.zeros(2))
+    depth_rate: float = 0.0
+
+    @property
+    def covariance_px2(self) -> FloatArray:
+        """(2, 2) of the pixel now."""
+        return self.linear @ self.base_px2 @ self.linear.T + self.drift_px2
+
+
+def begin(view: View, uv: FloatArray, covariance_px2: FloatArray, depth_m: float) -> Followed:
+    """Start to follow a pixel (2,); `depth_m` is that of its surface, NaN to take what is there."""
+    if not math.isfinite(depth_m):
+        depth_m = float(view.depth_at(uv[None])[0])
+    features = features_around(view, uv, depth_m)
+    anchor = take_anchor(view, uv, depth_m)
+    item = Followed(uv, covariance_px2, depth_m, features, view.depth_at(features), anchor, view.stamp_ns)
+    if len(features) < MIN_FEATURES:
+        stop(item, LostReason.NO_TEXTURE, lost=True)
+    return item
+
+
+def stop(item: Followed, reason: LostReason, *, lost: bool = False) -> None:
+    """Hold a point, or lose it."""
+    item.state = TrackState.LOST if lost else TrackState.HELD
+    item.reason, item.similarity, item.doubts = reason, math.nan, 0
+
+
+def advance(items: list[Followed], before: View, after: View, hold_s: float) -> None:
+    """Take all points from one view to the next, in place."""
+    step_s = (after.stamp_ns - before.stamp_ns) * 1e-9
+    active = [item for item in items if item.state is TrackState.TRACKED]
+    held = [item for item in items if item.state is TrackState.HELD]
+    if not active and not held:
+        return
+    grid = _grid(before)
+    ends = np.cumsum([len(grid), *(len(item.features) for item in active)])
+    flow = flow_between(before, after, np.concatenate([grid, *(item.features for item in active)]))
+    scene = _SceneMotion(flow.part(slice(0, len(grid))), before.depth_at(grid))
+    for item, end in zip(active, ends[1:], strict=True):
+        carried = item.uv + scene.at(item.depth_m)
+        _step(item, flow.part(slice(int(end) - len(item.features), int(end))), after, step_s)
+        if item.state is TrackState.TRACKED:
+            item.own_px_s = item.own_px_s + SMOOTHING * ((item.uv - carried) / step_s - item.own_px_s)
+            item.calm_px_s = item.calm_px_s + SMOOTHING * (item.own_px_s - item.calm_px_s)
+    for item in held:
+        _keep(item, scene, after, hold_s, step_s)
+
+
+def _step(item: Followed, flow: Flow, view: View, step_s: float) -> None:
+    """One point whose features went along `flow`."""
+    end_depth = view.depth_at(flow.end)
+    jump = end_depth - item.feature_depth_m - item.depth_rate * step_s
+    gate = view.gate_m(item.depth_m) + DEPTH_SPEED * step_s
+    near, far = flow.good & (jump < -gate), flow.good & (jump > gate)
+    good = flow.good & ~near & ~far
+    motion = fit_motion(flow.start[good], flow.end[good], item.uv, flow.return_px[good], REACH_PX)
+    if motion is None:
+        _stop_for_want_of_features(item, flow, near, far, view)
+        return
+    uv = motion.end
+    if not view.inside(uv, 1.0):
+        item.uv = uv
+        stop(item, LostReason.LEFT_IMAGE, lost=True)
+        return
+    _move(item, motion, view, step_s)
+    if item.state is not TrackState.TRACKED:
+        return
+    kept = flow.end[good][motion.inliers]
+    item.features, item.feature_depth_m = kept, end_depth[good][motion.inliers]
+    _renew(item, view)
+
+
+def _stop_for_want_of_features(item: Followed, flow: Flow, near: NDArray[np.bool_], far: NDArray[np.bool_], view: View) -> None:
+    depth_m = float(view.depth_at(item.uv[None])[0])
+    nearer = depth_m < item.depth_m - view.gate_m(item.depth_m)
+    if nearer or near.sum() > max(far.sum(), 0.3 * len(flow.good)):
+        stop(item, LostReason.OCCLUDED)
+    elif far.sum() > 0.3 * len(flow.good):
+        stop(item, LostReason.DEPTH_JUMP)
+    else:
+        stop(item, LostReason.TOO_FAST)
+
+
+def _move(item: Followed, motion: Motion, view: View, step_s: float) -> None:
+    """Move a point with its features, hold it to its picture, and look at the depth under it."""
+    step = motion.linear
+    variance = VARIANCE_FACTOR * motion.variance_px2 + STEP_VARIANCE_PX2
+    drift = step @ item.drift_px2 @ step.T + variance * np.eye(2)
+    match = align(item.anchor, view, motion.end, step @ item.linear, drift)
+    old = item.linear
+    item.uv, item.linear, item.drift_px2, item.similarity = match.uv, match.linear, match.covariance_px2, match.similarity
+    item.total = match.linear @ np.linalg.inv(old) @ item.total
+    depth_m = float(view.depth_at(item.uv[None])[0])
+    jump = depth_m - (item.depth_m + item.depth_rate * step_s)
+    gate = view.gate_m(item.depth_m) + DEPTH_SPEED * step_s
+    if jump < -gate:
+        stop(item, LostReason.OCCLUDED)
+        return
+    usual = item.usual if math.isfinite(item.usual) else match.similarity
+    # A sudden change, such as the edge of a shadow, drags at the features long before nothing fits.
+    wrong = jump > gate or match.similarity < max(MIN_SIMILARITY, usual - SUDDEN)
+    if not wrong:
+        item.usual = usual + USUAL_SHARE * (match.similarity - usual)
+    if item.anchor.contrast < MIN_CONTRAST:
+        wrong = wrong or abs(shade(item.anchor, view, item.uv, item.linear)) > MAX_SHADE
+    item.doubts = item.doubts + 1 if wrong else 0
+    if item.doubts > PATIENCE:
+        stop(item, LostReason.DEPTH_JUMP if jump > gate else LostReason.DRIFTED)
+    if wrong:
+        return
+    item.seen_ns = view.stamp_ns
+    if math.isfinite(depth_m):
+        known = math.isfinite(item.depth_m)
+        item.depth_rate = item.depth_rate + SMOOTHING * jump / step_s if known else 0.0
+        item.depth_m = depth_m - (1.0 - DEPTH_SHARE) * jump if known else depth_m
+
+
+def _renew(item: Followed, view: View) -> None:
+    """Take new features where few are left, and a new picture where the old one gets out of date."""
+    if item.doubts == 0 and len(item.features) < FEW_FEATURES:
+        found = features_around(view, item.uv, item.depth_m)
+        if len(found) > len(item.features):
+            item.features, item.feature_depth_m = found, view.depth_at(found)
+    scale = math.hypot(item.linear[0, 0], item.linear[1, 0])
+    turn = abs(math.atan2(item.linear[1, 0], item.linear[0, 0]))
+    old = not 1.0 / RENEW_SCALE < scale < RENEW_SCALE or turn > RENEW_TURN
+    # A picture that fades without a change of shape is in a shadow, or half hidden: no time to take another.
+    warped = float(np.max(np.abs(item.linear - np.eye(2)))) > RENEW_WARP
+    fading = warped and MIN_SIMILARITY < item.similarity < RENEW_SIMILARITY
+    if item.doubts == 0 and (old or fading) and len(item.features) >= FEW_FEATURES:
+        renew_anchor(item, view)
+
+
+def renew_anchor(item: Followed, view: View) -> None:
+    """Hold the point to what it looks like now; what it may have drifted by stays in its covariance."""
+    item.base_px2, item.drift_px2 = item.covariance_px2, np.zeros((2, 2))
+    item.anchor, item.linear = take_anchor(view, item.uv, item.depth_m), np.eye(2)
+    item.usual = math.nan
+
+
+def _keep(item: Followed, scene: "_SceneMotion", view: View, hold_s: float, step_s: float) -> None:
+    """A point that is not seen: guess where it is, and look for it there."""
+    unseen_s = (view.stamp_ns - item.seen_ns) * 1e-9
+    if unseen_s > hold_s:
+        item.state = TrackState.LOST
+        return
+    fading = math.exp(-unseen_s / FADING_S)
+    item.uv = item.uv + scene.at(item.depth_m) + fading * item.calm_px_s * step_s
+    item.drift_px2 = item.drift_px2 + GUESS_VARIANCE_PX2 * np.eye(2)
+    if not view.inside(item.uv, 1.0):
+        stop(item, LostReason.LEFT_IMAGE, lost=True)
+        return
+    found = find_again(item.anchor, view, item.uv, item.linear, item.depth_m, unseen_s)
+    if found is None:
+        return
+    features = features_around(view, found.uv, item.depth_m)
+    if len(features) < MIN_FEATURES:
+        return
+    item.uv, item.similarity = found.uv, found.similarity
+    item.total = found.linear @ np.linalg.inv(item.linear) @ item.total
+    item.linear, item.drift_px2 = found.linear, found.covariance_px2 + FOUND_VARIANCE_PX2 * np.eye(2)
+    item.features, item.feature_depth_m = features, view.depth_at(features)
+    item.state, item.reason, item.seen_ns = TrackState.TRACKED, LostReason.NONE, view.stamp_ns
+    depth_m = float(view.depth_at(found.uv[None])[0])
+    item.depth_m = depth_m if math.isfinite(depth_m) else item.depth_m
+    item.depth_rate = 0.0
+
+
+def _grid(view: View) -> FloatArray:
+    width, height = view.size_wh
+    columns, rows = _GRID_WH
+    u = (np.arange(columns) + 0.5) * width / columns
+    v = (np.arange(rows) + 0.5) * height / rows
+    return np.stack(np.meshgrid(u, v), axis=-1).reshape(-1, 2)
+
+
+class _SceneMotion:
+    """How the image moves at a depth, which is how a hidden point there probably does.
+
+    What passes in front is nearer, and must not carry the point away.
+    """
+
+    def __init__(self, flow: Flow, depth_m: FloatArray) -> None:
+        self._shift = (flow.end - flow.start)[flow.good]
+        self._depth_m = depth_m[flow.good]
+
+    def at(self, depth_m: float) -> FloatArray:
+        """Median shift (2,) of what is about as far; zero where nothing is to be seen."""
+        near = ~(np.abs(self._depth_m - depth_m) > SAME_DEPTH * depth_m)
+        return np.median(self._shift[near], axis=0) if near.sum() >= MIN_FEATURES else np.zeros(2)
