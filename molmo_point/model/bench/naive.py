@@ -43,15 +43,15 @@ class NaiveMolmo:
     Args:
         model: `MolmoForCausalLM`, in eval mode; its weights are used, not copied.
         wastes: What to waste.
-        capacity: Most positions of a sequence.
+        capacity: Most positions of a sequence; None takes the model's own limit.
     """
 
-    def __init__(self, model: Any, wastes: Wastes | None = None, capacity: int = 4096) -> None:
+    def __init__(self, model: Any, wastes: Wastes | None = None, capacity: int | None = None) -> None:
         self.model = model
         self.wastes = wastes or Wastes()
-        self.capacity = capacity
+        self.capacity = capacity or int(model.config.max_position_embeddings)
         self._past: list[tuple[torch.Tensor, torch.Tensor]] = []
-        self._static = KeyValueCache(capacity)
+        self._static = KeyValueCache(self.capacity)
         self._bias: torch.Tensor | None = None
         self._length = 0
 
