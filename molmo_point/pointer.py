@@ -368,7 +368,12 @@ class _Asked:
 
     def to_image(self, points: tuple[ImagePoint, ...]) -> tuple[ImagePoint, ...]:
         """Points of the view as points of the frame."""
-        return points if self.region is None else tuple(map(self.region.to_image, points))
+        if self.region is None:
+            return points
+        # Measured: seen from closer by, points are no more precise, so their error is that of the whole image.
+        closer = self.frame.size_wh[0] / self.region.w
+        found = (point if point.modes else replace(point, sigma_px=point.sigma_px * closer) for point in points)
+        return tuple(map(self.region.to_image, found))
 
 
 def _no_points(index: int, points: tuple[ImagePoint, ...]) -> None:

@@ -97,6 +97,7 @@ def test_pointing_near_looks_at_the_region_and_answers_in_the_image() -> None:
     assert backend.sizes == [(100, 100)] and pointing.region == (370, 80, 100, 100)
     (point,) = pointing.points
     assert (point.u, point.v) == pytest.approx(MARK, abs=0.051)
+    assert point.sigma_px == pytest.approx(6.4), "one per cent of the whole image"
     assert told[0][0].uv.tolist() == point.uv.tolist()
     (target,) = pointing.targets
     np.testing.assert_allclose(target.position_m, [(433 - 319.5) * 1e-3, (121 - 239.5) * 1e-3, 0.6], atol=2e-4)

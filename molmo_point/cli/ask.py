@@ -19,6 +19,12 @@ NOTHING_FOUND = 3
 def add_point(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `point`."""
     _add_shared(parser, "what to point at, e.g. 'the red mug'")
+    group = parser.add_argument_group("how to look")
+    group.add_argument("--no-labels", action="store_true", help="stop at the coordinates, before the model names the thing")
+    group.add_argument("--time-budget", type=float, metavar="S", help="write no further after this many seconds")
+    group.add_argument("--spread", action="store_true", help="also follow unlikely digits: where else a point may be")
+    group.add_argument("--near", metavar="U,V", help="look at a square around this pixel first (approximate)")
+    group.add_argument("--near-size", type=float, metavar="PX", help="side of that square (default: half the shorter side)")
     parser.add_argument("--transform", type=Path, metavar="FILE", help="YAML base_T_camera: give the targets in its target frame")
     parser.add_argument("--view3d", type=Path, metavar="FILE", help="write a picture of the point cloud with the targets (PNG)")
     parser.add_argument("--ply", type=Path, metavar="FILE", help="write the point cloud with the targets")
@@ -61,6 +67,7 @@ def load_pointer(options: argparse.Namespace) -> Any:
 
 def run_point(options: argparse.Namespace) -> int:
     """Points, prints, draws; 3 if nothing was found."""
+    look = _look(options)
     query, frame = _query(options), frame_source.read_frame(options)
     _check_pictures(options, frame)
     base_T_camera = None
@@ -75,7 +82,7 @@ def run_point(options: argparse.Namespace) -> int:
                 fix=f"give a transform from {frame.frame}, or --frame {base_T_camera.source}",
             )
     with contextlib.redirect_stdout(sys.stderr):
-        pointing = _pointer(options).point(frame, query, **_limit(options))
+        pointing = _pointer(options).point(frame, query, **_limit(options), **look)
         written = _draw(options, frame, pointing, base_T_camera)
     if base_T_camera is not None:
         moved = tuple(target.transformed(base_T_camera) for target in pointing.targets)
@@ -105,6 +112,28 @@ def _query(options: argparse.Namespace) -> str:
     if not given[0].strip():
         raise InputError("The query is empty", given=repr(given[0]), fix="say what to look for, e.g. 'the red mug'")
     return given[0]
+
+
+def _look(options: argparse.Namespace) -> dict[str, Any]:
+    """What `Pointer.point` is to be told about how to look; nothing where nothing was said."""
+    look: dict[str, Any] = {"labels": False} if options.no_labels else {}
+    if options.spread:
+        look["spread"] = True
+    if options.time_budget is not None:
+        look["time_budget_s"] = options.time_budget
+    if options.near is not None:
+        try:
+            u, v = (float(value) for value in options.near.split(","))
+        except ValueError as error:
+            raise InputError(
+                "--near takes one pixel", given=repr(options.near), fix="give column and row, e.g. --near 320,240"
+            ) from error
+        look["near"] = (u, v)
+    if options.near_size is not None:
+        if options.near is None:
+            raise InputError("--near-size needs a place", given=f"{options.near_size}", fix="add --near U,V")
+        look["near_size_px"] = options.near_size
+    return look
 
 
 def _limit(options: argparse.Namespace) -> dict[str, Any]:

@@ -122,12 +122,25 @@ class MolmoBackend:
             token_count=len(row.token_ids),
             finish_reason=row.finish_reason,
             timing_ms={"preprocess": answer.preprocess_ms, "prefill": answer.prefill_ms, "decode": answer.decode_ms},
-            tokens=tuple(decode([token]) for token in row.token_ids),
+            tokens=_pieces(decode, row.token_ids),
             token_probabilities=tuple(row.probabilities),
             digit_probabilities=tuple(row.digit_probabilities),
             absent_probability=row.absent_probability,
             passes=row.passes,
         )
+
+
+def _pieces(decode: Callable[[Sequence[int]], str], ids: Sequence[int]) -> tuple[str, ...]:
+    """The text of each token; a character of several tokens is that of its last one."""
+    pieces = tuple(decode([token]) for token in ids)
+    if not any("\N{REPLACEMENT CHARACTER}" in piece for piece in pieces):
+        return pieces
+    whole, told, grown = decode(ids), 0, []
+    for end in range(1, len(ids) + 1):
+        known = len(decode(ids[:end]).rstrip("\N{REPLACEMENT CHARACTER}")) if end < len(ids) else len(whole)
+        grown.append(whole[told:known])
+        told = max(told, known)
+    return tuple(grown)
 
 
 def load_backend(

@@ -20,10 +20,13 @@ from molmo_point.viz.text import (
     colors_of,
     draw_banner,
     draw_labels,
+    font,
     shortened,
 )
 
 _SUPERSAMPLE = 4
+_LEAST_SHARE = 0.02
+_RADIUS_95 = 2.448  # of a Gaussian in two dimensions, in standard deviations
 
 
 def draw_pointing(color: np.ndarray, answer: Pointing | Count) -> np.ndarray:
@@ -60,6 +63,9 @@ def draw_points(
 ) -> np.ndarray:
     """Draws points with label, confidence and a circle of one standard deviation.
 
+    Points that know their spread have the 95 % ellipses of the places where they may be instead,
+    with the share of each place but the first.
+
     Args:
         color: (h, w, 3) uint8 RGB.
         points: what to mark.
@@ -91,6 +97,7 @@ def draw_points(
     for i, point in enumerate(points):
         muted = i in lost and i not in reached
         tint = GREY if muted else palette[point.label]
+        _draw_modes(image, point, tint)
         _draw_marker(image, point, tint, radius_px, hollow=muted)
         text = _text(point, points, reached.get(i), lost.get(i))
         labels.append(Label(text, (point.u, point.v), radius_px * 1.5, tint, muted))
@@ -139,7 +146,7 @@ def _text(point: ImagePoint, points: tuple[ImagePoint, ...], target: object, los
 
 def _draw_marker(image: Image.Image, point: ImagePoint, tint: RGB, radius_px: float, *, hollow: bool) -> None:
     """A ring with a dot, and a translucent disc of one standard deviation, anti-aliased."""
-    sigma_px = point.sigma_px if math.isfinite(point.sigma_px) else 0.0
+    sigma_px = point.sigma_px if math.isfinite(point.sigma_px) and not point.modes else 0.0
     sigma_px = min(sigma_px, 0.5 * max(image.size))
     reach = math.ceil(max(radius_px * 1.6, sigma_px + 2)) + 2
     left, top = math.floor(point.u) - reach, math.floor(point.v) - reach
@@ -163,3 +170,36 @@ def _draw_marker(image: Image.Image, point: ImagePoint, tint: RGB, radius_px: fl
         disc(radius_px * 0.26, fill=(*PAPER, 255))
     tile = tile.resize((side, side), Image.Resampling.BOX)
     image.paste(tile, (left, top), tile)
+
+
+def _draw_modes(image: Image.Image, point: ImagePoint, tint: RGB) -> None:
+    """The 95 % ellipse of each place that has a share worth a look, fainter the smaller its share."""
+    for rank, mode in enumerate(point.modes):
+        if mode.weight < _LEAST_SHARE:
+            continue
+        turns = np.linspace(0, 2 * np.pi, 72)
+        root = np.linalg.cholesky(mode.covariance_px2 + 1e-6 * np.eye(2)) * _RADIUS_95
+        outline = (mode.u, mode.v) + np.stack([np.cos(turns), np.sin(turns)], 1) @ root.T
+        left, top = np.floor(outline.min(0)).astype(int) - 2
+        side_u, side_v = np.ceil(outline.max(0)).astype(int) + 3 - (left, top)
+        if max(side_u, side_v) > 2 * max(image.size):
+            continue
+        tile = Image.new("RGBA", (int(side_u) * _SUPERSAMPLE, int(side_v) * _SUPERSAMPLE), (*tint, 0))
+        corners = [tuple(corner) for corner in ((outline - (left, top) + 0.5) * _SUPERSAMPLE).tolist()]
+        pen = ImageDraw.Draw(tile)
+        pen.polygon(corners, fill=(*tint, round(30 + 60 * mode.weight)))
+        pen.line([*corners, corners[0]], fill=(*tint, round(120 + 135 * mode.weight)), width=round(1.6 * _SUPERSAMPLE))
+        tile = tile.resize((int(side_u), int(side_v)), Image.Resampling.BOX)
+        image.paste(tile, (int(left), int(top)), tile)
+        if rank:
+            size_px = max(10, round(min(image.size) / 40))
+            ink = ImageDraw.Draw(image)
+            ink.text(
+                (mode.u, mode.v),
+                f"{mode.weight:.0%}",
+                fill=PAPER,
+                font=font(size_px),
+                anchor="mm",
+                stroke_width=2,
+                stroke_fill=INK,
+            )

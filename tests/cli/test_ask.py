@@ -287,3 +287,27 @@ def test_help_and_version_end_with_0(capsys):
     ):
         code, out, err = run(capsys, *arguments)
         assert code == 0 and out and not err
+
+
+def test_how_to_look_reaches_the_pointer(model, monkeypatch, tmp_path):
+    Image.new("RGB", (64, 48)).save(tmp_path / "a.png")
+    asked: list[dict] = []
+    point = Pointer.point
+
+    def noted(self, frame, query, **options):
+        asked.append(dict(options))
+        return point(self, frame, query, **options | {"spread": False})
+
+    monkeypatch.setattr(Pointer, "point", noted)
+    line = ["point", "mug", "--image", str(tmp_path / "a.png")]
+    main([*line, "--no-labels", "--time-budget", "9", "--spread", "--near", "30,20.5", "--near-size", "40"])
+    main(line)
+    expected = {"labels": False, "time_budget_s": 9.0, "spread": True, "near": (30.0, 20.5), "near_size_px": 40.0}
+    assert asked == [expected, {}]
+
+
+@pytest.mark.parametrize("wrong", [["--near", "3"], ["--near", "a,b"], ["--near-size", "40"], ["--near", "900,2"]])
+def test_places_that_are_none_are_one_line(model, tmp_path, capsys, wrong):
+    Image.new("RGB", (64, 48)).save(tmp_path / "a.png")
+    assert main(["point", "mug", "--image", str(tmp_path / "a.png"), *wrong]) == 1
+    assert capsys.readouterr().err.count("\n") == 1

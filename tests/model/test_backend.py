@@ -190,3 +190,13 @@ def test_a_tokenizer_without_molmos_tokens_is_refused(byte_tokenizer: PreTrained
     with pytest.raises(CheckpointError, match="tokenizer") as caught:
         MolmoProcessor(Poorer(), ImageLayout())  # type: ignore[arg-type]
     assert ("end-of-sequence" if lost == "eos" else lost) in str(caught.value)
+
+
+def test_pieces_make_up_the_text_whatever_the_tokens_split(backend: MolmoBackend) -> None:
+    from molmo_point.model.backend import _pieces
+
+    for text in (' x="61.5" alt="tassé äöü 杯">', "plain"):
+        ids = backend.processor.encode_text(text)
+        pieces = _pieces(backend.processor.decode, ids)
+        assert "".join(pieces) == text and len(pieces) == len(ids)
+        assert list(pieces[:5]) == list(text[:5])

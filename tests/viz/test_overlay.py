@@ -128,3 +128,25 @@ def test_png_is_written_as_rgb(tmp_path: Path):
     assert np.array_equal(np.asarray(Image.open(tmp_path / "o.png")), image)
     with pytest.raises(InputError, match="nowhere"):
         save_png(tmp_path / "nowhere" / "o.png", image)
+
+
+def test_places_are_ellipses_where_they_lie_and_as_wide_as_they_say():
+    from molmo_point.results import PointMode
+
+    far = PointMode(0.4, 150.0, 300.0, np.diag([400.0, 25.0]))
+    near = PointMode(0.59, 420.0, 150.0, np.diag([25.0, 25.0]))
+    faint = PointMode(0.01, 60.0, 60.0, np.diag([25.0, 25.0]))
+    image = draw_points(GROUND, (ImagePoint(420.0, 150.0, "", sigma_px=5.0, modes=(near, far, faint)),))
+    rows, columns = np.nonzero(changed(image)[250:350, 60:260])
+    # 2.448 standard deviations of 20 and of 5 pixels.
+    assert columns.mean() + 60 == pytest.approx(150, abs=1) and rows.mean() + 250 == pytest.approx(300, abs=1)
+    assert np.ptp(columns) / 2 == pytest.approx(49, abs=3) and np.ptp(rows) / 2 == pytest.approx(12.2, abs=3)
+    assert not changed(image)[40:80, 40:80].any()
+
+
+def test_places_at_the_border_or_huge_do_no_harm():
+    from molmo_point.results import PointMode
+
+    for spread in (1e-9, 30.0, 1e12):
+        modes = (PointMode(1.0, -20.0, 470.0, np.diag([spread, spread])),)
+        draw_points(GROUND, (ImagePoint(0.0, 479.0, "x", modes=modes),))

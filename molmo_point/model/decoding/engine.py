@@ -80,6 +80,8 @@ class _Image:
 class AnswerEngine:
     """Answers questions about images with one model.
 
+    One call at a time: what is remembered belongs to one thread, or to callers that take turns.
+
     Args:
         model: `MolmoForCausalLM`, in eval mode.
         processor: Its tokenizer and image settings.
@@ -156,6 +158,8 @@ class AnswerEngine:
             assert read.tensors is not None
             read.cache = KeyValueCache(prefix)
             decoder.read(read.ids, read.cache, read.tensors)
+            read.tensors = None
+            self._image = read if self.options.reuse_image else None
         return spread_points(decoder, read.cache.forked(1, prefix, prefix + room), tokens, answer)
 
     def _look(self, image: np.ndarray) -> _Image:
