@@ -55,13 +55,14 @@ class Calibration:
         Raises:
             ValueError: A number is missing, not finite, or a slope or scale is not above zero.
         """
-        lines = []
-        for name in ("confidence", "absent_probability"):
-            lines.append(LogitLine(*(_finite(settings, name, key) for key in ("slope", "offset"))))
+        confidence, absent = (
+            LogitLine(_finite(settings, name, "slope"), _finite(settings, name, "offset"))
+            for name in ("confidence", "absent_probability")
+        )
         scale = _finite(settings, "spread_scale")
-        if min(scale, *(line.slope for line in lines)) <= 0:
+        if min(scale, confidence.slope, absent.slope) <= 0:
             raise ValueError("calibration: slopes and spread_scale must be above zero")
-        return cls(*lines, scale)
+        return cls(confidence, absent, scale)
 
     def to_settings(self) -> dict[str, Any]:
         """What ``pointing.json`` holds under ``calibration``."""

@@ -5,7 +5,9 @@ import contextlib
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
+from molmo_point.cli import lift_benchmark, tracking_benchmark
 from molmo_point.errors import InputError
 
 DEFAULT_SCENES = 200
@@ -15,43 +17,70 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `eval`."""
     parser.description = (
         "Asks a model about fresh simulated tables and prints, with 95 %% intervals, how often it was right (tabletop), or "
-        "whether its probabilities come true and what makes them (calibration)."
+        "whether its probabilities come true and what makes them (calibration). Or, without a model, lifts points that are "
+        "off by known errors in scenes with known truth, beside the estimators of other projects (lift), or follows points in moving ones "
+        "beside simpler ways (tracking)."
     )
-    parser.add_argument("benchmark", choices=["tabletop", "calibration"], help="what to measure")
+    parser.add_argument("benchmark", choices=["tabletop", "calibration", "lift", "tracking"], help="what to measure")
     parser.add_argument("--model", default="tabletop", help="embedded name or folder of a checkpoint")
     parser.add_argument("--device", help="cpu, cuda, ... (default: the best there is)")
-    parser.add_argument("--scenes", type=int, default=DEFAULT_SCENES, help=f"number of scenes (default {DEFAULT_SCENES})")
+    scenes = (
+        f"number of scenes (default {DEFAULT_SCENES}, lift {lift_benchmark.DEFAULT_SCENES}), "
+        f"of sequences (tracking, default {tracking_benchmark.DEFAULT_SEQUENCES})"
+    )
+    parser.add_argument("--scenes", type=int, help=scenes)
     parser.add_argument("--seed", type=int, help="seed of the first test scene (default: the evaluation's own)")
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else on stdout")
     parser.add_argument("--out", type=Path, help="write the JSON to this file as well")
     group = parser.add_argument_group("calibration", "fitted on as many other scenes as are measured on")
     group.add_argument("--write", action="store_true", help="store it in the checkpoint's pointing.json")
-    group.add_argument("--plot", type=Path, metavar="FILE", help="write a reliability diagram (PNG)")
+    parser.add_argument(
+        "--plot", type=Path, metavar="FILE", help="write a PNG: reliability diagram (calibration), gross errors (lift)"
+    )
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Runs the measurement."""
-    from molmo_point.cli import calibrate
+    if options.scenes is None:
+        defaults = {"lift": lift_benchmark.DEFAULT_SCENES, "tracking": tracking_benchmark.DEFAULT_SEQUENCES}
+        options.scenes = defaults.get(options.benchmark, DEFAULT_SCENES)
+    if options.scenes < 1:
+        raise InputError("The number of scenes must be above zero", str(options.scenes), f"e.g. --scenes {DEFAULT_SCENES}")
+    without_model = {"lift": lift_benchmark, "tracking": tracking_benchmark}.get(options.benchmark)
+    if without_model is not None:
+        if options.write:
+            raise InputError("--write belongs to the calibration", options.benchmark, "molmo-point eval calibration")
+        without_model.check(options)
+        with contextlib.redirect_stdout(sys.stderr):
+            figures, lines = without_model.measure(options)
+        return _told(options, {"benchmark": options.benchmark, **figures}, lines)
+    return _run_model(options)
+
+
+def _run_model(options: argparse.Namespace) -> int:
+    from molmo_point.cli import evaluate_claims
     from molmo_point.evaluation.tabletop import FIRST_SEED, evaluate, summary, table
     from molmo_point.pointer import Pointer
 
-    if options.scenes < 1:
-        raise InputError("The number of scenes must be above zero", str(options.scenes), f"e.g. --scenes {DEFAULT_SCENES}")
     first, calibrating = FIRST_SEED if options.seed is None else options.seed, options.benchmark == "calibration"
     if calibrating:
-        calibrate.check(options, first)
+        evaluate_claims.check(options, first)
     elif options.write or options.plot:
         name = "--write" if options.write else "--plot"
         raise InputError(f"{name} belongs to the calibration", options.benchmark, "molmo-point eval calibration")
     with contextlib.redirect_stdout(sys.stderr):
         pointer = Pointer.from_pretrained(options.model, device=options.device)
         if calibrating:
-            figures, lines = calibrate.measure(pointer, options, first)
+            figures, lines = evaluate_claims.measure(pointer, options, first)
         else:
             figures = summary(evaluate(pointer, options.scenes, first))
             lines = table(figures)
-    text = json.dumps({"benchmark": options.benchmark, "model": options.model, **figures}, indent=1)
+    return _told(options, {"benchmark": options.benchmark, "model": options.model, **figures}, lines)
+
+
+def _told(options: argparse.Namespace, figures: dict[str, Any], lines: str) -> int:
+    text = json.dumps(figures, indent=1)
     if options.out:
         try:
             options.out.write_text(text + "\n", encoding="utf-8")

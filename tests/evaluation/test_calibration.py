@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from molmo_point.cli import calibrate, main
+from molmo_point.cli import evaluate_claims, main
 from molmo_point.errors import InputError
 from molmo_point.evaluation import calibration as fitting
 from molmo_point.evaluation.calibration import Claims, bootstrapped, brier_score, expected_calibration_error, fit_line
@@ -89,15 +89,15 @@ def test_ellipses_that_are_too_wide_are_scaled_to_hold_95_percent() -> None:
 
 def test_what_is_stored_keeps_what_is_there(tmp_path: Path) -> None:
     settings: dict[str, Any] = Calibration().to_settings()
-    calibrate.store(tmp_path, settings, 3.21987)
+    evaluate_claims.store(tmp_path, settings, 3.21987)
     assert json.loads((tmp_path / "pointing.json").read_text()) == {"sigma_px_at_640": 3.22, "calibration": settings}
     (tmp_path / "pointing.json").write_text('{"sigma_px_at_640": 9.5, "measured": {"a": 1}, "calibration": {}}')
-    calibrate.store(tmp_path, settings, 3.0)
+    evaluate_claims.store(tmp_path, settings, 3.0)
     held = json.loads((tmp_path / "pointing.json").read_text())
     assert held == {"sigma_px_at_640": 9.5, "measured": {"a": 1}, "calibration": settings}
     (tmp_path / "pointing.json").write_text("{")
     with pytest.raises(InputError, match="cannot be stored"):
-        calibrate.store(tmp_path, settings, 3.0)
+        evaluate_claims.store(tmp_path, settings, 3.0)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,77 @@
+"""`molmo-point eval calibration`: do the model's probabilities come true, and what makes them?"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from molmo_point.backend import resolve_checkpoint
+from molmo_point.errors import InputError
+
+
+def check(options: argparse.Namespace, first_test_seed: int) -> None:
+    """Says before the long measurement what could not be done after it.
+
+    Raises:
+        InputError: Test scenes would be among those that are fitted on, or a file cannot be written.
+    """
+    from molmo_point.evaluation.calibration import VALIDATION_SEED
+
+    if abs(first_test_seed - VALIDATION_SEED) < options.scenes:
+        given = f"--seed {first_test_seed} --scenes {options.scenes}, fitted on scenes from {VALIDATION_SEED}"
+        raise InputError("Test scenes would be among those that are fitted on", given, "leave --seed out")
+    if options.plot is not None and not options.plot.resolve().parent.is_dir():
+        raise InputError("A picture cannot be written there", str(options.plot), f"make the folder {options.plot.parent} first")
+    if options.write and not isinstance(resolve_checkpoint(options.model), Path):
+        fix = "download the checkpoint and pass its folder"
+        raise InputError("The calibration can be stored beside local weights only", repr(options.model), fix)
+
+
+def measure(pointer: Any, options: argparse.Namespace, first_test_seed: int) -> tuple[dict[str, Any], str]:
+    """Fits on validation scenes, measures on test scenes; the figures and a table of them."""
+    from molmo_point.evaluation import calibration as fitting
+    from molmo_point.evaluation.observations import observe
+    from molmo_point.evaluation.tabletop import Tally, sigma_px
+
+    spread = hasattr(pointer.backend, "spreads")
+    validation = observe(pointer, options.scenes, fitting.VALIDATION_SEED, spread)
+    calibration = fitting.fit_calibration(validation)
+    test = observe(pointer, options.scenes, first_test_seed, spread)
+    measured = fitting.measure_calibration(test, calibration)
+    fitted_on = {"first_seed": fitting.VALIDATION_SEED, "scenes": options.scenes, "points": len(validation.hit)}
+    measured_on = {"first_seed": first_test_seed, "scenes": options.scenes, "points": len(test.hit)}
+    settings = {**calibration.to_settings(), "fitted_on": fitted_on, "measured_on": measured_on, "measured": measured}
+    if options.plot is not None:
+        from molmo_point.viz.overlay import save_png
+        from molmo_point.viz.reliability import draw_reliability
+
+        panels = []
+        for title, claims, line in (
+            ("the point is on the thing", fitting.confidence_claims(test), calibration.confidence),
+            ("nothing in the image fits", fitting.absence_claims(test), calibration.absent),
+        ):
+            panels.append((title, fitting.reliability(claims), fitting.reliability(claims.mapped(line))))
+        save_png(options.plot, draw_reliability(panels))
+    if options.write:
+        store(Path(resolve_checkpoint(options.model)), settings, sigma_px(Tally(offset_px=validation.offset_px)))
+    return settings, fitting.table(measured)
+
+
+def store(folder: Path, settings: dict[str, Any], sigma_px: float) -> None:
+    """Writes the calibration into ``pointing.json``; what is there already stays.
+
+    Args:
+        folder: Of the checkpoint.
+        settings: The calibration and its figures.
+        sigma_px: Error of the points, for a checkpoint that has none stated.
+
+    Raises:
+        InputError: The file cannot be read or written.
+    """
+    path = folder / "pointing.json"
+    try:
+        held = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        held = {"sigma_px_at_640": round(sigma_px, 2)} | held | {"calibration": settings}
+        path.write_text(json.dumps(held, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError("The calibration cannot be stored", f"{path}: {error}", "repair or delete the file") from error
