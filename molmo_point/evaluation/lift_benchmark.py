@@ -5,7 +5,7 @@ All estimators answer the same points of the same depth images, one after the ot
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from molmo_point.results import ImagePoint, Target
 FloatArray = NDArray[np.float64]
 
 OURS = "molmo-point"
+OURS_CENTRE = "molmo-point, prefer centre"
 FILLED = "librealsense hole filling"
 SIGMAS_PX = (1.0, 3.0, 6.0)
 POINTS = 4
@@ -160,15 +161,16 @@ def _answer(
 def _estimators(peers: bool, filling: bool) -> dict[str, Estimate]:
     found: dict[str, Estimate] = {OURS: _ours}
     if peers:
+        found[OURS_CENTRE] = lambda scene, uv, sigma_px: _ours(scene, uv, sigma_px, "centre")
         found |= {name: _peer(name) for name in PEERS}
     if filling:
         found[FILLED] = _peer("single pixel")
     return found
 
 
-def _ours(scene: LiftScene, uv: FloatArray, sigma_px: float) -> Lifted:
+def _ours(scene: LiftScene, uv: FloatArray, sigma_px: float, prefer: str = "near") -> Lifted:
     point = ImagePoint(float(uv[0]), float(uv[1]), "target", sigma_px=sigma_px)
-    lifted = lift_point(point, scene.frame)
+    lifted = lift_point(point, scene.frame, prefer=prefer)
     if not isinstance(lifted, Target):
         return None, None, False
     return lifted.position_m, lifted.covariance_m2, lifted.depth_status is DepthStatus.AMBIGUOUS
@@ -192,8 +194,6 @@ def _depth(scene: LiftScene) -> NDArray[np.float32]:
 
 
 def _with_depth(scene: LiftScene, depth_m: NDArray[np.float32]) -> LiftScene:
-    from dataclasses import replace
-
     return replace(scene, frame=replace(scene.frame, depth_m=depth_m))
 
 

@@ -53,7 +53,7 @@ class Sphere:
 
     def depth(self, rays: FloatArray) -> FloatArray:
         """See `Shape`."""
-        return _nearer_root(np.sum(rays**2, -1), rays @ self.centre_m, self.centre_m @ self.centre_m - self.radius_m**2)
+        return _nearer_root(np.sum(rays**2, -1), rays @ self.centre_m, float(self.centre_m @ self.centre_m) - self.radius_m**2)
 
     def distance(self, points: FloatArray) -> FloatArray:
         """See `Shape`."""
@@ -73,7 +73,7 @@ class Rod:
         """See `Shape`; the ends are open."""
         across = rays - (rays @ self.axis)[..., None] * self.axis
         centre = self.centre_m - (self.centre_m @ self.axis) * self.axis
-        z = _nearer_root(np.sum(across**2, -1), across @ centre, centre @ centre - self.radius_m**2)
+        z = _nearer_root(np.sum(across**2, -1), across @ centre, float(centre @ centre) - self.radius_m**2)
         reach = np.abs(np.where(np.isfinite(z), z, 0.0) * (rays @ self.axis) - self.centre_m @ self.axis)
         return np.where(reach <= self.half_length_m, z, np.inf)
 

@@ -55,7 +55,11 @@ def local_depth(
     squared = u**2 + v**2
     # At the edge of a surface that is mostly missing, the reach must grow until it holds enough pixels.
     nearest = np.argpartition(squared, min(8, squared.size - 1))[:9]
-    weight = np.exp(-0.25 * squared / max(window.reach_px**2, float(squared[nearest].max())))
+    reach2 = max(window.reach_px**2, float(squared[nearest].max()))
+    within = squared <= 16.0 * reach2
+    nearest = np.cumsum(within)[nearest] - 1
+    u, v, inverse, squared = u[within], v[within], inverse[within], squared[within]
+    weight = np.exp(-0.25 * squared / reach2)
     typical = float(np.median(inverse[nearest]))
     noise = pixel_sigma_m * typical**2
     weight = weight * (np.abs(inverse - typical) <= 3.0 * noise + STEEPEST * typical / focal_px * np.sqrt(squared))

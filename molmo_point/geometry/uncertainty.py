@@ -41,8 +41,10 @@ class DepthNoise:
     def __post_init__(self) -> None:
         for name in ("baseline_m", "sigma_disparity_px", "focal_px", "correlation_px"):
             value = getattr(self, name)
-            if value is None and name == "focal_px":
-                continue
+            if value is None:
+                if name == "focal_px":
+                    continue
+                value = math.nan
             if not (math.isfinite(value) and value > 0):
                 raise InputError(
                     f"{name} must be finite and above zero",
