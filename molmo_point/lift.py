@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
-from molmo_point.geometry.depth import DepthEstimate, DepthStatus, estimate_depth
+from molmo_point.geometry.depth import PREFERENCES, DepthEstimate, DepthStatus, estimate_depth
 from molmo_point.geometry.uncertainty import D435, DepthNoise, lifted_covariance
 from molmo_point.results import ImagePoint, Target, Unreachable
 
@@ -73,6 +73,7 @@ def lift_point(
         InputError: If the point is outside the image, `prefer` is unknown, or the reference depth or
             its sigma is not finite and above zero.
     """
+    check_lifting(prefer, reference_depth_m, reference_sigma_m)
     if not (math.isfinite(point.u) and math.isfinite(point.v)):
         raise InputError("An image point must be finite", f"u={point.u}, v={point.v}", "drop points that were not found")
     if frame.depth_m is None or frame.intrinsics is None:
@@ -89,6 +90,24 @@ def lift_point(
     if estimate.status not in (DepthStatus.OK, DepthStatus.AMBIGUOUS):
         return _unreachable(point, estimate.status, _reason(estimate))
     return _target(point, frame, estimate)
+
+
+def check_lifting(prefer: str, reference_depth_m: float | None, reference_sigma_m: float = REFERENCE_SIGMA_M) -> None:
+    """Refuses settings of `lift_point` that cannot be used.
+
+    Raises:
+        InputError: If the preference is unknown, or the reference depth or its sigma is not finite
+            and above zero.
+    """
+    if prefer not in PREFERENCES:
+        raise InputError("The preference is unknown", repr(prefer), f"use one of {', '.join(PREFERENCES)}")
+    depth_m = 1.0 if reference_depth_m is None else reference_depth_m
+    if not (math.isfinite(depth_m) and depth_m > 0 and math.isfinite(reference_sigma_m) and reference_sigma_m > 0):
+        raise InputError(
+            "A reference depth and its sigma must be finite and above zero",
+            f"reference_depth_m={reference_depth_m}, reference_sigma_m={reference_sigma_m}",
+            "give the depth along z of a target beside the point, in metres",
+        )
 
 
 def _target(point: ImagePoint, frame: RgbdFrame, estimate: DepthEstimate) -> Target | Unreachable:
@@ -140,12 +159,6 @@ def _in_free_space(
     depth_m: float,
     sigma_m: float,
 ) -> Target | Unreachable:
-    if not (math.isfinite(depth_m) and depth_m > 0 and math.isfinite(sigma_m) and sigma_m > 0):
-        raise InputError(
-            "A reference depth and its sigma must be finite and above zero",
-            f"reference_depth_m={depth_m}, reference_sigma_m={sigma_m}",
-            "give the depth along z of a target beside the point, in metres",
-        )
     if estimate.depth_m < depth_m - 2.0 * math.hypot(sigma_m, estimate.sigma_m):
         message = f"something at {estimate.depth_m:.3f} m stands in front of the reference depth of {depth_m:.3f} m"
         return _unreachable(point, DepthStatus.OUT_OF_RANGE, message)

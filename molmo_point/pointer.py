@@ -10,7 +10,7 @@ from typing import Any
 from molmo_point.backend import Backend, complete_all, resolve_checkpoint
 from molmo_point.errors import CancelledError, InputError
 from molmo_point.frame import RgbdFrame
-from molmo_point.lift import lift_points
+from molmo_point.lift import check_lifting, lift_points
 from molmo_point.model.request import (
     MAX_ANSWER_TOKENS,
     MAX_POINTS,
@@ -86,6 +86,8 @@ class Pointer:
         spread: bool = False,
         near: Near | None = None,
         near_size_px: float | None = None,
+        prefer: str = "near",
+        reference_depth_m: float | None = None,
         time_budget_s: float | None = None,
         should_stop: Callable[[], bool] | None = None,
         on_points: OnPoints | None = None,
@@ -107,6 +109,10 @@ class Pointer:
                 seen. Where nothing is found there, the whole image is looked at; `Pointing.region`
                 says which it was.
             near_size_px: Side of that square; None takes half of the image's shorter side.
+            prefer: Which surface a target is on where several are plausible: "near", "far" (the one
+                behind, e.g. the bottom of a box), or "centre" (what the pixel itself shows).
+            reference_depth_m: For points in free space ("above the mug"): lift them to this depth
+                along z, e.g. `position_m[2]` of the mug's target, instead of what is behind them.
             time_budget_s: Write no further after this time; what is there by then is the answer.
             should_stop: Asked between passes of the model; True ends the work.
             on_points: Called with all points so far whenever there is a new one, while the model
@@ -114,16 +120,18 @@ class Pointer:
 
         Raises:
             InputError: For an empty, too long or unprintable query, max_points below one, a time
-                budget that is not above zero, a spread that the backend cannot tell, or a place to
-                look that is outside the image.
+                budget that is not above zero, a spread that the backend cannot tell, a place to
+                look that is outside the image, an unknown preference, or an impossible reference
+                depth.
             CancelledError: When `should_stop` said so.
         """
         start = time.perf_counter()
+        check_lifting(prefer, reference_depth_m)
         region = None if near is None else region_near(near, frame.size_wh, near_size_px)
         told = None if on_points is None else lambda _, points: on_points(points)
         deadline_s = _deadline(start, time_budget_s)
         for part in (None,) if region is None else (region, None):
-            asked = _Asked(frame, part, max_points, labels, spread, start)
+            asked = _Asked(frame, part, max_points, labels, spread, start, prefer, reference_depth_m)
             (pointing,) = self._answers(asked, (query,), deadline_s, should_stop, told)
             if pointing.points:
                 break
@@ -137,6 +145,8 @@ class Pointer:
         max_points: int = MAX_POINTS,
         labels: bool = True,
         spread: bool = False,
+        prefer: str = "near",
+        reference_depth_m: float | None = None,
         time_budget_s: float | None = None,
         should_stop: Callable[[], bool] | None = None,
         on_points: Callable[[int, tuple[ImagePoint, ...]], None] | None = None,
@@ -147,7 +157,8 @@ class Pointer:
         times of an answer are those of all of them together.
         """
         start = time.perf_counter()
-        asked = _Asked(frame, None, max_points, labels, spread, start)
+        check_lifting(prefer, reference_depth_m)
+        asked = _Asked(frame, None, max_points, labels, spread, start, prefer, reference_depth_m)
         return self._answers(asked, queries, _deadline(start, time_budget_s), should_stop, on_points)
 
     def _answers(
@@ -183,7 +194,7 @@ class Pointer:
         rated = rate_points(completion, answer, view.size_wh, _sigma_px(self.backend), spreads, calibration)[: asked.max_points]
         points = asked.to_image(tuple(point if point.label else replace(point, label=query) for point in rated))
         parsed = time.perf_counter()
-        targets, unreachable = lift_points(points, asked.frame)
+        targets, unreachable = lift_points(points, asked.frame, prefer=asked.prefer, reference_depth_m=asked.reference_depth_m)
         stopped_early = completion.finish_reason == "points"
         return Pointing(
             query=query,
@@ -361,6 +372,8 @@ class _Asked:
     labels: bool
     spread: bool
     start: float
+    prefer: str
+    reference_depth_m: float | None
 
     def view(self) -> RgbdFrame:
         """What the model sees."""

@@ -12,8 +12,8 @@ from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.depth import DepthStatus
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.uncertainty import D405, D435
-from molmo_point.lift import lift_point, lift_points
-from molmo_point.results import ImagePoint, Target, Unreachable
+from molmo_point.lift import lift_point, lift_points, pixel_covariance
+from molmo_point.results import ImagePoint, PointMode, Target, Unreachable
 
 CAMERA = Intrinsics(640, 480, 610.0, 600.0, 320.0, 240.0)
 FRAME = RgbdFrame(np.zeros((480, 640, 3), np.uint8), np.full((480, 640), 0.6, np.float32), CAMERA, 123, frame="wrist_optical")
@@ -89,6 +89,38 @@ def test_a_point_beside_a_thin_object_is_moved_onto_it() -> None:
     assert target.alternate_depth_m == pytest.approx(0.85, abs=1e-3)
     far = lift_point(POINT, with_depth(depth), prefer="far")
     assert far.position_m[2] == pytest.approx(0.85, abs=1e-3)
+
+
+def test_modes_of_the_model_give_the_error_its_shape() -> None:
+    flat = PointMode(0.6, 381.5, 180.0, np.array([[36.0, 0.0], [0.0, 1.0]]))
+    other = PointMode(0.4, 100.0, 180.0, np.eye(2))
+    point = dataclasses.replace(POINT, modes=(flat, other))
+    rounding = np.array([0.64, 0.48]) ** 2 / 12
+    np.testing.assert_allclose(pixel_covariance(point, (640, 480)), np.diag([36.25 + rounding[0], 1.0 + rounding[1]]))
+    np.testing.assert_allclose(pixel_covariance(POINT, (640, 480)), np.diag([4.0, 4.0]))
+    exact = dataclasses.replace(POINT, sigma_px=0.0)
+    np.testing.assert_allclose(pixel_covariance(exact, (640, 480)), np.diag(rounding))
+    np.testing.assert_allclose(pixel_covariance(dataclasses.replace(POINT, sigma_px=math.nan), (640, 480)), np.eye(2) * 40.96)
+    lifted = lift_point(point, FRAME)
+    ratio = (lifted.covariance_m2[0, 0] / (0.6 / 610) ** 2) / (lifted.covariance_m2[1, 1] / (0.6 / 600) ** 2)
+    assert ratio == pytest.approx(36.28 / 1.02, rel=0.2)
+
+
+def test_a_point_in_free_space_takes_the_reference_depth() -> None:
+    target = lift_point(POINT, FRAME, reference_depth_m=0.45, reference_sigma_m=0.01)
+    np.testing.assert_allclose(target.position_m, [0.045, -0.045, 0.45], atol=1e-9)
+    assert (target.depth_status, target.alternate_depth_m) == (DepthStatus.OK, pytest.approx(0.6))
+    expected = np.diag([(0.45 / 610 * 2) ** 2, (0.45 / 600 * 2) ** 2, 0]) + 1e-4 * np.outer([0.1, -0.1, 1], [0.1, -0.1, 1])
+    np.testing.assert_allclose(target.covariance_m2, expected, rtol=1e-6, atol=1e-12)
+    # A hole behind it does not matter; something in front of it does.
+    assert isinstance(lift_point(POINT, with_depth(holes()), reference_depth_m=0.45), Target)
+    blocked = lift_point(POINT, FRAME, reference_depth_m=0.7)
+    assert isinstance(blocked, Unreachable) and blocked.reason is DepthStatus.OUT_OF_RANGE
+    assert "0.600 m stands in front of the reference depth of 0.700 m" in blocked.message
+    assert isinstance(lift_point(POINT, FRAME, reference_depth_m=0.63), Target)
+    for bad in ({"reference_depth_m": -1.0}, {"reference_depth_m": math.nan}, {"prefer": "middle"}, {"reference_sigma_m": 0.0}):
+        with pytest.raises(InputError):
+            lift_point(POINT, FRAME, **bad)
 
 
 def holes() -> np.ndarray:

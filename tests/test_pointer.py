@@ -83,6 +83,28 @@ def test_points_without_depth_are_told_apart() -> None:
     assert [(point.u, point.reason) for point in pointing.unreachable] == [(31.5, DepthStatus.MISSING)]
 
 
+def test_the_preferred_surface_and_the_reference_depth_reach_the_lift() -> None:
+    depth = np.full((480, 640), 0.9, np.float32)
+    depth[:, 324:330] = 0.6
+    frame = RgbdFrame(FRAME.color, depth, CAMERA, stamp_ns=77)
+    pointer = Pointer(Scripted(MUG))
+    depths = {prefer: pointer.point(frame, "mug", prefer=prefer).targets[0].position_m[2] for prefer in ("near", "far", "centre")}
+    assert depths == {"near": pytest.approx(0.6), "far": pytest.approx(0.9), "centre": pytest.approx(0.9)}
+    assert pointer.point_many(frame, ["mug"], prefer="far")[0].targets[0].position_m[2] == pytest.approx(0.9)
+    for free in (
+        pointer.point(frame, "mug", reference_depth_m=0.5),
+        pointer.point_many(frame, ["mug"], reference_depth_m=0.5)[0],
+    ):
+        assert free.targets[0].position_m[2] == 0.5
+    for bad in ({"prefer": "middle"}, {"reference_depth_m": 0.0}):
+        backend = Scripted(MUG)
+        with pytest.raises(InputError):
+            Pointer(backend).point(frame, "mug", **bad)
+        with pytest.raises(InputError):
+            Pointer(backend).point_many(frame, ["mug"], **bad)
+        assert backend.calls == []
+
+
 def test_a_plain_picture_gives_points_and_says_why_no_targets() -> None:
     picture = RgbdFrame(FRAME.color, None, None, 0)
     pointing = Pointer(Scripted(TWO)).point(picture, "mugs")
