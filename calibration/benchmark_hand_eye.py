@@ -137,6 +137,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sets", type=int, default=200, help="synthetic sets per condition (default 200)")
     parser.add_argument("--out", type=Path, help="write all figures as JSON")
+    parser.add_argument("--only", nargs="+", default=[""], metavar="WORD", help="conditions whose title holds one of these words")
     options = parser.parse_args()
     if not hasattr(cv2, "calibrateHandEye"):
         print(f"OpenCV {cv2.__version__} has no hand-eye solvers; use 4.14", file=sys.stderr)
@@ -145,7 +146,8 @@ def main() -> int:
     names = ("ours", *HAND_EYE, *ROBOT_WORLD)
     print("| condition |", " | ".join(names), "| 95 % interval holds |")
     print("|---|" + "---|" * (len(names) + 1))
-    for title, condition in CONDITIONS.items():
+    chosen = {title: c for title, c in CONDITIONS.items() if any(word in title for word in options.only)}
+    for title, condition in chosen.items():
         found = run(condition, options.sets)
         results[title] = found
         cells = [

@@ -61,7 +61,9 @@ def _charuco(board: Board, grey: NDArray[np.uint8]) -> FloatArray:
     uv = np.full((len(board.points), 2), np.nan)
     if ids is None or not len(ids):
         return uv
-    return _refined(grey, _placed(uv, np.ravel(ids), np.reshape(corners, (-1, 2))))
+    # A larger window would take the edges of the markers for those of the squares.
+    share = 0.9 * (board.square_m - board.marker_m) / (2.0 * board.square_m)
+    return _refined(grey, _placed(uv, np.ravel(ids), np.reshape(corners, (-1, 2))), share)
 
 
 def _placed(uv: FloatArray, ids: NDArray[np.int_], corners: FloatArray) -> FloatArray:
@@ -91,17 +93,17 @@ def _chessboard(board: Board, grey: NDArray[np.uint8]) -> FloatArray:
         found, corners = cv2.findChessboardCornersSB(grey, size, flags=cv2.CALIB_CB_NORMALIZE_IMAGE | cv2.CALIB_CB_EXHAUSTIVE)
     if not found:
         return np.full((size[0] * size[1], 2), np.nan)
-    return _refined(grey, np.reshape(corners, (-1, 2)).astype(np.float64))
+    return _refined(grey, np.reshape(corners, (-1, 2)).astype(np.float64), 0.35)
 
 
-def _refined(grey: NDArray[np.uint8], uv: FloatArray) -> FloatArray:
-    """Corners moved to where the gradients say, with a window that stays inside the squares around."""
+def _refined(grey: NDArray[np.uint8], uv: FloatArray, share: float) -> FloatArray:
+    """Corners moved to where the gradients say, with a window of a share of the gap between neighbours."""
     cv2 = import_cv2()
     seen = np.isfinite(uv[:, 0])
     points = uv[seen]
     gaps = np.linalg.norm(points[:, None] - points[None], axis=2)
     np.fill_diagonal(gaps, np.inf)
-    half = int(np.clip(0.35 * np.median(gaps.min(axis=1)), 2, _MAX_WINDOW_PX))
+    half = int(np.clip(share * np.median(gaps.min(axis=1)), 2, _MAX_WINDOW_PX))
     stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_MAX_ITER, 50, 1e-3)
     start = points.astype(np.float32).reshape(-1, 1, 2)
     moved = cv2.cornerSubPix(grey, start.copy(), (half, half), (-1, -1), stop).reshape(-1, 2)

@@ -1,77 +1,51 @@
-"""`molmo-point eval calibration`: do the model's probabilities come true, and what makes them?"""
+"""`molmo-point calibrate`: boards, intrinsics, hand-eye, verification, guided capture."""
 
 import argparse
-import json
 from pathlib import Path
-from typing import Any
 
-from molmo_point.backend import resolve_checkpoint
-from molmo_point.errors import InputError
-
-
-def check(options: argparse.Namespace, first_test_seed: int) -> None:
-    """Says before the long measurement what could not be done after it.
-
-    Raises:
-        InputError: Test scenes would be among those that are fitted on, or a file cannot be written.
-    """
-    from molmo_point.evaluation.calibration import VALIDATION_SEED
-
-    if abs(first_test_seed - VALIDATION_SEED) < options.scenes:
-        given = f"--seed {first_test_seed} --scenes {options.scenes}, fitted on scenes from {VALIDATION_SEED}"
-        raise InputError("Test scenes would be among those that are fitted on", given, "leave --seed out")
-    if options.plot is not None and not options.plot.resolve().parent.is_dir():
-        raise InputError("A picture cannot be written there", str(options.plot), f"make the folder {options.plot.parent} first")
-    if options.write and not isinstance(resolve_checkpoint(options.model), Path):
-        fix = "download the checkpoint and pass its folder"
-        raise InputError("The calibration can be stored beside local weights only", repr(options.model), fix)
+from molmo_point.cli import calibrate_capture, calibrate_hand_eye, calibrate_intrinsics, calibrate_verify
+from molmo_point.cli.calibrate_output import finish, write_files
 
 
-def measure(pointer: Any, options: argparse.Namespace, first_test_seed: int) -> tuple[dict[str, Any], str]:
-    """Fits on validation scenes, measures on test scenes; the figures and a table of them."""
-    from molmo_point.evaluation import calibration as fitting
-    from molmo_point.evaluation.observations import observe
-    from molmo_point.evaluation.tabletop import Tally, sigma_px
-
-    spread = hasattr(pointer.backend, "spreads")
-    validation = observe(pointer, options.scenes, fitting.VALIDATION_SEED, spread)
-    calibration = fitting.fit_calibration(validation)
-    test = observe(pointer, options.scenes, first_test_seed, spread)
-    measured = fitting.measure_calibration(test, calibration)
-    fitted_on = {"first_seed": fitting.VALIDATION_SEED, "scenes": options.scenes, "points": len(validation.hit)}
-    measured_on = {"first_seed": first_test_seed, "scenes": options.scenes, "points": len(test.hit)}
-    settings = {**calibration.to_settings(), "fitted_on": fitted_on, "measured_on": measured_on, "measured": measured}
-    if options.plot is not None:
-        from molmo_point.viz.overlay import save_png
-        from molmo_point.viz.reliability import draw_reliability
-
-        panels = []
-        for title, claims, line in (
-            ("the point is on the thing", fitting.confidence_claims(test), calibration.confidence),
-            ("nothing in the image fits", fitting.absence_claims(test), calibration.absent),
-        ):
-            panels.append((title, fitting.reliability(claims), fitting.reliability(claims.mapped(line))))
-        save_png(options.plot, draw_reliability(panels))
-    if options.write:
-        store(Path(resolve_checkpoint(options.model)), settings, sigma_px(Tally(offset_px=validation.offset_px)))
-    return settings, fitting.table(measured)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the commands below `calibrate`."""
+    parser.description = "Calibrates cameras, and cameras against arms, and says how good the result is."
+    commands = parser.add_subparsers(dest="what", metavar="what", required=True, parser_class=type(parser))
+    add_board(commands.add_parser("board", help="write a board as PDF in true scale, with its YAML"))
+    calibrate_intrinsics.add_arguments(commands.add_parser("intrinsics", help="focal length and lens from photos of a board"))
+    calibrate_hand_eye.add_arguments(commands.add_parser("hand-eye", help="where the camera is on (or beside) the arm"))
+    calibrate_verify.add_arguments(commands.add_parser("verify", help="check a calibration with fresh samples or a touch test"))
+    calibrate_capture.add_arguments(commands.add_parser("capture", help="guided recording of samples"))
 
 
-def store(folder: Path, settings: dict[str, Any], sigma_px: float) -> None:
-    """Writes the calibration into ``pointing.json``; what is there already stays.
+def add_board(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of `calibrate board`."""
+    parser.add_argument("--kind", choices=["charuco", "chessboard", "apriltag"], default="charuco")
+    parser.add_argument("--columns", type=int, help="squares (or tags) along the long side")
+    parser.add_argument("--rows", type=int, help="squares (or tags) along the short side")
+    parser.add_argument("--square-mm", type=float, help="side of a square; of tags, from one to the next")
+    parser.add_argument("--marker-mm", type=float, help="side of a marker")
+    parser.add_argument("--dictionary", default="", help="OpenCV's name, e.g. DICT_5X5_250")
+    parser.add_argument("--paper", choices=["A4", "A3", "A2", "letter"], help="default: the smallest that holds it")
+    parser.add_argument("--out", type=Path, default=Path("out/board"), help="path without suffix (default out/board)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else on stdout")
+    parser.set_defaults(run=run_board)
 
-    Args:
-        folder: Of the checkpoint.
-        settings: The calibration and its figures.
-        sigma_px: Error of the points, for a checkpoint that has none stated.
 
-    Raises:
-        InputError: The file cannot be read or written.
-    """
-    path = folder / "pointing.json"
-    try:
-        held = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        held = {"sigma_px_at_640": round(sigma_px, 2)} | held | {"calibration": settings}
-        path.write_text(json.dumps(held, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError("The calibration cannot be stored", f"{path}: {error}", "repair or delete the file") from error
+_DEFAULTS = {"charuco": (7, 5, 30.0, 22.0), "chessboard": (10, 7, 25.0, 0.0), "apriltag": (5, 4, 45.0, 35.0)}
+
+
+def run_board(options: argparse.Namespace) -> int:
+    """Writes the PDF and the YAML."""
+    from molmo_point.calibration.board_pdf import board_pdf
+    from molmo_point.calibration.boards import Board, board_yaml
+
+    columns, rows, square, marker = _DEFAULTS[options.kind]
+    square = options.square_mm or square
+    marker = options.marker_mm or marker * square / _DEFAULTS[options.kind][2]
+    board = Board(options.kind, options.columns or columns, options.rows or rows, square / 1e3, marker / 1e3, options.dictionary)
+    pdf = board_pdf(board, options.paper)
+    files = {options.out.with_suffix(".pdf"): pdf, options.out.with_suffix(".yaml"): board_yaml(board).encode()}
+    write_files(files)
+    finish(options, {"board": board.to_dict()}, [board.describe()], files)
+    return 0

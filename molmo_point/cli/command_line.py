@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
-from molmo_point.cli import ask, bench, demo, doctor, evaluate, question
+from molmo_point.cli import ask, bench, calibrate, demo, doctor, evaluate, question
 from molmo_point.errors import MolmoPointError
 
 EXIT_OK = 0
@@ -44,6 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
     demo.add_arguments(commands.add_parser("demo", help="point at things on a simulated table", epilog=_EPILOG))
     evaluate.add_arguments(commands.add_parser("eval", help="measure a model on scenes with known truth"))
     bench.add_arguments(commands.add_parser("bench", help="measure how fast answers come, and against what"))
+    calibrate.add_arguments(commands.add_parser("calibrate", help="cameras, and cameras against arms, with their error"))
     doctor.add_arguments(commands.add_parser("doctor", help="what is installed, what is missing, how to get it"))
     return parser
 

@@ -20,6 +20,7 @@ FloatArray = NDArray[np.float64]
 USUAL_ROBOT_M, USUAL_ROBOT_RAD = 0.0003, float(np.deg2rad(0.06))
 _PRIOR_SPREAD = 1.2  # of the logarithm: a factor of 3.3 either way
 _ROUNDS = 25
+_NOISY = 2.0  # times the usual variance: more than chance does with 40 numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +59,11 @@ def linearise(data: HandEyeSet, model: Model, sigma_px: float) -> Linearised:
     relative = seen @ inverse(predicted)
     turn = rotation_log(relative[:, :3, :3])
     shift = relative[:, :3, 3]
-    information = data.poses.information / sigma_px**2
+    # An image noisier than the others says less than they do.
+    freedom = np.maximum(2 * data.poses.count - 6, 1)
+    own = data.poses.rms_px**2 * data.poses.count / freedom
+    variance = np.where(own > _NOISY * sigma_px**2, own, sigma_px**2)
+    information = data.poses.information / variance[:, None, None]
     image = np.linalg.inv(information + 1e-9 * np.einsum("nii->n", information)[:, None, None] * np.eye(6) * 1e-3)
     if model.free_scale:
         # The seen pose moves along with the scale, the predicted one does not.

@@ -1,0 +1,186 @@
+"""Guided recording of hand-eye samples: where to move next, when the view is still, what is covered."""
+
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from molmo_point.calibration.boards import Board, board_yaml
+from molmo_point.calibration.detection import Detection, detect
+from molmo_point.calibration.sample_file import pose_entry
+from molmo_point.camera.image_file import encode_png, write_file
+from molmo_point.errors import InputError
+from molmo_point.geometry.hand_eye.next_pose import view_words
+from molmo_point.geometry.hand_eye.samples import Setup
+from molmo_point.geometry.intrinsics import Intrinsics
+from molmo_point.geometry.planar_pose import board_poses
+from molmo_point.geometry.rigid import angle_between, motion, rotation_exp
+
+FloatArray = NDArray[np.float64]
+
+_STILL_FRAMES, _STILL_PX = 3, 1.0
+_NEW_VIEW_DEG, _NEW_VIEW_M = 8.0, 0.03
+_TILTS_DEG = (8.0, 28.0)
+_SIDES = 6
+
+
+@dataclass(frozen=True, eq=False)
+class Advice:
+    """What the guide says after a look.
+
+    Attributes:
+        words: for the person.
+        taken: id of the sample just taken; empty if none was.
+        target: (4, 4) camera_T_board to go to; None when all planned views are done.
+    """
+
+    words: str
+    taken: str
+    target: FloatArray | None
+
+
+class GuidedCapture:
+    """Collects samples into a folder that `calibrate hand-eye` reads.
+
+    Args:
+        folder: made if missing; must not hold samples yet.
+        board: in view.
+        intrinsics: of the camera.
+        setup: where the camera is.
+        frames: names of base, gripper and camera.
+        distance_m: nearest and farthest planned view.
+
+    Raises:
+        InputError: the folder holds samples already.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        board: Board,
+        intrinsics: Intrinsics,
+        setup: Setup = Setup.EYE_IN_HAND,
+        *,
+        frames: tuple[str, str, str] = ("base_link", "tool0", "camera_color_optical_frame"),
+        distance_m: tuple[float, float] = (0.35, 0.55),
+    ) -> None:
+        self.folder, self._board, self._intrinsics = Path(folder), board, intrinsics
+        if (self.folder / "samples.yaml").exists():
+            raise InputError("The folder holds samples already", str(folder), "choose another, or remove it")
+        self._setup, self._frames = setup, frames
+        self._recent: deque[tuple[FloatArray, FloatArray]] = deque(maxlen=_STILL_FRAMES)
+        self._entries: list[dict[str, Any]] = []
+        self._views: list[FloatArray] = []
+        self._robots: list[FloatArray] = []
+        self.plan = planned_views(board, distance_m)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def look(self, image: NDArray[np.uint8], base_T_gripper: FloatArray) -> Advice:
+        """Looks at one image, and takes a sample if the board is seen, the view is still, and it is a new view."""
+        found = detect(self._board, image)
+        if found.reason:
+            self._recent.clear()
+            return self._advice(f"{found.reason}: bring the whole board into view")
+        self._recent.append((found.uv, np.asarray(base_T_gripper, np.float64)))
+        if not self._still():
+            return self._advice("hold still")
+        pose = board_poses(self._board.points, found.uv[None], self._intrinsics).camera_T_board[0]
+        if any(_same_view(pose, other) for other in self._views):
+            return self._advice("this view is taken")
+        name = self._take(image, found, pose)
+        return self._advice(f"took sample {name}", name)
+
+    def coverage(self) -> str:
+        """Which tilts were seen, as text: one mark per side, far tilts outside."""
+        done = [self._done(view) for view in self.plan]
+        marks = "".join("●" if seen else "○" for seen in done)
+        tilts, turns = self._spread()
+        return f"views {marks}  tilt up to {tilts:.0f}°, turn over {turns:.0f}°"
+
+    def _spread(self) -> tuple[float, float]:
+        if not self._views:
+            return 0.0, 0.0
+        views = np.array(self._views)
+        tilts = np.rad2deg(np.arccos(np.clip(np.abs(views[:, 2, 2]), 0, 1)))
+        turns = np.rad2deg(np.arctan2(views[:, 1, 0], views[:, 0, 0]))
+        return float(tilts.max()), float(np.ptp(turns))
+
+    def _done(self, view: FloatArray) -> bool:
+        return any(np.rad2deg(angle_between(view[:3, :3], other[:3, :3])) < 15.0 for other in self._views)
+
+    def _still(self) -> bool:
+        if len(self._recent) < _STILL_FRAMES:
+            return False
+        points = np.array([uv for uv, _ in self._recent])
+        moved = points - points[0]
+        # The arm must be at rest too: a pose that lags behind would be the sample's mistake.
+        robots = np.array([pose for _, pose in self._recent])
+        shift = np.linalg.norm(robots[:, :3, 3] - robots[0, :3, 3], axis=1).max()
+        both = np.isfinite(moved)
+        return bool(both.any() and np.abs(moved[both]).max() < _STILL_PX and shift < 0.002)
+
+    def _take(self, image: NDArray[np.uint8], found: Detection, pose: FloatArray) -> str:
+        name = f"{len(self._entries) + 1:03d}"
+        robot = self._recent[-1][1]
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_file(self.folder / f"{name}.png", encode_png(image))
+        self._entries.append({"id": name, "image": f"{name}.png", "base_T_gripper": pose_entry(robot)})
+        self._views.append(pose)
+        self._robots.append(robot)
+        self._write()
+        return name
+
+    def _write(self) -> None:
+        import yaml
+
+        base, gripper, camera = self._frames
+        values = {
+            "setup": self._setup.value,
+            "base_frame": base,
+            "gripper_frame": gripper,
+            "camera_frame": camera,
+            "intrinsics": "intrinsics.yaml",
+            "board": "board.yaml",
+            "samples": self._entries,
+        }
+        dump = yaml.safe_dump(self._intrinsics.to_dict(), sort_keys=False)
+        write_file(self.folder / "board.yaml", board_yaml(self._board).encode())
+        write_file(self.folder / "intrinsics.yaml", dump.encode())
+        write_file(self.folder / "samples.yaml", yaml.safe_dump(values, sort_keys=False, default_flow_style=None).encode())
+
+    def _advice(self, words: str, taken: str = "") -> Advice:
+        left = [view for view in self.plan if not self._done(view)]
+        if not left:
+            return Advice(f"{words}; all planned views are done", taken, None)
+        last = self._views[-1] if self._views else None
+        # The nearest open view keeps the arm's ways short.
+        target = left[0] if last is None else min(left, key=lambda v: float(angle_between(v[:3, :3], last[:3, :3])))
+        centre = self._board.points.mean(axis=0)
+        return Advice(f"{words}; next: {view_words(target, centre)}", taken, target)
+
+
+def planned_views(board: Board, distance_m: tuple[float, float]) -> list[FloatArray]:
+    """camera_T_board of views that together make a good calibration: tilted to all sides, turned, near and far."""
+    views = []
+    centre = board.points.mean(axis=0)
+    numbers = range(_SIDES)
+    for ring, tilt in enumerate(_TILTS_DEG):
+        for side in numbers:
+            angle = 2.0 * np.pi * (side + 0.5 * ring) / _SIDES
+            lean = rotation_exp(np.deg2rad(tilt) * np.array([np.cos(angle), np.sin(angle), 0.0]))
+            turn = np.deg2rad((-60.0, 0.0, 60.0, 30.0, -30.0, 90.0)[(side + ring) % 6])
+            rotation = rotation_exp(np.array([0.0, 0.0, turn])) @ lean
+            distance = distance_m[(side + ring) % 2]
+            aside = 0.05 * distance * np.array([np.cos(2.0 * angle), np.sin(2.0 * angle), 0.0])
+            views.append(motion(rotation, np.array([0.0, 0.0, distance]) + aside - rotation @ centre))
+    return views
+
+
+def _same_view(first: FloatArray, second: FloatArray) -> bool:
+    turn = np.rad2deg(angle_between(first[:3, :3], second[:3, :3]))
+    return bool(turn < _NEW_VIEW_DEG and np.linalg.norm(first[:3, 3] - second[:3, 3]) < _NEW_VIEW_M)

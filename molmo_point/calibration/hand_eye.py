@@ -1,0 +1,209 @@
+"""A whole hand-eye calibration: solve, doubt it in every way, say what is wrong, pass or fail."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from molmo_point.errors import InputError
+from molmo_point.geometry.hand_eye.causes import Cause, likely_causes
+from molmo_point.geometry.hand_eye.confidence import Confidence, confidence
+from molmo_point.geometry.hand_eye.next_pose import NextPose, next_pose
+from molmo_point.geometry.hand_eye.observability import Observability, observability
+from molmo_point.geometry.hand_eye.samples import HandEyeSet, Setup
+from molmo_point.geometry.hand_eye.solve import Solution, solve
+from molmo_point.geometry.hand_eye.validation import Unseen, error_at, held_out, spread_between_methods
+from molmo_point.geometry.transforms import Transform
+
+FloatArray = NDArray[np.float64]
+
+DEFAULT_DISTANCE_M, DEFAULT_TOLERANCE_M = 0.5, 0.005
+_FOLDS = 5
+_FATAL = {
+    "board_scale", "setup_swapped", "robot_inverted", "robot_millimetres", "board_millimetres", "degrees", "radians",
+    "quaternion_order", "board_inverted", "pairs_shifted", "board_moved", "camera_moved",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class HandEyeResult:
+    """A hand-eye calibration and how good it is.
+
+    Attributes:
+        camera: the answer with its covariance: gripper_T_camera, or base_T_camera where the camera stands beside the arm.
+        board: base_T_board, or gripper_T_board.
+        solution, confidence, motion: what it rests on.
+        left_out, folds: errors on samples not used: one at a time, and a fifth at a time.
+        spread: of the other methods from the answer, (mm, degrees).
+        causes: likely mistakes.
+        suggestion: what to record next; None if nothing would help.
+        distance_m, tolerance_m: what the task needs.
+        error_m: 95 % of the errors at that distance are below.
+        passed: whether to use it. reasons: why not.
+    """
+
+    camera: Transform
+    board: Transform
+    solution: Solution
+    confidence: Confidence
+    motion: Observability
+    left_out: Unseen
+    folds: Unseen
+    spread: dict[str, tuple[float, float]]
+    causes: tuple[Cause, ...]
+    suggestion: NextPose | None
+    distance_m: float
+    tolerance_m: float
+    error_m: float
+    passed: bool
+    reasons: tuple[str, ...]
+
+    def bad_samples(self) -> list[tuple[str, str]]:
+        """Id and reason of every sample that was not used."""
+        found = []
+        for i in np.flatnonzero(~self.solution.kept):
+            off = f"{self.left_out.distance_mm[i]:.1f} mm and {self.left_out.turn_deg[i]:.2f}° from what the others predict"
+            found.append((self.solution.data.ids[i], f"{off}, {self.solution.distance[i]:.0f} times the usual"))
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """All figures, for JSON."""
+        solution, noise = self.solution, self.solution.noise
+        return {
+            "passed": self.passed,
+            "reasons": list(self.reasons),
+            "setup": solution.data.setup.value,
+            "transform": _transform_dict(self.camera),
+            "board": _transform_dict(self.board),
+            "error_95_mm": self.error_m * 1e3,
+            "working_distance_m": self.distance_m,
+            "tolerance_mm": self.tolerance_m * 1e3,
+            "leave_one_out": self.left_out.summary(solution.kept),
+            "held_out": self.folds.summary(solution.kept),
+            "rms_px": solution.fit.rms_px(),
+            "noise": {"pixel": noise.sigma_px, "robot_mm": noise.robot_m * 1e3, "robot_deg": float(np.rad2deg(noise.robot_rad))},
+            "motion": {
+                "status": self.motion.status,
+                "spread_deg": self.motion.spread_deg.tolist(),
+                "travel_m": self.motion.travel_m,
+            },
+            "method_spread": {name: {"mm": mm, "deg": deg} for name, (mm, deg) in self.spread.items()},
+            "causes": [_cause_dict(cause) for cause in self.causes],
+            "bad_samples": [{"id": name, "reason": reason} for name, reason in self.bad_samples()],
+            "samples": [
+                {"id": i, "used": bool(k), "left_out_mm": float(mm), "left_out_deg": float(deg), "board_px": float(px)}
+                for i, k, mm, deg, px in zip(
+                    solution.data.ids,
+                    solution.kept,
+                    self.left_out.distance_mm,
+                    self.left_out.turn_deg,
+                    solution.data.poses.rms_px,
+                )
+            ],
+            "next_pose": None if self.suggestion is None else _suggestion_dict(self.suggestion),
+        }
+
+
+def calibrate_hand_eye(
+    data: HandEyeSet,
+    *,
+    alternatives: Mapping[str, HandEyeSet] | None = None,
+    frames: tuple[str, str, str] = ("base_link", "tool0", "camera_color_optical_frame"),
+    distance_m: float = DEFAULT_DISTANCE_M,
+    tolerance_m: float = DEFAULT_TOLERANCE_M,
+    progress: Callable[[str], None] = lambda line: None,
+) -> HandEyeResult:
+    """Calibrates and judges.
+
+    Args:
+        data: the samples.
+        alternatives: the same read in other ways, see `likely_causes`.
+        frames: names of base, gripper and camera.
+        distance_m: how far from the camera the task's points are.
+        tolerance_m: the error that the task can bear there.
+        progress: called with a line per step.
+
+    Raises:
+        InputError: a distance or tolerance that is not above zero.
+    """
+    if not (np.isfinite(distance_m) and distance_m > 0 and np.isfinite(tolerance_m) and tolerance_m > 0):
+        raise InputError("Distance and tolerance must be above zero", f"{distance_m} m, {tolerance_m} m", "e.g. 0.5 and 0.005")
+    progress(f"solving from {len(data)} samples")
+    solution = solve(data)
+    motion = observability(data)
+    progress("leaving samples out")
+    left_out, folds = held_out(solution), held_out(solution, _FOLDS)
+    progress("bootstrap")
+    sure = confidence(solution)
+    progress("looking for likely mistakes")
+    causes = likely_causes(solution, motion, alternatives)
+    error_m = error_at(solution.x, sure.camera, distance_m)
+    reasons = _reasons(solution, motion, folds, causes, error_m, tolerance_m)
+    base, gripper, camera = frames
+    hand = data.setup is Setup.EYE_IN_HAND
+    first, second = (gripper, base) if hand else (base, gripper)
+    return HandEyeResult(
+        Transform(first, camera, solution.x[:3, :3], solution.x[:3, 3], sure.camera),
+        Transform(second, "calibration_board", solution.w[:3, :3], solution.w[:3, 3], sure.stated[6:, 6:]),
+        solution,
+        sure,
+        motion,
+        left_out,
+        folds,
+        spread_between_methods(solution),
+        causes,
+        next_pose(solution, distance_m),
+        distance_m,
+        tolerance_m,
+        error_m,
+        not reasons,
+        tuple(reasons),
+    )
+
+
+def _reasons(
+    solution: Solution, motion: Observability, folds: Unseen, causes: tuple[Cause, ...], error_m: float, tolerance_m: float
+) -> list[str]:
+    reasons = [cause.sentence for cause in causes if cause.name in _FATAL]
+    if error_m > tolerance_m:
+        reasons.append(f"95 % of the errors are below {error_m * 1e3:.1f} mm only; the tolerance is {tolerance_m * 1e3:.1f} mm")
+    unseen = folds.summary(solution.kept)["rms_mm"] * 1e-3
+    if unseen > tolerance_m:
+        reasons.append(f"samples that were not used are off by {unseen * 1e3:.1f} mm (root mean square), more than the tolerance")
+    if motion.status == "blind":
+        reasons.append(motion.sentence().rstrip("."))
+    bad = int((~solution.kept).sum())
+    if bad > 0.2 * len(solution.data):
+        reasons.append(f"{bad} of {len(solution.data)} samples contradict the others")
+    return reasons
+
+
+def _transform_dict(transform: Transform) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "target": transform.target,
+        "source": transform.source,
+        "translation_m": transform.translation_m.tolist(),
+        "quaternion_xyzw": transform.quaternion_xyzw.tolist(),
+    }
+    if transform.covariance is not None:
+        sigma = np.sqrt(np.diag(transform.covariance))
+        values["covariance"] = transform.covariance.tolist()
+        values["sigma_mm"] = (sigma[:3] * 1e3).tolist()
+        values["sigma_deg"] = np.rad2deg(sigma[3:]).tolist()
+    return values
+
+
+def _cause_dict(cause: Cause) -> dict[str, Any]:
+    gain = cause.gain if np.isfinite(cause.gain) else None
+    return {"name": cause.name, "sentence": cause.sentence, "fix": cause.fix, "gain": gain, "samples": list(cause.samples)}
+
+
+def _suggestion_dict(pose: NextPose) -> dict[str, Any]:
+    return {
+        "base_T_gripper": pose.base_T_gripper.tolist(),
+        "words": pose.words,
+        "error_now_mm": pose.error_now_m * 1e3,
+        "error_then_mm": pose.error_then_m * 1e3,
+    }

@@ -1,0 +1,243 @@
+"""Intrinsics from photos of a board: which photos to trust, which model to use, how sure every number is."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from molmo_point.calibration.boards import Board
+from molmo_point.calibration.detection import Detection, detect
+from molmo_point.errors import InputError
+from molmo_point.geometry.camera_fit import MIN_IMAGES, MODELS, CameraFit, choose_model, fit_camera, largest_difference_px
+from molmo_point.geometry.intrinsics import Intrinsics
+
+FloatArray = NDArray[np.float64]
+Photo = tuple[str, NDArray[np.uint8]]
+
+COVERAGE_GRID = (8, 6)
+_BLUR_FACTOR, _BLUR_PX = 2.0, 4.0
+_MISFIT_FACTOR, _MISFIT_PX = 3.0, 0.3
+_FLAT_TILT_DEG = 15.0
+
+
+@dataclass(frozen=True, eq=False)
+class IntrinsicsResult:
+    """Calibrated intrinsics and what they rest on.
+
+    Attributes:
+        board: that was photographed.
+        fit: over the used photos.
+        used: names of the photos used, in the order of the fit.
+        detections: what was found in each used photo.
+        dropped: name and reason of every photo not used.
+        held_out_px: error of each distortion model on photos it was not fitted to; empty if the model was given.
+        coverage: (6, 8) number of board points per cell of the image.
+        tilts_deg: angle between the view and the board's normal in each used photo.
+        factory: root mean square and largest difference from the factory's intrinsics, pixels; None without these.
+        warnings: what to improve.
+    """
+
+    board: Board
+    fit: CameraFit
+    used: tuple[str, ...]
+    detections: tuple[Detection, ...]
+    dropped: tuple[tuple[str, str], ...]
+    held_out_px: dict[str, float]
+    coverage: NDArray[np.int_]
+    tilts_deg: FloatArray
+    factory: tuple[float, float] | None = None
+    warnings: tuple[str, ...] = field(default=())
+
+    def to_dict(self) -> dict[str, Any]:
+        """All figures, for JSON."""
+        camera = self.fit.intrinsics
+        return {
+            "intrinsics": camera.to_dict(),
+            "sigma": self.fit.sigmas(),
+            "model": self.fit.model,
+            "rms_px": self.fit.rms_px(),
+            "held_out_px": {name: value if np.isfinite(value) else None for name, value in self.held_out_px.items()},
+            "images": [
+                {
+                    "name": name,
+                    "rms_px": float(rms),
+                    "points": found.count,
+                    "edge_width_px": found.sharpness_px if np.isfinite(found.sharpness_px) else None,
+                    "tilt_deg": float(tilt),
+                }
+                for name, rms, found, tilt in zip(self.used, self.fit.per_image_px(), self.detections, self.tilts_deg)
+            ],
+            "dropped": [{"name": name, "reason": reason} for name, reason in self.dropped],
+            "coverage": self.coverage.tolist(),
+            "covered_share": float((self.coverage > 0).mean()),
+            "factory_difference_px": None if self.factory is None else {"rms": self.factory[0], "largest": self.factory[1]},
+            "board": self.board.to_dict(),
+            "warnings": list(self.warnings),
+        }
+
+
+def calibrate_intrinsics(
+    board: Board,
+    photos: Sequence[Photo],
+    *,
+    model: str | None = None,
+    factory: Intrinsics | None = None,
+    progress: Callable[[str], None] = lambda line: None,
+) -> IntrinsicsResult:
+    """Calibrates a camera.
+
+    Args:
+        board: that was photographed.
+        photos: names and RGB images, all of one size.
+        model: a key of `MODELS`; None chooses the one with the least error on unseen photos.
+        factory: intrinsics to compare with.
+        progress: called with a line per photo and step.
+
+    Raises:
+        InputError: photos of several sizes, or fewer than 5 that can be used; the message gives the reasons.
+        DependencyError: OpenCV is missing.
+    """
+    if model is not None and model not in MODELS:
+        raise InputError("The distortion model is unknown", repr(model), f"use one of {', '.join(map(repr, MODELS))}")
+    size_wh = _one_size(photos)
+    if factory is not None and factory.size_wh != size_wh:
+        raise InputError(
+            "The factory intrinsics belong to another image size",
+            f"{factory.size_wh}, photos {size_wh} (width, height)",
+            "give those of this stream",
+        )
+    kept, dropped = _detected(board, photos, progress)
+    kept, dropped = _sharp(kept, dropped)
+    _enough(kept, dropped, len(photos))
+    points = board.points
+    kept, dropped = _fitting(points, kept, dropped, size_wh, model or "k1 k2")
+    _enough(kept, dropped, len(photos))
+    uv = np.array([found.uv for _, found in kept])
+    progress("comparing distortion models on photos they have not seen")
+    chosen, table = (model, {}) if model else choose_model(points, uv, size_wh)
+    fit = fit_camera(points, uv, size_wh, chosen)
+    tilts = np.rad2deg(np.arccos(np.clip(np.abs(fit.poses[:, 2, 2]), 0.0, 1.0)))
+    coverage = coverage_map(uv, size_wh)
+    return IntrinsicsResult(
+        board,
+        fit,
+        tuple(name for name, _ in kept),
+        tuple(found for _, found in kept),
+        tuple(dropped),
+        table,
+        coverage,
+        tilts,
+        None if factory is None else largest_difference_px(fit.intrinsics, factory),
+        tuple(_warnings(fit, coverage, tilts, len(kept))),
+    )
+
+
+def coverage_map(uv: FloatArray, size_wh: tuple[int, int]) -> NDArray[np.int_]:
+    """(6, 8) number of points in each cell of the image; `uv` is (..., 2), NaN where not seen."""
+    points = uv.reshape(-1, 2)
+    points = points[np.isfinite(points[:, 0])]
+    columns, rows = COVERAGE_GRID
+    width, height = size_wh
+    counts, _, _ = np.histogram2d(
+        points[:, 1], points[:, 0], bins=(rows, columns), range=((-0.5, height - 0.5), (-0.5, width - 0.5))
+    )
+    return counts.astype(int)
+
+
+def _one_size(photos: Sequence[Photo]) -> tuple[int, int]:
+    sizes: dict[tuple[int, int], list[str]] = {}
+    for name, image in photos:
+        sizes.setdefault((image.shape[1], image.shape[0]), []).append(name)
+    if not sizes:
+        raise InputError("There are no photos", "none", "name a folder or files with photos of the board")
+    if len(sizes) > 1:
+        given = "; ".join(f"{w} x {h}: {len(names)} photos, e.g. {names[0]}" for (w, h), names in sizes.items())
+        raise InputError("The photos have different sizes", given, "take all with one resolution; intrinsics belong to one")
+    return next(iter(sizes))
+
+
+def _detected(
+    board: Board, photos: Sequence[Photo], progress: Callable[[str], None]
+) -> tuple[list[tuple[str, Detection]], list[tuple[str, str]]]:
+    kept, dropped = [], []
+    for number, (name, image) in enumerate(photos, start=1):
+        found = detect(board, image)
+        progress(f"{number}/{len(photos)} {name}: {found.reason or f'{found.count} points'}")
+        if found.reason:
+            dropped.append((name, found.reason))
+        else:
+            kept.append((name, found))
+    return kept, dropped
+
+
+def _sharp(
+    kept: list[tuple[str, Detection]], dropped: list[tuple[str, str]]
+) -> tuple[list[tuple[str, Detection]], list[tuple[str, str]]]:
+    widths = np.array([found.sharpness_px for _, found in kept])
+    if not np.isfinite(widths).any():
+        return kept, dropped
+    usual = float(np.nanmedian(widths))
+    limit = max(_BLUR_FACTOR * usual, _BLUR_PX)
+    blurred = [bool(width > limit) for width in widths]
+    reasons = [
+        (name, f"blurred: edges {found.sharpness_px:.1f} px wide, usual here {usual:.1f} px")
+        for (name, found), bad in zip(kept, blurred)
+        if bad
+    ]
+    return [item for item, bad in zip(kept, blurred) if not bad], dropped + reasons
+
+
+def _fitting(
+    points: FloatArray, kept: list[tuple[str, Detection]], dropped: list[tuple[str, str]], size_wh: tuple[int, int], model: str
+) -> tuple[list[tuple[str, Detection]], list[tuple[str, str]]]:
+    """Drops photos that do not fit what the others agree on, the worst first."""
+    dropped = list(dropped)
+    while len(kept) > MIN_IMAGES:
+        fit = fit_camera(points, np.array([found.uv for _, found in kept]), size_wh, model)
+        errors = fit.per_image_px()
+        worst, usual = int(np.argmax(errors)), float(np.median(errors))
+        if errors[worst] <= max(_MISFIT_FACTOR * usual, usual + _MISFIT_PX):
+            break
+        name, _ = kept[worst]
+        dropped.append((name, f"does not fit the others: {errors[worst]:.2f} px, usual here {usual:.2f} px"))
+        kept = kept[:worst] + kept[worst + 1 :]
+    return kept, dropped
+
+
+def _enough(kept: list[tuple[str, Detection]], dropped: list[tuple[str, str]], given: int) -> None:
+    if len(kept) >= MIN_IMAGES:
+        return
+    reasons = "; ".join(f"{name}: {reason}" for name, reason in dropped[:6])
+    if not kept:
+        raise InputError(
+            "The board was found in no photo",
+            f"{given} photos ({reasons})",
+            "check the kind of board and its numbers of squares, and that it is whole, flat and sharp in the picture",
+        )
+    raise InputError(
+        f"Intrinsics need at least {MIN_IMAGES} usable photos",
+        f"{len(kept)} of {given} usable{f' ({reasons})' if reasons else ''}",
+        "take 15 to 30, near and far, tilted in all directions, reaching into the corners",
+    )
+
+
+def _warnings(fit: CameraFit, coverage: NDArray[np.int_], tilts: FloatArray, count: int) -> list[str]:
+    found = []
+    if count < 12:
+        found.append(f"Only {count} photos: 15 to 30 make the distortion trustworthy.")
+    corners = {"upper left": (0, 0), "upper right": (0, -1), "lower left": (-1, 0), "lower right": (-1, -1)}
+    empty = [name for name, cell in corners.items() if coverage[cell] == 0]
+    if empty:
+        found.append(f"No board point in the {', '.join(empty)} corner of the image: the distortion there is extrapolated.")
+    if float(np.percentile(tilts, 80)) < _FLAT_TILT_DEG:
+        found.append(
+            f"Nearly all views are head-on (80 % below {_FLAT_TILT_DEG:.0f}°): tilt the board by 30°, or fx and fy stay unsure."
+        )
+    if fit.rms_px() > 1.0:
+        found.append(f"Reprojection error {fit.rms_px():.2f} px: is the board flat, and its YAML right?")
+    share = fit.sigmas()["fx"] / fit.intrinsics.fx
+    if share > 0.01:
+        found.append(f"The focal length is known to {share:.1%} only: distances inherit that error.")
+    return found

@@ -1,0 +1,246 @@
+"""Hand-eye samples as files: a YAML with an id, an image (or a board pose) and a robot pose each; runs again offline.
+
+```yaml
+setup: eye_in_hand            # or eye_to_hand
+base_frame: base_link
+gripper_frame: tool0
+camera_frame: camera_color_optical_frame
+intrinsics: intrinsics.yaml
+board: board.yaml
+samples:
+- id: "001"
+  image: 001.png
+  base_T_gripper: {translation_m: [0.4, 0.0, 0.5], quaternion_xyzw: [0.0, 1.0, 0.0, 0.0]}
+```
+
+A pose is a 4x4 `matrix`, or `translation_m` with one of `quaternion_xyzw`, `rotation_vector_rad`, `rotation_vector_deg`,
+`rpy_rad`, `rpy_deg` (roll, pitch, yaw about fixed x, y, z). Instead of `image`, a sample may have `camera_T_board`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from molmo_point.calibration.boards import Board, load_board
+from molmo_point.calibration.detection import detect
+from molmo_point.camera.image_file import load_color
+from molmo_point.errors import InputError
+from molmo_point.geometry.hand_eye.samples import HandEyeSet, hand_eye_set
+from molmo_point.geometry.intrinsics import Intrinsics, load_intrinsics, read_mapping
+from molmo_point.geometry.rigid import inverse, rotation_exp
+from molmo_point.geometry.transforms import Transform
+
+FloatArray = NDArray[np.float64]
+
+_ROTATIONS = ("quaternion_xyzw", "rotation_vector_rad", "rotation_vector_deg", "rpy_rad", "rpy_deg")
+_KEYS = {"setup", "base_frame", "gripper_frame", "camera_frame", "intrinsics", "board", "samples"}
+_VIRTUAL = Intrinsics(640, 480, 600.0, 600.0, 319.5, 239.5)
+
+
+@dataclass(frozen=True, eq=False)
+class Session:
+    """Samples read from files.
+
+    Attributes:
+        data: ready to calibrate.
+        alternatives: the same read in other ways, for the search for mistakes.
+        base_frame, gripper_frame, camera_frame: names of the frames.
+        dropped: id and reason of samples whose board was not found.
+        images: path of each kept sample's image, where it has one.
+        board: None when board poses were given.
+    """
+
+    data: HandEyeSet
+    alternatives: dict[str, HandEyeSet]
+    base_frame: str
+    gripper_frame: str
+    camera_frame: str
+    dropped: tuple[tuple[str, str], ...]
+    images: tuple[Path | None, ...]
+    board: Board | None
+
+
+def load_session(path: str | Path, progress: Callable[[str], None] = lambda line: None) -> Session:
+    """Reads a sample file and finds the board in its images.
+
+    Raises:
+        InputError: a missing file, a sample without image or pose, ids that repeat, images of another size than the
+            intrinsics, too few samples with a board.
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = path / "samples.yaml"
+    values = read_mapping(path)
+    _check_keys(path, values)
+    folder = path.parent
+    entries = values["samples"]
+    ids = [_id_of(entry, path, number) for number, entry in enumerate(entries)]
+    if len(set(ids)) != len(ids):
+        raise InputError("Two samples have the same id", f"{path}: {sorted(ids)}", "give each its own")
+    robot = np.array([read_pose(entry["base_T_gripper"], name, path) for entry, name in zip(entries, ids)])
+    from_images = "image" in entries[0]
+    if any(("image" in entry) != from_images for entry in entries):
+        raise InputError("Some samples have an image and some a board pose", str(path), "give the same for all")
+    if from_images:
+        kept, uv, dropped, board, camera = _from_images(values, folder, entries, ids, path, progress)
+        points = board.points
+    else:
+        kept, dropped, board, camera = np.arange(len(ids)), [], None, _VIRTUAL
+        boards = np.array([read_pose(entry["camera_T_board"], name, path) for entry, name in zip(entries, ids)])
+        points, uv = _virtual(boards)
+    if len(kept) < len(ids) and len(kept) < 5:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in dropped[:5])
+        raise InputError(
+            "The board was found in too few images", f"{len(kept)} of {len(ids)} ({reasons})", "check the board's YAML"
+        )
+    names = tuple(ids[i] for i in kept)
+    data = hand_eye_set(values.get("setup", "eye_in_hand"), robot[kept], uv, points, camera, names)
+    kept_entries = [entries[i] for i in kept]
+    return Session(
+        data,
+        _alternatives(data, kept_entries, path),
+        str(values.get("base_frame", "base_link")),
+        str(values.get("gripper_frame", "tool0")),
+        str(values.get("camera_frame", "camera_color_optical_frame")),
+        tuple(dropped),
+        tuple(folder / entry["image"] if from_images else None for entry in kept_entries),
+        board,
+    )
+
+
+def _check_keys(path: Path, values: Mapping[str, Any]) -> None:
+    unknown = sorted(map(str, values.keys() - _KEYS))
+    samples = values.get("samples")
+    if unknown or not isinstance(samples, list) or not samples or not all(isinstance(entry, Mapping) for entry in samples):
+        raise InputError(
+            "This is no file of hand-eye samples",
+            f"{path}: unknown keys {unknown}, samples: {type(samples).__name__}",
+            "give setup, intrinsics, board and a list `samples` (see calibration/README.md)",
+        )
+
+
+def _id_of(entry: Mapping[str, Any], path: Path, number: int) -> str:
+    name = str(entry.get("id", number))
+    if "base_T_gripper" not in entry or ("image" in entry) == ("camera_T_board" in entry):
+        raise InputError(
+            "A sample is incomplete: robot poses and images do not match",
+            f"{path}, sample {name}: has {sorted(map(str, entry))}",
+            "each needs base_T_gripper and either image or camera_T_board",
+        )
+    return name
+
+
+def _from_images(
+    values: Mapping[str, Any], folder: Path, entries: list[Any], ids: list[str], path: Path, progress: Callable[[str], None]
+) -> tuple[NDArray[np.int_], FloatArray, list[tuple[str, str]], Board, Intrinsics]:
+    for key in ("board", "intrinsics"):
+        if key not in values:
+            raise InputError(f"Samples with images need the {key}", str(path), f"add `{key}: {key}.yaml`")
+    board, camera = load_board(folder / str(values["board"])), load_intrinsics(folder / str(values["intrinsics"]))
+    found: list[FloatArray] = []
+    kept: list[int] = []
+    dropped: list[tuple[str, str]] = []
+    for number, entry in enumerate(entries):
+        image = load_color(folder / str(entry["image"]))
+        if image.shape[1::-1] != camera.size_wh:
+            raise InputError(
+                "An image has another size than the intrinsics",
+                f"{entry['image']}: {image.shape[1::-1]}, intrinsics {camera.size_wh} (width, height)",
+                "use the intrinsics of these images",
+            )
+        seen = detect(board, image)
+        progress(f"{number + 1}/{len(entries)} {ids[number]}: {seen.reason or f'{seen.count} points'}")
+        if seen.reason:
+            dropped.append((ids[number], seen.reason))
+        else:
+            kept.append(number)
+            found.append(seen.uv)
+    if not kept:
+        raise InputError(
+            "The board was found in no image", f"{len(entries)} images, {board.describe()}", "check the board's YAML"
+        )
+    return np.array(kept), np.array(found), dropped, board, camera
+
+
+def _virtual(boards: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Board poses as points of a made-up board in a made-up camera: from there on all samples are alike."""
+    v, u = np.mgrid[0:3, 0:4]
+    points = np.stack([u.ravel() - 1.5, v.ravel() - 1.0, np.zeros(12)], axis=1) * 0.05
+    p_camera = points @ np.swapaxes(boards[:, :3, :3], 1, 2) + boards[:, None, :3, 3]
+    return points, _VIRTUAL.project(p_camera)
+
+
+def read_pose(values: Any, name: str, path: Path, swap: Mapping[str, str] | None = None) -> FloatArray:
+    """A pose (4, 4) from its YAML.
+
+    Args:
+        values: the mapping. name: of the sample, and path: of the file, for messages.
+        swap: reads one form of rotation as another.
+
+    Raises:
+        InputError: it is no pose.
+    """
+    where = f"{path}, sample {name}"
+    if not isinstance(values, Mapping):
+        raise InputError("A pose must be a mapping", f"{where}: {values!r}", "give translation_m and a rotation, or matrix")
+    try:
+        if "matrix" in values:
+            return Transform.from_matrix("a", "b", values["matrix"]).matrix
+        forms = [form for form in _ROTATIONS if form in values]
+        if len(forms) != 1 or set(values) != {"translation_m", forms[0]}:
+            raise InputError(
+                "A pose needs translation_m and one rotation", f"{sorted(values)}", f"one of {', '.join(_ROTATIONS)}"
+            )
+        numbers = np.asarray(values[forms[0]], dtype=np.float64)
+        shift = np.asarray(values["translation_m"], dtype=np.float64)
+        if shift.shape != (3,) or numbers.shape != ((4,) if forms[0].startswith("quat") else (3,)):
+            raise InputError("A pose has the wrong number of numbers", f"{dict(values)}", "3 for the translation, 3 or 4 to turn")
+        form = (swap or {}).get(forms[0], forms[0])
+        if form == "quaternion_wxyz":
+            numbers, form = np.roll(numbers, -1), "quaternion_xyzw"
+        if form == "quaternion_xyzw":
+            return Transform.from_quaternion("a", "b", numbers, shift).matrix
+        angles = np.deg2rad(numbers) if form.endswith("_deg") else numbers
+        return Transform("a", "b", rotation_exp(angles) if form.startswith("rot") else _rpy(angles), shift).matrix
+    except InputError as error:
+        raise InputError(error.what, f"{where}: {error.given}", error.fix) from error
+    except (TypeError, ValueError) as error:
+        raise InputError("A pose is not made of numbers", f"{where}: {dict(values)}", "give plain numbers") from error
+
+
+def _rpy(angles: FloatArray) -> FloatArray:
+    roll, pitch, yaw = (rotation_exp(axis * angle) for axis, angle in zip(np.eye(3), angles))
+    return yaw @ pitch @ roll
+
+
+_SWAPS = {
+    "degrees": {"rotation_vector_rad": "rotation_vector_deg", "rpy_rad": "rpy_deg"},
+    "radians": {"rotation_vector_deg": "rotation_vector_rad", "rpy_deg": "rpy_rad"},
+    "quaternion_order": {"quaternion_xyzw": "quaternion_wxyz"},
+}
+
+
+def _alternatives(data: HandEyeSet, entries: list[Any], path: Path) -> dict[str, HandEyeSet]:
+    """The samples read as if a form had been mistaken for another; only where the file holds such a form."""
+    found = {}
+    for name, swap in _SWAPS.items():
+        poses = [entry["base_T_gripper"] for entry in entries]
+        if all(any(form in pose for form in swap) for pose in poses):
+            robot = np.array([read_pose(pose, identity, path, swap) for pose, identity in zip(poses, data.ids)])
+            found[name] = data.with_robot(robot)
+    if "camera_T_board" in entries[0]:
+        boards = inverse(np.array([read_pose(e["camera_T_board"], i, path) for e, i in zip(entries, data.ids)]))
+        points, uv = _virtual(boards)
+        if np.isfinite(uv).all():
+            found["board_inverted"] = hand_eye_set(data.setup, data.base_T_gripper, uv, points, _VIRTUAL, data.ids)
+    return found
+
+
+def pose_entry(matrix: FloatArray) -> dict[str, Any]:
+    """A pose (4, 4) as the sample file has it."""
+    value = Transform.from_matrix("a", "b", matrix)
+    return {"translation_m": value.translation_m.tolist(), "quaternion_xyzw": value.quaternion_xyzw.tolist()}

@@ -1,0 +1,105 @@
+"""`molmo-point calibrate hand-eye`: from a file of samples to a transform with covariance, or to the reason why not."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from molmo_point.cli.calibrate_output import finish, progress, write_files
+
+EXIT_NOT_PASSED = 4
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments."""
+    parser.description = (
+        "Finds where the camera is. Writes hand_eye.yaml (with covariance, for load_transform), report.html, report.json. "
+        f"Exit code {EXIT_NOT_PASSED}: computed, but not good enough for the tolerance."
+    )
+    parser.add_argument("samples", type=Path, help="samples.yaml, or the folder that holds it")
+    parser.add_argument("--setup", choices=["eye_in_hand", "eye_to_hand"], help="instead of what the file says")
+    add_task(parser)
+    parser.add_argument("--driver-transform", type=Path, metavar="FILE", help="transform from the optical frame to camera_link")
+    parser.add_argument("--out", type=Path, default=Path("out/hand_eye"), help="folder (default out/hand_eye)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else on stdout")
+    parser.set_defaults(run=run)
+
+
+def add_task(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that say what the task needs."""
+    parser.add_argument("--distance", type=float, default=0.5, metavar="M", help="working distance from the camera (default 0.5)")
+    parser.add_argument("--tolerance-mm", type=float, default=5.0, metavar="MM", help="error the task can bear there (default 5)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Calibrates and writes."""
+    from molmo_point.calibration.hand_eye import calibrate_hand_eye
+    from molmo_point.calibration.reports import hand_eye_report
+    from molmo_point.calibration.sample_file import load_session
+    from molmo_point.calibration.static_transform import publisher_words
+    from molmo_point.geometry.hand_eye.samples import Setup
+    from molmo_point.geometry.transforms import load_transform
+
+    session = load_session(options.samples, progress)
+    data, alternatives = session.data, session.alternatives
+    if options.setup and options.setup != data.setup.value:
+        data = data.with_robot(data.base_T_gripper, Setup(options.setup))
+        alternatives = {name: other.with_robot(other.base_T_gripper, data.setup) for name, other in alternatives.items()}
+    driver = load_transform(options.driver_transform) if options.driver_transform else None
+    result = calibrate_hand_eye(
+        data,
+        alternatives=alternatives,
+        frames=(session.base_frame, session.gripper_frame, session.camera_frame),
+        distance_m=options.distance,
+        tolerance_m=options.tolerance_mm / 1e3,
+        progress=progress,
+    )
+    command = publisher_words(result.camera, driver)
+    values = {**result.to_dict(), "not_detected": [{"id": i, "reason": r} for i, r in session.dropped], "ros2": command}
+    files = {
+        options.out / "hand_eye.yaml": transform_yaml(result.camera, result.passed),
+        options.out / "report.html": hand_eye_report(result, session.dropped, driver).encode(),
+        options.out / "report.json": (json.dumps(values, indent=1, allow_nan=False) + "\n").encode(),
+    }
+    write_files(files)
+    finish(options, values, [*_lines(values), command], files)
+    return 0 if result.passed else EXIT_NOT_PASSED
+
+
+def transform_yaml(transform: Any, passed: bool) -> bytes:
+    """What `load_transform` reads, with the verdict as a comment."""
+    import yaml
+
+    values = {
+        "target": transform.target,
+        "source": transform.source,
+        "translation_m": transform.translation_m.tolist(),
+        "quaternion_xyzw": transform.quaternion_xyzw.tolist(),
+        "covariance": transform.covariance.tolist(),
+    }
+    word = "" if passed else "# NOT PASSED: see report.html before using this.\n"
+    return (word + yaml.safe_dump(values, sort_keys=False, default_flow_style=None)).encode()
+
+
+def _lines(values: dict[str, Any]) -> list[str]:
+    transform, left, noise = values["transform"], values["leave_one_out"], values["noise"]
+    lines = [
+        f"{'PASSED' if values['passed'] else 'NOT PASSED'}: 95 % error {values['error_95_mm']:.2f} mm "
+        f"at {values['working_distance_m']:g} m "
+        f"(tolerance {values['tolerance_mm']:g} mm)",
+        *(f"  because {reason}" for reason in values["reasons"]),
+        f"{transform['target']}_T_{transform['source']}",
+        "  position mm "
+        + "  ".join(f"{v * 1e3:.2f} ± {s:.2f}" for v, s in zip(transform["translation_m"], transform["sigma_mm"])),
+        "  turn ± °    " + "  ".join(f"{s:.3f}" for s in transform["sigma_deg"]),
+        f"left out      {left['rms_mm']:.2f} mm rms, {left['max_mm']:.2f} mm at most, {left['rms_deg']:.3f}°",
+        f"robot noise   {noise['robot_mm']:.2f} mm, {noise['robot_deg']:.3f}° per axis; corners {noise['pixel']:.2f} px",
+        "other methods " + ", ".join(f"{n} {v['mm']:.1f} mm" for n, v in values["method_spread"].items()),
+        *(f"bad sample    {item['id']}: {item['reason']}" for item in values["bad_samples"]),
+        *(f"not detected  {item['id']}: {item['reason']}" for item in values["not_detected"]),
+        *(f"likely cause  {c['sentence']}. {c['fix'][0].upper()}{c['fix'][1:]}." for c in values["causes"]),
+    ]
+    if values["next_pose"]:
+        n = values["next_pose"]
+        lines.append(f"record next   {n['words']} ({n['error_now_mm']:.1f} → {n['error_then_mm']:.1f} mm)")
+    return lines

@@ -1,0 +1,124 @@
+"""`molmo-point calibrate intrinsics`: from photos, a recording or a live camera."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from molmo_point.cli.calibrate_output import finish, progress, write_files
+from molmo_point.errors import CameraError, InputError
+from molmo_point.geometry.camera_fit import MODELS
+
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+_LIVE_PAUSE_S = 1.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments."""
+    parser.description = "Calibrates the lens from photos of a board; writes intrinsics.yaml, report.html and report.json."
+    group = parser.add_argument_group("photos (one of)")
+    group.add_argument("--images", type=Path, nargs="+", metavar="PATH", help="files, or folders of them")
+    group.add_argument("--recording", type=Path, metavar="PATH", help="a recording: its folder or zip file")
+    group.add_argument("--camera", choices=["realsense"], help="take photos, one a second: move the board between them")
+    parser.add_argument("--count", type=int, default=25, help="photos from the camera, or at most from a recording (default 25)")
+    parser.add_argument("--board", type=Path, required=True, metavar="YAML", help="the board, see `calibrate board`")
+    parser.add_argument("--model", choices=list(MODELS), help="distortion model (default: chosen by error on unseen photos)")
+    parser.add_argument("--factory", type=Path, metavar="FILE", help="intrinsics to compare with (recordings bring theirs)")
+    parser.add_argument("--out", type=Path, default=Path("out/intrinsics"), help="folder (default out/intrinsics)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else on stdout")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Calibrates; nothing is written unless it succeeds."""
+    import json
+
+    import yaml
+
+    from molmo_point.calibration.boards import load_board
+    from molmo_point.calibration.intrinsics import calibrate_intrinsics
+    from molmo_point.calibration.reports import intrinsics_report
+    from molmo_point.geometry.intrinsics import load_intrinsics
+
+    board = load_board(options.board)
+    photos, factory = _photos(options)
+    if options.factory:
+        factory = load_intrinsics(options.factory)
+    result = calibrate_intrinsics(board, photos, model=options.model, factory=factory, progress=progress)
+    values = result.to_dict()
+    report = intrinsics_report(result, dict(photos)).encode()
+    files = {
+        options.out / "intrinsics.yaml": yaml.safe_dump(result.fit.intrinsics.to_dict(), sort_keys=False).encode(),
+        options.out / "report.html": report,
+        options.out / "report.json": (json.dumps(values, indent=1, allow_nan=False) + "\n").encode(),
+    }
+    write_files(files)
+    finish(options, values, _lines(values), files)
+    return 0
+
+
+def _photos(options: argparse.Namespace) -> tuple[list[tuple[str, np.ndarray]], Any]:
+    given = [name for name in ("images", "recording", "camera") if getattr(options, name) is not None]
+    if len(given) != 1:
+        raise InputError("One source of photos is needed", " and ".join(given) or "none", "--images, --recording or --camera")
+    if options.images:
+        return _from_files(options.images), None
+    if options.count < 1:
+        raise InputError("The number of photos must be above zero", str(options.count), "e.g. --count 25")
+    return _from_recording(options) if options.recording else _from_camera(options)
+
+
+def _from_files(paths: list[Path]) -> list[tuple[str, np.ndarray]]:
+    from molmo_point.camera.image_file import load_color
+
+    files: list[Path] = []
+    for path in paths:
+        files += sorted(p for p in path.iterdir() if p.suffix.lower() in _SUFFIXES) if path.is_dir() else [path]
+    if not files:
+        raise InputError("There are no photos", ", ".join(map(str, paths)), f"give {', '.join(_SUFFIXES)} files")
+    names = [path.name for path in files]
+    unique = len(set(names)) == len(names)
+    return [(path.name if unique else str(path), load_color(path)) for path in files]
+
+
+def _from_recording(options: argparse.Namespace) -> tuple[list[tuple[str, np.ndarray]], Any]:
+    from molmo_point.camera.recording import Recording
+
+    with Recording(options.recording) as recording:
+        numbers = np.unique(np.linspace(0, len(recording) - 1, min(options.count, len(recording))).astype(int))
+        frames = [recording[int(number)] for number in numbers]
+    return [(f"frame {number}", frame.color) for number, frame in zip(numbers, frames)], frames[0].intrinsics
+
+
+def _from_camera(options: argparse.Namespace) -> tuple[list[tuple[str, np.ndarray]], Any]:
+    import time
+
+    from molmo_point.camera.realsense import RealSense
+
+    photos, factory = [], None
+    with RealSense() as camera:
+        for number in range(1, options.count + 1):
+            time.sleep(_LIVE_PAUSE_S)
+            try:
+                frame = camera.read()
+            except CameraError:
+                if len(photos) < 5:
+                    raise
+                break
+            factory = frame.intrinsics
+            photos.append((f"photo {number}", frame.color))
+            progress(f"photo {number} of {options.count}: now move the board")
+    return photos, factory
+
+
+def _lines(values: dict[str, Any]) -> list[str]:
+    camera, sigma = values["intrinsics"], values["sigma"]
+    numbers = dict(zip(("k1", "k2", "p1", "p2", "k3"), camera["distortion"])) | {k: camera[k] for k in ("fx", "fy", "cx", "cy")}
+    lines = [f"{name:>3} {numbers[name]:11.4f} ± {sigma[name]:.4f}" for name in sigma]
+    lines.append(f"error {values['rms_px']:.3f} px, model '{values['model']}', {len(values['images'])} photos used")
+    if values["factory_difference_px"]:
+        gap = values["factory_difference_px"]
+        lines.append(f"factory values differ by {gap['rms']:.2f} px over the image, {gap['largest']:.2f} px at most")
+    lines += [f"not used: {item['name']}: {item['reason']}" for item in values["dropped"]]
+    return lines + [f"warning: {words}" for words in values["warnings"]]

@@ -1,0 +1,38 @@
+"""How the calibration commands answer: files written whole, one JSON object or a few lines, progress on stderr."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from molmo_point.errors import InputError
+
+
+def write_files(files: dict[Path, bytes]) -> None:
+    """Writes files whole, making their folders.
+
+    Raises:
+        InputError: One cannot be written.
+    """
+    from molmo_point.camera.image_file import write_file
+
+    for path, data in files.items():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError("A folder cannot be made", f"{path.parent} ({error.strerror})", "choose another --out") from error
+        write_file(path, data)
+
+
+def finish(options: argparse.Namespace, values: dict[str, Any], lines: list[str], files: dict[Path, bytes]) -> None:
+    """Prints the JSON or the text, and what was written."""
+    if options.json:
+        print(json.dumps({**values, "files": [str(path) for path in files]}, allow_nan=False))
+    else:
+        print("\n".join([*lines, *(f"wrote {path}" for path in files)]))
+
+
+def progress(line: str) -> None:
+    """A line of progress, on stderr so that stdout stays clean."""
+    print(f"  {line}", file=sys.stderr, flush=True)

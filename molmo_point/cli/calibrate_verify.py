@@ -1,0 +1,119 @@
+"""`molmo-point calibrate verify`: the error of a calibration in mm, with its interval, on fresh samples or touched points."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from molmo_point.cli.calibrate_output import finish, progress, write_files
+from molmo_point.errors import InputError
+
+EXIT_NOT_PASSED = 4
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments."""
+    parser.description = (
+        "Checks a calibration. A touch file holds `touches`, a list of camera_point_m, touched_base_m and, for a camera on "
+        f"the arm, base_T_gripper at the time of the look. Exit code {EXIT_NOT_PASSED}: beyond the tolerance."
+    )
+    parser.add_argument("transform", type=Path, help="hand_eye.yaml")
+    group = parser.add_argument_group("fresh data (one of)")
+    group.add_argument(
+        "--samples", type=Path, metavar="PATH", help="fresh samples, as for hand-eye; the board may stand elsewhere"
+    )
+    group.add_argument("--touch", type=Path, metavar="FILE", help="points that the camera saw and the tool tip touched")
+    parser.add_argument("--tolerance-mm", type=float, default=5.0, metavar="MM", help="largest error to accept (default 5)")
+    parser.add_argument("--out", type=Path, default=Path("out/verify"), help="folder for the report (default out/verify)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else on stdout")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Verifies and writes the report."""
+    from molmo_point.geometry.transforms import load_transform
+
+    if (options.samples is None) == (options.touch is None):
+        raise InputError("One kind of fresh data is needed", "none or both", "give --samples PATH or --touch FILE")
+    if not options.tolerance_mm > 0:
+        raise InputError("The tolerance must be above zero", str(options.tolerance_mm), "e.g. --tolerance-mm 5")
+    camera = load_transform(options.transform)
+    names, result = _board(options.samples, camera) if options.samples else _touch(options.touch, camera)
+    passed = result.interval_mm[1] <= options.tolerance_mm
+    values: dict[str, Any] = {
+        "passed": passed,
+        "rms_mm": result.rms_mm,
+        "interval_95_mm": list(result.interval_mm),
+        "bias_mm": result.bias_mm.tolist(),
+        "tolerance_mm": options.tolerance_mm,
+        "samples": [{"id": name, "error_mm": float(error)} for name, error in zip(names, result.errors_mm)],
+    }
+    lines = _lines(values)
+    files = {
+        options.out / "report.html": _report(values, lines).encode(),
+        options.out / "report.json": (json.dumps(values, indent=1) + "\n").encode(),
+    }
+    write_files(files)
+    finish(options, values, lines, files)
+    return 0 if passed else EXIT_NOT_PASSED
+
+
+def _board(path: Path, camera: Any) -> tuple[tuple[str, ...], Any]:
+    from molmo_point.calibration.sample_file import load_session
+    from molmo_point.geometry.hand_eye.samples import Setup
+    from molmo_point.geometry.hand_eye.verify import verify_with_board
+
+    session = load_session(path, progress)
+    wanted = session.gripper_frame if session.data.setup is Setup.EYE_IN_HAND else session.base_frame
+    if (camera.target, camera.source) != (wanted, session.camera_frame):
+        raise InputError(
+            "The transform and the samples are about different frames",
+            f"{camera.target}_T_{camera.source}, samples need {wanted}_T_{session.camera_frame}",
+            "check setup and frame names in the sample file",
+        )
+    return session.data.ids, verify_with_board(session.data, camera.matrix)
+
+
+def _touch(path: Path, camera: Any) -> tuple[tuple[str, ...], Any]:
+    from molmo_point.calibration.sample_file import read_pose
+    from molmo_point.geometry.hand_eye.verify import verify_by_touch
+    from molmo_point.geometry.intrinsics import read_mapping
+
+    touches = read_mapping(path).get("touches")
+    if not isinstance(touches, list) or not all(isinstance(t, dict) for t in touches):
+        raise InputError("This is no touch file", str(path), "give a list `touches`")
+    seen, touched = [], []
+    for number, touch in enumerate(touches):
+        try:
+            point = np.array(touch["camera_point_m"], float).reshape(3)
+            touched.append(np.array(touch["touched_base_m"], float).reshape(3))
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError("A touch is incomplete", f"{path}, number {number}: {error}", "see --help") from error
+        point = camera.apply(point, frame=camera.source)
+        if "base_T_gripper" in touch:
+            pose = read_pose(touch["base_T_gripper"], str(number), path)
+            point = pose[:3, :3] @ point + pose[:3, 3]
+        seen.append(point)
+    return tuple(map(str, range(len(seen)))), verify_by_touch(np.array(seen), np.array(touched))
+
+
+def _lines(values: dict[str, Any]) -> list[str]:
+    low, high = values["interval_95_mm"]
+    return [
+        f"{'PASSED' if values['passed'] else 'NOT PASSED'}: error {values['rms_mm']:.2f} mm root mean square, 95 % interval "
+        f"{low:.2f} to {high:.2f} mm (tolerance {values['tolerance_mm']:g} mm)",
+        "mean offset mm " + "  ".join(f"{v:+.2f}" for v in values["bias_mm"]),
+        "worst sample " + max(values["samples"], key=lambda s: s["error_mm"])["id"],
+    ]
+
+
+def _report(values: dict[str, Any], lines: list[str]) -> str:
+    from molmo_point.calibration.html import bars, heading, page, paragraph
+
+    samples, limit = values["samples"], values["tolerance_mm"]
+    errors = [s["error_mm"] for s in samples]
+    parts = [paragraph(lines[0], f"verdict {'pass' if values['passed'] else 'fail'}"), *(paragraph(line) for line in lines[1:])]
+    marked = [error > limit for error in errors]
+    return page("Verification", [*parts, heading("Errors"), bars([s["id"] for s in samples], errors, "mm", marked, limit)])
