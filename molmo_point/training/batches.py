@@ -8,14 +8,12 @@ import torch.nn.functional as F
 
 from molmo_point.model.preprocess import ImageLayout, fitted_size
 from molmo_point.model.processing import MolmoProcessor
-from molmo_point.sim.objects import COLORS, SHAPES
-from molmo_point.training.dataset import Sample, SceneShards
 from molmo_point.training.losses import CoordinatePlaces, LookPlaces
 from molmo_point.training.packing import PackedRow, pack_examples
-from molmo_point.training.queries import draw_examples
+from molmo_point.training.queries import Example
+from molmo_point.training.sources import Source, View
 
-_COLOR_INDEX = {name: i for i, name in enumerate(COLORS)}
-_SHAPE_INDEX = {name: i for i, name in enumerate(SHAPES)}
+_MAX_LENGTH = 420  # tokens of a row, image included
 _MIN_CELL_SHARE = 0.12  # of a cell that an object must fill to be what the cell shows
 
 
@@ -24,16 +22,15 @@ class Cells:
     """What a grid of cells shows; every tensor (b, cells, …).
 
     Attributes:
-        colors: Class of the colour, the last one for an empty cell.
-        shapes: Class of the shape, likewise.
-        xy: (…, 2) centroid of the object shown, 0…1 of the image.
+        classes: (…, read-outs) class in each read-out of the source, one more than it has for an empty
+            cell, `UNKNOWN` where it is not known.
+        xy: (…, 2) where to point at the object shown, 0…1 of the image.
         outline: (…, 5) the object as seen from the cell, in units of four cells: centroid minus
             the cell's own place (u, v), and the spread of its area (uu, vv, uv).
         filled: Whether the cell shows an object.
     """
 
-    colors: torch.Tensor
-    shapes: torch.Tensor
+    classes: torch.Tensor
     xy: torch.Tensor
     outline: torch.Tensor
     filled: torch.Tensor
@@ -58,7 +55,7 @@ class Batch:
 
 
 def draw_batch(
-    shards: SceneShards,
+    source: Source,
     processor: MolmoProcessor,
     places: np.ndarray,
     size: int,
@@ -68,36 +65,46 @@ def draw_batch(
     """Draws ``size`` augmented images with up to ``questions`` questions each.
 
     Args:
-        shards: Where images come from.
+        source: Where images and questions come from.
         processor: Tokenizer and image layout; the overview alone is supported (``max_crops`` 0).
         places: ``image_input_idx`` (1, tokens) of the overview.
         size: Images.
         questions: Questions an image.
         rng: Source of all randomness.
     """
-    samples: list[Sample] = []
+    views: list[View] = []
     rows: list[PackedRow] = []
-    while len(samples) < size:
-        sample = shards.draw(rng)
-        examples = draw_examples(sample.objects, questions, rng)
+    while len(views) < size:
+        view = source.draw(rng)
+        examples = source.ask(view, questions, rng)
         if examples:
-            samples.append(sample)
-            rows.append(pack_examples(processor, (0, 0), examples))
+            views.append(view)
+            rows.append(_packed(processor, examples))
     layout = processor.layout
-    canvases = [_canvas_mask(sample.mask, layout) for sample in samples]
-    token_share = [_cell_shares(c, layout.tokens, len(s.objects)) for c, s in zip(canvases, samples)]
-    patch_share = [_cell_shares(c, layout.patches, len(s.objects)) for c, s in zip(canvases, samples)]
-    coordinates = _places(rows, samples, token_share)
+    canvases = [_canvas_mask(view.mask, layout) for view in views]
+    token_share = [_cell_shares(c, layout.tokens, len(v.xy)) for c, v in zip(canvases, views)]
+    patch_share = [_cell_shares(c, layout.patches, len(v.xy)) for c, v in zip(canvases, views)]
+    coordinates = _places(rows, views, token_share)
+    empty = np.array(list(source.classes.values()))
     return Batch(
-        images=image_tensors([s.color for s in samples], layout, rng),
+        images=image_tensors([view.color for view in views], layout, rng),
         image_masks=torch.full((size, 1, layout.patches**2), -1.0),
         image_input_idx=torch.from_numpy(places).expand(size, 1, -1),
-        patch_cells=_cells(samples, patch_share),
-        token_cells=_cells(samples, token_share),
+        patch_cells=_cells(views, patch_share, empty),
+        token_cells=_cells(views, token_share, empty),
         **_rows(rows, processor.eos_id),
         places=coordinates,
         looks=_looks(rows, token_share, coordinates),
     )
+
+
+def _packed(processor: MolmoProcessor, examples: list[Example]) -> PackedRow:
+    """As many of the questions as fit into a row; long ones would make padding of all others."""
+    row = pack_examples(processor, (0, 0), examples)
+    while len(row.input_ids) > _MAX_LENGTH and len(examples) > 1:
+        examples = examples[:-1]
+        row = pack_examples(processor, (0, 0), examples)
+    return row
 
 
 def image_tensors(colors: list[np.ndarray], layout: ImageLayout, rng: np.random.Generator | None) -> torch.Tensor:
@@ -143,25 +150,21 @@ def _cell_shares(canvas: np.ndarray, side: int, object_count: int) -> np.ndarray
     return counts
 
 
-def _cells(samples: list[Sample], shares: list[np.ndarray]) -> Cells:
-    size, cells = len(samples), shares[0].shape[0]
-    colors = np.full((size, cells), len(COLORS))
-    shapes = np.full((size, cells), len(SHAPES))
+def _cells(views: list[View], shares: list[np.ndarray], empty: np.ndarray) -> Cells:
+    size, cells = len(views), shares[0].shape[0]
+    classes = np.tile(empty, (size, cells, 1))
     xy = np.zeros((size, cells, 2), np.float32)
     outline = np.zeros((size, cells, 5), np.float32)
     filled = np.zeros((size, cells), bool)
-    for k, (sample, share) in enumerate(zip(samples, shares)):
-        if not sample.objects:
+    for k, (view, share) in enumerate(zip(views, shares)):
+        if not len(view.xy):
             continue
         main = share.argmax(-1)
         filled[k] = share.max(-1) > _MIN_CELL_SHARE
-        color = np.array([_COLOR_INDEX.get(o.color, len(COLORS)) for o in sample.objects])
-        shape = np.array([_SHAPE_INDEX.get(o.shape, len(SHAPES)) for o in sample.objects])
-        where = np.array([[o.x_percent, o.y_percent] for o in sample.objects]) / 100
-        colors[k][filled[k]], shapes[k][filled[k]] = color[main[filled[k]]], shape[main[filled[k]]]
-        xy[k] = where[main]
+        classes[k][filled[k]] = view.classes[main[filled[k]]]
+        xy[k] = view.xy[main]
         outline[k] = _outlines(share)[np.arange(cells), main]
-    return Cells(*(torch.from_numpy(a) for a in (colors, shapes, xy, outline, filled)))
+    return Cells(*(torch.from_numpy(a) for a in (classes, xy, outline, filled)))
 
 
 def _outlines(share: np.ndarray) -> np.ndarray:
@@ -196,16 +199,15 @@ def _rows(rows: list[PackedRow], pad_id: int) -> dict[str, torch.Tensor]:
     }
 
 
-def _places(rows: list[PackedRow], samples: list[Sample], shares: list[np.ndarray]) -> CoordinatePlaces:
+def _places(rows: list[PackedRow], views: list[View], shares: list[np.ndarray]) -> CoordinatePlaces:
     parts: list[list[np.ndarray]] = []
-    for k, (row, sample, share) in enumerate(zip(rows, samples, shares)):
+    for k, (row, view, share) in enumerate(zip(rows, views, shares)):
         if len(row.coordinates) == 0:
             continue
         place, target, _, value, character = row.coordinates.T
-        where = np.array([[o.x_percent, o.y_percent] for o in sample.objects], np.float32) / 100
         tokens = share.T[target]
         tokens = tokens / np.maximum(tokens.sum(-1, keepdims=True), 1e-9)
-        parts.append([np.full(len(place), k), place, value, character, where[target], tokens])
+        parts.append([np.full(len(place), k), place, value, character, view.xy[target], tokens])
     if not parts:
         tokens_n = shares[0].shape[0]
         none = np.zeros(0, np.int64)

@@ -1,6 +1,7 @@
 """Shards of rendered household scenes as augmented pictures with all that is known of the things in them."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ class HouseholdScenes:
 
     Args:
         folder: Where `molmo_point.training.scene_set` wrote.
+        select: Which shards to open, by name; None opens all.
 
     Attributes:
         words: For every object's key what it may be called; see `molmo_point.sim.truth.thing_words`.
@@ -47,8 +49,8 @@ class HouseholdScenes:
         InputError: The folder holds no complete shard.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, select: Callable[[str], bool] | None = None) -> None:
+        self.folder, self._select = folder, select
         self._images: list[np.ndarray] = []
         self._masks: list[np.ndarray] = []
         self._rows: list[list[dict[str, Any]]] = []
@@ -64,7 +66,7 @@ class HouseholdScenes:
         if (self.folder / THINGS).exists():
             self.words = json.loads((self.folder / THINGS).read_text(encoding="utf-8"))
         for path in sorted(self.folder.glob("*.json")):
-            if path.name == THINGS or path.stem in self._names:
+            if path.name == THINGS or path.stem in self._names or (self._select and not self._select(path.stem)):
                 continue
             self._rows.append(json.loads(path.read_text(encoding="utf-8")))
             for store, kind in ((self._images, "images"), (self._masks, "masks")):

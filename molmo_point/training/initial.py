@@ -1,5 +1,6 @@
 """The embedded model before training: its size, and an initialisation that starts well."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +12,51 @@ from molmo_point.model.molmo import MolmoForCausalLM
 from molmo_point.model.preprocess import ImageLayout
 from molmo_point.model.processor_files import write_settings
 
-VOCABULARY = 512
-LAYOUT = ImageLayout(crop_px=240, patch_px=12, margin_patches=4, max_crops=0)
+
+@dataclass(frozen=True)
+class ModelSize:
+    """How large a model is.
+
+    Attributes:
+        layout: How it sees a picture; the overview alone.
+        vision_width: Width of the image encoder; heads are 32 wide.
+        width: Width of the decoder; heads are 32 wide.
+        inner: Inner width of the decoder's feed-forward parts.
+        blocks: Decoder blocks.
+        attention_layers: Decoder blocks whose first head is taught to look at the target.
+        vocabulary: Base vocabulary of the tokenizer.
+        vision_blocks: Blocks of the image encoder; the last one is never run.
+    """
+
+    layout: ImageLayout
+    vision_width: int
+    width: int
+    inner: int
+    blocks: int
+    attention_layers: tuple[int, ...]
+    vocabulary: int
+    vision_blocks: int = 9
 
 
-def embedded_config(eos_id: int) -> MolmoConfig:
-    """Dense Molmo v1 (Qwen2 flavour) with about 3 million parameters."""
+SIZES = {
+    "small": ModelSize(ImageLayout(crop_px=240, patch_px=12, margin_patches=4, max_crops=0), 96, 160, 384, 4, (1, 2), 512),
+    "medium": ModelSize(ImageLayout(crop_px=320, patch_px=16, margin_patches=4, max_crops=0), 128, 160, 384, 6, (3, 4), 1024),
+}
+"""About 2.4 and 4 million parameters. Both see 20×20 patches of the whole picture."""
+VOCABULARY = SIZES["small"].vocabulary
+LAYOUT = SIZES["small"].layout
+
+
+def embedded_config(eos_id: int, size: ModelSize = SIZES["small"]) -> MolmoConfig:
+    """Dense Molmo v1 (Qwen2 flavour) of a size."""
     return MolmoConfig(
-        vocab_size=VOCABULARY,
-        embedding_size=VOCABULARY,
+        vocab_size=size.vocabulary,
+        embedding_size=size.vocabulary,
         additional_vocab_size=8,
-        hidden_size=160,
-        intermediate_size=2 * 384,
-        num_hidden_layers=4,
-        num_attention_heads=5,
+        hidden_size=size.width,
+        intermediate_size=2 * size.inner,
+        num_hidden_layers=size.blocks,
+        num_attention_heads=size.width // 32,
         num_key_value_heads=1,
         max_position_embeddings=2048,
         rope_theta=10_000.0,
@@ -33,12 +65,12 @@ def embedded_config(eos_id: int) -> MolmoConfig:
         bos_token_id=eos_id,
         pad_token_id=eos_id,
         vision_config={
-            "image_size": LAYOUT.crop_px,
-            "patch_size": LAYOUT.patch_px,
-            "hidden_size": 96,
-            "num_attention_heads": 3,
-            "num_hidden_layers": 9,
-            "intermediate_size": 384,
+            "image_size": size.layout.crop_px,
+            "patch_size": size.layout.patch_px,
+            "hidden_size": size.vision_width,
+            "num_attention_heads": size.vision_width // 32,
+            "num_hidden_layers": size.vision_blocks,
+            "intermediate_size": 4 * size.vision_width,
         },
     )
 
@@ -89,6 +121,6 @@ def sine_positions_2d(side: int, width: int) -> np.ndarray:
     return np.concatenate(waves, axis=1).astype(np.float32)
 
 
-def write_preprocessor_config(folder: Path) -> None:
+def write_preprocessor_config(folder: Path, layout: ImageLayout = LAYOUT) -> None:
     """``preprocessor_config.json`` and ``processor_config.json`` in the released layout."""
-    write_settings(folder, LAYOUT, {"processor_class": "MolmoProcessor"})
+    write_settings(folder, layout, {"processor_class": "MolmoProcessor"})

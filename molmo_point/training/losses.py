@@ -14,7 +14,6 @@ import torch.nn.functional as F
 from torch import nn
 
 from molmo_point.model.config import MolmoConfig
-from molmo_point.sim.objects import COLORS, SHAPES
 
 _CHARACTERS = '0123456789."'
 SOFT_SIGMA_TENTHS = 4.0
@@ -121,28 +120,46 @@ class AuxiliaryHeads(nn.Module):
     Args:
         config: The model's configuration.
         attention_layers: Decoder layers whose first head is taught to look at the target.
+        classes: What is read out of every cell (``"color"``, ``"noun"``, …), and how many classes each has;
+            "nothing" is one more.
     """
 
-    def __init__(self, config: MolmoConfig, attention_layers: tuple[int, ...]) -> None:
+    def __init__(self, config: MolmoConfig, attention_layers: tuple[int, ...], classes: dict[str, int]) -> None:
         super().__init__()
         self.attention_layers = attention_layers
-        classes = len(COLORS) + 1 + len(SHAPES) + 1
+        self._sizes = [count + 1 for count in classes.values()]
         vision_width = config.vision_config.hidden_size  # type: ignore[union-attr]
-        self.patch = nn.Linear(2 * vision_width, classes)
+        self.patch = nn.Linear(2 * vision_width, sum(self._sizes))
         self.outline = nn.Linear(2 * vision_width, 5)
-        self.token = nn.Linear(config.hidden_size, classes)
+        self.token = nn.Linear(config.hidden_size, sum(self._sizes))
         # Per axis: position 0…1, tens digit (11), ones digit (10).
         self.position = nn.Linear(config.hidden_size, 2 * (1 + 11 + 10))
         self.answer = nn.Linear(config.hidden_size, 2)
 
-    def class_loss(self, scores: torch.Tensor, colors: torch.Tensor, shapes: torch.Tensor) -> torch.Tensor:
-        """Colour and shape of the object at each cell; the last class of each is "nothing"."""
-        split = len(COLORS) + 1
+    def class_loss(self, scores: torch.Tensor, classes: torch.Tensor, filled: torch.Tensor) -> torch.Tensor:
+        """What the object at each cell is, summed over the read-outs.
+
+        Args:
+            scores: (b, cells, all classes), read-outs one after another.
+            classes: (b, cells, read-outs), see `batches.Cells`.
+            filled: (b, cells) bool.
+        """
         # Most cells are empty table; without weights they would drown the objects.
-        weight = torch.where(shapes == len(SHAPES), 0.25, 1.0)
-        color = F.cross_entropy(scores[..., :split].flatten(0, -2), colors.flatten(), reduction="none")
-        shape = F.cross_entropy(scores[..., split:].flatten(0, -2), shapes.flatten(), reduction="none")
-        return ((color + shape) * weight.flatten()).sum() / weight.sum()
+        weight = torch.where(filled, 1.0, 0.25).flatten()
+        total = scores.new_zeros(())
+        for index, part in enumerate(scores.split(self._sizes, dim=-1)):
+            target = classes[..., index].flatten()
+            loss = F.cross_entropy(part.flatten(0, -2), target, reduction="none")
+            total = total + (loss * weight).sum() / (weight * (target >= 0)).sum().clamp(min=1.0)
+        return total
+
+    def right(self, vectors: torch.Tensor, classes: torch.Tensor, filled: torch.Tensor) -> list[float]:
+        """Share of the filled image tokens whose class is told right, for each read-out; NaN without any."""
+        shares = []
+        for index, part in enumerate(self.token(vectors).split(self._sizes, dim=-1)):
+            known = filled & (classes[..., index] >= 0)
+            shares.append(round(float((part.argmax(-1) == classes[..., index])[known].float().mean()), 3))
+        return shares
 
     def outline_loss(self, features: torch.Tensor, outline: torch.Tensor, filled: torch.Tensor) -> torch.Tensor:
         """Where the object's middle lies from each of its patches, and how it spreads.
@@ -152,6 +169,8 @@ class AuxiliaryHeads(nn.Module):
             outline: (b, patches, 5), see `batches.Cells`.
             filled: (b, patches) bool.
         """
+        if not filled.any():
+            return self.outline(features[filled]).sum() * 0.0  # a gradient of zero, not none
         return F.smooth_l1_loss(self.outline(features[filled]), outline[filled], beta=0.05) * 10
 
     def position_loss(self, vectors: torch.Tensor, xy: torch.Tensor, filled: torch.Tensor) -> torch.Tensor:
@@ -162,6 +181,8 @@ class AuxiliaryHeads(nn.Module):
             xy: (b, tokens, 2) centroid, 0…1.
             filled: (b, tokens) bool.
         """
+        if not filled.any():
+            return self.position(vectors[filled]).sum() * 0.0
         out = self.position(vectors[filled]).unflatten(-1, (2, -1))
         truth = xy[filled]
         loss = F.smooth_l1_loss(out[..., 0], truth, beta=0.02) * 10
@@ -172,6 +193,8 @@ class AuxiliaryHeads(nn.Module):
     def answer_loss(self, hidden: torch.Tensor, places: CoordinatePlaces) -> torch.Tensor:
         """The target's position from the states that answer with it."""
         states = hidden[places.row, places.place]
+        if len(states) == 0:
+            return self.answer(states).sum() * 0.0
         return F.smooth_l1_loss(self.answer(states), places.xy, beta=0.02) * 10
 
 
@@ -198,6 +221,8 @@ def attention_loss(
         places: Where to look from, and at what.
         image_places: (tokens,) place of each image token in the sequence.
     """
+    if len(places.row) == 0:
+        return queries.sum() * 0.0 + keys.sum() * 0.0
     # All pairs of one head are cheaper than gathering the keys of every supervised place.
     pairs = queries @ keys.transpose(1, 2) / np.sqrt(queries.shape[-1])
     scores = pairs[places.row, places.place]

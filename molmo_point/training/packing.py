@@ -70,8 +70,13 @@ def pack_examples(processor: MolmoProcessor, tiling: tuple[int, int], examples: 
         looks += [(first, target) for target in example.targets]
         ids += [*prompt, *answer]
         targets += [-100] * (len(prompt) - 1) + [*answer, processor.eos_id]
-        segments += [number] * (len(prompt) + len(answer))
-        positions += list(range(start, start + len(prompt) + len(answer)))
+        # The official collator feeds the end token, too, except behind the last question: nothing with a
+        # loss sees it.
+        end = int(number < len(examples))
+        ids += [processor.eos_id] * end
+        targets += [-100] * end
+        segments += [number] * (len(prompt) + len(answer) + end)
+        positions += list(range(start, start + len(prompt) + len(answer) + end))
     labels = np.array(targets)
     return PackedRow(
         input_ids=np.array(ids),

@@ -41,9 +41,8 @@ def pointing_losses(
     logits = inner.transformer["ff_out"](hidden)
     losses = {"token": token_loss(logits, batch.labels, batch.weights, batch.places)}
     auxiliary = _vision_losses(heads, features, vectors, batch)
-    if len(batch.places.row):
-        auxiliary["answer"] = heads.answer_loss(hidden, batch.places)
-        auxiliary["attention"] = _head_losses(model, inputs, allowed, batch, image_places)
+    auxiliary["answer"] = heads.answer_loss(hidden, batch.places)
+    auxiliary["attention"] = _head_losses(model, inputs, allowed, batch, image_places)
     losses |= {name: auxiliary_scale * value for name, value in auxiliary.items()}
     return losses
 
@@ -71,9 +70,9 @@ def block_inputs(model: MolmoForCausalLM, layers: tuple[int, ...]) -> Iterator[d
 def _vision_losses(heads: AuxiliaryHeads, features: torch.Tensor, vectors: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]:
     patches, tokens = batch.patch_cells, batch.token_cells
     return {
-        "class_patch": heads.class_loss(heads.patch(features), patches.colors, patches.shapes),
+        "class_patch": heads.class_loss(heads.patch(features), patches.classes, patches.filled),
         "outline": heads.outline_loss(features, patches.outline, patches.filled),
-        "class_token": heads.class_loss(heads.token(vectors), tokens.colors, tokens.shapes),
+        "class_token": heads.class_loss(heads.token(vectors), tokens.classes, tokens.filled),
         "position": heads.position_loss(vectors, tokens.xy, tokens.filled),
     }
 

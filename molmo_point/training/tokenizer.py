@@ -14,6 +14,7 @@ from molmo_point.model.processing import IMAGE_TOKENS
 from molmo_point.model.prompt import user_turn
 from molmo_point.sim.objects import COLORS, SHAPES
 from molmo_point.training.queries import SeenObject, draw_examples
+from molmo_point.training.sources import Source
 
 END_TOKEN = "<|endoftext|>"
 _SPLIT = (
@@ -23,12 +24,12 @@ _SPLIT = (
 _CORPUS_SCENES = 3000
 
 
-def train_tokenizer(vocab_size: int = 512, seed: int = 0) -> PreTrainedTokenizerFast:
+def train_tokenizer(vocab_size: int = 512, lines: list[str] | None = None) -> PreTrainedTokenizerFast:
     """Trains the tokenizer on generated questions and answers.
 
     Args:
         vocab_size: Base vocabulary, end-of-text token included; image tokens follow it.
-        seed: Seed of the corpus.
+        lines: Texts as they stand in training rows; None takes questions about coloured shapes.
     """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -44,7 +45,7 @@ def train_tokenizer(vocab_size: int = 512, seed: int = 0) -> PreTrainedTokenizer
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(_corpus(seed), trainer)
+    tokenizer.train_from_iterator(_corpus(0) if lines is None else lines, trainer)
     # Image tokens start at a fixed id, where the base embedding table ends.
     padding = [f"|<EXTRA_TOKENS_{i}>|" for i in range(vocab_size - tokenizer.get_vocab_size())]
     tokenizer.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in (*padding, *IMAGE_TOKENS, "<|image|>")])
@@ -59,6 +60,16 @@ def train_tokenizer(vocab_size: int = 512, seed: int = 0) -> PreTrainedTokenizer
 def save_tokenizer(folder: Path, vocab_size: int = 512) -> None:
     """Trains and writes ``tokenizer.json`` and ``tokenizer_config.json``."""
     train_tokenizer(vocab_size).save_pretrained(folder)
+
+
+def corpus_of(source: Source, views: int = _CORPUS_SCENES, seed: int = 0) -> list[str]:
+    """Questions and answers about random views of a source, as they stand in training rows."""
+    rng = np.random.default_rng(seed)
+    lines = []
+    for _ in range(views):
+        for example in source.ask(source.draw(rng), 5, rng):
+            lines += [user_turn(example.prompt), f" {example.answer}"]
+    return lines
 
 
 def _corpus(seed: int) -> list[str]:

@@ -7,10 +7,9 @@ python -m molmo_point.training.trainer --scenes scenes --out run
 import argparse
 import csv
 import json
-import math
 import os
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -24,55 +23,23 @@ from molmo_point.errors import InputError
 from molmo_point.model.preprocess import token_places
 from molmo_point.model.processing import MolmoProcessor
 from molmo_point.training.batches import draw_batch
-from molmo_point.training.dataset import SceneShards
-from molmo_point.training.initial import (
-    LAYOUT,
-    VOCABULARY,
-    embedded_config,
-    initial_model,
-    write_preprocessor_config,
-)
+from molmo_point.training.growth import grow
+from molmo_point.training.initial import SIZES, embedded_config, initial_model, write_preprocessor_config
 from molmo_point.training.losses import AuxiliaryHeads, SoftTokenLoss
+from molmo_point.training.settings import REPLANNED, TrainSettings
+from molmo_point.training.sources import SimpleSource, open_source
 from molmo_point.training.state import load_state, save_state
 from molmo_point.training.steps import pointing_losses, seeing_losses
-from molmo_point.training.tokenizer import train_tokenizer
-from molmo_point.training.validation import hit_rate
+from molmo_point.training.tokenizer import corpus_of, train_tokenizer
+from molmo_point.training.validation import ANSWER_COLUMNS, SEEING_COLUMNS, answer_scores, seeing_scores
 
-_WARMUP_IMAGES = 800
-
-
-@dataclass(frozen=True)
-class TrainSettings:
-    """What a run depends on; a fixed seed and the same shards give the same run.
-
-    Attributes:
-        see_images: Images of the first phase (vision alone, auxiliary losses).
-        point_images: Images of the second phase (the whole model).
-        batch: Images a step, over all workers. Small: from scratch the number of steps counts, and a
-            step of 8 images teaches nearly as much as one of 32.
-        questions: Questions an image.
-        see_rate: Peak learning rate of the first phase.
-        point_rate: Peak learning rate of the second phase.
-        auxiliary_share: Share of the second phase during which auxiliary losses stay on.
-        seed: Seed of weights, views and questions.
-        workers: Processes that share a step, one core each; faster than threads at this size.
-        check_every: Images between two checkpoints with validation.
-    """
-
-    see_images: int = 16_800
-    point_images: int = 60_000
-    batch: int = 12
-    questions: int = 5
-    see_rate: float = 1e-3
-    point_rate: float = 5e-4
-    auxiliary_share: float = 1.0
-    seed: int = 0
-    workers: int = 2
-    check_every: int = 2_400
+_COLUMNS = (
+    "images", "time_s", "scenes", "rate", "class_patch", "outline", "class_token", "position", "token", "attention", "answer",
+)  # fmt: skip
 
 
 class Trainer:
-    """One run in one folder: checkpoint, optimiser state, ``log.csv``.
+    """One run in one folder: checkpoint, optimiser state, ``log.csv``, ``plans.jsonl``.
 
     With several workers every process holds a `Trainer`; gradients are averaged between them and
     the first one writes.
@@ -82,28 +49,33 @@ class Trainer:
         scenes: Folder of rendered shards.
         out: Folder of the run; an unfinished run there is continued.
         rank: Number of this worker.
+        replan: Whether a run may go on with another plan (`REPLANNED` settings); ``plans.jsonl`` keeps them all.
 
     Raises:
         InputError: ``out`` holds a run with other settings.
     """
 
-    def __init__(self, settings: TrainSettings, scenes: Path, out: Path, rank: int = 0) -> None:
+    def __init__(self, settings: TrainSettings, scenes: Path, out: Path, rank: int = 0, replan: bool = False) -> None:
         self.settings, self.out, self.rank = settings, out, rank
-        self.shards = SceneShards(scenes)
+        self.source, self.validation = open_source(scenes), open_source(scenes, validation=True)
         self.checkpoint = out / "checkpoint"
         self.checkpoint.mkdir(parents=True, exist_ok=True)
-        self._check_settings()
+        self._check_settings(replan)
+        size = SIZES[settings.size]
         if not (self.checkpoint / "tokenizer.json").exists():
-            train_tokenizer(VOCABULARY).save_pretrained(self.checkpoint)
-            write_preprocessor_config(self.checkpoint)
+            lines = None if isinstance(self.source, SimpleSource) else corpus_of(self.source)
+            train_tokenizer(size.vocabulary, lines).save_pretrained(self.checkpoint)
+            write_preprocessor_config(self.checkpoint, size.layout)
         self.processor = MolmoProcessor.from_pretrained(self.checkpoint)
-        self.config = embedded_config(self.processor.eos_id)
+        self.config = embedded_config(self.processor.eos_id, size)
         self.config.save_pretrained(self.checkpoint)
         self.model = initial_model(self.config, settings.seed)
-        self.heads = AuxiliaryHeads(self.config, attention_layers=(1, 2))
+        self.heads = AuxiliaryHeads(self.config, size.attention_layers, self.source.classes)
+        if settings.start and not (out / "progress.json").exists():
+            grow(self.model, self.processor.tokenizer, Path(settings.start))
         characters = {c: self.processor.encode_text(c)[0] for c in '0123456789."'}
         self.token_loss = SoftTokenLoss(characters)
-        self.places = token_places(0, 0, LAYOUT)
+        self.places = token_places(0, 0, size.layout)
         self.groups = self._parameter_groups()
         self.optimizer = torch.optim.AdamW(
             [{"params": g} for g in self.groups], lr=1e-3, betas=(0.9, 0.95), eps=1e-6, weight_decay=0
@@ -113,7 +85,7 @@ class Trainer:
     def run(self) -> None:
         """Trains to the end, with a progress bar, a log and checkpoints."""
         settings = self.settings
-        total = settings.see_images + settings.point_images
+        total = settings.total
         bar = tqdm(total=total, initial=self.images_seen, unit="image", smoothing=0.02, disable=self.rank > 0)
         recent: dict[str, list[float]] = {}
         parent = os.getppid()
@@ -131,6 +103,7 @@ class Trainer:
                 if self.rank == 0:
                     self._log({k: float(np.mean(v)) for k, v in recent.items()})
                     self._save()
+                self.source.refresh()
                 recent = {}
         bar.close()
 
@@ -140,9 +113,9 @@ class Trainer:
         # Seeded by the step, so that a resumed run sees what an uninterrupted one would.
         rng = np.random.default_rng([settings.seed, self.images_seen, self.rank])
         torch.manual_seed(settings.seed + self.images_seen * settings.workers + self.rank)
-        seeing = self.images_seen < settings.see_images
+        seeing = settings.seeing(self.images_seen)
         questions = 1 if seeing else settings.questions
-        batch = draw_batch(self.shards, self.processor, self.places, settings.batch // settings.workers, questions, rng)
+        batch = draw_batch(self.source, self.processor, self.places, settings.batch // settings.workers, questions, rng)
         if seeing:
             losses = seeing_losses(self.model, self.heads, batch)
         else:
@@ -155,7 +128,7 @@ class Trainer:
         for group in self.groups:
             torch.nn.utils.clip_grad_norm_(group, 1.0)
         for group in self.optimizer.param_groups:
-            group["lr"] = self._rate()
+            group["lr"] = settings.rate(self.images_seen)
         self.optimizer.step()
         return {name: float(value.detach()) for name, value in losses.items()}
 
@@ -173,16 +146,6 @@ class Trainer:
             gradient.copy_(flat[start : start + gradient.numel()].view_as(gradient))
             start += gradient.numel()
 
-    def _rate(self) -> float:
-        s = self.settings
-        seeing = self.images_seen < s.see_images
-        start, length = (0, s.see_images) if seeing else (s.see_images, s.point_images)
-        done = self.images_seen - start
-        peak, floor = (s.see_rate, 0.4) if seeing else (s.point_rate, 0.05)
-        warm = min(1.0, (done + s.batch) / _WARMUP_IMAGES)
-        wave = 0.5 * (1 + math.cos(math.pi * min(1.0, done / max(length, 1))))
-        return peak * warm * (floor + (1 - floor) * wave)
-
     def _parameter_groups(self) -> list[list[torch.nn.Parameter]]:
         """Connector (with the added embeddings), vision, language, and the training-only heads."""
         groups: dict[str, list[torch.nn.Parameter]] = {"connector": [], "vision": [], "language": []}
@@ -195,17 +158,24 @@ class Trainer:
                 groups["language"].append(parameter)
         return [*groups.values(), list(self.heads.parameters())]
 
-    def _check_settings(self) -> None:
-        path = self.out / "settings.json"
-        mine = asdict(self.settings)
-        if path.exists() and (theirs := json.loads(path.read_text())) != mine:
-            differing = sorted(k for k in mine if theirs.get(k) != mine[k])
-            raise InputError(
-                "This folder holds a run with other settings",
-                f"{self.out}: {', '.join(differing)} differ",
-                "choose another --out, or the settings of settings.json to continue it",
-            )
-        path.write_text(json.dumps(mine, indent=1) + "\n")
+    def _check_settings(self, replan: bool) -> None:
+        path, mine = self.out / "settings.json", asdict(self.settings)
+        if path.exists():
+            differing = self.settings.differing(json.loads(path.read_text()))
+            if not differing:
+                return
+            if not replan or set(differing) - REPLANNED:
+                raise InputError(
+                    "This folder holds a run with other settings",
+                    f"{self.out}: {', '.join(differing)} differ",
+                    "choose another --out, the settings of settings.json, or --replan where only the plan differs",
+                )
+        if self.rank == 0:
+            progress = self.out / "progress.json"
+            images = json.loads(progress.read_text())["images_seen"] if progress.exists() else 0
+            with (self.out / "plans.jsonl").open("a") as file:
+                file.write(json.dumps({"from_images": images, **mine}) + "\n")
+            path.write_text(json.dumps(mine, indent=1) + "\n")
 
     def _save(self) -> None:
         """The state to go on from, and the checkpoint that others may already use."""
@@ -215,24 +185,23 @@ class Trainer:
         os.replace(temporary, self.checkpoint / "model.safetensors")
 
     def _log(self, means: dict[str, float]) -> None:
-        row: dict[str, float | int] = {"images": self.images_seen, "time_s": round(time.time())}
+        row: dict[str, float | int] = {"images": self.images_seen, "time_s": round(time.time()), "scenes": len(self.source)}
+        row["rate"] = float(f"{self.settings.rate(self.images_seen):.3g}")
         row |= {name: round(value, 4) for name, value in means.items()}
+        row |= seeing_scores(self.model, self.heads, self.validation, self.processor, self.places)
         if self.images_seen > self.settings.see_images:
-            row |= hit_rate(self.model, self.processor, self.shards, count=60)
+            row |= answer_scores(self.model, self.processor, self.validation)
+        columns = [*_COLUMNS, *SEEING_COLUMNS, *ANSWER_COLUMNS]
         path = self.out / "log.csv"
-        columns = [
-            "images", "time_s", "class_patch", "outline", "class_token", "position", "token", "attention",
-            "answer", "hit_rate", "median_error_percent", "count_exact", "absent",
-        ]  # fmt: skip
         new = not path.exists()
         with path.open("a", newline="") as file:
-            writer = csv.DictWriter(file, columns, restval="")
+            writer = csv.DictWriter(file, columns, restval="", extrasaction="ignore")
             if new:
                 writer.writeheader()
             writer.writerow(row)
 
 
-def train(settings: TrainSettings, scenes: Path, out: Path) -> None:
+def train(settings: TrainSettings, scenes: Path, out: Path, replan: bool = False) -> None:
     """Runs a training with all its workers; arguments as `Trainer`.
 
     Raises:
@@ -245,10 +214,10 @@ def train(settings: TrainSettings, scenes: Path, out: Path) -> None:
             "choose a batch that is a multiple of the workers",
         )
     if settings.workers == 1:
-        Trainer(settings, scenes, out).run()
+        Trainer(settings, scenes, out, replan=replan).run()
         return
     # The first worker writes the tokenizer and settings; the others must find them.
-    Trainer(settings, scenes, out)
+    Trainer(settings, scenes, out, replan=replan)
     torch.multiprocessing.spawn(_work, (settings, scenes, out), nprocs=settings.workers)
 
 
@@ -268,11 +237,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Train the embedded tabletop model.")
     parser.add_argument("--scenes", type=Path, required=True, help="folder of rendered shards")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
+    parser.add_argument("--replan", action="store_true", help="go on with another plan")
     for name, value in asdict(TrainSettings()).items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
     args = vars(parser.parse_args())
-    scenes, out = args.pop("scenes"), args.pop("out")
-    train(TrainSettings(**args), scenes, out)
+    scenes, out, replan = args.pop("scenes"), args.pop("out"), args.pop("replan")
+    train(TrainSettings(**args), scenes, out, replan)
 
 
 if __name__ == "__main__":

@@ -6,9 +6,9 @@ import pytest
 from transformers import PreTrainedTokenizerFast
 
 from molmo_point.model.processing import MolmoProcessor
-from molmo_point.training.dataset import SceneShards
 from molmo_point.training.initial import LAYOUT
 from molmo_point.training.scenes import render_shard
+from molmo_point.training.sources import SimpleSource
 from molmo_point.training.tokenizer import train_tokenizer
 
 
@@ -31,5 +31,5 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def shards(scenes: Path) -> SceneShards:
-    return SceneShards(scenes)
+def source(scenes: Path) -> SimpleSource:
+    return SimpleSource(scenes)

@@ -9,31 +9,34 @@ import torch
 from molmo_point.model.preprocess import prepare_image, token_places
 from molmo_point.model.processing import MolmoProcessor
 from molmo_point.sim.objects import COLORS, SHAPES
-from molmo_point.training import batches
 from molmo_point.training.batches import Batch, draw_batch, image_tensors
-from molmo_point.training.dataset import Sample, SceneShards
+from molmo_point.training.dataset import Sample
 from molmo_point.training.initial import LAYOUT
 from molmo_point.training.packing import IMAGE_SEGMENT
 from molmo_point.training.queries import Example, SeenObject
+from molmo_point.training.sources import SimpleSource, View
 
 PLACES = token_places(0, 0, LAYOUT)
-NOTHING = (len(COLORS), len(SHAPES))
+NOTHING = [len(COLORS), len(SHAPES)]
 
 
 @pytest.fixture(scope="module")
-def batch(shards: SceneShards, processor: MolmoProcessor) -> Batch:
+def batch(source: SimpleSource, processor: MolmoProcessor) -> Batch:
     torch.manual_seed(0)
-    return draw_batch(shards, processor, PLACES, 5, 4, np.random.default_rng(2))
+    return draw_batch(source, processor, PLACES, 5, 4, np.random.default_rng(2))
 
 
-class OneSample:
-    """Always draws the same view."""
+class OneView:
+    """Always draws the same view and asks the same question."""
 
-    def __init__(self, sample: Sample) -> None:
-        self.sample = sample
+    def __init__(self, source: SimpleSource, sample: Sample, example: Example) -> None:
+        self.view, self.example, self.classes = source.view(sample), example, source.classes
 
-    def draw(self, rng: np.random.Generator) -> Sample:
-        return self.sample
+    def draw(self, rng: np.random.Generator, augment: bool = True) -> View:
+        return self.view
+
+    def ask(self, view: View, count: int, rng: np.random.Generator) -> list[Example]:
+        return [self.example]
 
 
 @pytest.fixture
@@ -45,10 +48,14 @@ def block() -> Sample:
     return Sample(color, mask, [SeenObject("green", "cube", 35.0, 100 / 15, True)])
 
 
-def one_batch(sample: Sample, processor: MolmoProcessor, monkeypatch: pytest.MonkeyPatch) -> Batch:
-    answer = '<point x="35.0" y="6.7" alt="green cube">green cube</point>'
-    monkeypatch.setattr(batches, "draw_examples", lambda *_: [Example("Point to green cube", answer, (0,))])
-    return draw_batch(OneSample(sample), processor, PLACES, 2, 1, np.random.default_rng(0))  # type: ignore[arg-type]
+ONE_CUBE = Example("Point to green cube", '<point x="35.0" y="6.7" alt="green cube">green cube</point>', (0,))
+
+
+def one_batch(
+    source: SimpleSource, sample: Sample, processor: MolmoProcessor, example: Example = ONE_CUBE, size: int = 2
+) -> Batch:
+    only = OneView(source, sample, example)
+    return draw_batch(only, processor, PLACES, size, 1, np.random.default_rng(0))  # type: ignore[arg-type]
 
 
 def test_pixels_are_prepared_as_at_inference() -> None:
@@ -66,23 +73,22 @@ def test_varied_colours_stay_colours_and_padding_stays_black() -> None:
     assert 0.01 < float((varied[200:220] - plain[200:220]).abs().mean()) < 1.5
 
 
-def test_the_cells_of_a_block(block: Sample, processor: MolmoProcessor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cells_of_a_block(source: SimpleSource, block: Sample, processor: MolmoProcessor) -> None:
     # Shrunk to 240 × 180 and set 30 below the top: columns 72…95, rows 30…53; a token is 24 px wide.
-    batch = one_batch(block, processor, monkeypatch)
+    batch = one_batch(source, block, processor)
     tokens, patches = batch.token_cells, batch.patch_cells
     assert torch.nonzero(tokens.filled[0]).flatten().tolist() == [13, 23]
     # A patch is 12 px: columns 6 and 7, rows 2 (half), 3 and 4 (half).
     assert torch.nonzero(patches.filled[0]).flatten().tolist() == [46, 47, 66, 67, 86, 87]
     for cells in (tokens, patches):
         where = cells.filled[0]
-        assert set(cells.colors[0][where].tolist()) == {list(COLORS).index("green")}
-        assert set(cells.shapes[0][where].tolist()) == {SHAPES.index("cube")}
-        assert set(zip(cells.colors[0][~where].tolist(), cells.shapes[0][~where].tolist(), strict=True)) == {NOTHING}
+        assert cells.classes[0][where].unique(dim=0).tolist() == [[list(COLORS).index("green"), SHAPES.index("cube")]]
+        assert cells.classes[0][~where].unique(dim=0).tolist() == [NOTHING]
         torch.testing.assert_close(cells.xy[0][where][0], torch.tensor([0.35, 1 / 15]))
 
 
-def test_the_places_of_a_block(block: Sample, processor: MolmoProcessor, monkeypatch: pytest.MonkeyPatch) -> None:
-    batch = one_batch(block, processor, monkeypatch)
+def test_the_places_of_a_block(source: SimpleSource, block: Sample, processor: MolmoProcessor) -> None:
+    batch = one_batch(source, block, processor)
     places = batch.places
     assert places.row.tolist() == [0] * 7 + [1] * 7
     assert places.character.tolist() == [0, 1, 2, 3, 0, 1, 2] * 2
@@ -93,14 +99,16 @@ def test_the_places_of_a_block(block: Sample, processor: MolmoProcessor, monkeyp
     torch.testing.assert_close(places.xy, torch.tensor([0.35, 1 / 15]).expand(14, -1))
 
 
-def test_cells_agree_with_the_rendered_masks(shards: SceneShards, processor: MolmoProcessor) -> None:
+def test_cells_agree_with_the_rendered_masks(source: SimpleSource, processor: MolmoProcessor) -> None:
     """A token's class is that of the object that fills most of it; counted here pixel by pixel."""
     drawn: list[Sample] = []
 
     class Keeping:
-        def draw(self, rng: np.random.Generator) -> Sample:
-            drawn.append(shards.draw(rng, augment=False))
-            return drawn[-1]
+        classes, ask = source.classes, source.ask
+
+        def draw(self, rng: np.random.Generator) -> View:
+            drawn.append(source.shards.draw(rng, augment=False))
+            return source.view(drawn[-1])
 
     batch = draw_batch(Keeping(), processor, PLACES, 4, 2, np.random.default_rng(6))  # type: ignore[arg-type]
     assert len(drawn) == 4
@@ -119,8 +127,8 @@ def test_cells_agree_with_the_rendered_masks(shards: SceneShards, processor: Mol
             assert bool(batch.token_cells.filled[k, cell]) == (share > 0.12)
             if share > 0.12:
                 thing = sample.objects[int(counts.argmax())]
-                assert batch.token_cells.colors[k, cell] == list(COLORS).index(thing.color)
-                assert batch.token_cells.shapes[k, cell] == SHAPES.index(thing.shape)
+                expected = [list(COLORS).index(thing.color), SHAPES.index(thing.shape)]
+                assert batch.token_cells.classes[k, cell].tolist() == expected
                 checked += 1
     assert checked > 20
 
@@ -157,20 +165,19 @@ def test_targets_share_their_pixels_among_the_tokens(batch: Batch) -> None:
 
 @pytest.mark.parametrize("change", [lambda r: np.random.default_rng(r), lambda r: np.random.default_rng(r + 1)])
 def test_a_batch_is_decided_by_its_seeds(
-    shards: SceneShards, processor: MolmoProcessor, change: Callable[[int], np.random.Generator]
+    source: SimpleSource, processor: MolmoProcessor, change: Callable[[int], np.random.Generator]
 ) -> None:
     def draw(rng: np.random.Generator) -> Batch:
         torch.manual_seed(9)
-        return draw_batch(shards, processor, PLACES, 3, 2, rng)
+        return draw_batch(source, processor, PLACES, 3, 2, rng)
 
     one, two = draw(np.random.default_rng(5)), draw(change(5))
     same = one.images.shape == two.images.shape and torch.equal(one.images, two.images)
     assert same == (change(5).integers(10**9) == np.random.default_rng(5).integers(10**9))
 
 
-def test_a_batch_without_points_has_no_places(block: Sample, processor: MolmoProcessor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batches, "draw_examples", lambda *_: [Example("Point to red ball", "There are none.", ())])
-    batch = draw_batch(OneSample(block), processor, PLACES, 2, 1, np.random.default_rng(0))  # type: ignore[arg-type]
+def test_a_batch_without_points_has_no_places(source: SimpleSource, block: Sample, processor: MolmoProcessor) -> None:
+    batch = one_batch(source, block, processor, Example("Point to red ball", "There are none.", ()))
     assert len(batch.places.row) == 0
     assert batch.places.tokens.shape == (0, 100)
 
@@ -186,19 +193,14 @@ def test_answers_look_at_their_targets_from_the_start(batch: Batch) -> None:
         assert batch.weights[row, place - 1] == 0
 
 
-def test_the_start_of_an_answer_looks_at_all_its_targets(
-    block: Sample, processor: MolmoProcessor, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_start_of_an_answer_looks_at_all_its_targets(source: SimpleSource, block: Sample, processor: MolmoProcessor) -> None:
     mask = block.mask.copy()
     mask[200:232, 224:256] = 1
     two = Sample(block.color, mask, [*block.objects, SeenObject("green", "cube", 75.0, 90.0, True)])
     answer = '<points x1="35.0" y1="6.7" x2="75.0" y2="90.0" alt="green cubes">green cubes</points>'
-    monkeypatch.setattr(batches, "draw_examples", lambda *_: [Example("Point to green cubes", answer, (0, 1))])
-    made = draw_batch(OneSample(two), processor, PLACES, 1, 1, np.random.default_rng(0))  # type: ignore[arg-type]
+    made = one_batch(source, two, processor, Example("Point to green cubes", answer, (0, 1)), size=1)
     last, seen = made.looks.tokens[-1].reshape(10, 10), made.token_cells.filled[0].reshape(10, 10)
     assert bool((last[seen] > 0).all())
     assert float(last[:5].sum()) == pytest.approx(0.5, abs=1e-5)
-    none = Example("Point to red balls", "There are none.", ())
-    monkeypatch.setattr(batches, "draw_examples", lambda *_: [none])
-    absent = draw_batch(OneSample(two), processor, PLACES, 1, 1, np.random.default_rng(0))  # type: ignore[arg-type]
+    absent = one_batch(source, two, processor, Example("Point to red balls", "There are none.", ()), size=1)
     assert len(absent.looks.row) == 0

@@ -11,7 +11,6 @@ from molmo_point.sim import TabletopScene
 from molmo_point.training import scenes as scenes_module
 from molmo_point.training.dataset import SceneShards
 from molmo_point.training.scenes import RENDER_HEIGHT, RENDER_WIDTH, render_shard
-from molmo_point.training.validation import hit_rate  # noqa: F401 - imported here so that its cost is paid once
 
 
 def write_shard(folder: Path, name: str = "a") -> None:
@@ -84,7 +83,8 @@ def test_shards_without_their_json_are_not_read(tmp_path: Path) -> None:
     assert len(shards) == 2
 
 
-def test_rendered_shards_hold_what_the_scenes_show(shards: SceneShards) -> None:
+def test_rendered_shards_hold_what_the_scenes_show(scenes: Path) -> None:
+    shards = SceneShards(scenes)
     assert len(shards) == 12
     for shard in range(2):
         for index in range(6):

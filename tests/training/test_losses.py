@@ -10,18 +10,20 @@ from molmo_point.model.preprocess import token_places
 from molmo_point.model.processing import MolmoProcessor
 from molmo_point.sim.objects import COLORS, SHAPES
 from molmo_point.training.batches import Batch, draw_batch
-from molmo_point.training.dataset import SceneShards
 from molmo_point.training.initial import LAYOUT, embedded_config
 from molmo_point.training.losses import (
     AuxiliaryHeads,
     CoordinatePlaces,
+    LookPlaces,
     SoftTokenLoss,
     attention_loss,
     soft_coordinate_table,
     soft_digits,
 )
+from molmo_point.training.sources import UNKNOWN, SimpleSource
 
 CHARACTERS = '0123456789."'
+CLASSES = {"color": len(COLORS), "shape": len(SHAPES)}
 TABLE = soft_coordinate_table()
 
 
@@ -30,9 +32,9 @@ def places_of(row: list[int], place: list[int], value: list[int], character: lis
 
 
 @pytest.fixture(scope="module")
-def batch(shards: SceneShards, processor: MolmoProcessor) -> Batch:
+def batch(source: SimpleSource, processor: MolmoProcessor) -> Batch:
     torch.manual_seed(0)
-    return draw_batch(shards, processor, token_places(0, 0, LAYOUT), 4, 4, np.random.default_rng(8))
+    return draw_batch(source, processor, token_places(0, 0, LAYOUT), 4, 4, np.random.default_rng(8))
 
 
 # --- Soft digits ------------------------------------------------------------------------------------------------
@@ -124,34 +126,72 @@ def test_attention_loss_by_hand() -> None:
     q, k = torch.randn(1, 5, 8, generator=g), torch.randn(1, 5, 8, generator=g)
     allowed = torch.ones(5, 5, dtype=torch.bool).tril()[None, None]
     share = torch.tensor([[0.25, 0.75, 0.0]])
-    got = attention_loss(q, k, allowed, places_of([0], [3], [0], [0], share), torch.tensor([0, 1, 2]))
+    got = attention_loss(q, k, allowed, LookPlaces(torch.tensor([0]), torch.tensor([3]), share), torch.tensor([0, 1, 2]))
     scores = [float(q[0, 3] @ k[0, j]) / math.sqrt(8) for j in range(4)]
     total = math.log(sum(math.exp(s) for s in scores))
     assert float(got) == pytest.approx(-(0.25 * (scores[0] - total) + 0.75 * (scores[1] - total)), abs=1e-5)
     # A key that may not be seen does not matter; one that may does.
     k[0, 4] += 100
-    again = attention_loss(q, k, allowed, places_of([0], [3], [0], [0], share), torch.tensor([0, 1, 2]))
+    again = attention_loss(q, k, allowed, LookPlaces(torch.tensor([0]), torch.tensor([3]), share), torch.tensor([0, 1, 2]))
     assert float(again) == pytest.approx(float(got))
 
 
 @pytest.fixture(scope="module")
 def heads() -> AuxiliaryHeads:
     torch.manual_seed(1)
-    return AuxiliaryHeads(embedded_config(0), (1,))
+    return AuxiliaryHeads(embedded_config(0), (1,), CLASSES)
 
 
 def test_right_classes_cost_nothing_and_empty_cells_weigh_a_quarter(heads: AuxiliaryHeads) -> None:
-    colors, shapes = torch.tensor([[2, len(COLORS)]]), torch.tensor([[1, len(SHAPES)]])
+    classes, filled = torch.tensor([[[2, 1], [len(COLORS), len(SHAPES)]]]), torch.tensor([[True, False]])
     right = torch.full((1, 2, len(COLORS) + len(SHAPES) + 2), -30.0)
     for cell in range(2):
-        right[0, cell, colors[0, cell]] = right[0, cell, len(COLORS) + 1 + shapes[0, cell]] = 30.0
-    assert float(heads.class_loss(right, colors, shapes)) == pytest.approx(0, abs=1e-5)
+        color, shape = classes[0, cell].tolist()
+        right[0, cell, color] = right[0, cell, len(COLORS) + 1 + shape] = 30.0
+    assert float(heads.class_loss(right, classes, filled)) == pytest.approx(0, abs=1e-5)
     wrong_object, wrong_empty = right.clone(), right.clone()
     wrong_object[0, 0], wrong_empty[0, 1] = 0.0, 0.0
-    of_object = float(heads.class_loss(wrong_object, colors, shapes))
-    of_empty = float(heads.class_loss(wrong_empty, colors, shapes))
+    of_object = float(heads.class_loss(wrong_object, classes, filled))
+    of_empty = float(heads.class_loss(wrong_empty, classes, filled))
     assert of_object == pytest.approx(4 * of_empty, rel=1e-4)
     assert of_object == pytest.approx((math.log(len(COLORS) + 1) + math.log(len(SHAPES) + 1)) / 1.25, rel=1e-4)
+
+
+def test_what_is_not_known_of_an_object_is_not_taught(heads: AuxiliaryHeads) -> None:
+    scores = torch.randn(1, 2, len(COLORS) + len(SHAPES) + 2, generator=torch.Generator().manual_seed(2))
+    classes, filled = torch.tensor([[[UNKNOWN, 1], [3, 2]]]), torch.ones(1, 2, dtype=torch.bool)
+    split = len(COLORS) + 1
+    color = torch.nn.functional.cross_entropy(scores[0, 1:, :split], torch.tensor([3]))
+    shape = torch.nn.functional.cross_entropy(scores[0, :, split:], torch.tensor([1, 2]))
+    torch.testing.assert_close(heads.class_loss(scores, classes, filled), color + shape)
+    nothing = torch.full((1, 2, 2), UNKNOWN)
+    assert float(heads.class_loss(scores, nothing, filled)) == 0.0
+
+
+def test_without_anything_in_view_the_losses_are_zero_and_so_are_the_gradients(heads: AuxiliaryHeads) -> None:
+    heads.zero_grad(set_to_none=True)
+    vectors, features = torch.zeros(1, 3, 160), torch.zeros(1, 3, 192)
+    empty = torch.zeros(1, 3, dtype=torch.bool)
+    none = places_of([], [], [], [], torch.zeros(0, 3))
+    none = CoordinatePlaces(*(t.long() for t in (none.row, none.place, none.value, none.character)), none.xy, none.tokens)
+    queries = torch.zeros(1, 3, 8, requires_grad=True)
+    losses = [
+        heads.position_loss(vectors, torch.zeros(1, 3, 2), empty),
+        heads.outline_loss(features, torch.zeros(1, 3, 5), empty),
+        heads.answer_loss(vectors, none),
+        attention_loss(
+            queries,
+            queries,
+            torch.ones(1, 1, 3, 3, dtype=torch.bool),
+            LookPlaces(none.row, none.place, none.tokens),
+            torch.arange(3),
+        ),
+    ]
+    assert [float(loss.detach()) for loss in losses] == [0.0] * 4
+    torch.stack(losses).sum().backward()
+    for layer in (heads.position, heads.outline, heads.answer):
+        # Without a gradient on one worker the workers' sums would not fit together.
+        assert layer.weight.grad is not None and float(layer.weight.grad.abs().sum()) == 0.0
 
 
 def test_position_and_answer_losses_fall_when_the_position_is_right(heads: AuxiliaryHeads) -> None:

@@ -12,9 +12,9 @@ from molmo_point.model.loading import load_config
 from molmo_point.model.molmo import MolmoForCausalLM
 from molmo_point.model.preprocess import ImageLayout, token_places
 from molmo_point.model.processing import MolmoProcessor
+from molmo_point.points.format import format_points
 from molmo_point.training import validation
 from molmo_point.training.batches import Batch, draw_batch
-from molmo_point.training.dataset import SceneShards
 from molmo_point.training.initial import (
     LAYOUT,
     embedded_config,
@@ -24,9 +24,12 @@ from molmo_point.training.initial import (
 )
 from molmo_point.training.losses import AuxiliaryHeads, SoftTokenLoss
 from molmo_point.training.packing import segment_mask
-from molmo_point.training.queries import Example, draw_examples
+from molmo_point.training.queries import Example
+from molmo_point.training.sources import SimpleSource
 from molmo_point.training.steps import pointing_losses, seeing_losses
-from molmo_point.training.validation import hit_rate
+from molmo_point.training.validation import answer_scores, seeing_scores
+
+CLASSES = {"color": 8, "shape": 4}
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +40,7 @@ def model(processor: MolmoProcessor) -> MolmoForCausalLM:
 @pytest.fixture(scope="module")
 def heads(model: MolmoForCausalLM) -> AuxiliaryHeads:
     torch.manual_seed(1)
-    return AuxiliaryHeads(model.config, (1, 2))
+    return AuxiliaryHeads(model.config, (1, 2), CLASSES)
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +49,9 @@ def token_loss(processor: MolmoProcessor) -> SoftTokenLoss:
 
 
 @pytest.fixture(scope="module")
-def batch(shards: SceneShards, processor: MolmoProcessor) -> Batch:
+def batch(source: SimpleSource, processor: MolmoProcessor) -> Batch:
     torch.manual_seed(0)
-    return draw_batch(shards, processor, token_places(0, 0, LAYOUT), 2, 3, np.random.default_rng(4))
+    return draw_batch(source, processor, token_places(0, 0, LAYOUT), 2, 3, np.random.default_rng(4))
 
 
 def test_the_token_loss_is_that_of_the_shipped_forward_pass(
@@ -120,37 +123,71 @@ def test_sine_positions_tell_rows_and_columns_apart() -> None:
 
 
 def answered_by(
-    change: Callable[[Example], str], processor: MolmoProcessor, shards: SceneShards, monkeypatch: pytest.MonkeyPatch
+    change: Callable[[Example], str], processor: MolmoProcessor, source: SimpleSource, monkeypatch: pytest.MonkeyPatch
 ) -> dict[str, float]:
     """Scores of a model that answers what ``change`` makes of the right answer."""
     asked: list[Example] = []
+    is_right = validation._answer
 
-    def draw(*args: object) -> list[Example]:
-        asked.extend(drawn := draw_examples(*args))  # type: ignore[arg-type]
-        return drawn
+    def answer(model: object, processor: MolmoProcessor, view: object, example: Example) -> object:
+        asked.append(example)
+        return is_right(model, processor, view, example)  # type: ignore[arg-type]
 
-    def answer(*_: object) -> Generated:
+    def generate(*_: object) -> Generated:
         tokens = processor.encode_text(f" {change(asked[-1])}")
         return Generated(tokens, [], [], finish_reason="stop", prefill_ms=1.0, decode_ms=1.0)
 
-    monkeypatch.setattr(validation, "draw_examples", draw)
-    monkeypatch.setattr(validation, "greedy", answer)
-    return hit_rate(torch.nn.Linear(1, 1), processor, shards, count=40)  # type: ignore[arg-type]
+    monkeypatch.setattr(validation, "_answer", answer)
+    monkeypatch.setattr(validation, "greedy", generate)
+    return answer_scores(torch.nn.Linear(1, 1), processor, source, each=12)  # type: ignore[arg-type]
 
 
-def test_right_answers_score_one(processor: MolmoProcessor, shards: SceneShards, monkeypatch: pytest.MonkeyPatch) -> None:
-    scores = answered_by(lambda example: example.answer, processor, shards, monkeypatch)
-    assert scores["hit_rate"] == scores["count_exact"] == scores["absent"] == 1.0
+def test_right_answers_score_one(processor: MolmoProcessor, source: SimpleSource, monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = answered_by(lambda example: example.answer, processor, source, monkeypatch)
+    assert scores["name"] == scores["count"] == scores["count_within_one"] == scores["absent"] == 1.0
     assert scores["median_error_percent"] < 0.08
+    assert np.isnan(scores["relation"])  # plain scenes have no such questions
 
 
-def test_wrong_answers_score_nothing(processor: MolmoProcessor, shards: SceneShards, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_answers_score_nothing(processor: MolmoProcessor, source: SimpleSource, monkeypatch: pytest.MonkeyPatch) -> None:
     corner = '<point x="0.5" y="0.5" alt="it">it</point>'
     scores = answered_by(
         lambda e: f"Counting the {corner} shows a total of 1." if len(e.targets) != 1 else corner.replace("0.5", "99.5"),
-        processor, shards, monkeypatch,
+        processor, source, monkeypatch,
     )  # fmt: skip
-    assert scores["hit_rate"] < 0.1 and scores["absent"] == 0.0
+    assert scores["name"] < 0.1 and scores["absent"] == 0.0
     assert scores["median_error_percent"] > 20
-    nothing = answered_by(lambda e: "There are none.", processor, shards, monkeypatch)
-    assert nothing["hit_rate"] == 0.0 and nothing["absent"] == 1.0 and nothing["count_exact"] == 0.0
+    nothing = answered_by(lambda e: "There are none.", processor, source, monkeypatch)
+    assert nothing["name"] == 0.0 and nothing["absent"] == 1.0 and nothing["count"] == 0.0
+
+
+def test_counts_that_miss_by_one_are_told_apart(
+    processor: MolmoProcessor, source: SimpleSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def with_one_more(example: Example) -> str:
+        points = [(10.0 * k, 50.0) for k in range(len(example.targets) + 1)]
+        return format_points(points, "things", style="point_count")
+
+    scores = answered_by(with_one_more, processor, source, monkeypatch)
+    assert scores["count"] == 0.0 and scores["count_within_one"] == 1.0
+
+
+def test_what_the_vision_tells_is_counted_by_read_out(
+    model: MolmoForCausalLM, heads: AuxiliaryHeads, processor: MolmoProcessor, source: SimpleSource
+) -> None:
+    places = token_places(0, 0, LAYOUT)
+    state = torch.get_rng_state()
+    one, two = (seeing_scores(model, heads, source, processor, places, count=6) for _ in range(2))
+    assert one == two and set(one) == {"see_color", "see_shape"}
+    assert torch.equal(state, torch.get_rng_state())
+    with torch.no_grad():
+        batch = draw_batch(source, processor, places, 6, 1, np.random.default_rng(validation._SEED))
+        shares = batch.token_cells.classes[batch.token_cells.filled]
+        kept = heads.token.weight.clone(), heads.token.bias.clone()
+        heads.token.weight.zero_()
+        heads.token.bias.zero_()
+        heads.token.bias[4] = 1.0  # every token is said to be blue
+        blue = seeing_scores(model, heads, source, processor, places, count=6)
+        heads.token.weight.copy_(kept[0])
+        heads.token.bias.copy_(kept[1])
+    assert blue["see_color"] == pytest.approx(float((shares[:, 0] == 4).float().mean()), abs=1e-3)

@@ -1,0 +1,179 @@
+"""Where training pictures come from: views with what is known of every thing in them, and questions about them."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from molmo_point.sim.colors import PAINTS
+from molmo_point.sim.objects import COLORS, SHAPES
+from molmo_point.training.dataset import Sample as SimpleSample
+from molmo_point.training.dataset import SceneShards
+from molmo_point.training.household import HouseholdScenes, Sample
+from molmo_point.training.queries import Example, draw_examples
+from molmo_point.training.questions import draw_questions
+from molmo_point.training.referring import SeenThing
+from molmo_point.training.scene_set import THINGS
+from molmo_point.training.wordings import CATEGORY_WORDS
+
+UNKNOWN = -100
+"""Class of a thing of which this is not known, or where people could disagree."""
+_KEPT_EVERY = 25  # of that many shards one is for validation
+
+
+@dataclass(frozen=True)
+class View:
+    """One picture and what stands where.
+
+    Attributes:
+        color: (h, w, 3) uint8.
+        mask: (h, w) int8, index of the thing seen, −1 for none.
+        classes: (things, read-outs) int64: class of every thing in every read-out of the source, or `UNKNOWN`.
+        xy: (things, 2) float32: where to point, 0…1 of the picture.
+        things: What questions are asked of; its type is the source's own.
+    """
+
+    color: np.ndarray
+    mask: np.ndarray
+    classes: np.ndarray
+    xy: np.ndarray
+    things: list[SeenThing] | list[object]
+
+
+class Source(Protocol):
+    """What the trainer takes its pictures and questions from.
+
+    Attributes:
+        classes: Read-outs that auxiliary losses teach, and how many classes each has.
+    """
+
+    classes: dict[str, int]
+
+    def draw(self, rng: np.random.Generator, augment: bool = True) -> View:
+        """A random view, cropped and mirrored at random where ``augment``."""
+        ...
+
+    def ask(self, view: View, count: int, rng: np.random.Generator) -> list[Example]:
+        """Up to ``count`` different questions about a view."""
+        ...
+
+    def refresh(self) -> None:
+        """Takes in what was rendered since."""
+        ...
+
+    def __len__(self) -> int: ...
+
+
+def open_source(folder: Path, validation: bool = False) -> Source:
+    """The scenes of a folder: household scenes where it says what things are called, plain ones otherwise.
+
+    Args:
+        folder: Rendered shards.
+        validation: Whether to take the shards that training leaves out, instead of the others. Plain
+            scenes have none: their views as rendered, uncropped, stand in.
+
+    Raises:
+        InputError: The folder holds no complete shard.
+    """
+    return HouseholdSource(folder, validation) if (folder / THINGS).exists() else SimpleSource(folder)
+
+
+def is_kept_out(name: str) -> bool:
+    """Whether training leaves this shard out for validation; by the number at the end of its name."""
+    number = re.search(r"\d+$", name)
+    return number is not None and int(number.group()) % _KEPT_EVERY == 0
+
+
+class HouseholdSource:
+    """Household scenes: colour, noun and category of every thing.
+
+    Args:
+        folder: Rendered shards.
+        validation: Whether to take the shards that training leaves out.
+
+    Raises:
+        InputError: The folder holds no complete shard.
+    """
+
+    def __init__(self, folder: Path, validation: bool = False) -> None:
+        self.scenes = HouseholdScenes(folder, lambda name: is_kept_out(name) == validation)
+        self.nouns = self.scenes.nouns()
+        shown = [row for row in self.scenes.words.values() if not row["held_out"]]
+        tables = {
+            "color": sorted(PAINTS),
+            "noun": sorted({row["noun"] for row in shown}),
+            "category": sorted({row["category"] for row in shown} | CATEGORY_WORDS.keys()),
+        }
+        self._index = {name: {word: k for k, word in enumerate(words)} for name, words in tables.items()}
+        self.classes = {name: len(words) for name, words in tables.items()}
+
+    def __len__(self) -> int:
+        return len(self.scenes)
+
+    def refresh(self) -> None:
+        """Opens shards that were completed since."""
+        self.scenes.refresh()
+
+    def draw(self, rng: np.random.Generator, augment: bool = True) -> View:
+        """A random view, cropped and mirrored at random where ``augment``."""
+        return self.view(self.scenes.draw(rng, augment))
+
+    def view(self, sample: Sample) -> View:
+        """A view of a sample of household scenes."""
+        classes = np.array([self._classes(thing) for thing in sample.things], np.int64).reshape(-1, len(self.classes))
+        xy = np.array([thing.percent for thing in sample.things], np.float32).reshape(-1, 2) / 100
+        return View(sample.color, sample.mask, classes, xy, sample.things)
+
+    def ask(self, view: View, count: int, rng: np.random.Generator) -> list[Example]:
+        """Up to ``count`` different questions in the nouns of the training objects."""
+        things = [thing for thing in view.things if isinstance(thing, SeenThing)]
+        return list(draw_questions(things, count, rng, self.nouns))
+
+    def _classes(self, thing: SeenThing) -> tuple[int, int, int]:
+        colors = [color for color in thing.colors if color in self._index["color"]]
+        color = self._index["color"][colors[0]] if len(colors) == 1 else UNKNOWN
+        return (
+            color,
+            self._index["noun"].get(thing.noun, UNKNOWN),
+            self._index["category"].get(thing.category, UNKNOWN),
+        )
+
+
+class SimpleSource:
+    """Plain coloured shapes: colour and shape of every thing.
+
+    Args:
+        folder: Shards of `molmo_point.training.scenes`.
+
+    Raises:
+        InputError: The folder holds no complete shard.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.shards = SceneShards(folder)
+        self.classes = {"color": len(COLORS), "shape": len(SHAPES)}
+        self._index = [{word: k for k, word in enumerate(words)} for words in (COLORS, SHAPES)]
+
+    def __len__(self) -> int:
+        return len(self.shards)
+
+    def refresh(self) -> None:
+        """Opens shards that were completed since."""
+        self.shards.refresh()
+
+    def draw(self, rng: np.random.Generator, augment: bool = True) -> View:
+        """A random view, cropped and mirrored at random where ``augment``."""
+        return self.view(self.shards.draw(rng, augment))
+
+    def view(self, sample: SimpleSample) -> View:
+        """A view of a sample of plain scenes."""
+        colors, shapes = self._index
+        rows = [(colors.get(o.color, UNKNOWN), shapes.get(o.shape, UNKNOWN)) for o in sample.objects]
+        xy = np.array([(o.x_percent, o.y_percent) for o in sample.objects], np.float32).reshape(-1, 2) / 100
+        return View(sample.color, sample.mask, np.array(rows, np.int64).reshape(-1, 2), xy, list(sample.objects))
+
+    def ask(self, view: View, count: int, rng: np.random.Generator) -> list[Example]:
+        """Up to ``count`` different questions by colour and shape."""
+        return draw_examples(view.things, count, rng)  # type: ignore[arg-type]

@@ -1,0 +1,69 @@
+"""Household scenes as the trainer takes them: shards kept out, classes as the truth says, questions of all kinds."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from molmo_point.errors import InputError
+from molmo_point.sim.colors import PAINTS
+from molmo_point.training.questions import Question
+from molmo_point.training.scene_set import render_household_shard, write_things
+from molmo_point.training.sources import UNKNOWN, HouseholdSource, SimpleSource, is_kept_out, open_source
+
+
+@pytest.fixture(scope="module")
+def household(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("household")
+    write_things(folder)
+    for name, seed in (("shard_1_0000", 1), ("shard_1_0001", 2)):
+        render_household_shard(folder, name, seed, 6)
+    return folder
+
+
+def test_one_shard_in_twenty_five_is_kept_for_validation(household: Path) -> None:
+    names = [f"shard_1_{k:04d}" for k in range(100)]
+    assert [name for name in names if is_kept_out(name)] == [f"shard_1_{k:04d}" for k in (0, 25, 50, 75)]
+    training, validation = HouseholdSource(household), HouseholdSource(household, validation=True)
+    assert len(training) == len(validation) == 6
+    pictures = [
+        {view.color.tobytes() for view in map(source.scenes.sample, range(6), [None] * 6)} for source in (training, validation)
+    ]
+    assert not pictures[0] & pictures[1]
+
+
+def test_classes_are_those_of_the_truth(household: Path) -> None:
+    source = HouseholdSource(household)
+    shown = [row for row in source.scenes.words.values() if not row["held_out"]]
+    tables = [sorted(PAINTS), sorted({row["noun"] for row in shown})]
+    assert [source.classes["color"], source.classes["noun"]] == [len(table) for table in tables]
+    rng, checked = np.random.default_rng(0), 0
+    for _ in range(6):
+        view = source.draw(rng, augment=False)
+        assert view.classes.shape == (len(view.things), 3) and view.xy.shape == (len(view.things), 2)
+        for thing, (color, noun, _), xy in zip(view.things, view.classes, view.xy, strict=True):
+            assert tables[1][noun] == thing.noun  # type: ignore[union-attr]
+            assert color == UNKNOWN or thing.colors == {tables[0][color]}  # type: ignore[union-attr]
+            if thing.usable:  # type: ignore[union-attr]
+                row, column = (int(v * n) for v, n in zip(xy[::-1], view.mask.shape, strict=True))
+                assert view.things[view.mask[row, column]] is thing
+                checked += 1
+    assert checked > 5
+
+
+def test_questions_are_of_many_kinds_and_name_no_object_that_training_hides(household: Path) -> None:
+    source = HouseholdSource(household)
+    rng, kinds = np.random.default_rng(1), Counter()
+    for _ in range(30):
+        for question in source.ask(source.draw(rng), 4, rng):
+            assert isinstance(question, Question)
+            kinds[question.kind] += 1
+    assert {"name", "colour_name", "count", "absent"} <= set(kinds)
+
+
+def test_a_folder_says_what_it_holds(household: Path, scenes: Path, tmp_path: Path) -> None:
+    assert isinstance(open_source(household), HouseholdSource)
+    assert isinstance(open_source(scenes), SimpleSource)
+    with pytest.raises(InputError, match="no training scenes"):
+        open_source(tmp_path)
