@@ -1,5 +1,6 @@
 """What else keeps a point up to date between two answers: our tracker, and three simpler ways."""
 
+import itertools
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -85,7 +86,7 @@ class OnePointFlow:
         """An answer has come."""
         places = {point.label: point.uv for point in pointing.points}
         steps = [step for step in self.frames if step.time_s >= asked.time_s]
-        for before, after in zip(steps[:-1], steps[1:]):
+        for before, after in itertools.pairwise(steps):
             places = _flow(places, before, after)
         self.places = {**self.places, **places}
 

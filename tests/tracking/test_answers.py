@@ -1,0 +1,35 @@
+"""What is taken from an answer, and how it is fused with a track."""
+
+import numpy as np
+import pytest
+
+from molmo_point.geometry.depth import DepthStatus
+from molmo_point.results import ImagePoint, Pointing, Target, Unreachable
+from molmo_point.tracking.answers import fuse, seeds_of
+
+I2 = np.eye(2)
+
+
+def test_seeds_take_pixel_and_depth_of_their_own_target():
+    points = tuple(ImagePoint(10.0 * i, 5.0, f"thing {i}", 0.8, sigma) for i, sigma in enumerate((2.0, float("nan"), 0.0)))
+    target = Target(21.0, 6.0, "thing 2", 0.8, np.array([0.1, 0.2, 0.7]), np.eye(3), "c", 1, DepthStatus.OK, np.nan, 1.0)
+    first = Target(0.0, 5.0, "thing 0", 0.8, np.array([0.1, 0.2, 0.5]), np.eye(3), "c", 1, DepthStatus.OK, np.nan, 1.0)
+    hole = Unreachable(10.0, 5.0, "thing 1", DepthStatus.MISSING, "a hole")
+    seeds = seeds_of(Pointing("q", "m", "", False, points, (first, target), (hole,), {}, 1, "c"), 640)
+    assert [seed.label for seed in seeds] == ["thing 0", "thing 1", "thing 2"]
+    np.testing.assert_allclose([seed.uv for seed in seeds], [[0.0, 5.0], [10.0, 5.0], [21.0, 6.0]])
+    np.testing.assert_allclose([seed.depth_m for seed in seeds], [0.5, np.nan, 0.7])
+    np.testing.assert_allclose([seed.covariance_px2[1, 1] for seed in seeds], [4.0, 6.4**2, 0.25])
+
+
+def test_equally_sure_meet_half_way_and_gain_a_quarter_only():
+    uv, covariance = fuse(np.zeros(2), 4.0 * I2, np.array([2.0, 4.0]), 4.0 * I2)
+    np.testing.assert_allclose(uv, [1.0, 2.0])
+    np.testing.assert_allclose(covariance, 3.0 * I2)  # 4 * (1/4 + 1/4 + 2 * 1/2 * 1/4)
+
+
+def test_the_surer_one_wins():
+    uv, covariance = fuse(np.zeros(2), 100.0 * I2, np.array([8.0, 0.0]), I2)
+    assert uv[0] == pytest.approx(8.0, abs=0.1) and covariance[0, 0] < 1.2
+    uv, _ = fuse(np.zeros(2), I2, np.array([8.0, 0.0]), 100.0 * I2)
+    assert uv[0] == pytest.approx(0.0, abs=0.1)
