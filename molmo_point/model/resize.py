@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import torch
 
 _CACHED_SIZES = 16  # axes whose weights are kept; a camera needs four
 _COLUMNS = 12  # patch columns made at a time
@@ -80,7 +81,7 @@ def resized_patches(
             if band is None:
                 target[:] = bias
             else:
-                np.matmul(low[:, 3 * (band.start - left) : 3 * (band.stop - left)], band.weights, out=target)
+                _multiply(low[:, 3 * (band.start - left) : 3 * (band.stop - left)], band.weights, target)
                 target += bias
         yield column, tiles[:count].reshape(count, height // p, -1).swapaxes(0, 1)
 
@@ -93,8 +94,13 @@ def _low(flat: np.ndarray, down: tuple[_Band, ...], patch: int, across: list[_Ba
     inputs = flat[:, 3 * left : 3 * right].astype(np.float32)
     low = np.empty((len(down) * patch, inputs.shape[1]), np.float32)
     for k, band in enumerate(down):
-        np.matmul(band.weights, inputs[band.start : band.stop], out=low[k * patch : (k + 1) * patch])
+        _multiply(band.weights, inputs[band.start : band.stop], low[k * patch : (k + 1) * patch])
     return low, left
+
+
+def _multiply(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
+    """Matrix product by torch: NumPy's threads would go on spinning beside those that torch computes the model with."""
+    torch.mm(torch.from_numpy(a), torch.from_numpy(b), out=torch.from_numpy(out))
 
 
 def axis_weights(source: int, target: int) -> tuple[np.ndarray, np.ndarray]:
