@@ -1,6 +1,6 @@
 """What the answers of the lifting benchmark add up to: figures as plain data, and as tables."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -16,37 +16,30 @@ def summary(run: LiftRun) -> dict[str, Any]:
     sigmas = sorted({answer.sigma_px for answer in run.answers})
     kinds = list(dict.fromkeys(answer.kind for answer in run.answers))
     cameras = sorted({answer.camera for answer in run.answers})
-    return {
-        "scenes": run.scenes,
-        "points": sum(answer.estimator == OURS for answer in run.answers),
-        "note": run.note,
-        "estimators": {
-            name: {
-                "all": figures(run.answers, lambda a, n=name: a.estimator == n),
-                "measurable": figures(run.answers, lambda a, n=name: a.estimator == n and a.measurable),
-                "kinds": {
-                    kind: {
-                        f"sigma {sigma:g} px": figures(
-                            run.answers,
-                            lambda a, n=name, k=kind, s=sigma: (a.estimator, a.kind, a.sigma_px) == (n, k, s),
-                        )
-                        for sigma in sigmas
-                    }
-                    for kind in kinds
-                },
-                "cameras": {
-                    camera: figures(run.answers, lambda a, n=name, c=camera: (a.estimator, a.camera) == (n, c))
-                    for camera in cameras
-                },
-            }
-            for name in run.estimators
-        },
-    }
+    estimators = {}
+    for name in run.estimators:
+        own = [answer for answer in run.answers if answer.estimator == name]
+        estimators[name] = {
+            "all": figures(own),
+            "measurable": figures(answer for answer in own if answer.measurable),
+            "kinds": {kind: {f"sigma {sigma:g} px": figures(_cell(own, kind, sigma)) for sigma in sigmas} for kind in kinds},
+            "cameras": {camera: figures(answer for answer in own if answer.camera == camera) for camera in cameras},
+        }
+    points = sum(answer.estimator == OURS for answer in run.answers)
+    return {"scenes": run.scenes, "points": points, "note": run.note, "estimators": estimators}
 
 
-def figures(answers: Iterable[Answer], wanted: Callable[[Answer], bool]) -> dict[str, Any]:
-    """Figures of the answers that are wanted; NaN where there is nothing to take them from."""
-    asked = [answer for answer in answers if wanted(answer)]
+def _cell(answers: list[Answer], kind: str, sigma_px: float) -> list[Answer]:
+    return [answer for answer in answers if answer.kind == kind and answer.sigma_px == sigma_px]
+
+
+def figures(answers: Iterable[Answer]) -> dict[str, Any]:
+    """Figures of some answers; NaN where there is nothing to take them from.
+
+    `coverage` is over all of them, `coverage_right_surface` over those on the right surface where the camera had
+    measured the target: the covariance is conditional on the surface, AMBIGUOUS and the other depth tell of another.
+    """
+    asked = list(answers)
     given = [answer for answer in asked if not answer.refused]
     errors = np.array([answer.error_mm for answer in given])
     return {
@@ -59,7 +52,7 @@ def figures(answers: Iterable[Answer], wanted: Callable[[Answer], bool]) -> dict
         "refused_wrongly": _share([answer.refused for answer in asked if answer.measurable]),
         "refused_rightly": _share([answer.refused for answer in asked if not answer.measurable]),
         "coverage": _coverage(given),
-        "coverage_right_surface": _coverage([answer for answer in given if not answer.gross]),
+        "coverage_right_surface": _coverage([answer for answer in given if answer.measurable and not answer.gross]),
         "time_us_median": float(np.median([answer.time_us for answer in asked])) if asked else float("nan"),
     }
 
