@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
-from molmo_point.cli import ask, bench, calibrate, demo, doctor, evaluate, question
+from molmo_point.cli import ask, bench, calibrate, demo, doctor, evaluate, question, train
 from molmo_point.errors import MolmoPointError
 
 EXIT_OK = 0
@@ -45,6 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate.add_arguments(commands.add_parser("eval", help="measure a model on scenes with known truth"))
     bench.add_arguments(commands.add_parser("bench", help="measure how fast answers come, and against what"))
     calibrate.add_arguments(commands.add_parser("calibrate", help="cameras, and cameras against arms, with their error"))
+    train.add_arguments(commands.add_parser("train", help="train a small Molmo on rendered scenes"))
     doctor.add_arguments(commands.add_parser("doctor", help="what is installed, what is missing, how to get it"))
     return parser
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from molmo_point.cli import lift_benchmark, tracking_benchmark
+from molmo_point.cli import household_benchmark, lift_benchmark, tracking_benchmark
 from molmo_point.errors import InputError
 
 DEFAULT_SCENES = 200
@@ -16,16 +16,17 @@ DEFAULT_SCENES = 200
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `eval`."""
     parser.description = (
-        "Asks a model about fresh simulated tables and prints, with 95 %% intervals, how often it was right (tabletop), or "
-        "whether its probabilities come true and what makes them (calibration). Or, without a model, lifts points that are "
-        "off by known errors in scenes with known truth, beside the estimators of other projects (lift), or follows points in moving ones "
-        "beside simpler ways (tracking)."
+        "Asks a model about fresh simulated tables and prints, with 95 %% intervals, how often it was right (tabletop: plain "
+        "shapes, household), or whether its probabilities come true and what makes them (calibration). Or, without a model, "
+        "lifts points that are off by known errors in scenes with known truth, beside the estimators of other projects (lift), "
+        "or follows points in moving ones beside simpler ways (tracking)."
     )
-    parser.add_argument("benchmark", choices=["tabletop", "calibration", "lift", "tracking"], help="what to measure")
+    parser.add_argument("benchmark", choices=["tabletop", "household", "calibration", "lift", "tracking"], help="what to measure")
     parser.add_argument("--model", default="tabletop", help="embedded name or folder of a checkpoint")
     parser.add_argument("--device", help="cpu, cuda, ... (default: the best there is)")
     scenes = (
-        f"number of scenes (default {DEFAULT_SCENES}, lift {lift_benchmark.DEFAULT_SCENES}), "
+        f"number of scenes (default {DEFAULT_SCENES}, household {household_benchmark.DEFAULT_SCENES}, "
+        f"lift {lift_benchmark.DEFAULT_SCENES}), "
         f"of sequences (tracking, default {tracking_benchmark.DEFAULT_SEQUENCES})"
     )
     parser.add_argument("--scenes", type=int, help=scenes)
@@ -35,7 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("calibration", "fitted on as many other scenes as are measured on")
     group.add_argument("--write", action="store_true", help="store it in the checkpoint's pointing.json")
     parser.add_argument(
-        "--plot", type=Path, metavar="FILE", help="write a PNG: reliability diagram (calibration), gross errors (lift)"
+        "--plot",
+        type=Path,
+        metavar="FILE",
+        help="write a PNG: worst and random cases (household), reliability diagram (calibration), gross errors (lift)",
     )
     parser.set_defaults(run=run)
 
@@ -43,17 +47,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Runs the measurement."""
     if options.scenes is None:
-        defaults = {"lift": lift_benchmark.DEFAULT_SCENES, "tracking": tracking_benchmark.DEFAULT_SEQUENCES}
+        defaults = {
+            "household": household_benchmark.DEFAULT_SCENES,
+            "lift": lift_benchmark.DEFAULT_SCENES,
+            "tracking": tracking_benchmark.DEFAULT_SEQUENCES,
+        }
         options.scenes = defaults.get(options.benchmark, DEFAULT_SCENES)
     if options.scenes < 1:
         raise InputError("The number of scenes must be above zero", str(options.scenes), f"e.g. --scenes {DEFAULT_SCENES}")
-    without_model = {"lift": lift_benchmark, "tracking": tracking_benchmark}.get(options.benchmark)
-    if without_model is not None:
+    of_its_own = {"household": household_benchmark, "lift": lift_benchmark, "tracking": tracking_benchmark}.get(options.benchmark)
+    if of_its_own is not None:
         if options.write:
             raise InputError("--write belongs to the calibration", options.benchmark, "molmo-point eval calibration")
-        without_model.check(options)
+        of_its_own.check(options)
         with contextlib.redirect_stdout(sys.stderr):
-            figures, lines = without_model.measure(options)
+            figures, lines = of_its_own.measure(options)
         return _told(options, {"benchmark": options.benchmark, **figures}, lines)
     return _run_model(options)
 

@@ -9,6 +9,7 @@ import csv
 import json
 import os
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -50,13 +51,22 @@ class Trainer:
         out: Folder of the run; an unfinished run there is continued.
         rank: Number of this worker.
         replan: Whether a run may go on with another plan (`REPLANNED` settings); ``plans.jsonl`` keeps them all.
+        after_check: Called with ``out`` after every checkpoint; a module's function where there are workers.
 
     Raises:
         InputError: ``out`` holds a run with other settings.
     """
 
-    def __init__(self, settings: TrainSettings, scenes: Path, out: Path, rank: int = 0, replan: bool = False) -> None:
-        self.settings, self.out, self.rank = settings, out, rank
+    def __init__(
+        self,
+        settings: TrainSettings,
+        scenes: Path,
+        out: Path,
+        rank: int = 0,
+        replan: bool = False,
+        after_check: Callable[[Path], None] | None = None,
+    ) -> None:
+        self.settings, self.out, self.rank, self._after_check = settings, out, rank, after_check
         self.source, self.validation = open_source(scenes), open_source(scenes, validation=True)
         self.checkpoint = out / "checkpoint"
         self.checkpoint.mkdir(parents=True, exist_ok=True)
@@ -103,6 +113,8 @@ class Trainer:
                 if self.rank == 0:
                     self._log({k: float(np.mean(v)) for k, v in recent.items()})
                     self._save()
+                    if self._after_check is not None:
+                        self._after_check(self.out)
                 self.source.refresh()
                 recent = {}
         bar.close()
@@ -201,7 +213,13 @@ class Trainer:
             writer.writerow(row)
 
 
-def train(settings: TrainSettings, scenes: Path, out: Path, replan: bool = False) -> None:
+def train(
+    settings: TrainSettings,
+    scenes: Path,
+    out: Path,
+    replan: bool = False,
+    after_check: Callable[[Path], None] | None = None,
+) -> None:
     """Runs a training with all its workers; arguments as `Trainer`.
 
     Raises:
@@ -214,20 +232,20 @@ def train(settings: TrainSettings, scenes: Path, out: Path, replan: bool = False
             "choose a batch that is a multiple of the workers",
         )
     if settings.workers == 1:
-        Trainer(settings, scenes, out, replan=replan).run()
+        Trainer(settings, scenes, out, replan=replan, after_check=after_check).run()
         return
     # The first worker writes the tokenizer and settings; the others must find them.
     Trainer(settings, scenes, out, replan=replan)
-    torch.multiprocessing.spawn(_work, (settings, scenes, out), nprocs=settings.workers)
+    torch.multiprocessing.spawn(_work, (settings, scenes, out, after_check), nprocs=settings.workers)
 
 
-def _work(rank: int, settings: TrainSettings, scenes: Path, out: Path) -> None:
+def _work(rank: int, settings: TrainSettings, scenes: Path, out: Path, after_check: Callable[[Path], None] | None) -> None:
     torch.set_num_threads(1)
     os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
     rendezvous = f"file://{(out / f'workers.{os.getppid()}').resolve()}"
     dist.init_process_group("gloo", init_method=rendezvous, rank=rank, world_size=settings.workers)
     try:
-        Trainer(settings, scenes, out, rank).run()
+        Trainer(settings, scenes, out, rank, after_check=after_check).run()
     finally:
         dist.destroy_process_group()
 

@@ -104,7 +104,7 @@ def curves(image: Image.Image, box: Box, lines: Sequence[Curve], x_title: str, u
         height = place(xs[0], tick)[1]
         pen.line((inner[0], height, inner[2], height), fill=GRID, width=2)
         pen.text((inner[0] - 10, height), f"{tick:g}{unit}", font=font(_SMALL_PX), fill=SOFT, anchor="rm")
-    for x in xs:
+    for x in xs[:: math.ceil(len(xs) / 10)]:
         pen.text((place(x, 0)[0], inner[3] + 10), f"{x:g}", font=font(_SMALL_PX), fill=SOFT, anchor="ma")
     pen.text(((inner[0] + inner[2]) / 2, inner[3] + 34), x_title, font=font(_SMALL_PX), fill=SOFT, anchor="ma")
     ends = _spread([place(*line.points[-1])[1] for line in lines], _TEXT_PX + 5)

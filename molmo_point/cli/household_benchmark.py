@@ -1,0 +1,67 @@
+"""`molmo-point eval household`: a model on fresh household scenes, with a picture of where it errs."""
+
+import argparse
+from typing import Any
+
+from molmo_point.errors import InputError
+
+DEFAULT_SCENES = 1000
+_SHOWN = 30
+
+
+def check(options: argparse.Namespace) -> None:
+    """Refuses options of other measurements.
+
+    Raises:
+        InputError: The picture's folder does not exist.
+    """
+    if options.plot and not options.plot.absolute().parent.is_dir():
+        raise InputError("There is no folder for the picture", str(options.plot), "name a file in a folder that exists")
+
+
+def measure(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    """Measures; with ``--plot`` also draws the worst cases and random ones.
+
+    Returns:
+        The figures, and a Markdown table of them.
+    """
+    import numpy as np
+    from tqdm import tqdm
+
+    from molmo_point.evaluation.household import evaluate_household, summary
+    from molmo_point.evaluation.tabletop import table
+    from molmo_point.pointer import Pointer
+    from molmo_point.training.fresh import FIRST_SEED, fresh_questions
+
+    pointer = Pointer.from_pretrained(options.model, device=options.device)
+    seed = FIRST_SEED if options.seed is None else options.seed
+    questions = tqdm(fresh_questions(options.scenes, seed), desc="questions", unit="question")
+    sheet = evaluate_household(pointer, questions)
+    figures = summary(sheet)
+    if options.plot:
+        rng = np.random.default_rng(0)
+        chosen = rng.permutation(len(sheet.verdicts))[:_SHOWN]
+        worst = sheet.worst(_SHOWN)
+        _draw(options.plot, [*worst, *[None] * (-len(worst) % 6), *(sheet.verdicts[int(k)] for k in chosen)])
+    return figures, table(figures)
+
+
+def _draw(path: Any, verdicts: list[Any]) -> None:
+    import numpy as np
+
+    from molmo_point.viz.case_grid import Case, case_grid
+
+    blank = Case(np.zeros((480, 640, 3), np.uint8), np.zeros((480, 640), bool), (), "", True)
+    cases = [
+        blank
+        if verdict is None
+        else Case(
+            verdict.question.frame.color,
+            np.isin(verdict.question.mask, verdict.question.targets),
+            [(point.u, point.v) for point in verdict.points],
+            f"{verdict.question.kind}: {verdict.question.phrase}",
+            verdict.right,
+        )
+        for verdict in verdicts
+    ]
+    case_grid(cases).save(path)

@@ -1,0 +1,85 @@
+"""Fresh household scenes with questions, for measuring: tables, lights, cameras and objects that training never shows."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from molmo_point.frame import RgbdFrame
+from molmo_point.sim.arrangement import MAX_OBJECTS
+from molmo_point.sim.arranging import random_arrangement
+from molmo_point.sim.stage import Stage
+from molmo_point.sim.truth import scene_truth, thing_words
+from molmo_point.training.household import seen_things
+from molmo_point.training.questions import KINDS, draw_questions
+from molmo_point.training.referring import SeenThing
+from molmo_point.training.scene_set import household_assets
+
+FIRST_SEED = 500
+"""Seed of the evaluation's scenes; `molmo_point.training.scene_set` draws from other generators."""
+UNSEEN = "_unseen"
+"""Ends the kind of a question by name about an object of a known name that training did not show."""
+_UNSEEN_SHARE = 0.2
+
+
+@dataclass(frozen=True)
+class FreshQuestion:
+    """One question about one fresh scene.
+
+    Attributes:
+        frame: The picture, without depth.
+        mask: (h, w) instance mask, −1 for none.
+        kind: One of `KINDS`, ``"unseen"``, or a kind that ends in `UNSEEN`.
+        phrase: What is asked for.
+        targets: Indices in the mask of all things that fit.
+        middles_px: (targets, 2) where to point, pixels.
+        scene: Number of the scene.
+    """
+
+    frame: RgbdFrame
+    mask: np.ndarray
+    kind: str
+    phrase: str
+    targets: tuple[int, ...]
+    middles_px: np.ndarray
+    scene: int
+
+
+def fresh_questions(
+    scenes: int, seed: int = FIRST_SEED, questions: int = 4, size_wh: tuple[int, int] = (640, 480), pack: Path | None = None
+) -> Iterator[FreshQuestion]:
+    """Renders scenes one by one and asks about each.
+
+    Args:
+        scenes: How many.
+        seed: Seed of all of them; scene k does not depend on how many there are.
+        questions: At most so many about one scene.
+        size_wh: Size of the pictures.
+        pack: Asset pack; None takes the default one.
+
+    Raises:
+        DependencyError: MuJoCo is not installed or cannot render.
+    """
+    assets = household_assets(pack)
+    words = {asset.key: thing_words(asset) for asset in assets}
+    nouns = sorted({noun for row in words.values() if not row["held_out"] for noun in row["nouns"]})
+    kinds = {**KINDS, "unseen": _UNSEEN_SHARE}
+    width, height = size_wh
+    with Stage(assets, width, height) as stage:
+        for scene in range(scenes):
+            rng = np.random.default_rng([seed, scene])
+            arrangement = random_arrangement(rng, assets, True, int(rng.integers(1, MAX_OBJECTS + 1)), width / height)
+            stage.show(arrangement)
+            mask = stage.render_masks()
+            frame = RgbdFrame(stage.render_color(), None, None, stamp_ns=scene)
+            things = seen_things(mask, scene_truth(arrangement, stage, mask), words)
+            for question in draw_questions(things, questions, rng, nouns, kinds):
+                middles = np.array([things[k].percent for k in question.targets]).reshape(-1, 2) / 100 * size_wh - 0.5
+                kind = _kind(question.kind, [things[k] for k in question.targets])
+                yield FreshQuestion(frame, mask, kind, question.phrase, question.targets, middles, scene)
+
+
+def _kind(kind: str, targets: list[SeenThing]) -> str:
+    hidden = kind in ("name", "colour_name") and any(thing.held_out for thing in targets)
+    return kind + UNSEEN if hidden else kind

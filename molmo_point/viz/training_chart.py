@@ -1,0 +1,52 @@
+"""The curves of a training run: losses, what the vision tells, and how answers do."""
+
+from collections.abc import Sequence
+
+from PIL import Image
+
+from molmo_point.viz.chart import GROUND, Curve, card, curves
+
+_WIDTH, _HEIGHT = 1500, 520
+_KEPT_OUT = "scenes kept out of training"
+_PANELS = (
+    ("Losses", "means since the check before", ("token", "class_token", "position", "attention"), ""),
+    (
+        "What image vectors tell",
+        f"share of tokens on things, {_KEPT_OUT}",
+        ("see_color", "see_noun", "see_category", "see_shape"),
+        " %",
+    ),
+    (
+        "Answers by kind of question",
+        f"share right, {_KEPT_OUT}",
+        ("colour_name", "name", "category", "relation", "superlative", "count", "absent"),
+        " %",
+    ),
+)
+
+
+def training_chart(rows: Sequence[dict[str, float]]) -> Image.Image:
+    """Draws the log of a run.
+
+    Args:
+        rows: One for every check, with ``images`` and whatever was logged; columns may be missing from some.
+
+    Returns:
+        RGB, one panel below the other; a panel without values stays out.
+    """
+    panels = []
+    for title, subtitle, names, unit in _PANELS:
+        scale = 100.0 if unit else 1.0
+        # Not-a-number is the only value that differs from itself: no such question was asked.
+        lines = [
+            Curve(name.removeprefix("see_").replace("_", " "), points, ours=name == names[0])
+            for name in names
+            if (points := [(r["images"], scale * r[name]) for r in rows if name in r and r[name] == r[name]])
+        ]
+        if lines:
+            panels.append((title, subtitle, lines, unit))
+    image = Image.new("RGB", (_WIDTH, 30 + (_HEIGHT + 30) * max(len(panels), 1)), GROUND)
+    for index, (title, subtitle, lines, unit) in enumerate(panels):
+        top = 30 + index * (_HEIGHT + 30)
+        curves(image, card(image, (30, top, _WIDTH - 30, top + _HEIGHT), title, subtitle), lines, "images", unit)
+    return image
