@@ -19,7 +19,7 @@ class Drafter:
     """Drafts for one answer.
 
     Args:
-        encode: Text to token ids, nothing added.
+        encode: Text to token ids, nothing added; asked for the same pieces again and again.
         decode_token: One token id to its text.
         request: What was asked.
         digit_ids: Ids of "0" to "9" where each digit is a token of its own; else empty.
@@ -32,7 +32,7 @@ class Drafter:
 
     def __init__(
         self,
-        encode: Callable[[str], list[int]],
+        encode: Callable[[str], Sequence[int]],
         decode_token: Callable[[int], str],
         request: Request,
         digit_ids: Sequence[int] = (),
@@ -41,7 +41,7 @@ class Drafter:
         template: bool = True,
         limit: int = 64,
     ) -> None:
-        self._encode = lru_cache(4096)(lambda text: tuple(encode(text)))
+        self._encode = lru_cache(1024)(lambda text: tuple(encode(text)))
         self._decode_token = decode_token
         self._request = request
         self._digit_ids = tuple(digit_ids)

@@ -5,7 +5,6 @@ read last (its keys and values serve every further question about it), the last 
 question (verified as a draft on the next image), and the tokenizer's pieces.
 """
 
-import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -71,7 +70,8 @@ class Answer:
 class _Image:
     """An image that was or will be read: its tokens, and its tensors or the cache that replaces them."""
 
-    key: bytes
+    pixels: np.ndarray
+    layout: ImageLayout
     ids: list[int]
     tensors: dict[str, torch.Tensor] | None
     cache: KeyValueCache | None = None
@@ -93,6 +93,7 @@ class AnswerEngine:
         self.processor = processor
         self.options = options or Options()
         self._token_text = lru_cache(65536)(lambda token: processor.decode([token]))
+        self._pieces = lru_cache(8192)(lambda text: tuple(processor.encode_text(text)))
         absent = tuple(dict.fromkeys(processor.encode_text(start)[0] for start in ABSENT_STARTS))
         self._vocabulary = Vocabulary(
             processor.eos_id, tuple(processor.digit_ids), self._token_text, absent, processor.encode_text("1.")[-1]
@@ -165,17 +166,14 @@ class AnswerEngine:
     def _look(self, image: np.ndarray) -> _Image:
         """The image as tokens and tensors, or what is left of it from the last call."""
         image, layout = to_rgb(image), self.processor.layout
-        key = b""
-        if self.options.reuse_image:
-            digest = hashlib.blake2b(f"{image.shape} {layout}".encode(), digest_size=16)
-            digest.update(np.ascontiguousarray(image).data)
-            key = digest.digest()
-            if self._image is not None and self._image.key == key:
-                return self._image
+        last = self._image
+        # Compared with a copy: that is ten times faster than a digest, and a camera reuses its buffers.
+        if last is not None and last.layout == layout and np.array_equal(last.pixels, image):
+            return last
         self._image = None
         tensors, tiling = self._tensors(image, layout)
         ids = [self.processor.eos_id, *image_token_ids(tiling, layout, self.processor.image_ids).tolist()]
-        return _Image(key, ids, tensors)
+        return _Image(image.copy() if self.options.reuse_image else image, layout, ids, tensors)
 
     def _tensors(self, image: np.ndarray, layout: ImageLayout) -> tuple[dict[str, torch.Tensor], tuple[int, int]]:
         device = self.model.device
@@ -196,7 +194,7 @@ class AnswerEngine:
             )
         last = self._answers.get(prompt, "") if self.options.last_answer else ""
         drafter = Drafter(
-            self.processor.encode_text,
+            self._pieces,
             self._token_text,
             request_of(prompt),
             self._vocabulary.digit_ids,
