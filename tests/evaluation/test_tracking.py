@@ -36,7 +36,7 @@ def test_what_is_off_the_object_is_told(steps):
     step = steps[0]
     for thing in step.things:
         uv, _ = step.place(thing, thing.meant_m)
-        shown = [step.on_object(thing, uv + [du, dv]) for du in range(-60, 61, 20) for dv in range(-60, 61, 20)]
+        shown = [step.on_object(thing, uv + np.array([du, dv])) for du in range(-60, 61, 20) for dv in range(-60, 61, 20)]
         assert not all(shown)
 
 
@@ -61,7 +61,9 @@ def test_the_truth_scores_perfectly_and_a_shifted_one_does_not(steps):
             claims = {}
             for index, thing in enumerate(step.things):
                 uv, p_camera = step.place(thing, thing.meant_m)
-                claims[f"thing {index}"] = Claim(uv + [shift_px, 0.0], p_camera + [0.0, 0.0, shift_m], 1e-6 * np.eye(3))
+                claims[f"thing {index}"] = Claim(
+                    uv + np.array([shift_px, 0.0]), p_camera + np.array([0.0, 0.0, shift_m]), 1e-6 * np.eye(3)
+                )
             _judge(score, step, claims, True)
         return figures(score)
 

@@ -43,7 +43,7 @@ def test_light_is_taken_out():
     anchor = take_anchor(view(texture()), AT, math.nan)
     dark = view((moved(texture(), np.array([0.6, 0.4])) * 0.6 + 10).astype(np.uint8))
     match = align(anchor, dark, AT, I2, 4.0 * I2)
-    np.testing.assert_allclose(match.uv, AT + [0.6, 0.4], atol=0.08)
+    np.testing.assert_allclose(match.uv, AT + np.array([0.6, 0.4]), atol=0.08)
     assert match.similarity > 0.98 and abs(shade(anchor, dark, match.uv, match.linear)) < 8.0
 
 
@@ -86,11 +86,11 @@ def test_found_again_only_where_it_is_alone_and_at_its_depth():
     after = view(moved(texture(), np.array([9.0, -5.0])), depth_m)
     found = find_again(anchor, after, AT, I2, 0.5, 0.5)
     assert found is not None
-    np.testing.assert_allclose(found.uv, AT + [9.0, -5.0], atol=0.1)
+    np.testing.assert_allclose(found.uv, AT + np.array([9.0, -5.0]), atol=0.1)
     assert find_again(anchor, after, AT, I2, 0.6, 0.5) is None, "another depth"
     assert find_again(anchor, view(texture(4), depth_m), AT, I2, 0.5, 0.5) is None, "not there"
-    assert find_again(anchor, after, AT + [-60.0, 0.0], I2, 0.5, 0.1) is None, "too far for the time"
+    assert find_again(anchor, after, AT + np.array([-60.0, 0.0]), I2, 0.5, 0.1) is None, "too far for the time"
     twice = after.grey.copy()
     twice[55:100, 60:100] = 0
     twice[40:110, 50:95] = twice[40:110, 95:140]
-    assert find_again(anchor, view(twice, depth_m), AT + [-12.0, -5.0], I2, 0.5, 1.0) is None, "two of them"
+    assert find_again(anchor, view(twice, depth_m), AT + np.array([-12.0, -5.0]), I2, 0.5, 1.0) is None, "two of them"
