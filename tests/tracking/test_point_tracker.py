@@ -124,6 +124,23 @@ def test_a_point_that_is_taken_away_is_not_guessed():
     assert tracks[-1].reason in (LostReason.DEPTH_JUMP, LostReason.TOO_FAST)
 
 
+@pytest.mark.parametrize(("square_m", "reason"), [(0.5, LostReason.OCCLUDED), (0.7, LostReason.DEPTH_JUMP)])
+def test_a_jump_of_the_depth_alone_is_enough(square_m, reason):
+    tracker = started()
+    run(tracker, range(1, 4), lambda n: START)
+    (track,) = run(tracker, [4], lambda n: START, square_m=square_m).tracks
+    assert (track.state, track.reason, track.target) == (TrackState.HELD, reason, None)
+
+
+def test_depth_that_jumps_under_the_point_only_holds_it():
+    tracker = started()
+    run(tracker, range(1, 4), lambda n: START)
+    frame = world.draw(START, 4)
+    frame.depth_m[114:127, 104:117] = 0.45
+    (track,) = tracker.update(frame).tracks
+    assert (track.state, track.reason, track.target) == (TrackState.HELD, LostReason.OCCLUDED, None)
+
+
 def test_leaving_the_image_is_noticed_at_once():
     tracker = started()
     place = lambda n: (START[0] - 6.0 * n, START[1])  # noqa: E731
