@@ -20,6 +20,7 @@ README = ROOT / "README.md"
 CONVENTIONS = ROOT / "docs" / "conventions.md"
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
 ROS = ROOT / "docs" / "ros.md"
+LIFT = ROOT / "docs" / "lift.md"
 MODELS = ROOT / "docs" / "models.md"
 WEIGHTS = ROOT / "molmo_point" / "checkpoints" / "tabletop" / "model.safetensors"
 
@@ -233,10 +234,10 @@ def test_python_that_needs_hardware_names_real_things(code):
     check_names(code)
 
 
-@pytest.mark.parametrize("code", python_blocks(CONVENTIONS, run=True))
-def test_conventions_hold(code):
+@pytest.mark.parametrize("code", [*python_blocks(CONVENTIONS, run=True), *python_blocks(LIFT, run=True)])
+def test_conventions_and_what_is_said_of_lifting_hold(code):
     assert "assert" in code
-    run_block(code, "docs/conventions.md")
+    run_block(code, "docs/conventions.md or docs/lift.md")
 
 
 def test_every_section_of_the_conventions_has_its_example():

@@ -45,7 +45,7 @@ def _without_nan(value: Any) -> Any:
 
 def _panels(figures: dict[str, Any]) -> list[tuple[str, dict[str, float]]]:
     estimators = figures["estimators"]
-    cells = (("rod", "sigma 3 px"), ("rod, 30 % holes", "sigma 6 px"), ("small", "sigma 3 px"))
+    cells = (("rod", "sigma 3 px"), ("rod, 30 % holes", "sigma 6 px"), ("occluded", "sigma 3 px"))
     panels = [
         (f"{kind}, {sigma}", {name: value["kinds"][kind][sigma]["gross"]["share"] for name, value in estimators.items()})
         for kind, sigma in cells
