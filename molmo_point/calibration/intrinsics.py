@@ -1,14 +1,14 @@
 """Intrinsics from photos of a board: which photos to trust, which model to use, how sure every number is."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from molmo_point.calibration.boards import Board
-from molmo_point.calibration.detection import Detection, detect
+from molmo_point.calibration.detection import MIN_POINTS, Detection, detect
 from molmo_point.errors import InputError
 from molmo_point.geometry.camera_fit import MIN_IMAGES, MODELS, CameraFit, choose_model, fit_camera, largest_difference_px
 from molmo_point.geometry.intrinsics import Intrinsics
@@ -19,6 +19,7 @@ Photo = tuple[str, NDArray[np.uint8]]
 COVERAGE_GRID = (8, 6)
 _BLUR_FACTOR, _BLUR_PX = 2.0, 4.0
 _MISFIT_FACTOR, _MISFIT_PX = 3.0, 0.3
+_STRAY_SIGMAS = 6.0
 _FLAT_TILT_DEG = 15.0
 
 
@@ -31,7 +32,7 @@ class IntrinsicsResult:
         fit: over the used photos.
         used: names of the photos used, in the order of the fit.
         detections: what was found in each used photo.
-        dropped: name and reason of every photo not used.
+        dropped: name and reason of every photo, or of points of a photo, not used.
         held_out_px: error of each distortion model on photos it was not fitted to; empty if the model was given.
         coverage: (6, 8) number of board points per cell of the image.
         tilts_deg: angle between the view and the board's normal in each used photo.
@@ -114,6 +115,7 @@ def calibrate_intrinsics(
     points = board.points
     kept, dropped = _fitting(points, kept, dropped, size_wh, model or "k1 k2")
     _enough(kept, dropped, len(photos))
+    kept, strays = _without_strays(points, kept, size_wh, model or "k1 k2 p1 p2")
     uv = np.array([found.uv for _, found in kept])
     progress("comparing distortion models on photos they have not seen")
     chosen, table = (model, {}) if model else choose_model(points, uv, size_wh)
@@ -125,7 +127,7 @@ def calibrate_intrinsics(
         fit,
         tuple(name for name, _ in kept),
         tuple(found for _, found in kept),
-        tuple(dropped),
+        tuple(dropped + strays),
         table,
         coverage,
         tilts,
@@ -204,6 +206,27 @@ def _fitting(
         dropped.append((name, f"does not fit the others: {errors[worst]:.2f} px, usual here {usual:.2f} px"))
         kept = kept[:worst] + kept[worst + 1 :]
     return kept, dropped
+
+
+def _without_strays(
+    points: FloatArray, kept: list[tuple[str, Detection]], size_wh: tuple[int, int], model: str
+) -> tuple[list[tuple[str, Detection]], list[tuple[str, str]]]:
+    """Leaves single points out that are far off their neighbours: a corner that slid along an edge, a glare."""
+    fit = fit_camera(points, np.array([found.uv for _, found in kept]), size_wh, model)
+    gap = np.linalg.norm(fit.residual, axis=2)
+    # Distances of points without fault are Rayleigh's: their median is 1.18 sigma.
+    limit = _STRAY_SIGMAS * float(np.nanmedian(gap)) / 1.18
+    calm, reasons = [], []
+    for (name, found), distances in zip(kept, gap):
+        far = np.flatnonzero(distances > limit)
+        if len(far) and found.count - len(far) >= 2 * MIN_POINTS:
+            uv = found.uv.copy()
+            uv[far] = np.nan
+            listed = ", ".join(f"{number} ({distances[number]:.1f} px)" for number in far[:5])
+            reasons.append((name, f"{len(far)} of {found.count} points left out: {listed}"))
+            found = replace(found, uv=uv)
+        calm.append((name, found))
+    return calm, reasons
 
 
 def _enough(kept: list[tuple[str, Detection]], dropped: list[tuple[str, str]], given: int) -> None:

@@ -1,0 +1,54 @@
+"""Every planted mistake is named, by name and as the likeliest; clean data are not accused."""
+
+import numpy as np
+import pytest
+from planted import MISTAKES, clean, plant, rebuilt
+
+from molmo_point.geometry.hand_eye.causes import likely_causes
+from molmo_point.geometry.hand_eye.observability import observability
+from molmo_point.geometry.hand_eye.samples import Setup
+from molmo_point.geometry.hand_eye.solve import solve
+
+
+def causes(data, alternatives=None):
+    solution = solve(data)
+    return [c for c in likely_causes(solution, observability(data), alternatives) if c.name != "little_rotation"]
+
+
+@pytest.mark.parametrize("setup", list(Setup), ids=lambda s: s.value)
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_planted_mistake_is_named_first(mistake, setup):
+    data, alternatives = plant(mistake, 2, setup)
+    found = causes(data, alternatives)
+    assert found and found[0].name == mistake, found
+    assert found[0].fix
+
+
+@pytest.mark.parametrize("bad", [0, 1])
+def test_nothing_is_made_up(bad):
+    for seed in (1, 2):
+        assert causes(clean(seed, bad=bad)[0]) == []
+
+
+def test_the_sizes_in_the_words_are_right():
+    data, _ = plant("board_scale", 1)
+    words = causes(data)[0].sentence
+    percent = float(words.split("is ")[1].split(" %")[0])
+    assert "larger" in words and percent == pytest.approx(3.0, abs=0.4)
+    data, _ = plant("stale_pose", 1)
+    stale = causes(data)[0]
+    assert stale.samples == ("7",) and "sample 6" in stale.sentence
+
+
+def test_a_single_axis_is_said():
+    data, _ = clean(1, tilt_deg=1.0)
+    names = [c.name for c in likely_causes(solve(data), observability(data))]
+    assert "little_rotation" in names
+
+
+def test_wrong_intrinsics_are_said():
+    data, _ = clean(1)
+    bent = rebuilt(data, uv=data.uv + 20.0 * ((data.uv - [320, 240]) / 240.0) ** 3)
+    assert np.median(bent.poses.rms_px) > 1.5
+    names = [c.name for c in likely_causes(solve(bent), observability(bent))]
+    assert "intrinsics" in names

@@ -1,0 +1,74 @@
+"""Intrinsics: exact on exact data, no worse than OpenCV, honest about their error, and the simplest model that serves."""
+
+import numpy as np
+import pytest
+
+from molmo_point.errors import InputError
+from molmo_point.geometry.camera_fit import choose_model, fit_camera, held_out_px, largest_difference_px
+from molmo_point.geometry.hand_eye.synthetic import grid_points, viewpoints
+from molmo_point.geometry.intrinsics import Intrinsics
+
+POINTS = grid_points(8, 6, 0.03)
+LENS = Intrinsics(640, 480, 610.0, 600.0, 322.0, 236.0, "brown_conrady", (-0.25, 0.08, 0.001, -0.002, 0.0))
+PINHOLE = Intrinsics(640, 480, 610.0, 600.0, 322.0, 236.0)
+
+
+def photos(camera=LENS, count=15, noise=0.0, seed=0):
+    rng = np.random.default_rng(seed)
+    poses = viewpoints(rng, count, 40.0, 180.0, (0.35, 0.5), POINTS.mean(axis=0))
+    uv = camera.project(POINTS @ np.swapaxes(poses[:, :3, :3], 1, 2) + poses[:, None, :3, 3])
+    return uv + rng.normal(0.0, noise, uv.shape) if noise else uv
+
+
+def test_exact_photos_give_the_exact_camera():
+    fit = fit_camera(POINTS, photos(), (640, 480), "k1 k2 p1 p2 k3")
+    assert fit.rms_px() < 1e-5
+    for name in ("fx", "fy", "cx", "cy"):
+        assert abs(getattr(fit.intrinsics, name) - getattr(LENS, name)) < 1e-2
+    assert np.allclose(fit.intrinsics.distortion, LENS.distortion, atol=1e-3)
+
+
+@pytest.mark.parametrize("model", ["none", "k1 k2 p1 p2 k3"])
+def test_the_error_is_no_larger_than_opencvs(model):
+    cv2 = pytest.importorskip("cv2")
+    uv = photos(noise=0.3)
+    flags = 0 if model != "none" else cv2.CALIB_FIX_K1 | cv2.CALIB_FIX_K2 | cv2.CALIB_FIX_K3 | cv2.CALIB_ZERO_TANGENT_DIST
+    objects = [POINTS.astype(np.float32)] * len(uv)
+    rms, *_ = cv2.calibrateCamera(objects, list(uv.astype(np.float32)[:, :, None]), (640, 480), None, None, flags=flags)
+    assert fit_camera(POINTS, uv, (640, 480), model).rms_px() <= rms + 1e-5
+
+
+def test_stated_sigmas_hold_the_truth():
+    held = []
+    for seed in range(25):
+        fit = fit_camera(POINTS, photos(noise=0.3, seed=seed), (640, 480), "k1 k2 p1 p2")
+        error = np.array([getattr(fit.intrinsics, name) - getattr(LENS, name) for name in ("fx", "fy", "cx", "cy")])
+        held.append(np.abs(error) < 1.96 * np.sqrt(np.diag(fit.covariance)[:4]))
+    assert 0.85 <= np.mean(held) <= 1.0
+
+
+def test_the_simplest_model_that_serves_is_chosen():
+    model, table = choose_model(POINTS, photos(PINHOLE, noise=0.3), (640, 480))
+    assert model == "none"
+    model, table = choose_model(POINTS, photos(LENS, noise=0.3), (640, 480))
+    assert model in ("k1 k2", "k1 k2 p1 p2")
+    assert table["none"] > 2.0 * table[model]
+
+
+def test_held_out_error_is_that_of_the_noise():
+    errors = held_out_px(POINTS, photos(noise=0.3), (640, 480), "k1 k2 p1 p2")
+    assert 0.38 < np.sqrt(np.mean(errors**2)) < 0.52  # 0.3 * sqrt(2), and a little for the pose
+
+
+def test_a_turned_camera_is_no_other_camera_but_a_longer_lens_is():
+    longer = Intrinsics(640, 480, 616.1, 606.0, 322.0, 236.0, "brown_conrady", LENS.distortion)
+    assert max(largest_difference_px(LENS, LENS)) < 1e-6
+    rms, most = largest_difference_px(LENS, longer)
+    assert 1.0 < rms < 3.0 < most < 8.0
+
+
+def test_three_photos_are_refused():
+    with pytest.raises(InputError, match="at least 5 images"):
+        fit_camera(POINTS, photos(count=3), (640, 480))
+    with pytest.raises(InputError, match="distortion model is unknown"):
+        fit_camera(POINTS, photos(), (640, 480), "fisheye")
