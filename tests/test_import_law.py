@@ -20,7 +20,7 @@ LINES = (
     ("geometry",),
     ("frame", "reliability", "results"),
     ("backend", "region"),
-    ("camera", "model", "points", "lift", "freshness", "sim"),
+    ("camera", "model", "points", "grasping", "lift", "freshness", "sim"),
     ("pointer", "tracking"),
     ("training", "evaluation", "viz", "calibration"),
     ("cli",),

@@ -25,7 +25,16 @@ GRASP_FRAME = "grasp"
 MAX_POINTS = 2000
 """The object's surface is thinned to this many points."""
 
-WEIGHTS = {"antipodal": 1.0, "seen": 2.0, "outlined": 1.0, "near": 1.0, "centred": 1.0, "upright": 0.7, "engaged": 0.7, "room": 0.5}
+WEIGHTS = {
+    "antipodal": 1.0,
+    "seen": 2.0,
+    "outlined": 1.0,
+    "near": 1.0,
+    "centred": 1.0,
+    "upright": 0.7,
+    "engaged": 0.7,
+    "room": 0.5,
+}
 """How much each part of a score counts in the quality, their weighted geometric mean."""
 
 MIN_SEEN = 0.2
@@ -291,7 +300,9 @@ def _scores(
     return {
         "antipodal": max(0.0, 1.0 - 0.8 * contact.angle_rad / math.atan(gripper.friction)),
         "seen": seen,
-        "outlined": math.sqrt(max(0.0, 1.0 - float(region.target_m @ axes[:, 1]) ** 2 / float(region.target_m @ region.target_m))),
+        "outlined": math.sqrt(
+            max(0.0, 1.0 - float(region.target_m @ axes[:, 1]) ** 2 / float(region.target_m @ region.target_m))
+        ),
         "near": math.exp(-0.5 * distance**2 / (_NEAR_M**2 + sigma_m**2)),
         "centred": math.exp(-0.5 * (aside / _CENTRED_M) ** 2),
         "upright": max(0.0, 1.0 - tilt / (0.75 * math.pi)),

@@ -136,7 +136,10 @@ def search_slabs(
     top = np.full((int(column.max()) + 1 + _BINS // 2, int(cell.max()) + 1), np.inf)
     np.minimum.at(top, (column, cell), local[:, 2])
     slabs = np.lib.stride_tricks.sliding_window_view(top, _BINS, axis=0).min(axis=-1)
-    middle, deepest = float(np.median(local[:, 0])), float(np.partition(local[:, 2], -1 - len(local) // 100)[-1 - len(local) // 100])
+    middle, deepest = (
+        float(np.median(local[:, 0])),
+        float(np.partition(local[:, 2], -1 - len(local) // 100)[-1 - len(local) // 100]),
+    )
     # Slab i is centred on bin i of the object; every third one will do, and the one at the target.
     here = int(np.clip(round((target[0] - low[0]) / bin_m - 0.5), 0, len(slabs) - 1))
     found = []
@@ -244,7 +247,9 @@ def measure_contact(
         end = _end(outward)
         ends.append(sign * (end + 0.5 * spacing_m))
         turn = max(_turn(flat, outward, end, gripper) for flat in across)
-        falls = max(_widening(outward, z, end, bool(below.any()), proposal, gripper, noise_m), _shoulder(outward, z, end, noise_m))
+        falls = max(
+            _widening(outward, z, end, bool(below.any()), proposal, gripper, noise_m), _shoulder(outward, z, end, noise_m)
+        )
         angles.append(math.atan(math.hypot(turn, falls)))
     width = ends[1] - ends[0]
     shift = 0.5 * (ends[0] + ends[1]) - float(proposal.position_m @ proposal.axes[:, 1])
@@ -288,7 +293,7 @@ def _widening(
 
 def _shoulder(outward: FloatArray, z: FloatArray, end: float, noise_m: float) -> float:
     """How steeply a side falls away from its outermost place towards the gripper: 0 on a face, 1 at a square edge."""
-    contact_m = float(np.median(z[outward > end - _OUTLINE_M]))
+    contact_m = float(np.quantile(z[outward > end - _OUTLINE_M], 0.9))
     before = outward[(z <= contact_m - _SHOULDER_M) & (outward > end - 2.0 * _SHOULDER_M)]
     if before.size < _MIN_POINTS:
         return 0.0

@@ -23,6 +23,9 @@ UNEVEN_M = 0.001
 LINK_M, LINK_SIGMAS = 0.006, 4.0
 """Neighbours farther apart in depth than the larger of these are not joined, but for steep surfaces."""
 
+STEEPEST_M = 0.03
+"""No surface is so steep that neighbours on it are farther apart than this, in metres of depth."""
+
 
 @dataclass(frozen=True, eq=False)
 class Patch:
@@ -116,14 +119,14 @@ def _links(z: FloatArray, limit_m: FloatArray) -> BoolArray:
     A steep surface steps by as much several times in a row; an edge does so once, or twice with a mixed pixel on it.
     """
     step = np.diff(z, axis=1)
-    wide = np.pad(step, ((0, 0), (2, 2)), constant_values=0.0)
-    count = step.shape[1]
-    sign = np.sign(step)
+    wide = np.pad(step, ((0, 0), (2, 2)), constant_values=np.nan)
+    count, limit = step.shape[1], limit_m[:, 1:]
+    size = np.abs(step)
+    alike = np.zeros(step.shape, dtype=np.int8)
     with np.errstate(invalid="ignore"):
-        a, b, c, d = (sign * wide[:, i : i + count] for i in (0, 1, 3, 4))
-        # The second largest of the four; a missing neighbour counts as no step.
-        second = np.fmax(np.fmin(np.fmax(a, b), np.fmax(c, d)), np.fmax(np.fmin(a, b), np.fmin(c, d)))
-        return np.abs(step) <= limit_m[:, 1:] + np.fmax(second, 0.0)
+        for i in (0, 1, 3, 4):
+            alike += np.abs(wide[:, i : i + count] - step) <= 0.5 * limit + 0.25 * size
+        return (size <= limit) | ((alike >= 2) & (size <= STEEPEST_M))
 
 
 def label_pieces(mask: BoolArray, links_right: BoolArray | None = None, links_down: BoolArray | None = None) -> IntArray:

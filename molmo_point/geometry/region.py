@@ -132,7 +132,9 @@ def grow_region(
     pixel = np.asarray(uv, dtype=np.float64)
     if math.isnan(at_m):
         if estimate.status not in (DepthStatus.OK, DepthStatus.AMBIGUOUS):
-            return _nothing(depth_m.shape, RegionStatus.MISSING, np.full(3, np.nan), f"no depth at the point: {estimate.status.value}")
+            return _nothing(
+                depth_m.shape, RegionStatus.MISSING, np.full(3, np.nan), f"no depth at the point: {estimate.status.value}"
+            )
         at_m, pixel = estimate.depth_m, np.asarray(estimate.uv, dtype=np.float64)
     target = intrinsics.deproject(pixel, at_m)
     if not np.all(np.isfinite(target)):

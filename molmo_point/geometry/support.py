@@ -14,6 +14,9 @@ FloatArray = NDArray[np.float64]
 MIN_SHARE = 0.15
 """Share of the surroundings, weighted by nearness, that must lie in the plane."""
 
+MIN_SPREAD_M = 0.025
+"""Standard deviation of the plane's points in its narrower direction: less is the side of a thing, not a support."""
+
 _TRIES, _SAMPLES, _INLIER_SIGMAS = 240, 1500, 3.0
 _NEARNESS_M = 0.12
 _UP_TOLERANCE_RAD = math.radians(20.0)
@@ -110,5 +113,7 @@ def _refined(
         return None
     length = float(np.linalg.norm(slope))
     points = rays[inside] / inverse[inside, None]
+    if np.linalg.svd(points - points.mean(axis=0), compute_uv=False)[1] < MIN_SPREAD_M * math.sqrt(len(points)):
+        return None
     distance = (points @ slope - 1.0) / length
     return SupportPlane(-slope / length, -1.0 / length, float(np.sqrt(np.mean(distance**2))), share)

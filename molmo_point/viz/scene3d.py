@@ -8,8 +8,11 @@ from PIL import Image, ImageDraw
 
 from molmo_point.errors import FrameError
 from molmo_point.frame import RgbdFrame
+from molmo_point.geometry.grasp import GraspCandidate
+from molmo_point.geometry.gripper import Gripper
 from molmo_point.geometry.transforms import Transform
 from molmo_point.results import Target
+from molmo_point.viz.grasp import BEST, draw_gripper
 from molmo_point.viz.point_cloud import cloud_of, ellipsoid_surface
 from molmo_point.viz.text import GREY, INK, Label, colors_of, draw_banner, draw_labels, font, shortened
 
@@ -54,6 +57,8 @@ def render_scene(
     sigmas: float = 2.0,
     size_wh: tuple[int, int] = (1120, 800),
     banner: str = "",
+    grasps: tuple[GraspCandidate, ...] = (),
+    gripper: Gripper | None = None,
 ) -> np.ndarray:
     """Renders the cloud of a frame with its targets from a point of view beside the camera.
 
@@ -66,13 +71,15 @@ def render_scene(
         sigmas: size of the error ellipsoids in standard deviations.
         size_wh: of the picture, in pixels.
         banner: a line for the top left corner.
+        grasps: in one of the two frames as well; the first is drawn coloured.
+        gripper: what it looks like; default `Gripper()`.
 
     Returns:
         (h, w, 3) uint8 RGB.
 
     Raises:
         InputError: the frame has no depth or no intrinsics.
-        FrameError: a target is in neither of the two frames.
+        FrameError: a target or a grasp is in neither of the two frames.
     """
     points, colors, pixel_m = cloud_of(frame)
     targets = tuple(_in_scene(target, frame, base_T_camera) for target in targets)
@@ -91,6 +98,9 @@ def render_scene(
     _draw_axes(image, view, name + (f" · ellipsoids {sigmas:g}σ" if targets else ""))
     for target, tint in zip(targets, _tints(targets), strict=True):
         _draw_ellipsoid(image, view, target, tint, sigmas)
+    for grasp in reversed(grasps):
+        moved = _grasp_in_scene(grasp, frame, base_T_camera)
+        draw_gripper(image, view.project, moved, gripper or Gripper(), BEST if grasp is grasps[0] else GREY, 2 * _SUPERSAMPLE)
     image = image.resize(size_wh, Image.Resampling.LANCZOS)
     _annotate(image, view, targets, sigmas, banner)
     return np.array(image)
@@ -107,6 +117,13 @@ def _in_scene(target: Target, frame: RgbdFrame, base_T_camera: Transform | None)
         given=f"target in {target.frame}, scene in {wanted}",
         fix="transform the target first, or pass base_T_camera",
     )
+
+
+def _grasp_in_scene(grasp: GraspCandidate, frame: RgbdFrame, base_T_camera: Transform | None) -> GraspCandidate:
+    there = grasp.camera_T_grasp.target
+    if there == (frame.frame if base_T_camera is None else base_T_camera.target):
+        return grasp
+    return grasp.transformed(base_T_camera or Transform.identity(frame.frame, frame.frame))
 
 
 def _tints(targets: tuple[Target, ...]) -> list[tuple[int, int, int]]:
