@@ -6,8 +6,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from molmo_point.model.preprocess import ImageLayout, fitted_size
-from molmo_point.model.processing import MolmoProcessor
+from molmo_point.model.inputs.preprocess import ImageLayout, fitted_size
+from molmo_point.model.inputs.processing import MolmoProcessor
 from molmo_point.training.losses import CoordinatePlaces, LookPlaces
 from molmo_point.training.packing import PackedRow, pack_examples
 from molmo_point.training.queries import Example
@@ -52,6 +52,7 @@ class Batch:
     weights: torch.Tensor
     places: CoordinatePlaces
     looks: LookPlaces
+    mentions: LookPlaces
 
 
 def draw_batch(
@@ -95,6 +96,7 @@ def draw_batch(
         **_rows(rows, processor.eos_id),
         places=coordinates,
         looks=_looks(rows, token_share, coordinates),
+        mentions=_joined([_targets_from(k, row.mentions, share) for k, (row, share) in enumerate(zip(rows, token_share))]),
     )
 
 
@@ -219,12 +221,19 @@ def _places(rows: list[PackedRow], views: list[View], shares: list[np.ndarray]) 
 
 def _looks(rows: list[PackedRow], shares: list[np.ndarray], coordinates: CoordinatePlaces) -> LookPlaces:
     """Every character of a coordinate looks at its target, the start of an answer at all of its targets."""
-    row, place, tokens = [coordinates.row], [coordinates.place], [coordinates.tokens]
-    for k, (packed, share) in enumerate(zip(rows, shares, strict=True)):
-        for start in np.unique(packed.looks[:, 0]):
-            targets = packed.looks[packed.looks[:, 0] == start, 1]
-            one_each = share[:, targets] / np.maximum(share[:, targets].sum(0), 1e-9)
-            row.append(torch.tensor([k]))
-            place.append(torch.tensor([start]))
-            tokens.append(torch.from_numpy(one_each.mean(-1))[None].float())
-    return LookPlaces(torch.cat(row), torch.cat(place), torch.cat(tokens))
+    starts = [_targets_from(k, row.looks, share) for k, (row, share) in enumerate(zip(rows, shares, strict=True))]
+    return _joined([LookPlaces(coordinates.row, coordinates.place, coordinates.tokens), *starts])
+
+
+def _targets_from(row: int, pairs: np.ndarray, share: np.ndarray) -> LookPlaces:
+    """From each place of ``pairs`` (n, 2) to all objects that stand with it, one as much as the other."""
+    places = np.unique(pairs[:, 0])
+    tokens = torch.zeros(len(places), len(share))
+    for k, place in enumerate(places):
+        area = share[:, pairs[pairs[:, 0] == place, 1]]
+        tokens[k] = torch.from_numpy((area / np.maximum(area.sum(0), 1e-9)).mean(-1))
+    return LookPlaces(torch.full((len(places),), row), torch.from_numpy(places), tokens)
+
+
+def _joined(parts: list[LookPlaces]) -> LookPlaces:
+    return LookPlaces(*(torch.cat([getattr(part, name) for part in parts]) for name in ("row", "place", "tokens")))

@@ -47,6 +47,7 @@ def export_checkpoint(run: Path, target: Path, figures: dict[str, object] | None
     half = {name: tensor.to(torch.float16) for name, tensor in load_file(weights).items()}
     temporary = target / "model.safetensors.part"
     save_file(half, temporary, metadata={"format": "pt"})
+    temporary.chmod(0o644)  # for others to read; safetensors keeps its files to their owner
     os.replace(temporary, target / "model.safetensors")
     if figures is not None:
         kept = {"sigma_px_at_640": round(float(str(figures["sigma_px_at_640"])), 2), "measured": figures}

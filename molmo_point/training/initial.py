@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from molmo_point.model.config import MolmoConfig
+from molmo_point.model.inputs.preprocess import ImageLayout
+from molmo_point.model.inputs.processor_files import write_settings
 from molmo_point.model.molmo import MolmoForCausalLM
-from molmo_point.model.preprocess import ImageLayout
-from molmo_point.model.processor_files import write_settings
 
 
 @dataclass(frozen=True)

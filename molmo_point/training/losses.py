@@ -119,7 +119,8 @@ class AuxiliaryHeads(nn.Module):
 
     Args:
         config: The model's configuration.
-        attention_layers: Decoder layers whose first head is taught to look at the target.
+        attention_layers: Decoder layers whose first head is taught to look at the target; the second head of the
+            layer before them is taught to look from words of the question at what they name.
         classes: What is read out of every cell (``"color"``, ``"noun"``, …), and how many classes each has;
             "nothing" is one more.
     """
@@ -127,6 +128,8 @@ class AuxiliaryHeads(nn.Module):
     def __init__(self, config: MolmoConfig, attention_layers: tuple[int, ...], classes: dict[str, int]) -> None:
         super().__init__()
         self.attention_layers = attention_layers
+        # What is named must be found before the answer that turns on it.
+        self.mention_layer = attention_layers[0] - 1
         self._sizes = [count + 1 for count in classes.values()]
         vision_width = config.vision_config.hidden_size  # type: ignore[union-attr]
         self.patch = nn.Linear(2 * vision_width, sum(self._sizes))

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from molmo_point.model.preprocess import image_token_ids
-from molmo_point.model.processing import MolmoProcessor
-from molmo_point.model.prompt import user_turn
+from molmo_point.model.inputs.preprocess import image_token_ids
+from molmo_point.model.inputs.processing import MolmoProcessor
+from molmo_point.model.inputs.prompt import user_turn
 from molmo_point.training.queries import Example
 
 IMAGE_SEGMENT = 10_000
@@ -34,6 +34,7 @@ class PackedRow:
             pointed at; axis (0 = x, 1 = y); value in tenths of a per cent; character index.
         looks: (n, 2) int: place at which an answer begins, and an object it will point at. Whether
             anything is there is decided at that place, so it must have looked.
+        mentions: (n, 2) int: place of the last token of words that name something, and an object they fit.
     """
 
     input_ids: np.ndarray
@@ -43,6 +44,7 @@ class PackedRow:
     weights: np.ndarray
     coordinates: np.ndarray
     looks: np.ndarray
+    mentions: np.ndarray
 
 
 def pack_examples(processor: MolmoProcessor, tiling: tuple[int, int], examples: list[Example]) -> PackedRow:
@@ -60,6 +62,7 @@ def pack_examples(processor: MolmoProcessor, tiling: tuple[int, int], examples: 
     targets = [-100] * start
     coordinates: list[tuple[int, int, int, int, int]] = []
     looks: list[tuple[int, int]] = []
+    mentions: list[tuple[int, int]] = []
     weight = 1.0 / np.sqrt(max(len(examples), 1))
     for number, example in enumerate(examples, start=1):
         prompt = processor.encode_text(user_turn(example.prompt))
@@ -68,6 +71,7 @@ def pack_examples(processor: MolmoProcessor, tiling: tuple[int, int], examples: 
         first = len(ids) + len(prompt) - 1
         coordinates += [(first + at, target, axis, value, place) for at, target, axis, value, place in spots]
         looks += [(first, target) for target in example.targets]
+        mentions += [(len(ids) + at, target) for at, target in _mentioned(processor, example)]
         ids += [*prompt, *answer]
         targets += [-100] * (len(prompt) - 1) + [*answer, processor.eos_id]
         # The official collator feeds the end token, too, except behind the last question: nothing with a
@@ -86,6 +90,7 @@ def pack_examples(processor: MolmoProcessor, tiling: tuple[int, int], examples: 
         weights=np.where(labels >= 0, weight, 0.0).astype(np.float32),
         coordinates=np.array(coordinates, np.int64).reshape(-1, 5),
         looks=np.array(looks, np.int64).reshape(-1, 2),
+        mentions=np.array(mentions, np.int64).reshape(-1, 2),
     )
 
 
@@ -113,3 +118,17 @@ def _encode_answer(processor: MolmoProcessor, example: Example) -> tuple[list[in
         for character, place in enumerate(range(match.start(1), match.end(1))):
             spots.append((at_character[place], target, axis, value, character))
     return list(encoded["input_ids"]), spots
+
+
+def _mentioned(processor: MolmoProcessor, example: Example) -> list[tuple[int, int]]:
+    """Number of the prompt token that ends each mention, with each object that it fits."""
+    if not example.mentions:
+        return []
+    text = user_turn(example.prompt)
+    offsets = processor.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+    found = []
+    for words, indices in example.mentions:
+        end = text.rindex(words) + len(words)
+        place = next(k for k, (_, stop) in enumerate(offsets) if stop >= end)
+        found += [(place, index) for index in indices]
+    return found

@@ -1,6 +1,6 @@
 """Questions about the objects in view, with the answers Molmo would be trained to give."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -48,11 +48,14 @@ class Example:
         prompt: What the user says.
         answer: The full answer text, without leading space.
         targets: Indices of the objects pointed at, in the order of the answer.
+        mentions: Words of the prompt that name something, and the indices of all objects that they fit. The
+            words' last place in the prompt counts.
     """
 
     prompt: str
     answer: str
     targets: tuple[int, ...]
+    mentions: tuple[tuple[str, tuple[int, ...]], ...] = field(default=(), kw_only=True)
 
 
 def plural(noun: str) -> str:

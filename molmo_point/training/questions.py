@@ -26,6 +26,7 @@ KINDS: dict[str, float] = {
 kind ``"unseen"``, and asks by colour and category."""
 
 _TRIES = 5
+Mentions = tuple[tuple[str, tuple[int, ...]], ...]
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,7 @@ class _Drawer:
             return None
         phrase = self._phrase(wanted, many=True, countable=True)
         prompt = self._word(COUNT).format(q=phrase)
-        return self._answered(prompt, phrase, hits, kind, "point_count")
+        return self._answered(prompt, phrase, hits, kind, "point_count", ((phrase, tuple(hits)),) if hits else ())
 
     def _relation(self, thing: SeenThing) -> Question | None:
         """Where something stands, seen from something that has but one of its name."""
@@ -190,7 +191,8 @@ class _Drawer:
         many = len(hits) > 1
         words = " and ".join(f"the {phrase}" for _, phrase in chosen)
         phrase = f"{self._phrase(wanted, many)} {self._word(RELATIONS[relation])} {words}"
-        return self._question(phrase, many, hits, "relation")
+        mentions = tuple((words, (index,)) for index, words in chosen)
+        return self._question(phrase, many, hits, "relation", mentions)
 
     def _anchors(self) -> list[tuple[int, str]]:
         found = []
@@ -240,18 +242,20 @@ class _Drawer:
         many = bool(self.rng.random() < 0.25)
         return self._question(self._phrase(wanted, many), many, [], "absent")
 
-    def _question(self, phrase: str, many: bool, hits: list[int], kind: str) -> Question:
+    def _question(self, phrase: str, many: bool, hits: list[int], kind: str, mentions: Mentions = ()) -> Question:
         article = self.rng.random()
         asked = f"the {phrase}" if article < 0.78 else phrase
         if not many and kind in ("name", "colour_name", "absent", "category") and article > 0.9:
             asked = f"{'an' if phrase[0] in 'aeiou' else 'a'} {phrase}"
-        return self._answered(self._word(MANY if many else ONE).format(q=asked), phrase, hits, kind, "pointing")
+        if hits and kind in ("name", "colour_name", "category", "unseen"):
+            mentions = ((phrase, tuple(hits)),)
+        return self._answered(self._word(MANY if many else ONE).format(q=asked), phrase, hits, kind, "pointing", mentions)
 
-    def _answered(self, prompt: str, phrase: str, hits: list[int], kind: str, style: str) -> Question:
+    def _answered(self, prompt: str, phrase: str, hits: list[int], kind: str, style: str, mentions: Mentions) -> Question:
         percent = [self.things[i].percent for i in hits]
         order = sorted(range(len(hits)), key=lambda k: percent[k][0] * 10_000 + percent[k][1])
         answer = format_points(percent, phrase, style=style)
-        return Question(prompt, answer, tuple(hits[k] for k in order), kind, phrase)
+        return Question(prompt, answer, tuple(hits[k] for k in order), kind, phrase, mentions=mentions)
 
 
 def _color(thing: SeenThing) -> str | None:

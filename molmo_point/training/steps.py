@@ -8,7 +8,7 @@ import torch
 from molmo_point.model.language import rotary_tables
 from molmo_point.model.molmo import MolmoForCausalLM
 from molmo_point.training.batches import Batch
-from molmo_point.training.losses import AuxiliaryHeads, SoftTokenLoss, attention_loss
+from molmo_point.training.losses import AuxiliaryHeads, LookPlaces, SoftTokenLoss, attention_loss
 from molmo_point.training.packing import segment_mask
 
 
@@ -36,13 +36,16 @@ def pointing_losses(
     image_places = batch.image_input_idx[0, 0].long()
     x = x.index_add(1, image_places, vectors)
     allowed = segment_mask(batch.segments)
-    with block_inputs(model, heads.attention_layers) as inputs:
+    with block_inputs(model, (heads.mention_layer, *heads.attention_layers)) as inputs:
         hidden = inner(x, allowed, batch.position_ids, None)
     logits = inner.transformer["ff_out"](hidden)
     losses = {"token": token_loss(logits, batch.labels, batch.weights, batch.places)}
     auxiliary = _vision_losses(heads, features, vectors, batch)
     auxiliary["answer"] = heads.answer_loss(hidden, batch.places)
-    auxiliary["attention"] = _head_losses(model, inputs, allowed, batch, image_places)
+    looking = _Looking(model, inputs, allowed, batch.position_ids, image_places)
+    each = [looking.loss(layer, 0, batch.looks) for layer in heads.attention_layers]
+    auxiliary["attention"] = torch.stack(each).mean()
+    auxiliary["mention"] = looking.loss(heads.mention_layer, 1, batch.mentions)
     losses |= {name: auxiliary_scale * value for name, value in auxiliary.items()}
     return losses
 
@@ -77,18 +80,22 @@ def _vision_losses(heads: AuxiliaryHeads, features: torch.Tensor, vectors: torch
     }
 
 
-def _head_losses(
-    model: MolmoForCausalLM,
-    inputs: dict[int, torch.Tensor],
-    allowed: torch.Tensor,
-    batch: Batch,
-    image_places: torch.Tensor,
-) -> torch.Tensor:
-    config = model.config
-    rotary = rotary_tables(batch.position_ids, config.head_dim, config.rope_theta)
-    total = torch.zeros(())
-    for layer, x in inputs.items():
-        block = model.model.transformer["blocks"][layer]
-        q, k, _ = block.project_qkv(block.attn_norm(x), rotary)
-        total = total + attention_loss(q[:, 0], k[:, 0], allowed, batch.looks, image_places)
-    return total / len(inputs)
+class _Looking:
+    """How far attention heads look where they should; see `attention_loss`."""
+
+    def __init__(
+        self,
+        model: MolmoForCausalLM,
+        inputs: dict[int, torch.Tensor],
+        allowed: torch.Tensor,
+        position_ids: torch.Tensor,
+        image_places: torch.Tensor,
+    ) -> None:
+        self._model, self._inputs, self._allowed, self._image_places = model, inputs, allowed, image_places
+        self._rotary = rotary_tables(position_ids, model.config.head_dim, model.config.rope_theta)
+
+    def loss(self, layer: int, head: int, places: LookPlaces) -> torch.Tensor:
+        """Loss of one head of one decoder block."""
+        block = self._model.model.transformer["blocks"][layer]
+        q, k, _ = block.project_qkv(block.attn_norm(self._inputs[layer]), self._rotary)
+        return attention_loss(q[:, head], k[:, 0], self._allowed, places, self._image_places)

@@ -10,8 +10,8 @@ import numpy as np
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from molmo_point.model.processing import IMAGE_TOKENS
-from molmo_point.model.prompt import user_turn
+from molmo_point.model.inputs.processing import IMAGE_TOKENS
+from molmo_point.model.inputs.prompt import user_turn
 from molmo_point.sim.objects import COLORS, SHAPES
 from molmo_point.training.queries import SeenObject, draw_examples
 from molmo_point.training.sources import Source

@@ -21,8 +21,8 @@ from safetensors.torch import save_file
 from tqdm import tqdm
 
 from molmo_point.errors import InputError
-from molmo_point.model.preprocess import token_places
-from molmo_point.model.processing import MolmoProcessor
+from molmo_point.model.inputs.preprocess import token_places
+from molmo_point.model.inputs.processing import MolmoProcessor
 from molmo_point.training.batches import draw_batch
 from molmo_point.training.growth import grow
 from molmo_point.training.initial import SIZES, embedded_config, initial_model, write_preprocessor_config
@@ -35,7 +35,8 @@ from molmo_point.training.tokenizer import corpus_of, train_tokenizer
 from molmo_point.training.validation import ANSWER_COLUMNS, SEEING_COLUMNS, answer_scores, seeing_scores
 
 _COLUMNS = (
-    "images", "time_s", "scenes", "rate", "class_patch", "outline", "class_token", "position", "token", "attention", "answer",
+    "images", "time_s", "scenes", "rate", "class_patch", "outline", "class_token", "position", "token", "attention", "mention",
+    "answer",
 )  # fmt: skip
 
 
@@ -194,6 +195,7 @@ class Trainer:
         save_state(self.out, self.images_seen, self.model, self.heads, self.optimizer)
         temporary = self.checkpoint / "model.safetensors.part"
         save_file(dict(self.model.state_dict()), temporary, metadata={"format": "pt"})
+        temporary.chmod(0o644)  # for others to read; safetensors keeps its files to their owner
         os.replace(temporary, self.checkpoint / "model.safetensors")
 
     def _log(self, means: dict[str, float]) -> None:

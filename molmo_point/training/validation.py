@@ -4,8 +4,8 @@ import numpy as np
 import torch
 
 from molmo_point.model.generate import greedy
+from molmo_point.model.inputs.processing import MolmoProcessor
 from molmo_point.model.molmo import MolmoForCausalLM
-from molmo_point.model.processing import MolmoProcessor
 from molmo_point.points.parse import ParsedAnswer, parse_answer
 from molmo_point.training.batches import draw_batch
 from molmo_point.training.losses import AuxiliaryHeads

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from transformers import PreTrainedTokenizerFast
 
-from molmo_point.model.processing import MolmoProcessor
+from molmo_point.model.inputs.processing import MolmoProcessor
 from molmo_point.training.initial import LAYOUT
 from molmo_point.training.scenes import render_shard
 from molmo_point.training.sources import SimpleSource

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from molmo_point.model.preprocess import prepare_image, token_places
-from molmo_point.model.processing import MolmoProcessor
+from molmo_point.model.inputs.preprocess import prepare_image, token_places
+from molmo_point.model.inputs.processing import MolmoProcessor
 from molmo_point.sim.objects import COLORS, SHAPES
 from molmo_point.training.batches import Batch, draw_batch, image_tensors
 from molmo_point.training.dataset import Sample
@@ -202,5 +202,9 @@ def test_the_start_of_an_answer_looks_at_all_its_targets(source: SimpleSource, b
     last, seen = made.looks.tokens[-1].reshape(10, 10), made.token_cells.filled[0].reshape(10, 10)
     assert bool((last[seen] > 0).all())
     assert float(last[:5].sum()) == pytest.approx(0.5, abs=1e-5)
+    named = Example("Point to green cubes", answer, (0, 1), mentions=(("green cubes", (0, 1)),))
+    mentions = one_batch(source, two, processor, named, size=1).mentions
+    torch.testing.assert_close(mentions.tokens[0].reshape(10, 10), last)
+    assert int(mentions.place[0]) < int(made.looks.place[-1])
     absent = one_batch(source, two, processor, Example("Point to red balls", "There are none.", ()), size=1)
     assert len(absent.looks.row) == 0

@@ -11,8 +11,8 @@ from transformers import PreTrainedTokenizerFast
 
 from molmo_point.errors import InputError
 from molmo_point.model import load_backend
+from molmo_point.model.inputs.processing import MolmoProcessor
 from molmo_point.model.molmo import MolmoForCausalLM
-from molmo_point.model.processing import MolmoProcessor
 from molmo_point.training.growth import _resampled, _spread, grow
 from molmo_point.training.initial import SIZES, ModelSize, embedded_config, initial_model
 from molmo_point.training.tokenizer import train_tokenizer

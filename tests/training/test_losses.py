@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from molmo_point.model.preprocess import token_places
-from molmo_point.model.processing import MolmoProcessor
+from molmo_point.model.inputs.preprocess import token_places
+from molmo_point.model.inputs.processing import MolmoProcessor
 from molmo_point.sim.objects import COLORS, SHAPES
 from molmo_point.training.batches import Batch, draw_batch
 from molmo_point.training.initial import LAYOUT, embedded_config

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from molmo_point.model.preprocess import ImageLayout
-from molmo_point.model.processing import MolmoProcessor
+from molmo_point.model.inputs.preprocess import ImageLayout
+from molmo_point.model.inputs.processing import MolmoProcessor
 from molmo_point.training.packing import IMAGE_SEGMENT, PackedRow, pack_examples, segment_mask
 from molmo_point.training.queries import Example
 
@@ -115,3 +115,15 @@ def test_real_tokenizer_gives_one_place_a_character(processor: MolmoProcessor) -
     assert targets[-1] == processor.eos_id
     assert processor.decode(targets) == f" {answer}"
     assert row.weights[row.weights > 0].tolist() == [1.0] * len(targets)
+
+
+def test_mentions_end_where_the_words_do(processor: MolmoProcessor) -> None:
+    near = Example(
+        "Point to the red cube left of the red ball", "There are none.", (), mentions=(("red ball", (2, 4)), ("red cube", (0,)))
+    )
+    row = pack_examples(processor, (0, 0), [Example("Point to it", "There are none.", ()), near])
+    assert row.mentions[:, 1].tolist() == [2, 4, 0]
+    for place, target in row.mentions:
+        told = processor.decode(row.input_ids[: place + 1].tolist())
+        assert told.endswith("the red cube" if target == 0 else "left of the red ball")
+        assert row.segments[place] == 2

@@ -133,3 +133,21 @@ def test_unseen_things_are_asked_for_by_colour_and_category_alone() -> None:
 def test_nothing_in_view_leaves_only_absence() -> None:
     questions = draw_questions([], 5, np.random.default_rng(0), VOCABULARY)
     assert len(questions) == 5 and {q.kind for q in questions} == {"absent"}
+
+
+def test_mentions_stand_in_the_prompt_and_fit_what_they_name() -> None:
+    named = [(things, question) for things, question in ALL if question.mentions]
+    assert {"name", "colour_name", "category", "relation", "count"} <= {question.kind for _, question in named}
+    for things, question in named:
+        for words, indices in question.mentions:
+            assert words in question.prompt and indices
+            noun = next((noun for noun in VOCABULARY if words.endswith((noun, plural(noun)))), None)
+            if noun is not None:
+                assert {things[index].noun for index in indices} == {noun}
+        if question.kind == "relation":
+            # What stands beside is not what it stands beside.
+            assert not {index for _, indices in question.mentions for index in indices} & set(question.targets)
+        elif question.kind == "name":
+            assert question.mentions == ((question.phrase, question.mentions[0][1]),)
+            assert set(question.mentions[0][1]) == set(question.targets)
+    assert not any(question.mentions for _, question in ALL if not question.targets)

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from molmo_point.model.files.loading import load_config
 from molmo_point.model.generate import Generated
-from molmo_point.model.loading import load_config
+from molmo_point.model.inputs.preprocess import ImageLayout, token_places
+from molmo_point.model.inputs.processing import MolmoProcessor
 from molmo_point.model.molmo import MolmoForCausalLM
-from molmo_point.model.preprocess import ImageLayout, token_places
-from molmo_point.model.processing import MolmoProcessor
 from molmo_point.points.format import format_points
 from molmo_point.training import validation
 from molmo_point.training.batches import Batch, draw_batch

@@ -3,7 +3,7 @@
 import pytest
 from transformers import PreTrainedTokenizerFast
 
-from molmo_point.model.processing import IMAGE_TOKENS
+from molmo_point.model.inputs.processing import IMAGE_TOKENS
 from molmo_point.training import tokenizer as module
 from molmo_point.training.tokenizer import END_TOKEN, train_tokenizer
 

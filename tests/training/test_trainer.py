@@ -143,6 +143,7 @@ def test_an_exported_run_loads_and_states_its_error(straight: Path, tmp_path: Pa
     backend = load_backend(target, device="cpu")
     assert backend.sigma_px == 3.14
     assert not list(target.glob("*.part"))
+    assert (target / "model.safetensors").stat().st_mode & 0o777 == 0o644
     trained = weights(straight)
     for name, tensor in backend.model.state_dict().items():
         torch.testing.assert_close(tensor, trained[name], rtol=1e-3, atol=1e-6)
