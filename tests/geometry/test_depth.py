@@ -321,3 +321,49 @@ def test_refused(change: dict, part: str) -> None:
         estimate_depth(**values)
     assert caught.value.given
     assert caught.value.fix
+
+
+def test_a_hole_at_the_border_of_the_image_is_bridged() -> None:
+    depth = plane(0.7, 1.0)
+    depth[238:243, 2:5] = np.nan
+    assert estimate_depth(depth, (3.0, 240.0), CAMERA).shift_px == 0.0
+    depth = plane(0.7, 0.0, 1.0)
+    depth[2:5, 318:323] = np.nan
+    assert estimate_depth(depth, (320.0, 3.0), CAMERA).shift_px == 0.0
+
+
+@pytest.mark.parametrize(
+    ("missing", "uv", "moved"),
+    [
+        (np.s_[240:, :], (320.0, 240.0), (320.0, 239.0)),
+        (np.s_[:241, :], (320.0, 240.0), (320.0, 241.0)),
+        (np.s_[:, 320:], (320.0, 240.0), (319.0, 240.0)),
+        (np.s_[:, :321], (320.0, 240.0), (321.0, 240.0)),
+    ],
+)
+def test_nothing_is_extrapolated_over_the_first_missing_row_or_column(missing, uv, moved) -> None:
+    depth = plane(0.6)
+    depth[missing] = np.nan
+    np.testing.assert_allclose(estimate_depth(depth, uv, CAMERA).uv, moved)
+
+
+def test_the_error_of_a_sure_point() -> None:
+    sure = estimate_depth(plane(0.6), (320.0, 240.0), CAMERA, sigma_px=0.2)
+    np.testing.assert_allclose(sure.covariance_uvz[:2, :2], np.eye(2) * 0.04)
+    on_edge = estimate_depth(with_rod(312, 326), (326.0, 240.0), CAMERA, sigma_px=1.0)
+    assert on_edge.covariance_uvz[0, 0] < 0.8
+    assert on_edge.covariance_uvz[1, 1] == pytest.approx(1.0, rel=0.05)
+
+
+def test_a_step_below_the_gap_is_not_mixed() -> None:
+    # A plate of 7 mm is too low to be cut off the table by its gap; the fit must still stay on it.
+    depth = plane(0.6)
+    depth[225:256, 305:336] = 0.593
+    for u, truth in ((332.0, 0.593), (340.0, 0.6)):
+        assert estimate_depth(depth, (u, 240.0), CAMERA, sigma_px=1.0).depth_m == pytest.approx(truth, abs=5e-4)
+
+
+def test_white_noise_is_averaged_near_and_far() -> None:
+    for depth_m in (0.4, 2.0):
+        errors = [estimate_depth(noisy(plane(depth_m), seed), (320, 240), CAMERA).depth_m - depth_m for seed in range(15)]
+        assert np.std(errors) < 0.5 * D435.sigma_z(depth_m, 610.0)

@@ -35,7 +35,11 @@ def test_in_between() -> None:
 
 def test_the_shorter_turn() -> None:
     assert abs(angle(between(pose(3.0, 0.0), pose(-3.0, 0.0), 0.5))) == pytest.approx(np.pi)
-    assert angle(between(pose(0.3, 0.0), pose(0.3, 1.0), 0.25)) == pytest.approx(0.3)
+    assert angle(between(pose(3.0, 0.0), pose(-3.0, 0.0), 0.25)) == pytest.approx(3.0 + 0.25 * (2 * np.pi - 6.0))
+    # By quaternions of w >= 0, +-3 rad are on opposite sides.
+    assert pose(3.0, 0.0).quaternion_xyzw @ pose(-3.0, 0.0).quaternion_xyzw < 0
+    for share in (0.25, 0.5):
+        assert angle(between(pose(0.3, 0.0), pose(0.3, 1.0), share)) == pytest.approx(0.3)
 
 
 def test_covariance_of_the_nearer_pose() -> None:
@@ -61,6 +65,12 @@ def test_gaps_memory_and_replacement() -> None:
         poses.at(100_000_000)
     poses.add(pose(0.0, 0.7), 900_000_000)
     assert poses.at(900_000_000).translation_m[0] == 0.7
+    assert poses.at(1_000_000_000).translation_m[0] == pytest.approx(0.5)
+    usual = PoseHistory("base", "camera")
+    for stamp_ns in (0, 250_000_000, 35_000_000_000):
+        usual.add(pose(0.0, 0.0), stamp_ns)
+    with pytest.raises(InputError, match="known 35000000000"):
+        usual.at(250_000_000)
     with pytest.raises(InputError, match="known none"):
         PoseHistory("base", "camera").at(0)
     with pytest.raises(FrameError, match="base_T_camera"):
