@@ -143,7 +143,9 @@ def grow_region(
     return _grow(depth_m, patch, target, find_support(patch, target, up=upwards), max_size_m)
 
 
-def _grow(depth_m: FloatArray, patch: Patch, target: FloatArray, support: SupportPlane | None, max_size_m: float) -> ObjectRegion:
+def _grow(
+    depth_m: NDArray[np.float32], patch: Patch, target: FloatArray, support: SupportPlane | None, max_size_m: float
+) -> ObjectRegion:
     points = patch.points_m
     distance = np.sqrt(np.sum((points - target) ** 2, axis=-1))
     with np.errstate(invalid="ignore"):
@@ -222,7 +224,7 @@ def _with_outline(piece: BoolArray, above: BoolArray, patch: Patch) -> BoolArray
     return piece | (agree & above)
 
 
-def _full_mask(depth_m: FloatArray, inside: BoolArray, patch: Patch, support: SupportPlane | None) -> BoolArray:
+def _full_mask(depth_m: NDArray[np.float32], inside: BoolArray, patch: Patch, support: SupportPlane | None) -> BoolArray:
     """The region at the resolution of the image; small holes in it belong to it."""
     mask = np.zeros(depth_m.shape, dtype=bool)
     stride = patch.stride

@@ -96,7 +96,7 @@ def surface_normal(region: ObjectRegion, radius_m: float = NORMAL_RADIUS_M) -> S
     # A stereo camera matches windows: so many pixels of the patch carry one independent error.
     alike = max(1.0, (_MATCHING_PX / patch.stride) ** 2)
     covariance = np.linalg.pinv(rays[kept].T @ rays[kept]) * variance * alike
-    normal = -slope / length
+    normal = np.asarray(-slope / length, dtype=np.float64)
     across = (np.eye(3) - np.outer(normal, normal)) / length
     sigma = math.sqrt(max(0.0, float(np.linalg.eigvalsh(across @ covariance @ across.T)[-1])))
     return SurfaceNormal(normal, sigma, count)

@@ -106,7 +106,7 @@ def _refined(
         if np.count_nonzero(inside) < 30:
             return None
         weight = 1.0 / sigma_q[inside]
-        slope = np.linalg.lstsq(rays[inside] * weight[:, None], inverse[inside] * weight, rcond=None)[0]
+        slope = np.asarray(np.linalg.lstsq(rays[inside] * weight[:, None], inverse[inside] * weight, rcond=None)[0], np.float64)
         inside = np.abs(inverse - rays @ slope) < _INLIER_SIGMAS * sigma_q
     share = float(nearness[inside].sum() / nearness.sum())
     if share < MIN_SHARE:
