@@ -77,6 +77,12 @@ def test_a_point_that_had_to_be_moved_may_be_further_inside() -> None:
     beside = estimate_depth(with_rod(312, 326), (328.2, 240.0), CAMERA, sigma_px=3.0)
     # Beyond the edge at +2.2 px, the mean of the Gaussian's tail inside is about 1.7 px from the edge.
     assert 1.5**2 < beside.covariance_uvz[0, 0] < 3.0**2
+    lying = plane(0.85)
+    lying[232:247] = 0.6
+    below = estimate_depth(lying, (320.0, 248.2), CAMERA, sigma_px=3.0)
+    np.testing.assert_allclose(below.uv, [320.0, 246.0])
+    assert below.covariance_uvz[1, 1] == pytest.approx(beside.covariance_uvz[0, 0], rel=0.02)
+    assert below.covariance_uvz[0, 0] == pytest.approx(beside.covariance_uvz[1, 1], rel=0.02)
 
 
 def test_a_pixel_covariance_has_a_direction() -> None:
