@@ -23,7 +23,7 @@ FloatArray = NDArray[np.float64]
 
 _STILL_FRAMES, _STILL_PX = 3, 1.0
 _NEW_VIEW_DEG, _NEW_VIEW_M = 8.0, 0.03
-_TILTS_DEG = (8.0, 28.0)
+_TILTS_DEG = (18.0, 35.0)
 _SIDES = 6
 
 

@@ -63,25 +63,25 @@ def _charuco(board: Board, grey: NDArray[np.uint8]) -> FloatArray:
         return uv
     # A larger window would take the edges of the markers for those of the squares.
     share = 0.9 * (board.square_m - board.marker_m) / (2.0 * board.square_m)
-    return _refined(grey, _placed(uv, np.ravel(ids), np.reshape(corners, (-1, 2))), share)
-
-
-def _placed(uv: FloatArray, ids: NDArray[np.int_], corners: FloatArray) -> FloatArray:
-    uv[ids] = corners
-    return uv
+    uv[np.ravel(ids)] = np.reshape(corners, (-1, 2))
+    return _refined(grey, uv, share * _gap_px(uv))
 
 
 def _tags(board: Board, grey: NDArray[np.uint8]) -> FloatArray:
     cv2 = import_cv2()
-    settings = cv2.aruco.DetectorParameters()
-    settings.cornerRefinementMethod = cv2.aruco.CORNER_REFINE_SUBPIX
-    corners, ids, _ = cv2.aruco.ArucoDetector(marker_dictionary(board.dictionary), settings).detectMarkers(grey)
+    dictionary = marker_dictionary(board.dictionary)
+    corners, ids, _ = cv2.aruco.ArucoDetector(dictionary).detectMarkers(grey)
     uv = np.full((len(board.points), 2), np.nan)
     for found, number in zip(corners, [] if ids is None else np.ravel(ids)):
         place = int(number) - board.first_marker
         if 0 <= place < board.columns * board.rows:
             uv[4 * place : 4 * place + 4] = np.reshape(found, (4, 2))
-    return uv
+    sides = np.linalg.norm(uv[0::4] - uv[1::4], axis=1)
+    if not np.isfinite(sides).any():
+        return uv
+    # The black border is one cell wide, and the gap to the next tag may be narrower.
+    cell = min(board.marker_m / (int(dictionary.markerSize) + 2), board.square_m - board.marker_m)
+    return _refined(grey, uv, 0.9 * float(np.nanmedian(sides)) * cell / board.marker_m)
 
 
 def _chessboard(board: Board, grey: NDArray[np.uint8]) -> FloatArray:
@@ -93,17 +93,16 @@ def _chessboard(board: Board, grey: NDArray[np.uint8]) -> FloatArray:
         found, corners = cv2.findChessboardCornersSB(grey, size, flags=cv2.CALIB_CB_NORMALIZE_IMAGE | cv2.CALIB_CB_EXHAUSTIVE)
     if not found:
         return np.full((size[0] * size[1], 2), np.nan)
-    return _refined(grey, np.reshape(corners, (-1, 2)).astype(np.float64), 0.35)
+    uv = np.reshape(corners, (-1, 2)).astype(np.float64)
+    return _refined(grey, uv, 0.35 * _gap_px(uv))
 
 
-def _refined(grey: NDArray[np.uint8], uv: FloatArray, share: float) -> FloatArray:
-    """Corners moved to where the gradients say, with a window of a share of the gap between neighbours."""
+def _refined(grey: NDArray[np.uint8], uv: FloatArray, window_px: float) -> FloatArray:
+    """Corners moved to where the gradients within a window say; it must hold no other edge than the corner's own."""
     cv2 = import_cv2()
     seen = np.isfinite(uv[:, 0])
     points = uv[seen]
-    gaps = np.linalg.norm(points[:, None] - points[None], axis=2)
-    np.fill_diagonal(gaps, np.inf)
-    half = int(np.clip(share * np.median(gaps.min(axis=1)), 2, _MAX_WINDOW_PX))
+    half = int(np.clip(window_px, 2, _MAX_WINDOW_PX))
     stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_MAX_ITER, 50, 1e-3)
     start = points.astype(np.float32).reshape(-1, 1, 2)
     moved = cv2.cornerSubPix(grey, start.copy(), (half, half), (-1, -1), stop).reshape(-1, 2)
@@ -111,6 +110,14 @@ def _refined(grey: NDArray[np.uint8], uv: FloatArray, share: float) -> FloatArra
     refined = uv.copy()
     refined[np.flatnonzero(seen)] = np.where(good[:, None], moved, points)
     return refined
+
+
+def _gap_px(uv: FloatArray) -> float:
+    """Typical distance from a seen point to the nearest other, pixels."""
+    points = uv[np.isfinite(uv[:, 0])]
+    gaps = np.linalg.norm(points[:, None] - points[None], axis=2)
+    np.fill_diagonal(gaps, np.inf)
+    return float(np.median(gaps.min(axis=1))) if len(points) > 1 else 0.0
 
 
 def edge_width_px(grey: NDArray[np.uint8], uv: FloatArray) -> float:

@@ -19,7 +19,7 @@ def intrinsics_report(result: IntrinsicsResult, photos: Mapping[str, NDArray[np.
     """HTML of an intrinsics calibration; `photos` are shown where their names occur in the result."""
     fit, camera = result.fit, result.fit.intrinsics
     sigma = fit.sigmas()
-    values = dict(
+    values: dict[str, float] = dict(
         zip(
             ("fx", "fy", "cx", "cy", "k1", "k2", "p1", "p2", "k3"),
             [camera.fx, camera.fy, camera.cx, camera.cy, *camera.distortion],

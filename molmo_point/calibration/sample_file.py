@@ -92,6 +92,13 @@ def load_session(path: str | Path, progress: Callable[[str], None] = lambda line
         kept, dropped, board, camera = np.arange(len(ids)), [], None, _VIRTUAL
         boards = np.array([read_pose(entry["camera_T_board"], name, path) for entry, name in zip(entries, ids)])
         points, uv = _virtual(boards)
+        behind = [name for name, seen in zip(ids, uv) if not np.isfinite(seen).all()]
+        if behind:
+            raise InputError(
+                "A board pose puts the board behind the camera: the board poses look inverted (board_T_camera)",
+                f"{path}: {', '.join(behind[:5])}",
+                "give camera_T_board: where the board is, seen from the camera, z forward",
+            )
     if len(kept) < len(ids) and len(kept) < 5:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in dropped[:5])
         raise InputError(

@@ -71,7 +71,7 @@ def distortion_jacobian(x: FloatArray, y: FloatArray, distortion: tuple[float, .
 
 def homographies(plane: FloatArray, images: FloatArray) -> FloatArray:
     """Homographies (n, 3, 3) from plane points (m, 2) to image points (n, m, 2); NaN image points are left out."""
-    seen = np.isfinite(images).all(axis=-1)
+    seen = np.asarray(np.isfinite(images).all(axis=-1))
     found = np.full((len(images), 3, 3), np.nan)
     for i, mask in enumerate(seen):
         if mask.sum() >= MIN_POINTS:

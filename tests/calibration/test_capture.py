@@ -3,8 +3,6 @@
 import numpy as np
 import pytest
 
-pytest.importorskip("cv2")
-
 from molmo_point.calibration.boards import DEFAULT
 from molmo_point.calibration.capture import GuidedCapture
 from molmo_point.calibration.hand_eye import calibrate_hand_eye
@@ -13,6 +11,8 @@ from molmo_point.calibration.simulated_arm import SimulatedArm
 from molmo_point.errors import InputError
 from molmo_point.geometry.hand_eye.samples import Setup
 from molmo_point.geometry.rigid import difference
+
+pytest.importorskip("cv2")
 
 
 @pytest.mark.parametrize("setup", list(Setup), ids=lambda s: s.value)

@@ -7,8 +7,6 @@ import pytest
 import yaml
 from PIL import Image
 
-cv2 = pytest.importorskip("cv2")
-
 from molmo_point.calibration.boards import DEFAULT, board_yaml
 from molmo_point.calibration.rendering import render_board
 from molmo_point.cli import main
@@ -16,6 +14,8 @@ from molmo_point.geometry.hand_eye.synthetic import viewpoints
 from molmo_point.geometry.intrinsics import Intrinsics, load_intrinsics
 from molmo_point.geometry.rigid import difference
 from molmo_point.geometry.transforms import load_transform, save_transform
+
+pytest.importorskip("cv2")
 
 LENS = Intrinsics(640, 480, 610.0, 608.0, 322.0, 236.0, "brown_conrady", (-0.15, 0.05, 0.0, 0.0, 0.0))
 
@@ -27,7 +27,7 @@ def photos(tmp_path_factory):
     (folder / "board.yaml").write_text(board_yaml(DEFAULT))
     views = viewpoints(np.random.default_rng(3), 12, 35.0, 90.0, (0.3, 0.4), DEFAULT.points.mean(axis=0))
     for i, pose in enumerate(views):
-        image = render_board(DEFAULT, pose, LENS, blur_px=4.0 if i == 4 else 0.6)
+        image = render_board(DEFAULT, pose, LENS, blur_px=2.2 if i == 4 else 0.6)
         Image.fromarray(image if i != 7 else np.full_like(image, 90)).save(folder / f"{i:02d}.png")
     return folder
 
@@ -142,7 +142,7 @@ def test_touches(tmp_path, capsys):
 
     save_transform(tmp_path / "t.yaml", Transform("base_link", "camera", np.eye(3), [0.0, 0.0, 1.0]))
     points = np.random.default_rng(0).uniform(0, 0.3, (5, 3))
-    touches = [{"camera_point_m": p.tolist(), "touched_base_m": (p + [0.002, 0, 1.0]).tolist()} for p in points]
+    touches = [{"camera_point_m": p.tolist(), "touched_base_m": (p + np.array([0.002, 0, 1.0])).tolist()} for p in points]
     (tmp_path / "touch.yaml").write_text(yaml.safe_dump({"touches": touches}))
     words = [
         "calibrate",

@@ -3,13 +3,15 @@
 They need no start and serve as one: the joint optimisation refines what they find. Their disagreement is worth reporting.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from molmo_point.geometry.hand_eye.samples import HandEyeSet
 from molmo_point.geometry.rigid import angle_between, motion, nearest_rotation, rotation_log
 
-FloatArray = NDArray[np.float64]
+FloatArray = NDArray[Any]  # always float64; numpy.linalg's types say less
 
 _ROUNDS = 12
 _REACH_M = 0.3

@@ -10,6 +10,7 @@ only, so the normal equations shrink to the few shared unknowns, whatever the nu
 """
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from molmo_point.geometry.hand_eye.samples import HandEyeSet, Setup
 from molmo_point.geometry.planar_pose import projection_jacobian, twist_jacobian
 from molmo_point.geometry.rigid import difference, hat, inverse, moved
 
-FloatArray = NDArray[np.float64]
+FloatArray = NDArray[Any]  # always float64; numpy.linalg's types say less
 IntArray = NDArray[np.int_]
 
 HUBER_POINT = 2.5

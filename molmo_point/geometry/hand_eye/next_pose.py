@@ -1,6 +1,7 @@
 """Which robot pose to record next: the one that shrinks the error at the task's distance most."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from molmo_point.geometry.hand_eye.validation import error_at
 from molmo_point.geometry.planar_pose import BoardPoses, pose_equations
 from molmo_point.geometry.rigid import inverse
 
-FloatArray = NDArray[np.float64]
+FloatArray = NDArray[Any]  # always float64; numpy.linalg's types say less
 
 _CANDIDATES = 250
 _MARGIN_PX = 12.0

@@ -7,6 +7,7 @@ samples do not look better than they are), with a weak prior around an ordinary 
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from molmo_point.geometry.hand_eye.joint import Model, Noise, camera_poses, moti
 from molmo_point.geometry.hand_eye.samples import HandEyeSet
 from molmo_point.geometry.rigid import inverse, rotation_log
 
-FloatArray = NDArray[np.float64]
+FloatArray = NDArray[Any]  # always float64; numpy.linalg's types say less
 
 USUAL_ROBOT_M, USUAL_ROBOT_RAD = 0.0003, float(np.deg2rad(0.06))
 _PRIOR_SPREAD = 1.2  # of the logarithm: a factor of 3.3 either way
@@ -39,7 +40,7 @@ class Linearised:
     robot: FloatArray
     image: FloatArray
 
-    def subset(self, keep: NDArray[np.generic]) -> "Linearised":
+    def subset(self, keep: NDArray[Any]) -> "Linearised":
         """Some of the samples."""
         return Linearised(self.error[keep], self.shared[keep], self.robot[keep], self.image[keep])
 
@@ -76,7 +77,7 @@ def linearise(data: HandEyeSet, model: Model, sigma_px: float) -> Linearised:
 def estimate_noise(linear: Linearised, start: Noise) -> Noise:
     """Robot noise by restricted maximum likelihood, by Fisher scoring on the logarithms of the two deviations."""
     prior = np.log([USUAL_ROBOT_M, USUAL_ROBOT_RAD])
-    value = np.log([start.robot_m, start.robot_rad])
+    value: FloatArray = np.log([start.robot_m, start.robot_rad])
     best = _score(linear, start, value)
     damping = 0.0
     for _ in range(_ROUNDS):

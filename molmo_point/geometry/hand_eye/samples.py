@@ -9,6 +9,7 @@ Two setups share one equation, G_i^-1 = X B_i W^-1, with the board pose B_i = ca
 
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,7 +74,7 @@ class HandEyeSet:
         """(3,) middle of the board's points, metres."""
         return self.points_board.mean(axis=0)
 
-    def subset(self, keep: NDArray[np.generic]) -> "HandEyeSet":
+    def subset(self, keep: NDArray[Any]) -> "HandEyeSet":
         """The samples that a mask or a list of numbers names."""
         keep = np.flatnonzero(keep) if keep.dtype == bool else keep
         p = self.poses

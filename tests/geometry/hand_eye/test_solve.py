@@ -13,7 +13,7 @@ from molmo_point.geometry.hand_eye.solve import solve
 from molmo_point.geometry.rigid import difference, moved
 
 BOTH = pytest.mark.parametrize("setup", list(Setup), ids=lambda s: s.value)
-EXACT = dict(sigma_px=0.0, robot_m=0.0, robot_deg=0.0)
+EXACT = {"sigma_px": 0.0, "robot_m": 0.0, "robot_deg": 0.0}
 
 
 def error_mm(found, truth):
