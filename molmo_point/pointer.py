@@ -11,7 +11,7 @@ from molmo_point.backend import Backend, complete_all, resolve_checkpoint
 from molmo_point.errors import CancelledError, InputError
 from molmo_point.frame import RgbdFrame
 from molmo_point.lift import check_lifting, lift_points
-from molmo_point.model.request import (
+from molmo_point.model.inputs.request import (
     MAX_ANSWER_TOKENS,
     MAX_POINTS,
     checked_length,
@@ -169,7 +169,7 @@ class Pointer:
         should_stop: Callable[[], bool] | None,
         on_points: Callable[[int, tuple[ImagePoint, ...]], None] | None,
     ) -> tuple[Pointing, ...]:
-        from molmo_point.model.prompt import pointing_prompt
+        from molmo_point.model.inputs.prompt import pointing_prompt
 
         if not queries:
             raise InputError("There is no query", repr(queries), "say what to point at, e.g. ['the red mug']")
@@ -224,7 +224,7 @@ class Pointer:
         on_points: OnPoints | None = None,
     ) -> Count:
         """Count what fits the words, with a point on each; arguments and errors as `point`."""
-        from molmo_point.model.prompt import counting_prompt
+        from molmo_point.model.inputs.prompt import counting_prompt
 
         start = time.perf_counter()
         query = checked_query(query, max_points)
@@ -261,7 +261,7 @@ class Pointer:
             frame: Only its image is looked at.
             question: In your words; line breaks are kept, as multiple-choice questions need them.
             style: A style that Molmo was trained on, such as "vqa2" for answers of one word or
-                "doc_qa"; see `molmo_point.model.prompt`. None lets the model answer freely.
+                "doc_qa"; see `molmo_point.model.inputs.prompt`. None lets the model answer freely.
             max_new_tokens: Longest answer, in tokens; a longer one ends as "length".
             should_stop: Asked between tokens; True ends the work.
             on_text: Called with the whole text so far whenever it has grown.
@@ -274,7 +274,7 @@ class Pointer:
                 max_new_tokens below one.
             CancelledError: When `should_stop` said so.
         """
-        from molmo_point.model.prompt import checked_style, question_prompt
+        from molmo_point.model.inputs.prompt import checked_style, question_prompt
 
         prompt = question_prompt(checked_question(question, max_new_tokens))
         if style is not None:
@@ -290,7 +290,7 @@ class Pointer:
         on_text: Callable[[str], None] | None = None,
     ) -> Completion:
         """Describe the image; arguments, result and errors as `ask`."""
-        from molmo_point.model.prompt import caption_prompt
+        from molmo_point.model.inputs.prompt import caption_prompt
 
         checked_length(max_new_tokens)
         return self._text(frame, caption_prompt(), max_new_tokens, should_stop, on_text)

@@ -120,7 +120,7 @@ def test_every_part_has_a_line():
         ("geometry/depth.py", "from molmo_point import pointer", "imports pointer"),
         ("geometry/depth.py", "from molmo_point import Pointer", "imports pointer"),
         ("results.py", "from . import frame", "results (line 3) imports frame (line 3)"),
-        ("points/parse.py", "from molmo_point.model.prompt import x", "points (line 5) imports model (line 5)"),
+        ("points/parse.py", "from molmo_point.model.inputs.prompt import x", "points (line 5) imports model (line 5)"),
         ("camera/base.py", "if TYPE_CHECKING:\n    from molmo_point.sim import scene", "imports sim"),
         ("viz/overlay.py", "from importlib import import_module\nimport_module('molmo_point.cli')", "imports cli"),
         ("lift.py", "import torch.nn.functional as F", "torch may be imported in model/, training/ only"),

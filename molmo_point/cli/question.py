@@ -6,8 +6,8 @@ import json
 import sys
 
 from molmo_point.cli import ask, frame_source
-from molmo_point.model.prompt import checked_style
-from molmo_point.model.request import MAX_ANSWER_TOKENS, checked_length, checked_question
+from molmo_point.model.inputs.prompt import checked_style
+from molmo_point.model.inputs.request import MAX_ANSWER_TOKENS, checked_length, checked_question
 
 
 def add_ask(parser: argparse.ArgumentParser) -> None:

@@ -13,7 +13,7 @@ _LAZY = {
     "MolmoBackend": "molmo_point.model.backend",
     "MolmoConfig": "molmo_point.model.config",
     "MolmoForCausalLM": "molmo_point.model.molmo",
-    "MolmoProcessor": "molmo_point.model.processing",
+    "MolmoProcessor": "molmo_point.model.inputs.processing",
     "MolmoVisionConfig": "molmo_point.model.config",
     "default_quantization": "molmo_point.model.quantization",
     "load_backend": "molmo_point.model.backend",

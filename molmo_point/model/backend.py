@@ -11,14 +11,14 @@ import torch
 from molmo_point.errors import CheckpointError, InputError
 from molmo_point.model.decoding.engine import Answer, AnswerEngine, Options
 from molmo_point.model.decoding.spread import Spread
-from molmo_point.model.loading import checked_dtype, load_model
-from molmo_point.model.measured import measured_quality
+from molmo_point.model.files.loading import checked_dtype, load_model
+from molmo_point.model.files.measured import measured_quality
+from molmo_point.model.files.weight_files import read_json, words_of
+from molmo_point.model.inputs.processing import MolmoProcessor
 from molmo_point.model.molmo import MolmoForCausalLM
-from molmo_point.model.molmo2 import Molmo2Backend, load_molmo2
-from molmo_point.model.molmo2_processing import Molmo2Processor
-from molmo_point.model.processing import MolmoProcessor
+from molmo_point.model.molmo2.backend import Molmo2Backend, load_molmo2
+from molmo_point.model.molmo2.processing import Molmo2Processor
 from molmo_point.model.quantization import allow_cpu_packing, default_quantization
-from molmo_point.model.weight_files import read_json, words_of
 from molmo_point.reliability import UNCALIBRATED, Calibration
 from molmo_point.results import Completion
 

@@ -3,8 +3,8 @@
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, AutoProcessor
 
 from molmo_point.model.config import MolmoConfig
+from molmo_point.model.inputs.processing import MolmoProcessor
 from molmo_point.model.molmo import MolmoForCausalLM
-from molmo_point.model.processing import MolmoProcessor
 
 
 def register() -> None:

@@ -86,8 +86,8 @@ class _Drawer:
         """A question of this kind, or None where the draw came to nothing."""
         if kind == "absent" or not self.usable:
             return self._absent()
-        thing = self.things[self._any(self.usable)]
-        return getattr(self, f"_{kind}")(thing)
+        options = [i for i in self.usable if self.things[i].held_out] if kind == "unseen" else self.usable
+        return getattr(self, f"_{kind}")(self.things[self._any(options)]) if options else None
 
     def _any(self, options: list[int]) -> int:
         return options[int(self.rng.integers(len(options)))]
@@ -133,7 +133,7 @@ class _Drawer:
     def _unseen(self, thing: SeenThing) -> Question | None:
         """By colour and category, about the one thing of its kind, which training never showed."""
         color = _color(thing)
-        if not thing.held_out or color is None or thing.category not in CATEGORY_WORDS:
+        if color is None or thing.category not in CATEGORY_WORDS:
             return None
         wanted = Description(category=thing.category, color=color)
         hits = matches(self.things, wanted)

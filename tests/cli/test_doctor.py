@@ -11,7 +11,7 @@ import pytest
 from molmo_point.cli import doctor, main, probes
 from molmo_point.cli.checkpoint_files import inspected, problems_of, report_lines, size_words
 from molmo_point.cli.probes import FAIL, NOTE, OK, WARN, Check, at_least, run_probe
-from molmo_point.model.checkpoint import IMAGE_TOKENS, inspect_checkpoint
+from molmo_point.model.files.checkpoint import IMAGE_TOKENS, inspect_checkpoint
 
 
 def safetensors(tensors: dict[str, int]) -> bytes:

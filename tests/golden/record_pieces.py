@@ -15,7 +15,7 @@ from tokenizers import Regex, Tokenizer, pre_tokenizers
 
 from molmo_point.model.decoding.drafts import Drafter
 from molmo_point.model.decoding.templates import Request
-from molmo_point.model.prompt import counting_prompt, pointing_prompt, user_turn
+from molmo_point.model.inputs.prompt import counting_prompt, pointing_prompt, user_turn
 from molmo_point.points.format import format_points
 
 COUNTS = (1, 2, 5, 10, 20, 40)

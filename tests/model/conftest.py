@@ -13,9 +13,9 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from molmo_point.model.config import MolmoConfig
+from molmo_point.model.files.names import released_name, state_in_memory
+from molmo_point.model.inputs.processing import IMAGE_TOKENS
 from molmo_point.model.molmo import MolmoForCausalLM
-from molmo_point.model.names import released_name, state_in_memory
-from molmo_point.model.processing import IMAGE_TOKENS
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 TINY_VISION = {

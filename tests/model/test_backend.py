@@ -12,9 +12,9 @@ from transformers import PreTrainedTokenizerFast
 from molmo_point.errors import CheckpointError, InputError
 from molmo_point.model import MolmoBackend, load_backend
 from molmo_point.model.backend import checkpoint_family
-from molmo_point.model.preprocess import ImageLayout
-from molmo_point.model.processing import IMAGE_TOKENS, MolmoProcessor
-from molmo_point.model.prompt import counting_prompt, pointing_prompt, user_turn
+from molmo_point.model.inputs.preprocess import ImageLayout
+from molmo_point.model.inputs.processing import IMAGE_TOKENS, MolmoProcessor
+from molmo_point.model.inputs.prompt import counting_prompt, pointing_prompt, user_turn
 from molmo_point.pointer import Pointer
 from molmo_point.sim import TabletopScene
 

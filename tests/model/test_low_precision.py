@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
+from molmo_point.model.inputs.processing import MolmoProcessor
+from molmo_point.model.inputs.prompt import pointing_prompt
 from molmo_point.model.molmo import MolmoForCausalLM
-from molmo_point.model.processing import MolmoProcessor
-from molmo_point.model.prompt import pointing_prompt
 from molmo_point.sim.scene import TabletopScene
 
 TABLETOP = Path(__file__).parents[2] / "molmo_point" / "checkpoints" / "tabletop"

@@ -4,7 +4,7 @@ from typing import Any
 
 from molmo_point.evaluation.bench.material import COUNTS, MOTIONS_PERCENT, Scripted, scripted_answers
 from molmo_point.evaluation.bench.protocol import Line, Section
-from molmo_point.model.prompt import user_turn
+from molmo_point.model.inputs.prompt import user_turn
 
 
 def pass_counts(processor: Any, counts: tuple[int, ...] = COUNTS) -> Section:

@@ -8,7 +8,7 @@ import numpy as np
 from tqdm import tqdm
 
 from molmo_point.evaluation.tabletop import FIRST_SEED
-from molmo_point.model.prompt import counting_prompt, pointing_prompt
+from molmo_point.model.inputs.prompt import counting_prompt, pointing_prompt
 from molmo_point.sim.objects import COLORS, SHAPES
 from molmo_point.sim.scene import TabletopScene
 

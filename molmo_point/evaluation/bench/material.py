@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from molmo_point.evaluation.tabletop import FIRST_SEED
-from molmo_point.model.prompt import counting_prompt, pointing_prompt
+from molmo_point.model.inputs.prompt import counting_prompt, pointing_prompt
 from molmo_point.points.format import format_points
 
 COUNTS = (1, 5, 10, 20, 40)

@@ -67,7 +67,7 @@ def preprocessing(protocol: Protocol, one_core: bool) -> Section:
 
 def _preprocess(warmups: int, rounds: int, one_core: bool) -> dict[str, Any]:
     from molmo_point.model.bench.stages import preprocessing_stage
-    from molmo_point.model.preprocess import ImageLayout
+    from molmo_point.model.inputs.preprocess import ImageLayout
 
     if one_core and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})

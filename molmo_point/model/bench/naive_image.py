@@ -4,7 +4,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from molmo_point.model.preprocess import ImageLayout, PreparedImage, canvas_size, fitted_size, select_tiling, token_places
+from molmo_point.model.inputs.preprocess import ImageLayout, PreparedImage, canvas_size, fitted_size, select_tiling, token_places
 
 
 def official_prepare(image: np.ndarray, layout: ImageLayout) -> PreparedImage:

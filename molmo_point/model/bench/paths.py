@@ -16,8 +16,8 @@ from molmo_point.model.bench.oracle import OracleEngine, script_at
 from molmo_point.model.bench.subject import Subject
 from molmo_point.model.decoding.engine import Options
 from molmo_point.model.decoding.templates import complete_points
-from molmo_point.model.preprocess import image_token_ids, prepare_image
-from molmo_point.model.prompt import user_turn
+from molmo_point.model.inputs.preprocess import image_token_ids, prepare_image
+from molmo_point.model.inputs.prompt import user_turn
 
 PLAIN = Options(template=False, fans=False, last_answer=False, reuse_image=False)
 NO_MEMORY = Options(last_answer=False, reuse_image=False)

@@ -15,7 +15,7 @@ from molmo_point.model.bench.subject import Subject
 from molmo_point.model.decoding.decoder import Decoder, Vocabulary
 from molmo_point.model.decoding.kv_cache import KeyValueCache
 from molmo_point.model.decoding.token_tree import TokenTree
-from molmo_point.model.preprocess import ImageLayout, prepare_image
+from molmo_point.model.inputs.preprocess import ImageLayout, prepare_image
 
 WIDTHS = (1, 4, 16, 64)
 

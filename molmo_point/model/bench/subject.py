@@ -9,9 +9,9 @@ import torch
 from molmo_point.errors import InputError
 from molmo_point.model.backend import MolmoBackend, load_backend
 from molmo_point.model.config import MolmoConfig
+from molmo_point.model.inputs.preprocess import ImageLayout
+from molmo_point.model.inputs.processing import MolmoProcessor
 from molmo_point.model.molmo import MolmoForCausalLM
-from molmo_point.model.preprocess import ImageLayout
-from molmo_point.model.processing import MolmoProcessor
 
 RANDOM_SHAPES = ("molmo-7b-d",)
 _SPARE_BYTES = 3 << 30

@@ -21,10 +21,10 @@ from molmo_point.model.decoding.drafts import Drafter
 from molmo_point.model.decoding.kv_cache import KeyValueCache
 from molmo_point.model.decoding.spread import Spread, spread_points
 from molmo_point.model.decoding.templates import ABSENT_STARTS, request_of
-from molmo_point.model.device_crops import prepare_on_device
-from molmo_point.model.image_input import to_rgb
-from molmo_point.model.preprocess import ImageLayout, image_token_ids, prepare_image
-from molmo_point.model.prompt import user_turn
+from molmo_point.model.inputs.device_crops import prepare_on_device
+from molmo_point.model.inputs.image_input import to_rgb
+from molmo_point.model.inputs.preprocess import ImageLayout, image_token_ids, prepare_image
+from molmo_point.model.inputs.prompt import user_turn
 
 _REMEMBERED_ANSWERS = 64
 _TREE_LIMIT = 64

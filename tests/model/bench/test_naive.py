@@ -11,7 +11,7 @@ import torch
 from molmo_point.model.bench.naive import NaiveMolmo, Wastes
 from molmo_point.model.bench.naive_image import official_prepare
 from molmo_point.model.bench.paths import generate_answer, ladder, naive_answer
-from molmo_point.model.preprocess import ImageLayout, prepare_image
+from molmo_point.model.inputs.preprocess import ImageLayout, prepare_image
 
 ALL_OFF = dict.fromkeys(("embedding", "cache", "bias", "vision", "connector", "image"), False)
 SWITCHES = [Wastes(), Wastes(**ALL_OFF), *(Wastes(**(ALL_OFF | {name: True})) for name in ALL_OFF)]

@@ -168,6 +168,6 @@ def test_random_weights_say_their_script(monkeypatch: pytest.MonkeyPatch, pictur
 
 
 def module_layout() -> Any:
-    from molmo_point.model.preprocess import ImageLayout
+    from molmo_point.model.inputs.preprocess import ImageLayout
 
     return ImageLayout(crop_px=56, patch_px=14, margin_patches=0, max_crops=2)

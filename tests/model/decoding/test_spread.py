@@ -185,7 +185,7 @@ def test_x_and_y_that_move_together_are_seen_to() -> None:
 def test_what_is_not_followed_is_missing_from_the_mass() -> None:
     narrow, even = gaussian((61.5, 40.4), (0.3, 0.3)), {(f"{x}.5", f"{x}.5"): 1.0 for x in range(10, 100)}
     total = sum(narrow.values())
-    spread = Belief({place: 0.5 * p / total for place, p in narrow.items()} | {place: 0.5 / 90 for place in even}).spread()
+    spread = Belief({place: 0.5 * p / total for place, p in narrow.items()} | dict.fromkeys(even, 0.5 / 90)).spread()
     assert 0.4 < spread.mass < 0.9
     assert sum(mode.weight for mode in spread.modes) == pytest.approx(1)
     np.testing.assert_allclose(spread.modes[0].mean, (61.5, 40.4), atol=0.3)

@@ -1,0 +1,1 @@
+"""Checkpoints as files: what they are, whether they are whole, and how they are loaded."""

@@ -1,0 +1,157 @@
+"""``from_pretrained`` that refuses what does not fit, however it is called."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+
+from molmo_point.errors import CheckpointError, DependencyError, InputError, MolmoPointError
+from molmo_point.model.config import MolmoConfig
+from molmo_point.model.quantization import allow_cpu_packing, check_quantized, warn_once, with_default_skips
+
+_KINDS = ("missing_keys", "unexpected_keys", "mismatched_keys")
+_NAMED = 5
+_LOOKED_AT: ContextVar[bool] = ContextVar("files_looked_at", default=False)
+_OF_LOADING = {"dtype", "torch_dtype", "quantization_config"}
+# With one of these, transformers reads other weights than those that `check_weights` looks at.
+_OTHER_WEIGHTS = ("variant", "gguf_file", "state_dict", "from_tf", "from_flax")
+
+
+class StrictLoading(PreTrainedModel):
+    """Adds to transformers' loading: every tensor must fit, and quantization spares what must stay."""
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: Any, *model_args: Any, **kwargs: Any) -> Any:
+        """Loads weights as transformers does, strictly and without ever running code from the checkpoint.
+
+        Args:
+            pretrained_model_name_or_path: Folder or Hugging Face id of a checkpoint, or of a PEFT adapter.
+            *model_args: Handed on.
+            **kwargs: Those of ``transformers.PreTrainedModel.from_pretrained``: ``dtype``,
+                ``device_map``, ``quantization_config``, ``output_loading_info``, … With
+                ``ignore_mismatched_sizes=True`` tensors of another shape are drawn anew.
+
+        Returns:
+            The model in eval mode; with ``output_loading_info=True`` also transformers' report.
+
+        Raises:
+            CheckpointError: Files are missing or broken, a tensor is missing, unexpected or of
+                another shape, or quantization did not do what it must.
+            DependencyError: A library that the arguments need is missing.
+            InputError: Unpickling of arbitrary objects was asked for.
+        """
+        if kwargs.get("weights_only") is False:
+            raise InputError("Checkpoints are never unpickled freely", "weights_only=False", "leave weights_only unset")
+        kwargs.pop("trust_remote_code", None)
+        with_report = kwargs.pop("output_loading_info", False)
+        quantization = with_default_skips(kwargs.pop("quantization_config", None))
+        if quantization is not None:
+            kwargs["quantization_config"] = quantization
+        try:
+            _check_files(cls, pretrained_model_name_or_path, kwargs)
+            loaded: Any = super().from_pretrained(pretrained_model_name_or_path, *model_args, output_loading_info=True, **kwargs)
+        except MolmoPointError:
+            raise
+        except Exception as error:  # files, shapes, libraries, the hub: many kinds, three meanings
+            raise _as_ours(error, pretrained_model_name_or_path) from error
+        model, report = loaded
+        refuse_wrong_keys(report, pretrained_model_name_or_path, bool(kwargs.get("ignore_mismatched_sizes")))
+        if getattr(model, "is_loaded_in_4bit", False) or getattr(model, "is_loaded_in_8bit", False):
+            check_quantized(model)
+            allow_cpu_packing(model, False)
+            warn_once()
+        # what is saved from here on must not ask anyone to run the code of the checkpoint it came from
+        vars(model.config).pop("auto_map", None)
+        return (model, report) if with_report else model
+
+    @staticmethod
+    def _finalize_model_loading(model: Any, load_config: Any, loading_info: Any) -> Any:
+        # Of a base model below an adapter nothing is reported at the end, so it is checked here. Before the
+        # base class draws what is missing and logs a table of it.
+        source = load_config.pretrained_model_name_or_path
+        refuse_wrong_keys(vars(loading_info), source, load_config.ignore_mismatched_sizes)
+        return PreTrainedModel._finalize_model_loading(model, load_config, loading_info)
+
+
+@contextmanager
+def files_checked() -> Iterator[None]:
+    """Inside, `from_pretrained` takes the weight files as looked at already."""
+    token = _LOOKED_AT.set(True)
+    try:
+        yield
+    finally:
+        _LOOKED_AT.reset(token)
+
+
+def _check_files(model_class: type, source: Any, options: Mapping[str, Any]) -> None:
+    """Finds broken files of a local folder before transformers does, whose errors do not name them."""
+    if _LOOKED_AT.get() or any(options.get(name) for name in _OTHER_WEIGHTS) or options.get("use_safetensors") is False:
+        return
+    folder = Path(source, options.get("subfolder") or "") if isinstance(source, (str, Path)) else None
+    if folder is None or not folder.is_dir() or (folder / "adapter_config.json").is_file():
+        return
+    from molmo_point.model.files.file_checks import check_generation, check_weights
+    from molmo_point.model.files.loading import load_config
+    from molmo_point.model.molmo import MolmoForCausalLM
+
+    config = options.get("config")
+    known = load_config(folder) if config is None else config
+    # Options that are fields of the configuration change the model; those of loading do not.
+    changed = config is None and bool(({*options} - _OF_LOADING) & {*known.to_dict()})
+    whole = issubclass(model_class, MolmoForCausalLM) and isinstance(known, MolmoConfig)
+    comparable = whole and not changed and getattr(known, "quantization_config", None) is None
+    check_weights(folder, known if comparable else None, bool(options.get("ignore_mismatched_sizes")))
+    check_generation(folder)
+
+
+def refuse_wrong_keys(report: Mapping[str, Any], source: Any, ignore_shapes: bool = False) -> None:
+    """Turns transformers' report of a loading into one error that names the tensors.
+
+    Args:
+        report: ``missing_keys``, ``unexpected_keys`` (names) and ``mismatched_keys`` (name, shape in the
+            file, shape in the model); each may be absent.
+        source: The checkpoint, for the message.
+        ignore_shapes: Accept tensors of another shape.
+
+    Raises:
+        CheckpointError: One of them is not empty.
+    """
+    named = []
+    for kind in _KINDS[:2] if ignore_shapes else _KINDS:
+        keys = sorted(map(_key_text, report.get(kind) or ()))
+        if keys:
+            more = f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else ""
+            named.append(f"{kind.replace('_', ' ')}: {', '.join(keys[:_NAMED])}{more}")
+    if named:
+        raise CheckpointError(
+            "The weights do not fit the configuration",
+            f"{source}: {'; '.join(named)}",
+            "use config.json and weights of the same checkpoint",
+        )
+
+
+def _key_text(key: Any) -> str:
+    if isinstance(key, str):
+        return key
+    name, found, wanted = key
+    return f"{name} (is {tuple(found)}, must be {tuple(wanted)})"
+
+
+def _as_ours(error: Exception, source: Any) -> MolmoPointError:
+    """What an error of the libraries below means to whoever loads a checkpoint."""
+    text = str(error)
+    if isinstance(error, ImportError):
+        return DependencyError("A library is missing that this way of loading needs", text, "install it with pip")
+    if "unexpected keyword argument" in text:
+        return InputError("An argument is not known", text, "see transformers' from_pretrained for those there are")
+    if isinstance(error, torch.OutOfMemoryError):
+        fix = "pass quantization_config=default_quantization('nf4'), dtype='bfloat16' or device_map='auto'"
+        return CheckpointError("The model does not fit into the memory of the device", f"{source}: {text}", fix)
+    if "named symbol not found" in text or "no kernel image" in text:
+        fix = "build bitsandbytes on this device, with COMPUTE_CAPABILITY set to the GPU's"
+        return DependencyError("This build of bitsandbytes has no kernels for the GPU", text, fix)
+    return CheckpointError("The weights cannot be loaded", f"{source}: {text}", "download the checkpoint's files again")

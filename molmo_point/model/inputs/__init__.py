@@ -1,0 +1,1 @@
+"""From images and words to the tensors of a sequence."""

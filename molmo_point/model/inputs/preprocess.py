@@ -1,0 +1,282 @@
+"""An image as Molmo's crops, masks and token layout; token for token as the reference does it.
+
+Sizes below are for the released models (336 px crops, 14 px patches, margins of 4 patches);
+everything follows from `ImageLayout`, so that small models use the same code.
+"""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from molmo_point.errors import CheckpointError, InputError
+from molmo_point.model.inputs.resize import Fit, resized_patches
+
+_MAX_ASPECT = 200.0
+
+
+@dataclass(frozen=True)
+class ImageLayout:
+    """How images are cut; the fields of ``preprocessor_config.json`` that matter.
+
+    Attributes:
+        crop_px: Side of a crop, pixels.
+        patch_px: Side of a patch, pixels.
+        margin_patches: Overlap margin on each side of a crop, patches (even).
+        max_crops: Most high-resolution crops; 0 = the overview alone.
+        mean: Channel means (3,) subtracted from RGB in [0, 1].
+        std: Channel deviations (3,).
+    """
+
+    crop_px: int = 336
+    patch_px: int = 14
+    margin_patches: int = 4
+    max_crops: int = 12
+    mean: tuple[float, float, float] = (0.48145466, 0.4578275, 0.40821073)
+    std: tuple[float, float, float] = (0.26862954, 0.26130258, 0.27577711)
+
+    @classmethod
+    def from_folder(cls, folder: Path) -> "ImageLayout":
+        """Reads ``preprocessor_config.json``; a missing file means the released values."""
+        path = folder / "preprocessor_config.json"
+        if not path.exists():
+            return cls()
+        try:
+            data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            return cls(
+                crop_px=int(data["base_image_input_size"][0]),
+                patch_px=int(data["image_patch_size"]),
+                margin_patches=int(data["overlap_margins"][0]),
+                max_crops=int(data["max_crops"]),
+                mean=tuple(data["image_mean"]),
+                std=tuple(data["image_std"]),
+            )
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            raise CheckpointError(
+                "The image settings of this checkpoint cannot be read",
+                f"{path}: {type(error).__name__}: {error}",
+                "download the file again or restore it from the checkpoint's source",
+            ) from error
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of ``preprocessor_config.json`` as the released checkpoints write it."""
+        return {
+            "base_image_input_size": [self.crop_px, self.crop_px],
+            "do_normalize": True,
+            "image_mean": list(self.mean),
+            "image_std": list(self.std),
+            "image_padding_mask": True,
+            "image_patch_size": self.patch_px,
+            "image_processor_type": "MolmoImageProcessor",
+            "image_token_length_h": self.tokens,
+            "image_token_length_w": self.tokens,
+            "max_crops": self.max_crops,
+            "overlap_margins": [self.margin_patches, self.margin_patches],
+            "processor_class": "MolmoProcessor",
+        }
+
+    def with_max_crops(self, max_crops: int) -> "ImageLayout":
+        """The same with another limit of crops; fewer are faster and coarser, 0 leaves the overview alone.
+
+        Raises:
+            InputError: It is no whole number from 0.
+        """
+        if isinstance(max_crops, bool) or not isinstance(max_crops, int) or max_crops < 0:
+            raise InputError("max_crops must be a whole number from 0", repr(max_crops), f"e.g. {self.max_crops}")
+        return replace(self, max_crops=max_crops)
+
+    @property
+    def patches(self) -> int:
+        """Patches along a crop's side (24)."""
+        return self.crop_px // self.patch_px
+
+    @property
+    def tokens(self) -> int:
+        """Pooled tokens along a crop's side (12)."""
+        return self.patches // 2
+
+    @property
+    def window_patches(self) -> int:
+        """Patches by which neighbouring crops are shifted (16)."""
+        return self.patches - 2 * self.margin_patches
+
+
+@dataclass(frozen=True)
+class PreparedImage:
+    """One image, ready for the model.
+
+    Attributes:
+        images: (crops, patches², 3·patch²) float32, overview first, then crops row by row.
+        image_masks: (crops, patches²) float32, share of valid pixels per patch. As in the
+            reference, row k belongs to crop k+1 and the last row is −1: the released weights
+            were trained that way.
+        image_input_idx: (crops, tokens²) int32, place of each pooled token in a sequence that
+            starts with BOS; −100 where the token is dropped.
+        tiling: (rows, columns) of high-resolution crops; (0, 0) for the overview alone.
+    """
+
+    images: np.ndarray
+    image_masks: np.ndarray
+    image_input_idx: np.ndarray
+    tiling: tuple[int, int]
+
+
+def prepare_image(image: np.ndarray, layout: ImageLayout) -> PreparedImage:
+    """Cuts and normalises an image.
+
+    Args:
+        image: (h, w, 3) uint8 RGB.
+        layout: The checkpoint's settings.
+
+    Raises:
+        InputError: Not an RGB uint8 image, empty, or of an absurd shape.
+    """
+    check_image(image)
+    pixels = np.ascontiguousarray(image)
+    rows, cols = select_tiling(image.shape[0], image.shape[1], layout) if layout.max_crops > 0 else (0, 0)
+    n = layout.patches
+    images = np.empty((1 + rows * cols, n, n, 3 * layout.patch_px**2), np.float32)
+    _fill_crops(images[:1], pixels, 1, layout)
+    if rows * cols > 0:
+        _fill_crops(images[1:], pixels, cols, layout)
+    return PreparedImage(
+        images=images.reshape(len(images), n * n, -1),
+        image_masks=crop_masks(image.shape[:2], (rows, cols), layout),
+        image_input_idx=token_places(rows, cols, layout),
+        tiling=(rows, cols),
+    )
+
+
+def crop_masks(size: tuple[int, int], tiling: tuple[int, int], layout: ImageLayout) -> np.ndarray:
+    """``image_masks`` (1 + rows·cols, patches²) float32 of an image of (height, width) pixels."""
+    rows, cols = tiling
+    n, step = layout.patches, layout.window_patches
+    masks = np.full((1 + rows * cols, n, n), -1.0, np.float32)
+    if rows * cols > 0:
+        valid = _valid_shares(canvas_fit(size, rows, cols, layout))
+        for k in range(rows * cols):
+            y, x = (step * place for place in divmod(k, cols))
+            masks[k] = valid[y : y + n, x : x + n]
+    return masks.reshape(len(masks), n * n)
+
+
+def check_image(image: Any) -> None:
+    """Refuses what is not a usable RGB image, with one clear error."""
+    shape, dtype = getattr(image, "shape", None), getattr(image, "dtype", None)
+    if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3 or dtype != np.uint8:
+        raise InputError(
+            "The image is not an RGB image of 8-bit values",
+            f"{type(image).__name__} of shape {shape}, dtype {dtype}",
+            "pass a NumPy array (height, width, 3) of uint8 in RGB order",
+        )
+    height, width = image.shape[:2]
+    if min(height, width) < 1 or max(height, width) / max(1, min(height, width)) > _MAX_ASPECT:
+        raise InputError(
+            "The image is empty or too narrow to be cut into crops",
+            f"width × height = {width} × {height}",
+            f"pass an image with both sides > 0 and an aspect ratio below {_MAX_ASPECT:.0f}",
+        )
+
+
+def select_tiling(height: int, width: int, layout: ImageLayout) -> tuple[int, int]:
+    """Rows and columns of crops that shrink the image least (float32, first on ties)."""
+    limit = layout.max_crops
+    candidates = [(i, j) for i in range(1, limit + 1) for j in range(1, limit + 1) if i * j <= limit]
+    candidates.sort(key=lambda ij: (ij[0] * ij[1], ij[0]))
+    tiles = np.array(candidates, np.int32)
+    margin = 2 * layout.margin_patches * layout.patch_px
+    window = layout.window_patches * layout.patch_px
+    size = np.array([height - margin, width - margin], np.float32)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scale = (tiles.astype(np.float32) * window / size).min(axis=-1)
+    if np.all(scale < 1):
+        best = int(np.argmax(scale))
+    else:
+        best = int(np.argmin(np.where(scale < 1.0, 1e9, scale)))
+    return int(tiles[best, 0]), int(tiles[best, 1])
+
+
+def token_places(rows: int, cols: int, layout: ImageLayout) -> np.ndarray:
+    """``image_input_idx`` in closed form, (1 + rows·cols, tokens²) int32."""
+    side, step, drop = layout.tokens, layout.window_patches // 2, layout.margin_patches // 2
+    y, x = np.meshgrid(np.arange(side), np.arange(side), indexing="ij")
+    places = [2 + (side + 1) * y + x]
+    start = 4 + side * (side + 1)
+    line = step * cols + 2 * drop + 1
+    for i in range(rows):
+        for j in range(cols):
+            kept = (y >= drop) | (i == 0)
+            kept &= (y < side - drop) | (i == rows - 1)
+            kept &= (x >= drop) | (j == 0)
+            kept &= (x < side - drop) | (j == cols - 1)
+            places.append(np.where(kept, start + (step * i + y) * line + step * j + x, -100))
+    return np.stack(places).reshape(len(places), -1).astype(np.int32)
+
+
+def image_token_ids(tiling: tuple[int, int], layout: ImageLayout, ids: dict[str, int]) -> np.ndarray:
+    """Token ids (n,) of one image: overview block, then the high-resolution block in raster order.
+
+    Args:
+        tiling: Rows and columns of crops; (0, 0) gives the overview block alone.
+        layout: The checkpoint's settings.
+        ids: Token ids of ``<im_start>``, ``<im_end>``, ``<im_patch>``, ``<im_col>``.
+    """
+
+    def block(height: int, width: int) -> np.ndarray:
+        line = np.full(width + 1, ids["<im_patch>"])
+        line[-1] = ids["<im_col>"]
+        return np.concatenate([[ids["<im_start>"]], np.tile(line, height), [ids["<im_end>"]]])
+
+    blocks = [block(layout.tokens, layout.tokens)]
+    rows, cols = tiling
+    if rows * cols > 0:
+        step, both = layout.window_patches // 2, layout.margin_patches
+        blocks.append(block(step * rows + both, step * cols + both))
+    return np.concatenate(blocks).astype(np.int64)
+
+
+def fitted_size(source_h: int, source_w: int, height: int, width: int) -> tuple[int, int]:
+    """Height and width of an image scaled into a canvas, aspect kept, pixels."""
+    # Float32 and truncation, because the reference computes the new size that way.
+    scale = min(np.float32(height) / np.float32(source_h), np.float32(width) / np.float32(source_w))
+    new_h = max(1, int(np.float32(source_h) * np.float32(scale)))
+    new_w = max(1, int(np.float32(source_w) * np.float32(scale)))
+    return new_h, new_w
+
+
+def canvas_size(rows: int, cols: int, layout: ImageLayout) -> tuple[int, int]:
+    """Height and width in pixels of the canvas that ``rows`` × ``cols`` overlapping crops cover."""
+    step = layout.window_patches * layout.patch_px
+    margin = 2 * layout.margin_patches * layout.patch_px
+    return rows * step + margin, cols * step + margin
+
+
+def canvas_fit(size: tuple[int, int], rows: int, cols: int, layout: ImageLayout) -> Fit:
+    """How an image of (height, width) pixels lies on the canvas of ``rows`` × ``cols`` crops."""
+    height, width = canvas_size(rows, cols, layout)
+    return Fit((height, width), fitted_size(*size, height, width), layout.patch_px)
+
+
+def _fill_crops(crops: np.ndarray, image: np.ndarray, cols: int, layout: ImageLayout) -> None:
+    """Writes a canvas of ``cols`` crops a row into ``crops`` (n, patches, patches, 3·patch²)."""
+    n, step = layout.patches, layout.window_patches
+    fit = canvas_fit(image.shape[:2], len(crops) // cols, cols, layout)
+    for first, patches in resized_patches(image, fit, layout.mean, layout.std):
+        last = first + patches.shape[1]
+        for k, crop in enumerate(crops):
+            y, x = (step * place for place in divmod(k, cols))
+            begin, end = max(first, x), min(last, x + n)
+            if begin < end:
+                crop[:, begin - x : end - x] = patches[y : y + n, begin - first : end - first]
+
+
+def _valid_shares(fit: Fit) -> np.ndarray:
+    """Share (rows, columns) of each of the canvas's patches that is image and not padding, float32."""
+    filled = []
+    for total, inner, before in zip(fit.size, fit.inner, fit.before):
+        line = np.zeros(total, np.float32)
+        line[before : before + inner] = 1
+        filled.append(line.reshape(-1, fit.patch).sum(axis=1))
+    return np.outer(filled[0], filled[1]) / np.float32(fit.patch**2)

@@ -1,0 +1,293 @@
+"""Words and images as the tensors of Molmo's sequences, and tokens back as words."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from transformers import BatchFeature, PreTrainedTokenizerBase
+from transformers.processing_utils import ProcessorMixin
+
+from molmo_point.errors import CheckpointError, InputError
+from molmo_point.model.inputs.batch import Row, padded_batch
+from molmo_point.model.inputs.conversation import conversation_image
+from molmo_point.model.inputs.digits import single_digit_ids
+from molmo_point.model.inputs.image_input import to_rgb
+from molmo_point.model.inputs.preprocess import ImageLayout, PreparedImage, image_token_ids, prepare_image
+from molmo_point.model.inputs.processor_files import files_of, read_max_length, read_tokenizer, write_settings
+from molmo_point.model.inputs.prompt import chat_turns, framed
+
+IMAGE_TOKENS = ("<im_start>", "<im_end>", "<im_patch>", "<im_col>")
+
+
+class MolmoProcessor(ProcessorMixin):
+    """Tokenizer and image settings of one Molmo v1 checkpoint.
+
+    What a user says is never read as a special token: "<im_patch>" in a question is ten ordinary
+    characters. The released tokenizers have no beginning-of-sequence token; the one for the
+    end of the sequence stands in its place and is the padding, too (masked).
+
+    Args:
+        tokenizer: Must know the four image tokens and an end-of-sequence token.
+        layout: Image settings; None means those of the released checkpoints.
+        max_length: Most tokens of a sequence; None for no limit. Nothing is ever truncated: a
+            sequence without a part of its image would be nonsense.
+
+    Attributes:
+        eos_id: Token that begins and ends a sequence.
+        image_ids: Ids of the four image tokens.
+        digit_ids: Ids of "0" to "9" where numbers are written with them, else empty.
+
+    Raises:
+        CheckpointError: The tokenizer lacks one of these tokens.
+    """
+
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, layout: ImageLayout | None = None, max_length: int | None = None
+    ) -> None:
+        self.tokenizer = tokenizer
+        self.layout = ImageLayout() if layout is None else layout
+        self.max_length = max_length
+        self.chat_template = None
+        vocabulary = tokenizer.get_vocab()
+        missing = [token for token in IMAGE_TOKENS if token not in vocabulary]
+        eos_id: Any = tokenizer.eos_token_id
+        if missing or eos_id is None:
+            raise CheckpointError(
+                "The tokenizer is not Molmo's",
+                f"missing {', '.join(missing) or 'an end-of-sequence token'}",
+                "use the tokenizer.json and tokenizer_config.json of the checkpoint",
+            )
+        self.image_ids = {token: int(vocabulary[token]) for token in IMAGE_TOKENS}
+        self.eos_id = int(eos_id)
+        self.digit_ids = single_digit_ids(self.encode_text)
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **options: Any) -> "MolmoProcessor":
+        """Reads tokenizer and image settings of a checkpoint; code in the folder is never run.
+
+        Args:
+            pretrained_model_name_or_path: A folder in the released layout or in that of
+                `save_pretrained`, or a Hugging Face id.
+            options: ``max_crops`` and ``max_length`` replace the checkpoint's. ``revision``,
+                ``token``, ``cache_dir``, ``force_download``, ``local_files_only`` and ``subfolder``
+                say where to look; whatever else transformers hands on is ignored.
+
+        Raises:
+            CheckpointError: A file is missing or broken, or the tokenizer is not Molmo's.
+            InputError: ``max_crops`` is no whole number from 0.
+        """
+        folder = files_of(pretrained_model_name_or_path, options)
+        layout = ImageLayout.from_folder(folder)
+        if options.get("max_crops") is not None:
+            layout = layout.with_max_crops(options["max_crops"])
+        max_length = options.get("max_length")
+        return cls(read_tokenizer(folder), layout, read_max_length(folder) if max_length is None else max_length)
+
+    def save_pretrained(self, save_directory: str | Path, push_to_hub: bool = False, **options: Any) -> list[str]:
+        """Writes the tokenizer's files, ``preprocessor_config.json`` and ``processor_config.json``."""
+        folder = Path(save_directory)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.tokenizer.init_kwargs.pop("auto_map", None)  # it names code that nobody needs any more
+        written = [str(path) for path in self.tokenizer.save_pretrained(folder)]
+        written += write_settings(folder, self.layout, self.to_dict())
+        if push_to_hub:
+            self.push_to_hub(options.pop("repo_id", folder.name), **options)
+        return written
+
+    def to_dict(self) -> dict[str, Any]:
+        """What ``processor_config.json`` holds."""
+        limit = {} if self.max_length is None else {"max_length": self.max_length}
+        return {"processor_class": "MolmoProcessor", **limit}
+
+    def to_json_string(self) -> str:
+        """`to_dict` as text."""
+        return json.dumps(self.to_dict(), indent=2) + "\n"
+
+    @property
+    def model_input_names(self) -> list[str]:
+        """Names of what `__call__` returns."""
+        return ["input_ids", "attention_mask", "images", "image_masks", "image_input_idx"]
+
+    def encode_text(self, text: str) -> list[int]:
+        """Token ids of plain text; nothing is added, and nothing in it is a special token."""
+        return self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
+
+    def decode(self, token_ids: Any, skip_special_tokens: bool = True, **options: Any) -> str:
+        """Text of the token ids of one sequence, special tokens left out, nothing tidied; −1 is padding."""
+        ids = [int(token) for token in (token_ids.tolist() if hasattr(token_ids, "tolist") else token_ids)]
+        options = {"clean_up_tokenization_spaces": False} | options
+        text: Any = self.tokenizer.decode([i for i in ids if i >= 0], skip_special_tokens=skip_special_tokens, **options)
+        return text
+
+    def batch_decode(self, sequences: Any, skip_special_tokens: bool = True, **options: Any) -> list[str]:
+        """Texts of several sequences; see `decode`."""
+        return [self.decode(ids, skip_special_tokens, **options) for ids in sequences]
+
+    def __call__(
+        self,
+        images: Any = None,
+        text: str | Sequence[str] | None = None,
+        *,
+        style: str | None = None,
+        message_format: str = "role",
+        always_start_with_space: bool = True,
+        padding: bool | str = True,
+        padding_side: str = "left",
+        max_length: int | None = None,
+        return_tensors: str | None = "pt",
+    ) -> BatchFeature:
+        """The sequence BOS, image, user turn; or a batch of them.
+
+        Args:
+            images: None, an image (see `image_input`), or for a batch a list with an image or None
+                for each text. Molmo v1 was trained on one image a sequence; more are refused.
+            text: What the user says, without the turn's frame, or a list of it.
+            style: See `prompt.STYLES`; None as for the released chat models.
+            message_format: See `prompt.framed`.
+            always_start_with_space: See `prompt.framed`.
+            padding: True or "longest" pads to the longest row, "max_length" to ``max_length``;
+                False refuses rows of different lengths.
+            padding_side: "left", so that `generate` continues every row at its end: padded on the
+                right it would answer wrongly without a sign. "right" is what training uses.
+            max_length: Most tokens, instead of the processor's own limit.
+            return_tensors: "pt" or "np".
+
+        Returns:
+            ``input_ids``, ``attention_mask`` and, where there is an image, ``images``,
+            ``image_masks`` and ``image_input_idx``; shapes and padding as in `padded_batch`.
+
+        Raises:
+            InputError: Text is missing, an image cannot be used, numbers of texts and images
+                differ, a sequence is too long, or an option does not exist.
+        """
+        texts = _texts(text)
+        turns = [framed(t, style, message_format, always_start_with_space) for t in texts]
+        prepared = self._prepared(_one_image_each(images, len(texts), isinstance(text, str)))
+        rows = [Row([*self._head(image), *self.encode_text(turn)], image) for turn, image in zip(turns, prepared)]
+        return self._batch(rows, padding, padding_side, max_length, return_tensors)
+
+    def chat(self, messages: Sequence[dict[str, Any]], image: Any = None, **options: Any) -> BatchFeature:
+        """A conversation whose last turn the model is to answer, as a batch of one.
+
+        Args:
+            messages: ``{"role": "user" | "assistant", "content": …}`` in turns, user first and last.
+                ``content`` is text, or a list of ``{"type": "text", "text": …}`` and, in the first
+                turn only, one ``{"type": "image", "image": …}``.
+            image: The image, where it is not among the messages.
+            options: ``padding``, ``padding_side``, ``max_length``, ``return_tensors`` of `__call__`.
+
+        Raises:
+            InputError: Turns out of order, images elsewhere than in the first turn, or more than one.
+        """
+        return self._batch([self._chat_row(messages, image)], **_batch_options(options))
+
+    def apply_chat_template(
+        self, conversation: Any, *_: Any, tokenize: bool = False, return_dict: bool = False, **options: Any
+    ) -> Any:
+        """The interface that transformers' pipelines use; every conversation as in `chat`.
+
+        Returns:
+            The text of the turns (``tokenize=False``), ``input_ids``, or everything (``return_dict=True``);
+            for a list of conversations a list or a batch.
+        """
+        several = bool(conversation) and isinstance(conversation[0], (list, tuple))
+        conversations = list(conversation) if several else [conversation]
+        if not tokenize:
+            # Between an answer and the next turn stands the end token.
+            end = str(self.tokenizer.eos_token)
+            texts = ["".join(t + end * (k % 2) for k, t in enumerate(chat_turns(c))) for c in conversations]
+            return texts if several else texts[0]
+        rows = [self._chat_row(messages, None) for messages in conversations]
+        batch = self._batch(rows, **_batch_options(options | options.get("processor_kwargs", {})))
+        return batch if return_dict else batch["input_ids"]
+
+    def _chat_row(self, messages: Sequence[dict[str, Any]], image: Any) -> Row:
+        turns = chat_turns(messages)
+        (prepared,) = self._prepared([conversation_image(messages, image)])
+        ids = self._head(prepared)
+        for k, turn in enumerate(turns):
+            ids += self.encode_text(turn)
+            if k % 2 == 1:
+                ids.append(self.eos_id)
+        return Row(ids, prepared)
+
+    def _head(self, image: PreparedImage | None) -> list[int]:
+        """What stands before the first turn."""
+        if image is None:
+            return [self.eos_id]
+        return [self.eos_id, *image_token_ids(image.tiling, self.layout, self.image_ids).tolist()]
+
+    def _prepared(self, images: list[Any]) -> list[PreparedImage | None]:
+        """Prepares every image once, however often it occurs."""
+        ready: dict[int, PreparedImage] = {}
+        for image in images:
+            if image is not None and id(image) not in ready:
+                ready[id(image)] = prepare_image(to_rgb(image), self.layout)
+        return [None if image is None else ready[id(image)] for image in images]
+
+    def _batch(
+        self,
+        rows: list[Row],
+        padding: bool | str = True,
+        padding_side: str = "left",
+        max_length: int | None = None,
+        return_tensors: str | None = "pt",
+    ) -> BatchFeature:
+        limit = self.max_length if max_length is None else max_length
+        longest, shortest = (extreme(len(row.ids) for row in rows) for extreme in (max, min))
+        if padding not in (True, False, "longest", "max_length"):
+            raise InputError("There is no such padding", repr(padding), "use True, False, 'longest' or 'max_length'")
+        if limit is not None and longest > limit:
+            raise InputError(
+                "Image and words together are longer than they may be",
+                f"{longest} tokens, of {limit} possible",
+                "ask in fewer words, or load the processor with fewer max_crops",
+            )
+        if padding is False and longest != shortest:
+            raise InputError("Rows of different lengths need padding", f"{shortest} to {longest} tokens", "use padding=True")
+        if padding == "max_length" and limit is None:
+            raise InputError("There is no length to pad to", "max_length is None", "pass max_length, or padding=True")
+        if return_tensors not in ("pt", "np"):
+            raise InputError("There are no such tensors", repr(return_tensors), "use return_tensors='pt' or 'np'")
+        pad = getattr(self.tokenizer, "pad_token_id", None)
+        pad_id = self.eos_id if pad is None else int(pad)
+        arrays = padded_batch(rows, pad_id, padding_side, limit if padding == "max_length" else None)
+        return BatchFeature(arrays, tensor_type=return_tensors)
+
+
+def _texts(text: Any) -> list[Any]:
+    if text is None or (isinstance(text, (list, tuple)) and not text):
+        raise InputError("There is nothing to say to the model", repr(text), "pass text, e.g. 'Point to the red mug'")
+    return list(text) if isinstance(text, (list, tuple)) else [text]
+
+
+def _one_image_each(images: Any, count: int, single: bool) -> list[Any]:
+    """As many images (or None) as texts, out of the nestings that people use."""
+    if images is None:
+        return [None] * count
+    listed = list(images) if isinstance(images, (list, tuple)) else [images]
+    if single and len(listed) > 1:
+        listed = [listed]
+    if len(listed) != count:
+        raise InputError(
+            "Every text needs its own image, or None",
+            f"{len(listed)} images for {count} texts",
+            "pass lists of equal length; for several questions about one image, images=[image] * len(text)",
+        )
+    flat = []
+    for item in listed:
+        several = item if isinstance(item, (list, tuple)) else [item]
+        if len(several) > 1:
+            raise InputError(
+                "Molmo was trained on one image a sequence and cannot compare several",
+                f"{len(several)} images for one text",
+                "ask about one image at a time, or use a Molmo2 checkpoint",
+            )
+        flat += several or [None]
+    return flat
+
+
+def _batch_options(options: dict[str, Any]) -> dict[str, Any]:
+    names = ("padding", "padding_side", "max_length", "return_tensors")
+    return {name: options[name] for name in names if name in options}

@@ -1,0 +1,1 @@
+"""Molmo2, through transformers' own class."""

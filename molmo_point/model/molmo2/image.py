@@ -1,0 +1,182 @@
+"""An RGB image as the patches that Molmo2 reads: the same numbers as transformers' own image processor.
+
+That one needs torchvision, whose usual builds do not go with a CPU build of torch; all that it takes
+from torchvision is a bilinear resize that torch has, too.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from molmo_point.errors import CheckpointError
+from molmo_point.model.inputs.image_input import to_rgb
+
+
+@dataclass(frozen=True)
+class Molmo2ImageLayout:
+    """Image settings of a Molmo2 checkpoint.
+
+    Attributes:
+        crop_size: Side of a square crop, pixels.
+        patch_size: Side of a patch, pixels.
+        max_crops: Most overlapping crops of the image; a view of the whole comes on top.
+        margins: Patches at the left/top and right/bottom of a crop that its neighbours show, too.
+        pooling: Rows and columns of patches that become one token.
+        mean, std: Of the red, green and blue of the training images, 0 to 1.
+    """
+
+    crop_size: int = 378
+    patch_size: int = 14
+    max_crops: int = 8
+    margins: tuple[int, int] = (4, 4)
+    pooling: tuple[int, int] = (2, 2)
+    mean: tuple[float, ...] = (0.5, 0.5, 0.5)
+    std: tuple[float, ...] = (0.5, 0.5, 0.5)
+
+    @classmethod
+    def from_settings(cls, settings: dict[str, Any], where: str) -> "Molmo2ImageLayout":
+        """Reads the image part of a checkpoint's processor settings; what is absent is as released.
+
+        Args:
+            settings: Of ``preprocessor_config.json`` or ``processor_config.json``.
+            where: The file, for the error.
+
+        Raises:
+            CheckpointError: A value makes no image settings.
+        """
+        size = settings.get("size") or {}
+        try:
+            given = {
+                "crop_size": (int, size.get("height")),
+                "patch_size": (int, settings.get("patch_size")),
+                "max_crops": (int, settings.get("max_crops")),
+                "margins": (tuple, settings.get("overlap_margins")),
+                "pooling": (tuple, settings.get("pooling_size")),
+                "mean": (tuple, settings.get("image_mean")),
+                "std": (tuple, settings.get("image_std")),
+            }
+            values: dict[str, Any] = {name: kind(value) for name, (kind, value) in given.items() if value is not None}
+            layout = cls(**values)
+            square = size.get("width", layout.crop_size) == layout.crop_size
+            numbers = (*layout.margins, *layout.pooling, *layout.mean, *layout.std)
+            good = square and len(numbers) == 10 and all(math.isfinite(number) for number in numbers)
+            good = good and layout.window > 0 and min(layout.patch_size, layout.max_crops, *layout.pooling) > 0
+            good = good and min(layout.margins) >= 0 and layout.crop_size % layout.patch_size == 0 and min(layout.std) > 0
+        except (TypeError, ValueError, AttributeError, ZeroDivisionError):
+            good = False
+        if not good:
+            raise CheckpointError(
+                "The image settings make no Molmo2",
+                f"{where}: {str(settings)[:200]}",
+                "download preprocessor_config.json and processor_config.json of the checkpoint again",
+            )
+        return layout
+
+    @property
+    def patches_per_side(self) -> int:
+        """Patches along one side of a crop."""
+        return self.crop_size // self.patch_size
+
+    @property
+    def window(self) -> int:
+        """Patches along one side of a crop that are its own."""
+        return self.patches_per_side - sum(self.margins)
+
+
+@dataclass(frozen=True)
+class Molmo2Image:
+    """One image as tensors.
+
+    Attributes:
+        pixel_values: (crops, patches, 3·patch²) float32; the view of the whole image comes first.
+        token_pooling: (tokens, patches per token) int64: places in the patches of all crops; −1 is nowhere.
+        grid: Rows and columns of tokens of the whole view, then those of the crops together.
+    """
+
+    pixel_values: torch.Tensor
+    token_pooling: torch.Tensor
+    grid: tuple[int, int, int, int]
+
+
+def prepare_molmo2_image(image: Any, layout: Molmo2ImageLayout) -> Molmo2Image:
+    """Cuts an image into crops and a view of the whole, and those into patches.
+
+    Args:
+        image: (h, w, 3) uint8 RGB of any size, or anything else that `to_rgb` takes.
+        layout: Image settings.
+
+    Raises:
+        InputError: It is no image, is empty, or is too large.
+    """
+    rgb = to_rgb(image)
+    channels_first = torch.from_numpy(rgb.astype(np.float32)).permute(2, 0, 1)
+    rows, columns = tiling(rgb.shape[0], rgb.shape[1], layout)
+    window, side = layout.window * layout.patch_size, layout.crop_size
+    margin = sum(layout.margins) * layout.patch_size
+    canvas = _resized(channels_first, rows * window + margin, columns * window + margin, layout)
+    crops = canvas.unfold(1, side, window).unfold(2, side, window).permute(1, 2, 3, 4, 0).reshape(-1, side, side, 3)
+    whole = _resized(channels_first, side, side, layout).permute(1, 2, 0)[None]
+    low, low_rows, low_columns = _pooled(torch.arange(layout.patches_per_side**2).view(layout.patches_per_side, -1), layout)
+    high, high_rows, high_columns = _pooled(_patch_places(rows, columns, layout), layout)
+    high = torch.where(high >= 0, high + layout.patches_per_side**2, -1)
+    return Molmo2Image(
+        pixel_values=_patches(torch.cat([whole, crops]), layout.patch_size),
+        token_pooling=torch.cat([low, high]),
+        grid=(low_rows, low_columns, high_rows, high_columns),
+    )
+
+
+def tiling(height: int, width: int, layout: Molmo2ImageLayout) -> tuple[int, int]:
+    """Rows and columns of crops: those that need the least enlarging, else the least shrinking."""
+    margin, window = sum(layout.margins) * layout.patch_size, layout.window * layout.patch_size
+    sides = range(1, layout.max_crops + 1)
+    choices = [(rows, columns) for rows in sides for columns in sides if rows * columns <= layout.max_crops]
+    choices.sort(key=lambda choice: (choice[0] * choice[1], choice[0]))
+    # In float32, because the reference breaks ties as float32 has them.
+    scales = torch.tensor(choices, dtype=torch.float32) * window / torch.tensor([height - margin, width - margin]).float()
+    scale = scales.amin(dim=1)
+    if bool((scale < 1).all()):
+        return choices[int(scale.argmax())]
+    return choices[int(torch.where(scale < 1, 1e10, scale).argmin())]
+
+
+def _resized(image: torch.Tensor, height: int, width: int, layout: Molmo2ImageLayout) -> torch.Tensor:
+    """(3, height, width): stretched, rounded to whole levels as in training, and normalised."""
+    stretched = image
+    if image.shape[1:] != (height, width):
+        stretched = functional.interpolate(image[None], (height, width), mode="bilinear", align_corners=False)[0]
+    stretched = stretched.round().clamp(0, 255)
+    mean, std = (torch.tensor(values)[:, None, None] * 255 for values in (layout.mean, layout.std))
+    return (stretched - mean) / std
+
+
+def _patches(crops: torch.Tensor, patch: int) -> torch.Tensor:
+    count, side = crops.shape[0], crops.shape[1] // patch
+    return crops.view(count, side, patch, side, patch, 3).transpose(2, 3).reshape(count, side**2, patch * patch * 3)
+
+
+def _patch_places(rows: int, columns: int, layout: Molmo2ImageLayout) -> torch.Tensor:
+    """For every patch of the canvas, row by row, its place among the patches of all crops."""
+    side, (first, last) = layout.patches_per_side, layout.margins
+    places = torch.arange(rows * columns * side * side).view(rows, columns, side, side)
+    own = torch.ones_like(places, dtype=torch.bool)
+    own[1:, :, :first] = False
+    own[:, 1:, :, :first] = False
+    own[:-1, :, side - last :] = False
+    own[:, :-1, :, side - last :] = False
+    by_line, own_by_line = places.transpose(1, 2), own.transpose(1, 2)
+    return by_line[own_by_line].view(rows * layout.window + first + last, columns * layout.window + first + last)
+
+
+def _pooled(places: torch.Tensor, layout: Molmo2ImageLayout) -> tuple[torch.Tensor, int, int]:
+    """Places by token (rows·columns, pool), then rows and columns; −1 fills up at the edges."""
+    high, wide = layout.pooling
+    missing_rows, missing_columns = -places.shape[0] % high, -places.shape[1] % wide
+    edges = (missing_columns // 2, (missing_columns + 1) // 2, missing_rows // 2, (missing_rows + 1) // 2)
+    padded = functional.pad(places, edges, value=-1)
+    rows, columns = padded.shape[0] // high, padded.shape[1] // wide
+    return padded.view(rows, high, columns, wide).transpose(1, 2).reshape(rows * columns, high * wide), rows, columns

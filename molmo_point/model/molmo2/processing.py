@@ -1,0 +1,174 @@
+"""Words and an image as the tensors of one Molmo2 sequence, as transformers' own processor makes them."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PreTrainedTokenizerFast
+
+from molmo_point.errors import CheckpointError, DependencyError, InputError
+from molmo_point.model.files.weight_files import read_json, words_of
+from molmo_point.model.inputs.digits import single_digit_ids
+from molmo_point.model.molmo2.image import Molmo2ImageLayout, prepare_molmo2_image
+
+IMAGE_PLACEHOLDER = "<|image|>"
+IMAGE_TOKENS = (
+    "<im_patch>",
+    "<im_col>",
+    "<im_start>",
+    "<low_res_im_start>",
+    "<frame_start>",
+    "<im_end>",
+    "<frame_end>",
+    "<im_low>",
+)
+_NEEDED = ("<im_patch>", "<im_col>", "<im_start>", "<low_res_im_start>", "<im_end>", IMAGE_PLACEHOLDER)
+_FIX = "download the tokenizer and processor files of the checkpoint again"
+
+
+class Molmo2Processor:
+    """Tokenizer, chat template and image settings of one checkpoint.
+
+    Args:
+        tokenizer: With Molmo2's image tokens, an end-of-sequence token and a chat template.
+        layout: Image settings.
+        columns: Whether a column token ends every row of patches of the crops.
+        whole_columns: The same for the view of the whole image; None is as ``columns``.
+        whole_start: Whether the view of the whole image has a start token of its own.
+
+    Raises:
+        CheckpointError: The tokenizer lacks a token or the chat template.
+    """
+
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerFast,
+        layout: Molmo2ImageLayout,
+        *,
+        columns: bool = True,
+        whole_columns: bool | None = None,
+        whole_start: bool = True,
+    ) -> None:
+        vocabulary = tokenizer.get_vocab()
+        missing = [token for token in _NEEDED if token not in vocabulary]
+        missing += ["an end-of-sequence token"] if tokenizer.eos_token is None else []
+        missing += ["a chat template"] if not tokenizer.chat_template else []
+        if missing:
+            raise CheckpointError("The tokenizer is not Molmo2's", f"missing {', '.join(missing)}", _FIX)
+        self.tokenizer = tokenizer
+        self.layout = layout
+        self.columns = columns
+        self.whole_columns = columns if whole_columns is None else whole_columns
+        self.whole_start = "<low_res_im_start>" if whole_start else "<im_start>"
+        self.ids = {token: int(vocabulary[token]) for token in (*IMAGE_TOKENS, IMAGE_PLACEHOLDER) if token in vocabulary}
+        special = (token.content for token in tokenizer.added_tokens_decoder.values() if token.special)
+        self.control_tokens = sorted({*self.ids, *special})
+        self.digit_ids = single_digit_ids(self.encode_text)
+
+    @classmethod
+    def from_folder(cls, folder: Path) -> "Molmo2Processor":
+        """Reads the tokenizer and the settings of a checkpoint folder.
+
+        Raises:
+            CheckpointError: A file is missing or broken, or not Molmo2's.
+        """
+        if not (folder / "tokenizer.json").exists():
+            raise CheckpointError("The checkpoint has no tokenizer", str(folder / "tokenizer.json"), _FIX)
+        try:
+            tokenizer = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
+        except Exception as error:  # the tokenizers library raises bare Exceptions
+            given = f"{folder}: {type(error).__name__}: {error}"
+            raise CheckpointError("The tokenizer of the checkpoint cannot be read", given, _FIX) from error
+        image, whole = _settings(folder / "preprocessor_config.json"), _settings(folder / "processor_config.json")
+        # Newer transformers write the image settings inside the processor's.
+        image |= whole.get("image_processor") or {}
+        template = _settings(folder / "chat_template.json").get("chat_template")
+        if not tokenizer.chat_template and template:
+            tokenizer.chat_template = template
+        return cls(
+            tokenizer,
+            Molmo2ImageLayout.from_settings(image, str(folder)),
+            columns=whole.get("image_use_col_tokens", True) is not False,
+            whole_columns=whole.get("use_single_crop_col_tokens"),
+            whole_start=whole.get("use_single_crop_start_token", True) is not False,
+        )
+
+    def encode_text(self, text: str) -> list[int]:
+        """Token ids of plain text; nothing is added."""
+        return self.tokenizer.encode(text, add_special_tokens=False)
+
+    def decode(self, ids: list[int]) -> str:
+        """Text of token ids, special tokens left out, nothing tidied."""
+        text: Any = self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return text
+
+    def __call__(self, image: Any, text: str) -> dict[str, torch.Tensor]:
+        """The sequence of one user turn with an image, ready for the answer.
+
+        Args:
+            image: (h, w, 3) uint8 RGB, or anything else that `image_input.to_rgb` takes.
+            text: What the user says.
+
+        Returns:
+            ``input_ids``, ``mm_token_type_ids`` (1 where the image is) and ``attention_mask``, each
+            (1, n) int64; ``pixel_values`` (crops, patches, 3·patch²); ``image_token_pooling``
+            (tokens, patches per token); ``image_grids`` (1, 4); ``image_num_crops`` (1,).
+
+        Raises:
+            InputError: It is no image, or the words contain a control token.
+        """
+        prepared = prepare_molmo2_image(image, self.layout)
+        placeholder = self.ids[IMAGE_PLACEHOLDER]
+        turn = self.encode_text(self._turn(text))
+        if turn.count(placeholder) != 1:
+            given = f"{turn.count(placeholder)} places for one image"
+            raise CheckpointError("The chat template is not Molmo2's", given, _FIX)
+        at = turn.index(placeholder)
+        input_ids = torch.tensor([[*turn[:at], *self._image_ids(prepared.grid), *turn[at + 1 :]]])
+        image_ids = torch.tensor([self.ids[token] for token in IMAGE_TOKENS if token in self.ids])
+        return {
+            "input_ids": input_ids,
+            "attention_mask": torch.ones_like(input_ids),
+            "mm_token_type_ids": torch.isin(input_ids, image_ids).long(),
+            "pixel_values": prepared.pixel_values,
+            "image_token_pooling": prepared.token_pooling,
+            "image_grids": torch.tensor([prepared.grid]),
+            "image_num_crops": torch.tensor([len(prepared.pixel_values)]),
+        }
+
+    def _turn(self, text: str) -> str:
+        """The user turn in the checkpoint's own format."""
+        control = [token for token in self.control_tokens if token in text]
+        if control:
+            # As text of the template they would become the model's own commands.
+            raise InputError("The words contain a control token of the model", control[0], "leave it out")
+        message: Any = {"role": "user", "content": [{"type": "text", "text": text}, {"type": "image"}]}
+        try:
+            turn: Any = self.tokenizer.apply_chat_template([message], tokenize=False, add_generation_prompt=True)
+        except ImportError as error:
+            raise DependencyError("Chat templates need jinja2", str(error), "pip install jinja2") from error
+        except Exception as error:  # a template can fail in as many ways as a program
+            given = f"{type(error).__name__}: {error}"
+            raise CheckpointError("The chat template of the checkpoint cannot be used", given, _FIX) from error
+        start: Any = self.tokenizer.bos_token or self.tokenizer.eos_token
+        return turn if turn.startswith(start) else start + turn
+
+    def _image_ids(self, grid: tuple[int, int, int, int]) -> list[int]:
+        """Tokens of the view of the whole image, then of its crops."""
+        rows, columns, crop_rows, crop_columns = grid
+        column, end = [self.ids["<im_col>"]], self.ids["<im_end>"]
+        whole_row = [self.ids["<im_patch>"]] * columns + column * self.whole_columns
+        crop_row = [self.ids["<im_patch>"]] * crop_columns + column * self.columns
+        whole = [self.ids[self.whole_start], *whole_row * rows, end]
+        return [*whole, self.ids["<im_start>"], *crop_row * crop_rows, end]
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    """A JSON object; empty where the file is not there."""
+    try:
+        settings = read_json(path) if path.exists() else {}
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path.name} cannot be read", f"{path}: {words_of(error)}", _FIX) from error
+    if not isinstance(settings, dict):
+        raise CheckpointError(f"{path.name} is not a JSON object", str(path), _FIX)
+    return settings
