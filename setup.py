@@ -43,7 +43,17 @@ EXTRAS = {
         )
     ],
     # colcon runs the tests with pytest because pytest is named here
-    "test": ["pytest>=8", "pytest-timeout", "hypothesis", "beartype", "jaxtyping", "scipy", "opencv-python-headless>=4.8", "ruff", "pyright"],
+    "test": [
+        "pytest>=8",
+        "pytest-timeout",
+        "hypothesis",
+        "beartype",
+        "jaxtyping",
+        "scipy",
+        "opencv-python-headless>=4.8",
+        "ruff",
+        "pyright",
+    ],
 }
 EXTRAS["all"] = sorted({need for name, needs in EXTRAS.items() if name != "ros" for need in needs})
 
