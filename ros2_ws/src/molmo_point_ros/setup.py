@@ -31,6 +31,7 @@ setup(
         "console_scripts": [
             "pointing_node = molmo_point_ros.node:main",
             "camera_node = molmo_point_ros.camera_node:main",
+            "hand_eye_capture = molmo_point_ros.capture_node:main",
             "point_at = molmo_point_ros.client:main",
             "subscriber = molmo_point_ros.subscriber:main",
         ]

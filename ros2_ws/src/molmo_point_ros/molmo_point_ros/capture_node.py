@@ -1,0 +1,149 @@
+"""Guided recording of hand-eye samples: says on ~/advice where to move next, and takes a sample when the view is still.
+
+Every image is paired with the arm's pose at the image's own stamp, from tf; an image whose pose is not known yet waits.
+"""
+
+import sys
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import rclpy
+import rclpy.logging
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import String
+
+from molmo_point.calibration.boards import DEFAULT, load_board
+from molmo_point.calibration.capture import GuidedCapture
+from molmo_point.errors import FrameError, MolmoPointError
+from molmo_point.geometry.hand_eye.samples import Setup
+from molmo_point_ros.conversions import stamp_to_ns
+from molmo_point_ros.conversions.images import color_from_message, intrinsics_from_message
+from molmo_point_ros.image_qos import image_qos
+from molmo_point_ros.parameters import Spec, declare
+from molmo_point_ros.tf_buffer import NotYetKnownError
+from molmo_point_ros.tf_listener import listen
+
+SPECS = {
+    "board": Spec("", "YAML file of the board; empty: ChArUco 7 x 5 with 30 mm squares"),
+    "setup": Spec("eye_in_hand", "Where the camera is", choices=("eye_in_hand", "eye_to_hand")),
+    "folder": Spec("samples", "Where the samples go; must hold none yet"),
+    "base_frame": Spec("base_link", "Frame of the arm's base"),
+    "gripper_frame": Spec("tool0", "Frame of the flange or gripper"),
+    "count": Spec(15, "Number of samples to take", (5, 1000)),
+    "reliable": Spec(False, "Ask for images reliably"),
+}
+_WAITING = 5
+_PERIOD_S = 0.1
+
+
+class CaptureNode(Node):
+    """Takes samples from `color/image_raw`, `color/camera_info` and tf.
+
+    Raises:
+        MolmoPointError: If the board's file cannot be used.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__("hand_eye_capture", **options)
+        declare(self, SPECS)
+        board = str(self.get_parameter("board").value)
+        self._board = load_board(board) if board else DEFAULT
+        self._base, self._gripper = (str(self.get_parameter(f"{name}_frame").value) for name in ("base", "gripper"))
+        self._guide: GuidedCapture | None = None
+        self._info: CameraInfo | None = None
+        self._waiting: deque[Image] = deque(maxlen=_WAITING)
+        self._tf = listen(self, 10.0, ReentrantCallbackGroup())
+        qos = image_qos(bool(self.get_parameter("reliable").value))
+        self.create_subscription(CameraInfo, "color/camera_info", self._take_info, qos)
+        self.create_subscription(Image, "color/image_raw", self._take_image, qos)
+        self._advice = self.create_publisher(String, "~/advice", 10)
+        self.create_timer(_PERIOD_S, self._look)
+
+    @property
+    def done(self) -> bool:
+        """Whether as many samples as asked for are taken."""
+        return self._guide is not None and len(self._guide) >= int(self.get_parameter("count").value or 0)
+
+    def close(self) -> None:
+        """End the subscriptions to tf."""
+        self._tf.close()
+
+    def _take_info(self, message: CameraInfo) -> None:
+        self._info = message
+
+    def _take_image(self, message: Image) -> None:
+        self._waiting.append(message)
+
+    def _look(self) -> None:
+        if self.done:
+            return
+        if self._info is None or not self._waiting:
+            self._say("waiting for color/image_raw and color/camera_info")
+            return
+        message = self._waiting[0]
+        try:
+            pose = self._tf.lookup(self._base, self._gripper, stamp_to_ns(message.header.stamp))
+        except NotYetKnownError as error:
+            if len(self._waiting) == _WAITING:
+                self._waiting.popleft()
+                self._say(f"no arm pose for the images: {error}")
+            return
+        except FrameError as error:
+            self._waiting.popleft()
+            self._say(f"no arm pose: {error}")
+            return
+        self._waiting.popleft()
+        try:
+            advice = self._guided(message).look(color_from_message(message), pose.matrix)
+        except MolmoPointError as error:
+            self._say(f"this image cannot be used: {error}")
+            return
+        assert self._guide is not None
+        self._say(f"{advice.words}  |  {self._guide.coverage()}")
+        if self.done:
+            self._say(f"done: {len(self._guide)} samples in {self._guide.folder}; now run molmo-point calibrate hand-eye")
+
+    def _guided(self, message: Image) -> GuidedCapture:
+        if self._guide is None:
+            assert self._info is not None
+            self._guide = GuidedCapture(
+                str(self.get_parameter("folder").value),
+                self._board,
+                intrinsics_from_message(self._info),
+                Setup(str(self.get_parameter("setup").value)),
+                frames=(self._base, self._gripper, message.header.frame_id),
+            )
+        return self._guide
+
+    def _say(self, words: str) -> None:
+        self._advice.publish(String(data=words))
+        self.get_logger().info(words, throttle_duration_sec=1.0)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the node until enough samples are taken. Returns 1 where it cannot start."""
+    rclpy.init(args=args)
+    node = None
+    try:
+        node = CaptureNode()
+        while rclpy.ok() and not node.done:
+            rclpy.spin_once(node, timeout_sec=0.5)
+    except MolmoPointError as error:
+        rclpy.logging.get_logger("hand_eye_capture").error(f"cannot start: {error}")
+        return 1
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        if node is not None:
+            node.close()
+            node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
