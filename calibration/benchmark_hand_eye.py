@@ -2,9 +2,9 @@
 
 In an environment of its own, since OpenCV below 5 is needed:
 
-    python -m venv /tmp/opencv4
-    /tmp/opencv4/bin/pip install numpy "opencv-python-headless==4.14.*"
-    PYTHONPATH=. /tmp/opencv4/bin/python calibration/benchmark_hand_eye.py --sets 200 --out out/hand_eye.json
+    python -m venv out/opencv4
+    out/opencv4/bin/pip install numpy "opencv-python-headless==4.14.*"
+    PYTHONPATH=. out/opencv4/bin/python calibration/benchmark_hand_eye.py --sets 200 --out out/hand_eye.json
 """
 
 import argparse

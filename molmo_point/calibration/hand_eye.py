@@ -126,10 +126,26 @@ def calibrate_hand_eye(
         progress: called with a line per step.
 
     Raises:
-        InputError: a distance or tolerance that is not above zero.
+        InputError: a distance or tolerance that is not above zero, or samples that fit no calibration at all.
     """
     if not (np.isfinite(distance_m) and distance_m > 0 and np.isfinite(tolerance_m) and tolerance_m > 0):
         raise InputError("Distance and tolerance must be above zero", f"{distance_m} m, {tolerance_m} m", "e.g. 0.5 and 0.005")
+    try:
+        return _calibrated(data, alternatives or {}, frames, distance_m, tolerance_m, progress)
+    except np.linalg.LinAlgError as error:
+        raise InputError(
+            "The samples do not determine a calibration", f"{len(data)} samples ({error})", "record again, with large rotations"
+        ) from error
+
+
+def _calibrated(
+    data: HandEyeSet,
+    alternatives: Mapping[str, HandEyeSet],
+    frames: tuple[str, str, str],
+    distance_m: float,
+    tolerance_m: float,
+    progress: Callable[[str], None],
+) -> HandEyeResult:
     progress(f"solving from {len(data)} samples")
     solution = solve(data)
     motion = observability(data)

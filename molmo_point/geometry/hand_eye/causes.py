@@ -31,6 +31,7 @@ _TIE = 0.5
 _TRIAL_STEPS = 8
 _GOOD_M, _GOOD_RAD = 0.002, float(np.deg2rad(0.3))
 _BAD_INTRINSICS_PX = 1.5
+_EXPLAINED_M = 0.01
 _SEGMENT = 2
 
 
@@ -276,6 +277,9 @@ def _split_score(data: HandEyeSet, solution: Solution, late: NDArray[np.bool_], 
         linear = linearise(data, fit.model, noise.sigma_px)
         noise = estimate_noise(linear, noise)
         model = fit.model
+    if noise.robot_m > _EXPLAINED_M:
+        # Two transforms fit garbage a little better than one, and explain nothing.
+        return -np.inf, fit.model
     return score_of(linear, None, noise), fit.model
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from molmo_point.errors import InputError
 from molmo_point.geometry.hand_eye.closed_form import robust_start
 from molmo_point.geometry.hand_eye.joint import Fit, Model, Noise, fit_joint, start_model
 from molmo_point.geometry.hand_eye.noise import (
@@ -15,6 +16,7 @@ from molmo_point.geometry.hand_eye.noise import (
     leave_one_out_distance,
     linearise,
 )
+from molmo_point.geometry.hand_eye.observability import observability
 from molmo_point.geometry.hand_eye.samples import MIN_SAMPLES, HandEyeSet
 
 FloatArray = NDArray[np.float64]
@@ -24,6 +26,7 @@ BoolArray = NDArray[np.bool_]
 _SUSPECT_CHI2 = 33.0
 _CHI2_MEDIAN = 5.35
 _MAX_BAD_SHARE = 0.3
+_NO_TURN_DEG = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +66,17 @@ def solve(data: HandEyeSet, start: Model | None = None) -> Solution:
     Args:
         data: the samples.
         start: where to start; by default the better of Park's and Shah's closed forms.
+
+    Raises:
+        InputError: the arm did not turn, or about one axis only: then there are infinitely many answers.
     """
+    spread = observability(data).spread_deg
+    if spread[1] < _NO_TURN_DEG:
+        raise InputError(
+            "The arm has turned about one axis at most, so the calibration cannot be known",
+            f"{len(data)} samples, rotation spread {spread[0]:.2f}° and {spread[1]:.2f}° about two axes",
+            "tilt the view by 20 to 30 degrees in several directions, and check the unit of the robot's angles",
+        )
     noise = Noise(data.sigma_px(), USUAL_ROBOT_M, USUAL_ROBOT_RAD)
     fit = _first_fit(data, noise, start)
     everything = np.ones(len(data), bool)

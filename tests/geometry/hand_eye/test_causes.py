@@ -8,6 +8,7 @@ from molmo_point.geometry.hand_eye.causes import likely_causes
 from molmo_point.geometry.hand_eye.observability import observability
 from molmo_point.geometry.hand_eye.samples import Setup
 from molmo_point.geometry.hand_eye.solve import solve
+from molmo_point.geometry.rigid import motion, rotation_exp
 
 
 def causes(data, alternatives=None):
@@ -28,6 +29,13 @@ def test_a_planted_mistake_is_named_first(mistake, setup):
 def test_nothing_is_made_up(bad):
     for seed in (1, 2):
         assert causes(clean(seed, bad=bad)[0]) == []
+
+
+def test_garbage_is_not_explained_away():
+    data, _ = clean(1, count=8)
+    rng = np.random.default_rng(0)
+    robot = motion(rotation_exp(rng.normal(size=(8, 3))), rng.normal(size=(8, 3)))
+    assert not {c.name for c in causes(rebuilt(data, robot=robot))} & {"board_moved", "camera_moved"}
 
 
 def test_the_sizes_in_the_words_are_right():

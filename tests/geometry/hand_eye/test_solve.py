@@ -10,7 +10,7 @@ from molmo_point.geometry.hand_eye.closed_form import park, robust_start, shah, 
 from molmo_point.geometry.hand_eye.joint import Noise, camera_poses, fit_joint, start_model
 from molmo_point.geometry.hand_eye.samples import Setup
 from molmo_point.geometry.hand_eye.solve import solve
-from molmo_point.geometry.rigid import difference, moved
+from molmo_point.geometry.rigid import difference, moved, rotation_exp
 
 BOTH = pytest.mark.parametrize("setup", list(Setup), ids=lambda s: s.value)
 EXACT = {"sigma_px": 0.0, "robot_m": 0.0, "robot_deg": 0.0}
@@ -103,6 +103,18 @@ def test_bad_input_is_refused():
     blind[2] = np.nan
     with pytest.raises(InputError, match="not seen in some samples"):
         rebuilt(data, uv=blind)
+
+
+@pytest.mark.parametrize("axis", [None, 2])
+def test_an_arm_that_does_not_turn_is_refused(axis):
+    data, _ = clean(1)
+    robot = data.base_T_gripper.copy()
+    turns = np.zeros((len(data), 3))
+    if axis is not None:
+        turns[:, axis] = np.linspace(0, 1, len(data))
+    robot[:, :3, :3] = rotation_exp(turns)
+    with pytest.raises(InputError, match="one axis at most"):
+        solve(rebuilt(data, robot=robot))
 
 
 def rebuilt_count(data, count):
