@@ -1,16 +1,24 @@
 """Household scenes as the trainer takes them: shards kept out, classes as the truth says, questions of all kinds."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from molmo_point.errors import InputError
+from molmo_point.model.inputs.preprocess import token_places
+from molmo_point.model.inputs.processing import MolmoProcessor
 from molmo_point.sim.colors import PAINTS
+from molmo_point.training.batches import draw_batch
+from molmo_point.training.initial import LAYOUT, embedded_config, initial_model
+from molmo_point.training.losses import AuxiliaryHeads, SoftTokenLoss
 from molmo_point.training.questions import Question
 from molmo_point.training.scene_set import render_household_shard, write_things
-from molmo_point.training.sources import UNKNOWN, HouseholdSource, SimpleSource, is_kept_out, open_source
+from molmo_point.training.sources import UNKNOWN, HouseholdSource, SimpleSource, View, is_kept_out, open_source
+from molmo_point.training.steps import pointing_losses
 
 
 @pytest.fixture(scope="module")
@@ -67,3 +75,25 @@ def test_a_folder_says_what_it_holds(household: Path, scenes: Path, tmp_path: Pa
     assert isinstance(open_source(scenes), SimpleSource)
     with pytest.raises(InputError, match="no training scenes"):
         open_source(tmp_path)
+
+
+def test_a_step_on_household_scenes_has_finite_losses_even_where_there_is_nothing(
+    household: Path, processor: MolmoProcessor
+) -> None:
+    class Emptied(HouseholdSource):
+        def draw(self, rng: np.random.Generator, augment: bool = True) -> View:
+            view = super().draw(rng, augment)
+            return replace(view, mask=np.full_like(view.mask, -1), classes=view.classes[:0], xy=view.xy[:0], things=[])
+
+    config = embedded_config(processor.eos_id)
+    torch.manual_seed(0)
+    for source in (HouseholdSource(household), Emptied(household)):
+        model, heads = initial_model(config, 0), AuxiliaryHeads(config, (1, 2), source.classes)
+        batch = draw_batch(source, processor, token_places(0, 0, LAYOUT), 2, 3, np.random.default_rng(3))
+        token_loss = SoftTokenLoss({c: processor.encode_text(c)[0] for c in '0123456789."'})
+        losses = pointing_losses(model, heads, token_loss, batch, 1.0)
+        assert {"token", "class_patch", "outline", "position", "answer", "attention", "mention"} <= set(losses)
+        torch.stack(list(losses.values())).sum().backward()
+        # What one worker has gradients of, all must have, whatever their pictures show.
+        assert all(p.grad is not None and bool(torch.isfinite(p.grad).all()) for p in heads.parameters())
+        assert (len(batch.looks.row) == 0) == (batch.token_cells.filled.sum() == 0)

@@ -75,7 +75,7 @@ def test_the_token_loss_is_that_of_the_shipped_forward_pass(
         scale = 1.0 if name == "token" else 0.1
         assert float(tenth[name]) == pytest.approx(scale * float(value), rel=1e-3)
     blocks = model.model.transformer["blocks"]
-    assert not any(block._forward_pre_hooks for block in blocks)
+    assert not any(block._forward_pre_hooks for block in blocks.children())
 
 
 def test_each_phase_reaches_its_parameters(
