@@ -56,7 +56,7 @@ def test_a_single_axis_is_said():
 
 def test_wrong_intrinsics_are_said():
     data, _ = clean(1)
-    bent = rebuilt(data, uv=data.uv + 20.0 * ((data.uv - [320, 240]) / 240.0) ** 3)
+    bent = rebuilt(data, uv=data.uv + 150.0 * ((data.uv - [320, 240]) / 240.0) ** 3)
     assert np.median(bent.poses.rms_px) > 1.5
     names = [c.name for c in likely_causes(solve(bent), observability(bent))]
     assert "intrinsics" in names

@@ -6,6 +6,7 @@ from planted import clean
 
 from molmo_point.geometry.hand_eye.confidence import confidence
 from molmo_point.geometry.hand_eye.next_pose import next_pose
+from molmo_point.geometry.hand_eye.noise import _score
 from molmo_point.geometry.hand_eye.observability import observability
 from molmo_point.geometry.hand_eye.samples import Setup
 from molmo_point.geometry.hand_eye.solve import solve
@@ -28,6 +29,16 @@ def test_the_stated_covariance_holds_the_truth():
     assert 0.86 <= np.mean(held) <= 1.0
     assert np.mean(inside) >= 0.8
     assert 2.0 < np.median(squares) < 8.0  # of a chi-square of 6: 5.3. Far too wide is wrong too.
+
+
+def test_the_slope_of_the_restricted_likelihood_is_its_own():
+    solution = solve(clean(1, count=7)[0])
+    logs = np.log([0.0004, 0.0012])
+    _, gradient, fisher = _score(solution.linear, solution.noise, logs)
+    for i, step in enumerate(1e-5 * np.eye(2)):
+        up, down = (_score(solution.linear, solution.noise, logs + sign * step)[0] for sign in (1, -1))
+        assert gradient[i] == pytest.approx((up - down) / 2e-5, rel=1e-4)
+    assert np.linalg.eigvalsh(fisher)[0] > 0
 
 
 def test_the_error_at_a_distance_counts_the_lever():
