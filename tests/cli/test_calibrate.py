@@ -166,3 +166,19 @@ def test_robot_poses_come_as_lines():
     assert np.allclose(difference(pose, np.eye(4)), [0.1, 0.2, 0.3, 0, 0, 0])
     with pytest.raises(InputError, match="seven numbers"):
         list(poses_from(["1 2 3"]))
+
+
+def test_intrinsics_from_a_recording_compare_with_the_factory(photos, tmp_path, capsys):
+    from molmo_point.camera.recording import RecordingWriter
+    from molmo_point.frame import RgbdFrame
+
+    with RecordingWriter(tmp_path / "r.zip") as writer:
+        for i in (0, 1, 2, 3, 5, 6):
+            image = np.array(Image.open(photos / f"{i:02d}.png"))
+            writer.write(RgbdFrame(image, None, LENS, 1_000_000_000 * (i + 1)))
+    words = ["calibrate", "intrinsics", "--recording", str(tmp_path / "r.zip"), "--board", str(photos / "board.yaml")]
+    assert main([*words, "--model", "k1 k2", "--json", "--out", str(tmp_path / "out")]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["model"] == "k1 k2" and len(answer["images"]) == 6
+    assert 0.0 < answer["factory_difference_px"]["rms"] < 2.0
+    assert any("Only 6 photos" in words for words in answer["warnings"])
