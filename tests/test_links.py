@@ -13,7 +13,16 @@ _OURS = (".py", ".md", ".xml", ".toml", ".cfg", ".txt", ".msg", ".srv", ".action
 # Files that the text speaks of but that belong to the reader, or that programs write.
 _NOT_OURS = {
     *("color.png", "depth.png", "depth.npy", "intrinsics.json", "wrist_camera.yaml", "base_T_camera.yaml", "overlay.png"),
-    *("log.csv", "setup.cfg", "sitecustomize.py", "model.safetensors.index.json", "generation_config.json"),
+    *(
+        "hand_eye.yaml",
+        "samples.yaml",
+        "touches.yaml",
+        "log.csv",
+        "setup.cfg",
+        "sitecustomize.py",
+        "model.safetensors.index.json",
+        "generation_config.json",
+    ),
 }
 
 _FENCE = re.compile(r"^(```|~~~).*?^\1\s*$", re.MULTILINE | re.DOTALL)

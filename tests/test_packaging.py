@@ -117,7 +117,20 @@ def test_wheel_is_a_ros_package(wheel):
 def test_extras_are_those_documented(wheel):
     names, read = wheel
     metadata = Parser().parsestr(read(find(names, ".dist-info/METADATA")))
-    extras = {"model", "quantization", "realsense", "grasp", "sim", "tracking", "train", "viz", "ros", "test", "all"}
+    extras = {
+        "model",
+        "quantization",
+        "realsense",
+        "grasp",
+        "sim",
+        "tracking",
+        "calibration",
+        "train",
+        "viz",
+        "ros",
+        "test",
+        "all",
+    }
     assert set(metadata.get_all("Provides-Extra")) == extras
     needs = metadata.get_all("Requires-Dist")
     base = sorted(re.split(r"[^a-z]", need)[0] for need in needs if "extra ==" not in need)
