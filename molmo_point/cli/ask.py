@@ -5,10 +5,11 @@ import contextlib
 import dataclasses
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from molmo_point.cli import frame_source, table
+from molmo_point.cli import frame_source, grasp_option, table
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
 from molmo_point.results import Count, Pointing
@@ -28,6 +29,7 @@ def add_point(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--transform", type=Path, metavar="FILE", help="YAML base_T_camera: give the targets in its target frame")
     parser.add_argument("--view3d", type=Path, metavar="FILE", help="write a picture of the point cloud with the targets (PNG)")
     parser.add_argument("--ply", type=Path, metavar="FILE", help="write the point cloud with the targets")
+    grasp_option.add_arguments(parser)
     parser.set_defaults(run=run_point)
 
 
@@ -68,6 +70,7 @@ def load_pointer(options: argparse.Namespace) -> Any:
 def run_point(options: argparse.Namespace) -> int:
     """Points, prints, draws; 3 if nothing was found."""
     look = _look(options)
+    gripper = grasp_option.checked_gripper(options)
     query, frame = _query(options), frame_source.read_frame(options)
     _check_pictures(options, frame)
     base_T_camera = None
@@ -83,11 +86,18 @@ def run_point(options: argparse.Namespace) -> int:
             )
     with contextlib.redirect_stdout(sys.stderr):
         pointing = _pointer(options).point(frame, query, **_limit(options), **look)
-        written = _draw(options, frame, pointing, base_T_camera)
+        grasps = None if gripper is None else grasp_option.find(frame, pointing.targets, gripper, base_T_camera)
+        written = _draw(options, frame, pointing, base_T_camera, grasps)
     if base_T_camera is not None:
         moved = tuple(target.transformed(base_T_camera) for target in pointing.targets)
         pointing = dataclasses.replace(pointing, targets=moved)
-    _print(options, pointing, table.pointing_lines(pointing, written))
+        grasps = None if grasps is None else grasp_option.moved(grasps, base_T_camera)
+    lines = table.pointing_lines(pointing, written)
+    if grasps is None:
+        _print(options, pointing, lines)
+    else:
+        lines += grasp_option.lines(pointing.targets, grasps)
+        _print(options, pointing, lines, {"grasps": grasp_option.to_json(grasps)})
     return 0 if pointing.points else NOTHING_FOUND
 
 
@@ -143,6 +153,7 @@ def _limit(options: argparse.Namespace) -> dict[str, Any]:
 def _check_pictures(options: argparse.Namespace, frame: RgbdFrame) -> None:
     """Says before the slow model runs that a picture could not be made afterwards."""
     wanted = [name for name, path in (("--view3d", options.view3d), ("--ply", options.ply)) if path is not None]
+    wanted += ["--grasp"] if options.grasp else []
     if wanted and (frame.depth_m is None or frame.intrinsics is None):
         missing = "depth" if frame.depth_m is None else "intrinsics"
         raise InputError(f"{wanted[0]} needs depth and intrinsics", given=f"no {missing}", fix="add --depth and --intrinsics")
@@ -155,13 +166,18 @@ def _pointer(options: argparse.Namespace) -> Any:
     return load_pointer(options)
 
 
-def _draw(options: argparse.Namespace, frame: RgbdFrame, answer: Pointing | Count, base_T_camera: Any) -> list[Path]:
+def _draw(
+    options: argparse.Namespace, frame: RgbdFrame, answer: Pointing | Count, base_T_camera: Any, grasps: Any = None
+) -> list[Path]:
     """Writes the pictures that were asked for; returns their paths."""
     written = []
     if options.overlay is not None:
         from molmo_point.viz.overlay import draw_pointing, save_png
 
-        save_png(options.overlay, draw_pointing(frame.color, answer))
+        picture = draw_pointing(frame.color, answer)
+        if isinstance(answer, Pointing) and grasps:
+            picture = grasp_option.draw(frame, picture, answer.targets, grasps)
+        save_png(options.overlay, picture)
         written.append(options.overlay)
     if isinstance(answer, Pointing) and options.view3d is not None:
         from molmo_point.viz.overlay import save_png
@@ -178,8 +194,10 @@ def _draw(options: argparse.Namespace, frame: RgbdFrame, answer: Pointing | Coun
     return written
 
 
-def _print(options: argparse.Namespace, answer: Pointing | Count, lines: list[str]) -> None:
+def _print(
+    options: argparse.Namespace, answer: Pointing | Count, lines: list[str], more: Mapping[str, Any] | None = None
+) -> None:
     if options.json:
-        print(json.dumps(answer.to_dict(), allow_nan=False))
+        print(json.dumps({**answer.to_dict(), **(more or {})}, allow_nan=False))
     else:
         print("\n".join(lines))

@@ -1,0 +1,104 @@
+"""`molmo-point point --grasp`: how a parallel gripper can take what was pointed at."""
+
+import argparse
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from molmo_point.cli import table
+from molmo_point.errors import InputError
+from molmo_point.frame import RgbdFrame
+from molmo_point.geometry.grasp import Grasps
+from molmo_point.geometry.gripper import Gripper
+from molmo_point.geometry.transforms import Transform
+from molmo_point.grasping import propose_grasps
+from molmo_point.results import Target
+
+_SHOWN = 3
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds `--grasp` and `--opening`."""
+    group = parser.add_argument_group("grasps")
+    group.add_argument("--grasp", action="store_true", help="also find grasps of a parallel gripper for every target")
+    group.add_argument("--opening", type=float, metavar="M", help="widest opening of that gripper in metres (default 0.08)")
+
+
+def checked_gripper(options: argparse.Namespace) -> Gripper | None:
+    """The gripper that was asked for, or None without `--grasp`.
+
+    Raises:
+        InputError: For an opening without `--grasp`, or one that no gripper has.
+    """
+    if not options.grasp:
+        if options.opening is not None:
+            raise InputError("--opening is that of a gripper", given=f"{options.opening}", fix="add --grasp")
+        return None
+    if options.opening is None:
+        return Gripper()
+    usual = Gripper()
+    # A hand is no narrower than its open fingers.
+    span_m = max(usual.palm_span_m, options.opening + 2 * usual.finger_thickness_m)
+    return dataclasses.replace(usual, max_opening_m=options.opening, palm_span_m=span_m)
+
+
+def find(frame: RgbdFrame, targets: Sequence[Target], gripper: Gripper, base_T_camera: Transform | None) -> list[Grasps]:
+    """The grasps of each target, in the optical frame."""
+    return [propose_grasps(frame, target, gripper=gripper, base_T_camera=base_T_camera) for target in targets]
+
+
+def moved(found: Sequence[Grasps], base_T_camera: Transform) -> list[Grasps]:
+    """The same with their candidates in the target frame of the transform."""
+    return [
+        dataclasses.replace(each, candidates=tuple(grasp.transformed(base_T_camera) for grasp in each.candidates))
+        for each in found
+    ]
+
+
+def draw(frame: RgbdFrame, picture: np.ndarray, targets: Sequence[Target], found: Sequence[Grasps]) -> np.ndarray:
+    """The picture (h, w, 3) with the best grasp of each target on it; the line of text is the first target's."""
+    from molmo_point.viz.grasp import draw_grasps
+
+    for target, grasps in reversed(list(zip(targets, found, strict=True))):
+        picture = draw_grasps(dataclasses.replace(frame, color=picture), grasps, label=target.label)
+    return picture
+
+
+def to_json(found: Sequence[Grasps]) -> list[dict[str, Any]]:
+    """One object per target, in the targets' order; `frame` of a candidate says where it is."""
+    return [grasps.to_dict() for grasps in found]
+
+
+def lines(targets: Sequence[Target], found: Sequence[Grasps]) -> list[str]:
+    """The grasps for people: the best few of each target, or why there is none."""
+    if not targets:
+        return ["", "grasps  none: no target has a position"]
+    rows, notes = [], []
+    for number, (target, grasps) in enumerate(zip(targets, found, strict=True), start=1):
+        for grasp in grasps.candidates[:_SHOWN]:
+            sizes = [f"{grasp.width_m * 1e3:.0f}", f"{grasp.opening_m * 1e3:.0f}", f"{grasp.quality:.2f}"]
+            center = [f"{value:+.4f}" for value in grasp.center_m]
+            axes = [" ".join(f"{value:+.2f}" for value in axis) for axis in (grasp.approach, grasp.closing)]
+            rows.append([str(number), target.label, *center, *sizes, *axes])
+        notes += _notes(target, grasps)
+    text = [""]
+    if rows:
+        head = ["target", "label", "x m", "y m", "z m", "width mm", "open mm", "quality", "approach", "closing"]
+        text += table.columns(head, rows)
+        text += ["", f"grasps in {_frame(found)}"]
+    return text + notes
+
+
+def _frame(found: Sequence[Grasps]) -> str:
+    return next(grasps.best.camera_T_grasp.target for grasps in found if grasps.best is not None)
+
+
+def _notes(target: Target, grasps: Grasps) -> list[str]:
+    name, region = table.clean(target.label) or "target", grasps.region
+    said = [f"note    {name}: {table.clean(region.message, 160)}"] if region.message else []
+    if grasps.best is None:
+        counts = ", ".join(f"{reason} {count}" for reason, count in grasps.reasons.items())
+        said.append(f"note    {name}: no grasp{f' ({counts})' if counts else ''}")
+    return said
