@@ -19,12 +19,12 @@ EXTRAS = {
     # 4-bit and 8-bit weights; accelerate places them, and splits a model over devices
     "quantization": [*_MODEL, "bitsandbytes>=0.46.1", "accelerate>=1.1"],
     "realsense": ["pyrealsense2>=2.50"],
-    "grasp": ["open3d-cpu>=0.19"],
     "sim": ["mujoco>=3.2"],
     # without a screen: the other build of OpenCV needs libGL
     "tracking": ["opencv-python-headless>=4.8"],
-    # drawing needs nothing beyond NumPy and Pillow; the name stays for the commands that ask for it
+    # drawing and grasps need nothing beyond NumPy and Pillow; the names stay for the commands that ask for them
     "viz": [],
+    "grasp": [],
     "train": [*_MODEL, "accelerate>=1.1", "peft>=0.20", "tqdm", "mujoco>=3.2"],
     # boards, their corners, and marker detection
     "calibration": ["opencv-python-headless>=4.8"],

@@ -95,7 +95,6 @@ _PACKAGES: tuple[tuple[str, tuple[str, ...], str, str, bool, str, str], ...] = (
     ),
     ("mujoco", ("mujoco",), "mujoco", "3.2", False, "simulation and the demo", "pip install 'molmo-point[sim]'"),
     ("pyrealsense2", ("pyrealsense2",), "pyrealsense2", "2.50", False, "RealSense", "pip install 'molmo-point[realsense]'"),
-    ("open3d", ("open3d", "open3d-cpu"), "open3d", "0.19", False, "grasps", "pip install 'molmo-point[grasp]'"),
     ("bitsandbytes", ("bitsandbytes",), "bitsandbytes", "0.43", False, "4-bit models on a GPU", "pip install bitsandbytes"),
 )
 

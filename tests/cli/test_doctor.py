@@ -211,7 +211,7 @@ def test_the_real_report_covers_everything_and_gives_a_fix_for_each_problem(caps
     code = main(["doctor", "--json", "--model", "tabletop"])
     report = json.loads(capsys.readouterr().out)
     checks = {check["name"]: check for check in report["checks"]}
-    expected = {"python", "numpy", "torch", "transformers", "opencv", "mujoco", "pyrealsense2", "open3d", "bitsandbytes"}
+    expected = {"python", "numpy", "torch", "transformers", "opencv", "mujoco", "pyrealsense2", "bitsandbytes"}
     assert expected | {"ros 2", "checkpoint tabletop", "checkpoint of --model"} <= set(checks)
     assert checks["numpy"]["status"] == OK and sys.executable in checks["python"]["found"]
     assert checks["checkpoint of --model"]["status"] == OK
