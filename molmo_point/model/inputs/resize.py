@@ -99,8 +99,11 @@ def _low(flat: np.ndarray, down: tuple[_Band, ...], patch: int, across: list[_Ba
 
 
 def _multiply(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
-    """Matrix product by torch: NumPy's threads would go on spinning beside those that torch computes the model with."""
-    torch.mm(torch.from_numpy(a), torch.from_numpy(b), out=torch.from_numpy(out))
+    """Matrix product. With more than one thread by torch: NumPy's threads would go on spinning beside those of the model."""
+    if torch.get_num_threads() == 1:
+        np.matmul(a, b, out=out)  # less overhead a call, which is felt in hundreds of small products
+    else:
+        torch.mm(torch.from_numpy(a), torch.from_numpy(b), out=torch.from_numpy(out))
 
 
 def axis_weights(source: int, target: int) -> tuple[np.ndarray, np.ndarray]:
