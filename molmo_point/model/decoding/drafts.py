@@ -24,8 +24,8 @@ class Drafter:
         request: What was asked.
         digit_ids: Ids of "0" to "9" where each digit is a token of its own; else empty.
         last_answer: Text of an earlier answer to the same question; empty without one.
-        fans: Whether the second digit of a number is drafted as all ten of them, so that one pass
-            settles two digits. Wider passes, fewer of them.
+        fans: Whether a digit is drafted as all ten of them where that leads on, so that one pass
+            settles two. Wider passes, fewer of them.
         template: Whether the format is drafted at all.
         limit: Most drafted tokens in a pass.
     """
@@ -73,13 +73,30 @@ class Drafter:
             return tree
         expected = continuations(text, self._request)
         for continuation in expected.texts:
-            tree.add(self._tokens(anchor, anchor_ids, continuation))
-        # Two digits make most numbers whole; after the first any digit may follow, then the dot.
-        if expected.digits == 1 and self._fans:
-            dot = self._encode(".")
+            chain = self._tokens(anchor, anchor_ids, continuation)
+            end = tree.add(chain)
+            if self._fans and chain and continuation.endswith('="'):
+                for digit in self._digit_ids:
+                    tree.add((digit,), end)
+        if self._fans and expected.digits == 1:
+            # Two digits make most numbers whole; after the first any digit may follow, then the dot.
             for digit in self._digit_ids:
-                tree.add((digit, *dot), ROOT)
+                tree.add((digit, *self._encode(".")), ROOT)
+        elif self._fans and expected.digits == 2:
+            self._fan_tenths(tree, ids, text, self._encode("."))
+        elif self._fans and expected.tenth:
+            self._fan_tenths(tree, ids, text, ())
         return tree
+
+    def _fan_tenths(self, tree: TokenTree, ids: Sequence[int], text: str, dot: Sequence[int]) -> None:
+        """The dot if it is due, all ten decimals, and behind each what leads to the next number."""
+        known = (*ids, *dot, self._digit_ids[0])[-_ANCHOR_TOKENS:]
+        anchor = "".join(self._decode_token(token) for token in known)
+        after = continuations(text + (".0" if dot else "0"), self._request)
+        rests = [rest for rest in after.texts if rest.endswith('="')]
+        chain = self._tokens(anchor, known, rests[0]) if rests else ()
+        for digit in self._digit_ids:
+            tree.add((*dot, digit, *chain), ROOT)
 
     def _tokens(self, anchor: str, anchor_ids: tuple[int, ...], text: str) -> tuple[int, ...]:
         """Tokens of ``text`` behind the anchor; empty where they would not stand apart."""

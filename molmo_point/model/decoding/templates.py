@@ -51,10 +51,12 @@ class Continuations:
         texts: Alternatives, likeliest first; each ends where the answer ends or a digit follows.
         digits: Digits of a whole number that stand at the end of the text already, 1 to 3; 0 when
             the text does not end within the whole part of a number.
+        tenth: Whether the text ends with a number's dot, so that its only decimal comes next.
     """
 
     texts: tuple[str, ...] = ()
     digits: int = 0
+    tenth: bool = False
 
 
 _POINTING = re.compile(
@@ -98,7 +100,7 @@ def continuations(text: str, request: Request) -> Continuations:
     if whole and not fraction and not typed:
         return Continuations((".",), len(whole))
     if len(fraction) < 2:
-        return Continuations()
+        return Continuations(tenth=fraction == "." and not typed)
     rests = _after_number(axis, index, request, text, tag)
     return Continuations(tuple(r[len(typed) :] for r in rests if r.startswith(typed) and len(r) > len(typed)))
 
