@@ -79,11 +79,28 @@ def test_fans_hold_every_second_digit_and_the_dot(released: Any) -> None:
     tree = released.drafter(request).draft(ids, released.text(ids))
     assert sorted(paths(tree)) == sorted([dot, *([d, *dot] for d in digits)])
     assert paths(released.drafter(request, fans=False).draft(ids, released.text(ids))) == [dot]
-    for more in ("1", "1.", "1.5"):
-        written = released.encode(' <point x="6' + more)
-        assert not any(
-            d in branch[:1] for d in digits for branch in paths(released.drafter(request).draft(written, released.text(written)))
-        )
+
+
+def test_fans_hold_every_decimal_and_what_follows_it(released: Any) -> None:
+    digits, dot = released.vocabulary.digit_ids, released.encode(".")
+    request = Request("pointing", "red mug")
+    for more, before in (("1", dot), ("1.", [])):
+        ids = released.encode(' <point x="6' + more)
+        tree = released.drafter(request).draft(ids, released.text(ids))
+        expected = [[*before, d, *released.encode('" y="')] for d in digits]
+        assert sorted(path for path in paths(tree) if path not in (dot, [])) == sorted(expected)
+
+
+def test_a_number_that_begins_has_all_its_first_digits(released: Any) -> None:
+    digits = released.vocabulary.digit_ids
+    ids = released.encode(' <point x="61.5')
+    tree = released.drafter(Request("pointing", "red mug")).draft(ids, released.text(ids))
+    assert sorted(paths(tree)) == sorted([*released.encode('" y="'), d] for d in digits)
+    assert not any(
+        d in path
+        for d in digits
+        for path in paths(released.drafter(Request("pointing", "red mug"), fans=False).draft(ids, released.text(ids)))
+    )
 
 
 def test_no_fans_where_digits_are_joined(joining: Any) -> None:
