@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from molmo_point.sim.layout import CameraPose, Layout, random_layout
-from molmo_point.sim.mjcf import CAMERA_NAME, OBJECT_PREFIX, camera_axes, layout_to_mjcf
+from molmo_point.sim.mjcf import OBJECT_PREFIX, layout_to_mjcf
 from molmo_point.sim.objects import SceneObject
-from molmo_point.sim.rendering import CAMERA_FRAME, camera_geometry, import_mujoco, open_renderer
+from molmo_point.sim.rendering import CAMERA_FRAME, aim_camera, camera_geometry, import_mujoco, open_renderer, render_pass
 
 KINDS = ("camera", "object", "both", "occluder", "occluder and camera", "light", "fast", "leaving")
 """What moves in a sequence."""
@@ -153,9 +153,7 @@ class MovingScene:
 
     def _look(self, camera: CameraPose) -> None:
         self.intrinsics, self.base_T_camera = camera_geometry(camera, *self._size)
-        axes = camera_axes(camera) * np.array([1.0, -1.0, -1.0])
-        self._mujoco.mju_mat2Quat(self._model.cam_quat[0], np.ascontiguousarray(axes).ravel())
-        self._model.cam_pos[0] = camera.eye_m
+        aim_camera(self._model, camera)
 
     def _pass(self, time_s: float, eye: np.ndarray, aim: np.ndarray) -> None:
         geom = self._geom("passing")
@@ -175,17 +173,7 @@ class MovingScene:
         return int(self._mujoco.mj_name2id(self._model, self._mujoco.mjtObj.mjOBJ_GEOM, name))
 
     def _render(self, kind: str) -> np.ndarray:
-        renderer = self._renderer
-        if kind == "depth":
-            renderer.enable_depth_rendering()
-        elif kind == "segmentation":
-            renderer.enable_segmentation_rendering()
-        try:
-            renderer.update_scene(self._data, camera=CAMERA_NAME)
-            return renderer.render().copy()
-        finally:
-            renderer.disable_depth_rendering()
-            renderer.disable_segmentation_rendering()
+        return render_pass(self._renderer, self._data, kind)
 
 
 def _with_speckles(text: str, rng: np.random.Generator) -> str:

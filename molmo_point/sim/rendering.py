@@ -11,7 +11,7 @@ from molmo_point.errors import DependencyError
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.transforms import Transform
 from molmo_point.sim.layout import CameraPose
-from molmo_point.sim.mjcf import camera_axes
+from molmo_point.sim.mjcf import CAMERA_NAME, camera_axes
 
 BASE_FRAME = "base"
 CAMERA_FRAME = "camera_color_optical_frame"
@@ -61,6 +61,35 @@ def camera_geometry(camera: CameraPose, width: int, height: int) -> tuple[Intrin
         translation_m=np.array(camera.eye_m),
     )
     return intrinsics, base_T_camera
+
+
+def aim_camera(model: Any, camera: CameraPose) -> None:
+    """Moves the model's camera; `mj_forward` has to follow."""
+    # MuJoCo's camera looks along -z with y up; ours looks along +z with y down.
+    axes = camera_axes(camera) * np.array([1.0, -1.0, -1.0])
+    import_mujoco().mju_mat2Quat(model.cam_quat[0], np.ascontiguousarray(axes).ravel())
+    model.cam_pos[0] = camera.eye_m
+    model.cam_fovy[0] = camera.fov_y_deg
+
+
+def render_pass(renderer: Any, data: Any, kind: str) -> np.ndarray:
+    """One picture through the scene's camera, owned by the caller.
+
+    Args:
+        renderer: As `open_renderer` gives it.
+        data: MuJoCo's state.
+        kind: ``"color"``, ``"depth"`` or ``"segmentation"``.
+    """
+    if kind == "depth":
+        renderer.enable_depth_rendering()
+    elif kind == "segmentation":
+        renderer.enable_segmentation_rendering()
+    try:
+        renderer.update_scene(data, camera=CAMERA_NAME)
+        return renderer.render().copy()
+    finally:
+        renderer.disable_depth_rendering()
+        renderer.disable_segmentation_rendering()
 
 
 def open_renderer(model: Any, width: int, height: int) -> Any:

@@ -4,8 +4,17 @@ import numpy as np
 
 from molmo_point.errors import InputError
 from molmo_point.sim.layout import CameraPose, Layout, random_layout
-from molmo_point.sim.mjcf import CAMERA_NAME, OBJECT_PREFIX, camera_axes, layout_to_mjcf
-from molmo_point.sim.rendering import CAMERA_FRAME, VisibleObject, camera_geometry, import_mujoco, open_renderer, visible_in
+from molmo_point.sim.mjcf import OBJECT_PREFIX, layout_to_mjcf
+from molmo_point.sim.rendering import (
+    CAMERA_FRAME,
+    VisibleObject,
+    aim_camera,
+    camera_geometry,
+    import_mujoco,
+    open_renderer,
+    render_pass,
+    visible_in,
+)
 
 __all__ = ["TabletopScene", "VisibleObject"]
 
@@ -54,14 +63,8 @@ class TabletopScene:
         """Looks at the same table from elsewhere; `intrinsics` and `base_T_camera` follow."""
         width, height = self.intrinsics.size_wh
         self.intrinsics, self.base_T_camera = camera_geometry(camera, width, height)
-        axes = camera_axes(camera)
-        # MuJoCo's camera looks along -z with y up; ours looks along +z with y down.
-        mujoco_axes = axes * np.array([1.0, -1.0, -1.0])
-        mujoco = import_mujoco()
-        mujoco.mju_mat2Quat(self._model.cam_quat[0], np.ascontiguousarray(mujoco_axes).ravel())
-        self._model.cam_pos[0] = camera.eye_m
-        self._model.cam_fovy[0] = camera.fov_y_deg
-        mujoco.mj_forward(self._model, self._data)
+        aim_camera(self._model, camera)
+        import_mujoco().mj_forward(self._model, self._data)
 
     def render(self) -> tuple[np.ndarray, np.ndarray]:
         """Colour (h, w, 3) uint8 RGB and exact depth (h, w) float32 metres along z."""
@@ -94,14 +97,4 @@ class TabletopScene:
         self.close()
 
     def _render(self, kind: str) -> np.ndarray:
-        renderer = self._renderer
-        if kind == "depth":
-            renderer.enable_depth_rendering()
-        elif kind == "segmentation":
-            renderer.enable_segmentation_rendering()
-        try:
-            renderer.update_scene(self._data, camera=CAMERA_NAME)
-            return renderer.render().copy()
-        finally:
-            renderer.disable_depth_rendering()
-            renderer.disable_segmentation_rendering()
+        return render_pass(self._renderer, self._data, kind)

@@ -4,16 +4,22 @@ All meshes and pictures are uploaded once; a scene only sets which mesh, materia
 new scene as quick as a new view.
 """
 
-from typing import Any
-
 import numpy as np
 
 from molmo_point.errors import InputError
 from molmo_point.sim.arrangement import MAX_OBJECTS, Arrangement, Panel, PlacedAsset
 from molmo_point.sim.asset_pack import Asset
 from molmo_point.sim.layout import CameraPose
-from molmo_point.sim.mjcf import CAMERA_NAME, camera_axes
-from molmo_point.sim.rendering import CAMERA_FRAME, VisibleObject, camera_geometry, import_mujoco, open_renderer, visible_in
+from molmo_point.sim.rendering import (
+    CAMERA_FRAME,
+    VisibleObject,
+    aim_camera,
+    camera_geometry,
+    import_mujoco,
+    open_renderer,
+    render_pass,
+    visible_in,
+)
 from molmo_point.sim.stage_model import HIDDEN_GROUP, PANELS, PARTS_PER_OBJECT, SHOWN_GROUP, stage_spec
 
 
@@ -84,11 +90,7 @@ class Stage:
     def move_camera(self, camera: CameraPose) -> None:
         """Looks at the same table from elsewhere; `intrinsics` and `base_T_camera` follow."""
         self.intrinsics, self.base_T_camera = camera_geometry(camera, *self._size)
-        # MuJoCo's camera looks along -z with y up; ours looks along +z with y down.
-        axes = camera_axes(camera) * np.array([1.0, -1.0, -1.0])
-        self._mujoco.mju_mat2Quat(self._model.cam_quat[0], np.ascontiguousarray(axes).ravel())
-        self._model.cam_pos[0] = camera.eye_m
-        self._model.cam_fovy[0] = camera.fov_y_deg
+        aim_camera(self._model, camera)
         self._mujoco.mj_forward(self._model, self._data)
 
     def render(self) -> tuple[np.ndarray, np.ndarray]:
@@ -118,17 +120,7 @@ class Stage:
         self.close()
 
     def _render(self, kind: str) -> np.ndarray:
-        renderer: Any = self._renderer
-        if kind == "depth":
-            renderer.enable_depth_rendering()
-        elif kind == "segmentation":
-            renderer.enable_segmentation_rendering()
-        try:
-            renderer.update_scene(self._data, camera=CAMERA_NAME)
-            return renderer.render().copy()
-        finally:
-            renderer.disable_depth_rendering()
-            renderer.disable_segmentation_rendering()
+        return render_pass(self._renderer, self._data, kind)
 
     def _geom(self, name: str) -> int:
         return int(self._mujoco.mj_name2id(self._model, self._mujoco.mjtObj.mjOBJ_GEOM, name))
