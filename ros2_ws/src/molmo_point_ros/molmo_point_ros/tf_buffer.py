@@ -8,9 +8,8 @@ import bisect
 import threading
 from collections.abc import Iterator
 
-import numpy as np
-
 from molmo_point.errors import FrameError
+from molmo_point.geometry.poses import between
 from molmo_point.geometry.transforms import Transform
 
 _MAX_DEPTH = 100
@@ -128,17 +127,7 @@ def _between(before: Transform, after: Transform, share: float) -> Transform:
     """The pose between two: straight in position, along the shortest turn in orientation (slerp)."""
     if share == 0.0 or before.target != after.target:
         return before
-    a, b = before.quaternion_xyzw, after.quaternion_xyzw
-    cosine = float(a @ b)
-    if cosine < 0:
-        b, cosine = -b, -cosine
-    angle = np.arccos(min(cosine, 1.0))
-    if angle < 1e-6:
-        turn = (1 - share) * a + share * b
-    else:
-        turn = (np.sin((1 - share) * angle) * a + np.sin(share * angle) * b) / np.sin(angle)
-    translation = (1 - share) * before.translation_m + share * after.translation_m
-    return Transform.from_quaternion(before.target, before.source, turn / np.linalg.norm(turn), translation)
+    return between(before, after, share)
 
 
 def _outside(newest: Transform, stamps: list[int], stamp_ns: int) -> FrameError:
