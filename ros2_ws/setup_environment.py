@@ -211,7 +211,11 @@ def find_ros():
 
 def install_ros(kind, reason, before):
     """Put ROS 2 into the virtual environment where none is sourced."""
-    value = digest(before, kind, os.environ.get("ROS_DISTRO", ""), WORKSPACE / "setup_wheels.py")
+    try:
+        distribution = setup_wheels.chosen_distribution(os.environ)
+    except ValueError as error:
+        raise SetupError(str(error), f"ROS_WHEELS={setup_wheels.DISTRIBUTIONS[0]} make setup, or leave it out") from None
+    value = digest(before, kind, os.environ.get("ROS_DISTRO", ""), distribution, WORKSPACE / "setup_wheels.py")
     if kind == "none":
         say(f"[4/{STEPS}] ROS 2: left out. {reason}.")
         say("      Everything else works. For ROS 2: install and source one, then run this again.")
@@ -222,8 +226,8 @@ def install_ros(kind, reason, before):
     elif is_done(STAMPS / "ros", value):
         say(f"[4/{STEPS}] ROS 2 from wheels: there")
     else:
-        say(f"[4/{STEPS}] installing ROS 2 Kilted from wheels (about 1 min; log: .venv/.setup/ros.log)")
-        if run_logged("ros", [str(PYTHON), str(WORKSPACE / "setup_wheels.py")], cwd=ROOT):
+        say(f"[4/{STEPS}] installing ROS 2 {distribution.capitalize()} from wheels (about 1 min; log: .venv/.setup/ros.log)")
+        if run_logged("ros", [str(PYTHON), str(WORKSPACE / "setup_wheels.py"), "--distro", distribution], cwd=ROOT):
             raise SetupError(
                 f"the ROS 2 wheels could not be installed:\n{log_tail('ros')}", "check the network and run this again"
             )

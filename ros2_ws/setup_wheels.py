@@ -1,58 +1,51 @@
 #!/usr/bin/env python3
-"""ROS 2 Kilted from PyPI wheels, into the virtual environment of the Python that runs this program.
+"""ROS 2 Kilted (or Jazzy) from PyPI wheels, into the virtual environment of the Python that runs this program.
 
 For machines without an installed ROS 2. The wheels hold the whole C and C++ stack, so that afterwards the virtual
 environment is itself a merged ROS install prefix (share/, lib/, include/), good enough for colcon to build interfaces.
 There are wheels for Python 3.10 to 3.13 on x86-64 Linux only.
 
-    .venv/bin/python ros2_ws/setup_wheels.py
+    .venv/bin/python ros2_ws/setup_wheels.py [--distro kilted|jazzy]
+
+The environment variable ROS_WHEELS chooses the distribution too. One environment holds one of them.
 
 One repair is needed, and is done here: the CMake files in the wheels name the Python and NumPy headers by their place
 on the machine that built the wheels (/opt/python/cp311-cp311/...). They are rewritten to this machine's places.
 """
 
+import argparse
+import importlib.metadata
 import os
 import platform
 import re
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Mapping
 from pathlib import Path
 
 WORKSPACE = Path(__file__).resolve().parent
 CONSTRAINTS = WORKSPACE.parent / "constraints.txt"
 
-RUNTIME_WHEELS = (
-    "ros-kilted-rclpy",
-    "ros-rmw-fastrtps-cpp",
-    "ros-kilted-diagnostic-msgs",
-    "ros-kilted-geometry-msgs",
-    "ros-kilted-sensor-msgs",
-    "ros-kilted-std-msgs",
-    "ros-kilted-std-srvs",
-    "ros-kilted-trajectory-msgs",
-    "ros-kilted-visualization-msgs",
-)
+DISTRIBUTIONS = ("kilted", "jazzy")
+
+MESSAGES = ("diagnostic", "geometry", "sensor", "std", "trajectory", "visualization")
 
 # The metadata of these wheels do not name each other, so every one that the build of interfaces meets is listed.
-BUILD_WHEELS = (
-    "ros-kilted-ament-cmake",
-    "ros-kilted-rosidl-default-generators",
-    "ros-kilted-rosidl-default-runtime",
-    "ros-ament-package",
-    "ros-ament-cmake-gmock",
-    "ros-ament-cmake-gtest",
-    "ros-ament-cmake-include-directories",
-    "ros-ament-cmake-pytest",
-    "ros-ament-cmake-ros",
-    "ros-ament-cmake-ros-core",
-    "ros-ament-cmake-vendor-package",
-    "ros-python-cmake-module",
-    "ros-rosidl-core-generators",
-    "ros-rosidl-core-runtime",
-    "colcon-common-extensions",
-    "cmake",
+BUILD_PARTS = (
+    "ament-package",
+    "ament-cmake-gmock",
+    "ament-cmake-gtest",
+    "ament-cmake-include-directories",
+    "ament-cmake-pytest",
+    "ament-cmake-ros",
+    "ament-cmake-vendor-package",
+    "python-cmake-module",
+    "rosidl-core-generators",
+    "rosidl-core-runtime",
 )
+META_PARTS = ("rclpy", "std-srvs", "ament-cmake", "rosidl-default-generators", "rosidl-default-runtime")
+TOOLS = ("colcon-common-extensions", "cmake")
 
 _NUMPY_HEADERS = re.compile(r"/opt/python/cp\d+-cp\d+/lib/python3\.\d+/site-packages/numpy/_?core/include")
 _PYTHON_HEADERS = re.compile(r"/opt/python/cp\d+-cp\d+/include/python3\.\d+")
@@ -66,6 +59,30 @@ def wheels_exist() -> str:
     if not (3, 10) <= sys.version_info[:2] <= (3, 13):
         return f"ROS 2 wheels exist for Python 3.10 to 3.13 only, this is Python {version}"
     return ""
+
+
+def chosen_distribution(environ: Mapping[str, str]) -> str:
+    """Return the distribution that ROS_WHEELS names, kilted without it.
+
+    Raises:
+        ValueError: If there are no wheels of it.
+    """
+    name = environ.get("ROS_WHEELS") or DISTRIBUTIONS[0]
+    if name not in DISTRIBUTIONS:
+        raise ValueError(f"ROS_WHEELS is {name!r}, but there are wheels of {' and '.join(DISTRIBUTIONS)} only")
+    return name
+
+
+def wheels(distribution: str) -> list[str]:
+    """Return the names of every wheel of a distribution: to run, then to build interfaces.
+
+    Kilted's parts are called ros-NAME and only the packages on top of them ros-kilted-NAME; all of Jazzy's are ros-jazzy-NAME.
+    """
+    prefix = f"ros-{distribution}-"
+    part = "ros-" if distribution == "kilted" else prefix
+    on_top = [*META_PARTS, *(f"{name}-msgs" for name in MESSAGES)]
+    parts = ["rmw-fastrtps-cpp", *BUILD_PARTS, *(["ament-cmake-ros-core"] if distribution == "kilted" else [])]
+    return [prefix + name for name in on_top] + [part + name for name in parts] + list(TOOLS)
 
 
 def repair_text(text: str, python_headers: str, numpy_headers: str) -> str:
@@ -88,18 +105,37 @@ def repair_cmake_files(prefix: Path, python_headers: str, numpy_headers: str) ->
     return changed
 
 
-def install_command(python: str) -> list[str]:
+def other_installed(distribution: str) -> str:
+    """Return the other distribution whose wheels this environment holds already, "" without one: they do not mix."""
+    for other in DISTRIBUTIONS:
+        if other != distribution and _is_installed(f"ros-{other}-rclpy"):
+            return other
+    return ""
+
+
+def _is_installed(wheel: str) -> bool:
+    try:
+        importlib.metadata.version(wheel)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def install_command(python: str, distribution: str = "kilted") -> list[str]:
     """Return the pip command that installs every wheel into the environment of the given Python."""
     return [
         *(python, "-m", "pip", "install", "--progress-bar", "off", "--no-build-isolation"),
         *("-c", str(CONSTRAINTS), "setuptools", "wheel", "numpy"),
-        *RUNTIME_WHEELS,
-        *BUILD_WHEELS,
+        *wheels(distribution),
     ]
 
 
 def main(arguments: list[str]) -> int:
     """Install the wheels (not with --repair-only), then repair them. Returns the exit code."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("--distro", choices=DISTRIBUTIONS, help="default: ROS_WHEELS, or kilted")
+    parser.add_argument("--repair-only", action="store_true", help="install nothing, repair the CMake files")
+    options = parser.parse_args(arguments)
     reason = wheels_exist()
     if reason:
         print(f"{reason}. Install ROS 2 from your distribution's packages and source it.", file=sys.stderr)
@@ -107,8 +143,17 @@ def main(arguments: list[str]) -> int:
     if sys.prefix == sys.base_prefix:
         print("This Python is not in a virtual environment. Run .venv/bin/python ros2_ws/setup_wheels.py", file=sys.stderr)
         return 1
-    if "--repair-only" not in arguments:
-        code = subprocess.call(install_command(sys.executable))
+    if not options.repair_only:
+        try:
+            distribution = options.distro or chosen_distribution(os.environ)
+        except ValueError as error:
+            print(error, file=sys.stderr)
+            return 1
+        other = other_installed(distribution)
+        if other:
+            print(f"This environment holds ROS 2 {other} already. For {distribution}: make distclean first.", file=sys.stderr)
+            return 1
+        code = subprocess.call(install_command(sys.executable, distribution))
         if code:
             return code
     import numpy

@@ -79,6 +79,34 @@ def test_wheels_say_where_they_do_not_serve(monkeypatch, machine, version, expec
     assert (reason == "") == (expected == "") and expected in reason
 
 
+def test_wheels_of_each_distribution_have_its_names(monkeypatch):
+    kilted, jazzy = setup_wheels.wheels("kilted"), setup_wheels.wheels("jazzy")
+    assert {"ros-kilted-rclpy", "ros-rmw-fastrtps-cpp", "ros-ament-package"} <= set(kilted)
+    assert {"ros-jazzy-rclpy", "ros-jazzy-rmw-fastrtps-cpp", "ros-jazzy-ament-package"} <= set(jazzy)
+    assert not [name for name in jazzy if name.startswith("ros-") and not name.startswith("ros-jazzy-")]
+    pinned = {line.split("==")[0] for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()}
+    assert not set(kilted) - pinned, "what make setup installs has its version in constraints.txt"
+
+
+def test_the_distribution_is_chosen_by_the_environment(capsys, monkeypatch):
+    assert setup_wheels.chosen_distribution({}) == setup_wheels.chosen_distribution({"ROS_WHEELS": ""}) == "kilted"
+    assert setup_wheels.chosen_distribution({"ROS_WHEELS": "jazzy"}) == "jazzy"
+    monkeypatch.setenv("ROS_WHEELS", "noetic")
+    with pytest.raises(setup_system.SetupError, match=r"(?s)'noetic'.*kilted and jazzy"):
+        setup_environment.install_ros("wheels", "", "x")
+
+
+def test_two_distributions_do_not_mix(monkeypatch, capsys):
+    calls = []
+    monkeypatch.setattr(setup_wheels, "_is_installed", lambda wheel: wheel == "ros-kilted-rclpy")
+    monkeypatch.setattr(setup_wheels.subprocess, "call", lambda command: calls.append(command) or 1)
+    monkeypatch.setattr(setup_wheels.sys, "prefix", "/v")
+    assert setup_wheels.main(["--distro", "jazzy"]) == 1
+    assert not calls and "holds ROS 2 kilted already" in capsys.readouterr().err
+    assert setup_wheels.main(["--distro", "kilted"]) == 1
+    assert "ros-kilted-rclpy" in calls[0] and "ros-jazzy-rclpy" not in calls[0]
+
+
 # ------------------------------------------------------------------------------------------------------- the stamps
 
 
