@@ -25,7 +25,7 @@ EXTRAS = {
     # drawing and grasps need nothing beyond NumPy and Pillow; the names stay for the commands that ask for them
     "viz": [],
     "grasp": [],
-    "train": [*_MODEL, "accelerate>=1.1", "peft>=0.20", "tqdm", "mujoco>=3.2"],
+    "train": [*_MODEL, "accelerate>=1.1", "peft>=0.20", "tqdm", "mujoco>=3.2", "pyarrow>=15"],
     # boards, their corners, and marker detection
     "calibration": ["opencv-python-headless>=4.8"],
     "ros": [
