@@ -40,6 +40,8 @@ SIGNIFICANT_SHARE = 0.15
 PLAUSIBLE = 0.05
 MIN_VALID_SHARE, MIN_SHARE_AROUND_HOLE = 0.15, 0.20
 MIN_PIXELS = 4
+SAME_THING_M = 0.04
+"""Depths this near to the answer may be other parts of the thing meant, as large as a hand holds: the covariance spans them."""
 MIN_SIGMA_M = 0.0003
 """Error that no averaging removes: depth comes in steps (1 mm / sqrt(12))."""
 
@@ -68,8 +70,9 @@ class DepthEstimate:
         shift_px: Distance from the pixel asked for to `uv`; NaN likewise.
         alternate_depth_m: Depth of the other plausible surface in metres; NaN when there is none.
         valid_ratio: Share of the window, weighted by nearness, that has depth within the range.
-        covariance_uvz: Covariance (3, 3) of u, v in pixels and depth in metres: where on the surface
-            the true point may be, by the point's own error, plus `sigma_m`; NaN likewise.
+        covariance_uvz: Covariance (3, 3) of u, v in pixels and depth in metres: where on the surface, or
+            on what is within `SAME_THING_M` of it, the true point may be, by the point's own error,
+            plus `sigma_m`; NaN likewise.
     """
 
     status: DepthStatus
@@ -199,7 +202,8 @@ def _measured(
     depth, residual, averaged = local_depth(window, kept.mask, offset, expected, intrinsics.focal_px)
     pixel_sigma = max(float(noise.sigma_z(depth, intrinsics.focal_px)), residual)
     sigma = math.hypot(pixel_sigma / math.sqrt(noise.independent(averaged, intrinsics.focal_px)), MIN_SIGMA_M)
-    covariance = spread_over_error(window, kept.mask, error_px2, offset, depth, pixel_sigma)
+    around = kept.mask | (np.abs(window.z - depth) <= SAME_THING_M)
+    covariance = spread_over_error(window, around, error_px2, offset, depth, pixel_sigma)
     covariance[2, 2] += sigma**2
     return DepthEstimate(
         status=DepthStatus.OK if alternate is None else DepthStatus.AMBIGUOUS,

@@ -73,6 +73,16 @@ def test_the_points_error_ends_where_the_surface_ends() -> None:
     assert np.sqrt(on_rod[2, 2]) < 0.002
 
 
+def test_the_error_spans_a_step_on_the_same_thing_but_not_the_wall_behind() -> None:
+    def spread(step_m: float) -> float:
+        stepped = with_rod(0, 319, 0.60, 0.60 + step_m)
+        return float(np.sqrt(estimate_depth(stepped, (315.0, 240.0), CAMERA, sigma_px=6.0).covariance_uvz[2, 2]))
+
+    # 4.5 px from the edge, 23 % of the error lies beyond it: sqrt(0.23 * 0.77) of the step and the mean's shift.
+    assert spread(0.03) == pytest.approx(0.03 * np.sqrt(0.23), rel=0.1)
+    assert spread(0.05) < 0.001
+
+
 def test_a_point_that_had_to_be_moved_may_be_further_inside() -> None:
     beside = estimate_depth(with_rod(312, 326), (328.2, 240.0), CAMERA, sigma_px=3.0)
     # Beyond the edge at +2.2 px, the mean of the Gaussian's tail inside is about 1.7 px from the edge.
