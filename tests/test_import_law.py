@@ -22,6 +22,7 @@ LINES = (
     ("backend", "region"),
     ("camera", "model", "points", "grasping", "lift", "freshness", "sim"),
     ("pointer", "tracking"),
+    ("picking",),
     ("training", "evaluation", "viz", "calibration"),
     ("cli",),
 )

@@ -123,6 +123,7 @@ def test_extras_are_those_documented(wheel):
         "realsense",
         "grasp",
         "sim",
+        "arm",
         "tracking",
         "calibration",
         "train",

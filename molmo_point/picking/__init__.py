@@ -1,0 +1,1 @@
+"""Picking with an arm by what is said: point, look again, grasp, lift, verify, place."""
