@@ -7,10 +7,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from molmo_point.cli import household_benchmark, lift_benchmark, tracking_benchmark
+from molmo_point.cli import grasp_benchmark, household_benchmark, lift_benchmark, tracking_benchmark
 from molmo_point.errors import InputError
 
 DEFAULT_SCENES = 200
+
+_OF_THEIR_OWN = {
+    "household": (household_benchmark, household_benchmark.DEFAULT_SCENES),
+    "lift": (lift_benchmark, lift_benchmark.DEFAULT_SCENES),
+    "tracking": (tracking_benchmark, tracking_benchmark.DEFAULT_SEQUENCES),
+    "grasps": (grasp_benchmark, grasp_benchmark.DEFAULT_SCENES),
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,15 +26,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Asks a model about fresh simulated tables and prints, with 95 %% intervals, how often it was right (tabletop: plain "
         "shapes, household), or whether its probabilities come true and what makes them (calibration). Or, without a model, "
         "lifts points that are off by known errors in scenes with known truth, beside the estimators of other projects (lift), "
-        "or follows points in moving ones beside simpler ways (tracking)."
+        "follows points in moving ones beside simpler ways (tracking), or tries proposed grasps on the true solids (grasps)."
     )
-    parser.add_argument("benchmark", choices=["tabletop", "household", "calibration", "lift", "tracking"], help="what to measure")
+    choices = ["tabletop", "calibration", *_OF_THEIR_OWN]
+    parser.add_argument("benchmark", choices=choices, help="what to measure")
     parser.add_argument("--model", default="tabletop", help="embedded name or folder of a checkpoint")
     parser.add_argument("--device", help="cpu, cuda, ... (default: the best there is)")
-    scenes = (
-        f"number of scenes (default {DEFAULT_SCENES}, household {household_benchmark.DEFAULT_SCENES}, "
-        f"lift {lift_benchmark.DEFAULT_SCENES}), "
-        f"of sequences (tracking, default {tracking_benchmark.DEFAULT_SEQUENCES})"
+    scenes = f"number of scenes, or of sequences (tracking); default {DEFAULT_SCENES}, " + ", ".join(
+        f"{name} {number}" for name, (_, number) in _OF_THEIR_OWN.items()
     )
     parser.add_argument("--scenes", type=int, help=scenes)
     parser.add_argument("--seed", type=int, help="seed of the first test scene (default: the evaluation's own)")
@@ -46,16 +52,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Runs the measurement."""
+    of_its_own, default = _OF_THEIR_OWN.get(options.benchmark, (None, DEFAULT_SCENES))
     if options.scenes is None:
-        defaults = {
-            "household": household_benchmark.DEFAULT_SCENES,
-            "lift": lift_benchmark.DEFAULT_SCENES,
-            "tracking": tracking_benchmark.DEFAULT_SEQUENCES,
-        }
-        options.scenes = defaults.get(options.benchmark, DEFAULT_SCENES)
+        options.scenes = default
     if options.scenes < 1:
         raise InputError("The number of scenes must be above zero", str(options.scenes), f"e.g. --scenes {DEFAULT_SCENES}")
-    of_its_own = {"household": household_benchmark, "lift": lift_benchmark, "tracking": tracking_benchmark}.get(options.benchmark)
     if of_its_own is not None:
         if options.write:
             raise InputError("--write belongs to the calibration", options.benchmark, "molmo-point eval calibration")

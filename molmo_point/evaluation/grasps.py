@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from molmo_point.camera.simulated import SimulatedCamera
+from molmo_point.evaluation.intervals import share
 from molmo_point.geometry.grasp import GraspCandidate, Grasps
 from molmo_point.geometry.gripper import Gripper
 from molmo_point.geometry.uncertainty import D435, DepthNoise
@@ -21,6 +22,9 @@ from molmo_point.sim.objects import SceneObject
 from molmo_point.sim.scene import TabletopScene
 
 FloatArray = NDArray[np.float64]
+
+FIRST_SEED = 50_000
+"""No scene from here on was looked at while the grasps were made."""
 
 TOUCH_M = 0.0005
 """Boxes of the gripper may reach this far into a true solid before that counts as a collision, in metres."""
@@ -205,8 +209,8 @@ def summarize(trials: list[GraspTrial]) -> dict[str, Any]:
         "iou_median": float(np.median(ious)),
         "iou_p5": float(np.quantile(ious, 0.05)),
         "iou_below_half": float(np.mean(ious < 0.5)),
-        "found_on_graspable": float(np.mean([trial.found for trial in fits])) if fits else math.nan,
-        "best_good": float(np.mean([trial.verdict == "GOOD" for trial in best])) if best else math.nan,
+        "found_on_graspable": share([trial.found for trial in fits]),
+        "best_good": share([trial.verdict == "GOOD" for trial in best]),
         "verdicts": dict(Counter(trial.verdict for trial in best).most_common()),
         "statuses": dict(Counter(trial.status for trial in trials).most_common()),
         "width_error_mm_median": float(np.median(errors)) if errors.size else math.nan,
@@ -215,3 +219,32 @@ def summarize(trials: list[GraspTrial]) -> dict[str, Any]:
         "ms_p95": float(np.quantile(times, 0.95)),
         "reasons": dict(reasons.most_common()),
     }
+
+
+def table(figures: dict[str, Any]) -> str:
+    """The figures of `summarize` as Markdown."""
+    rows = [
+        ("scenes", f"{figures['trials']}"),
+        ("region IoU with the true mask, median / 5th percentile", f"{figures['iou_median']:.3f} / {figures['iou_p5']:.3f}"),
+        (f"at least one grasp, of {figures['graspable']} objects that fit", _percent(figures["found_on_graspable"])),
+        ("best grasp antipodal and free in truth", _percent(figures["best_good"])),
+        ("what becomes of the best", _counts(figures["verdicts"])),
+        (
+            "width, median error / 95 % of absolute error",
+            f"{figures['width_error_mm_median']:+.1f} / {figures['width_error_mm_p95']:.1f} mm",
+        ),
+        ("region and grasps, median / 95 %", f"{figures['ms_median']:.0f} / {figures['ms_p95']:.0f} ms"),
+        ("regions", _counts(figures["statuses"])),
+        ("candidates that were out", _counts(figures["reasons"])),
+    ]
+    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
+
+
+def _percent(value: dict[str, float]) -> str:
+    if not value["trials"]:
+        return "–"
+    return f"{100 * value['share']:.1f} % ({100 * value['low']:.1f} to {100 * value['high']:.1f})"
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {number}" for name, number in counts.items())

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
-from molmo_point.evaluation.intervals import wilson
+from molmo_point.evaluation.intervals import share
 from molmo_point.frame import RgbdFrame
 from molmo_point.pointer import Pointer
 from molmo_point.results import ImagePoint
@@ -126,16 +126,16 @@ def _thing_at(point: ImagePoint, mask: np.ndarray) -> int:
 def summary(sheet: Sheet) -> dict[str, object]:
     """All figures as plain data; shares come with their 95 % interval and number of trials."""
     kinds = sorted({verdict.question.kind for verdict in sheet.verdicts} - {"count", "absent"})
-    figures: dict[str, object] = {kind: _share([v.right for v in sheet.of_kind(kind)]) for kind in kinds}
+    figures: dict[str, object] = {kind: share([v.right for v in sheet.of_kind(kind)]) for kind in kinds}
     pointing = [v for v in sheet.verdicts if v.question.kind not in ("count", "absent")]
     counts = sheet.of_kind("count")
     misses = [abs(len(v.points) - len(v.question.targets)) for v in counts]
     figures |= {
-        "point_in_mask": _share([v.right for v in pointing]),
-        "all_and_only_what_fits": _share([v.complete for v in pointing]),
-        "count_exact": _share([miss == 0 for miss in misses]),
-        "count_within_one": _share([miss <= 1 for miss in misses]),
-        "absent_recognised": _share([v.right for v in sheet.of_kind("absent")]),
+        "point_in_mask": share([v.right for v in pointing]),
+        "all_and_only_what_fits": share([v.complete for v in pointing]),
+        "count_exact": share([miss == 0 for miss in misses]),
+        "count_within_one": share([miss <= 1 for miss in misses]),
+        "absent_recognised": share([v.right for v in sheet.of_kind("absent")]),
     }
     offsets = np.array([v.offset_px for v in pointing if v.offset_px]).reshape(-1, 2)
     distances = np.hypot(*offsets.T)
@@ -147,8 +147,3 @@ def summary(sheet: Sheet) -> dict[str, object]:
         # Gross misses are no Gaussian's tail: they are what the shares report.
         "sigma_px_at_640": float(np.sqrt(np.mean(near**2))) if len(near) else float("nan"),
     }
-
-
-def _share(values: list[bool]) -> dict[str, float]:
-    low, high = wilson(sum(values), len(values))
-    return {"share": float(np.mean(values)) if values else float("nan"), "low": low, "high": high, "trials": len(values)}

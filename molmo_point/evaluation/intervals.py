@@ -20,3 +20,9 @@ def wilson(successes: int, trials: int, z: float = 1.96) -> tuple[float, float]:
     middle = (share + spread / 2) / (1 + spread)
     half = z / (1 + spread) * math.sqrt(share * (1 - share) / trials + spread / (4 * trials))
     return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def share(values: list[bool]) -> dict[str, float]:
+    """How often something was so: the share with its 95 % interval and the number of trials; NaN without trials."""
+    low, high = wilson(sum(values), len(values))
+    return {"share": sum(values) / len(values) if values else math.nan, "low": low, "high": high, "trials": len(values)}

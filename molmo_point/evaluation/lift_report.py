@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from molmo_point.evaluation.intervals import wilson
+from molmo_point.evaluation.intervals import share
 from molmo_point.evaluation.lift_benchmark import OURS, Answer, LiftRun
 
 _CHI2_68, _CHI2_95 = 3.5059, 7.8147  # quantiles of chi squared with three degrees of freedom
@@ -46,20 +46,15 @@ def figures(answers: Iterable[Answer]) -> dict[str, Any]:
         "asked": len(asked),
         "error_mm_median": float(np.median(errors)) if given else float("nan"),
         "error_mm_95": float(np.quantile(errors, 0.95)) if given else float("nan"),
-        "gross": _share([answer.gross for answer in given]),
-        "gross_unannounced": _share([answer.gross and not answer.ambiguous for answer in given]),
-        "ambiguous": _share([answer.ambiguous for answer in given]),
-        "refused_wrongly": _share([answer.refused for answer in asked if answer.measurable]),
-        "refused_rightly": _share([answer.refused for answer in asked if not answer.measurable]),
+        "gross": share([answer.gross for answer in given]),
+        "gross_unannounced": share([answer.gross and not answer.ambiguous for answer in given]),
+        "ambiguous": share([answer.ambiguous for answer in given]),
+        "refused_wrongly": share([answer.refused for answer in asked if answer.measurable]),
+        "refused_rightly": share([answer.refused for answer in asked if not answer.measurable]),
         "coverage": _coverage(given),
         "coverage_right_surface": _coverage([answer for answer in given if answer.measurable and not answer.gross]),
         "time_us_median": float(np.median([answer.time_us for answer in asked])) if asked else float("nan"),
     }
-
-
-def _share(values: list[bool]) -> dict[str, float]:
-    low, high = wilson(sum(values), len(values))
-    return {"share": float(np.mean(values)) if values else float("nan"), "low": low, "high": high, "trials": len(values)}
 
 
 def _coverage(answers: list[Answer]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""`eval lift` and `eval tracking` from the command to their figures, as small as they get."""
+"""`eval lift`, `eval tracking` and `eval grasps` from the command to their figures, as small as they get."""
 
 import json
 
@@ -38,3 +38,11 @@ def test_tracking_prints_its_table(capsys, monkeypatch):
     assert main(["eval", "tracking", "--scenes", "1"]) == 0
     row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("| molmo_point |"))
     assert 0.0 < float(row.split("|")[2]) < 30.0
+
+
+def test_grasps_print_their_table_and_refuse_a_plot(capsys, tmp_path):
+    pytest.importorskip("mujoco")
+    assert main(["eval", "grasps", "--scenes", "2", "--seed", "50001"]) == 0
+    assert "| scenes | 2 |" in capsys.readouterr().out
+    assert main(["eval", "grasps", "--scenes", "1", "--plot", str(tmp_path / "a.png")]) != 0
+    assert "no plot" in capsys.readouterr().err

@@ -1,0 +1,36 @@
+"""`molmo-point eval grasps`: grasps proposed on noisy depth, tried on the true solids."""
+
+import argparse
+from typing import Any
+
+from molmo_point.errors import InputError
+
+DEFAULT_SCENES = 200
+
+
+def check(options: argparse.Namespace) -> None:
+    """Refuses options of the other measurements.
+
+    Raises:
+        InputError: `--plot` was given, which draws nothing here.
+    """
+    if options.plot:
+        raise InputError("There is no plot of this measurement", f"--plot {options.plot}", "leave it out, or use --out")
+
+
+def measure(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    """Figures as plain data, and as a table."""
+    from tqdm import tqdm
+
+    from molmo_point.evaluation.grasps import FIRST_SEED, run_trials, summarize, table
+
+    first = FIRST_SEED if options.seed is None else options.seed
+    trials = run_trials(tqdm(range(first, first + options.scenes), desc="scenes", unit="scene"))
+    if not trials:
+        raise InputError(
+            "No scene shows an object large enough to grasp",
+            f"--scenes {options.scenes} --seed {first}",
+            "measure on more scenes",
+        )
+    figures = summarize(trials)
+    return figures, table(figures)
