@@ -36,8 +36,13 @@ def format_points(points_percent: Sequence[Sequence[float]], label: str, style: 
     return f"Counting the {tag} shows a total of {len(points_percent)}."
 
 
-def points_tag(points_percent: Sequence[Sequence[float]], label: str) -> str:
+def points_tag(points_percent: Sequence[Sequence[float]], label: str, alt: str | None = None) -> str:
     """The ``<point>`` or ``<points>`` tag for at least one point; arguments as `format_points`.
+
+    Args:
+        points_percent: (n, 2), at least one.
+        label: The words in the tag.
+        alt: What the points show, where that is put otherwise than the words, as in explanations; None takes ``label``.
 
     Raises:
         InputError: Without points, or for a point outside 0 to 100 percent.
@@ -45,11 +50,12 @@ def points_tag(points_percent: Sequence[Sequence[float]], label: str) -> str:
     if len(points_percent) == 0:
         raise InputError("A tag needs a point", "no points", "use format_points, which writes the absence")
     points = sorted((_checked(point) for point in points_percent), key=lambda p: p[0] * 10000 + p[1])
+    alt = label if alt is None else alt
     if len(points) == 1:
         x, y = points[0]
-        return f'<point x="{round(x, 1)}" y="{round(y, 1)}" alt="{label}">{label}</point>'
+        return f'<point x="{round(x, 1)}" y="{round(y, 1)}" alt="{alt}">{label}</point>'
     coordinates = " ".join(f'x{i}="{round(x, 1)}" y{i}="{round(y, 1)}"' for i, (x, y) in enumerate(points, 1))
-    return f'<points {coordinates} alt="{label}">{label}</points>'
+    return f'<points {coordinates} alt="{alt}">{label}</points>'
 
 
 def _checked(point: Sequence[float]) -> tuple[float, float]:

@@ -109,6 +109,8 @@ def segment_mask(segments: torch.Tensor) -> torch.Tensor:
 def _encode_answer(processor: MolmoProcessor, example: Example) -> tuple[list[int], list[tuple[int, int, int, int, int]]]:
     """Token ids of the answer, and which of them are characters of coordinates."""
     text = f" {example.answer}"
+    if not example.targets:  # nothing of known place is pointed at; words of files are never special tokens
+        return processor.encode_text(text), []
     encoded = processor.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
     at_character = {start: k for k, (start, _) in enumerate(encoded["offset_mapping"])}
     spots = []

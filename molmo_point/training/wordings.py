@@ -32,6 +32,11 @@ COUNT = (
     "Count {q}", "count the {q}", "What is the number of {q}?", "How many {q} can you find?", "Number of {q}?",
 )  # fmt: skip
 """Wordings of a question how many there are."""
+CAPTION = (
+    "Describe this image.", "Describe the image.", "Describe this image", "What is in this image?", "What does the image show?",
+    "Caption this image.", "Tell me what you see.", "What can be seen here?", "Write a caption.", "describe this picture",
+)  # fmt: skip
+"""Wordings of a request for a description."""
 RELATIONS = {
     "left of": ("left of", "to the left of"),
     "right of": ("right of", "to the right of"),

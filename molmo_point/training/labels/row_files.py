@@ -1,0 +1,104 @@
+"""Rows of parquet and JSON-lines files, one after another, each with the place where it stands."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from molmo_point.errors import DependencyError, InputError
+
+SUFFIXES = (".parquet", ".jsonl", ".ndjson")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a row stands.
+
+    Attributes:
+        file: The file.
+        number: Line of a JSON-lines file, or row of a parquet file; the first is 1.
+    """
+
+    file: Path
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.number}"
+
+
+@dataclass(frozen=True)
+class BrokenRow:
+    """A row that could not even be read, and why."""
+
+    why: str
+
+
+def row_files(path: Path) -> list[Path]:
+    """The files of rows that a path means: itself, or all in a folder, sorted.
+
+    Raises:
+        InputError: There is none.
+    """
+    kinds = ", ".join(SUFFIXES)
+    if path.is_file() and path.suffix in SUFFIXES:
+        return [path]
+    if not path.is_dir():
+        what = "This is no file of rows" if path.exists() else "There is no such file of rows"
+        raise InputError(what, str(path), f"a {kinds} file, or a folder of them")
+    found = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES)
+    if not found:
+        raise InputError("The folder holds no files of rows", str(path), f"put {kinds} files into it")
+    return found
+
+
+def read_rows(file: Path, columns: tuple[str, ...]) -> Iterator[tuple[Place, dict[str, Any] | BrokenRow]]:
+    """Every row of a file with its place.
+
+    Args:
+        file: One of `row_files`.
+        columns: What is wanted; of a parquet file nothing else is read.
+
+    Raises:
+        DependencyError: A parquet file, and pyarrow is not installed.
+        InputError: The file as a whole cannot be read.
+    """
+    try:
+        yield from (_parquet_rows(file, columns) if file.suffix == ".parquet" else _json_rows(file))
+    except OSError as error:
+        raise InputError("The rows cannot be read", f"{file}: {error}", "pass a complete file that may be read") from error
+
+
+def _json_rows(file: Path) -> Iterator[tuple[Place, dict[str, Any] | BrokenRow]]:
+    with file.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            place = Place(file, number)
+            try:
+                row = json.loads(line)
+            except ValueError as error:  # bytes that are no UTF-8, too
+                yield place, BrokenRow(f"the line is no JSON ({error})")
+                continue
+            is_row = isinstance(row, dict)
+            yield place, row if is_row else BrokenRow(f"the line holds a {type(row).__name__}, not names with values")
+
+
+def _parquet_rows(file: Path, columns: tuple[str, ...]) -> Iterator[tuple[Place, dict[str, Any] | BrokenRow]]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        fix = 'pip install "molmo_point[train]", or convert the file to JSON lines'
+        raise DependencyError("Parquet files need pyarrow", str(error), fix) from error
+    number = 0
+    try:
+        with pyarrow.parquet.ParquetFile(file) as table:
+            known = [name for name in columns if name in table.schema_arrow.names]
+            for batch in table.iter_batches(batch_size=1024, columns=known):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield Place(file, number), row
+    except pyarrow.ArrowException as error:
+        fix = "download the file again"
+        raise InputError("The parquet file cannot be read", f"{file}, after row {number}: {error}", fix) from error
