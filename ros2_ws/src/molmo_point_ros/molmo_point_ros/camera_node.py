@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import rclpy
-from rclpy.executors import ExternalShutdownException
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image
 
@@ -19,6 +19,7 @@ from molmo_point_ros.cameras import CameraReader, open_camera
 from molmo_point_ros.conversions import frame_to_messages
 from molmo_point_ros.image_qos import image_qos
 from molmo_point_ros.parameters import PUBLISHER_SPECS, PublisherSettings, declare, read
+from molmo_point_ros.spinning import spin
 from molmo_point_ros.tf_listener import StaticTransformSender
 
 
@@ -78,16 +79,14 @@ def main(args: Sequence[str] | None = None) -> int:
     node = CameraNode()
     try:
         node.start()
-        rclpy.spin(node)
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        spin(executor, node)
     except MolmoPointError as error:
         node.get_logger().error(f"cannot open the camera: {error}")
         return 1
-    except (KeyboardInterrupt, ExternalShutdownException):
+    except KeyboardInterrupt:
         pass
-    except Exception:
-        # A signal may end ROS while the executor prepares its next wait, which then fails.
-        if rclpy.ok():
-            raise
     finally:
         node.close()
         node.destroy_node()

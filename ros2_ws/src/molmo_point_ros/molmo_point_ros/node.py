@@ -13,7 +13,7 @@ import rclpy
 from molmo_point_msgs.action import PointAt
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
-from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.executors import MultiThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from molmo_point.errors import MolmoPointError
@@ -24,6 +24,7 @@ from molmo_point_ros.goal_queue import GoalQueue
 from molmo_point_ros.parameters import POINTING_SPECS, PointingSettings, declare, read
 from molmo_point_ros.pointing_goal import Parts, PointingGoal
 from molmo_point_ros.publisher import TargetPublisher
+from molmo_point_ros.spinning import spin
 from molmo_point_ros.tf_listener import StaticTransformSender, listen
 
 HEARTBEAT_S = 0.4
@@ -206,13 +207,9 @@ def main(args: Sequence[str] | None = None, load_pointer: LoadPointer = Pointer.
     try:
         if node.settings.autostart and not node.start():
             return 1
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
+        spin(executor, node)
+    except KeyboardInterrupt:
         pass
-    except Exception:
-        # A signal may end ROS while the executor prepares its next wait, which then fails.
-        if rclpy.ok():
-            raise
     finally:
         executor.shutdown(timeout_sec=5.0)
         node.destroy_node()
