@@ -36,8 +36,8 @@ def _cell(answers: list[Answer], kind: str, sigma_px: float) -> list[Answer]:
 def figures(answers: Iterable[Answer]) -> dict[str, Any]:
     """Figures of some answers; NaN where there is nothing to take them from.
 
-    `coverage` is over all of them, `coverage_right_surface` over those on the right surface where the camera had
-    measured the target: the covariance is conditional on the surface, AMBIGUOUS and the other depth tell of another.
+    `coverage` is over all of them; `coverage_measured` over those where the camera had measured the target, wrong
+    surfaces included; `coverage_right_surface` over those that are also on the right surface.
     """
     asked = list(answers)
     given = [answer for answer in asked if not answer.refused]
@@ -52,6 +52,7 @@ def figures(answers: Iterable[Answer]) -> dict[str, Any]:
         "refused_wrongly": share([answer.refused for answer in asked if answer.measurable]),
         "refused_rightly": share([answer.refused for answer in asked if not answer.measurable]),
         "coverage": _coverage(given),
+        "coverage_measured": _coverage([answer for answer in given if answer.measurable]),
         "coverage_right_surface": _coverage([answer for answer in given if answer.measurable and not answer.gross]),
         "time_us_median": float(np.median([answer.time_us for answer in asked])) if asked else float("nan"),
     }
@@ -90,7 +91,7 @@ def _table(title: str, rows: dict[str, dict[str, Any]]) -> list[str]:
     ]  # fmt: skip
     lines = [f"| {' | '.join(head)} |", "|---" + "|---:" * (len(head) - 1) + "|"]
     for name, row in rows.items():
-        right = row["coverage_right_surface"]
+        held = row["coverage_measured"]
         cells = [
             f"{row['error_mm_median']:.1f}",
             f"{row['error_mm_95']:.1f}",
@@ -98,8 +99,8 @@ def _table(title: str, rows: dict[str, dict[str, Any]]) -> list[str]:
                 _percent(row[key]["share"])
                 for key in ("gross", "gross_unannounced", "ambiguous", "refused_wrongly", "refused_rightly")
             ),
-            _percent(right["within_68"]),
-            _percent(right["within_95"]),
+            _percent(held["within_68"]),
+            _percent(held["within_95"]),
             f"{row['time_us_median']:.0f}",
         ]
         lines.append(f"| {name} | {' | '.join(cells)} |")

@@ -1,8 +1,10 @@
 """Wilson intervals against values computed by hand."""
 
+import math
+
 import pytest
 
-from molmo_point.evaluation.intervals import wilson
+from molmo_point.evaluation.intervals import share, wilson
 
 
 @pytest.mark.parametrize(
@@ -15,3 +17,10 @@ def test_known_values(successes: int, trials: int, low: float, high: float) -> N
 
 def test_nothing_tried_says_nothing() -> None:
     assert wilson(0, 0) == (0.0, 1.0)
+
+
+def test_a_share_has_its_interval_and_its_trials() -> None:
+    told = share([True, False, True, True])
+    assert (told["share"], told["trials"]) == (0.75, 4)
+    assert (told["low"], told["high"]) == wilson(3, 4)
+    assert math.isnan(share([])["share"]) and share([])["trials"] == 0
