@@ -1,4 +1,4 @@
-"""A small RGB-D scene that needs no renderer, and processes on a ROS domain of their own."""
+"""The scripted answers, a recording of the box scene, and processes on a ROS domain of their own."""
 
 import json
 import os
@@ -10,36 +10,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from molmo_point.camera.recording import RecordingWriter
 from molmo_point.frame import RgbdFrame
-from molmo_point.geometry.intrinsics import Intrinsics
 
-HERE = Path(__file__).resolve().parent
-INTRINSICS = Intrinsics(160, 120, 150.0, 150.0, 79.5, 59.5)
-FRAME = "camera_color_optical_frame"
-WALL_M, BOX_M = 0.8, 0.5
-BOX_UV, HOLE_UV, WALL_UV = (110.0, 40.0), (30.0, 90.0), (120.0, 95.0)
+# For the modules that several tests share: pytest's importlib mode puts no folder on the path.
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from box_scene import BOX_UV, FRAME, HOLE_UV, INTRINSICS, WALL_UV, box_scene, point_text
+
 SLOW_S, LATE_S = 20.0, 1.5
-
-
-def box_scene() -> tuple[np.ndarray, np.ndarray]:
-    """A red box before a grey wall, and a hole in the depth: colour (h, w, 3) and depth (h, w) in metres."""
-    color = np.full((120, 160, 3), 120, np.uint8)
-    depth = np.full((120, 160), WALL_M, np.float32)
-    color[20:61, 90:131] = (200, 20, 20)
-    depth[20:61, 90:131] = BOX_M
-    depth[70:111, 10:51] = np.nan
-    return color, depth
-
-
-def point_text(uv: tuple[float, float], label: str) -> str:
-    """What Molmo writes for a pixel."""
-    x, y = (uv[0] + 0.5) / INTRINSICS.width * 100, (uv[1] + 0.5) / INTRINSICS.height * 100
-    return f'<point x="{x:.6f}" y="{y:.6f}" alt="{label}">{label}</point>'
-
 
 ANSWERS = {
     "the box": {"text": point_text(BOX_UV, "the box")},

@@ -1,7 +1,6 @@
 """Camera, pointing node (scripted model), subscriber and client as separate processes over real DDS."""
 
 import json
-import threading
 import time
 
 import numpy as np
@@ -10,120 +9,41 @@ import pytest
 rclpy = pytest.importorskip("rclpy", reason="needs ROS 2: run through ros2_ws/run", exc_type=ImportError)
 pytest.importorskip("molmo_point_msgs.action", reason="needs the built interfaces: make setup", exc_type=ImportError)
 
+from box_scene import BOX_UV, FRAME, box_truth_m  # noqa: E402
+from dds_robot import (  # noqa: E402
+    ANSWER_S,
+    SCRIPTED_NODE,
+    SPEED_M_S,
+    START_S,
+    Robot,
+    base_T_camera,
+    position_of,
+    until,
+    until_generating,
+)
 from lifecycle_msgs.msg import Transition  # noqa: E402
-from lifecycle_msgs.srv import ChangeState  # noqa: E402
-from molmo_point_msgs.action import PointAt  # noqa: E402
 from molmo_point_msgs.msg import PointTarget  # noqa: E402
 from molmo_point_ros.client import PointAtClient  # noqa: E402
-from molmo_point_ros.conversions import stamp_to_ns, transform_to_message  # noqa: E402
-from molmo_point_ros.goal_error import CODES, GoalError, code_name  # noqa: E402
-from sensor_msgs.msg import CameraInfo  # noqa: E402
-from tf2_msgs.msg import TFMessage  # noqa: E402
+from molmo_point_ros.conversions import stamp_to_ns  # noqa: E402
+from molmo_point_ros.goal_error import CODES  # noqa: E402
 
 from molmo_point.geometry.transforms import Transform, save_transform  # noqa: E402
 
 pytestmark = [pytest.mark.ros, pytest.mark.timeout(240)]
-
-START_S = 90.0
-ANSWER_S = 40.0
-BOX_UV, BOX_M, HOLE_UV, FRAME = (110.0, 40.0), 0.5, (30.0, 90.0), "camera_color_optical_frame"
-SPEED_M_S = 0.2
-
-
-def box_truth_m():
-    return np.array([(BOX_UV[0] - 79.5) / 150 * BOX_M, (BOX_UV[1] - 59.5) / 150 * BOX_M, BOX_M])
-
-
-def base_T_camera(stamp_ns, start_ns):
-    """A camera that turns towards the floor and slides along x at 0.2 m/s."""
-    rotation = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
-    return Transform("base", FRAME, rotation, np.array([SPEED_M_S * (stamp_ns - start_ns) * 1e-9, 0.1, 0.4]))
-
-
-class MovingCamera:
-    """Publishes the camera's pose on /tf at 50 Hz, as a robot's state publisher does."""
-
-    def __init__(self, node):
-        self.start_ns = time.time_ns()
-        self._publisher = node.create_publisher(TFMessage, "/tf", 100)
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def _run(self):
-        while not self._end.wait(0.02):
-            now_ns = time.time_ns()
-            self._publisher.publish(TFMessage(transforms=[transform_to_message(base_T_camera(now_ns, self.start_ns), now_ns)]))
-
-    def close(self):
-        self._end.set()
-        self._thread.join()
-
-
-class Robot:
-    """The client's side: a node of this process, the client, and what came from the camera."""
-
-    def __init__(self, processes):
-        self.processes = processes
-        self.node = rclpy.create_node("test_client")
-        self.capture_stamps = set()
-        self.node.create_subscription(
-            CameraInfo, "color/camera_info", lambda info: self.capture_stamps.add(stamp_to_ns(info.header.stamp)), 100
-        )
-        self.moving = MovingCamera(self.node)
-        self.client = PointAtClient(self.node)
-
-    def ask(self, *queries, client=None, **options):
-        """Point, and on failure say what the processes wrote."""
-        try:
-            return (client or self.client).point_at(list(queries), timeout_s=ANSWER_S, **options)
-        except GoalError as error:
-            pytest.fail(f"{code_name(error.code)}: {error}\n{self.processes.output()}")
-
-    def refusal(self, *queries, client=None, **options):
-        """The error of a goal that must fail."""
-        with pytest.raises(GoalError) as caught:
-            (client or self.client).point_at(list(queries), timeout_s=options.pop("timeout_s", ANSWER_S), **options)
-        return caught.value
-
-    def close(self):
-        self.moving.close()
-        self.client.close()
-        self.node.destroy_node()
 
 
 @pytest.fixture(scope="module")
 def robot(processes, answers_file, record_scene):
     recording = {"camera": "recording", "recording": str(record_scene())}
     processes.start("camera_node", parameters=recording)
-    script = __file__.replace("test_dds.py", "scripted_node.py")
-    processes.start(script, str(answers_file), parameters={"image_timeout_s": 15.0, "tf_timeout_s": 5.0, "lifespan_s": 30.0})
+    processes.start(
+        SCRIPTED_NODE, str(answers_file), parameters={"image_timeout_s": 15.0, "tf_timeout_s": 5.0, "lifespan_s": 30.0}
+    )
     rclpy.init()
-    robot = Robot(processes)
-    if not robot.client.wait_for_server(START_S):
-        pytest.fail(f"the pointing node did not come up in {START_S} s\n{processes.output()}")
-    until(lambda: robot.capture_stamps, START_S, processes)
+    robot = Robot(processes).wait()
     yield robot
     robot.close()
     rclpy.try_shutdown()
-
-
-def until(condition, timeout_s, processes):
-    """Wait for something that another process does."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() > deadline:
-            pytest.fail(f"waited {timeout_s} s in vain\n{processes.output()}")
-        time.sleep(0.02)
-
-
-def until_generating(call, robot):
-    """Wait until the model writes."""
-    until(lambda: any(f.state == PointAt.Feedback.GENERATING for f in call.feedback), ANSWER_S, robot.processes)
-
-
-def position_of(target):
-    return np.array([target.position.x, target.position.y, target.position.z])
 
 
 def test_a_subscriber_process_receives_the_3d_point_with_its_capture_time(robot):
@@ -259,8 +179,7 @@ def test_depth_of_another_moment_is_refused_with_the_measured_skew(robot, proces
     # At 2 Hz the depth of the image before or after is far off, however unevenly this machine replays. Best effort this time.
     recording = {"camera": "recording", "recording": str(record_scene(skew_s=0.045, rate_hz=2)), "reliable": False}
     processes.start("camera_node", parameters=recording, namespace="/skewed")
-    script = __file__.replace("test_dds.py", "scripted_node.py")
-    processes.start(script, str(answers_file), parameters={"image_timeout_s": 8.0}, namespace="/skewed")
+    processes.start(SCRIPTED_NODE, str(answers_file), parameters={"image_timeout_s": 8.0}, namespace="/skewed")
     client = PointAtClient(robot.node, "/skewed/molmo_point")
     assert client.wait_for_server(START_S), processes.output()
     error = robot.refusal("the box", client=client)
@@ -273,14 +192,13 @@ def test_a_node_with_a_camera_of_its_own_publishes_the_cameras_pose(robot, proce
     # A frame of its own: in a tree, a frame has one parent, and the other camera's is taken.
     pose = Transform("table", "own_optical", np.diag([1.0, -1.0, -1.0]), np.array([0.1, 0.2, 0.9]))
     save_transform(tmp_path / "pose.yaml", pose)
-    script = __file__.replace("test_dds.py", "scripted_node.py")
     camera = {
         "camera": "recording",
         "recording": str(record_scene(frame="own_optical")),
         "camera_transform": str(tmp_path / "pose.yaml"),
     }
     processes.start(
-        script, str(answers_file), parameters={**camera, "target_frame": "table", "tf_timeout_s": 10.0}, namespace="/own"
+        SCRIPTED_NODE, str(answers_file), parameters={**camera, "target_frame": "table", "tf_timeout_s": 10.0}, namespace="/own"
     )
     client = PointAtClient(robot.node, "/own/molmo_point")
     assert client.wait_for_server(START_S), processes.output()
@@ -292,19 +210,10 @@ def test_a_node_with_a_camera_of_its_own_publishes_the_cameras_pose(robot, proce
 
 def test_the_lifecycle_frees_and_loads_again(robot):
     """Deactivated or cleaned up it takes no goals, and it comes back."""
-    client = robot.node.create_client(ChangeState, "molmo_point/change_state")
-    assert client.wait_for_service(START_S)
-
-    def change(transition):
-        future = client.call_async(ChangeState.Request(transition=Transition(id=transition)))
-        until(future.done, ANSWER_S, robot.processes)
-        assert future.result().success, robot.processes.output()
-
-    change(Transition.TRANSITION_DEACTIVATE)
+    robot.transition(Transition.TRANSITION_DEACTIVATE)
     assert robot.refusal("the box").code == CODES.GOAL_REJECTED
-    change(Transition.TRANSITION_CLEANUP)
+    robot.transition(Transition.TRANSITION_CLEANUP)
     assert robot.refusal("the box").code == CODES.GOAL_REJECTED
-    change(Transition.TRANSITION_CONFIGURE)
-    change(Transition.TRANSITION_ACTIVATE)
+    robot.transition(Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE)
     assert robot.client.wait_for_server(START_S)
     assert robot.ask("the box").results[0].targets
