@@ -20,6 +20,17 @@ class NoPathReason(enum.Enum):
     """On the way, or there, the arm would touch the table, an obstacle, or itself."""
 
 
+class FollowEnd(enum.Enum):
+    """How following a path ended; in every case the arm stands."""
+
+    DONE = "DONE"
+    """At the end of the path."""
+    CANCELLED = "CANCELLED"
+    """Stopped on the path, because somebody asked for it."""
+    BLOCKED = "BLOCKED"
+    """Stopped, because the joints could not keep up: something is in the way."""
+
+
 @dataclass(frozen=True, eq=False)
 class JointPath:
     """A path through joint space, passed without stopping in between.

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from molmo_point.geometry.gripper import Gripper
-from molmo_point.geometry.joint_path import JointPath, NoPath, ObstacleBox
+from molmo_point.geometry.joint_path import FollowEnd, JointPath, NoPath, ObstacleBox
 from molmo_point.geometry.transforms import Transform
 
 FloatArray = NDArray[np.float64]
@@ -97,7 +97,7 @@ class Arm(Protocol):
         """A path to the pose from which the cameras see the table; arguments as `plan`."""
         ...
 
-    def follow(self, path: JointPath, *, cancelled: Cancelled | None = None, speed: float = 1.0) -> bool:
+    def follow(self, path: JointPath, *, cancelled: Cancelled | None = None, speed: float = 1.0) -> FollowEnd:
         """Go along a path that begins where the arm is, and wait until it is done.
 
         Args:
@@ -106,7 +106,7 @@ class Arm(Protocol):
             speed: Share of its limits, above 0, at most 1.
 
         Returns:
-            True at the end of the path; False when it was stopped before.
+            How it ended; the arm stands in every case.
 
         Raises:
             InputError: If the path does not begin where the arm is, or the speed is out of its range.

@@ -72,20 +72,21 @@ def aim_camera(model: Any, camera: CameraPose) -> None:
     model.cam_fovy[0] = camera.fov_y_deg
 
 
-def render_pass(renderer: Any, data: Any, kind: str) -> np.ndarray:
-    """One picture through the scene's camera, owned by the caller.
+def render_pass(renderer: Any, data: Any, kind: str, camera: str = CAMERA_NAME) -> np.ndarray:
+    """One picture through a camera of the scene, owned by the caller.
 
     Args:
         renderer: As `open_renderer` gives it.
         data: MuJoCo's state.
         kind: ``"color"``, ``"depth"`` or ``"segmentation"``.
+        camera: Its name in the model.
     """
     if kind == "depth":
         renderer.enable_depth_rendering()
     elif kind == "segmentation":
         renderer.enable_segmentation_rendering()
     try:
-        renderer.update_scene(data, camera=CAMERA_NAME)
+        renderer.update_scene(data, camera=camera)
         return renderer.render().copy()
     finally:
         renderer.disable_depth_rendering()

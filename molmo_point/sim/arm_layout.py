@@ -1,0 +1,56 @@
+"""Random tables for the arm: objects that its gripper can hold, within its reach, under a fixed camera."""
+
+import dataclasses
+
+import numpy as np
+
+from molmo_point.sim.layout import CameraPose, Layout, random_layout
+from molmo_point.sim.objects import COLORS, SHAPES, SceneObject, random_object
+
+ARM_CAMERA = CameraPose(eye_m=(0.06, -0.38, 0.62), look_at_m=(0.01, 0.0, 0.02), fov_y_deg=42.5)
+"""The fixed camera: a D435's colour camera at 640x480, beside the table, 0.71 m away, looking 58 degrees down."""
+WIDEST_M = 0.066
+"""Across the narrower side of an object; the gripper opens 0.085 m."""
+GAP_M = 0.022
+"""Between the circles around the objects: room for a finger."""
+_HALF_M = (0.15, 0.19)
+_ALIKE = 0.35
+
+
+def random_arm_layout(rng: np.random.Generator, object_count: int | None = None) -> Layout:
+    """Draws a table of objects that the gripper can hold.
+
+    Args:
+        rng: Source of all randomness.
+        object_count: Number of objects; None draws 3 to 10.
+
+    Returns:
+        The layout; it may hold fewer objects than asked for where the table was full.
+    """
+    wanted = int(rng.integers(3, 11)) if object_count is None else object_count
+    around = random_layout(rng, 1)
+    placed: list[SceneObject] = []
+    for _ in range(wanted):
+        _add(rng, placed)
+    angle, lean = rng.uniform(0, 2 * np.pi), rng.uniform(0.1, 0.6)
+    light = (float(lean * np.cos(angle)), float(lean * np.sin(angle)), 1.6)
+    return dataclasses.replace(around, objects=tuple(placed), camera=ARM_CAMERA, light_position_m=light)
+
+
+def _add(rng: np.random.Generator, placed: list[SceneObject]) -> None:
+    shape, color = str(rng.choice(SHAPES)), str(rng.choice(list(COLORS)))
+    if placed and rng.random() < _ALIKE:
+        like = placed[int(rng.integers(len(placed)))]
+        # The same shape in another colour, or the same colour in another shape.
+        shape, color = (like.shape, color) if rng.random() < 0.5 else (shape, like.color)
+    for _ in range(60):
+        xy = rng.uniform(-1.0, 1.0, 2) * _HALF_M
+        item = random_object(rng, shape, color, (float(xy[0]), float(xy[1])))
+        if 2 * min(item.half_size_m[:2]) <= WIDEST_M and all(_apart(item, other) for other in placed):
+            placed.append(item)
+            return
+
+
+def _apart(a: SceneObject, b: SceneObject) -> bool:
+    gap = np.hypot(a.position_base_m[0] - b.position_base_m[0], a.position_base_m[1] - b.position_base_m[1])
+    return bool(gap > a.footprint_radius_m + b.footprint_radius_m + GAP_M)

@@ -1,0 +1,179 @@
+"""Paths of the simulated arm: inverse kinematics, straight lines, and what the arm would touch on the way.
+
+The planner has a model of its own, of the arm, the table and boxes; it never sees the simulated world.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from molmo_point.errors import DependencyError
+from molmo_point.geometry.joint_path import JointPath, NoPath, NoPathReason, ObstacleBox
+from molmo_point.geometry.poses import between
+from molmo_point.geometry.transforms import Transform
+from molmo_point.sim.arm_model import ARM, BOXES, JOINTS, OBSTACLE_PREFIX, TOOL_SITE, plan_spec
+from molmo_point.sim.arm_timing import evened, timed
+from molmo_point.sim.rendering import import_mujoco
+
+FloatArray = NDArray[np.float64]
+HOME_RAD = np.array([0.0, -0.9, 0.0, -2.3, 0.0, 1.75, 0.785])
+"""From where the wrist camera sees the table."""
+MARGIN_M = 0.004
+"""The arm keeps this clear of boxes."""
+
+_ITERATIONS, _SEEDS = 40, 5
+_POSITION_M, _TURN_RAD = 5e-4, 5e-3
+_LINE_M, _LINE_RAD, _JUMP_RAD = 0.01, 0.06, 0.35
+_CHECK_RAD = 0.05
+
+
+class ArmPlanner:
+    """Plans for the arm of `arm_model`.
+
+    Raises:
+        DependencyError: mink or tabletask is not installed.
+    """
+
+    def __init__(self) -> None:
+        mujoco = import_mujoco()
+        try:
+            import mink
+        except ImportError as error:
+            raise DependencyError(
+                "The simulated arm needs mink for its inverse kinematics", str(error), "pip install 'molmo-point[arm]'"
+            ) from error
+        self._mujoco = mujoco
+        self._model = plan_spec().compile()
+        self._data = mujoco.MjData(self._model)
+        self._configuration = mink.Configuration(self._model)
+        self._tool_task = mink.FrameTask(TOOL_SITE, "site", position_cost=1.0, orientation_cost=0.5, lm_damping=1e-4)
+        self._posture_task = mink.PostureTask(self._model, cost=2e-3)
+        self._limits = [mink.ConfigurationLimit(self._model)]
+        self._mink = mink
+        self._boxes = [self._model.geom(f"{OBSTACLE_PREFIX}{number}").id for number in range(BOXES)]
+        self._low, self._high = self._model.jnt_range.T
+        self._always = self._touching(HOME_RAD)
+
+    def tool_pose(self, joints_rad: FloatArray) -> FloatArray:
+        """Homogeneous matrix (4, 4) of the tool in the base frame at joint angles (7,)."""
+        self._data.qpos[:] = joints_rad
+        self._mujoco.mj_kinematics(self._model, self._data)
+        site = self._data.site(TOOL_SITE)
+        pose = np.eye(4)
+        pose[:3, :3], pose[:3, 3] = site.xmat.reshape(3, 3), site.xpos
+        return pose
+
+    def set_obstacles(self, obstacles: Sequence[ObstacleBox]) -> None:
+        """What the arm must not touch from now on; the tallest ones where there are too many."""
+        chosen = sorted(obstacles, key=lambda box: -box.top_m)[:BOXES]
+        for geom, box in zip(self._boxes, chosen, strict=False):
+            self._model.geom_pos[geom] = box.center_m
+            self._model.geom_size[geom] = np.array(box.half_m) + MARGIN_M
+            self._model.geom_quat[geom] = (np.cos(box.yaw_rad / 2), 0.0, 0.0, np.sin(box.yaw_rad / 2))
+            self._model.geom_rbound[geom] = float(np.linalg.norm(self._model.geom_size[geom]))
+        for geom in self._boxes[len(chosen) :]:
+            self._model.geom_pos[geom] = (0.0, 0.0, -5.0)
+        self._model.geom_sameframe[self._boxes] = 0
+
+    def solve(self, pose: Transform, seed_rad: FloatArray) -> FloatArray | None:
+        """Joint angles (7,) near a seed that bring the tool to a pose, or None."""
+        goal = self._mink.SE3.from_matrix(pose.matrix)
+        self._tool_task.set_target(goal)
+        self._configuration.update(np.clip(seed_rad, self._low, self._high))
+        self._posture_task.set_target(self._configuration.q.copy())
+        for _ in range(_ITERATIONS):
+            error = self._tool_task.compute_error(self._configuration)
+            if np.linalg.norm(error[:3]) < _POSITION_M and np.linalg.norm(error[3:]) < _TURN_RAD:
+                return self._configuration.q.copy()
+            tasks = [self._tool_task, self._posture_task]
+            try:
+                step = self._mink.solve_ik(self._configuration, tasks, 1.0, "daqp", limits=self._limits)
+            except self._mink.MinkError:
+                return None
+            largest = float(np.abs(step).max())
+            self._configuration.integrate_inplace(step * min(1.0, 0.5 / max(largest, 1e-9)), 1.0)
+        return None
+
+    def path(self, poses: Sequence[Transform], start_rad: FloatArray, straight: bool) -> JointPath | NoPath:
+        """A timed path through poses of the tool, free of collisions; see `SimulatedArm.plan`."""
+        rows = [np.asarray(start_rad, dtype=np.float64)]
+        for number, pose in enumerate(poses, start=1):
+            found = self._line(pose, rows[-1]) if straight else self._joints(pose, rows[-1])
+            if isinstance(found, NoPath):
+                return NoPath(found.reason, f"pose {number} of {len(poses)}: {found.message}")
+            rows.extend(found)
+        return self._finished(np.array(rows))
+
+    def through(self, joints_rad: Sequence[FloatArray], start_rad: FloatArray) -> JointPath | NoPath:
+        """A timed path through joint angles, free of collisions."""
+        return self._finished(np.array([start_rad, *joints_rad], dtype=np.float64))
+
+    def _finished(self, rows: FloatArray) -> JointPath | NoPath:
+        even = evened(rows)
+        start_touch = self._touching(even[0])
+        for row in _between_rows(even):
+            hits = self._touching(row) - self._always - start_touch
+            if hits:
+                return NoPath(NoPathReason.COLLISION, f"the arm would touch: {'; '.join(sorted(hits)[:3])}")
+        return JointPath(JOINTS, even, timed(even).duration_s)
+
+    def _joints(self, pose: Transform, start_rad: FloatArray) -> list[FloatArray] | NoPath:
+        """The nearest joint angles for a pose that touch nothing."""
+        rng = np.random.default_rng(0)
+        random = [rng.uniform(self._low, self._high) for _ in range(_SEEDS)]
+        reached, hits = False, set()
+        for seed in (start_rad, HOME_RAD, 0.5 * (HOME_RAD + start_rad), *random):
+            found = self.solve(pose, seed)
+            if found is None:
+                continue
+            reached = True
+            hits = self._touching(found) - self._always
+            if not hits:
+                return [found]
+        where = np.round(pose.translation_m, 3).tolist()
+        if not reached:
+            return NoPath(NoPathReason.UNREACHABLE, f"no joint angles bring the tool to {where} m")
+        return NoPath(NoPathReason.COLLISION, f"at {where} m the arm would touch: {'; '.join(sorted(hits)[:3])}")
+
+    def _line(self, pose: Transform, start_rad: FloatArray) -> list[FloatArray] | NoPath:
+        begin = Transform.from_matrix(pose.target, pose.source, self.tool_pose(start_rad))
+        away_m = float(np.linalg.norm(pose.translation_m - begin.translation_m))
+        cosine = 0.5 * (float(np.trace(begin.rotation.T @ pose.rotation)) - 1.0)
+        turn = float(np.arccos(np.clip(cosine, -1.0, 1.0)))
+        steps = max(1, int(np.ceil(max(away_m / _LINE_M, turn / _LINE_RAD))))
+        rows, last = [], start_rad
+        for share in np.arange(1, steps + 1) / steps:
+            found = self.solve(between(begin, pose, float(share)), last)
+            if found is None or np.abs(found - last).max() > _JUMP_RAD:
+                where = np.round(pose.translation_m, 3).tolist()
+                return NoPath(NoPathReason.UNREACHABLE, f"the straight line to {where} m leaves the arm's reach")
+            rows.append(found)
+            last = found
+        return rows
+
+    def _touching(self, joints_rad: FloatArray) -> set[str]:
+        """What touches what at joint angles, as "link6 and table"."""
+        self._data.qpos[:] = joints_rad
+        self._mujoco.mj_kinematics(self._model, self._data)
+        self._mujoco.mj_collision(self._model, self._data)
+        return {
+            " and ".join(sorted(self._part(geom) for geom in contact.geom))
+            for contact in self._data.contact[: self._data.ncon]
+            if contact.dist < 0
+        }
+
+    def _part(self, geom: int) -> str:
+        body = self._model.geom_bodyid[geom]
+        if body:
+            return self._model.body(body).name.removeprefix(ARM).replace("base", "hand")
+        return self._model.geom(geom).name.replace("_", " ") or "table"
+
+
+def _between_rows(rows: FloatArray) -> Any:
+    """The rows and as many between them that no joint moves farther than the checks are apart."""
+    for before, after in zip(rows[:-1], rows[1:], strict=True):
+        steps = max(1, int(np.ceil(np.abs(after - before).max() / _CHECK_RAD)))
+        for share in np.arange(1, steps + 1) / steps:
+            yield before + share * (after - before)

@@ -1,0 +1,132 @@
+"""When a path is where: as fast as joint speed, acceleration and jerk allow, and how it slows down on the way."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from molmo_point.errors import DependencyError
+
+FloatArray = NDArray[np.float64]
+SPEED_RAD_S = 0.7 * np.array([2.175, 2.175, 2.175, 2.175, 2.61, 2.61, 2.61])
+"""Seven tenths of what a Panda's joints may."""
+ACCELERATION_RAD_S2 = 0.4 * np.array([15.0, 7.5, 10.0, 12.5, 15.0, 20.0, 20.0])
+JERK_S = 0.15
+"""Full acceleration is reached in this time."""
+_STEP = 0.01
+
+
+def evened(rows: FloatArray) -> FloatArray:
+    """Rows (m, n) of joint angles at even steps of `travel`, corners rounded; the ends stay."""
+    travel = _travel(rows)
+    count = max(3, int(np.ceil(travel[-1] / _STEP)) + 1)
+    even = np.linspace(0.0, travel[-1], count)
+    keep = np.concatenate([[True], np.diff(travel) > 1e-12])
+    path = np.stack([np.interp(even, travel[keep], column[keep]) for column in rows.T], axis=1)
+    reach = min(6, (count - 1) // 2)
+    for _ in range(2):
+        path = _smoothed(path, reach)
+    return path
+
+
+def _smoothed(path: FloatArray, reach: int) -> FloatArray:
+    """Means over a window that shrinks towards the ends, so that these stay."""
+    total = np.concatenate([np.zeros((1, path.shape[1])), np.cumsum(path, axis=0)])
+    index = np.arange(len(path))
+    half = np.minimum(reach, np.minimum(index, len(path) - 1 - index))
+    return (total[index + half + 1] - total[index - half]) / (2 * half + 1)[:, None]
+
+
+def _travel(rows: FloatArray) -> FloatArray:
+    """(m,) seconds that each row would be reached after at the speed limit of whichever joint is slowest."""
+    steps = (np.abs(np.diff(rows, axis=0)) / SPEED_RAD_S).max(axis=1)
+    return np.concatenate([[0.0], np.cumsum(steps)])
+
+
+@dataclass
+class PathTiming:
+    """A moving place on a path.
+
+    Attributes:
+        rows: (m, n) joint angles.
+        travel: (m,) of each row, see `evened`.
+        duration_s: From the start to where it ends.
+    """
+
+    rows: FloatArray
+    travel: FloatArray
+    duration_s: float
+    _profile: Any = field(repr=False)
+    _limits: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+    def at(self, time_s: float) -> tuple[FloatArray, FloatArray]:
+        """Joint angles (n,) and speeds (n,) at a time."""
+        place, speed, _ = self._state(time_s)
+        step = 1e-4
+        ahead, behind = self._rows_at(place + step), self._rows_at(place - step)
+        return self._rows_at(place), (ahead - behind) / (2 * step) * speed
+
+    def slowed(self, time_s: float) -> "PathTiming":
+        """The same path from a time on, slowing down to a stand as fast as the limits allow; its time starts at 0."""
+        place, speed, acceleration = self._state(time_s)
+        ruckig = _import_ruckig()
+        wanted = ruckig.InputParameter(1)
+        wanted.control_interface = ruckig.ControlInterface.Velocity
+        wanted.current_position, wanted.current_velocity = [place], [max(speed, 0.0)]
+        wanted.current_acceleration, wanted.target_velocity = [acceleration], [0.0]
+        wanted.max_acceleration, wanted.max_jerk = [self._limits[1]], [self._limits[2]]
+        profile = ruckig.Trajectory(1)
+        ruckig.Ruckig(1).calculate(wanted, profile)
+        return PathTiming(self.rows, self.travel, float(profile.duration), profile, self._limits)
+
+    def _state(self, time_s: float) -> tuple[float, float, float]:
+        place, speed, acceleration = self._profile.at_time(min(max(time_s, 0.0), self.duration_s))
+        return float(place[0]), float(speed[0]), float(acceleration[0])
+
+    def _rows_at(self, place: float) -> FloatArray:
+        return np.array([np.interp(place, self.travel, column) for column in self.rows.T])
+
+
+def timed(rows: FloatArray, speed: float = 1.0) -> PathTiming:
+    """The fastest way along rows (m, n) from `evened` that keeps within the limits.
+
+    Args:
+        rows: Joint angles, radians.
+        speed: Share of the limits of speed.
+
+    Raises:
+        DependencyError: ruckig is not installed.
+    """
+    ruckig = _import_ruckig()
+    travel = _travel(rows)
+    limits = _limits(rows, travel, speed)
+    wanted = ruckig.InputParameter(1)
+    wanted.current_position, wanted.target_position = [0.0], [float(travel[-1])]
+    wanted.max_velocity, wanted.max_acceleration, wanted.max_jerk = [limits[0]], [limits[1]], [limits[2]]
+    profile = ruckig.Trajectory(1)
+    ruckig.Ruckig(1).calculate(wanted, profile)
+    return PathTiming(rows, travel, float(profile.duration), profile, limits)
+
+
+def _limits(rows: FloatArray, travel: FloatArray, speed: float) -> tuple[float, float, float]:
+    """Of speed, acceleration and jerk along the path: half of the acceleration is left for its bends."""
+    along = 0.5 * float((ACCELERATION_RAD_S2 / SPEED_RAD_S).min())
+    top = speed
+    gaps = np.diff(travel)
+    if len(rows) > 2 and gaps.min() > 1e-9:
+        slope = np.diff(rows, axis=0) / gaps[:, None]
+        bend = np.abs(np.diff(slope, axis=0)) / (0.5 * (gaps[1:] + gaps[:-1]))[:, None]
+        sharpest = float((bend / (0.5 * ACCELERATION_RAD_S2)).max())
+        top = min(top, 1.0 / np.sqrt(max(sharpest, 1e-9)))
+    return max(top, 0.05), along, along / JERK_S
+
+
+def _import_ruckig() -> Any:
+    try:
+        import ruckig
+    except ImportError as error:
+        raise DependencyError(
+            "The simulated arm needs ruckig for smooth motion", str(error), "pip install 'molmo-point[arm]'"
+        ) from error
+    return ruckig
