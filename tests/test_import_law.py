@@ -17,10 +17,11 @@ PACKAGE = ROOT / "molmo_point"
 
 LINES = (
     ("errors",),
-    ("geometry",),
+    ("commands", "geometry"),
     ("frame", "reliability", "results"),
     ("backend", "region"),
     ("camera", "model", "points", "grasping", "lift", "freshness", "sim"),
+    ("asking",),
     ("pointer", "tracking"),
     ("picking",),
     ("training", "evaluation", "viz", "calibration"),
@@ -36,6 +37,9 @@ LIBRARIES = {
     "open3d": ((), False),
     "cv2": (("tracking/opencv.py", "viz/", "camera/", "calibration/"), False),
     "mujoco": (("sim/",), False),
+    "faster_whisper": (("commands/speech.py",), True),
+    "av": (("viz/video.py",), True),
+    "viser": (("viz/browser/",), True),
     "rclpy": ((), False),
 }
 LAZY = importlib.import_module("molmo_point")._LAZY

@@ -1,0 +1,173 @@
+"""One clause of a command, by its verb, to steps."""
+
+from molmo_point.commands.phrases import (
+    Split,
+    Thing,
+    Words,
+    is_surface,
+    is_worktop,
+    lower,
+    other_place,
+    read_things,
+    splits,
+    strip_end,
+    strip_start,
+    without_surface,
+)
+from molmo_point.commands.steps import CountStep, PickStep, PlaceStep, PointStep, Relation, Step
+from molmo_point.commands.vocabulary import ANY_OBJECT, FORMS
+from molmo_point.errors import InputError
+
+_TO_ME: tuple[Words, ...] = (("to", "me"), ("to", "us"), ("over", "to", "me"), ("over",))
+_ASIDE: tuple[Words, ...] = (("aside",), ("away",), ("down",), ("back",), ("to", "the", "side"))
+_LOOSE = frozenset(("there", "you", "see", "here", "visible", "left", "we", "i", "have", "got", "now", "can", "do", "currently"))
+_AUXILIARIES = frozenset(("are", "is", "do", "can", "have", "did", "were", "does"))
+
+
+def refuse(what: str, given: Words | str, fix: str = "") -> InputError:
+    """The error for a command that is not understood; without a fix it lists what can be said."""
+    text = given if isinstance(given, str) else " ".join(given)
+    return InputError(what, repr(text), fix or f"say for example: {'; '.join(FORMS)}")
+
+
+def pick(words: Words) -> list[Step]:
+    """ "pick up the red mug"."""
+    words = strip_end(strip_start(words, (("up",), ("out",), ("hold", "of"))), (("up",), ("out",)))
+    if lower(words) in (("up",), ("out",)):
+        words = ()
+    things = _named(without_surface(words), "pick")
+    if len(things) > 1 or things[0].repeats > 1:
+        return _repeated(things, PlaceStep(Relation.ASIDE)) if things[0].repeats > 1 and len(things) == 1 else _one_only(words)
+    return [PickStep(_name(things[0]), things[0].every)]
+
+
+def give(words: Words) -> list[Step]:
+    """ "give me the red mug"."""
+    words = strip_start(words, (("me",), ("us",), ("over",)))
+    words = without_surface(strip_end(words, _TO_ME))
+    if "to" in lower(words)[1:]:
+        fix = "say 'give me ...', or 'put ... in (on, next to) ...'"
+        raise refuse("Things can be handed to you only, and put in, on or next to things", words, fix)
+    if not words or lower(words) in (("me",), ("us",), ("over",)):
+        raise refuse("It is not said what to give", words)
+    return _moved(read_things(words), PlaceStep(Relation.HAND_OVER))
+
+
+def put(words: Words) -> list[Step]:
+    """ "put the red mug in the bowl"."""
+    bare = strip_end(words, _ASIDE)
+    if bare != words:
+        return _moved(read_things(bare), PlaceStep(Relation.ASIDE))
+    bare = strip_start(words, _ASIDE)
+    if bare != words:
+        return _moved(read_things(bare), PlaceStep(Relation.ASIDE))
+    if lower(words[-2:]) in (("to", "me"), ("to", "us")) and len(words) > 2:
+        return _moved(read_things(words[:-2]), PlaceStep(Relation.HAND_OVER))
+    found = splits(words)
+    if not found:
+        raise _no_place(words)
+    split = _only(found, words)
+    return _moved(read_things(split.things), _place(split))
+
+
+def clear(words: Words) -> list[Step]:
+    """ "clear the table"."""
+    words = strip_start(words, (("up",), ("off",), ("away",), ("out",)))
+    words = strip_end(words, (("up",), ("away",), ("off",)))
+    place = PlaceStep(Relation.ASIDE)
+    found = [split for split in splits(words) if not is_surface(split.place)]
+    if found:
+        split = _only(found, words)
+        words, place = split.things, _place(split)
+    small = lower(words)
+    if "of" in small[1:-1] and is_surface(words[: small.index("of")]):
+        words = words[small.index("of") + 1 :]
+    words = without_surface(words)
+    on_surface = next((split for split in splits(words) if is_surface(split.place)), None)
+    words = on_surface.things if on_surface else words
+    if not words or small in (("up",), ("off",), ("away",), ("out",)) or is_surface(words):
+        return [PickStep(ANY_OBJECT, every=True), place]
+    things = _named(words, "clear")
+    return [step for thing in things for step in (PickStep(_name(thing), every=True), place)]
+
+
+def count(words: Words) -> list[Step]:
+    """ "count the screws"."""
+    things = _named(without_surface(words), "count")
+    return [CountStep(_name(thing)) for thing in things]
+
+
+def how_many(words: Words) -> list[Step]:
+    """What follows "how many": "screws are there", "screws are in the box"."""
+    at = next((index for index, word in enumerate(words) if word.lower() in _AUXILIARIES and index), len(words))
+    tail = tuple(word for word in words[at + 1 :] if word.lower() not in _LOOSE)
+    on_surface = bool(tail) and is_surface(tail[1:])
+    return count(words[:at] + (() if on_surface else tail))
+
+
+def point(words: Words) -> list[Step]:
+    """ "point at the red mug"."""
+    starts = (("at",), ("to",), ("out",), ("me",), ("us",), ("towards",), ("where",), ("is",), ("are",), ("for",))
+    words = strip_end(strip_start(words, starts), (("is",), ("are",)))
+    things = _named(without_surface(words), "point at") if (lower(words),) not in [(start,) for start in starts] else []
+    if not things:
+        raise refuse("It is not said what to point at", words)
+    return [PointStep(_name(thing)) for thing in things]
+
+
+def _named(words: Words, verb: str) -> list[Thing]:
+    """Things that are named; a pronoun is refused, because nothing was pointed at before."""
+    things = read_things(words)
+    if not things:
+        raise refuse(f"It is not said what to {verb}", verb)
+    if any(not thing.name and not thing.everything for thing in things):
+        raise refuse(f"It is not said which thing to {verb}", words, f"name it: '{verb} the red mug'")
+    return things
+
+
+def _name(thing: Thing) -> str:
+    return ANY_OBJECT if thing.everything else thing.name
+
+
+def _moved(things: list[Thing], place: PlaceStep) -> list[Step]:
+    """Steps for things that all go to one place; a lone pronoun is what is held already."""
+    if not things:
+        raise refuse("It is not said what to move", "")
+    if len(things) == 1 and not things[0].name and not things[0].everything:
+        return [place]
+    if any(not thing.name and not thing.everything for thing in things):
+        raise refuse("It is not said which thing is meant", "it", "name every thing: 'the red mug and the green cube'")
+    return _repeated(things, place)
+
+
+def _repeated(things: list[Thing], place: PlaceStep) -> list[Step]:
+    return [step for thing in things for _ in range(thing.repeats) for step in (PickStep(_name(thing), thing.every), place)]
+
+
+def _one_only(words: Words) -> list[Step]:
+    fix = "say where each goes: 'put the red cube and the green ball in the bowl', or 'give me ...'"
+    raise refuse("The gripper holds one thing at a time", words, fix)
+
+
+def _place(split: Split) -> PlaceStep:
+    if split.relation is Relation.ON and is_worktop(split.place):
+        return PlaceStep(Relation.ASIDE)
+    places = read_things(split.place)
+    if len(places) != 1 or not places[0].name or places[0].every or places[0].repeats > 1:
+        raise refuse("One place is needed", split.place, "name one: 'in the bowl', 'on the tray', 'next to the plate'")
+    return PlaceStep(split.relation, places[0].name)
+
+
+def _no_place(words: Words) -> InputError:
+    if any(other_place(words[index:]) for index in range(1, len(words))):
+        return refuse("This kind of place is not known", words, "say in, on or next to a thing, or 'aside'")
+    return refuse("It is not said where to put it", words, "say in, on or next to what: 'put the red mug in the bowl'")
+
+
+def _only(found: list[Split], words: Words) -> Split:
+    """The one way to read it; an arm must not guess between two."""
+    if len(found) == 1:
+        return found[0]
+    readings = " or ".join(f"({' '.join(split.things)}) {split.relation.value} ({' '.join(split.place)})" for split in found)
+    fix = "say it in two: 'pick up the mug, then put it in the bowl'"
+    raise refuse(f"This can be read in {len(found)} ways: {readings}", words, fix)

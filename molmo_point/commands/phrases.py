@@ -1,0 +1,180 @@
+"""Names of things in a clause: articles, "all", numbers, lists, and where a thing ends and its place begins."""
+
+from dataclasses import dataclass
+
+from molmo_point.commands.steps import Relation
+from molmo_point.commands.vocabulary import (
+    ARTICLES,
+    EVERY,
+    EVERYTHING,
+    MOST_REPEATS,
+    NUMBERS,
+    OTHER_PLACES,
+    PRONOUNS,
+    RELATIONS,
+    SIDES,
+    SURFACES,
+    UNITS,
+    WORKTOPS,
+)
+
+Words = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Thing:
+    """A thing that was named.
+
+    Attributes:
+        name: Without article; "" for a pronoun ("it").
+        every: All that fit are meant.
+        repeats: How many are wanted.
+        everything: Whatever there is.
+    """
+
+    name: str
+    every: bool = False
+    repeats: int = 1
+    everything: bool = False
+
+
+@dataclass(frozen=True)
+class Split:
+    """A clause read as a thing, a relation and a place."""
+
+    things: Words
+    relation: Relation
+    place: Words
+
+
+def lower(words: Words) -> Words:
+    """The words as they are compared."""
+    return tuple(word.lower() for word in words)
+
+
+def strip_start(words: Words, starts: tuple[Words, ...]) -> Words:
+    """The words without what they begin with out of `starts`, again and again; never all of them."""
+    while True:
+        hit = max((len(start) for start in starts if lower(words[: len(start)]) == start), default=0)
+        if not hit or hit >= len(words):
+            return words
+        words = words[hit:]
+
+
+def strip_end(words: Words, ends: tuple[Words, ...]) -> Words:
+    """As `strip_start`, at the end."""
+    while True:
+        hit = max((len(end) for end in ends if lower(words[-len(end) :]) == end), default=0)
+        if not hit or hit >= len(words):
+            return words
+        words = words[:-hit]
+
+
+def is_polite(words: Words, phrases: tuple[Words, ...]) -> bool:
+    """Whether the words are nothing but phrases of politeness, and commas."""
+    words = tuple(word for word in words if word != ",")
+    while words:
+        hit = max((len(phrase) for phrase in phrases if lower(words[: len(phrase)]) == phrase), default=0)
+        if not hit:
+            return False
+        words = words[hit:]
+    return True
+
+
+def without_article(words: Words) -> Words:
+    """The words without articles at their start; a lone article or pronoun stays."""
+    while len(words) > 1 and words[0].lower() in ARTICLES:
+        words = words[1:]
+    return words
+
+
+def read_things(words: Words) -> list[Thing]:
+    """The things in a list such as "the red cube, two screws and all the nuts"; empty for no words.
+
+    "and" and commas part things only before an article, a number or "all": "salt and pepper mill" is one thing.
+    """
+    parts: list[list[str]] = [[]]
+    for index, word in enumerate(words):
+        if word.lower() in ("and", ",") and index + 1 < len(words):
+            following = words[index + 1].lower()
+            if following in ("and", ","):
+                continue
+            if parts[-1] and (following in ARTICLES | EVERY or _number(words[index + 1 :]) or following in PRONOUNS):
+                parts.append([])
+                continue
+        if word != ",":
+            parts[-1].append(word)
+    return [_thing(tuple(part)) for part in parts if part]
+
+
+def _thing(words: Words) -> Thing:
+    if " ".join(lower(words)) in EVERYTHING:
+        return Thing("", every=True, everything=True)
+    if " ".join(lower(words)) in PRONOUNS:
+        return Thing("")
+    every = words[0].lower() in EVERY
+    if every and len(words) > 1:
+        words = words[1:]
+        words = words[1:] if words[0].lower() == "of" and len(words) > 1 else words
+    words = without_article(words)
+    repeats = _number(words) if len(words) > 1 else 0
+    if repeats:
+        words = without_article(words[2:] if words[1].lower() == "of" and len(words) > 2 else words[1:])
+    return Thing(" ".join(words), every=every, repeats=1 if every else max(repeats, 1))
+
+
+def _number(words: Words) -> int:
+    """How many the first word says; 0 where it says no number, or the number belongs to the thing."""
+    if not words or (len(words) > 1 and words[1].lower() in UNITS):
+        return 0
+    word = words[0].lower()
+    if word.isascii() and word.isdigit():
+        return int(word) if len(word) < 3 and 1 <= int(word) <= MOST_REPEATS else 0
+    return NUMBERS.get(word, 0)
+
+
+def splits(words: Words) -> list[Split]:
+    """Every way to read the words as things, a relation and a place; empty where no relation is said."""
+    found, index, small = [], 1, lower(words)
+    while index < len(words):
+        hit = max((key for key in RELATIONS if small[index : index + len(key)] == key), key=len, default=())
+        place = words[index + len(hit) :]
+        if hit and place and not _is_side(RELATIONS[hit], small[index + len(hit) :]) and not other_place(words[index:]):
+            found.append(Split(words[:index], RELATIONS[hit], place))
+        index += max(len(hit), 1)
+    return found
+
+
+def other_place(words: Words) -> bool:
+    """Whether the words begin with a place that no relation of ours covers ("behind")."""
+    return any(lower(words[: len(place)]) == place for place in OTHER_PLACES)
+
+
+def _is_side(relation: Relation, place: Words) -> bool:
+    """ "on the left", "in the back": a part of the thing's name."""
+    bare = without_article(place)
+    return (
+        relation is not Relation.NEXT_TO
+        and bare[0] in SIDES
+        and (len(bare) == 1 or bare[1] in ("in", "on", "next", "into", "of"))
+    )
+
+
+def is_surface(words: Words) -> bool:
+    """Whether the words mean where the arm works: "the table"."""
+    return " ".join(lower(without_article(words))) in SURFACES
+
+
+def is_worktop(words: Words) -> bool:
+    """Whether the words mean a surface on which any free place will do."""
+    return " ".join(lower(without_article(words))) in WORKTOPS
+
+
+def without_surface(words: Words) -> Words:
+    """The words without "from the table", "off the table" at their end."""
+    small = lower(words)
+    for index in range(1, len(words) - 1):
+        after = index + 2 if small[index : index + 2] in (("off", "of"), ("out", "of")) else index + 1
+        if small[index] in ("from", "off", "out") and is_surface(words[after:]):
+            return words[:index]
+    return words

@@ -1,0 +1,37 @@
+"""Misspelt verbs, and nothing else: a thing's name is never changed."""
+
+from difflib import SequenceMatcher
+
+from molmo_point.commands.vocabulary import OTHER_VERBS, STOP_WORDS, VERBS
+
+_LEAST_LIKENESS = 0.75
+_STOP_LIKENESS = 0.7
+
+
+def corrected_verb(word: str) -> str | None:
+    """The verb that a word is a misspelling of, lower case; None where it is none, or could be two with other meanings.
+
+    The first letter has to be right (or swapped with the second), and words that mean something else are left alone.
+    """
+    word = word.lower()
+    if word in VERBS or word in OTHER_VERBS or len(word) < 3 or not word.isalpha():
+        return None
+    rated = sorted(((_likeness(word, verb), verb) for verb in VERBS if _starts_alike(word, verb)), reverse=True)
+    if not rated or rated[0][0] < _LEAST_LIKENESS:
+        return None
+    best = [verb for likeness, verb in rated if likeness == rated[0][0]]
+    return best[0] if len({VERBS[verb] for verb in best}) == 1 else None
+
+
+def sounds_like_stop(word: str) -> bool:
+    """Whether a word that was said alone may have been "stop" or "halt": when in doubt it was."""
+    word = word.lower()
+    return word in STOP_WORDS or any(_likeness(word, stop) >= _STOP_LIKENESS for stop in STOP_WORDS)
+
+
+def _starts_alike(word: str, verb: str) -> bool:
+    return word[0] == verb[0] or (word[1] == verb[0] and word[0] == verb[1])
+
+
+def _likeness(a: str, b: str) -> float:
+    return max(SequenceMatcher(None, a, b).ratio(), SequenceMatcher(None, b, a).ratio())

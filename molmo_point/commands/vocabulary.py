@@ -1,0 +1,109 @@
+"""The words that commands are made of, and the forms they take."""
+
+from molmo_point.commands.steps import Relation
+
+FORMS = (
+    "pick up the red mug",
+    "put the red mug in (on, next to) the bowl",
+    "pick up the red mug and put it in the bowl",
+    "give me the red mug",
+    "give me all the screws",
+    "put all the screws in the bowl",
+    "clear the table",
+    "how many screws are there?",
+    "point at the handle of the red mug",
+    "stop",
+)
+"""One example of everything that can be said."""
+
+VERBS: dict[str, str] = {
+    **dict.fromkeys(("pick", "grab", "grasp", "grip", "take", "lift", "collect"), "pick"),
+    **dict.fromkeys(("give", "hand", "pass", "bring", "fetch", "get"), "give"),
+    **dict.fromkeys(("put", "place", "move", "lay", "set", "drop"), "put"),
+    **dict.fromkeys(("clear", "clean", "tidy", "empty"), "clear"),
+    **dict.fromkeys(("count",), "count"),
+    **dict.fromkeys(("point", "find", "locate", "show"), "point"),
+}
+"""First word of a command -> what is to be done."""
+
+STOP_WORDS = ("stop", "halt", "freeze", "abort", "cancel", "emergency", "whoa")
+"""Each of them first or last in a command means stop, whatever else is said."""
+
+STOP_PHRASES: tuple[tuple[str, ...], ...] = (
+    *(("don't", "move"), ("do", "not", "move"), ("hold", "on"), ("hold", "it"), ("hold", "still"), ("stand", "still")),
+    *(("stay", "there"), ("keep", "still"), ("no", "no")),
+)
+"""Begin a command that means stop."""
+
+OTHER_VERBS = (
+    *("pack", "paint", "park", "paste", "peck", "peel", "plant", "plate", "play", "pluck", "poke", "pour", "press", "print"),
+    *("pull", "push", "puck", "cook", "close", "court", "climb", "cover", "cut", "drip", "fight", "fill", "fix", "flip", "fold"),
+    *("hang", "hold", "leave", "left", "let", "lick", "list", "live", "load", "look", "love", "make", "mix", "mount", "open"),
+    *("sell", "send", "shake", "shove", "shoe", "sort", "spin", "tape", "taste", "tell", "throw", "tip", "turn", "twist"),
+    *("what", "when", "who", "why", "is", "are", "do", "does", "go", "come", "greet", "guess", "gave", "had", "have"),
+)
+"""Words near to a verb that mean something else: never taken for a misspelling of it."""
+
+RELATIONS: dict[tuple[str, ...], Relation] = {
+    ("on", "top", "of"): Relation.ON,
+    ("on", "to"): Relation.ON,
+    ("onto",): Relation.ON,
+    ("on",): Relation.ON,
+    ("atop",): Relation.ON,
+    ("in", "to"): Relation.IN,
+    ("into",): Relation.IN,
+    ("inside", "of"): Relation.IN,
+    ("inside",): Relation.IN,
+    ("in",): Relation.IN,
+    ("next", "to"): Relation.NEXT_TO,
+    ("to", "the", "side", "of"): Relation.NEXT_TO,
+    ("close", "to"): Relation.NEXT_TO,
+    ("beside",): Relation.NEXT_TO,
+    ("near",): Relation.NEXT_TO,
+    ("by",): Relation.NEXT_TO,
+}
+"""Words between a thing and its place, longest first where one begins like another."""
+
+SIDES = frozenset(
+    ("left", "right", "top", "bottom", "back", "front", "corner", "side", "edge", "middle", "far", "near", "upper", "lower")
+)
+"""After "on the", "in the" they belong to the thing ("the mug on the left"), and are no place to put it."""
+
+OTHER_PLACES = (
+    *(("behind",), ("under",), ("below",), ("underneath",), ("above",), ("over",), ("between",), ("against",), ("around",)),
+    *(("left", "of"), ("right", "of"), ("in", "front", "of"), ("on", "the", "left", "of"), ("on", "the", "right", "of")),
+)
+"""Places that arms cannot be sent to in words yet, refused rather than misread."""
+
+ARTICLES = frozenset(("a", "an", "the", "this", "that", "these", "those", "some", "my", "your", "our", "one", "any"))
+EVERY = frozenset(("all", "every", "each", "both"))
+EVERYTHING = frozenset(("everything", "all", "it all", "all of it", "all of them", "everything else", "anything", "all objects"))
+PRONOUNS = frozenset(("it", "this", "that", "them", "these", "those", "one", "him", "her", "this one", "that one"))
+WORKTOPS = frozenset(("table", "desk", "bench", "workbench", "counter", "worktop", "surface", "workspace"))
+"""What is put on one of these is put aside: any free place will do."""
+SURFACES = WORKTOPS | {"tray", "floor"}
+ANY_OBJECT = "object"
+"""What a model is asked for where everything is meant."""
+
+POLITE_STARTS: tuple[tuple[str, ...], ...] = (
+    *(("please",), ("kindly",), ("hey",), ("hi",), ("hello",), ("ok",), ("okay",), ("now",), ("then",), ("and",), ("so",)),
+    *(("robot",), ("arm",), ("just",), ("yes",), ("no",), ("oh",), ("well",), ("next",), ("first",), ("finally",), ("also",)),
+    *((modal, "you") for modal in ("can", "could", "would", "will")),
+    *(("would", "you", "mind"), ("i", "want", "you", "to"), ("i", "would", "like", "you", "to"), ("i'd", "like", "you", "to")),
+    *(("i", "need", "you", "to"), ("let's",), ("go", "ahead", "and"), ("try", "to")),
+)
+POLITE_ENDS: tuple[tuple[str, ...], ...] = (
+    *(("please",), ("for", "me"), ("now",), ("right", "now"), ("thanks",), ("thank", "you"), ("robot",), ("would", "you")),
+    *(("will", "you"), ("could", "you"), ("can", "you"), ("at", "once"), ("too",), ("then",)),
+)
+WANTS: tuple[tuple[str, ...], ...] = (
+    *(("i", "need"), ("i", "want"), ("i", "would", "like"), ("i'd", "like"), ("can", "i", "have"), ("could", "i", "have")),
+    *(("may", "i", "have"), ("let", "me", "have")),
+)
+"""Ways to say "give me"."""
+
+_NUMBER_WORDS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+NUMBERS = {word: number for number, word in enumerate(_NUMBER_WORDS, start=2)}
+MOST_REPEATS = 20
+UNITS = frozenset(("mm", "cm", "m", "inch", "inches", "euro", "cent", "cents", "dollar", "kg", "g", "ml", "l", "v", "volt"))
+"""After a number they make it part of the thing ("2 euro coin"), not how many are wanted."""
