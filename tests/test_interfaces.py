@@ -115,7 +115,10 @@ FIELDS = {
     "action.PickObject.Goal": {
         "query": "string",
         "target": "molmo_point_msgs/GraspTarget",
+        "place_relation": "uint8",
+        "place_query": "string",
         "dry_run": "boolean",
+        "attempts": "uint32",
         "timeout": "builtin_interfaces/Duration",
     },
     "action.PickObject.Result": {
@@ -123,8 +126,13 @@ FIELDS = {
         "error_msg": "string",
         "executed": "molmo_point_msgs/GraspTarget",
         "attempts": "uint32",
+        "failure": "string",
+        "picked": "boolean",
+        "placed": "boolean",
+        "holding": "string",
+        "duration": "float",
     },
-    "action.PickObject.Feedback": {"state": "uint8", "attempt": "uint32"},
+    "action.PickObject.Feedback": {"state": "uint8", "attempt": "uint32", "message": "string", "elapsed": "float"},
 }
 
 ERROR_CODES = {
@@ -171,8 +179,8 @@ def test_error_codes_are_the_same_in_every_action(action):
 
 def test_error_codes_of_picking_do_not_meet_the_others():
     result = interface("action.PickObject.Result")
-    own = {result.NO_GRASP, result.PLANNING_ERROR, result.GRASP_FAILED}
-    assert len(own) == 3 and not own & set(ERROR_CODES.values())
+    own = {result.NO_GRASP, result.PLANNING_ERROR, result.GRASP_FAILED, result.NOT_FOUND, result.WRONG_OBJECT}
+    assert len(own) == 5 and not own & set(ERROR_CODES.values())
 
 
 def test_depth_statuses():
