@@ -3,12 +3,13 @@
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from molmo_point.asking import Asked, cancelled, deadline, ended, problems, timing
 from molmo_point.backend import Backend, complete_all, resolve_checkpoint
-from molmo_point.errors import CancelledError, InputError
+from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
 from molmo_point.lift import check_lifting, lift_points
 from molmo_point.model.inputs.request import (
@@ -17,13 +18,12 @@ from molmo_point.model.inputs.request import (
     checked_length,
     checked_query,
     checked_question,
-    checked_seconds,
 )
 from molmo_point.points.parse import ParsedAnswer, parse_answer
 from molmo_point.points.rate import rate_points
 from molmo_point.points.stream import closed_number
 from molmo_point.points.watch import AnswerWatch
-from molmo_point.region import Region, region_near
+from molmo_point.region import region_near
 from molmo_point.reliability import UNCALIBRATED, Calibration
 from molmo_point.results import Completion, Count, ImagePoint, Pointing
 
@@ -129,9 +129,9 @@ class Pointer:
         check_lifting(prefer, reference_depth_m)
         region = None if near is None else region_near(near, frame.size_wh, near_size_px)
         told = None if on_points is None else lambda _, points: on_points(points)
-        deadline_s = _deadline(start, time_budget_s)
+        deadline_s = deadline(start, time_budget_s)
         for part in (None,) if region is None else (region, None):
-            asked = _Asked(frame, part, max_points, labels, spread, start, prefer, reference_depth_m)
+            asked = Asked(frame, part, max_points, labels, spread, start, prefer, reference_depth_m)
             (pointing,) = self._answers(asked, (query,), deadline_s, should_stop, told)
             if pointing.points:
                 break
@@ -158,12 +158,12 @@ class Pointer:
         """
         start = time.perf_counter()
         check_lifting(prefer, reference_depth_m)
-        asked = _Asked(frame, None, max_points, labels, spread, start, prefer, reference_depth_m)
-        return self._answers(asked, queries, _deadline(start, time_budget_s), should_stop, on_points)
+        asked = Asked(frame, None, max_points, labels, spread, start, prefer, reference_depth_m)
+        return self._answers(asked, queries, deadline(start, time_budget_s), should_stop, on_points)
 
     def _answers(
         self,
-        asked: "_Asked",
+        asked: Asked,
         queries: Sequence[str],
         deadline_s: float,
         should_stop: Callable[[], bool] | None,
@@ -186,7 +186,7 @@ class Pointer:
         )
 
     def _pointing(
-        self, asked: "_Asked", view: RgbdFrame, query: str, prompt: str, completion: Completion, generated: float
+        self, asked: Asked, view: RgbdFrame, query: str, prompt: str, completion: Completion, generated: float
     ) -> Pointing:
         answer = self._read(completion, view)
         spreads = self._spreads(view, prompt, completion) if asked.spread else ()
@@ -204,10 +204,10 @@ class Pointer:
             points=points,
             targets=targets,
             unreachable=unreachable,
-            timing_ms=_timing(completion, asked.start, generated, parsed),
+            timing_ms=timing(completion, asked.start, generated, parsed),
             stamp_ns=asked.frame.stamp_ns,
             frame=asked.frame.frame,
-            problems=_problems(answer, completion, asked.max_points, asked.labels),
+            problems=problems(answer, completion, asked.max_points, asked.labels),
             truncated=not stopped_early and (answer.truncated or completion.finish_reason in ("length", "time")),
             absent_probability=calibration.absent(completion.absent_probability),
             region=None if asked.region is None else asked.region.as_tuple(),
@@ -229,7 +229,7 @@ class Pointer:
         start = time.perf_counter()
         query = checked_query(query, max_points)
         told = None if on_points is None else lambda _, points: on_points(points)
-        deadline_s = _deadline(start, time_budget_s)
+        deadline_s = deadline(start, time_budget_s)
         completion = self._complete(frame, (counting_prompt(query),), max_points, True, deadline_s, should_stop, told)[0]
         generated = time.perf_counter()
         answer = self._read(completion, frame)
@@ -242,7 +242,7 @@ class Pointer:
             stated_count=answer.stated_count,
             points=points,
             consistent=answer.consistent and completion.finish_reason == "stop",
-            timing_ms=_timing(completion, start, generated, time.perf_counter()),
+            timing_ms=timing(completion, start, generated, time.perf_counter()),
         )
 
     def ask(
@@ -304,12 +304,12 @@ class Pointer:
         on_text: Callable[[str], None] | None,
     ) -> Completion:
         if should_stop is not None and should_stop():
-            raise _cancelled(prompt, 0)
+            raise cancelled(prompt, 0)
         completion = self.backend.generate(
             frame.color, prompt, max_new_tokens=max_new_tokens, should_stop=should_stop, on_text=on_text
         )
         if completion.finish_reason == "cancelled":
-            raise _cancelled(prompt, completion.token_count)
+            raise cancelled(prompt, completion.token_count)
         return completion
 
     def _complete(
@@ -324,7 +324,7 @@ class Pointer:
     ) -> tuple[Completion, ...]:
         """Completions of the prompts, each ended as soon as it has what is wanted."""
         if should_stop is not None and should_stop():
-            raise _cancelled(prompts[0], 0)
+            raise cancelled(prompts[0], 0)
         tell = on_points or _no_points
         watches = [
             AnswerWatch(
@@ -346,7 +346,7 @@ class Pointer:
             should_stop=lambda index: watches[index].should_stop(),
             on_text=lambda index, text: watches[index].on_text(text),
         )
-        return tuple(_ended(*each) for each in zip(prompts, completions, watches, strict=True))
+        return tuple(ended(*each) for each in zip(prompts, completions, watches, strict=True))
 
     def _read(self, completion: Completion, frame: RgbdFrame) -> ParsedAnswer:
         text = completion.text
@@ -362,48 +362,8 @@ class Pointer:
         return backend.spreads(frame.color, prompt, completion)
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """A pointing question's settings: what to look at, what to keep, and when it began."""
-
-    frame: RgbdFrame
-    region: Region | None
-    max_points: int
-    labels: bool
-    spread: bool
-    start: float
-    prefer: str
-    reference_depth_m: float | None
-
-    def view(self) -> RgbdFrame:
-        """What the model sees."""
-        return self.frame if self.region is None else self.region.crop(self.frame)
-
-    def to_image(self, points: tuple[ImagePoint, ...]) -> tuple[ImagePoint, ...]:
-        """Points of the view as points of the frame."""
-        if self.region is None:
-            return points
-        # Measured: seen from closer by, points are no more precise, so their error is that of the whole image.
-        closer = self.frame.size_wh[0] / self.region.w
-        found = (point if point.modes else replace(point, sigma_px=point.sigma_px * closer) for point in points)
-        return tuple(map(self.region.to_image, found))
-
-
 def _no_points(index: int, points: tuple[ImagePoint, ...]) -> None:
     """Nobody listens."""
-
-
-def _ended(prompt: str, completion: Completion, watch: AnswerWatch) -> Completion:
-    """The completion with the reason why it was stopped, if it was."""
-    if completion.finish_reason != "cancelled":
-        return completion
-    if watch.reason in ("points", "time"):
-        return replace(completion, finish_reason=watch.reason)
-    raise _cancelled(prompt, completion.token_count)
-
-
-def _deadline(start: float, time_budget_s: float | None) -> float:
-    return math.inf if time_budget_s is None else start + checked_seconds("time_budget_s", time_budget_s)
 
 
 def _family(backend: Any) -> str:
@@ -416,33 +376,3 @@ def _sigma_px(backend: Any) -> float:
 
 def _calibration(backend: Any) -> Calibration:
     return getattr(backend, "calibration", UNCALIBRATED)
-
-
-def _cancelled(prompt: str, token_count: int) -> CancelledError:
-    return CancelledError(
-        "The work was cancelled before the answer was complete",
-        f"{prompt!r} after {token_count} tokens",
-        "ask again, or do not let should_stop return True",
-    )
-
-
-def _problems(answer: ParsedAnswer, completion: Completion, max_points: int, labels: bool) -> tuple[str, ...]:
-    problems = answer.problems
-    if completion.finish_reason == "time":
-        problems = (*problems, "the time budget was used up before the answer was complete")
-    if len(answer.points) > max_points:
-        return (*problems, f"{len(answer.points)} points, of which the first {max_points} are kept")
-    if completion.finish_reason == "points" and labels:
-        return (*problems, f"more than {max_points} points, of which the first {max_points} are kept")
-    return problems
-
-
-def _timing(completion: Completion, start: float, generated: float, parsed: float) -> dict[str, float]:
-    end = time.perf_counter()
-    return {
-        **completion.timing_ms,
-        "generate": (generated - start) * 1e3,
-        "parse": (parsed - generated) * 1e3,
-        "lift": (end - parsed) * 1e3,
-        "total": (end - start) * 1e3,
-    }
