@@ -93,7 +93,7 @@ def draw_batch(
         image_input_idx=torch.from_numpy(places).expand(size, 1, -1),
         patch_cells=_cells(views, patch_share, empty),
         token_cells=_cells(views, token_share, empty),
-        **_rows(rows, processor.eos_id),
+        **stacked_rows(rows, processor.eos_id),
         places=coordinates,
         looks=_looks(rows, token_share, coordinates),
         mentions=_joined([_targets_from(k, row.mentions, share) for k, (row, share) in enumerate(zip(rows, token_share))]),
@@ -182,7 +182,8 @@ def _outlines(share: np.ndarray) -> np.ndarray:
     return np.concatenate([offset, np.broadcast_to(spread, (len(share), *spread.shape))], axis=-1)
 
 
-def _rows(rows: list[PackedRow], pad_id: int) -> dict[str, torch.Tensor]:
+def stacked_rows(rows: list[PackedRow], pad_id: int) -> dict[str, torch.Tensor]:
+    """``input_ids``, ``segments``, ``position_ids``, ``labels`` and ``weights`` (b, n), padded on the right."""
     length = max(len(row.input_ids) for row in rows)
 
     def stack(name: str, fill: float) -> torch.Tensor:

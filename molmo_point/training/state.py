@@ -7,7 +7,9 @@ killed at any moment resumes from the last complete save.
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -15,14 +17,31 @@ from safetensors.torch import load_file, save_file
 from molmo_point.errors import InputError
 
 
-def save_state(
-    out: Path, images_seen: int, model: torch.nn.Module, heads: torch.nn.Module, optimizer: torch.optim.Optimizer
-) -> None:
-    """Saves the state of a run and drops the one before."""
+class Stateful(Protocol):
+    """What is saved and loaded by name: a module, or some of its tensors."""
+
+    def state_dict(self) -> Mapping[str, Any]:
+        """Name to tensor."""
+        ...
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> Any:
+        """Takes over what was saved."""
+        ...
+
+
+def save_state(out: Path, images_seen: int, parts: Mapping[str, Stateful], optimizer: torch.optim.Optimizer) -> None:
+    """Saves the state of a run and drops the one before.
+
+    Args:
+        out: Folder of the run.
+        images_seen: How far it is.
+        parts: What is saved beside the optimiser, by the name of its file.
+        optimizer: The optimiser.
+    """
     folder = out / f"state-{images_seen}"
     folder.mkdir(exist_ok=True)
-    save_file(dict(model.state_dict()), folder / "model.safetensors", metadata={"format": "pt"})
-    save_file(dict(heads.state_dict()), folder / "heads.safetensors")
+    for name, part in parts.items():
+        save_file(dict(part.state_dict()), folder / f"{name}.safetensors", metadata={"format": "pt"})
     entries = {}
     for index, entry in optimizer.state_dict()["state"].items():
         for name, value in entry.items():
@@ -36,8 +55,8 @@ def save_state(
             shutil.rmtree(old)
 
 
-def load_state(out: Path, model: torch.nn.Module, heads: torch.nn.Module, optimizer: torch.optim.Optimizer) -> int:
-    """Loads the last complete save, if there is one.
+def load_state(out: Path, parts: Mapping[str, Stateful], optimizer: torch.optim.Optimizer) -> int:
+    """Loads the last complete save, if there is one; arguments as `save_state`.
 
     Returns:
         Images seen so far; 0 for a new run.
@@ -51,8 +70,8 @@ def load_state(out: Path, model: torch.nn.Module, heads: torch.nn.Module, optimi
     try:
         progress = json.loads(path.read_text())
         folder = out / progress["state"]
-        model.load_state_dict(load_file(folder / "model.safetensors"))
-        heads.load_state_dict(load_file(folder / "heads.safetensors"))
+        for name, part in parts.items():
+            part.load_state_dict(load_file(folder / f"{name}.safetensors"))
         state = optimizer.state_dict()
         for key, value in load_file(folder / "optimizer.safetensors").items():
             index, name = key.split(".")

@@ -27,6 +27,7 @@ from molmo_point.training.batches import draw_batch
 from molmo_point.training.growth import grow
 from molmo_point.training.initial import SIZES, embedded_config, initial_model, write_preprocessor_config
 from molmo_point.training.losses import AuxiliaryHeads, SoftTokenLoss
+from molmo_point.training.parameter_groups import parameter_groups
 from molmo_point.training.settings import REPLANNED, TrainSettings
 from molmo_point.training.sources import SimpleSource, open_source
 from molmo_point.training.state import load_state, save_state
@@ -87,11 +88,11 @@ class Trainer:
         characters = {c: self.processor.encode_text(c)[0] for c in '0123456789."'}
         self.token_loss = SoftTokenLoss(characters)
         self.places = token_places(0, 0, size.layout)
-        self.groups = self._parameter_groups()
+        self.groups = [*parameter_groups(self.model).values(), list(self.heads.parameters())]
         self.optimizer = torch.optim.AdamW(
             [{"params": g} for g in self.groups], lr=1e-3, betas=(0.9, 0.95), eps=1e-6, weight_decay=0
         )
-        self.images_seen = load_state(out, self.model, self.heads, self.optimizer)
+        self.images_seen = load_state(out, {"model": self.model, "heads": self.heads}, self.optimizer)
 
     def run(self) -> None:
         """Trains to the end, with a progress bar, a log and checkpoints."""
@@ -159,18 +160,6 @@ class Trainer:
             gradient.copy_(flat[start : start + gradient.numel()].view_as(gradient))
             start += gradient.numel()
 
-    def _parameter_groups(self) -> list[list[torch.nn.Parameter]]:
-        """Connector (with the added embeddings), vision, language, and the training-only heads."""
-        groups: dict[str, list[torch.nn.Parameter]] = {"connector": [], "vision": [], "language": []}
-        for name, parameter in self.model.named_parameters():
-            if "image_vit" in name:
-                groups["vision"].append(parameter)
-            elif "vision_backbone" in name or "new_embedding" in name:
-                groups["connector"].append(parameter)
-            else:
-                groups["language"].append(parameter)
-        return [*groups.values(), list(self.heads.parameters())]
-
     def _check_settings(self, replan: bool) -> None:
         path, mine = self.out / "settings.json", asdict(self.settings)
         if path.exists():
@@ -192,7 +181,7 @@ class Trainer:
 
     def _save(self) -> None:
         """The state to go on from, and the checkpoint that others may already use."""
-        save_state(self.out, self.images_seen, self.model, self.heads, self.optimizer)
+        save_state(self.out, self.images_seen, {"model": self.model, "heads": self.heads}, self.optimizer)
         temporary = self.checkpoint / "model.safetensors.part"
         save_file(dict(self.model.state_dict()), temporary, metadata={"format": "pt"})
         temporary.chmod(0o644)  # for others to read; safetensors keeps its files to their owner

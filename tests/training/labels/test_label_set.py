@@ -53,18 +53,16 @@ def test_pixmo_rows_of_every_kind(write: Write, folder: Path) -> None:
 
 
 def test_parquet_says_what_json_lines_say(write: Write, folder: Path) -> None:
-    pyarrow = pytest.importorskip("pyarrow")
-    import pyarrow.parquet
-
+    pyarrow, parquet = (pytest.importorskip(name) for name in ("pyarrow", "pyarrow.parquet"))
     rows = [{**MUG, "collection_method": "pointing"}, {**MUG, "label": "spoon", "points": [], "count": 0}]
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), folder / "rows.parquet")
+    parquet.write_table(pyarrow.Table.from_pylist(rows), folder / "rows.parquet")
     one, other = LabelSet(write(*rows), validation_share=0), LabelSet(folder / "rows.parquet", validation_share=0)
     assert other.train[0].place.number == 1 and other.train[0].path == one.train[0].path
     for mine, theirs in zip(one.train[0].annotations, other.train[0].annotations, strict=True):
         assert isinstance(mine, Points) and isinstance(theirs, Points) and mine.label == theirs.label
         np.testing.assert_array_equal(mine.percent, theirs.percent)
     count = [{"image": "photo.png", "label": "dogs", "count": 1, "points": {"x": [20.0], "y": [15.0]}}]
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(count), folder / "count.parquet")
+    parquet.write_table(pyarrow.Table.from_pylist(count), folder / "count.parquet")
     (dogs,) = LabelSet(folder / "count.parquet", validation_share=0).train[0].annotations
     np.testing.assert_allclose(dogs.percent, [[50, 50]])  # type: ignore[union-attr]
 
@@ -117,7 +115,7 @@ def test_a_bad_row_is_named_or_left_out_and_counted(row: Any, said: str, write: 
 
 
 def test_nothing_left_is_an_error(write: Write, folder: Path) -> None:
-    with pytest.raises(InputError, match="no labels.*1 bad rows"):
+    with pytest.raises(InputError, match=r"no labels.*1 bad rows"):
         LabelSet(write("{"), skip_bad=True)
     with pytest.raises(InputError, match="no such file"):
         LabelSet(folder / "none.jsonl")
