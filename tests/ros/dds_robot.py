@@ -6,13 +6,17 @@ Imports rclpy: test modules import this after their own check that it is there.
 import threading
 import time
 from collections.abc import Callable
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 import rclpy
+from box_scene import INTRINSICS, box_scene
+from geometry_msgs.msg import PointStamped, PoseWithCovarianceStamped
 from lifecycle_msgs.srv import ChangeState
 from molmo_point_msgs.action import PointAt
+from molmo_point_msgs.msg import PointTargetArray
 from molmo_point_ros.client import PointAtClient
 from molmo_point_ros.conversions import frame_to_messages, stamp_to_ns, transform_to_message
 from molmo_point_ros.goal_error import GoalError, code_name
@@ -127,7 +131,10 @@ class Robot:
         self.node = rclpy.create_node("test_client", namespace=namespace)
         self.capture_stamps = set()
         self.node.create_subscription(
-            CameraInfo, "color/camera_info", lambda info: self.capture_stamps.add(stamp_to_ns(info.header.stamp)), 100
+            CameraInfo,
+            "color/camera_info",
+            lambda info: self.capture_stamps.add(stamp_to_ns(info.header.stamp)),
+            image_qos(reliable=False),
         )
         self.moving = MovingCamera(self.node)
         self.client = PointAtClient(self.node)
@@ -178,3 +185,45 @@ class Robot:
         self.moving.close()
         self.client.close()
         self.node.destroy_node()
+
+
+class Heard:
+    """What the node published on its standard topics, received in this process."""
+
+    def __init__(self, node, server="molmo_point"):
+        self.points: list[PointStamped] = []
+        self.poses: list[PoseWithCovarianceStamped] = []
+        self.arrays: list[PointTargetArray] = []
+        kinds = (
+            (PointStamped, "target_point", self.points),
+            (PoseWithCovarianceStamped, "target_pose_with_covariance", self.poses),
+            (PointTargetArray, "targets", self.arrays),
+        )
+        for kind, topic, received in kinds:
+            node.create_subscription(kind, f"{server}/{topic}", received.append, 100)
+
+    def of(self, received, stamp):
+        """The messages with this stamp."""
+        return [message for message in received if message.header.stamp == stamp]
+
+
+@contextmanager
+def scripted_robot(processes, answers_file, *, namespace="", reliable=False, **parameters):
+    """A Robot whose pointing node is scripted and whose camera, `robot.camera`, is in this process; `robot.heard` listens."""
+    patient = {"image_timeout_s": 15.0, "tf_timeout_s": 5.0, "lifespan_s": 30.0, **parameters}
+    process, _ = processes.start(SCRIPTED_NODE, str(answers_file), parameters=patient, namespace=namespace)
+    if not rclpy.ok():
+        rclpy.init()
+    robot = Robot(processes, namespace)
+    robot.pointing = process
+    robot.camera = SceneCamera(robot.node, box_scene(), INTRINSICS, reliable=reliable)
+    robot.heard = Heard(robot.node)
+    try:
+        robot.wait()
+        # Being discovered is not being connected: answers count once one has come through.
+        until(lambda: robot.ask("the box") and robot.heard.points and robot.heard.poses, START_S, processes)
+        yield robot
+    finally:
+        robot.camera.close()
+        robot.close()
+        rclpy.try_shutdown()
