@@ -1,6 +1,7 @@
 """`molmo-point eval household`: a model on fresh household scenes, with a picture of where it errs."""
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from molmo_point.errors import InputError
@@ -42,11 +43,12 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
         rng = np.random.default_rng(0)
         chosen = rng.permutation(len(sheet.verdicts))[:_SHOWN]
         worst = sheet.worst(_SHOWN)
-        _draw(options.plot, [*worst, *[None] * (-len(worst) % 6), *(sheet.verdicts[int(k)] for k in chosen)])
+        draw_verdicts(options.plot, [*worst, *[None] * (-len(worst) % 6), *(sheet.verdicts[int(k)] for k in chosen)])
     return figures, table(figures)
 
 
-def _draw(path: Any, verdicts: list[Any]) -> None:
+def draw_verdicts(path: Path, verdicts: list[Any]) -> None:
+    """Writes a picture of answers beside the truth; None leaves a place blank."""
     import numpy as np
 
     from molmo_point.viz.case_grid import Case, case_grid
