@@ -24,7 +24,7 @@ _OF_THEIR_OWN = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `eval`."""
     parser.description = (
-        "Measures with 95 %% intervals. A model: how often it is right on fresh simulated tables (tabletop: plain shapes; "
+        "Measures with 95 % intervals. A model: how often it is right on fresh simulated tables (tabletop: plain shapes; "
         "household) and on real photographs (photographs), whether its probabilities come true (calibration). Without a model: "
         "points that are off, lifted beside the estimators of other projects (lift); points followed in moving scenes "
         "(tracking); proposed grasps tried on the true solids (grasps)."
