@@ -20,6 +20,8 @@ _OF_THEIR_OWN = {
     "grasps": (grasp_benchmark, grasp_benchmark.DEFAULT_SCENES),
 }
 
+_BELONGING = {"write": "calibration", "household": "calibration", "photos": "photographs"}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `eval`."""
@@ -42,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, help="write the JSON to this file as well")
     parser.add_argument("--photos", type=Path, metavar="DIR", help="photographs: a folder that holds them")
     group = parser.add_argument_group("calibration", "fitted on as many other scenes as are measured on")
+    group.add_argument("--household", action="store_true", help="on household scenes instead of plain shapes")
     group.add_argument("--write", action="store_true", help="store it in the checkpoint's pointing.json")
     parser.add_argument(
         "--plot",
@@ -55,14 +58,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Runs the measurement."""
+    for option, owner in _BELONGING.items():
+        if getattr(options, option) and options.benchmark != owner:
+            raise InputError(f"--{option} belongs to eval {owner}", f"eval {options.benchmark}", f"molmo-point eval {owner}")
     of_its_own, default = _OF_THEIR_OWN.get(options.benchmark, (None, DEFAULT_SCENES))
     if options.scenes is None:
         options.scenes = default
     if options.scenes < 1 and of_its_own is not photo_benchmark:
         raise InputError("The number of scenes must be above zero", str(options.scenes), f"e.g. --scenes {DEFAULT_SCENES}")
     if of_its_own is not None:
-        if options.write:
-            raise InputError("--write belongs to the calibration", options.benchmark, "molmo-point eval calibration")
         of_its_own.check(options)
         with contextlib.redirect_stdout(sys.stderr):
             figures, lines = of_its_own.measure(options)
@@ -78,9 +82,8 @@ def _run_model(options: argparse.Namespace) -> int:
     first, calibrating = FIRST_SEED if options.seed is None else options.seed, options.benchmark == "calibration"
     if calibrating:
         evaluate_claims.check(options, first)
-    elif options.write or options.plot:
-        name = "--write" if options.write else "--plot"
-        raise InputError(f"{name} belongs to the calibration", options.benchmark, "molmo-point eval calibration")
+    elif options.plot:
+        raise InputError("There is no plot of this measurement", f"--plot {options.plot}", "leave it out, or use --out")
     with contextlib.redirect_stdout(sys.stderr):
         pointer = Pointer.from_pretrained(options.model, device=options.device)
         if calibrating:

@@ -8,6 +8,9 @@ from typing import Any
 from molmo_point.backend import resolve_checkpoint
 from molmo_point.errors import InputError
 
+_HOUSEHOLD_FITTING_SEED = 941
+"""Of the household scenes to fit on; scenes of another seed share nothing with them."""
+
 
 def check(options: argparse.Namespace, first_test_seed: int) -> None:
     """Says before the long measurement what could not be done after it.
@@ -17,7 +20,10 @@ def check(options: argparse.Namespace, first_test_seed: int) -> None:
     """
     from molmo_point.evaluation.calibration import VALIDATION_SEED
 
-    if abs(first_test_seed - VALIDATION_SEED) < options.scenes:
+    if options.household:
+        if options.seed == _HOUSEHOLD_FITTING_SEED:
+            raise InputError("These scenes are those that are fitted on", f"--seed {options.seed}", "leave --seed out")
+    elif abs(first_test_seed - VALIDATION_SEED) < options.scenes:
         given = f"--seed {first_test_seed} --scenes {options.scenes}, fitted on scenes from {VALIDATION_SEED}"
         raise InputError("Test scenes would be among those that are fitted on", given, "leave --seed out")
     if options.plot is not None and not options.plot.resolve().parent.is_dir():
@@ -30,16 +36,16 @@ def check(options: argparse.Namespace, first_test_seed: int) -> None:
 def measure(pointer: Any, options: argparse.Namespace, first_test_seed: int) -> tuple[dict[str, Any], str]:
     """Fits on validation scenes, measures on test scenes; the figures and a table of them."""
     from molmo_point.evaluation import calibration as fitting
-    from molmo_point.evaluation.observations import observe
     from molmo_point.evaluation.tabletop import Tally, sigma_px
 
-    spread = hasattr(pointer.backend, "spreads")
-    validation = observe(pointer, options.scenes, fitting.VALIDATION_SEED, spread)
+    if options.household:
+        observe, fit_seed, test_seed = _observe_household, _HOUSEHOLD_FITTING_SEED, options.seed
+    else:
+        observe, fit_seed, test_seed = _observe_plain, fitting.VALIDATION_SEED, first_test_seed
+    fitted_on, validation = observe(pointer, options.scenes, fit_seed)
     calibration = fitting.fit_calibration(validation)
-    test = observe(pointer, options.scenes, first_test_seed, spread)
+    measured_on, test = observe(pointer, options.scenes, test_seed)
     measured = fitting.measure_calibration(test, calibration)
-    fitted_on = {"first_seed": fitting.VALIDATION_SEED, "scenes": options.scenes, "points": len(validation.hit)}
-    measured_on = {"first_seed": first_test_seed, "scenes": options.scenes, "points": len(test.hit)}
     settings = {**calibration.to_settings(), "fitted_on": fitted_on, "measured_on": measured_on, "measured": measured}
     if options.plot is not None:
         from molmo_point.viz.overlay import save_png
@@ -55,6 +61,25 @@ def measure(pointer: Any, options: argparse.Namespace, first_test_seed: int) -> 
     if options.write:
         store(Path(resolve_checkpoint(options.model)), settings, sigma_px(Tally(offset_px=validation.offset_px)))
     return settings, fitting.table(measured)
+
+
+def _observe_plain(pointer: Any, scenes: int, seed: int) -> tuple[dict[str, Any], Any]:
+    from molmo_point.evaluation.observations import observe
+
+    seen = observe(pointer, scenes, seed, hasattr(pointer.backend, "spreads"))
+    return {"scenes_of": "tabletop", "first_seed": seed, "scenes": scenes, "points": len(seen.hit)}, seen
+
+
+def _observe_household(pointer: Any, scenes: int, seed: int | None) -> tuple[dict[str, Any], Any]:
+    from tqdm import tqdm
+
+    from molmo_point.evaluation.observations import observe_questions
+    from molmo_point.training.fresh import FIRST_SEED, fresh_questions
+
+    seed = FIRST_SEED if seed is None else seed
+    questions = tqdm(fresh_questions(scenes, seed), desc=f"questions, seed {seed}", unit="question")
+    seen = observe_questions(pointer, questions, hasattr(pointer.backend, "spreads"))
+    return {"scenes_of": "household", "seed": seed, "scenes": scenes, "points": len(seen.hit)}, seen
 
 
 def store(folder: Path, settings: dict[str, Any], sigma_px: float) -> None:

@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 _SETTINGS: dict[str, type] = {
     "see_images": int, "point_images": int, "batch": int, "questions": int, "see_rate": float, "point_rate": float,
     "auxiliary_share": float, "seed": int, "workers": int, "check_every": int, "size": str, "start": str,
+    "caption_images": int, "short_share": float, "few_until": float,
 }  # fmt: skip
 """The fields of `TrainSettings`, said again here because --help must not cost an import of torch."""
 

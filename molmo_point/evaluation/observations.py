@@ -1,13 +1,15 @@
 """What a model says of its own answers beside what was true, on fresh simulated tables."""
 
 import copy
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from tqdm import tqdm
 
 from molmo_point.camera.simulated import SimulatedCamera
+from molmo_point.evaluation.household import AskedQuestion
 from molmo_point.evaluation.tabletop import nameable
 from molmo_point.pointer import Pointer
 from molmo_point.reliability import UNCALIBRATED
@@ -69,6 +71,38 @@ def observe(pointer: Pointer, scenes: int, first_seed: int, spread: bool = True)
             names = [f"{color} {shape}" for color in COLORS for shape in SHAPES]
             absent = str(rng.choice([name for name in names if name not in present]))
             _note_question(found, pointer.point(frame, absent).absent_probability, True, seed)
+    return found
+
+
+class SceneQuestion(AskedQuestion, Protocol):
+    """A question that says which scene it is about."""
+
+    @property
+    def scene(self) -> int:
+        """Number of the scene."""
+        ...
+
+
+def observe_questions(pointer: Pointer, questions: Iterable[SceneQuestion], spread: bool = True) -> Observations:
+    """Asks questions about any scenes; those that count are passed over, and calibration is left out.
+
+    Where several things fit, a point on any of them is a hit, and the nearest one's middle is what it is held against.
+
+    Args:
+        pointer: The model.
+        questions: With what is true.
+        spread: Whether to follow the branches, too; needs a backend that can.
+    """
+    pointer, found = uncalibrated(pointer), Observations()
+    for question in questions:
+        if question.kind == "count":
+            continue
+        pointing = pointer.point(question.frame, question.phrase, spread=spread)
+        _note_question(found, pointing.absent_probability, not question.targets, question.scene)
+        if pointing.points and question.targets:
+            point = pointing.points[0]
+            nearest = int(np.argmin(np.hypot(*(question.middles_px - point.uv).T)))
+            _note_point(found, point, np.isin(question.mask, question.targets), question.middles_px[nearest], question.scene)
     return found
 
 

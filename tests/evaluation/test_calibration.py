@@ -106,7 +106,9 @@ def test_what_is_stored_keeps_what_is_there(tmp_path: Path) -> None:
         (["calibration", "--seed", "940010", "--scenes", "20"], "fitted on"),
         (["calibration", "--plot", "/no/such/folder/a.png"], "picture cannot be written"),
         (["calibration", "--write", "--model", "allenai/Molmo-7B-D-0924"], "local weights"),
-        (["tabletop", "--write"], "belongs to the calibration"),
+        (["tabletop", "--write"], "belongs to eval calibration"),
+        (["lift", "--household"], "belongs to eval calibration"),
+        (["calibration", "--household", "--seed", "941"], "fitted on"),
     ],
 )
 def test_what_could_not_be_done_is_said_first(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
