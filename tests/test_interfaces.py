@@ -36,6 +36,10 @@ FIELDS = {
         "normal": "geometry_msgs/Vector3",
         "alternate_depth": "float",
         "valid_ratio": "float",
+        "gate": "uint8",
+        "reason": "string",
+        "track_state": "uint8",
+        "since_confirmed": "float",
     },
     "msg.PointTargetArray": {
         "header": "std_msgs/Header",
@@ -65,6 +69,8 @@ FIELDS = {
         "v": "sequence<double>",
         "stamp": "builtin_interfaces/Time",
         "target_frame": "string",
+        "prefer": "string",
+        "reference_depth": "float",
     },
     "srv.Deproject.Response": {
         "success": "boolean",
@@ -81,6 +87,9 @@ FIELDS = {
         "use_next_image": "boolean",
         "image": "sensor_msgs/Image",
         "compute_grasp": "boolean",
+        "prefer": "string",
+        "reference_depth": "float",
+        "max_grasps": "uint32",
         "timeout": "builtin_interfaces/Duration",
     },
     "action.PointAt.Result": {
@@ -100,6 +109,9 @@ FIELDS = {
         "query": "string",
         "samples": "uint32",
         "return_points": "boolean",
+        "target_frame": "string",
+        "max_points": "uint32",
+        "interval": "builtin_interfaces/Duration",
         "timeout": "builtin_interfaces/Duration",
     },
     "action.CountObjects.Result": {
@@ -109,9 +121,16 @@ FIELDS = {
         "count_min": "uint32",
         "count_max": "uint32",
         "points_agree": "boolean",
+        "counts": "sequence<uint32>",
+        "agreement": "float",
         "points": "molmo_point_msgs/PointTargetArray",
     },
-    "action.CountObjects.Feedback": {"state": "uint8", "points_so_far": "uint32"},
+    "action.CountObjects.Feedback": {
+        "state": "uint8",
+        "points_so_far": "uint32",
+        "samples_so_far": "uint32",
+        "elapsed": "float",
+    },
     "action.PickObject.Goal": {
         "query": "string",
         "target": "molmo_point_msgs/GraspTarget",

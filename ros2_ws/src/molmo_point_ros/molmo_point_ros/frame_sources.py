@@ -1,14 +1,16 @@
 """Where the pointing node's frames come from: image topics, or a camera of its own. Waiting never holds up a callback."""
 
+import importlib
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from rclpy.callback_groups import CallbackGroup
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from molmo_point.errors import InputError
+from molmo_point.errors import DependencyError, InputError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.transforms import Transform
 from molmo_point_ros.cameras import CameraReader, open_camera
@@ -16,7 +18,11 @@ from molmo_point_ros.conversions import frame_from_messages, stamp_to_ns
 from molmo_point_ros.goal_error import CODES, GoalError
 from molmo_point_ros.image_qos import image_qos
 from molmo_point_ros.parameters import PointingSettings
-from molmo_point_ros.synchronizer import COLOR, DEPTH, INFO, Synchronizer
+from molmo_point_ros.qos_events import input_events
+from molmo_point_ros.synchronizer import COLOR, DEPTH, INFO, SET_BACK_NS, Bundle, Synchronizer
+
+KEPT = 12
+"""Frames that can be had by their stamp."""
 
 _CHECK_S = 0.05
 
@@ -32,6 +38,28 @@ class FrameSource(Protocol):
         Raises:
             GoalError: NO_IMAGE, NO_DEPTH or SYNC_ERROR, when there is none in time.
         """
+        ...
+
+    def newer(self, than_ns: int, timeout_s: float, should_stop: Callable[[], bool]) -> RgbdFrame | None:
+        """The newest complete frame with a later stamp, waiting for it; None when there is none in time.
+
+        Where the camera's time was set back by more than a second, the newest frame of the new time.
+
+        Raises:
+            GoalError: NO_IMAGE or NO_DEPTH, when the newest cannot be used.
+        """
+        ...
+
+    def at(self, stamp_ns: int) -> RgbdFrame | None:
+        """The frame with this capture time, if it is still kept.
+
+        Raises:
+            GoalError: As `newer`.
+        """
+        ...
+
+    def dropped(self) -> dict[str, int]:
+        """How many messages of each stream could not be used, for the diagnostics."""
         ...
 
     def close(self) -> None:
@@ -62,9 +90,12 @@ class _Waiting:
 
 
 class TopicSource:
-    """Frames from `color/image_raw`, `depth/image_raw` and `color/camera_info`, joined by stamp.
+    """Frames from `color/image_raw`, `depth/image_raw` and `color/camera_info` (or `rgbd`), joined by stamp.
 
-    A callback only stores the message; the images are converted when a goal wants them.
+    A callback only stores the message; the images are converted when somebody wants them.
+
+    Raises:
+        DependencyError: If `rgbd` is asked for and realsense2_camera_msgs is not installed.
     """
 
     pose = None
@@ -73,15 +104,25 @@ class TopicSource:
         self._node, self._settings = node, settings
         self._synchronizer = Synchronizer(settings.max_skew_s, (DEPTH, INFO) if settings.use_depth else ())
         self._waiting = _Waiting()
-        color = (CompressedImage, "color/image_raw/compressed") if settings.compressed else (Image, "color/image_raw")
-        streams = {COLOR: color, DEPTH: (Image, "depth/image_raw"), INFO: (CameraInfo, "color/camera_info")}
-        if not settings.use_depth:
-            streams = {COLOR: color}
+        self._incompatible = 0
         qos = image_qos(settings.reliable)
         self._subscriptions = {
-            name: node.create_subscription(kind, topic, self._taker(name), qos, callback_group=group)
-            for name, (kind, topic) in streams.items()
+            name: node.create_subscription(
+                kind, topic, take, qos, callback_group=group, event_callbacks=input_events(node, topic, self._count_incompatible)
+            )
+            for name, (kind, topic, take) in self._streams().items()
         }
+
+    def _streams(self) -> dict[str, tuple[Any, str, Callable[[Any], None]]]:
+        """Type, topic and callback of every subscription, by the stream that it is missed as."""
+        if self._settings.rgbd:
+            return {COLOR: (import_rgbd(), "rgbd", self._take_rgbd)}
+        kind, topic = (CompressedImage, "color/image_raw/compressed") if self._settings.compressed else (Image, "color/image_raw")
+        streams = {COLOR: (kind, topic, self._taker(COLOR))}
+        if self._settings.use_depth:
+            streams[DEPTH] = (Image, "depth/image_raw", self._taker(DEPTH))
+            streams[INFO] = (CameraInfo, "color/camera_info", self._taker(INFO))
+        return streams
 
     def _taker(self, stream: str) -> Callable[[Any], None]:
         def take(message: Any) -> None:
@@ -90,6 +131,14 @@ class TopicSource:
 
         return take
 
+    def _take_rgbd(self, message: Any) -> None:
+        for stream, part in ((INFO, message.rgb_camera_info), (DEPTH, message.depth), (COLOR, message.rgb)):
+            self._synchronizer.add(stream, stamp_to_ns(part.header.stamp), part)
+        self._waiting.wake()
+
+    def _count_incompatible(self) -> None:
+        self._incompatible += 1
+
     def frame(self, after_ns: int, timeout_s: float, should_stop: Callable[[], bool]) -> RgbdFrame | None:
         """See `FrameSource.frame`."""
         bundle = self._waiting.until(lambda: self._synchronizer.newest(after_ns), timeout_s, should_stop)
@@ -97,10 +146,40 @@ class TopicSource:
             if should_stop():
                 return None
             raise self._reason(after_ns, timeout_s)
+        return self._converted(bundle)
+
+    def newer(self, than_ns: int, timeout_s: float, should_stop: Callable[[], bool]) -> RgbdFrame | None:
+        """See `FrameSource.newer`."""
+
+        def found() -> Bundle | None:
+            newest_ns = self._synchronizer.newest_stamp_ns()
+            set_back = newest_ns is not None and newest_ns < than_ns - SET_BACK_NS
+            return self._synchronizer.newest(0 if set_back else than_ns + 1)
+
+        bundle = self._waiting.until(found, timeout_s, should_stop)
+        return None if bundle is None else self._converted(bundle)
+
+    def at(self, stamp_ns: int) -> RgbdFrame | None:
+        """See `FrameSource.at`."""
+        bundle = self._synchronizer.at(stamp_ns)
+        return None if bundle is None else self._converted(bundle)
+
+    def dropped(self) -> dict[str, int]:
+        """See `FrameSource.dropped`."""
+        unstamped = {f"{stream} without stamp": number for stream, number in self._synchronizer.unstamped().items()}
+        lonely = self._synchronizer.lonely()
+        return {**unstamped, "colour images without partners": lonely, "publishers with incompatible QoS": self._incompatible}
+
+    def _converted(self, bundle: Bundle) -> RgbdFrame:
         settings = self._settings
         try:
             return frame_from_messages(
-                bundle.color, bundle.depth, bundle.info, depth_unit_m=settings.depth_unit_m, rectified=settings.rectified
+                bundle.color,
+                bundle.depth if settings.use_depth else None,
+                bundle.info if settings.use_depth else None,
+                depth_unit_m=settings.depth_unit_m,
+                rectified=settings.rectified,
+                max_px=settings.max_image_px,
             )
         except InputError as error:
             about_depth = any(word in error.what.lower() for word in ("depth", "info", "intrinsics", "distortion", "focal"))
@@ -112,7 +191,7 @@ class TopicSource:
         waited = f"within {timeout_s:g} s"
         if missing:
             stream = missing[0]
-            topic = self._subscriptions[stream].topic_name
+            topic = self._subscriptions.get(stream, self._subscriptions[COLOR]).topic_name
             count = self._node.count_publishers(topic)
             unstamped = self._synchronizer.unstamped().get(stream, 0)
             given = f"{topic} with {count} publishers, {unstamped} messages without a stamp, {waited}"
@@ -148,6 +227,8 @@ class CameraSource:
         self._settings = settings
         self._waiting = _Waiting()
         self._newest: RgbdFrame | None = None
+        self._kept: deque[RgbdFrame] = deque(maxlen=KEPT)
+        self._failures = 0
         self._error = "none"
         self._logger = node.get_logger()
         clock = node.get_clock()
@@ -156,11 +237,17 @@ class CameraSource:
         self.pose = self._reader.pose
 
     def _take(self, frame: RgbdFrame) -> None:
+        width, height = frame.size_wh
+        if width * height > self._settings.max_image_px:
+            self._failed(InputError("The camera's image is too large", f"{width}x{height}", "raise max_image_px"))
+            return
         self._newest = frame
+        self._kept.append(frame)
         self._waiting.wake()
 
     def _failed(self, error: Exception) -> None:
         self._error = str(error)
+        self._failures += 1
         self._logger.warning(f"camera: {error}", throttle_duration_sec=5.0)
 
     def frame(self, after_ns: int, timeout_s: float, should_stop: Callable[[], bool]) -> RgbdFrame | None:
@@ -176,6 +263,25 @@ class CameraSource:
             raise _too_old(newest, after_ns, f"within {timeout_s:g} s; last error of the camera: {self._error}")
         return frame
 
+    def newer(self, than_ns: int, timeout_s: float, should_stop: Callable[[], bool]) -> RgbdFrame | None:
+        """See `FrameSource.newer`."""
+
+        def found() -> RgbdFrame | None:
+            frame = self._newest
+            if frame is None or than_ns - SET_BACK_NS <= frame.stamp_ns <= than_ns:
+                return None
+            return frame
+
+        return self._waiting.until(found, timeout_s, should_stop)
+
+    def at(self, stamp_ns: int) -> RgbdFrame | None:
+        """See `FrameSource.at`."""
+        return next((frame for frame in tuple(self._kept) if frame.stamp_ns == stamp_ns), None)
+
+    def dropped(self) -> dict[str, int]:
+        """See `FrameSource.dropped`."""
+        return {"frames that the camera failed to deliver": self._failures}
+
     def close(self) -> None:
         """See `FrameSource.close`."""
         self._reader.close()
@@ -184,6 +290,22 @@ class CameraSource:
 def open_source(node: Any, settings: PointingSettings, group: CallbackGroup) -> FrameSource:
     """The source that the parameter `camera` names."""
     return TopicSource(node, settings, group) if settings.camera == "topics" else CameraSource(node, settings)
+
+
+def import_rgbd() -> Any:
+    """The message type realsense2_camera_msgs/RGBD.
+
+    Raises:
+        DependencyError: If it is not installed.
+    """
+    try:
+        return importlib.import_module("realsense2_camera_msgs.msg").RGBD
+    except ImportError as error:
+        raise DependencyError(
+            "The parameter rgbd needs realsense2_camera_msgs",
+            str(error),
+            "apt-get install ros-$ROS_DISTRO-realsense2-camera-msgs, or set rgbd to false and remap the image topics",
+        ) from error
 
 
 def _too_old(newest_ns: int | None, after_ns: int, waited: str) -> GoalError:

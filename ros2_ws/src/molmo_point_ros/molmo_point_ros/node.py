@@ -7,29 +7,35 @@ parameter `autostart` (the default) it configures and activates itself.
 import gc
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import rclpy
-from molmo_point_msgs.action import PointAt
-from rclpy.action import ActionServer, CancelResponse, GoalResponse
+from molmo_point_msgs.action import CountObjects, PointAt
+from molmo_point_msgs.srv import Deproject
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
 from rclpy.executors import MultiThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from molmo_point.errors import MolmoPointError
 from molmo_point.pointer import Pointer
+from molmo_point_ros.action_goal import ActionGoal
+from molmo_point_ros.count_goal import CountGoal
+from molmo_point_ros.deproject import deproject
 from molmo_point_ros.frame_sources import open_source
-from molmo_point_ros.goal_error import CODES, code_name
 from molmo_point_ros.goal_queue import GoalQueue
-from molmo_point_ros.parameters import POINTING_SPECS, PointingSettings, declare, read
-from molmo_point_ros.pointing_goal import Parts, PointingGoal
-from molmo_point_ros.publisher import TargetPublisher
+from molmo_point_ros.goal_server import GoalServer
+from molmo_point_ros.parameters import POINTING_SPECS, PointingSettings, declare, gripper_of, read
+from molmo_point_ros.parts import Parts
+from molmo_point_ros.pointing_goal import PointingGoal
+from molmo_point_ros.publisher import open_publisher
 from molmo_point_ros.spinning import spin
 from molmo_point_ros.tf_listener import StaticTransformSender, listen
 
 HEARTBEAT_S = 0.4
 THREADS = 6
 """One thread works on the goal; the others keep images, transforms, cancel requests and new goals flowing."""
+NOT_ACTIVE = "The node is not active: configure and activate it first."
 
 LoadPointer = Callable[..., Pointer]
 
@@ -48,11 +54,11 @@ class PointingNode(LifecycleNode):
         self._load_pointer = load_pointer
         self._images_group = MutuallyExclusiveCallbackGroup()
         self._goals_group = ReentrantCallbackGroup()
+        self._service_group = MutuallyExclusiveCallbackGroup()
         self._queue = GoalQueue()
-        self._goals: dict[bytes, PointingGoal] = {}
         self._parts: Parts | None = None
         self._is_active = False
-        self._server: ActionServer | None = None
+        self._servers: list[GoalServer] = []
         self._static_sender: StaticTransformSender | None = None
         self._heartbeat = self.create_timer(HEARTBEAT_S, self._on_heartbeat, callback_group=self._goals_group)
 
@@ -78,6 +84,7 @@ class PointingNode(LifecycleNode):
                 settings.model, device=settings.device or None, quantization=settings.quantization or None
             )
             transforms = listen(self, settings.tf_cache_s, self._images_group)
+            gripper_of(settings)
             frames = open_source(self, settings, self._images_group)
         except Exception as error:
             if transforms is not None:
@@ -85,12 +92,12 @@ class PointingNode(LifecycleNode):
             reason = str(error) if isinstance(error, MolmoPointError) else repr(error)
             self.get_logger().error(f"cannot configure: {reason}")
             return TransitionCallbackReturn.FAILURE
-        publisher = TargetPublisher(self, settings.lifespan_s, settings.marker_lifetime_s)
-        self._parts = Parts(pointer, frames, transforms, publisher)
+        publisher = open_publisher(self, settings)
+        self._parts = Parts(pointer, frames, transforms, publisher, lambda: self.get_clock().now().nanoseconds, self.context.ok)
         if frames.pose is not None:
             self._static_sender = self._static_sender or StaticTransformSender(self)
             self._static_sender.send(frames.pose)
-        self._server = self._server or self._serve()
+        self._servers = self._servers or self._serve()
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -137,64 +144,37 @@ class PointingNode(LifecycleNode):
     def destroy_node(self) -> None:
         """End the node; nothing may spin it any more."""
         self.close()
-        if self._server is not None:
-            self._server.destroy()
+        for server in self._servers:
+            server.destroy()
         super().destroy_node()
 
     # -------------------------------------------------------------------------------------------------------- goals
 
-    def _serve(self) -> ActionServer:
-        """Made once: rclpy cannot destroy an action server while an executor waits on it, so cleanup keeps it, idle."""
-        return ActionServer(
-            self,
-            PointAt,
-            "~/point_at",
-            execute_callback=self._execute,
-            goal_callback=self._on_goal,
-            handle_accepted_callback=self._on_accepted,
-            cancel_callback=lambda _: CancelResponse.ACCEPT,
-            callback_group=self._goals_group,
-        )
+    def _serve(self) -> list[GoalServer]:
+        """Made once, and kept idle by cleanup; the service as well."""
+        self._deproject = self.create_service(Deproject, "~/deproject", self._on_deproject, callback_group=self._service_group)
+        kinds = {"~/point_at": (PointAt, PointingGoal), "~/count_objects": (CountObjects, CountGoal)}
+        return [
+            GoalServer(
+                self, action, name, self._queue, partial(self._make_goal, kind), lambda: self._is_active, self._goals_group
+            )
+            for name, (action, kind) in kinds.items()
+        ]
 
-    def _on_goal(self, request: PointAt.Goal) -> GoalResponse:
-        if self._is_active:
-            return GoalResponse.ACCEPT
-        self.get_logger().warning("a goal was rejected: the node is not active")
-        return GoalResponse.REJECT
-
-    def _on_accepted(self, goal_handle: Any) -> None:
+    def _make_goal(self, kind: Callable[..., ActionGoal], goal_handle: Any) -> ActionGoal | None:
         parts = self._parts
-        if parts is None:
-            goal_handle.execute()
-            return
-        accepted_ns = self.get_clock().now().nanoseconds
-        goal = PointingGoal(goal_handle, parts, self.settings, accepted_ns, self.context.ok)
-        self._goals[bytes(goal_handle.goal_id.uuid)] = goal
-        self._queue.submit(goal)
+        return None if parts is None else kind(goal_handle, parts, self.settings)
 
-    def _execute(self, goal_handle: Any) -> PointAt.Result:
-        """Runs in a thread of the executor, one goal at a time; only goals that were dropped end beside it."""
-        goal = self._goals.pop(bytes(goal_handle.goal_id.uuid), None)
-        if goal is None:
-            goal_handle.abort()
-            return PointAt.Result(error_code=CODES.GOAL_REJECTED, error_msg="The node is being shut down.")
-        try:
-            result = goal.answer()
-            if result.error_code == CODES.NONE:
-                goal_handle.succeed()
-            elif goal_handle.is_cancel_requested:
-                goal_handle.canceled()
-            else:
-                goal_handle.abort()
-            if result.error_code != CODES.NONE:
-                self.get_logger().warning(f"goal ended with {code_name(result.error_code)}: {result.error_msg}")
-            return result
-        finally:
-            self._queue.done(goal)
+    def _on_deproject(self, request: Deproject.Request, response: Deproject.Response) -> Deproject.Response:
+        parts = self._parts
+        if parts is None or not self._is_active:
+            response.message = NOT_ACTIVE
+            return response
+        return deproject(request, parts, self.settings)
 
     def _on_heartbeat(self) -> None:
         running = self._queue.running()
-        if isinstance(running, PointingGoal):
+        if isinstance(running, ActionGoal):
             running.tell()
 
 

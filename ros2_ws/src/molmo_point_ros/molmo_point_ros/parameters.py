@@ -1,10 +1,13 @@
 """The parameters of the nodes: declared in one table, with descriptions, ranges and checks."""
 
+import math
 from dataclasses import dataclass, fields
 from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.parameter import Parameter
+
+from molmo_point.geometry.gripper import Gripper
 
 CAMERAS = ("topics", "simulated", "recording", "realsense")
 
@@ -48,6 +51,7 @@ POINTING_SPECS = {
     "quantization": Spec("", "What the model offers, e.g. nf4; empty: none"),
     "compressed": Spec(False, "Subscribe to color/image_raw/compressed instead of color/image_raw"),
     "reliable": Spec(False, "Ask for images reliably: large ones on a busy machine, from a camera that offers it"),
+    "rgbd": Spec(False, "Subscribe to rgbd (realsense2_camera_msgs/RGBD: all of one capture in one message) instead"),
     "rectified": Spec(False, "The images are rectified: take P of the camera info and no distortion"),
     "use_depth": Spec(True, "False: colour only, answers are pixels"),
     "depth_unit_m": Spec(0.001, "Metres per unit of 16UC1 depth; REP 118 says 0.001", (1e-6, 0.1)),
@@ -60,6 +64,36 @@ POINTING_SPECS = {
     "max_camera_motion_m": Spec(0.0, "Refuse if the camera moved farther meanwhile, in target_frame; 0: no limit", (0.0, 1e3)),
     "max_points": Spec(40, "Points per query at most, whatever the goal asks for", (1, 1000)),
     "timeout_s": Spec(60.0, "Time for a goal that names none", (0.05, 3600.0)),
+    "max_query_length": Spec(1000, "Characters of a query at most", (1, 1000)),
+    "max_image_px": Spec(16_000_000, "Pixels of an image at most; larger ones are refused undecoded", (256, 64_000_000)),
+    "query": Spec("", "Look for this all the time, from activation on; several, separated by semicolons; empty: only when asked"),
+    "max_rate_hz": Spec(0.0, "Answers per second at most in continuous mode, where SetQuery names none; 0: no limit", (0.0, 1e3)),
+    "tracking": Spec(True, "Follow the points from frame to frame in continuous mode (OpenCV); false: publish answers only"),
+    "track_history_s": Spec(6.0, "How late an answer may be for tracks; a second of 640x480 is 18 MB", (0.1, 120.0)),
+    "track_hold_s": Spec(1.0, "How long a tracked point that is out of sight is looked for", (0.01, 60.0)),
+    "workspace_frame": Spec("", "Frame of the workspace box; empty: target_frame, or else the frame of the answer"),
+    "workspace_min": Spec([-math.inf] * 3, "Gate: lower corner x, y, z in metres of the box for positions; -.inf: no limit"),
+    "workspace_max": Spec([math.inf] * 3, "Gate: upper corner x, y, z in metres of the box for positions; .inf: no limit"),
+    "min_confidence": Spec(0.0, "Gate: least confidence of a target; 0: no limit", (0.0, 1.0)),
+    "max_sigma_m": Spec(0.0, "Gate: largest standard deviation of a position where it is least certain; 0: no limit", (0.0, 1e3)),
+    "max_target_age_s": Spec(0.0, "Gate: longest time from the capture to the answer; 0: no limit", (0.0, 1e9)),
+    "level_frame": Spec("", "Frame whose z axis points up: grasps then count only a level plane as support; empty: any"),
+    "gripper_max_opening_m": Spec(0.08, "Widest distance between the fingers", (0.001, 1.0)),
+    "gripper_finger_width_m": Spec(0.018, "Size of a finger across the closing direction", (0.001, 1.0)),
+    "gripper_finger_thickness_m": Spec(0.01, "Size of a finger along the closing direction", (0.001, 1.0)),
+    "gripper_finger_depth_m": Spec(0.045, "From the palm to the ends of the fingers", (0.005, 1.0)),
+    "gripper_tip_offset_m": Spec(0.009, "From the tool frame's origin to the ends of the fingers", (0.0001, 1.0)),
+    "gripper_approach_distance_m": Spec(0.08, "How far before the grasp the straight approach begins", (0.001, 2.0)),
+    "publish_targets": Spec(True, "Output ~/targets"),
+    "publish_point": Spec(True, "Output ~/target_point"),
+    "publish_pose": Spec(True, "Output ~/target_pose"),
+    "publish_pose_with_covariance": Spec(True, "Output ~/target_pose_with_covariance"),
+    "publish_markers": Spec(True, "Output ~/markers"),
+    "publish_detections": Spec(True, "Output ~/detections_3d, where vision_msgs is installed"),
+    "publish_annotated": Spec(True, "Output ~/annotated/compressed, drawn only while somebody subscribes to it"),
+    "annotated_rate_hz": Spec(5.0, "Annotated images per second at most", (0.1, 60.0)),
+    "annotated_quality": Spec(80, "JPEG quality of annotated images", (1, 95)),
+    "diagnostics_period_s": Spec(1.0, "Time between two messages on /diagnostics; 0: none", (0.0, 60.0)),
     "lifespan_s": Spec(2.0, "After this time an answer is no longer delivered; 0: no limit", (0.0, 3600.0)),
     "marker_lifetime_s": Spec(10.0, "How long RViz shows an answer; 0: until the next", (0.0, 3600.0)),
 }
@@ -91,6 +125,7 @@ class PointingSettings(CameraSettings):
     quantization: str
     compressed: bool
     reliable: bool
+    rgbd: bool
     rectified: bool
     use_depth: bool
     depth_unit_m: float
@@ -103,6 +138,36 @@ class PointingSettings(CameraSettings):
     max_camera_motion_m: float
     max_points: int
     timeout_s: float
+    max_query_length: int
+    max_image_px: int
+    query: str
+    max_rate_hz: float
+    tracking: bool
+    track_history_s: float
+    track_hold_s: float
+    workspace_frame: str
+    workspace_min: list
+    workspace_max: list
+    min_confidence: float
+    max_sigma_m: float
+    max_target_age_s: float
+    level_frame: str
+    gripper_max_opening_m: float
+    gripper_finger_width_m: float
+    gripper_finger_thickness_m: float
+    gripper_finger_depth_m: float
+    gripper_tip_offset_m: float
+    gripper_approach_distance_m: float
+    publish_targets: bool
+    publish_point: bool
+    publish_pose: bool
+    publish_pose_with_covariance: bool
+    publish_markers: bool
+    publish_detections: bool
+    publish_annotated: bool
+    annotated_rate_hz: float
+    annotated_quality: int
+    diagnostics_period_s: float
     lifespan_s: float
     marker_lifetime_s: float
 
@@ -115,13 +180,23 @@ class PublisherSettings(CameraSettings):
     depth_encoding: str
 
 
+def gripper_of(settings: PointingSettings) -> Gripper:
+    """The gripper that the parameters describe.
+
+    Raises:
+        InputError: If its sizes do not fit together.
+    """
+    names = ("max_opening_m", "finger_width_m", "finger_thickness_m", "finger_depth_m", "tip_offset_m", "approach_distance_m")
+    return Gripper(**{name: getattr(settings, f"gripper_{name}") for name in names})
+
+
 def declare(node: Any, specs: dict[str, Spec]) -> None:
     """Declare every parameter of the table on the node; values outside their range or choices are refused, then and later.
 
     Raises:
         rclpy.exceptions.InvalidParameterValueException: If a value given at start is refused.
     """
-    node.add_on_set_parameters_callback(lambda given: _check(given, specs))
+    node.add_on_set_parameters_callback(lambda given: _check(node, given, specs))
     for name, spec in specs.items():
         node.declare_parameter(name, spec.default, _descriptor(name, spec))
 
@@ -142,10 +217,28 @@ def _descriptor(name: str, spec: Spec) -> ParameterDescriptor:
     return descriptor
 
 
-def _check(given: list[Parameter], specs: dict[str, Spec]) -> SetParametersResult:
+def _check(node: Any, given: list[Parameter], specs: dict[str, Spec]) -> SetParametersResult:
     for parameter in given:
         choices = specs[parameter.name].choices if parameter.name in specs else ()
         if choices and parameter.value not in choices:
             reason = f"{parameter.name} is {parameter.value!r}, but must be one of: {', '.join(choices)}"
             return SetParametersResult(successful=False, reason=reason)
-    return SetParametersResult(successful=True)
+    reason = _bad_box(node, {parameter.name: parameter.value for parameter in given})
+    return SetParametersResult(successful=not reason, reason=reason)
+
+
+def _bad_box(node: Any, given: dict[str, Any]) -> str:
+    """What is wrong with the corners of the workspace box, as they would be; "" where nothing is."""
+    corners = {}
+    for name in ("workspace_min", "workspace_max"):
+        if name not in given and not node.has_parameter(name):
+            continue
+        corner = given[name] if name in given else node.get_parameter(name).value
+        if corner is None or len(corner) != 3 or any(math.isnan(value) for value in corner):
+            return f"{name} is {corner!r}, but must be three numbers x, y, z in metres"
+        corners[name] = corner
+    if len(corners) == 2 and not set(given).isdisjoint(corners):
+        low, high = corners["workspace_min"], corners["workspace_max"]
+        if not all(a < b for a, b in zip(low, high)):
+            return f"workspace_min {list(low)} must be below workspace_max {list(high)}; set both at once"
+    return ""

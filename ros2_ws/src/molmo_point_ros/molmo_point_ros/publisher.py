@@ -1,17 +1,53 @@
 """Publishes answers: our array, and the standard messages that arms and RViz know."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from geometry_msgs.msg import PointStamped, PoseWithCovarianceStamped
+from geometry_msgs.msg import PointStamped, PoseStamped, PoseWithCovarianceStamped
 from molmo_point_msgs.msg import PointTargetArray
 from rclpy.duration import Duration
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CompressedImage
 from visualization_msgs.msg import MarkerArray
 
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.transforms import Transform
 from molmo_point.results import Pointing
-from molmo_point_ros.conversions import best_target, markers_message, point_message, pose_message, targets_message
+from molmo_point_ros.annotator import Annotator
+from molmo_point_ros.answers import Answer, answer_of
+from molmo_point_ros.capture import Capture
+from molmo_point_ros.conversions import (
+    best_target,
+    detections_message,
+    import_vision_msgs,
+    markers_message,
+    plain_pose_message,
+    point_message,
+    pose_message,
+)
+from molmo_point_ros.gates import Gates
+from molmo_point_ros.parameters import PointingSettings
+from molmo_point_ros.qos_events import output_events
+
+TOPICS = {
+    "targets": "~/targets",
+    "point": "~/target_point",
+    "pose": "~/target_pose",
+    "pose_with_covariance": "~/target_pose_with_covariance",
+    "markers": "~/markers",
+    "detections": "~/detections_3d",
+    "annotated": "~/annotated/compressed",
+}
+"""Name of each output, as in the parameter `publish_NAME`, and its topic."""
+
+_KINDS = {
+    "targets": PointTargetArray,
+    "point": PointStamped,
+    "pose": PoseStamped,
+    "pose_with_covariance": PoseWithCovarianceStamped,
+    "markers": MarkerArray,
+    "annotated": CompressedImage,
+}
 
 
 def result_qos(lifespan_s: float) -> QoSProfile:
@@ -25,26 +61,46 @@ def result_qos(lifespan_s: float) -> QoSProfile:
 
 
 class TargetPublisher:
-    """Publishes `~/targets`, `~/target_point`, `~/target_pose_with_covariance` and `~/markers` of a node.
+    """Publishes the outputs of a node.
 
     Args:
         node: A node, or a lifecycle node (then only while it is active).
         lifespan_s: After this time an answer is no longer delivered.
         marker_lifetime_s: How long RViz shows an answer.
+        outputs: Names of `TOPICS`; "detections" is left out where vision_msgs is not installed.
+        annotated_rate_hz: Annotated images per second at most.
+        annotated_quality: Their JPEG quality.
     """
 
-    def __init__(self, node: Any, lifespan_s: float = 2.0, marker_lifetime_s: float = 10.0) -> None:
+    def __init__(
+        self,
+        node: Any,
+        lifespan_s: float = 2.0,
+        marker_lifetime_s: float = 10.0,
+        *,
+        outputs: Sequence[str] = tuple(TOPICS),
+        annotated_rate_hz: float = 5.0,
+        annotated_quality: int = 80,
+    ) -> None:
         create = getattr(node, "create_lifecycle_publisher", node.create_publisher)
         qos = result_qos(lifespan_s)
         self._node = node
         self._marker_lifetime_s = marker_lifetime_s
-        self._targets = create(PointTargetArray, "~/targets", qos)
-        self._point = create(PointStamped, "~/target_point", qos)
-        self._pose = create(PoseWithCovarianceStamped, "~/target_pose_with_covariance", qos)
-        self._markers = create(MarkerArray, "~/markers", qos)
+        self._vision_msgs = import_vision_msgs() if "detections" in outputs else None
+        kinds = dict(_KINDS)
+        if self._vision_msgs is not None:
+            kinds["detections"] = self._vision_msgs.Detection3DArray
+        self._publishers = {
+            name: create(kinds[name], TOPICS[name], qos, event_callbacks=output_events(node, TOPICS[name]))
+            for name in outputs
+            if name in kinds
+        }
+        self._annotator: Annotator | None = None
+        if "annotated" in self._publishers:
+            self._annotator = Annotator(self._publishers["annotated"], node.get_logger(), annotated_rate_hz, annotated_quality)
 
     def publish(self, pointing: Pointing, frame: RgbdFrame, target_T_camera: Transform | None = None) -> PointTargetArray:
-        """Publish an answer. Point and pose are those of the best target; without any target they are not published.
+        """Publish an answer without gates. Point and poses are those of the best target; without any they are not published.
 
         Args:
             pointing: The answer.
@@ -54,25 +110,58 @@ class TargetPublisher:
         Returns:
             The array that was published.
         """
-        message = targets_message(pointing, frame, target_T_camera)
-        targets = pointing.targets
-        if target_T_camera is not None:
-            targets = tuple(target.transformed(target_T_camera) for target in targets)
-        self._targets.publish(message)
-        self._markers.publish(markers_message(targets, self._marker_lifetime_s))
-        best = best_target(targets)
-        if best is not None:
-            self._point.publish(point_message(best))
-            self._pose.publish(pose_message(best))
-        return message
+        answer = answer_of(pointing, Capture(frame, target_T_camera), Gates(), frame.stamp_ns)
+        self.publish_answers([answer], frame)
+        return answer.message
+
+    def publish_answers(self, answers: Sequence[Answer], frame: RgbdFrame, shown: Sequence[Answer] | None = None) -> None:
+        """Publish answers about one capture. What a gate stopped goes out in the array alone.
+
+        Args:
+            answers: One for each query.
+            frame: The capture.
+            shown: What markers and the annotated image show, where that is more than `answers`.
+        """
+        shown = answers if shown is None else shown
+        for answer in answers:
+            self._send("targets", lambda answer=answer: answer.message)
+            best = best_target(answer.targets)
+            if best is not None:
+                self._send("point", lambda best=best: point_message(best))
+                self._send("pose", lambda best=best: plain_pose_message(best))
+                self._send("pose_with_covariance", lambda best=best: pose_message(best))
+            self._send("detections", lambda answer=answer: detections_message(answer.message, self._vision_msgs))
+        targets = [target for answer in shown for target in answer.targets]
+        self._send("markers", lambda: markers_message(targets, self._marker_lifetime_s))
+        if self._annotator is not None:
+            self._annotator.offer(frame, shown)
+
+    def _send(self, name: str, make: Callable[[], Any]) -> None:
+        publisher = self._publishers.get(name)
+        if publisher is not None:
+            publisher.publish(make())
 
     def subscription_counts(self) -> dict[str, int]:
         """For each topic how many subscribers are connected to it, to know when a listener is there."""
-        publishers = (self._targets, self._point, self._pose, self._markers)
-        return {publisher.topic_name: publisher.get_subscription_count() for publisher in publishers}
+        return {publisher.topic_name: publisher.get_subscription_count() for publisher in self._publishers.values()}
 
     def close(self) -> None:
         """End the publishers."""
+        if self._annotator is not None:
+            self._annotator.close()
         destroy = getattr(self._node, "destroy_lifecycle_publisher", self._node.destroy_publisher)
-        for publisher in (self._targets, self._point, self._pose, self._markers):
+        for publisher in self._publishers.values():
             destroy(publisher)
+        self._publishers = {}
+
+
+def open_publisher(node: Any, settings: PointingSettings) -> TargetPublisher:
+    """The outputs that the parameters ask for."""
+    return TargetPublisher(
+        node,
+        settings.lifespan_s,
+        settings.marker_lifetime_s,
+        outputs=tuple(name for name in TOPICS if getattr(settings, f"publish_{name}")),
+        annotated_rate_hz=settings.annotated_rate_hz,
+        annotated_quality=settings.annotated_quality,
+    )

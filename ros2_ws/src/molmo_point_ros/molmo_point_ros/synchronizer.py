@@ -24,6 +24,10 @@ class Bundle:
     info: Any
 
 
+SET_BACK_NS = 1_000_000_000
+"""A stamp so much earlier than the one before it is of a clock that was set back, or of a recording that began again."""
+
+
 class Synchronizer:
     """Joins three streams by stamp. Safe to use from several threads; nothing blocks.
 
@@ -43,6 +47,7 @@ class Synchronizer:
         self._needed = needed
         self._kept: dict[str, deque[tuple[int, Any]]] = {name: deque(maxlen=keep) for name in (COLOR, DEPTH, INFO)}
         self._unstamped: dict[str, int] = {}
+        self._lonely = 0
         self._lock = threading.Lock()
 
     def add(self, stream: str, stamp_ns: int, message: Any) -> None:
@@ -54,10 +59,12 @@ class Synchronizer:
             kept = self._kept[stream]
             if kept and stamp_ns < kept[-1][0]:
                 # Best-effort transport may swap neighbours; anything more is a new recording or a clock set back.
-                if kept[-1][0] - stamp_ns > 1_000_000_000:
+                if kept[-1][0] - stamp_ns > SET_BACK_NS:
                     kept.clear()
                 else:
                     return
+            if stream == COLOR and len(kept) == kept.maxlen and self._bundle(*kept[0]) is None:
+                self._lonely += 1
             kept.append((stamp_ns, message))
 
     def newest(self, after_ns: int = 0) -> Bundle | None:
@@ -66,11 +73,16 @@ class Synchronizer:
             for stamp_ns, color in reversed(self._kept[COLOR]):
                 if stamp_ns < after_ns:
                     return None
-                partners = {name: self._nearest(name, stamp_ns) for name in self._needed}
-                if all(partner and abs(partner[0] - stamp_ns) <= self._max_skew_ns for partner in partners.values()):
-                    found = {name: partner[1] for name, partner in partners.items() if partner}
-                    return Bundle(stamp_ns, color, found.get(DEPTH), found.get(INFO))
+                bundle = self._bundle(stamp_ns, color)
+                if bundle is not None:
+                    return bundle
             return None
+
+    def at(self, stamp_ns: int) -> Bundle | None:
+        """The complete bundle whose colour image has this stamp, if it is still kept; None otherwise."""
+        with self._lock:
+            color = next((message for stamp, message in self._kept[COLOR] if stamp == stamp_ns), None)
+            return None if color is None else self._bundle(stamp_ns, color)
 
     def newest_stamp_ns(self) -> int | None:
         """Capture time of the newest colour image, complete or not; None before the first."""
@@ -87,6 +99,11 @@ class Synchronizer:
         with self._lock:
             return dict(self._unstamped)
 
+    def lonely(self) -> int:
+        """How many colour images were forgotten without ever having had partners that are still kept."""
+        with self._lock:
+            return self._lonely
+
     def skew_s(self) -> dict[str, float]:
         """For each needed stream: the smallest signed distance in time (partner minus colour) over the kept images."""
         with self._lock:
@@ -97,6 +114,13 @@ class Synchronizer:
                 if distances:
                     smallest[name] = min(distances, key=abs) * 1e-9
             return smallest
+
+    def _bundle(self, stamp_ns: int, color: Any) -> Bundle | None:
+        partners = {name: self._nearest(name, stamp_ns) for name in self._needed}
+        if not all(partner and abs(partner[0] - stamp_ns) <= self._max_skew_ns for partner in partners.values()):
+            return None
+        found = {name: partner[1] for name, partner in partners.items() if partner}
+        return Bundle(stamp_ns, color, found.get(DEPTH), found.get(INFO))
 
     def _nearest(self, stream: str, stamp_ns: int) -> tuple[int, Any] | None:
         return min(self._kept[stream], key=lambda kept: abs(kept[0] - stamp_ns), default=None)

@@ -1,5 +1,7 @@
 """Messages to the SDK's types and back: pure functions, no node, no clock, no state."""
 
+from molmo_point_ros.conversions.detections import detections_message, import_vision_msgs
+from molmo_point_ros.conversions.grasps import grasp_message, no_grasp_reason
 from molmo_point_ros.conversions.images import (
     color_from_message,
     depth_from_message,
@@ -12,30 +14,42 @@ from molmo_point_ros.conversions.images import (
 )
 from molmo_point_ros.conversions.markers import markers_message
 from molmo_point_ros.conversions.targets import (
+    Check,
     best_target,
     image_points_message,
+    in_order,
+    plain_pose_message,
     point_message,
     pose_message,
     targets_message,
+    tracks_message,
     transform_from_message,
     transform_to_message,
 )
 
 __all__ = [
+    "Check",
     "best_target",
     "color_from_message",
     "depth_from_message",
+    "detections_message",
     "frame_from_messages",
     "frame_to_messages",
+    "grasp_message",
     "image_points_message",
+    "import_vision_msgs",
+    "in_order",
     "intrinsics_from_message",
     "intrinsics_to_message",
     "markers_message",
+    "no_grasp_reason",
+    "plain_pose_message",
     "point_message",
     "pose_message",
     "stamp_from_ns",
     "stamp_to_ns",
     "targets_message",
+    "tracks_message",
     "transform_from_message",
     "transform_to_message",
 ]

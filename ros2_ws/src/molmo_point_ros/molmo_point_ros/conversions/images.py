@@ -35,41 +35,47 @@ def stamp_from_ns(stamp_ns: int) -> Time:
     return Time(sec=stamp_ns // 1_000_000_000, nanosec=stamp_ns % 1_000_000_000)
 
 
-def color_from_message(message: Image | CompressedImage) -> NDArray[np.uint8]:
+def color_from_message(message: Image | CompressedImage, *, max_px: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """The colour image (h, w, 3), RGB uint8.
 
     Args:
         message: An Image in rgb8, bgr8, rgba8, bgra8 or mono8, with any row padding; or a CompressedImage that Pillow
             reads (JPEG, PNG).
+        max_px: More pixels than these are refused before anything is allocated for them.
 
     Raises:
         InputError: For another encoding, a size that does not fit the data, or an image that cannot be decoded.
     """
     if isinstance(message, CompressedImage):
-        return _decompressed(bytes(message.data), message.format).astype(np.uint8)
+        return _decompressed(bytes(message.data), message.format, max_px).astype(np.uint8, copy=False)
     if message.encoding not in _CHANNELS:
         raise InputError(
             "The encoding of the colour image is not supported",
             repr(message.encoding),
             f"publish one of {', '.join(_CHANNELS)}",
         )
-    rows = _rows(message, _CHANNEL_COUNT[message.encoding], np.dtype(np.uint8))
+    rows = _rows(message, _CHANNEL_COUNT[message.encoding], np.dtype(np.uint8), max_px)
+    if message.encoding == "rgb8":
+        return rows
     return np.ascontiguousarray(rows[:, :, _CHANNELS[message.encoding]])
 
 
-def depth_from_message(message: Image | CompressedImage, *, unit_m: float = 0.001) -> NDArray[np.float32]:
+def depth_from_message(
+    message: Image | CompressedImage, *, unit_m: float = 0.001, max_px: int = MAX_PIXELS
+) -> NDArray[np.float32]:
     """The depth image (h, w), float32 metres, NaN where it is 0, NaN or infinite (REP 118, REP 117).
 
     Args:
         message: An Image in 16UC1 or 32FC1 (metres), of either byte order; or a CompressedImage of a 16UC1 depth image
             as compressed_depth_image_transport publishes it.
         unit_m: Metres per unit of 16UC1.
+        max_px: More pixels than these are refused before anything is allocated for them.
 
     Raises:
         InputError: For another encoding, or a size that does not fit the data.
     """
     if isinstance(message, CompressedImage):
-        return decode_depth(_decompressed_depth(message), scale_m=unit_m)
+        return decode_depth(_decompressed_depth(message, max_px), scale_m=unit_m)
     if message.encoding not in _DEPTH_TYPES:
         raise InputError(
             "The encoding of the depth image is not supported",
@@ -77,7 +83,7 @@ def depth_from_message(message: Image | CompressedImage, *, unit_m: float = 0.00
             f"publish one of {', '.join(_DEPTH_TYPES)} (millimetres, or metres)",
         )
     kind = np.dtype(_DEPTH_TYPES[message.encoding]).newbyteorder(">" if message.is_bigendian else "<")
-    depth = _rows(message, 1, kind)[:, :, 0]
+    depth = _rows(message, 1, kind, max_px)[:, :, 0]
     depth = depth.astype(kind.newbyteorder("="))
     return decode_depth(depth, scale_m=unit_m if message.encoding == "16UC1" else None)
 
@@ -142,6 +148,7 @@ def frame_from_messages(
     *,
     depth_unit_m: float = 0.001,
     rectified: bool = False,
+    max_px: int = MAX_PIXELS,
 ) -> RgbdFrame:
     """One capture out of messages of one moment. The caller sees to it that they belong together in time.
 
@@ -164,8 +171,8 @@ def frame_from_messages(
                 "use depth aligned to colour (realsense-ros: align_depth.enable:=true, aligned_depth_to_color topics)",
             )
     return RgbdFrame(
-        color=color_from_message(color),
-        depth_m=None if depth is None else depth_from_message(depth, unit_m=depth_unit_m),
+        color=color_from_message(color, max_px=max_px),
+        depth_m=None if depth is None else depth_from_message(depth, unit_m=depth_unit_m, max_px=max_px),
         intrinsics=None if info is None else intrinsics_from_message(info, rectified=rectified),
         stamp_ns=stamp_ns,
         frame=frame,
@@ -203,16 +210,16 @@ def _image(array: NDArray[Any], encoding: str, frame: str, stamp_ns: int) -> Ima
     return message
 
 
-def _rows(message: Image, channels: int, kind: np.dtype[Any]) -> NDArray[Any]:
+def _rows(message: Image, channels: int, kind: np.dtype[Any], max_px: int) -> NDArray[Any]:
     """The pixels (h, w, channels) of an image message, without its row padding."""
     height, width, step = int(message.height), int(message.width), int(message.step)
     row = width * channels * kind.itemsize
     data = np.frombuffer(message.data, np.uint8)
-    if height < 1 or width < 1 or height * width > MAX_PIXELS or step < row or data.size < step * (height - 1) + row:
+    if height < 1 or width < 1 or height * width > max_px or step < row or data.size < step * (height - 1) + row:
         raise InputError(
             "The image message's size does not fit its data",
             f"{width}x{height} {message.encoding}, step {step}, {data.size} bytes",
-            f"send step >= {row} and step * height bytes, at most {MAX_PIXELS} pixels",
+            f"send step >= {row} and step * height bytes, at most {max_px} pixels",
         )
     if data.size >= step * height:
         pixels = data[: step * height].reshape(height, step)[:, :row]
@@ -238,13 +245,13 @@ def _distortion(message: CameraInfo) -> tuple[str, tuple[float, ...]]:
     return "brown_conrady", (*values[:5], *(0.0,) * (5 - len(values)))
 
 
-def _decompressed(data: bytes, form: str) -> NDArray[Any]:
+def _decompressed(data: bytes, form: str, max_px: int) -> NDArray[Any]:
     from PIL import Image as PillowImage
 
     try:
         with PillowImage.open(io.BytesIO(data), formats=("JPEG", "PNG")) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise InputError("The image is too large", f"{image.width}x{image.height}", f"at most {MAX_PIXELS} pixels")
+            if image.width * image.height > max_px:
+                raise InputError("The image is too large", f"{image.width}x{image.height}", f"send at most {max_px} pixels")
             wide = image.mode.startswith("I")
             return np.asarray(image if wide else image.convert("RGB"))
     except (OSError, SyntaxError, ValueError, PillowImage.DecompressionBombError) as error:
@@ -255,13 +262,13 @@ def _decompressed(data: bytes, form: str) -> NDArray[Any]:
         ) from error
 
 
-def _decompressed_depth(message: CompressedImage) -> NDArray[np.uint16]:
+def _decompressed_depth(message: CompressedImage, max_px: int) -> NDArray[np.uint16]:
     form, data = message.format, bytes(message.data)
     if "32FC1" in form:
         raise InputError("Compressed 32FC1 depth is not supported", repr(form), "publish 16UC1, or raw 32FC1")
     if "compressedDepth" in form:
         data = data[_COMPRESSED_DEPTH_HEADER:]
-    depth = _decompressed(data, form)
+    depth = _decompressed(data, form, max_px)
     if depth.ndim != 2:
         raise InputError("The compressed depth image has colours", f"format {form!r}", "send a 16-bit PNG of one channel")
     return depth.astype(np.uint16)

@@ -5,20 +5,24 @@ array, and has no PointStamped or pose at all.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from builtin_interfaces.msg import Duration
-from geometry_msgs.msg import PointStamped, PoseWithCovarianceStamped, TransformStamped
+from geometry_msgs.msg import PointStamped, PoseStamped, PoseWithCovarianceStamped, TransformStamped
 from molmo_point_msgs.msg import PointTarget, PointTargetArray
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from std_msgs.msg import Header
 
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.depth import DepthStatus
 from molmo_point.geometry.transforms import Transform
 from molmo_point.results import ImagePoint, Pointing, Target, Unreachable
+from molmo_point.tracking.track import Track, TrackState
 from molmo_point_ros.conversions.images import stamp_from_ns
+
+Check = Callable[[Target], tuple[int, str]]
+"""Of a target in the optical frame: which gate of PointTarget stops it, and why; GATE_OPEN and "" where none does."""
 
 ORIENTATION_VARIANCE_RAD2 = math.pi**2
 """A point has no orientation: the pose's identity stands for "any", and this variance says so."""
@@ -33,13 +37,16 @@ _STATUS = {
 }
 
 
-def targets_message(pointing: Pointing, frame: RgbdFrame, target_T_camera: Transform | None = None) -> PointTargetArray:
+def targets_message(
+    pointing: Pointing, frame: RgbdFrame, target_T_camera: Transform | None = None, check: Check | None = None
+) -> PointTargetArray:
     """The array for one answer, in the model's order.
 
     Args:
         pointing: The answer, in the optical frame.
         frame: The capture it was given for.
         target_T_camera: Into the frame that positions are wanted in, at the capture time; None keeps the optical frame.
+        check: The gates; None lets everything pass.
 
     Raises:
         FrameError: If the transform does not take points of the optical frame.
@@ -48,7 +55,32 @@ def targets_message(pointing: Pointing, frame: RgbdFrame, target_T_camera: Trans
     message.absent = pointing.absent
     seconds = float(pointing.timing_ms.get("total", 0.0)) * 1e-3
     message.inference_time = Duration(sec=int(seconds), nanosec=int((seconds % 1) * 1e9))
-    message.targets = [_target_message(point, result, target_T_camera) for point, result in in_order(pointing)]
+    message.targets = [_target_message(point, result, target_T_camera, check) for point, result in in_order(pointing)]
+    return message
+
+
+def tracks_message(
+    query: str,
+    model: str,
+    tracks: Iterable[Track],
+    frame: RgbdFrame,
+    target_T_camera: Transform | None = None,
+    check: Check | None = None,
+) -> PointTargetArray:
+    """The tracks of one query in one image, those that are lost left out; arguments and errors as `targets_message`."""
+    message = _empty_array(query, model, frame, target_T_camera)
+    for track in tracks:
+        if track.state is TrackState.LOST:
+            continue
+        point, result = track.point, track.target or track.unreachable
+        hidden = Unreachable(point.u, point.v, track.label, DepthStatus.MISSING, track.message or "it is not seen in this image")
+        target = _target_message(point, result or hidden, target_T_camera, check)
+        if result is None:
+            target.depth_status = PointTarget.NOT_SEEN
+        target.id = str(track.id)
+        target.track_state = PointTarget.TRACKED if track.state is TrackState.TRACKED else PointTarget.HELD
+        target.since_confirmed = float(track.since_confirmed_s)
+        message.targets.append(target)
     return message
 
 
@@ -56,28 +88,40 @@ def image_points_message(query: str, model: str, points: Iterable[ImagePoint], f
     """The points so far, pixels only, for feedback while the model still writes."""
     message = _empty_array(query, model, frame, None)
     message.targets = [
-        _target_message(point, Unreachable(point.u, point.v, point.label, DepthStatus.NO_INPUT, ""), None) for point in points
+        _target_message(point, Unreachable(point.u, point.v, point.label, DepthStatus.NO_INPUT, ""), None, None)
+        for point in points
     ]
     return message
 
 
 def point_message(target: Target) -> PointStamped:
     """The position of a target, in its frame, at its capture time."""
-    message = PointStamped(header=_header(target.frame, target.stamp_ns))
+    message = PointStamped(header=header_of(target.frame, target.stamp_ns))
     message.point.x, message.point.y, message.point.z = (float(value) for value in target.position_m)
     return message
 
 
 def pose_message(target: Target) -> PoseWithCovarianceStamped:
     """The position with its covariance; the orientation is the identity with a variance of pi^2 about each axis."""
-    message = PoseWithCovarianceStamped(header=_header(target.frame, target.stamp_ns))
+    message = PoseWithCovarianceStamped(header=header_of(target.frame, target.stamp_ns))
     position = message.pose.pose.position
     position.x, position.y, position.z = (float(value) for value in target.position_m)
     message.pose.pose.orientation.w = 1.0
-    covariance = np.diag([0.0] * 3 + [ORIENTATION_VARIANCE_RAD2] * 3)
-    covariance[:3, :3] = target.covariance_m2
-    message.pose.covariance = covariance.reshape(-1)
+    message.pose.covariance = pose_covariance(target.covariance_m2)
     return message
+
+
+def pose_covariance(position_m2: ArrayLike) -> NDArray[np.float64]:
+    """(36,) row-major, of a position with covariance (3, 3) or (9,) and an orientation that may be any."""
+    covariance = np.diag([0.0] * 3 + [ORIENTATION_VARIANCE_RAD2] * 3)
+    covariance[:3, :3] = np.asarray(position_m2, dtype=np.float64).reshape(3, 3)
+    return covariance.reshape(-1)
+
+
+def plain_pose_message(target: Target) -> PoseStamped:
+    """The position as a pose, for programs that know nothing else; the orientation is the identity and means "any"."""
+    full = pose_message(target)
+    return PoseStamped(header=full.header, pose=full.pose.pose)
 
 
 def best_target(targets: Iterable[Target]) -> Target | None:
@@ -87,7 +131,7 @@ def best_target(targets: Iterable[Target]) -> Target | None:
 
 def transform_to_message(transform: Transform, stamp_ns: int) -> TransformStamped:
     """`parent_T_child` as tf2 has it: header.frame_id is the target (parent), child_frame_id the source."""
-    message = TransformStamped(header=_header(transform.target, stamp_ns), child_frame_id=transform.source)
+    message = TransformStamped(header=header_of(transform.target, stamp_ns), child_frame_id=transform.source)
     translation, rotation = message.transform.translation, message.transform.rotation
     translation.x, translation.y, translation.z = (float(value) for value in transform.translation_m)
     rotation.x, rotation.y, rotation.z, rotation.w = (float(value) for value in transform.quaternion_xyzw)
@@ -122,14 +166,19 @@ def in_order(pointing: Pointing) -> list[tuple[ImagePoint, Target | Unreachable]
     return pairs
 
 
-def _target_message(point: ImagePoint, result: Target | Unreachable, target_T_camera: Transform | None) -> PointTarget:
+def _target_message(
+    point: ImagePoint, result: Target | Unreachable, target_T_camera: Transform | None, check: Check | None
+) -> PointTarget:
     message = PointTarget(label=result.label, u=float(point.u), v=float(point.v), score=float(point.confidence))
+    message.since_confirmed = math.nan
     message.normal.x = message.normal.y = message.normal.z = math.nan
     if isinstance(result, Unreachable):
-        message.depth_status = _STATUS[result.reason]
+        message.depth_status, message.reason = _STATUS[result.reason], result.message
         message.alternate_depth, message.valid_ratio = math.nan, 0.0
         _set_position(message, np.full(3, math.nan), np.array([-1.0] + [math.nan] * 8))
         return message
+    if check is not None:
+        message.gate, message.reason = check(result)
     if target_T_camera is not None:
         result = result.transformed(target_T_camera)
     message.depth_status = _STATUS[result.depth_status]
@@ -147,7 +196,7 @@ def _empty_array(query: str, model: str, frame: RgbdFrame, target_T_camera: Tran
     name = frame.frame if target_T_camera is None else target_T_camera.target
     width, height = frame.size_wh
     return PointTargetArray(
-        header=_header(name, frame.stamp_ns),
+        header=header_of(name, frame.stamp_ns),
         camera_frame=frame.frame,
         query=query,
         model=model,
@@ -157,5 +206,6 @@ def _empty_array(query: str, model: str, frame: RgbdFrame, target_T_camera: Tran
     )
 
 
-def _header(frame: str, stamp_ns: int) -> Header:
+def header_of(frame: str, stamp_ns: int) -> Header:
+    """The header of something in a frame at a capture time."""
     return Header(stamp=stamp_from_ns(stamp_ns), frame_id=frame)

@@ -1,0 +1,101 @@
+"""Draws answers on their images and publishes them as JPEG, in a thread of its own, while somebody looks."""
+
+import io
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sensor_msgs.msg import CompressedImage
+
+from molmo_point.frame import RgbdFrame
+from molmo_point_ros.answers import Answer
+from molmo_point_ros.conversions.targets import header_of
+
+_IDLE_S = 0.5
+
+
+def draw(color: NDArray[np.uint8], answers: Sequence[Answer]) -> NDArray[np.uint8]:
+    """The image (h, w, 3) RGB with all points of the answers, their distances, and why some have none."""
+    from molmo_point.viz.overlay import draw_points
+
+    queries = ", ".join(answer.message.query for answer in answers)
+    points = tuple(point for answer in answers for point in answer.points)
+    nothing = all(answer.message.absent for answer in answers)
+    banner = f"{'not in this image' if nothing and not points else 'point to'}: {queries}"
+    return draw_points(
+        color,
+        points,
+        targets=tuple(target for answer in answers for target in answer.camera_targets),
+        unreachable=tuple(point for answer in answers for point in answer.unreachable),
+        banner=banner if queries else "",
+        warning=not points,
+    )
+
+
+def jpeg_message(color: NDArray[np.uint8], quality: int, frame: str, stamp_ns: int) -> CompressedImage:
+    """An RGB image (h, w, 3) as a JPEG message with its capture time."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(color).save(buffer, format="JPEG", quality=quality)
+    message = CompressedImage(header=header_of(frame, stamp_ns), format="jpeg")
+    # rclpy checks every element of bytes in Python, but takes an array of bytes as it is.
+    message.data.frombytes(buffer.getvalue())
+    return message
+
+
+class Annotator:
+    """Publishes annotated images; the newest answer wins, and nothing is drawn for nobody.
+
+    Args:
+        publisher: Of CompressedImage.
+        logger: For what cannot be drawn.
+        max_rate_hz: Images per second at most.
+        quality: Of the JPEG, 1 to 95.
+    """
+
+    def __init__(self, publisher: Any, logger: Any, max_rate_hz: float = 5.0, quality: int = 80) -> None:
+        self._publisher, self._logger = publisher, logger
+        self._period_s, self._quality = 1.0 / max_rate_hz, quality
+        self._condition = threading.Condition()
+        self._next: tuple[RgbdFrame, tuple[Answer, ...]] | None = None
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="annotator", daemon=True)
+        self._thread.start()
+
+    def offer(self, frame: RgbdFrame, answers: Sequence[Answer]) -> None:
+        """Have these answers drawn on their image, soon; returns at once."""
+        if self._publisher.get_subscription_count() == 0:
+            return
+        with self._condition:
+            self._next = (frame, tuple(answers))
+            self._condition.notify_all()
+
+    def close(self) -> None:
+        """End the thread."""
+        with self._condition:
+            self._closed = True
+            self._condition.notify_all()
+        self._thread.join(timeout=5.0)
+
+    def _run(self) -> None:
+        while True:
+            with self._condition:
+                while self._next is None and not self._closed:
+                    self._condition.wait(_IDLE_S)
+                if self._closed:
+                    return
+                work, self._next = self._next, None
+            assert work is not None
+            started_s = time.monotonic()
+            frame, answers = work
+            try:
+                picture = draw(frame.color, answers)
+                self._publisher.publish(jpeg_message(picture, self._quality, frame.frame, frame.stamp_ns))
+            except Exception as error:
+                self._logger.warning(f"no annotated image: {error!r}", throttle_duration_sec=5.0)
+            with self._condition:
+                self._condition.wait_for(lambda: self._closed, max(self._period_s - (time.monotonic() - started_s), 0.0))

@@ -1,0 +1,83 @@
+"""The service `~/deproject`: positions of given pixels, with the same lift, frames and gates as the model's answers."""
+
+import dataclasses
+from typing import Any
+
+from molmo_point_msgs.srv import Deproject
+
+from molmo_point.errors import InputError, MolmoPointError
+from molmo_point.frame import RgbdFrame
+from molmo_point.lift import check_lifting, lift_points
+from molmo_point.results import ImagePoint, Pointing
+from molmo_point_ros.answers import answer_of
+from molmo_point_ros.capture import freeze
+from molmo_point_ros.conversions import stamp_to_ns
+from molmo_point_ros.gates import Gates
+from molmo_point_ros.goal_error import CODES, GoalError
+from molmo_point_ros.parameters import PointingSettings
+from molmo_point_ros.parts import Parts
+
+MAX_PIXELS = 1000
+SIGMA_PX = 0.5
+"""Of a pixel that a program names: it means that one."""
+
+
+def deproject(request: Deproject.Request, parts: Parts, settings: PointingSettings) -> Deproject.Response:
+    """Answer a request; what is wrong with it is in the response's message.
+
+    Waits for nothing but a transform that is late, at most `tf_timeout_s`.
+    """
+    try:
+        return _answer(request, parts, settings)
+    except MolmoPointError as error:
+        return Deproject.Response(success=False, message=str(error))
+
+
+def _answer(request: Deproject.Request, parts: Parts, settings: PointingSettings) -> Deproject.Response:
+    reference_depth_m = float(request.reference_depth) or None
+    prefer = request.prefer or "near"
+    check_lifting(prefer, reference_depth_m)
+    if len(request.u) != len(request.v) or not 1 <= len(request.u) <= MAX_PIXELS:
+        given = f"{len(request.u)} u and {len(request.v)} v"
+        raise InputError("The pixels cannot be used", given, f"send 1 to {MAX_PIXELS} u, and as many v")
+    frame = _frame(request, parts, settings)
+    points = tuple(_pixel(u, v, frame) for u, v in zip(request.u, request.v, strict=True))
+    # A pixel that a program names has no confidence that could be too low.
+    gates = dataclasses.replace(Gates.from_settings(settings), min_confidence=0.0)
+    wanted = (request.target_frame or settings.target_frame).lstrip("/")
+    capture = freeze(frame, wanted, gates, parts.transforms, settings.tf_timeout_s, lambda: not parts.is_alive())
+    if capture is None:
+        raise GoalError(CODES.CANCELED, "The node shuts down")
+    targets, unreachable = lift_points(
+        points, frame, max_skew_s=settings.max_skew_s, prefer=prefer, reference_depth_m=reference_depth_m
+    )
+    pointing = Pointing("", "", "", False, points, targets, unreachable, {}, frame.stamp_ns, frame.frame)
+    message = answer_of(pointing, capture, gates, parts.now_ns()).message
+    return Deproject.Response(success=True, header=message.header, targets=message.targets)
+
+
+def _frame(request: Deproject.Request, parts: Parts, settings: PointingSettings) -> RgbdFrame:
+    stamp_ns = stamp_to_ns(request.stamp)
+    if stamp_ns <= 0:
+        newest_ns = parts.now_ns() - round(settings.max_image_age_s * 1e9)
+        frame: Any = parts.frames.frame(max(newest_ns, 0), 0.0, lambda: False)
+        assert frame is not None
+        return frame
+    for frame in tuple(parts.remembered):
+        if frame.stamp_ns == stamp_ns:
+            return frame
+    frame = parts.frames.at(stamp_ns)
+    if frame is None:
+        raise InputError(
+            "There is no image with this capture time",
+            f"stamp {stamp_ns} ns",
+            "give the stamp of a recent image or answer, or 0 for the newest image",
+        )
+    return frame
+
+
+def _pixel(u: float, v: float, frame: RgbdFrame) -> ImagePoint:
+    width, height = frame.size_wh
+    if not (-0.5 <= u <= width - 0.5 and -0.5 <= v <= height - 0.5):
+        raise InputError("A pixel is outside the image", f"u={u:g}, v={v:g}, image {width}x{height}", "give pixels of this image")
+    return ImagePoint(float(u), float(v), "", sigma_px=SIGMA_PX)

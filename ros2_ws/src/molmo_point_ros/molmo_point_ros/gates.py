@@ -1,0 +1,105 @@
+"""Safety gates: what a robot must not act on is stopped here, each time with its reason.
+
+A gate that is not set lets everything pass. What a gate needs and does not know (a model without confidence, say) stops
+the target too.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from molmo_point_msgs.msg import PointTarget
+
+from molmo_point.errors import InputError
+from molmo_point.freshness import require_fresh
+from molmo_point.geometry.transforms import Transform
+from molmo_point.results import Target
+from molmo_point_ros.parameters import PointingSettings
+
+NAMES = {
+    PointTarget.GATE_WORKSPACE: "workspace",
+    PointTarget.GATE_CONFIDENCE: "confidence",
+    PointTarget.GATE_UNCERTAINTY: "uncertainty",
+    PointTarget.GATE_AGE: "age",
+}
+OPEN = (PointTarget.GATE_OPEN, "")
+
+
+@dataclass(frozen=True)
+class Gates:
+    """The limits of what may go out as a position to act on.
+
+    Attributes:
+        workspace_frame: Frame of the box; "" is the frame that the positions are published in.
+        low_m: (3,) lower corner of the box in metres, -inf where there is no limit.
+        high_m: (3,) upper corner, inf where there is no limit.
+        min_confidence: 0 to 1; 0 is no limit.
+        max_sigma_m: Standard deviation along the least certain direction, in metres; 0 is no limit.
+        max_age_s: Since the capture, by the node's clock; 0 is no limit.
+    """
+
+    workspace_frame: str = ""
+    low_m: tuple[float, ...] = (-math.inf,) * 3
+    high_m: tuple[float, ...] = (math.inf,) * 3
+    min_confidence: float = 0.0
+    max_sigma_m: float = 0.0
+    max_age_s: float = 0.0
+
+    @classmethod
+    def from_settings(cls, settings: PointingSettings) -> "Gates":
+        """The gates that the parameters describe."""
+        return cls(
+            workspace_frame=(settings.workspace_frame or settings.target_frame).lstrip("/"),
+            low_m=tuple(settings.workspace_min),
+            high_m=tuple(settings.workspace_max),
+            min_confidence=settings.min_confidence,
+            max_sigma_m=settings.max_sigma_m,
+            max_age_s=settings.max_target_age_s,
+        )
+
+    @property
+    def has_workspace(self) -> bool:
+        """Whether any side of the box is set."""
+        return any(math.isfinite(value) for value in (*self.low_m, *self.high_m))
+
+    def check(self, target: Target, now_ns: int, workspace_T_camera: Transform | None = None) -> tuple[int, str]:
+        """Which gate stops a target, and why.
+
+        Args:
+            target: In the optical frame.
+            now_ns: The node's time.
+            workspace_T_camera: Into the frame of the box at the capture time; None: the box is in the optical frame.
+
+        Returns:
+            A GATE_ constant of PointTarget and the reason in words; GATE_OPEN and "" where nothing stops it.
+        """
+        if self.has_workspace:
+            inside = target if workspace_T_camera is None else target.transformed(workspace_T_camera)
+            reason = self._outside(inside)
+            if reason:
+                return PointTarget.GATE_WORKSPACE, reason
+        if self.min_confidence > 0 and not target.confidence >= self.min_confidence:
+            known = "the model gives no confidence" if math.isnan(target.confidence) else f"confidence {target.confidence:.2f}"
+            return PointTarget.GATE_CONFIDENCE, f"{known}, at least {self.min_confidence:g} is required"
+        if self.max_sigma_m > 0 and not target.sigma_m <= self.max_sigma_m:
+            reason = f"standard deviation {target.sigma_m * 1e3:.1f} mm, at most {self.max_sigma_m * 1e3:g} mm is allowed"
+            return PointTarget.GATE_UNCERTAINTY, reason
+        if self.max_age_s > 0:
+            try:
+                require_fresh(target, now_ns, self.max_age_s)
+            except InputError as error:
+                return PointTarget.GATE_AGE, f"{error.what}: {error.given}"
+        return OPEN
+
+    def _outside(self, target: Target) -> str:
+        low, high = np.array(self.low_m), np.array(self.high_m)
+        position = np.asarray(target.position_m)
+        off = np.maximum(low - position, position - high)
+        axis = int(np.argmax(off))
+        if not off[axis] > 0:
+            return ""
+        limit = low[axis] if position[axis] < low[axis] else high[axis]
+        return (
+            f"{'xyz'[axis]} = {position[axis]:.3f} m in {target.frame!r} is {off[axis] * 1e3:.0f} mm "
+            f"beyond the workspace's {limit:g} m"
+        )

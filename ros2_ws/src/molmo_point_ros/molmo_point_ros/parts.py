@@ -1,0 +1,43 @@
+"""What a configured node has, for everything that answers."""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from molmo_point.frame import RgbdFrame
+from molmo_point.pointer import Pointer
+from molmo_point_ros.frame_sources import FrameSource
+from molmo_point_ros.model_share import ModelShare
+from molmo_point_ros.monitor import Monitor
+from molmo_point_ros.publisher import TargetPublisher
+from molmo_point_ros.tf_listener import TransformSource
+
+REMEMBERED = 8
+"""Frames that were answered about stay so long that a program can come back to them by their stamp."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a configured node has.
+
+    Attributes:
+        pointer: The model.
+        frames: The camera.
+        transforms: The tree of frames.
+        publisher: The outputs.
+        now_ns: The node's time in nanoseconds.
+        is_alive: Whether the node still runs.
+        model: Turns at the model.
+        monitor: For the diagnostics.
+        remembered: The last frames that were answered about.
+    """
+
+    pointer: Pointer
+    frames: FrameSource
+    transforms: TransformSource
+    publisher: TargetPublisher
+    now_ns: Callable[[], int]
+    is_alive: Callable[[], bool]
+    model: ModelShare = field(default_factory=ModelShare)
+    monitor: Monitor = field(default_factory=Monitor)
+    remembered: deque[RgbdFrame] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
