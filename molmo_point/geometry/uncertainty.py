@@ -155,7 +155,7 @@ def lifted_covariance(uv: ArrayLike, depth_m: float, covariance_uvz: ArrayLike, 
 
 def deprojection_jacobian(uv: FloatArray, depth_m: float, intrinsics: Intrinsics) -> FloatArray:
     """Jacobian (3, 3) of `Intrinsics.deproject` by u, v (metres per pixel) and depth."""
-    step_px = 0.5
+    step_px = 0.25
     steps = step_px * np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0], [0.0, 0.0]])
     rays = intrinsics.deproject(uv + steps, 1.0)
     by_u = (rays[0] - rays[1]) / (2.0 * step_px) * depth_m

@@ -227,6 +227,31 @@ def test_a_large_hole_is_missing_not_the_table_around_it() -> None:
     assert estimate.valid_ratio < 0.15
 
 
+def test_around_a_hole_more_must_be_measured_than_around_a_measured_pixel() -> None:
+    def beyond(first: int, at_point: bool) -> DepthStatus:
+        depth = np.full((480, 640), np.nan, np.float32)
+        depth[230:251, first:340] = 0.6
+        if at_point:
+            depth[240, 321] = 0.6  # right of the pixel asked for
+        estimate = estimate_depth(depth, (320.0, 240.0), CAMERA, sigma_px=3.0)
+        assert 0.15 < estimate.valid_ratio < 0.20
+        return estimate.status
+
+    assert beyond(326, at_point=False) is DepthStatus.MISSING
+    assert beyond(326, at_point=True) is DepthStatus.OK
+
+
+def test_what_is_missing_counts_the_more_the_nearer_it_is() -> None:
+    shares = []
+    for away in (2, 6, 10):
+        holed = plane(0.6)
+        holed[238:243, 318 + away : 323 + away] = np.nan
+        shares.append(estimate_depth(holed, (320.0, 240.0), CAMERA, sigma_px=3.0).valid_ratio)
+    # Gaussian of 1.5 times 3 px: the 25 pixels of a hole 2 px away hold nearly a tenth of all the weight.
+    assert shares[0] == pytest.approx(0.90, abs=0.01)
+    assert shares[0] + 0.02 < shares[1] < shares[2] - 0.02
+
+
 def test_no_depth_at_all_is_missing() -> None:
     estimate = estimate_depth(np.full((480, 640), np.nan, np.float32), (0, 0), CAMERA)
     assert (estimate.status, estimate.valid_ratio) == (DepthStatus.MISSING, 0.0)

@@ -5,7 +5,15 @@ import pytest
 
 from molmo_point.errors import InputError
 from molmo_point.geometry.intrinsics import Intrinsics
-from molmo_point.geometry.uncertainty import D405, D435, D455, DepthNoise, deprojection_jacobian, point_covariance
+from molmo_point.geometry.uncertainty import (
+    D405,
+    D435,
+    D455,
+    DepthNoise,
+    checked_covariance_px2,
+    deprojection_jacobian,
+    point_covariance,
+)
 
 PLAIN = Intrinsics(848, 480, 425.0, 420.0, 424.0, 239.0)
 LENS = Intrinsics(848, 480, 425.0, 420.0, 424.0, 239.0, "brown_conrady", (0.1, -0.1, 0.002, -0.003, 0.0))
@@ -54,3 +62,10 @@ def test_refused() -> None:
     for baseline, disparity in ((0.0, 0.08), (0.05, np.nan), (-1, 0.08)):
         with pytest.raises(InputError, match="above zero"):
             DepthNoise(baseline, disparity)
+
+
+def test_rounding_does_not_make_a_covariance_asymmetric() -> None:
+    rounded = np.array([[9e4, 3e4], [3e4 + 1e-3, 9e4]])
+    np.testing.assert_allclose(checked_covariance_px2(1.0, rounded), [[9e4, 3e4], [3e4, 9e4]])
+    with pytest.raises(InputError, match="symmetric"):
+        checked_covariance_px2(1.0, rounded / 9e4 + [[0.0, 1e-3], [0.0, 0.0]])
