@@ -21,6 +21,7 @@ import re
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -76,7 +77,8 @@ def chosen_distribution(environ: Mapping[str, str]) -> str:
 def wheels(distribution: str) -> list[str]:
     """Return the names of every wheel of a distribution: to run, then to build interfaces.
 
-    Kilted's parts are called ros-NAME and only the packages on top of them ros-kilted-NAME; all of Jazzy's are ros-jazzy-NAME.
+    Kilted's parts are asked for as ros-NAME, the packages on top of them as ros-kilted-NAME; all of Jazzy's are ros-jazzy-NAME,
+    each of which takes the ros-NAME of its version.
     """
     prefix = f"ros-{distribution}-"
     part = "ros-" if distribution == "kilted" else prefix
@@ -121,13 +123,28 @@ def _is_installed(wheel: str) -> bool:
     return True
 
 
-def install_command(python: str, distribution: str = "kilted") -> list[str]:
+def install_command(python: str, distribution: str = "kilted", constraints: Path = CONSTRAINTS) -> list[str]:
     """Return the pip command that installs every wheel into the environment of the given Python."""
     return [
         *(python, "-m", "pip", "install", "--progress-bar", "off", "--no-build-isolation"),
-        *("-c", str(CONSTRAINTS), "setuptools", "wheel", "numpy"),
+        *("-c", str(constraints), "setuptools", "wheel", "numpy"),
         *wheels(distribution),
     ]
+
+
+def without_ros(constraints: str) -> str:
+    """Return the constraints less those of ROS, which are Kilted's: another distribution's wheels name their own versions."""
+    return "".join(line for line in constraints.splitlines(keepends=True) if not line.startswith(("ros-", "ros_", "rosidl")))
+
+
+def install(distribution: str) -> int:
+    """Install every wheel. Returns pip's exit code."""
+    if distribution == "kilted":
+        return subprocess.call(install_command(sys.executable, distribution))
+    with tempfile.TemporaryDirectory() as folder:
+        constraints = Path(folder, "constraints.txt")
+        constraints.write_text(without_ros(CONSTRAINTS.read_text(encoding="utf-8")), encoding="utf-8")
+        return subprocess.call(install_command(sys.executable, distribution, constraints))
 
 
 def main(arguments: list[str]) -> int:
@@ -153,7 +170,7 @@ def main(arguments: list[str]) -> int:
         if other:
             print(f"This environment holds ROS 2 {other} already. For {distribution}: make distclean first.", file=sys.stderr)
             return 1
-        code = subprocess.call(install_command(sys.executable, distribution))
+        code = install(distribution)
         if code:
             return code
     import numpy

@@ -96,6 +96,20 @@ def test_the_distribution_is_chosen_by_the_environment(capsys, monkeypatch):
         setup_environment.install_ros("wheels", "", "x")
 
 
+def test_another_distribution_has_versions_of_its_own(monkeypatch):
+    read = []
+
+    def call(command):
+        read.append(Path(command[command.index("-c") + 1]).read_text(encoding="utf-8"))
+        return 0
+
+    monkeypatch.setattr(setup_wheels.subprocess, "call", call)
+    assert setup_wheels.install("jazzy") == setup_wheels.install("kilted") == 0
+    jazzy, kilted = read
+    assert "ros-rclpy==" in kilted and "ros-" not in jazzy
+    assert {line for line in kilted.splitlines() if line.startswith("numpy==")} <= set(jazzy.splitlines())
+
+
 def test_two_distributions_do_not_mix(monkeypatch, capsys):
     calls = []
     monkeypatch.setattr(setup_wheels, "_is_installed", lambda wheel: wheel == "ros-kilted-rclpy")
