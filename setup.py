@@ -55,6 +55,8 @@ EXTRAS = {
         "opencv-python-headless>=4.8",
         "ruff",
         "pyright",
+        # a DDS participant that has never heard of ROS
+        f"cyclonedds>=0.10.5 ; {_WHEELS_SERVE}",
     ],
 }
 EXTRAS["all"] = sorted({need for name, needs in EXTRAS.items() if name != "ros" for need in needs})
