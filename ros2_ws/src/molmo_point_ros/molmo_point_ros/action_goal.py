@@ -16,6 +16,8 @@ from molmo_point_ros.parts import Parts
 
 MAX_QUERIES = 16
 TIMED_OUT = "timed out"
+MOST_AHEAD_S = 1.0
+"""An image captured later than this after now has another clock: "captured after the goal" would mean nothing."""
 
 _WHY_STOPPED = {
     PREEMPTED: (CODES.CANCELED, "The goal was preempted by a newer one", "send one goal at a time, with all its queries"),
@@ -118,6 +120,10 @@ class ActionGoal:
         frame = self._parts.frames.frame(max(after_ns, 0), timeout_s, self.should_stop)
         if frame is None:
             raise self._stopped()
+        ahead_s = (frame.stamp_ns - self._parts.now_ns()) * 1e-9
+        if ahead_s > MOST_AHEAD_S:
+            fix = "synchronise the clocks of camera and node (chrony, PTP), or set use_sim_time on both"
+            raise GoalError(CODES.NO_IMAGE, "The image is from the future", f"{ahead_s:.3f} s ahead of the node's clock", fix)
         return frame
 
     def _freeze(self, frame: RgbdFrame, level_frame: str = "") -> Capture:

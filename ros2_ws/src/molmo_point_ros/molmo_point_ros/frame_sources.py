@@ -58,6 +58,10 @@ class FrameSource(Protocol):
         """
         ...
 
+    def received(self) -> int:
+        """How many colour images have come."""
+        ...
+
     def dropped(self) -> dict[str, int]:
         """How many messages of each stream could not be used, for the diagnostics."""
         ...
@@ -104,7 +108,7 @@ class TopicSource:
         self._node, self._settings = node, settings
         self._synchronizer = Synchronizer(settings.max_skew_s, (DEPTH, INFO) if settings.use_depth else ())
         self._waiting = _Waiting()
-        self._incompatible = 0
+        self._incompatible = self._received = 0
         qos = image_qos(settings.reliable)
         self._subscriptions = {
             name: node.create_subscription(
@@ -126,12 +130,14 @@ class TopicSource:
 
     def _taker(self, stream: str) -> Callable[[Any], None]:
         def take(message: Any) -> None:
+            self._received += stream == COLOR
             self._synchronizer.add(stream, stamp_to_ns(message.header.stamp), message)
             self._waiting.wake()
 
         return take
 
     def _take_rgbd(self, message: Any) -> None:
+        self._received += 1
         for stream, part in ((INFO, message.rgb_camera_info), (DEPTH, message.depth), (COLOR, message.rgb)):
             self._synchronizer.add(stream, stamp_to_ns(part.header.stamp), part)
         self._waiting.wake()
@@ -163,6 +169,10 @@ class TopicSource:
         """See `FrameSource.at`."""
         bundle = self._synchronizer.at(stamp_ns)
         return None if bundle is None else self._converted(bundle)
+
+    def received(self) -> int:
+        """See `FrameSource.received`."""
+        return self._received
 
     def dropped(self) -> dict[str, int]:
         """See `FrameSource.dropped`."""
@@ -208,6 +218,8 @@ class TopicSource:
                 f"measured skew to colour: {measured}, allowed {limit * 1e3:.1f} ms, {waited}",
                 fix,
             )
+        unstamped = sum(self._synchronizer.unstamped().values())
+        waited += f"; {unstamped} messages came without a stamp" if unstamped else ""
         return _too_old(self._synchronizer.newest_stamp_ns(), after_ns, waited)
 
     def close(self) -> None:
@@ -228,7 +240,7 @@ class CameraSource:
         self._waiting = _Waiting()
         self._newest: RgbdFrame | None = None
         self._kept: deque[RgbdFrame] = deque(maxlen=KEPT)
-        self._failures = 0
+        self._failures = self._received = 0
         self._error = "none"
         self._logger = node.get_logger()
         clock = node.get_clock()
@@ -241,6 +253,7 @@ class CameraSource:
         if width * height > self._settings.max_image_px:
             self._failed(InputError("The camera's image is too large", f"{width}x{height}", "raise max_image_px"))
             return
+        self._received += 1
         self._newest = frame
         self._kept.append(frame)
         self._waiting.wake()
@@ -277,6 +290,10 @@ class CameraSource:
     def at(self, stamp_ns: int) -> RgbdFrame | None:
         """See `FrameSource.at`."""
         return next((frame for frame in tuple(self._kept) if frame.stamp_ns == stamp_ns), None)
+
+    def received(self) -> int:
+        """See `FrameSource.received`."""
+        return self._received
 
     def dropped(self) -> dict[str, int]:
         """See `FrameSource.dropped`."""

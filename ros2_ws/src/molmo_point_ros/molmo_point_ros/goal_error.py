@@ -10,9 +10,12 @@ _NAMES = (
     *("MODEL_ERROR", "PARSE_ERROR", "TIMEOUT", "CANCELED", "UNKNOWN"),
 )
 
+MOST_LETTERS = 500
+"""Of each of a message's three parts."""
+
 
 class GoalError(MolmoPointError):
-    """A goal ends without an answer.
+    """A goal ends without an answer. What somebody sent is part of the message, but never more of it than can be read.
 
     Args:
         code: One of PointAt.Result's constants.
@@ -22,8 +25,12 @@ class GoalError(MolmoPointError):
     """
 
     def __init__(self, code: int, what: str, given: str = "", fix: str = "") -> None:
-        super().__init__(what, given, fix)
+        super().__init__(_clipped(what), _clipped(given), _clipped(fix))
         self.code = code
+
+
+def _clipped(text: str) -> str:
+    return text if len(text) <= MOST_LETTERS else f"{text[:MOST_LETTERS]}... ({len(text)} letters)"
 
 
 def code_name(code: int) -> str:

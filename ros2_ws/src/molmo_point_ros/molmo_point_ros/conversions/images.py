@@ -54,7 +54,7 @@ def color_from_message(message: Image | CompressedImage, *, max_px: int = MAX_PI
             repr(message.encoding),
             f"publish one of {', '.join(_CHANNELS)}",
         )
-    rows = _rows(message, _CHANNEL_COUNT[message.encoding], np.dtype(np.uint8), max_px)
+    rows = _rows(message, "colour", _CHANNEL_COUNT[message.encoding], np.dtype(np.uint8), max_px)
     if message.encoding == "rgb8":
         return rows
     return np.ascontiguousarray(rows[:, :, _CHANNELS[message.encoding]])
@@ -83,7 +83,7 @@ def depth_from_message(
             f"publish one of {', '.join(_DEPTH_TYPES)} (millimetres, or metres)",
         )
     kind = np.dtype(_DEPTH_TYPES[message.encoding]).newbyteorder(">" if message.is_bigendian else "<")
-    depth = _rows(message, 1, kind, max_px)[:, :, 0]
+    depth = _rows(message, "depth", 1, kind, max_px)[:, :, 0]
     depth = depth.astype(kind.newbyteorder("="))
     return decode_depth(depth, scale_m=unit_m if message.encoding == "16UC1" else None)
 
@@ -210,14 +210,14 @@ def _image(array: NDArray[Any], encoding: str, frame: str, stamp_ns: int) -> Ima
     return message
 
 
-def _rows(message: Image, channels: int, kind: np.dtype[Any], max_px: int) -> NDArray[Any]:
+def _rows(message: Image, name: str, channels: int, kind: np.dtype[Any], max_px: int) -> NDArray[Any]:
     """The pixels (h, w, channels) of an image message, without its row padding."""
     height, width, step = int(message.height), int(message.width), int(message.step)
     row = width * channels * kind.itemsize
     data = np.frombuffer(message.data, np.uint8)
     if height < 1 or width < 1 or height * width > max_px or step < row or data.size < step * (height - 1) + row:
         raise InputError(
-            "The image message's size does not fit its data",
+            f"The size of the {name} image does not fit its data",
             f"{width}x{height} {message.encoding}, step {step}, {data.size} bytes",
             f"send step >= {row} and step * height bytes, at most {max_px} pixels",
         )
