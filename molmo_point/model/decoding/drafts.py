@@ -6,7 +6,6 @@ draft is dropped. Nothing here can make an answer wrong, because every draft is 
 """
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 
 from molmo_point.model.decoding.templates import Request, continuations, follow_last_answer
 from molmo_point.model.decoding.token_tree import ROOT, TokenTree
@@ -41,7 +40,7 @@ class Drafter:
         template: bool = True,
         limit: int = 64,
     ) -> None:
-        self._encode = lru_cache(1024)(lambda text: tuple(encode(text)))
+        self._encode = lambda text: tuple(encode(text))
         self._decode_token = decode_token
         self._request = request
         self._digit_ids = tuple(digit_ids)

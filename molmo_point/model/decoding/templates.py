@@ -151,16 +151,6 @@ def complete_points(text: str) -> int:
     return sum(1 for _ in _COMPLETE_POINT.finditer(text))
 
 
-def coordinates_are_out(text: str) -> bool:
-    """Whether all coordinates of an answer are written and only labels and closing words follow."""
-    tag = text.rfind("<point")
-    if tag < 0:
-        return False
-    if text.startswith("<points", tag):
-        return _ALT.rstrip('="') in text[tag:] or ">" in text[tag:]
-    return _COMPLETE_POINT.search(text, tag) is not None
-
-
 def follow_last_answer(text: str, last: str) -> str:
     """The rest of ``last``, from the place that ``text`` has reached in it; empty where it does not fit.
 

@@ -4,15 +4,16 @@ A model that follows a script stands in for the weights: what it says is certain
 only to those who see exactly what they should.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
 from molmo_point.model.decoding.decoder import Row
-from molmo_point.model.decoding.templates import Request, complete_points, coordinates_are_out
+from molmo_point.model.decoding.templates import Request, complete_points
 from molmo_point.model.decoding.token_tree import TokenTree
+from molmo_point.points.watch import AnswerWatch
 
 COUNTS = (1, 2, 5, 10, 20, 40)
 
@@ -151,15 +152,20 @@ def test_a_label_that_is_not_echoed_costs_passes_alone(scripted: Any, released: 
     assert right.passes < unknown.passes <= right.passes + 4
 
 
+def without_labels(count: int) -> Callable[[Any], bool]:
+    """Stops a row as soon as its coordinates are written."""
+    watch = AnswerWatch((640, 480), "molmo", max_points=count + 1, labels=False)
+    return lambda row: watch.on_text(row.text) or watch.should_stop()
+
+
 def test_early_stop_needs_no_label(scripted: Any, released: Any, recorded: Any) -> None:
     for answer in (recorded.answers[0], recorded.answers[20]):
-        request = request_of(answer)
-        options = {"on_token": lambda row: coordinates_are_out(row.text)}
-        row = scripted(released, answer["prompt_ids"], answer["ids"], released.drafter(request), **options)
+        asked = (released, answer["prompt_ids"], answer["ids"])
+        row = scripted(*asked, released.drafter(request_of(answer)), on_token=without_labels(answer["count"]))
         assert row.finish_reason == "early"
         assert row.token_ids == answer["ids"][: len(row.token_ids)]
         assert complete_points(row.text) == answer["count"]
-        plain = scripted(released, answer["prompt_ids"], answer["ids"], None, **options)
+        plain = scripted(*asked, None, on_token=without_labels(answer["count"]))
         assert plain.token_ids == row.token_ids
         assert len(row.token_ids) < len(answer["ids"]) - 4
         assert row.passes < plain.passes / 2

@@ -11,11 +11,11 @@ from molmo_point.model.decoding.templates import (
     Request,
     complete_points,
     continuations,
-    coordinates_are_out,
     follow_last_answer,
     request_of,
 )
 from molmo_point.points.format import format_points
+from molmo_point.points.watch import AnswerWatch
 
 LABELS = (
     "dog", "red mug", "The red mug", "every blue car", "cup 2", "7 up", "x1", "mug's handle", 'the "big" one',
@@ -185,7 +185,6 @@ def test_law_any_text_is_answered_with_proper_proposals(text: str, label: str) -
             assert all(found.texts) and 0 <= found.digits <= 3
             assert len(set(found.texts)) == len(found.texts)
             complete_points(start + text)
-            coordinates_are_out(start + text)
 
 
 @given(text=st.text(max_size=40), last=st.text(max_size=40))
@@ -208,12 +207,12 @@ def test_points_are_counted_as_their_last_decimal_comes(count: int, style: str, 
         expected = sum(end <= place for end in ends)
         if place <= text.index(" alt="):
             assert complete_points(text[:place]) == expected
-        assert coordinates_are_out(text[:place]) == (place >= out), text[:place]
+        watch = AnswerWatch((640, 480), "molmo", max_points=count + 1, labels=False)
+        watch.on_text(text[:place])
+        assert watch.should_stop() == (place >= out), text[:place]
 
 
-def test_nothing_is_out_without_a_tag() -> None:
-    for text in ("", " There are none.", " This isn't in the image.", ' y="5.0'):
-        assert not coordinates_are_out(text)
+def test_a_point_without_its_decimals_is_not_complete() -> None:
     assert complete_points(' x="61.5" y="40') == 0
     assert complete_points(' x="61.5" y="40.') == 0
 
