@@ -64,6 +64,12 @@ class History:
             self._moments.popleft()
         return moment
 
+    def copy(self) -> "History":
+        """Another history of the same views, whose marks are its own."""
+        other = History(self._length_ns * 1e-9)
+        other._moments.extend(Moment(moment.view, dict(moment.marks)) for moment in self._moments)
+        return other
+
     def clear(self) -> None:
         """Forget everything."""
         self._moments.clear()

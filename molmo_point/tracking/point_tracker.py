@@ -1,5 +1,6 @@
 """`PointTracker`: frames at camera rate and late answers in, tracks out."""
 
+import copy
 import math
 import time
 from dataclasses import dataclass
@@ -95,6 +96,18 @@ class PointTracker:
         self._history.clear()
         self._entries.clear()
         self._frame = None
+
+    def fork(self) -> "PointTracker":
+        """A tracker that knows the same and goes its own way from here; the images are shared.
+
+        `correct` may take longer than a frame. One thread can correct a fork while another goes on with this tracker,
+        and go over to the fork once that was given the newest frames. Give answers to one of the two only: their new
+        ids would be the same.
+        """
+        other = copy.copy(self)
+        other._history = self._history.copy()
+        other._entries = copy.deepcopy(self._entries)
+        return other
 
     def update(self, frame: RgbdFrame) -> Tracks:
         """Follow all points into the next frame.
@@ -275,4 +288,5 @@ def _track(entry: _Entry, frame: RgbdFrame) -> Track:
         since_confirmed_s=(frame.stamp_ns - entry.confirmed_ns) * 1e-9,
         similarity=item.similarity,
         reason=item.reason,
+        query=entry.query,
     )

@@ -67,6 +67,7 @@ class Track:
         similarity: Correlation with the picture of it that it is held to, -1 to 1; NaN where there
             is too little texture to tell.
         reason: Why it is held or lost.
+        query: What was asked for when the model pointed at it.
     """
 
     id: int
@@ -80,6 +81,7 @@ class Track:
     since_confirmed_s: float
     similarity: float
     reason: LostReason
+    query: str = ""
 
     @property
     def message(self) -> str:
@@ -100,6 +102,7 @@ class Track:
             "since_confirmed_s": self.since_confirmed_s,
             "similarity": self.similarity if math.isfinite(self.similarity) else None,
             "reason": self.reason.value,
+            "query": self.query,
         }
 
 

@@ -9,7 +9,7 @@ from molmo_point_msgs.msg import PointTarget, PointTargetArray
 from molmo_point.results import ImagePoint, Pointing, Target, Unreachable
 from molmo_point.tracking.track import Track, TrackState
 from molmo_point_ros.capture import Capture
-from molmo_point_ros.conversions import in_order, targets_message, tracks_message
+from molmo_point_ros.conversions import in_order, inference_time_of, targets_message, tracks_message
 from molmo_point_ros.gates import Gates
 
 
@@ -47,11 +47,24 @@ def answer_of(pointing: Pointing, capture: Capture, gates: Gates, now_ns: int) -
     return _answer(message, results, pointing.points, capture)
 
 
-def answer_of_tracks(query: str, model: str, tracks: Sequence[Track], capture: Capture, gates: Gates, now_ns: int) -> Answer:
-    """Where the things of an earlier answer are in a later capture."""
+def answer_of_tracks(
+    last: Pointing, tracks: Sequence[Track], capture: Capture, gates: Gates, now_ns: int, prefix: str = ""
+) -> Answer:
+    """Where the things of the last answer to a query are in a later capture.
+
+    Args:
+        last: The model's last answer.
+        tracks: Of this query.
+        capture: The later one.
+        gates: The limits.
+        now_ns: The node's time.
+        prefix: What the ids begin with.
+    """
     alive = [track for track in tracks if track.state is not TrackState.LOST]
     check = functools.partial(gates.check, now_ns=now_ns, workspace_T_camera=capture.workspace_T_camera)
-    message = tracks_message(query, model, alive, capture.frame, capture.target_T_camera, check)
+    message = tracks_message(last.query, last.model, alive, capture.frame, capture.target_T_camera, check, prefix)
+    message.absent = last.absent and not alive
+    message.inference_time = inference_time_of(last)
     results = [track.target or track.unreachable for track in alive]
     return _answer(message, results, tuple(track.point for track in alive), capture)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import rclpy
 from molmo_point_msgs.action import CountObjects, PointAt
-from molmo_point_msgs.srv import Deproject
+from molmo_point_msgs.srv import Deproject, SetQuery
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
 from rclpy.executors import MultiThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -29,6 +29,7 @@ from molmo_point_ros.parameters import POINTING_SPECS, PointingSettings, declare
 from molmo_point_ros.parts import Parts
 from molmo_point_ros.pointing_goal import PointingGoal
 from molmo_point_ros.publisher import open_publisher
+from molmo_point_ros.query_service import QueryKeeper
 from molmo_point_ros.spinning import spin
 from molmo_point_ros.tf_listener import StaticTransformSender, listen
 
@@ -56,6 +57,7 @@ class PointingNode(LifecycleNode):
         self._goals_group = ReentrantCallbackGroup()
         self._service_group = MutuallyExclusiveCallbackGroup()
         self._queue = GoalQueue()
+        self._keeper = QueryKeeper(lambda: self.settings, self.get_logger())
         self._parts: Parts | None = None
         self._is_active = False
         self._servers: list[GoalServer] = []
@@ -104,6 +106,8 @@ class PointingNode(LifecycleNode):
         """Take goals from now on."""
         result = super().on_activate(state)
         self._is_active = result == TransitionCallbackReturn.SUCCESS
+        if self._parts is not None:
+            self._keeper.follow_parameter(self._parts)
         self.get_logger().info(f"ready: {self.get_fully_qualified_name()}/point_at")
         return result
 
@@ -111,6 +115,7 @@ class PointingNode(LifecycleNode):
         """Take no more goals, and end the one at work."""
         self._is_active = False
         self._queue.stop_all("the node was deactivated")
+        self._keeper.stop()
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -129,6 +134,7 @@ class PointingNode(LifecycleNode):
         """Free everything that configure made; may be called at any time and more than once."""
         self._is_active = False
         self._queue.stop_all("the node shuts down")
+        self._keeper.stop()
         parts, self._parts = self._parts, None
         if parts is not None:
             parts.frames.close()
@@ -152,7 +158,9 @@ class PointingNode(LifecycleNode):
 
     def _serve(self) -> list[GoalServer]:
         """Made once, and kept idle by cleanup; the service as well."""
-        self._deproject = self.create_service(Deproject, "~/deproject", self._on_deproject, callback_group=self._service_group)
+        group = self._service_group
+        self._deproject = self.create_service(Deproject, "~/deproject", self._on_deproject, callback_group=group)
+        self._set_query = self.create_service(SetQuery, "~/set_query", self._on_set_query, callback_group=group)
         kinds = {"~/point_at": (PointAt, PointingGoal), "~/count_objects": (CountObjects, CountGoal)}
         return [
             GoalServer(
@@ -172,7 +180,17 @@ class PointingNode(LifecycleNode):
             return response
         return deproject(request, parts, self.settings)
 
+    def _on_set_query(self, request: SetQuery.Request, response: SetQuery.Response) -> SetQuery.Response:
+        parts = self._parts
+        if parts is None or not self._is_active:
+            response.message = NOT_ACTIVE
+            return response
+        return self._keeper.serve(request, response, parts)
+
     def _on_heartbeat(self) -> None:
+        parts = self._parts
+        if parts is not None and self._is_active:
+            self._keeper.follow_parameter(parts)
         running = self._queue.running()
         if isinstance(running, ActionGoal):
             running.tell()

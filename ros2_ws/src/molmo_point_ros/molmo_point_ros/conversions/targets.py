@@ -53,10 +53,15 @@ def targets_message(
     """
     message = _empty_array(pointing.query, pointing.model, frame, target_T_camera)
     message.absent = pointing.absent
-    seconds = float(pointing.timing_ms.get("total", 0.0)) * 1e-3
-    message.inference_time = Duration(sec=int(seconds), nanosec=int((seconds % 1) * 1e9))
+    message.inference_time = inference_time_of(pointing)
     message.targets = [_target_message(point, result, target_T_camera, check) for point, result in in_order(pointing)]
     return message
+
+
+def inference_time_of(pointing: Pointing) -> Duration:
+    """From the image to the answer, as the answer says."""
+    seconds = float(pointing.timing_ms.get("total", 0.0)) * 1e-3
+    return Duration(sec=int(seconds), nanosec=int((seconds % 1) * 1e9))
 
 
 def tracks_message(
@@ -66,8 +71,12 @@ def tracks_message(
     frame: RgbdFrame,
     target_T_camera: Transform | None = None,
     check: Check | None = None,
+    prefix: str = "",
 ) -> PointTargetArray:
-    """The tracks of one query in one image, those that are lost left out; arguments and errors as `targets_message`."""
+    """The tracks of one query in one image, those that are lost left out.
+
+    Arguments and errors as `targets_message`; every id begins with `prefix`.
+    """
     message = _empty_array(query, model, frame, target_T_camera)
     for track in tracks:
         if track.state is TrackState.LOST:
@@ -77,7 +86,7 @@ def tracks_message(
         target = _target_message(point, result or hidden, target_T_camera, check)
         if result is None:
             target.depth_status = PointTarget.NOT_SEEN
-        target.id = str(track.id)
+        target.id = f"{prefix}{track.id}"
         target.track_state = PointTarget.TRACKED if track.state is TrackState.TRACKED else PointTarget.HELD
         target.since_confirmed = float(track.since_confirmed_s)
         message.targets.append(target)

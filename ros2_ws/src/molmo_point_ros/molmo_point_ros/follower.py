@@ -1,0 +1,109 @@
+"""A tracker that keeps up with the camera while late answers are taken in beside it. No ROS, no camera.
+
+Taking an answer in may cost more than ten frames. It is done on a fork of the tracker, in the thread that has the answer;
+the thread of the camera goes on with the other, and goes over to the fork as soon as it is ready.
+"""
+
+import math
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from molmo_point.frame import RgbdFrame
+from molmo_point.results import Pointing
+from molmo_point.tracking import PointTracker, Tracks
+
+CATCH_UP_S = 0.12
+"""Longest step in which a fork is brought up to now; the frames between are left out."""
+_CHECK_S = 0.05
+
+
+@dataclass(eq=False)
+class _Fork:
+    """A tracker that takes answers in, and the frames that it has missed meanwhile."""
+
+    tracker: PointTracker
+    from_ns: int
+    missed: list[RgbdFrame] = field(default_factory=list)
+    is_ready: bool = False
+
+    def catch_up(self) -> Tracks:
+        """The tracks in the newest of the missed frames."""
+        behind_s = (self.missed[-1].stamp_ns - self.from_ns) * 1e-9
+        steps = min(max(math.ceil(behind_s / CATCH_UP_S), 1), len(self.missed))
+        for step in range(1, steps):
+            self.tracker.update(self.missed[round(step * len(self.missed) / steps) - 1])
+        return self.tracker.update(self.missed[-1])
+
+
+class Follower:
+    """Frames from one thread, answers from another.
+
+    Args:
+        tracker: What follows; nobody else may use it.
+    """
+
+    def __init__(self, tracker: PointTracker) -> None:
+        self._tracker = tracker
+        self._changed = threading.Condition()
+        self._fork: _Fork | None = None
+        self._newest: RgbdFrame | None = None
+
+    def update(self, frame: RgbdFrame) -> Tracks:
+        """The tracks in the next frame; one that is not later, or of another size or optical frame, begins anew."""
+        with self._changed:
+            last, fork = self._newest, self._fork
+            if last is not None and not _follows(last, frame):
+                self._tracker.reset()
+                fork = self._fork = None
+            if fork is not None:
+                fork.missed.append(frame)
+            if fork is not None and fork.is_ready:
+                tracks = fork.catch_up()
+                self._tracker, self._fork = fork.tracker, None
+            else:
+                tracks = self._tracker.update(frame)
+            self._newest = frame
+            self._changed.notify_all()
+        return tracks
+
+    @property
+    def newest_ns(self) -> int:
+        """Stamp of the newest frame that the tracker has seen; 0 before the first."""
+        newest = self._newest
+        return 0 if newest is None else newest.stamp_ns
+
+    def newest(self, than_ns: int, timeout_s: float) -> RgbdFrame | None:
+        """The newest frame that the tracker has seen, as soon as its stamp is another than this; None after the time."""
+
+        def found() -> RgbdFrame | None:
+            return self._newest if self._newest is not None and self._newest.stamp_ns != than_ns else None
+
+        with self._changed:
+            self._changed.wait_for(lambda: found() is not None, timeout_s)
+            return found()
+
+    def take_in(self, pointings: Sequence[Pointing], should_stop: Callable[[], bool]) -> None:
+        """Correct the tracks with answers about one frame, and wait until the camera's thread has gone over to them.
+
+        Raises:
+            InputError: If the frame is older than the tracker's history, or the stream began anew since.
+        """
+        with self._changed:
+            from_ns = 0 if self._newest is None else self._newest.stamp_ns
+            fork = self._fork = _Fork(self._tracker.fork(), from_ns)
+        try:
+            for pointing in pointings:
+                fork.tracker.correct(pointing)
+        except BaseException:
+            with self._changed:
+                self._fork = None
+            raise
+        with self._changed:
+            fork.is_ready = True
+            while self._fork is fork and not should_stop():
+                self._changed.wait(_CHECK_S)
+
+
+def _follows(last: RgbdFrame, frame: RgbdFrame) -> bool:
+    return frame.stamp_ns > last.stamp_ns and frame.size_wh == last.size_wh and frame.frame == last.frame
