@@ -172,3 +172,10 @@ def test_lift_points_sorts_by_outcome_and_keeps_the_order() -> None:
 def test_points_that_are_not_in_the_image_are_errors(uv: tuple[float, float]) -> None:
     with pytest.raises(InputError):
         lift_point(ImagePoint(*uv, "mug"), FRAME)
+
+
+def test_the_error_is_that_of_the_mode_nearest_to_the_point() -> None:
+    above, below = (PointMode(0.5, POINT.u, v, np.eye(2) * v) for v in (POINT.v - 90.0, POINT.v + 20.0))
+    error = pixel_covariance(dataclasses.replace(POINT, modes=(above, below)), (640, 480))
+    assert error[0, 0] == pytest.approx(POINT.v + 20.0, abs=0.1)
+    assert error[1, 1] == pytest.approx(POINT.v + 20.0 + 20.0**2, abs=0.1)

@@ -69,3 +69,11 @@ def test_rounding_does_not_make_a_covariance_asymmetric() -> None:
     np.testing.assert_allclose(checked_covariance_px2(1.0, rounded), [[9e4, 3e4], [3e4, 9e4]])
     with pytest.raises(InputError, match="symmetric"):
         checked_covariance_px2(1.0, rounded / 9e4 + [[0.0, 1e-3], [0.0, 0.0]])
+
+
+def test_errors_are_alike_over_more_pixels_of_a_finer_image() -> None:
+    # 4 pi 1.5^2 = 28.3 pixels of the depth camera are alike, and four times as many of an image twice as fine.
+    noise = DepthNoise(0.05, 0.08, focal_px=400.0)
+    assert noise.independent(1000.0, 400.0) == pytest.approx(1000 / 28.27, rel=1e-3)
+    assert noise.independent(1000.0, 800.0) == pytest.approx(1000 / 113.1, rel=1e-3)
+    assert noise.independent(10.0, 800.0) == 1.0
