@@ -1,15 +1,28 @@
 """`Picker`: pick up what is named in words, and put it down again."""
 
-from collections.abc import Callable
-from typing import Literal
+import math
+
+import numpy as np
 
 from molmo_point.camera.base import Camera
+from molmo_point.errors import InputError
+from molmo_point.geometry.grasp import GraspCandidate
+from molmo_point.geometry.joint_path import JointPath, NoPath, NoPathReason
 from molmo_point.geometry.transforms import Transform
 from molmo_point.picking.arm import Arm, Cancelled
-from molmo_point.picking.states import OnState, PickResult, PlaceResult
+from molmo_point.picking.diary import Diary, PickStopped
+from molmo_point.picking.finding import Finder, Search
+from molmo_point.picking.looking import Looker
+from molmo_point.picking.placing import Held, Placer, Relation
+from molmo_point.picking.reaching import GraspPlan, plan_grasp
+from molmo_point.picking.settings import PickSettings
+from molmo_point.picking.states import OnState, PickFailure, PickResult, PickState, PlaceResult
+from molmo_point.picking.verifying import STILL_THERE, still_there
 from molmo_point.pointer import Pointer
+from molmo_point.results import Target
 
-Relation = Literal["in", "on", "next to"]
+_KEPT_M = 0.006
+"""The fingers may come this much closer on the way up."""
 
 
 class Picker:
@@ -18,18 +31,33 @@ class Picker:
     Args:
         pointer: The model.
         arm: See `Arm`.
-        fixed_camera: Sees the table whole; its frames' name is known to the arm.
+        fixed_camera: Sees the table whole; its frame's name is known to the arm.
         wrist_camera: On the hand; None does without looking again.
         settings: See `PickSettings`.
 
     Attributes:
-        holding: What the gripper holds, as it was asked for; "" when it holds nothing.
+        held: What the gripper holds, and how; None when it holds nothing.
     """
 
-    def __init__(self, pointer: Pointer, arm: Arm, fixed_camera: Camera, wrist_camera: Camera | None = None) -> None:
+    def __init__(
+        self,
+        pointer: Pointer,
+        arm: Arm,
+        fixed_camera: Camera,
+        wrist_camera: Camera | None = None,
+        settings: PickSettings | None = None,
+    ) -> None:
         self.pointer, self.arm = pointer, arm
         self.fixed_camera, self.wrist_camera = fixed_camera, wrist_camera
-        self.holding = ""
+        self.settings = settings or PickSettings()
+        self.held: Held | None = None
+        self._looker = Looker(pointer, arm, self.settings)
+        self._finder = Finder(arm, self._looker, fixed_camera, wrist_camera, self.settings)
+
+    @property
+    def holding(self) -> str:
+        """What the gripper holds, as it was asked for; "" when it holds nothing."""
+        return self.held.query if self.held is not None else ""
 
     def pick(
         self,
@@ -55,7 +83,51 @@ class Picker:
         Raises:
             InputError: For an unusable query or number of attempts, or when something is held already.
         """
-        raise NotImplementedError
+        if attempts < 1:
+            raise InputError("A pick needs at least one attempt", f"attempts={attempts}", "give 1 or more")
+        if self.held is not None and not dry_run:
+            raise InputError("The gripper is not free", f"it holds {self.held.query!r}", "place that first")
+        diary = Diary(self.arm.now_ns, on_state)
+        run = _Run(self, query, diary, cancelled)
+        failure: PickStopped | None = None
+        for attempt in range(1, attempts + 1):
+            diary.attempt = attempt
+            try:
+                run.attempt(attempt, dry_run)
+                failure = None
+                break
+            except PickStopped as stopped:
+                failure = stopped
+                diary.note(run.state, f"{stopped.failure.value}: {stopped.message}", target=run.target)
+                if not stopped.again or dry_run or attempt == attempts:
+                    break
+        diary.close()
+        return self._result(run, failure, dry_run)
+
+    def _result(self, run: "_Run", failure: PickStopped | None, dry_run: bool) -> PickResult:
+        width = self.arm.gripper_width()
+        if failure is None:
+            done = "could be lifted" if dry_run else f"lifted, {width * 1e3:.0f} mm between the fingers"
+            message = f"{run.query!r} {done}"
+        else:
+            held = f"; the gripper holds {self.holding!r}" if self.holding else ""
+            message = failure.message + held
+        diary = run.diary
+        return PickResult(
+            query=run.query,
+            success=failure is None,
+            failure=None if failure is None else failure.failure,
+            message=message,
+            attempts=diary.attempt,
+            dry_run=dry_run,
+            target=run.target,
+            grasp=run.grasp,
+            width_m=width,
+            holding=self.holding,
+            events=tuple(diary.events),
+            simulated_s=dict(diary.simulated_s),
+            wall_s=dict(diary.wall_s),
+        )
 
     def place(
         self,
@@ -77,7 +149,139 @@ class Picker:
         Raises:
             InputError: For an unusable query, an unknown relation, or when nothing is held.
         """
-        raise NotImplementedError
+        if self.held is None:
+            raise InputError("There is nothing to place", "the gripper holds nothing", "pick something first")
+        placer = Placer(self.arm, self._finder, self.settings, self.held)
+        result = placer.place(where, relation, Diary(self.arm.now_ns, on_state), cancelled)
+        if not result.holding:
+            self.held = None
+        return result
 
 
-Stop = Callable[[], None]
+class _Run:
+    """One pick."""
+
+    def __init__(self, picker: Picker, query: str, diary: Diary, cancelled: Cancelled | None) -> None:
+        self.picker, self.query, self.diary, self.cancelled = picker, query, diary, cancelled
+        self.arm, self.settings, self.finder = picker.arm, picker.settings, picker._finder
+        self.state = PickState.POINTING
+        self.target: Target | None = None
+        self.grasp: GraspCandidate | None = None
+
+    def attempt(self, number: int, dry_run: bool) -> None:
+        """Once through all states.
+
+        Raises:
+            PickStopped: When it fails.
+        """
+        if not dry_run:
+            self._make_ready()
+        self._enter(PickState.POINTING)
+        search = self.finder.search(self.query, self.diary, PickState.POINTING, self.cancelled)
+        assert search.chosen is not None
+        self.target = search.chosen.target
+        plan = self._plan(search)
+        if dry_run:
+            return
+        self._enter(PickState.VERIFY_POINT)
+        before = search.chosen
+        self.finder.look_again(search, self.diary, 2 * (number - 1), self.cancelled)
+        if search.chosen is not before:
+            self.target = search.chosen.target
+            plan = self._plan(search)
+        elif not np.allclose(plan.approach.positions_rad[0], self.arm.joint_positions(), atol=0.02):
+            plan = self._plan(search)
+        self._grasp(plan, search)
+
+    def _enter(self, state: PickState) -> None:
+        self.state = state
+        if self.cancelled is not None and self.cancelled():
+            raise PickStopped(PickFailure.CANCELLED, f"cancelled before {state.name}", again=False)
+
+    def _note(self, message: str) -> None:
+        self.diary.note(self.state, message, target=self.target, grasp=self.grasp)
+
+    def _make_ready(self) -> None:
+        """Open fingers, out of the cameras' way."""
+        self._enter(PickState.POINTING)
+        if self.arm.gripper_width() < 0.9 * self.arm.gripper.max_opening_m:
+            self.arm.move_gripper(self.arm.gripper.max_opening_m, cancelled=self.cancelled)
+        path = self.arm.plan_home()
+        if isinstance(path, NoPath):
+            raise _no_path(path)
+        if path.duration_s > 0.05:
+            self._note("going to where the cameras see the table")
+            self.finder.go(path, self.cancelled)
+
+    def _plan(self, search: Search) -> GraspPlan:
+        self._enter(PickState.PLANNING)
+        assert search.chosen is not None
+        reasons: list[NoPath] = []
+        rejected = ""
+        # The nearest look is the most exact; an earlier one of the same thing may show another side.
+        for sighting in (search.chosen, *(each for each in reversed(search.sightings) if each is not search.chosen)):
+            away = float(np.linalg.norm(sighting.target.position_m - search.chosen.target.position_m))
+            if sighting is not search.chosen and away > self.settings.same_m:
+                continue
+            found, candidates = self.finder.grasps(sighting)
+            self.diary.note(self.state, f"{len(candidates)} grasps from {sighting.place}", target=self.target, candidates=candidates)
+            rejected = rejected or f"{found.region.status.value} {found.region.message}; out: {found.reasons}"
+            plan = plan_grasp(
+                self.arm, candidates, search.obstacles, search.chosen.target.position_m, self.settings.lift_m
+            )
+            if isinstance(plan, GraspPlan):
+                self.grasp = plan.grasp
+                self._note(f"grasp of quality {plan.grasp.quality:.2f}, {plan.grasp.width_m * 1e3:.0f} mm wide")
+                return plan
+            reasons += plan
+        if not reasons:
+            raise PickStopped(PickFailure.NO_GRASP, f"the gripper has no way to take it: {rejected}")
+        raise _no_path(min(reasons, key=lambda each: each.reason is NoPathReason.UNREACHABLE))
+
+    def _grasp(self, plan: GraspPlan, search: Search) -> None:
+        self._enter(PickState.APPROACH)
+        self._note("going to before the object")
+        self.arm.move_gripper(min(plan.grasp.opening_m, self.arm.gripper.max_opening_m), cancelled=self.cancelled)
+        self.finder.go(plan.approach, self.cancelled)
+        self._enter(PickState.GRASP)
+        self._note("straight to the grasp")
+        self._follow_from_here(plan.descent)
+        self.arm.move_gripper(0.0, cancelled=self.cancelled)
+        width = self.arm.gripper_width()
+        if width >= self.settings.least_width_m:
+            self.picker.held = Held.of(self.query, plan.grasp, width, self.arm.table_z_m)
+        self._enter(PickState.LIFT)
+        if self.picker.held is None:
+            self._retreat(plan)
+            raise PickStopped(PickFailure.SLIPPED, f"the fingers closed on nothing ({width * 1e3:.1f} mm)")
+        self._note(f"lifting, {width * 1e3:.0f} mm between the fingers")
+        self._follow_from_here(plan.lift, self.settings.holding_speed)
+        self._verify(search, width)
+
+    def _follow_from_here(self, path: JointPath, speed: float = 1.0) -> None:
+        self.finder.go(path, self.cancelled, speed)
+
+    def _retreat(self, plan: GraspPlan) -> None:
+        self.arm.move_gripper(min(plan.grasp.opening_m, self.arm.gripper.max_opening_m))
+        self._follow_from_here(plan.lift)
+
+    def _verify(self, search: Search, width: float) -> None:
+        self._enter(PickState.VERIFY_LIFT)
+        now = self.arm.gripper_width()
+        if now < self.settings.least_width_m or width - now > _KEPT_M:
+            self.picker.held = None
+            raise PickStopped(PickFailure.SLIPPED, f"lost on the way up: {width * 1e3:.0f} mm became {now * 1e3:.0f} mm")
+        assert self.target is not None
+        overview = search.overview
+        after = self.finder.read_fixed()
+        share = still_there(overview, after, self.target, self.arm.base_T_camera(overview.frame, overview.stamp_ns))
+        if share > STILL_THERE:
+            self.picker.held = None
+            raise PickStopped(PickFailure.SLIPPED, f"{share:.0%} of the object are still where it stood")
+        seen = "its place is hidden" if math.isnan(share) else f"{share:.0%} of it are where it stood"
+        self._note(f"held, {now * 1e3:.0f} mm between the fingers; {seen}")
+
+
+def _no_path(path: NoPath) -> PickStopped:
+    failure = PickFailure.UNREACHABLE if path.reason is NoPathReason.UNREACHABLE else PickFailure.COLLISION
+    return PickStopped(failure, path.message)

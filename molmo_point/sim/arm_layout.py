@@ -32,7 +32,8 @@ def random_arm_layout(rng: np.random.Generator, object_count: int | None = None)
     placed: list[SceneObject] = []
     for _ in range(wanted):
         _add(rng, placed)
-    angle, lean = rng.uniform(0, 2 * np.pi), rng.uniform(0.1, 0.6)
+    # The lamp is in front of the arm, so that its shadow does not fall on the objects.
+    angle, lean = rng.uniform(-1.2, 1.2), rng.uniform(0.35, 0.8)
     light = (float(lean * np.cos(angle)), float(lean * np.sin(angle)), 1.6)
     return dataclasses.replace(around, objects=tuple(placed), camera=ARM_CAMERA, light_position_m=light)
 

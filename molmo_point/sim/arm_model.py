@@ -26,9 +26,10 @@ FOOT_M = (-0.5, 0.0, 0.0)
 """Where the arm stands on the table, base frame."""
 TOOL_Z_M = 0.155
 """From the hand's flange to the tool frame, which lies between the pads."""
-WRIST_M, WRIST_TILT_RAD = (0.0, 0.085, 0.03), np.deg2rad(0.0)
-"""The wrist camera in the hand's frame, and how far it leans towards the fingers."""
-OBSERVER = CameraPose((0.75, -0.95, 0.75), (-0.12, 0.0, 0.16), 42.0)
+WRIST_M = (0.0, -0.085, 0.03)
+"""The wrist camera in the hand's frame; it looks along the approach, past the fingers, with their side down."""
+WRIST_FOV_Y_DEG = 42.5
+OBSERVER = CameraPose((0.85, -1.05, 0.8), (-0.2, 0.0, 0.25), 42.0)
 """The view from aside, for people."""
 DENSITY_KG_M3 = 400.0
 GRIP_FORCE = 6.0
@@ -74,12 +75,8 @@ def world_spec(layout: Layout, width: int, height: int) -> Any:
     _attach_arm(spec, mujoco)
     hand = spec.body(HAND)
     _add_tool(hand)
-    lean = np.array([0.0, -np.sin(WRIST_TILT_RAD), np.cos(WRIST_TILT_RAD)])
-    right = np.array([-1.0, 0.0, 0.0])
-    # MuJoCo's cameras look along -z with y up; up in the image is away from the fingers.
-    hand.add_camera(
-        name=WRIST_CAMERA, pos=list(WRIST_M), quat=_quat(np.stack([right, -np.cross(lean, right), -lean], 1)), fovy=42.5
-    )
+    # MuJoCo's cameras look along -z with y up.
+    hand.add_camera(name=WRIST_CAMERA, pos=list(WRIST_M), quat=_quat(np.diag([1.0, -1.0, -1.0])), fovy=WRIST_FOV_Y_DEG)
     axes = camera_axes(OBSERVER) * np.array([1.0, -1.0, -1.0])
     spec.worldbody.add_camera(name=OBSERVER_CAMERA, pos=list(OBSERVER.eye_m), quat=_quat(axes), fovy=OBSERVER.fov_y_deg)
     return spec

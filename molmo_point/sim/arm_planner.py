@@ -18,7 +18,7 @@ from molmo_point.sim.arm_timing import evened, timed
 from molmo_point.sim.rendering import import_mujoco
 
 FloatArray = NDArray[np.float64]
-HOME_RAD = np.array([0.0, -0.9, 0.0, -2.3, 0.0, 1.75, 0.785])
+HOME_RAD = np.array([0.0, -1.146, 0.0, -2.543, 0.0, 1.712, 0.0])
 """From where the wrist camera sees the table."""
 MARGIN_M = 0.004
 """The arm keeps this clear of boxes."""

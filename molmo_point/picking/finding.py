@@ -1,0 +1,209 @@
+"""From words to one thing on the table that several looks agree on, and to grasps on it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from molmo_point.camera.base import Camera
+from molmo_point.frame import RgbdFrame
+from molmo_point.geometry.grasp import GraspCandidate, Grasps
+from molmo_point.geometry.joint_path import FollowEnd, JointPath, NoPath, ObstacleBox
+from molmo_point.geometry.obstacle_boxes import boxes_on_table
+from molmo_point.grasping import propose_grasps
+from molmo_point.picking.arm import Arm, Cancelled
+from molmo_point.picking.diary import Diary, PickStopped
+from molmo_point.picking.looking import Blank, Looker, Sighting, grouped, same_thing
+from molmo_point.picking.reaching import plan_look
+from molmo_point.picking.settings import PickSettings
+from molmo_point.picking.states import PickFailure, PickState
+
+_FRAME_S = 1 / 30
+
+
+@dataclass(eq=False)
+class Search:
+    """What has been seen while looking for one thing.
+
+    Attributes:
+        query: What is looked for.
+        overview: Frame of the fixed camera, with nothing in its way.
+        obstacles: Everything on the table.
+        sightings: Answers with a target.
+        blanks: Answers without.
+        chosen: The sighting that is gone by now.
+    """
+
+    query: str
+    overview: RgbdFrame
+    obstacles: tuple[ObstacleBox, ...]
+    sightings: list[Sighting] = field(default_factory=list)
+    blanks: list[Blank] = field(default_factory=list)
+    chosen: Sighting | None = None
+
+    def add(self, answer: Sighting | Blank) -> None:
+        """Takes in an answer."""
+        if isinstance(answer, Sighting):
+            self.sightings.append(answer)
+        else:
+            self.blanks.append(answer)
+
+
+class Finder:
+    """Finds things with two cameras.
+
+    Args:
+        arm: Carries the wrist camera.
+        looker: Asks the model.
+        fixed_camera: Sees the table whole.
+        wrist_camera: On the hand, or None.
+        settings: Of the pick.
+    """
+
+    def __init__(
+        self, arm: Arm, looker: Looker, fixed_camera: Camera, wrist_camera: Camera | None, settings: PickSettings
+    ) -> None:
+        self._arm, self._looker, self._settings = arm, looker, settings
+        self._fixed, self._wrist = fixed_camera, wrist_camera
+        self._wrist_frame = ""
+
+    def search(self, query: str, diary: Diary, state: PickState, cancelled: Cancelled | None) -> Search:
+        """Asks the cameras from where they are.
+
+        Raises:
+            PickStopped: NOT_FOUND or NO_DEPTH when no camera gives a target; CANCELLED.
+        """
+        diary.note(state, f"looking for {query!r} with the fixed camera")
+        overview = self._read(self._fixed)
+        pose = self._arm.base_T_camera(overview.frame, overview.stamp_ns)
+        assert overview.depth_m is not None and overview.intrinsics is not None
+        boxes = boxes_on_table(overview.depth_m, overview.intrinsics, pose, table_z_m=self._arm.table_z_m)
+        search = Search(query, overview, boxes)
+        search.add(self._looker.answer(overview, query, "the fixed camera", cancelled))
+        if self._wrist is not None:
+            frame = self._read(self._wrist)
+            self._wrist_frame = frame.frame
+            if self._settings.second_view:
+                search.add(self._looker.answer(frame, query, "the wrist camera, from above", cancelled))
+        if not search.sightings:
+            blank = search.blanks[0]
+            raise PickStopped(blank.failure, blank.message)
+        self._choose(search, diary, state)
+        return search
+
+    def look_again(self, search: Search, diary: Diary, first: int, cancelled: Cancelled | None) -> None:
+        """Goes to a stand-off and asks again, until the looks agree; `search.chosen` is what they agree on.
+
+        Raises:
+            PickStopped: WRONG_OBJECT when they do not agree, CANCELLED, or COLLISION when something is in the way.
+        """
+        if self._wrist is None or not self._settings.look_again:
+            return
+        asked = 0
+        while asked < self._settings.max_looks:
+            assert search.chosen is not None
+            answer = self._look_at(search, search.chosen, diary, first + asked, cancelled)
+            if answer is None:
+                return
+            asked += 1
+            if isinstance(answer, Sighting) and same_thing(answer.target, search.chosen.target, self._settings.same_m):
+                search.add(answer)
+                diary.note(PickState.VERIFY_POINT, f"seen again from the stand-off, {_apart_mm(answer, search.chosen)} mm off")
+                search.chosen = answer
+                return
+            self._disagree(search, answer, diary)
+        raise PickStopped(PickFailure.WRONG_OBJECT, f"{asked} looks from nearby do not agree on what {search.query!r} is")
+
+    def _look_at(
+        self, search: Search, at: Sighting, diary: Diary, first: int, cancelled: Cancelled | None
+    ) -> Sighting | Blank | None:
+        """One look from nearby; None where the camera cannot get to any place to look from."""
+        assert self._wrist is not None
+        position = at.target.position_m
+        path = plan_look(self._arm, self._wrist_frame, position, self._settings.stand_off_m, search.obstacles, first)
+        if isinstance(path, NoPath):
+            diary.note(PickState.VERIFY_POINT, f"no place to look again from: {path.message}", target=at.target)
+            return None
+        diary.note(PickState.APPROACH, "going to the stand-off", target=at.target)
+        if self._settings.look_in_passing:
+            frame = self._read_in_passing(path, cancelled)
+        else:
+            self.go(path, cancelled)
+            frame = self._read(self._wrist)
+        diary.note(PickState.VERIFY_POINT, "looking again with the wrist camera", target=at.target)
+        return self._looker.answer(frame, search.query, "the stand-off", cancelled)
+
+    def _disagree(self, search: Search, answer: Sighting | Blank, diary: Diary) -> None:
+        """What to believe when the stand-off shows something else."""
+        assert search.chosen is not None
+        if isinstance(answer, Blank):
+            search.blanks.append(answer)
+            search.sightings = [each for each in search.sightings if each is not search.chosen] or search.sightings
+            self._choose(search, diary, PickState.VERIFY_POINT)
+            return
+        search.add(answer)
+        before = search.chosen
+        self._choose(search, diary, PickState.VERIFY_POINT)
+        if search.chosen is before:
+            return
+        diary.note(PickState.VERIFY_POINT, f"it is rather what was seen from {search.chosen.place}", target=search.chosen.target)
+
+    def _choose(self, search: Search, diary: Diary, state: PickState) -> None:
+        groups = grouped(search.sightings, self._settings.same_m)
+        search.chosen = max(groups[0], key=lambda sighting: sighting.weight)
+        if len(search.sightings) < 2:
+            return
+        agreed = ", ".join(sorted({sighting.place for sighting in groups[0]}))
+        doubt = "" if len(groups) == 1 else f"; {len(groups) - 1} other place(s) were pointed at"
+        diary.note(state, f"chosen: what was seen from {agreed}{doubt}", target=search.chosen.target)
+
+    def grasps(self, sighting: Sighting) -> tuple[Grasps, tuple[GraspCandidate, ...]]:
+        """Grasps on what a sighting shows: as found, and in the base frame."""
+        found = propose_grasps(
+            sighting.frame, sighting.in_camera, gripper=self._arm.gripper, base_T_camera=sighting.base_T_camera
+        )
+        return found, tuple(candidate.transformed(sighting.base_T_camera) for candidate in found.candidates)
+
+    def go(self, path: JointPath, cancelled: Cancelled | None, speed: float = 1.0) -> None:
+        """Follows a path.
+
+        Raises:
+            PickStopped: CANCELLED, or COLLISION when the arm was held up.
+        """
+        end = self._arm.follow(path, cancelled=cancelled, speed=speed)
+        if end is FollowEnd.CANCELLED:
+            raise PickStopped(PickFailure.CANCELLED, "the arm was stopped on its way", again=False)
+        if end is FollowEnd.BLOCKED:
+            raise PickStopped(PickFailure.COLLISION, "the arm was held up by something on its way")
+
+    def read_fixed(self) -> RgbdFrame:
+        """The next frame of the fixed camera."""
+        return self._read(self._fixed)
+
+    def _read(self, camera: Camera) -> RgbdFrame:
+        # The next frame is one that was begun after everything stood still.
+        self._arm.wait(_FRAME_S)
+        return camera.read()
+
+    def _read_in_passing(self, path: JointPath, cancelled: Cancelled | None) -> RgbdFrame:
+        """A frame from the last part of a path, taken while the arm moves."""
+        assert self._wrist is not None
+        frames: list[RgbdFrame] = []
+        due_ns = self._arm.now_ns() + round(0.8 * path.duration_s * 1e9)
+
+        def watch() -> bool:
+            if not frames and self._arm.now_ns() >= due_ns and self._wrist is not None:
+                frames.append(self._wrist.read())
+            return cancelled is not None and cancelled()
+
+        self.go(path, watch)
+        return frames[0] if frames else self._read(self._wrist)
+
+
+def nearest_first(candidates: Sequence[GraspCandidate], at_m: np.ndarray, within_m: float) -> tuple[GraspCandidate, ...]:
+    """Candidates whose grasp is within a distance of a place, in their order."""
+    return tuple(each for each in candidates if float(np.linalg.norm(each.center_m - at_m)) < within_m)
+
+
+def _apart_mm(one: Sighting, other: Sighting) -> int:
+    return round(1e3 * float(np.linalg.norm(one.target.position_m - other.target.position_m)))

@@ -1,0 +1,200 @@
+"""Putting down what is held: in, on or next to a thing that is named in words."""
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from molmo_point.errors import FrameError, InputError
+from molmo_point.geometry.grasp import GRASP_FRAME, GraspCandidate
+from molmo_point.geometry.joint_path import JointPath, NoPath, NoPathReason, ObstacleBox
+from molmo_point.geometry.transforms import Transform
+from molmo_point.grasping import find_object
+from molmo_point.picking.arm import Arm, Cancelled
+from molmo_point.picking.diary import Diary, PickStopped
+from molmo_point.picking.finding import Finder, Search
+from molmo_point.picking.reaching import shifted, tool_pose
+from molmo_point.picking.settings import PickSettings
+from molmo_point.picking.states import PickFailure, PickState, PlaceResult
+
+FloatArray = NDArray[np.float64]
+Relation = Literal["in", "on", "next to"]
+_ABOVE_M, _DROP_M, _BESIDE_M = 0.10, 0.006, 0.025
+_TURNS = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """What the gripper holds, and how.
+
+    Attributes:
+        query: As it was asked for.
+        width_m: Between the fingers.
+        below_m: From the grasp frame down to its underside, when it stands as it stood.
+        radius_m: How far it may reach from the grasp frame, sideways.
+        axes: (3, 3) of the grasp frame in the base frame when it was grasped.
+    """
+
+    query: str
+    width_m: float
+    below_m: float
+    radius_m: float
+    axes: FloatArray
+
+    @classmethod
+    def of(cls, query: str, grasp: GraspCandidate, width_m: float, table_z_m: float) -> "Held":
+        """What a grasp, in the base frame, holds of a thing that stood on the table."""
+        below = max(0.0, float(grasp.center_m[2]) - table_z_m)
+        return cls(query, width_m, below, max(0.03, 0.75 * width_m), grasp.camera_T_grasp.rotation.copy())
+
+
+class Placer:
+    """Puts down what an arm holds.
+
+    Args:
+        arm: Holds it.
+        finder: Finds the place.
+        settings: Of the pick.
+        held: What is held.
+    """
+
+    def __init__(self, arm: Arm, finder: Finder, settings: PickSettings, held: Held) -> None:
+        self._arm, self._finder, self._settings, self._held = arm, finder, settings, held
+
+    def place(self, where: str | Transform, relation: Relation, diary: Diary, cancelled: Cancelled | None) -> PlaceResult:
+        """See `Picker.place`."""
+        start = (self._arm.now_ns(), time.perf_counter())
+        name = where if isinstance(where, str) else "a given pose"
+        self._check(where, relation)
+        stopped, at, holding = None, None, self._held.query
+        try:
+            poses, obstacles = self._poses(where, relation, diary, cancelled)
+            at = self._put_down(poses, obstacles, diary, cancelled)
+            holding = ""
+        except PickStopped as reason:
+            stopped = reason
+            diary.note(PickState.PLACE, f"{reason.failure.value}: {reason.message}")
+        diary.close()
+        said = f"{self._held.query!r} put {relation} {name!r}" if isinstance(where, str) else f"{self._held.query!r} put down"
+        if stopped is not None:
+            said = f"{stopped.message}; the gripper still holds {holding!r}"
+        return PlaceResult(
+            where=name,
+            success=stopped is None,
+            failure=None if stopped is None else stopped.failure,
+            message=said,
+            position_m=at,
+            holding=holding,
+            events=tuple(diary.events),
+            simulated_s=(self._arm.now_ns() - start[0]) * 1e-9,
+            wall_s=time.perf_counter() - start[1],
+        )
+
+    def _check(self, where: str | Transform, relation: str) -> None:
+        if relation not in get_args(Relation):
+            raise InputError("The relation is unknown", repr(relation), f"use one of {', '.join(get_args(Relation))}")
+        if isinstance(where, Transform) and (where.target, where.source) != (self._arm.base_frame, GRASP_FRAME):
+            fix = f"give {self._arm.base_frame}_T_{GRASP_FRAME}"
+            raise FrameError("The pose to place at is between other frames", f"{where.target}_T_{where.source}", fix)
+
+    def _poses(
+        self, where: str | Transform, relation: Relation, diary: Diary, cancelled: Cancelled | None
+    ) -> tuple[list[Transform], tuple[ObstacleBox, ...]]:
+        """Where the grasp frame may be to let go, the best first; and what stands on the table."""
+        diary.note(PickState.PLACE, "going to where the cameras see the table")
+        home = self._arm.plan_home()
+        if isinstance(home, NoPath):
+            raise _no_path([home])
+        self._finder.go(home, cancelled, self._settings.holding_speed)
+        if isinstance(where, Transform):
+            return [where], ()
+        search = self._finder.search(where, diary, PickState.PLACE, cancelled)
+        middle, top_m, radius_m = self._extent(search)
+        if relation == "next to":
+            spots = list(self._beside(middle, radius_m, search.obstacles))
+            if not spots:
+                raise PickStopped(PickFailure.NO_GRASP, f"there is no free place next to {where!r}")
+            return [pose for spot in spots for pose in self._turned(spot, self._arm.table_z_m)], search.obstacles
+        return list(self._turned(middle, top_m)), search.obstacles
+
+    def _extent(self, search: Search) -> tuple[FloatArray, float, float]:
+        """Of the thing that was found: its middle (2,), its height, and how far it reaches, base frame."""
+        sighting = search.chosen
+        assert sighting is not None
+        region = find_object(sighting.frame, sighting.in_camera, base_T_camera=sighting.base_T_camera)
+        if len(region.points_m) < 10:
+            raise PickStopped(PickFailure.NO_DEPTH, f"there is no thing at the point: {region.message}")
+        points = sighting.base_T_camera.apply(region.points_m, sighting.frame.frame)
+        low, high = np.quantile(points[:, :2], [0.03, 0.97], axis=0)
+        middle = 0.5 * (low + high)
+        near = np.linalg.norm(points[:, :2] - middle, axis=1) < 0.015
+        # In a container the middle is lower than the rim; on a solid thing it is its top.
+        top_m = float(np.median(points[near, 2])) if np.count_nonzero(near) >= 5 else float(np.quantile(points[:, 2], 0.9))
+        return middle, top_m, 0.5 * float(np.linalg.norm(high - low))
+
+    def _beside(self, middle: FloatArray, radius_m: float, obstacles: Sequence[ObstacleBox]) -> Iterator[FloatArray]:
+        """Free spots (2,) around a thing, towards the arm first."""
+        for away_m in (0.0, 0.03, 0.06):
+            for angle in np.pi + np.pi / 6 * np.array([0, 1, -1, 2, -2, 3, -3, 4, -4, 5, -5, 6]):
+                reach = radius_m + self._held.radius_m + _BESIDE_M + away_m
+                spot = middle + reach * np.array([math.cos(angle), math.sin(angle)])
+                gaps = (np.hypot(*(spot - np.array(b.center_m[:2]))) - math.hypot(*b.half_m[:2]) for b in obstacles)
+                if all(gap > self._held.radius_m + 0.01 for gap in gaps):
+                    yield spot
+
+    def _turned(self, spot: FloatArray, support_m: float) -> Iterator[Transform]:
+        """Poses of the grasp frame over a spot, turned about the vertical."""
+        height = support_m + self._held.below_m + _DROP_M
+        for number in (0, *(sign * k for k in range(1, _TURNS // 2) for sign in (1, -1)), _TURNS // 2):
+            angle = 2 * np.pi * number / _TURNS
+            turn = np.array([[math.cos(angle), -math.sin(angle), 0], [math.sin(angle), math.cos(angle), 0], [0, 0, 1]])
+            yield Transform(self._arm.base_frame, GRASP_FRAME, turn @ self._held.axes, np.array([*spot, height]))
+
+    def _put_down(
+        self, poses: Sequence[Transform], obstacles: Sequence[ObstacleBox], diary: Diary, cancelled: Cancelled | None
+    ) -> tuple[float, float, float]:
+        reasons: list[NoPath] = []
+        for pose in poses:
+            ways = self._ways(pose, obstacles)
+            if isinstance(ways, NoPath):
+                reasons.append(ways)
+                continue
+            diary.note(PickState.PLACE, f"putting it down at {np.round(pose.translation_m, 3).tolist()} m")
+            self._finder.go(ways[0], cancelled, self._settings.holding_speed)
+            self._finder.go(ways[1], cancelled, self._settings.holding_speed)
+            self._require_held()
+            self._arm.move_gripper(min(self._held.width_m + 0.03, self._arm.gripper.max_opening_m), cancelled=cancelled)
+            if self._arm.gripper_width() < self._held.width_m + 0.008:
+                raise PickStopped(PickFailure.CANCELLED, "cancelled while letting go", again=False)
+            self._finder.go(ways[2], None)
+            x, y, z = (float(value) for value in pose.translation_m)
+            return x, y, z
+        raise _no_path(reasons)
+
+    def _require_held(self) -> None:
+        width = self._arm.gripper_width()
+        if width < self._settings.least_width_m:
+            raise PickStopped(PickFailure.SLIPPED, f"it was lost on the way: {width * 1e3:.1f} mm between the fingers")
+
+    def _ways(self, pose: Transform, obstacles: Sequence[ObstacleBox]) -> tuple[JointPath, JointPath, JointPath] | NoPath:
+        """To above the place, down, and up again."""
+        at = tool_pose(self._arm, pose, self._held.width_m)
+        above = shifted(at, np.array([0.0, 0.0, _ABOVE_M]))
+        there = self._arm.plan([above], obstacles=obstacles)
+        if isinstance(there, NoPath):
+            return there
+        down = self._arm.plan([at], start_rad=there.end_rad, straight=True, obstacles=obstacles)
+        if isinstance(down, NoPath):
+            return down
+        up = self._arm.plan([above], start_rad=down.end_rad, straight=True)
+        return up if isinstance(up, NoPath) else (there, down, up)
+
+
+def _no_path(reasons: Sequence[NoPath]) -> PickStopped:
+    best = min(reasons, key=lambda each: each.reason is NoPathReason.UNREACHABLE)
+    failure = PickFailure.UNREACHABLE if best.reason is NoPathReason.UNREACHABLE else PickFailure.COLLISION
+    return PickStopped(failure, best.message)

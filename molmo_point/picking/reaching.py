@@ -1,0 +1,150 @@
+"""Where the hand goes: to look from, to grasp from; each way planned before anything moves."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from molmo_point.geometry.grasp import GraspCandidate
+from molmo_point.geometry.joint_path import JointPath, NoPath, NoPathReason, ObstacleBox
+from molmo_point.geometry.transforms import Transform
+from molmo_point.picking.arm import Arm
+
+FloatArray = NDArray[np.float64]
+_LOOKS = ((75.0, 0.0), (68.0, 35.0), (68.0, -35.0), (85.0, 0.0), (62.0, 70.0), (62.0, -70.0), (75.0, 110.0), (75.0, -110.0))
+"""Elevation and azimuth, degrees, of places to look from; azimuth 0 looks away from the arm."""
+_HALF_TURN = np.diag([-1.0, -1.0, 1.0])
+_TARGET_M = 0.02
+
+
+@dataclass(frozen=True, eq=False)
+class GraspPlan:
+    """A grasp that the arm can carry out.
+
+    Attributes:
+        grasp: Base frame.
+        approach: To before the object.
+        descent: Straight to the grasp.
+        lift: Straight up.
+    """
+
+    grasp: GraspCandidate
+    approach: JointPath
+    descent: JointPath
+    lift: JointPath
+
+
+def look_poses(arm: Arm, camera_frame: str, at_m: FloatArray, stand_off_m: float, first: int = 0) -> Iterator[Transform]:
+    """Poses of the tool from which the wrist camera looks at a place, upright in its image.
+
+    Args:
+        arm: Knows its hand-eye transform.
+        camera_frame: Of the wrist camera.
+        at_m: (3,) base frame.
+        stand_off_m: From the camera to the place.
+        first: Begin with this one of the directions, so that another attempt looks from elsewhere.
+    """
+    mount = arm.tool_T_camera(camera_frame)
+    if mount is None:
+        return
+    for number in range(len(_LOOKS)):
+        elevation, azimuth = (math.radians(angle) for angle in _LOOKS[(first + number) % len(_LOOKS)])
+        level = math.cos(elevation)
+        forward = np.array([level * math.cos(azimuth), level * math.sin(azimuth), -math.sin(elevation)])
+        right = np.cross(forward, [0.0, 0.0, 1.0])
+        right /= np.linalg.norm(right)
+        axes = np.stack([right, np.cross(forward, right), forward], axis=1)
+        pose = Transform(arm.base_frame, camera_frame, axes, at_m - stand_off_m * forward)
+        yield pose @ mount.inverse()
+
+
+def plan_look(
+    arm: Arm, camera_frame: str, at_m: FloatArray, stand_off_m: float, obstacles: Sequence[ObstacleBox], first: int = 0
+) -> JointPath | NoPath:
+    """The first way to look at a place that the arm can go."""
+    found: JointPath | NoPath = NoPath(NoPathReason.UNREACHABLE, "there is no camera on the hand")
+    for pose in look_poses(arm, camera_frame, at_m, stand_off_m, first):
+        found = arm.plan([pose], obstacles=obstacles)
+        if isinstance(found, JointPath):
+            return found
+    return found
+
+
+def plan_grasp(
+    arm: Arm,
+    candidates: Sequence[GraspCandidate],
+    obstacles: Sequence[ObstacleBox],
+    at_m: FloatArray,
+    lift_m: float,
+    start_rad: FloatArray | None = None,
+) -> GraspPlan | list[NoPath]:
+    """The best grasp that the arm can carry out, or why it can do none of them.
+
+    Args:
+        arm: Plans from where it is.
+        candidates: Base frame, best first.
+        obstacles: Everything on the table.
+        at_m: (3,) the target, base frame; the box that it is in is the object itself.
+        lift_m: How high to lift.
+        start_rad: Joint angles to begin from; None is where the arm is.
+    """
+    others = [box for box in obstacles if not _holds(box, at_m)]
+    reasons: list[NoPath] = []
+    for candidate in candidates:
+        best: GraspPlan | None = None
+        for grasp in (candidate, _turned(candidate)):
+            plan = _plan_one(arm, grasp, obstacles, others, lift_m, start_rad)
+            if isinstance(plan, NoPath):
+                reasons.append(plan)
+            elif best is None or plan.approach.duration_s < best.approach.duration_s:
+                best = plan
+        if best is not None:
+            return best
+    return reasons
+
+
+def tool_pose(arm: Arm, base_T_grasp: Transform, width_m: float) -> Transform:
+    """Where the tool is when the grasp frame is at a pose and the object is that wide there."""
+    return base_T_grasp @ arm.grasp_T_tool(width_m)
+
+
+def shifted(pose: Transform, offset_m: FloatArray) -> Transform:
+    """A pose moved by (3,) metres in its target frame."""
+    return Transform(pose.target, pose.source, pose.rotation, pose.translation_m + offset_m)
+
+
+def _plan_one(
+    arm: Arm,
+    grasp: GraspCandidate,
+    obstacles: Sequence[ObstacleBox],
+    others: Sequence[ObstacleBox],
+    lift_m: float,
+    start_rad: FloatArray | None,
+) -> GraspPlan | NoPath:
+    at = tool_pose(arm, grasp.camera_T_grasp, grasp.width_m)
+    before = shifted(at, -grasp.approach_distance_m * grasp.approach)
+    approach = arm.plan([before], start_rad=start_rad, obstacles=obstacles)
+    if isinstance(approach, NoPath):
+        return approach
+    descent = arm.plan([at], start_rad=approach.end_rad, straight=True, obstacles=others)
+    if isinstance(descent, NoPath):
+        return descent
+    up = shifted(at, np.array([0.0, 0.0, lift_m]))
+    lift = arm.plan([up], start_rad=descent.end_rad, straight=True, obstacles=others)
+    return lift if isinstance(lift, NoPath) else GraspPlan(grasp, approach, descent, lift)
+
+
+def _turned(grasp: GraspCandidate) -> GraspCandidate:
+    """The same grasp with the hand turned by half a turn about its approach."""
+    pose = grasp.camera_T_grasp
+    turn = Transform(pose.source, pose.source, _HALF_TURN, np.zeros(3))
+    return replace(grasp, camera_T_grasp=pose @ turn)
+
+
+def _holds(box: ObstacleBox, at_m: FloatArray) -> bool:
+    cosine, sine = math.cos(box.yaw_rad), math.sin(box.yaw_rad)
+    away = at_m[:2] - np.array(box.center_m[:2])
+    local = np.abs([away[0] * cosine + away[1] * sine, -away[0] * sine + away[1] * cosine])
+    return bool(np.all(local < np.array(box.half_m[:2]) + _TARGET_M))
