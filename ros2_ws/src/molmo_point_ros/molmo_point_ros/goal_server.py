@@ -10,6 +10,9 @@ from molmo_point_ros.action_goal import ActionGoal
 from molmo_point_ros.goal_error import CODES, code_name
 from molmo_point_ros.goal_queue import GoalQueue
 
+RESULT_TIMEOUT_S = 10
+"""How long a result can still be asked for. Humble keeps a goal, images and all, for 15 minutes if it is not told."""
+
 
 class GoalServer:
     """Serves one action.
@@ -48,6 +51,7 @@ class GoalServer:
             handle_accepted_callback=self._on_accepted,
             cancel_callback=lambda _: CancelResponse.ACCEPT,
             callback_group=group,
+            result_timeout=RESULT_TIMEOUT_S,
         )
 
     def destroy(self) -> None:
