@@ -40,7 +40,7 @@ SIGNIFICANT_SHARE = 0.15
 PLAUSIBLE = 0.05
 MIN_VALID_SHARE, MIN_SHARE_AROUND_HOLE = 0.15, 0.20
 MIN_PIXELS = 4
-SAME_THING_M = 0.04
+SAME_THING_M = 0.06
 """Depths this near to the answer may be other parts of the thing meant, as large as a hand holds: the covariance spans them."""
 MIN_SIGMA_M = 0.0003
 """Error that no averaging removes: depth comes in steps (1 mm / sqrt(12))."""
