@@ -97,7 +97,7 @@ def render_scene(
     name = frame.frame if base_T_camera is None else base_T_camera.target
     _draw_axes(image, view, name + (f" · ellipsoids {sigmas:g}σ" if targets else ""))
     for target, tint in zip(targets, _tints(targets), strict=True):
-        _draw_ellipsoid(image, view, target, tint, sigmas)
+        draw_ellipsoid(image, view, target, tint, sigmas)
     for grasp in reversed(grasps):
         moved = _grasp_in_scene(grasp, frame, base_T_camera)
         draw_gripper(image, view.project, moved, gripper or Gripper(), BEST if grasp is grasps[0] else GREY, 2 * _SUPERSAMPLE)
@@ -243,8 +243,19 @@ def _draw_axes(image: Image.Image, view: View, caption: str) -> None:
     pen.text((16 * _SUPERSAMPLE, image.height - 14 * _SUPERSAMPLE), caption, font=letters, fill=GREY, anchor="ls")
 
 
-def _draw_ellipsoid(image: Image.Image, view: View, target: Target, tint: tuple[int, int, int], sigmas: float) -> None:
-    """The outline of an error ellipsoid, translucent, and a cross at the position."""
+def draw_ellipsoid(
+    image: Image.Image, view: View, target: Target, tint: tuple[int, int, int], sigmas: float, scale: int = _SUPERSAMPLE
+) -> None:
+    """Draws the outline of an error ellipsoid, translucent, and a cross at the position.
+
+    Args:
+        image: RGB; it is changed.
+        view: Of the picture.
+        target: In the frame that the view is in.
+        tint: Colour.
+        sigmas: Size of the ellipsoid in standard deviations.
+        scale: Width of the lines.
+    """
     uv, _ = view.project(ellipsoid_surface(target.position_m, target.covariance_m2, sigmas))
     center, _ = view.project(target.position_m[None])
     if not (np.isfinite(uv).all() and np.isfinite(center).all()):
@@ -253,11 +264,11 @@ def _draw_ellipsoid(image: Image.Image, view: View, target: Target, tint: tuple[
     pen = ImageDraw.Draw(layer)
     outline = [tuple(corner) for corner in _hull(uv)]
     pen.polygon(outline, fill=(*tint, 90))
-    pen.line([*outline, outline[0]], fill=(*INK, 255), width=5 * _SUPERSAMPLE, joint="curve")
-    pen.line([*outline, outline[0]], fill=(*tint, 255), width=3 * _SUPERSAMPLE, joint="curve")
+    pen.line([*outline, outline[0]], fill=(*INK, 255), width=5 * scale, joint="curve")
+    pen.line([*outline, outline[0]], fill=(*tint, 255), width=3 * scale, joint="curve")
     u, v = center[0]
-    arm = 5 * _SUPERSAMPLE
-    for width, ink in ((4 * _SUPERSAMPLE, INK), (2 * _SUPERSAMPLE, (255, 255, 255))):
+    arm = 5 * scale
+    for width, ink in ((4 * scale, INK), (2 * scale, (255, 255, 255))):
         pen.line([(u - arm, v), (u + arm, v)], fill=(*ink, 255), width=width)
         pen.line([(u, v - arm), (u, v + arm)], fill=(*ink, 255), width=width)
     image.paste(layer, (0, 0), layer)

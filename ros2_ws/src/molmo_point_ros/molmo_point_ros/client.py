@@ -6,120 +6,30 @@
 import argparse
 import json
 import sys
-import threading
-import time
 from collections.abc import Callable, Sequence
-from types import TracebackType
 from typing import Any
 
 import rclpy
-from builtin_interfaces.msg import Duration
 from molmo_point_msgs.action import PointAt
-from rclpy.action import ActionClient
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.utilities import remove_ros_args
 
 from molmo_point.errors import InputError, MolmoPointError
+from molmo_point_ros.action_caller import ActionCall, ActionCaller, duration_message
 from molmo_point_ros.goal_error import CODES, GoalError, code_name
 from molmo_point_ros.message_text import targets_to_dict
 
-_CANCEL_GRACE_S = 5.0
-_RESEND_S = 4.0
 
-
-class PointAtCall:
-    """A goal on its way.
-
-    Attributes:
-        feedback: Every feedback message so far.
-    """
-
-    def __init__(self, on_feedback: Callable[[PointAt.Feedback], None] | None) -> None:
-        self.feedback: list[PointAt.Feedback] = []
-        self._on_feedback = on_feedback
-        self._handle: Any = None
-        self._accepted = threading.Event()
-        self._ended = threading.Event()
-        self._result: PointAt.Result | None = None
-        self._cancel_wanted = False
-
-    def result(self, timeout_s: float | None = None) -> PointAt.Result:
-        """Wait for the result, whatever its error code.
-
-        Raises:
-            GoalError: GOAL_REJECTED if the node did not take the goal, TIMEOUT if no result came in time.
-        """
-        if not self._ended.wait(timeout_s):
-            raise GoalError(CODES.TIMEOUT, "No result came in time", f"{timeout_s:g} s", "see the pointing node's log")
-        if self._result is None:
-            raise GoalError(CODES.GOAL_REJECTED, "The node did not take the goal", "", "activate the pointing node")
-        return self._result
-
-    def wait_answered(self, timeout_s: float) -> bool:
-        """Wait until the node has taken or rejected the goal. Returns whether it has."""
-        return self._accepted.wait(timeout_s)
-
-    def cancel(self) -> None:
-        """Ask for the end; the result then comes soon, with the code CANCELED."""
-        self._cancel_wanted = True
-        if self._handle is not None:
-            self._handle.cancel_goal_async()
-
-    def _take_feedback(self, message: Any) -> None:
-        self.feedback.append(message.feedback)
-        if self._on_feedback is not None:
-            self._on_feedback(message.feedback)
-
-    def _take_handle(self, future: Any) -> None:
-        handle = future.result()
-        self._accepted.set()
-        if handle is None or not handle.accepted:
-            self._ended.set()
-            return
-        self._handle = handle
-        if self._cancel_wanted:
-            handle.cancel_goal_async()
-        handle.get_result_async().add_done_callback(self._take_result)
-
-    def _take_result(self, future: Any) -> None:
-        response = future.result()
-        self._result = None if response is None else response.result
-        self._ended.set()
-
-
-class PointAtClient:
+class PointAtClient(ActionCaller):
     """Sends PointAt goals and waits for the answers.
 
     Args:
-        node: A node of yours. If nothing spins it, the client does, in a thread of its own; None makes a node.
+        node: A node of yours; see `ActionCaller`.
         server: Name of the pointing node, relative to the node's namespace, or absolute.
     """
 
     def __init__(self, node: Node | None = None, server: str = "molmo_point") -> None:
-        self._own_node = node is None
-        self.node = node or rclpy.create_node("molmo_point_client")
-        self._client = ActionClient(self.node, PointAt, f"{server}/point_at")
-        self._executor: SingleThreadedExecutor | None = None
-        self._closed = False
-        if self.node.executor is None:
-            self._executor = SingleThreadedExecutor()
-            self._executor.add_node(self.node)
-            self._thread = threading.Thread(target=self._spin, name="point_at_client", daemon=True)
-            self._thread.start()
-
-    def _spin(self) -> None:
-        # An entity that its owner destroys while the executor waits on it makes one wait fail, and only that one.
-        while not self._closed and self.node.context.ok():
-            try:
-                self._executor.spin_once(timeout_sec=0.5)
-            except Exception as error:
-                if not self._closed and self.node.context.ok():
-                    self.node.get_logger().warning(f"the client goes on after: {error!r}")
-
-    def wait_for_server(self, timeout_s: float = 10.0) -> bool:
-        """Wait until the pointing node is there. Returns whether it is."""
-        return self._client.wait_for_server(timeout_sec=timeout_s)
+        super().__init__(PointAt, f"{server}/point_at", node)
 
     def send(
         self,
@@ -130,7 +40,7 @@ class PointAtClient:
         use_next_image: bool = True,
         timeout_s: float = 0.0,
         on_feedback: Callable[[PointAt.Feedback], None] | None = None,
-    ) -> PointAtCall:
+    ) -> ActionCall:
         """Send a goal without waiting for it.
 
         Args:
@@ -144,18 +54,7 @@ class PointAtClient:
         Raises:
             InputError: If `queries` is one string, or empty.
         """
-        if isinstance(queries, str) or not queries:
-            raise InputError("The queries must be a list of phrases", repr(queries), "give e.g. ['the red cube']")
-        goal = PointAt.Goal(queries=list(queries), target_frame=target_frame, use_next_image=use_next_image)
-        goal.max_points = max_points
-        goal.timeout = Duration(sec=int(timeout_s), nanosec=int((timeout_s % 1) * 1e9))
-        call = PointAtCall(on_feedback)
-        # In the executor's thread: rclpy loses a goal's response that another thread takes while the goal is being sent.
-        self.node.executor.create_task(self._send, goal, call)
-        return call
-
-    def _send(self, goal: PointAt.Goal, call: PointAtCall) -> None:
-        self._client.send_goal_async(goal, feedback_callback=call._take_feedback).add_done_callback(call._take_handle)
+        return self.dispatch(_goal(queries, target_frame, max_points, use_next_image, timeout_s), on_feedback)
 
     def point_at(self, queries: Sequence[str], *, timeout_s: float = 60.0, **options: Any) -> PointAt.Result:
         """Point at things and wait for the answer.
@@ -172,51 +71,27 @@ class PointAtClient:
             GoalError: If there is no answer; `code` is one of PointAt.Result's constants.
             InputError: As `send`.
         """
-        started_s = time.monotonic()
-        if not self.wait_for_server(timeout_s):
-            name = self._client._action_name
-            raise GoalError(CODES.TIMEOUT, "There is no pointing node", f"action {name}, {timeout_s:g} s", "start it, or name it")
-        while True:
-            left_s = max(timeout_s - (time.monotonic() - started_s), 0.05)
-            call = self.send(queries, timeout_s=left_s, **options)
-            # A server that has just been found may not have found this client: then its response goes nowhere.
-            if call.wait_answered(min(left_s, _RESEND_S)) or left_s <= _RESEND_S:
-                break
-            call.cancel()
-        try:
-            result = call.result(left_s + _CANCEL_GRACE_S)
-        except GoalError:
-            call.cancel()
-            raise
+        on_feedback = options.pop("on_feedback", None)
+        _goal(queries, **options)
+        result = self.call(lambda left_s: _goal(queries, timeout_s=left_s, **options), timeout_s, on_feedback)
         if result.error_code != CODES.NONE:
             raise GoalError(result.error_code, result.error_msg or code_name(result.error_code))
         return result
 
-    def close(self) -> None:
-        """End the client; a node that was given stays, spun by nobody."""
-        self._closed = True
-        if self._executor is not None:
-            self._executor.wake()
-            self._thread.join(timeout=5.0)
-            self._executor.remove_node(self.node)
-            self._executor.shutdown(timeout_sec=2.0)
-            self._client.destroy()
-        else:
-            # In the executor's thread: rclpy cannot destroy an action client that another thread waits on.
-            self.node.executor.create_task(self._client.destroy)
-        if self._own_node:
-            self.node.destroy_node()
 
-    def __enter__(self) -> "PointAtClient":
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
+def _goal(
+    queries: Sequence[str],
+    target_frame: str = "",
+    max_points: int = 0,
+    use_next_image: bool = True,
+    timeout_s: float = 0.0,
+) -> PointAt.Goal:
+    if isinstance(queries, str) or not queries:
+        raise InputError("The queries must be a list of phrases", repr(queries), "give e.g. ['the red cube']")
+    goal = PointAt.Goal(queries=list(queries), target_frame=target_frame, use_next_image=use_next_image)
+    goal.max_points = max_points
+    goal.timeout = duration_message(timeout_s)
+    return goal
 
 
 def main(args: Sequence[str] | None = None) -> int:

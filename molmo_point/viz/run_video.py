@@ -1,0 +1,156 @@
+"""The video of a pick: the arm from aside with target and grasp, what its cameras were asked about, phases and captions."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from molmo_point.geometry.gripper import Gripper
+from molmo_point.geometry.intrinsics import Intrinsics
+from molmo_point.geometry.transforms import Transform
+from molmo_point.picking.states import PickEvent, PickState
+from molmo_point.viz.grasp import BEST, draw_gripper
+from molmo_point.viz.overlay import draw_pointing
+from molmo_point.viz.run_log import Look, RunLog, sky_filled
+from molmo_point.viz.scene3d import View, draw_ellipsoid
+from molmo_point.viz.text import AMBER, GREY, INK, PALETTE, PAPER, RGB, font, shortened
+
+SIZE_WH = (960, 600)
+_MAIN_WH, _SIDE_WH = (640, 480), (320, 240)
+_PANEL: RGB = (26, 29, 35)
+_CHIP: RGB = (52, 57, 66)
+_SKY = ((58, 66, 80), (96, 104, 116))
+_BAD: RGB = (255, 110, 84)
+_SIGMAS = 2.0
+_NAMES = {
+    PickState.POINTING: "point",
+    PickState.PLANNING: "plan",
+    PickState.APPROACH: "approach",
+    PickState.VERIFY_POINT: "look again",
+    PickState.GRASP: "grasp",
+    PickState.LIFT: "lift",
+    PickState.VERIFY_LIFT: "verify",
+    PickState.PLACE: "place",
+}
+_AIMING = {PickState.POINTING, PickState.PLANNING, PickState.APPROACH, PickState.VERIFY_POINT, PickState.GRASP}
+"""States in which the target is still where it was seen."""
+
+
+class RunVideo:
+    """Draws the pictures of a run.
+
+    Args:
+        log: What happened.
+        intrinsics: Of the pictures from aside.
+        base_T_observer: Where they are taken from.
+        gripper: What is drawn at the grasp.
+        cameras: Title and optical frame of the two cameras whose images are shown at the side.
+    """
+
+    def __init__(
+        self,
+        log: RunLog,
+        intrinsics: Intrinsics,
+        base_T_observer: Transform,
+        gripper: Gripper,
+        cameras: tuple[tuple[str, str], tuple[str, str]],
+    ) -> None:
+        self._log, self._gripper, self._cameras = log, gripper, cameras
+        scale = _MAIN_WH[0] / intrinsics.width
+        self._view = View(base_T_observer.rotation.T, np.asarray(base_T_observer.translation_m), intrinsics.fx * scale, _MAIN_WH)
+        self._sides: dict[int, Image.Image] = {}
+
+    def pictures(self, film: Iterable[tuple[int, np.ndarray]], hold: int = 6) -> Iterator[np.ndarray]:
+        """Yields the pictures (600, 960, 3) uint8 RGB of a film, and the last one `hold` times more, with the outcome.
+
+        Args:
+            film: Times in nanoseconds by the arm's clock, and pictures from aside.
+            hold: How often the last picture is repeated.
+        """
+        last: tuple[int, np.ndarray] | None = None
+        for last in film:
+            yield self.picture(*last)
+        if last is not None:
+            for _ in range(hold):
+                yield self.picture(*last, outcome=self._log.outcome)
+
+    def picture(self, stamp_ns: int, aside: np.ndarray, *, outcome: str = "") -> np.ndarray:
+        """One picture.
+
+        Args:
+            stamp_ns: Its time.
+            aside: (h, w, 3) uint8 RGB, the arm from aside.
+            outcome: Written instead of what is being done.
+        """
+        canvas = Image.new("RGB", SIZE_WH, _PANEL)
+        event = self._log.at(stamp_ns)
+        canvas.paste(self._main(stamp_ns, aside, event), (0, 0))
+        for row, (title, frame) in enumerate(self._cameras):
+            canvas.paste(self._side(title, self._log.look_at(stamp_ns, frame)), (_MAIN_WH[0], row * _SIDE_WH[1]))
+        self._write(canvas, stamp_ns, event, outcome)
+        return np.array(canvas)
+
+    def _main(self, stamp_ns: int, aside: np.ndarray, event: PickEvent | None) -> Image.Image:
+        image = Image.fromarray(sky_filled(aside, *_SKY))
+        if image.size != _MAIN_WH:
+            image = image.resize(_MAIN_WH, Image.Resampling.BICUBIC)
+        aimed = self._log.target_at(stamp_ns)
+        if event is None or event.state not in _AIMING or aimed is None or aimed.target is None:
+            return image
+        grasp = aimed.grasp
+        if grasp is not None and event.state is not PickState.GRASP:
+            draw_gripper(image, self._view.project, grasp, self._gripper, BEST, 1)
+        draw_ellipsoid(image, self._view, aimed.target, AMBER, _SIGMAS, scale=1)
+        uv, _ = self._view.project(aimed.target.position_m[None])
+        if np.isfinite(uv).all():
+            text = f"{shortened(aimed.target.label, 24)}  ± {aimed.target.sigma_m * 1e3:.0f} mm"
+            place = (float(uv[0, 0]) + 14, float(uv[0, 1]) + 10)
+            ImageDraw.Draw(image).text(place, text, font=font(14), fill=AMBER, stroke_width=2, stroke_fill=INK)
+        return image
+
+    def _side(self, title: str, look: Look | None) -> Image.Image:
+        if look is None:
+            image = Image.new("RGB", _SIDE_WH, (36, 40, 47))
+            ImageDraw.Draw(image).text((160, 120), "not asked yet", font=font(14), fill=GREY, anchor="mm")
+        elif id(look) in self._sides:
+            return self._sides[id(look)]
+        else:
+            image = Image.fromarray(draw_pointing(look.frame.color, look.answer)).resize(_SIDE_WH, Image.Resampling.LANCZOS)
+        draw_title(image, title)
+        if look is not None:
+            self._sides[id(look)] = image
+        return image
+
+    def _write(self, canvas: Image.Image, stamp_ns: int, event: PickEvent | None, outcome: str) -> None:
+        pen = ImageDraw.Draw(canvas)
+        top = _MAIN_WH[1]
+        pen.text((18, top + 12), f"“{shortened(self._log.caption, 84)}”", font=font(20), fill=PAPER)
+        clock = f"{max(stamp_ns - self._log.began_ns, 0) * 1e-9:.1f} s"
+        pen.text((SIZE_WH[0] - 18, top + 14), clock, font=font(18), fill=GREY, anchor="ra")
+        self._write_phases(pen, top + 48, event)
+        good = outcome == "done"
+        words = outcome or ("" if event is None else event.message)
+        tint = BEST if good else _BAD if outcome else PAPER
+        pen.text((18, top + 88), shortened("✓ done" if good else words, 110), font=font(16), fill=tint)
+
+    def _write_phases(self, pen: ImageDraw.ImageDraw, top: int, event: PickEvent | None) -> None:
+        left = 18
+        for state, name in _NAMES.items():
+            is_now = event is not None and event.state is state
+            was = event is not None and state < event.state
+            width = 24 + round(pen.textlength(name, font=font(15)))
+            fill = AMBER if is_now else _CHIP
+            pen.rounded_rectangle((left, top, left + width, top + 28), radius=14, fill=fill)
+            ink = INK if is_now else PALETTE[2] if was else GREY
+            pen.text((left + width / 2, top + 14), name, font=font(15), fill=ink, anchor="mm")
+            left += width + 10
+        if event is not None and event.attempt > 1:
+            pen.text((left + 6, top + 14), f"attempt {event.attempt}", font=font(15), fill=AMBER, anchor="lm")
+
+
+def draw_title(image: Image.Image, title: str) -> None:
+    """Writes a title into the lower left corner."""
+    width = round(ImageDraw.Draw(image).textlength(title, font=font(13)))
+    strip = Image.new("RGBA", (width + 14, 22), (*INK, 190))
+    ImageDraw.Draw(strip).text((7, 3), title, font=font(13), fill=PAPER)
+    image.paste(strip, (0, image.height - 22), strip)

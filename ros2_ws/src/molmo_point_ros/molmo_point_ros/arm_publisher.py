@@ -1,0 +1,88 @@
+"""What an arm tells the rest of ROS: joint states, transforms of its tool and cameras, and the cameras' images."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sensor_msgs.msg import CameraInfo, Image, JointState
+from tf2_msgs.msg import TFMessage
+
+from molmo_point.camera.base import Camera
+from molmo_point.picking.arm import Arm
+from molmo_point_ros.conversions import frame_to_messages, stamp_from_ns, transform_to_message
+from molmo_point_ros.image_qos import image_qos
+
+GRIPPER_JOINT = "gripper_width"
+_QUEUE = 50
+
+
+class ArmPublisher:
+    """Publishes /joint_states, /tf, and for every camera the topics that realsense-ros has, below the camera's name.
+
+    Images are taken only while somebody subscribes to them. Each is stamped with the node's time at its capture, and /tf
+    has the camera's pose at that very time.
+
+    Args:
+        node: The node.
+        fps: Images per second of each camera; 0 for none.
+    """
+
+    def __init__(self, node: Any, fps: float) -> None:
+        self._node, self._fps = node, fps
+        self._joints = node.create_publisher(JointState, "/joint_states", _QUEUE)
+        self._tf = node.create_publisher(TFMessage, "/tf", _QUEUE)
+        self._cameras: dict[str, Camera] = {}
+        self._frames: dict[str, str] = {}
+        self._topics: dict[str, tuple[Any, Any, Any]] = {}
+        self._stamp_ns = 0
+        self._next_image_ns = 0
+        self._is_taking = False
+
+    def now_ns(self) -> int:
+        """The time of the images that are being taken: what the cameras are to stamp them with."""
+        return self._stamp_ns
+
+    def add_cameras(self, cameras: Mapping[str, Camera], frames: Mapping[str, str]) -> None:
+        """Publish these from now on.
+
+        Args:
+            cameras: By name; they stamp their frames with `now_ns`.
+            frames: The optical frame of each.
+        """
+        qos = image_qos(True)
+        for name in cameras:
+            self._topics[name] = (
+                self._node.create_publisher(Image, f"{name}/color/image_raw", qos),
+                self._node.create_publisher(Image, f"{name}/depth/image_raw", qos),
+                self._node.create_publisher(CameraInfo, f"{name}/color/camera_info", qos),
+            )
+        self._cameras, self._frames = dict(cameras), dict(frames)
+
+    def tick(self, arm: Arm) -> None:
+        """Publish what is now; called from the arm's thread, as often as the arm wants to be seen."""
+        if self._is_taking or not self._node.context.ok():
+            return
+        self._stamp_ns = self._node.get_clock().now().nanoseconds
+        names = [*arm.joint_names, GRIPPER_JOINT]
+        message = JointState(name=names, position=[*arm.joint_positions().tolist(), float(arm.gripper_width())])
+        message.header.stamp = stamp_from_ns(self._stamp_ns)
+        self._joints.publish(message)
+        poses = [arm.base_T_tool(), *(arm.base_T_camera(frame) for frame in self._frames.values())]
+        self._tf.publish(TFMessage(transforms=[transform_to_message(pose, self._stamp_ns) for pose in poses]))
+        if self._fps > 0 and self._stamp_ns >= self._next_image_ns:
+            self._next_image_ns = self._stamp_ns + round(1e9 / self._fps)
+            self._publish_images()
+
+    def _publish_images(self) -> None:
+        self._is_taking = True
+        try:
+            for name, camera in self._cameras.items():
+                color_topic, depth_topic, info_topic = self._topics[name]
+                if not any(topic.get_subscription_count() for topic in self._topics[name]):
+                    continue
+                color, depth, info = frame_to_messages(camera.read())
+                # Colour last: whoever joins by stamp finds its partners there already.
+                for topic, message in ((info_topic, info), (depth_topic, depth), (color_topic, color)):
+                    if message is not None:
+                        topic.publish(message)
+        finally:
+            self._is_taking = False
