@@ -78,8 +78,8 @@ def main():
             for publisher, message in zip((info, depth, color), reversed(messages), strict=True):
                 publisher.publish(message)
             # Later than the image, as from a real arm.
-            for at_ns in (stamp_ns, time.time_ns()):
-                tf.publish(TFMessage(transforms=[transform_to_message(base_T_camera(at_ns), at_ns)]))
+            poses = [transform_to_message(base_T_camera(at_ns), at_ns) for at_ns in (stamp_ns, time.time_ns())]
+            tf.publish(TFMessage(transforms=poses))
             number += 1
     except KeyboardInterrupt:
         pass

@@ -26,6 +26,7 @@ class Readings:
         skew_s: Of depth from colour in the newest frame used; None without.
         depth_fill: Share of pixels with depth in the newest frame used, 0 to 1; None without depth.
         last_error: The last thing that went wrong; "" for none.
+        frame: Name of the optical frame of the newest frame used; "" before the first.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -34,6 +35,7 @@ class Readings:
     skew_s: float | None = None
     depth_fill: float | None = None
     last_error: str = ""
+    frame: str = ""
 
 
 class Monitor:
@@ -82,6 +84,7 @@ class Monitor:
         with self._lock:
             readings = Readings(Counter(self._counts), tuple(self._inference_s), tuple(self._latency_s))
             readings.last_error, frame = self._last_error, self._frame
+        readings.frame = "" if frame is None else frame.frame
         if frame is not None and frame.depth_m is not None:
             readings.skew_s = frame.skew_s
             # Every pixel would cost more than all the rest; this is the share to a percent.

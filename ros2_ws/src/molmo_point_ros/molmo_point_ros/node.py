@@ -22,6 +22,7 @@ from molmo_point.pointer import Pointer
 from molmo_point_ros.action_goal import ActionGoal
 from molmo_point_ros.count_goal import CountGoal
 from molmo_point_ros.deproject import deproject
+from molmo_point_ros.diagnostics import Diagnostics
 from molmo_point_ros.frame_sources import open_source
 from molmo_point_ros.goal_queue import GoalQueue
 from molmo_point_ros.goal_server import GoalServer
@@ -54,6 +55,8 @@ class PointingNode(LifecycleNode):
         declare(self, POINTING_SPECS)
         self._load_pointer = load_pointer
         self._images_group = MutuallyExclusiveCallbackGroup()
+        # Of their own: behind images, which may be left out, transforms would come later and later on a busy machine.
+        self._transforms_group = MutuallyExclusiveCallbackGroup()
         self._goals_group = ReentrantCallbackGroup()
         self._service_group = MutuallyExclusiveCallbackGroup()
         self._queue = GoalQueue()
@@ -62,12 +65,21 @@ class PointingNode(LifecycleNode):
         self._is_active = False
         self._servers: list[GoalServer] = []
         self._static_sender: StaticTransformSender | None = None
+        period_s = float(self.get_parameter("diagnostics_period_s").value or 0.0)
+        self._diagnostics = Diagnostics(self, period_s, lambda: self._parts, self._state_name, self._doing, self._goals_group)
         self._heartbeat = self.create_timer(HEARTBEAT_S, self._on_heartbeat, callback_group=self._goals_group)
 
     @property
     def settings(self) -> PointingSettings:
         """The parameters as they are now."""
         return read(self, PointingSettings)
+
+    def _state_name(self) -> str:
+        return "unconfigured" if self._parts is None else ("active" if self._is_active else "inactive")
+
+    def _doing(self) -> dict[str, str]:
+        goal = self._queue.running()
+        return {"goal": "" if goal is None else type(goal).__name__, "looks for": "; ".join(self._keeper.queries)}
 
     def start(self) -> bool:
         """Configure and activate, as `autostart` does. Returns whether both worked."""
@@ -85,7 +97,7 @@ class PointingNode(LifecycleNode):
             pointer = self._load_pointer(
                 settings.model, device=settings.device or None, quantization=settings.quantization or None
             )
-            transforms = listen(self, settings.tf_cache_s, self._images_group)
+            transforms = listen(self, settings.tf_cache_s, self._transforms_group)
             gripper_of(settings)
             frames = open_source(self, settings, self._images_group)
         except Exception as error:
@@ -107,7 +119,7 @@ class PointingNode(LifecycleNode):
         result = super().on_activate(state)
         self._is_active = result == TransitionCallbackReturn.SUCCESS
         if self._parts is not None:
-            self._keeper.follow_parameter(self._parts)
+            self._keeper.follow_parameter(str(self.get_parameter("query").value), self._parts)
         self.get_logger().info(f"ready: {self.get_fully_qualified_name()}/point_at")
         return result
 
@@ -190,7 +202,7 @@ class PointingNode(LifecycleNode):
     def _on_heartbeat(self) -> None:
         parts = self._parts
         if parts is not None and self._is_active:
-            self._keeper.follow_parameter(parts)
+            self._keeper.follow_parameter(str(self.get_parameter("query").value), parts)
         running = self._queue.running()
         if isinstance(running, ActionGoal):
             running.tell()

@@ -93,7 +93,7 @@ POINTING_SPECS = {
     "publish_annotated": Spec(True, "Output ~/annotated/compressed, drawn only while somebody subscribes to it"),
     "annotated_rate_hz": Spec(5.0, "Annotated images per second at most", (0.1, 60.0)),
     "annotated_quality": Spec(80, "JPEG quality of annotated images", (1, 95)),
-    "diagnostics_period_s": Spec(1.0, "Time between two messages on /diagnostics; 0: none", (0.0, 60.0)),
+    "diagnostics_period_s": Spec(1.0, "Time between two messages on /diagnostics; 0: none", (0.0, 60.0), read_only=True),
     "lifespan_s": Spec(2.0, "After this time an answer is no longer delivered; 0: no limit", (0.0, 3600.0)),
     "marker_lifetime_s": Spec(10.0, "How long RViz shows an answer; 0: until the next", (0.0, 3600.0)),
 }

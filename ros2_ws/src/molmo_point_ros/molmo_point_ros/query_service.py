@@ -74,9 +74,8 @@ class QueryKeeper:
                 new.start()
         self._logger.info(f"continuous mode looks for {', '.join(map(repr, queries))}" if queries else "continuous mode is off")
 
-    def follow_parameter(self, parts: Parts) -> None:
-        """Look for what the parameter `query` says, if it was changed since the last call."""
-        text = self._settings().query
+    def follow_parameter(self, text: str, parts: Parts) -> None:
+        """Look for what the parameter `query` says, if that was changed since the last call."""
         if text == self._parameter:
             return
         self._parameter = text

@@ -88,6 +88,15 @@ class TransformBuffer:
                 "publish the transform that connects them",
             )
 
+    def newest_ns(self, target: str, source: str) -> int | None:
+        """Stamp of the oldest of the newest transforms on the path; None where the path is static or not known."""
+        with self._lock:
+            ups = [[name for name, _ in self._upwards(frame, None)] for frame in (target, source)]
+            common = set(ups[0]) & set(ups[1])
+            edges = [name for up in ups for name in up if name not in common] if common else []
+            stamps = [self._moving[name][0][-1] for name in edges if name in self._moving]
+            return min(stamps, default=None)
+
     def _frames(self) -> set[str]:
         names = set(self._static) | set(self._moving)
         names |= {transform.target for transform in self._static.values()}

@@ -25,6 +25,10 @@ class TransformSource(Protocol):
         """`target_T_source` at the moment, or the newest with None. Raises as `TransformBuffer.lookup`."""
         ...
 
+    def newest_ns(self, target: str, source: str) -> int | None:
+        """Newest stamp at which the transform is known; None where it is static or not known."""
+        ...
+
     def close(self) -> None:
         """End the subscriptions."""
         ...
@@ -84,6 +88,10 @@ class OwnListener:
         """See `TransformBuffer.lookup`."""
         return self._buffer.lookup(target, source, stamp_ns)
 
+    def newest_ns(self, target: str, source: str) -> int | None:
+        """See `TransformBuffer.newest_ns`."""
+        return self._buffer.newest_ns(target, source)
+
     def close(self) -> None:
         """End the subscriptions."""
         for subscription in self._subscriptions:
@@ -115,6 +123,13 @@ class Tf2Listener:
                 "publish it on /tf or /tf_static, or ask for a known frame",
             ) from error
         return transform_from_message(found)
+
+    def newest_ns(self, target: str, source: str) -> int | None:
+        """See `TransformBuffer.newest_ns`."""
+        try:
+            return self._buffer.get_latest_common_time(target, source).nanoseconds or None
+        except self._tf2_ros.TransformException:
+            return None
 
     def _frames(self) -> list[str]:
         import yaml
