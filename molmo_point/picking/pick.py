@@ -167,6 +167,7 @@ class _Run:
         self.state = PickState.POINTING
         self.target: Target | None = None
         self.grasp: GraspCandidate | None = None
+        self.points_m = np.zeros((0, 3))
 
     def attempt(self, number: int, dry_run: bool) -> None:
         """Once through all states.
@@ -231,6 +232,7 @@ class _Run:
             )
             if isinstance(plan, GraspPlan):
                 self.grasp = plan.grasp
+                self.points_m = sighting.base_T_camera.apply(found.region.points_m, sighting.frame.frame)
                 self._note(f"grasp of quality {plan.grasp.quality:.2f}, {plan.grasp.width_m * 1e3:.0f} mm wide")
                 return plan
             reasons += plan
@@ -249,7 +251,7 @@ class _Run:
         self.arm.move_gripper(0.0, cancelled=self.cancelled)
         width = self.arm.gripper_width()
         if width >= self.settings.least_width_m:
-            self.picker.held = Held.of(self.query, plan.grasp, width, self.arm.table_z_m)
+            self.picker.held = Held.of(self.query, plan.grasp, width, self.arm.table_z_m, self.points_m)
         self._enter(PickState.LIFT)
         if self.picker.held is None:
             self._retreat(plan)

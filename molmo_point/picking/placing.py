@@ -46,10 +46,12 @@ class Held:
     axes: FloatArray
 
     @classmethod
-    def of(cls, query: str, grasp: GraspCandidate, width_m: float, table_z_m: float) -> "Held":
-        """What a grasp, in the base frame, holds of a thing that stood on the table."""
+    def of(cls, query: str, grasp: GraspCandidate, width_m: float, table_z_m: float, points_m: FloatArray) -> "Held":
+        """What a grasp holds of a thing that stood on the table; grasp and its measured points (n, 3) in the base frame."""
         below = max(0.0, float(grasp.center_m[2]) - table_z_m)
-        return cls(query, width_m, below, max(0.03, 0.75 * width_m), grasp.camera_T_grasp.rotation.copy())
+        reach = np.linalg.norm(points_m[:, :2] - grasp.center_m[:2], axis=1) if len(points_m) else np.zeros(1)
+        radius = max(0.5 * width_m, float(np.quantile(reach, 0.98)))
+        return cls(query, width_m, below, radius, grasp.camera_T_grasp.rotation.copy())
 
 
 class Placer:

@@ -18,7 +18,7 @@ from molmo_point.geometry.transforms import Transform
 from molmo_point.sim.arm_gripper import ROBOTIQ, finger_linkage
 from molmo_point.sim.arm_model import ARM, JOINTS, STEP_S, TOOL_SITE, world_spec
 from molmo_point.sim.arm_planner import HOME_RAD, ArmPlanner
-from molmo_point.sim.arm_timing import PathTiming, timed
+from molmo_point.sim.arm_timing import timed
 from molmo_point.sim.arm_view import FIXED, OBSERVER, WRIST, ArmView
 from molmo_point.sim.layout import Layout
 from molmo_point.sim.rendering import BASE_FRAME, import_mujoco, open_renderer
@@ -212,19 +212,20 @@ class SimulatedArm:
         self._stopped.clear()
         timing, started, end = timed(path.positions_rad, speed), self.data.time, FollowEnd.DONE
         while (elapsed := self.data.time - started) < timing.duration_s:
-            if end is FollowEnd.DONE and (why := self._why_stop(cancelled, timing, elapsed)):
-                timing, started, end, elapsed = timing.slowed(elapsed), self.data.time, why, 0.0
             joints, speeds = timing.at(elapsed + STEP_S)
+            if end is FollowEnd.DONE and (why := self._why_stop(cancelled, joints)):
+                timing, started, end = timing.slowed(elapsed), self.data.time, why
+                continue
             self.data.ctrl[self._motors] = joints + self._lead_s * speeds
             self._step()
         self.data.ctrl[self._motors] = timing.at(timing.duration_s)[0]
         self.wait(0.05)
         return end
 
-    def _why_stop(self, cancelled: Callable[[], bool] | None, timing: PathTiming, elapsed_s: float) -> FollowEnd | None:
+    def _why_stop(self, cancelled: Callable[[], bool] | None, wanted_rad: FloatArray) -> FollowEnd | None:
         if self._stopped.is_set() or (cancelled is not None and cancelled()):
             return FollowEnd.CANCELLED
-        lag = np.abs(timing.at(elapsed_s)[0] - self.joint_positions()).max()
+        lag = np.abs(wanted_rad - self.data.qpos[self._at]).max()
         return FollowEnd.BLOCKED if lag > _LAG_RAD else None
 
     def move_gripper(self, width_m: float, *, cancelled: Callable[[], bool] | None = None) -> float:

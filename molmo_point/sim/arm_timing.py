@@ -1,5 +1,6 @@
 """When a path is where: as fast as joint speed, acceleration and jerk allow, and how it slows down on the way."""
 
+import bisect
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +19,7 @@ _STEP = 0.01
 
 
 def evened(rows: FloatArray) -> FloatArray:
-    """Rows (m, n) of joint angles at even steps of `travel`, corners rounded; the ends stay."""
+    """Rows (m, n) of joint angles at even steps of the time that they take, corners rounded; the ends stay."""
     travel = _travel(rows)
     count = max(3, int(np.ceil(travel[-1] / _STEP)) + 1)
     even = np.linspace(0.0, travel[-1], count)
@@ -50,12 +51,12 @@ class PathTiming:
 
     Attributes:
         rows: (m, n) joint angles.
-        travel: (m,) of each row, see `evened`.
+        stops: Where on the path each row is: the seconds to it at the speed limit of whichever joint is slowest.
         duration_s: From the start to where it ends.
     """
 
     rows: FloatArray
-    travel: FloatArray
+    stops: list[float]
     duration_s: float
     _profile: Any = field(repr=False)
     _limits: tuple[float, float, float] = (1.0, 1.0, 1.0)
@@ -63,9 +64,11 @@ class PathTiming:
     def at(self, time_s: float) -> tuple[FloatArray, FloatArray]:
         """Joint angles (n,) and speeds (n,) at a time."""
         place, speed, _ = self._state(time_s)
-        step = 1e-4
-        ahead, behind = self._rows_at(place + step), self._rows_at(place - step)
-        return self._rows_at(place), (ahead - behind) / (2 * step) * speed
+        after = min(max(bisect.bisect_right(self.stops, place), 1), len(self.stops) - 1)
+        begin, end = self.stops[after - 1], self.stops[after]
+        slope = (self.rows[after] - self.rows[after - 1]) / max(end - begin, 1e-9)
+        share = min(max(place - begin, 0.0), end - begin)
+        return self.rows[after - 1] + share * slope, slope * speed
 
     def slowed(self, time_s: float) -> "PathTiming":
         """The same path from a time on, slowing down to a stand as fast as the limits allow; its time starts at 0."""
@@ -78,14 +81,11 @@ class PathTiming:
         wanted.max_acceleration, wanted.max_jerk = [self._limits[1]], [self._limits[2]]
         profile = ruckig.Trajectory(1)
         ruckig.Ruckig(1).calculate(wanted, profile)
-        return PathTiming(self.rows, self.travel, float(profile.duration), profile, self._limits)
+        return PathTiming(self.rows, self.stops, float(profile.duration), profile, self._limits)
 
     def _state(self, time_s: float) -> tuple[float, float, float]:
         place, speed, acceleration = self._profile.at_time(min(max(time_s, 0.0), self.duration_s))
         return float(place[0]), float(speed[0]), float(acceleration[0])
-
-    def _rows_at(self, place: float) -> FloatArray:
-        return np.array([np.interp(place, self.travel, column) for column in self.rows.T])
 
 
 def timed(rows: FloatArray, speed: float = 1.0) -> PathTiming:
@@ -106,7 +106,7 @@ def timed(rows: FloatArray, speed: float = 1.0) -> PathTiming:
     wanted.max_velocity, wanted.max_acceleration, wanted.max_jerk = [limits[0]], [limits[1]], [limits[2]]
     profile = ruckig.Trajectory(1)
     ruckig.Ruckig(1).calculate(wanted, profile)
-    return PathTiming(rows, travel, float(profile.duration), profile, limits)
+    return PathTiming(rows, travel.tolist(), float(profile.duration), profile, limits)
 
 
 def _limits(rows: FloatArray, travel: FloatArray, speed: float) -> tuple[float, float, float]:
