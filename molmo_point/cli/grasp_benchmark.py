@@ -3,19 +3,12 @@
 import argparse
 from typing import Any
 
+from molmo_point.cli.tracking_benchmark import check
 from molmo_point.errors import InputError
 
+__all__ = ["DEFAULT_SCENES", "check", "measure"]
+
 DEFAULT_SCENES = 200
-
-
-def check(options: argparse.Namespace) -> None:
-    """Refuses options of the other measurements.
-
-    Raises:
-        InputError: `--plot` was given, which draws nothing here.
-    """
-    if options.plot:
-        raise InputError("There is no plot of this measurement", f"--plot {options.plot}", "leave it out, or use --out")
 
 
 def measure(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
