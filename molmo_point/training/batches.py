@@ -8,6 +8,7 @@ import torch.nn.functional as F
 
 from molmo_point.model.inputs.preprocess import ImageLayout, fitted_size
 from molmo_point.model.inputs.processing import MolmoProcessor
+from molmo_point.training.lesson import POINTING, Lesson
 from molmo_point.training.losses import CoordinatePlaces, LookPlaces
 from molmo_point.training.packing import PackedRow, pack_examples
 from molmo_point.training.queries import Example
@@ -62,6 +63,7 @@ def draw_batch(
     size: int,
     questions: int,
     rng: np.random.Generator,
+    lesson: Lesson = POINTING,
 ) -> Batch:
     """Draws ``size`` augmented images with up to ``questions`` questions each.
 
@@ -72,12 +74,13 @@ def draw_batch(
         size: Images.
         questions: Questions an image.
         rng: Source of all randomness.
+        lesson: What is asked, and about which scenes.
     """
     views: list[View] = []
     rows: list[PackedRow] = []
     while len(views) < size:
-        view = source.draw(rng)
-        examples = source.ask(view, questions, rng)
+        view = lesson.draw(source, rng)
+        examples = lesson.ask(source, view, questions, rng)
         if examples:
             views.append(view)
             rows.append(_packed(processor, examples))

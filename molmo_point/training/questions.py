@@ -116,7 +116,7 @@ class _Drawer:
         return None if noun is None else self._all_of(Description(noun=noun), "name")
 
     def _colour_name(self, thing: SeenThing) -> Question | None:
-        noun, color = self._noun(thing), _color(thing)
+        noun, color = self._noun(thing), color_word(thing)
         if noun is None or color is None:
             return None
         if self.rng.random() < 0.2:
@@ -127,12 +127,12 @@ class _Drawer:
         askable = sorted(thing.categories & CATEGORY_WORDS.keys())
         if not askable:
             return None
-        color = _color(thing) if self.rng.random() < 0.3 else None
+        color = color_word(thing) if self.rng.random() < 0.3 else None
         return self._all_of(Description(category=self._word(tuple(askable)), color=color), "category")
 
     def _unseen(self, thing: SeenThing) -> Question | None:
         """By colour and category, about the one thing of its kind, which training never showed."""
-        color = _color(thing)
+        color = color_word(thing)
         if color is None or thing.category not in CATEGORY_WORDS:
             return None
         wanted = Description(category=thing.category, color=color)
@@ -149,7 +149,7 @@ class _Drawer:
 
     def _count(self, thing: SeenThing) -> Question | None:
         draw = self.rng.random()
-        noun, color = self._noun(thing), _color(thing)
+        noun, color = self._noun(thing), color_word(thing)
         if draw < 0.45 and noun is not None:
             wanted = Description(noun=noun)
         elif draw < 0.6 and noun is not None and color is not None:
@@ -178,7 +178,7 @@ class _Drawer:
             return None
         order = self.rng.permutation(len(anchors))[: 2 if relation == "between" else 1]
         chosen = [anchors[int(k)] for k in order]
-        draw, noun, color = self.rng.random(), self._noun(thing), _color(thing)
+        draw, noun, color = self.rng.random(), self._noun(thing), color_word(thing)
         wanted = Description()
         if draw < 0.5 and noun is not None:
             wanted = Description(noun=noun, color=color if draw < 0.15 else None)
@@ -197,7 +197,7 @@ class _Drawer:
     def _anchors(self) -> list[tuple[int, str]]:
         found = []
         for index in self.usable:
-            noun, color = self._noun(self.things[index]), _color(self.things[index])
+            noun, color = self._noun(self.things[index]), color_word(self.things[index])
             options = [Description(noun=noun)] if noun else []
             options += [Description(noun=noun, color=color)] if noun and color else []
             for wanted in options:
@@ -208,7 +208,7 @@ class _Drawer:
 
     def _superlative(self, thing: SeenThing) -> Question | None:
         word = self._word(tuple(SUPERLATIVES))
-        draw, noun, color = self.rng.random(), self._noun(thing), _color(thing)
+        draw, noun, color = self.rng.random(), self._noun(thing), color_word(thing)
         wanted = Description()
         if draw < 0.5 and noun is not None:
             wanted = Description(noun=noun)
@@ -230,7 +230,7 @@ class _Drawer:
         if thing is not None and draw < 0.35:
             wanted = Description(noun=self._noun(thing), color=color)
         elif thing is not None and draw < 0.55:
-            wanted = Description(noun=noun, color=_color(thing))
+            wanted = Description(noun=noun, color=color_word(thing))
         elif draw < 0.65:
             wanted = Description(category=self._word(tuple(CATEGORY_WORDS)))
         else:
@@ -258,6 +258,6 @@ class _Drawer:
         return Question(prompt, answer, tuple(hits[k] for k in order), kind, phrase, mentions=mentions)
 
 
-def _color(thing: SeenThing) -> str | None:
+def color_word(thing: SeenThing) -> str | None:
     """A colour word that certainly fits, or None."""
     return next((color for color in sorted(thing.colors) if color in PAINTS), None)

@@ -4,14 +4,17 @@ import math
 from dataclasses import asdict, dataclass
 
 from molmo_point.errors import InputError
+from molmo_point.sim.arrangement import MAX_OBJECTS
 from molmo_point.training.initial import SIZES
+from molmo_point.training.lesson import Lesson
 
 _WARMUP_IMAGES = 800
 _HELD_SHARE = 0.75  # of a phase at the peak rate, before it falls
 _SEE_FLOOR, _POINT_FLOOR = 0.4, 0.05
 REPLANNED = frozenset(
-    {"see_images", "point_images", "questions", "see_rate", "point_rate", "auxiliary_share", "workers", "check_every"}
-)
+    ("see_images", "caption_images", "point_images", "questions", "see_rate", "point_rate", "auxiliary_share", "short_share",
+     "few_until", "workers", "check_every")
+)  # fmt: skip
 """Settings that a run may go on with changed, when asked to."""
 
 
@@ -33,6 +36,9 @@ class TrainSettings:
         check_every: Images between two checkpoints with validation.
         size: Name of a `molmo_point.training.initial.SIZES`.
         start: Folder of a smaller checkpoint to grow from; empty starts from nothing.
+        caption_images: Images of a phase between the two, in which the whole model describes scenes; 0 leaves it out.
+        short_share: Share of the second phase's questions that want a word or a number.
+        few_until: Share of the second phase until which scenes with ever more things are let in; 0 takes all at once.
     """
 
     see_images: int = 16_800
@@ -47,24 +53,44 @@ class TrainSettings:
     check_every: int = 2_400
     size: str = "small"
     start: str = ""
+    caption_images: int = 0
+    short_share: float = 0.0
+    few_until: float = 0.0
 
     def __post_init__(self) -> None:
         if self.size not in SIZES:
             raise InputError("There is no such model size", self.size, f"choose one of {', '.join(SIZES)}")
+        for name in ("short_share", "few_until", "auxiliary_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"{name} is a share", f"{getattr(self, name)}", "choose a number from 0 to 1")
 
     @property
     def total(self) -> int:
-        """Images of both phases."""
-        return self.see_images + self.point_images
+        """Images of all phases."""
+        return self.see_images + self.caption_images + self.point_images
 
     def seeing(self, images_seen: int) -> bool:
         """Whether the run is in its first phase."""
         return images_seen < self.see_images
 
+    def pointed(self, images_seen: int) -> float:
+        """How far the phase of pointing is, 0…1; below 0 before it."""
+        return (images_seen - self.see_images - self.caption_images) / max(self.point_images, 1)
+
+    def lesson(self, images_seen: int) -> Lesson:
+        """What the next step is about."""
+        done = self.pointed(images_seen)
+        if done < 0:
+            return Lesson(captions=not self.seeing(images_seen))
+        few = done < self.few_until
+        most = 1 + int(done / self.few_until * (MAX_OBJECTS - 1)) if few else None
+        return Lesson(short_share=self.short_share, most_things=most)
+
     def rate(self, images_seen: int) -> float:
         """Learning rate of the next step: it rises, holds, and falls in the last quarter of each phase."""
         seeing = self.seeing(images_seen)
-        start, length = (0, self.see_images) if seeing else (self.see_images, self.point_images)
+        # Captions and pointing are one schedule: the same weights go on at the same rate.
+        start, length = (0, self.see_images) if seeing else (self.see_images, self.caption_images + self.point_images)
         peak, floor = (self.see_rate, _SEE_FLOOR) if seeing else (self.point_rate, _POINT_FLOOR)
         done = images_seen - start
         warm = min(1.0, (done + self.batch) / _WARMUP_IMAGES)

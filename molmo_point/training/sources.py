@@ -11,8 +11,9 @@ from molmo_point.sim.colors import PAINTS
 from molmo_point.sim.objects import COLORS, SHAPES
 from molmo_point.training.dataset import Sample as SimpleSample
 from molmo_point.training.dataset import SceneShards
+from molmo_point.training.describing import describe, short_answers
 from molmo_point.training.household import HouseholdScenes, Sample
-from molmo_point.training.queries import Example, draw_examples
+from molmo_point.training.queries import Example, SeenObject, draw_examples
 from molmo_point.training.questions import draw_questions
 from molmo_point.training.referring import SeenThing
 from molmo_point.training.scene_set import THINGS
@@ -57,6 +58,14 @@ class Source(Protocol):
 
     def ask(self, view: View, count: int, rng: np.random.Generator) -> list[Example]:
         """Up to ``count`` different questions about a view."""
+        ...
+
+    def describe(self, view: View, rng: np.random.Generator) -> str:
+        """A description of a view."""
+        ...
+
+    def ask_short(self, view: View, count: int, rng: np.random.Generator) -> list[Example]:
+        """Up to ``count`` different questions that are answered in a word or a number."""
         ...
 
     def refresh(self) -> None:
@@ -128,8 +137,15 @@ class HouseholdSource:
 
     def ask(self, view: View, count: int, rng: np.random.Generator) -> list[Example]:
         """Up to ``count`` different questions in the nouns of the training objects."""
-        things = [thing for thing in view.things if isinstance(thing, SeenThing)]
-        return list(draw_questions(things, count, rng, self.nouns))
+        return list(draw_questions(_seen(view), count, rng, self.nouns))
+
+    def describe(self, view: View, rng: np.random.Generator) -> str:
+        """A description of a view."""
+        return describe(_seen(view), rng)
+
+    def ask_short(self, view: View, count: int, rng: np.random.Generator) -> list[Example]:
+        """Up to ``count`` different questions that are answered in a word or a number."""
+        return short_answers(_seen(view), count, rng, self.nouns)
 
     def _classes(self, thing: SeenThing) -> tuple[int, int, int]:
         colors = [color for color in thing.colors if color in self._index["color"]]
@@ -177,3 +193,25 @@ class SimpleSource:
     def ask(self, view: View, count: int, rng: np.random.Generator) -> list[Example]:
         """Up to ``count`` different questions by colour and shape."""
         return draw_examples(view.things, count, rng)  # type: ignore[arg-type]
+
+    def describe(self, view: View, rng: np.random.Generator) -> str:
+        """A description of a view."""
+        return describe([_as_thing(o) for o in view.things], rng)  # type: ignore[arg-type]
+
+    def ask_short(self, view: View, count: int, rng: np.random.Generator) -> list[Example]:
+        """Up to ``count`` different questions that are answered in a word or a number."""
+        return short_answers([_as_thing(o) for o in view.things], count, rng, list(SHAPES))  # type: ignore[arg-type]
+
+
+def _seen(view: View) -> list[SeenThing]:
+    return [thing for thing in view.things if isinstance(thing, SeenThing)]
+
+
+def _as_thing(shape: SeenObject) -> SeenThing:
+    """A plain shape as a thing: what is not known of it is equal for all, so that nothing is said about it."""
+    nowhere = (0.0, 0.0, 0.0)
+    return SeenThing(
+        shape.shape, frozenset((shape.shape,)), frozenset(), "shapes", frozenset(("shapes",)), frozenset((shape.color,)),
+        frozenset(), shape.x_percent, shape.y_percent, shape.x_percent, shape.x_percent, 1.0, nowhere, (0.1, 0.1, 0.1), 0.0,
+        seen=bool(shape.color), usable=shape.usable,
+    )  # fmt: skip

@@ -129,12 +129,12 @@ class Trainer:
         torch.manual_seed(settings.seed + self.images_seen * settings.workers + self.rank)
         seeing = settings.seeing(self.images_seen)
         questions = 1 if seeing else settings.questions
-        batch = draw_batch(self.source, self.processor, self.places, settings.batch // settings.workers, questions, rng)
+        share, lesson = settings.batch // settings.workers, settings.lesson(self.images_seen)
+        batch = draw_batch(self.source, self.processor, self.places, share, questions, rng, lesson)
         if seeing:
             losses = seeing_losses(self.model, self.heads, batch)
         else:
-            done = (self.images_seen - settings.see_images) / max(settings.point_images, 1)
-            scale = 1.0 if done < settings.auxiliary_share else 0.1
+            scale = 1.0 if settings.pointed(self.images_seen) < settings.auxiliary_share else 0.1
             losses = pointing_losses(self.model, self.heads, self.token_loss, batch, scale)
         self.optimizer.zero_grad(set_to_none=True)
         torch.stack(list(losses.values())).sum().backward()
