@@ -52,6 +52,7 @@ class Pointer:
         quantization: str | None = None,
         dtype: str | None = None,
         max_crops: int | None = None,
+        adapter: str | Path | None = None,
     ) -> "Pointer":
         """Load a model.
 
@@ -64,6 +65,8 @@ class Pointer:
             max_crops: Look at fewer high-resolution crops of each image than the checkpoint was
                 trained with: faster, and approximate, because small things are seen more coarsely.
                 None leaves the checkpoint's own number (12 for the released Molmo models).
+            adapter: Folder of a PEFT adapter (LoRA) of the checkpoint, as `molmo-point train` saves
+                it. The folder of an adapter may also be passed as the checkpoint: it knows its base.
 
         Raises:
             InputError: If there is no such checkpoint, device, quantization or dtype, or if
@@ -74,7 +77,9 @@ class Pointer:
         source = resolve_checkpoint(name_or_folder)
         from molmo_point.model import load_backend
 
-        return cls(load_backend(source, device=device, quantization=quantization, dtype=dtype, max_crops=max_crops))
+        return cls(
+            load_backend(source, device=device, quantization=quantization, dtype=dtype, max_crops=max_crops, adapter=adapter)
+        )
 
     def point(
         self,

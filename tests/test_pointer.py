@@ -386,10 +386,10 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
 
 
 def test_folders_and_hub_ids_reach_the_loader(loads: list[tuple], tmp_path: Path) -> None:
-    pointer = Pointer.from_pretrained(tmp_path, device="cuda:1", quantization="nf4", dtype="float16", max_crops=6)
+    pointer = Pointer.from_pretrained(tmp_path, device="cuda:1", quantization="nf4", dtype="float16", max_crops=6, adapter="mine")
     assert isinstance(pointer.backend, Scripted)
     Pointer.from_pretrained("allenai/Molmo-7B-D-0924")
-    assert loads == [(tmp_path, "cuda:1", "nf4", "float16", 6), ("allenai/Molmo-7B-D-0924", None, None, None, None)]
+    assert loads == [(tmp_path, "cuda:1", "nf4", "float16", 6, "mine"), ("allenai/Molmo-7B-D-0924", *[None] * 5)]
 
 
 def test_embedded_names_become_their_folder(loads: list[tuple], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

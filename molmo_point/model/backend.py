@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from molmo_point.backend import resolve_checkpoint
 from molmo_point.errors import CheckpointError, InputError
 from molmo_point.model.decoding.engine import Answer, AnswerEngine, Options
 from molmo_point.model.decoding.spread import Spread
+from molmo_point.model.files.adapters import base_of, is_adapter, with_adapter
 from molmo_point.model.files.loading import checked_dtype, load_model
 from molmo_point.model.files.measured import measured_quality
 from molmo_point.model.files.weight_files import read_json, words_of
@@ -18,7 +20,7 @@ from molmo_point.model.inputs.processing import MolmoProcessor
 from molmo_point.model.molmo import MolmoForCausalLM
 from molmo_point.model.molmo2.backend import Molmo2Backend, load_molmo2
 from molmo_point.model.molmo2.processing import Molmo2Processor
-from molmo_point.model.quantization import allow_cpu_packing, default_quantization
+from molmo_point.model.quantization import allow_cpu_packing, default_quantization, is_quantized
 from molmo_point.reliability import UNCALIBRATED, Calibration
 from molmo_point.results import Completion
 
@@ -150,6 +152,7 @@ def load_backend(
     quantization: str | None = None,
     dtype: str | None = None,
     max_crops: int | None = None,
+    adapter: str | Path | None = None,
 ) -> MolmoBackend | Molmo2Backend:
     """Loads a checkpoint of any family that this package runs, told by its ``config.json``.
 
@@ -163,9 +166,11 @@ def load_backend(
             float32 on a CPU and bfloat16 on a GPU.
         max_crops: Most high-resolution crops of an image, fewer than the checkpoint's for speed at
             the cost of detail; None leaves it as the checkpoint has it.
+        adapter: Folder of a PEFT adapter of the checkpoint, as ``molmo-point train`` saves it; ``source``
+            itself may be one, too. It is added to the weights, or stays beside them where those are quantized.
 
     Raises:
-        CheckpointError: Files are missing, broken, or of no model that can be run.
+        CheckpointError: Files are missing, broken, or of no model that can be run; or the adapter is of another.
         DependencyError: Quantisation was asked for without bitsandbytes, or transformers is too
             old for the model.
         InputError: The device, the quantisation or the dtype does not exist, or max_crops is none
@@ -175,16 +180,25 @@ def load_backend(
     precision = checked_dtype(dtype, chosen)
     reduced = None if quantization is None else default_quantization(quantization, precision)
     folder = _local_folder(source)
-    family = checkpoint_family(folder)
     name = folder.name if isinstance(source, Path) else str(source)
-    sigma_px, calibration = measured_quality(folder)
+    if adapter is None and is_adapter(folder):
+        adapter, folder = folder, _local_folder(resolve_checkpoint(base_of(folder)))
+    family = checkpoint_family(folder)
+    # What was measured of the base says nothing about what an adapter makes of it.
+    sigma_px, calibration = measured_quality(folder if adapter is None else Path(adapter))
     if family == "molmo2":
+        if adapter is not None:
+            raise InputError("Adapters are for Molmo v1", f"{folder} is a Molmo2", "merge it with peft, and load the result")
         molmo2 = Molmo2Processor.from_folder(folder)
         molmo2.layout = replace(molmo2.layout, max_crops=_fewer(max_crops, molmo2.layout.max_crops))
         return Molmo2Backend(load_molmo2(folder, chosen, reduced, precision), molmo2, name, sigma_px, calibration)
-    processor = MolmoProcessor.from_pretrained(folder)
+    # An adapter may have been trained with fewer crops than its base.
+    settings = folder if adapter is None or not (Path(adapter) / "preprocessor_config.json").exists() else Path(adapter)
+    processor = MolmoProcessor.from_pretrained(settings)
     processor.layout = processor.layout.with_max_crops(_fewer(max_crops, processor.layout.max_crops))
     model = load_model(folder, chosen, reduced, precision)
+    if adapter is not None:
+        model = with_adapter(model, Path(adapter), is_quantized(model))
     if reduced is not None:
         allow_cpu_packing(model)
     return MolmoBackend(model, processor, name, sigma_px, calibration=calibration)

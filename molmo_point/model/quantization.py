@@ -89,6 +89,11 @@ def _is_bitsandbytes(config: dict[str, Any]) -> bool:
     return getattr(method, "value", method) == "bitsandbytes"
 
 
+def is_quantized(model: nn.Module) -> bool:
+    """Whether bitsandbytes holds weights of the model, as it was loaded."""
+    return bool(getattr(model, "is_loaded_in_4bit", False) or getattr(model, "is_loaded_in_8bit", False))
+
+
 def quantized_modules(model: nn.Module) -> list[str]:
     """Names of the modules whose weights bitsandbytes holds."""
     classes = _linear_classes()

@@ -86,7 +86,7 @@ def load_model(
     if quantization is not None:
         arguments["quantization_config"] = quantization
     try:
-        with _bar_for_big_files(size), files_checked():
+        with bar_for_big_files(size), files_checked():
             model: Any = MolmoForCausalLM.from_pretrained(folder, config=config, dtype=chosen, local_files_only=True, **arguments)
     except MolmoPointError:
         raise
@@ -132,8 +132,8 @@ def _half(device: torch.device) -> torch.dtype:
 
 
 @contextmanager
-def _bar_for_big_files(size_bytes: int) -> Iterator[None]:
-    """Leaves transformers' progress bar on where loading takes long enough to want one."""
+def bar_for_big_files(size_bytes: int) -> Iterator[None]:
+    """Leaves transformers' progress bar on where loading or saving takes long enough to want one."""
     hide = size_bytes < _BAR_FROM_BYTES and transformers_logging.is_progress_bar_enabled()
     if hide:
         transformers_logging.disable_progress_bar()

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 
 from molmo_point.errors import CheckpointError, DependencyError, InputError, MolmoPointError
 from molmo_point.model.config import MolmoConfig
-from molmo_point.model.quantization import allow_cpu_packing, check_quantized, warn_once, with_default_skips
+from molmo_point.model.quantization import allow_cpu_packing, check_quantized, is_quantized, warn_once, with_default_skips
 
 _KINDS = ("missing_keys", "unexpected_keys", "mismatched_keys")
 _NAMED = 5
@@ -60,7 +60,7 @@ class StrictLoading(PreTrainedModel):
             raise _as_ours(error, pretrained_model_name_or_path) from error
         model, report = loaded
         refuse_wrong_keys(report, pretrained_model_name_or_path, bool(kwargs.get("ignore_mismatched_sizes")))
-        if getattr(model, "is_loaded_in_4bit", False) or getattr(model, "is_loaded_in_8bit", False):
+        if is_quantized(model):
             check_quantized(model)
             allow_cpu_packing(model, False)
             warn_once()
