@@ -45,7 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate.add_arguments(commands.add_parser("eval", help="measure a model on scenes with known truth"))
     bench.add_arguments(commands.add_parser("bench", help="measure how fast answers come, and against what"))
     calibrate.add_arguments(commands.add_parser("calibrate", help="cameras, and cameras against arms, with their error"))
-    train.add_arguments(commands.add_parser("train", help="train a small Molmo on rendered scenes"))
+    train.add_arguments(commands.add_parser("train", help="train a Molmo on rendered scenes or on your labels"))
     doctor.add_arguments(commands.add_parser("doctor", help="what is installed, what is missing, how to get it"))
     return parser
 

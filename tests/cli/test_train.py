@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -84,4 +85,8 @@ def test_a_missing_file_and_missing_scenes_are_told(tmp_path: Path, capsys: pyte
 
 
 def test_every_setting_is_an_option() -> None:
-    assert {name: type(value) for name, value in vars(TrainSettings()).items()} == _SETTINGS
+    assert {name: type(value) for name, value in vars(TrainSettings()).items()} == {k: kind for k, (kind, _) in _SETTINGS.items()}
+    for name, (_, words) in _SETTINGS.items():  # --help says the defaults
+        default = getattr(TrainSettings(), name)
+        said = [float(number) for number in re.findall(r"[\d.]+(?:e-?\d+)?", words.rpartition("(")[2])]
+        assert default == "" or str(default) in words or float(default) in said, name

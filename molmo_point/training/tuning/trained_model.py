@@ -1,0 +1,160 @@
+"""The model of a tuning run: base, adapters, what of it is trained, and what is saved of it."""
+
+import contextlib
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from molmo_point.backend import resolve_checkpoint
+from molmo_point.errors import InputError
+from molmo_point.model.backend import MolmoBackend, load_backend
+from molmo_point.model.files.adapters import import_peft
+from molmo_point.model.files.loading import bar_for_big_files
+from molmo_point.model.inputs.processing import MolmoProcessor
+from molmo_point.model.quantization import allow_cpu_packing, is_quantized
+from molmo_point.training.parameter_groups import parameter_groups
+from molmo_point.training.tuning.settings import Lora, Stage, TuneSettings
+
+DECODER = r".*blocks\.\d+\.(att_proj|attn_out|ff_proj|ff_out|mlp\.experts\.\d+\.\w+_proj)"
+_VISION = r".*vision_backbone\..*\.w[qkvo123]"
+TARGETS = {"decoder": DECODER, "all": f"{DECODER}|{_VISION}"}
+"""Names of sets of linear layers to the regular expressions that find them; routers, embeddings and head never."""
+
+
+class TrainedModel:
+    """A Molmo whose weights, or adapters, are trained.
+
+    Args:
+        settings: The run's.
+
+    Attributes:
+        model: Molmo; with adapters they are in its layers.
+        processor: Its tokenizer and image settings.
+        device: Where it is.
+        adapted: peft's model around it; None where the weights themselves are trained.
+
+    Raises:
+        InputError: The base is no Molmo v1, or adapters find no layer.
+        CheckpointError: The base cannot be loaded.
+        DependencyError: peft or bitsandbytes is needed and missing.
+    """
+
+    def __init__(self, settings: TuneSettings) -> None:
+        self.settings = settings
+        source = resolve_checkpoint(settings.base)
+        precision = None if settings.lora is not None else "float32"
+        backend = load_backend(
+            source,
+            device=settings.device or None,
+            quantization=settings.quantization or None,
+            dtype=precision,
+            max_crops=settings.max_crops,
+        )
+        if not isinstance(backend, MolmoBackend):
+            fix = "train a Molmo2 with transformers; or choose a Molmo v1"
+            raise InputError("Only Molmo v1 can be trained here", f"{settings.base} is a {backend.family}", fix)
+        self.model, self.processor, self.adapted = backend.model, backend.processor, None
+        self.device = next(self.model.parameters()).device
+        if settings.lora is not None:
+            self._adapt(settings.lora, str(source) if isinstance(source, str) else self._named(source))
+        if settings.gradient_checkpointing:
+            self.model.gradient_checkpointing_enable({"use_reentrant": False})
+        self.trainable = [name for name, p in self.model.named_parameters() if p.requires_grad]
+
+    def groups(self, stage: Stage) -> dict[str, list[torch.nn.Parameter]]:
+        """What is trained in a stage, by part of the model; frozen parts are left out."""
+        chosen = set(self.trainable)
+        for name, parameter in self.model.named_parameters():
+            parameter.requires_grad_(name in chosen)
+        groups = {}
+        for group, parameters in parameter_groups(self.model).items():
+            mine = [p for p in parameters if p.requires_grad]
+            if mine and self.settings.peak(stage, group) > 0:
+                groups[group] = mine
+            else:
+                for parameter in mine:
+                    parameter.requires_grad_(False)
+        if not groups:
+            given = f"stage {stage.stage}: targets {getattr(self.settings.lora, 'targets', '')!r}, rates {stage.rates}"
+            raise InputError("Nothing is left to train in a stage", given, "give a rate to a part that has adapters")
+        return groups
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """What training changes, by name: all weights, or those of the adapters."""
+        parameters = dict(self.model.named_parameters())
+        return {name: parameters[name].detach().contiguous() for name in self.trainable}
+
+    def load_state_dict(self, state_dict: Mapping[str, torch.Tensor]) -> None:
+        """Takes over what `state_dict` gave.
+
+        Raises:
+            KeyError: It is of another model, or of other adapters.
+        """
+        if set(state_dict) != set(self.trainable):
+            raise KeyError(f"{len(set(state_dict) ^ set(self.trainable))} tensors are of another model or other adapters")
+        parameters = dict(self.model.named_parameters())
+        with torch.no_grad():
+            for name in self.trainable:
+                parameters[name].copy_(state_dict[name])
+
+    def precision(self) -> contextlib.AbstractContextManager[Any]:
+        """bfloat16 where it is fast, on a GPU; parameters and their updates stay as they are."""
+        if self.device.type != "cuda":
+            return contextlib.nullcontext()
+        return torch.autocast("cuda", torch.bfloat16)
+
+    def save(self, out: Path) -> Path:
+        """Writes the checkpoint, or the adapter, whole: the one before stays until the new one is there.
+
+        Returns:
+            Its folder, ``checkpoint`` or ``adapter`` of the run.
+        """
+        folder = out / ("checkpoint" if self.adapted is None else "adapter")
+        part, old = folder.with_name(f"{folder.name}.part"), folder.with_name(f"{folder.name}.old")
+        for left in (part, old):
+            shutil.rmtree(left, ignore_errors=True)
+        size = sum(p.numel() * p.element_size() for p in self.model.parameters() if self.adapted is None or p.requires_grad)
+        with bar_for_big_files(size):
+            (self.model if self.adapted is None else self.adapted).save_pretrained(part)
+        self.processor.save_pretrained(part)
+        for path in part.iterdir():
+            path.chmod(0o644)  # for others to read; safetensors keeps its files to their owner
+        if folder.exists():
+            folder.rename(old)
+        part.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
+        return folder
+
+    def backend(self) -> MolmoBackend:
+        """The model as it is now, to be asked; in eval mode."""
+        processor: MolmoProcessor = self.processor
+        return MolmoBackend(self.model.eval(), processor, "tuned")
+
+    def _adapt(self, lora: Lora, base: str) -> None:
+        peft = import_peft()
+        torch.manual_seed(self.settings.seed)
+        model: Any = self.model
+        if is_quantized(model):
+            allow_cpu_packing(model, False)  # packed weights pass no gradient
+            model = peft.prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+        options = peft.LoraConfig(
+            r=lora.rank,
+            lora_alpha=lora.alpha,
+            lora_dropout=lora.dropout,
+            target_modules=TARGETS.get(lora.targets, lora.targets),
+            task_type="CAUSAL_LM",
+            base_model_name_or_path=base,
+        )
+        try:
+            self.adapted = peft.get_peft_model(model, options)
+        except ValueError as error:
+            fix = f"use one of {', '.join(TARGETS)}, or a regular expression over names of linear layers"
+            raise InputError("The adapters find no layer", f"lora.targets = {lora.targets!r}: {error}", fix) from error
+        self.adapted.peft_config["default"].base_model_name_or_path = base
+
+    def _named(self, source: Path) -> str:
+        """What an adapter calls its base: an embedded name stays, a folder is named in full."""
+        return self.settings.base if not Path(self.settings.base).is_dir() else str(source.resolve())
