@@ -7,7 +7,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from molmo_point.cli import grasp_benchmark, household_benchmark, lift_benchmark, photo_benchmark, tracking_benchmark
+from molmo_point.cli import (
+    grasp_benchmark,
+    household_benchmark,
+    lift_benchmark,
+    photo_benchmark,
+    pick_benchmark,
+    tracking_benchmark,
+)
 from molmo_point.errors import InputError
 
 DEFAULT_SCENES = 200
@@ -18,16 +25,25 @@ _OF_THEIR_OWN = {
     "lift": (lift_benchmark, lift_benchmark.DEFAULT_SCENES),
     "tracking": (tracking_benchmark, tracking_benchmark.DEFAULT_SEQUENCES),
     "grasps": (grasp_benchmark, grasp_benchmark.DEFAULT_SCENES),
+    "pick": (pick_benchmark, pick_benchmark.DEFAULT_SCENES),
 }
 
-_BELONGING = {"write": "calibration", "household": "calibration", "photos": "photographs"}
+_BELONGING = {
+    "write": "calibration",
+    "household": "calibration",
+    "photos": "photographs",
+    "variants": "pick",
+    "processes": "pick",
+    "failures": "pick",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `eval`."""
     parser.description = (
         "Measures with 95 % intervals. A model: how often it is right on fresh simulated tables (tabletop: plain shapes; "
-        "household) and on real photographs (photographs), whether its probabilities come true (calibration). Without a model: "
+        "household) and on real photographs (photographs), whether its probabilities come true (calibration), and how well a "
+        "simulated arm picks with it what is named (pick). Without a model: "
         "points that are off, lifted beside the estimators of other projects (lift); points followed in moving scenes "
         "(tracking); proposed grasps tried on the true solids (grasps)."
     )
@@ -46,12 +62,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("calibration", "fitted on as many other scenes as are measured on")
     group.add_argument("--household", action="store_true", help="on household scenes instead of plain shapes")
     group.add_argument("--write", action="store_true", help="store it in the checkpoint's pointing.json")
+    group = parser.add_argument_group(
+        "pick", "one scene of its own per pick; a failing one comes again with --scenes 1 --seed SEED"
+    )
+    group.add_argument("--variants", nargs="+", metavar="NAME", help="what to compare (default: full), e.g. full 'median depth'")
+    group.add_argument("--processes", type=int, help="how many picks at a time (default: one for each core)")
+    group.add_argument("--failures", type=Path, metavar="DIR", help="write a picture of the end of every pick that fails")
     parser.add_argument(
         "--plot",
         type=Path,
         metavar="FILE",
         help="write a PNG: worst and random cases (household), all answers (photographs), reliability diagram (calibration), "
-        "gross errors (lift)",
+        "gross errors (lift), success of every variant (pick)",
     )
     parser.set_defaults(run=run)
 

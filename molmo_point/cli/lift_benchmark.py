@@ -33,13 +33,13 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
         from molmo_point.viz.overlay import save_png
 
         save_png(options.plot, draw_gross_errors(_panels(figures)))
-    return _without_nan(figures), tables(figures)
+    return without_nan(figures), tables(figures)
 
 
-def _without_nan(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
     """The same with None for NaN, which JSON does not know."""
     if isinstance(value, dict):
-        return {name: _without_nan(part) for name, part in value.items()}
+        return {name: without_nan(part) for name, part in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -76,9 +76,7 @@ class Looker:
             PickStopped: When it was cancelled.
         """
         try:
-            pointing = self._pointer.point(
-                frame, query, max_points=1, labels=False, spread=self._spread, should_stop=cancelled
-            )
+            pointing = self._pointer.point(frame, query, max_points=1, labels=False, spread=self._spread, should_stop=cancelled)
         except CancelledError as error:
             raise PickStopped(PickFailure.CANCELLED, "cancelled while the model was asked", again=False) from error
         self._arm.wait(self._settings.answer_s)

@@ -225,11 +225,11 @@ class _Run:
             if sighting is not search.chosen and away > self.settings.same_m:
                 continue
             found, candidates = self.finder.grasps(sighting)
-            self.diary.note(self.state, f"{len(candidates)} grasps from {sighting.place}", target=self.target, candidates=candidates)
-            rejected = rejected or f"{found.region.status.value} {found.region.message}; out: {found.reasons}"
-            plan = plan_grasp(
-                self.arm, candidates, search.obstacles, search.chosen.target.position_m, self.settings.lift_m
+            self.diary.note(
+                self.state, f"{len(candidates)} grasps from {sighting.place}", target=self.target, candidates=candidates
             )
+            rejected = rejected or f"{found.region.status.value} {found.region.message}; out: {found.reasons}"
+            plan = plan_grasp(self.arm, candidates, search.obstacles, search.chosen.target.position_m, self.settings.lift_m)
             if isinstance(plan, GraspPlan):
                 self.grasp = plan.grasp
                 self.points_m = sighting.base_T_camera.apply(found.region.points_m, sighting.frame.frame)

@@ -4,6 +4,7 @@ The planner has a model of its own, of the arm, the table and boxes; it never se
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -173,7 +174,7 @@ class ArmPlanner:
 
 def _between_rows(rows: FloatArray) -> Any:
     """The rows and as many between them that no joint moves farther than the checks are apart."""
-    for before, after in zip(rows[:-1], rows[1:], strict=True):
+    for before, after in pairwise(rows):
         steps = max(1, int(np.ceil(np.abs(after - before).max() / _CHECK_RAD)))
         for share in np.arange(1, steps + 1) / steps:
             yield before + share * (after - before)
