@@ -15,7 +15,6 @@ from rclpy.node import Node
 from molmo_point_ros.goal_error import CODES, GoalError
 
 _CANCEL_GRACE_S = 5.0
-_RESEND_S = 4.0
 _Caller = TypeVar("_Caller", bound="ActionCaller")
 
 
@@ -87,7 +86,12 @@ class ActionCaller:
         action: The action type.
         name: Name of the action, relative to the node's namespace, or absolute.
         node: A node of yours. If nothing spins it, the client does, in a thread of its own; None makes a node.
+
+    Attributes:
+        resend_s: A goal that nobody took or rejected for so long is sent again.
     """
+
+    resend_s = 4.0
 
     def __init__(self, action: Any, name: str, node: Node | None = None) -> None:
         self._own_node = node is None
@@ -143,7 +147,7 @@ class ActionCaller:
             left_s = max(timeout_s - (time.monotonic() - started_s), 0.05)
             call = self.dispatch(make_goal(left_s), on_feedback)
             # A server that has just been found may not have found this client: then its response goes nowhere.
-            if call.wait_answered(min(left_s, _RESEND_S)) or left_s <= _RESEND_S:
+            if call.wait_answered(min(left_s, self.resend_s)) or left_s <= self.resend_s:
                 break
             call.cancel()
         try:

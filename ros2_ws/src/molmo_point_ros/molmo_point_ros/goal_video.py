@@ -50,6 +50,8 @@ class GoalVideo:
         if not self._recording:
             return ""
         self._recording = False
+        if not len(self._film):
+            return ""
         self._log.outcome = outcome
         self._number += 1
         try:

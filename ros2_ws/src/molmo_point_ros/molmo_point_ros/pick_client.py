@@ -29,6 +29,9 @@ class PickClient(ActionCaller):
         server: Name of the picking node, relative to the node's namespace, or absolute.
     """
 
+    resend_s = 15.0
+    """Long: what was sent twice would be cancelled once."""
+
     def __init__(self, node: Node | None = None, server: str = "molmo_pick") -> None:
         super().__init__(PickObject, f"{server}/pick_object", node)
         self._stop = self.node.create_client(Trigger, f"{server}/stop")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -53,11 +54,19 @@ class PickGoal:
         attempts: Where the goal names none.
         timeout_s: Likewise.
         stamp_offset_ns: What to add to a time of the arm's clock for a time of the node's.
+        log: Told the traceback of what nobody expected.
     """
 
     def __init__(
-        self, goal_handle: Any, places: PutDownPlaces, attempts: int, timeout_s: float, stamp_offset_ns: Callable[[], int]
+        self,
+        goal_handle: Any,
+        places: PutDownPlaces,
+        attempts: int,
+        timeout_s: float,
+        stamp_offset_ns: Callable[[], int],
+        log: Callable[[str], object],
     ) -> None:
+        self._log = log
         self._handle, self._request = goal_handle, goal_handle.request
         self._places, self._stamp_offset_ns = places, stamp_offset_ns
         self._attempts = int(self._request.attempts) or attempts
@@ -89,6 +98,8 @@ class PickGoal:
             self._pick_and_place(rig, result)
         except Exception as error:
             told = goal_error_of(error)
+            if told.code == CODES.UNKNOWN:
+                self._log(traceback.format_exc())
             result.error_code, result.error_msg = told.code, str(told)
         if self._stop_reason == TIMED_OUT and result.error_code == CODES.CANCELED:
             result.error_code = CODES.TIMEOUT

@@ -58,6 +58,22 @@ class PickNode(Node):
         self._turn = threading.Lock()
         self._arm_now_ns: Callable[[], int] = lambda: 0
         self._is_ready = False
+        self._server: ActionServer | None = None
+
+    def start(self) -> None:
+        """Load the model and open the arm; goals are taken from then on.
+
+        Raises:
+            MolmoPointError: If that cannot be done.
+        """
+        self.get_logger().info(f"loading the model {self._settings.model!r} and opening the arm")
+        self._thread.start()
+        self._is_ready = True
+        self._serve()
+        self.get_logger().info(f"ready: {self.get_fully_qualified_name()}/pick_object")
+
+    def _serve(self) -> None:
+        """Advertised when goals can be taken, and not before: who waits for the server then waits for the arm."""
         group = ReentrantCallbackGroup()
         self._stop_service = self.create_service(Trigger, "~/stop", self._on_stop, callback_group=group)
         self._server = ActionServer(
@@ -70,17 +86,6 @@ class PickNode(Node):
             callback_group=group,
         )
 
-    def start(self) -> None:
-        """Load the model and open the arm; goals are taken from then on.
-
-        Raises:
-            MolmoPointError: If that cannot be done.
-        """
-        self.get_logger().info(f"loading the model {self._settings.model!r} and opening the arm")
-        self._thread.start()
-        self._is_ready = True
-        self.get_logger().info(f"ready: {self.get_fully_qualified_name()}/pick_object")
-
     def close(self) -> None:
         """Stop the arm and free it; may be called more than once."""
         self._is_ready = False
@@ -91,7 +96,8 @@ class PickNode(Node):
     def destroy_node(self) -> None:
         """End the node; nothing may spin it any more."""
         self.close()
-        self._server.destroy()
+        if self._server is not None:
+            self._server.destroy()
         super().destroy_node()
 
     def _simulated(self, settings: PickSettings, publisher: ArmPublisher) -> Rig:
@@ -129,7 +135,8 @@ class PickNode(Node):
     def _execute(self, goal_handle: Any) -> PickObject.Result:
         """Runs in a thread of the executor while the arm's thread works."""
         settings: PickSettings = read(self, PickSettings)
-        goal = PickGoal(goal_handle, self._places, settings.attempts, settings.timeout_s, self._stamp_offset_ns)
+        log = self.get_logger().error
+        goal = PickGoal(goal_handle, self._places, settings.attempts, settings.timeout_s, self._stamp_offset_ns, log)
         if not self._turn.acquire(blocking=False):
             goal_handle.abort()
             return PickObject.Result(error_code=CODES.GOAL_REJECTED, error_msg="The arm is busy. Fix: send one goal at a time.")

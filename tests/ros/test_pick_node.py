@@ -1,0 +1,222 @@
+"""The picking node as a process, over real DDS: with a scripted arm, and (slow) with the simulated one and the model."""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+rclpy = pytest.importorskip("rclpy", reason="needs ROS 2: run through ros2_ws/run", exc_type=ImportError)
+pytest.importorskip("molmo_point_msgs.action", reason="needs the built interfaces: make setup", exc_type=ImportError)
+
+from molmo_point_msgs.action import PickObject  # noqa: E402
+from molmo_point_ros.goal_error import GoalError  # noqa: E402
+from molmo_point_ros.pick_client import PickClient  # noqa: E402
+from molmo_point_ros.pick_goal import CODE_OF  # noqa: E402
+from sensor_msgs.msg import JointState  # noqa: E402
+from tf2_msgs.msg import TFMessage  # noqa: E402
+
+from molmo_point.commands import PlaceStep, Relation  # noqa: E402
+from molmo_point.picking.states import PickFailure, PickState  # noqa: E402
+
+pytestmark = [pytest.mark.ros, pytest.mark.timeout(240)]
+CODES = PickObject.Result
+START_S, ANSWER_S = 90.0, 40.0
+ASIDE = PlaceStep(Relation.ASIDE)
+
+
+@pytest.fixture(scope="module")
+def client(processes):
+    process, _ = processes.start(str(Path(__file__).with_name("scripted_picker.py")))
+    rclpy.init()
+    client = PickClient()
+    if not client.wait_for_server(START_S):
+        pytest.fail(f"the picking node did not come up in {START_S} s\n{processes.output()}")
+    # The server is there before the arm is open.
+    until(lambda: "ready" in processes.output() or process.poll() is not None, START_S)
+    yield client
+    client.close()
+    rclpy.try_shutdown()
+
+
+def until(condition, timeout_s):
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def test_a_pick_tells_every_state_and_its_grasp(client, processes):
+    feedback = []
+    before_ns = time.time_ns()
+    result = client.pick("the cube", ASIDE, timeout_s=ANSWER_S, on_feedback=feedback.append)
+    assert (result.error_code, result.failure, result.error_msg) == (CODES.NONE, "", ""), processes.output()
+    assert result.picked and result.placed and result.holding == "" and result.attempts == 1
+    assert [message.state for message in feedback] == [int(state) for state in PickState]
+    assert feedback[0].message == "at POINTING" and feedback[-1].elapsed > feedback[0].elapsed
+    executed = result.executed
+    assert executed.header.frame_id == "base" and executed.label == "the cube"
+    assert (executed.pose.pose.position.x, executed.pose.pose.position.z) == (0.1, 0.03)
+    assert executed.approach.vector.z == -1.0 and executed.width == pytest.approx(0.03)
+    stamp_ns = executed.header.stamp.sec * 1_000_000_000 + executed.header.stamp.nanosec
+    assert before_ns <= stamp_ns <= time.time_ns(), "the arm's own clock must not come through"
+
+
+@pytest.mark.parametrize(
+    ("query", "failure"),
+    [
+        ("unicorn", PickFailure.NOT_FOUND),
+        ("soap", PickFailure.SLIPPED),
+        ("moon", PickFailure.UNREACHABLE),
+        ("hole", PickFailure.NO_DEPTH),
+        ("twin", PickFailure.WRONG_OBJECT),
+        ("wall", PickFailure.NO_GRASP),
+        ("cactus", PickFailure.COLLISION),
+    ],
+)
+def test_every_failure_has_its_class_and_code(client, query, failure):
+    result = client.pick(query, ASIDE, timeout_s=ANSWER_S)
+    assert result.failure == failure.value and result.error_code == CODE_OF[failure] != CODES.NONE
+    assert query in result.error_msg and not result.picked and not result.placed
+
+
+def test_an_exception_is_an_error_and_not_the_end(client):
+    result = client.pick("crash", timeout_s=ANSWER_S)
+    assert result.error_code == CODES.UNKNOWN and "out of memory" in result.error_msg
+    assert client.pick("the cube", ASIDE, timeout_s=ANSWER_S).error_code == CODES.NONE
+
+
+def test_a_dry_run_holds_nothing(client):
+    result = client.pick("the cube", ASIDE, dry_run=True, timeout_s=ANSWER_S)
+    assert result.error_code == CODES.NONE and not result.picked and not result.placed and result.holding == ""
+    assert result.executed.header.frame_id == "base"
+
+
+def test_what_is_kept_is_held_until_it_is_placed(client):
+    assert client.pick("the cube", timeout_s=ANSWER_S).holding == "the cube"
+    second = client.pick("the ball", timeout_s=ANSWER_S)
+    assert second.error_code == CODES.GOAL_REJECTED and "not free" in second.error_msg and second.holding == "the cube"
+    lost = client.pick("", PlaceStep(Relation.IN, "black hole"), timeout_s=ANSWER_S)
+    assert lost.failure == "NOT_FOUND" and not lost.placed and lost.holding == "the cube"
+    feedback = []
+    placed = client.pick("", PlaceStep(Relation.NEXT_TO, "the plate"), timeout_s=ANSWER_S, on_feedback=feedback.append)
+    assert placed.placed and not placed.picked and placed.holding == ""
+    assert [message.message for message in feedback] == ["next to the plate"]
+
+
+def test_things_put_aside_do_not_stand_on_one_another(client):
+    places = []
+    for _ in range(4):
+        feedback = []
+        client.pick("the cube", ASIDE, timeout_s=ANSWER_S, on_feedback=feedback.append)
+        places.append(tuple(json.loads(feedback[-1].message.removeprefix("on "))))
+    apart = [np.linalg.norm(np.subtract(a, b)) for n, a in enumerate(places) for b in places[:n]]
+    assert min(apart) > 0.09, places
+    assert {round(z, 3) for _, _, z in places} == {0.036}, "as high as it was gripped, and a little more"
+
+
+@pytest.mark.parametrize(
+    ("goal", "reason"),
+    [
+        (PickObject.Goal(), "nothing to do"),
+        (PickObject.Goal(query="  "), "nothing to do"),
+        (PickObject.Goal(query="x", place_relation=99), "unknown"),
+        (PickObject.Goal(query="x", place_relation=PickObject.Goal.IN), "do not go together"),
+        (PickObject.Goal(query="x", place_query="bowl"), "do not go together"),
+        (PickObject.Goal(place_relation=PickObject.Goal.ASIDE), "nothing"),
+        (PickObject.Goal(place_relation=PickObject.Goal.ASIDE, dry_run=True), "no dry run"),
+    ],
+)
+def test_goals_that_mean_nothing_are_refused_with_the_reason(client, goal, reason):
+    result = client.call(lambda _: goal, ANSWER_S)
+    assert result.error_code == CODES.GOAL_REJECTED and reason in result.error_msg, result.error_msg
+
+
+def test_cancel_ends_it_at_once_and_the_next_goal_is_taken(client):
+    call = client.dispatch(PickObject.Goal(query="slow cube"))
+    until(lambda: any(message.state == PickObject.Feedback.LIFT for message in call.feedback), ANSWER_S)
+    with pytest.raises(GoalError) as busy:
+        client.pick("the cube", timeout_s=ANSWER_S)
+    assert busy.value.code == CODES.GOAL_REJECTED
+    call.cancel()
+    result = call.result(ANSWER_S)
+    assert (result.error_code, result.failure) == (CODES.CANCELED, "CANCELLED") and "LIFT" in result.error_msg
+    assert client.pick("the cube", ASIDE, timeout_s=ANSWER_S).error_code == CODES.NONE
+
+
+def test_the_stop_service_ends_a_goal_of_somebody_else(client):
+    call = client.dispatch(PickObject.Goal(query="slow cube"))
+    until(lambda: any(message.state == PickObject.Feedback.LIFT for message in call.feedback), ANSWER_S)
+    assert client.stop() == "stopping"
+    assert call.result(ANSWER_S).failure == "CANCELLED"
+    assert client.stop() == "nothing was moving"
+
+
+def test_a_goal_that_takes_too_long_times_out(client):
+    result = client.pick("slow cube", timeout_s=1.0)
+    assert result.error_code == CODES.TIMEOUT and "longer than it may" in result.error_msg
+
+
+def test_joint_states_and_tool_pose_are_published(client):
+    joints, poses = {}, {}
+    subscriptions = [
+        client.node.create_subscription(JointState, "/joint_states", lambda m: joints.setdefault(str(m.header.stamp), m), 10),
+        client.node.create_subscription(TFMessage, "/tf", lambda m: poses.setdefault(str(m.transforms[0].header.stamp), m), 10),
+    ]
+    # Both are of one moment.
+    until(lambda: set(joints) & set(poses), ANSWER_S)
+    for subscription in subscriptions:
+        client.node.destroy_subscription(subscription)
+    stamp = next(iter(set(joints) & set(poses)))
+    assert list(joints[stamp].name) == ["joint1", "joint2", "gripper_width"]
+    assert list(joints[stamp].position) == [0.1, -0.2, 0.04]
+    (transform,) = poses[stamp].transforms
+    assert (transform.header.frame_id, transform.child_frame_id) == ("base", "tool")
+    assert transform.transform.translation.x == 0.3
+
+
+def test_a_typed_command_goes_through_every_node(client, processes):
+    command = [sys.executable, "-m", "molmo_point_ros.command", "--json", "pikc up the cube and put it next to the plate"]
+    run = subprocess.run(command, capture_output=True, text=True, env=processes.environment, timeout=120, check=False)
+    assert run.returncode == 0, run.stderr
+    report = json.loads(run.stdout)
+    assert report["corrections"] == [["pikc", "pick"]]
+    (outcome,) = report["outcomes"]
+    assert outcome["success"] and outcome["picked"] and outcome["placed"]
+    assert "VERIFY_POINT" in run.stderr and "'pikc' is taken for 'pick'" in run.stderr
+
+
+def test_all_of_a_kind_are_picked_until_there_is_none(client, monkeypatch):
+    from molmo_point_ros.command import CommandRunner
+
+    from molmo_point.commands import parse_command
+
+    said = []
+    runner = CommandRunner(said.append, timeout_s=ANSWER_S)
+    left = iter([CODES.NONE, CODES.NONE, CODES.NOT_FOUND])
+
+    def pick(self, query, place, **_):
+        code = next(left)
+        return PickObject.Result(error_code=code, failure="NOT_FOUND" if code else "", picked=not code)
+
+    monkeypatch.setattr(PickClient, "pick", pick)
+    outcomes = runner.run(parse_command("give me all the screws"))
+    assert [outcome["success"] for outcome in outcomes] == [True, True]
+    assert said[-1] == "no more screws: 2 done"
+
+
+def test_stop_as_a_command_stops(client):
+    from molmo_point_ros.command import CommandRunner
+
+    from molmo_point.commands import parse_command
+
+    call = client.dispatch(PickObject.Goal(query="slow cube"))
+    until(lambda: call.feedback, ANSWER_S)
+    stopper = threading.Thread(target=lambda: CommandRunner(lambda _: None).run(parse_command("no, stop!")))
+    stopper.start()
+    assert call.result(ANSWER_S).failure == "CANCELLED"
+    stopper.join(ANSWER_S)
