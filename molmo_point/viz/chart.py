@@ -16,7 +16,9 @@ TEXT: RGB = (28, 32, 38)
 SOFT: RGB = (104, 112, 124)
 GRID: RGB = (221, 225, 231)
 OURS: RGB = (0, 122, 204)
-OTHERS: tuple[RGB, ...] = ((148, 156, 168), (228, 142, 60), (120, 108, 190), (90, 170, 130))
+OTHERS: tuple[RGB, ...] = (
+    (148, 156, 168), (228, 142, 60), (120, 108, 190), (90, 170, 130), (205, 82, 96), (150, 122, 60), (70, 78, 92),
+)  # fmt: skip
 _TITLE_PX, _TEXT_PX, _SMALL_PX = 27, 20, 17
 
 
@@ -77,7 +79,9 @@ def bars(image: Image.Image, box: Box, values: Sequence[Bar], unit: str, digits:
         pen.text((start + length + 10, middle), label, font=font(_TEXT_PX), fill=TEXT, anchor="lm")
 
 
-def curves(image: Image.Image, box: Box, lines: Sequence[Curve], x_title: str, unit: str = "") -> None:
+def curves(
+    image: Image.Image, box: Box, lines: Sequence[Curve], x_title: str, unit: str = "", x_end: float | None = None
+) -> None:
     """Lines over x to scale, the value axis from zero, each line named at its end.
 
     Args:
@@ -86,6 +90,7 @@ def curves(image: Image.Image, box: Box, lines: Sequence[Curve], x_title: str, u
         lines: All over the same x values.
         x_title: What x counts.
         unit: Written behind the axis's values.
+        x_end: Where the x axis ends, which then begins at zero and has round values; None fits it to the lines.
     """
     xs = sorted({x for line in lines for x, _ in line.points})
     if not xs:
@@ -96,16 +101,21 @@ def curves(image: Image.Image, box: Box, lines: Sequence[Curve], x_title: str, u
     tail = max(pen.textlength(line.name, font=font(_TEXT_PX)) for line in lines) + 22
     inner = (left + gutter, top + 8, right - tail, bottom - 58)
 
+    first, last = (xs[0], xs[-1]) if x_end is None else (0.0, x_end)
+    marks = xs[:: math.ceil(len(xs) / 10)] if x_end is None else [x for x in axis_ticks(x_end) if x <= x_end]
+
     def place(x: float, y: float) -> tuple[float, float]:
-        share = (x - xs[0]) / ((xs[-1] - xs[0]) or 1.0)
+        share = (x - first) / ((last - first) or 1.0)
         return inner[0] + share * (inner[2] - inner[0]), inner[3] - y / ticks[-1] * (inner[3] - inner[1])
 
     for tick in ticks:
-        height = place(xs[0], tick)[1]
+        height = place(first, tick)[1]
         pen.line((inner[0], height, inner[2], height), fill=GRID, width=2)
         pen.text((inner[0] - 10, height), f"{tick:g}{unit}", font=font(_SMALL_PX), fill=SOFT, anchor="rm")
-    for x in xs[:: math.ceil(len(xs) / 10)]:
-        pen.text((place(x, 0)[0], inner[3] + 10), f"{x:g}", font=font(_SMALL_PX), fill=SOFT, anchor="ma")
+    for x in marks:
+        pen.text(
+            (place(x, 0)[0], inner[3] + 10), f"{x:,g}" if x >= 1e4 else f"{x:g}", font=font(_SMALL_PX), fill=SOFT, anchor="ma"
+        )
     pen.text(((inner[0] + inner[2]) / 2, inner[3] + 34), x_title, font=font(_SMALL_PX), fill=SOFT, anchor="ma")
     ends = _spread([place(*line.points[-1])[1] for line in lines], _TEXT_PX + 5)
     for line, end, color in zip(lines, ends, _colors(lines), strict=True):

@@ -7,9 +7,9 @@ from PIL import Image
 from molmo_point.viz.chart import GROUND, Curve, card, curves
 
 _WIDTH, _HEIGHT = 1500, 520
-_KEPT_OUT = "scenes kept out of training"
+_KEPT_OUT = "images kept out of training"
 _PANELS = (
-    ("Losses", "means since the check before", ("token", "class_token", "position", "attention"), ""),
+    ("Losses", "means since the check before", ("token", "valid_token", "class_token", "position", "attention"), ""),
     (
         "What image vectors tell",
         f"share of tokens on things, {_KEPT_OUT}",
@@ -18,11 +18,14 @@ _PANELS = (
     ),
     (
         "Answers by kind of question",
-        f"share right, {_KEPT_OUT}",
-        ("colour_name", "name", "category", "relation", "superlative", "count", "absent"),
+        f"share right of a few questions of each kind, {_KEPT_OUT}",
+        ("colour_name", "points_f1", "name", "category", "relation", "superlative", "count", "absent", "short"),
         " %",
     ),
 )
+_FIRST = ("token", "see_color", "colour_name", "points_f1")
+"""The lines that are drawn bold."""
+_NAMES = {"token": "answers", "valid_token": "answers, kept out", "points_f1": "points (F1)"}
 
 
 def training_chart(rows: Sequence[dict[str, float]]) -> Image.Image:
@@ -34,12 +37,12 @@ def training_chart(rows: Sequence[dict[str, float]]) -> Image.Image:
     Returns:
         RGB, one panel below the other; a panel without values stays out.
     """
-    panels = []
+    panels, end = [], max((row["images"] for row in rows), default=1.0)
     for title, subtitle, names, unit in _PANELS:
         scale = 100.0 if unit else 1.0
         # Not-a-number is the only value that differs from itself: no such question was asked.
         lines = [
-            Curve(name.removeprefix("see_").replace("_", " "), points, ours=name == names[0])
+            Curve(_NAMES.get(name, name.removeprefix("see_").replace("_", " ")), points, ours=name in _FIRST)
             for name in names
             if (points := [(r["images"], scale * r[name]) for r in rows if name in r and r[name] == r[name]])
         ]
@@ -48,5 +51,5 @@ def training_chart(rows: Sequence[dict[str, float]]) -> Image.Image:
     image = Image.new("RGB", (_WIDTH, 30 + (_HEIGHT + 30) * max(len(panels), 1)), GROUND)
     for index, (title, subtitle, lines, unit) in enumerate(panels):
         top = 30 + index * (_HEIGHT + 30)
-        curves(image, card(image, (30, top, _WIDTH - 30, top + _HEIGHT), title, subtitle), lines, "images", unit)
+        curves(image, card(image, (30, top, _WIDTH - 30, top + _HEIGHT), title, subtitle), lines, "images", unit, end)
     return image

@@ -3,7 +3,9 @@
 import numpy as np
 from PIL import Image
 
+from molmo_point.viz import chart
 from molmo_point.viz.case_grid import Case, case_grid
+from molmo_point.viz.chart import Curve
 from molmo_point.viz.training_chart import training_chart
 
 
@@ -14,6 +16,17 @@ def test_a_panel_for_what_was_logged() -> None:
     assert three.height > two.height > training_chart([]).height
     falling = training_chart([row | {"token": 0.0} for row in rows])
     assert np.asarray(falling).tobytes() != np.asarray(two).tobytes()
+
+
+def test_every_kind_of_question_has_its_own_colour_and_panels_share_their_x_axis() -> None:
+    kinds = ("colour_name", "name", "category", "relation", "superlative", "count", "absent")
+    lines = [Curve(kind, [(0, 0)], ours=kind == "colour_name") for kind in kinds]
+    assert len(set(chart._colors(lines))) == len(kinds)
+    rows = [{"images": float(k), "token": 1.0} for k in range(1000, 11_000, 1000)]
+    late = np.asarray(training_chart([*rows[:-1], rows[-1] | {"name": 0.5}]))
+    # The only answer was given at the end of the run, so its point is in the right half of its panel.
+    blue = (late[560:] == chart.OTHERS[0]).all(-1)
+    assert blue.any() and np.nonzero(blue)[1].min() > 750
 
 
 def test_a_tile_shows_target_answer_and_verdict() -> None:
