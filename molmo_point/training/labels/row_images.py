@@ -65,7 +65,9 @@ class RowImages:
             try:
                 with Image.open(path) as picture:
                     width, height = picture.size
-                    turned = picture.getexif().get(_ORIENTATION) in _SIDEWAYS
+                    # A PNG is read to its end for EXIF data that stand not before its pixels.
+                    early = picture.format != "PNG" or "exif" in picture.info
+                    turned = early and picture.getexif().get(_ORIENTATION) in _SIDEWAYS
             except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
                 raise RowError(f"the image cannot be opened: {path}: {error}") from error
             self._sizes[path] = (height, width) if turned else (width, height)

@@ -67,7 +67,9 @@ def points_f1(found: np.ndarray, truth: np.ndarray, near: float) -> float:
     hits = 0
     for flat in np.argsort(distance, axis=None):
         i, j = np.unravel_index(flat, distance.shape)
-        if distance[i, j] > near:  # infinite where either was taken
+        if np.isinf(distance[i, j]):  # either was taken
+            continue
+        if distance[i, j] > near:
             break
         hits += 1
         distance[i], distance[:, j] = np.inf, np.inf

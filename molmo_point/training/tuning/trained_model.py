@@ -146,7 +146,6 @@ class TrainedModel:
             lora_dropout=lora.dropout,
             target_modules=TARGETS.get(lora.targets, lora.targets),
             task_type="CAUSAL_LM",
-            base_model_name_or_path=base,
         )
         try:
             self.adapted = peft.get_peft_model(model, options)

@@ -87,7 +87,7 @@ def test_the_second_stage_leaves_alone_what_has_no_rate(base: Path, labels: Path
     assert changed and not any("image_vit" in name for name in changed)
 
 
-@pytest.mark.parametrize(("after", "lora"), [(1, None), (2, None), (3, LORA), (2, LORA)])
+@pytest.mark.parametrize(("after", "lora"), [(2, None), (3, LORA)])
 def test_a_continued_run_ends_where_a_straight_one_does(after: int, lora: Any, base: Path, labels: Path, tmp_path: Path) -> None:
     name = "adapter" if lora else "checkpoint"
     rates = {"connector": 0, "vision": 0, "language": 1e-2}
@@ -116,26 +116,27 @@ def module_save(state: dict[str, torch.Tensor], path: Path) -> None:
 
 
 def test_how_many_go_through_at_once_changes_nothing(base: Path, labels: Path, tmp_path: Path) -> None:
+    stages = [{"stage": "point", "images": 4}]
     for micro in (1, 2):
-        tune(settings(base, labels, tmp_path / str(micro), micro_batch=micro))
+        tune(settings(base, labels, tmp_path / str(micro), micro_batch=micro, stages=stages))
     one, two = (weights(tmp_path / str(micro) / "checkpoint") for micro in (1, 2))
     for name in one:
-        torch.testing.assert_close(one[name], two[name], rtol=0, atol=2e-3)
-    again = settings(base, labels, tmp_path / "checked", gradient_checkpointing=True)
+        torch.testing.assert_close(one[name], two[name], rtol=0, atol=2e-5)
+    again = settings(base, labels, tmp_path / "checked", gradient_checkpointing=True, stages=stages)
     tune(again)
     for name, tensor in weights(tmp_path / "checked" / "checkpoint").items():
-        torch.testing.assert_close(tensor, one[name], rtol=0, atol=2e-3)
+        torch.testing.assert_close(tensor, one[name], rtol=0, atol=2e-5)
 
 
 def test_it_learns_its_labels(base: Path, labels: Path, tmp_path: Path) -> None:
     rates = {"connector": 3e-3, "vision": 0, "language": 3e-3}
-    stages = [{"stage": "point", "images": 60, "rates": rates}]
+    stages = [{"stage": "point", "images": 30, "rates": rates}]
     tuner = Tuner(settings(base, labels, tmp_path / "run", stages=stages, check_every=1000))
     losses: list[float] = []
     step = tuner.step
     tuner.step = lambda: losses.append(step()) or losses[-1]  # type: ignore[method-assign,func-returns-value]
     tuner.run()
-    assert np.mean(losses[-4:]) < 0.6 * np.mean(losses[:2])
+    assert np.mean(losses[-4:]) < 0.7 * np.mean(losses[:2])
 
 
 def logits(model: Any, folder: Path) -> torch.Tensor:
@@ -163,12 +164,15 @@ def test_an_adapter_is_used_as_it_was_trained(
     tuner.run()
     adapter = tmp_path / "run" / "adapter"
     trained = logits(tuner.trained.model.eval(), base)
-    assert float((trained - plain).abs().max()) > 0.02
+    change = float((trained - plain).abs().max())
+    assert change > 0.1
     options = {"device": "cpu", "quantization": quantization or None}
     for pointer in (Pointer.from_pretrained(base, adapter=adapter, **options), Pointer.from_pretrained(adapter, **options)):
         model = pointer.backend.model  # type: ignore[attr-defined]
         assert type(model) is Molmo
-        torch.testing.assert_close(logits(model, base), trained, rtol=0, atol=1e-4 if not quantization else 2e-2)
+        # Products of rounded weights are not the same to the last bit on every path.
+        off = float((logits(model, base) - trained).abs().max())
+        assert off < (0.25 * change if quantization else 1e-4)
     assert pointer.backend.name == "adapter"
     frame = RgbdFrame(np.full((40, 60, 3), 99, np.uint8), None, None, stamp_ns=0)
     assert pointer.ask(frame, "What is it?", max_new_tokens=3).token_count <= 3
