@@ -19,6 +19,7 @@ from molmo_point_ros.client import PointAtClient  # noqa: E402
 from molmo_point_ros.goal_error import GoalError, code_name  # noqa: E402
 
 import molmo_point  # noqa: E402
+from molmo_point.geometry.transforms import Transform  # noqa: E402
 from molmo_point.sim import TabletopScene  # noqa: E402
 
 pytestmark = [pytest.mark.ros, pytest.mark.timeout(400)]
@@ -69,20 +70,50 @@ def errors_m(arrays, truth):
     return found
 
 
-def test_known_pixels_become_known_positions_in_the_base_frame(camera, truth, tmp_path):
-    """With noisy depth, through image messages, /tf_static and back."""
+@pytest.fixture(scope="module")
+def scripted(camera, truth, tmp_path_factory):
+    """Name of a pointing node that knows the pixel of every thing."""
     answers = {}
     for name, (uv, _) in truth.items():
         x, y = (uv[0] + 0.5) / WIDTH * 100, (uv[1] + 0.5) / HEIGHT * 100
         answers[name] = {"text": f'<point x="{x:.4f}" y="{y:.4f}" alt="{name}">{name}</point>'}
-    script = tmp_path / "answers.json"
+    script = tmp_path_factory.mktemp("simulated") / "answers.json"
     script.write_text(json.dumps(answers), encoding="utf-8")
     node = Path(__file__).parent / "scripted_node.py"
-    camera.start(node, str(script), parameters=PATIENCE, namespace="/scripted", remappings=REMAPPINGS)
-    arrays = ask(camera, "/scripted/molmo_point", list(truth))
+    parameters = {**PATIENCE, "level_frame": "base"}
+    camera.start(node, str(script), parameters=parameters, namespace="/scripted", remappings=REMAPPINGS)
+    return "/scripted/molmo_point"
+
+
+def test_known_pixels_become_known_positions_in_the_base_frame(camera, truth, scripted):
+    """With noisy depth, through image messages, /tf_static and back."""
+    arrays = ask(camera, scripted, list(truth))
     assert [array.header.frame_id for array in arrays] == ["base"] * len(truth)
     assert (arrays[0].image_width, arrays[0].image_height) == (WIDTH, HEIGHT)
     assert max(errors_m(arrays, truth)) < 0.01, errors_m(arrays, truth)
+
+
+def test_grasps_are_at_the_things_and_come_from_above(camera, truth, scripted):
+    """Every thing is small enough for the default gripper, or its target says why there is no grasp."""
+    with PointAtClient(server=scripted) as client:
+        assert client.wait_for_server(START_S), camera.output()
+        result = client.point_at(list(truth), timeout_s=ANSWER_S, compute_grasp=True, max_grasps=2)
+    qualities = [grasp.quality for grasp in result.grasps]
+    assert qualities and qualities == sorted(qualities, reverse=True)
+    grasped = {grasp.label for grasp in result.grasps}
+    for array in result.results:
+        for target in array.targets:
+            assert (target.label in grasped) != target.reason.startswith("no grasp"), target.reason
+    for grasp in result.grasps:
+        position = grasp.pose.pose.position
+        assert np.linalg.norm(np.array([position.x, position.y, position.z]) - truth[grasp.label][1]) < 0.06
+        assert grasp.header.frame_id == grasp.approach.header.frame_id == "base"
+        direction = np.array([grasp.approach.vector.x, grasp.approach.vector.y, grasp.approach.vector.z])
+        assert np.linalg.norm(direction) == pytest.approx(1.0) and direction[2] < -0.4, "z of base points up"
+        turn = grasp.pose.pose.orientation
+        tool = Transform.from_quaternion("base", "tool", (turn.x, turn.y, turn.z, turn.w), (0.0, 0.0, 0.0))
+        np.testing.assert_allclose(tool.rotation[:, 2], direction, atol=1e-6)
+        assert 0.005 < grasp.width < 0.08 and grasp.approach_distance == pytest.approx(0.08)
 
 
 @pytest.mark.slow

@@ -12,16 +12,16 @@ rclpy = pytest.importorskip("rclpy", reason="needs ROS 2: run through ros2_ws/ru
 pytest.importorskip("molmo_point_msgs.action", reason="needs the built interfaces: make setup", exc_type=ImportError)
 
 from box_scene import BOX_M, BOX_UV, HOLE_UV, WALL_M, WALL_UV, box_truth_m, point_text  # noqa: E402
-from builtin_interfaces.msg import Duration, Time  # noqa: E402
-from dds_robot import ANSWER_S, position_of, scripted_robot, until  # noqa: E402
+from builtin_interfaces.msg import Time  # noqa: E402
+from dds_robot import ANSWER_S, position_of, scripted_robot, until, until_generating  # noqa: E402
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
 from geometry_msgs.msg import PoseStamped  # noqa: E402
 from molmo_point_msgs.action import CountObjects, PointAt  # noqa: E402
 from molmo_point_msgs.msg import PointTarget  # noqa: E402
 from molmo_point_msgs.srv import Deproject  # noqa: E402
 from molmo_point_ros.conversions import stamp_to_ns  # noqa: E402
+from molmo_point_ros.count_client import CountClient  # noqa: E402
 from molmo_point_ros.goal_error import CODES  # noqa: E402
-from rclpy.action import ActionClient  # noqa: E402
 from sensor_msgs.msg import CompressedImage  # noqa: E402
 
 pytestmark = [pytest.mark.ros, pytest.mark.timeout(240)]
@@ -43,26 +43,15 @@ def robot(processes, tmp_path_factory):
     script = tmp_path_factory.mktemp("services") / "answers.json"
     script.write_text(json.dumps(ANSWERS), encoding="utf-8")
     with scripted_robot(processes, script, annotated_rate_hz=30.0) as robot:
-        robot.counting = ActionClient(robot.node, CountObjects, "molmo_point/count_objects")
-        robot.pointing_client = ActionClient(robot.node, PointAt, "molmo_point/point_at")
+        robot.counting = CountClient(robot.node)
         yield robot
+        robot.counting.close()
 
 
-def send(robot, client, goal):
-    """The handle of a goal that was taken, and the future of its result."""
-    sent = robot.node.executor.create_task(lambda: client.send_goal_async(goal))
-    until(sent.done, ANSWER_S, robot.processes)
-    until(sent.result().done, ANSWER_S, robot.processes)
-    handle = sent.result().result()
-    return handle, handle.get_result_async()
-
-
-def result_of(robot, client, goal):
+def result_of(robot, caller, goal):
     """The result of a goal, whatever its code."""
-    assert client.wait_for_server(ANSWER_S)
-    _, future = send(robot, client, goal)
-    until(future.done, ANSWER_S, robot.processes)
-    return future.result().result
+    assert caller.wait_for_server(ANSWER_S)
+    return caller.dispatch(goal).result(ANSWER_S)
 
 
 def deproject(robot, *pixels, **options):
@@ -127,20 +116,20 @@ def test_requests_that_cannot_be_answered_say_why(robot, pixels, options, word):
 def test_preference_and_reference_depth_choose_the_surface(robot):
     def depth(**options):
         goal = PointAt.Goal(queries=["the edge"], **options)
-        result = result_of(robot, robot.pointing_client, goal)
+        result = result_of(robot, robot.client, goal)
         assert result.error_code == CODES.NONE, result.error_msg
         return result.results[0].targets[0].position.z
 
     assert depth() == pytest.approx(BOX_M, abs=2e-3)
     assert depth(prefer="far") == pytest.approx(WALL_M, abs=2e-3)
     assert depth(reference_depth=0.4) == pytest.approx(0.4, abs=1e-4)
-    result = result_of(robot, robot.pointing_client, PointAt.Goal(queries=["the edge"], prefer="top"))
+    result = result_of(robot, robot.client, PointAt.Goal(queries=["the edge"], prefer="top"))
     assert result.error_code == CODES.GOAL_REJECTED and "top" in result.error_msg
 
 
 def test_a_thing_that_no_gripper_can_take_says_why(robot):
     """The box is 14 cm wide as far as it is seen."""
-    result = result_of(robot, robot.pointing_client, PointAt.Goal(queries=["the box"], compute_grasp=True))
+    result = result_of(robot, robot.client, PointAt.Goal(queries=["the box"], compute_grasp=True))
     assert result.error_code == CODES.NONE, result.error_msg
     assert not result.grasps
     assert result.results[0].targets[0].reason.startswith("no grasp: ")
@@ -150,9 +139,7 @@ def test_a_thing_that_no_gripper_can_take_says_why(robot):
 
 
 def test_counts_over_several_images(robot):
-    goal = CountObjects.Goal(query="two things", samples=3, interval=Duration(nanosec=200_000_000))
-    result = result_of(robot, robot.counting, goal)
-    assert result.error_code == CODES.NONE, result.error_msg
+    result = robot.counting.count("two things", samples=3, interval_s=0.2, timeout_s=ANSWER_S)
     assert (result.count, result.count_min, result.count_max) == (2, 2, 2)
     assert list(result.counts) == [2, 2, 2] and result.agreement == 1.0 and result.points_agree
     assert [target.label for target in result.points.targets] == ["a", "b"]
@@ -168,14 +155,12 @@ def test_a_stated_number_that_is_not_that_of_the_points_is_told(robot):
 def test_a_count_can_be_cancelled_in_the_middle_of_generation(robot):
     took_s = []
     for _ in range(3):
-        handle, future = send(robot, robot.counting, CountObjects.Goal(query="slow things", samples=5))
-        time.sleep(1.0)
-        assert not future.done()
+        call = robot.counting.dispatch(CountObjects.Goal(query="slow things", samples=5))
+        until_generating(call, robot)
         started_s = time.monotonic()
-        handle.cancel_goal_async()
-        until(future.done, ANSWER_S, robot.processes)
+        call.cancel()
+        result = call.result(ANSWER_S)
         took_s.append(time.monotonic() - started_s)
-        result = future.result().result
         assert result.error_code == CODES.CANCELED and math.isnan(result.agreement)
         if took_s[-1] < 0.5:
             break
@@ -183,11 +168,10 @@ def test_a_count_can_be_cancelled_in_the_middle_of_generation(robot):
 
 
 def test_a_count_and_a_pointing_goal_share_the_queue(robot):
-    _, counting = send(robot, robot.counting, CountObjects.Goal(query="slow things"))
-    time.sleep(0.5)
+    counting = robot.counting.dispatch(CountObjects.Goal(query="slow things"))
+    until_generating(counting, robot)
     assert robot.ask("the box").results[0].targets
-    until(counting.done, ANSWER_S, robot.processes)
-    assert "preempted" in counting.result().result.error_msg
+    assert "preempted" in counting.result(ANSWER_S).error_msg
 
 
 @pytest.mark.parametrize(("goal", "word"), [({"query": " "}, "empty"), ({"query": "a", "samples": 1000}, "1000")])

@@ -57,8 +57,8 @@ class ActionGoal:
         settings: The parameters at the time of acceptance.
     """
 
-    Result: type
-    Feedback: type
+    Result: Any
+    Feedback: Any
 
     def __init__(self, goal_handle: Any, parts: Parts, settings: PointingSettings) -> None:
         self.goal_handle = goal_handle
@@ -158,6 +158,22 @@ class ActionGoal:
             raise GoalError(CODES.MODEL_ERROR, "The model failed", repr(error), "see the node's log") from error
         self._parts.monitor.answered(float(answer.timing_ms.get("total", 0.0)) * 1e-3)
         return answer
+
+    def _told_stop(self) -> Callable[[], bool]:
+        """`should_stop` for the model, which tells by the way that the image is encoded.
+
+        The model asks once before it starts, then between tokens.
+        """
+        calls = 0
+
+        def should_stop() -> bool:
+            nonlocal calls
+            calls += 1
+            if calls == 2:
+                self.tell(state=self.Feedback.GENERATING)
+            return self.should_stop()
+
+        return should_stop
 
     def _stopped(self) -> GoalError:
         reason = self._stop_reason or "stopped"

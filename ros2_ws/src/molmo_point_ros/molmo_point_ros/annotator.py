@@ -1,5 +1,6 @@
 """Draws answers on their images and publishes them as JPEG, in a thread of its own, while somebody looks."""
 
+import dataclasses
 import io
 import threading
 import time
@@ -13,6 +14,7 @@ from sensor_msgs.msg import CompressedImage
 from molmo_point.frame import RgbdFrame
 from molmo_point_ros.answers import Answer
 from molmo_point_ros.conversions.targets import header_of
+from molmo_point_ros.gates import NAMES
 
 _IDLE_S = 0.5
 
@@ -22,7 +24,11 @@ def draw(color: NDArray[np.uint8], answers: Sequence[Answer]) -> NDArray[np.uint
     from molmo_point.viz.overlay import draw_points
 
     queries = ", ".join(answer.message.query for answer in answers)
-    points = tuple(point for answer in answers for point in answer.points)
+    pairs = [pair for answer in answers for pair in zip(answer.points, answer.message.targets)]
+    points = tuple(
+        point if told.gate == told.GATE_OPEN else dataclasses.replace(point, label=f"{point.label}, stopped: {NAMES[told.gate]}")
+        for point, told in pairs
+    )
     nothing = all(answer.message.absent for answer in answers)
     banner = f"{'not in this image' if nothing and not points else 'point to'}: {queries}"
     return draw_points(

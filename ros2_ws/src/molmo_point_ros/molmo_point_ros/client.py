@@ -17,7 +17,7 @@ from rclpy.utilities import remove_ros_args
 from molmo_point.errors import InputError, MolmoPointError
 from molmo_point_ros.action_caller import ActionCall, ActionCaller, duration_message
 from molmo_point_ros.goal_error import CODES, GoalError, code_name
-from molmo_point_ros.message_text import targets_to_dict
+from molmo_point_ros.message_text import grasp_to_dict, targets_to_dict
 
 
 class PointAtClient(ActionCaller):
@@ -38,6 +38,10 @@ class PointAtClient(ActionCaller):
         target_frame: str = "",
         max_points: int = 0,
         use_next_image: bool = True,
+        compute_grasp: bool = False,
+        max_grasps: int = 3,
+        prefer: str = "near",
+        reference_depth_m: float = 0.0,
         timeout_s: float = 0.0,
         on_feedback: Callable[[PointAt.Feedback], None] | None = None,
     ) -> ActionCall:
@@ -48,13 +52,28 @@ class PointAtClient(ActionCaller):
             target_frame: Frame of the positions; "" takes the node's parameter, else the optical frame.
             max_points: Per query; 0 takes the node's parameter.
             use_next_image: Wait for an image captured after the goal; otherwise take the newest.
+            compute_grasp: Also answer with grasps, best first.
+            max_grasps: For each target.
+            prefer: Surface, where several are plausible: "near", "far" or "centre".
+            reference_depth_m: Along z of the optical frame, for points in free space; 0 measures it.
             timeout_s: Time that the node may take; 0 takes its parameter.
             on_feedback: Called with every feedback message, in the thread that spins the node.
 
         Raises:
             InputError: If `queries` is one string, or empty.
         """
-        return self.dispatch(_goal(queries, target_frame, max_points, use_next_image, timeout_s), on_feedback)
+        goal = _goal(
+            queries,
+            timeout_s=timeout_s,
+            target_frame=target_frame,
+            max_points=max_points,
+            use_next_image=use_next_image,
+            compute_grasp=compute_grasp,
+            max_grasps=max_grasps,
+            prefer=prefer,
+            reference_depth_m=reference_depth_m,
+        )
+        return self.dispatch(goal, on_feedback)
 
     def point_at(self, queries: Sequence[str], *, timeout_s: float = 60.0, **options: Any) -> PointAt.Result:
         """Point at things and wait for the answer.
@@ -62,7 +81,7 @@ class PointAtClient(ActionCaller):
         Args:
             queries: What to point at, one or several phrases, answered on one image.
             timeout_s: For the whole goal, waiting for the node included.
-            **options: target_frame, max_points, use_next_image, on_feedback; see `send`.
+            **options: Those of `send`.
 
         Returns:
             The result; `results` has one PointTargetArray per query.
@@ -80,18 +99,17 @@ class PointAtClient(ActionCaller):
 
 
 def _goal(
-    queries: Sequence[str],
-    target_frame: str = "",
-    max_points: int = 0,
-    use_next_image: bool = True,
-    timeout_s: float = 0.0,
+    queries: Sequence[str], *, timeout_s: float = 0.0, max_points: int = 0, reference_depth_m: float = 0.0, **fields: Any
 ) -> PointAt.Goal:
     if isinstance(queries, str) or not queries:
         raise InputError("The queries must be a list of phrases", repr(queries), "give e.g. ['the red cube']")
-    goal = PointAt.Goal(queries=list(queries), target_frame=target_frame, use_next_image=use_next_image)
-    goal.max_points = max_points
-    goal.timeout = duration_message(timeout_s)
-    return goal
+    return PointAt.Goal(
+        queries=list(queries),
+        max_points=max_points,
+        reference_depth=reference_depth_m,
+        timeout=duration_message(timeout_s),
+        **fields,
+    )
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -100,6 +118,10 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("queries", nargs="+", help="what to point at")
     parser.add_argument("--server", default="molmo_point", help="name of the pointing node")
     parser.add_argument("--frame", default="", help="frame of the positions; the optical frame without it")
+    parser.add_argument("--grasp", action="store_true", help="also say how to grasp")
+    parser.add_argument(
+        "--prefer", choices=("near", "far", "centre"), default="near", help="surface, where several are plausible"
+    )
     parser.add_argument("--timeout", type=float, default=60.0, help="seconds")
     parser.add_argument("--json", action="store_true", help="one JSON object per query")
     arguments = list(sys.argv if args is None else ["point_at", *args])
@@ -107,7 +129,13 @@ def main(args: Sequence[str] | None = None) -> int:
     rclpy.init(args=arguments)
     try:
         with PointAtClient(server=options.server) as client:
-            result = client.point_at(options.queries, timeout_s=options.timeout, target_frame=options.frame)
+            result = client.point_at(
+                options.queries,
+                timeout_s=options.timeout,
+                target_frame=options.frame,
+                compute_grasp=options.grasp,
+                prefer=options.prefer,
+            )
     except MolmoPointError as error:
         print(error, file=sys.stderr)
         return min(getattr(error, "code", 1), 125)
@@ -120,8 +148,16 @@ def main(args: Sequence[str] | None = None) -> int:
             continue
         print(f"{array.query}: {'not there' if array.absent else f'{len(array.targets)} found'}")
         for target in answer["targets"]:
-            print(f"  {target['label']} at {target['position_m']} m in {answer['frame']} ({target['depth_status']})")
+            why = f": {target['reason']}" if target["reason"] else ""
+            print(f"  {target['label']} at {target['position_m']} m in {answer['frame']} ({target['depth_status']}){why}")
+    for grasp in map(grasp_to_dict, result.grasps):
+        print(json.dumps(grasp) if options.json else _grasp_sentence(grasp))
     return 0
+
+
+def _grasp_sentence(grasp: dict[str, Any]) -> str:
+    where = f"at {grasp['position_m']} m in {grasp['frame']}, turned {grasp['quaternion_xyzw']} (x, y, z, w)"
+    return f"  grasp the {grasp['label']} {where}, {grasp['width_m'] * 1e3:.0f} mm wide, quality {grasp['quality']:.2f}"
 
 
 if __name__ == "__main__":

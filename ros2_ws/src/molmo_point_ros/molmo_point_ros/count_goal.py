@@ -79,7 +79,7 @@ class CountGoal(ActionGoal):
         self.tell(state=CountObjects.Feedback.ENCODING, points_so_far=0)
         return self._asked(
             lambda: self._parts.pointer.count(
-                capture.frame, query, max_points=self._max_points(), should_stop=self.should_stop, on_points=on_points
+                capture.frame, query, max_points=self._max_points(), should_stop=self._told_stop(), on_points=on_points
             )
         )
 

@@ -4,7 +4,9 @@ import math
 from typing import Any
 
 from geometry_msgs.msg import PointStamped
-from molmo_point_msgs.msg import PointTarget, PointTargetArray
+from molmo_point_msgs.msg import GraspTarget, PointTarget, PointTargetArray
+
+from molmo_point_ros.gates import NAMES
 
 _STATUS_NAMES = {
     PointTarget.DEPTH_OK: "OK",
@@ -13,7 +15,9 @@ _STATUS_NAMES = {
     PointTarget.DEPTH_OUT_OF_RANGE: "OUT_OF_RANGE",
     PointTarget.DEPTH_STALE: "STALE",
     PointTarget.NO_DEPTH_INPUT: "NO_INPUT",
+    PointTarget.NOT_SEEN: "NOT_SEEN",
 }
+_TRACK_NAMES = {PointTarget.NOT_TRACKED: None, PointTarget.TRACKED: "TRACKED", PointTarget.HELD: "HELD"}
 
 
 def targets_to_dict(message: PointTargetArray) -> dict[str, Any]:
@@ -36,9 +40,26 @@ def point_to_dict(message: PointStamped) -> dict[str, Any]:
     return {"type": "point", **_header(message.header), "position_m": _position(message.point)}
 
 
+def grasp_to_dict(message: GraspTarget) -> dict[str, Any]:
+    """One grasp: capture time, frame, pose of the tool frame, width, quality."""
+    turn, direction = message.pose.pose.orientation, message.approach.vector
+    return {
+        "type": "grasp",
+        **_header(message.header),
+        "label": message.label,
+        "position_m": _position(message.pose.pose.position),
+        "quaternion_xyzw": [turn.x, turn.y, turn.z, turn.w],
+        "approach": _position(direction),
+        "approach_distance_m": _number(message.approach_distance),
+        "width_m": _number(message.width),
+        "quality": _number(message.quality),
+    }
+
+
 def _target(target: PointTarget) -> dict[str, Any]:
     return {
         "label": target.label,
+        "id": target.id or None,
         "u": target.u,
         "v": target.v,
         "score": _number(target.score),
@@ -47,6 +68,10 @@ def _target(target: PointTarget) -> dict[str, Any]:
         "covariance_m2": [_number(value) for value in target.position_covariance],
         "alternate_depth_m": _number(target.alternate_depth),
         "valid_ratio": _number(target.valid_ratio),
+        "gate": NAMES.get(target.gate, ""),
+        "reason": target.reason,
+        "track_state": _TRACK_NAMES.get(target.track_state),
+        "since_confirmed_s": _number(target.since_confirmed),
     }
 
 

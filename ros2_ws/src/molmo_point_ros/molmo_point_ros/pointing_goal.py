@@ -96,20 +96,10 @@ class PointingGoal(ActionGoal):
             partial = image_points_message(query, self._parts.pointer.backend.name, points, frame)
             self.tell(state=PointAt.Feedback.GENERATING, partial=partial, points_so_far=len(partial.targets))
 
-        calls = 0
-
-        def should_stop() -> bool:
-            # Asked once before the model starts, then between tokens: the second time, the image is encoded.
-            nonlocal calls
-            calls += 1
-            if calls == 2:
-                self.tell(state=PointAt.Feedback.GENERATING)
-            return self.should_stop()
-
         self.tell(state=PointAt.Feedback.ENCODING, partial=PointTargetArray(), points_so_far=0)
         pointing = self._asked(
             lambda: self._parts.pointer.point(
-                frame, query, max_points=self._max_points(), should_stop=should_stop, on_points=on_points
+                frame, query, max_points=self._max_points(), should_stop=self._told_stop(), on_points=on_points
             )
         )
         self.tell(state=PointAt.Feedback.LIFTING)

@@ -1,0 +1,50 @@
+"""A blocking client of the action `~/count_objects`."""
+
+from typing import Any
+
+from molmo_point_msgs.action import CountObjects
+from rclpy.node import Node
+
+from molmo_point_ros.action_caller import ActionCaller, duration_message
+from molmo_point_ros.goal_error import CODES, GoalError, code_name
+
+
+class CountClient(ActionCaller):
+    """Has things counted and waits for the answer.
+
+    Args:
+        node: A node of yours; see `ActionCaller`.
+        server: Name of the pointing node, relative to the node's namespace, or absolute.
+    """
+
+    def __init__(self, node: Node | None = None, server: str = "molmo_point") -> None:
+        super().__init__(CountObjects, f"{server}/count_objects", node)
+
+    def count(
+        self, query: str, *, samples: int = 1, interval_s: float = 0.0, timeout_s: float = 60.0, **fields: Any
+    ) -> CountObjects.Result:
+        """Count what fits the words.
+
+        Args:
+            query: What to count.
+            samples: Images to look at.
+            interval_s: Between two images at least.
+            timeout_s: For all of it, waiting for the node included.
+            **fields: return_points, target_frame, max_points of the goal.
+
+        Returns:
+            The result: `count`, from `count_min` to `count_max`, `agreement`, `points_agree`, `points`.
+
+        Raises:
+            GoalError: If there is no answer; `code` is one of PointAt.Result's constants.
+        """
+        goal = CountObjects.Goal(query=query, samples=samples, interval=duration_message(interval_s), **fields)
+
+        def in_time(left_s: float) -> CountObjects.Goal:
+            goal.timeout = duration_message(left_s)
+            return goal
+
+        result = self.call(in_time, timeout_s)
+        if result.error_code != CODES.NONE:
+            raise GoalError(result.error_code, result.error_msg or code_name(result.error_code))
+        return result
