@@ -1,5 +1,6 @@
 """The video of a pick: the arm from aside with target and grasp, what its cameras were asked about, phases and captions."""
 
+import math
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -45,6 +46,9 @@ class RunVideo:
         base_T_observer: Where they are taken from.
         gripper: What is drawn at the grasp.
         cameras: Title and optical frame of the two cameras whose images are shown at the side.
+
+    Attributes:
+        still: Of the pictures drawn so far the last one with a planned grasp in it, else the last; None before the first.
     """
 
     def __init__(
@@ -59,6 +63,8 @@ class RunVideo:
         scale = _MAIN_WH[0] / intrinsics.width
         self._view = View(base_T_observer.rotation.T, np.asarray(base_T_observer.translation_m), intrinsics.fx * scale, _MAIN_WH)
         self._sides: dict[int, Image.Image] = {}
+        self.still: np.ndarray | None = None
+        self._still_plans = False
 
     def pictures(self, film: Iterable[tuple[int, np.ndarray]], hold: int = 6) -> Iterator[np.ndarray]:
         """Yields the pictures (600, 960, 3) uint8 RGB of a film, and the last one `hold` times more, with the outcome.
@@ -88,7 +94,11 @@ class RunVideo:
         for row, (title, frame) in enumerate(self._cameras):
             canvas.paste(self._side(title, self._log.look_at(stamp_ns, frame)), (_MAIN_WH[0], row * _SIDE_WH[1]))
         self._write(canvas, stamp_ns, event, outcome)
-        return np.array(canvas)
+        picture = np.array(canvas)
+        plans = event is not None and event.state in (PickState.PLANNING, PickState.APPROACH)
+        if plans or not self._still_plans:
+            self.still, self._still_plans = picture, plans
+        return picture
 
     def _main(self, stamp_ns: int, aside: np.ndarray, event: PickEvent | None) -> Image.Image:
         image = Image.fromarray(sky_filled(aside, *_SKY))
@@ -116,7 +126,7 @@ class RunVideo:
             return self._sides[id(look)]
         else:
             image = Image.fromarray(draw_pointing(look.frame.color, look.answer)).resize(_SIDE_WH, Image.Resampling.LANCZOS)
-        draw_title(image, title)
+        draw_title(image, title + _answered(look))
         if look is not None:
             self._sides[id(look)] = image
         return image
@@ -154,3 +164,14 @@ def draw_title(image: Image.Image, title: str) -> None:
     strip = Image.new("RGBA", (width + 14, 22), (*INK, 190))
     ImageDraw.Draw(strip).text((7, 3), title, font=font(13), fill=PAPER)
     image.paste(strip, (0, image.height - 22), strip)
+
+
+def _answered(look: Look | None) -> str:
+    """What the model answered, in a few words; the points themselves are too small to read."""
+    if look is None:
+        return ""
+    points = look.answer.points
+    if not points:
+        return f": no {shortened(look.answer.query, 24)}"
+    sure = "" if math.isnan(points[0].confidence) else f" {points[0].confidence:.0%}"
+    return f": {shortened(points[0].label, 24)}{sure}" + (f", {len(points) - 1} more" if len(points) > 1 else "")

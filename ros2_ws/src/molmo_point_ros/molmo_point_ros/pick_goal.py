@@ -110,9 +110,9 @@ class PickGoal:
     def caption(self) -> str:
         """The goal in words."""
         goal = self._request
-        words = [f"pick {goal.query}"] if goal.query else []
+        words = [f"pick {_named(goal.query)}"] if goal.query else []
         if goal.place_relation in RELATIONS:
-            words.append(f"put it {RELATIONS[goal.place_relation]} {goal.place_query}")
+            words.append(f"put it {RELATIONS[goal.place_relation]} {_named(goal.place_query)}")
         elif goal.place_relation != goal.NOWHERE:
             words.append("put it aside" if goal.place_relation == goal.ASIDE else "hand it over")
         return ", ".join(words) + (" (dry run)" if goal.dry_run else "")
@@ -183,6 +183,10 @@ class PickGoal:
         feedback = PickObject.Feedback(state=int(event.state), attempt=event.attempt, message=event.message)
         feedback.elapsed = time.monotonic() - self._started_s
         self._handle.publish_feedback(feedback)
+
+
+def _named(thing: str) -> str:
+    return thing if thing.lower().startswith(("the ", "a ", "an ", "all ", "my ")) else f"the {thing}"
 
 
 def state_name(state: int) -> str:

@@ -103,7 +103,7 @@ class PickNode(Node):
     def _simulated(self, settings: PickSettings, publisher: ArmPublisher) -> Rig:
         recorder_for = None
         if settings.video_folder:
-            from molmo_point_ros.goal_video import GoalVideo
+            from molmo_point.viz.goal_video import GoalVideo
 
             def recorder_for(*parts: Any) -> Any:
                 return GoalVideo(settings.video_folder, settings.video_fps, self.get_logger().info, *parts)

@@ -2,28 +2,30 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from molmo_point.errors import MolmoPointError
 from molmo_point.picking.states import PickEvent
 from molmo_point.pointer import Pointer
+from molmo_point.sim.arm import SimulatedArm
+from molmo_point.sim.arm_film import ArmFilm
+from molmo_point.viz.overlay import save_png
 from molmo_point.viz.run_log import Look, RunLog, WatchedPointer
+from molmo_point.viz.run_video import RunVideo
+from molmo_point.viz.video import write_video
 
 
 class GoalVideo:
     """Remembers a goal while it is at work, and writes its video afterwards, in the arm's thread.
 
     Args:
-        folder: For the videos, pick-001.mp4 and so on; made if it is not there.
+        folder: For the videos, pick-001.mp4 and so on, and a picture beside each; made if it is not there.
         fps: Pictures per simulated second.
         say: Told what was written.
-        arm: A `SimulatedArm`.
+        arm: That does it.
         ticked: Called at every tick of the arm; the recorder adds itself.
     """
 
-    def __init__(self, folder: str | Path, fps: float, say: Callable[[str], None], arm: Any, ticked: list) -> None:
-        from molmo_point.sim.arm_film import ArmFilm
-
+    def __init__(self, folder: str | Path, fps: float, say: Callable[[str], object], arm: SimulatedArm, ticked: list) -> None:
         self._folder, self._fps, self._say, self._arm = Path(folder), fps, say, arm
         self._log = RunLog()
         self._film = ArmFilm(arm, fps)
@@ -60,18 +62,18 @@ class GoalVideo:
             self._say(f"no video: {error}")
             return ""
 
-    def _tick(self, arm: Any) -> None:
+    def _tick(self, arm: SimulatedArm) -> None:
         if self._recording:
             self._film.record(arm)
 
     def _write(self, path: Path) -> Path:
-        from molmo_point.viz.run_video import RunVideo
-        from molmo_point.viz.video import write_video
-
         path.parent.mkdir(parents=True, exist_ok=True)
-        view, fixed, wrist = self._film.view, self._arm.view("fixed"), self._arm.view("wrist")
-        cameras = (("fixed camera", fixed.frame), ("wrist camera", wrist.frame))
+        cameras = tuple((f"{name} camera", self._arm.view(name).frame) for name in ("fixed", "wrist"))
+        view = self._film.view
         drawn = RunVideo(self._log, view.intrinsics, view.pose, self._arm.gripper, cameras)
-        written = write_video(path, drawn.pictures(self._film.pictures(), hold=round(2 * self._fps)), self._fps)
+        pictures = drawn.pictures(self._film.pictures(), hold=round(2 * self._fps))
+        written = write_video(path, pictures, self._fps)
+        if drawn.still is not None:
+            save_png(path.with_suffix(".png"), drawn.still)
         self._say(f"wrote {written}")
         return written
