@@ -1,0 +1,145 @@
+"""Images in, frames out, without DDS: what is joined, what is kept, what is refused, and the clock that steps back."""
+
+import dataclasses
+import types
+
+import numpy as np
+import pytest
+
+rclpy = pytest.importorskip("rclpy", reason="needs ROS 2: run through ros2_ws/run", exc_type=ImportError)
+pytest.importorskip("molmo_point_msgs.action", reason="needs the built interfaces: make setup", exc_type=ImportError)
+
+from box_scene import FRAME, INTRINSICS, box_scene  # noqa: E402
+from molmo_point_ros import frame_sources, parameters  # noqa: E402
+from molmo_point_ros.conversions import frame_to_messages  # noqa: E402
+from molmo_point_ros.goal_error import CODES, GoalError  # noqa: E402
+from molmo_point_ros.qos_events import input_events  # noqa: E402
+from rclpy.qos import QoSPolicyKind  # noqa: E402
+
+from molmo_point.errors import DependencyError  # noqa: E402
+from molmo_point.frame import RgbdFrame  # noqa: E402
+
+pytestmark = pytest.mark.ros
+
+SECOND_NS = 1_000_000_000
+
+
+class FakeNode:
+    """Keeps the callbacks of subscriptions, and what is logged."""
+
+    def __init__(self):
+        self.takers, self.logged = {}, []
+
+    def create_subscription(self, kind, topic, taker, qos, **options):
+        self.takers[topic] = taker
+        return types.SimpleNamespace(topic_name=f"/{topic}", kind=kind)
+
+    def count_publishers(self, topic):
+        return 0
+
+    def get_logger(self):
+        return types.SimpleNamespace(warning=lambda text, **_: self.logged.append(text))
+
+
+def settings(**values):
+    specs = parameters.POINTING_SPECS
+    return parameters.PointingSettings(**{name: values.get(name, spec.default) for name, spec in specs.items()})
+
+
+def messages(stamp_ns, skew_s=0.0):
+    color, depth = box_scene()
+    return frame_to_messages(RgbdFrame(color, depth, INTRINSICS, stamp_ns, FRAME, stamp_ns + round(skew_s * 1e9)))
+
+
+def source_of(**values):
+    node = FakeNode()
+    return node, frame_sources.TopicSource(node, settings(**values), None)
+
+
+def give(node, stamp_ns, skew_s=0.0):
+    color, depth, info = messages(stamp_ns, skew_s)
+    node.takers["color/camera_info"](info)
+    node.takers["depth/image_raw"](depth)
+    node.takers["color/image_raw"](color)
+
+
+def never():
+    return False
+
+
+def test_the_newest_of_several_wins_and_each_is_given_once():
+    node, source = source_of()
+    for number in (1, 2, 3):
+        give(node, number * SECOND_NS)
+    frame = source.newer(0, 0.0, never)
+    assert frame.stamp_ns == 3 * SECOND_NS and source.received() == 3
+    assert source.newer(frame.stamp_ns, 0.0, never) is None
+    give(node, 4 * SECOND_NS)
+    assert source.newer(frame.stamp_ns, 0.0, never).stamp_ns == 4 * SECOND_NS
+
+
+def test_frames_come_back_by_their_stamp():
+    node, source = source_of()
+    for number in (1, 2, 3):
+        give(node, number * SECOND_NS)
+    assert source.at(2 * SECOND_NS).stamp_ns == 2 * SECOND_NS
+    assert source.at(2 * SECOND_NS + 1) is None
+
+
+def test_a_clock_that_steps_back_goes_on_and_one_swapped_image_does_not_count():
+    node, source = source_of()
+    give(node, 100 * SECOND_NS)
+    give(node, 100 * SECOND_NS - 30_000_000)
+    assert source.newer(100 * SECOND_NS, 0.0, never) is None
+    give(node, 40 * SECOND_NS)
+    assert source.newer(100 * SECOND_NS, 0.0, never).stamp_ns == 40 * SECOND_NS
+
+
+def test_depth_of_another_moment_is_no_frame_and_is_counted():
+    node, source = source_of()
+    for number in range(20):
+        give(node, number * SECOND_NS + 1, skew_s=0.2)
+    assert source.newer(0, 0.0, never) is None
+    assert source.dropped()["colour images without partners"] == 8
+    with pytest.raises(GoalError, match=r"200\.0 ms") as caught:
+        source.frame(0, 0.0, never)
+    assert caught.value.code == CODES.SYNC_ERROR
+
+
+def test_an_image_that_is_too_large_is_refused_undecoded():
+    node, source = source_of(max_image_px=160 * 120 - 1)
+    give(node, SECOND_NS)
+    with pytest.raises(GoalError, match="at most 19199 pixels"):
+        source.newer(0, 0.0, never)
+
+
+def test_rgbd_is_one_message_of_one_capture(monkeypatch):
+    monkeypatch.setattr(frame_sources, "import_rgbd", lambda: "RGBD")
+    node, source = source_of(rgbd=True)
+    assert set(node.takers) == {"rgbd"}
+    color, depth, info = messages(SECOND_NS)
+    node.takers["rgbd"](types.SimpleNamespace(rgb=color, depth=depth, rgb_camera_info=info, depth_camera_info=info))
+    frame = source.newer(0, 0.0, never)
+    np.testing.assert_array_equal(frame.color, box_scene()[0])
+    assert frame.intrinsics == INTRINSICS and source.received() == 1
+    assert np.isnan(frame.depth_m).mean() == np.isnan(box_scene()[1]).mean()
+
+
+def test_rgbd_that_is_not_installed_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "realsense2_camera_msgs", None)
+    monkeypatch.setitem(__import__("sys").modules, "realsense2_camera_msgs.msg", None)
+    with pytest.raises(DependencyError, match="realsense2-camera-msgs"):
+        source_of(rgbd=True)
+
+
+def test_incompatible_qos_is_said_with_what_to_do():
+    node, counted = FakeNode(), []
+    events = input_events(node, "color/image_raw", lambda: counted.append(1))
+    events.incompatible_qos(types.SimpleNamespace(last_policy_kind=QoSPolicyKind.RELIABILITY))
+    (text,) = node.logged
+    assert "color/image_raw" in text and "RELIABILITY" in text and "set the parameter reliable to false" in text
+    assert counted == [1]
+
+
+def test_settings_of_this_test_are_those_of_the_node():
+    assert {field.name for field in dataclasses.fields(parameters.PointingSettings)} == set(parameters.POINTING_SPECS)
