@@ -76,7 +76,7 @@ def pick(arm: SimulatedArm, point_m: np.ndarray) -> float:
     arm.move_gripper(arm.gripper.max_opening_m)
     for turn in np.deg2rad([0, 45, -45, 90]):
         at = tool_at(arm, np.array([*point_m[:2], height_m]), turn)
-        above, lifted = (tool_at(arm, at.translation_m + [0, 0, rise], turn) for rise in (ABOVE_M, LIFT_M))
+        above, lifted = (tool_at(arm, at.translation_m + np.array([0, 0, rise]), turn) for rise in (ABOVE_M, LIFT_M))
         there = arm.plan([above])
         down = there if isinstance(there, NoPath) else arm.plan([at], start_rad=there.end_rad, straight=True)
         if isinstance(there, NoPath) or isinstance(down, NoPath):

@@ -114,9 +114,12 @@ def _write_mpeg4(path: str, pictures: Iterator[np.ndarray], fps: float) -> None:
 
 
 def _write_gif(path: str, pictures: Iterator[np.ndarray], fps: float) -> None:
-    # One palette for all, taken from the first picture, so that what stands still does not flicker.
-    first, rest = next(pictures), pictures
-    palette = Image.fromarray(first).quantize(_GIF_COLORS, dither=Image.Dither.NONE)
-    images = [palette]
-    images += [Image.fromarray(picture).quantize(palette=palette, dither=Image.Dither.NONE) for picture in rest]
+    images = [Image.fromarray(picture) for picture in pictures]
+    # One palette for all, so that what stands still does not flicker.
+    some = images[:: max(len(images) // 8, 1)]
+    strip = Image.new("RGB", (some[0].width, some[0].height * len(some)))
+    for row, image in enumerate(some):
+        strip.paste(image, (0, row * image.height))
+    palette = strip.quantize(_GIF_COLORS, dither=Image.Dither.NONE)
+    images = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
     images[0].save(path, format="GIF", save_all=True, append_images=images[1:], duration=round(1000 / fps), loop=0, optimize=True)
