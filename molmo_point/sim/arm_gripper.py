@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from molmo_point.geometry.gripper import Gripper
-from molmo_point.sim.arm_model import ARM, HAND, TOOL_Z_M
+from molmo_point.sim.arm_model import ARM, HAND, PAD_HALF_M, TOOL_Z_M
 from molmo_point.sim.rendering import import_mujoco
 
 ROBOTIQ = Gripper(
@@ -27,7 +27,6 @@ ROBOTIQ = Gripper(
 )
 """A 2F-85 as boxes. Its palm begins where the linkage between the fingers does."""
 FULL_CONTROL = 255.0
-_PAD_HALF_M = 0.002
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ def finger_linkage(model: Any) -> FingerLinkage:
     per_rad = -float(motor.biasprm[1]) * 2 * 0.485 / float(motor.gainprm[0])
     half_pad_m = float(model.geom(f"{ARM}right_pad2").size[2])
     return FingerLinkage(
-        open_width_m=2.0 * (abs(float(pad[0])) - _PAD_HALF_M),
+        open_width_m=2.0 * (abs(float(pad[0])) - PAD_HALF_M),
         open_tip_m=float(pad[2]) + half_pad_m,
         radius_m=float(np.hypot(arm_m[0], arm_m[1])),
         start_rad=math.atan2(abs(float(arm_m[1])), abs(float(arm_m[0]))),

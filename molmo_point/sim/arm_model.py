@@ -34,6 +34,8 @@ OBSERVER = CameraPose((0.85, -1.05, 0.8), (-0.2, 0.0, 0.25), 42.0)
 DENSITY_KG_M3 = 400.0
 GRIP_FORCE = 6.0
 """Limit of the fingers' motor in its own unit; about 50 N at each pad."""
+PAD_HALF_M = 0.009
+"""Half the thickness of a finger."""
 STEP_S = 0.002
 _GAINS = ((4500, 450), (4500, 450), (3500, 350), (3500, 350), (2000, 200), (2000, 200), (2000, 200))
 _FAR_M = (0.0, 0.0, -5.0)
@@ -87,6 +89,8 @@ def plan_spec() -> Any:
     mujoco = import_mujoco()
     spec = mujoco.MjSpec()
     spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
+    # The midphase would look for the boxes where they were when the model was made.
+    spec.option.disableflags |= mujoco.mjtDisableBit.mjDSBL_MIDPHASE
     spec.worldbody.add_geom(name="table", type=mujoco.mjtGeom.mjGEOM_BOX, size=[0.75, 0.6, 0.02], pos=[0, 0, -0.02])
     for number in range(BOXES):
         spec.worldbody.add_geom(
@@ -116,6 +120,12 @@ def _attach_arm(spec: Any, mujoco: Any) -> None:
     for name in ("left_pad1", "left_pad2", "right_pad1", "right_pad2"):
         pad = arm.geom(name)
         pad.condim, pad.friction = 4, [0.7, 0.006, 0.0001]
+        # The pads are as thick as the fingers; the finger's own mesh stands out before them and would do the gripping.
+        pad.pos = [pad.pos[0] + pad.size[0] - PAD_HALF_M, *pad.pos[1:]]
+        pad.size = [PAD_HALF_M, *pad.size[1:]]
+    for geom in arm.geoms:
+        if geom.meshname == "tongue":
+            geom.contype = geom.conaffinity = 0
     spec.attach(arm, prefix=ARM, frame=spec.worldbody.add_frame(pos=list(FOOT_M)))
 
 

@@ -78,7 +78,8 @@ class PathTiming:
         wanted.control_interface = ruckig.ControlInterface.Velocity
         wanted.current_position, wanted.current_velocity = [place], [max(speed, 0.0)]
         wanted.current_acceleration, wanted.target_velocity = [acceleration], [0.0]
-        wanted.max_acceleration, wanted.max_jerk = [self._limits[1]], [self._limits[2]]
+        # Stopping may use all of the acceleration, and gets there sooner.
+        wanted.max_acceleration, wanted.max_jerk = [2 * self._limits[1]], [6 * self._limits[2]]
         profile = ruckig.Trajectory(1)
         ruckig.Ruckig(1).calculate(wanted, profile)
         return PathTiming(self.rows, self.stops, float(profile.duration), profile, self._limits)
