@@ -3,16 +3,19 @@
 import csv
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from molmo_point.cli import main
-from molmo_point.cli.train import _SETTINGS
+from molmo_point.cli.train import _SETTINGS, draw_curves
 from molmo_point.training import trainer
 from molmo_point.training.scenes import render_shard
 from molmo_point.training.settings import TrainSettings
+from molmo_point.training.tuning import tuner
+from molmo_point.training.tuning.settings import TuneSettings
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +78,53 @@ def test_what_is_wrong_with_a_file_is_told(text: str, said: str, tmp_path: Path,
     assert main(["train", "--config", str(config)]) == 1
     error = capsys.readouterr().err
     assert said in error and "Traceback" not in error and error.count("\n") == 1
+
+
+TUNING = "base: tabletop\nout: run\ndata: [{path: rows.jsonl}]\nstages: [{stage: point, images: 5}]\n"
+
+
+def test_a_file_with_data_trains_further(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "run.yaml").write_text(TUNING)
+    asked: list[TuneSettings] = []
+
+    def tune(settings: TuneSettings, say: Callable[[str], None], after_check: object) -> Path:
+        asked.append(settings)
+        say("what was found")
+        assert after_check is draw_curves
+        return Path("there")
+
+    monkeypatch.setattr(tuner, "tune", tune)
+    assert main(["train", "--config", str(tmp_path / "run.yaml"), "--out", "elsewhere", "--skip-bad"]) == 0
+    written = capsys.readouterr()
+    assert written.out == "trained: there\n" and written.err == "what was found\n"
+    assert (asked[0].out, asked[0].skip_bad, asked[0].data[0].path) == ("elsewhere", True, "rows.jsonl")
+    assert main(["train", "--config", str(tmp_path / "run.yaml")]) == 0
+    assert (asked[1].out, asked[1].skip_bad) == ("run", False)
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "said"),
+    [
+        (TUNING, ["--point-images", "5"], "--point-images"),
+        (TUNING, ["--scenes", "x", "--replan"], "--scenes, --replan"),
+        (TUNING + "seeed: 3\n", [], "unknown: seeed"),
+        ("data: [{path: rows.jsonl}]\n", [], "stages: missing"),
+        ("base: tabletop\n", [], "data: missing"),
+        ("scenes: x\nout: y\n", ["--skip-bad"], "--skip-bad"),
+        (TUNING, [], "no such file of rows"),
+    ],
+)
+def test_what_is_wrong_with_training_further_is_told(
+    text: str, options: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("run.yaml").write_text(text)
+    assert main(["train", "--config", "run.yaml", *options]) == 1
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1 and "Traceback" not in error
+    assert not Path("run").exists(), "nothing is begun"
 
 
 def test_a_missing_file_and_missing_scenes_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

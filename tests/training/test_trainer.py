@@ -110,6 +110,18 @@ def test_a_finished_run_does_nothing_more(start: Start, straight: Path) -> None:
     assert all(torch.equal(before[name], tensor) for name, tensor in weights(straight).items())
 
 
+def test_captions_come_between_seeing_and_pointing(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = replace(SETTINGS, see_images=2, caption_images=2, point_images=4, short_share=0.5, few_until=0.5, check_every=100)
+    lessons = []
+    draw = module.draw_batch
+    monkeypatch.setattr(module, "draw_batch", lambda *given: lessons.append(given[-1]) or draw(*given))
+    start(tmp_path, settings).run()
+    assert [(lesson.captions, lesson.short_share, lesson.most_things) for lesson in lessons] == [
+        (False, 0.0, None), (True, 0.0, None), (False, 0.5, 1), (False, 0.5, None),
+    ]  # fmt: skip
+    assert all(torch.isfinite(tensor).all() for tensor in weights(tmp_path).values())
+
+
 def test_other_settings_in_the_same_folder_are_refused(start: Start, straight: Path) -> None:
     with pytest.raises(InputError, match=r"point_rate, seed differ"):
         start(straight, replace(SETTINGS, seed=3, point_rate=1e-2))

@@ -1,13 +1,16 @@
 """A configuration says what a run does; every mistake in one is named with its place."""
 
 import json
+import re
+from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from molmo_point.errors import InputError
 from molmo_point.training.tuning.configuration import to_json, tune_settings
-from molmo_point.training.tuning.settings import LORA_RATE, RATES, Lora, TuneSettings
+from molmo_point.training.tuning.settings import LORA_RATE, RATES, Data, Lora, Stage, TuneSettings
 
 GOOD: dict[str, Any] = {
     "base": "tabletop", "out": "run", "data": [{"path": "rows.jsonl"}], "stages": [{"stage": "point", "images": 8000}],
@@ -94,3 +97,20 @@ def test_rates_rise_each_at_its_own_pace_and_fall_to_a_tenth() -> None:
     assert settings.rates(9)["vision"] == pytest.approx(6e-6) and settings.rates(4)["vision"] == pytest.approx(3e-6)
     with pytest.raises(IndexError):
         settings.at(1100)
+
+
+def test_the_page_has_every_setting_with_its_default() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "training.md").read_text(encoding="utf-8")
+    rows = {row[1].strip("` "): row[2].strip(" `") for line in page.splitlines() if len(row := line.split("|")) == 5}
+    for kind in (TuneSettings, Data, Stage, Lora):
+        for entry in fields(kind):
+            assert entry.name in rows, entry.name
+            if isinstance(entry.default, bool):
+                assert rows[entry.name] == str(entry.default).lower(), entry.name
+            elif isinstance(entry.default, (int, float)):
+                assert float(rows[entry.name]) == entry.default, entry.name
+    for stage in RATES:
+        said = re.search(rf"`?{stage}`: ([^;]*);", rows["rates"])
+        assert said is not None
+        assert [float(n) for n in re.findall(r"[\d.]+e-\d+", said[1])] == list(RATES[stage].values())
+    assert float(rows["rates"].partition("LoRA ")[2].split()[0]) == LORA_RATE
