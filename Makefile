@@ -32,8 +32,8 @@ setup:  ## make .venv, install everything into it, build the ROS 2 interfaces
 	fi; \
 	$$python ros2_ws/setup_environment.py --torch $(TORCH)
 
-demo: setup  ## point at things on a simulated table, in 3D, over ROS 2
-	@$(RUN) python demos/01_point_and_publish.py
+demo: setup  ## a typed command moves a simulated arm, over ROS 2; ends with a video
+	@$(RUN) python demos/02_pick_and_place.py
 
 # Two processes: one that holds librealsense, MuJoCo, torch and Fast DDS together crashes when it ends, after its tests.
 ROS_TESTS := tests/ros tests/test_interfaces.py

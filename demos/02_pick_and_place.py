@@ -9,11 +9,12 @@ of a video with target, grasp, what both cameras were asked, and phases, and of 
 """
 
 import argparse
+import importlib.util
 import sys
 import time
 from pathlib import Path
 
-from molmo_point.commands import parse_command
+from molmo_point.commands import PickStep, parse_command
 from molmo_point.errors import MolmoPointError
 
 TABLE = {"scene_seed": 1, "object_count": 5}
@@ -36,10 +37,8 @@ def main() -> int:
     try:
         command = parse_command(" ".join(options.command) or COMMAND)
         print(f"“{command.text}” means: {command.describe()}\n")
-        outcomes = carry_out(command, options)
-    except ImportError as error:
-        print(f"this needs ROS 2 ({error}). What to do: make setup, then make demo", file=sys.stderr)
-        return 1
+        has_ros = importlib.util.find_spec("rclpy") is not None
+        outcomes = carry_out(command, options) if has_ros else without_ros(command, options)
     except MolmoPointError as error:
         print(error, file=sys.stderr)
         return 1
@@ -72,6 +71,36 @@ def carry_out(command, options) -> list[dict]:
         rclpy.try_shutdown()
     for path in sorted(options.out.glob("pick-*.*")):
         print(f"wrote {path}")
+    return outcomes
+
+
+def without_ros(command, options) -> list[dict]:
+    """The same in this process, where there is no ROS 2."""
+    print("there is no ROS 2 here (make setup says why), so the arm is moved without it\n")
+    import numpy as np
+
+    from molmo_point import Pointer, SimulatedCamera
+    from molmo_point.picking.pick import Picker
+    from molmo_point.sim.arm import SimulatedArm
+    from molmo_point.sim.arm_layout import random_arm_layout
+    from molmo_point.viz.goal_video import GoalVideo
+
+    ticked: list = []
+    layout = random_arm_layout(np.random.default_rng(options.seed), options.objects)
+    with SimulatedArm(layout, on_tick=lambda arm: [tick(arm) for tick in ticked] and None) as arm:
+        video = GoalVideo(options.out, 8.0, print, arm, ticked)
+        fixed, wrist = (SimulatedCamera(arm.view(name), clock_ns=arm.now_ns) for name in ("fixed", "wrist"))
+        picker = Picker(video.watch(Pointer.from_pretrained("tabletop")), arm, fixed, wrist)
+        video.begin(command.text)
+        outcomes: list[dict] = []
+        for step in command.steps:
+            do = picker.pick if isinstance(step, PickStep) else picker.place
+            words = (step.what,) if isinstance(step, PickStep) else (step.where, step.relation.value)
+            result = do(*words, on_state=lambda event: (video.take(event), print(f"  {event.state.name:<12}  {event.message}")))
+            outcomes.append(result.to_dict())
+            if not result.success:
+                break
+        video.end("done" if result.success else result.message)
     return outcomes
 
 

@@ -1,0 +1,120 @@
+"""Counts a tray again and again, and says when it changed: the action CountObjects with three images each.
+
+This program is the camera over the tray (from which a ball is taken halfway); the pointing node counts.
+You see each count with its interval over the images, how many of them agree, whether points and stated
+number are consistent, the truth, and a line when a count that can be believed differs from the one before.
+
+    ros2_ws/run python demos/04_count_a_tray.py
+"""
+
+import argparse
+import dataclasses
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+
+from molmo_point import SimulatedCamera
+from molmo_point.errors import MolmoPointError
+from molmo_point.sim import TabletopScene
+from molmo_point.sim.layout import random_layout
+
+SEED, COUNT, SHAPE = 5, 6, "ball"
+ROUNDS, SAMPLES, LEAST_AGREEMENT = 4, 3, 0.6
+
+
+def main() -> int:
+    """Runs the demo; 1 if nothing could be counted."""
+    parser = argparse.ArgumentParser(description="Count a tray and watch it change, over ROS 2.")
+    parser.add_argument("--out", type=Path, default=Path("out/demo"), help="folder of the log")
+    options = parser.parse_args()
+    try:
+        import rclpy
+        from molmo_point_ros.background import running
+    except ImportError as error:
+        print(f"this needs ROS 2 ({error}). What to do: make setup", file=sys.stderr)
+        return 1
+    layout = random_layout(np.random.default_rng(SEED), COUNT)
+    rclpy.init()
+    tray = Tray(rclpy.create_node("tray_camera"), layout)
+    try:
+        with running("node", options.out / "count_node.log", {"reliable": True, "image_timeout_s": 60.0}) as node:
+            node.wait_for("ready", 300.0)
+            return watch(tray)
+    except MolmoPointError as error:
+        print(error, file=sys.stderr)
+        return 1
+    finally:
+        tray.close()
+        rclpy.try_shutdown()
+
+
+def watch(tray: "Tray") -> int:
+    """Counts four times; after two a ball is gone."""
+    from molmo_point_msgs.action import CountObjects
+    from molmo_point_ros.action_caller import ActionCaller, duration_message
+
+    believed = None
+    with ActionCaller(CountObjects, "molmo_point/count_objects") as caller:
+        for number in range(ROUNDS):
+            if number == ROUNDS // 2:
+                tray.take_one()
+            goal = CountObjects.Goal(query=f"{SHAPE}s", samples=SAMPLES, timeout=duration_message(120.0))
+            result = caller.call(lambda _, goal=goal: goal, 150.0)
+            if result.error_code != CountObjects.Result.NONE:
+                print(result.error_msg, file=sys.stderr)
+                return 1
+            interval = f"{result.count_min} to {result.count_max} in {len(result.counts)} images"
+            told = "points and number agree" if result.points_agree else "points and number differ"
+            print(
+                f"{result.count} {SHAPE}s ({interval}, {result.agreement:.0%} alike, {told}); there are {tray.truth()}",
+                flush=True,
+            )
+            if result.agreement >= LEAST_AGREEMENT and result.points_agree:
+                if believed not in (None, result.count):
+                    print(f"  the tray changed: {believed} -> {result.count}")
+                believed = result.count
+    return 0
+
+
+class Tray:
+    """A camera over a tray, published at about two frames per second from a thread of its own."""
+
+    def __init__(self, node, layout) -> None:
+        from molmo_point_ros.conversions import frame_to_messages
+        from molmo_point_ros.image_qos import image_qos
+        from sensor_msgs.msg import CameraInfo, Image
+
+        kinds = (("color/camera_info", CameraInfo), ("depth/image_raw", Image), ("color/image_raw", Image))
+        self._topics = [node.create_publisher(kind, name, image_qos(True)) for name, kind in kinds]
+        self._to_messages, self._layout, self._end = frame_to_messages, layout, threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def take_one(self) -> None:
+        """One ball less."""
+        gone = next(thing for thing in self._layout.objects if thing.shape == SHAPE)
+        self._layout = dataclasses.replace(self._layout, objects=tuple(o for o in self._layout.objects if o is not gone))
+
+    def truth(self) -> int:
+        """How many there are."""
+        return sum(thing.shape == SHAPE for thing in self._layout.objects)
+
+    def close(self) -> None:
+        """Ends the camera."""
+        self._end.set()
+        self._thread.join(20)
+
+    def _run(self) -> None:
+        while not self._end.is_set():
+            layout = self._layout
+            with TabletopScene(layout) as scene, SimulatedCamera(scene, fps=2) as camera:
+                while self._layout is layout and not self._end.is_set():
+                    color, depth, info = self._to_messages(camera.read())
+                    for topic, message in zip(self._topics, (info, depth, color), strict=True):
+                        topic.publish(message)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
