@@ -1,7 +1,7 @@
 """From words to one thing on the table that several looks agree on, and to grasps on it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -13,12 +13,16 @@ from molmo_point.geometry.obstacle_boxes import boxes_on_table
 from molmo_point.grasping import propose_grasps
 from molmo_point.picking.arm import Arm, Cancelled
 from molmo_point.picking.diary import Diary, PickStopped
-from molmo_point.picking.looking import Blank, Looker, Sighting, grouped, same_thing
+from molmo_point.picking.looking import Blank, Looker, Sighting, grouped, same_thing, weight_of
 from molmo_point.picking.reaching import plan_look
 from molmo_point.picking.settings import PickSettings
 from molmo_point.picking.states import PickFailure, PickState
 
 _FRAME_S = 1 / 30
+_NEARBY = 0.5
+"""Share of the weight of a look that shows little but the thing that it was to confirm."""
+_WIDE, _COMPARE_M = 1.6, (0.38, 0.62)
+"""Stand-off by the distance of two things, so that both are well in the picture, and its bounds."""
 
 
 @dataclass(eq=False)
@@ -99,39 +103,71 @@ class Finder:
         """
         if self._wrist is None or not self._settings.look_again:
             return
-        asked = 0
-        while asked < self._settings.max_looks:
+        for asked in range(self._settings.max_looks):
             assert search.chosen is not None
+            groups = grouped(search.sightings, self._settings.same_m)
+            last = asked == self._settings.max_looks - 1
+            if self._undecided(groups) and not last and self._compare(search, groups, diary, first + asked, cancelled):
+                continue
             answer = self._look_at(search, search.chosen, diary, first + asked, cancelled)
             if answer is None:
                 return
-            asked += 1
             if isinstance(answer, Sighting) and same_thing(answer.target, search.chosen.target, self._settings.same_m):
+                answer = replace(answer, counts=_NEARBY)
                 search.add(answer)
                 diary.note(PickState.VERIFY_POINT, f"seen again from the stand-off, {_apart_mm(answer, search.chosen)} mm off")
                 search.chosen = answer
                 return
             self._disagree(search, answer, diary)
-        raise PickStopped(PickFailure.WRONG_OBJECT, f"{asked} looks from nearby do not agree on what {search.query!r} is")
+        raise PickStopped(PickFailure.WRONG_OBJECT, f"looks from nearby do not agree on what {search.query!r} is")
+
+    def _undecided(self, groups: list[list[Sighting]]) -> bool:
+        return len(groups) > 1 and weight_of(groups[0]) - weight_of(groups[1]) < self._settings.clear_lead
+
+    def _compare(
+        self, search: Search, groups: list[list[Sighting]], diary: Diary, first: int, cancelled: Cancelled | None
+    ) -> bool:
+        """Looks at the two likeliest things together; False where the camera cannot get there."""
+        one, other = (group[0].target.position_m for group in groups[:2])
+        stand_off_m = float(np.clip(_WIDE * np.linalg.norm(other - one) + self._settings.stand_off_m - 0.05, *_COMPARE_M))
+        answer = self._look(search, 0.5 * (one + other), stand_off_m, "between the two", diary, first, cancelled)
+        if answer is None:
+            return False
+        search.add(answer)
+        self._choose(search, diary, PickState.VERIFY_POINT)
+        return True
 
     def _look_at(
         self, search: Search, at: Sighting, diary: Diary, first: int, cancelled: Cancelled | None
     ) -> Sighting | Blank | None:
         """One look from nearby; None where the camera cannot get to any place to look from."""
-        assert self._wrist is not None
-        position = at.target.position_m
-        path = plan_look(self._arm, self._wrist_frame, position, self._settings.stand_off_m, search.obstacles, first)
+        stand_off_m = self._settings.stand_off_m
+        return self._look(search, at.target.position_m, stand_off_m, "the stand-off", diary, first, cancelled)
+
+    def _look(
+        self,
+        search: Search,
+        at_m: np.ndarray,
+        stand_off_m: float,
+        place: str,
+        diary: Diary,
+        first: int,
+        cancelled: Cancelled | None,
+    ) -> Sighting | Blank | None:
+        assert self._wrist is not None and search.chosen is not None
+        path = plan_look(self._arm, self._wrist_frame, at_m, stand_off_m, search.obstacles, first)
+        target = search.chosen.target
         if isinstance(path, NoPath):
-            diary.note(PickState.VERIFY_POINT, f"no place to look again from: {path.message}", target=at.target)
+            diary.note(PickState.VERIFY_POINT, f"no way to look from {place}: {path.message}", target=target)
             return None
-        diary.note(PickState.APPROACH, "going to the stand-off", target=at.target)
+        diary.note(PickState.APPROACH, f"going to look from {place}", target=target)
         if self._settings.look_in_passing:
             frame = self._read_in_passing(path, cancelled)
         else:
             self.go(path, cancelled)
             frame = self._read(self._wrist)
-        diary.note(PickState.VERIFY_POINT, "looking again with the wrist camera", target=at.target)
-        return self._looker.answer(frame, search.query, "the stand-off", cancelled)
+        diary.note(PickState.VERIFY_POINT, "looking again with the wrist camera", target=target)
+        return self._looker.answer(frame, search.query, place, cancelled)
 
     def _disagree(self, search: Search, answer: Sighting | Blank, diary: Diary) -> None:
         """What to believe when the stand-off shows something else."""
@@ -154,7 +190,8 @@ class Finder:
         if len(search.sightings) < 2:
             return
         agreed = ", ".join(sorted({sighting.place for sighting in groups[0]}))
-        doubt = "" if len(groups) == 1 else f"; {len(groups) - 1} other place(s) were pointed at"
+        weights = " against ".join(f"{weight_of(group):.1f}" for group in groups)
+        doubt = "" if len(groups) == 1 else f"; weights of the places pointed at: {weights}"
         diary.note(state, f"chosen: what was seen from {agreed}{doubt}", target=search.chosen.target)
 
     def grasps(self, sighting: Sighting) -> tuple[Grasps, tuple[GraspCandidate, ...]]:

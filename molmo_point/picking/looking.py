@@ -17,7 +17,7 @@ from molmo_point.results import ImagePoint, Target, Unreachable
 
 _SIGMAS = 11.3
 """Squared Mahalanobis distance that holds 99 % in three dimensions."""
-_WIDEST_M = 0.06
+_WIDEST_M = 0.045
 _UNKNOWN = 0.5
 
 
@@ -31,6 +31,8 @@ class Sighting:
         base_T_camera: Taken for that frame.
         in_camera: The target in the frame's optical frame.
         target: The same in the base frame.
+        counts: Share of its weight that counts: a look that shows little but the thing itself says less about which
+            thing is meant.
     """
 
     place: str
@@ -38,13 +40,14 @@ class Sighting:
     base_T_camera: Transform
     in_camera: Target
     target: Target
+    counts: float = 1.0
 
     @property
     def weight(self) -> float:
-        """What it counts: log-odds of its confidence, between 0.1 and 3."""
+        """Log-odds of its confidence, plus 1, between 0.1 and 3; times what it counts."""
         confidence = self.target.confidence
         share = min(max(confidence if math.isfinite(confidence) else _UNKNOWN, 0.02), 0.98)
-        return min(3.0, max(0.1, math.log(share / (1.0 - share)) + 1.0))
+        return self.counts * min(3.0, max(0.1, math.log(share / (1.0 - share)) + 1.0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,4 +119,9 @@ def grouped(sightings: list[Sighting], same_m: float) -> list[list[Sighting]]:
                 break
         else:
             groups.append([sighting])
-    return sorted(groups, key=lambda group: -sum(sighting.weight for sighting in group))
+    return sorted(groups, key=lambda group: -weight_of(group))
+
+
+def weight_of(group: list[Sighting]) -> float:
+    """The weights of all sightings of one thing."""
+    return sum(sighting.weight for sighting in group)

@@ -27,6 +27,8 @@ class PickSettings:
         lift_m: How high to lift.
         answer_s: Simulated seconds that pass for a question to the model; a real arm's clock runs by itself, so 0 there.
         max_looks: How often to look again, at most, when the looks do not agree.
+        clear_lead: By how much more weight the thing that is picked has to be meant than any other one, see
+            `Sighting.weight`; with less, both are looked at together.
         same_m: Two targets nearer than this are the same thing, beside what their covariances allow.
         least_width_m: Fingers closer than this hold nothing.
         holding_speed: Share of the arm's speed while it holds something.
@@ -43,7 +45,8 @@ class PickSettings:
     stand_off_m: float = 0.34
     lift_m: float = 0.16
     answer_s: float = 0.15
-    max_looks: int = 4
+    max_looks: int = 5
+    clear_lead: float = 2.5
     same_m: float = 0.025
     least_width_m: float = 0.006
     holding_speed: float = 0.7
