@@ -40,7 +40,7 @@ TOPICS = {
 }
 """Name of each output, as in the parameter `publish_NAME`, and its topic."""
 
-_KINDS = {
+KINDS = {
     "targets": PointTargetArray,
     "point": PointStamped,
     "pose": PoseStamped,
@@ -87,7 +87,7 @@ class TargetPublisher:
         self._node = node
         self._marker_lifetime_s = marker_lifetime_s
         self._vision_msgs = import_vision_msgs() if "detections" in outputs else None
-        kinds = dict(_KINDS)
+        kinds = dict(KINDS)
         if self._vision_msgs is not None:
             kinds["detections"] = self._vision_msgs.Detection3DArray
         self._publishers = {

@@ -1,0 +1,29 @@
+"""Shared memory large enough for raw images, for a process that publishes them with Fast DDS."""
+
+from collections.abc import MutableMapping
+from pathlib import Path
+
+PROFILE = Path(__file__).with_name("large_images.xml")
+
+_PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
+_OTHER_CHOICES = ("FASTDDS_BUILTIN_TRANSPORTS", "RMW_FASTRTPS_USE_QOS_FROM_XML")
+
+
+def enlarge_shared_memory(environ: MutableMapping[str, str]) -> bool:
+    """Have Fast DDS take `large_images.xml`, unless a profile, other transports or another DDS were chosen.
+
+    To be called before rclpy.init. A raw 640x480 image does not fit into the default segment of 512 KiB: it goes through UDP
+    in pieces, and best effort loses it when one of them is lost.
+
+    Args:
+        environ: The process's environment, changed in place.
+
+    Returns:
+        Whether it was changed.
+    """
+    chosen = any(environ.get(name) for name in (*_PROFILE_VARIABLES, *_OTHER_CHOICES))
+    if chosen or "fastrtps" not in environ.get("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp") or not PROFILE.is_file():
+        return False
+    for name in _PROFILE_VARIABLES:
+        environ[name] = str(PROFILE)
+    return True
