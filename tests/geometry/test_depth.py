@@ -8,6 +8,7 @@ import pytest
 
 from molmo_point.errors import InputError
 from molmo_point.geometry.depth import DepthStatus, estimate_depth
+from molmo_point.geometry.depth_window import cut_window
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.uncertainty import D435
 
@@ -408,3 +409,13 @@ def test_white_noise_is_averaged_near_and_far() -> None:
     for depth_m in (0.4, 2.0):
         errors = [estimate_depth(noisy(plane(depth_m), seed), (320, 240), CAMERA).depth_m - depth_m for seed in range(15)]
         assert np.std(errors) < 0.5 * D435.sigma_z(depth_m, 610.0)
+
+
+def test_the_window_reaches_as_far_to_every_side() -> None:
+    window = cut_window(plane(0.6), np.array([320.0, 240.0]), np.eye(2), 610.0, 0.1, 10.0)
+    # 12 mm at 0.6 m are 12.2 pixels.
+    assert window.z.shape == (25, 25) and window.centre == (12, 12)
+    for offsets in (window.du, window.dv):
+        assert (offsets.min(), offsets.max()) == (-12.0, 12.0)
+    at_the_corner = cut_window(plane(0.6), np.array([638.0, 1.0]), np.eye(2), 610.0, 0.1, 10.0)
+    assert at_the_corner.z.shape == (14, 14) and at_the_corner.centre == (1, 12)

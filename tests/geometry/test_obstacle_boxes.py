@@ -28,7 +28,9 @@ def test_two_boxes_are_found_where_they_stand():
     depth = depth_of((0.10, 0.08, 0.03, 0.02, 0.06), (-0.06, -0.05, 0.02, 0.05, 0.04))
     first, second = boxes_on_table(depth, INTRINSICS, BASE_T_CAMERA)
     by_height = sorted((first, second), key=lambda box: box.top_m)
-    for box, (x, y, height, half) in zip(by_height, ((-0.06, -0.05, 0.04, (0.02, 0.05)), (0.10, 0.08, 0.06, (0.02, 0.03))), strict=True):
+    for box, (x, y, height, half) in zip(
+        by_height, ((-0.06, -0.05, 0.04, (0.02, 0.05)), (0.10, 0.08, 0.06, (0.02, 0.03))), strict=True
+    ):
         assert box.center_m[:2] == pytest.approx((x, y), abs=0.006)
         assert box.top_m == pytest.approx(height, abs=0.003)
         assert sorted(box.half_m[:2]) == pytest.approx(half, abs=0.006)
