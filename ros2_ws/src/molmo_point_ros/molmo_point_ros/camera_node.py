@@ -4,6 +4,7 @@ Topics are those that realsense-ros has under a camera's name: `color/image_raw`
 `color/camera_info`; the camera's pose, where it is known, goes to /tf_static.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -18,9 +19,10 @@ from molmo_point.frame import RgbdFrame
 from molmo_point_ros.cameras import CameraReader, open_camera
 from molmo_point_ros.conversions import frame_to_messages
 from molmo_point_ros.image_qos import image_qos
+from molmo_point_ros.large_images import enlarge_shared_memory
 from molmo_point_ros.parameters import PUBLISHER_SPECS, PublisherSettings, declare, read
 from molmo_point_ros.spinning import spin
-from molmo_point_ros.tf_listener import StaticTransformSender
+from molmo_point_ros.tf_listener import StaticTransformSender, TransformRelay
 
 
 class CameraNode(Node):
@@ -39,8 +41,9 @@ class CameraNode(Node):
         self._depth = self.create_publisher(Image, "depth/image_raw", qos)
         self._info = self.create_publisher(CameraInfo, "color/camera_info", qos)
         clock = self.get_clock()
+        relay = TransformRelay(self) if self._settings.camera == "bag" else None
         self._reader = CameraReader(
-            lambda: open_camera(self._settings, lambda: clock.now().nanoseconds), self._publish, self._failed
+            lambda: open_camera(self._settings, lambda: clock.now().nanoseconds, relay), self._publish, self._failed
         )
 
     def start(self) -> None:
@@ -75,6 +78,7 @@ class CameraNode(Node):
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the node until it is told to end. Returns 1 where the camera could not be opened."""
+    enlarge_shared_memory(os.environ)
     rclpy.init(args=args)
     node = CameraNode()
     try:

@@ -16,12 +16,15 @@ RETRY_S = 0.5
 OPENING_TIMEOUT_S = 120.0
 
 
-def open_camera(settings: CameraSettings, clock_ns: Callable[[], int]) -> tuple[Camera, Transform | None]:
+def open_camera(
+    settings: CameraSettings, clock_ns: Callable[[], int], on_transforms: Callable[..., None] | None = None
+) -> tuple[Camera, Transform | None]:
     """Open the camera that the parameters name.
 
     Args:
         settings: The parameters.
         clock_ns: The node's time in nanoseconds, for frames that have no capture time of their own.
+        on_transforms: Takes the transforms of a bag; see `BagCamera`.
 
     Returns:
         The camera, and its pose in the frame it is mounted in, where that is known.
@@ -46,12 +49,29 @@ def open_camera(settings: CameraSettings, clock_ns: Callable[[], int]) -> tuple[
             raise InputError("camera=recording needs a recording", "recording=''", "set the parameter recording to its folder")
         recording = Recording(settings.recording, realtime=True, loop=True)
         return (Restamped(recording, clock_ns) if settings.restamp else recording), pose
+    if settings.camera == "bag":
+        return _open_bag(settings, clock_ns, on_transforms), pose
     if settings.camera == "realsense":
         from molmo_point.camera.realsense import RealSense
 
         rate = settings.fps or REALSENSE_FPS
         return RealSense(settings.serial or None, settings.width, settings.height, rate), pose
-    raise InputError("There is no such camera to open", repr(settings.camera), "use simulated, recording or realsense")
+    raise InputError("There is no such camera to open", repr(settings.camera), "use simulated, recording, bag or realsense")
+
+
+def _open_bag(settings: CameraSettings, clock_ns: Callable[[], int], on_transforms: Callable[..., None] | None) -> Camera:
+    from molmo_point_ros.bag_camera import BagCamera
+
+    if not settings.bag:
+        raise InputError("camera=bag needs a recording", "bag=''", "set the parameter bag to its folder or .mcap file")
+    return BagCamera(
+        settings.bag,
+        color_topic=settings.bag_color_topic,
+        depth_topic=settings.bag_depth_topic,
+        info_topic=settings.bag_info_topic,
+        clock_ns=clock_ns if settings.restamp else None,
+        on_transforms=on_transforms,
+    )
 
 
 class Restamped:

@@ -20,6 +20,7 @@ from molmo_point_ros.image_qos import image_qos
 from molmo_point_ros.parameters import PointingSettings
 from molmo_point_ros.qos_events import input_events
 from molmo_point_ros.synchronizer import COLOR, DEPTH, INFO, SET_BACK_NS, Bundle, Synchronizer
+from molmo_point_ros.tf_listener import TransformRelay
 
 KEPT = 12
 """Frames that can be had by their stamp."""
@@ -244,7 +245,10 @@ class CameraSource:
         self._error = "none"
         self._logger = node.get_logger()
         clock = node.get_clock()
-        self._reader = CameraReader(lambda: open_camera(settings, lambda: clock.now().nanoseconds), self._take, self._failed)
+        relay = TransformRelay(node) if settings.camera == "bag" else None
+        self._reader = CameraReader(
+            lambda: open_camera(settings, lambda: clock.now().nanoseconds, relay), self._take, self._failed
+        )
         self._reader.start()
         self.pose = self._reader.pose
 

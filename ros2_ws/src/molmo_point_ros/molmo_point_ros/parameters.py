@@ -9,7 +9,7 @@ from rclpy.parameter import Parameter
 
 from molmo_point.geometry.gripper import Gripper
 
-CAMERAS = ("topics", "simulated", "recording", "realsense")
+CAMERAS = ("topics", "simulated", "recording", "bag", "realsense")
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,10 @@ CAMERA_SPECS = {
     "camera": Spec("simulated", "Where frames come from", choices=CAMERAS[1:]),
     "recording": Spec("", "Folder or .zip of a recording, for camera=recording; it is replayed in real time, again and again"),
     "restamp": Spec(True, "Give the frames of a recording the time at which they are replayed"),
+    "bag": Spec("", "Folder of a rosbag2 recording, or its .mcap or .db3 file, for camera=bag; replayed like a recording"),
+    "bag_color_topic": Spec("", "Colour images in the bag; empty: the only topic that looks like it"),
+    "bag_depth_topic": Spec("", "Depth aligned to colour in the bag; empty: the only topic that looks like it"),
+    "bag_info_topic": Spec("", "Camera info of the colour images in the bag; empty: the one beside them"),
     "scene_seed": Spec(0, "Which random tabletop, for camera=simulated", (0, 1_000_000)),
     "width": Spec(640, "Width of the image in pixels, for camera=simulated and camera=realsense", (16, 4096)),
     "height": Spec(480, "Height of the image in pixels, for camera=simulated and camera=realsense", (16, 4096)),
@@ -99,6 +103,14 @@ POINTING_SPECS = {
 }
 
 
+RECORDER_SPECS = {
+    "output": Spec("", "Folder to make for the recording; must not exist"),
+    "compressed": Spec(False, "Record color/image_raw/compressed instead of color/image_raw"),
+    "reliable": Spec(True, "Ask for images reliably, from a camera that offers it"),
+    "server": Spec("molmo_point", "Name of the pointing node whose targets are recorded too"),
+}
+
+
 @dataclass(frozen=True)
 class CameraSettings:
     """The parameters of CAMERA_SPECS."""
@@ -106,6 +118,10 @@ class CameraSettings:
     camera: str
     recording: str
     restamp: bool
+    bag: str
+    bag_color_topic: str
+    bag_depth_topic: str
+    bag_info_topic: str
     scene_seed: int
     width: int
     height: int

@@ -143,6 +143,18 @@ class Tf2Listener:
         self._listener.unregister()
 
 
+class TransformRelay:
+    """Publishes the transforms of a recording on /tf and /tf_static; made only where there are any."""
+
+    def __init__(self, node: Any) -> None:
+        self._moving = node.create_publisher(TFMessage, "/tf", _MOVING_QOS)
+        self._static = node.create_publisher(TFMessage, "/tf_static", _STATIC_QOS)
+
+    def __call__(self, message: TFMessage, static: bool) -> None:
+        """Publish a message."""
+        (self._static if static else self._moving).publish(message)
+
+
 class StaticTransformSender:
     """Publishes transforms that do not change on /tf_static, for late joiners as well."""
 

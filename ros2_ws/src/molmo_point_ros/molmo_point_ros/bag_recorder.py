@@ -1,0 +1,182 @@
+"""Records what the pointing node sees and says as MCAP: a rosbag2 folder that `ros2 bag play` and our camera node replay.
+
+Messages go to the file as they came, undecoded, in a thread of its own.
+"""
+
+import contextlib
+import queue
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import rclpy
+from molmo_point_msgs.msg import PointTargetArray
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from tf2_msgs.msg import TFMessage
+
+from molmo_point.errors import InputError, MolmoPointError
+from molmo_point_ros.bag_camera import import_rosbag2
+from molmo_point_ros.image_qos import image_qos
+from molmo_point_ros.parameters import RECORDER_SPECS, declare
+from molmo_point_ros.spinning import spin
+
+_WAITING = 300
+_VERSION = 8
+"""Of the metadata: later ones write the QoS in a way that Humble does not read."""
+_PARTIAL = ".partial"
+
+
+def typestore() -> Any:
+    """The message types that are recorded, ours included, as rosbags writes them into the file."""
+    from ament_index_python.packages import get_package_share_directory
+    from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+
+    store = get_typestore(Stores.LATEST)
+    folder = Path(get_package_share_directory("molmo_point_msgs")) / "msg"
+    for name in ("PointTarget", "PointTargetArray"):
+        text = (folder / f"{name}.msg").read_text(encoding="utf-8")
+        store.register(get_types_from_msg(text, f"molmo_point_msgs/msg/{name}"))
+    return store
+
+
+class BagWriter:
+    """Writes serialized messages in a thread of its own. The folder has its name once it is complete.
+
+    Args:
+        path: Folder to make.
+
+    Raises:
+        DependencyError: If rosbags is not installed.
+        InputError: If something is in the way, or the folder cannot be made.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        rosbag2 = import_rosbag2()
+        self.path = Path(path)
+        # In a folder of its own: rosbag2 names the file in it after the recording.
+        self._partial = self.path.with_name(f".{self.path.name}{_PARTIAL}") / self.path.name
+        for each in (self.path, self._partial):
+            if each.exists() or not self.path.name:
+                raise InputError("The recording would overwrite something", str(each), "choose a new path, or remove it")
+        self.dropped = self.written = 0
+        self._store = typestore()
+        self._connections: dict[str, Any] = {}
+        try:
+            self._partial.parent.mkdir(parents=True, exist_ok=True)
+            self._writer = rosbag2.Writer(self._partial, version=_VERSION, storage_plugin=rosbag2.StoragePlugin.MCAP)
+            self._writer.open()
+        except OSError as error:
+            raise InputError("The recording cannot be made", f"{path} ({error.strerror})", "choose another path") from error
+        self._queue: queue.Queue[tuple[str, str, int, bytes] | None] = queue.Queue(_WAITING)
+        self._error: Exception | None = None
+        self._thread = threading.Thread(target=self._run, name="bag_writer", daemon=True)
+        self._thread.start()
+
+    def write(self, topic: str, kind: str, log_ns: int, data: bytes) -> None:
+        """Have a serialized message of a type ("sensor_msgs/msg/Image") written; one that the disk cannot follow is dropped."""
+        try:
+            self._queue.put_nowait((topic, kind, log_ns, data))
+        except queue.Full:
+            self.dropped += 1
+
+    def _run(self) -> None:
+        while (item := self._queue.get()) is not None:
+            if self._error is not None:
+                continue
+            topic, kind, log_ns, data = item
+            try:
+                if topic not in self._connections:
+                    self._connections[topic] = self._writer.add_connection(topic, kind, typestore=self._store)
+                self._writer.write(self._connections[topic], log_ns, data)
+                self.written += 1
+            except Exception as error:
+                self._error = error
+
+    def close(self) -> None:
+        """Write what waits, and finish the recording.
+
+        Raises:
+            InputError: If it could not be written whole; what there is stays in the folder that the message names.
+        """
+        self._queue.put(None)
+        self._thread.join()
+        try:
+            self._writer.close()
+            if self._error is not None:
+                raise self._error
+            self._partial.rename(self.path)
+            self._partial.parent.rmdir()
+        except Exception as error:
+            given = f"{self._partial} ({error})"
+            raise InputError("The recording could not be finished", given, "look at the free space") from error
+
+
+class BagRecorder(Node):
+    """Subscribes to what is to be recorded.
+
+    Raises:
+        MolmoPointError: As `BagWriter`.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__("bag_recorder", **options)
+        declare(self, RECORDER_SPECS)
+        values = {name: self.get_parameter(name).value for name in RECORDER_SPECS}
+        if not values["output"]:
+            raise InputError(
+                "The recording needs a path", "output=''", "set the parameter output to a folder that does not exist"
+            )
+        self.writer = BagWriter(str(values["output"]))
+        qos = image_qos(bool(values["reliable"]))
+        latched = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        color = (CompressedImage, "color/image_raw/compressed") if values["compressed"] else (Image, "color/image_raw")
+        topics = (
+            (*color, qos),
+            (Image, "depth/image_raw", qos),
+            (CameraInfo, "color/camera_info", qos),
+            (TFMessage, "/tf", QoSProfile(depth=100)),
+            (TFMessage, "/tf_static", latched),
+            (PointTargetArray, f"{values['server']}/targets", QoSProfile(depth=100)),
+        )
+        self._recorded = [self._record(*each) for each in topics]
+
+    def _record(self, kind: Any, topic: str, qos: QoSProfile) -> Any:
+        type_name = f"{kind.__module__.partition('.')[0]}/msg/{kind.__name__}"
+
+        def take(data: bytes) -> None:
+            self.writer.write(subscription.topic_name, type_name, self.get_clock().now().nanoseconds, bytes(data))
+
+        subscription = self.create_subscription(kind, topic, take, qos, raw=True)
+        return subscription
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Record until told to end. Returns 1 where the recording cannot be made or finished."""
+    rclpy.init(args=args)
+    node = None
+    try:
+        node = BagRecorder()
+        node.get_logger().info(f"recording to {node.writer.path}; end with Ctrl-C")
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        with contextlib.suppress(KeyboardInterrupt):
+            spin(executor, node)
+        node.writer.close()
+        print(f"{node.writer.path}: {node.writer.written} messages, {node.writer.dropped} dropped", file=sys.stderr)
+    except MolmoPointError as error:
+        print(f"bag_recorder: {error}", file=sys.stderr)
+        return 1
+    finally:
+        if node is not None:
+            node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,193 @@
+"""Recordings of ROS 2: written as MCAP, replayed as a camera, and told apart from what is none."""
+
+import signal
+import sys
+
+import numpy as np
+import pytest
+
+rclpy = pytest.importorskip("rclpy", reason="needs ROS 2: run through ros2_ws/run", exc_type=ImportError)
+pytest.importorskip("molmo_point_msgs.action", reason="needs the built interfaces: make setup", exc_type=ImportError)
+rosbag2 = pytest.importorskip("rosbags.rosbag2", reason="rosbags is not installed: pip install 'molmo-point[bag]'")
+
+from box_scene import FRAME, INTRINSICS, box_scene  # noqa: E402
+from dds_robot import START_S, until  # noqa: E402
+from molmo_point_msgs.msg import PointTarget, PointTargetArray  # noqa: E402
+from molmo_point_ros.bag_camera import BagCamera  # noqa: E402
+from molmo_point_ros.bag_recorder import BagWriter, typestore  # noqa: E402
+from molmo_point_ros.conversions import frame_to_messages, stamp_to_ns, transform_to_message  # noqa: E402
+from rclpy.serialization import deserialize_message, serialize_message  # noqa: E402
+from sensor_msgs.msg import CameraInfo  # noqa: E402
+from tf2_msgs.msg import TFMessage  # noqa: E402
+
+from molmo_point.errors import CameraError, DependencyError, InputError  # noqa: E402
+from molmo_point.frame import RgbdFrame  # noqa: E402
+from molmo_point.geometry.transforms import Transform  # noqa: E402
+
+pytestmark = [pytest.mark.ros, pytest.mark.timeout(240)]
+
+START_NS, STEP_NS, COUNT = 1_700_000_000_000_000_000, 50_000_000, 5
+TOPICS = ("/cam/color/image_raw", "/cam/aligned_depth_to_color/image_raw", "/cam/color/camera_info")
+
+
+def scene_frame(number):
+    color, depth = box_scene()
+    color[0, 0] = number
+    return RgbdFrame(color, depth, INTRINSICS, START_NS + number * STEP_NS, FRAME)
+
+
+def stream(count=COUNT):
+    """Topic, type, time of recording and serialized message of everything in a recording."""
+    pose = Transform("base", FRAME, np.eye(3), np.array([0.1, 0.2, 0.3]))
+    kinds = ("sensor_msgs/msg/Image", "sensor_msgs/msg/Image", "sensor_msgs/msg/CameraInfo")
+    yield "/tf_static", "tf2_msgs/msg/TFMessage", START_NS, TFMessage(transforms=[transform_to_message(pose, START_NS)])
+    for number in range(count):
+        frame = scene_frame(number)
+        log_ns = frame.stamp_ns + 3_000_000
+        tf = TFMessage(transforms=[transform_to_message(pose, frame.stamp_ns)])
+        yield "/tf", "tf2_msgs/msg/TFMessage", log_ns, tf
+        for topic, kind, message in zip(TOPICS, kinds, frame_to_messages(frame), strict=True):
+            yield topic, kind, log_ns, message
+
+
+@pytest.fixture(scope="module")
+def bag(tmp_path_factory):
+    path = tmp_path_factory.mktemp("bags") / "run"
+    writer = BagWriter(path)
+    for topic, kind, log_ns, message in stream():
+        writer.write(topic, kind, log_ns, serialize_message(message))
+    array = PointTargetArray(query="mug", targets=[PointTarget(label="mug", gate=PointTarget.GATE_AGE, reason="old")])
+    writer.write("/molmo_point/targets", "molmo_point_msgs/msg/PointTargetArray", START_NS, serialize_message(array))
+    writer.close()
+    assert (writer.written, writer.dropped) == (4 * COUNT + 2, 0)
+    return path
+
+
+def check_frames(camera):
+    for number in range(COUNT):
+        frame, expected = camera.read(), scene_frame(number)
+        np.testing.assert_array_equal(frame.color, expected.color)
+        np.testing.assert_allclose(frame.depth_m, expected.depth_m, atol=5e-4)
+        assert (frame.stamp_ns, frame.frame, frame.intrinsics) == (expected.stamp_ns, FRAME, INTRINSICS)
+
+
+def test_what_was_written_comes_back_as_frames(bag):
+    assert {path.name for path in bag.iterdir()} == {"metadata.yaml", "run.mcap"}
+    assert [path.name for path in bag.parent.iterdir()] == ["run"], "nothing half-written stays"
+    with BagCamera(bag, loop=False, realtime=False) as camera:
+        check_frames(camera)
+        with pytest.raises(CameraError, match="at its end"):
+            camera.read()
+    with pytest.raises(CameraError, match="closed"):
+        camera.read()
+
+
+def test_a_single_mcap_file_will_do(bag):
+    (file,) = bag.glob("*.mcap")
+    with BagCamera(file, loop=False, realtime=False) as camera:
+        check_frames(camera)
+
+
+def test_sqlite_will_do(tmp_path):
+    store, connections = typestore(), {}
+    with rosbag2.Writer(tmp_path / "old", version=8, storage_plugin=rosbag2.StoragePlugin.SQLITE3) as writer:
+        for topic, kind, log_ns, message in stream():
+            connections[topic] = connections.get(topic) or writer.add_connection(topic, kind, typestore=store)
+            writer.write(connections[topic], log_ns, serialize_message(message))
+    with BagCamera(tmp_path / "old", loop=False, realtime=False) as camera:
+        check_frames(camera)
+
+
+def test_our_messages_are_in_it_with_their_definition(bag):
+    with rosbag2.Reader(bag) as reader:
+        (connection,) = [each for each in reader.connections if each.topic == "/molmo_point/targets"]
+        assert "uint8 GATE_AGE=4" in connection.msgdef.data
+        ((_, _, raw),) = list(reader.messages([connection]))
+    array = deserialize_message(raw, PointTargetArray)
+    assert array.query == "mug" and array.targets[0].reason == "old"
+
+
+def test_transforms_are_handed_on_with_the_time_of_the_frames(bag):
+    heard = []
+    now_ns = 2_000_000_000_000_000_000
+    take = lambda message, static: heard.append((stamp_to_ns(message.transforms[0].header.stamp), static))  # noqa: E731
+    with BagCamera(bag, loop=False, realtime=False, clock_ns=lambda: now_ns, on_transforms=take) as camera:
+        stamps = [camera.read().stamp_ns for _ in range(COUNT)]
+    assert np.diff(stamps).tolist() == [STEP_NS] * (COUNT - 1)
+    assert abs(stamps[0] - now_ns) < 10_000_000
+    assert [stamp for stamp, static in heard if not static] == stamps
+    assert [static for _, static in heard].count(True) == 1
+
+
+def test_rounds_go_on_in_time(bag):
+    with BagCamera(bag, realtime=False) as camera:
+        stamps = [camera.read().stamp_ns for _ in range(2 * COUNT)]
+    assert stamps == sorted(set(stamps)) and stamps[COUNT] > stamps[COUNT - 1]
+
+
+def test_frames_come_when_they_are_due(bag):
+    with BagCamera(bag, loop=False) as camera:
+        camera.read()
+        with pytest.raises(CameraError, match="in time"):
+            camera.read(timeout_s=0.001)
+        assert camera.read().stamp_ns == START_NS + STEP_NS, "what was not due is not lost"
+
+
+def test_topics_that_are_not_clear_or_not_there_are_said(bag):
+    with pytest.raises(InputError, match=r"no topic '/nowhere'.*camera_info"):
+        BagCamera(bag, color_topic="/nowhere")
+    with BagCamera(bag, color_topic=TOPICS[0], depth_topic=TOPICS[1], info_topic=TOPICS[2], realtime=False) as camera:
+        assert camera.read().depth_m is not None
+
+
+def test_what_is_no_recording_is_refused(tmp_path):
+    (tmp_path / "noise.mcap").write_bytes(b"\x89MCAP0\r\n" + bytes(range(256)) * 10)
+    for path in (tmp_path / "nowhere", tmp_path / "noise.mcap", tmp_path):
+        with pytest.raises(InputError, match="no recording of ROS 2"):
+            BagCamera(path)
+
+
+def test_nothing_is_overwritten(bag):
+    with pytest.raises(InputError, match="overwrite"):
+        BagWriter(bag)
+
+
+def test_without_rosbags_it_says_what_to_install(bag, monkeypatch):
+    monkeypatch.setitem(sys.modules, "rosbags.rosbag2", None)
+    with pytest.raises(DependencyError, match=r"molmo-point\[bag\]"):
+        BagCamera(bag)
+
+
+def test_the_recorder_and_the_camera_node_over_dds(processes, record_scene, tmp_path):
+    """A recording of our camera node's images, replayed by another camera node, with the pose of the camera."""
+    processes.start("camera_node", parameters={"camera": "recording", "recording": str(record_scene())})
+    recorder, output = processes.start("bag_recorder", parameters={"output": str(tmp_path / "run")})
+    rclpy.init()
+    node = rclpy.create_node("watcher")
+    infos, transforms = [], []
+    node.create_subscription(CameraInfo, "replayed/color/camera_info", infos.append, 10)
+    node.create_subscription(TFMessage, "/tf", transforms.append, 10)
+    mcap = tmp_path / ".run.partial" / "run" / "run.mcap"
+
+    def spinning(condition):
+        def check():
+            rclpy.spin_once(node, timeout_sec=0.02)
+            return condition()
+
+        return check
+
+    try:
+        until(mcap.exists, START_S, processes)
+        until(spinning(lambda: mcap.stat().st_size > 1_000_000), START_S, processes)
+        recorder.send_signal(signal.SIGINT)
+        assert recorder.wait(30) == 0, processes.output()
+        assert "messages, 0 dropped" in output.read_text()
+        with BagCamera(tmp_path / "run", loop=False, realtime=False) as camera:
+            frame = camera.read()
+        np.testing.assert_array_equal(frame.color, box_scene()[0])
+        processes.start("camera_node", parameters={"camera": "bag", "bag": str(tmp_path / "run")}, namespace="/replayed")
+        until(spinning(lambda: len(infos) > 5), START_S, processes)
+        assert infos[0].k[0] == INTRINSICS.fx and infos[0].header.frame_id == FRAME
+    finally:
+        node.destroy_node()
+        rclpy.try_shutdown()
