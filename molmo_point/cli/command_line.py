@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
-from molmo_point.cli import ask, bench, calibrate, demo, doctor, evaluate, question, train
+from molmo_point.cli import ask, bench, calibrate, demo, doctor, evaluate, question, train, view
 from molmo_point.errors import MolmoPointError
 
 EXIT_OK = 0
@@ -42,6 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
     question.add_ask(commands.add_parser("ask", help="ask anything about an image", epilog=_EPILOG))
     question.add_caption(commands.add_parser("caption", help="describe an image", epilog=_EPILOG))
     demo.add_arguments(commands.add_parser("demo", help="point at things on a simulated table", epilog=_EPILOG))
+    view.add_arguments(commands.add_parser("view", help="a simulated arm in the browser, moved by typed commands"))
     evaluate.add_arguments(commands.add_parser("eval", help="measure a model on scenes with known truth"))
     bench.add_arguments(commands.add_parser("bench", help="measure how fast answers come, and against what"))
     calibrate.add_arguments(commands.add_parser("calibrate", help="cameras, and cameras against arms, with their error"))

@@ -1,0 +1,101 @@
+"""`molmo-point view`: a simulated arm in the browser, and a box to type commands into."""
+
+import argparse
+import queue
+import threading
+from typing import Any
+
+from molmo_point.cli.ask import add_model, load_pointer
+from molmo_point.errors import MolmoPointError
+
+_IDLE_S = 1 / 30
+_CLOSE = object()
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of `view`."""
+    parser.description = (
+        "Opens a page with a simulated arm: camera images with points, point cloud, grasps, target ellipsoids, and a box "
+        "for commands such as 'pick up the green cube and put it aside'. Ends with Ctrl-C."
+    )
+    parser.add_argument("--seed", type=int, default=1, help="which table (default 1; on some the embedded model errs)")
+    parser.add_argument("--objects", type=int, default=5, metavar="N", help="how many things stand on it (default 5)")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: this machine only)")
+    parser.add_argument("--port", type=int, default=8080, help="port of the page; 0 takes a free one (default 8080)")
+    parser.add_argument("--command", action="append", default=[], metavar="TEXT", help="do this first; may be repeated")
+    parser.add_argument("--once", action="store_true", help="end after these commands")
+    add_model(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serves the page until it is interrupted."""
+    import numpy as np
+
+    from molmo_point.camera.simulated import SimulatedCamera
+    from molmo_point.picking.pick import Picker
+    from molmo_point.sim.arm import SimulatedArm
+    from molmo_point.sim.arm_layout import random_arm_layout
+    from molmo_point.viz.browser.arm_view import ArmOnPage
+    from molmo_point.viz.browser.page import Page
+    from molmo_point.viz.run_log import WatchedPointer
+
+    jobs: queue.Queue[Any] = queue.Queue()
+    stopped = threading.Event()
+    pointer = load_pointer(options)
+    shown: list[ArmOnPage] = []
+    layout = random_arm_layout(np.random.default_rng(options.seed), options.objects)
+    with SimulatedArm(layout, on_tick=lambda arm: [each.tick(arm) for each in shown] and None, pace=1.0) as arm:
+        page = Page(jobs.put, stopped.set, host=options.host, port=options.port, title="molmo-point")
+        try:
+            shown.append(ArmOnPage(arm, page))
+            fixed, wrist = (SimulatedCamera(arm.view(name), clock_ns=arm.now_ns) for name in ("fixed", "wrist"))
+            picker = Picker(WatchedPointer(pointer, shown[0].answered), arm, fixed, wrist)
+            print(f"{page.url}  (on the table: {', '.join(thing.name for thing in layout.objects)}; Ctrl-C ends)", flush=True)
+            for text in options.command:
+                jobs.put(text)
+            if options.once:
+                jobs.put(_CLOSE)
+            return _serve(picker, page, shown[0], jobs, stopped)
+        finally:
+            page.close()
+
+
+def _serve(picker: Any, page: Any, shown: Any, jobs: Any, stopped: threading.Event) -> int:
+    """Does what was typed, in this thread, which alone may move the arm."""
+    from molmo_point.picking.put_down_places import PutDownPlaces
+
+    places = PutDownPlaces([-0.30, -0.38], [0.02, -0.38], 0.1)
+    good = True
+    try:
+        while True:
+            try:
+                text = jobs.get_nowait()
+            except queue.Empty:
+                picker.arm.wait(_IDLE_S)
+                continue
+            if text is _CLOSE:
+                return 0 if good else 1
+            stopped.clear()
+            good = _do(str(text), picker, page, shown, places, stopped) and good
+    except KeyboardInterrupt:
+        return 0
+
+
+def _do(text: str, picker: Any, page: Any, shown: Any, places: Any, stopped: threading.Event) -> bool:
+    from molmo_point.commands import parse_command
+    from molmo_point.picking.commanded import carry_out, succeeded
+    from molmo_point.results import Count
+
+    page.say(f"“{text}”")
+    try:
+        command = parse_command(text)
+        page.say(f"means: {command.describe()}")
+        outcomes = carry_out(command, picker, places, cancelled=stopped.is_set, on_state=shown.happened)
+    except MolmoPointError as error:
+        page.say(str(error))
+        return False
+    last = outcomes[-1] if outcomes else None
+    told = f"{last.count} {last.query}" if isinstance(last, Count) else getattr(last, "message", "")
+    page.say(f"{'done' if last is None or succeeded(last) else 'not done'}: {told}")
+    return last is None or succeeded(last)

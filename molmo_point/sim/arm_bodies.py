@@ -1,0 +1,109 @@
+"""The shapes of a simulated arm's world, thinned, and where they are: for drawing it somewhere else."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from molmo_point.sim.arm import SimulatedArm
+
+_VISIBLE_GROUPS = 3
+_PLANE, _SPHERE, _CYLINDER, _BOX, _MESH = 0, 2, 5, 6, 7
+_FLOOR = "floor"
+
+
+@dataclass(frozen=True, eq=False)
+class BodyShape:
+    """A geom that can be seen.
+
+    Attributes:
+        name: Of it, unique.
+        geom: Its number in the model.
+        vertices_m: (n, 3) in its own frame.
+        faces: (m, 3) indices.
+        rgb: Colour, 0 to 255.
+    """
+
+    name: str
+    geom: int
+    vertices_m: NDArray[np.float32]
+    faces: NDArray[np.int32]
+    rgb: tuple[int, int, int]
+
+
+def body_shapes(arm: SimulatedArm, grid_m: float = 0.004) -> list[BodyShape]:
+    """Everything that the cameras see, except the floor and the walls.
+
+    Args:
+        arm: Whose world it is.
+        grid_m: Meshes are thinned to one vertex in each cell of a grid as fine as this.
+    """
+    model, shapes = arm.model, []
+    for geom in range(model.ngeom):
+        name = model.geom(geom).name or f"geom_{geom}"
+        if model.geom_group[geom] >= _VISIBLE_GROUPS or model.geom_rgba[geom, 3] < 0.1 or name.startswith((_FLOOR, "wall")):
+            continue
+        outline = _outline(model, geom, grid_m)
+        if outline is None or len(outline[1]) == 0:
+            continue
+        material = model.geom_matid[geom]
+        tint = model.geom_rgba[geom] if material < 0 else model.mat_rgba[material]
+        red, green, blue = (round(255 * float(value)) for value in np.clip(tint[:3], 0, 1))
+        shapes.append(BodyShape(f"{geom}_{name.replace('/', '_')}", geom, *outline, (red, green, blue)))
+    return shapes
+
+
+def shape_pose(arm: SimulatedArm, shape: BodyShape) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Where a shape is now: rotation (3, 3) and position (3,) in the base frame."""
+    return arm.data.geom_xmat[shape.geom].reshape(3, 3).copy(), arm.data.geom_xpos[shape.geom].copy()
+
+
+def _outline(model: object, geom: int, grid_m: float) -> tuple[NDArray[np.float32], NDArray[np.int32]] | None:
+    kind, size = int(model.geom_type[geom]), np.asarray(model.geom_size[geom])  # type: ignore[attr-defined]
+    if kind == _MESH:
+        mesh = int(model.geom_dataid[geom])  # type: ignore[attr-defined]
+        first, count = model.mesh_vertadr[mesh], model.mesh_vertnum[mesh]  # type: ignore[attr-defined]
+        faces_at, face_count = model.mesh_faceadr[mesh], model.mesh_facenum[mesh]  # type: ignore[attr-defined]
+        vertices = np.asarray(model.mesh_vert[first : first + count])  # type: ignore[attr-defined]
+        return thinned(vertices, np.asarray(model.mesh_face[faces_at : faces_at + face_count]), grid_m)  # type: ignore[attr-defined]
+    if kind == _BOX:
+        return _box(size)
+    if kind == _SPHERE:
+        return _turned(np.array([[np.sin(a), np.cos(a)] for a in np.linspace(0, np.pi, 13)]) * size[0])
+    if kind == _CYLINDER:
+        return _turned(np.array([[0, size[1]], [size[0], size[1]], [size[0], -size[1]], [0, -size[1]]]))
+    return None
+
+
+def thinned(
+    vertices: NDArray[np.floating], faces: NDArray[np.integer], grid_m: float
+) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """A mesh with one vertex, the mean of those there, in each cell of a grid; faces that vanish are dropped."""
+    cells = np.floor(np.asarray(vertices, dtype=np.float64) / grid_m).astype(np.int64)
+    _, cell_of = np.unique(cells, axis=0, return_inverse=True)
+    cell_of = cell_of.reshape(-1)
+    counts = np.bincount(cell_of)
+    means = np.stack([np.bincount(cell_of, weights=vertices[:, axis]) / counts for axis in range(3)], axis=1)
+    kept = cell_of[faces]
+    whole = (kept[:, 0] != kept[:, 1]) & (kept[:, 1] != kept[:, 2]) & (kept[:, 0] != kept[:, 2])
+    return means.astype(np.float32), np.unique(kept[whole], axis=0).astype(np.int32)
+
+
+def _box(half: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    corners = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]) * half
+    sides = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
+    faces = [triangle for a, b, c, d in sides for triangle in ((a, b, c), (a, c, d))]
+    return corners.astype(np.float32), np.array(faces, dtype=np.int32)
+
+
+def _turned(profile: NDArray[np.float64], steps: int = 24) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """A profile (n, 2) of radius and height, from the top down, turned about z."""
+    angles = np.linspace(0, 2 * np.pi, steps, endpoint=False)
+    ring = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    vertices = np.concatenate([np.column_stack([radius * ring, np.full(steps, height)]) for radius, height in profile])
+    faces = []
+    for row in range(len(profile) - 1):
+        for k in range(steps):
+            a, b = row * steps + k, row * steps + (k + 1) % steps
+            faces += [(a, a + steps, b), (b, a + steps, b + steps)]
+    return vertices.astype(np.float32), np.array(faces, dtype=np.int32)

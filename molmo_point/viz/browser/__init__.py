@@ -1,0 +1,1 @@
+"""A live view of an arm in the browser (extra `view`)."""

@@ -1,0 +1,114 @@
+"""A simulated arm on the page: its shapes as they move, what its cameras were asked, targets and grasps."""
+
+import time
+
+import numpy as np
+
+from molmo_point.frame import RgbdFrame
+from molmo_point.geometry.grasp import GraspCandidate
+from molmo_point.picking.states import PickEvent, PickState
+from molmo_point.results import Count, Pointing, Target
+from molmo_point.sim.arm import SimulatedArm
+from molmo_point.sim.arm_bodies import body_shapes, shape_pose
+from molmo_point.viz.browser.page import Page
+from molmo_point.viz.grasp import BEST, gripper_corners
+from molmo_point.viz.overlay import draw_pointing
+from molmo_point.viz.point_cloud import cloud_of, ellipsoid_surface
+from molmo_point.viz.text import AMBER, GREY
+
+_PERIOD_S = 0.08
+_CANDIDATES = 5
+_SIGMAS = 2.0
+_RINGS = 13
+_MOVED_M = 5e-4
+# corner i of a box has bit k set where it is at the upper end of axis k
+_EDGES = [(a, a | bit) for bit in (1, 2, 4) for a in range(8) if not a & bit]
+
+
+class ArmOnPage:
+    """Keeps a page up to date.
+
+    Args:
+        arm: Shown.
+        page: Shows it.
+    """
+
+    def __init__(self, arm: SimulatedArm, page: Page) -> None:
+        self._arm, self._page = arm, page
+        self._due_s = 0.0
+        self._at: dict[str, np.ndarray] = {}
+        self._shapes = body_shapes(arm)
+        with page.update():
+            for shape in self._shapes:
+                page.body(shape.name, shape.vertices_m, shape.faces, shape.rgb)
+        self.tick(arm)
+
+    def tick(self, arm: SimulatedArm) -> None:
+        """Move what has moved, at most a dozen times per second; made for `SimulatedArm(on_tick=...)`."""
+        now_s = time.monotonic()
+        if now_s < self._due_s:
+            return
+        self._due_s = now_s + _PERIOD_S
+        with self._page.update():
+            for shape in self._shapes:
+                rotation, position = shape_pose(arm, shape)
+                pose = np.concatenate([rotation.ravel(), position])
+                before = self._at.get(shape.name)
+                if before is None or float(np.abs(pose - before).max()) > _MOVED_M:
+                    self._at[shape.name] = pose
+                    self._page.move(shape.name, rotation, position)
+
+    def answered(self, frame: RgbdFrame, answer: Pointing | Count) -> None:
+        """Show an image with the points in it, and its cloud; made for `WatchedPointer`."""
+        name = "wrist camera" if "wrist" in frame.frame else "fixed camera"
+        self._page.image(name, draw_pointing(frame.color, answer))
+        if frame.depth_m is None or frame.intrinsics is None:
+            return
+        points, colors, _ = cloud_of(frame)
+        pose = self._arm.base_T_camera(frame.frame, frame.stamp_ns)
+        step = max(len(points) // 40_000, 1)
+        self._page.cloud(name.replace(" ", "_"), pose.apply(points[::step], frame.frame), colors[::step])
+
+    def happened(self, event: PickEvent) -> None:
+        """Show a decision: its words, the target's ellipsoid, and grasps."""
+        self._page.say(f"{event.state.name.lower().replace('_', ' ')}: {event.message}")
+        if event.candidates:
+            self._draw_grasps(event.candidates, None)
+        if event.target is not None and event.state < PickState.LIFT:
+            self._draw_target(event.target)
+        if event.grasp is not None and event.state < PickState.LIFT:
+            self._draw_grasps(event.candidates, event.grasp)
+        if event.state in (PickState.LIFT, PickState.PLACE):
+            self._page.passing("targets")
+            self._page.passing("grasps")
+
+    def _draw_target(self, target: Target) -> None:
+        drawn = self._page.passing("targets")
+        drawn.mesh(*_ellipsoid(target), AMBER, 0.7)
+        drawn.label(f"{target.label} ± {target.sigma_m * 1e3:.0f} mm", target.position_m)
+
+    def _draw_grasps(self, candidates: tuple[GraspCandidate, ...], best: GraspCandidate | None) -> None:
+        drawn = self._page.passing("grasps")
+        for grasp in candidates[:_CANDIDATES]:
+            drawn.lines(_edges(grasp, self._arm), GREY, 1.0)
+        if best is not None:
+            drawn.lines(_edges(best, self._arm), BEST, 3.0)
+
+
+def _edges(grasp: GraspCandidate, arm: SimulatedArm) -> np.ndarray:
+    """The boxes of the open gripper at a grasp, as lines (36, 2, 3)."""
+    corners = gripper_corners(grasp, arm.gripper)
+    return np.concatenate([[[box[a], box[b]] for a, b in _EDGES] for box in corners]).astype(np.float32)
+
+
+def _ellipsoid(target: Target) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices and faces of a target's ellipsoid: a grid from pole to pole."""
+    columns = 2 * _RINGS - 1
+    points = ellipsoid_surface(target.position_m, target.covariance_m2, _SIGMAS, _RINGS)
+    rows, places = np.meshgrid(np.arange(_RINGS - 1), np.arange(columns - 1), indexing="ij")
+    corner = (rows * columns + places).ravel()
+    faces = [
+        np.stack([corner, corner + columns, corner + 1], 1),
+        np.stack([corner + 1, corner + columns, corner + columns + 1], 1),
+    ]
+    return points.astype(np.float32), np.concatenate(faces).astype(np.int32)

@@ -1,0 +1,150 @@
+"""The page: a scene in 3D, the cameras' images, what is being done, and a box to type a command into."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from molmo_point.errors import DependencyError, InputError
+from molmo_point.geometry.transforms import Transform
+from molmo_point.viz.text import shortened
+
+_LINES = 14
+
+
+class Page:
+    """A web server on this machine, with one page.
+
+    Args:
+        on_command: Called with what was typed, from a thread of the server.
+        on_stop: Called when the stop button is pressed, likewise.
+        host: Address to listen at; the default is reached from this machine only.
+        port: To listen at; 0 takes any that is free.
+        title: Of the page.
+
+    Attributes:
+        url: Where the page is.
+
+    Raises:
+        DependencyError: viser is not installed.
+        InputError: The port cannot be used.
+    """
+
+    def __init__(
+        self,
+        on_command: Callable[[str], None],
+        on_stop: Callable[[], None],
+        *,
+        host: str = "127.0.0.1",
+        port: int = 8080,
+        title: str = "molmo-point",
+    ) -> None:
+        viser = _import_viser()
+        try:
+            self._server = viser.ViserServer(host=host, port=port or _free_port(host), label=title, verbose=False)
+        except OSError as error:
+            raise InputError("The page cannot be served there", f"{host}:{port}: {error}", "give another --port") from error
+        self.url = f"http://{host}:{self._server.get_port()}"
+        self._images: dict[str, Any] = {}
+        self._bodies: dict[str, Any] = {}
+        self._passing: dict[str, list[Any]] = {}
+        self._lines: list[str] = []
+        self._lock = threading.Lock()
+        self._server.scene.set_up_direction("+z")
+        self._server.scene.add_grid("/grid", width=2.0, height=2.0, cell_size=0.1, section_size=0.5, position=(0, 0, -0.001))
+        self._server.initial_camera.position = (0.75, -0.95, 0.75)
+        self._server.initial_camera.look_at = (-0.15, 0.0, 0.15)
+        gui = self._server.gui
+        self._box = gui.add_text("command", "", hint='e.g. "pick up the red cube and put it aside"')
+        send, stop = gui.add_button("do it"), gui.add_button("STOP", color="red")
+        self._words = gui.add_markdown("ready")
+        send.on_click(lambda _: on_command(self._box.value))
+        stop.on_click(lambda _: on_stop())
+
+    def say(self, line: str) -> None:
+        """Add a line to what is being done."""
+        with self._lock:
+            self._lines = [*self._lines, shortened(line, 120)][-_LINES:]
+            text = "\n".join(f"- {_escaped(each)}" for each in self._lines)
+        self._words.content = text
+
+    def image(self, name: str, picture: np.ndarray) -> None:
+        """Show (h, w, 3) uint8 RGB under a name, in place of the one before."""
+        if name in self._images:
+            self._images[name].image = picture
+        else:
+            self._images[name] = self._server.gui.add_image(picture, label=name, format="jpeg")
+
+    def body(self, name: str, vertices_m: np.ndarray, faces: np.ndarray, rgb: tuple[int, int, int]) -> None:
+        """Add a thing that will be moved by its name."""
+        self._bodies[name] = self._server.scene.add_mesh_simple(f"/world/{name}", vertices_m, faces, color=rgb, side="double")
+
+    def move(self, name: str, rotation: np.ndarray, position_m: np.ndarray) -> None:
+        """Where a thing is now, base frame."""
+        x, y, z, w = Transform("base", "body", rotation, position_m).quaternion_xyzw
+        handle = self._bodies[name]
+        handle.wxyz, handle.position = (w, x, y, z), tuple(float(value) for value in position_m)
+
+    def cloud(self, name: str, points_m: np.ndarray, colors: np.ndarray) -> None:
+        """Show points (n, 3), base frame, with colours (n, 3) uint8, in place of those before."""
+        self._server.scene.add_point_cloud(f"/clouds/{name}", points_m.astype(np.float32), colors, point_size=0.002)
+
+    def passing(self, kind: str) -> "Passing":
+        """Begin anew with things of a kind: those of the time before are taken away."""
+        for handle in self._passing.pop(kind, []):
+            handle.remove()
+        kept: list[Any] = []
+        self._passing[kind] = kept
+        return Passing(self._server.scene, f"/{kind}", kept)
+
+    def update(self) -> Any:
+        """A context in which everything is sent at once."""
+        return self._server.atomic()
+
+    def close(self) -> None:
+        """End the server."""
+        self._server.stop()
+
+
+class Passing:
+    """Adds things that are taken away again together."""
+
+    def __init__(self, scene: Any, root: str, kept: list[Any]) -> None:
+        self._scene, self._root, self._kept = scene, root, kept
+
+    def mesh(self, vertices_m: np.ndarray, faces: np.ndarray, rgb: tuple[int, int, int], opacity: float) -> None:
+        """A translucent surface."""
+        name = f"{self._root}/{len(self._kept)}"
+        self._kept.append(self._scene.add_mesh_simple(name, vertices_m, faces, color=rgb, opacity=opacity, side="double"))
+
+    def lines(self, segments_m: np.ndarray, rgb: tuple[int, int, int], width_px: float = 2.0) -> None:
+        """Lines (n, 2, 3)."""
+        name = f"{self._root}/{len(self._kept)}"
+        self._kept.append(self._scene.add_line_segments(name, segments_m, rgb, thickness=width_px, thickness_units="screen"))
+
+    def label(self, text: str, position_m: np.ndarray) -> None:
+        """Words at a position."""
+        name = f"{self._root}/{len(self._kept)}"
+        self._kept.append(self._scene.add_label(name, text, position=tuple(float(value) for value in position_m)))
+
+
+def _escaped(text: str) -> str:
+    """Text that Markdown and MDX take as it is."""
+    return "".join(f"\\{letter}" if letter in "\\`*_{}[]<>#|" else letter for letter in text)
+
+
+def _free_port(host: str) -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+def _import_viser() -> Any:
+    try:
+        import viser
+    except ImportError as error:
+        raise DependencyError("The live view needs viser", str(error), "pip install 'molmo-point[view]'") from error
+    return viser
