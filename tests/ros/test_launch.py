@@ -39,6 +39,7 @@ def stand_ins(monkeypatch):
         "launch_ros": {},
         "launch_ros.actions": {name: type(name, (Recorded,), {}) for name in ("Node", "LifecycleNode")},
     }
+    monkeypatch.syspath_prepend(str(PACKAGE))
     for name, members in names.items():
         module = types.ModuleType(name)
         module.__dict__.update(members)
@@ -88,7 +89,7 @@ def test_every_argument_is_text_with_a_description(stand_ins, name):
 @pytest.mark.parametrize("name", LAUNCH_FILES)
 def test_executables_exist_and_parameters_are_declared(stand_ins, name):
     arguments = {"model": "somewhere", "target_frame": "base_link", "camera": "recording", "namespace": "robot1"}
-    nodes, _ = launched(name, **arguments)
+    nodes, _ = launched(name, **arguments, use_sim_time="true", autostart="false", query="the mug")
     setup = (PACKAGE / "setup.py").read_text(encoding="utf-8")
     for node in nodes:
         executable = node.kwargs["executable"]
@@ -116,9 +117,80 @@ def test_numbers_arrive_as_numbers(stand_ins):
     assert nodes[0].kwargs["parameters"] == [{"camera": "simulated", "scene_seed": 7, "fps": 5}]
 
 
+EXPECTED = {
+    *("namespace", "params_file", "log_level", "camera", "model", "device", "target_frame", "query"),
+    *("use_sim_time", "autostart", "rviz", "rviz_config"),
+}
+
+
+@pytest.mark.parametrize("name", LAUNCH_FILES)
+def test_every_argument_that_an_expert_expects_is_there(stand_ins, name):
+    _, declared = launched(name)
+    assert set(declared) >= EXPECTED
+    if name == "pointing.launch.py":
+        assert set(declared) >= {"name", "color_topic", "depth_topic", "info_topic", "namespaced_tf", "compressed", "reliable"}
+
+
+@pytest.mark.parametrize("name", LAUNCH_FILES)
+def test_no_argument_puts_an_absolute_topic_there(stand_ins, name):
+    nodes, declared = launched(name, namespace="robot1", rviz="true")
+    assert not [key for key, kwargs in declared.items() if "topic" in key and kwargs["default_value"].startswith("/")]
+    for node in nodes:
+        assert not [target for _, target in node.kwargs.get("remappings", []) if target.startswith("/")]
+
+
+@pytest.mark.parametrize("name", LAUNCH_FILES)
+def test_two_robots_are_two_launches_with_nothing_shared_but_tf(stand_ins, name):
+    for robot in ("robot1", "robot2"):
+        nodes, _ = launched(name, namespace=robot, rviz="true")
+        assert [node.kwargs["namespace"] for node in nodes] == [robot] * len(nodes)
+    if name == "pointing.launch.py":
+        (node,), _ = launched(name, namespace="robot1", namespaced_tf="true")
+        assert dict(node.kwargs["remappings"])["/tf"] == "tf"
+
+
+@pytest.mark.parametrize("name", LAUNCH_FILES)
+def test_rviz_is_started_only_if_asked_for_and_in_the_same_namespace_and_time(stand_ins, name):
+    assert "rviz2" not in [node.kwargs["executable"] for node in launched(name)[0]]
+    nodes, _ = launched(name, rviz="true", namespace="robot1", target_frame="base_link", use_sim_time="true")
+    rviz = nodes[-1].kwargs
+    assert (rviz["package"], rviz["executable"], rviz["namespace"]) == ("rviz2", "rviz2", "robot1")
+    assert rviz["arguments"][0] == "-d" and Path(rviz["arguments"][1]).is_file()
+    assert rviz["arguments"][2:] == ["-f", "base_link"]
+    assert rviz["parameters"] == [{"use_sim_time": True}]
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "words"),
+    [
+        ("pointing.launch.py", {"rviz": "maybe"}, "rviz:=maybe"),
+        ("pointing.launch.py", {"use_sim_time": "2"}, "use_sim_time:=2"),
+        ("simulated.launch.py", {"scene_seed": "seven"}, "scene_seed:=seven"),
+    ],
+)
+def test_an_argument_that_makes_no_sense_is_named(stand_ins, name, given, words):
+    with pytest.raises(ValueError, match=words):
+        launched(name, **given)
+
+
+def test_rviz_shows_topics_that_are_published_and_relative():
+    displays = yaml.safe_load((PACKAGE / "rviz" / "pointing.rviz").read_text(encoding="utf-8"))["Visualization Manager"][
+        "Displays"
+    ]
+    shown = [display["Topic"]["Value"] for display in displays if "Topic" in display]
+    shown += [value for display in displays for key, value in display.items() if key.endswith("Image Topic")]
+    source = (PACKAGE / "molmo_point_ros" / "publisher.py").read_text(encoding="utf-8")
+    source += (PACKAGE / "molmo_point_ros" / "camera_node.py").read_text(encoding="utf-8")
+    assert len(shown) >= 5
+    for topic in shown:
+        assert not topic.startswith("/")
+        assert f'"{topic.replace("molmo_point/", "~/", 1)}"' in source, topic
+
+
 def test_remapped_topics_are_subscribed_to_and_relative(stand_ins):
     (node,), _ = launched("pointing.launch.py", color_topic="/camera/camera/color/image_raw")
     remappings = dict(node.kwargs["remappings"])
+    assert remappings["color/image_raw/compressed"] == "/camera/camera/color/image_raw/compressed"
     assert remappings["color/image_raw"] == "/camera/camera/color/image_raw"
     source = (PACKAGE / "molmo_point_ros" / "frame_sources.py").read_text(encoding="utf-8")
     texts = {entry.value for entry in ast.walk(ast.parse(source)) if isinstance(entry, ast.Constant)}
@@ -137,8 +209,8 @@ def test_the_parameter_file_holds_declared_parameters_with_their_types():
 
 def test_the_package_installs_launch_and_config_and_names_its_programs():
     setup = (PACKAGE / "setup.py").read_text(encoding="utf-8")
-    for module in ("node", "camera_node", "client", "subscriber"):
+    for module in ("node", "camera_node", "client", "subscriber", "measure"):
         assert f"molmo_point_ros.{module}:main" in setup
         assert (PACKAGE / "molmo_point_ros" / f"{module}.py").is_file()
-    for kind in ("launch", "config"):
+    for kind in ("launch", "config", "rviz"):
         assert f"share/{{NAME}}/{kind}" in setup

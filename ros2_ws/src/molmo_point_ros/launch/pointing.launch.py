@@ -1,8 +1,8 @@
-"""The pointing node on a camera that others drive.
+"""The pointing node on a camera that others drive, with RViz if asked for.
 
 ros2 launch molmo_point_ros pointing.launch.py color_topic:=/camera/camera/color/image_raw \
     depth_topic:=/camera/camera/aligned_depth_to_color/image_raw info_topic:=/camera/camera/color/camera_info \
-    target_frame:=base_link
+    target_frame:=base_link rviz:=true
 """
 
 from pathlib import Path
@@ -10,53 +10,81 @@ from pathlib import Path
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
-from launch_ros.actions import LifecycleNode
+from launch_ros.actions import LifecycleNode, Node
+from molmo_point_ros.launching import rviz_arguments, truth, typed
 
-CONFIG = Path(__file__).resolve().parent.parent / "config" / "pointing.yaml"
+SHARE = Path(__file__).resolve().parent.parent
 
 # name: default, description. Where the default is empty, params_file decides, and after it the node's own default.
 ARGUMENTS = {
     "namespace": ("", "Namespace of the node and its topics, e.g. robot1"),
     "name": ("molmo_point", "Name of the node; its topics are below it"),
-    "params_file": (str(CONFIG), "YAML file with parameters; the arguments override it"),
+    "params_file": (str(SHARE / "config" / "pointing.yaml"), "YAML file with parameters; the arguments override it"),
     "log_level": ("info", "debug, info, warn, error"),
-    "color_topic": ("color/image_raw", "Colour images"),
+    "respawn": ("false", "true: start the node again when it ends"),
+    "color_topic": ("color/image_raw", "Colour images (with compressed:=true their /compressed is taken)"),
     "depth_topic": ("depth/image_raw", "Depth images, aligned to colour"),
     "info_topic": ("color/camera_info", "Camera info of the colour images"),
+    "rgbd_topic": ("rgbd", "realsense2_camera_msgs/RGBD, with rgbd:=true"),
+    "namespaced_tf": ("false", "true: transforms are on NAMESPACE/tf and NAMESPACE/tf_static instead of /tf and /tf_static"),
     "use_sim_time": ("", "true: take the time from /clock"),
     "autostart": ("", "false: a lifecycle manager configures and activates the node"),
-    "camera": ("", "topics, simulated, recording or realsense"),
+    "camera": ("", "topics, simulated, recording, bag or realsense"),
+    "compressed": ("", "true: take compressed colour images"),
+    "reliable": ("", "true: ask for images reliably, from a camera that offers it"),
+    "rgbd": ("", "true: take colour, depth and camera info from one message"),
     "model": ("", "Embedded checkpoint, folder with a checkpoint, or Hugging Face id"),
     "device": ("", "cpu, cuda, cuda:1"),
-    "target_frame": ("", "Frame of the positions"),
+    "quantization": ("", "What the model offers, e.g. nf4"),
+    "target_frame": ("", "Frame of the positions, e.g. base_link"),
+    "query": ("", "Look for this all the time"),
+    "rviz": ("false", "true: show it all in RViz"),
+    "rviz_config": (str(SHARE / "rviz" / "pointing.rviz"), "Configuration of RViz"),
 }
-PARAMETERS = ("use_sim_time", "autostart", "camera", "model", "device", "target_frame")
+BOOLEANS = ("use_sim_time", "autostart", "compressed", "reliable", "rgbd")
+TEXTS = ("camera", "model", "device", "quantization", "target_frame", "query")
+PARAMETERS = {**dict.fromkeys(BOOLEANS, bool), **dict.fromkeys(TEXTS, str)}
 REMAPPINGS = {
     "color/image_raw": "color_topic",
     "depth/image_raw": "depth_topic",
     "color/camera_info": "info_topic",
+    "rgbd": "rgbd_topic",
 }
 
 
 def _nodes(context):
     given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
-    truth = {"true": True, "false": False}
-    overrides = {name: truth.get(given[name].lower(), given[name]) for name in PARAMETERS if given[name]}
-    return [
-        LifecycleNode(
-            package="molmo_point_ros",
-            executable="pointing_node",
-            name=given["name"],
-            namespace=given["namespace"],
-            parameters=[given["params_file"], overrides],
-            remappings=[(topic, given[argument]) for topic, argument in REMAPPINGS.items()],
-            ros_arguments=["--log-level", given["log_level"]],
-            output="screen",
-        )
-    ]
+    tf = [("/tf", "tf"), ("/tf_static", "tf_static")] if truth("namespaced_tf", given["namespaced_tf"]) else []
+    remappings = [(topic, given[argument]) for topic, argument in REMAPPINGS.items()]
+    remappings.append(("color/image_raw/compressed", f"{given['color_topic']}/compressed"))
+    overrides = typed(given, PARAMETERS)
+    pointing = LifecycleNode(
+        package="molmo_point_ros",
+        executable="pointing_node",
+        name=given["name"],
+        namespace=given["namespace"],
+        parameters=[given["params_file"], overrides],
+        remappings=remappings + tf,
+        ros_arguments=["--log-level", given["log_level"]],
+        respawn=truth("respawn", given["respawn"]),
+        output="screen",
+    )
+    if not truth("rviz", given["rviz"]):
+        return [pointing]
+    rviz = Node(
+        package="rviz2",
+        executable="rviz2",
+        name="rviz",
+        namespace=given["namespace"],
+        arguments=rviz_arguments(given["rviz_config"], given["target_frame"]),
+        parameters=[{"use_sim_time": overrides.get("use_sim_time", False)}],
+        remappings=remappings + tf,
+        output="log",
+    )
+    return [pointing, rviz]
 
 
 def generate_launch_description():
-    """Return the arguments and the node."""
+    """Return the arguments and the nodes."""
     declared = [DeclareLaunchArgument(name, default_value=value, description=text) for name, (value, text) in ARGUMENTS.items()]
     return LaunchDescription([*declared, OpaqueFunction(function=_nodes)])

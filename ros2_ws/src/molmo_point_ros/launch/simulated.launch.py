@@ -1,6 +1,6 @@
 """A simulated tabletop (or a recording) and the pointing node: everything without a robot or a camera.
 
-ros2 launch molmo_point_ros simulated.launch.py scene_seed:=7
+ros2 launch molmo_point_ros simulated.launch.py scene_seed:=7 rviz:=true
 """
 
 from pathlib import Path
@@ -9,43 +9,76 @@ from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode, Node
+from molmo_point_ros.launching import rviz_arguments, truth, typed
 
-CONFIG = Path(__file__).resolve().parent.parent / "config" / "pointing.yaml"
+SHARE = Path(__file__).resolve().parent.parent
 
 # name: default, description. Where the default is empty, the node's own default (or params_file) holds.
 ARGUMENTS = {
     "namespace": ("", "Namespace of both nodes, e.g. robot1"),
-    "params_file": (str(CONFIG), "YAML file with parameters of the pointing node; the arguments override it"),
-    "camera": ("simulated", "simulated, recording or realsense: what the camera node publishes"),
+    "params_file": (
+        str(SHARE / "config" / "pointing.yaml"),
+        "YAML file with parameters of the pointing node; the arguments override it",
+    ),
+    "log_level": ("info", "debug, info, warn, error"),
+    "camera": ("simulated", "simulated, recording, bag or realsense: what the camera node publishes"),
     "scene_seed": ("", "Which random tabletop, a number"),
     "recording": ("", "Folder or .zip of a recording, for camera:=recording"),
+    "bag": ("", "rosbag2 or MCAP recording, for camera:=bag"),
+    "camera_transform": ("", "YAML file with the camera's pose"),
     "fps": ("", "Frames per second, a whole number"),
+    "width": ("", "Width of the image in pixels"),
+    "height": ("", "Height of the image in pixels"),
+    "use_sim_time": ("", "true: both nodes take the time from /clock"),
+    "autostart": ("", "false: a lifecycle manager configures and activates the pointing node"),
     "model": ("", "Embedded checkpoint, folder with a checkpoint, or Hugging Face id"),
+    "device": ("", "cpu, cuda, cuda:1"),
     "target_frame": ("base", "Frame of the positions"),
+    "query": ("", "Look for this all the time"),
+    "rviz": ("false", "true: show it all in RViz"),
+    "rviz_config": (str(SHARE / "rviz" / "pointing.rviz"), "Configuration of RViz"),
 }
-CAMERA_PARAMETERS = {"camera": str, "scene_seed": int, "recording": str, "fps": int}
-POINTING_PARAMETERS = {"model": str, "target_frame": str}
+CAMERA_PARAMETERS = {
+    **dict.fromkeys(("camera", "recording", "bag", "camera_transform"), str),
+    **dict.fromkeys(("scene_seed", "fps", "width", "height"), int),
+    "use_sim_time": bool,
+}
+POINTING_PARAMETERS = {
+    **dict.fromkeys(("use_sim_time", "autostart"), bool),
+    **dict.fromkeys(("model", "device", "target_frame", "query"), str),
+}
 
 
 def _nodes(context):
     given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
-
-    def overrides(kinds):
-        return {name: kind(given[name]) for name, kind in kinds.items() if given[name]}
-
     common = {"package": "molmo_point_ros", "namespace": given["namespace"], "output": "screen"}
-    return [
-        Node(executable="camera_node", name="camera", parameters=[overrides(CAMERA_PARAMETERS)], **common),
+    common["ros_arguments"] = ["--log-level", given["log_level"]]
+    nodes = [
+        Node(executable="camera_node", name="camera", parameters=[typed(given, CAMERA_PARAMETERS)], **common),
         LifecycleNode(
             executable="pointing_node",
             name="molmo_point",
-            parameters=[given["params_file"], {"reliable": True, **overrides(POINTING_PARAMETERS)}],
+            parameters=[given["params_file"], {"reliable": True, **typed(given, POINTING_PARAMETERS)}],
             **common,
         ),
     ]
+    if truth("rviz", given["rviz"]):
+        arguments = rviz_arguments(given["rviz_config"], given["target_frame"])
+        nodes.append(
+            Node(
+                package="rviz2",
+                executable="rviz2",
+                name="rviz",
+                namespace=given["namespace"],
+                arguments=arguments,
+                parameters=[typed(given, {"use_sim_time": bool})],
+                output="log",
+            )
+        )
+    return nodes
 
 
 def generate_launch_description():
-    """Return the arguments and the two nodes."""
+    """Return the arguments and the nodes."""
     declared = [DeclareLaunchArgument(name, default_value=value, description=text) for name, (value, text) in ARGUMENTS.items()]
     return LaunchDescription([*declared, OpaqueFunction(function=_nodes)])
