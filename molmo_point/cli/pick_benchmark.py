@@ -38,14 +38,16 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     variants = options.variants or ["full"]
     jobs = [(seed, name) for seed in range(first, first + options.scenes) for name in variants]
     processes = min(options.processes or os.cpu_count() or 1, len(jobs))
-    trials = []
-    for trial in _progress(run_picks(options.model, jobs, processes, options.failures, options.device), len(jobs)):
-        trials.append(trial)
-        if len(jobs) <= len(variants):
-            print(*trial.events, sep="\n", file=sys.stderr)
-        if not trial.success:
-            said = "another object lifted" if trial.wrong_object else trial.failure or "claimed without truth"
-            print(f"seed {trial.seed}, {trial.variant}, {trial.query!r}: {said}: {trial.message}", file=sys.stderr)
+    trials: list[Any] = []
+    try:
+        for trial in _progress(run_picks(options.model, jobs, processes, options.failures, options.device), len(jobs)):
+            trials.append(trial)
+            _tell(trial, len(jobs) <= len(variants))
+    except KeyboardInterrupt:
+        # An hour's work is not lost: the figures say how many picks they are of.
+        if not trials:
+            raise
+        print(f"stopped after {len(trials)} of {len(jobs)} picks", file=sys.stderr)
     figures = {"model": options.model, "first_seed": first, "scenes": options.scenes, **summary(trials)}
     if options.plot is not None:
         from molmo_point.viz.overlay import save_png
@@ -53,6 +55,15 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
         save_png(options.plot, draw_picks(figures["variants"]))
     return without_nan(figures), tables(figures)
+
+
+def _tell(trial: Any, at_length: bool) -> None:
+    """What failed, with the seed to see it again; of a single scene, everything that happened."""
+    if at_length:
+        print(*trial.events, sep="\n", file=sys.stderr)
+    if not trial.success:
+        said = "another object lifted" if trial.wrong_object else trial.failure or "claimed without truth"
+        print(f"seed {trial.seed}, {trial.variant}, {trial.query!r}: {said}: {trial.message}", file=sys.stderr)
 
 
 def _progress(trials: Any, total: int) -> Any:

@@ -44,8 +44,11 @@ def run_picks(
     try:
         with ProcessPoolExecutor(processes, mp_context=context, initializer=_start, initargs=(model, device)) as pool:
             waiting = [pool.submit(_run, job, pictures) for job in jobs]
-            for done in as_completed(waiting):
-                yield done.result()
+            try:
+                for done in as_completed(waiting):
+                    yield done.result()
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
     finally:
         if threads is None:
             os.environ.pop("OMP_NUM_THREADS", None)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from molmo_point.sim.arm import SimulatedArm
 from molmo_point.sim.arm_model import ARM
 from molmo_point.sim.mjcf import OBJECT_PREFIX
+from molmo_point.sim.rendering import import_mujoco
 
 FloatArray = NDArray[np.float64]
 _EVERY = 5
@@ -45,7 +46,7 @@ class ArmTruth:
     """
 
     def __init__(self, arm: SimulatedArm) -> None:
-        self._arm = arm
+        self._arm, self._mujoco = arm, import_mujoco()
         self._bodies = [arm.model.body(f"{OBJECT_PREFIX}{k}").id for k in range(len(arm.layout.objects))]
         self._owner = {body: str(number) for number, body in enumerate(self._bodies)}
         self._start = self.positions_m()
@@ -93,8 +94,6 @@ class ArmTruth:
         self._touch()
 
     def _touch(self) -> None:
-        import mujoco
-
         model, data = self._arm.model, self._arm.data
         force = np.zeros(6)
         for index in range(data.ncon):
@@ -106,7 +105,7 @@ class ArmTruth:
                 continue
             other = 1 if ours[0] else 0
             what = self._owner.get(int(bodies[other]), "table")
-            mujoco.mj_contactForce(model, data, index, force)
+            self._mujoco.mj_contactForce(model, data, index, force)
             part = names[1 - other].removeprefix(ARM)
             key, strength = (part, what), float(np.linalg.norm(force[:3]))
             if key not in self.touches or strength > self.touches[key].force_n:
