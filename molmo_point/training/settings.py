@@ -13,7 +13,7 @@ _HELD_SHARE = 0.75  # of a phase at the peak rate, before it falls
 _SEE_FLOOR, _POINT_FLOOR = 0.4, 0.05
 REPLANNED = frozenset(
     ("see_images", "caption_images", "point_images", "questions", "see_rate", "point_rate", "auxiliary_share", "short_share",
-     "few_until", "workers", "check_every")
+     "few_until", "also", "also_share", "workers", "check_every")
 )  # fmt: skip
 """Settings that a run may go on with changed, when asked to."""
 
@@ -38,6 +38,8 @@ class TrainSettings:
         start: Folder of a smaller checkpoint to grow from; empty starts from nothing.
         caption_images: Images of a phase between the two, in which the whole model describes scenes; 0 leaves it out.
         short_share: Share of the second phase's questions that want a word or a number.
+        also: Folder of plain scenes to mix into household scenes; empty for none.
+        also_share: Of the pictures, how many are plain then.
         few_until: Share of the second phase until which scenes with ever more things are let in; 0 takes all at once.
     """
 
@@ -56,11 +58,13 @@ class TrainSettings:
     caption_images: int = 0
     short_share: float = 0.0
     few_until: float = 0.0
+    also: str = ""
+    also_share: float = 0.25
 
     def __post_init__(self) -> None:
         if self.size not in SIZES:
             raise InputError("There is no such model size", self.size, f"choose one of {', '.join(SIZES)}")
-        for name in ("short_share", "few_until", "auxiliary_share"):
+        for name in ("short_share", "few_until", "also_share", "auxiliary_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} is a share", f"{getattr(self, name)}", "choose a number from 0 to 1")
 

@@ -147,6 +147,12 @@ class HouseholdSource:
         """Up to ``count`` different questions that are answered in a word or a number."""
         return short_answers(_seen(view), count, rng, self.nouns)
 
+    def classes_of_shape(self, color: str, shape: str) -> tuple[int, int, int]:
+        """Class in each read-out of a plain shape of `molmo_point.sim.objects`."""
+        row = self.scenes.words[f"formula:{shape}"]
+        words = (color, row["noun"], row["category"])
+        return tuple(index.get(word, UNKNOWN) for index, word in zip(self._index.values(), words, strict=True))
+
     def _classes(self, thing: SeenThing) -> tuple[int, int, int]:
         colors = [color for color in thing.colors if color in self._index["color"]]
         color = self._index["color"][colors[0]] if len(colors) == 1 else UNKNOWN
@@ -193,6 +199,10 @@ class SimpleSource:
     def ask(self, view: View, count: int, rng: np.random.Generator) -> list[Example]:
         """Up to ``count`` different questions by colour and shape."""
         return draw_examples(view.things, count, rng)  # type: ignore[arg-type]
+
+    def made(self, view: View) -> bool:
+        """Whether a view is one of plain scenes."""
+        return all(isinstance(thing, SeenObject) for thing in view.things)
 
     def describe(self, view: View, rng: np.random.Generator) -> str:
         """A description of a view."""

@@ -27,9 +27,10 @@ from molmo_point.training.batches import draw_batch
 from molmo_point.training.growth import grow
 from molmo_point.training.initial import SIZES, embedded_config, initial_model, write_preprocessor_config
 from molmo_point.training.losses import AuxiliaryHeads, SoftTokenLoss
+from molmo_point.training.mixed_source import MixedSource
 from molmo_point.training.parameter_groups import parameter_groups
 from molmo_point.training.settings import REPLANNED, TrainSettings
-from molmo_point.training.sources import SimpleSource, open_source
+from molmo_point.training.sources import SimpleSource, Source, open_source
 from molmo_point.training.state import load_state, save_state
 from molmo_point.training.steps import pointing_losses, seeing_losses
 from molmo_point.training.tokenizer import corpus_of, train_tokenizer
@@ -69,7 +70,8 @@ class Trainer:
         after_check: Callable[[Path], None] | None = None,
     ) -> None:
         self.settings, self.out, self.rank, self._after_check = settings, out, rank, after_check
-        self.source, self.validation = open_source(scenes), open_source(scenes, validation=True)
+        self.source: Source = open_source(scenes)
+        self.validation = open_source(scenes, validation=True)
         self.checkpoint = out / "checkpoint"
         self.checkpoint.mkdir(parents=True, exist_ok=True)
         self._check_settings(replan)
@@ -78,6 +80,8 @@ class Trainer:
             lines = None if isinstance(self.source, SimpleSource) else corpus_of(self.source)
             train_tokenizer(size.vocabulary, lines).save_pretrained(self.checkpoint)
             write_preprocessor_config(self.checkpoint, size.layout)
+        if settings.also:
+            self.source = MixedSource(self.source, SimpleSource(Path(settings.also)), settings.also_share)
         self.processor = MolmoProcessor.from_pretrained(self.checkpoint)
         self.config = embedded_config(self.processor.eos_id, size)
         self.config.save_pretrained(self.checkpoint)

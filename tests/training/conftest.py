@@ -7,6 +7,7 @@ from transformers import PreTrainedTokenizerFast
 
 from molmo_point.model.inputs.processing import MolmoProcessor
 from molmo_point.training.initial import LAYOUT
+from molmo_point.training.scene_set import render_household_shard, write_things
 from molmo_point.training.scenes import render_shard
 from molmo_point.training.sources import SimpleSource
 from molmo_point.training.tokenizer import train_tokenizer
@@ -33,3 +34,12 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def source(scenes: Path) -> SimpleSource:
     return SimpleSource(scenes)
+
+
+@pytest.fixture(scope="session")
+def household(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("household")
+    write_things(folder)
+    for name, seed in (("shard_1_0000", 1), ("shard_1_0001", 2)):
+        render_household_shard(folder, name, seed, 6)
+    return folder

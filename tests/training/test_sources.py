@@ -16,18 +16,8 @@ from molmo_point.training.batches import draw_batch
 from molmo_point.training.initial import LAYOUT, embedded_config, initial_model
 from molmo_point.training.losses import AuxiliaryHeads, SoftTokenLoss
 from molmo_point.training.questions import Question
-from molmo_point.training.scene_set import render_household_shard, write_things
 from molmo_point.training.sources import UNKNOWN, HouseholdSource, SimpleSource, View, is_kept_out, open_source
 from molmo_point.training.steps import pointing_losses
-
-
-@pytest.fixture(scope="module")
-def household(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("household")
-    write_things(folder)
-    for name, seed in (("shard_1_0000", 1), ("shard_1_0001", 2)):
-        render_household_shard(folder, name, seed, 6)
-    return folder
 
 
 def test_one_shard_in_twenty_five_is_kept_for_validation(household: Path) -> None:
