@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 
 import numpy as np
 
@@ -14,11 +15,13 @@ from molmo_point.grasping import propose_grasps
 from molmo_point.picking.arm import Arm, Cancelled
 from molmo_point.picking.diary import Diary, PickStopped
 from molmo_point.picking.looking import Blank, Looker, Sighting, grouped, same_thing, weight_of
-from molmo_point.picking.reaching import plan_look
+from molmo_point.picking.reaching import gap, plan_look
 from molmo_point.picking.settings import PickSettings
 from molmo_point.picking.states import PickFailure, PickState
 
 _FRAME_S = 1 / 30
+_BARE_M, _MISSED_M = 0.008, 0.03
+"""A target lower above the table than the first is on the bare table; a thing not farther from it than the second was meant."""
 _NEARBY = 0.5
 """Share of the weight of a look that shows little but the thing that it was to confirm."""
 _WIDE, _COMPARE_M = 1.6, (0.38, 0.62)
@@ -83,12 +86,12 @@ class Finder:
         assert overview.depth_m is not None and overview.intrinsics is not None
         boxes = boxes_on_table(overview.depth_m, overview.intrinsics, pose, table_z_m=self._arm.table_z_m)
         search = Search(query, overview, boxes)
-        search.add(self._looker.answer(overview, query, "the fixed camera", cancelled))
+        search.add(self._answer(search, overview, "the fixed camera", cancelled))
         if self._wrist is not None:
             frame = self._read(self._wrist)
             self._wrist_frame = frame.frame
             if self._settings.second_view:
-                search.add(self._looker.answer(frame, query, "the wrist camera, from above", cancelled))
+                search.add(self._answer(search, frame, "the wrist camera, from above", cancelled))
         if not search.sightings:
             blank = search.blanks[0]
             raise PickStopped(blank.failure, blank.message)
@@ -115,11 +118,18 @@ class Finder:
             if isinstance(answer, Sighting) and same_thing(answer.target, search.chosen.target, self._settings.same_m):
                 answer = replace(answer, counts=_NEARBY)
                 search.add(answer)
+                self._require_lead(search)
                 diary.note(PickState.VERIFY_POINT, f"seen again from the stand-off, {_apart_mm(answer, search.chosen)} mm off")
                 search.chosen = answer
                 return
             self._disagree(search, answer, diary)
         raise PickStopped(PickFailure.WRONG_OBJECT, f"looks from nearby do not agree on what {search.query!r} is")
+
+    def _require_lead(self, search: Search) -> None:
+        groups = grouped(search.sightings, self._settings.same_m)
+        if len(groups) > 1 and weight_of(groups[0]) - weight_of(groups[1]) < self._settings.least_lead:
+            said = " against ".join(f"{weight_of(group):.1f}" for group in groups)
+            raise PickStopped(PickFailure.WRONG_OBJECT, f"{search.query!r} may be one thing as well as another: {said}")
 
     def _undecided(self, groups: list[list[Sighting]]) -> bool:
         return len(groups) > 1 and weight_of(groups[0]) - weight_of(groups[1]) < self._settings.clear_lead
@@ -167,7 +177,21 @@ class Finder:
             self.go(path, cancelled)
             frame = self._read(self._wrist)
         diary.note(PickState.VERIFY_POINT, "looking again with the wrist camera", target=target)
-        return self._looker.answer(frame, search.query, place, cancelled)
+        return self._answer(search, frame, place, cancelled)
+
+    def _answer(self, search: Search, frame: RgbdFrame, place: str, cancelled: Cancelled | None) -> Sighting | Blank:
+        """The model's answer, moved onto the thing that it just misses; a point on the bare table is none."""
+        answer = self._looker.answer(frame, search.query, place, cancelled)
+        table_m = self._arm.table_z_m
+        if isinstance(answer, Blank) or answer.target.position_m[2] > table_m + _BARE_M:
+            return answer
+        gap_m, box = min(
+            ((gap(box, answer.target.position_m), box) for box in search.obstacles), key=itemgetter(0), default=(1.0, None)
+        )
+        moved = None if box is None or gap_m > _MISSED_M else self._looker.moved(answer, np.array([*box.center_m[:2], box.top_m]))
+        if moved is None or moved.target.position_m[2] <= table_m + _BARE_M:
+            return Blank(place, PickFailure.NOT_FOUND, f"the model points at the bare table from {place}")
+        return moved
 
     def _disagree(self, search: Search, answer: Sighting | Blank, diary: Diary) -> None:
         """What to believe when the stand-off shows something else."""

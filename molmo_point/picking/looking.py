@@ -87,6 +87,18 @@ class Looker:
             return Blank(place, PickFailure.NOT_FOUND, f"the model sees no {query!r} from {place}")
         return self._lifted(pointing.points[0], frame, place)
 
+    def moved(self, sighting: Sighting, onto_m: np.ndarray) -> Sighting | None:
+        """The sighting with its point moved to where a place (3,), base frame, is in its image; None outside of it."""
+        frame = sighting.frame
+        assert frame.intrinsics is not None
+        uv = frame.intrinsics.project(sighting.base_T_camera.inverse().apply(onto_m, sighting.base_T_camera.target))
+        width, height = frame.size_wh
+        if not (np.all(np.isfinite(uv)) and 0 <= uv[0] < width and 0 <= uv[1] < height):
+            return None
+        seen = sighting.in_camera
+        found = self._lifted(ImagePoint(float(uv[0]), float(uv[1]), seen.label, seen.confidence, 3.0), frame, sighting.place)
+        return found if isinstance(found, Sighting) else None
+
     def _lifted(self, point: ImagePoint, frame: RgbdFrame, place: str) -> Sighting | Blank:
         found = self._settings.lift(point, frame)
         if isinstance(found, Unreachable):

@@ -90,7 +90,7 @@ def plan_grasp(
         lift_m: How high to lift.
         start_rad: Joint angles to begin from; None is where the arm is.
     """
-    others = [box for box in obstacles if not _holds(box, at_m)]
+    others = [box for box in obstacles if gap(box, at_m) > _TARGET_M]
     reasons: list[NoPath] = []
     for candidate in candidates:
         best: GraspPlan | None = None
@@ -143,8 +143,9 @@ def _turned(grasp: GraspCandidate) -> GraspCandidate:
     return replace(grasp, camera_T_grasp=pose @ turn)
 
 
-def _holds(box: ObstacleBox, at_m: FloatArray) -> bool:
+def gap(box: ObstacleBox, at_m: FloatArray) -> float:
+    """Distance from a place (3,) to the side of a box, seen from above; 0 inside."""
     cosine, sine = math.cos(box.yaw_rad), math.sin(box.yaw_rad)
     away = at_m[:2] - np.array(box.center_m[:2])
     local = np.abs([away[0] * cosine + away[1] * sine, -away[0] * sine + away[1] * cosine])
-    return bool(np.all(local < np.array(box.half_m[:2]) + _TARGET_M))
+    return float(np.linalg.norm(np.maximum(local - np.array(box.half_m[:2]), 0.0)))

@@ -29,6 +29,7 @@ class PickSettings:
         max_looks: How often to look again, at most, when the looks do not agree.
         clear_lead: By how much more weight the thing that is picked has to be meant than any other one, see
             `Sighting.weight`; with less, both are looked at together.
+        least_lead: With less than this in the end, neither is picked.
         same_m: Two targets nearer than this are the same thing, beside what their covariances allow.
         least_width_m: Fingers closer than this hold nothing.
         holding_speed: Share of the arm's speed while it holds something.
@@ -47,6 +48,7 @@ class PickSettings:
     answer_s: float = 0.15
     max_looks: int = 5
     clear_lead: float = 2.5
+    least_lead: float = 1.0
     same_m: float = 0.025
     least_width_m: float = 0.006
     holding_speed: float = 0.7
