@@ -10,7 +10,7 @@ rclpy = pytest.importorskip("rclpy", reason="needs ROS 2: run through ros2_ws/ru
 pytest.importorskip("molmo_point_msgs.action", reason="needs the built interfaces: make setup", exc_type=ImportError)
 pytest.importorskip("cv2", reason="OpenCV is not installed")
 
-from dds_robot import ANSWER_S, START_S, Heard, position_of, until  # noqa: E402
+from dds_robot import ANSWER_S, START_S, Heard, Robot, position_of, until  # noqa: E402
 from lifecycle_msgs.msg import Transition  # noqa: E402
 from molmo_point_msgs.msg import PointTarget  # noqa: E402
 from molmo_point_msgs.srv import SetQuery  # noqa: E402
@@ -32,13 +32,17 @@ class Watcher:
         self.client = PointAtClient(self.node)
         assert self.client.wait_for_server(START_S), processes.output()
         self.heard = Heard(self.node)
-        self.service = self.node.create_client(SetQuery, "molmo_point/set_query")
-        assert self.service.wait_for_service(START_S), processes.output()
 
-    def set_query(self, *queries, **options):
-        future = self.service.call_async(SetQuery.Request(queries=list(queries), **options))
+    def call(self, kind, name, request):
+        """The response of a service."""
+        client = self.node.create_client(kind, name)
+        assert client.wait_for_service(START_S), self.processes.output()
+        future = client.call_async(request)
         until(future.done, ANSWER_S, self.processes)
         return future.result()
+
+    def set_query(self, *queries, **options):
+        return self.call(SetQuery, "molmo_point/set_query", SetQuery.Request(queries=list(queries), **options))
 
     def arrays(self, count, query):
         """The next so many arrays with targets of a query."""
@@ -142,38 +146,33 @@ def test_no_query_ends_it(watcher):
     assert not watcher.heard.arrays
 
 
-def test_the_parameter_starts_it_without_any_message_of_ours(watcher):
-    from rcl_interfaces.srv import SetParameters
-    from rclpy.parameter import Parameter
+def test_without_tracking_answers_come_alone_with_their_own_transform(watcher):
+    Robot.set(watcher, tracking=False)
+    assert watcher.set_query("the square 0.5").success
+    arrays = watcher.arrays(3, "the square 0.5")
+    Robot.set(watcher, tracking=True)
+    for array in arrays:
+        (target,) = array.targets
+        assert target.track_state == PointTarget.NOT_TRACKED and target.id == ""
+        assert np.linalg.norm(position_of(target) - truth_m(stamp_to_ns(array.header.stamp))) < 0.02
+    stamps = [stamp_to_ns(array.header.stamp) for array in arrays]
+    assert min(np.diff(stamps)) > 0.4e9, "no faster than the answers"
+    assert watcher.set_query().success
 
-    client = watcher.node.create_client(SetParameters, "molmo_point/set_parameters")
-    assert client.wait_for_service(START_S)
-    request = SetParameters.Request(parameters=[Parameter("query", value="the square 0.3; the unicorn 0.3").to_parameter_msg()])
-    future = client.call_async(request)
-    until(future.done, ANSWER_S, watcher.processes)
+
+def test_the_parameter_starts_it_without_any_message_of_ours(watcher):
+    Robot.set(watcher, query="the square 0.3; the unicorn 0.3")
     assert watcher.arrays(5, "the square 0.3")
 
 
 def test_an_inactive_node_says_so_and_looks_for_nothing(watcher):
-    from lifecycle_msgs.srv import ChangeState
-
-    client = watcher.node.create_client(ChangeState, "molmo_point/change_state")
-    assert client.wait_for_service(START_S)
-
-    def change(transition):
-        request = ChangeState.Request()
-        request.transition.id = transition
-        future = client.call_async(request)
-        until(future.done, ANSWER_S, watcher.processes)
-        assert future.result().success, watcher.processes.output()
-
-    change(Transition.TRANSITION_DEACTIVATE)
+    Robot.transition(watcher, Transition.TRANSITION_DEACTIVATE)
     response = watcher.set_query("the square 0.1")
     assert not response.success and "not active" in response.message
     time.sleep(0.5)
     del watcher.heard.arrays[:]
     time.sleep(1.0)
     assert not watcher.heard.arrays
-    change(Transition.TRANSITION_ACTIVATE)
+    Robot.transition(watcher, Transition.TRANSITION_ACTIVATE)
     # The parameter still says what to look for.
     assert watcher.arrays(3, "the square 0.3")
