@@ -27,7 +27,6 @@ from sensor_msgs.msg import CameraInfo
 PARTS = "molmo_point_ros.measure_parts"
 START_S = 120.0
 MOST_GROWTH_MIB, MOST_GROWTH_SHARE = 8.0, 0.05
-ROWS = 20
 
 
 def start(arguments, ros):
@@ -90,15 +89,16 @@ class Soak:
                 self.ask()
             else:
                 time.sleep(0.02)
-            share = min(self.frames / options.frames, self.goals / options.goals)
-            if share >= (len(rows) + 1) / ROWS or not rows:
-                row = {"seconds": round(time.monotonic() - started_s), "frames": self.frames, "goals": self.goals}
-                rows.append({**row, **state_of(self.pointing)})
+            if time.monotonic() - started_s >= len(rows) * options.every:
+                rows.append(self._row(started_s))
                 say(rows[-1])
-        rows.append({"seconds": round(time.monotonic() - started_s), "frames": self.frames, "goals": self.goals})
-        rows[-1].update(state_of(self.pointing))
+        rows.append(self._row(started_s))
         say(rows[-1])
         return rows
+
+    def _row(self, started_s):
+        row = {"seconds": round(time.monotonic() - started_s), "frames": self.frames, "goals": self.goals}
+        return {**row, **state_of(self.pointing)}
 
     def close(self):
         self.client.close()
@@ -136,6 +136,7 @@ def main(args=None):
     parser.add_argument("--rate", type=float, default=30.0, help="frames per second")
     parser.add_argument("--width", type=int, default=640)
     parser.add_argument("--height", type=int, default=480)
+    parser.add_argument("--every", type=float, default=15.0, help="seconds between two rows")
     parser.add_argument("--json", action="store_true", help="one JSON object per row")
     options = parser.parse_args(args)
     rclpy.init(args=[])
