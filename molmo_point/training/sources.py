@@ -149,9 +149,12 @@ class HouseholdSource:
 
     def classes_of_shape(self, color: str, shape: str) -> tuple[int, int, int]:
         """Class in each read-out of a plain shape of `molmo_point.sim.objects`."""
-        row = self.scenes.words[f"formula:{shape}"]
-        words = (color, row["noun"], row["category"])
-        return tuple(index.get(word, UNKNOWN) for index, word in zip(self._index.values(), words, strict=True))
+        row, index = self.scenes.words[f"formula:{shape}"], self._index
+        return (
+            index["color"].get(color, UNKNOWN),
+            index["noun"].get(row["noun"], UNKNOWN),
+            index["category"].get(row["category"], UNKNOWN),
+        )
 
     def _classes(self, thing: SeenThing) -> tuple[int, int, int]:
         colors = [color for color in thing.colors if color in self._index["color"]]
