@@ -17,12 +17,28 @@ def test_the_profile_holds_ten_raw_images_and_keeps_udp():
     assert kinds == ["SHM", "UDPv4"], "other machines must still be reached"
 
 
-def test_it_is_taken_where_nothing_else_was_chosen():
+@pytest.mark.parametrize(
+    ("distribution", "name"),
+    [
+        ("humble", "FASTRTPS_DEFAULT_PROFILES_FILE"),
+        ("jazzy", "FASTRTPS_DEFAULT_PROFILES_FILE"),
+        ("kilted", "FASTDDS_DEFAULT_PROFILES_FILE"),
+        ("rolling", "FASTDDS_DEFAULT_PROFILES_FILE"),
+    ],
+)
+def test_it_is_taken_where_nothing_else_was_chosen(distribution, name):
+    environ = {"ROS_DISTRO": distribution}
+    assert large_images.enlarge_shared_memory(environ)
+    assert environ == {"ROS_DISTRO": distribution, name: str(large_images.PROFILE)}
+    assert not large_images.enlarge_shared_memory(environ), "what is there stays"
+
+
+@pytest.mark.parametrize(("version", "name"), [("7.1.6", "FASTRTPS"), ("9.1.2", "FASTDDS")])
+def test_ros_from_wheels_is_known_by_its_version(monkeypatch, version, name):
+    monkeypatch.setattr(large_images.metadata, "version", lambda wheel: version)
     environ = {}
     assert large_images.enlarge_shared_memory(environ)
-    assert set(environ.values()) == {str(large_images.PROFILE)}
-    assert set(environ) == {"FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"}
-    assert not large_images.enlarge_shared_memory(environ), "what is there stays"
+    assert list(environ) == [f"{name}_DEFAULT_PROFILES_FILE"]
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
 """Shared memory large enough for raw images, for a process that publishes them with Fast DDS."""
 
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
+from importlib import metadata
 from pathlib import Path
 
 PROFILE = Path(__file__).with_name("large_images.xml")
 
 _PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
+FIRST_RCLPY_OF_KILTED = 9
 _OTHER_CHOICES = ("FASTDDS_BUILTIN_TRANSPORTS", "RMW_FASTRTPS_USE_QOS_FROM_XML")
 
 
@@ -24,6 +26,16 @@ def enlarge_shared_memory(environ: MutableMapping[str, str]) -> bool:
     chosen = any(environ.get(name) for name in (*_PROFILE_VARIABLES, *_OTHER_CHOICES))
     if chosen or "fastrtps" not in environ.get("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp") or not PROFILE.is_file():
         return False
-    for name in _PROFILE_VARIABLES:
-        environ[name] = str(PROFILE)
+    environ[_variable(environ)] = str(PROFILE)
     return True
+
+
+def _variable(environ: Mapping[str, str]) -> str:
+    """What this Fast DDS calls it: Kilted (Fast DDS 3) warns of the old name, and those before it know no other."""
+    distribution = environ.get("ROS_DISTRO", "")
+    if not distribution:
+        try:
+            return _PROFILE_VARIABLES[int(metadata.version("ros-rclpy").split(".")[0]) < FIRST_RCLPY_OF_KILTED]
+        except metadata.PackageNotFoundError:
+            return _PROFILE_VARIABLES[0]
+    return _PROFILE_VARIABLES[distribution in ("humble", "iron", "jazzy")]
