@@ -25,6 +25,7 @@ setup(
         (f"share/{NAME}", ["package.xml"]),
         (f"share/{NAME}/launch", sorted(f"launch/{path.name}" for path in HERE.glob("launch/*.launch.py"))),
         (f"share/{NAME}/config", sorted(f"config/{path.name}" for path in HERE.glob("config/*.yaml"))),
+        (f"share/{NAME}/rviz", sorted(f"rviz/{path.name}" for path in HERE.glob("rviz/*.rviz"))),
     ],
     install_requires=["setuptools"],
     zip_safe=True,
@@ -37,6 +38,8 @@ setup(
             "measure = molmo_point_ros.measure:main",
             "point_at = molmo_point_ros.client:main",
             "subscriber = molmo_point_ros.subscriber:main",
+            "pick_node = molmo_point_ros.pick_node:main",
+            "command = molmo_point_ros.command:main",
         ]
     },
 )
