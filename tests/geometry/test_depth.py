@@ -74,6 +74,15 @@ def test_the_points_error_ends_where_the_surface_ends() -> None:
     assert np.sqrt(on_rod[2, 2]) < 0.002
 
 
+def test_the_points_error_is_not_cut_where_holes_hide_the_surfaces_end() -> None:
+    depth = with_rod(312, 326)
+    depth[:, :312] = depth[:, 327:] = np.nan
+    covariance = estimate_depth(depth, (319.0, 240.0), CAMERA, sigma_px=9.0).covariance_uvz
+    # 40 % of the error lies beyond the 15 pixels: 0.6 times the 17.0 of a rod whose ends are seen, and 0.4 times 81.
+    assert covariance[0, 0] == pytest.approx(0.6 * 17.0 + 0.4 * 81.0, rel=0.05)
+    assert covariance[1, 1] == pytest.approx(81.0, rel=0.05)
+
+
 def test_the_error_spans_a_step_on_the_same_thing_but_not_the_wall_behind() -> None:
     def spread(step_m: float) -> float:
         stepped = with_rod(0, 319, 0.60, 0.60 + step_m)
