@@ -21,7 +21,7 @@ from molmo_point_ros.conversions import frame_to_messages
 from molmo_point_ros.image_qos import image_qos
 from molmo_point_ros.large_images import enlarge_shared_memory
 from molmo_point_ros.parameters import PUBLISHER_SPECS, PublisherSettings, declare, read
-from molmo_point_ros.spinning import spin
+from molmo_point_ros.spinning import make_node, spin
 from molmo_point_ros.tf_listener import StaticTransformSender, TransformRelay
 
 
@@ -79,8 +79,9 @@ class CameraNode(Node):
 def main(args: Sequence[str] | None = None) -> int:
     """Run the node until it is told to end. Returns 1 where the camera could not be opened."""
     enlarge_shared_memory(os.environ)
-    rclpy.init(args=args)
-    node = CameraNode()
+    node = make_node("camera", args, CameraNode)
+    if node is None:
+        return 1
     try:
         node.start()
         executor = SingleThreadedExecutor()

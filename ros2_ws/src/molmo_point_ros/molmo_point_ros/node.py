@@ -31,7 +31,7 @@ from molmo_point_ros.parts import Parts
 from molmo_point_ros.pointing_goal import PointingGoal
 from molmo_point_ros.publisher import open_publisher
 from molmo_point_ros.query_service import QueryKeeper
-from molmo_point_ros.spinning import spin
+from molmo_point_ros.spinning import make_node, spin
 from molmo_point_ros.tf_listener import StaticTransformSender, listen
 
 HEARTBEAT_S = 0.4
@@ -54,7 +54,6 @@ class PointingNode(LifecycleNode):
 
     def __init__(self, load_pointer: LoadPointer = Pointer.from_pretrained, **options: Any) -> None:
         super().__init__("molmo_point", **options)
-        declare(self, POINTING_SPECS)
         self._load_pointer = load_pointer
         self._images_group = MutuallyExclusiveCallbackGroup()
         # Of their own: behind images, which may be left out, transforms would come later and later on a busy machine.
@@ -67,6 +66,8 @@ class PointingNode(LifecycleNode):
         self._is_active = False
         self._servers: list[GoalServer] = []
         self._static_sender: StaticTransformSender | None = None
+        # After what `close` needs: a value that is refused here ends the node.
+        declare(self, POINTING_SPECS)
         period_s = float(self.get_parameter("diagnostics_period_s").value or 0.0)
         self._diagnostics = Diagnostics(self, period_s, lambda: self._parts, self._state_name, self._doing, self._goals_group)
         self._heartbeat = self.create_timer(HEARTBEAT_S, self._on_heartbeat, callback_group=self._goals_group)
@@ -213,8 +214,9 @@ class PointingNode(LifecycleNode):
 def main(args: Sequence[str] | None = None, load_pointer: LoadPointer = Pointer.from_pretrained) -> int:
     """Run the node until it is told to end. Returns 1 where it could not start."""
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    rclpy.init(args=args)
-    node = PointingNode(load_pointer)
+    node = make_node("molmo_point", args, lambda: PointingNode(load_pointer))
+    if node is None:
+        return 1
     executor = MultiThreadedExecutor(num_threads=THREADS)
     executor.add_node(node)
     try:

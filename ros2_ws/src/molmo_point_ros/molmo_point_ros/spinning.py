@@ -1,12 +1,34 @@
-"""Spins an executor that outlives single failures, as a node that a robot relies on must."""
+"""Starts a node with a reason where it cannot, and spins it so that it outlives single failures."""
 
 import time
 import traceback
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import rclpy
+from rclpy.exceptions import ParameterException
 from rclpy.executors import Executor, ExternalShutdownException
+from rclpy.logging import get_logger
 
 MOST_FAILURES, WITHIN_S = 50, 5.0
+
+
+def make_node(name: str, args: Sequence[str] | None, make: Callable[[], Any]) -> Any:
+    """Start ROS and make a node. None, with the reason in the log, where the arguments or the machine do not allow it.
+
+    Args:
+        name: Of the logger.
+        args: ROS's arguments; None takes the program's.
+        make: Makes the node. A parameter out of its range, and security without its keys (or without a DDS that has it), are
+            the user's to mend and no reason for a traceback.
+    """
+    try:
+        rclpy.init(args=args)
+        return make()
+    except (ParameterException, RuntimeError) as error:
+        get_logger(name).fatal(f"cannot start: {' '.join(str(error).split())}")
+        rclpy.try_shutdown()
+        return None
 
 
 def spin(executor: Executor, node: Any) -> None:
