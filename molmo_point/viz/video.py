@@ -13,7 +13,7 @@ from PIL import Image
 from molmo_point.errors import InputError
 
 SUFFIXES = (".mp4", ".gif")
-_GIF_COLORS = 96
+_GIF_COLORS = 256
 
 
 def write_video(path: str | Path, pictures: Iterable[np.ndarray], fps: float) -> Path:
@@ -120,6 +120,7 @@ def _write_gif(path: str, pictures: Iterator[np.ndarray], fps: float) -> None:
     strip = Image.new("RGB", (some[0].width, some[0].height * len(some)))
     for row, image in enumerate(some):
         strip.paste(image, (0, row * image.height))
-    palette = strip.quantize(_GIF_COLORS, dither=Image.Dither.NONE)
+    # Small things in colours of their own matter more than fine shades of what is large.
+    palette = strip.quantize(_GIF_COLORS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     images = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
     images[0].save(path, format="GIF", save_all=True, append_images=images[1:], duration=round(1000 / fps), loop=0, optimize=True)

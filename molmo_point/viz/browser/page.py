@@ -10,7 +10,8 @@ from molmo_point.errors import DependencyError, InputError
 from molmo_point.geometry.transforms import Transform
 from molmo_point.viz.text import shortened
 
-_LINES = 14
+_LINES = 8
+_WORDS_ORDER, _IMAGES_ORDER = 1000.0, 2000.0
 
 
 class Page:
@@ -58,7 +59,7 @@ class Page:
         gui = self._server.gui
         self._box = gui.add_text("command", "", hint='e.g. "pick up the red cube and put it aside"')
         send, stop = gui.add_button("do it"), gui.add_button("STOP", color="red")
-        self._words = gui.add_markdown("ready")
+        self._words = gui.add_markdown("ready", order=_WORDS_ORDER)
         send.on_click(lambda _: on_command(self._box.value))
         stop.on_click(lambda _: on_stop())
 
@@ -74,7 +75,9 @@ class Page:
         if name in self._images:
             self._images[name].image = picture
         else:
-            self._images[name] = self._server.gui.add_image(picture, label=name, format="jpeg")
+            self._images[name] = self._server.gui.add_image(
+                picture, label=name, format="jpeg", order=_IMAGES_ORDER + len(self._images)
+            )
 
     def body(self, name: str, vertices_m: np.ndarray, faces: np.ndarray, rgb: tuple[int, int, int]) -> None:
         """Add a thing that will be moved by its name."""
