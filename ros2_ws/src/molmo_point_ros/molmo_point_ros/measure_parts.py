@@ -54,6 +54,8 @@ class ConstantCamera(Node):
         self.create_timer(1.0 / rate_hz, self._publish)
 
     def _publish(self) -> None:
+        if not self.context.ok():
+            return
         stamp = stamp_from_ns(time.time_ns())
         for publisher, message in self._outputs:
             message.header.stamp = stamp
