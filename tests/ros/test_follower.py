@@ -63,6 +63,20 @@ def test_frames_go_on_while_an_answer_is_taken_in_and_then_it_is_there():
     assert later.id == track.id and np.linalg.norm(later.point.uv - middle(number)) < 1.0
 
 
+def test_an_answer_about_the_newest_frame_is_there_at_once():
+    """The next frame of a slow camera may be far, and too far to follow anything into."""
+    follower = follower_module.Follower(PointTracker())
+    for number in (0, 40):
+        still = world.draw(middle(0), number)
+        follower.update(still)
+        newest, tracks = follower.take_in([world.pointing(still, middle(0))], lambda: False)
+        assert newest.stamp_ns == still.stamp_ns
+        (track,) = tracks.tracks
+        assert track.target is not None and track.id == 1
+    (out_of_sight,) = follower.update(world.draw(middle(0), 80)).tracks
+    assert out_of_sight.target is None
+
+
 def test_a_stream_that_begins_anew_forgets_the_answer_on_its_way():
     SlowTracker.may_go_on = threading.Event()
     follower = follower_module.Follower(SlowTracker())

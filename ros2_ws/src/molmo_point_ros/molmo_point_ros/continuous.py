@@ -70,6 +70,8 @@ class ContinuousMode:
             tracker = PointTracker(history_s=settings.track_history_s, hold_s=settings.track_hold_s)
             self._follower = Follower(tracker)
         self._received = 0
+        self._due = threading.Lock()
+        self._told: set[int] = set()
         self._last: dict[str, Pointing] = {}
         self._late: deque[tuple[RgbdFrame, Tracks, float]] = deque()
         work = [self._ask] + ([self._follow] if self._follower is not None else [])
@@ -132,10 +134,11 @@ class ContinuousMode:
         readable = [pointing for pointing in pointings if pointing.points or pointing.absent]
         if len(readable) < len(pointings):
             parts.monitor.count("answers without points", len(pointings) - len(readable))
-        if self._follower is not None:
-            self._follower.take_in(readable, self._should_stop)
+        followed = None if self._follower is None else self._follower.take_in(readable, self._should_stop)
         self._last.update({pointing.query: pointing for pointing in readable})
-        if self._follower is None and capture is not None:
+        if followed is not None:
+            self._publish_anew(*followed)
+        elif self._follower is None and capture is not None:
             now_ns = parts.now_ns()
             self._publish(frame, [answer_of(pointing, capture, self._gates, now_ns) for pointing in readable], now_ns)
         return True
@@ -175,8 +178,19 @@ class ContinuousMode:
             self._logger.warning("continuous mode: no frame comes", throttle_duration_sec=5.0)
         self._publish_due()
 
+    def _publish_anew(self, frame: RgbdFrame, tracks: Tracks) -> None:
+        """Publish a frame again where the answer has brought new targets: the next frame of a slow camera is far."""
+        new = {track.id for track in tracks.tracks if track.target is not None} - self._told
+        if new:
+            self._late.append((frame, tracks, time.monotonic() + self._settings.tf_timeout_s))
+            self._publish_due()
+
     def _publish_due(self) -> None:
         """Publish, in order, the frames whose transforms are known; give up those that have waited too long."""
+        with self._due:
+            self._publish_in_order()
+
+    def _publish_in_order(self) -> None:
         while self._late and not self._should_stop():
             frame, tracks, deadline_s = self._late[0]
             try:
@@ -189,6 +203,7 @@ class ContinuousMode:
                 self._tell(error)
                 continue
             self._late.popleft()
+            self._told = {track.id for track in tracks.tracks if track.target is not None}
             now_ns = self._parts.now_ns()
             answers = []
             for query, last in tuple(self._last.items()):

@@ -1,7 +1,7 @@
 """A tracker that keeps up with the camera while late answers are taken in beside it. No ROS, no camera.
 
 Taking an answer in may cost more than ten frames. It is done on a fork of the tracker, in the thread that has the answer;
-the thread of the camera goes on with the other, and goes over to the fork as soon as it is ready.
+the thread of the camera goes on with the other until the fork has caught up.
 """
 
 import math
@@ -16,24 +16,26 @@ from molmo_point.tracking import PointTracker, Tracks
 CATCH_UP_S = 0.12
 """Longest step in which a fork is brought up to now; the frames between are left out."""
 _CHECK_S = 0.05
+_ROUNDS = 3
 
 
 @dataclass(eq=False)
 class _Fork:
-    """A tracker that takes answers in, and the frames that it has missed meanwhile."""
+    """A tracker that takes answers in, the newest frame it knows, and the frames that it has missed since."""
 
     tracker: PointTracker
-    from_ns: int
+    known_ns: int
     missed: list[RgbdFrame] = field(default_factory=list)
     is_ready: bool = False
 
-    def catch_up(self) -> Tracks:
+    def catch_up(self, missed: Sequence[RgbdFrame]) -> Tracks:
         """The tracks in the newest of the missed frames."""
-        behind_s = (self.missed[-1].stamp_ns - self.from_ns) * 1e-9
-        steps = min(max(math.ceil(behind_s / CATCH_UP_S), 1), len(self.missed))
+        behind_s = (missed[-1].stamp_ns - self.known_ns) * 1e-9
+        steps = min(max(math.ceil(behind_s / CATCH_UP_S), 1), len(missed))
         for step in range(1, steps):
-            self.tracker.update(self.missed[round(step * len(self.missed) / steps) - 1])
-        return self.tracker.update(self.missed[-1])
+            self.tracker.update(missed[round(step * len(missed) / steps) - 1])
+        self.known_ns = missed[-1].stamp_ns
+        return self.tracker.update(missed[-1])
 
 
 class Follower:
@@ -59,7 +61,7 @@ class Follower:
             if fork is not None:
                 fork.missed.append(frame)
             if fork is not None and fork.is_ready:
-                tracks = fork.catch_up()
+                tracks = fork.catch_up(fork.missed)
                 self._tracker, self._fork = fork.tracker, None
             else:
                 tracks = self._tracker.update(frame)
@@ -83,22 +85,38 @@ class Follower:
             self._changed.wait_for(lambda: found() is not None, timeout_s)
             return found()
 
-    def take_in(self, pointings: Sequence[Pointing], should_stop: Callable[[], bool]) -> None:
-        """Correct the tracks with answers about one frame, and wait until the camera's thread has gone over to them.
+    def take_in(self, pointings: Sequence[Pointing], should_stop: Callable[[], bool]) -> tuple[RgbdFrame, Tracks] | None:
+        """Correct the tracks with answers about one frame, and go over to them.
+
+        Returns:
+            The newest frame with the corrected tracks; None where the camera's thread had to bring them up to now, which
+            has them already, or where the stream began anew.
 
         Raises:
             InputError: If the frame is older than the tracker's history, or the stream began anew since.
         """
         with self._changed:
-            from_ns = 0 if self._newest is None else self._newest.stamp_ns
-            fork = self._fork = _Fork(self._tracker.fork(), from_ns)
+            fork = self._fork = _Fork(self._tracker.fork(), self.newest_ns)
         try:
-            for pointing in pointings:
-                fork.tracker.correct(pointing)
+            tracks = [fork.tracker.correct(pointing) for pointing in pointings][-1:]
+            for _ in range(_ROUNDS):
+                with self._changed:
+                    if self._fork is not fork:
+                        return None
+                    missed, fork.missed = fork.missed, []
+                    if not missed:
+                        self._tracker, self._fork = fork.tracker, None
+                        return (self._newest, tracks[0]) if self._newest is not None and tracks else None
+                tracks = [fork.catch_up(missed)]
         except BaseException:
             with self._changed:
                 self._fork = None
             raise
+        self._hand_over(fork, should_stop)
+        return None
+
+    def _hand_over(self, fork: _Fork, should_stop: Callable[[], bool]) -> None:
+        """Frames come faster than they can be caught up with: the camera's thread waits for the last step."""
         with self._changed:
             fork.is_ready = True
             while self._fork is fork and not should_stop():
