@@ -1,6 +1,5 @@
 """From words to one thing on the table that several looks agree on, and to grasps on it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
 
@@ -24,8 +23,9 @@ _BARE_M, _MISSED_M = 0.008, 0.03
 """A target lower above the table than the first is on the bare table; a thing not farther from it than the second was meant."""
 _NEARBY = 0.5
 """Share of the weight of a look that shows little but the thing that it was to confirm."""
-_WIDE, _COMPARE_M = 1.6, (0.38, 0.62)
-"""Stand-off by the distance of two things, so that both are well in the picture, and its bounds."""
+_WIDE, _COMPARE_M, _AROUND_M = 1.6, (0.38, 0.62), 0.15
+"""Stand-off by the distance of two things, so that both are well in the picture, its bounds, and the distance for a single
+one with its surroundings."""
 
 
 @dataclass(eq=False)
@@ -110,10 +110,11 @@ class Finder:
             assert search.chosen is not None
             groups = grouped(search.sightings, self._settings.same_m)
             last = asked == self._settings.max_looks - 1
-            if self._undecided(groups) and not last and self._compare(search, groups, diary, first + asked, cancelled):
+            if not last and self._undecided(groups) and self._compare(search, groups, diary, first + asked, cancelled):
                 continue
             answer = self._look_at(search, search.chosen, diary, first + asked, cancelled)
             if answer is None:
+                self._require_lead(search)
                 return
             if isinstance(answer, Sighting) and same_thing(answer.target, search.chosen.target, self._settings.same_m):
                 answer = replace(answer, counts=_NEARBY)
@@ -127,20 +128,26 @@ class Finder:
 
     def _require_lead(self, search: Search) -> None:
         groups = grouped(search.sightings, self._settings.same_m)
+        if self._settings.second_view and _wide_looks(groups[0]) < 2:
+            raise PickStopped(PickFailure.WRONG_OBJECT, f"only one look from afar takes this for {search.query!r}")
         if len(groups) > 1 and weight_of(groups[0]) - weight_of(groups[1]) < self._settings.least_lead:
             said = " against ".join(f"{weight_of(group):.1f}" for group in groups)
             raise PickStopped(PickFailure.WRONG_OBJECT, f"{search.query!r} may be one thing as well as another: {said}")
 
     def _undecided(self, groups: list[list[Sighting]]) -> bool:
+        if self._settings.second_view and _wide_looks(groups[0]) < 2:
+            return True
         return len(groups) > 1 and weight_of(groups[0]) - weight_of(groups[1]) < self._settings.clear_lead
 
     def _compare(
         self, search: Search, groups: list[list[Sighting]], diary: Diary, first: int, cancelled: Cancelled | None
     ) -> bool:
-        """Looks at the two likeliest things together; False where the camera cannot get there."""
-        one, other = (group[0].target.position_m for group in groups[:2])
-        stand_off_m = float(np.clip(_WIDE * np.linalg.norm(other - one) + self._settings.stand_off_m - 0.05, *_COMPARE_M))
-        answer = self._look(search, 0.5 * (one + other), stand_off_m, "between the two", diary, first, cancelled)
+        """Looks at the two likeliest things together, or around the only one; False where the camera cannot get there."""
+        one, other = (groups[index][0].target.position_m for index in (0, min(1, len(groups) - 1)))
+        apart_m = float(np.linalg.norm(other - one)) if len(groups) > 1 else _AROUND_M
+        stand_off_m = float(np.clip(_WIDE * apart_m + self._settings.stand_off_m - 0.05, *_COMPARE_M))
+        place = "between the two" if len(groups) > 1 else "farther away"
+        answer = self._look(search, 0.5 * (one + other), stand_off_m, place, diary, first, cancelled)
         if answer is None:
             return False
         search.add(answer)
@@ -261,9 +268,9 @@ class Finder:
         return frames[0] if frames else self._read(self._wrist)
 
 
-def nearest_first(candidates: Sequence[GraspCandidate], at_m: np.ndarray, within_m: float) -> tuple[GraspCandidate, ...]:
-    """Candidates whose grasp is within a distance of a place, in their order."""
-    return tuple(each for each in candidates if float(np.linalg.norm(each.center_m - at_m)) < within_m)
+def _wide_looks(group: list[Sighting]) -> int:
+    """Looks that showed more than the thing itself."""
+    return sum(sighting.counts == 1.0 for sighting in group)
 
 
 def _apart_mm(one: Sighting, other: Sighting) -> int:
