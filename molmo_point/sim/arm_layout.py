@@ -32,10 +32,17 @@ def random_arm_layout(rng: np.random.Generator, object_count: int | None = None)
     placed: list[SceneObject] = []
     for _ in range(wanted):
         _add(rng, placed)
-    # The lamp is in front of the arm, so that its shadow does not fall on the objects.
-    angle, lean = rng.uniform(-1.2, 1.2), rng.uniform(0.35, 0.8)
+    # The lamp is in front of the arm and on the camera's side: the arm's shadow falls behind, and what is seen is lit.
+    angle, lean = rng.uniform(-1.2, 0.4), rng.uniform(0.35, 0.8)
     light = (float(lean * np.cos(angle)), float(lean * np.sin(angle)), 1.6)
-    return dataclasses.replace(around, objects=tuple(placed), camera=ARM_CAMERA, light_position_m=light)
+    return dataclasses.replace(
+        around,
+        objects=tuple(placed),
+        camera=ARM_CAMERA,
+        light_position_m=light,
+        light_diffuse=float(rng.uniform(0.65, 0.85)),
+        light_ambient=float(rng.uniform(0.4, 0.5)),
+    )
 
 
 def _add(rng: np.random.Generator, placed: list[SceneObject]) -> None:
