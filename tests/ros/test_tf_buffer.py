@@ -95,3 +95,17 @@ def test_a_loop_of_frames_ends(buffer):
     loop.add(turned("c", "d", 0.0, (0, 0, 0)), S, static=True)
     with pytest.raises(FrameError):
         loop.lookup("a", "d", S)
+
+
+def test_the_age_of_a_path_is_that_of_its_oldest_moving_edge():
+    buffer = tf_buffer.TransformBuffer()
+    place = np.array([0.1, 0.0, 0.0])
+    buffer.add(Transform("base", "arm", np.eye(3), place), 5_000)
+    buffer.add(Transform("base", "arm", np.eye(3), place), 7_000)
+    buffer.add(Transform("arm", "wrist", np.eye(3), place), 6_000)
+    buffer.add(Transform("wrist", "camera", np.eye(3), place), 1, static=True)
+    assert buffer.newest_ns("base", "camera") == 6_000
+    assert buffer.newest_ns("camera", "base") == 6_000
+    assert buffer.newest_ns("base", "arm") == 7_000
+    assert buffer.newest_ns("wrist", "camera") is None, "a static transform has no age"
+    assert buffer.newest_ns("base", "nowhere") is None
