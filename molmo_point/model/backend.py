@@ -179,29 +179,40 @@ def load_backend(
     chosen = _checked_device(device)
     precision = checked_dtype(dtype, chosen)
     reduced = None if quantization is None else default_quantization(quantization, precision)
-    folder = _local_folder(source)
-    name = folder.name if isinstance(source, Path) else str(source)
-    if adapter is None and is_adapter(folder):
-        adapter, folder = folder, _local_folder(resolve_checkpoint(base_of(folder)))
+    folder, adapter = _parts(source, adapter)
     family = checkpoint_family(folder)
+    name = Path(source).name if isinstance(source, Path) else str(source)
     # What was measured of the base says nothing about what an adapter makes of it.
-    sigma_px, calibration = measured_quality(folder if adapter is None else Path(adapter))
+    sigma_px, calibration = measured_quality(adapter or folder)
     if family == "molmo2":
         if adapter is not None:
             raise InputError("Adapters are for Molmo v1", f"{folder} is a Molmo2", "merge it with peft, and load the result")
         molmo2 = Molmo2Processor.from_folder(folder)
         molmo2.layout = replace(molmo2.layout, max_crops=_fewer(max_crops, molmo2.layout.max_crops))
         return Molmo2Backend(load_molmo2(folder, chosen, reduced, precision), molmo2, name, sigma_px, calibration)
-    # An adapter may have been trained with fewer crops than its base.
-    settings = folder if adapter is None or not (Path(adapter) / "preprocessor_config.json").exists() else Path(adapter)
-    processor = MolmoProcessor.from_pretrained(settings)
-    processor.layout = processor.layout.with_max_crops(_fewer(max_crops, processor.layout.max_crops))
+    processor = _processor(folder, adapter, max_crops)
     model = load_model(folder, chosen, reduced, precision)
     if adapter is not None:
-        model = with_adapter(model, Path(adapter), is_quantized(model))
+        model = with_adapter(model, adapter, is_quantized(model))
     if reduced is not None:
         allow_cpu_packing(model)
     return MolmoBackend(model, processor, name, sigma_px, calibration=calibration)
+
+
+def _parts(source: str | Path, adapter: str | Path | None) -> tuple[Path, Path | None]:
+    """Folders of the checkpoint and of its adapter, where ``source`` may be the adapter itself."""
+    folder = _local_folder(source)
+    if adapter is None and is_adapter(folder):
+        return _local_folder(resolve_checkpoint(base_of(folder))), folder
+    return folder, None if adapter is None else Path(adapter)
+
+
+def _processor(folder: Path, adapter: Path | None, max_crops: int | None) -> MolmoProcessor:
+    """That of the checkpoint; or of its adapter, which may have been trained with fewer crops."""
+    own = adapter is not None and (adapter / "preprocessor_config.json").exists()
+    processor = MolmoProcessor.from_pretrained(adapter if own and adapter else folder)
+    processor.layout = processor.layout.with_max_crops(_fewer(max_crops, processor.layout.max_crops))
+    return processor
 
 
 def _fewer(max_crops: int | None, trained: int) -> int:
