@@ -183,7 +183,7 @@ def in_state(robot, state):
     return call
 
 
-@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("state", ["generating", *(pytest.param(state, marks=pytest.mark.slow) for state in ("idle", "waiting"))])
 def test_a_killed_client_leaves_a_node_that_answers_the_next(robot, state):
     query = "the slow box" if state == "generating" else "the box"
     server = "/robot1/molmo_point"
@@ -196,7 +196,7 @@ def test_a_killed_client_leaves_a_node_that_answers_the_next(robot, state):
     assert robot.pointing.poll() is None
 
 
-@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("state", ["generating", *(pytest.param(state, marks=pytest.mark.slow) for state in ("idle", "waiting"))])
 def test_a_killed_node_ends_the_wait_and_a_new_one_takes_over(robot, answers_file, state):
     call = in_state(robot, state)
     kill(robot.pointing)
@@ -217,6 +217,7 @@ def answered(robot):
         return False
 
 
+@pytest.mark.slow
 def test_a_killed_camera_is_a_reason_and_a_new_one_is_taken(robot, processes, record_scene):
     recording = {"camera": "recording", "recording": str(record_scene()), "reliable": False}
     robot.camera.now_ns = lambda: 0

@@ -10,7 +10,7 @@ from molmo_point_msgs.msg import PointTargetArray
 from molmo_point.errors import FrameError, InputError
 from molmo_point.frame import RgbdFrame
 from molmo_point.grasping import propose_grasps
-from molmo_point.lift import check_lifting, lift_points
+from molmo_point.lift import MAX_SKEW_S, check_lifting, lift_points
 from molmo_point.results import ImagePoint, Pointing
 from molmo_point_ros.action_goal import ActionGoal, checked_queries
 from molmo_point_ros.answers import Answer, answer_of
@@ -103,7 +103,9 @@ class PointingGoal(ActionGoal):
             )
         )
         self.tell(state=PointAt.Feedback.LIFTING)
-        # Again with this node's limit: the pointer lifts with the SDK's own.
+        within_both = abs(frame.skew_s) <= min(self._settings.max_skew_s, MAX_SKEW_S)
+        if within_both and self._prefer == "near" and self._reference_depth_m is None:
+            return pointing  # what the pointer, with the SDK's own limit, has lifted already
         targets, unreachable = lift_points(
             pointing.points,
             frame,
