@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from molmo_point.commands import PickStep, parse_command
+from molmo_point.commands import parse_command
 from molmo_point.errors import MolmoPointError
 
 TABLE = {"scene_seed": 1, "object_count": 5}
@@ -80,28 +80,29 @@ def without_ros(command, options) -> list[dict]:
     import numpy as np
 
     from molmo_point import Pointer, SimulatedCamera
+    from molmo_point.picking.commanded import carry_out as carry_out_here
+    from molmo_point.picking.commanded import succeeded
     from molmo_point.picking.pick import Picker
+    from molmo_point.picking.put_down_places import PutDownPlaces
     from molmo_point.sim.arm import SimulatedArm
     from molmo_point.sim.arm_layout import random_arm_layout
     from molmo_point.viz.goal_video import GoalVideo
 
     ticked: list = []
     layout = random_arm_layout(np.random.default_rng(options.seed), options.objects)
-    with SimulatedArm(layout, on_tick=lambda arm: [tick(arm) for tick in ticked] and None) as arm:
+    with SimulatedArm(layout, on_tick=lambda arm: ticked[0](arm) if ticked else None) as arm:
         video = GoalVideo(options.out, 8.0, print, arm, ticked)
         fixed, wrist = (SimulatedCamera(arm.view(name), clock_ns=arm.now_ns) for name in ("fixed", "wrist"))
         picker = Picker(video.watch(Pointer.from_pretrained("tabletop")), arm, fixed, wrist)
+
+        def tell(event) -> None:
+            video.take(event)
+            print(f"  {event.state.name:<12}  {event.message}")
+
         video.begin(command.text)
-        outcomes: list[dict] = []
-        for step in command.steps:
-            do = picker.pick if isinstance(step, PickStep) else picker.place
-            words = (step.what,) if isinstance(step, PickStep) else (step.where, step.relation.value)
-            result = do(*words, on_state=lambda event: (video.take(event), print(f"  {event.state.name:<12}  {event.message}")))
-            outcomes.append(result.to_dict())
-            if not result.success:
-                break
-        video.end("done" if result.success else result.message)
-    return outcomes
+        outcomes = carry_out_here(command, picker, PutDownPlaces(), on_state=tell)
+        video.end("done" if all(succeeded(outcome) for outcome in outcomes) else "not done")
+    return [{"success": succeeded(outcome)} for outcome in outcomes]
 
 
 def wait_for_videos(node, count: int, timeout_s: float = 600.0) -> None:

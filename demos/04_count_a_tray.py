@@ -35,9 +35,8 @@ def main() -> int:
     except ImportError as error:
         print(f"this needs ROS 2 ({error}). What to do: make setup", file=sys.stderr)
         return 1
-    layout = random_layout(np.random.default_rng(SEED), COUNT)
     rclpy.init()
-    tray = Tray(rclpy.create_node("tray_camera"), layout)
+    tray = Tray(rclpy.create_node("tray_camera"), random_layout(np.random.default_rng(SEED), COUNT))
     try:
         with running("node", options.out / "count_node.log", {"reliable": True, "image_timeout_s": 60.0}) as node:
             node.wait_for("ready", 300.0)
@@ -102,7 +101,7 @@ class Tray:
         return sum(thing.shape == SHAPE for thing in self._layout.objects)
 
     def close(self) -> None:
-        """Ends the camera."""
+        """Ends it."""
         self._end.set()
         self._thread.join(20)
 

@@ -45,7 +45,12 @@ def run(options: argparse.Namespace) -> int:
     pointer = load_pointer(options)
     shown: list[ArmOnPage] = []
     layout = random_arm_layout(np.random.default_rng(options.seed), options.objects)
-    with SimulatedArm(layout, on_tick=lambda arm: [each.tick(arm) for each in shown] and None, pace=1.0) as arm:
+
+    def tick(arm: SimulatedArm) -> None:
+        for each in shown:
+            each.tick(arm)
+
+    with SimulatedArm(layout, on_tick=tick, pace=1.0) as arm:
         page = Page(jobs.put, stopped.set, host=options.host, port=options.port, title="molmo-point")
         try:
             shown.append(ArmOnPage(arm, page))
@@ -65,7 +70,7 @@ def _serve(picker: Any, page: Any, shown: Any, jobs: Any, stopped: threading.Eve
     """Does what was typed, in this thread, which alone may move the arm."""
     from molmo_point.picking.put_down_places import PutDownPlaces
 
-    places = PutDownPlaces([-0.30, -0.38], [0.02, -0.38], 0.1)
+    places = PutDownPlaces()
     good = True
     try:
         while True:

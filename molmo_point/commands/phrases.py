@@ -119,15 +119,15 @@ def _thing(words: Words) -> Thing:
     words = without_article(words)
     repeats = _number(words) if len(words) > 1 else 0
     if repeats:
-        words = without_article(words[2:] if words[1].lower() == "of" and len(words) > 2 else words[1:])
+        words = without_article(words[2:] if lower(words[1:2]) == ("of",) and len(words) > 2 else words[1:])
     return Thing(" ".join(words), every=every, repeats=1 if every else max(repeats, 1))
 
 
 def _number(words: Words) -> int:
     """How many the first word says; 0 where it says no number, or the number belongs to the thing."""
-    if not words or (len(words) > 1 and words[1].lower() in UNITS):
+    word, following = (*lower(words[:2]), "", "")[:2]
+    if following in UNITS:
         return 0
-    word = words[0].lower()
     if word.isascii() and word.isdigit():
         return int(word) if len(word) < 3 and 1 <= int(word) <= MOST_REPEATS else 0
     return NUMBERS.get(word, 0)

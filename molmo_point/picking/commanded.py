@@ -42,7 +42,9 @@ def carry_out(
     while steps:
         step = steps.pop(0)
         if isinstance(step, PickStep):
-            place = steps.pop(0) if steps and isinstance(steps[0], PlaceStep) else None
+            following = steps[0] if steps else None
+            place = following if isinstance(following, PlaceStep) else None
+            steps = steps if place is None else steps[1:]
             for _ in range(MOST_OF_ALL if step.every else 1):
                 picked = picker.pick(step.what, cancelled=cancelled, on_state=on_state)
                 if step.every and done and picked.failure is PickFailure.NOT_FOUND:

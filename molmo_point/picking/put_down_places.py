@@ -1,6 +1,7 @@
 """Where things are put aside and handed over: a few places in rows on the table, used in turn."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from molmo_point.picking.arm import Arm
 from molmo_point.picking.placing import Held
 from molmo_point.picking.reaching import tool_pose
 
+ASIDE_XY_M, HAND_OVER_XY_M, SPACING_M = (-0.30, -0.38), (0.02, -0.38), 0.1
+"""For the simulated arm: on its table, and not within what its fixed camera sees."""
 ROW = 3
 PLACES = 6
 _ABOVE_M = 0.006
@@ -32,7 +35,12 @@ class PutDownPlaces:
         InputError: If the places are not two finite numbers each.
     """
 
-    def __init__(self, aside_xy_m: list[float], hand_over_xy_m: list[float], spacing_m: float) -> None:
+    def __init__(
+        self,
+        aside_xy_m: Sequence[float] = ASIDE_XY_M,
+        hand_over_xy_m: Sequence[float] = HAND_OVER_XY_M,
+        spacing_m: float = SPACING_M,
+    ) -> None:
         for name, xy in (("aside_xy_m", aside_xy_m), ("hand_over_xy_m", hand_over_xy_m)):
             if len(xy) != 2 or not all(math.isfinite(value) for value in xy):
                 raise InputError(f"The parameter {name} is not a place", str(list(xy)), "give x and y in metres, base frame")

@@ -68,7 +68,7 @@ class GoalVideo:
 
     def _write(self, path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
-        cameras = tuple((f"{name} camera", self._arm.view(name).frame) for name in ("fixed", "wrist"))
+        cameras = (("fixed camera", self._arm.view("fixed").frame), ("wrist camera", self._arm.view("wrist").frame))
         view = self._film.view
         drawn = RunVideo(self._log, view.intrinsics, view.pose, self._arm.gripper, cameras)
         pictures = drawn.pictures(self._film.pictures(), hold=round(2 * self._fps))

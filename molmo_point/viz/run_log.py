@@ -95,7 +95,7 @@ class WatchedPointer(Pointer):
 
 def sky_filled(picture: np.ndarray, top: tuple[int, int, int], bottom: tuple[int, int, int]) -> np.ndarray:
     """The picture with a gradient where nothing was drawn (pure black)."""
-    empty = ~picture.any(axis=2)
+    empty = np.asarray(picture.max(axis=2) == 0)
     share = np.linspace(0.0, 1.0, picture.shape[0])[:, None, None]
     sky = ((1 - share) * np.array(top) + share * np.array(bottom)).astype(np.uint8)
     return np.where(empty[..., None], sky, picture)

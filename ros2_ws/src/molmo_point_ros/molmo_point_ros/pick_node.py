@@ -18,12 +18,12 @@ from rclpy.node import Node
 from std_srvs.srv import Trigger
 
 from molmo_point.errors import MolmoPointError
+from molmo_point.picking.put_down_places import PutDownPlaces
 from molmo_point.pointer import Pointer
 from molmo_point_ros.arm_publisher import ArmPublisher
 from molmo_point_ros.parameters import declare, read
 from molmo_point_ros.pick_goal import CODES, PickGoal
 from molmo_point_ros.pick_parameters import PICK_SPECS, PickSettings
-from molmo_point.picking.put_down_places import PutDownPlaces
 from molmo_point_ros.rig import ArmThread, Rig
 from molmo_point_ros.simulated_rig import open_simulated_rig
 

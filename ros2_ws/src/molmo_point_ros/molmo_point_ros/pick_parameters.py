@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from molmo_point.picking.put_down_places import ASIDE_XY_M, HAND_OVER_XY_M, SPACING_M
 from molmo_point_ros.parameters import Spec
 
 PICK_SPECS = {
@@ -17,9 +18,9 @@ PICK_SPECS = {
     "camera_fps": Spec(2.0, "Images per second of each camera that somebody subscribes to; 0: none", (0.0, 30.0)),
     "attempts": Spec(3, "How often a pick is tried where the goal names no number", (1, 10)),
     "timeout_s": Spec(120.0, "Time for a goal that names none, by the node's clock", (0.05, 3600.0)),
-    "aside_xy_m": Spec([-0.30, -0.38], "Base frame: middle of the first place to put things aside; five more follow"),
-    "hand_over_xy_m": Spec([0.02, -0.38], "Base frame: middle of the first place where things are handed over"),
-    "place_spacing_m": Spec(0.1, "Between two of these places, along x and then along -y", (0.02, 1.0)),
+    "aside_xy_m": Spec(list(ASIDE_XY_M), "Base frame: middle of the first place to put things aside; five more follow"),
+    "hand_over_xy_m": Spec(list(HAND_OVER_XY_M), "Base frame: middle of the first place where things are handed over"),
+    "place_spacing_m": Spec(SPACING_M, "Between two of these places, along x and then along -y", (0.02, 1.0)),
     "video_folder": Spec("", "Folder for a video of every goal (needs OpenCV or PyAV); empty: none"),
     "video_fps": Spec(8.0, "Pictures per simulated second in the videos", (1.0, 30.0)),
 }

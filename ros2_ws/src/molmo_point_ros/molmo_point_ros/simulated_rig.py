@@ -39,11 +39,16 @@ def open_simulated_rig(
     pointer = load_pointer(settings.model, device=settings.device or None, quantization=settings.quantization or None)
     layout = random_arm_layout(np.random.default_rng(settings.scene_seed), settings.object_count or None)
     ticked: list[Callable[[Any], None]] = [publisher.tick]
+
+    def tick(arm: SimulatedArm) -> None:
+        for each in ticked:
+            each(arm)
+
     arm = SimulatedArm(
         layout,
         settings.width,
         settings.height,
-        on_tick=lambda arm: [tick(arm) for tick in ticked] and None,
+        on_tick=tick,
         pace=settings.pace or None,
     )
     noise = D435 if settings.depth_noise else None
