@@ -10,7 +10,7 @@ rclpy = pytest.importorskip("rclpy", reason="needs ROS 2: run through ros2_ws/ru
 pytest.importorskip("molmo_point_msgs.action", reason="needs the built interfaces: make setup", exc_type=ImportError)
 
 from box_scene import FRAME, INTRINSICS, box_scene  # noqa: E402
-from molmo_point_ros import frame_sources, parameters  # noqa: E402
+from molmo_point_ros import parameters, topic_source  # noqa: E402
 from molmo_point_ros.conversions import frame_to_messages  # noqa: E402
 from molmo_point_ros.goal_error import CODES, GoalError  # noqa: E402
 from molmo_point_ros.qos_events import input_events  # noqa: E402
@@ -53,7 +53,7 @@ def messages(stamp_ns, skew_s=0.0):
 
 def source_of(**values):
     node = FakeNode()
-    return node, frame_sources.TopicSource(node, settings(**values), None)
+    return node, topic_source.TopicSource(node, settings(**values), None)
 
 
 def give(node, stamp_ns, skew_s=0.0):
@@ -114,7 +114,7 @@ def test_an_image_that_is_too_large_is_refused_undecoded():
 
 
 def test_rgbd_is_one_message_of_one_capture(monkeypatch):
-    monkeypatch.setattr(frame_sources, "import_rgbd", lambda: "RGBD")
+    monkeypatch.setattr(topic_source, "import_rgbd", lambda: "RGBD")
     node, source = source_of(rgbd=True)
     assert set(node.takers) == {"rgbd"}
     color, depth, info = messages(SECOND_NS)

@@ -7,7 +7,6 @@ import contextlib
 import queue
 import sys
 import threading
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +134,7 @@ class BagRecorder(Node):
         qos = image_qos(bool(values["reliable"]))
         latched = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         color = (CompressedImage, "color/image_raw/compressed") if values["compressed"] else (Image, "color/image_raw")
-        topics = (
+        topics: tuple[tuple[Any, str, QoSProfile], ...] = (
             (*color, qos),
             (Image, "depth/image_raw", qos),
             (CameraInfo, "color/camera_info", qos),
@@ -155,7 +154,7 @@ class BagRecorder(Node):
         return subscription
 
 
-def main(args: Sequence[str] | None = None) -> int:
+def main(args: list[str] | None = None) -> int:
     """Record until told to end. Returns 1 where the recording cannot be made or finished."""
     rclpy.init(args=args)
     node = None

@@ -1,0 +1,170 @@
+"""Frames from image topics, joined by their capture times."""
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.callback_groups import CallbackGroup
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from molmo_point.errors import DependencyError, InputError
+from molmo_point.frame import RgbdFrame
+from molmo_point.geometry.transforms import Transform
+from molmo_point_ros.conversions import frame_from_messages, stamp_to_ns
+from molmo_point_ros.goal_error import CODES, GoalError
+from molmo_point_ros.image_qos import image_qos
+from molmo_point_ros.parameters import PointingSettings
+from molmo_point_ros.qos_events import input_events
+from molmo_point_ros.synchronizer import COLOR, DEPTH, INFO, SET_BACK_NS, Bundle, Synchronizer
+from molmo_point_ros.waiting import Waiting, too_old
+
+
+class TopicSource:
+    """Frames from `color/image_raw`, `depth/image_raw` and `color/camera_info` (or `rgbd`), joined by stamp.
+
+    A callback only stores the message; the images are converted when somebody wants them.
+
+    Raises:
+        DependencyError: If `rgbd` is asked for and realsense2_camera_msgs is not installed.
+    """
+
+    pose: Transform | None = None
+
+    def __init__(self, node: Any, settings: PointingSettings, group: CallbackGroup) -> None:
+        self._node, self._settings = node, settings
+        self._synchronizer = Synchronizer(settings.max_skew_s, (DEPTH, INFO) if settings.use_depth else ())
+        self._waiting = Waiting()
+        self._incompatible = self._received = 0
+        qos = image_qos(settings.reliable)
+        self._subscriptions = {
+            name: node.create_subscription(
+                kind, topic, take, qos, callback_group=group, event_callbacks=input_events(node, topic, self._count_incompatible)
+            )
+            for name, (kind, topic, take) in self._streams().items()
+        }
+
+    def _streams(self) -> dict[str, tuple[Any, str, Callable[[Any], None]]]:
+        """Type, topic and callback of every subscription, by the stream that it is missed as."""
+        if self._settings.rgbd:
+            return {COLOR: (import_rgbd(), "rgbd", self._take_rgbd)}
+        kind, topic = (CompressedImage, "color/image_raw/compressed") if self._settings.compressed else (Image, "color/image_raw")
+        streams: dict[str, tuple[Any, str, Callable[[Any], None]]] = {COLOR: (kind, topic, self._taker(COLOR))}
+        if self._settings.use_depth:
+            streams[DEPTH] = (Image, "depth/image_raw", self._taker(DEPTH))
+            streams[INFO] = (CameraInfo, "color/camera_info", self._taker(INFO))
+        return streams
+
+    def _taker(self, stream: str) -> Callable[[Any], None]:
+        def take(message: Any) -> None:
+            self._received += stream == COLOR
+            self._synchronizer.add(stream, stamp_to_ns(message.header.stamp), message)
+            self._waiting.wake()
+
+        return take
+
+    def _take_rgbd(self, message: Any) -> None:
+        self._received += 1
+        for stream, part in ((INFO, message.rgb_camera_info), (DEPTH, message.depth), (COLOR, message.rgb)):
+            self._synchronizer.add(stream, stamp_to_ns(part.header.stamp), part)
+        self._waiting.wake()
+
+    def _count_incompatible(self) -> None:
+        self._incompatible += 1
+
+    def frame(self, after_ns: int, timeout_s: float, should_stop: Callable[[], bool]) -> RgbdFrame | None:
+        """See `FrameSource.frame`."""
+        bundle = self._waiting.until(lambda: self._synchronizer.newest(after_ns), timeout_s, should_stop)
+        if bundle is None:
+            if should_stop():
+                return None
+            raise self._reason(after_ns, timeout_s)
+        return self._converted(bundle)
+
+    def newer(self, than_ns: int, timeout_s: float, should_stop: Callable[[], bool]) -> RgbdFrame | None:
+        """See `FrameSource.newer`."""
+
+        def found() -> Bundle | None:
+            newest_ns = self._synchronizer.newest_stamp_ns()
+            set_back = newest_ns is not None and newest_ns < than_ns - SET_BACK_NS
+            return self._synchronizer.newest(0 if set_back else than_ns + 1)
+
+        bundle = self._waiting.until(found, timeout_s, should_stop)
+        return None if bundle is None else self._converted(bundle)
+
+    def at(self, stamp_ns: int) -> RgbdFrame | None:
+        """See `FrameSource.at`."""
+        bundle = self._synchronizer.at(stamp_ns)
+        return None if bundle is None else self._converted(bundle)
+
+    def received(self) -> int:
+        """See `FrameSource.received`."""
+        return self._received
+
+    def dropped(self) -> dict[str, int]:
+        """See `FrameSource.dropped`."""
+        unstamped = {f"{stream} without stamp": number for stream, number in self._synchronizer.unstamped().items()}
+        lonely = self._synchronizer.lonely()
+        return {**unstamped, "colour images without partners": lonely, "publishers with incompatible QoS": self._incompatible}
+
+    def _converted(self, bundle: Bundle) -> RgbdFrame:
+        settings = self._settings
+        try:
+            return frame_from_messages(
+                bundle.color,
+                bundle.depth if settings.use_depth else None,
+                bundle.info if settings.use_depth else None,
+                depth_unit_m=settings.depth_unit_m,
+                rectified=settings.rectified,
+                max_px=settings.max_image_px,
+            )
+        except InputError as error:
+            about_depth = any(word in error.what.lower() for word in ("depth", "info", "intrinsics", "distortion", "focal"))
+            code = CODES.NO_DEPTH if about_depth else CODES.NO_IMAGE
+            raise GoalError(code, error.what, error.given, error.fix) from error
+
+    def _reason(self, after_ns: int, timeout_s: float) -> GoalError:
+        missing, skew_s = self._synchronizer.missing(), self._synchronizer.skew_s()
+        waited = f"within {timeout_s:g} s"
+        if missing:
+            stream = missing[0]
+            topic = self._subscriptions.get(stream, self._subscriptions[COLOR]).topic_name
+            count = self._node.count_publishers(topic)
+            unstamped = self._synchronizer.unstamped().get(stream, 0)
+            given = f"{topic} with {count} publishers, {unstamped} messages without a stamp, {waited}"
+            code = CODES.NO_IMAGE if stream == COLOR else CODES.NO_DEPTH
+            return GoalError(code, f"No {stream} has come", given, "start the camera, remap the topic, or stamp the messages")
+        limit = self._settings.max_skew_s
+        late = {name: value for name, value in skew_s.items() if abs(value) > limit}
+        if late:
+            measured = ", ".join(f"{name} {value * 1e3:+.1f} ms" for name, value in late.items())
+            fix = "let the camera synchronise its streams, or raise max_skew_s if the camera stands still"
+            return GoalError(
+                CODES.SYNC_ERROR,
+                "Colour and depth of one moment could not be had",
+                f"measured skew to colour: {measured}, allowed {limit * 1e3:.1f} ms, {waited}",
+                fix,
+            )
+        unstamped = sum(self._synchronizer.unstamped().values())
+        waited += f"; {unstamped} messages came without a stamp" if unstamped else ""
+        return too_old(self._synchronizer.newest_stamp_ns(), after_ns, waited)
+
+    def close(self) -> None:
+        """See `FrameSource.close`."""
+        for subscription in self._subscriptions.values():
+            self._node.destroy_subscription(subscription)
+
+
+def import_rgbd() -> Any:
+    """The message type realsense2_camera_msgs/RGBD.
+
+    Raises:
+        DependencyError: If it is not installed.
+    """
+    try:
+        return importlib.import_module("realsense2_camera_msgs.msg").RGBD
+    except ImportError as error:
+        raise DependencyError(
+            "The parameter rgbd needs realsense2_camera_msgs",
+            str(error),
+            "apt-get install ros-$ROS_DISTRO-realsense2-camera-msgs, or set rgbd to false and remap the image topics",
+        ) from error
