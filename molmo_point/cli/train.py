@@ -71,6 +71,8 @@ _SETTINGS: dict[str, tuple[type, str]] = {
     "check_every": (int, "images between two checkpoints with validation (2400)"),
     "size": (str, "small or medium (small)"),
     "start": (str, "folder of a smaller checkpoint to grow from"),
+    "also": (str, "folder of plain scenes to mix into household scenes"),
+    "also_share": (float, "of the pictures, how many are plain then (0.25)"),
 }
 """The fields of `TrainSettings`, said again here because --help must not cost an import of torch."""
 
