@@ -21,7 +21,8 @@ from molmo_point.viz.run_video import SIZE_WH, RunVideo
 from molmo_point.viz.text import AMBER
 
 CAMERA = Intrinsics(640, 480, 500.0, 500.0, 319.5, 239.5)
-DOWN = Transform("base", "observer", np.diag([1.0, -1.0, -1.0]), np.array([0.0, 0.0, 1.0]))
+RIGHT, DOWNWARDS = np.array([0.8, 0.6, 0.0]), np.array([0.6, -0.8, 0.0])
+DOWN = Transform("base", "observer", np.stack([RIGHT, DOWNWARDS, [0.0, 0.0, -1.0]], axis=1), np.array([0.0, 0.0, 1.0]))
 GREY = np.full((480, 640, 3), 90, np.uint8)
 CAMERAS = (("fixed camera", "fixed"), ("wrist camera", "wrist"))
 
@@ -61,8 +62,8 @@ def test_the_target_is_drawn_where_the_observer_sees_it():
     log = log_of(PickEvent(PickState.POINTING, 1, 2_000_000_000, "found", target()))
     picture = video(log).picture(3_000_000_000, GREY)
     assert picture.shape == (SIZE_WH[1], SIZE_WH[0], 3)
-    # x to the right, y up in the image of who looks down
-    u, v = 319.5 + 500 * 0.2, 239.5 - 500 * 0.1
+    at = np.array([0.2, 0.1, 0.0])
+    u, v = 319.5 + 500 * at @ RIGHT, 239.5 + 500 * at @ DOWNWARDS
     places = colored(picture, AMBER)
     near = np.linalg.norm(places - (v, u), axis=1) < 14
     assert near.sum() > 20

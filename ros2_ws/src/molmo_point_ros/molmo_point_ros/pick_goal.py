@@ -10,10 +10,10 @@ from molmo_point_msgs.action import PickObject
 
 from molmo_point.errors import CameraError, FrameError, InputError, MolmoPointError
 from molmo_point.geometry.transforms import Transform
+from molmo_point.picking.put_down_places import PutDownPlaces
 from molmo_point.picking.states import PickEvent, PickFailure, PickResult, PickState
 from molmo_point_ros.conversions.grasps import grasp_message
 from molmo_point_ros.goal_error import GoalError
-from molmo_point.picking.put_down_places import PutDownPlaces
 from molmo_point_ros.rig import Rig
 
 CODES = PickObject.Result
