@@ -133,9 +133,9 @@ class BagRecorder(Node):
         self.writer = BagWriter(str(values["output"]))
         qos = image_qos(bool(values["reliable"]))
         latched = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        color = (CompressedImage, "color/image_raw/compressed") if values["compressed"] else (Image, "color/image_raw")
+        kind, color = (CompressedImage, "color/image_raw/compressed") if values["compressed"] else (Image, "color/image_raw")
         topics: tuple[tuple[Any, str, QoSProfile], ...] = (
-            (*color, qos),
+            (kind, color, qos),
             (Image, "depth/image_raw", qos),
             (CameraInfo, "color/camera_info", qos),
             (TFMessage, "/tf", QoSProfile(depth=100)),
