@@ -21,14 +21,17 @@ from molmo_point.viz.run_video import SIZE_WH, RunVideo
 from molmo_point.viz.text import AMBER
 
 CAMERA = Intrinsics(640, 480, 500.0, 500.0, 319.5, 239.5)
-RIGHT, DOWNWARDS = np.array([0.8, 0.6, 0.0]), np.array([0.6, -0.8, 0.0])
-DOWN = Transform("base", "observer", np.stack([RIGHT, DOWNWARDS, [0.0, 0.0, -1.0]], axis=1), np.array([0.0, 0.0, 1.0]))
+EYE = np.array([0.6, -0.8, 0.7])
+AHEAD = -EYE / np.linalg.norm(EYE)
+RIGHT = np.cross(AHEAD, [0.0, 0.0, 1.0]) / np.linalg.norm(np.cross(AHEAD, [0.0, 0.0, 1.0]))
+DOWN = np.cross(AHEAD, RIGHT)
+OBSERVER = Transform("base", "observer", np.stack([RIGHT, DOWN, AHEAD], axis=1), EYE)
 GREY = np.full((480, 640, 3), 90, np.uint8)
 CAMERAS = (("fixed camera", "fixed"), ("wrist camera", "wrist"))
 
 
 def target(x_m=0.2, y_m=0.1):
-    """On the table under the observer, which looks straight down from 1 m."""
+    """On the table that the observer looks at from aside."""
     return Target(
         *(0.0, 0.0, "mug", 0.9, np.array([x_m, y_m, 0.0]), np.eye(3) * 1e-4, "base", 1),
         *(DepthStatus.OK, math.nan, 1.0),
@@ -50,7 +53,7 @@ def log_of(*events, looks=()):
 
 
 def video(log):
-    return RunVideo(log, CAMERA, DOWN, Gripper(), CAMERAS)
+    return RunVideo(log, CAMERA, OBSERVER, Gripper(), CAMERAS)
 
 
 def colored(picture, rgb, tolerance=30):
@@ -62,8 +65,8 @@ def test_the_target_is_drawn_where_the_observer_sees_it():
     log = log_of(PickEvent(PickState.POINTING, 1, 2_000_000_000, "found", target()))
     picture = video(log).picture(3_000_000_000, GREY)
     assert picture.shape == (SIZE_WH[1], SIZE_WH[0], 3)
-    at = np.array([0.2, 0.1, 0.0])
-    u, v = 319.5 + 500 * at @ RIGHT, 239.5 + 500 * at @ DOWNWARDS
+    away = np.array([0.2, 0.1, 0.0]) - EYE
+    u, v = 319.5 + 500 * (away @ RIGHT) / (away @ AHEAD), 239.5 + 500 * (away @ DOWN) / (away @ AHEAD)
     places = colored(picture, AMBER)
     near = np.linalg.norm(places - (v, u), axis=1) < 14
     assert near.sum() > 20
