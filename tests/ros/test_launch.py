@@ -192,8 +192,11 @@ def test_remapped_topics_are_subscribed_to_and_relative(stand_ins):
     remappings = dict(node.kwargs["remappings"])
     assert remappings["color/image_raw/compressed"] == "/camera/camera/color/image_raw/compressed"
     assert remappings["color/image_raw"] == "/camera/camera/color/image_raw"
-    source = (PACKAGE / "molmo_point_ros" / "frame_sources.py").read_text(encoding="utf-8")
-    texts = {entry.value for entry in ast.walk(ast.parse(source)) if isinstance(entry, ast.Constant)}
+    texts = set()
+    for path in (PACKAGE / "molmo_point_ros").glob("*.py"):
+        texts |= {
+            entry.value for entry in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(entry, ast.Constant)
+        }
     for topic in remappings:
         assert topic in texts and not topic.startswith("/")
 

@@ -165,7 +165,7 @@ def _cpu_percent(robots: list[Robot], work: Any) -> float:
     return used_s / (time.monotonic() - started_s) / len(robots) * 100.0
 
 
-def _start(arguments: Sequence[str], ros: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
+def _start(arguments: Sequence[str], ros: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
     command = [sys.executable, "-m", PARTS, *arguments, "--ros-args", "--log-level", "error", *ros]
     return subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, **options)
 

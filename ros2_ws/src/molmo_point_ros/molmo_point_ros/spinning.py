@@ -23,7 +23,7 @@ def make_node(name: str, args: Sequence[str] | None, make: Callable[[], Any]) ->
             the user's to mend and no reason for a traceback.
     """
     try:
-        rclpy.init(args=args)
+        rclpy.init(args=None if args is None else list(args))
         return make()
     except (ParameterException, RuntimeError) as error:
         get_logger(name).fatal(f"cannot start: {' '.join(str(error).split())}")
