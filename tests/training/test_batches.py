@@ -106,7 +106,7 @@ def test_cells_agree_with_the_rendered_masks(source: SimpleSource, processor: Mo
     class Keeping:
         classes, ask = source.classes, source.ask
 
-        def draw(self, rng: np.random.Generator) -> View:
+        def draw(self, rng: np.random.Generator, augment: bool = True) -> View:
             drawn.append(source.shards.draw(rng, augment=False))
             return source.view(drawn[-1])
 
