@@ -19,7 +19,7 @@ def test_household_points_at_things_by_name() -> None:
 
     sheet = evaluate_household(Pointer.from_pretrained("household"), fresh_questions(8, 500))
     named = [verdict for verdict in sheet.verdicts if verdict.question.kind in ("name", "colour_name")]
-    # By chance it would be one in five; the card says two in three.
+    # By chance it would be one in five; the card says six in ten.
     assert len(named) == 9 and sum(verdict.right for verdict in named) >= 5
 
 
