@@ -19,6 +19,7 @@ _COUNT = (
     "How many {q} are there?", "Count the {q}", "How many {q} do you see?", "count {q}",
     "How many {q} are on the table?", "Count {q}",
 )  # fmt: skip
+_CLOSE_SHARE = 0.6  # of the things that are not there, those that something in view resembles
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,10 @@ def _draw(objects: list[SeenObject], rng: np.random.Generator) -> Example | None
     shape: str | None
     if kind == "absent" or not usable:
         color, shape = str(rng.choice(list(COLORS))), str(rng.choice(SHAPES))
+        if usable and rng.random() < _CLOSE_SHARE:
+            # What is confused most: the colour is there and the shape is not, or the other way round.
+            like = usable[int(rng.integers(len(usable)))]
+            color, shape = (like.color, shape) if rng.random() < 0.7 else (color, like.shape)
         counting = bool(rng.random() < 0.2)
     else:
         chosen = usable[int(rng.integers(len(usable)))]
@@ -120,7 +125,8 @@ def make_example(
     style = "point_count" if counting else "pointing"
     order = sorted(range(len(hits)), key=lambda k: _official_order(percent[k]))
     answer = format_points(percent, phrase, style=style)
-    return Example(prompt, answer, tuple(hits[k] for k in order))
+    mentions = ((phrase, tuple(hits)),) if hits and not counting else ()
+    return Example(prompt, answer, tuple(hits[k] for k in order), mentions=mentions)
 
 
 def _official_order(point: tuple[float, float]) -> float:

@@ -21,10 +21,8 @@ from molmo_point.sim.asset_pack import Asset, load_pack
 from molmo_point.sim.lathe import formula_assets
 from molmo_point.sim.stage import Stage
 from molmo_point.sim.truth import scene_truth, thing_words
+from molmo_point.training.scenes import OVERSAMPLING, RENDER_HEIGHT, RENDER_WIDTH, averaged
 
-WIDTH, HEIGHT = 320, 240
-"""Size of the stored pictures; they are rendered at twice that and averaged, which smooths edges."""
-_OVERSAMPLING = 2
 THINGS = "things.json"
 
 _stages: dict[Path | None, tuple[list[Asset], Stage]] = {}
@@ -53,11 +51,11 @@ def render_household_shard(
     """
     if pack not in _stages:
         assets = household_assets(pack)
-        _stages[pack] = (assets, Stage(assets, WIDTH * _OVERSAMPLING, HEIGHT * _OVERSAMPLING))
+        _stages[pack] = (assets, Stage(assets, RENDER_WIDTH * OVERSAMPLING, RENDER_HEIGHT * OVERSAMPLING))
     assets, stage = _stages[pack]
     rng = np.random.default_rng([seed, int(held_out)])
-    images = np.zeros((image_count, HEIGHT, WIDTH, 3), np.uint8)
-    masks = np.full((image_count, HEIGHT, WIDTH), -1, np.int8)
+    images = np.zeros((image_count, RENDER_HEIGHT, RENDER_WIDTH, 3), np.uint8)
+    masks = np.full((image_count, RENDER_HEIGHT, RENDER_WIDTH), -1, np.int8)
     truths = []
     for index in range(image_count):
         # A tenth of the pictures shows next to nothing: what is not there must be learnt, too.
@@ -65,8 +63,8 @@ def render_household_shard(
         arrangement = random_arrangement(rng, assets, held_out, count)
         stage.show(arrangement)
         big = stage.render_masks()
-        images[index] = _averaged(stage.render_color())
-        masks[index] = big[::_OVERSAMPLING, ::_OVERSAMPLING]
+        images[index] = averaged(stage.render_color())
+        masks[index] = big[::OVERSAMPLING, ::OVERSAMPLING]
         truths.append(scene_truth(arrangement, stage, big))
     np.save(folder / f"{name}.images.npy", images)
     np.save(folder / f"{name}.masks.npy", masks)
@@ -78,14 +76,6 @@ def write_things(folder: Path, pack: Path | None = None) -> None:
     """Writes what every object may be called."""
     words = {asset.key: thing_words(asset) for asset in household_assets(pack)}
     (folder / THINGS).write_text(json.dumps(words), encoding="utf-8")
-
-
-def _averaged(color: np.ndarray) -> np.ndarray:
-    corners = [color[i::_OVERSAMPLING, j::_OVERSAMPLING] for i in range(_OVERSAMPLING) for j in range(_OVERSAMPLING)]
-    total = np.full(corners[0].shape, _OVERSAMPLING**2 // 2, np.uint16)
-    for corner in corners:
-        total += corner
-    return (total // _OVERSAMPLING**2).astype(np.uint8)
 
 
 def main() -> None:

@@ -28,7 +28,7 @@ def test_few_things(source: SimpleSource) -> None:
     least = min(numbers)
     assert max(numbers) > least
     few = [things_in_view(Lesson(most_things=least).draw(source, rng(seed))) for seed in range(20)]
-    assert set(few) == {least}
+    assert max(few) <= least  # or fewer: crops are drawn anew
     Lesson(most_things=-1).draw(source, rng())  # none has so few: it ends all the same
 
 

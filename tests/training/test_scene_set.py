@@ -12,7 +12,8 @@ from molmo_point.sim.lathe import formula_assets
 from molmo_point.training import scene_set
 from molmo_point.training.household import HouseholdScenes, seen_things
 from molmo_point.training.questions import draw_questions
-from molmo_point.training.scene_set import HEIGHT, WIDTH, render_household_shard, write_things
+from molmo_point.training.scene_set import render_household_shard, write_things
+from molmo_point.training.scenes import RENDER_HEIGHT, RENDER_WIDTH
 
 CHANNELS = {"red": 0, "green": 1, "blue": 2}
 
@@ -43,12 +44,12 @@ def test_masks_and_truth_agree(scenes: HouseholdScenes) -> None:
     seen, right = 0, []
     for index in range(10):
         sample = scenes.sample(index, None)
-        assert sample.color.shape == (HEIGHT, WIDTH, 3) and sample.mask.shape == (HEIGHT, WIDTH)
+        assert sample.color.shape == (RENDER_HEIGHT, RENDER_WIDTH, 3) and sample.mask.shape == (RENDER_HEIGHT, RENDER_WIDTH)
         assert sample.color.std() > 3 and sample.mask.max() < len(sample.things)
         for number, thing in enumerate(sample.things):
             assert thing.seen == (sample.mask == number).any()
             if thing.seen:
-                row, column = int(thing.y_percent / 100 * HEIGHT), int(thing.x_percent / 100 * WIDTH)
+                row, column = int(thing.y_percent / 100 * RENDER_HEIGHT), int(thing.x_percent / 100 * RENDER_WIDTH)
                 assert sample.mask[row, column] == number
                 assert thing.left_percent < thing.x_percent < thing.right_percent
                 seen += 1
