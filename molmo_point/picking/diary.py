@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 
 from molmo_point.geometry.grasp import GraspCandidate
+from molmo_point.geometry.joint_path import NoPath, NoPathReason
 from molmo_point.picking.states import OnState, PickEvent, PickFailure, PickState
 from molmo_point.results import Target
 
@@ -20,6 +21,17 @@ class PickStopped(Exception):
     def __init__(self, failure: PickFailure, message: str, again: bool = True) -> None:
         super().__init__(message)
         self.failure, self.message, self.again = failure, message, again
+
+
+def no_path(*reasons: NoPath) -> PickStopped:
+    """What ends an attempt for want of a path.
+
+    Args:
+        reasons: One for every path that was tried, at least one; what is in the way says more than what is out of reach.
+    """
+    best = min(reasons, key=lambda each: each.reason is NoPathReason.UNREACHABLE)
+    failure = PickFailure.UNREACHABLE if best.reason is NoPathReason.UNREACHABLE else PickFailure.COLLISION
+    return PickStopped(failure, best.message)
 
 
 class Diary:

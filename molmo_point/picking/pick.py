@@ -7,10 +7,10 @@ import numpy as np
 from molmo_point.camera.base import Camera
 from molmo_point.errors import InputError
 from molmo_point.geometry.grasp import GraspCandidate
-from molmo_point.geometry.joint_path import JointPath, NoPath, NoPathReason
+from molmo_point.geometry.joint_path import JointPath, NoPath
 from molmo_point.geometry.transforms import Transform
 from molmo_point.picking.arm import Arm, Cancelled
-from molmo_point.picking.diary import Diary, PickStopped
+from molmo_point.picking.diary import Diary, PickStopped, no_path
 from molmo_point.picking.finding import Finder, Search
 from molmo_point.picking.looking import Looker
 from molmo_point.picking.placing import Held, Placer, Relation
@@ -209,7 +209,7 @@ class _Run:
             self.arm.move_gripper(self.arm.gripper.max_opening_m, cancelled=self.cancelled)
         path = self.arm.plan_home()
         if isinstance(path, NoPath):
-            raise _no_path(path)
+            raise no_path(path)
         if path.duration_s > 0.05:
             self._note("going to where the cameras see the table")
             self.finder.go(path, self.cancelled)
@@ -238,7 +238,7 @@ class _Run:
             reasons += plan
         if not reasons:
             raise PickStopped(PickFailure.NO_GRASP, f"the gripper has no way to take it: {rejected}")
-        raise _no_path(min(reasons, key=lambda each: each.reason is NoPathReason.UNREACHABLE))
+        raise no_path(*reasons)
 
     def _grasp(self, plan: GraspPlan, search: Search) -> None:
         self._enter(PickState.APPROACH)
@@ -282,8 +282,3 @@ class _Run:
             raise PickStopped(PickFailure.SLIPPED, f"{share:.0%} of the object are still where it stood")
         seen = "its place is hidden" if math.isnan(share) else f"{share:.0%} of it are where it stood"
         self._note(f"held, {now * 1e3:.0f} mm between the fingers; {seen}")
-
-
-def _no_path(path: NoPath) -> PickStopped:
-    failure = PickFailure.UNREACHABLE if path.reason is NoPathReason.UNREACHABLE else PickFailure.COLLISION
-    return PickStopped(failure, path.message)

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from molmo_point.errors import FrameError, InputError
 from molmo_point.geometry.grasp import GRASP_FRAME, GraspCandidate
-from molmo_point.geometry.joint_path import JointPath, NoPath, NoPathReason, ObstacleBox
+from molmo_point.geometry.joint_path import JointPath, NoPath, ObstacleBox
 from molmo_point.geometry.transforms import Transform
 from molmo_point.grasping import find_object
 from molmo_point.picking.arm import Arm, Cancelled
-from molmo_point.picking.diary import Diary, PickStopped
+from molmo_point.picking.diary import Diary, PickStopped, no_path
 from molmo_point.picking.finding import Finder, Search
 from molmo_point.picking.reaching import shifted, tool_pose
 from molmo_point.picking.settings import PickSettings
@@ -110,7 +110,7 @@ class Placer:
         diary.note(PickState.PLACE, "going to where the cameras see the table")
         home = self._arm.plan_home()
         if isinstance(home, NoPath):
-            raise _no_path([home])
+            raise no_path(home)
         self._finder.go(home, cancelled, self._settings.holding_speed)
         if isinstance(where, Transform):
             return [where], ()
@@ -175,7 +175,7 @@ class Placer:
             self._finder.go(ways[2], None)
             x, y, z = (float(value) for value in pose.translation_m)
             return x, y, z
-        raise _no_path(reasons)
+        raise no_path(*reasons)
 
     def _require_held(self) -> None:
         width = self._arm.gripper_width()
@@ -194,9 +194,3 @@ class Placer:
             return down
         up = self._arm.plan([above], start_rad=down.end_rad, straight=True)
         return up if isinstance(up, NoPath) else (there, down, up)
-
-
-def _no_path(reasons: Sequence[NoPath]) -> PickStopped:
-    best = min(reasons, key=lambda each: each.reason is NoPathReason.UNREACHABLE)
-    failure = PickFailure.UNREACHABLE if best.reason is NoPathReason.UNREACHABLE else PickFailure.COLLISION
-    return PickStopped(failure, best.message)
