@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from molmo_point.errors import FrameError, InputError
 from molmo_point.geometry.grasp import GRASP_FRAME, GraspCandidate
 from molmo_point.geometry.joint_path import JointPath, NoPath, ObstacleBox
+from molmo_point.geometry.rigid import rotation_exp
 from molmo_point.geometry.transforms import Transform
 from molmo_point.grasping import find_object
 from molmo_point.picking.arm import Arm, Cancelled
@@ -52,6 +53,18 @@ class Held:
         reach = np.linalg.norm(points_m[:, :2] - grasp.center_m[:2], axis=1) if len(points_m) else np.zeros(1)
         radius = max(0.5 * width_m, float(np.quantile(reach, 0.98)))
         return cls(query, width_m, below, radius, grasp.camera_T_grasp.rotation.copy())
+
+    def standing(self, base_frame: str, xy_m: FloatArray, support_m: float, turn_rad: float = 0.0) -> Transform:
+        """`base_T_grasp` at which to let it go: standing as it stood, just above what it is put on.
+
+        Args:
+            base_frame: Name of the arm's base frame, z up.
+            xy_m: (2,) of the grasp frame, base frame.
+            support_m: Height of what it is put on, base frame.
+            turn_rad: About the vertical, from how it stood.
+        """
+        place = np.array([*xy_m, support_m + self.below_m + _DROP_M])
+        return Transform(base_frame, GRASP_FRAME, rotation_exp(np.array([0.0, 0.0, turn_rad])) @ self.axes, place)
 
 
 class Placer:
@@ -150,11 +163,8 @@ class Placer:
 
     def _turned(self, spot: FloatArray, support_m: float) -> Iterator[Transform]:
         """Poses of the grasp frame over a spot, turned about the vertical."""
-        height = support_m + self._held.below_m + _DROP_M
         for number in (0, *(sign * k for k in range(1, _TURNS // 2) for sign in (1, -1)), _TURNS // 2):
-            angle = 2 * np.pi * number / _TURNS
-            turn = np.array([[math.cos(angle), -math.sin(angle), 0], [math.sin(angle), math.cos(angle), 0], [0, 0, 1]])
-            yield Transform(self._arm.base_frame, GRASP_FRAME, turn @ self._held.axes, np.array([*spot, height]))
+            yield self._held.standing(self._arm.base_frame, spot, support_m, 2 * np.pi * number / _TURNS)
 
     def _put_down(
         self, poses: Sequence[Transform], obstacles: Sequence[ObstacleBox], diary: Diary, cancelled: Cancelled | None

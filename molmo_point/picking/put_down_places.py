@@ -6,7 +6,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from molmo_point.errors import InputError
-from molmo_point.geometry.grasp import GRASP_FRAME
 from molmo_point.geometry.joint_path import NoPath
 from molmo_point.geometry.transforms import Transform
 from molmo_point.picking.arm import Arm
@@ -17,7 +16,6 @@ ASIDE_XY_M, HAND_OVER_XY_M, SPACING_M = (-0.30, -0.38), (0.02, -0.38), 0.1
 """For the simulated arm: on its table, and not within what its fixed camera sees."""
 ROW = 3
 PLACES = 6
-_ABOVE_M = 0.006
 _TURNS_RAD = (0.0, math.pi, 0.5 * math.pi, -0.5 * math.pi, 0.25 * math.pi, -0.25 * math.pi)
 
 
@@ -67,8 +65,5 @@ class PutDownPlaces:
 
     def _pose(self, arm: Arm, held: Held, aside: bool, number: int, turn_rad: float) -> Transform:
         place = number % PLACES
-        x, y = self._first[aside] + self._spacing_m * np.array([place % ROW, -(place // ROW)])
-        c, s = math.cos(turn_rad), math.sin(turn_rad)
-        turn = np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
-        height_m = arm.table_z_m + held.below_m + _ABOVE_M
-        return Transform(arm.base_frame, GRASP_FRAME, turn @ held.axes, np.array([x, y, height_m]))
+        xy_m = self._first[aside] + self._spacing_m * np.array([place % ROW, -(place // ROW)])
+        return held.standing(arm.base_frame, xy_m, arm.table_z_m, turn_rad)

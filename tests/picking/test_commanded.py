@@ -10,11 +10,12 @@ from molmo_point.errors import InputError
 from molmo_point.geometry.joint_path import JointPath, NoPath, NoPathReason
 from molmo_point.geometry.transforms import Transform
 from molmo_point.picking.commanded import carry_out, succeeded
+from molmo_point.picking.placing import Held
 from molmo_point.picking.put_down_places import PutDownPlaces
 from molmo_point.picking.states import PickFailure, PickResult, PlaceResult
 from molmo_point.results import Count, Pointing
 
-HELD = SimpleNamespace(query="x", width_m=0.03, below_m=0.02, axes=np.diag([1.0, -1.0, -1.0]))
+HELD = Held("x", width_m=0.03, below_m=0.02, radius_m=0.02, axes=np.diag([1.0, -1.0, -1.0]))
 
 
 class Arm:
