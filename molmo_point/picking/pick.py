@@ -7,7 +7,7 @@ import numpy as np
 from molmo_point.camera.base import Camera
 from molmo_point.errors import InputError
 from molmo_point.geometry.grasp import GraspCandidate
-from molmo_point.geometry.joint_path import JointPath, NoPath
+from molmo_point.geometry.joint_path import NoPath
 from molmo_point.geometry.transforms import Transform
 from molmo_point.picking.arm import Arm, Cancelled
 from molmo_point.picking.diary import Diary, PickStopped, no_path
@@ -247,7 +247,7 @@ class _Run:
         self.finder.go(plan.approach, self.cancelled)
         self._enter(PickState.GRASP)
         self._note("straight to the grasp")
-        self._follow_from_here(plan.descent)
+        self.finder.go(plan.descent, self.cancelled)
         self.arm.move_gripper(0.0, cancelled=self.cancelled)
         width = self.arm.gripper_width()
         if width >= self.settings.least_width_m:
@@ -257,15 +257,12 @@ class _Run:
             self._retreat(plan)
             raise PickStopped(PickFailure.SLIPPED, f"the fingers closed on nothing ({width * 1e3:.1f} mm)")
         self._note(f"lifting, {width * 1e3:.0f} mm between the fingers")
-        self._follow_from_here(plan.lift, self.settings.holding_speed)
+        self.finder.go(plan.lift, self.cancelled, self.settings.holding_speed)
         self._verify(search, width)
-
-    def _follow_from_here(self, path: JointPath, speed: float = 1.0) -> None:
-        self.finder.go(path, self.cancelled, speed)
 
     def _retreat(self, plan: GraspPlan) -> None:
         self.arm.move_gripper(min(plan.grasp.opening_m, self.arm.gripper.max_opening_m))
-        self._follow_from_here(plan.lift)
+        self.finder.go(plan.lift, self.cancelled)
 
     def _verify(self, search: Search, width: float) -> None:
         self._enter(PickState.VERIFY_LIFT)
