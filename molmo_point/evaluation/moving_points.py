@@ -9,6 +9,7 @@ import numpy as np
 from molmo_point.camera.depth_noise import D435_FAULTS, simulate_depth
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.intrinsics import Intrinsics
+from molmo_point.geometry.rigid import rotation_exp
 from molmo_point.geometry.transforms import Transform
 from molmo_point.geometry.uncertainty import D435
 from molmo_point.lift import lift_points
@@ -187,5 +188,4 @@ def _outside_m(item: SceneObject, p_object: np.ndarray) -> float:
 
 
 def _turn(yaw: float) -> np.ndarray:
-    c, s = math.cos(yaw), math.sin(yaw)
-    return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
+    return rotation_exp(np.array([0.0, 0.0, yaw]))
