@@ -13,6 +13,7 @@ import numpy as np
 
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
+from molmo_point.geometry.intrinsics import within_image
 from molmo_point.results import ImagePoint, Pointing
 
 LEAST_PX = 32
@@ -98,8 +99,7 @@ def _places(near: Any, size_wh: tuple[int, int]) -> np.ndarray:
         u, v = (float(value) for value in given)
     except (TypeError, ValueError) as error:
         raise InputError("Where to look is no point", repr(near), fix) from error
-    inside = -0.5 <= u <= size_wh[0] - 0.5 and -0.5 <= v <= size_wh[1] - 0.5
-    if not inside:
+    if not within_image((u, v), size_wh):
         raise InputError("Where to look is outside the image", f"({u}, {v}), image {size_wh} (width, height)", fix)
     return np.array([[u, v]])
 

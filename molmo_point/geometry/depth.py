@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from molmo_point.errors import InputError
 from molmo_point.geometry.depth_window import Window, cut_window
-from molmo_point.geometry.intrinsics import Intrinsics
+from molmo_point.geometry.intrinsics import Intrinsics, within_image
 from molmo_point.geometry.surface_fit import local_depth, snap, spread_over_error
 from molmo_point.geometry.uncertainty import D435, DepthNoise, checked_covariance_px2
 
@@ -246,8 +246,7 @@ def _checked(
             "align the depth to the image and convert it with frame.decode_depth",
         )
     point = np.array(uv, dtype=np.float64)
-    limits = np.array(intrinsics.size_wh) - 0.5
-    if point.shape != (2,) or not (np.all(point >= -0.5) and np.all(point <= limits)):
+    if point.shape != (2,) or not within_image(point, intrinsics.size_wh):
         raise InputError(
             "The pixel is not inside the image",
             f"uv={point.tolist()}, image {intrinsics.size_wh} (width, height)",

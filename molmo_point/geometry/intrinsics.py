@@ -112,6 +112,11 @@ class Intrinsics:
         uv = np.stack([x * self.fx + self.cx, y * self.fy + self.cy], axis=-1)
         return np.where(in_front[..., None], uv, np.nan)
 
+    def project_inside(self, p_camera: ArrayLike) -> FloatArray:
+        """As `project`; NaN for points outside the image, too."""
+        uv = self.project(p_camera)
+        return np.where(within_image(uv, self.size_wh)[..., None], uv, np.nan)
+
     def deproject(self, uv: ArrayLike, depth_m: ArrayLike) -> FloatArray:
         """Lift pixels with depth to points of the optical frame.
 
@@ -225,6 +230,20 @@ class Intrinsics:
         dx = 2.0 * p1 * x * y + p2 * (r2 + 2.0 * x * x)
         dy = 2.0 * p2 * x * y + p1 * (r2 + 2.0 * y * y)
         return dx, dy, factor
+
+
+def within_image(uv: ArrayLike, size_wh: tuple[int, int], margin_px: float = 0.0) -> NDArray[np.bool_]:
+    """Which pixels (..., 2) lie in an image of that width and height; NaN does not.
+
+    A pixel reaches half a pixel to each side of its centre, so u goes from -0.5 to width - 0.5.
+
+    Args:
+        uv: Pixels.
+        size_wh: Width and height in pixels.
+        margin_px: At least so far from the border.
+    """
+    pixels, size = np.asarray(uv, dtype=np.float64), np.array(size_wh)
+    return np.all((pixels >= margin_px - 0.5) & (pixels <= size - 0.5 - margin_px), axis=-1)
 
 
 def load_intrinsics(path: str | Path) -> Intrinsics:

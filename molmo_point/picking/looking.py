@@ -91,9 +91,9 @@ class Looker:
         """The sighting with its point moved to where a place (3,), base frame, is in its image; None outside of it."""
         frame = sighting.frame
         assert frame.intrinsics is not None
-        uv = frame.intrinsics.project(sighting.base_T_camera.inverse().apply(onto_m, sighting.base_T_camera.target))
-        width, height = frame.size_wh
-        if not (np.all(np.isfinite(uv)) and 0 <= uv[0] < width and 0 <= uv[1] < height):
+        camera_T_base = sighting.base_T_camera.inverse()
+        uv = frame.intrinsics.project_inside(camera_T_base.apply(onto_m, camera_T_base.source))
+        if np.isnan(uv[0]):
             return None
         seen = sighting.in_camera
         found = self._lifted(ImagePoint(float(uv[0]), float(uv[1]), seen.label, seen.confidence, 3.0), frame, sighting.place)

@@ -29,9 +29,8 @@ def still_there(before: RgbdFrame, after: RgbdFrame, target: Target, base_T_came
     assert before.intrinsics is not None and before.depth_m is not None and after.depth_m is not None
     camera_T_base = base_T_camera.inverse()
     in_camera = target.transformed(camera_T_base)
-    uv = before.intrinsics.project(in_camera.position_m)
-    width, height = before.size_wh
-    if not (np.all(np.isfinite(uv)) and 0 <= uv[0] < width and 0 <= uv[1] < height):
+    uv = before.intrinsics.project_inside(in_camera.position_m)
+    if np.isnan(uv[0]):
         return float("nan")
     seen = replace(in_camera, u=float(uv[0]), v=float(uv[1]), frame=before.frame, stamp_ns=before.stamp_ns)
     mask = find_object(before, seen, base_T_camera=base_T_camera).mask

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from molmo_point.frame import RgbdFrame
+from molmo_point.geometry.intrinsics import within_image
 from molmo_point.geometry.uncertainty import D435, DepthNoise
 from molmo_point.lift import MAX_SKEW_S
 from molmo_point.tracking.opencv import import_cv2
@@ -47,8 +48,7 @@ class View:
 
     def inside(self, uv: FloatArray, margin_px: float = 0.0) -> NDArray[np.bool_]:
         """Which pixels (..., 2) lie in the image, at least `margin_px` from its border."""
-        low, high = margin_px - 0.5, np.array(self.size_wh) - 0.5 - margin_px
-        return np.all((uv >= low) & (uv <= high), axis=-1)
+        return within_image(uv, self.size_wh, margin_px)
 
     def depth_at(self, uv: FloatArray) -> FloatArray:
         """Median depth (n,) of 3x3 half-size pixels around pixels (n, 2); NaN where there is none."""

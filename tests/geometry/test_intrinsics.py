@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from molmo_point.errors import InputError
-from molmo_point.geometry.intrinsics import Intrinsics, load_intrinsics
+from molmo_point.geometry.intrinsics import Intrinsics, load_intrinsics, within_image
 
 PLAIN = Intrinsics(640, 480, 600.0, 610.0, 322.0, 239.0)
 COEFFICIENTS = (0.1, -0.2, 0.01, -0.02, 0.05)
@@ -78,6 +78,34 @@ def test_law_holds_for_arrays_of_any_shape(model: str) -> None:
 def test_missing_stays_missing() -> None:
     assert np.all(np.isnan(PLAIN.deproject([10, 10], math.nan)))
     assert np.all(np.isnan(PLAIN.project([[0, 0, 0], [0.1, 0.1, -1], [0.1, 0.1, math.nan]])))
+
+
+@pytest.mark.parametrize(
+    ("uv", "margin_px", "within"),
+    [
+        ((-0.5, -0.5), 0.0, True),
+        ((639.5, 479.5), 0.0, True),
+        ((639.51, 100.0), 0.0, False),
+        ((100.0, 479.51), 0.0, False),
+        ((500.0, 100.0), 0.0, True),
+        ((100.0, 500.0), 0.0, False),
+        ((-0.51, 100.0), 0.0, False),
+        ((0.4, 100.0), 1.0, False),
+        ((638.5, 478.5), 1.0, True),
+        ((638.6, 100.0), 1.0, False),
+        ((math.nan, 100.0), 0.0, False),
+    ],
+)
+def test_the_image_reaches_half_a_pixel_beyond_the_outer_centres(uv, margin_px, within) -> None:
+    assert within_image(uv, (640, 480), margin_px) == within
+
+
+def test_projected_inside_the_image_or_missing() -> None:
+    uv = np.array([[100.0, 470.0], [600.0, 10.0], [640.0, 10.0], [100.0, 480.0]])
+    found = PLAIN.project_inside(PLAIN.deproject(uv, 0.7))
+    np.testing.assert_allclose(found[:2], uv[:2])
+    assert np.all(np.isnan(found[2:]))
+    assert np.all(np.isnan(PLAIN.project_inside([0.0, 0.0, -1.0])))
 
 
 def test_distortion_that_cannot_be_undone_is_nan_not_a_wrong_ray() -> None:

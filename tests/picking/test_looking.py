@@ -1,14 +1,17 @@
 """Which sightings are of one thing."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.depth import DepthStatus
+from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.transforms import Transform
-from molmo_point.picking.looking import Sighting, grouped, same_thing
+from molmo_point.picking.looking import Looker, Sighting, grouped, same_thing
+from molmo_point.picking.settings import PickSettings
 from molmo_point.results import Target
 
 FRAME = RgbdFrame(np.zeros((4, 4, 3), np.uint8), None, None, 0)
@@ -41,3 +44,32 @@ def test_the_group_with_the_most_weight_is_first():
 def test_a_confidence_that_nobody_knows_counts_like_a_half():
     assert sighting(0.0, math.nan).weight == pytest.approx(sighting(0.0, 0.5).weight)
     assert sighting(0.0, 0.9).weight > sighting(0.0, 0.6).weight > 0
+
+
+CAMERA = Intrinsics(64, 48, 60.0, 60.0, 31.5, 23.5)
+BASE_T_CAMERA = Transform("base", FRAME.frame, np.diag([1.0, -1.0, -1.0]), np.array([0.3, 0.1, 0.5]))
+
+
+@pytest.mark.parametrize("uv", [(40.0, 20.0), (-0.4, 10.0), (63.4, 47.4)])
+def test_a_sighting_is_moved_to_the_pixel_of_a_place(uv):
+    found = moved_to(uv)
+    assert found is not None
+    np.testing.assert_allclose((found.in_camera.u, found.in_camera.v), uv, atol=0.5)
+    np.testing.assert_allclose(
+        found.target.position_m, found.base_T_camera.apply(CAMERA.deproject(uv, 0.5), FRAME.frame), atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("uv", [(63.6, 20.0), (20.0, 47.6), (-0.6, 20.0), (55.0, 60.0)])
+def test_a_place_outside_the_image_moves_nothing(uv):
+    assert moved_to(uv) is None
+
+
+def moved_to(uv):
+    frame = RgbdFrame(np.zeros((48, 64, 3), np.uint8), np.full((48, 64), 0.5, np.float32), CAMERA, 0)
+    arm = SimpleNamespace(base_T_camera=lambda name, stamp_ns: BASE_T_CAMERA)
+    looker = Looker(SimpleNamespace(backend=None), arm, PickSettings())
+    seen = target(0.0)
+    return looker.moved(
+        Sighting("here", frame, BASE_T_CAMERA, seen, seen), BASE_T_CAMERA.apply(CAMERA.deproject(uv, 0.5), FRAME.frame)
+    )
