@@ -5,7 +5,6 @@ Everything but arm and picker is the real node. What is picked decides how it en
 
 import sys
 import time
-from types import SimpleNamespace
 
 import numpy as np
 from molmo_point_ros.pick_node import main
@@ -16,6 +15,7 @@ from molmo_point.geometry.depth import DepthStatus
 from molmo_point.geometry.grasp import GraspCandidate
 from molmo_point.geometry.joint_path import JointPath
 from molmo_point.geometry.transforms import Transform
+from molmo_point.picking.placing import Held
 from molmo_point.picking.states import PickEvent, PickFailure, PickResult, PickState, PlaceResult
 from molmo_point.results import Target
 
@@ -100,7 +100,7 @@ class ScriptedPicker:
         if failure is not None:
             return PickResult(query, False, failure, f"no {query}", attempts, dry_run)
         if not dry_run:
-            self.held = SimpleNamespace(query=query, width_m=0.03, below_m=0.03, axes=pose.rotation)
+            self.held = Held(query, width_m=0.03, below_m=0.03, radius_m=0.03, axes=pose.rotation)
         return PickResult(query, True, None, "lifted", 1, dry_run, target, grasp, 0.03, self.holding)
 
     def place(self, where, relation, *, cancelled, on_state):
