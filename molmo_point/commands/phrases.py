@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 
-from molmo_point.commands.steps import Relation
+from molmo_point.commands.steps import MOST_REPEATS, Relation
 from molmo_point.commands.vocabulary import (
     ARTICLES,
     EVERY,
     EVERYTHING,
-    MOST_REPEATS,
     NUMBERS,
     OTHER_PLACES,
     PRONOUNS,

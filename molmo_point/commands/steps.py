@@ -1,8 +1,12 @@
 """The steps that a command consists of."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeAlias
+
+MOST_REPEATS = 20
+"""How often a thing is picked at most, when a number of them is said and when "all" is said."""
 
 
 class Relation(str, Enum):
@@ -90,6 +94,14 @@ class Command:
     def is_stop(self) -> bool:
         """Whether it says to stop."""
         return isinstance(self.steps[0], StopStep)
+
+    def paired(self) -> Iterator[tuple[Step, PlaceStep | None]]:
+        """The steps in order, each `PickStep` with the `PlaceStep` right after it, which does not come again; else with None."""
+        for before, step, after in zip((None, *self.steps), self.steps, (*self.steps[1:], None), strict=False):
+            if isinstance(step, PickStep) and isinstance(after, PlaceStep):
+                yield step, after
+            elif not (isinstance(before, PickStep) and isinstance(step, PlaceStep)):
+                yield step, None
 
     def describe(self) -> str:
         """The steps in words, for a log or a caption: "pick the red mug, then put it in the bowl"."""

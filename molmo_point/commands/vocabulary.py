@@ -104,6 +104,5 @@ WANTS: tuple[tuple[str, ...], ...] = (
 
 _NUMBER_WORDS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 NUMBERS = {word: number for number, word in enumerate(_NUMBER_WORDS, start=2)}
-MOST_REPEATS = 20
 UNITS = frozenset(("mm", "cm", "m", "inch", "inches", "euro", "cent", "cents", "dollar", "kg", "g", "ml", "l", "v", "volt"))
 """After a number they make it part of the thing ("2 euro coin"), not how many are wanted."""

@@ -1,6 +1,7 @@
 """A command carried out with a picker in this process, step by step."""
 
 from molmo_point.commands import Command, CountStep, PickStep, PlaceStep, PointStep, Relation
+from molmo_point.commands.steps import MOST_REPEATS
 from molmo_point.errors import InputError
 from molmo_point.geometry.transforms import Transform
 from molmo_point.picking.arm import Cancelled
@@ -9,8 +10,6 @@ from molmo_point.picking.put_down_places import PutDownPlaces
 from molmo_point.picking.states import OnState, PickFailure, PickResult, PlaceResult
 from molmo_point.results import Count, Pointing
 
-MOST_OF_ALL = 20
-"""How often "all the screws" is tried at most."""
 Outcome = PickResult | PlaceResult | Count | Pointing
 
 
@@ -38,14 +37,9 @@ def carry_out(
         InputError: As `Picker.pick` and `Picker.place`.
     """
     done: list[Outcome] = []
-    steps = [] if command.is_stop else list(command.steps)
-    while steps:
-        step = steps.pop(0)
+    for step, place in command.paired():
         if isinstance(step, PickStep):
-            following = steps[0] if steps else None
-            place = following if isinstance(following, PlaceStep) else None
-            steps = steps if place is None else steps[1:]
-            for _ in range(MOST_OF_ALL if step.every else 1):
+            for _ in range(MOST_REPEATS if step.every else 1):
                 picked = picker.pick(step.what, cancelled=cancelled, on_state=on_state)
                 if step.every and done and picked.failure is PickFailure.NOT_FOUND:
                     break

@@ -190,6 +190,23 @@ def test_a_command_says_what_it_means():
     }
 
 
+@pytest.mark.parametrize(
+    ("text", "paired"),
+    [
+        ("pick the mug and put it in the bowl", [(PickStep("mug"), place("in", "bowl"))]),
+        ("put it aside, then pick the mug", [(ASIDE, None), (PickStep("mug"), None)]),
+        (
+            "how many cups? give me the mug, point at the cup",
+            [(CountStep("cups"), None), (PickStep("mug"), HAND_OVER), (PointStep("cup"), None)],
+        ),
+        ("give me the mug, put the cup aside", [(PickStep("mug"), HAND_OVER), (PickStep("cup"), ASIDE)]),
+        ("stop", [(StopStep(), None)]),
+    ],
+)
+def test_a_pick_comes_with_the_place_that_belongs_to_it(text, paired):
+    assert list(parse_command(text).paired()) == paired
+
+
 FILLERS = "the a all and then , in on next to me it up of from table bowl red mug two how many are stop"
 WORDS = st.sampled_from([*VERBS, *STOP_WORDS, *FILLERS.split()])
 

@@ -15,7 +15,7 @@ from rclpy.node import Node
 from rclpy.utilities import remove_ros_args
 
 from molmo_point.commands import Command, CountStep, PickStep, PlaceStep, PointStep, parse_command
-from molmo_point.commands.steps import describe_step
+from molmo_point.commands.steps import MOST_REPEATS, describe_step
 from molmo_point.errors import MolmoPointError
 from molmo_point_ros.action_caller import ActionCaller, duration_message
 from molmo_point_ros.client import PointAtClient
@@ -23,8 +23,6 @@ from molmo_point_ros.message_text import targets_to_dict
 from molmo_point_ros.pick_client import PickClient
 from molmo_point_ros.pick_goal import state_name
 
-MOST_OF_ALL = 20
-"""How often "all the screws" is tried at most."""
 Say = Callable[[str], None]
 
 
@@ -67,10 +65,7 @@ class CommandRunner:
         if command.is_stop:
             return [self.stop()]
         outcomes: list[dict[str, Any]] = []
-        steps = list(command.steps)
-        while steps and (not outcomes or outcomes[-1]["success"]):
-            step = steps.pop(0)
-            place = steps.pop(0) if isinstance(step, PickStep) and steps and isinstance(steps[0], PlaceStep) else None
+        for step, place in command.paired():
             self._say(describe_step(step) + (f", then {describe_step(place)}" if place else ""))
             if isinstance(step, PickStep):
                 outcomes += self._pick_all(step, place) if step.every else [self._pick(step.what, place)]
@@ -80,6 +75,8 @@ class CommandRunner:
                 outcomes.append(self._count(step.what))
             elif isinstance(step, PointStep):
                 outcomes.append(self._point(step.what))
+            if not outcomes[-1]["success"]:
+                break
         return outcomes
 
     def stop(self) -> dict[str, Any]:
@@ -92,7 +89,7 @@ class CommandRunner:
     def _pick_all(self, step: PickStep, place: PlaceStep | None) -> list[dict[str, Any]]:
         """One after the other until none is found; what could not be had in between ends it, too."""
         done: list[dict[str, Any]] = []
-        while len(done) < MOST_OF_ALL:
+        while len(done) < MOST_REPEATS:
             outcome = self._pick(step.what, place)
             if outcome["failure"] == "NOT_FOUND" and done:
                 self._say(f"no more {step.what}: {len(done)} done")
