@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from molmo_point.commands import (
     FORMS,
+    Command,
     CountStep,
     PickStep,
     PlaceStep,
@@ -205,6 +206,11 @@ def test_a_command_says_what_it_means():
 )
 def test_a_pick_comes_with_the_place_that_belongs_to_it(text, paired):
     assert list(parse_command(text).paired()) == paired
+
+
+def test_a_place_after_anything_but_a_pick_stands_alone():
+    steps = (CountStep("cups"), ASIDE, HAND_OVER, PickStep("mug"))
+    assert list(Command("", steps).paired()) == [(step, None) for step in steps]
 
 
 FILLERS = "the a all and then , in on next to me it up of from table bowl red mug two how many are stop"
