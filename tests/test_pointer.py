@@ -1,65 +1,21 @@
-"""The data path with scripted models: prompt, answer, points, targets, streaming, cancelling, refusals."""
+"""The data path with scripted models: prompt, answer, points, targets, refusals, and where models come from."""
 
 import json
 import math
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from molmo_point.backend import available_checkpoints
-from molmo_point.errors import CancelledError, InputError, MolmoPointError
+from molmo_point.errors import InputError, MolmoPointError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.depth import DepthStatus
-from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.pointer import Pointer
-from molmo_point.results import Completion, ImagePoint
 
-CAMERA = Intrinsics(640, 480, 600.0, 600.0, 319.5, 239.5)
-DEPTH = np.full((480, 640), 0.6, np.float32)
-DEPTH[:100, :100] = np.nan
-FRAME = RgbdFrame(np.zeros((480, 640, 3), np.uint8), DEPTH, CAMERA, stamp_ns=77)
-MUG = ' <point x="50.0" y="50.0" alt="mug">mug</point>'
-TWO = ' <points x1="5.0" y1="5.0" x2="50.0" y2="50.0" alt="mugs">mugs</points>'
-
-
-class Scripted:
-    """Writes a given text, character by character."""
-
-    name = "scripted"
-
-    def __init__(self, text: str, finish_reason: str = "stop", probability: float | None = None) -> None:
-        self.text, self.finish_reason, self.probability = text, finish_reason, probability
-        self.calls: list[dict] = []
-
-    def generate(
-        self,
-        image: np.ndarray,
-        prompt: str,
-        *,
-        max_new_tokens: int,
-        should_stop: Callable[[], bool] | None = None,
-        on_text: Callable[[str], None] | None = None,
-    ) -> Completion:
-        self.calls.append({"image": image, "prompt": prompt, "max_new_tokens": max_new_tokens})
-        for end in range(1, len(self.text) + 1):
-            if should_stop is not None and should_stop():
-                return Completion(self.text[: end - 1], end - 1, "cancelled", {})
-            if on_text is not None:
-                on_text(self.text[:end])
-        known = self.probability is not None
-        return Completion(
-            self.text,
-            len(self.text),
-            self.finish_reason,
-            {"prefill": 12.0},
-            tuple(self.text) if known else (),
-            tuple(self.probability if c.isdigit() else 0.1 for c in self.text) if known else (),
-        )
+from .scripted_backend import CAMERA, FRAME, MUG, TWO, Scripted
 
 
 def test_a_query_becomes_a_target() -> None:
@@ -138,82 +94,6 @@ def test_sigma_is_the_models_scaled_to_the_image_or_one_percent() -> None:
     assert Pointer(backend).point(wide, "mug").points[0].sigma_px == pytest.approx(4.0)
 
 
-def test_points_stream_as_they_complete() -> None:
-    seen: list[tuple[ImagePoint, ...]] = []
-    pointing = Pointer(Scripted(TWO)).point(FRAME, "mugs", on_points=seen.append)
-    assert [len(points) for points in seen] == [1, 2]
-    assert [point.u for point in seen[-1]] == [point.u for point in pointing.points]
-
-
-def test_cancelled_between_tokens() -> None:
-    asked = 0
-
-    def after_ten() -> bool:
-        nonlocal asked
-        asked += 1
-        return asked > 10
-
-    with pytest.raises(CancelledError, match="after 9 tokens") as caught:
-        Pointer(Scripted(MUG)).point(FRAME, "mug", should_stop=after_ten)
-    assert caught.value.fix
-    with pytest.raises(CancelledError):
-        Pointer(Scripted(MUG)).count(FRAME, "mug", should_stop=lambda: True)
-
-
-def test_cancelled_before_the_model_is_asked() -> None:
-    backend = Scripted(MUG)
-    with pytest.raises(CancelledError):
-        Pointer(backend).point(FRAME, "mug", should_stop=lambda: True)
-    assert backend.calls == []
-
-
-def test_max_points_bounds_points_and_text() -> None:
-    backend = Scripted(TWO)
-    pointing = Pointer(backend).point(FRAME, "mugs", max_points=1)
-    assert [(point.u, point.label) for point in pointing.points] == [(31.5, "mugs")]
-    assert "first 1 are kept" in pointing.problems[-1]
-    assert pointing.text == TWO[: TWO.index('" alt')], "the model went on after the point that is one too many"
-    assert not pointing.truncated
-    few = backend.calls[0]["max_new_tokens"]
-    Pointer(backend).point(FRAME, "mugs", max_points=10)
-    assert backend.calls[1]["max_new_tokens"] - few == 9 * 20
-    seen: list[tuple[ImagePoint, ...]] = []
-    Pointer(backend).point(FRAME, "mugs", max_points=1, on_points=seen.append)
-    assert [len(points) for points in seen] == [1]
-
-
-@pytest.mark.parametrize("text", [MUG, TWO])
-def test_without_labels_the_model_stops_behind_the_coordinates(text: str) -> None:
-    whole = Pointer(Scripted(text)).point(FRAME, "mug")
-    pointing = Pointer(Scripted(text)).point(FRAME, "mug", labels=False)
-    assert "alt=" not in pointing.text
-    assert len(pointing.text) <= text.index(" alt") + 4
-    assert [(point.u, point.v) for point in pointing.points] == [(point.u, point.v) for point in whole.points]
-    assert {point.label for point in pointing.points} == {"mug"}
-    assert (pointing.problems, pointing.truncated) == ((), False)
-
-
-def test_without_labels_the_last_wanted_point_is_the_end() -> None:
-    pointing = Pointer(Scripted(TWO)).point(FRAME, "mugs", labels=False, max_points=1)
-    assert pointing.text == TWO[: TWO.index('" x2')]
-    assert len(pointing.points) == 1
-
-
-def test_a_time_budget_ends_the_answer_and_says_so() -> None:
-    pointing = Pointer(Scripted(TWO)).point(FRAME, "mugs", time_budget_s=1e-9)
-    assert pointing.truncated
-    assert not pointing.points
-    assert any("time budget" in problem for problem in pointing.problems)
-    assert not Pointer(Scripted(TWO)).point(FRAME, "mugs", time_budget_s=60).truncated
-    for bad in (0, -1, math.nan, "1", True):
-        with pytest.raises(InputError, match="time_budget_s"):
-            Pointer(Scripted(TWO)).point(FRAME, "mugs", time_budget_s=bad)  # type: ignore[arg-type]
-
-
-def test_a_count_that_ran_out_of_time_is_not_consistent() -> None:
-    assert not Pointer(Scripted(TWO)).count(FRAME, "mugs", time_budget_s=1e-9).consistent
-
-
 def test_many_queries_give_what_single_ones_give() -> None:
     seen: list[tuple[int, int]] = []
     both = Pointer(Scripted(TWO)).point_many(FRAME, ("mug", "cup"), on_points=lambda i, points: seen.append((i, len(points))))
@@ -225,33 +105,9 @@ def test_many_queries_give_what_single_ones_give() -> None:
         Pointer(Scripted(TWO)).point_many(FRAME, ())
 
 
-def test_a_batch_goes_on_until_all_of_it_has_enough() -> None:
-    class Batched(Scripted):
-        def generate_many(
-            self, image: np.ndarray, prompts: tuple[str, ...], *, max_new_tokens: int, should_stop: Any, on_text: Any
-        ):
-            for end in range(1, len(TWO) + 1):
-                if should_stop():
-                    return tuple(Completion(TWO[: end - 1], end - 1, "cancelled") for _ in prompts)
-                on_text(0, MUG[:end])
-                on_text(1, TWO[:end])
-            return tuple(Completion(text, len(text), "stop") for text in (MUG, TWO))
-
-    two = Pointer(Batched("")).point_many(FRAME, ("a", "b"), labels=False)[1]
-    assert len(two.points) == 2
-    assert "alt" not in two.text.removesuffix(" alt")
-
-
 def test_a_backend_that_cannot_tell_the_spread_says_so() -> None:
     with pytest.raises(InputError, match="spread"):
         Pointer(Scripted(MUG)).point(FRAME, "mug", spread=True)
-
-
-@pytest.mark.parametrize(("text", "reason"), [(MUG[:-3], "stop"), (MUG, "length")])
-def test_truncation_is_reported(text: str, reason: str) -> None:
-    pointing = Pointer(Scripted(text, reason)).point(FRAME, "mug")
-    assert pointing.truncated
-    assert len(pointing.points) == 1
 
 
 def test_timing_has_the_models_and_our_stages() -> None:
@@ -265,67 +121,6 @@ def test_everything_prints_as_json() -> None:
     assert printed["points"][0]["confidence"] is None
     assert printed["unreachable"][0]["reason"] == "MISSING"
     assert len(printed["targets"][0]["covariance_m2"]) == 9
-
-
-COUNTED = ' Counting the <points x1="1" y1="2" x2="3" y2="4" alt="a">a</points> shows a total of '
-
-
-@pytest.mark.parametrize(
-    ("text", "finish_reason", "count", "stated", "consistent"),
-    [
-        (COUNTED + "2.", "stop", 2, 2, True),
-        (COUNTED + "3.", "stop", 2, 3, False),
-        (COUNTED[:-20], "stop", 2, None, False),
-        (COUNTED + "2.", "length", 2, 2, False),
-        (TWO, "stop", 2, None, True),
-        (" There are none.", "stop", 0, 0, True),
-        (" Counting the mugs shows a total of 5.", "stop", 5, 5, False),
-        (" I cannot tell.", "stop", 0, None, False),
-        ("", "stop", 0, None, False),
-    ],
-)
-def test_count(text: str, finish_reason: str, count: int, stated: int | None, consistent: bool) -> None:
-    backend = Scripted(text, finish_reason)
-    result = Pointer(backend).count(FRAME, "screws")
-    assert backend.calls[0]["prompt"] == "How many screws are there?"
-    assert (result.count, result.stated_count, result.consistent) == (count, stated, consistent)
-    assert result.text == text
-
-
-def test_a_free_question_is_asked_as_it_is() -> None:
-    backend, told = Scripted(" A mug."), []
-    answer = Pointer(backend).ask(FRAME, "  What is this?\nA: mug\nB: cup\n", max_new_tokens=9, on_text=told.append)
-    assert backend.calls[0] == {"image": FRAME.color, "prompt": "What is this?\nA: mug\nB: cup", "max_new_tokens": 9}
-    assert (answer.text, answer.finish_reason, told[-1]) == (" A mug.", "stop", " A mug.")
-    Pointer(backend).ask(FRAME, "What colour?", style="eval_short_answer")
-    assert backend.calls[1]["prompt"] == "vqa2: What colour?"
-
-
-def test_a_caption_is_asked_for() -> None:
-    backend = Scripted(" A table.")
-    assert Pointer(backend).caption(FRAME).text == " A table."
-    assert backend.calls[0] == {"image": FRAME.color, "prompt": "Describe this image.", "max_new_tokens": 512}
-
-
-def test_answers_can_be_cancelled() -> None:
-    asked = iter([False, False, False, True])
-    with pytest.raises(CancelledError, match="after 2 tokens"):
-        Pointer(Scripted(" A table.")).caption(FRAME, should_stop=lambda: next(asked))
-    with pytest.raises(CancelledError):
-        Pointer(Scripted(" A table.")).ask(FRAME, "What?", should_stop=lambda: True)
-
-
-@pytest.mark.parametrize(
-    ("options", "part"),
-    [({"question": " "}, "empty"), ({"question": "x" * 4001}, "4001"), ({"question": "a\x00"}, "control"),
-     ({"style": "haiku"}, "style"), ({"max_new_tokens": 0}, "max_new_tokens"), ({"max_new_tokens": True}, "max_new_tokens")],
-)  # fmt: skip
-def test_questions_that_are_refused(options: dict[str, Any], part: str) -> None:
-    backend = Scripted(MUG)
-    with pytest.raises(InputError, match=part) as caught:
-        Pointer(backend).ask(FRAME, **({"question": "What?"} | options))
-    assert caught.value.fix
-    assert backend.calls == []
 
 
 def test_a_backend_says_how_its_answers_are_read() -> None:

@@ -1,0 +1,70 @@
+"""Counts, free questions and captions with scripted models."""
+
+from typing import Any
+
+import pytest
+
+from molmo_point.errors import CancelledError, InputError
+from molmo_point.pointer import Pointer
+
+from .scripted_backend import FRAME, MUG, TWO, Scripted
+
+COUNTED = ' Counting the <points x1="1" y1="2" x2="3" y2="4" alt="a">a</points> shows a total of '
+
+
+@pytest.mark.parametrize(
+    ("text", "finish_reason", "count", "stated", "consistent"),
+    [
+        (COUNTED + "2.", "stop", 2, 2, True),
+        (COUNTED + "3.", "stop", 2, 3, False),
+        (COUNTED[:-20], "stop", 2, None, False),
+        (COUNTED + "2.", "length", 2, 2, False),
+        (TWO, "stop", 2, None, True),
+        (" There are none.", "stop", 0, 0, True),
+        (" Counting the mugs shows a total of 5.", "stop", 5, 5, False),
+        (" I cannot tell.", "stop", 0, None, False),
+        ("", "stop", 0, None, False),
+    ],
+)
+def test_count(text: str, finish_reason: str, count: int, stated: int | None, consistent: bool) -> None:
+    backend = Scripted(text, finish_reason)
+    result = Pointer(backend).count(FRAME, "screws")
+    assert backend.calls[0]["prompt"] == "How many screws are there?"
+    assert (result.count, result.stated_count, result.consistent) == (count, stated, consistent)
+    assert result.text == text
+
+
+def test_a_free_question_is_asked_as_it_is() -> None:
+    backend, told = Scripted(" A mug."), []
+    answer = Pointer(backend).ask(FRAME, "  What is this?\nA: mug\nB: cup\n", max_new_tokens=9, on_text=told.append)
+    assert backend.calls[0] == {"image": FRAME.color, "prompt": "What is this?\nA: mug\nB: cup", "max_new_tokens": 9}
+    assert (answer.text, answer.finish_reason, told[-1]) == (" A mug.", "stop", " A mug.")
+    Pointer(backend).ask(FRAME, "What colour?", style="eval_short_answer")
+    assert backend.calls[1]["prompt"] == "vqa2: What colour?"
+
+
+def test_a_caption_is_asked_for() -> None:
+    backend = Scripted(" A table.")
+    assert Pointer(backend).caption(FRAME).text == " A table."
+    assert backend.calls[0] == {"image": FRAME.color, "prompt": "Describe this image.", "max_new_tokens": 512}
+
+
+def test_answers_can_be_cancelled() -> None:
+    asked = iter([False, False, False, True])
+    with pytest.raises(CancelledError, match="after 2 tokens"):
+        Pointer(Scripted(" A table.")).caption(FRAME, should_stop=lambda: next(asked))
+    with pytest.raises(CancelledError):
+        Pointer(Scripted(" A table.")).ask(FRAME, "What?", should_stop=lambda: True)
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [({"question": " "}, "empty"), ({"question": "x" * 4001}, "4001"), ({"question": "a\x00"}, "control"),
+     ({"style": "haiku"}, "style"), ({"max_new_tokens": 0}, "max_new_tokens"), ({"max_new_tokens": True}, "max_new_tokens")],
+)  # fmt: skip
+def test_questions_that_are_refused(options: dict[str, Any], part: str) -> None:
+    backend = Scripted(MUG)
+    with pytest.raises(InputError, match=part) as caught:
+        Pointer(backend).ask(FRAME, **({"question": "What?"} | options))
+    assert caught.value.fix
+    assert backend.calls == []
