@@ -1,6 +1,8 @@
 """`RgbdFrame`: one colour image with the depth, the intrinsics and the time that belong to it."""
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +55,27 @@ class RgbdFrame:
                 "use the intrinsics of this stream, or Intrinsics.scaled / Intrinsics.cropped",
             )
 
+    @classmethod
+    def of(cls, image: "FrameOrImage") -> "RgbdFrame":
+        """A frame as it is, or a bare image as one without depth, intrinsics and capture time (stamp 0).
+
+        Args:
+            image: A frame, or an RGB image (h, w, 3), uint8. OpenCV reads BGR: reverse the last axis of that.
+
+        Raises:
+            InputError: If it is neither.
+        """
+        if isinstance(image, cls):
+            return image
+        if isinstance(image, np.ndarray):
+            return cls(image, None, None, stamp_ns=0)
+        raise InputError(
+            "A frame or an RGB image is needed",
+            f"{type(image).__name__} {image!r}" if isinstance(image, (str, Path)) else _described(image),
+            "give an RgbdFrame or a uint8 array (h, w, 3): numpy.asarray(picture.convert('RGB')) of a PIL image, "
+            "molmo_point.camera.image_file.load_frame(path) of a file",
+        )
+
     @property
     def size_wh(self) -> tuple[int, int]:
         """Width and height of the colour image, in pixels."""
@@ -65,6 +88,10 @@ class RgbdFrame:
         if self.depth_stamp_ns is None:
             return 0.0
         return (self.depth_stamp_ns - self.stamp_ns) * 1e-9
+
+
+FrameOrImage: TypeAlias = RgbdFrame | NDArray[np.uint8]
+"""What `RgbdFrame.of` takes: a frame, or an RGB image (h, w, 3)."""
 
 
 def decode_depth(array: NDArray[np.generic], *, scale_m: float | None = None) -> NDArray[np.float32]:

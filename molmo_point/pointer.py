@@ -10,7 +10,7 @@ from typing import Any
 from molmo_point.asking import Asked, cancelled, deadline, ended, problems, timing
 from molmo_point.backend import Backend, complete_all, resolve_checkpoint
 from molmo_point.errors import InputError
-from molmo_point.frame import RgbdFrame
+from molmo_point.frame import FrameOrImage, RgbdFrame
 from molmo_point.lift import check_lifting, lift_points
 from molmo_point.model.inputs.request import (
     MAX_ANSWER_TOKENS,
@@ -83,7 +83,7 @@ class Pointer:
 
     def point(
         self,
-        frame: RgbdFrame,
+        frame: FrameOrImage,
         query: str,
         *,
         max_points: int = MAX_POINTS,
@@ -100,8 +100,8 @@ class Pointer:
         """Point at everything in the image that fits the words.
 
         Args:
-            frame: Image, and depth and intrinsics where targets are wanted; without them every
-                point is unreachable with the reason NO_INPUT.
+            frame: Image, and depth and intrinsics where targets are wanted; without them, as with a
+                bare RGB image (h, w, 3), uint8, every point is unreachable with the reason NO_INPUT.
             query: What to point at, e.g. "the handle of the red mug".
             max_points: Keep at most this many points; the model writes no more than it must.
             labels: False stops the model as soon as the coordinates are out, before it names what
@@ -124,13 +124,14 @@ class Pointer:
                 still writes.
 
         Raises:
-            InputError: For an empty, too long or unprintable query, max_points below one, a time
-                budget that is not above zero, a spread that the backend cannot tell, a place to
-                look that is outside the image, an unknown preference, or an impossible reference
-                depth.
+            InputError: For what is no frame or image, an empty, too long or unprintable query,
+                max_points below one, a time budget that is not above zero, a spread that the
+                backend cannot tell, a place to look that is outside the image, an unknown
+                preference, or an impossible reference depth.
             CancelledError: When `should_stop` said so.
         """
         start = time.perf_counter()
+        frame = RgbdFrame.of(frame)
         check_lifting(prefer, reference_depth_m)
         region = None if near is None else region_near(near, frame.size_wh, near_size_px)
         told = None if on_points is None else lambda _, points: on_points(points)
@@ -144,7 +145,7 @@ class Pointer:
 
     def point_many(
         self,
-        frame: RgbdFrame,
+        frame: FrameOrImage,
         queries: Sequence[str],
         *,
         max_points: int = MAX_POINTS,
@@ -163,7 +164,7 @@ class Pointer:
         """
         start = time.perf_counter()
         check_lifting(prefer, reference_depth_m)
-        asked = Asked(frame, None, max_points, labels, spread, start, prefer, reference_depth_m)
+        asked = Asked(RgbdFrame.of(frame), None, max_points, labels, spread, start, prefer, reference_depth_m)
         return self._answers(asked, queries, deadline(start, time_budget_s), should_stop, on_points)
 
     def _answers(
@@ -220,7 +221,7 @@ class Pointer:
 
     def count(
         self,
-        frame: RgbdFrame,
+        frame: FrameOrImage,
         query: str,
         *,
         max_points: int = MAX_POINTS,
@@ -232,6 +233,7 @@ class Pointer:
         from molmo_point.model.inputs.prompt import counting_prompt
 
         start = time.perf_counter()
+        frame = RgbdFrame.of(frame)
         query = checked_query(query, max_points)
         told = None if on_points is None else lambda _, points: on_points(points)
         deadline_s = deadline(start, time_budget_s)
@@ -252,7 +254,7 @@ class Pointer:
 
     def ask(
         self,
-        frame: RgbdFrame,
+        frame: FrameOrImage,
         question: str,
         *,
         style: str | None = None,
@@ -263,7 +265,7 @@ class Pointer:
         """Ask anything about the image; the answer is text and nothing is read into it.
 
         Args:
-            frame: Only its image is looked at.
+            frame: Only its image is looked at; a bare RGB image (h, w, 3), uint8, will do.
             question: In your words; line breaks are kept, as multiple-choice questions need them.
             style: A style that Molmo was trained on, such as "vqa2" for answers of one word or
                 "doc_qa"; see `molmo_point.model.inputs.prompt`. None lets the model answer freely.
@@ -275,7 +277,7 @@ class Pointer:
             The answer as the model wrote it; Molmo begins with a space.
 
         Raises:
-            InputError: For an empty, too long or unprintable question, an unknown style, or
+            InputError: For what is no frame or image, an empty, too long or unprintable question, an unknown style, or
                 max_new_tokens below one.
             CancelledError: When `should_stop` said so.
         """
@@ -288,7 +290,7 @@ class Pointer:
 
     def caption(
         self,
-        frame: RgbdFrame,
+        frame: FrameOrImage,
         *,
         max_new_tokens: int = MAX_ANSWER_TOKENS,
         should_stop: Callable[[], bool] | None = None,
@@ -302,17 +304,16 @@ class Pointer:
 
     def _text(
         self,
-        frame: RgbdFrame,
+        frame: FrameOrImage,
         prompt: str,
         max_new_tokens: int,
         should_stop: Callable[[], bool] | None,
         on_text: Callable[[str], None] | None,
     ) -> Completion:
+        color = RgbdFrame.of(frame).color
         if should_stop is not None and should_stop():
             raise cancelled(prompt, 0)
-        completion = self.backend.generate(
-            frame.color, prompt, max_new_tokens=max_new_tokens, should_stop=should_stop, on_text=on_text
-        )
+        completion = self.backend.generate(color, prompt, max_new_tokens=max_new_tokens, should_stop=should_stop, on_text=on_text)
         if completion.finish_reason == "cancelled":
             raise cancelled(prompt, completion.token_count)
         return completion

@@ -1,7 +1,10 @@
 """Frames: what is refused, and depth decoded once."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame, decode_depth
@@ -24,6 +27,32 @@ def test_depth_and_intrinsics_may_be_absent() -> None:
     frame = RgbdFrame(COLOR, None, None, 0)
     assert frame.depth_m is None
     assert frame.intrinsics is None
+
+
+def test_a_frame_of_a_frame_or_of_a_bare_image() -> None:
+    frame = RgbdFrame(COLOR, DEPTH, CAMERA, 7)
+    assert RgbdFrame.of(frame) is frame
+    bare = RgbdFrame.of(COLOR)
+    assert bare.color is COLOR
+    assert (bare.depth_m, bare.intrinsics, bare.stamp_ns) == (None, None, 0)
+
+
+@pytest.mark.parametrize(
+    ("image", "given"),
+    [
+        ("color.png", "str 'color.png'"),
+        (Path("color.png"), "color.png"),
+        (None, "NoneType"),
+        ([[0]], "list"),
+        (Image.new("RGB", (64, 48)), "Image"),
+        (COLOR[..., 0], r"shape \(48, 64\), uint8"),
+        (COLOR.astype(np.float32), "float32"),
+    ],
+)
+def test_what_is_no_frame_and_no_image_is_refused(image: object, given: str) -> None:
+    with pytest.raises(InputError, match=given) as caught:
+        RgbdFrame.of(image)  # type: ignore[arg-type]
+    assert "convert" in caught.value.fix
 
 
 def spoiled(value: float) -> np.ndarray:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from molmo_point.errors import CancelledError, InputError
+from molmo_point.frame import RgbdFrame
 from molmo_point.pointer import Pointer
 
 from .scripted_backend import FRAME, MUG, TWO, Scripted
@@ -41,6 +42,32 @@ def test_a_free_question_is_asked_as_it_is() -> None:
     assert (answer.text, answer.finish_reason, told[-1]) == (" A mug.", "stop", " A mug.")
     Pointer(backend).ask(FRAME, "What colour?", style="eval_short_answer")
     assert backend.calls[1]["prompt"] == "vqa2: What colour?"
+
+
+ASKED = ("point", "point_many", "count", "ask", "caption")
+
+
+@pytest.mark.parametrize("method", ASKED)
+def test_a_bare_image_is_asked_about_as_a_frame_without_depth(method: str) -> None:
+    words = {"point_many": [["mug"]], "caption": []}.get(method, ["mug"])
+    bare, framed = Scripted(MUG), Scripted(MUG)
+    answer = getattr(Pointer(bare), method)(FRAME.color, *words)
+    same = getattr(Pointer(framed), method)(RgbdFrame(FRAME.color, None, None, 0), *words)
+    assert bare.calls == framed.calls
+    assert bare.calls[0]["image"] is FRAME.color
+    first, other = (each[0] if method == "point_many" else each for each in (answer, same))
+    assert first.text == other.text == MUG
+    assert getattr(first, "unreachable", ()) == getattr(other, "unreachable", ())
+
+
+@pytest.mark.parametrize("method", ASKED)
+@pytest.mark.parametrize("image", ["color.png", None, FRAME.color[..., 0]])
+def test_what_is_no_image_is_refused_before_the_model_is_asked(method: str, image: object) -> None:
+    words = {"point_many": [["mug"]], "caption": []}.get(method, ["mug"])
+    backend = Scripted(MUG)
+    with pytest.raises(InputError, match="image"):
+        getattr(Pointer(backend), method)(image, *words)
+    assert backend.calls == []
 
 
 def test_a_caption_is_asked_for() -> None:

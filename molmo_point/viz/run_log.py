@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from molmo_point.frame import RgbdFrame
+from molmo_point.frame import FrameOrImage, RgbdFrame
 from molmo_point.picking.states import PickEvent
 from molmo_point.pointer import Pointer
 from molmo_point.results import Count, Pointing
@@ -73,21 +73,24 @@ class WatchedPointer(Pointer):
         super().__init__(pointer.backend)
         self._on_answer = on_answer
 
-    def point(self, frame: RgbdFrame, query: str, **options: Any) -> Pointing:
+    def point(self, frame: FrameOrImage, query: str, **options: Any) -> Pointing:
         """As `Pointer.point`."""
+        frame = RgbdFrame.of(frame)
         answer = super().point(frame, query, **options)
         self._on_answer(frame, answer)
         return answer
 
-    def point_many(self, frame: RgbdFrame, queries: Sequence[str], **options: Any) -> tuple[Pointing, ...]:
+    def point_many(self, frame: FrameOrImage, queries: Sequence[str], **options: Any) -> tuple[Pointing, ...]:
         """As `Pointer.point_many`."""
+        frame = RgbdFrame.of(frame)
         answers = super().point_many(frame, queries, **options)
         for answer in answers:
             self._on_answer(frame, answer)
         return answers
 
-    def count(self, frame: RgbdFrame, query: str, **options: Any) -> Count:
+    def count(self, frame: FrameOrImage, query: str, **options: Any) -> Count:
         """As `Pointer.count`."""
+        frame = RgbdFrame.of(frame)
         answer = super().count(frame, query, **options)
         self._on_answer(frame, answer)
         return answer
