@@ -18,7 +18,7 @@ def run(module, domain, *arguments, **environment):
     return done.returncode, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("module", ["node", "camera_node"])
+@pytest.mark.parametrize("module", ["node", "camera_node", "pick_node"])
 def test_a_node_that_must_be_secure_does_not_run_without_keys(domain, tmp_path, module):
     secure = {"ROS_SECURITY_ENABLE": "true", "ROS_SECURITY_STRATEGY": "Enforce", "ROS_SECURITY_KEYSTORE": str(tmp_path)}
     code, output = run(module, domain, **secure)
@@ -28,7 +28,12 @@ def test_a_node_that_must_be_secure_does_not_run_without_keys(domain, tmp_path, 
 
 @pytest.mark.parametrize(
     ("module", "parameter", "words"),
-    [("node", "max_skew_s:=5.0", "out of range"), ("camera_node", "camera:=teapot", "must be one of")],
+    [
+        ("node", "max_skew_s:=5.0", "out of range"),
+        ("camera_node", "camera:=teapot", "must be one of"),
+        ("pick_node", "attempts:=99", "out of range"),
+        ("pick_node", "aside_xy_m:=[1.0]", "not a place"),
+    ],
 )
 def test_a_refused_parameter_is_a_reason_and_not_a_traceback(domain, module, parameter, words):
     code, output = run(module, domain, "--ros-args", "-p", parameter)

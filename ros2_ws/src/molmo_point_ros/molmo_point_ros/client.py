@@ -16,7 +16,7 @@ from rclpy.utilities import remove_ros_args
 
 from molmo_point.errors import InputError, MolmoPointError
 from molmo_point_ros.action_caller import ActionCall, ActionCaller, duration_message
-from molmo_point_ros.goal_error import CODES, GoalError, code_name
+from molmo_point_ros.goal_error import answered
 from molmo_point_ros.message_text import grasp_to_dict, targets_to_dict
 
 
@@ -92,10 +92,7 @@ class PointAtClient(ActionCaller):
         """
         on_feedback = options.pop("on_feedback", None)
         _goal(queries, **options)
-        result = self.call(lambda left_s: _goal(queries, timeout_s=left_s, **options), timeout_s, on_feedback)
-        if result.error_code != CODES.NONE:
-            raise GoalError(result.error_code, result.error_msg or code_name(result.error_code))
-        return result
+        return answered(self.call(lambda left_s: _goal(queries, timeout_s=left_s, **options), timeout_s, on_feedback))
 
 
 def _goal(

@@ -6,7 +6,7 @@ from molmo_point_msgs.action import CountObjects
 from rclpy.node import Node
 
 from molmo_point_ros.action_caller import ActionCaller, duration_message
-from molmo_point_ros.goal_error import CODES, GoalError, code_name
+from molmo_point_ros.goal_error import answered
 
 
 class CountClient(ActionCaller):
@@ -44,7 +44,4 @@ class CountClient(ActionCaller):
             goal.timeout = duration_message(left_s)
             return goal
 
-        result = self.call(in_time, timeout_s)
-        if result.error_code != CODES.NONE:
-            raise GoalError(result.error_code, result.error_msg or code_name(result.error_code))
-        return result
+        return answered(self.call(in_time, timeout_s))

@@ -1,5 +1,7 @@
 """Why a goal was not answered: the error code of the action and a message."""
 
+from typing import Any
+
 from molmo_point_msgs.action import PointAt
 
 from molmo_point.errors import MolmoPointError
@@ -31,6 +33,17 @@ class GoalError(MolmoPointError):
 
 def _clipped(text: str) -> str:
     return text if len(text) <= MOST_LETTERS else f"{text[:MOST_LETTERS]}... ({len(text)} letters)"
+
+
+def answered(result: Any) -> Any:
+    """The result of an action, if it is an answer.
+
+    Raises:
+        GoalError: With the result's code and message, if it is none.
+    """
+    if result.error_code != CODES.NONE:
+        raise GoalError(result.error_code, result.error_msg or code_name(result.error_code))
+    return result
 
 
 def code_name(code: int) -> str:

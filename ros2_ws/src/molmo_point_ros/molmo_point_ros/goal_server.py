@@ -14,6 +14,16 @@ RESULT_TIMEOUT_S = 10
 """How long a result can still be asked for. Humble keeps a goal, images and all, for 15 minutes if it is not told."""
 
 
+def end_goal(goal_handle: Any, error_code: int) -> None:
+    """Tell the client's side how a goal ended: well, cancelled where that was asked for, or aborted."""
+    if error_code == CODES.NONE:
+        goal_handle.succeed()
+    elif goal_handle.is_cancel_requested:
+        goal_handle.canceled()
+    else:
+        goal_handle.abort()
+
+
 class GoalServer:
     """Serves one action.
 
@@ -80,12 +90,7 @@ class GoalServer:
             return self._action.Result(error_code=CODES.GOAL_REJECTED, error_msg="The node is being shut down.")
         try:
             result = goal.answer()
-            if result.error_code == CODES.NONE:
-                goal_handle.succeed()
-            elif goal_handle.is_cancel_requested:
-                goal_handle.canceled()
-            else:
-                goal_handle.abort()
+            end_goal(goal_handle, result.error_code)
             if result.error_code != CODES.NONE:
                 self._node.get_logger().warning(f"goal ended with {code_name(result.error_code)}: {result.error_msg}")
             return result

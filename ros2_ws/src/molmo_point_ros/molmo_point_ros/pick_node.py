@@ -13,7 +13,7 @@ import rclpy
 from molmo_point_msgs.action import PickObject
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.callback_groups import ReentrantCallbackGroup
-from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.executors import MultiThreadedExecutor
 from rclpy.node import Node
 from std_srvs.srv import Trigger
 
@@ -21,11 +21,13 @@ from molmo_point.errors import MolmoPointError
 from molmo_point.picking.put_down_places import PutDownPlaces
 from molmo_point.pointer import Pointer
 from molmo_point_ros.arm_publisher import ArmPublisher
+from molmo_point_ros.goal_server import end_goal
 from molmo_point_ros.parameters import declare, read
 from molmo_point_ros.pick_goal import CODES, PickGoal
 from molmo_point_ros.pick_parameters import PICK_SPECS, PickSettings
 from molmo_point_ros.rig import ArmThread, Rig
 from molmo_point_ros.simulated_rig import open_simulated_rig
+from molmo_point_ros.spinning import make_node, spin
 
 THREADS = 4
 OpenRig = Callable[[PickSettings, ArmPublisher], Rig]
@@ -46,19 +48,20 @@ class PickNode(Node):
         load_pointer: Callable[..., Any] = Pointer.from_pretrained,
         **options: Any,
     ) -> None:
+        # rclpy destroys a node of which no more was made than itself, say because a parameter is out of its range.
+        self._goal: PickGoal | None = None
+        self._server: ActionServer | None = None
+        self._load_pointer = load_pointer
+        opens = open_rig or self._simulated
+        self._thread = ArmThread(lambda: opens(self._settings, self._publisher))
         super().__init__("molmo_pick", **options)
         declare(self, PICK_SPECS)
         self._settings: PickSettings = read(self, PickSettings)
         self._publisher = ArmPublisher(self, self._settings.camera_fps)
         self._places = PutDownPlaces(self._settings.aside_xy_m, self._settings.hand_over_xy_m, self._settings.place_spacing_m)
-        self._load_pointer = load_pointer
-        opens = open_rig or self._simulated
-        self._thread = ArmThread(lambda: opens(self._settings, self._publisher))
-        self._goal: PickGoal | None = None
         self._turn = threading.Lock()
         self._arm_now_ns: Callable[[], int] = lambda: 0
         self._is_ready = False
-        self._server: ActionServer | None = None
 
     def start(self) -> None:
         """Load the model and open the arm; goals are taken from then on.
@@ -148,12 +151,7 @@ class PickNode(Node):
         finally:
             self._goal = None
             self._turn.release()
-        if result.error_code == CODES.NONE:
-            goal_handle.succeed()
-        elif goal_handle.is_cancel_requested:
-            goal_handle.canceled()
-        else:
-            goal_handle.abort()
+        end_goal(goal_handle, result.error_code)
         if result.error_code != CODES.NONE:
             self.get_logger().warning(f"goal ended with {result.failure or result.error_code}: {result.error_msg}")
         return result
@@ -178,25 +176,23 @@ def main(
     load_pointer: Callable[..., Any] = Pointer.from_pretrained,
 ) -> int:
     """Run the node until it is told to end. Returns 1 where it could not start."""
-    rclpy.init(args=args)
-    node = None
-    executor = MultiThreadedExecutor(num_threads=THREADS)
+    node = executor = None
     try:
-        node = PickNode(open_rig, load_pointer)
+        node = make_node("molmo_pick", args, lambda: PickNode(open_rig, load_pointer))
+        if node is None:
+            return 1
+        executor = MultiThreadedExecutor(num_threads=THREADS)
         executor.add_node(node)
         node.start()
-        executor.spin()
+        spin(executor, node)
     except MolmoPointError as error:
         rclpy.logging.get_logger("molmo_pick").error(f"cannot start: {error}")
         return 1
-    except (KeyboardInterrupt, ExternalShutdownException):
+    except KeyboardInterrupt:
         pass
-    except Exception:
-        # A signal may end ROS while the executor prepares its next wait, which then fails.
-        if rclpy.ok():
-            raise
     finally:
-        executor.shutdown(timeout_sec=5.0)
+        if executor is not None:
+            executor.shutdown(timeout_sec=5.0)
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()
