@@ -7,6 +7,7 @@ from molmo_point_msgs.srv import Deproject
 
 from molmo_point.errors import InputError, MolmoPointError
 from molmo_point.frame import RgbdFrame
+from molmo_point.geometry.intrinsics import within_image
 from molmo_point.lift import check_lifting, lift_points
 from molmo_point.results import ImagePoint, Pointing
 from molmo_point_ros.answers import answer_of
@@ -77,7 +78,7 @@ def _frame(request: Deproject.Request, parts: Parts, settings: PointingSettings)
 
 
 def _pixel(u: float, v: float, frame: RgbdFrame) -> ImagePoint:
-    width, height = frame.size_wh
-    if not (-0.5 <= u <= width - 0.5 and -0.5 <= v <= height - 0.5):
-        raise InputError("A pixel is outside the image", f"u={u:g}, v={v:g}, image {width}x{height}", "give pixels of this image")
+    if not within_image((u, v), frame.size_wh):
+        given = "u={:g}, v={:g}, image {}x{}".format(u, v, *frame.size_wh)
+        raise InputError("A pixel is outside the image", given, "give pixels of this image")
     return ImagePoint(float(u), float(v), "", sigma_px=SIGMA_PX)

@@ -23,6 +23,12 @@ class Spec:
     read_only: bool = False
 
 
+MODEL_SPECS = {
+    "model": Spec("tabletop", "Embedded checkpoint, folder with a checkpoint, or Hugging Face id"),
+    "device": Spec("", "cpu, cuda, cuda:1, ...; empty takes the best there is"),
+    "quantization": Spec("", "What the model offers, e.g. nf4; empty: none"),
+}
+
 CAMERA_SPECS = {
     "camera": Spec("simulated", "Where frames come from", choices=CAMERAS[1:]),
     "recording": Spec("", "Folder or .zip of a recording, for camera=recording; it is replayed in real time, again and again"),
@@ -50,9 +56,7 @@ POINTING_SPECS = {
     **CAMERA_SPECS,
     "camera": Spec("topics", "Where frames come from: images on topics, or a camera that this node opens", None, CAMERAS),
     "autostart": Spec(True, "Configure and activate at start; otherwise a lifecycle manager does", read_only=True),
-    "model": Spec("tabletop", "Embedded checkpoint, folder with a checkpoint, or Hugging Face id"),
-    "device": Spec("", "cpu, cuda, cuda:1, ...; empty takes the best there is"),
-    "quantization": Spec("", "What the model offers, e.g. nf4; empty: none"),
+    **MODEL_SPECS,
     "compressed": Spec(False, "Subscribe to color/image_raw/compressed instead of color/image_raw"),
     "reliable": Spec(False, "Ask for images reliably: large ones on a busy machine, from a camera that offers it"),
     "rgbd": Spec(False, "Subscribe to rgbd (realsense2_camera_msgs/RGBD: all of one capture in one message) instead"),

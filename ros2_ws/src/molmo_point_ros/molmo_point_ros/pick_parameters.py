@@ -3,17 +3,15 @@
 from dataclasses import dataclass
 
 from molmo_point.picking.put_down_places import ASIDE_XY_M, HAND_OVER_XY_M, SPACING_M
-from molmo_point_ros.parameters import Spec
+from molmo_point_ros.parameters import CAMERA_SPECS, MODEL_SPECS, Spec
 
 PICK_SPECS = {
-    "model": Spec("tabletop", "Embedded checkpoint, folder with a checkpoint, or Hugging Face id"),
-    "device": Spec("", "cpu, cuda, cuda:1, ...; empty takes the best there is"),
-    "quantization": Spec("", "What the model offers, e.g. nf4; empty: none"),
+    **MODEL_SPECS,
     "scene_seed": Spec(0, "Which random table the simulated arm stands at", (0, 1_000_000)),
     "object_count": Spec(0, "How many things stand on it; 0: as the seed has it, 3 to 10", (0, 10)),
     "width": Spec(640, "Width of the cameras' images in pixels", (64, 1920)),
     "height": Spec(480, "Height of the cameras' images in pixels", (64, 1200)),
-    "depth_noise": Spec(True, "Give the simulated depth the noise and holes of a D435"),
+    "depth_noise": CAMERA_SPECS["depth_noise"],
     "pace": Spec(1.0, "Simulated seconds per second at most; 0: as fast as it goes", (0.0, 100.0)),
     "camera_fps": Spec(2.0, "Images per second of each camera that somebody subscribes to; 0: none", (0.0, 30.0)),
     "attempts": Spec(3, "How often a pick is tried where the goal names no number", (1, 10)),
