@@ -14,6 +14,7 @@ from molmo_point.model.decoding.engine import Answer, AnswerEngine, Options
 from molmo_point.model.decoding.spread import Spread
 from molmo_point.model.files.adapters import base_of, is_adapter, with_adapter
 from molmo_point.model.files.loading import checked_dtype, load_model
+from molmo_point.model.files.local_folder import local_folder
 from molmo_point.model.files.measured import measured_quality
 from molmo_point.model.files.weight_files import read_json, words_of
 from molmo_point.model.inputs.processing import MolmoProcessor
@@ -201,9 +202,9 @@ def load_backend(
 
 def _parts(source: str | Path, adapter: str | Path | None) -> tuple[Path, Path | None]:
     """Folders of the checkpoint and of its adapter, where ``source`` may be the adapter itself."""
-    folder = _local_folder(source)
+    folder = local_folder(source, _FILES)
     if adapter is None and is_adapter(folder):
-        return _local_folder(resolve_checkpoint(base_of(folder))), folder
+        return local_folder(resolve_checkpoint(base_of(folder)), _FILES), folder
     return folder, None if adapter is None else Path(adapter)
 
 
@@ -249,21 +250,6 @@ def checkpoint_family(folder: Path) -> str:
             "use a Molmo or Molmo2 checkpoint; MolmoPoint's answers can be read with molmo_point.points.parse",
         )
     raise CheckpointError("This is no checkpoint of the Molmo family", f"{path}: model_type {kind!r}", f"use one of {_SUPPORTED}")
-
-
-def _local_folder(source: str | Path) -> Path:
-    if isinstance(source, Path) or Path(source).is_dir():
-        return Path(source)
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(snapshot_download(source, allow_patterns=_FILES))
-    except Exception as error:  # the hub raises a dozen kinds; to the user they are one
-        raise CheckpointError(
-            "The checkpoint is neither a local folder nor can it be fetched",
-            f"{source}: {type(error).__name__}",
-            "download it where there is a network and pass the folder, or use 'tabletop'",
-        ) from error
 
 
 def _checked_device(device: str | None) -> torch.device:

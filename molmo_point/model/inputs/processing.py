@@ -9,12 +9,13 @@ from transformers import BatchFeature, PreTrainedTokenizerBase
 from transformers.processing_utils import ProcessorMixin
 
 from molmo_point.errors import CheckpointError, InputError
+from molmo_point.model.files.local_folder import local_folder
 from molmo_point.model.inputs.batch import Row, padded_batch
 from molmo_point.model.inputs.conversation import conversation_image
 from molmo_point.model.inputs.digits import single_digit_ids
 from molmo_point.model.inputs.image_input import to_rgb
 from molmo_point.model.inputs.preprocess import ImageLayout, PreparedImage, image_token_ids, prepare_image
-from molmo_point.model.inputs.processor_files import files_of, read_max_length, read_tokenizer, write_settings
+from molmo_point.model.inputs.processor_files import PROCESSOR_FILES, read_max_length, read_tokenizer, write_settings
 from molmo_point.model.inputs.prompt import chat_turns, framed
 
 IMAGE_TOKENS = ("<im_start>", "<im_end>", "<im_patch>", "<im_col>")
@@ -77,7 +78,7 @@ class MolmoProcessor(ProcessorMixin):
             CheckpointError: A file is missing or broken, or the tokenizer is not Molmo's.
             InputError: ``max_crops`` is no whole number from 0.
         """
-        folder = files_of(pretrained_model_name_or_path, options)
+        folder = local_folder(pretrained_model_name_or_path, PROCESSOR_FILES, options)
         layout = ImageLayout.from_folder(folder)
         if options.get("max_crops") is not None:
             layout = layout.with_max_crops(options["max_crops"])

@@ -9,33 +9,7 @@ from transformers import PreTrainedTokenizerFast
 from molmo_point.errors import CheckpointError
 from molmo_point.model.inputs.preprocess import ImageLayout
 
-_HUB_OPTIONS = ("revision", "token", "cache_dir", "force_download", "local_files_only")
-
-
-def files_of(source: str | Path, options: dict[str, Any]) -> Path:
-    """The local folder of a checkpoint; only its JSON files are downloaded where it is none.
-
-    Args:
-        source: A folder or a Hugging Face id.
-        options: As `MolmoProcessor.from_pretrained` takes them.
-
-    Raises:
-        CheckpointError: It is neither.
-    """
-    inner = options.get("subfolder") or ""
-    if isinstance(source, Path) or Path(source).is_dir():
-        return Path(source) / inner
-    from huggingface_hub import snapshot_download
-
-    wanted = {name: options[name] for name in _HUB_OPTIONS if options.get(name) is not None}
-    try:
-        return Path(snapshot_download(source, allow_patterns=["*.json", "*.txt"], **wanted)) / inner
-    except Exception as error:  # the hub raises a dozen kinds; to the user they are one
-        raise CheckpointError(
-            "The checkpoint is neither a local folder nor can it be fetched",
-            f"{source}: {type(error).__name__}",
-            "download it where there is a network and pass the folder",
-        ) from error
+PROCESSOR_FILES = ("*.json", "*.txt")
 
 
 def read_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
