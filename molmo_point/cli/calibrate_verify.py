@@ -79,7 +79,7 @@ def _board(path: Path, camera: Any) -> tuple[tuple[str, ...], Any]:
 def _touch(path: Path, camera: Any) -> tuple[tuple[str, ...], Any]:
     from molmo_point.calibration.sample_file import read_pose
     from molmo_point.geometry.hand_eye.verify import verify_by_touch
-    from molmo_point.geometry.intrinsics import read_mapping
+    from molmo_point.geometry.mapping_file import read_mapping
 
     touches = read_mapping(path).get("touches")
     if not isinstance(touches, list) or not all(isinstance(t, dict) for t in touches):

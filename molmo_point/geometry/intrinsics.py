@@ -4,7 +4,6 @@ Pixels are continuous, u to the right and v down; (0, 0) is the centre of the to
 Points are in the optical frame: x right, y down, z forward, in metres.
 """
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -14,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from molmo_point.errors import DependencyError, InputError
+from molmo_point.errors import InputError
+from molmo_point.geometry.mapping_file import read_mapping
 
 FloatArray = NDArray[np.float64]
 
@@ -257,42 +257,6 @@ def load_intrinsics(path: str | Path) -> Intrinsics:
         DependencyError: For a YAML file without PyYAML.
     """
     return Intrinsics.from_dict(read_mapping(path))
-
-
-def read_mapping(path: str | Path) -> dict[str, Any]:
-    """Read a JSON or YAML file that holds one mapping.
-
-    Raises:
-        InputError: If the file is missing, cannot be parsed, or holds something else.
-        DependencyError: For a YAML file without PyYAML.
-    """
-    path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError("The file cannot be read", f"{path} ({error})", "check the path and that it is text") from error
-    try:
-        values = json.loads(text) if path.suffix.lower() == ".json" else _load_yaml(text)
-    except ValueError as error:
-        raise InputError("The file cannot be parsed", f"{path} ({error})", "write valid JSON or YAML") from error
-    if not isinstance(values, dict):
-        raise InputError(
-            "The file must hold one mapping",
-            f"{path} holds a {type(values).__name__}",
-            "write `key: value` lines",
-        )
-    return values
-
-
-def _load_yaml(text: str) -> Any:
-    try:
-        import yaml
-    except ImportError as error:
-        raise DependencyError("Reading YAML needs PyYAML", "no module named yaml", "pip install pyyaml, or use JSON") from error
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(str(error)) from error
 
 
 def _check_distortion(model: str, coefficients: tuple[float, ...]) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from molmo_point.errors import DependencyError, FrameError, InputError
-from molmo_point.geometry.intrinsics import read_mapping
+from molmo_point.geometry.mapping_file import read_mapping
 
 FloatArray = NDArray[np.float64]
 

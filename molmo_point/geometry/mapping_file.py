@@ -1,0 +1,43 @@
+"""Files that hold one mapping: JSON, or YAML where PyYAML is installed."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from molmo_point.errors import DependencyError, InputError
+
+
+def read_mapping(path: str | Path) -> dict[str, Any]:
+    """Read a JSON or YAML file that holds one mapping.
+
+    Raises:
+        InputError: If the file is missing, cannot be parsed, or holds something else.
+        DependencyError: For a YAML file without PyYAML.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError("The file cannot be read", f"{path} ({error})", "check the path and that it is text") from error
+    try:
+        values = json.loads(text) if path.suffix.lower() == ".json" else _load_yaml(text)
+    except ValueError as error:
+        raise InputError("The file cannot be parsed", f"{path} ({error})", "write valid JSON or YAML") from error
+    if not isinstance(values, dict):
+        raise InputError(
+            "The file must hold one mapping",
+            f"{path} holds a {type(values).__name__}",
+            "write `key: value` lines",
+        )
+    return values
+
+
+def _load_yaml(text: str) -> Any:
+    try:
+        import yaml
+    except ImportError as error:
+        raise DependencyError("Reading YAML needs PyYAML", "no module named yaml", "pip install pyyaml, or use JSON") from error
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from error
