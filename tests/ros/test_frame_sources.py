@@ -53,7 +53,7 @@ def messages(stamp_ns, skew_s=0.0):
 
 def source_of(**values):
     node = FakeNode()
-    return node, topic_source.TopicSource(node, settings(**values), None)
+    return node, topic_source.TopicSource(node, settings(**values))
 
 
 def give(node, stamp_ns, skew_s=0.0):

@@ -75,5 +75,5 @@ def test_markers_of_all_queries_stay_and_what_was_stopped_is_in_the_array_only(n
     assert [marker.text for marker in sent[1][1].markers if marker.ns == "label"] == ["mug 90% ±1 mm"]
     del sent[:]
     publisher.publish_answers([near], FRAME)
-    assert [name for name, _ in sent] == ["targets", "point", "pose", "pose_with_covariance", "markers"]
+    assert [name for name, _ in sent] == ["point", "pose", "pose_with_covariance", "targets", "markers"]
     publisher.close()

@@ -26,6 +26,15 @@ def test_the_newest_complete_bundle_is_joined_with_its_nearest_partners():
     assert (bundle.color, bundle.depth, bundle.info) == ("colour image 66", "depth image 67", "camera info 66")
 
 
+def test_it_says_when_an_image_has_become_complete_whatever_comes_last():
+    joined = synchronizer.Synchronizer(0.010)
+    told = [
+        joined.add(stream, START + ms * MS, "") for stream, ms in ((DEPTH, 0), (INFO, 1), (COLOR, 0), (COLOR, 33), (INFO, 33))
+    ]
+    assert told == [False, False, True, False, False]
+    assert joined.add(DEPTH, START + 34 * MS, "") and not joined.add(COLOR, 0, "")
+
+
 def test_the_limit_is_inclusive_and_nothing_beyond_it_is_joined():
     assert filled([0], [10], max_skew_s=0.010).newest() is not None
     assert filled([0], [11], max_skew_s=0.010).newest() is None

@@ -10,7 +10,6 @@ from typing import Any
 
 import rclpy
 import rclpy.logging
-from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image
@@ -23,6 +22,7 @@ from molmo_point.geometry.hand_eye.samples import Setup
 from molmo_point_ros.conversions import stamp_to_ns
 from molmo_point_ros.conversions.images import color_from_message, intrinsics_from_message
 from molmo_point_ros.image_qos import image_qos
+from molmo_point_ros.input_node import InputNode
 from molmo_point_ros.parameters import Spec, declare
 from molmo_point_ros.tf_buffer import NotYetKnownError
 from molmo_point_ros.tf_listener import listen
@@ -56,7 +56,8 @@ class CaptureNode(Node):
         self._guide: GuidedCapture | None = None
         self._info: CameraInfo | None = None
         self._waiting: deque[Image] = deque(maxlen=_WAITING)
-        self._tf = listen(self, 10.0, ReentrantCallbackGroup())
+        self._inputs = InputNode(self)
+        self._tf = listen(self, 10.0, self._inputs)
         qos = image_qos(bool(self.get_parameter("reliable").value))
         self.create_subscription(CameraInfo, "color/camera_info", self._take_info, qos)
         self.create_subscription(Image, "color/image_raw", self._take_image, qos)
@@ -71,6 +72,7 @@ class CaptureNode(Node):
     def close(self) -> None:
         """End the subscriptions to tf."""
         self._tf.close()
+        self._inputs.close()
 
     def _take_info(self, message: CameraInfo) -> None:
         self._info = message

@@ -3,11 +3,10 @@
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from rclpy.callback_groups import CallbackGroup
-
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.transforms import Transform
 from molmo_point_ros.camera_source import CameraSource
+from molmo_point_ros.input_node import InputNode
 from molmo_point_ros.parameters import PointingSettings
 from molmo_point_ros.topic_source import TopicSource
 
@@ -56,6 +55,6 @@ class FrameSource(Protocol):
         ...
 
 
-def open_source(node: Any, settings: PointingSettings, group: CallbackGroup) -> FrameSource:
+def open_source(node: Any, settings: PointingSettings, inputs: InputNode) -> FrameSource:
     """The source that the parameter `camera` names."""
-    return TopicSource(node, settings, group) if settings.camera == "topics" else CameraSource(node, settings)
+    return TopicSource(inputs, settings) if settings.camera == "topics" else CameraSource(node, settings)

@@ -4,7 +4,8 @@ python -m molmo_point_ros.measure --cameras 1 2 4 8
 
 Cameras, nodes and this program are processes of their own that talk over DDS. Latency is counted from the stamp of the image
 (written right before it is published) to the target's PointStamped: until the node publishes it, and until this program, in
-Python, has it. Everything shares this machine: its load is printed with the figures.
+Python, has it. Answers to goals, or, with --tracking, the targets that are followed through every image while the model
+answers twice a second. Everything shares this machine: its load is printed with the figures.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from typing import Any
 import numpy as np
 import rclpy
 from geometry_msgs.msg import PointStamped
+from molmo_point_msgs.srv import SetQuery
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import qos_profile_sensor_data
 
@@ -34,6 +36,8 @@ from molmo_point_ros.publisher import KINDS, TOPICS, result_qos
 
 PARTS = "molmo_point_ros.measure_parts"
 START_S = 120.0
+ANSWERS_PER_S = 2.0
+"""Of the model, in continuous mode: about what a small Molmo does."""
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
@@ -42,6 +46,7 @@ class Latency:
     """One number of cameras, each with a node. Milliseconds; CPU in per cent of one core."""
 
     cameras: int
+    images: int
     answers: int
     failed: int
     publish_p50_ms: float
@@ -65,6 +70,7 @@ class Robot:
             _start(["node"], ["-r", f"__ns:={namespace}", "-p", f"reliable:={reliable}", "-p", "image_timeout_s:=2.0"]),
         ]
         self.client = PointAtClient(node, f"{namespace}/molmo_point")
+        self._set_query = node.create_client(SetQuery, f"{namespace}/molmo_point/set_query")
         self.published_ms: list[float] = []
         self.received_ms: list[float] = []
         self.failed = 0
@@ -93,6 +99,22 @@ class Robot:
                 self.client.point_at(["it"], timeout_s=5.0)
             except MolmoPointError:
                 self.failed += 1
+
+    def follow(self, seconds: float) -> None:
+        """Have what the model points at followed.
+
+        Raises:
+            MolmoPointError: If the node does not take it up.
+        """
+        for queries in (["it"], []):
+            answer = self._set_query.call_async(SetQuery.Request(queries=queries, max_rate=ANSWERS_PER_S))
+            deadline_s = time.monotonic() + START_S
+            while not answer.done() and time.monotonic() < deadline_s:
+                time.sleep(0.01)
+            if not answer.done() or not answer.result().success:
+                said = answer.result().message if answer.done() else f"no answer in {START_S:g} s"
+                raise MolmoPointError("The node does not follow", said, "see its log")
+            time.sleep(seconds if queries else 0.0)
 
     def cpu_s(self) -> float:
         """Processor time of the node so far."""
@@ -127,7 +149,7 @@ def measure_latency(cameras: int, options: argparse.Namespace) -> Latency:
             for robot in robots:
                 robot.received_ms.clear()
                 robot.published_ms.clear()
-            busy = _cpu_percent(robots, lambda: _all_ask(robots, options.seconds))
+            busy = _cpu_percent(robots, lambda: _all_work(robots, options))
             time.sleep(0.5)
             published = np.concatenate([robot.published_ms for robot in robots])
             received = np.concatenate([robot.received_ms for robot in robots])
@@ -136,7 +158,8 @@ def measure_latency(cameras: int, options: argparse.Namespace) -> Latency:
             for robot in robots:
                 robot.close()
     figures = [float(np.percentile(values, q)) for values in (published, received) for q in (50, 99)]
-    return Latency(cameras, len(received), failed, *figures, idle, busy, load_before)
+    images = round(options.rate * options.seconds * cameras)
+    return Latency(cameras, images, len(received), failed, *figures, idle, busy, load_before)
 
 
 def measure_outputs(options: argparse.Namespace) -> dict[str, float]:
@@ -149,8 +172,10 @@ def measure_outputs(options: argparse.Namespace) -> dict[str, float]:
     return json.loads(text.decode().strip().splitlines()[-1])
 
 
-def _all_ask(robots: list[Robot], seconds: float) -> None:
-    threads = [threading.Thread(target=robot.ask, args=(seconds,)) for robot in robots]
+def _all_work(robots: list[Robot], options: argparse.Namespace) -> None:
+    threads = [
+        threading.Thread(target=robot.follow if options.tracking else robot.ask, args=(options.seconds,)) for robot in robots
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -187,14 +212,15 @@ def _spun_node() -> Iterator[Any]:
 
 
 def _table(rows: list[Latency], outputs: dict[str, float]) -> str:
-    head = f"{'cameras':>7} {'answers':>7} {'failed':>6} {'published p50':>13} {'p99':>7} {'received p50':>12} {'p99':>7} "
+    head = f"{'cameras':>7} {'images':>6} {'targets':>7} {'failed':>6} "
+    head += f"{'published p50':>13} {'p99':>7} {'received p50':>12} {'p99':>7} "
     lines = [head + f"{'idle CPU':>8} {'busy CPU':>8}"]
     for row in rows:
         latency = (
             f"{row.publish_p50_ms:10.1f} ms {row.publish_p99_ms:7.1f} {row.receive_p50_ms:9.1f} ms {row.receive_p99_ms:7.1f}"
         )
         cpu = f"{row.idle_cpu_percent:6.0f} % {row.busy_cpu_percent:6.0f} %"
-        lines.append(f"{row.cameras:7} {row.answers:7} {row.failed:6} {latency} {cpu}")
+        lines.append(f"{row.cameras:7} {row.images:6} {row.answers:7} {row.failed:6} {latency} {cpu}")
     lines += [f"output {name:22} {value:7.3f} ms" for name, value in outputs.items()]
     return "\n".join(lines)
 
@@ -207,6 +233,7 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--rate", type=float, default=30.0, help="images per second and camera")
     parser.add_argument("--width", type=int, default=640, help="of the images, pixels")
     parser.add_argument("--height", type=int, default=480, help="of the images, pixels")
+    parser.add_argument("--tracking", action="store_true", help="follow targets through every image, instead of goals")
     parser.add_argument("--reliable", action="store_true", help="offer and ask for images reliably; default: best effort")
     parser.add_argument("--without-outputs", action="store_true", help="leave out the cost of each output")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
@@ -221,7 +248,7 @@ def main(args: Sequence[str] | None = None) -> int:
     finally:
         rclpy.try_shutdown()
     machine = {"cores": os.cpu_count(), "machine": platform.machine(), "load_1_min": os.getloadavg()[0]}
-    settings = {name: getattr(options, name) for name in ("rate", "width", "height", "reliable", "seconds")}
+    settings = {name: getattr(options, name) for name in ("rate", "width", "height", "reliable", "seconds", "tracking")}
     if options.json:
         print(json.dumps({**machine, **settings, "latency": [asdict(row) for row in rows], "output_ms": outputs}))
         return 0

@@ -26,6 +26,7 @@ from molmo_point_ros.diagnostics import Diagnostics
 from molmo_point_ros.frame_sources import open_source
 from molmo_point_ros.goal_queue import GoalQueue
 from molmo_point_ros.goal_server import GoalServer
+from molmo_point_ros.input_node import InputNode
 from molmo_point_ros.parameters import POINTING_SPECS, PointingSettings, declare, gripper_of, read
 from molmo_point_ros.parts import Parts
 from molmo_point_ros.pointing_goal import PointingGoal
@@ -55,9 +56,6 @@ class PointingNode(LifecycleNode):
     def __init__(self, load_pointer: LoadPointer = Pointer.from_pretrained, **options: Any) -> None:
         super().__init__("molmo_point", **options)
         self._load_pointer = load_pointer
-        self._images_group = MutuallyExclusiveCallbackGroup()
-        # Of their own: behind images, which may be left out, transforms would come later and later on a busy machine.
-        self._transforms_group = MutuallyExclusiveCallbackGroup()
         self._goals_group = ReentrantCallbackGroup()
         self._service_group = MutuallyExclusiveCallbackGroup()
         self._queue = GoalQueue()
@@ -94,27 +92,32 @@ class PointingNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the model, then subscribe (or open the camera), advertise, and serve the action."""
         settings = self.settings
-        frames = transforms = None
+        frames = inputs = None
         try:
             self.get_logger().info(f"loading the model {settings.model!r}")
             pointer = self._load_pointer(
                 settings.model, device=settings.device or None, quantization=settings.quantization or None
             )
-            transforms = listen(self, settings.tf_cache_s, self._transforms_group)
             gripper_of(settings)
-            frames = open_source(self, settings, self._images_group)
+            inputs = InputNode(self)
+            transforms = listen(self, settings.tf_cache_s, inputs)
+            frames = open_source(self, settings, inputs)
         except Exception as error:
-            if transforms is not None:
-                transforms.close()
+            if inputs is not None:
+                inputs.close()
             reason = str(error) if isinstance(error, MolmoPointError) else repr(error)
             self.get_logger().error(f"cannot configure: {reason}")
             return TransitionCallbackReturn.FAILURE
         publisher = open_publisher(self, settings)
-        self._parts = Parts(pointer, frames, transforms, publisher, lambda: self.get_clock().now().nanoseconds, self.context.ok)
+        clock = self.get_clock()
+        self._parts = Parts(pointer, frames, transforms, publisher, inputs, lambda: clock.now().nanoseconds, self.context.ok)
         if frames.pose is not None:
             self._static_sender = self._static_sender or StaticTransformSender(self)
             self._static_sender.send(frames.pose)
         self._servers = self._servers or self._serve()
+        # What is there now stays: going over all of it for garbage would hold up a frame now and then.
+        gc.collect()
+        gc.freeze()
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -154,8 +157,10 @@ class PointingNode(LifecycleNode):
         if parts is not None:
             parts.frames.close()
             parts.transforms.close()
+            parts.inputs.close()
             parts.publisher.close()
             del parts
+            gc.unfreeze()
             gc.collect()
             # Not imported here: only a model that uses torch has memory of it to give back.
             torch = sys.modules.get("torch")
@@ -211,9 +216,19 @@ class PointingNode(LifecycleNode):
             running.tell()
 
 
+def _keep_opencv_to_one_thread() -> None:
+    """What is done for each image is so little that a second thread costs more than it saves, most of all where it waits."""
+    try:
+        import cv2
+    except ImportError:
+        return
+    cv2.setNumThreads(1)
+
+
 def main(args: Sequence[str] | None = None, load_pointer: LoadPointer = Pointer.from_pretrained) -> int:
     """Run the node until it is told to end. Returns 1 where it could not start."""
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    _keep_opencv_to_one_thread()
     node = make_node("molmo_point", args, lambda: PointingNode(load_pointer))
     if node is None:
         return 1

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from molmo_point.frame import RgbdFrame
 from molmo_point.pointer import Pointer
 from molmo_point_ros.frame_sources import FrameSource
+from molmo_point_ros.input_node import InputNode
 from molmo_point_ros.model_share import ModelShare
 from molmo_point_ros.monitor import Monitor
 from molmo_point_ros.publisher import TargetPublisher
@@ -25,6 +26,7 @@ class Parts:
         frames: The camera.
         transforms: The tree of frames.
         publisher: The outputs.
+        inputs: What frames and transforms come through.
         now_ns: The node's time in nanoseconds.
         is_alive: Whether the node still runs.
         model: Turns at the model.
@@ -36,6 +38,7 @@ class Parts:
     frames: FrameSource
     transforms: TransformSource
     publisher: TargetPublisher
+    inputs: InputNode
     now_ns: Callable[[], int]
     is_alive: Callable[[], bool]
     model: ModelShare = field(default_factory=ModelShare)

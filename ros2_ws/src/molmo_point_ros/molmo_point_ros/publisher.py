@@ -124,12 +124,13 @@ class TargetPublisher:
         """
         shown = answers if shown is None else shown
         for answer in answers:
-            self._send("targets", lambda answer=answer: answer.message)
+            # What an arm follows goes out first: each output is another half millisecond.
             best = best_target(answer.targets)
             if best is not None:
                 self._send("point", lambda best=best: point_message(best))
                 self._send("pose", lambda best=best: plain_pose_message(best))
                 self._send("pose_with_covariance", lambda best=best: pose_message(best))
+            self._send("targets", lambda answer=answer: answer.message)
             self._send("detections", lambda answer=answer: detections_message(answer.message, self._vision_msgs))
         targets = [target for answer in shown for target in answer.targets]
         self._send("markers", lambda: markers_message(targets, self._marker_lifetime_s))

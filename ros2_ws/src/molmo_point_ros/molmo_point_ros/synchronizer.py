@@ -50,22 +50,28 @@ class Synchronizer:
         self._lonely = 0
         self._lock = threading.Lock()
 
-    def add(self, stream: str, stamp_ns: int, message: Any) -> None:
-        """Take a message. One without a stamp is counted and dropped. A step back in time forgets what came before."""
+    def add(self, stream: str, stamp_ns: int, message: Any) -> bool:
+        """Take a message. One without a stamp is counted and dropped. A step back in time forgets what came before.
+
+        Returns:
+            Whether the colour image that it belongs to is complete now.
+        """
         with self._lock:
             if stamp_ns <= 0:
                 self._unstamped[stream] = self._unstamped.get(stream, 0) + 1
-                return
+                return False
             kept = self._kept[stream]
             if kept and stamp_ns < kept[-1][0]:
                 # Best-effort transport may swap neighbours; anything more is a new recording or a clock set back.
                 if kept[-1][0] - stamp_ns > SET_BACK_NS:
                     kept.clear()
                 else:
-                    return
+                    return False
             if stream == COLOR and len(kept) == kept.maxlen and self._bundle(*kept[0]) is None:
                 self._lonely += 1
             kept.append((stamp_ns, message))
+            color = self._nearest(COLOR, stamp_ns)
+            return color is not None and self._bundle(*color) is not None
 
     def newest(self, after_ns: int = 0) -> Bundle | None:
         """The newest complete bundle whose colour image was captured at `after_ns` or later; None without one."""

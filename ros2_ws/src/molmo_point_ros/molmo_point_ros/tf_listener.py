@@ -4,13 +4,13 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from rclpy.callback_groups import CallbackGroup
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from tf2_msgs.msg import TFMessage
 
 from molmo_point.errors import FrameError, InputError
 from molmo_point.geometry.transforms import Transform
 from molmo_point_ros.conversions import stamp_to_ns, transform_from_message, transform_to_message
+from molmo_point_ros.input_node import InputNode
 from molmo_point_ros.tf_buffer import NotYetKnownError, TransformBuffer
 
 _MOVING_QOS = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.VOLATILE)
@@ -34,12 +34,12 @@ class TransformSource(Protocol):
         ...
 
 
-def listen(node: Any, cache_s: float, group: CallbackGroup) -> TransformSource:
+def listen(node: Any, cache_s: float, inputs: InputNode) -> TransformSource:
     """The transforms on /tf and /tf_static, from now on."""
     try:
         import tf2_ros
     except ImportError:
-        return OwnListener(node, cache_s, group)
+        return OwnListener(inputs, cache_s)
     return Tf2Listener(node, cache_s, tf2_ros)
 
 
@@ -66,12 +66,12 @@ def wait_for_transform(
 class OwnListener:
     """Feeds a `TransformBuffer` from /tf and /tf_static."""
 
-    def __init__(self, node: Any, cache_s: float, group: CallbackGroup) -> None:
+    def __init__(self, node: InputNode, cache_s: float) -> None:
         self._node = node
         self._buffer = TransformBuffer(cache_s)
         self._subscriptions = [
-            node.create_subscription(TFMessage, "/tf", self._take, _MOVING_QOS, callback_group=group),
-            node.create_subscription(TFMessage, "/tf_static", self._take_static, _STATIC_QOS, callback_group=group),
+            node.create_subscription(TFMessage, "/tf", self._take, _MOVING_QOS),
+            node.create_subscription(TFMessage, "/tf_static", self._take_static, _STATIC_QOS),
         ]
 
     def _take(self, message: TFMessage, static: bool = False) -> None:

@@ -4,7 +4,6 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
-from rclpy.callback_groups import CallbackGroup
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from molmo_point.errors import DependencyError, InputError
@@ -13,6 +12,7 @@ from molmo_point.geometry.transforms import Transform
 from molmo_point_ros.conversions import frame_from_messages, stamp_to_ns
 from molmo_point_ros.goal_error import CODES, GoalError
 from molmo_point_ros.image_qos import image_qos
+from molmo_point_ros.input_node import InputNode
 from molmo_point_ros.parameters import PointingSettings
 from molmo_point_ros.qos_events import input_events
 from molmo_point_ros.synchronizer import COLOR, DEPTH, INFO, SET_BACK_NS, Bundle, Synchronizer
@@ -30,7 +30,7 @@ class TopicSource:
 
     pose: Transform | None = None
 
-    def __init__(self, node: Any, settings: PointingSettings, group: CallbackGroup) -> None:
+    def __init__(self, node: InputNode, settings: PointingSettings) -> None:
         self._node, self._settings = node, settings
         self._synchronizer = Synchronizer(settings.max_skew_s, (DEPTH, INFO) if settings.use_depth else ())
         self._waiting = Waiting()
@@ -38,7 +38,7 @@ class TopicSource:
         qos = image_qos(settings.reliable)
         self._subscriptions = {
             name: node.create_subscription(
-                kind, topic, take, qos, callback_group=group, event_callbacks=input_events(node, topic, self._count_incompatible)
+                kind, topic, take, qos, event_callbacks=input_events(node, topic, self._count_incompatible)
             )
             for name, (kind, topic, take) in self._streams().items()
         }
@@ -57,8 +57,9 @@ class TopicSource:
     def _taker(self, stream: str) -> Callable[[Any], None]:
         def take(message: Any) -> None:
             self._received += stream == COLOR
-            self._synchronizer.add(stream, stamp_to_ns(message.header.stamp), message)
-            self._waiting.wake()
+            if self._synchronizer.add(stream, stamp_to_ns(message.header.stamp), message):
+                # Whoever waits wakes up to a complete frame: woken for each part, it would be in the way of the next one.
+                self._waiting.wake()
 
         return take
 
