@@ -2,7 +2,6 @@
 
 import importlib.util
 import threading
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,21 +9,10 @@ import pytest
 if importlib.util.find_spec("cv2") is None:
     pytest.skip("OpenCV is not installed", allow_module_level=True)
 
-_spec = importlib.util.spec_from_file_location("tracking_world", Path(__file__).parents[1] / "tracking" / "world.py")
-assert _spec is not None and _spec.loader is not None
-world = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(world)
+from molmo_point.tracking import PointTracker
 
-from molmo_point.tracking import PointTracker  # noqa: E402
-
-
-def middle(number):
-    return 110.0 + 1.3 * number, 120.0 + 0.4 * number
-
-
-def frame(number):
-    return world.draw(middle(number), number)
-
+from ..tracking import world
+from ..tracking.world import drifted, middle
 
 follower_module = pytest.importorskip("molmo_point_ros.follower", reason="run through ros2_ws/run", exc_type=ImportError)
 
@@ -43,24 +31,24 @@ def test_frames_go_on_while_an_answer_is_taken_in_and_then_it_is_there():
     SlowTracker.may_go_on = threading.Event()
     follower = follower_module.Follower(SlowTracker())
     for number in range(3):
-        follower.update(frame(number))
+        follower.update(drifted(number))
     asked = follower.newest(0, 1.0)
-    assert asked.stamp_ns == frame(2).stamp_ns == follower.newest_ns
+    assert asked.stamp_ns == drifted(2).stamp_ns == follower.newest_ns
     answer = world.pointing(asked, middle(2))
     thread = threading.Thread(target=follower.take_in, args=([answer], lambda: False))
     thread.start()
     for number in range(3, 12):
-        assert not follower.update(frame(number)).tracks
+        assert not follower.update(drifted(number)).tracks
     SlowTracker.may_go_on.set()
     number = 12
     while thread.is_alive() and number < 200:
-        follower.update(frame(number))
+        follower.update(drifted(number))
         thread.join(0.02)
         number += 1
-    (track,) = follower.update(frame(number)).tracks  # the last one in the loop may have come before the answer
+    (track,) = follower.update(drifted(number)).tracks  # the last one in the loop may have come before the answer
     assert np.linalg.norm(track.point.uv - middle(number)) < 1.0
     number += 1
-    (later,) = follower.update(frame(number)).tracks
+    (later,) = follower.update(drifted(number)).tracks
     assert later.id == track.id and np.linalg.norm(later.point.uv - middle(number)) < 1.0
 
 
@@ -81,13 +69,13 @@ def test_an_answer_about_the_newest_frame_is_there_at_once():
 def test_a_stream_that_begins_anew_forgets_the_answer_on_its_way():
     SlowTracker.may_go_on = threading.Event()
     follower = follower_module.Follower(SlowTracker())
-    follower.update(frame(5))
+    follower.update(drifted(5))
     answer = world.pointing(follower.newest(0, 1.0), middle(5))
     thread = threading.Thread(target=follower.take_in, args=([answer], lambda: False))
     thread.start()
-    follower.update(frame(6))
-    follower.update(frame(1))
+    follower.update(drifted(6))
+    follower.update(drifted(1))
     SlowTracker.may_go_on.set()
     thread.join(10)
     assert not thread.is_alive()
-    assert not follower.update(frame(2)).tracks
+    assert not follower.update(drifted(2)).tracks

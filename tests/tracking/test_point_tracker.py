@@ -2,7 +2,6 @@
 
 import importlib.util
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,18 +11,10 @@ from molmo_point.errors import DependencyError, InputError
 if importlib.util.find_spec("cv2") is None:
     pytest.skip("OpenCV is not installed", allow_module_level=True)
 
-_spec = importlib.util.spec_from_file_location("tracking_world", Path(__file__).with_name("world.py"))
-assert _spec is not None and _spec.loader is not None
-world = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(world)
+from molmo_point.tracking import LostReason, PointTracker, TrackState
 
-from molmo_point.tracking import LostReason, PointTracker, TrackState  # noqa: E402
-
-START = (110.0, 120.0)
-
-
-def middle(number, speed=(1.3, 0.4)):
-    return START[0] + speed[0] * number, START[1] + speed[1] * number
+from . import world
+from .world import START, middle
 
 
 def started(**settings):

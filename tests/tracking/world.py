@@ -16,6 +16,8 @@ WALL_M, SQUARE_M, HAND_M = 0.9, 0.6, 0.45
 HALF_PX = 34
 FRAME_NS = 33_333_333
 START_NS = 1_000_000_000
+START = (110.0, 120.0)
+"""Pixel of the square's middle in frame 0."""
 
 
 def texture(seed: int, height: int, width: int, low: int = 40, high: int = 210) -> np.ndarray:
@@ -70,3 +72,13 @@ def pointing(frame: RgbdFrame, *uvs: tuple[float, float], query: str = "square",
     points = tuple(ImagePoint(u, v, f"{query} {i}", 0.9, sigma_px) for i, (u, v) in enumerate(uvs))
     targets, unreachable = lift_points(points, frame)
     return Pointing(query, "scripted", "", not points, points, targets, unreachable, {}, frame.stamp_ns, frame.frame)
+
+
+def middle(number: int, speed: tuple[float, float] = (1.3, 0.4)) -> tuple[float, float]:
+    """Pixel of the middle of a square that drifts, in pixels per frame."""
+    return START[0] + speed[0] * number, START[1] + speed[1] * number
+
+
+def drifted(number: int) -> RgbdFrame:
+    """Frame `number` of the drifting square."""
+    return draw(middle(number), number)
