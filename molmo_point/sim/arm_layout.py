@@ -1,9 +1,12 @@
 """Random tables for the arm: objects that its gripper can hold, within its reach, under a fixed camera."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
+from molmo_point.errors import InputError
+from molmo_point.sim.containers import Container, known_kinds, random_container
 from molmo_point.sim.layout import CameraPose, Layout, random_layout
 from molmo_point.sim.objects import COLORS, SHAPES, SceneObject, random_object
 
@@ -13,25 +16,36 @@ WIDEST_M = 0.066
 """Across the narrower side of an object; the gripper opens 0.085 m."""
 GAP_M = 0.022
 """Between the circles around the objects: room for a finger."""
+MOST_CONTAINERS = 3
 _HALF_M = (0.15, 0.19)
+_CONTAINERS_HALF_M = (0.13, 0.15)
 _ALIKE = 0.35
 
 
-def random_arm_layout(rng: np.random.Generator, object_count: int | None = None) -> Layout:
+def random_arm_layout(rng: np.random.Generator, object_count: int | None = None, containers: Sequence[str] = ()) -> Layout:
     """Draws a table of objects that the gripper can hold.
 
     Args:
         rng: Source of all randomness.
         object_count: Number of objects; None draws 3 to 10.
+        containers: Kinds of containers that stand among them, of `containers.CONTAINERS`; without any, nothing more is
+            drawn.
 
     Returns:
         The layout; it may hold fewer objects than asked for where the table was full.
+
+    Raises:
+        InputError: If there is no such container, or they do not fit on the table.
     """
+    if len(known_kinds(containers)) > MOST_CONTAINERS:
+        given = f"{len(containers)} containers"
+        raise InputError("So many containers do not fit on the table", given, f"give {MOST_CONTAINERS} or fewer")
     wanted = int(rng.integers(3, 11)) if object_count is None else object_count
     around = random_layout(rng, 1)
+    hollow = _containers(rng, containers)
     placed: list[SceneObject] = []
     for _ in range(wanted):
-        _add(rng, placed)
+        _add(rng, placed, hollow)
     # The lamp is in front of the arm and on the camera's side: the arm's shadow falls behind, and what is seen is lit.
     angle, lean = rng.uniform(-1.2, 0.4), rng.uniform(0.35, 0.8)
     light = (float(lean * np.cos(angle)), float(lean * np.sin(angle)), 1.6)
@@ -42,10 +56,24 @@ def random_arm_layout(rng: np.random.Generator, object_count: int | None = None)
         light_position_m=light,
         light_diffuse=float(rng.uniform(0.65, 0.85)),
         light_ambient=float(rng.uniform(0.4, 0.5)),
+        containers=hollow,
     )
 
 
-def _add(rng: np.random.Generator, placed: list[SceneObject]) -> None:
+def _containers(rng: np.random.Generator, kinds: Sequence[str]) -> tuple[Container, ...]:
+    for _ in range(200 if kinds else 0):
+        placed: list[Container] = []
+        for kind in kinds:
+            x, y = rng.uniform(-1.0, 1.0, 2) * _CONTAINERS_HALF_M
+            placed.append(random_container(rng, kind, (float(x), float(y))))
+        if all(_apart(a, b) for number, a in enumerate(placed) for b in placed[:number]):
+            return tuple(placed)
+    if kinds:
+        raise InputError("The containers do not fit on the table", ", ".join(kinds), "give fewer, or smaller ones")
+    return ()
+
+
+def _add(rng: np.random.Generator, placed: list[SceneObject], hollow: Sequence[Container]) -> None:
     shape, color = str(rng.choice(SHAPES)), str(rng.choice(list(COLORS)))
     if placed and rng.random() < _ALIKE:
         like = placed[int(rng.integers(len(placed)))]
@@ -54,11 +82,11 @@ def _add(rng: np.random.Generator, placed: list[SceneObject]) -> None:
     for _ in range(60):
         xy = rng.uniform(-1.0, 1.0, 2) * _HALF_M
         item = random_object(rng, shape, color, (float(xy[0]), float(xy[1])))
-        if 2 * min(item.half_size_m[:2]) <= WIDEST_M and all(_apart(item, other) for other in placed):
+        if 2 * min(item.half_size_m[:2]) <= WIDEST_M and all(_apart(item, other) for other in (*placed, *hollow)):
             placed.append(item)
             return
 
 
-def _apart(a: SceneObject, b: SceneObject) -> bool:
+def _apart(a: SceneObject | Container, b: SceneObject | Container) -> bool:
     gap = np.hypot(a.position_base_m[0] - b.position_base_m[0], a.position_base_m[1] - b.position_base_m[1])
     return bool(gap > a.footprint_radius_m + b.footprint_radius_m + GAP_M)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from molmo_point.errors import DependencyError
+from molmo_point.sim.containers import CONTAINER_PREFIX, add_container
 from molmo_point.sim.layout import CameraPose, Layout
 from molmo_point.sim.mjcf import CAMERA_NAME, OBJECT_PREFIX, camera_axes, layout_to_mjcf
 from molmo_point.sim.rendering import import_mujoco
@@ -61,7 +62,7 @@ def world_spec(layout: Layout, width: int, height: int) -> Any:
     """The ``MjSpec`` of a layout whose objects are free bodies, with the arm and its cameras.
 
     Args:
-        layout: Objects, table, light, and the fixed camera.
+        layout: Objects, containers, table, light, and the fixed camera.
         width: Of the largest image, pixels.
         height: Likewise.
     """
@@ -74,6 +75,8 @@ def world_spec(layout: Layout, width: int, height: int) -> Any:
     spec.geom("table").size = [0.75, 0.6, 0.02]
     for number in range(len(layout.objects)):
         _free(spec, f"{OBJECT_PREFIX}{number}")
+    for number, item in enumerate(layout.containers):
+        add_container(spec, item, f"{CONTAINER_PREFIX}{number}")
     _attach_arm(spec, mujoco)
     hand = spec.body(HAND)
     _add_tool(hand)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from molmo_point.sim.arm import SimulatedArm
 from molmo_point.sim.arm_model import ARM
+from molmo_point.sim.containers import CONTAINER_PREFIX
 from molmo_point.sim.mjcf import OBJECT_PREFIX
 from molmo_point.sim.rendering import import_mujoco
 
@@ -22,7 +23,7 @@ class Touch:
 
     Attributes:
         part: Of the arm.
-        other: "table" or the number of an object as text.
+        other: "table", the number of an object as text, or "container_0" and so on.
         force_n: Largest force, newtons.
         time_s: When, simulated seconds.
     """
@@ -49,6 +50,8 @@ class ArmTruth:
         self._arm, self._mujoco = arm, import_mujoco()
         self._bodies = [arm.model.body(f"{OBJECT_PREFIX}{k}").id for k in range(len(arm.layout.objects))]
         self._owner = {body: str(number) for number, body in enumerate(self._bodies)}
+        hollow = [f"{CONTAINER_PREFIX}{k}" for k in range(len(arm.layout.containers))]
+        self._owner |= {arm.model.body(name).id: name for name in hollow}
         self._start = self.positions_m()
         self.touches: dict[tuple[str, str], Touch] = {}
         self.highest_m = self._start[:, 2].copy()
@@ -67,7 +70,7 @@ class ArmTruth:
     def lifted(self, least_m: float = 0.06) -> set[int]:
         """Numbers of the objects that are off the table and between the fingers now."""
         high = self.positions_m()[:, 2] - self._start[:, 2] > least_m
-        between = {number for number in map(int, self._owner.values()) if self._held(number)}
+        between = {number for number in range(len(self._bodies)) if self._held(number)}
         return {number for number in np.flatnonzero(high).tolist() if number in between}
 
     def _held(self, number: int) -> bool:

@@ -11,6 +11,10 @@ from molmo_point.sim.colors import color_name
 _STEM = (0.30, 0.20, 0.08)
 _LEAF = (0.16, 0.42, 0.12)
 
+BOWL_MM = "0 0, 35 0, 36 6, 60 22, 74 50, 76 62, 74 63, 70 50, 56 26, 32 11, 0 10"
+PLATE_MM = "0 0, 60 0, 68 4, 105 18, 106 20, 104 20, 66 7, 0 5"
+"""Profiles, as `profile_m` reads them, of what `containers` make hollow bodies of."""
+
 _Mesh = tuple[np.ndarray, np.ndarray]
 
 
@@ -80,7 +84,7 @@ def cuboid(width: float, depth: float, height: float) -> _Mesh:
     return points, np.concatenate(faces)
 
 
-def _profile(text: str) -> np.ndarray:
+def profile_m(text: str) -> np.ndarray:
     """A profile (n, 2) in metres from ``"radius height, radius height, …"`` in millimetres."""
     return np.array([[float(v) for v in pair.split()] for pair in text.split(",")]) / 1000
 
@@ -113,8 +117,8 @@ def _asset(key: str, nouns: str, category: str, material: str, *parts: AssetPart
 def _shapes() -> list[Asset]:
     grey, wood = (0.5, 0.5, 0.5), "wood"
     ball = _sphere(0.03)
-    rod = lathe(_profile("0 0, 24 0, 24 0, 24 90, 24 90, 0 90"))
-    cone = lathe(_profile("0 0, 34 0, 34 0, 0 85"))
+    rod = lathe(profile_m("0 0, 24 0, 24 0, 24 90, 24 90, 0 90"))
+    cone = lathe(profile_m("0 0, 34 0, 34 0, 0 85"))
     ring = lathe(np.array([[0.022 + 0.011 * np.cos(a), 0.011 + 0.011 * np.sin(a)] for a in np.linspace(-np.pi, np.pi, 13)]))
     return [
         _asset("cube", "cube,block,~box", "blocks", wood, _part(cuboid(0.055, 0.055, 0.055), grey, True)),
@@ -154,8 +158,8 @@ def _fruit() -> list[Asset]:
     apple = _round_fruit(0.038, 0.22, 1.0)
     apples = {"red": (0.70, 0.07, 0.08), "green": (0.45, 0.66, 0.12), "yellow": (0.90, 0.76, 0.18)}
     fruit = [_asset(f"apple-{c}", "apple", "fruit", "food", _part(apple, rgb), _stalk(0.052)) for c, rgb in apples.items()]
-    lemon = lathe(_profile("0 0, 6 2, 10 6, 22 16, 27 30, 26 40, 18 56, 9 64, 6 69, 0 71"))
-    pear = lathe(_profile("0 2, 16 0, 30 12, 34 28, 30 46, 20 62, 15 76, 11 86, 0 90"))
+    lemon = lathe(profile_m("0 0, 6 2, 10 6, 22 16, 27 30, 26 40, 18 56, 9 64, 6 69, 0 71"))
+    pear = lathe(profile_m("0 2, 16 0, 30 12, 34 28, 30 46, 20 62, 15 76, 11 86, 0 90"))
     for c, rgb in {"lemon": (0.93, 0.80, 0.10), "lime": (0.36, 0.60, 0.10)}.items():
         fruit.append(_asset(c, c, "fruit", "food", _part(_lying(lemon), rgb)))
     for c, rgb in {"green": (0.55, 0.66, 0.15), "yellow": (0.88, 0.74, 0.16)}.items():
@@ -165,8 +169,8 @@ def _fruit() -> list[Asset]:
     banana = tube(curve, 0.017 * np.clip(1.05 - np.abs(bend / 0.95) ** 5, 0.22, 1.0))
     plum = _round_fruit(0.024, 0.05, 0.0)
     tomato = _round_fruit(0.033, 0.18, 0.3)
-    carrot = lathe(_profile("0 0, 4 4, 10 50, 16 120, 15 135, 0 138"), 16)
-    leaves = lathe(_profile("6 136, 13 160, 16 172, 0 166"), 8)
+    carrot = lathe(profile_m("0 0, 4 4, 10 50, 16 120, 15 135, 0 138"), 16)
+    leaves = lathe(profile_m("6 136, 13 160, 16 172, 0 166"), 8)
     fruit += [
         _asset("orange", "orange", "fruit", "food", _part(_sphere(0.038, 0.96), (0.95, 0.50, 0.06))),
         _asset("banana", "banana", "fruit", "food", _part(_turned_on_side(banana), (0.93, 0.80, 0.12))),
@@ -200,17 +204,17 @@ def _turned_on_side(mesh: _Mesh) -> _Mesh:
 
 def _crockery() -> list[Asset]:
     grey, china = (0.5, 0.5, 0.5), "ceramic"
-    mug = lathe(_profile("0 0, 36 0, 39 3, 40 92, 38.5 94, 37 92, 36 8, 0 6"), 28)
+    mug = lathe(profile_m("0 0, 36 0, 39 3, 40 92, 38.5 94, 37 92, 36 8, 0 6"), 28)
     turn = np.linspace(-np.pi / 2, np.pi / 2, 9)
     handle = tube(np.stack([0.039 + 0.026 * np.cos(turn), np.zeros(9), 0.048 + 0.028 * np.sin(turn)], 1), np.full(9, 0.0055), 10)
-    cup = lathe(_profile("0 0, 26 0, 40 98, 39 100, 38 98, 25 4, 0 4"), 28)
-    bowl = lathe(_profile("0 0, 35 0, 36 6, 60 22, 74 50, 76 62, 74 63, 70 50, 56 26, 32 11, 0 10"), 32)
-    plate = lathe(_profile("0 0, 60 0, 68 4, 105 18, 106 20, 104 20, 66 7, 0 5"), 32)
-    bottle = lathe(_profile("0 0, 33 0, 35 4, 35 130, 30 150, 14 180, 13 205"), 24)
-    lid = lathe(_profile("14.5 203, 14.5 203, 14.5 222, 14.5 222, 0 222"), 20)
-    can = lathe(_profile("33 6, 33 6, 33 112, 33 112, 28 119"), 24)
-    ends = lathe(_profile("0 0, 27 0, 33 6, 33 6"), 24)
-    top = lathe(_profile("28 118.5, 28 121, 26 121, 26 118, 0 118"), 24)
+    cup = lathe(profile_m("0 0, 26 0, 40 98, 39 100, 38 98, 25 4, 0 4"), 28)
+    bowl = lathe(profile_m(BOWL_MM), 32)
+    plate = lathe(profile_m(PLATE_MM), 32)
+    bottle = lathe(profile_m("0 0, 33 0, 35 4, 35 130, 30 150, 14 180, 13 205"), 24)
+    lid = lathe(profile_m("14.5 203, 14.5 203, 14.5 222, 14.5 222, 0 222"), 20)
+    can = lathe(profile_m("33 6, 33 6, 33 112, 33 112, 28 119"), 24)
+    ends = lathe(profile_m("0 0, 27 0, 33 6, 33 6"), 24)
+    top = lathe(profile_m("28 118.5, 28 121, 26 121, 26 118, 0 118"), 24)
     silver = (0.72, 0.72, 0.74)
     return [
         _asset("mug", "mug,coffee mug,~cup", "dishes", china, _part(mug, grey, True), _part(handle, grey, True)),

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from molmo_point.sim.containers import Container
 from molmo_point.sim.objects import COLORS, SHAPES, SceneObject, random_object
 
 _CLEARANCE_M = 0.015
@@ -20,7 +21,19 @@ class CameraPose:
 
 @dataclass(frozen=True)
 class Layout:
-    """Everything that is random about a scene; rendering adds nothing of its own."""
+    """Everything that is random about a scene; rendering adds nothing of its own.
+
+    Attributes:
+        objects: The solids on the table.
+        camera: Which sees it.
+        table_rgb: Its two colours, (3,) in [0, 1].
+        table_pattern: "flat", "checker" or "gradient".
+        wall_rgb: Of floor and walls.
+        light_position_m: Of the lamp, base frame.
+        light_diffuse: Its strength.
+        light_ambient: Light from everywhere.
+        containers: Hollow things on the table; only the simulated arm's world has them.
+    """
 
     objects: tuple[SceneObject, ...]
     camera: CameraPose
@@ -30,6 +43,7 @@ class Layout:
     light_position_m: tuple[float, float, float]
     light_diffuse: float
     light_ambient: float
+    containers: tuple[Container, ...] = ()
 
 
 def random_layout(rng: np.random.Generator, object_count: int | None = None) -> Layout:

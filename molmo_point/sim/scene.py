@@ -41,6 +41,9 @@ class TabletopScene:
     def __init__(self, layout: Layout, width: int = 640, height: int = 480) -> None:
         if width < 16 or height < 16:
             raise InputError("The image of a scene is too small", f"{width}×{height}", "ask for 16×16 or more")
+        if layout.containers:
+            given = f"{len(layout.containers)} containers"
+            raise InputError("This scene shows solids only", given, "use SimulatedArm, whose world has containers")
         mujoco = import_mujoco()
         self.layout = layout
         self.objects = layout.objects

@@ -1,0 +1,235 @@
+"""Hollow things to put something into: bowls, plates, trays and open boxes, with walls and a floor that carry.
+
+What is seen is a mesh turned on a lathe, or boards; what is touched is made of boxes, so that things lie inside.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from molmo_point.errors import InputError
+from molmo_point.sim.lathe import BOWL_MM, PLATE_MM, lathe, profile_m
+from molmo_point.sim.objects import COLORS
+
+FloatArray = NDArray[np.float64]
+CONTAINER_PREFIX = "container_"
+SECTORS = 20
+"""Boxes around a round wall."""
+_FRICTION = (0.6, 0.005, 0.0003)
+_FOOT_M = 0.0015
+_TOUCHED_GROUP = 3
+_COLOR_JITTER = 0.04
+
+
+@dataclass(frozen=True)
+class _Round:
+    """Turned on a lathe: profile in mm, wall in metres, how much smaller than the model it is by default."""
+
+    profile: str
+    wall_m: float
+    scale: float
+    density_kg_m3: float = 2000.0
+
+    def profile_m(self, scale: float) -> FloatArray:
+        return profile_m(self.profile) * self.scale * scale
+
+    def inner_m(self, scale: float) -> FloatArray:
+        """The inside (n, 2), radius and height, from the rim to the middle."""
+        outline = self.profile_m(scale)
+        return outline[int(np.argmax(outline[:, 1])) :]
+
+
+@dataclass(frozen=True)
+class _Boards:
+    """Made of boards: inside half length and width, height outside, thickness, metres."""
+
+    half_m: tuple[float, float]
+    height_m: float
+    wall_m: float
+    density_kg_m3: float = 600.0
+
+
+_KINDS: dict[str, _Round | _Boards] = {
+    "bowl": _Round(BOWL_MM, 0.005, 1.0),
+    "plate": _Round(PLATE_MM, 0.0025, 0.85),
+    "tray": _Boards((0.085, 0.065), 0.030, 0.005),
+    "box": _Boards((0.070, 0.055), 0.060, 0.004),
+}
+CONTAINERS: tuple[str, ...] = tuple(_KINDS)
+"""Names of the kinds, as a person would say them."""
+
+
+@dataclass(frozen=True)
+class Container:
+    """One container standing on the table, open at the top.
+
+    Attributes:
+        kind: One of `CONTAINERS`.
+        color: A key of `COLORS`.
+        scale: Factor on its size.
+        position_base_m: The middle (3,) of its underside, metres, base frame.
+        yaw_rad: Rotation about the vertical.
+        rgb: The colour really used, (3,) in [0, 1].
+
+    Raises:
+        InputError: For an unknown kind, or a scale that is not above zero.
+    """
+
+    kind: str
+    color: str
+    scale: float
+    position_base_m: tuple[float, float, float]
+    yaw_rad: float
+    rgb: tuple[float, float, float]
+
+    def __post_init__(self) -> None:
+        known_kinds((self.kind,))
+        if not 0 < self.scale < np.inf:
+            raise InputError("A container's scale must be above zero", f"scale={self.scale}", "give 1 for its usual size")
+
+    @property
+    def name(self) -> str:
+        """What a person would call it, e.g. ``"white bowl"``."""
+        return f"{self.color} {self.kind}"
+
+    @property
+    def rim_m(self) -> float:
+        """Height of the rim above what it stands on, metres."""
+        shape = _KINDS[self.kind]
+        return self.scale * shape.height_m if isinstance(shape, _Boards) else float(shape.profile_m(self.scale)[:, 1].max())
+
+    @property
+    def floor_m(self) -> float:
+        """Height of the inside's floor above what it stands on, metres."""
+        shape = _KINDS[self.kind]
+        return self.scale * shape.wall_m if isinstance(shape, _Boards) else float(shape.inner_m(self.scale)[-1, 1])
+
+    @property
+    def opening_m(self) -> float | tuple[float, float]:
+        """Inside the rim: radius of a round one, half length and width of a rectangular one, metres."""
+        shape = _KINDS[self.kind]
+        if isinstance(shape, _Boards):
+            return self.scale * shape.half_m[0], self.scale * shape.half_m[1]
+        return float(shape.inner_m(self.scale)[0, 0])
+
+    @property
+    def footprint_radius_m(self) -> float:
+        """Radius of the circle around it seen from above, metres."""
+        shape = _KINDS[self.kind]
+        if isinstance(shape, _Boards):
+            return float(np.hypot(*(self.scale * (side + shape.wall_m) for side in shape.half_m)))
+        return float(shape.profile_m(self.scale)[:, 0].max())
+
+    def over_opening(self, xy_m: FloatArray) -> bool:
+        """Whether a place (2,) of its own frame is over the opening."""
+        opening = self.opening_m
+        if isinstance(opening, tuple):
+            return bool(np.all(np.abs(xy_m) < opening))
+        return bool(np.hypot(*xy_m) < opening)
+
+
+def known_kinds(kinds: Sequence[str]) -> tuple[str, ...]:
+    """The kinds as they are.
+
+    Raises:
+        InputError: If one is none of `CONTAINERS`.
+    """
+    for kind in kinds:
+        if kind not in _KINDS:
+            raise InputError("There is no such container", repr(kind), f"use {', '.join(CONTAINERS)}")
+    return tuple(kinds)
+
+
+def random_container(rng: np.random.Generator, kind: str, xy_m: tuple[float, float]) -> Container:
+    """Draws size, turn and colour of a container standing at ``xy_m`` (base frame, metres)."""
+    known_kinds((kind,))
+    color = str(rng.choice(list(COLORS)))
+    red, green, blue = np.clip(np.array(COLORS[color]) + rng.normal(0.0, _COLOR_JITTER, 3), 0.02, 1.0)
+    rgb = (float(red), float(green), float(blue))
+    return Container(kind, color, float(rng.uniform(0.92, 1.08)), (*xy_m, 0.0), float(rng.uniform(0.0, 2 * np.pi)), rgb)
+
+
+def add_container(spec: Any, item: Container, name: str) -> None:
+    """Adds a container to an ``MjSpec`` as a free body of that name.
+
+    Args:
+        spec: Of the world.
+        item: What to add.
+        name: Of the body, its joint, and before the names of its geoms.
+    """
+    from molmo_point.sim.rendering import import_mujoco
+
+    mujoco, shape = import_mujoco(), _KINDS[item.kind]
+    turn = [np.cos(item.yaw_rad / 2), 0.0, 0.0, np.sin(item.yaw_rad / 2)]
+    body = spec.worldbody.add_body(name=name, pos=list(item.position_base_m), quat=turn)
+    body.add_freejoint(name=name)
+    if isinstance(shape, _Boards):
+        for number, (middle, half) in enumerate(_boards(shape, item.scale)):
+            # All boards are one thing to whoever asks which geom a pixel shows, so the first one bears the name.
+            label = f"{name}_seen" if number == 0 else f"{name}_board_{number}"
+            body.add_geom(
+                name=label, type=mujoco.mjtGeom.mjGEOM_BOX, pos=list(middle), size=list(half), rgba=[*item.rgb, 1.0],
+                density=shape.density_kg_m3, friction=list(_FRICTION), condim=4,
+            )  # fmt: skip
+        return
+    vertices, faces = lathe(shape.profile_m(item.scale), 48)
+    mesh = spec.add_mesh(name=f"{name}_mesh", inertia=mujoco.mjtMeshInertia.mjMESH_INERTIA_EXACT)
+    mesh.uservert, mesh.userface = vertices.astype(np.float32).ravel(), faces.astype(np.int32).ravel()
+    # The mesh is seen and has the weight; the boxes below carry.
+    body.add_geom(
+        name=f"{name}_seen", type=mujoco.mjtGeom.mjGEOM_MESH, meshname=f"{name}_mesh", rgba=[*item.rgb, 1.0],
+        density=shape.density_kg_m3, contype=0, conaffinity=0,
+    )  # fmt: skip
+    for number, (middle, half, quat) in enumerate(_round_boxes(shape, item.scale)):
+        body.add_geom(
+            name=f"{name}_wall_{number}", type=mujoco.mjtGeom.mjGEOM_BOX, pos=list(middle), size=list(half), quat=list(quat),
+            mass=0.0, group=_TOUCHED_GROUP, rgba=[*item.rgb, 0.3], friction=list(_FRICTION), condim=4,
+        )  # fmt: skip
+
+
+def _boards(shape: _Boards, scale: float) -> list[tuple[FloatArray, FloatArray]]:
+    """Middle and half extents (3,) of the floor and the four sides."""
+    (a, b), wall, height = (scale * np.array(shape.half_m)), scale * shape.wall_m, scale * shape.height_m
+    boards = [(np.array([0, 0, 0.5 * wall]), np.array([a + wall, b + wall, 0.5 * wall]))]
+    up, half = 0.5 * (height + wall), 0.5 * (height - wall)
+    for sign in (-1.0, 1.0):
+        boards.append((np.array([sign * (a + 0.5 * wall), 0, up]), np.array([0.5 * wall, b + wall, half])))
+        boards.append((np.array([0, sign * (b + 0.5 * wall), up]), np.array([a, 0.5 * wall, half])))
+    return boards
+
+
+def _round_boxes(shape: _Round, scale: float) -> list[tuple[FloatArray, FloatArray, FloatArray]]:
+    """Middle, half extents (3,) and quaternion (4,) of the boxes of a foot, a floor and a wall."""
+    inner, wall = shape.inner_m(scale), scale * shape.wall_m
+    radius, floor = float(inner[-2, 0]), float(inner[-1, 1])
+    side = 0.7 * radius
+    boxes = [(np.array([0, 0, 0.5 * floor]), np.array([side, side, 0.5 * floor]), np.array([1.0, 0, 0, 0]))]
+    thick = 0.5 * (floor - _FOOT_M)
+    for turn in np.arange(4) * np.pi / 4:
+        # Four boxes through the middle are an octagon; the foot alone touches the table.
+        half = np.array([radius, radius * np.tan(np.pi / 8), thick])
+        boxes.append((np.array([0, 0, _FOOT_M + thick]), half, _about_z(turn)))
+    for (r_top, z_top), (r_low, z_low) in zip(inner[:-2], inner[1:-1], strict=True):
+        along = np.array([r_top - r_low, z_top - z_low])
+        length = float(np.linalg.norm(along))
+        lean = float(np.arctan2(along[1], along[0]))
+        out = np.array([along[1], -along[0]]) / length
+        r, z = 0.5 * np.array([r_top + r_low, z_top + z_low]) + 0.5 * wall * out
+        half = np.array([0.5 * length, r_top * np.tan(np.pi / SECTORS), 0.5 * wall])
+        for angle in np.arange(SECTORS) * 2 * np.pi / SECTORS:
+            place = np.array([r * np.cos(angle), r * np.sin(angle), z])
+            boxes.append((place, half, _times(_about_z(angle), np.array([np.cos(lean / 2), 0, -np.sin(lean / 2), 0]))))
+    return boxes
+
+
+def _about_z(angle: float) -> FloatArray:
+    return np.array([np.cos(angle / 2), 0.0, 0.0, np.sin(angle / 2)])
+
+
+def _times(one: FloatArray, other: FloatArray) -> FloatArray:
+    """The product of two quaternions (4,), w first."""
+    w, v = one[0] * other[0] - one[1:] @ other[1:], one[0] * other[1:] + other[0] * one[1:] + np.cross(one[1:], other[1:])
+    return np.array([w, *v])
