@@ -78,7 +78,12 @@ FIELDS = {
         "header": "std_msgs/Header",
         "targets": "sequence<molmo_point_msgs/PointTarget>",
     },
-    "srv.SetQuery.Request": {"queries": "sequence<string>", "target_frame": "string", "max_rate": "float"},
+    "srv.SetQuery.Request": {
+        "queries": "sequence<string>",
+        "target_frame": "string",
+        "max_rate": "float",
+        "prefer": "string",
+    },
     "srv.SetQuery.Response": {"success": "boolean", "message": "string"},
     "action.PointAt.Goal": {
         "queries": "sequence<string>",

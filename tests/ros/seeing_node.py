@@ -1,6 +1,7 @@
 """The pointing node with a model that finds the square of square_camera.py: `python seeing_node.py --ros-args ...`.
 
-A query ends with the seconds that its answer takes, as in "the square 1.5"; any other thing than a square is not there.
+A query ends with the seconds that its answer takes, as in "the square 1.5" or "beside the square 0.1"; any other thing than a
+square is not there.
 """
 
 import re
@@ -22,7 +23,7 @@ class SeeingModel:
 
     def generate(self, image, prompt, *, max_new_tokens, should_stop=None, on_text=None):
         seconds = re.search(r"([0-9.]+)\D*$", prompt)
-        found = see_square(image) if "square" in prompt else None
+        found = see_square(image, "beside" in prompt) if "square" in prompt else None
         text = "There are none."
         if found is not None:
             height, width = image.shape[:2]

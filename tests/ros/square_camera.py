@@ -44,10 +44,12 @@ def truth_m(stamp_ns):
     return base_T_camera(stamp_ns).apply(world.CAMERA.deproject(square_uv(stamp_ns), world.SQUARE_M), FRAME)
 
 
-def see_square(color):
-    """Pixel of the middle of what is reddish in an RGB image (h, w, 3); None where nothing is."""
+def see_square(color, beside=False):
+    """Pixel of the middle of what is reddish in an RGB image (h, w, 3), or just beside it; None where nothing is."""
     rows, columns = np.nonzero(color[..., 0].astype(int) - color[..., 1] > 20)
-    return (float(columns.mean()), float(rows.mean())) if len(rows) > 100 else None
+    if len(rows) <= 100:
+        return None
+    return float(columns.max() + 2 if beside else columns.mean()), float(rows.mean())
 
 
 def draw(stamp_ns, number):

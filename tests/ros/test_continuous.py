@@ -1,5 +1,6 @@
 """Continuous mode over DDS: camera, node and this process; the square's truth follows from every message's stamp."""
 
+import math
 import time
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from molmo_point_msgs.msg import PointTarget  # noqa: E402
 from molmo_point_msgs.srv import SetQuery  # noqa: E402
 from molmo_point_ros.client import PointAtClient  # noqa: E402
 from molmo_point_ros.conversions import stamp_to_ns  # noqa: E402
-from square_camera import base_T_camera, square_uv, truth_m  # noqa: E402
+from square_camera import base_T_camera, square_uv, truth_m, world  # noqa: E402
 
 pytestmark = [pytest.mark.ros, pytest.mark.timeout(240)]
 
@@ -130,9 +131,27 @@ def test_several_queries_each_have_their_array_and_what_is_not_there_is_absent(w
     assert unicorns and all(array.absent and not array.targets for array in unicorns)
 
 
+@pytest.mark.parametrize(("prefer", "surface_m"), [("far", world.WALL_M), ("near", world.SQUARE_M), ("", world.SQUARE_M)])
+def test_the_surface_that_is_preferred_is_the_one_that_is_followed(watcher, prefer, surface_m):
+    """Two pixels beside the square, where the wall is seen and the square is near."""
+    assert watcher.set_query("beside the square 0.1", prefer=prefer).success
+    depths_m = []
+    for array in watcher.arrays(8, "beside the square 0.1"):
+        camera_T_base = base_T_camera(stamp_to_ns(array.header.stamp)).inverse()
+        seen = [target for target in array.targets if target.depth_status in (PointTarget.DEPTH_OK, PointTarget.DEPTH_AMBIGUOUS)]
+        depths_m += [camera_T_base.apply(position_of(target), "base")[2] for target in seen if math.isfinite(target.position.x)]
+    assert len(depths_m) >= 3
+    np.testing.assert_allclose(depths_m, surface_m, atol=0.03)
+
+
 def test_what_cannot_be_used_is_refused_and_the_rest_goes_on(watcher):
     assert watcher.set_query("the square 0.1").success
-    for queries, options, word in (([" "], {}, "empty"), (["x" * 2000], {}, "2000"), (["a"], {"max_rate": -1.0}, "rate")):
+    for queries, options, word in (
+        ([" "], {}, "empty"),
+        (["x" * 2000], {}, "2000"),
+        (["a"], {"max_rate": -1.0}, "rate"),
+        (["a"], {"prefer": "top"}, "top"),
+    ):
         response = watcher.set_query(*queries, **options)
         assert not response.success and word in response.message
     assert watcher.arrays(5, "the square 0.1")

@@ -39,11 +39,13 @@ class Task:
         queries: One or several, asked together.
         target_frame: Frame of the positions; "" is the optical frame.
         max_rate_hz: Answers per second at most; 0 is no limit.
+        prefer: Which surface an answer is lifted to, see `lift_point`; what is followed stays on that surface.
     """
 
     queries: tuple[str, ...]
     target_frame: str = ""
     max_rate_hz: float = 0.0
+    prefer: str = "near"
 
 
 class ContinuousMode:
@@ -154,6 +156,7 @@ class ContinuousMode:
                     frame,
                     self.task.queries,
                     max_points=self._settings.max_points,
+                    prefer=self.task.prefer,
                     should_stop=lambda: self._should_stop() or model.is_wanted,
                 )
             except CancelledError:

@@ -8,6 +8,7 @@ from typing import Any
 from molmo_point_msgs.srv import SetQuery
 
 from molmo_point.errors import MolmoPointError
+from molmo_point.lift import check_lifting
 from molmo_point_ros.action_goal import checked_queries
 from molmo_point_ros.continuous import ContinuousMode, Task
 from molmo_point_ros.goal_error import CODES, GoalError
@@ -39,24 +40,28 @@ class QueryKeeper:
     def serve(self, request: SetQuery.Request, response: SetQuery.Response, parts: Parts) -> SetQuery.Response:
         """Answer a request of the service."""
         try:
-            self.set(tuple(request.queries), request.target_frame, float(request.max_rate), parts)
+            self.set(tuple(request.queries), request.target_frame, float(request.max_rate), parts, request.prefer or "near")
         except MolmoPointError as error:
             response.message = str(error)
             return response
         response.success = True
         return response
 
-    def set(self, queries: tuple[str, ...], target_frame: str, max_rate_hz: float, parts: Parts) -> None:
+    def set(
+        self, queries: tuple[str, ...], target_frame: str, max_rate_hz: float, parts: Parts, prefer: str = "near"
+    ) -> None:
         """Look for these from now on; for nothing with none.
 
         Raises:
             GoalError: GOAL_REJECTED for queries or a rate that cannot be used; what was looked for goes on.
+            InputError: For an unknown preference; likewise.
             DependencyError: If points are to be followed and OpenCV is not installed.
         """
         settings = self._settings()
         if not (math.isfinite(max_rate_hz) and max_rate_hz >= 0):
             fix = "send answers per second, or 0 for as many as there are"
             raise GoalError(CODES.GOAL_REJECTED, "The rate cannot be used", f"max_rate {max_rate_hz}", fix)
+        check_lifting(prefer, None)
         if queries:
             checked_queries(list(queries), settings.max_query_length)
         queries = tuple(dict.fromkeys(query.strip() for query in queries))
@@ -64,7 +69,7 @@ class QueryKeeper:
         with self._lock:
             new = None
             if queries:
-                task = Task(queries, wanted, max_rate_hz or settings.max_rate_hz)
+                task = Task(queries, wanted, max_rate_hz or settings.max_rate_hz, prefer)
                 new = ContinuousMode(self._runs + 1, task, parts, settings, self._logger)
             old, self._run = self._run, new
             if old is not None:
