@@ -38,7 +38,7 @@ def boxes_on_table(
     Returns:
         Largest first; what the camera cannot see is in none.
     """
-    points = _points(depth_m, intrinsics, base_T_camera)
+    points = depth_points(depth_m, intrinsics, base_T_camera)
     height = points[:, 2] - table_z_m
     near = np.all(np.abs(points[:, :2] - np.asarray(around_m, dtype=np.float64)) < reach_m, axis=1)
     points = points[near & (height > LEAST_HEIGHT_M) & (height < _TALLEST_M)]
@@ -46,10 +46,13 @@ def boxes_on_table(
     return tuple(sorted(boxes, key=lambda box: -box.half_m[0] * box.half_m[1]))
 
 
-def _points(depth_m: NDArray[np.float32], intrinsics: Intrinsics, base_T_camera: Transform) -> FloatArray:
-    thin = depth_m[::_STRIDE, ::_STRIDE]
+def depth_points(
+    depth_m: NDArray[np.float32], intrinsics: Intrinsics, base_T_camera: Transform, stride: int = _STRIDE
+) -> FloatArray:
+    """What a depth image (h, w) shows, (n, 3) in the transform's target frame; every ``stride``-th row and column of it."""
+    thin = depth_m[::stride, ::stride]
     rows, columns = np.nonzero(np.isfinite(thin))
-    uv = np.stack([columns, rows], axis=1).astype(np.float64) * _STRIDE
+    uv = np.stack([columns, rows], axis=1).astype(np.float64) * stride
     return base_T_camera.apply(intrinsics.deproject(uv, thin[rows, columns].astype(np.float64)), base_T_camera.source)
 
 

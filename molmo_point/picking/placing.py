@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from molmo_point.errors import FrameError, InputError
+from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.grasp import GRASP_FRAME, GraspCandidate
+from molmo_point.geometry.hollow import Hollow
 from molmo_point.geometry.joint_path import JointPath, NoPath, ObstacleBox
 from molmo_point.geometry.rigid import rotation_exp
 from molmo_point.geometry.transforms import Transform
@@ -18,13 +20,17 @@ from molmo_point.grasping import find_object
 from molmo_point.picking.arm import Arm, Cancelled
 from molmo_point.picking.diary import Diary, PickStopped, no_path
 from molmo_point.picking.finding import Finder, Search
+from molmo_point.picking.going_in import LETTING_GO_M, fits, ways_in
 from molmo_point.picking.reaching import shifted, tool_pose
 from molmo_point.picking.settings import PickSettings
 from molmo_point.picking.states import PickFailure, PickState, PlaceResult
+from molmo_point.picking.verifying import seen_put
 
 FloatArray = NDArray[np.float64]
 Relation = Literal["in", "on", "next to"]
 _ABOVE_M, _DROP_M, _BESIDE_M = 0.10, 0.006, 0.025
+_OPEN_M, _RIM_CLEAR_M = 0.03, 0.04
+"""How much wider the fingers open to let go, and how high above a rim what is held is brought."""
 _TURNS = 8
 
 
@@ -67,6 +73,27 @@ class Held:
         return Transform(base_frame, GRASP_FRAME, rotation_exp(np.array([0.0, 0.0, turn_rad])) @ self.axes, place)
 
 
+@dataclass(frozen=True, eq=False)
+class _Spot:
+    """Somewhere to let go.
+
+    Attributes:
+        pose: `base_T_grasp`.
+        support_m: Height of what is below, base frame.
+        reach_m: How far from there it may come to rest.
+        keep_clear: What must not be touched on the way down.
+        above_m: How much higher the way down begins.
+        open_m: How much wider the fingers open.
+    """
+
+    pose: Transform
+    support_m: float
+    reach_m: float
+    keep_clear: tuple[ObstacleBox, ...] = ()
+    above_m: float = _ABOVE_M
+    open_m: float = _OPEN_M
+
+
 class Placer:
     """Puts down what an arm holds.
 
@@ -85,18 +112,21 @@ class Placer:
         start = (self._arm.now_ns(), time.perf_counter())
         name = where if isinstance(where, str) else "a given pose"
         self._check(where, relation)
-        stopped, at, holding = None, None, self._held.query
+        stopped, at, holding, seen = None, None, self._held.query, ""
         try:
-            poses, obstacles = self._poses(where, relation, diary, cancelled)
-            at = self._put_down(poses, obstacles, diary, cancelled)
-            holding = ""
+            spots, obstacles, before = self._spots(where, relation, diary, cancelled)
+            spot = self._put_down(spots, obstacles, diary, cancelled)
+            x, y, z = (float(value) for value in spot.pose.translation_m)
+            at, holding = (x, y, z), ""
+            seen = self._verified(spot, before, diary)
         except PickStopped as reason:
             stopped = reason
             diary.note(PickState.PLACE, f"{reason.failure.value}: {reason.message}")
         diary.close()
         said = f"{self._held.query!r} put {relation} {name!r}" if isinstance(where, str) else f"{self._held.query!r} put down"
+        said += seen
         if stopped is not None:
-            said = f"{stopped.message}; the gripper still holds {holding!r}"
+            said = stopped.message + (f"; the gripper still holds {holding!r}" if holding else "")
         return PlaceResult(
             where=name,
             success=stopped is None,
@@ -116,25 +146,74 @@ class Placer:
             fix = f"give {self._arm.base_frame}_T_{GRASP_FRAME}"
             raise FrameError("The pose to place at is between other frames", f"{where.target}_T_{where.source}", fix)
 
-    def _poses(
+    def _spots(
         self, where: str | Transform, relation: Relation, diary: Diary, cancelled: Cancelled | None
-    ) -> tuple[list[Transform], tuple[ObstacleBox, ...]]:
-        """Where the grasp frame may be to let go, the best first; and what stands on the table."""
+    ) -> tuple[list[_Spot], tuple[ObstacleBox, ...], RgbdFrame]:
+        """Where to let go, the best first; what stands on the table; and how the table looks before."""
         diary.note(PickState.PLACE, "going to where the cameras see the table")
+        self._go_home(cancelled)
+        if isinstance(where, Transform):
+            support_m = float(where.translation_m[2]) - self._held.below_m
+            return [_Spot(where, support_m, self._held.radius_m)], (), self._finder.read_fixed()
+        search = self._finder.search(where, diary, PickState.PLACE, cancelled)
+        hollow = self._finder.hollow(search, prefer=relation == "in")
+        if relation == "next to":
+            spots = self._next_to(search, hollow)
+        elif hollow is not None:
+            spots = self._inside(where, hollow, search, diary)
+        elif relation == "in":
+            message = f"what is taken for {where!r} has no rim and no inside that could be measured"
+            raise PickStopped(PickFailure.WRONG_OBJECT, message)
+        else:
+            middle, top_m, _ = self._extent(search)
+            spots = [_Spot(pose, top_m, self._held.radius_m, search.obstacles) for pose in self._turned(middle, top_m)]
+        return spots, search.obstacles, search.overview
+
+    def _go_home(self, cancelled: Cancelled | None) -> None:
         home = self._arm.plan_home()
         if isinstance(home, NoPath):
             raise no_path(home)
         self._finder.go(home, cancelled, self._settings.holding_speed)
-        if isinstance(where, Transform):
-            return [where], ()
-        search = self._finder.search(where, diary, PickState.PLACE, cancelled)
-        middle, top_m, radius_m = self._extent(search)
-        if relation == "next to":
-            spots = list(self._beside(middle, radius_m, search.obstacles))
-            if not spots:
-                raise PickStopped(PickFailure.NO_GRASP, f"there is no free place next to {where!r}")
-            return [pose for spot in spots for pose in self._turned(spot, self._arm.table_z_m)], search.obstacles
-        return list(self._turned(middle, top_m)), search.obstacles
+
+    def _next_to(self, search: Search, hollow: Hollow | None) -> list[_Spot]:
+        if hollow is None:
+            middle, _, radius_m = self._extent(search)
+            others = search.obstacles
+        else:
+            middle, radius_m = hollow.middle_m, hollow.radius_m
+            others = tuple(box for box in search.obstacles if box is not hollow.box)
+        places = list(self._beside(middle, radius_m, others))
+        if not places:
+            raise PickStopped(PickFailure.NO_GRASP, f"there is no free place next to {search.query!r}")
+        table_m = self._arm.table_z_m
+        return [
+            _Spot(pose, table_m, self._held.radius_m, search.obstacles)
+            for place in places
+            for pose in self._turned(place, table_m)
+        ]
+
+    def _inside(self, where: str, hollow: Hollow, search: Search, diary: Diary) -> list[_Spot]:
+        """Spots inside a container; its own box is not in the way."""
+        size = f"its opening is {hollow.opening_m * 1e3:.0f} mm wide, {(hollow.rim_m - hollow.floor_m) * 1e3:.0f} mm deep"
+        diary.note(PickState.PLACE, f"{where!r} is hollow: {size}")
+        ways = ways_in(self._held, self._arm.gripper, hollow, self._arm.base_frame)
+        if not ways:
+            what = "the fingers have no room in it" if fits(self._held, hollow) else "it is too large or something is in it"
+            held = f"{self._held.query!r} ({self._held.width_m * 1e3:.0f} x {2e3 * self._held.radius_m:.0f} mm)"
+            raise PickStopped(PickFailure.NO_GRASP, f"{held} does not go into {where!r}, {size}: {what}")
+        others = tuple(box for box in search.obstacles if box is not hollow.box and not hollow.covers(box.center_m[:2]))
+        reach_m = 0.5 * hollow.opening_m
+        return [
+            _Spot(
+                way.pose,
+                way.support_m,
+                reach_m,
+                others,
+                max(_ABOVE_M, hollow.rim_m + _RIM_CLEAR_M - way.support_m - way.fall_m),
+                LETTING_GO_M,
+            )
+            for way in ways
+        ]
 
     def _extent(self, search: Search) -> tuple[FloatArray, float, float]:
         """Of the thing that was found: its middle (2,), its height, and how far it reaches, base frame."""
@@ -167,39 +246,63 @@ class Placer:
             yield self._held.standing(self._arm.base_frame, spot, support_m, 2 * np.pi * number / _TURNS)
 
     def _put_down(
-        self, poses: Sequence[Transform], obstacles: Sequence[ObstacleBox], diary: Diary, cancelled: Cancelled | None
-    ) -> tuple[float, float, float]:
+        self, spots: Sequence[_Spot], obstacles: Sequence[ObstacleBox], diary: Diary, cancelled: Cancelled | None
+    ) -> _Spot:
         reasons: list[NoPath] = []
-        for pose in poses:
-            ways = self._ways(pose, obstacles)
+        for spot in spots:
+            ways = self._ways(spot, obstacles)
             if isinstance(ways, NoPath):
                 reasons.append(ways)
                 continue
-            diary.note(PickState.PLACE, f"putting it down at {np.round(pose.translation_m, 3).tolist()} m")
+            diary.note(PickState.PLACE, f"putting it down at {np.round(spot.pose.translation_m, 3).tolist()} m")
             self._finder.go(ways[0], cancelled, self._settings.holding_speed)
             self._finder.go(ways[1], cancelled, self._settings.holding_speed)
             self._require_held()
-            self._arm.move_gripper(min(self._held.width_m + 0.03, self._arm.gripper.max_opening_m), cancelled=cancelled)
+            wider = min(self._held.width_m + spot.open_m, self._arm.gripper.max_opening_m)
+            self._arm.move_gripper(wider, cancelled=cancelled)
             if self._arm.gripper_width() < self._held.width_m + 0.008:
                 raise PickStopped(PickFailure.CANCELLED, "cancelled while letting go", again=False)
             self._finder.go(ways[2], None)
-            x, y, z = (float(value) for value in pose.translation_m)
-            return x, y, z
+            return spot
         raise no_path(*reasons)
+
+    def _verified(self, spot: _Spot, before: RgbdFrame, diary: Diary) -> str:
+        """What the fixed camera says about it, in words.
+
+        Raises:
+            PickStopped: SLIPPED when its place is in sight and nothing is there.
+        """
+        base_T_camera = self._arm.base_T_camera(before.frame, before.stamp_ns)
+        at = np.array([*spot.pose.translation_m[:2], spot.support_m])
+        share = seen_put(before, self._finder.read_fixed(), at, spot.reach_m, base_T_camera)
+        if math.isnan(share):
+            # The arm is still over it; from home the fixed camera sees the table whole.
+            home = self._arm.plan_home()
+            if not isinstance(home, NoPath):
+                self._finder.go(home, None)
+                share = seen_put(before, self._finder.read_fixed(), at, spot.reach_m, base_T_camera)
+        if math.isnan(share):
+            return "; the fixed camera does not see the place"
+        if share <= 0.0:
+            raise PickStopped(
+                PickFailure.SLIPPED, f"{self._held.query!r} was let go, but the fixed camera sees nothing new there"
+            )
+        diary.note(PickState.PLACE, f"the fixed camera sees something new there, on {share:.0%} of the place")
+        return "; the fixed camera sees it there"
 
     def _require_held(self) -> None:
         width = self._arm.gripper_width()
         if width < self._settings.least_width_m:
             raise PickStopped(PickFailure.SLIPPED, f"it was lost on the way: {width * 1e3:.1f} mm between the fingers")
 
-    def _ways(self, pose: Transform, obstacles: Sequence[ObstacleBox]) -> tuple[JointPath, JointPath, JointPath] | NoPath:
+    def _ways(self, spot: _Spot, obstacles: Sequence[ObstacleBox]) -> tuple[JointPath, JointPath, JointPath] | NoPath:
         """To above the place, down, and up again."""
-        at = tool_pose(self._arm, pose, self._held.width_m)
-        above = shifted(at, np.array([0.0, 0.0, _ABOVE_M]))
+        at = tool_pose(self._arm, spot.pose, self._held.width_m)
+        above = shifted(at, np.array([0.0, 0.0, spot.above_m]))
         there = self._arm.plan([above], obstacles=obstacles)
         if isinstance(there, NoPath):
             return there
-        down = self._arm.plan([at], start_rad=there.end_rad, straight=True, obstacles=obstacles)
+        down = self._arm.plan([at], start_rad=there.end_rad, straight=True, obstacles=spot.keep_clear)
         if isinstance(down, NoPath):
             return down
         up = self._arm.plan([above], start_rad=down.end_rad, straight=True)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.transforms import Transform
@@ -12,6 +13,8 @@ from molmo_point.results import Target
 STILL_THERE = 0.5
 """Share of the object's pixels that must be as far away as before for it to count as still there."""
 _SAME_M = 0.012
+_HIGHER_M, _TALLEST_M = 0.008, 0.16
+_LEAST_PIXELS, _LEAST_NEW = 20, 15
 
 
 def still_there(before: RgbdFrame, after: RgbdFrame, target: Target, base_T_camera: Transform) -> float:
@@ -38,3 +41,37 @@ def still_there(before: RgbdFrame, after: RgbdFrame, target: Target, base_T_came
     if np.count_nonzero(both) < 20:
         return float("nan")
     return float(np.mean(np.abs(after.depth_m[both] - before.depth_m[both]) < _SAME_M))
+
+
+def seen_put(before: RgbdFrame, after: RgbdFrame, at_m: NDArray[np.float64], reach_m: float, base_T_camera: Transform) -> float:
+    """Share of a place that is higher than it was, because something is there now.
+
+    Args:
+        before: Frame of a camera that stands, of the place as it was.
+        after: Later one of the same camera.
+        at_m: (3,) middle of the place, on what is below the thing; in the frame of the transform's target, z up.
+        reach_m: How far around it the thing may lie.
+        base_T_camera: Of that camera.
+
+    Returns:
+        0 to 1, and 0 where too few pixels are higher to be a thing; NaN when the place is not to be seen, or something
+        like an arm is in front of it.
+    """
+    assert before.intrinsics is not None and before.depth_m is not None and after.depth_m is not None
+    both = np.isfinite(before.depth_m) & np.isfinite(after.depth_m)
+    rows, columns = np.nonzero(both)
+    uv = np.stack([columns, rows], axis=1).astype(np.float64)
+    old, new = (
+        base_T_camera.apply(before.intrinsics.deproject(uv, depth[rows, columns].astype(np.float64)), base_T_camera.source)
+        for depth in (before.depth_m, after.depth_m)
+    )
+    here = np.linalg.norm(old[:, :2] - at_m[:2], axis=1) < reach_m
+    if np.count_nonzero(here) < _LEAST_PIXELS:
+        return float("nan")
+    covered = new[here, 2] > at_m[2] + _TALLEST_M
+    if np.mean(covered) > STILL_THERE:
+        return float("nan")
+    near = np.linalg.norm(new[here, :2] - at_m[:2], axis=1) < reach_m + _SAME_M
+    higher = near & ~covered & (new[here, 2] > old[here, 2] + _HIGHER_M)
+    count = int(np.count_nonzero(higher))
+    return count / int(np.count_nonzero(here)) if count >= _LEAST_NEW else 0.0

@@ -3,8 +3,10 @@
 What is seen is a mesh turned on a lathe, or boards; what is touched is made of boxes, so that things lie inside.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -120,7 +122,7 @@ class Container:
         """Radius of the circle around it seen from above, metres."""
         shape = _KINDS[self.kind]
         if isinstance(shape, _Boards):
-            return float(np.hypot(*(self.scale * (side + shape.wall_m) for side in shape.half_m)))
+            return self.scale * math.hypot(*(side + shape.wall_m for side in shape.half_m))
         return float(shape.profile_m(self.scale)[:, 0].max())
 
     def over_opening(self, xy_m: FloatArray) -> bool:
@@ -212,7 +214,7 @@ def _round_boxes(shape: _Round, scale: float) -> list[tuple[FloatArray, FloatArr
         # Four boxes through the middle are an octagon; the foot alone touches the table.
         half = np.array([radius, radius * np.tan(np.pi / 8), thick])
         boxes.append((np.array([0, 0, _FOOT_M + thick]), half, _about_z(turn)))
-    for (r_top, z_top), (r_low, z_low) in zip(inner[:-2], inner[1:-1], strict=True):
+    for (r_top, z_top), (r_low, z_low) in pairwise(inner[:-1]):
         along = np.array([r_top - r_low, z_top - z_low])
         length = float(np.linalg.norm(along))
         lean = float(np.arctan2(along[1], along[0]))

@@ -133,7 +133,7 @@ def test_tables_with_containers_come_again_and_keep_them_apart():
 
 
 def test_kinds_that_there_are_not_are_refused():
-    with pytest.raises(InputError, match="no such container.*'teapot'"):
+    with pytest.raises(InputError, match=r"no such container.*'teapot'"):
         random_arm_layout(np.random.default_rng(0), 3, ("teapot",))
     with pytest.raises(InputError, match="do not fit"):
         random_arm_layout(np.random.default_rng(0), 3, ("bowl",) * 4)

@@ -1,0 +1,108 @@
+"""A hollow thing on a table, a bowl, a plate, a box without a lid, measured from above: its rim, its inside, its floor."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from molmo_point.geometry.joint_path import ObstacleBox
+
+FloatArray = NDArray[np.float64]
+LEAST_DEPTH_M = 0.007
+"""What is less deep is not hollow."""
+_SECTORS, _LEAST_IN_SECTOR = 12, 3
+_RIM_ALL_AROUND, _DEEP_AROUND, _DEEP_AROUND_A_HEAP, _LEAST_SHARE = 0.8, 0.55, 0.65, 0.35
+"""Share of the directions in which there is a rim, in which it is deep, the same where the middle is higher than the rim,
+and how deep, as a share of the rim's height."""
+_MIDDLE, _RING, _INSIDE = 0.2, 0.6, 0.75
+"""Where the middle ends, the rim begins, and the inside ends, as shares of the box's half extents."""
+_LEAST_INSIDE = 12
+_REACH_M = 0.005
+
+
+@dataclass(frozen=True, eq=False)
+class Hollow:
+    """What a look from above and aside tells about a hollow thing.
+
+    Attributes:
+        box: Around it, as the arm keeps clear of it.
+        middle_m: (2,) middle of the rim's extent.
+        rim_m: Height of the rim.
+        floor_m: Height of the floor inside.
+        radius_m: How far it reaches from its middle, seen from above.
+        opening_m: Narrowest width of the opening.
+        surface_m: (n, 3) its surface, with its walls completed by what is opposite of them; all in the frame of the box.
+    """
+
+    box: ObstacleBox
+    middle_m: FloatArray
+    rim_m: float
+    floor_m: float
+    radius_m: float
+    opening_m: float
+    surface_m: FloatArray
+
+    def covers(self, xy_m: ArrayLike) -> bool:
+        """Whether a place (2,) is not farther out than the rim in its direction."""
+        away = np.asarray(xy_m, dtype=np.float64) - self.middle_m
+        distance = float(np.hypot(*away))
+        if distance < _REACH_M:
+            return True
+        offsets = self.surface_m[self.surface_m[:, 2] > 0.5 * (self.rim_m + self.floor_m), :2] - self.middle_m
+        along = offsets @ (away / distance)
+        there = np.abs(offsets @ np.array([-away[1], away[0]]) / distance) < 0.012
+        return bool(np.any(there & (along > distance - _REACH_M)))
+
+
+def measure_hollow(points_m: FloatArray, box: ObstacleBox) -> Hollow | None:
+    """The hollow thing in a box, or None where what is in it is not hollow.
+
+    Args:
+        points_m: (n, 3) everything that a camera sees of the table and of what is on it, z up.
+        box: Around the thing, of `boxes_on_table`.
+    """
+    half = np.array(box.half_m[:2])
+    cosine, sine = math.cos(box.yaw_rad), math.sin(box.yaw_rad)
+    axes = np.array([[cosine, sine], [-sine, cosine]])
+    middle = np.array(box.center_m[:2])
+    away = points_m[:, :2] - middle
+    near = np.all(np.abs(away @ axes.T) < half + _REACH_M, axis=1) & (points_m[:, 2] < box.top_m + 0.01)
+    points, away = points_m[near], away[near]
+    share = np.linalg.norm((away @ axes.T) / half, axis=1)
+    inside, ring = share < _INSIDE, share > _RING
+    if np.count_nonzero(inside) < _LEAST_INSIDE:
+        return None
+    floor = float(np.quantile(points[inside, 2], 0.15))
+    rims, lows = _around(points[:, 2], away, ring, 0.97), _around(points[:, 2], away, inside & (share > _MIDDLE), 0.15)
+    # A solid thing is low nowhere, or on the side of the camera only, which looks in below a ball.
+    table = box.center_m[2] - box.half_m[2]
+    deep = rims - lows > np.maximum(LEAST_DEPTH_M, _LEAST_SHARE * (rims - table))
+    if np.mean(rims > floor + LEAST_DEPTH_M) < _RIM_ALL_AROUND:
+        return None
+    rim = float(np.nanmedian(rims))
+    middle_high = float(np.median(points[share < _MIDDLE, 2])) > rim if np.any(share < _MIDDLE) else False
+    if np.mean(deep) < (_DEEP_AROUND_A_HEAP if middle_high else _DEEP_AROUND):
+        return None
+    high = ring & (points[:, 2] > floor + 0.3 * (rim - floor))
+    # The wall towards the camera hides its own inside, but all of these are the same on both sides.
+    opposite = points[high] * [-1.0, -1.0, 1.0] + [*(2 * middle), 0.0]
+    surface = np.concatenate([points, opposite])
+    upper = np.tile(points[high, 2] > floor + 0.75 * (rim - floor), 2)
+    walls = np.linalg.norm(np.concatenate([points[high], opposite])[upper, :2] - middle, axis=1)
+    return Hollow(
+        box=box,
+        middle_m=middle,
+        rim_m=rim,
+        floor_m=floor,
+        radius_m=float(np.quantile(walls, 0.98)),
+        opening_m=2.0 * float(np.quantile(walls, 0.02)),
+        surface_m=surface,
+    )
+
+
+def _around(heights: FloatArray, away: FloatArray, where: NDArray[np.bool_], share: float) -> FloatArray:
+    """A quantile of the heights in each of `_SECTORS` directions; NaN where too little was seen."""
+    sector = np.floor((np.arctan2(away[where, 1], away[where, 0]) / (2 * np.pi) % 1.0) * _SECTORS).astype(int) % _SECTORS
+    seen = [heights[where][sector == number] for number in range(_SECTORS)]
+    return np.array([float(np.quantile(each, share)) if len(each) >= _LEAST_IN_SECTOR else np.nan for each in seen])

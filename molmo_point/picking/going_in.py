@@ -1,0 +1,122 @@
+"""How what is held goes down into a hollow thing: where, turned how, and how deep the fingers can go with it."""
+
+from dataclasses import dataclass, replace
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from molmo_point.geometry.gripper import Gripper
+from molmo_point.geometry.hollow import Hollow
+from molmo_point.geometry.transforms import Transform
+from molmo_point.picking.reaching import shifted
+
+if TYPE_CHECKING:
+    from molmo_point.picking.placing import Held
+
+FloatArray = NDArray[np.float64]
+LETTING_GO_M = 0.016
+"""How much wider the fingers open inside; on the table there is room for more."""
+_CLEAR_M, _LEAST_HITS = 0.003, 4
+_STEP_M, _MOST_FALL_M = 0.004, 0.045
+_FULL_M = 0.012
+"""What lies so high above the floor is something that lies there already."""
+_OFFSETS = (0.35, 0.55)
+_TURNS, _ENOUGH_POINTS = 8, 3000
+
+
+@dataclass(frozen=True, eq=False)
+class WayIn:
+    """A pose at which to let go inside.
+
+    Attributes:
+        pose: `base_T_grasp`.
+        fall_m: How far it falls when it is let go, because the fingers have no room farther down.
+        support_m: Height of what its underside will meet, base frame.
+    """
+
+    pose: Transform
+    fall_m: float
+    support_m: float
+
+
+def ways_in(held: "Held", gripper: Gripper, hollow: Hollow, base_frame: str) -> list[WayIn]:
+    """Poses at which the held thing is inside and the fingers touch nothing, the best first.
+
+    The middle comes first; beside it only where something lies there already.
+
+    Args:
+        held: What is held, and how.
+        gripper: Its sizes.
+        hollow: What it is put into.
+        base_frame: Name of the frame of everything here, z up.
+
+    Returns:
+        None are left where it does not fit, or the fingers do not.
+    """
+    thin = max(1, len(hollow.surface_m) // _ENOUGH_POINTS)
+    hollow = replace(hollow, surface_m=hollow.surface_m[::thin])
+    middle = _ways_at(held, gripper, hollow, base_frame, hollow.middle_m)
+    if any(way.support_m < hollow.floor_m + _FULL_M for way in middle):
+        return middle
+    around = [
+        way
+        for share in _OFFSETS
+        for angle in np.arange(_TURNS) * 2 * np.pi / _TURNS
+        for way in _ways_at(
+            held, gripper, hollow, base_frame,
+            hollow.middle_m + 0.5 * share * hollow.opening_m * np.array([np.cos(angle), np.sin(angle)]),
+        )
+    ]  # fmt: skip
+    return sorted([*middle, *around], key=attrgetter("support_m", "fall_m"))
+
+
+def fits(held: "Held", hollow: Hollow) -> bool:
+    """Whether the held thing fits into the opening, however it is turned about the vertical, without its fingers."""
+    return any(_support(held, hollow, hollow.middle_m, turn) is not None for turn in _turns())
+
+
+def _turns() -> FloatArray:
+    return np.array([0, 1, -1, 2, -2, 3, -3, 4]) * 2 * np.pi / _TURNS
+
+
+def _ways_at(held: "Held", gripper: Gripper, hollow: Hollow, base_frame: str, spot: FloatArray) -> list[WayIn]:
+    ways = []
+    for turn in _turns():
+        support = _support(held, hollow, spot, float(turn))
+        if support is None:
+            continue
+        pose = held.standing(base_frame, spot, support, float(turn))
+        lift = _lift(gripper, held.width_m + LETTING_GO_M, pose, hollow)
+        if lift is not None and support + lift < hollow.rim_m:
+            ways.append(WayIn(shifted(pose, np.array([0.0, 0.0, lift])), lift, support))
+    return sorted(ways, key=attrgetter("fall_m"))
+
+
+def _support(held: "Held", hollow: Hollow, spot: FloatArray, turn_rad: float) -> float | None:
+    """Height of what is below the held thing at a spot; None where that is the rim or something as high."""
+    axes = held.standing("base", spot, 0.0, turn_rad).rotation
+    across = axes[:2, 1] / max(float(np.linalg.norm(axes[:2, 1])), 1e-9)
+    away = hollow.surface_m[:, :2] - spot
+    below = (np.abs(away @ across) < 0.5 * held.width_m + _CLEAR_M) & (np.linalg.norm(away, axis=1) < held.radius_m + _CLEAR_M)
+    if np.count_nonzero(below) < _LEAST_HITS:
+        return hollow.floor_m
+    support = max(float(np.quantile(hollow.surface_m[below, 2], 0.97)), hollow.floor_m)
+    return support if support < hollow.floor_m + 0.6 * (hollow.rim_m - hollow.floor_m) else None
+
+
+def _lift(gripper: Gripper, opening_m: float, pose: Transform, hollow: Hollow) -> float | None:
+    """How much higher than the pose the fingers have to stay; None where that is too much.
+
+    They come from straight above, so that every height above the one that is found has to be free as well.
+    """
+    lows, highs = gripper.boxes(min(opening_m, gripper.max_opening_m))
+    lift = None
+    for up in np.arange(_MOST_FALL_M, -0.5 * _STEP_M, -_STEP_M):
+        local = (hollow.surface_m - pose.translation_m - [0.0, 0.0, up]) @ pose.rotation
+        inside = np.all((local[:, None] > lows - _CLEAR_M) & (local[:, None] < highs + _CLEAR_M), axis=2)
+        if np.count_nonzero(np.any(inside, axis=1)) >= _LEAST_HITS:
+            break
+        lift = max(float(up), 0.0)
+    return lift
