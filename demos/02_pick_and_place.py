@@ -17,8 +17,7 @@ from pathlib import Path
 from molmo_point.commands import parse_command
 from molmo_point.errors import MolmoPointError
 
-TABLE = {"scene_seed": 1, "object_count": 5}
-"""On it: a red ball, a white brick, a red brick, an orange ball and a green cube."""
+PARAMETERS = ("scene_seed", "object_count", "containers", "model", "pace")
 COMMAND = "pick up the green cube and put it next to the orange ball"
 START_S = 300.0
 
@@ -27,8 +26,10 @@ def main() -> int:
     """Runs the demo; 1 if the command could not be carried out."""
     parser = argparse.ArgumentParser(description="A typed command moves a simulated arm, over ROS 2.")
     parser.add_argument("command", nargs="*", help=f"what to do (default: {COMMAND!r})")
-    parser.add_argument("--seed", type=int, default=TABLE["scene_seed"], help="which table")
-    parser.add_argument("--objects", type=int, default=TABLE["object_count"], help="how many things stand on it")
+    parser.add_argument("--seed", dest="scene_seed", type=int, default=1, help="which table")
+    parser.add_argument("--objects", dest="object_count", type=int, default=5, help="how many things stand on it")
+    parser.add_argument("--containers", default="", help="what else: bowl, plate, tray, box, with commas between")
+    parser.add_argument("--model", default="tabletop", help="household knows bowls and plates")
     parser.add_argument("--pace", type=float, default=0.0, help="simulated seconds per second at most; 0: as fast as it goes")
     parser.add_argument("--no-video", action="store_true", help="do not draw the video")
     parser.add_argument("--out", type=Path, default=Path("out/demo"), help="folder for video, picture and the node's log")
@@ -56,7 +57,7 @@ def carry_out(command, options) -> list[dict]:
     options.out.mkdir(parents=True, exist_ok=True)
     for old in options.out.glob("pick-*.*"):
         old.unlink()
-    parameters = {"scene_seed": options.seed, "object_count": options.objects, "pace": options.pace}
+    parameters = {name: getattr(options, name) for name in PARAMETERS}
     if not options.no_video:
         parameters["video_folder"] = str(options.out)
     rclpy.init()
@@ -86,14 +87,15 @@ def without_ros(command, options) -> list[dict]:
     from molmo_point.picking.put_down_places import PutDownPlaces
     from molmo_point.sim.arm import SimulatedArm
     from molmo_point.sim.arm_layout import random_arm_layout
+    from molmo_point.sim.containers import kinds_in
     from molmo_point.viz.goal_video import GoalVideo
 
     ticked: list = []
-    layout = random_arm_layout(np.random.default_rng(options.seed), options.objects)
+    layout = random_arm_layout(np.random.default_rng(options.scene_seed), options.object_count, kinds_in(options.containers))
     with SimulatedArm(layout, on_tick=lambda arm: ticked[0](arm) if ticked else None) as arm:
         video = GoalVideo(options.out, 8.0, print, arm, ticked)
         fixed, wrist = (SimulatedCamera(arm.view(name), clock_ns=arm.now_ns) for name in ("fixed", "wrist"))
-        picker = Picker(video.watch(Pointer.from_pretrained("tabletop")), arm, fixed, wrist)
+        picker = Picker(video.watch(Pointer.from_pretrained(options.model)), arm, fixed, wrist)
 
         def tell(event) -> None:
             video.take(event)

@@ -20,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=1, help="which table (default 1; on some the embedded model errs)")
     parser.add_argument("--objects", type=int, default=5, metavar="N", help="how many things stand on it (default 5)")
+    parser.add_argument("--containers", default="", metavar="KINDS", help="and which of bowl, plate, tray, box, e.g. bowl,plate")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: this machine only)")
     parser.add_argument("--port", type=int, default=8080, help="port of the page; 0 takes a free one (default 8080)")
     parser.add_argument("--command", action="append", default=[], metavar="TEXT", help="do this first; may be repeated")
@@ -36,6 +37,7 @@ def run(options: argparse.Namespace) -> int:
     from molmo_point.picking.pick import Picker
     from molmo_point.sim.arm import SimulatedArm
     from molmo_point.sim.arm_layout import random_arm_layout
+    from molmo_point.sim.containers import kinds_in
     from molmo_point.viz.browser.arm_view import ArmOnPage
     from molmo_point.viz.browser.page import Page
     from molmo_point.viz.run_log import WatchedPointer
@@ -44,7 +46,8 @@ def run(options: argparse.Namespace) -> int:
     stopped = threading.Event()
     pointer = load_pointer(options)
     shown: list[ArmOnPage] = []
-    layout = random_arm_layout(np.random.default_rng(options.seed), options.objects)
+    layout = random_arm_layout(np.random.default_rng(options.seed), options.objects, kinds_in(options.containers))
+    names = ", ".join(thing.name for thing in (*layout.objects, *layout.containers))
 
     def tick(arm: SimulatedArm) -> None:
         for each in shown:
@@ -56,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
             shown.append(ArmOnPage(arm, page))
             fixed, wrist = (SimulatedCamera(arm.view(name), clock_ns=arm.now_ns) for name in ("fixed", "wrist"))
             picker = Picker(WatchedPointer(pointer, shown[0].answered), arm, fixed, wrist)
-            print(f"{page.url}  (on the table: {', '.join(thing.name for thing in layout.objects)}; Ctrl-C ends)", flush=True)
+            print(f"{page.url}  (on the table: {names}; Ctrl-C ends)", flush=True)
             for text in options.command:
                 jobs.put(text)
             if options.once:

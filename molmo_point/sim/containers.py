@@ -145,6 +145,15 @@ def known_kinds(kinds: Sequence[str]) -> tuple[str, ...]:
     return tuple(kinds)
 
 
+def kinds_in(text: str) -> tuple[str, ...]:
+    """Kinds of containers from their names with commas or blanks between, as on a command line; none in an empty text.
+
+    Raises:
+        InputError: If one is none of `CONTAINERS`.
+    """
+    return known_kinds(text.replace(",", " ").split())
+
+
 def random_container(rng: np.random.Generator, kind: str, xy_m: tuple[float, float]) -> Container:
     """Draws size, turn and colour of a container standing at ``xy_m`` (base frame, metres)."""
     known_kinds((kind,))

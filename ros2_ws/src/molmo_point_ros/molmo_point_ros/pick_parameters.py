@@ -9,6 +9,7 @@ PICK_SPECS = {
     **MODEL_SPECS,
     "scene_seed": Spec(0, "Which random table the simulated arm stands at", (0, 1_000_000)),
     "object_count": Spec(0, "How many things stand on it; 0: as the seed has it, 3 to 10", (0, 10)),
+    "containers": Spec("", "Containers among them: bowl, plate, tray, box, with commas between; empty: none"),
     "width": Spec(640, "Width of the cameras' images in pixels", (64, 1920)),
     "height": Spec(480, "Height of the cameras' images in pixels", (64, 1200)),
     "depth_noise": CAMERA_SPECS["depth_noise"],
@@ -33,6 +34,7 @@ class PickSettings:
     quantization: str
     scene_seed: int
     object_count: int
+    containers: str
     width: int
     height: int
     depth_noise: bool

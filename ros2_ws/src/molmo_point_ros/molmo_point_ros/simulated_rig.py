@@ -28,16 +28,19 @@ def open_simulated_rig(
         recorder_for: Makes a `GoalVideo` of the arm and its list of what is called at ticks; None records nothing.
 
     Raises:
-        MolmoPointError: If the model cannot be loaded, or something that the simulation needs is not installed.
+        MolmoPointError: If the model cannot be loaded, something that the simulation needs is not installed, or there is no
+            such container.
     """
     from molmo_point.camera.simulated import SimulatedCamera
     from molmo_point.geometry.uncertainty import D435
     from molmo_point.picking.pick import Picker
     from molmo_point.sim.arm import SimulatedArm
     from molmo_point.sim.arm_layout import random_arm_layout
+    from molmo_point.sim.containers import kinds_in
 
+    containers = kinds_in(settings.containers)
     pointer = load_pointer(settings.model, device=settings.device or None, quantization=settings.quantization or None)
-    layout = random_arm_layout(np.random.default_rng(settings.scene_seed), settings.object_count or None)
+    layout = random_arm_layout(np.random.default_rng(settings.scene_seed), settings.object_count or None, containers)
     ticked: list[Callable[[Any], None]] = [publisher.tick]
 
     def tick(arm: SimulatedArm) -> None:
