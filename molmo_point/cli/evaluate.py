@@ -13,6 +13,7 @@ from molmo_point.cli import (
     lift_benchmark,
     photo_benchmark,
     pick_benchmark,
+    place_benchmark,
     tracking_benchmark,
 )
 from molmo_point.errors import InputError
@@ -26,6 +27,7 @@ _OF_THEIR_OWN = {
     "tracking": (tracking_benchmark, tracking_benchmark.DEFAULT_SEQUENCES),
     "grasps": (grasp_benchmark, grasp_benchmark.DEFAULT_SCENES),
     "pick": (pick_benchmark, pick_benchmark.DEFAULT_SCENES),
+    "place": (place_benchmark, place_benchmark.DEFAULT_SCENES),
 }
 
 _BELONGING = {
@@ -43,7 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Measures with 95 % intervals. A model: how often it is right on fresh simulated tables (tabletop: plain shapes; "
         "household) and on real photographs (photographs), whether its probabilities come true (calibration), and how well a "
-        "simulated arm picks with it what is named (pick). Without a model: "
+        "simulated arm picks with it what is named (pick) and puts it into bowls, plates, trays and boxes (place; say "
+        "--model household). Without a model: "
         "points that are off, lifted beside the estimators of other projects (lift); points followed in moving scenes "
         "(tracking); proposed grasps tried on the true solids (grasps)."
     )
