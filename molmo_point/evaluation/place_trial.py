@@ -120,6 +120,7 @@ def place_summary(trials: Sequence[PlaceTrial]) -> dict[str, Any]:
         "right thing inside": share([trial.lifted and trial.inside for trial in trials]),
         "container found, given it was lifted": share([trial.sought for trial in lifted]),
         "inside, given a container found": share([trial.inside for trial in found]),
+        "of these refused, because it does not fit": sum(trial.failure == "NO_GRASP" for trial in found),
         "claimed inside, and is": share([trial.inside for trial in trials if trial.claimed]),
         "seen there, of those inside": share([trial.seen for trial in trials if trial.inside]),
         "container touched with more than 1 N": sum(trial.touch_n > 1.0 for trial in trials),

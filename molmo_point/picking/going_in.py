@@ -1,5 +1,6 @@
 """How what is held goes down into a hollow thing: where, turned how, and how deep the fingers can go with it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ _CLEAR_M, _LEAST_HITS = 0.003, 4
 _STEP_M, _MOST_FALL_M = 0.004, 0.045
 _FULL_M = 0.012
 """What lies so high above the floor is something that lies there already."""
-_OFFSETS = (0.35, 0.55)
+_OFFSETS = (0.35, 0.5, 0.6, 0.68)
 _TURNS, _ENOUGH_POINTS = 8, 3000
 
 
@@ -60,21 +61,22 @@ def ways_in(held: "Held", gripper: Gripper, hollow: Hollow, base_frame: str) -> 
     middle = _ways_at(held, gripper, hollow, base_frame, hollow.middle_m)
     if any(way.support_m < hollow.floor_m + _FULL_M for way in middle):
         return middle
-    around = [
-        way
-        for share in _OFFSETS
-        for angle in np.arange(_TURNS) * 2 * np.pi / _TURNS
-        for way in _ways_at(
-            held, gripper, hollow, base_frame,
-            hollow.middle_m + 0.5 * share * hollow.opening_m * np.array([np.cos(angle), np.sin(angle)]),
-        )
-    ]  # fmt: skip
+    around = [way for spot in _around(hollow) for way in _ways_at(held, gripper, hollow, base_frame, spot)]
     return sorted([*middle, *around], key=attrgetter("support_m", "fall_m"))
 
 
 def fits(held: "Held", hollow: Hollow) -> bool:
     """Whether the held thing fits into the opening, however it is turned about the vertical, without its fingers."""
     return any(_support(held, hollow, hollow.middle_m, turn) is not None for turn in _turns())
+
+
+def _around(hollow: Hollow) -> Iterator[FloatArray]:
+    """Spots (2,) beside the middle, farther out along what is longer."""
+    cosine, sine = np.cos(hollow.box.yaw_rad), np.sin(hollow.box.yaw_rad)
+    axes = np.array([[cosine, -sine], [sine, cosine]])
+    for share in _OFFSETS:
+        for angle in np.arange(_TURNS) * 2 * np.pi / _TURNS:
+            yield hollow.middle_m + axes @ (share * np.array(hollow.box.half_m[:2]) * [np.cos(angle), np.sin(angle)])
 
 
 def _turns() -> FloatArray:
@@ -99,7 +101,9 @@ def _support(held: "Held", hollow: Hollow, spot: FloatArray, turn_rad: float) ->
     axes = held.standing("base", spot, 0.0, turn_rad).rotation
     across = axes[:2, 1] / max(float(np.linalg.norm(axes[:2, 1])), 1e-9)
     away = hollow.surface_m[:, :2] - spot
-    below = (np.abs(away @ across) < 0.5 * held.width_m + _CLEAR_M) & (np.linalg.norm(away, axis=1) < held.radius_m + _CLEAR_M)
+    wide, long = np.abs(away @ across), np.abs(away @ [-across[1], across[0]])
+    below = (wide < 0.5 * held.width_m + _CLEAR_M) & (long < held.along_m + _CLEAR_M)
+    below &= np.hypot(wide, long) < held.radius_m + _CLEAR_M
     if np.count_nonzero(below) < _LEAST_HITS:
         return hollow.floor_m
     support = max(float(np.quantile(hollow.surface_m[below, 2], 0.97)), hollow.floor_m)

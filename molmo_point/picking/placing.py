@@ -43,6 +43,7 @@ class Held:
         width_m: Between the fingers.
         below_m: From the grasp frame down to its underside, when it stands as it stood.
         radius_m: How far it may reach from the grasp frame, sideways.
+        along_m: The same along the pads, across the closing direction; infinite where only the radius is known.
         axes: (3, 3) of the grasp frame in the base frame when it was grasped.
     """
 
@@ -51,14 +52,18 @@ class Held:
     below_m: float
     radius_m: float
     axes: FloatArray
+    along_m: float = math.inf
 
     @classmethod
     def of(cls, query: str, grasp: GraspCandidate, width_m: float, table_z_m: float, points_m: FloatArray) -> "Held":
         """What a grasp holds of a thing that stood on the table; grasp and its measured points (n, 3) in the base frame."""
         below = max(0.0, float(grasp.center_m[2]) - table_z_m)
-        reach = np.linalg.norm(points_m[:, :2] - grasp.center_m[:2], axis=1) if len(points_m) else np.zeros(1)
-        radius = max(0.5 * width_m, float(np.quantile(reach, 0.98)))
-        return cls(query, width_m, below, radius, grasp.camera_T_grasp.rotation.copy())
+        axes = grasp.camera_T_grasp.rotation.copy()
+        away = points_m[:, :2] - grasp.center_m[:2] if len(points_m) else np.zeros((1, 2))
+        radius = max(0.5 * width_m, float(np.quantile(np.linalg.norm(away, axis=1), 0.98)))
+        across = axes[:2, 1] / max(float(np.linalg.norm(axes[:2, 1])), 1e-9)
+        along = float(np.quantile(np.abs(away @ [-across[1], across[0]]), 0.98)) if len(points_m) else math.inf
+        return cls(query, width_m, below, radius, axes, along)
 
     def standing(self, base_frame: str, xy_m: FloatArray, support_m: float, turn_rad: float = 0.0) -> Transform:
         """`base_T_grasp` at which to let it go: standing as it stood, just above what it is put on.
@@ -199,7 +204,8 @@ class Placer:
         ways = ways_in(self._held, self._arm.gripper, hollow, self._arm.base_frame)
         if not ways:
             what = "the fingers have no room in it" if fits(self._held, hollow) else "it is too large or something is in it"
-            held = f"{self._held.query!r} ({self._held.width_m * 1e3:.0f} x {2e3 * self._held.radius_m:.0f} mm)"
+            long_mm = 2e3 * min(self._held.along_m, self._held.radius_m)
+            held = f"{self._held.query!r} ({self._held.width_m * 1e3:.0f} x {long_mm:.0f} mm)"
             raise PickStopped(PickFailure.NO_GRASP, f"{held} does not go into {where!r}, {size}: {what}")
         others = tuple(box for box in search.obstacles if box is not hollow.box and not hollow.covers(box.center_m[:2]))
         reach_m = 0.5 * hollow.opening_m

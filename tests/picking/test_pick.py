@@ -9,48 +9,22 @@ pytest.importorskip("tabletask")
 pytest.importorskip("mink")
 pytest.importorskip("ruckig")
 
-from molmo_point.camera.simulated import SimulatedCamera
 from molmo_point.errors import FrameError, InputError
 from molmo_point.geometry.transforms import Transform
 from molmo_point.picking.arm import Arm
-from molmo_point.picking.pick import Picker
 from molmo_point.picking.settings import PickSettings
 from molmo_point.picking.states import PickFailure, PickState
-from molmo_point.pointer import Pointer
-from molmo_point.results import Completion
 from molmo_point.sim.arm import SimulatedArm
 from molmo_point.sim.arm_layout import ARM_CAMERA
 from molmo_point.sim.arm_truth import ArmTruth
 from molmo_point.sim.layout import Layout
 from molmo_point.sim.objects import SceneObject
 
+from .color_backend import picker_for
+
 CUBE = SceneObject("cube", "red", (0.024, 0.024, 0.024), (0.02, 0.05, 0.024), 0.4, (0.8, 0.05, 0.05))
 BRICK = SceneObject("brick", "green", (0.05, 0.022, 0.016), (-0.05, -0.08, 0.016), 1.1, (0.06, 0.6, 0.1))
 BALL = SceneObject("ball", "blue", (0.025, 0.025, 0.025), (0.11, -0.07, 0.025), 0.0, (0.05, 0.1, 0.8))
-CHANNEL = {"red": 0, "green": 1, "blue": 2}
-
-
-class ColorBackend:
-    """Points at the middle of what has the named colour; says that nothing is there where there is none."""
-
-    name = "colors"
-
-    def __init__(self):
-        self.asked = 0
-
-    def generate(self, image, prompt, *, max_new_tokens, should_stop=None, on_text=None):
-        self.asked += 1
-        word = next((word for word in CHANNEL if word in prompt), None)
-        picture = np.asarray(image, float)
-        strongest = CHANNEL.get(word or "", 0)
-        others = np.delete(picture, strongest, axis=2).max(axis=2)
-        mask = picture[..., strongest] > 2.2 * others + 20
-        if word is None or mask.sum() < 30:
-            return Completion(" There are none.", 4, "stop")
-        rows, columns = np.nonzero(mask)
-        nearest = np.argmin((rows - rows.mean()) ** 2 + (columns - columns.mean()) ** 2)
-        x, y = 100 * (columns[nearest] + 0.5) / mask.shape[1], 100 * (rows[nearest] + 0.5) / mask.shape[0]
-        return Completion(f' <point x="{x:.1f}" y="{y:.1f}" alt="{word}">{word}</point>', 9, "stop")
 
 
 @pytest.fixture
@@ -58,11 +32,6 @@ def world():
     layout = Layout((CUBE, BRICK, BALL), ARM_CAMERA, ((0.4,) * 3, (0.4,) * 3), "flat", (0.5,) * 3, (0.6, 0.0, 1.6), 0.6, 0.4)
     with SimulatedArm(layout) as arm:
         yield arm
-
-
-def picker_for(arm, **settings):
-    fixed, wrist = (SimulatedCamera(arm.view(name), seed=k, clock_ns=arm.now_ns) for k, name in enumerate(("fixed", "wrist")))
-    return Picker(Pointer(ColorBackend()), arm, fixed, wrist, PickSettings(**settings))
 
 
 def test_pick_and_place_from_words_to_the_table_and_back(world):
