@@ -8,9 +8,8 @@ import numpy as np
 from molmo_point.camera.base import Camera
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.grasp import GraspCandidate, Grasps
-from molmo_point.geometry.hollow import Hollow, measure_hollow
 from molmo_point.geometry.joint_path import FollowEnd, JointPath, NoPath, ObstacleBox
-from molmo_point.geometry.obstacle_boxes import boxes_on_table, depth_points
+from molmo_point.geometry.obstacle_boxes import boxes_on_table
 from molmo_point.grasping import propose_grasps
 from molmo_point.picking.arm import Arm, Cancelled
 from molmo_point.picking.diary import Diary, PickStopped
@@ -22,8 +21,6 @@ from molmo_point.picking.states import PickFailure, PickState
 _FRAME_S = 1 / 30
 _BARE_M, _MISSED_M = 0.008, 0.03
 """A target lower above the table than the first is on the bare table; a thing not farther from it than the second was meant."""
-_RIM_M = 0.008
-"""A target this close to a container is on its rim."""
 _NEARBY = 0.5
 """Share of the weight of a look that shows little but the thing that it was to confirm."""
 _WIDE, _COMPARE_M, _AROUND_M = 1.6, (0.38, 0.62), 0.15
@@ -236,27 +233,6 @@ class Finder:
             sighting.frame, sighting.in_camera, gripper=self._arm.gripper, base_T_camera=sighting.base_T_camera
         )
         return found, tuple(candidate.transformed(sighting.base_T_camera) for candidate in found.candidates)
-
-    def hollow(self, search: Search, *, prefer: bool) -> Hollow | None:
-        """The container that was found, measured with the fixed camera; None where what was found is none.
-
-        Args:
-            search: What was seen.
-            prefer: Whether what is hollow comes before what has more weight, as "in" says.
-        """
-        assert search.chosen is not None
-        overview = search.overview
-        assert overview.depth_m is not None and overview.intrinsics is not None
-        pose = self._arm.base_T_camera(overview.frame, overview.stamp_ns)
-        points = depth_points(overview.depth_m, overview.intrinsics, pose, 2)
-        others = sorted(search.sightings, key=lambda sighting: -sighting.weight) if prefer else []
-        for sighting in (search.chosen, *others):
-            at_m = sighting.target.position_m
-            for box in search.obstacles:
-                found = measure_hollow(points, box) if gap(box, at_m) < _RIM_M else None
-                if found is not None and found.covers(at_m[:2]):
-                    return found
-        return None
 
     def go(self, path: JointPath, cancelled: Cancelled | None, speed: float = 1.0) -> None:
         """Follows a path.

@@ -1,20 +1,20 @@
-"""How what is held goes down into a hollow thing: where, turned how, and how deep the fingers can go with it."""
+"""Which hollow thing was found, and how what is held goes down into it: where, turned how, how deep the fingers can go."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from operator import attrgetter
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from molmo_point.geometry.gripper import Gripper
-from molmo_point.geometry.hollow import Hollow
+from molmo_point.geometry.hollow import Hollow, measure_hollow
+from molmo_point.geometry.obstacle_boxes import depth_points
 from molmo_point.geometry.transforms import Transform
-from molmo_point.picking.reaching import shifted
-
-if TYPE_CHECKING:
-    from molmo_point.picking.placing import Held
+from molmo_point.picking.arm import Arm
+from molmo_point.picking.finding import Search
+from molmo_point.picking.held import Held
+from molmo_point.picking.reaching import gap, shifted
 
 FloatArray = NDArray[np.float64]
 LETTING_GO_M = 0.016
@@ -25,6 +25,8 @@ _FULL_M = 0.012
 """What lies so high above the floor is something that lies there already."""
 _OFFSETS = (0.35, 0.5, 0.6, 0.68)
 _TURNS, _ENOUGH_POINTS = 8, 3000
+_RIM_M = 0.008
+"""A target this close to a container is on its rim."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +44,29 @@ class WayIn:
     support_m: float
 
 
-def ways_in(held: "Held", gripper: Gripper, hollow: Hollow, base_frame: str) -> list[WayIn]:
+def seen_hollow(search: Search, arm: Arm, *, prefer: bool) -> Hollow | None:
+    """The container that was found, measured with the fixed camera; None where what was found is none.
+
+    Args:
+        search: What was seen.
+        arm: Knows where the camera is.
+        prefer: Whether what is hollow comes before what has more weight, as "in" says.
+    """
+    overview = search.overview
+    assert search.chosen is not None and overview.depth_m is not None and overview.intrinsics is not None
+    pose = arm.base_T_camera(overview.frame, overview.stamp_ns)
+    points = depth_points(overview.depth_m, overview.intrinsics, pose, 2)
+    others = sorted(search.sightings, key=lambda sighting: -sighting.weight) if prefer else []
+    for sighting in (search.chosen, *others):
+        at_m = sighting.target.position_m
+        for box in search.obstacles:
+            found = measure_hollow(points, box) if gap(box, at_m) < _RIM_M else None
+            if found is not None and found.covers(at_m[:2]):
+                return found
+    return None
+
+
+def ways_in(held: Held, gripper: Gripper, hollow: Hollow, base_frame: str) -> list[WayIn]:
     """Poses at which the held thing is inside and the fingers touch nothing, the best first.
 
     The middle comes first; beside it only where something lies there already.
@@ -65,7 +89,7 @@ def ways_in(held: "Held", gripper: Gripper, hollow: Hollow, base_frame: str) -> 
     return sorted([*middle, *around], key=attrgetter("support_m", "fall_m"))
 
 
-def fits(held: "Held", hollow: Hollow) -> bool:
+def fits(held: Held, hollow: Hollow) -> bool:
     """Whether the held thing fits into the opening, however it is turned about the vertical, without its fingers."""
     return any(_support(held, hollow, hollow.middle_m, turn) is not None for turn in _turns())
 
@@ -83,7 +107,7 @@ def _turns() -> FloatArray:
     return np.array([0, 1, -1, 2, -2, 3, -3, 4]) * 2 * np.pi / _TURNS
 
 
-def _ways_at(held: "Held", gripper: Gripper, hollow: Hollow, base_frame: str, spot: FloatArray) -> list[WayIn]:
+def _ways_at(held: Held, gripper: Gripper, hollow: Hollow, base_frame: str, spot: FloatArray) -> list[WayIn]:
     ways = []
     for turn in _turns():
         support = _support(held, hollow, spot, float(turn))
@@ -96,7 +120,7 @@ def _ways_at(held: "Held", gripper: Gripper, hollow: Hollow, base_frame: str, sp
     return sorted(ways, key=attrgetter("fall_m"))
 
 
-def _support(held: "Held", hollow: Hollow, spot: FloatArray, turn_rad: float) -> float | None:
+def _support(held: Held, hollow: Hollow, spot: FloatArray, turn_rad: float) -> float | None:
     """Height of what is below the held thing at a spot; None where that is the rim or something as high."""
     axes = held.standing("base", spot, 0.0, turn_rad).rotation
     across = axes[:2, 1] / max(float(np.linalg.norm(axes[:2, 1])), 1e-9)

@@ -12,8 +12,9 @@ from molmo_point.geometry.transforms import Transform
 from molmo_point.picking.arm import Arm, Cancelled
 from molmo_point.picking.diary import Diary, PickStopped, no_path
 from molmo_point.picking.finding import Finder, Search
+from molmo_point.picking.held import Held
 from molmo_point.picking.looking import Looker
-from molmo_point.picking.placing import Held, Placer, Relation
+from molmo_point.picking.placing import Placer, Relation
 from molmo_point.picking.reaching import GraspPlan, plan_grasp
 from molmo_point.picking.settings import PickSettings
 from molmo_point.picking.states import OnState, PickFailure, PickResult, PickState, PlaceResult

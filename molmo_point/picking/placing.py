@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 
 from molmo_point.errors import FrameError, InputError
 from molmo_point.frame import RgbdFrame
-from molmo_point.geometry.grasp import GRASP_FRAME, GraspCandidate
+from molmo_point.geometry.grasp import GRASP_FRAME
 from molmo_point.geometry.hollow import Hollow
 from molmo_point.geometry.joint_path import JointPath, NoPath, ObstacleBox
-from molmo_point.geometry.rigid import rotation_exp
 from molmo_point.geometry.transforms import Transform
 from molmo_point.grasping import find_object
 from molmo_point.picking.arm import Arm, Cancelled
 from molmo_point.picking.diary import Diary, PickStopped, no_path
 from molmo_point.picking.finding import Finder, Search
-from molmo_point.picking.going_in import LETTING_GO_M, fits, ways_in
+from molmo_point.picking.going_in import LETTING_GO_M, fits, seen_hollow, ways_in
+from molmo_point.picking.held import Held
 from molmo_point.picking.reaching import shifted, tool_pose
 from molmo_point.picking.settings import PickSettings
 from molmo_point.picking.states import PickFailure, PickState, PlaceResult
@@ -28,54 +28,10 @@ from molmo_point.picking.verifying import seen_put
 
 FloatArray = NDArray[np.float64]
 Relation = Literal["in", "on", "next to"]
-_ABOVE_M, _DROP_M, _BESIDE_M = 0.10, 0.006, 0.025
+_ABOVE_M, _BESIDE_M = 0.10, 0.025
 _OPEN_M, _RIM_CLEAR_M = 0.03, 0.04
 """How much wider the fingers open to let go, and how high above a rim what is held is brought."""
 _TURNS = 8
-
-
-@dataclass(frozen=True, eq=False)
-class Held:
-    """What the gripper holds, and how.
-
-    Attributes:
-        query: As it was asked for.
-        width_m: Between the fingers.
-        below_m: From the grasp frame down to its underside, when it stands as it stood.
-        radius_m: How far it may reach from the grasp frame, sideways.
-        along_m: The same along the pads, across the closing direction; infinite where only the radius is known.
-        axes: (3, 3) of the grasp frame in the base frame when it was grasped.
-    """
-
-    query: str
-    width_m: float
-    below_m: float
-    radius_m: float
-    axes: FloatArray
-    along_m: float = math.inf
-
-    @classmethod
-    def of(cls, query: str, grasp: GraspCandidate, width_m: float, table_z_m: float, points_m: FloatArray) -> "Held":
-        """What a grasp holds of a thing that stood on the table; grasp and its measured points (n, 3) in the base frame."""
-        below = max(0.0, float(grasp.center_m[2]) - table_z_m)
-        axes = grasp.camera_T_grasp.rotation.copy()
-        away = points_m[:, :2] - grasp.center_m[:2] if len(points_m) else np.zeros((1, 2))
-        radius = max(0.5 * width_m, float(np.quantile(np.linalg.norm(away, axis=1), 0.98)))
-        across = axes[:2, 1] / max(float(np.linalg.norm(axes[:2, 1])), 1e-9)
-        along = float(np.quantile(np.abs(away @ [-across[1], across[0]]), 0.98)) if len(points_m) else math.inf
-        return cls(query, width_m, below, radius, axes, along)
-
-    def standing(self, base_frame: str, xy_m: FloatArray, support_m: float, turn_rad: float = 0.0) -> Transform:
-        """`base_T_grasp` at which to let it go: standing as it stood, just above what it is put on.
-
-        Args:
-            base_frame: Name of the arm's base frame, z up.
-            xy_m: (2,) of the grasp frame, base frame.
-            support_m: Height of what it is put on, base frame.
-            turn_rad: About the vertical, from how it stood.
-        """
-        place = np.array([*xy_m, support_m + self.below_m + _DROP_M])
-        return Transform(base_frame, GRASP_FRAME, rotation_exp(np.array([0.0, 0.0, turn_rad])) @ self.axes, place)
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,7 +117,7 @@ class Placer:
             support_m = float(where.translation_m[2]) - self._held.below_m
             return [_Spot(where, support_m, self._held.radius_m)], (), self._finder.read_fixed()
         search = self._finder.search(where, diary, PickState.PLACE, cancelled)
-        hollow = self._finder.hollow(search, prefer=relation == "in")
+        hollow = seen_hollow(search, self._arm, prefer=relation == "in")
         if relation == "next to":
             spots = self._next_to(search, hollow)
         elif hollow is not None:

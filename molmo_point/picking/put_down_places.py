@@ -9,7 +9,7 @@ from molmo_point.errors import InputError
 from molmo_point.geometry.joint_path import NoPath
 from molmo_point.geometry.transforms import Transform
 from molmo_point.picking.arm import Arm
-from molmo_point.picking.placing import Held
+from molmo_point.picking.held import Held
 from molmo_point.picking.reaching import tool_pose
 
 ASIDE_XY_M, HAND_OVER_XY_M, SPACING_M = (-0.30, -0.38), (0.02, -0.38), 0.1

@@ -10,7 +10,7 @@ from molmo_point.errors import InputError
 from molmo_point.geometry.joint_path import JointPath, NoPath, NoPathReason
 from molmo_point.geometry.transforms import Transform
 from molmo_point.picking.commanded import carry_out, succeeded
-from molmo_point.picking.placing import Held
+from molmo_point.picking.held import Held
 from molmo_point.picking.put_down_places import PutDownPlaces
 from molmo_point.picking.states import PickFailure, PickResult, PlaceResult
 from molmo_point.results import Count, Pointing

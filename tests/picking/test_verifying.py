@@ -9,7 +9,7 @@ from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.depth import DepthStatus
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.transforms import Transform
-from molmo_point.picking.verifying import STILL_THERE, still_there
+from molmo_point.picking.verifying import STILL_THERE, seen_put, still_there
 from molmo_point.results import Target
 
 CAMERA = Intrinsics(160, 120, 150.0, 150.0, 79.5, 59.5)
@@ -38,3 +38,26 @@ def test_all_of_it_or_nothing_is_still_there():
 @pytest.mark.parametrize("uv", [(159.6, 57.0), (107.0, 119.6), (300.0, 57.0)])
 def test_what_was_outside_the_image_is_not_known(uv):
     assert math.isnan(still_there(frame(True), frame(True), target(uv, 0.6), BASE_T_CAMERA))
+
+
+def place_of(uv, depth_m) -> np.ndarray:
+    return BASE_T_CAMERA.apply(CAMERA.deproject(uv, depth_m), "camera")
+
+
+def test_what_was_put_down_is_seen_as_something_higher():
+    at = place_of((107.0, 57.0), 0.6)
+    assert seen_put(frame(False), frame(True), at, 0.03, BASE_T_CAMERA) > 0.5
+    assert seen_put(frame(False), frame(False), at, 0.03, BASE_T_CAMERA) == 0.0
+    assert seen_put(frame(True), frame(True), at, 0.03, BASE_T_CAMERA) == 0.0, "it was there before"
+    elsewhere = place_of((30.0, 57.0), 0.6)
+    assert seen_put(frame(False), frame(True), elsewhere, 0.03, BASE_T_CAMERA) == 0.0
+
+
+def test_a_place_that_an_arm_hides_or_that_is_outside_is_not_known():
+    at, hidden = place_of((107.0, 57.0), 0.6), frame(False)
+    assert hidden.depth_m is not None
+    depth_m = hidden.depth_m.copy()
+    depth_m[30:90, 80:140] = 0.3
+    arm = RgbdFrame(np.zeros((120, 160, 3), np.uint8), depth_m, CAMERA, 0, "camera")
+    assert math.isnan(seen_put(frame(False), arm, at, 0.03, BASE_T_CAMERA))
+    assert math.isnan(seen_put(frame(False), frame(True), at + np.array([1.0, 0.0, 0.0]), 0.03, BASE_T_CAMERA))

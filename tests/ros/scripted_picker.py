@@ -15,7 +15,7 @@ from molmo_point.geometry.depth import DepthStatus
 from molmo_point.geometry.grasp import GraspCandidate
 from molmo_point.geometry.joint_path import JointPath
 from molmo_point.geometry.transforms import Transform
-from molmo_point.picking.placing import Held
+from molmo_point.picking.held import Held
 from molmo_point.picking.states import PickEvent, PickFailure, PickResult, PickState, PlaceResult
 from molmo_point.results import Target
 
