@@ -147,6 +147,10 @@ class Picker:
             cancelled: As in `pick`; what is held stays held.
             on_state: As in `pick`.
 
+        Returns:
+            Always a result. Into what is hollow (a bowl, a plate, a box) it goes from above, in its middle, clear of the
+            rim; "in" what is not hollow is refused as WRONG_OBJECT, and what does not fit as NO_GRASP.
+
         Raises:
             InputError: For an unusable query, an unknown relation, or when nothing is held.
         """

@@ -30,15 +30,15 @@ class PickFailure(enum.Enum):
     NOT_FOUND = "NOT_FOUND"
     """The model points at nothing."""
     WRONG_OBJECT = "WRONG_OBJECT"
-    """Looks from different places do not agree on which thing is meant."""
+    """Looks from different places do not agree on which thing is meant, or it has no inside to put something in."""
     NO_DEPTH = "NO_DEPTH"
     """The model points at it, but there is no usable depth there."""
     NO_GRASP = "NO_GRASP"
-    """The gripper has no way to take it."""
+    """The gripper has no way to take it, or there is no room where it is to be put."""
     UNREACHABLE = "UNREACHABLE"
     """The arm cannot get there."""
     SLIPPED = "SLIPPED"
-    """The fingers closed on nothing, or lost it on the way up."""
+    """The fingers closed on nothing, lost it on the way, or it is not where it was let go."""
     COLLISION = "COLLISION"
     """Every way there would touch something, or the arm was held up by something."""
     CANCELLED = "CANCELLED"
@@ -129,9 +129,9 @@ class PlaceResult:
 
     Attributes:
         where: What was asked for, in words.
-        success: It was let go at the place.
+        success: It was let go at the place, and the fixed camera does not say otherwise.
         failure: Why not; None with success.
-        message: In words.
+        message: In words; with success also whether the fixed camera sees it there.
         position_m: (x, y, z) where the grasp frame was when the fingers opened, base frame; None before.
         holding: What the gripper still holds; "" when it holds nothing.
         events: Everything that happened, in order.

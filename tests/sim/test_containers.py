@@ -13,7 +13,7 @@ from molmo_point.errors import InputError
 from molmo_point.sim.arm import SimulatedArm
 from molmo_point.sim.arm_contents import contents, lowest_m
 from molmo_point.sim.arm_layout import GAP_M, random_arm_layout
-from molmo_point.sim.containers import CONTAINERS, Container
+from molmo_point.sim.containers import CONTAINERS, Container, kinds_in
 from molmo_point.sim.objects import SceneObject
 from molmo_point.sim.scene import TabletopScene
 
@@ -130,6 +130,13 @@ def test_tables_with_containers_come_again_and_keep_them_apart():
         for b in things[:number]:
             away = np.hypot(*(np.array(a.position_base_m) - b.position_base_m)[:2])
             assert away > a.footprint_radius_m + b.footprint_radius_m + GAP_M
+
+
+def test_kinds_are_read_from_a_command_line():
+    assert kinds_in("") == ()
+    assert kinds_in("bowl, plate") == kinds_in("bowl plate") == ("bowl", "plate")
+    with pytest.raises(InputError, match="no such container"):
+        kinds_in("bowl;plate")
 
 
 def test_kinds_that_there_are_not_are_refused():
