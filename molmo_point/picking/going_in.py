@@ -20,7 +20,9 @@ FloatArray = NDArray[np.float64]
 LETTING_GO_M = 0.016
 """How much wider the fingers open inside; on the table there is room for more."""
 _CLEAR_M, _LEAST_HITS = 0.003, 4
-_STEP_M, _MOST_FALL_M = 0.004, 0.045
+_STEP_M, _STEPS = 0.004, 11
+"""The heights at which the fingers are tried, up to 44 mm."""
+_OUTLIERS = 0.01
 _FULL_M = 0.012
 """What lies so high above the floor is something that lies there already."""
 _OFFSETS = (0.35, 0.5, 0.6, 0.68)
@@ -128,9 +130,10 @@ def _support(held: Held, hollow: Hollow, spot: FloatArray, turn_rad: float) -> f
     wide, long = np.abs(away @ across), np.abs(away @ [-across[1], across[0]])
     below = (wide < 0.5 * held.width_m + _CLEAR_M) & (long < held.along_m + _CLEAR_M)
     below &= np.hypot(wide, long) < held.radius_m + _CLEAR_M
-    if np.count_nonzero(below) < _LEAST_HITS:
+    heights = np.sort(hollow.surface_m[below, 2])
+    if len(heights) < _LEAST_HITS:
         return hollow.floor_m
-    support = max(float(np.quantile(hollow.surface_m[below, 2], 0.97)), hollow.floor_m)
+    support = max(float(heights[-max(_LEAST_HITS, round(_OUTLIERS * len(heights)))]), hollow.floor_m)
     return support if support < hollow.floor_m + 0.6 * (hollow.rim_m - hollow.floor_m) else None
 
 
@@ -141,10 +144,10 @@ def _lift(gripper: Gripper, opening_m: float, pose: Transform, hollow: Hollow) -
     """
     lows, highs = gripper.boxes(min(opening_m, gripper.max_opening_m))
     lift = None
-    for up in np.arange(_MOST_FALL_M, -0.5 * _STEP_M, -_STEP_M):
+    for up in _STEP_M * np.arange(_STEPS, -1, -1):
         local = (hollow.surface_m - pose.translation_m - [0.0, 0.0, up]) @ pose.rotation
         inside = np.all((local[:, None] > lows - _CLEAR_M) & (local[:, None] < highs + _CLEAR_M), axis=2)
         if np.count_nonzero(np.any(inside, axis=1)) >= _LEAST_HITS:
             break
-        lift = max(float(up), 0.0)
+        lift = float(up)
     return lift
