@@ -67,7 +67,8 @@ def measure_hollow(points_m: FloatArray, box: ObstacleBox) -> Hollow | None:
     axes = np.array([[cosine, sine], [-sine, cosine]])
     middle = np.array(box.center_m[:2])
     away = points_m[:, :2] - middle
-    near = np.all(np.abs(away @ axes.T) < half + _REACH_M, axis=1) & (points_m[:, 2] < box.top_m + 0.01)
+    # What stands in it may be higher than the box, which is of the rim.
+    near = np.all(np.abs(away @ axes.T) < half + _REACH_M, axis=1)
     points, away = points_m[near], away[near]
     share = np.linalg.norm((away @ axes.T) / half, axis=1)
     inside, ring = share < _INSIDE, share > _RING

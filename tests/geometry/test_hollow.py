@@ -64,13 +64,15 @@ def test_the_side_that_the_wall_hides_is_completed_by_the_opposite_one():
     assert np.median(near[:, 2]) > 0.02, "wall, not floor"
 
 
-@pytest.mark.parametrize("share", [0.0, 0.4])
-def test_what_lies_in_it_does_not_hide_that_it_is_hollow(share):
+@pytest.mark.parametrize(("share", "height"), [(0.0, 0.058), (0.4, 0.058), (0.2, 0.09)])
+def test_what_lies_in_it_does_not_hide_that_it_is_hollow(share, height):
     def filled(x, y):
         thing = (np.abs(x - share * 0.06) < 0.022) & (np.abs(y) < 0.022)
-        return np.where(thing, 0.058, bowl(x, y))
+        return np.where(thing, height, bowl(x, y))
 
-    assert measure_hollow(scanned(filled), around(0.076, 0.076, 0.063)) is not None
+    found = measure_hollow(scanned(filled), around(0.076, 0.076, 0.063))
+    assert found is not None
+    assert found.surface_m[:, 2].max() > height - 0.004, "it is part of what the next one must not be put on"
 
 
 def block(x, y):

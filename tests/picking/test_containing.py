@@ -65,7 +65,7 @@ def test_it_is_put_into_the_middle_and_the_rim_is_not_touched(kind, seed):
 
 
 def test_by_a_typed_command_and_then_another_one_beside_it():
-    with table("tray", 6, cube(), cube("green", 0.021)) as arm:
+    with table("tray", 6, cube("red", 0.016), cube("green", 0.016)) as arm:
         picker, places = picker_for(arm, look_again=False), PutDownPlaces()
         for text in ("put the red cube in the blue tray", "pick up the green cube and put it in the blue tray"):
             outcomes = carry_out(parse_command(text), picker, places)
@@ -114,3 +114,18 @@ def test_in_a_thing_without_an_inside_or_one_that_is_not_there_is_refused():
         missing = picker.place("the purple bowl", "in")
         assert missing.failure is PickFailure.NOT_FOUND
         assert picker.holding == "the red cube"
+
+
+def test_what_is_lost_on_the_way_is_told_and_is_not_held_any_more():
+    with table("bowl", 1, cube()) as arm:
+        picker = picker_for(arm, look_again=False)
+        assert picker.pick("the red cube").success
+        for side in ("left", "right"):
+            for pad in (1, 2):
+                arm.model.geom(f"arm/{side}_pad{pad}").friction[:] = 0.001
+        placed = picker.place("the blue bowl", "in")
+        assert placed.failure is PickFailure.SLIPPED, placed.message
+        assert "lost on the way" in placed.message
+        assert "still holds" not in placed.message
+        assert placed.holding == picker.holding == ""
+        assert contents(arm) == frozenset()
