@@ -9,7 +9,6 @@ import numpy as np
 from molmo_point.camera.simulated import SimulatedCamera
 from molmo_point.evaluation.intervals import share
 from molmo_point.picking.pick import Picker
-from molmo_point.picking.states import PlaceResult
 from molmo_point.pointer import Pointer
 from molmo_point.sim.arm import SimulatedArm
 from molmo_point.sim.arm_contents import contents
@@ -31,7 +30,7 @@ class PlaceTrial:
         container: Its kind, which was asked for by this word.
         thing: What was asked for.
         lifted: That thing, and no other, was lifted.
-        sought: The arm let go over the container, or refused to, after something in it was pointed at.
+        sought: What was pointed at was measured as hollow, and only the container is.
         inside: What was lifted lies in the container in the end.
         claimed: The arm says so.
         seen: It says that the fixed camera sees it there.
@@ -90,7 +89,7 @@ def run_place_trial(pointer: Pointer, seed: int) -> PlaceTrial:
             container=kind,
             thing=names[meant],
             lifted=lifted == {meant},
-            sought=placed is not None and _sought(placed, arm),
+            sought=placed is not None and any("is hollow" in event.message for event in placed.events),
             inside=bool(lifted) and lifted <= contents(arm),
             claimed=placed is not None and placed.success,
             seen=placed is not None and "sees it there" in placed.message,
@@ -101,13 +100,6 @@ def run_place_trial(pointer: Pointer, seed: int) -> PlaceTrial:
             simulated_s=0.0 if placed is None else placed.simulated_s,
             events=tuple(f"{event.state.name}: {event.message}" for event in (placed or picked).events),
         )
-
-
-def _sought(placed: PlaceResult, arm: SimulatedArm) -> bool:
-    item = arm.layout.containers[0]
-    targets = [event.target.position_m for event in placed.events if event.target is not None]
-    places = [np.array(placed.position_m)] if placed.position_m is not None else targets[-1:]
-    return any(float(np.hypot(*(place[:2] - item.position_base_m[:2]))) < item.footprint_radius_m for place in places)
 
 
 def place_summary(trials: Sequence[PlaceTrial]) -> dict[str, Any]:
@@ -121,6 +113,7 @@ def place_summary(trials: Sequence[PlaceTrial]) -> dict[str, Any]:
         "container found, given it was lifted": share([trial.sought for trial in lifted]),
         "inside, given a container found": share([trial.inside for trial in found]),
         "of these refused, because it does not fit": sum(trial.failure == "NO_GRASP" for trial in found),
+        "of these lost on the way": sum(trial.failure == "SLIPPED" for trial in found),
         "claimed inside, and is": share([trial.inside for trial in trials if trial.claimed]),
         "seen there, of those inside": share([trial.seen for trial in trials if trial.inside]),
         "container touched with more than 1 N": sum(trial.touch_n > 1.0 for trial in trials),
