@@ -216,7 +216,7 @@ def test_the_real_report_covers_everything_and_gives_a_fix_for_each_problem(caps
     assert checks["numpy"]["status"] == OK and sys.executable in checks["python"]["found"]
     assert checks["checkpoint of --model"]["status"] == OK
     found = checks["checkpoint of --model"]["report"]
-    assert found["complete"] and found["compared"] and found["parameters"]["total"] == 2437760
+    assert found["complete"] and found["compared"] and found["parameters"]["total"] == 4016864
     assert [need["precision"] for need in found["memory"]] == ["fp32", "bf16", "int8", "nf4"]
     assert found["ram_bytes"] > 1e9 and isinstance(found["gpus"], list)
     assert all(check["fix"] for check in report["checks"] if check["status"] in (WARN, FAIL))
@@ -246,7 +246,7 @@ def test_a_complete_checkpoint_is_described(in_this_process):
     text = "\n".join(lines)
     assert "tabletop" in lines[0] and "4 layers, width 160, 5 heads (1 of keys and values)" in lines[0]
     assert "2.44 million (language 1.15 million, connector 0.2 million, vision 1.09 million)" in text
-    assert "all 193 have the names and shapes" in text and "✗" not in text
+    assert "all 207 have the names and shapes" in text and "✗" not in text
     head, _, *rows = lines[next(i for i, line in enumerate(lines) if line.startswith("memory")) :]
     assert "in RAM (1.0 GB)" in head and "on GPU (8.0 MB)" in head
     # Weights and cache; in RAM what is not rounded is float32.

@@ -119,10 +119,10 @@ def test_the_embedded_model_is_known_and_complete() -> None:
     report = inspect_checkpoint(TABLETOP)
     assert report.problems == () and report.complete and report.compared
     assert report.flavour is not None and "tabletop" in report.flavour.title
-    assert report.dtypes == {"F16": 2437760} and report.parameters is not None
-    assert report.parameters.total == 2437760
+    assert report.dtypes == {"F16": 4016864} and report.parameters is not None
+    assert report.parameters.total == 4016864
     assert report.size_bytes == (TABLETOP / WEIGHTS).stat().st_size
-    assert report.image is not None and (report.image.crop_px, report.image.max_crops) == (240, 0)
+    assert report.image is not None and (report.image.crop_px, report.image.max_crops) == (320, 0)
     json.dumps(report.to_dict())
 
 
