@@ -241,17 +241,17 @@ def in_this_process(monkeypatch):
 
 
 def test_a_complete_checkpoint_is_described(in_this_process):
-    report = inspected(TABLETOP) | {"ram_bytes": 1_006_000_000, "gpus": [{"name": "thing", "memory_bytes": 8_000_000}]}
+    report = inspected(TABLETOP) | {"ram_bytes": 1_010_000_000, "gpus": [{"name": "thing", "memory_bytes": 13_000_000}]}
     lines = report_lines(report)
     text = "\n".join(lines)
-    assert "tabletop" in lines[0] and "4 layers, width 160, 5 heads (1 of keys and values)" in lines[0]
-    assert "2.44 million (language 1.15 million, connector 0.2 million, vision 1.09 million)" in text
+    assert "embedded model" in lines[0] and "6 layers, width 160, 5 heads (1 of keys and values)" in lines[0]
+    assert "4.02 million (language 1.81 million, connector 0.275 million, vision 1.93 million)" in text
     assert "all 207 have the names and shapes" in text and "✗" not in text
     head, _, *rows = lines[next(i for i, line in enumerate(lines) if line.startswith("memory")) :]
-    assert "in RAM (1.0 GB)" in head and "on GPU (8.0 MB)" in head
+    assert "in RAM (1.0 GB)" in head and "on GPU (13.0 MB)" in head
     # Weights and cache; in RAM what is not rounded is float32.
-    assert rows[0].split() == ["fp32", "9.8", "MB", "1.5", "MB", "11.3", "MB", "tight", "too", "large"]
-    assert rows[1].split() == ["bf16", "4.9", "MB", "768", "KB", "5.6", "MB", "fits", "tight"]
+    assert rows[0].split() == ["fp32", "16.1", "MB", "2.3", "MB", "18.4", "MB", "tight", "too", "large"]
+    assert rows[1].split() == ["bf16", "8.0", "MB", "1.2", "MB", "9.2", "MB", "fits", "tight"]
     assert [row.split()[0] for row in rows[:4]] == ["fp32", "bf16", "int8", "nf4"]
     assert rows[3].split()[7] == "tight"
 
@@ -260,11 +260,11 @@ def test_everything_wrong_is_listed_with_what_to_do(tmp_path, in_this_process):
     folder = copied(tmp_path / "broken")
     (folder / "tokenizer.json").unlink()
     config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 5}))
+    (folder / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 7}))
     check = doctor._named_checkpoint(str(folder))
     assert check.status == FAIL and "2 problems" in check.found and check.fix and check.report is not None
     text = "\n".join(check.details)
-    assert "✗ model.safetensors: 7 tensors of the model are missing: model.transformer.blocks.4." in text
+    assert "✗ model.safetensors: 7 tensors of the model are missing: model.transformer.blocks.6." in text
     assert "✗ tokenizer.json: it is missing\n  → download it" in text
     assert text.count("✗") == text.count("→") == 2
     assert "have the names and shapes" not in text and "memory" in text

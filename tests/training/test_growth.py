@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors.torch import save_file
 from transformers import PreTrainedTokenizerFast
 
 from molmo_point.errors import InputError
@@ -14,11 +15,24 @@ from molmo_point.model import load_backend
 from molmo_point.model.inputs.processing import MolmoProcessor
 from molmo_point.model.molmo import MolmoForCausalLM
 from molmo_point.training.growth import _resampled, _spread, grow
-from molmo_point.training.initial import SIZES, ModelSize, embedded_config, initial_model
+from molmo_point.training.initial import SIZES, ModelSize, embedded_config, initial_model, write_preprocessor_config
 from molmo_point.training.tokenizer import train_tokenizer
 
-SMALL = Path(__file__).parents[2] / "molmo_point" / "checkpoints" / "tabletop"
 LINES = [" User: Where is the orange measuring tape? Assistant:", " There are none.", "Point to the red cubes"] * 50
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of the small size."""
+    folder = tmp_path_factory.mktemp("small")
+    tokenizer = train_tokenizer(SIZES["small"].vocabulary)
+    tokenizer.save_pretrained(folder)
+    write_preprocessor_config(folder, SIZES["small"].layout)
+    config = embedded_config(tokenizer.eos_token_id)
+    config.save_pretrained(folder)
+    model = initial_model(config, seed=1)
+    save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, folder / "model.safetensors")
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -27,19 +41,19 @@ def larger() -> PreTrainedTokenizerFast:
     return train_tokenizer(600, LINES)
 
 
-def grown(size: ModelSize, tokenizer: PreTrainedTokenizerFast) -> MolmoForCausalLM:
+def grown(size: ModelSize, tokenizer: PreTrainedTokenizerFast, folder: Path) -> MolmoForCausalLM:
     model = initial_model(embedded_config(0, size), seed=3).eval()
-    grow(model, tokenizer, SMALL)
+    grow(model, tokenizer, folder)
     return model
 
 
 @pytest.fixture(scope="module")
-def small() -> MolmoForCausalLM:
-    return load_backend(SMALL, device="cpu").model
+def small(folder: Path) -> MolmoForCausalLM:
+    return load_backend(folder, device="cpu").model
 
 
-def test_a_model_of_the_same_size_is_taken_over_whole(small: MolmoForCausalLM) -> None:
-    same = grown(SIZES["small"], MolmoProcessor.from_pretrained(SMALL).tokenizer)
+def test_a_model_of_the_same_size_is_taken_over_whole(small: MolmoForCausalLM, folder: Path) -> None:
+    same = grown(SIZES["small"], MolmoProcessor.from_pretrained(folder).tokenizer, folder)
     blank = initial_model(same.config, seed=3).state_dict()
     for name, tensor in same.state_dict().items():
         if name.endswith(("wte.embedding", "transformer.ff_out.weight")):
@@ -51,10 +65,10 @@ def test_a_model_of_the_same_size_is_taken_over_whole(small: MolmoForCausalLM) -
 
 
 def test_deeper_decoder_and_other_token_numbers_change_no_answer(
-    small: MolmoForCausalLM, larger: PreTrainedTokenizerFast
+    small: MolmoForCausalLM, larger: PreTrainedTokenizerFast, folder: Path
 ) -> None:
-    deep = grown(replace(SIZES["small"], blocks=6, vocabulary=600), larger)
-    theirs = MolmoProcessor.from_pretrained(SMALL).tokenizer
+    deep = grown(replace(SIZES["small"], blocks=6, vocabulary=600), larger, folder)
+    theirs = MolmoProcessor.from_pretrained(folder).tokenizer
     words = ["Ġthe", "4", ".", "7", "a", "Q"]
     ours, old = (torch.tensor([tokenizer.convert_tokens_to_ids(words)]) for tokenizer in (larger, theirs))
     assert not torch.equal(ours, old)
@@ -63,8 +77,10 @@ def test_deeper_decoder_and_other_token_numbers_change_no_answer(
     torch.testing.assert_close(mine[:, ours[0]], expected[:, old[0]], atol=2e-4, rtol=1e-3)
 
 
-def test_a_wider_encoder_keeps_the_old_weights_in_its_corner(small: MolmoForCausalLM, larger: PreTrainedTokenizerFast) -> None:
-    wide = grown(replace(SIZES["medium"], vocabulary=600), larger).state_dict()
+def test_a_wider_encoder_keeps_the_old_weights_in_its_corner(
+    small: MolmoForCausalLM, larger: PreTrainedTokenizerFast, folder: Path
+) -> None:
+    wide = grown(replace(SIZES["medium"], vocabulary=600), larger, folder).state_dict()
     old = small.state_dict()
     name = "model.vision_backbone.image_vit.transformer.resblocks.4.feed_forward.w1.weight"
     torch.testing.assert_close(wide[name][:384, :96], old[name].float())
@@ -92,7 +108,7 @@ def test_added_blocks_come_early_and_apart() -> None:
     assert np.diff(_spread(4, 7)).min() >= 1
 
 
-def test_a_model_does_not_shrink(larger: PreTrainedTokenizerFast) -> None:
+def test_a_model_does_not_shrink(larger: PreTrainedTokenizerFast, folder: Path) -> None:
     for size in (replace(SIZES["small"], blocks=3, vocabulary=600), replace(SIZES["small"], vision_width=64, vocabulary=600)):
         with pytest.raises(InputError, match="grow"):
-            grown(size, larger)
+            grown(size, larger, folder)

@@ -12,7 +12,8 @@ _RELEASED = {
     (4096, 32, 0): "Molmo-7B-O",
     (3584, 28, 0): "Molmo-7B-D",
     (8192, 80, 0): "Molmo-72B",
-    (160, 4, 0): "the embedded tabletop model",
+    (160, 4, 0): "an embedded model, small",
+    (160, 6, 0): "an embedded model, medium",
 }
 _SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads")
 _LARGEST = 1 << 24

@@ -128,7 +128,9 @@ def test_gate_passes_with_the_embedded_tokenizer() -> None:
         assert fans["first_point"] <= 3 and fans["passes_per_point"] <= 4.1
         assert found[f"{count}, last answer, motion 0 %"]["passes"] == 0
         assert found[f"{count}, last answer, motion 0.05 %"]["passes_per_point"] <= 1
-        assert found[f"{count}, n-grams"]["passes"] < found[f"{count}, plain"]["passes"]
+        saved = found[f"{count}, plain"]["passes"] - found[f"{count}, n-grams"]["passes"]
+        # One point repeats nothing where its words are tokens of their own.
+        assert saved >= 0 if count == "1 point" else saved > 0
     assert found["10 points, plain"]["passes"] / found["10 points, template"]["passes"] >= 2.85
 
 

@@ -118,7 +118,7 @@ def test_the_memory_is_what_a_loaded_model_holds(folder: str, precision: str, re
 def test_the_embedded_model_is_known_and_complete() -> None:
     report = inspect_checkpoint(TABLETOP)
     assert report.problems == () and report.complete and report.compared
-    assert report.flavour is not None and "tabletop" in report.flavour.title
+    assert report.flavour is not None and "embedded model" in report.flavour.title
     assert report.dtypes == {"F16": 4016864} and report.parameters is not None
     assert report.parameters.total == 4016864
     assert report.size_bytes == (TABLETOP / WEIGHTS).stat().st_size
