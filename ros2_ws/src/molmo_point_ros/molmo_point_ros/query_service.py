@@ -47,9 +47,7 @@ class QueryKeeper:
         response.success = True
         return response
 
-    def set(
-        self, queries: tuple[str, ...], target_frame: str, max_rate_hz: float, parts: Parts, prefer: str = "near"
-    ) -> None:
+    def set(self, queries: tuple[str, ...], target_frame: str, max_rate_hz: float, parts: Parts, prefer: str = "near") -> None:
         """Look for these from now on; for nothing with none.
 
         Raises:
