@@ -153,7 +153,7 @@ def test_random_weights_say_their_script(monkeypatch: pytest.MonkeyPatch, pictur
         "intermediate_size": 64,
         "num_hidden_layers": 2,
         "num_attention_heads": 4,
-        "vocab_size": 600,
+        "vocab_size": 1100,
     }
     monkeypatch.setattr(module, "MolmoConfig", lambda: MolmoConfig(**sizes, vision_config=vision))
     monkeypatch.setattr(module, "ImageLayout", lambda: module_layout())
