@@ -26,7 +26,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(1)
     vision = {"image_size": 56, "hidden_size": 16, "num_attention_heads": 2, "num_hidden_layers": 9, "intermediate_size": 32}
     config = MolmoConfig(
-        vocab_size=512, embedding_size=512, additional_vocab_size=8, hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+        vocab_size=1024, embedding_size=1024, additional_vocab_size=8, hidden_size=32, intermediate_size=64, num_hidden_layers=2,
         num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=512, initializer_range=0.2, vision_config=vision,
     )  # fmt: skip
     MolmoForCausalLM(config).save_pretrained(folder)
