@@ -257,9 +257,13 @@ HOSTILE = {
 
 
 def processor_s(work, text: str) -> float:
-    start = time.process_time()
-    work(text)
-    return time.process_time() - start
+    """The least of three runs: whatever else the machine does only ever adds."""
+    spent_s = []
+    for _ in range(3):
+        start = time.process_time()
+        work(text)
+        spent_s.append(time.process_time() - start)
+    return min(spent_s)
 
 
 @pytest.mark.parametrize("work", [parsed, is_strictly_points])
