@@ -2,10 +2,9 @@
 
 import argparse
 import math
-import sys
-from collections.abc import Iterable, Iterator
 from typing import Any
 
+from molmo_point.cli.progress import counted
 from molmo_point.errors import InputError
 
 DEFAULT_SCENES = 2000
@@ -27,7 +26,7 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     from molmo_point.evaluation.lift_report import summary, tables
 
     first = FIRST_SEED if options.seed is None else options.seed
-    figures = summary(run_benchmark(options.scenes, first, progress=_progress))
+    figures = summary(run_benchmark(options.scenes, first, progress=lambda numbers: counted(numbers, options.scenes, "scene")))
     if options.plot is not None:
         from molmo_point.viz.lift_plot import draw_gross_errors
         from molmo_point.viz.overlay import save_png
@@ -52,17 +51,3 @@ def _panels(figures: dict[str, Any]) -> list[tuple[str, dict[str, float]]]:
         if kind in next(iter(estimators.values()))["kinds"]
     ]
     return [*panels, ("all scenes", {name: value["all"]["gross"]["share"] for name, value in estimators.items()})]
-
-
-def _progress(numbers: Iterable[int]) -> Iterator[int]:
-    """A progress bar on stderr; a line now and then where tqdm is not installed."""
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        total = len(list(numbers))
-        for number in range(total):
-            if number % 100 == 0:
-                print(f"scene {number} of {total}", file=sys.stderr)
-            yield number
-        return
-    yield from tqdm(numbers, desc="scenes", unit="scene")

@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 from molmo_point.cli.lift_benchmark import without_nan
+from molmo_point.cli.progress import counted
 from molmo_point.errors import InputError
 
 DEFAULT_SCENES = 200
@@ -40,7 +41,7 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     processes = min(options.processes or os.cpu_count() or 1, len(jobs))
     trials: list[Any] = []
     try:
-        for trial in _progress(run_picks(options.model, jobs, processes, options.failures, options.device), len(jobs)):
+        for trial in counted(run_picks(options.model, jobs, processes, options.failures, options.device), len(jobs), "pick"):
             trials.append(trial)
             _tell(trial, len(jobs) <= len(variants))
     except KeyboardInterrupt:
@@ -64,16 +65,3 @@ def _tell(trial: Any, at_length: bool) -> None:
     if not trial.success:
         said = "another object lifted" if trial.wrong_object else trial.failure or "claimed without truth"
         print(f"seed {trial.seed}, {trial.variant}, {trial.query!r}: {said}: {trial.message}", file=sys.stderr)
-
-
-def _progress(trials: Any, total: int) -> Any:
-    """A progress bar on stderr; a line now and then where tqdm is not installed."""
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        for number, trial in enumerate(trials):
-            if number % 10 == 0:
-                print(f"pick {number} of {total}", file=sys.stderr)
-            yield trial
-        return
-    yield from tqdm(trials, total=total, desc="picks", unit="pick")

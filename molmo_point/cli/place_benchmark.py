@@ -2,10 +2,10 @@
 
 import argparse
 import sys
-from collections.abc import Iterable
 from typing import Any
 
 from molmo_point.cli.lift_benchmark import without_nan
+from molmo_point.cli.progress import counted
 from molmo_point.errors import InputError
 
 DEFAULT_SCENES = 40
@@ -29,7 +29,7 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     first = FIRST_SEED if options.seed is None else options.seed
     pointer = Pointer.from_pretrained(options.model, device=options.device)
     trials = []
-    for seed in _progress(range(first, first + options.scenes)):
+    for seed in counted(range(first, first + options.scenes), options.scenes, "place"):
         trial = run_place_trial(pointer, seed)
         trials.append(trial)
         if options.scenes == 1:
@@ -54,12 +54,3 @@ def _table(figures: dict[str, Any]) -> str:
             between = f"{value['low']:.1%} to {value['high']:.1%}"
             rows.append(f"| {name} | {value['share']:.1%} | {between} | {value['trials']} |")
     return "\n".join(rows)
-
-
-def _progress(seeds: Iterable[int]) -> Iterable[int]:
-    """A progress bar on stderr, where tqdm is installed."""
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        return seeds
-    return tqdm(seeds, desc="places", unit="place")

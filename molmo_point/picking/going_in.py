@@ -13,7 +13,7 @@ from molmo_point.geometry.obstacle_boxes import depth_points
 from molmo_point.geometry.transforms import Transform
 from molmo_point.picking.arm import Arm
 from molmo_point.picking.finding import Search
-from molmo_point.picking.held import Held
+from molmo_point.picking.held import TURNS_RAD, Held
 from molmo_point.picking.reaching import gap, shifted
 
 FloatArray = NDArray[np.float64]
@@ -26,7 +26,7 @@ _OUTLIERS = 0.01
 _FULL_M = 0.012
 """What lies so high above the floor is something that lies there already."""
 _OFFSETS = (0.35, 0.5, 0.6, 0.68)
-_TURNS, _ENOUGH_POINTS = 8, 3000
+_DIRECTIONS, _ENOUGH_POINTS = 8, 3000
 _RIM_M = 0.008
 """A target this close to a container is on its rim."""
 
@@ -93,7 +93,7 @@ def ways_in(held: Held, gripper: Gripper, hollow: Hollow, base_frame: str) -> li
 
 def fits(held: Held, hollow: Hollow) -> bool:
     """Whether the held thing fits into the opening, however it is turned about the vertical, without its fingers."""
-    return any(_support(held, hollow, hollow.middle_m, turn) is not None for turn in _turns())
+    return any(_support(held, hollow, hollow.middle_m, float(turn)) is not None for turn in TURNS_RAD)
 
 
 def _around(hollow: Hollow) -> Iterator[FloatArray]:
@@ -101,17 +101,13 @@ def _around(hollow: Hollow) -> Iterator[FloatArray]:
     cosine, sine = np.cos(hollow.box.yaw_rad), np.sin(hollow.box.yaw_rad)
     axes = np.array([[cosine, -sine], [sine, cosine]])
     for share in _OFFSETS:
-        for angle in np.arange(_TURNS) * 2 * np.pi / _TURNS:
+        for angle in np.arange(_DIRECTIONS) * 2 * np.pi / _DIRECTIONS:
             yield hollow.middle_m + axes @ (share * np.array(hollow.box.half_m[:2]) * [np.cos(angle), np.sin(angle)])
-
-
-def _turns() -> FloatArray:
-    return np.array([0, 1, -1, 2, -2, 3, -3, 4]) * 2 * np.pi / _TURNS
 
 
 def _ways_at(held: Held, gripper: Gripper, hollow: Hollow, base_frame: str, spot: FloatArray) -> list[WayIn]:
     ways = []
-    for turn in _turns():
+    for turn in TURNS_RAD:
         support = _support(held, hollow, spot, float(turn))
         if support is None:
             continue

@@ -12,6 +12,8 @@ from molmo_point.geometry.transforms import Transform
 
 FloatArray = NDArray[np.float64]
 _DROP_M = 0.006
+TURNS_RAD = 0.25 * np.pi * np.array([0, 1, -1, 2, -2, 3, -3, 4])
+"""Turns about the vertical in which it is tried to put something down, the least first."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,7 @@ from molmo_point.picking.arm import Arm, Cancelled
 from molmo_point.picking.diary import Diary, PickStopped, no_path
 from molmo_point.picking.finding import Finder, Search
 from molmo_point.picking.going_in import LETTING_GO_M, fits, seen_hollow, ways_in
-from molmo_point.picking.held import Held
+from molmo_point.picking.held import TURNS_RAD, Held
 from molmo_point.picking.reaching import shifted, tool_pose
 from molmo_point.picking.settings import PickSettings
 from molmo_point.picking.states import PickFailure, PickState, PlaceResult
@@ -35,7 +35,6 @@ _LOST_M = 0.012
 """A grip that became so much narrower holds nothing any more."""
 _LEAST_SEEN = 0.25
 """Share of what a thing as wide as the grip covers that must be seen where it was let go."""
-_TURNS = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,8 +208,8 @@ class Placer:
 
     def _turned(self, spot: FloatArray, support_m: float) -> Iterator[Transform]:
         """Poses of the grasp frame over a spot, turned about the vertical."""
-        for number in (0, *(sign * k for k in range(1, _TURNS // 2) for sign in (1, -1)), _TURNS // 2):
-            yield self._held.standing(self._arm.base_frame, spot, support_m, 2 * np.pi * number / _TURNS)
+        for turn_rad in TURNS_RAD:
+            yield self._held.standing(self._arm.base_frame, spot, support_m, float(turn_rad))
 
     def _put_down(
         self, spots: Sequence[_Spot], obstacles: Sequence[ObstacleBox], diary: Diary, cancelled: Cancelled | None

@@ -61,17 +61,23 @@ def seen_put(before: RgbdFrame, after: RgbdFrame, at_m: NDArray[np.float64], rea
     both = np.isfinite(before.depth_m) & np.isfinite(after.depth_m)
     rows, columns = np.nonzero(both)
     uv = np.stack([columns, rows], axis=1).astype(np.float64)
-    old, new = (
-        base_T_camera.apply(before.intrinsics.deproject(uv, depth[rows, columns].astype(np.float64)), base_T_camera.source)
-        for depth in (before.depth_m, after.depth_m)
-    )
+    old = _lifted(before, uv, base_T_camera)
     here = np.linalg.norm(old[:, :2] - at_m[:2], axis=1) < reach_m
     if np.count_nonzero(here) < _LEAST_PIXELS:
         return float("nan")
-    covered = new[here, 2] > at_m[2] + _TALLEST_M
+    old, new = old[here], _lifted(after, uv[here], base_T_camera)
+    covered = new[:, 2] > at_m[2] + _TALLEST_M
     if np.mean(covered) > STILL_THERE:
         return float("nan")
-    near = np.linalg.norm(new[here, :2] - at_m[:2], axis=1) < reach_m + _SAME_M
-    higher = near & ~covered & (new[here, 2] > old[here, 2] + _HIGHER_M)
+    near = np.linalg.norm(new[:, :2] - at_m[:2], axis=1) < reach_m + _SAME_M
+    higher = near & ~covered & (new[:, 2] > old[:, 2] + _HIGHER_M)
     count = int(np.count_nonzero(higher))
-    return count / int(np.count_nonzero(here)) if count >= _LEAST_NEW else 0.0
+    return count / len(old) if count >= _LEAST_NEW else 0.0
+
+
+def _lifted(frame: RgbdFrame, uv: NDArray[np.float64], base_T_camera: Transform) -> NDArray[np.float64]:
+    """What whole pixels (n, 2) with depth show, (n, 3) in the transform's target frame."""
+    assert frame.depth_m is not None and frame.intrinsics is not None
+    columns, rows = uv.astype(int).T
+    p_camera = frame.intrinsics.deproject(uv, frame.depth_m[rows, columns].astype(np.float64))
+    return base_T_camera.apply(p_camera, base_T_camera.source)

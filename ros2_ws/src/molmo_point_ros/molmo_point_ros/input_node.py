@@ -55,7 +55,7 @@ class InputNode:
 
     def count_publishers(self, topic: str) -> int:
         """How many publishers a topic has, by its full name."""
-        return int(self.node.count_publishers(topic))
+        return int(self._owner.count_publishers(topic))
 
     def get_logger(self) -> Any:
         """The owner's."""

@@ -39,7 +39,8 @@ HEARTBEAT_S = 0.4
 SWITCH_INTERVAL_S = 0.0005
 """Python gives a thread 5 ms before another one may run: as long as a target takes from the image to its message."""
 THREADS = 6
-"""One thread works on the goal; the others keep images, transforms, cancel requests and new goals flowing."""
+"""One thread works on the goal; the others keep services, cancel requests and new goals flowing. Images and transforms have
+the thread of `InputNode`."""
 NOT_ACTIVE = "The node is not active: configure and activate it first."
 
 LoadPointer = Callable[..., Pointer]
@@ -92,7 +93,7 @@ class PointingNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the model, then subscribe (or open the camera), advertise, and serve the action."""
         settings = self.settings
-        frames = inputs = None
+        inputs = transforms = None
         try:
             self.get_logger().info(f"loading the model {settings.model!r}")
             pointer = self._load_pointer(
@@ -103,8 +104,9 @@ class PointingNode(LifecycleNode):
             transforms = listen(self, settings.tf_cache_s, inputs)
             frames = open_source(self, settings, inputs)
         except Exception as error:
-            if inputs is not None:
-                inputs.close()
+            for made in (transforms, inputs):
+                if made is not None:
+                    made.close()
             reason = str(error) if isinstance(error, MolmoPointError) else repr(error)
             self.get_logger().error(f"cannot configure: {reason}")
             return TransitionCallbackReturn.FAILURE
