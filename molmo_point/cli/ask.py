@@ -1,203 +1,62 @@
-"""`molmo-point point` and `molmo-point count`: one frame, one query, one answer."""
+"""`molmo-point ask` and `molmo-point caption`: one image, and what the model says about it."""
 
 import argparse
 import contextlib
-import dataclasses
 import json
 import sys
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
-from molmo_point.cli import frame_source, grasp_option, table
-from molmo_point.errors import InputError
-from molmo_point.frame import RgbdFrame
-from molmo_point.results import Count, Pointing
-
-NOTHING_FOUND = 3
+from molmo_point.cli import ask, frame_source
+from molmo_point.model.inputs.prompt import checked_style
+from molmo_point.model.inputs.request import MAX_ANSWER_TOKENS, checked_length, checked_question
 
 
-def add_point(parser: argparse.ArgumentParser) -> None:
-    """Adds the arguments of `point`."""
-    _add_shared(parser, "what to point at, e.g. 'the red mug'")
-    group = parser.add_argument_group("how to look")
-    group.add_argument("--no-labels", action="store_true", help="stop at the coordinates, before the model names the thing")
-    group.add_argument("--time-budget", type=float, metavar="S", help="write no further after this many seconds")
-    group.add_argument("--spread", action="store_true", help="also follow unlikely digits: where else a point may be")
-    group.add_argument("--near", metavar="U,V", help="look at a square around this pixel first (approximate)")
-    group.add_argument("--near-size", type=float, metavar="PX", help="side of that square (default: half the shorter side)")
-    parser.add_argument("--transform", type=Path, metavar="FILE", help="YAML base_T_camera: give the targets in its target frame")
-    parser.add_argument("--view3d", type=Path, metavar="FILE", help="write a picture of the point cloud with the targets (PNG)")
-    parser.add_argument("--ply", type=Path, metavar="FILE", help="write the point cloud with the targets")
-    grasp_option.add_arguments(parser)
-    parser.set_defaults(run=run_point)
+def add_ask(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of `ask`."""
+    parser.add_argument("words", metavar="QUESTION", help="what to ask, e.g. 'What is on the table?'")
+    parser.add_argument("--style", help="answer as in one of the training sets, e.g. vqa2 for a word or two")
+    _add_shared(parser)
+    parser.set_defaults(run=run_ask)
 
 
-def add_count(parser: argparse.ArgumentParser) -> None:
-    """Adds the arguments of `count`."""
-    _add_shared(parser, "what to count, e.g. 'screws'")
-    parser.set_defaults(run=run_count)
+def add_caption(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of `caption`."""
+    _add_shared(parser)
+    parser.set_defaults(run=run_caption, words=None, style=None)
 
 
-def _add_shared(parser: argparse.ArgumentParser, query_help: str) -> None:
-    parser.add_argument("words", nargs="?", metavar="QUERY", help=query_help)
-    parser.add_argument("--query", help="the same as an option")
+def _add_shared(parser: argparse.ArgumentParser) -> None:
     frame_source.add_arguments(parser)
-    group = add_model(parser)
-    group.add_argument("--max-points", type=int, metavar="N", help="keep at most this many points")
+    group = ask.add_model(parser)
+    group.add_argument(
+        "--max-tokens", type=int, default=MAX_ANSWER_TOKENS, metavar="N", help="longest answer (default %(default)s tokens)"
+    )
     group = parser.add_argument_group("output")
     group.add_argument("--json", action="store_true", help="print one JSON object and nothing else on stdout")
-    group.add_argument("--overlay", type=Path, metavar="FILE", help="write the image with the points drawn on it (PNG)")
 
 
-def add_model(parser: argparse.ArgumentParser) -> Any:
-    """Adds the options that say which model answers, and how it is loaded; returns their group."""
-    group = parser.add_argument_group("model")
-    group.add_argument("--model", default="tabletop", help="embedded name, folder of a checkpoint, or Hugging Face name")
-    group.add_argument("--device", help="cpu, cuda, cuda:1, ... (default: the best there is)")
-    group.add_argument("--quantization", help="int8 or nf4 (needs bitsandbytes)")
-    group.add_argument("--dtype", help="float32, bfloat16 or float16 (default: float32 on a CPU, else bfloat16)")
-    return group
+def run_ask(options: argparse.Namespace) -> int:
+    """Asks and prints the answer."""
+    checked_question(options.words, options.max_tokens)
+    if options.style is not None:
+        checked_style(options.style)
+    return _run(options)
 
 
-def load_pointer(options: argparse.Namespace) -> Any:
-    """The model that the options of `add_model` name."""
-    from molmo_point.pointer import Pointer
+def run_caption(options: argparse.Namespace) -> int:
+    """Prints a description of the image."""
+    checked_length(options.max_tokens)
+    return _run(options)
 
-    return Pointer.from_pretrained(options.model, device=options.device, quantization=options.quantization, dtype=options.dtype)
 
-
-def run_point(options: argparse.Namespace) -> int:
-    """Points, prints, draws; 3 if nothing was found."""
-    look = _look(options)
-    gripper = grasp_option.checked_gripper(options)
-    query, frame = _query(options), frame_source.read_frame(options)
-    _check_pictures(options, frame)
-    base_T_camera = None
-    if options.transform is not None:
-        from molmo_point.geometry.transforms import load_transform
-
-        base_T_camera = load_transform(options.transform)
-        if base_T_camera.source != frame.frame:
-            raise InputError(
-                "The transform does not start in the camera's frame",
-                given=f"{options.transform} is {base_T_camera.target}_T_{base_T_camera.source}, the image is in {frame.frame}",
-                fix=f"give a transform from {frame.frame}, or --frame {base_T_camera.source}",
-            )
+def _run(options: argparse.Namespace) -> int:
+    frame = frame_source.read_frame(options)
     with contextlib.redirect_stdout(sys.stderr):
-        pointing = _pointer(options).point(frame, query, **_limit(options), **look)
-        grasps = None if gripper is None else grasp_option.find(frame, pointing.targets, gripper, base_T_camera)
-        written = _draw(options, frame, pointing, base_T_camera, grasps)
-    if base_T_camera is not None:
-        moved = tuple(target.transformed(base_T_camera) for target in pointing.targets)
-        pointing = dataclasses.replace(pointing, targets=moved)
-        grasps = None if grasps is None else grasp_option.moved(grasps, base_T_camera)
-    lines = table.pointing_lines(pointing, written)
-    if grasps is None:
-        _print(options, pointing, lines)
-    else:
-        lines += grasp_option.lines(pointing.targets, grasps)
-        _print(options, pointing, lines, {"grasps": grasp_option.to_json(grasps)})
-    return 0 if pointing.points else NOTHING_FOUND
-
-
-def run_count(options: argparse.Namespace) -> int:
-    """Counts, prints, draws; a count of zero is an answer like any other."""
-    query, frame = _query(options), frame_source.read_frame(options)
-    with contextlib.redirect_stdout(sys.stderr):
-        count = _pointer(options).count(frame, query, **_limit(options))
-        written = _draw(options, frame, count, None)
-    _print(options, count, table.count_lines(count, written))
+        pointer = ask.load_pointer(options)
+        if options.words is None:
+            completion = pointer.caption(frame, max_new_tokens=options.max_tokens)
+        else:
+            completion = pointer.ask(frame, options.words, style=options.style, max_new_tokens=options.max_tokens)
+    print(json.dumps(completion.to_dict(), allow_nan=False) if options.json else completion.text.strip())
+    if completion.finish_reason == "length" and not options.json:
+        print(f"molmo-point: the answer is cut off after {completion.token_count} tokens (--max-tokens)", file=sys.stderr)
     return 0
-
-
-def _query(options: argparse.Namespace) -> str:
-    given = [words for words in (options.words, options.query) if words is not None]
-    if len(given) != 1:
-        raise InputError(
-            "One query is needed",
-            given="none" if not given else f"{given[0]!r} and --query {given[1]!r}",
-            fix="molmo-point point 'the red mug' --image photo.png",
-        )
-    if not given[0].strip():
-        raise InputError("The query is empty", given=repr(given[0]), fix="say what to look for, e.g. 'the red mug'")
-    return given[0]
-
-
-def _look(options: argparse.Namespace) -> dict[str, Any]:
-    """What `Pointer.point` is to be told about how to look; nothing where nothing was said."""
-    look: dict[str, Any] = {"labels": False} if options.no_labels else {}
-    if options.spread:
-        look["spread"] = True
-    if options.time_budget is not None:
-        look["time_budget_s"] = options.time_budget
-    if options.near is not None:
-        try:
-            u, v = (float(value) for value in options.near.split(","))
-        except ValueError as error:
-            raise InputError(
-                "--near takes one pixel", given=repr(options.near), fix="give column and row, e.g. --near 320,240"
-            ) from error
-        look["near"] = (u, v)
-    if options.near_size is not None:
-        if options.near is None:
-            raise InputError("--near-size needs a place", given=f"{options.near_size}", fix="add --near U,V")
-        look["near_size_px"] = options.near_size
-    return look
-
-
-def _limit(options: argparse.Namespace) -> dict[str, Any]:
-    return {} if options.max_points is None else {"max_points": options.max_points}
-
-
-def _check_pictures(options: argparse.Namespace, frame: RgbdFrame) -> None:
-    """Says before the slow model runs that a picture could not be made afterwards."""
-    wanted = [name for name, path in (("--view3d", options.view3d), ("--ply", options.ply)) if path is not None]
-    wanted += ["--grasp"] if options.grasp else []
-    if wanted and (frame.depth_m is None or frame.intrinsics is None):
-        missing = "depth" if frame.depth_m is None else "intrinsics"
-        raise InputError(f"{wanted[0]} needs depth and intrinsics", given=f"no {missing}", fix="add --depth and --intrinsics")
-
-
-def _pointer(options: argparse.Namespace) -> Any:
-    for path in (options.overlay, getattr(options, "view3d", None), getattr(options, "ply", None)):
-        if path is not None and not path.resolve().parent.is_dir():
-            raise InputError("A picture cannot be written there", given=f"{path}", fix=f"make the folder {path.parent} first")
-    return load_pointer(options)
-
-
-def _draw(
-    options: argparse.Namespace, frame: RgbdFrame, answer: Pointing | Count, base_T_camera: Any, grasps: Any = None
-) -> list[Path]:
-    """Writes the pictures that were asked for; returns their paths."""
-    written = []
-    if options.overlay is not None:
-        from molmo_point.viz.overlay import draw_pointing, save_png
-
-        picture = draw_pointing(frame.color, answer)
-        if isinstance(answer, Pointing) and grasps:
-            picture = grasp_option.draw(frame, picture, answer.targets, grasps)
-        save_png(options.overlay, picture)
-        written.append(options.overlay)
-    if isinstance(answer, Pointing) and options.view3d is not None:
-        from molmo_point.viz.overlay import save_png
-        from molmo_point.viz.scene3d import render_scene
-
-        picture = render_scene(frame, answer.targets, base_T_camera=base_T_camera, banner=f"point to: {answer.query}")
-        save_png(options.view3d, picture)
-        written.append(options.view3d)
-    if isinstance(answer, Pointing) and options.ply is not None:
-        from molmo_point.viz.point_cloud import save_ply
-
-        save_ply(options.ply, frame, answer.targets)
-        written.append(options.ply)
-    return written
-
-
-def _print(
-    options: argparse.Namespace, answer: Pointing | Count, lines: list[str], more: Mapping[str, Any] | None = None
-) -> None:
-    if options.json:
-        print(json.dumps({**answer.to_dict(), **(more or {})}, allow_nan=False))
-    else:
-        print("\n".join(lines))
