@@ -16,11 +16,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from molmo_point.geometry.hand_eye.confidence import confidence
-from molmo_point.geometry.hand_eye.samples import HandEyeSet, Setup
-from molmo_point.geometry.hand_eye.solve import solve
-from molmo_point.geometry.hand_eye.synthetic import Condition, synthetic_set
 from molmo_point.geometry.rigid import angle_between, difference, inverse, motion
+from molmo_point.hand_eye.confidence import confidence
+from molmo_point.hand_eye.samples import HandEyeSet, Setup
+from molmo_point.hand_eye.solve import solve
+from molmo_point.hand_eye.synthetic import Condition, synthetic_set
 
 CONDITIONS = {
     "5 poses": Condition(count=5),

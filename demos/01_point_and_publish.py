@@ -54,13 +54,13 @@ def publish(pointings: list[Pointing], frame: RgbdFrame, base_T_camera: Transfor
     """Sends the answers to a subscriber in another process; True when it has printed them all."""
     try:
         import rclpy
-        from molmo_point_ros.publisher import TargetPublisher
+        from molmo_point_ros.outputs.publisher import TargetPublisher
     except ImportError as error:
         print(f"not published: this Python has no ROS 2 ({error}). What to do: make setup, then make demo", file=sys.stderr)
         return False
     found = [pointing for pointing in pointings if pointing.targets]
     print(f"\npublishing {len(found)} answers over ROS 2; another process receives:")
-    command = [sys.executable, "-m", "molmo_point_ros.subscriber", "--server", NODE]
+    command = [sys.executable, "-m", "molmo_point_ros.clients.subscriber", "--server", NODE]
     listener = subprocess.Popen([*command, "--count", str(len(found)), "--timeout", "60"], stderr=subprocess.DEVNULL)
     rclpy.init()
     node = rclpy.create_node(NODE)

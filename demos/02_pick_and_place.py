@@ -51,8 +51,8 @@ def main() -> int:
 def carry_out(command, options) -> list[dict]:
     """Starts the picking node, sends it the command, and waits for its videos."""
     import rclpy
-    from molmo_point_ros.background import running
-    from molmo_point_ros.command import CommandRunner
+    from molmo_point_ros.clients.command_client import CommandRunner
+    from molmo_point_ros.nodes.background import running
 
     options.out.mkdir(parents=True, exist_ok=True)
     for old in options.out.glob("pick-*.*"):
@@ -81,13 +81,13 @@ def without_ros(command, options) -> list[dict]:
     import numpy as np
 
     from molmo_point import Pointer, SimulatedCamera
-    from molmo_point.picking.commanded import carry_out as carry_out_here
-    from molmo_point.picking.commanded import succeeded
+    from molmo_point.picking.command_executor import carry_out as carry_out_here
+    from molmo_point.picking.command_executor import succeeded
+    from molmo_point.picking.drop_zones import PutDownPlaces
     from molmo_point.picking.pick import Picker
-    from molmo_point.picking.put_down_places import PutDownPlaces
-    from molmo_point.sim.arm import SimulatedArm
-    from molmo_point.sim.arm_layout import random_arm_layout
-    from molmo_point.sim.containers import kinds_in
+    from molmo_point.sim.arm.containers import kinds_in
+    from molmo_point.sim.arm.simulated_arm import SimulatedArm
+    from molmo_point.sim.arm.tables import random_arm_layout
     from molmo_point.viz.goal_video import GoalVideo
 
     ticked: list = []

@@ -55,8 +55,8 @@ def sentence(text: str) -> str:
 def clear(commands, options) -> list[dict]:
     """Carries out the commands thing by thing: one that fails does not keep the others from being tried."""
     import rclpy
-    from molmo_point_ros.background import running
-    from molmo_point_ros.command import CommandRunner
+    from molmo_point_ros.clients.command_client import CommandRunner
+    from molmo_point_ros.nodes.background import running
 
     from molmo_point.commands import Command
 

@@ -18,7 +18,7 @@ import numpy as np
 from molmo_point import SimulatedCamera
 from molmo_point.errors import MolmoPointError
 from molmo_point.sim import TabletopScene
-from molmo_point.sim.layout import random_layout
+from molmo_point.sim.tabletop.layout import random_layout
 
 SEED, COUNT, SHAPE = 5, 6, "ball"
 ROUNDS, SAMPLES, LEAST_AGREEMENT = 4, 3, 0.6
@@ -31,7 +31,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         import rclpy
-        from molmo_point_ros.background import running
+        from molmo_point_ros.nodes.background import running
     except ImportError as error:
         print(f"this needs ROS 2 ({error}). What to do: make setup", file=sys.stderr)
         return 1
@@ -52,7 +52,7 @@ def main() -> int:
 def watch(tray: "Tray") -> int:
     """Counts four times; after two a ball is gone."""
     from molmo_point_msgs.action import CountObjects
-    from molmo_point_ros.action_caller import ActionCaller, duration_message
+    from molmo_point_ros.clients.action_caller import ActionCaller, duration_message
 
     believed = None
     with ActionCaller(CountObjects, "molmo_point/count_objects") as caller:
@@ -82,7 +82,7 @@ class Tray:
 
     def __init__(self, node, layout) -> None:
         from molmo_point_ros.conversions import frame_to_messages
-        from molmo_point_ros.image_qos import image_qos
+        from molmo_point_ros.inputs.image_qos import image_qos
         from sensor_msgs.msg import CameraInfo, Image
 
         kinds = (("color/camera_info", CameraInfo), ("depth/image_raw", Image), ("color/image_raw", Image))

@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from molmo_point import SimulatedCamera, Transform
-from molmo_point.geometry.joint_path import NoPath
-from molmo_point.sim.arm import SimulatedArm
-from molmo_point.sim.arm_layout import random_arm_layout
+from molmo_point.arm.joint_path import NoPath
+from molmo_point.sim.arm.simulated_arm import SimulatedArm
+from molmo_point.sim.arm.tables import random_arm_layout
 
 CAMERA = {f"{kind}": f"/fixed_camera/{kind}" for kind in ("color/image_raw", "depth/image_raw", "color/camera_info")}
 PATIENCE = {"reliable": True, "target_frame": "base", "image_timeout_s": 60.0, "tf_timeout_s": 10.0, "lifespan_s": 30.0}
@@ -36,8 +36,8 @@ def main() -> int:
     try:
         import rclpy
         from geometry_msgs.msg import PointStamped
-        from molmo_point_ros.arm_publisher import ArmPublisher
-        from molmo_point_ros.background import running
+        from molmo_point_ros.nodes.background import running
+        from molmo_point_ros.outputs.arm_publisher import ArmPublisher
     except ImportError as error:
         print(f"this needs ROS 2 ({error}). What to do: make setup", file=sys.stderr)
         return 1
@@ -53,7 +53,16 @@ def main() -> int:
         view = arm.view("fixed")
         publisher.add_cameras({"fixed_camera": SimulatedCamera(view, clock_ns=publisher.now_ns)}, {"fixed_camera": view.frame})
         with running("node", options.out / "pointing_node.log", PATIENCE, CAMERA):
-            command = [sys.executable, "-m", "molmo_point_ros.client", options.words, "--frame", "base", "--timeout", "300"]
+            command = [
+                sys.executable,
+                "-m",
+                "molmo_point_ros.clients.point_client",
+                options.words,
+                "--frame",
+                "base",
+                "--timeout",
+                "300",
+            ]
             client = subprocess.Popen(command)
             while not points and client.poll() in (None, 0):
                 arm.wait(0.1)

@@ -55,14 +55,24 @@ def record(path: Path, count: int) -> Path:
 
 def ask(path: Path, options: argparse.Namespace) -> int:
     """Node, subscriber and client as three processes; 1 where the subscriber got nothing."""
-    from molmo_point_ros.background import running
+    from molmo_point_ros.nodes.background import running
 
     parameters = {"camera": "recording", "recording": str(path), "image_timeout_s": 60.0, "lifespan_s": 30.0}
     with running("node", options.out / "recording_node.log", parameters) as node:
         node.wait_for("ready", 300.0)
-        command = [sys.executable, "-m", "molmo_point_ros.subscriber", "--only", "point", "--count", "1", "--timeout", "120"]
+        command = [
+            sys.executable,
+            "-m",
+            "molmo_point_ros.clients.subscriber",
+            "--only",
+            "point",
+            "--count",
+            "1",
+            "--timeout",
+            "120",
+        ]
         subscriber = subprocess.Popen(command)
-        client = [sys.executable, "-m", "molmo_point_ros.client", options.words, "--timeout", "120"]
+        client = [sys.executable, "-m", "molmo_point_ros.clients.point_client", options.words, "--timeout", "120"]
         for _ in range(3):
             # The subscriber may find the node a moment after the client does: then the first answer goes by.
             if subprocess.run(client, check=False).returncode:

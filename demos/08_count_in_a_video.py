@@ -77,7 +77,7 @@ def changes(rows: list[dict], agree: int) -> list[tuple[float, int]]:
 def make_video(path: Path) -> Path:
     """A table with three balls, of which one is taken away after two seconds and then another thing."""
     from molmo_point.sim import TabletopScene
-    from molmo_point.sim.layout import random_layout
+    from molmo_point.sim.tabletop.layout import random_layout
     from molmo_point.viz.video import write_video
 
     layout = random_layout(np.random.default_rng(SEED), COUNT)

@@ -19,7 +19,7 @@ class Backend(Protocol):
     A backend may have more: `family`, the dialect of its answers, as `points.parse.parse_answer`
     names them (default "molmo"); `sigma_px`, the standard deviation of its points along u and v, in
     pixels of an image 640 pixels wide (it is scaled with the width); `calibration`, a
-    `molmo_point.reliability.Calibration` of its probabilities; `generate_many(image, prompts,
+    `molmo_point.trust.confidence_calibration.Calibration` of its probabilities; `generate_many(image, prompts,
     ...)`, which reads the image once, with `on_text` told the prompt's index first; and
     `spreads(image, prompt, completion)`, the distribution of each point.
     """

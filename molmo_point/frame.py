@@ -7,9 +7,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from molmo_point.depth.uncertainty import DepthNoise
 from molmo_point.errors import InputError
 from molmo_point.geometry.intrinsics import Intrinsics
-from molmo_point.geometry.uncertainty import DepthNoise
 
 OPTICAL_FRAME = "camera_color_optical_frame"
 

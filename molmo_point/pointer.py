@@ -7,25 +7,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from molmo_point.asking import Asked, cancelled, deadline, ended, problems, timing
 from molmo_point.backend import Backend, complete_all, resolve_checkpoint
+from molmo_point.crop import region_near
+from molmo_point.depth.lift import check_lifting, lift_points
 from molmo_point.errors import InputError
 from molmo_point.frame import FrameOrImage, RgbdFrame
-from molmo_point.lift import check_lifting, lift_points
-from molmo_point.model.inputs.request import (
+from molmo_point.points.incremental_parser import closed_number
+from molmo_point.points.parse import ParsedAnswer, parse_answer
+from molmo_point.points.point_quality import rate_points
+from molmo_point.points.stop_rule import AnswerWatch
+from molmo_point.request import Asked, cancelled, deadline, ended, problems, timing
+from molmo_point.request_checks import (
     MAX_ANSWER_TOKENS,
     MAX_POINTS,
     checked_length,
     checked_query,
     checked_question,
 )
-from molmo_point.points.parse import ParsedAnswer, parse_answer
-from molmo_point.points.rate import rate_points
-from molmo_point.points.stream import closed_number
-from molmo_point.points.watch import AnswerWatch
-from molmo_point.region import region_near
-from molmo_point.reliability import UNCALIBRATED, Calibration
 from molmo_point.results import Completion, Count, ImagePoint, Pointing
+from molmo_point.trust.confidence_calibration import UNCALIBRATED, Calibration
 
 _TOKENS_AROUND, _TOKENS_PER_POINT = 64, 20
 Near = tuple[float, float] | ImagePoint | Pointing
@@ -175,7 +175,7 @@ class Pointer:
         should_stop: Callable[[], bool] | None,
         on_points: Callable[[int, tuple[ImagePoint, ...]], None] | None,
     ) -> tuple[Pointing, ...]:
-        from molmo_point.model.inputs.prompt import pointing_prompt
+        from molmo_point.points.dialects.prompts import pointing_prompt
 
         if not queries:
             raise InputError("There is no query", repr(queries), "say what to point at, e.g. ['the red mug']")
@@ -230,7 +230,7 @@ class Pointer:
         on_points: OnPoints | None = None,
     ) -> Count:
         """Count what fits the words, with a point on each; arguments and errors as `point`."""
-        from molmo_point.model.inputs.prompt import counting_prompt
+        from molmo_point.points.dialects.prompts import counting_prompt
 
         start = time.perf_counter()
         frame = RgbdFrame.of(frame)
@@ -268,7 +268,7 @@ class Pointer:
             frame: Only its image is looked at; a bare RGB image (h, w, 3), uint8, will do.
             question: In your words; line breaks are kept, as multiple-choice questions need them.
             style: A style that Molmo was trained on, such as "vqa2" for answers of one word or
-                "doc_qa"; see `molmo_point.model.inputs.prompt`. None lets the model answer freely.
+                "doc_qa"; see `molmo_point.points.dialects.prompts`. None lets the model answer freely.
             max_new_tokens: Longest answer, in tokens; a longer one ends as "length".
             should_stop: Asked between tokens; True ends the work.
             on_text: Called with the whole text so far whenever it has grown.
@@ -281,7 +281,7 @@ class Pointer:
                 max_new_tokens below one.
             CancelledError: When `should_stop` said so.
         """
-        from molmo_point.model.inputs.prompt import checked_style, question_prompt
+        from molmo_point.points.dialects.prompts import checked_style, question_prompt
 
         prompt = question_prompt(checked_question(question, max_new_tokens))
         if style is not None:
@@ -297,7 +297,7 @@ class Pointer:
         on_text: Callable[[str], None] | None = None,
     ) -> Completion:
         """Describe the image; arguments, result and errors as `ask`."""
-        from molmo_point.model.inputs.prompt import caption_prompt
+        from molmo_point.points.dialects.prompts import caption_prompt
 
         checked_length(max_new_tokens)
         return self._text(frame, caption_prompt(), max_new_tokens, should_stop, on_text)

@@ -4,12 +4,12 @@ import math
 import time
 from dataclasses import dataclass, replace
 
+from molmo_point.crop import Region
 from molmo_point.errors import CancelledError
 from molmo_point.frame import RgbdFrame
-from molmo_point.model.inputs.request import checked_seconds
 from molmo_point.points.parse import ParsedAnswer
-from molmo_point.points.watch import AnswerWatch
-from molmo_point.region import Region
+from molmo_point.points.stop_rule import AnswerWatch
+from molmo_point.request_checks import checked_seconds
 from molmo_point.results import Completion, ImagePoint
 
 

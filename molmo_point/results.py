@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from molmo_point.depth.estimator import DepthStatus
 from molmo_point.errors import FrameError
-from molmo_point.geometry.depth import DepthStatus
 from molmo_point.geometry.transforms import Transform
 
 FloatArray = NDArray[np.float64]

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from molmo_point.crop import LEAST_PX, Region, region_near
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.pointer import Pointer
-from molmo_point.region import LEAST_PX, Region, region_near
 from molmo_point.results import Completion, ImagePoint, Pointing
 
 WH = (640, 480)

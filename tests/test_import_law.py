@@ -120,12 +120,12 @@ def test_every_part_has_a_line():
     ("path", "source", "expected"),
     [
         ("geometry/depth.py", "from molmo_point.frame import RgbdFrame", "geometry (line 2) imports frame (line 3)"),
-        ("geometry/depth.py", "def f():\n    import molmo_point.lift", "imports lift"),
+        ("geometry/depth.py", "def f():\n    import molmo_point.depth.lift", "imports lift"),
         ("geometry/depth.py", "from ..pointer import Pointer", "imports pointer"),
         ("geometry/depth.py", "from molmo_point import pointer", "imports pointer"),
         ("geometry/depth.py", "from molmo_point import Pointer", "imports pointer"),
         ("results.py", "from . import frame", "results (line 3) imports frame (line 3)"),
-        ("points/parse.py", "from molmo_point.model.inputs.prompt import x", "points (line 5) imports model (line 5)"),
+        ("points/parse.py", "from molmo_point.points.dialects.prompts import x", "points (line 5) imports model (line 5)"),
         ("camera/base.py", "if TYPE_CHECKING:\n    from molmo_point.sim import scene", "imports sim"),
         ("viz/overlay.py", "from importlib import import_module\nimport_module('molmo_point.cli')", "imports cli"),
         ("lift.py", "import torch.nn.functional as F", "torch may be imported in model/, training/ only"),
@@ -150,7 +150,7 @@ def test_a_planted_violation_is_found(path, source, expected):
 @pytest.mark.parametrize(
     ("path", "source"),
     [
-        ("lift.py", "import numpy\nfrom molmo_point.geometry.depth import x\nfrom .frame import y"),
+        ("lift.py", "import numpy\nfrom molmo_point.depth.estimator import x\nfrom .frame import y"),
         ("camera/realsense.py", "def f():\n    import pyrealsense2\n    import cv2"),
         ("model/molmo.py", "import torch\nimport transformers\nfrom .config import x\nfrom molmo_point import InputError"),
         ("cli/point.py", "from molmo_point import Pointer\nfrom molmo_point.viz import overlay"),

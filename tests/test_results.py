@@ -6,8 +6,8 @@ import math
 import numpy as np
 import pytest
 
+from molmo_point.depth.estimator import DepthStatus
 from molmo_point.errors import FrameError
-from molmo_point.geometry.depth import DepthStatus
 from molmo_point.geometry.transforms import Transform
 from molmo_point.results import Completion, Count, ImagePoint, Pointing, Target, Unreachable
 

@@ -3,15 +3,15 @@
 import math
 from typing import Any
 
-from molmo_point.evaluation.bench.material import Material, Scripted, one_point_script, scripted_answers
-from molmo_point.evaluation.bench.protocol import Gate, Line, Protocol, Section, Series, line
+from benchmarks.decoding.material import Material, Scripted, one_point_script, scripted_answers
+from benchmarks.decoding.protocol import Gate, Line, Protocol, Section, Series, line
 
 
 class Bench:
     """Measures one subject; every method gives a section.
 
     Args:
-        subject: `molmo_point.model.bench.subject.Subject`.
+        subject: `benchmarks.decoding.subject.Subject`.
         material: Frame and questions.
         protocol: How often things run.
         gate: Compares tokens with plain greedy decoding.
@@ -19,8 +19,8 @@ class Bench:
     """
 
     def __init__(self, subject: Any, material: Material, protocol: Protocol, gate: Gate, most_tokens: int = 200) -> None:
-        from molmo_point.model.bench.naive import NaiveMolmo
-        from molmo_point.model.bench.peer import has_peer, qwen2_peer
+        from benchmarks.decoding.naive import NaiveMolmo
+        from benchmarks.decoding.peer import has_peer, qwen2_peer
 
         self.subject, self.material, self.protocol, self.gate = subject, material, protocol, gate
         self.most_tokens = most_tokens
@@ -30,7 +30,7 @@ class Bench:
 
     def engine(self, **options: bool) -> Any:
         """A fresh engine."""
-        from molmo_point.model.bench.oracle import OracleEngine
+        from benchmarks.decoding.oracle import OracleEngine
         from molmo_point.model.decoding.engine import Options
 
         return OracleEngine(self.subject.model, self.subject.processor, Options(**options))
@@ -44,7 +44,7 @@ class Bench:
 
     def first_point(self) -> Section:
         """One question: how long until its first point, and until the answer is whole."""
-        from molmo_point.model.bench.paths import (
+        from benchmarks.decoding.paths import (
             engine_answers,
             engine_first_point,
             generate_answer,
@@ -83,7 +83,7 @@ class Bench:
 
     def points(self, counts: tuple[int, ...]) -> Section:
         """Answers with many points."""
-        from molmo_point.model.bench.paths import engine_answers, generate_answer, naive_answer
+        from benchmarks.decoding.paths import engine_answers, generate_answer, naive_answer
 
         subject, image = self.subject, self.material.image
         lines: list[Line] = []
@@ -108,7 +108,7 @@ class Bench:
 
     def _fitting(self, counts: tuple[int, ...]) -> list[Scripted]:
         """Scripts that fit behind the image in the model's context."""
-        from molmo_point.model.bench.paths import sequence
+        from benchmarks.decoding.paths import sequence
 
         answers = scripted_answers(self.subject.processor.encode_text, counts)
         length = len(sequence(self.subject, self.material.image, answers[0].prompt)[0])
@@ -116,7 +116,7 @@ class Bench:
 
     def queries(self, counts: tuple[int, ...]) -> Section:
         """Several questions about one frame, in one batch and one after the other."""
-        from molmo_point.model.bench.paths import engine_answers, generate_answer
+        from benchmarks.decoding.paths import engine_answers, generate_answer
 
         subject, image = self.subject, self.material.image
         together, apart = self.engine(last_answer=False), self.engine(last_answer=False, reuse_image=False)
@@ -146,7 +146,7 @@ class Bench:
 
     def repeats(self) -> Section:
         """A count after a point, the same frame again, and a new frame that looks the same."""
-        from molmo_point.model.bench.paths import engine_answers, generate_answer
+        from benchmarks.decoding.paths import engine_answers, generate_answer
 
         subject, image, prompt = self.subject, self.material.image, self.material.prompts[0]
         scripts = self.scripts((prompt, self.material.counting))
@@ -186,7 +186,7 @@ class Bench:
 
     def ladder(self) -> Section:
         """From the naive reference to ours, one change a line."""
-        from molmo_point.model.bench.paths import engine_answers, engine_first_point, generate_answer, ladder, naive_answer
+        from benchmarks.decoding.paths import engine_answers, engine_first_point, generate_answer, ladder, naive_answer
 
         subject, image, prompt = self.subject, self.material.image, self.material.prompts[0]
         scripts = self.scripts((prompt,))

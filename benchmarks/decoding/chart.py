@@ -5,7 +5,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
-from molmo_point.viz.chart import GROUND, SOFT, TEXT, Bar, Curve, bars, card, curves
+from benchmarks.chart import GROUND, SOFT, TEXT, Bar, Curve, bars, card, curves
 from molmo_point.viz.text import font
 
 _SIZE = (1760, 1180)
@@ -17,7 +17,7 @@ def draw_bench(data: Mapping[str, Any]) -> Image.Image:
     """Draws the report.
 
     Args:
-        data: What `molmo_point.evaluation.bench.report.as_data` gives; sections that are missing
+        data: What `benchmarks.decoding.report.as_data` gives; sections that are missing
             leave their panel empty.
     """
     image = Image.new("RGB", _SIZE, GROUND)

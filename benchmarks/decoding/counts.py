@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from molmo_point.evaluation.bench.material import COUNTS, MOTIONS_PERCENT, Scripted, scripted_answers
-from molmo_point.evaluation.bench.protocol import Line, Section
-from molmo_point.model.inputs.prompt import user_turn
+from benchmarks.decoding.material import COUNTS, MOTIONS_PERCENT, Scripted, scripted_answers
+from benchmarks.decoding.protocol import Line, Section
+from molmo_point.points.dialects.prompts import user_turn
 
 
 def pass_counts(processor: Any, counts: tuple[int, ...] = COUNTS) -> Section:
@@ -24,8 +24,8 @@ def pass_counts(processor: Any, counts: tuple[int, ...] = COUNTS) -> Section:
 
 
 def _lines(processor: Any, answer: Scripted) -> list[Line]:
-    from molmo_point.model.bench.oracle import NgramDrafter, count_passes
-    from molmo_point.model.bench.paths import token_texts
+    from benchmarks.decoding.oracle import NgramDrafter, count_passes
+    from benchmarks.decoding.paths import token_texts
     from molmo_point.model.decoding.drafts import Drafter
     from molmo_point.model.decoding.templates import request_of
 
@@ -56,6 +56,6 @@ def _lines(processor: Any, answer: Scripted) -> list[Line]:
 
 
 def _first_point(processor: Any, tokens: tuple[int, ...]) -> int:
-    from molmo_point.model.bench.paths import tokens_to_first_point
+    from benchmarks.decoding.paths import tokens_to_first_point
 
     return tokens_to_first_point(processor, tokens)

@@ -8,9 +8,9 @@ import numpy as np
 from tqdm import tqdm
 
 from molmo_point.evaluation.tabletop import FIRST_SEED
-from molmo_point.model.inputs.prompt import counting_prompt, pointing_prompt
-from molmo_point.sim.objects import COLORS, SHAPES
-from molmo_point.sim.scene import TabletopScene
+from molmo_point.points.dialects.prompts import counting_prompt, pointing_prompt
+from molmo_point.sim.tabletop.objects import COLORS, SHAPES
+from molmo_point.sim.tabletop.scene import TabletopScene
 
 _MOST_TOKENS = 200
 
@@ -67,8 +67,8 @@ def compare(subject: Any, scenes: int, first_seed: int = FIRST_SEED) -> Identity
         scenes: How many.
         first_seed: Seed of the first.
     """
-    from molmo_point.model.bench.oracle import OracleEngine
-    from molmo_point.model.bench.paths import engine_answers, generate_answer
+    from benchmarks.decoding.oracle import OracleEngine
+    from benchmarks.decoding.paths import engine_answers, generate_answer
     from molmo_point.model.decoding.templates import complete_points
 
     engine = OracleEngine(subject.model, subject.processor)

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from molmo_point.evaluation.tabletop import FIRST_SEED
-from molmo_point.model.inputs.prompt import counting_prompt, pointing_prompt
-from molmo_point.points.format import format_points
+from molmo_point.points.dialects.prompts import counting_prompt, pointing_prompt
+from molmo_point.points.dialects.written import format_points
 
 COUNTS = (1, 5, 10, 20, 40)
 QUERY_COUNTS = (1, 2, 4, 8, 16)
@@ -58,8 +58,8 @@ def material(size_wh: tuple[int, int] | None = None, seed: int = FIRST_SEED) -> 
         seed: Of the scene.
     """
     try:
-        from molmo_point.sim.objects import COLORS, SHAPES
-        from molmo_point.sim.scene import TabletopScene
+        from molmo_point.sim.tabletop.objects import COLORS, SHAPES
+        from molmo_point.sim.tabletop.scene import TabletopScene
 
         with TabletopScene.random(seed) as scene:
             image, names, where = scene.render_color(), [item.name for item in scene.objects], f"simulated table {seed}"

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from molmo_point.model.bench.naive import NaiveMolmo
-from molmo_point.model.bench.oracle import OracleEngine
-from molmo_point.model.bench.paths import NO_MEMORY, engine_answers, generate_answer, naive_answer
-from molmo_point.model.bench.subject import Subject, load_subject
+from benchmarks.decoding.naive import NaiveMolmo
+from benchmarks.decoding.oracle import OracleEngine
+from benchmarks.decoding.paths import NO_MEMORY, engine_answers, generate_answer, naive_answer
+from benchmarks.decoding.subject import Subject, load_subject
 
 PATHS = ("ours", "plain", "naive")
 

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from molmo_point.model.architecture.language import DecoderBlock, rotary_tables
 from molmo_point.model.decoding.kv_cache import KeyValueCache
-from molmo_point.model.language import DecoderBlock, rotary_tables
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from molmo_point.evaluation.bench.material import Material
-from molmo_point.evaluation.bench.protocol import Line, Protocol, Section, line
+from benchmarks.decoding.material import Material
+from benchmarks.decoding.protocol import Line, Protocol, Section, line
 
 HD_WH = (1280, 720)
 _MIB = 1 << 20
@@ -20,11 +20,11 @@ def stages(subject: Any, floor: Any, material: Material, protocol: Protocol) -> 
 
     Args:
         subject: What is measured.
-        floor: `molmo_point.model.bench.floor.Floor` of this run.
+        floor: `benchmarks.decoding.floor.Floor` of this run.
         material: Frame and questions.
         protocol: How often things run.
     """
-    from molmo_point.model.bench.stages import model_stages, preprocessing_stage
+    from benchmarks.decoding.stages import model_stages, preprocessing_stage
 
     own = f"crops of this frame, {material.image.shape[1]}x{material.image.shape[0]}"
     listed = [preprocessing_stage(material.image, subject.processor.layout, own)]
@@ -66,7 +66,7 @@ def preprocessing(protocol: Protocol, one_core: bool) -> Section:
 
 
 def _preprocess(warmups: int, rounds: int, one_core: bool) -> dict[str, Any]:
-    from molmo_point.model.bench.stages import preprocessing_stage
+    from benchmarks.decoding.stages import preprocessing_stage
     from molmo_point.model.inputs.preprocess import ImageLayout
 
     if one_core and hasattr(os, "sched_setaffinity"):
@@ -111,7 +111,7 @@ def memory(subject: Any, source: Path | None, material: Material, scripts: list[
         material: Frame and questions.
         scripts: What an oracle says; empty for a trained model.
     """
-    from molmo_point.model.bench.memory import PATHS, peak_bytes_apart, peak_bytes_on_gpu
+    from benchmarks.decoding.memory import PATHS, peak_bytes_apart, peak_bytes_on_gpu
 
     image, prompt = material.image, material.prompts[0]
     peaks: dict[str, int] = {}

@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from transformers import LogitsProcessor, LogitsProcessorList
 
-from molmo_point.model.bench.naive import NaiveMolmo, Wastes
-from molmo_point.model.bench.naive_image import official_prepare
-from molmo_point.model.bench.oracle import OracleEngine, script_at
-from molmo_point.model.bench.subject import Subject
+from benchmarks.decoding.naive import NaiveMolmo, Wastes
+from benchmarks.decoding.naive_image import official_prepare
+from benchmarks.decoding.oracle import OracleEngine, script_at
+from benchmarks.decoding.subject import Subject
 from molmo_point.model.decoding.engine import Options
 from molmo_point.model.decoding.templates import complete_points
 from molmo_point.model.inputs.preprocess import image_token_ids, prepare_image
-from molmo_point.model.inputs.prompt import user_turn
+from molmo_point.points.dialects.prompts import user_turn
 
 PLAIN = Options(template=False, fans=False, last_answer=False, reuse_image=False)
 NO_MEMORY = Options(last_answer=False, reuse_image=False)

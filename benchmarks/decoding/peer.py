@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from molmo_point.model.config import MolmoConfig
+from molmo_point.model.architecture.config import MolmoConfig
 
 
 def has_peer(config: MolmoConfig) -> bool:

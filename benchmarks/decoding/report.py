@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from molmo_point.evaluation.bench.protocol import Gate, Line, Section
+from benchmarks.decoding.protocol import Gate, Line, Section
 
 _FACTS = {
     "passes": ("passes", 0),

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from molmo_point.evaluation.bench.answers import Bench
-from molmo_point.evaluation.bench.counts import pass_counts
-from molmo_point.evaluation.bench.material import COUNTS, QUERY_COUNTS, material
-from molmo_point.evaluation.bench.parts import HD_WH, memory, preprocessing, stages
-from molmo_point.evaluation.bench.protocol import Gate, Protocol, Section
-from molmo_point.evaluation.bench.report import Report
+from benchmarks.decoding.answers import Bench
+from benchmarks.decoding.counts import pass_counts
+from benchmarks.decoding.material import COUNTS, QUERY_COUNTS, material
+from benchmarks.decoding.parts import HD_WH, memory, preprocessing, stages
+from benchmarks.decoding.protocol import Gate, Protocol, Section
+from benchmarks.decoding.report import Report
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,12 @@ def run_bench(subject: Any, source: Path | None, plan: Plan, progress: Callable[
     """Measures a subject.
 
     Args:
-        subject: `molmo_point.model.bench.subject.Subject`.
+        subject: `benchmarks.decoding.subject.Subject`.
         source: Its folder; None for random weights.
         plan: How much.
         progress: Told what is measured next.
     """
-    from molmo_point.model.bench.floor import measure_floor, synchroniser
+    from benchmarks.decoding.floor import measure_floor, synchroniser
 
     load_before = _load()
     pictured = material(None if subject.trained else HD_WH)
@@ -79,7 +79,7 @@ def run_bench(subject: Any, source: Path | None, plan: Plan, progress: Callable[
         sections.append(step())
     identity: dict[str, Any] = {}
     if plan.scenes and subject.trained:
-        from molmo_point.evaluation.bench.identity import compare
+        from benchmarks.decoding.identity import compare
 
         identity = vars(compare(subject, plan.scenes))
     rates = {"bytes_per_s": floor.bytes_per_s, "flop_per_s": floor.flop_per_s}
@@ -97,7 +97,7 @@ def _load() -> str:
 
 
 def _machine(subject: Any) -> dict[str, Any]:
-    from molmo_point.model.bench.machine import device_words, library_words
+    from benchmarks.decoding.machine import device_words, library_words
 
     return {
         "device": device_words(subject.device),

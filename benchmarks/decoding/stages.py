@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from molmo_point.model.bench.floor import connector_work, language_work, vision_work
-from molmo_point.model.bench.naive import NaiveMolmo
-from molmo_point.model.bench.naive_image import official_prepare
-from molmo_point.model.bench.paths import sequence
-from molmo_point.model.bench.subject import Subject
+from benchmarks.decoding.floor import connector_work, language_work, vision_work
+from benchmarks.decoding.naive import NaiveMolmo
+from benchmarks.decoding.naive_image import official_prepare
+from benchmarks.decoding.paths import sequence
+from benchmarks.decoding.subject import Subject
 from molmo_point.model.decoding.decoder import Decoder, Vocabulary
 from molmo_point.model.decoding.kv_cache import KeyValueCache
 from molmo_point.model.decoding.token_tree import TokenTree

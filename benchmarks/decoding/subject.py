@@ -7,11 +7,11 @@ from typing import Any
 import torch
 
 from molmo_point.errors import InputError
-from molmo_point.model.backend import MolmoBackend, load_backend
-from molmo_point.model.config import MolmoConfig
+from molmo_point.model.architecture.config import MolmoConfig
+from molmo_point.model.architecture.molmo import MolmoForCausalLM
 from molmo_point.model.inputs.preprocess import ImageLayout
 from molmo_point.model.inputs.processing import MolmoProcessor
-from molmo_point.model.molmo import MolmoForCausalLM
+from molmo_point.model.load import MolmoBackend, load_backend
 
 RANDOM_SHAPES = ("molmo-7b-d",)
 _SPARE_BYTES = 3 << 30

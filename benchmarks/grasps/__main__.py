@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from molmo_point.cli.tracking_benchmark import check
+from benchmarks.tracking.__main__ import check
 from molmo_point.errors import InputError
 
 __all__ = ["DEFAULT_SCENES", "check", "measure"]
@@ -15,7 +15,7 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     """Figures as plain data, and as a table."""
     from tqdm import tqdm
 
-    from molmo_point.evaluation.grasps import FIRST_SEED, run_trials, summarize, table
+    from benchmarks.grasps.benchmark import FIRST_SEED, run_trials, summarize, table
 
     first = FIRST_SEED if options.seed is None else options.seed
     trials = run_trials(tqdm(range(first, first + options.scenes), desc="scenes", unit="scene"))

@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from molmo_point.camera.simulated import SimulatedCamera
+from molmo_point.depth.lift import lift_point
+from molmo_point.depth.uncertainty import D435, DepthNoise
 from molmo_point.evaluation.intervals import share
-from molmo_point.geometry.grasp import GraspCandidate, Grasps
-from molmo_point.geometry.gripper import Gripper
-from molmo_point.geometry.uncertainty import D435, DepthNoise
-from molmo_point.grasping import propose_grasps
-from molmo_point.lift import lift_point
+from molmo_point.grasp.grasps import GraspCandidate, Grasps
+from molmo_point.grasp.gripper import Gripper
+from molmo_point.grasp.propose import propose_grasps
 from molmo_point.results import ImagePoint, Target
-from molmo_point.sim.objects import SceneObject
-from molmo_point.sim.scene import TabletopScene
+from molmo_point.sim.camera import SimulatedCamera
+from molmo_point.sim.tabletop.objects import SceneObject
+from molmo_point.sim.tabletop.scene import TabletopScene
 
 FloatArray = NDArray[np.float64]
 

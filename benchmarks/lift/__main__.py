@@ -22,13 +22,13 @@ def check(options: argparse.Namespace) -> None:
 
 def measure(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     """Runs the benchmark; the figures and tables of them."""
-    from molmo_point.evaluation.lift_benchmark import FIRST_SEED, run_benchmark
-    from molmo_point.evaluation.lift_report import summary, tables
+    from benchmarks.lift.benchmark import FIRST_SEED, run_benchmark
+    from benchmarks.lift.report import summary, tables
 
     first = FIRST_SEED if options.seed is None else options.seed
     figures = summary(run_benchmark(options.scenes, first, progress=lambda numbers: counted(numbers, options.scenes, "scene")))
     if options.plot is not None:
-        from molmo_point.viz.lift_plot import draw_gross_errors
+        from benchmarks.lift.plot import draw_gross_errors
         from molmo_point.viz.overlay import save_png
 
         save_png(options.plot, draw_gross_errors(_panels(figures)))

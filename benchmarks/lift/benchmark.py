@@ -10,12 +10,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.lift.librealsense import HoleFilling
+from benchmarks.lift.peers import PEERS
+from benchmarks.lift.scenes import KINDS, NEAR_TRUTH_M, WINDOW_WH, LiftScene, make_scene
+from molmo_point.depth.estimator import DepthStatus
+from molmo_point.depth.lift import lift_point
 from molmo_point.errors import DependencyError
-from molmo_point.evaluation.librealsense import HoleFilling
-from molmo_point.evaluation.lift_peers import PEERS
-from molmo_point.evaluation.lift_scenes import KINDS, NEAR_TRUTH_M, WINDOW_WH, LiftScene, make_scene
-from molmo_point.geometry.depth import DepthStatus
-from molmo_point.lift import lift_point
 from molmo_point.results import ImagePoint, Target
 
 FloatArray = NDArray[np.float64]

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.lift.benchmark import OURS, Answer, LiftRun
 from molmo_point.evaluation.intervals import share
-from molmo_point.evaluation.lift_benchmark import OURS, Answer, LiftRun
 
 _CHI2_68, _CHI2_95 = 3.5059, 7.8147  # quantiles of chi squared with three degrees of freedom
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from molmo_point.camera.depth_noise import D435_FAULTS, StereoFaults, simulate_depth
+from benchmarks.lift.shapes import Box, Plane, Rod, Shape, Sphere, render
+from molmo_point.depth.uncertainty import D405, D435, D455, DepthNoise
 from molmo_point.errors import InputError
-from molmo_point.evaluation.lift_shapes import Box, Plane, Rod, Shape, Sphere, render
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.intrinsics import Intrinsics
-from molmo_point.geometry.uncertainty import D405, D435, D455, DepthNoise
+from molmo_point.sim.stereo_faults import D435_FAULTS, StereoFaults, simulate_depth
 
 FloatArray = NDArray[np.float64]
 

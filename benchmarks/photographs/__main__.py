@@ -3,8 +3,8 @@
 import argparse
 from typing import Any
 
-from molmo_point.cli.household_benchmark import check as check_plot
-from molmo_point.cli.household_benchmark import draw_verdicts
+from lab.evaluation.household import check as check_plot
+from lab.evaluation.household import draw_verdicts
 from molmo_point.errors import InputError
 
 DEFAULT_SCENES = 0
@@ -25,8 +25,8 @@ def check(options: argparse.Namespace) -> None:
 
 def measure(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     """Figures as plain data, and a Markdown table of them; with ``--plot`` every answer is drawn."""
-    from molmo_point.evaluation.household import evaluate_household, summary
-    from molmo_point.evaluation.photographs import photo_questions
+    from benchmarks.photographs.benchmark import photo_questions
+    from molmo_point.evaluation.answer_kinds import evaluate_household, summary
     from molmo_point.evaluation.tabletop import table
     from molmo_point.pointer import Pointer
 

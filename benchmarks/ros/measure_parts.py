@@ -1,7 +1,7 @@
-"""The processes that `molmo_point_ros.measure` starts: a camera that costs next to nothing, a pointing node whose model answers
+"""The processes that `benchmarks.ros.measure` starts: a camera that costs next to nothing, a pointing node whose model answers
 at once, and a program that times each output.
 
-python -m molmo_point_ros.measure_parts camera|node|outputs ... --ros-args ...
+python -m benchmarks.ros.measure_parts camera|node|outputs ... --ros-args ...
 """
 
 import json
@@ -13,6 +13,10 @@ from typing import Any
 
 import numpy as np
 import rclpy
+from molmo_point_ros.conversions import frame_to_messages, stamp_from_ns
+from molmo_point_ros.inputs.image_qos import image_qos
+from molmo_point_ros.inputs.large_images import enlarge_shared_memory
+from molmo_point_ros.outputs.publisher import TOPICS, TargetPublisher
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image
@@ -21,10 +25,6 @@ from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.pointer import Pointer
 from molmo_point.results import Completion
-from molmo_point_ros.conversions import frame_to_messages, stamp_from_ns
-from molmo_point_ros.image_qos import image_qos
-from molmo_point_ros.large_images import enlarge_shared_memory
-from molmo_point_ros.publisher import TOPICS, TargetPublisher
 
 FRAME = "camera_color_optical_frame"
 LISTENER_WAIT_S = 60.0
@@ -102,7 +102,7 @@ def main(args: Sequence[str]) -> int:
     """Run one of the parts until it is told to end."""
     part, *rest = args
     if part == "node":
-        from molmo_point_ros.node import main as node_main
+        from molmo_point_ros.nodes.pointing_node import main as node_main
 
         return node_main([sys.argv[0], *rest], load_pointer=lambda *_, **__: Pointer(InstantModel()))
     enlarge_shared_memory(os.environ)

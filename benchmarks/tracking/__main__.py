@@ -20,7 +20,7 @@ def check(options: argparse.Namespace) -> None:
 
 def measure(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     """Figures as plain data, and as a table."""
-    from molmo_point.evaluation.tracking import FIRST_SEED, evaluate, summary, table
+    from benchmarks.tracking.benchmark import FIRST_SEED, evaluate, summary, table
 
     first = FIRST_SEED if options.seed is None else options.seed
     figures = summary(evaluate(options.scenes, first))

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from benchmarks.tracking.moving_points import ASK_EVERY_S, FPS, LATENCY_S, Step, Thing, answer, sequence
+from benchmarks.tracking.moving_scene import KINDS
+from benchmarks.tracking.peers import CONTESTANTS, Claim, Contestant, Tracker
 from molmo_point.evaluation.intervals import wilson
-from molmo_point.evaluation.moving_points import ASK_EVERY_S, FPS, LATENCY_S, Step, Thing, answer, sequence
-from molmo_point.evaluation.tracking_peers import CONTESTANTS, Claim, Contestant, Tracker
-from molmo_point.sim.moving import KINDS
 from molmo_point.tracking.track import TrackState
 
 FIRST_SEED = 700_000

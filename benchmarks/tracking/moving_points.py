@@ -6,16 +6,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from molmo_point.camera.depth_noise import D435_FAULTS, simulate_depth
+from benchmarks.tracking.moving_scene import MovingScene, pose_at
+from molmo_point.depth.lift import lift_points
+from molmo_point.depth.uncertainty import D435
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.rigid import rotation_exp
 from molmo_point.geometry.transforms import Transform
-from molmo_point.geometry.uncertainty import D435
-from molmo_point.lift import lift_points
 from molmo_point.results import ImagePoint, Pointing
-from molmo_point.sim.moving import MovingScene, pose_at
-from molmo_point.sim.objects import SceneObject
+from molmo_point.sim.stereo_faults import D435_FAULTS, simulate_depth
+from molmo_point.sim.tabletop.objects import SceneObject
 
 FPS = 30
 SIGMA_PX = 2.0

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from molmo_point.sim.layout import CameraPose, Layout, random_layout
-from molmo_point.sim.mjcf import OBJECT_PREFIX, layout_to_mjcf
-from molmo_point.sim.objects import SceneObject
-from molmo_point.sim.rendering import CAMERA_FRAME, aim_camera, camera_geometry, import_mujoco, open_renderer, render_pass
+from molmo_point.sim.rendered_scene import CAMERA_FRAME, aim_camera, camera_geometry, import_mujoco, open_renderer, render_pass
+from molmo_point.sim.tabletop.layout import CameraPose, Layout, random_layout
+from molmo_point.sim.tabletop.mjcf import OBJECT_PREFIX, layout_to_mjcf
+from molmo_point.sim.tabletop.objects import SceneObject
 
 KINDS = ("camera", "object", "both", "occluder", "occluder and camera", "light", "fast", "leaving")
 """What moves in a sequence."""

@@ -6,8 +6,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from molmo_point.evaluation.moving_points import Step
-from molmo_point.lift import lift_point
+from benchmarks.tracking.moving_points import Step
+from molmo_point.depth.lift import lift_point
 from molmo_point.results import ImagePoint, Pointing, Target
 from molmo_point.tracking.opencv import import_cv2
 from molmo_point.tracking.point_tracker import PointTracker

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from molmo_point.depth.lift import lift_points
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.intrinsics import Intrinsics
-from molmo_point.lift import lift_points
 from molmo_point.results import ImagePoint, Pointing
 from molmo_point.tracking.opencv import import_cv2
 from molmo_point.tracking.point_tracker import PointTracker

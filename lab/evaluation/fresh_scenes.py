@@ -6,18 +6,18 @@ from pathlib import Path
 
 import numpy as np
 
+from lab.household.arrangement import MAX_OBJECTS
+from lab.household.arranging import random_arrangement
+from lab.household.scene_set import household_assets
+from lab.household.stage import Stage
+from lab.household.truth import scene_truth, thing_words
+from lab.training.household import seen_things
+from lab.training.questions import KINDS, draw_questions
+from lab.training.referring import SeenThing
 from molmo_point.frame import RgbdFrame
-from molmo_point.sim.arrangement import MAX_OBJECTS
-from molmo_point.sim.arranging import random_arrangement
-from molmo_point.sim.stage import Stage
-from molmo_point.sim.truth import scene_truth, thing_words
-from molmo_point.training.household import seen_things
-from molmo_point.training.questions import KINDS, draw_questions
-from molmo_point.training.referring import SeenThing
-from molmo_point.training.scene_set import household_assets
 
 FIRST_SEED = 500
-"""Seed of the evaluation's scenes; `molmo_point.training.scene_set` draws from other generators."""
+"""Seed of the evaluation's scenes; `lab.household.scene_set` draws from other generators."""
 UNSEEN = "_unseen"
 """Ends the kind of a question by name about an object of a known name that training did not show."""
 _UNSEEN_SHARE = 0.2

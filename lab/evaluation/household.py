@@ -29,10 +29,10 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     import numpy as np
     from tqdm import tqdm
 
-    from molmo_point.evaluation.household import evaluate_household, summary
+    from lab.evaluation.fresh_scenes import FIRST_SEED, fresh_questions
+    from molmo_point.evaluation.answer_kinds import evaluate_household, summary
     from molmo_point.evaluation.tabletop import table
     from molmo_point.pointer import Pointer
-    from molmo_point.training.fresh import FIRST_SEED, fresh_questions
 
     pointer = Pointer.from_pretrained(options.model, device=options.device)
     seed = FIRST_SEED if options.seed is None else options.seed
@@ -51,7 +51,7 @@ def draw_verdicts(path: Path, verdicts: list[Any]) -> None:
     """Writes a picture of answers beside the truth; None leaves a place blank."""
     import numpy as np
 
-    from molmo_point.viz.case_grid import Case, case_grid
+    from lab.evaluation.case_grid import Case, case_grid
 
     blank = Case(np.zeros((480, 640, 3), np.uint8), np.zeros((480, 640), bool), (), "", True)
     cases = [

@@ -5,8 +5,8 @@ from functools import cache
 
 import numpy as np
 
-from molmo_point.sim.asset_pack import Asset
-from molmo_point.sim.layout import CameraPose
+from lab.household.asset_pack import Asset
+from molmo_point.sim.tabletop.layout import CameraPose
 
 SIZES = (0.8, 1.0, 1.22)
 """Factors by which an object may be smaller or larger than its model."""

@@ -132,7 +132,7 @@ def load_pack(path: Path | None = None) -> list[Asset]:
                 raise ValueError(f"format {content['format']}")
             return [_asset(row, number, stored) for number, row in enumerate(content["assets"])]
     except (OSError, EOFError, KeyError, ValueError, BadZipFile) as error:
-        fix = "build one: python -m molmo_point.sim.build_pack"
+        fix = "build one: python -m lab.household.build_pack"
         raise InputError("The asset pack cannot be read", f"{path}: {error}", fix) from error
 
 

@@ -1,6 +1,6 @@
 """Builds the asset pack from Debian's package ``sweethome3d-furniture``.
 
-``python -m molmo_point.sim.build_pack`` fetches the package with ``apt-get download``, or takes one given with
+``python -m lab.household.build_pack`` fetches the package with ``apt-get download``, or takes one given with
 ``--deb``, or furniture libraries with ``--libraries``. Which models are used and what they are called stands in
 ``assets/catalogue.tsv``.
 """
@@ -13,10 +13,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from lab.household.asset_pack import Asset, cached_pack, save_pack
+from lab.household.mesh_parts import asset_parts, surface_colors
+from lab.household.sweethome import FurnitureLibrary
 from molmo_point.errors import DependencyError, InputError
-from molmo_point.sim.asset_pack import Asset, cached_pack, save_pack
-from molmo_point.sim.mesh_parts import asset_parts, surface_colors
-from molmo_point.sim.sweethome import FurnitureLibrary
 
 CATALOGUE = Path(__file__).parent / "assets" / "catalogue.tsv"
 LICENCES = {
@@ -91,7 +91,7 @@ def attribution_text(assets: list[Asset]) -> str:
         "The meshes come from the furniture libraries of Sweet Home 3D (<https://www.sweethome3d.com/importModels.jsp>, Debian",
         "package `sweethome3d-furniture` 1.8), collected by Emmanuel Puybaret / eTeks. They were changed: turned upright,",
         "scaled, simplified, their pictures made smaller, small parts joined. This does it again:",
-        "`python -m molmo_point.sim.build_pack`.",
+        "`python -m lab.household.build_pack`.",
         "",
         "| licence | text |",
         "|---|---|",
@@ -135,7 +135,7 @@ def fetch_debian(folder: Path) -> Path:
 
 
 def main() -> None:
-    """``python -m molmo_point.sim.build_pack [--deb FILE | --libraries DIR] [--out FILE]``."""
+    """``python -m lab.household.build_pack [--deb FILE | --libraries DIR] [--out FILE]``."""
     parser = argparse.ArgumentParser(description="Build the asset pack from sweethome3d-furniture.")
     parser.add_argument("--deb", type=Path, help="the Debian package; fetched with apt-get where left out")
     parser.add_argument("--libraries", type=Path, help="folder of .sh3f files, instead of the package")

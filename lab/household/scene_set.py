@@ -2,7 +2,7 @@
 
 A folder of shards holds ``things.json`` (what every object may be called) and for every shard three files:
 ``NAME.images.npy`` (n, h, w, 3) uint8, ``NAME.masks.npy`` (n, h, w) int8 (index of the object seen, −1 for none) and
-``NAME.json`` (one `molmo_point.sim.truth.scene_truth` for every image). The JSON is written last, so that a shard with
+``NAME.json`` (one `lab.household.truth.scene_truth` for every image). The JSON is written last, so that a shard with
 a JSON file is complete.
 """
 
@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from molmo_point.sim.arrangement import MAX_OBJECTS
-from molmo_point.sim.arranging import random_arrangement
-from molmo_point.sim.asset_pack import Asset, load_pack
-from molmo_point.sim.lathe import formula_assets
-from molmo_point.sim.stage import Stage
-from molmo_point.sim.truth import scene_truth, thing_words
-from molmo_point.training.scenes import OVERSAMPLING, RENDER_HEIGHT, RENDER_WIDTH, averaged
+from lab.household.arrangement import MAX_OBJECTS
+from lab.household.arranging import random_arrangement
+from lab.household.asset_pack import Asset, load_pack
+from lab.household.stage import Stage
+from lab.household.truth import scene_truth, thing_words
+from lab.training.scenes import OVERSAMPLING, RENDER_HEIGHT, RENDER_WIDTH, averaged
+from molmo_point.sim.arm.lathe import formula_assets
 
 THINGS = "things.json"
 
@@ -79,7 +79,7 @@ def write_things(folder: Path, pack: Path | None = None) -> None:
 
 
 def main() -> None:
-    """``python -m molmo_point.training.scene_set --out DIR --images N [--workers W] [--held-out]``."""
+    """``python -m lab.household.scene_set --out DIR --images N [--workers W] [--held-out]``."""
     parser = argparse.ArgumentParser(description="Render household scenes ahead.")
     parser.add_argument("--out", type=Path, required=True, help="folder of the shards")
     parser.add_argument("--images", type=int, default=25_000, help="images in all")

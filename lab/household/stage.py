@@ -6,11 +6,11 @@ new scene as quick as a new view.
 
 import numpy as np
 
+from lab.household.arrangement import MAX_OBJECTS, Arrangement, Panel, PlacedAsset
+from lab.household.asset_pack import Asset
+from lab.household.stage_model import HIDDEN_GROUP, PANELS, PARTS_PER_OBJECT, SHOWN_GROUP, stage_spec
 from molmo_point.errors import InputError
-from molmo_point.sim.arrangement import MAX_OBJECTS, Arrangement, Panel, PlacedAsset
-from molmo_point.sim.asset_pack import Asset
-from molmo_point.sim.layout import CameraPose
-from molmo_point.sim.rendering import (
+from molmo_point.sim.rendered_scene import (
     CAMERA_FRAME,
     VisibleObject,
     aim_camera,
@@ -20,7 +20,7 @@ from molmo_point.sim.rendering import (
     render_pass,
     visible_in,
 )
-from molmo_point.sim.stage_model import HIDDEN_GROUP, PANELS, PARTS_PER_OBJECT, SHOWN_GROUP, stage_spec
+from molmo_point.sim.tabletop.layout import CameraPose
 
 
 class Stage:

@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from molmo_point.sim.arrangement import MAX_OBJECTS, SIZES
-from molmo_point.sim.asset_pack import Asset, AssetPart
-from molmo_point.sim.mjcf import CAMERA_NAME
-from molmo_point.sim.surfaces import SURFACE_COUNT, surface
+from lab.household.arrangement import MAX_OBJECTS, SIZES
+from lab.household.asset_pack import Asset, AssetPart
+from lab.household.surfaces import SURFACE_COUNT, surface
+from molmo_point.sim.tabletop.mjcf import CAMERA_NAME
 
 PARTS_PER_OBJECT = 7
 PANELS = 8

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from molmo_point.sim.arrangement import SIZES, Arrangement, PlacedAsset
-from molmo_point.sim.asset_pack import Asset
-from molmo_point.sim.stage import Stage
+from lab.household.arrangement import SIZES, Arrangement, PlacedAsset
+from lab.household.asset_pack import Asset
+from lab.household.stage import Stage
 
 _DIRECTIONS = 96
 

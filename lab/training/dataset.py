@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from molmo_point.errors import InputError
-from molmo_point.training.queries import SeenObject
+from molmo_point.finetuning.queries import SeenObject
 
 _MIN_PIXELS = 40  # of the render; an object smaller than this is not asked about
 _MIN_SHARE = 0.45  # of the object's own pixels that must survive the crop
@@ -47,7 +47,7 @@ class SceneShards:
             raise InputError(
                 "There are no training scenes",
                 str(folder),
-                f"render some: python -m molmo_point.training.scenes --out {folder}",
+                f"render some: python -m lab.training.scenes --out {folder}",
             )
 
     def refresh(self) -> None:

@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from molmo_point.model.inputs.prompt import question_prompt
+from lab.training.questions import color_word
+from lab.training.referring import Description, SeenThing, matches, superlative
+from molmo_point.finetuning.queries import Example
+from molmo_point.finetuning.wordings import COUNT, MASS_NOUNS, plural
+from molmo_point.points.dialects.prompts import question_prompt
 from molmo_point.sim.colors import PAINTS
-from molmo_point.training.queries import Example
-from molmo_point.training.questions import color_word
-from molmo_point.training.referring import Description, SeenThing, matches, superlative
-from molmo_point.training.wordings import COUNT, MASS_NOUNS, plural
 
 SHORT_STYLE = "vqa2"
 """The style that short answers belong to, as Molmo's set of them."""

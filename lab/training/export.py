@@ -1,8 +1,8 @@
 """Turns a run's checkpoint into the one that is shipped: half precision, figures, card.
 
-python -m molmo_point.training.export --run run --to molmo_point/checkpoints/tabletop
+python -m lab.training.export --run run --to molmo_point/checkpoints/tabletop
 molmo-point eval tabletop --out figures.json
-python -m molmo_point.training.export --run run --to molmo_point/checkpoints/tabletop --figures figures.json
+python -m lab.training.export --run run --to molmo_point/checkpoints/tabletop --figures figures.json
 """
 
 import argparse

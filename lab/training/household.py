@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from lab.household.scene_set import THINGS
+from lab.training.referring import SeenThing
 from molmo_point.errors import InputError
-from molmo_point.training.referring import SeenThing
-from molmo_point.training.scene_set import THINGS
 
 _MIN_PIXELS = 40  # of the stored picture; a smaller thing is not asked about
 _MIN_SURVIVING = 0.45  # of a thing's pixels that must survive the crop
@@ -39,11 +39,11 @@ class HouseholdScenes:
     """All complete shards of a folder; call `refresh` to see new ones.
 
     Args:
-        folder: Where `molmo_point.training.scene_set` wrote.
+        folder: Where `lab.household.scene_set` wrote.
         select: Which shards to open, by name; None opens all.
 
     Attributes:
-        words: For every object's key what it may be called; see `molmo_point.sim.truth.thing_words`.
+        words: For every object's key what it may be called; see `lab.household.truth.thing_words`.
 
     Raises:
         InputError: The folder holds no complete shard.
@@ -58,7 +58,7 @@ class HouseholdScenes:
         self.words: dict[str, dict[str, Any]] = {}
         self.refresh()
         if not self._names:
-            fix = f"render some: python -m molmo_point.training.scene_set --out {folder}"
+            fix = f"render some: python -m lab.household.scene_set --out {folder}"
             raise InputError("There are no household scenes", str(folder), fix)
 
     def refresh(self) -> None:
@@ -106,8 +106,8 @@ def seen_things(masks: np.ndarray, truth: dict[str, Any], words: dict[str, dict[
 
     Args:
         masks: Instance mask.
-        truth: `molmo_point.sim.truth.scene_truth` of the view.
-        words: For every key its `molmo_point.sim.truth.thing_words`.
+        truth: `lab.household.truth.scene_truth` of the view.
+        words: For every key its `lab.household.truth.thing_words`.
     """
     rows = truth["objects"]
     counts = np.bincount(masks.ravel().astype(int) + 1, minlength=len(rows) + 1)[1:]

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from molmo_point.training.labels.formats import Caption
-from molmo_point.training.labels.wording import caption_examples, example_of
-from molmo_point.training.queries import Example
-from molmo_point.training.sources import Source, View
+from lab.training.sources import Source, View
+from molmo_point.finetuning.labels.formats import Caption
+from molmo_point.finetuning.labels.wording import caption_examples, example_of
+from molmo_point.finetuning.queries import Example
 
 _TRIES = 40
 _HINTED_SHARE = 0.5  # of descriptions asked for as Molmo's caption stage does; the others are asked for in words

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from molmo_point.model.config import MolmoConfig
+from molmo_point.model.architecture.config import MolmoConfig
 
 _CHARACTERS = '0123456789."'
 SOFT_SIGMA_TENTHS = 4.0

@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from lab.training.sources import UNKNOWN, HouseholdSource, SimpleSource, Source, View
 from molmo_point.errors import InputError
-from molmo_point.sim.objects import COLORS, SHAPES
-from molmo_point.training.queries import Example
-from molmo_point.training.sources import UNKNOWN, HouseholdSource, SimpleSource, Source, View
+from molmo_point.finetuning.queries import Example
+from molmo_point.sim.tabletop.objects import COLORS, SHAPES
 
 
 class MixedSource:

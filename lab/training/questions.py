@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from molmo_point.points.format import format_points
+from lab.training.referring import SUPERLATIVES, Description, SeenThing, matches, related, superlative
+from molmo_point.finetuning.queries import Example
+from molmo_point.finetuning.wordings import CATEGORY_WORDS, COUNT, MANY, MASS_NOUNS, ONE, RELATIONS, SUPERLATIVE_WORDS, plural
+from molmo_point.points.dialects.written import format_points
 from molmo_point.sim.colors import PAINTS
-from molmo_point.training.queries import Example
-from molmo_point.training.referring import SUPERLATIVES, Description, SeenThing, matches, related, superlative
-from molmo_point.training.wordings import CATEGORY_WORDS, COUNT, MANY, MASS_NOUNS, ONE, RELATIONS, SUPERLATIVE_WORDS, plural
 
 KINDS: dict[str, float] = {
     "name": 0.18,

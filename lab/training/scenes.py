@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from molmo_point.sim.arm_layout import random_arm_layout
-from molmo_point.sim.layout import CameraPose, random_camera, random_layout
-from molmo_point.sim.scene import TabletopScene
+from molmo_point.sim.arm.tables import random_arm_layout
+from molmo_point.sim.tabletop.layout import CameraPose, random_camera, random_layout
+from molmo_point.sim.tabletop.scene import TabletopScene
 
 RENDER_WIDTH, RENDER_HEIGHT = 320, 240
 """Size of the stored pictures; they are rendered at a multiple and averaged, as a camera smooths edges."""
@@ -72,7 +72,7 @@ def averaged(color: np.ndarray) -> np.ndarray:
 
 
 def main() -> None:
-    """``python -m molmo_point.training.scenes --out DIR --images N``."""
+    """``python -m lab.training.scenes --out DIR --images N``."""
     parser = argparse.ArgumentParser(description="Render training scenes ahead.")
     parser.add_argument("--out", type=Path, required=True, help="folder of the shards")
     parser.add_argument("--images", type=int, default=12000, help="images in all")

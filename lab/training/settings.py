@@ -3,10 +3,10 @@
 import math
 from dataclasses import asdict, dataclass
 
+from lab.household.arrangement import MAX_OBJECTS
+from lab.training.initial import SIZES
+from lab.training.lesson import Lesson
 from molmo_point.errors import InputError
-from molmo_point.sim.arrangement import MAX_OBJECTS
-from molmo_point.training.initial import SIZES
-from molmo_point.training.lesson import Lesson
 
 _WARMUP_IMAGES = 800
 _HELD_SHARE = 0.75  # of a phase at the peak rate, before it falls
@@ -34,7 +34,7 @@ class TrainSettings:
         seed: Seed of weights, views and questions.
         workers: Processes that share a step, one core each; faster than threads at this size.
         check_every: Images between two checkpoints with validation.
-        size: Name of a `molmo_point.training.initial.SIZES`.
+        size: Name of a `lab.training.initial.SIZES`.
         start: Folder of a smaller checkpoint to grow from; empty starts from nothing.
         caption_images: Images of a phase between the two, in which the whole model describes scenes; 0 leaves it out.
         short_share: Share of the second phase's questions that want a word or a number.

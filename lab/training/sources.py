@@ -7,17 +7,17 @@ from typing import Protocol
 
 import numpy as np
 
+from lab.household.scene_set import THINGS
+from lab.training.dataset import Sample as SimpleSample
+from lab.training.dataset import SceneShards
+from lab.training.describing import describe, short_answers
+from lab.training.household import HouseholdScenes, Sample
+from lab.training.questions import draw_questions
+from lab.training.referring import SeenThing
+from molmo_point.finetuning.queries import Example, SeenObject, draw_examples
+from molmo_point.finetuning.wordings import CATEGORY_WORDS
 from molmo_point.sim.colors import PAINTS
-from molmo_point.sim.objects import COLORS, SHAPES
-from molmo_point.training.dataset import Sample as SimpleSample
-from molmo_point.training.dataset import SceneShards
-from molmo_point.training.describing import describe, short_answers
-from molmo_point.training.household import HouseholdScenes, Sample
-from molmo_point.training.queries import Example, SeenObject, draw_examples
-from molmo_point.training.questions import draw_questions
-from molmo_point.training.referring import SeenThing
-from molmo_point.training.scene_set import THINGS
-from molmo_point.training.wordings import CATEGORY_WORDS
+from molmo_point.sim.tabletop.objects import COLORS, SHAPES
 
 UNKNOWN = -100
 """Class of a thing of which this is not known, or where people could disagree."""
@@ -148,7 +148,7 @@ class HouseholdSource:
         return short_answers(_seen(view), count, rng, self.nouns)
 
     def classes_of_shape(self, color: str, shape: str) -> tuple[int, int, int]:
-        """Class in each read-out of a plain shape of `molmo_point.sim.objects`."""
+        """Class in each read-out of a plain shape of `molmo_point.sim.tabletop.objects`."""
         row, index = self.scenes.words[f"formula:{shape}"], self._index
         return (
             index["color"].get(color, UNKNOWN),
@@ -170,7 +170,7 @@ class SimpleSource:
     """Plain coloured shapes: colour and shape of every thing.
 
     Args:
-        folder: Shards of `molmo_point.training.scenes`.
+        folder: Shards of `lab.training.scenes`.
 
     Raises:
         InputError: The folder holds no complete shard.

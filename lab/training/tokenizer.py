@@ -10,11 +10,11 @@ import numpy as np
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
+from lab.training.sources import Source
+from molmo_point.finetuning.queries import SeenObject, draw_examples
 from molmo_point.model.inputs.processing import IMAGE_TOKENS
-from molmo_point.model.inputs.prompt import user_turn
-from molmo_point.sim.objects import COLORS, SHAPES
-from molmo_point.training.queries import SeenObject, draw_examples
-from molmo_point.training.sources import Source
+from molmo_point.points.dialects.prompts import user_turn
+from molmo_point.sim.tabletop.objects import COLORS, SHAPES
 
 END_TOKEN = "<|endoftext|>"
 _SPLIT = (

@@ -1,7 +1,7 @@
 """Trains the embedded model: first to see, then to point. Resumable at any checkpoint.
 
-python -m molmo_point.training.scenes --out scenes
-python -m molmo_point.training.trainer --scenes scenes --out run
+python -m lab.training.scenes --out scenes
+python -m lab.training.trainer --scenes scenes --out run
 """
 
 import argparse
@@ -20,21 +20,21 @@ import torch.multiprocessing
 from safetensors.torch import save_file
 from tqdm import tqdm
 
+from lab.training.batches import draw_batch
+from lab.training.growth import grow
+from lab.training.initial import SIZES, embedded_config, initial_model, write_preprocessor_config
+from lab.training.losses import AuxiliaryHeads, SoftTokenLoss
+from lab.training.mixed_source import MixedSource
+from lab.training.settings import REPLANNED, TrainSettings
+from lab.training.sources import SimpleSource, Source, open_source
+from lab.training.steps import pointing_losses, seeing_losses
+from lab.training.tokenizer import corpus_of, train_tokenizer
+from lab.training.validation import ANSWER_COLUMNS, SEEING_COLUMNS, answer_scores, seeing_scores
 from molmo_point.errors import InputError
+from molmo_point.finetuning.parameter_groups import parameter_groups
+from molmo_point.finetuning.state import load_state, save_state
 from molmo_point.model.inputs.preprocess import token_places
 from molmo_point.model.inputs.processing import MolmoProcessor
-from molmo_point.training.batches import draw_batch
-from molmo_point.training.growth import grow
-from molmo_point.training.initial import SIZES, embedded_config, initial_model, write_preprocessor_config
-from molmo_point.training.losses import AuxiliaryHeads, SoftTokenLoss
-from molmo_point.training.mixed_source import MixedSource
-from molmo_point.training.parameter_groups import parameter_groups
-from molmo_point.training.settings import REPLANNED, TrainSettings
-from molmo_point.training.sources import SimpleSource, Source, open_source
-from molmo_point.training.state import load_state, save_state
-from molmo_point.training.steps import pointing_losses, seeing_losses
-from molmo_point.training.tokenizer import corpus_of, train_tokenizer
-from molmo_point.training.validation import ANSWER_COLUMNS, SEEING_COLUMNS, answer_scores, seeing_scores
 
 _COLUMNS = (
     "images", "time_s", "scenes", "rate", "class_patch", "outline", "class_token", "position", "token", "attention", "mention",

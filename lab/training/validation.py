@@ -3,14 +3,14 @@
 import numpy as np
 import torch
 
-from molmo_point.model.generate import greedy
+from lab.training.batches import draw_batch
+from lab.training.losses import AuxiliaryHeads
+from lab.training.sources import Source, View
+from molmo_point.finetuning.queries import Example
+from molmo_point.model.architecture.molmo import MolmoForCausalLM
+from molmo_point.model.decoding.greedy import greedy
 from molmo_point.model.inputs.processing import MolmoProcessor
-from molmo_point.model.molmo import MolmoForCausalLM
 from molmo_point.points.parse import ParsedAnswer, parse_answer
-from molmo_point.training.batches import draw_batch
-from molmo_point.training.losses import AuxiliaryHeads
-from molmo_point.training.queries import Example
-from molmo_point.training.sources import Source, View
 
 _SEED = 96817
 _MAX_TOKENS = 260

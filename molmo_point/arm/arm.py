@@ -10,9 +10,9 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from molmo_point.geometry.gripper import Gripper
-from molmo_point.geometry.joint_path import FollowEnd, JointPath, NoPath, ObstacleBox
+from molmo_point.arm.joint_path import FollowEnd, JointPath, NoPath, ObstacleBox
 from molmo_point.geometry.transforms import Transform
+from molmo_point.grasp.gripper import Gripper
 
 FloatArray = NDArray[np.float64]
 Cancelled = Callable[[], bool]

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from molmo_point.arm.joint_path import ObstacleBox
 from molmo_point.geometry.intrinsics import Intrinsics
-from molmo_point.geometry.joint_path import ObstacleBox
 from molmo_point.geometry.transforms import Transform
 
 FloatArray = NDArray[np.float64]

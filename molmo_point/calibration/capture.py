@@ -13,11 +13,11 @@ from molmo_point.calibration.detection import Detection, detect
 from molmo_point.calibration.sample_file import pose_entry
 from molmo_point.camera.image_file import encode_png, write_file
 from molmo_point.errors import InputError
-from molmo_point.geometry.hand_eye.next_pose import view_words
-from molmo_point.geometry.hand_eye.samples import Setup
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.planar_pose import board_poses
 from molmo_point.geometry.rigid import angle_between, motion, rotation_exp
+from molmo_point.hand_eye.next_pose import view_words
+from molmo_point.hand_eye.samples import Setup
 
 FloatArray = NDArray[np.float64]
 

@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from molmo_point.errors import InputError
-from molmo_point.geometry.hand_eye.causes import Cause, likely_causes
-from molmo_point.geometry.hand_eye.confidence import Confidence, confidence
-from molmo_point.geometry.hand_eye.next_pose import NextPose, next_pose
-from molmo_point.geometry.hand_eye.observability import Observability, observability
-from molmo_point.geometry.hand_eye.samples import HandEyeSet, Setup
-from molmo_point.geometry.hand_eye.solve import Solution, solve
-from molmo_point.geometry.hand_eye.validation import Unseen, error_at, held_out, spread_between_methods
 from molmo_point.geometry.transforms import Transform
+from molmo_point.hand_eye.causes import Cause, likely_causes
+from molmo_point.hand_eye.confidence import Confidence, confidence
+from molmo_point.hand_eye.next_pose import NextPose, next_pose
+from molmo_point.hand_eye.observability import Observability, observability
+from molmo_point.hand_eye.samples import HandEyeSet, Setup
+from molmo_point.hand_eye.solve import Solution, solve
+from molmo_point.hand_eye.validation import Unseen, error_at, held_out, spread_between_methods
 
 FloatArray = NDArray[np.float64]
 

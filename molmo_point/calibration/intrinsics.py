@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from molmo_point.calibration.boards import Board
+from molmo_point.calibration.camera_fit import MIN_IMAGES, MODELS, CameraFit, choose_model, fit_camera, largest_difference_px
 from molmo_point.calibration.detection import MIN_POINTS, Detection, detect
 from molmo_point.errors import InputError
-from molmo_point.geometry.camera_fit import MIN_IMAGES, MODELS, CameraFit, choose_model, fit_camera, largest_difference_px
 from molmo_point.geometry.intrinsics import Intrinsics
 
 FloatArray = NDArray[np.float64]

@@ -5,10 +5,10 @@ from numpy.typing import NDArray
 
 from molmo_point.calibration.boards import Board
 from molmo_point.calibration.rendering import render_board
-from molmo_point.geometry.hand_eye.samples import Setup
-from molmo_point.geometry.hand_eye.synthetic import random_truth
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.rigid import inverse, moved
+from molmo_point.hand_eye.samples import Setup
+from molmo_point.hand_eye.synthetic import random_truth
 
 FloatArray = NDArray[np.float64]
 

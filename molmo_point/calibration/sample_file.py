@@ -29,11 +29,11 @@ from molmo_point.calibration.boards import Board, load_board
 from molmo_point.calibration.detection import detect
 from molmo_point.camera.image_file import load_color
 from molmo_point.errors import InputError
-from molmo_point.geometry.hand_eye.samples import HandEyeSet, hand_eye_set
 from molmo_point.geometry.intrinsics import Intrinsics, load_intrinsics
 from molmo_point.geometry.mapping_file import read_mapping
 from molmo_point.geometry.rigid import inverse, rotation_exp
 from molmo_point.geometry.transforms import Transform
+from molmo_point.hand_eye.samples import HandEyeSet, hand_eye_set
 
 FloatArray = NDArray[np.float64]
 

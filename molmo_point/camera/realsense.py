@@ -10,10 +10,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from molmo_point.depth.uncertainty import D435, DepthNoise
 from molmo_point.errors import CameraError, DependencyError, InputError
 from molmo_point.frame import OPTICAL_FRAME, RgbdFrame, decode_depth
 from molmo_point.geometry.intrinsics import Intrinsics
-from molmo_point.geometry.uncertainty import D435, DepthNoise
 
 _LOG = logging.getLogger(__name__)
 _WARM_UP_FRAMES = 10

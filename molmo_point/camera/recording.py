@@ -20,10 +20,10 @@ from molmo_point.camera.image_file import (
     read_file,
     write_file,
 )
+from molmo_point.depth.uncertainty import DepthNoise
 from molmo_point.errors import CameraError, InputError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.intrinsics import Intrinsics
-from molmo_point.geometry.uncertainty import DepthNoise
 
 FORMAT = "molmo-point recording"
 VERSION = 1

@@ -5,9 +5,10 @@ import contextlib
 import json
 import sys
 
-from molmo_point.cli import ask, frame_source
-from molmo_point.model.inputs.prompt import checked_style
-from molmo_point.model.inputs.request import MAX_ANSWER_TOKENS, checked_length, checked_question
+from molmo_point.cli import frame_source
+from molmo_point.cli import point as ask
+from molmo_point.points.dialects.prompts import checked_style
+from molmo_point.request_checks import MAX_ANSWER_TOKENS, checked_length, checked_question
 
 
 def add_ask(parser: argparse.ArgumentParser) -> None:

@@ -40,8 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Runs the benchmark."""
-    from molmo_point.evaluation.bench.report import as_data, markdown
-    from molmo_point.evaluation.bench.run import run_bench
+    from benchmarks.decoding.report import as_data, markdown
+    from benchmarks.decoding.run import run_bench
 
     _check(options)
     with contextlib.redirect_stdout(sys.stderr):
@@ -77,9 +77,9 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _subject(options: argparse.Namespace) -> tuple[Any, Path | None]:
+    from benchmarks.decoding.machine import set_threads
+    from benchmarks.decoding.subject import load_subject, random_subject
     from molmo_point.backend import resolve_checkpoint
-    from molmo_point.model.bench.machine import set_threads
-    from molmo_point.model.bench.subject import load_subject, random_subject
 
     if options.threads is not None:
         set_threads(options.threads)
@@ -92,7 +92,7 @@ def _subject(options: argparse.Namespace) -> tuple[Any, Path | None]:
 
 
 def _plan(options: argparse.Namespace) -> Any:
-    from molmo_point.evaluation.bench.run import QUICK, Plan
+    from benchmarks.decoding.run import QUICK, Plan
 
     plan = QUICK if options.quick else Plan()
     plan = plan if options.rounds is None else replace(plan, rounds=options.rounds)
@@ -100,7 +100,7 @@ def _plan(options: argparse.Namespace) -> Any:
 
 
 def _lines(report: Any) -> list[str]:
-    from molmo_point.evaluation.bench.report import cells, facts_lines
+    from benchmarks.decoding.report import cells, facts_lines
 
     lines = []
     for section in report.sections:
@@ -117,7 +117,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _plot(path: Path, data: dict[str, Any]) -> None:
-    from molmo_point.viz.bench_chart import draw_bench
+    from benchmarks.decoding.chart import draw_bench
 
     try:
         draw_bench(data).save(path)

@@ -8,7 +8,12 @@ import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
-from molmo_point.cli import ask, bench, calibrate, demo, doctor, evaluate, question, train, view
+from molmo_point.cli import ask as question
+from molmo_point.cli import bench, demo, train, view
+from molmo_point.cli import point as ask
+from molmo_point.cli.calibrate import command as calibrate
+from molmo_point.cli.doctor import command as doctor
+from molmo_point.cli.evaluate import command as evaluate
 from molmo_point.errors import MolmoPointError
 
 EXIT_OK = 0

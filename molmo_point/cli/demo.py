@@ -29,9 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Runs the demo; 3 if nothing was found."""
-    from molmo_point.camera.simulated import SimulatedCamera
     from molmo_point.pointer import Pointer
     from molmo_point.sim import TabletopScene
+    from molmo_point.sim.camera import SimulatedCamera
 
     with contextlib.redirect_stdout(sys.stderr):
         pointer = Pointer.from_pretrained(options.model, device=options.device)

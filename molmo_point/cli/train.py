@@ -19,7 +19,7 @@ _DESCRIPTION = """\
 Trains in one of two ways; the configuration file says which.
 
 1. A small Molmo from nothing on rendered scenes (--scenes, or `scenes:` in the file). Scenes come from
-   `python -m molmo_point.training.scene_set --out DIR`.
+   `python -m lab.household.scene_set --out DIR`.
 2. A Molmo further on labels of photographs, rendered scenes, or both (`base:`, `data:`, `stages:` in the file): rows as
    PixMo has them or your own, in full or with LoRA, over an NF4 base if you like.
 
@@ -91,8 +91,8 @@ def run(options: argparse.Namespace) -> int:
         raise InputError("Training needs scenes and a folder for the run", f"no {' and no '.join(missing)}", "give both")
     scenes, out = (Path(chosen.pop(name)) for name in _PATHS)
 
-    from molmo_point.training.settings import TrainSettings
-    from molmo_point.training.trainer import train
+    from lab.training.settings import TrainSettings
+    from lab.training.trainer import train
 
     assert {field.name for field in fields(TrainSettings)} == set(_SETTINGS)
     train(TrainSettings(**chosen), scenes, out, options.replan, draw_curves)
@@ -108,8 +108,8 @@ def _run_tuning(options: argparse.Namespace, values: dict[str, Any]) -> int:
     values |= {"out": str(options.out)} if options.out else {}
     values |= {"skip_bad": True} if options.skip_bad else {}
 
-    from molmo_point.training.tuning.configuration import tune_settings
-    from molmo_point.training.tuning.tuner import tune
+    from molmo_point.finetuning.configuration import tune_settings
+    from molmo_point.finetuning.tuner import tune
 
     folder = tune(tune_settings(values, str(options.config)), lambda line: print(line, file=sys.stderr), draw_curves)
     print(f"trained: {folder}")

@@ -5,7 +5,7 @@ import queue
 import threading
 from typing import Any
 
-from molmo_point.cli.ask import add_model, load_pointer
+from molmo_point.cli.point import add_model, load_pointer
 from molmo_point.errors import MolmoPointError
 
 _IDLE_S = 1 / 30
@@ -33,14 +33,14 @@ def run(options: argparse.Namespace) -> int:
     """Serves the page until it is interrupted."""
     import numpy as np
 
-    from molmo_point.camera.simulated import SimulatedCamera
     from molmo_point.picking.pick import Picker
-    from molmo_point.sim.arm import SimulatedArm
-    from molmo_point.sim.arm_layout import random_arm_layout
-    from molmo_point.sim.containers import kinds_in
+    from molmo_point.picking.run_log import WatchedPointer
+    from molmo_point.sim.arm.containers import kinds_in
+    from molmo_point.sim.arm.simulated_arm import SimulatedArm
+    from molmo_point.sim.arm.tables import random_arm_layout
+    from molmo_point.sim.camera import SimulatedCamera
     from molmo_point.viz.browser.arm_view import ArmOnPage
     from molmo_point.viz.browser.page import Page
-    from molmo_point.viz.run_log import WatchedPointer
 
     jobs: queue.Queue[Any] = queue.Queue()
     stopped = threading.Event()
@@ -71,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _serve(picker: Any, page: Any, shown: Any, jobs: Any, stopped: threading.Event) -> int:
     """Does what was typed, in this thread, which alone may move the arm."""
-    from molmo_point.picking.put_down_places import PutDownPlaces
+    from molmo_point.picking.drop_zones import PutDownPlaces
 
     places = PutDownPlaces()
     good = True
@@ -92,7 +92,7 @@ def _serve(picker: Any, page: Any, shown: Any, jobs: Any, stopped: threading.Eve
 
 def _do(text: str, picker: Any, page: Any, shown: Any, places: Any, stopped: threading.Event) -> bool:
     from molmo_point.commands import parse_command
-    from molmo_point.picking.commanded import carry_out, succeeded
+    from molmo_point.picking.command_executor import carry_out, succeeded
     from molmo_point.results import Count
 
     page.say(f"“{text}”")

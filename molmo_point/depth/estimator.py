@@ -23,11 +23,11 @@ from enum import Enum
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from molmo_point.depth.surface_fit import local_depth, snap, spread_over_error
+from molmo_point.depth.uncertainty import D435, DepthNoise, checked_covariance_px2
+from molmo_point.depth.window import Window, cut_window
 from molmo_point.errors import InputError
-from molmo_point.geometry.depth_window import Window, cut_window
 from molmo_point.geometry.intrinsics import Intrinsics, within_image
-from molmo_point.geometry.surface_fit import local_depth, snap, spread_over_error
-from molmo_point.geometry.uncertainty import D435, DepthNoise, checked_covariance_px2
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from molmo_point.geometry.depth_window import Window, mahalanobis2
+from molmo_point.depth.window import Window, mahalanobis2
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]

@@ -13,7 +13,7 @@ from molmo_point.results import ImagePoint
 
 
 class AskedQuestion(Protocol):
-    """One question with its truth; see `molmo_point.training.fresh.FreshQuestion`."""
+    """One question with its truth; see `lab.evaluation.fresh_scenes.FreshQuestion`."""
 
     @property
     def frame(self) -> RgbdFrame:

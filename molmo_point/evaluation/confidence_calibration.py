@@ -7,7 +7,7 @@ import numpy as np
 
 from molmo_point.evaluation.intervals import wilson
 from molmo_point.evaluation.observations import Observations
-from molmo_point.reliability import Calibration, LogitLine
+from molmo_point.trust.confidence_calibration import Calibration, LogitLine
 
 VALIDATION_SEED = 940_000
 """First scene to fit on; the evaluation's own scenes begin at `tabletop.FIRST_SEED`."""

@@ -8,14 +8,14 @@ from typing import Any, Protocol
 import numpy as np
 from tqdm import tqdm
 
-from molmo_point.camera.simulated import SimulatedCamera
-from molmo_point.evaluation.household import AskedQuestion
+from molmo_point.evaluation.answer_kinds import AskedQuestion
 from molmo_point.evaluation.tabletop import nameable
 from molmo_point.pointer import Pointer
-from molmo_point.reliability import UNCALIBRATED
 from molmo_point.results import ImagePoint
-from molmo_point.sim.objects import COLORS, SHAPES
-from molmo_point.sim.scene import TabletopScene
+from molmo_point.sim.camera import SimulatedCamera
+from molmo_point.sim.tabletop.objects import COLORS, SHAPES
+from molmo_point.sim.tabletop.scene import TabletopScene
+from molmo_point.trust.confidence_calibration import UNCALIBRATED
 
 NEAR_PX = 40.0
 """A point further off than this, in pixels of 640, is a gross miss: `confidence` reports those, not the spread."""

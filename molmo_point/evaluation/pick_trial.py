@@ -8,22 +8,22 @@ from typing import Any
 
 import numpy as np
 
-from molmo_point.camera.simulated import SimulatedCamera
-from molmo_point.evaluation.grasps import signed_distance
-from molmo_point.evaluation.lift_peers import median_11
+from benchmarks.grasps.benchmark import signed_distance
+from benchmarks.lift.peers import median_11
+from molmo_point.depth.estimator import DepthStatus
+from molmo_point.depth.lift import pixel_covariance
+from molmo_point.depth.uncertainty import D435
 from molmo_point.frame import RgbdFrame
-from molmo_point.geometry.depth import DepthStatus
 from molmo_point.geometry.transforms import Transform
-from molmo_point.geometry.uncertainty import D435
-from molmo_point.lift import pixel_covariance
 from molmo_point.picking.pick import Picker
 from molmo_point.picking.settings import PickSettings
 from molmo_point.picking.states import PickResult
 from molmo_point.pointer import Pointer
 from molmo_point.results import ImagePoint, Target, Unreachable
-from molmo_point.sim.arm import SimulatedArm
-from molmo_point.sim.arm_layout import random_arm_layout
-from molmo_point.sim.arm_truth import ArmTruth
+from molmo_point.sim.arm.simulated_arm import SimulatedArm
+from molmo_point.sim.arm.tables import random_arm_layout
+from molmo_point.sim.arm.truth import ArmTruth
+from molmo_point.sim.camera import SimulatedCamera
 
 HAND_EYE_M, HAND_EYE_RAD = 0.005, np.deg2rad(2.0)
 _SEEN_PIXELS = 150

@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from molmo_point.camera.simulated import SimulatedCamera
 from molmo_point.evaluation.intervals import share
 from molmo_point.picking.pick import Picker
 from molmo_point.pointer import Pointer
-from molmo_point.sim.arm import SimulatedArm
-from molmo_point.sim.arm_contents import contents
-from molmo_point.sim.arm_layout import random_arm_layout
-from molmo_point.sim.arm_truth import ArmTruth
-from molmo_point.sim.containers import CONTAINER_PREFIX, CONTAINERS
+from molmo_point.sim.arm.containers import CONTAINER_PREFIX, CONTAINERS
+from molmo_point.sim.arm.contents import contents
+from molmo_point.sim.arm.simulated_arm import SimulatedArm
+from molmo_point.sim.arm.tables import random_arm_layout
+from molmo_point.sim.arm.truth import ArmTruth
+from molmo_point.sim.camera import SimulatedCamera
 
 FIRST_SEED = 970_000
 OBJECTS, VIEWS = 4, ("fixed", "wrist")

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from molmo_point.model.backend import MolmoBackend
+from molmo_point.finetuning.labels.wording import LabelledExample
+from molmo_point.finetuning.packed_batch import packed_image, summed_loss
+from molmo_point.finetuning.sample import Asked
+from molmo_point.finetuning.trained_model import TrainedModel
+from molmo_point.model.load import MolmoBackend
 from molmo_point.points.parse import parse_answer
-from molmo_point.training.labels.wording import LabelledExample
-from molmo_point.training.tuning.asked import Asked
-from molmo_point.training.tuning.packed_batch import packed_image, summed_loss
-from molmo_point.training.tuning.trained_model import TrainedModel
 
 ANSWER_COLUMNS = ("points_f1", "count", "absent", "short")
 VALID_COLUMN = "valid_token"

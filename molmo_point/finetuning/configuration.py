@@ -6,9 +6,9 @@ from types import UnionType
 from typing import Any, NoReturn, get_args
 
 from molmo_point.errors import InputError
-from molmo_point.training.labels.formats import FORMATS
-from molmo_point.training.parameter_groups import GROUPS
-from molmo_point.training.tuning.settings import STAGES, Data, Lora, Stage, TuneSettings
+from molmo_point.finetuning.labels.formats import FORMATS
+from molmo_point.finetuning.parameter_groups import GROUPS
+from molmo_point.finetuning.settings import STAGES, Data, Lora, Stage, TuneSettings
 
 _QUANTIZATIONS = ("nf4", "int8")
 _UNITS = ("percent", "pixels")

@@ -6,12 +6,12 @@ from typing import Protocol
 import numpy as np
 
 from molmo_point.errors import InputError
-from molmo_point.training.labels.formats import Caption
-from molmo_point.training.labels.label_set import LabelledImage, LabelSet
-from molmo_point.training.labels.wording import LabelledExample, caption_examples, example_of
-from molmo_point.training.tuning.asked import Asked
-from molmo_point.training.tuning.scene_pool import ScenePool
-from molmo_point.training.tuning.settings import Data, TuneSettings
+from molmo_point.finetuning.labels.formats import Caption
+from molmo_point.finetuning.labels.label_set import LabelledImage, LabelSet
+from molmo_point.finetuning.labels.wording import LabelledExample, caption_examples, example_of
+from molmo_point.finetuning.sample import Asked
+from molmo_point.finetuning.scene_pool import ScenePool
+from molmo_point.finetuning.settings import Data, TuneSettings
 
 _TRIES = 100
 

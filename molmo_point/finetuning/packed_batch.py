@@ -7,13 +7,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from lab.training.batches import stacked_rows
+from molmo_point.finetuning.packing import PackedRow, pack_examples, segment_mask
+from molmo_point.finetuning.queries import Example
+from molmo_point.model.architecture.molmo import MolmoForCausalLM
 from molmo_point.model.inputs.batch import Row, padded_batch
 from molmo_point.model.inputs.preprocess import PreparedImage, prepare_image
 from molmo_point.model.inputs.processing import MolmoProcessor
-from molmo_point.model.molmo import MolmoForCausalLM
-from molmo_point.training.batches import stacked_rows
-from molmo_point.training.packing import PackedRow, pack_examples, segment_mask
-from molmo_point.training.queries import Example
 
 
 @dataclass(frozen=True)

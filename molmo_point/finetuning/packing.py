@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from molmo_point.finetuning.queries import Example
 from molmo_point.model.inputs.preprocess import image_token_ids
 from molmo_point.model.inputs.processing import MolmoProcessor
-from molmo_point.model.inputs.prompt import user_turn
-from molmo_point.training.queries import Example
+from molmo_point.points.dialects.prompts import user_turn
 
 IMAGE_SEGMENT = 10_000
 _COORDINATE = re.compile(r'[xy]\d*="([\d.]+)"')

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from molmo_point.points.format import format_points
-from molmo_point.sim.objects import COLORS, SHAPES
+from molmo_point.points.dialects.written import format_points
+from molmo_point.sim.tabletop.objects import COLORS, SHAPES
 
 _POINT_ONE = (
     "Point to {q}", "Point to the {q}", "Point at the {q}", "Find the {q}", "Where is the {q}?",

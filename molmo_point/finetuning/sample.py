@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from molmo_point.training.labels.wording import LabelledExample
+from molmo_point.finetuning.labels.wording import LabelledExample
 
 
 @dataclass(frozen=True)

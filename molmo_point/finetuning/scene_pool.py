@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
-from molmo_point.points.format import ABSENT_TEXT
-from molmo_point.training.labels.wording import LabelledExample
-from molmo_point.training.lesson import Lesson
-from molmo_point.training.queries import Example
-from molmo_point.training.sources import View, open_source
-from molmo_point.training.tuning.asked import Asked
+from lab.training.lesson import Lesson
+from lab.training.sources import View, open_source
+from molmo_point.finetuning.labels.wording import LabelledExample
+from molmo_point.finetuning.queries import Example
+from molmo_point.finetuning.sample import Asked
+from molmo_point.points.dialects.written import ABSENT_TEXT
 
 _TRIES = 100
 

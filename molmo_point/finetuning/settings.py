@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, field
 
-from molmo_point.training.parameter_groups import GROUPS
+from molmo_point.finetuning.parameter_groups import GROUPS
 
 STAGES = ("caption", "point")
 _FLOOR = 0.1  # of the peak rate, at the end of a stage

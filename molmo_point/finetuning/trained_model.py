@@ -10,13 +10,13 @@ import torch
 
 from molmo_point.backend import resolve_checkpoint
 from molmo_point.errors import InputError
-from molmo_point.model.backend import MolmoBackend, load_backend
-from molmo_point.model.files.adapters import import_peft
-from molmo_point.model.files.loading import bar_for_big_files
+from molmo_point.finetuning.parameter_groups import parameter_groups
+from molmo_point.finetuning.settings import Lora, Stage, TuneSettings
+from molmo_point.model.checkpoint.adapters import import_peft
+from molmo_point.model.checkpoint.loading import bar_for_big_files
+from molmo_point.model.checkpoint.quantization import allow_cpu_packing, is_quantized
 from molmo_point.model.inputs.processing import MolmoProcessor
-from molmo_point.model.quantization import allow_cpu_packing, is_quantized
-from molmo_point.training.parameter_groups import parameter_groups
-from molmo_point.training.tuning.settings import Lora, Stage, TuneSettings
+from molmo_point.model.load import MolmoBackend, load_backend
 
 DECODER = r".*blocks\.\d+\.(att_proj|attn_out|ff_proj|ff_out|mlp\.experts\.\d+\.\w+_proj)"
 _VISION = r".*vision_backbone\..*\.w[qkvo123]"

@@ -12,14 +12,14 @@ import torch
 from tqdm import tqdm
 
 from molmo_point.errors import InputError
-from molmo_point.training.state import load_state, save_state
-from molmo_point.training.tuning.asked import Asked
-from molmo_point.training.tuning.checks import ANSWER_COLUMNS, VALID_COLUMN, answer_scores, validation_loss
-from molmo_point.training.tuning.configuration import to_json
-from molmo_point.training.tuning.mixture import Mixture
-from molmo_point.training.tuning.packed_batch import PackedImage, packed_image, summed_loss
-from molmo_point.training.tuning.settings import Stage, TuneSettings
-from molmo_point.training.tuning.trained_model import TrainedModel
+from molmo_point.finetuning.checks import ANSWER_COLUMNS, VALID_COLUMN, answer_scores, validation_loss
+from molmo_point.finetuning.configuration import to_json
+from molmo_point.finetuning.mixture import Mixture
+from molmo_point.finetuning.packed_batch import PackedImage, packed_image, summed_loss
+from molmo_point.finetuning.sample import Asked
+from molmo_point.finetuning.settings import Stage, TuneSettings
+from molmo_point.finetuning.state import load_state, save_state
+from molmo_point.finetuning.trained_model import TrainedModel
 
 COLUMNS = ("images", "time_s", "stage", "rate", "token", VALID_COLUMN, *ANSWER_COLUMNS)
 _VALIDATION_SEED = 96817

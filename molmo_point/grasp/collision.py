@@ -3,10 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from molmo_point.geometry.gripper import Gripper, corners_of
 from molmo_point.geometry.intrinsics import Intrinsics
-from molmo_point.geometry.patch import Patch
-from molmo_point.geometry.support import SupportPlane
+from molmo_point.grasp.gripper import Gripper, corners_of
+from molmo_point.grasp.patch import Patch
+from molmo_point.grasp.support import SupportPlane
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]

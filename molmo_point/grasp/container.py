@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from molmo_point.geometry.joint_path import ObstacleBox
+from molmo_point.arm.joint_path import ObstacleBox
 
 FloatArray = NDArray[np.float64]
 LEAST_DEPTH_M = 0.007

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from molmo_point.errors import InputError
-from molmo_point.geometry.grasp_collision import find_collisions, obstacles, seen_free
-from molmo_point.geometry.grasp_search import Contact, Proposal, closings, measure_contact, search_slabs
-from molmo_point.geometry.gripper import Gripper
 from molmo_point.geometry.intrinsics import Intrinsics
-from molmo_point.geometry.region import ObjectRegion
-from molmo_point.geometry.shape import OrientedBox, SurfaceNormal, oriented_box, surface_normal
 from molmo_point.geometry.transforms import Transform
+from molmo_point.grasp.collision import find_collisions, obstacles, seen_free
+from molmo_point.grasp.gripper import Gripper
+from molmo_point.grasp.object_region import ObjectRegion
+from molmo_point.grasp.search import Contact, Proposal, closings, measure_contact, search_slabs
+from molmo_point.grasp.shape import OrientedBox, SurfaceNormal, oriented_box, surface_normal
 
 FloatArray = NDArray[np.float64]
 

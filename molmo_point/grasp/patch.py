@@ -7,8 +7,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from molmo_point.depth.uncertainty import DepthNoise
 from molmo_point.geometry.intrinsics import Intrinsics
-from molmo_point.geometry.uncertainty import DepthNoise
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]

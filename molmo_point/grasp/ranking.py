@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from molmo_point.errors import InputError
-from molmo_point.geometry.grasp import GRASP_FRAME
 from molmo_point.geometry.transforms import Transform
+from molmo_point.grasp.grasps import GRASP_FRAME
 
 FloatArray = NDArray[np.float64]
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from molmo_point.geometry.gripper import Gripper
-from molmo_point.geometry.support import SupportPlane
+from molmo_point.grasp.gripper import Gripper
+from molmo_point.grasp.support import SupportPlane
 
 FloatArray = NDArray[np.float64]
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from molmo_point.geometry.region import ObjectRegion
-from molmo_point.geometry.support import SupportPlane
+from molmo_point.grasp.object_region import ObjectRegion
+from molmo_point.grasp.support import SupportPlane
 
 FloatArray = NDArray[np.float64]
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from molmo_point.geometry.patch import Patch
+from molmo_point.grasp.patch import Patch
 
 FloatArray = NDArray[np.float64]
 

@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from molmo_point.errors import MolmoPointError
-from molmo_point.geometry.hand_eye.closed_form import robust_start, shah_with_scale
-from molmo_point.geometry.hand_eye.joint import Model, fit_joint, start_model
-from molmo_point.geometry.hand_eye.noise import Linearised, estimate_noise, linearise
-from molmo_point.geometry.hand_eye.observability import Observability
-from molmo_point.geometry.hand_eye.samples import MIN_SAMPLES, HandEyeSet, Setup, hand_eye_set
-from molmo_point.geometry.hand_eye.solve import Solution, solve
-from molmo_point.geometry.hand_eye.stale import stale_samples
 from molmo_point.geometry.rigid import angle_between, inverse, nearest_rotation
+from molmo_point.hand_eye.closed_form import robust_start, shah_with_scale
+from molmo_point.hand_eye.joint import Model, fit_joint, start_model
+from molmo_point.hand_eye.noise import Linearised, estimate_noise, linearise
+from molmo_point.hand_eye.observability import Observability
+from molmo_point.hand_eye.samples import MIN_SAMPLES, HandEyeSet, Setup, hand_eye_set
+from molmo_point.hand_eye.solve import Solution, solve
+from molmo_point.hand_eye.stale import stale_samples
 
 FloatArray = NDArray[np.float64]
 

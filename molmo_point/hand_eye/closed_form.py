@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from molmo_point.geometry.hand_eye.samples import HandEyeSet
 from molmo_point.geometry.rigid import angle_between, motion, nearest_rotation, rotation_log
+from molmo_point.hand_eye.samples import HandEyeSet
 
 FloatArray = NDArray[Any]  # always float64; numpy.linalg's types say less
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from molmo_point.geometry.hand_eye.noise import estimate_noise, noise_spread, solve_linear
-from molmo_point.geometry.hand_eye.solve import Solution
+from molmo_point.hand_eye.noise import estimate_noise, noise_spread, solve_linear
+from molmo_point.hand_eye.solve import Solution
 
 FloatArray = NDArray[np.float64]
 

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from molmo_point.geometry.hand_eye.samples import HandEyeSet, Setup
 from molmo_point.geometry.planar_pose import projection_jacobian, twist_jacobian
 from molmo_point.geometry.rigid import difference, hat, inverse, moved
+from molmo_point.hand_eye.samples import HandEyeSet, Setup
 
 FloatArray = NDArray[Any]  # always float64; numpy.linalg's types say less
 IntArray = NDArray[np.int_]

@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from molmo_point.geometry.hand_eye.joint import start_model
-from molmo_point.geometry.hand_eye.noise import linearise, solve_linear
-from molmo_point.geometry.hand_eye.samples import HandEyeSet, Setup
-from molmo_point.geometry.hand_eye.solve import Solution
-from molmo_point.geometry.hand_eye.synthetic import viewpoints
-from molmo_point.geometry.hand_eye.validation import error_at
 from molmo_point.geometry.planar_pose import BoardPoses, pose_equations
 from molmo_point.geometry.rigid import inverse
+from molmo_point.hand_eye.joint import start_model
+from molmo_point.hand_eye.noise import linearise, solve_linear
+from molmo_point.hand_eye.samples import HandEyeSet, Setup
+from molmo_point.hand_eye.solve import Solution
+from molmo_point.hand_eye.synthetic import viewpoints
+from molmo_point.hand_eye.validation import error_at
 
 FloatArray = NDArray[Any]  # always float64; numpy.linalg's types say less
 

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from molmo_point.geometry.hand_eye.joint import Model, Noise, camera_poses, motion_chains
-from molmo_point.geometry.hand_eye.samples import HandEyeSet
 from molmo_point.geometry.rigid import inverse, rotation_log
+from molmo_point.hand_eye.joint import Model, Noise, camera_poses, motion_chains
+from molmo_point.hand_eye.samples import HandEyeSet
 
 FloatArray = NDArray[Any]  # always float64; numpy.linalg's types say less
 

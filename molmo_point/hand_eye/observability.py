@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from molmo_point.geometry.hand_eye.samples import HandEyeSet
 from molmo_point.geometry.rigid import nearest_rotation, rotation_log
+from molmo_point.hand_eye.samples import HandEyeSet
 
 FloatArray = NDArray[np.float64]
 

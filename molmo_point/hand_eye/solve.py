@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from molmo_point.errors import InputError
-from molmo_point.geometry.hand_eye.closed_form import robust_start
-from molmo_point.geometry.hand_eye.joint import Fit, Model, Noise, fit_joint, start_model
-from molmo_point.geometry.hand_eye.noise import (
+from molmo_point.hand_eye.closed_form import robust_start
+from molmo_point.hand_eye.joint import Fit, Model, Noise, fit_joint, start_model
+from molmo_point.hand_eye.noise import (
     USUAL_ROBOT_M,
     USUAL_ROBOT_RAD,
     Linearised,
@@ -16,8 +16,8 @@ from molmo_point.geometry.hand_eye.noise import (
     leave_one_out_distance,
     linearise,
 )
-from molmo_point.geometry.hand_eye.observability import observability
-from molmo_point.geometry.hand_eye.samples import MIN_SAMPLES, HandEyeSet
+from molmo_point.hand_eye.observability import observability
+from molmo_point.hand_eye.samples import MIN_SAMPLES, HandEyeSet
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]

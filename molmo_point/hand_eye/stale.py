@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from molmo_point.geometry.hand_eye.joint import start_model
-from molmo_point.geometry.hand_eye.solve import Solution
 from molmo_point.geometry.rigid import difference
+from molmo_point.hand_eye.joint import start_model
+from molmo_point.hand_eye.solve import Solution
 
 FloatArray = NDArray[np.float64]
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from molmo_point.geometry.hand_eye.samples import HandEyeSet, Setup, hand_eye_set
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.rigid import inverse, motion, moved, rotation_exp
+from molmo_point.hand_eye.samples import HandEyeSet, Setup, hand_eye_set
 
 FloatArray = NDArray[np.float64]
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from molmo_point.geometry.hand_eye.closed_form import board_from, park, shah
-from molmo_point.geometry.hand_eye.joint import Fit, Noise, camera_poses, fit_joint, start_model
-from molmo_point.geometry.hand_eye.samples import HandEyeSet
-from molmo_point.geometry.hand_eye.solve import Solution
 from molmo_point.geometry.rigid import angle_between, hat
+from molmo_point.hand_eye.closed_form import board_from, park, shah
+from molmo_point.hand_eye.joint import Fit, Noise, camera_poses, fit_joint, start_model
+from molmo_point.hand_eye.samples import HandEyeSet
+from molmo_point.hand_eye.solve import Solution
 
 FloatArray = NDArray[np.float64]
 

@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from molmo_point.errors import InputError
-from molmo_point.geometry.hand_eye.closed_form import board_from
-from molmo_point.geometry.hand_eye.samples import HandEyeSet
-from molmo_point.geometry.hand_eye.validation import unseen_errors
 from molmo_point.geometry.rigid import angle_between, hat, nearest_rotation
 from molmo_point.geometry.transforms import Transform
+from molmo_point.hand_eye.closed_form import board_from
+from molmo_point.hand_eye.samples import HandEyeSet
+from molmo_point.hand_eye.validation import unseen_errors
 
 FloatArray = NDArray[np.float64]
 

@@ -9,14 +9,14 @@ from typing import Any
 from molmo_point.errors import DependencyError
 
 _LAZY = {
-    "Molmo": "molmo_point.model.molmo",
-    "MolmoBackend": "molmo_point.model.backend",
-    "MolmoConfig": "molmo_point.model.config",
-    "MolmoForCausalLM": "molmo_point.model.molmo",
+    "Molmo": "molmo_point.model.architecture.molmo",
+    "MolmoBackend": "molmo_point.model.load",
+    "MolmoConfig": "molmo_point.model.architecture.config",
+    "MolmoForCausalLM": "molmo_point.model.architecture.molmo",
     "MolmoProcessor": "molmo_point.model.inputs.processing",
-    "MolmoVisionConfig": "molmo_point.model.config",
-    "default_quantization": "molmo_point.model.quantization",
-    "load_backend": "molmo_point.model.backend",
+    "MolmoVisionConfig": "molmo_point.model.architecture.config",
+    "default_quantization": "molmo_point.model.checkpoint.quantization",
+    "load_backend": "molmo_point.model.load",
     "register": "molmo_point.model.registration",
 }
 

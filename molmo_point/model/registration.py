@@ -2,9 +2,9 @@
 
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, AutoProcessor
 
-from molmo_point.model.config import MolmoConfig
+from molmo_point.model.architecture.config import MolmoConfig
+from molmo_point.model.architecture.molmo import MolmoForCausalLM
 from molmo_point.model.inputs.processing import MolmoProcessor
-from molmo_point.model.molmo import MolmoForCausalLM
 
 
 def register() -> None:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from molmo_point.geometry.grasp import GraspCandidate
-from molmo_point.geometry.joint_path import JointPath, NoPath, NoPathReason, ObstacleBox
+from molmo_point.arm.arm import Arm
+from molmo_point.arm.joint_path import JointPath, NoPath, NoPathReason, ObstacleBox
 from molmo_point.geometry.transforms import Transform
-from molmo_point.picking.arm import Arm
+from molmo_point.grasp.grasps import GraspCandidate
 
 FloatArray = NDArray[np.float64]
 _LOOKS = ((75.0, 0.0), (68.0, 35.0), (68.0, -35.0), (85.0, 0.0), (62.0, 70.0), (62.0, -70.0), (75.0, 110.0), (75.0, -110.0))

@@ -1,12 +1,12 @@
 """A command carried out with a picker in this process, step by step."""
 
+from molmo_point.arm.arm import Cancelled
 from molmo_point.commands import Command, CountStep, PickStep, PlaceStep, PointStep, Relation
 from molmo_point.commands.steps import MOST_REPEATS
 from molmo_point.errors import InputError
 from molmo_point.geometry.transforms import Transform
-from molmo_point.picking.arm import Cancelled
+from molmo_point.picking.drop_zones import PutDownPlaces
 from molmo_point.picking.pick import Picker
-from molmo_point.picking.put_down_places import PutDownPlaces
 from molmo_point.picking.states import OnState, PickFailure, PickResult, PlaceResult
 from molmo_point.results import Count, Pointing
 

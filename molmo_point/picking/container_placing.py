@@ -7,14 +7,14 @@ from operator import attrgetter
 import numpy as np
 from numpy.typing import NDArray
 
-from molmo_point.geometry.gripper import Gripper
-from molmo_point.geometry.hollow import Hollow, measure_hollow
-from molmo_point.geometry.obstacle_boxes import depth_points
+from molmo_point.arm.arm import Arm
+from molmo_point.arm.obstacle_boxes import depth_points
 from molmo_point.geometry.transforms import Transform
-from molmo_point.picking.arm import Arm
-from molmo_point.picking.finding import Search
-from molmo_point.picking.held import TURNS_RAD, Held
-from molmo_point.picking.reaching import gap, shifted
+from molmo_point.grasp.container import Hollow, measure_hollow
+from molmo_point.grasp.gripper import Gripper
+from molmo_point.picking.approach import gap, shifted
+from molmo_point.picking.held_object import TURNS_RAD, Held
+from molmo_point.picking.object_search import Search
 
 FloatArray = NDArray[np.float64]
 LETTING_GO_M = 0.016

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from molmo_point.arm.arm import Arm
+from molmo_point.arm.joint_path import NoPath
 from molmo_point.errors import InputError
-from molmo_point.geometry.joint_path import NoPath
 from molmo_point.geometry.transforms import Transform
-from molmo_point.picking.arm import Arm
-from molmo_point.picking.held import Held
-from molmo_point.picking.reaching import tool_pose
+from molmo_point.picking.approach import tool_pose
+from molmo_point.picking.held_object import Held
 
 ASIDE_XY_M, HAND_OVER_XY_M, SPACING_M = (-0.30, -0.38), (0.02, -0.38), 0.1
 """For the simulated arm: on its table, and not within what its fixed camera sees."""

@@ -3,8 +3,8 @@
 import time
 from collections.abc import Callable
 
-from molmo_point.geometry.grasp import GraspCandidate
-from molmo_point.geometry.joint_path import NoPath, NoPathReason
+from molmo_point.arm.joint_path import NoPath, NoPathReason
+from molmo_point.grasp.grasps import GraspCandidate
 from molmo_point.picking.states import OnState, PickEvent, PickFailure, PickState
 from molmo_point.results import Target
 

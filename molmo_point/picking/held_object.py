@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from molmo_point.geometry.grasp import GRASP_FRAME, GraspCandidate
 from molmo_point.geometry.rigid import rotation_exp
 from molmo_point.geometry.transforms import Transform
+from molmo_point.grasp.grasps import GRASP_FRAME, GraspCandidate
 
 FloatArray = NDArray[np.float64]
 _DROP_M = 0.006

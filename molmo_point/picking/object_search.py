@@ -5,18 +5,18 @@ from operator import itemgetter
 
 import numpy as np
 
+from molmo_point.arm.arm import Arm, Cancelled
+from molmo_point.arm.joint_path import FollowEnd, JointPath, NoPath, ObstacleBox
+from molmo_point.arm.obstacle_boxes import boxes_on_table
 from molmo_point.camera.base import Camera
 from molmo_point.frame import RgbdFrame
-from molmo_point.geometry.grasp import GraspCandidate, Grasps
-from molmo_point.geometry.joint_path import FollowEnd, JointPath, NoPath, ObstacleBox
-from molmo_point.geometry.obstacle_boxes import boxes_on_table
-from molmo_point.grasping import propose_grasps
-from molmo_point.picking.arm import Arm, Cancelled
-from molmo_point.picking.diary import Diary, PickStopped
-from molmo_point.picking.looking import Blank, Looker, Sighting, grouped, same_thing, weight_of
-from molmo_point.picking.reaching import gap, plan_look
+from molmo_point.grasp.grasps import GraspCandidate, Grasps
+from molmo_point.grasp.propose import propose_grasps
+from molmo_point.picking.approach import gap, plan_look
+from molmo_point.picking.event_log import Diary, PickStopped
 from molmo_point.picking.settings import PickSettings
 from molmo_point.picking.states import PickFailure, PickState
+from molmo_point.picking.views import Blank, Looker, Sighting, grouped, same_thing, weight_of
 
 _FRAME_S = 1 / 30
 _BARE_M, _MISSED_M = 0.008, 0.03

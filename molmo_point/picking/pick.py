@@ -4,21 +4,21 @@ import math
 
 import numpy as np
 
+from molmo_point.arm.arm import Arm, Cancelled
+from molmo_point.arm.joint_path import NoPath
 from molmo_point.camera.base import Camera
 from molmo_point.errors import InputError
-from molmo_point.geometry.grasp import GraspCandidate
-from molmo_point.geometry.joint_path import NoPath
 from molmo_point.geometry.transforms import Transform
-from molmo_point.picking.arm import Arm, Cancelled
-from molmo_point.picking.diary import Diary, PickStopped, no_path
-from molmo_point.picking.finding import Finder, Search
-from molmo_point.picking.held import Held
-from molmo_point.picking.looking import Looker
+from molmo_point.grasp.grasps import GraspCandidate
+from molmo_point.picking.approach import GraspPlan, plan_grasp
+from molmo_point.picking.event_log import Diary, PickStopped, no_path
+from molmo_point.picking.held_object import Held
+from molmo_point.picking.object_search import Finder, Search
 from molmo_point.picking.placing import Placer, Relation
-from molmo_point.picking.reaching import GraspPlan, plan_grasp
 from molmo_point.picking.settings import PickSettings
 from molmo_point.picking.states import OnState, PickFailure, PickResult, PickState, PlaceResult
-from molmo_point.picking.verifying import STILL_THERE, still_there
+from molmo_point.picking.verification import STILL_THERE, still_there
+from molmo_point.picking.views import Looker
 from molmo_point.pointer import Pointer
 from molmo_point.results import Target
 

@@ -9,22 +9,22 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from molmo_point.arm.arm import Arm, Cancelled
+from molmo_point.arm.joint_path import JointPath, NoPath, ObstacleBox
 from molmo_point.errors import FrameError, InputError
 from molmo_point.frame import RgbdFrame
-from molmo_point.geometry.grasp import GRASP_FRAME
-from molmo_point.geometry.hollow import Hollow
-from molmo_point.geometry.joint_path import JointPath, NoPath, ObstacleBox
 from molmo_point.geometry.transforms import Transform
-from molmo_point.grasping import find_object
-from molmo_point.picking.arm import Arm, Cancelled
-from molmo_point.picking.diary import Diary, PickStopped, no_path
-from molmo_point.picking.finding import Finder, Search
-from molmo_point.picking.going_in import LETTING_GO_M, fits, seen_hollow, ways_in
-from molmo_point.picking.held import TURNS_RAD, Held
-from molmo_point.picking.reaching import shifted, tool_pose
+from molmo_point.grasp.container import Hollow
+from molmo_point.grasp.grasps import GRASP_FRAME
+from molmo_point.grasp.propose import find_object
+from molmo_point.picking.approach import shifted, tool_pose
+from molmo_point.picking.container_placing import LETTING_GO_M, fits, seen_hollow, ways_in
+from molmo_point.picking.event_log import Diary, PickStopped, no_path
+from molmo_point.picking.held_object import TURNS_RAD, Held
+from molmo_point.picking.object_search import Finder, Search
 from molmo_point.picking.settings import PickSettings
 from molmo_point.picking.states import PickFailure, PickState, PlaceResult
-from molmo_point.picking.verifying import seen_put
+from molmo_point.picking.verification import seen_put
 
 FloatArray = NDArray[np.float64]
 Relation = Literal["in", "on", "next to"]

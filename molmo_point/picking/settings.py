@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Literal
 
+from molmo_point.depth.lift import lift_point
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
-from molmo_point.lift import lift_point
 from molmo_point.results import ImagePoint, Target, Unreachable
 
 Lift = Callable[[ImagePoint, RgbdFrame], Target | Unreachable]

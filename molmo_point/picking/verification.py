@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.transforms import Transform
-from molmo_point.grasping import find_object
+from molmo_point.grasp.propose import find_object
 from molmo_point.results import Target
 
 STILL_THERE = 0.5

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from molmo_point.arm.arm import Arm, Cancelled
 from molmo_point.errors import CancelledError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.transforms import Transform
-from molmo_point.picking.arm import Arm, Cancelled
-from molmo_point.picking.diary import PickStopped
+from molmo_point.picking.event_log import PickStopped
 from molmo_point.picking.settings import PickSettings
 from molmo_point.picking.states import PickFailure
 from molmo_point.pointer import Pointer

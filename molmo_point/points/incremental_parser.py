@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 
 from molmo_point.points.answer import Size, checked_text
-from molmo_point.points.collect import Collector
 from molmo_point.points.parse import PointTokenLayout, dialect, last_tag, reader, sizes_of
+from molmo_point.points.pixel_points import Collector
 from molmo_point.results import ImagePoint
 
 _ONE_DECIMAL = re.compile(r' y\d{0,6}="\d{1,3}\.\d$')

@@ -26,10 +26,11 @@ import re
 from collections.abc import Iterator, Sequence
 
 from molmo_point.errors import InputError
-from molmo_point.points import molmo2, molmo_v1, molmopoint, prose
 from molmo_point.points.answer import TAG_START, Found, ParsedAnswer, Problems, Size, checked_sizes, checked_text
-from molmo_point.points.collect import Collector, Find
-from molmo_point.points.molmopoint import PointTokenLayout
+from molmo_point.points.dialects import molmo as molmo_v1
+from molmo_point.points.dialects import molmo2, molmopoint, prose
+from molmo_point.points.dialects.molmopoint import PointTokenLayout
+from molmo_point.points.pixel_points import Collector, Find
 from molmo_point.results import ImagePoint
 
 __all__ = ["FAMILIES", "ParsedAnswer", "PointTokenLayout", "parse_answer", "parse_points"]

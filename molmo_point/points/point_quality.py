@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from molmo_point.points.answer import ParsedAnswer
-from molmo_point.points.confidence import answer_confidences
-from molmo_point.reliability import UNCALIBRATED, Calibration
+from molmo_point.points.digit_confidence import answer_confidences
 from molmo_point.results import Completion, ImagePoint, PointMode
+from molmo_point.trust.confidence_calibration import UNCALIBRATED, Calibration
 
 DEFAULT_SIGMA_SHARE = 0.01
 """Standard deviation of a model that nobody has measured, as a share of the image's width."""

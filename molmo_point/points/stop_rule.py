@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from types import MappingProxyType
 
-from molmo_point.points.stream import PointStream
+from molmo_point.points.incremental_parser import PointStream
 from molmo_point.results import ImagePoint
 
 # Behind its coordinates a tag of Molmo v1 has labels only; a single point has but one pair.

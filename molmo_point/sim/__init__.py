@@ -1,7 +1,5 @@
 """Simulated tabletops with known truth, rendered by MuJoCo."""
 
-from molmo_point.sim.arranging import random_arrangement
-from molmo_point.sim.scene import TabletopScene, VisibleObject
-from molmo_point.sim.stage import Stage
+from molmo_point.sim.tabletop.scene import TabletopScene, VisibleObject
 
-__all__ = ["Stage", "TabletopScene", "VisibleObject", "random_arrangement"]
+__all__ = ["TabletopScene", "VisibleObject"]

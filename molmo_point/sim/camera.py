@@ -7,11 +7,11 @@ from typing import Protocol
 
 import numpy as np
 
-from molmo_point.camera.depth_noise import D435_FAULTS, StereoFaults, simulate_depth
+from molmo_point.depth.uncertainty import D435, DepthNoise
 from molmo_point.errors import CameraError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.intrinsics import Intrinsics
-from molmo_point.geometry.uncertainty import D435, DepthNoise
+from molmo_point.sim.stereo_faults import D435_FAULTS, StereoFaults, simulate_depth
 
 
 class RenderedScene(Protocol):

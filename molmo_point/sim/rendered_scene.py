@@ -10,8 +10,8 @@ import numpy as np
 from molmo_point.errors import DependencyError
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.transforms import Transform
-from molmo_point.sim.layout import CameraPose
-from molmo_point.sim.mjcf import CAMERA_NAME, camera_axes
+from molmo_point.sim.tabletop.layout import CameraPose
+from molmo_point.sim.tabletop.mjcf import CAMERA_NAME, camera_axes
 
 BASE_FRAME = "base"
 CAMERA_FRAME = "camera_color_optical_frame"

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from molmo_point.depth.uncertainty import D435, DepthNoise
 from molmo_point.errors import InputError
 from molmo_point.geometry.intrinsics import Intrinsics
-from molmo_point.geometry.uncertainty import D435, DepthNoise
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from molmo_point.lift import DEFAULT_SIGMA_SHARE
+from molmo_point.depth.lift import DEFAULT_SIGMA_SHARE
 from molmo_point.results import Pointing
 
 FloatArray = NDArray[np.float64]

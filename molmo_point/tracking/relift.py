@@ -4,10 +4,10 @@ import math
 
 import numpy as np
 
+from molmo_point.depth.estimator import PREFERENCES, DepthStatus
+from molmo_point.depth.lift import lift_point
+from molmo_point.depth.uncertainty import D435
 from molmo_point.frame import RgbdFrame
-from molmo_point.geometry.depth import PREFERENCES, DepthStatus
-from molmo_point.geometry.uncertainty import D435
-from molmo_point.lift import lift_point
 from molmo_point.results import ImagePoint, Target, Unreachable
 from molmo_point.tracking.follow import Followed
 from molmo_point.tracking.track import TrackState

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from molmo_point.depth.lift import MAX_SKEW_S
+from molmo_point.depth.uncertainty import D435, DepthNoise
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.intrinsics import within_image
-from molmo_point.geometry.uncertainty import D435, DepthNoise
-from molmo_point.lift import MAX_SKEW_S
 from molmo_point.tracking.opencv import import_cv2
 
 FloatArray = NDArray[np.float64]

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from molmo_point.errors import MolmoPointError
+from molmo_point.picking.run_log import Look, RunLog, WatchedPointer
 from molmo_point.picking.states import PickEvent
 from molmo_point.pointer import Pointer
-from molmo_point.sim.arm import SimulatedArm
-from molmo_point.sim.arm_film import ArmFilm
+from molmo_point.sim.arm.film import ArmFilm
+from molmo_point.sim.arm.simulated_arm import SimulatedArm
 from molmo_point.viz.overlay import save_png
-from molmo_point.viz.run_log import Look, RunLog, WatchedPointer
 from molmo_point.viz.run_video import RunVideo
 from molmo_point.viz.video import write_video
 

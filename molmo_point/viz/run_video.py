@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from PIL import Image, ImageDraw
 
-from molmo_point.geometry.gripper import Gripper
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.transforms import Transform
+from molmo_point.grasp.gripper import Gripper
+from molmo_point.picking.run_log import Look, RunLog, sky_filled
 from molmo_point.picking.states import PickEvent, PickState
 from molmo_point.viz.grasp import BEST, draw_gripper
 from molmo_point.viz.overlay import draw_pointing
-from molmo_point.viz.run_log import Look, RunLog, sky_filled
 from molmo_point.viz.scene3d import View, draw_ellipsoid
 from molmo_point.viz.text import AMBER, GREY, INK, PALETTE, PAPER, RGB, font, shortened
 

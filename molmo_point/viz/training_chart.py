@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from molmo_point.viz.chart import GROUND, Curve, card, curves
+from benchmarks.chart import GROUND, Curve, card, curves
 
 _WIDTH, _HEIGHT = 1500, 520
 _KEPT_OUT = "images kept out of training"

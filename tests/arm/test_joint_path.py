@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from molmo_point.arm.joint_path import JointPath, ObstacleBox
 from molmo_point.errors import InputError
-from molmo_point.geometry.joint_path import JointPath, ObstacleBox
 
 
 def test_a_path_knows_its_end():

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from molmo_point.arm.obstacle_boxes import boxes_on_table
 from molmo_point.geometry.intrinsics import Intrinsics
-from molmo_point.geometry.obstacle_boxes import boxes_on_table
 from molmo_point.geometry.transforms import Transform
 
 INTRINSICS = Intrinsics(width=320, height=240, fx=300.0, fy=300.0, cx=159.5, cy=119.5)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from molmo_point.viz.chart import CARD, OURS, Bar, Curve, axis_ticks, bars, card, curves
+from benchmarks.chart import CARD, OURS, Bar, Curve, axis_ticks, bars, card, curves
 
 
 def blank() -> Image.Image:

@@ -10,8 +10,8 @@ from molmo_point.calibration.boards import DEFAULT, Board, board_yaml, load_boar
 from molmo_point.calibration.detection import detect
 from molmo_point.calibration.rendering import render_board
 from molmo_point.errors import InputError
-from molmo_point.geometry.hand_eye.synthetic import viewpoints
 from molmo_point.geometry.intrinsics import Intrinsics
+from molmo_point.hand_eye.synthetic import viewpoints
 
 pytest.importorskip("cv2")
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from molmo_point.calibration.camera_fit import choose_model, fit_camera, held_out_px, largest_difference_px
 from molmo_point.errors import InputError
-from molmo_point.geometry.camera_fit import choose_model, fit_camera, held_out_px, largest_difference_px
-from molmo_point.geometry.hand_eye.synthetic import grid_points, viewpoints
 from molmo_point.geometry.intrinsics import Intrinsics
+from molmo_point.hand_eye.synthetic import grid_points, viewpoints
 
 POINTS = grid_points(8, 6, 0.03)
 LENS = Intrinsics(640, 480, 610.0, 600.0, 322.0, 236.0, "brown_conrady", (-0.25, 0.08, 0.001, -0.002, 0.0))

@@ -6,11 +6,11 @@ import pytest
 from molmo_point.calibration.boards import DEFAULT
 from molmo_point.calibration.capture import GuidedCapture
 from molmo_point.calibration.hand_eye import calibrate_hand_eye
+from molmo_point.calibration.rehearsal_arm import SimulatedArm
 from molmo_point.calibration.sample_file import load_session
-from molmo_point.calibration.simulated_arm import SimulatedArm
 from molmo_point.errors import InputError
-from molmo_point.geometry.hand_eye.samples import Setup
 from molmo_point.geometry.rigid import difference
+from molmo_point.hand_eye.samples import Setup
 
 pytest.importorskip("cv2")
 

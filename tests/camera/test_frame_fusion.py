@@ -5,12 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from molmo_point.camera.still import check_still, fuse_frames
+from molmo_point.camera.frame_fusion import check_still, fuse_frames
+from molmo_point.depth.uncertainty import D435
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.transforms import Transform
-from molmo_point.geometry.uncertainty import D435
 
 CAMERA = Intrinsics(160, 120, 150.0, 150.0, 79.5, 59.5)
 PICTURE = np.random.default_rng(0).integers(40, 200, (120, 160, 3)).astype(np.uint8)

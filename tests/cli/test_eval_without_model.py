@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from benchmarks.tracking import benchmark as tracking
 from molmo_point.cli import main
-from molmo_point.evaluation import tracking
 
 
 def test_lift_prints_writes_and_draws(tmp_path, capsys):

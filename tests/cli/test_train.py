@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from lab.training import trainer
+from lab.training.scenes import render_shard
+from lab.training.settings import TrainSettings
 from molmo_point.cli import main
 from molmo_point.cli.train import _SETTINGS, draw_curves
-from molmo_point.training import trainer
-from molmo_point.training.scenes import render_shard
-from molmo_point.training.settings import TrainSettings
-from molmo_point.training.tuning import tuner
-from molmo_point.training.tuning.settings import TuneSettings
+from molmo_point.finetuning import tuner
+from molmo_point.finetuning.settings import TuneSettings
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,7 @@
 import numpy as np
 import pytest
 
-from molmo_point.errors import InputError
-from molmo_point.geometry.intrinsics import Intrinsics
-from molmo_point.geometry.uncertainty import (
+from molmo_point.depth.uncertainty import (
     D405,
     D435,
     D455,
@@ -14,6 +12,8 @@ from molmo_point.geometry.uncertainty import (
     deprojection_jacobian,
     point_covariance,
 )
+from molmo_point.errors import InputError
+from molmo_point.geometry.intrinsics import Intrinsics
 
 PLAIN = Intrinsics(848, 480, 425.0, 420.0, 424.0, 239.0)
 LENS = Intrinsics(848, 480, 425.0, 420.0, 424.0, 239.0, "brown_conrady", (0.1, -0.1, 0.002, -0.003, 0.0))

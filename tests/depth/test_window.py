@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from molmo_point.geometry.depth_window import cut_window
+from molmo_point.depth.window import cut_window
 
 from .surfaces import plane
 

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from molmo_point.cli import evaluate_claims, main
+from molmo_point.cli import main
+from molmo_point.cli.evaluate import confidence as evaluate_claims
 from molmo_point.errors import InputError
-from molmo_point.evaluation import calibration as fitting
-from molmo_point.evaluation.calibration import Claims, bootstrapped, brier_score, expected_calibration_error, fit_line
+from molmo_point.evaluation import confidence_calibration as fitting
+from molmo_point.evaluation.confidence_calibration import Claims, bootstrapped, brier_score, expected_calibration_error, fit_line
 from molmo_point.evaluation.observations import Observations
-from molmo_point.reliability import UNCALIBRATED, Calibration, LogitLine
+from molmo_point.trust.confidence_calibration import UNCALIBRATED, Calibration, LogitLine
 
 
 def claims(line: LogitLine, count: int = 20000, seed: int = 0) -> Claims:

@@ -7,7 +7,7 @@ import pytest
 
 import molmo_point
 from molmo_point.backend import available_checkpoints
-from molmo_point.evaluation.household import evaluate_household
+from molmo_point.evaluation.answer_kinds import evaluate_household
 from molmo_point.pointer import Pointer
 
 pytest.importorskip("mujoco")
@@ -15,7 +15,7 @@ CHECKPOINTS = Path(molmo_point.__file__).parent / "checkpoints"
 
 
 def test_household_points_at_things_by_name() -> None:
-    from molmo_point.training.fresh import fresh_questions
+    from lab.evaluation.fresh_scenes import fresh_questions
 
     sheet = evaluate_household(Pointer.from_pretrained("household"), fresh_questions(8, 500))
     named = [verdict for verdict in sheet.verdicts if verdict.question.kind in ("name", "colour_name")]

@@ -8,8 +8,8 @@ import pytest
 from molmo_point.evaluation.observations import observe_questions
 from molmo_point.frame import RgbdFrame
 from molmo_point.pointer import Pointer
-from molmo_point.reliability import Calibration, LogitLine
 from molmo_point.results import Completion
+from molmo_point.trust.confidence_calibration import Calibration, LogitLine
 
 MISLEADING = Calibration(LogitLine(1.0, 9.0), LogitLine(1.0, 9.0), 5.0)
 BLACK = RgbdFrame(np.zeros((100, 100, 3), np.uint8), None, None, stamp_ns=1)

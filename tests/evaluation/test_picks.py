@@ -6,13 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from benchmarks.picking.plot import draw_picks
 from molmo_point.cli import main
-from molmo_point.evaluation.pick_benchmark import figures, run_picks, summary, tables
 from molmo_point.evaluation.pick_trial import HAND_EYE_M, VARIANTS, PickTrial, hand_eye_error, median_lift
+from molmo_point.evaluation.picks import figures, run_picks, summary, tables
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.results import ImagePoint, Target, Unreachable
-from molmo_point.viz.pick_plot import draw_picks
 
 GOOD = PickTrial(
     1, "full", "red cube", "cube", 4, True, True, False, True, "", "lifted", 1, False, 0, (), {"total": 7.0, "LIFT": 1.0},

@@ -9,9 +9,9 @@ import pytest
 
 from molmo_point.evaluation.tabletop import FIRST_SEED, Tally, evaluate, nameable, sigma_px, summary, table
 from molmo_point.pointer import Pointer
-from molmo_point.points.format import format_points
+from molmo_point.points.dialects.written import format_points
 from molmo_point.results import Completion
-from molmo_point.sim.scene import TabletopScene, VisibleObject
+from molmo_point.sim.tabletop.scene import TabletopScene, VisibleObject
 
 SCENES = 3
 

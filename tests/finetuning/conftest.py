@@ -9,12 +9,12 @@ import pytest
 import torch
 from PIL import Image
 
-from molmo_point.model.config import MolmoConfig
+from molmo_point.finetuning.configuration import tune_settings
+from molmo_point.finetuning.settings import TuneSettings
+from molmo_point.model.architecture.config import MolmoConfig
+from molmo_point.model.architecture.molmo import MolmoForCausalLM
 from molmo_point.model.inputs.preprocess import ImageLayout
 from molmo_point.model.inputs.processing import MolmoProcessor
-from molmo_point.model.molmo import MolmoForCausalLM
-from molmo_point.training.tuning.configuration import tune_settings
-from molmo_point.training.tuning.settings import TuneSettings
 
 LAYOUT = ImageLayout(crop_px=56, patch_px=14, margin_patches=0, max_crops=2)
 

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from molmo_point.training.labels.wording import LabelledExample
-from molmo_point.training.tuning.asked import Asked
-from molmo_point.training.tuning.checks import answer_scores, points_f1
+from molmo_point.finetuning.checks import answer_scores, points_f1
+from molmo_point.finetuning.labels.wording import LabelledExample
+from molmo_point.finetuning.sample import Asked
 
 
 def test_every_point_counts_once_and_only_when_near() -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from molmo_point.errors import InputError
-from molmo_point.training.tuning.configuration import to_json, tune_settings
-from molmo_point.training.tuning.settings import LORA_RATE, RATES, Data, Lora, Stage, TuneSettings
+from molmo_point.finetuning.configuration import to_json, tune_settings
+from molmo_point.finetuning.settings import LORA_RATE, RATES, Data, Lora, Stage, TuneSettings
 
 GOOD: dict[str, Any] = {
     "base": "tabletop", "out": "run", "data": [{"path": "rows.jsonl"}], "stages": [{"stage": "point", "images": 8000}],
@@ -100,7 +100,7 @@ def test_rates_rise_each_at_its_own_pace_and_fall_to_a_tenth() -> None:
 
 
 def test_the_page_has_every_setting_with_its_default() -> None:
-    page = (Path(__file__).parents[3] / "docs" / "training.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
     rows = {row[1].strip("` "): row[2].strip(" `") for line in page.splitlines() if len(row := line.split("|")) == 5}
     for kind in (TuneSettings, Data, Stage, Lora):
         for entry in fields(kind):

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from molmo_point.finetuning.packed_batch import PackedImage, packed_image, summed_loss
+from molmo_point.finetuning.queries import Example
 from molmo_point.model import load_backend
-from molmo_point.model.backend import MolmoBackend
-from molmo_point.training.queries import Example
-from molmo_point.training.tuning.packed_batch import PackedImage, packed_image, summed_loss
+from molmo_point.model.load import MolmoBackend
 
 CPU = torch.device("cpu")
 

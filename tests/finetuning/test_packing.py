@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from molmo_point.finetuning.packing import IMAGE_SEGMENT, PackedRow, pack_examples, segment_mask
+from molmo_point.finetuning.queries import Example
 from molmo_point.model.inputs.preprocess import ImageLayout
 from molmo_point.model.inputs.processing import MolmoProcessor
-from molmo_point.training.packing import IMAGE_SEGMENT, PackedRow, pack_examples, segment_mask
-from molmo_point.training.queries import Example
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "golden.json").read_text())
 EOS = 151643

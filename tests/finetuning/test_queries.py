@@ -5,9 +5,9 @@ import re
 import numpy as np
 import pytest
 
+from molmo_point.finetuning.queries import Example, SeenObject, draw_examples, make_example
 from molmo_point.points.parse import parse_answer
-from molmo_point.sim.objects import COLORS, SHAPES
-from molmo_point.training.queries import Example, SeenObject, draw_examples, make_example
+from molmo_point.sim.tabletop.objects import COLORS, SHAPES
 
 SIZE = (1000, 1000)
 

@@ -13,15 +13,15 @@ import torch
 from safetensors.torch import load_file
 
 from molmo_point.errors import InputError
+from molmo_point.finetuning import trained_model
+from molmo_point.finetuning import tuner as module
+from molmo_point.finetuning.settings import TuneSettings
+from molmo_point.finetuning.tuner import Tuner, tune
 from molmo_point.frame import RgbdFrame
 from molmo_point.model import Molmo
-from molmo_point.model.quantization import quantized_modules
+from molmo_point.model.checkpoint.quantization import quantized_modules
 from molmo_point.pointer import Pointer
-from molmo_point.training.tuning import trained_model
-from molmo_point.training.tuning import tuner as module
-from molmo_point.training.tuning.settings import TuneSettings
-from molmo_point.training.tuning.tuner import Tuner, tune
-from tests.training.tuning.conftest import settings
+from tests.finetuning.conftest import settings
 
 LORA = {"rank": 2, "alpha": 4, "dropout": 0.1}
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from molmo_point.training.wordings import COUNT, MANY, ONE, RELATIONS, plural
+from molmo_point.finetuning.wordings import COUNT, MANY, ONE, RELATIONS, plural
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from molmo_point.geometry.hand_eye.synthetic import grid_points, viewpoints
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.planar_pose import board_poses, projection_jacobian, twist_jacobian, twisted
+from molmo_point.hand_eye.synthetic import grid_points, viewpoints
 
 POINTS = grid_points()
 LENS = Intrinsics(640, 480, 610.0, 600.0, 322.0, 236.0, "brown_conrady", (-0.12, 0.05, 0.001, -0.002, 0.01))

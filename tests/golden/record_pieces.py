@@ -15,8 +15,8 @@ from tokenizers import Regex, Tokenizer, pre_tokenizers
 
 from molmo_point.model.decoding.drafts import Drafter
 from molmo_point.model.decoding.templates import Request
-from molmo_point.model.inputs.prompt import counting_prompt, pointing_prompt, user_turn
-from molmo_point.points.format import format_points
+from molmo_point.points.dialects.prompts import counting_prompt, pointing_prompt, user_turn
+from molmo_point.points.dialects.written import format_points
 
 COUNTS = (1, 2, 5, 10, 20, 40)
 EACH = 10

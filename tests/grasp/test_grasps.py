@@ -8,15 +8,15 @@ from functools import lru_cache
 import numpy as np
 import pytest
 
+from benchmarks.grasps.benchmark import judge
 from molmo_point.errors import FrameError, InputError
-from molmo_point.evaluation.grasps import judge
-from molmo_point.geometry.grasp import WEIGHTS, Rejection, find_grasps
-from molmo_point.geometry.grasp_collision import find_collisions, seen_free
-from molmo_point.geometry.grasp_search import closings
-from molmo_point.geometry.gripper import Gripper, corners_of
-from molmo_point.geometry.region import grow_region
-from molmo_point.geometry.support import SupportPlane
 from molmo_point.geometry.transforms import Transform
+from molmo_point.grasp.collision import find_collisions, seen_free
+from molmo_point.grasp.grasps import WEIGHTS, Rejection, find_grasps
+from molmo_point.grasp.gripper import Gripper, corners_of
+from molmo_point.grasp.object_region import grow_region
+from molmo_point.grasp.search import closings
+from molmo_point.grasp.support import SupportPlane
 
 from .solids import CAMERA, INTRINSICS, depth_of, pixel_of, pose_of, solid
 

@@ -5,12 +5,12 @@ import math
 import numpy as np
 import pytest
 
+from molmo_point.depth.uncertainty import D435
 from molmo_point.errors import InputError
-from molmo_point.geometry.patch import cut_patch, grown, label_pieces
-from molmo_point.geometry.region import RegionStatus, grow_region
-from molmo_point.geometry.shape import oriented_box, surface_normal
-from molmo_point.geometry.support import find_support
-from molmo_point.geometry.uncertainty import D435
+from molmo_point.grasp.object_region import RegionStatus, grow_region
+from molmo_point.grasp.patch import cut_patch, grown, label_pieces
+from molmo_point.grasp.shape import oriented_box, surface_normal
+from molmo_point.grasp.support import find_support
 
 from .solids import INTRINSICS, depth_of, mask_of, pixel_of, pose_of, solid
 

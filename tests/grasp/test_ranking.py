@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from molmo_point.errors import InputError
-from molmo_point.geometry.grasp_ranking import rank_grasps
+from molmo_point.grasp.ranking import rank_grasps
 
 # columns x, y (closing), z (approach): from above onto a table whose up is +z
 DOWN = np.array([[1.0, 0.0, 0.0], [0.0, -1.0, 0.0], [0.0, 0.0, -1.0]])

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from molmo_point.geometry.hand_eye.samples import HandEyeSet, Setup, hand_eye_set
-from molmo_point.geometry.hand_eye.synthetic import Condition, synthetic_set
 from molmo_point.geometry.rigid import inverse, motion, moved, rotation_exp, rotation_log
+from molmo_point.hand_eye.samples import HandEyeSet, Setup, hand_eye_set
+from molmo_point.hand_eye.synthetic import Condition, synthetic_set
 
 
 def rebuilt(data: HandEyeSet, robot=None, uv=None, points=None, setup=None) -> HandEyeSet:

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from planted import MISTAKES, clean, plant, rebuilt
 
-from molmo_point.geometry.hand_eye.causes import likely_causes
-from molmo_point.geometry.hand_eye.observability import observability
-from molmo_point.geometry.hand_eye.samples import Setup
-from molmo_point.geometry.hand_eye.solve import solve
 from molmo_point.geometry.rigid import motion, rotation_exp
+from molmo_point.hand_eye.causes import likely_causes
+from molmo_point.hand_eye.observability import observability
+from molmo_point.hand_eye.samples import Setup
+from molmo_point.hand_eye.solve import solve
 
 
 def causes(data, alternatives=None):

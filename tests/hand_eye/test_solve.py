@@ -6,11 +6,11 @@ from planted import clean, rebuilt
 from scipy.optimize import least_squares
 
 from molmo_point.errors import InputError
-from molmo_point.geometry.hand_eye.closed_form import park, robust_start, shah, shah_with_scale
-from molmo_point.geometry.hand_eye.joint import Noise, camera_poses, fit_joint, start_model
-from molmo_point.geometry.hand_eye.samples import Setup
-from molmo_point.geometry.hand_eye.solve import solve
 from molmo_point.geometry.rigid import difference, moved, rotation_exp
+from molmo_point.hand_eye.closed_form import park, robust_start, shah, shah_with_scale
+from molmo_point.hand_eye.joint import Noise, camera_poses, fit_joint, start_model
+from molmo_point.hand_eye.samples import Setup
+from molmo_point.hand_eye.solve import solve
 
 BOTH = pytest.mark.parametrize("setup", list(Setup), ids=lambda s: s.value)
 EXACT = {"sigma_px": 0.0, "robot_m": 0.0, "robot_deg": 0.0}
@@ -118,6 +118,6 @@ def test_an_arm_that_does_not_turn_is_refused(axis):
 
 
 def rebuilt_count(data, count):
-    from molmo_point.geometry.hand_eye.samples import hand_eye_set
+    from molmo_point.hand_eye.samples import hand_eye_set
 
     return hand_eye_set(data.setup, data.base_T_gripper[:count], data.uv[:count], data.points_board, data.intrinsics)

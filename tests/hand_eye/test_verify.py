@@ -5,10 +5,10 @@ import pytest
 from planted import clean
 
 from molmo_point.errors import InputError
-from molmo_point.geometry.hand_eye.samples import Setup
-from molmo_point.geometry.hand_eye.verify import DriftMonitor, verify_by_touch, verify_with_board
 from molmo_point.geometry.rigid import moved
 from molmo_point.geometry.transforms import Transform
+from molmo_point.hand_eye.samples import Setup
+from molmo_point.hand_eye.verify import DriftMonitor, verify_by_touch, verify_with_board
 
 RNG = np.random.default_rng(0)
 

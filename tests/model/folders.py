@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from molmo_point.errors import CheckpointError
 from molmo_point.model import load_backend
-from molmo_point.model.files.loading import load_model
+from molmo_point.model.checkpoint.loading import load_model
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"

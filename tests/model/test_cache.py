@@ -7,9 +7,9 @@ import pytest
 import torch
 from transformers import DynamicCache, StaticCache
 
-from molmo_point.model.generate import Generated, greedy
-from molmo_point.model.molmo import MolmoForCausalLM
-from molmo_point.training.packing import segment_mask
+from molmo_point.finetuning.packing import segment_mask
+from molmo_point.model.architecture.molmo import MolmoForCausalLM
+from molmo_point.model.decoding.greedy import Generated, greedy
 
 GOAL = 3e-5
 FLAVOURS = ("qwen2", "olmo", "olmoe")

@@ -11,11 +11,11 @@ from transformers import PreTrainedTokenizerFast
 
 from molmo_point.errors import CheckpointError, InputError
 from molmo_point.model import MolmoBackend, load_backend
-from molmo_point.model.backend import checkpoint_family
 from molmo_point.model.inputs.preprocess import ImageLayout
 from molmo_point.model.inputs.processing import IMAGE_TOKENS, MolmoProcessor
-from molmo_point.model.inputs.prompt import counting_prompt, pointing_prompt, user_turn
+from molmo_point.model.load import checkpoint_family
 from molmo_point.pointer import Pointer
+from molmo_point.points.dialects.prompts import counting_prompt, pointing_prompt, user_turn
 from molmo_point.sim import TabletopScene
 
 IMAGE = np.random.default_rng(3).integers(0, 256, (40, 70, 3), dtype=np.uint8)
@@ -193,7 +193,7 @@ def test_a_tokenizer_without_molmos_tokens_is_refused(byte_tokenizer: PreTrained
 
 
 def test_pieces_make_up_the_text_whatever_the_tokens_split(backend: MolmoBackend) -> None:
-    from molmo_point.model.backend import _pieces
+    from molmo_point.model.load import _pieces
 
     for text in (' x="61.5" alt="tassé äöü 杯">', "plain"):
         ids = backend.processor.encode_text(text)

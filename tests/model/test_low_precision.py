@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import torch
 
+from molmo_point.model.architecture.molmo import MolmoForCausalLM
 from molmo_point.model.inputs.processing import MolmoProcessor
-from molmo_point.model.inputs.prompt import pointing_prompt
-from molmo_point.model.molmo import MolmoForCausalLM
-from molmo_point.sim.scene import TabletopScene
+from molmo_point.points.dialects.prompts import pointing_prompt
+from molmo_point.sim.tabletop.scene import TabletopScene
 
 TABLETOP = Path(__file__).parents[2] / "molmo_point" / "checkpoints" / "tabletop"
 

@@ -9,7 +9,7 @@ import torch
 
 from molmo_point.errors import CheckpointError, InputError
 from molmo_point.model import Molmo, default_quantization
-from molmo_point.model.quantization import check_quantized, quantized_modules
+from molmo_point.model.checkpoint.quantization import check_quantized, quantized_modules
 
 try:
     import peft

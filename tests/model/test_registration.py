@@ -16,7 +16,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageText
 import molmo_point.model
 from molmo_point.errors import CheckpointError, DependencyError, InputError
 from molmo_point.model import Molmo, MolmoConfig, MolmoForCausalLM, MolmoProcessor, register
-from molmo_point.model.files.strict_loading import refuse_wrong_keys
+from molmo_point.model.checkpoint.strict_loading import refuse_wrong_keys
 
 AUTO_MODELS = (AutoModelForImageTextToText, AutoModelForCausalLM)
 A_TENSOR = "model.transformer.blocks.1.ff_proj.weight"

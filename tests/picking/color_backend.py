@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from molmo_point.camera.simulated import SimulatedCamera
 from molmo_point.picking.pick import Picker
 from molmo_point.picking.settings import PickSettings
 from molmo_point.pointer import Pointer
 from molmo_point.results import Completion
+from molmo_point.sim.camera import SimulatedCamera
 
 CHANNEL = {"red": 0, "green": 1, "blue": 2}
 

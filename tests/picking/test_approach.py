@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from molmo_point.geometry.joint_path import ObstacleBox
+from molmo_point.arm.joint_path import ObstacleBox
 from molmo_point.geometry.transforms import Transform
-from molmo_point.picking.reaching import gap, look_poses, shifted
+from molmo_point.picking.approach import gap, look_poses, shifted
 
 MOUNT = Transform("tool", "camera", np.eye(3), np.array([0.08, 0.0, -0.12]))
 ARM = SimpleNamespace(base_frame="base", tool_T_camera=lambda frame: MOUNT if frame == "camera" else None)

@@ -5,13 +5,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from molmo_point.arm.joint_path import JointPath, NoPath, NoPathReason
 from molmo_point.commands import parse_command
 from molmo_point.errors import InputError
-from molmo_point.geometry.joint_path import JointPath, NoPath, NoPathReason
 from molmo_point.geometry.transforms import Transform
-from molmo_point.picking.commanded import carry_out, succeeded
-from molmo_point.picking.held import Held
-from molmo_point.picking.put_down_places import PutDownPlaces
+from molmo_point.picking.command_executor import carry_out, succeeded
+from molmo_point.picking.drop_zones import PutDownPlaces
+from molmo_point.picking.held_object import Held
 from molmo_point.picking.states import PickFailure, PickResult, PlaceResult
 from molmo_point.results import Count, Pointing
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from molmo_point.geometry.gripper import Gripper
-from molmo_point.geometry.hollow import Hollow, measure_hollow
-from molmo_point.geometry.joint_path import ObstacleBox
-from molmo_point.picking.going_in import LETTING_GO_M, fits, ways_in
-from molmo_point.picking.held import Held
+from molmo_point.arm.joint_path import ObstacleBox
+from molmo_point.grasp.container import Hollow, measure_hollow
+from molmo_point.grasp.gripper import Gripper
+from molmo_point.picking.container_placing import LETTING_GO_M, fits, ways_in
+from molmo_point.picking.held_object import Held
 
 GRIPPER = Gripper(max_opening_m=0.085, finger_width_m=0.023, finger_thickness_m=0.019, finger_depth_m=0.04, tip_offset_m=0.012)
 DOWN = np.diag([1.0, -1.0, -1.0])

@@ -10,15 +10,15 @@ pytest.importorskip("mink")
 pytest.importorskip("ruckig")
 
 from molmo_point.commands import parse_command
-from molmo_point.picking.commanded import carry_out
-from molmo_point.picking.put_down_places import PutDownPlaces
+from molmo_point.picking.command_executor import carry_out
+from molmo_point.picking.drop_zones import PutDownPlaces
 from molmo_point.picking.states import PickFailure
-from molmo_point.sim.arm import SimulatedArm
-from molmo_point.sim.arm_contents import contents
-from molmo_point.sim.arm_layout import random_arm_layout
-from molmo_point.sim.arm_truth import ArmTruth
-from molmo_point.sim.containers import Container
-from molmo_point.sim.objects import SceneObject
+from molmo_point.sim.arm.containers import Container
+from molmo_point.sim.arm.contents import contents
+from molmo_point.sim.arm.simulated_arm import SimulatedArm
+from molmo_point.sim.arm.tables import random_arm_layout
+from molmo_point.sim.arm.truth import ArmTruth
+from molmo_point.sim.tabletop.objects import SceneObject
 
 from .color_backend import picker_for
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from molmo_point.geometry.joint_path import NoPath, NoPathReason
-from molmo_point.picking.diary import no_path
+from molmo_point.arm.joint_path import NoPath, NoPathReason
+from molmo_point.picking.event_log import no_path
 from molmo_point.picking.states import PickFailure
 
 FAR = NoPath(NoPathReason.UNREACHABLE, "too far")

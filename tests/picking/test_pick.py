@@ -9,16 +9,16 @@ pytest.importorskip("tabletask")
 pytest.importorskip("mink")
 pytest.importorskip("ruckig")
 
+from molmo_point.arm.arm import Arm
 from molmo_point.errors import FrameError, InputError
 from molmo_point.geometry.transforms import Transform
-from molmo_point.picking.arm import Arm
 from molmo_point.picking.settings import PickSettings
 from molmo_point.picking.states import PickFailure, PickState
-from molmo_point.sim.arm import SimulatedArm
-from molmo_point.sim.arm_layout import ARM_CAMERA
-from molmo_point.sim.arm_truth import ArmTruth
-from molmo_point.sim.layout import Layout
-from molmo_point.sim.objects import SceneObject
+from molmo_point.sim.arm.simulated_arm import SimulatedArm
+from molmo_point.sim.arm.tables import ARM_CAMERA
+from molmo_point.sim.arm.truth import ArmTruth
+from molmo_point.sim.tabletop.layout import Layout
+from molmo_point.sim.tabletop.objects import SceneObject
 
 from .color_backend import picker_for
 

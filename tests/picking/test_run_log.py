@@ -3,8 +3,8 @@
 import pytest
 
 from molmo_point.frame import RgbdFrame
+from molmo_point.picking.run_log import WatchedPointer
 from molmo_point.pointer import Pointer
-from molmo_point.viz.run_log import WatchedPointer
 
 from ..scripted_backend import FRAME, MUG, Scripted
 

@@ -5,11 +5,11 @@ import math
 import numpy as np
 import pytest
 
+from molmo_point.depth.estimator import DepthStatus
 from molmo_point.frame import RgbdFrame
-from molmo_point.geometry.depth import DepthStatus
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.transforms import Transform
-from molmo_point.picking.verifying import STILL_THERE, seen_put, still_there
+from molmo_point.picking.verification import STILL_THERE, seen_put, still_there
 from molmo_point.results import Target
 
 CAMERA = Intrinsics(160, 120, 150.0, 150.0, 79.5, 59.5)

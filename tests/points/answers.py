@@ -4,7 +4,7 @@ import random
 
 import numpy as np
 
-from molmo_point.points.format import format_molmo2_points, format_molmo2_tracks, format_points
+from molmo_point.points.dialects.written import format_molmo2_points, format_molmo2_tracks, format_points
 from molmo_point.points.parse import PointTokenLayout
 
 SIZES = ((640, 480), (300, 500), (64, 64))

@@ -2,8 +2,8 @@
 
 import pytest
 
+from molmo_point.points.incremental_parser import PointStream
 from molmo_point.points.parse import FAMILIES, parse_answer, parse_points
-from molmo_point.points.stream import PointStream
 
 from .answers import LAYOUT, SIZES
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from molmo_point.points.confidence import answer_confidences, point_confidences
+from molmo_point.points.digit_confidence import answer_confidences, point_confidences
 from molmo_point.points.parse import PointTokenLayout, parse_answer
 from molmo_point.results import Completion
 

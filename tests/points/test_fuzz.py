@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from molmo_point.points.incremental_parser import PointStream
 from molmo_point.points.parse import ParsedAnswer, parse_answer
-from molmo_point.points.stream import PointStream
 from molmo_point.results import ImagePoint
 
 from .answers import FAMILIES, LAYOUT, SIZES, broken, pieces, shattered, valid

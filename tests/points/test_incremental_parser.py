@@ -5,7 +5,7 @@ import math
 import pytest
 
 from molmo_point.errors import InputError
-from molmo_point.points.stream import PointStream
+from molmo_point.points.incremental_parser import PointStream
 
 
 def told(stream: PointStream, *pieces: str) -> list[int]:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from molmo_point.errors import InputError
-from molmo_point.points.molmo_v1 import is_strictly_points
+from molmo_point.points.dialects.molmo import is_strictly_points
 from molmo_point.points.parse import ParsedAnswer, parse_answer, parse_points
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "golden.json").read_text())["extract_points_w640_h480"]

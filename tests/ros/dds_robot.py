@@ -17,10 +17,10 @@ from geometry_msgs.msg import PointStamped, PoseWithCovarianceStamped
 from lifecycle_msgs.srv import ChangeState
 from molmo_point_msgs.action import PointAt
 from molmo_point_msgs.msg import PointTargetArray
-from molmo_point_ros.client import PointAtClient
+from molmo_point_ros.clients.point_client import PointAtClient
 from molmo_point_ros.conversions import frame_to_messages, stamp_to_ns, transform_to_message
-from molmo_point_ros.goal_error import GoalError, code_name
-from molmo_point_ros.image_qos import image_qos
+from molmo_point_ros.inputs.image_qos import image_qos
+from molmo_point_ros.nodes.goal_error import GoalError, code_name
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, Image

@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from molmo_point_ros.node import main
+from molmo_point_ros.nodes.pointing_node import main
 
 from molmo_point.pointer import Pointer
 from molmo_point.results import Completion

@@ -8,7 +8,7 @@ import re
 import sys
 import time
 
-from molmo_point_ros.node import main
+from molmo_point_ros.nodes.pointing_node import main
 from square_camera import see_square
 
 from molmo_point.pointer import Pointer

@@ -18,13 +18,13 @@ import time
 from pathlib import Path
 
 import rclpy
-from molmo_point_ros.client import PointAtClient
-from molmo_point_ros.goal_error import GoalError, code_name
-from molmo_point_ros.image_qos import image_qos
+from molmo_point_ros.clients.point_client import PointAtClient
+from molmo_point_ros.inputs.image_qos import image_qos
+from molmo_point_ros.nodes.goal_error import GoalError, code_name
 from rclpy.executors import SingleThreadedExecutor
 from sensor_msgs.msg import CameraInfo
 
-PARTS = "molmo_point_ros.measure_parts"
+PARTS = "benchmarks.ros.measure_parts"
 START_S = 120.0
 MOST_GROWTH_MIB, MOST_GROWTH_SHARE = 8.0, 0.05
 

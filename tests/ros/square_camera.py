@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import rclpy
 from molmo_point_ros.conversions import frame_to_messages, transform_to_message
-from molmo_point_ros.image_qos import image_qos
+from molmo_point_ros.inputs.image_qos import image_qos
 from sensor_msgs.msg import CameraInfo, Image
 from tf2_msgs.msg import TFMessage
 

@@ -23,9 +23,9 @@ from dds_robot import (  # noqa: E402
 )
 from lifecycle_msgs.msg import Transition  # noqa: E402
 from molmo_point_msgs.msg import PointTarget  # noqa: E402
-from molmo_point_ros.client import PointAtClient  # noqa: E402
+from molmo_point_ros.clients.point_client import PointAtClient  # noqa: E402
 from molmo_point_ros.conversions import stamp_to_ns  # noqa: E402
-from molmo_point_ros.goal_error import CODES  # noqa: E402
+from molmo_point_ros.nodes.goal_error import CODES  # noqa: E402
 
 from molmo_point.geometry.transforms import Transform, save_transform  # noqa: E402
 

@@ -21,7 +21,7 @@ from dds_robot import (  # noqa: E402
 )
 from molmo_point_msgs.msg import PointTarget  # noqa: E402
 from molmo_point_ros.conversions import stamp_to_ns  # noqa: E402
-from molmo_point_ros.goal_error import CODES  # noqa: E402
+from molmo_point_ros.nodes.goal_error import CODES  # noqa: E402
 from rclpy.serialization import serialize_message  # noqa: E402
 
 from molmo_point.geometry.intrinsics import Intrinsics  # noqa: E402

@@ -16,8 +16,8 @@ from geometry_msgs.msg import TransformStamped  # noqa: E402
 from lifecycle_msgs.msg import Transition  # noqa: E402
 from molmo_point_msgs.action import PointAt  # noqa: E402
 from molmo_point_ros.conversions import stamp_from_ns, stamp_to_ns  # noqa: E402
-from molmo_point_ros.goal_error import CODES, GoalError  # noqa: E402
-from molmo_point_ros.goal_server import RESULT_TIMEOUT_S  # noqa: E402
+from molmo_point_ros.nodes.goal_error import CODES, GoalError  # noqa: E402
+from molmo_point_ros.nodes.goal_server import RESULT_TIMEOUT_S  # noqa: E402
 from rclpy.action import ActionClient  # noqa: E402
 from tf2_msgs.msg import TFMessage  # noqa: E402
 

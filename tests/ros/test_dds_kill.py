@@ -14,7 +14,7 @@ pytest.importorskip("molmo_point_msgs.action", reason="needs the built interface
 
 from dds_robot import ANSWER_S, SCRIPTED_NODE, START_S, scripted_robot, until  # noqa: E402
 from molmo_point_msgs.action import PointAt  # noqa: E402
-from molmo_point_ros.goal_error import CODES, GoalError  # noqa: E402
+from molmo_point_ros.nodes.goal_error import CODES, GoalError  # noqa: E402
 
 pytestmark = [pytest.mark.ros, pytest.mark.timeout(300)]
 

@@ -15,8 +15,8 @@ pytest.importorskip("molmo_point_msgs.action", reason="needs the built interface
 if importlib.util.find_spec("mujoco") is None:
     pytest.skip("needs MuJoCo: make setup", allow_module_level=True)
 
-from molmo_point_ros.client import PointAtClient  # noqa: E402
-from molmo_point_ros.goal_error import GoalError, code_name  # noqa: E402
+from molmo_point_ros.clients.point_client import PointAtClient  # noqa: E402
+from molmo_point_ros.nodes.goal_error import GoalError, code_name  # noqa: E402
 
 import molmo_point  # noqa: E402
 from molmo_point.geometry.transforms import Transform  # noqa: E402

@@ -12,9 +12,9 @@ pytest.importorskip("molmo_point_msgs.action", reason="needs the built interface
 from box_scene import INTRINSICS, box_scene, box_truth_m  # noqa: E402
 from dds_robot import ANSWER_S, SCRIPTED_NODE, START_S, SceneCamera, position_of, scripted_robot, until  # noqa: E402
 from geometry_msgs.msg import PointStamped  # noqa: E402
-from molmo_point_ros.client import PointAtClient  # noqa: E402
+from molmo_point_ros.clients.point_client import PointAtClient  # noqa: E402
 from molmo_point_ros.conversions import stamp_from_ns, stamp_to_ns  # noqa: E402
-from molmo_point_ros.goal_error import CODES  # noqa: E402
+from molmo_point_ros.nodes.goal_error import CODES  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
 
 pytestmark = [pytest.mark.ros, pytest.mark.timeout(300)]

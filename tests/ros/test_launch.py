@@ -66,7 +66,7 @@ def launched(name, **given):
 
 def specs_of(executable):
     parameters = pytest.importorskip(
-        "molmo_point_ros.parameters", reason="needs ROS 2: run through ros2_ws/run", exc_type=ImportError
+        "molmo_point_ros.nodes.parameters", reason="needs ROS 2: run through ros2_ws/run", exc_type=ImportError
     )
     return getattr(parameters, EXECUTABLES[executable])
 

@@ -11,7 +11,7 @@ rclpy = pytest.importorskip("rclpy", reason="needs ROS 2: run through ros2_ws/ru
 pytest.importorskip("molmo_point_msgs.action", reason="needs the built interfaces: make setup", exc_type=ImportError)
 
 from molmo_point_msgs.action import PickObject  # noqa: E402
-from molmo_point_ros.pick_client import PickClient  # noqa: E402
+from molmo_point_ros.clients.pick_client import PickClient  # noqa: E402
 
 from molmo_point.commands import PlaceStep, Relation  # noqa: E402
 

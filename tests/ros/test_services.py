@@ -19,9 +19,9 @@ from geometry_msgs.msg import PoseStamped  # noqa: E402
 from molmo_point_msgs.action import CountObjects, PointAt  # noqa: E402
 from molmo_point_msgs.msg import PointTarget  # noqa: E402
 from molmo_point_msgs.srv import Deproject  # noqa: E402
+from molmo_point_ros.clients.count_client import CountClient  # noqa: E402
 from molmo_point_ros.conversions import stamp_to_ns  # noqa: E402
-from molmo_point_ros.count_client import CountClient  # noqa: E402
-from molmo_point_ros.goal_error import CODES  # noqa: E402
+from molmo_point_ros.nodes.goal_error import CODES  # noqa: E402
 from sensor_msgs.msg import CompressedImage  # noqa: E402
 
 pytestmark = [pytest.mark.ros, pytest.mark.timeout(240)]

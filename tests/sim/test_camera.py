@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from molmo_point.camera.base import Camera
-from molmo_point.camera.simulated import SimulatedCamera
+from molmo_point.depth.uncertainty import D435
 from molmo_point.errors import CameraError
 from molmo_point.geometry.intrinsics import Intrinsics
-from molmo_point.geometry.uncertainty import D435
+from molmo_point.sim.camera import SimulatedCamera
 
 
 class Plane:

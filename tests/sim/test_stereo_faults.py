@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from molmo_point.camera.depth_noise import D435_FAULTS, NO_FAULTS, StereoFaults, simulate_depth
+from molmo_point.depth.uncertainty import D435, D455
 from molmo_point.errors import InputError
 from molmo_point.geometry.intrinsics import Intrinsics
-from molmo_point.geometry.uncertainty import D435, D455
+from molmo_point.sim.stereo_faults import D435_FAULTS, NO_FAULTS, StereoFaults, simulate_depth
 
 INTRINSICS = Intrinsics(width=320, height=240, fx=300.0, fy=300.0, cx=159.5, cy=119.5)
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from molmo_point.geometry.uncertainty import D435
+from molmo_point.depth.uncertainty import D435
 from molmo_point.tracking.anchor import align, shade, take_anchor
 from molmo_point.tracking.search import find_again
 from molmo_point.tracking.view import View

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
+from molmo_point.depth.uncertainty import D435
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.intrinsics import Intrinsics
-from molmo_point.geometry.uncertainty import D435
 from molmo_point.tracking.flow import features_around, flow_between
 from molmo_point.tracking.view import View, view_of
 

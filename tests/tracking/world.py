@@ -5,9 +5,9 @@ import math
 import cv2
 import numpy as np
 
+from molmo_point.depth.lift import lift_points
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.intrinsics import Intrinsics
-from molmo_point.lift import lift_points
 from molmo_point.results import ImagePoint, Pointing
 
 WIDTH, HEIGHT = 320, 240

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from molmo_point.reliability import UNCALIBRATED, Calibration, LogitLine
+from molmo_point.trust.confidence_calibration import UNCALIBRATED, Calibration, LogitLine
 
 SETTINGS = Calibration(LogitLine(1.2, 0.5), LogitLine(0.7, -0.25), 0.8).to_settings()
 

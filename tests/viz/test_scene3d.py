@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from molmo_point.depth.estimator import DepthStatus
 from molmo_point.errors import FrameError, InputError
 from molmo_point.frame import RgbdFrame
-from molmo_point.geometry.depth import DepthStatus
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.transforms import Transform
 from molmo_point.results import Target

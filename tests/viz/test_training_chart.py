@@ -3,9 +3,9 @@
 import numpy as np
 from PIL import Image
 
-from molmo_point.viz import chart
-from molmo_point.viz.case_grid import Case, case_grid
-from molmo_point.viz.chart import Curve
+from benchmarks import chart
+from benchmarks.chart import Curve
+from lab.evaluation.case_grid import Case, case_grid
 from molmo_point.viz.training_chart import training_chart
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from molmo_point.cli.calibrate_output import finish, progress
+from molmo_point.cli.calibrate.output import finish, progress
 from molmo_point.errors import InputError
 
 _LOOKS_PER_VIEW = 4
@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
     """Guides until enough samples are taken."""
     from molmo_point.calibration.boards import DEFAULT, load_board
     from molmo_point.calibration.capture import GuidedCapture
-    from molmo_point.geometry.hand_eye.samples import MIN_SAMPLES, Setup
+    from molmo_point.hand_eye.samples import MIN_SAMPLES, Setup
 
     if options.simulated == (options.camera is not None):
         raise InputError("One arm is needed", "none or two", "give --simulated or --camera realsense")
@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _simulated(options: argparse.Namespace, board: Any, setup: Any, frames: Any, guide_class: Any) -> tuple[np.ndarray, int]:
-    from molmo_point.calibration.simulated_arm import SimulatedArm
+    from molmo_point.calibration.rehearsal_arm import SimulatedArm
 
     arm = SimulatedArm(board, setup, options.seed)
     guide = guide_class(options.out, board, arm.intrinsics, setup, frames=frames)

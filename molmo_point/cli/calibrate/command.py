@@ -3,8 +3,11 @@
 import argparse
 from pathlib import Path
 
-from molmo_point.cli import calibrate_capture, calibrate_hand_eye, calibrate_intrinsics, calibrate_verify
-from molmo_point.cli.calibrate_output import finish, write_files
+from molmo_point.cli.calibrate import capture as calibrate_capture
+from molmo_point.cli.calibrate import hand_eye as calibrate_hand_eye
+from molmo_point.cli.calibrate import intrinsics as calibrate_intrinsics
+from molmo_point.cli.calibrate import verify as calibrate_verify
+from molmo_point.cli.calibrate.output import finish, write_files
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from molmo_point.cli.calibrate_output import finish, progress, write_files
+from molmo_point.cli.calibrate.output import finish, progress, write_files
 
 EXIT_NOT_PASSED = 4
 
@@ -37,8 +37,8 @@ def run(options: argparse.Namespace) -> int:
     from molmo_point.calibration.reports import hand_eye_report
     from molmo_point.calibration.sample_file import load_session
     from molmo_point.calibration.static_transform import publisher_words
-    from molmo_point.geometry.hand_eye.samples import Setup
     from molmo_point.geometry.transforms import load_transform
+    from molmo_point.hand_eye.samples import Setup
 
     session = load_session(options.samples, progress)
     data, alternatives = session.data, session.alternatives

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from molmo_point.cli.calibrate_output import finish, progress, write_files
+from molmo_point.calibration.camera_fit import MODELS
+from molmo_point.cli.calibrate.output import finish, progress, write_files
 from molmo_point.errors import CameraError, InputError
-from molmo_point.geometry.camera_fit import MODELS
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 _LIVE_PAUSE_S = 1.0

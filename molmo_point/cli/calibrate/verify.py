@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from molmo_point.cli.calibrate_output import finish, progress, write_files
+from molmo_point.cli.calibrate.output import finish, progress, write_files
 from molmo_point.errors import InputError
 
 EXIT_NOT_PASSED = 4
@@ -62,8 +62,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _board(path: Path, camera: Any) -> tuple[tuple[str, ...], Any]:
     from molmo_point.calibration.sample_file import load_session
-    from molmo_point.geometry.hand_eye.samples import Setup
-    from molmo_point.geometry.hand_eye.verify import verify_with_board
+    from molmo_point.hand_eye.samples import Setup
+    from molmo_point.hand_eye.verify import verify_with_board
 
     session = load_session(path, progress)
     wanted = session.gripper_frame if session.data.setup is Setup.EYE_IN_HAND else session.base_frame
@@ -78,8 +78,8 @@ def _board(path: Path, camera: Any) -> tuple[tuple[str, ...], Any]:
 
 def _touch(path: Path, camera: Any) -> tuple[tuple[str, ...], Any]:
     from molmo_point.calibration.sample_file import read_pose
-    from molmo_point.geometry.hand_eye.verify import verify_by_touch
     from molmo_point.geometry.mapping_file import read_mapping
+    from molmo_point.hand_eye.verify import verify_by_touch
 
     touches = read_mapping(path).get("touches")
     if not isinstance(touches, list) or not all(isinstance(t, dict) for t in touches):

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from molmo_point.cli import probes
+from molmo_point.cli.doctor import probes
 from molmo_point.cli.table import clean, columns
-from molmo_point.model.files.checkpoint import inspect_checkpoint
-from molmo_point.model.files.memory import TYPICAL_TOKENS
+from molmo_point.model.checkpoint.memory import TYPICAL_TOKENS
+from molmo_point.model.checkpoint.report import inspect_checkpoint
 
 _DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16", "F64": "float64"}
 _LONGEST = 300
@@ -17,7 +17,7 @@ _ALLOWANCE_BYTES = 1_000_000_000
 # Importing torch may crash, and a folder may hold anything: both happen in a process of their own.
 _INSPECT = """
 import json, sys
-from molmo_point.model.files.checkpoint import inspect_checkpoint
+from molmo_point.model.checkpoint.report import inspect_checkpoint
 report = inspect_checkpoint(sys.argv[1]).to_dict()
 try:
     import torch

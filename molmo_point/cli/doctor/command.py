@@ -10,11 +10,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from molmo_point.cli import probes
-from molmo_point.cli.checkpoint_files import first_fix, headline, inspected, problems_of, report_lines, size_words
-from molmo_point.cli.probes import FAIL, NOTE, OK, WARN, Check
+from molmo_point.cli.doctor import probes
+from molmo_point.cli.doctor.checkpoint import first_fix, headline, inspected, problems_of, report_lines, size_words
+from molmo_point.cli.doctor.probes import FAIL, NOTE, OK, WARN, Check
 
-_CHECKPOINTS = Path(__file__).resolve().parents[1] / "checkpoints"
+_CHECKPOINTS = Path(__file__).resolve().parents[2] / "checkpoints"
 _NAMED = "checkpoint of --model"
 _SIGNS = {OK: "✓", WARN: "!", FAIL: "✗", NOTE: "·"}
 

@@ -7,15 +7,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from molmo_point.cli import (
-    grasp_benchmark,
-    household_benchmark,
-    lift_benchmark,
-    photo_benchmark,
-    pick_benchmark,
-    place_benchmark,
-    tracking_benchmark,
-)
+from benchmarks.grasps import __main__ as grasp_benchmark
+from benchmarks.lift import __main__ as lift_benchmark
+from benchmarks.photographs import __main__ as photo_benchmark
+from benchmarks.tracking import __main__ as tracking_benchmark
+from lab.evaluation import household as household_benchmark
+from molmo_point.cli.evaluate import picks as pick_benchmark
+from molmo_point.cli.evaluate import places as place_benchmark
 from molmo_point.errors import InputError
 
 DEFAULT_SCENES = 200
@@ -100,7 +98,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _run_model(options: argparse.Namespace) -> int:
-    from molmo_point.cli import evaluate_claims
+    from molmo_point.cli.evaluate import confidence as evaluate_claims
     from molmo_point.evaluation.tabletop import FIRST_SEED, evaluate, summary, table
     from molmo_point.pointer import Pointer
 

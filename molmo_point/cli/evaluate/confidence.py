@@ -18,7 +18,7 @@ def check(options: argparse.Namespace, first_test_seed: int) -> None:
     Raises:
         InputError: Test scenes would be among those that are fitted on, or a file cannot be written.
     """
-    from molmo_point.evaluation.calibration import VALIDATION_SEED
+    from molmo_point.evaluation.confidence_calibration import VALIDATION_SEED
 
     if options.household:
         if options.seed == _HOUSEHOLD_FITTING_SEED:
@@ -35,7 +35,7 @@ def check(options: argparse.Namespace, first_test_seed: int) -> None:
 
 def measure(pointer: Any, options: argparse.Namespace, first_test_seed: int) -> tuple[dict[str, Any], str]:
     """Fits on validation scenes, measures on test scenes; the figures and a table of them."""
-    from molmo_point.evaluation import calibration as fitting
+    from molmo_point.evaluation import confidence_calibration as fitting
     from molmo_point.evaluation.tabletop import Tally, sigma_px
 
     if options.household:
@@ -49,7 +49,7 @@ def measure(pointer: Any, options: argparse.Namespace, first_test_seed: int) -> 
     settings = {**calibration.to_settings(), "fitted_on": fitted_on, "measured_on": measured_on, "measured": measured}
     if options.plot is not None:
         from molmo_point.viz.overlay import save_png
-        from molmo_point.viz.reliability import draw_reliability
+        from molmo_point.viz.reliability_diagram import draw_reliability
 
         panels = []
         for title, claims, line in (
@@ -73,8 +73,8 @@ def _observe_plain(pointer: Any, scenes: int, seed: int) -> tuple[dict[str, Any]
 def _observe_household(pointer: Any, scenes: int, seed: int | None) -> tuple[dict[str, Any], Any]:
     from tqdm import tqdm
 
+    from lab.evaluation.fresh_scenes import FIRST_SEED, fresh_questions
     from molmo_point.evaluation.observations import observe_questions
-    from molmo_point.training.fresh import FIRST_SEED, fresh_questions
 
     seed = FIRST_SEED if seed is None else seed
     questions = tqdm(fresh_questions(scenes, seed), desc=f"questions, seed {seed}", unit="question")

@@ -5,7 +5,7 @@ import os
 import sys
 from typing import Any
 
-from molmo_point.cli.lift_benchmark import without_nan
+from benchmarks.lift.__main__ import without_nan
 from molmo_point.cli.progress import counted
 from molmo_point.errors import InputError
 
@@ -33,7 +33,7 @@ def check(options: argparse.Namespace) -> None:
 
 def measure(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     """Runs the benchmark; the figures and tables of them."""
-    from molmo_point.evaluation.pick_benchmark import FIRST_SEED, run_picks, summary, tables
+    from molmo_point.evaluation.picks import FIRST_SEED, run_picks, summary, tables
 
     first = FIRST_SEED if options.seed is None else options.seed
     variants = options.variants or ["full"]
@@ -51,8 +51,8 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
         print(f"stopped after {len(trials)} of {len(jobs)} picks", file=sys.stderr)
     figures = {"model": options.model, "first_seed": first, "scenes": options.scenes, **summary(trials)}
     if options.plot is not None:
+        from benchmarks.picking.plot import draw_picks
         from molmo_point.viz.overlay import save_png
-        from molmo_point.viz.pick_plot import draw_picks
 
         save_png(options.plot, draw_picks(figures["variants"]))
     return without_nan(figures), tables(figures)

@@ -4,7 +4,7 @@ import argparse
 import sys
 from typing import Any
 
-from molmo_point.cli.lift_benchmark import without_nan
+from benchmarks.lift.__main__ import without_nan
 from molmo_point.cli.progress import counted
 from molmo_point.errors import InputError
 

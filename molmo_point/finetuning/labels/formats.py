@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from molmo_point.model.inputs.prompt import STYLES
-from molmo_point.training.labels.row_images import RowError
+from molmo_point.finetuning.labels.row_images import RowError
+from molmo_point.points.dialects.prompts import STYLES
 
 MAX_POINTS = 40
 """More than this many things are not counted; Molmo's training data were cut there, too."""

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from molmo_point.errors import InputError
+from molmo_point.finetuning.labels.formats import COLUMNS, FORMATS, UNITS, Annotation, Caption, format_of
+from molmo_point.finetuning.labels.row_files import BrokenRow, Place, read_rows, row_files
+from molmo_point.finetuning.labels.row_images import RowError, RowImages
 from molmo_point.model.inputs.image_input import to_rgb
-from molmo_point.training.labels.formats import COLUMNS, FORMATS, UNITS, Annotation, Caption, format_of
-from molmo_point.training.labels.row_files import BrokenRow, Place, read_rows, row_files
-from molmo_point.training.labels.row_images import RowError, RowImages
 
 _VALIDATION_SEED, _MOST_KEPT_OUT = 96817, 2048
 _TOLD = 20

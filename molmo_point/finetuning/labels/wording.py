@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from molmo_point.model.inputs.prompt import caption_prompt, question_prompt
-from molmo_point.points.format import format_points, points_tag
-from molmo_point.training.labels.formats import PLACEHOLDER, Annotation, Answered, Caption, Explanation, Points
-from molmo_point.training.queries import Example
-from molmo_point.training.wordings import CAPTION, COUNT, MANY, ONE
+from molmo_point.finetuning.labels.formats import PLACEHOLDER, Annotation, Answered, Caption, Explanation, Points
+from molmo_point.finetuning.queries import Example
+from molmo_point.finetuning.wordings import CAPTION, COUNT, MANY, ONE
+from molmo_point.points.dialects.prompts import caption_prompt, question_prompt
+from molmo_point.points.dialects.written import format_points, points_tag
 
 _UNPREFIXED = ("point_count", "pointing", "user_qa", "long_caption")
 _PREFIXED_SHARE = 0.1

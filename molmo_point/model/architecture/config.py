@@ -8,7 +8,7 @@ from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
 from molmo_point.errors import CheckpointError
-from molmo_point.model.files.released_config import released_config
+from molmo_point.model.checkpoint.released_config import released_config
 
 __all__ = ["MolmoConfig", "MolmoVisionConfig", "released_config"]
 

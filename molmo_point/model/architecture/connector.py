@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from molmo_point.model.config import MolmoConfig, MolmoVisionConfig
-from molmo_point.model.vision import VisionAttention, VisionTransformer
+from molmo_point.model.architecture.config import MolmoConfig, MolmoVisionConfig
+from molmo_point.model.architecture.vision import VisionAttention, VisionTransformer
 
 
 class ImageProjector(nn.Module):

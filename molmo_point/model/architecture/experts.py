@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from molmo_point.model.config import MolmoConfig
+from molmo_point.model.architecture.config import MolmoConfig
 
 
 class Expert(nn.Module):

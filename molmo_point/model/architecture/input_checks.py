@@ -3,7 +3,7 @@
 import torch
 
 from molmo_point.errors import InputError
-from molmo_point.model.config import MolmoConfig, MolmoVisionConfig
+from molmo_point.model.architecture.config import MolmoConfig, MolmoVisionConfig
 
 _PROCESSOR = "pass what MolmoProcessor returns, unchanged"
 

@@ -6,8 +6,8 @@ from torch import nn
 from transformers import Cache
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from molmo_point.model.config import MolmoConfig
-from molmo_point.model.experts import MixtureOfExperts
+from molmo_point.model.architecture.config import MolmoConfig
+from molmo_point.model.architecture.experts import MixtureOfExperts
 
 
 class RMSNorm(nn.Module):

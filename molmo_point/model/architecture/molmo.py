@@ -10,12 +10,19 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 from transformers.utils.generic import can_return_tuple
 
 from molmo_point.errors import InputError
-from molmo_point.model.config import MolmoConfig
-from molmo_point.model.connector import VisionBackbone
-from molmo_point.model.files.names import conversions_on_saving, register_names
-from molmo_point.model.files.strict_loading import StrictLoading
-from molmo_point.model.input_checks import check_ids, check_images, check_labels, check_mask, check_pattern, check_positions
-from molmo_point.model.language import DecoderBlock, RMSNorm, TokenEmbedding, rotary_tables
+from molmo_point.model.architecture.config import MolmoConfig
+from molmo_point.model.architecture.connector import VisionBackbone
+from molmo_point.model.architecture.input_checks import (
+    check_ids,
+    check_images,
+    check_labels,
+    check_mask,
+    check_pattern,
+    check_positions,
+)
+from molmo_point.model.architecture.language import DecoderBlock, RMSNorm, TokenEmbedding, rotary_tables
+from molmo_point.model.checkpoint.strict_loading import StrictLoading
+from molmo_point.model.checkpoint.tensor_names import conversions_on_saving, register_names
 
 
 class MolmoPreTrainedModel(StrictLoading):

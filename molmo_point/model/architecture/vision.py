@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import nn
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from molmo_point.model.config import MolmoVisionConfig
+from molmo_point.model.architecture.config import MolmoVisionConfig
 
 
 def quick_gelu(x: torch.Tensor) -> torch.Tensor:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from molmo_point.errors import CheckpointError, DependencyError
-from molmo_point.model.files.weight_files import read_json, words_of
+from molmo_point.model.checkpoint.weight_files import read_json, words_of
 
 ADAPTER_CONFIG = "adapter_config.json"
 

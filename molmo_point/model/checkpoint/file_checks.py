@@ -6,9 +6,9 @@ from typing import Any
 from transformers import GenerationConfig
 
 from molmo_point.errors import CheckpointError
-from molmo_point.model.config import MolmoConfig
-from molmo_point.model.files.weight_files import read_json, weights_of, words_of
-from molmo_point.model.files.weight_fit import misfits
+from molmo_point.model.architecture.config import MolmoConfig
+from molmo_point.model.checkpoint.weight_files import read_json, weights_of, words_of
+from molmo_point.model.checkpoint.weight_fit import misfits
 
 _NUMBERS = ("eos_token_id", "bos_token_id", "pad_token_id", "max_length", "max_new_tokens", "num_beams")
 DOCTOR = "molmo-point doctor --model {folder} lists everything"

@@ -10,13 +10,13 @@ from transformers.utils import is_accelerate_available
 from transformers.utils import logging as transformers_logging
 
 from molmo_point.errors import CheckpointError, InputError, MolmoPointError
-from molmo_point.model.config import MolmoConfig, released_config
-from molmo_point.model.files.file_checks import DOCTOR, check_generation, check_weights
-from molmo_point.model.files.flavours import check_sizes
-from molmo_point.model.files.strict_loading import files_checked
-from molmo_point.model.files.weight_files import read_json, words_of
-from molmo_point.model.molmo import MolmoForCausalLM
-from molmo_point.model.quantization import allow_cpu_packing
+from molmo_point.model.architecture.config import MolmoConfig, released_config
+from molmo_point.model.architecture.molmo import MolmoForCausalLM
+from molmo_point.model.checkpoint.file_checks import DOCTOR, check_generation, check_weights
+from molmo_point.model.checkpoint.published_sizes import check_sizes
+from molmo_point.model.checkpoint.quantization import allow_cpu_packing
+from molmo_point.model.checkpoint.strict_loading import files_checked
+from molmo_point.model.checkpoint.weight_files import read_json, words_of
 
 _BAR_FROM_BYTES = 500_000_000
 _PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}

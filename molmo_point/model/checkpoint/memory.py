@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import prod
 
-from molmo_point.model.files.flavours import Flavour
+from molmo_point.model.checkpoint.published_sizes import Flavour
 
 PRECISIONS = ("fp32", "bf16", "int8", "nf4")
 TYPICAL_TOKENS = 1500

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from molmo_point.errors import CheckpointError
-from molmo_point.model.files.released_config import released_config
+from molmo_point.model.checkpoint.released_config import released_config
 
 # Released Molmo v1: width, layers, experts.
 _RELEASED = {

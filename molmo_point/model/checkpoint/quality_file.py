@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from molmo_point.errors import CheckpointError
-from molmo_point.reliability import UNCALIBRATED, Calibration
+from molmo_point.trust.confidence_calibration import UNCALIBRATED, Calibration
 
 
 def measured_quality(folder: Path) -> tuple[float, Calibration]:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from molmo_point.errors import CheckpointError
-from molmo_point.model.files.flavours import Flavour, flavour_of
-from molmo_point.model.files.memory import MemoryNeed, ParameterCounts, count_parameters, memory_needs
-from molmo_point.model.files.weight_files import Problem, StoredWeights, WeightFile, read_json, weights_of, words_of
+from molmo_point.model.checkpoint.memory import MemoryNeed, ParameterCounts, count_parameters, memory_needs
+from molmo_point.model.checkpoint.published_sizes import Flavour, flavour_of
+from molmo_point.model.checkpoint.weight_files import Problem, StoredWeights, WeightFile, read_json, weights_of, words_of
 
 IMAGE_TOKENS = ("<im_start>", "<im_end>", "<im_patch>", "<im_col>")
 _AGAIN = "download it again"
@@ -136,8 +136,8 @@ def _model(
     if not use_torch:
         notes.append("torch and transformers are not installed or not used: tensors were not compared with the model")
         return {}, []
-    from molmo_point.model.files.loading import load_config
-    from molmo_point.model.files.weight_fit import expected_shapes, misfits
+    from molmo_point.model.checkpoint.loading import load_config
+    from molmo_point.model.checkpoint.weight_fit import expected_shapes, misfits
 
     try:
         config = load_config(folder)

@@ -10,8 +10,14 @@ import torch
 from transformers import PreTrainedModel
 
 from molmo_point.errors import CheckpointError, DependencyError, InputError, MolmoPointError
-from molmo_point.model.config import MolmoConfig
-from molmo_point.model.quantization import allow_cpu_packing, check_quantized, is_quantized, warn_once, with_default_skips
+from molmo_point.model.architecture.config import MolmoConfig
+from molmo_point.model.checkpoint.quantization import (
+    allow_cpu_packing,
+    check_quantized,
+    is_quantized,
+    warn_once,
+    with_default_skips,
+)
 
 _KINDS = ("missing_keys", "unexpected_keys", "mismatched_keys")
 _NAMED = 5
@@ -94,9 +100,9 @@ def _check_files(model_class: type, source: Any, options: Mapping[str, Any]) -> 
     folder = Path(source, options.get("subfolder") or "") if isinstance(source, (str, Path)) else None
     if folder is None or not folder.is_dir() or (folder / "adapter_config.json").is_file():
         return
-    from molmo_point.model.files.file_checks import check_generation, check_weights
-    from molmo_point.model.files.loading import load_config
-    from molmo_point.model.molmo import MolmoForCausalLM
+    from molmo_point.model.architecture.molmo import MolmoForCausalLM
+    from molmo_point.model.checkpoint.file_checks import check_generation, check_weights
+    from molmo_point.model.checkpoint.loading import load_config
 
     config = options.get("config")
     known = load_config(folder) if config is None else config

@@ -9,7 +9,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from molmo_point.model.files.weight_bins import bin_tensors, check_archive
+from molmo_point.model.checkpoint.weight_bins import bin_tensors, check_archive
 
 LFS_START = b"version https://git-lfs"
 _AGAIN = "download it again"

@@ -4,10 +4,10 @@ from functools import cache
 
 import torch
 
-from molmo_point.model.config import MolmoConfig
-from molmo_point.model.files.names import name_in_memory, released_name, state_in_memory
-from molmo_point.model.files.weight_files import Problem, StoredTensor, StoredWeights, listed
-from molmo_point.model.molmo import MolmoForCausalLM
+from molmo_point.model.architecture.config import MolmoConfig
+from molmo_point.model.architecture.molmo import MolmoForCausalLM
+from molmo_point.model.checkpoint.tensor_names import name_in_memory, released_name, state_in_memory
+from molmo_point.model.checkpoint.weight_files import Problem, StoredTensor, StoredWeights, listed
 
 _SAME = "use config.json and weights of the same checkpoint"
 _UNROUNDED = "use the checkpoint with float32, bfloat16 or float16 weights: quantization is done while it is loaded"

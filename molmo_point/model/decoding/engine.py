@@ -24,7 +24,7 @@ from molmo_point.model.decoding.templates import ABSENT_STARTS, request_of
 from molmo_point.model.inputs.device_crops import prepare_on_device
 from molmo_point.model.inputs.image_input import to_rgb
 from molmo_point.model.inputs.preprocess import ImageLayout, image_token_ids, prepare_image
-from molmo_point.model.inputs.prompt import user_turn
+from molmo_point.points.dialects.prompts import user_turn
 
 _REMEMBERED_ANSWERS = 64
 _TREE_LIMIT = 64

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 
 from molmo_point.errors import CheckpointError, DependencyError
-from molmo_point.model.completion import complete
-from molmo_point.model.files.strict_loading import refuse_wrong_keys
-from molmo_point.model.files.weight_files import weights_of
+from molmo_point.model.checkpoint.quantization import allow_cpu_packing
+from molmo_point.model.checkpoint.strict_loading import refuse_wrong_keys
+from molmo_point.model.checkpoint.weight_files import weights_of
+from molmo_point.model.molmo2.completion import complete
 from molmo_point.model.molmo2.processing import Molmo2Processor
-from molmo_point.model.quantization import allow_cpu_packing
-from molmo_point.reliability import UNCALIBRATED, Calibration
 from molmo_point.results import Completion
+from molmo_point.trust.confidence_calibration import UNCALIBRATED, Calibration
 
 SKIPPED_MODULES = ("model.vision_tower", "model.multi_modal_projector", "model.language_model.embed_tokens", "lm_head")
 """What quantization leaves in high precision."""

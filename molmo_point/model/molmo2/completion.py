@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import torch
 
 from molmo_point.errors import InputError
-from molmo_point.model.generate import greedy
+from molmo_point.model.decoding.greedy import greedy
 from molmo_point.results import Completion
 
 

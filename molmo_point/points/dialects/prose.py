@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 
 from molmo_point.points.answer import TAG_START
-from molmo_point.points.molmo_v1 import PAIR, TENTHS
-from molmo_point.points.molmopoint import TOKEN
+from molmo_point.points.dialects.molmo import PAIR, TENTHS
+from molmo_point.points.dialects.molmopoint import TOKEN
 
 _WORDS = (
     *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from molmo_point.sim.arm import SimulatedArm
+from molmo_point.sim.arm.simulated_arm import SimulatedArm
 
 _VISIBLE_GROUPS = 3
 _PLANE, _SPHERE, _CYLINDER, _BOX, _MESH = 0, 2, 5, 6, 7

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from molmo_point.errors import InputError
-from molmo_point.sim.lathe import BOWL_MM, PLATE_MM, lathe, profile_m
-from molmo_point.sim.objects import COLORS
+from molmo_point.sim.arm.lathe import BOWL_MM, PLATE_MM, lathe, profile_m
+from molmo_point.sim.tabletop.objects import COLORS
 
 FloatArray = NDArray[np.float64]
 CONTAINER_PREFIX = "container_"
@@ -171,7 +171,7 @@ def add_container(spec: Any, item: Container, name: str) -> None:
         item: What to add.
         name: Of the body, its joint, and before the names of its geoms.
     """
-    from molmo_point.sim.rendering import import_mujoco
+    from molmo_point.sim.rendered_scene import import_mujoco
 
     mujoco, shape = import_mujoco(), _KINDS[item.kind]
     turn = [np.cos(item.yaw_rad / 2), 0.0, 0.0, np.sin(item.yaw_rad / 2)]

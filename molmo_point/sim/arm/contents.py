@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 
 from molmo_point.errors import InputError
-from molmo_point.sim.arm import SimulatedArm
-from molmo_point.sim.arm_model import ARM
-from molmo_point.sim.containers import CONTAINER_PREFIX
-from molmo_point.sim.mjcf import OBJECT_PREFIX
+from molmo_point.sim.arm.containers import CONTAINER_PREFIX
+from molmo_point.sim.arm.physics_model import ARM
+from molmo_point.sim.arm.simulated_arm import SimulatedArm
+from molmo_point.sim.tabletop.mjcf import OBJECT_PREFIX
 
 _SPHERE, _CYLINDER, _BOX = 2, 5, 6
 

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from molmo_point.sim.arm import SimulatedArm
-from molmo_point.sim.arm_view import OBSERVER
-from molmo_point.sim.rendering import import_mujoco, open_renderer
+from molmo_point.sim.arm.camera_view import OBSERVER
+from molmo_point.sim.arm.simulated_arm import SimulatedArm
+from molmo_point.sim.rendered_scene import import_mujoco, open_renderer
 
 
 class ArmFilm:

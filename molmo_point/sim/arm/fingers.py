@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from molmo_point.geometry.gripper import Gripper
-from molmo_point.sim.arm_model import ARM, HAND, PAD_HALF_M, TOOL_Z_M
-from molmo_point.sim.rendering import import_mujoco
+from molmo_point.grasp.gripper import Gripper
+from molmo_point.sim.arm.physics_model import ARM, HAND, PAD_HALF_M, TOOL_Z_M
+from molmo_point.sim.rendered_scene import import_mujoco
 
 ROBOTIQ = Gripper(
     max_opening_m=0.085,

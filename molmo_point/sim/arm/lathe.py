@@ -5,7 +5,7 @@ Their names are certain, their colours can be painted at will, and they carry no
 
 import numpy as np
 
-from molmo_point.sim.asset_pack import Asset, AssetPart
+from lab.household.asset_pack import Asset, AssetPart
 from molmo_point.sim.colors import color_name
 
 _STEM = (0.30, 0.20, 0.08)

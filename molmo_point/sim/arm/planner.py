@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from molmo_point.arm.joint_path import JointPath, NoPath, NoPathReason, ObstacleBox
 from molmo_point.errors import DependencyError
-from molmo_point.geometry.joint_path import JointPath, NoPath, NoPathReason, ObstacleBox
 from molmo_point.geometry.poses import between
 from molmo_point.geometry.transforms import Transform
-from molmo_point.sim.arm_model import ARM, BOXES, JOINTS, OBSTACLE_PREFIX, TOOL_SITE, plan_spec
-from molmo_point.sim.arm_timing import evened, timed
-from molmo_point.sim.rendering import import_mujoco
+from molmo_point.sim.arm.physics_model import ARM, BOXES, JOINTS, OBSTACLE_PREFIX, TOOL_SITE, plan_spec
+from molmo_point.sim.arm.timing import evened, timed
+from molmo_point.sim.rendered_scene import import_mujoco
 
 FloatArray = NDArray[np.float64]
 HOME_RAD = np.array([0.0, -1.146, 0.0, -2.543, 0.0, 1.712, 0.0])

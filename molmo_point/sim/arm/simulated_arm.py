@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from molmo_point.arm.joint_path import FollowEnd, JointPath, NoPath, ObstacleBox
 from molmo_point.errors import FrameError, InputError
-from molmo_point.geometry.joint_path import FollowEnd, JointPath, NoPath, ObstacleBox
 from molmo_point.geometry.poses import PoseHistory
 from molmo_point.geometry.transforms import Transform
-from molmo_point.sim.arm_gripper import ROBOTIQ, finger_linkage
-from molmo_point.sim.arm_model import ARM, JOINTS, STEP_S, TOOL_SITE, world_spec
-from molmo_point.sim.arm_planner import HOME_RAD, ArmPlanner
-from molmo_point.sim.arm_timing import timed
-from molmo_point.sim.arm_view import FIXED, OBSERVER, WRIST, ArmView
-from molmo_point.sim.layout import Layout
-from molmo_point.sim.rendering import BASE_FRAME, import_mujoco, open_renderer
+from molmo_point.sim.arm.camera_view import FIXED, OBSERVER, WRIST, ArmView
+from molmo_point.sim.arm.fingers import ROBOTIQ, finger_linkage
+from molmo_point.sim.arm.physics_model import ARM, JOINTS, STEP_S, TOOL_SITE, world_spec
+from molmo_point.sim.arm.planner import HOME_RAD, ArmPlanner
+from molmo_point.sim.arm.timing import timed
+from molmo_point.sim.rendered_scene import BASE_FRAME, import_mujoco, open_renderer
+from molmo_point.sim.tabletop.layout import Layout
 
 FloatArray = NDArray[np.float64]
 TOOL_FRAME = "tool"
@@ -279,7 +279,7 @@ class SimulatedArm:
 
     def render(self, camera: str, kind: str) -> NDArray[np.generic]:
         """What `ArmView` shows: a pass of a camera of the model."""
-        from molmo_point.sim.rendering import render_pass
+        from molmo_point.sim.rendered_scene import render_pass
 
         if self._renderer is None:
             self._renderer = open_renderer(self.model, *self._size)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from molmo_point.errors import InputError
-from molmo_point.sim.containers import Container, known_kinds, random_container
-from molmo_point.sim.layout import CameraPose, Layout, random_layout
-from molmo_point.sim.objects import COLORS, SHAPES, SceneObject, random_object
+from molmo_point.sim.arm.containers import Container, known_kinds, random_container
+from molmo_point.sim.tabletop.layout import CameraPose, Layout, random_layout
+from molmo_point.sim.tabletop.objects import COLORS, SHAPES, SceneObject, random_object
 
 ARM_CAMERA = CameraPose(eye_m=(0.06, -0.38, 0.62), look_at_m=(0.01, 0.0, 0.02), fov_y_deg=42.5)
 """The fixed camera: a D435's colour camera at 640x480, beside the table, 0.71 m away, looking 58 degrees down."""

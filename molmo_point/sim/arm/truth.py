@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from molmo_point.sim.arm import SimulatedArm
-from molmo_point.sim.arm_model import ARM
-from molmo_point.sim.containers import CONTAINER_PREFIX
-from molmo_point.sim.mjcf import OBJECT_PREFIX
-from molmo_point.sim.rendering import import_mujoco
+from molmo_point.sim.arm.containers import CONTAINER_PREFIX
+from molmo_point.sim.arm.physics_model import ARM
+from molmo_point.sim.arm.simulated_arm import SimulatedArm
+from molmo_point.sim.rendered_scene import import_mujoco
+from molmo_point.sim.tabletop.mjcf import OBJECT_PREFIX
 
 FloatArray = NDArray[np.float64]
 _EVERY = 5

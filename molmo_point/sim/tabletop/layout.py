@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from molmo_point.sim.containers import Container
-from molmo_point.sim.objects import COLORS, SHAPES, SceneObject, random_object
+from molmo_point.sim.arm.containers import Container
+from molmo_point.sim.tabletop.objects import COLORS, SHAPES, SceneObject, random_object
 
 _CLEARANCE_M = 0.015
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from molmo_point.sim.layout import CameraPose, Layout
+from molmo_point.sim.tabletop.layout import CameraPose, Layout
 
 OBJECT_PREFIX = "object_"
 CAMERA_NAME = "camera"

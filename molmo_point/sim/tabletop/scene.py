@@ -3,9 +3,7 @@
 import numpy as np
 
 from molmo_point.errors import InputError
-from molmo_point.sim.layout import CameraPose, Layout, random_layout
-from molmo_point.sim.mjcf import OBJECT_PREFIX, layout_to_mjcf
-from molmo_point.sim.rendering import (
+from molmo_point.sim.rendered_scene import (
     CAMERA_FRAME,
     VisibleObject,
     aim_camera,
@@ -15,6 +13,8 @@ from molmo_point.sim.rendering import (
     render_pass,
     visible_in,
 )
+from molmo_point.sim.tabletop.layout import CameraPose, Layout, random_layout
+from molmo_point.sim.tabletop.mjcf import OBJECT_PREFIX, layout_to_mjcf
 
 __all__ = ["TabletopScene", "VisibleObject"]
 

@@ -5,11 +5,11 @@ import time
 import numpy as np
 
 from molmo_point.frame import RgbdFrame
-from molmo_point.geometry.grasp import GraspCandidate
+from molmo_point.grasp.grasps import GraspCandidate
 from molmo_point.picking.states import PickEvent, PickState
 from molmo_point.results import Count, Pointing, Target
-from molmo_point.sim.arm import SimulatedArm
-from molmo_point.sim.arm_bodies import body_shapes, shape_pose
+from molmo_point.sim.arm.bodies import body_shapes, shape_pose
+from molmo_point.sim.arm.simulated_arm import SimulatedArm
 from molmo_point.viz.browser.page import Page
 from molmo_point.viz.grasp import BEST, gripper_corners
 from molmo_point.viz.overlay import draw_pointing

@@ -19,7 +19,7 @@ setup(
     license=MANIFEST.findtext("license"),
     python_requires=">=3.10",
     packages=find_packages(where=str(HERE)),
-    package_data={NAME: ["*.xml"]},
+    package_data={f"{NAME}.inputs": ["*.xml"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),
@@ -31,15 +31,14 @@ setup(
     zip_safe=True,
     entry_points={
         "console_scripts": [
-            "pointing_node = molmo_point_ros.node:main",
-            "camera_node = molmo_point_ros.camera_node:main",
-            "bag_recorder = molmo_point_ros.bag_recorder:main",
-            "hand_eye_capture = molmo_point_ros.capture_node:main",
-            "measure = molmo_point_ros.measure:main",
-            "point_at = molmo_point_ros.client:main",
-            "subscriber = molmo_point_ros.subscriber:main",
-            "pick_node = molmo_point_ros.pick_node:main",
-            "command = molmo_point_ros.command:main",
+            "pointing_node = molmo_point_ros.nodes.pointing_node:main",
+            "camera_node = molmo_point_ros.nodes.camera_node:main",
+            "bag_recorder = molmo_point_ros.outputs.bag_recorder:main",
+            "hand_eye_capture = molmo_point_ros.nodes.calibration_node:main",
+            "point_at = molmo_point_ros.clients.point_client:main",
+            "subscriber = molmo_point_ros.clients.subscriber:main",
+            "pick_node = molmo_point_ros.nodes.pick_node:main",
+            "command = molmo_point_ros.clients.command_client:main",
         ]
     },
 )

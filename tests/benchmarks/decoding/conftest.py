@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from molmo_point.model.bench.subject import Subject, load_subject
+from benchmarks.decoding.subject import Subject, load_subject
 
 TABLETOP = Path(__file__).parents[3] / "molmo_point" / "checkpoints" / "tabletop"
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from molmo_point.model.bench.naive import NaiveMolmo, Wastes
-from molmo_point.model.bench.naive_image import official_prepare
-from molmo_point.model.bench.paths import generate_answer, ladder, naive_answer
+from benchmarks.decoding.naive import NaiveMolmo, Wastes
+from benchmarks.decoding.naive_image import official_prepare
+from benchmarks.decoding.paths import generate_answer, ladder, naive_answer
 from molmo_point.model.inputs.preprocess import ImageLayout, prepare_image
 
 ALL_OFF = dict.fromkeys(("embedding", "cache", "bias", "vision", "connector", "image"), False)

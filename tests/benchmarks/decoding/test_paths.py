@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from molmo_point.errors import InputError
-from molmo_point.model.bench.naive import NaiveMolmo
-from molmo_point.model.bench.oracle import NgramDrafter, OracleEngine, count_passes
-from molmo_point.model.bench.paths import (
+from benchmarks.decoding.naive import NaiveMolmo
+from benchmarks.decoding.oracle import NgramDrafter, OracleEngine, count_passes
+from benchmarks.decoding.paths import (
     NO_MEMORY,
     PLAIN,
     engine_answers,
@@ -20,10 +19,11 @@ from molmo_point.model.bench.paths import (
     token_texts,
     tokens_to_first_point,
 )
-from molmo_point.model.bench.peer import has_peer, qwen2_peer
-from molmo_point.model.bench.stages import model_stages
-from molmo_point.model.bench.subject import random_subject
-from molmo_point.model.config import MolmoConfig
+from benchmarks.decoding.peer import has_peer, qwen2_peer
+from benchmarks.decoding.stages import model_stages
+from benchmarks.decoding.subject import random_subject
+from molmo_point.errors import InputError
+from molmo_point.model.architecture.config import MolmoConfig
 from molmo_point.model.decoding.drafts import Drafter
 from molmo_point.model.decoding.engine import Options
 from molmo_point.model.decoding.templates import request_of
@@ -123,9 +123,9 @@ def test_stages_compute_what_they_say(subject: Any, picture: np.ndarray) -> None
 
 
 def test_random_weights_of_true_size_need_room(monkeypatch: pytest.MonkeyPatch, subject: Any) -> None:
-    from molmo_point.model.bench import subject as module
+    from benchmarks.decoding import subject as module
 
-    folder = Path(module.__file__).parents[2] / "checkpoints" / "tabletop"
+    folder = Path(module.__file__).parents[2] / "molmo_point" / "checkpoints" / "tabletop"
     monkeypatch.setattr(module, "_free_bytes", lambda device: 24_000_000_000)
     with pytest.raises(InputError, match=r"35 GB needed in float32, 24 GB free on cpu.*--layers 15 or less"):
         random_subject("molmo-7b-d", folder, "cpu")
@@ -139,7 +139,7 @@ def test_random_weights_of_true_size_need_room(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_random_weights_say_their_script(monkeypatch: pytest.MonkeyPatch, picture: np.ndarray, script: tuple[int, ...]) -> None:
-    from molmo_point.model.bench import subject as module
+    from benchmarks.decoding import subject as module
 
     vision: dict[str, Any] = {
         "image_size": 56,
@@ -157,7 +157,7 @@ def test_random_weights_say_their_script(monkeypatch: pytest.MonkeyPatch, pictur
     }
     monkeypatch.setattr(module, "MolmoConfig", lambda: MolmoConfig(**sizes, vision_config=vision))
     monkeypatch.setattr(module, "ImageLayout", lambda: module_layout())
-    folder = Path(module.__file__).parents[2] / "checkpoints" / "tabletop"
+    folder = Path(module.__file__).parents[2] / "molmo_point" / "checkpoints" / "tabletop"
     subject = random_subject("molmo-7b-d", folder, "cpu", layers=1)
     assert not subject.trained and "1 of 28 layers" in subject.name
     assert len(subject.model.model.transformer["blocks"]) == 1

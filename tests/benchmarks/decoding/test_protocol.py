@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from molmo_point.evaluation.bench import protocol
-from molmo_point.evaluation.bench.counts import pass_counts
-from molmo_point.evaluation.bench.material import material, one_point_script, scripted_answers
-from molmo_point.evaluation.bench.protocol import Gate, Line, Protocol, Section, Series, line
-from molmo_point.evaluation.bench.report import Report, as_data, cells, facts_lines, markdown
+from benchmarks.decoding import protocol
+from benchmarks.decoding.counts import pass_counts
+from benchmarks.decoding.material import material, one_point_script, scripted_answers
+from benchmarks.decoding.protocol import Gate, Line, Protocol, Section, Series, line
+from benchmarks.decoding.report import Report, as_data, cells, facts_lines, markdown
 from molmo_point.points.parse import parse_answer
 
 
@@ -108,7 +108,7 @@ def test_the_frame_has_questions_for_sixteen_and_any_size(monkeypatch: pytest.Mo
     found = material((1280, 720))
     assert found.image.shape == (720, 1280, 3) and found.image.dtype == np.uint8 and found.image.std() > 10
     assert len(set(found.prompts)) == 16 and "1280x720" in found.scene
-    monkeypatch.setitem(__import__("sys").modules, "molmo_point.sim.scene", None)
+    monkeypatch.setitem(__import__("sys").modules, "molmo_point.sim.tabletop.scene", None)
     drawn = material()
     assert "no simulator" in drawn.scene and len(set(drawn.prompts)) == 16
 
@@ -135,9 +135,9 @@ def test_gate_passes_with_the_embedded_tokenizer() -> None:
 
 
 def test_gate_tokens_on_simulated_scenes() -> None:
+    from benchmarks.decoding.identity import compare
+    from benchmarks.decoding.subject import load_subject
     from molmo_point.backend import resolve_checkpoint
-    from molmo_point.evaluation.bench.identity import compare
-    from molmo_point.model.bench.subject import load_subject
 
     subject = load_subject(resolve_checkpoint("tabletop"), "tabletop", "cpu")
     result = compare(subject, 2, first_seed=905_000)

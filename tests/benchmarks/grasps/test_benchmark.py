@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from molmo_point.evaluation.grasps import GraspTrial, graspable, run_trials, summarize, table
-from molmo_point.geometry.gripper import Gripper
+from benchmarks.grasps.benchmark import GraspTrial, graspable, run_trials, summarize, table
+from molmo_point.grasp.gripper import Gripper
 
 
 def trial(verdict: str, fits: bool = True, width_error_m: float = 0.001, seconds: float = 0.1) -> GraspTrial:

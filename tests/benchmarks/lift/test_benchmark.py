@@ -6,13 +6,13 @@ import math
 import numpy as np
 import pytest
 
+from benchmarks.lift.benchmark import OURS, Answer, LiftRun, run_benchmark
+from benchmarks.lift.peers import PEERS
+from benchmarks.lift.report import figures, summary, tables
+from benchmarks.lift.scenes import KINDS, make_scene
+from benchmarks.lift.shapes import Box, Plane, Rod, Sphere, render
 from molmo_point.cli.command_line import main
 from molmo_point.errors import InputError
-from molmo_point.evaluation.lift_benchmark import OURS, Answer, LiftRun, run_benchmark
-from molmo_point.evaluation.lift_peers import PEERS
-from molmo_point.evaluation.lift_report import figures, summary, tables
-from molmo_point.evaluation.lift_scenes import KINDS, make_scene
-from molmo_point.evaluation.lift_shapes import Box, Plane, Rod, Sphere, render
 
 
 def rays(count: int = 2000) -> np.ndarray:

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.photographs import benchmark as photographs
+from benchmarks.photographs.benchmark import PHOTOGRAPHS, photo_questions
 from molmo_point.cli import main
 from molmo_point.errors import InputError
-from molmo_point.evaluation import photographs
-from molmo_point.evaluation.photographs import PHOTOGRAPHS, photo_questions
 
 
 @pytest.fixture(autouse=True)

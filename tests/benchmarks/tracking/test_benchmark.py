@@ -15,7 +15,7 @@ SEED = 500_000
 
 @pytest.fixture(scope="module")
 def steps():
-    from molmo_point.evaluation.moving_points import sequence
+    from benchmarks.tracking.moving_points import sequence
 
     return list(sequence("both", SEED, 1.3, 320, 240))
 
@@ -41,7 +41,7 @@ def test_what_is_off_the_object_is_told(steps):
 
 
 def test_answers_err_by_two_pixels(steps):
-    from molmo_point.evaluation.moving_points import answer
+    from benchmarks.tracking.moving_points import answer
 
     rng, errors = np.random.default_rng(0), []
     for _ in range(40):
@@ -52,8 +52,8 @@ def test_answers_err_by_two_pixels(steps):
 
 
 def test_the_truth_scores_perfectly_and_a_shifted_one_does_not(steps):
-    from molmo_point.evaluation.tracking import Score, _judge, figures
-    from molmo_point.evaluation.tracking_peers import Claim
+    from benchmarks.tracking.benchmark import Score, _judge, figures
+    from benchmarks.tracking.peers import Claim
 
     def scored(shift_px, shift_m):
         score = Score()
@@ -75,7 +75,7 @@ def test_the_truth_scores_perfectly_and_a_shifted_one_does_not(steps):
 
 
 def test_a_sequence_runs_through_all_contestants(steps):
-    from molmo_point.evaluation.tracking import CONTESTANTS, KINDS, Results, Score, run_sequence, summary, table
+    from benchmarks.tracking.benchmark import CONTESTANTS, KINDS, Results, Score, run_sequence, summary, table
 
     results = Results({name: {kind: Score() for kind in KINDS} for name in CONTESTANTS})
     run_sequence(iter(steps), "both", np.random.default_rng(0), results)
@@ -90,7 +90,7 @@ def test_a_sequence_runs_through_all_contestants(steps):
 
 
 def test_speed_is_measured_with_every_point_tracked(monkeypatch):
-    from molmo_point.evaluation import tracking_speed
+    from benchmarks.tracking import speed as tracking_speed
 
     monkeypatch.setattr(tracking_speed, "SIZES", ((320, 240),))
     monkeypatch.setattr(tracking_speed, "POINTS", (1, 4))

@@ -9,7 +9,7 @@ pytestmark = pytest.mark.skipif(importlib.util.find_spec("mujoco") is None, reas
 
 
 def scene(kind, seed=3):
-    from molmo_point.sim.moving import MovingScene
+    from benchmarks.tracking.moving_scene import MovingScene
 
     return MovingScene(kind, seed, 160, 120)
 
@@ -30,7 +30,7 @@ def test_one_seed_gives_one_sequence():
 
 
 def test_objects_move_by_their_rate_and_the_camera_stays():
-    from molmo_point.sim.moving import pose_at
+    from benchmarks.tracking.moving_scene import pose_at
 
     table, shown = views("object", [0.0, 1.0])
     np.testing.assert_array_equal(shown[0][3], shown[1][3])

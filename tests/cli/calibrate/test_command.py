@@ -10,10 +10,10 @@ from PIL import Image
 from molmo_point.calibration.boards import DEFAULT, board_yaml
 from molmo_point.calibration.rendering import render_board
 from molmo_point.cli import main
-from molmo_point.geometry.hand_eye.synthetic import viewpoints
 from molmo_point.geometry.intrinsics import Intrinsics, load_intrinsics
 from molmo_point.geometry.rigid import difference
 from molmo_point.geometry.transforms import load_transform, save_transform
+from molmo_point.hand_eye.synthetic import viewpoints
 
 pytest.importorskip("cv2")
 
@@ -159,7 +159,7 @@ def test_touches(tmp_path, capsys):
 
 
 def test_robot_poses_come_as_lines():
-    from molmo_point.cli.calibrate_capture import poses_from
+    from molmo_point.cli.calibrate.capture import poses_from
     from molmo_point.errors import InputError
 
     (pose,) = poses_from(["\n", "0.1, 0.2 0.3 0 0 0 1\n"])

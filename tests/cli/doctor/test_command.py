@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from molmo_point.cli import doctor, main, probes
-from molmo_point.cli.checkpoint_files import inspected, problems_of, report_lines, size_words
-from molmo_point.cli.probes import FAIL, NOTE, OK, WARN, Check, at_least, run_probe
-from molmo_point.model.files.checkpoint import IMAGE_TOKENS, inspect_checkpoint
+from molmo_point.cli import main
+from molmo_point.cli.doctor import command as doctor
+from molmo_point.cli.doctor import probes
+from molmo_point.cli.doctor.checkpoint import inspected, problems_of, report_lines, size_words
+from molmo_point.cli.doctor.probes import FAIL, NOTE, OK, WARN, Check, at_least, run_probe
+from molmo_point.model.checkpoint.report import IMAGE_TOKENS, inspect_checkpoint
 
 
 def safetensors(tensors: dict[str, int]) -> bytes:
@@ -226,7 +228,7 @@ def test_the_real_report_covers_everything_and_gives_a_fix_for_each_problem(caps
 
 # --- The report on a checkpoint ---------------------------------------------------------------------------------
 
-TABLETOP = Path(doctor.__file__).parents[1] / "checkpoints" / "tabletop"
+TABLETOP = Path(doctor.__file__).parents[2] / "checkpoints" / "tabletop"
 
 
 def copied(folder: Path) -> Path:

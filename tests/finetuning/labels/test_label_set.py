@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from molmo_point.errors import DependencyError, InputError
-from molmo_point.training.labels.formats import Answered, Caption, Explanation, Points
-from molmo_point.training.labels.label_set import LabelSet
-from tests.training.labels.conftest import URL, picture
+from molmo_point.finetuning.labels.formats import Answered, Caption, Explanation, Points
+from molmo_point.finetuning.labels.label_set import LabelSet
+from tests.finetuning.labels.conftest import URL, picture
 
 Write = Callable[..., Path]
 MUG = {"image": "photo.png", "label": "Red Mug", "points": [{"x": 25.0, "y": 60.0}], "count": 1}

@@ -6,9 +6,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from molmo_point.finetuning.labels.formats import Answered, Caption, Explanation, Points
+from molmo_point.finetuning.labels.wording import caption_examples, example_of, hinted, styled
 from molmo_point.points.parse import parse_answer
-from molmo_point.training.labels.formats import Answered, Caption, Explanation, Points
-from molmo_point.training.labels.wording import caption_examples, example_of, hinted, styled
 
 
 def rng(seed: int = 0) -> np.random.Generator:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from molmo_point.training.fresh import FreshQuestion, fresh_questions
+from lab.evaluation.fresh_scenes import FreshQuestion, fresh_questions
 
 
 @pytest.fixture(scope="module")

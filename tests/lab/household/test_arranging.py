@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from molmo_point.sim.arrangement import SIZES, Arrangement, PlacedAsset, paint_share
-from molmo_point.sim.arranging import apart, random_arrangement
-from molmo_point.sim.asset_pack import is_held_out, load_pack
+from lab.household.arrangement import SIZES, Arrangement, PlacedAsset, paint_share
+from lab.household.arranging import apart, random_arrangement
+from lab.household.asset_pack import is_held_out, load_pack
+from molmo_point.sim.arm.lathe import formula_assets
 from molmo_point.sim.colors import PAINTS
-from molmo_point.sim.lathe import formula_assets
 
 ASSETS = [*load_pack(), *formula_assets()]
 BY_NOUN = {asset.noun: asset for asset in ASSETS}

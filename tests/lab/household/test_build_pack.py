@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from lab.household import build_pack
+from lab.household.build_pack import LICENCES, attribution_text, build_assets, read_catalogue, unpack_debian
 from molmo_point.errors import DependencyError, InputError
-from molmo_point.sim import build_pack
-from molmo_point.sim.build_pack import LICENCES, attribution_text, build_assets, read_catalogue, unpack_debian
 
 ROW = {
     "model": "BlendSwap-CC-0:a/box.obj",

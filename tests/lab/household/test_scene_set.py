@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lab.household import scene_set
+from lab.household.asset_pack import save_pack
+from lab.household.scene_set import render_household_shard, write_things
+from lab.training.household import HouseholdScenes, seen_things
+from lab.training.questions import draw_questions
+from lab.training.scenes import RENDER_HEIGHT, RENDER_WIDTH
 from molmo_point.errors import InputError
-from molmo_point.sim.asset_pack import save_pack
-from molmo_point.sim.lathe import formula_assets
-from molmo_point.training import scene_set
-from molmo_point.training.household import HouseholdScenes, seen_things
-from molmo_point.training.questions import draw_questions
-from molmo_point.training.scene_set import render_household_shard, write_things
-from molmo_point.training.scenes import RENDER_HEIGHT, RENDER_WIDTH
+from molmo_point.sim.arm.lathe import formula_assets
 
 CHANNELS = {"red": 0, "green": 1, "blue": 2}
 

@@ -6,15 +6,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from lab.household.arrangement import Arrangement, Light, Panel, PlacedAsset
+from lab.household.arranging import random_arrangement
+from lab.household.asset_pack import Asset, load_pack
+from lab.household.stage import Stage
+from lab.household.truth import hull_area, scene_truth, thing_words
 from molmo_point.errors import InputError
-from molmo_point.sim.arrangement import Arrangement, Light, Panel, PlacedAsset
-from molmo_point.sim.arranging import random_arrangement
-from molmo_point.sim.asset_pack import Asset, load_pack
+from molmo_point.sim.arm.lathe import formula_assets
 from molmo_point.sim.colors import PAINTS
-from molmo_point.sim.lathe import formula_assets
-from molmo_point.sim.layout import CameraPose
-from molmo_point.sim.stage import Stage
-from molmo_point.sim.truth import hull_area, scene_truth, thing_words
+from molmo_point.sim.tabletop.layout import CameraPose
 
 FORMULA = {asset.key.removeprefix("formula:"): asset for asset in formula_assets()}
 BOUGHT = {asset.noun: asset for asset in load_pack() if asset.noun in ("milk carton", "wine glass", "hammer", "bowl")}

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from molmo_point.sim.surfaces import STYLES, SURFACE_COUNT, smooth_noise, surface
+from lab.household.surfaces import STYLES, SURFACE_COUNT, smooth_noise, surface
 
 
 def test_each_number_is_one_picture() -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lab.household.sweethome import FurnitureLibrary
 from molmo_point.errors import InputError
-from molmo_point.sim.sweethome import FurnitureLibrary
 
 CATALOGUE = """
 id=Test

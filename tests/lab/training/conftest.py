@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from transformers import PreTrainedTokenizerFast
 
+from lab.household.scene_set import render_household_shard, write_things
+from lab.training.initial import LAYOUT
+from lab.training.scenes import render_shard
+from lab.training.sources import SimpleSource
+from lab.training.tokenizer import train_tokenizer
 from molmo_point.model.inputs.processing import MolmoProcessor
-from molmo_point.training.initial import LAYOUT
-from molmo_point.training.scene_set import render_household_shard, write_things
-from molmo_point.training.scenes import render_shard
-from molmo_point.training.sources import SimpleSource
-from molmo_point.training.tokenizer import train_tokenizer
 
 
 @pytest.fixture(scope="session")

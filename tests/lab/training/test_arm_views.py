@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from molmo_point.sim.objects import COLORS, SHAPES
-from molmo_point.training.queries import SeenObject, draw_examples
-from molmo_point.training.scenes import arm_camera, averaged
+from lab.training.scenes import arm_camera, averaged
+from molmo_point.finetuning.queries import SeenObject, draw_examples
+from molmo_point.sim.tabletop.objects import COLORS, SHAPES
 
 
 def test_arm_cameras_look_down_at_the_table_from_an_arms_distance() -> None:

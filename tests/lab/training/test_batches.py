@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 
+from lab.training.batches import Batch, draw_batch, image_tensors
+from lab.training.dataset import Sample
+from lab.training.initial import LAYOUT
+from lab.training.sources import SimpleSource, View
+from molmo_point.finetuning.packing import IMAGE_SEGMENT
+from molmo_point.finetuning.queries import Example, SeenObject
 from molmo_point.model.inputs.preprocess import prepare_image, token_places
 from molmo_point.model.inputs.processing import MolmoProcessor
-from molmo_point.sim.objects import COLORS, SHAPES
-from molmo_point.training.batches import Batch, draw_batch, image_tensors
-from molmo_point.training.dataset import Sample
-from molmo_point.training.initial import LAYOUT
-from molmo_point.training.packing import IMAGE_SEGMENT
-from molmo_point.training.queries import Example, SeenObject
-from molmo_point.training.sources import SimpleSource, View
+from molmo_point.sim.tabletop.objects import COLORS, SHAPES
 
 PLACES = token_places(0, 0, LAYOUT)
 NOTHING = [len(COLORS), len(SHAPES)]

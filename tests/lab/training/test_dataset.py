@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lab.training import scenes as scenes_module
+from lab.training.dataset import SceneShards
+from lab.training.scenes import RENDER_HEIGHT, RENDER_WIDTH, render_shard
 from molmo_point.errors import InputError
 from molmo_point.sim import TabletopScene
-from molmo_point.training import scenes as scenes_module
-from molmo_point.training.dataset import SceneShards
-from molmo_point.training.scenes import RENDER_HEIGHT, RENDER_WIDTH, render_shard
 
 
 def write_shard(folder: Path, name: str = "a") -> None:

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from molmo_point.training.describing import SHORT_STYLE, describe, short_answers
-from molmo_point.training.referring import SeenThing
+from lab.training.describing import SHORT_STYLE, describe, short_answers
+from lab.training.referring import SeenThing
 
 NOUNS = ["mug", "scissors", "butter", "banana", "key"]
 MUG = SeenThing(

@@ -10,13 +10,13 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from transformers import PreTrainedTokenizerFast
 
+from lab.training.growth import _resampled, _spread, grow
+from lab.training.initial import SIZES, ModelSize, embedded_config, initial_model, write_preprocessor_config
+from lab.training.tokenizer import train_tokenizer
 from molmo_point.errors import InputError
 from molmo_point.model import load_backend
+from molmo_point.model.architecture.molmo import MolmoForCausalLM
 from molmo_point.model.inputs.processing import MolmoProcessor
-from molmo_point.model.molmo import MolmoForCausalLM
-from molmo_point.training.growth import _resampled, _spread, grow
-from molmo_point.training.initial import SIZES, ModelSize, embedded_config, initial_model, write_preprocessor_config
-from molmo_point.training.tokenizer import train_tokenizer
 
 LINES = [" User: Where is the orange measuring tape? Assistant:", " There are none.", "Point to the red cubes"] * 50
 

@@ -2,12 +2,12 @@
 
 import numpy as np
 
+from lab.training.batches import draw_batch
+from lab.training.lesson import POINTING, Lesson, things_in_view
+from lab.training.settings import TrainSettings
+from lab.training.sources import SimpleSource
 from molmo_point.model.inputs.preprocess import token_places
 from molmo_point.model.inputs.processing import MolmoProcessor
-from molmo_point.training.batches import draw_batch
-from molmo_point.training.lesson import POINTING, Lesson, things_in_view
-from molmo_point.training.settings import TrainSettings
-from molmo_point.training.sources import SimpleSource
 
 
 def rng(seed: int = 0) -> np.random.Generator:

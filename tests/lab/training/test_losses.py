@@ -6,12 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from molmo_point.model.inputs.preprocess import token_places
-from molmo_point.model.inputs.processing import MolmoProcessor
-from molmo_point.sim.objects import COLORS, SHAPES
-from molmo_point.training.batches import Batch, draw_batch
-from molmo_point.training.initial import LAYOUT, embedded_config
-from molmo_point.training.losses import (
+from lab.training.batches import Batch, draw_batch
+from lab.training.initial import LAYOUT, embedded_config
+from lab.training.losses import (
     AuxiliaryHeads,
     CoordinatePlaces,
     LookPlaces,
@@ -20,7 +17,10 @@ from molmo_point.training.losses import (
     soft_coordinate_table,
     soft_digits,
 )
-from molmo_point.training.sources import UNKNOWN, SimpleSource
+from lab.training.sources import UNKNOWN, SimpleSource
+from molmo_point.model.inputs.preprocess import token_places
+from molmo_point.model.inputs.processing import MolmoProcessor
+from molmo_point.sim.tabletop.objects import COLORS, SHAPES
 
 CHARACTERS = '0123456789."'
 CLASSES = {"color": len(COLORS), "shape": len(SHAPES)}

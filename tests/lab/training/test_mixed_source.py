@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lab.training.mixed_source import MixedSource
+from lab.training.sources import UNKNOWN, HouseholdSource, SimpleSource
 from molmo_point.errors import InputError
-from molmo_point.sim.objects import COLORS, SHAPES
-from molmo_point.training.mixed_source import MixedSource
-from molmo_point.training.queries import SeenObject
-from molmo_point.training.sources import UNKNOWN, HouseholdSource, SimpleSource
+from molmo_point.finetuning.queries import SeenObject
+from molmo_point.sim.tabletop.objects import COLORS, SHAPES
 
 
 @pytest.fixture(scope="module")

@@ -5,11 +5,11 @@ import re
 import numpy as np
 import pytest
 
+from lab.training.questions import KINDS, Question, draw_questions
+from lab.training.referring import SeenThing
+from molmo_point.finetuning.wordings import CATEGORY_WORDS, plural
 from molmo_point.points.parse import parse_answer
 from molmo_point.sim.colors import PAINTS
-from molmo_point.training.questions import KINDS, Question, draw_questions
-from molmo_point.training.referring import SeenThing
-from molmo_point.training.wordings import CATEGORY_WORDS, plural
 
 NOUNS = {"mug": "dishes", "bowl": "dishes", "apple": "fruit", "banana": "fruit", "hammer": "tools", "fork": "cutlery"}
 VOCABULARY = sorted(NOUNS)

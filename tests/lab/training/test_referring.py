@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from molmo_point.training.referring import Description, SeenThing, matches, related, superlative
+from lab.training.referring import Description, SeenThing, matches, related, superlative
 
 
 def thing(noun: str, x: float = 50, depth: float = 0.6, color: str = "red", **more: object) -> SeenThing:

@@ -5,8 +5,8 @@ from itertools import pairwise
 
 import pytest
 
+from lab.training.settings import TrainSettings
 from molmo_point.errors import InputError
-from molmo_point.training.settings import TrainSettings
 
 
 def test_learning_rates_rise_hold_and_fall_in_each_phase() -> None:

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 import torch
 
+from lab.training.batches import draw_batch
+from lab.training.initial import LAYOUT, embedded_config, initial_model
+from lab.training.losses import AuxiliaryHeads, SoftTokenLoss
+from lab.training.questions import Question
+from lab.training.sources import UNKNOWN, HouseholdSource, SimpleSource, View, is_kept_out, open_source
+from lab.training.steps import pointing_losses
 from molmo_point.errors import InputError
 from molmo_point.model.inputs.preprocess import token_places
 from molmo_point.model.inputs.processing import MolmoProcessor
 from molmo_point.sim.colors import PAINTS
-from molmo_point.training.batches import draw_batch
-from molmo_point.training.initial import LAYOUT, embedded_config, initial_model
-from molmo_point.training.losses import AuxiliaryHeads, SoftTokenLoss
-from molmo_point.training.questions import Question
-from molmo_point.training.sources import UNKNOWN, HouseholdSource, SimpleSource, View, is_kept_out, open_source
-from molmo_point.training.steps import pointing_losses
 
 
 def test_one_shard_in_twenty_five_is_kept_for_validation(household: Path) -> None:

@@ -7,27 +7,27 @@ import numpy as np
 import pytest
 import torch
 
-from molmo_point.model.files.loading import load_config
-from molmo_point.model.generate import Generated
-from molmo_point.model.inputs.preprocess import ImageLayout, token_places
-from molmo_point.model.inputs.processing import MolmoProcessor
-from molmo_point.model.molmo import MolmoForCausalLM
-from molmo_point.points.format import format_points
-from molmo_point.training import validation
-from molmo_point.training.batches import Batch, draw_batch
-from molmo_point.training.initial import (
+from lab.training import validation
+from lab.training.batches import Batch, draw_batch
+from lab.training.initial import (
     LAYOUT,
     embedded_config,
     initial_model,
     sine_positions_2d,
     write_preprocessor_config,
 )
-from molmo_point.training.losses import AuxiliaryHeads, SoftTokenLoss
-from molmo_point.training.packing import segment_mask
-from molmo_point.training.queries import Example
-from molmo_point.training.sources import SimpleSource
-from molmo_point.training.steps import pointing_losses, seeing_losses
-from molmo_point.training.validation import answer_scores, seeing_scores
+from lab.training.losses import AuxiliaryHeads, SoftTokenLoss
+from lab.training.sources import SimpleSource
+from lab.training.steps import pointing_losses, seeing_losses
+from lab.training.validation import answer_scores, seeing_scores
+from molmo_point.finetuning.packing import segment_mask
+from molmo_point.finetuning.queries import Example
+from molmo_point.model.architecture.molmo import MolmoForCausalLM
+from molmo_point.model.checkpoint.loading import load_config
+from molmo_point.model.decoding.greedy import Generated
+from molmo_point.model.inputs.preprocess import ImageLayout, token_places
+from molmo_point.model.inputs.processing import MolmoProcessor
+from molmo_point.points.dialects.written import format_points
 
 CLASSES = {"color": 8, "shape": 4}
 

@@ -3,9 +3,9 @@
 import pytest
 from transformers import PreTrainedTokenizerFast
 
+from lab.training import tokenizer as module
+from lab.training.tokenizer import END_TOKEN, train_tokenizer
 from molmo_point.model.inputs.processing import IMAGE_TOKENS
-from molmo_point.training import tokenizer as module
-from molmo_point.training.tokenizer import END_TOKEN, train_tokenizer
 
 # What the released Molmo-7B-D tokenizer makes of ` <point x="61.5" y="40.4" alt="`.
 RELEASED = [

@@ -11,11 +11,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedTokenizerFast
 
+from lab.training import trainer as module
+from lab.training.export import export_checkpoint
+from lab.training.trainer import Trainer, TrainSettings, train
 from molmo_point.errors import InputError
 from molmo_point.model import load_backend
-from molmo_point.training import trainer as module
-from molmo_point.training.export import export_checkpoint
-from molmo_point.training.trainer import Trainer, TrainSettings, train
 
 SETTINGS = TrainSettings(see_images=4, point_images=6, batch=2, questions=2, workers=1, check_every=2)
 Start = Callable[..., Trainer]

@@ -8,9 +8,9 @@ import pytest
 from huggingface_hub.errors import StrictDataclassFieldValidationError
 
 from molmo_point.errors import CheckpointError
-from molmo_point.model.config import MolmoConfig, MolmoVisionConfig, released_config
+from molmo_point.model.architecture.config import MolmoConfig, MolmoVisionConfig, released_config
 
-CONFIGS = Path(__file__).parents[1] / "golden" / "configs"
+CONFIGS = Path(__file__).parents[2] / "golden" / "configs"
 CHECKPOINTS = ("molmo-7b-d-0924", "molmo-7b-o-0924", "molmo-72b-0924", "molmoe-1b-0924")
 TRAINING = {"d_model": 64, "n_layers": 2, "n_heads": 4, "vocab_size": 300, "mlp_ratio": 1, "block_type": "moe"}
 

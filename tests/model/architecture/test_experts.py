@@ -7,8 +7,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from molmo_point.model.config import MolmoConfig
-from molmo_point.model.experts import Expert, MixtureOfExperts
+from molmo_point.model.architecture.config import MolmoConfig
+from molmo_point.model.architecture.experts import Expert, MixtureOfExperts
 
 GOAL = 3e-5
 BROKEN = 1e-3

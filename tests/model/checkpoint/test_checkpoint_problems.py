@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from molmo_point.model.files.checkpoint import IMAGE_TOKENS, inspect_checkpoint
-from molmo_point.model.files.weight_files import weights_of
+from molmo_point.model.checkpoint.report import IMAGE_TOKENS, inspect_checkpoint
+from molmo_point.model.checkpoint.weight_files import weights_of
 
 from ..folders import A_TENSOR, WEIGHTS, edit_weights
 

@@ -13,9 +13,9 @@ from safetensors.torch import load_file, save_file
 
 from molmo_point.errors import CheckpointError
 from molmo_point.model import Molmo, MolmoForCausalLM, load_backend
-from molmo_point.model.files import file_checks
-from molmo_point.model.files.loading import load_config, load_model
-from molmo_point.model.files.weight_files import weights_of
+from molmo_point.model.checkpoint import file_checks
+from molmo_point.model.checkpoint.loading import load_config, load_model
+from molmo_point.model.checkpoint.weight_files import weights_of
 
 from ..folders import A_TENSOR, INDEX, WEIGHTS, as_bin, edit_config, edit_index, edit_weights, refusal, sharded
 

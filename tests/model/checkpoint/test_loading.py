@@ -14,9 +14,9 @@ from safetensors.torch import load_file, save_file
 
 from molmo_point.errors import CheckpointError, DependencyError, InputError
 from molmo_point.model import MolmoConfig, MolmoForCausalLM, load_backend
-from molmo_point.model.files import loading
-from molmo_point.model.files.loading import checked_dtype, load_config, load_model
-from molmo_point.model.files.names import state_in_memory
+from molmo_point.model.checkpoint import loading
+from molmo_point.model.checkpoint.loading import checked_dtype, load_config, load_model
+from molmo_point.model.checkpoint.tensor_names import state_in_memory
 
 from ..folders import A_TENSOR, IMAGE, INDEX, WEIGHTS, edit_config, edit_weights, refusal, sharded
 
@@ -135,7 +135,7 @@ def test_the_precision_suits_the_device(monkeypatch: pytest.MonkeyPatch) -> None
 PEAK = """
 import sys, json, torch
 from pathlib import Path
-from molmo_point.model.files.loading import load_model
+from molmo_point.model.checkpoint.loading import load_model
 
 def status():
     rows = dict(line.split(":", 1) for line in open("/proc/self/status"))

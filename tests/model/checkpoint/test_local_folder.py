@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from molmo_point.errors import CheckpointError
-from molmo_point.model.files.local_folder import local_folder
+from molmo_point.model.checkpoint.local_folder import local_folder
 
 
 @pytest.fixture

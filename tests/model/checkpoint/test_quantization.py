@@ -12,7 +12,7 @@ from transformers import BitsAndBytesConfig
 
 from molmo_point.errors import CheckpointError, DependencyError, InputError
 from molmo_point.model import Molmo, default_quantization, load_backend
-from molmo_point.model.quantization import (
+from molmo_point.model.checkpoint.quantization import (
     SKIPPED_MODULES,
     allow_cpu_packing,
     check_quantized,
@@ -32,7 +32,7 @@ needs_bitsandbytes = pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)
 IMAGES = ("images", "image_masks", "image_input_idx")
 FLAVOURS = ("qwen2", "olmo", "olmoe")
 KINDS = ("nf4", "int8")
-TABLETOP = Path(__file__).parents[2] / "molmo_point" / "checkpoints" / "tabletop"
+TABLETOP = Path(__file__).parents[3] / "molmo_point" / "checkpoints" / "tabletop"
 
 
 @pytest.fixture(scope="session")
@@ -252,10 +252,10 @@ def test_int8_warns_once(saved: Callable[[str], Path], golden: Callable[[str], A
 def test_the_tabletop_model_points_at_nearly_the_same_places() -> None:
     """Measured on 158 questions: int8 77 % identical and 99 % within 40 px, NF4 3 % and 68 % (it is a tiny model)."""
     pytest.importorskip("mujoco")
-    from molmo_point.camera.simulated import SimulatedCamera
     from molmo_point.evaluation.tabletop import nameable
     from molmo_point.pointer import Pointer
-    from molmo_point.sim.scene import TabletopScene
+    from molmo_point.sim.camera import SimulatedCamera
+    from molmo_point.sim.tabletop.scene import TabletopScene
 
     pointers = [Pointer(load_backend(TABLETOP, device="cpu", quantization=kind)) for kind in (None, "int8", "nf4")]
     asked, identical, near = 0, [0, 0, 0], [0, 0, 0]

@@ -11,13 +11,13 @@ import torch
 from safetensors.torch import save_file
 
 from molmo_point.errors import CheckpointError
-from molmo_point.model.files.checkpoint import IMAGE_TOKENS, CheckpointReport, inspect_checkpoint
-from molmo_point.model.files.flavours import flavour_of
-from molmo_point.model.files.loading import load_model
-from molmo_point.model.files.memory import PRECISIONS, count_parameters, is_rounded, memory_needs, part_of
-from molmo_point.model.files.weight_fit import expected_shapes
+from molmo_point.model.checkpoint.loading import load_model
+from molmo_point.model.checkpoint.memory import PRECISIONS, count_parameters, is_rounded, memory_needs, part_of
+from molmo_point.model.checkpoint.published_sizes import flavour_of
+from molmo_point.model.checkpoint.quantization import default_quantization, quantized_modules
+from molmo_point.model.checkpoint.report import IMAGE_TOKENS, CheckpointReport, inspect_checkpoint
+from molmo_point.model.checkpoint.weight_fit import expected_shapes
 from molmo_point.model.inputs.processing import IMAGE_TOKENS as TOKENS_OF_THE_PROCESSOR
-from molmo_point.model.quantization import default_quantization, quantized_modules
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 TABLETOP = Path(__file__).parents[3] / "molmo_point" / "checkpoints" / "tabletop"
@@ -225,7 +225,7 @@ def test_without_torch_names_and_sizes_are_looked_at(tiny_moe_folder: Path) -> N
 
 def test_a_light_inspection_loads_no_torch() -> None:
     program = (
-        "import sys; from molmo_point.model.files.checkpoint import inspect_checkpoint as i; "
+        "import sys; from molmo_point.model.checkpoint.report import inspect_checkpoint as i; "
         f"r = i({str(TABLETOP)!r}, use_torch=False); print(r.complete, len(r.memory), 'torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=TABLETOP.parents[2], check=False)

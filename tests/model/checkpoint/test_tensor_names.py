@@ -11,10 +11,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from molmo_point.errors import CheckpointError
-from molmo_point.model.config import MolmoConfig
-from molmo_point.model.files.names import name_in_memory, released_name
-from molmo_point.model.molmo import MolmoForCausalLM
-from molmo_point.model.quantization import default_quantization
+from molmo_point.model.architecture.config import MolmoConfig
+from molmo_point.model.architecture.molmo import MolmoForCausalLM
+from molmo_point.model.checkpoint.quantization import default_quantization
+from molmo_point.model.checkpoint.tensor_names import name_in_memory, released_name
 
 CONFIGS = Path(__file__).parents[2] / "golden" / "configs"
 GOAL = 3e-5

@@ -13,11 +13,11 @@ import torch.nn.functional as F
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import DynamicCache
 
+from molmo_point.model.checkpoint.loading import load_model
 from molmo_point.model.decoding.decoder import Decoder, Row, Vocabulary
 from molmo_point.model.decoding.drafts import Drafter
 from molmo_point.model.decoding.kv_cache import KeyValueCache
 from molmo_point.model.decoding.templates import Request
-from molmo_point.model.files.loading import load_model
 from molmo_point.model.inputs.processing import MolmoProcessor
 
 GOLDEN = Path(__file__).parents[2] / "golden"

@@ -24,8 +24,8 @@ QUERIES = (
 @pytest.fixture(scope="module")
 def scenes() -> list[tuple[np.ndarray, list[str]]]:
     """8 images, and the names of something that is in them and of something that is not."""
-    from molmo_point.sim.objects import COLORS, SHAPES
-    from molmo_point.sim.scene import TabletopScene
+    from molmo_point.sim.tabletop.objects import COLORS, SHAPES
+    from molmo_point.sim.tabletop.scene import TabletopScene
 
     found = []
     for seed in range(8):

@@ -13,7 +13,7 @@ import pytest
 from molmo_point.model.decoding.decoder import Row
 from molmo_point.model.decoding.templates import Request, complete_points
 from molmo_point.model.decoding.token_tree import TokenTree
-from molmo_point.points.watch import AnswerWatch
+from molmo_point.points.stop_rule import AnswerWatch
 
 COUNTS = (1, 2, 5, 10, 20, 40)
 

@@ -14,8 +14,8 @@ from molmo_point.model.decoding.templates import (
     follow_last_answer,
     request_of,
 )
-from molmo_point.points.format import format_points
-from molmo_point.points.watch import AnswerWatch
+from molmo_point.points.dialects.written import format_points
+from molmo_point.points.stop_rule import AnswerWatch
 
 LABELS = (
     "dog", "red mug", "The red mug", "every blue car", "cup 2", "7 up", "x1", "mug's handle", 'the "big" one',

@@ -14,7 +14,7 @@ from transformers import AutoProcessor, PreTrainedTokenizerFast
 
 from molmo_point.errors import CheckpointError, InputError
 from molmo_point.model import MolmoProcessor
-from molmo_point.model.files.loading import load_model
+from molmo_point.model.checkpoint.loading import load_model
 from molmo_point.model.inputs import processing
 from molmo_point.model.inputs.preprocess import ImageLayout
 

@@ -387,7 +387,7 @@ def test_dtype_is_that_asked_for(saved: Path) -> None:
 @pytest.mark.parametrize("quantization", ["int8", "nf4"])
 def test_quantization_spares_vision_embeddings_and_head(saved: Path, quantization: str) -> None:
     pytest.importorskip("bitsandbytes")
-    from molmo_point.model.quantization import quantized_modules
+    from molmo_point.model.checkpoint.quantization import quantized_modules
 
     backend = load_backend(saved, device="cpu", quantization=quantization)
     names = quantized_modules(backend.model)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from molmo_point.errors import InputError
-from molmo_point.points.format import format_molmo2_points, format_molmo2_tracks
+from molmo_point.points.dialects.written import format_molmo2_points, format_molmo2_tracks
 from molmo_point.points.parse import ParsedAnswer, parse_answer
 
 THREE = [(640, 480), (1000, 1000), (320, 240)]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from molmo_point.errors import InputError
-from molmo_point.model.inputs.prompt import (
+from molmo_point.points.dialects.prompts import (
     STYLE_ALIASES,
     STYLES,
     caption_prompt,

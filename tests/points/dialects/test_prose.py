@@ -2,8 +2,8 @@
 
 import pytest
 
+from molmo_point.points.dialects.prose import stated_count
 from molmo_point.points.parse import FAMILIES, parse_answer
-from molmo_point.points.prose import stated_count
 
 TWO = '<points x1="1" y1="2" x2="3" y2="4" alt="a">a 7</points>'
 

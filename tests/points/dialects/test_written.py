@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from molmo_point.errors import InputError
-from molmo_point.points.format import format_points, points_tag
+from molmo_point.points.dialects.written import format_points, points_tag
 from molmo_point.points.parse import parse_answer
 
-GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "golden.json").read_text())
+GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "golden.json").read_text())
 
 
 @pytest.mark.parametrize("case", GOLDEN["points_to_text"], ids=lambda case: case["out"][:30])

@@ -10,10 +10,11 @@ rclpy = pytest.importorskip("rclpy", reason="needs ROS 2: run through ros2_ws/ru
 pytest.importorskip("molmo_point_msgs.action", reason="needs the built interfaces: make setup", exc_type=ImportError)
 
 from box_scene import FRAME, INTRINSICS, box_scene  # noqa: E402
-from molmo_point_ros import parameters, topic_source  # noqa: E402
 from molmo_point_ros.conversions import frame_to_messages  # noqa: E402
-from molmo_point_ros.goal_error import CODES, GoalError  # noqa: E402
-from molmo_point_ros.qos_events import input_events  # noqa: E402
+from molmo_point_ros.inputs import topic_source  # noqa: E402
+from molmo_point_ros.inputs.qos_events import input_events  # noqa: E402
+from molmo_point_ros.nodes import parameters  # noqa: E402
+from molmo_point_ros.nodes.goal_error import CODES, GoalError  # noqa: E402
 from rclpy.qos import QoSPolicyKind  # noqa: E402
 
 from molmo_point.errors import DependencyError  # noqa: E402

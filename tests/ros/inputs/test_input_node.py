@@ -8,7 +8,7 @@ import pytest
 rclpy = pytest.importorskip("rclpy", reason="needs ROS 2: run through ros2_ws/run", exc_type=ImportError)
 
 from geometry_msgs.msg import PointStamped  # noqa: E402
-from molmo_point_ros.input_node import InputNode  # noqa: E402
+from molmo_point_ros.inputs.input_node import InputNode  # noqa: E402
 from rclpy.qos import qos_profile_sensor_data  # noqa: E402
 
 pytestmark = pytest.mark.ros

@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 large_images = pytest.importorskip(
-    "molmo_point_ros.large_images", reason="needs ros2_ws/src on the path: run through ros2_ws/run", exc_type=ImportError
+    "molmo_point_ros.inputs.large_images", reason="needs ros2_ws/src on the path: run through ros2_ws/run", exc_type=ImportError
 )
 
 

@@ -3,7 +3,9 @@
 import pytest
 
 synchronizer = pytest.importorskip(
-    "molmo_point_ros.synchronizer", reason="run through ros2_ws/run, which puts the package on the path", exc_type=ImportError
+    "molmo_point_ros.inputs.synchronizer",
+    reason="run through ros2_ws/run, which puts the package on the path",
+    exc_type=ImportError,
 )
 from molmo_point.errors import InputError  # noqa: E402
 

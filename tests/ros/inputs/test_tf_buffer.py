@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 tf_buffer = pytest.importorskip(
-    "molmo_point_ros.tf_buffer", reason="run through ros2_ws/run, which puts the package on the path", exc_type=ImportError
+    "molmo_point_ros.inputs.tf_buffer", reason="run through ros2_ws/run, which puts the package on the path", exc_type=ImportError
 )
 from molmo_point.errors import FrameError  # noqa: E402
 from molmo_point.geometry.transforms import Transform  # noqa: E402

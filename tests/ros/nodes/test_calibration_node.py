@@ -11,9 +11,9 @@ rclpy = pytest.importorskip("rclpy")
 pytestmark = pytest.mark.ros
 
 from geometry_msgs.msg import TransformStamped  # noqa: E402
-from molmo_point_ros.capture_node import CaptureNode  # noqa: E402
 from molmo_point_ros.conversions import stamp_from_ns, transform_to_message  # noqa: E402
 from molmo_point_ros.conversions.images import frame_to_messages  # noqa: E402
+from molmo_point_ros.nodes.calibration_node import CaptureNode  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 from sensor_msgs.msg import CameraInfo, Image  # noqa: E402
 from std_msgs.msg import String  # noqa: E402
@@ -21,8 +21,8 @@ from tf2_msgs.msg import TFMessage  # noqa: E402
 
 from molmo_point.calibration.boards import DEFAULT  # noqa: E402
 from molmo_point.calibration.capture import planned_views  # noqa: E402
+from molmo_point.calibration.rehearsal_arm import SimulatedArm  # noqa: E402
 from molmo_point.calibration.sample_file import load_session  # noqa: E402
-from molmo_point.calibration.simulated_arm import SimulatedArm  # noqa: E402
 from molmo_point.frame import RgbdFrame  # noqa: E402
 from molmo_point.geometry.rigid import difference  # noqa: E402
 from molmo_point.geometry.transforms import Transform  # noqa: E402

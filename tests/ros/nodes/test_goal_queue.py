@@ -3,7 +3,7 @@
 import pytest
 
 goal_queue = pytest.importorskip(
-    "molmo_point_ros.goal_queue", reason="run through ros2_ws/run, which puts the package on the path", exc_type=ImportError
+    "molmo_point_ros.nodes.goal_queue", reason="run through ros2_ws/run, which puts the package on the path", exc_type=ImportError
 )
 
 

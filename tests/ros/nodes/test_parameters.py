@@ -8,7 +8,7 @@ import pytest
 rclpy = pytest.importorskip("rclpy", reason="needs ROS 2: run through ros2_ws/run", exc_type=ImportError)
 pytest.importorskip("molmo_point_msgs.action", reason="needs the built interfaces: make setup", exc_type=ImportError)
 
-from molmo_point_ros import parameters  # noqa: E402
+from molmo_point_ros.nodes import parameters  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 
 pytestmark = pytest.mark.ros
@@ -72,7 +72,7 @@ def test_values_that_make_no_sense_are_refused_at_start_and_later(make_node, nam
 
 
 def test_the_documentation_names_every_parameter_with_its_description():
-    text = (Path(__file__).resolve().parents[2] / "docs" / "ros.md").read_text(encoding="utf-8")
+    text = (Path(__file__).resolve().parents[3] / "docs" / "ros.md").read_text(encoding="utf-8")
     for specs, _ in TABLES:
         for name, spec in specs.items():
             if name == "camera":  # one row, of the node that has one choice more

@@ -14,9 +14,9 @@ rclpy = pytest.importorskip("rclpy", reason="needs ROS 2: run through ros2_ws/ru
 pytest.importorskip("molmo_point_msgs.action", reason="needs the built interfaces: make setup", exc_type=ImportError)
 
 from molmo_point_msgs.action import PickObject  # noqa: E402
-from molmo_point_ros.goal_error import GoalError  # noqa: E402
-from molmo_point_ros.pick_client import PickClient  # noqa: E402
-from molmo_point_ros.pick_goal import CODE_OF  # noqa: E402
+from molmo_point_ros.clients.pick_client import PickClient  # noqa: E402
+from molmo_point_ros.nodes.goal_error import GoalError  # noqa: E402
+from molmo_point_ros.picking.pick_goal import CODE_OF  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
 from tf2_msgs.msg import TFMessage  # noqa: E402
 
@@ -180,7 +180,13 @@ def test_joint_states_and_tool_pose_are_published(client):
 
 
 def test_a_typed_command_goes_through_every_node(client, processes):
-    command = [sys.executable, "-m", "molmo_point_ros.command", "--json", "pikc up the cube and put it next to the plate"]
+    command = [
+        sys.executable,
+        "-m",
+        "molmo_point_ros.clients.command_client",
+        "--json",
+        "pikc up the cube and put it next to the plate",
+    ]
     run = subprocess.run(command, capture_output=True, text=True, env=processes.environment, timeout=120, check=False)
     assert run.returncode == 0, run.stderr
     report = json.loads(run.stdout)
@@ -191,7 +197,7 @@ def test_a_typed_command_goes_through_every_node(client, processes):
 
 
 def test_all_of_a_kind_are_picked_until_there_is_none(client, monkeypatch):
-    from molmo_point_ros.command import CommandRunner
+    from molmo_point_ros.clients.command_client import CommandRunner
 
     from molmo_point.commands import parse_command
 
@@ -210,7 +216,7 @@ def test_all_of_a_kind_are_picked_until_there_is_none(client, monkeypatch):
 
 
 def test_stop_as_a_command_stops(client):
-    from molmo_point_ros.command import CommandRunner
+    from molmo_point_ros.clients.command_client import CommandRunner
 
     from molmo_point.commands import parse_command
 

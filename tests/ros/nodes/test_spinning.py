@@ -2,7 +2,9 @@
 
 import pytest
 
-spinning = pytest.importorskip("molmo_point_ros.spinning", reason="needs ROS 2: run through ros2_ws/run", exc_type=ImportError)
+spinning = pytest.importorskip(
+    "molmo_point_ros.nodes.spinning", reason="needs ROS 2: run through ros2_ws/run", exc_type=ImportError
+)
 
 
 class ScriptedNode:

@@ -8,15 +8,15 @@ import pytest
 rclpy = pytest.importorskip("rclpy", reason="needs ROS 2: run through ros2_ws/run", exc_type=ImportError)
 pytest.importorskip("molmo_point_msgs.action", reason="needs the built interfaces: make setup", exc_type=ImportError)
 
-from molmo_point_ros import publisher as publisher_module  # noqa: E402
-from molmo_point_ros.answers import answer_of  # noqa: E402
-from molmo_point_ros.capture import Capture  # noqa: E402
-from molmo_point_ros.gates import Gates  # noqa: E402
-from molmo_point_ros.parameters import POINTING_SPECS, PointingSettings  # noqa: E402
+from molmo_point_ros.nodes.parameters import POINTING_SPECS, PointingSettings  # noqa: E402
+from molmo_point_ros.outputs import publisher as publisher_module  # noqa: E402
+from molmo_point_ros.pointing.answers import answer_of  # noqa: E402
+from molmo_point_ros.pointing.gates import Gates  # noqa: E402
+from molmo_point_ros.pointing.stamped_frame import Capture  # noqa: E402
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy  # noqa: E402
 
+from molmo_point.depth.estimator import DepthStatus  # noqa: E402
 from molmo_point.frame import RgbdFrame  # noqa: E402
-from molmo_point.geometry.depth import DepthStatus  # noqa: E402
 from molmo_point.results import ImagePoint, Pointing, Target  # noqa: E402
 
 pytestmark = pytest.mark.ros

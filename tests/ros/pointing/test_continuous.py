@@ -15,7 +15,7 @@ from dds_robot import ANSWER_S, START_S, Heard, Robot, position_of, until  # noq
 from lifecycle_msgs.msg import Transition  # noqa: E402
 from molmo_point_msgs.msg import PointTarget  # noqa: E402
 from molmo_point_msgs.srv import SetQuery  # noqa: E402
-from molmo_point_ros.client import PointAtClient  # noqa: E402
+from molmo_point_ros.clients.point_client import PointAtClient  # noqa: E402
 from molmo_point_ros.conversions import stamp_to_ns  # noqa: E402
 from square_camera import base_T_camera, square_uv, truth_m, world  # noqa: E402
 

@@ -11,10 +11,10 @@ if importlib.util.find_spec("cv2") is None:
 
 from molmo_point.tracking import PointTracker
 
-from ..tracking import world
-from ..tracking.world import drifted, middle
+from ...tracking import world
+from ...tracking.world import drifted, middle
 
-follower_module = pytest.importorskip("molmo_point_ros.follower", reason="run through ros2_ws/run", exc_type=ImportError)
+follower_module = pytest.importorskip("molmo_point_ros.pointing.follower", reason="run through ros2_ws/run", exc_type=ImportError)
 
 
 class SlowTracker(PointTracker):

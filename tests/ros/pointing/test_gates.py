@@ -9,12 +9,12 @@ pytest.importorskip("rclpy", reason="needs ROS 2: run through ros2_ws/run", exc_
 pytest.importorskip("molmo_point_msgs.action", reason="needs the built interfaces: make setup", exc_type=ImportError)
 
 from molmo_point_msgs.msg import PointTarget
-from molmo_point_ros.answers import answer_of
-from molmo_point_ros.capture import Capture
-from molmo_point_ros.gates import Gates
+from molmo_point_ros.pointing.answers import answer_of
+from molmo_point_ros.pointing.gates import Gates
+from molmo_point_ros.pointing.stamped_frame import Capture
 
+from molmo_point.depth.estimator import DepthStatus
 from molmo_point.frame import RgbdFrame
-from molmo_point.geometry.depth import DepthStatus
 from molmo_point.geometry.transforms import Transform
 from molmo_point.results import ImagePoint, Pointing, Target, Unreachable
 

@@ -6,7 +6,9 @@ import time
 import pytest
 
 model_share = pytest.importorskip(
-    "molmo_point_ros.model_share", reason="run through ros2_ws/run, which puts the package on the path", exc_type=ImportError
+    "molmo_point_ros.pointing.model_share",
+    reason="run through ros2_ws/run, which puts the package on the path",
+    exc_type=ImportError,
 )
 
 

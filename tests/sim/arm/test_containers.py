@@ -10,12 +10,12 @@ pytest.importorskip("mink")
 pytest.importorskip("ruckig")
 
 from molmo_point.errors import InputError
-from molmo_point.sim.arm import SimulatedArm
-from molmo_point.sim.arm_contents import contents, lowest_m
-from molmo_point.sim.arm_layout import GAP_M, random_arm_layout
-from molmo_point.sim.containers import CONTAINERS, Container, kinds_in
-from molmo_point.sim.objects import SceneObject
-from molmo_point.sim.scene import TabletopScene
+from molmo_point.sim.arm.containers import CONTAINERS, Container, kinds_in
+from molmo_point.sim.arm.contents import contents, lowest_m
+from molmo_point.sim.arm.simulated_arm import SimulatedArm
+from molmo_point.sim.arm.tables import GAP_M, random_arm_layout
+from molmo_point.sim.tabletop.objects import SceneObject
+from molmo_point.sim.tabletop.scene import TabletopScene
 
 CUBE = SceneObject("cube", "red", (0.022, 0.022, 0.022), (0.20, 0.18, 0.022), 0.4, (0.8, 0.05, 0.05))
 BALL = SceneObject("ball", "blue", (0.024, 0.024, 0.024), (0.20, -0.18, 0.024), 0.0, (0.05, 0.1, 0.8))

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from molmo_point.sim.asset_pack import Asset
-from molmo_point.sim.lathe import cuboid, formula_assets, lathe, tube
+from lab.household.asset_pack import Asset
+from molmo_point.sim.arm.lathe import cuboid, formula_assets, lathe, tube
 
 ASSETS = formula_assets()
 

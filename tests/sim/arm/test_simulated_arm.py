@@ -7,13 +7,13 @@ pytest.importorskip("tabletask")
 pytest.importorskip("mink")
 pytest.importorskip("ruckig")
 
+from molmo_point.arm.joint_path import FollowEnd, JointPath, NoPath, NoPathReason, ObstacleBox
 from molmo_point.errors import FrameError, InputError
-from molmo_point.geometry.joint_path import FollowEnd, JointPath, NoPath, NoPathReason, ObstacleBox
 from molmo_point.geometry.transforms import Transform
-from molmo_point.sim.arm import SimulatedArm
-from molmo_point.sim.arm_gripper import finger_linkage
-from molmo_point.sim.arm_layout import GAP_M, WIDEST_M, random_arm_layout
-from molmo_point.sim.arm_truth import ArmTruth
+from molmo_point.sim.arm.fingers import finger_linkage
+from molmo_point.sim.arm.simulated_arm import SimulatedArm
+from molmo_point.sim.arm.tables import GAP_M, WIDEST_M, random_arm_layout
+from molmo_point.sim.arm.truth import ArmTruth
 
 DOWN = np.diag([1.0, -1.0, -1.0])
 WRIST = "wrist_camera_color_optical_frame"

@@ -5,7 +5,7 @@ import pytest
 
 pytest.importorskip("ruckig")
 
-from molmo_point.sim.arm_timing import ACCELERATION_RAD_S2, SPEED_RAD_S, evened, timed
+from molmo_point.sim.arm.timing import ACCELERATION_RAD_S2, SPEED_RAD_S, evened, timed
 
 CORNER = np.array([[0.0] * 7, [0.6, 0.1, 0, 0, 0, 0.3, 0], [0.6, 0.5, -0.4, 0, 0.2, 0.3, 1.0]])
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from molmo_point.sim.layout import random_camera, random_layout
-from molmo_point.sim.objects import COLORS, SHAPES, SceneObject, random_object
+from molmo_point.sim.tabletop.layout import random_camera, random_layout
+from molmo_point.sim.tabletop.objects import COLORS, SHAPES, SceneObject, random_object
 
 LAYOUTS = [random_layout(np.random.default_rng(seed)) for seed in range(60)]
 

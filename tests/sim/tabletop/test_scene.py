@@ -9,9 +9,9 @@ import pytest
 
 from molmo_point.errors import DependencyError, InputError
 from molmo_point.sim import TabletopScene
-from molmo_point.sim.layout import CameraPose, Layout, random_camera, random_layout
-from molmo_point.sim.mjcf import camera_axes
-from molmo_point.sim.objects import COLORS, SceneObject
+from molmo_point.sim.tabletop.layout import CameraPose, Layout, random_camera, random_layout
+from molmo_point.sim.tabletop.mjcf import camera_axes
+from molmo_point.sim.tabletop.objects import COLORS, SceneObject
 
 SIZE = (320, 240)
 SEED = 11

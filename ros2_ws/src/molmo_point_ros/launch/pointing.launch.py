@@ -11,7 +11,7 @@ from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode, Node
-from molmo_point_ros.launching import rviz_arguments, truth, typed
+from molmo_point_ros.nodes.launching import rviz_arguments, truth, typed
 
 SHARE = Path(__file__).resolve().parent.parent
 

@@ -7,8 +7,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from molmo_point.arm.arm import Arm
 from molmo_point.errors import InputError
-from molmo_point.picking.arm import Arm
 from molmo_point.picking.pick import Picker
 from molmo_point.picking.states import PickEvent
 

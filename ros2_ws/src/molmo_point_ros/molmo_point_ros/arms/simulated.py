@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from molmo_point_ros.arm_publisher import ArmPublisher
-from molmo_point_ros.pick_parameters import PickSettings
-from molmo_point_ros.rig import Rig
+from molmo_point_ros.arms.arm_session import Rig
+from molmo_point_ros.nodes.pick_parameters import PickSettings
+from molmo_point_ros.outputs.arm_publisher import ArmPublisher
 
 CAMERAS = {"fixed": "fixed_camera", "wrist": "wrist_camera"}
 """Name of each camera of the arm and of its topics."""
@@ -31,12 +31,12 @@ def open_simulated_rig(
         MolmoPointError: If the model cannot be loaded, something that the simulation needs is not installed, or there is no
             such container.
     """
-    from molmo_point.camera.simulated import SimulatedCamera
-    from molmo_point.geometry.uncertainty import D435
+    from molmo_point.depth.uncertainty import D435
     from molmo_point.picking.pick import Picker
-    from molmo_point.sim.arm import SimulatedArm
-    from molmo_point.sim.arm_layout import random_arm_layout
-    from molmo_point.sim.containers import kinds_in
+    from molmo_point.sim.arm.containers import kinds_in
+    from molmo_point.sim.arm.simulated_arm import SimulatedArm
+    from molmo_point.sim.arm.tables import random_arm_layout
+    from molmo_point.sim.camera import SimulatedCamera
 
     containers = kinds_in(settings.containers)
     pointer = load_pointer(settings.model, device=settings.device or None, quantization=settings.quantization or None)

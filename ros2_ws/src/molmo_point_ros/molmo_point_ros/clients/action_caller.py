@@ -12,7 +12,7 @@ from rclpy.action import ActionClient
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
-from molmo_point_ros.goal_error import CODES, GoalError
+from molmo_point_ros.nodes.goal_error import CODES, GoalError
 
 _CANCEL_GRACE_S = 5.0
 _Caller = TypeVar("_Caller", bound="ActionCaller")

@@ -1,4 +1,4 @@
-"""Commands in plain English over ROS 2: `python -m molmo_point_ros.command "pick up the red cube and put it aside"`.
+"""Commands in plain English over ROS 2: `python -m molmo_point_ros.clients.command_client "pick up the red cube and put it aside"`.
 
 Picking and placing goes to the picking node, counting and pointing to the pointing node.
 """
@@ -17,11 +17,11 @@ from rclpy.utilities import remove_ros_args
 from molmo_point.commands import Command, CountStep, PickStep, PlaceStep, PointStep, parse_command
 from molmo_point.commands.steps import MOST_REPEATS, describe_step
 from molmo_point.errors import MolmoPointError
-from molmo_point_ros.action_caller import ActionCaller, duration_message
-from molmo_point_ros.client import PointAtClient
-from molmo_point_ros.message_text import targets_to_dict
-from molmo_point_ros.pick_client import PickClient
-from molmo_point_ros.pick_goal import state_name
+from molmo_point_ros.clients.action_caller import ActionCaller, duration_message
+from molmo_point_ros.clients.pick_client import PickClient
+from molmo_point_ros.clients.point_client import PointAtClient
+from molmo_point_ros.outputs.message_text import targets_to_dict
+from molmo_point_ros.picking.pick_goal import state_name
 
 Say = Callable[[str], None]
 

@@ -5,8 +5,8 @@ from typing import Any
 from molmo_point_msgs.action import CountObjects
 from rclpy.node import Node
 
-from molmo_point_ros.action_caller import ActionCaller, duration_message
-from molmo_point_ros.goal_error import answered
+from molmo_point_ros.clients.action_caller import ActionCaller, duration_message
+from molmo_point_ros.nodes.goal_error import answered
 
 
 class CountClient(ActionCaller):

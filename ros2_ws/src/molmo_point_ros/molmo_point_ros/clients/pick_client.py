@@ -8,8 +8,8 @@ from rclpy.node import Node
 from std_srvs.srv import Trigger
 
 from molmo_point.commands import PlaceStep, Relation
-from molmo_point_ros.action_caller import ActionCaller, duration_message
-from molmo_point_ros.goal_error import CODES, GoalError
+from molmo_point_ros.clients.action_caller import ActionCaller, duration_message
+from molmo_point_ros.nodes.goal_error import CODES, GoalError
 
 _RELATIONS = {
     Relation.IN: PickObject.Goal.IN,

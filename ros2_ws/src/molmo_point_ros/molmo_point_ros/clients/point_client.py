@@ -15,9 +15,9 @@ from rclpy.node import Node
 from rclpy.utilities import remove_ros_args
 
 from molmo_point.errors import InputError, MolmoPointError
-from molmo_point_ros.action_caller import ActionCall, ActionCaller, duration_message
-from molmo_point_ros.goal_error import answered
-from molmo_point_ros.message_text import grasp_to_dict, targets_to_dict
+from molmo_point_ros.clients.action_caller import ActionCall, ActionCaller, duration_message
+from molmo_point_ros.nodes.goal_error import answered
+from molmo_point_ros.outputs.message_text import grasp_to_dict, targets_to_dict
 
 
 class PointAtClient(ActionCaller):

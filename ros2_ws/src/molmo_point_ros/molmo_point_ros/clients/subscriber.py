@@ -40,7 +40,7 @@ class TargetPrinter(Node):
         super().__init__("target_printer")
         from molmo_point_msgs.msg import PointTargetArray
 
-        from molmo_point_ros.message_text import targets_to_dict
+        from molmo_point_ros.outputs.message_text import targets_to_dict
 
         self.create_subscription(PointTargetArray, f"{server}/targets", lambda message: emit(targets_to_dict(message)), 10)
 

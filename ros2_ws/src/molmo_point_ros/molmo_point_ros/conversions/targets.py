@@ -14,8 +14,8 @@ from molmo_point_msgs.msg import PointTarget, PointTargetArray
 from numpy.typing import ArrayLike, NDArray
 from std_msgs.msg import Header
 
+from molmo_point.depth.estimator import DepthStatus
 from molmo_point.frame import RgbdFrame
-from molmo_point.geometry.depth import DepthStatus
 from molmo_point.geometry.transforms import Transform
 from molmo_point.results import ImagePoint, Pointing, Target, Unreachable
 from molmo_point.tracking.track import Track, TrackState

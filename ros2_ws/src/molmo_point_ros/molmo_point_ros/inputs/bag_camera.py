@@ -10,11 +10,11 @@ from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from tf2_msgs.msg import TFMessage
 
+from molmo_point.depth.lift import MAX_SKEW_S
 from molmo_point.errors import CameraError, DependencyError, InputError
 from molmo_point.frame import RgbdFrame
-from molmo_point.lift import MAX_SKEW_S
 from molmo_point_ros.conversions import frame_from_messages, stamp_from_ns, stamp_to_ns
-from molmo_point_ros.synchronizer import COLOR, DEPTH, INFO, Synchronizer
+from molmo_point_ros.inputs.synchronizer import COLOR, DEPTH, INFO, Synchronizer
 
 KINDS = {
     "sensor_msgs/msg/Image": Image,

@@ -7,11 +7,11 @@ from typing import Any
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.transforms import Transform
-from molmo_point_ros.cameras import CameraReader, open_camera
-from molmo_point_ros.parameters import PointingSettings
-from molmo_point_ros.synchronizer import SET_BACK_NS
-from molmo_point_ros.tf_listener import TransformRelay
-from molmo_point_ros.waiting import Waiting, too_old
+from molmo_point_ros.inputs.cameras import CameraReader, open_camera
+from molmo_point_ros.inputs.frame_wait import Waiting, too_old
+from molmo_point_ros.inputs.synchronizer import SET_BACK_NS
+from molmo_point_ros.inputs.tf_listener import TransformRelay
+from molmo_point_ros.nodes.parameters import PointingSettings
 
 KEPT = 12
 """Frames that can be had by their stamp."""

@@ -8,7 +8,7 @@ from molmo_point.camera.base import Camera
 from molmo_point.errors import CameraError, InputError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.transforms import Transform, load_transform
-from molmo_point_ros.parameters import CameraSettings
+from molmo_point_ros.nodes.parameters import CameraSettings
 
 SIMULATED_FPS = 10
 REALSENSE_FPS = 30
@@ -34,9 +34,9 @@ def open_camera(
     """
     pose = load_transform(settings.camera_transform) if settings.camera_transform else None
     if settings.camera == "simulated":
-        from molmo_point.camera.simulated import SimulatedCamera
-        from molmo_point.geometry.uncertainty import D435
+        from molmo_point.depth.uncertainty import D435
         from molmo_point.sim import TabletopScene
+        from molmo_point.sim.camera import SimulatedCamera
 
         scene = TabletopScene.random(settings.scene_seed, settings.width, settings.height)
         noise = D435 if settings.depth_noise else None
@@ -60,7 +60,7 @@ def open_camera(
 
 
 def _open_bag(settings: CameraSettings, clock_ns: Callable[[], int], on_transforms: Callable[..., None] | None) -> Camera:
-    from molmo_point_ros.bag_camera import BagCamera
+    from molmo_point_ros.inputs.bag_camera import BagCamera
 
     if not settings.bag:
         raise InputError("camera=bag needs a recording", "bag=''", "set the parameter bag to its folder or .mcap file")

@@ -5,10 +5,10 @@ from typing import Any, Protocol
 
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.transforms import Transform
-from molmo_point_ros.camera_source import CameraSource
-from molmo_point_ros.input_node import InputNode
-from molmo_point_ros.parameters import PointingSettings
-from molmo_point_ros.topic_source import TopicSource
+from molmo_point_ros.inputs.camera_source import CameraSource
+from molmo_point_ros.inputs.input_node import InputNode
+from molmo_point_ros.inputs.topic_source import TopicSource
+from molmo_point_ros.nodes.parameters import PointingSettings
 
 
 class FrameSource(Protocol):

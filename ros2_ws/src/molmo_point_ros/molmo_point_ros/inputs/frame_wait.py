@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from molmo_point_ros.goal_error import CODES, GoalError
+from molmo_point_ros.nodes.goal_error import CODES, GoalError
 
 _CHECK_S = 0.05
 

@@ -13,7 +13,7 @@ import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 
-from molmo_point_ros.spinning import spin
+from molmo_point_ros.nodes.spinning import spin
 
 _JOIN_S = 5.0
 

@@ -10,8 +10,8 @@ from tf2_msgs.msg import TFMessage
 from molmo_point.errors import FrameError, InputError
 from molmo_point.geometry.transforms import Transform
 from molmo_point_ros.conversions import stamp_to_ns, transform_from_message, transform_to_message
-from molmo_point_ros.input_node import InputNode
-from molmo_point_ros.tf_buffer import NotYetKnownError, TransformBuffer
+from molmo_point_ros.inputs.input_node import InputNode
+from molmo_point_ros.inputs.tf_buffer import NotYetKnownError, TransformBuffer
 
 _MOVING_QOS = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.VOLATILE)
 _STATIC_QOS = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)

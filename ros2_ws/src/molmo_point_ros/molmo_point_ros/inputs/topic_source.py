@@ -10,13 +10,13 @@ from molmo_point.errors import DependencyError, InputError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.transforms import Transform
 from molmo_point_ros.conversions import frame_from_messages, stamp_to_ns
-from molmo_point_ros.goal_error import CODES, GoalError
-from molmo_point_ros.image_qos import image_qos
-from molmo_point_ros.input_node import InputNode
-from molmo_point_ros.parameters import PointingSettings
-from molmo_point_ros.qos_events import input_events
-from molmo_point_ros.synchronizer import COLOR, DEPTH, INFO, SET_BACK_NS, Bundle, Synchronizer
-from molmo_point_ros.waiting import Waiting, too_old
+from molmo_point_ros.inputs.frame_wait import Waiting, too_old
+from molmo_point_ros.inputs.image_qos import image_qos
+from molmo_point_ros.inputs.input_node import InputNode
+from molmo_point_ros.inputs.qos_events import input_events
+from molmo_point_ros.inputs.synchronizer import COLOR, DEPTH, INFO, SET_BACK_NS, Bundle, Synchronizer
+from molmo_point_ros.nodes.goal_error import CODES, GoalError
+from molmo_point_ros.nodes.parameters import PointingSettings
 
 
 class TopicSource:

@@ -18,14 +18,14 @@ from std_msgs.msg import String
 from molmo_point.calibration.boards import DEFAULT, load_board
 from molmo_point.calibration.capture import GuidedCapture
 from molmo_point.errors import FrameError, MolmoPointError
-from molmo_point.geometry.hand_eye.samples import Setup
+from molmo_point.hand_eye.samples import Setup
 from molmo_point_ros.conversions import stamp_to_ns
 from molmo_point_ros.conversions.images import color_from_message, intrinsics_from_message
-from molmo_point_ros.image_qos import image_qos
-from molmo_point_ros.input_node import InputNode
-from molmo_point_ros.parameters import Spec, declare
-from molmo_point_ros.tf_buffer import NotYetKnownError
-from molmo_point_ros.tf_listener import listen
+from molmo_point_ros.inputs.image_qos import image_qos
+from molmo_point_ros.inputs.input_node import InputNode
+from molmo_point_ros.inputs.tf_buffer import NotYetKnownError
+from molmo_point_ros.inputs.tf_listener import listen
+from molmo_point_ros.nodes.parameters import Spec, declare
 
 SPECS = {
     "board": Spec("", "YAML file of the board; empty: ChArUco 7 x 5 with 30 mm squares"),

@@ -16,13 +16,13 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from molmo_point.errors import MolmoPointError
 from molmo_point.frame import RgbdFrame
-from molmo_point_ros.cameras import CameraReader, open_camera
 from molmo_point_ros.conversions import frame_to_messages
-from molmo_point_ros.image_qos import image_qos
-from molmo_point_ros.large_images import enlarge_shared_memory
-from molmo_point_ros.parameters import PUBLISHER_SPECS, PublisherSettings, declare, read
-from molmo_point_ros.spinning import make_node, spin
-from molmo_point_ros.tf_listener import StaticTransformSender, TransformRelay
+from molmo_point_ros.inputs.cameras import CameraReader, open_camera
+from molmo_point_ros.inputs.image_qos import image_qos
+from molmo_point_ros.inputs.large_images import enlarge_shared_memory
+from molmo_point_ros.inputs.tf_listener import StaticTransformSender, TransformRelay
+from molmo_point_ros.nodes.parameters import PUBLISHER_SPECS, PublisherSettings, declare, read
+from molmo_point_ros.nodes.spinning import make_node, spin
 
 
 class CameraNode(Node):

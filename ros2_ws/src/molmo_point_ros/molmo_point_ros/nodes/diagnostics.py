@@ -9,8 +9,8 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.callback_groups import CallbackGroup
 
-from molmo_point_ros.monitor import Readings
-from molmo_point_ros.parts import Parts
+from molmo_point_ros.nodes.monitor import Readings
+from molmo_point_ros.nodes.node_resources import Parts
 
 TOPIC = "/diagnostics"
 """Absolute, as everywhere in ROS: one aggregator for a whole robot."""

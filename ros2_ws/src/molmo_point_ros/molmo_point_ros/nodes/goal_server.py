@@ -6,9 +6,9 @@ from typing import Any
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.callback_groups import CallbackGroup
 
-from molmo_point_ros.action_goal import ActionGoal
-from molmo_point_ros.goal_error import CODES, code_name
-from molmo_point_ros.goal_queue import GoalQueue
+from molmo_point_ros.nodes.goal_error import CODES, code_name
+from molmo_point_ros.nodes.goal_queue import GoalQueue
+from molmo_point_ros.pointing.action_goal import ActionGoal
 
 RESULT_TIMEOUT_S = 10
 """How long a result can still be asked for. Humble keeps a goal, images and all, for 15 minutes if it is not told."""

@@ -9,7 +9,7 @@ import numpy as np
 from molmo_point_msgs.msg import PointTarget
 
 from molmo_point.frame import RgbdFrame
-from molmo_point_ros.gates import NAMES
+from molmo_point_ros.pointing.gates import NAMES
 
 _KEPT = 200
 _DEPTH_STEP = 8

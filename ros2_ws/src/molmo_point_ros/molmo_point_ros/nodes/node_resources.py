@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 
 from molmo_point.frame import RgbdFrame
 from molmo_point.pointer import Pointer
-from molmo_point_ros.frame_sources import FrameSource
-from molmo_point_ros.input_node import InputNode
-from molmo_point_ros.model_share import ModelShare
-from molmo_point_ros.monitor import Monitor
-from molmo_point_ros.publisher import TargetPublisher
-from molmo_point_ros.tf_listener import TransformSource
+from molmo_point_ros.inputs.frame_sources import FrameSource
+from molmo_point_ros.inputs.input_node import InputNode
+from molmo_point_ros.inputs.tf_listener import TransformSource
+from molmo_point_ros.nodes.monitor import Monitor
+from molmo_point_ros.outputs.publisher import TargetPublisher
+from molmo_point_ros.pointing.model_share import ModelShare
 
 REMEMBERED = 8
 """Frames that were answered about stay so long that a program can come back to them by their stamp."""

@@ -7,7 +7,7 @@ from typing import Any
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.parameter import Parameter
 
-from molmo_point.geometry.gripper import Gripper
+from molmo_point.grasp.gripper import Gripper
 
 CAMERAS = ("topics", "simulated", "recording", "bag", "realsense")
 

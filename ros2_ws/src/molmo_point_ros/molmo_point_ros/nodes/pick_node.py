@@ -18,16 +18,16 @@ from rclpy.node import Node
 from std_srvs.srv import Trigger
 
 from molmo_point.errors import MolmoPointError
-from molmo_point.picking.put_down_places import PutDownPlaces
+from molmo_point.picking.drop_zones import PutDownPlaces
 from molmo_point.pointer import Pointer
-from molmo_point_ros.arm_publisher import ArmPublisher
-from molmo_point_ros.goal_server import end_goal
-from molmo_point_ros.parameters import declare, read
-from molmo_point_ros.pick_goal import CODES, PickGoal
-from molmo_point_ros.pick_parameters import PICK_SPECS, PickSettings
-from molmo_point_ros.rig import ArmThread, Rig
-from molmo_point_ros.simulated_rig import open_simulated_rig
-from molmo_point_ros.spinning import make_node, spin
+from molmo_point_ros.arms.arm_session import ArmThread, Rig
+from molmo_point_ros.arms.simulated import open_simulated_rig
+from molmo_point_ros.nodes.goal_server import end_goal
+from molmo_point_ros.nodes.parameters import declare, read
+from molmo_point_ros.nodes.pick_parameters import PICK_SPECS, PickSettings
+from molmo_point_ros.nodes.spinning import make_node, spin
+from molmo_point_ros.outputs.arm_publisher import ArmPublisher
+from molmo_point_ros.picking.pick_goal import CODES, PickGoal
 
 THREADS = 4
 OpenRig = Callable[[PickSettings, ArmPublisher], Rig]

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from molmo_point.picking.put_down_places import ASIDE_XY_M, HAND_OVER_XY_M, SPACING_M
-from molmo_point_ros.parameters import CAMERA_SPECS, MODEL_SPECS, Spec
+from molmo_point.picking.drop_zones import ASIDE_XY_M, HAND_OVER_XY_M, SPACING_M
+from molmo_point_ros.nodes.parameters import CAMERA_SPECS, MODEL_SPECS, Spec
 
 PICK_SPECS = {
     **MODEL_SPECS,

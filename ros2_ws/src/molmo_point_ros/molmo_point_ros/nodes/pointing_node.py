@@ -19,21 +19,21 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 
 from molmo_point.errors import MolmoPointError
 from molmo_point.pointer import Pointer
-from molmo_point_ros.action_goal import ActionGoal
-from molmo_point_ros.count_goal import CountGoal
-from molmo_point_ros.deproject import deproject
-from molmo_point_ros.diagnostics import Diagnostics
-from molmo_point_ros.frame_sources import open_source
-from molmo_point_ros.goal_queue import GoalQueue
-from molmo_point_ros.goal_server import GoalServer
-from molmo_point_ros.input_node import InputNode
-from molmo_point_ros.parameters import POINTING_SPECS, PointingSettings, declare, gripper_of, read
-from molmo_point_ros.parts import Parts
-from molmo_point_ros.pointing_goal import PointingGoal
-from molmo_point_ros.publisher import open_publisher
-from molmo_point_ros.query_service import QueryKeeper
-from molmo_point_ros.spinning import make_node, spin
-from molmo_point_ros.tf_listener import StaticTransformSender, listen
+from molmo_point_ros.inputs.frame_sources import open_source
+from molmo_point_ros.inputs.input_node import InputNode
+from molmo_point_ros.inputs.tf_listener import StaticTransformSender, listen
+from molmo_point_ros.nodes.diagnostics import Diagnostics
+from molmo_point_ros.nodes.goal_queue import GoalQueue
+from molmo_point_ros.nodes.goal_server import GoalServer
+from molmo_point_ros.nodes.node_resources import Parts
+from molmo_point_ros.nodes.parameters import POINTING_SPECS, PointingSettings, declare, gripper_of, read
+from molmo_point_ros.nodes.spinning import make_node, spin
+from molmo_point_ros.outputs.publisher import open_publisher
+from molmo_point_ros.pointing.action_goal import ActionGoal
+from molmo_point_ros.pointing.count_goal import CountGoal
+from molmo_point_ros.pointing.deproject import deproject
+from molmo_point_ros.pointing.pointing_goal import PointingGoal
+from molmo_point_ros.pointing.query_service import QueryKeeper
 
 HEARTBEAT_S = 0.4
 SWITCH_INTERVAL_S = 0.0005

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage
 
 from molmo_point.frame import RgbdFrame
-from molmo_point_ros.answers import Answer
 from molmo_point_ros.conversions.targets import header_of
-from molmo_point_ros.gates import NAMES
+from molmo_point_ros.pointing.answers import Answer
+from molmo_point_ros.pointing.gates import NAMES
 
 _IDLE_S = 0.5
 

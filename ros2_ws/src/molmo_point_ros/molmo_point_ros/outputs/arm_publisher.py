@@ -6,10 +6,10 @@ from typing import Any
 from sensor_msgs.msg import CameraInfo, Image, JointState
 from tf2_msgs.msg import TFMessage
 
+from molmo_point.arm.arm import Arm
 from molmo_point.camera.base import Camera
-from molmo_point.picking.arm import Arm
 from molmo_point_ros.conversions import frame_to_messages, stamp_from_ns, transform_to_message
-from molmo_point_ros.image_qos import image_qos
+from molmo_point_ros.inputs.image_qos import image_qos
 
 GRIPPER_JOINT = "gripper_width"
 _QUEUE = 50

@@ -19,10 +19,10 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from tf2_msgs.msg import TFMessage
 
 from molmo_point.errors import InputError, MolmoPointError
-from molmo_point_ros.bag_camera import import_rosbag2
-from molmo_point_ros.image_qos import image_qos
-from molmo_point_ros.parameters import RECORDER_SPECS, declare
-from molmo_point_ros.spinning import spin
+from molmo_point_ros.inputs.bag_camera import import_rosbag2
+from molmo_point_ros.inputs.image_qos import image_qos
+from molmo_point_ros.nodes.parameters import RECORDER_SPECS, declare
+from molmo_point_ros.nodes.spinning import spin
 
 _WAITING = 300
 _VERSION = 8

@@ -6,7 +6,7 @@ from typing import Any
 from geometry_msgs.msg import PointStamped
 from molmo_point_msgs.msg import GraspTarget, PointTarget, PointTargetArray
 
-from molmo_point_ros.gates import NAMES
+from molmo_point_ros.pointing.gates import NAMES
 
 _STATUS_NAMES = {
     PointTarget.DEPTH_OK: "OK",

@@ -13,9 +13,6 @@ from visualization_msgs.msg import MarkerArray
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.transforms import Transform
 from molmo_point.results import Pointing
-from molmo_point_ros.annotator import Annotator
-from molmo_point_ros.answers import Answer, answer_of
-from molmo_point_ros.capture import Capture
 from molmo_point_ros.conversions import (
     best_target,
     detections_message,
@@ -25,9 +22,12 @@ from molmo_point_ros.conversions import (
     point_message,
     pose_message,
 )
-from molmo_point_ros.gates import Gates
-from molmo_point_ros.parameters import PointingSettings
-from molmo_point_ros.qos_events import output_events
+from molmo_point_ros.inputs.qos_events import output_events
+from molmo_point_ros.nodes.parameters import PointingSettings
+from molmo_point_ros.outputs.annotator import Annotator
+from molmo_point_ros.pointing.answers import Answer, answer_of
+from molmo_point_ros.pointing.gates import Gates
+from molmo_point_ros.pointing.stamped_frame import Capture
 
 TOPICS = {
     "targets": "~/targets",

@@ -10,11 +10,11 @@ from molmo_point_msgs.action import PickObject
 
 from molmo_point.errors import CameraError, FrameError, InputError, MolmoPointError
 from molmo_point.geometry.transforms import Transform
-from molmo_point.picking.put_down_places import PutDownPlaces
+from molmo_point.picking.drop_zones import PutDownPlaces
 from molmo_point.picking.states import PickEvent, PickFailure, PickResult, PickState
+from molmo_point_ros.arms.arm_session import Rig
 from molmo_point_ros.conversions.grasps import grasp_message
-from molmo_point_ros.goal_error import GoalError
-from molmo_point_ros.rig import Rig
+from molmo_point_ros.nodes.goal_error import GoalError
 
 CODES = PickObject.Result
 RELATIONS = {PickObject.Goal.IN: "in", PickObject.Goal.ON: "on", PickObject.Goal.NEXT_TO: "next to"}

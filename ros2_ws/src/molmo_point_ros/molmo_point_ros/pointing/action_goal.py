@@ -7,12 +7,12 @@ from typing import Any
 
 from molmo_point.errors import CancelledError, InputError, MolmoPointError
 from molmo_point.frame import RgbdFrame
-from molmo_point_ros.capture import Capture, freeze
-from molmo_point_ros.gates import Gates
-from molmo_point_ros.goal_error import CODES, GoalError
-from molmo_point_ros.goal_queue import PREEMPTED
-from molmo_point_ros.parameters import PointingSettings
-from molmo_point_ros.parts import Parts
+from molmo_point_ros.nodes.goal_error import CODES, GoalError
+from molmo_point_ros.nodes.goal_queue import PREEMPTED
+from molmo_point_ros.nodes.node_resources import Parts
+from molmo_point_ros.nodes.parameters import PointingSettings
+from molmo_point_ros.pointing.gates import Gates
+from molmo_point_ros.pointing.stamped_frame import Capture, freeze
 
 MAX_QUERIES = 16
 TIMED_OUT = "timed out"

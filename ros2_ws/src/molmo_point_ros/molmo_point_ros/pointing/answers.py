@@ -8,9 +8,9 @@ from molmo_point_msgs.msg import PointTarget, PointTargetArray
 
 from molmo_point.results import ImagePoint, Pointing, Target, Unreachable
 from molmo_point.tracking.track import Track, TrackState
-from molmo_point_ros.capture import Capture
 from molmo_point_ros.conversions import in_order, inference_time_of, targets_message, tracks_message
-from molmo_point_ros.gates import Gates
+from molmo_point_ros.pointing.gates import Gates
+from molmo_point_ros.pointing.stamped_frame import Capture
 
 
 @dataclass(frozen=True, eq=False)

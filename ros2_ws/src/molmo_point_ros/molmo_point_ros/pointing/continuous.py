@@ -15,14 +15,14 @@ from molmo_point.errors import CancelledError, MolmoPointError
 from molmo_point.frame import RgbdFrame
 from molmo_point.results import Pointing
 from molmo_point.tracking import PointTracker, Tracks
-from molmo_point_ros.answers import Answer, answer_of, answer_of_tracks
-from molmo_point_ros.capture import freeze
-from molmo_point_ros.follower import Follower
-from molmo_point_ros.gates import Gates
-from molmo_point_ros.goal_error import GoalError
-from molmo_point_ros.parameters import PointingSettings
-from molmo_point_ros.parts import Parts
-from molmo_point_ros.tf_buffer import NotYetKnownError
+from molmo_point_ros.inputs.tf_buffer import NotYetKnownError
+from molmo_point_ros.nodes.goal_error import GoalError
+from molmo_point_ros.nodes.node_resources import Parts
+from molmo_point_ros.nodes.parameters import PointingSettings
+from molmo_point_ros.pointing.answers import Answer, answer_of, answer_of_tracks
+from molmo_point_ros.pointing.follower import Follower
+from molmo_point_ros.pointing.gates import Gates
+from molmo_point_ros.pointing.stamped_frame import freeze
 
 _FRAME_WAIT_S = 0.5
 _LATE_WAIT_S = 0.01

@@ -7,12 +7,12 @@ from collections import Counter
 from molmo_point_msgs.action import CountObjects
 from molmo_point_msgs.msg import PointTargetArray
 
-from molmo_point.lift import lift_points
+from molmo_point.depth.lift import lift_points
 from molmo_point.results import Count, ImagePoint, Pointing
-from molmo_point_ros.action_goal import ActionGoal, checked_queries
-from molmo_point_ros.answers import answer_of
-from molmo_point_ros.capture import Capture
-from molmo_point_ros.goal_error import CODES, GoalError
+from molmo_point_ros.nodes.goal_error import CODES, GoalError
+from molmo_point_ros.pointing.action_goal import ActionGoal, checked_queries
+from molmo_point_ros.pointing.answers import answer_of
+from molmo_point_ros.pointing.stamped_frame import Capture
 
 MAX_SAMPLES = 100
 _CHECK_S = 0.05

@@ -5,18 +5,18 @@ from typing import Any
 
 from molmo_point_msgs.srv import Deproject
 
+from molmo_point.depth.lift import check_lifting, lift_points
 from molmo_point.errors import InputError, MolmoPointError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.intrinsics import within_image
-from molmo_point.lift import check_lifting, lift_points
 from molmo_point.results import ImagePoint, Pointing
-from molmo_point_ros.answers import answer_of
-from molmo_point_ros.capture import freeze
 from molmo_point_ros.conversions import stamp_to_ns
-from molmo_point_ros.gates import Gates
-from molmo_point_ros.goal_error import CODES, GoalError
-from molmo_point_ros.parameters import PointingSettings
-from molmo_point_ros.parts import Parts
+from molmo_point_ros.nodes.goal_error import CODES, GoalError
+from molmo_point_ros.nodes.node_resources import Parts
+from molmo_point_ros.nodes.parameters import PointingSettings
+from molmo_point_ros.pointing.answers import answer_of
+from molmo_point_ros.pointing.gates import Gates
+from molmo_point_ros.pointing.stamped_frame import freeze
 
 MAX_PIXELS = 1000
 SIGMA_PX = 0.5

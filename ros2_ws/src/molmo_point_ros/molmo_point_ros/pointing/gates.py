@@ -11,10 +11,10 @@ import numpy as np
 from molmo_point_msgs.msg import PointTarget
 
 from molmo_point.errors import InputError
-from molmo_point.freshness import require_fresh
 from molmo_point.geometry.transforms import Transform
 from molmo_point.results import Target
-from molmo_point_ros.parameters import PointingSettings
+from molmo_point.target_time import require_fresh
+from molmo_point_ros.nodes.parameters import PointingSettings
 
 NAMES = {
     PointTarget.GATE_WORKSPACE: "workspace",

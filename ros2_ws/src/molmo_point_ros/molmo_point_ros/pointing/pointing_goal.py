@@ -7,14 +7,11 @@ import numpy as np
 from molmo_point_msgs.action import PointAt
 from molmo_point_msgs.msg import PointTargetArray
 
+from molmo_point.depth.lift import MAX_SKEW_S, check_lifting, lift_points
 from molmo_point.errors import FrameError, InputError
 from molmo_point.frame import RgbdFrame
-from molmo_point.grasping import propose_grasps
-from molmo_point.lift import MAX_SKEW_S, check_lifting, lift_points
+from molmo_point.grasp.propose import propose_grasps
 from molmo_point.results import ImagePoint, Pointing
-from molmo_point_ros.action_goal import ActionGoal, checked_queries
-from molmo_point_ros.answers import Answer, answer_of
-from molmo_point_ros.capture import Capture
 from molmo_point_ros.conversions import (
     color_from_message,
     grasp_message,
@@ -22,8 +19,11 @@ from molmo_point_ros.conversions import (
     no_grasp_reason,
     stamp_to_ns,
 )
-from molmo_point_ros.goal_error import CODES, GoalError
-from molmo_point_ros.parameters import gripper_of
+from molmo_point_ros.nodes.goal_error import CODES, GoalError
+from molmo_point_ros.nodes.parameters import gripper_of
+from molmo_point_ros.pointing.action_goal import ActionGoal, checked_queries
+from molmo_point_ros.pointing.answers import Answer, answer_of
+from molmo_point_ros.pointing.stamped_frame import Capture
 
 
 class PointingGoal(ActionGoal):

@@ -7,13 +7,13 @@ from typing import Any
 
 from molmo_point_msgs.srv import SetQuery
 
+from molmo_point.depth.lift import check_lifting
 from molmo_point.errors import MolmoPointError
-from molmo_point.lift import check_lifting
-from molmo_point_ros.action_goal import checked_queries
-from molmo_point_ros.continuous import ContinuousMode, Task
-from molmo_point_ros.goal_error import CODES, GoalError
-from molmo_point_ros.parameters import PointingSettings
-from molmo_point_ros.parts import Parts
+from molmo_point_ros.nodes.goal_error import CODES, GoalError
+from molmo_point_ros.nodes.node_resources import Parts
+from molmo_point_ros.nodes.parameters import PointingSettings
+from molmo_point_ros.pointing.action_goal import checked_queries
+from molmo_point_ros.pointing.continuous import ContinuousMode, Task
 
 
 class QueryKeeper:

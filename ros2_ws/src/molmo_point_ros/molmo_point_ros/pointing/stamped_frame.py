@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from molmo_point.errors import FrameError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.transforms import Transform
-from molmo_point_ros.gates import Gates
-from molmo_point_ros.goal_error import CODES, GoalError
-from molmo_point_ros.tf_listener import TransformSource, wait_for_transform
+from molmo_point_ros.inputs.tf_listener import TransformSource, wait_for_transform
+from molmo_point_ros.nodes.goal_error import CODES, GoalError
+from molmo_point_ros.pointing.gates import Gates
 
 
 @dataclass(frozen=True, eq=False)

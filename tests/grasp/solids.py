@@ -4,14 +4,14 @@ from functools import lru_cache
 
 import numpy as np
 
-from molmo_point.camera.depth_noise import StereoFaults, simulate_depth
-from molmo_point.evaluation.grasps import signed_distance
+from benchmarks.grasps.benchmark import signed_distance
+from molmo_point.depth.uncertainty import D435
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.transforms import Transform
-from molmo_point.geometry.uncertainty import D435
-from molmo_point.sim.layout import CameraPose
-from molmo_point.sim.mjcf import camera_axes
-from molmo_point.sim.objects import SceneObject
+from molmo_point.sim.stereo_faults import StereoFaults, simulate_depth
+from molmo_point.sim.tabletop.layout import CameraPose
+from molmo_point.sim.tabletop.mjcf import camera_axes
+from molmo_point.sim.tabletop.objects import SceneObject
 
 CAMERA = "camera"
 INTRINSICS = Intrinsics(320, 240, 300.0, 300.0, 159.5, 119.5)

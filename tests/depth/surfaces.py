@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from molmo_point.depth.uncertainty import D435
 from molmo_point.geometry.intrinsics import Intrinsics
-from molmo_point.geometry.uncertainty import D435
 
 CAMERA = Intrinsics(640, 480, 610.0, 610.0, 319.5, 239.5)
 COLUMNS, ROWS = np.meshgrid(np.arange(640.0), np.arange(480.0))

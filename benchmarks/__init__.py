@@ -1,0 +1,1 @@
+"""Comparisons of this project with peers, floors and reference code."""

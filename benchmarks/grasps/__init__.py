@@ -1,0 +1,1 @@
+"""Proposed grasps against the true solids of simulated tables."""

@@ -1,0 +1,1 @@
+"""Lifted points against exact depth, beside other estimators."""

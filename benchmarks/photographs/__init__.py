@@ -1,0 +1,1 @@
+"""Models on real photographs that packages ship."""

@@ -1,0 +1,1 @@
+"""Ablations and charts of the pick benchmark."""

@@ -1,0 +1,1 @@
+"""Measurements of the ROS 2 node."""

@@ -1,0 +1,1 @@
+"""Tracked points in moving scenes, beside simpler methods."""

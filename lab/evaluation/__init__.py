@@ -1,0 +1,1 @@
+"""Household scenes for measuring an embedded model."""

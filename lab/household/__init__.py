@@ -1,0 +1,1 @@
+"""Household worlds: meshes, arrangements, and rendered stages."""

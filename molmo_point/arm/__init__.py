@@ -1,0 +1,1 @@
+"""Robot arms: drivers, planners, joint paths, and obstacle boxes."""

@@ -1,0 +1,1 @@
+"""The `molmo-point eval` command."""

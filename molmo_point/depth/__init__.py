@@ -1,0 +1,1 @@
+"""Depth at a point: estimation, uncertainty, and lifting to 3D targets."""

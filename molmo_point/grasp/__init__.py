@@ -1,0 +1,1 @@
+"""Grasps of a parallel gripper on the object at a target."""

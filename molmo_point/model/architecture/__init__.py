@@ -1,0 +1,1 @@
+"""Molmo's architecture as a transformers model."""

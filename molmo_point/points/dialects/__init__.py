@@ -1,0 +1,1 @@
+"""Pointing syntaxes of model families: how to ask and how to read."""

@@ -1,0 +1,1 @@
+"""A simulated Panda with a gripper at a table."""

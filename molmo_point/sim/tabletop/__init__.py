@@ -1,0 +1,1 @@
+"""Random tabletops of plain colored solids."""

@@ -1,0 +1,1 @@
+"""Trust in an answer: calibrated confidence."""

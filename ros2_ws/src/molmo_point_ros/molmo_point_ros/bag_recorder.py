@@ -1,0 +1,8 @@
+"""Record topics to a bag."""
+
+import sys
+
+from molmo_point_ros.outputs.bag_recorder import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,8 @@
+"""Run the camera node."""
+
+import sys
+
+from molmo_point_ros.nodes.camera_node import main
+
+if __name__ == "__main__":
+    sys.exit(main())

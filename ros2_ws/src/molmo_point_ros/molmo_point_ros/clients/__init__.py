@@ -1,0 +1,1 @@
+"""Clients of the actions and services."""

@@ -1,0 +1,1 @@
+"""Images, depth, and transforms that come in."""

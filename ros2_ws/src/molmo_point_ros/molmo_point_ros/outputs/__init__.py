@@ -1,0 +1,1 @@
+"""Messages and recordings that go out."""

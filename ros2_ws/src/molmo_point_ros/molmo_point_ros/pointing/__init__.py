@@ -1,0 +1,1 @@
+"""Goals and services that point, and the continuous mode."""
