@@ -1,4 +1,4 @@
-"""Commands in plain English over ROS 2: `python -m molmo_point_ros.clients.command_client "pick up the red cube and put it aside"`.
+"""Send commands in plain English over ROS 2.
 
 Picking and placing goes to the picking node, counting and pointing to the pointing node.
 """
