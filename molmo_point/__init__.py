@@ -19,7 +19,7 @@ _LAZY = {
     "Transform": "molmo_point.geometry.transforms",
     "load_transform": "molmo_point.geometry.transforms",
     "save_transform": "molmo_point.geometry.transforms",
-    "DepthStatus": "molmo_point.depth.estimator",
+    "DepthStatus": "molmo_point.results",
     "DepthNoise": "molmo_point.depth.uncertainty",
     "PoseHistory": "molmo_point.geometry.poses",
     "align_depth": "molmo_point.geometry.alignment",

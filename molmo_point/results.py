@@ -6,16 +6,27 @@ Everything is frozen. `to_dict` gives plain JSON: NaN becomes null, arrays becom
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from molmo_point.depth.estimator import DepthStatus
 from molmo_point.errors import FrameError
 from molmo_point.geometry.transforms import Transform
 
 FloatArray = NDArray[np.float64]
+
+
+class DepthStatus(str, Enum):
+    """Knowledge about the depth at a point."""
+
+    OK = "OK"
+    MISSING = "MISSING"
+    AMBIGUOUS = "AMBIGUOUS"
+    OUT_OF_RANGE = "OUT_OF_RANGE"
+    STALE = "STALE"
+    NO_INPUT = "NO_INPUT"
 
 
 @dataclass(frozen=True)

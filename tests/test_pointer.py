@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from molmo_point.backend import available_checkpoints
-from molmo_point.depth.estimator import DepthStatus
 from molmo_point.errors import InputError, MolmoPointError
 from molmo_point.frame import RgbdFrame
 from molmo_point.pointer import Pointer
+from molmo_point.results import DepthStatus
 
 from .scripted_backend import CAMERA, FRAME, MUG, TWO, Scripted
 

@@ -6,10 +6,9 @@ import math
 import numpy as np
 import pytest
 
-from molmo_point.depth.estimator import DepthStatus
 from molmo_point.errors import FrameError
 from molmo_point.geometry.transforms import Transform
-from molmo_point.results import Completion, Count, ImagePoint, Pointing, Target, Unreachable
+from molmo_point.results import Completion, Count, DepthStatus, ImagePoint, Pointing, Target, Unreachable
 
 TARGET = Target(
     u=10.0, v=20.0, label="mug", confidence=0.9, position_m=np.array([0.1, 0.2, 0.6]),

@@ -5,11 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from molmo_point.depth.estimator import DepthStatus
 from molmo_point.errors import FrameError, InputError
 from molmo_point.geometry.poses import PoseHistory
 from molmo_point.geometry.transforms import Transform
-from molmo_point.results import Target
+from molmo_point.results import DepthStatus, Target
 from molmo_point.target_time import age_s, at_capture, fresh, require_fresh, seen_from_now
 
 SECOND = 1_000_000_000

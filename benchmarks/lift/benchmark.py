@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from benchmarks.lift.librealsense import HoleFilling
 from benchmarks.lift.peers import PEERS
 from benchmarks.lift.scenes import KINDS, NEAR_TRUTH_M, WINDOW_WH, LiftScene, make_scene
-from molmo_point.depth.estimator import DepthStatus
 from molmo_point.depth.lift import lift_point
 from molmo_point.errors import DependencyError
-from molmo_point.results import ImagePoint, Target
+from molmo_point.results import DepthStatus, ImagePoint, Target
 
 FloatArray = NDArray[np.float64]
 

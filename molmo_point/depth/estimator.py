@@ -18,7 +18,6 @@ Depth is along z, in metres, aligned to the image that the point is in; missing 
 import itertools
 import math
 from dataclasses import dataclass
-from enum import Enum
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,6 +27,7 @@ from molmo_point.depth.uncertainty import D435, DepthNoise, checked_covariance_p
 from molmo_point.depth.window import Window, cut_window
 from molmo_point.errors import InputError
 from molmo_point.geometry.intrinsics import Intrinsics, within_image
+from molmo_point.results import DepthStatus
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -44,17 +44,6 @@ SAME_THING_M = 0.06
 """Depths this near to the answer may be other parts of the thing meant, as large as a hand holds: the covariance spans them."""
 MIN_SIGMA_M = 0.0003
 """Error that no averaging removes: depth comes in steps (1 mm / sqrt(12))."""
-
-
-class DepthStatus(str, Enum):
-    """What is known about the depth at a point."""
-
-    OK = "OK"
-    MISSING = "MISSING"
-    AMBIGUOUS = "AMBIGUOUS"
-    OUT_OF_RANGE = "OUT_OF_RANGE"
-    STALE = "STALE"
-    NO_INPUT = "NO_INPUT"
 
 
 @dataclass(frozen=True, eq=False)

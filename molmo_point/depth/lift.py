@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from molmo_point.depth.estimator import PREFERENCES, DepthEstimate, DepthStatus, estimate_depth
+from molmo_point.depth.estimator import PREFERENCES, DepthEstimate, estimate_depth
 from molmo_point.depth.uncertainty import D435, DepthNoise, lifted_covariance
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
-from molmo_point.results import ImagePoint, Target, Unreachable
+from molmo_point.results import DepthStatus, ImagePoint, Target, Unreachable
 
 MAX_SKEW_S = 1 / 60
 """Half a frame at 30 Hz: the largest distance in time between colour and depth by default."""

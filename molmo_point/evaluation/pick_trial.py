@@ -10,7 +10,6 @@ import numpy as np
 
 from benchmarks.grasps.benchmark import signed_distance
 from benchmarks.lift.peers import median_11
-from molmo_point.depth.estimator import DepthStatus
 from molmo_point.depth.lift import pixel_covariance
 from molmo_point.depth.uncertainty import D435
 from molmo_point.frame import RgbdFrame
@@ -19,7 +18,7 @@ from molmo_point.picking.pick import Picker
 from molmo_point.picking.settings import PickSettings
 from molmo_point.picking.states import PickResult
 from molmo_point.pointer import Pointer
-from molmo_point.results import ImagePoint, Target, Unreachable
+from molmo_point.results import DepthStatus, ImagePoint, Target, Unreachable
 from molmo_point.sim.arm.simulated_arm import SimulatedArm
 from molmo_point.sim.arm.tables import random_arm_layout
 from molmo_point.sim.arm.truth import ArmTruth

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from molmo_point.depth.estimator import DepthStatus, estimate_depth
+from molmo_point.depth.estimator import estimate_depth
 from molmo_point.depth.uncertainty import D435, DepthNoise
 from molmo_point.errors import InputError
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.grasp.neighbors import split_neighbours
 from molmo_point.grasp.patch import BoolArray, FloatArray, Patch, cut_patch, grown, label_pieces
 from molmo_point.grasp.support import SupportPlane, find_support
+from molmo_point.results import DepthStatus
 
 MAX_SIZE_M = 0.2
 """Default for the farthest that an object may reach from its point, in metres."""

@@ -4,11 +4,11 @@ import math
 
 import numpy as np
 
-from molmo_point.depth.estimator import PREFERENCES, DepthStatus
+from molmo_point.depth.estimator import PREFERENCES
 from molmo_point.depth.lift import lift_point
 from molmo_point.depth.uncertainty import D435
 from molmo_point.frame import RgbdFrame
-from molmo_point.results import ImagePoint, Target, Unreachable
+from molmo_point.results import DepthStatus, ImagePoint, Target, Unreachable
 from molmo_point.tracking.follow import Followed
 from molmo_point.tracking.track import TrackState
 from molmo_point.tracking.view import GATE_M, GATE_SIGMAS

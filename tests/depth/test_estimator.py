@@ -5,10 +5,11 @@ import time
 import numpy as np
 import pytest
 
-from molmo_point.depth.estimator import DepthStatus, estimate_depth
+from molmo_point.depth.estimator import estimate_depth
 from molmo_point.depth.uncertainty import D435
 from molmo_point.errors import InputError
 from molmo_point.geometry.intrinsics import Intrinsics
+from molmo_point.results import DepthStatus
 
 from .surfaces import CAMERA, COLUMNS, ROWS, noisy, plane, with_rod
 

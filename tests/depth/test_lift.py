@@ -7,13 +7,12 @@ import re
 import numpy as np
 import pytest
 
-from molmo_point.depth.estimator import DepthStatus
 from molmo_point.depth.lift import lift_point, lift_points, pixel_covariance
 from molmo_point.depth.uncertainty import D405, D435
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.intrinsics import Intrinsics
-from molmo_point.results import ImagePoint, PointMode, Target, Unreachable
+from molmo_point.results import DepthStatus, ImagePoint, PointMode, Target, Unreachable
 
 CAMERA = Intrinsics(640, 480, 610.0, 600.0, 320.0, 240.0)
 FRAME = RgbdFrame(np.zeros((480, 640, 3), np.uint8), np.full((480, 640), 0.6, np.float32), CAMERA, 123, frame="wrist_optical")

@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from molmo_point.depth.estimator import DepthStatus, estimate_depth
+from molmo_point.depth.estimator import estimate_depth
 from molmo_point.depth.uncertainty import D435
+from molmo_point.results import DepthStatus
 
 from .surfaces import CAMERA, noisy, plane, with_rod
 

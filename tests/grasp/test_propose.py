@@ -6,13 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from molmo_point.depth.estimator import DepthStatus
 from molmo_point.errors import FrameError, InputError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.transforms import Transform
 from molmo_point.grasp.propose import propose_grasps, rank_for_target
-from molmo_point.results import Target
+from molmo_point.results import DepthStatus, Target
 from molmo_point.viz.grasp import draw_grasps, grasp_words
 from molmo_point.viz.scene3d import render_scene
 

@@ -5,12 +5,11 @@ import math
 import numpy as np
 import pytest
 
-from molmo_point.depth.estimator import DepthStatus
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.transforms import Transform
 from molmo_point.picking.verification import STILL_THERE, seen_put, still_there
-from molmo_point.results import Target
+from molmo_point.results import DepthStatus, Target
 
 CAMERA = Intrinsics(160, 120, 150.0, 150.0, 79.5, 59.5)
 BASE_T_CAMERA = Transform("base", "camera", np.diag([1.0, -1.0, -1.0]), np.array([0.3, 0.1, 0.6]))

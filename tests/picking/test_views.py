@@ -6,13 +6,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from molmo_point.depth.estimator import DepthStatus
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.transforms import Transform
 from molmo_point.picking.settings import PickSettings
 from molmo_point.picking.views import Looker, Sighting, grouped, same_thing
-from molmo_point.results import Target
+from molmo_point.results import DepthStatus, Target
 
 FRAME = RgbdFrame(np.zeros((4, 4, 3), np.uint8), None, None, 0)
 

@@ -13,11 +13,10 @@ from molmo_point_ros import conversions
 from molmo_point_ros.outputs.message_text import targets_to_dict
 from visualization_msgs.msg import Marker
 
-from molmo_point.depth.estimator import DepthStatus
 from molmo_point.errors import FrameError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.transforms import Transform
-from molmo_point.results import ImagePoint, Pointing, Target, Unreachable
+from molmo_point.results import DepthStatus, ImagePoint, Pointing, Target, Unreachable
 
 pytestmark = pytest.mark.ros
 

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from molmo_point.depth.estimator import DepthStatus
-from molmo_point.results import ImagePoint, Pointing, Target, Unreachable
+from molmo_point.results import DepthStatus, ImagePoint, Pointing, Target, Unreachable
 from molmo_point.tracking.answers import fuse, seeds_of
 
 I2 = np.eye(2)

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from molmo_point.depth.estimator import DepthStatus
 from molmo_point.errors import InputError
-from molmo_point.results import Count, ImagePoint, Pointing, Target, Unreachable
+from molmo_point.results import Count, DepthStatus, ImagePoint, Pointing, Target, Unreachable
 from molmo_point.viz.overlay import draw_pointing, draw_points, save_png
 from molmo_point.viz.text import PALETTE, Label, place, shortened, text_size
 

@@ -6,7 +6,6 @@ import math
 import numpy as np
 import pytest
 
-from molmo_point.depth.estimator import DepthStatus
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.intrinsics import Intrinsics
@@ -16,7 +15,7 @@ from molmo_point.grasp.gripper import Gripper
 from molmo_point.picking.run_log import Look, RunLog, WatchedPointer, sky_filled
 from molmo_point.picking.states import PickEvent, PickState
 from molmo_point.pointer import Pointer
-from molmo_point.results import Completion, ImagePoint, Pointing, Target
+from molmo_point.results import Completion, DepthStatus, ImagePoint, Pointing, Target
 from molmo_point.viz.run_video import SIZE_WH, RunVideo
 from molmo_point.viz.text import AMBER
 

@@ -6,12 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from molmo_point.depth.estimator import DepthStatus
 from molmo_point.errors import FrameError, InputError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.transforms import Transform
-from molmo_point.results import Target
+from molmo_point.results import DepthStatus, Target
 from molmo_point.viz.point_cloud import cloud_of, ellipsoid_surface, save_ply
 from molmo_point.viz.scene3d import View, _hull, _splat, render_scene
 

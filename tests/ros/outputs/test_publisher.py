@@ -15,9 +15,13 @@ from molmo_point_ros.pointing.gates import Gates  # noqa: E402
 from molmo_point_ros.pointing.stamped_frame import Capture  # noqa: E402
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy  # noqa: E402
 
-from molmo_point.depth.estimator import DepthStatus  # noqa: E402
 from molmo_point.frame import RgbdFrame  # noqa: E402
-from molmo_point.results import ImagePoint, Pointing, Target  # noqa: E402
+from molmo_point.results import (  # noqa: E402
+    DepthStatus,
+    ImagePoint,
+    Pointing,
+    Target,
+)
 
 pytestmark = pytest.mark.ros
 

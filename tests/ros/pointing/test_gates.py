@@ -13,10 +13,9 @@ from molmo_point_ros.pointing.answers import answer_of
 from molmo_point_ros.pointing.gates import Gates
 from molmo_point_ros.pointing.stamped_frame import Capture
 
-from molmo_point.depth.estimator import DepthStatus
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.transforms import Transform
-from molmo_point.results import ImagePoint, Pointing, Target, Unreachable
+from molmo_point.results import DepthStatus, ImagePoint, Pointing, Target, Unreachable
 
 pytestmark = pytest.mark.ros
 

@@ -14,10 +14,9 @@ from molmo_point_msgs.msg import PointTarget, PointTargetArray
 from numpy.typing import ArrayLike, NDArray
 from std_msgs.msg import Header
 
-from molmo_point.depth.estimator import DepthStatus
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.transforms import Transform
-from molmo_point.results import ImagePoint, Pointing, Target, Unreachable
+from molmo_point.results import DepthStatus, ImagePoint, Pointing, Target, Unreachable
 from molmo_point.tracking.track import Track, TrackState
 from molmo_point_ros.conversions.images import stamp_from_ns
 
