@@ -41,7 +41,7 @@ def board_poses(data: HandEyeSet) -> np.ndarray:
     poses = []
     for uv in data.uv:
         _, turn, shift = cv2.solvePnP(data.points_board, uv, data.intrinsics.matrix, None, flags=cv2.SOLVEPNP_ITERATIVE)
-        poses.append(motion(np.asarray(cv2.Rodrigues(turn)[0]), np.ravel(shift)))
+        poses.append(motion(np.asarray(cv2.Rodrigues(turn)[0], np.float64), np.ravel(np.asarray(shift, np.float64))))
     return np.array(poses)
 
 

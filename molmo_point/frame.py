@@ -7,6 +7,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from molmo_point.arrays import ColorArray, DepthArray
 from molmo_point.depth.uncertainty import DepthNoise
 from molmo_point.errors import InputError
 from molmo_point.geometry.intrinsics import Intrinsics
@@ -31,8 +32,8 @@ class RgbdFrame:
         InputError: If shapes, types, sizes or units do not fit together.
     """
 
-    color: NDArray[np.uint8]
-    depth_m: NDArray[np.float32] | None
+    color: ColorArray
+    depth_m: DepthArray | None
     intrinsics: Intrinsics | None
     stamp_ns: int
     frame: str = OPTICAL_FRAME
@@ -94,7 +95,7 @@ FrameOrImage: TypeAlias = RgbdFrame | NDArray[np.uint8]
 """What `RgbdFrame.of` takes: a frame, or an RGB image (h, w, 3)."""
 
 
-def decode_depth(array: NDArray[np.generic], *, scale_m: float | None = None) -> NDArray[np.float32]:
+def decode_depth(array: NDArray[np.generic], *, scale_m: float | None = None) -> DepthArray:
     """Turn a camera's depth image into metres, once, at the camera.
 
     Args:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from molmo_point.arrays import FloatArray
 from molmo_point.depth.lift import lift_point
 from molmo_point.depth.uncertainty import D435, DepthNoise
 from molmo_point.evaluation.intervals import share
@@ -20,8 +20,6 @@ from molmo_point.results import ImagePoint, Target
 from molmo_point.sim.camera import SimulatedCamera
 from molmo_point.sim.tabletop.objects import SceneObject
 from molmo_point.sim.tabletop.scene import TabletopScene
-
-FloatArray = NDArray[np.float64]
 
 FIRST_SEED = 50_000
 """No scene from here on was looked at while the grasps were made."""

@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from benchmarks.lift.librealsense import HoleFilling
 from benchmarks.lift.peers import PEERS
 from benchmarks.lift.scenes import KINDS, NEAR_TRUTH_M, WINDOW_WH, LiftScene, make_scene
+from molmo_point.arrays import DepthArray, FloatArray
 from molmo_point.depth.lift import lift_point
 from molmo_point.errors import DependencyError
 from molmo_point.results import DepthStatus, ImagePoint, Target
-
-FloatArray = NDArray[np.float64]
 
 OURS = "molmo-point"
 OURS_CENTRE = "molmo-point, prefer centre"
@@ -187,12 +186,12 @@ def _peer(name: str) -> Estimate:
     return lifted
 
 
-def _depth(scene: LiftScene) -> NDArray[np.float32]:
+def _depth(scene: LiftScene) -> DepthArray:
     assert scene.frame.depth_m is not None
     return scene.frame.depth_m
 
 
-def _with_depth(scene: LiftScene, depth_m: NDArray[np.float32]) -> LiftScene:
+def _with_depth(scene: LiftScene, depth_m: DepthArray) -> LiftScene:
     return replace(scene, frame=replace(scene.frame, depth_m=depth_m))
 
 

@@ -3,8 +3,8 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from molmo_point.arrays import DepthArray
 from molmo_point.errors import DependencyError
 
 _UNIT_M = 0.0001
@@ -42,7 +42,7 @@ class HoleFilling:
         self._filter = rs.hole_filling_filter()
         self._number = 0
 
-    def fill(self, depth_m: NDArray[np.float32]) -> NDArray[np.float32]:
+    def fill(self, depth_m: DepthArray) -> DepthArray:
         """Depth (h, w) in metres as the filter leaves it; NaN where it still has none."""
         units = np.nan_to_num(depth_m / _UNIT_M, nan=0.0, posinf=0.0)
         pixels = np.where(units <= 65535, np.rint(units), 0).astype(np.uint16)

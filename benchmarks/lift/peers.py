@@ -10,36 +10,38 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from molmo_point.arrays import DepthArray
+
 Estimator = Callable[[NDArray[np.float32], int, int], float]
 
 
-def single_pixel(depth_m: NDArray[np.float32], column: int, row: int) -> float:
+def single_pixel(depth_m: DepthArray, column: int, row: int) -> float:
     """The pixel's own depth."""
     return float(depth_m[row, column])
 
 
-def pixel_else_median(depth_m: NDArray[np.float32], column: int, row: int) -> float:
+def pixel_else_median(depth_m: DepthArray, column: int, row: int) -> float:
     """The pixel's own depth, else the median of the 5x5 around it."""
     own = single_pixel(depth_m, column, row)
     return own if math.isfinite(own) else _quantile(depth_m, column, row, 2, 0.5)
 
 
-def median_11(depth_m: NDArray[np.float32], column: int, row: int) -> float:
+def median_11(depth_m: DepthArray, column: int, row: int) -> float:
     """The median of the 11x11 around the pixel."""
     return _quantile(depth_m, column, row, 5, 0.5)
 
 
-def median_21(depth_m: NDArray[np.float32], column: int, row: int) -> float:
+def median_21(depth_m: DepthArray, column: int, row: int) -> float:
     """The median of the 21x21 around the pixel."""
     return _quantile(depth_m, column, row, 10, 0.5)
 
 
-def lower_quartile_11(depth_m: NDArray[np.float32], column: int, row: int) -> float:
+def lower_quartile_11(depth_m: DepthArray, column: int, row: int) -> float:
     """The 25th percentile of the 11x11 around the pixel."""
     return _quantile(depth_m, column, row, 5, 0.25)
 
 
-def _quantile(depth_m: NDArray[np.float32], column: int, row: int, radius: int, share: float) -> float:
+def _quantile(depth_m: DepthArray, column: int, row: int, radius: int, share: float) -> float:
     window = depth_m[max(row - radius, 0) : row + radius + 1, max(column - radius, 0) : column + radius + 1]
     measured = window[np.isfinite(window)]
     return float(np.quantile(measured, share)) if measured.size else math.nan

@@ -11,13 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.lift.shapes import Box, Plane, Rod, Shape, Sphere, render
+from molmo_point.arrays import BoolArray, FloatArray
 from molmo_point.depth.uncertainty import D405, D435, D455, DepthNoise
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.sim.stereo_faults import D435_FAULTS, StereoFaults, simulate_depth
-
-FloatArray = NDArray[np.float64]
 
 WINDOW_WH = (180, 140)
 NEAR_TRUTH_M = 0.020
@@ -70,11 +69,11 @@ class LiftScene:
     camera: str
     frame: RgbdFrame
     true_depth_m: FloatArray
-    on_target: NDArray[np.bool_]
+    on_target: BoolArray
     target: Shape
     uv: FloatArray
     points_m: FloatArray
-    measurable: NDArray[np.bool_]
+    measurable: BoolArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,9 +147,7 @@ def _without_target(
     return np.where(index == 0, np.where(lost, np.nan, behind), depth)
 
 
-def _measurable(
-    noisy: NDArray[np.float32], depth: FloatArray, on_target: NDArray[np.bool_], uv: FloatArray, window: Intrinsics
-) -> bool:
+def _measurable(noisy: NDArray[np.float32], depth: FloatArray, on_target: BoolArray, uv: FloatArray, window: Intrinsics) -> bool:
     column, row = (round(float(value)) for value in uv)
     radius = max(3.0, 0.012 * window.focal_px / depth[row, column])
     v, u = np.ogrid[: depth.shape[0], : depth.shape[1]]

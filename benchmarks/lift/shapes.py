@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from molmo_point.arrays import FloatArray
 
 
 class Shape(Protocol):

@@ -7,14 +7,11 @@ joints: it knows nothing of objects.
 from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
-import numpy as np
-from numpy.typing import NDArray
-
 from molmo_point.arm.joint_path import FollowEnd, JointPath, NoPath, ObstacleBox
+from molmo_point.arrays import FloatArray
 from molmo_point.geometry.transforms import Transform
 from molmo_point.grasp.gripper import Gripper
 
-FloatArray = NDArray[np.float64]
 Cancelled = Callable[[], bool]
 """Asked again and again while something is under way; True ends it."""
 

@@ -1,13 +1,13 @@
 """What stands on a table, as upright boxes: enough for an arm to keep clear of it."""
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from molmo_point.arm.joint_path import ObstacleBox
+from molmo_point.arrays import BoolArray, DepthArray, FloatArray, IntArray
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.transforms import Transform
 
-FloatArray = NDArray[np.float64]
 CELL_M = 0.01
 """Things nearer to each other than about this are one box."""
 LEAST_HEIGHT_M = 0.012
@@ -17,7 +17,7 @@ _TOP_QUANTILE, _TALLEST_M = 0.98, 0.5
 
 
 def boxes_on_table(
-    depth_m: NDArray[np.float32],
+    depth_m: DepthArray,
     intrinsics: Intrinsics,
     base_T_camera: Transform,
     *,
@@ -46,9 +46,7 @@ def boxes_on_table(
     return tuple(sorted(boxes, key=lambda box: -box.half_m[0] * box.half_m[1]))
 
 
-def depth_points(
-    depth_m: NDArray[np.float32], intrinsics: Intrinsics, base_T_camera: Transform, stride: int = _STRIDE
-) -> FloatArray:
+def depth_points(depth_m: DepthArray, intrinsics: Intrinsics, base_T_camera: Transform, stride: int = _STRIDE) -> FloatArray:
     """What a depth image (h, w) shows, (n, 3) in the transform's target frame; every ``stride``-th row and column of it."""
     thin = depth_m[::stride, ::stride]
     rows, columns = np.nonzero(np.isfinite(thin))
@@ -70,7 +68,7 @@ def _pieces(points: FloatArray) -> list[FloatArray]:
     return [points[of_point == number] for number in numbers]
 
 
-def _labelled(full: NDArray[np.bool_]) -> NDArray[np.int64]:
+def _labelled(full: BoolArray) -> IntArray:
     """Numbers from 1 for cells (r, c) that hang together over edges or corners; 0 for empty ones."""
     label = np.zeros(full.shape, dtype=np.int64)
     number = 0

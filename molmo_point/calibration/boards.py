@@ -6,12 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from molmo_point.arrays import FloatArray
 from molmo_point.errors import DependencyError, InputError
 from molmo_point.geometry.mapping_file import read_mapping
-
-FloatArray = NDArray[np.float64]
 
 KINDS = ("charuco", "chessboard", "apriltag")
 _DICTIONARIES = {"charuco": "DICT_5X5_250", "apriltag": "DICT_APRILTAG_36h11", "chessboard": ""}

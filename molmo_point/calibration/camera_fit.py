@@ -7,8 +7,8 @@ that an iteration costs little however many images there are.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from molmo_point.arrays import FloatArray
 from molmo_point.errors import InputError
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.planar_pose import (
@@ -21,8 +21,6 @@ from molmo_point.geometry.planar_pose import (
     twist_jacobian,
     twisted,
 )
-
-FloatArray = NDArray[np.float64]
 
 MIN_IMAGES = 5
 # Which of k1, k2, p1, p2, k3 each model fits.

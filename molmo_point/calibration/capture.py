@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from molmo_point.arrays import ColorArray, FloatArray
 from molmo_point.calibration.boards import Board, board_yaml
 from molmo_point.calibration.detection import Detection, detect
 from molmo_point.calibration.sample_file import pose_entry
@@ -18,8 +18,6 @@ from molmo_point.geometry.planar_pose import board_poses
 from molmo_point.geometry.rigid import angle_between, motion, rotation_exp
 from molmo_point.hand_eye.next_pose import view_words
 from molmo_point.hand_eye.samples import Setup
-
-FloatArray = NDArray[np.float64]
 
 _STILL_FRAMES, _STILL_PX = 3, 1.0
 _NEW_VIEW_DEG, _NEW_VIEW_M = 8.0, 0.03
@@ -80,7 +78,7 @@ class GuidedCapture:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def look(self, image: NDArray[np.uint8], base_T_gripper: FloatArray) -> Advice:
+    def look(self, image: ColorArray, base_T_gripper: FloatArray) -> Advice:
         """Looks at one image, and takes a sample if the board is seen, the view is still, and it is a new view."""
         found = detect(self._board, image)
         if found.reason:
@@ -124,7 +122,7 @@ class GuidedCapture:
         both = np.isfinite(moved)
         return bool(both.any() and np.abs(moved[both]).max() < _STILL_PX and shift < 0.002)
 
-    def _take(self, image: NDArray[np.uint8], found: Detection, pose: FloatArray) -> str:
+    def _take(self, image: ColorArray, found: Detection, pose: FloatArray) -> str:
         name = f"{len(self._entries) + 1:03d}"
         robot = self._recent[-1][1]
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from molmo_point.arrays import ColorArray, FloatArray
 from molmo_point.calibration.boards import Board, import_cv2, marker_dictionary
-
-FloatArray = NDArray[np.float64]
 
 MIN_POINTS = 6
 _MAX_WINDOW_PX = 11
@@ -33,7 +32,7 @@ class Detection:
         return int(np.isfinite(self.uv[:, 0]).sum())
 
 
-def detect(board: Board, image: NDArray[np.uint8]) -> Detection:
+def detect(board: Board, image: ColorArray) -> Detection:
     """Finds a board.
 
     Args:

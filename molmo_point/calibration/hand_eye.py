@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from molmo_point.errors import InputError
 from molmo_point.geometry.transforms import Transform
@@ -16,8 +15,6 @@ from molmo_point.hand_eye.observability import Observability, observability
 from molmo_point.hand_eye.samples import HandEyeSet, Setup
 from molmo_point.hand_eye.solve import Solution, solve
 from molmo_point.hand_eye.validation import Unseen, error_at, held_out, spread_between_methods
-
-FloatArray = NDArray[np.float64]
 
 DEFAULT_DISTANCE_M, DEFAULT_TOLERANCE_M = 0.5, 0.005
 _FOLDS = 5

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from molmo_point.arrays import ColorArray, FloatArray, IntArray
 from molmo_point.camera.image_file import encode_png
 
 _STYLE = """
@@ -65,7 +66,7 @@ def bars(names: Sequence[str], values: Sequence[float], unit: str, marked: Seque
     return "".join([*lines, "</svg>"])
 
 
-def heat_map(counts: NDArray[np.int_], cell_px: int = 48) -> str:
+def heat_map(counts: IntArray, cell_px: int = 48) -> str:
     """Counts (rows, columns) as coloured cells: white is none, dark is many."""
     rows, columns = counts.shape
     top = max(int(counts.max()), 1)
@@ -82,7 +83,7 @@ def heat_map(counts: NDArray[np.int_], cell_px: int = 48) -> str:
     return "".join([*lines, "</svg>"])
 
 
-def arrows(uv: NDArray[np.float64], residual: NDArray[np.float64], size_wh: tuple[int, int], enlarge: float) -> str:
+def arrows(uv: FloatArray, residual: FloatArray, size_wh: tuple[int, int], enlarge: float) -> str:
     """Residuals (n, 2) as short lines at the points (n, 2) of the image, enlarged."""
     width, height = size_wh
     scale = 600.0 / width
@@ -96,14 +97,14 @@ def arrows(uv: NDArray[np.float64], residual: NDArray[np.float64], size_wh: tupl
     return "".join([*lines, "</svg>"])
 
 
-def picture(image: NDArray[np.uint8], caption: str) -> str:
+def picture(image: ColorArray, caption: str) -> str:
     """An image (h, w, 3) with a caption."""
     data = base64.b64encode(encode_png(image)).decode("ascii")
     words = html.escape(caption)
     return f'<figure><img alt="{words}" src="data:image/png;base64,{data}"><figcaption>{words}</figcaption></figure>'
 
 
-def with_points(image: NDArray[np.uint8], uv: NDArray[np.float64], width_px: int = 480) -> NDArray[np.uint8]:
+def with_points(image: ColorArray, uv: FloatArray, width_px: int = 480) -> NDArray[np.uint8]:
     """A smaller copy of an image with a red cross on each seen point."""
     drawn = image.copy()
     height, width = image.shape[:2]

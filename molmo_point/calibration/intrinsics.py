@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from molmo_point.arrays import FloatArray, IntArray
 from molmo_point.calibration.boards import Board
 from molmo_point.calibration.camera_fit import MIN_IMAGES, MODELS, CameraFit, choose_model, fit_camera, largest_difference_px
 from molmo_point.calibration.detection import MIN_POINTS, Detection, detect
 from molmo_point.errors import InputError
 from molmo_point.geometry.intrinsics import Intrinsics
 
-FloatArray = NDArray[np.float64]
 Photo = tuple[str, NDArray[np.uint8]]
 
 COVERAGE_GRID = (8, 6)
@@ -46,7 +46,7 @@ class IntrinsicsResult:
     detections: tuple[Detection, ...]
     dropped: tuple[tuple[str, str], ...]
     held_out_px: dict[str, float]
-    coverage: NDArray[np.int_]
+    coverage: IntArray
     tilts_deg: FloatArray
     factory: tuple[float, float] | None = None
     warnings: tuple[str, ...] = field(default=())
@@ -136,7 +136,7 @@ def calibrate_intrinsics(
     )
 
 
-def coverage_map(uv: FloatArray, size_wh: tuple[int, int]) -> NDArray[np.int_]:
+def coverage_map(uv: FloatArray, size_wh: tuple[int, int]) -> IntArray:
     """(6, 8) number of points in each cell of the image; `uv` is (..., 2), NaN where not seen."""
     points = uv.reshape(-1, 2)
     points = points[np.isfinite(points[:, 0])]
@@ -246,7 +246,7 @@ def _enough(kept: list[tuple[str, Detection]], dropped: list[tuple[str, str]], g
     )
 
 
-def _warnings(fit: CameraFit, coverage: NDArray[np.int_], tilts: FloatArray, count: int) -> list[str]:
+def _warnings(fit: CameraFit, coverage: IntArray, tilts: FloatArray, count: int) -> list[str]:
     found = []
     if count < 12:
         found.append(f"Only {count} photos: 15 to 30 make the distortion trustworthy.")

@@ -3,14 +3,13 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from molmo_point.arrays import FloatArray
 from molmo_point.calibration.boards import Board
 from molmo_point.calibration.rendering import render_board
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.rigid import inverse, moved
 from molmo_point.hand_eye.samples import Setup
 from molmo_point.hand_eye.synthetic import random_truth
-
-FloatArray = NDArray[np.float64]
 
 SIMULATED_CAMERA = Intrinsics(640, 480, 610.0, 609.0, 321.0, 238.0, "brown_conrady", (-0.05, 0.02, 0.0005, -0.0003, 0.0))
 

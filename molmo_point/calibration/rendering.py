@@ -5,10 +5,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from molmo_point.arrays import FloatArray
 from molmo_point.calibration.boards import Board, import_cv2, squares
 from molmo_point.geometry.intrinsics import Intrinsics
-
-FloatArray = NDArray[np.float64]
 
 _GRID_PX = 4
 _BACKGROUND, _PAPER, _INK = 140, 235, 25

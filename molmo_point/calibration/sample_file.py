@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from molmo_point.arrays import FloatArray, IntArray
 from molmo_point.calibration.boards import Board, load_board
 from molmo_point.calibration.detection import detect
 from molmo_point.camera.image_file import load_color
@@ -34,8 +34,6 @@ from molmo_point.geometry.mapping_file import read_mapping
 from molmo_point.geometry.rigid import inverse, rotation_exp
 from molmo_point.geometry.transforms import Transform
 from molmo_point.hand_eye.samples import HandEyeSet, hand_eye_set
-
-FloatArray = NDArray[np.float64]
 
 _ROTATIONS = ("quaternion_xyzw", "rotation_vector_rad", "rotation_vector_deg", "rpy_rad", "rpy_deg")
 _KEYS = {"setup", "base_frame", "gripper_frame", "camera_frame", "intrinsics", "board", "samples"}
@@ -144,7 +142,7 @@ def _id_of(entry: Mapping[str, Any], path: Path, number: int) -> str:
 
 def _from_images(
     values: Mapping[str, Any], folder: Path, entries: list[Any], ids: list[str], path: Path, progress: Callable[[str], None]
-) -> tuple[NDArray[np.int_], FloatArray, list[tuple[str, str]], Board, Intrinsics]:
+) -> tuple[IntArray, FloatArray, list[tuple[str, str]], Board, Intrinsics]:
     for key in ("board", "intrinsics"):
         if key not in values:
             raise InputError(f"Samples with images need the {key}", str(path), f"add `{key}: {key}.yaml`")

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from molmo_point.arrays import DepthArray
 from molmo_point.depth.uncertainty import D435
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
@@ -130,6 +130,6 @@ def _changed(first: RgbdFrame, frame: RgbdFrame) -> str:
     return f"{share:.1%} of the depth changed, allowed {MAX_DEPTH_SHARE:.0%}" if share > MAX_DEPTH_SHARE else ""
 
 
-def _depth(frame: RgbdFrame) -> NDArray[np.float32]:
+def _depth(frame: RgbdFrame) -> DepthArray:
     assert frame.depth_m is not None
     return frame.depth_m

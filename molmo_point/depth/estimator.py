@@ -20,17 +20,15 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from molmo_point.arrays import BoolArray, DepthArray, FloatArray
 from molmo_point.depth.surface_fit import local_depth, snap, spread_over_error
 from molmo_point.depth.uncertainty import D435, DepthNoise, checked_covariance_px2
 from molmo_point.depth.window import Window, cut_window
 from molmo_point.errors import InputError
 from molmo_point.geometry.intrinsics import Intrinsics, within_image
 from molmo_point.results import DepthStatus
-
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
 
 PREFERENCES = ("near", "far", "centre")
 
@@ -84,7 +82,7 @@ class _Surface:
 
 
 def estimate_depth(
-    depth_m: NDArray[np.float32],
+    depth_m: DepthArray,
     uv: ArrayLike,
     intrinsics: Intrinsics,
     noise: DepthNoise = D435,
@@ -220,7 +218,7 @@ def _nothing(status: DepthStatus, point: FloatArray, valid_ratio: float) -> Dept
 
 
 def _checked(
-    depth_m: NDArray[np.float32],
+    depth_m: DepthArray,
     uv: ArrayLike,
     intrinsics: Intrinsics,
     prefer: str,

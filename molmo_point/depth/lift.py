@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from molmo_point.arrays import FloatArray
 from molmo_point.depth.estimator import PREFERENCES, DepthEstimate, estimate_depth
 from molmo_point.depth.uncertainty import D435, DepthNoise, lifted_covariance
 from molmo_point.errors import InputError
@@ -130,7 +130,7 @@ def _target(point: ImagePoint, frame: RgbdFrame, estimate: DepthEstimate) -> Tar
     )
 
 
-def pixel_covariance(point: ImagePoint, size_wh: tuple[int, int]) -> NDArray[np.float64]:
+def pixel_covariance(point: ImagePoint, size_wh: tuple[int, int]) -> FloatArray:
     """Covariance (2, 2) of a point's u and v in square pixels.
 
     Of the model's own `modes` the one nearest to the point is taken, about the point: with several
@@ -155,7 +155,7 @@ def _in_free_space(
     point: ImagePoint,
     frame: RgbdFrame,
     estimate: DepthEstimate,
-    error_px2: NDArray[np.float64],
+    error_px2: FloatArray,
     depth_m: float,
     sigma_m: float,
 ) -> Target | Unreachable:

@@ -4,10 +4,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
+from molmo_point.arrays import BoolArray, DepthArray, FloatArray
 
 WINDOW_RADIUS_M = 0.012
 NEIGHBOURHOOD_M = 0.006
@@ -48,7 +46,7 @@ class Window:
 
 
 def cut_window(
-    depth_m: NDArray[np.float32],
+    depth_m: DepthArray,
     point: FloatArray,
     covariance_px2: FloatArray,
     focal_px: float,
@@ -128,7 +126,7 @@ def _around(row: int, column: int, radius: int) -> tuple[slice, slice]:
     return slice(max(row - radius, 0), row + radius + 1), slice(max(column - radius, 0), column + radius + 1)
 
 
-def _near_depth(depth_m: NDArray[np.float32], min_m: float, max_m: float) -> float:
+def _near_depth(depth_m: DepthArray, min_m: float, max_m: float) -> float:
     """The 20th percentile of the depths in range; infinite without any.
 
     The nearer part, so that a thin object in front is not cut small.

@@ -3,11 +3,10 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from molmo_point.arrays import DepthArray, FloatArray
 from molmo_point.errors import InputError
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.transforms import Transform
-
-FloatArray = NDArray[np.float64]
 
 MAX_FOOTPRINT_PX = 8
 """Largest side, in pixels of the target image, that one depth pixel may cover."""
@@ -15,11 +14,11 @@ OVERLAP_PX = 0.25
 
 
 def align_depth(
-    depth_m: NDArray[np.float32],
+    depth_m: DepthArray,
     depth_camera: Intrinsics,
     color_camera: Intrinsics,
     color_T_depth: Transform,
-) -> NDArray[np.float32]:
+) -> DepthArray:
     """Reprojects a depth image into another camera, e.g. the colour camera beside it.
 
     Every depth pixel is a small square facing its camera; its corners are lifted, transformed and projected, with the

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from molmo_point.arrays import BoolArray, FloatArray
 from molmo_point.errors import InputError
 from molmo_point.geometry.mapping_file import read_mapping
-
-FloatArray = NDArray[np.float64]
 
 DISTORTION_MODELS = ("none", "brown_conrady", "inverse_brown_conrady")
 _ALIASES = {"plumb_bob": "brown_conrady", "": "none"}
@@ -232,7 +231,7 @@ class Intrinsics:
         return dx, dy, factor
 
 
-def within_image(uv: ArrayLike, size_wh: tuple[int, int], margin_px: float = 0.0) -> NDArray[np.bool_]:
+def within_image(uv: ArrayLike, size_wh: tuple[int, int], margin_px: float = 0.0) -> BoolArray:
     """Which pixels (..., 2) lie in an image of that width and height; NaN does not.
 
     A pixel reaches half a pixel to each side of its centre, so u goes from -0.5 to width - 0.5.

@@ -8,12 +8,10 @@ seen are NaN.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from molmo_point.arrays import FloatArray, IntArray
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.rigid import hat, motion, nearest_rotation, rotation_exp
-
-FloatArray = NDArray[np.float64]
 
 MIN_POINTS = 4
 _ITERATIONS = 30
@@ -36,7 +34,7 @@ class BoardPoses:
     rms_px: FloatArray
     ambiguity: FloatArray
     information: FloatArray
-    count: NDArray[np.int_]
+    count: IntArray
 
 
 def projection_jacobian(p_camera: FloatArray, intrinsics: Intrinsics) -> tuple[FloatArray, FloatArray]:

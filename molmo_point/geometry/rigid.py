@@ -4,12 +4,9 @@ A small change of a motion (R, t) is (tau, omega): R' = exp(omega) R and t' = t 
 `Transform.covariance` (x, y, z, rotation about x, y, z, about the fixed axes of the target frame).
 """
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[Any]  # always float64; numpy.linalg's types say less
+from molmo_point.arrays import FloatArray
 
 _SMALL_RAD = 1e-7
 

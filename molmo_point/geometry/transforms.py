@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from molmo_point.arrays import FloatArray
 from molmo_point.errors import DependencyError, FrameError, InputError
 from molmo_point.geometry.mapping_file import read_mapping
-
-FloatArray = NDArray[np.float64]
 
 _ORTHONORMAL_TOLERANCE = 1e-3
 _EXACT = 1e-12

@@ -3,13 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from molmo_point.arrays import BoolArray, FloatArray
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.grasp.gripper import Gripper, corners_of
 from molmo_point.grasp.patch import Patch
 from molmo_point.grasp.support import SupportPlane
-
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
 
 MAX_HITS = 2
 """So many measured points inside a box count as noise."""

@@ -4,11 +4,11 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from molmo_point.arm.joint_path import ObstacleBox
+from molmo_point.arrays import BoolArray, FloatArray
 
-FloatArray = NDArray[np.float64]
 LEAST_DEPTH_M = 0.007
 """What is less deep is not hollow."""
 _SECTORS, _LEAST_IN_SECTOR = 12, 3
@@ -102,7 +102,7 @@ def measure_hollow(points_m: FloatArray, box: ObstacleBox) -> Hollow | None:
     )
 
 
-def _around(heights: FloatArray, away: FloatArray, where: NDArray[np.bool_], share: float) -> FloatArray:
+def _around(heights: FloatArray, away: FloatArray, where: BoolArray, share: float) -> FloatArray:
     """A quantile of the heights in each of `_SECTORS` directions; NaN where too little was seen."""
     sector = np.floor((np.arctan2(away[where, 1], away[where, 0]) / (2 * np.pi) % 1.0) * _SECTORS).astype(int) % _SECTORS
     seen = [heights[where][sector == number] for number in range(_SECTORS)]

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from molmo_point.arrays import FloatArray
 from molmo_point.errors import InputError
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.transforms import Transform
@@ -18,8 +18,6 @@ from molmo_point.grasp.gripper import Gripper
 from molmo_point.grasp.object_region import ObjectRegion
 from molmo_point.grasp.search import Contact, Proposal, closings, measure_contact, search_slabs
 from molmo_point.grasp.shape import OrientedBox, SurfaceNormal, oriented_box, surface_normal
-
-FloatArray = NDArray[np.float64]
 
 GRASP_FRAME = "grasp"
 MAX_POINTS = 2000

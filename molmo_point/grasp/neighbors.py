@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from molmo_point.grasp.patch import BoolArray, FloatArray, Patch, grown, label_pieces
+from molmo_point.arrays import BoolArray, FloatArray
+from molmo_point.grasp.patch import Patch, grown, label_pieces
 
 NECK_M = 0.006
 """Two parts joined by less than twice this width are taken apart, in metres."""

@@ -6,14 +6,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from molmo_point.arrays import BoolArray, DepthArray, FloatArray
 from molmo_point.depth.estimator import estimate_depth
 from molmo_point.depth.uncertainty import D435, DepthNoise
 from molmo_point.errors import InputError
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.grasp.neighbors import split_neighbours
-from molmo_point.grasp.patch import BoolArray, FloatArray, Patch, cut_patch, grown, label_pieces
+from molmo_point.grasp.patch import Patch, cut_patch, grown, label_pieces
 from molmo_point.grasp.support import SupportPlane, find_support
 from molmo_point.results import DepthStatus
 
@@ -93,7 +94,7 @@ class ObjectRegion:
 
 
 def grow_region(
-    depth_m: NDArray[np.float32],
+    depth_m: DepthArray,
     uv: ArrayLike,
     intrinsics: Intrinsics,
     noise: DepthNoise = D435,
@@ -144,9 +145,7 @@ def grow_region(
     return _grow(depth_m, patch, target, find_support(patch, target, up=upwards), max_size_m)
 
 
-def _grow(
-    depth_m: NDArray[np.float32], patch: Patch, target: FloatArray, support: SupportPlane | None, max_size_m: float
-) -> ObjectRegion:
+def _grow(depth_m: DepthArray, patch: Patch, target: FloatArray, support: SupportPlane | None, max_size_m: float) -> ObjectRegion:
     points = patch.points_m
     distance = np.sqrt(np.sum((points - target) ** 2, axis=-1))
     with np.errstate(invalid="ignore"):
@@ -225,7 +224,7 @@ def _with_outline(piece: BoolArray, above: BoolArray, patch: Patch) -> BoolArray
     return piece | (agree & above)
 
 
-def _full_mask(depth_m: NDArray[np.float32], inside: BoolArray, patch: Patch, support: SupportPlane | None) -> BoolArray:
+def _full_mask(depth_m: DepthArray, inside: BoolArray, patch: Patch, support: SupportPlane | None) -> BoolArray:
     """The region at the resolution of the image; small holes in it belong to it."""
     mask = np.zeros(depth_m.shape, dtype=bool)
     stride = patch.stride

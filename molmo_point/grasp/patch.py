@@ -5,14 +5,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from molmo_point.arrays import BoolArray, DepthArray, FloatArray, IntArray
 from molmo_point.depth.uncertainty import DepthNoise
 from molmo_point.geometry.intrinsics import Intrinsics
-
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
-IntArray = NDArray[np.int64]
 
 SPACING_M = 0.0015
 """Wanted distance between neighbouring pixels of a patch at the depth of its point, in metres."""
@@ -62,7 +58,7 @@ class Patch:
 
 
 def cut_patch(
-    depth_m: NDArray[np.float32],
+    depth_m: DepthArray,
     uv: FloatArray,
     at_m: float,
     intrinsics: Intrinsics,

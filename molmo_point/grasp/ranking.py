@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from molmo_point.arrays import FloatArray
 from molmo_point.errors import InputError
 from molmo_point.geometry.transforms import Transform
 from molmo_point.grasp.grasps import GRASP_FRAME
-
-FloatArray = NDArray[np.float64]
 
 CONVENTIONS: dict[str, tuple[int, int]] = {"tool": (2, 1), "graspnet": (0, 1), "acronym": (2, 0)}
 """Which columns of a pose's rotation are (approach, closing direction): this package's tool frame (also Franka's

@@ -4,12 +4,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from molmo_point.arrays import FloatArray, IntArray
 from molmo_point.grasp.gripper import Gripper
 from molmo_point.grasp.support import SupportPlane
-
-FloatArray = NDArray[np.float64]
 
 MIN_ENGAGED_M = 0.008
 """The fingers must reach at least this far past the top of what is between them, in metres."""
@@ -102,7 +100,7 @@ def closings(
     return found
 
 
-def _turned(approach: FloatArray, along: FloatArray, steps: NDArray[np.int64]) -> list[FloatArray]:
+def _turned(approach: FloatArray, along: FloatArray, steps: IntArray) -> list[FloatArray]:
     """Rotations with this approach whose closing directions are turned from `along` by so many steps."""
     start = along - (along @ approach) * approach
     if np.linalg.norm(start) < 1e-3:
@@ -205,7 +203,7 @@ def _floor(x: float, y: float, axes: FloatArray, support: SupportPlane | None, g
     return (height_at_zero - room) / -lean[2]
 
 
-def _block(occupied: NDArray[np.int64], at: int, gap: int) -> tuple[int, int]:
+def _block(occupied: IntArray, at: int, gap: int) -> tuple[int, int]:
     """First and last cell of the run of occupied cells nearest to `at`; runs are apart by `gap` empty cells."""
     cuts = np.flatnonzero(np.diff(occupied) > gap)
     starts = occupied[np.concatenate([[0], cuts + 1])]

@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from molmo_point.arrays import FloatArray
 from molmo_point.grasp.object_region import ObjectRegion
 from molmo_point.grasp.support import SupportPlane
-
-FloatArray = NDArray[np.float64]
 
 NORMAL_RADIUS_M = 0.012
 """The normal is that of the surface within this distance of the point, in metres."""

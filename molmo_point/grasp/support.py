@@ -5,11 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from molmo_point.arrays import FloatArray
 from molmo_point.grasp.patch import Patch
-
-FloatArray = NDArray[np.float64]
 
 MIN_SHARE = 0.15
 """Share of the surroundings, weighted by nearness, that must lie in the plane."""

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from molmo_point.arrays import BoolArray, FloatArray
 from molmo_point.errors import MolmoPointError
 from molmo_point.geometry.rigid import angle_between, inverse, nearest_rotation
 from molmo_point.hand_eye.closed_form import robust_start, shah_with_scale
@@ -20,8 +20,6 @@ from molmo_point.hand_eye.observability import Observability
 from molmo_point.hand_eye.samples import MIN_SAMPLES, HandEyeSet, Setup, hand_eye_set
 from molmo_point.hand_eye.solve import Solution, solve
 from molmo_point.hand_eye.stale import stale_samples
-
-FloatArray = NDArray[np.float64]
 
 _OUTLIER_SHARE = 0.05
 _OUTLIER = np.repeat([0.05**2, np.deg2rad(5.0) ** 2], 3)
@@ -258,7 +256,7 @@ def _moved(data: HandEyeSet, solution: Solution, what: str) -> list[_Trial | Non
     return [_Trial(Cause(f"{what}_moved", *words, 0.0, data.ids[cut:]), score)]
 
 
-def _split_score(data: HandEyeSet, solution: Solution, late: NDArray[np.bool_], what: str) -> tuple[float, Model]:
+def _split_score(data: HandEyeSet, solution: Solution, late: BoolArray, what: str) -> tuple[float, Model]:
     larger = late if late.sum() > len(late) / 2 else ~late
     x, w = robust_start(data.subset(larger))
     other = data.subset(~larger)

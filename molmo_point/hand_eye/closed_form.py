@@ -3,15 +3,11 @@
 They need no start and serve as one: the joint optimisation refines what they find. Their disagreement is worth reporting.
 """
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from molmo_point.arrays import FloatArray
 from molmo_point.geometry.rigid import angle_between, motion, nearest_rotation, rotation_log
 from molmo_point.hand_eye.samples import HandEyeSet
-
-FloatArray = NDArray[Any]  # always float64; numpy.linalg's types say less
 
 _ROUNDS = 12
 _REACH_M = 0.3

@@ -10,12 +10,10 @@ The formal covariance takes the noise for known, and a camera for perfect; with 
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from molmo_point.arrays import FloatArray
 from molmo_point.hand_eye.noise import estimate_noise, noise_spread, solve_linear
 from molmo_point.hand_eye.solve import Solution
-
-FloatArray = NDArray[np.float64]
 
 REPLICATES = 400
 _NODES = np.array([-np.sqrt(3.0), 0.0, np.sqrt(3.0)])

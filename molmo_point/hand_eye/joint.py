@@ -10,17 +10,13 @@ only, so the normal equations shrink to the few shared unknowns, whatever the nu
 """
 
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from molmo_point.arrays import FloatArray, IntArray
 from molmo_point.geometry.planar_pose import projection_jacobian, twist_jacobian
 from molmo_point.geometry.rigid import difference, hat, inverse, moved
 from molmo_point.hand_eye.samples import HandEyeSet, Setup
-
-FloatArray = NDArray[Any]  # always float64; numpy.linalg's types say less
-IntArray = NDArray[np.int_]
 
 HUBER_POINT = 2.5
 HUBER_SAMPLE = 3.55  # 95 % of samples without fault are below (6 degrees of freedom)

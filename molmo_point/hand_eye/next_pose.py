@@ -1,11 +1,10 @@
 """Which robot pose to record next: the one that shrinks the error at the task's distance most."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from molmo_point.arrays import BoolArray, FloatArray
 from molmo_point.geometry.planar_pose import BoardPoses, pose_equations
 from molmo_point.geometry.rigid import inverse
 from molmo_point.hand_eye.joint import start_model
@@ -14,8 +13,6 @@ from molmo_point.hand_eye.samples import HandEyeSet, Setup
 from molmo_point.hand_eye.solve import Solution
 from molmo_point.hand_eye.synthetic import viewpoints
 from molmo_point.hand_eye.validation import error_at
-
-FloatArray = NDArray[Any]  # always float64; numpy.linalg's types say less
 
 _CANDIDATES = 250
 _MARGIN_PX = 12.0
@@ -70,14 +67,14 @@ def next_pose(solution: Solution, distance_m: float, seed: int = 0) -> NextPose 
     return NextPose(robot[best], views[best], now, then, view_words(views[best], data.centre_board))
 
 
-def _visible(views: FloatArray, data: HandEyeSet) -> NDArray[np.bool_]:
+def _visible(views: FloatArray, data: HandEyeSet) -> BoolArray:
     uv = data.intrinsics.project(data.points_board @ np.swapaxes(views[:, :3, :3], 1, 2) + views[:, None, :3, 3])
     width, height = data.intrinsics.size_wh
     low, high = _MARGIN_PX, np.array([width, height]) - 1 - _MARGIN_PX
     return np.all((uv > low) & (uv < high), axis=(1, 2))
 
 
-def _within(robot: FloatArray, data: HandEyeSet) -> NDArray[np.bool_]:
+def _within(robot: FloatArray, data: HandEyeSet) -> BoolArray:
     """Gripper positions at most 15 cm outside the box of those used: the arm has shown that it can be about there."""
     used = data.base_T_gripper[:, :3, 3]
     at = robot[:, :3, 3]

@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from molmo_point.arrays import BoolArray, FloatArray
 from molmo_point.geometry.rigid import inverse, rotation_log
 from molmo_point.hand_eye.joint import Model, Noise, camera_poses, motion_chains
 from molmo_point.hand_eye.samples import HandEyeSet
-
-FloatArray = NDArray[Any]  # always float64; numpy.linalg's types say less
 
 USUAL_ROBOT_M, USUAL_ROBOT_RAD = 0.0003, float(np.deg2rad(0.06))
 _PRIOR_SPREAD = 1.2  # of the logarithm: a factor of 3.3 either way
@@ -155,7 +154,7 @@ def solve_linear(linear: Linearised, noise: Noise, weights: FloatArray | None = 
     return change[..., 0], covariance
 
 
-def leave_one_out_distance(linear: Linearised, noise: Noise, kept: NDArray[np.bool_]) -> FloatArray:
+def leave_one_out_distance(linear: Linearised, noise: Noise, kept: BoolArray) -> FloatArray:
     """(n,) squared Mahalanobis distance of each sample from what the other kept ones predict; chi-square of 6 if all is well."""
     distances = np.empty(len(linear.error))
     covariances = linear.covariances(noise)

@@ -3,12 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from molmo_point.arrays import FloatArray
 from molmo_point.geometry.rigid import nearest_rotation, rotation_log
 from molmo_point.hand_eye.samples import HandEyeSet
-
-FloatArray = NDArray[np.float64]
 
 WEAK_DEG, BLIND_DEG = 15.0, 3.0
 

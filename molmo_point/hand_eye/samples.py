@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from molmo_point.arrays import FloatArray
 from molmo_point.errors import InputError
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.planar_pose import BoardPoses, board_poses
 from molmo_point.geometry.rigid import inverse
-
-FloatArray = NDArray[np.float64]
 
 MIN_SAMPLES = 5
 

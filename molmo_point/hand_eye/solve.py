@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from molmo_point.arrays import BoolArray, FloatArray
 from molmo_point.errors import InputError
 from molmo_point.hand_eye.closed_form import robust_start
 from molmo_point.hand_eye.joint import Fit, Model, Noise, fit_joint, start_model
@@ -18,9 +18,6 @@ from molmo_point.hand_eye.noise import (
 )
 from molmo_point.hand_eye.observability import observability
 from molmo_point.hand_eye.samples import MIN_SAMPLES, HandEyeSet
-
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
 
 # A good sample is beyond this once in 100 000 sets of 6 numbers; the unknown noise of few samples widens it.
 _SUSPECT_CHI2 = 33.0

@@ -3,13 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from molmo_point.arrays import FloatArray
 from molmo_point.geometry.rigid import difference
 from molmo_point.hand_eye.joint import start_model
 from molmo_point.hand_eye.solve import Solution
-
-FloatArray = NDArray[np.float64]
 
 _SIGMAS = 6.0
 _FLOOR = np.repeat([0.001, np.deg2rad(0.2)], 3)

@@ -3,13 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from molmo_point.arrays import FloatArray
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.rigid import inverse, motion, moved, rotation_exp
 from molmo_point.hand_eye.samples import HandEyeSet, Setup, hand_eye_set
-
-FloatArray = NDArray[np.float64]
 
 CAMERA = Intrinsics(640, 480, 610.0, 610.0, 319.5, 239.5)
 

@@ -3,15 +3,13 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from molmo_point.arrays import BoolArray, FloatArray
 from molmo_point.geometry.rigid import angle_between, hat
 from molmo_point.hand_eye.closed_form import board_from, park, shah
 from molmo_point.hand_eye.joint import Fit, Noise, camera_poses, fit_joint, start_model
 from molmo_point.hand_eye.samples import HandEyeSet
 from molmo_point.hand_eye.solve import Solution
-
-FloatArray = NDArray[np.float64]
 
 _DRAWS = 20000
 
@@ -29,7 +27,7 @@ class Unseen:
     turn_deg: FloatArray
     pixels: FloatArray
 
-    def summary(self, kept: NDArray[np.bool_]) -> dict[str, float]:
+    def summary(self, kept: BoolArray) -> dict[str, float]:
         """Root mean square, median and largest over the kept samples."""
         far, turn = self.distance_mm[kept], self.turn_deg[kept]
         return {

@@ -4,16 +4,14 @@ from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from molmo_point.arrays import FloatArray
 from molmo_point.errors import InputError
 from molmo_point.geometry.rigid import angle_between, hat, nearest_rotation
 from molmo_point.geometry.transforms import Transform
 from molmo_point.hand_eye.closed_form import board_from
 from molmo_point.hand_eye.samples import HandEyeSet
 from molmo_point.hand_eye.validation import unseen_errors
-
-FloatArray = NDArray[np.float64]
 
 MIN_POINTS = 3
 _DRAWS = 2000

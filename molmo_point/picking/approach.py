@@ -5,14 +5,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from molmo_point.arm.arm import Arm
 from molmo_point.arm.joint_path import JointPath, NoPath, NoPathReason, ObstacleBox
+from molmo_point.arrays import FloatArray
 from molmo_point.geometry.transforms import Transform
 from molmo_point.grasp.grasps import GraspCandidate
 
-FloatArray = NDArray[np.float64]
 _LOOKS = ((75.0, 0.0), (68.0, 35.0), (68.0, -35.0), (85.0, 0.0), (62.0, 70.0), (62.0, -70.0), (75.0, 110.0), (75.0, -110.0))
 """Elevation and azimuth, degrees, of places to look from; azimuth 0 looks away from the arm."""
 _HALF_TURN = np.diag([-1.0, -1.0, 1.0])

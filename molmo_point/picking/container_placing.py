@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from operator import attrgetter
 
 import numpy as np
-from numpy.typing import NDArray
 
 from molmo_point.arm.arm import Arm
 from molmo_point.arm.obstacle_boxes import depth_points
+from molmo_point.arrays import FloatArray
 from molmo_point.geometry.transforms import Transform
 from molmo_point.grasp.container import Hollow, measure_hollow
 from molmo_point.grasp.gripper import Gripper
@@ -16,7 +16,6 @@ from molmo_point.picking.approach import gap, shifted
 from molmo_point.picking.held_object import TURNS_RAD, Held
 from molmo_point.picking.object_search import Search
 
-FloatArray = NDArray[np.float64]
 LETTING_GO_M = 0.016
 """How much wider the fingers open inside; on the table there is room for more."""
 _CLEAR_M, _LEAST_HITS = 0.003, 4

@@ -4,13 +4,12 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from molmo_point.arrays import FloatArray
 from molmo_point.geometry.rigid import rotation_exp
 from molmo_point.geometry.transforms import Transform
 from molmo_point.grasp.grasps import GRASP_FRAME, GraspCandidate
 
-FloatArray = NDArray[np.float64]
 _DROP_M = 0.006
 TURNS_RAD = 0.25 * np.pi * np.array([0, 1, -1, 2, -2, 3, -3, 4])
 """Turns about the vertical in which it is tried to put something down, the least first."""

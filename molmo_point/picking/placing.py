@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from molmo_point.arm.arm import Arm, Cancelled
 from molmo_point.arm.joint_path import JointPath, NoPath, ObstacleBox
+from molmo_point.arrays import FloatArray
 from molmo_point.errors import FrameError, InputError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.transforms import Transform
@@ -26,7 +26,6 @@ from molmo_point.picking.settings import PickSettings
 from molmo_point.picking.states import PickFailure, PickState, PlaceResult
 from molmo_point.picking.verification import seen_put
 
-FloatArray = NDArray[np.float64]
 Relation = Literal["in", "on", "next to"]
 _ABOVE_M, _BESIDE_M = 0.10, 0.025
 _OPEN_M, _RIM_CLEAR_M = 0.03, 0.04

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from molmo_point.arrays import FloatArray
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.transforms import Transform
 from molmo_point.grasp.propose import find_object
@@ -43,7 +43,7 @@ def still_there(before: RgbdFrame, after: RgbdFrame, target: Target, base_T_came
     return float(np.mean(np.abs(after.depth_m[both] - before.depth_m[both]) < _SAME_M))
 
 
-def seen_put(before: RgbdFrame, after: RgbdFrame, at_m: NDArray[np.float64], reach_m: float, base_T_camera: Transform) -> float:
+def seen_put(before: RgbdFrame, after: RgbdFrame, at_m: FloatArray, reach_m: float, base_T_camera: Transform) -> float:
     """Share of a place that is higher than it was, because something is there now.
 
     Args:
@@ -75,7 +75,7 @@ def seen_put(before: RgbdFrame, after: RgbdFrame, at_m: NDArray[np.float64], rea
     return count / len(old) if count >= _LEAST_NEW else 0.0
 
 
-def _lifted(frame: RgbdFrame, uv: NDArray[np.float64], base_T_camera: Transform) -> NDArray[np.float64]:
+def _lifted(frame: RgbdFrame, uv: FloatArray, base_T_camera: Transform) -> FloatArray:
     """What whole pixels (n, 2) with depth show, (n, 3) in the transform's target frame."""
     assert frame.depth_m is not None and frame.intrinsics is not None
     columns, rows = uv.astype(int).T

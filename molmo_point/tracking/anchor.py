@@ -6,11 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from molmo_point.arrays import FloatArray
 from molmo_point.tracking.flow import same_surface
 from molmo_point.tracking.opencv import import_cv2
 from molmo_point.tracking.view import View
-
-FloatArray = NDArray[np.float64]
 
 RADIUS = 15
 MIN_CONTRAST = 4.0

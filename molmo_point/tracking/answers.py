@@ -4,12 +4,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from molmo_point.arrays import FloatArray
 from molmo_point.depth.lift import DEFAULT_SIGMA_SHARE
 from molmo_point.results import Pointing
-
-FloatArray = NDArray[np.float64]
 
 CORRELATION = 0.5
 """Between the errors of a model's answers about one thing: asking twice does not halve the variance."""

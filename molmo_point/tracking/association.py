@@ -1,9 +1,8 @@
 """Which point of an answer belongs to which track."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from molmo_point.arrays import FloatArray
 
 GATE = 13.8
 """Squared Mahalanobis distance that 1 of 1000 right pairs exceeds, in two dimensions."""

@@ -3,12 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from molmo_point.arrays import BoolArray, FloatArray, IntArray
 from molmo_point.tracking.opencv import import_cv2
 from molmo_point.tracking.view import View
-
-FloatArray = NDArray[np.float64]
 
 WINDOW_PX, LEVELS = 15, 3
 MAX_RETURN_PX = 0.8
@@ -31,7 +29,7 @@ class Flow:
 
     start: FloatArray
     end: FloatArray
-    good: NDArray[np.bool_]
+    good: BoolArray
     return_px: FloatArray
 
     def part(self, chosen: slice) -> "Flow":
@@ -100,7 +98,7 @@ def _corners(view: View, uv: FloatArray, depth_m: float, reach: int) -> FloatArr
     return corners.reshape(-1, 2).astype(np.float64) + np.array([left, top])
 
 
-def same_surface(view: View, pixels: NDArray[np.int_], depth_m: float) -> NDArray[np.bool_]:
+def same_surface(view: View, pixels: IntArray, depth_m: float) -> BoolArray:
     """Which whole pixels (n, 2) may belong to the surface at a depth; all where depth is not known.
 
     Holes count as part of it: what is near and has no depth cannot be told from the surface.

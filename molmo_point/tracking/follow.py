@@ -4,16 +4,14 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
+from molmo_point.arrays import BoolArray, FloatArray
 from molmo_point.tracking.anchor import MIN_CONTRAST, Anchor, align, shade, take_anchor
 from molmo_point.tracking.flow import Flow, features_around, flow_between
 from molmo_point.tracking.motion import MIN_FEATURES, Motion, fit_motion
 from molmo_point.tracking.search import find_again
 from molmo_point.tracking.track import LostReason, TrackState
 from molmo_point.tracking.view import View
-
-FloatArray = NDArray[np.float64]
 
 REACH_PX = 12.0
 FEW_FEATURES = 6
@@ -151,7 +149,7 @@ def _step(item: Followed, flow: Flow, view: View, step_s: float) -> None:
     _renew(item, view)
 
 
-def _stop_for_want_of_features(item: Followed, flow: Flow, near: NDArray[np.bool_], far: NDArray[np.bool_], view: View) -> None:
+def _stop_for_want_of_features(item: Followed, flow: Flow, near: BoolArray, far: BoolArray, view: View) -> None:
     depth_m = float(view.depth_at(item.uv[None])[0])
     nearer = depth_m < item.depth_m - view.gate_m(item.depth_m)
     if nearer or near.sum() > max(far.sum(), 0.3 * len(flow.good)):

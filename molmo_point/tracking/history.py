@@ -3,15 +3,11 @@
 from collections import deque
 from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
-
+from molmo_point.arrays import FloatArray
 from molmo_point.errors import InputError
 from molmo_point.tracking.follow import Followed
 from molmo_point.tracking.track import TrackState
 from molmo_point.tracking.view import View
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,9 +4,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from molmo_point.arrays import BoolArray, FloatArray
 
 MIN_FEATURES = 3
 MIN_SHARE = 0.4
@@ -31,7 +30,7 @@ class Motion:
     linear: FloatArray
     start: FloatArray
     end: FloatArray
-    inliers: NDArray[np.bool_]
+    inliers: BoolArray
     variance_px2: float
 
     def apply(self, uv: FloatArray) -> FloatArray:

@@ -6,7 +6,6 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
@@ -20,8 +19,6 @@ from molmo_point.tracking.relift import image_point, relift
 from molmo_point.tracking.replay import replay
 from molmo_point.tracking.track import LostReason, Track, Tracks, TrackState
 from molmo_point.tracking.view import view_of
-
-FloatArray = NDArray[np.float64]
 
 SAME_PX2 = 4.0
 """Squared Mahalanobis distance below which a new point and a track are one, wherever they came from."""

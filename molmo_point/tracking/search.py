@@ -3,13 +3,11 @@
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
+from molmo_point.arrays import FloatArray
 from molmo_point.tracking.anchor import MIN_CONTRAST, RADIUS, Anchor, Match, align, sample
 from molmo_point.tracking.opencv import import_cv2
 from molmo_point.tracking.view import View
-
-FloatArray = NDArray[np.float64]
 
 REACH_PX, GROWTH_PX_S, MAX_REACH_PX = 8, 60.0, 40
 MIN_PEAK, MIN_LEAD = 0.85, 0.04

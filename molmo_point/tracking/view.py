@@ -6,13 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from molmo_point.arrays import BoolArray, DepthArray, FloatArray
 from molmo_point.depth.lift import MAX_SKEW_S
 from molmo_point.depth.uncertainty import D435, DepthNoise
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.intrinsics import within_image
 from molmo_point.tracking.opencv import import_cv2
-
-FloatArray = NDArray[np.float64]
 
 DEPTH_STEP = 2
 """The depth of a view has every second row and column: enough to gate with, a quarter of the memory."""
@@ -36,7 +35,7 @@ class View:
 
     stamp_ns: int
     grey: NDArray[np.uint8]
-    depth_m: NDArray[np.float32] | None
+    depth_m: DepthArray | None
     focal_px: float
     noise: DepthNoise
     brightness: float
@@ -46,7 +45,7 @@ class View:
         """Width and height in pixels."""
         return self.grey.shape[1], self.grey.shape[0]
 
-    def inside(self, uv: FloatArray, margin_px: float = 0.0) -> NDArray[np.bool_]:
+    def inside(self, uv: FloatArray, margin_px: float = 0.0) -> BoolArray:
         """Which pixels (..., 2) lie in the image, at least `margin_px` from its border."""
         return within_image(uv, self.size_wh, margin_px)
 

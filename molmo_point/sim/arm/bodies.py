@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from molmo_point.arrays import FloatArray
 from molmo_point.sim.arm.simulated_arm import SimulatedArm
 
 _VISIBLE_GROUPS = 3
@@ -53,7 +54,7 @@ def body_shapes(arm: SimulatedArm, grid_m: float = 0.004) -> list[BodyShape]:
     return shapes
 
 
-def shape_pose(arm: SimulatedArm, shape: BodyShape) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def shape_pose(arm: SimulatedArm, shape: BodyShape) -> tuple[FloatArray, FloatArray]:
     """Where a shape is now: rotation (3, 3) and position (3,) in the base frame."""
     return arm.data.geom_xmat[shape.geom].reshape(3, 3).copy(), arm.data.geom_xpos[shape.geom].copy()
 
@@ -89,14 +90,14 @@ def thinned(
     return means.astype(np.float32), np.unique(kept[whole], axis=0).astype(np.int32)
 
 
-def _box(half: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+def _box(half: FloatArray) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     corners = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]) * half
     sides = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
     faces = [triangle for a, b, c, d in sides for triangle in ((a, b, c), (a, c, d))]
     return corners.astype(np.float32), np.array(faces, dtype=np.int32)
 
 
-def _turned(profile: NDArray[np.float64], steps: int = 24) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+def _turned(profile: FloatArray, steps: int = 24) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """A profile (n, 2) of radius and height, from the top down, turned about z."""
     angles = np.linspace(0, 2 * np.pi, steps, endpoint=False)
     ring = np.stack([np.cos(angles), np.sin(angles)], axis=1)

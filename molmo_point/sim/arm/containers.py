@@ -10,13 +10,12 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from molmo_point.arrays import FloatArray
 from molmo_point.errors import InputError
 from molmo_point.sim.arm.lathe import BOWL_MM, PLATE_MM, lathe, profile_m
 from molmo_point.sim.tabletop.objects import COLORS
 
-FloatArray = NDArray[np.float64]
 CONTAINER_PREFIX = "container_"
 SECTORS = 20
 """Boxes around a round wall."""

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from molmo_point.arrays import FloatArray
 from molmo_point.sim.arm.camera_view import OBSERVER
 from molmo_point.sim.arm.simulated_arm import SimulatedArm
 from molmo_point.sim.rendered_scene import import_mujoco, open_renderer
@@ -31,7 +32,7 @@ class ArmFilm:
         self._model, self._size, self._shadows = arm.model, (width, height), shadows
         self._period_ns = round(1e9 / fps)
         self._next_ns = 0
-        self._moments: list[tuple[int, NDArray[np.float64]]] = []
+        self._moments: list[tuple[int, FloatArray]] = []
         self.view = arm.view(OBSERVER)
 
     def record(self, arm: SimulatedArm) -> None:

@@ -8,9 +8,9 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from molmo_point.arm.joint_path import JointPath, NoPath, NoPathReason, ObstacleBox
+from molmo_point.arrays import FloatArray
 from molmo_point.errors import DependencyError
 from molmo_point.geometry.poses import between
 from molmo_point.geometry.transforms import Transform
@@ -18,7 +18,6 @@ from molmo_point.sim.arm.physics_model import ARM, BOXES, JOINTS, OBSTACLE_PREFI
 from molmo_point.sim.arm.timing import evened, timed
 from molmo_point.sim.rendered_scene import import_mujoco
 
-FloatArray = NDArray[np.float64]
 HOME_RAD = np.array([0.0, -1.146, 0.0, -2.543, 0.0, 1.712, 0.0])
 """From where the wrist camera sees the table."""
 MARGIN_M = 0.004
@@ -99,7 +98,7 @@ class ArmPlanner:
 
     def path(self, poses: Sequence[Transform], start_rad: FloatArray, straight: bool) -> JointPath | NoPath:
         """A timed path through poses of the tool, free of collisions; see `SimulatedArm.plan`."""
-        rows = [np.asarray(start_rad, dtype=np.float64)]
+        rows: list[FloatArray] = [np.asarray(start_rad, dtype=np.float64)]
         for number, pose in enumerate(poses, start=1):
             found = self._line(pose, rows[-1]) if straight else self._joints(pose, rows[-1])
             if isinstance(found, NoPath):

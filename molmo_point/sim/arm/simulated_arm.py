@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from molmo_point.arm.joint_path import FollowEnd, JointPath, NoPath, ObstacleBox
+from molmo_point.arrays import FloatArray
 from molmo_point.errors import FrameError, InputError
 from molmo_point.geometry.poses import PoseHistory
 from molmo_point.geometry.transforms import Transform
@@ -23,7 +24,6 @@ from molmo_point.sim.arm.timing import timed
 from molmo_point.sim.rendered_scene import BASE_FRAME, import_mujoco, open_renderer
 from molmo_point.sim.tabletop.layout import Layout
 
-FloatArray = NDArray[np.float64]
 TOOL_FRAME = "tool"
 TICK_S = 1 / 30
 _POSE_EVERY_S = 0.01

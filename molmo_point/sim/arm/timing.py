@@ -5,11 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from molmo_point.arrays import FloatArray
 from molmo_point.errors import DependencyError
 
-FloatArray = NDArray[np.float64]
 SPEED_RAD_S = 0.7 * np.array([2.175, 2.175, 2.175, 2.175, 2.61, 2.61, 2.61])
 """Seven tenths of what a Panda's joints may."""
 ACCELERATION_RAD_S2 = 0.4 * np.array([15.0, 7.5, 10.0, 12.5, 15.0, 20.0, 20.0])

@@ -3,15 +3,14 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from molmo_point.arrays import FloatArray
 from molmo_point.sim.arm.containers import CONTAINER_PREFIX
 from molmo_point.sim.arm.physics_model import ARM
 from molmo_point.sim.arm.simulated_arm import SimulatedArm
 from molmo_point.sim.rendered_scene import import_mujoco
 from molmo_point.sim.tabletop.mjcf import OBJECT_PREFIX
 
-FloatArray = NDArray[np.float64]
 _EVERY = 5
 _PADS = ("left_pad", "right_pad", "left_follower", "right_follower")
 _RISEN_M, _FALLEN_M = 0.03, 0.05

@@ -12,6 +12,7 @@ from builtin_interfaces.msg import Time
 from numpy.typing import NDArray
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from molmo_point.arrays import DepthArray
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame, decode_depth
 from molmo_point.geometry.intrinsics import Intrinsics
@@ -60,9 +61,7 @@ def color_from_message(message: Image | CompressedImage, *, max_px: int = MAX_PI
     return np.ascontiguousarray(rows[:, :, _CHANNELS[message.encoding]])
 
 
-def depth_from_message(
-    message: Image | CompressedImage, *, unit_m: float = 0.001, max_px: int = MAX_PIXELS
-) -> NDArray[np.float32]:
+def depth_from_message(message: Image | CompressedImage, *, unit_m: float = 0.001, max_px: int = MAX_PIXELS) -> DepthArray:
     """The depth image (h, w), float32 metres, NaN where it is 0, NaN or infinite (REP 118, REP 117).
 
     Args:

@@ -11,9 +11,10 @@ import numpy as np
 from builtin_interfaces.msg import Duration
 from geometry_msgs.msg import PointStamped, PoseStamped, PoseWithCovarianceStamped, TransformStamped
 from molmo_point_msgs.msg import PointTarget, PointTargetArray
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from std_msgs.msg import Header
 
+from molmo_point.arrays import FloatArray
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.transforms import Transform
 from molmo_point.results import DepthStatus, ImagePoint, Pointing, Target, Unreachable
@@ -119,7 +120,7 @@ def pose_message(target: Target) -> PoseWithCovarianceStamped:
     return message
 
 
-def pose_covariance(position_m2: ArrayLike) -> NDArray[np.float64]:
+def pose_covariance(position_m2: ArrayLike) -> FloatArray:
     """(36,) row-major, of a position with covariance (3, 3) or (9,) and an orientation that may be any."""
     covariance = np.diag([0.0] * 3 + [ORIENTATION_VARIANCE_RAD2] * 3)
     covariance[:3, :3] = np.asarray(position_m2, dtype=np.float64).reshape(3, 3)
@@ -195,7 +196,7 @@ def _target_message(
     return message
 
 
-def _set_position(message: PointTarget, position_m: NDArray[np.float64], covariance_m2: NDArray[np.float64]) -> None:
+def _set_position(message: PointTarget, position_m: FloatArray, covariance_m2: FloatArray) -> None:
     message.position.x, message.position.y, message.position.z = (float(value) for value in position_m)
     message.position_covariance = np.asarray(covariance_m2, dtype=np.float64)
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage
 
+from molmo_point.arrays import ColorArray
 from molmo_point.frame import RgbdFrame
 from molmo_point_ros.conversions.targets import header_of
 from molmo_point_ros.pointing.answers import Answer
@@ -19,7 +20,7 @@ from molmo_point_ros.pointing.gates import NAMES
 _IDLE_S = 0.5
 
 
-def draw(color: NDArray[np.uint8], answers: Sequence[Answer]) -> NDArray[np.uint8]:
+def draw(color: ColorArray, answers: Sequence[Answer]) -> NDArray[np.uint8]:
     """The image (h, w, 3) RGB with all points of the answers, their distances, and why some have none."""
     from molmo_point.viz.overlay import draw_points
 
@@ -41,7 +42,7 @@ def draw(color: NDArray[np.uint8], answers: Sequence[Answer]) -> NDArray[np.uint
     )
 
 
-def jpeg_message(color: NDArray[np.uint8], quality: int, frame: str, stamp_ns: int) -> CompressedImage:
+def jpeg_message(color: ColorArray, quality: int, frame: str, stamp_ns: int) -> CompressedImage:
     """An RGB image (h, w, 3) as a JPEG message with its capture time."""
     from PIL import Image
 
