@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from molmo_point.sim.rendered_scene import CAMERA_FRAME, aim_camera, camera_geometry, import_mujoco, open_renderer, render_pass
-from molmo_point.sim.tabletop.layout import CameraPose, Layout, random_layout
+from molmo_point.sim.camera_pose import CameraPose, aim_camera, camera_geometry
+from molmo_point.sim.mujoco_import import import_mujoco
+from molmo_point.sim.rendered_scene import MujocoScene
+from molmo_point.sim.tabletop.layout import Layout, random_layout
 from molmo_point.sim.tabletop.mjcf import OBJECT_PREFIX, layout_to_mjcf
 from molmo_point.sim.tabletop.objects import SceneObject
 
@@ -73,36 +75,27 @@ def pose_at(item: SceneObject, rate: tuple[float, float, float], time_s: float) 
     return np.array(item.position_base_m) + time_s * np.array([x, y, 0.0]), item.yaw_rad + time_s * turn
 
 
-class MovingScene:
-    """A table that can be rendered at any moment. Holds an OpenGL context: use ``with`` or ``close``.
+class MovingScene(MujocoScene):
+    """A table that can be rendered at any moment; attributes and errors are those of `MujocoScene`.
 
     Args:
         kind: One of `KINDS`.
-        seed: Of everything random.
+        seed: Seed of everything random.
         width: Image width, pixels.
         height: Image height, pixels.
-
-    Attributes:
-        objects: What stands on the table at the start.
-        intrinsics: Pinhole intrinsics, no distortion.
-        base_T_camera: At the moment that is shown.
-        frame: Name of the optical frame.
     """
 
     def __init__(self, kind: str, seed: int, width: int = 640, height: int = 480) -> None:
         rng = np.random.default_rng([seed, KINDS.index(kind)])
         self.layout = random_layout(rng, int(rng.integers(3, 7)))
         self.course = random_course(kind, self.layout, rng)
-        self.objects, self.frame = self.layout.objects, CAMERA_FRAME
-        self._mujoco = import_mujoco()
         text = _with_speckles(layout_to_mjcf(self.layout, width, height), rng)
-        self._model = self._mujoco.MjModel.from_xml_string(text)
-        self._model.geom_sameframe[:] = 0
-        self._data = self._mujoco.MjData(self._model)
-        self._renderer = open_renderer(self._model, width, height)
-        self._size = (width, height)
+        model = import_mujoco().MjModel.from_xml_string(text)
+        # Poses change with every frame, so MuJoCo must not take any for that of the body.
+        model.geom_sameframe[:] = 0
+        objects = {f"{OBJECT_PREFIX}{i}": item for i, item in enumerate(self.layout.objects)}
+        super().__init__(model, self.layout.camera, (width, height), objects)
         self._gain = 1.0
-        self._geoms = [self._geom(f"{OBJECT_PREFIX}{i}") for i in range(len(self.objects))]
         self._across_m = float(rng.choice([-1.0, 1.0]))
         self.show(0.0)
 
@@ -117,7 +110,9 @@ class MovingScene:
         swing = math.sin(2.2 * time_s) / 2.2 if course.kind == "fast" else time_s
         eye = np.array(camera.eye_m) + swing * np.array(course.camera_rate)
         look = np.array(camera.look_at_m) + swing * np.array(course.look_rate)
-        self._look(CameraPose(tuple(eye.tolist()), tuple(look.tolist()), camera.fov_y_deg))
+        pose = CameraPose(tuple(eye.tolist()), tuple(look.tolist()), camera.fov_y_deg)
+        self.intrinsics, self.base_T_camera = camera_geometry(pose, *self._size_wh)
+        aim_camera(self._model, pose)
         for index, geom in enumerate(self._geoms):
             position, yaw = pose_at(self.objects[index], self.course.object_rate[index], time_s)
             self._model.geom_pos[geom] = position
@@ -128,32 +123,10 @@ class MovingScene:
 
     def render(self) -> tuple[np.ndarray, np.ndarray]:
         """Colour (h, w, 3) uint8 RGB and exact depth (h, w) float32 metres along z."""
-        color = self._render("color")
+        color, depth_m = super().render()
         if self._gain != 1.0:
             color = np.clip(color * self._gain, 0, 255).astype(np.uint8)
-        return color, self._render("depth").astype(np.float32)
-
-    def render_masks(self) -> np.ndarray:
-        """Instance mask (h, w) int16: index into `objects`, -1 where no object is seen."""
-        geoms = self._render("segmentation")[..., 0]
-        mask = np.full(geoms.shape, -1, np.int16)
-        for index, geom in enumerate(self._geoms):
-            mask[geoms == geom] = index
-        return mask
-
-    def close(self) -> None:
-        """Frees the OpenGL context."""
-        self._renderer.close()
-
-    def __enter__(self) -> "MovingScene":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _look(self, camera: CameraPose) -> None:
-        self.intrinsics, self.base_T_camera = camera_geometry(camera, *self._size)
-        aim_camera(self._model, camera)
+        return color, depth_m
 
     def _pass(self, time_s: float, eye: np.ndarray, aim: np.ndarray) -> None:
         geom = self._geom("passing")
@@ -168,12 +141,6 @@ class MovingScene:
         offset = 0.35 * self._across_m * (time_s - self.course.passing_s)
         self._model.geom_pos[geom] = eye + 0.7 * (aim - eye) + offset * across
         self._mujoco.mju_mat2Quat(self._model.geom_quat[geom], np.ascontiguousarray(axes).ravel())
-
-    def _geom(self, name: str) -> int:
-        return int(self._mujoco.mj_name2id(self._model, self._mujoco.mjtObj.mjOBJ_GEOM, name))
-
-    def _render(self, kind: str) -> np.ndarray:
-        return render_pass(self._renderer, self._data, kind)
 
 
 def _with_speckles(text: str, rng: np.random.Generator) -> str:

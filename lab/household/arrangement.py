@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 
 from lab.household.asset_pack import Asset
-from molmo_point.sim.tabletop.layout import CameraPose
+from molmo_point.sim.camera_pose import CameraPose
 
 SIZES = (0.8, 1.0, 1.22)
 """Factors by which an object may be smaller or larger than its model."""

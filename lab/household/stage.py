@@ -10,17 +10,9 @@ from lab.household.arrangement import MAX_OBJECTS, Arrangement, Panel, PlacedAss
 from lab.household.asset_pack import Asset
 from lab.household.stage_model import HIDDEN_GROUP, PANELS, PARTS_PER_OBJECT, SHOWN_GROUP, stage_spec
 from molmo_point.errors import InputError
-from molmo_point.sim.rendered_scene import (
-    CAMERA_FRAME,
-    VisibleObject,
-    aim_camera,
-    camera_geometry,
-    import_mujoco,
-    open_renderer,
-    render_pass,
-    visible_in,
-)
-from molmo_point.sim.tabletop.layout import CameraPose
+from molmo_point.sim.camera_pose import CAMERA_FRAME, CameraPose, aim_camera, camera_geometry
+from molmo_point.sim.mujoco_import import import_mujoco, open_renderer
+from molmo_point.sim.rendered_scene import VisibleObject, render_pass, visible_in
 
 
 class Stage:

@@ -7,7 +7,7 @@ import numpy as np
 from lab.household.arrangement import MAX_OBJECTS, SIZES
 from lab.household.asset_pack import Asset, AssetPart
 from lab.household.surfaces import SURFACE_COUNT, surface
-from molmo_point.sim.tabletop.mjcf import CAMERA_NAME
+from molmo_point.sim.camera_pose import CAMERA_NAME
 
 PARTS_PER_OBJECT = 7
 PANELS = 8

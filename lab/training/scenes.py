@@ -13,7 +13,8 @@ import numpy as np
 from tqdm import tqdm
 
 from molmo_point.sim.arm.tables import random_arm_layout
-from molmo_point.sim.tabletop.layout import CameraPose, random_camera, random_layout
+from molmo_point.sim.camera_pose import CameraPose
+from molmo_point.sim.tabletop.layout import random_camera, random_layout
 from molmo_point.sim.tabletop.scene import TabletopScene
 
 RENDER_WIDTH, RENDER_HEIGHT = 320, 240

@@ -9,8 +9,9 @@ from molmo_point.evaluation.intervals import wilson
 from molmo_point.frame import RgbdFrame
 from molmo_point.pointer import Pointer
 from molmo_point.sim.camera import SimulatedCamera
+from molmo_point.sim.rendered_scene import VisibleObject
 from molmo_point.sim.tabletop.objects import COLORS, SHAPES
-from molmo_point.sim.tabletop.scene import TabletopScene, VisibleObject
+from molmo_point.sim.tabletop.scene import TabletopScene
 
 FIRST_SEED = 900_000
 """Scene seeds of the evaluation; the training renderer draws from other generators."""

@@ -1,5 +1,6 @@
-"""Simulated tabletops with known truth, rendered by MuJoCo."""
+"""Simulated scenes with known truth, rendered by MuJoCo."""
 
-from molmo_point.sim.tabletop.scene import TabletopScene, VisibleObject
+from molmo_point.sim.rendered_scene import VisibleObject
+from molmo_point.sim.tabletop.scene import TabletopScene
 
 __all__ = ["TabletopScene", "VisibleObject"]

@@ -1,43 +1,40 @@
-"""What all simulated scenes share: MuJoCo's import and renderer, the camera's geometry, what is seen of every object."""
+"""Rendered scenes with known truth: base class, render passes, visible objects."""
 
-import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from molmo_point.errors import DependencyError
+from molmo_point.arrays import FloatArray
 from molmo_point.geometry.intrinsics import Intrinsics
-from molmo_point.geometry.transforms import Transform
-from molmo_point.sim.tabletop.layout import CameraPose
-from molmo_point.sim.tabletop.mjcf import CAMERA_NAME, camera_axes
+from molmo_point.sim.camera_pose import CAMERA_FRAME, CAMERA_NAME, CameraPose, aim_camera, camera_geometry
+from molmo_point.sim.mujoco_import import import_mujoco, open_renderer
 
-BASE_FRAME = "base"
-CAMERA_FRAME = "camera_color_optical_frame"
+Scene = TypeVar("Scene", bound="MujocoScene")
 
 
 @dataclass(frozen=True)
 class VisibleObject:
-    """What the camera can see of one object.
+    """Visible part of one object.
 
     Attributes:
         item: The object.
-        uv: Centroid (2,) of its visible pixels, moved onto the nearest of them.
-        point_camera_m: The visible surface point (3,) at ``uv``, camera optical frame, metres.
-        pixel_count: Visible pixels.
+        uv: Centroid (2,) of its visible pixels, snapped to the nearest of them.
+        point_camera_m: Surface point (3,) at ``uv``, camera optical frame, meters.
+        pixel_count: Number of visible pixels.
     """
 
     item: Any
-    uv: np.ndarray
-    point_camera_m: np.ndarray
+    uv: FloatArray
+    point_camera_m: FloatArray
     pixel_count: int
 
 
 def visible_in(
     masks: np.ndarray, depth_m: np.ndarray, objects: Sequence[Any], intrinsics: Intrinsics, min_pixels: int = 1
 ) -> list[VisibleObject]:
-    """The objects seen in an instance mask (h, w) with depth (h, w) in metres."""
+    """List the objects seen in an instance mask (h, w) with depth (h, w) in meters."""
     seen = []
     for index, item in enumerate(objects):
         v, u = np.nonzero(masks == index)
@@ -50,36 +47,17 @@ def visible_in(
     return seen
 
 
-def camera_geometry(camera: CameraPose, width: int, height: int) -> tuple[Intrinsics, Transform]:
-    """Intrinsics and camera pose of a render of ``width`` by ``height`` pixels."""
-    focal_px = float(0.5 * height / np.tan(0.5 * np.deg2rad(camera.fov_y_deg)))
-    intrinsics = Intrinsics(width=width, height=height, fx=focal_px, fy=focal_px, cx=(width - 1) / 2, cy=(height - 1) / 2)
-    base_T_camera = Transform(
-        target=BASE_FRAME,
-        source=CAMERA_FRAME,
-        rotation=camera_axes(camera),
-        translation_m=np.array(camera.eye_m),
-    )
-    return intrinsics, base_T_camera
-
-
-def aim_camera(model: Any, camera: CameraPose) -> None:
-    """Moves the model's camera; `mj_forward` has to follow."""
-    # MuJoCo's camera looks along -z with y up; ours looks along +z with y down.
-    axes = camera_axes(camera) * np.array([1.0, -1.0, -1.0])
-    import_mujoco().mju_mat2Quat(model.cam_quat[0], np.ascontiguousarray(axes).ravel())
-    model.cam_pos[0] = camera.eye_m
-    model.cam_fovy[0] = camera.fov_y_deg
-
-
 def render_pass(renderer: Any, data: Any, kind: str, camera: str = CAMERA_NAME) -> np.ndarray:
-    """One picture through a camera of the scene, owned by the caller.
+    """Render one image through a camera of the scene.
 
     Args:
-        renderer: As `open_renderer` gives it.
+        renderer: From `open_renderer`.
         data: MuJoCo's state.
         kind: ``"color"``, ``"depth"`` or ``"segmentation"``.
-        camera: Its name in the model.
+        camera: Name of the camera in the model.
+
+    Returns:
+        A copy that the caller owns.
     """
     if kind == "depth":
         renderer.enable_depth_rendering()
@@ -93,32 +71,75 @@ def render_pass(renderer: Any, data: Any, kind: str, camera: str = CAMERA_NAME) 
         renderer.disable_segmentation_rendering()
 
 
-def open_renderer(model: Any, width: int, height: int) -> Any:
-    """MuJoCo's offscreen renderer.
+class MujocoScene:
+    """A MuJoCo model seen by one camera. Holds an OpenGL context: use ``with`` or ``close``.
+
+    Args:
+        model: Compiled model with one camera.
+        camera: Pose of the camera.
+        size_wh: Image width and height, pixels.
+        objects: Mapping from the name of a geom to the object that it shows.
+
+    Attributes:
+        objects: Objects of the scene; indices of the instance mask.
+        intrinsics: Pinhole intrinsics of the render, no distortion.
+        base_T_camera: Transform from the optical frame to the base frame.
+        frame: Name of the optical frame.
 
     Raises:
-        DependencyError: No headless OpenGL context can be opened.
+        DependencyError: MuJoCo is not installed or cannot open a headless OpenGL context.
     """
-    try:
-        return import_mujoco().Renderer(model, height=height, width=width)
-    except Exception as error:  # MuJoCo raises several kinds, all meaning the same to a user
-        raise DependencyError(
-            "MuJoCo could not open a headless OpenGL context",
-            f"MUJOCO_GL={os.environ.get('MUJOCO_GL')}: {error}",
-            "install libegl1 and libgl1-mesa-dri with apt and set MUJOCO_GL=egl",
-        ) from error
 
+    frame = CAMERA_FRAME
 
-def import_mujoco() -> Any:
-    """MuJoCo, told to render without a display.
+    def __init__(self, model: Any, camera: CameraPose, size_wh: tuple[int, int], objects: Mapping[str, Any]) -> None:
+        self._mujoco = import_mujoco()
+        self._model, self._size_wh = model, size_wh
+        self._data = self._mujoco.MjData(model)
+        self._mujoco.mj_forward(model, self._data)
+        self.intrinsics, self.base_T_camera = camera_geometry(camera, *size_wh)
+        self.objects = tuple(objects.values())
+        self._geoms = [self._geom(name) for name in objects]
+        self._renderer = open_renderer(model, *size_wh)
 
-    Raises:
-        DependencyError: It is not installed.
-    """
-    # Without a display MuJoCo needs to be told to use EGL before its first import.
-    os.environ.setdefault("MUJOCO_GL", "egl")
-    try:
-        import mujoco
-    except ImportError as error:
-        raise DependencyError("The simulated scene needs MuJoCo", str(error), "pip install 'molmo-point[sim]'") from error
-    return mujoco
+    def move_camera(self, camera: CameraPose) -> None:
+        """Look at the same scene from elsewhere; `intrinsics` and `base_T_camera` follow."""
+        self.intrinsics, self.base_T_camera = camera_geometry(camera, *self._size_wh)
+        aim_camera(self._model, camera)
+        self._mujoco.mj_forward(self._model, self._data)
+
+    def render(self) -> tuple[np.ndarray, np.ndarray]:
+        """Render color (h, w, 3) uint8 RGB and exact depth (h, w) float32 meters along z."""
+        return self.render_color(), self._render("depth").astype(np.float32)
+
+    def render_color(self) -> np.ndarray:
+        """Render color alone, (h, w, 3) uint8 RGB."""
+        return self._render("color")
+
+    def render_masks(self) -> np.ndarray:
+        """Render the instance mask (h, w) int16: index into `objects`, −1 where no object is seen."""
+        geoms = self._render("segmentation")[..., 0]
+        mask = np.full(geoms.shape, -1, np.int16)
+        for index, geom in enumerate(self._geoms):
+            mask[geoms == geom] = index
+        return mask
+
+    def visible_objects(self, min_pixels: int = 1) -> list[VisibleObject]:
+        """List the objects that the camera sees, with the surface point that a pointer should hit."""
+        return visible_in(self.render_masks(), self._render("depth"), self.objects, self.intrinsics, min_pixels)
+
+    def close(self) -> None:
+        """Free the OpenGL context."""
+        self._renderer.close()
+
+    def __enter__(self: Scene) -> Scene:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _geom(self, name: str) -> int:
+        return int(self._mujoco.mj_name2id(self._model, self._mujoco.mjtObj.mjOBJ_GEOM, name))
+
+    def _render(self, kind: str) -> np.ndarray:
+        return render_pass(self._renderer, self._data, kind)

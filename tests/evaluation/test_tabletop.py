@@ -11,7 +11,8 @@ from molmo_point.evaluation.tabletop import FIRST_SEED, Tally, evaluate, nameabl
 from molmo_point.pointer import Pointer
 from molmo_point.points.dialects.written import format_points
 from molmo_point.results import Completion
-from molmo_point.sim.tabletop.scene import TabletopScene, VisibleObject
+from molmo_point.sim.rendered_scene import VisibleObject
+from molmo_point.sim.tabletop.scene import TabletopScene
 
 SCENES = 3
 

@@ -8,9 +8,8 @@ from benchmarks.grasps.benchmark import signed_distance
 from molmo_point.depth.uncertainty import D435
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.transforms import Transform
+from molmo_point.sim.camera_pose import CameraPose, camera_axes
 from molmo_point.sim.stereo_faults import StereoFaults, simulate_depth
-from molmo_point.sim.tabletop.layout import CameraPose
-from molmo_point.sim.tabletop.mjcf import camera_axes
 from molmo_point.sim.tabletop.objects import SceneObject
 
 CAMERA = "camera"

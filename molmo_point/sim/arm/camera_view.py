@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.transforms import Transform
 from molmo_point.sim.arm.physics_model import FIXED_CAMERA, HAND, OBSERVER_CAMERA, TOOL_SITE, WRIST_CAMERA
-from molmo_point.sim.rendered_scene import BASE_FRAME, CAMERA_FRAME, import_mujoco
+from molmo_point.sim.camera_pose import BASE_FRAME, CAMERA_FRAME
+from molmo_point.sim.mujoco_import import import_mujoco
 
 FIXED, WRIST, OBSERVER = "fixed", "wrist", "observer"
 FRAMES = {FIXED: CAMERA_FRAME, WRIST: "wrist_camera_color_optical_frame", OBSERVER: "observer_camera_color_optical_frame"}

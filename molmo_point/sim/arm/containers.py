@@ -170,7 +170,7 @@ def add_container(spec: Any, item: Container, name: str) -> None:
         item: What to add.
         name: Of the body, its joint, and before the names of its geoms.
     """
-    from molmo_point.sim.rendered_scene import import_mujoco
+    from molmo_point.sim.mujoco_import import import_mujoco
 
     mujoco, shape = import_mujoco(), _KINDS[item.kind]
     turn = [np.cos(item.yaw_rad / 2), 0.0, 0.0, np.sin(item.yaw_rad / 2)]

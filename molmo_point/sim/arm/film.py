@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from molmo_point.arrays import FloatArray
 from molmo_point.sim.arm.camera_view import OBSERVER
 from molmo_point.sim.arm.simulated_arm import SimulatedArm
-from molmo_point.sim.rendered_scene import import_mujoco, open_renderer
+from molmo_point.sim.mujoco_import import import_mujoco, open_renderer
 
 
 class ArmFilm:

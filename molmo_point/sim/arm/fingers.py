@@ -8,7 +8,7 @@ import numpy as np
 
 from molmo_point.grasp.gripper import Gripper
 from molmo_point.sim.arm.physics_model import ARM, HAND, PAD_HALF_M, TOOL_Z_M
-from molmo_point.sim.rendered_scene import import_mujoco
+from molmo_point.sim.mujoco_import import import_mujoco
 
 ROBOTIQ = Gripper(
     max_opening_m=0.085,

@@ -11,9 +11,10 @@ import numpy as np
 
 from molmo_point.errors import DependencyError
 from molmo_point.sim.arm.containers import CONTAINER_PREFIX, add_container
-from molmo_point.sim.rendered_scene import import_mujoco
-from molmo_point.sim.tabletop.layout import CameraPose, Layout
-from molmo_point.sim.tabletop.mjcf import CAMERA_NAME, OBJECT_PREFIX, camera_axes, layout_to_mjcf
+from molmo_point.sim.camera_pose import CAMERA_NAME, CameraPose, camera_axes
+from molmo_point.sim.mujoco_import import import_mujoco
+from molmo_point.sim.tabletop.layout import Layout
+from molmo_point.sim.tabletop.mjcf import OBJECT_PREFIX, layout_to_mjcf
 
 ARM = "arm/"
 """Before every name of the arm's parts."""

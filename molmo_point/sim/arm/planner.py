@@ -16,7 +16,7 @@ from molmo_point.geometry.poses import between
 from molmo_point.geometry.transforms import Transform
 from molmo_point.sim.arm.physics_model import ARM, BOXES, JOINTS, OBSTACLE_PREFIX, TOOL_SITE, plan_spec
 from molmo_point.sim.arm.timing import evened, timed
-from molmo_point.sim.rendered_scene import import_mujoco
+from molmo_point.sim.mujoco_import import import_mujoco
 
 HOME_RAD = np.array([0.0, -1.146, 0.0, -2.543, 0.0, 1.712, 0.0])
 """From where the wrist camera sees the table."""

@@ -21,7 +21,8 @@ from molmo_point.sim.arm.fingers import ROBOTIQ, finger_linkage
 from molmo_point.sim.arm.physics_model import ARM, JOINTS, STEP_S, TOOL_SITE, world_spec
 from molmo_point.sim.arm.planner import HOME_RAD, ArmPlanner
 from molmo_point.sim.arm.timing import timed
-from molmo_point.sim.rendered_scene import BASE_FRAME, import_mujoco, open_renderer
+from molmo_point.sim.camera_pose import BASE_FRAME
+from molmo_point.sim.mujoco_import import import_mujoco, open_renderer
 from molmo_point.sim.tabletop.layout import Layout
 
 TOOL_FRAME = "tool"

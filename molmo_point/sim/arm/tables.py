@@ -7,7 +7,8 @@ import numpy as np
 
 from molmo_point.errors import InputError
 from molmo_point.sim.arm.containers import Container, known_kinds, random_container
-from molmo_point.sim.tabletop.layout import CameraPose, Layout, random_layout
+from molmo_point.sim.camera_pose import CameraPose
+from molmo_point.sim.tabletop.layout import Layout, random_layout
 from molmo_point.sim.tabletop.objects import COLORS, SHAPES, SceneObject, random_object
 
 ARM_CAMERA = CameraPose(eye_m=(0.06, -0.38, 0.62), look_at_m=(0.01, 0.0, 0.02), fov_y_deg=42.5)

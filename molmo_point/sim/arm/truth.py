@@ -8,7 +8,7 @@ from molmo_point.arrays import FloatArray
 from molmo_point.sim.arm.containers import CONTAINER_PREFIX
 from molmo_point.sim.arm.physics_model import ARM
 from molmo_point.sim.arm.simulated_arm import SimulatedArm
-from molmo_point.sim.rendered_scene import import_mujoco
+from molmo_point.sim.mujoco_import import import_mujoco
 from molmo_point.sim.tabletop.mjcf import OBJECT_PREFIX
 
 _EVERY = 5

@@ -5,18 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from molmo_point.sim.arm.containers import Container
+from molmo_point.sim.camera_pose import CameraPose
 from molmo_point.sim.tabletop.objects import COLORS, SHAPES, SceneObject, random_object
 
 _CLEARANCE_M = 0.015
-
-
-@dataclass(frozen=True)
-class CameraPose:
-    """Where the camera stands and what it looks at, base frame, metres."""
-
-    eye_m: tuple[float, float, float]
-    look_at_m: tuple[float, float, float]
-    fov_y_deg: float
 
 
 @dataclass(frozen=True)

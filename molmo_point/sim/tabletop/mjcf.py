@@ -1,21 +1,9 @@
 """A layout as a MuJoCo model description."""
 
-import numpy as np
-
-from molmo_point.sim.tabletop.layout import CameraPose, Layout
+from molmo_point.sim.camera_pose import CAMERA_NAME, camera_axes
+from molmo_point.sim.tabletop.layout import Layout
 
 OBJECT_PREFIX = "object_"
-CAMERA_NAME = "camera"
-
-
-def camera_axes(camera: CameraPose) -> np.ndarray:
-    """Rotation (3, 3) from the camera's optical axes (x right, y down, z forward) to base."""
-    forward = np.array(camera.look_at_m) - np.array(camera.eye_m)
-    forward /= np.linalg.norm(forward)
-    right = np.cross(forward, [0.0, 0.0, 1.0])
-    right /= np.linalg.norm(right)
-    down = np.cross(forward, right)
-    return np.stack([right, down, forward], axis=1)
 
 
 def layout_to_mjcf(layout: Layout, width: int, height: int) -> str:

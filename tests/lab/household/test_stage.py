@@ -13,8 +13,8 @@ from lab.household.stage import Stage
 from lab.household.truth import hull_area, scene_truth, thing_words
 from molmo_point.errors import InputError
 from molmo_point.sim.arm.lathe import formula_assets
+from molmo_point.sim.camera_pose import CameraPose
 from molmo_point.sim.colors import PAINTS
-from molmo_point.sim.tabletop.layout import CameraPose
 
 FORMULA = {asset.key.removeprefix("formula:"): asset for asset in formula_assets()}
 BOUGHT = {asset.noun: asset for asset in load_pack() if asset.noun in ("milk carton", "wine glass", "hammer", "bowl")}

@@ -9,8 +9,8 @@ import pytest
 
 from molmo_point.errors import DependencyError, InputError
 from molmo_point.sim import TabletopScene
-from molmo_point.sim.tabletop.layout import CameraPose, Layout, random_camera, random_layout
-from molmo_point.sim.tabletop.mjcf import camera_axes
+from molmo_point.sim.camera_pose import CameraPose, camera_axes
+from molmo_point.sim.tabletop.layout import Layout, random_camera, random_layout
 from molmo_point.sim.tabletop.objects import COLORS, SceneObject
 
 SIZE = (320, 240)
@@ -222,7 +222,7 @@ def test_what_it_looks_at_is_in_the_middle(scene: TabletopScene) -> None:
 
 @pytest.mark.parametrize("size", [(0, 240), (320, -1), (15, 240)])
 def test_an_image_too_small_is_refused(size: tuple[int, int]) -> None:
-    with pytest.raises(InputError, match="small"):
+    with pytest.raises(InputError, match="16×16 pixels or more"):
         TabletopScene.random(0, *size)
 
 
