@@ -23,7 +23,7 @@ EXTRAS = {
     # an arm with a gripper as meshes (tabletask), its inverse kinematics and smooth motion
     "arm": ["mujoco>=3.10", 'tabletask>=0.2.3 ; python_version >= "3.11"', "mink>=1.3", "daqp>=0.8.2", "ruckig>=0.15"],
     # without a screen: the other build of OpenCV needs libGL
-    "tracking": ["opencv-python-headless>=4.8"],
+    "tracking": ["opencv-python-headless>=4.8", "scipy>=1.10"],
     # drawing and grasps need nothing beyond NumPy and Pillow; the names stay for the commands that ask for them
     "viz": [],
     "grasp": [],

@@ -9,9 +9,9 @@ import numpy as np
 from benchmarks.tracking.moving_points import Step
 from molmo_point.depth.lift import lift_point
 from molmo_point.results import ImagePoint, Pointing, Target
-from molmo_point.tracking.opencv import import_cv2
 from molmo_point.tracking.point_tracker import PointTracker
 from molmo_point.tracking.track import Tracks
+from molmo_point.tracking.tracked_view import import_cv2
 
 
 @dataclass(frozen=True, eq=False)

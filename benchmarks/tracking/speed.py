@@ -8,9 +8,9 @@ from molmo_point.depth.lift import lift_points
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.results import ImagePoint, Pointing
-from molmo_point.tracking.opencv import import_cv2
 from molmo_point.tracking.point_tracker import PointTracker
 from molmo_point.tracking.track import TrackState
+from molmo_point.tracking.tracked_view import import_cv2
 
 SIZES = ((640, 480), (1280, 720))
 POINTS = (1, 10, 40)

@@ -1,4 +1,4 @@
-"""Points that keep up with the world between two answers of a slow model. OpenCV is loaded when a tracker is made."""
+"""Point tracking between two answers of a slow model. OpenCV is imported when a tracker is created."""
 
 from molmo_point.tracking.point_tracker import PointTracker
 from molmo_point.tracking.track import LostReason, Track, Tracks, TrackState

@@ -1,4 +1,4 @@
-"""The picture of a point that it is held to: notices drift, and takes it out where there is texture."""
+"""Reference patch of a tracked point: detects and corrects drift, and finds the point again."""
 
 import math
 from dataclasses import dataclass
@@ -7,20 +7,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from molmo_point.arrays import FloatArray
-from molmo_point.tracking.flow import same_surface
-from molmo_point.tracking.opencv import import_cv2
-from molmo_point.tracking.view import View
+from molmo_point.tracking.feature_motion import same_surface
+from molmo_point.tracking.tracked_view import TrackedView, import_cv2
 
 RADIUS = 15
 MIN_CONTRAST = 4.0
-"""Standard deviation of grey values below which a picture says too little to compare."""
+"""Smallest standard deviation of gray values that makes a patch comparable."""
 MIN_NOISE = 2.0
 CORRELATED = 40.0
-"""Pixels that share one error, as a number: their residuals are not independent."""
+"""Number of pixels that share one error, because their residuals are not independent."""
 SHAPE_SIGMA = 0.02
 FLOOR_PX2 = 0.3**2
 MAX_MOVE_PX, MAX_WARP = 4.0, 0.2
 ROUNDS = 3
+SEARCH_PX, SEARCH_GROWTH_PX_S, MAX_SEARCH_PX = 8, 60.0, 40
+MIN_PEAK, MIN_LEAD = 0.85, 0.04
+MIN_FOUND_SIMILARITY = 0.85
+APART_PX = 6
 _SIDE = 2 * RADIUS + 1
 _GRID = np.stack(np.meshgrid(np.arange(-RADIUS, RADIUS + 1), np.arange(-RADIUS, RADIUS + 1)), axis=-1).astype(np.float64)
 _X, _Y = _GRID[..., 0].ravel(), _GRID[..., 1].ravel()
@@ -28,18 +31,18 @@ _X, _Y = _GRID[..., 0].ravel(), _GRID[..., 1].ravel()
 
 @dataclass(frozen=True, eq=False)
 class Anchor:
-    """A small picture around a point.
+    """A small patch around a point.
 
     Attributes:
-        picture: (31 * 31,) grey values.
-        weight: (31 * 31,) near 1 in the middle, 0 off the surface.
-        slopes: (31 * 31, 8) change of the picture by shift (2), by an affine change of shape (4), gain and offset.
-        contrast: Standard deviation of the weighted grey values.
-        mean: Weighted mean of the grey values.
-        brightness: Mean of the whole image that it was taken from.
+        patch: (31 * 31,) gray values.
+        weight: (31 * 31,) near 1 in the center, 0 off the surface.
+        slopes: (31 * 31, 8) derivative of the patch by shift (2), affine warp (4), gain and offset.
+        contrast: Weighted standard deviation of the gray values.
+        mean: Weighted mean of the gray values.
+        brightness: Mean gray value of the whole source image.
     """
 
-    picture: FloatArray
+    patch: FloatArray
     weight: FloatArray
     slopes: FloatArray
     contrast: float
@@ -48,14 +51,14 @@ class Anchor:
 
 
 @dataclass(frozen=True, eq=False)
-class Match:
-    """How a picture fits at a place.
+class PatchMatch:
+    """Alignment of an anchor with a view.
 
     Attributes:
-        uv: (2,) the place, corrected.
-        linear: (2, 2) affine change of shape since the anchor, corrected.
-        covariance_px2: (2, 2) of the place relative to the anchor; as before along edges.
-        similarity: Correlation, -1 to 1; NaN with too little texture.
+        uv: (2,) corrected pixel.
+        linear: (2, 2) corrected affine warp since the anchor.
+        covariance_px2: (2, 2) covariance of the pixel relative to the anchor; the prior along edges.
+        similarity: Correlation, -1 to 1; NaN if there is too little texture.
     """
 
     uv: FloatArray
@@ -64,52 +67,52 @@ class Match:
     similarity: float
 
 
-def take_anchor(view: View, uv: FloatArray, depth_m: float) -> Anchor:
-    """The picture around a pixel; what is at another depth does not count."""
-    picture = sample(view, uv, np.eye(2), RADIUS).astype(np.float64)
+def take_anchor(view: TrackedView, uv: FloatArray, depth_m: float) -> Anchor:
+    """Take the patch around a pixel; pixels at another depth weigh nothing."""
+    patch = sample(view, uv, np.eye(2), RADIUS).astype(np.float64)
     pixels = np.floor(_GRID.reshape(-1, 2) + uv + 0.5).astype(int)
     inside = view.inside(pixels.astype(np.float64))
     pixels = np.clip(pixels, 0, np.array(view.size_wh) - 1)
     surface = (same_surface(view, pixels, depth_m) & inside).astype(np.uint8).reshape(_SIDE, _SIDE)
-    # The rim of a surface is mixed with what is behind it.
+    # The rim of a surface is mixed with the background.
     surface = import_cv2().erode(surface, np.ones((3, 3), np.uint8)).ravel()
     weight = surface * np.exp(-0.5 * (_X**2 + _Y**2) / (0.7 * RADIUS) ** 2)
     total = max(float(weight.sum()), 1e-9)
-    rows, columns = np.gradient(picture)
-    gx, gy, flat = columns.ravel(), rows.ravel(), picture.ravel()
+    rows, columns = np.gradient(patch)
+    gx, gy, flat = columns.ravel(), rows.ravel(), patch.ravel()
     mean = float(weight @ flat) / total
     contrast = math.sqrt(float(weight @ (flat - mean) ** 2) / total) if total > 20.0 else 0.0
     slopes = np.stack([gx, gy, gx * _X, gx * _Y, gy * _X, gy * _Y, flat, np.ones_like(flat)], axis=1)
     return Anchor(flat, weight, slopes, contrast, mean, view.brightness)
 
 
-def sample(view: View, uv: FloatArray, linear: FloatArray, radius: int) -> NDArray[np.float32]:
-    """The picture around a pixel, turned and scaled back by `linear`: (2 r + 1, 2 r + 1) grey values."""
+def sample(view: TrackedView, uv: FloatArray, linear: FloatArray, radius: int) -> NDArray[np.float32]:
+    """Sample the gray values (2 r + 1, 2 r + 1) around a pixel, with the warp `linear` undone."""
     cv2 = import_cv2()
     shift = uv - linear @ np.array([radius, radius], float)
     matrix = np.concatenate([linear, shift[:, None]], axis=1)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     side = 2 * radius + 1
-    return cv2.warpAffine(view.grey, matrix, (side, side), flags=flags, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
+    return cv2.warpAffine(view.gray, matrix, (side, side), flags=flags, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
 
 
-def align(anchor: Anchor, view: View, uv: FloatArray, linear: FloatArray, prior_px2: FloatArray) -> Match:
-    """Shift and warp the place a little, so that the picture fits best.
+def align(anchor: Anchor, view: TrackedView, uv: FloatArray, linear: FloatArray, prior_px2: FloatArray) -> PatchMatch:
+    """Refine the pixel and the warp of an anchor in a view.
 
-    With S what is seen and T the picture, S(y) = g T(y) + o - g grad T(y) . (d + A y): linear in the
-    shift d and the warp A (2, 2) that are wanted, and in gain and offset, which take the light out.
-    The warp is affine, because a surface that is seen from another side is foreshortened.
+    With the view S and the patch T, S(y) = g T(y) + o - g grad T(y) . (d + A y). This is linear in
+    the shift d and the warp A (2, 2), and in the gain g and offset o, which absorb lighting.
+    The warp is affine, because a surface seen from another side is foreshortened.
 
     Args:
-        anchor: The picture.
-        view: Where to look.
-        uv: (2,) where it should be.
-        linear: (2, 2) change of shape since the anchor was taken.
-        prior_px2: (2, 2) how sure `uv` is; along an edge the answer stays with it.
+        anchor: Patch to align.
+        view: TrackedView to align it with.
+        uv: (2,) predicted pixel.
+        linear: (2, 2) predicted warp since the anchor was taken.
+        prior_px2: (2, 2) covariance of the predicted pixel; along an edge the result stays with it.
     """
     if anchor.contrast < MIN_CONTRAST:
-        return Match(uv, linear, prior_px2, math.nan)
-    start = Match(uv, linear, prior_px2, similarity(anchor, _seen(view, uv, linear)))
+        return PatchMatch(uv, linear, prior_px2, math.nan)
+    start = PatchMatch(uv, linear, prior_px2, similarity(anchor, _seen(view, uv, linear)))
     inverse = np.linalg.inv(linear)
     trust = np.diag([0.0, 0.0, *[SHAPE_SIGMA**-2] * 4])
     trust[:2, :2] = np.linalg.inv(inverse @ prior_px2 @ inverse.T + 1e-6 * np.eye(2))
@@ -139,23 +142,62 @@ def align(anchor: Anchor, view: View, uv: FloatArray, linear: FloatArray, prior_
     information[:6, :6] += trust
     others = information[:2, 2:] @ np.linalg.solve(information[2:, 2:] + 1e-9 * np.eye(6), information[2:, :2])
     covariance = linear @ np.linalg.inv(information[:2, :2] - others) @ linear.T + FLOOR_PX2 * np.eye(2)
-    return Match(uv, linear, (covariance + covariance.T) / 2.0, fits)
+    return PatchMatch(uv, linear, (covariance + covariance.T) / 2.0, fits)
 
 
 def similarity(anchor: Anchor, seen: FloatArray) -> float:
-    """Weighted correlation of the anchor's picture with another, both (31 * 31,)."""
+    """Weighted correlation of the anchor's patch with another patch (31 * 31,)."""
     total = float(anchor.weight.sum())
-    a, b = anchor.picture - anchor.mean, seen - float(anchor.weight @ seen) / total
+    a, b = anchor.patch - anchor.mean, seen - float(anchor.weight @ seen) / total
     power = math.sqrt(float(anchor.weight @ a**2) * float(anchor.weight @ b**2))
     return float(anchor.weight @ (a * b)) / power if power > 1e-6 else 0.0
 
 
-def shade(anchor: Anchor, view: View, uv: FloatArray, linear: FloatArray) -> float:
-    """By how many grey values the place is lighter than the anchor, the light of the image taken out."""
+def shade(anchor: Anchor, view: TrackedView, uv: FloatArray, linear: FloatArray) -> float:
+    """Gray values by which a place is lighter than the anchor, corrected for the image brightness."""
     total = max(float(anchor.weight.sum()), 1e-9)
     mean = float(anchor.weight @ _seen(view, uv, linear)) / total
     return mean - anchor.mean * view.brightness / max(anchor.brightness, 1.0)
 
 
-def _seen(view: View, uv: FloatArray, linear: FloatArray) -> FloatArray:
+def find_again(
+    anchor: Anchor, view: TrackedView, uv: FloatArray, linear: FloatArray, depth_m: float, unseen_s: float
+) -> PatchMatch | None:
+    """Search an anchor's patch around a pixel, in a radius that grows with time.
+
+    Args:
+        anchor: Patch to search.
+        view: TrackedView to search in.
+        uv: (2,) predicted pixel.
+        linear: (2, 2) warp since the anchor was taken.
+        depth_m: Depth of the surface in meters; NaN if unknown.
+        unseen_s: Time since the point was last seen, in seconds.
+
+    Returns:
+        None unless one place fits well, fits better than all others, and has the right depth.
+    """
+    if anchor.contrast < MIN_CONTRAST:
+        return None
+    cv2 = import_cv2()
+    reach = int(min(SEARCH_PX + SEARCH_GROWTH_PX_S * unseen_s, MAX_SEARCH_PX))
+    around = sample(view, uv, linear, RADIUS + reach)
+    patch = anchor.patch.reshape(_SIDE, _SIDE).astype(np.float32)
+    scores = cv2.matchTemplate(around, patch, cv2.TM_CCOEFF_NORMED)
+    row, column = np.unravel_index(int(np.argmax(scores)), scores.shape)
+    peak = float(scores[row, column])
+    rows, columns = np.mgrid[0 : scores.shape[0], 0 : scores.shape[1]]
+    others = scores[(rows - row) ** 2 + (columns - column) ** 2 > APART_PX**2]
+    if peak < MIN_PEAK or (others.size and peak - float(others.max()) < MIN_LEAD):
+        return None
+    place = uv + linear @ np.array([column - reach, row - reach], float)
+    match = align(anchor, view, place, linear, np.eye(2))
+    if not view.inside(match.uv, 1.0) or not match.similarity >= MIN_FOUND_SIMILARITY:
+        return None
+    seen_m = float(view.depth_at(match.uv[None])[0])
+    if math.isfinite(depth_m) and not abs(seen_m - depth_m) <= 2.0 * view.gate_m(depth_m):
+        return None
+    return match
+
+
+def _seen(view: TrackedView, uv: FloatArray, linear: FloatArray) -> FloatArray:
     return sample(view, uv, linear, RADIUS).ravel().astype(np.float64)

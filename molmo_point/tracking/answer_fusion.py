@@ -1,4 +1,4 @@
-"""What an answer of the model says, ready to be matched with tracks; and how the two are fused."""
+"""Answers of the model matched with tracks, and the fusion of both."""
 
 import math
 from dataclasses import dataclass
@@ -10,8 +10,10 @@ from molmo_point.depth.lift import DEFAULT_SIGMA_SHARE
 from molmo_point.results import Pointing
 
 CORRELATION = 0.5
-"""Between the errors of a model's answers about one thing: asking twice does not halve the variance."""
+"""Correlation of the errors of two answers about one object: asking twice does not halve the variance."""
 MIN_SIGMA_PX = 0.5
+GATE = 13.8
+"""Squared Mahalanobis distance in two dimensions that 1 in 1000 correct pairs exceeds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +28,12 @@ class Seed:
 
 
 def seeds_of(pointing: Pointing, width: int) -> list[Seed]:
-    """The points of an answer, each with the depth that it was lifted with."""
+    """Convert the points of an answer to seeds, each with the depth of its target.
+
+    Args:
+        pointing: The answer.
+        width: Image width in pixels; sets the standard deviation of points that have none.
+    """
     unreachable = {(point.u, point.v, point.label) for point in pointing.unreachable}
     targets = iter(pointing.targets)
     seeds = []
@@ -40,12 +47,42 @@ def seeds_of(pointing: Pointing, width: int) -> list[Seed]:
     return seeds
 
 
+def associate(
+    tracks: FloatArray, track_px2: FloatArray, points: FloatArray, point_px2: FloatArray, gate: float = GATE
+) -> list[tuple[int, int]]:
+    """Pair tracks with points so that the sum of squared Mahalanobis distances is smallest.
+
+    Args:
+        tracks: (n, 2) pixels.
+        track_px2: (n, 2, 2) covariances of the tracks.
+        points: (m, 2) pixels.
+        point_px2: (m, 2, 2) covariances of the points.
+        gate: Largest squared distance of a pair.
+
+    Returns:
+        Pairs (track index, point index), sorted by track.
+    """
+    if not len(tracks) or not len(points):
+        return []
+    from scipy.optimize import linear_sum_assignment
+
+    apart = tracks[:, None] - points[None]
+    spread = track_px2[:, None] + point_px2[None]
+    distance = np.einsum("nmi,nmij,nmj->nm", apart, np.linalg.inv(spread), apart)
+    # A pair beyond the gate costs as much as leaving both alone, so it never displaces a valid pair.
+    rows, columns = linear_sum_assignment(np.minimum(distance, gate))
+    return [(int(n), int(m)) for n, m in zip(rows, columns, strict=True) if distance[n, m] < gate]
+
+
 def fuse(
     uv: FloatArray, covariance_px2: FloatArray, answer_uv: FloatArray, answer_px2: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """A track's pixel corrected by an answer about the same moment, and its covariance.
+    """Correct a track's pixel by an answer about the same frame.
 
-    The errors of both are taken to be correlated: both stem from the same model's view of one thing.
+    The errors are assumed to be correlated, because both come from one model's view of one object.
+
+    Returns:
+        The fused pixel (2,) and its covariance (2, 2).
     """
     gain = covariance_px2 @ np.linalg.inv(covariance_px2 + answer_px2)
     rest = np.eye(2) - gain

@@ -1,4 +1,4 @@
-"""One step of following points from a view to the next, and every reason to stop."""
+"""One tracking step from a view to the next, and the reasons to stop."""
 
 import math
 from dataclasses import dataclass, field
@@ -6,12 +6,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from molmo_point.arrays import BoolArray, FloatArray
-from molmo_point.tracking.anchor import MIN_CONTRAST, Anchor, align, shade, take_anchor
-from molmo_point.tracking.flow import Flow, features_around, flow_between
-from molmo_point.tracking.motion import MIN_FEATURES, Motion, fit_motion
-from molmo_point.tracking.search import find_again
+from molmo_point.tracking.anchor import MIN_CONTRAST, Anchor, align, find_again, shade, take_anchor
+from molmo_point.tracking.feature_motion import MIN_FEATURES, FeatureFlow, ImageMotion, features_around, fit_motion, flow_between
 from molmo_point.tracking.track import LostReason, TrackState
-from molmo_point.tracking.view import View
+from molmo_point.tracking.tracked_view import TrackedView
 
 REACH_PX = 12.0
 FEW_FEATURES = 6
@@ -19,17 +17,17 @@ MIN_SIMILARITY, RENEW_SIMILARITY = 0.5, 0.8
 SUDDEN, USUAL_SHARE = 0.08, 0.15
 MAX_SHADE = 30.0
 PATIENCE = 2
-"""Frames in a row that may look wrong before the point is held."""
+"""Number of consecutive frames that may look wrong before the point is held."""
 RENEW_SCALE, RENEW_TURN, RENEW_WARP = 1.25, 0.35, 0.08
 STEP_VARIANCE_PX2 = 0.25**2
 VARIANCE_FACTOR = 4.0
-"""Errors of neighbouring features and of following frames are alike, so that they average out less."""
+"""Factor on the variance: errors of neighboring features and of successive frames are correlated."""
 SMOOTHING, DEPTH_SHARE = 0.2, 0.6
-"""Shares of what is new in the smoothed speeds, and in the smoothed depth."""
+"""Weights of the newest value in the smoothed speeds and in the smoothed depth."""
 DEPTH_SPEED = 0.25
-"""Change of speed along the depth that the gate allows for, in metres per second."""
+"""Unpredicted speed along the depth that the gate allows, in meters per second."""
 FADING_S = 0.4
-"""How long a hidden point is thought to keep its own speed."""
+"""Time constant in seconds with which the own speed of a hidden point decays."""
 SAME_DEPTH = 0.2
 GUESS_VARIANCE_PX2 = 3.0**2
 FOUND_VARIANCE_PX2 = 0.7**2
@@ -38,27 +36,27 @@ _GRID_WH = (8, 6)
 
 @dataclass(eq=False)
 class Followed:
-    """A point under way.
+    """State of a point that is followed.
 
     Attributes:
         uv: (2,) pixel.
-        base_px2: (2, 2) covariance when the anchor was taken, in the pixels of that moment.
-        drift_px2: (2, 2) what came on top since.
-        depth_m: Of the surface it is on; NaN when not known.
-        features: (n, 2) around it, on the same surface.
-        feature_depth_m: (n,) their depths; NaN where not known.
-        anchor: What it looks like.
-        linear: (2, 2) scale and turn since the anchor was taken.
-        total: (2, 2) scale and turn since the start.
-        state: What is known about it.
-        reason: Why it is not TRACKED.
-        seen_ns: Stamp of the last view that it was seen in.
-        similarity: With the anchor; NaN when not told.
-        usual: Running mean of the similarity.
-        doubts: Views in a row in which it looked wrong.
-        own_px_s: (2,) its speed against the scene's motion, in pixels per second.
-        calm_px_s: The same, smoothed again: what comes in front drags at the features first.
-        depth_rate: Its speed along the depth, in metres per second.
+        base_px2: (2, 2) covariance when the anchor was taken, in the pixels of that view.
+        drift_px2: (2, 2) covariance added since the anchor was taken.
+        depth_m: Depth of the surface in meters; NaN if unknown.
+        features: (n, 2) pixels of features around the point, on the same surface.
+        feature_depth_m: (n,) depths of the features in meters; NaN where unknown.
+        anchor: Reference patch.
+        linear: (2, 2) affine warp since the anchor was taken.
+        total: (2, 2) affine warp since the start.
+        state: State of the track.
+        reason: Reason why the point is not TRACKED.
+        seen_ns: Stamp of the last view that showed the point.
+        similarity: Correlation with the anchor, -1 to 1; NaN if unknown.
+        usual: Running mean of the similarity; NaN for a new anchor.
+        doubts: Number of consecutive views in which the point looked wrong.
+        own_px_s: (2,) speed relative to the scene's motion, in pixels per second.
+        calm_px_s: (2,) `own_px_s` smoothed again, since an occluder drags at the features first.
+        depth_rate: Speed along the depth, in meters per second.
     """
 
     uv: FloatArray
@@ -82,12 +80,12 @@ class Followed:
 
     @property
     def covariance_px2(self) -> FloatArray:
-        """(2, 2) of the pixel now."""
+        """(2, 2) covariance of the pixel."""
         return self.linear @ self.base_px2 @ self.linear.T + self.drift_px2
 
 
-def begin(view: View, uv: FloatArray, covariance_px2: FloatArray, depth_m: float) -> Followed:
-    """Start to follow a pixel (2,); `depth_m` is that of its surface, NaN to take what is there."""
+def begin(view: TrackedView, uv: FloatArray, covariance_px2: FloatArray, depth_m: float) -> Followed:
+    """Start to follow a pixel (2,) at the depth of its surface; NaN takes the depth of the view."""
     if not math.isfinite(depth_m):
         depth_m = float(view.depth_at(uv[None])[0])
     features = features_around(view, uv, depth_m)
@@ -99,13 +97,13 @@ def begin(view: View, uv: FloatArray, covariance_px2: FloatArray, depth_m: float
 
 
 def stop(item: Followed, reason: LostReason, *, lost: bool = False) -> None:
-    """Hold a point, or lose it."""
+    """Mark a point as held, or as lost."""
     item.state = TrackState.LOST if lost else TrackState.HELD
     item.reason, item.similarity, item.doubts = reason, math.nan, 0
 
 
-def advance(items: list[Followed], before: View, after: View, hold_s: float) -> None:
-    """Take all points from one view to the next, in place."""
+def advance(items: list[Followed], before: TrackedView, after: TrackedView, hold_s: float) -> None:
+    """Follow all points from one view to the next, in place."""
     step_s = (after.stamp_ns - before.stamp_ns) * 1e-9
     active = [item for item in items if item.state is TrackState.TRACKED]
     held = [item for item in items if item.state is TrackState.HELD]
@@ -125,8 +123,8 @@ def advance(items: list[Followed], before: View, after: View, hold_s: float) -> 
         _keep(item, scene, after, hold_s, step_s)
 
 
-def _step(item: Followed, flow: Flow, view: View, step_s: float) -> None:
-    """One point whose features went along `flow`."""
+def _step(item: Followed, flow: FeatureFlow, view: TrackedView, step_s: float) -> None:
+    """Advance one point whose features moved by `flow`."""
     end_depth = view.depth_at(flow.end)
     jump = end_depth - item.feature_depth_m - item.depth_rate * step_s
     gate = view.gate_m(item.depth_m) + DEPTH_SPEED * step_s
@@ -134,7 +132,7 @@ def _step(item: Followed, flow: Flow, view: View, step_s: float) -> None:
     good = flow.good & ~near & ~far
     motion = fit_motion(flow.start[good], flow.end[good], item.uv, flow.return_px[good], REACH_PX)
     if motion is None:
-        _stop_for_want_of_features(item, flow, near, far, view)
+        _stop_without_features(item, flow, near, far, view)
         return
     uv = motion.end
     if not view.inside(uv, 1.0):
@@ -149,7 +147,7 @@ def _step(item: Followed, flow: Flow, view: View, step_s: float) -> None:
     _renew(item, view)
 
 
-def _stop_for_want_of_features(item: Followed, flow: Flow, near: BoolArray, far: BoolArray, view: View) -> None:
+def _stop_without_features(item: Followed, flow: FeatureFlow, near: BoolArray, far: BoolArray, view: TrackedView) -> None:
     depth_m = float(view.depth_at(item.uv[None])[0])
     nearer = depth_m < item.depth_m - view.gate_m(item.depth_m)
     if nearer or near.sum() > max(far.sum(), 0.3 * len(flow.good)):
@@ -160,8 +158,8 @@ def _stop_for_want_of_features(item: Followed, flow: Flow, near: BoolArray, far:
         stop(item, LostReason.TOO_FAST)
 
 
-def _move(item: Followed, motion: Motion, view: View, step_s: float) -> None:
-    """Move a point with its features, hold it to its picture, and look at the depth under it."""
+def _move(item: Followed, motion: ImageMotion, view: TrackedView, step_s: float) -> None:
+    """Move a point with its features, align it with its anchor, and check its depth."""
     step = motion.linear
     variance = VARIANCE_FACTOR * motion.variance_px2 + STEP_VARIANCE_PX2
     drift = step @ item.drift_px2 @ step.T + variance * np.eye(2)
@@ -176,7 +174,7 @@ def _move(item: Followed, motion: Motion, view: View, step_s: float) -> None:
         stop(item, LostReason.OCCLUDED)
         return
     usual = item.usual if math.isfinite(item.usual) else match.similarity
-    # A sudden change, such as the edge of a shadow, drags at the features long before nothing fits.
+    # A sudden change, such as the edge of a shadow, drags at the features long before the match fails.
     wrong = jump > gate or match.similarity < max(MIN_SIMILARITY, usual - SUDDEN)
     if not wrong:
         item.usual = usual + USUAL_SHARE * (match.similarity - usual)
@@ -194,8 +192,8 @@ def _move(item: Followed, motion: Motion, view: View, step_s: float) -> None:
         item.depth_m = depth_m - (1.0 - DEPTH_SHARE) * jump if known else depth_m
 
 
-def _renew(item: Followed, view: View) -> None:
-    """Take new features where few are left, and a new picture where the old one gets out of date."""
+def _renew(item: Followed, view: TrackedView) -> None:
+    """Replenish the features, and renew an outdated anchor."""
     if item.doubts == 0 and len(item.features) < FEW_FEATURES:
         found = features_around(view, item.uv, item.depth_m)
         if len(found) > len(item.features):
@@ -203,22 +201,22 @@ def _renew(item: Followed, view: View) -> None:
     scale = math.hypot(item.linear[0, 0], item.linear[1, 0])
     turn = abs(math.atan2(item.linear[1, 0], item.linear[0, 0]))
     old = not 1.0 / RENEW_SCALE < scale < RENEW_SCALE or turn > RENEW_TURN
-    # A picture that fades without a change of shape is in a shadow, or half hidden: no time to take another.
+    # A patch that fades without a warp is in a shadow or half hidden, so it must not be replaced.
     warped = float(np.max(np.abs(item.linear - np.eye(2)))) > RENEW_WARP
     fading = warped and MIN_SIMILARITY < item.similarity < RENEW_SIMILARITY
     if item.doubts == 0 and (old or fading) and len(item.features) >= FEW_FEATURES:
         renew_anchor(item, view)
 
 
-def renew_anchor(item: Followed, view: View) -> None:
-    """Hold the point to what it looks like now; what it may have drifted by stays in its covariance."""
+def renew_anchor(item: Followed, view: TrackedView) -> None:
+    """Take a new anchor at the current pixel; past drift stays in the covariance."""
     item.base_px2, item.drift_px2 = item.covariance_px2, np.zeros((2, 2))
     item.anchor, item.linear = take_anchor(view, item.uv, item.depth_m), np.eye(2)
     item.usual = math.nan
 
 
-def _keep(item: Followed, scene: "_SceneMotion", view: View, hold_s: float, step_s: float) -> None:
-    """A point that is not seen: guess where it is, and look for it there."""
+def _keep(item: Followed, scene: "_SceneMotion", view: TrackedView, hold_s: float, step_s: float) -> None:
+    """Predict the pixel of a hidden point, and search for it there."""
     unseen_s = (view.stamp_ns - item.seen_ns) * 1e-9
     if unseen_s > hold_s:
         item.state = TrackState.LOST
@@ -245,7 +243,7 @@ def _keep(item: Followed, scene: "_SceneMotion", view: View, hold_s: float, step
     item.depth_rate = 0.0
 
 
-def _grid(view: View) -> FloatArray:
+def _grid(view: TrackedView) -> FloatArray:
     width, height = view.size_wh
     columns, rows = _GRID_WH
     u = (np.arange(columns) + 0.5) * width / columns
@@ -254,16 +252,16 @@ def _grid(view: View) -> FloatArray:
 
 
 class _SceneMotion:
-    """How the image moves at a depth, which is how a hidden point there probably does.
+    """Image motion of the scene by depth, which predicts hidden points.
 
-    What passes in front is nearer, and must not carry the point away.
+    An occluder is nearer, and must not carry the point away.
     """
 
-    def __init__(self, flow: Flow, depth_m: FloatArray) -> None:
+    def __init__(self, flow: FeatureFlow, depth_m: FloatArray) -> None:
         self._shift = (flow.end - flow.start)[flow.good]
         self._depth_m = depth_m[flow.good]
 
     def at(self, depth_m: float) -> FloatArray:
-        """Median shift (2,) of what is about as far; zero where nothing is to be seen."""
+        """Median shift (2,) of the scene at a similar depth; zero if too little is visible there."""
         near = ~(np.abs(self._depth_m - depth_m) > SAME_DEPTH * depth_m)
         return np.median(self._shift[near], axis=0) if near.sum() >= MIN_FEATURES else np.zeros(2)

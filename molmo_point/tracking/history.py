@@ -1,18 +1,28 @@
-"""The last seconds of a tracker: views, and where every track was, for answers that come late."""
+"""The last seconds of a tracker, and the replay of a late answer through them."""
 
+import itertools
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 from molmo_point.arrays import FloatArray
 from molmo_point.errors import InputError
-from molmo_point.tracking.follow import Followed
-from molmo_point.tracking.track import TrackState
-from molmo_point.tracking.view import View
+from molmo_point.tracking.follow import Followed, advance, stop
+from molmo_point.tracking.track import LostReason, TrackState
+from molmo_point.tracking.tracked_view import TrackedView
 
 
 @dataclass(frozen=True, eq=False)
-class Mark:
-    """Where a track was: pixel (2,), its covariance (2, 2), scale and turn since its start (2, 2), and its state."""
+class TrackMark:
+    """State of a track in one view.
+
+    Attributes:
+        uv: (2,) pixel.
+        covariance_px2: (2, 2) covariance of the pixel.
+        total: (2, 2) scale and rotation since the start of the track.
+        state: State of the track.
+    """
 
     uv: FloatArray
     covariance_px2: FloatArray
@@ -22,38 +32,35 @@ class Mark:
 
 @dataclass(frozen=True, eq=False)
 class Moment:
-    """A view, and the marks of the tracks in it by their id."""
+    """A view, and the marks of its tracks by track id."""
 
-    view: View
-    marks: dict[int, Mark] = field(default_factory=dict)
+    view: TrackedView
+    marks: dict[int, TrackMark] = field(default_factory=dict)
 
 
-def mark_of(item: Followed) -> Mark:
-    """Where a point is now."""
-    return Mark(item.uv.copy(), item.covariance_px2, item.total, item.state)
+def mark_of(item: Followed) -> TrackMark:
+    """Record the current state of a point."""
+    return TrackMark(item.uv.copy(), item.covariance_px2, item.total, item.state)
 
 
 class History:
-    """Moments in the order of time, none older than a limit.
+    """Moments in order of time, none older than a limit.
 
     Args:
-        length_s: How far it reaches back, in seconds.
+        length_s: Age limit in seconds, relative to the newest view.
     """
 
     def __init__(self, length_s: float) -> None:
         self._length_ns = round(length_s * 1e9)
         self._moments: deque[Moment] = deque()
 
-    def __len__(self) -> int:
-        return len(self._moments)
-
     @property
     def last(self) -> Moment | None:
         """The newest moment; None before the first."""
         return self._moments[-1] if self._moments else None
 
-    def add(self, view: View) -> Moment:
-        """Append a view and forget what is too old."""
+    def add(self, view: TrackedView) -> Moment:
+        """Append a view and drop the moments that are too old."""
         moment = Moment(view)
         self._moments.append(moment)
         while view.stamp_ns - self._moments[0].view.stamp_ns > self._length_ns:
@@ -61,20 +68,20 @@ class History:
         return moment
 
     def copy(self) -> "History":
-        """Another history of the same views, whose marks are its own."""
+        """Copy the history; the views are shared, the marks are not."""
         other = History(self._length_ns * 1e-9)
         other._moments.extend(Moment(moment.view, dict(moment.marks)) for moment in self._moments)
         return other
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Drop all moments."""
         self._moments.clear()
 
     def since(self, stamp_ns: int) -> list[Moment]:
-        """All moments from the one with this stamp on.
+        """List all moments from the one with this stamp on.
 
         Raises:
-            InputError: If no frame with this stamp is held.
+            InputError: No frame with this stamp is kept.
         """
         moments = list(self._moments)
         for index, moment in enumerate(moments):
@@ -85,12 +92,51 @@ class History:
         first, last = moments[0].view.stamp_ns, moments[-1].view.stamp_ns
         if stamp_ns < first:
             raise InputError(
-                "The answer is older than the frames that are kept",
+                "stamp_ns must not be older than the frames that are kept",
                 f"stamp_ns={stamp_ns}, {(last - stamp_ns) * 1e-9:.2f} s before the newest frame",
                 "give PointTracker a longer history_s, or ask about a newer frame",
             )
         raise InputError(
-            "The answer is about a frame that the tracker has not seen",
+            "stamp_ns must be the stamp of a frame that the tracker has seen",
             f"stamp_ns={stamp_ns}, frames from {first} to {last}",
-            "give the tracker every frame that the model is asked about, before the answer",
+            "pass every frame that the model is asked about to update() before its answer",
         )
+
+
+def replay(items: list[Followed], moments: list[Moment], steps: int, max_gap_s: float, hold_s: float) -> list[list[TrackMark]]:
+    """Follow points from the first moment to the last, in about `steps` steps.
+
+    Args:
+        items: Points at the first moment; moved in place.
+        moments: Moments in order of time.
+        steps: Number of steps; further moments are skipped unless `max_gap_s` needs them.
+        max_gap_s: Longest time between two moments to follow points over.
+        hold_s: Time after which a hidden point is lost.
+
+    Returns:
+        One mark per moment for each point, interpolated at skipped moments.
+    """
+    stops = _stops(moments, steps, max_gap_s)
+    paths = [[mark_of(item)] for item in items]
+    for before, after in itertools.pairwise(stops):
+        first, last = moments[before].view, moments[after].view
+        if (last.stamp_ns - first.stamp_ns) * 1e-9 > max_gap_s:
+            for item in items:
+                if item.state is TrackState.TRACKED:
+                    stop(item, LostReason.STREAM_GAP)
+        advance(items, first, last, hold_s)
+        for item, path in zip(items, paths, strict=True):
+            start, end = path[-1], mark_of(item)
+            for index in range(before + 1, after):
+                share = (index - before) / (after - before)
+                path.append(replace(end, uv=(1.0 - share) * start.uv + share * end.uv))
+            path.append(end)
+    return paths
+
+
+def _stops(moments: list[Moment], steps: int, max_gap_s: float) -> list[int]:
+    """Evenly spaced indices, including the first and last, with no step longer than half the allowed gap."""
+    last = len(moments) - 1
+    length_s = (moments[-1].view.stamp_ns - moments[0].view.stamp_ns) * 1e-9
+    count = min(last, max(steps, int(np.ceil(2.0 * length_s / max_gap_s))))
+    return sorted({round(float(place)) for place in np.linspace(0, last, count + 1)})

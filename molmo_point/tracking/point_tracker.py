@@ -1,4 +1,4 @@
-"""`PointTracker`: frames at camera rate and late answers in, tracks out."""
+"""`PointTracker`: takes frames at camera rate and late answers, returns tracks."""
 
 import copy
 import math
@@ -7,26 +7,25 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from molmo_point.depth.estimator import PREFERENCES
+from molmo_point.depth.lift import lift_point
+from molmo_point.depth.uncertainty import D435
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
-from molmo_point.results import Pointing, Target, Unreachable
-from molmo_point.tracking.answers import Seed, fuse, seeds_of
-from molmo_point.tracking.association import associate
+from molmo_point.results import DepthStatus, ImagePoint, Pointing, Target, Unreachable
+from molmo_point.tracking.answer_fusion import Seed, associate, fuse, seeds_of
 from molmo_point.tracking.follow import Followed, advance, begin, renew_anchor, stop
-from molmo_point.tracking.history import History, Mark, Moment, mark_of
-from molmo_point.tracking.opencv import import_cv2
-from molmo_point.tracking.relift import image_point, relift
-from molmo_point.tracking.replay import replay
+from molmo_point.tracking.history import History, Moment, TrackMark, mark_of, replay
 from molmo_point.tracking.track import LostReason, Track, Tracks, TrackState
-from molmo_point.tracking.view import view_of
+from molmo_point.tracking.tracked_view import GATE_M, GATE_SIGMAS, import_cv2, view_of
 
 SAME_PX2 = 4.0
-"""Squared Mahalanobis distance below which a new point and a track are one, wherever they came from."""
+"""Squared Mahalanobis distance below which a new point is a duplicate of a track."""
 
 
 @dataclass(eq=False)
 class _Entry:
-    """A track with what the model said about it."""
+    """A track with the answers of the model about it."""
 
     id: int
     query: str
@@ -40,23 +39,23 @@ class _Entry:
 
 
 class PointTracker:
-    """Follows the points of a slow model through the frames between its answers.
+    """Follow the points of a slow model through the frames between its answers.
 
-    Give every frame to `update`, and every answer to `correct` when it comes: it is about an older
-    frame, and is carried forward to now. Time is that of the frames' stamps alone.
+    Pass every frame to `update`, and every answer to `correct` when it arrives. An answer belongs to
+    an older frame and is carried forward to the newest one. Only the stamps of the frames count as time.
 
     Args:
-        history_s: How late an answer may be, in seconds. A second of 640x480 frames at 30 Hz takes
-            18 MB.
-        hold_s: How long a point that is out of sight is looked for before it is lost.
-        max_gap_s: Longest time between two frames to follow points over.
-        drop_after: Answers in a row without a point until it is lost.
-        forget_s: How long lost tracks are still reported, and known again by their id.
-        replay_steps: Most steps that a new point is carried forward in; longer delays skip frames.
+        history_s: Largest delay of an answer, in seconds. One second of 640x480 frames at 30 Hz
+            takes 18 MB.
+        hold_s: Time in seconds after which a hidden point is lost.
+        max_gap_s: Longest time between two frames to follow points over, in seconds.
+        drop_after: Number of consecutive answers without a point after which it is lost.
+        forget_s: Time in seconds for which a lost track is reported and can be found again.
+        replay_steps: Number of steps to carry a new point forward; longer delays skip frames.
 
     Raises:
-        InputError: If a setting is not above zero.
-        DependencyError: If OpenCV is not installed.
+        InputError: A setting is not above zero.
+        DependencyError: OpenCV is not installed.
     """
 
     def __init__(
@@ -79,7 +78,7 @@ class PointTracker:
         }
         for name, value in settings.items():
             if not (math.isfinite(value) and value > 0):
-                raise InputError("A setting of the tracker must be above zero", f"{name}={value}", "see PointTracker")
+                raise InputError(f"{name} must be above zero", f"{name}={value}", "see the arguments of PointTracker")
         import_cv2()
         self._hold_s, self._max_gap_s, self._forget_s = hold_s, max_gap_s, forget_s
         self._drop_after, self._replay_steps = int(drop_after), int(replay_steps)
@@ -89,17 +88,17 @@ class PointTracker:
         self._next_id = 1
 
     def reset(self) -> None:
-        """Forget all frames and tracks, for a new stream. Ids go on, so that none is given twice."""
+        """Drop all frames and tracks, for a new stream. Ids go on, so none is reused."""
         self._history.clear()
         self._entries.clear()
         self._frame = None
 
     def fork(self) -> "PointTracker":
-        """A tracker that knows the same and goes its own way from here; the images are shared.
+        """Copy the tracker with its tracks; the images are shared.
 
-        `correct` may take longer than a frame. One thread can correct a fork while another goes on with this tracker,
-        and go over to the fork once that was given the newest frames. Give answers to one of the two only: their new
-        ids would be the same.
+        `correct` may take longer than a frame. One thread can correct a fork while another updates this tracker.
+        The fork replaces this tracker after it has received the newest frames. Pass answers to only one of the
+        two, because both give the same ids to new tracks.
         """
         other = copy.copy(self)
         other._history = self._history.copy()
@@ -110,10 +109,10 @@ class PointTracker:
         """Follow all points into the next frame.
 
         Args:
-            frame: With a later stamp than the one before, and of the same size.
+            frame: Next frame, with a later stamp and the same size.
 
         Raises:
-            InputError: If the stamp is not later, or the size or the optical frame changed.
+            InputError: The stamp is not later, or the size or the optical frame changed.
         """
         start = time.perf_counter()
         self._check(frame)
@@ -130,24 +129,24 @@ class PointTracker:
         self._frame = frame
         self._forget(view.stamp_ns)
         moment.marks.update({entry.id: mark_of(entry.item) for entry in self._entries})
-        return self._tell(start, time.perf_counter())
+        return self._report(start, time.perf_counter())
 
     def correct(self, pointing: Pointing, frame_stamp_ns: int | None = None) -> Tracks:
-        """Take in an answer of the model, which is about an older frame.
+        """Correct the tracks by an answer of the model about an older frame.
 
-        Points near a track of the same query correct it; others become tracks of their own, with
-        new ids; a track that is missing from `drop_after` answers in a row is lost. Tracks of other
-        queries are left alone.
+        A point near a track of the same query corrects it. Other points become new tracks. A track
+        that is missing from `drop_after` consecutive answers is lost. Tracks of other queries stay
+        unchanged.
 
         Args:
-            pointing: The answer.
-            frame_stamp_ns: Stamp of the frame that it is about; default its own.
+            pointing: Answer of the model.
+            frame_stamp_ns: Stamp of the frame of the answer; its own stamp by default.
 
         Returns:
             The tracks at the time of the newest frame.
 
         Raises:
-            InputError: If that frame is older than the history, or was never given to `update`.
+            InputError: The frame is older than the history, or was never passed to `update`.
         """
         start = time.perf_counter()
         stamp_ns = pointing.stamp_ns if frame_stamp_ns is None else frame_stamp_ns
@@ -172,10 +171,10 @@ class PointTracker:
             if entry not in entry_of.values():
                 self._miss(entry)
         self._carry_forward(fresh, moments, pointing.query)
-        return self._tell(start, time.perf_counter())
+        return self._report(start, time.perf_counter())
 
-    def _corrected(self, entry: _Entry, mark: Mark, seed: Seed, stamp_ns: int) -> bool:
-        """Correct a track that was followed all the way since; False where it has to be found anew."""
+    def _corrected(self, entry: _Entry, mark: TrackMark, seed: Seed, stamp_ns: int) -> bool:
+        """Correct a track that was never lost since; False if the point must be replayed."""
         item = entry.item
         if mark.state is not TrackState.TRACKED or item.state is not TrackState.TRACKED:
             return False
@@ -207,13 +206,13 @@ class PointTracker:
             entry.lost_ns = self._history.last.view.stamp_ns
 
     def _carry_forward(self, fresh: list[tuple[Seed, _Entry | None]], moments: list[Moment], query: str) -> None:
-        """Follow new points from the frame of the answer to now, and make tracks of them."""
+        """Follow new points from the frame of the answer to the newest one, and make tracks of them."""
         first = moments[0].view
         fresh = [(seed, entry) for seed, entry in fresh if bool(first.inside(seed.uv))]
         items = [begin(first, seed.uv, seed.covariance_px2, seed.depth_m) for seed, _ in fresh]
         paths = replay(items, moments, self._replay_steps, self._max_gap_s, self._hold_s)
         for (seed, entry), item, path in zip(fresh, items, paths, strict=True):
-            if entry is None and self._taken(item, query):
+            if entry is None and self._is_duplicate(item, query):
                 continue
             if entry is None:
                 entry = _Entry(self._next_id, query, seed.label, seed.confidence, item, first.stamp_ns, first.stamp_ns)
@@ -226,8 +225,8 @@ class PointTracker:
             for moment, mark in zip(moments, path, strict=True):
                 moment.marks[entry.id] = mark
 
-    def _taken(self, item: Followed, query: str) -> bool:
-        """Whether a track of the same query already is where a new point ended up."""
+    def _is_duplicate(self, item: Followed, query: str) -> bool:
+        """Test if a new point duplicates a track of the same query."""
         others = [e.item for e in self._entries if e.query == query and e.item.state is TrackState.TRACKED]
         if item.state is not TrackState.TRACKED or not others:
             return False
@@ -249,18 +248,18 @@ class PointTracker:
             return
         if frame.size_wh != last.size_wh or frame.frame != last.frame:
             raise InputError(
-                "The stream changed its size or its optical frame",
+                "The size and the optical frame of a stream must not change",
                 f"{last.size_wh} in {last.frame!r}, then {frame.size_wh} in {frame.frame!r}",
-                "call reset() where a new stream begins",
+                "call reset() when a new stream begins",
             )
         if frame.stamp_ns <= last.stamp_ns:
             raise InputError(
-                "Frames must come in the order of time",
+                "Frames must arrive in order of time",
                 f"stamp_ns={frame.stamp_ns} after {last.stamp_ns}",
-                "leave out late and repeated frames; call reset() where a recording starts again",
+                "skip late and repeated frames; call reset() when a recording starts again",
             )
 
-    def _tell(self, start: float, moved: float) -> Tracks:
+    def _report(self, start: float, moved: float) -> Tracks:
         frame = self._frame
         assert frame is not None
         tracks = tuple(_track(entry, frame) for entry in self._entries)
@@ -271,8 +270,8 @@ class PointTracker:
 
 def _track(entry: _Entry, frame: RgbdFrame) -> Track:
     item = entry.item
-    point = image_point(item, entry.label, entry.confidence)
-    lifted = relift(item, point, frame)
+    point = _image_point(item, entry.label, entry.confidence)
+    lifted = _lift(item, point, frame)
     return Track(
         id=entry.id,
         label=entry.label,
@@ -287,3 +286,40 @@ def _track(entry: _Entry, frame: RgbdFrame) -> Track:
         reason=item.reason,
         query=entry.query,
     )
+
+
+def _image_point(item: Followed, label: str, confidence: float) -> ImagePoint:
+    """Convert a point, with one standard deviation for both axes."""
+    sigma_px = math.sqrt(max(float(np.trace(item.covariance_px2)) / 2.0, 0.0))
+    return ImagePoint(float(item.uv[0]), float(item.uv[1]), label, confidence, sigma_px)
+
+
+def _lift(item: Followed, point: ImagePoint, frame: RgbdFrame) -> Target | Unreachable | None:
+    """Lift a visible point onto the surface that is followed.
+
+    Among several surfaces near the pixel, the one that continues the depth of the frames before is
+    taken. A target on any other surface would be a guess.
+
+    Returns:
+        None if the point is not visible; `Unreachable` if no such surface has depth.
+    """
+    if item.state is not TrackState.TRACKED or item.seen_ns != frame.stamp_ns:
+        return None
+    for prefer in PREFERENCES:
+        lifted = lift_point(point, frame, prefer=prefer)
+        if isinstance(lifted, Unreachable):
+            return lifted
+        if not math.isfinite(item.depth_m) or abs(float(lifted.position_m[2]) - item.depth_m) <= _lift_gate_m(item, frame):
+            return lifted
+        if lifted.depth_status is not DepthStatus.AMBIGUOUS:
+            break
+    message = f"the depth at the point differs from the depth of the surface that is followed, {item.depth_m:.3f} m"
+    return Unreachable(point.u, point.v, point.label, DepthStatus.AMBIGUOUS, message)
+
+
+def _lift_gate_m(item: Followed, frame: RgbdFrame) -> float:
+    if frame.intrinsics is None:
+        return GATE_M
+    sigma_m = (frame.depth_noise or D435).sigma_z(item.depth_m, frame.intrinsics.focal_px)
+    # The tracked depth is a median, the target's depth is at the pixel: they differ on a tilted surface.
+    return 2.0 * max(GATE_M, GATE_SIGMAS * float(sigma_m))

@@ -1,4 +1,4 @@
-"""What a tracker tells: tracks with their state, and why one was lost."""
+"""Results of a tracker: tracks with their state, and the reason why one was lost."""
 
 import math
 from collections.abc import Mapping
@@ -10,10 +10,10 @@ from molmo_point.results import ImagePoint, Target, Unreachable
 
 
 class TrackState(str, Enum):
-    """How much a track can be trusted.
+    """State of a track.
 
-    TRACKED: seen in this frame. HELD: not seen now, looked for; its pixel is a guess and it has no
-    target. LOST: given up until the model finds it again.
+    TRACKED: visible in this frame. HELD: not visible; its pixel is predicted and it has no target.
+    LOST: given up until the model finds it again.
     """
 
     TRACKED = "TRACKED"
@@ -22,7 +22,7 @@ class TrackState(str, Enum):
 
 
 class LostReason(str, Enum):
-    """Why a track is held or lost."""
+    """Reason why a track is held or lost."""
 
     NONE = ""
     LEFT_IMAGE = "LEFT_IMAGE"
@@ -38,12 +38,12 @@ class LostReason(str, Enum):
 MESSAGES: Mapping[LostReason, str] = {
     LostReason.NONE: "",
     LostReason.LEFT_IMAGE: "it left the image",
-    LostReason.OCCLUDED: "something nearer is in front of it",
-    LostReason.TOO_FAST: "the image is blurred there or moves too fast",
-    LostReason.DEPTH_JUMP: "the depth under it jumped away",
-    LostReason.DRIFTED: "it no longer looks like what was pointed at",
-    LostReason.NO_TEXTURE: "nothing there can be followed",
-    LostReason.STREAM_GAP: "no frames came for too long",
+    LostReason.OCCLUDED: "a nearer object is in front of it",
+    LostReason.TOO_FAST: "the image is blurred there, or moves too fast",
+    LostReason.DEPTH_JUMP: "the depth at the point jumped away",
+    LostReason.DRIFTED: "it no longer looks like the object that was pointed at",
+    LostReason.NO_TEXTURE: "there is too little texture to follow",
+    LostReason.STREAM_GAP: "the gap between two frames was too long",
     LostReason.NOT_CONFIRMED: "the model no longer points at it",
 }
 
@@ -53,21 +53,19 @@ class Track:
     """One point that is followed.
 
     Attributes:
-        id: The same for the whole life of the point; never given twice.
-        label: What the model says is there.
-        point: Where it is in this frame, with the grown `sigma_px`; where it is guessed to be
-            while HELD, where it was last seen once LOST.
-        target: In space, in the frame's optical frame; None unless it was seen in this frame and
-            has depth.
-        unreachable: Why a point that was seen has no position; None otherwise.
-        state: See `TrackState`.
-        age_s: Time since the frame of the first answer that named it, in seconds.
-        since_seen_s: Time since the last frame that it was seen in; 0 while TRACKED.
-        since_confirmed_s: Time since the frame of the last answer that named it.
-        similarity: Correlation with the picture of it that it is held to, -1 to 1; NaN where there
-            is too little texture to tell.
-        reason: Why it is held or lost.
-        query: What was asked for when the model pointed at it.
+        id: Number of the track, constant for its lifetime and never reused.
+        label: Label that the model gave to the point.
+        point: Pixel in this frame with its grown `sigma_px`; predicted while HELD, the last one
+            seen once LOST.
+        target: Position in the frame's optical frame; None unless the point is visible and has depth.
+        unreachable: Reason why a visible point has no position; None otherwise.
+        state: State of the track.
+        age_s: Time since the frame of the first answer with this point, in seconds.
+        since_seen_s: Time since the last frame that showed the point, in seconds; 0 while TRACKED.
+        since_confirmed_s: Time since the frame of the last answer with this point, in seconds.
+        similarity: Correlation with the reference patch, -1 to 1; NaN if there is too little texture.
+        reason: Reason why the track is held or lost.
+        query: Words of the question that found the point.
     """
 
     id: int
@@ -89,7 +87,7 @@ class Track:
         return MESSAGES[self.reason]
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able form; NaN and what is not there become null."""
+        """Convert to JSON types; NaN and None become null."""
         return {
             "id": self.id,
             "label": self.label,
@@ -112,9 +110,9 @@ class Tracks:
 
     Attributes:
         stamp_ns: Capture time of the frame.
-        frame: Its optical frame, which the targets are in.
-        tracks: Lost ones stay for a while, so that nobody misses why.
-        timing_ms: Time spent on this frame, by stage.
+        frame: Optical frame of the targets.
+        tracks: All tracks; lost ones stay for a while, so that the reason is seen.
+        timing_ms: Time spent on this frame in milliseconds, by stage.
     """
 
     stamp_ns: int
@@ -124,11 +122,11 @@ class Tracks:
 
     @property
     def targets(self) -> tuple[Target, ...]:
-        """Targets of all tracks that have one now."""
+        """Targets of the tracks that have one."""
         return tuple(track.target for track in self.tracks if track.target is not None)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able form."""
+        """Convert to JSON types."""
         return {
             "stamp_ns": self.stamp_ns,
             "frame": self.frame,

@@ -1,4 +1,4 @@
-"""A picture is found where it was moved to, with an honest covariance."""
+"""A reference patch is found where it moved to, with an honest covariance."""
 
 import math
 
@@ -7,16 +7,15 @@ import numpy as np
 import pytest
 
 from molmo_point.depth.uncertainty import D435
-from molmo_point.tracking.anchor import align, shade, take_anchor
-from molmo_point.tracking.search import find_again
-from molmo_point.tracking.view import View
+from molmo_point.tracking.anchor import align, find_again, shade, take_anchor
+from molmo_point.tracking.tracked_view import TrackedView
 
 AT = np.array([100.0, 80.0])
 I2 = np.eye(2)
 
 
-def view(grey, depth_m=None):
-    return View(0, grey, depth_m, 300.0, D435, float(grey.mean()))
+def view(gray, depth_m=None):
+    return TrackedView(0, gray, depth_m, 300.0, D435, float(gray.mean()))
 
 
 def texture(seed=0):
@@ -24,9 +23,9 @@ def texture(seed=0):
     return cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 2.0), None, 40, 200, cv2.NORM_MINMAX).astype(np.uint8)
 
 
-def moved(grey, shift, linear=I2):
+def moved(gray, shift, linear=I2):
     matrix = np.concatenate([linear, (AT + shift - linear @ AT)[:, None]], axis=1)
-    return cv2.warpAffine(grey, matrix, (200, 160), borderMode=cv2.BORDER_REPLICATE)
+    return cv2.warpAffine(gray, matrix, (200, 160), borderMode=cv2.BORDER_REPLICATE)
 
 
 @pytest.mark.parametrize("linear", [I2, np.array([[1.04, 0.0], [0.0, 0.97]]), np.array([[0.999, -0.04], [0.04, 0.999]])])
@@ -48,11 +47,11 @@ def test_light_is_taken_out():
 
 
 def test_along_an_edge_nothing_is_known():
-    grey = np.full((160, 200), 60, np.uint8)
-    grey[:, 100:] = 180
-    grey = cv2.GaussianBlur(grey, (0, 0), 1.0)
-    anchor = take_anchor(view(grey), AT, math.nan)
-    match = align(anchor, view(moved(grey, np.array([1.0, 0.0]))), AT, I2, 4.0 * I2)
+    gray = np.full((160, 200), 60, np.uint8)
+    gray[:, 100:] = 180
+    gray = cv2.GaussianBlur(gray, (0, 0), 1.0)
+    anchor = take_anchor(view(gray), AT, math.nan)
+    match = align(anchor, view(moved(gray, np.array([1.0, 0.0]))), AT, I2, 4.0 * I2)
     assert match.uv[0] - AT[0] == pytest.approx(1.0, abs=0.15)
     assert match.uv[1] - AT[1] == pytest.approx(0.0, abs=0.05)
     assert match.covariance_px2[0, 0] < 0.5 and match.covariance_px2[1, 1] == pytest.approx(4.0, rel=0.1)
@@ -90,7 +89,7 @@ def test_found_again_only_where_it_is_alone_and_at_its_depth():
     assert find_again(anchor, after, AT, I2, 0.6, 0.5) is None, "another depth"
     assert find_again(anchor, view(texture(4), depth_m), AT, I2, 0.5, 0.5) is None, "not there"
     assert find_again(anchor, after, AT + np.array([-60.0, 0.0]), I2, 0.5, 0.1) is None, "too far for the time"
-    twice = after.grey.copy()
+    twice = after.gray.copy()
     twice[55:100, 60:100] = 0
     twice[40:110, 50:95] = twice[40:110, 95:140]
     assert find_again(anchor, view(twice, depth_m), AT + np.array([-12.0, -5.0]), I2, 0.5, 1.0) is None, "two of them"

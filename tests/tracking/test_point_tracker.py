@@ -1,4 +1,4 @@
-"""The tracker on a drawn world: follows, holds, loses, finds again, and takes late answers in."""
+"""The tracker on a drawn scene: follows, holds, loses and finds points, and takes late answers."""
 
 import importlib.util
 import sys
@@ -14,7 +14,7 @@ if importlib.util.find_spec("cv2") is None:
 from molmo_point.tracking import LostReason, PointTracker, TrackState
 
 from . import world
-from .world import START, middle
+from .world import START, drifted, middle
 
 
 def started(**settings):
@@ -163,7 +163,7 @@ def test_without_depth_the_pixel_is_followed_and_the_target_is_unreachable():
     assert track.target is None and track.unreachable.reason.value == "NO_INPUT"
 
 
-def test_plain_grey_cannot_be_followed_and_says_so():
+def test_plain_gray_cannot_be_followed_and_says_so():
     tracker = PointTracker()
     frame = world.draw(START, 0)
     plain = world.RgbdFrame(np.full_like(frame.color, 128), frame.depth_m, frame.intrinsics, frame.stamp_ns)
@@ -270,7 +270,7 @@ def test_answers_about_unknown_frames_are_errors():
     run(tracker, range(1, 31))
     with pytest.raises(InputError, match=r"1\.00 s before.*history_s"):
         tracker.correct(answer)
-    with pytest.raises(InputError, match="has not seen"):
+    with pytest.raises(InputError, match="that the tracker has seen"):
         tracker.correct(answer, world.START_NS + 20 * world.FRAME_NS + 1)
 
 
@@ -295,3 +295,29 @@ def test_tracks_are_json():
     (track,) = data["tracks"]
     assert track["state"] == "TRACKED" and track["id"] == 1 and len(track["target"]["covariance_m2"]) == 9
     assert data["stamp_ns"] == tracks.stamp_ns and len(tracks.targets) == 1
+
+
+def test_a_fork_goes_its_own_way_and_knows_the_same():
+    tracker = PointTracker()
+    for number in range(4):
+        tracker.update(drifted(number))
+    fork = tracker.fork()
+    tracks = fork.correct(world.pointing(drifted(0), middle(0)))
+    (track,) = tracks.tracks
+    assert np.linalg.norm(track.point.uv - middle(3)) < 0.5 and track.query == "square"
+    assert not tracker.update(drifted(4)).tracks, "the first tracker has heard no answer"
+    (later,) = fork.update(drifted(4)).tracks
+    assert later.id == track.id and np.linalg.norm(later.point.uv - middle(4)) < 0.5
+
+
+def test_a_fork_of_a_tracker_with_tracks_leaves_them_alone():
+    tracker = PointTracker()
+    tracker.update(drifted(0))
+    tracker.correct(world.pointing(drifted(0), middle(0)))
+    fork = tracker.fork()
+    for number in range(1, 6):
+        (forked,) = fork.update(drifted(number)).tracks
+    for number in range(1, 6):
+        (own,) = tracker.update(drifted(number)).tracks
+    np.testing.assert_allclose(own.point.uv, forked.point.uv)
+    assert own.id == forked.id and own.since_seen_s == 0.0

@@ -1,4 +1,4 @@
-"""A small drawn world: a textured wall, a textured square in front of it that moves, and a hand that may cover it."""
+"""A small drawn scene: a textured wall, a moving textured square in front of it, and a hand that may cover it."""
 
 import math
 
@@ -21,7 +21,7 @@ START = (110.0, 120.0)
 
 
 def texture(seed: int, height: int, width: int, low: int = 40, high: int = 210) -> np.ndarray:
-    """Smooth random grey values (h, w) uint8."""
+    """Smooth random gray values (h, w) uint8."""
     noise = np.random.default_rng(seed).normal(size=(height, width)).astype(np.float32)
     smooth = cv2.GaussianBlur(noise, (0, 0), 2.0)
     return cv2.normalize(smooth, None, low, high, cv2.NORM_MINMAX).astype(np.uint8)
@@ -46,7 +46,7 @@ def draw(
 ) -> RgbdFrame:
     """Frame `number`, with the middle of the square at a pixel; `hand` gives the columns that the hand covers."""
     rng = np.random.default_rng(number)
-    grey, depth_m = WALL.copy(), np.full((HEIGHT, WIDTH), WALL_M)
+    gray, depth_m = WALL.copy(), np.full((HEIGHT, WIDTH), WALL_M)
     if square:
         c, s = scale * math.cos(turn), scale * math.sin(turn)
         linear = np.array([[c, -s], [s, c]])
@@ -54,16 +54,16 @@ def draw(
         cover = np.zeros(SQUARE.shape, np.uint8)
         cover[50 - HALF_PX : 51 + HALF_PX, 50 - HALF_PX : 51 + HALF_PX] = 255
         mask = cv2.warpAffine(cover, matrix, (WIDTH, HEIGHT)) > 127
-        grey[mask] = cv2.warpAffine(SQUARE, matrix, (WIDTH, HEIGHT))[mask]
+        gray[mask] = cv2.warpAffine(SQUARE, matrix, (WIDTH, HEIGHT))[mask]
         depth_m[mask] = square_m
     if hand is not None:
         columns = slice(max(hand[0], 0), max(hand[1], 0))
         shift = hand[0] % WIDTH
-        grey[:, columns], depth_m[:, columns] = np.roll(HAND, shift, axis=1)[:, columns], HAND_M
+        gray[:, columns], depth_m[:, columns] = np.roll(HAND, shift, axis=1)[:, columns], HAND_M
     depth_m = depth_m + rng.normal(0.0, noise_m, depth_m.shape)
-    grey = np.clip(grey * gain + rng.normal(0.0, 1.0, grey.shape), 0, 255).astype(np.uint8)
+    gray = np.clip(gray * gain + rng.normal(0.0, 1.0, gray.shape), 0, 255).astype(np.uint8)
     stamp_ns = START_NS + number * FRAME_NS if stamp_ns is None else stamp_ns
-    color = np.repeat(grey[..., None], 3, axis=2)
+    color = np.repeat(gray[..., None], 3, axis=2)
     return RgbdFrame(color, depth_m.astype(np.float32) if depth else None, CAMERA, stamp_ns)
 
 
