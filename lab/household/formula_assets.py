@@ -6,14 +6,11 @@ Their names are certain, their colours can be painted at will, and they carry no
 import numpy as np
 
 from lab.household.asset_pack import Asset, AssetPart
+from molmo_point.sim.arm.containers import BOWL_MM, PLATE_MM, lathe, profile_m
 from molmo_point.sim.colors import color_name
 
 _STEM = (0.30, 0.20, 0.08)
 _LEAF = (0.16, 0.42, 0.12)
-
-BOWL_MM = "0 0, 35 0, 36 6, 60 22, 74 50, 76 62, 74 63, 70 50, 56 26, 32 11, 0 10"
-PLATE_MM = "0 0, 60 0, 68 4, 105 18, 106 20, 104 20, 66 7, 0 5"
-"""Profiles, as `profile_m` reads them, of what `containers` make hollow bodies of."""
 
 _Mesh = tuple[np.ndarray, np.ndarray]
 
@@ -21,30 +18,6 @@ _Mesh = tuple[np.ndarray, np.ndarray]
 def formula_assets() -> list[Asset]:
     """All objects made by formula; the same list every time."""
     return [*_shapes(), *_fruit(), *_crockery()]
-
-
-def lathe(profile: np.ndarray, segments: int = 24) -> _Mesh:
-    """Turns a profile about the z axis.
-
-    Args:
-        profile: (n, 2) radius and height, metres; it closes where the radius is 0.
-        segments: Around the axis.
-
-    Returns:
-        Vertices (m, 3) and faces (k, 3), facing outwards for a profile that runs from bottom to top outside.
-    """
-    angle = np.arange(segments) * 2 * np.pi / segments
-    ring = np.stack([np.cos(angle), np.sin(angle)], 1)
-    vertices = np.concatenate([np.c_[r * ring, np.full(segments, z)] for r, z in profile])
-    faces = []
-    for k in range(len(profile) - 1):
-        a = k * segments + np.arange(segments)
-        b = k * segments + (np.arange(segments) + 1) % segments
-        if profile[k, 0] > 0:
-            faces.append(np.stack([a, b, b + segments], 1))
-        if profile[k + 1, 0] > 0:
-            faces.append(np.stack([a, b + segments, a + segments], 1))
-    return vertices, np.concatenate(faces)
 
 
 def tube(path: np.ndarray, radii: np.ndarray, segments: int = 12) -> _Mesh:
@@ -82,11 +55,6 @@ def cuboid(width: float, depth: float, height: float) -> _Mesh:
             vertices.append(corners)
     points = np.concatenate(vertices) * [width / 2, depth / 2, height / 2] + [0, 0, height / 2]
     return points, np.concatenate(faces)
-
-
-def profile_m(text: str) -> np.ndarray:
-    """A profile (n, 2) in metres from ``"radius height, radius height, …"`` in millimetres."""
-    return np.array([[float(v) for v in pair.split()] for pair in text.split(",")]) / 1000
 
 
 def _part(mesh: _Mesh, rgb: tuple[float, float, float], paint: bool = False, opacity: float = 1.0) -> AssetPart:

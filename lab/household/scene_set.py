@@ -18,10 +18,10 @@ from tqdm import tqdm
 from lab.household.arrangement import MAX_OBJECTS
 from lab.household.arranging import random_arrangement
 from lab.household.asset_pack import Asset, load_pack
+from lab.household.formula_assets import formula_assets
 from lab.household.stage import Stage
 from lab.household.truth import scene_truth, thing_words
 from lab.training.scenes import OVERSAMPLING, RENDER_HEIGHT, RENDER_WIDTH, averaged
-from molmo_point.sim.arm.lathe import formula_assets
 
 THINGS = "things.json"
 

@@ -10,9 +10,9 @@ from molmo_point.arm.arm import Arm
 from molmo_point.arm.obstacle_boxes import depth_points
 from molmo_point.arrays import FloatArray
 from molmo_point.geometry.transforms import Transform
-from molmo_point.grasp.container import Hollow, measure_hollow
 from molmo_point.grasp.gripper import Gripper
 from molmo_point.picking.approach import gap, shifted
+from molmo_point.picking.container import Hollow, measure_hollow
 from molmo_point.picking.held_object import TURNS_RAD, Held
 from molmo_point.picking.object_search import Search
 

@@ -14,10 +14,10 @@ from molmo_point.arrays import FloatArray
 from molmo_point.errors import FrameError, InputError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.transforms import Transform
-from molmo_point.grasp.container import Hollow
 from molmo_point.grasp.grasps import GRASP_FRAME
 from molmo_point.grasp.propose import find_object
 from molmo_point.picking.approach import shifted, tool_pose
+from molmo_point.picking.container import Hollow
 from molmo_point.picking.container_placing import LETTING_GO_M, fits, seen_hollow, ways_in
 from molmo_point.picking.event_log import Diary, PickStopped, no_path
 from molmo_point.picking.held_object import TURNS_RAD, Held

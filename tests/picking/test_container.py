@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from molmo_point.arm.joint_path import ObstacleBox
-from molmo_point.grasp.container import measure_hollow
+from molmo_point.picking.container import measure_hollow
 
 MIDDLE = np.array([0.05, -0.03])
 BOWL = np.array([[0.0, 0.010], [0.032, 0.011], [0.056, 0.026], [0.070, 0.050], [0.074, 0.063], [0.076, 0.060]])

@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from molmo_point.arrays import FloatArray
+from molmo_point.arrays import FloatArray, IntArray
 from molmo_point.errors import InputError
-from molmo_point.sim.arm.lathe import BOWL_MM, PLATE_MM, lathe, profile_m
 from molmo_point.sim.tabletop.objects import COLORS
 
+BOWL_MM = "0 0, 35 0, 36 6, 60 22, 74 50, 76 62, 74 63, 70 50, 56 26, 32 11, 0 10"
+PLATE_MM = "0 0, 60 0, 68 4, 105 18, 106 20, 104 20, 66 7, 0 5"
+"""Profiles of round containers, as `profile_m` reads them."""
 CONTAINER_PREFIX = "container_"
 SECTORS = 20
 """Boxes around a round wall."""
@@ -243,3 +245,32 @@ def _times(one: FloatArray, other: FloatArray) -> FloatArray:
     """The product of two quaternions (4,), w first."""
     w, v = one[0] * other[0] - one[1:] @ other[1:], one[0] * other[1:] + other[0] * one[1:] + np.cross(one[1:], other[1:])
     return np.array([w, *v])
+
+
+def profile_m(text: str) -> FloatArray:
+    """A profile (n, 2) in metres from ``"radius height, radius height, …"`` in millimetres."""
+    return np.array([[float(v) for v in pair.split()] for pair in text.split(",")]) / 1000
+
+
+def lathe(profile: FloatArray, segments: int = 24) -> tuple[FloatArray, IntArray]:
+    """Revolve a profile about the z axis.
+
+    Args:
+        profile: (n, 2) radius and height, metres; it closes where the radius is 0.
+        segments: Around the axis.
+
+    Returns:
+        Vertices (m, 3) and faces (k, 3), facing outwards for a profile that runs from bottom to top outside.
+    """
+    angle = np.arange(segments) * 2 * np.pi / segments
+    ring = np.stack([np.cos(angle), np.sin(angle)], 1)
+    vertices = np.concatenate([np.c_[r * ring, np.full(segments, z)] for r, z in profile])
+    faces = []
+    for k in range(len(profile) - 1):
+        a = k * segments + np.arange(segments)
+        b = k * segments + (np.arange(segments) + 1) % segments
+        if profile[k, 0] > 0:
+            faces.append(np.stack([a, b, b + segments], 1))
+        if profile[k + 1, 0] > 0:
+            faces.append(np.stack([a, b + segments, a + segments], 1))
+    return vertices, np.concatenate(faces)

@@ -6,7 +6,7 @@ import pytest
 from lab.household.arrangement import SIZES, Arrangement, PlacedAsset, paint_share
 from lab.household.arranging import apart, random_arrangement
 from lab.household.asset_pack import is_held_out, load_pack
-from molmo_point.sim.arm.lathe import formula_assets
+from lab.household.formula_assets import formula_assets
 from molmo_point.sim.colors import PAINTS
 
 ASSETS = [*load_pack(), *formula_assets()]

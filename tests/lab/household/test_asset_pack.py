@@ -7,8 +7,8 @@ import pytest
 
 from lab.household.asset_pack import SHIPPED_PACK, Asset, is_held_out, load_pack, save_pack
 from lab.household.build_pack import LICENCE_LINKS, attribution_text, read_catalogue
+from lab.household.formula_assets import formula_assets
 from molmo_point.errors import InputError
-from molmo_point.sim.arm.lathe import formula_assets
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from lab.household.asset_pack import Asset
-from molmo_point.sim.arm.lathe import cuboid, formula_assets, lathe, tube
+from lab.household.formula_assets import cuboid, formula_assets, tube
+from molmo_point.sim.arm.containers import lathe
 
 ASSETS = formula_assets()
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from lab.household.formula_assets import cuboid
 from lab.household.mesh_parts import asset_parts, surface_colors
 from lab.household.sweethome import Material, MaterialMesh
-from molmo_point.sim.arm.lathe import cuboid
 
 RED, BLUE, GREEN = (0.8, 0.07, 0.07), (0.08, 0.2, 0.76), (0.1, 0.52, 0.16)
 

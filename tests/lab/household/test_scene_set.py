@@ -8,12 +8,12 @@ import pytest
 
 from lab.household import scene_set
 from lab.household.asset_pack import save_pack
+from lab.household.formula_assets import formula_assets
 from lab.household.scene_set import render_household_shard, write_things
 from lab.training.household import HouseholdScenes, seen_things
 from lab.training.questions import draw_questions
 from lab.training.scenes import RENDER_HEIGHT, RENDER_WIDTH
 from molmo_point.errors import InputError
-from molmo_point.sim.arm.lathe import formula_assets
 
 CHANNELS = {"red": 0, "green": 1, "blue": 2}
 

@@ -9,10 +9,10 @@ import pytest
 from lab.household.arrangement import Arrangement, Light, Panel, PlacedAsset
 from lab.household.arranging import random_arrangement
 from lab.household.asset_pack import Asset, load_pack
+from lab.household.formula_assets import formula_assets
 from lab.household.stage import Stage
 from lab.household.truth import hull_area, scene_truth, thing_words
 from molmo_point.errors import InputError
-from molmo_point.sim.arm.lathe import formula_assets
 from molmo_point.sim.camera_pose import CameraPose
 from molmo_point.sim.colors import PAINTS
 
