@@ -1,6 +1,7 @@
 """Answers to messages: what an arm receives."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -67,6 +68,30 @@ def test_the_array_carries_capture_time_frames_sizes_and_skew(frame):
     assert message.sync_skew == pytest.approx(0.002)
 
 
+def test_the_array_carries_what_the_answer_says_about_itself(frame):
+    answer = replace(
+        pointing([ImagePoint(10, 20, "mug", sigma_px=2.5)], [target()]),
+        problems=("a point outside the image",),
+        truncated=True,
+        absent_probability=0.25,
+        region=(4, 5, 30, 20),
+    )
+    message = conversions.targets_message(answer, frame)
+    assert (message.text, list(message.problems), message.truncated) == ("text", ["a point outside the image"], True)
+    assert message.absent_probability == pytest.approx(0.25) and message.targets[0].sigma_px == pytest.approx(2.5)
+    printed = targets_to_dict(message)
+    assert printed["region"] == [4, 5, 30, 20]
+    assert {name: printed[name] for name in ("problems", "truncated", "absent_probability")} == {
+        name: answer.to_dict().get(name, printed[name]) for name in ("problems", "truncated", "absent_probability")
+    }
+
+
+def test_an_unknown_probability_is_nan_and_the_whole_image_is_no_region(frame):
+    message = conversions.targets_message(pointing([ImagePoint(10, 20, "mug")], [target()]), frame)
+    assert math.isnan(message.absent_probability) and math.isnan(message.targets[0].sigma_px)
+    assert targets_to_dict(message)["region"] is None
+
+
 def test_a_target_in_the_optical_frame_and_in_the_base_frame(frame):
     answer = pointing([ImagePoint(10, 20, "mug", 0.9)], [target()])
     (optical,) = conversions.targets_message(answer, frame).targets
@@ -79,7 +104,6 @@ def test_a_target_in_the_optical_frame_and_in_the_base_frame(frame):
     np.testing.assert_allclose(np.diag(np.array(base.position_covariance).reshape(3, 3)), [25e-6, 4e-6, 9e-6])
     assert (base.u, base.v) == (10, 20)
     assert base.score == pytest.approx(0.9) and base.valid_ratio == pytest.approx(0.75)
-    assert math.isnan(base.normal.x)
 
 
 def test_a_wrong_transform_is_refused(frame):

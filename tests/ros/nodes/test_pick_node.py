@@ -31,7 +31,7 @@ ASIDE = PlaceStep(Relation.ASIDE)
 
 @pytest.fixture(scope="module")
 def client(processes):
-    process, _ = processes.start(str(Path(__file__).with_name("scripted_picker.py")))
+    process, _ = processes.start(str(Path(__file__).parents[1] / "scripted_picker.py"))
     rclpy.init()
     client = PickClient()
     if not client.wait_for_server(START_S):

@@ -21,7 +21,7 @@ from square_camera import base_T_camera, square_uv, truth_m, world  # noqa: E402
 
 pytestmark = [pytest.mark.ros, pytest.mark.timeout(240)]
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 
 
 class Watcher:

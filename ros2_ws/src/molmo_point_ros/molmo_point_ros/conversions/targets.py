@@ -12,6 +12,7 @@ from builtin_interfaces.msg import Duration
 from geometry_msgs.msg import PointStamped, PoseStamped, PoseWithCovarianceStamped, TransformStamped
 from molmo_point_msgs.msg import PointTarget, PointTargetArray
 from numpy.typing import ArrayLike
+from sensor_msgs.msg import RegionOfInterest
 from std_msgs.msg import Header
 
 from molmo_point.arrays import FloatArray
@@ -51,33 +52,33 @@ def targets_message(
     Raises:
         FrameError: If the transform does not take points of the optical frame.
     """
-    message = _empty_array(pointing.query, pointing.model, frame, target_T_camera)
-    message.absent = pointing.absent
-    message.inference_time = inference_time_of(pointing)
+    message = _answer_array(pointing, frame, target_T_camera)
     message.targets = [_target_message(point, result, target_T_camera, check) for point, result in in_order(pointing)]
     return message
 
 
-def inference_time_of(pointing: Pointing) -> Duration:
-    """From the image to the answer, as the answer says."""
-    seconds = float(pointing.timing_ms.get("total", 0.0)) * 1e-3
-    return Duration(sec=int(seconds), nanosec=int((seconds % 1) * 1e9))
-
-
 def tracks_message(
-    query: str,
-    model: str,
+    last: Pointing,
     tracks: Iterable[Track],
     frame: RgbdFrame,
     target_T_camera: Transform | None = None,
     check: Check | None = None,
     prefix: str = "",
 ) -> PointTargetArray:
-    """The tracks of one query in one image, those that are lost left out.
+    """Convert the tracks of one query in one image, without the lost ones.
 
-    Arguments and errors as `targets_message`; every id begins with `prefix`.
+    Args:
+        last: The model's last answer to the query. Its words, problems and probability are those of the message.
+        tracks: The tracks of the query.
+        frame: The capture that the tracks are in.
+        target_T_camera: As `targets_message`.
+        check: As `targets_message`.
+        prefix: First part of every id.
+
+    Raises:
+        FrameError: As `targets_message`.
     """
-    message = _empty_array(query, model, frame, target_T_camera)
+    message = _answer_array(last, frame, target_T_camera)
     for track in tracks:
         if track.state is TrackState.LOST:
             continue
@@ -90,6 +91,7 @@ def tracks_message(
         target.track_state = PointTarget.TRACKED if track.state is TrackState.TRACKED else PointTarget.HELD
         target.since_confirmed = float(track.since_confirmed_s)
         message.targets.append(target)
+    message.absent = last.absent and not message.targets
     return message
 
 
@@ -179,8 +181,7 @@ def _target_message(
     point: ImagePoint, result: Target | Unreachable, target_T_camera: Transform | None, check: Check | None
 ) -> PointTarget:
     message = PointTarget(label=result.label, u=float(point.u), v=float(point.v), score=float(point.confidence))
-    message.since_confirmed = math.nan
-    message.normal.x = message.normal.y = message.normal.z = math.nan
+    message.sigma_px, message.since_confirmed = float(point.sigma_px), math.nan
     if isinstance(result, Unreachable):
         message.depth_status, message.reason = _STATUS[result.reason], result.message
         message.alternate_depth, message.valid_ratio = math.nan, 0.0
@@ -211,8 +212,22 @@ def _empty_array(query: str, model: str, frame: RgbdFrame, target_T_camera: Tran
         model=model,
         image_width=width,
         image_height=height,
+        absent_probability=math.nan,
         sync_skew=math.nan if frame.depth_m is None else abs(frame.skew_s),
     )
+
+
+def _answer_array(pointing: Pointing, frame: RgbdFrame, target_T_camera: Transform | None) -> PointTargetArray:
+    """Everything that an answer says about itself, without its points."""
+    message = _empty_array(pointing.query, pointing.model, frame, target_T_camera)
+    message.text, message.problems, message.truncated = pointing.text, list(pointing.problems), pointing.truncated
+    message.absent, message.absent_probability = pointing.absent, float(pointing.absent_probability)
+    seconds = float(pointing.timing_ms.get("total", 0.0)) * 1e-3
+    message.inference_time = Duration(sec=int(seconds), nanosec=int((seconds % 1) * 1e9))
+    if pointing.region is not None:
+        x, y, width, height = pointing.region
+        message.region = RegionOfInterest(x_offset=int(x), y_offset=int(y), width=int(width), height=int(height))
+    return message
 
 
 def header_of(frame: str, stamp_ns: int) -> Header:

@@ -5,6 +5,7 @@ from typing import Any
 
 from geometry_msgs.msg import PointStamped
 from molmo_point_msgs.msg import GraspTarget, PointTarget, PointTargetArray
+from sensor_msgs.msg import RegionOfInterest
 
 from molmo_point_ros.pointing.gates import NAMES
 
@@ -28,7 +29,13 @@ def targets_to_dict(message: PointTargetArray) -> dict[str, Any]:
         "camera_frame": message.camera_frame,
         "query": message.query,
         "model": message.model,
+        "text": message.text,
+        "image_wh": [message.image_width, message.image_height],
+        "region": _region(message.region),
         "absent": message.absent,
+        "absent_probability": _number(message.absent_probability),
+        "problems": list(message.problems),
+        "truncated": message.truncated,
         "inference_s": message.inference_time.sec + message.inference_time.nanosec * 1e-9,
         "sync_skew_s": _number(message.sync_skew),
         "targets": [_target(target) for target in message.targets],
@@ -62,6 +69,7 @@ def _target(target: PointTarget) -> dict[str, Any]:
         "id": target.id or None,
         "u": target.u,
         "v": target.v,
+        "sigma_px": _number(target.sigma_px),
         "score": _number(target.score),
         "depth_status": _STATUS_NAMES.get(target.depth_status, str(target.depth_status)),
         "position_m": _position(target.position),
@@ -73,6 +81,11 @@ def _target(target: PointTarget) -> dict[str, Any]:
         "track_state": _TRACK_NAMES.get(target.track_state),
         "since_confirmed_s": _number(target.since_confirmed),
     }
+
+
+def _region(region: RegionOfInterest) -> list[int] | None:
+    """(x, y, width, height) in pixels; None for the whole image."""
+    return [region.x_offset, region.y_offset, region.width, region.height] if region.width else None
 
 
 def _header(header: Any) -> dict[str, Any]:

@@ -119,9 +119,6 @@ class PickGoal:
 
     def _check(self) -> None:
         goal = self._request
-        if goal.target.header.frame_id:
-            fix = "send the words in query; PointAt with compute_grasp finds grasps without moving anything"
-            raise GoalError(CODES.GOAL_REJECTED, "Grasps are not taken as goals", repr(goal.target.header.frame_id), fix)
         if not goal.query.strip() and goal.place_relation == goal.NOWHERE:
             raise GoalError(CODES.GOAL_REJECTED, "There is nothing to do", "no query and no place", "name a thing in query")
         if goal.place_relation > goal.HAND_OVER:

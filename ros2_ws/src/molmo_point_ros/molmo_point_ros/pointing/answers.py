@@ -8,7 +8,7 @@ from molmo_point_msgs.msg import PointTarget, PointTargetArray
 
 from molmo_point.results import ImagePoint, Pointing, Target, Unreachable
 from molmo_point.tracking.track import Track, TrackState
-from molmo_point_ros.conversions import in_order, inference_time_of, targets_message, tracks_message
+from molmo_point_ros.conversions import in_order, targets_message, tracks_message
 from molmo_point_ros.pointing.gates import Gates
 from molmo_point_ros.pointing.stamped_frame import Capture
 
@@ -62,9 +62,7 @@ def answer_of_tracks(
     """
     alive = [track for track in tracks if track.state is not TrackState.LOST]
     check = functools.partial(gates.check, now_ns=now_ns, workspace_T_camera=capture.workspace_T_camera)
-    message = tracks_message(last.query, last.model, alive, capture.frame, capture.target_T_camera, check, prefix)
-    message.absent = last.absent and not alive
-    message.inference_time = inference_time_of(last)
+    message = tracks_message(last, alive, capture.frame, capture.target_T_camera, check, prefix)
     results = [track.target or track.unreachable for track in alive]
     return _answer(message, results, tuple(track.point for track in alive), capture)
 
