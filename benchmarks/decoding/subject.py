@@ -7,10 +7,10 @@ from typing import Any
 import torch
 
 from molmo_point.errors import InputError
+from molmo_point.model.architecture.causal_lm import MolmoForCausalLM
 from molmo_point.model.architecture.config import MolmoConfig
-from molmo_point.model.architecture.molmo import MolmoForCausalLM
+from molmo_point.model.inputs.molmo_processor import MolmoProcessor
 from molmo_point.model.inputs.preprocess import ImageLayout
-from molmo_point.model.inputs.processing import MolmoProcessor
 from molmo_point.model.load import MolmoBackend, load_backend
 
 RANDOM_SHAPES = ("molmo-7b-d",)

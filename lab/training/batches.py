@@ -11,8 +11,8 @@ from lab.training.losses import CoordinatePlaces, LookPlaces
 from lab.training.sources import Source, View
 from molmo_point.finetuning.packing import PackedRow, pack_examples
 from molmo_point.finetuning.queries import Example
+from molmo_point.model.inputs.molmo_processor import MolmoProcessor
 from molmo_point.model.inputs.preprocess import ImageLayout, fitted_size
-from molmo_point.model.inputs.processing import MolmoProcessor
 
 _MAX_LENGTH = 420  # tokens of a row, image included
 _MIN_CELL_SHARE = 0.12  # of a cell that an object must fill to be what the cell shows

@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 from transformers import PreTrainedTokenizerBase
 
 from molmo_point.errors import InputError
-from molmo_point.model.architecture.molmo import MolmoForCausalLM
-from molmo_point.model.inputs.processing import MolmoProcessor
+from molmo_point.model.architecture.causal_lm import MolmoForCausalLM
+from molmo_point.model.inputs.molmo_processor import MolmoProcessor
 
 _NEW_SHARE = 0.1  # of their usual scale, for weights by which old units read new ones
 _BLOCK = "model.transformer.blocks."

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from molmo_point.model.architecture.causal_lm import MolmoForCausalLM
 from molmo_point.model.architecture.config import MolmoConfig
-from molmo_point.model.architecture.molmo import MolmoForCausalLM
 from molmo_point.model.inputs.preprocess import ImageLayout
 from molmo_point.model.inputs.processor_files import write_settings
 

@@ -8,8 +8,8 @@ import torch
 from lab.training.batches import Batch
 from lab.training.losses import AuxiliaryHeads, LookPlaces, SoftTokenLoss, attention_loss
 from molmo_point.finetuning.packing import segment_mask
+from molmo_point.model.architecture.causal_lm import MolmoForCausalLM
 from molmo_point.model.architecture.language import rotary_tables
-from molmo_point.model.architecture.molmo import MolmoForCausalLM
 
 
 def seeing_losses(model: MolmoForCausalLM, heads: AuxiliaryHeads, batch: Batch) -> dict[str, torch.Tensor]:

@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerFast
 
 from lab.training.sources import Source
 from molmo_point.finetuning.queries import SeenObject, draw_examples
-from molmo_point.model.inputs.processing import IMAGE_TOKENS
+from molmo_point.model.inputs.molmo_processor import IMAGE_TOKENS
 from molmo_point.points.dialects.prompts import user_turn
 from molmo_point.sim.tabletop.objects import COLORS, SHAPES
 

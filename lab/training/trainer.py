@@ -33,8 +33,8 @@ from lab.training.validation import ANSWER_COLUMNS, SEEING_COLUMNS, answer_score
 from molmo_point.errors import InputError
 from molmo_point.finetuning.parameter_groups import parameter_groups
 from molmo_point.finetuning.state import load_state, save_state
+from molmo_point.model.inputs.molmo_processor import MolmoProcessor
 from molmo_point.model.inputs.preprocess import token_places
-from molmo_point.model.inputs.processing import MolmoProcessor
 
 _COLUMNS = (
     "images", "time_s", "scenes", "rate", "class_patch", "outline", "class_token", "position", "token", "attention", "mention",

@@ -7,9 +7,9 @@ from lab.training.batches import draw_batch
 from lab.training.losses import AuxiliaryHeads
 from lab.training.sources import Source, View
 from molmo_point.finetuning.queries import Example
-from molmo_point.model.architecture.molmo import MolmoForCausalLM
+from molmo_point.model.architecture.causal_lm import MolmoForCausalLM
 from molmo_point.model.decoding.greedy import greedy
-from molmo_point.model.inputs.processing import MolmoProcessor
+from molmo_point.model.inputs.molmo_processor import MolmoProcessor
 from molmo_point.points.parse import ParsedAnswer, parse_answer
 
 _SEED = 96817

@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from lab.training.batches import stacked_rows
 from molmo_point.finetuning.packing import PackedRow, pack_examples, segment_mask
 from molmo_point.finetuning.queries import Example
-from molmo_point.model.architecture.molmo import MolmoForCausalLM
+from molmo_point.model.architecture.causal_lm import MolmoForCausalLM
 from molmo_point.model.inputs.batch import Row, padded_batch
+from molmo_point.model.inputs.molmo_processor import MolmoProcessor
 from molmo_point.model.inputs.preprocess import PreparedImage, prepare_image
-from molmo_point.model.inputs.processing import MolmoProcessor
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from molmo_point.finetuning.queries import Example
+from molmo_point.model.inputs.molmo_processor import MolmoProcessor
 from molmo_point.model.inputs.preprocess import image_token_ids
-from molmo_point.model.inputs.processing import MolmoProcessor
 from molmo_point.points.dialects.prompts import user_turn
 
 IMAGE_SEGMENT = 10_000

@@ -15,7 +15,7 @@ from molmo_point.finetuning.settings import Lora, Stage, TuneSettings
 from molmo_point.model.checkpoint.adapters import import_peft
 from molmo_point.model.checkpoint.loading import bar_for_big_files
 from molmo_point.model.checkpoint.quantization import allow_cpu_packing, is_quantized
-from molmo_point.model.inputs.processing import MolmoProcessor
+from molmo_point.model.inputs.molmo_processor import MolmoProcessor
 from molmo_point.model.load import MolmoBackend, load_backend
 
 DECODER = r".*blocks\.\d+\.(att_proj|attn_out|ff_proj|ff_out|mlp\.experts\.\d+\.\w+_proj)"

@@ -9,11 +9,11 @@ from typing import Any
 from molmo_point.errors import DependencyError
 
 _LAZY = {
-    "Molmo": "molmo_point.model.architecture.molmo",
+    "Molmo": "molmo_point.model.architecture.causal_lm",
     "MolmoBackend": "molmo_point.model.load",
     "MolmoConfig": "molmo_point.model.architecture.config",
-    "MolmoForCausalLM": "molmo_point.model.architecture.molmo",
-    "MolmoProcessor": "molmo_point.model.inputs.processing",
+    "MolmoForCausalLM": "molmo_point.model.architecture.causal_lm",
+    "MolmoProcessor": "molmo_point.model.inputs.molmo_processor",
     "MolmoVisionConfig": "molmo_point.model.architecture.config",
     "default_quantization": "molmo_point.model.checkpoint.quantization",
     "load_backend": "molmo_point.model.load",

@@ -10,7 +10,7 @@ import torch
 
 from molmo_point.backend import resolve_checkpoint
 from molmo_point.errors import CheckpointError, InputError
-from molmo_point.model.architecture.molmo import MolmoForCausalLM
+from molmo_point.model.architecture.causal_lm import MolmoForCausalLM
 from molmo_point.model.checkpoint.adapters import base_of, is_adapter, with_adapter
 from molmo_point.model.checkpoint.loading import checked_dtype, load_model
 from molmo_point.model.checkpoint.local_folder import local_folder
@@ -19,9 +19,9 @@ from molmo_point.model.checkpoint.quantization import allow_cpu_packing, default
 from molmo_point.model.checkpoint.weight_files import read_json, words_of
 from molmo_point.model.decoding.engine import Answer, AnswerEngine, Options
 from molmo_point.model.decoding.spread import Spread
-from molmo_point.model.inputs.processing import MolmoProcessor
+from molmo_point.model.inputs.molmo_processor import MolmoProcessor
 from molmo_point.model.molmo2.backend import Molmo2Backend, load_molmo2
-from molmo_point.model.molmo2.processing import Molmo2Processor
+from molmo_point.model.molmo2.molmo2_processor import Molmo2Processor
 from molmo_point.results import Completion
 from molmo_point.trust.confidence_calibration import UNCALIBRATED, Calibration
 

@@ -2,9 +2,9 @@
 
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, AutoProcessor
 
+from molmo_point.model.architecture.causal_lm import MolmoForCausalLM
 from molmo_point.model.architecture.config import MolmoConfig
-from molmo_point.model.architecture.molmo import MolmoForCausalLM
-from molmo_point.model.inputs.processing import MolmoProcessor
+from molmo_point.model.inputs.molmo_processor import MolmoProcessor
 
 
 def register() -> None:

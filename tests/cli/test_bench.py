@@ -19,8 +19,8 @@ FIGURES = {"name", "ratio", "median_ms", "p95_ms", "min_ms", "floor_percent"}
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint with random weights, the embedded tokenizer and crops of 56 pixels."""
+    from molmo_point.model.architecture.causal_lm import MolmoForCausalLM
     from molmo_point.model.architecture.config import MolmoConfig
-    from molmo_point.model.architecture.molmo import MolmoForCausalLM
 
     folder = tmp_path_factory.mktemp("tiny")
     torch.manual_seed(1)

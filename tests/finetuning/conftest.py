@@ -11,10 +11,10 @@ from PIL import Image
 
 from molmo_point.finetuning.configuration import tune_settings
 from molmo_point.finetuning.settings import TuneSettings
+from molmo_point.model.architecture.causal_lm import MolmoForCausalLM
 from molmo_point.model.architecture.config import MolmoConfig
-from molmo_point.model.architecture.molmo import MolmoForCausalLM
+from molmo_point.model.inputs.molmo_processor import MolmoProcessor
 from molmo_point.model.inputs.preprocess import ImageLayout
-from molmo_point.model.inputs.processing import MolmoProcessor
 
 LAYOUT = ImageLayout(crop_px=56, patch_px=14, margin_patches=0, max_crops=2)
 

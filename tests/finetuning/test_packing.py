@@ -11,8 +11,8 @@ import torch
 
 from molmo_point.finetuning.packing import IMAGE_SEGMENT, PackedRow, pack_examples, segment_mask
 from molmo_point.finetuning.queries import Example
+from molmo_point.model.inputs.molmo_processor import MolmoProcessor
 from molmo_point.model.inputs.preprocess import ImageLayout
-from molmo_point.model.inputs.processing import MolmoProcessor
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "golden.json").read_text())
 EOS = 151643

@@ -140,7 +140,7 @@ def test_it_learns_its_labels(base: Path, labels: Path, tmp_path: Path) -> None:
 
 
 def logits(model: Any, folder: Path) -> torch.Tensor:
-    from molmo_point.model.inputs.processing import MolmoProcessor
+    from molmo_point.model.inputs.molmo_processor import MolmoProcessor
 
     inputs = MolmoProcessor.from_pretrained(folder)(np.full((40, 60, 3), 99, np.uint8), "Point to the mug")
     with torch.inference_mode():

@@ -12,10 +12,10 @@ from safetensors.torch import load_file
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
+from molmo_point.model.architecture.causal_lm import MolmoForCausalLM
 from molmo_point.model.architecture.config import MolmoConfig
-from molmo_point.model.architecture.molmo import MolmoForCausalLM
 from molmo_point.model.checkpoint.tensor_names import released_name, state_in_memory
-from molmo_point.model.inputs.processing import IMAGE_TOKENS
+from molmo_point.model.inputs.molmo_processor import IMAGE_TOKENS
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 TINY_VISION = {

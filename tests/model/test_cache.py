@@ -8,7 +8,7 @@ import torch
 from transformers import DynamicCache, StaticCache
 
 from molmo_point.finetuning.packing import segment_mask
-from molmo_point.model.architecture.molmo import MolmoForCausalLM
+from molmo_point.model.architecture.causal_lm import MolmoForCausalLM
 from molmo_point.model.decoding.greedy import Generated, greedy
 
 GOAL = 3e-5

@@ -11,8 +11,8 @@ from transformers import PreTrainedTokenizerFast
 
 from molmo_point.errors import CheckpointError, InputError
 from molmo_point.model import MolmoBackend, load_backend
+from molmo_point.model.inputs.molmo_processor import IMAGE_TOKENS, MolmoProcessor
 from molmo_point.model.inputs.preprocess import ImageLayout
-from molmo_point.model.inputs.processing import IMAGE_TOKENS, MolmoProcessor
 from molmo_point.model.load import checkpoint_family
 from molmo_point.pointer import Pointer
 from molmo_point.points.dialects.prompts import counting_prompt, pointing_prompt, user_turn

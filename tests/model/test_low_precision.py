@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from molmo_point.model.architecture.molmo import MolmoForCausalLM
-from molmo_point.model.inputs.processing import MolmoProcessor
+from molmo_point.model.architecture.causal_lm import MolmoForCausalLM
+from molmo_point.model.inputs.molmo_processor import MolmoProcessor
 from molmo_point.points.dialects.prompts import pointing_prompt
 from molmo_point.sim.tabletop.scene import TabletopScene
 

@@ -10,8 +10,8 @@ from transformers.utils import is_accelerate_available
 from transformers.utils import logging as transformers_logging
 
 from molmo_point.errors import CheckpointError, InputError, MolmoPointError
+from molmo_point.model.architecture.causal_lm import MolmoForCausalLM
 from molmo_point.model.architecture.config import MolmoConfig, released_config
-from molmo_point.model.architecture.molmo import MolmoForCausalLM
 from molmo_point.model.checkpoint.file_checks import DOCTOR, check_generation, check_weights
 from molmo_point.model.checkpoint.published_sizes import check_sizes
 from molmo_point.model.checkpoint.quantization import allow_cpu_packing

@@ -100,7 +100,7 @@ def _check_files(model_class: type, source: Any, options: Mapping[str, Any]) -> 
     folder = Path(source, options.get("subfolder") or "") if isinstance(source, (str, Path)) else None
     if folder is None or not folder.is_dir() or (folder / "adapter_config.json").is_file():
         return
-    from molmo_point.model.architecture.molmo import MolmoForCausalLM
+    from molmo_point.model.architecture.causal_lm import MolmoForCausalLM
     from molmo_point.model.checkpoint.file_checks import check_generation, check_weights
     from molmo_point.model.checkpoint.loading import load_config
 

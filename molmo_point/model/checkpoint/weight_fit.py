@@ -4,8 +4,8 @@ from functools import cache
 
 import torch
 
+from molmo_point.model.architecture.causal_lm import MolmoForCausalLM
 from molmo_point.model.architecture.config import MolmoConfig
-from molmo_point.model.architecture.molmo import MolmoForCausalLM
 from molmo_point.model.checkpoint.tensor_names import name_in_memory, released_name, state_in_memory
 from molmo_point.model.checkpoint.weight_files import Problem, StoredTensor, StoredWeights, listed
 

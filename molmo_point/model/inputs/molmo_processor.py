@@ -12,10 +12,10 @@ from molmo_point.errors import CheckpointError, InputError
 from molmo_point.model.checkpoint.local_folder import local_folder
 from molmo_point.model.inputs.batch import Row, padded_batch
 from molmo_point.model.inputs.conversation import conversation_image
-from molmo_point.model.inputs.digits import single_digit_ids
 from molmo_point.model.inputs.image_input import to_rgb
 from molmo_point.model.inputs.preprocess import ImageLayout, PreparedImage, image_token_ids, prepare_image
 from molmo_point.model.inputs.processor_files import PROCESSOR_FILES, read_max_length, read_tokenizer, write_settings
+from molmo_point.model.inputs.tokenizer_files import single_digit_ids
 from molmo_point.points.dialects.prompts import chat_turns, framed
 
 IMAGE_TOKENS = ("<im_start>", "<im_end>", "<im_patch>", "<im_col>")

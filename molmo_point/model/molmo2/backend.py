@@ -13,7 +13,7 @@ from molmo_point.model.checkpoint.quantization import allow_cpu_packing
 from molmo_point.model.checkpoint.strict_loading import refuse_wrong_keys
 from molmo_point.model.checkpoint.weight_files import weights_of
 from molmo_point.model.molmo2.completion import complete
-from molmo_point.model.molmo2.processing import Molmo2Processor
+from molmo_point.model.molmo2.molmo2_processor import Molmo2Processor
 from molmo_point.results import Completion
 from molmo_point.trust.confidence_calibration import UNCALIBRATED, Calibration
 

@@ -8,7 +8,7 @@ from transformers import PreTrainedTokenizerFast
 
 from molmo_point.errors import CheckpointError, DependencyError, InputError
 from molmo_point.model.checkpoint.weight_files import read_json, words_of
-from molmo_point.model.inputs.digits import single_digit_ids
+from molmo_point.model.inputs.tokenizer_files import single_digit_ids
 from molmo_point.model.molmo2.image import Molmo2ImageLayout, prepare_molmo2_image
 
 IMAGE_PLACEHOLDER = "<|image|>"

@@ -118,7 +118,7 @@ def test_the_frame_has_questions_for_sixteen_and_any_size(monkeypatch: pytest.Mo
 
 def test_gate_passes_with_the_embedded_tokenizer() -> None:
     from molmo_point.backend import resolve_checkpoint
-    from molmo_point.model.inputs.processing import MolmoProcessor
+    from molmo_point.model.inputs.molmo_processor import MolmoProcessor
 
     section = pass_counts(MolmoProcessor.from_pretrained(resolve_checkpoint("tabletop")), (1, 5, 10))
     found = {line.name: line.facts for line in section.lines}

@@ -10,7 +10,7 @@ from lab.training.initial import LAYOUT
 from lab.training.scenes import render_shard
 from lab.training.sources import SimpleSource
 from lab.training.tokenizer import train_tokenizer
-from molmo_point.model.inputs.processing import MolmoProcessor
+from molmo_point.model.inputs.molmo_processor import MolmoProcessor
 
 
 @pytest.fixture(scope="session")

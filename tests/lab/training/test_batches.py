@@ -12,8 +12,8 @@ from lab.training.initial import LAYOUT
 from lab.training.sources import SimpleSource, View
 from molmo_point.finetuning.packing import IMAGE_SEGMENT
 from molmo_point.finetuning.queries import Example, SeenObject
+from molmo_point.model.inputs.molmo_processor import MolmoProcessor
 from molmo_point.model.inputs.preprocess import prepare_image, token_places
-from molmo_point.model.inputs.processing import MolmoProcessor
 from molmo_point.sim.tabletop.objects import COLORS, SHAPES
 
 PLACES = token_places(0, 0, LAYOUT)

@@ -15,8 +15,8 @@ from lab.training.initial import SIZES, ModelSize, embedded_config, initial_mode
 from lab.training.tokenizer import train_tokenizer
 from molmo_point.errors import InputError
 from molmo_point.model import load_backend
-from molmo_point.model.architecture.molmo import MolmoForCausalLM
-from molmo_point.model.inputs.processing import MolmoProcessor
+from molmo_point.model.architecture.causal_lm import MolmoForCausalLM
+from molmo_point.model.inputs.molmo_processor import MolmoProcessor
 
 LINES = [" User: Where is the orange measuring tape? Assistant:", " There are none.", "Point to the red cubes"] * 50
 

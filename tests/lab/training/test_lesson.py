@@ -6,8 +6,8 @@ from lab.training.batches import draw_batch
 from lab.training.lesson import POINTING, Lesson, things_in_view
 from lab.training.settings import TrainSettings
 from lab.training.sources import SimpleSource
+from molmo_point.model.inputs.molmo_processor import MolmoProcessor
 from molmo_point.model.inputs.preprocess import token_places
-from molmo_point.model.inputs.processing import MolmoProcessor
 
 
 def rng(seed: int = 0) -> np.random.Generator:

@@ -18,8 +18,8 @@ from lab.training.losses import (
     soft_digits,
 )
 from lab.training.sources import UNKNOWN, SimpleSource
+from molmo_point.model.inputs.molmo_processor import MolmoProcessor
 from molmo_point.model.inputs.preprocess import token_places
-from molmo_point.model.inputs.processing import MolmoProcessor
 from molmo_point.sim.tabletop.objects import COLORS, SHAPES
 
 CHARACTERS = '0123456789."'

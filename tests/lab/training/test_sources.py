@@ -15,8 +15,8 @@ from lab.training.questions import Question
 from lab.training.sources import UNKNOWN, HouseholdSource, SimpleSource, View, is_kept_out, open_source
 from lab.training.steps import pointing_losses
 from molmo_point.errors import InputError
+from molmo_point.model.inputs.molmo_processor import MolmoProcessor
 from molmo_point.model.inputs.preprocess import token_places
-from molmo_point.model.inputs.processing import MolmoProcessor
 from molmo_point.sim.colors import PAINTS
 
 

@@ -22,11 +22,11 @@ from lab.training.steps import pointing_losses, seeing_losses
 from lab.training.validation import answer_scores, seeing_scores
 from molmo_point.finetuning.packing import segment_mask
 from molmo_point.finetuning.queries import Example
-from molmo_point.model.architecture.molmo import MolmoForCausalLM
+from molmo_point.model.architecture.causal_lm import MolmoForCausalLM
 from molmo_point.model.checkpoint.loading import load_config
 from molmo_point.model.decoding.greedy import Generated
+from molmo_point.model.inputs.molmo_processor import MolmoProcessor
 from molmo_point.model.inputs.preprocess import ImageLayout, token_places
-from molmo_point.model.inputs.processing import MolmoProcessor
 from molmo_point.points.dialects.written import format_points
 
 CLASSES = {"color": 8, "shape": 4}

@@ -5,7 +5,7 @@ from transformers import PreTrainedTokenizerFast
 
 from lab.training import tokenizer as module
 from lab.training.tokenizer import END_TOKEN, train_tokenizer
-from molmo_point.model.inputs.processing import IMAGE_TOKENS
+from molmo_point.model.inputs.molmo_processor import IMAGE_TOKENS
 
 # What the released Molmo-7B-D tokenizer makes of ` <point x="61.5" y="40.4" alt="`.
 RELEASED = [

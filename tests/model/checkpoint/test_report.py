@@ -17,7 +17,7 @@ from molmo_point.model.checkpoint.published_sizes import flavour_of
 from molmo_point.model.checkpoint.quantization import default_quantization, quantized_modules
 from molmo_point.model.checkpoint.report import IMAGE_TOKENS, CheckpointReport, inspect_checkpoint
 from molmo_point.model.checkpoint.weight_fit import expected_shapes
-from molmo_point.model.inputs.processing import IMAGE_TOKENS as TOKENS_OF_THE_PROCESSOR
+from molmo_point.model.inputs.molmo_processor import IMAGE_TOKENS as TOKENS_OF_THE_PROCESSOR
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 TABLETOP = Path(__file__).parents[3] / "molmo_point" / "checkpoints" / "tabletop"

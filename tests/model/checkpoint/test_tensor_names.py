@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from molmo_point.errors import CheckpointError
+from molmo_point.model.architecture.causal_lm import MolmoForCausalLM
 from molmo_point.model.architecture.config import MolmoConfig
-from molmo_point.model.architecture.molmo import MolmoForCausalLM
 from molmo_point.model.checkpoint.quantization import default_quantization
 from molmo_point.model.checkpoint.tensor_names import name_in_memory, released_name
 

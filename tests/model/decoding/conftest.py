@@ -18,7 +18,7 @@ from molmo_point.model.decoding.decoder import Decoder, Row, Vocabulary
 from molmo_point.model.decoding.drafts import Drafter
 from molmo_point.model.decoding.kv_cache import KeyValueCache
 from molmo_point.model.decoding.templates import Request
-from molmo_point.model.inputs.processing import MolmoProcessor
+from molmo_point.model.inputs.molmo_processor import MolmoProcessor
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 TABLETOP = Path(__file__).parents[3] / "molmo_point" / "checkpoints" / "tabletop"

@@ -13,6 +13,7 @@ import torch
 
 from molmo_point.errors import CheckpointError, InputError
 from molmo_point.model.inputs import preprocess
+from molmo_point.model.inputs.molmo_processor import MolmoProcessor
 from molmo_point.model.inputs.preprocess import (
     ImageLayout,
     PreparedImage,
@@ -21,7 +22,6 @@ from molmo_point.model.inputs.preprocess import (
     select_tiling,
     token_places,
 )
-from molmo_point.model.inputs.processing import MolmoProcessor
 from molmo_point.model.inputs.resize import resized_patches
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "golden.json").read_text())

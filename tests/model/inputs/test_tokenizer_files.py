@@ -8,9 +8,9 @@ import pytest
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from molmo_point.model.inputs.digits import single_digit_ids
+from molmo_point.model.inputs.molmo_processor import IMAGE_TOKENS, MolmoProcessor
 from molmo_point.model.inputs.preprocess import ImageLayout
-from molmo_point.model.inputs.processing import IMAGE_TOKENS, MolmoProcessor
+from molmo_point.model.inputs.tokenizer_files import single_digit_ids
 from molmo_point.model.load import MolmoBackend
 
 IMAGE = np.random.default_rng(3).integers(0, 256, (40, 70, 3), dtype=np.uint8)
