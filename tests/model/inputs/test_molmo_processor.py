@@ -15,7 +15,7 @@ from transformers import AutoProcessor, PreTrainedTokenizerFast
 from molmo_point.errors import CheckpointError, InputError
 from molmo_point.model import MolmoProcessor
 from molmo_point.model.checkpoint.loading import load_model
-from molmo_point.model.inputs import processing
+from molmo_point.model.inputs import molmo_processor
 from molmo_point.model.inputs.preprocess import ImageLayout
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -156,8 +156,8 @@ def test_a_batch_is_answered_like_single_sequences(tiny_folder: Path) -> None:
 
 def test_one_image_of_many_questions_is_prepared_once(processor: MolmoProcessor, monkeypatch: pytest.MonkeyPatch) -> None:
     prepared: list[Any] = []
-    prepare = processing.prepare_image
-    monkeypatch.setattr(processing, "prepare_image", lambda *a: prepared.append(a) or prepare(*a))
+    prepare = molmo_processor.prepare_image
+    monkeypatch.setattr(molmo_processor, "prepare_image", lambda *a: prepared.append(a) or prepare(*a))
     assert processor([WIDE] * 4, ["a", "b", "c", "d"]).images.shape[0] == 4
     assert len(prepared) == 1
 
