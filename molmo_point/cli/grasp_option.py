@@ -11,7 +11,7 @@ from molmo_point.cli import table
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.transforms import Transform
-from molmo_point.grasp.grasps import Grasps
+from molmo_point.grasp.candidates import Grasps
 from molmo_point.grasp.gripper import Gripper
 from molmo_point.grasp.propose import propose_grasps
 from molmo_point.results import Target

@@ -11,7 +11,7 @@ from molmo_point.depth.uncertainty import D435, DepthNoise
 from molmo_point.errors import FrameError, InputError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.transforms import Transform
-from molmo_point.grasp.grasps import Grasps, find_grasps
+from molmo_point.grasp.candidates import Grasps, find_grasps
 from molmo_point.grasp.gripper import Gripper
 from molmo_point.grasp.object_region import MAX_SIZE_M, ObjectRegion, grow_region
 from molmo_point.grasp.ranking import RankedGrasp, rank_grasps

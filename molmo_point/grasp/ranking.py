@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from molmo_point.arrays import FloatArray
 from molmo_point.errors import InputError
 from molmo_point.geometry.transforms import Transform
-from molmo_point.grasp.grasps import GRASP_FRAME
+from molmo_point.grasp.candidates import GRASP_FRAME
 
 CONVENTIONS: dict[str, tuple[int, int]] = {"tool": (2, 1), "graspnet": (0, 1), "acronym": (2, 0)}
 """Which columns of a pose's rotation are (approach, closing direction): this package's tool frame (also Franka's

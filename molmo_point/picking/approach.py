@@ -10,7 +10,7 @@ from molmo_point.arm.arm import Arm
 from molmo_point.arm.joint_path import JointPath, NoPath, NoPathReason, ObstacleBox
 from molmo_point.arrays import FloatArray
 from molmo_point.geometry.transforms import Transform
-from molmo_point.grasp.grasps import GraspCandidate
+from molmo_point.grasp.candidates import GraspCandidate
 
 _LOOKS = ((75.0, 0.0), (68.0, 35.0), (68.0, -35.0), (85.0, 0.0), (62.0, 70.0), (62.0, -70.0), (75.0, 110.0), (75.0, -110.0))
 """Elevation and azimuth, degrees, of places to look from; azimuth 0 looks away from the arm."""

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 from molmo_point.arm.joint_path import NoPath, NoPathReason
-from molmo_point.grasp.grasps import GraspCandidate
+from molmo_point.grasp.candidates import GraspCandidate
 from molmo_point.picking.states import OnState, PickEvent, PickFailure, PickState
 from molmo_point.results import Target
 

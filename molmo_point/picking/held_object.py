@@ -8,7 +8,7 @@ import numpy as np
 from molmo_point.arrays import FloatArray
 from molmo_point.geometry.rigid import rotation_exp
 from molmo_point.geometry.transforms import Transform
-from molmo_point.grasp.grasps import GRASP_FRAME, GraspCandidate
+from molmo_point.grasp.candidates import GRASP_FRAME, GraspCandidate
 
 _DROP_M = 0.006
 TURNS_RAD = 0.25 * np.pi * np.array([0, 1, -1, 2, -2, 3, -3, 4])

@@ -10,7 +10,7 @@ from molmo_point.arm.joint_path import FollowEnd, JointPath, NoPath, ObstacleBox
 from molmo_point.arm.obstacle_boxes import boxes_on_table
 from molmo_point.camera.base import Camera
 from molmo_point.frame import RgbdFrame
-from molmo_point.grasp.grasps import GraspCandidate, Grasps
+from molmo_point.grasp.candidates import GraspCandidate, Grasps
 from molmo_point.grasp.propose import propose_grasps
 from molmo_point.picking.approach import gap, plan_look
 from molmo_point.picking.event_log import Diary, PickStopped

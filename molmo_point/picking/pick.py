@@ -9,7 +9,7 @@ from molmo_point.arm.joint_path import NoPath
 from molmo_point.camera.base import Camera
 from molmo_point.errors import InputError
 from molmo_point.geometry.transforms import Transform
-from molmo_point.grasp.grasps import GraspCandidate
+from molmo_point.grasp.candidates import GraspCandidate
 from molmo_point.picking.approach import GraspPlan, plan_grasp
 from molmo_point.picking.event_log import Diary, PickStopped, no_path
 from molmo_point.picking.held_object import Held

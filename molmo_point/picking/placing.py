@@ -14,7 +14,7 @@ from molmo_point.arrays import FloatArray
 from molmo_point.errors import FrameError, InputError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.transforms import Transform
-from molmo_point.grasp.grasps import GRASP_FRAME
+from molmo_point.grasp.candidates import GRASP_FRAME
 from molmo_point.grasp.propose import find_object
 from molmo_point.picking.approach import shifted, tool_pose
 from molmo_point.picking.container import Hollow

@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw
 
 from molmo_point.errors import FrameError, InputError
 from molmo_point.frame import RgbdFrame
-from molmo_point.grasp.grasps import GraspCandidate, Grasps
+from molmo_point.grasp.candidates import GraspCandidate, Grasps
 from molmo_point.grasp.gripper import Gripper, corners_of
 from molmo_point.viz.text import GREY, INK, RGB, draw_banner, shortened
 

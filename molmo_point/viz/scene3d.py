@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 from molmo_point.errors import FrameError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.transforms import Transform
-from molmo_point.grasp.grasps import GraspCandidate
+from molmo_point.grasp.candidates import GraspCandidate
 from molmo_point.grasp.gripper import Gripper
 from molmo_point.results import Target
 from molmo_point.viz.grasp import BEST, draw_gripper

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from molmo_point.geometry.transforms import Transform
-from molmo_point.grasp.grasps import GRASP_FRAME, GraspCandidate
+from molmo_point.grasp.candidates import GRASP_FRAME, GraspCandidate
 from molmo_point.picking.held_object import Held
 
 HELD = Held("mug", width_m=0.03, below_m=0.05, radius_m=0.04, axes=np.diag([1.0, -1.0, -1.0]))

@@ -13,7 +13,7 @@ from molmo_point_ros.nodes.pick_node import main
 from molmo_point.arm.joint_path import JointPath
 from molmo_point.errors import InputError
 from molmo_point.geometry.transforms import Transform
-from molmo_point.grasp.grasps import GraspCandidate
+from molmo_point.grasp.candidates import GraspCandidate
 from molmo_point.picking.held_object import Held
 from molmo_point.picking.states import PickEvent, PickFailure, PickResult, PickState, PlaceResult
 from molmo_point.results import DepthStatus, Target

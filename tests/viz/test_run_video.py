@@ -10,7 +10,7 @@ from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.transforms import Transform
-from molmo_point.grasp.grasps import GraspCandidate
+from molmo_point.grasp.candidates import GraspCandidate
 from molmo_point.grasp.gripper import Gripper
 from molmo_point.picking.run_log import Look, RunLog, WatchedPointer, sky_filled
 from molmo_point.picking.states import PickEvent, PickState

@@ -5,7 +5,7 @@ import time
 import numpy as np
 
 from molmo_point.frame import RgbdFrame
-from molmo_point.grasp.grasps import GraspCandidate
+from molmo_point.grasp.candidates import GraspCandidate
 from molmo_point.picking.states import PickEvent, PickState
 from molmo_point.results import Count, Pointing, Target
 from molmo_point.sim.arm.bodies import body_shapes, shape_pose

@@ -5,7 +5,7 @@ from geometry_msgs.msg import Vector3Stamped
 from molmo_point_msgs.msg import GraspTarget
 
 from molmo_point.geometry.transforms import Transform
-from molmo_point.grasp.grasps import GraspCandidate, Grasps
+from molmo_point.grasp.candidates import GraspCandidate, Grasps
 from molmo_point.results import Target
 from molmo_point_ros.conversions.targets import header_of
 
