@@ -11,9 +11,8 @@ from molmo_point.geometry.transforms import Transform
 from molmo_point.hand_eye.causes import Cause, likely_causes
 from molmo_point.hand_eye.confidence import Confidence, confidence
 from molmo_point.hand_eye.next_pose import NextPose, next_pose
-from molmo_point.hand_eye.observability import Observability, observability
 from molmo_point.hand_eye.samples import HandEyeSet, Setup
-from molmo_point.hand_eye.solve import Solution, solve
+from molmo_point.hand_eye.solve import Observability, Solution, observability, solve
 from molmo_point.hand_eye.validation import Unseen, error_at, held_out, spread_between_methods
 
 DEFAULT_DISTANCE_M, DEFAULT_TOLERANCE_M = 0.5, 0.005

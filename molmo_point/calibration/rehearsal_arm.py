@@ -1,15 +1,96 @@
 """An arm that holds a camera (or a board) and goes where it is told, with the noise of a real one: for rehearsal and tests."""
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
 from molmo_point.arrays import FloatArray
-from molmo_point.calibration.boards import Board
-from molmo_point.calibration.rendering import render_board
+from molmo_point.calibration.boards import Board, import_cv2, squares
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.rigid import inverse, moved
 from molmo_point.hand_eye.samples import Setup
 from molmo_point.hand_eye.synthetic import random_truth
+
+_GRID_PX = 4
+_BACKGROUND, _PAPER, _INK = 140, 235, 25
+
+
+def board_texture(board: Board, pixels_per_m: float) -> tuple[NDArray[np.uint8], FloatArray]:
+    """The printed sheet with a white margin of one square, and where its first pixel centre lies on the board, metres.
+
+    Edges between pixels are grey by the share that is ink, so that they lie where they belong to a fraction of a pixel.
+    """
+    margin = board.square_m
+    wide, high = board.size_m
+    width, height = (int(np.ceil((side + 2 * margin) * pixels_per_m)) for side in (wide, high))
+    ink = np.zeros((height, width), np.float32)
+    for x, y, side in squares(board):
+        columns, share_x = _coverage((x + margin) * pixels_per_m, (x + side + margin) * pixels_per_m, width)
+        rows, share_y = _coverage((y + margin) * pixels_per_m, (y + side + margin) * pixels_per_m, height)
+        ink[rows, columns] += np.outer(share_y, share_x)
+    sheet = np.rint(_PAPER + np.minimum(ink, 1.0) * (_INK - _PAPER)).astype(np.uint8)
+    return sheet, -np.array(board.origin_m) - margin + 0.5 / pixels_per_m
+
+
+def _coverage(low: float, high: float, size: int) -> tuple[slice, NDArray[np.float32]]:
+    first, last = int(low), min(int(np.ceil(high)), size)
+    edges = np.arange(first, last)
+    return slice(first, last), (np.minimum(high, edges + 1) - np.maximum(low, edges)).astype(np.float32)
+
+
+@lru_cache(maxsize=4)
+def _rays(intrinsics: Intrinsics, oversampling: int) -> NDArray[np.float32]:
+    """(h * o, w * o, 2) x / z and y / z of every fine pixel; the lens is undone on a coarse grid and interpolated."""
+    cv2 = import_cv2()
+    width, height = intrinsics.size_wh
+    v, u = np.mgrid[-_GRID_PX : height + 2 * _GRID_PX : _GRID_PX, -_GRID_PX : width + 2 * _GRID_PX : _GRID_PX]
+    coarse = intrinsics.deproject(np.stack([u, v], axis=-1), 1.0)[..., :2].astype(np.float32)
+    fine_u = ((np.arange(width * oversampling) + 0.5) / oversampling - 0.5 + _GRID_PX) / _GRID_PX
+    fine_v = ((np.arange(height * oversampling) + 0.5) / oversampling - 0.5 + _GRID_PX) / _GRID_PX
+    at_u, at_v = np.meshgrid(fine_u.astype(np.float32), fine_v.astype(np.float32))
+    return cv2.remap(coarse, at_u, at_v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def render_board(
+    board: Board,
+    camera_T_board: FloatArray,
+    intrinsics: Intrinsics,
+    *,
+    noise: float = 2.0,
+    blur_px: float = 0.6,
+    oversampling: int = 2,
+    rng: np.random.Generator | None = None,
+) -> NDArray[np.uint8]:
+    """An image (h, w, 3) of a board, with lens distortion, pixel integration, blur and noise.
+
+    Args:
+        board: what is seen.
+        camera_T_board: (4, 4) where it is.
+        intrinsics: of the camera.
+        noise: standard deviation of a grey value.
+        blur_px: of the lens.
+        oversampling: rays per pixel along each axis.
+        rng: of the noise; seeded with 0 by default.
+    """
+    cv2 = import_cv2()
+    middle = camera_T_board @ np.append(board.points.mean(axis=0), 1.0)
+    pixels_per_m = min(oversampling * intrinsics.focal_px / max(float(middle[2]), 0.05), 6000.0 / max(board.size_m))
+    sheet, first = board_texture(board, pixels_per_m)
+    # A homography from a ray to a pixel of the sheet: the inverse of (x, y, 1) -> rotation, origin.
+    to_rays = np.column_stack([camera_T_board[:3, 0], camera_T_board[:3, 1], camera_T_board[:3, 3]])
+    to_sheet = np.array([[pixels_per_m, 0, -first[0] * pixels_per_m], [0, pixels_per_m, -first[1] * pixels_per_m], [0, 0, 1]])
+    matrix = (to_sheet @ np.linalg.inv(to_rays)).astype(np.float32)
+    at = cv2.perspectiveTransform(_rays(intrinsics, oversampling), matrix / np.linalg.norm(matrix))
+    image = cv2.remap(sheet, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=_BACKGROUND)
+    width, height = intrinsics.size_wh
+    grey = cv2.resize(image.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
+    if blur_px > 0:
+        grey = cv2.GaussianBlur(grey, (0, 0), blur_px)
+    rng = np.random.default_rng(0) if rng is None else rng
+    grey = np.clip(grey + rng.normal(0.0, noise, grey.shape), 0, 255).astype(np.uint8)
+    return np.repeat(grey[..., None], 3, axis=2)
+
 
 SIMULATED_CAMERA = Intrinsics(640, 480, 610.0, 609.0, 321.0, 238.0, "brown_conrady", (-0.05, 0.02, 0.0005, -0.0003, 0.0))
 

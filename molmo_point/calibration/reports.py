@@ -1,15 +1,127 @@
 """What the HTML reports say about intrinsics, hand-eye and verification."""
 
-from collections.abc import Mapping
+import base64
+import html
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from molmo_point.arrays import ColorArray, FloatArray, IntArray
 from molmo_point.calibration.hand_eye import HandEyeResult
-from molmo_point.calibration.html import arrows, bars, code, heading, heat_map, page, paragraph, picture, table, with_points
 from molmo_point.calibration.intrinsics import IntrinsicsResult
 from molmo_point.calibration.static_transform import publisher_words
+from molmo_point.camera.image_file import encode_png
 from molmo_point.geometry.transforms import Transform
+
+_STYLE = """
+body{font:15px/1.5 system-ui,sans-serif;max-width:1000px;margin:2em auto;padding:0 1em;color:#1a1a1a;background:#fff}
+h1{font-size:1.5em}h2{font-size:1.15em;margin-top:2em;border-bottom:1px solid #ccc}
+table{border-collapse:collapse;margin:.6em 0}td,th{padding:.2em .8em;border-bottom:1px solid #e4e4e4;text-align:right}
+td:first-child,th:first-child{text-align:left}.verdict{font-size:1.2em;padding:.5em .9em;border-radius:6px;display:inline-block}
+.pass{background:#d8f0dc}.fail{background:#f8d9d6}.warn{background:#fff1cc;padding:.4em .8em;border-radius:4px;margin:.3em 0}
+figure{display:inline-block;margin:.4em .8em .4em 0}figcaption{font-size:.85em;color:#555}img{max-width:480px}
+pre{background:#f4f4f4;padding:.7em;overflow-x:auto}
+"""
+
+
+def page(title: str, parts: Sequence[str]) -> str:
+    """The whole document."""
+    head = f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
+    return f"{head}<style>{_STYLE}</style></head><body><h1>{html.escape(title)}</h1>{''.join(parts)}</body></html>\n"
+
+
+def heading(words: str) -> str:
+    """A section's title."""
+    return f"<h2>{html.escape(words)}</h2>"
+
+
+def paragraph(words: str, kind: str = "") -> str:
+    """A paragraph; `kind` is "warn", "verdict pass", "verdict fail" or empty."""
+    return f'<p class="{kind}">{html.escape(words)}</p>' if kind else f"<p>{html.escape(words)}</p>"
+
+
+def code(words: str) -> str:
+    """Preformatted text."""
+    return f"<pre>{html.escape(words)}</pre>"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A table; cells are escaped."""
+    top = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
+    body = "".join("<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<table><tr>{top}</tr>{body}</table>"
+
+
+def bars(names: Sequence[str], values: Sequence[float], unit: str, marked: Sequence[bool], limit: float | None = None) -> str:
+    """A bar per name; marked ones are red; a dashed line at the limit."""
+    top = max([*(value for value in values if np.isfinite(value)), limit or 0.0, 1e-9])
+    lines = [f'<svg width="760" height="{22 * len(names) + 8}" font-family="sans-serif" font-size="12">']
+    for row, (name, value, red) in enumerate(zip(names, values, marked)):
+        y = 22 * row + 4
+        long = 480.0 * (value / top if np.isfinite(value) else 0.0)
+        shown = f"{value:.2f} {unit}" if np.isfinite(value) else "not known"
+        lines.append(f'<text x="150" y="{y + 13}" text-anchor="end">{html.escape(name[-22:])}</text>')
+        lines.append(f'<rect x="160" y="{y}" width="{long:.1f}" height="16" fill="{"#c0392b" if red else "#3a7ca5"}"/>')
+        lines.append(f'<text x="{166 + long:.1f}" y="{y + 13}">{shown}</text>')
+    if limit:
+        x = 160 + 480.0 * limit / top
+        lines.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{22 * len(names) + 4}" stroke="#333" stroke-dasharray="4 3"/>')
+    return "".join([*lines, "</svg>"])
+
+
+def heat_map(counts: IntArray, cell_px: int = 48) -> str:
+    """Counts (rows, columns) as coloured cells: white is none, dark is many."""
+    rows, columns = counts.shape
+    top = max(int(counts.max()), 1)
+    lines = [f'<svg width="{columns * cell_px + 2}" height="{rows * cell_px + 2}" font-family="sans-serif" font-size="12">']
+    for row in range(rows):
+        for column in range(columns):
+            share = (counts[row, column] / top) ** 0.5
+            red, green, blue = (round(255 - share * d) for d in (197, 131, 90))
+            x, y = column * cell_px + 1, row * cell_px + 1
+            lines.append(
+                f'<rect x="{x}" y="{y}" width="{cell_px}" height="{cell_px}" fill="rgb({red},{green},{blue})" stroke="#999"/>'
+                f'<text x="{x + cell_px / 2}" y="{y + cell_px / 2 + 4}" text-anchor="middle">{counts[row, column]}</text>'
+            )
+    return "".join([*lines, "</svg>"])
+
+
+def arrows(uv: FloatArray, residual: FloatArray, size_wh: tuple[int, int], enlarge: float) -> str:
+    """Residuals (n, 2) as short lines at the points (n, 2) of the image, enlarged."""
+    width, height = size_wh
+    scale = 600.0 / width
+    lines = [f'<svg width="600" height="{height * scale:.0f}" style="border:1px solid #999">']
+    for (u, v), (du, dv) in zip(uv, residual):
+        x, y = u * scale, v * scale
+        lines.append(
+            f'<line x1="{x:.1f}" y1="{y:.1f}" x2="{x + du * enlarge:.1f}" y2="{y + dv * enlarge:.1f}" stroke="#c0392b"/>'
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="1" fill="#3a7ca5"/>'
+        )
+    return "".join([*lines, "</svg>"])
+
+
+def picture(image: ColorArray, caption: str) -> str:
+    """An image (h, w, 3) with a caption."""
+    data = base64.b64encode(encode_png(image)).decode("ascii")
+    words = html.escape(caption)
+    return f'<figure><img alt="{words}" src="data:image/png;base64,{data}"><figcaption>{words}</figcaption></figure>'
+
+
+def with_points(image: ColorArray, uv: FloatArray, width_px: int = 480) -> NDArray[np.uint8]:
+    """A smaller copy of an image with a red cross on each seen point."""
+    drawn = image.copy()
+    height, width = image.shape[:2]
+    arm = max(width // 160, 2)
+    for u, v in uv[np.isfinite(uv[:, 0])]:
+        x, y = round(float(u)), round(float(v))
+        if 0 <= x < width and 0 <= y < height:
+            drawn[y, max(x - arm, 0) : x + arm + 1] = (230, 30, 30)
+            drawn[max(y - arm, 0) : y + arm + 1, x] = (230, 30, 30)
+    step = max(width // width_px, 1)
+    return np.ascontiguousarray(drawn[::step, ::step])
+
 
 _ENLARGE = 30.0
 _PICTURES = 4
@@ -123,6 +235,20 @@ def hand_eye_report(
         ]
     parts += [heading("For ROS 2"), code(publisher_words(camera, driver)), *pictures]
     return page("Hand-eye calibration", parts)
+
+
+def verification_report(values: Mapping[str, Any], lines: Sequence[str]) -> str:
+    """HTML of a verification.
+
+    Args:
+        values: `passed`, `tolerance_mm`, and `samples` with `id` and `error_mm` each.
+        lines: Text of the result; the first line is the verdict.
+    """
+    errors, limit = [sample["error_mm"] for sample in values["samples"]], values["tolerance_mm"]
+    verdict = "verdict pass" if values["passed"] else "verdict fail"
+    parts = [paragraph(lines[0], verdict), *(paragraph(line) for line in lines[1:])]
+    chart = bars([sample["id"] for sample in values["samples"]], errors, "mm", [error > limit for error in errors], limit)
+    return page("Verification", [*parts, heading("Errors"), chart])
 
 
 def _row(name: str, values: dict[str, float]) -> tuple[str, ...]:

@@ -80,43 +80,6 @@ D455 = DepthNoise(baseline_m=0.095, sigma_disparity_px=0.08)
 D405 = DepthNoise(baseline_m=0.018, sigma_disparity_px=0.08)
 
 
-def point_covariance(
-    uv: ArrayLike,
-    depth_m: float,
-    sigma_px: float,
-    sigma_z_m: float,
-    intrinsics: Intrinsics,
-    scatter_m2: ArrayLike | None = None,
-) -> FloatArray:
-    """Covariance of a pixel lifted with its depth: J diag(su^2, su^2, sz^2) J^T + scatter.
-
-    Args:
-        uv: Pixel (2,).
-        depth_m: Depth along z in metres.
-        sigma_px: Standard deviation of u and of v, in pixels.
-        sigma_z_m: Standard deviation of the depth, in metres.
-        intrinsics: Camera; its distortion is part of the Jacobian J.
-        scatter_m2: Further covariance (3, 3) to add, in square metres.
-
-    Returns:
-        Covariance (3, 3) in the optical frame, in square metres.
-
-    Raises:
-        InputError: If a standard deviation is negative or a value is not finite.
-    """
-    given = np.array([*np.asarray(uv, dtype=np.float64), depth_m, sigma_px, sigma_z_m])
-    if given.shape != (5,) or not np.all(np.isfinite(given)) or sigma_px < 0 or sigma_z_m < 0:
-        raise InputError(
-            "A covariance needs a finite pixel and depth, and sigmas that are not negative",
-            f"uv={uv}, depth_m={depth_m}, sigma_px={sigma_px}, sigma_z_m={sigma_z_m}",
-            "lift only points whose depth is known",
-        )
-    covariance = lifted_covariance(given[:2], depth_m, np.diag([sigma_px**2, sigma_px**2, sigma_z_m**2]), intrinsics)
-    if scatter_m2 is not None:
-        covariance = covariance + np.asarray(scatter_m2, dtype=np.float64)
-    return (covariance + covariance.T) / 2.0
-
-
 def checked_covariance_px2(sigma_px: float, covariance_px2: ArrayLike | None = None) -> FloatArray:
     """Covariance (2, 2) of a pixel in square pixels: as given, or sigma_px^2 along both axes.
 

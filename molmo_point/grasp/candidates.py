@@ -1,45 +1,18 @@
 """Antipodal grasps of a parallel gripper on the object at a point, scored, and why the others are out."""
 
 import enum
-import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from molmo_point.arrays import FloatArray
-from molmo_point.errors import InputError
-from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.transforms import Transform
-from molmo_point.grasp.collision import find_collisions, obstacles, seen_free
 from molmo_point.grasp.gripper import Gripper
 from molmo_point.grasp.object_region import ObjectRegion
-from molmo_point.grasp.search import Contact, Proposal, closings, measure_contact, search_slabs
-from molmo_point.grasp.shape import OrientedBox, SurfaceNormal, oriented_box, surface_normal
+from molmo_point.grasp.shape import OrientedBox, SurfaceNormal
 
 GRASP_FRAME = "grasp"
-MAX_POINTS = 2000
-"""The object's surface is thinned to this many points."""
-
-WEIGHTS = {
-    "antipodal": 1.0,
-    "seen": 2.0,
-    "outlined": 1.0,
-    "near": 1.0,
-    "centred": 1.0,
-    "upright": 0.7,
-    "engaged": 0.7,
-    "room": 0.5,
-}
-"""How much each part of a score counts in the quality, their weighted geometric mean."""
-
-MIN_SEEN = 0.2
-"""So much of the room of each finger must have been seen to be free."""
-
-_NEAR_M, _CENTRED_M = 0.025, 0.03
-_SAME_M, _SAME_RAD = 0.012, math.radians(25.0)
 
 
 class Rejection(enum.Enum):
@@ -182,154 +155,3 @@ class Grasps:
             "normal": self.normal.to_dict(),
             "box": None if self.box is None else self.box.to_dict(),
         }
-
-
-def find_grasps(
-    region: ObjectRegion,
-    intrinsics: Intrinsics,
-    frame: str,
-    gripper: Gripper | None = None,
-    *,
-    sigma_m: float = 0.0,
-    max_candidates: int = 8,
-) -> Grasps:
-    """Grasps of the object in a region, best first.
-
-    The object is looked at along each approach. Between the fingers lies a slab of it; its two ends along the closing
-    direction give width and contact normals, so that the side that the camera cannot see counts as far as its outline
-    was seen. Fingers and hand are checked against everything measured and against the support plane.
-
-    Args:
-        region: From `grow_region`.
-        intrinsics: Of the image that it was grown in.
-        frame: Name of the optical frame.
-        gripper: Default `Gripper()`.
-        sigma_m: Standard deviation of the target's position; blurs what counts as near it.
-        max_candidates: Keep at most this many.
-
-    Raises:
-        InputError: If max_candidates is below one or sigma_m is negative or not finite.
-    """
-    if max_candidates < 1 or not (math.isfinite(sigma_m) and sigma_m >= 0):
-        raise InputError(
-            "The settings of the grasp search cannot be used",
-            f"max_candidates={max_candidates}, sigma_m={sigma_m}",
-            "ask for one or more, with a sigma in metres that is not negative",
-        )
-    gripper = gripper or Gripper()
-    normal = surface_normal(region)
-    if region.patch is None or region.inside is None:
-        return Grasps((), (), region, normal, None, gripper)
-    points = region.points_m
-    points = points[:: max(1, -(-len(points) // MAX_POINTS))]
-    spacing_m = region.patch.stride * float(region.target_m[2]) / intrinsics.focal_px
-    noise_m = float(np.median(region.patch.sigma_m[region.inside]))
-    box = oriented_box(points, region.support)
-    turns = closings(region.target_m, normal.direction, box.axes, region.support, gripper)
-    proposals = [p for axes in turns for p in search_slabs(points, region.target_m, axes, region.support, gripper)]
-    rejected = [RejectedGrasp(p.axes, p.position_m, Rejection(p.reason)) for p in proposals if p.reason]
-    alive: list[tuple[Proposal, Contact]] = []
-    for proposal in (p for p in proposals if not p.reason):
-        contact = measure_contact(points, proposal, gripper, spacing_m, noise_m, region.support)
-        if contact.reason:
-            rejected.append(RejectedGrasp(proposal.axes, contact.position_m, Rejection(contact.reason)))
-        else:
-            alive.append((proposal, contact))
-    candidates, more = _checked(alive, region, points, intrinsics, frame, gripper, sigma_m, spacing_m)
-    kept, doubles = _distinct(candidates, max_candidates)
-    return Grasps(kept, tuple(rejected + more + doubles), region, normal, box, gripper)
-
-
-def _checked(
-    alive: list[tuple[Proposal, Contact]],
-    region: ObjectRegion,
-    points: FloatArray,
-    intrinsics: Intrinsics,
-    frame: str,
-    gripper: Gripper,
-    sigma_m: float,
-    spacing_m: float,
-) -> tuple[list[GraspCandidate], list[RejectedGrasp]]:
-    """The measured ones that collide with nothing, scored; and the others."""
-    assert region.patch is not None and region.inside is not None
-    if not alive:
-        return [], []
-    axes = np.stack([proposal.axes for proposal, _ in alive])
-    positions = np.stack([contact.position_m for _, contact in alive])
-    widths = np.array([contact.width_m for _, contact in alive])
-    openings = np.minimum(widths + 2 * gripper.clearance_m, gripper.max_opening_m)
-    cloud, own = obstacles(region.patch, region.inside, region.support)
-    margin_m = float(np.median(region.patch.sigma_m[region.inside])) + 0.5 * spacing_m
-    reasons = find_collisions(axes, positions, openings, gripper, cloud, own, region.support, margin_m)
-    seen = seen_free(axes, positions, openings, gripper, region.patch, intrinsics)
-    middle = np.median(points, axis=0)
-    candidates, rejected = [], []
-    for i, ((proposal, contact), reason) in enumerate(zip(alive, reasons, strict=True)):
-        if not reason and seen[i] < MIN_SEEN:
-            reason = "UNSEEN"
-        if reason:
-            rejected.append(RejectedGrasp(proposal.axes, contact.position_m, Rejection(reason)))
-            continue
-        scores = _scores(proposal.axes, contact, float(seen[i]), region, middle, gripper, sigma_m)
-        total = sum(WEIGHTS[name] * math.log(max(value, 0.02)) for name, value in scores.items())
-        candidates.append(
-            GraspCandidate(
-                camera_T_grasp=Transform(frame, GRASP_FRAME, _canonical(proposal.axes), contact.position_m),
-                width_m=contact.width_m,
-                opening_m=float(openings[i]),
-                quality=math.exp(total / sum(WEIGHTS.values())),
-                scores=scores,
-                approach_distance_m=gripper.approach_distance_m,
-            )
-        )
-    return sorted(candidates, key=lambda candidate: -candidate.quality), rejected
-
-
-def _scores(
-    axes: FloatArray, contact: Contact, seen: float, region: ObjectRegion, middle: FloatArray, gripper: Gripper, sigma_m: float
-) -> dict[str, float]:
-    away = (region.target_m - contact.position_m) @ axes
-    # The target is on the surface: anywhere between palm and finger ends is as near as can be.
-    deep = max(0.0, away[2] - gripper.tip_offset_m, gripper.tip_offset_m - gripper.finger_depth_m - away[2])
-    off = max(0.0, abs(away[1]) - 0.5 * contact.width_m)
-    distance = math.sqrt(away[0] ** 2 + off**2 + deep**2)
-    aside = float((middle - contact.position_m) @ axes[:, 0])
-    tilt = 0.0 if region.support is None else math.acos(float(np.clip(-region.support.normal @ axes[:, 2], -1.0, 1.0)))
-    return {
-        "antipodal": max(0.0, 1.0 - 0.8 * contact.angle_rad / math.atan(gripper.friction)),
-        "seen": seen,
-        "outlined": math.sqrt(
-            max(0.0, 1.0 - float(region.target_m @ axes[:, 1]) ** 2 / float(region.target_m @ region.target_m))
-        ),
-        "near": math.exp(-0.5 * distance**2 / (_NEAR_M**2 + sigma_m**2)),
-        "centred": math.exp(-0.5 * (aside / _CENTRED_M) ** 2),
-        "upright": max(0.0, 1.0 - tilt / (0.75 * math.pi)),
-        "engaged": float(min(1.0, contact.engaged_m / (2 * gripper.tip_offset_m))),
-        "room": min(1.0, (gripper.max_opening_m - contact.width_m) / (0.25 * gripper.max_opening_m)),
-    }
-
-
-def _canonical(axes: FloatArray) -> FloatArray:
-    """Of the two equal grasps the one whose closing direction points to the right of the image."""
-    closing = axes[:, 1]
-    first = closing[np.argmax(np.abs(closing) > 1e-6)]
-    return axes if first > 0 else axes * np.array([-1.0, -1.0, 1.0])
-
-
-def _distinct(candidates: list[GraspCandidate], count: int) -> tuple[tuple[GraspCandidate, ...], list[RejectedGrasp]]:
-    kept: list[GraspCandidate] = []
-    dropped = []
-    for candidate in candidates:
-        reason = Rejection.DUPLICATE if any(_alike(candidate, other) for other in kept) else Rejection.OUTSCORED
-        if reason is Rejection.DUPLICATE or len(kept) >= count:
-            dropped.append(RejectedGrasp(candidate.camera_T_grasp.rotation, candidate.center_m, reason))
-        else:
-            kept.append(candidate)
-    return tuple(kept), dropped
-
-
-def _alike(one: GraspCandidate, other: GraspCandidate) -> bool:
-    if np.linalg.norm(one.center_m - other.center_m) > _SAME_M:
-        return False
-    limit = math.cos(_SAME_RAD)
-    return bool(abs(one.closing @ other.closing) > limit and one.approach @ other.approach > limit)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from molmo_point.arrays import BoolArray, FloatArray
-from molmo_point.geometry.rigid import angle_between, hat
+from molmo_point.errors import InputError
+from molmo_point.geometry.rigid import angle_between, hat, nearest_rotation
 from molmo_point.hand_eye.closed_form import board_from, park, shah
 from molmo_point.hand_eye.joint import Fit, Noise, camera_poses, fit_joint, start_model
 from molmo_point.hand_eye.samples import HandEyeSet
@@ -120,3 +121,80 @@ def error_at(x: FloatArray, covariance: FloatArray, distance_m: float, share: fl
     values = np.linalg.eigvalsh(jacobian @ covariance @ jacobian.T)
     draws = np.random.default_rng(0).normal(size=(_DRAWS, 3)) ** 2 @ np.maximum(values, 0.0)
     return float(np.sqrt(np.quantile(draws, share)))
+
+
+MIN_POINTS = 3
+_DRAWS = 2000
+
+
+@dataclass(frozen=True, eq=False)
+class Verification:
+    """Errors of a calibration on fresh data.
+
+    Attributes:
+        errors_mm: (n,) distances.
+        rms_mm: root mean square. interval_mm: its 95 % interval, by bootstrap over the samples.
+        bias_mm: (3,) mean error vector in the base (or gripper) frame: large beside `rms_mm` is an offset, not noise.
+        turn_deg: (n,) rotation errors; NaN for touched points.
+    """
+
+    errors_mm: FloatArray
+    rms_mm: float
+    interval_mm: tuple[float, float]
+    bias_mm: FloatArray
+    turn_deg: FloatArray
+
+
+def verify_with_board(data: HandEyeSet, x: FloatArray, w: FloatArray | None = None) -> Verification:
+    """Errors of a calibration on fresh samples.
+
+    Args:
+        data: the fresh samples; the board may stand elsewhere than at the calibration.
+        x: (4, 4) the calibration. w: (4, 4) where the board is, if it is known; otherwise where the samples put it on
+            average, and the errors are enlarged by sqrt(n / (n - 1)) for it.
+    """
+    known = w is not None
+    board = board_from(x, data) if w is None else w
+    if not known:
+        board = _centred(data, x, board)
+    unseen = unseen_errors(data, x, board)
+    n = len(data)
+    centre = np.append(data.centre_board, 1.0)
+    vectors = ((data.outer @ x @ data.poses.camera_T_board) @ centre - board @ centre)[:, :3] * 1e3
+    grow = 1.0 if known else np.sqrt(n / (n - 1.0))
+    return _verification(vectors * grow, unseen.turn_deg * grow)
+
+
+def _centred(data: HandEyeSet, x: FloatArray, board: FloatArray) -> FloatArray:
+    closed = data.outer @ x @ data.poses.camera_T_board
+    centre = data.centre_board
+    middle = (closed @ np.append(centre, 1.0))[:, :3].mean(axis=0)
+    board = board.copy()
+    board[:3, :3] = nearest_rotation(closed[:, :3, :3].mean(axis=0))
+    board[:3, 3] = middle - board[:3, :3] @ centre
+    return board
+
+
+def verify_by_touch(seen_base_m: FloatArray, touched_base_m: FloatArray) -> Verification:
+    """Errors between points as the camera saw them and as the tool tip touched them, both (n, 3) in the base frame.
+
+    Raises:
+        InputError: fewer than 3 points, or shapes that do not match.
+    """
+    seen, touched = np.asarray(seen_base_m, np.float64), np.asarray(touched_base_m, np.float64)
+    if seen.shape != touched.shape or seen.ndim != 2 or seen.shape[1] != 3 or len(seen) < MIN_POINTS:
+        raise InputError(
+            f"A touch test needs at least {MIN_POINTS} points, each seen and touched",
+            f"seen {seen.shape}, touched {touched.shape}",
+            "touch 5 or more points spread over the workspace",
+        )
+    return _verification((seen - touched) * 1e3, np.full(len(seen), np.nan))
+
+
+def _verification(vectors_mm: FloatArray, turn_deg: FloatArray) -> Verification:
+    errors = np.linalg.norm(vectors_mm, axis=1)
+    draws = np.random.default_rng(0).integers(0, len(errors), (_DRAWS, len(errors)))
+    rms = np.sqrt((errors[draws] ** 2).mean(axis=1))
+    low, high = np.quantile(rms, [0.025, 0.975])
+    total = float(np.sqrt((errors**2).mean()))
+    return Verification(errors, total, (float(low), float(high)), vectors_mm.mean(axis=0), turn_deg)

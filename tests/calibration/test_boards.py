@@ -5,10 +5,9 @@ import re
 import numpy as np
 import pytest
 
-from molmo_point.calibration.board_pdf import PAPERS_MM, board_pdf
-from molmo_point.calibration.boards import DEFAULT, Board, board_yaml, load_board, squares
+from molmo_point.calibration.boards import DEFAULT, PAPERS_MM, Board, board_pdf, board_yaml, load_board, squares
 from molmo_point.calibration.detection import detect
-from molmo_point.calibration.rendering import render_board
+from molmo_point.calibration.rehearsal_arm import render_board
 from molmo_point.errors import InputError
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.hand_eye.synthetic import viewpoints

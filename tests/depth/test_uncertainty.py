@@ -10,7 +10,7 @@ from molmo_point.depth.uncertainty import (
     DepthNoise,
     checked_covariance_px2,
     deprojection_jacobian,
-    point_covariance,
+    lifted_covariance,
 )
 from molmo_point.errors import InputError
 from molmo_point.geometry.intrinsics import Intrinsics
@@ -39,7 +39,7 @@ def test_covariance_against_samples(camera: Intrinsics) -> None:
     uv, depth, sigma_px, sigma_z = np.array([700.0, 100.0]), 0.8, 2.0, 0.004
     points = camera.deproject(uv + rng.normal(0, sigma_px, (100000, 2)), depth + rng.normal(0, sigma_z, 100000))
     sampled = np.cov(points, rowvar=False)
-    ours = point_covariance(uv, depth, sigma_px, sigma_z, camera)
+    ours = lifted_covariance(uv, depth, np.diag([sigma_px**2, sigma_px**2, sigma_z**2]), camera)
     np.testing.assert_allclose(ours, sampled, atol=0.02 * np.abs(sampled).max())
 
 
@@ -48,17 +48,7 @@ def test_jacobian_is_the_pinhole_one() -> None:
     np.testing.assert_allclose(deprojection_jacobian(np.array([700.0, 100.0]), 0.8, PLAIN), expected, atol=1e-12)
 
 
-def test_scatter_is_added() -> None:
-    scatter = np.diag([1e-6, 2e-6, 3e-6])
-    without = point_covariance([400, 200], 0.5, 1.0, 0.001, PLAIN)
-    np.testing.assert_allclose(point_covariance([400, 200], 0.5, 1.0, 0.001, PLAIN, scatter), without + scatter)
-
-
 def test_refused() -> None:
-    for bad in ({"depth_m": np.nan}, {"sigma_px": -1.0}, {"sigma_z_m": -1.0}, {"uv": [np.nan, 1]}, {"uv": [1, 2, 3]}):
-        values = {"uv": [400, 200], "depth_m": 0.5, "sigma_px": 1.0, "sigma_z_m": 0.001} | bad
-        with pytest.raises(InputError, match="covariance"):
-            point_covariance(**values, intrinsics=PLAIN)
     for baseline, disparity in ((0.0, 0.08), (0.05, np.nan), (-1, 0.08)):
         with pytest.raises(InputError, match="above zero"):
             DepthNoise(baseline, disparity)

@@ -11,10 +11,11 @@ import pytest
 from benchmarks.grasps.benchmark import judge
 from molmo_point.errors import FrameError, InputError
 from molmo_point.geometry.transforms import Transform
-from molmo_point.grasp.candidates import WEIGHTS, Rejection, find_grasps
+from molmo_point.grasp.candidates import Rejection
 from molmo_point.grasp.collision import find_collisions, seen_free
 from molmo_point.grasp.gripper import Gripper, corners_of
 from molmo_point.grasp.object_region import grow_region
+from molmo_point.grasp.propose import WEIGHTS, find_grasps
 from molmo_point.grasp.search import closings
 from molmo_point.grasp.support import SupportPlane
 

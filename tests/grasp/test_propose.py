@@ -10,7 +10,7 @@ from molmo_point.errors import FrameError, InputError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.transforms import Transform
-from molmo_point.grasp.propose import propose_grasps, rank_for_target
+from molmo_point.grasp.propose import propose_grasps
 from molmo_point.results import DepthStatus, Target
 from molmo_point.viz.grasp import draw_grasps, grasp_words
 from molmo_point.viz.scene3d import render_scene
@@ -47,16 +47,6 @@ def test_level_of_the_base_decides_what_is_a_support():
     tilted = Transform("base", "cam", np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]]), np.zeros(3))
     assert propose_grasps(make_frame(), TARGET, base_T_camera=level).region.support is not None
     assert propose_grasps(make_frame(), TARGET, base_T_camera=tilted).region.support is None
-
-
-def test_ranking_takes_the_targets_frame_and_uncertainty():
-    poses = np.tile(np.eye(4), (2, 1, 1))
-    poses[:, 2, 3] = 0.46
-    poses[0, 0, 3] = 0.05
-    ranked = rank_for_target(poses, TARGET)
-    assert [each.index for each in ranked] == [1, 0] and ranked[0].camera_T_grasp.target == "cam"
-    vague = rank_for_target(poses, replace(TARGET, covariance_m2=0.01 * np.eye(3)))
-    assert vague[1].quality > ranked[1].quality
 
 
 def test_what_does_not_belong_together_is_refused():

@@ -6,9 +6,8 @@ from planted import MISTAKES, clean, plant, rebuilt
 
 from molmo_point.geometry.rigid import motion, rotation_exp
 from molmo_point.hand_eye.causes import likely_causes
-from molmo_point.hand_eye.observability import observability
 from molmo_point.hand_eye.samples import Setup
-from molmo_point.hand_eye.solve import solve
+from molmo_point.hand_eye.solve import observability, solve
 
 
 def causes(data, alternatives=None):

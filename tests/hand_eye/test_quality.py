@@ -8,9 +8,8 @@ from molmo_point.geometry.rigid import difference
 from molmo_point.hand_eye.confidence import confidence
 from molmo_point.hand_eye.next_pose import next_pose
 from molmo_point.hand_eye.noise import _score
-from molmo_point.hand_eye.observability import observability
 from molmo_point.hand_eye.samples import Setup
-from molmo_point.hand_eye.solve import solve
+from molmo_point.hand_eye.solve import observability, solve
 from molmo_point.hand_eye.validation import error_at, held_out, spread_between_methods
 
 CHI2_6_95 = 12.59

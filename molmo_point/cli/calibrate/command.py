@@ -40,8 +40,7 @@ _DEFAULTS = {"charuco": (7, 5, 30.0, 22.0), "chessboard": (10, 7, 25.0, 0.0), "a
 
 def run_board(options: argparse.Namespace) -> int:
     """Writes the PDF and the YAML."""
-    from molmo_point.calibration.board_pdf import board_pdf
-    from molmo_point.calibration.boards import Board, board_yaml
+    from molmo_point.calibration.boards import Board, board_pdf, board_yaml
 
     columns, rows, square, marker = _DEFAULTS[options.kind]
     square = options.square_mm or square

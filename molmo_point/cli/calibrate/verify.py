@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Verifies and writes the report."""
+    from molmo_point.calibration.reports import verification_report
     from molmo_point.geometry.transforms import load_transform
 
     if (options.samples is None) == (options.touch is None):
@@ -52,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     }
     lines = _lines(values)
     files = {
-        options.out / "report.html": _report(values, lines).encode(),
+        options.out / "report.html": verification_report(values, lines).encode(),
         options.out / "report.json": (json.dumps(values, indent=1) + "\n").encode(),
     }
     write_files(files)
@@ -63,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
 def _board(path: Path, camera: Any) -> tuple[tuple[str, ...], Any]:
     from molmo_point.calibration.sample_file import load_session
     from molmo_point.hand_eye.samples import Setup
-    from molmo_point.hand_eye.verify import verify_with_board
+    from molmo_point.hand_eye.validation import verify_with_board
 
     session = load_session(path, progress)
     wanted = session.gripper_frame if session.data.setup is Setup.EYE_IN_HAND else session.base_frame
@@ -79,7 +80,7 @@ def _board(path: Path, camera: Any) -> tuple[tuple[str, ...], Any]:
 def _touch(path: Path, camera: Any) -> tuple[tuple[str, ...], Any]:
     from molmo_point.calibration.sample_file import read_pose
     from molmo_point.geometry.mapping_file import read_mapping
-    from molmo_point.hand_eye.verify import verify_by_touch
+    from molmo_point.hand_eye.validation import verify_by_touch
 
     touches = read_mapping(path).get("touches")
     if not isinstance(touches, list) or not all(isinstance(t, dict) for t in touches):
@@ -107,13 +108,3 @@ def _lines(values: dict[str, Any]) -> list[str]:
         "mean offset mm " + "  ".join(f"{v:+.2f}" for v in values["bias_mm"]),
         "worst sample " + max(values["samples"], key=lambda s: s["error_mm"])["id"],
     ]
-
-
-def _report(values: dict[str, Any], lines: list[str]) -> str:
-    from molmo_point.calibration.html import bars, heading, page, paragraph
-
-    samples, limit = values["samples"], values["tolerance_mm"]
-    errors = [s["error_mm"] for s in samples]
-    parts = [paragraph(lines[0], f"verdict {'pass' if values['passed'] else 'fail'}"), *(paragraph(line) for line in lines[1:])]
-    marked = [error > limit for error in errors]
-    return page("Verification", [*parts, heading("Errors"), bars([s["id"] for s in samples], errors, "mm", marked, limit)])

@@ -8,7 +8,7 @@ import yaml
 from PIL import Image
 
 from molmo_point.calibration.boards import DEFAULT, board_yaml
-from molmo_point.calibration.rendering import render_board
+from molmo_point.calibration.rehearsal_arm import render_board
 from molmo_point.cli import main
 from molmo_point.geometry.intrinsics import Intrinsics, load_intrinsics
 from molmo_point.geometry.rigid import difference
