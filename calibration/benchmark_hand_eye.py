@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from molmo_point.geometry.rigid import angle_between, difference, inverse, motion
-from molmo_point.hand_eye.confidence import confidence
+from molmo_point.hand_eye.covariance import confidence
 from molmo_point.hand_eye.samples import HandEyeSet, Setup
 from molmo_point.hand_eye.solve import solve
 from molmo_point.hand_eye.synthetic import Condition, synthetic_set

@@ -9,7 +9,7 @@ import numpy as np
 from molmo_point.errors import InputError
 from molmo_point.geometry.transforms import Transform
 from molmo_point.hand_eye.causes import Cause, likely_causes
-from molmo_point.hand_eye.confidence import Confidence, confidence
+from molmo_point.hand_eye.covariance import Confidence, confidence
 from molmo_point.hand_eye.next_pose import NextPose, next_pose
 from molmo_point.hand_eye.samples import HandEyeSet, Setup
 from molmo_point.hand_eye.solve import Observability, Solution, observability, solve

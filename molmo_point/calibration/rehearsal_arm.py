@@ -95,7 +95,7 @@ def render_board(
 SIMULATED_CAMERA = Intrinsics(640, 480, 610.0, 609.0, 321.0, 238.0, "brown_conrady", (-0.05, 0.02, 0.0005, -0.0003, 0.0))
 
 
-class SimulatedArm:
+class RehearsalArm:
     """A kinematic arm with a rendered view.
 
     Args:

@@ -14,8 +14,8 @@ from molmo_point.grasp.candidates import GRASP_FRAME, GraspCandidate, Grasps, Re
 from molmo_point.grasp.collision import find_collisions, obstacles, seen_free
 from molmo_point.grasp.gripper import Gripper
 from molmo_point.grasp.object_region import MAX_SIZE_M, ObjectRegion, grow_region
-from molmo_point.grasp.search import Contact, Proposal, closings, measure_contact, search_slabs
 from molmo_point.grasp.shape import oriented_box, surface_normal
+from molmo_point.grasp.slab_search import Contact, Proposal, closings, measure_contact, search_slabs
 from molmo_point.results import Target
 
 MAX_POINTS = 2000

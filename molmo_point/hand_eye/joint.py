@@ -72,7 +72,7 @@ class Model:
 
 
 @dataclass(frozen=True, eq=False)
-class Fit:
+class JointFit:
     """Result of the joint optimisation.
 
     Attributes:
@@ -135,7 +135,7 @@ def fit_joint(
     weights: FloatArray | None = None,
     robust: bool = True,
     iterations: int = _ITERATIONS,
-) -> Fit:
+) -> JointFit:
     """Minimises reprojection error and robot corrections together.
 
     Args:
@@ -163,7 +163,7 @@ def fit_joint(
             if damping > 1e8:
                 small = True
                 break
-    return Fit(model, state.cost, state.change, state.distance_px, _reduced(state)[0], small)
+    return JointFit(model, state.cost, state.change, state.distance_px, _reduced(state)[0], small)
 
 
 @dataclass(frozen=True, eq=False)

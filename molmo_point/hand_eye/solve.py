@@ -8,7 +8,7 @@ from molmo_point.arrays import BoolArray, FloatArray
 from molmo_point.errors import InputError
 from molmo_point.geometry.rigid import nearest_rotation, rotation_log
 from molmo_point.hand_eye.closed_form import robust_start
-from molmo_point.hand_eye.joint import Fit, Model, Noise, fit_joint, start_model
+from molmo_point.hand_eye.joint import JointFit, Model, Noise, fit_joint, start_model
 from molmo_point.hand_eye.noise import (
     USUAL_ROBOT_M,
     USUAL_ROBOT_RAD,
@@ -87,7 +87,7 @@ class Solution:
     """
 
     data: HandEyeSet
-    fit: Fit
+    fit: JointFit
     noise: Noise
     kept: BoolArray
     linear: Linearised
@@ -142,7 +142,7 @@ def solve(data: HandEyeSet, start: Model | None = None) -> Solution:
     return Solution(data, fit, noise, kept, linear, distance)
 
 
-def _first_fit(data: HandEyeSet, noise: Noise, start: Model | None) -> Fit:
+def _first_fit(data: HandEyeSet, noise: Noise, start: Model | None) -> JointFit:
     if start is not None:
         return fit_joint(data, start, noise)
     fits = [fit_joint(data, start_model(data, *robust_start(data, method)), noise) for method in ("shah", "park")]

@@ -8,7 +8,7 @@ from molmo_point.arrays import BoolArray, FloatArray
 from molmo_point.errors import InputError
 from molmo_point.geometry.rigid import angle_between, hat, nearest_rotation
 from molmo_point.hand_eye.closed_form import board_from, park, shah
-from molmo_point.hand_eye.joint import Fit, Noise, camera_poses, fit_joint, start_model
+from molmo_point.hand_eye.joint import JointFit, Noise, camera_poses, fit_joint, start_model
 from molmo_point.hand_eye.samples import HandEyeSet
 from molmo_point.hand_eye.solve import Solution
 
@@ -79,7 +79,7 @@ def held_out(solution: Solution, folds: int | None = None, seed: int = 0) -> Uns
     return Unseen(*results)
 
 
-def methods(solution: Solution) -> dict[str, Fit | tuple[FloatArray, FloatArray]]:
+def methods(solution: Solution) -> dict[str, JointFit | tuple[FloatArray, FloatArray]]:
     """X and W by every method on the kept samples: Park, Shah, reprojection with a perfect robot, and the joint one."""
     data = solution.data.subset(solution.kept)
     outer, boards = data.outer, data.poses.camera_T_board
@@ -101,7 +101,7 @@ def spread_between_methods(solution: Solution) -> dict[str, tuple[float, float]]
     spread = {}
     for name, answer in found.items():
         if name != "joint":
-            other = answer.x if isinstance(answer, Fit) else answer[0]
+            other = answer.x if isinstance(answer, JointFit) else answer[0]
             spread[name] = (
                 float(np.linalg.norm(other[:3, 3] - x[:3, 3]) * 1e3),
                 float(np.rad2deg(angle_between(other[:3, :3], x[:3, :3]))),

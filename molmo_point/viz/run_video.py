@@ -13,7 +13,7 @@ from molmo_point.picking.run_log import Look, RunLog, sky_filled
 from molmo_point.picking.states import PickEvent, PickState
 from molmo_point.viz.grasp import BEST, draw_gripper
 from molmo_point.viz.overlay import draw_pointing
-from molmo_point.viz.scene3d import View, draw_ellipsoid
+from molmo_point.viz.scene3d import VirtualCamera, draw_ellipsoid
 from molmo_point.viz.text import AMBER, GREY, INK, PALETTE, PAPER, RGB, font, shortened
 
 SIZE_WH = (960, 600)
@@ -61,7 +61,9 @@ class RunVideo:
     ) -> None:
         self._log, self._gripper, self._cameras = log, gripper, cameras
         scale = _MAIN_WH[0] / intrinsics.width
-        self._view = View(base_T_observer.rotation.T, np.asarray(base_T_observer.translation_m), intrinsics.fx * scale, _MAIN_WH)
+        self._view = VirtualCamera(
+            base_T_observer.rotation.T, np.asarray(base_T_observer.translation_m), intrinsics.fx * scale, _MAIN_WH
+        )
         self._sides: dict[int, Image.Image] = {}
         self.still: np.ndarray | None = None
         self._still_plans = False

@@ -23,7 +23,7 @@ _AXES = ((235, 80, 80), (90, 200, 90), (90, 140, 255))
 
 
 @dataclass(frozen=True)
-class View:
+class VirtualCamera:
     """A virtual camera that looks at a point.
 
     Attributes:
@@ -140,7 +140,7 @@ def _look(
     azimuth_rad: float,
     elevation_rad: float,
     size_wh: tuple[int, int],
-) -> View:
+) -> VirtualCamera:
     """A view that orbits the middle of what matters and keeps all of the near cloud in the picture."""
     center = np.median(points, axis=0) if len(points) else origin + forward
     if targets:
@@ -162,14 +162,14 @@ def _look(
     rotation = np.stack([x, np.cross(z, x), z])
     size = (size_wh[0] * _SUPERSAMPLE, size_wh[1] * _SUPERSAMPLE)
     eye = center + toward_eye * distance * 1.15
-    view = View(rotation, eye, float(size[1]), size)
+    view = VirtualCamera(rotation, eye, float(size[1]), size)
     uv, _ = view.project(_worth_showing(points, targets))
     uv = uv[np.isfinite(uv).all(axis=1)]
     if len(uv) < 10:
         return view
     middle = (np.array(size) - 1) / 2
     reach = np.quantile(np.abs(uv - middle), 0.97, axis=0) / (np.array(size) * 0.47)
-    return View(rotation, eye, view.focal_px / float(max(reach.max(), 1e-3)), size)
+    return VirtualCamera(rotation, eye, view.focal_px / float(max(reach.max(), 1e-3)), size)
 
 
 def _worth_showing(points: np.ndarray, targets: tuple[Target, ...]) -> np.ndarray:
@@ -182,7 +182,7 @@ def _worth_showing(points: np.ndarray, targets: tuple[Target, ...]) -> np.ndarra
     return points[np.linalg.norm(points - center, axis=1) < radius]
 
 
-def _splat(view: View, points: np.ndarray, colors: np.ndarray, pixel_m: np.ndarray) -> np.ndarray:
+def _splat(view: VirtualCamera, points: np.ndarray, colors: np.ndarray, pixel_m: np.ndarray) -> np.ndarray:
     """The cloud as squares of the size of the source pixels, nearer ones in front; (h, w, 3) uint8."""
     width, height = view.size_wh
     canvas = np.empty((height, width, 3), np.uint8)
@@ -211,7 +211,7 @@ def _splat(view: View, points: np.ndarray, colors: np.ndarray, pixel_m: np.ndarr
     return canvas
 
 
-def _draw_grid(image: Image.Image, view: View, points: np.ndarray, canvas: np.ndarray) -> None:
+def _draw_grid(image: Image.Image, view: VirtualCamera, points: np.ndarray, canvas: np.ndarray) -> None:
     """A 10 cm grid on z = 0 under the cloud, seen only where the cloud is not."""
     low, high = np.quantile(points[:, :2], [0.01, 0.99], axis=0) if len(points) else (-np.ones(2), np.ones(2))
     low, high = np.floor(low * 10) / 10 - 0.1, np.ceil(high * 10) / 10 + 0.1
@@ -229,7 +229,7 @@ def _draw_grid(image: Image.Image, view: View, points: np.ndarray, canvas: np.nd
     image.paste(layer, (0, 0), Image.fromarray((empty * 255).astype(np.uint8)))
 
 
-def _draw_axes(image: Image.Image, view: View, caption: str) -> None:
+def _draw_axes(image: Image.Image, view: VirtualCamera, caption: str) -> None:
     """The directions of the scene's axes, in the bottom left corner, with a caption."""
     length = 46 * _SUPERSAMPLE
     origin = np.array([70.0 * _SUPERSAMPLE, image.height - 108.0 * _SUPERSAMPLE])
@@ -244,7 +244,7 @@ def _draw_axes(image: Image.Image, view: View, caption: str) -> None:
 
 
 def draw_ellipsoid(
-    image: Image.Image, view: View, target: Target, tint: tuple[int, int, int], sigmas: float, scale: int = _SUPERSAMPLE
+    image: Image.Image, view: VirtualCamera, target: Target, tint: tuple[int, int, int], sigmas: float, scale: int = _SUPERSAMPLE
 ) -> None:
     """Draws the outline of an error ellipsoid, translucent, and a cross at the position.
 
@@ -292,7 +292,7 @@ def _hull(uv: np.ndarray) -> list[np.ndarray]:
     return chain(ordered)[:-1] + chain(ordered[::-1])[:-1]
 
 
-def _annotate(image: Image.Image, view: View, targets: tuple[Target, ...], sigmas: float, banner: str) -> None:
+def _annotate(image: Image.Image, view: VirtualCamera, targets: tuple[Target, ...], sigmas: float, banner: str) -> None:
     obstacles = [draw_banner(image, shortened(banner, 90), 17)] if banner else []
     labels = []
     for target, tint in zip(targets, _tints(targets), strict=True):

@@ -6,7 +6,7 @@ import pytest
 from molmo_point.calibration.boards import DEFAULT
 from molmo_point.calibration.capture import GuidedCapture
 from molmo_point.calibration.hand_eye import calibrate_hand_eye
-from molmo_point.calibration.rehearsal_arm import SimulatedArm
+from molmo_point.calibration.rehearsal_arm import RehearsalArm
 from molmo_point.calibration.sample_file import load_session
 from molmo_point.errors import InputError
 from molmo_point.geometry.rigid import difference
@@ -17,7 +17,7 @@ pytest.importorskip("cv2")
 
 @pytest.mark.parametrize("setup", list(Setup), ids=lambda s: s.value)
 def test_the_whole_procedure_finds_the_camera(setup, tmp_path):
-    arm = SimulatedArm(DEFAULT, setup, seed=4)
+    arm = RehearsalArm(DEFAULT, setup, seed=4)
     guide = GuidedCapture(tmp_path / "s", DEFAULT, arm.intrinsics, setup)
     target = guide.plan[0]
     while target is not None and len(guide) < 10:
@@ -37,7 +37,7 @@ def test_the_whole_procedure_finds_the_camera(setup, tmp_path):
 
 
 def test_the_guide_takes_nothing_that_moves_repeats_or_shows_no_board(tmp_path):
-    arm = SimulatedArm(DEFAULT, seed=1)
+    arm = RehearsalArm(DEFAULT, seed=1)
     guide = GuidedCapture(tmp_path / "s", DEFAULT, arm.intrinsics)
     arm.go_to_view(guide.plan[0])
     image, pose = arm.read()

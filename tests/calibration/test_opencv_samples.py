@@ -9,7 +9,7 @@ import pytest
 from molmo_point.calibration.boards import Board
 from molmo_point.calibration.camera_fit import MODELS, fit_camera
 from molmo_point.calibration.detection import detect
-from molmo_point.calibration.intrinsics import calibrate_intrinsics
+from molmo_point.calibration.intrinsics_fit import calibrate_intrinsics
 from molmo_point.camera.image_file import load_color
 
 cv2 = pytest.importorskip("cv2")

@@ -16,7 +16,7 @@ from molmo_point.grasp.collision import find_collisions, seen_free
 from molmo_point.grasp.gripper import Gripper, corners_of
 from molmo_point.grasp.object_region import grow_region
 from molmo_point.grasp.propose import WEIGHTS, find_grasps
-from molmo_point.grasp.search import closings
+from molmo_point.grasp.slab_search import closings
 from molmo_point.grasp.support import SupportPlane
 
 from .solids import CAMERA, INTRINSICS, depth_of, pixel_of, pose_of, solid

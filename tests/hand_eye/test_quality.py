@@ -5,7 +5,7 @@ import pytest
 from planted import clean
 
 from molmo_point.geometry.rigid import difference
-from molmo_point.hand_eye.confidence import confidence
+from molmo_point.hand_eye.covariance import confidence
 from molmo_point.hand_eye.next_pose import next_pose
 from molmo_point.hand_eye.noise import _score
 from molmo_point.hand_eye.samples import Setup

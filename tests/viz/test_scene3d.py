@@ -12,7 +12,7 @@ from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.transforms import Transform
 from molmo_point.results import DepthStatus, Target
 from molmo_point.viz.point_cloud import cloud_of, ellipsoid_surface, save_ply
-from molmo_point.viz.scene3d import View, _hull, _splat, render_scene
+from molmo_point.viz.scene3d import VirtualCamera, _hull, _splat, render_scene
 
 INTRINSICS = Intrinsics(160, 120, 150.0, 150.0, 79.5, 59.5)
 CAMERA = "cam"
@@ -117,7 +117,7 @@ def test_picture_from_the_camera_s_own_place_looks_like_the_image():
 
 @pytest.mark.parametrize("near_first", [True, False])
 def test_a_nearer_surface_hides_a_farther_one(near_first: bool):
-    view = View(np.eye(3), np.zeros(3), 50.0, (21, 21))
+    view = VirtualCamera(np.eye(3), np.zeros(3), 50.0, (21, 21))
     points = np.array([[0.0, 0.0, 1.0], [0.0, 0.0, 2.0]])
     colors = np.array([[255, 0, 0], [0, 255, 0]], np.uint8)
     order = [0, 1] if near_first else [1, 0]

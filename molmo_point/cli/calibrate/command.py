@@ -3,10 +3,7 @@
 import argparse
 from pathlib import Path
 
-from molmo_point.cli.calibrate import capture as calibrate_capture
-from molmo_point.cli.calibrate import hand_eye as calibrate_hand_eye
-from molmo_point.cli.calibrate import intrinsics as calibrate_intrinsics
-from molmo_point.cli.calibrate import verify as calibrate_verify
+from molmo_point.cli.calibrate import capture_command, hand_eye_command, intrinsics_command, verify_command
 from molmo_point.cli.calibrate.output import finish, write_files
 
 
@@ -15,10 +12,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = "Calibrates cameras, and cameras against arms, and says how good the result is."
     commands = parser.add_subparsers(dest="what", metavar="what", required=True, parser_class=type(parser))
     add_board(commands.add_parser("board", help="write a board as PDF in true scale, with its YAML"))
-    calibrate_intrinsics.add_arguments(commands.add_parser("intrinsics", help="focal length and lens from photos of a board"))
-    calibrate_hand_eye.add_arguments(commands.add_parser("hand-eye", help="where the camera is on (or beside) the arm"))
-    calibrate_verify.add_arguments(commands.add_parser("verify", help="check a calibration with fresh samples or a touch test"))
-    calibrate_capture.add_arguments(commands.add_parser("capture", help="guided recording of samples"))
+    intrinsics_command.add_arguments(commands.add_parser("intrinsics", help="focal length and lens from photos of a board"))
+    hand_eye_command.add_arguments(commands.add_parser("hand-eye", help="where the camera is on (or beside) the arm"))
+    verify_command.add_arguments(commands.add_parser("verify", help="check a calibration with fresh samples or a touch test"))
+    capture_command.add_arguments(commands.add_parser("capture", help="guided recording of samples"))
 
 
 def add_board(parser: argparse.ArgumentParser) -> None:

@@ -159,7 +159,7 @@ def test_touches(tmp_path, capsys):
 
 
 def test_robot_poses_come_as_lines():
-    from molmo_point.cli.calibrate.capture import poses_from
+    from molmo_point.cli.calibrate.capture_command import poses_from
     from molmo_point.errors import InputError
 
     (pose,) = poses_from(["\n", "0.1, 0.2 0.3 0 0 0 1\n"])

@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
     import yaml
 
     from molmo_point.calibration.boards import load_board
-    from molmo_point.calibration.intrinsics import calibrate_intrinsics
+    from molmo_point.calibration.intrinsics_fit import calibrate_intrinsics
     from molmo_point.calibration.reports import intrinsics_report
     from molmo_point.geometry.intrinsics import load_intrinsics
 

@@ -55,9 +55,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _simulated(options: argparse.Namespace, board: Any, setup: Any, frames: Any, guide_class: Any) -> tuple[np.ndarray, int]:
-    from molmo_point.calibration.rehearsal_arm import SimulatedArm
+    from molmo_point.calibration.rehearsal_arm import RehearsalArm
 
-    arm = SimulatedArm(board, setup, options.seed)
+    arm = RehearsalArm(board, setup, options.seed)
     guide = guide_class(options.out, board, arm.intrinsics, setup, frames=frames)
     targets = [*guide.plan] * 2
     for target in targets:
