@@ -21,7 +21,7 @@ from tf2_msgs.msg import TFMessage  # noqa: E402
 
 from molmo_point.calibration.boards import DEFAULT  # noqa: E402
 from molmo_point.calibration.capture import planned_views  # noqa: E402
-from molmo_point.calibration.rehearsal_arm import SimulatedArm  # noqa: E402
+from molmo_point.calibration.rehearsal_arm import RehearsalArm  # noqa: E402
 from molmo_point.calibration.sample_file import load_session  # noqa: E402
 from molmo_point.frame import RgbdFrame  # noqa: E402
 from molmo_point.geometry.rigid import difference  # noqa: E402
@@ -45,7 +45,7 @@ def test_the_node_records_samples_that_can_be_calibrated(tmp_path):
     poses = other.create_publisher(TFMessage, "/tf", 10)
     heard: list[str] = []
     other.create_subscription(String, "hand_eye_capture/advice", lambda m: heard.append(m.data), 10)
-    arm = SimulatedArm(DEFAULT, seed=3)
+    arm = RehearsalArm(DEFAULT, seed=3)
     reported = []
     try:
         end = time.monotonic() + LIMIT_S
