@@ -35,7 +35,7 @@ LIBRARIES = {
     "transformers": (("model/", "training/"), False),
     "pyrealsense2": (("evaluation/librealsense.py", "camera/realsense.py"), True),
     "open3d": ((), False),
-    "cv2": (("tracking/opencv.py", "viz/", "camera/", "calibration/"), False),
+    "cv2": (("tracking/tracked_view.py", "viz/", "camera/", "calibration/"), False),
     "mujoco": (("sim/",), False),
     "faster_whisper": (("commands/speech.py",), True),
     "av": (("viz/video.py",), True),

@@ -9,8 +9,8 @@ import torch
 
 from molmo_point.model.architecture.causal_lm import MolmoForCausalLM
 from molmo_point.model.architecture.config import MolmoConfig
+from molmo_point.model.inputs.molmo_processor import write_settings
 from molmo_point.model.inputs.preprocess import ImageLayout
-from molmo_point.model.inputs.processor_files import write_settings
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from lab.training.batches import stacked_rows
 from molmo_point.finetuning.packing import PackedRow, pack_examples, segment_mask
 from molmo_point.finetuning.queries import Example
 from molmo_point.model.architecture.causal_lm import MolmoForCausalLM
-from molmo_point.model.inputs.batch import Row, padded_batch
+from molmo_point.model.inputs.batch import TokenRow, padded_batch
 from molmo_point.model.inputs.molmo_processor import MolmoProcessor
 from molmo_point.model.inputs.preprocess import PreparedImage, prepare_image
 
@@ -54,7 +54,7 @@ def summed_loss(
         device: Where the model is.
     """
     rows = {name: tensor.to(device) for name, tensor in stacked_rows([one.row for one in packed], pad_id).items()}
-    arrays = padded_batch([Row(one.row.input_ids.tolist(), one.image) for one in packed], pad_id, "right")
+    arrays = padded_batch([TokenRow(one.row.input_ids.tolist(), one.image) for one in packed], pad_id, "right")
     images = {name: torch.from_numpy(arrays[name]).to(device) for name in ("images", "image_masks", "image_input_idx")}
     inner = model.model
     x = inner.embed(rows["input_ids"], **images)

@@ -183,6 +183,7 @@ class MolmoForCausalLM(MolmoPreTrainedModel, GenerationMixin):
     rows of the head). Ids of −1 are padding: they are masked, and positions count the others.
     """
 
+    is_whole = True
     _tied_weights_keys: dict[str, str] = {}
 
     def __init__(self, config: MolmoConfig) -> None:

@@ -2,15 +2,15 @@
 
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
 from molmo_point.errors import CheckpointError
-from molmo_point.model.checkpoint.released_config import released_config
-
-__all__ = ["MolmoConfig", "MolmoVisionConfig", "released_config"]
+from molmo_point.model.checkpoint.published_sizes import check_sizes
+from molmo_point.model.checkpoint.released_config import read_config, released_config
 
 _Class = TypeVar("_Class", bound=type)
 
@@ -199,3 +199,25 @@ class MolmoConfig(PreTrainedConfig):
     def head_dim(self) -> int:
         """Width of one attention head."""
         return self.hidden_size // self.num_attention_heads
+
+
+def load_config(folder: Path) -> MolmoConfig:
+    """Read ``config.json`` of a checkpoint in either released dialect; its ``auto_map`` is ignored.
+
+    Raises:
+        CheckpointError: The file is missing, broken, or describes another model.
+    """
+    path, data = folder / "config.json", read_config(folder)
+    if data.get("model_type") != MolmoConfig.model_type:
+        given = f"{path}: model_type {data.get('model_type')!r}"
+        raise CheckpointError("The checkpoint must be a Molmo v1", given, "use a checkpoint of Molmo v1")
+    for key in ("auto_map", "architectures"):
+        data.pop(key, None)
+    try:
+        check_sizes(released_config(data))
+        return MolmoConfig(**data)
+    except CheckpointError as error:
+        raise CheckpointError(error.what, f"{path}: {error.given}", error.fix) from error
+    except Exception as error:  # strict dataclasses raise their own kinds
+        given = f"{path}: {error}"
+        raise CheckpointError("config.json must describe a Molmo", given, "download the file again") from error

@@ -11,47 +11,13 @@ from transformers.utils import logging as transformers_logging
 
 from molmo_point.errors import CheckpointError, InputError, MolmoPointError
 from molmo_point.model.architecture.causal_lm import MolmoForCausalLM
-from molmo_point.model.architecture.config import MolmoConfig, released_config
-from molmo_point.model.checkpoint.file_checks import DOCTOR, check_generation, check_weights
-from molmo_point.model.checkpoint.published_sizes import check_sizes
+from molmo_point.model.architecture.config import load_config
 from molmo_point.model.checkpoint.quantization import allow_cpu_packing
 from molmo_point.model.checkpoint.strict_loading import files_checked
-from molmo_point.model.checkpoint.weight_files import read_json, words_of
+from molmo_point.model.checkpoint.weight_checks import DOCTOR, check_generation, check_weights
 
 _BAR_FROM_BYTES = 500_000_000
 _PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
-
-def load_config(folder: Path) -> MolmoConfig:
-    """Reads ``config.json`` in either released dialect; ``auto_map`` entries in it are ignored.
-
-    Raises:
-        CheckpointError: The file is missing, broken, or of another model.
-    """
-    path = folder / "config.json"
-    try:
-        data: Any = read_json(path)
-    except FileNotFoundError as error:
-        raise CheckpointError(
-            "The checkpoint has no config.json", str(folder), "pass the folder that holds the model's files"
-        ) from error
-    except (ValueError, OSError) as error:
-        given = f"{path}: {words_of(error)}"
-        raise CheckpointError("config.json cannot be read", given, "download the file again") from error
-    if not isinstance(data, dict) or data.get("model_type") != "molmo":
-        kind = data.get("model_type") if isinstance(data, dict) else type(data).__name__
-        raise CheckpointError("This is not a Molmo v1 checkpoint", f"{path}: model_type {kind!r}", "use one of Molmo")
-    for key in ("auto_map", "architectures"):
-        data.pop(key, None)
-    try:
-        check_sizes(released_config(data))
-        return MolmoConfig(**data)
-    except CheckpointError as error:
-        raise CheckpointError(error.what, f"{path}: {error.given}", error.fix) from error
-    except Exception as error:  # strict dataclasses raise their own kinds
-        raise CheckpointError(
-            "config.json holds values that make no Molmo", f"{path}: {error}", "download the file again"
-        ) from error
 
 
 def load_model(
@@ -78,7 +44,7 @@ def load_model(
     chosen = checked_dtype(dtype, device)
     config = load_config(folder)
     stored_quantized = getattr(config, "quantization_config", None) is not None
-    size = check_weights(folder, None if stored_quantized else config)
+    size = check_weights(folder, MolmoForCausalLM, None if stored_quantized else config)
     check_generation(folder)
     quantized = quantization is not None or stored_quantized
     straight = quantized or (device.type != "cpu" and is_accelerate_available())

@@ -5,9 +5,11 @@ training code, ``d_model, n_layers, …``. Both call themselves ``model_type`` "
 decide. A setting that would change the arithmetic in a way that is not implemented is refused.
 """
 
+from pathlib import Path
 from typing import Any
 
 from molmo_point.errors import CheckpointError
+from molmo_point.model.checkpoint.weight_files import read_json, words_of
 
 NAMES_OF_TRAINING = {
     "d_model": "hidden_size",
@@ -63,6 +65,26 @@ IMPLEMENTED: dict[str, tuple[Any, ...]] = {
     "vit_layers": ([-2, -9], (-2, -9)),
     "use_cls_feature": (False, None),
 }
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Read ``config.json`` of a checkpoint folder.
+
+    Raises:
+        CheckpointError: The file is missing, broken, or holds no JSON object.
+    """
+    path = folder / "config.json"
+    try:
+        data: Any = read_json(path)
+    except FileNotFoundError as error:
+        fix = "pass the folder that holds the model's files"
+        raise CheckpointError("The checkpoint must have a config.json", f"no {path}", fix) from error
+    except (ValueError, OSError) as error:
+        raise CheckpointError("config.json cannot be read", f"{path}: {words_of(error)}", "download the file again") from error
+    if not isinstance(data, dict):
+        given = f"{path}: a {type(data).__name__}"
+        raise CheckpointError("config.json must hold a JSON object", given, "download the file again")
+    return data
 
 
 def released_config(data: dict[str, Any]) -> dict[str, Any]:

@@ -136,18 +136,19 @@ def _model(
     if not use_torch:
         notes.append("torch and transformers are not installed or not used: tensors were not compared with the model")
         return {}, []
-    from molmo_point.model.checkpoint.loading import load_config
-    from molmo_point.model.checkpoint.weight_fit import expected_shapes, misfits
+    from molmo_point.model.architecture.causal_lm import MolmoForCausalLM
+    from molmo_point.model.architecture.config import load_config
+    from molmo_point.model.checkpoint.weight_checks import expected_shapes, misfits
 
     try:
         config = load_config(folder)
-        shapes = expected_shapes(config)
+        shapes = expected_shapes(MolmoForCausalLM, config)
     except CheckpointError as error:
         return {}, [Problem("config", "config.json", f"{error.what} ({error.given})", error.fix)]
     if flavour.quantized:
         notes.append(f"the weights are quantized already ({flavour.quantized}): tensors were not compared with the model")
         return shapes, []
-    return shapes, misfits(weights, config) if weights.tensors else []
+    return shapes, misfits(weights, shapes, config.num_experts) if weights.tensors else []
 
 
 def _rows(config: dict[str, Any]) -> int:

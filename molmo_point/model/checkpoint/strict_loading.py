@@ -4,13 +4,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from transformers import PreTrainedModel
 
 from molmo_point.errors import CheckpointError, DependencyError, InputError, MolmoPointError
-from molmo_point.model.architecture.config import MolmoConfig
+from molmo_point.model.architecture.config import MolmoConfig, load_config
 from molmo_point.model.checkpoint.quantization import (
     allow_cpu_packing,
     check_quantized,
@@ -18,6 +18,7 @@ from molmo_point.model.checkpoint.quantization import (
     warn_once,
     with_default_skips,
 )
+from molmo_point.model.checkpoint.weight_checks import check_generation, check_weights
 
 _KINDS = ("missing_keys", "unexpected_keys", "mismatched_keys")
 _NAMED = 5
@@ -28,7 +29,13 @@ _OTHER_WEIGHTS = ("variant", "gguf_file", "state_dict", "from_tf", "from_flax")
 
 
 class StrictLoading(PreTrainedModel):
-    """Adds to transformers' loading: every tensor must fit, and quantization spares what must stay."""
+    """Strict variant of transformers' loading: every tensor must fit, and quantization spares what must stay.
+
+    Attributes:
+        is_whole: True if the class has all tensors of a checkpoint, so that the files can be compared with it.
+    """
+
+    is_whole: ClassVar[bool] = False
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: Any, *model_args: Any, **kwargs: Any) -> Any:
@@ -93,24 +100,20 @@ def files_checked() -> Iterator[None]:
         _LOOKED_AT.reset(token)
 
 
-def _check_files(model_class: type, source: Any, options: Mapping[str, Any]) -> None:
+def _check_files(model_class: type[StrictLoading], source: Any, options: Mapping[str, Any]) -> None:
     """Finds broken files of a local folder before transformers does, whose errors do not name them."""
     if _LOOKED_AT.get() or any(options.get(name) for name in _OTHER_WEIGHTS) or options.get("use_safetensors") is False:
         return
     folder = Path(source, options.get("subfolder") or "") if isinstance(source, (str, Path)) else None
     if folder is None or not folder.is_dir() or (folder / "adapter_config.json").is_file():
         return
-    from molmo_point.model.architecture.causal_lm import MolmoForCausalLM
-    from molmo_point.model.checkpoint.file_checks import check_generation, check_weights
-    from molmo_point.model.checkpoint.loading import load_config
-
     config = options.get("config")
     known = load_config(folder) if config is None else config
     # Options that are fields of the configuration change the model; those of loading do not.
     changed = config is None and bool(({*options} - _OF_LOADING) & {*known.to_dict()})
-    whole = issubclass(model_class, MolmoForCausalLM) and isinstance(known, MolmoConfig)
+    whole = model_class.is_whole and isinstance(known, MolmoConfig)
     comparable = whole and not changed and getattr(known, "quantization_config", None) is None
-    check_weights(folder, known if comparable else None, bool(options.get("ignore_mismatched_sizes")))
+    check_weights(folder, model_class, known if comparable else None, bool(options.get("ignore_mismatched_sizes")))
     check_generation(folder)
 
 

@@ -2,14 +2,13 @@
 
 import json
 import struct
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from math import prod
 from pathlib import Path
 from typing import Any
-
-from molmo_point.model.checkpoint.weight_bins import bin_tensors, check_archive
 
 LFS_START = b"version https://git-lfs"
 _AGAIN = "download it again"
@@ -21,6 +20,18 @@ _BYTES = {
     **dict.fromkeys(("U32", "I32", "F32"), 4),
     **dict.fromkeys(("U64", "I64", "F64", "C64"), 8),
 }  # fmt: skip
+_TORCH_DTYPES = {
+    "float64": "F64",
+    "float32": "F32",
+    "float16": "F16",
+    "bfloat16": "BF16",
+    "int64": "I64",
+    "int32": "I32",
+    "int16": "I16",
+    "int8": "I8",
+    "uint8": "U8",
+    "bool": "BOOL",
+}
 _LONGEST_HEADER = 100_000_000
 _LONGEST_JSON = 200_000_000
 
@@ -191,9 +202,9 @@ def _tensors_of(path: Path, look_into_bins: bool) -> Iterator[StoredTensor]:
         return _safetensors(path)
     if path.suffix == ".bin":
         if not look_into_bins:
-            check_archive(path)
+            _check_archive(path)
             return iter(())
-        return iter([StoredTensor(name, path.name, dtype, shape) for name, dtype, shape in bin_tensors(path)])
+        return iter([StoredTensor(name, path.name, dtype, shape) for name, dtype, shape in _bin_tensors(path)])
     raise ValueError("weights are read from .safetensors and .bin files only")
 
 
@@ -234,6 +245,68 @@ def _tensor(file: str, name: str, entry: Any, offset: int) -> StoredTensor:
     if end - start != prod(shape) * _BYTES[dtype]:
         raise ValueError(f"{name} takes {end - start} bytes, but is {dtype} of shape {list(shape)}")
     return StoredTensor(name, file, dtype, tuple(shape), offset + start, offset + end)
+
+
+def _bin_tensors(path: Path) -> list[tuple[str, str, tuple[int, ...]]]:
+    """Name, dtype ("F32", …) and shape of every tensor of a `.bin`; no weight is read.
+
+    Raises:
+        ValueError: The file is damaged, is no such archive, or would have to run code; the message says which.
+        OSError: It cannot be read.
+    """
+    import torch
+
+    _check_archive(path)
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except OSError:
+        raise
+    except Exception as error:  # what torch says here ends in advice to load it unsafely: not passed on
+        if "eights only load failed" in str(error):
+            reason = "it holds something other than tensors; reading that could run code, so it is refused"
+        else:
+            reason = f"it is damaged ({type(error).__name__})"
+        raise ValueError(reason) from error
+    if not isinstance(found, dict):
+        raise ValueError(f"it holds a {type(found).__name__}, not named tensors")
+    strange = next((name for name, value in found.items() if not isinstance(name, str) or not _is_plain(value)), None)
+    if strange is not None:
+        raise ValueError(f"its entry {strange!r} is no plain tensor")
+    if not found:
+        raise ValueError("it holds no tensor")
+    return [(name, _dtype_name(tensor), tuple(tensor.shape)) for name, tensor in found.items()]
+
+
+def _check_archive(path: Path) -> None:
+    """Refuses whatever could grow when it is opened: torch stores its archives uncompressed. Needs no torch.
+
+    Raises:
+        ValueError: It is no such archive.
+        OSError: It cannot be read.
+    """
+    size = path.stat().st_size
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+    except OSError:
+        raise
+    except Exception as error:  # zipfile raises half a dozen kinds for a damaged archive
+        raise ValueError(f"it is cut short or no torch archive ({size} bytes)") from error
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries) or sum(e.file_size for e in entries) > size:
+        raise ValueError("it is a compressed archive, which torch does not write")
+    if not any(entry.filename.rsplit("/", 1)[-1] == "data.pkl" for entry in entries):
+        raise ValueError("it is an archive, but none of torch's weights")
+
+
+def _is_plain(value: Any) -> bool:
+    import torch
+
+    return isinstance(value, torch.Tensor) and value.layout == torch.strided and value.device.type == "cpu"
+
+
+def _dtype_name(tensor: Any) -> str:
+    name = str(tensor.dtype).removeprefix("torch.")
+    return _TORCH_DTYPES.get(name, name.upper())
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -14,14 +14,14 @@ PADDING = -1
 
 
 @dataclass(frozen=True)
-class Row:
+class TokenRow:
     """One sequence: token ids with those of the image, and the image where there is one."""
 
     ids: list[int]
     image: PreparedImage | None
 
 
-def padded_batch(rows: Sequence[Row], pad_id: int, side: str, length: int | None = None) -> dict[str, np.ndarray]:
+def padded_batch(rows: Sequence[TokenRow], pad_id: int, side: str, length: int | None = None) -> dict[str, np.ndarray]:
     """Stacks rows.
 
     Args:
@@ -54,7 +54,7 @@ def padded_batch(rows: Sequence[Row], pad_id: int, side: str, length: int | None
     return {"input_ids": ids, "attention_mask": attention, **_padded_images(rows, starts)}
 
 
-def _padded_images(rows: Sequence[Row], starts: list[int]) -> dict[str, np.ndarray]:
+def _padded_images(rows: Sequence[TokenRow], starts: list[int]) -> dict[str, np.ndarray]:
     prepared = [row.image for row in rows if row.image is not None]
     if not prepared:
         return {}

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from molmo_point.model.inputs.preprocess import ImageLayout, canvas_fit, check_image, crop_masks, select_tiling, token_places
-from molmo_point.model.inputs.resize import Fit, axis_weights
+from molmo_point.model.inputs.resize import CanvasFit, axis_weights
 
 
 def prepare_on_device(
@@ -45,7 +45,7 @@ def prepare_on_device(
     return tensors, (rows, cols)
 
 
-def _crops(pixels: torch.Tensor, fit: Fit, layout: ImageLayout) -> torch.Tensor:
+def _crops(pixels: torch.Tensor, fit: CanvasFit, layout: ImageLayout) -> torch.Tensor:
     """(h, w, 3) float pixels to the crops of a canvas, (crops, patches², 3·patch²)."""
     height, width = fit.size
     top, left = fit.before

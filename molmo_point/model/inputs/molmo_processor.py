@@ -10,15 +10,16 @@ from transformers.processing_utils import ProcessorMixin
 
 from molmo_point.errors import CheckpointError, InputError
 from molmo_point.model.checkpoint.local_folder import local_folder
-from molmo_point.model.inputs.batch import Row, padded_batch
-from molmo_point.model.inputs.conversation import conversation_image
+from molmo_point.model.inputs.batch import TokenRow, padded_batch
 from molmo_point.model.inputs.image_input import to_rgb
 from molmo_point.model.inputs.preprocess import ImageLayout, PreparedImage, image_token_ids, prepare_image
-from molmo_point.model.inputs.processor_files import PROCESSOR_FILES, read_max_length, read_tokenizer, write_settings
-from molmo_point.model.inputs.tokenizer_files import single_digit_ids
+from molmo_point.model.inputs.tokenizer_files import read_tokenizer, single_digit_ids
 from molmo_point.points.dialects.prompts import chat_turns, framed
 
+PROCESSOR_FILES = ("*.json", "*.txt")
 IMAGE_TOKENS = ("<im_start>", "<im_end>", "<im_patch>", "<im_col>")
+
+_IMAGE_KEYS = ("image", "path", "url")
 
 
 class MolmoProcessor(ProcessorMixin):
@@ -165,7 +166,7 @@ class MolmoProcessor(ProcessorMixin):
         texts = _texts(text)
         turns = [framed(t, style, message_format, always_start_with_space) for t in texts]
         prepared = self._prepared(_one_image_each(images, len(texts), isinstance(text, str)))
-        rows = [Row([*self._head(image), *self.encode_text(turn)], image) for turn, image in zip(turns, prepared)]
+        rows = [TokenRow([*self._head(image), *self.encode_text(turn)], image) for turn, image in zip(turns, prepared)]
         return self._batch(rows, padding, padding_side, max_length, return_tensors)
 
     def chat(self, messages: Sequence[dict[str, Any]], image: Any = None, **options: Any) -> BatchFeature:
@@ -203,7 +204,7 @@ class MolmoProcessor(ProcessorMixin):
         batch = self._batch(rows, **_batch_options(options | options.get("processor_kwargs", {})))
         return batch if return_dict else batch["input_ids"]
 
-    def _chat_row(self, messages: Sequence[dict[str, Any]], image: Any) -> Row:
+    def _chat_row(self, messages: Sequence[dict[str, Any]], image: Any) -> TokenRow:
         turns = chat_turns(messages)
         (prepared,) = self._prepared([conversation_image(messages, image)])
         ids = self._head(prepared)
@@ -211,7 +212,7 @@ class MolmoProcessor(ProcessorMixin):
             ids += self.encode_text(turn)
             if k % 2 == 1:
                 ids.append(self.eos_id)
-        return Row(ids, prepared)
+        return TokenRow(ids, prepared)
 
     def _head(self, image: PreparedImage | None) -> list[int]:
         """What stands before the first turn."""
@@ -229,7 +230,7 @@ class MolmoProcessor(ProcessorMixin):
 
     def _batch(
         self,
-        rows: list[Row],
+        rows: list[TokenRow],
         padding: bool | str = True,
         padding_side: str = "left",
         max_length: int | None = None,
@@ -292,3 +293,68 @@ def _one_image_each(images: Any, count: int, single: bool) -> list[Any]:
 def _batch_options(options: dict[str, Any]) -> dict[str, Any]:
     names = ("padding", "padding_side", "max_length", "return_tensors")
     return {name: options[name] for name in names if name in options}
+
+
+def conversation_image(messages: Sequence[dict[str, Any]], image: Any = None) -> Any:
+    """The one image of a conversation, or None.
+
+    Args:
+        messages: See `MolmoProcessor.chat`.
+        image: An image given beside the messages.
+
+    Raises:
+        InputError: There are several, one stands in a later turn, or a part holds none.
+    """
+    found = [] if image is None else [image]
+    for k, message in enumerate(messages):
+        content = message.get("content")
+        for part in content if isinstance(content, (list, tuple)) else ():
+            kind = part.get("type")
+            if kind == "text":
+                continue
+            if kind not in ("image", "image_url"):
+                raise InputError("Molmo reads text and images", f"message {k} has a part of type {kind!r}", "leave it out")
+            if k > 0:
+                raise InputError(
+                    "Only the first turn can hold an image", f"message {k} has one", "start a new conversation about it"
+                )
+            given = [part[key] for key in (*_IMAGE_KEYS, "image_url") if part.get(key) is not None]
+            if not given:
+                raise InputError("A part of type image holds none", repr(part)[:80], 'pass {"type": "image", "image": …}')
+            found.append(given[0].get("url") if isinstance(given[0], dict) else given[0])
+    if len(found) > 1:
+        raise InputError(
+            "Molmo was trained on one image a conversation and cannot compare several",
+            f"{len(found)} images",
+            "ask about one image at a time, or use a Molmo2 checkpoint",
+        )
+    return found[0] if found else None
+
+
+def read_max_length(folder: Path) -> int | None:
+    """Most tokens of a sequence, from ``processor_config.json`` or else ``config.json``; None where neither says."""
+    for name, keys in (
+        ("processor_config.json", ("max_length",)),
+        ("config.json", ("max_sequence_length", "max_position_embeddings")),  # the first wins in MolmoE's
+    ):
+        path = folder / name
+        try:
+            data = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+            values = [data[key] for key in keys if data.get(key) is not None]
+            if values:
+                return int(values[0])
+        except (ValueError, TypeError, AttributeError, OSError) as error:
+            raise CheckpointError(
+                "A settings file of this checkpoint cannot be read",
+                f"{path}: {type(error).__name__}: {error}",
+                "download the file again or restore it from the checkpoint's source",
+            ) from error
+    return None
+
+
+def write_settings(folder: Path, layout: ImageLayout, processor: dict[str, Any]) -> list[str]:
+    """Writes ``preprocessor_config.json`` and ``processor_config.json`` in the released layout, and says where."""
+    paths = folder / "preprocessor_config.json", folder / "processor_config.json"
+    for path, data in zip(paths, (layout.to_dict(), processor)):
+        path.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    return [str(path) for path in paths]

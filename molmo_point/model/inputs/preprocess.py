@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from molmo_point.errors import CheckpointError, InputError
-from molmo_point.model.inputs.resize import Fit, resized_patches
+from molmo_point.model.inputs.resize import CanvasFit, resized_patches
 
 _MAX_ASPECT = 200.0
 
@@ -253,10 +253,10 @@ def canvas_size(rows: int, cols: int, layout: ImageLayout) -> tuple[int, int]:
     return rows * step + margin, cols * step + margin
 
 
-def canvas_fit(size: tuple[int, int], rows: int, cols: int, layout: ImageLayout) -> Fit:
+def canvas_fit(size: tuple[int, int], rows: int, cols: int, layout: ImageLayout) -> CanvasFit:
     """How an image of (height, width) pixels lies on the canvas of ``rows`` × ``cols`` crops."""
     height, width = canvas_size(rows, cols, layout)
-    return Fit((height, width), fitted_size(*size, height, width), layout.patch_px)
+    return CanvasFit((height, width), fitted_size(*size, height, width), layout.patch_px)
 
 
 def _fill_crops(crops: np.ndarray, image: np.ndarray, cols: int, layout: ImageLayout) -> None:
@@ -272,7 +272,7 @@ def _fill_crops(crops: np.ndarray, image: np.ndarray, cols: int, layout: ImageLa
                 crop[:, begin - x : end - x] = patches[y : y + n, begin - first : end - first]
 
 
-def _valid_shares(fit: Fit) -> np.ndarray:
+def _valid_shares(fit: CanvasFit) -> np.ndarray:
     """Share (rows, columns) of each of the canvas's patches that is image and not padding, float32."""
     filled = []
     for total, inner, before in zip(fit.size, fit.inner, fit.before):

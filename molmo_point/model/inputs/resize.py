@@ -18,7 +18,7 @@ _COLUMNS = 12  # patch columns made at a time
 
 
 @dataclass(frozen=True)
-class Fit:
+class CanvasFit:
     """How an image is laid onto a canvas; all sizes in pixels.
 
     Attributes:
@@ -48,7 +48,7 @@ class _Band:
 
 
 def resized_patches(
-    image: np.ndarray, fit: Fit, mean: tuple[float, ...], std: tuple[float, ...]
+    image: np.ndarray, fit: CanvasFit, mean: tuple[float, ...], std: tuple[float, ...]
 ) -> Iterator[tuple[int, np.ndarray]]:
     """The canvas as normalised patches, from left to right, a few columns of patches at a time.
 

@@ -1,20 +1,42 @@
-"""Whether a tokenizer writes numbers digit by digit."""
+"""Tokenizer of a checkpoint: its files, and its digits."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from transformers import PreTrainedTokenizerFast
+
+from molmo_point.errors import CheckpointError
+
+_FIX = "download tokenizer.json and tokenizer_config.json of the checkpoint again"
+
+
+def read_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
+    """Read the tokenizer of a checkpoint folder.
+
+    Raises:
+        CheckpointError: ``tokenizer.json`` is missing or broken.
+    """
+    if not (folder / "tokenizer.json").exists():
+        raise CheckpointError("The checkpoint must have a tokenizer.json", f"no {folder / 'tokenizer.json'}", _FIX)
+    try:
+        return PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
+    except Exception as error:  # the tokenizers library raises bare Exceptions
+        given = f"{folder}: {type(error).__name__}: {error}"
+        raise CheckpointError("The tokenizer of the checkpoint cannot be read", given, _FIX) from error
 
 
 def single_digit_ids(encode: Callable[[str], Sequence[int]]) -> tuple[int, ...]:
-    """Token ids of "0" to "9" where every number is written with them, one token a digit.
+    """Token ids of "0" to "9", if the tokenizer writes every number digit by digit.
 
-    The distribution over these ten is one of a digit's values only then: where "61" may be one
-    token, as for Molmo-7B-O and MolmoE-1B, the probability of "6" is that of a number that ends
-    there or goes on unusually.
+    The probabilities of these ten tokens then form a distribution over the value of one digit.
+    Molmo-7B-O and MolmoE-1B may write "61" as one token; there "6" means a number that ends after
+    it, or an unusual continuation.
 
     Args:
-        encode: Text to token ids, nothing added.
+        encode: Function from text to token ids, without added tokens.
 
     Returns:
-        Ten ids, or none where a digit is no token or two of them may be joined.
+        Ten ids; empty if a digit is no single token or two digits may be joined.
     """
     digits = [tuple(encode(digit)) for digit in "0123456789"]
     if any(len(ids) != 1 for ids in digits):

@@ -8,7 +8,7 @@ from transformers import PreTrainedTokenizerFast
 
 from molmo_point.errors import CheckpointError, DependencyError, InputError
 from molmo_point.model.checkpoint.weight_files import read_json, words_of
-from molmo_point.model.inputs.tokenizer_files import single_digit_ids
+from molmo_point.model.inputs.tokenizer_files import read_tokenizer, single_digit_ids
 from molmo_point.model.molmo2.image import Molmo2ImageLayout, prepare_molmo2_image
 
 IMAGE_PLACEHOLDER = "<|image|>"
@@ -72,13 +72,7 @@ class Molmo2Processor:
         Raises:
             CheckpointError: A file is missing or broken, or not Molmo2's.
         """
-        if not (folder / "tokenizer.json").exists():
-            raise CheckpointError("The checkpoint has no tokenizer", str(folder / "tokenizer.json"), _FIX)
-        try:
-            tokenizer = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
-        except Exception as error:  # the tokenizers library raises bare Exceptions
-            given = f"{folder}: {type(error).__name__}: {error}"
-            raise CheckpointError("The tokenizer of the checkpoint cannot be read", given, _FIX) from error
+        tokenizer = read_tokenizer(folder)
         image, whole = _settings(folder / "preprocessor_config.json"), _settings(folder / "processor_config.json")
         # Newer transformers write the image settings inside the processor's.
         image |= whole.get("image_processor") or {}

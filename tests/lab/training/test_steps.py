@@ -23,7 +23,7 @@ from lab.training.validation import answer_scores, seeing_scores
 from molmo_point.finetuning.packing import segment_mask
 from molmo_point.finetuning.queries import Example
 from molmo_point.model.architecture.causal_lm import MolmoForCausalLM
-from molmo_point.model.checkpoint.loading import load_config
+from molmo_point.model.architecture.config import load_config
 from molmo_point.model.decoding.greedy import Generated
 from molmo_point.model.inputs.molmo_processor import MolmoProcessor
 from molmo_point.model.inputs.preprocess import ImageLayout, token_places

@@ -13,8 +13,9 @@ from safetensors.torch import load_file, save_file
 
 from molmo_point.errors import CheckpointError
 from molmo_point.model import Molmo, MolmoForCausalLM, load_backend
-from molmo_point.model.checkpoint import file_checks
-from molmo_point.model.checkpoint.loading import load_config, load_model
+from molmo_point.model.architecture.config import load_config
+from molmo_point.model.checkpoint import weight_checks
+from molmo_point.model.checkpoint.loading import load_model
 from molmo_point.model.checkpoint.weight_files import weights_of
 
 from ..folders import A_TENSOR, INDEX, WEIGHTS, as_bin, edit_config, edit_index, edit_weights, refusal, sharded
@@ -261,7 +262,7 @@ def test_a_changed_configuration_is_compared_after_loading(tiny_folder: Path) ->
 
 def test_files_are_looked_at_once(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[Path] = []
-    monkeypatch.setattr(file_checks, "weights_of", lambda folder: looked.append(folder) or weights_of(folder))
+    monkeypatch.setattr(weight_checks, "weights_of", lambda folder: looked.append(folder) or weights_of(folder))
     load_model(tiny_folder, torch.device("cpu"))
     assert looked == [tiny_folder]
     Molmo.from_pretrained(tiny_folder)

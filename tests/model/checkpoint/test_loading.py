@@ -14,8 +14,9 @@ from safetensors.torch import load_file, save_file
 
 from molmo_point.errors import CheckpointError, DependencyError, InputError
 from molmo_point.model import MolmoConfig, MolmoForCausalLM, load_backend
+from molmo_point.model.architecture.config import load_config
 from molmo_point.model.checkpoint import loading
-from molmo_point.model.checkpoint.loading import checked_dtype, load_config, load_model
+from molmo_point.model.checkpoint.loading import checked_dtype, load_model
 from molmo_point.model.checkpoint.tensor_names import state_in_memory
 
 from ..folders import A_TENSOR, IMAGE, INDEX, WEIGHTS, edit_config, edit_weights, refusal, sharded

@@ -11,12 +11,13 @@ import torch
 from safetensors.torch import save_file
 
 from molmo_point.errors import CheckpointError
+from molmo_point.model.architecture.causal_lm import MolmoForCausalLM
 from molmo_point.model.checkpoint.loading import load_model
 from molmo_point.model.checkpoint.memory import PRECISIONS, count_parameters, is_rounded, memory_needs, part_of
 from molmo_point.model.checkpoint.published_sizes import flavour_of
 from molmo_point.model.checkpoint.quantization import default_quantization, quantized_modules
 from molmo_point.model.checkpoint.report import IMAGE_TOKENS, CheckpointReport, inspect_checkpoint
-from molmo_point.model.checkpoint.weight_fit import expected_shapes
+from molmo_point.model.checkpoint.weight_checks import expected_shapes
 from molmo_point.model.inputs.molmo_processor import IMAGE_TOKENS as TOKENS_OF_THE_PROCESSOR
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -104,7 +105,7 @@ def test_the_memory_is_what_a_loaded_model_holds(folder: str, precision: str, re
     dtype = "float32" if precision == "fp32" else "bfloat16"
     model = load_model(path, torch.device("cpu"), default_quantization(precision) if rounded else None, dtype)
     assert stored_bytes(model) == need.weights_bytes
-    shapes = expected_shapes(model.config)
+    shapes = expected_shapes(MolmoForCausalLM, model.config)
     if rounded:
         ours = {name.removesuffix(".weight") for name, shape in shapes.items() if is_rounded(name, shape)}
         assert ours == set(quantized_modules(model))

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from molmo_point.model.inputs import resize
 from molmo_point.model.inputs.preprocess import ImageLayout, canvas_size, fitted_size, prepare_image
-from molmo_point.model.inputs.resize import Fit, axis_weights, resized_patches
+from molmo_point.model.inputs.resize import CanvasFit, axis_weights, resized_patches
 
 MEAN, STD = ImageLayout().mean, ImageLayout().std
 
@@ -51,7 +51,7 @@ def official_images(image: np.ndarray, rows: int, cols: int, layout: ImageLayout
     return images, np.pad(masks.mean(-1), [[0, 1], [0, 0]], constant_values=-1)
 
 
-def our_patches(image: np.ndarray, fit: Fit) -> np.ndarray:
+def our_patches(image: np.ndarray, fit: CanvasFit) -> np.ndarray:
     """All columns side by side, (rows, columns, 3·patch²)."""
     return np.concatenate([patches.copy() for _, patches in resized_patches(image, fit, MEAN, STD)], axis=1)
 
@@ -66,7 +66,7 @@ def test_any_size_on_any_canvas_is_as_the_official_recipe_makes_it(seed: int) ->
     image = noise(rng, *(int(n) for n in np.exp(rng.uniform(0, np.log(1500), 2))))
     patch = int(rng.choice([4, 12, 14]))
     height, width = (int(n) * patch for n in rng.integers(1, 50, 2))
-    fit = Fit((height, width), fitted_size(*image.shape[:2], height, width), patch)
+    fit = CanvasFit((height, width), fitted_size(*image.shape[:2], height, width), patch)
     ours = our_patches(image, fit)
     official = official_patches(official_canvas(image, height, width)[0][None], patch)[0]
     np.testing.assert_allclose(ours.reshape(official.shape), official, rtol=0, atol=1e-5)
@@ -101,7 +101,7 @@ def test_a_wrong_filter_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     resize._color_bands.cache_clear()
     image = noise(np.random.default_rng(0), 90, 130)
     try:
-        ours = our_patches(image, Fit((56, 56), fitted_size(90, 130, 56, 56), 14))
+        ours = our_patches(image, CanvasFit((56, 56), fitted_size(90, 130, 56, 56), 14))
     finally:
         resize._bands.cache_clear()
         resize._color_bands.cache_clear()
