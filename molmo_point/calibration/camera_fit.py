@@ -1,26 +1,20 @@
-"""Intrinsics from images of a flat board: closed-form start, least squares, uncertainty, and the error on unseen images.
+"""Intrinsics from images of a flat board: fit, uncertainty, error on held-out images, choice of the distortion model.
 
-Plain least squares over intrinsics and one pose per image, by Levenberg-Marquardt; the poses are eliminated (Schur), so
-that an iteration costs little however many images there are.
+OpenCV fits the camera. Its standard deviations take all points as independent; the covariance here counts each image as one
+observation. The distortion model is the simplest one that is as good on held-out images as the best.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from molmo_point.arrays import FloatArray
+from molmo_point.calibration.boards import import_cv2
 from molmo_point.errors import InputError
 from molmo_point.geometry.intrinsics import Intrinsics
-from molmo_point.geometry.planar_pose import (
-    MIN_POINTS,
-    board_poses,
-    homographies,
-    poses_from_homographies,
-    projection_jacobian,
-    refine_poses,
-    twist_jacobian,
-    twisted,
-)
+from molmo_point.geometry.planar_pose import MIN_POINTS, board_poses, projection_jacobian, twist_jacobian, twisted
+from molmo_point.geometry.rigid import motion
 
 MIN_IMAGES = 5
 # Which of k1, k2, p1, p2, k3 each model fits.
@@ -32,9 +26,8 @@ MODELS: dict[str, tuple[int, ...]] = {
     "k1 k2 p1 p2 k3": (0, 1, 2, 3, 4),
 }
 _NAMES = ("k1", "k2", "p1", "p2", "k3")
-_ITERATIONS = 60
+_STOP = (3, 100, 1e-10)  # cv2.TERM_CRITERIA_COUNT + EPS: at most 100 steps, or a step of 1e-10
 _FOLDS = 6
-_NO_FIT_PX = 1e6
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,182 +63,70 @@ class CameraFit:
         return dict(zip(self.names, np.sqrt(np.diag(self.covariance)).tolist()))
 
 
-def start_intrinsics(points_board: FloatArray, uv: FloatArray, size_wh: tuple[int, int]) -> Intrinsics:
-    """Focal length from the homographies (Zhang's orthogonality, with the principal point in the middle)."""
-    width, height = size_wh
-    middle = np.array([(width - 1) / 2.0, (height - 1) / 2.0])
-    matrices = homographies(points_board[:, :2], uv - middle)
-    matrices = matrices[np.isfinite(matrices).all(axis=(1, 2))]
-    matrices = matrices / np.linalg.norm(matrices, axis=(1, 2), keepdims=True)
-    first, second = matrices[:, :, 0], matrices[:, :, 1]
-    # With w = 1 / f^2: w (a1 b1 + a2 b2) + a3 b3 = 0 and w (|a|^2 - |b|^2) + a3^2 - b3^2 = 0.
-    left = np.concatenate([(first[:, :2] * second[:, :2]).sum(1), (first[:, :2] ** 2 - second[:, :2] ** 2).sum(1)])
-    right = -np.concatenate([first[:, 2] * second[:, 2], first[:, 2] ** 2 - second[:, 2] ** 2])
-    square = float(left @ right) / max(float(left @ left), 1e-300)
-    focal = 1.0 / np.sqrt(square) if square > 0 else float(width)
-    focal = float(np.clip(focal, 0.2 * width, 20.0 * width))
-    return Intrinsics(width, height, focal, focal, *middle)
-
-
-def fit_camera(
-    points_board: FloatArray,
-    uv: FloatArray,
-    size_wh: tuple[int, int],
-    model: str = "k1 k2 p1 p2 k3",
-    start: Intrinsics | None = None,
-) -> CameraFit:
-    """Fits a camera.
+def fit_camera(points_board: FloatArray, uv: FloatArray, size_wh: tuple[int, int], model: str = "k1 k2 p1 p2 k3") -> CameraFit:
+    """Fit a camera with `cv2.calibrateCamera`, and compute the covariance of its parameters.
 
     Args:
-        points_board: (m, 3) points of the board, metres, z = 0.
-        uv: (n, m, 2) where each was seen, pixels, NaN where not.
-        size_wh: of the images.
-        model: which distortion to fit, a key of `MODELS`.
-        start: where to start from.
+        points_board: Board points (m, 3) in meters, z = 0.
+        uv: Detected pixels (n, m, 2); NaN where a point was not detected.
+        size_wh: Width and height of the images in pixels.
+        model: Distortion coefficients to fit, a key of `MODELS`.
 
     Raises:
-        InputError: fewer than 5 images with 4 points or more, an unknown model, or views that do not fix the focal length.
+        InputError: For fewer than 5 images with 4 points or more, an unknown model, or views that do not determine the camera.
+        DependencyError: Without OpenCV.
     """
     if model not in MODELS:
-        raise InputError("The distortion model is unknown", repr(model), f"use one of {', '.join(MODELS)}")
+        raise InputError("model must be a known distortion model", repr(model), f"use one of {', '.join(MODELS)}")
+    cv2 = import_cv2()
     seen = np.isfinite(uv).all(axis=2)
-    if (seen.sum(axis=1) >= MIN_POINTS).sum() < MIN_IMAGES:
+    used = np.flatnonzero(seen.sum(axis=1) >= MIN_POINTS)
+    if len(used) < MIN_IMAGES:
         raise InputError(
             f"Intrinsics need at least {MIN_IMAGES} images of the board",
             f"{len(uv)} images",
             "take 15 to 30, tilted in all directions",
         )
     free = MODELS[model]
-    camera = start or start_intrinsics(points_board, uv, size_wh)
-    values = _values(camera)
-    poses = _start_poses(points_board, uv, camera)
-    damping, cost = 1e-3, np.inf
-    system = _equations(points_board, uv, poses, values, size_wh, free)
-    cost = system.cost
-    for _ in range(_ITERATIONS):
-        shared, own = _step(system, damping)
-        tried_values = values.copy()
-        tried_values[[0, 1, 2, 3, *(4 + i for i in free)]] += shared
-        if tried_values[:2].min() <= 1.0:
-            damping *= 10.0
-            continue
-        tried_poses = twisted(poses, own)
-        new = _equations(points_board, uv, tried_poses, tried_values, size_wh, free)
-        if new.cost < cost:
-            small = cost - new.cost < 1e-10 * cost
-            values, poses, system, cost = tried_values, tried_poses, new, new.cost
-            damping = max(damping * 0.1, 1e-12)
-            if small:
-                break
-        else:
-            damping *= 10.0
-            if damping > 1e8:
-                break
+    flags = sum(flag for i, flag in ((0, cv2.CALIB_FIX_K1), (1, cv2.CALIB_FIX_K2), (4, cv2.CALIB_FIX_K3)) if i not in free)
+    flags |= 0 if 2 in free else cv2.CALIB_ZERO_TANGENT_DIST
+    objects = [points_board[seen[i]].astype(np.float32) for i in used]
+    pixels = [uv[i][seen[i]].astype(np.float32) for i in used]
+    try:
+        _, matrix, lens, turns, shifts = cv2.calibrateCamera(objects, pixels, size_wh, None, None, flags=flags, criteria=_STOP)
+    except cv2.error as error:
+        raise InputError(
+            "The views must determine the camera", str(error.err or error), "tilt the board in all directions"
+        ) from error
+    poses, residual = np.full((len(uv), 4, 4), np.nan), np.full(uv.shape, np.nan)
+    terms = []
+    for i, turn, shift in zip(used, turns, shifts, strict=True):
+        poses[i] = motion(np.asarray(cv2.Rodrigues(turn)[0], np.float64), shift[:, 0])
+        projected, jacobian = cv2.projectPoints(points_board[seen[i]], turn, shift, matrix, lens)
+        residual[i, seen[i]] = projected[:, 0] - uv[i, seen[i]]
+        # OpenCV orders the columns: rotation, translation, fx, fy, cx, cy, k1, k2, p1, p2, k3.
+        terms.append(_reduced(jacobian[:, :6], jacobian[:, [6, 7, 8, 9, *(10 + k for k in free)]], residual[i, seen[i]].ravel()))
+    lens = tuple(np.ravel(lens)[:5].tolist()) if free else ()
+    camera = Intrinsics(*size_wh, *matrix[[0, 1, 0, 1], [0, 1, 2, 2]].tolist(), "brown_conrady" if free else "none", lens)
     names = ("fx", "fy", "cx", "cy", *(_NAMES[i] for i in free))
-    residual = np.where(seen[..., None], system.residual, np.nan)
-    return CameraFit(_camera(values, size_wh), model, poses, residual, names, _covariance(system))
+    return CameraFit(camera, model, poses, residual, names, _covariance(terms, residual))
 
 
-@dataclass(frozen=True, eq=False)
-class _System:
-    cost: float
-    residual: FloatArray
-    shared: FloatArray  # (n, p, p)
-    cross: FloatArray  # (n, 6, p)
-    own: FloatArray  # (n, 6, 6)
-    shared_pull: FloatArray  # (n, p)
-    own_pull: FloatArray  # (n, 6)
+def _reduced(by_pose: FloatArray, by_camera: FloatArray, residual: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Normal matrix (p, p) and gradient (p,) of one image by the camera's parameters, with its pose eliminated."""
+    rest = by_camera - by_pose @ np.linalg.lstsq(by_pose, by_camera, rcond=None)[0]
+    return rest.T @ rest, rest.T @ residual
 
 
-def _values(camera: Intrinsics) -> FloatArray:
-    return np.array([camera.fx, camera.fy, camera.cx, camera.cy, *(camera.distortion or (0.0,) * 5)])
-
-
-def _camera(values: FloatArray, size_wh: tuple[int, int]) -> Intrinsics:
-    distortion = tuple(values[4:].tolist())
-    model = "brown_conrady" if any(distortion) else "none"
-    return Intrinsics(*size_wh, *values[:4].tolist(), model, distortion if any(distortion) else ())
-
-
-def _start_poses(points_board: FloatArray, uv: FloatArray, camera: Intrinsics) -> FloatArray:
-    normalised = camera.deproject(uv, 1.0)[..., :2]
-    poses = poses_from_homographies(homographies(points_board[:, :2], normalised))
-    return refine_poses(poses, points_board, uv, camera)[0]
-
-
-def _equations(
-    points_board: FloatArray,
-    uv: FloatArray,
-    poses: FloatArray,
-    values: FloatArray,
-    size_wh: tuple[int, int],
-    free: tuple[int, ...],
-) -> _System:
-    camera = _camera(values, size_wh)
-    p_camera = points_board @ np.swapaxes(poses[:, :3, :3], 1, 2) + poses[:, None, :3, 3]
-    projected, by_point = projection_jacobian(p_camera, camera)
-    seen = np.isfinite(uv).all(axis=2)
-    behind = p_camera[..., 2] <= 1e-6
-    residual = np.where(seen[..., None], np.where(behind[..., None], _NO_FIT_PX, projected - uv), 0.0)
-    by_pose = (twist_jacobian(by_point, p_camera) * seen[..., None, None]).reshape(len(uv), -1, 6)
-    z = np.maximum(p_camera[..., 2], 1e-6)
-    by_shared = _by_intrinsics(p_camera[..., 0] / z, p_camera[..., 1] / z, projected, camera, free)
-    by_shared = (by_shared * seen[..., None, None]).reshape(len(uv), -1, 4 + len(free))
-    flat = residual.reshape(len(uv), -1, 1)
-    pose_t, shared_t = np.swapaxes(by_pose, 1, 2), np.swapaxes(by_shared, 1, 2)
-    return _System(
-        float((residual**2).sum()),
-        residual,
-        shared_t @ by_shared,
-        pose_t @ by_shared,
-        pose_t @ by_pose,
-        (shared_t @ flat)[..., 0],
-        (pose_t @ flat)[..., 0],
-    )
-
-
-def _by_intrinsics(x: FloatArray, y: FloatArray, projected: FloatArray, camera: Intrinsics, free: tuple[int, ...]) -> FloatArray:
-    """Jacobian (n, m, 2, 4 + d) of pixels by fx, fy, cx, cy and the free coefficients."""
-    zero, one = np.zeros_like(x), np.ones_like(x)
-    xd, yd = (projected[..., 0] - camera.cx) / camera.fx, (projected[..., 1] - camera.cy) / camera.fy
-    r2 = x * x + y * y
-    columns = [(xd, zero), (zero, yd), (one, zero), (zero, one)]
-    by_lens = (
-        (x * r2, y * r2),
-        (x * r2**2, y * r2**2),
-        (2.0 * x * y, r2 + 2.0 * y * y),
-        (r2 + 2.0 * x * x, 2.0 * x * y),
-        (x * r2**3, y * r2**3),
-    )
-    columns += [(camera.fx * by_lens[i][0], camera.fy * by_lens[i][1]) for i in free]
-    return np.stack([np.stack(column, axis=-1) for column in columns], axis=-1)
-
-
-def _step(system: _System, damping: float) -> tuple[FloatArray, FloatArray]:
-    diagonal = np.einsum("nii->ni", system.own)
-    own = system.own + (damping * diagonal + 1e-12)[..., None] * np.eye(6)
-    solved = np.linalg.solve(own, np.concatenate([system.cross, system.own_pull[..., None]], axis=2))
-    normal = (system.shared - np.swapaxes(system.cross, 1, 2) @ solved[..., :-1]).sum(axis=0)
-    pull = (system.shared_pull - (np.swapaxes(system.cross, 1, 2) @ solved[..., -1:])[..., 0]).sum(axis=0)
-    lifted = normal + np.diag(damping * np.maximum(np.diag(system.shared.sum(axis=0)), 1e-12))
+def _covariance(terms: Sequence[tuple[FloatArray, FloatArray]], residual: FloatArray) -> FloatArray:
+    """Sandwich covariance (p, p) with one cluster per image, not below that of independent points."""
+    normal, pulls = np.sum([term[0] for term in terms], axis=0), np.stack([term[1] for term in terms])
     # Focal lengths and coefficients differ by many orders of magnitude.
-    scale = 1.0 / np.sqrt(np.maximum(np.diag(lifted), 1e-300))
-    shared = -scale * np.linalg.lstsq(lifted * np.outer(scale, scale), pull * scale, rcond=1e-14)[0]
-    return shared, -solved[..., -1] - solved[..., :-1] @ shared
-
-
-def _covariance(system: _System) -> FloatArray:
-    """Sandwich covariance with one cluster per image, not below that of independent points."""
-    own = system.own + 1e-9 * np.einsum("nii->n", system.own)[:, None, None] / 6.0 * np.eye(6)
-    solved = np.linalg.solve(own, np.concatenate([system.cross, system.own_pull[..., None]], axis=2))
-    each = system.shared - np.swapaxes(system.cross, 1, 2) @ solved[..., :-1]
-    pulls = system.shared_pull - (np.swapaxes(system.cross, 1, 2) @ solved[..., -1:])[..., 0]
-    normal = each.sum(axis=0)
     scale = 1.0 / np.sqrt(np.maximum(np.diag(normal), 1e-300))
     inverse = np.linalg.pinv(normal * np.outer(scale, scale), hermitian=True) * np.outer(scale, scale)
     n, p = pulls.shape
-    numbers = np.count_nonzero(system.residual) - 6 * n - p
-    plain = inverse * system.cost / max(numbers, 1)
+    freedom = np.count_nonzero(np.isfinite(residual)) - 6 * n - p
+    plain = inverse * float(np.nansum(residual**2)) / max(freedom, 1)
     clustered = inverse @ (pulls.T @ pulls) @ inverse * n / max(n - 1, 1)
     grow = np.sqrt(np.maximum(np.diag(clustered) / np.maximum(np.diag(plain), 1e-300), 1.0))
     return plain * np.outer(grow, grow)
