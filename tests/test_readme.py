@@ -101,7 +101,7 @@ def check_python(words):
         name, rest = words[1], words[2:]
         if name == "pytest":
             return
-        inside = name.startswith("molmo_point.")
+        inside = name.startswith(("molmo_point.", "benchmarks.", "lab."))
         spec = importlib.util.find_spec(name) if inside else None
         package = ROS_PACKAGES / "molmo_point_ros" / Path(*name.split(".")).with_suffix(".py")
         source = Path(spec.origin) if spec is not None and spec.origin else package
@@ -123,11 +123,12 @@ ROS_PACKAGES = ROOT / "ros2_ws" / "src"
 
 def check_ros_args(words):
     """Parameters that are set behind --ros-args are declared by a node."""
-    declared = (ROS_PACKAGES / "molmo_point_ros" / "molmo_point_ros" / "parameters.py").read_text(encoding="utf-8")
+    nodes = ROS_PACKAGES / "molmo_point_ros" / "molmo_point_ros" / "nodes"
+    declared = "".join(path.read_text(encoding="utf-8") for path in nodes.glob("*parameters.py"))
     for flag, word in itertools.pairwise(words):
         if flag == "-p":
             name = word.split(":=")[0]
-            assert f'"{name}": Spec(' in declared, f"no node has the parameter {name}"
+            assert re.search(rf"^    {name}: \w+ = parameter\(", declared, re.MULTILINE), f"no node has the parameter {name}"
 
 
 def check_ros2(words):

@@ -5,7 +5,9 @@ remapped topics exist in this package.
 """
 
 import ast
+import dataclasses
 import importlib.util
+import re
 import sys
 import types
 from pathlib import Path
@@ -14,7 +16,7 @@ import pytest
 import yaml
 
 PACKAGE = Path(__file__).resolve().parents[2] / "ros2_ws" / "src" / "molmo_point_ros"
-EXECUTABLES = {"pointing_node": "POINTING_SPECS", "camera_node": "PUBLISHER_SPECS"}
+EXECUTABLES = {"pointing_node": "PointingNodeParameters", "camera_node": "CameraNodeParameters"}
 
 
 class Recorded:
@@ -64,11 +66,14 @@ def launched(name, **given):
     return function(context), declared
 
 
-def specs_of(executable):
-    parameters = pytest.importorskip(
+def parameters_module():
+    return pytest.importorskip(
         "molmo_point_ros.nodes.parameters", reason="needs ROS 2: run through ros2_ws/run", exc_type=ImportError
     )
-    return getattr(parameters, EXECUTABLES[executable])
+
+
+def defaults_of(executable):
+    return dataclasses.asdict(getattr(parameters_module(), EXECUTABLES[executable])())
 
 
 LAUNCH_FILES = sorted(path.name for path in PACKAGE.glob("launch/*.launch.py"))
@@ -96,11 +101,11 @@ def test_executables_exist_and_parameters_are_declared(stand_ins, name):
         assert node.kwargs["package"] == "molmo_point_ros"
         assert f'"{executable} = molmo_point_ros.' in setup
         assert node.kwargs["namespace"] == "robot1"
-        specs = specs_of(executable)
+        defaults = defaults_of(executable)
         for parameters in node.kwargs["parameters"]:
             if isinstance(parameters, dict):
                 for key, value in parameters.items():
-                    assert key == "use_sim_time" or type(specs[key].default) is type(value), key
+                    assert key == "use_sim_time" or type(defaults[key]) is type(value), key
 
 
 def test_arguments_not_given_leave_the_parameter_file_alone(stand_ins):
@@ -179,8 +184,7 @@ def test_rviz_shows_topics_that_are_published_and_relative():
     ]
     shown = [display["Topic"]["Value"] for display in displays if "Topic" in display]
     shown += [value for display in displays for key, value in display.items() if key.endswith("Image Topic")]
-    source = (PACKAGE / "molmo_point_ros" / "publisher.py").read_text(encoding="utf-8")
-    source += (PACKAGE / "molmo_point_ros" / "camera_node.py").read_text(encoding="utf-8")
+    source = "".join(path.read_text(encoding="utf-8") for path in (PACKAGE / "molmo_point_ros").rglob("*.py"))
     assert len(shown) >= 5
     for topic in shown:
         assert not topic.startswith("/")
@@ -193,7 +197,7 @@ def test_remapped_topics_are_subscribed_to_and_relative(stand_ins):
     assert remappings["color/image_raw/compressed"] == "/camera/camera/color/image_raw/compressed"
     assert remappings["color/image_raw"] == "/camera/camera/color/image_raw"
     texts = set()
-    for path in (PACKAGE / "molmo_point_ros").glob("*.py"):
+    for path in (PACKAGE / "molmo_point_ros").rglob("*.py"):
         texts |= {
             entry.value for entry in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(entry, ast.Constant)
         }
@@ -203,17 +207,20 @@ def test_remapped_topics_are_subscribed_to_and_relative(stand_ins):
 
 def test_the_parameter_file_holds_declared_parameters_with_their_types():
     values = yaml.safe_load((PACKAGE / "config" / "pointing.yaml").read_text(encoding="utf-8"))["/**"]["ros__parameters"]
-    specs = specs_of("pointing_node")
+    module = parameters_module()
+    defaults, specs = defaults_of("pointing_node"), module.specs_of(module.PointingNodeParameters)
     for name, value in values.items():
-        assert type(specs[name].default) is type(value), name
+        assert type(defaults[name]) is type(value), name
         assert specs[name].range is None or specs[name].range[0] <= value <= specs[name].range[1], name
         assert not specs[name].choices or value in specs[name].choices, name
 
 
-def test_the_package_installs_launch_and_config_and_names_its_programs():
+def test_the_package_installs_launch_and_config_and_its_programs_exist():
     setup = (PACKAGE / "setup.py").read_text(encoding="utf-8")
-    for module in ("node", "camera_node", "client", "subscriber", "measure"):
-        assert f"molmo_point_ros.{module}:main" in setup
-        assert (PACKAGE / "molmo_point_ros" / f"{module}.py").is_file()
+    programs = re.findall(r'"(\w+) = ([\w.]+):main"', setup)
+    assert {name for name, _ in programs} >= {"pointing_node", "camera_node", "pick_node", "point_at", "command"}
+    for name, module in programs:
+        source = PACKAGE.joinpath(*module.split(".")).with_suffix(".py")
+        assert "\ndef main(" in source.read_text(encoding="utf-8"), name
     for kind in ("launch", "config", "rviz"):
         assert f"share/{{NAME}}/{kind}" in setup

@@ -1,6 +1,5 @@
 """Images in, frames out, without DDS: what is joined, what is kept, what is refused, and the clock that steps back."""
 
-import dataclasses
 import types
 
 import numpy as np
@@ -42,11 +41,6 @@ class FakeNode:
         return types.SimpleNamespace(warning=lambda text, **_: self.logged.append(text))
 
 
-def settings(**values):
-    specs = parameters.POINTING_SPECS
-    return parameters.PointingSettings(**{name: values.get(name, spec.default) for name, spec in specs.items()})
-
-
 def messages(stamp_ns, skew_s=0.0):
     color, depth = box_scene()
     return frame_to_messages(RgbdFrame(color, depth, INTRINSICS, stamp_ns, FRAME, stamp_ns + round(skew_s * 1e9)))
@@ -54,7 +48,7 @@ def messages(stamp_ns, skew_s=0.0):
 
 def source_of(**values):
     node = FakeNode()
-    return node, topic_source.TopicSource(node, settings(**values))
+    return node, topic_source.TopicSource(node, parameters.PointingNodeParameters(**values))
 
 
 def give(node, stamp_ns, skew_s=0.0):
@@ -140,7 +134,3 @@ def test_incompatible_qos_is_said_with_what_to_do():
     (text,) = node.logged
     assert "color/image_raw" in text and "RELIABILITY" in text and "set the parameter reliable to false" in text
     assert counted == [1]
-
-
-def test_settings_of_this_test_are_those_of_the_node():
-    assert {field.name for field in dataclasses.fields(parameters.PointingSettings)} == set(parameters.POINTING_SPECS)

@@ -9,13 +9,18 @@ rclpy = pytest.importorskip("rclpy", reason="needs ROS 2: run through ros2_ws/ru
 pytest.importorskip("molmo_point_msgs.action", reason="needs the built interfaces: make setup", exc_type=ImportError)
 
 from molmo_point_ros.nodes import parameters  # noqa: E402
+from molmo_point_ros.nodes.pick_parameters import PickSettings  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 
 pytestmark = pytest.mark.ros
 
-TABLES = [
-    (parameters.POINTING_SPECS, parameters.PointingSettings),
-    (parameters.PUBLISHER_SPECS, parameters.PublisherSettings),
+POINTING = parameters.PointingNodeParameters
+KINDS = [
+    POINTING,
+    parameters.CameraNodeParameters,
+    PickSettings,
+    parameters.RecorderParameters,
+    parameters.CaptureParameters,
 ]
 
 
@@ -26,10 +31,10 @@ def make_node(monkeypatch):
     rclpy.init(context=context)
     nodes = []
 
-    def make(specs, **given):
+    def make(kind, **given):
         overrides = [Parameter(name, value=value) for name, value in given.items()]
         nodes.append(rclpy.create_node("probe", context=context, parameter_overrides=overrides, start_parameter_services=False))
-        parameters.declare(nodes[-1], specs)
+        parameters.declare(nodes[-1], kind)
         return nodes[-1]
 
     yield make
@@ -38,26 +43,20 @@ def make_node(monkeypatch):
     context.shutdown()
 
 
-@pytest.mark.parametrize(("specs", "kind"), TABLES)
-def test_settings_and_table_agree(specs, kind):
-    fields = {field.name: field.type for field in dataclasses.fields(kind)}
-    assert fields == {name: type(spec.default) for name, spec in specs.items()}
-
-
-@pytest.mark.parametrize(("specs", "kind"), TABLES)
-def test_every_parameter_has_a_description_and_numbers_have_a_range(make_node, specs, kind):
-    node = make_node(specs)
-    for name, spec in specs.items():
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_parameter_has_a_description_and_numbers_have_a_range(make_node, kind):
+    node = make_node(kind)
+    for name, default in dataclasses.asdict(kind()).items():
         descriptor = node.describe_parameter(name)
         assert len(descriptor.description) > 10, name
-        if type(spec.default) in (int, float):
+        if type(default) in (int, float):
             limits = [*descriptor.integer_range, *descriptor.floating_point_range]
-            assert len(limits) == 1 and limits[0].from_value <= spec.default <= limits[0].to_value, name
-    assert parameters.read(node, kind) == kind(**{name: spec.default for name, spec in specs.items()})
+            assert len(limits) == 1 and limits[0].from_value <= default <= limits[0].to_value, name
+    assert parameters.read(node, kind) == kind()
 
 
 def test_values_given_at_start_are_read(make_node):
-    settings = parameters.read(make_node(parameters.POINTING_SPECS, model="folder", max_points=3), parameters.PointingSettings)
+    settings = parameters.read(make_node(POINTING, model="folder", max_points=3), POINTING)
     assert (settings.model, settings.max_points) == ("folder", 3)
 
 
@@ -66,16 +65,22 @@ def test_values_given_at_start_are_read(make_node):
 )
 def test_values_that_make_no_sense_are_refused_at_start_and_later(make_node, name, value):
     with pytest.raises(Exception, match=name):
-        make_node(parameters.POINTING_SPECS, **{name: value})
-    (result,) = make_node(parameters.POINTING_SPECS).set_parameters([Parameter(name, value=value)])
+        make_node(POINTING, **{name: value})
+    (result,) = make_node(POINTING).set_parameters([Parameter(name, value=value)])
     assert not result.successful and result.reason
 
 
-def test_the_documentation_names_every_parameter_with_its_description():
+def test_the_box_must_span_a_volume(make_node):
+    node = make_node(POINTING, workspace_max=[1.0, 1.0, 0.5])
+    for name, corner, reason in (("workspace_min", [0.0, 0.0, 0.6], "below"), ("workspace_max", [0.0], "three numbers")):
+        (result,) = node.set_parameters([Parameter(name, value=corner)])
+        assert not result.successful and reason in result.reason
+    assert node.set_parameters([Parameter("workspace_min", value=[0.0, 0.0, 0.0])])[0].successful
+
+
+def test_the_documentation_has_the_generated_tables():
     text = (Path(__file__).resolve().parents[3] / "docs" / "ros.md").read_text(encoding="utf-8")
-    for specs, _ in TABLES:
-        for name, spec in specs.items():
-            if name == "camera":  # one row, of the node that has one choice more
-                continue
-            assert f"| `{name}` |" in text, name
-            assert spec.description in text, name
+    own = set(parameters.specs_of(parameters.CameraNodeParameters)) - set(parameters.specs_of(parameters.CameraParameters))
+    rows = [row for row in parameters.markdown_rows(parameters.CameraNodeParameters) if row.split("`")[1] in own]
+    for row in [*parameters.markdown_rows(POINTING), *rows]:
+        assert row in text, "copy the tables that python -m molmo_point_ros.nodes.parameters prints into docs/ros.md"

@@ -8,7 +8,7 @@ import pytest
 rclpy = pytest.importorskip("rclpy", reason="needs ROS 2: run through ros2_ws/run", exc_type=ImportError)
 pytest.importorskip("molmo_point_msgs.action", reason="needs the built interfaces: make setup", exc_type=ImportError)
 
-from molmo_point_ros.nodes.parameters import POINTING_SPECS, PointingSettings  # noqa: E402
+from molmo_point_ros.nodes.parameters import PointingNodeParameters  # noqa: E402
 from molmo_point_ros.outputs import publisher as publisher_module  # noqa: E402
 from molmo_point_ros.pointing.answers import answer_of  # noqa: E402
 from molmo_point_ros.pointing.gates import Gates  # noqa: E402
@@ -39,10 +39,6 @@ def node(monkeypatch):
     context.shutdown()
 
 
-def settings(**values):
-    return PointingSettings(**{name: values.get(name, spec.default) for name, spec in POINTING_SPECS.items()})
-
-
 def answer(query, position, gates):
     target = Target(
         9.0, 9.0, query, 0.9, np.array(position), np.eye(3) * 1e-6, "optical", FRAME.stamp_ns, DepthStatus.OK, math.nan, 1.0
@@ -53,7 +49,7 @@ def answer(query, position, gates):
 
 @pytest.mark.parametrize("name", [name for name in publisher_module.TOPICS if name != "detections"])
 def test_each_output_can_be_switched_off(node, name):
-    publisher = publisher_module.open_publisher(node, settings(**{f"publish_{name}": False}))
+    publisher = publisher_module.open_publisher(node, PointingNodeParameters(**{f"publish_{name}": False}))
     topic = publisher_module.TOPICS[name].replace("~", "/molmo_point")
     everything = {each.replace("~", "/molmo_point") for key, each in publisher_module.TOPICS.items() if key != "detections"}
     assert set(publisher.subscription_counts()) - {"/molmo_point/detections_3d"} == everything - {topic}

@@ -11,7 +11,7 @@ from molmo_point_ros.inputs.cameras import CameraReader, open_camera
 from molmo_point_ros.inputs.frame_wait import Waiting, too_old
 from molmo_point_ros.inputs.synchronizer import SET_BACK_NS
 from molmo_point_ros.inputs.tf_listener import TransformRelay
-from molmo_point_ros.nodes.parameters import PointingSettings
+from molmo_point_ros.nodes.parameters import PointingNodeParameters
 
 KEPT = 12
 """Frames that can be had by their stamp."""
@@ -24,7 +24,7 @@ class CameraSource:
         MolmoPointError: If the camera cannot be opened.
     """
 
-    def __init__(self, node: Any, settings: PointingSettings) -> None:
+    def __init__(self, node: Any, settings: PointingNodeParameters) -> None:
         self._settings = settings
         self._waiting = Waiting()
         self._newest: RgbdFrame | None = None

@@ -8,7 +8,7 @@ from molmo_point.camera.base import Camera
 from molmo_point.errors import CameraError, InputError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.transforms import Transform, load_transform
-from molmo_point_ros.nodes.parameters import CameraSettings
+from molmo_point_ros.nodes.parameters import CameraParameters
 
 SIMULATED_FPS = 10
 REALSENSE_FPS = 30
@@ -17,7 +17,7 @@ OPENING_TIMEOUT_S = 120.0
 
 
 def open_camera(
-    settings: CameraSettings, clock_ns: Callable[[], int], on_transforms: Callable[..., None] | None = None
+    settings: CameraParameters, clock_ns: Callable[[], int], on_transforms: Callable[..., None] | None = None
 ) -> tuple[Camera, Transform | None]:
     """Open the camera that the parameters name.
 
@@ -59,7 +59,7 @@ def open_camera(
     raise InputError("There is no such camera to open", repr(settings.camera), "use simulated, recording, bag or realsense")
 
 
-def _open_bag(settings: CameraSettings, clock_ns: Callable[[], int], on_transforms: Callable[..., None] | None) -> Camera:
+def _open_bag(settings: CameraParameters, clock_ns: Callable[[], int], on_transforms: Callable[..., None] | None) -> Camera:
     from molmo_point_ros.inputs.bag_camera import BagCamera
 
     if not settings.bag:

@@ -8,7 +8,7 @@ from molmo_point.geometry.transforms import Transform
 from molmo_point_ros.inputs.camera_source import CameraSource
 from molmo_point_ros.inputs.input_node import InputNode
 from molmo_point_ros.inputs.topic_source import TopicSource
-from molmo_point_ros.nodes.parameters import PointingSettings
+from molmo_point_ros.nodes.parameters import PointingNodeParameters
 
 
 class FrameSource(Protocol):
@@ -55,6 +55,6 @@ class FrameSource(Protocol):
         ...
 
 
-def open_source(node: Any, settings: PointingSettings, inputs: InputNode) -> FrameSource:
+def open_source(node: Any, settings: PointingNodeParameters, inputs: InputNode) -> FrameSource:
     """The source that the parameter `camera` names."""
     return TopicSource(inputs, settings) if settings.camera == "topics" else CameraSource(node, settings)

@@ -16,7 +16,7 @@ from molmo_point_ros.inputs.input_node import InputNode
 from molmo_point_ros.inputs.qos_events import input_events
 from molmo_point_ros.inputs.synchronizer import COLOR, DEPTH, INFO, SET_BACK_NS, Bundle, Synchronizer
 from molmo_point_ros.nodes.goal_error import CODES, GoalError
-from molmo_point_ros.nodes.parameters import PointingSettings
+from molmo_point_ros.nodes.parameters import PointingNodeParameters
 
 
 class TopicSource:
@@ -30,7 +30,7 @@ class TopicSource:
 
     pose: Transform | None = None
 
-    def __init__(self, node: InputNode, settings: PointingSettings) -> None:
+    def __init__(self, node: InputNode, settings: PointingNodeParameters) -> None:
         self._node, self._settings = node, settings
         self._synchronizer = Synchronizer(settings.max_skew_s, (DEPTH, INFO) if settings.use_depth else ())
         self._waiting = Waiting()

@@ -25,17 +25,8 @@ from molmo_point_ros.inputs.image_qos import image_qos
 from molmo_point_ros.inputs.input_node import InputNode
 from molmo_point_ros.inputs.tf_buffer import NotYetKnownError
 from molmo_point_ros.inputs.tf_listener import listen
-from molmo_point_ros.nodes.parameters import Spec, declare
+from molmo_point_ros.nodes.parameters import CaptureParameters, declare, read
 
-SPECS = {
-    "board": Spec("", "YAML file of the board; empty: ChArUco 7 x 5 with 30 mm squares"),
-    "setup": Spec("eye_in_hand", "Where the camera is", choices=("eye_in_hand", "eye_to_hand")),
-    "folder": Spec("samples", "Where the samples go; must hold none yet"),
-    "base_frame": Spec("base_link", "Frame of the arm's base"),
-    "gripper_frame": Spec("tool0", "Frame of the flange or gripper"),
-    "count": Spec(15, "Number of samples to take", (5, 1000)),
-    "reliable": Spec(False, "Ask for images reliably"),
-}
 _WAITING = 5
 _PERIOD_S = 0.1
 
@@ -49,16 +40,16 @@ class CaptureNode(Node):
 
     def __init__(self, **options: Any) -> None:
         super().__init__("hand_eye_capture", **options)
-        declare(self, SPECS)
-        board = str(self.get_parameter("board").value)
-        self._board = load_board(board) if board else DEFAULT
-        self._base, self._gripper = (str(self.get_parameter(f"{name}_frame").value) for name in ("base", "gripper"))
+        declare(self, CaptureParameters)
+        self._parameters = read(self, CaptureParameters)
+        self._board = load_board(self._parameters.board) if self._parameters.board else DEFAULT
+        self._base, self._gripper = self._parameters.base_frame, self._parameters.gripper_frame
         self._guide: GuidedCapture | None = None
         self._info: CameraInfo | None = None
         self._waiting: deque[Image] = deque(maxlen=_WAITING)
         self._inputs = InputNode(self)
         self._tf = listen(self, 10.0, self._inputs)
-        qos = image_qos(bool(self.get_parameter("reliable").value))
+        qos = image_qos(self._parameters.reliable)
         self.create_subscription(CameraInfo, "color/camera_info", self._take_info, qos)
         self.create_subscription(Image, "color/image_raw", self._take_image, qos)
         self._advice = self.create_publisher(String, "~/advice", 10)
@@ -67,7 +58,7 @@ class CaptureNode(Node):
     @property
     def done(self) -> bool:
         """Whether as many samples as asked for are taken."""
-        return self._guide is not None and len(self._guide) >= int(self.get_parameter("count").value or 0)
+        return self._guide is not None and len(self._guide) >= self._parameters.count
 
     def close(self) -> None:
         """End the subscriptions to tf."""
@@ -113,10 +104,10 @@ class CaptureNode(Node):
         if self._guide is None:
             assert self._info is not None
             self._guide = GuidedCapture(
-                str(self.get_parameter("folder").value),
+                self._parameters.folder,
                 self._board,
                 intrinsics_from_message(self._info),
-                Setup(str(self.get_parameter("setup").value)),
+                Setup(self._parameters.setup),
                 frames=(self._base, self._gripper, message.header.frame_id),
             )
         return self._guide

@@ -21,7 +21,7 @@ from molmo_point_ros.inputs.cameras import CameraReader, open_camera
 from molmo_point_ros.inputs.image_qos import image_qos
 from molmo_point_ros.inputs.large_images import enlarge_shared_memory
 from molmo_point_ros.inputs.tf_listener import StaticTransformSender, TransformRelay
-from molmo_point_ros.nodes.parameters import PUBLISHER_SPECS, PublisherSettings, declare, read
+from molmo_point_ros.nodes.parameters import CameraNodeParameters, declare, read
 from molmo_point_ros.nodes.spinning import make_node, spin
 
 
@@ -34,8 +34,8 @@ class CameraNode(Node):
 
     def __init__(self, **options: Any) -> None:
         super().__init__("camera", **options)
-        declare(self, PUBLISHER_SPECS)
-        self._settings: PublisherSettings = read(self, PublisherSettings)
+        declare(self, CameraNodeParameters)
+        self._settings: CameraNodeParameters = read(self, CameraNodeParameters)
         qos = image_qos(self._settings.reliable)
         self._color = self.create_publisher(Image, "color/image_raw", qos)
         self._depth = self.create_publisher(Image, "depth/image_raw", qos)

@@ -24,7 +24,7 @@ from molmo_point_ros.arms.arm_session import ArmThread, Rig
 from molmo_point_ros.arms.simulated import open_simulated_rig
 from molmo_point_ros.nodes.goal_server import end_goal
 from molmo_point_ros.nodes.parameters import declare, read
-from molmo_point_ros.nodes.pick_parameters import PICK_SPECS, PickSettings
+from molmo_point_ros.nodes.pick_parameters import PickSettings
 from molmo_point_ros.nodes.spinning import make_node, spin
 from molmo_point_ros.outputs.arm_publisher import ArmPublisher
 from molmo_point_ros.picking.pick_goal import CODES, PickGoal
@@ -55,7 +55,7 @@ class PickNode(Node):
         opens = open_rig or self._simulated
         self._thread = ArmThread(lambda: opens(self._settings, self._publisher))
         super().__init__("molmo_pick", **options)
-        declare(self, PICK_SPECS)
+        declare(self, PickSettings)
         self._settings: PickSettings = read(self, PickSettings)
         self._publisher = ArmPublisher(self, self._settings.camera_fps)
         self._places = PutDownPlaces(self._settings.aside_xy_m, self._settings.hand_over_xy_m, self._settings.place_spacing_m)

@@ -26,7 +26,7 @@ from molmo_point_ros.nodes.diagnostics import Diagnostics
 from molmo_point_ros.nodes.goal_queue import GoalQueue
 from molmo_point_ros.nodes.goal_server import GoalServer
 from molmo_point_ros.nodes.node_resources import Parts
-from molmo_point_ros.nodes.parameters import POINTING_SPECS, PointingSettings, declare, gripper_of, read
+from molmo_point_ros.nodes.parameters import PointingNodeParameters, declare, gripper_of, read
 from molmo_point_ros.nodes.spinning import make_node, spin
 from molmo_point_ros.outputs.publisher import open_publisher
 from molmo_point_ros.pointing.action_goal import ActionGoal
@@ -66,15 +66,15 @@ class PointingNode(LifecycleNode):
         self._servers: list[GoalServer] = []
         self._static_sender: StaticTransformSender | None = None
         # After what `close` needs: a value that is refused here ends the node.
-        declare(self, POINTING_SPECS)
+        declare(self, PointingNodeParameters)
         period_s = float(self.get_parameter("diagnostics_period_s").value or 0.0)
         self._diagnostics = Diagnostics(self, period_s, lambda: self._parts, self._state_name, self._doing, self._goals_group)
         self._heartbeat = self.create_timer(HEARTBEAT_S, self._on_heartbeat, callback_group=self._goals_group)
 
     @property
-    def settings(self) -> PointingSettings:
+    def settings(self) -> PointingNodeParameters:
         """The parameters as they are now."""
-        return read(self, PointingSettings)
+        return read(self, PointingNodeParameters)
 
     def _state_name(self) -> str:
         return "unconfigured" if self._parts is None else ("active" if self._is_active else "inactive")

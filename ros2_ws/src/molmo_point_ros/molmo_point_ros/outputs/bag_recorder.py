@@ -21,7 +21,7 @@ from tf2_msgs.msg import TFMessage
 from molmo_point.errors import InputError, MolmoPointError
 from molmo_point_ros.inputs.bag_camera import import_rosbag2
 from molmo_point_ros.inputs.image_qos import image_qos
-from molmo_point_ros.nodes.parameters import RECORDER_SPECS, declare
+from molmo_point_ros.nodes.parameters import RecorderParameters, declare, read
 from molmo_point_ros.nodes.spinning import spin
 
 _WAITING = 300
@@ -124,23 +124,23 @@ class BagRecorder(Node):
 
     def __init__(self, **options: Any) -> None:
         super().__init__("bag_recorder", **options)
-        declare(self, RECORDER_SPECS)
-        values = {name: self.get_parameter(name).value for name in RECORDER_SPECS}
-        if not values["output"]:
+        declare(self, RecorderParameters)
+        parameters = read(self, RecorderParameters)
+        if not parameters.output:
             raise InputError(
                 "The recording needs a path", "output=''", "set the parameter output to a folder that does not exist"
             )
-        self.writer = BagWriter(str(values["output"]))
-        qos = image_qos(bool(values["reliable"]))
+        self.writer = BagWriter(parameters.output)
+        qos = image_qos(parameters.reliable)
         latched = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        kind, color = (CompressedImage, "color/image_raw/compressed") if values["compressed"] else (Image, "color/image_raw")
+        kind, color = (CompressedImage, "color/image_raw/compressed") if parameters.compressed else (Image, "color/image_raw")
         topics: tuple[tuple[Any, str, QoSProfile], ...] = (
             (kind, color, qos),
             (Image, "depth/image_raw", qos),
             (CameraInfo, "color/camera_info", qos),
             (TFMessage, "/tf", QoSProfile(depth=100)),
             (TFMessage, "/tf_static", latched),
-            (PointTargetArray, f"{values['server']}/targets", QoSProfile(depth=100)),
+            (PointTargetArray, f"{parameters.server}/targets", QoSProfile(depth=100)),
         )
         self._recorded = [self._record(*each) for each in topics]
 

@@ -23,7 +23,7 @@ from molmo_point_ros.conversions import (
     pose_message,
 )
 from molmo_point_ros.inputs.qos_events import output_events
-from molmo_point_ros.nodes.parameters import PointingSettings
+from molmo_point_ros.nodes.parameters import PointingNodeParameters
 from molmo_point_ros.outputs.annotator import Annotator
 from molmo_point_ros.pointing.answers import Answer, answer_of
 from molmo_point_ros.pointing.gates import Gates
@@ -156,7 +156,7 @@ class TargetPublisher:
         self._publishers = {}
 
 
-def open_publisher(node: Any, settings: PointingSettings) -> TargetPublisher:
+def open_publisher(node: Any, settings: PointingNodeParameters) -> TargetPublisher:
     """The outputs that the parameters ask for."""
     return TargetPublisher(
         node,

@@ -10,7 +10,7 @@ from molmo_point.frame import RgbdFrame
 from molmo_point_ros.nodes.goal_error import CODES, GoalError
 from molmo_point_ros.nodes.goal_queue import PREEMPTED
 from molmo_point_ros.nodes.node_resources import Parts
-from molmo_point_ros.nodes.parameters import PointingSettings
+from molmo_point_ros.nodes.parameters import PointingNodeParameters
 from molmo_point_ros.pointing.gates import Gates
 from molmo_point_ros.pointing.stamped_frame import Capture, freeze
 
@@ -60,7 +60,7 @@ class ActionGoal:
     Result: Any
     Feedback: Any
 
-    def __init__(self, goal_handle: Any, parts: Parts, settings: PointingSettings) -> None:
+    def __init__(self, goal_handle: Any, parts: Parts, settings: PointingNodeParameters) -> None:
         self.goal_handle = goal_handle
         self._request = goal_handle.request
         self._parts, self._settings, self._accepted_ns = parts, settings, parts.now_ns()

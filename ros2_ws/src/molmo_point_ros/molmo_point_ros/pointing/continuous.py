@@ -18,7 +18,7 @@ from molmo_point.tracking import PointTracker, Tracks
 from molmo_point_ros.inputs.tf_buffer import NotYetKnownError
 from molmo_point_ros.nodes.goal_error import GoalError
 from molmo_point_ros.nodes.node_resources import Parts
-from molmo_point_ros.nodes.parameters import PointingSettings
+from molmo_point_ros.nodes.parameters import PointingNodeParameters
 from molmo_point_ros.pointing.answers import Answer, answer_of, answer_of_tracks
 from molmo_point_ros.pointing.follower import Follower
 from molmo_point_ros.pointing.gates import Gates
@@ -62,7 +62,7 @@ class ContinuousMode:
         DependencyError: If points are to be followed and OpenCV is not installed.
     """
 
-    def __init__(self, number: int, task: Task, parts: Parts, settings: PointingSettings, logger: Any) -> None:
+    def __init__(self, number: int, task: Task, parts: Parts, settings: PointingNodeParameters, logger: Any) -> None:
         self.task = task
         self._number, self._parts, self._settings, self._logger = number, parts, settings, logger
         self._gates = Gates.from_settings(settings)

@@ -13,7 +13,7 @@ from molmo_point.results import ImagePoint, Pointing
 from molmo_point_ros.conversions import stamp_to_ns
 from molmo_point_ros.nodes.goal_error import CODES, GoalError
 from molmo_point_ros.nodes.node_resources import Parts
-from molmo_point_ros.nodes.parameters import PointingSettings
+from molmo_point_ros.nodes.parameters import PointingNodeParameters
 from molmo_point_ros.pointing.answers import answer_of
 from molmo_point_ros.pointing.gates import Gates
 from molmo_point_ros.pointing.stamped_frame import freeze
@@ -23,7 +23,7 @@ SIGMA_PX = 0.5
 """Of a pixel that a program names: it means that one."""
 
 
-def deproject(request: Deproject.Request, parts: Parts, settings: PointingSettings) -> Deproject.Response:
+def deproject(request: Deproject.Request, parts: Parts, settings: PointingNodeParameters) -> Deproject.Response:
     """Answer a request; what is wrong with it is in the response's message.
 
     Waits for nothing but a transform that is late, at most `tf_timeout_s`.
@@ -34,7 +34,7 @@ def deproject(request: Deproject.Request, parts: Parts, settings: PointingSettin
         return Deproject.Response(success=False, message=str(error))
 
 
-def _answer(request: Deproject.Request, parts: Parts, settings: PointingSettings) -> Deproject.Response:
+def _answer(request: Deproject.Request, parts: Parts, settings: PointingNodeParameters) -> Deproject.Response:
     reference_depth_m = float(request.reference_depth) or None
     prefer = request.prefer or "near"
     check_lifting(prefer, reference_depth_m)
@@ -57,7 +57,7 @@ def _answer(request: Deproject.Request, parts: Parts, settings: PointingSettings
     return Deproject.Response(success=True, header=message.header, targets=message.targets)
 
 
-def _frame(request: Deproject.Request, parts: Parts, settings: PointingSettings) -> RgbdFrame:
+def _frame(request: Deproject.Request, parts: Parts, settings: PointingNodeParameters) -> RgbdFrame:
     stamp_ns = stamp_to_ns(request.stamp)
     if stamp_ns <= 0:
         newest_ns = parts.now_ns() - round(settings.max_image_age_s * 1e9)

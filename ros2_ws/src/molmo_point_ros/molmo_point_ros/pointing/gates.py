@@ -14,7 +14,7 @@ from molmo_point.errors import InputError
 from molmo_point.geometry.transforms import Transform
 from molmo_point.results import Target
 from molmo_point.target_time import require_fresh
-from molmo_point_ros.nodes.parameters import PointingSettings
+from molmo_point_ros.nodes.parameters import PointingNodeParameters
 
 NAMES = {
     PointTarget.GATE_WORKSPACE: "workspace",
@@ -46,7 +46,7 @@ class Gates:
     max_age_s: float = 0.0
 
     @classmethod
-    def from_settings(cls, settings: PointingSettings) -> "Gates":
+    def from_settings(cls, settings: PointingNodeParameters) -> "Gates":
         """The gates that the parameters describe."""
         return cls(
             workspace_frame=(settings.workspace_frame or settings.target_frame).lstrip("/"),

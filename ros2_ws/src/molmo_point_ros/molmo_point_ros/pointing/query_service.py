@@ -11,7 +11,7 @@ from molmo_point.depth.lift import check_lifting
 from molmo_point.errors import MolmoPointError
 from molmo_point_ros.nodes.goal_error import CODES, GoalError
 from molmo_point_ros.nodes.node_resources import Parts
-from molmo_point_ros.nodes.parameters import PointingSettings
+from molmo_point_ros.nodes.parameters import PointingNodeParameters
 from molmo_point_ros.pointing.action_goal import checked_queries
 from molmo_point_ros.pointing.continuous import ContinuousMode, Task
 
@@ -24,7 +24,7 @@ class QueryKeeper:
         logger: The node's.
     """
 
-    def __init__(self, settings: Callable[[], PointingSettings], logger: Any) -> None:
+    def __init__(self, settings: Callable[[], PointingNodeParameters], logger: Any) -> None:
         self._settings, self._logger = settings, logger
         self._lock = threading.Lock()
         self._run: ContinuousMode | None = None
