@@ -188,7 +188,8 @@ def run_block(code, name):
 
 def write_example_files(folder):
     """The files of one's own that the README's examples read."""
-    from molmo_point.camera.image_file import encode_depth, encode_png
+    from molmo_point.camera.image_file import encode_depth
+    from molmo_point.files import encode_png
 
     color = np.full((480, 640, 3), 90, np.uint8)
     color[200:260, 300:360] = (200, 30, 30)

@@ -11,8 +11,8 @@ from molmo_point.arrays import ColorArray, FloatArray
 from molmo_point.calibration.boards import Board, board_yaml
 from molmo_point.calibration.detection import Detection, detect
 from molmo_point.calibration.sample_file import pose_entry
-from molmo_point.camera.image_file import encode_png, write_file
 from molmo_point.errors import InputError
+from molmo_point.files import encode_png, write_file
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.planar_pose import board_poses
 from molmo_point.geometry.rigid import angle_between, motion, rotation_exp

@@ -2,115 +2,14 @@
 
 import io
 import os
-import struct
-import tempfile
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
 
 from molmo_point.errors import InputError
+from molmo_point.files import decode_image, decode_npy, encode_png, read_file
 from molmo_point.frame import RgbdFrame, decode_depth
 from molmo_point.geometry.intrinsics import Intrinsics, load_intrinsics
-
-_PNG_START = b"\x89PNG\r\n\x1a\n"
-_PNG_END = b"IEND\xaeB`\x82"
-
-
-def read_file(path: str | Path) -> bytes:
-    """The bytes of a file.
-
-    Raises:
-        InputError: there is no such file, or it cannot be read.
-    """
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise InputError("A file cannot be read", given=f"{path} ({reason})", fix="check the path") from error
-
-
-def write_file(path: str | Path, data: bytes) -> None:
-    """Writes a file whole or not at all: to a temporary neighbour first, then renamed over `path`.
-
-    Raises:
-        InputError: the folder does not exist or cannot be written.
-    """
-    path = Path(path)
-    temporary = ""
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except OSError as error:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
-        reason = error.strerror or str(error)
-        raise InputError(
-            "A file cannot be written", given=f"{path} ({reason})", fix="check the folder and the free space"
-        ) from error
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def decode_image(data: bytes, name: str, *, depth: bool = False) -> np.ndarray:
-    """Decodes an image file.
-
-    Args:
-        data: the bytes of the file (PNG, JPEG, ...).
-        name: how error messages call it.
-        depth: keep a one-channel 16-bit image as it is, instead of making it RGB.
-
-    Returns:
-        (h, w, 3) uint8 RGB, turned upright as the file's EXIF data say, or (h, w) uint16 for depth.
-
-    Raises:
-        InputError: not an image, cut short, or the wrong one of colour and depth.
-    """
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            image.load()
-            sixteen_bit = image.mode.startswith("I;16")
-            if sixteen_bit == depth:
-                return np.array(image) if depth else np.array(ImageOps.exif_transpose(image).convert("RGB"))
-            found = f"{name}: mode {image.mode}, {image.width} x {image.height}"
-    # Pillow's decoders answer broken bytes with these and others of the same families.
-    except (
-        OSError,
-        ValueError,
-        SyntaxError,
-        EOFError,
-        MemoryError,
-        struct.error,
-        Image.DecompressionBombError,
-    ) as error:
-        raise InputError(
-            "An image file cannot be decoded",
-            given=f"{name} ({len(data)} bytes: {str(error) or type(error).__name__})",
-            fix="give a complete PNG or JPEG file",
-        ) from error
-    if depth:
-        raise InputError(
-            "A depth image must be a 16-bit PNG with one channel",
-            given=found,
-            fix="save depth as uint16 millimetres (PNG) or as float metres (.npy)",
-        )
-    raise InputError(
-        "A colour image must have 8 bits per channel", given=found, fix="is this the depth image? give the colour one"
-    )
-
-
-def encode_png(image: np.ndarray) -> bytes:
-    """Encodes (h, w, 3) uint8 RGB or (h, w) uint16 as PNG, without loss."""
-    buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(image)).save(buffer, format="PNG", compress_level=1)
-    return buffer.getvalue()
 
 
 def encode_depth(depth_m: np.ndarray, unit_m: float | None) -> bytes:
@@ -133,22 +32,6 @@ def encode_depth(depth_m: np.ndarray, unit_m: float | None) -> bytes:
             fix="choose another depth_unit_m, or None for float depth",
         )
     return encode_png(units.astype(np.uint16))
-
-
-def decode_npy(data: bytes, name: str) -> np.ndarray:
-    """Decodes a `.npy` file; arrays of Python objects are refused.
-
-    Raises:
-        InputError: not a complete `.npy` file of numbers.
-    """
-    try:
-        return np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, EOFError, OSError, TypeError, SyntaxError) as error:
-        raise InputError(
-            "An array file cannot be decoded",
-            given=f"{name} ({error})",
-            fix="give a complete .npy file of numbers, as numpy.save writes it",
-        ) from error
 
 
 def load_color(path: str | Path) -> np.ndarray:

@@ -12,16 +12,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from molmo_point.camera.image_file import (
-    decode_depth_file,
-    decode_image,
-    encode_depth,
-    encode_png,
-    read_file,
-    write_file,
-)
+from molmo_point.camera.image_file import decode_depth_file, encode_depth
 from molmo_point.depth.uncertainty import DepthNoise
 from molmo_point.errors import CameraError, InputError
+from molmo_point.files import decode_image, encode_png, read_file, write_file
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.intrinsics import Intrinsics
 

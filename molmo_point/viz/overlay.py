@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from molmo_point.camera.image_file import encode_png, write_file
 from molmo_point.errors import InputError
+from molmo_point.files import encode_png, write_file
 from molmo_point.results import Count, ImagePoint, Pointing, Target, Unreachable
 from molmo_point.viz.text import (
     AMBER,

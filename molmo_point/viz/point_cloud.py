@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from molmo_point.camera.image_file import write_file
 from molmo_point.errors import InputError
+from molmo_point.files import write_file
 from molmo_point.frame import RgbdFrame
 from molmo_point.results import Target
 

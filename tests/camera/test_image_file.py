@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from molmo_point.camera.image_file import load_color, load_depth, load_frame, write_file
+from molmo_point.camera.image_file import load_color, load_depth, load_frame
 from molmo_point.errors import InputError
+from molmo_point.files import write_file
 
 
 def saved(path: Path, array: np.ndarray) -> Path:

@@ -15,7 +15,7 @@ def write_files(files: dict[Path, bytes]) -> None:
     Raises:
         InputError: One cannot be written.
     """
-    from molmo_point.camera.image_file import write_file
+    from molmo_point.files import write_file
 
     for path, data in files.items():
         try:
