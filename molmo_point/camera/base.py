@@ -1,43 +1,147 @@
-"""What every camera offers: read one RGB-D frame at a time, and close."""
+"""The interface of a camera: read one RGB-D frame at a time, and close."""
 
+import dataclasses
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from types import TracebackType
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import ClassVar, TypeVar
 
+from molmo_point.errors import CameraError
 from molmo_point.frame import RgbdFrame
+from molmo_point.geometry.transforms import Transform
 
-_C = TypeVar("_C")
+_C = TypeVar("_C", bound="Camera")
 
 
-@runtime_checkable
-class Camera(Protocol):
-    """A source of RGB-D frames whose depth is aligned to its colour image.
+@dataclasses.dataclass(frozen=True)
+class DeviceReport:
+    """One connected device, as a driver reports it to `molmo-point doctor`.
 
-    `RealSense`, `Recording` and `SimulatedCamera` are cameras; so is any object with these methods.
+    Attributes:
+        found: Name, serial number and connection, in words.
+        fix: Remedy for a device that works badly; empty if nothing is wrong.
     """
 
+    found: str
+    fix: str = ""
+
+
+class Camera(ABC):
+    """A source of RGB-D frames whose depth is aligned to the color image; a context manager that closes itself.
+
+    A driver implements `read`, which calls `check_open` first, and `release`. Everything else has a default.
+
+    Attributes:
+        name: Model of the device or path of the file, for messages.
+        replays: True if the frames were captured before and are handed out again.
+        base_T_camera: Pose of the optical frame in the frame that the camera is mounted in; None if not known.
+    """
+
+    name: str = "camera"
+    replays: ClassVar[bool] = False
+    base_T_camera: Transform | None = None
+    _closed: bool = False
+
+    @abstractmethod
     def read(self, timeout_s: float = 5.0) -> RgbdFrame:
-        """Waits for the next frame.
+        """Wait for the next frame.
 
         Args:
-            timeout_s: how long to wait, in seconds.
+            timeout_s: Longest wait, in seconds.
 
         Returns:
-            One frame: colour, depth (NaN = not measured), intrinsics, and the capture time `stamp_ns`.
+            Color, depth (NaN: not measured), intrinsics, and the capture time `stamp_ns`.
 
         Raises:
-            CameraError: no frame came in time, the camera is closed or gone, or a recording is at its end.
+            CameraError: No frame came in time, the camera is closed or unplugged, or a recording is at its end.
         """
-        ...
 
     def close(self) -> None:
-        """Frees the device or file. Closing twice is allowed."""
-        ...
+        """Free the device or file. Closing twice is allowed."""
+        if not self._closed:
+            self._closed = True
+            self.release()
 
-    def __enter__(self: _C) -> _C: ...
+    def release(self) -> None:  # noqa: B027 (a default, not a forgotten implementation)
+        """Free the resources of the driver; `close` calls it once. The default holds none."""
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None: ...
+    def stamped_by(self, clock_ns: Callable[[], int]) -> "Camera":
+        """Return a camera whose frames carry the time of a clock, if their own times are not of now.
+
+        Args:
+            clock_ns: Current time in nanoseconds.
+
+        Returns:
+            This camera if it is a live device, which measures its capture times. For replayed frames, a camera that
+            moves each stamp to the time at which the frame is handed out.
+        """
+        return Restamped(self, clock_ns) if self.replays else self
+
+    def check_open(self) -> None:
+        """Refuse to read a closed camera.
+
+        Raises:
+            CameraError: The camera is closed.
+        """
+        if self._closed:
+            raise CameraError(
+                "The camera is closed", f"read() of {self.name} after close()", "read before close(), or open it again"
+            )
+
+    def __enter__(self: _C) -> _C:
+        return self
+
+    def __exit__(self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None) -> None:
+        self.close()
+
+
+class Restamped(Camera):
+    """A camera whose frames carry the time at which they are handed out.
+
+    Args:
+        camera: The camera to read; it is closed with this one.
+        clock_ns: Current time in nanoseconds.
+    """
+
+    def __init__(self, camera: Camera, clock_ns: Callable[[], int]) -> None:
+        self.name, self.base_T_camera = camera.name, camera.base_T_camera
+        self._camera, self._clock_ns = camera, clock_ns
+
+    def read(self, timeout_s: float = 5.0) -> RgbdFrame:
+        """Read the next frame and move its stamps to now; the skew of depth to color stays. See `Camera.read`."""
+        frame = self._camera.read(timeout_s)
+        return shift_stamps(frame, self._clock_ns() - frame.stamp_ns)
+
+    def release(self) -> None:
+        """Close the camera inside."""
+        self._camera.close()
+
+
+def shift_stamps(frame: RgbdFrame, shift_ns: int) -> RgbdFrame:
+    """Return the frame with both of its stamps moved by `shift_ns` nanoseconds."""
+    if shift_ns == 0:
+        return frame
+    depth_stamp_ns = None if frame.depth_stamp_ns is None else frame.depth_stamp_ns + shift_ns
+    return dataclasses.replace(frame, stamp_ns=frame.stamp_ns + shift_ns, depth_stamp_ns=depth_stamp_ns)
+
+
+def wait_until_due(due_s: float, timeout_s: float) -> None:
+    """Sleep until a frame is due.
+
+    Args:
+        due_s: Due time on the clock of `time.monotonic`, in seconds.
+        timeout_s: Longest wait, in seconds.
+
+    Raises:
+        CameraError: The frame is due later; nothing was waited for.
+    """
+    wait_s = due_s - time.monotonic()
+    if wait_s > timeout_s:
+        raise CameraError(
+            "No frame came in time",
+            f"timeout_s={timeout_s:g}, next frame in {wait_s:.3f} s",
+            "raise timeout_s, or the frame rate",
+        )
+    if wait_s > 0:
+        time.sleep(wait_s)

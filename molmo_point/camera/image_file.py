@@ -1,22 +1,111 @@
-"""Colour and depth images as files, and one RGB-D frame from files."""
+"""Color and depth images as files: one RGB-D frame from files, and a camera that hands them out."""
 
+import dataclasses
 import io
 import os
 from pathlib import Path
 
 import numpy as np
 
+from molmo_point.camera.replay import Replay
 from molmo_point.errors import InputError
 from molmo_point.files import decode_image, decode_npy, encode_png, read_file
-from molmo_point.frame import RgbdFrame, decode_depth
+from molmo_point.frame import OPTICAL_FRAME, RgbdFrame, decode_depth
 from molmo_point.geometry.intrinsics import Intrinsics, load_intrinsics
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+"""Endings of color images."""
+_DEPTH_SUFFIXES = (".png", ".npy")
+
+
+def list_images(folder: str | Path) -> list[Path]:
+    """Return the color images of a folder, sorted by name.
+
+    Raises:
+        InputError: The folder cannot be read or holds none.
+    """
+    try:
+        found = sorted(path for path in Path(folder).iterdir() if path.suffix.lower() in SUFFIXES)
+    except OSError as error:
+        raise InputError("The folder must be readable", f"{folder} ({error.strerror})", "check the path") from error
+    if not found:
+        raise InputError("The folder must hold images", str(folder), f"give a folder with {', '.join(SUFFIXES)} files")
+    return found
+
+
+class ImageFiles(Replay):
+    """One color image, or a folder of them in order of their names, as a camera.
+
+    The first stamp is the modification time of the first image; `fps` spaces the others.
+
+    Args:
+        images: Path of a color image, or of a folder of color images.
+        depth: Depth image aligned to it (see `load_depth`), or a folder with one of the same stem for each image.
+        intrinsics: Path of JSON or YAML with `width height fx fy cx cy` and optional `distortion`.
+        depth_scale_m: Meters per unit of 16-bit depth; None takes 0.001.
+        fps: Frames per second, for the stamps and for `realtime`.
+        realtime: Hand frames out at this rate; otherwise as fast as they are read.
+        loop: Start again at the end; stamps keep growing.
+        frame: Name of the camera's optical frame.
+
+    Raises:
+        InputError: The path does not exist, or a folder holds no image.
+    """
+
+    def __init__(
+        self,
+        images: str | Path,
+        *,
+        depth: str | Path | None = None,
+        intrinsics: str | Path | None = None,
+        depth_scale_m: float | None = None,
+        fps: float = 10.0,
+        realtime: bool = False,
+        loop: bool = False,
+        frame: str = OPTICAL_FRAME,
+    ) -> None:
+        super().__init__(str(images), realtime=realtime, loop=loop)
+        self._colors = list_images(images) if Path(images).is_dir() else [Path(images)]
+        self._depth = None if depth is None else Path(depth)
+        self._intrinsics, self._depth_scale_m, self._frame = intrinsics, depth_scale_m, frame
+        self._period_ns = round(1e9 / fps)
+        self._next = self._start_ns = 0
+
+    def __len__(self) -> int:
+        return len(self._colors)
+
+    def next_frame(self) -> RgbdFrame | None:
+        """See `Replay.next_frame`."""
+        if self._next >= len(self):
+            return None
+        color = self._colors[self._next]
+        depth = self._depth_of(color)
+        frame = load_frame(color, depth, self._intrinsics, frame=self._frame, depth_scale_m=self._depth_scale_m)
+        if self._next == 0:
+            self._start_ns = frame.stamp_ns
+        frame = dataclasses.replace(frame, stamp_ns=self._start_ns + self._next * self._period_ns)
+        self._next += 1
+        return frame
+
+    def rewind(self) -> None:
+        """See `Replay.rewind`."""
+        self._next = 0
+
+    def _depth_of(self, color: Path) -> Path | None:
+        if self._depth is None or not self._depth.is_dir():
+            return self._depth
+        found = [path for path in (self._depth / f"{color.stem}{suffix}" for suffix in _DEPTH_SUFFIXES) if path.is_file()]
+        if not found:
+            fix = f"name the depth image {color.stem}.png or {color.stem}.npy"
+            raise InputError("Every image must have a depth image of the same stem", f"{color.name} in {self._depth}", fix)
+        return found[0]
 
 
 def encode_depth(depth_m: np.ndarray, unit_m: float | None) -> bytes:
-    """Encodes depth (h, w) float32 metres: 16-bit PNG in units of `unit_m` (0 = missing), or `.npy` if None.
+    """Encode depth (h, w) float32 meters: 16-bit PNG in units of `unit_m` (0: missing), or `.npy` if None.
 
     Raises:
-        InputError: a measured depth rounds to 0 or exceeds 65535 units, so it would be lost.
+        InputError: A measured depth rounds to 0 or exceeds 65535 units, so it would be lost.
     """
     if unit_m is None:
         buffer = io.BytesIO()
@@ -26,41 +115,38 @@ def encode_depth(depth_m: np.ndarray, unit_m: float | None) -> bytes:
     units = np.rint(np.where(measured, depth_m, 0.0).astype(np.float64) / unit_m)
     lost = measured & ((units < 1) | (units > 65535))
     if lost.any():
-        raise InputError(
-            "Depth does not fit into a 16-bit image",
-            given=f"{float(np.asarray(depth_m)[lost][0]):g} m at a unit of {unit_m:g} m",
-            fix="choose another depth_unit_m, or None for float depth",
-        )
+        given = f"{float(np.asarray(depth_m)[lost][0]):g} m at a unit of {unit_m:g} m"
+        raise InputError("Depth must be 1 to 65535 units", given, "choose another depth_unit_m, or None for float depth")
     return encode_png(units.astype(np.uint16))
 
 
 def load_color(path: str | Path) -> np.ndarray:
-    """Reads a colour image as (h, w, 3) uint8 RGB.
+    """Read a color image as (h, w, 3) uint8 RGB.
 
     Raises:
-        InputError: the file is missing or no complete image.
+        InputError: The file is missing or no complete image.
     """
     return decode_image(read_file(path), str(path))
 
 
 def load_depth(path: str | Path, *, scale_m: float | None = None) -> np.ndarray:
-    """Reads a depth image: 16-bit PNG (millimetres) or `.npy` (uint16 millimetres, or float metres).
+    """Read a depth image: 16-bit PNG (millimeters) or `.npy` (uint16 millimeters, or float meters).
 
     Args:
-        path: the file.
-        scale_m: metres per unit of 16-bit depth; 0.001 if not given.
+        path: The file.
+        scale_m: Meters per unit of 16-bit depth; None takes 0.001.
 
     Returns:
-        (h, w) float32 metres; NaN where nothing was measured.
+        (h, w) float32 meters; NaN where nothing was measured.
 
     Raises:
-        InputError: the file is missing, broken, or of another kind.
+        InputError: The file is missing, broken, or no depth image.
     """
     return decode_depth_file(read_file(path), str(path), scale_m)
 
 
 def decode_depth_file(data: bytes, name: str, scale_m: float | None = None) -> np.ndarray:
-    """Decodes the bytes of a depth file whose name tells its kind; see `load_depth`."""
+    """Decode the bytes of a depth file; the ending of `name` tells its format. See `load_depth`."""
     is_array = name.lower().endswith(".npy")
     raw = decode_npy(data, name) if is_array else decode_image(data, name, depth=True)
     is_float = np.issubdtype(raw.dtype, np.floating)
@@ -72,20 +158,20 @@ def load_frame(
     depth: str | Path | None = None,
     intrinsics: str | Path | None = None,
     *,
-    frame: str = "camera_color_optical_frame",
+    frame: str = OPTICAL_FRAME,
     depth_scale_m: float | None = None,
 ) -> RgbdFrame:
-    """Makes a frame out of files; its stamp is the modification time of the colour image.
+    """Make a frame from files; its stamp is the modification time of the color image.
 
     Args:
-        color: colour image.
-        depth: depth image aligned to it (see `load_depth`), or None.
+        color: Color image.
+        depth: Depth image aligned to it (see `load_depth`), or None.
         intrinsics: JSON or YAML with `width height fx fy cx cy` and optional `distortion`, or None.
-        frame: name of the camera's optical frame.
-        depth_scale_m: metres per unit of 16-bit depth; 0.001 if not given.
+        frame: Name of the camera's optical frame.
+        depth_scale_m: Meters per unit of 16-bit depth; None takes 0.001.
 
     Raises:
-        InputError: a file is missing or broken, or the sizes do not belong together.
+        InputError: A file is missing or broken, or the sizes do not match.
     """
     return RgbdFrame(
         color=load_color(color),

@@ -1,15 +1,15 @@
-"""RealSense cameras, through librealsense: aligned depth, metres, intrinsics and capture time in one frame.
+"""RealSense cameras, through librealsense: aligned depth, meters, intrinsics and capture time in one frame.
 
-`pyrealsense2` is imported when a camera is opened, never when this module is.
+`pyrealsense2` is imported when a camera is opened, never when this module is imported.
 """
 
 import logging
 import time
-from types import TracebackType
 from typing import Any, Protocol
 
 import numpy as np
 
+from molmo_point.camera.base import Camera, DeviceReport
 from molmo_point.depth.uncertainty import D435, DepthNoise
 from molmo_point.errors import CameraError, DependencyError, InputError
 from molmo_point.frame import OPTICAL_FRAME, RgbdFrame, decode_depth
@@ -19,27 +19,27 @@ _LOG = logging.getLogger(__name__)
 _WARM_UP_FRAMES = 10
 
 
-class FrameSource(Protocol):
-    """Where matched frame sets come from: `rs.pipeline` and `rs.syncer` both have this method."""
+class FrameSetSource(Protocol):
+    """A source of matched frame sets: `rs.pipeline` and `rs.syncer` both have this method."""
 
     def try_wait_for_frames(self, timeout_ms: int) -> tuple[bool, Any]:
-        """Whether a frame set came in time, and the frame set."""
+        """Return True if a frame set came in time, and the frame set."""
         ...
 
 
-class RealSense:
-    """A RealSense camera that delivers colour with aligned depth.
+class RealSense(Camera):
+    """A RealSense camera that delivers color with aligned depth.
 
     Args:
-        serial: serial number; None takes the first camera found.
-        width: of both streams, in pixels. 848 x 480 is the best depth mode of the D435.
-        height: of both streams, in pixels.
-        fps: frames per second.
-        frame: name of the colour camera's optical frame, put into every frame.
+        serial: Serial number; None takes the first camera found.
+        width: Width of both streams, in pixels. 848 x 480 is the best depth mode of the D435.
+        height: Height of both streams, in pixels.
+        fps: Frames per second.
+        frame: Name of the color camera's optical frame, put into every frame.
 
     Raises:
         DependencyError: pyrealsense2 or the libusb that it needs is missing.
-        CameraError: no such camera is connected, it is in use, or it has no such mode.
+        CameraError: The camera is not connected, is in use, or lacks this mode.
     """
 
     def __init__(
@@ -70,13 +70,13 @@ class RealSense:
         self._warm_up()
 
     @classmethod
-    def from_source(cls, source: FrameSource, sensors: Any = (), *, frame: str = OPTICAL_FRAME) -> "RealSense":
-        """A camera that reads frame sets from elsewhere: a software device, a played-back file.
+    def from_source(cls, source: FrameSetSource, sensors: Any = (), *, frame: str = OPTICAL_FRAME) -> "RealSense":
+        """Make a camera that reads frame sets of a software device or a played-back file.
 
         Args:
-            source: delivers frame sets that hold a depth and a colour frame, for example `rs.syncer()`.
-            sensors: of the device (`device.query_sensors()`), for its stereo baseline and clock.
-            frame: name of the colour camera's optical frame.
+            source: Source of frame sets with a depth and a color frame, for example `rs.syncer()`.
+            sensors: Sensors of the device (`device.query_sensors()`), for its stereo baseline and clock.
+            frame: Name of the color camera's optical frame.
         """
         camera = cls.__new__(cls)
         camera._pipeline = None
@@ -85,7 +85,7 @@ class RealSense:
         camera._setup(source, sensors, frame)
         return camera
 
-    def _setup(self, source: FrameSource, sensors: Any, frame: str) -> None:
+    def _setup(self, source: FrameSetSource, sensors: Any, frame: str) -> None:
         rs = _pyrealsense2()
         self._source = source
         self._align = rs.align(rs.stream.color)
@@ -97,10 +97,9 @@ class RealSense:
                 sensor.set_option(rs.option.global_time_enabled, 1.0)
             if sensor.supports(rs.option.stereo_baseline):
                 self._baseline_m = sensor.get_option(rs.option.stereo_baseline) * 1e-3
-        self._closed = False
 
     def _warm_up(self) -> None:
-        """Lets automatic exposure settle, and finds out now rather than at `read` when no frames come."""
+        """Let automatic exposure settle; a camera that delivers no frame fails here rather than at `read`."""
         try:
             for _ in range(_WARM_UP_FRAMES):
                 self._wait(timeout_s=5.0)
@@ -109,25 +108,24 @@ class RealSense:
             raise
 
     def read(self, timeout_s: float = 5.0) -> RgbdFrame:
-        """Waits for the next frame.
+        """Wait for the next frame.
 
         Args:
-            timeout_s: how long to wait for a colour image with its depth, in seconds.
+            timeout_s: Longest wait for a color image with its depth, in seconds.
 
         Returns:
-            Colour, depth aligned to colour (NaN = no measurement), intrinsics of the colour image; `stamp_ns` and
+            Color, depth aligned to color (NaN: not measured), intrinsics of the color image; `stamp_ns` and
             `depth_stamp_ns` are capture times on the host's clock.
 
         Raises:
-            CameraError: no complete frame came in time, the camera was unplugged or closed, or its calibration is
+            CameraError: No complete frame came in time, the camera was unplugged or closed, or its calibration is
                 not usable.
         """
-        if self._closed:
-            raise CameraError("The RealSense camera is closed", "read() after close()", "read before close(), or open it again")
+        self.check_open()
         return self._convert(self._wait(timeout_s))
 
     def _wait(self, timeout_s: float) -> Any:
-        """The next frame set that holds both colour and depth."""
+        """Wait for the next frame set that holds both color and depth."""
         deadline_s = time.monotonic() + timeout_s
         while True:
             left_ms = max(int((deadline_s - time.monotonic()) * 1e3), 1)
@@ -153,7 +151,7 @@ class RealSense:
                 fix="plug it into a USB 3 port and open it again",
             )
         return CameraError(
-            "No frame with both colour and depth came in time",
+            "No frame with both color and depth came in time",
             given=f"timeout_s={timeout_s:g}",
             fix="use a USB 3 port and cable, a lower rate or resolution, or a longer timeout_s",
         )
@@ -163,18 +161,12 @@ class RealSense:
         aligned = self._align.process(frames)
         color, depth = aligned.get_color_frame(), aligned.get_depth_frame()
         if not color or not depth:
-            raise CameraError(
-                "Depth could not be aligned to colour",
-                "a frame set without a colour or depth image after alignment",
-                "check that both streams are calibrated",
-            )
+            given = "a frame set without a color or depth image after alignment"
+            raise CameraError("Depth must be aligned to color", given, "check that both streams are calibrated")
         pixels = np.asanyarray(color.get_data())
         if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
-            raise CameraError(
-                "The colour stream is not 8-bit RGB",
-                given=f"{color.profile.format()}, {pixels.dtype}, shape {pixels.shape}",
-                fix="enable the colour stream with rs.format.rgb8",
-            )
+            given = f"{color.profile.format()}, {pixels.dtype}, shape {pixels.shape}"
+            raise CameraError("The color stream must be 8-bit RGB", given, "enable the color stream with rs.format.rgb8")
         if color.profile.format() == _pyrealsense2().format.bgr8:
             pixels = pixels[:, :, ::-1]
         intrinsics = to_intrinsics(color.profile.as_video_stream_profile().intrinsics)
@@ -191,38 +183,24 @@ class RealSense:
         )
 
     def _noise(self, depth_focal_px: float) -> DepthNoise | None:
-        """Noise of the depth camera; alignment to colour leaves its focal length what it was."""
+        """Return the noise of the depth camera, whose focal length does not change by alignment to color."""
         if not self._baseline_m or not depth_focal_px > 0:
             return None
         return DepthNoise(abs(self._baseline_m), D435.sigma_disparity_px, float(depth_focal_px))
 
-    def close(self) -> None:
-        """Stops the camera; closing twice is allowed."""
-        if self._closed:
-            return
-        self._closed = True
+    def release(self) -> None:
+        """Stop the camera."""
         if self._pipeline is not None:
             try:
                 self._pipeline.stop()
             except RuntimeError as error:
                 _LOG.warning("the RealSense camera did not stop cleanly: %s", error)
 
-    def __enter__(self) -> "RealSense":
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
 
 class _HostClock:
-    """Turns librealsense's timestamps (milliseconds) into nanoseconds of the host's clock.
+    """Converts librealsense's timestamps (milliseconds) to nanoseconds of the host's clock.
 
-    Global and system time already are host time. A hardware clock starts anywhere; its offset is the smallest
+    Global and system time already are host time. A hardware clock has an arbitrary zero; its offset is the smallest
     difference to the arrival time seen so far, because transport can only delay a frame.
     """
 
@@ -241,10 +219,10 @@ class _HostClock:
 
 
 def to_intrinsics(given: Any) -> Intrinsics:
-    """Intrinsics from librealsense's (`rs.intrinsics`), lens distortion included.
+    """Convert librealsense's intrinsics (`rs.intrinsics`), lens distortion included.
 
     Raises:
-        CameraError: the camera reports values that cannot be, or a lens model that this package does not know.
+        CameraError: The camera reports impossible values, or a lens model that this package does not support.
     """
     rs = _pyrealsense2()
     models = {
@@ -253,13 +231,13 @@ def to_intrinsics(given: Any) -> Intrinsics:
         rs.distortion.inverse_brown_conrady: "inverse_brown_conrady",
     }
     coefficients = tuple(float(value) for value in given.coeffs)
-    # A model without coefficients is no distortion, whatever its name (aligned depth, many colour cameras).
+    # A model without coefficients is no distortion, whatever its name (aligned depth, many color cameras).
     model = models.get(given.model) if any(coefficients) else "none"
     if model is None:
         raise CameraError(
-            "The camera reports a lens model that is not supported",
-            given=f"{given.model} with coefficients {coefficients}",
-            fix="use a stream with a Brown-Conrady model, or undistort the images",
+            f"The lens model must be one of: {', '.join(sorted(set(models.values())))}",
+            f"{given.model} with coefficients {coefficients}",
+            "use a stream with a Brown-Conrady model, or undistort the images",
         )
     try:
         return Intrinsics(
@@ -274,14 +252,14 @@ def to_intrinsics(given: Any) -> Intrinsics:
         )
     except InputError as error:
         raise CameraError(
-            "The camera reports intrinsics that cannot be right",
-            given=f"{given}: {error}",
-            fix="calibrate the camera, or restore its factory calibration with the RealSense Viewer",
+            "The intrinsics of the camera must be valid",
+            f"{given}: {error}",
+            "calibrate the camera, or restore its factory calibration with the RealSense Viewer",
         ) from error
 
 
 def list_devices() -> tuple[dict[str, str], ...]:
-    """The RealSense cameras that are connected: name, serial, firmware, usb.
+    """List the connected RealSense cameras: name, serial, firmware, usb.
 
     Raises:
         DependencyError: pyrealsense2 or the libusb that it needs is missing.
@@ -299,17 +277,32 @@ def list_devices() -> tuple[dict[str, str], ...]:
     )
 
 
+def report_devices() -> tuple[DeviceReport, ...]:
+    """Report the connected cameras to the doctor; a camera on a USB 2 port is slow.
+
+    Raises:
+        DependencyError: pyrealsense2 or the libusb that it needs is missing.
+    """
+    return tuple(
+        DeviceReport(
+            f"{device['name']}, serial {device['serial']}, firmware {device['firmware']}, USB {device['usb']}",
+            "use a USB 3 port and cable" if device["usb"].startswith("2") else "",
+        )
+        for device in list_devices()
+    )
+
+
 def _unit_m(depth: Any) -> float:
-    """Metres per unit of a depth frame, as the device states it."""
+    """Return the meters per unit of a depth frame, as the device states it."""
     unit_m = float(depth.as_depth_frame().get_units())
     if not (np.isfinite(unit_m) and unit_m > 0):
-        raise CameraError("The camera reports an impossible depth unit", given=f"{unit_m} m", fix="update its firmware")
+        raise CameraError("The depth unit of the camera must be positive", f"{unit_m} m", "update its firmware")
     # librealsense keeps the unit in single precision; 0.001 is meant where 0.0010000000475 is stored.
     return float(f"{unit_m:.7g}")
 
 
 def _check_connected(serial: str | None) -> None:
-    """Refuses at once what librealsense would refuse after fifteen seconds of waiting."""
+    """Refuse at once a camera that librealsense would refuse after fifteen seconds of waiting."""
     devices = list_devices()
     connected = _listed(devices)
     if not devices:
@@ -320,7 +313,7 @@ def _check_connected(serial: str | None) -> None:
         )
     if serial is not None and serial not in [device["serial"] for device in devices]:
         raise CameraError(
-            "There is no RealSense camera of that serial",
+            "serial must be that of a connected RealSense camera",
             given=f"serial {serial}; connected: {connected}",
             fix="use the serial of a connected camera",
         )
@@ -343,17 +336,14 @@ def _pyrealsense2() -> Any:
     try:
         import pyrealsense2 as rs
     except ImportError as error:
-        libusb = "libusb" in str(error)
+        # Installed, but a shared library that it needs is not: libusb is the only one outside the wheel.
+        libusb = not isinstance(error, ModuleNotFoundError)
         raise DependencyError(
-            "Libusb, which pyrealsense2 needs, is missing" if libusb else "pyrealsense2 cannot be imported",
-            given=str(error),
-            fix="sudo apt install libusb-1.0-0" if libusb else "pip install pyrealsense2",
+            "Libusb, which pyrealsense2 needs, is missing" if libusb else "A RealSense needs pyrealsense2",
+            str(error),
+            "sudo apt install libusb-1.0-0" if libusb else "pip install 'molmo-point[realsense]'",
         ) from error
-    if not hasattr(rs, "pipeline"):
+    if "pipeline" not in dir(rs):
         # A broken wheel leaves an empty namespace package behind, which imports without an error.
-        raise DependencyError(
-            "pyrealsense2 is installed but empty",
-            given=str(getattr(rs, "__path__", rs)),
-            fix="pip install --force-reinstall pyrealsense2",
-        )
+        raise DependencyError("pyrealsense2 is installed but empty", repr(rs), "pip install --force-reinstall pyrealsense2")
     return rs

@@ -1,41 +1,44 @@
-"""A camera that looks at a rendered scene and sees it as a stereo depth camera would."""
+"""Simulated depth cameras: a rendered scene with the holes and the noise of a stereo camera."""
 
 import time
 from collections.abc import Callable
-from types import TracebackType
 from typing import Protocol
 
 import numpy as np
 
+from molmo_point.camera.base import Camera, wait_until_due
 from molmo_point.depth.uncertainty import D435, DepthNoise
-from molmo_point.errors import CameraError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.sim.stereo_faults import D435_FAULTS, StereoFaults, simulate_depth
 
 
 class RenderedScene(Protocol):
-    """What a scene must offer to be looked at (`sim.TabletopScene` does)."""
+    """A scene that can be rendered; `sim.TabletopScene` is one."""
 
     intrinsics: Intrinsics
     frame: str
 
     def render(self) -> tuple[np.ndarray, np.ndarray]:
-        """Colour (h, w, 3) uint8 RGB and perfect depth (h, w) float32 metres."""
+        """Render color (h, w, 3) uint8 RGB and exact depth (h, w) float32 meters."""
         ...
 
 
-class SimulatedCamera:
+class SimulatedCamera(Camera):
     """An RGB-D camera in simulation, with metric depth, holes and stereo noise.
 
+    Closing the camera leaves the scene open; it belongs to the caller.
+
     Args:
-        scene: what it looks at; rendered anew for every frame.
-        noise: stereo geometry and disparity error; None gives perfect depth.
-        seed: of all depth noise; two cameras with one seed deliver the same depth images.
-        faults: holes, shadows, flying pixels and the like.
-        fps: if given, `read` keeps to this rate; otherwise it returns as soon as the scene is rendered.
-        clock_ns: capture time of a frame in nanoseconds; the host clock by default.
+        scene: The scene, rendered for every frame.
+        noise: Stereo geometry and disparity error; None gives exact depth.
+        seed: Seed of all depth noise; two cameras with one seed deliver the same depth images.
+        faults: Holes, shadows and flying pixels of the depth.
+        fps: Frames per second; None returns each frame as soon as it is rendered.
+        clock_ns: Capture time of a frame in nanoseconds; the host clock by default.
     """
+
+    name = "simulated camera"
 
     def __init__(
         self,
@@ -55,20 +58,19 @@ class SimulatedCamera:
         self._clock_ns = clock_ns
         self._last_ns = 0
         self._due_s = 0.0
-        self._closed = False
+
+    def stamped_by(self, clock_ns: Callable[[], int]) -> "SimulatedCamera":
+        """Take the capture times from another clock. See `Camera.stamped_by`."""
+        self._clock_ns = clock_ns
+        return self
 
     def read(self, timeout_s: float = 5.0) -> RgbdFrame:
-        """Renders the next frame; `stamp_ns` is the moment before rendering and grows from frame to frame.
+        """Render the next frame; `stamp_ns` is the moment before rendering and grows from frame to frame.
 
         Raises:
-            CameraError: the camera was closed, or at this `fps` no frame is due within `timeout_s`.
+            CameraError: The camera was closed, or at this `fps` no frame is due within `timeout_s`.
         """
-        if self._closed:
-            raise CameraError(
-                "The simulated camera is closed",
-                "read() after close()",
-                "read before close(), or make a new SimulatedCamera",
-            )
+        self.check_open()
         self._wait_until_due(timeout_s)
         stamp_ns = max(int(self._clock_ns()), self._last_ns + 1)
         color, depth_m = self.scene.render()
@@ -88,30 +90,36 @@ class SimulatedCamera:
     def _wait_until_due(self, timeout_s: float) -> None:
         if self._period_s is None:
             return
-        wait_s = self._due_s - time.monotonic()
-        if wait_s > timeout_s:
-            raise CameraError(
-                "No frame came in time",
-                given=f"timeout_s={timeout_s:g}, next frame in {wait_s:.3f} s",
-                fix="raise timeout_s or fps",
-            )
-        if wait_s > 0:
-            time.sleep(wait_s)
+        wait_until_due(self._due_s, timeout_s)
         now_s = time.monotonic()
         late = now_s - self._due_s > self._period_s
         self._due_s = (now_s if late else self._due_s) + self._period_s
 
-    def close(self) -> None:
-        """Ends the camera; the scene belongs to the caller and stays open."""
-        self._closed = True
 
-    def __enter__(self) -> "SimulatedCamera":
-        return self
+class SimulatedTable(SimulatedCamera):
+    """A simulated camera at a random tabletop that it owns and closes: `open_camera("simulated:28")`.
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
+    Args:
+        scene_seed: Seed of the scene and of the depth noise.
+        width: Width of the image, in pixels.
+        height: Height of the image, in pixels.
+        fps: Frames per second.
+        depth_noise: Give the depth the noise and the holes of a D435; False gives exact depth.
+
+    Raises:
+        DependencyError: MuJoCo is missing or cannot render.
+    """
+
+    def __init__(
+        self, scene_seed: int = 0, *, width: int = 640, height: int = 480, fps: int = 10, depth_noise: bool = True
     ) -> None:
-        self.close()
+        from molmo_point.sim.tabletop.scene import TabletopScene
+
+        self._table = TabletopScene.random(scene_seed, width, height)
+        super().__init__(self._table, D435 if depth_noise else None, scene_seed, fps=fps)
+        self.name = f"simulated:{scene_seed}"
+        self.base_T_camera = self._table.base_T_camera
+
+    def release(self) -> None:
+        """Close the scene."""
+        self._table.close()

@@ -191,13 +191,13 @@ def edited(path: Path, **changes: object) -> Path:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"version": 99}, "newer version"),
-        ({"format": "something else"}, "no recording manifest"),
-        ({"frames": []}, "no frame"),
-        ({"frames": [{"color": "../../etc/passwd", "stamp_ns": 1, "frame": "f"}]}, "no recording manifest"),
-        ({"frames": [{"color": "a.png", "stamp_ns": "now", "frame": "f"}]}, "no recording manifest"),
-        ({"frames": 3}, "no recording manifest"),
-        ({"depth": {"unit_m": -1}}, "no recording manifest"),
+        ({"version": 99}, "version of a recording"),
+        ({"format": "something else"}, "manifest of a recording"),
+        ({"frames": []}, "at least one frame"),
+        ({"frames": [{"color": "../../etc/passwd", "stamp_ns": 1, "frame": "f"}]}, "manifest of a recording"),
+        ({"frames": [{"color": "a.png", "stamp_ns": "now", "frame": "f"}]}, "manifest of a recording"),
+        ({"frames": 3}, "manifest of a recording"),
+        ({"depth": {"unit_m": -1}}, "manifest of a recording"),
     ],
 )
 def test_manifests_that_are_not_ours_are_refused(tmp_path: Path, changes: dict, message: str) -> None:
