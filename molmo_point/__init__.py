@@ -8,6 +8,9 @@ from typing import Any
 
 _LAZY = {
     "Pointer": "molmo_point.pointer",
+    "Camera": "molmo_point.camera.base",
+    "open_camera": "molmo_point.camera.registry",
+    "load_frame": "molmo_point.camera.image_file",
     "RealSense": "molmo_point.camera.realsense",
     "SimulatedCamera": "molmo_point.sim.camera",
     "Recording": "molmo_point.camera.recording",

@@ -16,15 +16,17 @@ _C = TypeVar("_C", bound="Camera")
 
 @dataclasses.dataclass(frozen=True)
 class DeviceReport:
-    """One connected device, as a driver reports it to `molmo-point doctor`.
+    """One device, as a driver reports it to `molmo-point doctor`.
 
     Attributes:
-        found: Name, serial number and connection, in words.
-        fix: Remedy for a device that works badly; empty if nothing is wrong.
+        found: Name, serial number and connection, in words; or a sentence that none is connected.
+        fix: Remedy for a device that works badly or is not connected; empty if nothing is wrong.
+        connected: False if there is no device.
     """
 
     found: str
     fix: str = ""
+    connected: bool = True
 
 
 class Camera(ABC):

@@ -278,18 +278,20 @@ def list_devices() -> tuple[dict[str, str], ...]:
 
 
 def report_devices() -> tuple[DeviceReport, ...]:
-    """Report the connected cameras to the doctor; a camera on a USB 2 port is slow.
+    """Report the connected cameras, or that there is none, to the doctor; a camera on a USB 2 port is slow.
 
     Raises:
         DependencyError: pyrealsense2 or the libusb that it needs is missing.
     """
+    fix = "plug it into a USB 3 port; on Linux install librealsense's udev rules"
+    none = DeviceReport("no camera connected", fix, connected=False)
     return tuple(
         DeviceReport(
             f"{device['name']}, serial {device['serial']}, firmware {device['firmware']}, USB {device['usb']}",
             "use a USB 3 port and cable" if device["usb"].startswith("2") else "",
         )
         for device in list_devices()
-    )
+    ) or (none,)
 
 
 def _unit_m(depth: Any) -> float:

@@ -7,7 +7,7 @@ import types
 import numpy as np
 import pytest
 
-from molmo_point.camera.realsense import RealSense, _HostClock, list_devices, to_intrinsics
+from molmo_point.camera.realsense import RealSense, _HostClock, list_devices, report_devices, to_intrinsics
 from molmo_point.errors import CameraError, DependencyError
 
 try:
@@ -271,6 +271,16 @@ def test_without_a_camera_the_error_says_so(serial):
     with pytest.raises(CameraError, match="No RealSense camera is connected") as caught:
         RealSense(serial)
     assert caught.value.given and caught.value.fix
+
+
+def test_the_doctor_hears_of_slow_ports_and_of_no_camera(monkeypatch):
+    device = {"name": "D435", "serial": "1", "firmware": "5", "usb": "2.1"}
+    monkeypatch.setattr("molmo_point.camera.realsense.list_devices", lambda: (device, {**device, "usb": "3.2"}))
+    slow, fast = report_devices()
+    assert "USB 3" in slow.fix and not fast.fix and "serial 1" in fast.found
+    monkeypatch.setattr("molmo_point.camera.realsense.list_devices", tuple)
+    (none,) = report_devices()
+    assert not none.connected and "udev" in none.fix
 
 
 @needs_librealsense

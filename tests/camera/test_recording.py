@@ -110,6 +110,25 @@ def test_loop_goes_on_with_growing_stamps(tmp_path: Path) -> None:
     assert np.array_equal(frames[4].color, frames[1].color)
 
 
+def test_one_frame_in_a_loop_does_not_flood(tmp_path: Path) -> None:
+    record(tmp_path / "r", count=1)
+    recording = Recording(tmp_path / "r", realtime=True, loop=True)
+    first, second = recording.read(), recording.read()
+    assert second.stamp_ns - first.stamp_ns == 100_000_000
+    with pytest.raises(CameraError, match="in time"):
+        recording.read(timeout_s=0.01)
+    assert recording.read().stamp_ns - second.stamp_ns == 100_000_000, "a frame that was not due is not lost"
+
+
+def test_replayed_frames_can_be_stamped_with_the_time_of_now(tmp_path: Path) -> None:
+    record(tmp_path / "r")
+    with Recording(tmp_path / "r").stamped_by(lambda: 5_000) as camera:
+        frame = camera.read()
+    assert (frame.stamp_ns, frame.depth_stamp_ns) == (5_000, 5_000 - 789)
+    with pytest.raises(CameraError, match="closed"):
+        camera.read()
+
+
 def test_replay_at_the_recorded_rate(tmp_path: Path) -> None:
     record(tmp_path / "r")
     recording = Recording(tmp_path / "r", realtime=True)

@@ -1,5 +1,7 @@
 """Videos as cameras: frames in order with their times, and refusals."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -35,6 +37,12 @@ def test_every_second_frame(path):
     with VideoFile(path, every=2, start_ns=1_000) as video:
         assert len(video) == 3
         assert [frame.stamp_ns - 1_000 for frame in video] == [0, 200_000_000, 400_000_000]
+
+
+def test_a_video_in_a_loop_goes_on_with_growing_stamps(path):
+    with VideoFile(path, loop=True) as video:
+        stamps = [video.read().stamp_ns for _ in range(12)]
+    assert {b - a for a, b in itertools.pairwise(stamps)} == {100_000_000}
 
 
 def test_the_end_is_an_error_for_who_reads(path):

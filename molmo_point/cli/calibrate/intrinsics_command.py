@@ -8,19 +8,19 @@ import numpy as np
 
 from molmo_point.calibration.camera_fit import MODELS
 from molmo_point.cli.calibrate.output import finish, progress, write_files
+from molmo_point.cli.camera_option import add_camera_option
 from molmo_point.errors import CameraError, InputError
 
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 _LIVE_PAUSE_S = 1.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the arguments."""
+    """Add the arguments."""
     parser.description = "Calibrates the lens from photos of a board; writes intrinsics.yaml, report.html and report.json."
     group = parser.add_argument_group("photos (one of)")
     group.add_argument("--images", type=Path, nargs="+", metavar="PATH", help="files, or folders of them")
     group.add_argument("--recording", type=Path, metavar="PATH", help="a recording: its folder or zip file")
-    group.add_argument("--camera", choices=["realsense"], help="take photos, one a second: move the board between them")
+    add_camera_option(group, "take photos, one a second; move the board between them")
     parser.add_argument("--count", type=int, default=25, help="photos from the camera, or at most from a recording (default 25)")
     parser.add_argument("--board", type=Path, required=True, metavar="YAML", help="the board, see `calibrate board`")
     parser.add_argument("--model", choices=list(MODELS), help="distortion model (default: chosen by error on unseen photos)")
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Calibrates; nothing is written unless it succeeds."""
+    """Calibrate; nothing is written unless it succeeds."""
     import json
 
     import yaml
@@ -65,18 +65,16 @@ def _photos(options: argparse.Namespace) -> tuple[list[tuple[str, np.ndarray]], 
     if options.images:
         return _from_files(options.images), None
     if options.count < 1:
-        raise InputError("The number of photos must be above zero", str(options.count), "e.g. --count 25")
+        raise InputError("--count must be above zero", str(options.count), "e.g. --count 25")
     return _from_recording(options) if options.recording else _from_camera(options)
 
 
 def _from_files(paths: list[Path]) -> list[tuple[str, np.ndarray]]:
-    from molmo_point.camera.image_file import load_color
+    from molmo_point.camera.image_file import list_images, load_color
 
     files: list[Path] = []
     for path in paths:
-        files += sorted(p for p in path.iterdir() if p.suffix.lower() in _SUFFIXES) if path.is_dir() else [path]
-    if not files:
-        raise InputError("There are no photos", ", ".join(map(str, paths)), f"give {', '.join(_SUFFIXES)} files")
+        files += list_images(path) if path.is_dir() else [path]
     names = [path.name for path in files]
     unique = len(set(names)) == len(names)
     return [(path.name if unique else str(path), load_color(path)) for path in files]
@@ -94,10 +92,10 @@ def _from_recording(options: argparse.Namespace) -> tuple[list[tuple[str, np.nda
 def _from_camera(options: argparse.Namespace) -> tuple[list[tuple[str, np.ndarray]], Any]:
     import time
 
-    from molmo_point.camera.realsense import RealSense
+    from molmo_point.camera.registry import open_camera
 
     photos, factory = [], None
-    with RealSense() as camera:
+    with open_camera(options.camera) as camera:
         for number in range(1, options.count + 1):
             time.sleep(_LIVE_PAUSE_S)
             try:

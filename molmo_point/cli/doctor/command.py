@@ -1,4 +1,4 @@
-"""`molmo-point doctor`: what is installed, what is missing or broken, and what to do about it."""
+"""`molmo-point doctor`: installed, missing and broken parts, and their remedies."""
 
 import argparse
 import json
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from molmo_point.camera.registry import CAMERAS, CameraDriver
 from molmo_point.cli.doctor import probes
 from molmo_point.cli.doctor.checkpoint import first_fix, headline, inspected, problems_of, report_lines, size_words
 from molmo_point.cli.doctor.probes import FAIL, NOTE, OK, WARN, Check
@@ -20,18 +21,18 @@ _SIGNS = {OK: "✓", WARN: "!", FAIL: "✗", NOTE: "·"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the arguments of `doctor`."""
-    parser.description = "Reports versions, GPU, ROS 2, RealSense, rendering and model files, and how to fix what is wrong."
-    parser.epilog = "exit code 1 only if something that every use needs is broken"
+    """Add the arguments of `doctor`."""
+    parser.description = "Reports versions, GPU, ROS 2, cameras, rendering and model files, with a fix for every problem."
+    parser.epilog = "exit code 1 only if a part that every use needs is broken"
     parser.add_argument(
-        "--model", metavar="PATH", help="say what this checkpoint is, whether it is complete, and what memory it takes"
+        "--model", metavar="PATH", help="describe this checkpoint: its model, missing files, and the memory it takes"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else on stdout")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Runs all checks and prints them; 1 if something that is needed is broken."""
+    """Run all checks and print them; return 1 if a required part is broken."""
     checks = examine(options.model)
     broken = any(check.status == FAIL for check in checks)
     if options.json:
@@ -42,22 +43,22 @@ def run(options: argparse.Namespace) -> int:
 
 
 def examine(model: str | None = None) -> list[Check]:
-    """All checks, in the order of the report.
+    """Run all checks, in the order of the report.
 
     Args:
-        model: a checkpoint folder to look at besides the embedded one.
+        model: Checkpoint folder to inspect in addition to the embedded one.
     """
-    steps: list[Callable[[], list[Check]]] = [
-        _system,
-        *(lambda need=need: [_package(*need)] for need in _PACKAGES),
-        _gpu,
-        _rendering,
-        _realsense,
-        _ros,
-        _embedded,
+    steps: list[tuple[str, Callable[[], list[Check]]]] = [
+        ("system", _system),
+        *((need[0], lambda need=need: [_package(*need)]) for need in _PACKAGES),
+        ("gpu", _gpu),
+        ("rendering", _rendering),
+        *((driver.name, lambda driver=driver: _camera(driver)) for driver in CAMERAS.values()),
+        ("ros 2", _ros),
+        ("checkpoint tabletop", _embedded),
     ]
     if model is not None:
-        steps.append(lambda: [_named_checkpoint(model)])
+        steps.append((_NAMED, lambda: [_named_checkpoint(model)]))
     pool = ThreadPoolExecutor(max_workers=2)
     try:
         return [check for checks in pool.map(_guarded, steps) for check in checks]
@@ -66,16 +67,16 @@ def examine(model: str | None = None) -> list[Check]:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _guarded(step: Callable[[], list[Check]]) -> list[Check]:
-    """A doctor that falls ill itself says so and goes on with the next check."""
+def _guarded(step: tuple[str, Callable[[], list[Check]]]) -> list[Check]:
+    """Run a check; an error of the check itself becomes a line of the report."""
+    name, check = step
     try:
-        return step()
+        return check()
     except Exception as error:
-        name = getattr(step, "__name__", "check").strip("_")
         return [Check(name, WARN, f"this check itself failed: {type(error).__name__}: {error}", "report it")]
 
 
-# Name, distributions that provide it, module, lowest version, needed by every use, what it is for, how to get it.
+# Name, distributions that provide it, module, lowest version, needed by every use, purpose, fix.
 _PACKAGES: tuple[tuple[str, tuple[str, ...], str, str, bool, str, str], ...] = (
     ("numpy", ("numpy",), "numpy", "1.24", True, "everything", "pip install 'numpy>=1.24'"),
     ("pillow", ("pillow",), "PIL", "9", True, "image files", "pip install pillow"),
@@ -94,7 +95,6 @@ _PACKAGES: tuple[tuple[str, tuple[str, ...], str, str, bool, str, str], ...] = (
         "pip install opencv-python-headless",
     ),
     ("mujoco", ("mujoco",), "mujoco", "3.2", False, "simulation and the demo", "pip install 'molmo-point[sim]'"),
-    ("pyrealsense2", ("pyrealsense2",), "pyrealsense2", "2.50", False, "RealSense", "pip install 'molmo-point[realsense]'"),
     ("bitsandbytes", ("bitsandbytes",), "bitsandbytes", "0.43", False, "4-bit models on a GPU", "pip install bitsandbytes"),
 )
 
@@ -113,10 +113,7 @@ def _package(name: str, distributions: tuple[str, ...], module: str, lowest: str
         return Check(name, bad, f"not installed (for {purpose})", fix)
     answer = probes.run_probe(probes.IMPORT, module)
     if "error" in answer:
-        libusb = name == "pyrealsense2" and "libusb" in answer["error"]
-        libgl = name == "opencv" and "libGL" in answer["error"]
-        cure = "sudo apt install libusb-1.0-0" if libusb else "pip install opencv-python-headless" if libgl else ""
-        return Check(name, bad, f"{version or '?'} cannot be imported: {answer['error']}", cure or f"reinstall it: {fix}")
+        return Check(name, bad, f"{version or '?'} cannot be imported: {answer['error']}", f"reinstall it: {fix}")
     if version is not None and not probes.at_least(version, lowest):
         return Check(name, bad, f"{version} is too old, {lowest} is needed", f"{fix} --upgrade")
     return Check(name, OK, version or "version unknown")
@@ -150,20 +147,31 @@ def _rendering() -> list[Check]:
     return [Check("rendering", WARN, f"MuJoCo cannot draw with MUJOCO_GL={backend}: {reason}", fix)]
 
 
-def _realsense() -> list[Check]:
-    if not probes.has_module("pyrealsense2"):
-        return []
-    answer = probes.run_probe(probes.REALSENSE, timeout_s=30.0)
+def _camera(driver: CameraDriver) -> list[Check]:
+    """Check the package that a camera driver needs, and list its connected devices."""
+    name, _, lowest = driver.package.partition(">=")
+    fix = f"pip install 'molmo-point[{driver.extra}]'"
+    if name and not probes.has_module(name):
+        return [Check(name, WARN, f"not installed (for {driver.name})", fix)]
+    checks = []
+    if name:
+        version = probes.installed_version(name)
+        old = version is not None and not probes.at_least(version, lowest)
+        words = f"{version} is too old, {lowest} is needed" if old else version or "version unknown"
+        checks.append(Check(name, WARN if old else OK, words, f"{fix} --upgrade" if old else ""))
+    if driver.probe:
+        checks += _devices(driver, fix)
+    return checks
+
+
+def _devices(driver: CameraDriver, fix: str) -> list[Check]:
+    answer = probes.run_probe(probes.CAMERA, driver.probe, timeout_s=30.0)
     if "error" in answer:
-        return [Check("realsense", WARN, answer["error"], "sudo apt install libusb-1.0-0; pip install pyrealsense2")]
-    if not answer["devices"]:
-        return [Check("realsense", NOTE, "no camera connected", "to use one: USB 3 port and librealsense's udev rules")]
+        return [Check(driver.name, WARN, answer["error"], answer.get("fix", f"reinstall it: {fix}"))]
     checks = []
     for device in answer["devices"]:
-        words = f"{device['name']}, serial {device['serial']}, firmware {device['firmware']}, USB {device['usb']}"
-        slow = device["usb"].startswith("2")
-        fix = "use a USB 3 port and cable" if slow else ""
-        checks.append(Check("realsense", WARN if slow else OK, words, fix))
+        status = NOTE if not device["connected"] else WARN if device["fix"] else OK
+        checks.append(Check(driver.name, status, device["found"], device["fix"]))
     return checks
 
 
@@ -200,7 +208,7 @@ def _embedded() -> list[Check]:
 
 
 def _named_checkpoint(model: str) -> Check:
-    """The checkpoint that `--model MODEL` would load: an embedded one, a folder, or one from the Hugging Face cache."""
+    """Check the checkpoint that `--model MODEL` would load: embedded, in a folder, or in the Hugging Face cache."""
     folder = Path(model).expanduser()
     if not folder.exists() and (_CHECKPOINTS / model).is_dir():
         return _checkpoint(_CHECKPOINTS / model)
@@ -234,7 +242,7 @@ def _lines(checks: list[Check]) -> list[str]:
     broken = [check.name for check in checks if check.status == FAIL]
     optional = [check.name for check in checks if check.status == WARN]
     lines.append("")
-    lines.append(f"needed and broken: {', '.join(broken)}" if broken else "everything that is needed works")
+    lines.append(f"needed and broken: {', '.join(broken)}" if broken else "every required part works")
     if optional:
         lines.append(f"optional, not usable: {', '.join(optional)}")
     return lines

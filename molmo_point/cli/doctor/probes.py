@@ -1,4 +1,4 @@
-"""Looks at the machine without being hurt by it: every import that may crash runs in a process of its own."""
+"""Probes of the machine; every import that may crash runs in a process of its own."""
 
 import importlib.metadata
 import importlib.util
@@ -21,13 +21,12 @@ class Check:
     """One line of the doctor's report.
 
     Attributes:
-        name: what was looked at.
-        status: "ok"; "fail": something that is needed is broken; "warn": something optional is missing or old;
-            "note": a fact.
-        found: what was found, in words.
-        fix: what to do about it; empty if nothing has to be done.
-        details: lines to print below the others; empty for most.
-        report: the same for programs; None for most.
+        name: Subject of the check.
+        status: "ok"; "fail": a required part is broken; "warn": an optional part is missing or old; "note": a fact.
+        found: Finding, in words.
+        fix: Remedy; empty if there is nothing to do.
+        details: Lines to print below the others; empty for most checks.
+        report: The finding for programs; None for most checks.
     """
 
     name: str
@@ -38,13 +37,13 @@ class Check:
     report: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """The check as JSON has it; `report` is there only where there is one."""
+        """Return the check as JSON writes it; `report` only if there is one."""
         words = {"name": self.name, "status": self.status, "found": self.found, "fix": self.fix}
         return words if self.report is None else words | {"report": self.report}
 
 
 def memory_bytes() -> int | None:
-    """Memory of this machine, bytes; None where the system does not say."""
+    """Return the memory of this machine, bytes; None if the system does not tell."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):
@@ -52,20 +51,20 @@ def memory_bytes() -> int | None:
 
 
 def installed_version(*distributions: str) -> str | None:
-    """Version of the first of these distributions that is installed, without importing it."""
+    """Return the version of the first of these distributions that is installed, without importing it."""
     for name in distributions:
         try:
             found = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-        # Broken metadata has no version at all, in spite of what the type says.
+        # Broken metadata has no version at all, although its type is str.
         if found:
             return str(found)
     return None
 
 
 def has_module(name: str) -> bool:
-    """Whether a top-level module could be found; nothing is imported."""
+    """Look for a top-level module; nothing is imported."""
     try:
         return importlib.util.find_spec(name) is not None
     except (ImportError, ValueError):
@@ -73,7 +72,7 @@ def has_module(name: str) -> bool:
 
 
 def at_least(version: str, wanted: str) -> bool:
-    """Whether a version number is not below another; only the leading numbers count."""
+    """Compare two version numbers by their leading numbers; True if the first is not below the second."""
 
     def numbers(text: str) -> tuple[int, ...]:
         found = re.match(r"\d+(?:\.\d+)*", text)
@@ -83,16 +82,16 @@ def at_least(version: str, wanted: str) -> bool:
 
 
 def run_probe(program: str, *arguments: str, timeout_s: float = 90.0, environment: dict[str, str] | None = None) -> Any:
-    """Runs a short Python program in its own process and reads the JSON on its last line.
+    """Run a short Python program in its own process and read the JSON on its last line.
 
     Args:
         program: Python source; prints one line of JSON at its end.
-        arguments: its `sys.argv[1:]`.
-        timeout_s: it is ended after this time.
-        environment: variables to add to those of this process.
+        arguments: Its `sys.argv[1:]`.
+        timeout_s: Time limit in seconds, after which the process is killed.
+        environment: Variables to add to those of this process.
 
     Returns:
-        What it printed; or `{"error": words}` if it failed, crashed, hung or printed something else.
+        The decoded JSON; or `{"error": words}` if the program failed, crashed, hung or printed no JSON.
     """
     settings = {**os.environ, **(environment or {})}
     settings["PYTHONPATH"] = os.pathsep.join(path for path in (_PACKAGE_ROOT, settings.get("PYTHONPATH", "")) if path)
@@ -139,10 +138,16 @@ if torch.cuda.is_available():
 print(json.dumps({"gpus": gpus, "cuda": torch.version.cuda, "threads": torch.get_num_threads()}))
 """
 
-REALSENSE = """
-import json
-from molmo_point.camera.realsense import list_devices
-print(json.dumps({"devices": list_devices()}))
+# The driver's own function that finds devices, with the remedy of the driver if it fails.
+CAMERA = """
+import dataclasses, importlib, json, sys
+from molmo_point.errors import MolmoPointError
+module, _, name = sys.argv[1].partition(":")
+try:
+    devices = getattr(importlib.import_module(module), name)()
+    print(json.dumps({"devices": [dataclasses.asdict(device) for device in devices]}))
+except MolmoPointError as error:
+    print(json.dumps({"error": f"{error.what} ({error.given})", "fix": error.fix}))
 """
 
 # The smallest MuJoCo scene with anything to see in it.

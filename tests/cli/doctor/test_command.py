@@ -1,5 +1,6 @@
 """The doctor: never crashes, says what to fix, and fails only for what is needed."""
 
+import dataclasses
 import json
 import shutil
 import struct
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from molmo_point.camera.registry import CAMERAS
 from molmo_point.cli import main
 from molmo_point.cli.doctor import command as doctor
 from molmo_point.cli.doctor import probes
@@ -125,10 +127,10 @@ def test_packages_present_missing_old_and_broken(tmp_path, monkeypatch):
     assert package(distributions=("no-such-thing",), module="no_such_thing", needed=True).status == FAIL
     old = package(lowest="999")
     assert old.status == WARN and "too old" in old.found
-    (tmp_path / "sick_module.py").write_text("raise RuntimeError('libusb-1.0.so.0: cannot open')")
+    (tmp_path / "sick_module.py").write_text("raise RuntimeError('libGL.so.1: cannot open')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    sick = package(module="sick_module", name="pyrealsense2")
-    assert sick.status == WARN and "libusb" in sick.found and sick.fix == "sudo apt install libusb-1.0-0"
+    sick = package(module="sick_module")
+    assert sick.status == WARN and "libGL" in sick.found and "reinstall" in sick.fix
 
 
 def test_a_check_that_falls_over_is_one_line_of_the_report(monkeypatch):
@@ -137,7 +139,8 @@ def test_a_check_that_falls_over_is_one_line_of_the_report(monkeypatch):
 
     monkeypatch.setattr(doctor, "_gpu", fall)
     monkeypatch.setattr(doctor, "_PACKAGES", ())
-    for name in ("_rendering", "_realsense", "_ros"):
+    monkeypatch.setattr(doctor, "CAMERAS", {})
+    for name in ("_rendering", "_ros"):
         monkeypatch.setattr(doctor, name, list)
     checks = doctor.examine()
     assert any("boom" in check.found and check.status == WARN for check in checks)
@@ -166,12 +169,42 @@ def test_ros_without_our_messages_says_how_to_build_them(monkeypatch):
     assert nodes.name == "molmo_point_ros"
 
 
-def test_realsense_on_usb_2_is_a_warning(monkeypatch):
-    device = {"name": "D435", "serial": "1", "firmware": "5", "usb": "2.1"}
-    monkeypatch.setattr(probes, "has_module", lambda name: True)
-    monkeypatch.setattr(probes, "run_probe", lambda *_, **__: {"devices": [device, {**device, "usb": "3.2"}]})
-    slow, fast = doctor._realsense()
-    assert (slow.status, fast.status) == (WARN, OK) and "USB 3" in slow.fix
+def driver(**changes):
+    return dataclasses.replace(CAMERAS["realsense"], package="numpy>=1.24", **changes)
+
+
+@pytest.fixture
+def probing(tmp_path, monkeypatch):
+    """Writes the module that a driver's probe is in; returns the checks of a driver with that probe."""
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    def check(body):
+        header = "from molmo_point.camera.base import DeviceReport\nfrom molmo_point.errors import DependencyError\n"
+        (tmp_path / "found_by_probe.py").write_text(f"{header}def report():\n    {body}\n")
+        return doctor._camera(driver(probe="found_by_probe:report"))
+
+    return check
+
+
+def test_devices_of_a_camera_driver_are_listed_by_its_own_probe(probing):
+    package, slow, good = probing("return DeviceReport('D435, USB 2', 'use USB 3'), DeviceReport('D435, USB 3.2')")
+    assert package.name == "numpy" and (package.status, slow.status, good.status) == (OK, WARN, OK)
+    assert slow.fix == "use USB 3" and good.name == "realsense"
+    assert probing("return (DeviceReport('none', 'plug it in', connected=False),)")[1].status == NOTE
+
+
+def test_a_probe_that_fails_gives_the_driver_s_own_remedy(probing):
+    sick = probing("raise DependencyError('Libusb is missing', 'libusb-1.0.so.0', 'apt install libusb')")[1]
+    assert sick.status == WARN and "libusb-1.0.so.0" in sick.found and sick.fix == "apt install libusb"
+    assert "signal" in probing("import os; os.abort()")[1].found
+
+
+def test_the_package_of_a_camera_driver_is_missing_or_old():
+    (missing,) = doctor._camera(dataclasses.replace(CAMERAS["realsense"], package="no_such_thing>=1"))
+    assert missing.status == WARN and "molmo-point[realsense]" in missing.fix
+    old = doctor._camera(dataclasses.replace(CAMERAS["realsense"], package="numpy>=999"))[0]
+    assert old.status == WARN and "too old" in old.found
+    assert doctor._camera(CAMERAS["recording"]) == []
 
 
 def test_a_hugging_face_name_is_looked_up_in_the_cache(checkpoint, tmp_path, monkeypatch):
