@@ -12,7 +12,7 @@ from molmo_point.arrays import ColorArray, FloatArray, IntArray
 from molmo_point.calibration.hand_eye import HandEyeResult
 from molmo_point.calibration.intrinsics_fit import IntrinsicsResult
 from molmo_point.calibration.static_transform import publisher_words
-from molmo_point.camera.image_file import encode_png
+from molmo_point.files import encode_png
 from molmo_point.geometry.transforms import Transform
 
 _STYLE = """
