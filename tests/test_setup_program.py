@@ -1,4 +1,4 @@
-"""The set-up programs in ros2_ws: the repair of the wheels, the stamps, and what they say when something is missing."""
+"""The set-up programs in ros2_ws: repair of the wheels, stamps, missing packages, and the build."""
 
 import os
 import shutil
@@ -59,26 +59,6 @@ def test_repair_a_second_time_changes_nothing(prefix):
     assert setup_wheels.repair_cmake_files(prefix, "/a", "/b") == []
 
 
-def test_repair_takes_paths_as_they_are():
-    assert setup_wheels.repair_text("/opt/python/cp310-cp310/include/python3.10", r"/a\1b", "/n") == r"/a\1b"
-
-
-@pytest.mark.parametrize(
-    ("machine", "version", "expected"),
-    [
-        ("x86_64", (3, 11), ""),
-        ("aarch64", (3, 11), "aarch64"),
-        ("x86_64", (3, 14), "Python 3.14"),
-        ("x86_64", (3, 9), "Python 3.9"),
-    ],
-)
-def test_wheels_say_where_they_do_not_serve(monkeypatch, machine, version, expected):
-    monkeypatch.setattr(setup_wheels.platform, "machine", lambda: machine)
-    monkeypatch.setattr(setup_wheels.sys, "version_info", (*version, 0, "final", 0))
-    reason = setup_wheels.wheels_exist()
-    assert (reason == "") == (expected == "") and expected in reason
-
-
 def test_wheels_of_each_distribution_have_its_names(monkeypatch):
     kilted, jazzy = setup_wheels.wheels("kilted"), setup_wheels.wheels("jazzy")
     assert {"ros-kilted-rclpy", "ros-rmw-fastrtps-cpp", "ros-ament-package"} <= set(kilted)
@@ -86,14 +66,6 @@ def test_wheels_of_each_distribution_have_its_names(monkeypatch):
     assert not [name for name in jazzy if name.startswith("ros-") and not name.startswith("ros-jazzy-")]
     pinned = {line.split("==")[0] for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()}
     assert not set(kilted) - pinned, "what make setup installs has its version in constraints.txt"
-
-
-def test_the_distribution_is_chosen_by_the_environment(capsys, monkeypatch):
-    assert setup_wheels.chosen_distribution({}) == setup_wheels.chosen_distribution({"ROS_WHEELS": ""}) == "kilted"
-    assert setup_wheels.chosen_distribution({"ROS_WHEELS": "jazzy"}) == "jazzy"
-    monkeypatch.setenv("ROS_WHEELS", "noetic")
-    with pytest.raises(setup_system.SetupError, match=r"(?s)'noetic'.*kilted and jazzy"):
-        setup_environment.install_ros("wheels", "", "x")
 
 
 def test_another_distribution_has_versions_of_its_own(monkeypatch):
@@ -170,26 +142,19 @@ def test_python_packages_are_installed_once(clone):
     _, asked = clone
     setup_environment.install_python_packages("cpu", "venv")
     count = len(asked)
-    assert ("torch", "cpu") in asked and count == 3
+    assert count == 3 and asked.index(("torch", "cpu")) == 1, "before the package, which would pull another build"
+    assert all("-c" in arguments for arguments in asked if arguments[0] != "torch"), "every pip runs under the constraints"
     setup_environment.install_python_packages("cpu", "venv")
     assert len(asked) == count
 
 
-@pytest.mark.parametrize("name", ["setup.py", "package.xml", "constraints.txt"])
-def test_python_packages_are_installed_again_when_their_description_changes(clone, name):
+def test_python_packages_are_installed_again_when_their_description_changes(clone):
     root, asked = clone
     setup_environment.install_python_packages("cpu", "venv")
-    (root / name).write_text("changed")
-    setup_environment.install_python_packages("cpu", "venv")
-    assert len(asked) == 6
-
-
-def test_torch_comes_before_what_would_pull_another(clone):
-    _, asked = clone
-    setup_environment.install_python_packages("cpu", "venv")
-    editable = next(i for i, arguments in enumerate(asked) if "-e" in arguments)
-    assert asked.index(("torch", "cpu")) < editable
-    assert all("-c" in arguments for arguments in asked if arguments[0] != "torch"), "every pip runs under the constraints"
+    for count, name in enumerate(("setup.py", "package.xml", "constraints.txt"), start=2):
+        (root / name).write_text("changed")
+        setup_environment.install_python_packages("cpu", "venv")
+        assert len(asked) == 3 * count, name
 
 
 def test_failed_pip_leaves_no_stamp_and_says_what_to_do(clone, monkeypatch):
@@ -202,24 +167,24 @@ def test_failed_pip_leaves_no_stamp_and_says_what_to_do(clone, monkeypatch):
         return 1
 
     monkeypatch.setattr(setup_environment, "pip", fail)
-    with pytest.raises(setup_system.SetupError, match=r"(?s)No matching distribution.*what to do: check the network"):
+    with pytest.raises(setup_system.SetupError, match="No matching distribution"):
         setup_environment.install_python_packages("cpu", "venv")
     assert not (root / ".venv" / ".setup" / "python").exists()
 
 
-def test_no_torch_build_is_said_with_the_ways_out(tmp_path, monkeypatch):
+def test_torch_is_never_left_to_pips_own_choice(tmp_path, monkeypatch):
     monkeypatch.setattr(setup_environment, "STAMPS", tmp_path)
     monkeypatch.setattr(setup_environment, "PYTHON", shutil.which("false"))
     (tmp_path / "python.log").write_text("ERROR: none\n")
     attempts = []
     monkeypatch.setattr(setup_environment, "pip", lambda name, *arguments: attempts.append(arguments) or 1)
-    with pytest.raises(setup_system.SetupError, match="TORCH=default"):
+    with pytest.raises(setup_system.SetupError, match="torch"):
         setup_environment.install_torch("cpu")
     assert attempts and all("--no-deps" in arguments for arguments in attempts), "never pip's own choice of CUDA packages"
     assert all("+cpu" in arguments[1] for arguments in attempts[:2])
 
 
-# ----------------------------------------------------------------------------------------------------- the messages
+# --------------------------------------------------------------------------------------------- the system packages
 
 
 def nothing_there(monkeypatch, tools):
@@ -232,17 +197,10 @@ def nothing_there(monkeypatch, tools):
     return calls
 
 
-def test_missing_library_without_apt(monkeypatch):
-    calls = nothing_there(monkeypatch, {"g++"})
-    with pytest.raises(setup_system.SetupError, match=r"(?s)libusb-1.0-0 \(RealSense cameras\).*what to do: there is no apt-get"):
-        setup_system.install_system_packages(with_ros=False)
-    assert calls == []
-
-
 def test_missing_library_without_rights(monkeypatch):
     calls = nothing_there(monkeypatch, {"g++", "apt-get"})
     monkeypatch.setattr(setup_system.os, "geteuid", lambda: 1000)
-    with pytest.raises(setup_system.SetupError, match=r"as root: apt-get update && apt-get install libusb-1\.0-0;"):
+    with pytest.raises(setup_system.SetupError, match=r"libusb-1\.0-0"):
         setup_system.install_system_packages(with_ros=False)
     assert calls == []
 
@@ -263,28 +221,11 @@ def test_nothing_missing_asks_nobody(monkeypatch):
     assert calls == []
 
 
-def test_no_compiler_matters_only_with_ros(monkeypatch):
-    nothing_there(monkeypatch, set())
-    missing = {name for name, _, there in setup_system.system_packages(with_ros=True) if not there}
-    assert missing >= {"g++"}
-    assert "g++" not in {name for name, _, _ in setup_system.system_packages(with_ros=False)}
-
-
 def test_sourced_ros_of_another_python_is_refused(monkeypatch):
     monkeypatch.setenv("ROS_DISTRO", "jazzy")
     monkeypatch.setattr(setup_environment.sys, "executable", shutil.which("false"))
     with pytest.raises(setup_system.SetupError, match=r"(?s)ROS 2 jazzy is sourced.*PYTHON=/usr/bin/python3"):
         setup_environment.find_ros()
-
-
-def test_machine_without_ros_goes_on(monkeypatch, capsys):
-    monkeypatch.delenv("ROS_DISTRO", raising=False)
-    monkeypatch.setattr(setup_wheels.platform, "machine", lambda: "aarch64")
-    kind, reason = setup_environment.find_ros()
-    assert kind == "none"
-    setup_environment.build_interfaces(kind, setup_environment.install_ros(kind, reason, "x"))
-    said = capsys.readouterr().out
-    assert "aarch64" in said and "Everything else works" in said and "install and source" in said
 
 
 # ----------------------------------------------------------------------------------------- the build, and ros2_ws/run
@@ -321,15 +262,7 @@ def test_run_without_an_environment_says_how_to_make_one(tmp_path):
     assert run.returncode == 2 and "usage" in run.stderr
 
 
-def test_make_help_lists_the_commands():
-    run = subprocess.run(["make", "-s", "help"], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert run.returncode == 0
-    assert {"setup", "demo", "test", "lint", "clean"} <= {line.split()[1] for line in run.stdout.splitlines() if line.strip()}
-
-
 def test_ci_fails_when_no_test_ran():
-    text = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    assert "set -euo pipefail" in text and "exec make test" in text and os.access(ROOT / ".ci" / "run", os.X_OK)
     environ = {**os.environ, "ARGS": "-q --no-header -p no:cacheprovider -k no_test_has_this_name tests/test_setup_program.py"}
     environ.pop("MAKEFLAGS", None)
     command = ["make", "-s", "-o", "setup", "test", f"ARGS={environ['ARGS']}"]

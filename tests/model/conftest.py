@@ -1,6 +1,7 @@
 """Golden models of the official code, and a tiny checkpoint folder of our own."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,10 +79,10 @@ def byte_tokenizer() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|endoftext|>", clean_up_tokenization_spaces=False)
 
 
-@pytest.fixture
-def tiny_folder(tmp_path: Path, byte_tokenizer: PreTrainedTokenizerFast) -> Path:
-    """A complete checkpoint folder in the released layout, random weights."""
-    folder = tmp_path / "tiny"
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory, byte_tokenizer: PreTrainedTokenizerFast) -> Path:
+    """A complete checkpoint folder in the released layout, random weights; never changed."""
+    folder = tmp_path_factory.mktemp("checkpoints") / "tiny"
     torch.manual_seed(5)
     config = MolmoConfig(
         vocab_size=257, embedding_size=257, additional_vocab_size=8, hidden_size=32, intermediate_size=64,
@@ -94,6 +95,12 @@ def tiny_folder(tmp_path: Path, byte_tokenizer: PreTrainedTokenizerFast) -> Path
     settings |= {"base_image_input_size": [56, 56], "overlap_margins": [0, 0], "max_crops": 2}
     (folder / "preprocessor_config.json").write_text(json.dumps(settings))
     return folder
+
+
+@pytest.fixture
+def tiny_folder(tmp_path: Path, tiny_checkpoint: Path) -> Path:
+    """A copy of `tiny_checkpoint` that the test may change."""
+    return Path(shutil.copytree(tiny_checkpoint, tmp_path / "tiny"))
 
 
 @pytest.fixture

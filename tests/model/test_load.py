@@ -69,11 +69,11 @@ def test_the_model_is_left_ready_for_inference(backend: MolmoBackend) -> None:
 
 
 def test_tokens_are_those_of_transformers_generate() -> None:
-    """The embedded model on twenty scenes: drafted decoding against transformers' own, from the same tensors."""
+    """The embedded model on ten scenes: drafted decoding against transformers' own, from the same tensors."""
     backend = Pointer.from_pretrained("tabletop", device="cpu").backend
     assert isinstance(backend, MolmoBackend)
     answers = set()
-    for seed in range(20):
+    for seed in range(10):
         scene = TabletopScene.random(900 + seed)
         asked = pointing_prompt if seed % 2 else counting_prompt
         image, prompt = scene.render()[0], asked(scene.objects[0].name if seed % 3 else "bricks")
@@ -86,7 +86,7 @@ def test_tokens_are_those_of_transformers_generate() -> None:
         assert done.tokens == tuple(backend.processor.decode([token]) for token in expected)
         assert done.passes < max(2, len(expected) / 2)
         answers.add(done.text)
-    assert len(answers) > 10, "answers that are all alike would prove little"
+    assert len(answers) > 5, "answers that are all alike would prove little"
 
 
 # --- Which model it is ---------------------------------------------------------------------------------------------
