@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.decoding.answers import Bench
-from benchmarks.decoding.counts import pass_counts
+from benchmarks.decoding.pass_counts import pass_counts
 from benchmarks.decoding.material import COUNTS, QUERY_COUNTS, material
 from benchmarks.decoding.parts import HD_WH, memory, preprocessing, stages
 from benchmarks.decoding.protocol import Gate, Protocol, Section

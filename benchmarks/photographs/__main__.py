@@ -26,7 +26,7 @@ def check(options: argparse.Namespace) -> None:
 def measure(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     """Figures as plain data, and a Markdown table of them; with ``--plot`` every answer is drawn."""
     from benchmarks.photographs.benchmark import photo_questions
-    from molmo_point.evaluation.answer_kinds import evaluate_household, summary
+    from lab.evaluation.answer_kinds import evaluate_household, summary
     from molmo_point.evaluation.tabletop import table
     from molmo_point.pointer import Pointer
 

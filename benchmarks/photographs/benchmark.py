@@ -129,7 +129,7 @@ PHOTOGRAPHS = (
 
 @dataclass(frozen=True, eq=False)
 class PhotoQuestion:
-    """One question about a photograph; see `molmo_point.evaluation.answer_kinds.AskedQuestion`.
+    """One question about a photograph; see `lab.evaluation.answer_kinds.AskedQuestion`.
 
     Attributes:
         frame: The photograph; no depth.

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from tqdm import tqdm
 
-from molmo_point.evaluation.answer_kinds import AskedQuestion
+from lab.evaluation.answer_kinds import AskedQuestion
 from molmo_point.evaluation.tabletop import nameable
 from molmo_point.pointer import Pointer
 from molmo_point.results import ImagePoint

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from molmo_point.evaluation.answer_kinds import Sheet, evaluate_household, judged, summary
+from lab.evaluation.answer_kinds import Sheet, evaluate_household, judged, summary
 from molmo_point.frame import RgbdFrame
 from molmo_point.results import ImagePoint
 
