@@ -52,6 +52,8 @@ EXTRAS = {
             "ros-kilted-trajectory-msgs",
         )
     ],
+    # figures of the programs in benchmarks/
+    "bench": ["matplotlib>=3.7"],
     # colcon runs the tests with pytest because pytest is named here
     "test": [
         "pytest>=8",
@@ -59,6 +61,7 @@ EXTRAS = {
         "hypothesis",
         "beartype",
         "jaxtyping",
+        "matplotlib>=3.7",
         "scipy",
         "opencv-python-headless>=4.8",
         "ruff",

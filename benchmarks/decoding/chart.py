@@ -1,65 +1,78 @@
-"""The benchmark's picture: four panels of what matters."""
+"""Figure of the decoding benchmark: first point, passes, long answers, several questions."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageDraw
+from benchmarks.figure_style import OURS, PEERS, new_figure, save_figure
 
-from benchmarks.chart import GROUND, SOFT, TEXT, Bar, Curve, bars, card, curves
-from molmo_point.viz.text import font
-
-_SIZE = (1760, 1180)
-_MARGIN, _HEAD = 36, 118
 _Line = Mapping[str, Any]
+_OURS = ("ours", "drafts", "one batch")
+_PASSES = {"plain": "plain", "n-grams": "n-grams", "template and fans": "drafts", "last answer, motion 0.05 %": "last answer"}
+_POINTS = {"naive": "naive", "plain generate": "plain", "ours": "ours"}
+_QUERIES = {"batch": "one batch", "one by one": "one by one"}
 
 
-def draw_bench(data: Mapping[str, Any]) -> Image.Image:
-    """Draws the report.
+def draw_bench(path: Path, data: Mapping[str, Any]) -> None:
+    """Draw the report.
 
     Args:
-        data: What `benchmarks.decoding.report.as_data` gives; sections that are missing
-            leave their panel empty.
+        path: PNG to write.
+        data: From `benchmarks.decoding.report.as_data`; a missing section leaves its panel empty.
+
+    Raises:
+        DependencyError: matplotlib is not installed.
     """
-    image = Image.new("RGB", _SIZE, GROUND)
-    pen = ImageDraw.Draw(image)
     subject, machine = data["subject"], data["machine"]
-    pen.text((_MARGIN, 26), f"molmo-point bench: {subject['model']}, {subject['precision']}", font=font(34), fill=TEXT)
-    about = f"{machine['device']}, {machine['cores']} cores, load {machine['load average']}"
-    pen.text((_MARGIN, 74), f"{about}. {subject['rounds']}; medians.", font=font(18), fill=SOFT)
     sections = {section["name"]: section["lines"] for section in data["sections"]}
-    boxes = _boxes()
-    room = card(image, boxes[0], "One question", "milliseconds from frame to tokens; shorter is better")
-    bars(image, room, _first_point(sections.get("first_point", ())), " ms")
-    room = card(image, boxes[1], "Passes of the model", "after the prefill, by points of the answer; scripted answers")
-    passes = _grouped(
-        sections.get("passes", ()), "passes", {"template and fans": "drafts", "last answer, motion 0.05 %": "last answer"}
-    )
-    curves(image, room, [line for line in passes if line.name in ("plain", "n-grams", "drafts", "last answer")], "points")
-    room = card(
-        image, boxes[2], "Answers with many points", "seconds from frame to tokens; scripted answers, every pass computed"
-    )
-    curves(image, room, _grouped(sections.get("points", ()), "median_ms", {"plain generate": "plain"}, 1e-3), "points", " s")
-    room = card(image, boxes[3], "Several questions about one frame", "milliseconds for all answers")
-    curves(image, room, _grouped(sections.get("queries", ()), "median_ms", {"batch": "one batch"}), "questions", " ms")
-    return image
+    figure, axes = new_figure(2, 2, (16, 10))
+    about = f"{machine['device']}, {machine['cores']} cores, load {machine['load average']}. {subject['rounds']}; medians."
+    figure.suptitle(f"Decoding: {subject['model']}, {subject['precision']}\n{about}", x=0.01, ha="left", fontsize=13)
+    _bars(axes[0, 0], "One question: milliseconds from frame to tokens", sections.get("first_point", ()))
+    title = "Forward passes after the prefill, by points of the answer (scripted)"
+    _curves(axes[0, 1], title, _grouped(sections.get("passes", ()), "passes", _PASSES), "points", "passes")
+    title = "Answers with many points: seconds from frame to tokens (scripted)"
+    _curves(axes[1, 0], title, _grouped(sections.get("points", ()), "median_ms", _POINTS, 1e-3), "points", "s")
+    title = "Several questions about one frame: milliseconds for all answers"
+    _curves(axes[1, 1], title, _grouped(sections.get("queries", ()), "median_ms", _QUERIES), "questions", "ms")
+    save_figure(figure, path)
 
 
-def _boxes() -> list[tuple[int, int, int, int]]:
-    width, height = (_SIZE[0] - 3 * _MARGIN) // 2, (_SIZE[1] - _HEAD - 2 * _MARGIN) // 2
-    corners = [(_MARGIN + c * (width + _MARGIN), _HEAD + r * (height + _MARGIN)) for r in (0, 1) for c in (0, 1)]
-    return [(left, top, left + width, top + height) for left, top in corners]
+def _bars(axis: Any, title: str, lines: Sequence[_Line]) -> None:
+    axis.set_title(title)
+    names, values = [line["name"] for line in lines], [line["median_ms"] for line in lines]
+    bars = axis.barh(names, values, color=[OURS if name.startswith("ours") else PEERS[0] for name in names], height=0.65)
+    axis.bar_label(bars, [f"{value:.0f}" for value in values], padding=4)
+    axis.margins(x=0.1)
+    axis.invert_yaxis()
+    axis.grid(axis="y", visible=False)
 
 
-def _first_point(lines: Sequence[_Line]) -> list[Bar]:
-    return [Bar(line["name"], line["median_ms"], line["name"].startswith("ours")) for line in lines]
+def _curves(axis: Any, title: str, curves: Mapping[str, Sequence[tuple[float, float]]], x_title: str, y_title: str) -> None:
+    axis.set_title(title)
+    peers = iter(PEERS)
+    for name, points in curves.items():
+        ours = name in _OURS
+        color = OURS if ours else next(peers)
+        axis.plot(*zip(*points), "o-", color=color, linewidth=2.6 if ours else 1.6, label=name, zorder=3 if ours else 2)
+    axis.set_xlabel(x_title)
+    axis.set_ylabel(y_title)
+    axis.set_ylim(bottom=0)
+    xs = sorted({x for points in curves.values() for x, _ in points})
+    axis.set_xticks(xs, [f"{x:g}" for x in xs])
+    if curves:
+        axis.legend(frameon=False)
 
 
-def _grouped(lines: Sequence[_Line], key: str, names: Mapping[str, str], scale: float = 1.0) -> list[Curve]:
-    """Lines named "<count> points, <variant>" as one curve a variant."""
+def _grouped(
+    lines: Sequence[_Line], key: str, names: Mapping[str, str], scale: float = 1.0
+) -> dict[str, list[tuple[float, float]]]:
+    """Collect lines named "<count> points, <variant>" as one curve of (count, value) for each named variant."""
     found: dict[str, list[tuple[float, float]]] = {}
     for line in lines:
         head, _, variant = line["name"].partition(", ")
-        if line.get(key) is not None:
-            found.setdefault(names.get(variant, variant), []).append((float(head.split()[0]), line[key] * scale))
-    ours = ("ours", "drafts", "one batch")
-    return [Curve(name, sorted(points), name in ours) for name, points in found.items()]
+        if variant.startswith("in one frame, "):
+            variant = variant.removeprefix("in one frame, ")
+        if variant in names and line.get(key) is not None:
+            found.setdefault(names[variant], []).append((float(head.split()[0]), line[key] * scale))
+    return {name: sorted(points) for name, points in found.items()}

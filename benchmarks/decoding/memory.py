@@ -12,6 +12,7 @@ from benchmarks.decoding.naive import NaiveMolmo
 from benchmarks.decoding.oracle import OracleEngine
 from benchmarks.decoding.paths import NO_MEMORY, engine_answers, generate_answer, naive_answer
 from benchmarks.decoding.subject import Subject, load_subject
+from molmo_point.evaluation.machine import peak_memory_bytes
 
 PATHS = ("ours", "plain", "naive")
 
@@ -45,7 +46,7 @@ def _peak_here(source: Path, path: str, image: np.ndarray, prompt: str, count: i
     sum(float(parameter.detach().sum()) for parameter in subject.model.parameters())
     before = _reset_peak()
     _answer(subject, path, image, prompt, count, None)
-    return _peak() - before
+    return peak_memory_bytes() - before
 
 
 def _answer(subject: Subject, path: str, image: np.ndarray, prompt: str, count: int, script: list[int] | None) -> None:
@@ -64,14 +65,5 @@ def _reset_peak() -> int:
         try:
             Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
         except OSError:
-            return _peak()
-    return _peak()
-
-
-def _peak() -> int:
-    if sys.platform == "linux":
-        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+            return peak_memory_bytes()
+    return peak_memory_bytes()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.decoding.protocol import Gate, Line, Section
+from molmo_point.plain_json import plain_json
 
 _FACTS = {
     "passes": ("passes", 0),
@@ -68,8 +69,7 @@ def as_data(report: Report) -> dict[str, Any]:
 
 def _line_data(line: Line) -> dict[str, Any]:
     figures = {name: getattr(line, name) for name in ("ratio", "median_ms", "p95_ms", "min_ms", "floor_percent")}
-    finite = {name: value if math.isfinite(value) else None for name, value in figures.items()}
-    return {"name": line.name, **finite, **{k: v if math.isfinite(v) else None for k, v in line.facts.items()}}
+    return plain_json({"name": line.name, **figures, **line.facts})
 
 
 def cells(section: Section) -> tuple[list[str], list[list[str]]]:
@@ -110,7 +110,7 @@ def facts_lines(report: Report) -> list[str]:
 
 def markdown(report: Report) -> str:
     """The whole report as Markdown tables."""
-    parts = ["# Tables of `molmo-point bench`", "\n".join(f"- {line}" for line in facts_lines(report))]
+    parts = ["# Tables of `python -m benchmarks.decoding`", "\n".join(f"- {line}" for line in facts_lines(report))]
     for section in report.sections:
         head, rows = cells(section)
         table = [f"| {' | '.join(row)} |" for row in (head, ["---", *["---:"] * (len(head) - 1)], *rows)]

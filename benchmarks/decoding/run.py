@@ -1,18 +1,17 @@
 """The whole benchmark, in one process."""
 
-import os
-import platform
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmarks.decoding.answers import Bench
-from benchmarks.decoding.pass_counts import pass_counts
 from benchmarks.decoding.material import COUNTS, QUERY_COUNTS, material
 from benchmarks.decoding.parts import HD_WH, memory, preprocessing, stages
+from benchmarks.decoding.pass_counts import pass_counts
 from benchmarks.decoding.protocol import Gate, Protocol, Section
 from benchmarks.decoding.report import Report
+from molmo_point.evaluation.machine import core_count, device_name, library_versions, load_average
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ def run_bench(subject: Any, source: Path | None, plan: Plan, progress: Callable[
     """
     from benchmarks.decoding.floor import measure_floor, synchroniser
 
-    load_before = _load()
+    load_before = load_average()
     pictured = material(None if subject.trained else HD_WH)
     gate = Gate()
     protocol = Protocol(plan.warmups, plan.rounds, synchroniser(subject.device))
@@ -83,24 +82,11 @@ def run_bench(subject: Any, source: Path | None, plan: Plan, progress: Callable[
 
         identity = vars(compare(subject, plan.scenes))
     rates = {"bytes_per_s": floor.bytes_per_s, "flop_per_s": floor.flop_per_s}
-    machine = {**_machine(subject), "load average": f"{load_before} before, {_load()} after"}
+    machine = {**_machine(subject), "load average": f"{load_before} before, {load_average()} after"}
     about = {"model": subject.name, "precision": str(subject.dtype).removeprefix("torch."), "frame": pictured.scene}
     about["rounds"] = f"{plan.rounds} after {plan.warmups} warm-ups, interleaved"
     return Report(about, machine, rates, sections, gate, identity)
 
 
-def _load() -> str:
-    try:
-        return f"{os.getloadavg()[0]:.1f}"
-    except (OSError, AttributeError):
-        return "unknown"
-
-
 def _machine(subject: Any) -> dict[str, Any]:
-    from benchmarks.decoding.machine import device_words, library_words
-
-    return {
-        "device": device_words(subject.device),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "libraries": f"Python {platform.python_version()}, {library_words()}",
-    }
+    return {"device": device_name(subject.device), "cores": core_count(), "libraries": library_versions()}

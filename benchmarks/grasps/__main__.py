@@ -1,29 +1,39 @@
-"""`molmo-point eval grasps`: grasps proposed on noisy depth, tried on the true solids."""
+"""Grasps proposed on noisy depth, tried on the true solids of simulated tables.
+
+python -m benchmarks.grasps --scenes 200
+"""
 
 import argparse
+import sys
 from typing import Any
 
-from benchmarks.tracking.__main__ import check
+from benchmarks.grasps.benchmark import FIRST_SEED, run_trials, summarize, table
+from benchmarks.program import add_output, run_program
+from molmo_point.cli.progress import counted
 from molmo_point.errors import InputError
 
-__all__ = ["DEFAULT_SCENES", "check", "measure"]
 
-DEFAULT_SCENES = 200
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this program."""
+    add_output(parser, scenes=200, seed=FIRST_SEED)
 
 
 def measure(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    """Figures as plain data, and as a table."""
-    from tqdm import tqdm
+    """Run the benchmark.
 
-    from benchmarks.grasps.benchmark import FIRST_SEED, run_trials, summarize, table
+    Returns:
+        The figures, and a table of them.
 
-    first = FIRST_SEED if options.seed is None else options.seed
-    trials = run_trials(tqdm(range(first, first + options.scenes), desc="scenes", unit="scene"))
+    Raises:
+        InputError: No scene shows an object that is large enough.
+    """
+    trials = run_trials(counted(range(options.seed, options.seed + options.scenes), options.scenes, "scene"))
     if not trials:
-        raise InputError(
-            "No scene shows an object large enough to grasp",
-            f"--scenes {options.scenes} --seed {first}",
-            "measure on more scenes",
-        )
-    figures = summarize(trials)
+        given = f"--scenes {options.scenes} --seed {options.seed}"
+        raise InputError("Scenes must show an object large enough to grasp", given, "measure on more scenes")
+    figures = {"benchmark": "grasps", **summarize(trials)}
     return figures, table(figures)
+
+
+if __name__ == "__main__":
+    sys.exit(run_program("benchmarks.grasps", __doc__, add_arguments, measure))

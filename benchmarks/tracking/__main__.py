@@ -1,27 +1,35 @@
-"""`molmo-point eval tracking`: points that have to keep up with a moving world."""
+"""Accuracy of tracked points between two answers of a slow model, compared with simpler methods.
+
+python -m benchmarks.tracking --scenes 64
+"""
 
 import argparse
+import sys
 from typing import Any
 
-from molmo_point.errors import InputError
+from benchmarks.program import add_output, run_program
+from benchmarks.tracking import benchmark
+from benchmarks.tracking.speed import measure_speed, speed_table
 
-DEFAULT_SEQUENCES = 64
 
-
-def check(options: argparse.Namespace) -> None:
-    """Refuses options of the other measurements.
-
-    Raises:
-        InputError: `--plot` was given, which draws nothing here.
-    """
-    if options.plot:
-        raise InputError("There is no plot of this measurement", f"--plot {options.plot}", "leave it out, or use --out")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this program."""
+    add_output(parser, scenes=64, seed=benchmark.FIRST_SEED, unit="sequences")
+    parser.add_argument("--speed", action="store_true", help="measure the time per frame by points and image size instead")
 
 
 def measure(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    """Figures as plain data, and as a table."""
-    from benchmarks.tracking.benchmark import FIRST_SEED, evaluate, summary, table
+    """Run the benchmark.
 
-    first = FIRST_SEED if options.seed is None else options.seed
-    figures = summary(evaluate(options.scenes, first))
-    return figures, table(figures)
+    Returns:
+        The figures, and tables of them.
+    """
+    if options.speed:
+        rows = measure_speed()
+        return {"benchmark": "tracking speed", "rows": rows}, speed_table(rows)
+    figures = {"benchmark": "tracking", **benchmark.summary(benchmark.evaluate(options.scenes, options.seed))}
+    return figures, benchmark.table(figures)
+
+
+if __name__ == "__main__":
+    sys.exit(run_program("benchmarks.tracking", __doc__, add_arguments, measure))

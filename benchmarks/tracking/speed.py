@@ -1,4 +1,4 @@
-"""What a frame costs the tracker, by the number of points and the size of the image."""
+"""Time per frame of the tracker, by the number of points and the size of the image."""
 
 from typing import Any
 
@@ -34,6 +34,13 @@ def measure_speed(frames: int = 60) -> list[dict[str, Any]]:
         return [_measure(size, count, frames) for size in SIZES for count in POINTS]
     finally:
         cv2.setNumThreads(threads)
+
+
+def speed_table(rows: list[dict[str, Any]]) -> str:
+    """Format the rows of `measure_speed` as Markdown."""
+    lines = ["| image | points | still tracked | ms, median | 95 % |", "|---|---:|---:|---:|---:|"]
+    form = "| {width}x{height} | {points} | {tracked_at_the_end} | {frame_ms_median:.2f} | {frame_ms_95:.2f} |"
+    return "\n".join([*lines, *(form.format(**row) for row in rows)])
 
 
 def _measure(size_wh: tuple[int, int], count: int, frames: int) -> dict[str, Any]:

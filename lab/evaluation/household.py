@@ -29,8 +29,8 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     import numpy as np
     from tqdm import tqdm
 
-    from lab.evaluation.fresh_scenes import FIRST_SEED, fresh_questions
     from lab.evaluation.answer_kinds import evaluate_household, summary
+    from lab.evaluation.fresh_scenes import FIRST_SEED, fresh_questions
     from molmo_point.evaluation.tabletop import table
     from molmo_point.pointer import Pointer
 

@@ -7,8 +7,8 @@ def wilson(successes: int, trials: int, z: float = 1.96) -> tuple[float, float]:
     """Wilson score interval of a share (95 % by default).
 
     Args:
-        successes: How often it happened.
-        trials: How often it could have.
+        successes: Number of successes.
+        trials: Number of trials.
         z: Normal quantile.
 
     Returns:
@@ -23,6 +23,6 @@ def wilson(successes: int, trials: int, z: float = 1.96) -> tuple[float, float]:
 
 
 def share(values: list[bool]) -> dict[str, float]:
-    """How often something was so: the share with its 95 % interval and the number of trials; NaN without trials."""
+    """Share of true values with its 95 % interval and the number of trials; NaN without trials."""
     low, high = wilson(sum(values), len(values))
     return {"share": sum(values) / len(values) if values else math.nan, "low": low, "high": high, "trials": len(values)}

@@ -1,4 +1,4 @@
-"""What a model says of its own answers beside what was true, on fresh simulated tables."""
+"""Probabilities and spreads that a model states, with the truth."""
 
 import copy
 from collections.abc import Iterable
@@ -6,19 +6,53 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
-from tqdm import tqdm
 
-from lab.evaluation.answer_kinds import AskedQuestion
-from molmo_point.evaluation.tabletop import nameable
+from molmo_point.evaluation.tabletop import NEAR_PX, absent_name, nameable
+from molmo_point.frame import RgbdFrame
 from molmo_point.pointer import Pointer
 from molmo_point.results import ImagePoint
 from molmo_point.sim.camera import SimulatedCamera
-from molmo_point.sim.tabletop.objects import COLORS, SHAPES
 from molmo_point.sim.tabletop.scene import TabletopScene
 from molmo_point.trust.confidence_calibration import UNCALIBRATED
 
-NEAR_PX = 40.0
-"""A point further off than this, in pixels of 640, is a gross miss: `confidence` reports those, not the spread."""
+
+class SceneQuestion(Protocol):
+    """A question about a scene, with its truth."""
+
+    @property
+    def frame(self) -> RgbdFrame:
+        """The image."""
+        ...
+
+    @property
+    def mask(self) -> np.ndarray:
+        """Instance mask (h, w), −1 for no object."""
+        ...
+
+    @property
+    def kind(self) -> str:
+        """Kind of the question; ``"count"`` and ``"absent"`` are asked and judged in their own way."""
+        ...
+
+    @property
+    def phrase(self) -> str:
+        """Words for the objects."""
+        ...
+
+    @property
+    def targets(self) -> tuple[int, ...]:
+        """Indices in the mask of the objects that fit."""
+        ...
+
+    @property
+    def middles_px(self) -> np.ndarray:
+        """Places to point at, (targets, 2) pixels."""
+        ...
+
+    @property
+    def scene(self) -> int:
+        """Number of the scene."""
+        ...
 
 
 @dataclass
@@ -26,15 +60,15 @@ class Observations:
     """One entry per point or per question, each with the seed of its scene.
 
     Attributes:
-        confidence: Uncalibrated confidence of the first point of each question about a thing that is there.
-        hit: Whether that point lies on a visible pixel of the thing.
+        confidence: Uncalibrated confidence of the first point of each question about a visible object.
+        hit: True if that point lies on a visible pixel of the object.
         point_scene: Scene of that point.
         absent: Uncalibrated probability of absence, for every question.
-        is_absent: Whether the thing was absent.
+        is_absent: True if the object was absent.
         question_scene: Scene of the question.
-        distance2: Squared Mahalanobis distance of the middle of the thing from the main mode, for
+        distance2: Squared Mahalanobis distance of the middle of the object from the main mode, for
             points within `NEAR_PX` of it.
-        offset_px: (u, v) from the middle of the thing to those points, pixels of an image 640 wide.
+        offset_px: (u, v) from the middle of the object to those points, pixels of an image 640 wide.
     """
 
     confidence: list[float] = field(default_factory=list)
@@ -47,51 +81,38 @@ class Observations:
     offset_px: list[tuple[float, float]] = field(default_factory=list)
 
 
-def observe(pointer: Pointer, scenes: int, first_seed: int, spread: bool = True) -> Observations:
-    """Asks about every nameable thing and one absent thing in each scene; calibration is left out.
+def observe(pointer: Pointer, seeds: Iterable[int], spread: bool = True) -> Observations:
+    """Ask about every nameable object and one absent object in each simulated table, without calibration.
 
     Args:
         pointer: The model.
-        scenes: Number of scenes.
-        first_seed: Seed of the first scene; scene k has ``first_seed + k``.
-        spread: Whether to follow the branches, too; needs a backend that can.
+        seeds: Seeds of the scenes.
+        spread: True also asks for the distribution of each point; needs a backend that tells it.
     """
     pointer, found = uncalibrated(pointer), Observations()
-    for seed in tqdm(range(first_seed, first_seed + scenes), desc=f"scenes from {first_seed}", unit="scene"):
+    for seed in seeds:
         rng = np.random.default_rng(seed)
         with TabletopScene.random(seed) as scene, SimulatedCamera(scene, seed=seed) as camera:
             frame, masks = camera.read(), scene.render_masks()
-            for thing in nameable(scene.visible_objects()):
-                pointing = pointer.point(frame, thing.item.name, spread=spread)
+            for seen in nameable(scene.visible_objects()):
+                pointing = pointer.point(frame, seen.item.name, spread=spread)
                 _note_question(found, pointing.absent_probability, False, seed)
                 if pointing.points:
-                    mine = masks == scene.objects.index(thing.item)
-                    _note_point(found, pointing.points[0], mine, thing.uv, seed)
-            present = {item.name for item in scene.objects}
-            names = [f"{color} {shape}" for color in COLORS for shape in SHAPES]
-            absent = str(rng.choice([name for name in names if name not in present]))
-            _note_question(found, pointer.point(frame, absent).absent_probability, True, seed)
+                    mine = masks == scene.objects.index(seen.item)
+                    _note_point(found, pointing.points[0], mine, seen.uv, seed)
+            _note_question(found, pointer.point(frame, absent_name(scene, rng)).absent_probability, True, seed)
     return found
 
 
-class SceneQuestion(AskedQuestion, Protocol):
-    """A question that says which scene it is about."""
-
-    @property
-    def scene(self) -> int:
-        """Number of the scene."""
-        ...
-
-
 def observe_questions(pointer: Pointer, questions: Iterable[SceneQuestion], spread: bool = True) -> Observations:
-    """Asks questions about any scenes; those that count are passed over, and calibration is left out.
+    """Ask questions about any scenes, without calibration; questions that count are left out.
 
-    Where several things fit, a point on any of them is a hit, and the nearest one's middle is what it is held against.
+    If several objects fit, a point on any of them is a hit, and its offset is that from the nearest one's middle.
 
     Args:
         pointer: The model.
-        questions: With what is true.
-        spread: Whether to follow the branches, too; needs a backend that can.
+        questions: Questions with their truth.
+        spread: True also asks for the distribution of each point; needs a backend that tells it.
     """
     pointer, found = uncalibrated(pointer), Observations()
     for question in questions:
@@ -107,7 +128,7 @@ def observe_questions(pointer: Pointer, questions: Iterable[SceneQuestion], spre
 
 
 def uncalibrated(pointer: Pointer) -> Pointer:
-    """The same model, whose probabilities and spreads stay as it says them."""
+    """Make a pointer to the same model whose probabilities and spreads stay as the model states them."""
     backend: Any = copy.copy(pointer.backend)
     backend.calibration = UNCALIBRATED
     return Pointer(backend)

@@ -1,11 +1,11 @@
-"""How well a model points at, counts and misses things on fresh simulated tables."""
+"""Accuracy of pointing, counting and telling absence on fresh simulated tables."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
-from tqdm import tqdm
 
-from molmo_point.evaluation.intervals import wilson
+from molmo_point.evaluation.intervals import share
 from molmo_point.frame import RgbdFrame
 from molmo_point.pointer import Pointer
 from molmo_point.sim.camera import SimulatedCamera
@@ -15,21 +15,23 @@ from molmo_point.sim.tabletop.scene import TabletopScene
 
 FIRST_SEED = 900_000
 """Scene seeds of the evaluation; the training renderer draws from other generators."""
+NEAR_PX = 40.0
+"""Distance in pixels of 640 beyond which a point is a gross miss."""
 _MIN_PIXELS = 150
 
 
 @dataclass
 class Tally:
-    """What was counted; errors in pixels of the 640-pixel image and in millimetres.
+    """Results of single questions.
 
     Attributes:
-        hit: For every question about one thing: the point lies on a visible pixel of it.
-        offset_px: Signed (u, v) offsets of those points from the middle of the visible part.
-        error_mm: Distances of the 3D targets from the truth, where there was a target.
+        hit: For every question about one object: the point lies on a visible pixel of it.
+        offset_px: Signed (u, v) offsets of those points from the middle of the visible part, pixels.
+        error_mm: Distances of the 3D targets from the truth in millimeters, where there was a target.
         count_exact: For every counting question: the number of points is right.
-        count_close: The same, give or take one.
-        absent: For every question about something that is not there: the model said so.
-        latency_ms: Time of every pointing question.
+        count_close: For every counting question: the number of points is off by one at most.
+        absent: For every question about an absent object: the model said that it is absent.
+        latency_ms: Time of every pointing question in milliseconds.
     """
 
     hit: list[bool] = field(default_factory=list)
@@ -41,29 +43,29 @@ class Tally:
     latency_ms: list[float] = field(default_factory=list)
 
 
-def evaluate(pointer: Pointer, scenes: int, first_seed: int = FIRST_SEED) -> Tally:
-    """Asks about every nameable thing, one count and one absent thing in each scene.
+def evaluate(pointer: Pointer, seeds: Iterable[int]) -> Tally:
+    """Ask about every nameable object, one count and one absent object in each scene.
 
     Args:
         pointer: The model.
-        scenes: Number of scenes.
-        first_seed: Seed of the first scene; scene k has ``first_seed + k``.
+        seeds: Seeds of the scenes.
     """
     tally = Tally()
-    for seed in tqdm(range(first_seed, first_seed + scenes), desc="scenes", unit="scene"):
+    for seed in seeds:
         rng = np.random.default_rng(seed)
         with TabletopScene.random(seed) as scene, SimulatedCamera(scene, seed=seed) as camera:
             frame, masks = camera.read(), scene.render_masks()
             seen = scene.visible_objects()
-            for thing in nameable(seen):
-                _ask_for(pointer, frame, masks, scene, thing, tally)
+            for item in nameable(seen):
+                _ask_for(pointer, frame, masks, scene, item, tally)
             _ask_count(pointer, frame, seen, rng, tally)
-            _ask_absent(pointer, frame, scene, rng, tally)
+            pointing = pointer.point(frame, absent_name(scene, rng))
+            tally.absent.append(pointing.absent and not pointing.points)
     return tally
 
 
 def nameable(seen: list[VisibleObject], min_pixels: int = _MIN_PIXELS) -> list[VisibleObject]:
-    """The things that are well in view and whose name fits nothing else in the picture."""
+    """List the objects that are well in view and whose name fits no other object in the image."""
     names = [thing.item.name for thing in seen]
     return [t for t in seen if t.pixel_count >= min_pixels and names.count(t.item.name) == 1]
 
@@ -107,31 +109,27 @@ def _ask_count(
     tally.count_close.append(abs(count - len(things)) <= 1)
 
 
-def _ask_absent(pointer: Pointer, frame: RgbdFrame, scene: TabletopScene, rng: np.random.Generator, tally: Tally) -> None:
+def absent_name(scene: TabletopScene, rng: np.random.Generator) -> str:
+    """Draw the name of an object that is not in the scene."""
     present = {item.name for item in scene.objects}
     names = [f"{color} {shape}" for color in COLORS for shape in SHAPES]
-    name = str(rng.choice([n for n in names if n not in present]))
-    pointing = pointer.point(frame, name)
-    tally.absent.append(pointing.absent and not pointing.points)
+    return str(rng.choice([name for name in names if name not in present]))
 
 
-def sigma_px(tally: Tally) -> float:
-    """Standard deviation of a point along one axis, pixels at 640, from the points that hit.
+def sigma_px(offsets_px: Iterable[tuple[float, float]]) -> float:
+    """Standard deviation of a point along one axis, from offsets (u, v) in pixels at 640.
 
-    Gross misses are no Gaussian's tail: they are what ``hit`` reports.
+    Offsets above `NEAR_PX` are gross misses and not the tail of a Gaussian; the hit rate reports them.
+
+    Returns:
+        Pixels at 640; NaN without offsets.
     """
-    offsets = np.array([o for o in tally.offset_px if np.hypot(*o) < 40.0])
-    return float(np.sqrt(np.mean(offsets**2))) if len(offsets) else float("nan")
+    near = np.array([offset for offset in offsets_px if np.hypot(*offset) < NEAR_PX])
+    return float(np.sqrt(np.mean(near**2))) if len(near) else float("nan")
 
 
 def summary(tally: Tally) -> dict[str, object]:
     """All figures as plain data; shares come with their 95 % interval and number of trials."""
-
-    def share(values: list[bool]) -> dict[str, float]:
-        low, high = wilson(sum(values), len(values))
-        mean = float(np.mean(values)) if values else float("nan")
-        return {"share": mean, "low": low, "high": high, "trials": len(values)}
-
     distances = [float(np.hypot(*offset)) for offset in tally.offset_px]
     return {
         "point_in_mask": share(tally.hit),
@@ -143,7 +141,7 @@ def summary(tally: Tally) -> dict[str, object]:
         "error_mm_median": _quantile(tally.error_mm, 0.5),
         "error_mm_95": _quantile(tally.error_mm, 0.95),
         "latency_ms_median": _quantile(tally.latency_ms, 0.5),
-        "sigma_px_at_640": sigma_px(tally),
+        "sigma_px_at_640": sigma_px(tally.offset_px),
     }
 
 
@@ -152,7 +150,7 @@ def _quantile(values: list[float], share: float) -> float:
 
 
 def table(figures: dict[str, object]) -> str:
-    """The summary as a Markdown table."""
+    """Format the summary as a Markdown table."""
     lines = ["| measure | value | 95 % interval | trials |", "|---|---|---|---|"]
     for name, value in figures.items():
         title = name.replace("_", " ")

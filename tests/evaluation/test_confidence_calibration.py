@@ -97,7 +97,7 @@ def test_what_is_stored_keeps_what_is_there(tmp_path: Path) -> None:
     held = json.loads((tmp_path / "pointing.json").read_text())
     assert held == {"sigma_px_at_640": 9.5, "measured": {"a": 1}, "calibration": settings}
     (tmp_path / "pointing.json").write_text("{")
-    with pytest.raises(InputError, match="cannot be stored"):
+    with pytest.raises(InputError, match="must be a JSON file"):
         evaluate_claims.store(tmp_path, settings, 3.0)
 
 
@@ -105,13 +105,19 @@ def test_what_is_stored_keeps_what_is_there(tmp_path: Path) -> None:
     ("arguments", "words"),
     [
         (["calibration", "--seed", "940010", "--scenes", "20"], "fitted on"),
-        (["calibration", "--plot", "/no/such/folder/a.png"], "picture cannot be written"),
-        (["calibration", "--write", "--model", "allenai/Molmo-7B-D-0924"], "local weights"),
+        (["calibration", "--plot", "/no/such/folder/a.png"], "--plot must be a file in a folder"),
+        (["calibration", "--write", "--model", "allenai/Molmo-7B-D-0924"], "--write must go with the folder"),
         (["tabletop", "--write"], "belongs to eval calibration"),
-        (["lift", "--household"], "belongs to eval calibration"),
-        (["calibration", "--household", "--seed", "941"], "fitted on"),
+        (["tabletop", "--scenes", "0"], "--scenes must be above zero"),
+        (["tabletop", "--plot", "a.png"], "draws no picture"),
+        (["nonsense"], "must be one of tabletop, calibration, pick, place"),
+        (["lift", "--plot", "a.png"], "python -m benchmarks.lift"),
+        (["photographs", "--photos", "folder"], "python -m benchmarks.photographs"),
+        (["household"], "python -m lab.evaluation.household"),
+        (["calibration", "--household", "--write"], "python -m lab.evaluation.household_confidence"),
     ],
 )
 def test_what_could_not_be_done_is_said_first(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["eval", *arguments]) == 1
-    assert words in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert words in told and len(told.strip().splitlines()) == 1

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 import molmo_point
-from molmo_point.backend import available_checkpoints
 from lab.evaluation.answer_kinds import evaluate_household
+from molmo_point.backend import available_checkpoints
 from molmo_point.pointer import Pointer
 
 pytest.importorskip("mujoco")

@@ -3,10 +3,9 @@
 import numpy as np
 from PIL import Image
 
-from benchmarks import chart
-from benchmarks.chart import Curve
 from lab.evaluation.case_grid import Case, case_grid
-from molmo_point.viz.training_chart import training_chart
+from molmo_point.viz import training_chart as chart
+from molmo_point.viz.training_chart import Curve, training_chart
 
 
 def test_a_panel_for_what_was_logged() -> None:

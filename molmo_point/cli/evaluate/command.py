@@ -1,130 +1,119 @@
-"""`molmo-point eval`: measure a model on scenes with known truth."""
+"""The `molmo-point eval` command: accuracy of a checkpoint on scenes with known truth."""
 
 import argparse
 import contextlib
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks.grasps import __main__ as grasp_benchmark
-from benchmarks.lift import __main__ as lift_benchmark
-from benchmarks.photographs import __main__ as photo_benchmark
-from benchmarks.tracking import __main__ as tracking_benchmark
-from lab.evaluation import household as household_benchmark
-from molmo_point.cli.evaluate import picks as pick_benchmark
-from molmo_point.cli.evaluate import places as place_benchmark
+from molmo_point.cli.evaluate import confidence, picks, places
+from molmo_point.cli.figures_output import check_folder, publish
 from molmo_point.errors import InputError
 
 DEFAULT_SCENES = 200
 
-_OF_THEIR_OWN = {
-    "household": (household_benchmark, household_benchmark.DEFAULT_SCENES),
-    "photographs": (photo_benchmark, photo_benchmark.DEFAULT_SCENES),
-    "lift": (lift_benchmark, lift_benchmark.DEFAULT_SCENES),
-    "tracking": (tracking_benchmark, tracking_benchmark.DEFAULT_SEQUENCES),
-    "grasps": (grasp_benchmark, grasp_benchmark.DEFAULT_SCENES),
-    "pick": (pick_benchmark, pick_benchmark.DEFAULT_SCENES),
-    "place": (place_benchmark, place_benchmark.DEFAULT_SCENES),
+_OWN_PROGRAMS = {"pick": picks, "place": places}
+_BENCHMARKS = ("tabletop", "calibration", *_OWN_PROGRAMS)
+_MOVED = {
+    "lift": "benchmarks.lift",
+    "tracking": "benchmarks.tracking",
+    "grasps": "benchmarks.grasps",
+    "photographs": "benchmarks.photographs",
+    "household": "lab.evaluation.household",
+    "calibration --household": "lab.evaluation.household_confidence",
 }
+"""Measurements of this project that are programs of its repository, by their former names."""
 
-_BELONGING = {
-    "write": "calibration",
-    "household": "calibration",
-    "photos": "photographs",
-    "variants": "pick",
-    "processes": "pick",
-    "failures": "pick",
-}
+_OWNERS = {"write": "calibration", "variants": "pick", "processes": "pick", "failures": "pick"}
+"""Benchmark that each special option belongs to."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the arguments of `eval`."""
+    """Add the arguments of `eval`."""
     parser.description = (
-        "Measures with 95 % intervals. A model: how often it is right on fresh simulated tables (tabletop: plain shapes; "
-        "household) and on real photographs (photographs), whether its probabilities come true (calibration), and how well a "
-        "simulated arm picks with it what is named (pick) and puts it into bowls, plates, trays and boxes (place; say "
-        "--model household). Without a model: "
-        "points that are off, lifted beside the estimators of other projects (lift); points followed in moving scenes "
-        "(tracking); proposed grasps tried on the true solids (grasps)."
+        "Measures a checkpoint with 95 % intervals: how often it is right on fresh simulated tables (tabletop), whether its "
+        "probabilities come true (calibration), how well a simulated arm picks with it what is named (pick), and how well it "
+        "puts that into bowls, plates, trays and boxes (place; say --model household)."
     )
-    choices = ["tabletop", "calibration", *_OF_THEIR_OWN]
-    parser.add_argument("benchmark", choices=choices, help="what to measure")
+    words = ", ".join(_BENCHMARKS)
+    parser.add_argument("benchmark", type=_benchmark, metavar="benchmark", help=f"measurement: {words}")
     parser.add_argument("--model", default="tabletop", help="embedded name or folder of a checkpoint")
     parser.add_argument("--device", help="cpu, cuda, ... (default: the best there is)")
-    scenes = f"number of scenes, or of sequences (tracking); default {DEFAULT_SCENES}, " + ", ".join(
-        f"{name} {number}" for name, (_, number) in _OF_THEIR_OWN.items() if number
-    )
-    parser.add_argument("--scenes", type=int, help=scenes)
+    numbers = ", ".join(f"{name} {program.DEFAULT_SCENES}" for name, program in _OWN_PROGRAMS.items())
+    parser.add_argument("--scenes", type=int, help=f"number of scenes (default {DEFAULT_SCENES}, {numbers})")
     parser.add_argument("--seed", type=int, help="seed of the first test scene (default: the evaluation's own)")
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else on stdout")
     parser.add_argument("--out", type=Path, help="write the JSON to this file as well")
-    parser.add_argument("--photos", type=Path, metavar="DIR", help="photographs: a folder that holds them")
     group = parser.add_argument_group("calibration", "fitted on as many other scenes as are measured on")
-    group.add_argument("--household", action="store_true", help="on household scenes instead of plain shapes")
+    group.add_argument("--household", action=_MovedOption, nargs=0, help=argparse.SUPPRESS)
     group.add_argument("--write", action="store_true", help="store it in the checkpoint's pointing.json")
-    group = parser.add_argument_group(
-        "pick", "one scene of its own per pick; a failing one comes again with --scenes 1 --seed SEED"
-    )
-    group.add_argument("--variants", nargs="+", metavar="NAME", help="what to compare (default: full), e.g. full 'median depth'")
-    group.add_argument("--processes", type=int, help="how many picks at a time (default: one for each core)")
+    group = parser.add_argument_group("pick", "one scene per pick; repeat a failure with --scenes 1 --seed SEED")
+    group.add_argument("--variants", nargs="+", metavar="NAME", help="variants to compare (default: full)")
+    group.add_argument("--processes", type=int, help="number of picks at a time (default: one for each core)")
     group.add_argument("--failures", type=Path, metavar="DIR", help="write a picture of the end of every pick that fails")
     parser.add_argument(
-        "--plot",
-        type=Path,
-        metavar="FILE",
-        help="write a PNG: worst and random cases (household), all answers (photographs), reliability diagram (calibration), "
-        "gross errors (lift), success of every variant (pick)",
+        "--plot", type=Path, metavar="FILE", help="write a PNG: reliability diagram (calibration), success of variants (pick)"
     )
     parser.set_defaults(run=run)
 
 
+class _MovedOption(argparse.Action):
+    """Ends with an error that names the new program."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        """See `argparse.Action`."""
+        parser.error(_moved("calibration --household"))
+
+
+def _moved(name: str) -> str:
+    return f"eval {name} has moved; in a checkout of the repository run: python -m {_MOVED[name]}"
+
+
+def _benchmark(name: str) -> str:
+    if name in _MOVED:
+        raise argparse.ArgumentTypeError(_moved(name))
+    if name not in _BENCHMARKS:
+        raise argparse.ArgumentTypeError(f"{name!r} must be one of {', '.join(_BENCHMARKS)}")
+    return name
+
+
 def run(options: argparse.Namespace) -> int:
-    """Runs the measurement."""
-    for option, owner in _BELONGING.items():
+    """Run the measurement."""
+    for option, owner in _OWNERS.items():
         if getattr(options, option) and options.benchmark != owner:
             raise InputError(f"--{option} belongs to eval {owner}", f"eval {options.benchmark}", f"molmo-point eval {owner}")
-    of_its_own, default = _OF_THEIR_OWN.get(options.benchmark, (None, DEFAULT_SCENES))
+    program = _OWN_PROGRAMS.get(options.benchmark)
     if options.scenes is None:
-        options.scenes = default
-    if options.scenes < 1 and of_its_own is not photo_benchmark:
-        raise InputError("The number of scenes must be above zero", str(options.scenes), f"e.g. --scenes {DEFAULT_SCENES}")
-    if of_its_own is not None:
-        of_its_own.check(options)
+        options.scenes = DEFAULT_SCENES if program is None else program.DEFAULT_SCENES
+    if options.scenes < 1:
+        raise InputError("--scenes must be above zero", str(options.scenes), f"e.g. --scenes {DEFAULT_SCENES}")
+    check_folder("--out", options.out)
+    if program is None:
+        figures, lines = _measure_model(options)
+    else:
+        program.check(options)
         with contextlib.redirect_stdout(sys.stderr):
-            figures, lines = of_its_own.measure(options)
-        return _told(options, {"benchmark": options.benchmark, **figures}, lines)
-    return _run_model(options)
+            figures, lines = program.measure(options)
+    publish(options, {"benchmark": options.benchmark, **figures}, lines)
+    return 0
 
 
-def _run_model(options: argparse.Namespace) -> int:
-    from molmo_point.cli.evaluate import confidence as evaluate_claims
+def _measure_model(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    from molmo_point.cli.progress import counted
     from molmo_point.evaluation.tabletop import FIRST_SEED, evaluate, summary, table
     from molmo_point.pointer import Pointer
 
     first, calibrating = FIRST_SEED if options.seed is None else options.seed, options.benchmark == "calibration"
     if calibrating:
-        evaluate_claims.check(options, first)
+        confidence.check(options, first)
     elif options.plot:
-        raise InputError("There is no plot of this measurement", f"--plot {options.plot}", "leave it out, or use --out")
+        raise InputError("eval tabletop draws no picture", f"--plot {options.plot}", "leave it out, or use --out")
     with contextlib.redirect_stdout(sys.stderr):
         pointer = Pointer.from_pretrained(options.model, device=options.device)
         if calibrating:
-            figures, lines = evaluate_claims.measure(pointer, options, first)
+            figures, lines = confidence.measure(pointer, options, first)
         else:
-            figures = summary(evaluate(pointer, options.scenes, first))
+            seeds = range(first, first + options.scenes)
+            figures = summary(evaluate(pointer, counted(seeds, options.scenes, "scene")))
             lines = table(figures)
-    return _told(options, {"benchmark": options.benchmark, "model": options.model, **figures}, lines)
-
-
-def _told(options: argparse.Namespace, figures: dict[str, Any], lines: str) -> int:
-    text = json.dumps(figures, indent=1)
-    if options.out:
-        try:
-            options.out.write_text(text + "\n", encoding="utf-8")
-        except OSError as error:
-            raise InputError(
-                "The figures cannot be written", f"{options.out}: {error}", "name a file in a folder that exists"
-            ) from error
-    print(text if options.json else lines)
-    return 0
+    return {"model": options.model, **figures}, lines

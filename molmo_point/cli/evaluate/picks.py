@@ -5,9 +5,9 @@ import os
 import sys
 from typing import Any
 
-from benchmarks.lift.__main__ import without_nan
 from molmo_point.cli.progress import counted
 from molmo_point.errors import InputError
+from molmo_point.plain_json import plain_json
 
 DEFAULT_SCENES = 200
 
@@ -55,7 +55,7 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
         from molmo_point.viz.overlay import save_png
 
         save_png(options.plot, draw_picks(figures["variants"]))
-    return without_nan(figures), tables(figures)
+    return plain_json(figures), tables(figures)
 
 
 def _tell(trial: Any, at_length: bool) -> None:

@@ -4,9 +4,9 @@ import argparse
 import sys
 from typing import Any
 
-from benchmarks.lift.__main__ import without_nan
 from molmo_point.cli.progress import counted
 from molmo_point.errors import InputError
+from molmo_point.plain_json import plain_json
 
 DEFAULT_SCENES = 40
 
@@ -39,7 +39,7 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
             print(f"seed {seed}, {trial.thing!r} into the {trial.container}: {what}", file=sys.stderr)
     figures = place_summary(trials)
     data = {"model": options.model, "first_seed": first, **figures, "all": [trial.to_dict() for trial in trials]}
-    return without_nan(data), _table(figures)
+    return plain_json(data), _table(figures)
 
 
 def _table(figures: dict[str, Any]) -> str:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from benchmarks.decoding import protocol
-from benchmarks.decoding.pass_counts import pass_counts
 from benchmarks.decoding.material import material, one_point_script, scripted_answers
+from benchmarks.decoding.pass_counts import pass_counts
 from benchmarks.decoding.protocol import Gate, Line, Protocol, Section, Series, line
 from benchmarks.decoding.report import Report, as_data, cells, facts_lines, markdown
 from molmo_point.points.parse import parse_answer

@@ -1,0 +1,56 @@
+"""Calibration of a checkpoint's probabilities on household scenes.
+
+python -m lab.evaluation.household_confidence --model household --scenes 200 --write
+"""
+
+import argparse
+import contextlib
+import sys
+from typing import Any
+
+from benchmarks.program import add_output, run_program
+from lab.evaluation.fresh_scenes import FIRST_SEED, fresh_questions
+from molmo_point.cli.evaluate.confidence import calibrate, check_output, tells_spread
+from molmo_point.cli.progress import counted
+from molmo_point.errors import InputError
+from molmo_point.evaluation.observations import Observations, observe_questions
+from molmo_point.pointer import Pointer
+
+_FITTING_SEED = 941
+"""Seed of the scenes to fit on; scenes of another seed share nothing with them."""
+_QUESTIONS = 4
+"""Most questions about one scene."""
+
+
+def measure(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    """Fit on household scenes and measure on others.
+
+    Raises:
+        InputError: The test scenes are those that are fitted on, or a file cannot be written.
+    """
+    if options.seed == _FITTING_SEED:
+        raise InputError("Test scenes must not be the fitted ones", f"--seed {options.seed}", "leave --seed out")
+    check_output(options)
+    with contextlib.redirect_stdout(sys.stderr):
+        pointer = Pointer.from_pretrained(options.model, device=options.device)
+
+        def observed(seed: int) -> tuple[dict[str, Any], Observations]:
+            questions = fresh_questions(options.scenes, seed, _QUESTIONS)
+            told = counted(questions, _QUESTIONS * options.scenes, "question")
+            seen = observe_questions(pointer, told, tells_spread(pointer))
+            return {"scenes_of": "household", "seed": seed, "scenes": options.scenes, "points": len(seen.hit)}, seen
+
+        figures, lines = calibrate(options, (observed(seed) for seed in (_FITTING_SEED, options.seed)))
+    return {"benchmark": "calibration", "model": options.model, **figures}, lines
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this program."""
+    parser.add_argument("--model", default="household", help="embedded name or folder of a checkpoint")
+    parser.add_argument("--device", help="cpu, cuda, ... (default: the best there is)")
+    add_output(parser, scenes=200, seed=FIRST_SEED, plot="reliability diagram")
+    parser.add_argument("--write", action="store_true", help="store it in the checkpoint's pointing.json")
+
+
+if __name__ == "__main__":
+    sys.exit(run_program("lab.evaluation.household_confidence", __doc__, add_arguments, measure))

@@ -1,0 +1,141 @@
+"""Speed of a checkpoint on this machine: first point, whole answer, tokens, memory."""
+
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from molmo_point.arrays import ColorArray
+from molmo_point.errors import DependencyError
+from molmo_point.evaluation.machine import core_count, device_name, library_versions, load_average, peak_memory_bytes
+from molmo_point.evaluation.tabletop import FIRST_SEED
+from molmo_point.frame import RgbdFrame
+from molmo_point.plain_json import plain_json
+from molmo_point.pointer import Pointer
+
+
+@dataclass(frozen=True)
+class TimeSeries:
+    """Times of one measurement.
+
+    Attributes:
+        times_ms: One for every round, milliseconds.
+    """
+
+    times_ms: tuple[float, ...]
+
+    @property
+    def median_ms(self) -> float:
+        """Median, milliseconds."""
+        return float(np.median(self.times_ms))
+
+    @property
+    def p95_ms(self) -> float:
+        """95 % quantile, milliseconds."""
+        return float(np.quantile(self.times_ms, 0.95))
+
+    def to_dict(self) -> dict[str, float]:
+        """JSON-able form."""
+        return {"median_ms": self.median_ms, "p95_ms": self.p95_ms}
+
+
+@dataclass(frozen=True)
+class SpeedReport:
+    """Speed of a checkpoint.
+
+    Attributes:
+        model: Name of the model.
+        device: Processor or GPU in words.
+        load_s: Time to load the checkpoint, seconds.
+        first_point: Time from a new frame to its first point.
+        answer: Time from a new frame to a whole answer.
+        token_ms: Time per token of the decoding, milliseconds; NaN if the backend does not tell.
+        tokens: Median number of tokens of an answer.
+        peak_mib: Largest memory so far, MiB: of the process on a CPU, of the allocator on a GPU.
+        machine: Further facts: cores, libraries, load.
+    """
+
+    model: str
+    device: str
+    load_s: float
+    first_point: TimeSeries
+    answer: TimeSeries
+    token_ms: float
+    tokens: float
+    peak_mib: float
+    machine: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able form; None for NaN."""
+        series = {"first_point": self.first_point.to_dict(), "answer": self.answer.to_dict()}
+        return plain_json({**vars(self), **series})
+
+
+def sample_question() -> tuple[ColorArray, str]:
+    """Image (h, w, 3) uint8 RGB and words to point at: a simulated table, or a drawn pattern without the simulator."""
+    try:
+        from molmo_point.sim.tabletop.scene import TabletopScene
+
+        with TabletopScene.random(FIRST_SEED) as scene:
+            return scene.render_color(), scene.objects[0].name
+    except DependencyError:
+        rows, columns = np.mgrid[:480, :640]
+        return np.stack([rows % 256, columns % 256, (rows * columns // 64) % 256], -1).astype(np.uint8), "red cube"
+
+
+def measure_speed(
+    load: Callable[[], Pointer], rounds: int, warmups: int, progress: Callable[[Iterable[int]], Iterable[int]] = iter
+) -> SpeedReport:
+    """Load a checkpoint and time its answers about images that change as those of a camera do.
+
+    Args:
+        load: Loads the checkpoint.
+        rounds: Timed rounds.
+        warmups: Rounds before.
+        progress: Wraps the numbers of the rounds, e.g. with a progress bar.
+    """
+    start = time.perf_counter()
+    pointer = load()
+    load_s = time.perf_counter() - start
+    image, words = sample_question()
+    first_ms, answer_ms, token_ms, tokens = [], [], [], []
+    for number in progress(range(warmups + rounds)):
+        frames = [RgbdFrame.of(np.roll(image, 3 * number + shift, axis=1)) for shift in range(3)]
+        first, _ = _timed(lambda frame=frames[0]: pointer.point(frame, words, max_points=1, labels=False))
+        whole, _ = _timed(lambda frame=frames[1]: pointer.point(frame, words))
+        completion = pointer.ask(frames[2], f"Point to the {words}.")
+        if number >= warmups:
+            first_ms.append(first)
+            answer_ms.append(whole)
+            tokens.append(completion.token_count)
+            token_ms.append(completion.timing_ms.get("decode", math.nan) / max(completion.token_count, 1))
+    device, peak = _device_and_peak()
+    machine = {"cores": core_count(), "libraries": library_versions(), "load_average": load_average(), "rounds": rounds}
+    return SpeedReport(
+        model=pointer.backend.name,
+        device=device,
+        load_s=load_s,
+        first_point=TimeSeries(tuple(first_ms)),
+        answer=TimeSeries(tuple(answer_ms)),
+        token_ms=float(np.median(token_ms)),
+        tokens=float(np.median(tokens)),
+        peak_mib=peak / (1 << 20),
+        machine=machine,
+    )
+
+
+def _timed(ask: Callable[[], Any]) -> tuple[float, Any]:
+    start = time.perf_counter()
+    answer = ask()
+    return (time.perf_counter() - start) * 1e3, answer
+
+
+def _device_and_peak() -> tuple[str, int]:
+    import torch
+
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+        return device_name(torch.device("cuda")), int(torch.cuda.max_memory_allocated())
+    return device_name(torch.device("cpu")), peak_memory_bytes()
