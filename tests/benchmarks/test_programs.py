@@ -1,17 +1,26 @@
-"""`eval lift`, `eval tracking` and `eval grasps` from the command to their figures, as small as they get."""
+"""Benchmark programs from their command line to figures, at their smallest size."""
 
 import json
+from types import ModuleType
+from typing import Any
 
 import pytest
 
-from benchmarks.tracking import benchmark as tracking
-from molmo_point.cli import main
+from benchmarks.grasps import __main__ as grasps
+from benchmarks.lift import __main__ as lift
+from benchmarks.photographs import __main__ as photographs
+from benchmarks.program import run_program
+from benchmarks.tracking import __main__ as tracking
+
+
+def run(program: ModuleType, *arguments: Any) -> int:
+    return run_program("benchmarks.test", program.__doc__, program.add_arguments, program.measure, [str(a) for a in arguments])
 
 
 def test_lift_prints_writes_and_draws(tmp_path, capsys):
     pytest.importorskip("pyrealsense2")
     out, plot = tmp_path / "lift.json", tmp_path / "lift.png"
-    assert main(["eval", "lift", "--scenes", "2", "--json", "--out", str(out), "--plot", str(plot)]) == 0
+    assert run(lift, "--scenes", 2, "--json", "--out", out, "--plot", plot) == 0
     figures = json.loads(capsys.readouterr().out)
     assert figures == json.loads(out.read_text(encoding="utf-8"))
     # Four true points a scene, each asked with three errors.
@@ -20,29 +29,41 @@ def test_lift_prints_writes_and_draws(tmp_path, capsys):
     assert plot.read_bytes().startswith(b"\x89PNG")
 
 
-def test_lift_says_the_same_twice(capsys):
+def test_lift_gives_the_same_figures_for_the_same_seed(capsys):
     pytest.importorskip("pyrealsense2")
-    tables = []
-    for seed in ("5", "5", "6"):
-        assert main(["eval", "lift", "--scenes", "1", "--seed", seed, "--json"]) == 0
-        ours = json.loads(capsys.readouterr().out)["estimators"]["molmo-point"]["all"]
-        tables.append(ours["error_mm_median"])
-    assert tables[0] == tables[1] != tables[2]
+    medians = []
+    for seed in (5, 5, 6):
+        assert run(lift, "--scenes", 1, "--seed", seed, "--json") == 0
+        medians.append(json.loads(capsys.readouterr().out)["estimators"]["molmo-point"]["all"]["error_mm_median"])
+    assert medians[0] == medians[1] != medians[2]
 
 
 def test_tracking_prints_its_table(capsys, monkeypatch):
     pytest.importorskip("cv2")
     pytest.importorskip("mujoco")
-    whole = tracking.evaluate
-    monkeypatch.setattr(tracking, "evaluate", lambda sequences, first: whole(sequences, first, seconds=1.2))
-    assert main(["eval", "tracking", "--scenes", "1"]) == 0
+    whole = tracking.benchmark.evaluate
+    monkeypatch.setattr(tracking.benchmark, "evaluate", lambda sequences, first: whole(sequences, first, seconds=1.2))
+    assert run(tracking, "--scenes", 1) == 0
     row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("| molmo_point |"))
     assert 0.0 < float(row.split("|")[2]) < 30.0
 
 
-def test_grasps_print_their_table_and_refuse_a_plot(capsys, tmp_path):
+def test_grasps_print_their_table(capsys):
     pytest.importorskip("mujoco")
-    assert main(["eval", "grasps", "--scenes", "2", "--seed", "50001"]) == 0
+    assert run(grasps, "--scenes", 2, "--seed", 50001) == 0
     assert "| scenes | 2 |" in capsys.readouterr().out
-    assert main(["eval", "grasps", "--scenes", "1", "--plot", str(tmp_path / "a.png")]) != 0
-    assert "no plot" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("program", "arguments", "words"),
+    [
+        (lift, ["--scenes", "0"], "--scenes must be above zero"),
+        (lift, ["--plot", "/no/such/folder/a.png"], "--plot must be a file in a folder"),
+        (grasps, ["--out", "/no/such/folder/a.json"], "--out must be a file in a folder"),
+        (photographs, ["--photos", "/no/such/folder"], "--photos"),
+    ],
+)
+def test_a_mistake_is_one_line(program, arguments, words, capsys):
+    assert run(program, *arguments) == 1
+    told = capsys.readouterr()
+    assert told.out == "" and len(told.err.strip().splitlines()) == 1 and words in told.err

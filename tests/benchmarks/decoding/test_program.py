@@ -1,48 +1,30 @@
-"""`bench` from a tiny checkpoint to tables, JSON and a picture; never a gate on a time."""
+"""The decoding benchmark from a tiny checkpoint to tables, JSON and a figure; no test gates a time."""
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from PIL import Image
 
-from molmo_point.cli import main
+from benchmarks.decoding.__main__ import main
 
-TABLETOP = Path(__file__).parents[2] / "molmo_point" / "checkpoints" / "tabletop"
+from ...tiny_checkpoint import write_tiny_checkpoint
+
 SECTIONS = ["first_point", "passes", "points", "queries", "repeats", "preprocessing", "stages", "ladder"]
 FIGURES = {"name", "ratio", "median_ms", "p95_ms", "min_ms", "floor_percent"}
 
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint with random weights, the embedded tokenizer and crops of 56 pixels."""
-    from molmo_point.model.architecture.causal_lm import MolmoForCausalLM
-    from molmo_point.model.architecture.config import MolmoConfig
-
-    folder = tmp_path_factory.mktemp("tiny")
-    torch.manual_seed(1)
-    vision = {"image_size": 56, "hidden_size": 16, "num_attention_heads": 2, "num_hidden_layers": 9, "intermediate_size": 32}
-    config = MolmoConfig(
-        vocab_size=1024, embedding_size=1024, additional_vocab_size=8, hidden_size=32, intermediate_size=64, num_hidden_layers=2,
-        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=512, initializer_range=0.2, vision_config=vision,
-    )  # fmt: skip
-    MolmoForCausalLM(config).save_pretrained(folder)
-    for name in ("tokenizer.json", "tokenizer_config.json", "processor_config.json"):
-        shutil.copy(TABLETOP / name, folder)
-    settings = json.loads((TABLETOP / "preprocessor_config.json").read_text())
-    settings |= {"base_image_input_size": [56, 56], "image_patch_size": 14, "overlap_margins": [0, 0], "max_crops": 2}
-    (folder / "preprocessor_config.json").write_text(json.dumps(settings))
-    return folder
+    return write_tiny_checkpoint(tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture(scope="module")
 def measured(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """One run: exit code, stdout's JSON, and the folder with what was written."""
     out = tmp_path_factory.mktemp("bench")
-    arguments = ["bench", "--model", str(tiny), "--quick", "--rounds", "1", "--json", "--device", "cpu"]
+    arguments = ["--model", str(tiny), "--quick", "--rounds", "1", "--json", "--device", "cpu"]
     written = ["--out", str(out / "b.json"), "--markdown", str(out / "b.md"), "--plot", str(out / "b.png")]
     with pytest.MonkeyPatch.context() as patch:
         lines: list[str] = []
@@ -99,15 +81,15 @@ def test_what_is_written(measured: Any) -> None:
         (["--rounds", "0"], "--rounds must be"),
         (["--threads", "-1"], "--threads must be"),
         (["--scenes", "-1"], "--scenes must be"),
-        (["--layers", "2"], "--layers goes with --random"),
+        (["--layers", "2"], "--layers must go with --random"),
         (["--random", "molmo-8b"], "no such shape"),
-        (["--random", "molmo-7b-d", "--scenes", "3"], "no answers to compare"),
-        (["--plot", "/no/such/folder/b.png"], "cannot be written"),
+        (["--random", "molmo-7b-d", "--scenes", "3"], "random ones have no answers"),
+        (["--plot", "/no/such/folder/b.png"], "must be a file in a folder"),
         (["--model", "/no/such/model"], "Fix:"),
     ],
 )
 def test_mistakes_are_one_line(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["bench", *arguments]) == 1
+    assert main(arguments) == 1
     told = capsys.readouterr()
     assert told.out == "" and len(told.err.strip().splitlines()) == 1
     assert words in told.err
