@@ -11,8 +11,8 @@ TABLETOP = Path(__file__).parents[1] / "molmo_point" / "checkpoints" / "tabletop
 
 def write_tiny_checkpoint(folder: Path) -> Path:
     """Write a checkpoint with random weights, the embedded tokenizer and crops of 56 pixels; return its folder."""
-    from molmo_point.model.architecture.config import MolmoConfig
     from molmo_point.model.architecture.causal_lm import MolmoForCausalLM
+    from molmo_point.model.architecture.config import MolmoConfig
 
     torch.manual_seed(1)
     vision = {"image_size": 56, "hidden_size": 16, "num_attention_heads": 2, "num_hidden_layers": 9, "intermediate_size": 32}

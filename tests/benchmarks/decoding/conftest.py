@@ -8,6 +8,8 @@ import torch
 
 from benchmarks.decoding.subject import Subject, load_subject
 
+from ...model.conftest import golden  # noqa: F401
+
 TABLETOP = Path(__file__).parents[3] / "molmo_point" / "checkpoints" / "tabletop"
 
 

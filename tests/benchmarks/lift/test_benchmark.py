@@ -1,6 +1,5 @@
 """The lifting benchmark: its scenes against their own truth, its figures by hand, its command."""
 
-import json
 import math
 
 import numpy as np
@@ -11,7 +10,6 @@ from benchmarks.lift.peers import PEERS
 from benchmarks.lift.report import figures, summary, tables
 from benchmarks.lift.scenes import KINDS, make_scene
 from benchmarks.lift.shapes import Box, Plane, Rod, Sphere, render
-from molmo_point.cli.command_line import main
 from molmo_point.errors import InputError
 
 
@@ -148,14 +146,3 @@ def test_a_short_run_is_repeatable_and_beats_the_peers_on_rods() -> None:
 def test_no_answers_are_no_figures() -> None:
     told = summary(LiftRun([answer(math.nan, off_mm=math.nan)], 1, (OURS,)))
     assert "–" in tables(told)
-
-
-def test_the_command(capsys: pytest.CaptureFixture[str], tmp_path) -> None:
-    picture = tmp_path / "gross.png"
-    assert main(["eval", "lift", "--scenes", "8", "--seed", "3", "--json", "--plot", str(picture)]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["benchmark"], told["scenes"], told["points"]) == ("lift", 8, 96)
-    assert picture.read_bytes().startswith(b"\x89PNG")
-    assert main(["eval", "lift", "--scenes", "0"]) == 1
-    assert main(["eval", "lift", "--plot", str(tmp_path / "no" / "where.png")]) == 1
-    assert "make the folder" in capsys.readouterr().err

@@ -6,7 +6,6 @@ from PIL import Image
 
 from benchmarks.photographs import benchmark as photographs
 from benchmarks.photographs.benchmark import PHOTOGRAPHS, photo_questions
-from molmo_point.cli import main
 from molmo_point.errors import InputError
 
 
@@ -51,10 +50,3 @@ def test_no_photographs_and_other_pictures_are_refused(tmp_path) -> None:
     blank(tmp_path, PHOTOGRAPHS[1], (40, 30))
     with pytest.raises(InputError, match="another picture"):
         list(photo_questions(tmp_path))
-
-
-def test_the_command_refuses_a_number_of_scenes(tmp_path, capsys) -> None:
-    assert main(["eval", "photographs", "--photos", str(tmp_path), "--scenes", "3"]) != 0
-    assert "no number" in capsys.readouterr().err
-    assert main(["eval", "photographs", "--photos", str(tmp_path)]) != 0
-    assert "scikit-image" in capsys.readouterr().err
