@@ -1,7 +1,7 @@
 """A square of the image around where something was last: what is looked at instead of the whole.
 
 A region begins at whole pixels, so that a point of the crop lies in the image at exactly its own
-coordinates plus the region's corner, whatever the convention for the centre of a pixel.
+coordinates plus the region's corner, whatever the convention for the center of a pixel.
 """
 
 import math
@@ -81,8 +81,8 @@ def region_near(near: Any, size_wh: tuple[int, int], size_px: float | None = Non
         return None
     # Pixel k reaches from k - 0.5 to k + 0.5.
     x0, y0 = (
-        min(max(round(float(centre) + 0.5 - length / 2), 0), limit - length)
-        for centre, length, limit in zip(middle, (width, height), size_wh, strict=True)
+        min(max(round(float(center) + 0.5 - length / 2), 0), limit - length)
+        for center, length, limit in zip(middle, (width, height), size_wh, strict=True)
     )
     return Region(x0, y0, width, height)
 

@@ -1,4 +1,4 @@
-"""`RgbdFrame`: one colour image with the depth, the intrinsics and the time that belong to it."""
+"""`RgbdFrame`: one color image with the depth, the intrinsics and the time that belong to it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +17,13 @@ OPTICAL_FRAME = "camera_color_optical_frame"
 
 @dataclass(frozen=True, eq=False)
 class RgbdFrame:
-    """One capture. Depth is aligned to the colour image: one depth per colour pixel.
+    """One capture. Depth is aligned to the color image: one depth per color pixel.
 
     Attributes:
         color: RGB image (h, w, 3), uint8.
-        depth_m: Depth along z (h, w), float32 metres, NaN where there is none; None without depth.
-        intrinsics: Intrinsics of the colour image; None when they are not known.
-        stamp_ns: Capture time of the colour image, in nanoseconds.
+        depth_m: Depth along z (h, w), float32 meters, NaN where there is none; None without depth.
+        intrinsics: Intrinsics of the color image; None when they are not known.
+        stamp_ns: Capture time of the color image, in nanoseconds.
         frame: Name of the optical frame (x right, y down, z forward).
         depth_stamp_ns: Capture time of the depth image; None when it is `stamp_ns`.
         depth_noise: Noise of the depth camera; None when it is not known.
@@ -79,13 +79,13 @@ class RgbdFrame:
 
     @property
     def size_wh(self) -> tuple[int, int]:
-        """Width and height of the colour image, in pixels."""
+        """Width and height of the color image, in pixels."""
         height, width = self.color.shape[:2]
         return width, height
 
     @property
     def skew_s(self) -> float:
-        """Depth capture time minus colour capture time, in seconds; 0 when they share one stamp."""
+        """Depth capture time minus color capture time, in seconds; 0 when they share one stamp."""
         if self.depth_stamp_ns is None:
             return 0.0
         return (self.depth_stamp_ns - self.stamp_ns) * 1e-9
@@ -96,14 +96,14 @@ FrameOrImage: TypeAlias = RgbdFrame | NDArray[np.uint8]
 
 
 def decode_depth(array: NDArray[np.generic], *, scale_m: float | None = None) -> DepthArray:
-    """Turn a camera's depth image into metres, once, at the camera.
+    """Turn a camera's depth image into meters, once, at the camera.
 
     Args:
-        array: (h, w), uint16 in units of `scale_m`, or float32/float64 in metres.
-        scale_m: Metres per unit. Default 0.001 for uint16 (0.0001 on a D405), 1 for floats.
+        array: (h, w), uint16 in units of `scale_m`, or float32/float64 in meters.
+        scale_m: Meters per unit. Default 0.001 for uint16 (0.0001 on a D405), 1 for floats.
 
     Returns:
-        (h, w) float32 metres; NaN where the input is 0, negative, NaN or infinite.
+        (h, w) float32 meters; NaN where the input is 0, negative, NaN or infinite.
 
     Raises:
         InputError: For another shape or type, or a scale that is not above zero.
@@ -113,7 +113,7 @@ def decode_depth(array: NDArray[np.generic], *, scale_m: float | None = None) ->
         raise InputError(
             "A depth image must be one channel of uint16, float32 or float64",
             f"shape {array.shape}, {array.dtype}",
-            "give uint16 millimetres or float metres, without colour map",
+            "give uint16 millimeters or float meters, without color map",
         )
     if scale_m is None:
         scale_m = 0.001 if array.dtype == np.uint16 else 1.0
@@ -121,7 +121,7 @@ def decode_depth(array: NDArray[np.generic], *, scale_m: float | None = None) ->
         raise InputError(
             "The depth scale must be finite and above zero",
             f"scale_m={scale_m}",
-            "give metres per unit, e.g. 0.001 for millimetres",
+            "give meters per unit, e.g. 0.001 for millimeters",
         )
     with np.errstate(invalid="ignore", over="ignore"):
         depth_m = array.astype(np.float64) * scale_m
@@ -133,7 +133,7 @@ def _check_color(color: object) -> None:
     good = isinstance(color, np.ndarray) and color.dtype == np.uint8
     if not good or color.ndim != 3 or color.shape[2] != 3 or 0 in color.shape:  # type: ignore[union-attr]
         raise InputError(
-            "The colour image must be uint8 RGB of shape (h, w, 3)",
+            "The color image must be uint8 RGB of shape (h, w, 3)",
             _described(color),
             "convert it, e.g. numpy.asarray(PIL.Image.open(path).convert('RGB'))",
         )
@@ -141,12 +141,12 @@ def _check_color(color: object) -> None:
 
 def _check_depth(depth_m: object, size_wh: tuple[int, int]) -> None:
     if not isinstance(depth_m, np.ndarray) or depth_m.dtype != np.float32:
-        raise InputError("The depth must be float32 metres", _described(depth_m), "use frame.decode_depth")
+        raise InputError("The depth must be float32 meters", _described(depth_m), "use frame.decode_depth")
     if depth_m.shape != size_wh[::-1]:
         raise InputError(
-            "The depth is not aligned to the colour image: the sizes differ",
-            f"depth shape {depth_m.shape}, colour shape {size_wh[::-1]} (h, w)",
-            "align depth to colour at the camera (align_depth in ROS, rs.align in librealsense)",
+            "The depth is not aligned to the color image: the sizes differ",
+            f"depth shape {depth_m.shape}, color shape {size_wh[::-1]} (h, w)",
+            "align depth to color at the camera (align_depth in ROS, rs.align in librealsense)",
         )
     if np.any(np.isinf(depth_m)) or np.any(depth_m <= 0):
         raise InputError(

@@ -61,7 +61,7 @@ def test_points_of_the_crop_come_back_to_their_pixel(size_px: float) -> None:
         assert (region.w, region.h) == (round(size_px),) * 2
 
 
-def test_the_square_is_centred_and_stays_inside() -> None:
+def test_the_square_is_centered_and_stays_inside() -> None:
     # Columns 270 … 369 have their middle at 319.5.
     assert region_near((319.5, 239.5), WH, 100) == Region(270, 190, 100, 100)
     assert region_near((-0.5, 479.5), WH, 100) == Region(0, 380, 100, 100)

@@ -64,10 +64,10 @@ def spoiled(value: float) -> np.ndarray:
 @pytest.mark.parametrize(
     ("change", "part"),
     [
-        ({"color": COLOR[..., 0]}, "colour"),
-        ({"color": COLOR.astype(np.float32)}, "colour"),
-        ({"color": np.zeros((48, 64, 4), np.uint8)}, "colour"),
-        ({"color": np.zeros((0, 64, 3), np.uint8)}, "colour"),
+        ({"color": COLOR[..., 0]}, "color"),
+        ({"color": COLOR.astype(np.float32)}, "color"),
+        ({"color": np.zeros((48, 64, 4), np.uint8)}, "color"),
+        ({"color": np.zeros((0, 64, 3), np.uint8)}, "color"),
         ({"color": [[0]]}, "list"),
         ({"depth_m": DEPTH.astype(np.float64)}, "float32"),
         ({"depth_m": DEPTH[::2, ::2].copy()}, "not aligned"),
@@ -94,7 +94,7 @@ def test_nan_is_how_depth_is_missing() -> None:
     assert np.isnan(RgbdFrame(COLOR, spoiled(np.nan), CAMERA, 0).depth_m[3, 4])
 
 
-def test_decode_millimetres() -> None:
+def test_decode_millimeters() -> None:
     depth = decode_depth(np.array([[0, 1, 612, 65535]], np.uint16))
     np.testing.assert_allclose(depth, [[np.nan, 0.001, 0.612, 65.535]], rtol=1e-6)
     assert depth.dtype == np.float32
@@ -105,7 +105,7 @@ def test_decode_d405_scale() -> None:
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
-def test_decode_metres(kind: type) -> None:
+def test_decode_meters(kind: type) -> None:
     depth = decode_depth(np.array([[0.5, 0, -1, np.nan, np.inf, -np.inf]], kind))
     np.testing.assert_array_equal(depth, np.array([[0.5] + [np.nan] * 5], np.float32))
 

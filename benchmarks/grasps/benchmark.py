@@ -76,7 +76,7 @@ def judge(grasp: GraspCandidate, objects: Iterable[SceneObject], target: SceneOb
     """What happens to a grasp, given in the base frame, among the true solids on the table z = 0.
 
     Returns:
-        "GOOD", or "HITS_TABLE", "HITS_OBJECT", "HITS_NEIGHBOUR", "MISSES" (the pads meet nothing), "SLIPS" (a contact
+        "GOOD", or "HITS_TABLE", "HITS_OBJECT", "HITS_NEIGHBOR", "MISSES" (the pads meet nothing), "SLIPS" (a contact
         outside the cone of friction); and the distance of the two contacts along the closing direction, NaN without.
     """
     lows, highs = gripper.boxes(grasp.opening_m, grasp.approach_distance_m)
@@ -88,7 +88,7 @@ def judge(grasp: GraspCandidate, objects: Iterable[SceneObject], target: SceneOb
             return "HITS_TABLE", math.nan
         for item in objects:
             if signed_distance(item, points).min() < -TOUCH_M:
-                return ("HITS_OBJECT" if item is target else "HITS_NEIGHBOUR"), math.nan
+                return ("HITS_OBJECT" if item is target else "HITS_NEIGHBOR"), math.nan
     return _close(grasp, target, gripper)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from molmo_point.viz.text import GREY, INK, RGB, font
+from molmo_point.viz.text import GRAY, INK, RGB, font
 
 _SUPERSAMPLE = 3
 _NAMES, _WIDTH, _ROW, _TOP, _FOOT, _RIGHT = 270, 430, 46, 56, 40, 70
@@ -33,7 +33,7 @@ def draw_picks(variants: Mapping[str, Mapping[str, Any]]) -> np.ndarray:
     for tick in np.linspace(0, 1, 6):
         u = _NAMES + float(tick) * _WIDTH
         _box(pen, (u, _TOP - 8, u + 1, bottom), _FAINT)
-        _write(pen, (u, bottom + 6), f"{100 * tick:.0f} %", GREY, 11, "ma")
+        _write(pen, (u, bottom + 6), f"{100 * tick:.0f} %", GRAY, 11, "ma")
     for row, (name, figures) in enumerate(variants.items()):
         _bar(pen, _TOP + row * _ROW, name, figures, row == 0)
     return np.array(image.resize(size, Image.Resampling.BOX))
@@ -43,7 +43,7 @@ def _bar(pen: ImageDraw.ImageDraw, top: float, name: str, figures: Mapping[str, 
     success, wrong = figures["success"], figures["wrong_object"]
     _write(pen, (_NAMES - 10, top + 10), name, INK, 13, "rm")
     failures = ", ".join(f"{reason.lower().replace('_', ' ')} {count}" for reason, count in list(figures["failures"].items())[:3])
-    _write(pen, (_NAMES + 3, top + 29), f"of {success['trials']}: {failures or 'no failures'}", GREY, 10, "lm")
+    _write(pen, (_NAMES + 3, top + 29), f"of {success['trials']}: {failures or 'no failures'}", GRAY, 10, "lm")
     end = _NAMES + success["share"] * _WIDTH
     _box(pen, (_NAMES, top + 2, end, top + 19), _OURS if ours else _OTHERS)
     if wrong["share"] > 0:

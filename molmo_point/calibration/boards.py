@@ -39,8 +39,8 @@ class Board:
         kind: "charuco", "chessboard" or "apriltag".
         columns: squares along x (tags for "apriltag").
         rows: squares along y (tags for "apriltag").
-        square_m: side of a square, or from one tag's edge to the same edge of the next, metres.
-        marker_m: side of a marker's black border, metres; 0 for a chessboard.
+        square_m: side of a square, or from one tag's edge to the same edge of the next, meters.
+        marker_m: side of a marker's black border, meters; 0 for a chessboard.
         dictionary: OpenCV's name of the marker dictionary; empty for a chessboard.
         first_marker: id of the first marker, so that two boards can be told apart.
 
@@ -69,10 +69,10 @@ class Board:
         for name in ("square_m", "marker_m"):
             value = getattr(self, name)
             if not isinstance(value, (int, float)) or not np.isfinite(value):
-                raise InputError(f"The board's {name} must be a number", repr(value), "give metres, e.g. 0.03")
+                raise InputError(f"The board's {name} must be a number", repr(value), "give meters, e.g. 0.03")
         if not 0.0005 <= self.square_m <= 2.0:
             raise InputError(
-                "The squares of the board have no plausible size", f"square_m={self.square_m}", "give metres: 0.03 is 30 mm"
+                "The squares of the board have no plausible size", f"square_m={self.square_m}", "give meters: 0.03 is 30 mm"
             )
         if self.kind == "chessboard":
             object.__setattr__(self, "marker_m", 0.0)
@@ -82,7 +82,7 @@ class Board:
             raise InputError(
                 "The markers must be smaller than the squares",
                 f"marker_m={self.marker_m}, square_m={self.square_m}",
-                "give both in metres, e.g. 0.022 and 0.03",
+                "give both in meters, e.g. 0.022 and 0.03",
             )
         object.__setattr__(self, "dictionary", self.dictionary or _DICTIONARIES[self.kind])
         markers = self.columns * self.rows if self.kind == "apriltag" else self.columns * self.rows // 2
@@ -94,7 +94,7 @@ class Board:
 
     @property
     def points(self) -> FloatArray:
-        """(m, 3) points in metres, z = 0: inner corners row by row, or the four corners of each tag."""
+        """(m, 3) points in meters, z = 0: inner corners row by row, or the four corners of each tag."""
         if self.kind != "apriltag":
             v, u = np.mgrid[0 : self.rows - 1, 0 : self.columns - 1]
             return np.stack([u.ravel(), v.ravel(), np.zeros(u.size)], axis=1) * self.square_m
@@ -104,7 +104,7 @@ class Board:
 
     @property
     def size_m(self) -> tuple[float, float]:
-        """Width and height of the printed pattern, metres."""
+        """Width and height of the printed pattern, meters."""
         if self.kind == "apriltag":
             gap = self.square_m - self.marker_m
             return self.columns * self.square_m - gap, self.rows * self.square_m - gap
@@ -112,7 +112,7 @@ class Board:
 
     @property
     def origin_m(self) -> tuple[float, float]:
-        """Where the first point lies from the upper left corner of the pattern, metres."""
+        """Where the first point lies from the upper left corner of the pattern, meters."""
         return (0.0, 0.0) if self.kind == "apriltag" else (self.square_m, self.square_m)
 
     def describe(self) -> str:
@@ -198,7 +198,7 @@ def marker_dictionary(name: str) -> Any:
 
 
 def squares(board: Board) -> list[tuple[float, float, float]]:
-    """Every black square of the print as (x, y, side) in metres from the upper left corner of the pattern.
+    """Every black square of the print as (x, y, side) in meters from the upper left corner of the pattern.
 
     Markers are given by their black cells, so that the print is exact at any size.
     """
@@ -222,7 +222,7 @@ def squares(board: Board) -> list[tuple[float, float, float]]:
 
 
 def marker_cells(board: Board, number: int, x: float, y: float) -> list[tuple[float, float, float]]:
-    """The black cells of one marker as (x, y, side) in metres."""
+    """The black cells of one marker as (x, y, side) in meters."""
     cv2 = import_cv2()
     dictionary = marker_dictionary(board.dictionary)
     cells = int(dictionary.markerSize) + 2

@@ -158,14 +158,14 @@ class GuidedCapture:
         last = self._views[-1] if self._views else None
         # The nearest open view keeps the arm's ways short.
         target = left[0] if last is None else min(left, key=lambda v: float(angle_between(v[:3, :3], last[:3, :3])))
-        centre = self._board.points.mean(axis=0)
-        return Advice(f"{words}; next: {view_words(target, centre)}", taken, target)
+        center = self._board.points.mean(axis=0)
+        return Advice(f"{words}; next: {view_words(target, center)}", taken, target)
 
 
 def planned_views(board: Board, distance_m: tuple[float, float]) -> list[FloatArray]:
     """camera_T_board of views that together make a good calibration: tilted to all sides, turned, near and far."""
     views = []
-    centre = board.points.mean(axis=0)
+    center = board.points.mean(axis=0)
     numbers = range(_SIDES)
     for ring, tilt in enumerate(_TILTS_DEG):
         for side in numbers:
@@ -175,7 +175,7 @@ def planned_views(board: Board, distance_m: tuple[float, float]) -> list[FloatAr
             rotation = rotation_exp(np.array([0.0, 0.0, turn])) @ lean
             distance = distance_m[(side + ring) % 2]
             aside = 0.05 * distance * np.array([np.cos(2.0 * angle), np.sin(2.0 * angle), 0.0])
-            views.append(motion(rotation, np.array([0.0, 0.0, distance]) + aside - rotation @ centre))
+            views.append(motion(rotation, np.array([0.0, 0.0, distance]) + aside - rotation @ center))
     return views
 
 

@@ -37,39 +37,39 @@ def detect(board: Board, image: ColorArray) -> Detection:
 
     Args:
         board: what to look for.
-        image: (h, w, 3) RGB or (h, w) grey, uint8.
+        image: (h, w, 3) RGB or (h, w) gray, uint8.
     """
     cv2 = import_cv2()
-    grey = np.ascontiguousarray(image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
+    gray = np.ascontiguousarray(image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
     finder = {"charuco": _charuco, "chessboard": _chessboard, "apriltag": _tags}[board.kind]
-    uv = finder(board, grey)
+    uv = finder(board, gray)
     count = int(np.isfinite(uv[:, 0]).sum())
     if count < MIN_POINTS:
         reason = "no board found" if not count else f"only {count} points of the board found"
         return Detection(uv, reason=reason)
-    return Detection(uv, edge_width_px(grey, uv))
+    return Detection(uv, edge_width_px(gray, uv))
 
 
-def _charuco(board: Board, grey: NDArray[np.uint8]) -> FloatArray:
+def _charuco(board: Board, gray: NDArray[np.uint8]) -> FloatArray:
     cv2 = import_cv2()
     numbers = np.arange(board.first_marker, board.first_marker + board.columns * board.rows // 2)
     made = cv2.aruco.CharucoBoard(
         (board.columns, board.rows), board.square_m, board.marker_m, marker_dictionary(board.dictionary), numbers
     )
-    corners, ids, _, _ = cv2.aruco.CharucoDetector(made).detectBoard(grey)
+    corners, ids, _, _ = cv2.aruco.CharucoDetector(made).detectBoard(gray)
     uv = np.full((len(board.points), 2), np.nan)
     if ids is None or not len(ids):
         return uv
     # A larger window would take the edges of the markers for those of the squares.
     share = 0.9 * (board.square_m - board.marker_m) / (2.0 * board.square_m)
     uv[np.ravel(ids)] = np.reshape(corners, (-1, 2))
-    return _refined(grey, uv, share * _gap_px(uv))
+    return _refined(gray, uv, share * _gap_px(uv))
 
 
-def _tags(board: Board, grey: NDArray[np.uint8]) -> FloatArray:
+def _tags(board: Board, gray: NDArray[np.uint8]) -> FloatArray:
     cv2 = import_cv2()
     dictionary = marker_dictionary(board.dictionary)
-    corners, ids, _ = cv2.aruco.ArucoDetector(dictionary).detectMarkers(grey)
+    corners, ids, _ = cv2.aruco.ArucoDetector(dictionary).detectMarkers(gray)
     uv = np.full((len(board.points), 2), np.nan)
     for found, number in zip(corners, [] if ids is None else np.ravel(ids)):
         place = int(number) - board.first_marker
@@ -80,23 +80,23 @@ def _tags(board: Board, grey: NDArray[np.uint8]) -> FloatArray:
         return uv
     # The black border is one cell wide, and the gap to the next tag may be narrower.
     cell = min(board.marker_m / (int(dictionary.markerSize) + 2), board.square_m - board.marker_m)
-    return _refined(grey, uv, 0.9 * float(np.nanmedian(sides)) * cell / board.marker_m)
+    return _refined(gray, uv, 0.9 * float(np.nanmedian(sides)) * cell / board.marker_m)
 
 
-def _chessboard(board: Board, grey: NDArray[np.uint8]) -> FloatArray:
+def _chessboard(board: Board, gray: NDArray[np.uint8]) -> FloatArray:
     cv2 = import_cv2()
     size = (board.columns - 1, board.rows - 1)
     flags = cv2.CALIB_CB_ADAPTIVE_THRESH | cv2.CALIB_CB_NORMALIZE_IMAGE
-    found, corners = cv2.findChessboardCorners(grey, size, flags=flags)
+    found, corners = cv2.findChessboardCorners(gray, size, flags=flags)
     if not found:
-        found, corners = cv2.findChessboardCornersSB(grey, size, flags=cv2.CALIB_CB_NORMALIZE_IMAGE | cv2.CALIB_CB_EXHAUSTIVE)
+        found, corners = cv2.findChessboardCornersSB(gray, size, flags=cv2.CALIB_CB_NORMALIZE_IMAGE | cv2.CALIB_CB_EXHAUSTIVE)
     if not found:
         return np.full((size[0] * size[1], 2), np.nan)
     uv = np.reshape(corners, (-1, 2)).astype(np.float64)
-    return _refined(grey, uv, 0.35 * _gap_px(uv))
+    return _refined(gray, uv, 0.35 * _gap_px(uv))
 
 
-def _refined(grey: NDArray[np.uint8], uv: FloatArray, window_px: float) -> FloatArray:
+def _refined(gray: NDArray[np.uint8], uv: FloatArray, window_px: float) -> FloatArray:
     """Corners moved to where the gradients within a window say; it must hold no other edge than the corner's own."""
     cv2 = import_cv2()
     seen = np.isfinite(uv[:, 0])
@@ -104,7 +104,7 @@ def _refined(grey: NDArray[np.uint8], uv: FloatArray, window_px: float) -> Float
     half = int(np.clip(window_px, 2, _MAX_WINDOW_PX))
     stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_MAX_ITER, 50, 1e-3)
     start = points.astype(np.float32).reshape(-1, 1, 2)
-    moved = cv2.cornerSubPix(grey, start.copy(), (half, half), (-1, -1), stop).reshape(-1, 2)
+    moved = cv2.cornerSubPix(gray, start.copy(), (half, half), (-1, -1), stop).reshape(-1, 2)
     good = np.linalg.norm(moved - points, axis=1) < half
     refined = uv.copy()
     refined[np.flatnonzero(seen)] = np.where(good[:, None], moved, points)
@@ -119,12 +119,12 @@ def _gap_px(uv: FloatArray) -> float:
     return float(np.median(gaps.min(axis=1))) if len(points) > 1 else 0.0
 
 
-def edge_width_px(grey: NDArray[np.uint8], uv: FloatArray) -> float:
+def edge_width_px(gray: NDArray[np.uint8], uv: FloatArray) -> float:
     """Typical width of the black-to-white edges around corners, pixels: contrast over steepest slope; NaN if flat."""
     cv2 = import_cv2()
-    image = grey.astype(np.float32)
+    image = gray.astype(np.float32)
     slope = np.hypot(cv2.Sobel(image, cv2.CV_32F, 1, 0, ksize=3), cv2.Sobel(image, cv2.CV_32F, 0, 1, ksize=3)) / 8.0
-    height, width = grey.shape
+    height, width = gray.shape
     widths = []
     for u, v in uv[np.isfinite(uv[:, 0])]:
         x, y = round(float(u)), round(float(v))

@@ -18,7 +18,7 @@ from molmo_point.hand_eye.validation import Unseen, error_at, held_out, spread_b
 DEFAULT_DISTANCE_M, DEFAULT_TOLERANCE_M = 0.5, 0.005
 _FOLDS = 5
 _FATAL = {
-    "board_scale", "setup_swapped", "robot_inverted", "robot_millimetres", "board_millimetres", "degrees", "radians",
+    "board_scale", "setup_swapped", "robot_inverted", "robot_millimeters", "board_millimeters", "degrees", "radians",
     "quaternion_order", "board_inverted", "pairs_shifted", "board_moved", "camera_moved",
 }  # fmt: skip
 

@@ -211,7 +211,7 @@ def _fitting(
 def _without_strays(
     points: FloatArray, kept: list[tuple[str, Detection]], size_wh: tuple[int, int], model: str
 ) -> tuple[list[tuple[str, Detection]], list[tuple[str, str]]]:
-    """Leaves single points out that are far off their neighbours: a corner that slid along an edge, a glare."""
+    """Leaves single points out that are far off their neighbors: a corner that slid along an edge, a glare."""
     fit = fit_camera(points, np.array([found.uv for _, found in kept]), size_wh, model)
     gap = np.linalg.norm(fit.residual, axis=2)
     # Distances of points without fault are Rayleigh's: their median is 1.18 sigma.

@@ -17,9 +17,9 @@ _BACKGROUND, _PAPER, _INK = 140, 235, 25
 
 
 def board_texture(board: Board, pixels_per_m: float) -> tuple[NDArray[np.uint8], FloatArray]:
-    """The printed sheet with a white margin of one square, and where its first pixel centre lies on the board, metres.
+    """The printed sheet with a white margin of one square, and where its first pixel center lies on the board, meters.
 
-    Edges between pixels are grey by the share that is ink, so that they lie where they belong to a fraction of a pixel.
+    Edges between pixels are gray by the share that is ink, so that they lie where they belong to a fraction of a pixel.
     """
     margin = board.square_m
     wide, high = board.size_m
@@ -68,7 +68,7 @@ def render_board(
         board: what is seen.
         camera_T_board: (4, 4) where it is.
         intrinsics: of the camera.
-        noise: standard deviation of a grey value.
+        noise: standard deviation of a gray value.
         blur_px: of the lens.
         oversampling: rays per pixel along each axis.
         rng: of the noise; seeded with 0 by default.
@@ -84,12 +84,12 @@ def render_board(
     at = cv2.perspectiveTransform(_rays(intrinsics, oversampling), matrix / np.linalg.norm(matrix))
     image = cv2.remap(sheet, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=_BACKGROUND)
     width, height = intrinsics.size_wh
-    grey = cv2.resize(image.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
+    gray = cv2.resize(image.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
     if blur_px > 0:
-        grey = cv2.GaussianBlur(grey, (0, 0), blur_px)
+        gray = cv2.GaussianBlur(gray, (0, 0), blur_px)
     rng = np.random.default_rng(0) if rng is None else rng
-    grey = np.clip(grey + rng.normal(0.0, noise, grey.shape), 0, 255).astype(np.uint8)
-    return np.repeat(grey[..., None], 3, axis=2)
+    gray = np.clip(gray + rng.normal(0.0, noise, gray.shape), 0, 255).astype(np.uint8)
+    return np.repeat(gray[..., None], 3, axis=2)
 
 
 SIMULATED_CAMERA = Intrinsics(640, 480, 610.0, 609.0, 321.0, 238.0, "brown_conrady", (-0.05, 0.02, 0.0005, -0.0003, 0.0))

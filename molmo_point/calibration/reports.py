@@ -72,7 +72,7 @@ def bars(names: Sequence[str], values: Sequence[float], unit: str, marked: Seque
 
 
 def heat_map(counts: IntArray, cell_px: int = 48) -> str:
-    """Counts (rows, columns) as coloured cells: white is none, dark is many."""
+    """Counts (rows, columns) as colored cells: white is none, dark is many."""
     rows, columns = counts.shape
     top = max(int(counts.max()), 1)
     lines = [f'<svg width="{columns * cell_px + 2}" height="{rows * cell_px + 2}" font-family="sans-serif" font-size="12">']

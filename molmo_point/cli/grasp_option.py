@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds `--grasp` and `--opening`."""
     group = parser.add_argument_group("grasps")
     group.add_argument("--grasp", action="store_true", help="also find grasps of a parallel gripper for every target")
-    group.add_argument("--opening", type=float, metavar="M", help="widest opening of that gripper in metres (default 0.08)")
+    group.add_argument("--opening", type=float, metavar="M", help="widest opening of that gripper in meters (default 0.08)")
 
 
 def checked_gripper(options: argparse.Namespace) -> Gripper | None:

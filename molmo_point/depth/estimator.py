@@ -3,8 +3,8 @@
 A pixel's own depth is a hole, a mixture of two surfaces, or the wall behind a thin object often
 enough to crash a gripper, and a median over a window takes whichever surface is larger. So:
 
-1. take a window of a fixed size in metres around the point, wide enough for the point's own error;
-2. drop pixels without depth and "flying" pixels, whose neighbourhood spans a depth step;
+1. take a window of a fixed size in meters around the point, wide enough for the point's own error;
+2. drop pixels without depth and "flying" pixels, whose neighborhood spans a depth step;
 3. cut the rest into surfaces wherever the sorted depths leave a gap;
 4. weight each pixel by how probable it is that the true point lies there (a Gaussian of the
    point's own error, with longer tails since objects stand in front), and take the nearest surface
@@ -12,7 +12,7 @@ enough to crash a gripper, and a median over a window takes whichever surface is
 5. fit the surface locally, and answer with its depth at the point, the spread of the true point
    over the surface, and the depth of the other surface where one is plausible too.
 
-Depth is along z, in metres, aligned to the image that the point is in; missing is NaN.
+Depth is along z, in meters, aligned to the image that the point is in; missing is NaN.
 """
 
 import itertools
@@ -49,14 +49,14 @@ class DepthEstimate:
 
     Attributes:
         status: OK, AMBIGUOUS (another surface is plausible too), MISSING or OUT_OF_RANGE.
-        depth_m: Depth along z at `uv`, in metres; NaN when MISSING or OUT_OF_RANGE.
-        sigma_m: Standard deviation of `depth_m` by sensor noise, in metres; NaN likewise.
+        depth_m: Depth along z at `uv`, in meters; NaN when MISSING or OUT_OF_RANGE.
+        sigma_m: Standard deviation of `depth_m` by sensor noise, in meters; NaN likewise.
         uv: The pixel (2,) that the depth belongs to: the one asked for, or, where that one shows
             something else, the nearest on the kept surface.
         shift_px: Distance from the pixel asked for to `uv`; NaN likewise.
-        alternate_depth_m: Depth of the other plausible surface in metres; NaN when there is none.
+        alternate_depth_m: Depth of the other plausible surface in meters; NaN when there is none.
         valid_ratio: Share of the window, weighted by nearness, that has depth within the range.
-        covariance_uvz: Covariance (3, 3) of u, v in pixels and depth in metres: where on the surface, or
+        covariance_uvz: Covariance (3, 3) of u, v in pixels and depth in meters: where on the surface, or
             on what is within `SAME_THING_M` of it, the true point may be, by the point's own error,
             plus `sigma_m`; NaN likewise.
     """
@@ -95,16 +95,16 @@ def estimate_depth(
     """Depth of the nearest significant surface at a pixel.
 
     Args:
-        depth_m: Depth (h, w) in metres, aligned to the image; NaN where missing.
-        uv: Pixel (2,); (0, 0) is the centre of the top-left pixel.
+        depth_m: Depth (h, w) in meters, aligned to the image; NaN where missing.
+        uv: Pixel (2,); (0, 0) is the center of the top-left pixel.
         intrinsics: Of the image that the depth is aligned to.
         noise: Of the depth camera.
         sigma_px: Standard deviation of u and of v, in pixels.
         covariance_px2: Covariance (2, 2) of u and v in square pixels, instead of `sigma_px`.
         prefer: Which significant surface to keep: "near", "far", or "centre" (the one at the
             pixel itself).
-        min_m: Nearest depth to believe, in metres.
-        max_m: Farthest depth to believe, in metres.
+        min_m: Nearest depth to believe, in meters.
+        max_m: Farthest depth to believe, in meters.
 
     Raises:
         InputError: If the pixel is outside the image, the sizes differ, or a setting is unusable.
@@ -114,7 +114,7 @@ def estimate_depth(
     window = cut_window(depth_m, point, error_px2, intrinsics.focal_px, min_m, max_m)
     valid = np.isfinite(window.z)
     valid_ratio = float(window.near[valid].sum())
-    row, column = window.centre
+    row, column = window.center
     in_hole = not valid[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2].any()
     least = MIN_SHARE_AROUND_HOLE if in_hole else MIN_VALID_SHARE
     if valid_ratio < least or np.count_nonzero(valid) < MIN_PIXELS:
@@ -227,7 +227,7 @@ def _checked(
     depth_m = np.asarray(depth_m)
     if depth_m.shape != intrinsics.size_wh[::-1] or not np.issubdtype(depth_m.dtype, np.floating):
         raise InputError(
-            "The depth must be float metres of the intrinsics' size",
+            "The depth must be float meters of the intrinsics' size",
             f"shape {depth_m.shape} {depth_m.dtype}, intrinsics {intrinsics.size_wh} (width, height)",
             "align the depth to the image and convert it with frame.decode_depth",
         )
@@ -242,6 +242,6 @@ def _checked(
         raise InputError("The preference is unknown", repr(prefer), f"use one of {', '.join(PREFERENCES)}")
     if not 0 < min_m < max_m:
         raise InputError(
-            "The range of depths cannot be used", f"min_m={min_m}, max_m={max_m}", "give 0 < min_m < max_m in metres"
+            "The range of depths cannot be used", f"min_m={min_m}, max_m={max_m}", "give 0 < min_m < max_m in meters"
         )
     return point

@@ -14,7 +14,7 @@ from molmo_point.frame import RgbdFrame
 from molmo_point.results import DepthStatus, ImagePoint, Target, Unreachable
 
 MAX_SKEW_S = 1 / 60
-"""Half a frame at 30 Hz: the largest distance in time between colour and depth by default."""
+"""Half a frame at 30 Hz: the largest distance in time between color and depth by default."""
 
 DEFAULT_SIGMA_SHARE = 0.01
 """Standard deviation of a point whose own is not known, as a share of the image width."""
@@ -54,11 +54,11 @@ def lift_point(
     """Lift a point of the image with the depth of the same frame.
 
     Args:
-        point: In pixels of the colour image. Its error is taken from its `modes` where it has them,
+        point: In pixels of the color image. Its error is taken from its `modes` where it has them,
             else from its `sigma_px`, else it is 1 % of the image width; see `pixel_covariance`.
         frame: The frame that the point was found in.
         noise: Of the depth camera; default that of the frame, else a D435's.
-        max_skew_s: Largest distance in time between depth and colour, in seconds.
+        max_skew_s: Largest distance in time between depth and color, in seconds.
         prefer: Which surface to keep where several are plausible: "near", "far", "centre".
         reference_depth_m: For points in free space ("above the mug"), which show the wall behind: lift
             to this depth along z, e.g. that of the mug's target, instead of the measured one.
@@ -80,7 +80,7 @@ def lift_point(
         lacking = "depth" if frame.depth_m is None else "intrinsics"
         return _unreachable(point, DepthStatus.NO_INPUT, f"the frame has no {lacking}")
     if abs(frame.skew_s) > max_skew_s:
-        message = f"depth is {frame.skew_s * 1e3:+.1f} ms off the colour image, allowed {max_skew_s * 1e3:.1f} ms"
+        message = f"depth is {frame.skew_s * 1e3:+.1f} ms off the color image, allowed {max_skew_s * 1e3:.1f} ms"
         return _unreachable(point, DepthStatus.STALE, message)
     noise = noise or frame.depth_noise or D435
     error_px2 = pixel_covariance(point, frame.size_wh)
@@ -106,7 +106,7 @@ def check_lifting(prefer: str, reference_depth_m: float | None, reference_sigma_
         raise InputError(
             "A reference depth and its sigma must be finite and above zero",
             f"reference_depth_m={reference_depth_m}, reference_sigma_m={reference_sigma_m}",
-            "give the depth along z of a target beside the point, in metres",
+            "give the depth along z of a target beside the point, in meters",
         )
 
 

@@ -20,13 +20,13 @@ class DepthNoise:
     offset of a camera that needs a new calibration.
 
     Attributes:
-        baseline_m: Distance between the two imagers, in metres.
+        baseline_m: Distance between the two imagers, in meters.
         sigma_disparity_px: Standard deviation of the disparity, in pixels of the depth image.
         focal_px: Focal length of the depth camera, in pixels of the image that it matched. Depth
             that was aligned to another image keeps the noise of its own camera, so this is not the
-            focal length of the colour image. None takes that of the image at hand.
+            focal length of the color image. None takes that of the image at hand.
         correlation_px: Standard deviation, in pixels of the depth image, of the smoothing that makes
-            neighbouring errors alike: stereo matches windows, so averaging pixels helps little.
+            neighboring errors alike: stereo matches windows, so averaging pixels helps little.
 
     Raises:
         InputError: If a value is not finite and above zero.
@@ -56,10 +56,10 @@ class DepthNoise:
     @overload
     def sigma_z(self, depth_m: FloatArray, focal_px: float) -> FloatArray: ...
     def sigma_z(self, depth_m: float | FloatArray, focal_px: float) -> float | FloatArray:
-        """Standard deviation of the depth, in metres, at `depth_m` metres.
+        """Standard deviation of the depth, in meters, at `depth_m` meters.
 
         Args:
-            depth_m: Depth along z in metres, a number or an array; NaN gives NaN.
+            depth_m: Depth along z in meters, a number or an array; NaN gives NaN.
             focal_px: Focal length, in pixels, of the image that the depth is in; the depth
                 camera's own (`self.focal_px`) is used instead where it is known.
         """
@@ -102,12 +102,12 @@ def checked_covariance_px2(sigma_px: float, covariance_px2: ArrayLike | None = N
 
 
 def lifted_covariance(uv: ArrayLike, depth_m: float, covariance_uvz: ArrayLike, intrinsics: Intrinsics) -> FloatArray:
-    """Covariance (3, 3) in the optical frame, in square metres, of a pixel lifted with its depth: J C J^T.
+    """Covariance (3, 3) in the optical frame, in square meters, of a pixel lifted with its depth: J C J^T.
 
     Args:
         uv: Pixel (2,).
-        depth_m: Depth along z in metres.
-        covariance_uvz: C, covariance (3, 3) of u and v in pixels and of the depth in metres.
+        depth_m: Depth along z in meters.
+        covariance_uvz: C, covariance (3, 3) of u and v in pixels and of the depth in meters.
         intrinsics: Camera; its distortion is part of the Jacobian J.
     """
     jacobian = deprojection_jacobian(np.asarray(uv, dtype=np.float64), depth_m, intrinsics)
@@ -116,7 +116,7 @@ def lifted_covariance(uv: ArrayLike, depth_m: float, covariance_uvz: ArrayLike, 
 
 
 def deprojection_jacobian(uv: FloatArray, depth_m: float, intrinsics: Intrinsics) -> FloatArray:
-    """Jacobian (3, 3) of `Intrinsics.deproject` by u, v (metres per pixel) and depth."""
+    """Jacobian (3, 3) of `Intrinsics.deproject` by u, v (meters per pixel) and depth."""
     step_px = 0.25
     steps = step_px * np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0], [0.0, 0.0]])
     rays = intrinsics.deproject(uv + steps, 1.0)

@@ -8,7 +8,7 @@ import numpy as np
 from molmo_point.arrays import BoolArray, DepthArray, FloatArray
 
 WINDOW_RADIUS_M = 0.012
-NEIGHBOURHOOD_M = 0.006
+NEIGHBORHOOD_M = 0.006
 FIT_RADIUS_M = 0.002
 MIN_RADIUS_PX, MAX_RADIUS_PX = 3, 15
 WINDOW_SIGMAS, MAX_SIGMA_RADIUS_PX = 3.0, 40
@@ -21,15 +21,15 @@ class Window:
     """The pixels around a point, all arrays (n, m).
 
     Attributes:
-        z: Depth in metres, NaN where missing or out of range.
+        z: Depth in meters, NaN where missing or out of range.
         measured: The pixels that have any depth, in range or not.
-        span: Range of depth in metres among each pixel and its eight neighbours; large where two surfaces mix.
+        span: Range of depth in meters among each pixel and its eight neighbors; large where two surfaces mix.
         du: Offsets from the point along u, in pixels.
         dv: Likewise along v.
         likely: Proportional to the probability that the true point lies there.
         weight: The same with longer tails, since objects stand in front; sums to 1.
-        near: Weight by closeness, over a few millimetres at least; sums to 1.
-        centre: Row and column of the point's own pixel.
+        near: Weight by closeness, over a few millimeters at least; sums to 1.
+        center: Row and column of the point's own pixel.
         reach_px: How far around the point the surface is fitted.
     """
 
@@ -41,7 +41,7 @@ class Window:
     likely: FloatArray
     weight: FloatArray
     near: FloatArray
-    centre: tuple[int, int]
+    center: tuple[int, int]
     reach_px: float
 
 
@@ -56,7 +56,7 @@ def cut_window(
     """Cuts the window out of a depth image.
 
     Args:
-        depth_m: Depth (h, w) in metres; NaN where missing.
+        depth_m: Depth (h, w) in meters; NaN where missing.
         point: Pixel (2,) inside the image.
         covariance_px2: Covariance (2, 2) of the point, in square pixels.
         focal_px: Focal length of the image.
@@ -69,7 +69,7 @@ def cut_window(
     near_m = _near_depth(depth_m[_around(row, column, MAX_RADIUS_PX)], min_m, max_m)
     radius = _radius(covariance_px2, focal_px / near_m)
     rows, columns = _around(row, column, radius)
-    # One pixel wider than the window, so that its border is judged by its neighbours, too.
+    # One pixel wider than the window, so that its border is judged by its neighbors, too.
     wide = depth_m[_around(row, column, radius + 1)].astype(np.float64)
     measured = np.isfinite(wide) & (wide > 0)
     wide[~((wide >= min_m) & (wide <= max_m))] = np.nan
@@ -83,7 +83,7 @@ def cut_window(
     du = np.arange(left, left + z.shape[1])[None, :] - point[0]
     dv = np.arange(top, top + z.shape[0])[:, None] - point[1]
     squared = mahalanobis2(du, dv, _at_least(covariance_px2, MIN_SIGMA_PX))
-    around_px = float(np.clip(focal_px * NEIGHBOURHOOD_M / near_m, MIN_RADIUS_PX, MAX_RADIUS_PX / 2))
+    around_px = float(np.clip(focal_px * NEIGHBORHOOD_M / near_m, MIN_RADIUS_PX, MAX_RADIUS_PX / 2))
     weight = np.exp(-0.5 * squared / TAIL**2)
     near = np.exp(-0.5 * mahalanobis2(du, dv, _at_least(covariance_px2, around_px / 1.5)) / 1.5**2)
     du, dv = np.broadcast_arrays(du, dv)
@@ -96,7 +96,7 @@ def cut_window(
         likely=np.exp(-0.5 * squared),
         weight=weight / weight.sum(),
         near=near / near.sum(),
-        centre=(row - top, column - left),
+        center=(row - top, column - left),
         reach_px=float(np.clip(focal_px * FIT_RADIUS_M / near_m, 1.5, MAX_RADIUS_PX / 2)),
     )
 
@@ -116,7 +116,7 @@ def _at_least(covariance_px2: FloatArray, sigma_px: float) -> FloatArray:
 
 
 def _radius(covariance_px2: FloatArray, pixels_per_m: float) -> int:
-    """Of the window: fixed in metres, but with room for the point's own error."""
+    """Of the window: fixed in meters, but with room for the point's own error."""
     sigma_px = math.sqrt(max(covariance_px2[0, 0], covariance_px2[1, 1]))
     metric = min(max(round(pixels_per_m * WINDOW_RADIUS_M), MIN_RADIUS_PX), MAX_RADIUS_PX)
     return max(metric, min(math.ceil(WINDOW_SIGMAS * sigma_px), MAX_SIGMA_RADIUS_PX))
@@ -139,7 +139,7 @@ def _near_depth(depth_m: DepthArray, min_m: float, max_m: float) -> float:
 
 
 def _span(z: FloatArray) -> FloatArray:
-    """Range of depth over each pixel's 3x3 neighbourhood, holes left out; -inf with no depth at all."""
+    """Range of depth over each pixel's 3x3 neighborhood, holes left out; -inf with no depth at all."""
     padded = np.pad(z, 1, constant_values=np.nan)
     low, high = np.where(np.isnan(padded), np.inf, padded), np.where(np.isnan(padded), -np.inf, padded)
     low = np.minimum(np.minimum(low[:-2], low[1:-1]), low[2:])
@@ -151,7 +151,7 @@ def _span(z: FloatArray) -> FloatArray:
 
 _LEAST_SIGMA_PX = 0.3
 STEEPEST = 1.0
-"""Slope dz/dx of a face up to which its neighbouring pixels belong together in the fit."""
+"""Slope dz/dx of a face up to which its neighboring pixels belong together in the fit."""
 
 
 def snap(window: Window, mask: BoolArray) -> FloatArray:
@@ -159,7 +159,7 @@ def snap(window: Window, mask: BoolArray) -> FloatArray:
 
     A hole inside the surface counts as on it: interpolating over it is better than moving off it.
     """
-    row, column = window.centre
+    row, column = window.center
     if mask[row, column]:
         return np.zeros(2)
     if np.isnan(window.z[row, column]):
@@ -187,7 +187,7 @@ def local_depth(
         focal_px: Focal length of the image.
 
     Returns:
-        The depth in metres; the robust spread of single pixels around the fit, in metres; and the number of pixels
+        The depth in meters; the robust spread of single pixels around the fit, in meters; and the number of pixels
         that the fit averages over.
     """
     u, v, inverse = window.du[mask] - offset[0], window.dv[mask] - offset[1], 1.0 / window.z[mask]
@@ -207,7 +207,7 @@ def local_depth(
     for _ in range(2):
         close = weight > 0.3
         scaled = design * weight[:, None]
-        # A light pull of the slopes towards zero keeps a one-pixel-wide surface well-posed.
+        # A light pull of the slopes toward zero keeps a one-pixel-wide surface well-posed.
         normal = scaled.T @ scaled + np.diag([0.0, 1e-3, 1e-3]) * np.sum(weight**2)
         gain = np.linalg.solve(normal, (scaled * weight[:, None]).T)
         fit = gain @ inverse
@@ -226,7 +226,7 @@ def spread_over_error(
     depth_m: float,
     pixel_sigma_m: float,
 ) -> FloatArray:
-    """Covariance (3, 3) of u, v (pixels) and depth (metres) of where the true point may be on a surface.
+    """Covariance (3, 3) of u, v (pixels) and depth (meters) of where the true point may be on a surface.
 
     The true point is distributed as the point's error says, but on this surface only; its distance from the reported
     pixel and depth goes with the surface, so the covariance follows slopes and ends where the surface ends. The noise

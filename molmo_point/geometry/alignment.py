@@ -19,20 +19,20 @@ def align_depth(
     color_camera: Intrinsics,
     color_T_depth: Transform,
 ) -> DepthArray:
-    """Reprojects a depth image into another camera, e.g. the colour camera beside it.
+    """Reprojects a depth image into another camera, e.g. the color camera beside it.
 
     Every depth pixel is a small square facing its camera; its corners are lifted, transformed and projected, with the
-    distortion of both lenses, and it covers the pixels whose centres lie within. Where several cover a pixel the
+    distortion of both lenses, and it covers the pixels whose centers lie within. Where several cover a pixel the
     nearest is seen. What only the other camera sees stays missing.
 
     Args:
-        depth_m: Depth (h, w) along z in metres, NaN where missing; of any size, as `depth_camera` states it.
+        depth_m: Depth (h, w) along z in meters, NaN where missing; of any size, as `depth_camera` states it.
         depth_camera: Intrinsics of the depth image.
         color_camera: Intrinsics of the image to align to.
         color_T_depth: From the depth camera's optical frame to the other's.
 
     Returns:
-        Depth (h, w) of the colour image's size, float32 metres along its z; NaN where missing.
+        Depth (h, w) of the color image's size, float32 meters along its z; NaN where missing.
 
     Raises:
         InputError: If the depth is not float of the size that its intrinsics state, or one of its pixels would cover
@@ -41,7 +41,7 @@ def align_depth(
     depth_m = np.asarray(depth_m)
     if depth_m.shape != depth_camera.size_wh[::-1] or not np.issubdtype(depth_m.dtype, np.floating):
         raise InputError(
-            "The depth must be float metres of its intrinsics' size",
+            "The depth must be float meters of its intrinsics' size",
             f"shape {depth_m.shape} {depth_m.dtype}, intrinsics {depth_camera.size_wh} (width, height)",
             "convert it with frame.decode_depth, and give the intrinsics of the depth stream",
         )
@@ -49,11 +49,11 @@ def align_depth(
     aligned = np.full(color_camera.size_wh[::-1], np.nan)
     if not rows.size:
         return aligned.astype(np.float32)
-    centre, low, high = _footprints(depth_m[rows, columns], rows, columns, depth_camera, color_camera, color_T_depth)
+    center, low, high = _footprints(depth_m[rows, columns], rows, columns, depth_camera, color_camera, color_T_depth)
     # Seen from aside, the squares of a slanted surface leave hairlines between them; a little overlap closes them.
     closed = aligned.copy()
-    _paint(aligned, centre, low, high, color_camera)
-    _paint(closed, centre, low - OVERLAP_PX, high + OVERLAP_PX, color_camera)
+    _paint(aligned, center, low, high, color_camera)
+    _paint(closed, center, low - OVERLAP_PX, high + OVERLAP_PX, color_camera)
     return np.where(np.isnan(aligned), closed, aligned).astype(np.float32)
 
 
@@ -89,7 +89,7 @@ def _paint(aligned: FloatArray, depth: FloatArray, low: FloatArray, high: FloatA
     depth, low, high = depth[order], low[order], high[order]
     if not order.size:
         return
-    # The centres c with low <= c < high: neighbours share an edge and never leave a gap or overlap.
+    # The centers c with low <= c < high: neighbors share an edge and never leave a gap or overlap.
     first, last = np.ceil(low).astype(int), np.ceil(high).astype(int)
     sizes = last - first
     if sizes.max() > MAX_FOOTPRINT_PX:

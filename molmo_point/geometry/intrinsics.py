@@ -1,7 +1,7 @@
 """The pinhole camera with lens distortion: pixels to rays and back.
 
-Pixels are continuous, u to the right and v down; (0, 0) is the centre of the top-left pixel.
-Points are in the optical frame: x right, y down, z forward, in metres.
+Pixels are continuous, u to the right and v down; (0, 0) is the center of the top-left pixel.
+Points are in the optical frame: x right, y down, z forward, in meters.
 """
 
 import math
@@ -36,7 +36,7 @@ class Intrinsics:
         height: Image height in pixels.
         fx: Focal length along u, in pixels.
         fy: Focal length along v, in pixels.
-        cx: Principal point u, in pixels; (0, 0) is the centre of the top-left pixel.
+        cx: Principal point u, in pixels; (0, 0) is the center of the top-left pixel.
         cy: Principal point v, in pixels.
         distortion_model: "none"; "brown_conrady" (OpenCV and ROS call it `plumb_bob`); or
             "inverse_brown_conrady" as librealsense 2.5x computes it: the tangential terms are
@@ -94,7 +94,7 @@ class Intrinsics:
         """Project points of the optical frame to pixels.
 
         Args:
-            p_camera: Points (..., 3) in metres.
+            p_camera: Points (..., 3) in meters.
 
         Returns:
             Pixels (..., 2), not clipped to the image; NaN for points that are not in front of
@@ -121,10 +121,10 @@ class Intrinsics:
 
         Args:
             uv: Pixels (..., 2).
-            depth_m: Depth along z (...), in metres, broadcast against the pixels.
+            depth_m: Depth along z (...), in meters, broadcast against the pixels.
 
         Returns:
-            Points (..., 3) in metres; NaN where the depth is NaN, and where the lens distortion
+            Points (..., 3) in meters; NaN where the depth is NaN, and where the lens distortion
             cannot be undone at that pixel (far outside the calibrated image).
 
         Raises:
@@ -234,7 +234,7 @@ class Intrinsics:
 def within_image(uv: ArrayLike, size_wh: tuple[int, int], margin_px: float = 0.0) -> BoolArray:
     """Which pixels (..., 2) lie in an image of that width and height; NaN does not.
 
-    A pixel reaches half a pixel to each side of its centre, so u goes from -0.5 to width - 0.5.
+    A pixel reaches half a pixel to each side of its center, so u goes from -0.5 to width - 0.5.
 
     Args:
         uv: Pixels.

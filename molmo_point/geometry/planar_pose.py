@@ -38,7 +38,7 @@ class BoardPoses:
 
 
 def projection_jacobian(p_camera: FloatArray, intrinsics: Intrinsics) -> tuple[FloatArray, FloatArray]:
-    """Pixels (..., 2) of points (..., 3) and their Jacobian (..., 2, 3), pixels per metre.
+    """Pixels (..., 2) of points (..., 3) and their Jacobian (..., 2, 3), pixels per meter.
 
     Exact for "none" and "brown_conrady"; the tangential terms of "inverse_brown_conrady" are taken as of the plain model.
     """
@@ -78,8 +78,8 @@ def homographies(plane: FloatArray, images: FloatArray) -> FloatArray:
 
 
 def _homography(source: FloatArray, target: FloatArray) -> FloatArray:
-    # Normalised direct linear transform (Hartley): without it the equations are badly scaled.
-    (source, back_s), (target, back_t) = _normalised(source), _normalised(target)
+    # Normalized direct linear transform (Hartley): without it the equations are badly scaled.
+    (source, back_s), (target, back_t) = _normalized(source), _normalized(target)
     ones, zeros = np.ones((len(source), 1)), np.zeros((len(source), 3))
     points = np.hstack([source, ones])
     upper = np.hstack([points, zeros, -target[:, :1] * points])
@@ -88,15 +88,15 @@ def _homography(source: FloatArray, target: FloatArray) -> FloatArray:
     return np.linalg.inv(back_t) @ right[-1].reshape(3, 3) @ back_s
 
 
-def _normalised(points: FloatArray) -> tuple[FloatArray, FloatArray]:
-    centre = points.mean(axis=0)
-    scale = np.sqrt(2.0) / max(float(np.sqrt(((points - centre) ** 2).sum(axis=1).mean())), 1e-12)
-    matrix = np.array([[scale, 0.0, -scale * centre[0]], [0.0, scale, -scale * centre[1]], [0.0, 0.0, 1.0]])
-    return (points - centre) * scale, matrix
+def _normalized(points: FloatArray) -> tuple[FloatArray, FloatArray]:
+    center = points.mean(axis=0)
+    scale = np.sqrt(2.0) / max(float(np.sqrt(((points - center) ** 2).sum(axis=1).mean())), 1e-12)
+    matrix = np.array([[scale, 0.0, -scale * center[0]], [0.0, scale, -scale * center[1]], [0.0, 0.0, 1.0]])
+    return (points - center) * scale, matrix
 
 
 def poses_from_homographies(matrices: FloatArray) -> FloatArray:
-    """Poses (n, 4, 4) of a plane, from its homographies (n, 3, 3) to normalised image coordinates."""
+    """Poses (n, 4, 4) of a plane, from its homographies (n, 3, 3) to normalized image coordinates."""
     sign = np.sign(matrices[:, 2, 2])[:, None, None]
     scaled = matrices * sign
     scaled = scaled / (0.5 * np.linalg.norm(scaled[:, :, :2], axis=1).sum(axis=1))[:, None, None]
@@ -109,7 +109,7 @@ def board_poses(points_board: FloatArray, uv: FloatArray, intrinsics: Intrinsics
     """Poses of a flat board in n images.
 
     Args:
-        points_board: (m, 3) points of the board in metres, with z = 0.
+        points_board: (m, 3) points of the board in meters, with z = 0.
         uv: (n, m, 2) where each was seen, pixels; NaN where it was not.
         intrinsics: of the images.
     """
@@ -117,16 +117,16 @@ def board_poses(points_board: FloatArray, uv: FloatArray, intrinsics: Intrinsics
     seen = np.isfinite(uv).all(axis=-1)
     count = seen.sum(axis=1)
     good = count >= MIN_POINTS
-    normalised = intrinsics.deproject(uv, 1.0)[..., :2]
-    matrices = homographies(points_board[:, :2], normalised)
+    normalized = intrinsics.deproject(uv, 1.0)[..., :2]
+    matrices = homographies(points_board[:, :2], normalized)
     good &= np.isfinite(matrices).all(axis=(1, 2))
     n = len(uv)
     poses, rms = np.full((n, 4, 4), np.nan), np.full(n, np.nan)
     ambiguity, information = np.full(n, np.nan), np.zeros((n, 6, 6))
     if good.any():
         first = poses_from_homographies(matrices[good])
-        centre = (points_board[None] * seen[good][..., None]).sum(axis=1) / count[good, None]
-        both = np.concatenate([first, _mirrored(first, centre)])
+        center = (points_board[None] * seen[good][..., None]).sum(axis=1) / count[good, None]
+        both = np.concatenate([first, _mirrored(first, center)])
         both, cost, hessian = refine_poses(both, points_board, np.concatenate([uv[good]] * 2), intrinsics)
         half = len(first)
         swap = cost[half:] < cost[:half]
@@ -139,9 +139,9 @@ def board_poses(points_board: FloatArray, uv: FloatArray, intrinsics: Intrinsics
     return BoardPoses(poses, rms, ambiguity, information, count)
 
 
-def _mirrored(poses: FloatArray, centre: FloatArray) -> FloatArray:
-    """The poses with the board's normal mirrored at the ray to its centre: where the other minimum lies."""
-    middle = (poses[:, :3, :3] @ centre[..., None])[..., 0] + poses[:, :3, 3]
+def _mirrored(poses: FloatArray, center: FloatArray) -> FloatArray:
+    """The poses with the board's normal mirrored at the ray to its center: where the other minimum lies."""
+    middle = (poses[:, :3, :3] @ center[..., None])[..., 0] + poses[:, :3, 3]
     ray = middle / np.linalg.norm(middle, axis=-1, keepdims=True)
     normal = poses[:, :3, 2]
     axis = np.cross(normal, ray)
@@ -150,7 +150,7 @@ def _mirrored(poses: FloatArray, centre: FloatArray) -> FloatArray:
     angle = np.where(angle > np.pi / 2, angle - np.pi, angle)
     turn = rotation_exp(axis / np.maximum(sine, 1e-9) * (2.0 * angle)[:, None])
     rotations = turn @ poses[:, :3, :3]
-    return motion(rotations, middle - (rotations @ centre[..., None])[..., 0])
+    return motion(rotations, middle - (rotations @ center[..., None])[..., 0])
 
 
 def refine_poses(

@@ -27,7 +27,7 @@ class Transform:
         target: Frame that `apply` answers in.
         source: Frame that `apply` takes points in.
         rotation: Rotation matrix (3, 3).
-        translation_m: Origin of `source` seen from `target`, (3,), in metres.
+        translation_m: Origin of `source` seen from `target`, (3,), in meters.
         covariance: (6, 6) in the order x, y, z, rotation about x, y, z, in m^2, m rad and rad^2,
             about the fixed axes of `target` (as in ROS' PoseWithCovariance); None when unknown,
             which `@` and `apply_covariance` treat as exact.
@@ -82,7 +82,7 @@ class Transform:
         translation_m: ArrayLike,
         covariance: ArrayLike | None = None,
     ) -> "Transform":
-        """Build from a quaternion in the order x, y, z, w and a translation in metres.
+        """Build from a quaternion in the order x, y, z, w and a translation in meters.
 
         Raises:
             InputError: If the quaternion's norm is more than 1 % off one, and as the class does.
@@ -93,7 +93,7 @@ class Transform:
             raise InputError(
                 "A rotation needs a unit quaternion",
                 f"norm {norm:.4g} of {quaternion.tolist()}",
-                "normalise it, and check the order x, y, z, w",
+                "normalize it, and check the order x, y, z, w",
             )
         return cls(target, source, _matrix_of(quaternion / norm), translation_m, covariance)  # type: ignore[arg-type]
 
@@ -148,7 +148,7 @@ class Transform:
         """Points (..., 3) of the source frame, expressed in the target frame.
 
         Args:
-            points: Points in metres; NaN stays NaN.
+            points: Points in meters; NaN stays NaN.
             frame: The frame that the points are in; it must be `source`.
 
         Raises:
@@ -174,7 +174,7 @@ class Transform:
         """Covariance (3, 3) of a point in the target frame, this transform's own included.
 
         Args:
-            covariance_m2: Covariance (3, 3) of the point in the source frame, in square metres.
+            covariance_m2: Covariance (3, 3) of the point in the source frame, in square meters.
             position_m: The point (3,) in the source frame; a rotation error moves far points more.
         """
         covariance = _array("covariance_m2", covariance_m2, (3, 3))
@@ -321,7 +321,7 @@ def _array(name: str, values: ArrayLike, shape: tuple[int, ...]) -> FloatArray:
         raise InputError(
             f"{name} must be finite numbers of shape {shape}",
             f"shape {array.shape}, {int(np.sum(~np.isfinite(array)))} not finite",
-            f"give shape {shape}, in metres and radians",
+            f"give shape {shape}, in meters and radians",
         )
     return array
 

@@ -29,9 +29,9 @@ class Rejection(enum.Enum):
     HITS_SUPPORT = "HITS_SUPPORT"
     """A finger or the hand would touch the support plane."""
     FINGER_HITS_OBJECT = "FINGER_HITS_OBJECT"
-    FINGER_HITS_NEIGHBOUR = "FINGER_HITS_NEIGHBOUR"
+    FINGER_HITS_NEIGHBOR = "FINGER_HITS_NEIGHBOR"
     PALM_HITS_OBJECT = "PALM_HITS_OBJECT"
-    PALM_HITS_NEIGHBOUR = "PALM_HITS_NEIGHBOUR"
+    PALM_HITS_NEIGHBOR = "PALM_HITS_NEIGHBOR"
     UNSEEN = "UNSEEN"
     """A finger would go where the camera could not look."""
     OUTSCORED = "OUTSCORED"
@@ -50,7 +50,7 @@ class GraspCandidate:
         width_m: Width of the object between the pads.
         opening_m: How wide to open before.
         quality: 0 to 1, the weighted geometric mean of `scores`.
-        scores: Its parts, each 0 to 1: antipodal, seen, outlined, near, centred, upright, engaged, room.
+        scores: Its parts, each 0 to 1: antipodal, seen, outlined, near, centered, upright, engaged, room.
         approach_distance_m: How far before the pose the straight approach begins.
     """
 

@@ -54,7 +54,7 @@ def find_collisions(
         cloud_m: (m, 3) obstacles.
         own: (m,) which of them belong to the object.
         support: The plane, or None.
-        margin_m: Room around neighbours, for their noise and what was not seen of their edges; the fingers' clearance
+        margin_m: Room around neighbors, for their noise and what was not seen of their edges; the fingers' clearance
             does this for the object.
     """
     lows, highs = gripper.boxes_of(openings_m, gripper.approach_distance_m)
@@ -86,7 +86,7 @@ def _hit(local: NDArray[np.float32], own: BoolArray, lows: FloatArray, highs: Fl
         inside = np.all((local > lows[box] - room) & (local < highs[box] + room), axis=1)
         count = int(np.count_nonzero(inside))
         if count > MAX_HITS:
-            return f"{name}_HITS_{'OBJECT' if 2 * np.count_nonzero(own[inside]) > count else 'NEIGHBOUR'}"
+            return f"{name}_HITS_{'OBJECT' if 2 * np.count_nonzero(own[inside]) > count else 'NEIGHBOR'}"
     return ""
 
 

@@ -61,7 +61,7 @@ class Gripper:
                 raise InputError(
                     f"{each.name} of a gripper must be a finite number above zero",
                     f"{each.name}={value!r}",
-                    "give metres (and radians for max_tilt_rad)",
+                    "give meters (and radians for max_tilt_rad)",
                 )
         if self.tip_offset_m + self.palm_clearance_m >= self.finger_depth_m or 2 * self.clearance_m >= self.max_opening_m:
             raise InputError(

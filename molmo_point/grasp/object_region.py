@@ -18,7 +18,7 @@ from molmo_point.grasp.support import SupportPlane, find_support
 from molmo_point.results import DepthStatus
 
 MAX_SIZE_M = 0.2
-"""Default for the farthest that an object may reach from its point, in metres."""
+"""Default for the farthest that an object may reach from its point, in meters."""
 
 HEIGHT_M, HEIGHT_SIGMAS = 0.005, 3.0
 """What is less than the larger of these above the support plane counts as the plane."""
@@ -27,7 +27,7 @@ EDGE_M, EDGE_SIGMAS = 0.003, 3.0
 """Pixels of the outline are taken back in when they are this close in depth to one inside."""
 
 SEED_M = 0.015
-"""The object must have a measured surface within this distance of the point, in metres."""
+"""The object must have a measured surface within this distance of the point, in meters."""
 
 _MIN_PIXELS = 12
 _MARGIN_M = 0.08
@@ -42,7 +42,7 @@ class RegionStatus(enum.Enum):
     NO_SUPPORT = "NO_SUPPORT"
     """No plane was found that the object stands on; the region may hold part of one."""
     MERGED = "MERGED"
-    """It was cut at a neck or a crease: a neighbour touches the object, or the object has parts."""
+    """It was cut at a neck or a crease: a neighbor touches the object, or the object has parts."""
     TOO_LARGE = "TOO_LARGE"
     """It reaches farther than objects may; what is farther was left out."""
     ON_SUPPORT = "ON_SUPPORT"
@@ -106,13 +106,13 @@ def grow_region(
     found and removed first. Where only a neck or a sharp inner crease joins two large parts, the far one is cut off.
 
     Args:
-        depth_m: Depth (h, w) in metres, aligned to the image; NaN where missing.
+        depth_m: Depth (h, w) in meters, aligned to the image; NaN where missing.
         uv: Pixel (2,) on the object.
         intrinsics: Of the image that the depth is aligned to.
         noise: Of the depth camera.
         at_m: Depth of the target along z, where it is known; default estimated at the pixel.
         up: Direction (3,) against gravity in the optical frame, where it is known: only a level plane is a support.
-        max_size_m: The farthest that the object may reach from the point, in metres.
+        max_size_m: The farthest that the object may reach from the point, in meters.
         sigma_px: Standard deviation of the pixel, for the estimate of its depth.
 
     Returns:
@@ -123,9 +123,9 @@ def grow_region(
     """
     upwards = _unit("up", up)
     if not (math.isfinite(max_size_m) and max_size_m > 0):
-        raise InputError("The size limit must be finite and above zero", f"max_size_m={max_size_m}", "give metres")
+        raise InputError("The size limit must be finite and above zero", f"max_size_m={max_size_m}", "give meters")
     if not math.isnan(at_m) and not (math.isfinite(at_m) and at_m > 0):
-        raise InputError("The depth of the target must be above zero", f"at_m={at_m}", "give metres along z, or leave it out")
+        raise InputError("The depth of the target must be above zero", f"at_m={at_m}", "give meters along z, or leave it out")
     estimate = estimate_depth(depth_m, uv, intrinsics, noise, sigma_px=sigma_px)
     pixel = np.asarray(uv, dtype=np.float64)
     if math.isnan(at_m):
@@ -157,7 +157,7 @@ def _grow(depth_m: DepthArray, patch: Patch, target: FloatArray, support: Suppor
         return _nothing(depth_m.shape, status, target, words, support)
     pieces = label_pieces(core, patch.right, patch.down)
     inside = _with_outline(pieces == pieces[at], above, patch)
-    inside, merged = split_neighbours(inside, patch, at)
+    inside, merged = split_neighbors(inside, patch, at)
     if np.count_nonzero(inside) < _MIN_PIXELS:
         return _nothing(depth_m.shape, RegionStatus.MISSING, target, "too few pixels belong together at the point", support)
     mask = _full_mask(depth_m, inside, patch, support)
@@ -251,7 +251,7 @@ def _unit(name: str, vector: ArrayLike | None) -> FloatArray | None:
 
 
 NECK_M = 0.006
-"""Two parts joined by less than twice this width are taken apart, in metres."""
+"""Two parts joined by less than twice this width are taken apart, in meters."""
 
 PART_SHARE = 0.15
 """Smaller parts than this share of the region, such as handles, stay with it."""
@@ -262,7 +262,7 @@ CREASE_COSINE = 0.25
 _MIN_PART = 30
 
 
-def split_neighbours(inside: BoolArray, patch: Patch, at: tuple[np.intp, ...]) -> tuple[BoolArray, bool]:
+def split_neighbors(inside: BoolArray, patch: Patch, at: tuple[np.intp, ...]) -> tuple[BoolArray, bool]:
     """The part of a region (n, m) that holds the pixel `at`, and whether another large part was cut off."""
     rows, columns = np.nonzero(inside)
     low_row, low_column = max(rows.min() - 1, 0), max(columns.min() - 1, 0)
@@ -305,7 +305,7 @@ def _shared_out(region: BoolArray, pieces: np.ndarray) -> np.ndarray:
 
 
 def _creases(z: FloatArray, rays: FloatArray, spacing: float, noise_m: float) -> BoolArray:
-    """Pixels where the surface folds towards the camera, like the line where two boxes touch."""
+    """Pixels where the surface folds toward the camera, like the line where two boxes touch."""
     reach = max(2, round(0.008 / max(spacing, 1e-6)))
     points = _smoothed(rays * z[..., None], 1)
     found = np.zeros(z.shape, dtype=bool)
@@ -319,7 +319,7 @@ def _creases(z: FloatArray, rays: FloatArray, spacing: float, noise_m: float) ->
         one, other = before - middle, after - middle
         sag = 0.5 * (one + other)
         size = np.linalg.norm(one, axis=-1) + np.linalg.norm(other, axis=-1)
-        # Both sides come towards the camera from the fold, by more than the noise could.
+        # Both sides come toward the camera from the fold, by more than the noise could.
         with np.errstate(invalid="ignore", divide="ignore"):
             depth = -np.sum(sag * middle, axis=-1) / np.linalg.norm(middle, axis=-1)
             folds = (2.0 * depth / size > CREASE_COSINE) & (depth > max(0.004, 3.0 * noise_m))
@@ -330,7 +330,7 @@ def _creases(z: FloatArray, rays: FloatArray, spacing: float, noise_m: float) ->
 
 
 def _smoothed(values: FloatArray, steps: int) -> FloatArray:
-    """Mean over a square of neighbours (n, m, 3), holes left out; NaN stays NaN."""
+    """Mean over a square of neighbors (n, m, 3), holes left out; NaN stays NaN."""
     known = np.isfinite(values[..., :1])
     total, weight = np.where(known, values, 0.0), known.astype(np.float64)
     for axis in (0, 1):

@@ -1,4 +1,4 @@
-"""The part of a depth image around a point, thinned to an even spacing in metres, with its noise."""
+"""The part of a depth image around a point, thinned to an even spacing in meters, with its noise."""
 
 import math
 from dataclasses import dataclass
@@ -11,32 +11,32 @@ from molmo_point.depth.uncertainty import DepthNoise
 from molmo_point.geometry.intrinsics import Intrinsics
 
 SPACING_M = 0.0015
-"""Wanted distance between neighbouring pixels of a patch at the depth of its point, in metres."""
+"""Wanted distance between neighboring pixels of a patch at the depth of its point, in meters."""
 
 UNEVEN_M = 0.001
-"""Error of stereo depth that no noise model tells of (waviness, rounding), in metres."""
+"""Error of stereo depth that no noise model tells of (waviness, rounding), in meters."""
 
 LINK_M, LINK_SIGMAS = 0.006, 4.0
-"""Neighbours farther apart in depth than the larger of these are not joined, but for steep surfaces."""
+"""Neighbors farther apart in depth than the larger of these are not joined, but for steep surfaces."""
 
 STEEPEST_M = 0.03
-"""No surface is so steep that neighbours on it are farther apart than this, in metres of depth."""
+"""No surface is so steep that neighbors on it are farther apart than this, in meters of depth."""
 
 
 @dataclass(frozen=True, eq=False)
 class Patch:
-    """An organised cloud: a grid (n, m) of pixels, every `stride`-th of the image.
+    """An organized cloud: a grid (n, m) of pixels, every `stride`-th of the image.
 
     Attributes:
         rows: Image rows of the grid (n,).
         columns: Image columns of the grid (m,).
-        stride: Distance between neighbours, in pixels of the image.
+        stride: Distance between neighbors, in pixels of the image.
         rays: (n, m, 3) points at depth 1.
-        depth_m: (n, m) metres, NaN where missing.
-        sigma_m: (n, m) standard deviation of the depth, in metres, NaN where missing.
-        right: (n, m - 1) pixels that lie on one surface with their right neighbour.
+        depth_m: (n, m) meters, NaN where missing.
+        sigma_m: (n, m) standard deviation of the depth, in meters, NaN where missing.
+        right: (n, m - 1) pixels that lie on one surface with their right neighbor.
         down: (n - 1, m) likewise with the one below.
-        solid: (n, m) pixels with depth that are joined to two neighbours: not hanging between two surfaces.
+        solid: (n, m) pixels with depth that are joined to two neighbors: not hanging between two surfaces.
         image_wh: Size of the whole image.
     """
 
@@ -53,7 +53,7 @@ class Patch:
 
     @cached_property
     def points_m(self) -> FloatArray:
-        """(n, m, 3) in the optical frame, in metres, NaN where missing."""
+        """(n, m, 3) in the optical frame, in meters, NaN where missing."""
         return self.rays * self.depth_m[..., None]
 
 
@@ -71,12 +71,12 @@ def cut_patch(
     """The patch that holds everything within `reach_m` of a pixel at depth `at_m`.
 
     Args:
-        depth_m: Depth (h, w) in metres, NaN where missing.
+        depth_m: Depth (h, w) in meters, NaN where missing.
         uv: Pixel (2,) inside the image.
-        at_m: Depth of the point, in metres.
+        at_m: Depth of the point, in meters.
         intrinsics: Of the image that the depth is aligned to.
         noise: Of the depth camera.
-        reach_m: Half the side of the patch, in metres at that depth.
+        reach_m: Half the side of the patch, in meters at that depth.
         min_m: Nearest depth to believe.
         max_m: Farthest depth to believe.
     """
@@ -110,7 +110,7 @@ def _grid(center: float, radius: int, stride: int, size: int) -> IntArray:
 
 
 def _links(z: FloatArray, limit_m: FloatArray) -> BoolArray:
-    """(n, m - 1) pixels on one surface with their right neighbour.
+    """(n, m - 1) pixels on one surface with their right neighbor.
 
     A steep surface steps by as much several times in a row; an edge does so once, or twice with a mixed pixel on it.
     """
@@ -130,7 +130,7 @@ def label_pieces(mask: BoolArray, links_right: BoolArray | None = None, links_do
 
     Args:
         mask: The pixels to join.
-        links_right: (n, m - 1) where a pixel may be joined to its right neighbour; default everywhere.
+        links_right: (n, m - 1) where a pixel may be joined to its right neighbor; default everywhere.
         links_down: (n - 1, m) likewise for the one below.
     """
     index = np.full(mask.shape, -1, dtype=np.int64)

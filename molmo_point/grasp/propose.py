@@ -26,7 +26,7 @@ WEIGHTS = {
     "seen": 2.0,
     "outlined": 1.0,
     "near": 1.0,
-    "centred": 1.0,
+    "centered": 1.0,
     "upright": 0.7,
     "engaged": 0.7,
     "room": 0.5,
@@ -36,7 +36,7 @@ WEIGHTS = {
 MIN_SEEN = 0.2
 """So much of the room of each finger must have been seen to be free."""
 
-_NEAR_M, _CENTRED_M = 0.025, 0.03
+_NEAR_M, _CENTERED_M = 0.025, 0.03
 _SAME_M, _SAME_RAD = 0.012, math.radians(25.0)
 
 
@@ -97,7 +97,7 @@ def propose_grasps(
         gripper: Default `Gripper()`.
         base_T_camera: To a frame whose z axis points up; then only a level plane counts as support. The grasps stay
             in the optical frame: `candidate.transformed(base_T_camera)` takes them along.
-        max_size_m: The farthest that the object may reach from the target, in metres.
+        max_size_m: The farthest that the object may reach from the target, in meters.
         max_candidates: Keep at most this many.
         noise: Of the depth camera; default that of the frame, else a D435's.
 
@@ -141,7 +141,7 @@ def find_grasps(
         raise InputError(
             "The settings of the grasp search cannot be used",
             f"max_candidates={max_candidates}, sigma_m={sigma_m}",
-            "ask for one or more, with a sigma in metres that is not negative",
+            "ask for one or more, with a sigma in meters that is not negative",
         )
     gripper = gripper or Gripper()
     normal = surface_normal(region)
@@ -229,7 +229,7 @@ def _scores(
             max(0.0, 1.0 - float(region.target_m @ axes[:, 1]) ** 2 / float(region.target_m @ region.target_m))
         ),
         "near": math.exp(-0.5 * distance**2 / (_NEAR_M**2 + sigma_m**2)),
-        "centred": math.exp(-0.5 * (aside / _CENTRED_M) ** 2),
+        "centered": math.exp(-0.5 * (aside / _CENTERED_M) ** 2),
         "upright": max(0.0, 1.0 - tilt / (0.75 * math.pi)),
         "engaged": float(min(1.0, contact.engaged_m / (2 * gripper.tip_offset_m))),
         "room": min(1.0, (gripper.max_opening_m - contact.width_m) / (0.25 * gripper.max_opening_m)),

@@ -17,7 +17,7 @@ CONVENTIONS: dict[str, tuple[int, int]] = {"tool": (2, 1), "graspnet": (0, 1), "
 hand), GraspNet-1Billion and AnyGrasp, ACRONYM and with it Contact-GraspNet and GraspGen."""
 
 NEAR_M = 0.03
-"""Distance to the target at which the nearness has fallen to 0.61, in metres."""
+"""Distance to the target at which the nearness has fallen to 0.61, in meters."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,11 +67,11 @@ def rank_grasps(
 
     Args:
         external_grasps: Homogeneous poses (n, 4, 4) in `frame`.
-        target_m: The point (3,) in `frame`, in metres.
+        target_m: The point (3,) in `frame`, in meters.
         frame: Name of the frame that both are in.
         convention: Which axes approach and close: "tool", "graspnet" or "acronym"; see `CONVENTIONS`.
         origin_to_pads_m: From the generator's origin (often the wrist) along its approach to the middle of the pads.
-            Conventions differ here by centimetres, so it is never guessed.
+            Conventions differ here by centimeters, so it is never guessed.
         approach: Wanted direction of approach (3,) in `frame`; None leaves alignment out.
         scores: The generator's own (n,), finite and not negative; scaled by their largest.
         sigma_m: Standard deviation of the target; widens what counts as near.
@@ -87,7 +87,7 @@ def rank_grasps(
     poses, target, own = _checked(external_grasps, target_m, convention, scores)
     lengths = {"origin_to_pads_m": origin_to_pads_m, "sigma_m": sigma_m, "reach_m": reach_m}
     if not all(math.isfinite(value) for value in lengths.values()) or sigma_m < 0 or reach_m < 0:
-        raise InputError("The settings of the ranking cannot be used", repr(lengths), "give finite metres, not negative")
+        raise InputError("The settings of the ranking cannot be used", repr(lengths), "give finite meters, not negative")
     wanted = None if approach is None else _direction(approach)
     into, closing = CONVENTIONS[convention]
     ranked = []
@@ -122,7 +122,7 @@ def _checked(
     if poses.ndim != 3 or poses.shape[1:] != (4, 4) or not np.all(np.isfinite(poses)):
         raise InputError("Grasps must be finite homogeneous poses", f"shape {poses.shape}", "give an array (n, 4, 4)")
     if target.shape != (3,) or not np.all(np.isfinite(target)):
-        raise InputError("The target must be a finite point", f"{target.tolist()}", "give (3,) metres")
+        raise InputError("The target must be a finite point", f"{target.tolist()}", "give (3,) meters")
     if own.shape != (len(poses),) or not np.all(np.isfinite(own)) or np.any(own < 0):
         raise InputError("There must be one score for each grasp", f"shape {own.shape}", "give (n,) finite scores, not negative")
     last = np.abs(poses[:, 3] - [0.0, 0.0, 0.0, 1.0]).max(initial=0.0)

@@ -11,7 +11,7 @@ from molmo_point.grasp.object_region import ObjectRegion
 from molmo_point.grasp.support import SupportPlane
 
 NORMAL_RADIUS_M = 0.012
-"""The normal is that of the surface within this distance of the point, in metres."""
+"""The normal is that of the surface within this distance of the point, in meters."""
 
 _MIN_POINTS = 12
 _ANGLES = 90
@@ -23,7 +23,7 @@ class SurfaceNormal:
     """The direction that a surface faces.
 
     Attributes:
-        direction: Unit vector (3,) in the optical frame, towards the camera's side; NaN when it cannot be told.
+        direction: Unit vector (3,) in the optical frame, toward the camera's side; NaN when it cannot be told.
         sigma_rad: Standard deviation of its angle in the least certain direction, in radians; NaN likewise.
         point_count: How many measured points it is from.
     """
@@ -50,7 +50,7 @@ class OrientedBox:
         center_m: (3,) in the optical frame.
         axes: (3, 3) unit vectors as rows, right-handed. On a support plane the last points up from it and the first
             lies along the longer side; without one they are the principal axes, longest first.
-        extents_m: (3,) full lengths along the axes, in metres; on a support plane the height counts from the plane.
+        extents_m: (3,) full lengths along the axes, in meters; on a support plane the height counts from the plane.
     """
 
     center_m: FloatArray
@@ -70,7 +70,7 @@ def surface_normal(region: ObjectRegion, radius_m: float = NORMAL_RADIUS_M) -> S
     """The normal of the object's surface at the point it was grown from.
 
     Fits a plane in inverse depth, where stereo noise is even, twice: the second time without what is far off the first.
-    The uncertainty follows from the scatter about the fit, and from neighbouring pixels sharing their errors.
+    The uncertainty follows from the scatter about the fit, and from neighboring pixels sharing their errors.
     """
     unknown = SurfaceNormal(np.full(3, np.nan), math.nan, 0)
     if region.patch is None or region.inside is None:

@@ -10,7 +10,7 @@ from molmo_point.grasp.gripper import Gripper
 from molmo_point.grasp.support import SupportPlane
 
 MIN_ENGAGED_M = 0.008
-"""The fingers must reach at least this far past the top of what is between them, in metres."""
+"""The fingers must reach at least this far past the top of what is between them, in meters."""
 
 _CELL_M, _BINS = 0.002, 5
 _TURNS = 12
@@ -52,7 +52,7 @@ class Contact:
     """A proposal measured on the points between the fingers.
 
     Attributes:
-        position_m: (3,) of the tool frame's origin, centred between the two sides.
+        position_m: (3,) of the tool frame's origin, centered between the two sides.
         width_m: Distance between the two sides.
         angle_rad: The larger of the two angles between closing direction and surface normal.
         engaged_m: How far the fingers reach past the top of the block.
@@ -71,7 +71,7 @@ def closings(
 ) -> list[FloatArray]:
     """Rotations (3, 3), columns x, y (closing), z (approach), to look for grasps with.
 
-    On a support plane: straight down with every closing direction, and leaning towards where the camera looks with
+    On a support plane: straight down with every closing direction, and leaning toward where the camera looks with
     level ones, because upright sides are square only to those. Without one: along the camera's ray and against the
     surface, with every closing direction.
 
@@ -138,7 +138,7 @@ def search_slabs(
         float(np.median(local[:, 0])),
         float(np.partition(local[:, 2], -1 - len(local) // 100)[-1 - len(local) // 100]),
     )
-    # Slab i is centred on bin i of the object; every third one will do, and the one at the target.
+    # Slab i is centered on bin i of the object; every third one will do, and the one at the target.
     here = int(np.clip(round((target[0] - low[0]) / bin_m - 0.5), 0, len(slabs) - 1))
     found = []
     for i in sorted({here, *range(here % 3, len(slabs), 3)}):
@@ -221,7 +221,7 @@ def measure_contact(
     noise_m: float,
     support: SupportPlane | None = None,
 ) -> Contact:
-    """Width, centre and contact angles from the points (n, 3) between the fingers.
+    """Width, center and contact angles from the points (n, 3) between the fingers.
 
     The outline lies half a `spacing_m` of the points beyond the outermost of them. A side that widens downwards by no
     more than `noise_m`, the standard deviation of a point, is taken as upright.
@@ -290,7 +290,7 @@ def _widening(
 
 
 def _shoulder(outward: FloatArray, z: FloatArray, end: float, noise_m: float) -> float:
-    """How steeply a side falls away from its outermost place towards the gripper: 0 on a face, 1 at a square edge."""
+    """How steeply a side falls away from its outermost place toward the gripper: 0 on a face, 1 at a square edge."""
     contact_m = float(np.quantile(z[outward > end - _OUTLINE_M], 0.9))
     before = outward[(z <= contact_m - _SHOULDER_M) & (outward > end - 2.0 * _SHOULDER_M)]
     if before.size < _MIN_POINTS:

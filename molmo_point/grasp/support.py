@@ -25,9 +25,9 @@ class SupportPlane:
     """The plane `normal . p = offset_m` in the optical frame.
 
     Attributes:
-        normal: Unit vector (3,) towards the camera's side: the way up from a table.
+        normal: Unit vector (3,) toward the camera's side: the way up from a table.
         offset_m: Below zero, because the camera is above the plane.
-        sigma_m: Standard deviation of measured points from it, in metres.
+        sigma_m: Standard deviation of measured points from it, in meters.
         share: Of the surroundings that lie in it, weighted by nearness, 0 to 1.
     """
 
@@ -37,7 +37,7 @@ class SupportPlane:
     share: float
 
     def height_m(self, points_m: FloatArray) -> FloatArray:
-        """Distance (...) above the plane of points (..., 3), in metres; below it is negative."""
+        """Distance (...) above the plane of points (..., 3), in meters; below it is negative."""
         return points_m @ self.normal - self.offset_m
 
     def to_dict(self) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def _hypotheses(points: FloatArray, target_m: FloatArray, up: FloatArray | None,
     good = (length > 1e-4) & (np.abs(offset) > 1e-9)
     slopes = normal[good] / offset[good, None]
     length = np.linalg.norm(slopes, axis=1)
-    # slope . p = 1 on the plane and 0 at the camera; the target may be at most a centimetre below.
+    # slope . p = 1 on the plane and 0 at the camera; the target may be at most a centimeter below.
     good = (slopes @ target_m - 1.0) / length < 0.01
     if up is not None:
         good &= -(slopes @ up) / length > math.cos(_UP_TOLERANCE_RAD)

@@ -1,1 +1,1 @@
-"""Hand-eye calibration on arrays: closed forms, joint optimisation with robot noise, and how far to trust the result."""
+"""Hand-eye calibration on arrays: closed forms, joint optimization with robot noise, and how far to trust the result."""

@@ -15,7 +15,7 @@ from molmo_point.errors import MolmoPointError
 from molmo_point.geometry.rigid import angle_between, difference, inverse, nearest_rotation
 from molmo_point.hand_eye.closed_form import robust_start, shah_with_scale
 from molmo_point.hand_eye.joint import Model, fit_joint, start_model
-from molmo_point.hand_eye.noise import Linearised, estimate_noise, linearise
+from molmo_point.hand_eye.noise import Linearized, estimate_noise, linearize
 from molmo_point.hand_eye.samples import MIN_SAMPLES, HandEyeSet, Setup, hand_eye_set
 from molmo_point.hand_eye.solve import Observability, Solution, solve
 
@@ -56,7 +56,7 @@ class _Trial:
     score: float
 
 
-def score_of(linear: Linearised, robot_noise: Solution | None, noise: object = None) -> float:
+def score_of(linear: Linearized, robot_noise: Solution | None, noise: object = None) -> float:
     """Log likelihood of the poses that the images give; a sample may be an outlier with a probability of 5 %."""
     used = robot_noise.noise if robot_noise is not None else noise
     covariance = linear.covariances(used)  # type: ignore[arg-type]
@@ -129,7 +129,7 @@ def _scale(data: HandEyeSet, solution: Solution) -> _Trial | None:
         noise, kept = solution.noise, solution.kept.astype(float)
         for _ in range(3):
             fit = fit_joint(data, first, noise, kept)
-            linear = linearise(data, fit.model, noise.sigma_px)
+            linear = linearize(data, fit.model, noise.sigma_px)
             noise = estimate_noise(linear.subset(solution.kept), noise)
             first = fit.model
         score = score_of(linear, None, noise) + 3.0 * len(data) * np.log(fit.model.scale)
@@ -148,19 +148,19 @@ def _scale(data: HandEyeSet, solution: Solution) -> _Trial | None:
 
 
 def _units(data: HandEyeSet) -> list[_Trial | None]:
-    """Millimetres where metres belong, for the robot or for the board."""
+    """Millimeters where meters belong, for the robot or for the board."""
     factor = abs(shah_with_scale(data.outer, data.poses.camera_T_board)[2])
     trials = []
     reach = float(np.linalg.norm(data.base_T_gripper[:, :3, 3], axis=1).max())
     if 200.0 < factor < 5000.0 or reach > 50.0:
         robot = data.base_T_gripper.copy()
         robot[:, :3, 3] *= 1e-3
-        words = "The robot's positions are in millimetres", "divide them by 1000: poses are in metres"
-        trials.append(_trial(data.with_robot(robot), ("robot_millimetres", *words)))
+        words = "The robot's positions are in millimeters", "divide them by 1000: poses are in meters"
+        trials.append(_trial(data.with_robot(robot), ("robot_millimeters", *words)))
     if 0.0002 < factor < 0.005 or np.ptp(data.points_board, axis=0).max() > 20.0:
         smaller = hand_eye_set(data.setup, data.base_T_gripper, data.uv, data.points_board * 1e-3, data.intrinsics, data.ids)
-        words = "The board's size is in millimetres", "state it in metres"
-        trials.append(_trial(smaller, ("board_millimetres", *words), 3.0 * len(data) * np.log(1e-3)))
+        words = "The board's size is in millimeters", "state it in meters"
+        trials.append(_trial(smaller, ("board_millimeters", *words), 3.0 * len(data) * np.log(1e-3)))
     return trials
 
 
@@ -270,7 +270,7 @@ def _split_score(data: HandEyeSet, solution: Solution, late: BoolArray, what: st
     noise = solution.noise
     for _ in range(2):
         fit = fit_joint(data, model, noise, iterations=_TRIAL_STEPS)
-        linear = linearise(data, fit.model, noise.sigma_px)
+        linear = linearize(data, fit.model, noise.sigma_px)
         noise = estimate_noise(linear, noise)
         model = fit.model
     if noise.robot_m > _EXPLAINED_M:

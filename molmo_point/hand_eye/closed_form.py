@@ -1,6 +1,6 @@
 """Closed-form solutions of G_i X B_i = W: Park & Martin (1994) from motions, Shah (2013) from poses.
 
-They need no start and serve as one: the joint optimisation refines what they find. Their disagreement is worth reporting.
+They need no start and serve as one: the joint optimization refines what they find. Their disagreement is worth reporting.
 """
 
 import numpy as np
@@ -105,7 +105,7 @@ def robust_start(data: HandEyeSet, method: str = "shah") -> tuple[FloatArray, Fl
 
 
 def closure_m(x: FloatArray, w: FloatArray, outer: FloatArray, boards: FloatArray) -> FloatArray:
-    """(n,) how far G_i X B_i is from W, in metres, rotation counted over a reach of 0.3 m."""
+    """(n,) how far G_i X B_i is from W, in meters, rotation counted over a reach of 0.3 m."""
     closed = outer @ x @ boards
     turn = angle_between(closed[:, :3, :3], np.broadcast_to(w[:3, :3], (len(outer), 3, 3)))
     return np.hypot(np.linalg.norm(closed[:, :3, 3] - w[:3, 3], axis=1), _REACH_M * turn)

@@ -23,7 +23,7 @@ _WIDEN_FROM = 1.5
 
 @dataclass(frozen=True, eq=False)
 class Confidence:
-    """Covariances of (x, w), each (12, 12): the first six numbers are of X, metres and radians.
+    """Covariances of (x, w), each (12, 12): the first six numbers are of X, meters and radians.
 
     Attributes:
         stated: the one to use.

@@ -1,4 +1,4 @@
-"""Joint optimisation of camera, board and robot poses by reprojection, by Levenberg-Marquardt with a Schur complement.
+"""Joint optimization of camera, board and robot poses by reprojection, by Levenberg-Marquardt with a Schur complement.
 
 Least squares over
 - X and W, the two unknown transforms (several of each, where a camera or a board may have moved between samples);
@@ -31,7 +31,7 @@ class Noise:
 
     Attributes:
         sigma_px: of a seen point, pixels.
-        robot_m: of a robot position, per axis, metres.
+        robot_m: of a robot position, per axis, meters.
         robot_rad: of a robot orientation, per axis, radians.
     """
 
@@ -73,12 +73,12 @@ class Model:
 
 @dataclass(frozen=True, eq=False)
 class JointFit:
-    """Result of the joint optimisation.
+    """Result of the joint optimization.
 
     Attributes:
         model: the unknowns at the minimum.
         cost: twice the negative log likelihood, robust, up to a constant.
-        robot_change: (n, 6) corrections of the robot poses, metres and radians.
+        robot_change: (n, 6) corrections of the robot poses, meters and radians.
         residual_px: (n, m) distances between seen and projected points; NaN where not seen.
         normal: (size, size) reduced normal matrix: the inverse of the formal covariance.
         converged: whether the last step was small.
@@ -136,7 +136,7 @@ def fit_joint(
     robust: bool = True,
     iterations: int = _ITERATIONS,
 ) -> JointFit:
-    """Minimises reprojection error and robot corrections together.
+    """Minimizes reprojection error and robot corrections together.
 
     Args:
         data: the samples.
@@ -148,11 +148,11 @@ def fit_joint(
     """
     weights = np.ones(len(data)) if weights is None else weights
     damping, small = 1e-6, False
-    state = _linearised(data, model, noise, weights, robust)
+    state = _linearized(data, model, noise, weights, robust)
     for _ in range(iterations):
         shared, local = _step(state, damping)
         tried = _stepped(model, shared, local)
-        new = _linearised(data, tried, noise, weights, robust)
+        new = _linearized(data, tried, noise, weights, robust)
         if new.cost <= state.cost * (1.0 + 1e-12) + 1e-12:
             small = state.cost - new.cost < _CONVERGED * max(state.cost, 1e-6)
             model, state, damping = tried, new, max(damping * 0.1, 1e-9)
@@ -178,7 +178,7 @@ class _State:
     prior: FloatArray  # (n, 6) weighted precision of the corrections
 
 
-def _linearised(data: HandEyeSet, model: Model, noise: Noise, weights: FloatArray, robust: bool) -> _State:
+def _linearized(data: HandEyeSet, model: Model, noise: Noise, weights: FloatArray, robust: bool) -> _State:
     poses = camera_poses(data.setup, model)
     points = data.points_board * model.scale
     p_camera = points @ np.swapaxes(poses[:, :3, :3], -1, -2) + poses[:, None, :3, 3]

@@ -8,7 +8,7 @@ from molmo_point.arrays import BoolArray, FloatArray
 from molmo_point.geometry.planar_pose import BoardPoses, pose_equations
 from molmo_point.geometry.rigid import inverse
 from molmo_point.hand_eye.joint import start_model
-from molmo_point.hand_eye.noise import linearise, solve_linear
+from molmo_point.hand_eye.noise import linearize, solve_linear
 from molmo_point.hand_eye.samples import HandEyeSet, Setup
 from molmo_point.hand_eye.solve import Solution
 from molmo_point.hand_eye.synthetic import viewpoints
@@ -48,9 +48,9 @@ def next_pose(solution: Solution, distance_m: float, seed: int = 0) -> NextPose 
     """
     data = solution.data
     seen = data.poses.camera_T_board[solution.kept]
-    depth = (seen @ np.append(data.centre_board, 1.0))[:, 2]
+    depth = (seen @ np.append(data.center_board, 1.0))[:, 2]
     rng = np.random.default_rng(seed)
-    views = viewpoints(rng, _CANDIDATES, 40.0, 180.0, (0.8 * depth.min(), 1.2 * depth.max()), data.centre_board)
+    views = viewpoints(rng, _CANDIDATES, 40.0, 180.0, (0.8 * depth.min(), 1.2 * depth.max()), data.center_board)
     views = views[_visible(views, data)]
     outer = solution.w @ inverse(solution.x @ views)
     robot = outer if data.setup is Setup.EYE_IN_HAND else inverse(outer)
@@ -64,7 +64,7 @@ def next_pose(solution: Solution, distance_m: float, seed: int = 0) -> NextPose 
     scores = [_spread(solution.x, c[:6, :6], distance_m) for c in covariances]
     best = int(np.argmin(scores))
     then = error_at(solution.x, covariances[best][:6, :6], distance_m)
-    return NextPose(robot[best], views[best], now, then, view_words(views[best], data.centre_board))
+    return NextPose(robot[best], views[best], now, then, view_words(views[best], data.center_board))
 
 
 def _visible(views: FloatArray, data: HandEyeSet) -> BoolArray:
@@ -88,7 +88,7 @@ def _with_one_more(solution: Solution, views: FloatArray, robot: FloatArray, inf
     n = len(views)
     poses = BoardPoses(views, np.zeros(n), np.zeros(n), hessian, np.full(n, len(data.points_board)))
     made = HandEyeSet(data.setup, robot, uv, data.points_board, data.intrinsics, tuple(map(str, range(n))), poses)
-    linear = linearise(made, start_model(made, solution.x, solution.w), solution.noise.sigma_px)
+    linear = linearize(made, start_model(made, solution.x, solution.w), solution.noise.sigma_px)
     precision = np.linalg.inv(linear.covariances(solution.noise))
     return np.linalg.inv(information + np.swapaxes(linear.shared, 1, 2) @ precision @ linear.shared)
 
@@ -101,15 +101,15 @@ def _spread(x: FloatArray, covariance: FloatArray, distance_m: float) -> float:
     return float(np.trace(jacobian @ covariance @ jacobian.T))
 
 
-def view_words(camera_T_board: FloatArray, centre_board: FloatArray) -> str:
+def view_words(camera_T_board: FloatArray, center_board: FloatArray) -> str:
     """A view of the board in words: distance, tilt with its direction, turn."""
     rotation = camera_T_board[:3, :3]
-    middle = rotation @ centre_board + camera_T_board[:3, 3]
+    middle = rotation @ center_board + camera_T_board[:3, 3]
     normal = rotation[:, 2]
     tilt = float(np.rad2deg(np.arccos(np.clip(abs(normal[2]), 0.0, 1.0))))
     lean = normal[:2] * np.sign(normal[2])
     sides = ("right", "lower right", "bottom", "lower left", "left", "upper left", "top", "upper right")
-    # The side of the image towards which the board's far edge lies.
+    # The side of the image toward which the board's far edge lies.
     far = sides[int(np.rint(np.arctan2(-lean[1], -lean[0]) / (np.pi / 4.0))) % 8]
     turn = float(np.rad2deg(np.arctan2(rotation[1, 0], rotation[0, 0])))
     leaning = "head-on" if tilt < 5.0 else f"tilted {tilt:.0f}° (far edge at the {far} of the image)"

@@ -2,7 +2,7 @@
 
 At a solution everything is linear: the pose that image i alone gives differs from the predicted one by a twist
 e_i = K_i theta + D_i delta_i + noise of the image. Its covariance is S_i + D_i V D_i^T, where V = diag(robot_m^2,
-robot_rad^2) is unknown. V maximises the restricted likelihood (REML: it counts the unknowns that were fitted, so that few
+robot_rad^2) is unknown. V maximizes the restricted likelihood (REML: it counts the unknowns that were fitted, so that few
 samples do not look better than they are), with a weak prior around an ordinary arm.
 """
 
@@ -24,7 +24,7 @@ _NOISY = 2.0  # times the usual variance: more than chance does with 40 numbers
 
 
 @dataclass(frozen=True, eq=False)
-class Linearised:
+class Linearized:
     """The samples around a solution.
 
     Attributes:
@@ -39,9 +39,9 @@ class Linearised:
     robot: FloatArray
     image: FloatArray
 
-    def subset(self, keep: NDArray[Any]) -> "Linearised":
+    def subset(self, keep: NDArray[Any]) -> "Linearized":
         """Some of the samples."""
-        return Linearised(self.error[keep], self.shared[keep], self.robot[keep], self.image[keep])
+        return Linearized(self.error[keep], self.shared[keep], self.robot[keep], self.image[keep])
 
     def covariances(self, noise: Noise) -> FloatArray:
         """(n, 6, 6) covariance of each `error` at true shared unknowns."""
@@ -49,8 +49,8 @@ class Linearised:
         return self.image + np.einsum("nij,j,nkj->nik", self.robot, variance, self.robot)
 
 
-def linearise(data: HandEyeSet, model: Model, sigma_px: float) -> Linearised:
-    """The samples linearised around a model, with the robot poses as reported."""
+def linearize(data: HandEyeSet, model: Model, sigma_px: float) -> Linearized:
+    """The samples linearized around a model, with the robot poses as reported."""
     model = replace(model, robot=data.base_T_gripper)
     predicted = camera_poses(data.setup, model)
     shared, robot = motion_chains(data.setup, model, predicted)
@@ -70,10 +70,10 @@ def linearise(data: HandEyeSet, model: Model, sigma_px: float) -> Linearised:
         shared = shared[:, :6].copy()
         robot = robot[:, :6]
         shared[:, :3, -1] -= seen[:, :3, 3] / model.scale
-    return Linearised(np.concatenate([shift, turn], axis=1), shared, robot, image)
+    return Linearized(np.concatenate([shift, turn], axis=1), shared, robot, image)
 
 
-def estimate_noise(linear: Linearised, start: Noise) -> Noise:
+def estimate_noise(linear: Linearized, start: Noise) -> Noise:
     """Robot noise by restricted maximum likelihood, by Fisher scoring on the logarithms of the two deviations."""
     prior = np.log([USUAL_ROBOT_M, USUAL_ROBOT_RAD])
     value: FloatArray = np.log([start.robot_m, start.robot_rad])
@@ -96,7 +96,7 @@ def estimate_noise(linear: Linearised, start: Noise) -> Noise:
     return replace(start, robot_m=float(robot_m), robot_rad=float(robot_rad))
 
 
-def noise_spread(linear: Linearised, noise: Noise) -> FloatArray:
+def noise_spread(linear: Linearized, noise: Noise) -> FloatArray:
     """Covariance (2, 2) of the logarithms of the two deviations, at their estimate."""
     _, _, fisher = _score(linear, noise, np.log([noise.robot_m, noise.robot_rad]))
     return np.linalg.inv(fisher + np.eye(2) / _PRIOR_SPREAD**2)
@@ -106,7 +106,7 @@ def _penalty(value: FloatArray, prior: FloatArray) -> float:
     return float(((value - prior) ** 2).sum() / (2.0 * _PRIOR_SPREAD**2))
 
 
-def _score(linear: Linearised, noise: Noise, logs: FloatArray) -> tuple[float, FloatArray, FloatArray]:
+def _score(linear: Linearized, noise: Noise, logs: FloatArray) -> tuple[float, FloatArray, FloatArray]:
     """Restricted log likelihood, its gradient (2,) and Fisher information (2, 2) by the logs of the deviations."""
     noise = replace(noise, robot_m=float(np.exp(logs[0])), robot_rad=float(np.exp(logs[1])))
     n, k = len(linear.error), linear.shared.shape[2]
@@ -134,7 +134,7 @@ def _score(linear: Linearised, noise: Noise, logs: FloatArray) -> tuple[float, F
     return float(value), gradient, fisher
 
 
-def solve_linear(linear: Linearised, noise: Noise, weights: FloatArray | None = None) -> tuple[FloatArray, FloatArray]:
+def solve_linear(linear: Linearized, noise: Noise, weights: FloatArray | None = None) -> tuple[FloatArray, FloatArray]:
     """Change (k,) of the shared unknowns that fits best, and its formal covariance (k, k).
 
     Args:
@@ -154,7 +154,7 @@ def solve_linear(linear: Linearised, noise: Noise, weights: FloatArray | None = 
     return change[..., 0], covariance
 
 
-def leave_one_out_distance(linear: Linearised, noise: Noise, kept: BoolArray) -> FloatArray:
+def leave_one_out_distance(linear: Linearized, noise: Noise, kept: BoolArray) -> FloatArray:
     """(n,) squared Mahalanobis distance of each sample from what the other kept ones predict; chi-square of 6 if all is well."""
     distances = np.empty(len(linear.error))
     covariances = linear.covariances(noise)

@@ -41,9 +41,9 @@ class HandEyeSet:
 
     Attributes:
         setup: Where the camera is.
-        base_T_gripper: (n, 4, 4) as the robot reported them, metres.
+        base_T_gripper: (n, 4, 4) as the robot reported them, meters.
         uv: (n, m, 2) seen points, pixels; NaN where a point was not seen.
-        points_board: (m, 3) points of the board, metres, z = 0.
+        points_board: (m, 3) points of the board, meters, z = 0.
         intrinsics: of the images.
         ids: n names, for reports.
         poses: the board's pose in each image, from that image alone.
@@ -69,8 +69,8 @@ class HandEyeSet:
         return poses if self.setup is Setup.EYE_IN_HAND else inverse(poses)
 
     @property
-    def centre_board(self) -> FloatArray:
-        """(3,) middle of the board's points, metres."""
+    def center_board(self) -> FloatArray:
+        """(3,) middle of the board's points, meters."""
         return self.points_board.mean(axis=0)
 
     def subset(self, keep: NDArray[Any]) -> "HandEyeSet":
@@ -109,9 +109,9 @@ def hand_eye_set(
 
     Args:
         setup: "eye_in_hand" or "eye_to_hand".
-        base_T_gripper: (n, 4, 4) robot poses, metres.
+        base_T_gripper: (n, 4, 4) robot poses, meters.
         uv: (n, m, 2) seen board points, pixels, NaN where not seen.
-        points_board: (m, 3) the board's points, metres.
+        points_board: (m, 3) the board's points, meters.
         intrinsics: of the images.
         ids: names of the samples; numbers by default.
 

@@ -1,4 +1,4 @@
-"""From samples to X and W: closed forms, joint optimisation, the robot's noise, and the samples that do not belong."""
+"""From samples to X and W: closed forms, joint optimization, the robot's noise, and the samples that do not belong."""
 
 from dataclasses import dataclass
 
@@ -12,10 +12,10 @@ from molmo_point.hand_eye.joint import JointFit, Model, Noise, fit_joint, start_
 from molmo_point.hand_eye.noise import (
     USUAL_ROBOT_M,
     USUAL_ROBOT_RAD,
-    Linearised,
+    Linearized,
     estimate_noise,
     leave_one_out_distance,
-    linearise,
+    linearize,
 )
 from molmo_point.hand_eye.samples import MIN_SAMPLES, HandEyeSet
 
@@ -30,7 +30,7 @@ class Observability:
         spread_deg: (3,) root mean square rotation about the three principal axes, largest first, degrees.
         axes: (3, 3) those axes, as rows, in the gripper's (eye in hand) or base frame (eye to hand) of the mean pose.
         status: "good"; "weak": the second axis has less than 15 degrees; "blind": less than 3 degrees.
-        travel_m: largest distance between two robot positions, metres.
+        travel_m: largest distance between two robot positions, meters.
     """
 
     spread_deg: FloatArray
@@ -79,10 +79,10 @@ class Solution:
 
     Attributes:
         data: all samples, the dropped ones included.
-        fit: the joint optimisation over the kept samples.
+        fit: the joint optimization over the kept samples.
         noise: what the samples say about points and robot.
         kept: (n,) which samples were used.
-        linear: the samples linearised around the solution.
+        linear: the samples linearized around the solution.
         distance: (n,) how far each sample is from what the others predict, in units where 1 is usual for a good one.
     """
 
@@ -90,7 +90,7 @@ class Solution:
     fit: JointFit
     noise: Noise
     kept: BoolArray
-    linear: Linearised
+    linear: Linearized
     distance: FloatArray
 
     @property
@@ -124,20 +124,20 @@ def solve(data: HandEyeSet, start: Model | None = None) -> Solution:
     noise = Noise(data.sigma_px(), USUAL_ROBOT_M, USUAL_ROBOT_RAD)
     fit = _first_fit(data, noise, start)
     everything = np.ones(len(data), bool)
-    linear = linearise(data, fit.model, noise.sigma_px)
+    linear = linearize(data, fit.model, noise.sigma_px)
     noise = _robust_noise(linear, noise)
     kept = _keep(linear, noise, everything)
     for _ in range(3):
         noise = estimate_noise(linear.subset(kept), noise)
         fit = fit_joint(data, fit.model, noise, kept.astype(float))
-        linear = linearise(data, fit.model, noise.sigma_px)
+        linear = linearize(data, fit.model, noise.sigma_px)
         again = _keep(linear, estimate_noise(linear.subset(kept), noise), everything)
         if np.array_equal(again, kept):
             break
         kept = again
     noise = estimate_noise(linear.subset(kept), noise)
     fit = fit_joint(data, fit.model, noise, kept.astype(float))
-    linear = linearise(data, fit.model, noise.sigma_px)
+    linear = linearize(data, fit.model, noise.sigma_px)
     distance = np.sqrt(leave_one_out_distance(linear, noise, kept) / 6.0)
     return Solution(data, fit, noise, kept, linear, distance)
 
@@ -149,7 +149,7 @@ def _first_fit(data: HandEyeSet, noise: Noise, start: Model | None) -> JointFit:
     return min(fits, key=lambda fit: fit.cost)
 
 
-def _robust_noise(linear: Linearised, noise: Noise) -> Noise:
+def _robust_noise(linear: Linearized, noise: Noise) -> Noise:
     """Noise scaled so that the median sample is as far off as a median sample should be."""
     precision = np.linalg.inv(linear.covariances(noise))
     squares = np.einsum("ni,nij,nj->n", linear.error, precision, linear.error)
@@ -161,7 +161,7 @@ def _robust_noise(linear: Linearised, noise: Noise) -> Noise:
     return estimate_noise(linear.subset(calm), widened) if calm.sum() >= MIN_SAMPLES else widened
 
 
-def _keep(linear: Linearised, noise: Noise, allowed: BoolArray) -> BoolArray:
+def _keep(linear: Linearized, noise: Noise, allowed: BoolArray) -> BoolArray:
     """Drops the worst sample, one at a time, as long as it is beyond belief given all others."""
     kept = allowed.copy()
     budget = int(_MAX_BAD_SHARE * len(kept))

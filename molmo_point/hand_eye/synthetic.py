@@ -55,15 +55,15 @@ class Truth:
 
 
 def grid_points(columns: int = 6, rows: int = 4, square_m: float = 0.03) -> FloatArray:
-    """(columns * rows, 3) inner corners of a board of `square_m` squares, metres; 6 x 4 are those of 7 x 5 squares."""
+    """(columns * rows, 3) inner corners of a board of `square_m` squares, meters; 6 x 4 are those of 7 x 5 squares."""
     v, u = np.mgrid[0:rows, 0:columns]
     return np.stack([u.ravel() * square_m, v.ravel() * square_m, np.zeros(u.size)], axis=1)
 
 
 def viewpoints(
-    rng: np.random.Generator, count: int, tilt_deg: float, yaw_deg: float, distance_m: tuple[float, float], centre: FloatArray
+    rng: np.random.Generator, count: int, tilt_deg: float, yaw_deg: float, distance_m: tuple[float, float], center: FloatArray
 ) -> FloatArray:
-    """(n, 4, 4) camera_T_board of views at a board: tilted up to `tilt_deg`, turned up to `yaw_deg`, off centre a little."""
+    """(n, 4, 4) camera_T_board of views at a board: tilted up to `tilt_deg`, turned up to `yaw_deg`, off center a little."""
     tilt = np.deg2rad(tilt_deg) * np.sqrt(rng.uniform(0.0, 1.0, count))
     direction = rng.uniform(0.0, 2.0 * np.pi, count)
     yaw = np.deg2rad(rng.uniform(-yaw_deg, yaw_deg, count))
@@ -73,11 +73,11 @@ def viewpoints(
     rotation = rotation_exp(np.stack([zero, zero, yaw], axis=1)) @ lean
     aim = rng.uniform(-0.08, 0.08, (count, 2)) * distance[:, None]
     middle = np.concatenate([aim, distance[:, None]], axis=1)
-    return motion(rotation, middle - (rotation @ centre))
+    return motion(rotation, middle - (rotation @ center))
 
 
 def random_truth(rng: np.random.Generator, setup: Setup) -> tuple[FloatArray, FloatArray]:
-    """X and W as they may be: a camera 5 to 12 cm from the flange, a board half a metre from the base (or the other way)."""
+    """X and W as they may be: a camera 5 to 12 cm from the flange, a board half a meter from the base (or the other way)."""
     near = motion(rotation_exp(rng.normal(0.0, 0.3, 3)), rng.uniform(-0.08, 0.08, 3) + np.array([0.0, 0.0, 0.04]))
     far = motion(
         rotation_exp(np.array([np.pi, 0.0, 0.0]) + rng.normal(0.0, 0.2, 3)),

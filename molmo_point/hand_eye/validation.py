@@ -20,7 +20,7 @@ class Unseen:
     """Errors of samples that were not used: the board's middle, through image, camera and arm, against where it should be.
 
     Attributes:
-        distance_mm: (n,) millimetres. turn_deg: (n,) degrees.
+        distance_mm: (n,) millimeters. turn_deg: (n,) degrees.
         pixels: (n,) root mean square between seen points and those predicted from the reported robot pose.
     """
 
@@ -44,8 +44,8 @@ class Unseen:
 def unseen_errors(data: HandEyeSet, x: FloatArray, w: FloatArray) -> Unseen:
     """Errors of samples against a given calibration."""
     closed = data.outer @ x @ data.poses.camera_T_board
-    centre = np.append(data.centre_board, 1.0)
-    distance = np.linalg.norm((closed @ centre - w @ centre)[:, :3], axis=1)
+    center = np.append(data.center_board, 1.0)
+    distance = np.linalg.norm((closed @ center - w @ center)[:, :3], axis=1)
     turn = np.rad2deg(angle_between(closed[:, :3, :3], np.broadcast_to(w[:3, :3], (len(data), 3, 3))))
     model = start_model(data, x, w)
     predicted = camera_poses(data.setup, type(model)(model.x, model.w, data.base_T_gripper, model.camera_of, model.board_of))
@@ -95,7 +95,7 @@ def methods(solution: Solution) -> dict[str, JointFit | tuple[FloatArray, FloatA
 
 
 def spread_between_methods(solution: Solution) -> dict[str, tuple[float, float]]:
-    """How far each other method is from the joint one, (millimetres, degrees)."""
+    """How far each other method is from the joint one, (millimeters, degrees)."""
     found = methods(solution)
     x = solution.x
     spread = {}
@@ -110,7 +110,7 @@ def spread_between_methods(solution: Solution) -> dict[str, tuple[float, float]]
 
 
 def error_at(x: FloatArray, covariance: FloatArray, distance_m: float, share: float = 0.95) -> float:
-    """Radius in metres that holds a share of the errors of a point on the optical axis, `distance_m` ahead of the camera.
+    """Radius in meters that holds a share of the errors of a point on the optical axis, `distance_m` ahead of the camera.
 
     Args:
         x: (4, 4) the camera transform. covariance: (6, 6) its covariance.
@@ -156,22 +156,22 @@ def verify_with_board(data: HandEyeSet, x: FloatArray, w: FloatArray | None = No
     known = w is not None
     board = board_from(x, data) if w is None else w
     if not known:
-        board = _centred(data, x, board)
+        board = _centered(data, x, board)
     unseen = unseen_errors(data, x, board)
     n = len(data)
-    centre = np.append(data.centre_board, 1.0)
-    vectors = ((data.outer @ x @ data.poses.camera_T_board) @ centre - board @ centre)[:, :3] * 1e3
+    center = np.append(data.center_board, 1.0)
+    vectors = ((data.outer @ x @ data.poses.camera_T_board) @ center - board @ center)[:, :3] * 1e3
     grow = 1.0 if known else np.sqrt(n / (n - 1.0))
     return _verification(vectors * grow, unseen.turn_deg * grow)
 
 
-def _centred(data: HandEyeSet, x: FloatArray, board: FloatArray) -> FloatArray:
+def _centered(data: HandEyeSet, x: FloatArray, board: FloatArray) -> FloatArray:
     closed = data.outer @ x @ data.poses.camera_T_board
-    centre = data.centre_board
-    middle = (closed @ np.append(centre, 1.0))[:, :3].mean(axis=0)
+    center = data.center_board
+    middle = (closed @ np.append(center, 1.0))[:, :3].mean(axis=0)
     board = board.copy()
     board[:3, :3] = nearest_rotation(closed[:, :3, :3].mean(axis=0))
-    board[:3, 3] = middle - board[:3, :3] @ centre
+    board[:3, 3] = middle - board[:3, :3] @ center
     return board
 
 

@@ -9,7 +9,7 @@ from molmo_point.errors import FrameError, InputError
 from molmo_point.frame import RgbdFrame
 from molmo_point.grasp.candidates import GraspCandidate, Grasps
 from molmo_point.grasp.gripper import Gripper, corners_of
-from molmo_point.viz.text import GREY, INK, RGB, draw_banner, shortened
+from molmo_point.viz.text import GRAY, INK, RGB, draw_banner, shortened
 
 Projection = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 """Points (n, 3) to pixels (n, 2), NaN where they cannot be drawn, and depth (n,)."""
@@ -39,7 +39,7 @@ def draw_gripper(image: Image.Image, project: Projection, grasp: GraspCandidate,
         project: Into the picture, from the frame that the grasp is in.
         grasp: Where.
         gripper: What it looks like.
-        tint: Colour.
+        tint: Color.
         width: Of the lines, in pixels.
     """
     corners = gripper_corners(grasp, gripper)
@@ -72,7 +72,7 @@ def draw_grasps(frame: RgbdFrame, grasps: Grasps, *, count: int = 1, label: str 
     Args:
         frame: That the grasps were found in.
         grasps: From `propose_grasps`.
-        count: How many of them to draw, the best one last and coloured.
+        count: How many of them to draw, the best one last and colored.
         label: What the object is called.
 
     Returns:
@@ -103,7 +103,7 @@ def draw_grasps(frame: RgbdFrame, grasps: Grasps, *, count: int = 1, label: str 
                 f"grasp in {grasp.camera_T_grasp.target!r}, image in {frame.frame!r}",
                 "pass the grasps as propose_grasps returned them",
             )
-        draw_gripper(large, project, grasp, grasps.gripper, BEST if grasp is chosen[0] else GREY, _SUPERSAMPLE)
+        draw_gripper(large, project, grasp, grasps.gripper, BEST if grasp is chosen[0] else GRAY, _SUPERSAMPLE)
     image = large.resize(image.size, Image.Resampling.LANCZOS)
     words = " · ".join(part for part in (f"grasp {label}".strip(), grasp_words(grasps)) if part)
     draw_banner(image, shortened(words, 90), round(15 * max(min(image.size) / 480.0, 0.5)))

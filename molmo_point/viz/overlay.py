@@ -11,7 +11,7 @@ from molmo_point.files import encode_png, write_file
 from molmo_point.results import Count, ImagePoint, Pointing, Target, Unreachable
 from molmo_point.viz.text import (
     AMBER,
-    GREY,
+    GRAY,
     INK,
     PAPER,
     RGB,
@@ -70,7 +70,7 @@ def draw_points(
         color: (h, w, 3) uint8 RGB.
         points: what to mark.
         targets: what of it has a position; adds the distance and its error to the label.
-        unreachable: what of it has none; adds the reason and draws it grey.
+        unreachable: what of it has none; adds the reason and draws it gray.
         banner: a line for the top left corner.
         warning: draw the banner amber.
 
@@ -96,7 +96,7 @@ def draw_points(
     labels = []
     for i, point in enumerate(points):
         muted = i in lost and i not in reached
-        tint = GREY if muted else palette[point.label]
+        tint = GRAY if muted else palette[point.label]
         _draw_modes(image, point, tint)
         _draw_marker(image, point, tint, radius_px, hollow=muted)
         text = _text(point, points, reached.get(i), lost.get(i))
@@ -153,7 +153,7 @@ def _draw_marker(image: Image.Image, point: ImagePoint, tint: RGB, radius_px: fl
     side = 2 * reach + 2
     tile = Image.new("RGBA", (side * _SUPERSAMPLE, side * _SUPERSAMPLE), (*tint, 0))
     pen = ImageDraw.Draw(tile)
-    # Pixel centres are at whole numbers, so the edge of the image is at -0.5.
+    # Pixel centers are at whole numbers, so the edge of the image is at -0.5.
     u, v = ((value + 0.5) * _SUPERSAMPLE for value in (point.u - left, point.v - top))
 
     def disc(radius: float, **style: object) -> None:

@@ -1,4 +1,4 @@
-"""The coloured point cloud of a frame, and PLY files of it."""
+"""The colored point cloud of a frame, and PLY files of it."""
 
 from pathlib import Path
 
@@ -15,12 +15,12 @@ def cloud_of(frame: RgbdFrame, *, max_m: float = 4.0, edge_jump: float = 0.03) -
 
     Args:
         frame: with depth and intrinsics.
-        max_m: leave out what is farther, in metres.
-        edge_jump: leave out pixels whose 3x3 neighbourhood spans more than this share of the depth: flying pixels.
+        max_m: leave out what is farther, in meters.
+        edge_jump: leave out pixels whose 3x3 neighborhood spans more than this share of the depth: flying pixels.
 
     Returns:
-        points (n, 3) float64 metres in the frame's optical frame, colours (n, 3) uint8 RGB, and the size (n,) float64
-        of the pixel at each point in metres.
+        points (n, 3) float64 meters in the frame's optical frame, colors (n, 3) uint8 RGB, and the size (n,) float64
+        of the pixel at each point in meters.
 
     Raises:
         InputError: the frame has no depth or no intrinsics.
@@ -59,7 +59,7 @@ def save_ply(path: str | Path, frame: RgbdFrame, targets: tuple[Target, ...] = (
         sigmas: size of the ellipsoids in standard deviations.
 
     Returns:
-        How many points were written, in metres and in the optical frame.
+        How many points were written, in meters and in the optical frame.
 
     Raises:
         InputError: no depth, no intrinsics, a target in another frame, or the file cannot be written.
@@ -84,6 +84,6 @@ def save_ply(path: str | Path, frame: RgbdFrame, targets: tuple[Target, ...] = (
         record[name] = colors[:, i]
     kinds = "".join(f"property float {name}\n" for name in "xyz")
     kinds += "".join(f"property uchar {name}\n" for name in ("red", "green", "blue"))
-    header = f"ply\nformat binary_little_endian 1.0\ncomment metres, frame {frame.frame}\nelement vertex {len(points)}\n"
+    header = f"ply\nformat binary_little_endian 1.0\ncomment meters, frame {frame.frame}\nelement vertex {len(points)}\n"
     write_file(path, f"{header}{kinds}end_header\n".encode() + record.tobytes())
     return len(points)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
-from molmo_point.viz.text import GREY, INK, RGB, font
+from molmo_point.viz.text import GRAY, INK, RGB, font
 
 Row = tuple[float, float, float, float, int]
 _SIDE, _LEFT, _TOP, _BOTTOM, _GAP = 300, 64, 52, 92, 40
@@ -53,7 +53,7 @@ def _frame(pen: ImageDraw.ImageDraw, left: int, title: str) -> None:
         pen.line((_at(left, 0, tick), _at(left, 1, tick)), fill=(232, 234, 238), width=_SUPERSAMPLE)
         _write(pen, (left + tick * _SIDE, _TOP + _SIDE + 6), f"{tick:.1f}", "ma")
         _write(pen, (left - 6, _TOP + (1 - tick) * _SIDE), f"{tick:.1f}", "rm")
-    pen.line((_at(left, 0, 0), _at(left, 1, 1)), fill=GREY, width=2 * _SUPERSAMPLE)
+    pen.line((_at(left, 0, 0), _at(left, 1, 1)), fill=GRAY, width=2 * _SUPERSAMPLE)
     pen.rectangle((_at(left, 0, 1), _at(left, 1, 0)), outline=INK, width=_SUPERSAMPLE)
     _write(pen, (left + _SIDE / 2, _TOP + _SIDE + 26), "stated probability", "ma")
     _write(pen, (left - 34, _TOP - 14), "came true", "ms", 12)

@@ -14,7 +14,7 @@ from molmo_point.picking.states import PickEvent, PickState
 from molmo_point.viz.grasp import BEST, draw_gripper
 from molmo_point.viz.overlay import draw_pointing
 from molmo_point.viz.scene3d import VirtualCamera, draw_ellipsoid
-from molmo_point.viz.text import AMBER, GREY, INK, PALETTE, PAPER, RGB, font, shortened
+from molmo_point.viz.text import AMBER, GRAY, INK, PALETTE, PAPER, RGB, font, shortened
 
 SIZE_WH = (960, 600)
 _MAIN_WH, _SIDE_WH = (640, 480), (320, 240)
@@ -123,7 +123,7 @@ class RunVideo:
     def _side(self, title: str, look: Look | None) -> Image.Image:
         if look is None:
             image = Image.new("RGB", _SIDE_WH, (36, 40, 47))
-            ImageDraw.Draw(image).text((160, 120), "not asked yet", font=font(14), fill=GREY, anchor="mm")
+            ImageDraw.Draw(image).text((160, 120), "not asked yet", font=font(14), fill=GRAY, anchor="mm")
         elif id(look) in self._sides:
             return self._sides[id(look)]
         else:
@@ -138,7 +138,7 @@ class RunVideo:
         top = _MAIN_WH[1]
         pen.text((18, top + 12), f"“{shortened(self._log.caption, 84)}”", font=font(20), fill=PAPER)
         clock = f"{max(stamp_ns - self._log.began_ns, 0) * 1e-9:.1f} s"
-        pen.text((SIZE_WH[0] - 18, top + 14), clock, font=font(18), fill=GREY, anchor="ra")
+        pen.text((SIZE_WH[0] - 18, top + 14), clock, font=font(18), fill=GRAY, anchor="ra")
         self._write_phases(pen, top + 48, event)
         good = outcome == "done"
         words = outcome or ("" if event is None else event.message)
@@ -153,7 +153,7 @@ class RunVideo:
             width = 24 + round(pen.textlength(name, font=font(15)))
             fill = AMBER if is_now else _CHIP
             pen.rounded_rectangle((left, top, left + width, top + 28), radius=14, fill=fill)
-            ink = INK if is_now else PALETTE[2] if was else GREY
+            ink = INK if is_now else PALETTE[2] if was else GRAY
             pen.text((left + width / 2, top + 14), name, font=font(15), fill=ink, anchor="mm")
             left += width + 10
         if event is not None and event.attempt > 1:

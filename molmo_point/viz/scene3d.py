@@ -14,7 +14,7 @@ from molmo_point.grasp.gripper import Gripper
 from molmo_point.results import Target
 from molmo_point.viz.grasp import BEST, draw_gripper
 from molmo_point.viz.point_cloud import cloud_of, ellipsoid_surface
-from molmo_point.viz.text import GREY, INK, Label, colors_of, draw_banner, draw_labels, font, shortened
+from molmo_point.viz.text import GRAY, INK, Label, colors_of, draw_banner, draw_labels, font, shortened
 
 _SUPERSAMPLE = 2
 _BACKGROUND = (30, 33, 39)
@@ -28,7 +28,7 @@ class VirtualCamera:
 
     Attributes:
         rotation: (3, 3) rows are its right, down and forward axis in the scene's frame.
-        eye: (3,) its place, in metres.
+        eye: (3,) its place, in meters.
         focal_px: its focal length.
         size_wh: its image size.
     """
@@ -71,7 +71,7 @@ def render_scene(
         sigmas: size of the error ellipsoids in standard deviations.
         size_wh: of the picture, in pixels.
         banner: a line for the top left corner.
-        grasps: in one of the two frames as well; the first is drawn coloured.
+        grasps: in one of the two frames as well; the first is drawn colored.
         gripper: what it looks like; default `Gripper()`.
 
     Returns:
@@ -100,7 +100,7 @@ def render_scene(
         draw_ellipsoid(image, view, target, tint, sigmas)
     for grasp in reversed(grasps):
         moved = _grasp_in_scene(grasp, frame, base_T_camera)
-        draw_gripper(image, view.project, moved, gripper or Gripper(), BEST if grasp is grasps[0] else GREY, 2 * _SUPERSAMPLE)
+        draw_gripper(image, view.project, moved, gripper or Gripper(), BEST if grasp is grasps[0] else GRAY, 2 * _SUPERSAMPLE)
     image = image.resize(size_wh, Image.Resampling.LANCZOS)
     _annotate(image, view, targets, sigmas, banner)
     return np.array(image)
@@ -240,7 +240,7 @@ def _draw_axes(image: Image.Image, view: VirtualCamera, caption: str) -> None:
         tip = origin + end
         pen.line([tuple(origin), tuple(tip)], fill=tint, width=3 * _SUPERSAMPLE)
         pen.text(tuple(origin + end * 1.22), name, font=letters, fill=tint, anchor="mm")
-    pen.text((16 * _SUPERSAMPLE, image.height - 14 * _SUPERSAMPLE), caption, font=letters, fill=GREY, anchor="ls")
+    pen.text((16 * _SUPERSAMPLE, image.height - 14 * _SUPERSAMPLE), caption, font=letters, fill=GRAY, anchor="ls")
 
 
 def draw_ellipsoid(
@@ -252,7 +252,7 @@ def draw_ellipsoid(
         image: RGB; it is changed.
         view: Of the picture.
         target: In the frame that the view is in.
-        tint: Colour.
+        tint: Color.
         sigmas: Size of the ellipsoid in standard deviations.
         scale: Width of the lines.
     """

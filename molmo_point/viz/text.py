@@ -1,4 +1,4 @@
-"""Fonts, label boxes that keep out of each other's way, and colours, for drawing on Pillow images."""
+"""Fonts, label boxes that keep out of each other's way, and colors, for drawing on Pillow images."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 RGB = tuple[int, int, int]
 Box = tuple[float, float, float, float]
 
-# Okabe and Ito's colours, which colour-blind people can tell apart, without black; brightened for photographs.
+# Okabe and Ito's colors, which color-blind people can tell apart, without black; brightened for photographs.
 PALETTE: tuple[RGB, ...] = (
     (255, 176, 0),
     (64, 186, 255),
@@ -20,7 +20,7 @@ PALETTE: tuple[RGB, ...] = (
 )
 INK: RGB = (18, 20, 24)
 PAPER: RGB = (250, 250, 250)
-GREY: RGB = (168, 172, 178)
+GRAY: RGB = (168, 172, 178)
 AMBER: RGB = (255, 196, 60)
 
 
@@ -40,7 +40,7 @@ def font(size_px: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
 
 
 def colors_of(labels: list[str]) -> dict[str, RGB]:
-    """One colour per label, in order of first appearance."""
+    """One color per label, in order of first appearance."""
     return {label: PALETTE[i % len(PALETTE)] for i, label in enumerate(dict.fromkeys(labels))}
 
 
@@ -53,7 +53,7 @@ class Label:
         anchor: (u, v) in pixels that the text belongs to.
         clearance_px: the text stays at least this far from the anchor.
         color: of the bar at its side and of the line to the anchor.
-        muted: drawn grey, for what could not be measured.
+        muted: drawn gray, for what could not be measured.
     """
 
     text: str
@@ -138,7 +138,7 @@ def draw_labels(image: Image.Image, labels: list[Label], size_px: int, obstacles
 
 
 def _draw_label(image: Image.Image, label: Label, box: Box, size_px: int) -> None:
-    """Draws a label into its box on an RGB image: dark translucent ground, coloured bar, text."""
+    """Draws a label into its box on an RGB image: dark translucent ground, colored bar, text."""
     left, top, right, bottom = (round(value) for value in box)
     bar = max(round(size_px * 0.22), 2)
     ground = Image.new("RGBA", (right - left, bottom - top), (0, 0, 0, 0))
@@ -150,7 +150,7 @@ def _draw_label(image: Image.Image, label: Label, box: Box, size_px: int) -> Non
         (pad + size_px * 0.3, pad * 0.45),
         label.text,
         font=font(size_px),
-        fill=(*(GREY if label.muted else PAPER), 255),
+        fill=(*(GRAY if label.muted else PAPER), 255),
         spacing=size_px * 0.25,
     )
     image.paste(ground, (left, top), ground)

@@ -85,7 +85,7 @@ def test_the_yaml_is_read_back(board, tmp_path):
         ({"rows": 1}, "too small"),
         ({"dictionary": "DICT_9X9"}, "dictionary is unknown"),
         ({"columns": 40, "rows": 40}, "too few markers"),
-        ({"colour": "red"}, "keys are not the expected"),
+        ({"color": "red"}, "keys are not the expected"),
     ],
 )
 def test_nonsense_is_refused(values, words):

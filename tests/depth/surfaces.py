@@ -10,7 +10,7 @@ COLUMNS, ROWS = np.meshgrid(np.arange(640.0), np.arange(480.0))
 
 
 def plane(depth_m: float, slope_u: float = 0.0, slope_v: float = 0.0) -> np.ndarray:
-    """A plane that crosses the optical axis at depth_m; slopes are dz/dx and dz/dy in metres per metre."""
+    """A plane that crosses the optical axis at depth_m; slopes are dz/dx and dz/dy in meters per meter."""
     x, y = (COLUMNS - 319.5) / 610, (ROWS - 239.5) / 610
     return (depth_m / (1 - slope_u * x - slope_v * y)).astype(np.float32)
 

@@ -37,11 +37,11 @@ def test_point_beside_a_rod_snaps_onto_it() -> None:
 
 def test_preference() -> None:
     depth = with_rod(312, 326)
-    near, far, centre = (estimate_depth(depth, (328.2, 240), CAMERA, prefer=p) for p in ("near", "far", "centre"))
+    near, far, center = (estimate_depth(depth, (328.2, 240), CAMERA, prefer=p) for p in ("near", "far", "centre"))
     assert near.depth_m == pytest.approx(0.6, abs=1e-3)
     assert far.depth_m == pytest.approx(0.85, abs=1e-3)
-    assert centre.depth_m == pytest.approx(0.85, abs=1e-3)
-    assert (far.shift_px, centre.shift_px) == (0.0, 0.0)
+    assert center.depth_m == pytest.approx(0.85, abs=1e-3)
+    assert (far.shift_px, center.shift_px) == (0.0, 0.0)
     assert far.alternate_depth_m == pytest.approx(0.6, abs=1e-3)
     on_rod = estimate_depth(depth, (324.0, 240), CAMERA, prefer="centre")
     assert on_rod.depth_m == pytest.approx(0.6, abs=1e-3)

@@ -69,7 +69,7 @@ def test_noise_of_the_argument_then_the_frame_then_d435() -> None:
     assert sigma_z(noisy, noise=D435) == sigma_z(FRAME)
 
 
-def test_the_depth_camera_s_focal_length_counts_not_the_colour_camera_s() -> None:
+def test_the_depth_camera_s_focal_length_counts_not_the_color_camera_s() -> None:
     def variance(focal_px: float | None) -> float:
         noise = dataclasses.replace(D435, focal_px=focal_px, correlation_px=5.0)
         return float(lift_point(POINT, FRAME, noise=noise).covariance_m2[2, 2]) - 0.0003**2

@@ -55,7 +55,7 @@ def test_what_the_near_object_hides_is_not_seen_through_it() -> None:
     # Where nothing else is seen beside it, it may be wider by a quarter of a pixel: one row or column.
     rows, columns = np.nonzero(np.abs(aligned - 0.301) < 0.01)
     assert np.ptp(rows) + 1 <= inside.shape[0] + 1 and np.ptp(columns) + 1 <= inside.shape[1] + 1
-    # To its left the colour camera looks past it at wall that the depth camera did not see.
+    # To its left the color camera looks past it at wall that the depth camera did not see.
     row = aligned[int((v0 + v1) / 2)]
     edge = int(np.ceil(u0))
     shadow_px = 305 * 0.015 * (1 / 0.3 - 1 / 1.0)

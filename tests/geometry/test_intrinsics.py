@@ -96,7 +96,7 @@ def test_missing_stays_missing() -> None:
         ((math.nan, 100.0), 0.0, False),
     ],
 )
-def test_the_image_reaches_half_a_pixel_beyond_the_outer_centres(uv, margin_px, within) -> None:
+def test_the_image_reaches_half_a_pixel_beyond_the_outer_centers(uv, margin_px, within) -> None:
     assert within_image(uv, (640, 480), margin_px) == within
 
 

@@ -95,12 +95,12 @@ def test_too_flat_to_hold():
     assert grasps.best is None and set(grasps.reasons) <= {"TOO_FLAT", "TOO_WIDE"} and grasps.reasons["TOO_FLAT"] > 5
 
 
-def test_a_neighbour_bars_the_fingers():
+def test_a_neighbor_bars_the_fingers():
     free = best_in_base(grasps_of(CYLINDER))
     walls = tuple(solid("brick", (0.05, 0.01, 0.055), xy=(0.0, side * 0.0475)) for side in (-1.0, 1.0))
     barred = grasps_of(CYLINDER, *walls)
     assert abs(free.closing[1]) > 0.9
-    assert barred.reasons.get("FINGER_HITS_NEIGHBOUR", 0) + barred.reasons.get("PALM_HITS_NEIGHBOUR", 0) >= 3
+    assert barred.reasons.get("FINGER_HITS_NEIGHBOR", 0) + barred.reasons.get("PALM_HITS_NEIGHBOR", 0) >= 3
     assert all(abs(each.transformed(pose_of(55.0)).closing[1]) < 0.7 for each in barred.candidates)
 
 
@@ -194,27 +194,27 @@ def one_collision(points, own=False, support=None, margin_m=0.0):
 @pytest.mark.parametrize(
     ("point", "reason"),
     [
-        ((0.0, 0.025, 0.0), "FINGER_HITS_NEIGHBOUR"),
-        ((0.0, -0.025, 0.0), "FINGER_HITS_NEIGHBOUR"),
+        ((0.0, 0.025, 0.0), "FINGER_HITS_NEIGHBOR"),
+        ((0.0, -0.025, 0.0), "FINGER_HITS_NEIGHBOR"),
         ((0.0, 0.0, 0.0), ""),
         ((0.0, 0.0195, 0.0), ""),
         ((0.0, 0.025, 0.0095), ""),
-        ((0.0, 0.025, 0.0085), "FINGER_HITS_NEIGHBOUR"),
+        ((0.0, 0.025, 0.0085), "FINGER_HITS_NEIGHBOR"),
         ((0.0095, 0.025, 0.0), ""),
-        ((0.02, 0.0, -0.037), "PALM_HITS_NEIGHBOUR"),
-        ((0.0, 0.075, -0.15), "PALM_HITS_NEIGHBOUR"),
+        ((0.02, 0.0, -0.037), "PALM_HITS_NEIGHBOR"),
+        ((0.0, 0.075, -0.15), "PALM_HITS_NEIGHBOR"),
         ((0.0, 0.0, -0.2), ""),
         ((0.0, 0.0, -0.033), ""),
     ],
 )
 def test_collisions_with_the_cloud(point, reason):
     assert one_collision(np.array(point)) == reason
-    assert one_collision(np.array(point), own=True) == reason.replace("NEIGHBOUR", "OBJECT")
+    assert one_collision(np.array(point), own=True) == reason.replace("NEIGHBOR", "OBJECT")
 
 
-def test_margin_is_for_neighbours_only_and_two_points_are_noise():
+def test_margin_is_for_neighbors_only_and_two_points_are_noise():
     beside = np.array([0.0, 0.0195, 0.0])
-    assert one_collision(beside, margin_m=0.001) == "FINGER_HITS_NEIGHBOUR"
+    assert one_collision(beside, margin_m=0.001) == "FINGER_HITS_NEIGHBOR"
     assert one_collision(beside, own=True, margin_m=0.001) == ""
     cloud = np.tile([0.0, 0.025, 0.0], (2, 1))
     args = (np.eye(3)[None], np.zeros((1, 3)), np.array([0.04]), HAND, cloud, np.zeros(2, bool), None)
@@ -269,4 +269,4 @@ def test_the_judge_tells_good_from_bad():
     assert moved(0.024, 0.0, 0.0) == "SLIPS"
     assert moved(0.0, 0.0, 0.0, opening_m=0.05) == "HITS_OBJECT"
     wall = solid("brick", (0.05, 0.01, 0.05), xy=(0.0, 0.05))
-    assert judge(good, (BALL, wall), BALL, HAND)[0] == "HITS_NEIGHBOUR"
+    assert judge(good, (BALL, wall), BALL, HAND)[0] == "HITS_NEIGHBOR"

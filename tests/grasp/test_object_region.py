@@ -39,7 +39,7 @@ def test_region_is_the_object_and_nothing_else(item, elevation_deg):
     assert (region.mask & ~true).sum() < 0.06 * true.sum()
 
 
-def test_neighbours_that_stand_apart_stay_out_even_where_one_hides_the_other():
+def test_neighbors_that_stand_apart_stay_out_even_where_one_hides_the_other():
     near = solid("cube", (0.02, 0.02, 0.02), xy=(-0.03, 0.0))
     far = solid("cylinder", (0.025, 0.025, 0.05), xy=(0.05, 0.0))
     region = region_of(far, near, elevation_deg=40.0)

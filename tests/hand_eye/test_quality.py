@@ -67,7 +67,7 @@ def test_motion_about_one_axis_is_called_so():
     assert flat.spread_deg[0] > 30.0
 
 
-def test_methods_agree_on_clean_data_within_millimetres():
+def test_methods_agree_on_clean_data_within_millimeters():
     spread = spread_between_methods(solve(clean(6)[0]))
     assert set(spread) == {"park", "shah", "reprojection, robot exact"}
     assert all(0.0 < mm < 10.0 and deg < 1.0 for mm, deg in spread.values())

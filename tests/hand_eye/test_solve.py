@@ -1,4 +1,4 @@
-"""Closed forms and the joint optimisation: exact on exact data, against SciPy, robust, and better than closed forms."""
+"""Closed forms and the joint optimization: exact on exact data, against SciPy, robust, and better than closed forms."""
 
 import numpy as np
 import pytest

@@ -24,13 +24,13 @@ def changed(image: np.ndarray) -> np.ndarray:
     return (image.astype(int) != GROUND).any(axis=-1)
 
 
-def test_the_mark_is_centred_on_the_point_and_the_input_is_untouched():
+def test_the_mark_is_centered_on_the_point_and_the_input_is_untouched():
     point = ImagePoint(u=400.0, v=300.0, label="x")
     before = GROUND.copy()
     image = draw_points(GROUND, (point,))
     assert np.array_equal(GROUND, before) and image.shape == GROUND.shape and image.dtype == np.uint8
     ring = np.abs(image.astype(int) - np.array(PALETTE[0])).max(axis=-1) < 40
-    # The label's bar has the ring's colour too, but lies further off.
+    # The label's bar has the ring's color too, but lies further off.
     v, u = np.nonzero(ring)
     near = np.hypot(u - 400, v - 300) < 10
     assert abs(u[near].mean() - 400) < 0.6 and abs(v[near].mean() - 300) < 0.6

@@ -33,7 +33,7 @@ def make_target(frame: str = CAMERA, position=(0.0, 0.0, 0.7), sigma_m: float = 
     return Target(79.5, 59.5, "box", 0.9, np.array(position), covariance, frame, 1, DepthStatus.OK, math.nan, 1.0)
 
 
-def test_cloud_is_deprojected_coloured_and_free_of_holes_and_edges():
+def test_cloud_is_deprojected_colored_and_free_of_holes_and_edges():
     points, colors, pixel_m = cloud_of(make_frame(hole=True))
     assert np.isfinite(points).all() and len(points) == len(colors) == len(pixel_m)
     red = colors[:, 0] > 200

@@ -14,7 +14,7 @@ from molmo_point.viz.browser.page import Page
 from molmo_point.viz.grasp import BEST, gripper_corners
 from molmo_point.viz.overlay import draw_pointing
 from molmo_point.viz.point_cloud import cloud_of, ellipsoid_surface
-from molmo_point.viz.text import AMBER, GREY
+from molmo_point.viz.text import AMBER, GRAY
 
 _PERIOD_S = 0.08
 _CANDIDATES = 5
@@ -90,7 +90,7 @@ class ArmOnPage:
     def _draw_grasps(self, candidates: tuple[GraspCandidate, ...], best: GraspCandidate | None) -> None:
         drawn = self._page.passing("grasps")
         for grasp in candidates[:_CANDIDATES]:
-            drawn.lines(_edges(grasp, self._arm), GREY, 1.0)
+            drawn.lines(_edges(grasp, self._arm), GRAY, 1.0)
         if best is not None:
             drawn.lines(_edges(best, self._arm), BEST, 3.0)
 
