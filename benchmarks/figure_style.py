@@ -11,9 +11,6 @@ PEERS = ("#949ca8", "#e48e3c", "#786cbe", "#5aaa82", "#cd5260", "#967a3c", "#464
 WRONG = "#d65e00"
 _STYLE = {
     "font.size": 10.5,
-    "axes.titlesize": 12,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -46,6 +43,11 @@ def new_figure(rows: int, columns: int, size_in: tuple[float, float], **options:
     with matplotlib.rc_context(_STYLE):
         figure = Figure(size_in, layout="constrained")
         return figure, figure.subplots(rows, columns, squeeze=False, **options)
+
+
+def set_title(axis: Any, title: str) -> None:
+    """Write a title over the left end of axes."""
+    axis.set_title(title, loc="left", fontsize=12, fontweight="bold")
 
 
 def save_figure(figure: Any, path: Path) -> None:

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.figure_style import OURS, PEERS, new_figure, save_figure
+from benchmarks.figure_style import OURS, PEERS, new_figure, save_figure, set_title
 
 _Line = Mapping[str, Any]
-_OURS = ("ours", "drafts", "one batch")
+_COLORS = dict.fromkeys(("ours", "drafts", "one batch"), OURS) | dict.fromkeys(("plain", "one by one"), PEERS[0])
+_COLORS |= {"naive": PEERS[1], "n-grams": PEERS[1], "last answer": PEERS[2]}
 _PASSES = {"plain": "plain", "n-grams": "n-grams", "template and fans": "drafts", "last answer, motion 0.05 %": "last answer"}
 _POINTS = {"naive": "naive", "plain generate": "plain", "ours": "ours"}
 _QUERIES = {"batch": "one batch", "one by one": "one by one"}
@@ -26,7 +27,7 @@ def draw_bench(path: Path, data: Mapping[str, Any]) -> None:
     subject, machine = data["subject"], data["machine"]
     sections = {section["name"]: section["lines"] for section in data["sections"]}
     figure, axes = new_figure(2, 2, (16, 10))
-    about = f"{machine['device']}, {machine['cores']} cores, load {machine['load average']}. {subject['rounds']}; medians."
+    about = f"{machine['device']}, {machine['cores']} cores, load {machine['load average']}. Medians of {subject['rounds']}."
     figure.suptitle(f"Decoding: {subject['model']}, {subject['precision']}\n{about}", x=0.01, ha="left", fontsize=13)
     _bars(axes[0, 0], "One question: milliseconds from frame to tokens", sections.get("first_point", ()))
     title = "Forward passes after the prefill, by points of the answer (scripted)"
@@ -39,7 +40,7 @@ def draw_bench(path: Path, data: Mapping[str, Any]) -> None:
 
 
 def _bars(axis: Any, title: str, lines: Sequence[_Line]) -> None:
-    axis.set_title(title)
+    set_title(axis, title)
     names, values = [line["name"] for line in lines], [line["median_ms"] for line in lines]
     bars = axis.barh(names, values, color=[OURS if name.startswith("ours") else PEERS[0] for name in names], height=0.65)
     axis.bar_label(bars, [f"{value:.0f}" for value in values], padding=4)
@@ -49,12 +50,10 @@ def _bars(axis: Any, title: str, lines: Sequence[_Line]) -> None:
 
 
 def _curves(axis: Any, title: str, curves: Mapping[str, Sequence[tuple[float, float]]], x_title: str, y_title: str) -> None:
-    axis.set_title(title)
-    peers = iter(PEERS)
+    set_title(axis, title)
     for name, points in curves.items():
-        ours = name in _OURS
-        color = OURS if ours else next(peers)
-        axis.plot(*zip(*points), "o-", color=color, linewidth=2.6 if ours else 1.6, label=name, zorder=3 if ours else 2)
+        ours = _COLORS[name] == OURS
+        axis.plot(*zip(*points), "o-", color=_COLORS[name], linewidth=2.6 if ours else 1.6, label=name, zorder=3 if ours else 2)
     axis.set_xlabel(x_title)
     axis.set_ylabel(y_title)
     axis.set_ylim(bottom=0)

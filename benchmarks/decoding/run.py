@@ -84,7 +84,7 @@ def run_bench(subject: Any, source: Path | None, plan: Plan, progress: Callable[
     rates = {"bytes_per_s": floor.bytes_per_s, "flop_per_s": floor.flop_per_s}
     machine = {**_machine(subject), "load average": f"{load_before} before, {load_average()} after"}
     about = {"model": subject.name, "precision": str(subject.dtype).removeprefix("torch."), "frame": pictured.scene}
-    about["rounds"] = f"{plan.rounds} after {plan.warmups} warm-ups, interleaved"
+    about["rounds"] = f"{plan.rounds} interleaved rounds after {plan.warmups} warm-ups"
     return Report(about, machine, rates, sections, gate, identity)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.figure_style import OURS, PEERS, new_figure, save_figure
+from benchmarks.figure_style import OURS, PEERS, new_figure, save_figure, set_title
 
 _CELLS = (("rod", "sigma 3 px"), ("rod, 30 % holes", "sigma 6 px"), ("occluded", "sigma 3 px"))
 _OURS_CENTER = "#8fbfe3"
@@ -34,7 +34,7 @@ def draw_gross_errors(path: Path, figures: dict[str, Any]) -> None:
     for axis, (title, _), values in zip(axes[0], panels, percent, strict=True):
         bars = axis.barh(list(estimators), values, color=colors, height=0.7)
         axis.bar_label(bars, [f"{value:.1f}" for value in values], padding=3, fontsize=9)
-        axis.set_title(title)
+        set_title(axis, title)
         axis.set_xlim(0, max(10.0, percent.max()) * 1.15)
         axis.xaxis.set_major_formatter("{x:.0f} %")
         axis.grid(axis="y", visible=False)

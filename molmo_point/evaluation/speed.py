@@ -16,6 +16,9 @@ from molmo_point.frame import RgbdFrame
 from molmo_point.plain_json import plain_json
 from molmo_point.pointer import Pointer
 
+_STEP_PX = 97
+"""Shift between two images. An answer must not repeat the last one, whose tokens would be drafted for nothing."""
+
 
 @dataclass(frozen=True)
 class TimeSeries:
@@ -89,7 +92,7 @@ def sample_question() -> tuple[ColorArray, str]:
 def measure_speed(
     load: Callable[[], Pointer], rounds: int, warmups: int, progress: Callable[[Iterable[int]], Iterable[int]] = iter
 ) -> SpeedReport:
-    """Load a checkpoint and time its answers about images that change as those of a camera do.
+    """Load a checkpoint and time its answers to one question about images that differ.
 
     Args:
         load: Loads the checkpoint.
@@ -103,7 +106,7 @@ def measure_speed(
     image, words = sample_question()
     first_ms, answer_ms, token_ms, tokens = [], [], [], []
     for number in progress(range(warmups + rounds)):
-        frames = [RgbdFrame.of(np.roll(image, 3 * number + shift, axis=1)) for shift in range(3)]
+        frames = [RgbdFrame.of(np.roll(image, _STEP_PX * (3 * number + shift), axis=1)) for shift in range(3)]
         first, _ = _timed(lambda frame=frames[0]: pointer.point(frame, words, max_points=1, labels=False))
         whole, _ = _timed(lambda frame=frames[1]: pointer.point(frame, words))
         completion = pointer.ask(frames[2], f"Point to the {words}.")
