@@ -23,7 +23,7 @@ _LAZY = {
     "load_transform": "molmo_point.geometry.transforms",
     "save_transform": "molmo_point.geometry.transforms",
     "DepthStatus": "molmo_point.results",
-    "DepthNoise": "molmo_point.depth.uncertainty",
+    "DepthNoise": "molmo_point.geometry.depth_noise",
     "PoseHistory": "molmo_point.geometry.poses",
     "align_depth": "molmo_point.geometry.alignment",
     "fuse_frames": "molmo_point.camera.frame_fusion",

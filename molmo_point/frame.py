@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from molmo_point.arrays import ColorArray, DepthArray
-from molmo_point.depth.uncertainty import DepthNoise
 from molmo_point.errors import InputError
+from molmo_point.geometry.depth_noise import DepthNoise
 from molmo_point.geometry.intrinsics import Intrinsics
 
 OPTICAL_FRAME = "camera_color_optical_frame"

@@ -11,8 +11,8 @@ import numpy as np
 
 from molmo_point.arrays import FloatArray
 from molmo_point.depth.lift import lift_point
-from molmo_point.depth.uncertainty import D435, DepthNoise
 from molmo_point.evaluation.intervals import share
+from molmo_point.geometry.depth_noise import D435, DepthNoise
 from molmo_point.grasp.candidates import GraspCandidate, Grasps
 from molmo_point.grasp.gripper import Gripper
 from molmo_point.grasp.propose import propose_grasps

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from benchmarks.lift.shapes import Box, Plane, Rod, Shape, Sphere, render
 from molmo_point.arrays import BoolArray, FloatArray
-from molmo_point.depth.uncertainty import D405, D435, D455, DepthNoise
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
+from molmo_point.geometry.depth_noise import D405, D435, D455, DepthNoise
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.sim.stereo_faults import D435_FAULTS, StereoFaults, simulate_depth
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from benchmarks.tracking.moving_scene import MovingScene, pose_at
 from molmo_point.depth.lift import lift_points
-from molmo_point.depth.uncertainty import D435
 from molmo_point.frame import RgbdFrame
+from molmo_point.geometry.depth_noise import D435
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.rigid import rotation_exp
 from molmo_point.geometry.transforms import Transform

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from molmo_point.arrays import DepthArray
-from molmo_point.depth.uncertainty import D435
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
+from molmo_point.geometry.depth_noise import D435
 from molmo_point.geometry.transforms import Transform
 
 MAX_SPAN_S = 1.0

@@ -10,9 +10,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from molmo_point.camera.base import Camera, DeviceReport
-from molmo_point.depth.uncertainty import D435, DepthNoise
 from molmo_point.errors import CameraError, DependencyError, InputError
 from molmo_point.frame import OPTICAL_FRAME, RgbdFrame, decode_depth
+from molmo_point.geometry.depth_noise import D435, DepthNoise
 from molmo_point.geometry.intrinsics import Intrinsics
 
 _LOG = logging.getLogger(__name__)

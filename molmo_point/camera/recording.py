@@ -11,10 +11,10 @@ from typing import Any
 
 from molmo_point.camera.image_file import decode_depth_file, encode_depth
 from molmo_point.camera.replay import Replay
-from molmo_point.depth.uncertainty import DepthNoise
 from molmo_point.errors import CameraError, InputError
 from molmo_point.files import decode_image, encode_png, read_file, write_file
 from molmo_point.frame import RgbdFrame
+from molmo_point.geometry.depth_noise import DepthNoise
 from molmo_point.geometry.intrinsics import Intrinsics
 
 FORMAT = "molmo-point recording"

@@ -11,8 +11,8 @@ import numpy as np
 from benchmarks.grasps.benchmark import signed_distance
 from benchmarks.lift.peers import median_11
 from molmo_point.depth.lift import pixel_covariance
-from molmo_point.depth.uncertainty import D435
 from molmo_point.frame import RgbdFrame
+from molmo_point.geometry.depth_noise import D435
 from molmo_point.geometry.transforms import Transform
 from molmo_point.picking.pick import Picker
 from molmo_point.picking.settings import PickSettings

@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike
 
 from molmo_point.arrays import BoolArray, DepthArray, FloatArray
 from molmo_point.depth.estimator import estimate_depth
-from molmo_point.depth.uncertainty import D435, DepthNoise
 from molmo_point.errors import InputError
+from molmo_point.geometry.depth_noise import D435, DepthNoise
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.grasp.patch import Patch, cut_patch, grown, label_pieces
 from molmo_point.grasp.support import SupportPlane, find_support

@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from molmo_point.arrays import BoolArray, DepthArray, FloatArray, IntArray
-from molmo_point.depth.uncertainty import DepthNoise
+from molmo_point.geometry.depth_noise import DepthNoise
 from molmo_point.geometry.intrinsics import Intrinsics
 
 SPACING_M = 0.0015

@@ -5,9 +5,9 @@ import math
 import numpy as np
 
 from molmo_point.arrays import FloatArray
-from molmo_point.depth.uncertainty import D435, DepthNoise
 from molmo_point.errors import FrameError, InputError
 from molmo_point.frame import RgbdFrame
+from molmo_point.geometry.depth_noise import D435, DepthNoise
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.transforms import Transform
 from molmo_point.grasp.candidates import GRASP_FRAME, GraspCandidate, Grasps, RejectedGrasp, Rejection

@@ -7,8 +7,8 @@ from typing import Protocol
 import numpy as np
 
 from molmo_point.camera.base import Camera, wait_until_due
-from molmo_point.depth.uncertainty import D435, DepthNoise
 from molmo_point.frame import RgbdFrame
+from molmo_point.geometry.depth_noise import D435, DepthNoise
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.sim.stereo_faults import D435_FAULTS, StereoFaults, simulate_depth
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from molmo_point.depth.uncertainty import D435, DepthNoise
 from molmo_point.errors import InputError
+from molmo_point.geometry.depth_noise import D435, DepthNoise
 from molmo_point.geometry.intrinsics import Intrinsics
 
 

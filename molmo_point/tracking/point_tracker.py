@@ -9,9 +9,9 @@ import numpy as np
 
 from molmo_point.depth.estimator import PREFERENCES
 from molmo_point.depth.lift import lift_point
-from molmo_point.depth.uncertainty import D435
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
+from molmo_point.geometry.depth_noise import D435
 from molmo_point.results import DepthStatus, ImagePoint, Pointing, Target, Unreachable
 from molmo_point.tracking.answer_fusion import Seed, associate, fuse, seeds_of
 from molmo_point.tracking.follow import Followed, advance, begin, renew_anchor, stop

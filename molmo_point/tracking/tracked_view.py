@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from molmo_point.arrays import BoolArray, DepthArray, FloatArray
 from molmo_point.depth.lift import MAX_SKEW_S
-from molmo_point.depth.uncertainty import D435, DepthNoise
 from molmo_point.errors import DependencyError
 from molmo_point.frame import RgbdFrame
+from molmo_point.geometry.depth_noise import D435, DepthNoise
 from molmo_point.geometry.intrinsics import within_image
 
 DEPTH_STEP = 2

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from molmo_point.camera.frame_fusion import check_still, fuse_frames
-from molmo_point.depth.uncertainty import D435
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
+from molmo_point.geometry.depth_noise import D435
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.transforms import Transform
 

@@ -12,9 +12,9 @@ import pytest
 
 from molmo_point.camera.base import Camera
 from molmo_point.camera.recording import MANIFEST, Recording, RecordingWriter
-from molmo_point.depth.uncertainty import D455
 from molmo_point.errors import CameraError, InputError
 from molmo_point.frame import RgbdFrame, decode_depth
+from molmo_point.geometry.depth_noise import D455
 from molmo_point.geometry.intrinsics import Intrinsics
 
 INTRINSICS = Intrinsics(32, 24, 30.25, 30.5, 15.1, 11.9, "brown_conrady", (0.1, -0.02, 1e-3, -2e-3, 0.003))

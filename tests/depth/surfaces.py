@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from molmo_point.depth.uncertainty import D435
+from molmo_point.geometry.depth_noise import D435
 from molmo_point.geometry.intrinsics import Intrinsics
 
 CAMERA = Intrinsics(640, 480, 610.0, 610.0, 319.5, 239.5)

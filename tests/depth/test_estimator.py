@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from molmo_point.depth.estimator import estimate_depth
-from molmo_point.depth.uncertainty import D435
 from molmo_point.errors import InputError
+from molmo_point.geometry.depth_noise import D435
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.results import DepthStatus
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from molmo_point.depth.lift import lift_point, lift_points, pixel_covariance
-from molmo_point.depth.uncertainty import D405, D435
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
+from molmo_point.geometry.depth_noise import D405, D435
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.results import DepthStatus, ImagePoint, PointMode, Target, Unreachable
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from molmo_point.depth.estimator import estimate_depth
-from molmo_point.depth.uncertainty import D435
+from molmo_point.geometry.depth_noise import D435
 from molmo_point.results import DepthStatus
 
 from .surfaces import CAMERA, noisy, plane, with_rod

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from molmo_point.depth.uncertainty import (
+from molmo_point.errors import InputError
+from molmo_point.geometry.depth_noise import (
     D405,
     D435,
     D455,
@@ -12,7 +13,6 @@ from molmo_point.depth.uncertainty import (
     deprojection_jacobian,
     lifted_covariance,
 )
-from molmo_point.errors import InputError
 from molmo_point.geometry.intrinsics import Intrinsics
 
 PLAIN = Intrinsics(848, 480, 425.0, 420.0, 424.0, 239.0)

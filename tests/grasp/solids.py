@@ -5,7 +5,7 @@ from functools import lru_cache
 import numpy as np
 
 from benchmarks.grasps.benchmark import signed_distance
-from molmo_point.depth.uncertainty import D435
+from molmo_point.geometry.depth_noise import D435
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.transforms import Transform
 from molmo_point.sim.camera_pose import CameraPose, camera_axes

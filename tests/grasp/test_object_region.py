@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from molmo_point.depth.uncertainty import D435
 from molmo_point.errors import InputError
+from molmo_point.geometry.depth_noise import D435
 from molmo_point.grasp.object_region import RegionStatus, grow_region
 from molmo_point.grasp.patch import cut_patch, grown, label_pieces
 from molmo_point.grasp.shape import oriented_box, surface_normal

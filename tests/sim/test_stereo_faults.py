@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from molmo_point.depth.uncertainty import D435, D455
 from molmo_point.errors import InputError
+from molmo_point.geometry.depth_noise import D435, D455
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.sim.stereo_faults import D435_FAULTS, NO_FAULTS, StereoFaults, simulate_depth
 

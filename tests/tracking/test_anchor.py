@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from molmo_point.depth.uncertainty import D435
+from molmo_point.geometry.depth_noise import D435
 from molmo_point.tracking.anchor import align, find_again, shade, take_anchor
 from molmo_point.tracking.tracked_view import TrackedView
 

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from molmo_point.depth.uncertainty import D435
 from molmo_point.frame import RgbdFrame
+from molmo_point.geometry.depth_noise import D435
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.tracking.feature_motion import features_around, fit_motion, flow_between
 from molmo_point.tracking.tracked_view import TrackedView, view_of

@@ -31,7 +31,7 @@ def open_simulated_rig(
         MolmoPointError: If the model cannot be loaded, something that the simulation needs is not installed, or there is no
             such container.
     """
-    from molmo_point.depth.uncertainty import D435
+    from molmo_point.geometry.depth_noise import D435
     from molmo_point.picking.pick import Picker
     from molmo_point.sim.arm.containers import kinds_in
     from molmo_point.sim.arm.simulated_arm import SimulatedArm

@@ -34,7 +34,7 @@ def open_camera(
     """
     pose = load_transform(settings.camera_transform) if settings.camera_transform else None
     if settings.camera == "simulated":
-        from molmo_point.depth.uncertainty import D435
+        from molmo_point.geometry.depth_noise import D435
         from molmo_point.sim import TabletopScene
         from molmo_point.sim.camera import SimulatedCamera
 
