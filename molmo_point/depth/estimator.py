@@ -23,9 +23,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from molmo_point.arrays import BoolArray, DepthArray, FloatArray
+from molmo_point.depth.uncertainty import checked_covariance_px2
 from molmo_point.depth.window import Window, cut_window, local_depth, snap, spread_over_error
 from molmo_point.errors import InputError
-from molmo_point.geometry.depth_noise import D435, DepthNoise, checked_covariance_px2
+from molmo_point.geometry.depth_noise import D435, DepthNoise
 from molmo_point.geometry.intrinsics import Intrinsics, within_image
 from molmo_point.results import DepthStatus
 

@@ -8,9 +8,10 @@ import numpy as np
 
 from molmo_point.arrays import FloatArray
 from molmo_point.depth.estimator import PREFERENCES, DepthEstimate, estimate_depth
+from molmo_point.depth.uncertainty import lifted_covariance
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
-from molmo_point.geometry.depth_noise import D435, DepthNoise, lifted_covariance
+from molmo_point.geometry.depth_noise import D435, DepthNoise
 from molmo_point.results import DepthStatus, ImagePoint, Target, Unreachable
 
 MAX_SKEW_S = 1 / 60

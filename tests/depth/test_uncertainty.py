@@ -3,16 +3,9 @@
 import numpy as np
 import pytest
 
+from molmo_point.depth.uncertainty import checked_covariance_px2, deprojection_jacobian, lifted_covariance
 from molmo_point.errors import InputError
-from molmo_point.geometry.depth_noise import (
-    D405,
-    D435,
-    D455,
-    DepthNoise,
-    checked_covariance_px2,
-    deprojection_jacobian,
-    lifted_covariance,
-)
+from molmo_point.geometry.depth_noise import D405, D435, D455, DepthNoise
 from molmo_point.geometry.intrinsics import Intrinsics
 
 PLAIN = Intrinsics(848, 480, 425.0, 420.0, 424.0, 239.0)
