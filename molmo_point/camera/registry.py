@@ -334,7 +334,7 @@ def markdown_table(drivers: Sequence[CameraDriver]) -> str:
 
 
 def _default_words(option: Option) -> str:
-    if option.default is None:
+    if option.default in (None, ""):
         return ""
     value = str(option.default).lower() if isinstance(option.default, bool) else option.default
     return f" ({value})"

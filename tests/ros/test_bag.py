@@ -20,6 +20,7 @@ from rclpy.serialization import deserialize_message, serialize_message  # noqa: 
 from sensor_msgs.msg import CameraInfo  # noqa: E402
 from tf2_msgs.msg import TFMessage  # noqa: E402
 
+from molmo_point.camera.registry import open_camera  # noqa: E402
 from molmo_point.errors import CameraError, DependencyError, InputError  # noqa: E402
 from molmo_point.frame import RgbdFrame  # noqa: E402
 from molmo_point.geometry.transforms import Transform  # noqa: E402
@@ -111,12 +112,19 @@ def test_transforms_are_handed_on_with_the_time_of_the_frames(bag):
     heard = []
     now_ns = 2_000_000_000_000_000_000
     take = lambda message, static: heard.append((stamp_to_ns(message.transforms[0].header.stamp), static))  # noqa: E731
-    with BagCamera(bag, loop=False, realtime=False, clock_ns=lambda: now_ns, on_transforms=take) as camera:
+    with BagCamera(bag, loop=False, realtime=False, on_transforms=take).stamped_by(lambda: now_ns) as camera:
         stamps = [camera.read().stamp_ns for _ in range(COUNT)]
     assert np.diff(stamps).tolist() == [STEP_NS] * (COUNT - 1)
     assert abs(stamps[0] - now_ns) < 10_000_000
     assert [stamp for stamp, static in heard if not static] == stamps
     assert [static for _, static in heard].count(True) == 1
+
+
+def test_the_registry_opens_a_bag_by_its_path(bag):
+    (file,) = bag.glob("*.mcap")
+    for text in (f"bag:{bag}?realtime=false", f"{file}?loop=false&realtime=no"):
+        with open_camera(text) as camera:
+            assert isinstance(camera, BagCamera) and camera.read().stamp_ns == START_NS
 
 
 def test_rounds_go_on_in_time(bag):
@@ -134,7 +142,7 @@ def test_frames_come_when_they_are_due(bag):
 
 
 def test_topics_that_are_not_clear_or_not_there_are_said(bag):
-    with pytest.raises(InputError, match=r"no topic '/nowhere'.*camera_info"):
+    with pytest.raises(InputError, match=r"color_topic must be.*'/nowhere'.*camera_info.*bag_color_topic"):
         BagCamera(bag, color_topic="/nowhere")
     with BagCamera(bag, color_topic=TOPICS[0], depth_topic=TOPICS[1], info_topic=TOPICS[2], realtime=False) as camera:
         assert camera.read().depth_m is not None
@@ -143,7 +151,7 @@ def test_topics_that_are_not_clear_or_not_there_are_said(bag):
 def test_what_is_no_recording_is_refused(tmp_path):
     (tmp_path / "noise.mcap").write_bytes(b"\x89MCAP0\r\n" + bytes(range(256)) * 10)
     for path in (tmp_path / "nowhere", tmp_path / "noise.mcap", tmp_path):
-        with pytest.raises(InputError, match="no recording of ROS 2"):
+        with pytest.raises(InputError, match="must hold a recording of ROS 2"):
             BagCamera(path)
 
 

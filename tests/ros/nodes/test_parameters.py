@@ -1,6 +1,7 @@
 """The nodes' parameters: declared with descriptions and limits, and refused where they make no sense."""
 
 import dataclasses
+import inspect
 from pathlib import Path
 
 import pytest
@@ -8,9 +9,12 @@ import pytest
 rclpy = pytest.importorskip("rclpy", reason="needs ROS 2: run through ros2_ws/run", exc_type=ImportError)
 pytest.importorskip("molmo_point_msgs.action", reason="needs the built interfaces: make setup", exc_type=ImportError)
 
+from molmo_point_ros.inputs.bag_driver import BAG  # noqa: E402
 from molmo_point_ros.nodes import parameters  # noqa: E402
 from molmo_point_ros.nodes.pick_parameters import PickSettings  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
+
+from molmo_point.camera.registry import CAMERAS, CameraDriver, Option, markdown_table  # noqa: E402
 
 pytestmark = pytest.mark.ros
 
@@ -68,6 +72,57 @@ def test_values_that_make_no_sense_are_refused_at_start_and_later(make_node, nam
         make_node(POINTING, **{name: value})
     (result,) = make_node(POINTING).set_parameters([Parameter(name, value=value)])
     assert not result.successful and result.reason
+
+
+CAMERA = parameters.CameraNodeParameters
+
+
+@pytest.mark.parametrize(
+    ("given", "source", "options"),
+    [
+        ({"camera": "realsense:1?fps=15", "serial": "2", "fps": 30, "width": 640}, "1", {"fps": 15, "width": 640}),
+        ({"camera": "realsense", "serial": "2", "recording": "r.zip"}, "2", {}),
+        ({"camera": "simulated", "scene_seed": 7, "depth_noise": False}, 7, {"depth_noise": False}),
+        ({"camera": "recording", "recording": "r.zip", "fps": 5}, "r.zip", {"realtime": True, "loop": True}),
+        ({"camera": "recording:r.zip?loop=false"}, "r.zip", {"realtime": True, "loop": False}),
+        ({"camera": "bag", "bag": "run", "bag_depth_topic": "/d"}, "run", {"depth_topic": "/d", "realtime": True, "loop": True}),
+    ],
+)
+def test_the_camera_is_the_text_filled_with_the_parameters(given, source, options):
+    request = CAMERA(**given).request()
+    assert request.source == source
+    assert {name: value for name, value in request.options.items() if name != "depth_noise" or not value} == options
+
+
+def test_a_camera_that_is_registered_is_a_value_of_the_parameter(make_node, monkeypatch):
+    with pytest.raises(Exception, match="must be one of"):
+        make_node(CAMERA, camera="blue:3")
+    driver = CameraDriver("blue", "blue_camera:BlueCamera", "blue", Option("port", "port", 0))
+    monkeypatch.setitem(CAMERAS, "blue", driver)
+    for kind in (CAMERA, POINTING):
+        node = make_node(kind, camera="blue:3")
+        assert "blue[:PORT]" in node.describe_parameter("camera").additional_constraints
+        assert parameters.read(node, kind).request().driver is driver
+
+
+@pytest.mark.parametrize(("name", "value"), [("camera", "realsense?fsp=3"), ("camera", "topics"), ("width", 5)])
+def test_a_camera_and_options_that_the_registry_lacks_are_refused(make_node, name, value):
+    (result,) = make_node(CAMERA).set_parameters([Parameter(name, value=value)])
+    assert not result.successful and "must be" in result.reason
+    assert make_node(POINTING).set_parameters([Parameter("camera", value="topics")])[0].successful
+
+
+def test_options_of_the_bag_are_the_arguments_of_its_camera():
+    from molmo_point_ros.inputs.bag_camera import BagCamera
+
+    source, *others = inspect.signature(BagCamera).parameters.values()
+    defaults = {each.name: each.default for each in others}
+    assert source.name == BAG.source.name
+    assert [(option.name, option.default) for option in BAG.options] == [
+        (option.name, defaults[option.name]) for option in BAG.options
+    ]
+    docs = Path(__file__).resolve().parents[3] / "docs" / "cameras.md"
+    assert markdown_table([BAG]) in docs.read_text(encoding="utf-8")
 
 
 def test_the_box_must_span_a_volume(make_node):

@@ -29,7 +29,7 @@ ARGUMENTS = {
     "namespaced_tf": ("false", "true: transforms are on NAMESPACE/tf and NAMESPACE/tf_static instead of /tf and /tf_static"),
     "use_sim_time": ("", "true: take the time from /clock"),
     "autostart": ("", "false: a lifecycle manager configures and activates the node"),
-    "camera": ("", "topics, simulated, recording, bag or realsense"),
+    "camera": ("", "topics, or a camera as docs/cameras.md lists them, e.g. realsense:SERIAL"),
     "compressed": ("", "true: take compressed colour images"),
     "reliable": ("", "true: ask for images reliably, from a camera that offers it"),
     "rgbd": ("", "true: take colour, depth and camera info from one message"),

@@ -1,4 +1,4 @@
-"""A simulated tabletop (or a recording) and the pointing node: everything without a robot or a camera.
+"""A simulated tabletop (or another camera) and the pointing node.
 
 ros2 launch molmo_point_ros simulated.launch.py scene_seed:=7 rviz:=true
 """
@@ -21,8 +21,11 @@ ARGUMENTS = {
         "YAML file with parameters of the pointing node; the arguments override it",
     ),
     "log_level": ("info", "debug, info, warn, error"),
-    "camera": ("simulated", "simulated, recording, bag or realsense: what the camera node publishes"),
-    "scene_seed": ("", "Which random tabletop, a number"),
+    "camera": (
+        "simulated",
+        "Camera of the camera node, as docs/cameras.md lists them, e.g. realsense:SERIAL",
+    ),
+    "scene_seed": ("", "Seed of the random tabletop, for camera:=simulated"),
     "recording": ("", "Folder or .zip of a recording, for camera:=recording"),
     "bag": ("", "rosbag2 or MCAP recording, for camera:=bag"),
     "camera_transform": ("", "YAML file with the camera's pose"),

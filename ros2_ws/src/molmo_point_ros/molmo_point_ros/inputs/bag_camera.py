@@ -1,17 +1,18 @@
-"""A rosbag2 recording (MCAP or SQLite) as a camera: its images joined by stamp, its transforms handed on by the way."""
+"""A rosbag2 recording (MCAP or SQLite) as a camera: images joined by stamp, and its transforms."""
 
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import Any, ClassVar
 
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from tf2_msgs.msg import TFMessage
 
+from molmo_point.camera.base import Camera, shift_stamps, wait_until_due
+from molmo_point.camera.replay import ReplayEnded
 from molmo_point.depth.lift import MAX_SKEW_S
-from molmo_point.errors import CameraError, DependencyError, InputError
+from molmo_point.errors import DependencyError, InputError
 from molmo_point.frame import RgbdFrame
 from molmo_point_ros.conversions import frame_from_messages, stamp_from_ns, stamp_to_ns
 from molmo_point_ros.inputs.synchronizer import COLOR, DEPTH, INFO, Synchronizer
@@ -26,10 +27,10 @@ OnTransforms = Callable[[TFMessage, bool], None]
 
 
 def import_rosbag2() -> Any:
-    """The module rosbags.rosbag2.
+    """Import the module rosbags.rosbag2.
 
     Raises:
-        DependencyError: If rosbags is not installed.
+        DependencyError: rosbags is not installed.
     """
     try:
         import rosbags.rosbag2
@@ -40,47 +41,50 @@ def import_rosbag2() -> Any:
     return rosbags.rosbag2
 
 
-class BagCamera:
+class BagCamera(Camera):
     """Frames of a recording, at the rate at which they were recorded.
 
+    In a loop, stamps keep growing by the length of the recording for each round.
+
     Args:
-        path: Folder of a rosbag2 recording, or a single .mcap or .db3 file.
-        color_topic: Colour images, raw or compressed; "" takes the only topic that looks like it.
-        depth_topic: Depth aligned to colour; likewise; a recording may have none.
-        info_topic: Camera info of colour; "" takes the one beside the colour topic.
-        loop: Begin again at the end.
-        clock_ns: Gives frames and transforms the time of now; None leaves their own, later by its length in each round.
-        on_transforms: Called with every message of /tf and /tf_static (then with True), stamps as those of the frames.
-        realtime: False hands frames out as fast as they are read.
+        bag: Folder of a rosbag2 recording, or a single .mcap or .db3 file.
+        color_topic: Color images, raw or compressed; "" takes the only topic that fits.
+        depth_topic: Depth aligned to color; "" takes the only topic that fits, if there is one.
+        info_topic: Camera info of color; "" takes the topic next to the color topic.
+        realtime: Hand frames out at the rate at which they were recorded; otherwise as fast as they are read.
+        loop: Start again at the end.
+        on_transforms: Called with every message of /tf and /tf_static (then with True), stamped like the frames.
 
     Raises:
-        DependencyError: If rosbags is not installed.
-        InputError: If it is no recording, or there is no topic, or more than one, that could be meant.
+        DependencyError: rosbags is not installed.
+        InputError: The path holds no recording, or no topic, or more than one topic, fits.
     """
+
+    replays: ClassVar[bool] = True
 
     def __init__(
         self,
-        path: str | Path,
+        bag: str | Path,
         *,
         color_topic: str = "",
         depth_topic: str = "",
         info_topic: str = "",
-        loop: bool = True,
-        clock_ns: Callable[[], int] | None = None,
-        on_transforms: OnTransforms | None = None,
         realtime: bool = True,
+        loop: bool = True,
+        on_transforms: OnTransforms | None = None,
     ) -> None:
         rosbag2 = import_rosbag2()
-        self.path = Path(path)
+        self.path, self.name = Path(bag), str(bag)
         try:
             self._reader = rosbag2.Reader(self.path)
             self._reader.open()
         except Exception as error:
             fix = "give the folder of a rosbag2 recording, or its .mcap or .db3 file"
-            raise InputError("This is no recording of ROS 2 that can be read", f"{path} ({error})", fix) from error
+            raise InputError("The path must hold a recording of ROS 2", f"{bag} ({error})", fix) from error
         self._transforms = {"/tf": False, "/tf_static": True} if on_transforms is not None else {}
         self._on_transforms = on_transforms or (lambda message, static: None)
-        self._loop, self._clock_ns, self._realtime = loop, clock_ns, realtime
+        self._loop, self._realtime = loop, realtime
+        self._clock_ns: Callable[[], int] | None = None
         try:
             self._streams = _streams(self._reader.connections, color_topic, depth_topic, info_topic)
             wanted = {*self._streams, *self._transforms}
@@ -92,22 +96,26 @@ class BagCamera:
         self._length_ns = self._reader.end_time - self._reader.start_time
         self._round = 0
         self._last_ns = 0
-        self._closed = False
         self._begin()
 
+    def stamped_by(self, clock_ns: Callable[[], int]) -> "BagCamera":
+        """Start again with frames and transforms stamped by a clock. See `Camera.stamped_by`."""
+        self._clock_ns = clock_ns
+        self._begin()
+        return self
+
     def _first_image(self) -> tuple[int, int]:
-        """Capture time and time of recording of the first colour image."""
+        """Return the capture time and the time of recording of the first color image."""
         color = next(topic for topic, stream in self._streams.items() if stream == COLOR)
         connections = [each for each in self._connections if each.topic == color]
         for connection, log_ns, raw in self._reader.messages(connections):
             message = deserialize_message(raw, KINDS[connection.msgtype])
             return stamp_to_ns(message.header.stamp), log_ns
-        raise InputError(
-            "The recording has no colour image", f"{self.path}, topic {color}", "record again, or name another topic"
-        )
+        given = f"{self.path}, topic {color}"
+        raise InputError("A recording must hold a color image", given, "record again, or name another topic")
 
     def _begin(self) -> None:
-        """The first message of a round, and what to add to its stamps."""
+        """Go to the first message of a round, and compute the shift of its stamps."""
         self._messages: Iterator[Any] = self._reader.messages(self._connections)
         self._held: Any = None
         self._synchronizer = Synchronizer(MAX_SKEW_S, tuple(stream for stream in self._streams.values() if stream != COLOR))
@@ -119,16 +127,15 @@ class BagCamera:
             self._shift_ns = self._clock_ns() - self._first_ns + (self._first_log_ns - self._reader.start_time)
 
     def read(self, timeout_s: float = 5.0) -> RgbdFrame:
-        """The next frame: a colour image with the depth and the camera info of its moment.
+        """Read the next frame: a color image with the depth and the camera info of its capture.
 
         Raises:
-            CameraError: If the camera is closed, the recording is at its end, or no frame is due in time.
-            InputError: If the images cannot be used.
+            CameraError: The camera is closed, the recording is at its end, or no frame is due in time.
+            InputError: The images cannot be used.
         """
+        self.check_open()
         deadline_s = time.monotonic() + timeout_s
         while True:
-            if self._closed:
-                raise CameraError("The recording is closed", str(self.path), "read before close()")
             message = self._next(deadline_s)
             stream = self._streams.get(message[0])
             if stream is None:
@@ -138,31 +145,28 @@ class BagCamera:
             bundle = self._synchronizer.newest(self._last_ns + 1)
             if bundle is not None:
                 self._last_ns = bundle.stamp_ns
-                return self._shifted(bundle)
+                return shift_stamps(frame_from_messages(bundle.color, bundle.depth, bundle.info), self._shift_ns)
 
     def _next(self, deadline_s: float) -> tuple[str, Any]:
-        """Topic and message, when it is due."""
+        """Wait until the next message is due, and return its topic and the message."""
         if self._held is None:
             self._held = next(self._messages, None)
         if self._held is None:
             if not self._loop:
-                raise CameraError("The recording is at its end", str(self.path), "replay it with loop=True")
+                raise ReplayEnded("The replay is at its end", self.name, "open it again, or with loop=true")
             self._round += 1
             self._begin()
             return self._next(deadline_s)
         connection, log_ns, raw = self._held
-        wait_s = self._started_s + (log_ns - self._reader.start_time) * 1e-9 - time.monotonic()
-        if self._realtime and wait_s > 0:
-            left_s = deadline_s - time.monotonic()
-            time.sleep(max(min(wait_s, left_s), 0.0))
-            if wait_s > left_s:
-                raise CameraError("No frame came in time", f"next message in {wait_s - left_s:.3f} s", "raise timeout_s")
+        if self._realtime:
+            due_s = self._started_s + (log_ns - self._reader.start_time) * 1e-9
+            wait_until_due(due_s, max(deadline_s - time.monotonic(), 0.0))
         self._held = None
         try:
             return connection.topic, deserialize_message(raw, KINDS[connection.msgtype])
         except Exception as error:
             given = f"{connection.topic} of {self.path}, {len(raw)} bytes ({error})"
-            raise InputError("A message of the recording cannot be read", given, "record again") from error
+            raise InputError("The messages of a recording must be readable", given, "record again") from error
 
     def _hand_on(self, message: tuple[str, Any]) -> None:
         static = self._transforms[message[0]]
@@ -170,32 +174,13 @@ class BagCamera:
             each.header.stamp = stamp_from_ns(max(stamp_to_ns(each.header.stamp) + self._shift_ns, 0))
         self._on_transforms(message[1], static)
 
-    def _shifted(self, bundle: Any) -> RgbdFrame:
-        for part in (bundle.color, bundle.depth, bundle.info):
-            if part is not None and self._shift_ns:
-                part.header.stamp = stamp_from_ns(stamp_to_ns(part.header.stamp) + self._shift_ns)
-        return frame_from_messages(bundle.color, bundle.depth, bundle.info)
-
-    def close(self) -> None:
-        """Close the file; closing twice is allowed."""
-        if not self._closed:
-            self._closed = True
-            self._reader.close()
-
-    def __enter__(self) -> "BagCamera":
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
+    def release(self) -> None:
+        """Close the file."""
+        self._reader.close()
 
 
 def _streams(connections: list[Any], color: str, depth: str, info: str) -> dict[str, str]:
-    """Which stream each topic is, chosen where it is not named."""
+    """Map the topics to their streams; a topic that is not named is chosen."""
     kinds = {each.topic: each.msgtype for each in connections}
     images = [topic for topic, kind in kinds.items() if kind in ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")]
     infos = [topic for topic, kind in kinds.items() if kind == "sensor_msgs/msg/CameraInfo"]
@@ -205,7 +190,7 @@ def _streams(connections: list[Any], color: str, depth: str, info: str) -> dict[
     raw = [topic for topic in colors if not topic.endswith("compressed")]
     color = _chosen("color", color, raw or colors, kinds)
     if not color:
-        raise InputError("The recording has no topic with colour images", _listed(kinds), "set bag_color_topic")
+        raise InputError("A recording must have a topic with color images", _listed(kinds), "record them, or set color_topic")
     depth = _chosen("depth", depth, aligned or depths, kinds)
     beside = color.removesuffix("/compressed").rpartition("/")[0]
     info = _chosen("info", info, [topic for topic in infos if topic.rpartition("/")[0] == beside], kinds)
@@ -216,11 +201,14 @@ def _streams(connections: list[Any], color: str, depth: str, info: str) -> dict[
 
 
 def _chosen(name: str, given: str, candidates: list[str], kinds: dict[str, str]) -> str:
+    fix = f"set {name}_topic to one of these; as a ROS parameter, bag_{name}_topic"
     if given and given not in kinds:
-        raise InputError(f"The recording has no topic {given!r}", _listed(kinds), f"set bag_{name}_topic to one of these")
+        raise InputError(f"{name}_topic must be a topic of the recording", f"{given!r}; topics: {_listed(kinds)}", fix)
     if given or len(candidates) < 2:
         return given or next(iter(candidates), "")
-    raise InputError(f"Several topics could be meant for {name}", ", ".join(candidates), f"set bag_{name}_topic to one of these")
+    raise InputError(
+        f"{name}_topic must be given if several topics fit", ", ".join(candidates), f"set {name}_topic to one of these"
+    )
 
 
 def _listed(kinds: dict[str, str]) -> str:

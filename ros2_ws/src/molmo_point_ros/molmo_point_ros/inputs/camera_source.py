@@ -7,21 +7,21 @@ from typing import Any
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.transforms import Transform
-from molmo_point_ros.inputs.cameras import CameraReader, open_camera
+from molmo_point_ros.inputs.cameras import camera_reader
+from molmo_point_ros.inputs.frame_sources import FrameSource
 from molmo_point_ros.inputs.frame_wait import Waiting, too_old
 from molmo_point_ros.inputs.synchronizer import SET_BACK_NS
-from molmo_point_ros.inputs.tf_listener import TransformRelay
 from molmo_point_ros.nodes.parameters import PointingNodeParameters
 
 KEPT = 12
-"""Frames that can be had by their stamp."""
+"""Number of frames kept, to be asked for by their stamp."""
 
 
-class CameraSource:
-    """Frames from a camera that the node opens itself; the newest is kept.
+class CameraSource(FrameSource):
+    """Frames from a camera that the node opens itself; the newest ones are kept.
 
     Raises:
-        MolmoPointError: If the camera cannot be opened.
+        MolmoPointError: The camera cannot be opened.
     """
 
     def __init__(self, node: Any, settings: PointingNodeParameters) -> None:
@@ -32,18 +32,15 @@ class CameraSource:
         self._failures = self._received = 0
         self._error = "none"
         self._logger = node.get_logger()
-        clock = node.get_clock()
-        relay = TransformRelay(node) if settings.camera == "bag" else None
-        self._reader = CameraReader(
-            lambda: open_camera(settings, lambda: clock.now().nanoseconds, relay), self._take, self._failed
-        )
+        self._reader = camera_reader(node, settings, self._take, self._failed)
         self._reader.start()
         self.pose: Transform | None = self._reader.pose
 
     def _take(self, frame: RgbdFrame) -> None:
         width, height = frame.size_wh
         if width * height > self._settings.max_image_px:
-            self._failed(InputError("The camera's image is too large", f"{width}x{height}", "raise max_image_px"))
+            limit = self._settings.max_image_px
+            self._failed(InputError(f"An image must have at most {limit} pixels", f"{width}x{height}", "raise max_image_px"))
             return
         self._received += 1
         self._newest = frame

@@ -1,113 +1,59 @@
 """Cameras that a node opens itself, read in a thread of their own."""
 
-import dataclasses
 import threading
 from collections.abc import Callable
+from typing import Any
 
 from molmo_point.camera.base import Camera
-from molmo_point.errors import CameraError, InputError
+from molmo_point.errors import CameraError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.transforms import Transform, load_transform
+from molmo_point_ros.inputs.tf_listener import TransformRelay
 from molmo_point_ros.nodes.parameters import CameraParameters
 
-SIMULATED_FPS = 10
-REALSENSE_FPS = 30
 RETRY_S = 0.5
 OPENING_TIMEOUT_S = 120.0
 
 
-def open_camera(
-    settings: CameraParameters, clock_ns: Callable[[], int], on_transforms: Callable[..., None] | None = None
-) -> tuple[Camera, Transform | None]:
-    """Open the camera that the parameters name.
+def camera_reader(
+    node: Any, settings: CameraParameters, on_frame: Callable[[RgbdFrame], None], on_error: Callable[[Exception], None]
+) -> "CameraReader":
+    """Prepare the camera that the parameters name, to be read in a thread of its own.
 
     Args:
+        node: Gives the time of frames without a capture time of their own; publishes transforms stored with the frames.
         settings: The parameters.
-        clock_ns: The node's time in nanoseconds, for frames that have no capture time of their own.
-        on_transforms: Takes the transforms of a bag; see `BagCamera`.
-
-    Returns:
-        The camera, and its pose in the frame it is mounted in, where that is known.
+        on_frame: Called in the thread with every frame.
+        on_error: Called in the thread with the reason when a frame is missing; reading goes on.
 
     Raises:
-        MolmoPointError: If it cannot be opened.
+        InputError: The parameters name no camera.
     """
-    pose = load_transform(settings.camera_transform) if settings.camera_transform else None
-    if settings.camera == "simulated":
-        from molmo_point.geometry.depth_noise import D435
-        from molmo_point.sim import TabletopScene
-        from molmo_point.sim.camera import SimulatedCamera
+    request, clock = settings.request(), node.get_clock()
+    more = {"on_transforms": TransformRelay(node)} if request.driver.records_transforms else {}
 
-        scene = TabletopScene.random(settings.scene_seed, settings.width, settings.height)
-        noise = D435 if settings.depth_noise else None
-        camera = SimulatedCamera(scene, noise, settings.scene_seed, fps=settings.fps or SIMULATED_FPS, clock_ns=clock_ns)
-        return camera, pose or scene.base_T_camera
-    if settings.camera == "recording":
-        from molmo_point.camera.recording import Recording
+    def open_it() -> tuple[Camera, Transform | None]:
+        pose = load_transform(settings.camera_transform) if settings.camera_transform else None
+        camera = request.open(**more)
+        keeps_stamps = camera.replays and not settings.restamp
+        stamped = camera if keeps_stamps else camera.stamped_by(lambda: clock.now().nanoseconds)
+        return stamped, pose or camera.base_T_camera
 
-        if not settings.recording:
-            raise InputError("camera=recording needs a recording", "recording=''", "set the parameter recording to its folder")
-        recording = Recording(settings.recording, realtime=True, loop=True)
-        return (Restamped(recording, clock_ns) if settings.restamp else recording), pose
-    if settings.camera == "bag":
-        return _open_bag(settings, clock_ns, on_transforms), pose
-    if settings.camera == "realsense":
-        from molmo_point.camera.realsense import RealSense
-
-        rate = settings.fps or REALSENSE_FPS
-        return RealSense(settings.serial or None, settings.width, settings.height, rate), pose
-    raise InputError("There is no such camera to open", repr(settings.camera), "use simulated, recording, bag or realsense")
-
-
-def _open_bag(settings: CameraParameters, clock_ns: Callable[[], int], on_transforms: Callable[..., None] | None) -> Camera:
-    from molmo_point_ros.inputs.bag_camera import BagCamera
-
-    if not settings.bag:
-        raise InputError("camera=bag needs a recording", "bag=''", "set the parameter bag to its folder or .mcap file")
-    return BagCamera(
-        settings.bag,
-        color_topic=settings.bag_color_topic,
-        depth_topic=settings.bag_depth_topic,
-        info_topic=settings.bag_info_topic,
-        clock_ns=clock_ns if settings.restamp else None,
-        on_transforms=on_transforms,
-    )
-
-
-class Restamped:
-    """A camera whose frames get the time at which they are handed out; the distance of depth from colour stays."""
-
-    def __init__(self, camera: Camera, clock_ns: Callable[[], int]) -> None:
-        self._camera = camera
-        self._clock_ns = clock_ns
-
-    def read(self, timeout_s: float = 5.0) -> RgbdFrame:
-        """The next frame, with the time of now. Raises as the camera does."""
-        frame = self._camera.read(timeout_s)
-        shift_ns = self._clock_ns() - frame.stamp_ns
-        depth_stamp_ns = None if frame.depth_stamp_ns is None else frame.depth_stamp_ns + shift_ns
-        return dataclasses.replace(frame, stamp_ns=frame.stamp_ns + shift_ns, depth_stamp_ns=depth_stamp_ns)
-
-    def close(self) -> None:
-        """Close the camera."""
-        self._camera.close()
-
-    def __enter__(self) -> "Restamped":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    return CameraReader(open_it, on_frame, on_error)
 
 
 class CameraReader:
     """Reads a camera in a thread of its own and hands every frame on.
 
-    The camera is opened in that thread as well: a rendered one draws only where its drawing context was made.
+    The camera is opened in that thread as well: a renderer draws only in the thread of its OpenGL context.
 
     Args:
-        open_it: Opens the camera; see `open_camera`.
+        open_it: Opens the camera, and returns it with its pose; None if the pose is not known.
         on_frame: Called in the thread with every frame.
-        on_error: Called in the thread with the reason when a frame cannot be had; reading goes on.
+        on_error: Called in the thread with the reason when a frame is missing; reading goes on.
+
+    Attributes:
+        pose: Pose of the optical frame in the frame that the camera is mounted in; None if not known.
     """
 
     def __init__(
@@ -127,14 +73,13 @@ class CameraReader:
         """Open the camera and start reading.
 
         Raises:
-            Exception: What opening the camera raised.
-            CameraError: If opening takes longer than two minutes.
+            MolmoPointError: The camera cannot be opened.
+            CameraError: Opening takes longer than two minutes.
         """
         self._thread.start()
         if not self._opened.wait(OPENING_TIMEOUT_S):
-            raise CameraError(
-                "The camera did not open", f"{OPENING_TIMEOUT_S:g} s", "look at its driver; unplug it and try again"
-            )
+            fix = "look at its driver; unplug it and try again"
+            raise CameraError("The camera did not open in time", f"{OPENING_TIMEOUT_S:g} s", fix)
         if self._failure is not None:
             raise self._failure
 

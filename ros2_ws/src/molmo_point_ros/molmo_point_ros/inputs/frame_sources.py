@@ -1,60 +1,55 @@
-"""Where the pointing node's frames come from: image topics, or a camera of its own. Waiting never holds up a callback."""
+"""The interface of a source of frames for the pointing node. Waiting never holds up a callback."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Protocol
 
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.transforms import Transform
-from molmo_point_ros.inputs.camera_source import CameraSource
-from molmo_point_ros.inputs.input_node import InputNode
-from molmo_point_ros.inputs.topic_source import TopicSource
-from molmo_point_ros.nodes.parameters import PointingNodeParameters
 
 
-class FrameSource(Protocol):
-    """What the node asks for frames."""
+class FrameSource(ABC):
+    """A source of frames: image topics, or a camera that the node opens.
 
-    pose: Transform | None
+    Attributes:
+        pose: Pose of the optical frame in the frame that the camera is mounted in; None if not known.
+    """
 
+    pose: Transform | None = None
+
+    @abstractmethod
     def frame(self, after_ns: int, timeout_s: float, should_stop: Callable[[], bool]) -> RgbdFrame | None:
-        """The newest complete frame captured at `after_ns` or later, waiting for it; None when told to stop.
+        """Wait for the newest complete frame captured at `after_ns` or later; None when told to stop.
 
         Raises:
-            GoalError: NO_IMAGE, NO_DEPTH or SYNC_ERROR, when there is none in time.
+            GoalError: NO_IMAGE, NO_DEPTH or SYNC_ERROR, if no such frame came in time.
         """
-        ...
 
+    @abstractmethod
     def newer(self, than_ns: int, timeout_s: float, should_stop: Callable[[], bool]) -> RgbdFrame | None:
-        """The newest complete frame with a later stamp, waiting for it; None when there is none in time.
+        """Wait for the newest complete frame with a later stamp; None if no such frame came in time.
 
-        Where the camera's time was set back by more than a second, the newest frame of the new time.
+        If the camera's time was set back by more than a second, return the newest frame of the new time.
 
         Raises:
-            GoalError: NO_IMAGE or NO_DEPTH, when the newest cannot be used.
+            GoalError: NO_IMAGE or NO_DEPTH, if the newest frame cannot be used.
         """
-        ...
 
+    @abstractmethod
     def at(self, stamp_ns: int) -> RgbdFrame | None:
-        """The frame with this capture time, if it is still kept.
+        """Return the frame with this capture time; None if it is no longer kept.
 
         Raises:
             GoalError: As `newer`.
         """
-        ...
 
+    @abstractmethod
     def received(self) -> int:
-        """How many colour images have come."""
-        ...
+        """Return the number of color images received."""
 
+    @abstractmethod
     def dropped(self) -> dict[str, int]:
-        """How many messages of each stream could not be used, for the diagnostics."""
-        ...
+        """Return the number of unusable messages of each stream, for the diagnostics."""
 
+    @abstractmethod
     def close(self) -> None:
-        """End the subscriptions, or the camera."""
-        ...
-
-
-def open_source(node: Any, settings: PointingNodeParameters, inputs: InputNode) -> FrameSource:
-    """The source that the parameter `camera` names."""
-    return TopicSource(inputs, settings) if settings.camera == "topics" else CameraSource(node, settings)
+        """End the subscriptions, or close the camera."""

@@ -8,8 +8,8 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from molmo_point.errors import DependencyError, InputError
 from molmo_point.frame import RgbdFrame
-from molmo_point.geometry.transforms import Transform
 from molmo_point_ros.conversions import frame_from_messages, stamp_to_ns
+from molmo_point_ros.inputs.frame_sources import FrameSource
 from molmo_point_ros.inputs.frame_wait import Waiting, too_old
 from molmo_point_ros.inputs.image_qos import image_qos
 from molmo_point_ros.inputs.input_node import InputNode
@@ -19,7 +19,7 @@ from molmo_point_ros.nodes.goal_error import CODES, GoalError
 from molmo_point_ros.nodes.parameters import PointingNodeParameters
 
 
-class TopicSource:
+class TopicSource(FrameSource):
     """Frames from `color/image_raw`, `depth/image_raw` and `color/camera_info` (or `rgbd`), joined by stamp.
 
     A callback only stores the message; the images are converted when somebody wants them.
@@ -27,8 +27,6 @@ class TopicSource:
     Raises:
         DependencyError: If `rgbd` is asked for and realsense2_camera_msgs is not installed.
     """
-
-    pose: Transform | None = None
 
     def __init__(self, node: InputNode, settings: PointingNodeParameters) -> None:
         self._node, self._settings = node, settings

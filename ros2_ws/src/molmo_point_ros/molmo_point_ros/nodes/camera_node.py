@@ -1,7 +1,7 @@
-"""Publishes a camera as ROS 2 images: a simulated tabletop, a recording, or a RealSense through our own driver.
+"""The camera node: any camera of the registry as ROS 2 images.
 
-Topics are those that realsense-ros has under a camera's name: `color/image_raw`, `depth/image_raw` (aligned to colour),
-`color/camera_info`; the camera's pose, where it is known, goes to /tf_static.
+Topics have the names of realsense-ros under the name of a camera: `color/image_raw`, `depth/image_raw` (aligned to color),
+`color/camera_info`. The pose of the camera, if known, goes to /tf_static.
 """
 
 import os
@@ -17,10 +17,10 @@ from sensor_msgs.msg import CameraInfo, Image
 from molmo_point.errors import MolmoPointError
 from molmo_point.frame import RgbdFrame
 from molmo_point_ros.conversions import frame_to_messages
-from molmo_point_ros.inputs.cameras import CameraReader, open_camera
+from molmo_point_ros.inputs.cameras import camera_reader
 from molmo_point_ros.inputs.image_qos import image_qos
 from molmo_point_ros.inputs.large_images import enlarge_shared_memory
-from molmo_point_ros.inputs.tf_listener import StaticTransformSender, TransformRelay
+from molmo_point_ros.inputs.tf_listener import StaticTransformSender
 from molmo_point_ros.nodes.parameters import CameraNodeParameters, declare, read
 from molmo_point_ros.nodes.spinning import make_node, spin
 
@@ -29,7 +29,7 @@ class CameraNode(Node):
     """Publishes every frame of a camera, stamped with its capture time.
 
     Raises:
-        MolmoPointError: If the camera cannot be opened.
+        MolmoPointError: The camera cannot be opened.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -40,17 +40,13 @@ class CameraNode(Node):
         self._color = self.create_publisher(Image, "color/image_raw", qos)
         self._depth = self.create_publisher(Image, "depth/image_raw", qos)
         self._info = self.create_publisher(CameraInfo, "color/camera_info", qos)
-        clock = self.get_clock()
-        relay = TransformRelay(self) if self._settings.camera == "bag" else None
-        self._reader = CameraReader(
-            lambda: open_camera(self._settings, lambda: clock.now().nanoseconds, relay), self._publish, self._failed
-        )
+        self._reader = camera_reader(self, self._settings, self._publish, self._failed)
 
     def start(self) -> None:
-        """Open the camera, publish its pose, and go on publishing frames.
+        """Open the camera, publish its pose, and keep publishing frames.
 
         Raises:
-            MolmoPointError: If the camera cannot be opened.
+            MolmoPointError: The camera cannot be opened.
         """
         self._reader.start()
         if self._reader.pose is not None:
@@ -66,7 +62,7 @@ class CameraNode(Node):
         if not self.context.ok():
             return
         color, depth, info = frame_to_messages(frame, depth_encoding=self._settings.depth_encoding)
-        # Colour last: whoever joins by stamp finds its partners there already.
+        # Color last: a subscriber that joins by stamp then has the other two already.
         for publisher, message in ((self._info, info), (self._depth, depth), (self._color, color)):
             if message is not None:
                 publisher.publish(message)
@@ -77,7 +73,7 @@ class CameraNode(Node):
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run the node until it is told to end. Returns 1 where the camera could not be opened."""
+    """Run the node until it is told to end. Returns 1 if the camera cannot be opened."""
     enlarge_shared_memory(os.environ)
     node = make_node("camera", args, CameraNode)
     if node is None:

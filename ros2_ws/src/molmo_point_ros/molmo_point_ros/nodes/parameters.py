@@ -5,15 +5,20 @@
 
 import dataclasses
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.parameter import Parameter
 
+from molmo_point.camera.registry import CAMERAS, CameraDriver, CameraRequest, Option, parse_camera, usage
+from molmo_point.errors import InputError
 from molmo_point.grasp.gripper import Gripper
+from molmo_point_ros.inputs.bag_driver import BAG
 
-CAMERAS = ("topics", "simulated", "recording", "bag", "realsense")
+TOPICS = "topics"
+"""Value of `camera` for frames from image topics."""
 _UNITS = ("m", "s", "px", "hz")
 _METADATA = "parameter"
 _Kind = TypeVar("_Kind", bound="NodeParameters")
@@ -27,6 +32,7 @@ class ParameterSpec:
         description: One line for users.
         range: Inclusive limits of a number; None without limits.
         choices: The allowed texts; empty allows every text.
+        allowed: Lists the allowed texts if they are open-ended; None if `choices` tells them.
         unit: Unit of a number that its name does not tell.
         read_only: True if it can only be set at start.
     """
@@ -36,6 +42,7 @@ class ParameterSpec:
     choices: tuple[str, ...] = ()
     unit: str = ""
     read_only: bool = False
+    allowed: Callable[[], str] | None = None
 
 
 def parameter(
@@ -46,9 +53,10 @@ def parameter(
     choices: tuple[str, ...] = (),
     unit: str = "",
     read_only: bool = False,
+    allowed: Callable[[], str] | None = None,
 ) -> Any:
     """Declare a field of a `NodeParameters` class; see `ParameterSpec`."""
-    metadata = {_METADATA: ParameterSpec(description, range, choices, unit, read_only)}
+    metadata = {_METADATA: ParameterSpec(description, range, choices, unit, read_only, allowed)}
     if isinstance(default, list):
         return field(default_factory=default.copy, metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -72,26 +80,69 @@ class ModelParameters(NodeParameters):
     quantization: str = parameter("", "Quantization of the model, e.g. nf4; empty: none")
 
 
+def camera_parameter(driver: CameraDriver, name: str, *, shared: bool = False) -> Any:
+    """Declare a field for the source or an option of a camera driver; 0 or empty leaves the value to the driver.
+
+    Args:
+        driver: The driver.
+        name: Name of its source or of the option.
+        shared: Other drivers have the option too, so that the description does not name the driver.
+    """
+    option: Option = next(each for each in (driver.source, *driver.options) if each.name == name)
+    words = option.description
+    description = words[0].upper() + words[1:] if shared else f"For camera={driver.name}: {words}"
+    if isinstance(option.default, bool):
+        return parameter(option.default, description)
+    if option.limits is None:
+        return parameter("", description)
+    low, high = option.limits
+    return parameter(0, description if low <= 0 else f"{description}; 0: as the camera has it", (0, high))
+
+
 @dataclass(frozen=True)
 class CameraParameters(NodeParameters):
-    """A camera that a node opens itself."""
+    """A camera that a node opens itself. The text of `camera` wins over the other parameters."""
 
-    camera: str = parameter("simulated", "Source of the frames", choices=CAMERAS[1:])
-    recording: str = parameter("", "Folder or .zip of a recording, for camera=recording; replayed in real time, in a loop")
-    restamp: bool = parameter(True, "Stamp the frames of a recording with the time of their replay")
-    bag: str = parameter(
-        "", "Folder of a rosbag2 recording, or its .mcap or .db3 file, for camera=bag; replayed like a recording"
-    )
-    bag_color_topic: str = parameter("", "Color images in the bag; empty: the only topic that fits")
-    bag_depth_topic: str = parameter("", "Depth aligned to color in the bag; empty: the only topic that fits")
-    bag_info_topic: str = parameter("", "Camera info of the color images in the bag; empty: the topic next to them")
-    scene_seed: int = parameter(0, "Seed of the random tabletop, for camera=simulated", (0, 1_000_000))
-    width: int = parameter(640, "Width of the image, for camera=simulated and camera=realsense", (16, 4096), unit="px")
-    height: int = parameter(480, "Height of the image, for camera=simulated and camera=realsense", (16, 4096), unit="px")
-    fps: int = parameter(0, "Frames per second, for camera=simulated (0: 10) and camera=realsense (0: 30)", (0, 120), unit="Hz")
-    depth_noise: bool = parameter(True, "Give the simulated depth the noise and holes of a D435")
-    serial: str = parameter("", "Serial number of the RealSense; empty: the only one connected")
+    camera: str = parameter("simulated", "Camera as docs/cameras.md lists them, e.g. realsense:SERIAL?fps=15", allowed=usage)
+    recording: str = camera_parameter(CAMERAS["recording"], "recording")
+    restamp: bool = parameter(True, "Stamp replayed frames with the time of their replay")
+    bag: str = camera_parameter(BAG, "bag")
+    bag_color_topic: str = camera_parameter(BAG, "color_topic")
+    bag_depth_topic: str = camera_parameter(BAG, "depth_topic")
+    bag_info_topic: str = camera_parameter(BAG, "info_topic")
+    scene_seed: int = camera_parameter(CAMERAS["simulated"], "scene_seed")
+    width: int = camera_parameter(CAMERAS["realsense"], "width", shared=True)
+    height: int = camera_parameter(CAMERAS["realsense"], "height", shared=True)
+    fps: int = camera_parameter(CAMERAS["realsense"], "fps", shared=True)
+    depth_noise: bool = camera_parameter(CAMERAS["simulated"], "depth_noise")
+    serial: str = camera_parameter(CAMERAS["realsense"], "serial")
     camera_transform: str = parameter("", "YAML file with the pose of the camera, published on /tf_static; empty: none")
+
+    def request(self) -> CameraRequest:
+        """Return the camera to open: the text of `camera`, with the parameters of its driver that the text lacks.
+
+        A parameter has the name of the option, or the name of the driver before it. Nodes replay in real time, in a loop.
+
+        Raises:
+            InputError: The text names no camera, or a value is not one that the camera takes.
+        """
+        request = parse_camera(self.camera)
+        values: dict[str, Any] = {"realtime": True, "loop": True}
+        for each in dataclasses.fields(CameraParameters):
+            value = vars(self)[each.name]
+            if value or isinstance(value, bool):
+                values[each.name.removeprefix(f"{request.driver.name}_")] = value
+        return request.filled(values)
+
+    def conflict(self) -> str:
+        """Refuse a camera that the registry does not have, and values that it does not take."""
+        if self.camera == TOPICS:
+            return f"camera must be one of: {usage()}"
+        try:
+            self.request()
+        except InputError as error:
+            return str(error)
+        return super().conflict()
 
 
 @dataclass(frozen=True)
@@ -106,7 +157,9 @@ class CameraNodeParameters(CameraParameters):
 class PointingNodeParameters(ModelParameters, CameraParameters):
     """Parameters of the pointing node."""
 
-    camera: str = parameter("topics", "Source of the frames: image topics, or a camera that this node opens", choices=CAMERAS)
+    camera: str = parameter(
+        TOPICS, "topics: images on topics; or a camera as docs/cameras.md lists them", allowed=lambda: f"{TOPICS}, {usage()}"
+    )
     autostart: bool = parameter(True, "Configure and activate at start; false: a lifecycle manager does", read_only=True)
     compressed: bool = parameter(False, "Subscribe to color/image_raw/compressed instead of color/image_raw")
     reliable: bool = parameter(False, "Subscribe to images reliably; the camera must offer it")
@@ -169,7 +222,7 @@ class PointingNodeParameters(ModelParameters, CameraParameters):
     marker_lifetime_s: float = parameter(10.0, "Time for which RViz shows an answer; 0: until the next", (0.0, 3600.0))
 
     def conflict(self) -> str:
-        """Refuse a workspace box whose corners are no points, or do not span a volume."""
+        """Refuse an unknown camera, and a workspace box whose corners are no points or do not span a volume."""
         corners = {"workspace_min": self.workspace_min, "workspace_max": self.workspace_max}
         for name, corner in corners.items():
             if len(corner) != 3 or any(math.isnan(value) for value in corner):
@@ -177,7 +230,7 @@ class PointingNodeParameters(ModelParameters, CameraParameters):
         if not all(low < high for low, high in zip(*corners.values())):
             given = f"workspace_min {list(self.workspace_min)}, workspace_max {list(self.workspace_max)}"
             return f"workspace_min must be below workspace_max; given: {given}; set both at once"
-        return ""
+        return "" if self.camera == TOPICS else super().conflict()
 
 
 @dataclass(frozen=True)
@@ -276,6 +329,8 @@ def _descriptor(name: str, default: Any, spec: ParameterSpec) -> ParameterDescri
     descriptor = ParameterDescriptor(name=name, description=description, read_only=spec.read_only)
     if spec.choices:
         descriptor.additional_constraints = f"one of: {', '.join(spec.choices)}"
+    if spec.allowed is not None:
+        descriptor.additional_constraints = f"one of: {spec.allowed()}"
     if spec.range is not None and isinstance(default, float):
         descriptor.floating_point_range = [FloatingPointRange(from_value=float(spec.range[0]), to_value=float(spec.range[1]))]
     elif spec.range is not None:

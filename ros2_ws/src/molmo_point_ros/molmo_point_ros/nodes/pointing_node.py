@@ -19,14 +19,15 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 
 from molmo_point.errors import MolmoPointError
 from molmo_point.pointer import Pointer
-from molmo_point_ros.inputs.frame_sources import open_source
+from molmo_point_ros.inputs.camera_source import CameraSource
 from molmo_point_ros.inputs.input_node import InputNode
 from molmo_point_ros.inputs.tf_listener import StaticTransformSender, listen
+from molmo_point_ros.inputs.topic_source import TopicSource
 from molmo_point_ros.nodes.diagnostics import Diagnostics
 from molmo_point_ros.nodes.goal_queue import GoalQueue
 from molmo_point_ros.nodes.goal_server import GoalServer
 from molmo_point_ros.nodes.node_resources import Parts
-from molmo_point_ros.nodes.parameters import PointingNodeParameters, declare, gripper_of, read
+from molmo_point_ros.nodes.parameters import TOPICS, PointingNodeParameters, declare, gripper_of, read
 from molmo_point_ros.nodes.spinning import make_node, spin
 from molmo_point_ros.outputs.publisher import open_publisher
 from molmo_point_ros.pointing.action_goal import ActionGoal
@@ -102,7 +103,7 @@ class PointingNode(LifecycleNode):
             gripper_of(settings)
             inputs = InputNode(self)
             transforms = listen(self, settings.tf_cache_s, inputs)
-            frames = open_source(self, settings, inputs)
+            frames = TopicSource(inputs, settings) if settings.camera == TOPICS else CameraSource(self, settings)
         except Exception as error:
             for made in (transforms, inputs):
                 if made is not None:

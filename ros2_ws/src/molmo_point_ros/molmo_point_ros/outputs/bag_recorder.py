@@ -1,6 +1,6 @@
-"""Records what the pointing node sees and says as MCAP: a rosbag2 folder that `ros2 bag play` and our camera node replay.
+"""Recording of the input and the answers of the pointing node as MCAP, for `ros2 bag play` and our camera node.
 
-Messages go to the file as they came, undecoded, in a thread of its own.
+Messages go to the file undecoded, in a thread of their own.
 """
 
 import contextlib
@@ -26,12 +26,12 @@ from molmo_point_ros.nodes.spinning import spin
 
 _WAITING = 300
 _VERSION = 8
-"""Of the metadata: later ones write the QoS in a way that Humble does not read."""
+"""Version of the metadata; Humble cannot read the QoS of later ones."""
 _PARTIAL = ".partial"
 
 
 def typestore() -> Any:
-    """The message types that are recorded, ours included, as rosbags writes them into the file."""
+    """Return the recorded message types, ours included, as rosbags writes them into the file."""
     from ament_index_python.packages import get_package_share_directory
     from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
@@ -44,14 +44,14 @@ def typestore() -> Any:
 
 
 class BagWriter:
-    """Writes serialized messages in a thread of its own. The folder has its name once it is complete.
+    """Writes serialized messages in a thread of its own. The folder gets its name when it is complete.
 
     Args:
         path: Folder to make.
 
     Raises:
-        DependencyError: If rosbags is not installed.
-        InputError: If something is in the way, or the folder cannot be made.
+        DependencyError: rosbags is not installed.
+        InputError: The path exists, or the folder cannot be created.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -61,7 +61,7 @@ class BagWriter:
         self._partial = self.path.with_name(f".{self.path.name}{_PARTIAL}") / self.path.name
         for each in (self.path, self._partial):
             if each.exists() or not self.path.name:
-                raise InputError("The recording would overwrite something", str(each), "choose a new path, or remove it")
+                raise InputError("A recording must not overwrite a folder", str(each), "choose a new path, or remove the folder")
         self.dropped = self.written = 0
         self._store = typestore()
         self._connections: dict[str, Any] = {}
@@ -70,14 +70,14 @@ class BagWriter:
             self._writer = rosbag2.Writer(self._partial, version=_VERSION, storage_plugin=rosbag2.StoragePlugin.MCAP)
             self._writer.open()
         except OSError as error:
-            raise InputError("The recording cannot be made", f"{path} ({error.strerror})", "choose another path") from error
+            raise InputError("The path must be writable", f"{path} ({error.strerror})", "choose another path") from error
         self._queue: queue.Queue[tuple[str, str, int, bytes] | None] = queue.Queue(_WAITING)
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="bag_writer", daemon=True)
         self._thread.start()
 
     def write(self, topic: str, kind: str, log_ns: int, data: bytes) -> None:
-        """Have a serialized message of a type ("sensor_msgs/msg/Image") written; one that the disk cannot follow is dropped."""
+        """Queue a serialized message of a type ("sensor_msgs/msg/Image") for writing; it is dropped if the disk is too slow."""
         try:
             self._queue.put_nowait((topic, kind, log_ns, data))
         except queue.Full:
@@ -97,10 +97,10 @@ class BagWriter:
                 self._error = error
 
     def close(self) -> None:
-        """Write what waits, and finish the recording.
+        """Write the queued messages, and finish the recording.
 
         Raises:
-            InputError: If it could not be written whole; what there is stays in the folder that the message names.
+            InputError: The recording is incomplete; the messages so far stay in the folder that the error names.
         """
         self._queue.put(None)
         self._thread.join()
@@ -112,11 +112,11 @@ class BagWriter:
             self._partial.parent.rmdir()
         except Exception as error:
             given = f"{self._partial} ({error})"
-            raise InputError("The recording could not be finished", given, "look at the free space") from error
+            raise InputError("The recording could not be finished", given, "check the free space") from error
 
 
 class BagRecorder(Node):
-    """Subscribes to what is to be recorded.
+    """Subscribes to the recorded topics.
 
     Raises:
         MolmoPointError: As `BagWriter`.
@@ -155,7 +155,7 @@ class BagRecorder(Node):
 
 
 def main(args: list[str] | None = None) -> int:
-    """Record until told to end. Returns 1 where the recording cannot be made or finished."""
+    """Record until told to end. Returns 1 if the recording cannot be created or finished."""
     rclpy.init(args=args)
     node = None
     try:
