@@ -1,104 +1,220 @@
-"""What a model looks like to the rest of the SDK, and which checkpoints come with it."""
+"""`Backend`: the interface of a model, and the registries of model families and URL schemes."""
 
-from collections.abc import Callable
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from molmo_point.arrays import ColorArray
 from molmo_point.errors import InputError
-from molmo_point.results import Completion
+from molmo_point.request import Task
+from molmo_point.results import Completion, PointMode
+from molmo_point.trust.confidence_calibration import UNCALIBRATED, Calibration
 
 _CHECKPOINTS = Path(__file__).resolve().parent / "checkpoints"
 
 
-class Backend(Protocol):
-    """A model as `Pointer` uses it.
+@dataclass(frozen=True)
+class Prompt:
+    """One prompt, with what it asks for.
 
-    A backend may have more: `family`, the dialect of its answers, as `points.parse.parse_answer`
-    names them (default "molmo"); `sigma_px`, the standard deviation of its points along u and v, in
-    pixels of an image 640 pixels wide (it is scaled with the width); `calibration`, a
-    `molmo_point.trust.confidence_calibration.Calibration` of its probabilities; `generate_many(image, prompts,
-    ...)`, which reads the image once, with `on_text` told the prompt's index first; and
-    `spreads(image, prompt, completion)`, the distribution of each point.
+    Attributes:
+        text: The words for the model, without the frame of a turn.
+        task: The kind of the question.
+        words: The user's own words for the object; empty for free questions.
+    """
+
+    text: str
+    task: Task = Task.ASK
+    words: str = ""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of an answer.
+
+    Attributes:
+        max_new_tokens: Most tokens of each answer.
+    """
+
+    max_new_tokens: int
+
+
+@dataclass(frozen=True)
+class Growth:
+    """An answer as far as it has grown.
+
+    Attributes:
+        prompt: Index of the prompt.
+        text: The whole text so far; empty while the model still reads.
+        finished: Whether the answer is complete or its limit is reached.
+        snapshot: Makes the completion so far; it stays valid after the iterator was closed.
+    """
+
+    prompt: int
+    text: str
+    finished: bool
+    snapshot: Callable[[], Completion]
+
+    @property
+    def completion(self) -> Completion:
+        """The completion so far; its finish reason is "unfinished" until the answer is complete."""
+        return self.snapshot()
+
+
+@dataclass(frozen=True)
+class PointSpread:
+    """The distribution of one point.
+
+    Attributes:
+        written: x and y as the answer has them.
+        modes: Places where the point may be, likeliest first, in pixels.
+    """
+
+    written: tuple[str, str]
+    modes: tuple[PointMode, ...]
+
+
+class Backend(ABC):
+    """A model as `Pointer` uses it; whatever a backend cannot tell has a default.
+
+    Attributes:
+        name: Name that results carry.
+        dialect: Name of the pointing syntax of its answers; see `molmo_point.points.dialects`.
+        sigma_px: Standard deviation of its points along u and v, in pixels of an image 640 pixels
+            wide; NaN when nobody measured it.
+        calibration: Calibration of its probabilities; by default they stay as they are.
+        batches: Whether several prompts of one call are answered together; else the caller asks one by one.
+        tells_spread: Whether `spreads` gives the distribution of each point.
     """
 
     name: str
+    dialect: str = "molmo"
+    sigma_px: float = math.nan
+    calibration: Calibration = UNCALIBRATED
+    batches: bool = False
+    tells_spread: bool = False
 
-    def generate(
-        self,
-        image: NDArray[np.uint8],
-        prompt: str,
-        *,
-        max_new_tokens: int,
-        should_stop: Callable[[], bool] | None = None,
-        on_text: Callable[[str], None] | None = None,
-    ) -> Completion:
-        """Answer a prompt about an RGB image (h, w, 3).
+    @abstractmethod
+    def answers(self, image: ColorArray, prompts: Sequence[Prompt], limits: Limits) -> Iterator[Growth]:
+        """Answer prompts about one image, and yield every growth of every answer.
 
-        `should_stop` is asked between passes of the model; when it says True the completion ends
-        as "cancelled". `on_text` receives the whole text so far whenever it has grown.
+        The caller stops all answers by closing the iterator. Each answer ends with a growth that is
+        finished.
+
+        Args:
+            image: (h, w, 3) uint8, RGB.
+            prompts: One or more.
+            limits: Bounds of each answer.
+
+        Raises:
+            InputError: The image or a prompt cannot be used.
         """
-        ...
+
+    def complete(self, image: ColorArray, prompt: Prompt, limits: Limits) -> Completion:
+        """Answer one prompt to its end; arguments and errors as `answers`."""
+        last: Growth | None = None
+        for last in self.answers(image, (prompt,), limits):  # noqa: B007 (the last one is wanted)
+            pass
+        assert last is not None
+        return last.completion
+
+    def spreads(self, image: ColorArray, prompt: Prompt, completion: Completion) -> tuple[PointSpread, ...]:
+        """Tell the distribution of each point of a completion; nothing by default.
+
+        Args:
+            image: The image that was asked about.
+            prompt: The prompt.
+            completion: The answer.
+
+        Returns:
+            One for each pair of coordinates in the order of the text; empty where the tokenizer
+            joins digits.
+        """
+        return ()
 
 
-def complete_all(
-    backend: Any,
-    image: NDArray[np.uint8],
-    prompts: tuple[str, ...],
-    *,
-    max_new_tokens: int,
-    should_stop: Callable[[int], bool],
-    on_text: Callable[[int, str], None],
-) -> tuple[Completion, ...]:
-    """Answers to several prompts about one image, in one batch where the backend can.
+class WholeAnswerBackend(Backend):
+    """A model that gives each answer as a whole: implement `answer`."""
+
+    @abstractmethod
+    def answer(self, image: ColorArray, prompt: Prompt, limits: Limits) -> Completion:
+        """Answer one prompt; arguments and errors as `answers`."""
+
+    def answers(self, image: ColorArray, prompts: Sequence[Prompt], limits: Limits) -> Iterator[Growth]:
+        """Answer prompts one after another, each with a single growth."""
+        for index, prompt in enumerate(prompts):
+            completion = self.answer(image, prompt, limits)
+            yield Growth(index, completion.text, True, lambda completion=completion: completion)
+
+
+@dataclass(frozen=True)
+class Family:
+    """A family of models that this package loads.
+
+    Attributes:
+        loader: "module:function" that takes the folder and the options of `open_backend`.
+        description: One line for listings.
+        dialect: Name of the pointing syntax of its answers.
+    """
+
+    loader: str
+    description: str
+    dialect: str
+
+
+FAMILIES: dict[str, Family] = {
+    "molmo": Family("molmo_point.model.molmo_backend:load_molmo", "Molmo v1, released and embedded", "molmo"),
+    "molmo2": Family("molmo_point.model.molmo2.backend:load_molmo2_backend", "Molmo2, through transformers", "molmo2"),
+}
+"""Model families by the `model_type` of their `config.json`."""
+
+SCHEMES: dict[str, str] = {}
+"""URL schemes of models that run elsewhere: "module:function" that takes the URL and keyword options."""
+
+
+def open_backend(source: str | Path, **options: Any) -> Backend:
+    """Open a model by one string: an embedded name, a folder, a Hugging Face id, or a URL.
 
     Args:
-        backend: See `Backend`.
-        image: (h, w, 3) RGB.
-        prompts: One or more.
-        max_new_tokens: Most tokens of each answer.
-        should_stop: Asked with the index of a prompt; a batch stops when all its prompts may.
-        on_text: Told the index of a prompt and its answer so far.
+        source: The model.
+        options: Settings of its loader; see `Pointer.from_pretrained`.
+
+    Raises:
+        InputError: The source is none of these, or an option has an impossible value.
+        CheckpointError: The checkpoint cannot be used.
+        DependencyError: The model's dependencies are not installed.
     """
-    indices = range(len(prompts))
+    scheme, separator, _ = str(source).partition("://")
+    if separator and isinstance(source, str):
+        if scheme not in SCHEMES:
+            known = ", ".join(f"{name}://" for name in sorted(SCHEMES)) or "none is installed"
+            fix = f"use a folder, a Hugging Face id, an embedded checkpoint, or a known scheme ({known})"
+            raise InputError("model must have a URL of a known scheme", repr(source), fix)
+        return resolve(SCHEMES[scheme])(source, **options)
+    load = resolve("molmo_point.model:load_backend")
+    return load(resolve_checkpoint(source), **options)
 
-    def all_stopped() -> bool:
-        # Each is asked, because a watch notes its reason when it is asked.
-        stopped = [should_stop(index) for index in indices]
-        return all(stopped)
 
-    if len(prompts) > 1 and hasattr(backend, "generate_many"):
-        return backend.generate_many(
-            image,
-            prompts,
-            max_new_tokens=max_new_tokens,
-            should_stop=all_stopped,
-            on_text=on_text,
-        )
-    return tuple(
-        backend.generate(
-            image,
-            prompts[index],
-            max_new_tokens=max_new_tokens,
-            should_stop=lambda index=index: should_stop(index),
-            on_text=lambda text, index=index: on_text(index, text),
-        )
-        for index in indices
-    )
+def resolve(place: str) -> Any:
+    """Import what "module:name" names."""
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)
 
 
 def available_checkpoints() -> tuple[str, ...]:
-    """Names of the checkpoints that are embedded in this package."""
+    """List the names of the checkpoints that are embedded in this package."""
     return tuple(sorted(path.parent.name for path in _CHECKPOINTS.glob("*/config.json")))
 
 
 def resolve_checkpoint(name_or_folder: str | Path) -> str | Path:
-    """An embedded name or a folder to its path; a Hugging Face id stays as it is.
+    """Turn an embedded name or a folder into its path; a Hugging Face id stays as it is.
 
     Raises:
-        InputError: It is none of these.
+        InputError: The source is none of these.
     """
     name = str(name_or_folder)
     if name in available_checkpoints():
@@ -111,8 +227,8 @@ def resolve_checkpoint(name_or_folder: str | Path) -> str | Path:
     if isinstance(name_or_folder, str) and looks_like_id:
         return name
     raise InputError(
-        "There is no such checkpoint",
+        "model must be an embedded checkpoint, an existing folder, or a Hugging Face id",
         repr(name),
         f"use an embedded one ({', '.join(available_checkpoints()) or 'none is installed'}), the path of an "
-        "existing folder, or a Hugging Face id such as 'allenai/Molmo-7B-D-0924'",
+        "existing folder, or an id such as 'allenai/Molmo-7B-D-0924'",
     )

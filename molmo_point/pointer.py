@@ -1,47 +1,45 @@
-"""`Pointer`: a frame and words in, points in the image and targets in space out."""
+"""`Pointer`: a frame and a request in, points in the image and targets in space out."""
 
-import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
-from molmo_point.backend import Backend, complete_all, resolve_checkpoint
-from molmo_point.crop import region_near
-from molmo_point.depth.lift import check_lifting, lift_points
-from molmo_point.errors import InputError
+from molmo_point.backend import Backend, Growth, Limits, Prompt, open_backend
+from molmo_point.crop import Region, region_near
+from molmo_point.depth.lift import lift_point
+from molmo_point.errors import CancelledError, InputError
 from molmo_point.frame import FrameOrImage, RgbdFrame
-from molmo_point.points.incremental_parser import closed_number
-from molmo_point.points.parse import ParsedAnswer, parse_answer
+from molmo_point.points.answer import ParsedAnswer
+from molmo_point.points.dialects import dialect_of
+from molmo_point.points.dialects.prompts import checked_style, question_prompt
+from molmo_point.points.parse import parse_answer
 from molmo_point.points.point_quality import rate_points
-from molmo_point.points.stop_rule import AnswerWatch
-from molmo_point.request import Asked, cancelled, deadline, ended, problems, timing
-from molmo_point.request_checks import (
-    MAX_ANSWER_TOKENS,
-    MAX_POINTS,
-    checked_length,
-    checked_query,
-    checked_question,
-)
-from molmo_point.results import Completion, Count, ImagePoint, Pointing
-from molmo_point.trust.confidence_calibration import UNCALIBRATED, Calibration
+from molmo_point.points.stop_rule import GrowingAnswer
+from molmo_point.request import MAX_POINTS, Near, PointRequest, Surface, Task
+from molmo_point.results import Completion, Count, Found, ImagePoint, Pointing
+from molmo_point.text_checks import MAX_ANSWER_TOKENS, checked_count, checked_question
 
 _TOKENS_AROUND, _TOKENS_PER_POINT = 64, 20
-Near = tuple[float, float] | ImagePoint | Pointing
-"""Where to look: a pixel (u, v), a point, or all points of an answer."""
-OnPoints = Callable[[tuple[ImagePoint, ...]], None]
+OnPoints: TypeAlias = Callable[[tuple[ImagePoint, ...]], None]
+ShouldStop: TypeAlias = Callable[[], bool]
 
 
 class Pointer:
-    """Points at things that are named in words.
+    """A model that points at objects named in words.
+
+    The way from words to targets: `point` makes a `PointRequest`, `_answer` lets the model write until
+    the request is satisfied, and `_pointing` reads the text and lifts every point through the depth.
 
     Args:
-        backend: The model; see `Backend`. `from_pretrained` makes one from a checkpoint.
+        backend: The model; `from_pretrained` makes one from a checkpoint.
     """
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
+        self._dialect = dialect_of(backend.dialect)
 
     @classmethod
     def from_pretrained(
@@ -57,199 +55,157 @@ class Pointer:
         """Load a model.
 
         Args:
-            name_or_folder: The name of an embedded checkpoint ("tabletop"), a folder with a
+            name_or_folder: An embedded checkpoint ("tabletop", "household"), the folder of a
                 checkpoint, or a Hugging Face id such as "allenai/Molmo-7B-D-0924".
-            device: "cpu", "cuda", "cuda:1", ...; default the best there is.
+            device: "cpu", "cuda", "cuda:1", ...; None takes a GPU if there is one.
             quantization: None, "int8" or "nf4".
             dtype: "float32", "bfloat16" or "float16"; None takes float32 on a CPU, else bfloat16.
-            max_crops: Look at fewer high-resolution crops of each image than the checkpoint was
-                trained with: faster, and approximate, because small things are seen more coarsely.
-                None leaves the checkpoint's own number (12 for the released Molmo models).
-            adapter: Folder of a PEFT adapter (LoRA) of the checkpoint, as `molmo-point train` saves
-                it. The folder of an adapter may also be passed as the checkpoint: it knows its base.
+            max_crops: Most high-resolution crops of an image. Fewer than the checkpoint's own
+                (12 for the released Molmo models) are faster and show small objects more coarsely.
+            adapter: Folder of a PEFT adapter (LoRA) of the checkpoint, as `molmo-point train` saves it.
+                The folder of an adapter may also be passed as the checkpoint: it knows its base.
 
         Raises:
-            InputError: If there is no such checkpoint, device, quantization or dtype, or if
-                max_crops is above the checkpoint's own or below one.
-            CheckpointError: If the checkpoint cannot be used.
-            DependencyError: If the model's dependencies are not installed.
+            InputError: The checkpoint, device, quantization, dtype, or max_crops is impossible.
+            CheckpointError: The checkpoint cannot be used.
+            DependencyError: The model's dependencies are not installed.
         """
-        source = resolve_checkpoint(name_or_folder)
-        from molmo_point.model import load_backend
-
-        return cls(
-            load_backend(source, device=device, quantization=quantization, dtype=dtype, max_crops=max_crops, adapter=adapter)
-        )
+        settings = {"device": device, "quantization": quantization, "dtype": dtype, "max_crops": max_crops, "adapter": adapter}
+        return cls(open_backend(name_or_folder, **settings))
 
     def point(
         self,
         frame: FrameOrImage,
-        query: str,
+        query: str | PointRequest,
         *,
         max_points: int = MAX_POINTS,
         labels: bool = True,
         spread: bool = False,
         near: Near | None = None,
         near_size_px: float | None = None,
-        prefer: str = "near",
+        prefer: str | Surface = Surface.NEAR,
         reference_depth_m: float | None = None,
         time_budget_s: float | None = None,
-        should_stop: Callable[[], bool] | None = None,
+        should_stop: ShouldStop | None = None,
         on_points: OnPoints | None = None,
     ) -> Pointing:
         """Point at everything in the image that fits the words.
 
         Args:
-            frame: Image, and depth and intrinsics where targets are wanted; without them, as with a
-                bare RGB image (h, w, 3), uint8, every point is unreachable with the reason NO_INPUT.
-            query: What to point at, e.g. "the handle of the red mug".
-            max_points: Keep at most this many points; the model writes no more than it must.
-            labels: False stops the model as soon as the coordinates are out, before it names what
-                it points at; the label of a point is the query then.
-            spread: Also follow the likely branches beside the greedy answer, so that every point
-                has its `modes`; about three more passes of the model for each point.
-            near: Look at a square of the image around this place only: a pixel (u, v), a point, or
-                the last answer. Faster with models that cut large images into crops, and
-                approximate: the answer is that about another picture, and things outside are not
-                seen. Where nothing is found there, the whole image is looked at; `Pointing.region`
-                says which it was.
-            near_size_px: Side of that square; None takes half of the image's shorter side.
-            prefer: Which surface a target is on where several are plausible: "near", "far" (the one
-                behind, e.g. the bottom of a box), or "centre" (what the pixel itself shows).
-            reference_depth_m: For points in free space ("above the mug"): lift them to this depth
-                along z, e.g. `position_m[2]` of the mug's target, instead of what is behind them.
-            time_budget_s: Write no further after this time; what is there by then is the answer.
+            frame: Image, with depth and intrinsics for targets. Without them, as with a bare RGB
+                image (h, w, 3), uint8, every point has the reason NO_INPUT instead of a target.
+            query: The objects, e.g. "the handle of the red mug", or a whole request.
+            max_points: Most points to keep; the model writes no more than it must.
+            labels: False stops the model as soon as the coordinates are out, before it names the
+                object; the label of a point is the query then.
+            spread: Whether to follow the likely branches of the greedy answer, so that every point
+                has its `modes`; this costs about three more passes of the model a point.
+            near: Place in the image to look at: a pixel (u, v), a point, or the last answer. Only a
+                square around it is read, which is faster for models that cut large images into
+                crops. Where nothing is found there, the whole image is looked at;
+                `Pointing.region` says which it was.
+            near_size_px: Side of that square in pixels; None takes half of the image's shorter side.
+            prefer: Surface of a target where several are plausible: "near", "far" (the one behind,
+                e.g. the bottom of a box), or "center" (the one that the pixel itself shows).
+            reference_depth_m: Depth along z, in meters, of points in free space ("above the mug"),
+                e.g. `position_m[2]` of the mug's target; None measures it.
+            time_budget_s: Seconds after which the model writes no further; the points so far are
+                the answer.
             should_stop: Asked between passes of the model; True ends the work.
             on_points: Called with all points so far whenever there is a new one, while the model
                 still writes.
 
         Raises:
-            InputError: For what is no frame or image, an empty, too long or unprintable query,
-                max_points below one, a time budget that is not above zero, a spread that the
-                backend cannot tell, a place to look that is outside the image, an unknown
-                preference, or an impossible reference depth.
-            CancelledError: When `should_stop` said so.
+            InputError: An argument has an impossible value.
+            CancelledError: `should_stop` returned True.
         """
-        start = time.perf_counter()
-        frame = RgbdFrame.of(frame)
-        check_lifting(prefer, reference_depth_m)
-        region = None if near is None else region_near(near, frame.size_wh, near_size_px)
+        request = PointRequest.of(
+            query,
+            max_points=max_points,
+            labels=labels,
+            spread=spread,
+            near=near,
+            near_size_px=near_size_px,
+            prefer=prefer,
+            reference_depth_m=reference_depth_m,
+            time_budget_s=time_budget_s,
+        )
         told = None if on_points is None else lambda _, points: on_points(points)
-        deadline_s = deadline(start, time_budget_s)
-        for part in (None,) if region is None else (region, None):
-            asked = Asked(frame, part, max_points, labels, spread, start, prefer, reference_depth_m)
-            (pointing,) = self._answers(asked, (query,), deadline_s, should_stop, told)
-            if pointing.points:
+        clock, whole = _Clock(request), RgbdFrame.of(frame)
+        for view in _views(whole, request):
+            (answer,) = self._answer(view, (request,), clock, should_stop, told)
+            pointing = self._pointing(view, answer, clock)
+            if pointing.found:
                 break
         return pointing
 
     def point_many(
         self,
         frame: FrameOrImage,
-        queries: Sequence[str],
+        queries: Sequence[str | PointRequest],
         *,
         max_points: int = MAX_POINTS,
         labels: bool = True,
         spread: bool = False,
-        prefer: str = "near",
+        prefer: str | Surface = Surface.NEAR,
         reference_depth_m: float | None = None,
         time_budget_s: float | None = None,
-        should_stop: Callable[[], bool] | None = None,
+        should_stop: ShouldStop | None = None,
         on_points: Callable[[int, tuple[ImagePoint, ...]], None] | None = None,
     ) -> tuple[Pointing, ...]:
-        """Point at several things in one image, which the model reads once.
+        """Point at several kinds of objects in one image, which the model reads once.
 
-        Arguments and errors as `point`; `on_points` is told the index of the query first. The
-        times of an answer are those of all of them together.
+        Arguments and errors as `point`; `on_points` gets the index of the query first. The times of
+        an answer are those of all of them together. Requests must look at the whole image.
         """
-        start = time.perf_counter()
-        check_lifting(prefer, reference_depth_m)
-        asked = Asked(RgbdFrame.of(frame), None, max_points, labels, spread, start, prefer, reference_depth_m)
-        return self._answers(asked, queries, deadline(start, time_budget_s), should_stop, on_points)
-
-    def _answers(
-        self,
-        asked: Asked,
-        queries: Sequence[str],
-        deadline_s: float,
-        should_stop: Callable[[], bool] | None,
-        on_points: Callable[[int, tuple[ImagePoint, ...]], None] | None,
-    ) -> tuple[Pointing, ...]:
-        from molmo_point.points.dialects.prompts import pointing_prompt
-
-        if not queries:
-            raise InputError("There is no query", repr(queries), "say what to point at, e.g. ['the red mug']")
-        names = tuple(checked_query(query, asked.max_points) for query in queries)
-        prompts = tuple(pointing_prompt(name) for name in names)
-        view, tell = asked.view(), on_points
-        if on_points is not None and asked.region is not None:
-            tell = lambda index, points: on_points(index, asked.to_image(points))  # noqa: E731
-        completions = self._complete(view, prompts, asked.max_points, asked.labels, deadline_s, should_stop, tell)
-        generated = time.perf_counter()
-        return tuple(
-            self._pointing(asked, view, name, prompt, completion, generated)
-            for name, prompt, completion in zip(names, prompts, completions, strict=True)
+        if isinstance(queries, str) or not queries:
+            raise InputError("queries must be a list of queries", repr(queries), "e.g. ['the red mug', 'the spoon']")
+        requests = tuple(
+            PointRequest.of(
+                query,
+                max_points=max_points,
+                labels=labels,
+                spread=spread,
+                prefer=prefer,
+                reference_depth_m=reference_depth_m,
+                time_budget_s=time_budget_s,
+            )
+            for query in queries
         )
-
-    def _pointing(
-        self, asked: Asked, view: RgbdFrame, query: str, prompt: str, completion: Completion, generated: float
-    ) -> Pointing:
-        answer = self._read(completion, view)
-        spreads = self._spreads(view, prompt, completion) if asked.spread else ()
-        calibration = _calibration(self.backend)
-        rated = rate_points(completion, answer, view.size_wh, _sigma_px(self.backend), spreads, calibration)[: asked.max_points]
-        points = asked.to_image(tuple(point if point.label else replace(point, label=query) for point in rated))
-        parsed = time.perf_counter()
-        targets, unreachable = lift_points(points, asked.frame, prefer=asked.prefer, reference_depth_m=asked.reference_depth_m)
-        stopped_early = completion.finish_reason == "points"
-        return Pointing(
-            query=query,
-            model=self.backend.name,
-            text=completion.text,
-            absent=answer.absent,
-            points=points,
-            targets=targets,
-            unreachable=unreachable,
-            timing_ms=timing(completion, asked.start, generated, parsed),
-            stamp_ns=asked.frame.stamp_ns,
-            frame=asked.frame.frame,
-            problems=problems(answer, completion, asked.max_points, asked.labels),
-            truncated=not stopped_early and (answer.truncated or completion.finish_reason in ("length", "time")),
-            absent_probability=calibration.absent(completion.absent_probability),
-            region=None if asked.region is None else asked.region.as_tuple(),
-        )
+        if any(request.near is not None for request in requests):
+            raise InputError("near must be None for several queries", "a place to look at", "ask one by one with point")
+        view, clock = _View(RgbdFrame.of(frame), None), _Clock(*requests)
+        answers = self._answer(view, requests, clock, should_stop, on_points)
+        return tuple(self._pointing(view, answer, clock) for answer in answers)
 
     def count(
         self,
         frame: FrameOrImage,
-        query: str,
+        query: str | PointRequest,
         *,
         max_points: int = MAX_POINTS,
         time_budget_s: float | None = None,
-        should_stop: Callable[[], bool] | None = None,
+        should_stop: ShouldStop | None = None,
         on_points: OnPoints | None = None,
     ) -> Count:
-        """Count what fits the words, with a point on each; arguments and errors as `point`."""
-        from molmo_point.points.dialects.prompts import counting_prompt
-
-        start = time.perf_counter()
-        frame = RgbdFrame.of(frame)
-        query = checked_query(query, max_points)
+        """Count the objects that fit the words, with a point on each; arguments and errors as `point`."""
+        request = PointRequest.of(query, task=Task.COUNT, max_points=max_points, time_budget_s=time_budget_s)
         told = None if on_points is None else lambda _, points: on_points(points)
-        deadline_s = deadline(start, time_budget_s)
-        completion = self._complete(frame, (counting_prompt(query),), max_points, True, deadline_s, should_stop, told)[0]
-        generated = time.perf_counter()
-        answer = self._read(completion, frame)
-        points = rate_points(completion, answer, frame.size_wh, _sigma_px(self.backend), calibration=_calibration(self.backend))
+        view, clock = _View(RgbdFrame.of(frame), None), _Clock(request)
+        (answer,) = self._answer(view, (request,), clock, should_stop, told)
+        parsed, points = self._points(view, answer)
         return Count(
-            query=query,
+            query=request.words,
             model=self.backend.name,
-            text=completion.text,
-            count=answer.object_count or answer.stated_count or 0,
-            stated_count=answer.stated_count,
+            text=answer.completion.text,
+            count=parsed.object_count or parsed.stated_count or 0,
+            stated_count=parsed.stated_count,
             points=points,
-            consistent=answer.consistent and completion.finish_reason == "stop",
-            timing_ms=timing(completion, start, generated, time.perf_counter()),
+            consistent=parsed.consistent and answer.completion.finish_reason == "stop",
+            timing_ms=clock.timing_ms(answer, time.perf_counter()),
+            problems=_problems(parsed, answer),
+            stamp_ns=view.frame.stamp_ns,
+            frame=view.frame.frame,
         )
 
     def ask(
@@ -259,33 +215,29 @@ class Pointer:
         *,
         style: str | None = None,
         max_new_tokens: int = MAX_ANSWER_TOKENS,
-        should_stop: Callable[[], bool] | None = None,
+        should_stop: ShouldStop | None = None,
         on_text: Callable[[str], None] | None = None,
     ) -> Completion:
-        """Ask anything about the image; the answer is text and nothing is read into it.
+        """Ask a free question about the image; the answer is text and is not interpreted.
 
         Args:
             frame: Only its image is looked at; a bare RGB image (h, w, 3), uint8, will do.
-            question: In your words; line breaks are kept, as multiple-choice questions need them.
+            question: The question; line breaks are kept, as multiple-choice questions need them.
             style: A style that Molmo was trained on, such as "vqa2" for answers of one word or
                 "doc_qa"; see `molmo_point.points.dialects.prompts`. None lets the model answer freely.
-            max_new_tokens: Longest answer, in tokens; a longer one ends as "length".
-            should_stop: Asked between tokens; True ends the work.
+            max_new_tokens: Most tokens of the answer; a longer one ends as "length".
+            should_stop: Asked between passes; True ends the work.
             on_text: Called with the whole text so far whenever it has grown.
 
         Returns:
             The answer as the model wrote it; Molmo begins with a space.
 
         Raises:
-            InputError: For what is no frame or image, an empty, too long or unprintable question, an unknown style, or
-                max_new_tokens below one.
-            CancelledError: When `should_stop` said so.
+            InputError: An argument has an impossible value.
+            CancelledError: `should_stop` returned True.
         """
-        from molmo_point.points.dialects.prompts import checked_style, question_prompt
-
-        prompt = question_prompt(checked_question(question, max_new_tokens))
-        if style is not None:
-            prompt = f"{checked_style(style)}: {prompt}"
+        text = question_prompt(checked_question(question))
+        prompt = Prompt(text if style is None else f"{checked_style(style)}: {text}")
         return self._text(frame, prompt, max_new_tokens, should_stop, on_text)
 
     def caption(
@@ -293,92 +245,195 @@ class Pointer:
         frame: FrameOrImage,
         *,
         max_new_tokens: int = MAX_ANSWER_TOKENS,
-        should_stop: Callable[[], bool] | None = None,
+        should_stop: ShouldStop | None = None,
         on_text: Callable[[str], None] | None = None,
     ) -> Completion:
         """Describe the image; arguments, result and errors as `ask`."""
-        from molmo_point.points.dialects.prompts import caption_prompt
-
-        checked_length(max_new_tokens)
-        return self._text(frame, caption_prompt(), max_new_tokens, should_stop, on_text)
+        prompt = Prompt(self._dialect.ask_to_describe(), Task.CAPTION)
+        return self._text(frame, prompt, max_new_tokens, should_stop, on_text)
 
     def _text(
         self,
         frame: FrameOrImage,
-        prompt: str,
+        prompt: Prompt,
         max_new_tokens: int,
-        should_stop: Callable[[], bool] | None,
+        should_stop: ShouldStop | None,
         on_text: Callable[[str], None] | None,
     ) -> Completion:
+        limits = Limits(checked_count("max_new_tokens", max_new_tokens, MAX_ANSWER_TOKENS))
         color = RgbdFrame.of(frame).color
-        if should_stop is not None and should_stop():
-            raise cancelled(prompt, 0)
-        completion = self.backend.generate(color, prompt, max_new_tokens=max_new_tokens, should_stop=should_stop, on_text=on_text)
-        if completion.finish_reason == "cancelled":
-            raise cancelled(prompt, completion.token_count)
-        return completion
+        growth: Growth | None = None
+        _raise_if_stopped(should_stop, prompt, None)
+        with closing(_generator(self.backend.answers(color, (prompt,), limits))) as growths:
+            for growth in growths:
+                if on_text is not None and growth.text:
+                    on_text(growth.text)
+                if not growth.finished:
+                    _raise_if_stopped(should_stop, prompt, growth)
+        assert growth is not None
+        return growth.completion
 
-    def _complete(
+    def _answer(
         self,
-        frame: RgbdFrame,
-        prompts: tuple[str, ...],
-        max_points: int,
-        labels: bool,
-        deadline_s: float,
-        should_stop: Callable[[], bool] | None,
+        view: "_View",
+        requests: Sequence[PointRequest],
+        clock: "_Clock",
+        should_stop: ShouldStop | None,
         on_points: Callable[[int, tuple[ImagePoint, ...]], None] | None,
-    ) -> tuple[Completion, ...]:
-        """Completions of the prompts, each ended as soon as it has what is wanted."""
-        if should_stop is not None and should_stop():
-            raise cancelled(prompts[0], 0)
-        tell = on_points or _no_points
-        watches = [
-            AnswerWatch(
-                frame.size_wh,
-                _family(self.backend),
-                max_points=max_points,
-                labels=labels,
-                deadline_s=deadline_s,
-                on_points=lambda points, index=index: tell(index, points),
-                should_stop=should_stop,
-            )
-            for index in range(len(prompts))
-        ]
-        completions = complete_all(
-            self.backend,
-            frame.color,
-            prompts,
-            max_new_tokens=_TOKENS_AROUND + _TOKENS_PER_POINT * max_points,
-            should_stop=lambda index: watches[index].should_stop(),
-            on_text=lambda index, text: watches[index].on_text(text),
-        )
-        return tuple(ended(*each) for each in zip(prompts, completions, watches, strict=True))
-
-    def _read(self, completion: Completion, frame: RgbdFrame) -> ParsedAnswer:
-        text = completion.text
-        if completion.finish_reason in ("points", "time"):
-            text = closed_number(text)  # stopped at the last digit, before the quote behind it
-        return parse_answer(text, frame.size_wh, _family(self.backend))
-
-    def _spreads(self, frame: RgbdFrame, prompt: str, completion: Completion) -> tuple[Any, ...]:
-        backend: Any = self.backend
-        if not hasattr(backend, "spreads"):
+    ) -> "tuple[_Answer, ...]":
+        """Let the model write until every request is satisfied, its time is over, or the caller stops it."""
+        if any(request.spread for request in requests) and not self.backend.tells_spread:
             fix = "use a Molmo v1 checkpoint, or spread=False"
-            raise InputError("This model cannot tell how its points are spread", self.backend.name, fix)
-        return backend.spreads(frame.color, prompt, completion)
+            raise InputError("spread must be False for a model that does not tell its distributions", self.backend.name, fix)
+        prompts = tuple(self._dialect.prompt(request) for request in requests)
+        answers = tuple(_Answer(r, p, GrowingAnswer(view.size_wh, self._dialect, r)) for r, p in zip(requests, prompts))
+        for batch in (answers,) if self.backend.batches else tuple((answer,) for answer in answers):
+            limits = Limits(_TOKENS_AROUND + _TOKENS_PER_POINT * max(answer.request.max_points for answer in batch))
+            _raise_if_stopped(should_stop, batch[0].prompt, None)
+            growths = self.backend.answers(view.color, tuple(answer.prompt for answer in batch), limits)
+            with closing(_generator(growths)) as growing:
+                for growth in growing:
+                    answer = batch[growth.prompt]
+                    fresh = answer.take(growth)
+                    if fresh and on_points is not None:
+                        on_points(answers.index(answer), view.to_image(answer.growing.points))
+                    if not growth.finished:
+                        _raise_if_stopped(should_stop, answer.prompt, growth)
+                    if all(each.is_done(clock) for each in batch):
+                        break
+        clock.generated = time.perf_counter()
+        return answers
+
+    def _points(self, view: "_View", answer: "_Answer") -> tuple[ParsedAnswer, tuple[ImagePoint, ...]]:
+        """Read an answer, and rate its points; they are in pixels of the view."""
+        completion, backend = answer.completion, self.backend
+        stopped = completion.finish_reason in ("points", "time")
+        text = self._dialect.closed(completion.text) if stopped else completion.text
+        parsed = parse_answer(text, view.size_wh, self._dialect)
+        spreads = backend.spreads(view.color, answer.prompt, completion) if answer.request.spread else ()
+        return parsed, rate_points(completion, parsed, view.size_wh, backend.sigma_px, spreads, backend.calibration)
+
+    def _pointing(self, view: "_View", answer: "_Answer", clock: "_Clock") -> Pointing:
+        request, completion = answer.request, answer.completion
+        parsed, rated = self._points(view, answer)
+        named = tuple(point if point.label else replace(point, label=request.words) for point in rated[: request.max_points])
+        points, read = view.to_image(named), time.perf_counter()
+        surface = {"prefer": request.prefer, "reference_depth_m": request.reference_depth_m}
+        ended = completion.finish_reason
+        return Pointing(
+            query=request.words,
+            model=self.backend.name,
+            text=completion.text,
+            absent=parsed.absent,
+            found=tuple(Found.of(point, lift_point(point, view.frame, **surface)) for point in points),
+            timing_ms=clock.timing_ms(answer, read),
+            stamp_ns=view.frame.stamp_ns,
+            frame=view.frame.frame,
+            problems=_problems(parsed, answer),
+            truncated=ended != "points" and (parsed.truncated or ended in ("length", "time")),
+            absent_probability=self.backend.calibration.absent(completion.absent_probability),
+            region=None if view.region is None else view.region.as_tuple(),
+        )
 
 
-def _no_points(index: int, points: tuple[ImagePoint, ...]) -> None:
-    """Nobody listens."""
+class _View:
+    """The part of a frame that the model sees."""
+
+    def __init__(self, frame: RgbdFrame, region: Region | None) -> None:
+        self.frame = frame
+        self.region = region
+        seen = frame if region is None else region.crop(frame)
+        self.color, self.size_wh = seen.color, seen.size_wh
+
+    def to_image(self, points: tuple[ImagePoint, ...]) -> tuple[ImagePoint, ...]:
+        """Turn points of the view into points of the frame."""
+        if self.region is None:
+            return points
+        # Measured: points in a crop are no more precise, so their error is that of the whole image.
+        closer = self.frame.size_wh[0] / self.region.w
+        as_whole = (point if point.modes else replace(point, sigma_px=point.sigma_px * closer) for point in points)
+        return tuple(map(self.region.to_image, as_whole))
 
 
-def _family(backend: Any) -> str:
-    return str(getattr(backend, "family", "molmo"))
+def _views(frame: RgbdFrame, request: PointRequest) -> Iterator[_View]:
+    """Yield the square around the place to look at, if there is one, and then the whole image."""
+    region = None if request.near is None else region_near(request.near, frame.size_wh, request.near_size_px)
+    if region is not None:
+        yield _View(frame, region)
+    yield _View(frame, None)
 
 
-def _sigma_px(backend: Any) -> float:
-    return float(getattr(backend, "sigma_px", math.nan))
+class _Clock:
+    """The times of one call, from `time.perf_counter`."""
+
+    def __init__(self, *requests: PointRequest) -> None:
+        self.start = self.generated = time.perf_counter()
+        self.deadline = self.start + min(request.deadline_after_s for request in requests)
+
+    def timing_ms(self, answer: "_Answer", read: float) -> dict[str, float]:
+        """Return milliseconds of every stage."""
+        end = time.perf_counter()
+        return {
+            **answer.completion.timing_ms,
+            "generate": (self.generated - self.start) * 1e3,
+            "parse": (read - self.generated) * 1e3,
+            "lift": (end - read) * 1e3,
+            "total": (end - self.start) * 1e3,
+        }
 
 
-def _calibration(backend: Any) -> Calibration:
-    return getattr(backend, "calibration", UNCALIBRATED)
+@dataclass(eq=False)
+class _Answer:
+    """An answer in the making."""
+
+    request: PointRequest
+    prompt: Prompt
+    growing: GrowingAnswer
+    growth: Growth | None = None
+    ended: str = ""
+
+    def take(self, growth: Growth) -> bool:
+        """Take a growth in; returns whether a wanted point is new."""
+        self.growth = growth
+        return self.growing.read(growth.text)
+
+    def is_done(self, clock: _Clock) -> bool:
+        """Tell whether the model need not go on, and note the reason."""
+        if self.growth is None or self.growth.finished:
+            return self.growth is not None
+        if not self.ended:
+            late = time.perf_counter() >= clock.deadline
+            self.ended = "points" if self.growing.enough else "time" if late else ""
+        return bool(self.ended)
+
+    @property
+    def completion(self) -> Completion:
+        """The completion with the reason of its end."""
+        assert self.growth is not None
+        completion = self.growth.completion
+        return completion if self.growth.finished else replace(completion, finish_reason=self.ended)
+
+
+def _generator(growths: Iterator[Growth]) -> Iterator[Growth]:
+    """Pass an iterator on as a generator, which can be closed whatever the backend returns."""
+    yield from growths
+
+
+def _raise_if_stopped(should_stop: ShouldStop | None, prompt: Prompt, growth: Growth | None) -> None:
+    if should_stop is not None and should_stop():
+        count = 0 if growth is None else growth.completion.token_count
+        given = f"{prompt.text!r} after {count} tokens"
+        fix = "ask again, or do not let should_stop return True"
+        raise CancelledError("the work was cancelled before the answer was complete", given, fix)
+
+
+def _problems(parsed: ParsedAnswer, answer: _Answer) -> tuple[str, ...]:
+    """Name the faults of an answer: of its text, and of cutting it off."""
+    found, request, ended = parsed.problems, answer.request, answer.completion.finish_reason
+    if ended == "time":
+        found = (*found, "the time budget was used up before the answer was complete")
+    if len(parsed.points) > request.max_points:
+        return (*found, f"{len(parsed.points)} points, of which the first {request.max_points} are kept")
+    if ended == "points" and request.labels:
+        return (*found, f"more than {request.max_points} points, of which the first {request.max_points} are kept")
+    return found

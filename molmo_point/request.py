@@ -1,102 +1,113 @@
-"""One pointing question from what was asked to how it ended: its settings, its part of the image, its time."""
+"""`PointRequest`: one question about an image, checked once and handed on unchanged."""
 
 import math
-import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from enum import Enum
+from typing import Any, TypeAlias
 
-from molmo_point.crop import Region
-from molmo_point.errors import CancelledError
-from molmo_point.frame import RgbdFrame
-from molmo_point.points.parse import ParsedAnswer
-from molmo_point.points.stop_rule import AnswerWatch
-from molmo_point.request_checks import checked_seconds
-from molmo_point.results import Completion, ImagePoint
+from molmo_point.errors import InputError
+from molmo_point.results import ImagePoint, Pointing
+from molmo_point.text_checks import checked_count, checked_seconds, checked_words
+
+MAX_POINTS = 40
+"""Points that an answer keeps by default."""
+
+Near: TypeAlias = tuple[float, float] | ImagePoint | Pointing
+"""A place to look at: a pixel (u, v), a point, or all points of an answer."""
+
+
+class Task(str, Enum):
+    """The kind of a question."""
+
+    POINT = "point"
+    COUNT = "count"
+    ASK = "ask"
+    CAPTION = "caption"
+
+
+class Surface(str, Enum):
+    """The surface to lift a point to where several are plausible.
+
+    NEAR is the nearest one, FAR the one behind it, e.g. the bottom of a box, and CENTER the one
+    that the pixel itself shows.
+    """
+
+    NEAR = "near"
+    FAR = "far"
+    CENTER = "center"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Surface":
+        if value == "centre":
+            return cls.CENTER
+        known = ", ".join(repr(surface.value) for surface in cls)
+        raise InputError("prefer must be a known surface", repr(value), f"use one of {known}")
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A pointing question's settings.
+class PointRequest:
+    """A question about objects in an image, with everything that its answer depends on.
 
     Attributes:
-        frame: The whole image, with its depth.
-        region: The part of it to look at; None for all of it.
-        max_points: Points to keep.
-        labels: Whether the model may write out its labels.
-        spread: Whether to follow the other coordinates that the model considered.
-        start: `time.perf_counter` when it was asked.
-        prefer: Which surface to lift to; see `lift_point`.
-        reference_depth_m: See `lift_point`.
-    """
-
-    frame: RgbdFrame
-    region: Region | None
-    max_points: int
-    labels: bool
-    spread: bool
-    start: float
-    prefer: str
-    reference_depth_m: float | None
-
-    def view(self) -> RgbdFrame:
-        """What the model sees."""
-        return self.frame if self.region is None else self.region.crop(self.frame)
-
-    def to_image(self, points: tuple[ImagePoint, ...]) -> tuple[ImagePoint, ...]:
-        """Points of the view as points of the frame."""
-        if self.region is None:
-            return points
-        # Measured: seen from closer by, points are no more precise, so their error is that of the whole image.
-        closer = self.frame.size_wh[0] / self.region.w
-        found = (point if point.modes else replace(point, sigma_px=point.sigma_px * closer) for point in points)
-        return tuple(map(self.region.to_image, found))
-
-
-def deadline(start: float, time_budget_s: float | None) -> float:
-    """When the time is over, as `time.perf_counter` counts; infinite without a budget.
+        words: The objects in the user's words, e.g. "the handle of the red mug".
+        task: POINT, or COUNT to count them with a point on each.
+        max_points: Most points to keep; the model writes no more than it must.
+        labels: False stops the model once the coordinates are out, before it names the object.
+        spread: Whether every point also gets its `modes`, at about three more passes a point.
+        near: Place to look at; None looks at the whole image.
+        near_size_px: Side of the square around `near` in pixels; None takes half of the shorter side.
+        prefer: Surface to lift to where several are plausible.
+        reference_depth_m: Depth along z in meters for points in free space; None measures it.
+        time_budget_s: Seconds after which the model writes no further; None sets no limit.
 
     Raises:
-        InputError: The budget is not above zero.
+        InputError: A field has an impossible value.
     """
-    return math.inf if time_budget_s is None else start + checked_seconds("time_budget_s", time_budget_s)
 
+    words: str
+    task: Task = Task.POINT
+    max_points: int = MAX_POINTS
+    labels: bool = True
+    spread: bool = False
+    near: Near | None = None
+    near_size_px: float | None = None
+    prefer: Surface = Surface.NEAR
+    reference_depth_m: float | None = None
+    time_budget_s: float | None = None
 
-def ended(prompt: str, completion: Completion, watch: AnswerWatch) -> Completion:
-    """The completion with the reason why it was stopped, if it was."""
-    if completion.finish_reason != "cancelled":
-        return completion
-    if watch.reason in ("points", "time"):
-        return replace(completion, finish_reason=watch.reason)
-    raise cancelled(prompt, completion.token_count)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "words", checked_words(self.words))
+        object.__setattr__(self, "task", Task(self.task))
+        object.__setattr__(self, "prefer", Surface(self.prefer))
+        checked_count("max_points", self.max_points, MAX_POINTS)
+        if self.time_budget_s is not None:
+            object.__setattr__(self, "time_budget_s", checked_seconds("time_budget_s", self.time_budget_s))
+        depth_m = self.reference_depth_m
+        if depth_m is not None and not (math.isfinite(depth_m) and depth_m > 0):
+            fix = "pass the depth along z of a nearby target in meters, or None"
+            raise InputError("reference_depth_m must be finite and above zero", repr(depth_m), fix)
 
+    @classmethod
+    def of(cls, words: "str | PointRequest", **settings: Any) -> "PointRequest":
+        """Make a request from words and keywords, or take one as it is.
 
-def cancelled(prompt: str, token_count: int) -> CancelledError:
-    """The error of a question that was given up."""
-    return CancelledError(
-        "The work was cancelled before the answer was complete",
-        f"{prompt!r} after {token_count} tokens",
-        "ask again, or do not let should_stop return True",
-    )
+        Args:
+            words: The words, or a whole request.
+            settings: Fields by name; with a request only those that differ from their defaults count.
 
+        Raises:
+            InputError: A field has an impossible value, or a request comes with other settings.
+        """
+        if not isinstance(words, PointRequest):
+            return cls(words, **settings)
+        defaults = {field.name: field.default for field in fields(cls)}
+        changed = sorted(name for name, value in settings.items() if name != "task" and value != defaults[name])
+        if changed:
+            fix = "put them into the request, e.g. with dataclasses.replace"
+            raise InputError("settings must be part of the request", ", ".join(changed), fix)
+        return replace(words, task=settings["task"]) if settings.get("task", words.task) != words.task else words
 
-def problems(answer: ParsedAnswer, completion: Completion, max_points: int, labels: bool) -> tuple[str, ...]:
-    """What is to be said about an answer: of its text, and of what was cut off."""
-    found = answer.problems
-    if completion.finish_reason == "time":
-        found = (*found, "the time budget was used up before the answer was complete")
-    if len(answer.points) > max_points:
-        return (*found, f"{len(answer.points)} points, of which the first {max_points} are kept")
-    if completion.finish_reason == "points" and labels:
-        return (*found, f"more than {max_points} points, of which the first {max_points} are kept")
-    return found
-
-
-def timing(completion: Completion, start: float, generated: float, parsed: float) -> dict[str, float]:
-    """Milliseconds of each stage, from `time.perf_counter` at the start, after generation and after parsing."""
-    end = time.perf_counter()
-    return {
-        **completion.timing_ms,
-        "generate": (generated - start) * 1e3,
-        "parse": (parsed - generated) * 1e3,
-        "lift": (end - parsed) * 1e3,
-        "total": (end - start) * 1e3,
-    }
+    @property
+    def deadline_after_s(self) -> float:
+        """Time budget in seconds; infinite without one."""
+        return math.inf if self.time_budget_s is None else self.time_budget_s

@@ -1,25 +1,28 @@
-"""What the stages hand on: completions, image points, targets, and the answers to a query.
+"""Results of every stage: completions, image points, targets, and the answers to a request.
 
 Everything is frozen. `to_dict` gives plain JSON: NaN becomes null, arrays become flat lists.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from molmo_point.arrays import FloatArray
 from molmo_point.errors import FrameError
 from molmo_point.geometry.transforms import Transform
 
-FloatArray = NDArray[np.float64]
-
 
 class DepthStatus(str, Enum):
-    """Knowledge about the depth at a point."""
+    """Knowledge about the depth at a point.
+
+    OK is one clear surface and AMBIGUOUS the chosen one of several. MISSING is a hole,
+    OUT_OF_RANGE a depth that the camera cannot measure, STALE depth of another moment, and
+    NO_INPUT a frame without depth or intrinsics.
+    """
 
     OK = "OK"
     MISSING = "MISSING"
@@ -31,20 +34,20 @@ class DepthStatus(str, Enum):
 
 @dataclass(frozen=True)
 class Completion:
-    """What a model wrote.
+    """A model's answer as text, with the probabilities behind it.
 
     Attributes:
         text: The answer, without the prompt.
         token_count: Number of tokens generated.
-        finish_reason: "stop", "length" or "cancelled"; "points" when all points that were wanted
-            were out, "time" when the time budget was used up.
+        finish_reason: "stop", "length" or "cancelled"; "points" once all wanted points were out,
+            "time" once the time budget was used up; "unfinished" while the model still writes.
         timing_ms: Named stages in milliseconds.
-        tokens: The text of each token, in order; empty when the backend does not tell.
+        tokens: Text of each token, in order; empty when the backend does not tell.
         token_probabilities: Probability of each token, 0 to 1; empty when it does not tell.
-        digit_probabilities: For each token that is a digit, the probabilities of "0" to "9" in its
-            place, () for the others; empty when the backend does not tell.
-        absent_probability: The model's probability, before its first word, of saying that nothing
-            is there, 0 to 1; NaN when the backend does not tell.
+        digit_probabilities: Probabilities of "0" to "9" in the place of each token that is a digit,
+            () for other tokens; empty when the backend does not tell.
+        absent_probability: Probability, before the first word, of an answer that denies the object,
+            0 to 1; NaN when the backend does not tell.
         passes: Forward passes of the model after the first; -1 when the backend does not tell.
     """
 
@@ -59,7 +62,7 @@ class Completion:
     passes: int = -1
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able form."""
+        """Return the JSON-able form."""
         return {
             "text": self.text,
             "token_count": self.token_count,
@@ -78,10 +81,10 @@ class PointMode:
     """One of the places where a point may be, from the model's own probabilities.
 
     Attributes:
-        weight: Its share of the probability, 0 to 1.
-        u: Mean, pixels.
-        v: Likewise.
-        covariance_px2: (2, 2) of u and v, in square pixels.
+        weight: Share of the probability, 0 to 1.
+        u: Mean column in pixels.
+        v: Mean row in pixels.
+        covariance_px2: (2, 2) of u and v in square pixels.
     """
 
     weight: float
@@ -90,7 +93,7 @@ class PointMode:
     covariance_px2: FloatArray
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able form; the covariance is row-major."""
+        """Return the JSON-able form; the covariance is row-major."""
         return {
             "weight": _number(self.weight),
             "u": _number(self.u),
@@ -104,20 +107,19 @@ class ImagePoint:
     """A point in the image.
 
     Attributes:
-        u: Pixels to the right; 0 is the centre of the leftmost pixel, so -0.5 is the left edge.
-        v: Pixels down, likewise.
-        label: What the model says is there.
-        confidence: Where the checkpoint was calibrated, the probability that the point lies on the
-            thing, 0 to 1, if the thing is there; else the probability of the coordinates' digits,
-            which is no such thing. NaN when not known.
+        u: Column in pixels; 0 is the center of the leftmost pixel, so -0.5 is the left edge.
+        v: Row in pixels; 0 is the center of the topmost pixel.
+        label: The model's name of the object.
+        confidence: Of a calibrated checkpoint, the probability that the point lies on the object,
+            given that the object is there, 0 to 1. Of any other, the probability of the coordinates'
+            digits, which is not that. NaN when unknown.
         sigma_px: Standard deviation of u and of v in pixels, from `modes` where there are any;
-            NaN when not known.
+            NaN when unknown.
         index: The model's own number of the point (x3, y3 is 3); None without one.
-        image_index: Which of several images it is in, from 0; 0 where there is one.
-        time_s: Which moment of a video it is in, in seconds; NaN outside videos.
-        object_id: The model's number of the object that it is on, the same at all times of a track;
-            None where the model does not follow objects.
-        modes: The places where it may be, likeliest first; empty where nobody asked for them.
+        image_index: Number of the image among several, from 0; 0 for a single image.
+        time_s: Moment of a video in seconds; NaN outside videos.
+        object_id: The model's number of the object, constant along a track; None without tracks.
+        modes: Places where the point may be, likeliest first; empty unless asked for.
     """
 
     u: float
@@ -137,7 +139,7 @@ class ImagePoint:
         return np.array([self.u, self.v])
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able form: u, v, label, confidence, sigma_px; the others where they say something."""
+        """Return the JSON-able form: u, v, label, confidence, sigma_px; other fields where they are set."""
         shared = {
             "u": _number(self.u),
             "v": _number(self.v),
@@ -146,6 +148,7 @@ class ImagePoint:
             "sigma_px": _number(self.sigma_px),
         }
         special = {
+            "index": self.index,
             "image_index": self.image_index or None,
             "time_s": _number(self.time_s),
             "object_id": self.object_id,
@@ -156,16 +159,16 @@ class ImagePoint:
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """A point in space, always finite.
+    """A point in space; every number is finite, except where NaN is said to mean something.
 
     Attributes:
-        u: Pixel that was lifted (may differ from the model's by a snap onto the surface).
-        v: Likewise.
-        label: What the model says is there.
-        confidence: Of the image point, 0 to 1; NaN when not known.
-        position_m: (3,) in `frame`, in metres.
-        covariance_m2: (3, 3) in `frame`, in square metres.
-        frame: The frame of the position.
+        u: Column of the lifted pixel; it differs from the model's after a snap onto the surface.
+        v: Row of the lifted pixel.
+        label: The model's name of the object.
+        confidence: Confidence of the image point, 0 to 1; NaN when unknown.
+        position_m: (3,) in `frame`, in meters.
+        covariance_m2: (3, 3) in `frame`, in square meters.
+        frame: Frame of the position.
         stamp_ns: Capture time in nanoseconds.
         depth_status: OK or AMBIGUOUS.
         alternate_depth_m: Camera depth of the other plausible surface; NaN when there is none.
@@ -186,18 +189,18 @@ class Target:
 
     @property
     def sigma_m(self) -> float:
-        """Standard deviation along the least certain direction, in metres."""
+        """Standard deviation along the least certain direction, in meters."""
         return float(math.sqrt(max(0.0, np.linalg.eigvalsh(self.covariance_m2)[-1])))
 
     def transformed(self, transform: Transform) -> "Target":
-        """The same target in the transform's target frame; its covariance is added.
+        """Return the target in the transform's target frame; the transform's covariance is added.
 
         Raises:
-            FrameError: If the transform does not take points of this frame.
+            FrameError: The transform does not take points of this frame.
         """
         if transform.source != self.frame:
             raise FrameError(
-                "The transform does not take points of the target's frame",
+                "transform must take points of the target's frame",
                 f"target in {self.frame!r}, transform {transform.target}_T_{transform.source}",
                 f"use the transform from {self.frame!r} to {transform.target!r} at the capture time",
             )
@@ -209,14 +212,16 @@ class Target:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able form; the covariance is row-major."""
+        """Return the JSON-able form; the covariance is row-major."""
         return {
             "u": _number(self.u),
             "v": _number(self.v),
             "label": self.label,
+            "confidence": _number(self.confidence),
             "position_m": [_number(value) for value in self.position_m],
             "covariance_m2": [_number(value) for value in self.covariance_m2.reshape(-1)],
             "frame": self.frame,
+            "stamp_ns": self.stamp_ns,
             "depth_status": self.depth_status.value,
             "alternate_depth_m": _number(self.alternate_depth_m),
             "valid_ratio": _number(self.valid_ratio),
@@ -225,12 +230,12 @@ class Target:
 
 @dataclass(frozen=True)
 class Unreachable:
-    """An image point that has no position in space, and why.
+    """The reason why an image point has no position in space.
 
     Attributes:
-        u: Pixel of the model's answer.
-        v: Likewise.
-        label: What the model says is there.
+        u: Column of the model's point.
+        v: Row of the model's point.
+        label: The model's name of the object.
         reason: MISSING, OUT_OF_RANGE, STALE or NO_INPUT.
         message: The reason in words, with figures.
     """
@@ -241,46 +246,72 @@ class Unreachable:
     reason: DepthStatus
     message: str
 
+    def __str__(self) -> str:
+        return f"{self.reason.value}: {self.message}"
+
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able form: u, v, label, reason."""
+        """Return the JSON-able form."""
         return {
             "u": _number(self.u),
             "v": _number(self.v),
             "label": self.label,
             "reason": self.reason.value,
+            "message": self.message,
         }
 
 
 @dataclass(frozen=True, eq=False)
-class Pointing:
-    """The answer to "point to ...".
+class Found:
+    """One object that was found: its point, and its target or the reason why it has none.
 
     Attributes:
-        query: What was asked for.
+        point: The point in the image.
+        target: The point in space; None when it has no trustworthy depth.
+        reason: The reason for the missing target; None when there is a target.
+    """
+
+    point: ImagePoint
+    target: Target | None
+    reason: Unreachable | None = None
+
+    @classmethod
+    def of(cls, point: ImagePoint, lifted: Target | Unreachable) -> "Found":
+        """Join a point with the result of lifting it."""
+        return cls(point, lifted, None) if isinstance(lifted, Target) else cls(point, None, lifted)
+
+    @property
+    def lifted(self) -> "Target | Unreachable":
+        """The target, or the reason why there is none."""
+        missing = Unreachable(self.point.u, self.point.v, self.point.label, DepthStatus.NO_INPUT, "the point was not lifted")
+        return self.target or self.reason or missing
+
+
+@dataclass(frozen=True, eq=False)
+class Pointing:
+    """The answer to "point to ...": an iterable of `Found` with `len` and `best`.
+
+    Attributes:
+        query: The words that were asked for.
         model: Name of the model.
-        text: What the model wrote.
+        text: The model's answer.
         absent: True when the model says that nothing in the image fits.
-        points: All points, in the model's order.
-        targets: The points that have a position in space.
-        unreachable: The points that have none, each with its reason.
+        found: Everything that was found, in the model's order.
         timing_ms: Named stages in milliseconds.
-        stamp_ns: Capture time of the frame.
+        stamp_ns: Capture time of the frame in nanoseconds.
         frame: Optical frame of the image.
-        problems: What was wrong with the model's text, in words; empty when nothing was.
+        problems: Faults of the model's text, in words; empty without any.
         truncated: True when the text ended before the answer did.
-        absent_probability: Where the checkpoint was calibrated, the probability that nothing in the
-            image fits, if half of all questions were about such things; else the model's
-            probability, before its first word, of saying so. NaN when the backend does not tell.
-        region: (x0, y0, w, h) in pixels of the part of the image that was looked at; None = all of it.
+        absent_probability: Of a calibrated checkpoint, the probability that nothing in the image
+            fits, if half of all questions were about absent objects. Of any other, the model's
+            probability, before its first word, of denying the object. NaN when unknown.
+        region: (x0, y0, w, h) in pixels of the part that was looked at; None for the whole image.
     """
 
     query: str
     model: str
     text: str
     absent: bool
-    points: tuple[ImagePoint, ...]
-    targets: tuple[Target, ...]
-    unreachable: tuple[Unreachable, ...]
+    found: tuple[Found, ...]
     timing_ms: Mapping[str, float]
     stamp_ns: int
     frame: str
@@ -289,18 +320,71 @@ class Pointing:
     absent_probability: float = math.nan
     region: tuple[int, int, int, int] | None = None
 
+    def __len__(self) -> int:
+        return len(self.found)
+
+    def __iter__(self) -> Iterator[Found]:
+        return iter(self.found)
+
+    def __bool__(self) -> bool:
+        """Return whether anything was found."""
+        return bool(self.found)
+
+    @property
+    def best(self) -> Found | None:
+        """The most confident object, one with a target first; the model's first where confidences are unknown."""
+
+        def rank(found: Found) -> tuple[bool, float]:
+            confidence = found.point.confidence
+            return found.target is not None, confidence if math.isfinite(confidence) else -1.0
+
+        return max(self.found, key=rank, default=None)
+
+    @property
+    def points(self) -> tuple[ImagePoint, ...]:
+        """All points, in the model's order."""
+        return tuple(found.point for found in self.found)
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """The points that have a position in space."""
+        return tuple(found.target for found in self.found if found.target is not None)
+
+    @property
+    def unreachable(self) -> tuple[Unreachable, ...]:
+        """The reasons of the points that have no position in space."""
+        return tuple(found.reason for found in self.found if found.reason is not None)
+
+    def transformed(self, transform: Transform) -> "Pointing":
+        """Return the answer with its targets in the transform's target frame.
+
+        Raises:
+            FrameError: The transform does not take points of the targets' frame.
+        """
+        moved = (f if f.target is None else replace(f, target=f.target.transformed(transform)) for f in self.found)
+        return replace(self, found=tuple(moved))
+
     def to_dict(self) -> dict[str, Any]:
-        """The object that `molmo-point point --json` prints."""
+        """Return the object that `molmo-point point --json` prints.
+
+        `point` of a target or of an unreachable point is its place in `points`.
+        """
+        numbered = list(enumerate(self.found))
         return {
             "query": self.query,
             "model": self.model,
             "text": self.text,
             "absent": self.absent,
-            "points": [point.to_dict() for point in self.points],
-            "targets": [target.to_dict() for target in self.targets],
-            "unreachable": [point.to_dict() for point in self.unreachable],
+            "absent_probability": _number(self.absent_probability),
+            "points": [found.point.to_dict() for found in self.found],
+            "targets": [{"point": k, **f.target.to_dict()} for k, f in numbered if f.target is not None],
+            "unreachable": [{"point": k, **f.reason.to_dict()} for k, f in numbered if f.reason is not None],
+            "problems": list(self.problems),
+            "truncated": self.truncated,
+            "frame": self.frame,
+            "stamp_ns": self.stamp_ns,
+            "region": None if self.region is None else list(self.region),
             "timing_ms": _timing(self.timing_ms),
-            **({} if self.region is None else {"region": list(self.region)}),
         }
 
 
@@ -309,15 +393,18 @@ class Count:
     """The answer to "how many ...".
 
     Attributes:
-        query: What was counted.
+        query: The words that were counted.
         model: Name of the model.
-        text: What the model wrote.
+        text: The model's answer.
         count: Number of points, or the stated number when there are no points.
         stated_count: The number in "shows a total of N"; None when none is stated.
         points: The counted points.
         consistent: False when the stated number is not the number of points, or when the
             answer was cut off or could not be read.
         timing_ms: Named stages in milliseconds.
+        problems: Faults of the model's text, in words; empty without any.
+        stamp_ns: Capture time of the frame in nanoseconds.
+        frame: Optical frame of the image.
     """
 
     query: str
@@ -328,9 +415,12 @@ class Count:
     points: tuple[ImagePoint, ...]
     consistent: bool
     timing_ms: Mapping[str, float]
+    problems: tuple[str, ...] = ()
+    stamp_ns: int = 0
+    frame: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """The object that `molmo-point count --json` prints."""
+        """Return the object that `molmo-point count --json` prints."""
         return {
             "query": self.query,
             "model": self.model,
@@ -339,6 +429,9 @@ class Count:
             "stated_count": self.stated_count,
             "points": [point.to_dict() for point in self.points],
             "consistent": self.consistent,
+            "problems": list(self.problems),
+            "frame": self.frame,
+            "stamp_ns": self.stamp_ns,
             "timing_ms": _timing(self.timing_ms),
         }
 

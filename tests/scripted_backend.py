@@ -1,9 +1,11 @@
 """A model that writes what it is told, and a frame to ask it about."""
 
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
+from molmo_point.backend import Backend, Growth, Limits, Prompt
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.results import Completion
@@ -16,8 +18,8 @@ MUG = ' <point x="50.0" y="50.0" alt="mug">mug</point>'
 TWO = ' <points x1="5.0" y1="5.0" x2="50.0" y2="50.0" alt="mugs">mugs</points>'
 
 
-class Scripted:
-    """Writes a given text, character by character."""
+class Scripted(Backend):
+    """A model that writes a given text, character by character."""
 
     name = "scripted"
 
@@ -25,27 +27,20 @@ class Scripted:
         self.text, self.finish_reason, self.probability = text, finish_reason, probability
         self.calls: list[dict] = []
 
-    def generate(
-        self,
-        image: np.ndarray,
-        prompt: str,
-        *,
-        max_new_tokens: int,
-        should_stop: Callable[[], bool] | None = None,
-        on_text: Callable[[str], None] | None = None,
-    ) -> Completion:
-        self.calls.append({"image": image, "prompt": prompt, "max_new_tokens": max_new_tokens})
-        for end in range(1, len(self.text) + 1):
-            if should_stop is not None and should_stop():
-                return Completion(self.text[: end - 1], end - 1, "cancelled", {})
-            if on_text is not None:
-                on_text(self.text[:end])
-        known = self.probability is not None
+    def answers(self, image: np.ndarray, prompts: Sequence[Prompt], limits: Limits) -> Iterator[Growth]:
+        for index, prompt in enumerate(prompts):
+            self.calls.append({"image": image, "prompt": prompt.text, "max_new_tokens": limits.max_new_tokens})
+            for end in range(1, len(self.text)):
+                yield Growth(index, self.text[:end], False, partial(self._completion, end, "unfinished"))
+            yield Growth(index, self.text, True, partial(self._completion, len(self.text), self.finish_reason))
+
+    def _completion(self, end: int, finish_reason: str) -> Completion:
+        text, known = self.text[:end], self.probability is not None
         return Completion(
-            self.text,
-            len(self.text),
-            self.finish_reason,
+            text,
+            end,
+            finish_reason,
             {"prefill": 12.0},
-            tuple(self.text) if known else (),
-            tuple(self.probability if c.isdigit() else 0.1 for c in self.text) if known else (),
+            tuple(text) if known else (),
+            tuple(self.probability if c.isdigit() else 0.1 for c in text) if known else (),
         )

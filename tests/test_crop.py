@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from molmo_point.backend import WholeAnswerBackend
 from molmo_point.crop import LEAST_PX, Region, region_near
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.pointer import Pointer
-from molmo_point.results import Completion, ImagePoint, Pointing
+from molmo_point.results import Completion, Found, ImagePoint, Pointing
 
 WH = (640, 480)
 MARK = (433, 121)  # column and row of the only white pixel
@@ -23,7 +24,7 @@ def frame() -> RgbdFrame:
     return RgbdFrame(color, np.full((480, 640), 0.6, np.float32), Intrinsics(640, 480, 600.0, 600.0, 319.5, 239.5), 5)
 
 
-class Finder:
+class Finder(WholeAnswerBackend):
     """Points at the white pixel of whatever it is shown, in per cent measured from the edges."""
 
     name = "finder"
@@ -31,20 +32,18 @@ class Finder:
     def __init__(self) -> None:
         self.sizes: list[tuple[int, ...]] = []
 
-    def generate(self, image: np.ndarray, prompt: str, *, on_text: Any = None, **_: Any) -> Completion:
+    def answer(self, image, prompt, limits) -> Completion:
         self.sizes.append(image.shape[:2])
         rows, columns = np.nonzero(image[..., 0])
         text = " There are none."
         if len(rows):
             x, y = 100 * (columns[0] + 0.5) / image.shape[1], 100 * (rows[0] + 0.5) / image.shape[0]
             text = f' <point x="{x:.1f}" y="{y:.1f}" alt="a">a</point>'
-        if on_text is not None:
-            on_text(text)
         return Completion(text, 9, "stop", absent_probability=0.2)
 
 
 def empty(points: tuple[ImagePoint, ...] = ()) -> Pointing:
-    return Pointing("a", "m", "", not points, points, (), (), {}, 1, "cam")
+    return Pointing("a", "m", "", not points, tuple(Found(point, None) for point in points), {}, 1, "cam")
 
 
 @pytest.mark.parametrize("size_px", [33, 100, 101, 479.6])
@@ -109,7 +108,7 @@ def test_where_nothing_is_found_the_whole_image_is_looked_at() -> None:
     pointing = Pointer(backend).point(frame(), "a", near=(50.0, 400.0), near_size_px=100)
     assert backend.sizes == [(100, 100), (480, 640)] and pointing.region is None
     assert pointing.points[0].uv == pytest.approx(MARK, abs=0.4)
-    assert "region" not in pointing.to_dict()
+    assert pointing.to_dict()["region"] is None
 
 
 def test_without_a_place_the_whole_image_is_looked_at() -> None:

@@ -78,7 +78,7 @@ def test_a_caption_is_asked_for() -> None:
 
 def test_answers_can_be_cancelled() -> None:
     asked = iter([False, False, False, True])
-    with pytest.raises(CancelledError, match="after 2 tokens"):
+    with pytest.raises(CancelledError, match="after 3 tokens"):
         Pointer(Scripted(" A table.")).caption(FRAME, should_stop=lambda: next(asked))
     with pytest.raises(CancelledError):
         Pointer(Scripted(" A table.")).ask(FRAME, "What?", should_stop=lambda: True)

@@ -1,11 +1,13 @@
 """Pointing while the model still writes: points as they come, and every reason to stop it."""
 
 import math
-from typing import Any
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import pytest
 
+from molmo_point.backend import Growth, Limits, Prompt
 from molmo_point.errors import CancelledError, InputError
 from molmo_point.pointer import Pointer
 from molmo_point.results import Completion, ImagePoint
@@ -28,7 +30,7 @@ def test_cancelled_between_tokens() -> None:
         asked += 1
         return asked > 10
 
-    with pytest.raises(CancelledError, match="after 9 tokens") as caught:
+    with pytest.raises(CancelledError, match="after 10 tokens") as caught:
         Pointer(Scripted(MUG)).point(FRAME, "mug", should_stop=after_ten)
     assert caught.value.fix
     with pytest.raises(CancelledError):
@@ -91,15 +93,12 @@ def test_a_count_that_ran_out_of_time_is_not_consistent() -> None:
 
 def test_a_batch_goes_on_until_all_of_it_has_enough() -> None:
     class Batched(Scripted):
-        def generate_many(
-            self, image: np.ndarray, prompts: tuple[str, ...], *, max_new_tokens: int, should_stop: Any, on_text: Any
-        ):
+        batches = True
+
+        def answers(self, image: np.ndarray, prompts: Sequence[Prompt], limits: Limits) -> Iterator[Growth]:
             for end in range(1, len(TWO) + 1):
-                if should_stop():
-                    return tuple(Completion(TWO[: end - 1], end - 1, "cancelled") for _ in prompts)
-                on_text(0, MUG[:end])
-                on_text(1, TWO[:end])
-            return tuple(Completion(text, len(text), "stop") for text in (MUG, TWO))
+                for index, text in enumerate((MUG[:end], TWO[:end])):
+                    yield Growth(index, text, end == len(TWO), partial(Completion, text, end, "stop"))
 
     two = Pointer(Batched("")).point_many(FRAME, ("a", "b"), labels=False)[1]
     assert len(two.points) == 2

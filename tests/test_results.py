@@ -8,7 +8,7 @@ import pytest
 
 from molmo_point.errors import FrameError
 from molmo_point.geometry.transforms import Transform
-from molmo_point.results import Completion, Count, DepthStatus, ImagePoint, Pointing, Target, Unreachable
+from molmo_point.results import Completion, Count, DepthStatus, Found, ImagePoint, Pointing, Target, Unreachable
 
 TARGET = Target(
     u=10.0, v=20.0, label="mug", confidence=0.9, position_m=np.array([0.1, 0.2, 0.6]),
@@ -20,32 +20,75 @@ TARGET = Target(
 def test_pointing_prints_exactly_the_documented_object() -> None:
     pointing = Pointing(
         query="mug", model="m", text="t", absent=False,
-        points=(ImagePoint(1.5, 2.5, "mug", 0.25, math.nan, 3),),
-        targets=(TARGET,), unreachable=(Unreachable(3.0, 4.0, "mug", DepthStatus.MISSING, "why"),),
+        found=(
+            Found(ImagePoint(3.0, 4.0, "mug"), None, Unreachable(3.0, 4.0, "mug", DepthStatus.MISSING, "why")),
+            Found(ImagePoint(1.5, 2.5, "mug", 0.25, math.nan, 3), TARGET),
+        ),
         timing_ms={"total": 1.5, "lift": math.nan}, stamp_ns=7, frame="camera",
+        problems=("odd",), truncated=True, absent_probability=0.125, region=(1, 2, 30, 40),
     )  # fmt: skip
     assert json.loads(json.dumps(pointing.to_dict(), allow_nan=False)) == {
         "query": "mug",
         "model": "m",
         "text": "t",
         "absent": False,
-        "points": [{"u": 1.5, "v": 2.5, "label": "mug", "confidence": 0.25, "sigma_px": None}],
+        "absent_probability": 0.125,
+        "points": [
+            {"u": 3.0, "v": 4.0, "label": "mug", "confidence": None, "sigma_px": None},
+            {"u": 1.5, "v": 2.5, "label": "mug", "confidence": 0.25, "sigma_px": None, "index": 3},
+        ],
         "targets": [
             {
+                "point": 1,
                 "u": 10.0,
                 "v": 20.0,
                 "label": "mug",
+                "confidence": TARGET.confidence,
                 "position_m": [0.1, 0.2, 0.6],
                 "covariance_m2": [1e-6, 0, 0, 0, 4e-6, 0, 0, 0, 9e-6],
                 "frame": "camera",
+                "stamp_ns": 7,
                 "depth_status": "OK",
                 "alternate_depth_m": None,
                 "valid_ratio": 0.5,
             }
         ],
-        "unreachable": [{"u": 3.0, "v": 4.0, "label": "mug", "reason": "MISSING"}],
+        "unreachable": [{"point": 0, "u": 3.0, "v": 4.0, "label": "mug", "reason": "MISSING", "message": "why"}],
+        "problems": ["odd"],
+        "truncated": True,
+        "frame": "camera",
+        "stamp_ns": 7,
+        "region": [1, 2, 30, 40],
         "timing_ms": {"total": 1.5, "lift": None},
     }
+
+
+def answer(*found: Found) -> Pointing:
+    return Pointing("mug", "m", "t", not found, found, {}, 7, "camera")
+
+
+def test_a_pointing_is_the_list_of_what_was_found() -> None:
+    lost = Unreachable(3.0, 4.0, "mug", DepthStatus.MISSING, "a hole")
+    first, second = Found(ImagePoint(3.0, 4.0, "mug", 0.9), None, lost), Found(ImagePoint(1.5, 2.5, "mug", 0.25), TARGET)
+    both = answer(first, second)
+    assert len(both) == 2
+    assert list(both) == [first, second]
+    assert [found.lifted for found in both] == [lost, TARGET]
+    assert [point.u for point in both.points] == [3.0, 1.5]
+    assert (both.targets, both.unreachable) == ((TARGET,), (lost,))
+    assert str(both.found[0].reason) == "MISSING: a hole"
+    assert answer().best is None
+    assert not answer()
+
+
+def test_the_best_has_a_target_and_the_highest_confidence() -> None:
+    def found(confidence: float, target: Target | None) -> Found:
+        return Found(ImagePoint(1.0, 2.0, "mug", confidence), target)
+
+    sure, unsure, unknown, lost = found(0.8, TARGET), found(0.3, TARGET), found(math.nan, TARGET), found(0.99, None)
+    assert answer(lost, unsure, sure, unknown).best is sure
+    assert answer(unknown, lost).best is unknown
+    assert answer(lost, found(0.1, None)).best is lost
 
 
 def test_covariance_is_row_major() -> None:
@@ -58,7 +101,7 @@ def test_count_and_completion_print() -> None:
     count = Count("screws", "m", "t", 2, None, (ImagePoint(1, 2, "screws"),), False, {"total": 1})
     assert json.loads(json.dumps(count.to_dict(), allow_nan=False))["stated_count"] is None
     assert list(count.to_dict()) == [
-        "query", "model", "text", "count", "stated_count", "points", "consistent", "timing_ms",
+        "query", "model", "text", "count", "stated_count", "points", "consistent", "problems", "frame", "stamp_ns", "timing_ms",
     ]  # fmt: skip
     completion = Completion("hi", 2, "stop", {}, ("h", "i"), (0.5, math.nan))
     assert json.loads(json.dumps(completion.to_dict(), allow_nan=False))["token_probabilities"] == [0.5, None]
@@ -95,7 +138,7 @@ def test_transformed_needs_the_right_frame() -> None:
 
 
 def test_image_points_tell_image_time_and_object_only_where_there_are_some() -> None:
-    assert set(ImagePoint(1, 2, "a", index=7).to_dict()) == {"u", "v", "label", "confidence", "sigma_px"}
+    assert set(ImagePoint(1, 2, "a").to_dict()) == {"u", "v", "label", "confidence", "sigma_px"}
     several = ImagePoint(1, 2, "a", image_index=2).to_dict()
     assert several["image_index"] == 2
     assert "object_id" not in several

@@ -5,6 +5,7 @@ from typing import Any
 
 from benchmarks.decoding.material import Material, Scripted, one_point_script, scripted_answers
 from benchmarks.decoding.protocol import Gate, Line, Protocol, Section, Series, line
+from molmo_point.backend import Prompt
 
 
 class Bench:
@@ -35,7 +36,7 @@ class Bench:
 
         return OracleEngine(self.subject.model, self.subject.processor, Options(**options))
 
-    def scripts(self, prompts: tuple[str, ...]) -> list[tuple[int, ...]]:
+    def scripts(self, prompts: tuple[Prompt, ...]) -> list[tuple[int, ...]]:
         """Scripts for a subject whose words mean nothing; empty for a trained one."""
         if self.subject.trained:
             return []

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from benchmarks.decoding.material import counting, pointing
 from molmo_point.evaluation.tabletop import FIRST_SEED
-from molmo_point.points.dialects.prompts import counting_prompt, pointing_prompt
 from molmo_point.sim.tabletop.objects import COLORS, SHAPES
 from molmo_point.sim.tabletop.scene import TabletopScene
 
@@ -43,9 +43,9 @@ def questions(scene: TabletopScene, rng: np.random.Generator) -> list[str]:
     present = {item.name for item in scene.objects}
     absent = [name for color in COLORS for shape in SHAPES if (name := f"{color} {shape}") not in present]
     return [
-        pointing_prompt(scene.objects[0].name),
-        counting_prompt(f"{rng.choice(SHAPES)}s"),
-        pointing_prompt(str(rng.choice(absent))),
+        pointing(scene.objects[0].name),
+        counting(f"{rng.choice(SHAPES)}s"),
+        pointing(str(rng.choice(absent))),
     ]
 
 

@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from molmo_point.backend import Prompt
 from molmo_point.evaluation.tabletop import FIRST_SEED
-from molmo_point.points.dialects.prompts import counting_prompt, pointing_prompt
+from molmo_point.points.dialects import dialect_of
 from molmo_point.points.dialects.written import format_points
+from molmo_point.request import PointRequest, Task
 
 COUNTS = (1, 5, 10, 20, 40)
 QUERY_COUNTS = (1, 2, 4, 8, 16)
@@ -29,8 +31,8 @@ class Material:
 
     image: np.ndarray
     scene: str
-    prompts: tuple[str, ...]
-    counting: str
+    prompts: tuple[Prompt, ...]
+    counting: Prompt
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Scripted:
     """
 
     count: int
-    prompt: str
+    prompt: Prompt
     tokens: tuple[int, ...]
     before: tuple[str, ...]
 
@@ -71,8 +73,18 @@ def material(size_wh: tuple[int, int] | None = None, seed: int = FIRST_SEED) -> 
         names, kind, where = [f"red mug {i}" for i in range(max(QUERY_COUNTS))], "mugs", "drawn picture (no simulator here)"
     if size_wh is not None:
         image = _stretched(image, size_wh)
-    prompts = tuple(pointing_prompt(name) for name in names[: max(QUERY_COUNTS)])
-    return Material(image, f"{where}, {image.shape[1]}x{image.shape[0]}", prompts, counting_prompt(kind))
+    prompts = tuple(pointing(name) for name in names[: max(QUERY_COUNTS)])
+    return Material(image, f"{where}, {image.shape[1]}x{image.shape[0]}", prompts, counting(kind))
+
+
+def pointing(words: str) -> Prompt:
+    """Ask for points, as Molmo v1 is asked."""
+    return dialect_of("molmo").prompt(PointRequest(words))
+
+
+def counting(words: str) -> Prompt:
+    """Ask for a count, as Molmo v1 is asked."""
+    return dialect_of("molmo").prompt(PointRequest(words, Task.COUNT))
 
 
 def scripted_answers(encode: Callable[[str], Sequence[int]], counts: Sequence[int] = COUNTS, seed: int = 0) -> list[Scripted]:
@@ -90,14 +102,14 @@ def scripted_answers(encode: Callable[[str], Sequence[int]], counts: Sequence[in
         points = points[np.argsort(points[:, 0] * 10_000 + points[:, 1])]
         moved = [np.clip(points + rng.normal(0, sigma, points.shape), 0, 100) for sigma in MOTIONS_PERCENT]
         texts = [" " + format_points(each.tolist(), _LABEL) for each in (points, *moved)]
-        found.append(Scripted(count, pointing_prompt(_LABEL), tuple(encode(texts[0])), tuple(texts[1:])))
+        found.append(Scripted(count, pointing(_LABEL), tuple(encode(texts[0])), tuple(texts[1:])))
     return found
 
 
-def one_point_script(encode: Any, prompt: str, seed: int) -> tuple[int, ...]:
+def one_point_script(encode: Any, prompt: Prompt, seed: int) -> tuple[int, ...]:
     """Tokens of an answer with one point to a pointing prompt."""
     x, y = np.random.default_rng(seed).uniform(0.5, 99.5, 2)
-    return tuple(encode(" " + format_points([(float(x), float(y))], prompt.removeprefix("Point to ").lower())))
+    return tuple(encode(" " + format_points([(float(x), float(y))], prompt.words.lower())))
 
 
 def _stretched(image: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:

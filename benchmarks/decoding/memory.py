@@ -12,12 +12,13 @@ from benchmarks.decoding.naive import NaiveMolmo
 from benchmarks.decoding.oracle import OracleEngine
 from benchmarks.decoding.paths import NO_MEMORY, engine_answers, generate_answer, naive_answer
 from benchmarks.decoding.subject import Subject, load_subject
+from molmo_point.backend import Prompt
 from molmo_point.evaluation.machine import peak_memory_bytes
 
 PATHS = ("ours", "plain", "naive")
 
 
-def peak_bytes_apart(source: Path, path: str, image: np.ndarray, prompt: str, count: int) -> int:
+def peak_bytes_apart(source: Path, path: str, image: np.ndarray, prompt: Prompt, count: int) -> int:
     """Peak memory above what the loaded model takes, of one answer in a fresh process on the CPU.
 
     Args:
@@ -31,7 +32,9 @@ def peak_bytes_apart(source: Path, path: str, image: np.ndarray, prompt: str, co
         return pool.submit(_peak_here, source, path, image, prompt, count).result()
 
 
-def peak_bytes_on_gpu(subject: Subject, path: str, image: np.ndarray, prompt: str, count: int, script: list[int] | None) -> int:
+def peak_bytes_on_gpu(
+    subject: Subject, path: str, image: np.ndarray, prompt: Prompt, count: int, script: list[int] | None
+) -> int:
     """The same on a GPU, from the allocator's count."""
     before = torch.cuda.memory_allocated(subject.device)
     torch.cuda.reset_peak_memory_stats(subject.device)
@@ -40,7 +43,7 @@ def peak_bytes_on_gpu(subject: Subject, path: str, image: np.ndarray, prompt: st
     return int(torch.cuda.max_memory_allocated(subject.device) - before)
 
 
-def _peak_here(source: Path, path: str, image: np.ndarray, prompt: str, count: int) -> int:
+def _peak_here(source: Path, path: str, image: np.ndarray, prompt: Prompt, count: int) -> int:
     subject = load_subject(source, str(source), "cpu")
     # Weights are mapped from the files and read at first use: read them before the count begins.
     sum(float(parameter.detach().sum()) for parameter in subject.model.parameters())
@@ -49,7 +52,7 @@ def _peak_here(source: Path, path: str, image: np.ndarray, prompt: str, count: i
     return peak_memory_bytes() - before
 
 
-def _answer(subject: Subject, path: str, image: np.ndarray, prompt: str, count: int, script: list[int] | None) -> None:
+def _answer(subject: Subject, path: str, image: np.ndarray, prompt: Prompt, count: int, script: list[int] | None) -> None:
     if path == "naive":
         naive_answer(subject, NaiveMolmo(subject.model), image, prompt, count, script)
     elif path == "plain":

@@ -64,12 +64,12 @@ class OracleEngine(AnswerEngine):
 
     scripts: Sequence[Sequence[int]] = ()
 
-    def _decode(self, decoder: Decoder, rows: list[Row], read: Any) -> float:
-        if self.scripts:
-            scripted = OracleDecoder(self.model, decoder.vocabulary, decoder.should_stop, decoder.deadline_s)
-            scripted.scripts = {id(row): script for row, script in zip(rows, self.scripts, strict=True)}
-            decoder = scripted
-        return super()._decode(decoder, rows, read)
+    def _decoder(self, rows: Sequence[Row]) -> Decoder:
+        if not self.scripts:
+            return super()._decoder(rows)
+        scripted = OracleDecoder(self.model, self._vocabulary)
+        scripted.scripts = {id(row): script for row, script in zip(rows, self.scripts, strict=True)}
+        return scripted
 
 
 class NgramDrafter:

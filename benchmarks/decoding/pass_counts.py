@@ -27,17 +27,17 @@ def _lines(processor: Any, answer: Scripted) -> list[Line]:
     from benchmarks.decoding.oracle import NgramDrafter, count_passes
     from benchmarks.decoding.paths import token_texts
     from molmo_point.model.decoding.drafts import Drafter
-    from molmo_point.model.decoding.templates import request_of
+    from molmo_point.model.decoding.templates import ExpectedAnswer
 
     text_of = token_texts(processor)
-    request = request_of(answer.prompt)
+    request = ExpectedAnswer.to(answer.prompt)
 
     def drafter(last: str = "", fans: bool = False) -> Drafter:
         return Drafter(processor.encode_text, text_of, request, processor.digit_ids, last, fans=fans)
 
     variants: dict[str, Any] = {
         "plain": None,
-        "n-grams": NgramDrafter(processor.encode_text(user_turn(answer.prompt))),
+        "n-grams": NgramDrafter(processor.encode_text(user_turn(answer.prompt.text))),
         "template": drafter(),
         "template and fans": drafter(fans=True),
     }

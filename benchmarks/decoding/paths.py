@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -14,6 +15,7 @@ from benchmarks.decoding.naive import NaiveMolmo, Wastes
 from benchmarks.decoding.naive_image import official_prepare
 from benchmarks.decoding.oracle import OracleEngine, script_at
 from benchmarks.decoding.subject import Subject
+from molmo_point.backend import Prompt
 from molmo_point.model.decoding.engine import Options
 from molmo_point.model.decoding.templates import complete_points
 from molmo_point.model.inputs.preprocess import image_token_ids, prepare_image
@@ -42,19 +44,19 @@ class Outcome:
 
 
 def sequence(
-    subject: Subject, image: np.ndarray, prompt: str, prepare: Callable[..., Any] = prepare_image
+    subject: Subject, image: np.ndarray, prompt: Prompt, prepare: Callable[..., Any] = prepare_image
 ) -> tuple[list[int], dict[str, torch.Tensor]]:
     """Token ids of image and turn, and the image's tensors on the device."""
     processor = subject.processor
     prepared = prepare(image, processor.layout)
     ids = [processor.eos_id, *image_token_ids(prepared.tiling, processor.layout, processor.image_ids).tolist()]
-    ids += processor.encode_text(user_turn(prompt))
+    ids += processor.encode_text(user_turn(prompt.text))
     names = ("images", "image_masks", "image_input_idx")
     return ids, {name: torch.from_numpy(getattr(prepared, name))[None].to(subject.device) for name in names}
 
 
 def naive_answer(
-    subject: Subject, naive: NaiveMolmo, image: np.ndarray, prompt: str, count: int, script: Script = None
+    subject: Subject, naive: NaiveMolmo, image: np.ndarray, prompt: Prompt, count: int, script: Script = None
 ) -> Outcome:
     """Greedy decoding, token by token, with the wastes of ``naive``.
 
@@ -100,7 +102,7 @@ class _Scripted(LogitsProcessor):
 
 @torch.inference_mode()
 def generate_answer(
-    subject: Subject, image: np.ndarray, prompt: str, count: int, script: Script = None, peer: Any = None
+    subject: Subject, image: np.ndarray, prompt: Prompt, count: int, script: Script = None, peer: Any = None
 ) -> Outcome:
     """The same through transformers' `generate`.
 
@@ -129,7 +131,7 @@ def generate_answer(
 
 
 def engine_answers(
-    engine: OracleEngine, image: np.ndarray, prompts: Sequence[str], count: int, scripts: Sequence[Sequence[int]] = ()
+    engine: OracleEngine, image: np.ndarray, prompts: Sequence[Prompt], count: int, scripts: Sequence[Sequence[int]] = ()
 ) -> list[Outcome]:
     """Our answers to all prompts, in one batch.
 
@@ -141,24 +143,23 @@ def engine_answers(
         scripts: As for `naive_answer`, one for each prompt.
     """
     engine.scripts = scripts
-    answers = engine.answer(image, prompts, max_new_tokens=count)
-    return [Outcome(tuple(a.row.token_ids), a.row.passes, image_reused=a.image_reused) for a in answers]
+    state = engine.complete(image, prompts, count)
+    return [Outcome(tuple(row.token_ids), row.passes, image_reused=state.image_reused) for row in state.rows]
 
 
 def engine_first_point(
-    engine: OracleEngine, image: np.ndarray, prompt: str, count: int, scripts: Sequence[Sequence[int]] = ()
+    engine: OracleEngine, image: np.ndarray, prompt: Prompt, count: int, scripts: Sequence[Sequence[int]] = ()
 ) -> Outcome:
     """Our answer up to its first point: decoding ends as soon as both coordinates are known."""
     engine.scripts = scripts
-    found: list[float] = []
-    started = time.perf_counter()
-
-    def on_text(_: int, text: str) -> None:
-        if not found and complete_points(text):
-            found.append((time.perf_counter() - started) * 1e3)
-
-    row = engine.answer(image, [prompt], max_new_tokens=count, should_stop=lambda: bool(found), on_text=on_text)[0].row
-    return Outcome(tuple(row.token_ids), row.passes, found[0] if found else float("nan"))
+    started, first_ms, tokens, passes = time.perf_counter(), float("nan"), (), 0
+    with closing(engine.answers(image, [prompt], count)) as growing:
+        for state in growing:
+            tokens, passes = tuple(state.rows[0].token_ids), state.rows[0].passes
+            if complete_points(engine.processor.decode(list(tokens))):
+                first_ms = (time.perf_counter() - started) * 1e3
+                break
+    return Outcome(tokens, passes, first_ms)
 
 
 def token_texts(processor: Any) -> Callable[[int], str]:

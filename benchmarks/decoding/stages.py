@@ -12,6 +12,7 @@ from benchmarks.decoding.naive import NaiveMolmo
 from benchmarks.decoding.naive_image import official_prepare
 from benchmarks.decoding.paths import sequence
 from benchmarks.decoding.subject import Subject
+from molmo_point.backend import Prompt
 from molmo_point.model.decoding.decoder import Decoder, Vocabulary
 from molmo_point.model.decoding.kv_cache import KeyValueCache
 from molmo_point.model.decoding.token_tree import TokenTree
@@ -43,7 +44,7 @@ def preprocessing_stage(image: np.ndarray, layout: ImageLayout, name: str) -> St
 
 
 @torch.inference_mode()
-def model_stages(subject: Subject, image: np.ndarray, prompt: str) -> list[Stage]:
+def model_stages(subject: Subject, image: np.ndarray, prompt: Prompt) -> list[Stage]:
     """Vision, connector, prefill and decode passes of several widths."""
     model, naive = subject.model, NaiveMolmo(subject.model)
     backbone = model.model.vision_backbone

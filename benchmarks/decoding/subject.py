@@ -11,7 +11,8 @@ from molmo_point.model.architecture.causal_lm import MolmoForCausalLM
 from molmo_point.model.architecture.config import MolmoConfig
 from molmo_point.model.inputs.molmo_processor import MolmoProcessor
 from molmo_point.model.inputs.preprocess import ImageLayout
-from molmo_point.model.load import MolmoBackend, load_backend
+from molmo_point.model.load import load_backend
+from molmo_point.model.molmo_backend import MolmoBackend
 
 RANDOM_SHAPES = ("molmo-7b-d",)
 _SPARE_BYTES = 3 << 30
@@ -53,7 +54,7 @@ def load_subject(source: str | Path, name: str, device: str | None = None) -> Su
     """
     backend = load_backend(source, device=device)
     if not isinstance(backend, MolmoBackend):
-        raise InputError("Only Molmo v1 decodes with drafts", f"{source}: {backend.family}", "pass a checkpoint of Molmo v1")
+        raise InputError("Only Molmo v1 decodes with drafts", f"{source}: {backend.dialect}", "pass a checkpoint of Molmo v1")
     return Subject(name, backend.model, backend.processor, True)
 
 

@@ -159,7 +159,7 @@ def _answer(
 def _estimators(peers: bool, filling: bool) -> dict[str, Estimate]:
     found: dict[str, Estimate] = {OURS: _ours}
     if peers:
-        found[OURS_CENTRE] = lambda scene, uv, sigma_px: _ours(scene, uv, sigma_px, "centre")
+        found[OURS_CENTRE] = lambda scene, uv, sigma_px: _ours(scene, uv, sigma_px, "center")
         found |= {name: _peer(name) for name in PEERS}
     if filling:
         found[FILLED] = _peer("single pixel")

@@ -21,6 +21,7 @@ from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image
 
+from molmo_point.backend import Limits, Prompt, WholeAnswerBackend
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.pointer import Pointer
@@ -62,14 +63,14 @@ class ConstantCamera(Node):
             publisher.publish(message)
 
 
-class InstantModel:
+class InstantModel(WholeAnswerBackend):
     """Points at the middle of the image, at once."""
 
     name = "instant"
     sigma_px = 4.0
 
-    def generate(self, image: Any, prompt: str, **_: Any) -> Completion:
-        """One point."""
+    def answer(self, image: Any, prompt: Prompt, limits: Limits) -> Completion:
+        """Answer with one point."""
         return Completion('<point x="50.0" y="50.0" alt="it">it</point>', 12, "stop")
 
 

@@ -132,15 +132,12 @@ def answer(step: Step, rng: np.random.Generator, first: bool) -> Pointing:
         width, height = step.frame.size_wh
         uv = np.clip(uv, 0, [width - 1, height - 1])
         points.append(ImagePoint(float(uv[0]), float(uv[1]), f"thing {index}", 1.0, SIGMA_PX))
-    targets, unreachable = lift_points(points, step.frame)
     return Pointing(
         query=QUERY,
         model="scripted",
         text="",
         absent=not points,
-        points=tuple(points),
-        targets=targets,
-        unreachable=unreachable,
+        found=lift_points(points, step.frame),
         timing_ms={},
         stamp_ns=step.frame.stamp_ns,
         frame=step.frame.frame,

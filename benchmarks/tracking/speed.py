@@ -85,5 +85,4 @@ def _pointing(frame: RgbdFrame, count: int) -> Pointing:
     width, height = frame.size_wh
     places = np.random.default_rng(1).uniform([100, 70], [width - 100, height - 70], (count, 2))
     points = tuple(ImagePoint(float(u), float(v), f"point {i}", sigma_px=2.0) for i, (u, v) in enumerate(places))
-    targets, unreachable = lift_points(points, frame)
-    return Pointing("points", "scripted", "", False, points, targets, unreachable, {}, frame.stamp_ns, frame.frame)
+    return Pointing("points", "scripted", "", False, lift_points(points, frame), {}, frame.stamp_ns, frame.frame)

@@ -8,7 +8,7 @@ from lab.training.losses import AuxiliaryHeads
 from lab.training.sources import Source, View
 from molmo_point.finetuning.queries import Example
 from molmo_point.model.architecture.causal_lm import MolmoForCausalLM
-from molmo_point.model.decoding.greedy import greedy
+from molmo_point.model.decoding.greedy import greedy_to_end
 from molmo_point.model.inputs.molmo_processor import MolmoProcessor
 from molmo_point.points.parse import ParsedAnswer, parse_answer
 
@@ -96,7 +96,7 @@ def is_right(answer: ParsedAnswer, view: View, example: Example) -> bool:
 def _answer(model: MolmoForCausalLM, processor: MolmoProcessor, view: View, example: Example) -> ParsedAnswer:
     with torch.inference_mode():
         inputs = processor(view.color, example.prompt)
-        text = processor.decode(greedy(model, inputs, processor.eos_id, _MAX_TOKENS).token_ids)
+        text = processor.decode(greedy_to_end(model, inputs, processor.eos_id, _MAX_TOKENS).token_ids)
     height, width = view.mask.shape
     return parse_answer(text, (width, height))
 

@@ -8,7 +8,7 @@ import sys
 from molmo_point.cli import frame_source
 from molmo_point.cli import point as ask
 from molmo_point.points.dialects.prompts import checked_style
-from molmo_point.request_checks import MAX_ANSWER_TOKENS, checked_length, checked_question
+from molmo_point.text_checks import MAX_ANSWER_TOKENS, checked_count, checked_question
 
 
 def add_ask(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +37,8 @@ def _add_shared(parser: argparse.ArgumentParser) -> None:
 
 def run_ask(options: argparse.Namespace) -> int:
     """Asks and prints the answer."""
-    checked_question(options.words, options.max_tokens)
+    checked_question(options.words)
+    checked_count("--max-tokens", options.max_tokens, MAX_ANSWER_TOKENS)
     if options.style is not None:
         checked_style(options.style)
     return _run(options)
@@ -45,7 +46,7 @@ def run_ask(options: argparse.Namespace) -> int:
 
 def run_caption(options: argparse.Namespace) -> int:
     """Prints a description of the image."""
-    checked_length(options.max_tokens)
+    checked_count("--max-tokens", options.max_tokens, MAX_ANSWER_TOKENS)
     return _run(options)
 
 

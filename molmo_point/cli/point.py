@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import dataclasses
 import json
 import sys
 from collections.abc import Mapping
@@ -89,8 +88,7 @@ def run_point(options: argparse.Namespace) -> int:
         grasps = None if gripper is None else grasp_option.find(frame, pointing.targets, gripper, base_T_camera)
         written = _draw(options, frame, pointing, base_T_camera, grasps)
     if base_T_camera is not None:
-        moved = tuple(target.transformed(base_T_camera) for target in pointing.targets)
-        pointing = dataclasses.replace(pointing, targets=moved)
+        pointing = pointing.transformed(base_T_camera)
         grasps = None if grasps is None else grasp_option.moved(grasps, base_T_camera)
     lines = table.pointing_lines(pointing, written)
     if grasps is None:

@@ -28,9 +28,8 @@ from molmo_point.depth.window import Window, cut_window, local_depth, snap, spre
 from molmo_point.errors import InputError
 from molmo_point.geometry.depth_noise import D435, DepthNoise
 from molmo_point.geometry.intrinsics import Intrinsics, within_image
+from molmo_point.request import Surface
 from molmo_point.results import DepthStatus
-
-PREFERENCES = ("near", "far", "centre")
 
 FLYING_M, FLYING_SIGMAS = 0.008, 5.0
 GAP_M, GAP_SIGMAS = 0.010, 4.0
@@ -89,7 +88,7 @@ def estimate_depth(
     *,
     sigma_px: float = 3.0,
     covariance_px2: ArrayLike | None = None,
-    prefer: str = "near",
+    prefer: str | Surface = Surface.NEAR,
     min_m: float = 0.1,
     max_m: float = 10.0,
 ) -> DepthEstimate:
@@ -102,7 +101,7 @@ def estimate_depth(
         noise: Of the depth camera.
         sigma_px: Standard deviation of u and of v, in pixels.
         covariance_px2: Covariance (2, 2) of u and v in square pixels, instead of `sigma_px`.
-        prefer: Which significant surface to keep: "near", "far", or "centre" (the one at the
+        prefer: Which significant surface to keep: "near", "far", or "center" (the one at the
             pixel itself).
         min_m: Nearest depth to believe, in meters.
         max_m: Farthest depth to believe, in meters.
@@ -110,7 +109,7 @@ def estimate_depth(
     Raises:
         InputError: If the pixel is outside the image, the sizes differ, or a setting is unusable.
     """
-    point = _checked(depth_m, uv, intrinsics, prefer, min_m, max_m)
+    point, prefer = _checked(depth_m, uv, intrinsics, min_m, max_m), Surface(prefer)
     error_px2 = checked_covariance_px2(sigma_px, covariance_px2)
     window = cut_window(depth_m, point, error_px2, intrinsics.focal_px, min_m, max_m)
     valid = np.isfinite(window.z)
@@ -159,10 +158,10 @@ def _surfaces(window: Window, solid: BoolArray, valid: BoolArray, gap_m: float, 
     ]
 
 
-def _choose(surfaces: list[_Surface], window: Window, prefer: str) -> _Surface:
-    if prefer == "near":
+def _choose(surfaces: list[_Surface], window: Window, prefer: Surface) -> _Surface:
+    if prefer is Surface.NEAR:
         return surfaces[0]
-    if prefer == "far":
+    if prefer is Surface.FAR:
         return surfaces[-1]
     distance = window.du**2 + window.dv**2
     return min(surfaces, key=lambda surface: float(distance[surface.mask].min()))
@@ -221,7 +220,6 @@ def _checked(
     depth_m: DepthArray,
     uv: ArrayLike,
     intrinsics: Intrinsics,
-    prefer: str,
     min_m: float,
     max_m: float,
 ) -> FloatArray:
@@ -239,8 +237,6 @@ def _checked(
             f"uv={point.tolist()}, image {intrinsics.size_wh} (width, height)",
             "give u from -0.5 to width - 0.5 and v from -0.5 to height - 0.5",
         )
-    if prefer not in PREFERENCES:
-        raise InputError("The preference is unknown", repr(prefer), f"use one of {', '.join(PREFERENCES)}")
     if not 0 < min_m < max_m:
         raise InputError(
             "The range of depths cannot be used", f"min_m={min_m}, max_m={max_m}", "give 0 < min_m < max_m in meters"

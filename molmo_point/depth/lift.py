@@ -7,12 +7,13 @@ from dataclasses import replace
 import numpy as np
 
 from molmo_point.arrays import FloatArray
-from molmo_point.depth.estimator import PREFERENCES, DepthEstimate, estimate_depth
+from molmo_point.depth.estimator import DepthEstimate, estimate_depth
 from molmo_point.depth.uncertainty import lifted_covariance
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.depth_noise import D435, DepthNoise
-from molmo_point.results import DepthStatus, ImagePoint, Target, Unreachable
+from molmo_point.request import Surface
+from molmo_point.results import DepthStatus, Found, ImagePoint, Target, Unreachable
 
 MAX_SKEW_S = 1 / 60
 """Half a frame at 30 Hz: the largest distance in time between color and depth by default."""
@@ -30,16 +31,12 @@ def lift_points(
     *,
     noise: DepthNoise | None = None,
     max_skew_s: float = MAX_SKEW_S,
-    prefer: str = "near",
+    prefer: str | Surface = Surface.NEAR,
     reference_depth_m: float | None = None,
-) -> tuple[tuple[Target, ...], tuple[Unreachable, ...]]:
-    """Lift several points; arguments as `lift_point`. Returns the targets, then the others."""
-    lifted = [
-        lift_point(point, frame, noise=noise, max_skew_s=max_skew_s, prefer=prefer, reference_depth_m=reference_depth_m)
-        for point in points
-    ]
-    targets = tuple(result for result in lifted if isinstance(result, Target))
-    return targets, tuple(result for result in lifted if isinstance(result, Unreachable))
+) -> tuple[Found, ...]:
+    """Lift several points; arguments as `lift_point`. Each keeps its target or the reason why it has none."""
+    settings = {"noise": noise, "max_skew_s": max_skew_s, "prefer": prefer, "reference_depth_m": reference_depth_m}
+    return tuple(Found.of(point, lift_point(point, frame, **settings)) for point in points)
 
 
 def lift_point(
@@ -48,7 +45,7 @@ def lift_point(
     *,
     noise: DepthNoise | None = None,
     max_skew_s: float = MAX_SKEW_S,
-    prefer: str = "near",
+    prefer: str | Surface = Surface.NEAR,
     reference_depth_m: float | None = None,
     reference_sigma_m: float = REFERENCE_SIGMA_M,
 ) -> Target | Unreachable:
@@ -60,7 +57,7 @@ def lift_point(
         frame: The frame that the point was found in.
         noise: Of the depth camera; default that of the frame, else a D435's.
         max_skew_s: Largest distance in time between depth and color, in seconds.
-        prefer: Which surface to keep where several are plausible: "near", "far", "centre".
+        prefer: Which surface to keep where several are plausible: "near", "far", "center".
         reference_depth_m: For points in free space ("above the mug"), which show the wall behind: lift
             to this depth along z, e.g. that of the mug's target, instead of the measured one.
         reference_sigma_m: Standard deviation of the reference depth.
@@ -93,21 +90,20 @@ def lift_point(
     return _target(point, frame, estimate)
 
 
-def check_lifting(prefer: str, reference_depth_m: float | None, reference_sigma_m: float = REFERENCE_SIGMA_M) -> None:
+def check_lifting(prefer: str | Surface, reference_depth_m: float | None, reference_sigma_m: float = REFERENCE_SIGMA_M) -> None:
     """Refuses settings of `lift_point` that cannot be used.
 
     Raises:
         InputError: If the preference is unknown, or the reference depth or its sigma is not finite
             and above zero.
     """
-    if prefer not in PREFERENCES:
-        raise InputError("The preference is unknown", repr(prefer), f"use one of {', '.join(PREFERENCES)}")
+    Surface(prefer)
     depth_m = 1.0 if reference_depth_m is None else reference_depth_m
     if not (math.isfinite(depth_m) and depth_m > 0 and math.isfinite(reference_sigma_m) and reference_sigma_m > 0):
         raise InputError(
-            "A reference depth and its sigma must be finite and above zero",
+            "reference_depth_m and reference_sigma_m must be finite and above zero",
             f"reference_depth_m={reference_depth_m}, reference_sigma_m={reference_sigma_m}",
-            "give the depth along z of a target beside the point, in meters",
+            "pass the depth along z of a nearby target in meters",
         )
 
 

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from molmo_point.backend import Backend, Limits, Prompt
 from molmo_point.finetuning.labels.wording import LabelledExample
 from molmo_point.finetuning.packed_batch import packed_image, summed_loss
 from molmo_point.finetuning.sample import Asked
 from molmo_point.finetuning.trained_model import TrainedModel
-from molmo_point.model.load import MolmoBackend
 from molmo_point.points.parse import parse_answer
 
 ANSWER_COLUMNS = ("points_f1", "count", "absent", "short")
@@ -35,7 +35,7 @@ def validation_loss(model: TrainedModel, asked: Sequence[Asked], max_tokens: int
     return round(loss / weight, 4) if weight else float("nan")
 
 
-def answer_scores(backend: MolmoBackend, asked: Sequence[Asked]) -> dict[str, float]:
+def answer_scores(backend: Backend, asked: Sequence[Asked]) -> dict[str, float]:
     """How greedy answers do, on up to 24 questions of a kind.
 
     Args:
@@ -54,7 +54,7 @@ def answer_scores(backend: MolmoBackend, asked: Sequence[Asked]) -> dict[str, fl
             name = _column(example)
             if name is None or len(scores[name]) >= _MOST_OF_A_KIND:
                 continue
-            text = backend.generate(one.pixels, example.prompt, max_new_tokens=_MAX_TOKENS).text
+            text = backend.complete(one.pixels, Prompt(example.prompt), Limits(_MAX_TOKENS)).text
             scores[name].append(_score(name, text, example, one.pixels.shape[:2]))
     return {name: round(float(np.mean(values)), 3) if values else float("nan") for name, values in scores.items()}
 

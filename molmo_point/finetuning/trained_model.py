@@ -16,7 +16,8 @@ from molmo_point.model.checkpoint.adapters import import_peft
 from molmo_point.model.checkpoint.loading import bar_for_big_files
 from molmo_point.model.checkpoint.quantization import allow_cpu_packing, is_quantized
 from molmo_point.model.inputs.molmo_processor import MolmoProcessor
-from molmo_point.model.load import MolmoBackend, load_backend
+from molmo_point.model.load import load_backend
+from molmo_point.model.molmo_backend import MolmoBackend
 
 DECODER = r".*blocks\.\d+\.(att_proj|attn_out|ff_proj|ff_out|mlp\.experts\.\d+\.\w+_proj)"
 _VISION = r".*vision_backbone\..*\.w[qkvo123]"

@@ -10,7 +10,7 @@ from molmo_point.errors import DependencyError
 
 _LAZY = {
     "Molmo": "molmo_point.model.architecture.causal_lm",
-    "MolmoBackend": "molmo_point.model.load",
+    "MolmoBackend": "molmo_point.model.molmo_backend",
     "MolmoConfig": "molmo_point.model.architecture.config",
     "MolmoForCausalLM": "molmo_point.model.architecture.causal_lm",
     "MolmoProcessor": "molmo_point.model.inputs.molmo_processor",

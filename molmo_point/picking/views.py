@@ -70,7 +70,7 @@ class Looker:
 
     def __init__(self, pointer: Pointer, arm: Arm, settings: PickSettings) -> None:
         self._pointer, self._arm, self._settings = pointer, arm, settings
-        self._spread = hasattr(pointer.backend, "spreads")
+        self._spread = pointer.backend.tells_spread
 
     def answer(self, frame: RgbdFrame, query: str, place: str, cancelled: Cancelled | None) -> Sighting | Blank:
         """What the model says about a frame.

@@ -1,7 +1,6 @@
 """What an answer says, and what its dialects' readers hand over."""
 
 import math
-import re
 from dataclasses import dataclass
 
 from molmo_point.errors import InputError
@@ -26,7 +25,7 @@ class ParsedAnswer:
         truncated: True when the text stops inside a tag or before the total it announces.
         spans: For each point the (start, end) of its x and of its y number in the text; of a point
             in MolmoPoint's tokens that of the patch token, and that of the two tokens after it.
-        family: The dialect it was read as: "molmo", "molmo2" or "molmopoint".
+        dialect: Name of the dialect that it was read as.
     """
 
     points: tuple[ImagePoint, ...]
@@ -35,7 +34,7 @@ class ParsedAnswer:
     problems: tuple[str, ...]
     truncated: bool
     spans: tuple[tuple[Span, Span], ...] = ()
-    family: str = "molmo"
+    dialect: str = "molmo"
 
     @property
     def object_count(self) -> int:
@@ -51,7 +50,7 @@ class ParsedAnswer:
 
 
 @dataclass(frozen=True)
-class Found:
+class CoordinatePair:
     """A coordinate pair as it stands in the text.
 
     Attributes:
@@ -137,7 +136,3 @@ def _is_size(size: object) -> bool:
 
 def _is_followed(point: ImagePoint) -> bool:
     return point.object_id is not None and not math.isnan(point.time_s)
-
-
-TAG_START = re.compile(r"<(/?)(points?|tracks?)(?=[\s>/]|$)", re.IGNORECASE)
-"""Where a tag of any dialect starts or ends."""

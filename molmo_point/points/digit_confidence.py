@@ -29,7 +29,7 @@ def answer_confidences(completion: Completion, answer: ParsedAnswer, radius_perc
         answer: What `parse_answer` made of its text.
         radius_percent: Per cent of the image.
     """
-    return point_confidences(completion, answer.spans, radius_percent, per_mille=answer.family == "molmo2")
+    return point_confidences(completion, answer.spans, radius_percent, per_mille=answer.dialect == "molmo2")
 
 
 def point_confidences(

@@ -1,25 +1,21 @@
-"""Points out of a text that is still being written."""
+"""Parser of an answer that is still being written."""
 
-import re
 from collections.abc import Sequence
 
 from molmo_point.points.answer import Size, checked_text
-from molmo_point.points.parse import PointTokenLayout, dialect, last_tag, reader, sizes_of
+from molmo_point.points.dialects import dialect_of
+from molmo_point.points.dialects.base import Dialect
+from molmo_point.points.parse import PointTokenLayout, chosen_dialect, sizes_of
 from molmo_point.points.pixel_points import Collector
+from molmo_point.points.tags import last_tag
 from molmo_point.results import ImagePoint
 
-_ONE_DECIMAL = re.compile(r' y\d{0,6}="\d{1,3}\.\d$')
 _SMALL = 2048
-"""Characters of an unfinished tag up to which every piece is looked at when it comes."""
+"""Characters of an unfinished tag up to which every piece is read when it comes."""
 
 
-def closed_number(text: str) -> str:
-    """The text with the quote that is due, if it ends behind the first decimal of a y coordinate of Molmo v1."""
-    return text + '"' if _ONE_DECIMAL.search(text, max(0, len(text) - 24)) else text
-
-
-class PointStream:
-    """Reads an answer piece by piece.
+class IncrementalParser:
+    """A parser that reads an answer piece by piece.
 
     Points come in the order of the text and never change their place, their number or their
     existence later. A label that stands behind the coordinates is not there yet when they are told;
@@ -29,10 +25,9 @@ class PointStream:
 
     Args:
         size_wh: As `parse_answer`.
-        family: As `parse_answer`; "auto" decides as soon as the text shows it.
+        dialect: As `parse_answer`; "auto" decides as soon as the text shows it.
         layout: As `parse_answer`.
-        eager: Takes a coordinate of Molmo v1 as complete with its first decimal, without waiting
-            for the quote behind it; the released models write one decimal always.
+        eager: Whether a number that can have no more digits is read without waiting for what follows it.
 
     Raises:
         InputError: As `parse_answer`.
@@ -41,15 +36,16 @@ class PointStream:
     def __init__(
         self,
         size_wh: Size | Sequence[Size] | None,
-        family: str = "molmo",
+        dialect: str | Dialect = "molmo",
         *,
         layout: PointTokenLayout | None = None,
         eager: bool = False,
     ) -> None:
         self._eager = eager
-        self._sizes = sizes_of(size_wh, family, layout)
+        self._sizes = sizes_of(size_wh, dialect, layout)
         self._layout = layout
-        self._family: str | None = None if family == "auto" else family
+        self._named = dialect
+        self._dialect = chosen_dialect("", dialect, layout)
         self._settled = Collector(self._sizes)
         self._end: list[ImagePoint] = []
         self._told = 0
@@ -97,18 +93,18 @@ class PointStream:
     def _read(self, *, growing: bool) -> tuple[ImagePoint, ...]:
         self._tail += "".join(self._pieces)
         self._pieces, self._waiting = [], 0
-        self._family = self._family or dialect(self._tail, self._layout, growing=growing)
-        find = reader(self._family or "molmo", self._layout)
+        self._dialect = self._dialect or chosen_dialect(self._tail, self._named, self._layout, growing=growing)
+        syntax = self._dialect or dialect_of("molmo")
         tag = last_tag(self._tail)
         if tag is not None and tag.start():
             later = Collector(self._sizes, self._settled, self._offset)
             # With the name behind it, the part before knows that it is complete.
-            later.read(find, self._tail[: tag.end() + 1])
+            later.read(syntax.find_points, self._tail[: tag.end() + 1])
             self._settled.join(later)
             self._tail, self._offset = self._tail[tag.start() :], self._offset + tag.start()
         end = Collector(self._sizes, self._settled, self._offset)
-        tail = closed_number(self._tail) if self._eager and growing else self._tail
-        end.read(find, tail, growing=growing)
+        tail = syntax.closed(self._tail) if self._eager and growing else self._tail
+        end.read(syntax.find_points, tail, growing=growing)
         self._end = end.points
         settled = len(self._settled.points)
         fresh = (*self._settled.points[self._told :], *self._end[max(0, self._told - settled) :])

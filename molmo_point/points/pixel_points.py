@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Protocol
 
-from molmo_point.points.answer import Found, Problems, Size, Span
+from molmo_point.points.answer import CoordinatePair, Problems, Size, Span
 from molmo_point.results import ImagePoint
 
 _RANGES = {(100.0, 100.0): "0 to 100 percent", (1000.0, 1000.0): "0 to 1000"}
@@ -12,7 +12,7 @@ _RANGES = {(100.0, 100.0): "0 to 100 percent", (1000.0, 1000.0): "0 to 1000"}
 class Find(Protocol):
     """A dialect's reader."""
 
-    def __call__(self, text: str, problems: Problems, *, growing: bool = False) -> Iterator[Found]: ...
+    def __call__(self, text: str, problems: Problems, *, growing: bool = False) -> Iterator[CoordinatePair]: ...
 
 
 class Collector:
@@ -55,7 +55,7 @@ class Collector:
         for place, tag in later._tag_of.items():
             self._tag_of.setdefault(place, tag)
 
-    def _take(self, found: Found) -> None:
+    def _take(self, found: CoordinatePair) -> None:
         width, height = self._sizes[found.image_index]
         self._named.add((*found.place, found.label))
         self._tag_of.setdefault(found.place, found.tag + self._offset if found.tag >= 0 else -1)
@@ -72,7 +72,7 @@ class Collector:
             )
         )
 
-    def _reaches_outside(self, found: Found) -> bool:
+    def _reaches_outside(self, found: CoordinatePair) -> bool:
         if not (0 <= found.x <= found.full[0] and 0 <= found.y <= found.full[1]):
             allowed = _RANGES.get(found.full, "the image")
             self.problems.add(f"a point is outside {allowed}", f"x={found.x:g} y={found.y:g}")
@@ -82,11 +82,11 @@ class Collector:
             return True
         return False
 
-    def _knows(self, found: Found) -> bool:
+    def _knows(self, found: CoordinatePair) -> bool:
         earlier = self._before is not None and self._before._knows(found)
         return earlier or (*found.place, found.label) in self._named
 
-    def _repeats_elsewhere(self, found: Found) -> bool:
+    def _repeats_elsewhere(self, found: CoordinatePair) -> bool:
         """Whether it stands where a point of another tag does, and its own label may still become the same."""
         return not found.settled and self._tag(found.place) not in (None, found.tag + self._offset)
 

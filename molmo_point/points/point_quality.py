@@ -1,12 +1,12 @@
-"""How far the points of an answer can be trusted: confidence, error, and the places where they may be."""
+"""Quality of the points of an answer: confidence, error, and the places where they may be."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
+from molmo_point.backend import PointSpread
 from molmo_point.points.answer import ParsedAnswer
 from molmo_point.points.digit_confidence import answer_confidences
 from molmo_point.results import Completion, ImagePoint, PointMode
@@ -21,10 +21,10 @@ def rate_points(
     answer: ParsedAnswer,
     size_wh: tuple[int, int],
     sigma_640_px: float = math.nan,
-    spreads: Sequence[Any] = (),
+    spreads: Sequence[PointSpread] = (),
     calibration: Calibration = UNCALIBRATED,
 ) -> tuple[ImagePoint, ...]:
-    """The points of an answer with what is known of their quality.
+    """Add confidence, error, and modes to the points of an answer.
 
     Args:
         completion: The answer with its tokens' probabilities.
@@ -32,9 +32,9 @@ def rate_points(
         size_wh: Width and height of the image in pixels.
         sigma_640_px: Measured standard deviation of the model's points, in pixels of an image 640
             pixels wide; NaN where nobody measured it.
-        spreads: Distributions in per cent of the image, of any of the points. Their points state
-            the standard deviation of their own spread instead of the measured one.
-        calibration: What the model's statements turned out to mean.
+        spreads: Distributions of any of the points. Their points state the standard deviation of
+            their own spread instead of the measured one.
+        calibration: Calibration of the model's probabilities.
     """
     share = sigma_640_px / 640 if math.isfinite(sigma_640_px) else DEFAULT_SIGMA_SHARE
     by_place = {tuple(spread.written): spread for spread in spreads}
@@ -42,23 +42,20 @@ def rate_points(
     rated = []
     for point, confidence, spans in zip(answer.points, confidences, answer.spans, strict=True):
         spread = by_place.get(tuple(completion.text[slice(*span)] for span in spans))
-        modes = () if spread is None else tuple(_mode(mode, size_wh, calibration.spread_scale) for mode in spread.modes)
+        modes = () if spread is None else tuple(_scaled(mode, calibration.spread_scale) for mode in spread.modes)
         sigma_px = _sigma_px(point, modes) if modes else share * size_wh[0]
         rated.append(replace(point, confidence=calibration.confidence(confidence), sigma_px=sigma_px, modes=modes))
     return tuple(rated)
 
 
-def _mode(mode: Any, size_wh: tuple[int, int], spread_scale: float) -> PointMode:
-    """Per cent of the image, measured from its edges, to pixels, measured from the first one's centre."""
-    scale = np.array(size_wh, float) / 100
-    u, v = mode.mean * scale - 0.5
-    return PointMode(mode.weight, float(u), float(v), mode.covariance * np.outer(scale, scale) * spread_scale**2)
+def _scaled(mode: PointMode, spread_scale: float) -> PointMode:
+    return replace(mode, covariance_px2=mode.covariance_px2 * spread_scale**2)
 
 
 def _sigma_px(point: ImagePoint, modes: Sequence[PointMode]) -> float:
-    """Root mean square distance along one axis between the point and the place it belongs to.
+    """Return the root mean square distance along one axis between a point and its nearest mode.
 
-    The likeliest digits are not the middle of the place: how far they are off counts as well.
+    The likeliest digits need not be the mean of the mode; that offset counts as well.
     """
     nearest = min(modes, key=lambda mode: math.hypot(mode.u - point.u, mode.v - point.v))
     off_px2 = (nearest.u - point.u) ** 2 + (nearest.v - point.v) ** 2

@@ -1,81 +1,48 @@
-"""Looks at an answer as it grows, and says when enough of it is there."""
+"""Decision when a growing answer holds everything that was asked for."""
 
-import re
-import time
-from collections.abc import Callable
-from types import MappingProxyType
-
-from molmo_point.points.incremental_parser import PointStream
+from molmo_point.points.dialects.base import Dialect
+from molmo_point.points.incremental_parser import IncrementalParser
+from molmo_point.request import PointRequest
 from molmo_point.results import ImagePoint
 
-# Behind its coordinates a tag of Molmo v1 has labels only; a single point has but one pair.
-_COORDINATES_OUT = re.compile(r'<points[^<>]* alt|<points[^<>]*>|<point [^<>]*?y="\d{1,3}\.\d', re.IGNORECASE)
-REASONS = MappingProxyType({"cancelled": "the caller", "time": "the time budget", "points": "all points that were wanted"})
 
-
-class AnswerWatch:
-    """Tells points as they come and when to stop; goes to a backend as two callbacks.
+class GrowingAnswer:
+    """An answer as far as the model has written it.
 
     Args:
         size_wh: Width and height of the image in pixels.
-        family: The dialect of the answer.
-        max_points: The answer need not go on beyond this many points.
-        labels: Whether the words behind the coordinates are wanted.
-        deadline_s: `time.perf_counter` value at which the time is up.
-        on_points: Called with all points so far whenever there is a new one.
-        should_stop: The caller's own wish to stop.
+        dialect: Syntax of the answer.
+        request: The question; its `max_points` and `labels` decide when the answer is enough.
 
     Attributes:
-        reason: Why the answer was stopped: ``"cancelled"``, ``"time"`` or ``"points"``; empty
-            while it may go on.
+        enough: Whether the answer holds everything that was asked for.
+        finished: Whether the model has ended the answer.
     """
 
-    def __init__(
-        self,
-        size_wh: tuple[int, int],
-        family: str,
-        *,
-        max_points: int,
-        labels: bool = True,
-        deadline_s: float = float("inf"),
-        on_points: Callable[[tuple[ImagePoint, ...]], None] | None = None,
-        should_stop: Callable[[], bool] | None = None,
-    ) -> None:
-        self.reason = ""
-        self._stream = PointStream(size_wh, family, eager=True)
-        self._family = family
-        self._max_points = max_points
-        self._labels = labels
-        self._deadline_s = deadline_s
-        self._on_points = on_points
-        self._asked_to_stop = should_stop
-        self._enough = False
+    def __init__(self, size_wh: tuple[int, int], dialect: Dialect, request: PointRequest) -> None:
+        self.enough = False
+        self.finished = False
+        self._parser = IncrementalParser(size_wh, dialect, eager=True)
+        self._dialect = dialect
+        self._request = request
 
-    def on_text(self, text: str) -> None:
-        """Takes the whole text so far."""
-        told = len(self._stream.points)
-        fresh = self._stream.follow(text)
-        if fresh and told < self._max_points and self._on_points is not None:
-            self._on_points(self._stream.points[: self._max_points])
-        count = len(self._stream.points)
-        if self._labels:
+    @property
+    def points(self) -> tuple[ImagePoint, ...]:
+        """The wanted points so far."""
+        return self._parser.points[: self._request.max_points]
+
+    def read(self, text: str) -> bool:
+        """Read the whole text so far.
+
+        Returns:
+            Whether there is a new point among the wanted ones.
+        """
+        told = len(self._parser.points)
+        fresh = bool(self._parser.follow(text)) and told < self._request.max_points
+        count = len(self._parser.points)
+        if self._request.labels:
             # The tag of the last wanted point is complete only when another follows or it ends.
-            self._enough = count > self._max_points
+            self.enough = count > self._request.max_points
         else:
-            self._enough = count >= self._max_points or self._coordinates_out(text)
-
-    def should_stop(self) -> bool:
-        """Whether the model should write no further; `reason` says why."""
-        if not self.reason:
-            if self._asked_to_stop is not None and self._asked_to_stop():
-                self.reason = "cancelled"
-            elif self._enough:
-                self.reason = "points"
-            elif time.perf_counter() >= self._deadline_s:
-                self.reason = "time"
-        return bool(self.reason)
-
-    def _coordinates_out(self, text: str) -> bool:
-        if not self._stream.points or self._family != "molmo":
-            return False
-        return _COORDINATES_OUT.search(text, max(0, text.rfind("<point"))) is not None
+            self.enough = count >= self._request.max_points or (count > 0 and self._dialect.has_all_coordinates(text))
+        return fresh

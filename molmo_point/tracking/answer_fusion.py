@@ -34,13 +34,11 @@ def seeds_of(pointing: Pointing, width: int) -> list[Seed]:
         pointing: The answer.
         width: Image width in pixels; sets the standard deviation of points that have none.
     """
-    unreachable = {(point.u, point.v, point.label) for point in pointing.unreachable}
-    targets = iter(pointing.targets)
     seeds = []
-    for point in pointing.points:
+    for found in pointing:
+        point, target = found.point, found.target
         known = math.isfinite(point.sigma_px) and point.sigma_px >= 0
         sigma_px = max(point.sigma_px if known else DEFAULT_SIGMA_SHARE * width, MIN_SIGMA_PX)
-        target = None if (point.u, point.v, point.label) in unreachable else next(targets, None)
         uv = point.uv if target is None else np.array([target.u, target.v])
         depth_m = math.nan if target is None else float(target.position_m[2])
         seeds.append(Seed(uv, sigma_px**2 * np.eye(2), depth_m, point.label, point.confidence))

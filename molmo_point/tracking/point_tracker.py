@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from molmo_point.depth.estimator import PREFERENCES
 from molmo_point.depth.lift import lift_point
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.depth_noise import D435
+from molmo_point.request import Surface
 from molmo_point.results import DepthStatus, ImagePoint, Pointing, Target, Unreachable
 from molmo_point.tracking.answer_fusion import Seed, associate, fuse, seeds_of
 from molmo_point.tracking.follow import Followed, advance, begin, renew_anchor, stop
@@ -305,7 +305,7 @@ def _lift(item: Followed, point: ImagePoint, frame: RgbdFrame) -> Target | Unrea
     """
     if item.state is not TrackState.TRACKED or item.seen_ns != frame.stamp_ns:
         return None
-    for prefer in PREFERENCES:
+    for prefer in Surface:
         lifted = lift_point(point, frame, prefer=prefer)
         if isinstance(lifted, Unreachable):
             return lifted

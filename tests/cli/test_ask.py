@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from molmo_point.backend import WholeAnswerBackend
 from molmo_point.cli import main
 from molmo_point.pointer import Pointer
 from molmo_point.results import Completion
 
 
-class ScriptedBackend:
+class ScriptedBackend(WholeAnswerBackend):
     """Says the same whatever it is shown, and is noisy on stdout as libraries are."""
 
     name = "scripted"
@@ -22,10 +23,10 @@ class ScriptedBackend:
         self.asked: list[tuple[str, int, tuple[int, ...]]] = []
         self.loaded: list[tuple[str, dict[str, Any]]] = []
 
-    def generate(self, image, prompt, *, max_new_tokens, should_stop=None, on_text=None):
-        self.asked.append((prompt, max_new_tokens, image.shape))
+    def answer(self, image, prompt, limits):
+        self.asked.append((prompt.text, limits.max_new_tokens, image.shape))
         print("a library talks on stdout")
-        return Completion(" A red mug.", 4, "length" if max_new_tokens == 4 else "stop", {"decode": 5.0})
+        return Completion(" A red mug.", 4, "length" if limits.max_new_tokens == 4 else "stop", {"decode": 5.0})
 
 
 @pytest.fixture

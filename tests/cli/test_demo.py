@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from molmo_point.backend import WholeAnswerBackend
 from molmo_point.cli import main
 from molmo_point.pointer import Pointer
 from molmo_point.results import Completion
@@ -30,7 +31,7 @@ def places() -> dict[str, tuple[float, float]]:
         }
 
 
-class Oracle:
+class Oracle(WholeAnswerBackend):
     """Points at the true middle of the named object, `offset_percent` to the right of it."""
 
     name = "oracle"
@@ -38,8 +39,8 @@ class Oracle:
     def __init__(self, offset_percent: float = 0.0):
         self.offset_percent = offset_percent
 
-    def generate(self, image, prompt, *, max_new_tokens, should_stop=None, on_text=None):
-        name = next(name for name in places() if name in prompt)
+    def answer(self, image, prompt, limits):
+        name = next(name for name in places() if name in prompt.text)
         x, y = places()[name]
         text = f' <point x="{x + self.offset_percent:.3f}" y="{y:.3f}" alt="{name}">{name}</point>'
         return Completion(text, 9, "stop", {})

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from molmo_point.backend import WholeAnswerBackend
 from molmo_point.cli import main
 from molmo_point.geometry.transforms import Transform, save_transform
 from molmo_point.pointer import Pointer
@@ -16,13 +17,13 @@ WIDTH_M = 34 * 0.46 / 300.0
 SIZE = (240, 320)
 
 
-class _Backend:
+class _Backend(WholeAnswerBackend):
     name = "scripted"
 
     def __init__(self, text: str):
         self.text, self.asked = text, 0
 
-    def generate(self, image, prompt, *, max_new_tokens, should_stop=None, on_text=None):
+    def answer(self, image, prompt, limits):
         self.asked += 1
         return Completion(self.text, 12, "stop", {})
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from molmo_point.backend import WholeAnswerBackend
 from molmo_point.camera.recording import RecordingWriter
 from molmo_point.cli import main
 from molmo_point.frame import RgbdFrame
@@ -21,7 +22,7 @@ TWO_HOLE_FIRST = ' <points x1="20.0" y1="20.0" x2="62.7" y2="46.5" alt="red mug"
 INTRINSICS = Intrinsics(64, 48, 60.0, 60.0, 31.5, 23.5)
 
 
-class ScriptedBackend:
+class ScriptedBackend(WholeAnswerBackend):
     """Says the same whatever it is shown, and is noisy on stdout as libraries are."""
 
     name = "scripted"
@@ -30,8 +31,8 @@ class ScriptedBackend:
         self.text = text
         self.prompts: list[str] = []
 
-    def generate(self, image, prompt, *, max_new_tokens, should_stop=None, on_text=None):
-        self.prompts.append(prompt)
+    def answer(self, image, prompt, limits):
+        self.prompts.append(prompt.text)
         print("a library talks on stdout")
         return Completion(self.text, 12, "stop", {"generate": 5.0})
 
@@ -89,7 +90,10 @@ def test_json_has_the_promised_keys_and_the_right_numbers(model, files, capsys, 
     code, out, err = run(capsys, "point", "the red mug", *rgbd(files, depth, intrinsics), "--json")
     answer = strict(out)
     assert code == 0 and "a library talks" in err
-    assert list(answer) == ["query", "model", "text", "absent", "points", "targets", "unreachable", "timing_ms"]
+    assert set(answer) == {
+        "query", "model", "text", "absent", "absent_probability", "points", "targets", "unreachable", "problems", "truncated",
+        "frame", "stamp_ns", "region", "timing_ms",
+    }  # fmt: skip
     assert answer["query"] == "the red mug" and answer["model"] == "scripted" and answer["absent"] is False
     (point,) = answer["points"]
     assert set(point) == {"u", "v", "label", "confidence", "sigma_px"}
@@ -98,7 +102,8 @@ def test_json_has_the_promised_keys_and_the_right_numbers(model, files, capsys, 
     assert point["confidence"] is None, "not known is null, not a number"
     (target,) = answer["targets"]
     assert set(target) == {
-        "u", "v", "label", "position_m", "covariance_m2", "frame", "depth_status", "alternate_depth_m", "valid_ratio"
+        "point", "u", "v", "label", "confidence", "stamp_ns",
+        "position_m", "covariance_m2", "frame", "depth_status", "alternate_depth_m", "valid_ratio"
     }  # fmt: skip
     expected = [(u - 31.5) / 60 * 0.8, (v - 23.5) / 60 * 0.8, 0.8]
     assert target["position_m"] == pytest.approx(expected, abs=2e-3)
@@ -113,7 +118,7 @@ def test_a_point_in_a_hole_is_unreachable_with_its_reason(model, files, capsys):
     answer = strict(out)
     assert code == 0 and len(answer["points"]) == 2 and len(answer["targets"]) == 1
     (lost,) = answer["unreachable"]
-    assert set(lost) == {"u", "v", "label", "reason"} and lost["reason"] == "MISSING"
+    assert set(lost) == {"point", "u", "v", "label", "reason", "message"} and lost["reason"] == "MISSING"
 
 
 def test_without_depth_there_are_points_and_no_targets(model, files, capsys):
@@ -262,14 +267,14 @@ def test_interrupt_ends_with_130_and_bugs_with_one_line(model, files, capsys, mo
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(model, "generate", stop, raising=False)
+    monkeypatch.setattr(model, "answer", stop, raising=False)
     code, out, err = run(capsys, "point", "x", *image)
     assert code == 130 and out == "" and "interrupted" in err
 
     def bug(*_, **__):
         raise ZeroDivisionError("a bug\nin two lines")
 
-    monkeypatch.setattr(model, "generate", bug, raising=False)
+    monkeypatch.setattr(model, "answer", bug, raising=False)
     code, out, err = run(capsys, "point", "x", *image)
     assert code == 1 and err.count("\n") == 1 and "ZeroDivisionError" in err
     code, _, err = run(capsys, "--traceback", "point", "x", *image)

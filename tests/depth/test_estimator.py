@@ -37,13 +37,13 @@ def test_point_beside_a_rod_snaps_onto_it() -> None:
 
 def test_preference() -> None:
     depth = with_rod(312, 326)
-    near, far, center = (estimate_depth(depth, (328.2, 240), CAMERA, prefer=p) for p in ("near", "far", "centre"))
+    near, far, center = (estimate_depth(depth, (328.2, 240), CAMERA, prefer=p) for p in ("near", "far", "center"))
     assert near.depth_m == pytest.approx(0.6, abs=1e-3)
     assert far.depth_m == pytest.approx(0.85, abs=1e-3)
     assert center.depth_m == pytest.approx(0.85, abs=1e-3)
     assert (far.shift_px, center.shift_px) == (0.0, 0.0)
     assert far.alternate_depth_m == pytest.approx(0.6, abs=1e-3)
-    on_rod = estimate_depth(depth, (324.0, 240), CAMERA, prefer="centre")
+    on_rod = estimate_depth(depth, (324.0, 240), CAMERA, prefer="center")
     assert on_rod.depth_m == pytest.approx(0.6, abs=1e-3)
 
 
@@ -201,7 +201,7 @@ def _seconds(depth: np.ndarray, camera: Intrinsics) -> float:
         ({"uv": (1.0, 2.0, 3.0)}, "inside the image"),
         ({"depth_m": np.ones((640, 480), np.float32)}, "size"),
         ({"depth_m": np.ones((480, 640), np.uint16)}, "float"),
-        ({"prefer": "middle"}, "near, far, centre"),
+        ({"prefer": "middle"}, "'near', 'far', 'center'"),
         ({"sigma_px": -1.0}, "sigma"),
         ({"covariance_px2": [1.0, 1.0]}, "2x2"),
         ({"covariance_px2": [[1.0, 2.0], [2.0, 1.0]]}, "2x2"),

@@ -160,11 +160,12 @@ def test_a_pixel_that_the_lens_model_does_not_reach_is_unreachable() -> None:
     assert "distortion" in result.message
 
 
-def test_lift_points_sorts_by_outcome_and_keeps_the_order() -> None:
+def test_lift_points_keeps_the_order_and_every_outcome() -> None:
     points = [ImagePoint(381, 180, "hole"), ImagePoint(100, 100, "a"), ImagePoint(639.5, 479.5, "b")]
-    targets, unreachable = lift_points(points, with_depth(holes()))
-    assert [target.label for target in targets] == ["a", "b"]
-    assert [point.label for point in unreachable] == ["hole"]
+    found = lift_points(points, with_depth(holes()))
+    assert [each.point for each in found] == points
+    assert [each.target and each.target.label for each in found] == [None, "a", "b"]
+    assert [each.reason and each.reason.label for each in found] == ["hole", None, None]
 
 
 @pytest.mark.parametrize("uv", [(math.nan, 1.0), (1.0, math.inf), (640.0, 10.0)])

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
+from molmo_point.backend import WholeAnswerBackend
 from molmo_point.evaluation.observations import observe_questions
 from molmo_point.frame import RgbdFrame
 from molmo_point.pointer import Pointer
@@ -16,14 +17,14 @@ BLACK = RgbdFrame(np.zeros((100, 100, 3), np.uint8), None, None, stamp_ns=1)
 
 
 @dataclass
-class Told:
+class Told(WholeAnswerBackend):
     """A backend that always says the same, and of whose calibration nothing may be seen."""
 
     text: str
     name: str = "told"
     calibration: Calibration = MISLEADING
 
-    def generate(self, image, prompt, **settings):
+    def answer(self, image, prompt, limits):
         return Completion(self.text, 9, "stop", absent_probability=0.25)
 
 

@@ -9,6 +9,7 @@ pytest.importorskip("tabletask")
 pytest.importorskip("mink")
 pytest.importorskip("ruckig")
 
+from molmo_point.backend import WholeAnswerBackend
 from molmo_point.cli import main
 from molmo_point.evaluation.place_trial import PlaceTrial, place_summary, run_place_trial
 from molmo_point.pointer import Pointer
@@ -35,12 +36,12 @@ def test_shares_are_of_what_they_say():
     assert set(data["by container"]) == {"bowl"}
 
 
-class Silent:
+class Silent(WholeAnswerBackend):
     """Sees nothing, ever."""
 
     name = "silent"
 
-    def generate(self, image, prompt, *, max_new_tokens, should_stop=None, on_text=None):
+    def answer(self, image, prompt, limits):
         return Completion(" There are none.", 4, "stop")
 
 

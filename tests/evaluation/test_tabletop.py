@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from molmo_point.backend import WholeAnswerBackend
 from molmo_point.evaluation.tabletop import FIRST_SEED, evaluate, nameable, sigma_px, summary, table
 from molmo_point.pointer import Pointer
 from molmo_point.points.dialects.written import format_points
@@ -21,7 +22,7 @@ def digest(image: np.ndarray) -> str:
     return hashlib.sha256(image.tobytes()).hexdigest()
 
 
-class Oracle:
+class Oracle(WholeAnswerBackend):
     """Knows every scene of the evaluation by its picture, and answers with the truth, shifted."""
 
     name = "oracle"
@@ -34,12 +35,12 @@ class Oracle:
             with TabletopScene.random(seed) as scene:
                 self.seen[digest(scene.render_color())] = scene.visible_objects()
 
-    def generate(self, image: np.ndarray, prompt: str, **_: Any) -> Completion:
-        counting = prompt.startswith("How many")
+    def answer(self, image, prompt, limits) -> Completion:
+        counting = prompt.text.startswith("How many")
         things = [
             thing
             for thing in self.seen[digest(image)]
-            if (f"{thing.item.shape}s" in prompt if counting else prompt.endswith(thing.item.name))
+            if (f"{thing.item.shape}s" in prompt.text if counting else prompt.text.endswith(thing.item.name))
         ]
         size = np.array([image.shape[1], image.shape[0]])
         percent = [tuple((thing.uv + self.shift_px + 0.5) / size * 100) for thing in things]

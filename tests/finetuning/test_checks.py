@@ -44,7 +44,7 @@ def test_answers_are_scored_by_kind() -> None:
         LabelledExample("never asked", "x" * 21, (), kind="answer"),
         LabelledExample("never asked", "x", (), kind="caption"),
     ]
-    backend = SimpleNamespace(generate=lambda image, prompt, max_new_tokens: SimpleNamespace(text=answers[prompt]))
+    backend = SimpleNamespace(complete=lambda image, prompt, limits: SimpleNamespace(text=answers[prompt.text]))
     scores = answer_scores(backend, [Asked(np.zeros((100, 200, 3), np.uint8), examples)])  # type: ignore[arg-type]
     assert scores == {"points_f1": 0.5, "count": 1.0, "absent": 0.5, "short": 0.5}
     empty = answer_scores(backend, [])  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ import torch
 from molmo_point.finetuning.packed_batch import PackedImage, packed_image, summed_loss
 from molmo_point.finetuning.queries import Example
 from molmo_point.model import load_backend
-from molmo_point.model.load import MolmoBackend
+from molmo_point.model.molmo_backend import MolmoBackend
 
 CPU = torch.device("cpu")
 

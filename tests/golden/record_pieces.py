@@ -14,7 +14,7 @@ import numpy as np
 from tokenizers import Regex, Tokenizer, pre_tokenizers
 
 from molmo_point.model.decoding.drafts import Drafter
-from molmo_point.model.decoding.templates import Request
+from molmo_point.model.decoding.templates import ExpectedAnswer
 from molmo_point.points.dialects.prompts import counting_prompt, pointing_prompt, user_turn
 from molmo_point.points.dialects.written import format_points
 
@@ -35,7 +35,7 @@ def oracle_answers(seed: int = 0) -> list[dict]:
     for count in COUNTS:
         for index in range(EACH):
             style = ("pointing", "counting")[index % 2]
-            request = Request(style, LABELS[index])
+            request = ExpectedAnswer(style, LABELS[index])
             points = rng.uniform(0.5, 99.5, (count, 2))
             points = points[np.argsort(points[:, 0] * 10_000 + points[:, 1])]
             form = "pointing" if style == "pointing" else "point_count"
@@ -81,7 +81,7 @@ class Recorder:
 
 def draft_everywhere(recorder: Recorder, answer: dict) -> None:
     """Asks for the drafts at every token of an answer, so that all their pieces are known."""
-    request = Request(answer["style"], answer["label"])
+    request = ExpectedAnswer(answer["style"], answer["label"])
     ids = answer["ids"]
     for last in ("", *answer["before"]):
         drafter = Drafter(recorder.encode, recorder.token_text, request, last_answer=last)

@@ -9,7 +9,7 @@ from transformers import DynamicCache, StaticCache
 
 from molmo_point.finetuning.packing import segment_mask
 from molmo_point.model.architecture.causal_lm import MolmoForCausalLM
-from molmo_point.model.decoding.greedy import Generated, greedy
+from molmo_point.model.decoding.greedy import Generated, greedy, greedy_to_end
 
 GOAL = 3e-5
 FLAVOURS = ("qwen2", "olmo", "olmoe")
@@ -233,8 +233,7 @@ def test_packed_questions_answer_as_if_alone(case: Any) -> None:
 
 
 def run_greedy(case: Any, eos: int = -1, count: int = 8, **options: Any) -> Generated:
-    with torch.inference_mode():
-        return greedy(case.model(), case.inputs, eos, count, **options)
+    return greedy_to_end(case.model(), case.inputs, eos, count, **options)
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
@@ -278,21 +277,20 @@ def test_end_of_sequence_stops_and_is_left_out(case: Any) -> None:
 
 
 def test_every_token_is_told_as_it_comes_and_cancelling_keeps_what_there_is(case: Any) -> None:
-    told: list[int] = []
-    out = run_greedy(case, on_token=told.append, should_stop=lambda: len(told) == 3)
-    assert out.finish_reason == "cancelled"
-    assert out.token_ids == told == [8, 224, 8]
-    assert len(out.probabilities) == 3
-    at_once = run_greedy(case, should_stop=lambda: True)
-    assert (at_once.token_ids, at_once.finish_reason) == ([], "cancelled")
+    told: list[list[int]] = []
+    for out in greedy(case.model(), case.inputs, -1, 8):
+        told.append(list(out.token_ids))
+        if len(told) == 3:
+            break
+    assert told == [[8], [8, 224], [8, 224, 8]]
+    assert (len(out.probabilities), out.finish_reason) == (3, "")
 
 
 @pytest.mark.parametrize("count", [0, 1, 4])
 def test_no_more_work_is_done_than_asked_for(case: Any, count: int) -> None:
     model, calls = case.model(), []
     model.register_forward_hook(lambda *_: calls.append(1))
-    with torch.inference_mode():
-        out = greedy(model, case.inputs, -1, count)
+    out = greedy_to_end(model, case.inputs, -1, count)
     assert (len(out.token_ids), out.finish_reason) == (count, "length")
     assert len(calls) == max(count, 1)
     assert out.prefill_ms > 0 and out.decode_ms >= 0

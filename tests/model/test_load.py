@@ -9,13 +9,16 @@ import pytest
 import torch
 from transformers import PreTrainedTokenizerFast
 
+from molmo_point.backend import Limits, Prompt
 from molmo_point.errors import CheckpointError, InputError
 from molmo_point.model import MolmoBackend, load_backend
 from molmo_point.model.inputs.molmo_processor import IMAGE_TOKENS, MolmoProcessor
 from molmo_point.model.inputs.preprocess import ImageLayout
 from molmo_point.model.load import checkpoint_family
 from molmo_point.pointer import Pointer
-from molmo_point.points.dialects.prompts import counting_prompt, pointing_prompt, user_turn
+from molmo_point.points.dialects import dialect_of
+from molmo_point.points.dialects.prompts import user_turn
+from molmo_point.request import PointRequest, Task
 from molmo_point.sim import TabletopScene
 
 IMAGE = np.random.default_rng(3).integers(0, 256, (40, 70, 3), dtype=np.uint8)
@@ -27,8 +30,9 @@ def backend(tiny_folder: Path) -> MolmoBackend:
 
 
 def test_a_completion_says_what_it_is(backend: MolmoBackend) -> None:
-    told: list[str] = []
-    done = backend.generate(IMAGE, "hi", max_new_tokens=12, on_text=told.append)
+    growths = list(backend.answers(IMAGE, (Prompt("hi"),), Limits(12)))
+    told, done = [growth.text for growth in growths], growths[-1].completion
+    assert [growth.finished for growth in growths] == [False] * 11 + [True]
     assert done.token_count == len(done.tokens) == len(done.token_probabilities) == len(told) == 12
     assert [len(d) for d in done.digit_probabilities] == [10 if t.isdigit() else 0 for t in done.tokens]
     assert done.finish_reason == "length"
@@ -36,30 +40,35 @@ def test_a_completion_says_what_it_is(backend: MolmoBackend) -> None:
     assert all(0 < p <= 1 for p in done.token_probabilities)
     assert set(done.timing_ms) == {"preprocess", "prefill", "decode"}
     assert all(ms > 0 for ms in done.timing_ms.values())
-    assert backend.generate(IMAGE, "hi", max_new_tokens=12).text == done.text
+    assert backend.complete(IMAGE, Prompt("hi"), Limits(12)).text == done.text
 
 
 def test_text_and_image_both_matter(backend: MolmoBackend) -> None:
     def confidence(image: np.ndarray, text: str) -> tuple[float, ...]:
-        return backend.generate(image, text, max_new_tokens=4).token_probabilities
+        return backend.complete(image, Prompt(text), Limits(4)).token_probabilities
 
     assert confidence(IMAGE, "hi") != confidence(IMAGE, "ho")
     assert confidence(IMAGE, "hi") != confidence(IMAGE[:, ::-1], "hi")
 
 
-def test_cancelling_keeps_the_text_so_far(backend: MolmoBackend) -> None:
-    told: list[str] = []
-    done = backend.generate(IMAGE, "hi", max_new_tokens=50, on_text=told.append, should_stop=lambda: len(told) >= 3)
-    assert (done.finish_reason, done.token_count, done.text) == ("cancelled", 3, told[-1])
+def test_closing_keeps_the_text_so_far(backend: MolmoBackend) -> None:
+    growing = backend.answers(IMAGE, (Prompt("hi"),), Limits(50))
+    first, second, third = (next(growing) for _ in range(3))
+    growing.close()
+    done = third.completion
+    assert (done.finish_reason, done.token_count, done.text) == ("unfinished", 3, third.text)
+    assert len(done.tokens) == len(done.token_probabilities) == 3
+    assert (first.completion.token_count, first.completion.text) == (1, first.text), "a growth stays what it was"
+    assert second.text.startswith(first.text) and third.text.startswith(second.text)
 
 
 def test_the_context_is_never_outgrown(backend: MolmoBackend) -> None:
     used = backend.processor(IMAGE, "hi").input_ids.shape[1]
-    assert backend.generate(IMAGE, "hi", max_new_tokens=10_000).token_count == 256 - used
+    assert backend.complete(IMAGE, Prompt("hi"), Limits(10_000)).token_count == 256 - used
     with pytest.raises(InputError, match="fewer words"):
-        backend.generate(IMAGE, "word " * 60, max_new_tokens=1)
+        backend.complete(IMAGE, Prompt("word " * 60), Limits(1))
     with pytest.raises(InputError, match="RGB"):
-        backend.generate(IMAGE[..., :2], "hi", max_new_tokens=1)
+        backend.complete(IMAGE[..., :2], Prompt("hi"), Limits(1))
 
 
 def test_the_model_is_left_ready_for_inference(backend: MolmoBackend) -> None:
@@ -75,10 +84,11 @@ def test_tokens_are_those_of_transformers_generate() -> None:
     answers = set()
     for seed in range(10):
         scene = TabletopScene.random(900 + seed)
-        asked = pointing_prompt if seed % 2 else counting_prompt
-        image, prompt = scene.render()[0], asked(scene.objects[0].name if seed % 3 else "bricks")
-        done = backend.generate(image, prompt, max_new_tokens=160)
-        eos_id, inputs = backend.processor.eos_id, backend.processor(image, prompt)
+        words = scene.objects[0].name if seed % 3 else "bricks"
+        prompt = dialect_of("molmo").prompt(PointRequest(words, Task.POINT if seed % 2 else Task.COUNT))
+        image = scene.render()[0]
+        done = backend.complete(image, prompt, Limits(160))
+        eos_id, inputs = backend.processor.eos_id, backend.processor(image, prompt.text)
         out: Any = backend.model.generate(**inputs, do_sample=False, max_new_tokens=160, eos_token_id=eos_id, pad_token_id=eos_id)
         expected = out[0, inputs["input_ids"].shape[1] :].tolist()
         assert done.finish_reason == "stop"
@@ -93,7 +103,7 @@ def test_tokens_are_those_of_transformers_generate() -> None:
 
 
 def test_the_family_is_that_of_the_configuration(tiny_folder: Path) -> None:
-    assert load_backend(tiny_folder, device="cpu").family == "molmo"
+    assert load_backend(tiny_folder, device="cpu").dialect == "molmo"
     assert checkpoint_family(tiny_folder) == "molmo"
     (tiny_folder / "config.json").write_text('{"model_type": "molmo2"}')
     assert checkpoint_family(tiny_folder) == "molmo2"
@@ -193,7 +203,7 @@ def test_a_tokenizer_without_molmos_tokens_is_refused(byte_tokenizer: PreTrained
 
 
 def test_pieces_make_up_the_text_whatever_the_tokens_split(backend: MolmoBackend) -> None:
-    from molmo_point.model.load import _pieces
+    from molmo_point.model.molmo_backend import _pieces
 
     for text in (' x="61.5" alt="tassé äöü 杯">', "plain"):
         ids = backend.processor.encode_text(text)

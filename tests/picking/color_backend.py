@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from molmo_point.backend import WholeAnswerBackend
 from molmo_point.picking.pick import Picker
 from molmo_point.picking.settings import PickSettings
 from molmo_point.pointer import Pointer
@@ -11,7 +12,7 @@ from molmo_point.sim.camera import SimulatedCamera
 CHANNEL = {"red": 0, "green": 1, "blue": 2}
 
 
-class ColorBackend:
+class ColorBackend(WholeAnswerBackend):
     """Points at the middle of what has the named colour; says that nothing is there where there is none."""
 
     name = "colors"
@@ -19,9 +20,9 @@ class ColorBackend:
     def __init__(self):
         self.asked = 0
 
-    def generate(self, image, prompt, *, max_new_tokens, should_stop=None, on_text=None):
+    def answer(self, image, prompt, limits):
         self.asked += 1
-        word = next((word for word in CHANNEL if word in prompt), None)
+        word = next((word for word in CHANNEL if word in prompt.text), None)
         picture = np.asarray(image, float)
         strongest = CHANNEL.get(word or "", 0)
         others = np.delete(picture, strongest, axis=2).max(axis=2)

@@ -60,7 +60,7 @@ class Picker:
 
     def point(self, frame, query):
         self.did.append(("point", query))
-        return Pointing(query, "m", "", True, (), (), (), {}, 1, "camera")
+        return Pointing(query, "m", "", True, (), {}, 1, "camera")
 
 
 def places():

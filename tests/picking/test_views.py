@@ -67,7 +67,7 @@ def test_a_place_outside_the_image_moves_nothing(uv):
 def moved_to(uv):
     frame = RgbdFrame(np.zeros((48, 64, 3), np.uint8), np.full((48, 64), 0.5, np.float32), CAMERA, 0)
     arm = SimpleNamespace(base_T_camera=lambda name, stamp_ns: BASE_T_CAMERA)
-    looker = Looker(SimpleNamespace(backend=None), arm, PickSettings())
+    looker = Looker(SimpleNamespace(backend=SimpleNamespace(tells_spread=False)), arm, PickSettings())
     seen = target(0.0)
     return looker.moved(
         Sighting("here", frame, BASE_T_CAMERA, seen, seen), BASE_T_CAMERA.apply(CAMERA.deproject(uv, 0.5), FRAME.frame)

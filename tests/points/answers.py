@@ -13,7 +13,7 @@ LAYOUT = PointTokenLayout(
     (np.arange(16).reshape(4, 4), np.arange(16, 32).reshape(2, 8), np.arange(32, 36).reshape(2, 2)),
     SIZES,
 )
-FAMILIES = ("molmo", "molmo2", "molmopoint", "auto")
+DIALECTS = ("molmo", "molmo2", "molmopoint", "auto")
 LABELS = ("dog", "the red mug", 'the "big" dog', "it's", "a > b", "a < b", "x=1", "(10.5, 20.5)", "1=123, 456", "犬🐕", "")
 
 FRAGMENTS = (
@@ -28,13 +28,13 @@ FRAGMENTS = (
 
 
 def valid(rng: random.Random) -> tuple[str, str]:
-    """A family and a valid answer of it."""
+    """A dialect and a valid answer of it."""
     label, style = rng.choice(LABELS[:4] + LABELS[7:]), rng.choice(["pointing", "point_count"])
     pairs = [(rng.uniform(0, 100), rng.uniform(0, 100)) for _ in range(rng.randrange(5))]
-    family = rng.choice(FAMILIES[:3])
-    if family == "molmo":
+    dialect = rng.choice(DIALECTS[:3])
+    if dialect == "molmo":
         text = format_points(pairs, label, style)
-    elif family == "molmopoint":
+    elif dialect == "molmopoint":
         chosen = [(rng.randrange(9), rng.randrange(4), rng.randrange(9)) for _ in pairs]
         tokens = "".join(f"<POINT_{t}><POINT_{10 + p}><POINT_{14 + c}>{i}" for i, (t, p, c) in enumerate(chosen, 1))
         text = f'<points coords="{tokens}<POINT_9>">{label}</points>'
@@ -42,7 +42,7 @@ def valid(rng: random.Random) -> tuple[str, str]:
         text = format_molmo2_tracks({i / 2: {rng.randrange(4): pair} for i, pair in enumerate(pairs)}, label)
     else:
         text = format_molmo2_points({i % 3: [pair] for i, pair in enumerate(pairs)}, label, style)
-    return family, text
+    return dialect, text
 
 
 def broken(rng: random.Random) -> str:

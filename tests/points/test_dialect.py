@@ -2,10 +2,10 @@
 
 import pytest
 
-from molmo_point.points.incremental_parser import PointStream
-from molmo_point.points.parse import FAMILIES, parse_answer, parse_points
+from molmo_point.points.incremental_parser import IncrementalParser
+from molmo_point.points.parse import parse_answer, parse_points
 
-from .answers import LAYOUT, SIZES
+from .answers import DIALECTS, LAYOUT, SIZES
 
 V1 = '<point x="50" y="20" alt="a">a</point>'
 V2 = '<points coords="1 1 300 400">a</points>'
@@ -14,7 +14,7 @@ TOKENS = '<points coords="<POINT_0><POINT_10><POINT_14>1<POINT_9>">a</points>'
 
 
 @pytest.mark.parametrize(
-    ("text", "family"),
+    ("text", "dialect"),
     [
         (V1, "molmo"),
         (V2, "molmo2"),
@@ -33,11 +33,11 @@ TOKENS = '<points coords="<POINT_0><POINT_10><POINT_14>1<POINT_9>">a</points>'
         ("", "molmo"),
     ],
 )
-def test_the_first_thing_shown_decides(text: str, family: str) -> None:
+def test_the_first_thing_shown_decides(text: str, dialect: str) -> None:
     answer = parse_answer(text, SIZES, "auto", layout=LAYOUT)
-    assert answer.family == family
-    assert answer == parse_answer(text, SIZES, family, layout=LAYOUT)
-    stream = PointStream(SIZES, "auto", layout=LAYOUT)
+    assert answer.dialect == dialect
+    assert answer == parse_answer(text, SIZES, dialect, layout=LAYOUT)
+    stream = IncrementalParser(SIZES, "auto", layout=LAYOUT)
     told = [point for character in text for point in stream.feed(character)] + [*stream.finish()]
     assert [(p.u, p.v) for p in told] == [(p.u, p.v) for p in answer.points]
 
@@ -48,7 +48,7 @@ def test_tokens_without_a_layout_are_a_problem_not_an_error() -> None:
     assert "layout" in answer.problems[0]
 
 
-@pytest.mark.parametrize(("text", "family"), [(V1, "molmo"), (V2, "molmo2"), (TRACKS, "molmo2"), (TOKENS, "molmopoint")])
-def test_no_dialect_reads_anothers_points(text: str, family: str) -> None:
-    for other in FAMILIES[:3]:
-        assert len(parse_points(text, SIZES, other, layout=LAYOUT)) == (other == family)
+@pytest.mark.parametrize(("text", "dialect"), [(V1, "molmo"), (V2, "molmo2"), (TRACKS, "molmo2"), (TOKENS, "molmopoint")])
+def test_no_dialect_reads_anothers_points(text: str, dialect: str) -> None:
+    for other in DIALECTS[:3]:
+        assert len(parse_points(text, SIZES, other, layout=LAYOUT)) == (other == dialect)

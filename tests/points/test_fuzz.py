@@ -12,20 +12,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from molmo_point.points.incremental_parser import PointStream
+from molmo_point.points.incremental_parser import IncrementalParser
 from molmo_point.points.parse import ParsedAnswer, parse_answer
 from molmo_point.results import ImagePoint
 
-from .answers import FAMILIES, LAYOUT, SIZES, broken, pieces, shattered, valid
+from .answers import DIALECTS, LAYOUT, SIZES, broken, pieces, shattered, valid
 
 INPUTS = int(os.environ.get("MOLMO_POINT_FUZZ", "3000"))
 
 
-def parsed(text: str, family: str) -> ParsedAnswer:
-    return parse_answer(text, SIZES, family, layout=LAYOUT)
+def parsed(text: str, dialect: str) -> ParsedAnswer:
+    return parse_answer(text, SIZES, dialect, layout=LAYOUT)
 
 
-def places(answer: ParsedAnswer | PointStream) -> list[tuple[object, ...]]:
+def places(answer: ParsedAnswer | IncrementalParser) -> list[tuple[object, ...]]:
     return where(answer.points)
 
 
@@ -33,9 +33,9 @@ def where(points: Iterable[ImagePoint]) -> list[tuple[object, ...]]:
     return [(p.u, p.v, p.image_index, p.index, p.object_id, str(p.time_s)) for p in points]
 
 
-def check(text: str, family: str, rng: random.Random) -> ParsedAnswer:
+def check(text: str, dialect: str, rng: random.Random) -> ParsedAnswer:
     """What holds for the answer to any text."""
-    answer = parsed(text, family)
+    answer = parsed(text, dialect)
     assert len(answer.spans) == len(answer.points)
     for point, (x, y) in zip(answer.points, answer.spans, strict=True):
         width, height = SIZES[point.image_index]
@@ -47,7 +47,7 @@ def check(text: str, family: str, rng: random.Random) -> ParsedAnswer:
     assert not (answer.absent and answer.points)
     assert isinstance(answer.consistent, bool)
     assert len(answer.problems) <= 8
-    stream = PointStream(SIZES, family, layout=LAYOUT)
+    stream = IncrementalParser(SIZES, dialect, layout=LAYOUT)
     told = [point for piece in pieces(text, rng) for point in stream.feed(piece)]
     told += stream.finish()
     assert where(told) == places(stream) == places(answer), text
@@ -60,53 +60,53 @@ def test_fuzz() -> None:
     found = 0
     for number in range(INPUTS):
         text = shattered(rng) if number % 3 == 0 else broken(rng)
-        found += len(check(text, FAMILIES[number % 4], rng).points)
+        found += len(check(text, DIALECTS[number % 4], rng).points)
     assert found > INPUTS / 20  # or the texts would be too broken to test anything
 
 
 def test_valid_answers_are_read_without_problems() -> None:
     rng = random.Random(6)
     for _ in range(300):
-        family, text = valid(rng)
+        dialect, text = valid(rng)
         answer = check(text, "auto", rng)
-        assert places(answer) == places(parsed(text, family))
-        assert answer.family == family or not answer.points
+        assert places(answer) == places(parsed(text, dialect))
+        assert answer.dialect == dialect or not answer.points
         assert not answer.truncated
-        assert answer.points or answer.absent or family == "molmopoint"
+        assert answer.points or answer.absent or dialect == "molmopoint"
         assert not [problem for problem in answer.problems if "repeats" not in problem and answer.points]
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_a_growing_answer_keeps_its_points(family: str) -> None:
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_growing_answer_keeps_its_points(dialect: str) -> None:
     rng = random.Random(7)
     for _ in range(40):
         text = valid(rng)[1] + rng.choice(["", " and ", "."]) + valid(rng)[1]
-        stream = PointStream(SIZES, family, layout=LAYOUT)
+        stream = IncrementalParser(SIZES, dialect, layout=LAYOUT)
         before: list[tuple[object, ...]] = []
         whole_before: list[tuple[object, ...]] = []
         for end in range(1, len(text) + 1):
             stream.feed(text[end - 1])
             now = places(stream)
             assert now[: len(before)] == before
-            whole = places(parsed(text[:end], family))
+            whole = places(parsed(text[:end], dialect))
             assert now == whole[: len(now)]
             assert whole[: len(whole_before)] == whole_before
             before, whole_before = now, whole
-        assert len(before) >= len(places(parsed(text, family))) - 1
+        assert len(before) >= len(places(parsed(text, dialect))) - 1
         stream.finish()
-        assert places(stream) == places(parsed(text, family))
+        assert places(stream) == places(parsed(text, dialect))
 
 
 @given(st.text(st.characters(blacklist_categories=["Nd"])))
 def test_text_without_digits_never_has_a_point(text: str) -> None:
-    for family in FAMILIES:
-        assert parsed(text, family).points == ()
+    for dialect in DIALECTS:
+        assert parsed(text, dialect).points == ()
 
 
 @given(st.text(alphabet="<>points coordalt1234567890=\"' ;.,()x", max_size=200))
 def test_noise_of_the_grammars_own_letters(text: str) -> None:
-    for family in FAMILIES:
-        check(text, family, random.Random(1))
+    for dialect in DIALECTS:
+        check(text, dialect, random.Random(1))
 
 
 @given(
@@ -115,8 +115,8 @@ def test_noise_of_the_grammars_own_letters(text: str) -> None:
     seed=st.integers(0, 99),
 )
 def test_noise_around_an_answer_changes_no_point(before: str, after: str, seed: int) -> None:
-    family, text = valid(random.Random(seed))
-    assert places(parsed(before + " " + text + " " + after, family)) == places(parsed(text, family))
+    dialect, text = valid(random.Random(seed))
+    assert places(parsed(before + " " + text + " " + after, dialect)) == places(parsed(text, dialect))
 
 
 UNITS = {
@@ -155,16 +155,16 @@ HEADS = ("", "<points ", '<points alt="', '<points coords="', '<points coords="1
 @pytest.mark.parametrize("name", UNITS)
 def test_time_is_linear(name: str) -> None:
     # Ten times the text may take thirty times as long before it counts as more than linear.
-    for family in ("auto", "molmopoint"):  # "auto" reads as Molmo v1 and as Molmo2
+    for dialect in ("auto", "molmopoint"):  # "auto" reads as Molmo v1 and as Molmo2
         for head in HEADS:
             short, long = (head + UNITS[name] * (size // len(UNITS[name])) for size in (5_000, 50_000))
-            allowed = max(0.1, 30 * min(_seconds(short, family) for _ in range(2)))
-            assert _seconds(long, family) < allowed or _seconds(long, family) < allowed, (family, head)
+            allowed = max(0.1, 30 * min(_seconds(short, dialect) for _ in range(2)))
+            assert _seconds(long, dialect) < allowed or _seconds(long, dialect) < allowed, (dialect, head)
 
 
-def _seconds(text: str, family: str) -> float:
+def _seconds(text: str, dialect: str) -> float:
     start = time.process_time()
-    parsed(text, family)
+    parsed(text, dialect)
     return time.process_time() - start
 
 
@@ -172,7 +172,7 @@ def _seconds(text: str, family: str) -> float:
 def test_a_stream_of_single_characters_is_linear(name: str) -> None:
     text = '<points coords="1 ' + UNITS[name] * (24_000 // len(UNITS[name]))
     start = time.process_time()
-    stream = PointStream(SIZES, "auto", layout=LAYOUT)
+    stream = IncrementalParser(SIZES, "auto", layout=LAYOUT)
     for at in range(0, len(text), 4):
         stream.feed(text[at : at + 4])
     stream.finish()

@@ -10,12 +10,13 @@ from pathlib import Path
 
 from molmo_point_ros.nodes.pointing_node import main
 
+from molmo_point.backend import Backend, Growth
 from molmo_point.pointer import Pointer
 from molmo_point.results import Completion
 
 
-class ScriptedModel:
-    """A backend for `Pointer`, slow where the script says so, asking `should_stop` as often as a real one."""
+class ScriptedModel(Backend):
+    """A backend for `Pointer`, slow where the script says so, growing as often as a real one."""
 
     name = "scripted"
     sigma_px = 8.0
@@ -23,20 +24,20 @@ class ScriptedModel:
     def __init__(self, answers):
         self._answers = answers
 
-    def generate(self, image, prompt, *, max_new_tokens, should_stop=None, on_text=None):
+    def answers(self, image, prompts, limits):
+        for index, prompt in enumerate(prompts):
+            yield from self._answer(index, prompt.text)
+
+    def _answer(self, index, prompt):
         answer = next(value for query, value in self._answers.items() if query in prompt)
         if "fail" in answer:
             raise RuntimeError(answer["fail"])
         text = answer["text"]
         end = time.monotonic() + answer.get("seconds", 0.0)
-        if on_text is not None:
-            on_text(text)
-        while True:
-            if should_stop is not None and should_stop():
-                return Completion(text, 1, "cancelled")
-            if time.monotonic() >= end:
-                return Completion(text, 12, "stop")
+        while time.monotonic() < end:
+            yield Growth(index, text, False, lambda: Completion(text, 1, "unfinished"))
             time.sleep(0.02)
+        yield Growth(index, text, True, lambda: Completion(text, 12, "stop"))
 
 
 if __name__ == "__main__":

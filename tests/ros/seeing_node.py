@@ -11,17 +11,22 @@ import time
 from molmo_point_ros.nodes.pointing_node import main
 from square_camera import see_square
 
+from molmo_point.backend import Backend, Growth
 from molmo_point.pointer import Pointer
 from molmo_point.results import Completion
 
 
-class SeeingModel:
+class SeeingModel(Backend):
     """A backend for `Pointer` that looks at the image it is given."""
 
     name = "seeing"
     sigma_px = 1.5
 
-    def generate(self, image, prompt, *, max_new_tokens, should_stop=None, on_text=None):
+    def answers(self, image, prompts, limits):
+        for index, prompt in enumerate(prompts):
+            yield from self._answer(index, image, prompt.text)
+
+    def _answer(self, index, image, prompt):
         seconds = re.search(r"([0-9.]+)\D*$", prompt)
         found = see_square(image, "beside" in prompt) if "square" in prompt else None
         text = "There are none."
@@ -30,15 +35,10 @@ class SeeingModel:
             x, y = (found[0] + 0.5) / width * 100, (found[1] + 0.5) / height * 100
             text = f'<point x="{x:.3f}" y="{y:.3f}" alt="square">square</point>'
         end = time.monotonic() + (float(seconds.group(1).rstrip(".")) if seconds else 0.0)
-        while True:
-            if should_stop is not None and should_stop():
-                return Completion(text, 1, "cancelled")
-            if time.monotonic() >= end:
-                break
+        while time.monotonic() < end:
+            yield Growth(index, "", False, lambda: Completion("", 1, "unfinished"))
             time.sleep(0.02)
-        if on_text is not None:
-            on_text(text)
-        return Completion(text, 12, "stop")
+        yield Growth(index, text, True, lambda: Completion(text, 12, "stop"))
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from molmo_point.errors import FrameError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.transforms import Transform
 from molmo_point.results import DepthStatus, ImagePoint, Pointing, Target, Unreachable
+from tests.pairing import paired
 
 pytestmark = pytest.mark.ros
 
@@ -38,9 +39,7 @@ def pointing(points, targets=(), unreachable=(), absent=False):
         "tabletop",
         "text",
         absent,
-        tuple(points),
-        tuple(targets),
-        tuple(unreachable),
+        paired(points, targets, unreachable),
         {"total": 1500.0},
         STAMP_NS,
         "optical",

@@ -5,6 +5,7 @@ import pytest
 
 from molmo_point.results import DepthStatus, ImagePoint, Pointing, Target, Unreachable
 from molmo_point.tracking.answer_fusion import GATE, associate, fuse, seeds_of
+from tests.pairing import paired
 
 I2 = np.eye(2)
 
@@ -14,7 +15,7 @@ def test_seeds_take_pixel_and_depth_of_their_own_target():
     target = Target(21.0, 6.0, "thing 2", 0.8, np.array([0.1, 0.2, 0.7]), np.eye(3), "c", 1, DepthStatus.OK, np.nan, 1.0)
     first = Target(0.0, 5.0, "thing 0", 0.8, np.array([0.1, 0.2, 0.5]), np.eye(3), "c", 1, DepthStatus.OK, np.nan, 1.0)
     hole = Unreachable(10.0, 5.0, "thing 1", DepthStatus.MISSING, "a hole")
-    seeds = seeds_of(Pointing("q", "m", "", False, points, (first, target), (hole,), {}, 1, "c"), 640)
+    seeds = seeds_of(Pointing("q", "m", "", False, paired(points, (first, target), (hole,)), {}, 1, "c"), 640)
     assert [seed.label for seed in seeds] == ["thing 0", "thing 1", "thing 2"]
     np.testing.assert_allclose([seed.uv for seed in seeds], [[0.0, 5.0], [10.0, 5.0], [21.0, 6.0]])
     np.testing.assert_allclose([seed.depth_m for seed in seeds], [0.5, np.nan, 0.7])

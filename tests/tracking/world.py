@@ -70,8 +70,7 @@ def draw(
 def pointing(frame: RgbdFrame, *uvs: tuple[float, float], query: str = "square", sigma_px: float = 1.0) -> Pointing:
     """An answer about a frame with points at these pixels."""
     points = tuple(ImagePoint(u, v, f"{query} {i}", 0.9, sigma_px) for i, (u, v) in enumerate(uvs))
-    targets, unreachable = lift_points(points, frame)
-    return Pointing(query, "scripted", "", not points, points, targets, unreachable, {}, frame.stamp_ns, frame.frame)
+    return Pointing(query, "scripted", "", not points, lift_points(points, frame), {}, frame.stamp_ns, frame.frame)
 
 
 def middle(number: int, speed: tuple[float, float] = (1.3, 0.4)) -> tuple[float, float]:

@@ -12,12 +12,13 @@ from molmo_point.errors import InputError
 from molmo_point.results import Count, DepthStatus, ImagePoint, Pointing, Target, Unreachable
 from molmo_point.viz.overlay import draw_pointing, draw_points, save_png
 from molmo_point.viz.text import PALETTE, Label, place, shortened, text_size
+from tests.pairing import paired
 
 GROUND = np.full((480, 640, 3), 90, np.uint8)
 
 
 def pointing(points=(), targets=(), unreachable=(), absent=False) -> Pointing:
-    return Pointing("the red mug", "scripted", "", absent, points, targets, unreachable, {}, 1, "cam")
+    return Pointing("the red mug", "scripted", "", absent, paired(points, targets, unreachable), {}, 1, "cam")
 
 
 def changed(image: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 
+from molmo_point.backend import WholeAnswerBackend
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.intrinsics import Intrinsics
@@ -18,6 +19,7 @@ from molmo_point.pointer import Pointer
 from molmo_point.results import Completion, DepthStatus, ImagePoint, Pointing, Target
 from molmo_point.viz.run_video import SIZE_WH, RunVideo
 from molmo_point.viz.text import AMBER
+from tests.pairing import paired
 
 CAMERA = Intrinsics(640, 480, 500.0, 500.0, 319.5, 239.5)
 EYE = np.array([0.6, -0.8, 0.7])
@@ -40,7 +42,7 @@ def target(x_m=0.2, y_m=0.1):
 def look(frame, stamp_ns, label="mug"):
     picture = RgbdFrame(np.zeros((48, 64, 3), np.uint8), None, None, stamp_ns, frame)
     points = (ImagePoint(30.0, 20.0, label, 0.8),)
-    return Look(picture, Pointing(label, "m", "", False, points, (), (), {}, stamp_ns, frame))
+    return Look(picture, Pointing(label, "m", "", False, paired(points), {}, stamp_ns, frame))
 
 
 def log_of(*events, looks=()):
@@ -124,12 +126,12 @@ def test_the_sky_is_filled_and_black_things_with_a_shine_stay():
     assert tuple(filled[0, 0]) == (10, 20, 30) and tuple(filled[3, 0]) == (50, 60, 70) and tuple(filled[2, 2]) == (1, 0, 0)
 
 
-class Model:
+class Model(WholeAnswerBackend):
     """Points at the middle of anything."""
 
     name, sigma_px = "scripted", 4.0
 
-    def generate(self, image, prompt, *, max_new_tokens, should_stop=None, on_text=None):
+    def answer(self, image, prompt, limits):
         return Completion('<point x="50" y="50" alt="mug">mug</point>', 3, "stop")
 
 

@@ -5,8 +5,7 @@ added) and a tree of drafted tokens behind them. The walk from the root along th
 choices is accepted; the first choice that was not drafted becomes the next pending token.
 """
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,15 +26,13 @@ class Row:
         drafter: Proposes continuations; None for plain greedy decoding.
         max_new_tokens: Most tokens of the answer.
         on_token: Told about every new token; True from it ends the answer early.
-        on_pass: Told after every pass that brought tokens.
         token_ids: The answer so far, end-of-sequence left out.
         probabilities: The model's probability of each token.
         digit_probabilities: For each token that is a digit, the probabilities of "0" to "9" in its
             place; empty for the others.
         absent_probability: The model's probability, at the first token, of an answer that says
             that nothing is there; NaN before.
-        finish_reason: ``"stop"``, ``"length"``, ``"early"``, ``"cancelled"`` or ``"time"``; empty
-            while the answer grows.
+        finish_reason: ``"stop"``, ``"length"`` or ``"early"``; empty while the answer grows.
         passes: Forward passes after the prefill that served this row.
         passes_at: For each token the passes that had been made when it was known.
         drafted: Tokens that were drafted.
@@ -46,7 +43,6 @@ class Row:
     drafter: Drafter | None
     max_new_tokens: int
     on_token: Callable[["Row"], bool] | None = None
-    on_pass: Callable[["Row"], None] | None = None
     token_ids: list[int] = field(default_factory=list)
     text: str = ""
     probabilities: list[float] = field(default_factory=list)
@@ -84,50 +80,32 @@ class Decoder:
     Args:
         model: `MolmoForCausalLM`, in eval mode.
         vocabulary: Its tokenizer's facts.
-        should_stop: Asked before every pass; True ends all rows with ``"cancelled"``.
-        deadline_s: `time.perf_counter` value after which no pass begins; rows end with ``"time"``.
     """
 
-    def __init__(
-        self,
-        model: Any,
-        vocabulary: Vocabulary,
-        should_stop: Callable[[], bool] | None = None,
-        deadline_s: float = float("inf"),
-    ) -> None:
+    def __init__(self, model: Any, vocabulary: Vocabulary) -> None:
         self.model = model
         self.vocabulary = vocabulary
-        self.should_stop = should_stop
-        self.deadline_s = deadline_s
 
     @torch.inference_mode()
-    def run(self, rows: Sequence[Row], cache: KeyValueCache, image: dict[str, torch.Tensor] | None = None) -> float:
-        """Decodes all rows to their ends.
+    def run(self, rows: Sequence[Row], cache: KeyValueCache, image: dict[str, torch.Tensor] | None = None) -> Iterator[None]:
+        """Decode all rows to their ends, and yield after every pass.
+
+        The caller stops by asking for no further pass.
 
         Args:
-            rows: As many as the cache has.
-            cache: What was read already; grows.
+            rows: As many as the cache has; they grow in place.
+            cache: Tokens that were read already; grows.
             image: Image tensors of the prompts, when they are part of the first pass.
-
-        Returns:
-            `time.perf_counter` when the first pass was done.
         """
         active = list(rows)
-        first_done = 0.0
         while active:
-            reason = self._interrupted()
-            if reason:
-                for row in active:
-                    row.finish_reason = reason
-                break
             self._pass(active, cache, image)
             image = None
-            first_done = first_done or time.perf_counter()
             going_on = [i for i, row in enumerate(active) if not row.finish_reason]
             if 0 < len(going_on) < len(active):
                 cache.select(going_on)
             active = [active[i] for i in going_on]
-        return first_done or time.perf_counter()
+            yield
 
     @torch.inference_mode()
     def read(self, ids: Sequence[int], cache: KeyValueCache, image: dict[str, torch.Tensor]) -> None:
@@ -141,11 +119,7 @@ class Decoder:
         self._hidden([ids], [TokenTree()], cache, image)
         cache.accept([range(len(ids))])
 
-    def _interrupted(self) -> str:
-        if self.should_stop is not None and self.should_stop():
-            return "cancelled"
-        return "time" if time.perf_counter() > self.deadline_s else ""
-
+    @torch.inference_mode()
     def _pass(self, rows: Sequence[Row], cache: KeyValueCache, image: dict[str, torch.Tensor] | None) -> None:
         trees = [self._draft(row) for row in rows]
         pending = [row.prompt for row in rows]
@@ -162,9 +136,6 @@ class Decoder:
             row.accepted += len(path)
             row.prompt = row.token_ids[-1:]
         cache.accept(kept)
-        for row in rows:
-            if row.on_pass is not None and row.token_ids:
-                row.on_pass(row)
 
     def _draft(self, row: Row) -> TokenTree:
         left = row.max_new_tokens - len(row.token_ids)

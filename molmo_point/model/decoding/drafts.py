@@ -7,7 +7,7 @@ draft is dropped. Nothing here can make an answer wrong, because every draft is 
 
 from collections.abc import Callable, Sequence
 
-from molmo_point.model.decoding.templates import Request, continuations, follow_last_answer
+from molmo_point.model.decoding.templates import ExpectedAnswer, continuations, follow_last_answer
 from molmo_point.model.decoding.token_tree import ROOT, TokenTree
 
 _ANCHOR_TOKENS = 3
@@ -33,7 +33,7 @@ class Drafter:
         self,
         encode: Callable[[str], Sequence[int]],
         decode_token: Callable[[int], str],
-        request: Request,
+        request: ExpectedAnswer,
         digit_ids: Sequence[int] = (),
         last_answer: str = "",
         fans: bool = True,

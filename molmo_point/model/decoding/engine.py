@@ -6,8 +6,8 @@ question (verified as a draft on the next image), and the tokenizer's pieces.
 """
 
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections import OrderedDict, deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from molmo_point.backend import Prompt
 from molmo_point.errors import InputError
 from molmo_point.model.decoding.decoder import Decoder, Row, Vocabulary
 from molmo_point.model.decoding.drafts import Drafter
 from molmo_point.model.decoding.kv_cache import KeyValueCache
 from molmo_point.model.decoding.spread import Spread, spread_points
-from molmo_point.model.decoding.templates import ABSENT_STARTS, request_of
+from molmo_point.model.decoding.templates import ABSENT_STARTS, ExpectedAnswer
 from molmo_point.model.inputs.device_crops import prepare_on_device
 from molmo_point.model.inputs.image_input import to_rgb
 from molmo_point.model.inputs.preprocess import ImageLayout, image_token_ids, prepare_image
@@ -47,25 +48,6 @@ class Options:
     reuse_image: bool = True
 
 
-@dataclass(frozen=True)
-class Answer:
-    """One answer and what it took.
-
-    Attributes:
-        row: Tokens, probabilities and counts.
-        preprocess_ms: Making crops and tokens; shared by all questions of a call.
-        prefill_ms: Until the first pass was done; shared.
-        decode_ms: All further passes; shared.
-        image_reused: Whether the image had been read by an earlier call.
-    """
-
-    row: Row
-    preprocess_ms: float
-    prefill_ms: float
-    decode_ms: float
-    image_reused: bool
-
-
 @dataclass
 class _Image:
     """An image that was or will be read: its tokens, and its tensors or the cache that replaces them."""
@@ -75,6 +57,36 @@ class _Image:
     ids: list[int]
     tensors: dict[str, torch.Tensor] | None
     cache: KeyValueCache | None = None
+
+
+@dataclass
+class Growing:
+    """The answers of one call as far as they have grown.
+
+    Attributes:
+        rows: Tokens, probabilities, and counts of each answer.
+        started: `time.perf_counter` at the start.
+        prepared: The same when crops and tokens were ready.
+        first_pass: The same after the first pass; 0 before.
+        last_pass: The same after the last pass so far.
+        image_reused: Whether an earlier call had read the image.
+    """
+
+    rows: tuple[Row, ...]
+    started: float
+    prepared: float
+    first_pass: float = 0.0
+    last_pass: float = 0.0
+    image_reused: bool = False
+
+    @property
+    def timing_ms(self) -> dict[str, float]:
+        """Milliseconds of the stages, shared by all answers of the call."""
+        return {
+            "preprocess": (self.prepared - self.started) * 1e3,
+            "prefill": (self.first_pass - self.prepared) * 1e3,
+            "decode": (self.last_pass - self.first_pass) * 1e3,
+        }
 
 
 class AnswerEngine:
@@ -106,23 +118,16 @@ class AnswerEngine:
         self._image = None
         self._answers.clear()
 
-    def answer(
-        self,
-        image: np.ndarray,
-        prompts: Sequence[str],
-        *,
-        max_new_tokens: int,
-        should_stop: Callable[[], bool] | None = None,
-        on_text: Callable[[int, str], None] | None = None,
-    ) -> tuple[Answer, ...]:
-        """Answers all prompts about one image, in one batch.
+    def answers(self, image: np.ndarray, prompts: Sequence[Prompt], max_new_tokens: int) -> Iterator["Growing"]:
+        """Answer all prompts about one image in one batch, and yield after every pass.
 
         Args:
             image: (h, w, 3) uint8 RGB.
-            prompts: What the user says, each a turn of its own.
+            prompts: Questions, each a turn of its own.
             max_new_tokens: Most tokens of each answer.
-            should_stop: Asked before every pass; True ends all answers as ``"cancelled"``.
-            on_text: Told the index of a prompt and its answer so far whenever that has grown.
+
+        Yields:
+            The same object each time: the rows as far as they have grown, and the times.
 
         Raises:
             InputError: The image is not a usable RGB image, or a sequence would be too long.
@@ -130,16 +135,25 @@ class AnswerEngine:
         started = time.perf_counter()
         read = self._look(image)
         reused = read.cache is not None
-        rows = [self._row(index, prompt, read, max_new_tokens, on_text) for index, prompt in enumerate(prompts)]
+        rows = tuple(self._row(prompt, read, max_new_tokens) for prompt in prompts)
         prepared = time.perf_counter()
-        decoder = Decoder(self.model, self._vocabulary, should_stop)
-        prefilled = self._decode(decoder, rows, read)
-        finished = time.perf_counter()
-        self._remember(prompts, rows)
-        times = ((prepared - started) * 1e3, (prefilled - prepared) * 1e3, (finished - prefilled) * 1e3)
-        return tuple(Answer(row, *times, reused) for row in rows)
+        state = Growing(rows, started, prepared, image_reused=reused)
+        try:
+            for _ in self._passes(rows, read):
+                state.last_pass = time.perf_counter()
+                state.first_pass = state.first_pass or state.last_pass
+                yield state
+        finally:
+            read.tensors = None
+            whole = read.cache is not None and read.cache.get_seq_length() >= len(read.ids)
+            self._image = read if self.options.reuse_image and whole else None
+            self._remember(prompts, rows)
 
-    def spreads(self, image: np.ndarray, prompt: str, text: str) -> tuple[Spread, ...]:
+    def complete(self, image: np.ndarray, prompts: Sequence[Prompt], max_new_tokens: int) -> "Growing":
+        """Answer all prompts to their ends; arguments and errors as `answers`."""
+        return deque(self.answers(image, prompts, max_new_tokens), maxlen=1).pop()
+
+    def spreads(self, image: np.ndarray, prompt: Prompt, text: str) -> tuple[Spread, ...]:
         """How the probability of each point of an answer is spread, three passes a point.
 
         Args:
@@ -152,7 +166,7 @@ class AnswerEngine:
         """
         read = self._look(image)
         decoder = Decoder(self.model, self._vocabulary)
-        prefix, tokens = len(read.ids), self.processor.encode_text(user_turn(prompt))
+        prefix, tokens = len(read.ids), self.processor.encode_text(user_turn(prompt.text))
         answer = self.processor.encode_text(text)
         room = len(tokens) + len(answer) + 1024
         if read.cache is None:
@@ -183,20 +197,20 @@ class AnswerEngine:
         names = ("images", "image_masks", "image_input_idx")
         return {name: torch.from_numpy(getattr(prepared, name))[None] for name in names}, prepared.tiling
 
-    def _row(self, index: int, prompt: str, read: _Image, max_new_tokens: int, on_text: Callable[[int, str], None] | None) -> Row:
-        tokens = self.processor.encode_text(user_turn(prompt))
+    def _row(self, prompt: Prompt, read: _Image, max_new_tokens: int) -> Row:
+        tokens = self.processor.encode_text(user_turn(prompt.text))
         length, longest = len(read.ids) + len(tokens), self.model.config.max_position_embeddings
         if length >= longest:
             raise InputError(
-                "Image and words together are longer than the model can read",
+                "image and words must fit into the model's context",
                 f"{length} tokens, of {longest} possible",
                 "ask in fewer words",
             )
-        last = self._answers.get(prompt, "") if self.options.last_answer else ""
+        last = self._answers.get(prompt.text, "") if self.options.last_answer else ""
         drafter = Drafter(
             self._pieces,
             self._token_text,
-            request_of(prompt),
+            ExpectedAnswer.to(prompt),
             self._vocabulary.digit_ids,
             last,
             fans=self.options.fans,
@@ -204,40 +218,34 @@ class AnswerEngine:
             limit=_TREE_LIMIT,
         )
 
-        def on_pass(row: Row) -> None:
-            if on_text is not None:
-                on_text(index, self.processor.decode(row.token_ids))
+        return Row(tokens, drafter, min(max_new_tokens, longest - length))
 
-        return Row(tokens, drafter, min(max_new_tokens, longest - length), on_pass=on_pass)
-
-    def _decode(self, decoder: Decoder, rows: list[Row], read: _Image) -> float:
-        """Reads the image unless that is done, then all rows to their ends; the time of the first pass."""
+    def _passes(self, rows: Sequence[Row], read: _Image) -> Iterator[None]:
+        """Read the image unless that is done, then decode all rows to their ends."""
+        decoder = self._decoder(rows)
         prefix = len(read.ids)
         room = max(len(row.prompt) + row.max_new_tokens + (row.drafter.room if row.drafter else 0) for row in rows)
         if read.cache is None and len(rows) == 1:
             # One question, one pass: image and words are read together.
-            cache = KeyValueCache(prefix + room)
+            read.cache = KeyValueCache(prefix + room)
             rows[0].prompt = [*read.ids, *rows[0].prompt]
-            done = decoder.run(rows, cache, read.tensors)
-            read.cache = cache
-        else:
-            if read.cache is None:
-                assert read.tensors is not None
-                read.cache = KeyValueCache(prefix)
-                decoder.read(read.ids, read.cache, read.tensors)
-            cache = read.cache.forked(len(rows), prefix, prefix + room)
-            done = decoder.run(rows, cache)
-        read.tensors = None
-        # A cancelled first pass may have read nothing.
-        self._image = read if self.options.reuse_image and read.cache.get_seq_length() >= prefix else None
-        return done
+            yield from decoder.run(rows, read.cache, read.tensors)
+            return
+        if read.cache is None:
+            assert read.tensors is not None
+            read.cache = KeyValueCache(prefix)
+            decoder.read(read.ids, read.cache, read.tensors)
+        yield from decoder.run(rows, read.cache.forked(len(rows), prefix, prefix + room))
 
-    def _remember(self, prompts: Sequence[str], rows: Sequence[Row]) -> None:
+    def _decoder(self, rows: Sequence[Row]) -> Decoder:
+        return Decoder(self.model, self._vocabulary)
+
+    def _remember(self, prompts: Sequence[Prompt], rows: Sequence[Row]) -> None:
         if not self.options.last_answer:
             return
         for prompt, row in zip(prompts, rows, strict=True):
             if row.finish_reason == "stop":
-                self._answers[prompt] = self.processor.decode(row.token_ids)
-                self._answers.move_to_end(prompt)
+                self._answers[prompt.text] = self.processor.decode(row.token_ids)
+                self._answers.move_to_end(prompt.text)
         while len(self._answers) > _REMEMBERED_ANSWERS:
             self._answers.popitem(last=False)

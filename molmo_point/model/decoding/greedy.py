@@ -1,92 +1,87 @@
-"""Greedy decoding with a key-value cache, token by token, cancellable."""
+"""Greedy decoding with a key-value cache, token by token."""
 
 import time
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from transformers import DynamicCache
 
 
-@dataclass(frozen=True)
+@dataclass
 class Generated:
-    """What came out of the model.
+    """A sequence as far as it was generated.
 
     Attributes:
         token_ids: Generated ids, end-of-sequence left out.
         probabilities: The model's probability of each of them.
-        digit_probabilities: For each of them that is a digit, the probabilities of "0" to "9" in
-            its place; empty for all others, and where no ``digit_ids`` were given.
-        finish_reason: ``"stop"``, ``"length"`` or ``"cancelled"``.
-        prefill_ms: Image, prompt and first token.
-        decode_ms: All further tokens.
+        digit_probabilities: Probabilities of "0" to "9" in the place of each token that is a digit;
+            empty for other tokens, and without ``digit_ids``.
+        finish_reason: ``"stop"`` or ``"length"``; empty while it grows.
+        prefill_ms: Time for image, prompt and first token, in milliseconds.
+        decode_ms: Time for all further tokens, in milliseconds.
     """
 
-    token_ids: list[int]
-    probabilities: list[float]
-    digit_probabilities: list[tuple[float, ...]]
-    finish_reason: str
-    prefill_ms: float
-    decode_ms: float
+    token_ids: list[int] = field(default_factory=list)
+    probabilities: list[float] = field(default_factory=list)
+    digit_probabilities: list[tuple[float, ...]] = field(default_factory=list)
+    finish_reason: str = ""
+    prefill_ms: float = 0.0
+    decode_ms: float = 0.0
 
 
+@torch.inference_mode()
 def greedy(
     model: Any,
     inputs: Mapping[str, Any],
     eos_id: int | Collection[int],
     max_new_tokens: int,
-    should_stop: Callable[[], bool] | None = None,
-    on_token: Callable[[int], None] | None = None,
     digit_ids: tuple[int, ...] = (),
-) -> Generated:
-    """Generates greedily until end of sequence.
+) -> Iterator[Generated]:
+    """Generate greedily until end of sequence, and yield after every token.
 
     Args:
         model: A transformers model of the Molmo family, in eval mode.
-        inputs: The tensors of one sequence without padding, by name: everything that the first
-            ``forward`` takes. Later ones take the new token and the cache.
+        inputs: Tensors of one sequence without padding, by name, as the first ``forward`` takes
+            them. Later calls take the new token and the cache.
         eos_id: End-of-sequence token, or several.
         max_new_tokens: Most tokens to generate.
-        should_stop: Asked before every token; True ends with ``"cancelled"``.
-        on_token: Told every token as it comes.
         digit_ids: Ids of "0" to "9" where the tokenizer has one token per digit.
+
+    Yields:
+        The same object each time, as far as it has grown; last with its finish reason.
     """
     started = time.perf_counter()
     ends = {eos_id} if isinstance(eos_id, int) else set(eos_id)
+    out = Generated()
     cache = DynamicCache(config=model.config)
-    out = model(**inputs, past_key_values=cache, use_cache=True, logits_to_keep=1)
-    out.logits[0, -1, 0].item()  # a GPU only queues its work: wait for it, or the time would count as decoding
+    step_out = model(**inputs, past_key_values=cache, use_cache=True, logits_to_keep=1)
+    step_out.logits[0, -1, 0].item()  # a GPU only queues its work: wait, or the time would count as decoding
     prefilled = time.perf_counter()
-    ids: list[int] = []
-    probabilities: list[float] = []
-    digit_probabilities: list[tuple[float, ...]] = []
-    reason = "length"
-    while len(ids) < max_new_tokens:
-        if should_stop is not None and should_stop():
-            reason = "cancelled"
-            break
-        distribution = out.logits[0, -1].float().softmax(-1)
-        token = int(distribution.argmax())
-        if token in ends:
-            reason = "stop"
-            break
-        ids.append(token)
-        probabilities.append(float(distribution[token]))
-        digits = distribution[list(digit_ids)].tolist() if token in digit_ids else ()
-        digit_probabilities.append(tuple(digits))
-        if on_token is not None:
-            on_token(token)
-        if len(ids) == max_new_tokens:
-            break  # nobody would read the next distribution
-        step = torch.tensor([[token]], device=inputs["input_ids"].device)
-        out = model(input_ids=step, past_key_values=cache, use_cache=True)
-    finished = time.perf_counter()
-    return Generated(
-        token_ids=ids,
-        probabilities=probabilities,
-        digit_probabilities=digit_probabilities,
-        finish_reason=reason,
-        prefill_ms=(prefilled - started) * 1e3,
-        decode_ms=(finished - prefilled) * 1e3,
-    )
+    out.prefill_ms = (prefilled - started) * 1e3
+    while not out.finish_reason:
+        if len(out.token_ids) < max_new_tokens:
+            distribution = step_out.logits[0, -1].float().softmax(-1)
+            token = int(distribution.argmax())
+            if token in ends:
+                out.finish_reason = "stop"
+            else:
+                out.token_ids.append(token)
+                out.probabilities.append(float(distribution[token]))
+                out.digit_probabilities.append(tuple(distribution[list(digit_ids)].tolist() if token in digit_ids else ()))
+        if not out.finish_reason and len(out.token_ids) >= max_new_tokens:
+            out.finish_reason = "length"  # nobody would read the next distribution
+        out.decode_ms = (time.perf_counter() - prefilled) * 1e3
+        yield out
+        if not out.finish_reason:
+            step = torch.tensor([[out.token_ids[-1]]], device=inputs["input_ids"].device)
+            step_out = model(input_ids=step, past_key_values=cache, use_cache=True)
+
+
+def greedy_to_end(
+    model: Any, inputs: Mapping[str, Any], eos_id: int | Collection[int], max_new_tokens: int, digit_ids: tuple[int, ...] = ()
+) -> Generated:
+    """Generate greedily to the end; arguments as `greedy`."""
+    return deque(greedy(model, inputs, eos_id, max_new_tokens, digit_ids), maxlen=1).pop()

@@ -8,6 +8,10 @@ verified by the model, so a wrong one costs time and never changes the answer.
 import re
 from dataclasses import dataclass
 
+from molmo_point.backend import Prompt
+from molmo_point.request import Task
+
+_STYLES = {Task.POINT: "pointing", Task.COUNT: "counting"}
 _ABSENT = " There are none."
 _OPENERS = {
     "pointing": (' <point x="', ' <points x1="', _ABSENT),
@@ -23,8 +27,8 @@ _COMPLETE_POINT = re.compile(r' y\d{0,6}="\d{1,3}\.\d')
 
 
 @dataclass(frozen=True)
-class Request:
-    """What was asked for, as far as the answer's form depends on it.
+class ExpectedAnswer:
+    """The expected form of an answer.
 
     Attributes:
         style: ``"pointing"``, ``"counting"``, or ``""`` for a free question.
@@ -33,6 +37,12 @@ class Request:
 
     style: str = ""
     label: str = ""
+
+    @classmethod
+    def to(cls, prompt: Prompt) -> "ExpectedAnswer":
+        """Expect the answer to a prompt; free questions have no fixed form."""
+        style = _STYLES.get(prompt.task, "")
+        return cls(style, prompt.words) if style else cls()
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -59,25 +69,7 @@ class Continuations:
     tenth: bool = False
 
 
-_POINTING = re.compile(
-    r"(?:please\s+)?(?:point\s+(?:to|at)|locate|find|mark|show\s+me(?:\s+where)?|where\s+(?:is|are))\s+(.+?)[.?!]*", re.IGNORECASE
-)
-_COUNTING = re.compile(
-    r"(?:how\s+many|count(?:\s+(?:the|all))*)\s+(.+?)(?:(?<!that)(?<!which)\s+(?:are|is|do|does|can)\s.*)?[.?!]*",
-    re.IGNORECASE,
-)
-
-
-def request_of(prompt: str) -> Request:
-    """What a prompt asks for, told from its words; a free question where they are of no known form."""
-    for style, form in (("counting", _COUNTING), ("pointing", _POINTING)):
-        match = form.fullmatch(prompt.strip())
-        if match is not None:
-            return Request(style, match[1])
-    return Request()
-
-
-def continuations(text: str, request: Request) -> Continuations:
+def continuations(text: str, request: ExpectedAnswer) -> Continuations:
     """How ``text``, the beginning of an answer, may go on.
 
     Args:
@@ -105,7 +97,7 @@ def continuations(text: str, request: Request) -> Continuations:
     return Continuations(tuple(r[len(typed) :] for r in rests if r.startswith(typed) and len(r) > len(typed)))
 
 
-def _after_number(axis: str, index: str, request: Request, text: str, tag: int) -> tuple[str, ...]:
+def _after_number(axis: str, index: str, request: ExpectedAnswer, text: str, tag: int) -> tuple[str, ...]:
     """What may follow a complete coordinate."""
     if axis == "x":
         return (f'" y{index}="',)
@@ -114,14 +106,14 @@ def _after_number(axis: str, index: str, request: Request, text: str, tag: int) 
     return (f'" x{int(index) + 1}="', *endings) if index else endings
 
 
-def _endings(index: str, request: Request, text: str, tag: int) -> tuple[str, ...]:
+def _endings(index: str, request: ExpectedAnswer, text: str, tag: int) -> tuple[str, ...]:
     """From the alt text to the end of the answer, for each label that is likely."""
     close = "</points>" if index else "</point>"
     total = _total(request, text, tag, index)
     return tuple(f'{_ALT}{label}">{label}{close}{total}' for label in request.labels) or (_ALT,)
 
 
-def _label_rest(text: str, tag: int, alt: int, request: Request) -> tuple[str, ...]:
+def _label_rest(text: str, tag: int, alt: int, request: ExpectedAnswer) -> tuple[str, ...]:
     """The rest of an answer that has begun its alt text."""
     point = _LAST_POINT.search(text, max(tag, alt - 24), alt)
     index = point[1] if point else ""
@@ -140,7 +132,7 @@ def _label_rest(text: str, tag: int, alt: int, request: Request) -> tuple[str, .
     return tuple(dict.fromkeys(rests))
 
 
-def _total(request: Request, text: str, tag: int, index: str) -> str:
+def _total(request: ExpectedAnswer, text: str, tag: int, index: str) -> str:
     if not text[:tag].endswith("Counting the "):
         return ""
     return f" shows a total of {index or 1}."

@@ -1,18 +1,23 @@
-"""Molmo2 as the rest of the SDK uses it: transformers' own model, without its need for torchvision."""
+"""Molmo2 behind the interface of a backend: transformers' own model, without torchvision."""
 
 import copy
-from collections.abc import Callable
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from molmo_point.errors import CheckpointError, DependencyError
+from molmo_point.backend import Backend, Growth, Limits, Prompt
+from molmo_point.errors import CheckpointError, DependencyError, InputError
 from molmo_point.model.checkpoint.quantization import allow_cpu_packing
 from molmo_point.model.checkpoint.strict_loading import refuse_wrong_keys
 from molmo_point.model.checkpoint.weight_files import weights_of
-from molmo_point.model.molmo2.completion import complete
+from molmo_point.model.decoding.greedy import Generated, greedy
+from molmo_point.model.load import CheckpointSource, fewer_crops
 from molmo_point.model.molmo2.molmo2_processor import Molmo2Processor
 from molmo_point.results import Completion
 from molmo_point.trust.confidence_calibration import UNCALIBRATED, Calibration
@@ -21,19 +26,19 @@ SKIPPED_MODULES = ("model.vision_tower", "model.multi_modal_projector", "model.l
 """What quantization leaves in high precision."""
 
 
-class Molmo2Backend:
-    """Molmo2 with its processor; its answers say 0 to 1000 where Molmo's say per cent.
+class Molmo2Backend(Backend):
+    """Molmo2 with its processor.
 
     Args:
         model: transformers' ``Molmo2ForConditionalGeneration``, in eval mode.
         processor: Its tokenizer, chat template and image settings.
-        name: What results call it.
+        name: Name that results carry.
         sigma_px: Standard deviation of its points along u and v in pixels of an image 640 pixels
             wide, as measured on validation scenes; NaN where nobody measured it.
-        calibration: What its statements about itself turned out to mean there.
+        calibration: Calibration of its probabilities on those scenes.
     """
 
-    family = "molmo2"
+    dialect = "molmo2"
 
     def __init__(
         self,
@@ -50,38 +55,62 @@ class Molmo2Backend:
         self.calibration = calibration
         self.eos_ids = _end_ids(model, processor)
 
-    def generate(
-        self,
-        image: np.ndarray,
-        prompt: str,
-        *,
-        max_new_tokens: int,
-        should_stop: Callable[[], bool] | None = None,
-        on_text: Callable[[str], None] | None = None,
-    ) -> Completion:
-        """Answers a prompt about an image, greedily.
+    def answers(self, image: np.ndarray, prompts: Sequence[Prompt], limits: Limits) -> Iterator[Growth]:
+        """Answer prompts about an image one after another, greedily; a growth follows every token.
 
         Args:
             image: (h, w, 3) uint8 RGB.
-            prompt: What the user says, without the turn's frame.
-            max_new_tokens: Most tokens to generate.
-            should_stop: Asked before every token; True ends the completion as ``"cancelled"``.
-            on_text: Told the whole text so far whenever it has grown.
+            prompts: One or more, without the frame of a turn.
+            limits: Bounds of each answer.
 
         Raises:
-            InputError: The image is not a usable RGB image, the words hold a control token, or the
+            InputError: The image is not a usable RGB image, the words hold a control token, or a
                 sequence would be too long.
         """
-        return complete(
-            self.model,
-            lambda: self.processor(image, prompt),
-            self.processor,
-            eos_ids=self.eos_ids,
-            longest=self.model.config.text_config.max_position_embeddings,
-            max_new_tokens=max_new_tokens,
-            should_stop=should_stop,
-            on_text=on_text,
+        for index, prompt in enumerate(prompts):
+            started = time.perf_counter()
+            inputs = self.processor(image, prompt.text)
+            length = inputs["input_ids"].shape[1]
+            longest = self.model.config.text_config.max_position_embeddings
+            if length >= longest:
+                given = f"{length} tokens, of {longest} possible"
+                raise InputError("image and words must fit into the model's context", given, "ask in fewer words")
+            preprocess_ms = (time.perf_counter() - started) * 1e3
+            placed = {name: tensor.to(self.model.device) for name, tensor in inputs.items()}
+            room = min(limits.max_new_tokens, longest - length)
+            for out in greedy(self.model, placed, self.eos_ids, room, self.processor.digit_ids):
+                ids = list(out.token_ids)
+                snapshot = partial(self._completion, out, ids, out.finish_reason or "unfinished", preprocess_ms)
+                yield Growth(index, self.processor.decode(ids), bool(out.finish_reason), snapshot)
+
+    def _completion(self, out: Generated, ids: list[int], finish_reason: str, preprocess_ms: float) -> Completion:
+        decode, count = self.processor.decode, len(ids)
+        return Completion(
+            text=decode(ids),
+            token_count=count,
+            finish_reason=finish_reason,
+            timing_ms={"preprocess": preprocess_ms, "prefill": out.prefill_ms, "decode": out.decode_ms},
+            tokens=tuple(decode([token]) for token in ids),
+            token_probabilities=tuple(out.probabilities[:count]),
+            digit_probabilities=tuple(out.digit_probabilities[:count]),
         )
+
+
+def load_molmo2_backend(source: CheckpointSource) -> Molmo2Backend:
+    """Load a Molmo2 checkpoint.
+
+    Raises:
+        CheckpointError: Files are missing, broken, or do not fit one another.
+        DependencyError: transformers is too old for Molmo2, or a library is missing.
+        InputError: An adapter was given, or `max_crops` is not what the model was trained for.
+    """
+    if source.adapter is not None:
+        given = f"{source.folder} is a Molmo2"
+        raise InputError("adapter must belong to a Molmo v1 checkpoint", given, "merge it with peft, and load the result")
+    processor = Molmo2Processor.from_folder(source.folder)
+    processor.layout = replace(processor.layout, max_crops=fewer_crops(source.max_crops, processor.layout.max_crops))
+    model = load_molmo2(source.folder, source.device, source.quantization, source.dtype)
+    return Molmo2Backend(model, processor, source.name, source.sigma_px, source.calibration)
 
 
 def load_molmo2(folder: Path, device: torch.device, quantization: Any = None, dtype: torch.dtype = torch.float32) -> Any:

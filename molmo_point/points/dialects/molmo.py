@@ -6,7 +6,9 @@ Everything between two ``<`` is read on its own, and the work is linear in it.
 import re
 from collections.abc import Iterator
 
-from molmo_point.points.answer import Found, Problems
+from molmo_point.points.answer import CoordinatePair, Problems
+from molmo_point.points.dialects.base import Dialect
+from molmo_point.points.dialects.prompts import caption_prompt, counting_prompt, pointing_prompt
 
 # Every repetition is bounded or runs over a class that cannot match what follows it.
 _TAG = re.compile(r"<points?(?=[\s>/]|$)([^<>]*)(>?)([^<]*)", re.IGNORECASE)
@@ -32,6 +34,39 @@ _STRICT_STARTS = (
 _STRICT_LINES = re.compile(r"(?:\([0-9]{1,9}\.[0-9], ?[0-9]{1,9}\.[0-9]\)(?:\n|$))+")
 
 
+# Behind its coordinates a tag has labels only; a single point has but one pair.
+_COORDINATES_OUT = re.compile(r'<points[^<>]* alt|<points[^<>]*>|<point [^<>]*?y="\d{1,3}\.\d', re.IGNORECASE)
+_ONE_DECIMAL = re.compile(r' y\d{0,6}="\d{1,3}\.\d$')
+
+
+class Molmo(Dialect):
+    """Tags with percentages of the image, as Molmo v1 writes them."""
+
+    name = "molmo"
+
+    def ask_to_point(self, words: str) -> str:
+        return pointing_prompt(words)
+
+    def ask_to_count(self, words: str) -> str:
+        return counting_prompt(words)
+
+    def ask_to_describe(self) -> str:
+        return caption_prompt()
+
+    def find_points(self, text: str, problems: Problems, *, growing: bool = False) -> Iterator[CoordinatePair]:
+        return find_points(text, problems, growing=growing)
+
+    def is_cut_off(self, text: str) -> bool:
+        return is_cut_off(text)
+
+    def has_all_coordinates(self, text: str) -> bool:
+        return _COORDINATES_OUT.search(text, max(0, text.rfind("<point"))) is not None
+
+    def closed(self, text: str) -> str:
+        # The released models write one decimal always, so the quote behind it is due.
+        return text + '"' if _ONE_DECIMAL.search(text, max(0, len(text) - 24)) else text
+
+
 def is_strictly_points(text: str) -> bool:
     """Whether an answer is nothing but points, written as in training; official pointing scores give 0 to others.
 
@@ -47,7 +82,7 @@ def is_strictly_points(text: str) -> bool:
     return False
 
 
-def find_points(text: str, problems: Problems, *, growing: bool = False) -> Iterator[Found]:
+def find_points(text: str, problems: Problems, *, growing: bool = False) -> Iterator[CoordinatePair]:
     """All coordinate pairs in percent in the order of the text: tags, and older forms between the tags.
 
     Args:
@@ -73,16 +108,16 @@ def is_cut_off(text: str) -> bool:
     return not (tag[2] and (tag[1].endswith("/") or _CLOSING.match(text, tag.end())))
 
 
-def _find_outside(text: str, start: int, end: int, growing: bool) -> Iterator[Found]:
+def _find_outside(text: str, start: int, end: int, growing: bool) -> Iterator[CoordinatePair]:
     matches = [*PAIR.finditer(text, start, end), *TENTHS.finditer(text, start, end)]
     for match in sorted(matches, key=re.Match.start):
         if match.re is PAIR:
-            yield Found(float(match[1]), float(match[2]), match.span(1), match.span(2))
+            yield CoordinatePair(float(match[1]), float(match[2]), match.span(1), match.span(2))
         elif not (growing and match.end() == len(text)):
             yield _tenths(match, 0)
 
 
-def _find_in_tag(text: str, tag: re.Match[str], problems: Problems, growing: bool) -> Iterator[Found]:
+def _find_in_tag(text: str, tag: re.Match[str], problems: Problems, growing: bool) -> Iterator[CoordinatePair]:
     body, closed = tag[1], bool(tag[2])
     label, body = _split_label(body, tag[3] if closed else "")
     settled, offset = tag.end() < len(text), tag.start(1)
@@ -134,9 +169,9 @@ def _split_label(body: str, inner: str) -> tuple[str, str]:
     return alt.strip() or inner.strip(), body
 
 
-def _paired(x: re.Match[str], y: re.Match[str], offset: int, label: str, tag: int, settled: bool) -> Found:
+def _paired(x: re.Match[str], y: re.Match[str], offset: int, label: str, tag: int, settled: bool) -> CoordinatePair:
     group_x, group_y = x.lastindex or 3, y.lastindex or 3
-    return Found(
+    return CoordinatePair(
         x=float(x[group_x]),
         y=float(y[group_y]),
         x_span=(x.start(group_x) + offset, x.end(group_x) + offset),
@@ -148,8 +183,8 @@ def _paired(x: re.Match[str], y: re.Match[str], offset: int, label: str, tag: in
     )
 
 
-def _tenths(match: re.Match[str], offset: int, label: str = "", tag: int = -1, settled: bool = True) -> Found:
-    return Found(
+def _tenths(match: re.Match[str], offset: int, label: str = "", tag: int = -1, settled: bool = True) -> CoordinatePair:
+    return CoordinatePair(
         x=int(match[2]) / 10,
         y=int(match[3]) / 10,
         x_span=(match.start(2) + offset, match.end(2) + offset),

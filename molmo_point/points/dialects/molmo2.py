@@ -16,7 +16,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from molmo_point.points.answer import TAG_START, Found, Problems
+from molmo_point.points.answer import CoordinatePair, Problems
+from molmo_point.points.dialects.base import Dialect
+from molmo_point.points.dialects.prompts import counting_prompt, pointing_prompt
+from molmo_point.points.tags import TAG_START, ends_in_tag
 
 FULL = (1000.0, 1000.0)
 
@@ -45,7 +48,34 @@ class _Tag:
     settled: bool
 
 
-def find_points(text: str, problems: Problems, *, growing: bool = False) -> Iterator[Found]:
+_COORDS_TAG = re.compile(r"<(?:points?|tracks?)\s[^<>]*?\bcoords\s{0,8}=\s{0,8}[\"'][^<]", re.IGNORECASE)
+
+
+class Molmo2(Dialect):
+    """Tags with thousandths of the image, for several images and videos, as Molmo2 writes them."""
+
+    name = "molmo2"
+    full = FULL
+
+    def ask_to_point(self, words: str) -> str:
+        return pointing_prompt(words)
+
+    def ask_to_count(self, words: str) -> str:
+        return counting_prompt(words)
+
+    def find_points(self, text: str, problems: Problems, *, growing: bool = False) -> Iterator[CoordinatePair]:
+        return find_points(text, problems, growing=growing)
+
+    def is_cut_off(self, text: str) -> bool:
+        return ends_in_tag(text)
+
+    def mark(self, text: str, *, growing: bool = False) -> int | None:
+        found, tag = super().mark(text, growing=growing), _COORDS_TAG.search(text)
+        places = [place for place in (found, tag and tag.end()) if place is not None]
+        return min(places, default=None)
+
+
+def find_points(text: str, problems: Problems, *, growing: bool = False) -> Iterator[CoordinatePair]:
     """All points in thousandths of their image, in the order of the text.
 
     Args:
@@ -112,7 +142,7 @@ def _closed_between(text: str, start: int, end: int) -> bool:
     return text.find(">", start, end) >= 0
 
 
-def _find_in_coords(text: str, tag: _Tag, problems: Problems) -> Iterator[Found]:
+def _find_in_coords(text: str, tag: _Tag, problems: Problems) -> Iterator[CoordinatePair]:
     start, stop = tag.values
     head: re.Match[str] | None = None
     skipping = False
@@ -160,7 +190,7 @@ def _report_rest(pending: list[re.Match[str]], problems: Problems) -> None:
         problems.add("a coordinate has no partner", " ".join(word[0] for word in pending))
 
 
-def _point(tag: _Tag, head: str, pending: list[re.Match[str]], y: re.Match[str], problems: Problems) -> Iterator[Found]:
+def _point(tag: _Tag, head: str, pending: list[re.Match[str]], y: re.Match[str], problems: Problems) -> Iterator[CoordinatePair]:
     number, x = pending
     followed = tag.kind.startswith("track")
     timed = followed or "." in head
@@ -168,7 +198,7 @@ def _point(tag: _Tag, head: str, pending: list[re.Match[str]], y: re.Match[str],
     if image_index < 0:
         problems.add("images are numbered from 1", head)
         return
-    yield Found(
+    yield CoordinatePair(
         x=int(x[0]),
         y=int(y[0]),
         x_span=x.span(),

@@ -17,7 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from molmo_point.errors import InputError
-from molmo_point.points.answer import TAG_START, Found, Problems, Size, checked_sizes
+from molmo_point.points.answer import CoordinatePair, Problems, Size, checked_sizes
+from molmo_point.points.dialects.base import Dialect
+from molmo_point.points.dialects.prompts import counting_prompt, pointing_prompt
+from molmo_point.points.tags import TAG_START, ends_in_tag
 
 TOKEN = re.compile(r"<POINT_([0-9]{1,9})>", re.IGNORECASE)
 _TRIPLE = re.compile(
@@ -139,7 +142,39 @@ class PointTokenLayout:
         return float(columns), float(rows)
 
 
-def find_points(text: str, problems: Problems, layout: PointTokenLayout, *, growing: bool = False) -> Iterator[Found]:
+class MolmoPoint(Dialect):
+    """Tokens that choose image patches, as MolmoPoint writes them.
+
+    Args:
+        layout: Layout of the tokens in the images; None finds no points and reports that.
+    """
+
+    name = "molmopoint"
+
+    def __init__(self, layout: PointTokenLayout | None = None) -> None:
+        self.layout = layout
+
+    def ask_to_point(self, words: str) -> str:
+        return pointing_prompt(words)
+
+    def ask_to_count(self, words: str) -> str:
+        return counting_prompt(words)
+
+    def find_points(self, text: str, problems: Problems, *, growing: bool = False) -> Iterator[CoordinatePair]:
+        if self.layout is not None:
+            yield from find_points(text, problems, self.layout, growing=growing)
+        else:
+            problems.add("point tokens cannot be placed without the layout of the images")
+
+    def is_cut_off(self, text: str) -> bool:
+        return ends_in_tag(text)
+
+    def mark(self, text: str, *, growing: bool = False) -> int | None:
+        token = TOKEN.search(text)
+        return None if token is None else token.end()
+
+
+def find_points(text: str, problems: Problems, layout: PointTokenLayout, *, growing: bool = False) -> Iterator[CoordinatePair]:
     """All points in patches of their image, in the order of the text.
 
     Args:
@@ -181,17 +216,17 @@ def _label(text: str, tags: list[re.Match[str]], number: int) -> str:
     return inner[1].strip() if inner else ""
 
 
-def _in_tag(found: Found, tag: re.Match[str], label: str, settled: bool) -> Found:
+def _in_tag(found: CoordinatePair, tag: re.Match[str], label: str, settled: bool) -> CoordinatePair:
     followed = tag[2].lower().startswith("track")
     return replace(found, label=label, tag=tag.start(), settled=settled, followed=followed)
 
 
-def _found(match: re.Match[str], layout: PointTokenLayout) -> Found | None:
+def _found(match: re.Match[str], layout: PointTokenLayout) -> CoordinatePair | None:
     place = layout.locate(int(match[1]), int(match[2]), int(match[3]))
     if place is None:
         return None
     image, time_s, column, row = place
-    return Found(
+    return CoordinatePair(
         x=column,
         y=row,
         x_span=(match.start(), match.end(1) + 1),

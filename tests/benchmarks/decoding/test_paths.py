@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.decoding.material import pointing
 from benchmarks.decoding.naive import NaiveMolmo
 from benchmarks.decoding.oracle import NgramDrafter, OracleEngine, count_passes
 from benchmarks.decoding.paths import (
@@ -26,10 +27,10 @@ from molmo_point.errors import InputError
 from molmo_point.model.architecture.config import MolmoConfig
 from molmo_point.model.decoding.drafts import Drafter
 from molmo_point.model.decoding.engine import Options
-from molmo_point.model.decoding.templates import request_of
+from molmo_point.model.decoding.templates import ExpectedAnswer
 from molmo_point.model.decoding.token_tree import ROOT
 
-PROMPT = "Point to red mugs"
+PROMPT = pointing("red mugs")
 TEXT = ' <points x1="61.5" y1="40.4" x2="70.1" y2="9.8" x3="81.0" y3="33.2" alt="red mugs">red mugs</points>'
 MOVED = TEXT.replace("40.4", "40.6").replace("81.0", "80.9")
 
@@ -40,7 +41,7 @@ def script(subject: Any) -> tuple[int, ...]:
 
 
 def test_the_ways_agree_on_the_models_own_words(subject: Any, picture: np.ndarray) -> None:
-    prompt = "Point to the red things"
+    prompt = pointing("the red things")
     plain = generate_answer(subject, picture, prompt, 40)
     peer = generate_answer(subject, picture, prompt, 40, peer=qwen2_peer(subject.model))
     ours = [
@@ -76,7 +77,7 @@ def test_scripts_are_said_by_every_way(subject: Any, picture: np.ndarray, script
         assert out.token_ids == said
         passes.append(out.passes)
     assert passes[0] == 2 + 3 + 3 + 1 and passes[1] == 0 and 0 < passes[2] < 6
-    batch = engine_answers(engine, picture, [PROMPT, "Point to the cat"], most, [script, script[:9]])
+    batch = engine_answers(engine, picture, [PROMPT, pointing("the cat")], most, [script, script[:9]])
     assert [out.token_ids for out in batch] == [script, script[:9]]
     assert engine_answers(engine, picture, [PROMPT], 6)[0].token_ids == generate_answer(subject, picture, PROMPT, 6).token_ids
 
@@ -87,7 +88,12 @@ def test_counted_passes_are_those_that_the_engine_makes(
 ) -> None:
     processor, text_of = subject.processor, token_texts(subject.processor)
     drafter = Drafter(
-        processor.encode_text, text_of, request_of(PROMPT), processor.digit_ids, fans=options.fans, template=options.template
+        processor.encode_text,
+        text_of,
+        ExpectedAnswer.to(PROMPT),
+        processor.digit_ids,
+        fans=options.fans,
+        template=options.template,
     )
     counted = count_passes(script, drafter, text_of, processor.eos_id)
     engine = OracleEngine(subject.model, processor, options)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.decoding import protocol
-from benchmarks.decoding.material import material, one_point_script, scripted_answers
+from benchmarks.decoding.material import material, one_point_script, pointing, scripted_answers
 from benchmarks.decoding.pass_counts import pass_counts
 from benchmarks.decoding.protocol import Gate, Line, Protocol, Section, Series, line
 from benchmarks.decoding.report import Report, as_data, cells, facts_lines, markdown
@@ -100,7 +100,7 @@ def test_scripts_hold_as_many_points_as_they_say_and_repeat() -> None:
         assert text == answer.before[0] and text != answer.before[2]
         assert len(parse_answer(answer.before[2], (640, 480)).points) == answer.count
     assert answers == scripted_answers(lambda text: list(text.encode()), (1, 5, 40))
-    one = bytes(one_point_script(lambda text: list(text.encode()), "Point to the red mug", 3)).decode()
+    one = bytes(one_point_script(lambda text: list(text.encode()), pointing("the red mug"), 3)).decode()
     assert len(parse_answer(one, (640, 480)).points) == 1 and 'alt="the red mug"' in one
 
 

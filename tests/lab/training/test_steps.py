@@ -138,7 +138,7 @@ def answered_by(
         return Generated(tokens, [], [], finish_reason="stop", prefill_ms=1.0, decode_ms=1.0)
 
     monkeypatch.setattr(validation, "_answer", answer)
-    monkeypatch.setattr(validation, "greedy", generate)
+    monkeypatch.setattr(validation, "greedy_to_end", generate)
     return answer_scores(torch.nn.Linear(1, 1), processor, source, each=12)  # type: ignore[arg-type]
 
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from molmo_point.backend import Limits, Prompt
 from molmo_point.errors import CheckpointError, DependencyError, InputError
 from molmo_point.model import MolmoConfig, MolmoForCausalLM, load_backend
 from molmo_point.model.architecture.config import load_config
@@ -34,7 +35,7 @@ def test_saved_and_loaded_is_the_same_model(tiny_folder: Path, tmp_path: Path) -
     (again / "preprocessor_config.json").write_bytes((tiny_folder / "preprocessor_config.json").read_bytes())
     second = load_backend(str(again), device="cpu")
     assert (first.name, second.name) == ("tiny", str(again))
-    one, two = (b.generate(IMAGE, "hi", max_new_tokens=8) for b in (first, second))
+    one, two = (b.complete(IMAGE, Prompt("hi"), Limits(8)) for b in (first, second))
     assert (one.text, one.token_probabilities) == (two.text, two.token_probabilities)
 
 
@@ -70,7 +71,7 @@ def test_a_mixture_of_experts_loads_as_released(tiny_moe_folder: Path) -> None:
     assert set(loaded) == set(wanted) and len(loaded) == len(stored)
     assert all(torch.equal(loaded[name], wanted[name]) for name in wanted)
     assert backend.model.config.num_experts == 4
-    assert backend.generate(IMAGE, "hi", max_new_tokens=3).token_count > 0
+    assert backend.complete(IMAGE, Prompt("hi"), Limits(3)).token_count > 0
 
 
 def test_names_of_the_training_code_load_as_well(tiny_moe_folder: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from molmo_point.backend import Limits, Prompt
 from molmo_point.model import MolmoForCausalLM, load_backend
 
 from ..folders import A_TENSOR, IMAGE, WEIGHTS, refusal
@@ -37,12 +38,12 @@ def test_remote_code_is_neither_run_nor_asked_about(tiny_folder: Path, monkeypat
     def asked(*_: object) -> str:
         raise AssertionError("the user was asked whether to run code")
 
-    before = load_backend(tiny_folder, device="cpu").generate(IMAGE, "hi", max_new_tokens=4).text
+    before = load_backend(tiny_folder, device="cpu").complete(IMAGE, Prompt("hi"), Limits(4)).text
     trace = plant_code(tiny_folder)
     monkeypatch.setattr("builtins.input", asked)
     backend = load_backend(tiny_folder, device="cpu")
     assert type(backend.model) is MolmoForCausalLM
-    assert backend.generate(IMAGE, "hi", max_new_tokens=4).text == before
+    assert backend.complete(IMAGE, Prompt("hi"), Limits(4)).text == before
     assert not trace.exists()
     assert not any("molmo" in name and name.startswith("transformers_modules") for name in sys.modules)
     backend.model.save_pretrained(tiny_folder / "again")

@@ -17,7 +17,7 @@ from molmo_point.model.checkpoint.loading import load_model
 from molmo_point.model.decoding.decoder import Decoder, Row, Vocabulary
 from molmo_point.model.decoding.drafts import Drafter
 from molmo_point.model.decoding.kv_cache import KeyValueCache
-from molmo_point.model.decoding.templates import Request
+from molmo_point.model.decoding.templates import ExpectedAnswer
 from molmo_point.model.inputs.molmo_processor import MolmoProcessor
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -37,7 +37,7 @@ class Words:
     def text(self, ids: Sequence[int]) -> str:
         return "".join(map(self.token_text, ids))
 
-    def drafter(self, request: Request, **options: Any) -> Drafter:
+    def drafter(self, request: ExpectedAnswer, **options: Any) -> Drafter:
         return Drafter(self.encode, self.token_text, request, self.vocabulary.digit_ids, **options)
 
 
@@ -150,7 +150,7 @@ def run_script(words: Words, prompt: Sequence[int], answer: Sequence[int], draft
     """Decodes a scripted answer; the row."""
     model = ScriptedModel(prompt, answer, words.vocabulary.eos_id, words.size)
     row = Row(list(prompt), drafter, options.pop("max_new_tokens", len(answer) + 5), **options)
-    Decoder(model, words.vocabulary).run([row], KeyValueCache(len(prompt) + 2 * len(answer) + 1200))
+    list(Decoder(model, words.vocabulary).run([row], KeyValueCache(len(prompt) + 2 * len(answer) + 1200)))
     assert model.passes == row.passes + 1
     return row
 

@@ -1,6 +1,5 @@
 """Drafted decoding gives what plain greedy decoding gives: tokens, probabilities, and why it ended."""
 
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,7 +11,7 @@ from molmo_point.errors import InputError
 from molmo_point.model.decoding.decoder import Decoder, Row, Vocabulary
 from molmo_point.model.decoding.drafts import Drafter
 from molmo_point.model.decoding.kv_cache import KeyValueCache
-from molmo_point.model.decoding.templates import Request
+from molmo_point.model.decoding.templates import ExpectedAnswer
 from molmo_point.model.decoding.token_tree import TokenTree
 
 FLAVOURS = ("qwen2", "olmo", "olmoe")
@@ -58,7 +57,7 @@ def cases(golden: Callable[[str], Any], greedy_reference: Any) -> dict[str, Any]
 
 def decode(case: Any, model: Any, drafter: Any, eos_id: int = -1, count: int = COUNT, **options: Any) -> Row:
     row = Row(case.inputs["input_ids"][0].tolist(), drafter, count, **options)
-    Decoder(model, vocabulary_of(eos_id)).run([row], KeyValueCache(110), {name: case.inputs[name] for name in IMAGE_NAMES})
+    list(Decoder(model, vocabulary_of(eos_id)).run([row], KeyValueCache(110), {name: case.inputs[name] for name in IMAGE_NAMES}))
     return row
 
 
@@ -113,36 +112,32 @@ def test_ends_that_the_caller_asks_for(cases: Any) -> None:
     told: list[int] = []
     row = decode(case, model, Ahead(), on_token=lambda row: told.append(len(row.token_ids)) or len(row.token_ids) == 8)
     assert (row.token_ids, row.finish_reason, told) == (plain.ids[:8], "early", list(range(1, 9)))
-    grown: list[int] = []
-    row = decode(case, model, Ahead(), on_pass=lambda row: grown.append(len(row.token_ids)))
+    row = Row(case.inputs["input_ids"][0].tolist(), Ahead(), COUNT)
+    image = {name: case.inputs[name] for name in IMAGE_NAMES}
+    passes = Decoder(model, vocabulary_of(-1)).run([row], KeyValueCache(110), image)
+    grown = [len(row.token_ids) for _ in passes]
     assert grown == [6, 12, 18, 24] and row.passes == 3
     assert row.passes_at == [i // 6 for i in range(COUNT)]
     assert (row.drafted, row.accepted) == (20, 20)
 
 
-@pytest.mark.parametrize("after", [0, 1, 3])
-def test_cancelling_and_running_out_of_time_keep_what_there_is(cases: Any, after: int) -> None:
+@pytest.mark.parametrize("after", [1, 3])
+def test_a_caller_that_asks_for_no_further_pass_keeps_what_there_is(cases: Any, after: int) -> None:
     case, model, plain = cases["qwen2"]
     image = {name: case.inputs[name] for name in IMAGE_NAMES}
-    for reason in ("cancelled", "time"):
-        row = Row(case.inputs["input_ids"][0].tolist(), None, COUNT)
-        decoder = Decoder(
-            model, vocabulary_of(-1), (lambda row=row: len(row.token_ids) >= after) if reason == "cancelled" else None
-        )
-        if reason == "time":
-            decoder.deadline_s = time.perf_counter() - 1 if after == 0 else float("inf")
-            row.on_token = lambda row, decoder=decoder: (
-                setattr(decoder, "deadline_s", 0.0) if len(row.token_ids) == after else False
-            )
-        decoder.run([row], KeyValueCache(110), image)
-        assert (row.token_ids, row.finish_reason) == (plain.ids[:after], reason)
+    row = Row(case.inputs["input_ids"][0].tolist(), None, COUNT)
+    passes = Decoder(model, vocabulary_of(-1)).run([row], KeyValueCache(110), image)
+    for _ in range(after):
+        next(passes)
+    passes.close()
+    assert (row.token_ids, row.finish_reason) == (plain.ids[:after], "")
 
 
 def test_a_cache_that_is_too_small_is_a_clear_error(cases: Any) -> None:
     case, model, plain = cases["qwen2"]
     row = Row(case.inputs["input_ids"][0].tolist(), NoisyDrafter(plain.ids, 0), COUNT)
     with pytest.raises(InputError, match="cache"):
-        Decoder(model, vocabulary_of(-1)).run([row], KeyValueCache(50), {name: case.inputs[name] for name in IMAGE_NAMES})
+        list(Decoder(model, vocabulary_of(-1)).run([row], KeyValueCache(50), {name: case.inputs[name] for name in IMAGE_NAMES}))
 
 
 def test_the_probability_that_nothing_is_there(cases: Any) -> None:
@@ -151,7 +146,7 @@ def test_the_probability_that_nothing_is_there(cases: Any) -> None:
         row = Row(case.inputs["input_ids"][0].tolist(), drafter, 4)
         decoder = Decoder(model, vocabulary_of(-1, absent=(8, 17)))
         assert np.isnan(row.absent_probability)
-        decoder.run([row], KeyValueCache(110), {name: case.inputs[name] for name in IMAGE_NAMES})
+        list(decoder.run([row], KeyValueCache(110), {name: case.inputs[name] for name in IMAGE_NAMES}))
         assert row.absent_probability == pytest.approx(float(plain.distributions[0][[8, 17]].sum()), abs=1e-6)
         # Watching more than digits must not shift the digits.
         assert row.digit_probabilities[0] == pytest.approx(plain.distributions[0][list(DIGITS)].tolist(), abs=1e-6)
@@ -160,7 +155,7 @@ def test_the_probability_that_nothing_is_there(cases: Any) -> None:
 def test_no_digits_where_the_tokenizer_joins_them(cases: Any) -> None:
     case, model, plain = cases["qwen2"]
     row = Row(case.inputs["input_ids"][0].tolist(), None, 4)
-    Decoder(model, Vocabulary(-1, (), str)).run([row], KeyValueCache(60), {name: case.inputs[name] for name in IMAGE_NAMES})
+    list(Decoder(model, Vocabulary(-1, (), str)).run([row], KeyValueCache(60), {name: case.inputs[name] for name in IMAGE_NAMES}))
     assert (row.token_ids, row.digit_probabilities) == (plain.ids[:4], [()] * 4)
 
 
@@ -195,7 +190,7 @@ def test_questions_that_share_an_image_are_answered_as_if_alone(
             Row(list(q), NoisyDrafter(p.ids, seed + i, eos_id) if i != 1 else None, b)
             for i, (q, b, p) in enumerate(zip(questions, budgets, plains))
         ]
-        decoder.run(rows, read.forked(4, 14, 90))
+        list(decoder.run(rows, read.forked(4, 14, 90)))
         for row, plain in zip(rows, plains):
             assert_same(row, plain, DIGITS)
     assert read.lengths == [14]
@@ -209,7 +204,7 @@ def test_images_of_their_own_in_one_batch(cases: Any, greedy_reference: Any, ass
     assert expected[0].ids != expected[1].ids
     rows = [Row(ids, NoisyDrafter(expected[0].ids, 1), COUNT), Row(ids[:29], NoisyDrafter(expected[1].ids, 2), COUNT)]
     images = {name: torch.cat([case.inputs[name], other[name]]) for name in IMAGE_NAMES}
-    Decoder(model, vocabulary_of(-1)).run(rows, KeyValueCache(120, rows=2), images)
+    list(Decoder(model, vocabulary_of(-1)).run(rows, KeyValueCache(120, rows=2), images))
     for row, one in zip(rows, expected):
         assert_same(row, one, DIGITS)
 
@@ -227,11 +222,11 @@ def test_a_model_that_talks_garbage_is_believed(cases: Any, released: Any, asser
         return [i for i in released.encode(text) if i < 320]
 
     lasts = ("", " There are none.", ' <point x="61.5" y="40.4" alt="red mug">red mug</point>')
-    for request in (Request("pointing", "red mug"), Request("counting", "dogs"), Request()):
+    for request in (ExpectedAnswer("pointing", "red mug"), ExpectedAnswer("counting", "dogs"), ExpectedAnswer()):
         for last in lasts:
             drafter = Drafter(encode, words.__getitem__, request, DIGITS, last)
             row = Row(case.inputs["input_ids"][0].tolist(), drafter, COUNT)
             decoder = Decoder(model, Vocabulary(-1, DIGITS, words.__getitem__))
-            decoder.run([row], KeyValueCache(200), {name: case.inputs[name] for name in IMAGE_NAMES})
+            list(decoder.run([row], KeyValueCache(200), {name: case.inputs[name] for name in IMAGE_NAMES}))
             assert_same(row, plain, DIGITS)
             assert row.accepted < 12

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from molmo_point.model.decoding.drafts import Drafter
-from molmo_point.model.decoding.templates import Request
+from molmo_point.model.decoding.templates import ExpectedAnswer
 from molmo_point.model.decoding.token_tree import ROOT, TokenTree
 
 
@@ -46,7 +46,7 @@ def words(request: pytest.FixtureRequest) -> Any:
 @pytest.mark.parametrize("style", ["pointing", "counting"])
 def test_everything_between_two_numbers_comes_as_its_own_tokens(words: Any, recorded: Any, count: int, style: str) -> None:
     answer = next(a for a in recorded.answers if a["count"] == count and a["style"] == style)
-    ids, request = words.encode(answer["text"]), Request(style, answer["label"])
+    ids, request = words.encode(answer["text"]), ExpectedAnswer(style, answer["label"])
     starts = [len(words.text(ids[:place])) for place in range(len(ids) + 1)]
     digits = {
         i for m in re.finditer(r'(?<= [xy])\d*="[\d.]+', answer["text"]) for i in range(m[0].index('"') + m.start(), m.end())
@@ -63,7 +63,7 @@ def test_everything_between_two_numbers_comes_as_its_own_tokens(words: Any, reco
 def test_the_last_answer_is_drafted_whole_before_anything_is_written(words: Any, recorded: Any) -> None:
     answer = next(a for a in recorded.answers if a["count"] == 40)
     ids = words.encode(answer["text"])
-    drafter = words.drafter(Request(answer["style"], answer["label"]), last_answer=answer["text"])
+    drafter = words.drafter(ExpectedAnswer(answer["style"], answer["label"]), last_answer=answer["text"])
     tree = drafter.draft([], "")
     assert agreed(tree, ids) == len(ids)
     assert len(tree) <= drafter.room
@@ -75,7 +75,7 @@ def test_the_last_answer_is_drafted_whole_before_anything_is_written(words: Any,
 def test_fans_hold_every_second_digit_and_the_dot(released: Any) -> None:
     ids = released.encode(' <point x="6')
     digits, dot = released.vocabulary.digit_ids, released.encode(".")
-    request = Request("pointing", "red mug")
+    request = ExpectedAnswer("pointing", "red mug")
     tree = released.drafter(request).draft(ids, released.text(ids))
     assert sorted(paths(tree)) == sorted([dot, *([d, *dot] for d in digits)])
     assert paths(released.drafter(request, fans=False).draft(ids, released.text(ids))) == [dot]
@@ -83,7 +83,7 @@ def test_fans_hold_every_second_digit_and_the_dot(released: Any) -> None:
 
 def test_fans_hold_every_decimal_and_what_follows_it(released: Any) -> None:
     digits, dot = released.vocabulary.digit_ids, released.encode(".")
-    request = Request("pointing", "red mug")
+    request = ExpectedAnswer("pointing", "red mug")
     for more, before in (("1", dot), ("1.", [])):
         ids = released.encode(' <point x="6' + more)
         tree = released.drafter(request).draft(ids, released.text(ids))
@@ -94,27 +94,27 @@ def test_fans_hold_every_decimal_and_what_follows_it(released: Any) -> None:
 def test_a_number_that_begins_has_all_its_first_digits(released: Any) -> None:
     digits = released.vocabulary.digit_ids
     ids = released.encode(' <point x="61.5')
-    tree = released.drafter(Request("pointing", "red mug")).draft(ids, released.text(ids))
+    tree = released.drafter(ExpectedAnswer("pointing", "red mug")).draft(ids, released.text(ids))
     assert sorted(paths(tree)) == sorted([*released.encode('" y="'), d] for d in digits)
     assert not any(
         d in path
         for d in digits
-        for path in paths(released.drafter(Request("pointing", "red mug"), fans=False).draft(ids, released.text(ids)))
+        for path in paths(released.drafter(ExpectedAnswer("pointing", "red mug"), fans=False).draft(ids, released.text(ids)))
     )
 
 
 def test_no_fans_where_digits_are_joined(joining: Any) -> None:
     ids = joining.encode(' <point x="6')
-    assert paths(joining.drafter(Request("pointing", "red mug"), fans=True).draft(ids, joining.text(ids))) == [
+    assert paths(joining.drafter(ExpectedAnswer("pointing", "red mug"), fans=True).draft(ids, joining.text(ids))) == [
         joining.encode(".")
     ]
 
 
 def test_nothing_is_drafted_where_nothing_is_known(words: Any) -> None:
     ids = words.encode(" This isn't in the image.")
-    assert len(words.drafter(Request("pointing", "red mug")).draft(ids, words.text(ids))) == 0
-    assert len(words.drafter(Request()).draft([], "")) == 0
-    asked = Request("pointing", "red mug")
+    assert len(words.drafter(ExpectedAnswer("pointing", "red mug")).draft(ids, words.text(ids))) == 0
+    assert len(words.drafter(ExpectedAnswer()).draft([], "")) == 0
+    asked = ExpectedAnswer("pointing", "red mug")
     assert len(words.drafter(asked, template=False).draft([], "")) == 0
     assert len(words.drafter(asked, template=False, last_answer=" There are none.").draft([], "")) == len(
         words.encode(" There are none.")
@@ -132,7 +132,7 @@ def test_a_draft_that_would_merge_with_what_is_written_is_dropped() -> None:
             text = text[len(vocabulary[longest]) :]
         return ids
 
-    drafter = Drafter(encode, vocabulary.__getitem__, Request(), last_answer="ab.")
+    drafter = Drafter(encode, vocabulary.__getitem__, ExpectedAnswer(), last_answer="ab.")
     assert paths(drafter.draft([], "")) == [[2, 4]]
     # After "a" alone, "b." would be one token "ab" together with it: the model never writes that pair.
     assert len(drafter.draft([0], "a")) == 0
@@ -141,7 +141,7 @@ def test_a_draft_that_would_merge_with_what_is_written_is_dropped() -> None:
 
 def test_the_limit_holds(released: Any, recorded: Any) -> None:
     answer = recorded.answers[-1]
-    request = Request(answer["style"], answer["label"])
+    request = ExpectedAnswer(answer["style"], answer["label"])
     for limit in (0, 1, 5, 12):
         drafter = released.drafter(request, limit=limit)
         for place in (0, 6, 7, 12, len(answer["ids"]) - 20):

@@ -8,16 +8,16 @@ import torch
 
 from molmo_point.model.decoding.decoder import Decoder, Row
 from molmo_point.model.decoding.kv_cache import KeyValueCache
-from molmo_point.model.decoding.templates import Request, complete_points
+from molmo_point.model.decoding.templates import ExpectedAnswer, complete_points
 
 IMAGE_NAMES = ("images", "image_masks", "image_input_idx")
 QUERIES = (
-    ("Point to the red things", Request("pointing", "the red things")),
-    ("How many objects are there?", Request("counting", "objects")),
-    ("Point to the {0}", Request("pointing", "the {0}")),
-    ("Point to the {1}", Request("pointing", "the {1}")),  # what is not there
-    ("How many blue things are there?", Request("counting", "blue things")),
-    ("What is on the table?", Request()),
+    ("Point to the red things", ExpectedAnswer("pointing", "the red things")),
+    ("How many objects are there?", ExpectedAnswer("counting", "objects")),
+    ("Point to the {0}", ExpectedAnswer("pointing", "the {0}")),
+    ("Point to the {1}", ExpectedAnswer("pointing", "the {1}")),  # what is not there
+    ("How many blue things are there?", ExpectedAnswer("counting", "blue things")),
+    ("What is on the table?", ExpectedAnswer()),
 )
 
 
@@ -51,7 +51,7 @@ def read_image(tabletop: Any, image: np.ndarray, question: str) -> tuple[dict[st
 def answer(tabletop: Any, read: Any, drafter: Any) -> Row:
     inputs, cache, held = read
     row = Row(inputs["input_ids"][0, held:].tolist(), drafter, 120)
-    Decoder(tabletop.model, tabletop.words.vocabulary).run([row], cache.forked(1, held, held + 4 + 120 + 300))
+    list(Decoder(tabletop.model, tabletop.words.vocabulary).run([row], cache.forked(1, held, held + 4 + 120 + 300)))
     return row
 
 
@@ -60,7 +60,7 @@ def test_the_embedded_model_answers_as_ever(tabletop: Any, scenes: Any, greedy_r
     kinds = []
     for index, (image, names) in enumerate(scenes):
         question, request = QUERIES[index % len(QUERIES)]
-        question, request = question.format(*names), Request(request.style, request.label.format(*names))
+        question, request = question.format(*names), ExpectedAnswer(request.style, request.label.format(*names))
         read = read_image(tabletop, image, question)
         plain = greedy_reference(tabletop.model, read[0], words.vocabulary.eos_id, 120)
         text = words.text(plain.ids)
@@ -86,7 +86,7 @@ def test_many_questions_about_one_scene(tabletop: Any, scenes: Any, greedy_refer
     words, device_rows, plains = tabletop.words, [], []
     shared: tuple[int, KeyValueCache] | None = None
     for question, request in QUERIES[:4]:
-        question, request = question.format(*names), Request(request.style, request.label.format(*names))
+        question, request = question.format(*names), ExpectedAnswer(request.style, request.label.format(*names))
         batch = dict(tabletop.processor(images=image, text=question))
         inputs = {name: batch[name] for name in ("input_ids", *IMAGE_NAMES)}
         ids = inputs["input_ids"][0].tolist()
@@ -98,7 +98,7 @@ def test_many_questions_about_one_scene(tabletop: Any, scenes: Any, greedy_refer
             decoder.read(ids[:prefix], shared[1], {name: inputs[name] for name in IMAGE_NAMES})
         device_rows.append(Row(ids[shared[0] :], words.drafter(request), 120))
     assert shared is not None
-    decoder.run(device_rows, shared[1].forked(4, shared[0], shared[0] + 300))
+    list(decoder.run(device_rows, shared[1].forked(4, shared[0], shared[0] + 300)))
     for row, plain in zip(device_rows, plains):
         assert_same(row, plain, words.vocabulary.digit_ids)
     assert len({tuple(row.token_ids) for row in device_rows}) >= 3

@@ -3,6 +3,7 @@
 One call at a time: an engine belongs to one thread, or to callers that take turns.
 """
 
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ import numpy as np
 import pytest
 import torch
 
+from molmo_point.backend import Prompt
 from molmo_point.errors import InputError
 from molmo_point.model import MolmoBackend, load_backend
 from molmo_point.model.decoding.engine import AnswerEngine, Options
+from molmo_point.request import Task
 
 RNG = np.random.default_rng(3)
 IMAGE, OTHER = (RNG.integers(0, 256, (40, 70, 3), dtype=np.uint8) for _ in range(2))
@@ -36,8 +39,12 @@ def looks(backend: MolmoBackend, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return passes
 
 
-def said(engine: AnswerEngine, image: np.ndarray, *prompts: str, count: int = 10, **options: Any) -> list[list[int]]:
-    return [answer.row.token_ids for answer in engine.answer(image, prompts, max_new_tokens=count, **options)]
+def asked(*texts: str) -> tuple[Prompt, ...]:
+    return tuple(Prompt(t, Task.POINT, t.removeprefix("Point to ")) if t.startswith("Point to ") else Prompt(t) for t in texts)
+
+
+def said(engine: AnswerEngine, image: np.ndarray, *texts: str, count: int = 10) -> list[list[int]]:
+    return [row.token_ids for row in engine.complete(image, asked(*texts), count).rows]
 
 
 def plain(backend: MolmoBackend, image: np.ndarray, prompt: str, count: int = 10) -> list[int]:
@@ -59,7 +66,7 @@ def test_an_image_is_read_once_and_another_of_its_size_again(backend: MolmoBacke
     before = len(looks)
     said(engine, changed, "hi")
     assert len(looks) == before + 1
-    assert [answer.image_reused for answer in engine.answer(changed, ["hi"], max_new_tokens=2)] == [True]
+    assert engine.complete(changed, asked("hi"), 2).image_reused
 
 
 def test_the_shape_belongs_to_an_image(backend: MolmoBackend, looks: list[int]) -> None:
@@ -104,8 +111,7 @@ def test_forgetting_forgets_all(backend: MolmoBackend, looks: list[int]) -> None
 
 @pytest.mark.parametrize("prompts", [PROMPTS[:1], PROMPTS])
 def test_a_cancelled_first_pass_leaves_no_half_read_image(backend: MolmoBackend, prompts: tuple[str, ...]) -> None:
-    stopped = backend.engine.answer(IMAGE, prompts, max_new_tokens=10, should_stop=lambda: True)
-    assert {answer.row.finish_reason for answer in stopped} == {"cancelled"}
+    backend.engine.answers(IMAGE, asked(*prompts), 10).close()
     assert said(backend.engine, IMAGE, *prompts) == [plain(backend, IMAGE, prompt) for prompt in prompts]
 
 
@@ -119,10 +125,9 @@ def test_an_error_in_the_first_pass_leaves_no_half_read_image(backend: MolmoBack
 
 
 def test_cancelling_later_keeps_the_image(backend: MolmoBackend, looks: list[int]) -> None:
-    texts: list[str] = []
-    backend.engine.answer(
-        IMAGE, ["hi"], max_new_tokens=10, should_stop=lambda: len(texts) > 1, on_text=lambda _, text: texts.append(text)
-    )
+    with closing(backend.engine.answers(IMAGE, asked("hi"), 10)) as growing:
+        next(growing)
+        next(growing)
     assert not backend.engine._answers, "what was cancelled is no answer to draft from"
     assert said(backend.engine, IMAGE, "hi")[0] == plain(backend, IMAGE, "hi")
     assert len(looks) == 2  # one of them for the plain reference
@@ -139,7 +144,7 @@ def test_the_last_answer_is_drafted_and_changes_nothing(backend: MolmoBackend) -
     ids = plain(backend, IMAGE, "hi", 40)
     printable = [i for i, token in enumerate(ids) if all(t < 256 for t in ids[: i + 1]) and token not in ids[:i] and i > 2]
     engine = ending(backend, ids[printable[-1]])
-    first, again = (engine.answer(IMAGE, ["hi"], max_new_tokens=40)[0].row for _ in range(2))
+    first, again = (engine.complete(IMAGE, asked("hi"), 40).rows[0] for _ in range(2))
     assert first.finish_reason == again.finish_reason == "stop"
     assert again.token_ids == first.token_ids == ids[: printable[-1]]
     assert set(engine._answers) == {"hi"}
@@ -148,15 +153,15 @@ def test_the_last_answer_is_drafted_and_changes_nothing(backend: MolmoBackend) -
         assert again.passes < first.passes
     # A wrong memory costs passes, never the answer.
     engine._answers["hi"] = "something else"
-    assert engine.answer(IMAGE, ["hi"], max_new_tokens=40)[0].row.token_ids == first.token_ids
+    assert engine.complete(IMAGE, asked("hi"), 40).rows[0].token_ids == first.token_ids
 
 
 def test_only_so_many_answers_are_remembered(backend: MolmoBackend) -> None:
     first = plain(backend, IMAGE, "q0", 1)[0]
     engine = ending(backend, first)
     for index in range(70):
-        engine._remember([f"q{index}"], [_Done([33 + index % 60])])  # type: ignore[list-item]
-    engine._remember(["q20"], [_Done([40])])  # type: ignore[list-item]
+        engine._remember(asked(f"q{index}"), [_Done([33 + index % 60])])  # type: ignore[list-item]
+    engine._remember(asked("q20"), [_Done([40])])  # type: ignore[list-item]
     assert len(engine._answers) == 64 and "q5" not in engine._answers
     assert list(engine._answers)[-1] == "q20", "asked again, it is the youngest"
 
@@ -173,7 +178,7 @@ class _Done:
 def test_characters_of_several_tokens_are_remembered_whole(backend: MolmoBackend) -> None:
     ids = backend.processor.encode_text("tassé äöü")
     assert len(ids) > len("tassé äöü")
-    backend.engine._remember(["hi"], [_Done(ids)])  # type: ignore[list-item]
+    backend.engine._remember(asked("hi"), [_Done(ids)])  # type: ignore[list-item]
     assert backend.engine._answers["hi"] == "tassé äöü"
 
 
@@ -195,11 +200,11 @@ def test_the_remembered_image_takes_bounded_memory(backend: MolmoBackend) -> Non
 def test_a_spread_neither_reads_again_nor_disturbs(backend: MolmoBackend, looks: list[int]) -> None:
     before = said(backend.engine, IMAGE, "hi")
     text = ' <points x1="61.5" y1="40.4" x2="7.1" y2="99.9" alt="a">a</points>'
-    once = backend.engine.spreads(IMAGE, "hi", text)
+    once = backend.engine.spreads(IMAGE, asked("hi")[0], text)
     assert [spread.written for spread in once] == [("61.5", "40.4"), ("7.1", "99.9")]
     assert said(backend.engine, IMAGE, "hi") == before and len(looks) == 1
     backend.engine.forget()
-    fresh = backend.engine.spreads(IMAGE, "hi", text)
+    fresh = backend.engine.spreads(IMAGE, asked("hi")[0], text)
     assert [spread.mass for spread in fresh] == pytest.approx([spread.mass for spread in once], rel=1e-3)
     assert len(looks) == 2
     said(backend.engine, IMAGE, "hi")
@@ -208,7 +213,7 @@ def test_a_spread_neither_reads_again_nor_disturbs(backend: MolmoBackend, looks:
 
 def test_words_that_do_not_fit_are_refused_and_the_image_stays(backend: MolmoBackend, looks: list[int]) -> None:
     said(backend.engine, IMAGE, "hi")
-    with pytest.raises(InputError, match="longer than the model can read"):
+    with pytest.raises(InputError, match="fit into the model"):
         said(backend.engine, IMAGE, "word " * 60)
     said(backend.engine, IMAGE, "hi")
     assert len(looks) == 1

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 from molmo_point.model.decoding.decoder import Row
-from molmo_point.model.decoding.templates import Request, complete_points
+from molmo_point.model.decoding.templates import ExpectedAnswer, complete_points
 from molmo_point.model.decoding.token_tree import TokenTree
-from molmo_point.points.stop_rule import AnswerWatch
+from molmo_point.points.dialects import dialect_of
+from molmo_point.points.stop_rule import GrowingAnswer
+from molmo_point.request import PointRequest
 
 COUNTS = (1, 2, 5, 10, 20, 40)
 
@@ -52,8 +54,8 @@ def decode(scripted: Any, words: Any, answer: dict, drafter: Any, **options: Any
     return row
 
 
-def request_of(answer: dict) -> Request:
-    return Request(answer["style"], answer["label"])
+def request_of(answer: dict) -> ExpectedAnswer:
+    return ExpectedAnswer(answer["style"], answer["label"])
 
 
 @pytest.fixture(scope="module")
@@ -118,12 +120,12 @@ def test_the_last_answer_costs_nothing_when_nothing_moved(scripted: Any, release
 
 def test_every_kind_of_answer_is_the_same_whatever_is_drafted(scripted: Any, released: Any, recorded: Any) -> None:
     one, many = recorded.answers[1], recorded.answers[22]
-    asked = Request("pointing", "red mug")
+    asked = ExpectedAnswer("pointing", "red mug")
     texts = [" There are none.", " This isn't in the image.", ".", one["text"], many["text"], many["text"][:40], ""]
     lasts = ["", " There are none.", one["text"], many["text"], many["before"][2]]
     for text in texts:
         for last in lasts:
-            for request in (asked, request_of(one), Request()):
+            for request in (asked, request_of(one), ExpectedAnswer()):
                 answer = {"text": text, "prompt": one["prompt"]}
                 row = decode(scripted, released, answer, released.drafter(request, last_answer=last, limit=64))
                 assert row.passes <= len(row.token_ids)
@@ -138,7 +140,9 @@ def test_numbers_of_every_length(scripted: Any, released: Any, recorded: Any, nu
     text = f' <point x="{number}" y="{number}" alt="red mug">red mug</point>'
     passes = {}
     for fans in (False, True):
-        row = decode(scripted, released, answer | {"text": text}, released.drafter(Request("pointing", "red mug"), fans=fans))
+        row = decode(
+            scripted, released, answer | {"text": text}, released.drafter(ExpectedAnswer("pointing", "red mug"), fans=fans)
+        )
         passes[fans] = passes_per_point(row, released.token_text)[0]
     assert (passes[False], passes[True]) == {"0.0": (3, 2), "4.5": (3, 2), "61.5": (5, 2), "100.0": (7, 5)}[number]
 
@@ -146,16 +150,21 @@ def test_numbers_of_every_length(scripted: Any, released: Any, recorded: Any, nu
 def test_a_label_that_is_not_echoed_costs_passes_alone(scripted: Any, released: Any, recorded: Any) -> None:
     answer = recorded.answers[20]
     right = decode(scripted, released, answer, released.drafter(request_of(answer)))
-    wrong = decode(scripted, released, answer, released.drafter(Request(answer["style"], "windows")))
-    unknown = decode(scripted, released, answer, released.drafter(Request(answer["style"])))
+    wrong = decode(scripted, released, answer, released.drafter(ExpectedAnswer(answer["style"], "windows")))
+    unknown = decode(scripted, released, answer, released.drafter(ExpectedAnswer(answer["style"])))
     assert right.passes < wrong.passes <= right.passes + 4
     assert right.passes < unknown.passes <= right.passes + 4
 
 
 def without_labels(count: int) -> Callable[[Any], bool]:
-    """Stops a row as soon as its coordinates are written."""
-    watch = AnswerWatch((640, 480), "molmo", max_points=count + 1, labels=False)
-    return lambda row: watch.on_text(row.text) or watch.should_stop()
+    """Stop a row as soon as its coordinates are written."""
+    answer = GrowingAnswer((640, 480), dialect_of("molmo"), PointRequest("mugs", max_points=count + 1, labels=False))
+
+    def is_enough(row: Any) -> bool:
+        answer.read(row.text)
+        return answer.enough
+
+    return is_enough
 
 
 def test_early_stop_needs_no_label(scripted: Any, released: Any, recorded: Any) -> None:

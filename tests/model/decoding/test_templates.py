@@ -6,16 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from molmo_point.backend import Prompt
 from molmo_point.model.decoding.templates import (
     Continuations,
-    Request,
+    ExpectedAnswer,
     complete_points,
     continuations,
     follow_last_answer,
-    request_of,
 )
+from molmo_point.points.dialects import dialect_of
 from molmo_point.points.dialects.written import format_points
-from molmo_point.points.stop_rule import AnswerWatch
+from molmo_point.points.stop_rule import GrowingAnswer
+from molmo_point.request import PointRequest, Task
 
 LABELS = (
     "dog", "red mug", "The red mug", "every blue car", "cup 2", "7 up", "x1", "mug's handle", 'the "big" one',
@@ -36,7 +38,7 @@ def answer_of(count: int, label: str, form: str) -> str:
     ("count", "label"), [*((n, w) for n in (1, 2, 11) for w in LABELS), (3, "dog"), (9, "dog"), (10, "7 up"), (40, "dog")]
 )
 def test_right_or_silent_at_every_place(count: int, style: str, form: str, label: str) -> None:
-    text, request = answer_of(count, label, form), Request(style, label)
+    text, request = answer_of(count, label, form), ExpectedAnswer(style, label)
     silent = wrong = 0
     for place in range(len(text)):
         found = continuations(text[:place], request)
@@ -58,7 +60,7 @@ def test_right_or_silent_at_every_place(count: int, style: str, form: str, label
 def test_the_rest_of_an_answer_comes_in_one_piece(count: int, style: str, form: str) -> None:
     text = answer_of(count, "red mug", form)
     behind_last_number = text.index('" alt=')
-    request = Request(style, "the red mug")
+    request = ExpectedAnswer(style, "the red mug")
     assert text[behind_last_number:] in continuations(text[:behind_last_number], request).texts
     if count > 1:
         assert continuations(text[: text.index('" x2')], request).texts[0] == '" x2="'
@@ -74,21 +76,22 @@ def test_the_model_may_name_it_otherwise_and_its_word_is_echoed(count: int, styl
         inner = text.index(">crimson")
         assert any(
             text.startswith(t, inner + 1) and text.endswith(t)
-            for t in continuations(text[: inner + 1], Request(style, asked)).texts
+            for t in continuations(text[: inner + 1], ExpectedAnswer(style, asked)).texts
         )
         # As soon as a word is written, its end and its echo are one of the proposals.
         assert (
-            text[label + len("crimson cup") :] in continuations(text[: label + len("crimson cup")], Request(style, asked)).texts
+            text[label + len("crimson cup") :]
+            in continuations(text[: label + len("crimson cup")], ExpectedAnswer(style, asked)).texts
         )
     # Another body than the attribute: the tag's end and the total are known once the body is.
     other = text.replace(">crimson cup<", ">bowl<")
     body = other.index("<", other.index(">bowl"))
     for place in range(body, len(other)):
-        assert other[place:] in continuations(other[:place], Request(style, "red mug")).texts
+        assert other[place:] in continuations(other[:place], ExpectedAnswer(style, "red mug")).texts
 
 
 def test_a_number_may_start_with_ten_digits_and_the_dot_comes_when_it_must() -> None:
-    request = Request("pointing", "dog")
+    request = ExpectedAnswer("pointing", "dog")
     assert continuations(' <point x="', request) == Continuations()
     for text, digits in ((' <point x="6', 1), (' <point x="61', 2), (' <points x1="100', 3), (' <points x1="1.0" y1="5', 1)):
         found = continuations(text, request)
@@ -103,7 +106,7 @@ def test_a_number_may_start_with_ten_digits_and_the_dot_comes_when_it_must() -> 
 
 @pytest.mark.parametrize("style", ["pointing", "counting"])
 def test_openers_and_absence(style: str) -> None:
-    request = Request(style, "dog")
+    request = ExpectedAnswer(style, "dog")
     assert any(t == " There are none." for t in continuations("", request).texts)
     assert continuations(" There are no", request).texts == ("ne.",)
     for answer in (
@@ -115,7 +118,7 @@ def test_openers_and_absence(style: str) -> None:
         "Sure:",
     ):
         assert continuations(answer, request).texts == ()
-    assert continuations("", Request()).texts == ()
+    assert continuations("", ExpectedAnswer()).texts == ()
     one, many = {
         "pointing": (' <point x="', ' <points x1="'),
         "counting": (' Counting the <point x="', ' Counting the <points x1="'),
@@ -124,7 +127,7 @@ def test_openers_and_absence(style: str) -> None:
 
 
 def test_free_text_with_a_tag_inside() -> None:
-    request = Request()
+    request = ExpectedAnswer()
     told = ' It is here: <point x="10.0" y="20.0'
     assert continuations(told, request).texts == ('" alt="',)
     assert continuations(told + '" alt="cup">cu', request).texts[0] == "p</point>"
@@ -133,45 +136,31 @@ def test_free_text_with_a_tag_inside() -> None:
 
 def test_the_total_is_that_of_the_last_index() -> None:
     counting = ' Counting the <points x1="1.0" y1="2.0" x2="3.0" y2="4.0" alt="dog">dog'
-    assert continuations(counting, Request("counting", "dog")).texts == ("</points> shows a total of 2.",)
+    assert continuations(counting, ExpectedAnswer("counting", "dog")).texts == ("</points> shows a total of 2.",)
     one = ' Counting the <point x="1.0" y="2.0" alt="dog">dog</point> shows'
-    assert continuations(one, Request("counting", "dog")).texts == (" a total of 1.",)
-    assert continuations(counting.removeprefix(" Counting the"), Request("pointing", "dog")).texts == ("</points>",)
+    assert continuations(one, ExpectedAnswer("counting", "dog")).texts == (" a total of 1.",)
+    assert continuations(counting.removeprefix(" Counting the"), ExpectedAnswer("pointing", "dog")).texts == ("</points>",)
 
 
 @pytest.mark.parametrize(
-    ("prompt", "style", "label"),
+    ("task", "expected"),
     [
-        ("Point to the red mug", "pointing", "the red mug"),
-        ("point at red mug.", "pointing", "red mug"),
-        ("Where is the red mug?", "pointing", "the red mug"),
-        ("Please find all mugs", "pointing", "all mugs"),
-        ("Show me where the mugs", "pointing", "the mugs"),
-        (" Locate mugs! ", "pointing", "mugs"),
-        ("How many red mugs are there?", "counting", "red mugs"),
-        ("How many red mugs do you see?", "counting", "red mugs"),
-        ("How many red mugs are on the table?", "counting", "red mugs"),
-        ("How many mugs that are red are there?", "counting", "mugs that are red"),
-        ("how many islands can you see", "counting", "islands"),
-        ("Count the red mugs", "counting", "red mugs"),
-        ("Count all the mugs.", "counting", "mugs"),
-        ("count dogs", "counting", "dogs"),
-        ("What is on the table?", "", ""),
-        ("Country music", "", ""),
-        ("Pointless", "", ""),
-        ("", "", ""),
-        ("point to", "", ""),
+        (Task.POINT, ExpectedAnswer("pointing", "the red mug")),
+        (Task.COUNT, ExpectedAnswer("counting", "the red mug")),
+        (Task.ASK, ExpectedAnswer()),
+        (Task.CAPTION, ExpectedAnswer()),
     ],
 )
-def test_the_request_is_told_from_its_words(prompt: str, style: str, label: str) -> None:
-    assert request_of(prompt) == Request(style, label)
+def test_the_prompts_task_decides_the_form(task: Task, expected: ExpectedAnswer) -> None:
+    # The text of the prompt says nothing here: no request is recovered from words.
+    assert ExpectedAnswer.to(Prompt("How many dogs are there?", task, "the red mug")) == expected
 
 
 def test_labels_that_are_tried() -> None:
-    assert Request("pointing", "The Red mug").labels == ("red mug", "the red mug", "The Red mug")
-    assert Request("pointing", "mug").labels == ("mug",)
-    assert Request("pointing", "theatre").labels == ("theatre",)
-    assert Request("pointing").labels == ()
+    assert ExpectedAnswer("pointing", "The Red mug").labels == ("red mug", "the red mug", "The Red mug")
+    assert ExpectedAnswer("pointing", "mug").labels == ("mug",)
+    assert ExpectedAnswer("pointing", "theatre").labels == ("theatre",)
+    assert ExpectedAnswer("pointing").labels == ()
 
 
 @given(
@@ -181,7 +170,7 @@ def test_labels_that_are_tried() -> None:
 def test_law_any_text_is_answered_with_proper_proposals(text: str, label: str) -> None:
     for style in ("pointing", "counting", ""):
         for start in ("", ' <points x1="10.0" y1="20.0', ' <point x="1.0" y="2.0" alt="', " Counting the "):
-            found = continuations(start + text, Request(style, label))
+            found = continuations(start + text, ExpectedAnswer(style, label))
             assert all(found.texts) and 0 <= found.digits <= 3
             assert len(set(found.texts)) == len(found.texts)
             complete_points(start + text)
@@ -207,9 +196,9 @@ def test_points_are_counted_as_their_last_decimal_comes(count: int, style: str, 
         expected = sum(end <= place for end in ends)
         if place <= text.index(" alt="):
             assert complete_points(text[:place]) == expected
-        watch = AnswerWatch((640, 480), "molmo", max_points=count + 1, labels=False)
-        watch.on_text(text[:place])
-        assert watch.should_stop() == (place >= out), text[:place]
+        answer = GrowingAnswer((640, 480), dialect_of("molmo"), PointRequest("mugs", max_points=count + 1, labels=False))
+        answer.read(text[:place])
+        assert answer.enough == (place >= out), text[:place]
 
 
 def test_a_point_without_its_decimals_is_not_complete() -> None:

@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerFast
 from molmo_point.model.inputs.molmo_processor import IMAGE_TOKENS, MolmoProcessor
 from molmo_point.model.inputs.preprocess import ImageLayout
 from molmo_point.model.inputs.tokenizer_files import single_digit_ids
-from molmo_point.model.load import MolmoBackend
+from molmo_point.model.molmo_backend import MolmoBackend
 
 IMAGE = np.random.default_rng(3).integers(0, 256, (40, 70, 3), dtype=np.uint8)
 

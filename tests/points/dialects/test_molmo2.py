@@ -28,7 +28,7 @@ def test_one_point_to_the_half_pixel() -> None:
     assert (point.u, point.v) == pytest.approx((555 / 1000 * 640 - 0.5, 169 / 1000 * 480 - 0.5))
     assert (point.label, point.index, point.image_index, point.object_id) == ("dogs", 1, 0, None)
     assert math.isnan(point.time_s)
-    assert (answer.family, answer.problems, answer.truncated, answer.absent) == ("molmo2", (), False, False)
+    assert (answer.dialect, answer.problems, answer.truncated, answer.absent) == ("molmo2", (), False, False)
 
 
 def test_bounds_are_inclusive() -> None:

@@ -43,7 +43,7 @@ def test_first_and_last_place_by_hand() -> None:
     assert (first.u, first.v) == pytest.approx((0.165 / 4 * 400 - 0.5, 0.165 / 4 * 200 - 0.5))
     assert (last.u, last.v) == pytest.approx((3.825 / 4 * 80 - 0.5, 1.825 / 2 * 40 - 0.5))
     assert [(p.image_index, p.index, p.object_id, p.label) for p in answer.points] == [(0, 1, 1, "dogs"), (1, 2, 2, "dogs")]
-    assert (answer.problems, answer.truncated, answer.family) == ((), False, "molmopoint")
+    assert (answer.problems, answer.truncated, answer.dialect) == ((), False, "molmopoint")
 
 
 def test_cells_go_down_first() -> None:
@@ -149,7 +149,7 @@ def test_spans_cover_the_tokens() -> None:
 def test_a_layout_is_needed_and_must_fit() -> None:
     with pytest.raises(InputError, match="layout"):
         parse_answer("", (10, 10), "molmopoint")
-    with pytest.raises(InputError, match="other images"):
+    with pytest.raises(InputError, match="same images"):
         parse_answer("", (10, 10), "molmopoint", layout=LAYOUT)
     with pytest.raises(InputError, match="image size"):
         parse_answer("", None, "molmo")

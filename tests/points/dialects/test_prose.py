@@ -2,8 +2,9 @@
 
 import pytest
 
-from molmo_point.points.dialects.prose import stated_count
-from molmo_point.points.parse import FAMILIES, parse_answer
+from molmo_point.points.dialects import DIALECTS
+from molmo_point.points.parse import parse_answer
+from molmo_point.points.prose import stated_count
 
 TWO = '<points x1="1" y1="2" x2="3" y2="4" alt="a">a 7</points>'
 
@@ -60,10 +61,10 @@ def test_stated_count(text: str, stated: int | None) -> None:
     assert stated_count(text) == stated
 
 
-@pytest.mark.parametrize("family", [f for f in FAMILIES if f != "molmopoint"])
+@pytest.mark.parametrize("dialect", [f for f in DIALECTS if f != "molmopoint"])
 @pytest.mark.parametrize(("text", "absent"), [("Zero.", True), ("There are none.", True), ("There are 4.", False)])
-def test_zero_is_absence_in_every_dialect(family: str, text: str, absent: bool) -> None:
-    answer = parse_answer(text, (10, 10), family)
+def test_zero_is_absence_in_every_dialect(dialect: str, text: str, absent: bool) -> None:
+    answer = parse_answer(text, (10, 10), dialect)
     assert answer.absent == absent
     assert answer.consistent == absent
 

@@ -18,6 +18,7 @@ from rclpy.qos import DurabilityPolicy, ReliabilityPolicy  # noqa: E402
 from molmo_point.frame import RgbdFrame  # noqa: E402
 from molmo_point.results import (  # noqa: E402
     DepthStatus,
+    Found,
     ImagePoint,
     Pointing,
     Target,
@@ -43,7 +44,7 @@ def answer(query, position, gates):
     target = Target(
         9.0, 9.0, query, 0.9, np.array(position), np.eye(3) * 1e-6, "optical", FRAME.stamp_ns, DepthStatus.OK, math.nan, 1.0
     )
-    pointing = Pointing(query, "m", "", False, (ImagePoint(9.0, 9.0, query, 0.9),), (target,), (), {}, FRAME.stamp_ns, "optical")
+    pointing = Pointing(query, "m", "", False, (Found(ImagePoint(9.0, 9.0, query, 0.9), target),), {}, FRAME.stamp_ns, "optical")
     return answer_of(pointing, Capture(FRAME), gates, FRAME.stamp_ns)
 
 

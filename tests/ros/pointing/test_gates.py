@@ -16,6 +16,7 @@ from molmo_point_ros.pointing.stamped_frame import Capture
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.transforms import Transform
 from molmo_point.results import DepthStatus, ImagePoint, Pointing, Target, Unreachable
+from tests.pairing import paired
 
 pytestmark = pytest.mark.ros
 
@@ -84,7 +85,7 @@ def test_what_is_stopped_is_told_and_nothing_else_goes_out():
     near, far = target(), target(position=(0.1, 0.2, 2.0))
     lost = Unreachable(12.0, 20.0, "mug 2", DepthStatus.MISSING, "only 3% of the pixels have depth")
     frame = RgbdFrame(np.zeros((40, 40, 3), np.uint8), None, None, STAMP_NS, FRAME)
-    pointing = Pointing("mug", "m", "", False, points, (near, far), (lost,), {}, STAMP_NS, FRAME)
+    pointing = Pointing("mug", "m", "", False, paired(points, (near, far), (lost,)), {}, STAMP_NS, FRAME)
     gates = Gates(high_m=(math.inf, math.inf, 1.0), low_m=(-math.inf,) * 3)
     answer = answer_of(pointing, Capture(frame), gates, STAMP_NS)
     assert [told.gate for told in answer.message.targets] == [

@@ -53,7 +53,7 @@ def targets_message(
         FrameError: If the transform does not take points of the optical frame.
     """
     message = _answer_array(pointing, frame, target_T_camera)
-    message.targets = [_target_message(point, result, target_T_camera, check) for point, result in in_order(pointing)]
+    message.targets = [_target_message(found.point, found.lifted, target_T_camera, check) for found in pointing]
     return message
 
 
@@ -162,19 +162,6 @@ def transform_from_message(message: TransformStamped) -> Transform:
         (rotation.x, rotation.y, rotation.z, rotation.w),
         (translation.x, translation.y, translation.z),
     )
-
-
-def in_order(pointing: Pointing) -> list[tuple[ImagePoint, Target | Unreachable]]:
-    """Each point of the answer with what became of it, in the model's order."""
-    targets, unreachable = list(pointing.targets), list(pointing.unreachable)
-    pairs: list[tuple[ImagePoint, Target | Unreachable]] = []
-    for point in pointing.points:
-        # An unreachable point keeps the model's pixel; a target's pixel may have moved onto the surface.
-        lost = bool(unreachable) and (unreachable[0].u, unreachable[0].v) == (point.u, point.v)
-        rest = unreachable if lost else targets
-        if rest:
-            pairs.append((point, rest.pop(0)))
-    return pairs
 
 
 def _target_message(

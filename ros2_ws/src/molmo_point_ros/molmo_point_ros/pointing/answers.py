@@ -8,7 +8,7 @@ from molmo_point_msgs.msg import PointTarget, PointTargetArray
 
 from molmo_point.results import ImagePoint, Pointing, Target, Unreachable
 from molmo_point.tracking.track import Track, TrackState
-from molmo_point_ros.conversions import in_order, targets_message, tracks_message
+from molmo_point_ros.conversions import targets_message, tracks_message
 from molmo_point_ros.pointing.gates import Gates
 from molmo_point_ros.pointing.stamped_frame import Capture
 
@@ -43,7 +43,7 @@ def answer_of(pointing: Pointing, capture: Capture, gates: Gates, now_ns: int) -
     """The model's answer about a capture."""
     check = functools.partial(gates.check, now_ns=now_ns, workspace_T_camera=capture.workspace_T_camera)
     message = targets_message(pointing, capture.frame, capture.target_T_camera, check)
-    results = [result for _, result in in_order(pointing)]
+    results = [found.lifted for found in pointing]
     return _answer(message, results, pointing.points, capture)
 
 

@@ -85,17 +85,15 @@ class CountGoal(ActionGoal):
 
     def _published(self, count: Count, capture: Capture) -> PointTargetArray:
         frame = capture.frame
-        targets, unreachable = lift_points(count.points, frame, max_skew_s=self._settings.max_skew_s)
         absent = not count.points and count.count == 0
         pointing = Pointing(
             query=count.query,
             model=count.model,
             text=count.text,
             absent=absent,
-            points=count.points,
-            targets=targets,
-            unreachable=unreachable,
+            found=lift_points(count.points, frame, max_skew_s=self._settings.max_skew_s),
             timing_ms=count.timing_ms,
+            problems=count.problems,
             stamp_ns=frame.stamp_ns,
             frame=frame.frame,
         )

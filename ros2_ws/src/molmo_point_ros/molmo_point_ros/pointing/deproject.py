@@ -49,10 +49,8 @@ def _answer(request: Deproject.Request, parts: Parts, settings: PointingNodePara
     capture = freeze(frame, wanted, gates, parts.transforms, settings.tf_timeout_s, lambda: not parts.is_alive())
     if capture is None:
         raise GoalError(CODES.CANCELED, "The node shuts down")
-    targets, unreachable = lift_points(
-        points, frame, max_skew_s=settings.max_skew_s, prefer=prefer, reference_depth_m=reference_depth_m
-    )
-    pointing = Pointing("", "", "", False, points, targets, unreachable, {}, frame.stamp_ns, frame.frame)
+    found = lift_points(points, frame, max_skew_s=settings.max_skew_s, prefer=prefer, reference_depth_m=reference_depth_m)
+    pointing = Pointing("", "", "", False, found, {}, frame.stamp_ns, frame.frame)
     message = answer_of(pointing, capture, gates, parts.now_ns()).message
     return Deproject.Response(success=True, header=message.header, targets=message.targets)
 

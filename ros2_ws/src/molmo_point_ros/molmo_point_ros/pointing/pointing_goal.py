@@ -106,14 +106,14 @@ class PointingGoal(ActionGoal):
         within_both = abs(frame.skew_s) <= min(self._settings.max_skew_s, MAX_SKEW_S)
         if within_both and self._prefer == "near" and self._reference_depth_m is None:
             return pointing  # what the pointer, with the SDK's own limit, has lifted already
-        targets, unreachable = lift_points(
+        found = lift_points(
             pointing.points,
             frame,
             max_skew_s=self._settings.max_skew_s,
             prefer=self._prefer,
             reference_depth_m=self._reference_depth_m,
         )
-        return dataclasses.replace(pointing, targets=targets, unreachable=unreachable)
+        return dataclasses.replace(pointing, found=found)
 
     def _grasp(self, answers: list[Answer], capture: Capture, result: PointAt.Result) -> None:
         """Grasps of every target that may be acted on, best first; a target without any is told why."""

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterator
 
-from molmo_point.points.answer import TAG_START
 from molmo_point.points.dialects.molmo import PAIR, TENTHS
 from molmo_point.points.dialects.molmopoint import TOKEN
+from molmo_point.points.tags import TAG_START
 
 _WORDS = (
     *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
@@ -63,17 +63,6 @@ def ends_early(text: str) -> bool:
     if _UNFINISHED.search(text[-24:]):
         return True
     return _COUNTING.search(text) is not None and stated_count(text) is None
-
-
-def ends_in_tag(text: str) -> bool:
-    """Whether the last tag, of points or of tracks, was opened and not closed."""
-    last = None
-    for last in TAG_START.finditer(text):  # noqa: B007 (the last one is wanted)
-        pass
-    if last is None:
-        return False
-    end = text.find(">", last.end())
-    return end < 0 or (not last[1] and text[end - 1] != "/")
 
 
 def _number(word: str) -> int | None:

@@ -1,0 +1,136 @@
+"""Molmo v1 behind the interface of a backend."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+import numpy as np
+
+from molmo_point.backend import Backend, Growth, Limits, PointSpread, Prompt
+from molmo_point.model.architecture.causal_lm import MolmoForCausalLM
+from molmo_point.model.checkpoint.adapters import with_adapter
+from molmo_point.model.checkpoint.loading import load_model
+from molmo_point.model.checkpoint.quantization import allow_cpu_packing, is_quantized
+from molmo_point.model.decoding.decoder import Row
+from molmo_point.model.decoding.engine import AnswerEngine, Growing, Options
+from molmo_point.model.inputs.molmo_processor import MolmoProcessor
+from molmo_point.model.load import CheckpointSource, fewer_crops
+from molmo_point.results import Completion, PointMode
+from molmo_point.trust.confidence_calibration import UNCALIBRATED, Calibration
+
+
+class MolmoBackend(Backend):
+    """Molmo v1 with its processor: the tokens of greedy decoding, in fewer passes.
+
+    Args:
+        model: The model, in eval mode.
+        processor: Its tokenizer and image settings.
+        name: Name that results carry.
+        sigma_px: Standard deviation of its points along u and v in pixels of an image 640 pixels
+            wide, as measured on validation scenes; NaN where nobody measured it.
+        options: Speed-ups that decoding may use; no setting changes a token.
+        calibration: Calibration of its probabilities on validation scenes.
+    """
+
+    batches = True
+    tells_spread = True
+
+    def __init__(
+        self,
+        model: MolmoForCausalLM,
+        processor: MolmoProcessor,
+        name: str,
+        sigma_px: float = float("nan"),
+        options: Options | None = None,
+        calibration: Calibration = UNCALIBRATED,
+    ) -> None:
+        self.model = model
+        self.processor = processor
+        self.name = name
+        self.sigma_px = sigma_px
+        self.calibration = calibration
+        self.engine = AnswerEngine(model, processor, options)
+
+    def answers(self, image: np.ndarray, prompts: Sequence[Prompt], limits: Limits) -> Iterator[Growth]:
+        """Answer prompts about one image in one batch; a growth follows every pass.
+
+        Args:
+            image: (h, w, 3) uint8 RGB.
+            prompts: One or more; the image is read once for all of them.
+            limits: Bounds of each answer.
+
+        Raises:
+            InputError: The image is not a usable RGB image, or a sequence would be too long.
+        """
+        done: set[int] = set()
+        for state in self.engine.answers(image, prompts, limits.max_new_tokens):
+            for index, row in enumerate(state.rows):
+                if index in done:
+                    continue
+                if row.finish_reason:
+                    done.add(index)
+                snapshot = partial(self._completion, state, row, len(row.token_ids), row.finish_reason or "unfinished")
+                yield Growth(index, self.processor.decode(row.token_ids), bool(row.finish_reason), snapshot)
+
+    def spreads(self, image: np.ndarray, prompt: Prompt, completion: Completion) -> tuple[PointSpread, ...]:
+        """Tell the distribution of each point of a completion; it costs three passes a point."""
+        height, width = np.asarray(image).shape[:2]
+        scale = np.array((width, height), float) / 100
+
+        def in_pixels(mode) -> PointMode:
+            u, v = mode.mean * scale - 0.5
+            return PointMode(mode.weight, float(u), float(v), mode.covariance * np.outer(scale, scale))
+
+        found = self.engine.spreads(image, prompt, completion.text)
+        return tuple(PointSpread(spread.written, tuple(map(in_pixels, spread.modes))) for spread in found)
+
+    def _completion(self, state: Growing, row: Row, count: int, finish_reason: str) -> Completion:
+        decode, ids = self.processor.decode, row.token_ids[:count]
+        return Completion(
+            text=decode(ids),
+            token_count=count,
+            finish_reason=finish_reason,
+            timing_ms=state.timing_ms,
+            tokens=_pieces(decode, ids),
+            token_probabilities=tuple(row.probabilities[:count]),
+            digit_probabilities=tuple(row.digit_probabilities[:count]),
+            absent_probability=row.absent_probability,
+            passes=row.passes,
+        )
+
+
+def load_molmo(source: CheckpointSource) -> MolmoBackend:
+    """Load a Molmo v1 checkpoint.
+
+    Raises:
+        CheckpointError: Files are missing, broken, or do not fit one another.
+        InputError: `max_crops` is not what the model was trained for.
+    """
+    processor = _processor(source)
+    model = load_model(source.folder, source.device, source.quantization, source.dtype)
+    if source.adapter is not None:
+        model = with_adapter(model, source.adapter, is_quantized(model))
+    if source.quantization is not None:
+        allow_cpu_packing(model)
+    return MolmoBackend(model, processor, source.name, source.sigma_px, calibration=source.calibration)
+
+
+def _processor(source: CheckpointSource) -> MolmoProcessor:
+    """Load the processor of the checkpoint, or that of its adapter, which may use fewer crops."""
+    adapter = source.adapter
+    own = adapter is not None and (adapter / "preprocessor_config.json").exists()
+    processor = MolmoProcessor.from_pretrained(adapter if own and adapter else source.folder)
+    processor.layout = processor.layout.with_max_crops(fewer_crops(source.max_crops, processor.layout.max_crops))
+    return processor
+
+
+def _pieces(decode: Callable[[Sequence[int]], str], ids: Sequence[int]) -> tuple[str, ...]:
+    """Return the text of each token; a character of several tokens belongs to the last one."""
+    pieces = tuple(decode([token]) for token in ids)
+    if not any("\N{REPLACEMENT CHARACTER}" in piece for piece in pieces):
+        return pieces
+    whole, told, grown = decode(ids), 0, []
+    for end in range(1, len(ids) + 1):
+        known = len(decode(ids[:end]).rstrip("\N{REPLACEMENT CHARACTER}")) if end < len(ids) else len(whole)
+        grown.append(whole[told:known])
+        told = max(told, known)
+    return tuple(grown)

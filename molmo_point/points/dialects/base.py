@@ -1,0 +1,65 @@
+"""`Dialect`: how a model family is asked, and how its answers are read."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import ClassVar
+
+from molmo_point.backend import Prompt
+from molmo_point.points.answer import CoordinatePair, Problems, Size
+from molmo_point.request import PointRequest, Task
+
+
+class Dialect(ABC):
+    """The pointing syntax of a model family.
+
+    Attributes:
+        name: Name in the registry.
+        full: Numbers that make up the width and the height of an image, e.g. (100, 100) for percent.
+    """
+
+    name: ClassVar[str]
+    full: ClassVar[Size] = (100.0, 100.0)
+
+    def prompt(self, request: PointRequest) -> Prompt:
+        """Word a request as the family was trained to read it."""
+        text = self.ask_to_count(request.words) if request.task is Task.COUNT else self.ask_to_point(request.words)
+        return Prompt(text, request.task, request.words)
+
+    @abstractmethod
+    def ask_to_point(self, words: str) -> str:
+        """Word the request for points on objects."""
+
+    @abstractmethod
+    def ask_to_count(self, words: str) -> str:
+        """Word the request for a count of objects."""
+
+    def ask_to_describe(self) -> str:
+        """Word the request for a description of the image."""
+        return "Describe this image."
+
+    @abstractmethod
+    def find_points(self, text: str, problems: Problems, *, growing: bool = False) -> Iterator[CoordinatePair]:
+        """Yield the coordinate pairs of an answer in the order of the text.
+
+        Args:
+            text: The answer so far.
+            problems: Collects what cannot be used.
+            growing: Whether more text is to come; a pair that it could change is left out.
+        """
+
+    @abstractmethod
+    def is_cut_off(self, text: str) -> bool:
+        """Tell whether the text stops inside its last tag."""
+
+    def has_all_coordinates(self, text: str) -> bool:
+        """Tell whether the coordinates are complete while the model still writes labels."""
+        return False
+
+    def closed(self, text: str) -> str:
+        """Complete a last number that can have no more digits, so that its point can be read at once."""
+        return text
+
+    def mark(self, text: str, *, growing: bool = False) -> int | None:
+        """Return the place where the text first shows this dialect; None when it does not."""
+        first = next(self.find_points(text, Problems(), growing=growing), None)
+        return None if first is None else max(first.x_span[1], first.y_span[1])
