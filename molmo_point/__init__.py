@@ -7,6 +7,12 @@ from importlib import import_module
 from typing import Any
 
 _LAZY = {
+    "PointRequest": "molmo_point.request",
+    "Surface": "molmo_point.request",
+    "Backend": "molmo_point.backend",
+    "Found": "molmo_point.results",
+    "draw_pointing": "molmo_point.viz.overlay",
+    "parse_answer": "molmo_point.points.parse",
     "Pointer": "molmo_point.pointer",
     "Camera": "molmo_point.camera.base",
     "open_camera": "molmo_point.camera.registry",

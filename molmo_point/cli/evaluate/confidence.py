@@ -60,7 +60,7 @@ def measure(pointer: Pointer, options: argparse.Namespace, first_test_seed: int)
 
 def tells_spread(pointer: Pointer) -> bool:
     """Tell whether the model gives the distribution of each point."""
-    return hasattr(pointer.backend, "spreads")
+    return pointer.backend.tells_spread
 
 
 def calibrate(options: argparse.Namespace, observed: Iterable[tuple[dict[str, Any], Observations]]) -> tuple[dict[str, Any], str]:

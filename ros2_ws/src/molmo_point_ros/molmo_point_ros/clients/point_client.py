@@ -117,7 +117,7 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--frame", default="", help="frame of the positions; the optical frame without it")
     parser.add_argument("--grasp", action="store_true", help="also say how to grasp")
     parser.add_argument(
-        "--prefer", choices=("near", "far", "centre"), default="near", help="surface, where several are plausible"
+        "--prefer", choices=("near", "far", "center"), default="near", help="surface, where several are plausible"
     )
     parser.add_argument("--timeout", type=float, default=60.0, help="seconds")
     parser.add_argument("--json", action="store_true", help="one JSON object per query")
