@@ -74,7 +74,7 @@ class RgbdFrame:
             "A frame or an RGB image is needed",
             f"{type(image).__name__} {image!r}" if isinstance(image, (str, Path)) else _described(image),
             "give an RgbdFrame or a uint8 array (h, w, 3): numpy.asarray(picture.convert('RGB')) of a PIL image, "
-            "molmo_point.camera.image_file.load_frame(path) of a file",
+            "molmo_point.load_frame(path) of a file",
         )
 
     @property

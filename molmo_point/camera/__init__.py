@@ -1,1 +1,1 @@
-"""Where frames come from: RealSense, recordings, files, and a simulated depth camera."""
+"""Cameras: their interface and registry, and the drivers of RealSense, recordings, videos and image files."""

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from molmo_point.camera.frame_fusion import check_still, fuse_frames
+from molmo_point.camera.frame_fusion import fuse_frames
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.depth_noise import D435
@@ -67,19 +67,22 @@ def test_flickering_surfaces_are_not_mixed() -> None:
     assert fuse_frames(taken).depth_m[5, 6] == pytest.approx(0.8)
 
 
-def test_movement_is_seen() -> None:
+def test_movement_is_refused_and_told() -> None:
     taken = frames()
+    still = [pose()] * 4
     shifted = dataclasses.replace(taken[4], color=np.roll(taken[4].color, 2, axis=1))
-    assert "of the picture changed" in check_still([*taken[:4], shifted]).reason
     moved = with_depth(taken[4], lambda d: d[:20].__iadd__(0.06))
-    assert "of the depth changed" in check_still([*taken[:4], moved]).reason
-    assert "span" in check_still([*taken[:4], dataclasses.replace(taken[4], stamp_ns=3_000_000_000)]).reason
-    assert "stamps" in check_still([taken[0], taken[1], taken[1]]).reason
-    assert "3.0 mm" in check_still(taken, [pose()] * 4 + [pose(0.003)]).reason
-    assert "0.57 deg" in check_still(taken, [pose()] * 4 + [pose(0.0, 0.01)]).reason
-    assert check_still(taken, [pose(), pose(0.0005), pose(0.0, 0.001), pose(), pose()]).still
-    with pytest.raises(InputError, match="of the depth changed"):
-        fuse_frames([*taken[:4], moved])
+    for given, poses, reason in (
+        ([*taken[:4], shifted], None, "of the image changed"),
+        ([*taken[:4], moved], None, "of the depth changed"),
+        ([*taken[:4], dataclasses.replace(taken[4], stamp_ns=3_000_000_000)], None, "span"),
+        ([taken[0], taken[1], taken[1]], None, "stamps"),
+        (taken, [*still, pose(0.003)], r"3\.0 mm"),
+        (taken, [*still, pose(0.0, 0.01)], r"0\.57 deg"),
+    ):
+        with pytest.raises(InputError, match=reason):
+            fuse_frames(given, poses)
+    fuse_frames(taken, [pose(), pose(0.0005), pose(0.0, 0.001), pose(), pose()])
 
 
 def test_frames_that_cannot_be_compared() -> None:

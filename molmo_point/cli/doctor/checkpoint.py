@@ -1,4 +1,4 @@
-"""What a checkpoint is, whether it is complete and where it fits, as text and as JSON; loads no weights."""
+"""The report on a checkpoint as text and as JSON: its model, missing files, memory; loads no weights."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,30 +30,30 @@ print(json.dumps(report))
 
 
 def problems_of(folder: Path) -> list[str]:
-    """What is wrong with a checkpoint folder as far as names and sizes tell, in words; empty if nothing is."""
+    """Return the problems of a checkpoint folder that names and sizes show, in words."""
     return [str(problem) for problem in inspect_checkpoint(folder, use_torch=False).problems]
 
 
 def inspected(folder: Path) -> dict[str, Any]:
-    """The report on a checkpoint folder as `--json` prints it.
+    """Inspect a checkpoint folder, and return the report that `--json` prints.
 
     Args:
-        folder: Where the checkpoint is.
+        folder: Folder of the checkpoint.
 
     Returns:
-        `CheckpointReport.to_dict()`, with the memory of this machine: "ram_bytes" (None if not known) and "gpus".
+        `CheckpointReport.to_dict()` with the memory of this machine: "ram_bytes" (None if not known) and "gpus".
     """
     report = probes.run_probe(_INSPECT, str(folder))
     if "problems" not in report:
         light = inspect_checkpoint(folder, use_torch=False).to_dict()
         reason = clean(str(report.get("error", "no answer")), _LONGEST)
-        notes = [*light["notes"], f"only names and sizes were looked at: the full inspection failed ({reason})"]
+        notes = [*light["notes"], f"only names and sizes were inspected: the full inspection failed ({reason})"]
         report = light | {"gpus": [], "notes": notes}
     return report | {"ram_bytes": probes.memory_bytes()}
 
 
 def headline(report: dict[str, Any]) -> str:
-    """One line: what it is and whether it is complete."""
+    """Return one line: the model, and complete or not."""
     title = report["flavour"]["title"] if report["flavour"] else "not a model of the Molmo family"
     count = len(report["problems"])
     if count:
@@ -62,7 +62,7 @@ def headline(report: dict[str, Any]) -> str:
 
 
 def report_lines(report: dict[str, Any]) -> list[str]:
-    """The report for people: facts, problems with what to do about them, and the table of memory.
+    """Return the report for people: facts, problems with remedies, and the table of memory.
 
     Args:
         report: From `inspected`.
@@ -76,7 +76,7 @@ def report_lines(report: dict[str, Any]) -> list[str]:
 
 
 def size_words(size_bytes: float) -> str:
-    """A size for people: 32.1 GB, 9.8 MB, 56 KB."""
+    """Return a size for people: 32.1 GB, 9.8 MB, 56 KB."""
     for unit, scale in (("GB", 1e9), ("MB", 1e6), ("KB", 1e3)):
         if size_bytes >= 0.9995 * scale:
             value = size_bytes / scale
@@ -112,7 +112,7 @@ _TENSORS = ("file", "missing", "unexpected", "shape", "dtype", "duplicate")
 
 
 def _memory(report: dict[str, Any]) -> list[str]:
-    """A row for each precision, a column for each memory of this machine."""
+    """Return a row for each precision, with a column for each memory of this machine."""
     needs = report["memory"]
     if not needs:
         return []
@@ -147,5 +147,5 @@ def _count_words(count: int) -> str:
 
 
 def first_fix(problems: Sequence[dict[str, Any]]) -> str:
-    """What to do about the first problem; empty where there is none."""
+    """Return the remedy of the first problem; empty if there is none."""
     return str(problems[0]["fix"]) if problems else ""
