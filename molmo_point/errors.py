@@ -33,6 +33,10 @@ class InputError(MolmoPointError, ValueError):
     """A value, an array, a file or a setting cannot be used as given."""
 
 
+class DepthInputError(InputError):
+    """A depth image, or the camera info that belongs to it, cannot be used as given."""
+
+
 class FrameError(MolmoPointError, ValueError):
     """Coordinate frames do not meet: a point or a transform is in another frame than needed."""
 

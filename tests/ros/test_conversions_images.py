@@ -12,7 +12,7 @@ pytest.importorskip("molmo_point_msgs.msg", reason="needs the built interfaces: 
 from molmo_point_ros import conversions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from molmo_point.errors import InputError
+from molmo_point.errors import DepthInputError, InputError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.intrinsics import Intrinsics
 
@@ -176,7 +176,7 @@ def test_rectified_images_use_p_and_no_distortion():
 def test_an_uncalibrated_camera_is_refused(index, value):
     message = camera_info()
     message.k[index] = value
-    with pytest.raises(InputError, match="not calibrated"):
+    with pytest.raises(InputError, match="focal length"):
         conversions.intrinsics_from_message(message)
 
 
@@ -201,17 +201,26 @@ def test_depth_that_does_not_fit_into_millimetres_becomes_missing():
 
 def test_messages_that_do_not_belong_together_are_refused():
     color, depth = image(RGB, "rgb8"), image(np.ones((H, W), np.float32), "32FC1")
-    with pytest.raises(InputError, match="no capture time"):
+    with pytest.raises(InputError, match="must have a capture time"):
         conversions.frame_from_messages(image(RGB, "rgb8", stamp_ns=0))
-    with pytest.raises(InputError, match="no frame_id"):
+    with pytest.raises(InputError, match="must have a frame_id"):
         conversions.frame_from_messages(image(RGB, "rgb8", frame=""))
     depth.header.frame_id = "depth_optical"
-    with pytest.raises(InputError, match=r"'depth_optical'.*align_depth"):
+    with pytest.raises(DepthInputError, match=r"'depth_optical'.*align_depth"):
         conversions.frame_from_messages(color, depth)
-    with pytest.raises(InputError, match="not aligned"):
+    with pytest.raises(DepthInputError, match="not aligned"):
         conversions.frame_from_messages(color, image(np.ones((H, W + 1), np.float32), "32FC1"))
-    with pytest.raises(InputError, match="another image size"):
+    with pytest.raises(DepthInputError, match="another image size"):
         conversions.frame_from_messages(color, info=camera_info())
+
+
+def test_the_class_of_the_error_tells_color_from_depth():
+    depth = image(np.ones((H, W), np.float32), "32FC1")
+    with pytest.raises(InputError) as of_color:
+        conversions.frame_from_messages(image(RGB, "bayer_rggb8"), depth)
+    with pytest.raises(InputError) as of_depth:
+        conversions.frame_from_messages(image(RGB, "rgb8"), image(np.ones((H, W), np.float32), "64FC1"))
+    assert [isinstance(error.value, DepthInputError) for error in (of_color, of_depth)] == [False, True]
 
 
 def test_stamps_are_exact():

@@ -25,7 +25,7 @@ from lifecycle_msgs.msg import Transition  # noqa: E402
 from molmo_point_msgs.msg import PointTarget  # noqa: E402
 from molmo_point_ros.clients.point_client import PointAtClient  # noqa: E402
 from molmo_point_ros.conversions import stamp_to_ns  # noqa: E402
-from molmo_point_ros.nodes.goal_error import CODES  # noqa: E402
+from molmo_point_ros.nodes.goal_error import ErrorCode  # noqa: E402
 
 from molmo_point.geometry.transforms import Transform, save_transform  # noqa: E402
 
@@ -100,8 +100,8 @@ def test_absent_is_an_answer_and_gibberish_is_an_error(robot):
     absent = robot.ask("the unicorn").results[0]
     assert absent.absent and not absent.targets
     error = robot.refusal("gibberish")
-    assert error.code == CODES.PARSE_ERROR and "rather not say" in str(error)
-    assert robot.refusal("the crash").code == CODES.MODEL_ERROR
+    assert error.code == ErrorCode.PARSE_ERROR and "rather not say" in str(error)
+    assert robot.refusal("the crash").code == ErrorCode.MODEL_ERROR
 
 
 def test_several_queries_are_answered_on_one_image(robot):
@@ -124,7 +124,7 @@ def test_a_camera_that_moves_while_the_model_thinks_gives_the_truth_of_the_captu
 
 def test_an_unknown_frame_is_refused_with_the_known_ones(robot):
     error = robot.refusal("the box", target_frame="gripper")
-    assert error.code == CODES.TF_ERROR
+    assert error.code == ErrorCode.TF_ERROR
     assert "gripper" in str(error) and "base" in str(error) and FRAME in str(error)
 
 
@@ -137,7 +137,7 @@ def test_cancel_in_the_middle_of_generation_ends_within_half_a_second(robot):
         call.cancel()
         result = call.result(ANSWER_S)
         took_s.append(time.monotonic() - started_s)
-        assert result.error_code == CODES.CANCELED and not result.results
+        assert result.error_code == ErrorCode.CANCELED and not result.results
         if took_s[-1] < 0.5:
             break
     assert min(took_s) < 0.5, f"cancelling took {took_s} s"
@@ -159,20 +159,20 @@ def test_a_new_goal_preempts_the_one_at_work(robot):
     until_generating(first, robot)
     second = robot.ask("the box")
     result = first.result(ANSWER_S)
-    assert result.error_code == CODES.CANCELED and "preempted" in result.error_msg
+    assert result.error_code == ErrorCode.CANCELED and "preempted" in result.error_msg
     assert second.results[0].targets
 
 
 def test_a_goal_ends_at_its_timeout(robot):
     call = robot.client.send(["the slow box"], timeout_s=2.0)
     result = call.result(ANSWER_S)
-    assert result.error_code == CODES.TIMEOUT, result.error_msg
+    assert result.error_code == ErrorCode.TIMEOUT, result.error_msg
 
 
 def test_empty_queries_are_rejected_with_a_reason(robot):
     call = robot.client.send([" "])
     result = call.result(ANSWER_S)
-    assert result.error_code == CODES.GOAL_REJECTED and "1 of them empty" in result.error_msg
+    assert result.error_code == ErrorCode.GOAL_REJECTED and "1 of them empty" in result.error_msg
 
 
 def test_depth_of_another_moment_is_refused_with_the_measured_skew(robot, processes, answers_file, record_scene):
@@ -184,7 +184,7 @@ def test_depth_of_another_moment_is_refused_with_the_measured_skew(robot, proces
     assert client.wait_for_server(START_S), processes.output()
     error = robot.refusal("the box", client=client)
     client.close()
-    assert error.code == CODES.SYNC_ERROR
+    assert error.code == ErrorCode.SYNC_ERROR
     assert "+45.0 ms" in str(error)
 
 
@@ -211,9 +211,9 @@ def test_a_node_with_a_camera_of_its_own_publishes_the_cameras_pose(robot, proce
 def test_the_lifecycle_frees_and_loads_again(robot):
     """Deactivated or cleaned up it takes no goals, and it comes back."""
     robot.transition(Transition.TRANSITION_DEACTIVATE)
-    assert robot.refusal("the box").code == CODES.GOAL_REJECTED
+    assert robot.refusal("the box").code == ErrorCode.GOAL_REJECTED
     robot.transition(Transition.TRANSITION_CLEANUP)
-    assert robot.refusal("the box").code == CODES.GOAL_REJECTED
+    assert robot.refusal("the box").code == ErrorCode.GOAL_REJECTED
     robot.transition(Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE)
     assert robot.client.wait_for_server(START_S)
     assert robot.ask("the box").results[0].targets

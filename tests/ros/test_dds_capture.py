@@ -21,7 +21,7 @@ from dds_robot import (  # noqa: E402
 )
 from molmo_point_msgs.msg import PointTarget  # noqa: E402
 from molmo_point_ros.conversions import stamp_to_ns  # noqa: E402
-from molmo_point_ros.nodes.goal_error import CODES  # noqa: E402
+from molmo_point_ros.nodes.goal_error import ErrorCode  # noqa: E402
 from rclpy.serialization import serialize_message  # noqa: E402
 
 from molmo_point.geometry.intrinsics import Intrinsics  # noqa: E402
@@ -92,7 +92,7 @@ def test_camera_moved_is_refused_where_a_limit_is_set_and_nothing_is_published(r
     robot.set(max_camera_motion_m=0.05)
     known = len(robot.heard.points)
     error = robot.refusal("the late box", target_frame="base")
-    assert error.code == CODES.CAMERA_MOVED and "allowed 50.0 mm" in str(error)
+    assert error.code == ErrorCode.CAMERA_MOVED and "allowed 50.0 mm" in str(error)
     robot.set(max_camera_motion_m=5.0)
     published(robot, robot.ask("the late box", target_frame="base").results[0])
     robot.set(max_camera_motion_m=0.0)

@@ -16,7 +16,7 @@ from geometry_msgs.msg import TransformStamped  # noqa: E402
 from lifecycle_msgs.msg import Transition  # noqa: E402
 from molmo_point_msgs.action import PointAt  # noqa: E402
 from molmo_point_ros.conversions import stamp_from_ns, stamp_to_ns  # noqa: E402
-from molmo_point_ros.nodes.goal_error import CODES, GoalError  # noqa: E402
+from molmo_point_ros.nodes.goal_error import ErrorCode, GoalError  # noqa: E402
 from molmo_point_ros.nodes.goal_server import RESULT_TIMEOUT_S  # noqa: E402
 from rclpy.action import ActionClient  # noqa: E402
 from tf2_msgs.msg import TFMessage  # noqa: E402
@@ -170,7 +170,7 @@ def test_a_reliable_camera_serves_a_node_that_asks_reliably(robot, reliable_came
 
 def test_a_best_effort_camera_cannot_serve_a_node_that_asks_reliably_and_both_places_say_so(robot, asks_reliably):
     error = robot.refusal("the box")
-    assert error.code == CODES.NO_IMAGE and "color/image_raw" in str(error), error
+    assert error.code == ErrorCode.NO_IMAGE and "color/image_raw" in str(error), error
     assert "RELIABILITY" in robot.processes.output()
 
 
@@ -220,17 +220,17 @@ HUGE = 4_294_967_295
 FISHEYE = {"distortion_model": "equidistant", "d": [0.1, 0.2, 0.3, 0.4]}
 GARBAGE = {
     "colour encoding": (spoil(0, encoding="bayer_rggb16"), "NO_IMAGE", "bayer_rggb16"),
-    "colour encoding without end": (spoil(0, encoding="x" * 100_000), "NO_IMAGE", "encoding of the colour image"),
+    "colour encoding without end": (spoil(0, encoding="x" * 100_000), "NO_IMAGE", "encoding of the color image"),
     "depth encoding": (spoil(1, encoding="mono16"), "NO_DEPTH", "mono16"),
-    "colour larger than its data": (spoil(0, width=320), "NO_IMAGE", "colour image does not fit"),
+    "colour larger than its data": (spoil(0, width=320), "NO_IMAGE", "color image does not fit"),
     "colour of a size that no memory holds": (spoil(0, width=HUGE, height=HUGE, step=HUGE), "NO_IMAGE", "does not fit"),
     "colour without pixels": (spoil(0, width=0, height=0, step=0, data=b""), "NO_IMAGE", "does not fit"),
     "colour whose rows overlap": (spoil(0, step=1), "NO_IMAGE", "does not fit"),
     "depth larger than its data": (spoil(1, height=240), "NO_DEPTH", "depth image does not fit"),
     "depth at half resolution": (at_half_resolution, "NO_DEPTH", "not aligned"),
     "depth of another frame": (of_another_frame, "NO_DEPTH", "aligned"),
-    "zero intrinsics": (spoil(2, k=[0.0] * 9), "NO_DEPTH", "not calibrated"),
-    "intrinsics that are no numbers": (spoil(2, k=[np.nan] * 9), "NO_DEPTH", "not calibrated"),
+    "zero intrinsics": (spoil(2, k=[0.0] * 9), "NO_DEPTH", "focal length"),
+    "intrinsics that are no numbers": (spoil(2, k=[np.nan] * 9), "NO_DEPTH", "focal length"),
     "intrinsics of another size": (of_another_camera, "NO_DEPTH", "another image size"),
     "a fisheye": (spoil(2, **FISHEYE), "NO_DEPTH", "equidistant"),
     "no frame": (without_frames, "NO_IMAGE", "frame_id"),
@@ -245,7 +245,7 @@ GARBAGE = {
 def test_images_that_cannot_be_used_are_one_clear_error(robot, name):
     robot.camera.change, code, words = GARBAGE[name]
     error = robot.refusal("the box")
-    assert (error.code, words in str(error)) == (getattr(CODES, code), True), f"{error.code}: {error}"
+    assert (error.code, words in str(error)) == (getattr(ErrorCode, code), True), f"{error.code}: {error}"
     assert len(str(error)) < 2000, "an error that nobody can read"
 
 
@@ -265,7 +265,7 @@ def test_transforms_that_are_none_are_left_out_and_the_others_hold(robot):
         time.sleep(0.02)
     robot.set(tf_timeout_s=0.5)
     error = robot.refusal("the box", target_frame="bad0")
-    assert error.code == CODES.TF_ERROR and "'bad0' does not exist" in str(error)
+    assert error.code == ErrorCode.TF_ERROR and "'bad0' does not exist" in str(error)
     robot.set(tf_timeout_s=5.0)
     assert np.all(np.isfinite(position_of(robot.ask("the box", target_frame="base").results[0].targets[0])))
     robot.node.destroy_publisher(publisher)
@@ -285,13 +285,13 @@ def test_transforms_that_are_none_are_left_out_and_the_others_hold(robot):
 )
 def test_queries_that_cannot_be_asked_are_rejected(robot, queries, words):
     error = robot.refusal(*queries)
-    assert error.code == CODES.GOAL_REJECTED and words in str(error), error
+    assert error.code == ErrorCode.GOAL_REJECTED and words in str(error), error
     assert len(str(error)) < 2000
 
 
 def test_ten_megabytes_of_words_are_rejected(robot):
     error = robot.refusal("the box " * 1_250_000)
-    assert error.code == CODES.GOAL_REJECTED and len(str(error)) < 2000
+    assert error.code == ErrorCode.GOAL_REJECTED and len(str(error)) < 2000
 
 
 @pytest.mark.slow
@@ -318,7 +318,7 @@ def test_odd_numbers_in_a_goal_do_no_harm(robot):
         )
     )
     until(lambda: ended, ANSWER_S, robot.processes)
-    assert ended[0].error_code == CODES.TF_ERROR and len(ended[0].error_msg) < 2000
+    assert ended[0].error_code == ErrorCode.TF_ERROR and len(ended[0].error_msg) < 2000
     robot.node.executor.create_task(client.destroy)
 
 
@@ -331,6 +331,6 @@ def test_a_thousand_goals_in_a_burst_leave_a_node_that_answers(robot):
     accepted = [call for call in calls if call.wait_answered(0.0)]
     codes = [call.result(60.0).error_code for call in accepted]
     print(f"{len(accepted)} of 1000 accepted")
-    assert len(accepted) > 10 and set(codes) == {CODES.CANCELED}, f"{ {code: codes.count(code) for code in set(codes)} }"
+    assert len(accepted) > 10 and set(codes) == {ErrorCode.CANCELED}, f"{ {code: codes.count(code) for code in set(codes)} }"
     grown_mib = memory_mib(robot.pointing) - before_mib
     assert grown_mib < MOST_GROWTH_MIB, f"{grown_mib:.0f} MiB more after a thousand goals"

@@ -14,7 +14,7 @@ pytest.importorskip("molmo_point_msgs.action", reason="needs the built interface
 
 from dds_robot import ANSWER_S, SCRIPTED_NODE, START_S, scripted_robot, until  # noqa: E402
 from molmo_point_msgs.action import PointAt  # noqa: E402
-from molmo_point_ros.nodes.goal_error import CODES, GoalError  # noqa: E402
+from molmo_point_ros.nodes.goal_error import ErrorCode, GoalError  # noqa: E402
 
 pytestmark = [pytest.mark.ros, pytest.mark.timeout(300)]
 
@@ -67,7 +67,7 @@ def test_a_killed_node_ends_the_wait_and_a_new_one_takes_over(robot, answers_fil
     if call is not None:
         with pytest.raises(GoalError) as caught:
             call.result(1.5)
-        assert caught.value.code == CODES.TIMEOUT
+        assert caught.value.code == ErrorCode.TIMEOUT
     patient = {"image_timeout_s": 15.0, "tf_timeout_s": 5.0, "lifespan_s": 30.0}
     robot.pointing, _ = robot.processes.start(SCRIPTED_NODE, str(answers_file), parameters=patient, namespace="/robot1")
     until(lambda: answered(robot), START_S, robot.processes)
@@ -90,7 +90,7 @@ def test_a_killed_camera_is_a_reason_and_a_new_one_is_taken(robot, processes, re
     kill(camera)
     robot.set(image_timeout_s=1.0)
     error = robot.refusal("the box")
-    assert error.code == CODES.NO_IMAGE, error
+    assert error.code == ErrorCode.NO_IMAGE, error
     robot.set(image_timeout_s=15.0)
     camera, _ = processes.start("camera_node", parameters=recording, namespace="/robot1")
     until(lambda: answered(robot), START_S, processes)

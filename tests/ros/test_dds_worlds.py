@@ -14,7 +14,7 @@ from dds_robot import ANSWER_S, SCRIPTED_NODE, START_S, SceneCamera, position_of
 from geometry_msgs.msg import PointStamped  # noqa: E402
 from molmo_point_ros.clients.point_client import PointAtClient  # noqa: E402
 from molmo_point_ros.conversions import stamp_from_ns, stamp_to_ns  # noqa: E402
-from molmo_point_ros.nodes.goal_error import CODES  # noqa: E402
+from molmo_point_ros.nodes.goal_error import ErrorCode  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
 
 pytestmark = [pytest.mark.ros, pytest.mark.timeout(300)]
@@ -46,7 +46,7 @@ def test_two_robots_in_two_namespaces_at_once_each_get_their_own_answer(robot, a
         for _ in range(3):
             calls = [robot.client.send(["the box"]), client.send(["the box"])]
             first, second = [call.result(ANSWER_S) for call in calls]
-            assert first.error_code == second.error_code == CODES.NONE, robot.processes.output()
+            assert first.error_code == second.error_code == ErrorCode.NONE, robot.processes.output()
             np.testing.assert_allclose(position_of(first.results[0].targets[0]), box_truth_m(), atol=1e-3)
             far = box_truth_m() * (0.75 / 0.5)
             np.testing.assert_allclose(position_of(second.results[0].targets[0]), far, atol=1e-3)
@@ -73,7 +73,7 @@ def test_two_clients_of_one_robot_do_not_block_each_other(robot):
         for _ in range(10):
             calls = [robot.client.send(["the box"]), client.send(["the wall"])]
             codes += [call.result(ANSWER_S).error_code for call in calls]
-        assert set(codes) <= {CODES.NONE, CODES.CANCELED} and CODES.NONE in codes, codes
+        assert set(codes) <= {ErrorCode.NONE, ErrorCode.CANCELED} and ErrorCode.NONE in codes, codes
         assert robot.ask("the box", client=client).results[0].targets
     finally:
         client.close()
@@ -151,6 +151,6 @@ def test_a_clock_that_steps_back_under_a_goal_does_not_hold_it(robot, simulated)
     clock.jump(-50.0)
     camera.change = None
     result = call.result(ANSWER_S)
-    assert result.error_code in (CODES.NO_IMAGE, CODES.NONE), result.error_msg
+    assert result.error_code in (ErrorCode.NO_IMAGE, ErrorCode.NONE), result.error_msg
     assert robot.ask("the box", client=client).results[0].targets
     assert process.poll() is None

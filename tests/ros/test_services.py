@@ -21,7 +21,7 @@ from molmo_point_msgs.msg import PointTarget  # noqa: E402
 from molmo_point_msgs.srv import Deproject  # noqa: E402
 from molmo_point_ros.clients.count_client import CountClient  # noqa: E402
 from molmo_point_ros.conversions import stamp_to_ns  # noqa: E402
-from molmo_point_ros.nodes.goal_error import CODES  # noqa: E402
+from molmo_point_ros.nodes.goal_error import ErrorCode  # noqa: E402
 from sensor_msgs.msg import CompressedImage  # noqa: E402
 
 pytestmark = [pytest.mark.ros, pytest.mark.timeout(240)]
@@ -117,20 +117,20 @@ def test_preference_and_reference_depth_choose_the_surface(robot):
     def depth(**options):
         goal = PointAt.Goal(queries=["the edge"], **options)
         result = result_of(robot, robot.client, goal)
-        assert result.error_code == CODES.NONE, result.error_msg
+        assert result.error_code == ErrorCode.NONE, result.error_msg
         return result.results[0].targets[0].position.z
 
     assert depth() == pytest.approx(BOX_M, abs=2e-3)
     assert depth(prefer="far") == pytest.approx(WALL_M, abs=2e-3)
     assert depth(reference_depth=0.4) == pytest.approx(0.4, abs=1e-4)
     result = result_of(robot, robot.client, PointAt.Goal(queries=["the edge"], prefer="top"))
-    assert result.error_code == CODES.GOAL_REJECTED and "top" in result.error_msg
+    assert result.error_code == ErrorCode.GOAL_REJECTED and "top" in result.error_msg
 
 
 def test_a_thing_that_no_gripper_can_take_says_why(robot):
     """The box is 14 cm wide as far as it is seen."""
     result = result_of(robot, robot.client, PointAt.Goal(queries=["the box"], compute_grasp=True))
-    assert result.error_code == CODES.NONE, result.error_msg
+    assert result.error_code == ErrorCode.NONE, result.error_msg
     assert not result.grasps
     assert result.results[0].targets[0].reason.startswith("no grasp: ")
 
@@ -148,7 +148,7 @@ def test_counts_over_several_images(robot):
 
 def test_a_stated_number_that_is_not_that_of_the_points_is_told(robot):
     result = result_of(robot, robot.counting, CountObjects.Goal(query="a lie", return_points=False))
-    assert result.error_code == CODES.NONE, result.error_msg
+    assert result.error_code == ErrorCode.NONE, result.error_msg
     assert result.count == 2 and not result.points_agree and not result.points.targets
 
 
@@ -161,7 +161,7 @@ def test_a_count_can_be_cancelled_in_the_middle_of_generation(robot):
         call.cancel()
         result = call.result(ANSWER_S)
         took_s.append(time.monotonic() - started_s)
-        assert result.error_code == CODES.CANCELED and math.isnan(result.agreement)
+        assert result.error_code == ErrorCode.CANCELED and math.isnan(result.agreement)
         if took_s[-1] < 0.5:
             break
     assert min(took_s) < 0.5, took_s
@@ -177,7 +177,7 @@ def test_a_count_and_a_pointing_goal_share_the_queue(robot):
 @pytest.mark.parametrize(("goal", "word"), [({"query": " "}, "empty"), ({"query": "a", "samples": 1000}, "1000")])
 def test_counts_that_make_no_sense_are_refused(robot, goal, word):
     result = result_of(robot, robot.counting, CountObjects.Goal(**goal))
-    assert result.error_code == CODES.GOAL_REJECTED and word in result.error_msg
+    assert result.error_code == ErrorCode.GOAL_REJECTED and word in result.error_msg
 
 
 # ---------------------------------------------------------------------------------------------------------------- gates

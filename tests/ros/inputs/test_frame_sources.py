@@ -13,7 +13,7 @@ from molmo_point_ros.conversions import frame_to_messages  # noqa: E402
 from molmo_point_ros.inputs import topic_source  # noqa: E402
 from molmo_point_ros.inputs.qos_events import input_events  # noqa: E402
 from molmo_point_ros.nodes import parameters  # noqa: E402
-from molmo_point_ros.nodes.goal_error import CODES, GoalError  # noqa: E402
+from molmo_point_ros.nodes.goal_error import ErrorCode, GoalError  # noqa: E402
 from rclpy.qos import QoSPolicyKind  # noqa: E402
 
 from molmo_point.errors import DependencyError  # noqa: E402
@@ -95,10 +95,10 @@ def test_depth_of_another_moment_is_no_frame_and_is_counted():
     for number in range(20):
         give(node, number * SECOND_NS + 1, skew_s=0.2)
     assert source.newer(0, 0.0, never) is None
-    assert source.dropped()["colour images without partners"] == 8
+    assert source.dropped()["color images without partners"] == 8
     with pytest.raises(GoalError, match=r"200\.0 ms") as caught:
         source.frame(0, 0.0, never)
-    assert caught.value.code == CODES.SYNC_ERROR
+    assert caught.value.code == ErrorCode.SYNC_ERROR
 
 
 def test_an_image_that_is_too_large_is_refused_undecoded():

@@ -18,14 +18,14 @@ def filled(color_ms, depth_ms, info_ms=None, max_skew_s=1 / 60):
     joined = synchronizer.Synchronizer(max_skew_s)
     for stream, times in ((COLOR, color_ms), (DEPTH, depth_ms), (INFO, info_ms or color_ms)):
         for time_ms in times:
-            joined.add(stream, START + time_ms * MS, f"{stream} {time_ms}")
+            joined.add(stream, START + time_ms * MS, f"{stream.name} {time_ms}")
     return joined
 
 
 def test_the_newest_complete_bundle_is_joined_with_its_nearest_partners():
     bundle = filled([0, 33, 66, 100], [1, 34, 67]).newest()
     assert bundle.stamp_ns == START + 66 * MS
-    assert (bundle.color, bundle.depth, bundle.info) == ("colour image 66", "depth image 67", "camera info 66")
+    assert (bundle.color, bundle.depth, bundle.info) == ("COLOR 66", "DEPTH 67", "INFO 66")
 
 
 def test_it_says_when_an_image_has_become_complete_whatever_comes_last():

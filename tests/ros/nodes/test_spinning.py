@@ -36,12 +36,8 @@ class ScriptedNode:
             raise RuntimeError("the context is no more")
 
 
-class InvalidHandle(Exception):
-    """As rclpy's, which is not made by hand."""
-
-
 def test_a_failed_wait_is_no_reason_to_end_nor_to_alarm():
-    node = ScriptedNode(InvalidHandle("destroyed"), InvalidHandle("destroyed"))
+    node = ScriptedNode(spinning.InvalidHandle("destroyed"), spinning.InvalidHandle("destroyed"))
     spinning.spin(node, node)
     assert node.spins == 3 and not node.errors
 

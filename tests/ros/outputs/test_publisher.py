@@ -12,7 +12,7 @@ from molmo_point_ros.nodes.parameters import PointingNodeParameters  # noqa: E40
 from molmo_point_ros.outputs import publisher as publisher_module  # noqa: E402
 from molmo_point_ros.pointing.answers import answer_of  # noqa: E402
 from molmo_point_ros.pointing.gates import Gates  # noqa: E402
-from molmo_point_ros.pointing.stamped_frame import Capture  # noqa: E402
+from molmo_point_ros.pointing.stamped_frame import StampedFrame  # noqa: E402
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy  # noqa: E402
 
 from molmo_point.frame import RgbdFrame  # noqa: E402
@@ -45,7 +45,7 @@ def answer(query, position, gates):
         9.0, 9.0, query, 0.9, np.array(position), np.eye(3) * 1e-6, "optical", FRAME.stamp_ns, DepthStatus.OK, math.nan, 1.0
     )
     pointing = Pointing(query, "m", "", False, (Found(ImagePoint(9.0, 9.0, query, 0.9), target),), {}, FRAME.stamp_ns, "optical")
-    return answer_of(pointing, Capture(FRAME), gates, FRAME.stamp_ns)
+    return answer_of(pointing, StampedFrame(FRAME), gates, FRAME.stamp_ns)
 
 
 @pytest.mark.parametrize("name", [name for name in publisher_module.TOPICS if name != "detections"])

@@ -11,7 +11,7 @@ pytest.importorskip("molmo_point_msgs.action", reason="needs the built interface
 from molmo_point_msgs.msg import PointTarget
 from molmo_point_ros.pointing.answers import answer_of
 from molmo_point_ros.pointing.gates import Gates
-from molmo_point_ros.pointing.stamped_frame import Capture
+from molmo_point_ros.pointing.stamped_frame import StampedFrame
 
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.transforms import Transform
@@ -87,7 +87,7 @@ def test_what_is_stopped_is_told_and_nothing_else_goes_out():
     frame = RgbdFrame(np.zeros((40, 40, 3), np.uint8), None, None, STAMP_NS, FRAME)
     pointing = Pointing("mug", "m", "", False, paired(points, (near, far), (lost,)), {}, STAMP_NS, FRAME)
     gates = Gates(high_m=(math.inf, math.inf, 1.0), low_m=(-math.inf,) * 3)
-    answer = answer_of(pointing, Capture(frame), gates, STAMP_NS)
+    answer = answer_of(pointing, StampedFrame(frame), gates, STAMP_NS)
     assert [told.gate for told in answer.message.targets] == [
         PointTarget.GATE_OPEN,
         PointTarget.GATE_WORKSPACE,

@@ -12,7 +12,7 @@ from rclpy.action import ActionClient
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
-from molmo_point_ros.nodes.goal_error import CODES, GoalError
+from molmo_point_ros.nodes.goal_error import ErrorCode, GoalError
 
 _CANCEL_GRACE_S = 5.0
 _Caller = TypeVar("_Caller", bound="ActionCaller")
@@ -41,10 +41,10 @@ class ActionCall:
             GoalError: GOAL_REJECTED if the node did not take the goal, TIMEOUT if no result came in time.
         """
         if not self._ended.wait(timeout_s):
-            raise GoalError(CODES.TIMEOUT, "No result came in time", f"{timeout_s:g} s", "see its node's log")
+            raise GoalError(ErrorCode.TIMEOUT, "No result came in time", f"{timeout_s:g} s", "see its node's log")
         if self._result is None:
             fix = "activate the pointing node; an arm takes one goal at a time"
-            raise GoalError(CODES.GOAL_REJECTED, "The node did not take the goal", "", fix)
+            raise GoalError(ErrorCode.GOAL_REJECTED, "The node did not take the goal", "", fix)
         return self._result
 
     def wait_answered(self, timeout_s: float) -> bool:
@@ -142,7 +142,7 @@ class ActionCaller:
         started_s = time.monotonic()
         if not self.wait_for_server(timeout_s):
             given = f"action {self._client._action_name}, {timeout_s:g} s"
-            raise GoalError(CODES.TIMEOUT, "There is no node that serves this action", given, "start it, or name it")
+            raise GoalError(ErrorCode.TIMEOUT, "There is no node that serves this action", given, "start it, or name it")
         while True:
             left_s = max(timeout_s - (time.monotonic() - started_s), 0.05)
             call = self.dispatch(make_goal(left_s), on_feedback)

@@ -9,7 +9,7 @@ from std_srvs.srv import Trigger
 
 from molmo_point.commands import PlaceStep, Relation
 from molmo_point_ros.clients.action_caller import ActionCaller, duration_message
-from molmo_point_ros.nodes.goal_error import CODES, GoalError
+from molmo_point_ros.nodes.goal_error import ErrorCode, GoalError
 
 _RELATIONS = {
     Relation.IN: PickObject.Goal.IN,
@@ -79,10 +79,10 @@ class PickClient(ActionCaller):
             GoalError: If the node does not answer.
         """
         if not self._stop.wait_for_service(timeout_sec=timeout_s):
-            raise GoalError(CODES.TIMEOUT, "There is no picking node to stop", f"{timeout_s:g} s", "use the arm's own stop")
+            raise GoalError(ErrorCode.TIMEOUT, "There is no picking node to stop", f"{timeout_s:g} s", "use the arm's own stop")
         answer: Any = self._stop.call(Trigger.Request(), timeout_sec=timeout_s)
         if answer is None:
             raise GoalError(
-                CODES.TIMEOUT, "The picking node did not answer to stop", f"{timeout_s:g} s", "use the arm's own stop"
+                ErrorCode.TIMEOUT, "The picking node did not answer to stop", f"{timeout_s:g} s", "use the arm's own stop"
             )
         return answer.message

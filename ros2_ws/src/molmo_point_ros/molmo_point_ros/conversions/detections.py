@@ -1,4 +1,4 @@
-"""Our array as a vision_msgs/Detection3DArray, where vision_msgs is installed: the same figures in the standard's fields."""
+"""Our array as a vision_msgs/Detection3DArray, if vision_msgs is installed."""
 
 import importlib
 import math
@@ -11,7 +11,7 @@ from molmo_point_ros.conversions.targets import pose_covariance
 
 
 def import_vision_msgs() -> Any | None:
-    """The module vision_msgs.msg; None where it is not installed."""
+    """Return the module vision_msgs.msg; None if it is not installed."""
     try:
         return importlib.import_module("vision_msgs.msg")
     except ImportError:
@@ -19,14 +19,14 @@ def import_vision_msgs() -> Any | None:
 
 
 def detections_message(array: PointTargetArray, vision_msgs: Any) -> Any:
-    """One Detection3D for each target that has a position and that no gate stopped, in the order of the array.
+    """Return one Detection3D for each target with a position that no gate stops, in the order of the array.
 
-    class_id is the label, score the confidence (NaN where the model gives none), id that of the track. The box is at the
-    position and has no size: a point was pointed at, not an extent.
+    class_id is the label, score the confidence (NaN if unknown), id that of the track. The box is at the position and has
+    no size: a point has no extent.
 
     Args:
         array: Our message.
-        vision_msgs: What `import_vision_msgs` returned.
+        vision_msgs: The module of `import_vision_msgs`.
     """
     message = vision_msgs.Detection3DArray(header=array.header)
     for target in array.targets:

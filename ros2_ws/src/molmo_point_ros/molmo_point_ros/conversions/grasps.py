@@ -13,13 +13,13 @@ UNKNOWN_VARIANCE = -1.0
 
 
 def grasp_message(grasp: GraspCandidate, target: Target, grasps: Grasps | None, into: Transform | None = None) -> GraspTarget:
-    """One way to grasp a target.
+    """Return the message of one grasp of a target.
 
     Args:
-        grasp: In the optical frame.
-        target: What it takes hold of, in the optical frame.
-        grasps: What it is one of; why the others were left out is told. None where that is not known.
-        into: Into the frame that poses are wanted in, at the capture time; None keeps the optical frame.
+        grasp: The grasp, in the optical frame.
+        target: The target to grasp, in the optical frame.
+        grasps: All candidates of the target, for the reasons of the rejected ones; None if unknown.
+        into: Into the frame of the poses, at the capture time; None keeps the optical frame.
     """
     if into is not None:
         grasp, target = grasp.transformed(into), target.transformed(into)
@@ -40,9 +40,9 @@ def grasp_message(grasp: GraspCandidate, target: Target, grasps: Grasps | None, 
 
 
 def no_grasp_reason(grasps: Grasps) -> str:
-    """Why a target cannot be grasped; "" where it can."""
+    """Return the reason why a target cannot be grasped; "" if it can."""
     if grasps.candidates:
         return ""
     reasons = ", ".join(f"{reason} {count}" for reason, count in grasps.reasons.items())
     said = "; ".join(part for part in (grasps.region.message, reasons) if part)
-    return f"no grasp: {said or 'nothing there can be taken hold of'}"
+    return f"no grasp: {said or 'no surface fits the gripper'}"

@@ -1,7 +1,7 @@
 """sensor_msgs to the parts of an `RgbdFrame`, and back.
 
-Colour becomes RGB uint8, depth becomes float32 metres with NaN where there is none, CameraInfo becomes `Intrinsics`
-of the image as it was received. Whatever cannot be read for certain is refused with the reason.
+Color becomes RGB uint8. Depth becomes float32 meters, NaN if missing. CameraInfo becomes the `Intrinsics` of the image as
+received. A message that cannot be read for certain is refused with the reason.
 """
 
 import io
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from molmo_point.arrays import DepthArray
-from molmo_point.errors import InputError
+from molmo_point.errors import DepthInputError, InputError
 from molmo_point.frame import RgbdFrame, decode_depth
 from molmo_point.geometry.intrinsics import Intrinsics
 
@@ -27,22 +27,21 @@ _COMPRESSED_DEPTH_HEADER = 12
 
 
 def stamp_to_ns(stamp: Time) -> int:
-    """Nanoseconds of a message's time."""
+    """Return a message's time in nanoseconds."""
     return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
 
 
 def stamp_from_ns(stamp_ns: int) -> Time:
-    """The message's time of nanoseconds that are not negative."""
+    """Return the message's time of nanoseconds, which must not be negative."""
     return Time(sec=stamp_ns // 1_000_000_000, nanosec=stamp_ns % 1_000_000_000)
 
 
 def color_from_message(message: Image | CompressedImage, *, max_px: int = MAX_PIXELS) -> NDArray[np.uint8]:
-    """The colour image (h, w, 3), RGB uint8.
+    """Return the color image (h, w, 3), RGB uint8.
 
     Args:
-        message: An Image in rgb8, bgr8, rgba8, bgra8 or mono8, with any row padding; or a CompressedImage that Pillow
-            reads (JPEG, PNG).
-        max_px: More pixels than these are refused before anything is allocated for them.
+        message: An Image in rgb8, bgr8, rgba8, bgra8 or mono8, with any row padding; or a JPEG or PNG CompressedImage.
+        max_px: Largest number of pixels; a larger image is refused before memory is allocated.
 
     Raises:
         InputError: For another encoding, a size that does not fit the data, or an image that cannot be decoded.
@@ -51,24 +50,24 @@ def color_from_message(message: Image | CompressedImage, *, max_px: int = MAX_PI
         return _decompressed(bytes(message.data), message.format, max_px).astype(np.uint8, copy=False)
     if message.encoding not in _CHANNELS:
         raise InputError(
-            "The encoding of the colour image is not supported",
+            "The encoding of the color image is not supported",
             repr(message.encoding),
             f"publish one of {', '.join(_CHANNELS)}",
         )
-    rows = _rows(message, "colour", _CHANNEL_COUNT[message.encoding], np.dtype(np.uint8), max_px)
+    rows = _rows(message, "color", _CHANNEL_COUNT[message.encoding], np.dtype(np.uint8), max_px)
     if message.encoding == "rgb8":
         return rows
     return np.ascontiguousarray(rows[:, :, _CHANNELS[message.encoding]])
 
 
 def depth_from_message(message: Image | CompressedImage, *, unit_m: float = 0.001, max_px: int = MAX_PIXELS) -> DepthArray:
-    """The depth image (h, w), float32 metres, NaN where it is 0, NaN or infinite (REP 118, REP 117).
+    """Return the depth image (h, w), float32 meters; NaN for 0, NaN or infinity (REP 118, REP 117).
 
     Args:
-        message: An Image in 16UC1 or 32FC1 (metres), of either byte order; or a CompressedImage of a 16UC1 depth image
-            as compressed_depth_image_transport publishes it.
-        unit_m: Metres per unit of 16UC1.
-        max_px: More pixels than these are refused before anything is allocated for them.
+        message: An Image in 16UC1 or 32FC1 (meters), of either byte order; or a CompressedImage of 16UC1 depth as
+            compressed_depth_image_transport publishes it.
+        unit_m: Size of one unit of 16UC1, in meters.
+        max_px: Largest number of pixels; a larger image is refused before memory is allocated.
 
     Raises:
         InputError: For another encoding, or a size that does not fit the data.
@@ -79,7 +78,7 @@ def depth_from_message(message: Image | CompressedImage, *, unit_m: float = 0.00
         raise InputError(
             "The encoding of the depth image is not supported",
             repr(message.encoding),
-            f"publish one of {', '.join(_DEPTH_TYPES)} (millimetres, or metres)",
+            f"publish one of {', '.join(_DEPTH_TYPES)} (millimeters, or meters)",
         )
     kind = np.dtype(_DEPTH_TYPES[message.encoding]).newbyteorder(">" if message.is_bigendian else "<")
     depth = _rows(message, "depth", 1, kind, max_px)[:, :, 0]
@@ -88,14 +87,14 @@ def depth_from_message(message: Image | CompressedImage, *, unit_m: float = 0.00
 
 
 def intrinsics_from_message(message: CameraInfo, *, rectified: bool = False) -> Intrinsics:
-    """Intrinsics of the image that this CameraInfo came with.
+    """Return the intrinsics of the image that a CameraInfo belongs to.
 
     K (or P) belongs to the full sensor image; region of interest and binning (REP 104) are applied here. Binned pixels
-    cover the area of their full-resolution pixels, so the edges of the image stay in place.
+    cover the area of their full-resolution pixels: the edges of the image stay in place.
 
     Args:
         message: The CameraInfo.
-        rectified: The image was rectified: take P, and no distortion.
+        rectified: True for a rectified image: P is used, without distortion.
 
     Raises:
         InputError: For an uncalibrated camera (fx or fy 0), or a distortion model other than plumb_bob.
@@ -103,7 +102,7 @@ def intrinsics_from_message(message: CameraInfo, *, rectified: bool = False) -> 
     fx, fy, cx, cy = (float(message.p[i]) for i in (0, 5, 2, 6)) if rectified else (float(message.k[i]) for i in (0, 4, 2, 5))
     if not (fx > 0 and fy > 0):
         raise InputError(
-            "The camera info is not calibrated: its focal length is not above zero",
+            "The focal length of the camera info must be above zero",
             f"{'P' if rectified else 'K'} with fx={fx:g}, fy={fy:g} in frame {message.header.frame_id!r}",
             "calibrate the camera, or publish the driver's own camera_info",
         )
@@ -119,10 +118,10 @@ def intrinsics_from_message(message: CameraInfo, *, rectified: bool = False) -> 
 
 
 def intrinsics_to_message(intrinsics: Intrinsics, frame: str, stamp_ns: int) -> CameraInfo:
-    """The CameraInfo of an image with these intrinsics, neither binned nor cropped.
+    """Return the CameraInfo of an image with these intrinsics, neither binned nor cropped.
 
     Raises:
-        InputError: For inverse_brown_conrady distortion, which ROS has no name for.
+        InputError: For inverse_brown_conrady distortion: ROS has no name for it.
     """
     if intrinsics.distortion_model == "inverse_brown_conrady" and any(intrinsics.distortion):
         raise InputError(
@@ -149,51 +148,55 @@ def frame_from_messages(
     rectified: bool = False,
     max_px: int = MAX_PIXELS,
 ) -> RgbdFrame:
-    """One capture out of messages of one moment. The caller sees to it that they belong together in time.
+    """Return the frame of messages of one moment. The caller joins them by time.
 
     Raises:
-        InputError: For a stamp of 0, no frame_id, depth of another frame (not aligned to colour), sizes that differ,
-            and as the functions above.
+        DepthInputError: If depth or camera info cannot be used, or do not fit the color image in frame or size.
+        InputError: If the color image has no stamp or frame_id, or cannot be used.
     """
     stamp_ns = stamp_to_ns(color.header.stamp)
     frame = color.header.frame_id.lstrip("/")
     if stamp_ns <= 0:
-        raise InputError("The colour image has no capture time", "stamp 0", "let the driver stamp its images")
+        raise InputError("The color image must have a capture time", "stamp 0", "let the driver stamp its images")
     if not frame:
-        raise InputError("The colour image has no frame_id", "''", "let the driver name its optical frame")
+        raise InputError("The color image must have a frame_id", "''", "let the driver name its optical frame")
     for name, other in (("depth image", depth), ("camera info", info)):
         other_frame = frame if other is None else other.header.frame_id.lstrip("/")
         if other_frame != frame:
-            raise InputError(
-                f"The {name} is of another frame than the colour image",
-                f"{other_frame!r}, colour {frame!r}",
-                "use depth aligned to colour (realsense-ros: align_depth.enable:=true, aligned_depth_to_color topics)",
+            raise DepthInputError(
+                f"The {name} must be in the frame of the color image",
+                f"{other_frame!r}, color {frame!r}",
+                "use depth aligned to color (realsense-ros: align_depth.enable:=true, aligned_depth_to_color topics)",
             )
-    return RgbdFrame(
-        color=color_from_message(color, max_px=max_px),
-        depth_m=None if depth is None else depth_from_message(depth, unit_m=depth_unit_m, max_px=max_px),
-        intrinsics=None if info is None else intrinsics_from_message(info, rectified=rectified),
-        stamp_ns=stamp_ns,
-        frame=frame,
-        depth_stamp_ns=None if depth is None else stamp_to_ns(depth.header.stamp),
-    )
+    color_rgb = color_from_message(color, max_px=max_px)
+    try:
+        return RgbdFrame(
+            color=color_rgb,
+            depth_m=None if depth is None else depth_from_message(depth, unit_m=depth_unit_m, max_px=max_px),
+            intrinsics=None if info is None else intrinsics_from_message(info, rectified=rectified),
+            stamp_ns=stamp_ns,
+            frame=frame,
+            depth_stamp_ns=None if depth is None else stamp_to_ns(depth.header.stamp),
+        )
+    except InputError as error:
+        raise DepthInputError(error.what, error.given, error.fix) from error
 
 
 def frame_to_messages(frame: RgbdFrame, *, depth_encoding: str = "16UC1") -> tuple[Image, Image | None, CameraInfo | None]:
-    """Colour (rgb8), depth (16UC1 millimetres or 32FC1 metres) and camera info of a frame, each with its capture stamp.
+    """Return color (rgb8), depth (16UC1 millimeters or 32FC1 meters) and camera info, each with its capture stamp.
 
-    Depth beyond 65.535 m does not fit into 16UC1 and becomes 0 (no depth).
+    Depth beyond 65.535 m does not fit into 16UC1 and becomes 0, i.e. missing.
     """
     color = _image(frame.color, "rgb8", frame.frame, frame.stamp_ns)
     info = None if frame.intrinsics is None else intrinsics_to_message(frame.intrinsics, frame.frame, frame.stamp_ns)
     if frame.depth_m is None:
         return color, None, info
     if depth_encoding not in _DEPTH_TYPES:
-        raise InputError("The depth encoding is unknown", repr(depth_encoding), f"use one of {', '.join(_DEPTH_TYPES)}")
+        raise InputError("depth_encoding must be known", repr(depth_encoding), f"use one of {', '.join(_DEPTH_TYPES)}")
     depth = frame.depth_m.astype(np.float32)
     if depth_encoding == "16UC1":
-        millimetres = np.nan_to_num(np.round(depth.astype(np.float64) * 1e3), nan=0.0)
-        depth = np.where(millimetres <= 65535, millimetres, 0).astype(np.uint16)
+        millimeters = np.nan_to_num(np.round(depth.astype(np.float64) * 1e3), nan=0.0)
+        depth = np.where(millimeters <= 65535, millimeters, 0).astype(np.uint16)
     stamp_ns = frame.stamp_ns if frame.depth_stamp_ns is None else frame.depth_stamp_ns
     return color, _image(depth, depth_encoding, frame.frame, stamp_ns), info
 
@@ -210,7 +213,7 @@ def _image(array: NDArray[Any], encoding: str, frame: str, stamp_ns: int) -> Ima
 
 
 def _rows(message: Image, name: str, channels: int, kind: np.dtype[Any], max_px: int) -> NDArray[Any]:
-    """The pixels (h, w, channels) of an image message, without its row padding."""
+    """Return the pixels (h, w, channels) of an image message, without its row padding."""
     height, width, step = int(message.height), int(message.width), int(message.step)
     row = width * channels * kind.itemsize
     data = np.frombuffer(message.data, np.uint8)
@@ -228,7 +231,7 @@ def _rows(message: Image, name: str, channels: int, kind: np.dtype[Any], max_px:
 
 
 def _distortion(message: CameraInfo) -> tuple[str, tuple[float, ...]]:
-    """Model and its five coefficients; plumb_bob and what reduces to it."""
+    """Return the lens model and its five coefficients, of plumb_bob and models that reduce to it."""
     values = tuple(float(value) for value in message.d)
     if message.distortion_model in ("", "none") and not any(values):
         return "none", ()
@@ -269,5 +272,7 @@ def _decompressed_depth(message: CompressedImage, max_px: int) -> NDArray[np.uin
         data = data[_COMPRESSED_DEPTH_HEADER:]
     depth = _decompressed(data, form, max_px)
     if depth.ndim != 2:
-        raise InputError("The compressed depth image has colours", f"format {form!r}", "send a 16-bit PNG of one channel")
+        raise InputError(
+            "The compressed depth image must have one channel", f"format {form!r}", "send a 16-bit PNG of one channel"
+        )
     return depth.astype(np.uint16)

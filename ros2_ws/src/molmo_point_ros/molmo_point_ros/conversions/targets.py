@@ -1,7 +1,7 @@
 """Answers of the SDK to messages: arrays of targets, and the standard messages that an arm knows.
 
-Every message is stamped with the capture time of the image. A point without usable depth has a NaN position in the
-array, and has no PointStamped or pose at all.
+Every message has the capture time of the image. A point without usable depth has a NaN position in the array, and no
+PointStamped or pose.
 """
 
 import math
@@ -23,10 +23,10 @@ from molmo_point.tracking.track import Track, TrackState
 from molmo_point_ros.conversions.images import stamp_from_ns
 
 Check = Callable[[Target], tuple[int, str]]
-"""Of a target in the optical frame: which gate of PointTarget stops it, and why; GATE_OPEN and "" where none does."""
+"""From a target in the optical frame to the GATE_ constant that stops it and the reason; else GATE_OPEN and ""."""
 
 ORIENTATION_VARIANCE_RAD2 = math.pi**2
-"""A point has no orientation: the pose's identity stands for "any", and this variance says so."""
+"""Variance of the identity orientation of a pose: a point has any orientation."""
 
 _STATUS = {
     DepthStatus.OK: PointTarget.DEPTH_OK,
@@ -41,13 +41,13 @@ _STATUS = {
 def targets_message(
     pointing: Pointing, frame: RgbdFrame, target_T_camera: Transform | None = None, check: Check | None = None
 ) -> PointTargetArray:
-    """The array for one answer, in the model's order.
+    """Return the array of one answer, in the model's order.
 
     Args:
         pointing: The answer, in the optical frame.
-        frame: The capture it was given for.
-        target_T_camera: Into the frame that positions are wanted in, at the capture time; None keeps the optical frame.
-        check: The gates; None lets everything pass.
+        frame: The capture of the answer.
+        target_T_camera: Into the frame of the positions, at the capture time; None keeps the optical frame.
+        check: The gates; None lets every target pass.
 
     Raises:
         FrameError: If the transform does not take points of the optical frame.
@@ -83,7 +83,7 @@ def tracks_message(
         if track.state is TrackState.LOST:
             continue
         point, result = track.point, track.target or track.unreachable
-        hidden = Unreachable(point.u, point.v, track.label, DepthStatus.MISSING, track.message or "it is not seen in this image")
+        hidden = Unreachable(point.u, point.v, track.label, DepthStatus.MISSING, track.message or "not seen in this image")
         target = _target_message(point, result or hidden, target_T_camera, check)
         if result is None:
             target.depth_status = PointTarget.NOT_SEEN
@@ -96,7 +96,7 @@ def tracks_message(
 
 
 def image_points_message(query: str, model: str, points: Iterable[ImagePoint], frame: RgbdFrame) -> PointTargetArray:
-    """The points so far, pixels only, for feedback while the model still writes."""
+    """Return the points so far, without positions, for feedback while the model writes."""
     message = _empty_array(query, model, frame, None)
     message.targets = [
         _target_message(point, Unreachable(point.u, point.v, point.label, DepthStatus.NO_INPUT, ""), None, None)
@@ -106,14 +106,14 @@ def image_points_message(query: str, model: str, points: Iterable[ImagePoint], f
 
 
 def point_message(target: Target) -> PointStamped:
-    """The position of a target, in its frame, at its capture time."""
+    """Return the position of a target, in its frame, at its capture time."""
     message = PointStamped(header=header_of(target.frame, target.stamp_ns))
     message.point.x, message.point.y, message.point.z = (float(value) for value in target.position_m)
     return message
 
 
 def pose_message(target: Target) -> PoseWithCovarianceStamped:
-    """The position with its covariance; the orientation is the identity with a variance of pi^2 about each axis."""
+    """Return the position with its covariance; the orientation is the identity with a variance of pi^2 about each axis."""
     message = PoseWithCovarianceStamped(header=header_of(target.frame, target.stamp_ns))
     position = message.pose.pose.position
     position.x, position.y, position.z = (float(value) for value in target.position_m)
@@ -123,25 +123,25 @@ def pose_message(target: Target) -> PoseWithCovarianceStamped:
 
 
 def pose_covariance(position_m2: ArrayLike) -> FloatArray:
-    """(36,) row-major, of a position with covariance (3, 3) or (9,) and an orientation that may be any."""
+    """Return (36,) row-major, for a position covariance (3, 3) or (9,) in square meters and any orientation."""
     covariance = np.diag([0.0] * 3 + [ORIENTATION_VARIANCE_RAD2] * 3)
     covariance[:3, :3] = np.asarray(position_m2, dtype=np.float64).reshape(3, 3)
     return covariance.reshape(-1)
 
 
 def plain_pose_message(target: Target) -> PoseStamped:
-    """The position as a pose, for programs that know nothing else; the orientation is the identity and means "any"."""
+    """Return the position as a pose, for programs that take only poses; the identity orientation means "any"."""
     full = pose_message(target)
     return PoseStamped(header=full.header, pose=full.pose.pose)
 
 
 def best_target(targets: Iterable[Target]) -> Target | None:
-    """The most confident target, the first of several alike; one without confidence only where none has any."""
+    """Return the most confident target, the first of equals; one without confidence only if none has any."""
     return max(targets, key=lambda target: -1.0 if math.isnan(target.confidence) else target.confidence, default=None)
 
 
 def transform_to_message(transform: Transform, stamp_ns: int) -> TransformStamped:
-    """`parent_T_child` as tf2 has it: header.frame_id is the target (parent), child_frame_id the source."""
+    """Return `parent_T_child` as in tf2: header.frame_id is the target (parent), child_frame_id the source."""
     message = TransformStamped(header=header_of(transform.target, stamp_ns), child_frame_id=transform.source)
     translation, rotation = message.transform.translation, message.transform.rotation
     translation.x, translation.y, translation.z = (float(value) for value in transform.translation_m)
@@ -150,7 +150,7 @@ def transform_to_message(transform: Transform, stamp_ns: int) -> TransformStampe
 
 
 def transform_from_message(message: TransformStamped) -> Transform:
-    """`parent_T_child` of a message.
+    """Return `parent_T_child` of a message.
 
     Raises:
         InputError: For values that are not finite, a quaternion that is not of unit length, or a missing frame name.
@@ -205,7 +205,7 @@ def _empty_array(query: str, model: str, frame: RgbdFrame, target_T_camera: Tran
 
 
 def _answer_array(pointing: Pointing, frame: RgbdFrame, target_T_camera: Transform | None) -> PointTargetArray:
-    """Everything that an answer says about itself, without its points."""
+    """Return the fields of an answer about itself, without its points."""
     message = _empty_array(pointing.query, pointing.model, frame, target_T_camera)
     message.text, message.problems, message.truncated = pointing.text, list(pointing.problems), pointing.truncated
     message.absent, message.absent_probability = pointing.absent, float(pointing.absent_probability)
@@ -218,5 +218,5 @@ def _answer_array(pointing: Pointing, frame: RgbdFrame, target_T_camera: Transfo
 
 
 def header_of(frame: str, stamp_ns: int) -> Header:
-    """The header of something in a frame at a capture time."""
+    """Return the header of a frame at a capture time."""
     return Header(stamp=stamp_from_ns(stamp_ns), frame_id=frame)

@@ -6,10 +6,9 @@ from typing import Any
 
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
-from molmo_point.geometry.transforms import Transform
 from molmo_point_ros.inputs.cameras import camera_reader
 from molmo_point_ros.inputs.frame_sources import FrameSource
-from molmo_point_ros.inputs.frame_wait import Waiting, too_old
+from molmo_point_ros.inputs.frame_wait import FrameWait, too_old
 from molmo_point_ros.inputs.synchronizer import SET_BACK_NS
 from molmo_point_ros.nodes.parameters import PointingNodeParameters
 
@@ -26,7 +25,7 @@ class CameraSource(FrameSource):
 
     def __init__(self, node: Any, settings: PointingNodeParameters) -> None:
         self._settings = settings
-        self._waiting = Waiting()
+        self._waiting = FrameWait()
         self._newest: RgbdFrame | None = None
         self._kept: deque[RgbdFrame] = deque(maxlen=KEPT)
         self._failures = self._received = 0
@@ -34,7 +33,7 @@ class CameraSource(FrameSource):
         self._logger = node.get_logger()
         self._reader = camera_reader(node, settings, self._take, self._failed)
         self._reader.start()
-        self.pose: Transform | None = self._reader.pose
+        self.pose = self._reader.pose
 
     def _take(self, frame: RgbdFrame) -> None:
         width, height = frame.size_wh

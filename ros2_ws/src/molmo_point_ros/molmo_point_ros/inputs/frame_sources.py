@@ -48,7 +48,11 @@ class FrameSource(ABC):
 
     @abstractmethod
     def dropped(self) -> dict[str, int]:
-        """Return the number of unusable messages of each stream, for the diagnostics."""
+        """Return the number of unusable messages by the words that the diagnostics show."""
+
+    def incompatible_publishers(self) -> int:
+        """Return the number of publishers that offer images with an incompatible QoS."""
+        return 0
 
     @abstractmethod
     def close(self) -> None:

@@ -1,7 +1,7 @@
-"""A transform tree in time: what tf2's buffer does, for ROS 2 installations without tf2_ros. No ROS in here.
+"""A tree of transforms in time, as tf2's buffer, for ROS 2 installations without tf2_ros. No ROS in here.
 
-Transforms are kept per child frame. A lookup at a stamp interpolates between the neighbours in time on every edge of the
-path, and never extrapolates: the answer for a moment that is not covered is an error that says by how much.
+Transforms are kept per child frame. A lookup interpolates between the neighbors in time on every edge of the path. It
+never extrapolates: the error for a moment outside says by how much.
 """
 
 import bisect
@@ -16,14 +16,14 @@ _MAX_DEPTH = 100
 
 
 class NotYetKnownError(FrameError):
-    """The transform for this stamp is not known, but waiting may help: its publisher is only late."""
+    """The transform at this stamp is unknown, but waiting may help: its publisher may be late."""
 
 
 class TransformBuffer:
     """Transforms of the last seconds. Safe to use from several threads.
 
     Args:
-        cache_s: Age, behind the newest of the same frame, at which moving transforms are forgotten.
+        cache_s: Age behind the newest of the same frame at which moving transforms are forgotten, in seconds.
     """
 
     def __init__(self, cache_s: float = 10.0) -> None:
@@ -56,17 +56,17 @@ class TransformBuffer:
             del stamps[:old], transforms[:old]
 
     def frames(self) -> tuple[str, ...]:
-        """All frames that were heard of, in alphabetical order."""
+        """Return the names of all known frames, in alphabetical order."""
         with self._lock:
             return tuple(sorted(self._frames()))
 
     def lookup(self, target: str, source: str, stamp_ns: int | None) -> Transform:
-        """`target_T_source` at a moment, or the newest one of each edge with `stamp_ns=None`.
+        """Return `target_T_source` at a capture time, or the newest of each edge with `stamp_ns=None`.
 
         Raises:
-            NotYetKnownError: If a frame has not been heard of, the two are not connected (yet), or the newest
-                transform on the path is older than the stamp.
-            FrameError: If the stamp is older than what is kept.
+            NotYetKnownError: If a frame is unknown, the two are not connected (yet), or the newest transform on the path
+                is older than the stamp.
+            FrameError: If the stamp is older than the kept transforms.
         """
         with self._lock:
             known = self._frames()
@@ -89,7 +89,7 @@ class TransformBuffer:
             )
 
     def newest_ns(self, target: str, source: str) -> int | None:
-        """Stamp of the oldest of the newest transforms on the path; None where the path is static or not known."""
+        """Return the oldest of the newest stamps on the path, in nanoseconds; None if the path is static or unknown."""
         with self._lock:
             ups = [[name for name, _ in self._upwards(frame, None)] for frame in (target, source)]
             common = set(ups[0]) & set(ups[1])
@@ -103,7 +103,7 @@ class TransformBuffer:
         return names | {transforms[-1].target for _, transforms in self._moving.values()}
 
     def _upwards(self, frame: str, stamp_ns: int | None) -> Iterator[tuple[str, "Transform | FrameError"]]:
-        """Each ancestor with `ancestor_T_frame`, from the frame itself to the root; an error where that is not known."""
+        """Yield each ancestor with `ancestor_T_frame`, from the frame itself to the root; an error if unknown."""
         upwards: Transform | FrameError = Transform.identity(frame, frame)
         name = frame
         for _ in range(_MAX_DEPTH):
@@ -133,7 +133,7 @@ class TransformBuffer:
 
 
 def _between(before: Transform, after: Transform, share: float) -> Transform:
-    """The pose between two: straight in position, along the shortest turn in orientation (slerp)."""
+    """Return the pose between two: linear in position, slerp in orientation."""
     if share == 0.0 or before.target != after.target:
         return before
     return between(before, after, share)
@@ -145,12 +145,12 @@ def _outside(newest: Transform, stamps: list[int], stamp_ns: int) -> FrameError:
         return NotYetKnownError(
             "The transform at the capture time is not known yet",
             f"newest {edge} is {(stamp_ns - stamps[-1]) * 1e-6:.1f} ms older than the image",
-            "publish it faster, raise tf_timeout_s, or synchronise the clocks",
+            "publish it faster, raise tf_timeout_s, or synchronize the clocks",
         )
     return FrameError(
         "The transform at the capture time is no longer known",
         f"oldest {edge} is {(stamps[0] - stamp_ns) * 1e-6:.1f} ms younger than the image",
-        "synchronise the clocks of camera and robot, or raise tf_cache_s",
+        "synchronize the clocks of camera and robot, or raise tf_cache_s",
     )
 
 

@@ -1,8 +1,9 @@
-"""Transforms at capture time: tf2_ros where it is installed, otherwise our own buffer on /tf and /tf_static."""
+"""Transforms at the capture time: from tf2_ros if it is installed, otherwise from our buffer of /tf and /tf_static."""
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from tf2_msgs.msg import TFMessage
@@ -18,24 +19,29 @@ _STATIC_QOS = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE, dura
 _POLL_S = 0.01
 
 
-class TransformSource(Protocol):
+class TransformSource(ABC):
     """A tree of transforms."""
 
+    @abstractmethod
     def lookup(self, target: str, source: str, stamp_ns: int | None) -> Transform:
-        """`target_T_source` at the moment, or the newest with None. Raises as `TransformBuffer.lookup`."""
-        ...
+        """Return `target_T_source` at a capture time, or the newest with None.
 
+        Raises:
+            NotYetKnownError: If waiting may help.
+            FrameError: If the transform will never be known.
+        """
+
+    @abstractmethod
     def newest_ns(self, target: str, source: str) -> int | None:
-        """Newest stamp at which the transform is known; None where it is static or not known."""
-        ...
+        """Return the newest stamp of the transform, in nanoseconds; None if it is static or unknown."""
 
+    @abstractmethod
     def close(self) -> None:
         """End the subscriptions."""
-        ...
 
 
 def listen(node: Any, cache_s: float, inputs: InputNode) -> TransformSource:
-    """The transforms on /tf and /tf_static, from now on."""
+    """Listen to /tf and /tf_static."""
     try:
         import tf2_ros
     except ImportError:
@@ -46,10 +52,10 @@ def listen(node: Any, cache_s: float, inputs: InputNode) -> TransformSource:
 def wait_for_transform(
     source: TransformSource, target: str, frame: str, stamp_ns: int, timeout_s: float, should_stop: Callable[[], bool]
 ) -> Transform | None:
-    """`target_T_frame` at the stamp, waiting for transforms that are only late; None when told to stop.
+    """Return `target_T_frame` at the stamp, and wait for it if it is late; None when told to stop.
 
     Raises:
-        FrameError: If it is not known after the time, or never will be.
+        FrameError: If it is unknown after the timeout, or will never be known.
     """
     deadline = time.monotonic() + timeout_s
     while True:
@@ -63,7 +69,7 @@ def wait_for_transform(
         time.sleep(_POLL_S)
 
 
-class OwnListener:
+class OwnListener(TransformSource):
     """Feeds a `TransformBuffer` from /tf and /tf_static."""
 
     def __init__(self, node: InputNode, cache_s: float) -> None:
@@ -79,7 +85,7 @@ class OwnListener:
             try:
                 self._buffer.add(transform_from_message(stamped), stamp_to_ns(stamped.header.stamp), static=static)
             except InputError as error:
-                self._node.get_logger().warning(f"a transform was left out: {error}", throttle_duration_sec=5.0)
+                self._node.get_logger().warning(f"ignored a transform: {error}", throttle_duration_sec=5.0)
 
     def _take_static(self, message: TFMessage) -> None:
         self._take(message, static=True)
@@ -98,8 +104,8 @@ class OwnListener:
             self._node.destroy_subscription(subscription)
 
 
-class Tf2Listener:
-    """tf2's own buffer, with our types and errors."""
+class Tf2Listener(TransformSource):
+    """The buffer of tf2, with our types and errors."""
 
     def __init__(self, node: Any, cache_s: float, tf2_ros: Any) -> None:
         from rclpy.duration import Duration
@@ -115,10 +121,9 @@ class Tf2Listener:
         try:
             found = self._buffer.lookup_transform(target, source, Time(nanoseconds=stamp_ns or 0))
         except self._tf2_ros.TransformException as error:
-            past = "extrapolation into the past" in str(error)
-            kind = FrameError if past else NotYetKnownError
+            kind = FrameError if self._is_past(error, target, source, stamp_ns) else NotYetKnownError
             raise kind(
-                f"There is no transform {target}_T_{source} at the capture time",
+                f"The transform {target}_T_{source} at the capture time is unknown",
                 f"{error}; known frames: {', '.join(self._frames()) or 'none'}",
                 "publish it on /tf or /tf_static, or ask for a known frame",
             ) from error
@@ -130,6 +135,13 @@ class Tf2Listener:
             return self._buffer.get_latest_common_time(target, source).nanoseconds or None
         except self._tf2_ros.TransformException:
             return None
+
+    def _is_past(self, error: Exception, target: str, source: str, stamp_ns: int | None) -> bool:
+        """Tell whether the stamp is older than the buffer: an extrapolation although newer transforms are known."""
+        if stamp_ns is None or not isinstance(error, self._tf2_ros.ExtrapolationException):
+            return False
+        newest_ns = self.newest_ns(target, source)
+        return newest_ns is not None and newest_ns >= stamp_ns
 
     def _frames(self) -> list[str]:
         import yaml
@@ -144,7 +156,7 @@ class Tf2Listener:
 
 
 class TransformRelay:
-    """Publishes the transforms of a recording on /tf and /tf_static; made only where there are any."""
+    """Publishes the transforms of a recording on /tf and /tf_static."""
 
     def __init__(self, node: Any) -> None:
         self._moving = node.create_publisher(TFMessage, "/tf", _MOVING_QOS)
@@ -156,7 +168,7 @@ class TransformRelay:
 
 
 class StaticTransformSender:
-    """Publishes transforms that do not change on /tf_static, for late joiners as well."""
+    """Publishes constant transforms on /tf_static, also for late subscribers."""
 
     def __init__(self, node: Any) -> None:
         self._node = node

@@ -6,34 +6,34 @@ from typing import Any
 
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from molmo_point.errors import DependencyError, InputError
+from molmo_point.errors import DependencyError, DepthInputError, InputError
 from molmo_point.frame import RgbdFrame
 from molmo_point_ros.conversions import frame_from_messages, stamp_to_ns
 from molmo_point_ros.inputs.frame_sources import FrameSource
-from molmo_point_ros.inputs.frame_wait import Waiting, too_old
+from molmo_point_ros.inputs.frame_wait import FrameWait, too_old
 from molmo_point_ros.inputs.image_qos import image_qos
 from molmo_point_ros.inputs.input_node import InputNode
 from molmo_point_ros.inputs.qos_events import input_events
-from molmo_point_ros.inputs.synchronizer import COLOR, DEPTH, INFO, SET_BACK_NS, Bundle, Synchronizer
-from molmo_point_ros.nodes.goal_error import CODES, GoalError
+from molmo_point_ros.inputs.synchronizer import COLOR, DEPTH, INFO, SET_BACK_NS, MessageBundle, Stream, Synchronizer
+from molmo_point_ros.nodes.goal_error import ErrorCode, GoalError
 from molmo_point_ros.nodes.parameters import PointingNodeParameters
 
 
 class TopicSource(FrameSource):
     """Frames from `color/image_raw`, `depth/image_raw` and `color/camera_info` (or `rgbd`), joined by stamp.
 
-    A callback only stores the message; the images are converted when somebody wants them.
+    A callback only stores the message; the images are converted when a frame is asked for.
 
     Raises:
         DependencyError: If `rgbd` is asked for and realsense2_camera_msgs is not installed.
     """
 
-    def __init__(self, node: InputNode, settings: PointingNodeParameters) -> None:
-        self._node, self._settings = node, settings
-        self._synchronizer = Synchronizer(settings.max_skew_s, (DEPTH, INFO) if settings.use_depth else ())
-        self._waiting = Waiting()
+    def __init__(self, node: InputNode, parameters: PointingNodeParameters) -> None:
+        self._node, self._parameters = node, parameters
+        self._synchronizer = Synchronizer(parameters.max_skew_s, (DEPTH, INFO) if parameters.use_depth else ())
+        self._waiting = FrameWait()
         self._incompatible = self._received = 0
-        qos = image_qos(settings.reliable)
+        qos = image_qos(parameters.reliable)
         self._subscriptions = {
             name: node.create_subscription(
                 kind, topic, take, qos, event_callbacks=input_events(node, topic, self._count_incompatible)
@@ -41,22 +41,24 @@ class TopicSource(FrameSource):
             for name, (kind, topic, take) in self._streams().items()
         }
 
-    def _streams(self) -> dict[str, tuple[Any, str, Callable[[Any], None]]]:
-        """Type, topic and callback of every subscription, by the stream that it is missed as."""
-        if self._settings.rgbd:
+    def _streams(self) -> dict[Stream, tuple[Any, str, Callable[[Any], None]]]:
+        """Return type, topic and callback of every subscription, by its stream."""
+        if self._parameters.rgbd:
             return {COLOR: (import_rgbd(), "rgbd", self._take_rgbd)}
-        kind, topic = (CompressedImage, "color/image_raw/compressed") if self._settings.compressed else (Image, "color/image_raw")
-        streams: dict[str, tuple[Any, str, Callable[[Any], None]]] = {COLOR: (kind, topic, self._taker(COLOR))}
-        if self._settings.use_depth:
+        kind, topic = (
+            (CompressedImage, "color/image_raw/compressed") if self._parameters.compressed else (Image, "color/image_raw")
+        )
+        streams: dict[Stream, tuple[Any, str, Callable[[Any], None]]] = {COLOR: (kind, topic, self._taker(COLOR))}
+        if self._parameters.use_depth:
             streams[DEPTH] = (Image, "depth/image_raw", self._taker(DEPTH))
             streams[INFO] = (CameraInfo, "color/camera_info", self._taker(INFO))
         return streams
 
-    def _taker(self, stream: str) -> Callable[[Any], None]:
+    def _taker(self, stream: Stream) -> Callable[[Any], None]:
         def take(message: Any) -> None:
             self._received += stream == COLOR
             if self._synchronizer.add(stream, stamp_to_ns(message.header.stamp), message):
-                # Whoever waits wakes up to a complete frame: woken for each part, it would be in the way of the next one.
+                # Waiting threads wake up for a complete frame only; woken for each part, they would delay the next one.
                 self._waiting.wake()
 
         return take
@@ -82,7 +84,7 @@ class TopicSource(FrameSource):
     def newer(self, than_ns: int, timeout_s: float, should_stop: Callable[[], bool]) -> RgbdFrame | None:
         """See `FrameSource.newer`."""
 
-        def found() -> Bundle | None:
+        def found() -> MessageBundle | None:
             newest_ns = self._synchronizer.newest_stamp_ns()
             set_back = newest_ns is not None and newest_ns < than_ns - SET_BACK_NS
             return self._synchronizer.newest(0 if set_back else than_ns + 1)
@@ -101,24 +103,26 @@ class TopicSource(FrameSource):
 
     def dropped(self) -> dict[str, int]:
         """See `FrameSource.dropped`."""
-        unstamped = {f"{stream} without stamp": number for stream, number in self._synchronizer.unstamped().items()}
-        lonely = self._synchronizer.lonely()
-        return {**unstamped, "colour images without partners": lonely, "publishers with incompatible QoS": self._incompatible}
+        unstamped = {f"{stream.value} without stamp": number for stream, number in self._synchronizer.unstamped().items()}
+        return {**unstamped, "color images without partners": self._synchronizer.lonely()}
 
-    def _converted(self, bundle: Bundle) -> RgbdFrame:
-        settings = self._settings
+    def incompatible_publishers(self) -> int:
+        """See `FrameSource.incompatible_publishers`."""
+        return self._incompatible
+
+    def _converted(self, bundle: MessageBundle) -> RgbdFrame:
+        parameters = self._parameters
         try:
             return frame_from_messages(
                 bundle.color,
-                bundle.depth if settings.use_depth else None,
-                bundle.info if settings.use_depth else None,
-                depth_unit_m=settings.depth_unit_m,
-                rectified=settings.rectified,
-                max_px=settings.max_image_px,
+                bundle.depth if parameters.use_depth else None,
+                bundle.info if parameters.use_depth else None,
+                depth_unit_m=parameters.depth_unit_m,
+                rectified=parameters.rectified,
+                max_px=parameters.max_image_px,
             )
         except InputError as error:
-            about_depth = any(word in error.what.lower() for word in ("depth", "info", "intrinsics", "distortion", "focal"))
-            code = CODES.NO_DEPTH if about_depth else CODES.NO_IMAGE
+            code = ErrorCode.NO_DEPTH if isinstance(error, DepthInputError) else ErrorCode.NO_IMAGE
             raise GoalError(code, error.what, error.given, error.fix) from error
 
     def _reason(self, after_ns: int, timeout_s: float) -> GoalError:
@@ -130,21 +134,23 @@ class TopicSource(FrameSource):
             count = self._node.count_publishers(topic)
             unstamped = self._synchronizer.unstamped().get(stream, 0)
             given = f"{topic} with {count} publishers, {unstamped} messages without a stamp, {waited}"
-            code = CODES.NO_IMAGE if stream == COLOR else CODES.NO_DEPTH
-            return GoalError(code, f"No {stream} has come", given, "start the camera, remap the topic, or stamp the messages")
-        limit = self._settings.max_skew_s
+            code = ErrorCode.NO_IMAGE if stream == COLOR else ErrorCode.NO_DEPTH
+            return GoalError(
+                code, f"No {stream.value} has arrived", given, "start the camera, remap the topic, or stamp the messages"
+            )
+        limit = self._parameters.max_skew_s
         late = {name: value for name, value in skew_s.items() if abs(value) > limit}
         if late:
-            measured = ", ".join(f"{name} {value * 1e3:+.1f} ms" for name, value in late.items())
-            fix = "let the camera synchronise its streams, or raise max_skew_s if the camera stands still"
+            measured = ", ".join(f"{name.value} {value * 1e3:+.1f} ms" for name, value in late.items())
+            fix = "let the camera synchronize its streams, or raise max_skew_s if the camera stands still"
             return GoalError(
-                CODES.SYNC_ERROR,
-                "Colour and depth of one moment could not be had",
-                f"measured skew to colour: {measured}, allowed {limit * 1e3:.1f} ms, {waited}",
+                ErrorCode.SYNC_ERROR,
+                "No color and depth of one moment have arrived",
+                f"measured skew to color: {measured}, allowed {limit * 1e3:.1f} ms, {waited}",
                 fix,
             )
         unstamped = sum(self._synchronizer.unstamped().values())
-        waited += f"; {unstamped} messages came without a stamp" if unstamped else ""
+        waited += f"; {unstamped} messages had no stamp" if unstamped else ""
         return too_old(self._synchronizer.newest_stamp_ns(), after_ns, waited)
 
     def close(self) -> None:
@@ -154,7 +160,7 @@ class TopicSource(FrameSource):
 
 
 def import_rgbd() -> Any:
-    """The message type realsense2_camera_msgs/RGBD.
+    """Return the message type realsense2_camera_msgs/RGBD.
 
     Raises:
         DependencyError: If it is not installed.

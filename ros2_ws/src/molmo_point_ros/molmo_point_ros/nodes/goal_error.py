@@ -1,29 +1,60 @@
-"""Why a goal was not answered: the error code of the action and a message."""
+"""Error codes of the actions, and the error that carries one."""
 
+from enum import IntEnum
 from typing import Any
 
-from molmo_point_msgs.action import PointAt
+from molmo_point_msgs.action import PickObject
 
-from molmo_point.errors import MolmoPointError
+from molmo_point.errors import CameraError, CancelledError, DepthInputError, FrameError, InputError, MolmoPointError
 
-CODES = PointAt.Result
-_NAMES = (
-    *("NONE", "GOAL_REJECTED", "NO_IMAGE", "NO_DEPTH", "SYNC_ERROR", "TF_ERROR", "CAMERA_MOVED"),
-    *("MODEL_ERROR", "PARSE_ERROR", "TIMEOUT", "CANCELED", "UNKNOWN"),
-)
+_Codes = PickObject.Result
+"""PickObject has the codes of every action, and its own."""
 
 MOST_LETTERS = 500
 """Of each of a message's three parts."""
 
 
+class ErrorCode(IntEnum):
+    """The constants of the action results."""
+
+    NONE = _Codes.NONE
+    GOAL_REJECTED = _Codes.GOAL_REJECTED
+    NO_IMAGE = _Codes.NO_IMAGE
+    NO_DEPTH = _Codes.NO_DEPTH
+    SYNC_ERROR = _Codes.SYNC_ERROR
+    TF_ERROR = _Codes.TF_ERROR
+    CAMERA_MOVED = _Codes.CAMERA_MOVED
+    MODEL_ERROR = _Codes.MODEL_ERROR
+    PARSE_ERROR = _Codes.PARSE_ERROR
+    TIMEOUT = _Codes.TIMEOUT
+    CANCELED = _Codes.CANCELED
+    NO_GRASP = _Codes.NO_GRASP
+    PLANNING_ERROR = _Codes.PLANNING_ERROR
+    GRASP_FAILED = _Codes.GRASP_FAILED
+    NOT_FOUND = _Codes.NOT_FOUND
+    WRONG_OBJECT = _Codes.WRONG_OBJECT
+    UNKNOWN = _Codes.UNKNOWN
+
+
+_CODE_OF = (
+    (DepthInputError, ErrorCode.NO_DEPTH),
+    (InputError, ErrorCode.GOAL_REJECTED),
+    (CameraError, ErrorCode.NO_IMAGE),
+    (FrameError, ErrorCode.TF_ERROR),
+    (CancelledError, ErrorCode.CANCELED),
+    (MolmoPointError, ErrorCode.MODEL_ERROR),
+)
+"""Code of every error class of the SDK; the first match counts."""
+
+
 class GoalError(MolmoPointError):
-    """A goal ends without an answer. What somebody sent is part of the message, but never more of it than can be read.
+    """A goal ends without an answer. Long texts that a client sent are clipped in the message.
 
     Args:
-        code: One of PointAt.Result's constants.
-        what: What is wrong.
-        given: What was given.
-        fix: What to do.
+        code: Error code of the result.
+        what: The fault.
+        given: The refused value.
+        fix: The remedy.
     """
 
     def __init__(self, code: int, what: str, given: str = "", fix: str = "") -> None:
@@ -31,21 +62,32 @@ class GoalError(MolmoPointError):
         self.code = code
 
 
-def _clipped(text: str) -> str:
-    return text if len(text) <= MOST_LETTERS else f"{text[:MOST_LETTERS]}... ({len(text)} letters)"
+def goal_error_of(error: Exception) -> GoalError:
+    """Return an exception as the error of a goal; its code follows from its class."""
+    if isinstance(error, GoalError):
+        return error
+    for kind, code in _CODE_OF:
+        if isinstance(error, kind):
+            assert isinstance(error, MolmoPointError)
+            return GoalError(code, error.what, error.given, error.fix)
+    return GoalError(ErrorCode.UNKNOWN, f"Unexpected: {error!r}", "", "report it, with the node's log")
 
 
 def answered(result: Any) -> Any:
-    """The result of an action, if it is an answer.
+    """Return the result of an action if it has no error.
 
     Raises:
-        GoalError: With the result's code and message, if it is none.
+        GoalError: With the result's code and message.
     """
-    if result.error_code != CODES.NONE:
+    if result.error_code != ErrorCode.NONE:
         raise GoalError(result.error_code, result.error_msg or code_name(result.error_code))
     return result
 
 
 def code_name(code: int) -> str:
-    """The constant's name, e.g. "SYNC_ERROR"; the number as text where there is no such constant."""
-    return next((name for name in _NAMES if getattr(CODES, name) == code), str(code))
+    """Return the name of an error code, e.g. "SYNC_ERROR"; the number as text for an unknown code."""
+    return ErrorCode(code).name if code in set(ErrorCode) else str(code)
+
+
+def _clipped(text: str) -> str:
+    return text if len(text) <= MOST_LETTERS else f"{text[:MOST_LETTERS]}... ({len(text)} letters)"

@@ -1,4 +1,4 @@
-"""An action of the node: accepts goals while the node is active, and hands them to the queue that all actions share."""
+"""The server of one action: takes goals, hands them to the node's queue, and ends them with their results."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,37 +6,28 @@ from typing import Any
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.callback_groups import CallbackGroup
 
-from molmo_point_ros.nodes.goal_error import CODES, code_name
+from molmo_point_ros.nodes.action_goal import ActionGoal
+from molmo_point_ros.nodes.goal_error import ErrorCode, code_name
 from molmo_point_ros.nodes.goal_queue import GoalQueue
-from molmo_point_ros.pointing.action_goal import ActionGoal
 
 RESULT_TIMEOUT_S = 10
-"""How long a result can still be asked for. Humble keeps a goal, images and all, for 15 minutes if it is not told."""
-
-
-def end_goal(goal_handle: Any, error_code: int) -> None:
-    """Tell the client's side how a goal ended: well, cancelled where that was asked for, or aborted."""
-    if error_code == CODES.NONE:
-        goal_handle.succeed()
-    elif goal_handle.is_cancel_requested:
-        goal_handle.canceled()
-    else:
-        goal_handle.abort()
+"""Time for which a result can still be asked for. Humble's default keeps a goal with its images for 15 minutes."""
 
 
 class GoalServer:
     """Serves one action.
 
-    Made once: rclpy cannot destroy an action server while an executor waits on it, so cleanup keeps it, idle.
+    It is made once: rclpy cannot destroy an action server while an executor waits on it. Cleanup keeps it, idle.
 
     Args:
         node: The node.
         action: The action type.
-        name: Its name.
-        queue: Shared by all actions: one model, one goal at a time.
-        make_goal: Makes the goal of a handle; None where the node is being shut down.
-        is_active: Whether goals are taken.
-        group: Reentrant.
+        name: Name of the action.
+        queue: Shared by all actions of the node.
+        make_goal: Makes the goal of a handle; None if the node shuts down.
+        refusal: Returns the reason to reject a goal; "" accepts it.
+        group: A reentrant callback group.
+        on_cancel: Called at once with a goal that is to be canceled.
     """
 
     def __init__(
@@ -46,11 +37,12 @@ class GoalServer:
         name: str,
         queue: GoalQueue,
         make_goal: Callable[[Any], ActionGoal | None],
-        is_active: Callable[[], bool],
+        refusal: Callable[[], str],
         group: CallbackGroup,
+        on_cancel: Callable[[ActionGoal], None] = lambda goal: None,
     ) -> None:
         self._node, self._action, self._queue = node, action, queue
-        self._make_goal, self._is_active = make_goal, is_active
+        self._make_goal, self._refusal, self._on_cancel = make_goal, refusal, on_cancel
         self._goals: dict[bytes, ActionGoal] = {}
         self._server = ActionServer(
             node,
@@ -59,7 +51,7 @@ class GoalServer:
             execute_callback=self._execute,
             goal_callback=self._on_goal,
             handle_accepted_callback=self._on_accepted,
-            cancel_callback=lambda _: CancelResponse.ACCEPT,
+            cancel_callback=self._cancel,
             callback_group=group,
             result_timeout=RESULT_TIMEOUT_S,
         )
@@ -69,9 +61,10 @@ class GoalServer:
         self._server.destroy()
 
     def _on_goal(self, request: Any) -> GoalResponse:
-        if self._is_active():
+        refusal = self._refusal()
+        if not refusal:
             return GoalResponse.ACCEPT
-        self._node.get_logger().warning("a goal was rejected: the node is not active")
+        self._node.get_logger().warning(f"rejected a goal: {refusal}")
         return GoalResponse.REJECT
 
     def _on_accepted(self, goal_handle: Any) -> None:
@@ -82,17 +75,35 @@ class GoalServer:
         self._goals[bytes(goal_handle.goal_id.uuid)] = goal
         self._queue.submit(goal)
 
+    def _cancel(self, goal_handle: Any) -> CancelResponse:
+        goal = self._goals.get(bytes(goal_handle.goal_id.uuid))
+        if goal is not None:
+            self._on_cancel(goal)
+        return CancelResponse.ACCEPT
+
     def _execute(self, goal_handle: Any) -> Any:
-        """Runs in a thread of the executor, one goal at a time; only goals that were dropped end beside it."""
-        goal = self._goals.pop(bytes(goal_handle.goal_id.uuid), None)
+        """Run in a thread of the executor, one goal at a time; dropped goals end meanwhile."""
+        key = bytes(goal_handle.goal_id.uuid)
+        goal = self._goals.get(key)
         if goal is None:
             goal_handle.abort()
-            return self._action.Result(error_code=CODES.GOAL_REJECTED, error_msg="The node is being shut down.")
+            return self._action.Result(error_code=int(ErrorCode.GOAL_REJECTED), error_msg="The node shuts down.")
         try:
             result = goal.answer()
             end_goal(goal_handle, result.error_code)
-            if result.error_code != CODES.NONE:
+            if result.error_code != ErrorCode.NONE:
                 self._node.get_logger().warning(f"goal ended with {code_name(result.error_code)}: {result.error_msg}")
             return result
         finally:
+            self._goals.pop(key, None)
             self._queue.done(goal)
+
+
+def end_goal(goal_handle: Any, error_code: int) -> None:
+    """Set the final state of a goal: succeeded, canceled on request, or aborted."""
+    if error_code == ErrorCode.NONE:
+        goal_handle.succeed()
+    elif goal_handle.is_cancel_requested:
+        goal_handle.canceled()
+    else:
+        goal_handle.abort()

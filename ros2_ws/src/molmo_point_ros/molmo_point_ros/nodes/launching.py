@@ -1,4 +1,4 @@
-"""What the launch files share: arguments as typed parameters, and RViz. Needs no ROS to be imported."""
+"""Shared code of the launch files: typed arguments, and RViz. Imports no ROS."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ TRUTH = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": 
 
 
 def truth(name: str, text: str) -> bool:
-    """A launch argument that is true or false.
+    """Return a launch argument that is true or false.
 
     Raises:
         ValueError: For any other text.
@@ -19,10 +19,10 @@ def truth(name: str, text: str) -> bool:
 
 
 def typed(given: Mapping[str, str], kinds: Mapping[str, type]) -> dict[str, Any]:
-    """The arguments that were given (not ""), as parameters of these types; the others leave the parameter file alone.
+    """Return the given arguments (not "") as parameters of these types; the others leave the parameter file alone.
 
     Raises:
-        ValueError: For a text that is not of its type.
+        ValueError: If a text is not of its type.
     """
     values: dict[str, Any] = {}
     for name, kind in kinds.items():
@@ -36,5 +36,5 @@ def typed(given: Mapping[str, str], kinds: Mapping[str, type]) -> dict[str, Any]
 
 
 def rviz_arguments(config: str, fixed_frame: str) -> list[str]:
-    """RViz's command line: its configuration, and the frame that everything is shown in where one is given."""
+    """Return the command line of RViz: its configuration, and the fixed frame if one is given."""
     return ["-d", config, *(["-f", fixed_frame] if fixed_frame else [])]

@@ -1,4 +1,4 @@
-"""What a configured node has, for everything that answers."""
+"""Resources of a configured pointing node."""
 
 from collections import deque
 from collections.abc import Callable
@@ -9,29 +9,29 @@ from molmo_point.pointer import Pointer
 from molmo_point_ros.inputs.frame_sources import FrameSource
 from molmo_point_ros.inputs.input_node import InputNode
 from molmo_point_ros.inputs.tf_listener import TransformSource
-from molmo_point_ros.nodes.monitor import Monitor
+from molmo_point_ros.nodes.monitor import NodeMonitor
 from molmo_point_ros.outputs.publisher import TargetPublisher
 from molmo_point_ros.pointing.model_share import ModelShare
 
 REMEMBERED = 8
-"""Frames that were answered about stay so long that a program can come back to them by their stamp."""
+"""Number of answered frames that a program can name by their stamp."""
 
 
 @dataclass(frozen=True)
-class Parts:
-    """What a configured node has.
+class NodeResources:
+    """Resources of a configured pointing node, shared by goals and services.
 
     Attributes:
-        pointer: The model.
-        frames: The camera.
+        pointer: Model and lift.
+        frames: Source of frames.
         transforms: The tree of frames.
-        publisher: The outputs.
-        inputs: What frames and transforms come through.
-        now_ns: The node's time in nanoseconds.
-        is_alive: Whether the node still runs.
+        publisher: Output topics.
+        inputs: Node of the subscriptions to images and transforms.
+        now_ns: Returns the node's time in nanoseconds.
+        is_alive: Returns false when the node shuts down.
         model: Turns at the model.
-        monitor: For the diagnostics.
-        remembered: The last frames that were answered about.
+        monitor: Figures for the diagnostics.
+        remembered: Last frames that were answered.
     """
 
     pointer: Pointer
@@ -42,5 +42,5 @@ class Parts:
     now_ns: Callable[[], int]
     is_alive: Callable[[], bool]
     model: ModelShare = field(default_factory=ModelShare)
-    monitor: Monitor = field(default_factory=Monitor)
+    monitor: NodeMonitor = field(default_factory=NodeMonitor)
     remembered: deque[RgbdFrame] = field(default_factory=lambda: deque(maxlen=REMEMBERED))

@@ -1,6 +1,6 @@
-"""The pointing node: image topics or a camera in, the action `~/point_at`, and target topics out.
+"""The pointing node: image topics or a camera in, actions and services, and target topics out.
 
-A lifecycle node: the model loads in configure, goals are taken while it is active, memory is freed in cleanup. With the
+A lifecycle node: configure loads the model, goals are accepted while it is active, cleanup frees the memory. With the
 parameter `autostart` (the default) it configures and activates itself.
 """
 
@@ -23,14 +23,14 @@ from molmo_point_ros.inputs.camera_source import CameraSource
 from molmo_point_ros.inputs.input_node import InputNode
 from molmo_point_ros.inputs.tf_listener import StaticTransformSender, listen
 from molmo_point_ros.inputs.topic_source import TopicSource
-from molmo_point_ros.nodes.diagnostics import Diagnostics
-from molmo_point_ros.nodes.goal_queue import GoalQueue
+from molmo_point_ros.nodes.action_goal import ActionGoal
+from molmo_point_ros.nodes.diagnostics import Diagnostics, NodeState
+from molmo_point_ros.nodes.goal_queue import GoalQueue, StopReason
 from molmo_point_ros.nodes.goal_server import GoalServer
-from molmo_point_ros.nodes.node_resources import Parts
+from molmo_point_ros.nodes.node_resources import NodeResources
 from molmo_point_ros.nodes.parameters import TOPICS, PointingNodeParameters, declare, gripper_of, read
 from molmo_point_ros.nodes.spinning import make_node, spin
 from molmo_point_ros.outputs.publisher import open_publisher
-from molmo_point_ros.pointing.action_goal import ActionGoal
 from molmo_point_ros.pointing.count_goal import CountGoal
 from molmo_point_ros.pointing.deproject import deproject
 from molmo_point_ros.pointing.pointing_goal import PointingGoal
@@ -38,10 +38,9 @@ from molmo_point_ros.pointing.query_service import QueryKeeper
 
 HEARTBEAT_S = 0.4
 SWITCH_INTERVAL_S = 0.0005
-"""Python gives a thread 5 ms before another one may run: as long as a target takes from the image to its message."""
+"""Python's default of 5 ms is as long as a target takes from the image to its message."""
 THREADS = 6
-"""One thread works on the goal; the others keep services, cancel requests and new goals flowing. Images and transforms have
-the thread of `InputNode`."""
+"""One thread works on the goal; the others serve services, cancel requests and new goals. `InputNode` has its own thread."""
 NOT_ACTIVE = "The node is not active: configure and activate it first."
 
 LoadPointer = Callable[..., Pointer]
@@ -51,7 +50,7 @@ class PointingNode(LifecycleNode):
     """Answers PointAt goals.
 
     Args:
-        load_pointer: Called in configure as `Pointer.from_pretrained` is; tests give a scripted one.
+        load_pointer: Called in configure with the arguments of `Pointer.from_pretrained`; tests give a scripted one.
         options: Further arguments for the node, such as its `namespace`.
     """
 
@@ -61,31 +60,33 @@ class PointingNode(LifecycleNode):
         self._goals_group = ReentrantCallbackGroup()
         self._service_group = MutuallyExclusiveCallbackGroup()
         self._queue = GoalQueue()
-        self._keeper = QueryKeeper(lambda: self.settings, self.get_logger())
-        self._parts: Parts | None = None
+        self._keeper = QueryKeeper(lambda: self.parameters, self.get_logger())
+        self._resources: NodeResources | None = None
         self._is_active = False
         self._servers: list[GoalServer] = []
         self._static_sender: StaticTransformSender | None = None
-        # After what `close` needs: a value that is refused here ends the node.
+        # After the attributes that `close` needs: a refused value ends the node here.
         declare(self, PointingNodeParameters)
         period_s = float(self.get_parameter("diagnostics_period_s").value or 0.0)
-        self._diagnostics = Diagnostics(self, period_s, lambda: self._parts, self._state_name, self._doing, self._goals_group)
+        self._diagnostics = Diagnostics(self, period_s, lambda: self._resources, self._state, self._doing, self._goals_group)
         self._heartbeat = self.create_timer(HEARTBEAT_S, self._on_heartbeat, callback_group=self._goals_group)
 
     @property
-    def settings(self) -> PointingNodeParameters:
-        """The parameters as they are now."""
+    def parameters(self) -> PointingNodeParameters:
+        """Current parameters."""
         return read(self, PointingNodeParameters)
 
-    def _state_name(self) -> str:
-        return "unconfigured" if self._parts is None else ("active" if self._is_active else "inactive")
+    def _state(self) -> NodeState:
+        if self._resources is None:
+            return NodeState.UNCONFIGURED
+        return NodeState.ACTIVE if self._is_active else NodeState.INACTIVE
 
     def _doing(self) -> dict[str, str]:
         goal = self._queue.running()
-        return {"goal": "" if goal is None else type(goal).__name__, "looks for": "; ".join(self._keeper.queries)}
+        return {"goal": "" if goal is None else type(goal).__name__, "queries": "; ".join(self._keeper.queries)}
 
     def start(self) -> bool:
-        """Configure and activate, as `autostart` does. Returns whether both worked."""
+        """Configure and activate, as `autostart` does. Returns True if both succeeded."""
         success = TransitionCallbackReturn.SUCCESS
         return self.trigger_configure() == success and self.trigger_activate() == success
 
@@ -93,17 +94,17 @@ class PointingNode(LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the model, then subscribe (or open the camera), advertise, and serve the action."""
-        settings = self.settings
+        parameters = self.parameters
         inputs = transforms = None
         try:
-            self.get_logger().info(f"loading the model {settings.model!r}")
+            self.get_logger().info(f"loading the model {parameters.model!r}")
             pointer = self._load_pointer(
-                settings.model, device=settings.device or None, quantization=settings.quantization or None
+                parameters.model, device=parameters.device or None, quantization=parameters.quantization or None
             )
-            gripper_of(settings)
+            gripper_of(parameters)
             inputs = InputNode(self)
-            transforms = listen(self, settings.tf_cache_s, inputs)
-            frames = TopicSource(inputs, settings) if settings.camera == TOPICS else CameraSource(self, settings)
+            transforms = listen(self, parameters.tf_cache_s, inputs)
+            frames = TopicSource(inputs, parameters) if parameters.camera == TOPICS else CameraSource(self, parameters)
         except Exception as error:
             for made in (transforms, inputs):
                 if made is not None:
@@ -111,31 +112,33 @@ class PointingNode(LifecycleNode):
             reason = str(error) if isinstance(error, MolmoPointError) else repr(error)
             self.get_logger().error(f"cannot configure: {reason}")
             return TransitionCallbackReturn.FAILURE
-        publisher = open_publisher(self, settings)
+        publisher = open_publisher(self, parameters)
         clock = self.get_clock()
-        self._parts = Parts(pointer, frames, transforms, publisher, inputs, lambda: clock.now().nanoseconds, self.context.ok)
+        self._resources = NodeResources(
+            pointer, frames, transforms, publisher, inputs, lambda: clock.now().nanoseconds, self.context.ok
+        )
         if frames.pose is not None:
             self._static_sender = self._static_sender or StaticTransformSender(self)
             self._static_sender.send(frames.pose)
         self._servers = self._servers or self._serve()
-        # What is there now stays: going over all of it for garbage would hold up a frame now and then.
+        # These objects stay: collecting garbage among them would delay a frame now and then.
         gc.collect()
         gc.freeze()
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Take goals from now on."""
+        """Accept goals from now on."""
         result = super().on_activate(state)
         self._is_active = result == TransitionCallbackReturn.SUCCESS
-        if self._parts is not None:
-            self._keeper.follow_parameter(str(self.get_parameter("query").value), self._parts)
+        if self._resources is not None:
+            self._keeper.follow_parameter(str(self.get_parameter("query").value), self._resources)
         self.get_logger().info(f"ready: {self.get_fully_qualified_name()}/point_at")
         return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Take no more goals, and end the one at work."""
+        """Accept no more goals, and end the one at work."""
         self._is_active = False
-        self._queue.stop_all("the node was deactivated")
+        self._queue.stop_all(StopReason.DEACTIVATED)
         self._keeper.stop()
         return super().on_deactivate(state)
 
@@ -152,20 +155,20 @@ class PointingNode(LifecycleNode):
         return result
 
     def close(self) -> None:
-        """Free everything that configure made; may be called at any time and more than once."""
+        """Free everything that configure made; may be called at any time and repeatedly."""
         self._is_active = False
-        self._queue.stop_all("the node shuts down")
+        self._queue.stop_all(StopReason.SHUTDOWN)
         self._keeper.stop()
-        parts, self._parts = self._parts, None
-        if parts is not None:
-            parts.frames.close()
-            parts.transforms.close()
-            parts.inputs.close()
-            parts.publisher.close()
-            del parts
+        resources, self._resources = self._resources, None
+        if resources is not None:
+            resources.frames.close()
+            resources.transforms.close()
+            resources.inputs.close()
+            resources.publisher.close()
+            del resources
             gc.unfreeze()
             gc.collect()
-            # Not imported here: only a model that uses torch has memory of it to give back.
+            # Not imported here: only a model that uses torch holds memory of it.
             torch = sys.modules.get("torch")
             if torch is not None and torch.cuda.is_available():
                 torch.cuda.empty_cache()
@@ -180,47 +183,48 @@ class PointingNode(LifecycleNode):
     # -------------------------------------------------------------------------------------------------------- goals
 
     def _serve(self) -> list[GoalServer]:
-        """Made once, and kept idle by cleanup; the service as well."""
+        """Advertise services and actions, once; cleanup keeps them idle."""
         group = self._service_group
         self._deproject = self.create_service(Deproject, "~/deproject", self._on_deproject, callback_group=group)
         self._set_query = self.create_service(SetQuery, "~/set_query", self._on_set_query, callback_group=group)
         kinds = {"~/point_at": (PointAt, PointingGoal), "~/count_objects": (CountObjects, CountGoal)}
         return [
-            GoalServer(
-                self, action, name, self._queue, partial(self._make_goal, kind), lambda: self._is_active, self._goals_group
-            )
+            GoalServer(self, action, name, self._queue, partial(self._make_goal, kind), self._refusal, self._goals_group)
             for name, (action, kind) in kinds.items()
         ]
 
+    def _refusal(self) -> str:
+        return "" if self._is_active else NOT_ACTIVE
+
     def _make_goal(self, kind: Callable[..., ActionGoal], goal_handle: Any) -> ActionGoal | None:
-        parts = self._parts
-        return None if parts is None else kind(goal_handle, parts, self.settings)
+        resources = self._resources
+        return None if resources is None else kind(goal_handle, resources, self.parameters, self.get_logger())
 
     def _on_deproject(self, request: Deproject.Request, response: Deproject.Response) -> Deproject.Response:
-        parts = self._parts
-        if parts is None or not self._is_active:
+        resources = self._resources
+        if resources is None or not self._is_active:
             response.message = NOT_ACTIVE
             return response
-        return deproject(request, parts, self.settings)
+        return deproject(request, resources, self.parameters)
 
     def _on_set_query(self, request: SetQuery.Request, response: SetQuery.Response) -> SetQuery.Response:
-        parts = self._parts
-        if parts is None or not self._is_active:
+        resources = self._resources
+        if resources is None or not self._is_active:
             response.message = NOT_ACTIVE
             return response
-        return self._keeper.serve(request, response, parts)
+        return self._keeper.serve(request, response, resources)
 
     def _on_heartbeat(self) -> None:
-        parts = self._parts
-        if parts is not None and self._is_active:
-            self._keeper.follow_parameter(str(self.get_parameter("query").value), parts)
+        resources = self._resources
+        if resources is not None and self._is_active:
+            self._keeper.follow_parameter(str(self.get_parameter("query").value), resources)
         running = self._queue.running()
         if isinstance(running, ActionGoal):
             running.tell()
 
 
 def _keep_opencv_to_one_thread() -> None:
-    """What is done for each image is so little that a second thread costs more than it saves, most of all where it waits."""
+    """Limit OpenCV to one thread: the work per image is too small for a second one."""
     try:
         import cv2
     except ImportError:
@@ -229,7 +233,7 @@ def _keep_opencv_to_one_thread() -> None:
 
 
 def main(args: Sequence[str] | None = None, load_pointer: LoadPointer = Pointer.from_pretrained) -> int:
-    """Run the node until it is told to end. Returns 1 where it could not start."""
+    """Run the node until it is told to end. Returns 1 if it cannot start."""
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     _keep_opencv_to_one_thread()
     node = make_node("molmo_point", args, lambda: PointingNode(load_pointer))
@@ -238,7 +242,7 @@ def main(args: Sequence[str] | None = None, load_pointer: LoadPointer = Pointer.
     executor = MultiThreadedExecutor(num_threads=THREADS)
     executor.add_node(node)
     try:
-        if node.settings.autostart and not node.start():
+        if node.parameters.autostart and not node.start():
             return 1
         spin(executor, node)
     except KeyboardInterrupt:

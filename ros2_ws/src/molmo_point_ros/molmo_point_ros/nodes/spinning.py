@@ -1,4 +1,4 @@
-"""Starts a node with a reason where it cannot, and spins it so that it outlives single failures."""
+"""Start a node, or log the reason why not, and spin it through single failures."""
 
 import time
 import traceback
@@ -8,19 +8,20 @@ from typing import Any
 import rclpy
 from rclpy.exceptions import ParameterException
 from rclpy.executors import Executor, ExternalShutdownException
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.logging import get_logger
 
 MOST_FAILURES, WITHIN_S = 50, 5.0
+InvalidHandle = rclpy_implementation.InvalidHandle
 
 
 def make_node(name: str, args: Sequence[str] | None, make: Callable[[], Any]) -> Any:
-    """Start ROS and make a node. None, with the reason in the log, where the arguments or the machine do not allow it.
+    """Start ROS and make a node. Returns None, with the reason in the log, if arguments or machine do not allow it.
 
     Args:
-        name: Of the logger.
-        args: ROS's arguments; None takes the program's.
-        make: Makes the node. A parameter out of its range, and security without its keys (or without a DDS that has it), are
-            the user's to mend and no reason for a traceback.
+        name: Name of the logger.
+        args: Arguments of ROS; None takes those of the program.
+        make: Makes the node. A refused parameter, or security without its keys or DDS, is logged without a traceback.
     """
     try:
         rclpy.init(args=None if args is None else list(args))
@@ -34,17 +35,16 @@ def make_node(name: str, args: Sequence[str] | None, make: Callable[[], Any]) ->
 def spin(executor: Executor, node: Any) -> None:
     """Execute callbacks until ROS ends.
 
-    rclpy ends a spin with whatever goes wrong in it. An entity that is destroyed (in cleanup, say) while the executor
-    prepares its next wait makes that one wait fail, and a response to a client that has vanished may fail: both are no
-    reason to end. Such a failure is logged, and spinning goes on.
+    rclpy ends a spin with any error in it. An entity destroyed during cleanup makes one wait fail, and so may a response
+    to a client that has vanished. Such a failure is logged, and spinning continues.
 
     Args:
-        executor: With its nodes added.
-        node: Whose logger and context are used.
+        executor: The executor, with its nodes added.
+        node: Node whose logger and context are used.
 
     Raises:
-        KeyboardInterrupt: By a signal, where ROS does not handle it.
-        Exception: The last failure, after `MOST_FAILURES` of them in `WITHIN_S` seconds: then something is broken for good.
+        KeyboardInterrupt: On a signal that ROS does not handle.
+        Exception: The last of `MOST_FAILURES` failures in `WITHIN_S` seconds.
     """
     failures_s: list[float] = []
     while node.context.ok():
@@ -60,7 +60,7 @@ def spin(executor: Executor, node: Any) -> None:
             failures_s = [at_s for at_s in failures_s if now_s - at_s < WITHIN_S] + [now_s]
             if len(failures_s) >= MOST_FAILURES:
                 raise
-            if type(error).__name__ == "InvalidHandle":
-                node.get_logger().debug(f"spinning goes on after: {error!r}")
+            if isinstance(error, InvalidHandle):
+                node.get_logger().debug(f"spinning continues after: {error!r}")
             else:
-                node.get_logger().error(f"spinning goes on after an unexpected failure:\n{traceback.format_exc()}")
+                node.get_logger().error(f"spinning continues after an unexpected failure:\n{traceback.format_exc()}")

@@ -1,4 +1,4 @@
-"""Draws answers on their images and publishes them as JPEG, in a thread of its own, while somebody looks."""
+"""Answers drawn on their images and published as JPEG, in a thread of their own, for subscribers only."""
 
 import dataclasses
 import io
@@ -14,14 +14,14 @@ from sensor_msgs.msg import CompressedImage
 from molmo_point.arrays import ColorArray
 from molmo_point.frame import RgbdFrame
 from molmo_point_ros.conversions.targets import header_of
-from molmo_point_ros.pointing.answers import Answer
+from molmo_point_ros.pointing.answers import QueryAnswer
 from molmo_point_ros.pointing.gates import NAMES
 
 _IDLE_S = 0.5
 
 
-def draw(color: ColorArray, answers: Sequence[Answer]) -> NDArray[np.uint8]:
-    """The image (h, w, 3) RGB with all points of the answers, their distances, and why some have none."""
+def draw(color: ColorArray, answers: Sequence[QueryAnswer]) -> NDArray[np.uint8]:
+    """Return the image (h, w, 3) RGB with all points of the answers, their distances, and the reasons for missing ones."""
     from molmo_point.viz.overlay import draw_points
 
     queries = ", ".join(answer.message.query for answer in answers)
@@ -43,38 +43,38 @@ def draw(color: ColorArray, answers: Sequence[Answer]) -> NDArray[np.uint8]:
 
 
 def jpeg_message(color: ColorArray, quality: int, frame: str, stamp_ns: int) -> CompressedImage:
-    """An RGB image (h, w, 3) as a JPEG message with its capture time."""
+    """Return an RGB image (h, w, 3) as a JPEG message with its capture time."""
     from PIL import Image
 
     buffer = io.BytesIO()
     Image.fromarray(color).save(buffer, format="JPEG", quality=quality)
     message = CompressedImage(header=header_of(frame, stamp_ns), format="jpeg")
-    # rclpy checks every element of bytes in Python, but takes an array of bytes as it is.
+    # rclpy checks every element of bytes in Python, but accepts an array of bytes unchecked.
     message.data.frombytes(buffer.getvalue())
     return message
 
 
 class Annotator:
-    """Publishes annotated images; the newest answer wins, and nothing is drawn for nobody.
+    """Publishes annotated images of the newest answers, drawn only for subscribers.
 
     Args:
-        publisher: Of CompressedImage.
-        logger: For what cannot be drawn.
-        max_rate_hz: Images per second at most.
-        quality: Of the JPEG, 1 to 95.
+        publisher: Publisher of CompressedImage.
+        logger: Told the errors of drawing.
+        max_rate_hz: Most images per second, in hertz.
+        quality: JPEG quality, 1 to 95.
     """
 
     def __init__(self, publisher: Any, logger: Any, max_rate_hz: float = 5.0, quality: int = 80) -> None:
         self._publisher, self._logger = publisher, logger
         self._period_s, self._quality = 1.0 / max_rate_hz, quality
         self._condition = threading.Condition()
-        self._next: tuple[RgbdFrame, tuple[Answer, ...]] | None = None
+        self._next: tuple[RgbdFrame, tuple[QueryAnswer, ...]] | None = None
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="annotator", daemon=True)
         self._thread.start()
 
-    def offer(self, frame: RgbdFrame, answers: Sequence[Answer]) -> None:
-        """Have these answers drawn on their image, soon; returns at once."""
+    def offer(self, frame: RgbdFrame, answers: Sequence[QueryAnswer]) -> None:
+        """Queue answers for drawing on their image; returns at once."""
         if self._publisher.get_subscription_count() == 0:
             return
         with self._condition:

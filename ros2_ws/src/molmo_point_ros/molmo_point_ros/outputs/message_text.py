@@ -1,4 +1,4 @@
-"""Received messages as plain JSON, for programs that print them: NaN becomes null."""
+"""Received messages as plain JSON, for programs that print them. NaN becomes null."""
 
 import math
 from typing import Any
@@ -22,7 +22,7 @@ _TRACK_NAMES = {PointTarget.NOT_TRACKED: None, PointTarget.TRACKED: "TRACKED", P
 
 
 def targets_to_dict(message: PointTargetArray) -> dict[str, Any]:
-    """One answer: capture time, frame, query, and every target with its position or its depth status."""
+    """Return one answer: capture time, frame, query, and every target with its position or depth status."""
     return {
         "type": "targets",
         **_header(message.header),
@@ -43,12 +43,12 @@ def targets_to_dict(message: PointTargetArray) -> dict[str, Any]:
 
 
 def point_to_dict(message: PointStamped) -> dict[str, Any]:
-    """One position: capture time, frame, metres."""
+    """Return one position in meters, with capture time and frame."""
     return {"type": "point", **_header(message.header), "position_m": _position(message.point)}
 
 
 def grasp_to_dict(message: GraspTarget) -> dict[str, Any]:
-    """One grasp: capture time, frame, pose of the tool frame, width, quality."""
+    """Return one grasp: capture time, frame, pose of the tool frame, width, quality."""
     turn, direction = message.pose.pose.orientation, message.approach.vector
     return {
         "type": "grasp",

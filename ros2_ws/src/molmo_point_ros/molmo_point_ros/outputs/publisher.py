@@ -1,4 +1,4 @@
-"""Publishes answers: our array, and the standard messages that arms and RViz know."""
+"""Output topics: our array of targets, and the standard messages that arms and RViz know."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 from geometry_msgs.msg import PointStamped, PoseStamped, PoseWithCovarianceStamped
 from molmo_point_msgs.msg import PointTargetArray
 from rclpy.duration import Duration
+from rclpy.lifecycle import LifecycleNodeMixin
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage
 from visualization_msgs.msg import MarkerArray
@@ -25,9 +26,9 @@ from molmo_point_ros.conversions import (
 from molmo_point_ros.inputs.qos_events import output_events
 from molmo_point_ros.nodes.parameters import PointingNodeParameters
 from molmo_point_ros.outputs.annotator import Annotator
-from molmo_point_ros.pointing.answers import Answer, answer_of
+from molmo_point_ros.pointing.answers import QueryAnswer, answer_of
 from molmo_point_ros.pointing.gates import Gates
-from molmo_point_ros.pointing.stamped_frame import Capture
+from molmo_point_ros.pointing.stamped_frame import StampedFrame
 
 TOPICS = {
     "targets": "~/targets",
@@ -38,7 +39,7 @@ TOPICS = {
     "detections": "~/detections_3d",
     "annotated": "~/annotated/compressed",
 }
-"""Name of each output, as in the parameter `publish_NAME`, and its topic."""
+"""Topic of each output; the parameter `publish_NAME` switches it."""
 
 KINDS = {
     "targets": PointTargetArray,
@@ -51,7 +52,10 @@ KINDS = {
 
 
 def result_qos(lifespan_s: float) -> QoSProfile:
-    """Reliable, never latched, and no longer delivered after its lifespan: nobody acts on an old target. 0 is no limit."""
+    """Return a reliable QoS that is not latched and ends delivery after the lifespan in seconds; 0 is no limit.
+
+    No subscriber may act on an old target.
+    """
     return QoSProfile(
         depth=10,
         reliability=ReliabilityPolicy.RELIABLE,
@@ -64,12 +68,12 @@ class TargetPublisher:
     """Publishes the outputs of a node.
 
     Args:
-        node: A node, or a lifecycle node (then only while it is active).
-        lifespan_s: After this time an answer is no longer delivered.
-        marker_lifetime_s: How long RViz shows an answer.
-        outputs: Names of `TOPICS`; "detections" is left out where vision_msgs is not installed.
-        annotated_rate_hz: Annotated images per second at most.
-        annotated_quality: Their JPEG quality.
+        node: A node, or a lifecycle node, which publishes only while active.
+        lifespan_s: Time after which an answer is no longer delivered, in seconds.
+        marker_lifetime_s: Time for which RViz shows an answer, in seconds.
+        outputs: Names of `TOPICS`; "detections" needs vision_msgs and is otherwise skipped.
+        annotated_rate_hz: Most annotated images per second, in hertz.
+        annotated_quality: JPEG quality of annotated images, 1 to 95.
     """
 
     def __init__(
@@ -82,9 +86,10 @@ class TargetPublisher:
         annotated_rate_hz: float = 5.0,
         annotated_quality: int = 80,
     ) -> None:
-        create = getattr(node, "create_lifecycle_publisher", node.create_publisher)
+        is_lifecycle = isinstance(node, LifecycleNodeMixin)
+        create = node.create_lifecycle_publisher if is_lifecycle else node.create_publisher
+        self._destroy = node.destroy_lifecycle_publisher if is_lifecycle else node.destroy_publisher
         qos = result_qos(lifespan_s)
-        self._node = node
         self._marker_lifetime_s = marker_lifetime_s
         self._vision_msgs = import_vision_msgs() if "detections" in outputs else None
         kinds = dict(KINDS)
@@ -100,31 +105,33 @@ class TargetPublisher:
             self._annotator = Annotator(self._publishers["annotated"], node.get_logger(), annotated_rate_hz, annotated_quality)
 
     def publish(self, pointing: Pointing, frame: RgbdFrame, target_T_camera: Transform | None = None) -> PointTargetArray:
-        """Publish an answer without gates. Point and poses are those of the best target; without any they are not published.
+        """Publish an answer without gates. Point and poses are published for the best target only.
 
         Args:
             pointing: The answer.
             frame: The capture it was given for.
-            target_T_camera: Into the frame that positions are wanted in, at the capture time; None: the optical frame.
+            target_T_camera: Into the frame of the positions, at the capture time; None for the optical frame.
 
         Returns:
             The array that was published.
         """
-        answer = answer_of(pointing, Capture(frame, target_T_camera), Gates(), frame.stamp_ns)
+        answer = answer_of(pointing, StampedFrame(frame, target_T_camera), Gates(), frame.stamp_ns)
         self.publish_answers([answer], frame)
         return answer.message
 
-    def publish_answers(self, answers: Sequence[Answer], frame: RgbdFrame, shown: Sequence[Answer] | None = None) -> None:
-        """Publish answers about one capture. What a gate stopped goes out in the array alone.
+    def publish_answers(
+        self, answers: Sequence[QueryAnswer], frame: RgbdFrame, shown: Sequence[QueryAnswer] | None = None
+    ) -> None:
+        """Publish answers about one capture. A target that a gate stops is in the array only.
 
         Args:
             answers: One for each query.
             frame: The capture.
-            shown: What markers and the annotated image show, where that is more than `answers`.
+            shown: Answers of the markers and the annotated image; None for `answers`.
         """
         shown = answers if shown is None else shown
         for answer in answers:
-            # What an arm follows goes out first: each output is another half millisecond.
+            # The outputs for arms come first: each output takes half a millisecond.
             best = best_target(answer.targets)
             if best is not None:
                 self._send("point", lambda best=best: point_message(best))
@@ -143,26 +150,25 @@ class TargetPublisher:
             publisher.publish(make())
 
     def subscription_counts(self) -> dict[str, int]:
-        """For each topic how many subscribers are connected to it, to know when a listener is there."""
+        """Return the number of connected subscribers of each topic."""
         return {publisher.topic_name: publisher.get_subscription_count() for publisher in self._publishers.values()}
 
     def close(self) -> None:
         """End the publishers."""
         if self._annotator is not None:
             self._annotator.close()
-        destroy = getattr(self._node, "destroy_lifecycle_publisher", self._node.destroy_publisher)
         for publisher in self._publishers.values():
-            destroy(publisher)
+            self._destroy(publisher)
         self._publishers = {}
 
 
-def open_publisher(node: Any, settings: PointingNodeParameters) -> TargetPublisher:
-    """The outputs that the parameters ask for."""
+def open_publisher(node: Any, parameters: PointingNodeParameters) -> TargetPublisher:
+    """Open the outputs that the parameters ask for."""
     return TargetPublisher(
         node,
-        settings.lifespan_s,
-        settings.marker_lifetime_s,
-        outputs=tuple(name for name in TOPICS if getattr(settings, f"publish_{name}")),
-        annotated_rate_hz=settings.annotated_rate_hz,
-        annotated_quality=settings.annotated_quality,
+        parameters.lifespan_s,
+        parameters.marker_lifetime_s,
+        outputs=tuple(name for name in TOPICS if getattr(parameters, f"publish_{name}")),
+        annotated_rate_hz=parameters.annotated_rate_hz,
+        annotated_quality=parameters.annotated_quality,
     )

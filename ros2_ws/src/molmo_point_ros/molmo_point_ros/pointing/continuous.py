@@ -1,7 +1,7 @@
-"""Continuous mode: the model answers about the newest frame as fast as it goes, and its points are followed in between.
+"""Continuous mode: the model answers about the newest frame again and again, and its points are tracked between answers.
 
-Two threads: one asks the model, and lets go of it whenever a goal wants it; the other follows the points through every
-frame of the camera and publishes them, each frame with the transforms of its own capture time.
+One thread asks the model, and releases it for every goal. The other tracks the points through every frame of the camera,
+and publishes them with the transforms of the capture time of each frame.
 """
 
 import threading
@@ -11,18 +11,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from molmo_point.errors import CancelledError, MolmoPointError
+from molmo_point.errors import CancelledError, FrameError, MolmoPointError
 from molmo_point.frame import RgbdFrame
 from molmo_point.results import Pointing
 from molmo_point.tracking import PointTracker, Tracks
 from molmo_point_ros.inputs.tf_buffer import NotYetKnownError
-from molmo_point_ros.nodes.goal_error import GoalError
-from molmo_point_ros.nodes.node_resources import Parts
+from molmo_point_ros.nodes.node_resources import NodeResources
 from molmo_point_ros.nodes.parameters import PointingNodeParameters
-from molmo_point_ros.pointing.answers import Answer, answer_of, answer_of_tracks
+from molmo_point_ros.pointing.answers import QueryAnswer, answer_of, answer_of_tracks
 from molmo_point_ros.pointing.follower import Follower
 from molmo_point_ros.pointing.gates import Gates
-from molmo_point_ros.pointing.stamped_frame import freeze
+from molmo_point_ros.pointing.stamped_frame import stamped_frame
 
 _FRAME_WAIT_S = 0.5
 _LATE_WAIT_S = 0.01
@@ -32,14 +31,14 @@ _END_S = 10.0
 
 
 @dataclass(frozen=True)
-class Task:
-    """What to look for.
+class ContinuousTask:
+    """The queries of continuous mode.
 
     Attributes:
-        queries: One or several, asked together.
+        queries: One or several phrases, asked together.
         target_frame: Frame of the positions; "" is the optical frame.
-        max_rate_hz: Answers per second at most; 0 is no limit.
-        prefer: Which surface an answer is lifted to, see `lift_point`; what is followed stays on that surface.
+        max_rate_hz: Most answers per second, in hertz; 0 is no limit.
+        prefer: Surface of the answers and of the tracked points, see `lift_point`.
     """
 
     queries: tuple[str, ...]
@@ -49,27 +48,29 @@ class Task:
 
 
 class ContinuousMode:
-    """Looks for one task until it is stopped.
+    """Answers the queries of one task until it is stopped.
 
     Args:
-        number: Of this run, the first part of every id: no id is given twice while the node runs.
-        task: What to look for.
-        parts: The node's parts.
-        settings: The parameters.
-        logger: The node's.
+        number: Number of this run, the first part of every id: no id is given twice while the node runs.
+        task: The queries.
+        resources: Of the node.
+        parameters: Of the node.
+        logger: Of the node.
 
     Raises:
-        DependencyError: If points are to be followed and OpenCV is not installed.
+        DependencyError: If points are to be tracked and OpenCV is not installed.
     """
 
-    def __init__(self, number: int, task: Task, parts: Parts, settings: PointingNodeParameters, logger: Any) -> None:
+    def __init__(
+        self, number: int, task: ContinuousTask, resources: NodeResources, parameters: PointingNodeParameters, logger: Any
+    ) -> None:
         self.task = task
-        self._number, self._parts, self._settings, self._logger = number, parts, settings, logger
-        self._gates = Gates.from_settings(settings)
+        self._number, self._resources, self._parameters, self._logger = number, resources, parameters, logger
+        self._gates = Gates.from_parameters(parameters)
         self._stop = threading.Event()
         self._follower: Follower | None = None
-        if settings.tracking:
-            tracker = PointTracker(history_s=settings.track_history_s, hold_s=settings.track_hold_s)
+        if parameters.tracking:
+            tracker = PointTracker(history_s=parameters.track_history_s, hold_s=parameters.track_hold_s)
             self._follower = Follower(tracker)
         self._received = 0
         self._due = threading.Lock()
@@ -77,25 +78,25 @@ class ContinuousMode:
         self._last: dict[str, Pointing] = {}
         self._late: deque[tuple[RgbdFrame, Tracks, float]] = deque()
         work = [self._ask] + ([self._follow] if self._follower is not None else [])
-        self._threads = [threading.Thread(target=self._kept_up, args=(each,), daemon=True) for each in work]
+        self._threads = [threading.Thread(target=self._repeat, args=(each,), daemon=True) for each in work]
 
     def start(self) -> None:
-        """Begin."""
+        """Start the threads."""
         for thread in self._threads:
             thread.start()
 
     def stop(self) -> None:
-        """End; nothing is published afterwards. A model in the middle of an answer stops between two tokens."""
+        """End the threads; nothing is published afterwards. The model stops between two tokens."""
         self._stop.set()
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join(_END_S)
 
     def _should_stop(self) -> bool:
-        return self._stop.is_set() or not self._parts.is_alive()
+        return self._stop.is_set() or not self._resources.is_alive()
 
-    def _kept_up(self, step: Callable[[], None]) -> None:
-        """Repeat one step of a thread's work; what goes wrong is told, and the work goes on."""
+    def _repeat(self, step: Callable[[], None]) -> None:
+        """Repeat one step of a thread's work; an error is logged, and the work continues."""
         while not self._should_stop():
             try:
                 step()
@@ -105,57 +106,57 @@ class ContinuousMode:
 
     def _tell(self, error: Exception) -> None:
         reason = str(error) if isinstance(error, MolmoPointError) else repr(error)
-        self._parts.monitor.failed(reason)
-        self._logger.warning(f"continuous mode goes on after: {reason}", throttle_duration_sec=5.0)
+        self._resources.monitor.failed(reason)
+        self._logger.warning(f"continuous mode continues after: {reason}", throttle_duration_sec=5.0)
 
     # ---------------------------------------------------------------------------------------------------- the model
 
     def _ask(self) -> None:
-        """One answer about the newest frame."""
+        """Get one answer about the newest frame."""
         started_s = time.monotonic()
         last_ns = next((pointing.stamp_ns for pointing in self._last.values()), 0)
         if self._follower is not None:
             frame = self._follower.newest(last_ns, _FRAME_WAIT_S)
         else:
-            frame = self._parts.frames.newer(last_ns, _FRAME_WAIT_S, self._should_stop)
+            frame = self._resources.frames.newer(last_ns, _FRAME_WAIT_S, self._should_stop)
         if frame is None:
             return
         if self._answer(frame) and self.task.max_rate_hz > 0:
             self._stop.wait(max(1.0 / self.task.max_rate_hz - (time.monotonic() - started_s), 0.0))
 
     def _answer(self, frame: RgbdFrame) -> bool:
-        """Ask about a frame and take the answers in. Returns False where a goal took the model over."""
-        parts = self._parts
-        # Frozen before the model starts. Where points are followed, each later frame has its own.
-        capture = None if self._follower is not None else self._frozen(frame, self._settings.tf_timeout_s)
+        """Ask about a frame and use the answers. Returns False if a goal took the model over."""
+        resources = self._resources
+        # Looked up before the model starts. With tracking, each later frame has transforms of its own.
+        stamped = None if self._follower is not None else self._stamped(frame, self._parameters.tf_timeout_s)
         pointings = self._asked(frame)
         if not pointings:
             return False
-        parts.monitor.answered(max(float(pointing.timing_ms.get("total", 0.0)) for pointing in pointings) * 1e-3)
-        parts.remembered.append(frame)
+        resources.monitor.answered(max(float(pointing.timing_ms.get("total", 0.0)) for pointing in pointings) * 1e-3)
+        resources.remembered.append(frame)
         readable = [pointing for pointing in pointings if pointing.points or pointing.absent]
         if len(readable) < len(pointings):
-            parts.monitor.count("answers without points", len(pointings) - len(readable))
+            resources.monitor.count("answers without points", len(pointings) - len(readable))
         followed = None if self._follower is None else self._follower.take_in(readable, self._should_stop)
         self._last.update({pointing.query: pointing for pointing in readable})
         if followed is not None:
-            self._publish_anew(*followed)
-        elif self._follower is None and capture is not None:
-            now_ns = parts.now_ns()
-            self._publish(frame, [answer_of(pointing, capture, self._gates, now_ns) for pointing in readable], now_ns)
+            self._publish_again(*followed)
+        elif self._follower is None and stamped is not None:
+            now_ns = resources.now_ns()
+            self._publish(frame, [answer_of(pointing, stamped, self._gates, now_ns) for pointing in readable], now_ns)
         return True
 
     def _asked(self, frame: RgbdFrame) -> tuple[Pointing, ...]:
-        """The model's answers, one for each query; none where a goal wants the model."""
-        model = self._parts.model
+        """Return the model's answers, one for each query; none if a goal wants the model."""
+        model = self._resources.model
         with model.spare_turn(self._should_stop) as had:
             if not had:
                 return ()
             try:
-                return self._parts.pointer.point_many(
+                return self._resources.pointer.point_many(
                     frame,
                     self.task.queries,
-                    max_points=self._settings.max_points,
+                    max_points=self._parameters.max_points,
                     prefer=self.task.prefer,
                     should_stop=lambda: self._should_stop() or model.is_wanted,
                 )
@@ -165,31 +166,31 @@ class ContinuousMode:
     # ------------------------------------------------------------------------------------------------- the camera
 
     def _follow(self) -> None:
-        """One frame of the camera: follow the points, and publish what is due."""
+        """Track the points through one frame of the camera, and publish the frames that are due."""
         assert self._follower is not None
-        frames = self._parts.frames
+        frames = self._resources.frames
         frame = frames.newer(self._follower.newest_ns, _LATE_WAIT_S if self._late else _FRAME_WAIT_S, self._should_stop)
         if frame is not None:
             tracks = self._follower.update(frame)
-            self._parts.monitor.count("frames followed")
-            self._parts.monitor.used(frame)
-            self._late.append((frame, tracks, time.monotonic() + self._settings.tf_timeout_s))
+            self._resources.monitor.count("frames followed")
+            self._resources.monitor.used(frame)
+            self._late.append((frame, tracks, time.monotonic() + self._parameters.tf_timeout_s))
             received, self._received = self._received, frames.received()
             if received:
-                self._parts.monitor.count("frames left out", max(self._received - received - 1, 0))
+                self._resources.monitor.count("frames left out", max(self._received - received - 1, 0))
         elif not self._late:
             self._logger.warning("continuous mode: no frame comes", throttle_duration_sec=5.0)
         self._publish_due()
 
-    def _publish_anew(self, frame: RgbdFrame, tracks: Tracks) -> None:
-        """Publish a frame again where the answer has brought new targets: the next frame of a slow camera is far."""
+    def _publish_again(self, frame: RgbdFrame, tracks: Tracks) -> None:
+        """Publish a frame again if the answer has new targets: a slow camera delivers the next one late."""
         new = {track.id for track in tracks.tracks if track.target is not None} - self._told
         if new:
-            self._late.append((frame, tracks, time.monotonic() + self._settings.tf_timeout_s))
+            self._late.append((frame, tracks, time.monotonic() + self._parameters.tf_timeout_s))
             self._publish_due()
 
     def _publish_due(self) -> None:
-        """Publish, in order, the frames whose transforms are known; give up those that have waited too long."""
+        """Publish, in order, the frames whose transforms are known; drop those that have waited too long."""
         with self._due:
             self._publish_in_order()
 
@@ -197,31 +198,31 @@ class ContinuousMode:
         while self._late and not self._should_stop():
             frame, tracks, deadline_s = self._late[0]
             try:
-                capture = self._frozen(frame, 0.0)
-            except GoalError as error:
-                if isinstance(error.__cause__, NotYetKnownError) and time.monotonic() < deadline_s:
+                stamped = self._stamped(frame, 0.0)
+            except FrameError as error:
+                if isinstance(error, NotYetKnownError) and time.monotonic() < deadline_s:
                     return
                 self._late.popleft()
-                self._parts.monitor.count("frames without transform")
+                self._resources.monitor.count("frames without transform")
                 self._tell(error)
                 continue
             self._late.popleft()
             self._told = {track.id for track in tracks.tracks if track.target is not None}
-            now_ns = self._parts.now_ns()
+            now_ns = self._resources.now_ns()
             answers = []
             for query, last in tuple(self._last.items()):
                 of_query = [track for track in tracks.tracks if track.query == query]
-                answers.append(answer_of_tracks(last, of_query, capture, self._gates, now_ns, f"{self._number}."))
+                answers.append(answer_of_tracks(last, of_query, stamped, self._gates, now_ns, f"{self._number}."))
             self._publish(frame, answers, now_ns)
 
-    def _frozen(self, frame: RgbdFrame, timeout_s: float) -> Any:
-        parts = self._parts
-        return freeze(frame, self.task.target_frame, self._gates, parts.transforms, timeout_s, self._should_stop)
+    def _stamped(self, frame: RgbdFrame, timeout_s: float) -> Any:
+        transforms = self._resources.transforms
+        return stamped_frame(frame, self.task.target_frame, self._gates, transforms, timeout_s, self._should_stop)
 
-    def _publish(self, frame: RgbdFrame, answers: list[Answer], now_ns: int) -> None:
+    def _publish(self, frame: RgbdFrame, answers: list[QueryAnswer], now_ns: int) -> None:
         if not answers or self._should_stop():
             return
-        self._parts.publisher.publish_answers(answers, frame)
-        self._parts.monitor.published(
+        self._resources.publisher.publish_answers(answers, frame)
+        self._resources.monitor.published(
             (now_ns - frame.stamp_ns) * 1e-9, [target for answer in answers for target in answer.stopped]
         )

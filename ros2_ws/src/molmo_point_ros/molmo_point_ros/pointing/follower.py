@@ -1,7 +1,7 @@
-"""A tracker that keeps up with the camera while late answers are taken in beside it. No ROS, no camera.
+"""A tracker that keeps up with the camera while it takes in late answers. No ROS, no camera.
 
-Taking an answer in may cost more than ten frames. It is done on a fork of the tracker, in the thread that has the answer;
-the thread of the camera goes on with the other until the fork has caught up.
+Taking in an answer may take longer than ten frames. The thread with the answer does it on a fork of the tracker. The
+thread of the camera continues with the original until the fork has caught up.
 """
 
 import math
@@ -14,14 +14,14 @@ from molmo_point.results import Pointing
 from molmo_point.tracking import PointTracker, Tracks
 
 CATCH_UP_S = 0.12
-"""Longest step in which a fork is brought up to now; the frames between are left out."""
+"""Longest step in which a fork catches up; the frames between are skipped."""
 _CHECK_S = 0.05
 _ROUNDS = 3
 
 
 @dataclass(eq=False)
 class _Fork:
-    """A tracker that takes answers in, the newest frame it knows, and the frames that it has missed since."""
+    """A tracker that takes in answers, its newest frame, and the frames missed since."""
 
     tracker: PointTracker
     known_ns: int
@@ -29,7 +29,7 @@ class _Fork:
     is_ready: bool = False
 
     def catch_up(self, missed: Sequence[RgbdFrame]) -> Tracks:
-        """The tracks in the newest of the missed frames."""
+        """Return the tracks in the newest of the missed frames."""
         behind_s = (missed[-1].stamp_ns - self.known_ns) * 1e-9
         steps = min(max(math.ceil(behind_s / CATCH_UP_S), 1), len(missed))
         for step in range(1, steps):
@@ -39,10 +39,10 @@ class _Fork:
 
 
 class Follower:
-    """Frames from one thread, answers from another.
+    """Tracks points with frames from one thread and answers from another.
 
     Args:
-        tracker: What follows; nobody else may use it.
+        tracker: The tracker; no other code may use it.
     """
 
     def __init__(self, tracker: PointTracker) -> None:
@@ -52,7 +52,7 @@ class Follower:
         self._newest: RgbdFrame | None = None
 
     def update(self, frame: RgbdFrame) -> Tracks:
-        """The tracks in the next frame; one that is not later, or of another size or optical frame, begins anew."""
+        """Return the tracks in the next frame. A frame that is not later, or of another size or optical frame, restarts."""
         with self._changed:
             last, fork = self._newest, self._fork
             if last is not None and not _follows(last, frame):
@@ -71,12 +71,12 @@ class Follower:
 
     @property
     def newest_ns(self) -> int:
-        """Stamp of the newest frame that the tracker has seen; 0 before the first."""
+        """Capture time of the newest frame of the tracker, in nanoseconds; 0 before the first."""
         newest = self._newest
         return 0 if newest is None else newest.stamp_ns
 
     def newest(self, than_ns: int, timeout_s: float) -> RgbdFrame | None:
-        """The newest frame that the tracker has seen, as soon as its stamp is another than this; None after the time."""
+        """Wait for a frame of the tracker with another stamp than this, and return the newest; None after the timeout."""
 
         def found() -> RgbdFrame | None:
             return self._newest if self._newest is not None and self._newest.stamp_ns != than_ns else None
@@ -86,14 +86,14 @@ class Follower:
             return found()
 
     def take_in(self, pointings: Sequence[Pointing], should_stop: Callable[[], bool]) -> tuple[RgbdFrame, Tracks] | None:
-        """Correct the tracks with answers about one frame, and go over to them.
+        """Correct the tracks with answers about one frame.
 
         Returns:
-            The newest frame with the corrected tracks; None where the camera's thread had to bring them up to now, which
-            has them already, or where the stream began anew.
+            The newest frame with the corrected tracks. None if the camera's thread has them already, or if the stream
+            restarted.
 
         Raises:
-            InputError: If the frame is older than the tracker's history, or the stream began anew since.
+            InputError: If the frame is older than the tracker's history, or the stream restarted since.
         """
         with self._changed:
             fork = self._fork = _Fork(self._tracker.fork(), self.newest_ns)
@@ -116,7 +116,7 @@ class Follower:
         return None
 
     def _hand_over(self, fork: _Fork, should_stop: Callable[[], bool]) -> None:
-        """Frames come faster than they can be caught up with: the camera's thread waits for the last step."""
+        """Leave the last step to the camera's thread: frames come faster than the fork catches up."""
         with self._changed:
             fork.is_ready = True
             while self._fork is fork and not should_stop():

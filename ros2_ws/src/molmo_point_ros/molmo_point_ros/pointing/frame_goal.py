@@ -1,39 +1,32 @@
-"""What every action of the node shares: stopping, time-out, feedback, the frame, and its turn at the model."""
+"""The part of a goal that all questions about frames share: the frame, its transforms, and a turn at the model."""
 
-import threading
-import time
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
-from molmo_point.errors import CancelledError, InputError, MolmoPointError
+from molmo_point.errors import CancelledError, MolmoPointError
 from molmo_point.frame import RgbdFrame
-from molmo_point_ros.nodes.goal_error import CODES, GoalError
-from molmo_point_ros.nodes.goal_queue import PREEMPTED
-from molmo_point_ros.nodes.node_resources import Parts
+from molmo_point_ros.nodes.action_goal import ActionGoal
+from molmo_point_ros.nodes.goal_error import ErrorCode, GoalError
+from molmo_point_ros.nodes.node_resources import NodeResources
 from molmo_point_ros.nodes.parameters import PointingNodeParameters
 from molmo_point_ros.pointing.gates import Gates
-from molmo_point_ros.pointing.stamped_frame import Capture, freeze
+from molmo_point_ros.pointing.stamped_frame import StampedFrame, stamped_frame
 
 MAX_QUERIES = 16
-TIMED_OUT = "timed out"
 MOST_AHEAD_S = 1.0
 """An image captured later than this after now has another clock: "captured after the goal" would mean nothing."""
 
-_WHY_STOPPED = {
-    PREEMPTED: (CODES.CANCELED, "The goal was preempted by a newer one", "send one goal at a time, with all its queries"),
-    TIMED_OUT: (CODES.TIMEOUT, "The goal took longer than it may", "raise the goal's timeout or the parameter timeout_s"),
-}
-
 
 def checked_queries(queries: list[str], longest: int) -> list[str]:
-    """What to point at.
+    """Return the queries if they can be asked.
 
     Args:
-        queries: As they came.
-        longest: Characters of a query at most.
+        queries: As received.
+        longest: Most characters of a query.
 
     Raises:
-        GoalError: GOAL_REJECTED where there are none or too many, or one is empty or too long.
+        GoalError: GOAL_REJECTED for no queries, too many, or one that is empty or too long.
     """
     given = ""
     if not 1 <= len(queries) <= MAX_QUERIES or not all(query.strip() for query in queries):
@@ -41,126 +34,83 @@ def checked_queries(queries: list[str], longest: int) -> list[str]:
     elif max(len(query) for query in queries) > longest:
         given = f"a query of {max(len(query) for query in queries)} characters"
     if given:
-        fix = f"send 1 to {MAX_QUERIES} with words in them, each of at most {longest} characters"
-        raise GoalError(CODES.GOAL_REJECTED, "The queries cannot be used", given, fix)
+        fix = f"send 1 to {MAX_QUERIES} queries with words in them, each of at most {longest} characters"
+        raise GoalError(ErrorCode.GOAL_REJECTED, "queries must be short phrases", given, fix)
     return queries
 
 
-class ActionGoal:
-    """A goal that is worked on in the thread that calls `answer`, and stopped from any other.
-
-    A subclass has the action's `Result` and `Feedback` and does the work in `_answer_into`.
+class FrameGoal(ActionGoal):
+    """A goal about frames of the camera.
 
     Args:
         goal_handle: rclpy's handle of the accepted goal.
-        parts: The node's parts.
-        settings: The parameters at the time of acceptance.
+        resources: Of the node.
+        parameters: At the time of acceptance.
+        logger: Of the node.
     """
 
-    Result: Any
-    Feedback: Any
-
-    def __init__(self, goal_handle: Any, parts: Parts, settings: PointingNodeParameters) -> None:
-        self.goal_handle = goal_handle
-        self._request = goal_handle.request
-        self._parts, self._settings, self._accepted_ns = parts, settings, parts.now_ns()
-        self._gates = Gates.from_settings(settings)
-        self._started_s = time.monotonic()
-        asked_s = self._request.timeout.sec + self._request.timeout.nanosec * 1e-9
-        self._timeout_s = asked_s if asked_s > 0 else settings.timeout_s
-        self._stop_reason = ""
-        self._feedback = self.Feedback()
-        self._lock = threading.Lock()
-
-    # ------------------------------------------------------------------------------------------------ for the queue
-
-    def start(self) -> None:
-        """Have the node's executor run the action server's execute callback."""
-        self.goal_handle.execute()
-
-    def stop(self, reason: str) -> None:
-        """Ask for the end; the first reason counts."""
-        self._stop_reason = self._stop_reason or reason
-
-    def should_stop(self) -> bool:
-        """Whether the work is to end: asked between tokens and while waiting."""
-        if time.monotonic() - self._started_s > self._timeout_s:
-            self.stop(TIMED_OUT)
-        if self.goal_handle.is_cancel_requested:
-            self.stop("cancelled by the client")
-        if not self._parts.is_alive():
-            self.stop("the node shuts down")
-        return bool(self._stop_reason)
-
-    # ----------------------------------------------------------------------------------------------------- the work
+    def __init__(self, goal_handle: Any, resources: NodeResources, parameters: PointingNodeParameters, logger: Any) -> None:
+        super().__init__(goal_handle, parameters.timeout_s, logger, resources.is_alive)
+        self._resources, self._parameters = resources, parameters
+        self._accepted_ns = resources.now_ns()
+        self._gates = Gates.from_parameters(parameters)
 
     def answer(self) -> Any:
-        """Do the work. Never raises: what went wrong is in the result's error_code and error_msg."""
-        result = self.Result()
-        try:
-            self._answer_into(result)
-        except GoalError as error:
-            result.error_code, result.error_msg = error.code, str(error)
-        except Exception as error:
-            result.error_code, result.error_msg = CODES.UNKNOWN, f"Unexpected: {error!r}. Please report it."
+        """Do the work, and count its error in the diagnostics; see `ActionGoal.answer`."""
+        result = super().answer()
         if result.error_msg:
-            self._parts.monitor.failed(result.error_msg)
+            self._resources.monitor.failed(result.error_msg)
         return result
 
-    def _answer_into(self, result: Any) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def answer_into(self, result: Any) -> None:
+        """See `ActionGoal.answer_into`."""
 
     def _max_points(self) -> int:
-        return min(int(self._request.max_points) or self._settings.max_points, self._settings.max_points)
+        return min(int(self.request.max_points) or self._parameters.max_points, self._parameters.max_points)
 
     def _frame(self, after_ns: int) -> RgbdFrame:
-        """A frame captured at this time or later."""
-        left_s = self._timeout_s - (time.monotonic() - self._started_s)
-        timeout_s = max(min(self._settings.image_timeout_s, left_s), 0.0)
-        frame = self._parts.frames.frame(max(after_ns, 0), timeout_s, self.should_stop)
+        """Wait for a frame captured at this time or later."""
+        timeout_s = max(min(self._parameters.image_timeout_s, self.left_s), 0.0)
+        frame = self._resources.frames.frame(max(after_ns, 0), timeout_s, self.should_stop)
         if frame is None:
-            raise self._stopped()
-        ahead_s = (frame.stamp_ns - self._parts.now_ns()) * 1e-9
+            raise self.stopped_error()
+        ahead_s = (frame.stamp_ns - self._resources.now_ns()) * 1e-9
         if ahead_s > MOST_AHEAD_S:
-            fix = "synchronise the clocks of camera and node (chrony, PTP), or set use_sim_time on both"
-            raise GoalError(CODES.NO_IMAGE, "The image is from the future", f"{ahead_s:.3f} s ahead of the node's clock", fix)
+            fix = "synchronize the clocks of camera and node (chrony, PTP), or set use_sim_time on both"
+            raise GoalError(ErrorCode.NO_IMAGE, "The image is from the future", f"{ahead_s:.3f} s ahead of the node's clock", fix)
         return frame
 
-    def _freeze(self, frame: RgbdFrame, level_frame: str = "") -> Capture:
-        """The capture with its transforms into the frames that the goal and the gates want."""
-        wanted = (self._request.target_frame or self._settings.target_frame).lstrip("/")
-        capture = freeze(
-            frame, wanted, self._gates, self._parts.transforms, self._settings.tf_timeout_s, self.should_stop, level_frame
-        )
-        if capture is None:
-            raise self._stopped()
-        self._parts.monitor.used(frame)
-        self._parts.remembered.append(frame)
-        return capture
+    def _stamped(self, frame: RgbdFrame, level_frame: str = "") -> StampedFrame:
+        """Look up the transforms that the goal and the gates need, at the capture time."""
+        wanted = (self.request.target_frame or self._parameters.target_frame).lstrip("/")
+        timeout_s, transforms = self._parameters.tf_timeout_s, self._resources.transforms
+        stamped = stamped_frame(frame, wanted, self._gates, transforms, timeout_s, self.should_stop, level_frame)
+        if stamped is None:
+            raise self.stopped_error()
+        self._resources.monitor.used(frame)
+        self._resources.remembered.append(frame)
+        return stamped
 
     def _asked(self, ask: Callable[[], Any]) -> Any:
-        """What the model answers in this goal's turn, its errors as ours."""
+        """Ask the model in this goal's turn."""
         try:
-            with self._parts.model.goal_turn(self.should_stop) as had:
+            with self._resources.model.goal_turn(self.should_stop) as had:
                 if not had:
-                    raise self._stopped()
+                    raise self.stopped_error()
                 answer = ask()
-        except GoalError:
-            raise
         except CancelledError:
             self.should_stop()
-            raise self._stopped() from None
-        except InputError as error:
-            raise GoalError(CODES.GOAL_REJECTED, error.what, error.given, error.fix) from error
-        except MolmoPointError as error:
-            raise GoalError(CODES.MODEL_ERROR, error.what, error.given, error.fix) from error
+            raise self.stopped_error() from None
+        except MolmoPointError:
+            raise
         except Exception as error:
-            raise GoalError(CODES.MODEL_ERROR, "The model failed", repr(error), "see the node's log") from error
-        self._parts.monitor.answered(float(answer.timing_ms.get("total", 0.0)) * 1e-3)
+            raise GoalError(ErrorCode.MODEL_ERROR, "The model failed", repr(error), "see the node's log") from error
+        self._resources.monitor.answered(float(answer.timing_ms.get("total", 0.0)) * 1e-3)
         return answer
 
     def _told_stop(self) -> Callable[[], bool]:
-        """`should_stop` for the model, which tells by the way that the image is encoded.
+        """Return `should_stop` for the model; its second call means that the image is encoded.
 
         The model asks once before it starts, then between tokens.
         """
@@ -174,19 +124,3 @@ class ActionGoal:
             return self.should_stop()
 
         return should_stop
-
-    def _stopped(self) -> GoalError:
-        reason = self._stop_reason or "stopped"
-        code, what, fix = _WHY_STOPPED.get(reason, (CODES.CANCELED, "The goal was cancelled", "send it again"))
-        return GoalError(code, what, f"{reason} after {time.monotonic() - self._started_s:.2f} s", fix)
-
-    # ----------------------------------------------------------------------------------------------------- feedback
-
-    def tell(self, **values: Any) -> None:
-        """Publish feedback with fields that changed, or (without any) as a sign of life."""
-        with self._lock:
-            for name, value in values.items():
-                setattr(self._feedback, name, value)
-            self._feedback.elapsed = time.monotonic() - self._started_s
-            if self.goal_handle.is_active:
-                self.goal_handle.publish_feedback(self._feedback)

@@ -1,7 +1,7 @@
-"""Safety gates: what a robot must not act on is stopped here, each time with its reason.
+"""Safety gates: stop the targets that a robot must not act on, each with a reason.
 
-A gate that is not set lets everything pass. What a gate needs and does not know (a model without confidence, say) stops
-the target too.
+A gate that is not set lets every target pass. A target without the value that a gate checks is stopped, e.g. one without
+confidence.
 """
 
 import math
@@ -27,15 +27,15 @@ OPEN = (PointTarget.GATE_OPEN, "")
 
 @dataclass(frozen=True)
 class Gates:
-    """The limits of what may go out as a position to act on.
+    """Limits of the positions that a robot may act on.
 
     Attributes:
-        workspace_frame: Frame of the box; "" is the frame that the positions are published in.
-        low_m: (3,) lower corner of the box in metres, -inf where there is no limit.
-        high_m: (3,) upper corner, inf where there is no limit.
-        min_confidence: 0 to 1; 0 is no limit.
-        max_sigma_m: Standard deviation along the least certain direction, in metres; 0 is no limit.
-        max_age_s: Since the capture, by the node's clock; 0 is no limit.
+        workspace_frame: Frame of the box; "" is the frame of the published positions.
+        low_m: (3,) lower corner of the box in meters; -inf is no limit.
+        high_m: (3,) upper corner of the box in meters; inf is no limit.
+        min_confidence: Least confidence, 0 to 1; 0 is no limit.
+        max_sigma_m: Largest standard deviation along the least certain direction, in meters; 0 is no limit.
+        max_age_s: Longest time since the capture, in seconds of the node's clock; 0 is no limit.
     """
 
     workspace_frame: str = ""
@@ -46,32 +46,32 @@ class Gates:
     max_age_s: float = 0.0
 
     @classmethod
-    def from_settings(cls, settings: PointingNodeParameters) -> "Gates":
-        """The gates that the parameters describe."""
+    def from_parameters(cls, parameters: PointingNodeParameters) -> "Gates":
+        """Return the gates that the parameters describe."""
         return cls(
-            workspace_frame=(settings.workspace_frame or settings.target_frame).lstrip("/"),
-            low_m=tuple(settings.workspace_min),
-            high_m=tuple(settings.workspace_max),
-            min_confidence=settings.min_confidence,
-            max_sigma_m=settings.max_sigma_m,
-            max_age_s=settings.max_target_age_s,
+            workspace_frame=(parameters.workspace_frame or parameters.target_frame).lstrip("/"),
+            low_m=tuple(parameters.workspace_min),
+            high_m=tuple(parameters.workspace_max),
+            min_confidence=parameters.min_confidence,
+            max_sigma_m=parameters.max_sigma_m,
+            max_age_s=parameters.max_target_age_s,
         )
 
     @property
     def has_workspace(self) -> bool:
-        """Whether any side of the box is set."""
+        """True if any side of the box is set."""
         return any(math.isfinite(value) for value in (*self.low_m, *self.high_m))
 
     def check(self, target: Target, now_ns: int, workspace_T_camera: Transform | None = None) -> tuple[int, str]:
-        """Which gate stops a target, and why.
+        """Check a target.
 
         Args:
-            target: In the optical frame.
+            target: A target in the optical frame.
             now_ns: The node's time.
-            workspace_T_camera: Into the frame of the box at the capture time; None: the box is in the optical frame.
+            workspace_T_camera: Into the frame of the box at the capture time; None if the box is in the optical frame.
 
         Returns:
-            A GATE_ constant of PointTarget and the reason in words; GATE_OPEN and "" where nothing stops it.
+            The GATE_ constant of PointTarget that stops it and the reason in words; otherwise GATE_OPEN and "".
         """
         if self.has_workspace:
             inside = target if workspace_T_camera is None else target.transformed(workspace_T_camera)

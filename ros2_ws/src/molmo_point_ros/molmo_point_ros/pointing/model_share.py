@@ -1,4 +1,4 @@
-"""One model for goals and for continuous mode: whoever has a goal goes first. No ROS in here."""
+"""One model for goals and for continuous mode: goals go first. No ROS in here."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -17,10 +17,10 @@ class ModelShare:
 
     @contextmanager
     def goal_turn(self, should_stop: Callable[[], bool]) -> Iterator[bool]:
-        """A goal's turn, as soon as the model is free; continuous mode is asked to let go of it meanwhile.
+        """Give a goal its turn as soon as the model is free; continuous mode must release the model.
 
         Yields:
-            Whether the turn was had; False when told to stop while waiting.
+            True in the turn; False when told to stop while waiting.
         """
         with self._condition:
             self._goals += 1
@@ -35,7 +35,7 @@ class ModelShare:
 
     @contextmanager
     def spare_turn(self, should_stop: Callable[[], bool]) -> Iterator[bool]:
-        """The turn of continuous mode, while no goal wants the model. Yields as `goal_turn`."""
+        """Give continuous mode its turn if no goal wants the model. Yields as `goal_turn`."""
         had = self._take(should_stop, lambda: not self._taken and not self._goals)
         try:
             yield had
@@ -44,7 +44,7 @@ class ModelShare:
 
     @property
     def is_wanted(self) -> bool:
-        """Whether a goal has, or waits for, its turn: continuous mode has to let go."""
+        """True if a goal has or waits for its turn: continuous mode must release the model."""
         return self._goals > 0
 
     def _take(self, should_stop: Callable[[], bool], is_free: Callable[[], bool]) -> bool:

@@ -1,4 +1,4 @@
-"""The service `~/set_query` and the parameter `query`: what continuous mode looks for, and its one run at a time."""
+"""The queries of continuous mode: the service `~/set_query`, the parameter `query`, and one run at a time."""
 
 import math
 import threading
@@ -8,90 +8,91 @@ from typing import Any
 from molmo_point_msgs.srv import SetQuery
 
 from molmo_point.depth.lift import check_lifting
-from molmo_point.errors import MolmoPointError
-from molmo_point_ros.nodes.goal_error import CODES, GoalError
-from molmo_point_ros.nodes.node_resources import Parts
+from molmo_point.errors import InputError, MolmoPointError
+from molmo_point_ros.nodes.node_resources import NodeResources
 from molmo_point_ros.nodes.parameters import PointingNodeParameters
-from molmo_point_ros.pointing.action_goal import checked_queries
-from molmo_point_ros.pointing.continuous import ContinuousMode, Task
+from molmo_point_ros.pointing.continuous import ContinuousMode, ContinuousTask
+from molmo_point_ros.pointing.frame_goal import checked_queries
 
 
 class QueryKeeper:
     """Starts and ends continuous mode.
 
     Args:
-        settings: The parameters, read anew for every run.
-        logger: The node's.
+        parameters: Returns the current parameters, for every run.
+        logger: Of the node.
     """
 
-    def __init__(self, settings: Callable[[], PointingNodeParameters], logger: Any) -> None:
-        self._settings, self._logger = settings, logger
+    def __init__(self, parameters: Callable[[], PointingNodeParameters], logger: Any) -> None:
+        self._parameters, self._logger = parameters, logger
         self._lock = threading.Lock()
         self._run: ContinuousMode | None = None
         self._runs = 0
-        self._parameter = ""
+        self._last_text = ""
 
     @property
     def queries(self) -> tuple[str, ...]:
-        """What is looked for now."""
+        """Queries at work."""
         run = self._run
         return () if run is None else run.task.queries
 
-    def serve(self, request: SetQuery.Request, response: SetQuery.Response, parts: Parts) -> SetQuery.Response:
+    def serve(self, request: SetQuery.Request, response: SetQuery.Response, resources: NodeResources) -> SetQuery.Response:
         """Answer a request of the service."""
         try:
-            self.set(tuple(request.queries), request.target_frame, float(request.max_rate), parts, request.prefer or "near")
+            self.set(tuple(request.queries), request.target_frame, float(request.max_rate), resources, request.prefer or "near")
         except MolmoPointError as error:
             response.message = str(error)
             return response
         response.success = True
         return response
 
-    def set(self, queries: tuple[str, ...], target_frame: str, max_rate_hz: float, parts: Parts, prefer: str = "near") -> None:
-        """Look for these from now on; for nothing with none.
+    def set(
+        self, queries: tuple[str, ...], target_frame: str, max_rate_hz: float, resources: NodeResources, prefer: str = "near"
+    ) -> None:
+        """Answer these queries from now on; no queries end continuous mode.
 
         Raises:
-            GoalError: GOAL_REJECTED for queries or a rate that cannot be used; what was looked for goes on.
-            InputError: For an unknown preference; likewise.
-            DependencyError: If points are to be followed and OpenCV is not installed.
+            GoalError: GOAL_REJECTED for queries that cannot be asked; the old ones stay.
+            InputError: For a rate or a preference that cannot be used; the old queries stay.
+            DependencyError: If points are to be tracked and OpenCV is not installed.
         """
-        settings = self._settings()
+        parameters = self._parameters()
         if not (math.isfinite(max_rate_hz) and max_rate_hz >= 0):
             fix = "send answers per second, or 0 for as many as there are"
-            raise GoalError(CODES.GOAL_REJECTED, "The rate cannot be used", f"max_rate {max_rate_hz}", fix)
+            raise InputError("max_rate must be finite and not negative", str(max_rate_hz), fix)
         check_lifting(prefer, None)
         if queries:
-            checked_queries(list(queries), settings.max_query_length)
+            checked_queries(list(queries), parameters.max_query_length)
         queries = tuple(dict.fromkeys(query.strip() for query in queries))
-        wanted = (target_frame or settings.target_frame).lstrip("/")
+        wanted = (target_frame or parameters.target_frame).lstrip("/")
         with self._lock:
             new = None
             if queries:
-                task = Task(queries, wanted, max_rate_hz or settings.max_rate_hz, prefer)
-                new = ContinuousMode(self._runs + 1, task, parts, settings, self._logger)
+                task = ContinuousTask(queries, wanted, max_rate_hz or parameters.max_rate_hz, prefer)
+                new = ContinuousMode(self._runs + 1, task, resources, parameters, self._logger)
             old, self._run = self._run, new
             if old is not None:
                 old.stop()
             if new is not None:
                 self._runs += 1
                 new.start()
-        self._logger.info(f"continuous mode looks for {', '.join(map(repr, queries))}" if queries else "continuous mode is off")
+        self._logger.info(f"continuous mode answers {', '.join(map(repr, queries))}" if queries else "continuous mode is off")
 
-    def follow_parameter(self, text: str, parts: Parts) -> None:
-        """Look for what the parameter `query` says, if that was changed since the last call."""
-        if text == self._parameter:
+    def follow_parameter(self, text: str, resources: NodeResources) -> None:
+        """Answer the queries of the parameter `query` if it changed since the last call."""
+        if text == self._last_text:
             return
-        self._parameter = text
+        self._last_text = text
         queries = tuple(part.strip() for part in text.split(";") if part.strip())
         try:
-            self.set(queries, "", 0.0, parts)
+            self.set(queries, "", 0.0, resources)
         except MolmoPointError as error:
             self._logger.error(f"the parameter query: {error}")
 
     def stop(self) -> None:
-        """End continuous mode; the parameter `query` starts it anew once it is followed again."""
+        """End continuous mode; the next `follow_parameter` starts it again."""
         with self._lock:
             old, self._run = self._run, None
             if old is not None:
                 old.stop()
-            self._parameter = ""
+            self._last_text = ""

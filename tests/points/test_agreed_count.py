@@ -1,13 +1,8 @@
-"""Which of several counts is believed."""
+"""The count that several images agree on."""
 
 import pytest
 
-pytest.importorskip("rclpy", reason="needs ROS 2: run through ros2_ws/run", exc_type=ImportError)
-pytest.importorskip("molmo_point_msgs.action", reason="needs the built interfaces: make setup", exc_type=ImportError)
-
-from molmo_point_ros.pointing.count_goal import agreed_count
-
-pytestmark = pytest.mark.ros
+from molmo_point.points.agreed_count import agreed_count
 
 
 @pytest.mark.parametrize(
