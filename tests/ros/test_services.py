@@ -98,8 +98,8 @@ def test_pixels_go_into_the_frame_that_is_asked_for(robot):
     ("pixels", "options", "word"),
     [
         ([], {}, "0 u"),
-        ([(1000.0, 5.0)], {}, "outside"),
-        ([(math.nan, 5.0)], {}, "outside"),
+        ([(1000.0, 5.0)], {}, "inside the image"),
+        ([(math.nan, 5.0)], {}, "inside the image"),
         ([BOX_UV], {"prefer": "left"}, "left"),
         ([BOX_UV], {"reference_depth": -1.0}, "-1"),
         ([BOX_UV], {"target_frame": "nowhere"}, "nowhere"),
