@@ -1,4 +1,4 @@
-"""`molmo-point ask` and `molmo-point caption`: one image, and what the model says about it."""
+"""`molmo-point ask` and `molmo-point caption`: free questions about one image."""
 
 import argparse
 import contextlib
@@ -6,13 +6,13 @@ import json
 import sys
 
 from molmo_point.cli import frame_source
-from molmo_point.cli import point as ask
+from molmo_point.cli.point import add_model, load_pointer
 from molmo_point.points.dialects.prompts import checked_style
 from molmo_point.text_checks import MAX_ANSWER_TOKENS, checked_count, checked_question
 
 
 def add_ask(parser: argparse.ArgumentParser) -> None:
-    """Adds the arguments of `ask`."""
+    """Add the arguments of `ask`."""
     parser.add_argument("words", metavar="QUESTION", help="what to ask, e.g. 'What is on the table?'")
     parser.add_argument("--style", help="answer as in one of the training sets, e.g. vqa2 for a word or two")
     _add_shared(parser)
@@ -20,14 +20,14 @@ def add_ask(parser: argparse.ArgumentParser) -> None:
 
 
 def add_caption(parser: argparse.ArgumentParser) -> None:
-    """Adds the arguments of `caption`."""
+    """Add the arguments of `caption`."""
     _add_shared(parser)
     parser.set_defaults(run=run_caption, words=None, style=None)
 
 
 def _add_shared(parser: argparse.ArgumentParser) -> None:
     frame_source.add_arguments(parser)
-    group = ask.add_model(parser)
+    group = add_model(parser)
     group.add_argument(
         "--max-tokens", type=int, default=MAX_ANSWER_TOKENS, metavar="N", help="longest answer (default %(default)s tokens)"
     )
@@ -36,7 +36,7 @@ def _add_shared(parser: argparse.ArgumentParser) -> None:
 
 
 def run_ask(options: argparse.Namespace) -> int:
-    """Asks and prints the answer."""
+    """Ask and print the answer."""
     checked_question(options.words)
     checked_count("--max-tokens", options.max_tokens, MAX_ANSWER_TOKENS)
     if options.style is not None:
@@ -45,7 +45,7 @@ def run_ask(options: argparse.Namespace) -> int:
 
 
 def run_caption(options: argparse.Namespace) -> int:
-    """Prints a description of the image."""
+    """Print a description of the image."""
     checked_count("--max-tokens", options.max_tokens, MAX_ANSWER_TOKENS)
     return _run(options)
 
@@ -53,7 +53,7 @@ def run_caption(options: argparse.Namespace) -> int:
 def _run(options: argparse.Namespace) -> int:
     frame = frame_source.read_frame(options)
     with contextlib.redirect_stdout(sys.stderr):
-        pointer = ask.load_pointer(options)
+        pointer = load_pointer(options)
         if options.words is None:
             completion = pointer.caption(frame, max_new_tokens=options.max_tokens)
         else:

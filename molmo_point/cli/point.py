@@ -11,18 +11,19 @@ from typing import Any
 from molmo_point.cli import frame_source, grasp_option, table
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
+from molmo_point.request import PointRequest, Task
 from molmo_point.results import Count, Pointing
 
 NOTHING_FOUND = 3
 
 
 def add_point(parser: argparse.ArgumentParser) -> None:
-    """Adds the arguments of `point`."""
+    """Add the arguments of `point`."""
     _add_shared(parser, "what to point at, e.g. 'the red mug'")
     group = parser.add_argument_group("how to look")
-    group.add_argument("--no-labels", action="store_true", help="stop at the coordinates, before the model names the thing")
-    group.add_argument("--time-budget", type=float, metavar="S", help="write no further after this many seconds")
-    group.add_argument("--spread", action="store_true", help="also follow unlikely digits: where else a point may be")
+    group.add_argument("--no-labels", action="store_true", help="stop at the coordinates, before the model names the object")
+    group.add_argument("--time-budget", type=float, metavar="S", help="stop writing after this many seconds")
+    group.add_argument("--spread", action="store_true", help="follow unlikely digits, too, and tell where else a point may be")
     group.add_argument("--near", metavar="U,V", help="look at a square around this pixel first (approximate)")
     group.add_argument("--near-size", type=float, metavar="PX", help="side of that square (default: half the shorter side)")
     parser.add_argument("--transform", type=Path, metavar="FILE", help="YAML base_T_camera: give the targets in its target frame")
@@ -33,7 +34,7 @@ def add_point(parser: argparse.ArgumentParser) -> None:
 
 
 def add_count(parser: argparse.ArgumentParser) -> None:
-    """Adds the arguments of `count`."""
+    """Add the arguments of `count`."""
     _add_shared(parser, "what to count, e.g. 'screws'")
     parser.set_defaults(run=run_count)
 
@@ -50,7 +51,7 @@ def _add_shared(parser: argparse.ArgumentParser, query_help: str) -> None:
 
 
 def add_model(parser: argparse.ArgumentParser) -> Any:
-    """Adds the options that say which model answers, and how it is loaded; returns their group."""
+    """Add the options that name a model and its settings; return their group."""
     group = parser.add_argument_group("model")
     group.add_argument("--model", default="tabletop", help="embedded name, folder of a checkpoint, or Hugging Face name")
     group.add_argument("--device", help="cpu, cuda, cuda:1, ... (default: the best there is)")
@@ -60,17 +61,17 @@ def add_model(parser: argparse.ArgumentParser) -> Any:
 
 
 def load_pointer(options: argparse.Namespace) -> Any:
-    """The model that the options of `add_model` name."""
+    """Load the model that the options of `add_model` name."""
     from molmo_point.pointer import Pointer
 
     return Pointer.from_pretrained(options.model, device=options.device, quantization=options.quantization, dtype=options.dtype)
 
 
 def run_point(options: argparse.Namespace) -> int:
-    """Points, prints, draws; 3 if nothing was found."""
-    look = _look(options)
+    """Point, print and draw; return 3 if nothing was found."""
+    request = _request(options, Task.POINT)
     gripper = grasp_option.checked_gripper(options)
-    query, frame = _query(options), frame_source.read_frame(options)
+    frame = frame_source.read_frame(options)
     _check_pictures(options, frame)
     base_T_camera = None
     if options.transform is not None:
@@ -79,12 +80,12 @@ def run_point(options: argparse.Namespace) -> int:
         base_T_camera = load_transform(options.transform)
         if base_T_camera.source != frame.frame:
             raise InputError(
-                "The transform does not start in the camera's frame",
+                "--transform must start in the camera's frame",
                 given=f"{options.transform} is {base_T_camera.target}_T_{base_T_camera.source}, the image is in {frame.frame}",
                 fix=f"give a transform from {frame.frame}, or --frame {base_T_camera.source}",
             )
     with contextlib.redirect_stdout(sys.stderr):
-        pointing = _pointer(options).point(frame, query, **_limit(options), **look)
+        pointing = _pointer(options).point(frame, request)
         grasps = None if gripper is None else grasp_option.find(frame, pointing.targets, gripper, base_T_camera)
         written = _draw(options, frame, pointing, base_T_camera, grasps)
     if base_T_camera is not None:
@@ -96,60 +97,57 @@ def run_point(options: argparse.Namespace) -> int:
     else:
         lines += grasp_option.lines(pointing.targets, grasps)
         _print(options, pointing, lines, {"grasps": grasp_option.to_json(grasps)})
-    return 0 if pointing.points else NOTHING_FOUND
+    return 0 if pointing.found else NOTHING_FOUND
 
 
 def run_count(options: argparse.Namespace) -> int:
-    """Counts, prints, draws; a count of zero is an answer like any other."""
-    query, frame = _query(options), frame_source.read_frame(options)
+    """Count, print and draw; a count of zero is an answer like any other."""
+    request, frame = _request(options, Task.COUNT), frame_source.read_frame(options)
     with contextlib.redirect_stdout(sys.stderr):
-        count = _pointer(options).count(frame, query, **_limit(options))
+        count = _pointer(options).count(frame, request)
         written = _draw(options, frame, count, None)
     _print(options, count, table.count_lines(count, written))
     return 0
 
 
-def _query(options: argparse.Namespace) -> str:
+def _request(options: argparse.Namespace, task: Task) -> PointRequest:
+    """Build the request from the options that were given."""
     given = [words for words in (options.words, options.query) if words is not None]
     if len(given) != 1:
         raise InputError(
-            "One query is needed",
+            "QUERY must be given once",
             given="none" if not given else f"{given[0]!r} and --query {given[1]!r}",
             fix="molmo-point point 'the red mug' --image photo.png",
         )
-    if not given[0].strip():
-        raise InputError("The query is empty", given=repr(given[0]), fix="say what to look for, e.g. 'the red mug'")
-    return given[0]
+    settings: dict[str, Any] = {}
+    if options.max_points is not None:
+        settings["max_points"] = options.max_points
+    return PointRequest(given[0], task, **settings, **(_look(options) if task is Task.POINT else {}))
 
 
 def _look(options: argparse.Namespace) -> dict[str, Any]:
-    """What `Pointer.point` is to be told about how to look; nothing where nothing was said."""
-    look: dict[str, Any] = {"labels": False} if options.no_labels else {}
-    if options.spread:
-        look["spread"] = True
-    if options.time_budget is not None:
-        look["time_budget_s"] = options.time_budget
+    """Return the fields of a request that say how to look."""
+    near: tuple[float, float] | None = None
     if options.near is not None:
         try:
             u, v = (float(value) for value in options.near.split(","))
         except ValueError as error:
-            raise InputError(
-                "--near takes one pixel", given=repr(options.near), fix="give column and row, e.g. --near 320,240"
-            ) from error
-        look["near"] = (u, v)
-    if options.near_size is not None:
-        if options.near is None:
-            raise InputError("--near-size needs a place", given=f"{options.near_size}", fix="add --near U,V")
-        look["near_size_px"] = options.near_size
-    return look
-
-
-def _limit(options: argparse.Namespace) -> dict[str, Any]:
-    return {} if options.max_points is None else {"max_points": options.max_points}
+            fix = "give column and row, e.g. --near 320,240"
+            raise InputError("--near must be one pixel U,V", given=repr(options.near), fix=fix) from error
+        near = (u, v)
+    if options.near_size is not None and near is None:
+        raise InputError("--near-size must come with --near", given=f"{options.near_size}", fix="add --near U,V")
+    return {
+        "labels": not options.no_labels,
+        "spread": options.spread,
+        "time_budget_s": options.time_budget,
+        "near": near,
+        "near_size_px": options.near_size,
+    }
 
 
 def _check_pictures(options: argparse.Namespace, frame: RgbdFrame) -> None:
-    """Says before the slow model runs that a picture could not be made afterwards."""
+    """Refuse a picture that cannot be made before the slow model runs."""
     wanted = [name for name, path in (("--view3d", options.view3d), ("--ply", options.ply)) if path is not None]
     wanted += ["--grasp"] if options.grasp else []
     if wanted and (frame.depth_m is None or frame.intrinsics is None):
@@ -160,14 +158,14 @@ def _check_pictures(options: argparse.Namespace, frame: RgbdFrame) -> None:
 def _pointer(options: argparse.Namespace) -> Any:
     for path in (options.overlay, getattr(options, "view3d", None), getattr(options, "ply", None)):
         if path is not None and not path.resolve().parent.is_dir():
-            raise InputError("A picture cannot be written there", given=f"{path}", fix=f"make the folder {path.parent} first")
+            raise InputError("the folder of a picture must exist", given=f"{path}", fix=f"make the folder {path.parent} first")
     return load_pointer(options)
 
 
 def _draw(
     options: argparse.Namespace, frame: RgbdFrame, answer: Pointing | Count, base_T_camera: Any, grasps: Any = None
 ) -> list[Path]:
-    """Writes the pictures that were asked for; returns their paths."""
+    """Write the pictures that were asked for; return their paths."""
     written = []
     if options.overlay is not None:
         from molmo_point.viz.overlay import draw_pointing, save_png

@@ -47,10 +47,9 @@ def pointing_lines(pointing: Pointing, written: Sequence[Path] = ()) -> list[str
     lines = [f"query   {clean(pointing.query, 100)}", f"model   {clean(pointing.model, 100)}"]
     lines.append(f"answer  {clean(pointing.text, 160) or '(empty)'}")
     lines.append("")
-    if pointing.points:
+    if pointing.found:
         head = ["#", "label", "u px", "v px", "conf", "x m", "y m", "z m", "σ mm", "depth"]
-        results = _results(pointing)
-        rows = [_row(i, point, results[i]) for i, point in enumerate(pointing.points)]
+        rows = [_row(i, found.point, found.target) for i, found in enumerate(pointing)]
         lines += columns(head, rows, left=(1, 9))
         frames = {target.frame for target in pointing.targets}
         if frames:
@@ -72,19 +71,7 @@ def count_lines(count: Count, written: Sequence[Path] = ()) -> list[str]:
     if count.points:
         rows = [[str(i + 1), p.label, f"{p.u:.1f}", f"{p.v:.1f}", _percent(p.confidence)] for i, p in enumerate(count.points)]
         lines += ["", *columns(["#", "label", "u px", "v px", "conf"], rows)]
-    return lines + _tail(problems, count.timing_ms, written)
-
-
-def _results(pointing: Pointing) -> list[Target | None]:
-    """The target of each point, or None: both are in the model's order, and so are the unreachable ones."""
-    targets, unreachable = list(pointing.targets), list(pointing.unreachable)
-    found: list[Target | None] = []
-    for point in pointing.points:
-        lost = unreachable and (unreachable[0].u, unreachable[0].v) == (point.u, point.v)
-        if lost:
-            unreachable.pop(0)
-        found.append(None if lost or not targets else targets.pop(0))
-    return found
+    return lines + _tail([*problems, *count.problems], count.timing_ms, written)
 
 
 def _row(number: int, point: ImagePoint, target: Target | None) -> list[str]:

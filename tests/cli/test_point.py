@@ -1,5 +1,6 @@
 """`point` and `count` from files to stdout, with a scripted model."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.transforms import Transform, save_transform
 from molmo_point.pointer import Pointer
+from molmo_point.request import PointRequest
 from molmo_point.results import Completion
 
 ONE = ' <point x="62.7" y="46.5" alt="red mug">red mug</point>'
@@ -234,7 +236,7 @@ def broken(files: Path) -> dict[str, list]:
         "bad.json": ["point", "x", *image, "--intrinsics", files / "bad.json"],
         "32": ["point", "x", *image, "--intrinsics", files / "small.json"],
         "24, 32": ["point", "x", *image, *k, "--depth", files / "small.npy"],
-        "One query": ["point", *image],
+        "QUERY must": ["point", *image],
         "One source": ["point", "x"],
         "--recording": ["point", "x", *image, "--recording", files],
         "--depth goes with": ["point", "x", "--recording", files, "--depth", files / "depth.png"],
@@ -250,7 +252,7 @@ def broken(files: Path) -> dict[str, list]:
 
 
 @pytest.mark.parametrize("clue", [
-    "nope.png", "garbage.png", "bad.json", "32", "24, 32", "One query", "One source", "--recording", "--depth goes with",
+    "nope.png", "garbage.png", "bad.json", "32", "24, 32", "QUERY must", "One source", "--recording", "--depth goes with",
     "unrecognized", "command", "invalid choice", "empty", "max_points", "--view3d needs", "nowhere", "manifest.json",
 ])  # fmt: skip
 def test_every_mistake_is_one_line_on_stderr_and_exit_code_1(model, files, capsys, clue):
@@ -296,19 +298,19 @@ def test_help_and_version_end_with_0(capsys):
 
 def test_how_to_look_reaches_the_pointer(model, monkeypatch, tmp_path):
     Image.new("RGB", (64, 48)).save(tmp_path / "a.png")
-    asked: list[dict] = []
+    asked: list[PointRequest] = []
     point = Pointer.point
 
-    def noted(self, frame, query, **options):
-        asked.append(dict(options))
-        return point(self, frame, query, **options | {"spread": False})
+    def noted(self, frame, request):
+        asked.append(request)
+        return point(self, frame, dataclasses.replace(request, spread=False))
 
     monkeypatch.setattr(Pointer, "point", noted)
     line = ["point", "mug", "--image", str(tmp_path / "a.png")]
     main([*line, "--no-labels", "--time-budget", "9", "--spread", "--near", "30,20.5", "--near-size", "40"])
     main(line)
     expected = {"labels": False, "time_budget_s": 9.0, "spread": True, "near": (30.0, 20.5), "near_size_px": 40.0}
-    assert asked == [expected, {}]
+    assert asked == [PointRequest("mug", **expected), PointRequest("mug")]
 
 
 @pytest.mark.parametrize("wrong", [["--near", "3"], ["--near", "a,b"], ["--near-size", "40"], ["--near", "900,2"]])

@@ -17,7 +17,7 @@ from molmo_point.model.inputs.preprocess import ImageLayout
 from molmo_point.model.load import checkpoint_family
 from molmo_point.pointer import Pointer
 from molmo_point.points.dialects import dialect_of
-from molmo_point.points.dialects.prompts import user_turn
+from molmo_point.points.dialects.prompts import counting_prompt, pointing_prompt, user_turn
 from molmo_point.request import PointRequest, Task
 from molmo_point.sim import TabletopScene
 
