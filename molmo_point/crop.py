@@ -1,7 +1,7 @@
-"""A square of the image around where something was last: what is looked at instead of the whole.
+"""Region of the image to look at instead of the whole image.
 
-A region begins at whole pixels, so that a point of the crop lies in the image at exactly its own
-coordinates plus the region's corner, whatever the convention for the center of a pixel.
+A region begins at whole pixels. A point of the crop therefore has the image coordinates
+"crop coordinates plus the region's corner", whatever the convention for the center of a pixel.
 """
 
 import math
@@ -17,21 +17,22 @@ from molmo_point.geometry.intrinsics import within_image
 from molmo_point.results import ImagePoint, Pointing
 
 LEAST_PX = 32
-"""Smallest side of a region."""
+"""Smallest side of a region, in pixels."""
 DEFAULT_SHARE = 0.5
-"""Side of a region, as a share of the image's shorter side, where nobody says."""
+"""Default side of a region, as a share of the image's shorter side."""
 _AROUND = 2.0
+"""Side of a region, as a multiple of the extent of the points in it."""
 
 
 @dataclass(frozen=True)
 class Region:
-    """A rectangle of whole pixels.
+    """Rectangle of whole pixels.
 
     Attributes:
         x0: First column.
         y0: First row.
-        w: Columns.
-        h: Rows.
+        w: Number of columns.
+        h: Number of rows.
     """
 
     x0: int
@@ -40,35 +41,35 @@ class Region:
     h: int
 
     def crop(self, frame: RgbdFrame) -> RgbdFrame:
-        """The image of the region alone: no depth, no intrinsics."""
+        """Cut the color image of the region out of a frame, without depth and intrinsics."""
         color = frame.color[self.y0 : self.y0 + self.h, self.x0 : self.x0 + self.w]
         return RgbdFrame(np.ascontiguousarray(color), None, None, frame.stamp_ns, frame.frame)
 
     def to_image(self, point: ImagePoint) -> ImagePoint:
-        """A point of the crop as a point of the image."""
+        """Convert a point of the crop to a point of the image."""
         modes = tuple(replace(mode, u=mode.u + self.x0, v=mode.v + self.y0) for mode in point.modes)
         return replace(point, u=point.u + self.x0, v=point.v + self.y0, modes=modes)
 
     def as_tuple(self) -> tuple[int, int, int, int]:
-        """x0, y0, w, h."""
+        """Return x0, y0, w, h."""
         return self.x0, self.y0, self.w, self.h
 
 
 def region_near(near: Any, size_wh: tuple[int, int], size_px: float | None = None) -> Region | None:
-    """The square to look at.
+    """Choose the square to look at.
 
     Args:
-        near: (u, v) in pixels of the image, an `ImagePoint`, or a `Pointing`, whose points are all
-            in the region, with as much room around them as between them.
-        size_wh: Width and height of the image.
-        size_px: Side of the square, at least; None takes half of the image's shorter side.
+        near: (u, v) in pixels of the image, an `ImagePoint`, or a `Pointing`. The region holds all points
+            of a pointing, with as much room around them as between them.
+        size_wh: Width and height of the image in pixels.
+        size_px: Smallest side of the square in pixels; None takes half of the image's shorter side.
 
     Returns:
-        The square, moved inside the image and cut to it; None for a pointing without points, or where
-        it would be the whole image.
+        The square, moved inside the image and cut to it; None for a pointing without points, and when
+        the square would be the whole image.
 
     Raises:
-        InputError: `near` is nothing of these or outside the image, or the size is below `LEAST_PX`.
+        InputError: If `near` is of another type or outside the image, or the size is below `LEAST_PX`.
     """
     places = _places(near, size_wh)
     if not len(places):
@@ -88,23 +89,23 @@ def region_near(near: Any, size_wh: tuple[int, int], size_px: float | None = Non
 
 
 def _places(near: Any, size_wh: tuple[int, int]) -> np.ndarray:
-    """(n, 2) pixels."""
+    """Return the pixels (n, 2) that `near` names."""
     if isinstance(near, Pointing):
         return np.array([point.uv for point in near.points], float).reshape(-1, 2)
     given = (near.u, near.v) if isinstance(near, ImagePoint) else near
     fix = "pass (u, v) in pixels, an ImagePoint, or the last Pointing"
     if not isinstance(given, (Sequence, np.ndarray)) or isinstance(given, str) or len(given) != 2:
-        raise InputError("Where to look is no point", repr(near), fix)
+        raise InputError("near must be a point", repr(near), fix)
     try:
         u, v = (float(value) for value in given)
     except (TypeError, ValueError) as error:
-        raise InputError("Where to look is no point", repr(near), fix) from error
+        raise InputError("near must be a point", repr(near), fix) from error
     if not within_image((u, v), size_wh):
-        raise InputError("Where to look is outside the image", f"({u}, {v}), image {size_wh} (width, height)", fix)
+        raise InputError("near must be inside the image", f"({u}, {v}), image {size_wh} (width, height)", fix)
     return np.array([[u, v]])
 
 
 def _checked_size(size_px: Any) -> float:
     if isinstance(size_px, bool) or not isinstance(size_px, (int, float, np.number)) or not LEAST_PX <= size_px < math.inf:
-        raise InputError("The region is too small", f"near_size_px={size_px!r}", f"give at least {LEAST_PX} pixels")
+        raise InputError(f"near_size_px must be at least {LEAST_PX}", repr(size_px), "give the side of the region in pixels")
     return float(size_px)

@@ -1,7 +1,7 @@
-"""The errors that this package raises on purpose.
+"""Errors that this package raises on purpose.
 
-Every message has three parts: what is wrong, what was given, and what to do about it.
-"Nothing found" and "no depth there" are answers (see `molmo_point.results`), never errors.
+Every message has three parts: the condition that does not hold, the value given, and the fix.
+"Nothing found" and "no depth at the point" are answers (see `molmo_point.results`), never errors.
 """
 
 
@@ -9,9 +9,9 @@ class MolmoPointError(Exception):
     """Base of every error of this package.
 
     Args:
-        what: What is wrong, one sentence without its full stop.
-        given: The value that was refused, as text.
-        fix: What the caller can do about it.
+        what: Condition that does not hold, `<name> must be <condition>`, one sentence without its period.
+        given: The refused value, as text.
+        fix: Instruction to the caller.
     """
 
     def __init__(self, what: str, given: str = "", fix: str = "") -> None:
@@ -30,7 +30,7 @@ class MolmoPointError(Exception):
 
 
 class InputError(MolmoPointError, ValueError):
-    """A value, an array, a file or a setting cannot be used as given."""
+    """A value, an array, a file or a setting is invalid."""
 
 
 class DepthInputError(InputError):
@@ -38,23 +38,23 @@ class DepthInputError(InputError):
 
 
 class FrameError(MolmoPointError, ValueError):
-    """Coordinate frames do not meet: a point or a transform is in another frame than needed."""
+    """A point or a transform is in another coordinate frame than needed."""
 
 
 class CameraError(MolmoPointError, RuntimeError):
-    """A camera is missing, is lost, or does not deliver what was asked of it."""
+    """A camera is missing, was lost, or does not deliver the requested data."""
 
 
 class CheckpointError(MolmoPointError):
-    """A model checkpoint is missing, incomplete, or not one that this package can run."""
+    """A model checkpoint is missing, incomplete, or of an unknown kind."""
 
 
 class DependencyError(MolmoPointError, ImportError):
-    """An optional dependency is not installed or has an unusable version."""
+    """An optional dependency is not installed, or has an unsupported version."""
 
 
 class CancelledError(MolmoPointError):
-    """The caller's `should_stop` asked for the work to end before it was complete."""
+    """The caller's `should_stop` ended the work before it was complete."""
 
 
 def _sentence(text: str) -> str:

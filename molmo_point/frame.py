@@ -1,4 +1,4 @@
-"""`RgbdFrame`: one color image with the depth, the intrinsics and the time that belong to it."""
+"""One capture of a camera: color image, aligned depth, intrinsics and capture time."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,19 +17,19 @@ OPTICAL_FRAME = "camera_color_optical_frame"
 
 @dataclass(frozen=True, eq=False)
 class RgbdFrame:
-    """One capture. Depth is aligned to the color image: one depth per color pixel.
+    """One capture of a camera, with one depth per color pixel.
 
     Attributes:
         color: RGB image (h, w, 3), uint8.
-        depth_m: Depth along z (h, w), float32 meters, NaN where there is none; None without depth.
-        intrinsics: Intrinsics of the color image; None when they are not known.
+        depth_m: Depth along z (h, w), float32 meters, NaN where missing; None without depth.
+        intrinsics: Intrinsics of the color image; None if unknown.
         stamp_ns: Capture time of the color image, in nanoseconds.
         frame: Name of the optical frame (x right, y down, z forward).
-        depth_stamp_ns: Capture time of the depth image; None when it is `stamp_ns`.
-        depth_noise: Noise of the depth camera; None when it is not known.
+        depth_stamp_ns: Capture time of the depth image, in nanoseconds; None if it is `stamp_ns`.
+        depth_noise: Noise of the depth camera; None if unknown.
 
     Raises:
-        InputError: If shapes, types, sizes or units do not fit together.
+        InputError: If shapes, types, sizes or units are wrong or contradict each other.
     """
 
     color: ColorArray
@@ -46,32 +46,32 @@ class RgbdFrame:
         if self.depth_stamp_ns is not None:
             _check_stamp("depth_stamp_ns", self.depth_stamp_ns)
         if not isinstance(self.frame, str) or not self.frame.strip():
-            raise InputError("The frame must have a name", repr(self.frame), f"use {OPTICAL_FRAME!r}")
+            raise InputError("frame must be a name", repr(self.frame), f"use {OPTICAL_FRAME!r}")
         if self.depth_m is not None:
             _check_depth(self.depth_m, self.size_wh)
         if self.intrinsics is not None and self.intrinsics.size_wh != self.size_wh:
             raise InputError(
-                "The intrinsics belong to another image size",
+                "The intrinsics must be those of the image's size",
                 f"intrinsics for {self.intrinsics.size_wh}, image {self.size_wh} (width, height)",
                 "use the intrinsics of this stream, or Intrinsics.scaled / Intrinsics.cropped",
             )
 
     @classmethod
     def of(cls, image: "FrameOrImage") -> "RgbdFrame":
-        """A frame as it is, or a bare image as one without depth, intrinsics and capture time (stamp 0).
+        """Return a frame as it is; wrap a bare image without depth, intrinsics and capture time (stamp 0).
 
         Args:
-            image: A frame, or an RGB image (h, w, 3), uint8. OpenCV reads BGR: reverse the last axis of that.
+            image: A frame, or an RGB image (h, w, 3), uint8. OpenCV reads BGR: reverse its last axis.
 
         Raises:
-            InputError: If it is neither.
+            InputError: If the image is of another type.
         """
         if isinstance(image, cls):
             return image
         if isinstance(image, np.ndarray):
             return cls(image, None, None, stamp_ns=0)
         raise InputError(
-            "A frame or an RGB image is needed",
+            "image must be a frame or an RGB image",
             f"{type(image).__name__} {image!r}" if isinstance(image, (str, Path)) else _described(image),
             "give an RgbdFrame or a uint8 array (h, w, 3): numpy.asarray(picture.convert('RGB')) of a PIL image, "
             "molmo_point.load_frame(path) of a file",
@@ -92,14 +92,14 @@ class RgbdFrame:
 
 
 FrameOrImage: TypeAlias = RgbdFrame | NDArray[np.uint8]
-"""What `RgbdFrame.of` takes: a frame, or an RGB image (h, w, 3)."""
+"""Input of `RgbdFrame.of`: a frame, or an RGB image (h, w, 3)."""
 
 
 def decode_depth(array: NDArray[np.generic], *, scale_m: float | None = None) -> DepthArray:
-    """Turn a camera's depth image into meters, once, at the camera.
+    """Convert a camera's depth image to meters, once, at the camera.
 
     Args:
-        array: (h, w), uint16 in units of `scale_m`, or float32/float64 in meters.
+        array: Depth (h, w), uint16 in units of `scale_m`, or float32/float64 in meters.
         scale_m: Meters per unit. Default 0.001 for uint16 (0.0001 on a D405), 1 for floats.
 
     Returns:
@@ -111,7 +111,7 @@ def decode_depth(array: NDArray[np.generic], *, scale_m: float | None = None) ->
     array = np.asarray(array)
     if array.ndim != 2 or array.dtype not in (np.uint16, np.float32, np.float64):
         raise InputError(
-            "A depth image must be one channel of uint16, float32 or float64",
+            "array must be one channel of uint16, float32 or float64",
             f"shape {array.shape}, {array.dtype}",
             "give uint16 millimeters or float meters, without color map",
         )
@@ -119,8 +119,8 @@ def decode_depth(array: NDArray[np.generic], *, scale_m: float | None = None) ->
         scale_m = 0.001 if array.dtype == np.uint16 else 1.0
     if not (np.isfinite(scale_m) and scale_m > 0):
         raise InputError(
-            "The depth scale must be finite and above zero",
-            f"scale_m={scale_m}",
+            "scale_m must be finite and above zero",
+            f"{scale_m}",
             "give meters per unit, e.g. 0.001 for millimeters",
         )
     with np.errstate(invalid="ignore", over="ignore"):
@@ -133,7 +133,7 @@ def _check_color(color: object) -> None:
     good = isinstance(color, np.ndarray) and color.dtype == np.uint8
     if not good or color.ndim != 3 or color.shape[2] != 3 or 0 in color.shape:  # type: ignore[union-attr]
         raise InputError(
-            "The color image must be uint8 RGB of shape (h, w, 3)",
+            "color must be uint8 RGB of shape (h, w, 3)",
             _described(color),
             "convert it, e.g. numpy.asarray(PIL.Image.open(path).convert('RGB'))",
         )
@@ -141,16 +141,16 @@ def _check_color(color: object) -> None:
 
 def _check_depth(depth_m: object, size_wh: tuple[int, int]) -> None:
     if not isinstance(depth_m, np.ndarray) or depth_m.dtype != np.float32:
-        raise InputError("The depth must be float32 meters", _described(depth_m), "use frame.decode_depth")
+        raise InputError("depth_m must be float32 meters", _described(depth_m), "use frame.decode_depth")
     if depth_m.shape != size_wh[::-1]:
         raise InputError(
-            "The depth is not aligned to the color image: the sizes differ",
+            "depth_m must be aligned to the color image, with the same size",
             f"depth shape {depth_m.shape}, color shape {size_wh[::-1]} (h, w)",
             "align depth to color at the camera (align_depth in ROS, rs.align in librealsense)",
         )
     if np.any(np.isinf(depth_m)) or np.any(depth_m <= 0):
         raise InputError(
-            "Missing depth must be NaN, and depth must be above zero",
+            "depth_m must be above zero, with NaN where missing",
             f"{int(np.sum(np.isinf(depth_m)))} infinite, {int(np.sum(depth_m <= 0))} not above zero",
             "use frame.decode_depth, which turns 0 and infinity into NaN",
         )
@@ -159,7 +159,7 @@ def _check_depth(depth_m: object, size_wh: tuple[int, int]) -> None:
 def _check_stamp(name: str, stamp_ns: object) -> None:
     if isinstance(stamp_ns, bool) or not isinstance(stamp_ns, (int, np.integer)) or stamp_ns < 0:
         raise InputError(
-            f"{name} must be a whole number of nanoseconds, not negative",
+            f"{name} must be a whole number of nanoseconds, zero or above",
             repr(stamp_ns),
             "give the capture time as an int, e.g. time.time_ns()",
         )

@@ -80,13 +80,13 @@ def test_all_points_of_an_answer_are_inside() -> None:
 
 @pytest.mark.parametrize("near", [(640.0, 5.0), (5.0, -0.6), (math.nan, 5.0), (1.0,), "12", 7, ("a", "b"), None])
 def test_places_that_are_none_are_refused(near: Any) -> None:
-    with pytest.raises(InputError, match="Where to look"):
+    with pytest.raises(InputError, match="near must be"):
         region_near(near, WH)
 
 
 @pytest.mark.parametrize("size_px", [0, -5, LEAST_PX - 1, math.nan, math.inf, True, "40"])
 def test_sizes_that_are_none_are_refused(size_px: Any) -> None:
-    with pytest.raises(InputError, match="region is too small"):
+    with pytest.raises(InputError, match="near_size_px must be at least 32"):
         region_near((5.0, 5.0), WH, size_px)
 
 

@@ -70,8 +70,8 @@ def spoiled(value: float) -> np.ndarray:
         ({"color": np.zeros((0, 64, 3), np.uint8)}, "color"),
         ({"color": [[0]]}, "list"),
         ({"depth_m": DEPTH.astype(np.float64)}, "float32"),
-        ({"depth_m": DEPTH[::2, ::2].copy()}, "not aligned"),
-        ({"depth_m": DEPTH.T.copy()}, "not aligned"),
+        ({"depth_m": DEPTH[::2, ::2].copy()}, "must be aligned"),
+        ({"depth_m": DEPTH.T.copy()}, "must be aligned"),
         ({"depth_m": spoiled(0.0)}, "1 not above zero"),
         ({"depth_m": spoiled(np.inf)}, "1 infinite"),
         ({"depth_m": spoiled(-0.5)}, "above zero"),
@@ -112,7 +112,7 @@ def test_decode_meters(kind: type) -> None:
 
 @pytest.mark.parametrize("array", [np.zeros((2, 2), np.uint8), np.zeros((2, 2, 3), np.uint16), np.zeros(4, np.float32)])
 def test_decode_refuses_pictures_of_depth(array: np.ndarray) -> None:
-    with pytest.raises(InputError, match="depth image"):
+    with pytest.raises(InputError, match="one channel"):
         decode_depth(array)
 
 

@@ -1,16 +1,16 @@
 """Depth at a point: the nearest significant surface around it, or the reason why there is none.
 
-A pixel's own depth is a hole, a mixture of two surfaces, or the wall behind a thin object often
-enough to crash a gripper, and a median over a window takes whichever surface is larger. So:
+A pixel's own depth is often a hole, a mixture of two surfaces, or the wall behind a thin object. A
+median over a window takes the larger surface. Both can crash a gripper. Therefore:
 
 1. take a window of a fixed size in meters around the point, wide enough for the point's own error;
 2. drop pixels without depth and "flying" pixels, whose neighborhood spans a depth step;
-3. cut the rest into surfaces wherever the sorted depths leave a gap;
-4. weight each pixel by how probable it is that the true point lies there (a Gaussian of the
-   point's own error, with longer tails since objects stand in front), and take the nearest surface
-   that holds enough of that weight;
-5. fit the surface locally, and answer with its depth at the point, the spread of the true point
-   over the surface, and the depth of the other surface where one is plausible too.
+3. cut the rest into surfaces at gaps in the sorted depths;
+4. weight each pixel by the probability of the true point there (a Gaussian of the point's own
+   error, with longer tails since objects stand in front), and take the nearest surface that holds
+   enough of that weight;
+5. fit the surface locally, and return its depth at the point, the spread of the true point over
+   the surface, and the depth of another plausible surface.
 
 Depth is along z, in meters, aligned to the image that the point is in; missing is NaN.
 """
@@ -37,28 +37,26 @@ SIGNIFICANT_SHARE = 0.15
 PLAUSIBLE = 0.05
 MIN_VALID_SHARE, MIN_SHARE_AROUND_HOLE = 0.15, 0.20
 MIN_PIXELS = 4
-SAME_THING_M = 0.06
-"""Depths this near to the answer may be other parts of the thing meant, as large as a hand holds: the covariance spans them."""
+SAME_OBJECT_M = 0.06
+"""Depths this near to the answer may be other parts of the same hand-sized object; the covariance spans them."""
 MIN_SIGMA_M = 0.0003
-"""Error that no averaging removes: depth comes in steps (1 mm / sqrt(12))."""
+"""Error that no averaging removes, in meters: depth is quantized (1 mm / sqrt(12))."""
 
 
 @dataclass(frozen=True, eq=False)
 class DepthEstimate:
-    """Depth of the surface at a point.
+    """Estimated depth of the surface at a point.
 
     Attributes:
         status: OK, AMBIGUOUS (another surface is plausible too), MISSING or OUT_OF_RANGE.
-        depth_m: Depth along z at `uv`, in meters; NaN when MISSING or OUT_OF_RANGE.
-        sigma_m: Standard deviation of `depth_m` by sensor noise, in meters; NaN likewise.
-        uv: The pixel (2,) that the depth belongs to: the one asked for, or, where that one shows
-            something else, the nearest on the kept surface.
-        shift_px: Distance from the pixel asked for to `uv`; NaN likewise.
-        alternate_depth_m: Depth of the other plausible surface in meters; NaN when there is none.
-        valid_ratio: Share of the window, weighted by nearness, that has depth within the range.
-        covariance_uvz: Covariance (3, 3) of u, v in pixels and depth in meters: where on the surface, or
-            on what is within `SAME_THING_M` of it, the true point may be, by the point's own error,
-            plus `sigma_m`; NaN likewise.
+        depth_m: Depth along z at `uv`, in meters; NaN if MISSING or OUT_OF_RANGE.
+        sigma_m: Standard deviation of `depth_m` by sensor noise, in meters; NaN without a depth.
+        uv: Pixel (2,) of the depth: the requested pixel, or the nearest pixel on the kept surface.
+        shift_px: Distance from the requested pixel to `uv`, in pixels; NaN without a depth.
+        alternate_depth_m: Depth of the other plausible surface, in meters; NaN if there is none.
+        valid_ratio: Share of the window, weighted by nearness, with a depth in range.
+        covariance_uvz: Covariance (3, 3) of u, v in pixels and depth in meters: the point's own error spread
+            over the surface and everything within `SAME_OBJECT_M` of it, plus `sigma_m`; NaN without a depth.
     """
 
     status: DepthStatus
@@ -73,7 +71,7 @@ class DepthEstimate:
 
 @dataclass(frozen=True, eq=False)
 class _Surface:
-    """One cluster of depth: its pixels, the probability that it is the one meant, typical depth."""
+    """One cluster of depth: its pixels, the probability of the true point on it, its typical depth."""
 
     mask: BoolArray
     probability: float
@@ -92,22 +90,21 @@ def estimate_depth(
     min_m: float = 0.1,
     max_m: float = 10.0,
 ) -> DepthEstimate:
-    """Depth of the nearest significant surface at a pixel.
+    """Estimate the depth of the nearest significant surface at a pixel.
 
     Args:
         depth_m: Depth (h, w) in meters, aligned to the image; NaN where missing.
         uv: Pixel (2,); (0, 0) is the center of the top-left pixel.
-        intrinsics: Of the image that the depth is aligned to.
-        noise: Of the depth camera.
+        intrinsics: Intrinsics of the image that the depth is aligned to.
+        noise: Noise of the depth camera.
         sigma_px: Standard deviation of u and of v, in pixels.
         covariance_px2: Covariance (2, 2) of u and v in square pixels, instead of `sigma_px`.
-        prefer: Which significant surface to keep: "near", "far", or "center" (the one at the
-            pixel itself).
-        min_m: Nearest depth to believe, in meters.
-        max_m: Farthest depth to believe, in meters.
+        prefer: Significant surface to keep: "near", "far", or "center" (the one at the pixel itself).
+        min_m: Smallest valid depth, in meters.
+        max_m: Largest valid depth, in meters.
 
     Raises:
-        InputError: If the pixel is outside the image, the sizes differ, or a setting is unusable.
+        InputError: If the pixel is outside the image, the sizes differ, or a setting is invalid.
     """
     point, prefer = _checked(depth_m, uv, intrinsics, min_m, max_m), Surface(prefer)
     error_px2 = checked_covariance_px2(sigma_px, covariance_px2)
@@ -134,14 +131,14 @@ def estimate_depth(
 
 
 def _surfaces(window: Window, solid: BoolArray, valid: BoolArray, gap_m: float, sigma_z: float) -> list[_Surface]:
-    """Significant surfaces from near to far: solid pixels cut at gaps in their sorted depths."""
+    """Find the significant surfaces from near to far: solid pixels cut at gaps in their sorted depths."""
     depths = np.sort(window.z[solid])
     cuts = np.flatnonzero(np.diff(depths) > gap_m) + 1
     groups = [group for group in np.split(depths, cuts) if group.size >= MIN_PIXELS]
     if not groups:
         return []
-    # Dropped pixels that agree with a surface after all are its edge, and belong to it. For the
-    # shares the rest goes to the surface nearer in depth: a mixed pixel shows some of both, and
+    # Dropped pixels that agree with a surface are its edge, and belong to it. For the shares, every
+    # other pixel counts for the surface nearer in depth: a mixed pixel shows both surfaces, and
     # without it an object a few pixels wide would lose most of its weight.
     margin = 2.0 * sigma_z
     masks = [valid & (window.z >= group[0] - margin) & (window.z <= group[-1] + margin) for group in groups]
@@ -182,13 +179,13 @@ def _measured(
     intrinsics: Intrinsics,
     noise: DepthNoise,
 ) -> DepthEstimate:
-    """Depth and covariance of the kept surface at the point, snapped onto it where needed."""
+    """Compute depth and covariance of the kept surface at the point, snapped onto it if needed."""
     offset = snap(window, kept.mask)
     expected = float(noise.sigma_z(kept.depth_m, intrinsics.focal_px))
     depth, residual, averaged = local_depth(window, kept.mask, offset, expected, intrinsics.focal_px)
     pixel_sigma = max(float(noise.sigma_z(depth, intrinsics.focal_px)), residual)
     sigma = math.hypot(pixel_sigma / math.sqrt(noise.independent(averaged, intrinsics.focal_px)), MIN_SIGMA_M)
-    around = kept.mask | (np.abs(window.z - depth) <= SAME_THING_M)
+    around = kept.mask | (np.abs(window.z - depth) <= SAME_OBJECT_M)
     covariance = spread_over_error(window, around, error_px2, offset, depth, pixel_sigma)
     covariance[2, 2] += sigma**2
     return DepthEstimate(
@@ -226,19 +223,17 @@ def _checked(
     depth_m = np.asarray(depth_m)
     if depth_m.shape != intrinsics.size_wh[::-1] or not np.issubdtype(depth_m.dtype, np.floating):
         raise InputError(
-            "The depth must be float meters of the intrinsics' size",
+            "depth_m must be float meters of the intrinsics' size",
             f"shape {depth_m.shape} {depth_m.dtype}, intrinsics {intrinsics.size_wh} (width, height)",
             "align the depth to the image and convert it with frame.decode_depth",
         )
     point = np.array(uv, dtype=np.float64)
     if point.shape != (2,) or not within_image(point, intrinsics.size_wh):
         raise InputError(
-            "The pixel is not inside the image",
+            "uv must be inside the image",
             f"uv={point.tolist()}, image {intrinsics.size_wh} (width, height)",
             "give u from -0.5 to width - 0.5 and v from -0.5 to height - 0.5",
         )
     if not 0 < min_m < max_m:
-        raise InputError(
-            "The range of depths cannot be used", f"min_m={min_m}, max_m={max_m}", "give 0 < min_m < max_m in meters"
-        )
+        raise InputError("The range of depths must be 0 < min_m < max_m", f"min_m={min_m}, max_m={max_m}", "give meters")
     return point

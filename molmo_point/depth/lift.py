@@ -1,4 +1,4 @@
-"""Image points to targets in space, or the reason why not."""
+"""Lift of image points to targets in space, or to the reason why there is none."""
 
 import math
 from collections.abc import Iterable
@@ -16,13 +16,13 @@ from molmo_point.request import Surface
 from molmo_point.results import DepthStatus, Found, ImagePoint, Target, Unreachable
 
 MAX_SKEW_S = 1 / 60
-"""Half a frame at 30 Hz: the largest distance in time between color and depth by default."""
+"""Default for the largest time between color and depth: half a frame at 30 Hz."""
 
 DEFAULT_SIGMA_SHARE = 0.01
-"""Standard deviation of a point whose own is not known, as a share of the image width."""
+"""Default standard deviation of a point, as a share of the image width."""
 
 REFERENCE_SIGMA_M = 0.02
-"""Standard deviation of a reference depth for a point in free space."""
+"""Default standard deviation of a reference depth for a point in free space, in meters."""
 
 
 def lift_points(
@@ -49,31 +49,31 @@ def lift_point(
     reference_depth_m: float | None = None,
     reference_sigma_m: float = REFERENCE_SIGMA_M,
 ) -> Target | Unreachable:
-    """Lift a point of the image with the depth of the same frame.
+    """Lift an image point with the depth of the same frame.
 
     Args:
-        point: In pixels of the color image. Its error is taken from its `modes` where it has them,
-            else from its `sigma_px`, else it is 1 % of the image width; see `pixel_covariance`.
+        point: In pixels of the color image. Its error comes from its `modes`, else from its `sigma_px`,
+            else it is 1 % of the image width; see `pixel_covariance`.
         frame: The frame that the point was found in.
-        noise: Of the depth camera; default that of the frame, else a D435's.
-        max_skew_s: Largest distance in time between depth and color, in seconds.
-        prefer: Which surface to keep where several are plausible: "near", "far", "center".
-        reference_depth_m: For points in free space ("above the mug"), which show the wall behind: lift
-            to this depth along z, e.g. that of the mug's target, instead of the measured one.
-        reference_sigma_m: Standard deviation of the reference depth.
+        noise: Noise of the depth camera; default that of the frame, else a D435's.
+        max_skew_s: Largest time between depth and color, in seconds.
+        prefer: Surface to keep if several are plausible: "near", "far", "center".
+        reference_depth_m: Depth along z for a point in free space ("above the mug"), e.g. that of the mug's
+            target. It replaces the measured depth, which is that of the background.
+        reference_sigma_m: Standard deviation of the reference depth, in meters.
 
     Returns:
         A `Target` in the frame's optical frame, always finite; or `Unreachable` with the reason:
-        NO_INPUT (no depth or no intrinsics), STALE (depth of another moment), MISSING (a hole),
-        OUT_OF_RANGE (also: something stands in front of the reference depth).
+        NO_INPUT (no depth or no intrinsics), STALE (depth of another capture time), MISSING (a hole),
+        OUT_OF_RANGE (also: an obstacle stands in front of the reference depth).
 
     Raises:
-        InputError: If the point is outside the image, `prefer` is unknown, or the reference depth or
-            its sigma is not finite and above zero.
+        InputError: If the point is outside the image, `prefer` is unknown, or the reference depth or its
+            sigma is not finite and above zero.
     """
     check_lifting(prefer, reference_depth_m, reference_sigma_m)
     if not (math.isfinite(point.u) and math.isfinite(point.v)):
-        raise InputError("An image point must be finite", f"u={point.u}, v={point.v}", "drop points that were not found")
+        raise InputError("point must be finite", f"u={point.u}, v={point.v}", "drop points that were not found")
     if frame.depth_m is None or frame.intrinsics is None:
         lacking = "depth" if frame.depth_m is None else "intrinsics"
         return _unreachable(point, DepthStatus.NO_INPUT, f"the frame has no {lacking}")
@@ -91,11 +91,10 @@ def lift_point(
 
 
 def check_lifting(prefer: str | Surface, reference_depth_m: float | None, reference_sigma_m: float = REFERENCE_SIGMA_M) -> None:
-    """Refuses settings of `lift_point` that cannot be used.
+    """Check the settings of `lift_point`.
 
     Raises:
-        InputError: If the preference is unknown, or the reference depth or its sigma is not finite
-            and above zero.
+        InputError: If the preference is unknown, or the reference depth or its sigma is not finite and above zero.
     """
     Surface(prefer)
     depth_m = 1.0 if reference_depth_m is None else reference_depth_m
@@ -103,7 +102,7 @@ def check_lifting(prefer: str | Surface, reference_depth_m: float | None, refere
         raise InputError(
             "reference_depth_m and reference_sigma_m must be finite and above zero",
             f"reference_depth_m={reference_depth_m}, reference_sigma_m={reference_sigma_m}",
-            "pass the depth along z of a nearby target in meters",
+            "give the depth along z of a target next to the point, in meters",
         )
 
 
@@ -128,12 +127,12 @@ def _target(point: ImagePoint, frame: RgbdFrame, estimate: DepthEstimate) -> Tar
 
 
 def pixel_covariance(point: ImagePoint, size_wh: tuple[int, int]) -> FloatArray:
-    """Covariance (2, 2) of a point's u and v in square pixels.
+    """Return the covariance (2, 2) of a point's u and v in square pixels.
 
-    Of the model's own `modes` the one nearest to the point is taken, about the point: with several
-    places where it may be, the mean of all is none of them. Without modes it is `sigma_px` in both
-    directions, or 1 % of the image's width where that is not known either. It is never less than the
-    rounding of the model's coordinates to 0.1 %.
+    The covariance of the nearest of the model's `modes` is taken, about the point: the mean of several
+    modes lies on none of them. Without modes the standard deviation is `sigma_px` in both directions,
+    or 1 % of the image's width if that is unknown. The rounding of the model's coordinates to 0.1 % is
+    the lower limit.
 
     Args:
         point: The point.
@@ -157,7 +156,7 @@ def _in_free_space(
     sigma_m: float,
 ) -> Target | Unreachable:
     if estimate.depth_m < depth_m - 2.0 * math.hypot(sigma_m, estimate.sigma_m):
-        message = f"something at {estimate.depth_m:.3f} m stands in front of the reference depth of {depth_m:.3f} m"
+        message = f"an obstacle at {estimate.depth_m:.3f} m stands in front of the reference depth of {depth_m:.3f} m"
         return _unreachable(point, DepthStatus.OUT_OF_RANGE, message)
     covariance = np.zeros((3, 3))
     covariance[:2, :2], covariance[2, 2] = error_px2, sigma_m**2
@@ -175,7 +174,7 @@ def _in_free_space(
 
 def _reason(estimate: DepthEstimate) -> str:
     if estimate.status is DepthStatus.OUT_OF_RANGE:
-        return "the depth around the point is outside the range to believe"
+        return "the depth around the point is out of range"
     return f"only {estimate.valid_ratio:.0%} of the pixels around the point have usable depth"
 
 

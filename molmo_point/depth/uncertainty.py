@@ -11,28 +11,28 @@ from molmo_point.geometry.intrinsics import Intrinsics
 
 
 def checked_covariance_px2(sigma_px: float, covariance_px2: ArrayLike | None = None) -> FloatArray:
-    """Covariance (2, 2) of a pixel in square pixels: as given, or sigma_px^2 along both axes.
+    """Return the covariance (2, 2) of a pixel in square pixels: as given, or sigma_px^2 along both axes.
 
     Raises:
-        InputError: If it is negative, not finite, or not a symmetric matrix (2, 2).
+        InputError: If a sigma is negative or not finite, or the matrix is not symmetric and positive semi-definite.
     """
     if covariance_px2 is None:
         if not (math.isfinite(sigma_px) and sigma_px >= 0):
-            raise InputError("The sigma of a pixel cannot be used", f"sigma_px={sigma_px}", "give a sigma that is not negative")
+            raise InputError("sigma_px must be finite and not negative", f"{sigma_px}", "give pixels")
         return np.eye(2) * float(sigma_px) ** 2
     given = np.asarray(covariance_px2, dtype=np.float64)
     good = given.shape == (2, 2) and bool(np.all(np.isfinite(given)))
     if not good or abs(given[0, 1] - given[1, 0]) > 1e-6 * np.trace(given) or np.linalg.eigvalsh(given)[0] < -1e-9:
         raise InputError(
-            "The covariance of a pixel must be a symmetric, positive semi-definite 2x2 matrix",
-            f"covariance_px2={given.tolist()}",
+            "covariance_px2 must be a symmetric, positive semi-definite 2x2 matrix",
+            f"{given.tolist()}",
             "give the variances of u and v on the diagonal, in square pixels",
         )
     return (given + given.T) / 2.0
 
 
 def lifted_covariance(uv: ArrayLike, depth_m: float, covariance_uvz: ArrayLike, intrinsics: Intrinsics) -> FloatArray:
-    """Covariance (3, 3) in the optical frame, in square meters, of a pixel lifted with its depth: J C J^T.
+    """Return the covariance (3, 3), in square meters, of a pixel lifted to the optical frame: J C J^T.
 
     Args:
         uv: Pixel (2,).
@@ -46,7 +46,7 @@ def lifted_covariance(uv: ArrayLike, depth_m: float, covariance_uvz: ArrayLike, 
 
 
 def deprojection_jacobian(uv: FloatArray, depth_m: float, intrinsics: Intrinsics) -> FloatArray:
-    """Jacobian (3, 3) of `Intrinsics.deproject` by u, v (meters per pixel) and depth."""
+    """Differentiate `Intrinsics.deproject` by u, v (meters per pixel) and depth; (3, 3)."""
     step_px = 0.25
     steps = step_px * np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0], [0.0, 0.0]])
     rays = intrinsics.deproject(uv + steps, 1.0)

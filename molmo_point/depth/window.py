@@ -1,4 +1,4 @@
-"""The pixels around a point: their depth, and how probable each is to be the one that was meant."""
+"""Depth pixels around a point, with the probability of each, and the fit of one surface among them."""
 
 import math
 from dataclasses import dataclass
@@ -18,19 +18,19 @@ TAIL = 1.5
 
 @dataclass(frozen=True, eq=False)
 class Window:
-    """The pixels around a point, all arrays (n, m).
+    """Pixels around a point; all arrays are (n, m).
 
     Attributes:
         z: Depth in meters, NaN where missing or out of range.
-        measured: The pixels that have any depth, in range or not.
+        measured: True for pixels with any depth, in range or not.
         span: Range of depth in meters among each pixel and its eight neighbors; large where two surfaces mix.
         du: Offsets from the point along u, in pixels.
-        dv: Likewise along v.
-        likely: Proportional to the probability that the true point lies there.
-        weight: The same with longer tails, since objects stand in front; sums to 1.
-        near: Weight by closeness, over a few millimeters at least; sums to 1.
+        dv: Offsets from the point along v, in pixels.
+        likely: Density of the true point, not normalized.
+        weight: Density of the true point with longer tails, since objects stand in front; sums to 1.
+        near: Weight by nearness to the point, over at least a few millimeters; sums to 1.
         center: Row and column of the point's own pixel.
-        reach_px: How far around the point the surface is fitted.
+        reach_px: Radius of the surface fit around the point, in pixels.
     """
 
     z: FloatArray
@@ -53,15 +53,15 @@ def cut_window(
     min_m: float,
     max_m: float,
 ) -> Window:
-    """Cuts the window out of a depth image.
+    """Cut the window around a point out of a depth image.
 
     Args:
         depth_m: Depth (h, w) in meters; NaN where missing.
         point: Pixel (2,) inside the image.
         covariance_px2: Covariance (2, 2) of the point, in square pixels.
-        focal_px: Focal length of the image.
-        min_m: Nearest depth to believe.
-        max_m: Farthest depth to believe.
+        focal_px: Focal length of the image, in pixels.
+        min_m: Smallest valid depth, in meters.
+        max_m: Largest valid depth, in meters.
     """
     height, width = depth_m.shape
     column = min(max(math.floor(point[0] + 0.5), 0), width - 1)
@@ -69,7 +69,7 @@ def cut_window(
     near_m = _near_depth(depth_m[_around(row, column, MAX_RADIUS_PX)], min_m, max_m)
     radius = _radius(covariance_px2, focal_px / near_m)
     rows, columns = _around(row, column, radius)
-    # One pixel wider than the window, so that its border is judged by its neighbors, too.
+    # One pixel wider than the window, so that the border pixels have all their neighbors.
     wide = depth_m[_around(row, column, radius + 1)].astype(np.float64)
     measured = np.isfinite(wide) & (wide > 0)
     wide[~((wide >= min_m) & (wide <= max_m))] = np.nan
@@ -102,13 +102,13 @@ def cut_window(
 
 
 def mahalanobis2(du: FloatArray, dv: FloatArray, covariance_px2: FloatArray) -> FloatArray:
-    """Squared offsets (broadcast) in units of a covariance (2, 2) that is not singular."""
+    """Return the squared Mahalanobis distances of offsets (broadcast) for a nonsingular covariance (2, 2)."""
     (a, b), (_, d) = covariance_px2
     return (d * du**2 - 2.0 * b * (du * dv) + a * dv**2) / (a * d - b * b)
 
 
 def _at_least(covariance_px2: FloatArray, sigma_px: float) -> FloatArray:
-    """The covariance, with a standard deviation of at least `sigma_px` in every direction."""
+    """Enlarge a covariance to a standard deviation of at least `sigma_px` in every direction."""
     if covariance_px2[0, 1] == 0.0:
         return np.diag(np.maximum(np.diag(covariance_px2), sigma_px**2))
     values, vectors = np.linalg.eigh(covariance_px2)
@@ -116,7 +116,7 @@ def _at_least(covariance_px2: FloatArray, sigma_px: float) -> FloatArray:
 
 
 def _radius(covariance_px2: FloatArray, pixels_per_m: float) -> int:
-    """Of the window: fixed in meters, but with room for the point's own error."""
+    """Compute the window's radius: fixed in meters, with room for the point's own error."""
     sigma_px = math.sqrt(max(covariance_px2[0, 0], covariance_px2[1, 1]))
     metric = min(max(round(pixels_per_m * WINDOW_RADIUS_M), MIN_RADIUS_PX), MAX_RADIUS_PX)
     return max(metric, min(math.ceil(WINDOW_SIGMAS * sigma_px), MAX_SIGMA_RADIUS_PX))
@@ -127,9 +127,9 @@ def _around(row: int, column: int, radius: int) -> tuple[slice, slice]:
 
 
 def _near_depth(depth_m: DepthArray, min_m: float, max_m: float) -> float:
-    """The 20th percentile of the depths in range; infinite without any.
+    """Return the 20th percentile of the depths in range; infinite without any.
 
-    The nearer part, so that a thin object in front is not cut small.
+    A low percentile keeps the window large enough for a thin object in front.
     """
     usable = depth_m[(depth_m >= min_m) & (depth_m <= max_m)]
     if not usable.size:
@@ -139,7 +139,7 @@ def _near_depth(depth_m: DepthArray, min_m: float, max_m: float) -> float:
 
 
 def _span(z: FloatArray) -> FloatArray:
-    """Range of depth over each pixel's 3x3 neighborhood, holes left out; -inf with no depth at all."""
+    """Compute the range of depth over each pixel's 3x3 neighborhood without holes; -inf with no depth at all."""
     padded = np.pad(z, 1, constant_values=np.nan)
     low, high = np.where(np.isnan(padded), np.inf, padded), np.where(np.isnan(padded), -np.inf, padded)
     low = np.minimum(np.minimum(low[:-2], low[1:-1]), low[2:])
@@ -151,13 +151,13 @@ def _span(z: FloatArray) -> FloatArray:
 
 _LEAST_SIGMA_PX = 0.3
 STEEPEST = 1.0
-"""Slope dz/dx of a face up to which its neighboring pixels belong together in the fit."""
+"""Steepest slope dz/dx between neighboring pixels of one face in the fit."""
 
 
 def snap(window: Window, mask: BoolArray) -> FloatArray:
-    """Offset (2,) in pixels from the point to a surface; zero where the point is on it.
+    """Return the offset (2,) in pixels from the point to a surface; zero if the point is on it.
 
-    A hole inside the surface counts as on it: interpolating over it is better than moving off it.
+    A hole inside the surface counts as surface: interpolation over it is better than a move to its edge.
     """
     row, column = window.center
     if mask[row, column]:
@@ -174,21 +174,21 @@ def snap(window: Window, mask: BoolArray) -> FloatArray:
 def local_depth(
     window: Window, mask: BoolArray, offset: FloatArray, pixel_sigma_m: float, focal_px: float
 ) -> tuple[float, float, float]:
-    """Depth of a surface at an offset from the point.
+    """Estimate the depth of a surface at an offset from the point.
 
-    Fits 1/z = a + b u + c v, which is exact for a plane, to what can be one face with the nearest pixels, and again
-    without the pixels that the first fit leaves far off.
+    The model 1/z = a + b u + c v is exact for a plane. It is fitted to the pixels that can form one face with the nearest
+    pixels, and fitted again without the outliers of the first fit.
 
     Args:
         window: The pixels around the point.
-        mask: The pixels (n, m) of the surface.
-        offset: From the point, (2,) in pixels.
-        pixel_sigma_m: Noise of single pixels by the camera's figures.
-        focal_px: Focal length of the image.
+        mask: Pixels (n, m) of the surface.
+        offset: Offset (2,) from the point, in pixels.
+        pixel_sigma_m: Standard deviation of single pixels by the camera's noise model, in meters.
+        focal_px: Focal length of the image, in pixels.
 
     Returns:
-        The depth in meters; the robust spread of single pixels around the fit, in meters; and the number of pixels
-        that the fit averages over.
+        The depth in meters; the robust spread of single pixels around the fit, in meters; and the effective number of
+        pixels in the average.
     """
     u, v, inverse = window.du[mask] - offset[0], window.dv[mask] - offset[1], 1.0 / window.z[mask]
     squared = u**2 + v**2
@@ -226,11 +226,10 @@ def spread_over_error(
     depth_m: float,
     pixel_sigma_m: float,
 ) -> FloatArray:
-    """Covariance (3, 3) of u, v (pixels) and depth (meters) of where the true point may be on a surface.
+    """Compute the covariance (3, 3) of u, v (pixels) and depth (meters) of the true point on a surface.
 
-    The true point is distributed as the point's error says, but on this surface only; its distance from the reported
-    pixel and depth goes with the surface, so the covariance follows slopes and ends where the surface ends. The noise
-    of single pixels is taken out again.
+    The true point is distributed by the point's error, restricted to this surface. The covariance therefore follows the
+    slope of the surface and ends at its edges. The noise of single pixels is subtracted.
     """
     if math.sqrt(max(covariance_px2[0, 0], covariance_px2[1, 1])) < _LEAST_SIGMA_PX:
         spread = np.zeros((3, 3))
@@ -246,7 +245,7 @@ def spread_over_error(
     by_pixel = spread[:2, :2] + np.eye(2) * 1e-9
     slope = np.linalg.solve(by_pixel, spread[:2, 2])
     relief = max(0.0, float(spread[2, 2] - slope @ spread[:2, 2]) - pixel_sigma_m**2)
-    # Holes may be part of the surface: as far as there are any, the point's error is not cut at the surface's end.
+    # Holes may be part of the surface: their share of the point's error is not cut at the surface's edge.
     hidden = float(window.likely[np.isnan(window.z)].sum() / window.likely.sum())
     by_pixel = (1.0 - hidden) * by_pixel + hidden * (covariance_px2 + np.outer(offset, offset))
     lean = np.vstack([np.eye(2), slope])

@@ -1,4 +1,4 @@
-"""Depth of one camera as another camera would see it: reprojected, nearer surfaces hiding farther ones."""
+"""Depth of one camera reprojected into another camera, with occlusion."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -9,8 +9,9 @@ from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.transforms import Transform
 
 MAX_FOOTPRINT_PX = 8
-"""Largest side, in pixels of the target image, that one depth pixel may cover."""
+"""Largest side of one depth pixel's footprint, in pixels of the target image."""
 OVERLAP_PX = 0.25
+"""Enlargement of a footprint on each side, in pixels, that closes hairlines on slanted surfaces."""
 
 
 def align_depth(
@@ -19,14 +20,14 @@ def align_depth(
     color_camera: Intrinsics,
     color_T_depth: Transform,
 ) -> DepthArray:
-    """Reprojects a depth image into another camera, e.g. the color camera beside it.
+    """Reproject a depth image into another camera, e.g. the color camera next to it.
 
-    Every depth pixel is a small square facing its camera; its corners are lifted, transformed and projected, with the
-    distortion of both lenses, and it covers the pixels whose centers lie within. Where several cover a pixel the
-    nearest is seen. What only the other camera sees stays missing.
+    Every depth pixel is a small square facing its camera. Its corners are lifted, transformed and projected, with the
+    distortion of both lenses. It covers the pixels whose centers lie within. The nearest square wins a pixel. Surfaces
+    that only the other camera sees stay missing.
 
     Args:
-        depth_m: Depth (h, w) along z in meters, NaN where missing; of any size, as `depth_camera` states it.
+        depth_m: Depth (h, w) along z in meters, NaN where missing; the size is that of `depth_camera`.
         depth_camera: Intrinsics of the depth image.
         color_camera: Intrinsics of the image to align to.
         color_T_depth: From the depth camera's optical frame to the other's.
@@ -35,13 +36,13 @@ def align_depth(
         Depth (h, w) of the color image's size, float32 meters along its z; NaN where missing.
 
     Raises:
-        InputError: If the depth is not float of the size that its intrinsics state, or one of its pixels would cover
-            more than `MAX_FOOTPRINT_PX` (units or intrinsics that cannot be right).
+        InputError: If the depth is not float or not of its intrinsics' size, or if one of its pixels would cover more
+            than `MAX_FOOTPRINT_PX` (wrong units or wrong intrinsics).
     """
     depth_m = np.asarray(depth_m)
     if depth_m.shape != depth_camera.size_wh[::-1] or not np.issubdtype(depth_m.dtype, np.floating):
         raise InputError(
-            "The depth must be float meters of its intrinsics' size",
+            "depth_m must be float meters of its intrinsics' size",
             f"shape {depth_m.shape} {depth_m.dtype}, intrinsics {depth_camera.size_wh} (width, height)",
             "convert it with frame.decode_depth, and give the intrinsics of the depth stream",
         )
@@ -50,7 +51,7 @@ def align_depth(
     if not rows.size:
         return aligned.astype(np.float32)
     center, low, high = _footprints(depth_m[rows, columns], rows, columns, depth_camera, color_camera, color_T_depth)
-    # Seen from aside, the squares of a slanted surface leave hairlines between them; a little overlap closes them.
+    # Seen from the side, the squares of a slanted surface leave hairlines between them; a little overlap closes them.
     closed = aligned.copy()
     _paint(aligned, center, low, high, color_camera)
     _paint(closed, center, low - OVERLAP_PX, high + OVERLAP_PX, color_camera)
@@ -65,7 +66,7 @@ def _footprints(
     color_camera: Intrinsics,
     color_T_depth: Transform,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Depth (n,) in the other camera, and the lowest and highest u, v (n, 2) that each pixel covers there."""
+    """Compute the depth (n,) in the other camera, and the lowest and highest u, v (n, 2) of each footprint there."""
     z = np.asarray(depth_m, dtype=np.float64)
     corners, depth = [], np.zeros_like(z)
     for du, dv in ((0.0, 0.0), (-0.5, -0.5), (0.5, -0.5), (-0.5, 0.5), (0.5, 0.5)):
@@ -80,7 +81,7 @@ def _footprints(
 
 
 def _paint(aligned: FloatArray, depth: FloatArray, low: FloatArray, high: FloatArray, camera: Intrinsics) -> None:
-    """Writes the depths into the image, far to near, so that the nearest stays."""
+    """Write the depths into the image, far to near, so that the nearest stays."""
     limits = np.array(camera.size_wh) - 0.5
     seen = (depth > 0) & np.all(np.isfinite(low) & np.isfinite(high), axis=1)
     seen &= np.all((high >= -0.5) & (low <= limits), axis=1)
@@ -94,7 +95,7 @@ def _paint(aligned: FloatArray, depth: FloatArray, low: FloatArray, high: FloatA
     sizes = last - first
     if sizes.max() > MAX_FOOTPRINT_PX:
         raise InputError(
-            "Depth and image do not fit together: one pixel of depth covers too much of the image",
+            "One pixel of depth must cover a small part of the image",
             f"{sizes.max()} pixels, allowed {MAX_FOOTPRINT_PX}",
             "check the intrinsics of both, the unit of the depth, and the transform between them",
         )

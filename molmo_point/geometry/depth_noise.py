@@ -10,19 +10,19 @@ from molmo_point.errors import InputError
 
 @dataclass(frozen=True)
 class DepthNoise:
-    """Random error of stereo depth: sigma_z = z^2 * sigma_disparity / (focal * baseline).
+    """Random error of a stereo depth camera: sigma_z = z^2 * sigma_disparity / (focal * baseline).
 
     The relation follows from z = focal * baseline / disparity. It covers random noise, not the
-    offset of a camera that needs a new calibration.
+    bias of a camera that needs a new calibration.
 
     Attributes:
         baseline_m: Distance between the two imagers, in meters.
         sigma_disparity_px: Standard deviation of the disparity, in pixels of the depth image.
-        focal_px: Focal length of the depth camera, in pixels of the image that it matched. Depth
-            that was aligned to another image keeps the noise of its own camera, so this is not the
-            focal length of the color image. None takes that of the image at hand.
-        correlation_px: Standard deviation, in pixels of the depth image, of the smoothing that makes
-            neighboring errors alike: stereo matches windows, so averaging pixels helps little.
+        focal_px: Focal length of the depth camera, in pixels of its own image. Depth that is aligned to
+            a color image keeps the noise of its own camera. None takes the focal length of the image
+            that the depth is in.
+        correlation_px: Standard deviation, in pixels of the depth image, of the smoothing that
+            correlates neighboring errors: stereo matches windows, so averaging pixels helps little.
 
     Raises:
         InputError: If a value is not finite and above zero.
@@ -52,21 +52,21 @@ class DepthNoise:
     @overload
     def sigma_z(self, depth_m: FloatArray, focal_px: float) -> FloatArray: ...
     def sigma_z(self, depth_m: float | FloatArray, focal_px: float) -> float | FloatArray:
-        """Standard deviation of the depth, in meters, at `depth_m` meters.
+        """Return the standard deviation of the depth, in meters.
 
         Args:
             depth_m: Depth along z in meters, a number or an array; NaN gives NaN.
-            focal_px: Focal length, in pixels, of the image that the depth is in; the depth
-                camera's own (`self.focal_px`) is used instead where it is known.
+            focal_px: Focal length, in pixels, of the image that the depth is in; replaced by the depth
+                camera's own (`self.focal_px`) if known.
         """
         return depth_m * depth_m * (self.sigma_disparity_px / ((self.focal_px or focal_px) * self.baseline_m))
 
     def pixel_ratio(self, focal_px: float) -> float:
-        """Pixels of an image with `focal_px` for each pixel of the depth camera."""
+        """Return the number of pixels of an image with `focal_px` per pixel of the depth camera."""
         return focal_px / (self.focal_px or focal_px)
 
     def independent(self, pixels: float, focal_px: float) -> float:
-        """How many independent errors there are among so many pixels of an image; at least one."""
+        """Return the number of independent errors among `pixels` pixels of an image; at least 1."""
         alike = 4.0 * math.pi * (self.correlation_px * self.pixel_ratio(focal_px)) ** 2
         return max(1.0, pixels / alike)
 

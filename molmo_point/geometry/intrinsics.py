@@ -1,4 +1,4 @@
-"""The pinhole camera with lens distortion: pixels to rays and back.
+"""Pinhole camera with lens distortion: projection of points, deprojection of pixels.
 
 Pixels are continuous, u to the right and v down; (0, 0) is the center of the top-left pixel.
 Points are in the optical frame: x right, y down, z forward, in meters.
@@ -65,7 +65,7 @@ class Intrinsics:
         for name in ("fx", "fy"):
             if getattr(self, name) <= 0:
                 raise InputError(
-                    f"The focal length {name} must be above zero",
+                    f"{name} must be above zero",
                     f"{name}={getattr(self, name)}",
                     "give the focal length in pixels of this image size",
                 )
@@ -77,7 +77,7 @@ class Intrinsics:
 
     @property
     def matrix(self) -> FloatArray:
-        """The 3x3 camera matrix K, in pixels."""
+        """Camera matrix K (3, 3), in pixels."""
         return np.array([[self.fx, 0.0, self.cx], [0.0, self.fy, self.cy], [0.0, 0.0, 1.0]])
 
     @property
@@ -112,7 +112,7 @@ class Intrinsics:
         return np.where(in_front[..., None], uv, np.nan)
 
     def project_inside(self, p_camera: ArrayLike) -> FloatArray:
-        """As `project`; NaN for points outside the image, too."""
+        """Project points as `project` does, with NaN for pixels outside the image."""
         uv = self.project(p_camera)
         return np.where(within_image(uv, self.size_wh)[..., None], uv, np.nan)
 
@@ -137,7 +137,7 @@ class Intrinsics:
         return np.stack([x * depth, y * depth, depth], axis=-1)
 
     def scaled(self, width: int, height: int) -> "Intrinsics":
-        """Intrinsics of the same image resampled to another size (pixel edges stay in place)."""
+        """Return the intrinsics of the same image resampled to another size (pixel edges stay in place)."""
         scale_x, scale_y = width / self.width, height / self.height
         return replace(
             self,
@@ -150,11 +150,11 @@ class Intrinsics:
         )
 
     def cropped(self, x0: int, y0: int, width: int, height: int) -> "Intrinsics":
-        """Intrinsics of the window of `width` x `height` pixels whose top-left pixel is (x0, y0)."""
+        """Return the intrinsics of the window of `width` x `height` pixels whose top-left pixel is (x0, y0)."""
         return replace(self, width=width, height=height, cx=self.cx - x0, cy=self.cy - y0)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able form that `from_dict` reads back exactly."""
+        """Return plain JSON that `from_dict` reads back exactly."""
         return {
             "width": self.width,
             "height": self.height,
@@ -170,24 +170,24 @@ class Intrinsics:
     def from_dict(cls, values: Mapping[str, Any]) -> "Intrinsics":
         """Build from `width height fx fy cx cy` and optional `distortion distortion_model`.
 
-        Coefficients without a model are read as "brown_conrady", which is what OpenCV writes.
+        Coefficients without a model are read as "brown_conrady", OpenCV's model.
 
         Raises:
             InputError: For missing or unknown keys, and as the class does.
         """
         if not isinstance(values, Mapping):
-            raise InputError("Intrinsics must be a mapping", type(values).__name__, f"give the keys {_REQUIRED}")
+            raise InputError("Intrinsics must be a mapping", type(values).__name__, f"give the keys {' '.join(_REQUIRED)}")
         missing = [key for key in _REQUIRED if key not in values]
         unknown = [str(key) for key in values if key not in _REQUIRED + _OPTIONAL]
         if missing or unknown:
             raise InputError(
-                "The keys of the intrinsics are not the expected ones",
+                "The keys of intrinsics must be the required and optional ones",
                 f"missing {missing}, unknown {unknown}",
                 f"give {' '.join(_REQUIRED)} and, if the lens distorts, {' '.join(_OPTIONAL)}",
             )
         distortion = values.get("distortion") or ()
         if isinstance(distortion, str) or not hasattr(distortion, "__iter__"):
-            raise InputError("The distortion must be a list", repr(distortion), "give [k1, k2, p1, p2, k3]")
+            raise InputError("distortion must be a list", repr(distortion), "give [k1, k2, p1, p2, k3]")
         model = values.get("distortion_model") or ("brown_conrady" if distortion else "none")
         return cls(
             **{key: values[key] for key in _REQUIRED},
@@ -220,7 +220,7 @@ class Intrinsics:
         return np.where(good, guess_x, np.nan), np.where(good, guess_y, np.nan)
 
     def _terms(self, x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Tangential offsets dx, dy and the radial factor at undistorted x, y."""
+        """Return the tangential offsets dx, dy and the radial factor at undistorted x, y."""
         k1, k2, p1, p2, k3 = self.distortion
         r2 = x * x + y * y
         factor = 1.0 + r2 * (k1 + r2 * (k2 + r2 * k3))
@@ -232,14 +232,14 @@ class Intrinsics:
 
 
 def within_image(uv: ArrayLike, size_wh: tuple[int, int], margin_px: float = 0.0) -> BoolArray:
-    """Which pixels (..., 2) lie in an image of that width and height; NaN does not.
+    """Test whether pixels (..., 2) lie in an image; NaN does not.
 
     A pixel reaches half a pixel to each side of its center, so u goes from -0.5 to width - 0.5.
 
     Args:
-        uv: Pixels.
-        size_wh: Width and height in pixels.
-        margin_px: At least so far from the border.
+        uv: Pixels (..., 2).
+        size_wh: Width and height of the image in pixels.
+        margin_px: Smallest distance to the border, in pixels.
     """
     pixels, size = np.asarray(uv, dtype=np.float64), np.array(size_wh)
     return np.all((pixels >= margin_px - 0.5) & (pixels <= size - 0.5 - margin_px), axis=-1)
@@ -252,7 +252,7 @@ def load_intrinsics(path: str | Path) -> Intrinsics:
         path: File with `width height fx fy cx cy` and optional `distortion distortion_model`.
 
     Raises:
-        InputError: If the file is missing, cannot be parsed, or its values cannot be used.
+        InputError: If the file is missing or invalid, or its values are.
         DependencyError: For a YAML file without PyYAML.
     """
     return Intrinsics.from_dict(read_mapping(path))
@@ -261,19 +261,19 @@ def load_intrinsics(path: str | Path) -> Intrinsics:
 def _check_distortion(model: str, coefficients: tuple[float, ...]) -> None:
     if model not in DISTORTION_MODELS:
         raise InputError(
-            "The distortion model is unknown",
+            f"distortion_model must be one of {', '.join(DISTORTION_MODELS)}",
             repr(model),
-            f"use one of {', '.join(DISTORTION_MODELS)}, or undistort the image first",
+            "undistort the image first, or fit one of these models",
         )
     if model == "none" and any(coefficients):
         raise InputError(
-            "Distortion coefficients need a distortion model",
-            f"distortion={coefficients} with the model 'none'",
+            "distortion must be zero or empty for the model 'none'",
+            f"distortion={coefficients}",
             "name the model, e.g. 'brown_conrady' for OpenCV's coefficients",
         )
     if model != "none" and len(coefficients) != 5:
         raise InputError(
-            f"The model {model} has five coefficients",
+            f"distortion must be five coefficients for the model {model}",
             f"{len(coefficients)} coefficients",
             "give k1, k2, p1, p2, k3, with 0 for those that were not calibrated",
         )
@@ -283,9 +283,9 @@ def _size(name: str, value: Any) -> int:
     number = _finite(name, value)
     if number != int(number) or number < 1:
         raise InputError(
-            f"The image {name} must be a whole number of pixels above zero",
+            f"{name} must be a whole number of pixels above zero",
             f"{name}={value!r}",
-            "give the size of the image that these intrinsics belong to",
+            "give the size of the image that the intrinsics belong to",
         )
     return int(number)
 

@@ -1,4 +1,4 @@
-"""Files that hold one mapping: JSON, or YAML where PyYAML is installed."""
+"""Reader of files that hold one mapping: JSON, or YAML where PyYAML is installed."""
 
 import json
 from pathlib import Path
@@ -11,18 +11,18 @@ def read_mapping(path: str | Path) -> dict[str, Any]:
     """Read a JSON or YAML file that holds one mapping.
 
     Raises:
-        InputError: If the file is missing, cannot be parsed, or holds something else.
+        InputError: If the file is missing, cannot be parsed, or does not hold a mapping.
         DependencyError: For a YAML file without PyYAML.
     """
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError("The file cannot be read", f"{path} ({error})", "check the path and that it is text") from error
+        raise InputError("The file must be readable text", f"{path} ({error})", "check the path") from error
     try:
         values = json.loads(text) if path.suffix.lower() == ".json" else _load_yaml(text)
     except ValueError as error:
-        raise InputError("The file cannot be parsed", f"{path} ({error})", "write valid JSON or YAML") from error
+        raise InputError("The file must be valid JSON or YAML", f"{path} ({error})", "correct the syntax") from error
     if not isinstance(values, dict):
         raise InputError(
             "The file must hold one mapping",

@@ -1,8 +1,8 @@
-"""Where a flat board is, from its points in one image: homography, both mirror solutions, refinement.
+"""Pose of a flat board from its points in one image: homography, both mirror solutions, refinement.
 
-A board seen nearly head-on has two poses that fit almost equally well (its tilt mirrored). Both are refined, and the
-better one is kept; how much better tells whether the choice is safe. Arrays may hold many images; points that were not
-seen are NaN.
+A board seen nearly head-on has two poses that fit almost equally well: its tilt may be mirrored. Both are refined and the
+better one is kept. The ratio of their errors tells whether the choice is safe. Arrays may hold many images; points that
+were not detected are NaN.
 """
 
 from dataclasses import dataclass
@@ -20,14 +20,14 @@ _FAR_PX = 1e6
 
 @dataclass(frozen=True, eq=False)
 class BoardPoses:
-    """Poses of a board in images.
+    """Poses of a board in n images.
 
     Attributes:
-        camera_T_board: (n, 4, 4); NaN where the board was not seen well enough.
-        rms_px: (n,) root mean square of the distances between seen and projected points, pixels; NaN likewise.
-        ambiguity: (n,) sum of squares of this pose over that of its mirror: near 0 is safe, near 1 is a coin toss.
-        information: (n, 6, 6) J^T J of the twist (u, w), p' = p + u + w x p in the camera frame, pixel^-2 units.
-        count: (n,) number of points seen.
+        camera_T_board: Poses (n, 4, 4); NaN where fewer than 4 points were detected.
+        rms_px: Root mean square reprojection error (n,) in pixels; NaN without a pose.
+        ambiguity: Squared error of this pose over that of its mirror (n,): near 0 is safe, near 1 is a coin toss.
+        information: J^T J (n, 6, 6) of the twist (u, w), p' = p + u + w x p in the camera frame, for errors of 1 pixel.
+        count: Number of detected points (n,).
     """
 
     camera_T_board: FloatArray
@@ -38,9 +38,9 @@ class BoardPoses:
 
 
 def projection_jacobian(p_camera: FloatArray, intrinsics: Intrinsics) -> tuple[FloatArray, FloatArray]:
-    """Pixels (..., 2) of points (..., 3) and their Jacobian (..., 2, 3), pixels per meter.
+    """Project points (..., 3) to pixels (..., 2), with the Jacobian (..., 2, 3) in pixels per meter.
 
-    Exact for "none" and "brown_conrady"; the tangential terms of "inverse_brown_conrady" are taken as of the plain model.
+    The Jacobian is exact for "none" and "brown_conrady". For "inverse_brown_conrady" its tangential terms are approximate.
     """
     z = np.where(p_camera[..., 2] > 1e-6, p_camera[..., 2], 1e-6)
     x, y = p_camera[..., 0] / z, p_camera[..., 1] / z
@@ -53,7 +53,7 @@ def projection_jacobian(p_camera: FloatArray, intrinsics: Intrinsics) -> tuple[F
 
 
 def distortion_jacobian(x: FloatArray, y: FloatArray, distortion: tuple[float, ...]) -> tuple[FloatArray, FloatArray]:
-    """Derivatives (..., 2) of the distorted coordinates by x and by y."""
+    """Differentiate the distorted coordinates by x and by y; both (..., 2)."""
     one, zero = np.ones_like(x), np.zeros_like(x)
     if not any(distortion):
         return np.stack([one, zero], axis=-1), np.stack([zero, one], axis=-1)
@@ -68,7 +68,7 @@ def distortion_jacobian(x: FloatArray, y: FloatArray, distortion: tuple[float, .
 
 
 def homographies(plane: FloatArray, images: FloatArray) -> FloatArray:
-    """Homographies (n, 3, 3) from plane points (m, 2) to image points (n, m, 2); NaN image points are left out."""
+    """Estimate homographies (n, 3, 3) from plane points (m, 2) to image points (n, m, 2), without the NaN points."""
     seen = np.asarray(np.isfinite(images).all(axis=-1))
     found = np.full((len(images), 3, 3), np.nan)
     for i, mask in enumerate(seen):
@@ -96,7 +96,7 @@ def _normalized(points: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def poses_from_homographies(matrices: FloatArray) -> FloatArray:
-    """Poses (n, 4, 4) of a plane, from its homographies (n, 3, 3) to normalized image coordinates."""
+    """Compute poses (n, 4, 4) of a plane from its homographies (n, 3, 3) to normalized image coordinates."""
     sign = np.sign(matrices[:, 2, 2])[:, None, None]
     scaled = matrices * sign
     scaled = scaled / (0.5 * np.linalg.norm(scaled[:, :, :2], axis=1).sum(axis=1))[:, None, None]
@@ -106,12 +106,12 @@ def poses_from_homographies(matrices: FloatArray) -> FloatArray:
 
 
 def board_poses(points_board: FloatArray, uv: FloatArray, intrinsics: Intrinsics) -> BoardPoses:
-    """Poses of a flat board in n images.
+    """Estimate the poses of a flat board in n images.
 
     Args:
-        points_board: (m, 3) points of the board in meters, with z = 0.
-        uv: (n, m, 2) where each was seen, pixels; NaN where it was not.
-        intrinsics: of the images.
+        points_board: Board points (m, 3) in meters, z = 0.
+        uv: Detected pixels (n, m, 2); NaN where a point was not detected.
+        intrinsics: Intrinsics of the images.
     """
     points_board, uv = np.asarray(points_board, np.float64), np.asarray(uv, np.float64)
     seen = np.isfinite(uv).all(axis=-1)
@@ -140,7 +140,7 @@ def board_poses(points_board: FloatArray, uv: FloatArray, intrinsics: Intrinsics
 
 
 def _mirrored(poses: FloatArray, center: FloatArray) -> FloatArray:
-    """The poses with the board's normal mirrored at the ray to its center: where the other minimum lies."""
+    """Mirror the board's normal at the ray to its center: start values for the other minimum."""
     middle = (poses[:, :3, :3] @ center[..., None])[..., 0] + poses[:, :3, 3]
     ray = middle / np.linalg.norm(middle, axis=-1, keepdims=True)
     normal = poses[:, :3, 2]
@@ -156,7 +156,7 @@ def _mirrored(poses: FloatArray, center: FloatArray) -> FloatArray:
 def refine_poses(
     poses: FloatArray, points_board: FloatArray, uv: FloatArray, intrinsics: Intrinsics
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Poses (n, 4, 4) of least reprojection error, with the sum of squares (n,) and J^T J (n, 6, 6) of each."""
+    """Minimize the reprojection error of poses (n, 4, 4); also return the squared errors (n,) and J^T J (n, 6, 6)."""
     poses = poses.copy()
     damping = np.full(len(poses), 1e-4)
     cost, hessian, gradient = pose_equations(poses, points_board, uv, intrinsics)
@@ -177,7 +177,7 @@ def refine_poses(
 
 
 def twisted(poses: FloatArray, twists: FloatArray) -> FloatArray:
-    """Poses (n, 4, 4) after the twists (u, w) (n, 6) in the camera frame: p' = exp(w) p + u."""
+    """Apply twists (u, w) (n, 6) in the camera frame to poses (n, 4, 4): p' = exp(w) p + u."""
     turn = rotation_exp(twists[:, 3:])
     rotations = turn @ poses[:, :3, :3]
     return motion(rotations, (turn @ poses[:, :3, 3:])[..., 0] + twists[:, :3])
@@ -186,7 +186,7 @@ def twisted(poses: FloatArray, twists: FloatArray) -> FloatArray:
 def pose_equations(
     poses: FloatArray, points_board: FloatArray, uv: FloatArray, intrinsics: Intrinsics
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Sum of squares (n,), J^T J (n, 6, 6) and J^T r (n, 6) of the twist of each pose."""
+    """Compute the squared error (n,), J^T J (n, 6, 6) and J^T r (n, 6) of the twist of each pose."""
     p_camera = points_board @ np.swapaxes(poses[:, :3, :3], -1, -2) + poses[:, None, :3, 3]
     projected, by_point = projection_jacobian(p_camera, intrinsics)
     residual = projected - uv
@@ -201,5 +201,5 @@ def pose_equations(
 
 
 def twist_jacobian(by_point: FloatArray, p_camera: FloatArray) -> FloatArray:
-    """Jacobian (..., 2, 6) of pixels by the twist (u, w), from the one by the point (..., 2, 3)."""
+    """Chain the Jacobian by the point (..., 2, 3) to the one by the twist (u, w) (..., 2, 6)."""
     return np.concatenate([by_point, -by_point @ hat(p_camera)], axis=-1)

@@ -1,4 +1,4 @@
-"""Where a moving camera was at a moment: stamped poses, interpolated in between and never beyond."""
+"""History of stamped poses of a moving camera, interpolated between poses and never extrapolated."""
 
 import bisect
 
@@ -11,13 +11,13 @@ MAX_GAP_S = 0.2
 
 
 class PoseHistory:
-    """Poses `base_T_camera` of the recent past, by capture time.
+    """Recent poses `base_T_camera`, sorted by capture time.
 
     Args:
         target: The fixed frame, e.g. "base".
         source: The moving frame, e.g. the camera's optical frame.
-        keep_s: Poses older than this before the newest are forgotten. Longer than the model takes.
-        max_gap_s: Between poses farther apart than this nothing is interpolated.
+        keep_s: Age, relative to the newest pose, at which poses are dropped; must exceed the model's latency.
+        max_gap_s: Largest time between two poses that are interpolated.
     """
 
     def __init__(self, target: str, source: str, *, keep_s: float = 30.0, max_gap_s: float = MAX_GAP_S) -> None:
@@ -27,15 +27,15 @@ class PoseHistory:
         self._poses: list[Transform] = []
 
     def add(self, pose: Transform, stamp_ns: int) -> None:
-        """Takes in a pose; late ones are put where they belong, one of the same stamp is replaced.
+        """Add a pose. A late pose is sorted in; a pose of the same stamp is replaced.
 
         Raises:
-            FrameError: If the pose is between other frames.
+            FrameError: If the pose relates other frames.
         """
         if (pose.target, pose.source) != (self.target, self.source):
             raise FrameError(
-                "The pose is not of this history's frames",
-                f"{pose.target}_T_{pose.source}, wanted {self.target}_T_{self.source}",
+                f"The pose must be {self.target}_T_{self.source}",
+                f"{pose.target}_T_{pose.source}",
                 "keep one history for each pair of frames",
             )
         place = bisect.bisect_left(self._stamps, stamp_ns)
@@ -48,16 +48,16 @@ class PoseHistory:
         del self._stamps[:forgotten], self._poses[:forgotten]
 
     def at(self, stamp_ns: int) -> Transform:
-        """`base_T_camera` at a moment.
+        """Return `base_T_camera` at a time.
 
         Raises:
-            InputError: If the moment is before the first pose, after the last, or in too wide a gap.
+            InputError: If the time is before the first pose, after the last pose, or in too wide a gap.
         """
         place = bisect.bisect_left(self._stamps, stamp_ns)
         if place < len(self._stamps) and self._stamps[place] == stamp_ns:
             return self._poses[place]
         if place in (0, len(self._stamps)):
-            raise self._unknown(stamp_ns, "outside the poses that are known")
+            raise self._unknown(stamp_ns, "outside the known poses")
         before, after = self._stamps[place - 1], self._stamps[place]
         if after - before > self._max_gap_ns:
             raise self._unknown(stamp_ns, f"in a gap of {(after - before) * 1e-9:.3f} s between poses")
@@ -66,19 +66,19 @@ class PoseHistory:
     def _unknown(self, stamp_ns: int, why: str) -> InputError:
         known = f"{self._stamps[0]} to {self._stamps[-1]} ns" if self._stamps else "none"
         return InputError(
-            f"Where {self.source!r} was is not known: the moment is {why}",
+            f"The pose of {self.source!r} must be known at the time, which is {why}",
             f"stamp {stamp_ns} ns, known {known}",
-            "add poses at least as often as max_gap_s, from before the capture until after it",
+            "add poses at least every max_gap_s, from before the capture until after it",
         )
 
 
 def between(before: Transform, after: Transform, share: float) -> Transform:
-    """The pose between two of the same frames: straight in position, along the shortest turn in orientation.
+    """Interpolate between two poses: linear in position, along the shortest rotation in orientation.
 
     Args:
-        before: At share 0.
-        after: At share 1.
-        share: 0 to 1.
+        before: Pose at share 0.
+        after: Pose at share 1, between the same frames.
+        share: Position between the poses, 0 to 1.
     """
     one, other = before.quaternion_xyzw, after.quaternion_xyzw
     cosine = float(one @ other)

@@ -1,4 +1,4 @@
-"""Rotations and rigid motions on whole arrays, for estimation: no frames, no checks, any leading axes.
+"""Rotations and rigid motions on whole arrays, for estimation: no frame names, no checks, any leading axes.
 
 A small change of a motion (R, t) is (tau, omega): R' = exp(omega) R and t' = t + tau, which is the convention of
 `Transform.covariance` (x, y, z, rotation about x, y, z, about the fixed axes of the target frame).
@@ -12,7 +12,7 @@ _SMALL_RAD = 1e-7
 
 
 def hat(vectors: FloatArray) -> FloatArray:
-    """Cross-product matrices (..., 3, 3) of vectors (..., 3): hat(a) @ b = a x b."""
+    """Return the cross-product matrices (..., 3, 3) of vectors (..., 3): hat(a) @ b = a x b."""
     x, y, z = np.moveaxis(np.asarray(vectors, dtype=np.float64), -1, 0)
     zero = np.zeros_like(x)
     rows = [np.stack(row, axis=-1) for row in ((zero, -z, y), (z, zero, -x), (-y, x, zero))]
@@ -20,7 +20,7 @@ def hat(vectors: FloatArray) -> FloatArray:
 
 
 def rotation_exp(vectors: FloatArray) -> FloatArray:
-    """Rotation matrices (..., 3, 3) of rotation vectors (..., 3) in radians (Rodrigues)."""
+    """Convert rotation vectors (..., 3) in radians to rotation matrices (..., 3, 3) (Rodrigues)."""
     vectors = np.asarray(vectors, dtype=np.float64)
     angle = np.linalg.norm(vectors, axis=-1)[..., None, None]
     safe = np.where(angle > _SMALL_RAD, angle, 1.0)
@@ -31,7 +31,7 @@ def rotation_exp(vectors: FloatArray) -> FloatArray:
 
 
 def rotation_log(rotations: FloatArray) -> FloatArray:
-    """Rotation vectors (..., 3), of at most pi radians, of rotation matrices (..., 3, 3)."""
+    """Convert rotation matrices (..., 3, 3) to rotation vectors (..., 3) of at most pi radians."""
     rotations = np.asarray(rotations, dtype=np.float64)
     quaternion = quaternions_of(rotations)
     vector, w = quaternion[..., :3], quaternion[..., 3]
@@ -42,7 +42,7 @@ def rotation_log(rotations: FloatArray) -> FloatArray:
 
 
 def quaternions_of(rotations: FloatArray) -> FloatArray:
-    """Unit quaternions (..., 4), x y z w with w >= 0, of rotation matrices (..., 3, 3) (Shepperd's choice of the pivot)."""
+    """Convert rotation matrices (..., 3, 3) to unit quaternions (..., 4), x y z w with w >= 0 (Shepperd's pivot)."""
     m = rotations
     trace = m[..., 0, 0] + m[..., 1, 1] + m[..., 2, 2]
     squares = np.stack([m[..., 0, 0], m[..., 1, 1], m[..., 2, 2]], axis=-1) * 2.0 - trace[..., None]
@@ -60,7 +60,7 @@ def quaternions_of(rotations: FloatArray) -> FloatArray:
 
 
 def nearest_rotation(matrices: FloatArray) -> FloatArray:
-    """The rotations (..., 3, 3) nearest to matrices in the sense of least squares."""
+    """Return the rotations (..., 3, 3) nearest to matrices in the sense of least squares."""
     left, _, right = np.linalg.svd(matrices)
     sign = np.sign(np.linalg.det(left @ right))
     left[..., :, 2] *= sign[..., None]
@@ -68,7 +68,7 @@ def nearest_rotation(matrices: FloatArray) -> FloatArray:
 
 
 def motion(rotations: FloatArray, translations: FloatArray) -> FloatArray:
-    """Homogeneous matrices (..., 4, 4)."""
+    """Compose homogeneous matrices (..., 4, 4) from rotations (..., 3, 3) and translations (..., 3)."""
     shape = np.broadcast_shapes(rotations.shape[:-2], translations.shape[:-1])
     matrix = np.zeros((*shape, 4, 4))
     matrix[..., :3, :3] = rotations
@@ -78,22 +78,22 @@ def motion(rotations: FloatArray, translations: FloatArray) -> FloatArray:
 
 
 def inverse(motions: FloatArray) -> FloatArray:
-    """Inverses of rigid motions (..., 4, 4)."""
+    """Invert rigid motions (..., 4, 4)."""
     back = np.swapaxes(motions[..., :3, :3], -1, -2)
     return motion(back, -(back @ motions[..., :3, 3:])[..., 0])
 
 
 def moved(motions: FloatArray, changes: FloatArray) -> FloatArray:
-    """Motions (..., 4, 4) changed by (tau, omega) (..., 6)."""
+    """Apply changes (tau, omega) (..., 6) to motions (..., 4, 4)."""
     return motion(rotation_exp(changes[..., 3:]) @ motions[..., :3, :3], motions[..., :3, 3] + changes[..., :3])
 
 
 def difference(to: FloatArray, start: FloatArray) -> FloatArray:
-    """The changes (..., 6) with `moved(start, change) = to`."""
+    """Return the changes (..., 6) with `moved(start, change) = to`."""
     turn = rotation_log(to[..., :3, :3] @ np.swapaxes(start[..., :3, :3], -1, -2))
     return np.concatenate([to[..., :3, 3] - start[..., :3, 3], turn], axis=-1)
 
 
 def angle_between(first: FloatArray, second: FloatArray) -> FloatArray:
-    """Angles (...) in radians between rotations (..., 3, 3)."""
+    """Return the angles (...) in radians between rotations (..., 3, 3)."""
     return np.linalg.norm(rotation_log(first @ np.swapaxes(second, -1, -2)), axis=-1)

@@ -1,7 +1,7 @@
-"""Rigid transforms that know their frames.
+"""Rigid transforms with frame names.
 
-`target_T_source` takes points expressed in `source` to points expressed in `target`; the order is
-that of tf2's `lookup_transform(target, source, stamp)`. Chains read inwards-out:
+`target_T_source` maps points expressed in `source` to points expressed in `target`; the order is
+that of tf2's `lookup_transform(target, source, stamp)`. Inner frames cancel:
 `base_T_grasp = base_T_camera @ camera_T_grasp`, and `@` raises when the inner frames differ.
 """
 
@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from molmo_point.arrays import FloatArray
 from molmo_point.errors import DependencyError, FrameError, InputError
 from molmo_point.geometry.mapping_file import read_mapping
+from molmo_point.geometry.rigid import hat, quaternions_of
 
 _ORTHONORMAL_TOLERANCE = 1e-3
 _EXACT = 1e-12
@@ -21,16 +22,16 @@ _EXACT = 1e-12
 
 @dataclass(frozen=True, eq=False)
 class Transform:
-    """A rigid transform `target_T_source`, optionally with its covariance.
+    """Rigid transform `target_T_source`, optionally with its covariance.
 
     Attributes:
-        target: Frame that `apply` answers in.
-        source: Frame that `apply` takes points in.
+        target: Frame of the points that `apply` returns.
+        source: Frame of the points that `apply` takes.
         rotation: Rotation matrix (3, 3).
-        translation_m: Origin of `source` seen from `target`, (3,), in meters.
+        translation_m: Origin of `source` in `target` (3,), in meters.
         covariance: (6, 6) in the order x, y, z, rotation about x, y, z, in m^2, m rad and rad^2,
-            about the fixed axes of `target` (as in ROS' PoseWithCovariance); None when unknown,
-            which `@` and `apply_covariance` treat as exact.
+            about the fixed axes of `target` (as in ROS' PoseWithCovariance). None is unknown;
+            `@` and `apply_covariance` treat it as exact.
 
     Raises:
         InputError: For wrong shapes, values that are not finite, a matrix that is not a rotation,
@@ -54,7 +55,7 @@ class Transform:
 
     @classmethod
     def identity(cls, target: str, source: str) -> "Transform":
-        """The transform of two frames that coincide."""
+        """Return the transform between two frames that coincide."""
         return cls(target, source, np.eye(3), np.zeros(3))
 
     @classmethod
@@ -67,7 +68,7 @@ class Transform:
         matrix = _array("matrix", matrix, (4, 4))
         if np.abs(matrix[3] - [0.0, 0.0, 0.0, 1.0]).max() > _ORTHONORMAL_TOLERANCE:
             raise InputError(
-                "The last row of a homogeneous matrix must be 0 0 0 1",
+                "matrix must have the last row 0 0 0 1",
                 f"{matrix[3].tolist()}",
                 "check that the matrix is not transposed",
             )
@@ -91,7 +92,7 @@ class Transform:
         norm = float(np.linalg.norm(quaternion))
         if abs(norm - 1.0) > 0.01:
             raise InputError(
-                "A rotation needs a unit quaternion",
+                "quaternion xyzw must have length 1",
                 f"norm {norm:.4g} of {quaternion.tolist()}",
                 "normalize it, and check the order x, y, z, w",
             )
@@ -108,10 +109,10 @@ class Transform:
     @property
     def quaternion_xyzw(self) -> FloatArray:
         """Unit quaternion (4,) in the order x, y, z, w, with w >= 0."""
-        return _quaternion_of(self.rotation)
+        return quaternions_of(self.rotation)
 
     def __matmul__(self, other: "Transform") -> "Transform":
-        """`a_T_b @ b_T_c` is `a_T_c`.
+        """Chain transforms: `a_T_b @ b_T_c` is `a_T_c`.
 
         Raises:
             FrameError: If this source frame is not the other's target frame.
@@ -120,7 +121,7 @@ class Transform:
             return NotImplemented
         if self.source != other.target:
             raise FrameError(
-                "These transforms do not meet",
+                "The inner frames of two chained transforms must be equal",
                 f"{self.target}_T_{self.source} @ {other.target}_T_{other.source}",
                 f"put a transform from {other.target!r} to {self.source!r} between, or invert one",
             )
@@ -133,23 +134,23 @@ class Transform:
         )
 
     def inverse(self) -> "Transform":
-        """`source_T_target`."""
+        """Return `source_T_target`."""
         back = self.rotation.T
         covariance = None
         if self.covariance is not None:
             jacobian = np.zeros((6, 6))
             jacobian[:3, :3] = -back
-            jacobian[:3, 3:] = -back @ _cross(self.translation_m)
+            jacobian[:3, 3:] = -back @ hat(self.translation_m)
             jacobian[3:, 3:] = -back
             covariance = jacobian @ self.covariance @ jacobian.T
         return Transform(self.source, self.target, back, -back @ self.translation_m, covariance)
 
     def apply(self, points: ArrayLike, frame: str) -> FloatArray:
-        """Points (..., 3) of the source frame, expressed in the target frame.
+        """Express points (..., 3) of the source frame in the target frame.
 
         Args:
             points: Points in meters; NaN stays NaN.
-            frame: The frame that the points are in; it must be `source`.
+            frame: Frame of the points; must be `source`.
 
         Raises:
             FrameError: If the points are in another frame.
@@ -157,31 +158,31 @@ class Transform:
         """
         if frame != self.source:
             raise FrameError(
-                "The points are not in the frame that this transform takes",
+                "The points must be in the source frame of the transform",
                 f"points in {frame!r}, transform {self.target}_T_{self.source}",
                 f"use the transform from {frame!r} to {self.target!r}",
             )
         array = np.asarray(points, dtype=np.float64)
         if array.ndim < 1 or array.shape[-1] != 3:
             raise InputError(
-                "The last axis of points must have length 3",
+                "points must have a last axis of length 3",
                 f"shape {array.shape}",
                 "give an array of shape (..., 3)",
             )
         return array @ self.rotation.T + self.translation_m
 
     def apply_covariance(self, covariance_m2: ArrayLike, position_m: ArrayLike) -> FloatArray:
-        """Covariance (3, 3) of a point in the target frame, this transform's own included.
+        """Return the covariance (3, 3) of a point in the target frame, including that of the transform.
 
         Args:
             covariance_m2: Covariance (3, 3) of the point in the source frame, in square meters.
-            position_m: The point (3,) in the source frame; a rotation error moves far points more.
+            position_m: The point (3,) in the source frame; a rotation error displaces far points more.
         """
         covariance = _array("covariance_m2", covariance_m2, (3, 3))
         rotated = self.rotation @ covariance @ self.rotation.T
         if self.covariance is not None:
             lever = self.rotation @ _array("position_m", position_m, (3,))
-            jacobian = np.hstack([np.eye(3), -_cross(lever)])
+            jacobian = np.hstack([np.eye(3), -hat(lever)])
             rotated = rotated + jacobian @ self.covariance @ jacobian.T
         return (rotated + rotated.T) / 2.0
 
@@ -191,7 +192,7 @@ class Transform:
         total = np.zeros((6, 6))
         if self.covariance is not None:
             outer = np.eye(6)
-            outer[:3, 3:] = -_cross(self.rotation @ other.translation_m)
+            outer[:3, 3:] = -hat(self.rotation @ other.translation_m)
             total += outer @ self.covariance @ outer.T
         if other.covariance is not None:
             inner = np.kron(np.eye(2), self.rotation)
@@ -206,7 +207,7 @@ def load_transform(path: str | Path) -> Transform:
     optional `covariance` (6x6).
 
     Raises:
-        InputError: If the file is missing or its contents cannot be used.
+        InputError: If the file is missing or invalid.
         DependencyError: For a YAML file without PyYAML.
     """
     values = read_mapping(path)
@@ -215,7 +216,7 @@ def load_transform(path: str | Path) -> Transform:
     unknown = sorted(map(str, values.keys() - {"target", "source", "covariance"} - pose))
     if missing or unknown:
         raise InputError(
-            "The keys of the transform file are not the expected ones",
+            "The keys of a transform file must be the required ones",
             f"{path}: missing {missing}, unknown {unknown}",
             "give target, source, translation_m, quaternion_xyzw (or matrix), optional covariance",
         )
@@ -249,23 +250,7 @@ def save_transform(path: str | Path, transform: Transform) -> None:
         text = yaml.safe_dump(values, sort_keys=False, default_flow_style=None)
         Path(path).write_text(text, encoding="utf-8")
     except OSError as error:
-        raise InputError("The transform cannot be written", f"{path} ({error})", "choose a writable path") from error
-
-
-def _quaternion_of(rotation: FloatArray) -> FloatArray:
-    # The eigenvector form (Bar-Itzhack 2000) has no branch that loses precision.
-    (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = rotation
-    symmetric = np.array(
-        [
-            [xx - yy - zz, 0.0, 0.0, 0.0],
-            [yx + xy, yy - xx - zz, 0.0, 0.0],
-            [zx + xz, zy + yz, zz - xx - yy, 0.0],
-            [zy - yz, xz - zx, yx - xy, xx + yy + zz],
-        ]
-    )
-    _, vectors = np.linalg.eigh(symmetric, UPLO="L")
-    quaternion = vectors[:, -1]
-    return -quaternion if quaternion[3] < 0 else quaternion
+        raise InputError("path must be writable", f"{path} ({error})", "choose another path") from error
 
 
 def _matrix_of(xyzw: FloatArray) -> FloatArray:
@@ -279,17 +264,12 @@ def _matrix_of(xyzw: FloatArray) -> FloatArray:
     )
 
 
-def _cross(vector: FloatArray) -> FloatArray:
-    x, y, z = vector
-    return np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
-
-
 def _rotation(values: ArrayLike) -> FloatArray:
     rotation = _array("rotation", values, (3, 3))
     error = float(np.abs(rotation.T @ rotation - np.eye(3)).max())
     if error > _ORTHONORMAL_TOLERANCE or np.linalg.det(rotation) < 0:
         raise InputError(
-            "The rotation is not a rotation matrix",
+            "rotation must be a rotation matrix",
             f"R^T R differs from 1 by {error:.2g}, determinant {np.linalg.det(rotation):.3g}",
             "give an orthonormal matrix with determinant +1, without scale or mirror",
         )
@@ -305,7 +285,7 @@ def _covariance(values: ArrayLike) -> FloatArray:
     symmetric = np.abs(covariance - covariance.T).max() <= 1e-6 * scale
     if not symmetric or np.linalg.eigvalsh(covariance)[0] < -1e-6 * scale:
         raise InputError(
-            "A covariance must be symmetric and positive semi-definite",
+            "covariance must be symmetric and positive semi-definite",
             f"diagonal {np.diag(covariance).tolist()}",
             "give variances (squares of sigmas) in the order x, y, z, rx, ry, rz",
         )

@@ -6,7 +6,7 @@ import numpy as np
 
 from molmo_point.arrays import BoolArray, FloatArray
 from molmo_point.geometry.planar_pose import BoardPoses, pose_equations
-from molmo_point.geometry.rigid import inverse
+from molmo_point.geometry.rigid import hat, inverse
 from molmo_point.hand_eye.joint import start_model
 from molmo_point.hand_eye.noise import linearize, solve_linear
 from molmo_point.hand_eye.samples import HandEyeSet, Setup
@@ -96,8 +96,7 @@ def _with_one_more(solution: Solution, views: FloatArray, robot: FloatArray, inf
 def _spread(x: FloatArray, covariance: FloatArray, distance_m: float) -> float:
     """Trace of the covariance of a point `distance_m` ahead: what `error_at` grows with, without its draws."""
     ray = x[:3, :3] @ np.array([0.0, 0.0, distance_m])
-    cross = np.array([[0, -ray[2], ray[1]], [ray[2], 0, -ray[0]], [-ray[1], ray[0], 0]])
-    jacobian = np.hstack([np.eye(3), -cross])
+    jacobian = np.hstack([np.eye(3), -hat(ray)])
     return float(np.trace(jacobian @ covariance @ jacobian.T))
 
 

@@ -1,7 +1,7 @@
-"""From what a model says of itself to what that turned out to mean on validation scenes.
+"""Confidence calibration: maps from a model's own probabilities to observed frequencies on validation scenes.
 
-Two parameters for each probability: a line in log-odds (Platt scaling), which keeps the order of
-the answers. What nobody measured stays as the model says it.
+Each probability has two parameters: a line in log-odds (Platt scaling), which keeps the order of
+the answers. Without a calibration a probability stays as the model states it.
 """
 
 import math
@@ -14,18 +14,18 @@ _SMALLEST = 1e-6
 
 @dataclass(frozen=True)
 class LogitLine:
-    """log-odds → slope · log-odds + offset.
+    """Line in log-odds: log-odds → slope · log-odds + offset.
 
     Attributes:
-        slope: Above zero; below one where the model is too sure of itself.
-        offset: Above zero where the model is too modest.
+        slope: Above zero; below one for an overconfident model.
+        offset: Above zero for an underconfident model.
     """
 
     slope: float = 1.0
     offset: float = 0.0
 
     def __call__(self, probability: float) -> float:
-        """The calibrated probability, 0 to 1; NaN stays NaN."""
+        """Calibrate a probability, 0 to 1; NaN stays NaN."""
         if math.isnan(probability) or (self.slope, self.offset) == (1.0, 0.0):
             return probability
         held = min(max(probability, _SMALLEST), 1 - _SMALLEST)
@@ -35,12 +35,12 @@ class LogitLine:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What was measured of a checkpoint's statements about itself; by default they stay as they are.
+    """Confidence calibration of a checkpoint; the default changes nothing.
 
     Attributes:
-        confidence: Makes the confidence of a point the probability that it lies on the thing.
-        absent: Makes the probability of saying that nothing is there that of nothing being there,
-            if half of all questions were about absent things.
+        confidence: Maps the confidence of a point to the probability that it lies on the object.
+        absent: Maps the probability of the answer "none" to the probability that the object is absent,
+            if half of all questions were about absent objects.
         spread_scale: Factor on the standard deviations of a point's modes.
     """
 
@@ -50,10 +50,10 @@ class Calibration:
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> "Calibration":
-        """Reads the form of `to_settings`; other keys are left alone.
+        """Read the form of `to_settings`; other keys are ignored.
 
         Raises:
-            ValueError: A number is missing, not finite, or a slope or scale is not above zero.
+            ValueError: If a number is missing or not finite, or a slope or scale is not above zero.
         """
         confidence, absent = (
             LogitLine(_finite(settings, name, "slope"), _finite(settings, name, "offset"))
@@ -65,7 +65,7 @@ class Calibration:
         return cls(confidence, absent, scale)
 
     def to_settings(self) -> dict[str, Any]:
-        """What ``pointing.json`` holds under ``calibration``."""
+        """Return the entry ``calibration`` of ``pointing.json``."""
         lines = {"confidence": self.confidence, "absent_probability": self.absent}
         numbers = {name: {"slope": round(line.slope, 4), "offset": round(line.offset, 4)} for name, line in lines.items()}
         return {**numbers, "spread_scale": round(self.spread_scale, 4)}
@@ -80,7 +80,7 @@ def _finite(settings: Any, *keys: str) -> float:
             settings = settings[key]
         value = float(settings)
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"calibration: no number {'.'.join(keys)}") from error
+        raise ValueError(f"calibration: {'.'.join(keys)} must be a number") from error
     if not math.isfinite(value):
-        raise ValueError(f"calibration: {'.'.join(keys)} is {value}")
+        raise ValueError(f"calibration: {'.'.join(keys)} must be finite, not {value}")
     return value

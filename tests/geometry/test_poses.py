@@ -50,7 +50,7 @@ def test_covariance_of_the_nearer_pose() -> None:
 
 @pytest.mark.parametrize("stamp_ns", [999_999_999, 1_200_000_001])
 def test_nothing_is_extrapolated(stamp_ns: int) -> None:
-    with pytest.raises(InputError, match="outside the poses") as caught:
+    with pytest.raises(InputError, match="outside the known poses") as caught:
         history().at(stamp_ns)
     assert "1000000000 to 1200000000" in caught.value.given
 

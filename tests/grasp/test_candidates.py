@@ -157,7 +157,7 @@ def test_dict_is_json():
 
 
 def test_transforming_needs_the_right_frame():
-    with pytest.raises(FrameError, match="do not meet"):
+    with pytest.raises(FrameError, match="must be equal"):
         grasps_of(BOX).best.transformed(Transform.identity("base", "elsewhere"))
 
 
