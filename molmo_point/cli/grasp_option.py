@@ -1,4 +1,4 @@
-"""`molmo-point point --grasp`: how a parallel gripper can take what was pointed at."""
+"""Option `--grasp` of `molmo-point point`: grasps of a parallel gripper for every target."""
 
 import argparse
 import dataclasses
@@ -20,21 +20,21 @@ _SHOWN = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds `--grasp` and `--opening`."""
+    """Add `--grasp` and `--opening` to a parser."""
     group = parser.add_argument_group("grasps")
     group.add_argument("--grasp", action="store_true", help="also find grasps of a parallel gripper for every target")
-    group.add_argument("--opening", type=float, metavar="M", help="widest opening of that gripper in meters (default 0.08)")
+    group.add_argument("--opening", type=float, metavar="M", help="largest opening of the gripper in meters (default 0.08)")
 
 
 def checked_gripper(options: argparse.Namespace) -> Gripper | None:
-    """The gripper that was asked for, or None without `--grasp`.
+    """Return the requested gripper, or None without `--grasp`.
 
     Raises:
-        InputError: For an opening without `--grasp`, or one that no gripper has.
+        InputError: For an opening without `--grasp`, or an impossible opening.
     """
     if not options.grasp:
         if options.opening is not None:
-            raise InputError("--opening is that of a gripper", given=f"{options.opening}", fix="add --grasp")
+            raise InputError("--opening must come with --grasp", given=f"--opening {options.opening}", fix="add --grasp")
         return None
     if options.opening is None:
         return Gripper()
@@ -45,12 +45,12 @@ def checked_gripper(options: argparse.Namespace) -> Gripper | None:
 
 
 def find(frame: RgbdFrame, targets: Sequence[Target], gripper: Gripper, base_T_camera: Transform | None) -> list[Grasps]:
-    """The grasps of each target, in the optical frame."""
+    """Find the grasps of each target, in the optical frame."""
     return [propose_grasps(frame, target, gripper=gripper, base_T_camera=base_T_camera) for target in targets]
 
 
 def moved(found: Sequence[Grasps], base_T_camera: Transform) -> list[Grasps]:
-    """The same with their candidates in the target frame of the transform."""
+    """Express the candidates in the target frame of the transform."""
     return [
         dataclasses.replace(each, candidates=tuple(grasp.transformed(base_T_camera) for grasp in each.candidates))
         for each in found
@@ -58,7 +58,7 @@ def moved(found: Sequence[Grasps], base_T_camera: Transform) -> list[Grasps]:
 
 
 def draw(frame: RgbdFrame, picture: np.ndarray, targets: Sequence[Target], found: Sequence[Grasps]) -> np.ndarray:
-    """The picture (h, w, 3) with the best grasp of each target on it; the line of text is the first target's."""
+    """Draw the best grasp of each target on an image (h, w, 3); the banner is that of the first target."""
     from molmo_point.viz.grasp import draw_grasps
 
     for target, grasps in reversed(list(zip(targets, found, strict=True))):
@@ -67,12 +67,12 @@ def draw(frame: RgbdFrame, picture: np.ndarray, targets: Sequence[Target], found
 
 
 def to_json(found: Sequence[Grasps]) -> list[dict[str, Any]]:
-    """One object per target, in the targets' order; `frame` of a candidate says where it is."""
+    """Return one JSON object per target, in the targets' order; each candidate names its `frame`."""
     return [grasps.to_dict() for grasps in found]
 
 
 def lines(targets: Sequence[Target], found: Sequence[Grasps]) -> list[str]:
-    """The grasps for people: the best few of each target, or why there is none."""
+    """Describe the grasps in lines of text: the best grasps of each target, or the reason why there is none."""
     if not targets:
         return ["", "grasps  none: no target has a position"]
     rows, notes = [], []

@@ -1,4 +1,4 @@
-"""Antipodal grasps of a parallel gripper on the object at a point, scored, and why the others are out."""
+"""Grasp candidates, rejected grasps with their reasons, and the result of a grasp search."""
 
 import enum
 from collections import Counter
@@ -16,42 +16,46 @@ GRASP_FRAME = "grasp"
 
 
 class Rejection(enum.Enum):
-    """Why a candidate is out."""
+    """Reason for the rejection of a grasp."""
 
     TOO_WIDE = "TOO_WIDE"
-    """The object is wider there than the gripper opens."""
+    """The object is wider than the gripper opens."""
     TOO_FLAT = "TOO_FLAT"
-    """Above the support plane there is too little for the fingers to hold."""
+    """Too little of the object stands above the support plane for the fingers to hold."""
     FEW_POINTS = "FEW_POINTS"
     """Too little of the object was measured between the fingers."""
     NOT_ANTIPODAL = "NOT_ANTIPODAL"
-    """A side is not square enough to the closing direction for the friction: it would slip off."""
+    """A contact normal is too far off the closing direction for the friction: the object would slip."""
     HITS_SUPPORT = "HITS_SUPPORT"
     """A finger or the hand would touch the support plane."""
     FINGER_HITS_OBJECT = "FINGER_HITS_OBJECT"
+    """A finger would hit the object."""
     FINGER_HITS_NEIGHBOR = "FINGER_HITS_NEIGHBOR"
+    """A finger would hit another object."""
     PALM_HITS_OBJECT = "PALM_HITS_OBJECT"
+    """The hand would hit the object."""
     PALM_HITS_NEIGHBOR = "PALM_HITS_NEIGHBOR"
+    """The hand would hit another object."""
     UNSEEN = "UNSEEN"
-    """A finger would go where the camera could not look."""
+    """A finger would enter space that the camera did not see."""
     OUTSCORED = "OUTSCORED"
-    """Others with the same closing direction were better placed; it was not checked further."""
+    """Other grasps with the same closing direction were better placed; this one was not checked further."""
     DUPLICATE = "DUPLICATE"
-    """A better one is nearly the same."""
+    """A better grasp is nearly the same."""
 
 
 @dataclass(frozen=True, eq=False)
 class GraspCandidate:
-    """A way to grasp the object.
+    """One scored grasp of the object.
 
     Attributes:
         camera_T_grasp: Pose of the tool frame: z approaches the object, y is the closing direction, and the origin is
-            in the middle between the pads (see `Gripper`). Turned by half a turn about z it is the same grasp.
-        width_m: Width of the object between the pads.
-        opening_m: How wide to open before.
-        quality: 0 to 1, the weighted geometric mean of `scores`.
-        scores: Its parts, each 0 to 1: antipodal, seen, outlined, near, centered, upright, engaged, room.
-        approach_distance_m: How far before the pose the straight approach begins.
+            in the middle between the pads (see `Gripper`). Half a turn about z gives the same grasp.
+        width_m: Width of the object between the pads, in meters.
+        opening_m: Opening before the approach, in meters.
+        quality: Weighted geometric mean of `scores`, 0 to 1.
+        scores: Scores by name, each 0 to 1: antipodal, seen, outlined, near, centered, upright, engaged, room.
+        approach_distance_m: Length of the straight approach, in meters.
     """
 
     camera_T_grasp: Transform
@@ -63,29 +67,29 @@ class GraspCandidate:
 
     @property
     def center_m(self) -> FloatArray:
-        """(3,) middle between the pads."""
+        """Middle between the pads (3,), in meters."""
         return self.camera_T_grasp.translation_m
 
     @property
     def closing(self) -> FloatArray:
-        """(3,) unit vector from one finger to the other."""
+        """Unit vector (3,) from one finger to the other."""
         return self.camera_T_grasp.rotation[:, 1]
 
     @property
     def approach(self) -> FloatArray:
-        """(3,) unit vector of the approach."""
+        """Unit vector (3,) of the approach."""
         return self.camera_T_grasp.rotation[:, 2]
 
     def transformed(self, transform: Transform) -> "GraspCandidate":
-        """The same grasp in the transform's target frame.
+        """Express the grasp in the transform's target frame.
 
         Raises:
-            FrameError: If the transform does not take points of this frame.
+            FrameError: If the transform does not start in the grasp's frame.
         """
         return replace(self, camera_T_grasp=transform @ self.camera_T_grasp)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able form."""
+        """Return plain JSON."""
         pose = self.camera_T_grasp
         return {
             "frame": pose.target,
@@ -103,12 +107,12 @@ class GraspCandidate:
 
 @dataclass(frozen=True, eq=False)
 class RejectedGrasp:
-    """A candidate that is out.
+    """One rejected grasp.
 
     Attributes:
-        axes: (3, 3), columns are the axes of the tool frame in the optical frame.
-        position_m: (3,) its origin.
-        reason: Why.
+        axes: Axes of the tool frame as columns (3, 3), in the optical frame.
+        position_m: Origin of the tool frame (3,), in meters.
+        reason: Reason for the rejection.
     """
 
     axes: FloatArray
@@ -118,15 +122,15 @@ class RejectedGrasp:
 
 @dataclass(frozen=True, eq=False)
 class Grasps:
-    """What a gripper can do about the object at a point.
+    """Result of a grasp search on the object at a point.
 
     Attributes:
-        candidates: Best first; empty when there is none.
-        rejected: Every other one that was looked at, with its reason.
-        region: The object; its status says whether it can be trusted.
-        normal: Of the surface at the point.
-        box: Around what was seen of the object; None without a region.
-        gripper: That it was made for.
+        candidates: Grasps, best first; empty if there is none.
+        rejected: All other grasps examined, with their reasons.
+        region: Object region; its status tells whether it is reliable.
+        normal: Surface normal at the point.
+        box: Box around the measured part of the object; None without a region.
+        gripper: Gripper of the search.
     """
 
     candidates: tuple[GraspCandidate, ...]
@@ -138,16 +142,16 @@ class Grasps:
 
     @property
     def best(self) -> GraspCandidate | None:
-        """The best candidate, or None."""
+        """Best candidate, or None."""
         return self.candidates[0] if self.candidates else None
 
     @property
     def reasons(self) -> dict[str, int]:
-        """How many candidates are out for each reason, most frequent first."""
+        """Number of rejected grasps by reason, most frequent first."""
         return {reason.value: count for reason, count in Counter(each.reason for each in self.rejected).most_common()}
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able form; rejected candidates are counted by reason."""
+        """Return plain JSON; rejected grasps are counted by reason."""
         return {
             "candidates": [candidate.to_dict() for candidate in self.candidates],
             "rejected": self.reasons,

@@ -1,27 +1,28 @@
-"""Whether a gripper's boxes are free: against the cloud, the support plane, and what the camera cannot see."""
+"""Collision check of a gripper's boxes against the point cloud, the support plane and unseen space."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from molmo_point.arrays import BoolArray, FloatArray
 from molmo_point.geometry.intrinsics import Intrinsics
+from molmo_point.grasp.candidates import Rejection
 from molmo_point.grasp.gripper import Gripper, corners_of
 from molmo_point.grasp.patch import Patch
 from molmo_point.grasp.support import SupportPlane
 
 MAX_HITS = 2
-"""So many measured points inside a box count as noise."""
+"""Largest number of measured points inside a box that counts as noise."""
 
 MAX_CLOUD = 3000
-"""The cloud is thinned to this many points."""
+"""Largest number of points of the thinned cloud."""
 
 _SURFACE_M = 0.006
 
 
 def obstacles(patch: Patch, inside: BoolArray, support: SupportPlane | None) -> tuple[FloatArray, BoolArray]:
-    """Points (n, 3) that the gripper must not touch, and which of them belong to the object.
+    """Return the points (n, 3) that the gripper must not touch, and a mask (n,) of those on the object.
 
-    The support plane is left out: it is checked as a plane, which has no holes and no noise.
+    Points of the support plane are left out: the plane is checked as a plane, without holes and noise.
     """
     keep = patch.solid | inside
     if support is not None:
@@ -43,19 +44,19 @@ def find_collisions(
     own: BoolArray,
     support: SupportPlane | None,
     margin_m: float = 0.0,
-) -> list[str]:
-    """For each of n grasps the reason why it collides, "" where it does not.
+) -> list[Rejection | None]:
+    """Return the collision of each of n grasps; None without one.
 
     Args:
-        axes: (n, 3, 3), columns are the axes of the tool frame.
-        positions_m: (n, 3) its origin.
-        openings_m: (n,) distance between the fingers.
-        gripper: Sizes; the hand is lengthened by the approach distance.
-        cloud_m: (m, 3) obstacles.
-        own: (m,) which of them belong to the object.
-        support: The plane, or None.
-        margin_m: Room around neighbors, for their noise and what was not seen of their edges; the fingers' clearance
-            does this for the object.
+        axes: Axes of the tool frames as columns (n, 3, 3), in the optical frame.
+        positions_m: Origins of the tool frames (n, 3), in meters.
+        openings_m: Distances between the fingers (n,), in meters.
+        gripper: Gripper sizes; the hand is lengthened by the approach distance.
+        cloud_m: Obstacle points (m, 3), in meters.
+        own: True (m,) for points of the object.
+        support: Support plane; None if there is none.
+        margin_m: Distance to keep from neighbors, in meters, for noise and unseen edges; the fingers' clearance does
+            this for the object.
     """
     lows, highs = gripper.boxes_of(openings_m, gripper.approach_distance_m)
     if support is not None:
@@ -64,14 +65,14 @@ def find_collisions(
         low_m = support.height_m(corners).min(axis=(1, 2))
     else:
         low_m = np.full(len(axes), np.inf)
-    # The object may come as near to the palm as its clearance; that room belongs to the hand here.
+    # The object may come as near to the palm as the palm's clearance; that room counts as hand here.
     highs[:, 2, 2] += 0.5 * gripper.palm_clearance_m
-    reasons = []
+    reasons: list[Rejection | None] = []
     cloud = cloud_m.astype(np.float32)
     reach = float(np.linalg.norm([gripper.palm_span_m, gripper.palm_depth_m + gripper.approach_distance_m]) + 0.05)
     for turn, position, low, high, lowest in zip(axes, positions_m, lows, highs, low_m, strict=True):
         if lowest < 0.5 * gripper.support_clearance_m:
-            reasons.append("HITS_SUPPORT")
+            reasons.append(Rejection.HITS_SUPPORT)
             continue
         offset = cloud - position.astype(np.float32)
         close = np.abs(offset).max(axis=1) < reach
@@ -80,22 +81,24 @@ def find_collisions(
     return reasons
 
 
-def _hit(local: NDArray[np.float32], own: BoolArray, lows: FloatArray, highs: FloatArray, margin_m: float) -> str:
+def _hit(local: NDArray[np.float32], own: BoolArray, lows: FloatArray, highs: FloatArray, margin_m: float) -> Rejection | None:
     room = np.where(own, 0.0, margin_m)[:, None]
-    for box, name in ((0, "FINGER"), (1, "FINGER"), (2, "PALM")):
+    finger = (Rejection.FINGER_HITS_OBJECT, Rejection.FINGER_HITS_NEIGHBOR)
+    palm = (Rejection.PALM_HITS_OBJECT, Rejection.PALM_HITS_NEIGHBOR)
+    for box, (on_object, on_neighbor) in enumerate((finger, finger, palm)):
         inside = np.all((local > lows[box] - room) & (local < highs[box] + room), axis=1)
         count = int(np.count_nonzero(inside))
         if count > MAX_HITS:
-            return f"{name}_HITS_{'OBJECT' if 2 * np.count_nonzero(own[inside]) > count else 'NEIGHBOR'}"
-    return ""
+            return on_object if 2 * np.count_nonzero(own[inside]) > count else on_neighbor
+    return None
 
 
 def seen_free(
     axes: FloatArray, positions_m: FloatArray, openings_m: FloatArray, gripper: Gripper, patch: Patch, intrinsics: Intrinsics
 ) -> FloatArray:
-    """Share (n,) of the less visible finger that the camera sees to be free, 0 to 1.
+    """Return the share (n,) of the less visible finger's space that the camera saw free, 0 to 1.
 
-    What lies behind a measured surface, in a hole of the depth or outside the patch was not seen.
+    Space behind a measured surface, in a hole of the depth or outside the patch was not seen.
     """
     lows, highs = gripper.boxes_of(openings_m)
     steps = np.stack(np.meshgrid([0.15, 0.85], [0.15, 0.85], [0.0, 0.25, 0.5, 0.75, 1.0], indexing="ij"), -1).reshape(-1, 3)

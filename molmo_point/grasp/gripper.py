@@ -1,4 +1,4 @@
-"""A parallel gripper: its sizes, what it may do, and the boxes it is made of."""
+"""Parallel gripper: sizes, limits, and its shape as boxes."""
 
 import math
 from dataclasses import dataclass, fields
@@ -11,30 +11,30 @@ from molmo_point.errors import InputError
 
 @dataclass(frozen=True)
 class Gripper:
-    """A hand with two fingers that close in parallel.
+    """Hand with two fingers that close in parallel.
 
-    The tool frame sits between the fingers: z approaches the object, y is the closing direction (the fingers are at
-    +y and -y), x completes a right-handed set. Its origin is `tip_offset_m` before the ends of the fingers, in the
-    middle of the pads; the palm is `finger_depth_m` behind the ends. The defaults are a small hand like Franka's.
+    The tool frame lies between the fingers: z approaches the object, y is the closing direction (the fingers are at
+    +y and -y), x completes a right-handed set. Its origin is in the middle of the pads, `tip_offset_m` before the ends of
+    the fingers. The palm is `finger_depth_m` behind the ends. The defaults are a small hand like Franka's.
 
     Attributes:
-        max_opening_m: Widest distance between the fingers.
-        finger_width_m: Size of a finger along x.
-        finger_thickness_m: Size of a finger along y.
-        finger_depth_m: From the palm to the ends of the fingers, along z.
-        tip_offset_m: From the tool frame's origin to the ends of the fingers, along z.
-        palm_width_m: Size of the hand along x.
-        palm_span_m: Size of the hand along y.
-        palm_depth_m: Size of the hand along z, to the wrist.
-        clearance_m: Room that each finger has beside the object when it comes down.
-        palm_clearance_m: Room between the palm and the object.
-        support_clearance_m: Room between the ends of the fingers and the support plane.
-        friction: Coefficient of friction between pad and object; the contact angle may be up to its arc tangent.
-        max_tilt_rad: Largest angle between the approach and straight down onto the support plane.
-        approach_distance_m: How far before the grasp the straight approach begins.
+        max_opening_m: Largest distance between the fingers, in meters.
+        finger_width_m: Size of a finger along x, in meters.
+        finger_thickness_m: Size of a finger along y, in meters.
+        finger_depth_m: Distance from the palm to the ends of the fingers along z, in meters.
+        tip_offset_m: Distance from the tool frame's origin to the ends of the fingers along z, in meters.
+        palm_width_m: Size of the hand along x, in meters.
+        palm_span_m: Size of the hand along y, in meters.
+        palm_depth_m: Size of the hand along z, to the wrist, in meters.
+        clearance_m: Gap between each open finger and the object, in meters.
+        palm_clearance_m: Gap between the palm and the object, in meters.
+        support_clearance_m: Gap between the ends of the fingers and the support plane, in meters.
+        friction: Coefficient of friction between pad and object; its arc tangent is the largest contact angle.
+        max_tilt_rad: Largest angle between the approach and straight down onto the support plane, in radians.
+        approach_distance_m: Length of the straight approach before the grasp, in meters.
 
     Raises:
-        InputError: If a size is not finite and above zero, or they do not fit together.
+        InputError: If a size is not finite and above zero, or the sizes contradict each other.
     """
 
     max_opening_m: float = 0.08
@@ -65,24 +65,24 @@ class Gripper:
                 )
         if self.tip_offset_m + self.palm_clearance_m >= self.finger_depth_m or 2 * self.clearance_m >= self.max_opening_m:
             raise InputError(
-                "The sizes of the gripper do not fit together",
+                "The sizes of a gripper must leave room for the tool frame and for two clearances",
                 f"tip_offset_m={self.tip_offset_m}, finger_depth_m={self.finger_depth_m}, clearance_m={self.clearance_m}, "
                 f"max_opening_m={self.max_opening_m}",
-                "the tool frame lies between palm and finger ends, and two clearances fit into the opening",
+                "give tip_offset_m + palm_clearance_m < finger_depth_m and 2 clearance_m < max_opening_m",
             )
 
     def boxes(self, opening_m: float, approach_m: float = 0.0) -> tuple[FloatArray, FloatArray]:
-        """Lower and upper corners (3, 3) in the tool frame of: finger at -y, finger at +y, hand.
+        """Return the lower and upper corners (3, 3), in the tool frame, of: finger at -y, finger at +y, hand.
 
         Args:
-            opening_m: Distance between the fingers.
-            approach_m: Lengthens the hand backwards by this much: the space that it comes through.
+            opening_m: Distance between the fingers, in meters.
+            approach_m: Extension of the hand backward, in meters: the space that the approach sweeps.
         """
         lows, highs = self.boxes_of(np.array([opening_m]), approach_m)
         return lows[0], highs[0]
 
     def boxes_of(self, opening_m: FloatArray, approach_m: float = 0.0) -> tuple[FloatArray, FloatArray]:
-        """`boxes` (n, 3, 3) of several openings (n,)."""
+        """Return `boxes` (n, 3, 3) of several openings (n,)."""
         half, far = 0.5 * opening_m, 0.5 * opening_m + self.finger_thickness_m
         wide, palm = 0.5 * self.finger_width_m, self.tip_offset_m - self.finger_depth_m
         lows, highs = np.empty((len(opening_m), 3, 3)), np.empty((len(opening_m), 3, 3))
@@ -97,6 +97,6 @@ class Gripper:
 
 
 def corners_of(lows: FloatArray, highs: FloatArray) -> FloatArray:
-    """The eight corners (..., 8, 3) of boxes given by their lower and upper ones (..., 3)."""
+    """Return the eight corners (..., 8, 3) of boxes from their lower and upper corners (..., 3)."""
     pick = np.array([[(i >> axis) & 1 for axis in range(3)] for i in range(8)], dtype=bool)
     return np.where(pick, highs[..., None, :], lows[..., None, :])

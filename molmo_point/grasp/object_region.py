@@ -1,4 +1,4 @@
-"""The object at a point: grown in 3D over the depth image, apart from what it stands on and stands beside."""
+"""Object region at a point: grown in 3D over the depth image, without its support and its neighbors."""
 
 import enum
 import math
@@ -18,53 +18,53 @@ from molmo_point.grasp.support import SupportPlane, find_support
 from molmo_point.results import DepthStatus
 
 MAX_SIZE_M = 0.2
-"""Default for the farthest that an object may reach from its point, in meters."""
+"""Default for the largest distance of an object's points from its target, in meters."""
 
 HEIGHT_M, HEIGHT_SIGMAS = 0.005, 3.0
-"""What is less than the larger of these above the support plane counts as the plane."""
+"""Points lower above the support plane than the larger of these limits count as the plane."""
 
 EDGE_M, EDGE_SIGMAS = 0.003, 3.0
-"""Pixels of the outline are taken back in when they are this close in depth to one inside."""
+"""Largest depth step (the larger of the two) from an outline pixel to one inside, to count it as inside."""
 
 SEED_M = 0.015
-"""The object must have a measured surface within this distance of the point, in meters."""
+"""Largest distance from the point to the object's measured surface, in meters."""
 
 _MIN_PIXELS = 12
 _MARGIN_M = 0.08
 
 
 class RegionStatus(enum.Enum):
-    """How the growing went. OK, or what makes the region doubtful, or why there is none."""
+    """Status of a region: OK, the reason for doubt, or the reason why there is none."""
 
     OK = "OK"
     CUT_OFF = "CUT_OFF"
-    """The region touches the border of the image: there is more of the object than was seen."""
+    """The region touches the border of the image: part of the object was not seen."""
     NO_SUPPORT = "NO_SUPPORT"
-    """No plane was found that the object stands on; the region may hold part of one."""
+    """No support plane was found; the region may hold part of one."""
     MERGED = "MERGED"
-    """It was cut at a neck or a crease: a neighbor touches the object, or the object has parts."""
+    """The region was cut at a neck or a crease: a neighbor touches the object, or the object has parts."""
     TOO_LARGE = "TOO_LARGE"
-    """It reaches farther than objects may; what is farther was left out."""
+    """The region was cut at the size limit."""
     ON_SUPPORT = "ON_SUPPORT"
-    """No region: the point is on the support plane itself, not on a thing."""
+    """No region: the point is on the support plane, not on an object."""
     MISSING = "MISSING"
-    """No region: there is no depth at the point, or too little to tell an object."""
+    """No region: there is no depth at the point, or too little."""
 
 
 @dataclass(frozen=True, eq=False)
 class ObjectRegion:
-    """What belongs to the object at a point.
+    """Segmented object at a point.
 
     Attributes:
-        status: The gravest of `flags`, or OK.
-        flags: Everything that applies, gravest first; empty when all is well.
-        message: The flags in words; empty when all is well.
-        mask: (h, w) pixels of the image that belong to the object; all False without a region.
-        points_m: (n, 3) its measured surface, thinned, in the optical frame; (0, 3) without one.
-        target_m: (3,) the point that it was grown from; NaN without depth there.
-        support: The plane that it stands on; None where none was found.
-        patch: The surroundings; None without depth.
-        inside: (rows, columns) of the patch that belong to the object; None without depth.
+        status: Most serious of `flags`, or OK.
+        flags: All flags, most serious first; empty if there is none.
+        message: The flags in words; empty if there is none.
+        mask: Pixels of the object in the image (h, w); all False without a region.
+        points_m: Thinned surface of the object (n, 3) in the optical frame, in meters; (0, 3) without a region.
+        target_m: Seed point (3,) in the optical frame, in meters; NaN without depth.
+        support: Support plane; None if none was found.
+        patch: Surroundings of the point; None without depth.
+        inside: Pixels of the object in the patch; None without a region.
     """
 
     status: RegionStatus
@@ -78,7 +78,7 @@ class ObjectRegion:
     inside: BoolArray | None = field(default=None, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able form: status, flags, message, pixel_count, point_count, support."""
+        """Return plain JSON: status, flags, message, pixel_count, point_count, support."""
         return {
             "status": self.status.value,
             "flags": [flag.value for flag in self.flags],
@@ -100,32 +100,32 @@ def grow_region(
     max_size_m: float = MAX_SIZE_M,
     sigma_px: float = 3.0,
 ) -> ObjectRegion:
-    """Grow the object at a pixel over everything that is joined to it in space.
+    """Grow the object at a pixel over all pixels connected to it in space.
 
-    Pixels are joined while their depths differ by no more than noise and a small step explain. The support plane is
-    found and removed first. Where only a neck or a sharp inner crease joins two large parts, the far one is cut off.
+    Neighboring pixels are connected if noise and a small step explain their difference in depth. The support plane is
+    found and removed first. If only a neck or a sharp inner crease joins two large parts, the far part is cut off.
 
     Args:
         depth_m: Depth (h, w) in meters, aligned to the image; NaN where missing.
         uv: Pixel (2,) on the object.
-        intrinsics: Of the image that the depth is aligned to.
-        noise: Of the depth camera.
-        at_m: Depth of the target along z, where it is known; default estimated at the pixel.
-        up: Direction (3,) against gravity in the optical frame, where it is known: only a level plane is a support.
-        max_size_m: The farthest that the object may reach from the point, in meters.
+        intrinsics: Intrinsics of the image that the depth is aligned to.
+        noise: Noise of the depth camera.
+        at_m: Depth of the target along z, in meters; NaN estimates it at the pixel.
+        up: Direction against gravity (3,) in the optical frame; if given, only a level plane is a support.
+        max_size_m: Largest distance of the object's points from the target, in meters.
         sigma_px: Standard deviation of the pixel, for the estimate of its depth.
 
     Returns:
-        The region; without one (ON_SUPPORT, MISSING) its mask is empty and `message` says why.
+        The region. For ON_SUPPORT and MISSING its mask is empty, and `message` is the reason.
 
     Raises:
-        InputError: If the pixel is outside the image, the sizes differ, or a setting is unusable.
+        InputError: If the pixel is outside the image, the sizes differ, or a setting is invalid.
     """
     upwards = _unit("up", up)
     if not (math.isfinite(max_size_m) and max_size_m > 0):
-        raise InputError("The size limit must be finite and above zero", f"max_size_m={max_size_m}", "give meters")
+        raise InputError("max_size_m must be finite and above zero", f"{max_size_m}", "give meters")
     if not math.isnan(at_m) and not (math.isfinite(at_m) and at_m > 0):
-        raise InputError("The depth of the target must be above zero", f"at_m={at_m}", "give meters along z, or leave it out")
+        raise InputError("at_m must be above zero", f"{at_m}", "give meters along z, or leave it out")
     estimate = estimate_depth(depth_m, uv, intrinsics, noise, sigma_px=sigma_px)
     pixel = np.asarray(uv, dtype=np.float64)
     if math.isnan(at_m):
@@ -159,7 +159,7 @@ def _grow(depth_m: DepthArray, patch: Patch, target: FloatArray, support: Suppor
     inside = _with_outline(pieces == pieces[at], above, patch)
     inside, merged = split_neighbors(inside, patch, at)
     if np.count_nonzero(inside) < _MIN_PIXELS:
-        return _nothing(depth_m.shape, RegionStatus.MISSING, target, "too few pixels belong together at the point", support)
+        return _nothing(depth_m.shape, RegionStatus.MISSING, target, "too few connected pixels at the point", support)
     mask = _full_mask(depth_m, inside, patch, support)
     flags = _flags(inside, patch, distance, support, merged, max_size_m)
     return ObjectRegion(
@@ -176,10 +176,10 @@ def _grow(depth_m: DepthArray, patch: Patch, target: FloatArray, support: Suppor
 
 
 _WORDS = {
-    RegionStatus.CUT_OFF: "it touches the border of the image",
-    RegionStatus.TOO_LARGE: "it reaches farther than objects may",
-    RegionStatus.MERGED: "it is joined to something else by a neck or a crease and was cut there",
-    RegionStatus.NO_SUPPORT: "no plane was found that it stands on",
+    RegionStatus.CUT_OFF: "the object touches the border of the image",
+    RegionStatus.TOO_LARGE: "the object reaches the size limit and was cut there",
+    RegionStatus.MERGED: "the object was cut at a neck or a crease to its neighbor",
+    RegionStatus.NO_SUPPORT: "no support plane was found",
 }
 
 
@@ -207,7 +207,7 @@ def _height_limit(patch: Patch, support: SupportPlane) -> FloatArray:
 
 
 def _with_outline(piece: BoolArray, above: BoolArray, patch: Patch) -> BoolArray:
-    """The piece with the pixels beside it that were set aside as mixed but agree with it in depth."""
+    """Add the adjacent pixels that were dropped as mixed but agree with the piece in depth."""
     z = np.where(piece, patch.depth_m, np.nan)
     wide = np.pad(z, 1, constant_values=np.nan)
     height, width = z.shape
@@ -221,7 +221,7 @@ def _with_outline(piece: BoolArray, above: BoolArray, patch: Patch) -> BoolArray
 
 
 def _full_mask(depth_m: DepthArray, inside: BoolArray, patch: Patch, support: SupportPlane | None) -> BoolArray:
-    """The region at the resolution of the image; small holes in it belong to it."""
+    """Upsample the region to the resolution of the image, with small holes filled."""
     mask = np.zeros(depth_m.shape, dtype=bool)
     stride = patch.stride
     closed = ~grown(~grown(np.pad(inside, 2), 1), 1)[2:-2, 2:-2] | inside
@@ -251,19 +251,19 @@ def _unit(name: str, vector: ArrayLike | None) -> FloatArray | None:
 
 
 NECK_M = 0.006
-"""Two parts joined by less than twice this width are taken apart, in meters."""
+"""Half the width of the narrowest joint that keeps two parts together, in meters."""
 
 PART_SHARE = 0.15
-"""Smaller parts than this share of the region, such as handles, stay with it."""
+"""Parts smaller than this share of the region, such as handles, stay with it."""
 
 CREASE_COSINE = 0.25
-"""Inner creases sharper than this, as sine of the angle between the two sides' directions, divide."""
+"""Sharpness from which an inner crease divides, as the sine of the angle between its two sides."""
 
 _MIN_PART = 30
 
 
 def split_neighbors(inside: BoolArray, patch: Patch, at: tuple[np.intp, ...]) -> tuple[BoolArray, bool]:
-    """The part of a region (n, m) that holds the pixel `at`, and whether another large part was cut off."""
+    """Return the part of a region (n, m) that holds the pixel `at`, and True if another large part was cut off."""
     rows, columns = np.nonzero(inside)
     low_row, low_column = max(rows.min() - 1, 0), max(columns.min() - 1, 0)
     window = np.s_[low_row : rows.max() + 2, low_column : columns.max() + 2]
@@ -272,7 +272,7 @@ def split_neighbors(inside: BoolArray, patch: Patch, at: tuple[np.intp, ...]) ->
     steps = max(1, round(NECK_M / max(spacing, 1e-6)))
     noise_m = float(np.nanmedian(patch.sigma_m[inside]))
     creases = _creases(np.where(region, patch.depth_m[window], np.nan), patch.rays[window], spacing, noise_m)
-    # Holes in the depth are no necks: they are closed before the region is thinned.
+    # Holes in the depth are not necks: they are closed before the region is thinned.
     closed = ~grown(~grown(region, 1), 1) | region | (np.isnan(patch.depth_m[window]) & grown(region, steps))
     core = ~grown(~np.pad(closed, steps), steps)[steps:-steps, steps:-steps] & ~creases
     pieces = label_pieces(core)
@@ -288,7 +288,7 @@ def split_neighbors(inside: BoolArray, patch: Patch, at: tuple[np.intp, ...]) ->
 
 
 def _shared_out(region: BoolArray, pieces: np.ndarray) -> np.ndarray:
-    """Every pixel of the region gets the number of the piece that reaches it first; -1 where none does."""
+    """Give every pixel of the region the number of the piece that reaches it first; -1 if none does."""
     owner = pieces.copy()
     for _ in range(max(region.shape)):
         wide = np.pad(owner, 1, constant_values=-1)
@@ -305,7 +305,7 @@ def _shared_out(region: BoolArray, pieces: np.ndarray) -> np.ndarray:
 
 
 def _creases(z: FloatArray, rays: FloatArray, spacing: float, noise_m: float) -> BoolArray:
-    """Pixels where the surface folds toward the camera, like the line where two boxes touch."""
+    """Mark the pixels at which the surface folds toward the camera, e.g. the line between two touching boxes."""
     reach = max(2, round(0.008 / max(spacing, 1e-6)))
     points = _smoothed(rays * z[..., None], 1)
     found = np.zeros(z.shape, dtype=bool)
@@ -319,7 +319,7 @@ def _creases(z: FloatArray, rays: FloatArray, spacing: float, noise_m: float) ->
         one, other = before - middle, after - middle
         sag = 0.5 * (one + other)
         size = np.linalg.norm(one, axis=-1) + np.linalg.norm(other, axis=-1)
-        # Both sides come toward the camera from the fold, by more than the noise could.
+        # Both sides come toward the camera from the fold, by more than the noise.
         with np.errstate(invalid="ignore", divide="ignore"):
             depth = -np.sum(sag * middle, axis=-1) / np.linalg.norm(middle, axis=-1)
             folds = (2.0 * depth / size > CREASE_COSINE) & (depth > max(0.004, 3.0 * noise_m))
@@ -330,7 +330,7 @@ def _creases(z: FloatArray, rays: FloatArray, spacing: float, noise_m: float) ->
 
 
 def _smoothed(values: FloatArray, steps: int) -> FloatArray:
-    """Mean over a square of neighbors (n, m, 3), holes left out; NaN stays NaN."""
+    """Average (n, m, 3) over a square of neighbors without holes; NaN stays NaN."""
     known = np.isfinite(values[..., :1])
     total, weight = np.where(known, values, 0.0), known.astype(np.float64)
     for axis in (0, 1):

@@ -1,4 +1,4 @@
-"""The part of a depth image around a point, thinned to an even spacing in meters, with its noise."""
+"""Part of a depth image around a point, thinned to an even spacing in meters, with its noise."""
 
 import math
 from dataclasses import dataclass
@@ -11,33 +11,33 @@ from molmo_point.geometry.depth_noise import DepthNoise
 from molmo_point.geometry.intrinsics import Intrinsics
 
 SPACING_M = 0.0015
-"""Wanted distance between neighboring pixels of a patch at the depth of its point, in meters."""
+"""Nominal distance between neighboring pixels of a patch at the depth of its point, in meters."""
 
 UNEVEN_M = 0.001
-"""Error of stereo depth that no noise model tells of (waviness, rounding), in meters."""
+"""Error of stereo depth that the noise model does not cover (waviness, rounding), in meters."""
 
 LINK_M, LINK_SIGMAS = 0.006, 4.0
-"""Neighbors farther apart in depth than the larger of these are not joined, but for steep surfaces."""
+"""Neighbors farther apart in depth than the larger of these limits are joined on steep surfaces only."""
 
 STEEPEST_M = 0.03
-"""No surface is so steep that neighbors on it are farther apart than this, in meters of depth."""
+"""Largest depth step between neighbors on a steep surface, in meters."""
 
 
 @dataclass(frozen=True, eq=False)
 class Patch:
-    """An organized cloud: a grid (n, m) of pixels, every `stride`-th of the image.
+    """Organized point cloud: a grid (n, m) of every `stride`-th pixel of the image.
 
     Attributes:
         rows: Image rows of the grid (n,).
         columns: Image columns of the grid (m,).
         stride: Distance between neighbors, in pixels of the image.
-        rays: (n, m, 3) points at depth 1.
-        depth_m: (n, m) meters, NaN where missing.
-        sigma_m: (n, m) standard deviation of the depth, in meters, NaN where missing.
-        right: (n, m - 1) pixels that lie on one surface with their right neighbor.
-        down: (n - 1, m) likewise with the one below.
-        solid: (n, m) pixels with depth that are joined to two neighbors: not hanging between two surfaces.
-        image_wh: Size of the whole image.
+        rays: Points at depth 1 (n, m, 3), in the optical frame.
+        depth_m: Depth (n, m) in meters, NaN where missing.
+        sigma_m: Standard deviation of the depth (n, m), in meters, NaN where missing.
+        right: True (n, m - 1) for pixels on one surface with their right neighbor.
+        down: True (n - 1, m) for pixels on one surface with the neighbor below.
+        solid: True (n, m) for pixels joined to two neighbors at least; false for pixels that mix two surfaces.
+        image_wh: Width and height of the whole image, in pixels.
     """
 
     rows: IntArray
@@ -53,7 +53,7 @@ class Patch:
 
     @cached_property
     def points_m(self) -> FloatArray:
-        """(n, m, 3) in the optical frame, in meters, NaN where missing."""
+        """Points (n, m, 3) in the optical frame, in meters, NaN where missing."""
         return self.rays * self.depth_m[..., None]
 
 
@@ -68,17 +68,17 @@ def cut_patch(
     min_m: float = 0.1,
     max_m: float = 10.0,
 ) -> Patch:
-    """The patch that holds everything within `reach_m` of a pixel at depth `at_m`.
+    """Cut the patch that holds everything within `reach_m` of a pixel at depth `at_m`.
 
     Args:
         depth_m: Depth (h, w) in meters, NaN where missing.
         uv: Pixel (2,) inside the image.
         at_m: Depth of the point, in meters.
-        intrinsics: Of the image that the depth is aligned to.
-        noise: Of the depth camera.
+        intrinsics: Intrinsics of the image that the depth is aligned to.
+        noise: Noise of the depth camera.
         reach_m: Half the side of the patch, in meters at that depth.
-        min_m: Nearest depth to believe.
-        max_m: Farthest depth to believe.
+        min_m: Smallest valid depth, in meters.
+        max_m: Largest valid depth, in meters.
     """
     height, width = depth_m.shape
     focal_px = intrinsics.focal_px
@@ -110,9 +110,9 @@ def _grid(center: float, radius: int, stride: int, size: int) -> IntArray:
 
 
 def _links(z: FloatArray, limit_m: FloatArray) -> BoolArray:
-    """(n, m - 1) pixels on one surface with their right neighbor.
+    """Mark the pixels (n, m - 1) on one surface with their right neighbor.
 
-    A steep surface steps by as much several times in a row; an edge does so once, or twice with a mixed pixel on it.
+    A steep surface has several equal steps in a row; an edge has one, or two with a mixed pixel on it.
     """
     step = np.diff(z, axis=1)
     wide = np.pad(step, ((0, 0), (2, 2)), constant_values=np.nan)
@@ -126,12 +126,12 @@ def _links(z: FloatArray, limit_m: FloatArray) -> BoolArray:
 
 
 def label_pieces(mask: BoolArray, links_right: BoolArray | None = None, links_down: BoolArray | None = None) -> IntArray:
-    """Connected pieces of a mask (n, m): the same number on every pixel of a piece, -1 outside.
+    """Label the connected pieces of a mask (n, m): one number per piece, -1 outside.
 
     Args:
-        mask: The pixels to join.
-        links_right: (n, m - 1) where a pixel may be joined to its right neighbor; default everywhere.
-        links_down: (n - 1, m) likewise for the one below.
+        mask: Pixels to join.
+        links_right: True (n, m - 1) where a pixel may join its right neighbor; default everywhere.
+        links_down: True (n - 1, m) where a pixel may join the neighbor below; default everywhere.
     """
     index = np.full(mask.shape, -1, dtype=np.int64)
     count = int(np.count_nonzero(mask))
@@ -149,7 +149,7 @@ def label_pieces(mask: BoolArray, links_right: BoolArray | None = None, links_do
         apart = a != b
         if not apart.any():
             break
-        # Roots hang themselves onto smaller ones; then every pixel looks its root up.
+        # Roots attach to smaller roots; then every pixel looks up its root.
         first, second, a, b = first[apart], second[apart], a[apart], b[apart]
         np.minimum.at(label, np.maximum(a, b), np.minimum(a, b))
         while True:
@@ -163,7 +163,7 @@ def label_pieces(mask: BoolArray, links_right: BoolArray | None = None, links_do
 
 
 def grown(mask: BoolArray, steps: int) -> BoolArray:
-    """The mask (n, m) with everything up to `steps` pixels beside it, in a square."""
+    """Dilate a mask (n, m) by `steps` pixels, in a square."""
     wide = np.pad(mask, steps)
     rows = np.logical_or.reduce([wide[i : i + mask.shape[0]] for i in range(2 * steps + 1)])
     return np.logical_or.reduce([rows[:, i : i + mask.shape[1]] for i in range(2 * steps + 1)])

@@ -1,4 +1,4 @@
-"""A target to grasps: the object at it, and how a parallel gripper can take it."""
+"""Grasp proposals at a target: object region, antipodal grasps of a parallel gripper, scores."""
 
 import math
 
@@ -19,7 +19,7 @@ from molmo_point.grasp.slab_search import Contact, Proposal, closings, measure_c
 from molmo_point.results import Target
 
 MAX_POINTS = 2000
-"""The object's surface is thinned to this many points."""
+"""Largest number of points of the object's thinned surface."""
 
 WEIGHTS = {
     "antipodal": 1.0,
@@ -31,10 +31,10 @@ WEIGHTS = {
     "engaged": 0.7,
     "room": 0.5,
 }
-"""How much each part of a score counts in the quality, their weighted geometric mean."""
+"""Weight of each score in the quality, their weighted geometric mean."""
 
 MIN_SEEN = 0.2
-"""So much of the room of each finger must have been seen to be free."""
+"""Smallest share of each finger's space that the camera must have seen free."""
 
 _NEAR_M, _CENTERED_M = 0.025, 0.03
 _SAME_M, _SAME_RAD = 0.012, math.radians(25.0)
@@ -48,20 +48,20 @@ def find_object(
     max_size_m: float = MAX_SIZE_M,
     noise: DepthNoise | None = None,
 ) -> ObjectRegion:
-    """The object that a target is on; arguments and errors as `propose_grasps`."""
+    """Segment the object at a target; arguments and errors as `propose_grasps`."""
     depth_m, intrinsics = frame.depth_m, frame.intrinsics
     if depth_m is None or intrinsics is None:
         lacking = "depth" if depth_m is None else "intrinsics"
-        raise InputError("A grasp needs depth and intrinsics", f"a frame without {lacking}", "give both to the frame")
+        raise InputError("frame must have depth and intrinsics", f"a frame without {lacking}", "give both to the frame")
     if target.frame != frame.frame:
         raise FrameError(
-            "The target is not in the frame of the image",
+            "target must be in the frame of the image",
             f"target in {target.frame!r}, image in {frame.frame!r}",
             "pass the target as the Pointer returned it, and transform the grasps",
         )
     if target.stamp_ns != frame.stamp_ns:
         raise InputError(
-            "The target is from another moment than the image",
+            "target must be of the image's capture time",
             f"target {target.stamp_ns} ns, image {frame.stamp_ns} ns",
             "find grasps in the frame that the target was found in",
         )
@@ -69,7 +69,7 @@ def find_object(
     if base_T_camera is not None:
         if base_T_camera.source != frame.frame:
             raise FrameError(
-                "The transform does not start in the frame of the image",
+                "base_T_camera must start in the frame of the image",
                 f"{base_T_camera.target}_T_{base_T_camera.source}, image in {frame.frame!r}",
                 f"give a transform from {frame.frame!r} to one whose z axis points up",
             )
@@ -93,17 +93,17 @@ def propose_grasps(
 
     Args:
         frame: The frame that the target was found in.
-        target: In the frame's optical frame.
-        gripper: Default `Gripper()`.
-        base_T_camera: To a frame whose z axis points up; then only a level plane counts as support. The grasps stay
-            in the optical frame: `candidate.transformed(base_T_camera)` takes them along.
-        max_size_m: The farthest that the object may reach from the target, in meters.
-        max_candidates: Keep at most this many.
-        noise: Of the depth camera; default that of the frame, else a D435's.
+        target: Target in the frame's optical frame.
+        gripper: Gripper sizes; default `Gripper()`.
+        base_T_camera: Transform to a frame whose z axis points up; only a level plane then counts as support. The grasps
+            stay in the optical frame; `candidate.transformed(base_T_camera)` converts them.
+        max_size_m: Largest distance of the object's points from the target, in meters.
+        max_candidates: Largest number of candidates.
+        noise: Noise of the depth camera; default that of the frame, else a D435's.
 
     Raises:
-        InputError: Without depth or intrinsics, for a target of another moment, or an unusable setting.
-        FrameError: For a target or a transform of another frame.
+        InputError: Without depth or intrinsics, for a target of another capture time, or an invalid setting.
+        FrameError: If the target or the transform is in another frame.
     """
     region = find_object(frame, target, base_T_camera=base_T_camera, max_size_m=max_size_m, noise=noise)
     assert frame.intrinsics is not None
@@ -120,28 +120,28 @@ def find_grasps(
     sigma_m: float = 0.0,
     max_candidates: int = 8,
 ) -> Grasps:
-    """Grasps of the object in a region, best first.
+    """Find grasps of the object in a region, best first.
 
-    The object is looked at along each approach. Between the fingers lies a slab of it; its two ends along the closing
-    direction give width and contact normals, so that the side that the camera cannot see counts as far as its outline
-    was seen. Fingers and hand are checked against everything measured and against the support plane.
+    For each approach, slabs of the object between the fingers are measured. The two ends of a slab along the closing
+    direction give the width and the contact normals, so an unseen side counts as far as its outline was seen. Fingers and
+    hand are checked against the point cloud and the support plane.
 
     Args:
-        region: From `grow_region`.
-        intrinsics: Of the image that it was grown in.
+        region: Object region from `grow_region`.
+        intrinsics: Intrinsics of the region's image.
         frame: Name of the optical frame.
-        gripper: Default `Gripper()`.
-        sigma_m: Standard deviation of the target's position; blurs what counts as near it.
-        max_candidates: Keep at most this many.
+        gripper: Gripper sizes; default `Gripper()`.
+        sigma_m: Standard deviation of the target's position, in meters; it widens the score "near".
+        max_candidates: Largest number of candidates.
 
     Raises:
-        InputError: If max_candidates is below one or sigma_m is negative or not finite.
+        InputError: If `max_candidates` is below one, or `sigma_m` is negative or not finite.
     """
     if max_candidates < 1 or not (math.isfinite(sigma_m) and sigma_m >= 0):
         raise InputError(
-            "The settings of the grasp search cannot be used",
+            "max_candidates must be at least 1, and sigma_m finite and not negative",
             f"max_candidates={max_candidates}, sigma_m={sigma_m}",
-            "ask for one or more, with a sigma in meters that is not negative",
+            "give a count and meters",
         )
     gripper = gripper or Gripper()
     normal = surface_normal(region)
@@ -154,12 +154,12 @@ def find_grasps(
     box = oriented_box(points, region.support)
     turns = closings(region.target_m, normal.direction, box.axes, region.support, gripper)
     proposals = [p for axes in turns for p in search_slabs(points, region.target_m, axes, region.support, gripper)]
-    rejected = [RejectedGrasp(p.axes, p.position_m, Rejection(p.reason)) for p in proposals if p.reason]
+    rejected = [RejectedGrasp(p.axes, p.position_m, p.reason) for p in proposals if p.reason]
     alive: list[tuple[Proposal, Contact]] = []
     for proposal in (p for p in proposals if not p.reason):
         contact = measure_contact(points, proposal, gripper, spacing_m, noise_m, region.support)
         if contact.reason:
-            rejected.append(RejectedGrasp(proposal.axes, contact.position_m, Rejection(contact.reason)))
+            rejected.append(RejectedGrasp(proposal.axes, contact.position_m, contact.reason))
         else:
             alive.append((proposal, contact))
     candidates, more = _checked(alive, region, points, intrinsics, frame, gripper, sigma_m, spacing_m)
@@ -177,7 +177,7 @@ def _checked(
     sigma_m: float,
     spacing_m: float,
 ) -> tuple[list[GraspCandidate], list[RejectedGrasp]]:
-    """The measured ones that collide with nothing, scored; and the others."""
+    """Score the measured proposals without a collision; reject the others."""
     assert region.patch is not None and region.inside is not None
     if not alive:
         return [], []
@@ -192,10 +192,10 @@ def _checked(
     middle = np.median(points, axis=0)
     candidates, rejected = [], []
     for i, ((proposal, contact), reason) in enumerate(zip(alive, reasons, strict=True)):
-        if not reason and seen[i] < MIN_SEEN:
-            reason = "UNSEEN"
-        if reason:
-            rejected.append(RejectedGrasp(proposal.axes, contact.position_m, Rejection(reason)))
+        if reason is None and seen[i] < MIN_SEEN:
+            reason = Rejection.UNSEEN
+        if reason is not None:
+            rejected.append(RejectedGrasp(proposal.axes, contact.position_m, reason))
             continue
         scores = _scores(proposal.axes, contact, float(seen[i]), region, middle, gripper, sigma_m)
         total = sum(WEIGHTS[name] * math.log(max(value, 0.02)) for name, value in scores.items())
@@ -216,7 +216,7 @@ def _scores(
     axes: FloatArray, contact: Contact, seen: float, region: ObjectRegion, middle: FloatArray, gripper: Gripper, sigma_m: float
 ) -> dict[str, float]:
     away = (region.target_m - contact.position_m) @ axes
-    # The target is on the surface: anywhere between palm and finger ends is as near as can be.
+    # The target is on the surface: everywhere between palm and finger ends counts as distance zero.
     deep = max(0.0, away[2] - gripper.tip_offset_m, gripper.tip_offset_m - gripper.finger_depth_m - away[2])
     off = max(0.0, abs(away[1]) - 0.5 * contact.width_m)
     distance = math.sqrt(away[0] ** 2 + off**2 + deep**2)
@@ -237,7 +237,7 @@ def _scores(
 
 
 def _canonical(axes: FloatArray) -> FloatArray:
-    """Of the two equal grasps the one whose closing direction points to the right of the image."""
+    """Choose, of the two equal grasps, the one whose closing direction points to the right of the image."""
     closing = axes[:, 1]
     first = closing[np.argmax(np.abs(closing) > 1e-6)]
     return axes if first > 0 else axes * np.array([-1.0, -1.0, 1.0])

@@ -1,4 +1,4 @@
-"""Grasps of other generators (AnyGrasp, Contact-GraspNet, GraspGen, ...) ranked for a target."""
+"""Ranking of other generators' grasps (AnyGrasp, Contact-GraspNet, GraspGen, ...) for a target."""
 
 import math
 from dataclasses import dataclass
@@ -13,23 +13,23 @@ from molmo_point.geometry.transforms import Transform
 from molmo_point.grasp.candidates import GRASP_FRAME
 
 CONVENTIONS: dict[str, tuple[int, int]] = {"tool": (2, 1), "graspnet": (0, 1), "acronym": (2, 0)}
-"""Which columns of a pose's rotation are (approach, closing direction): this package's tool frame (also Franka's
-hand), GraspNet-1Billion and AnyGrasp, ACRONYM and with it Contact-GraspNet and GraspGen."""
+"""Columns of (approach, closing direction) in a pose's rotation. "tool" is this package's tool frame and Franka's hand,
+"graspnet" that of GraspNet-1Billion and AnyGrasp, "acronym" that of ACRONYM, Contact-GraspNet and GraspGen."""
 
 NEAR_M = 0.03
-"""Distance to the target at which the nearness has fallen to 0.61, in meters."""
+"""Distance to the target at which the nearness is 0.61, in meters."""
 
 
 @dataclass(frozen=True, eq=False)
 class RankedGrasp:
-    """One grasp of another generator.
+    """Ranked grasp of another generator.
 
     Attributes:
-        index: Its row in the input.
-        camera_T_grasp: As this package writes it: z approach, y closing direction, origin between the pads.
-        distance_m: From the target to the origin, or to the stretch before it that the palm leaves free.
-        alignment: Cosine between its approach and the wanted one; NaN when none was wanted.
-        quality: 0 to 1: nearness times alignment times the generator's own score.
+        index: Row in the input.
+        camera_T_grasp: Pose in this package's convention: z approach, y closing direction, origin between the pads.
+        distance_m: Distance in meters from the target to the origin, or to the free stretch before it.
+        alignment: Cosine between its approach and the wanted approach; NaN without a wanted approach.
+        quality: Nearness times alignment times the generator's own score, 0 to 1.
     """
 
     index: int
@@ -39,7 +39,7 @@ class RankedGrasp:
     quality: float
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able form."""
+        """Return plain JSON."""
         return {
             "index": self.index,
             "frame": self.camera_T_grasp.target,
@@ -63,23 +63,23 @@ def rank_grasps(
     sigma_m: float = 0.0,
     reach_m: float = 0.03,
 ) -> tuple[RankedGrasp, ...]:
-    """Order grasps by how near they close to a point and how well they come from a wanted direction.
+    """Rank grasps by nearness to a point and by alignment with a wanted approach.
 
     Args:
         external_grasps: Homogeneous poses (n, 4, 4) in `frame`.
-        target_m: The point (3,) in `frame`, in meters.
-        frame: Name of the frame that both are in.
-        convention: Which axes approach and close: "tool", "graspnet" or "acronym"; see `CONVENTIONS`.
-        origin_to_pads_m: From the generator's origin (often the wrist) along its approach to the middle of the pads.
-            Conventions differ here by centimeters, so it is never guessed.
-        approach: Wanted direction of approach (3,) in `frame`; None leaves alignment out.
-        scores: The generator's own (n,), finite and not negative; scaled by their largest.
-        sigma_m: Standard deviation of the target; widens what counts as near.
-        reach_m: How far before the pads' middle, against the approach, the target is as good as at it: the target is
-            on the surface that the fingers pass.
+        target_m: Target point (3,) in `frame`, in meters.
+        frame: Name of the frame of grasps and target.
+        convention: Axes of approach and closing: "tool", "graspnet" or "acronym"; see `CONVENTIONS`.
+        origin_to_pads_m: Distance from the generator's origin (often the wrist) along its approach to the middle of the
+            pads, in meters. Conventions differ by centimeters, so it is never guessed.
+        approach: Wanted direction of approach (3,) in `frame`; None ignores alignment.
+        scores: Scores of the generator (n,), finite and not negative; scaled by their largest.
+        sigma_m: Standard deviation of the target, in meters; it widens the nearness.
+        reach_m: Length of the stretch before the pads' middle, in meters, on which the distance is zero: the target is on
+            the surface that the fingers pass.
 
     Returns:
-        All of them, best first; equal ones in their order.
+        All grasps, best first; equal grasps in their input order.
 
     Raises:
         InputError: For wrong shapes, values that are not finite, poses that are not rigid, or an unknown convention.
@@ -87,7 +87,7 @@ def rank_grasps(
     poses, target, own = _checked(external_grasps, target_m, convention, scores)
     lengths = {"origin_to_pads_m": origin_to_pads_m, "sigma_m": sigma_m, "reach_m": reach_m}
     if not all(math.isfinite(value) for value in lengths.values()) or sigma_m < 0 or reach_m < 0:
-        raise InputError("The settings of the ranking cannot be used", repr(lengths), "give finite meters, not negative")
+        raise InputError("The lengths must be finite, and sigma_m and reach_m not negative", repr(lengths), "give meters")
     wanted = None if approach is None else _direction(approach)
     into, closing = CONVENTIONS[convention]
     ranked = []
@@ -110,7 +110,7 @@ def _checked(
     external_grasps: ArrayLike, target_m: ArrayLike, convention: str, scores: ArrayLike | None
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     if convention not in CONVENTIONS:
-        raise InputError("The convention of the grasps is unknown", repr(convention), f"use one of {', '.join(CONVENTIONS)}")
+        raise InputError(f"convention must be one of {', '.join(CONVENTIONS)}", repr(convention), "see CONVENTIONS")
     try:
         poses = np.asarray(external_grasps, dtype=np.float64)
         target = np.asarray(target_m, dtype=np.float64)
@@ -120,17 +120,19 @@ def _checked(
     if poses.size == 0:
         poses, own = np.zeros((0, 4, 4)), np.zeros(0)
     if poses.ndim != 3 or poses.shape[1:] != (4, 4) or not np.all(np.isfinite(poses)):
-        raise InputError("Grasps must be finite homogeneous poses", f"shape {poses.shape}", "give an array (n, 4, 4)")
+        raise InputError("external_grasps must be finite homogeneous poses", f"shape {poses.shape}", "give an array (n, 4, 4)")
     if target.shape != (3,) or not np.all(np.isfinite(target)):
-        raise InputError("The target must be a finite point", f"{target.tolist()}", "give (3,) meters")
+        raise InputError("target_m must be a finite point", f"{target.tolist()}", "give (3,) meters")
     if own.shape != (len(poses),) or not np.all(np.isfinite(own)) or np.any(own < 0):
-        raise InputError("There must be one score for each grasp", f"shape {own.shape}", "give (n,) finite scores, not negative")
+        raise InputError(
+            "scores must be one number for each grasp", f"shape {own.shape}", "give (n,) finite scores, not negative"
+        )
     last = np.abs(poses[:, 3] - [0.0, 0.0, 0.0, 1.0]).max(initial=0.0)
     turn = poses[:, :3, :3]
     error = np.abs(np.swapaxes(turn, 1, 2) @ turn - np.eye(3)).max(initial=0.0)
     if last > 1e-3 or error > 1e-3 or np.any(np.linalg.det(turn) < 0):
         raise InputError(
-            "Grasps must be rigid poses", f"off by {max(last, error):.2g}, or mirrored", "check that they are not transposed"
+            "external_grasps must be rigid poses", f"error {max(last, error):.2g}, or mirrored", "check for transposed matrices"
         )
     return poses, target, own / own.max() if len(own) and own.max() > 0 else own
 
@@ -139,5 +141,5 @@ def _direction(approach: ArrayLike) -> FloatArray:
     vector = np.asarray(approach, dtype=np.float64)
     length = float(np.linalg.norm(vector)) if vector.shape == (3,) else 0.0
     if not (math.isfinite(length) and length > 1e-9):
-        raise InputError("The wanted approach must be a direction", repr(approach), "give three finite numbers, not all zero")
+        raise InputError("approach must be a direction", repr(approach), "give three finite numbers, not all zero")
     return vector / length

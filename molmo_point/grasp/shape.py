@@ -1,4 +1,4 @@
-"""What an object's measured surface says of its shape: the normal at a point, principal axes, extents."""
+"""Shape of an object's measured surface: normal at a point, oriented box."""
 
 import math
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from molmo_point.grasp.object_region import ObjectRegion
 from molmo_point.grasp.support import SupportPlane
 
 NORMAL_RADIUS_M = 0.012
-"""The normal is that of the surface within this distance of the point, in meters."""
+"""Radius of the surface around the point whose normal is measured, in meters."""
 
 _MIN_POINTS = 12
 _ANGLES = 90
@@ -20,12 +20,12 @@ _MATCHING_PX = 5.0
 
 @dataclass(frozen=True, eq=False)
 class SurfaceNormal:
-    """The direction that a surface faces.
+    """Normal of a surface at a point.
 
     Attributes:
-        direction: Unit vector (3,) in the optical frame, toward the camera's side; NaN when it cannot be told.
-        sigma_rad: Standard deviation of its angle in the least certain direction, in radians; NaN likewise.
-        point_count: How many measured points it is from.
+        direction: Unit vector (3,) in the optical frame, toward the camera's side; NaN if unknown.
+        sigma_rad: Standard deviation of its angle in the least certain direction, in radians; NaN if unknown.
+        point_count: Number of measured points in the fit.
     """
 
     direction: FloatArray
@@ -33,7 +33,7 @@ class SurfaceNormal:
     point_count: int
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able form; null where it cannot be told."""
+        """Return plain JSON; null if unknown."""
         known = self.point_count >= _MIN_POINTS
         return {
             "direction": [float(value) for value in self.direction] if known else None,
@@ -44,13 +44,13 @@ class SurfaceNormal:
 
 @dataclass(frozen=True, eq=False)
 class OrientedBox:
-    """The box around the measured part of an object; what the camera cannot see is not in it.
+    """Box around the measured part of an object, without its unseen part.
 
     Attributes:
-        center_m: (3,) in the optical frame.
-        axes: (3, 3) unit vectors as rows, right-handed. On a support plane the last points up from it and the first
-            lies along the longer side; without one they are the principal axes, longest first.
-        extents_m: (3,) full lengths along the axes, in meters; on a support plane the height counts from the plane.
+        center_m: Center (3,) in the optical frame, in meters.
+        axes: Unit vectors as rows (3, 3), right-handed. On a support plane the last axis points up from it and the first
+            lies along the longer side; without a plane they are the principal axes, longest first.
+        extents_m: Full lengths (3,) along the axes, in meters; on a support plane the height counts from the plane.
     """
 
     center_m: FloatArray
@@ -58,7 +58,7 @@ class OrientedBox:
     extents_m: FloatArray
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able form; the axes are row-major."""
+        """Return plain JSON; the axes are row-major."""
         return {
             "center_m": [float(value) for value in self.center_m],
             "axes": [float(value) for value in self.axes.reshape(-1)],
@@ -67,10 +67,10 @@ class OrientedBox:
 
 
 def surface_normal(region: ObjectRegion, radius_m: float = NORMAL_RADIUS_M) -> SurfaceNormal:
-    """The normal of the object's surface at the point it was grown from.
+    """Measure the normal of the object's surface at the region's seed point.
 
-    Fits a plane in inverse depth, where stereo noise is even, twice: the second time without what is far off the first.
-    The uncertainty follows from the scatter about the fit, and from neighboring pixels sharing their errors.
+    A plane is fitted in inverse depth, where stereo noise is even, and fitted again without the outliers. The uncertainty
+    follows from the scatter about the fit and from the correlation of neighboring pixels.
     """
     unknown = SurfaceNormal(np.full(3, np.nan), math.nan, 0)
     if region.patch is None or region.inside is None:
@@ -91,7 +91,7 @@ def surface_normal(region: ObjectRegion, radius_m: float = NORMAL_RADIUS_M) -> S
     count = int(np.count_nonzero(kept))
     length = float(np.linalg.norm(slope))
     variance = float(np.sum(residual[kept] ** 2)) / max(count - 3, 1)
-    # A stereo camera matches windows: so many pixels of the patch carry one independent error.
+    # A stereo camera matches windows: this many pixels of the patch share one independent error.
     alike = max(1.0, (_MATCHING_PX / patch.stride) ** 2)
     covariance = np.linalg.pinv(rays[kept].T @ rays[kept]) * variance * alike
     normal = np.asarray(-slope / length, dtype=np.float64)
@@ -101,9 +101,9 @@ def surface_normal(region: ObjectRegion, radius_m: float = NORMAL_RADIUS_M) -> S
 
 
 def oriented_box(points_m: FloatArray, support: SupportPlane | None) -> OrientedBox:
-    """The smallest upright box around points (n, 3) on a support plane, or the box along their principal axes.
+    """Fit the smallest upright box around points (n, 3) on a support plane, or the box along their principal axes.
 
-    The outermost percent of the points on every side counts as noise.
+    The outermost percent of the points on each side counts as noise.
     """
     if support is None:
         axes = np.linalg.svd(points_m - points_m.mean(axis=0), full_matrices=False)[2]
@@ -117,7 +117,7 @@ def oriented_box(points_m: FloatArray, support: SupportPlane | None) -> Oriented
 
 
 def _upright_axes(points_m: FloatArray, up: FloatArray) -> FloatArray:
-    """Rows: along, across, up, of the rectangle of the smallest area around the footprint."""
+    """Return the rows along, across and up of the smallest rectangle around the footprint."""
     first, second = plane_axes(up)
     angles = np.arange(_ANGLES) * (math.pi / 2 / _ANGLES)
     turn = np.stack([np.cos(angles), np.sin(angles)])
@@ -134,7 +134,7 @@ def _upright_axes(points_m: FloatArray, up: FloatArray) -> FloatArray:
 
 
 def plane_axes(normal: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Two unit vectors that with `normal` make a right-handed set; the first is near the image's x axis."""
+    """Return two unit vectors that with `normal` make a right-handed set; the first is near the image's x axis."""
     start = np.array([1.0, 0.0, 0.0]) if abs(normal[0]) < 0.9 else np.array([0.0, 1.0, 0.0])
     first = start - (start @ normal) * normal
     first /= np.linalg.norm(first)

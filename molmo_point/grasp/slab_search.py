@@ -1,16 +1,17 @@
-"""Where a parallel gripper could close on an object: slabs of the object between the fingers, seen along the approach."""
+"""Search for closings of a parallel gripper: slabs of the object between the fingers, seen along the approach."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from molmo_point.arrays import FloatArray, IntArray
+from molmo_point.grasp.candidates import Rejection
 from molmo_point.grasp.gripper import Gripper
 from molmo_point.grasp.support import SupportPlane
 
 MIN_ENGAGED_M = 0.008
-"""The fingers must reach at least this far past the top of what is between them, in meters."""
+"""Smallest overlap of the fingers with the block between them, along the approach, in meters."""
 
 _CELL_M, _BINS = 0.002, 5
 _TURNS = 12
@@ -24,17 +25,17 @@ _OUTERMOST = 100
 
 @dataclass(frozen=True, eq=False)
 class Proposal:
-    """One way to close, before it is measured exactly.
+    """One way to close, before its exact measurement.
 
     Attributes:
-        axes: (3, 3) columns x, y (closing), z (approach) of the tool frame.
-        position_m: (3,) of the tool frame's origin.
-        low_m: Where the block between the fingers begins along y, from the coordinate origin.
-        high_m: Where it ends.
-        tip_m: How deep the fingers' ends reach along z, from the coordinate origin.
-        top_m: Where the block begins along z.
-        reason: Why it is out already; "" while it is not.
-        merit: To choose what is worth measuring.
+        axes: Columns x, y (closing), z (approach) of the tool frame (3, 3), in the optical frame.
+        position_m: Origin of the tool frame (3,) in the optical frame, in meters.
+        low_m: Lower end of the block between the fingers along y, from the origin of the optical frame, in meters.
+        high_m: Upper end of the block along y, in meters.
+        tip_m: Depth of the finger ends along z, in meters.
+        top_m: Beginning of the block along z, in meters.
+        reason: Reason for the rejection; None while it is alive.
+        merit: Rank among proposals for measurement; higher is better.
     """
 
     axes: FloatArray
@@ -43,7 +44,7 @@ class Proposal:
     high_m: float
     tip_m: float
     top_m: float
-    reason: str
+    reason: Rejection | None
     merit: float
 
 
@@ -52,35 +53,35 @@ class Contact:
     """A proposal measured on the points between the fingers.
 
     Attributes:
-        position_m: (3,) of the tool frame's origin, centered between the two sides.
-        width_m: Distance between the two sides.
-        angle_rad: The larger of the two angles between closing direction and surface normal.
-        engaged_m: How far the fingers reach past the top of the block.
-        reason: Why it is out; "" otherwise.
+        position_m: Origin of the tool frame (3,), centered between the two sides, in meters.
+        width_m: Distance between the two sides, in meters.
+        angle_rad: Larger of the two angles between closing direction and surface normal, in radians.
+        engaged_m: Overlap of fingers and block along the approach, in meters.
+        reason: Reason for the rejection; None otherwise.
     """
 
     position_m: FloatArray
     width_m: float
     angle_rad: float
     engaged_m: float
-    reason: str
+    reason: Rejection | None
 
 
 def closings(
     target_m: FloatArray, normal: FloatArray, box_axes: FloatArray, support: SupportPlane | None, gripper: Gripper
 ) -> list[FloatArray]:
-    """Rotations (3, 3), columns x, y (closing), z (approach), to look for grasps with.
+    """Choose the gripper rotations (3, 3) to search: columns x, y (closing), z (approach).
 
-    On a support plane: straight down with every closing direction, and leaning toward where the camera looks with
-    level ones, because upright sides are square only to those. Without one: along the camera's ray and against the
-    surface, with every closing direction.
+    On a support plane: straight down with every closing direction, and tilted along the view with level closing
+    directions, because upright sides are square only to those. Without a plane: along the camera's ray and against the
+    surface normal, with every closing direction.
 
     Args:
-        target_m: The point (3,).
-        normal: Of the surface at the point (3,); NaN where unknown.
+        target_m: Target point (3,), in meters.
+        normal: Surface normal at the point (3,); NaN if unknown.
         box_axes: Rows along the object, across it, and up (3, 3).
-        support: The plane, if there is one.
-        gripper: Says how far the approach may lean.
+        support: Support plane; None if there is none.
+        gripper: Gripper with the largest tilt of the approach.
     """
     view = target_m / np.linalg.norm(target_m)
     if support is None:
@@ -101,7 +102,7 @@ def closings(
 
 
 def _turned(approach: FloatArray, along: FloatArray, steps: IntArray) -> list[FloatArray]:
-    """Rotations with this approach whose closing directions are turned from `along` by so many steps."""
+    """Build rotations of one approach, with closing directions rotated from `along` by `steps` steps."""
     start = along - (along @ approach) * approach
     if np.linalg.norm(start) < 1e-3:
         start = np.cross(approach, np.array([0.3, 1.0, 0.2]))
@@ -117,14 +118,14 @@ def _turned(approach: FloatArray, along: FloatArray, steps: IntArray) -> list[Fl
 def search_slabs(
     points_m: FloatArray, target_m: FloatArray, axes: FloatArray, support: SupportPlane | None, gripper: Gripper
 ) -> list[Proposal]:
-    """Proposals for one rotation of the gripper: every position across it, and depth.
+    """Propose grasps for one rotation of the gripper, over all positions across it and depths.
 
     Args:
-        points_m: The object's measured surface (n, 3).
-        target_m: The point (3,); the block of the object nearest to it is grasped.
-        axes: From `closings`.
-        support: The plane that the fingers stay above, if there is one.
-        gripper: Sizes.
+        points_m: Measured surface of the object (n, 3), in meters.
+        target_m: Target point (3,); the block of the object nearest to it is grasped.
+        axes: Rotation from `closings`.
+        support: Support plane below the fingers; None if there is none.
+        gripper: Gripper sizes.
     """
     local, target = points_m @ axes, target_m @ axes
     bin_m = gripper.finger_width_m / _BINS
@@ -138,7 +139,7 @@ def search_slabs(
         float(np.median(local[:, 0])),
         float(np.partition(local[:, 2], -1 - len(local) // 100)[-1 - len(local) // 100]),
     )
-    # Slab i is centered on bin i of the object; every third one will do, and the one at the target.
+    # Slab i is centered on bin i of the object; every third slab and the one at the target are enough.
     here = int(np.clip(round((target[0] - low[0]) / bin_m - 0.5), 0, len(slabs) - 1))
     found = []
     for i in sorted({here, *range(here % 3, len(slabs), 3)}):
@@ -147,7 +148,7 @@ def search_slabs(
         if abs(center - target[0]) <= _FAR_M:
             found += _of_slab(slabs[i], center, low[1], target, axes, support, gripper, merit, deepest)
     alive = sorted((p for p in found if not p.reason), key=lambda p: -p.merit)
-    rest = [Proposal(**{**vars(p), "reason": "OUTSCORED"}) for p in alive[_PER_DIRECTION:]]
+    rest = [replace(p, reason=Rejection.OUTSCORED) for p in alive[_PER_DIRECTION:]]
     return alive[:_PER_DIRECTION] + rest + [p for p in found if p.reason]
 
 
@@ -178,11 +179,11 @@ def _of_slab(
         gap = math.ceil((gripper.finger_thickness_m + 2 * gripper.clearance_m) / _CELL_M)
         first, last = _block(occupied, at, gap) if occupied.size else (at, at)
         begin, end = low + first * _CELL_M, low + (last + 1) * _CELL_M
-        reason = ""
+        reason = None
         if tip - top < MIN_ENGAGED_M:
-            reason = "TOO_FLAT"
+            reason = Rejection.TOO_FLAT
         elif end - begin - 2 * _CELL_M > gripper.max_opening_m - gripper.clearance_m:
-            reason = "TOO_WIDE"
+            reason = Rejection.TOO_WIDE
         position = axes @ np.array([center, 0.5 * (begin + end), tip - gripper.tip_offset_m])
         value = merit - 0.3 * (end - begin) + 0.3 * min(tip - top, 2 * gripper.tip_offset_m)
         found.append(Proposal(axes, position, begin, end, tip, top, reason, value))
@@ -190,7 +191,7 @@ def _of_slab(
 
 
 def _floor(x: float, y: float, axes: FloatArray, support: SupportPlane | None, gripper: Gripper) -> float:
-    """How deep the tool frame's origin may go along z before a finger touches the support plane; inf without one."""
+    """Compute the largest z of the tool frame's origin at which no finger touches the support plane; inf without one."""
     if support is None:
         return math.inf
     lean = axes.T @ support.normal
@@ -204,7 +205,7 @@ def _floor(x: float, y: float, axes: FloatArray, support: SupportPlane | None, g
 
 
 def _block(occupied: IntArray, at: int, gap: int) -> tuple[int, int]:
-    """First and last cell of the run of occupied cells nearest to `at`; runs are apart by `gap` empty cells."""
+    """Return the first and last cell of the run of occupied cells nearest to `at`; `gap` empty cells separate runs."""
     cuts = np.flatnonzero(np.diff(occupied) > gap)
     starts = occupied[np.concatenate([[0], cuts + 1])]
     ends = occupied[np.concatenate([cuts, [len(occupied) - 1]])]
@@ -221,10 +222,10 @@ def measure_contact(
     noise_m: float,
     support: SupportPlane | None = None,
 ) -> Contact:
-    """Width, center and contact angles from the points (n, 3) between the fingers.
+    """Measure width, center and contact angles from the points (n, 3) between the fingers.
 
-    The outline lies half a `spacing_m` of the points beyond the outermost of them. A side that widens downwards by no
-    more than `noise_m`, the standard deviation of a point, is taken as upright.
+    The outline lies half the spacing of the points beyond the outermost point. A side that widens downward by at most
+    `noise_m`, the standard deviation of a point, counts as upright.
     """
     local = points_m @ proposal.axes
     center = float(proposal.position_m @ proposal.axes[:, 0])
@@ -233,11 +234,11 @@ def measure_contact(
     below = between & (z > proposal.tip_m + 0.002)
     between &= z <= proposal.tip_m
     if np.count_nonzero(between) < _MIN_POINTS:
-        return Contact(proposal.position_m, math.nan, math.nan, 0.0, "FEW_POINTS")
+        return Contact(proposal.position_m, math.nan, math.nan, 0.0, Rejection.FEW_POINTS)
     x, y, z = x[between], y[between], z[between]
     across = [x]
     if support is not None and np.linalg.norm(level := np.cross(support.normal, proposal.axes[:, 1])) > 0.9:
-        # The upright edge of a box lies aslant in the view of a leaning gripper, and is a corner only as seen from above.
+        # A tilted gripper sees the upright edge of a box at an angle; the edge is a corner only as seen from above.
         across.append((points_m[between] - proposal.position_m) @ level)
     ends, angles = [], []
     for sign in (-1.0, 1.0):
@@ -253,19 +254,21 @@ def measure_contact(
     shift = 0.5 * (ends[0] + ends[1]) - float(proposal.position_m @ proposal.axes[:, 1])
     position = proposal.position_m + shift * proposal.axes[:, 1]
     angle = max(angles)
-    reason = "TOO_WIDE" if width > gripper.max_opening_m - gripper.clearance_m else ""
-    if not reason and angle > math.atan(gripper.friction):
-        reason = "NOT_ANTIPODAL"
+    reason = None
+    if width > gripper.max_opening_m - gripper.clearance_m:
+        reason = Rejection.TOO_WIDE
+    elif angle > math.atan(gripper.friction):
+        reason = Rejection.NOT_ANTIPODAL
     return Contact(position, width, angle, proposal.tip_m - proposal.top_m, reason)
 
 
 def _turn(flat: FloatArray, outward: FloatArray, end: float, gripper: Gripper) -> float:
-    """How much the outline of one side turns away from the finger's pad, as a slope; `flat` runs across the finger."""
+    """Measure the slope between one side's outline and the finger's pad; `flat` runs across the finger."""
     wide = np.abs(flat) <= 0.5 * gripper.finger_width_m
     bins = np.minimum(((flat[wide] / gripper.finger_width_m + 0.5) * _BINS).astype(np.int64), _BINS - 1)
     outline = np.full(_BINS, -np.inf)
     np.maximum.at(outline, bins, outward[wide])
-    # What lies far behind the outermost point is another side of the object, not this one.
+    # Points far behind the outermost point belong to another side of the object.
     used = outline > end - 2.0 * gripper.finger_width_m
     across = ((np.arange(_BINS) + 0.5) / _BINS - 0.5)[used] * gripper.finger_width_m
     if len(across) < 2:
@@ -274,14 +277,14 @@ def _turn(flat: FloatArray, outward: FloatArray, end: float, gripper: Gripper) -
         centered = across - across.mean()
         return abs(float(centered @ outline[used] / (centered @ centered)))
     bend, slope, _ = np.linalg.pinv(np.stack([across**2, across, np.ones_like(across)], axis=1)) @ outline[used]
-    # Over 3 mm to either side a round outline stays flat, a corner does not.
+    # Within 3 mm to either side a round outline is flat, a corner is not.
     return 0.5 * float(abs(slope - 0.006 * bend) + abs(slope + 0.006 * bend))
 
 
 def _widening(
     outward: FloatArray, z: FloatArray, end: float, goes_on: bool, proposal: Proposal, gripper: Gripper, noise_m: float
 ) -> float:
-    """How fast one side still widens at the fingers' ends, as a slope, where the object goes on below them."""
+    """Measure the slope at which one side widens at the finger ends, if the object goes on below them."""
     level = max(proposal.tip_m - gripper.tip_offset_m, 0.5 * (proposal.tip_m + proposal.top_m))
     shallow = outward[z <= level]
     if not goes_on or shallow.size < _MIN_POINTS:
@@ -290,7 +293,7 @@ def _widening(
 
 
 def _shoulder(outward: FloatArray, z: FloatArray, end: float, noise_m: float) -> float:
-    """How steeply a side falls away from its outermost place toward the gripper: 0 on a face, 1 at a square edge."""
+    """Measure the slope of a side from its outermost point toward the gripper: 0 on a face, 1 at a square edge."""
     contact_m = float(np.quantile(z[outward > end - _OUTLINE_M], 0.9))
     before = outward[(z <= contact_m - _SHOULDER_M) & (outward > end - 2.0 * _SHOULDER_M)]
     if before.size < _MIN_POINTS:
@@ -299,6 +302,6 @@ def _shoulder(outward: FloatArray, z: FloatArray, end: float, noise_m: float) ->
 
 
 def _end(outward: FloatArray) -> float:
-    """The outermost value, without the one percent beyond it that is noise."""
+    """Return the outermost value after removal of one percent as noise."""
     rank = len(outward) - 1 - len(outward) // _OUTERMOST
     return float(np.partition(outward, rank)[rank])

@@ -1,4 +1,4 @@
-"""The plane that things stand on, found in a patch of a depth image."""
+"""Support plane of objects, found in a patch of a depth image."""
 
 import math
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from molmo_point.arrays import FloatArray
 from molmo_point.grasp.patch import Patch
 
 MIN_SHARE = 0.15
-"""Share of the surroundings, weighted by nearness, that must lie in the plane."""
+"""Smallest share of the surroundings, weighted by nearness, that lies in the plane."""
 
 MIN_SPREAD_M = 0.025
-"""Standard deviation of the plane's points in its narrower direction: less is the side of a thing, not a support."""
+"""Smallest standard deviation of the plane's points in its narrower direction; the side of an object has less."""
 
 _TRIES, _SAMPLES, _INLIER_SIGMAS = 240, 1500, 3.0
 _NEARNESS_M = 0.12
@@ -22,13 +22,13 @@ _UP_TOLERANCE_RAD = math.radians(20.0)
 
 @dataclass(frozen=True, eq=False)
 class SupportPlane:
-    """The plane `normal . p = offset_m` in the optical frame.
+    """Plane `normal . p = offset_m` in the optical frame.
 
     Attributes:
-        normal: Unit vector (3,) toward the camera's side: the way up from a table.
-        offset_m: Below zero, because the camera is above the plane.
-        sigma_m: Standard deviation of measured points from it, in meters.
-        share: Of the surroundings that lie in it, weighted by nearness, 0 to 1.
+        normal: Unit vector (3,) toward the camera's side: up from a table.
+        offset_m: Signed distance of the plane along the normal, in meters; below zero, since the camera is above it.
+        sigma_m: Standard deviation of measured points from the plane, in meters.
+        share: Share of the surroundings in the plane, weighted by nearness, 0 to 1.
     """
 
     normal: FloatArray
@@ -37,11 +37,11 @@ class SupportPlane:
     share: float
 
     def height_m(self, points_m: FloatArray) -> FloatArray:
-        """Distance (...) above the plane of points (..., 3), in meters; below it is negative."""
+        """Return the heights (...) of points (..., 3) above the plane, in meters; negative below it."""
         return points_m @ self.normal - self.offset_m
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able form."""
+        """Return plain JSON."""
         return {
             "normal": [float(value) for value in self.normal],
             "offset_m": self.offset_m,
@@ -51,16 +51,16 @@ class SupportPlane:
 
 
 def find_support(patch: Patch, target_m: FloatArray, *, up: FloatArray | None = None, seed: int = 0) -> SupportPlane | None:
-    """The plane below a point that most of its surroundings lie in, or None.
+    """Find the plane below a point that holds most of its surroundings, or None.
 
-    A plane is a linear function of the ray in inverse depth, where the noise of a stereo camera is even. A plane loses
-    votes for everything that is seen beneath it, so that the top of a box is not taken for the table.
+    In inverse depth a plane is a linear function of the ray, and the noise of a stereo camera is even. Points seen beneath
+    a plane count against it, so the top of a box is not mistaken for the table.
 
     Args:
-        patch: The surroundings.
-        target_m: The point (3,) in the optical frame; the plane is below it, or through it.
-        up: Unit vector (3,) against gravity in the optical frame; only planes within 20 degrees of level count then.
-        seed: Of the random choice of points, so that one frame gives one answer.
+        patch: Surroundings of the point.
+        target_m: Point (3,) in the optical frame, in meters; the plane is below it or through it.
+        up: Unit vector (3,) against gravity in the optical frame; if given, the plane is within 20 degrees of level.
+        seed: Seed of the random choice of points, so that one frame gives one answer.
     """
     rng = np.random.default_rng(seed)
     flat = np.flatnonzero(patch.solid)
@@ -81,7 +81,7 @@ def find_support(patch: Patch, target_m: FloatArray, *, up: FloatArray | None = 
 
 
 def _hypotheses(points: FloatArray, target_m: FloatArray, up: FloatArray | None, rng: np.random.Generator) -> FloatArray:
-    """Planes (k, 3) `slope . p = 1` through three points each, with the target not below them."""
+    """Return planes (k, 3) `slope . p = 1` through three points each, with the target not below them."""
     a, b, c = points[rng.integers(0, len(points), (3, _TRIES))]
     normal = np.cross(b - a, c - a)
     offset = np.sum(normal * a, axis=1)

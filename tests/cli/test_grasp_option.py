@@ -115,7 +115,7 @@ def test_no_target_is_no_grasp(model, files, capsys):
         (["--opening", "0.1"], True, "--grasp"),
         (["--grasp", "--opening", "-1"], True, "max_opening_m"),
         (["--grasp", "--opening", "nan"], True, "max_opening_m"),
-        (["--grasp", "--opening", "0.001"], True, "do not fit"),
+        (["--grasp", "--opening", "0.001"], True, "must leave room"),
         (["--grasp"], False, "--grasp needs depth"),
     ],
 )

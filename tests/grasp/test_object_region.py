@@ -191,7 +191,7 @@ def test_grown_mask():
     [
         ({"up": (0.0, 0.0, 0.0)}, "up must be a direction"),
         ({"up": (1.0, 2.0)}, "up must be a direction"),
-        ({"max_size_m": 0.0}, "size limit"),
+        ({"max_size_m": 0.0}, "max_size_m must be"),
         ({"at_m": -1.0}, "above zero"),
         ({"sigma_px": -1.0}, "sigma"),
     ],
@@ -202,5 +202,5 @@ def test_bad_settings_are_refused(options, words):
 
 
 def test_pixel_outside_the_image_is_refused():
-    with pytest.raises(InputError, match="not inside"):
+    with pytest.raises(InputError, match="must be inside"):
         grow_region(depth_of((BALL,)), (400, 120), INTRINSICS)

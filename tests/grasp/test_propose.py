@@ -51,11 +51,11 @@ def test_level_of_the_base_decides_what_is_a_support():
 
 def test_what_does_not_belong_together_is_refused():
     frame = make_frame()
-    with pytest.raises(InputError, match="depth and intrinsics"):
+    with pytest.raises(InputError, match="must have depth and intrinsics"):
         propose_grasps(replace(frame, depth_m=None), TARGET)
-    with pytest.raises(FrameError, match="not in the frame"):
+    with pytest.raises(FrameError, match="must be in the frame"):
         propose_grasps(frame, replace(TARGET, frame="base"))
-    with pytest.raises(InputError, match="another moment"):
+    with pytest.raises(InputError, match="capture time"):
         propose_grasps(frame, replace(TARGET, stamp_ns=8))
-    with pytest.raises(FrameError, match="does not start"):
+    with pytest.raises(FrameError, match="must start"):
         propose_grasps(frame, TARGET, base_T_camera=Transform.identity("base", "other"))

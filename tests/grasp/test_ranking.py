@@ -77,10 +77,10 @@ def test_none_is_an_answer():
         (pose(2.0 * DOWN, (0.0, 0.0, 0.0))[None], {}, "rigid"),
         (pose(-DOWN, (0.0, 0.0, 0.0))[None], {}, "rigid"),
         (np.eye(4)[None], {"convention": "ros"}, "convention"),
-        (np.eye(4)[None], {"scores": [1.0, 2.0]}, "one score"),
-        (np.eye(4)[None], {"scores": [-1.0]}, "one score"),
+        (np.eye(4)[None], {"scores": [1.0, 2.0]}, "one number for each grasp"),
+        (np.eye(4)[None], {"scores": [-1.0]}, "one number for each grasp"),
         (np.eye(4)[None], {"approach": (0.0, 0.0, 0.0)}, "direction"),
-        (np.eye(4)[None], {"sigma_m": -0.1}, "settings"),
+        (np.eye(4)[None], {"sigma_m": -0.1}, "lengths must be finite"),
         ("abc", {}, "numbers"),
     ],
 )
