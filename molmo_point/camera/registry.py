@@ -7,7 +7,7 @@ its options. The command line, the ROS parameter `camera`, the doctor and docs/c
 import contextlib
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -323,7 +323,7 @@ def usage() -> str:
     return ", ".join(driver.usage for driver in CAMERAS.values())
 
 
-def markdown_table(drivers: Sequence[CameraDriver]) -> str:
+def markdown_table(drivers: Iterable[CameraDriver]) -> str:
     """Render drivers as the Markdown table of docs/cameras.md."""
     rows = [("camera", "opens", "options (default)", "extra"), ("---",) * 4]
     for driver in drivers:

@@ -67,6 +67,7 @@ def test_text_names_driver_source_and_options(folder, text, name, source, option
         ("realsense?fps=fast", ["fps must be a whole number from 1 to 300", "fps=fast"]),
         ("realsense?fps=3.5", ["whole number"]),
         ("realsense?fps=0", ["from 1 to 300"]),
+        ("realsense?fps=301", ["from 1 to 300"]),
         ("images:a.png?depth_scale_m=nan", ["a number from 1e-06 to 1"]),
         ("simulated?depth_noise=maybe", ["true or false"]),
         ("simulated:red", ["scene_seed must be a whole number"]),
@@ -138,7 +139,8 @@ def test_options_are_the_arguments_of_the_factory_with_its_defaults(driver):
 
 
 def test_the_table_in_the_docs_is_that_of_the_registry():
-    assert markdown_table(OURS) in DOCS.read_text(encoding="utf-8")
+    table = markdown_table(OURS)
+    assert table in DOCS.read_text(encoding="utf-8"), f"copy into docs/cameras.md:\n{table}"
 
 
 BLUE = """

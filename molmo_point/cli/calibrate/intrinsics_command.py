@@ -97,7 +97,8 @@ def _from_camera(options: argparse.Namespace) -> tuple[list[tuple[str, np.ndarra
     photos, factory = [], None
     with open_camera(options.camera) as camera:
         for number in range(1, options.count + 1):
-            time.sleep(_LIVE_PAUSE_S)
+            if not camera.replays:
+                time.sleep(_LIVE_PAUSE_S)
             try:
                 frame = camera.read()
             except CameraError:
