@@ -50,18 +50,12 @@ class Option:
         """
         kind = self.kind if self.default is None else type(self.default)
         found: Any = None
-        if isinstance(value, bool) or kind is bool:
-            found = value if isinstance(value, bool) else _BOOLEANS.get(str(value).lower())
-            found = found if kind is bool else None
-        elif kind is str:
-            found = str(value) or None
-        else:
-            # As text, so that 3.7 is no whole number.
-            with contextlib.suppress(ValueError):
-                found = kind(str(value))
-        low, high = self.limits or (float("-inf"), float("inf"))
-        if found is None or (kind in (int, float) and not low <= found <= high):
-            span = "" if self.limits is None else f" from {low:g} to {high:g}"
+        # From text for every value, so that 3.7 is no whole number and True no number.
+        with contextlib.suppress(ValueError, KeyError):
+            found = _BOOLEANS[str(value).lower()] if kind is bool else kind(str(value))
+        low, high = self.limits or (None, None)
+        if found in (None, "") or (low is not None and not low <= found <= high):
+            span = "" if low is None else f" from {low:g} to {high:g}"
             wanted = f"{self.name} must be {_KINDS[kind]}{span}"
             raise InputError(wanted, f"{self.name}={value}", f"{self.name} is: {self.description}")
         return found
@@ -74,7 +68,7 @@ class CameraDriver:
     Attributes:
         name: First word of the text that opens it.
         factory: "module:callable" that takes the source, if given, and the options by name; returns a `Camera`.
-        description: What it opens; a phrase without a period.
+        description: Device or file that it opens; a phrase without a period.
         source: Argument after the colon.
         needs_source: True if the source has no default.
         options: Arguments after the question mark.
@@ -252,7 +246,7 @@ def open_camera(camera: str | Path, **options: Any) -> Camera:
         camera: `realsense`, `realsense:SERIAL?fps=30&width=1280`, `simulated:28`, `recording:run.zip`, `video:clip.mp4`,
             `images:color.png?depth=depth.png&intrinsics=intrinsics.json`, or the bare path of a recording, a video or an
             image. `%26` stands for an `&` in an option. docs/cameras.md lists every driver with its options.
-        options: Further options by name; they win over those in the text.
+        options: Further options by name; they win over those in the text, except None.
 
     Returns:
         The open camera, a context manager.
@@ -263,7 +257,7 @@ def open_camera(camera: str | Path, **options: Any) -> Camera:
         DependencyError: A package that the driver needs is not installed.
     """
     request = parse_camera(camera)
-    checked = {name: _option(request.driver, name).parse(value) for name, value in options.items()}
+    checked = {name: _option(request.driver, name).parse(value) for name, value in options.items() if value is not None}
     return replace(request, options={**request.options, **checked}).open()
 
 

@@ -108,7 +108,7 @@ def test_recordings_and_images_open_by_their_text(folder):
 
 
 def test_options_in_python_win_over_those_in_the_text(folder):
-    with open_camera("images:color?fps=4", fps=2) as camera:
+    with open_camera("images:color?fps=4", fps=2, depth=None) as camera:
         assert -camera.read().stamp_ns + camera.read().stamp_ns == 500_000_000
     with pytest.raises(InputError, match="fps must be a number"):
         open_camera("images:color", fps="fast")
