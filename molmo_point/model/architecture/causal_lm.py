@@ -1,4 +1,4 @@
-"""Molmo v1 as a transformers model: ``forward`` reads as the architecture."""
+"""Molmo v1 as a transformers model."""
 
 from typing import Any, cast
 
@@ -26,7 +26,7 @@ from molmo_point.model.checkpoint.tensor_names import conversions_on_saving, reg
 
 
 class MolmoPreTrainedModel(StrictLoading):
-    """What transformers needs to know: names, initialisation, what not to split."""
+    """Declarations for transformers: names, initialization, and modules that must not be split."""
 
     config: MolmoConfig
     config_class = MolmoConfig
@@ -37,8 +37,8 @@ class MolmoPreTrainedModel(StrictLoading):
     _supports_sdpa = True
     supports_gradient_checkpointing = True
 
-    # transformers keeps here what it reverts when it saves: what was used while loading, if anything
-    # was. Ours depends on the flavour alone, so that a model saves the same names wherever it came from.
+    # transformers stores here the conversions used while loading, and reverts them when saving. This one
+    # depends on the flavor alone, so a model saves the same names wherever it was loaded from.
     @property
     def _weight_conversions(self) -> list[WeightTransform]:
         return conversions_on_saving(self.config.num_experts)
@@ -58,23 +58,23 @@ class MolmoPreTrainedModel(StrictLoading):
                 nn.init.zeros_(parameter)
 
     def resize_token_embeddings(self, new_num_tokens: int | None = None, *args: Any, **kwargs: Any) -> Any:
-        """Not possible: image tokens have a table of their own behind the base table.
+        """Refuse to resize: the rows of the image tokens follow the base table.
 
         Raises:
-            InputError: Whenever another size is asked for.
+            InputError: Another size is requested.
         """
         rows = self.config.embedding_size
         if new_num_tokens is None or new_num_tokens == rows:
             return self.get_input_embeddings()
         raise InputError(
-            "Molmo's embeddings cannot be resized",
-            f"{new_num_tokens} rows, there are {rows} and {self.config.additional_vocab_size} behind them for image tokens",
-            f"give new tokens ids below {rows} that the tokenizer leaves unused",
+            f"new_num_tokens must be {rows}: Molmo's embeddings cannot be resized",
+            f"{new_num_tokens}, with {self.config.additional_vocab_size} rows for image tokens behind {rows}",
+            f"give new tokens ids below {rows} that the tokenizer does not use",
         )
 
 
 class MolmoModel(MolmoPreTrainedModel):
-    """Image and text in, logits out; the head belongs to it, as in the released files."""
+    """Decoder, image encoder and head, grouped as in the released files."""
 
     def __init__(self, config: MolmoConfig) -> None:
         super().__init__(config)
@@ -97,10 +97,10 @@ class MolmoModel(MolmoPreTrainedModel):
         image_masks: torch.Tensor | None,
         image_input_idx: torch.Tensor | None,
     ) -> torch.Tensor:
-        """Token embeddings with the image vectors added at their places, (batch, length, hidden).
+        """Embed tokens and add the image vectors at their positions: (batch, length, hidden).
 
         Raises:
-            InputError: The image tensors do not fit one another, the ids or the model.
+            InputError: The image tensors do not match each other, the ids or the model.
         """
         check_images(images, image_masks, image_input_idx, input_ids.shape, self.config)
         x = self.transformer["wte"](input_ids.clamp(min=0))
@@ -110,7 +110,7 @@ class MolmoModel(MolmoPreTrainedModel):
         keep = image_input_idx >= 0
         vectors = self.vision_backbone(images.flatten(0, 1), image_masks.flatten(0, 1), keep.flatten(0, 1))
         rows = torch.arange(len(keep), device=keep.device)[:, None, None].expand_as(keep)[keep]
-        # A device map may have the vision backbone elsewhere than the embedding.
+        # A device map may put the vision backbone and the embedding on different devices.
         places = rows.to(x.device), image_input_idx[keep].to(x.device, torch.long)
         return x.index_put(places, vectors.to(x), accumulate=True)
 
@@ -121,7 +121,7 @@ class MolmoModel(MolmoPreTrainedModel):
         position_ids: torch.Tensor,
         past_key_values: Cache | None,
     ) -> torch.Tensor:
-        """Hidden states (batch, length, hidden) after the final norm."""
+        """Compute the hidden states (batch, length, hidden) after the final norm."""
         config = self.config
         mask = attention_pattern(attention_mask, inputs_embeds, past_key_values)
         rotary = rotary_tables(position_ids, config.head_dim, config.rope_theta)
@@ -134,26 +134,26 @@ class MolmoModel(MolmoPreTrainedModel):
 def attention_pattern(
     attention_mask: torch.Tensor | None, inputs_embeds: torch.Tensor, cache: Cache | None
 ) -> torch.Tensor | None:
-    """Which position may attend to which, or None where plain causal attention does.
+    """Build the attention pattern; None means plain causal attention.
 
     Args:
-        attention_mask: None, (batch, past + length) with 0 = padding, or a ready pattern (batch or
-            1, 1, length, keys): bool with True = may attend, such as that of packed training
-            rows, or floating-point numbers to add, 0 = may attend.
-        inputs_embeds: (batch, length, hidden), the new positions.
-        cache: The key-value cache, before these positions enter it.
+        attention_mask: None, (batch, past + length) with 0 for padding, or a ready pattern (batch or
+            1, 1, length, keys). A ready pattern is bool with True for "may attend", as for packed
+            training rows, or floating point to add, with 0 for "may attend".
+        inputs_embeds: (batch, length, hidden) of the new positions.
+        cache: Key-value cache without the new positions.
 
     Returns:
-        (batch or 1, 1, length, keys) bool, or None. Keys are past + length, or all places of a
+        (batch or 1, 1, length, keys) bool, or None. Keys are past + length, or all slots of a
         preallocated cache.
 
     Raises:
-        InputError: The mask fits neither shape.
+        InputError: The mask has neither shape.
     """
     batch, length, _ = inputs_embeds.shape
     preallocated = isinstance(cache, Cache)
     if attention_mask is not None and attention_mask.ndim == 4:
-        # Nothing is read back from a GPU here: this is the path of compiled decoding.
+        # This path serves compiled decoding, so it reads nothing back from a GPU.
         check_pattern(attention_mask, batch, length, cache.get_mask_sizes(length, 0)[0] if preallocated else None)
         return attention_mask == 0 if attention_mask.is_floating_point() else attention_mask.bool()
     past = int(cache.get_seq_length()) if cache is not None else 0
@@ -167,9 +167,9 @@ def attention_pattern(
     if not padded:
         return causal[None, None]
     assert attention_mask is not None
-    # Places of a preallocated cache that nothing was written to lie in the future of every token.
+    # Empty slots of a preallocated cache lie in the future of every token.
     real = nn.functional.pad(attention_mask.bool(), (0, keys - attention_mask.shape[1]))
-    # A padding row that may attend nowhere would be NaN: let it see itself; nobody reads it.
+    # A padding row that attends nowhere would be NaN. It attends to itself, and its output is unused.
     itself = torch.eye(keys, dtype=torch.bool, device=causal.device)[past : past + length]
     return (causal & real[:, None, None, :]) | itself
 
@@ -178,9 +178,9 @@ class MolmoForCausalLM(MolmoPreTrainedModel, GenerationMixin):
     """Molmo v1 with its language-model head.
 
     ``forward`` takes the official tensors in their official shapes: ``input_ids`` (b, n),
-    ``images`` (b, crops, patches, 3·patch²), ``image_masks`` (b, crops, patches),
-    ``image_input_idx`` (b, crops, tokens; negative = not used), and returns ``logits`` (b, n,
-    rows of the head). Ids of −1 are padding: they are masked, and positions count the others.
+    ``images`` (b, crops, patches, 3·patch²), ``image_masks`` (b, crops, patches) and
+    ``image_input_idx`` (b, crops, tokens; negative means unused). It returns ``logits`` (b, n,
+    rows of the head). Ids of −1 are padding: they are masked and not counted as positions.
     """
 
     is_whole = True
@@ -213,26 +213,26 @@ class MolmoForCausalLM(MolmoPreTrainedModel, GenerationMixin):
         logits_to_keep: int = 0,
         **kwargs: Any,
     ) -> CausalLMOutputWithPast:
-        """Logits of the next token; see the class for shapes.
+        """Compute the logits of the next token; the class lists the shapes.
 
         Args:
-            input_ids: Token ids; −1 = padding.
-            attention_mask: (b, past + n), 0 = padding, or a pattern (b or 1, 1, n, keys). None =
-                no padding but ids of −1.
-            position_ids: (b, n); None = running count of the real tokens, from 0.
-            images: Normalised pixels; only with the ids that hold the image's places.
-            image_masks: Share of each patch that is image; −1 where unknown.
-            image_input_idx: The place of every image vector in ``input_ids``.
+            input_ids: Token ids; −1 is padding.
+            attention_mask: (b, past + n) with 0 for padding, or a pattern (b or 1, 1, n, keys). None
+                means that only ids of −1 are padding.
+            position_ids: (b, n) positions; None counts the real tokens from 0.
+            images: Normalized pixels; only with the ids that hold the positions of the image.
+            image_masks: Fraction of each patch that is image; −1 if unknown.
+            image_input_idx: Position of every image vector in ``input_ids``.
             past_key_values: Cache to read and to extend.
-            inputs_embeds: (b, n, hidden), instead of ids and image.
-            labels: (b, n) ids, as in ``input_ids``: the loss compares the logits of each place with
-                the label of the next. Negative = no loss.
-            use_cache: True makes a cache where none is given.
-            logits_to_keep: Compute only the last so many logits; 0 = all.
-            **kwargs: ``num_items_in_batch`` divides the loss; anything else is ignored.
+            inputs_embeds: (b, n, hidden) that replaces ids and image.
+            labels: (b, n) ids aligned with ``input_ids``; the logits of a position are compared with
+                the label of the next one. Negative labels have no loss.
+            use_cache: True creates a cache if none is given.
+            logits_to_keep: Number of last positions to compute logits for; 0 means all.
+            **kwargs: ``num_items_in_batch`` divides the loss; all others are ignored.
 
         Raises:
-            InputError: The inputs do not fit one another or the model.
+            InputError: The inputs do not match each other or the model.
         """
         if use_cache and past_key_values is None:
             past_key_values = DynamicCache(config=self.config)
@@ -240,7 +240,7 @@ class MolmoForCausalLM(MolmoPreTrainedModel, GenerationMixin):
             attention_mask = self._mask_of_ids(input_ids, attention_mask, past_key_values)
             inputs_embeds = self.model.embed(cast(torch.Tensor, input_ids), images, image_masks, image_input_idx)
         elif input_ids is not None or images is not None:
-            raise InputError("inputs_embeds stand for ids and image", "both", "pass one of them")
+            raise InputError("inputs_embeds must be given without ids and images", "both", "pass one of them")
         if position_ids is None:
             position_ids = default_positions(inputs_embeds, attention_mask, past_key_values)
         else:
@@ -258,10 +258,10 @@ class MolmoForCausalLM(MolmoPreTrainedModel, GenerationMixin):
     def _mask_of_ids(
         self, input_ids: torch.Tensor | None, attention_mask: torch.Tensor | None, cache: Cache | None
     ) -> torch.Tensor | None:
-        """Checks ids; the mask that was given, or that of ids of −1."""
+        """Check the ids, and return the given mask or the mask of ids of −1."""
         if input_ids is None:
-            raise InputError("There is nothing to read", "neither input_ids nor inputs_embeds", "pass input_ids")
-        # Only where a sequence starts: reading values back would hold up every step on a GPU.
+            raise InputError("input_ids must be given", "neither input_ids nor inputs_embeds", "pass input_ids")
+        # Only at the start of a sequence: reading values back would stall every step on a GPU.
         if cache is None or (input_ids.shape[-1] > 1 and int(cache.get_seq_length()) == 0):
             check_ids(input_ids, self.config)
             if attention_mask is None and bool((input_ids < 0).any()):
@@ -269,7 +269,7 @@ class MolmoForCausalLM(MolmoPreTrainedModel, GenerationMixin):
         return attention_mask
 
     def prepare_inputs_for_generation(self, input_ids: torch.Tensor, **kwargs: Any) -> dict[str, Any]:
-        """Drops the image after the prefill: its vectors are in the cache by then."""
+        """Drop the image after the prefill, since the cache holds its vectors then."""
         inputs = super().prepare_inputs_for_generation(input_ids, **kwargs)
         cache = inputs.get("past_key_values")
         if cache is not None and cache.get_seq_length() > 0:
@@ -279,11 +279,11 @@ class MolmoForCausalLM(MolmoPreTrainedModel, GenerationMixin):
 
 
 Molmo = MolmoForCausalLM
-"""The public name; the long one is that of the released ``config.json``."""
+"""Public name; ``MolmoForCausalLM`` is the name in the released ``config.json``."""
 
 
 def default_positions(inputs_embeds: torch.Tensor, attention_mask: torch.Tensor | None, cache: Cache | None) -> torch.Tensor:
-    """Positions (batch, length): running count of real tokens, as in the reference."""
+    """Positions (batch, length): the running count of real tokens, as in the reference."""
     batch, length = inputs_embeds.shape[:2]
     if attention_mask is not None and attention_mask.ndim == 2:
         return (attention_mask.long().cumsum(-1) - 1).clamp(min=0)[:, -length:]

@@ -1,4 +1,4 @@
-"""Configuration of Molmo v1, field names as in the released ``config.json``."""
+"""Configuration of Molmo v1, with the field names of the released ``config.json``."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -27,20 +27,20 @@ def _accepts_both_dialects(cls: _Class) -> _Class:
 
 
 def _refuse(what: str, given: str) -> None:
-    raise CheckpointError(what, given, "use the config.json of a released checkpoint, or sizes that fit together")
+    raise CheckpointError(what, given, "use the config.json of a released checkpoint, or sizes that match")
 
 
 @strict
 class MolmoVisionConfig(PreTrainedConfig):
-    """The image encoder; the defaults are CLIP ViT-L/14-336 as released.
+    """Configuration of the image encoder; the defaults are CLIP ViT-L/14-336 as released.
 
     Attributes:
-        image_size: Side of a square crop, pixels.
-        patch_size: Side of a patch, pixels.
-        hidden_size: Width.
-        num_attention_heads: Heads; their width is ``hidden_size / num_attention_heads``.
-        num_hidden_layers: Blocks in the checkpoint. The last one never contributes, because the
-            features are the outputs of the last-but-one and the ninth-from-last.
+        image_size: Side of a square crop, in pixels.
+        patch_size: Side of a patch, in pixels.
+        hidden_size: Width of a patch vector.
+        num_attention_heads: Number of heads; the width of a head is ``hidden_size / num_attention_heads``.
+        num_hidden_layers: Number of blocks in the checkpoint. The last one is unused: the features
+            are the outputs of the second-to-last and the ninth-to-last block.
         intermediate_size: Inner width of the MLP.
         layer_norm_eps: Epsilon of the layer norms.
     """
@@ -58,28 +58,28 @@ class MolmoVisionConfig(PreTrainedConfig):
 
     @property
     def patches_per_side(self) -> int:
-        """Patches along one side of a crop."""
+        """Number of patches along one side of a crop."""
         return self.image_size // self.patch_size
 
     @property
     def tokens_per_side(self) -> int:
-        """Pooled tokens along one side of a crop (2×2 patches each)."""
+        """Number of pooled tokens along one side of a crop, each of 2×2 patches."""
         return self.patches_per_side // 2
 
     @property
     def feature_layers(self) -> tuple[int, int]:
-        """Blocks whose outputs are concatenated, in that order."""
+        """Indices of the blocks whose outputs are concatenated, in this order."""
         return self.num_hidden_layers - 2, self.num_hidden_layers - 9
 
     def validate_sizes(self) -> None:
-        """Refuses sizes that no encoder can have.
+        """Check the sizes of the encoder.
 
         Raises:
-            CheckpointError: Naming the sizes.
+            CheckpointError: The sizes do not match; the error names them.
         """
         if self.num_hidden_layers < 9:
             _refuse(
-                "The image encoder is too shallow: the output of its ninth-from-last block is used",
+                "The image encoder must have 9 blocks or more",
                 f"num_hidden_layers = {self.num_hidden_layers}",
             )
         if self.patch_size < 1 or self.image_size < 1 or self.image_size % (2 * self.patch_size):
@@ -89,7 +89,7 @@ class MolmoVisionConfig(PreTrainedConfig):
             )
         if self.num_attention_heads < 1 or self.hidden_size % self.num_attention_heads:
             _refuse(
-                "The width of the image encoder is no multiple of its heads",
+                "The width of the image encoder must be a multiple of its heads",
                 f"hidden_size = {self.hidden_size}, num_attention_heads = {self.num_attention_heads}",
             )
 
@@ -97,33 +97,33 @@ class MolmoVisionConfig(PreTrainedConfig):
 @_accepts_both_dialects
 @strict
 class MolmoConfig(PreTrainedConfig):
-    """Molmo v1, all four released checkpoints; the defaults are Molmo-7B-D.
+    """Configuration of all four released Molmo v1 checkpoints; the defaults are Molmo-7B-D.
 
-    The names of MolmoE's ``config.json`` (``d_model, n_heads, …``) are accepted, too; see
-    `released_config`. What is saved has the names below.
+    The names of MolmoE's ``config.json`` (``d_model, n_heads, …``) are accepted as well, see
+    `released_config`. Saved files have the names below.
 
     Attributes:
-        vocab_size: Tokens of the tokenizer.
-        embedding_size: Rows of the embedding and of the head; None = ``vocab_size``.
-        additional_vocab_size: Rows added for image tokens; they have no place in the head.
-        hidden_size: Width.
-        intermediate_size: Fused width of the MLP, up and gate: twice the inner width. With
-            experts, that of one expert.
-        num_hidden_layers: Blocks.
-        num_attention_heads: Heads; their width is ``hidden_size / num_attention_heads``.
-        num_key_value_heads: Heads of keys and values; None = as many as heads.
-        max_position_embeddings: Longest sequence, tokens.
+        vocab_size: Number of tokens of the tokenizer.
+        embedding_size: Number of rows of the embedding and of the head; None means ``vocab_size``.
+        additional_vocab_size: Number of rows added for image tokens; the head has none for them.
+        hidden_size: Width of a token vector.
+        intermediate_size: Fused width of the MLP's up and gate projections, twice the inner width.
+            With experts, the fused width of one expert.
+        num_hidden_layers: Number of blocks.
+        num_attention_heads: Number of heads; the width of a head is ``hidden_size / num_attention_heads``.
+        num_key_value_heads: Number of key-value heads; None means ``num_attention_heads``.
+        max_position_embeddings: Longest sequence, in tokens.
         rope_theta: Base of the rotary frequencies.
         layer_norm_eps: Epsilon of the norms.
-        qkv_bias: Whether the fused projection has a bias (7B-D, 72B).
-        attention_layer_norm: Whether queries and keys are normed over their full width (7B-O, MolmoE).
-        norm_after: Whether a block norms its outputs instead of its inputs (7B-O).
-        num_experts: Experts of every block; 0 = dense.
-        num_experts_per_tok: Experts that each token goes through.
-        vision_config: `MolmoVisionConfig`, or a dict of its fields; None = CLIP ViT-L/14-336 as released.
+        qkv_bias: True if the fused projection has a bias (7B-D, 72B).
+        attention_layer_norm: True if queries and keys are normalized over their full width (7B-O, MolmoE).
+        norm_after: True if a block normalizes its outputs instead of its inputs (7B-O).
+        num_experts: Number of experts of every block; 0 means dense.
+        num_experts_per_tok: Number of experts for each token.
+        vision_config: `MolmoVisionConfig` or a dict of its fields; None means CLIP ViT-L/14-336 as released.
 
     Raises:
-        CheckpointError: The settings fit no Molmo, or ask for something that is not implemented.
+        CheckpointError: The settings describe no Molmo, or need something that is not implemented.
     """
 
     model_type = "molmo"
@@ -171,27 +171,27 @@ class MolmoConfig(PreTrainedConfig):
         super().__post_init__(**kwargs)
 
     def validate_sizes(self) -> None:
-        """Refuses sizes that no decoder can have.
+        """Check the sizes of the decoder.
 
         Raises:
-            CheckpointError: Naming the sizes.
+            CheckpointError: The sizes do not match; the error names them.
         """
         heads, kv_heads = self.num_attention_heads, self.num_key_value_heads
         if heads < 1 or self.hidden_size % (2 * heads):
             _refuse(
-                "The width is no even multiple of the heads",
+                "The width must be an even multiple of the heads",
                 f"hidden_size = {self.hidden_size}, num_attention_heads = {heads}",
             )
         if not kv_heads or kv_heads < 1 or heads % kv_heads:
             _refuse(
-                "The heads are no multiple of those of keys and values",
+                "The number of heads must be a multiple of the key-value heads",
                 f"num_attention_heads = {heads}, num_key_value_heads = {kv_heads}",
             )
         if self.intermediate_size < 2 or self.intermediate_size % 2:
             _refuse("The fused width of the MLP must be even", f"intermediate_size = {self.intermediate_size}")
         if self.num_experts and not 1 <= self.num_experts_per_tok <= self.num_experts:
             _refuse(
-                "A token cannot go through that many experts",
+                "num_experts_per_tok must be from 1 to num_experts",
                 f"num_experts_per_tok = {self.num_experts_per_tok}, num_experts = {self.num_experts}",
             )
 

@@ -1,4 +1,4 @@
-"""From patch features to vectors that are added to the image-token embeddings."""
+"""Connector from patch features to the vectors added to the image-token embeddings."""
 
 import torch
 import torch.nn.functional as F
@@ -9,7 +9,7 @@ from molmo_point.model.architecture.vision import VisionAttention, VisionTransfo
 
 
 class ImageProjector(nn.Module):
-    """SwiGLU from the vision width to the language width, no biases."""
+    """SwiGLU from the vision width to the language width, without biases."""
 
     def __init__(self, width_in: int, inner: int, width_out: int) -> None:
         super().__init__()
@@ -22,7 +22,7 @@ class ImageProjector(nn.Module):
 
 
 class VisionBackbone(nn.Module):
-    """Vision transformer, padding embedding, 2×2 attention pooling, projector."""
+    """Vision transformer, padding embedding, 2×2 attention pooling and projector."""
 
     def __init__(self, config: MolmoConfig) -> None:
         super().__init__()
@@ -35,11 +35,11 @@ class VisionBackbone(nn.Module):
         self.image_projector = ImageProjector(vision.hidden_size, config.intermediate_size // 2, config.hidden_size)
 
     def encode(self, images: torch.Tensor, image_masks: torch.Tensor) -> torch.Tensor:
-        """Patch features with the padding embedding added.
+        """Compute patch features with the padding embedding added.
 
         Args:
-            images: (crops, patches, 3·patch²) normalised pixels.
-            image_masks: (crops, patches) share of each patch that is image; −1 where unknown.
+            images: (crops, patches, 3·patch²) normalized pixels.
+            image_masks: (crops, patches) fraction of each patch that is image; −1 if unknown.
 
         Returns:
             (crops, patches, 2·width).
@@ -50,7 +50,7 @@ class VisionBackbone(nn.Module):
         return features + self.pad_embed[0] * all_padding + self.pad_embed[1] * part_padding
 
     def pool(self, features: torch.Tensor) -> torch.Tensor:
-        """Mean-query attention over 2×2 patches: (crops, patches, 2·width) → (crops, tokens, width)."""
+        """Pool 2×2 patches by mean-query attention: (crops, patches, 2·width) → (crops, tokens, width)."""
         side = self.vision.patches_per_side
         crops, width = features.shape[0], features.shape[-1]
         windows = features.view(crops, side // 2, 2, side // 2, 2, width)
@@ -59,19 +59,19 @@ class VisionBackbone(nn.Module):
         return pooled.view(crops, -1, pooled.shape[-1])
 
     def forward(self, images: torch.Tensor, image_masks: torch.Tensor, keep: torch.Tensor) -> torch.Tensor:
-        """The vectors of the tokens that are used.
+        """Compute the vectors of the tokens that are used.
 
         Args:
             images: (crops, patches, 3·patch²).
             image_masks: (crops, patches).
-            keep: (crops, tokens) bool, which pooled tokens have a place in the sequence.
+            keep: (crops, tokens) bool, True for pooled tokens with a position in the sequence.
 
         Returns:
             (kept tokens, hidden), in row-major order of ``keep``.
         """
-        # What marks a crop of batch padding is that none of its tokens has a place. Its pixels do not:
-        # the reference looks for crops of nothing but −1, and in bfloat16 pixels of real crops round to −1.
-        # Crops do not see one another, so leaving one out changes nothing but the time.
+        # A crop of batch padding has no token with a position. Its pixels cannot tell: the reference looks
+        # for crops of only −1, but in bfloat16 pixels of real crops may round to −1.
+        # Crops do not attend to each other, so skipping one only saves time.
         used = keep.any(dim=1)
         count = int(used.sum())
         if count == 0:

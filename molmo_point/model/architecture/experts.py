@@ -1,4 +1,4 @@
-"""The feed-forward part of MolmoE: many small SwiGLUs, of which each token goes through a few."""
+"""Mixture of experts of MolmoE: many small SwiGLUs, a few of them for each token."""
 
 import torch
 import torch.nn.functional as F
@@ -8,7 +8,7 @@ from molmo_point.model.architecture.config import MolmoConfig
 
 
 class Expert(nn.Module):
-    """SwiGLU without biases, its three matrices apart as in the released files."""
+    """SwiGLU without biases; the three matrices are separate, as in the released files."""
 
     def __init__(self, hidden: int, inner: int) -> None:
         super().__init__()
@@ -21,10 +21,10 @@ class Expert(nn.Module):
 
 
 class MixtureOfExperts(nn.Module):
-    """Router and experts: no expert is shared, no token is dropped.
+    """Router and experts; no expert is shared, no token is dropped.
 
-    The weights of the chosen experts are their probabilities among *all* experts, so they add up
-    to less than one: MolmoE was trained like that.
+    The weights of the chosen experts are their probabilities among *all* experts. They add up to
+    less than one, as in the training of MolmoE.
     """
 
     def __init__(self, config: MolmoConfig) -> None:
@@ -35,40 +35,40 @@ class MixtureOfExperts(nn.Module):
         self.experts = nn.ModuleList(Expert(config.hidden_size, inner) for _ in range(config.num_experts))
 
     def route(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Which experts, and how much of each.
+        """Choose the experts of each token and their weights.
 
         Args:
             x: (tokens, hidden).
 
         Returns:
-            Weights (tokens, top_k) in float32 and experts (tokens, top_k) int64, best first.
+            Weights (tokens, top_k) float32 and experts (tokens, top_k) int64, best first.
         """
         probabilities = self.gate(x).softmax(dim=-1, dtype=torch.float32)
         weights, chosen = probabilities.topk(self.top_k, dim=-1)
         return weights, chosen
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Maps (…, hidden) to (…, hidden); only experts that some token chose are run."""
+        """Map (…, hidden) to (…, hidden); only chosen experts run."""
         tokens = x.reshape(-1, x.shape[-1])
         weights, chosen = self.route(tokens)
         if len(tokens) == 1:
             outputs = torch.cat([self.experts[index](tokens) for index in chosen[0].tolist()])
         else:
             outputs = self.run_sorted(tokens, chosen)
-        # Summed in the order of the weights, not of the experts: a token's sum does not depend on
-        # which other tokens share its batch.
+        # The sum follows the order of the weights, not of the experts. So it does not depend on the
+        # other tokens of the batch.
         outputs = outputs.view(len(tokens), self.top_k, -1) * weights[..., None].to(x.dtype)
         return outputs.sum(dim=1).view(x.shape)
 
     def run_sorted(self, tokens: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
-        """Runs every expert once, on all its tokens.
+        """Run every expert once, on all its tokens.
 
         Args:
             tokens: (tokens, hidden).
             chosen: (tokens, top_k).
 
         Returns:
-            (tokens·top_k, hidden): one output for every entry of ``chosen``, in its order.
+            (tokens·top_k, hidden), one output for every entry of ``chosen``, in its order.
         """
         flat = chosen.flatten()
         order = flat.argsort()

@@ -1,4 +1,4 @@
-"""Inputs of ``forward`` that do not belong together are refused before they become an index error."""
+"""Checks of the inputs of ``forward``, before a mismatch becomes an index error."""
 
 import torch
 
@@ -9,10 +9,10 @@ _PROCESSOR = "pass what MolmoProcessor returns, unchanged"
 
 
 def check_ids(input_ids: torch.Tensor, config: MolmoConfig) -> None:
-    """Token ids (batch, length), −1 where there is padding.
+    """Check token ids (batch, length); −1 is padding.
 
     Raises:
-        InputError: Another shape, no integers, or an id that the embedding has no row for.
+        InputError: The shape or type differs, or the embedding has no row for an id.
     """
     if input_ids.ndim != 2 or input_ids.shape[1] == 0 or input_ids.dtype.is_floating_point:
         raise InputError(
@@ -24,8 +24,8 @@ def check_ids(input_ids: torch.Tensor, config: MolmoConfig) -> None:
     rows = config.embedding_size + config.additional_vocab_size
     if int(input_ids.max()) >= rows:
         raise InputError(
-            "A token id is not in the vocabulary",
-            f"{int(input_ids.max())}, of {rows} rows",
+            f"input_ids must be below {rows}, the number of embedding rows",
+            f"{int(input_ids.max())}",
             "use the tokenizer of the same checkpoint",
         )
 
@@ -37,24 +37,24 @@ def check_images(
     text_shape: torch.Size,
     config: MolmoConfig,
 ) -> None:
-    """The three image tensors, in the official shapes, all or none.
+    """Check the three image tensors: all or none, in the official shapes.
 
     Args:
         images: (batch, crops, patches, 3·patch²).
         image_masks: (batch, crops, patches).
-        image_input_idx: (batch, crops, tokens), places in the sequence; negative = not used.
+        image_input_idx: (batch, crops, tokens) positions in the sequence; negative means unused.
         text_shape: (batch, length).
-        config: Of the model.
+        config: Configuration of the model.
 
     Raises:
-        InputError: One is missing, the shapes differ from these, or a place is beyond the sequence.
+        InputError: A tensor is missing, a shape differs, or a position is beyond the sequence.
     """
     given = {"images": images, "image_masks": image_masks, "image_input_idx": image_input_idx}
     missing = [name for name, tensor in given.items() if tensor is None]
     if images is None or image_masks is None or image_input_idx is None:
         if len(missing) < len(given):
             present = ", ".join(name for name in given if name not in missing)
-            raise InputError("An image is three tensors", f"{present} without {', '.join(missing)}", _PROCESSOR)
+            raise InputError("An image must be three tensors", f"{present} without {', '.join(missing)}", _PROCESSOR)
         return
     vision = config.vision_config
     assert isinstance(vision, MolmoVisionConfig)
@@ -70,104 +70,98 @@ def check_images(
         tensor = given[name]
         if tensor is not None and tuple(tensor.shape) != shape:
             fix = "add a batch dimension: images[None], …" if tensor.ndim == len(shape) - 1 else _PROCESSOR
-            raise InputError(
-                f"{name} has another shape than this model and batch need", f"{tuple(tensor.shape)}, not {shape}", fix
-            )
+            raise InputError(f"{name} must have the shape {shape}", f"{tuple(tensor.shape)}", fix)
     _check_values(images, image_input_idx, length)
 
 
 def _check_values(images: torch.Tensor, image_input_idx: torch.Tensor, length: int) -> None:
     if not images.dtype.is_floating_point or image_input_idx.dtype.is_floating_point:
         raise InputError(
-            "Pixels are normalised floating-point numbers and places are whole numbers",
+            "images must be floating point and image_input_idx must be integers",
             f"images {images.dtype}, image_input_idx {image_input_idx.dtype}",
             _PROCESSOR,
         )
     if image_input_idx.numel() and int(image_input_idx.max()) >= length:
         raise InputError(
-            "image_input_idx points beyond the sequence",
-            f"place {int(image_input_idx.max())}, of {length} tokens",
+            f"image_input_idx must be below {length}, the number of tokens",
+            f"{int(image_input_idx.max())}",
             "do not truncate the ids of an image",
         )
 
 
 def check_mask(attention_mask: torch.Tensor, batch: int, length: int, past: int, kv_length: int) -> None:
-    """A padding mask that fits the new tokens and those in the cache.
+    """Check a padding mask against the new and the cached tokens.
 
     Args:
-        attention_mask: (batch, past + length) with 0 = padding; may be longer in a preallocated cache.
-        batch: Rows.
-        length: New tokens.
-        past: Tokens in the cache.
-        kv_length: Keys that attention will see.
+        attention_mask: (batch, past + length) with 0 for padding; may be longer for a preallocated cache.
+        batch: Number of rows.
+        length: Number of new tokens.
+        past: Number of tokens in the cache.
+        kv_length: Number of keys of the attention.
 
     Raises:
-        InputError: It does not fit.
+        InputError: The shape differs.
     """
     shape = tuple(attention_mask.shape)
     if len(shape) == 2 and shape[0] == batch and past + length <= shape[1] <= kv_length:
         return
     raise InputError(
-        "attention_mask has another shape than the sequence needs",
+        f"attention_mask must have the shape ({batch}, {past + length})",
         f"{shape} for {batch} rows of {past} cached and {length} new tokens",
-        f"pass ({batch}, {past + length}), or leave it out where nothing is padded",
+        "pass that shape, or omit it if nothing is padded",
     )
 
 
 def check_pattern(pattern: torch.Tensor, batch: int, length: int, kv_length: int | None) -> None:
-    """A ready attention pattern (batch or 1, 1, length, keys).
+    """Check a ready attention pattern (batch or 1, 1, length, keys).
 
     Args:
-        pattern: The pattern.
-        batch: Rows.
-        length: New tokens.
-        kv_length: Keys; None = not known, any number from ``length`` on.
+        pattern: Pattern to check.
+        batch: Number of rows.
+        length: Number of new tokens.
+        kv_length: Number of keys; None accepts any number from ``length``.
 
     Raises:
-        InputError: Another shape.
+        InputError: The shape differs.
     """
     rows, heads, queries, keys = pattern.shape
     if rows in (1, batch) and heads == 1 and queries == length and keys >= length and kv_length in (None, keys):
         return
     wanted = f"({batch}, 1, {length}, {'keys' if kv_length is None else kv_length})"
-    raise InputError(
-        "The attention pattern has another shape than the sequence needs", f"{tuple(pattern.shape)}", f"pass {wanted}"
-    )
+    raise InputError(f"The attention pattern must have the shape {wanted}", f"{tuple(pattern.shape)}", "pass that shape")
 
 
 def check_positions(position_ids: torch.Tensor, inputs_embeds: torch.Tensor) -> None:
-    """Position ids (batch or 1, length) for embeddings (batch, length, hidden).
+    """Check position ids (batch or 1, length) for embeddings (batch, length, hidden).
 
     Raises:
-        InputError: Another shape.
+        InputError: The shape differs.
     """
     batch, length = inputs_embeds.shape[:2]
     shape = tuple(position_ids.shape)
     if shape != (batch, length) and shape != (1, length):
-        raise InputError(
-            "position_ids have another shape than the tokens", f"{shape}", f"pass ({batch}, {length}), or leave them out"
-        )
+        raise InputError(f"position_ids must have the shape ({batch}, {length})", f"{shape}", "pass that shape, or omit them")
 
 
 def check_labels(labels: torch.Tensor, logits: torch.Tensor) -> None:
-    """Labels for every place of the sequence.
+    """Check the labels of a sequence.
 
     Args:
-        labels: (batch, length); negative = no loss there.
+        labels: (batch, length); negative labels have no loss.
         logits: (batch, length, rows of the head).
 
     Raises:
-        InputError: Another shape, or a token that the head cannot give.
+        InputError: The shape differs, or the head has no row for a label.
     """
     if labels.shape != logits.shape[:2]:
         raise InputError(
-            "labels and logits differ in shape",
-            f"{tuple(labels.shape)} and {tuple(logits.shape[:2])}",
+            "labels must have the shape of the tokens",
+            f"{tuple(labels.shape)}, not {tuple(logits.shape[:2])}",
             "pass one label per token, and no logits_to_keep",
         )
     if labels.numel() and int(labels.max()) >= logits.shape[-1]:
         raise InputError(
-            "A label is a token that the head has no row for",
-            f"{int(labels.max())}, of {logits.shape[-1]} rows",
+            f"labels must be below {logits.shape[-1]}, the number of rows of the head",
+            f"{int(labels.max())}",
             "set the labels of image tokens to -100",
         )

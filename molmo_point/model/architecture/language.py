@@ -1,4 +1,4 @@
-"""The decoder: embeddings, blocks, rotary positions, key-value cache."""
+"""Decoder: embeddings, blocks, rotary positions and key-value cache."""
 
 import torch
 import torch.nn.functional as F
@@ -25,7 +25,7 @@ class RMSNorm(nn.Module):
 
 
 class TokenEmbedding(nn.Module):
-    """The base table followed by the rows that Molmo added for image tokens."""
+    """Token embedding: the base table, followed by the rows for image tokens."""
 
     def __init__(self, config: MolmoConfig) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class TokenEmbedding(nn.Module):
         self.new_embedding = nn.Parameter(torch.zeros(config.additional_vocab_size, config.hidden_size))
 
     def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
-        # Two look-ups; joining the tables would copy the whole vocabulary for every token.
+        # Two look-ups, because joining the tables would copy the whole vocabulary for every token.
         base_rows = self.embedding.shape[0]
         is_new = input_ids >= base_rows
         base = F.embedding(input_ids.masked_fill(is_new, 0), self.embedding)
@@ -52,7 +52,7 @@ def rotary_tables(position_ids: torch.Tensor, head_dim: int, theta: float) -> tu
 
 
 def apply_rotary(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-    """Rotates (batch, heads, length, head_dim) in float32 and casts back."""
+    """Rotate (batch, heads, length, head_dim) in float32 and cast back."""
     x32 = x.float()
     first, second = x32.chunk(2, dim=-1)
     return (x32 * cos + torch.cat([-second, first], dim=-1) * sin).to(x.dtype)
@@ -113,7 +113,7 @@ class DecoderBlock(GradientCheckpointingLayer):
         rotary: tuple[torch.Tensor, torch.Tensor],
         cache: Cache | None,
     ) -> torch.Tensor:
-        """Causal self-attention; ``mask`` (batch, 1, q, k) bool, True = may attend."""
+        """Apply causal self-attention; ``mask`` is (batch, 1, q, k) bool, True for "may attend"."""
         q, k, v = self.project_qkv(x, rotary)
         if cache is not None:
             k, v = cache.update(k, v, self.layer_index)
@@ -121,7 +121,7 @@ class DecoderBlock(GradientCheckpointingLayer):
         return self.attn_out(out.transpose(1, 2).flatten(2))
 
     def feed_forward(self, x: torch.Tensor) -> torch.Tensor:
-        """SwiGLU: the second half of the fused projection is the gate; or experts."""
+        """Apply the experts, or a SwiGLU whose gate is the second half of the fused projection."""
         if self.has_experts:
             return self.mlp(x)
         up, gate = self.ff_proj(x).chunk(2, dim=-1)

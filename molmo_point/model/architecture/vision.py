@@ -1,4 +1,4 @@
-"""The image encoder: CLIP's vision transformer, as Molmo keeps it."""
+"""Image encoder: CLIP's vision transformer as used by Molmo."""
 
 import torch
 import torch.nn.functional as F
@@ -9,12 +9,12 @@ from molmo_point.model.architecture.config import MolmoVisionConfig
 
 
 def quick_gelu(x: torch.Tensor) -> torch.Tensor:
-    """x·σ(1.702 x), CLIP's activation."""
+    """CLIP's activation x·σ(1.702 x)."""
     return x * torch.sigmoid(1.702 * x)
 
 
 class VisionAttention(nn.Module):
-    """Multi-head attention with separate, biased projections; query and key may differ."""
+    """Multi-head attention with separate, biased projections; query and source may differ."""
 
     def __init__(self, width_in: int, width: int, num_heads: int) -> None:
         super().__init__()
@@ -25,18 +25,18 @@ class VisionAttention(nn.Module):
         self.wo = nn.Linear(width, width)
 
     def forward(self, query: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
-        """Attends from ``query`` (n, q, width_in) to ``source`` (n, k, width_in)."""
+        """Attend from ``query`` (n, q, width_in) to ``source`` (n, k, width_in)."""
         q, k, v = (
             proj(x).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
             for proj, x in ((self.wq, query), (self.wk, source), (self.wv, source))
         )
-        # The reference computes this attention in float32 whatever the weights are.
+        # The reference computes this attention in float32 for weights of any type.
         out = F.scaled_dot_product_attention(q.float(), k.float(), v.float()).to(v.dtype)
         return self.wo(out.transpose(1, 2).flatten(2))
 
 
 class VisionMLP(nn.Module):
-    """Two linear layers with quick-GELU between."""
+    """Two linear layers with quick-GELU between them."""
 
     def __init__(self, config: MolmoVisionConfig) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class VisionBlock(GradientCheckpointingLayer):
 
 
 class VisionBlocks(nn.Module):
-    """Holds the blocks under the name that the checkpoints use."""
+    """List of blocks under the name used in the checkpoints."""
 
     def __init__(self, config: MolmoVisionConfig) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class VisionBlocks(nn.Module):
 
 
 class VisionTransformer(nn.Module):
-    """Crops in, the two feature maps that Molmo uses out."""
+    """Vision transformer that returns the two feature maps used by Molmo."""
 
     def __init__(self, config: MolmoVisionConfig) -> None:
         super().__init__()
@@ -85,13 +85,13 @@ class VisionTransformer(nn.Module):
         self.transformer = VisionBlocks(config)
 
     def forward(self, patches: torch.Tensor) -> torch.Tensor:
-        """Encodes crops.
+        """Encode crops.
 
         Args:
-            patches: (crops, patches, 3·patch²) normalised pixels, channel last.
+            patches: (crops, patches, 3·patch²) normalized pixels, channel last.
 
         Returns:
-            (crops, patches, 2·width): the last-but-one block's output, then the ninth-from-last's.
+            (crops, patches, 2·width), outputs of the second-to-last block, then of the ninth-to-last.
         """
         x = self.patch_embedding(patches)
         cls = self.class_embedding.to(x.dtype).expand(x.shape[0], 1, -1)
@@ -99,7 +99,7 @@ class VisionTransformer(nn.Module):
         x = self.pre_ln(x)
         late, early = self.config.feature_layers
         kept = {}
-        # The last block is in the files but its output is never used: it is not run.
+        # The last block is in the files, but its output is unused, so it does not run.
         for index, block in enumerate(self.transformer.resblocks[: late + 1]):
             x = block(x)
             if index in (late, early):
