@@ -48,7 +48,7 @@ LAYOUT = SIZES["small"].layout
 
 
 def embedded_config(eos_id: int, size: ModelSize = SIZES["small"]) -> MolmoConfig:
-    """Dense Molmo v1 (Qwen2 flavour) of a size."""
+    """Dense Molmo v1 (Qwen2 flavor) of a size."""
     return MolmoConfig(
         vocab_size=size.vocabulary,
         embedding_size=size.vocabulary,

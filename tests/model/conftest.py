@@ -53,9 +53,9 @@ def golden() -> Callable[[str], Golden]:
     return _golden
 
 
-def _golden(flavour: str) -> Golden:
-    tensors = load_file(GOLDEN / f"{flavour}.safetensors")
-    facts = json.loads((GOLDEN / f"{flavour}.json").read_text())
+def _golden(flavor: str) -> Golden:
+    tensors = load_file(GOLDEN / f"{flavor}.safetensors")
+    facts = json.loads((GOLDEN / f"{flavor}.json").read_text())
     config = golden_config(facts["llm"])
     return Golden(
         config=config,

@@ -12,7 +12,7 @@ from molmo_point.model.architecture.causal_lm import MolmoForCausalLM
 from molmo_point.model.decoding.greedy import Generated, greedy, greedy_to_end
 
 GOAL = 3e-5
-FLAVOURS = ("qwen2", "olmo", "olmoe")
+FLAVORS = ("qwen2", "olmo", "olmoe")
 IMAGE_NAMES = ("images", "image_masks", "image_input_idx")
 
 
@@ -35,18 +35,18 @@ def in_pieces(model: MolmoForCausalLM, inputs: dict[str, torch.Tensor], lengths:
     return torch.cat(logits, dim=1)
 
 
-@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("flavor", FLAVORS)
 @pytest.mark.parametrize("lengths", [[20] + [1] * 20, [17, 13, 10], [13, 1, 25, 1], [40]])
-def test_cache_and_chunks_give_the_same_logits(golden: Callable[[str], Any], flavour: str, lengths: list[int]) -> None:
-    case = golden(flavour)
+def test_cache_and_chunks_give_the_same_logits(golden: Callable[[str], Any], flavor: str, lengths: list[int]) -> None:
+    case = golden(flavor)
     with torch.inference_mode():
         torch.testing.assert_close(in_pieces(case.model(), case.inputs, lengths), case.logits, rtol=0, atol=GOAL)
 
 
-@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("flavor", FLAVORS)
 @pytest.mark.parametrize("places", [40, 64])
-def test_a_preallocated_cache_gives_the_same_logits(golden: Callable[[str], Any], flavour: str, places: int) -> None:
-    case = golden(flavour)
+def test_a_preallocated_cache_gives_the_same_logits(golden: Callable[[str], Any], flavor: str, places: int) -> None:
+    case = golden(flavor)
     model = case.model()
     for lengths in ([40], [17, 13, 10], [38, 1, 1]):
         cache = StaticCache(config=model.config, max_cache_len=places)
@@ -98,10 +98,10 @@ def padded_pair(inputs: dict[str, torch.Tensor], short: int, side: str) -> tuple
     return batch, real
 
 
-@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("flavor", FLAVORS)
 @pytest.mark.parametrize("side", ["left", "right"])
-def test_padding_changes_nothing(golden: Callable[[str], Any], flavour: str, side: str) -> None:
-    case = golden(flavour)
+def test_padding_changes_nothing(golden: Callable[[str], Any], flavor: str, side: str) -> None:
+    case = golden(flavor)
     batch, real = padded_pair(case.inputs, 26, side)
     with torch.inference_mode():
         logits = case.model()(**batch).logits
@@ -169,12 +169,12 @@ def test_padding_crops_are_not_run(case: Any) -> None:
     torch.testing.assert_close(without, text, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("flavor", FLAVORS)
 @pytest.mark.parametrize("cache", [None, "static"])
 def test_a_left_padded_batch_generates_what_each_would_alone(
-    golden: Callable[[str], Any], flavour: str, cache: str | None
+    golden: Callable[[str], Any], flavor: str, cache: str | None
 ) -> None:
-    case = golden(flavour)
+    case = golden(flavor)
     model = case.model()
     batch, _ = padded_pair(case.inputs, 26, "left")
     options: dict[str, Any] = {"max_new_tokens": 6, "do_sample": False, "pad_token_id": 0}
@@ -184,9 +184,9 @@ def test_a_left_padded_batch_generates_what_each_would_alone(
     assert together[1].tolist() == model.generate(**short, **options)[0, 26:].tolist()
 
 
-@pytest.mark.parametrize("flavour", FLAVOURS)
-def test_every_way_of_generating_gives_the_same_tokens(golden: Callable[[str], Any], flavour: str) -> None:
-    case = golden(flavour)
+@pytest.mark.parametrize("flavor", FLAVORS)
+def test_every_way_of_generating_gives_the_same_tokens(golden: Callable[[str], Any], flavor: str) -> None:
+    case = golden(flavor)
     model = case.model()
     options: dict[str, Any] = {"max_new_tokens": 8, "do_sample": False}
     expected = model.generate(**case.inputs, **options, use_cache=False)
@@ -236,14 +236,14 @@ def run_greedy(case: Any, eos: int = -1, count: int = 8, **options: Any) -> Gene
     return greedy_to_end(case.model(), case.inputs, eos, count, **options)
 
 
-@pytest.mark.parametrize("flavour", FLAVOURS)
-def test_greedy_is_what_transformers_generates(golden: Callable[[str], Any], flavour: str) -> None:
-    case = golden(flavour)
+@pytest.mark.parametrize("flavor", FLAVORS)
+def test_greedy_is_what_transformers_generates(golden: Callable[[str], Any], flavor: str) -> None:
+    case = golden(flavor)
     expected = case.model().generate(**case.inputs, max_new_tokens=12, do_sample=False)[0, 40:].tolist()
     out = run_greedy(case, count=12)
     assert out.token_ids == expected
     assert out.finish_reason == "length"
-    if flavour == "qwen2":
+    if flavor == "qwen2":
         assert out.token_ids[:5] == [8, 224, 8, 224, 181]
 
 

@@ -63,15 +63,15 @@ def saved(case: Any, folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("flavour", ["qwen2", "olmo", "olmoe"])
+@pytest.mark.parametrize("flavor", ["qwen2", "olmo", "olmoe"])
 def test_an_adapter_learns_is_saved_loaded_merged_and_loaded_again(
-    golden: Callable[[str], Any], tmp_path: Path, flavour: str
+    golden: Callable[[str], Any], tmp_path: Path, flavor: str
 ) -> None:
-    case = golden(flavour)
+    case = golden(flavor)
     base = saved(case, tmp_path / "base")
     model = lora(Molmo.from_pretrained(base))
     adapted = {name.split(".lora_")[0] for name, p in model.named_parameters() if p.requires_grad}
-    assert len(adapted) == (8 if flavour != "olmoe" else 2 * (2 + 8 * 3))
+    assert len(adapted) == (8 if flavor != "olmoe" else 2 * (2 + 8 * 3))
     assert not any("vision" in name or name.endswith(("mlp.gate", "transformer.ff_out")) for name in adapted)
     losses = train(model, batch(case))
     assert losses[-1] < 0.8 * losses[0]
@@ -150,10 +150,10 @@ def test_device_maps(golden: Callable[[str], Any], tmp_path: Path, device_map: A
     torch.testing.assert_close(logits_of(model, case), case.logits, rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("flavour", ["qwen2", "olmoe"])
-def test_blocks_on_disk(golden: Callable[[str], Any], tmp_path: Path, flavour: str) -> None:
+@pytest.mark.parametrize("flavor", ["qwen2", "olmoe"])
+def test_blocks_on_disk(golden: Callable[[str], Any], tmp_path: Path, flavor: str) -> None:
     pytest.importorskip("accelerate")
-    case = golden(flavour)
+    case = golden(flavor)
     places = {
         "model.vision_backbone": "cpu", "model.transformer.wte": "cpu", "model.transformer.blocks.0": "disk",
         "model.transformer.blocks.1": "cpu", "model.transformer.ln_f": "cpu", "model.transformer.ff_out": "disk",
@@ -163,9 +163,9 @@ def test_blocks_on_disk(golden: Callable[[str], Any], tmp_path: Path, flavour: s
     torch.testing.assert_close(logits_of(model, case), case.logits, rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("flavour", ["qwen2", "olmo", "olmoe"])
-def test_shards(golden: Callable[[str], Any], tmp_path: Path, flavour: str) -> None:
-    case = golden(flavour)
+@pytest.mark.parametrize("flavor", ["qwen2", "olmo", "olmoe"])
+def test_shards(golden: Callable[[str], Any], tmp_path: Path, flavor: str) -> None:
+    case = golden(flavor)
     case.model().save_pretrained(tmp_path, max_shard_size="200KB")
     assert len(list(tmp_path.glob("model-*.safetensors"))) > 1
     assert torch.equal(logits_of(Molmo.from_pretrained(tmp_path), case), logits_of(case.model(), case))

@@ -54,7 +54,7 @@ def inspected(folder: Path) -> dict[str, Any]:
 
 def headline(report: dict[str, Any]) -> str:
     """Return one line: the model, and complete or not."""
-    title = report["flavour"]["title"] if report["flavour"] else "not a model of the Molmo family"
+    title = report["flavor"]["title"] if report["flavor"] else "not a model of the Molmo family"
     count = len(report["problems"])
     if count:
         return f"{title}, cannot be loaded: {count} problem{'s' if count > 1 else ''}, {report['folder']}"
@@ -86,10 +86,10 @@ def size_words(size_bytes: float) -> str:
 
 def _facts(report: dict[str, Any]) -> list[str]:
     rows = []
-    flavour, parameters, image = report["flavour"], report["parameters"], report["image"]
-    if flavour:
-        rows.append(("model", f"{flavour['title']}, {flavour['words']}"))
-        rows.append(("tokens", f"a vocabulary of {flavour['vocab_size']}, a context of {flavour['context']}"))
+    flavor, parameters, image = report["flavor"], report["parameters"], report["image"]
+    if flavor:
+        rows.append(("model", f"{flavor['title']}, {flavor['words']}"))
+        rows.append(("tokens", f"a vocabulary of {flavor['vocab_size']}, a context of {flavor['context']}"))
     if image:
         most = f"{image['max_crops']} besides the overview at most" if image["max_crops"] else "the overview alone"
         rows.append(("images", f"crops of {image['crop_px']} px in patches of {image['patch_px']} px, {most}"))

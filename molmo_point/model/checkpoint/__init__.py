@@ -1,1 +1,1 @@
-"""Checkpoints as files: what they are, whether they are whole, and how they are loaded."""
+"""Checkpoints as files: their identity, completeness and loading."""

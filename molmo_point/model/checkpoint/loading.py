@@ -1,4 +1,4 @@
-"""Reads a checkpoint folder in the released layout, strictly, and never runs remote code."""
+"""Strict loading of a checkpoint folder in the released layout, without remote code."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,23 +23,24 @@ _PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": 
 def load_model(
     folder: Path, device: torch.device, quantization: Any = None, dtype: str | torch.dtype | None = None
 ) -> MolmoForCausalLM:
-    """Loads the weights; a file or a tensor that does not fit is an error that names it, before any weight is read.
+    """Load the model of a checkpoint folder.
 
-    Weights that need no conversion are mapped from the files, not copied: they are read when they are first used.
+    Files and tensors are checked before any weight is read; an error names the one that does not match.
+    Weights that need no conversion are memory-mapped, and read on first use.
 
     Args:
-        folder: Checkpoint folder: safetensors or ``.bin``, one file or shards.
-        device: Where to.
-        quantization: A transformers quantisation config, or None.
-        dtype: ``"float32"``, ``"bfloat16"``, ``"float16"`` or the torch dtype, for what is not quantized. None takes
-            float32 on a CPU, bfloat16 on a GPU that computes in it, and float16 on others.
+        folder: Checkpoint folder with safetensors or ``.bin`` files, one or several shards.
+        device: Target device.
+        quantization: Quantization configuration of transformers, or None.
+        dtype: ``"float32"``, ``"bfloat16"``, ``"float16"`` or the torch dtype of unquantized weights.
+            None takes float32 on a CPU, bfloat16 on a GPU that supports it, and float16 on others.
 
     Returns:
         The model in eval mode.
 
     Raises:
-        CheckpointError: A file is missing or broken, or weights and configuration do not fit.
-        InputError: There is no such dtype.
+        CheckpointError: A file is missing or broken, or weights and configuration do not match.
+        InputError: The dtype is unknown.
     """
     chosen = checked_dtype(dtype, device)
     config = load_config(folder)
@@ -56,7 +57,7 @@ def load_model(
             model: Any = MolmoForCausalLM.from_pretrained(folder, config=config, dtype=chosen, local_files_only=True, **arguments)
     except MolmoPointError:
         raise
-    except Exception as error:  # the files were whole a moment ago: memory, or libraries
+    except Exception as error:  # the files were checked: only memory and libraries remain
         raise CheckpointError(
             "The weights cannot be loaded", f"{folder}: {type(error).__name__}: {error}", DOCTOR.format(folder=folder)
         ) from error
@@ -66,27 +67,27 @@ def load_model(
 
 
 def checked_dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype:
-    """The precision of weights that are not quantized.
+    """Choose the precision of unquantized weights.
 
     Args:
-        dtype: One of three names, the torch dtype itself, or None for what suits the device.
-        device: Where the model will be.
+        dtype: One of three names, the torch dtype itself, or None for the best of the device.
+        device: Device of the model.
 
     Raises:
-        InputError: There is no such dtype, or none in which a model could compute.
+        InputError: The dtype is not one of the three.
     """
     if dtype is None:
-        # bfloat16 is emulated on most CPUs and a hundred times slower there.
+        # Most CPUs emulate bfloat16, which is a hundred times slower.
         return torch.float32 if device.type == "cpu" else _half(device)
     found = _PRECISIONS.get(dtype.removeprefix("torch.")) if isinstance(dtype, str) else dtype
     if found is None or found not in _PRECISIONS.values():
         fix = f"use {', '.join(map(repr, _PRECISIONS))} or None"
-        raise InputError("There is no such precision for weights", repr(dtype), fix)
+        raise InputError("dtype must be a known floating-point type", repr(dtype), fix)
     return found
 
 
 def _half(device: torch.device) -> torch.dtype:
-    """bfloat16 where the device computes in it, and float16 elsewhere."""
+    """Choose bfloat16 if the device supports it, else float16."""
     if device.type == "cuda":
         with torch.cuda.device(device):
             return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
@@ -99,7 +100,7 @@ def _half(device: torch.device) -> torch.dtype:
 
 @contextmanager
 def bar_for_big_files(size_bytes: int) -> Iterator[None]:
-    """Leaves transformers' progress bar on where loading or saving takes long enough to want one."""
+    """Show transformers' progress bar only for files that take long to load or save."""
     hide = size_bytes < _BAR_FROM_BYTES and transformers_logging.is_progress_bar_enabled()
     if hide:
         transformers_logging.disable_progress_bar()

@@ -1,4 +1,4 @@
-"""The local folder of a checkpoint: one that is there, or that the Hugging Face hub has been asked for."""
+"""Local folder of a checkpoint, downloaded from the Hugging Face hub if necessary."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,16 +10,16 @@ _HUB_OPTIONS = ("revision", "token", "cache_dir", "force_download", "local_files
 
 
 def local_folder(source: str | Path, files: Sequence[str], options: Mapping[str, Any] | None = None) -> Path:
-    """The local folder of a checkpoint; downloads only the files that are named.
+    """Find the local folder of a checkpoint; download only the listed files.
 
     Args:
         source: A folder or a Hugging Face id.
-        files: Patterns of their names, such as "*.json".
-        options: As transformers' ``from_pretrained`` takes them: ``revision``, ``token``, ``cache_dir``,
-            ``force_download`` and ``local_files_only`` are the hub's, ``subfolder`` is where the checkpoint is inside.
+        files: Patterns of file names, such as "*.json".
+        options: Options of transformers' ``from_pretrained``: ``revision``, ``token``, ``cache_dir``,
+            ``force_download`` and ``local_files_only`` for the hub, ``subfolder`` within the checkpoint.
 
     Raises:
-        CheckpointError: It is neither.
+        CheckpointError: The source is no folder and cannot be downloaded.
     """
     options = options or {}
     inner = options.get("subfolder") or ""
@@ -30,9 +30,9 @@ def local_folder(source: str | Path, files: Sequence[str], options: Mapping[str,
     wanted = {name: options[name] for name in _HUB_OPTIONS if options.get(name) is not None}
     try:
         return Path(snapshot_download(source, allow_patterns=list(files), **wanted)) / inner
-    except Exception as error:  # the hub raises a dozen kinds; to the user they are one
+    except Exception as error:  # the hub raises a dozen kinds with one meaning
         raise CheckpointError(
-            "The checkpoint is neither a local folder nor can it be fetched",
+            "The checkpoint must be a local folder or a downloadable id",
             f"{source}: {type(error).__name__}",
-            "download it where there is a network and pass the folder, or use Pointer with the embedded 'tabletop'",
+            "download it elsewhere and pass the folder, or use the embedded 'tabletop'",
         ) from error

@@ -1,14 +1,14 @@
-"""What a checkpoint's weights take in each precision, from names and shapes alone."""
+"""Memory needs of a checkpoint in each precision, from names and shapes alone."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import prod
 
-from molmo_point.model.checkpoint.published_sizes import Flavour
+from molmo_point.model.checkpoint.published_sizes import Flavor
 
 PRECISIONS = ("fp32", "bf16", "int8", "nf4")
 TYPICAL_TOKENS = 1500
-"""An image in 13 crops takes up to about 1400 tokens; with the words and the answer, this."""
+"""Tokens of a typical question: up to about 1400 for an image of 13 crops, plus words and answer."""
 _NF4_BLOCK = 64
 _CONNECTOR = ("image_pooling_2d", "image_projector", "multi_modal_projector", "pad_embed")
 _VISION = ("vision_backbone", "vision_tower", "image_vit")
@@ -18,7 +18,7 @@ _EMBEDDINGS = ("wte", "embed_tokens")
 
 @dataclass(frozen=True)
 class ParameterCounts:
-    """Numbers of values: all of them, those that one token goes through, and of each part."""
+    """Numbers of parameters: in total, active for one token, and of each part."""
 
     total: int
     active: int
@@ -29,14 +29,14 @@ class ParameterCounts:
 
 @dataclass(frozen=True)
 class MemoryNeed:
-    """What one precision takes.
+    """Memory need in one precision.
 
     Attributes:
-        precision: "fp32", "bf16", "int8" or "nf4" (bitsandbytes; what is not rounded is in bf16).
-        weights_bytes: The weights.
-        kept_bytes: What of them int8 and NF4 leave in bf16; 0 for the others.
-        cache_bytes_per_token: Keys and values of one token.
-        cache_bytes: The same for `TYPICAL_TOKENS`.
+        precision: "fp32", "bf16", "int8" or "nf4" (bitsandbytes, with all other weights in bf16).
+        weights_bytes: Size of the weights, in bytes.
+        kept_bytes: Size of the weights that int8 and NF4 keep in bf16, in bytes; 0 for the others.
+        cache_bytes_per_token: Size of the keys and values of one token, in bytes.
+        cache_bytes: Size of the keys and values of `TYPICAL_TOKENS`, in bytes.
     """
 
     precision: str
@@ -47,38 +47,38 @@ class MemoryNeed:
 
     @property
     def total_bytes(self) -> int:
-        """Weights and a typical cache; activations and the GPU's own context come on top."""
+        """Size of weights and a typical cache, without activations and the GPU's own context."""
         return self.weights_bytes + self.cache_bytes
 
     @property
     def on_cpu_bytes(self) -> int:
-        """The same on a processor, where what would be in 16 bits beside rounded weights is in float32."""
+        """Size on a CPU, where int8 and NF4 models keep all other weights and the cache in float32."""
         return self.total_bytes + (self.kept_bytes + self.cache_bytes if self.kept_bytes else 0)
 
 
 def part_of(name: str) -> str:
-    """ "vision", "connector" or "language", from a tensor's name in any dialect of the family."""
+    """Name the part of a tensor, "vision", "connector" or "language", from its name in any dialect."""
     if any(word in name for word in _CONNECTOR):
         return "connector"
     return "vision" if any(word in name for word in _VISION) else "language"
 
 
 def is_rounded(name: str, shape: tuple[int, ...]) -> bool:
-    """Whether int8 and NF4 would store this tensor so: the language model's matrices, save what must stay exact.
+    """Test if int8 and NF4 quantize a tensor: they do so for most matrices of the language model.
 
-    Embeddings, head and the routers of experts stay as they are, and so does all that makes image vectors.
+    Embeddings, head, routers of experts, vision and connector keep their precision.
     """
     if len(shape) != 2 or not name.endswith(".weight") or part_of(name) != "language":
         return False
     return not name.endswith(_KEPT_WEIGHTS) and not any(word in name for word in _EMBEDDINGS)
 
 
-def count_parameters(shapes: Iterable[tuple[str, tuple[int, ...]]], flavour: Flavour | None) -> ParameterCounts:
-    """Adds up values.
+def count_parameters(shapes: Iterable[tuple[str, tuple[int, ...]]], flavor: Flavor | None) -> ParameterCounts:
+    """Count the parameters.
 
     Args:
         shapes: Name and shape of every tensor.
-        flavour: Says how many experts are active; None counts all as active.
+        flavor: Sizes with the number of active experts; None counts all as active.
     """
     counts = {"vision": 0, "connector": 0, "language": 0}
     in_experts = 0
@@ -87,20 +87,20 @@ def count_parameters(shapes: Iterable[tuple[str, tuple[int, ...]]], flavour: Fla
         counts[part_of(name)] += size
         in_experts += size if ".experts." in name else 0
     total = sum(counts.values())
-    experts = flavour.experts if flavour is not None else 0
-    idle = in_experts * (experts - flavour.experts_per_token) // experts if flavour is not None and experts else 0
+    experts = flavor.experts if flavor is not None else 0
+    idle = in_experts * (experts - flavor.experts_per_token) // experts if flavor is not None and experts else 0
     return ParameterCounts(total, total - idle, counts["vision"], counts["connector"], counts["language"])
 
 
-def memory_needs(shapes: Iterable[tuple[str, tuple[int, ...]]], flavour: Flavour) -> tuple[MemoryNeed, ...]:
-    """What the weights and a typical cache take in each of `PRECISIONS`.
+def memory_needs(shapes: Iterable[tuple[str, tuple[int, ...]]], flavor: Flavor) -> tuple[MemoryNeed, ...]:
+    """Compute the memory of the weights and a typical cache in each of `PRECISIONS`.
 
-    int8 has a float32 scale for every row of a matrix; NF4 has half a byte for every value and a float32 scale for
-    every 64 of them. With either, everything else is in 16 bits.
+    int8 has a float32 scale per row of a matrix. NF4 has half a byte per value and a float32 scale per
+    64 values. With either, all other weights have 16 bits.
 
     Args:
         shapes: Name and shape of every tensor.
-        flavour: For the size of the cache.
+        flavor: Sizes of the language model, for the cache.
     """
     weights = dict.fromkeys(PRECISIONS, 0)
     kept = 0
@@ -116,6 +116,6 @@ def memory_needs(shapes: Iterable[tuple[str, tuple[int, ...]]], flavour: Flavour
     needs = []
     for precision in PRECISIONS:
         rest = kept if precision in ("int8", "nf4") else 0
-        token = flavour.cache_bytes_per_token * (2 if precision == "fp32" else 1)
+        token = flavor.cache_bytes_per_token * (2 if precision == "fp32" else 1)
         needs.append(MemoryNeed(precision, weights[precision] + rest, rest, token, token * TYPICAL_TOKENS))
     return tuple(needs)

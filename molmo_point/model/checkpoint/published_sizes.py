@@ -1,4 +1,4 @@
-"""Which model of the family a `config.json` describes, in numbers and in words; needs no torch."""
+"""Identification of the model described by a `config.json`, in numbers and words; needs no torch."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -21,22 +21,22 @@ _MOST = {"num_hidden_layers": 1000, "num_experts": 1024}
 
 
 @dataclass(frozen=True)
-class Flavour:
-    """The language model that a configuration describes.
+class Flavor:
+    """Sizes of the language model in a configuration.
 
     Attributes:
         family: "molmo", "molmo2" or "molmopoint".
-        title: What it is, for people.
-        layers: Blocks.
+        title: Name of the model, for people.
+        layers: Number of blocks.
         width: Hidden size.
-        heads: Attention heads.
-        kv_heads: Heads of keys and values.
+        heads: Number of attention heads.
+        kv_heads: Number of key-value heads.
         head_dim: Width of a head.
-        vocab_size: Tokens of the tokenizer.
-        context: Longest sequence, tokens.
-        experts: Experts of each block; 0 = dense.
-        experts_per_token: Experts that a token goes through; 0 = dense.
-        quantized: Method by which the stored weights are quantized already; empty if they are not.
+        vocab_size: Number of tokens of the tokenizer.
+        context: Longest sequence, in tokens.
+        experts: Number of experts of each block; 0 means dense.
+        experts_per_token: Number of experts for each token; 0 means dense.
+        quantized: Quantization method of the stored weights; empty if they are not quantized.
     """
 
     family: str
@@ -54,50 +54,50 @@ class Flavour:
 
     @property
     def cache_bytes_per_token(self) -> int:
-        """Keys and values of one token in 16-bit precision, bytes."""
+        """Size of the keys and values of one token in 16-bit precision, in bytes."""
         return 2 * self.layers * self.kv_heads * self.head_dim * 2
 
     @property
     def words(self) -> str:
-        """Its sizes in one line for people."""
-        heads = f"{self.heads} heads" + (f" ({self.kv_heads} of keys and values)" if self.kv_heads != self.heads else "")
-        experts = f", {self.experts} experts ({self.experts_per_token} active for a token)" if self.experts else ""
+        """Sizes in one line, for people."""
+        heads = f"{self.heads} heads" + (f" ({self.kv_heads} key-value)" if self.kv_heads != self.heads else "")
+        experts = f", {self.experts} experts ({self.experts_per_token} active per token)" if self.experts else ""
         return f"{self.layers} layers, width {self.width}, {heads}{experts}"
 
 
-def flavour_of(data: Any) -> Flavour:
-    """Reads the model out of a parsed `config.json`.
+def flavor_of(data: Any) -> Flavor:
+    """Identify the model in a parsed `config.json`.
 
     Args:
-        data: What the file holds, in any dialect of the family.
+        data: Content of the file, in any dialect of the family.
 
     Raises:
-        CheckpointError: It is of another model, or its sizes make no model.
+        CheckpointError: The file describes another model, or its sizes are invalid.
     """
     kind = data.get("model_type") if isinstance(data, dict) else None
     family = {"molmo": "molmo", "molmo2": "molmo2", "molmo_point": "molmopoint", "molmopoint": "molmopoint"}.get(str(kind))
     if family is None:
         found = f"model_type {kind!r}" if isinstance(data, dict) else f"a {type(data).__name__}, not an object"
-        raise CheckpointError("This is not a checkpoint of the Molmo family", f"config.json: {found}", _OF_MOLMO)
+        raise CheckpointError("The checkpoint must be of the Molmo family", f"config.json: {found}", _OF_MOLMO)
     try:
-        flavour = _molmo(released_config(data)) if family == "molmo" else _later(family, data)
+        flavor = _molmo(released_config(data)) if family == "molmo" else _later(family, data)
     except CheckpointError:
         raise
     except (KeyError, TypeError, ValueError, ZeroDivisionError, AttributeError, OverflowError) as error:
         raise CheckpointError(
-            "config.json holds values that make no Molmo", f"{type(error).__name__}: {error}", "download config.json again"
+            "config.json must describe a Molmo", f"{type(error).__name__}: {error}", "download config.json again"
         ) from error
-    return flavour
+    return flavor
 
 
 def check_sizes(values: dict[str, Any]) -> None:
-    """Refuses sizes that would take for ever to build, before anything is built.
+    """Check that sizes are not absurd, before a model is built from them.
 
     Args:
         values: Settings under the names of `MolmoConfig`.
 
     Raises:
-        CheckpointError: Naming the setting.
+        CheckpointError: A size is too large; the error names it.
     """
     vision = values.get("vision_config")
     for where in (values, vision if isinstance(vision, dict) else {}):
@@ -105,12 +105,10 @@ def check_sizes(values: dict[str, Any]) -> None:
             if not isinstance(value, int) or not name.endswith(("_size", "_layers", "_heads", "_experts")):
                 continue
             if value < 0 or value > _MOST.get(name, _LARGEST):
-                raise CheckpointError(
-                    "config.json holds values that make no Molmo", f"{name} = {value}", "download config.json again"
-                )
+                raise CheckpointError("config.json must describe a Molmo", f"{name} = {value}", "download config.json again")
 
 
-def _molmo(values: dict[str, Any]) -> Flavour:
+def _molmo(values: dict[str, Any]) -> Flavor:
     check_sizes(values)
     width, layers, heads = (
         _whole(values, "hidden_size"),
@@ -118,7 +116,7 @@ def _molmo(values: dict[str, Any]) -> Flavour:
         _whole(values, "num_attention_heads"),
     )
     experts = values.get("num_experts") or 0
-    return Flavour(
+    return Flavor(
         family="molmo",
         title=_title(values, width, layers, experts),
         layers=layers,
@@ -134,12 +132,12 @@ def _molmo(values: dict[str, Any]) -> Flavour:
     )
 
 
-def _later(family: str, data: dict[str, Any]) -> Flavour:
-    """Molmo2 and MolmoPoint keep the language model's sizes in a part of their configuration."""
+def _later(family: str, data: dict[str, Any]) -> Flavor:
+    """Identify a Molmo2 or MolmoPoint, whose sizes are in a part of the configuration."""
     text = data.get("text_config") or data.get("llm_config") or data
     width, layers, heads = (_whole(text, name) for name in _SIZES)
     check_sizes(text)
-    return Flavour(
+    return Flavor(
         family=family,
         title={"molmo2": "Molmo2", "molmopoint": "MolmoPoint"}[family],
         layers=layers,
@@ -157,19 +155,19 @@ def _title(values: dict[str, Any], width: int, layers: int, experts: int) -> str
     if experts:
         kind = "mixture of experts"
     elif values.get("norm_after"):
-        kind = "OLMo flavour"
+        kind = "OLMo flavor"
     elif values.get("qkv_bias", True) and not values.get("attention_layer_norm"):
-        kind = "Qwen2 flavour"
+        kind = "Qwen2 flavor"
     else:
-        kind = "a flavour of its own"
+        kind = "custom flavor"
     name = _RELEASED.get((width, layers, experts))
-    return f"{name} ({kind})" if name else f"Molmo of a size of its own ({kind})"
+    return f"{name} ({kind})" if name else f"Molmo of custom size ({kind})"
 
 
 def _whole(values: dict[str, Any], name: str) -> int:
     value = values.get(name)
     if type(value) is not int or value < 1:
-        raise ValueError(f"{name} is {'not there' if value is None else repr(value)}")
+        raise ValueError(f"{name} is {'missing' if value is None else repr(value)}")
     return value
 
 
@@ -178,7 +176,7 @@ def _quantized(data: dict[str, Any]) -> str:
     if not method:
         return ""
     if not isinstance(method, dict):
-        raise ValueError("quantization_config is no object")
+        raise ValueError("quantization_config is not an object")
     bits = {"load_in_4bit": " 4 bit", "load_in_8bit": " 8 bit"}
     return str(method.get("quant_method", "unknown")) + next((words for key, words in bits.items() if method.get(key)), "")
 

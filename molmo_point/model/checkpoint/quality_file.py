@@ -1,4 +1,4 @@
-"""What validation measured of a checkpoint: ``pointing.json`` beside its weights."""
+"""Measured quality of a checkpoint: ``pointing.json`` next to its weights."""
 
 import json
 from pathlib import Path
@@ -8,17 +8,17 @@ from molmo_point.trust.confidence_calibration import UNCALIBRATED, Calibration
 
 
 def measured_quality(folder: Path) -> tuple[float, Calibration]:
-    """Standard deviation of the model's points and the calibration of what it says of itself.
+    """Read the accuracy of the model's points and the calibration of its confidence.
 
     Args:
-        folder: Of the checkpoint.
+        folder: Folder of the checkpoint.
 
     Returns:
-        Pixels of an image 640 pixels wide along one axis, NaN without the file; and the calibration,
-        which changes nothing where the file holds none.
+        Standard deviation along one axis in pixels of an image 640 pixels wide, NaN without the file;
+        and the calibration, the identity if the file has none.
 
     Raises:
-        CheckpointError: The file is there but cannot be read.
+        CheckpointError: The file exists but cannot be read.
     """
     path = folder / "pointing.json"
     if not path.exists():
@@ -31,5 +31,5 @@ def measured_quality(folder: Path) -> tuple[float, Calibration]:
         raise CheckpointError(
             "The measured accuracy of this checkpoint cannot be read",
             f"{path}: {error}",
-            "restore the file or delete it (a default is used then)",
+            "restore the file, or delete it to use the default",
         ) from error

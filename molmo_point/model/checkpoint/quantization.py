@@ -1,4 +1,4 @@
-"""What bitsandbytes may round and what it must leave alone, said before loading and verified after it."""
+"""Quantization by bitsandbytes: modules to skip, set before loading and verified after it."""
 
 import copy
 import logging
@@ -16,37 +16,37 @@ SKIPPED_MODULES = (
     "model.transformer.ff_out",
     r"model\.transformer\.blocks\.\d+\.mlp\.gate",
 )
-"""What stays in high precision: vision tower and connector, embeddings, head, routers of experts.
+"""Modules that keep high precision: vision tower and connector, embeddings, head, routers of experts.
 
-Full names from the start, because transformers 5 reads each entry as a pattern anchored there, or as a
-suffix: a bare ``vision_backbone`` would keep nothing and a bare ``ff_out`` every block's projection.
+The names are complete, because transformers 5 reads each entry as an anchored pattern or as a suffix.
+A bare ``vision_backbone`` would keep nothing, and a bare ``ff_out`` every block's projection.
 """
 
 _KINDS = ("int8", "nf4")
-# bitsandbytes has one such list, the other methods of transformers have theirs under the second name
+# The first name is that of bitsandbytes, the second that of all other methods of transformers.
 _SKIP_FIELDS = ("llm_int8_skip_modules", "modules_to_not_convert")
-# bitsandbytes reorders 32 rows and whole scale blocks of 64 columns at a time, and fails on what is left over
+# bitsandbytes reorders 32 rows and whole scale blocks of 64 columns at a time, and fails on a remainder.
 _PACKED_BLOCK = (32, 64)
 
 
 def default_quantization(kind: str, compute_dtype: torch.dtype | None = None) -> Any:
-    """The configuration behind ``quantization="int8"`` and ``"nf4"``.
+    """Build the configuration of ``quantization="int8"`` or ``"nf4"``.
 
     Args:
-        kind: ``"int8"`` (half of bfloat16) or ``"nf4"`` (a quarter).
-        compute_dtype: What NF4 weights are expanded to; should be the dtype of what is not
-            quantized, as `load_backend` does. None = bfloat16 where there is a GPU, float32
-            elsewhere (16-bit products are emulated on most CPUs).
+        kind: ``"int8"`` (half the size of bfloat16) or ``"nf4"`` (a quarter).
+        compute_dtype: Type that NF4 weights are expanded to; should be the dtype of unquantized
+            weights, as in `load_backend`. None takes bfloat16 with a GPU and float32 without one,
+            because most CPUs emulate 16-bit products.
 
     Returns:
-        A ``transformers.BitsAndBytesConfig`` that leaves `SKIPPED_MODULES` alone.
+        A ``transformers.BitsAndBytesConfig`` that skips `SKIPPED_MODULES`.
 
     Raises:
-        InputError: There is no such kind.
+        InputError: The kind is unknown.
         DependencyError: bitsandbytes cannot be imported.
     """
     if kind not in _KINDS:
-        raise InputError("There is no such quantization", repr(kind), "use 'int8', 'nf4' or None")
+        raise InputError("quantization must be 'int8', 'nf4' or None", repr(kind), "use one of them")
     _linear_classes()
     from transformers import BitsAndBytesConfig
 
@@ -57,14 +57,14 @@ def default_quantization(kind: str, compute_dtype: torch.dtype | None = None) ->
 
 
 def with_default_skips(config: Any) -> Any:
-    """The same quantization, with what must stay in high precision added to what it skips.
+    """Add the modules that must keep high precision to the skip list of a quantization.
 
     Args:
-        config: A quantization configuration of transformers, the same as a dict, or None. An empty
-            skip list is taken at its word: everything is quantized, the vision tower as well.
+        config: Quantization configuration of transformers, as an object, dict or None. An empty skip
+            list is taken literally: all modules are quantized, including the vision tower.
 
     Returns:
-        A copy (None for None); a method without a skip list comes back as it is.
+        A copy (None for None); a method without a skip list is unchanged.
     """
     if config is None:
         return None
@@ -90,54 +90,54 @@ def _is_bitsandbytes(config: dict[str, Any]) -> bool:
 
 
 def is_quantized(model: nn.Module) -> bool:
-    """Whether bitsandbytes holds weights of the model, as it was loaded."""
+    """Test if the model was loaded with weights quantized by bitsandbytes."""
     return bool(getattr(model, "is_loaded_in_4bit", False) or getattr(model, "is_loaded_in_8bit", False))
 
 
 def quantized_modules(model: nn.Module) -> list[str]:
-    """Names of the modules whose weights bitsandbytes holds."""
+    """List the names of the modules quantized by bitsandbytes."""
     classes = _linear_classes()
     return [name for name, module in model.named_modules() if isinstance(module, classes)]
 
 
 def check_quantized(model: nn.Module) -> None:
-    """Verifies by the modules themselves what a skip list only intends.
+    """Verify on the modules what the skip list only intends.
 
     Args:
-        model: A loaded Molmo that bitsandbytes was asked to quantize.
+        model: A Molmo loaded with a quantization by bitsandbytes.
 
     Raises:
-        CheckpointError: A module that must stay in high precision was quantized, or none was.
+        CheckpointError: A module that must keep high precision is quantized, or no module is.
         DependencyError: bitsandbytes cannot be imported.
     """
     quantized = set(quantized_modules(model))
     if not quantized:
         raise CheckpointError(
-            "The model was to be quantized, but none of its modules was",
-            f"skip list {_skip_list(model)}",
-            "take names such as 'blocks' or 'model' out of llm_int8_skip_modules",
+            "A quantized model must have quantized modules",
+            f"none, with the skip list {_skip_list(model)}",
+            "remove names such as 'blocks' or 'model' from llm_int8_skip_modules",
         )
     kept = {id(part) for module in _kept_modules(model) for part in module.modules()}
     wrong = [name for name, module in model.named_modules() if name in quantized and id(module) in kept]
     if wrong and _skip_list(model) != []:
         raise CheckpointError(
-            "Modules that must stay in high precision were quantized",
+            "Vision, embeddings, head and routers must not be quantized",
             ", ".join(wrong[:5]) + (f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""),
             "leave llm_int8_skip_modules unset, or quantize the released checkpoint instead of this one",
         )
 
 
 def allow_cpu_packing(model: nn.Module, allowed: bool = True) -> None:
-    """Lets bitsandbytes reorder NF4 weights in place for its fast product on CPUs with AVX-512 bfloat16, or forbids it.
+    """Allow or forbid bitsandbytes to reorder NF4 weights in place, for CPUs with AVX-512 bfloat16.
 
-    A 4096 × 4096 layer then takes 0.6 ms instead of 42 ms. Only for a model that will do nothing but answer:
-    bitsandbytes 0.50 expands reordered weights to noise when an adapter is merged into them, and passes no
-    gradient through them. So ``Molmo.from_pretrained`` forbids it, and `load_backend` allows it.
+    A 4096 × 4096 layer then takes 0.6 ms instead of 42 ms. Allow it only for pure inference:
+    bitsandbytes 0.50 expands reordered weights to noise when an adapter is merged, and passes no
+    gradient through them. ``Molmo.from_pretrained`` forbids it, `load_backend` allows it.
 
     Args:
-        model: A model as loaded; if it has no 4-bit layers, nothing happens.
-        allowed: Forbid with False, before the first forward pass. Layers of a shape that
-            bitsandbytes cannot reorder never are.
+        model: Model as loaded; nothing happens without 4-bit layers.
+        allowed: False forbids it, before the first forward pass. Layers of a shape that bitsandbytes
+            cannot reorder are never reordered.
     """
     if not getattr(model, "is_loaded_in_4bit", False):
         return
@@ -153,7 +153,7 @@ def allow_cpu_packing(model: nn.Module, allowed: bool = True) -> None:
 
 
 class _Once(logging.Filter):
-    """Lets each text through the first time."""
+    """Filter that passes each text once."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -167,14 +167,14 @@ class _Once(logging.Filter):
 
 
 def warn_once() -> None:
-    """Keeps bitsandbytes from saying at each int8 layer of each token that inputs are cast to float16."""
+    """Log bitsandbytes' warning about casts to float16 once, not for each int8 layer of each token."""
     logger = logging.getLogger("bitsandbytes.autograd._functions")
     if not any(isinstance(known, _Once) for known in logger.filters):
         logger.addFilter(_Once())
 
 
 def _kept_modules(model: nn.Module) -> Iterator[nn.Module]:
-    """The modules that must stay, found by their places in the model and not by patterns."""
+    """List the modules that must keep high precision, by their place in the model."""
     inner: Any = getattr(model, "model", model)
     yield inner.vision_backbone
     yield inner.transformer["wte"]

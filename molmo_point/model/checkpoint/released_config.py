@@ -1,8 +1,8 @@
-"""The two dialects of the released ``config.json``, read into one set of names.
+"""Reader of ``config.json``, with the two released dialects unified.
 
-Molmo-7B-D, 7B-O and 72B use ``hidden_size, num_hidden_layers, …``; MolmoE uses the names of the
-training code, ``d_model, n_layers, …``. Both call themselves ``model_type`` "molmo", so the names
-decide. A setting that would change the arithmetic in a way that is not implemented is refused.
+Molmo-7B-D, 7B-O and 72B use ``hidden_size, num_hidden_layers, …``. MolmoE uses the names of the
+training code, ``d_model, n_layers, …``. Both have the ``model_type`` "molmo", so the names decide.
+A setting that needs arithmetic that is not implemented is refused.
 """
 
 from pathlib import Path
@@ -31,8 +31,8 @@ _DEFAULTS_OF_TRAINING: dict[str, Any] = {
 }
 _NEEDED = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
 
-# What each setting must be where it is named; the first value is the one to recommend. Dropout,
-# initialisation, losses and kernels are not here: they change nothing that inference computes.
+# Accepted values of each setting, if it is present; the first value is recommended in errors. Dropout,
+# initialization, losses and kernels are not listed, because they do not affect inference.
 IMPLEMENTED: dict[str, tuple[Any, ...]] = {
     "layer_norm_type": ("rms",),
     "layer_norm_with_affine": (True,),
@@ -88,25 +88,25 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def released_config(data: dict[str, Any]) -> dict[str, Any]:
-    """Settings of either dialect under the names of `MolmoConfig`.
+    """Convert the settings of either dialect to the names of `MolmoConfig`.
 
     Args:
-        data: What ``config.json`` holds, or keyword arguments of `MolmoConfig`; not changed.
+        data: Content of ``config.json``, or keyword arguments of `MolmoConfig`; not changed.
 
     Returns:
-        The same settings, those of the training dialect renamed and completed with its defaults.
-        Names that neither dialect knows are passed on.
+        The settings; those of the training dialect are renamed and completed with its defaults.
+        Unknown names are kept.
 
     Raises:
-        CheckpointError: A needed setting is missing, two dialects contradict each other, or a
-            setting asks for arithmetic that is not implemented.
+        CheckpointError: A required setting is missing, two dialects contradict each other, or a
+            setting needs arithmetic that is not implemented.
     """
     for name, accepted in IMPLEMENTED.items():
         if name in data and not any(data[name] == value for value in accepted):
             raise CheckpointError(
-                "This configuration asks for something that no released Molmo does and that is not implemented",
+                f"{name} must be {accepted[0]!r}, as in every released Molmo",
                 f"{name} = {data[name]!r}",
-                f"only {name} = {accepted[0]!r} can be run",
+                "use the config.json of a released checkpoint",
             )
     if not any(name in data for name in NAMES_OF_TRAINING):
         return dict(data)
@@ -117,7 +117,9 @@ def _from_training_names(data: dict[str, Any]) -> dict[str, Any]:
     block_type = data.get("block_type") or "sequential"
     if block_type not in ("moe", "sequential"):
         raise CheckpointError(
-            "The blocks of this configuration are not implemented", f"block_type = {block_type!r}", "use 'moe' or 'sequential'"
+            "block_type must be 'moe' or 'sequential'",
+            f"block_type = {block_type!r}",
+            "use the config.json of a released checkpoint",
         )
     renamed = dict(NAMES_OF_TRAINING)
     values: dict[str, Any] = dict(_DEFAULTS_OF_TRAINING)
@@ -128,30 +130,30 @@ def _from_training_names(data: dict[str, Any]) -> dict[str, Any]:
     for theirs, ours in renamed.items():
         if theirs not in data:
             continue
-        # The rotary table of MolmoE is longer than the sequences that it was made for.
+        # The rotary table of MolmoE is longer than its sequences.
         if ours in data and data[ours] != data[theirs] and ours != "max_position_embeddings":
             raise CheckpointError(
-                "The configuration contradicts itself",
+                "The configuration must not contradict itself",
                 f"{theirs} = {data[theirs]!r}, {ours} = {data[ours]!r}",
                 "download config.json again",
             )
         values[ours] = data[theirs]
     missing = [name for name in _NEEDED if values.get(name) is None]
     if missing:
-        raise CheckpointError("The configuration is incomplete", f"missing {', '.join(missing)}", "download config.json again")
+        raise CheckpointError("The configuration must be complete", f"missing {', '.join(missing)}", "download config.json again")
     if values.get("intermediate_size") is None:
         values["intermediate_size"] = _fused_width(data, values["hidden_size"], block_type)
     return values
 
 
 def _fused_width(data: dict[str, Any], hidden_size: int, block_type: str) -> int:
-    """Up and gate together: twice the inner width."""
+    """Compute the width of up and gate together, twice the inner width."""
     if data.get("mlp_hidden_size") is not None:
         return data["mlp_hidden_size"]
     ratio = data.get("mlp_ratio", 1 if block_type == "moe" else None)
     if ratio is None:
         raise CheckpointError(
-            "The configuration is incomplete", "neither mlp_hidden_size nor mlp_ratio", "download config.json again"
+            "The configuration must be complete", "neither mlp_hidden_size nor mlp_ratio", "download config.json again"
         )
     return int(ratio * hidden_size)
 

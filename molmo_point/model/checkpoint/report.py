@@ -1,4 +1,4 @@
-"""What a checkpoint folder is, whether it is complete and what memory it takes, found out without loading it."""
+"""Report on a checkpoint folder: identity, completeness and memory, without loading it."""
 
 from collections import Counter
 from dataclasses import asdict, dataclass
@@ -8,7 +8,7 @@ from typing import Any
 
 from molmo_point.errors import CheckpointError
 from molmo_point.model.checkpoint.memory import MemoryNeed, ParameterCounts, count_parameters, memory_needs
-from molmo_point.model.checkpoint.published_sizes import Flavour, flavour_of
+from molmo_point.model.checkpoint.published_sizes import Flavor, flavor_of
 from molmo_point.model.checkpoint.weight_files import Problem, StoredWeights, WeightFile, read_json, weights_of, words_of
 
 IMAGE_TOKENS = ("<im_start>", "<im_end>", "<im_patch>", "<im_col>")
@@ -17,7 +17,7 @@ _AGAIN = "download it again"
 
 @dataclass(frozen=True)
 class ImageSettings:
-    """How images are cut: sides of crop and patch in pixels, and the most crops besides the overview."""
+    """Image settings: sides of crop and patch in pixels, limit of crops, and True if they are stored."""
 
     crop_px: int
     patch_px: int
@@ -27,23 +27,23 @@ class ImageSettings:
 
 @dataclass(frozen=True)
 class CheckpointReport:
-    """What inspecting a checkpoint folder found.
+    """Result of inspecting a checkpoint folder.
 
     Attributes:
-        folder: The folder.
-        flavour: The model that ``config.json`` describes; None where that cannot be told.
-        files: The weight files, with their sizes in bytes.
-        dtypes: Stored dtype ("F32", …) → number of values.
-        parameters: Of the model if it could be built to compare with, otherwise of the files; None where neither is known.
-        memory: Need in each precision; empty where the shapes are not known.
-        image: Image settings; None where they cannot be read or are those of Molmo2's own processor.
-        problems: Everything that keeps it from being loaded.
-        notes: What is no problem, but good to know.
-        compared: Whether names and shapes of the tensors were compared with those of the model.
+        folder: Path of the folder.
+        flavor: Model described by ``config.json``; None if unknown.
+        files: Weight files with their sizes in bytes.
+        dtypes: Number of values by stored dtype ("F32", …).
+        parameters: Counts of the model, or of the files if the model was not built; None if unknown.
+        memory: Memory need in each precision; empty if the shapes are unknown.
+        image: Image settings; None if unreadable, or for Molmo2.
+        problems: Everything that prevents loading.
+        notes: Other useful facts.
+        compared: True if names and shapes of the tensors were compared with those of the model.
     """
 
     folder: str
-    flavour: Flavour | None
+    flavor: Flavor | None
     files: tuple[WeightFile, ...]
     dtypes: dict[str, int]
     parameters: ParameterCounts | None
@@ -55,28 +55,28 @@ class CheckpointReport:
 
     @property
     def complete(self) -> bool:
-        """Whether nothing is wrong with it."""
+        """True if nothing is wrong."""
         return not self.problems
 
     @property
     def size_bytes(self) -> int:
-        """Size of the weight files, bytes."""
+        """Size of the weight files, in bytes."""
         return sum(file.size_bytes for file in self.files)
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as JSON has it."""
+        """Convert the report to JSON types."""
         memory = [asdict(need) | {"total_bytes": need.total_bytes, "on_cpu_bytes": need.on_cpu_bytes} for need in self.memory]
-        flavour = asdict(self.flavour) | {"words": self.flavour.words} if self.flavour is not None else None
-        return asdict(self) | {"flavour": flavour, "memory": memory, "complete": self.complete, "size_bytes": self.size_bytes}
+        flavor = asdict(self.flavor) | {"words": self.flavor.words} if self.flavor is not None else None
+        return asdict(self) | {"flavor": flavor, "memory": memory, "complete": self.complete, "size_bytes": self.size_bytes}
 
 
 def inspect_checkpoint(folder: str | Path, *, use_torch: bool = True) -> CheckpointReport:
-    """Looks at names, sizes and headers; no weight is read and nothing in the folder is run.
+    """Inspect names, sizes and headers; reads no weight and runs no code of the folder.
 
     Args:
-        folder: Checkpoint folder of Molmo, Molmo2 or MolmoPoint. Whatever is wrong with it becomes part of the report.
-        use_torch: Compare the tensors with those of the model, and look into ``.bin`` files. Without it, and where torch
-            is not installed, that is left out, and the report says so.
+        folder: Checkpoint folder of Molmo, Molmo2 or MolmoPoint. Faults become part of the report.
+        use_torch: True compares the tensors with those of the model, and reads the tensor lists of
+            ``.bin`` files. Without it, or without torch, the report notes that this was skipped.
     """
     folder = Path(folder)
     use_torch = use_torch and find_spec("torch") is not None and find_spec("transformers") is not None
@@ -84,35 +84,35 @@ def inspect_checkpoint(folder: str | Path, *, use_torch: bool = True) -> Checkpo
     if any(problem.kind == "folder" for problem in weights.problems):
         return CheckpointReport(str(folder), None, (), {}, None, (), None, weights.problems, (), False)
     notes: list[str] = []
-    config, flavour, problems = _config(folder)
-    model, misfitting = _model(folder, weights, flavour, notes, use_torch)
-    image, image_problems = _image_settings(folder, config, flavour, notes)
+    config, flavor, problems = _config(folder)
+    model, misfitting = _model(folder, weights, flavor, notes, use_torch)
+    image, image_problems = _image_settings(folder, config, flavor, notes)
     problems += [*weights.problems, *misfitting, *_tokenizer_problems(folder, _rows(config)), *image_problems]
     dtypes: Counter[str] = Counter()
     for tensor in weights.tensors.values():
         dtypes[tensor.dtype] += tensor.size
     whole = not any(problem.kind == "file" for problem in weights.problems)
-    # Quantized weights are packed: their shapes tell neither values nor memory.
-    stored = {t.name: t.shape for t in weights.tensors.values()} if whole and not (flavour and flavour.quantized) else {}
+    # Quantized weights are packed, so their shapes give neither values nor memory.
+    stored = {t.name: t.shape for t in weights.tensors.values()} if whole and not (flavor and flavor.quantized) else {}
     shapes = (model or stored).items()
     return CheckpointReport(
         folder=str(folder),
-        flavour=flavour,
+        flavor=flavor,
         files=weights.files,
         dtypes=dict(dtypes.most_common()),
-        parameters=count_parameters(shapes, flavour) if shapes else None,
-        memory=memory_needs(shapes, flavour) if shapes and flavour is not None else (),
+        parameters=count_parameters(shapes, flavor) if shapes else None,
+        memory=memory_needs(shapes, flavor) if shapes and flavor is not None else (),
         image=image,
         problems=tuple(problems),
         notes=tuple(notes),
-        compared=bool(model and weights.tensors and not (flavour and flavour.quantized)),
+        compared=bool(model and weights.tensors and not (flavor and flavor.quantized)),
     )
 
 
-def _config(folder: Path) -> tuple[dict[str, Any], Flavour | None, list[Problem]]:
+def _config(folder: Path) -> tuple[dict[str, Any], Flavor | None, list[Problem]]:
     try:
         data = read_json(folder / "config.json")
-        flavour = flavour_of(data)
+        flavor = flavor_of(data)
     except FileNotFoundError:
         return {}, None, [Problem("config", "config.json", "it is missing", "download it into the same folder")]
     except (ValueError, OSError) as error:
@@ -120,21 +120,21 @@ def _config(folder: Path) -> tuple[dict[str, Any], Flavour | None, list[Problem]
     except CheckpointError as error:
         given = error.given.removeprefix("config.json: ")
         return {}, None, [Problem("config", "config.json", f"{error.what[0].lower()}{error.what[1:]} ({given})", error.fix)]
-    return data, flavour, []
+    return data, flavor, []
 
 
 def _model(
-    folder: Path, weights: StoredWeights, flavour: Flavour | None, notes: list[str], use_torch: bool
+    folder: Path, weights: StoredWeights, flavor: Flavor | None, notes: list[str], use_torch: bool
 ) -> tuple[dict[str, tuple[int, ...]], list[Problem]]:
-    """Shapes of the model's tensors, empty where it cannot be built here, and what of the files does not fit them."""
-    if flavour is None:
+    """Shapes of the model's tensors (empty if it cannot be built), and problems of the stored ones."""
+    if flavor is None:
         return {}, []
-    if flavour.family != "molmo":
-        when = "that is done while it is loaded" if flavour.family == "molmo2" else "this package does not run it"
-        notes.append(f"tensors of {flavour.title} are not compared with the model here: {when}")
+    if flavor.family != "molmo":
+        when = "loading compares them" if flavor.family == "molmo2" else "this package does not run it"
+        notes.append(f"tensors of {flavor.title} were not compared with the model: {when}")
         return {}, []
     if not use_torch:
-        notes.append("torch and transformers are not installed or not used: tensors were not compared with the model")
+        notes.append("tensors were not compared with the model: torch and transformers are not installed or not used")
         return {}, []
     from molmo_point.model.architecture.causal_lm import MolmoForCausalLM
     from molmo_point.model.architecture.config import load_config
@@ -145,14 +145,14 @@ def _model(
         shapes = expected_shapes(MolmoForCausalLM, config)
     except CheckpointError as error:
         return {}, [Problem("config", "config.json", f"{error.what} ({error.given})", error.fix)]
-    if flavour.quantized:
-        notes.append(f"the weights are quantized already ({flavour.quantized}): tensors were not compared with the model")
+    if flavor.quantized:
+        notes.append(f"tensors were not compared with the model: the weights are quantized ({flavor.quantized})")
         return shapes, []
     return shapes, misfits(weights, shapes, config.num_experts) if weights.tensors else []
 
 
 def _rows(config: dict[str, Any]) -> int:
-    """Rows of both embedding tables of Molmo v1; 0 for the others."""
+    """Number of rows of both embedding tables of Molmo v1; 0 for other models."""
     if config.get("model_type") != "molmo":
         return 0
     rows = config.get("embedding_size") or config.get("vocab_size")
@@ -190,15 +190,15 @@ def _vocabulary_problem(data: dict[str, Any], rows: int) -> str:
         return f"it lacks Molmo's image tokens {', '.join(missing)}"
     highest = max((ids[token] for token in IMAGE_TOKENS if isinstance(ids[token], int)), default=0)
     if rows and highest >= rows:
-        return f"its image tokens go up to {highest}, but the model has embeddings for {rows} only"
+        return f"its image tokens go up to {highest}, but the model has embeddings for {rows} tokens"
     return ""
 
 
 def _image_settings(
-    folder: Path, config: dict[str, Any], flavour: Flavour | None, notes: list[str]
+    folder: Path, config: dict[str, Any], flavor: Flavor | None, notes: list[str]
 ) -> tuple[ImageSettings | None, list[Problem]]:
     name = "preprocessor_config.json"
-    if flavour is not None and flavour.family != "molmo":
+    if flavor is not None and flavor.family != "molmo":
         missing = not (folder / name).is_file() and not (folder / "processor_config.json").is_file()
         return None, [Problem("image", name, "it is missing", "download it into the same folder")] if missing else []
     try:
@@ -206,16 +206,16 @@ def _image_settings(
         crop, patch, most = data["base_image_input_size"][0], data["image_patch_size"], data["max_crops"]
         image = ImageSettings(int(crop), int(patch), int(most), True)
     except FileNotFoundError:
-        notes.append(f"there is no {name}: images are cut as for the released checkpoints")
+        notes.append(f"{name} is missing: the image settings of the released checkpoints apply")
         image = ImageSettings(336, 14, 12, False)
     except (KeyError, TypeError, IndexError) as error:
-        return None, [Problem("image", name, f"it holds no image settings of Molmo ({type(error).__name__}: {error})", _AGAIN)]
+        return None, [Problem("image", name, f"it holds no image settings of a Molmo ({type(error).__name__}: {error})", _AGAIN)]
     except (ValueError, OSError) as error:
         return None, [Problem("image", name, words_of(error), _AGAIN)]
     vision = config.get("vision_config")
     vision = vision if isinstance(vision, dict) else {}
     wanted = (vision.get("image_size", 336), vision.get("patch_size", 14))
-    if flavour is None or (image.crop_px, image.patch_px) == wanted:
+    if flavor is None or (image.crop_px, image.patch_px) == wanted:
         return image, []
     text = f"crops of {image.crop_px} px in patches of {image.patch_px} px, but config.json has {wanted[0]} and {wanted[1]}"
     return image, [Problem("image", name, text, "use config.json and image settings of the same checkpoint")]

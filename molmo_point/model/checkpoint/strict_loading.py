@@ -1,4 +1,4 @@
-"""``from_pretrained`` that refuses what does not fit, however it is called."""
+"""Strict ``from_pretrained`` of transformers, for every way to call it."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -24,7 +24,7 @@ _KINDS = ("missing_keys", "unexpected_keys", "mismatched_keys")
 _NAMED = 5
 _LOOKED_AT: ContextVar[bool] = ContextVar("files_looked_at", default=False)
 _OF_LOADING = {"dtype", "torch_dtype", "quantization_config"}
-# With one of these, transformers reads other weights than those that `check_weights` looks at.
+# With one of these, transformers reads other weights than those checked by `check_weights`.
 _OTHER_WEIGHTS = ("variant", "gguf_file", "state_dict", "from_tf", "from_flax")
 
 
@@ -39,26 +39,28 @@ class StrictLoading(PreTrainedModel):
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: Any, *model_args: Any, **kwargs: Any) -> Any:
-        """Loads weights as transformers does, strictly and without ever running code from the checkpoint.
+        """Load weights as transformers does, but strictly and without running code of the checkpoint.
 
         Args:
-            pretrained_model_name_or_path: Folder or Hugging Face id of a checkpoint, or of a PEFT adapter.
-            *model_args: Handed on.
-            **kwargs: Those of ``transformers.PreTrainedModel.from_pretrained``: ``dtype``,
+            pretrained_model_name_or_path: Folder or Hugging Face id of a checkpoint or a PEFT adapter.
+            *model_args: Passed on.
+            **kwargs: Arguments of ``transformers.PreTrainedModel.from_pretrained``: ``dtype``,
                 ``device_map``, ``quantization_config``, ``output_loading_info``, … With
-                ``ignore_mismatched_sizes=True`` tensors of another shape are drawn anew.
+                ``ignore_mismatched_sizes=True`` tensors of another shape are initialized randomly.
 
         Returns:
             The model in eval mode; with ``output_loading_info=True`` also transformers' report.
 
         Raises:
-            CheckpointError: Files are missing or broken, a tensor is missing, unexpected or of
-                another shape, or quantization did not do what it must.
+            CheckpointError: A file is missing or broken, a tensor is missing, unexpected or of
+                another shape, or the quantization is not as required.
             DependencyError: A library that the arguments need is missing.
-            InputError: Unpickling of arbitrary objects was asked for.
+            InputError: The arguments ask to unpickle arbitrary objects.
         """
         if kwargs.get("weights_only") is False:
-            raise InputError("Checkpoints are never unpickled freely", "weights_only=False", "leave weights_only unset")
+            raise InputError(
+                "weights_only must not be False", "weights_only=False", "omit weights_only: checkpoints are never unpickled"
+            )
         kwargs.pop("trust_remote_code", None)
         with_report = kwargs.pop("output_loading_info", False)
         quantization = with_default_skips(kwargs.pop("quantization_config", None))
@@ -69,7 +71,7 @@ class StrictLoading(PreTrainedModel):
             loaded: Any = super().from_pretrained(pretrained_model_name_or_path, *model_args, output_loading_info=True, **kwargs)
         except MolmoPointError:
             raise
-        except Exception as error:  # files, shapes, libraries, the hub: many kinds, three meanings
+        except Exception as error:  # files, shapes, libraries and the hub raise many kinds with three meanings
             raise _as_ours(error, pretrained_model_name_or_path) from error
         model, report = loaded
         refuse_wrong_keys(report, pretrained_model_name_or_path, bool(kwargs.get("ignore_mismatched_sizes")))
@@ -77,14 +79,14 @@ class StrictLoading(PreTrainedModel):
             check_quantized(model)
             allow_cpu_packing(model, False)
             warn_once()
-        # what is saved from here on must not ask anyone to run the code of the checkpoint it came from
+        # Files saved from here must not refer to the code of the source checkpoint.
         vars(model.config).pop("auto_map", None)
         return (model, report) if with_report else model
 
     @staticmethod
     def _finalize_model_loading(model: Any, load_config: Any, loading_info: Any) -> Any:
-        # Of a base model below an adapter nothing is reported at the end, so it is checked here. Before the
-        # base class draws what is missing and logs a table of it.
+        # A base model below an adapter is not part of the final report, so it is checked here, before the
+        # base class initializes missing tensors and logs them.
         source = load_config.pretrained_model_name_or_path
         refuse_wrong_keys(vars(loading_info), source, load_config.ignore_mismatched_sizes)
         return PreTrainedModel._finalize_model_loading(model, load_config, loading_info)
@@ -92,7 +94,7 @@ class StrictLoading(PreTrainedModel):
 
 @contextmanager
 def files_checked() -> Iterator[None]:
-    """Inside, `from_pretrained` takes the weight files as looked at already."""
+    """Skip the checks of weight files in `from_pretrained` within this context."""
     token = _LOOKED_AT.set(True)
     try:
         yield
@@ -101,7 +103,7 @@ def files_checked() -> Iterator[None]:
 
 
 def _check_files(model_class: type[StrictLoading], source: Any, options: Mapping[str, Any]) -> None:
-    """Finds broken files of a local folder before transformers does, whose errors do not name them."""
+    """Find broken files of a local folder before transformers, whose errors do not name them."""
     if _LOOKED_AT.get() or any(options.get(name) for name in _OTHER_WEIGHTS) or options.get("use_safetensors") is False:
         return
     folder = Path(source, options.get("subfolder") or "") if isinstance(source, (str, Path)) else None
@@ -109,7 +111,7 @@ def _check_files(model_class: type[StrictLoading], source: Any, options: Mapping
         return
     config = options.get("config")
     known = load_config(folder) if config is None else config
-    # Options that are fields of the configuration change the model; those of loading do not.
+    # Options that are fields of the configuration change the model; options of loading do not.
     changed = config is None and bool(({*options} - _OF_LOADING) & {*known.to_dict()})
     whole = model_class.is_whole and isinstance(known, MolmoConfig)
     comparable = whole and not changed and getattr(known, "quantization_config", None) is None
@@ -118,16 +120,16 @@ def _check_files(model_class: type[StrictLoading], source: Any, options: Mapping
 
 
 def refuse_wrong_keys(report: Mapping[str, Any], source: Any, ignore_shapes: bool = False) -> None:
-    """Turns transformers' report of a loading into one error that names the tensors.
+    """Raise one error that names the tensors in transformers' report of a loading.
 
     Args:
         report: ``missing_keys``, ``unexpected_keys`` (names) and ``mismatched_keys`` (name, shape in the
             file, shape in the model); each may be absent.
-        source: The checkpoint, for the message.
-        ignore_shapes: Accept tensors of another shape.
+        source: Checkpoint, for the message.
+        ignore_shapes: True accepts tensors of another shape.
 
     Raises:
-        CheckpointError: One of them is not empty.
+        CheckpointError: One of the lists is not empty.
     """
     named = []
     for kind in _KINDS[:2] if ignore_shapes else _KINDS:
@@ -137,7 +139,7 @@ def refuse_wrong_keys(report: Mapping[str, Any], source: Any, ignore_shapes: boo
             named.append(f"{kind.replace('_', ' ')}: {', '.join(keys[:_NAMED])}{more}")
     if named:
         raise CheckpointError(
-            "The weights do not fit the configuration",
+            "The weights must match the configuration",
             f"{source}: {'; '.join(named)}",
             "use config.json and weights of the same checkpoint",
         )
@@ -151,16 +153,16 @@ def _key_text(key: Any) -> str:
 
 
 def _as_ours(error: Exception, source: Any) -> MolmoPointError:
-    """What an error of the libraries below means to whoever loads a checkpoint."""
+    """Convert an error of the libraries to one of ours."""
     text = str(error)
     if isinstance(error, ImportError):
-        return DependencyError("A library is missing that this way of loading needs", text, "install it with pip")
+        return DependencyError("Loading needs a library that is missing", text, "install it with pip")
     if "unexpected keyword argument" in text:
-        return InputError("An argument is not known", text, "see transformers' from_pretrained for those there are")
+        return InputError("Arguments must be those of transformers' from_pretrained", text, "see its documentation")
     if isinstance(error, torch.OutOfMemoryError):
         fix = "pass quantization_config=default_quantization('nf4'), dtype='bfloat16' or device_map='auto'"
-        return CheckpointError("The model does not fit into the memory of the device", f"{source}: {text}", fix)
+        return CheckpointError("The model must fit into the memory of the device", f"{source}: {text}", fix)
     if "named symbol not found" in text or "no kernel image" in text:
         fix = "build bitsandbytes on this device, with COMPUTE_CAPABILITY set to the GPU's"
-        return DependencyError("This build of bitsandbytes has no kernels for the GPU", text, fix)
+        return DependencyError("bitsandbytes must have kernels for the GPU", text, fix)
     return CheckpointError("The weights cannot be loaded", f"{source}: {text}", "download the checkpoint's files again")

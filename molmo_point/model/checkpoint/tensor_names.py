@@ -1,13 +1,13 @@
-"""What the tensors of a checkpoint are called: in the released files, in the training code's files, in memory.
+"""Names of the tensors of a checkpoint: in released files, in files of the training code, in memory.
 
-In memory every flavour has the names of the released 7B files. Two other sets of names are read:
+In memory every flavor has the names of the released 7B files. Two other sets of names can be read:
 
 - MolmoE as released: ``model.transformer.blocks.N.attn.att_proj``, ``….mlp.ff_norm``, ``lm_head``;
 - checkpoints of the training code: no leading ``model.``, and for MolmoE a router ``ffn.router.layer``
   and all experts of a block stacked in ``ffn.experts.mlp.{w1, v1, w2}``, the last one transposed.
 
 transformers applies the table while it loads, shard by shard, so ``device_map`` and quantization work as
-for any other model. Saving always writes the released names of the flavour.
+for any other model. Saving always writes the released names of the flavor.
 """
 
 from collections.abc import Iterable
@@ -29,10 +29,10 @@ _PREFIX = "model."
 
 
 class UnstackExperts(ConversionOps):
-    """Splits (experts·inner, hidden) into the matrices of the experts.
+    """Split (experts·inner, hidden) into the matrices of the experts.
 
     Args:
-        transposed: The rows of the stack are the columns of the experts' matrices.
+        transposed: True if the rows of the stack are the columns of the experts' matrices.
     """
 
     def __init__(self, transposed: bool) -> None:
@@ -41,7 +41,7 @@ class UnstackExperts(ConversionOps):
     def convert(
         self, input_dict: dict[str, Any], source_patterns: list[str], target_patterns: list[str], **kwargs: Any
     ) -> dict[str, torch.Tensor]:
-        """The matrices under the target's name, its expert 0 replaced by each expert's number."""
+        """Name each matrix by the target's name, with expert 0 replaced by the number of the expert."""
         (found,) = input_dict.values()
         stack: torch.Tensor = found[0] if isinstance(found, list) else found
         pieces = stack.unflatten(0, (kwargs["config"].num_experts, -1))
@@ -52,7 +52,7 @@ class UnstackExperts(ConversionOps):
 
 
 def conversions_on_loading() -> list[WeightTransform]:
-    """The table as transformers applies it: all names of all flavours at once, for no two of them clash."""
+    """Build the table for transformers: all names of all flavors at once, since no two of them clash."""
     table: list[WeightTransform] = [WeightRenaming(*pair) for pair in (*_RELEASED_EXPERTS, _ROUTER_OF_TRAINING)]
     for theirs, ours in _STACKED.items():
         table.append(
@@ -66,43 +66,43 @@ def conversions_on_loading() -> list[WeightTransform]:
 
 
 def conversions_on_saving(num_experts: int) -> list[WeightTransform]:
-    """What transformers reverts when it saves, so that the files have the released names.
+    """Build the table that transformers reverts when it saves, so that files have the released names.
 
     Args:
-        num_experts: Of the model; 0 = dense, whose names in memory are the released ones.
+        num_experts: Number of experts; 0 means dense, with the released names in memory.
     """
     return [WeightRenaming(*pair) for pair in _RELEASED_EXPERTS] if num_experts else []
 
 
 def register_names(model_type: str) -> None:
-    """Makes transformers read all three sets of names for models of this type; again does no harm."""
+    """Let transformers read all three sets of names for models of this type. Repeated calls are harmless."""
     register_checkpoint_conversion_mapping(model_type, conversions_on_loading(), overwrite=True)  # pyright: ignore[reportArgumentType]
 
 
 def name_in_memory(name: str) -> str:
-    """The name in memory of a tensor of a file; names that are not in the table stay as they are.
+    """Convert the name of a tensor in a file to its name in memory; unknown names are kept.
 
     Args:
-        name: From a released checkpoint or one of the training code. Stacked experts have no single name in
-            memory: see `state_in_memory`.
+        name: Name in a released checkpoint or one of the training code. Stacked experts have no single
+            name in memory, see `state_in_memory`.
     """
     renamed = _apply(conversions_on_loading(), name)
     return renamed if renamed.startswith(_PREFIX) else _PREFIX + renamed
 
 
 def released_name(name: str, num_experts: int) -> str:
-    """The name that a tensor in memory has in the released files.
+    """Convert the name of a tensor in memory to its name in the released files.
 
     Args:
-        name: In memory, from ``model.state_dict()``.
-        num_experts: Of the model; 0 = dense.
+        name: Name in ``model.state_dict()``.
+        num_experts: Number of experts of the model; 0 means dense.
     """
     reverted = [transform.reverse_transform() for transform in reversed(conversions_on_saving(num_experts))]
     return _apply(reverted, name)
 
 
 def _apply(transforms: Iterable[WeightTransform], name: str) -> str:
-    # by hand, because older releases of transformers have no function for it
+    # Older releases of transformers have no function for this.
     for transform in transforms:
         if isinstance(transform, WeightRenaming):
             name, _ = transform.rename_source_key(name)
@@ -110,11 +110,11 @@ def _apply(transforms: Iterable[WeightTransform], name: str) -> str:
 
 
 def state_in_memory(state: dict[str, torch.Tensor], num_experts: int) -> dict[str, torch.Tensor]:
-    """A whole state dict of any of the three sets of names, for ``model.load_state_dict``.
+    """Convert a state dict with any of the three sets of names for ``model.load_state_dict``.
 
     Args:
-        state: Tensors of a file.
-        num_experts: Of the model; 0 = dense.
+        state: Tensors of a file, by name.
+        num_experts: Number of experts of the model; 0 means dense.
     """
     renamed: dict[str, torch.Tensor] = {}
     for name, tensor in state.items():

@@ -1,4 +1,4 @@
-"""Refuses broken files of a checkpoint before any weight is read."""
+"""Checks of the files of a checkpoint before any weight is read."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -30,18 +30,19 @@ Shape = tuple[int, ...]
 
 
 def check_weights(folder: Path, model_class: Any, config: MolmoConfig | None, ignore_shapes: bool = False) -> int:
-    """Looks at names, sizes and headers of the weight files, and compares the tensors with those of the model.
+    """Check the weight files by names, sizes and headers, and compare their tensors with the model.
 
     Args:
         folder: Checkpoint folder.
-        config: The model that the files should make; None looks at the files alone.
-        ignore_shapes: Accept tensors of another shape.
+        model_class: Class of the model, for the comparison.
+        config: Configuration of the model; None checks the files alone.
+        ignore_shapes: True accepts tensors of another shape.
 
     Returns:
-        Size of the weight files, bytes.
+        Size of the weight files, in bytes.
 
     Raises:
-        CheckpointError: Something is wrong; the first problem, with its file, and how many more there are.
+        CheckpointError: There is a problem; the error has the first one and the number of others.
     """
     weights = weights_of(folder)
     problems = [*weights.problems]
@@ -55,17 +56,17 @@ def check_weights(folder: Path, model_class: Any, config: MolmoConfig | None, ig
     if others:
         given += f" (and {len(others)} more problem{'s' if others[1:] else ''}: {DOCTOR.format(folder=folder)})"
     broken = first.kind in ("folder", "file", "duplicate")
-    what = "The weights cannot be read" if broken else "The weights do not fit the configuration"
+    what = "The weights cannot be read" if broken else "The weights must match the configuration"
     raise CheckpointError(what, given, first.fix)
 
 
 def check_generation(folder: Path) -> None:
-    """Looks at ``generation_config.json``, if there is one.
+    """Check ``generation_config.json`` if it exists.
 
-    transformers passes over a broken one in silence, and its end tokens would be lost; or it fails without naming it.
+    transformers silently ignores a broken one and loses its end tokens, or fails without naming it.
 
     Raises:
-        CheckpointError: It cannot be read, or holds what cannot be.
+        CheckpointError: The file cannot be read, or has invalid values.
     """
     path = folder / "generation_config.json"
     if not path.exists():
@@ -77,9 +78,9 @@ def check_generation(folder: Path) -> None:
         for name in _NUMBERS:
             values = data[name] if isinstance(data.get(name), list) else [data.get(name)]
             if any(value is not None and type(value) is not int for value in values):
-                raise ValueError(f"{name} is {data[name]!r}, which is no whole number")
+                raise ValueError(f"{name} is {data[name]!r}, which is not an integer")
         GenerationConfig.from_dict(data)
-    except Exception as error:  # JSON, types and contradictions: many kinds, one meaning
+    except Exception as error:  # JSON, types and contradictions raise many kinds with one meaning
         given = f"{path}: {words_of(error)}"
         raise CheckpointError("generation_config.json cannot be read", given, "download it again, or delete it") from error
 
@@ -92,14 +93,15 @@ def expected_shapes(model_class: Any, config: MolmoConfig) -> dict[str, Shape]:
 
 
 def misfits(weights: StoredWeights, expected: Mapping[str, Shape], num_experts: int) -> list[Problem]:
-    """Finds every stored tensor that is missing, unexpected, of another shape, or of no floating type.
+    """Find every stored tensor that is missing, unexpected, of another shape, or not floating point.
 
     Args:
-        weights: What the files hold. Tensors of files that could not be read are not reported as missing again.
-        config: The model that they should make.
+        weights: Content of the files. Tensors of unreadable files are not reported as missing again.
+        expected: Shape of every tensor of the model, by its name in memory.
+        num_experts: Number of experts of the model; 0 means dense.
 
     Returns:
-        At most one problem for each file and kind, each with all its tensors; empty if everything fits.
+        At most one problem per file and kind, with all its tensors; empty if everything matches.
     """
     source: dict[str, StoredTensor] = {}
     found: dict[str, list[tuple[StoredTensor, str]]] = {"duplicate": [], "unexpected": [], "shape": [], "dtype": []}
@@ -114,7 +116,7 @@ def misfits(weights: StoredWeights, expected: Mapping[str, Shape], num_experts: 
                 text = f"{tensor.name} is {_size(shape)}, but must be {_size(expected[name])}"
                 found["shape"].append((tensor, text))
             elif tensor.dtype not in _FLOATS:
-                found["dtype"].append((tensor, f"{tensor.name} is of type {tensor.dtype}, which is no floating-point type"))
+                found["dtype"].append((tensor, f"{tensor.name} has the type {tensor.dtype}, which is not floating point"))
     problems = _missing(weights, [name for name in expected if name not in source], num_experts)
     for kind, entries in found.items():
         problems += _by_file(kind, entries)
@@ -122,10 +124,10 @@ def misfits(weights: StoredWeights, expected: Mapping[str, Shape], num_experts: 
 
 
 def _in_memory(tensor: StoredTensor, num_experts: int) -> dict[str, Shape]:
-    """What a stored tensor becomes: itself under another name or, of stacked experts, one for each expert."""
+    """Convert a stored tensor to its name in memory; a stack of experts gives one tensor per expert."""
     try:
         state = state_in_memory({tensor.name: torch.empty(tensor.shape, device="meta")}, num_experts)
-    except (RuntimeError, ValueError, KeyError, TypeError):  # a stack that cannot be split is not one of ours
+    except (RuntimeError, ValueError, KeyError, TypeError):  # a stack that cannot be split is unexpected
         return {tensor.name: tensor.shape}
     return {name: tuple(piece.shape) for name, piece in state.items()}
 
@@ -136,7 +138,7 @@ def _name(name: str) -> str:
 
 
 def _missing(weights: StoredWeights, names: list[str], num_experts: int) -> list[Problem]:
-    """A broken file is a problem of its own; what the index puts there, or has promised and not kept, was told already."""
+    """Report missing tensors, except those of broken files and those that the index already misses."""
     broken = {problem.file for problem in weights.problems if problem.kind == "file"}
     if broken and not weights.promised:
         return []

@@ -1,4 +1,4 @@
-"""Which tensors the weight files of a checkpoint hold, without reading a single weight."""
+"""Tensors in the weight files of a checkpoint, listed without reading a weight."""
 
 import json
 import struct
@@ -38,14 +38,14 @@ _LONGEST_JSON = 200_000_000
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that keeps a checkpoint from being loaded.
+    """Fault of a checkpoint that prevents loading.
 
     Attributes:
         kind: "folder", "config", "file", "missing", "unexpected", "shape", "dtype", "duplicate", "tokenizer" or "image".
-        file: Name of the file in question; empty if it is the folder as a whole.
-        text: What is wrong, without the file's name.
-        fix: What to do about it.
-        tensors: All tensors concerned, by their names in the files; empty if none in particular.
+        file: Name of the file; empty for the folder as a whole.
+        text: Description, without the name of the file.
+        fix: Remedy.
+        tensors: Affected tensors, by their names in the files; may be empty.
     """
 
     kind: str
@@ -63,12 +63,12 @@ class StoredTensor:
     """One tensor of a file.
 
     Attributes:
-        name: As the file has it.
+        name: Name in the file.
         file: Name of the file in the folder.
-        dtype: "F32", "BF16", … as safetensors call them.
-        shape: Its shape.
-        start: First byte in a safetensors file, counted from the file's beginning; 0 in a `.bin`.
-        end: One past the last byte; 0 in a `.bin`.
+        dtype: Type in the notation of safetensors ("F32", "BF16", …).
+        shape: Shape of the tensor.
+        start: Offset of the first byte in a safetensors file; 0 in a `.bin`.
+        end: Offset after the last byte in a safetensors file; 0 in a `.bin`.
     """
 
     name: str
@@ -86,7 +86,7 @@ class StoredTensor:
 
 @dataclass(frozen=True)
 class WeightFile:
-    """One file of weights: its name, its size in bytes, how many tensors it holds."""
+    """One weight file: name, size in bytes and number of tensors."""
 
     name: str
     size_bytes: int
@@ -95,15 +95,15 @@ class WeightFile:
 
 @dataclass(frozen=True)
 class StoredWeights:
-    """What the weight files of a folder hold, and what is wrong with them.
+    """Content and problems of the weight files of a folder.
 
     Attributes:
-        folder: Where they are.
-        files: Those that were found.
-        tensors: By their names in the files.
-        problems: Empty if all files are whole.
-        index: Name of the index; empty if there is one file.
-        promised: The index: tensor to file; empty if there is one file.
+        folder: Path of the folder.
+        files: Files that were found.
+        tensors: Tensors by their names in the files.
+        problems: Faults of the files; empty if all are complete.
+        index: Name of the index; empty for a single file.
+        promised: File of each tensor according to the index; empty for a single file.
     """
 
     folder: Path
@@ -115,16 +115,16 @@ class StoredWeights:
 
     @property
     def size_bytes(self) -> int:
-        """Size of all weight files, bytes."""
+        """Size of all weight files, in bytes."""
         return sum(file.size_bytes for file in self.files)
 
 
 def read_json(path: Path) -> Any:
-    """Parses a JSON file.
+    """Parse a JSON file.
 
     Raises:
-        ValueError: It is no JSON, or a Git LFS pointer; the message says so.
-        OSError: It cannot be read.
+        ValueError: The file is no JSON, or a Git LFS pointer.
+        OSError: The file cannot be read.
     """
     if path.stat().st_size > _LONGEST_JSON:
         raise ValueError(f"it is larger than any such file ({path.stat().st_size} bytes)")
@@ -138,11 +138,11 @@ def read_json(path: Path) -> Any:
 
 
 def weights_of(folder: Path, *, look_into_bins: bool = True) -> StoredWeights:
-    """Reads names, shapes and dtypes of all stored tensors; broken files become problems, never an exception.
+    """Read names, shapes and dtypes of all stored tensors; broken files become problems, not exceptions.
 
     Args:
-        folder: Holds `model.safetensors` or `pytorch_model.bin`, or shards of either with their index.
-        look_into_bins: Find the tensors of `.bin` files, which takes torch; otherwise only their archives are checked.
+        folder: Folder with `model.safetensors` or `pytorch_model.bin`, or shards of either and their index.
+        look_into_bins: True lists the tensors of `.bin` files, which needs torch; False checks only their archives.
     """
     try:
         present = {path.name for path in folder.iterdir()}
@@ -184,7 +184,7 @@ def _weight_map(path: Path) -> dict[str, str]:
     weight_map = data.get("weight_map") if isinstance(data, dict) else None
     if not isinstance(weight_map, dict) or not weight_map:
         raise ValueError("it has no weight_map")
-    if not isinstance(data.get("metadata"), dict):  # transformers reads nothing without
+    if not isinstance(data.get("metadata"), dict):  # transformers requires it
         raise ValueError("it has no metadata")
     for name, shard in weight_map.items():
         if not isinstance(shard, str) or Path(shard).name != shard or "\\" in shard or "\0" in shard or shard in ("", ".."):
@@ -193,7 +193,11 @@ def _weight_map(path: Path) -> dict[str, str]:
 
 
 def _tensors_of(path: Path, look_into_bins: bool) -> Iterator[StoredTensor]:
-    """Raises ValueError with words for people if the file is damaged."""
+    """List the tensors of one file.
+
+    Raises:
+        ValueError: The file is damaged.
+    """
     with path.open("rb") as file:
         start = file.read(len(LFS_START))
     if start == LFS_START:
@@ -205,11 +209,11 @@ def _tensors_of(path: Path, look_into_bins: bool) -> Iterator[StoredTensor]:
             _check_archive(path)
             return iter(())
         return iter([StoredTensor(name, path.name, dtype, shape) for name, dtype, shape in _bin_tensors(path)])
-    raise ValueError("weights are read from .safetensors and .bin files only")
+    raise ValueError("it is not a .safetensors or .bin file")
 
 
 def _safetensors(path: Path) -> Iterator[StoredTensor]:
-    """A safetensors file is 8 bytes of header length, a JSON header, and exactly the bytes that the header promises."""
+    """List the tensors of a safetensors file: 8 bytes of header length, a JSON header, and the announced bytes."""
     size = path.stat().st_size
     with path.open("rb") as file:
         start = file.read(8)
@@ -239,20 +243,22 @@ def _safetensors(path: Path) -> Iterator[StoredTensor]:
 def _tensor(file: str, name: str, entry: Any, offset: int) -> StoredTensor:
     dtype, shape, (start, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not all(type(number) is int and number >= 0 for number in (*shape, start, end)):
-        raise ValueError(f"{name} has a shape or a place that is no whole number")
+        raise ValueError(f"{name} has a shape or an offset that is not an integer")
     if dtype not in _BYTES:
-        raise ValueError(f"{name} is of an unknown type {dtype!r}")
+        raise ValueError(f"{name} has the unknown type {dtype!r}")
     if end - start != prod(shape) * _BYTES[dtype]:
-        raise ValueError(f"{name} takes {end - start} bytes, but is {dtype} of shape {list(shape)}")
+        raise ValueError(f"{name} has {end - start} bytes, but is {dtype} of shape {list(shape)}")
     return StoredTensor(name, file, dtype, tuple(shape), offset + start, offset + end)
 
 
 def _bin_tensors(path: Path) -> list[tuple[str, str, tuple[int, ...]]]:
-    """Name, dtype ("F32", …) and shape of every tensor of a `.bin`; no weight is read.
+    """List name, dtype ("F32", …) and shape of every tensor of a `.bin`, without reading weights.
+
+    Only torch's restricted unpickler is used, so no code in the file runs.
 
     Raises:
-        ValueError: The file is damaged, is no such archive, or would have to run code; the message says which.
-        OSError: It cannot be read.
+        ValueError: The file is damaged, is no such archive, or would run code.
+        OSError: The file cannot be read.
     """
     import torch
 
@@ -261,9 +267,9 @@ def _bin_tensors(path: Path) -> list[tuple[str, str, tuple[int, ...]]]:
         found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except OSError:
         raise
-    except Exception as error:  # what torch says here ends in advice to load it unsafely: not passed on
+    except Exception as error:  # torch advises to load it unsafely, so its message is not passed on
         if "eights only load failed" in str(error):
-            reason = "it holds something other than tensors; reading that could run code, so it is refused"
+            reason = "it holds objects other than tensors, which could run code"
         else:
             reason = f"it is damaged ({type(error).__name__})"
         raise ValueError(reason) from error
@@ -271,18 +277,18 @@ def _bin_tensors(path: Path) -> list[tuple[str, str, tuple[int, ...]]]:
         raise ValueError(f"it holds a {type(found).__name__}, not named tensors")
     strange = next((name for name, value in found.items() if not isinstance(name, str) or not _is_plain(value)), None)
     if strange is not None:
-        raise ValueError(f"its entry {strange!r} is no plain tensor")
+        raise ValueError(f"its entry {strange!r} is not a plain tensor")
     if not found:
         raise ValueError("it holds no tensor")
     return [(name, _dtype_name(tensor), tuple(tensor.shape)) for name, tensor in found.items()]
 
 
 def _check_archive(path: Path) -> None:
-    """Refuses whatever could grow when it is opened: torch stores its archives uncompressed. Needs no torch.
+    """Check that a file is an uncompressed archive, as written by torch. Needs no torch.
 
     Raises:
-        ValueError: It is no such archive.
-        OSError: It cannot be read.
+        ValueError: The file is another archive, or could grow when opened.
+        OSError: The file cannot be read.
     """
     size = path.stat().st_size
     try:
@@ -290,12 +296,12 @@ def _check_archive(path: Path) -> None:
             entries = archive.infolist()
     except OSError:
         raise
-    except Exception as error:  # zipfile raises half a dozen kinds for a damaged archive
+    except Exception as error:  # zipfile raises many kinds for a damaged archive
         raise ValueError(f"it is cut short or no torch archive ({size} bytes)") from error
     if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries) or sum(e.file_size for e in entries) > size:
         raise ValueError("it is a compressed archive, which torch does not write")
     if not any(entry.filename.rsplit("/", 1)[-1] == "data.pkl" for entry in entries):
-        raise ValueError("it is an archive, but none of torch's weights")
+        raise ValueError("it is an archive without weights of torch")
 
 
 def _is_plain(value: Any) -> bool:
@@ -322,26 +328,26 @@ def _second_copies(found: list[StoredTensor], known: dict[str, StoredTensor]) ->
     again = [tensor for tensor in found if tensor.name in known]
     if not again:
         return []
-    text = f"{again[0].name} is in {known[again[0].name].file}, too" + (f", and {len(again) - 1} more" if again[1:] else "")
-    fix = "keep one of the two: delete what is not of this checkpoint, and download its files and index again"
+    text = f"{again[0].name} is also in {known[again[0].name].file}" + (f", and {len(again) - 1} more" if again[1:] else "")
+    fix = "delete the file of another checkpoint, and download files and index again"
     return [Problem("duplicate", again[0].file, text, fix, tuple(tensor.name for tensor in again))]
 
 
 def _broken_promises(index: str, weight_map: dict[str, str], tensors: dict[str, StoredTensor], broken: set[str]) -> list[Problem]:
-    """Tensors that are not in the shard that the index names; shards that could not be read were named already."""
+    """Report tensors that are not in the shard named by the index, except those of broken shards."""
     lost: dict[str, list[str]] = {}
     for name, shard in weight_map.items():
         stored = tensors.get(name)
         if shard not in broken and (stored is None or stored.file != shard):
             lost.setdefault(shard, []).append(name)
     return [
-        Problem("missing", shard, f"{index} promises {listed(names)}, which the shard does not hold", _AGAIN, tuple(names))
+        Problem("missing", shard, f"{index} promises {listed(names)}, which the shard lacks", _AGAIN, tuple(names))
         for shard, names in lost.items()
     ]
 
 
 def listed(names: list[str] | tuple[str, ...], most: int = 3) -> str:
-    """The first names of a list, and how many more there are."""
+    """Join the first names of a list, and count the others."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 
@@ -350,27 +356,27 @@ def _no_weights(present: list[str]) -> Problem:
     shards = [name for name in present if name.endswith((".safetensors", ".bin")) and "-of-" in name]
     if shards:
         index = _NAMES[1] if shards[0].endswith(".safetensors") else _NAMES[3]
-        return Problem("file", index, f"it is missing, but there are shards such as {shards[0]}", f"download {index}, too")
-    text = "there are no weights: none of " + ", ".join(_NAMES)
+        return Problem("file", index, f"it is missing, but there are shards such as {shards[0]}", f"download {index}")
+    text = "it has no weights: none of " + ", ".join(_NAMES)
     return Problem("file", "", text, "download the checkpoint's weight files into this folder")
 
 
 def _folder_problem(folder: Path, error: OSError) -> Problem:
     if isinstance(error, FileNotFoundError):
-        return Problem("folder", "", f"there is no folder {folder}", "pass the folder that holds the checkpoint's files")
+        return Problem("folder", "", f"the folder {folder} does not exist", "pass the folder that holds the checkpoint's files")
     if isinstance(error, NotADirectoryError):
         return Problem("folder", "", f"{folder} is a file, not a folder", "pass the folder that holds the checkpoint's files")
     return Problem("folder", "", f"the folder cannot be read ({error.strerror})", "allow this user to read it (chmod)")
 
 
 def words_of(error: Exception) -> str:
-    """What a failure to read a file means, after "the file: "."""
+    """Describe a failure to read a file, as the continuation of "the file: "."""
     if isinstance(error, PermissionError):
-        return "this user may not read it"
+        return "this user has no permission to read it"
     if isinstance(error, OSError):
         return f"it cannot be read ({error.strerror or error})"
     if isinstance(error, json.JSONDecodeError):
         return f"it is not JSON ({error.msg}, byte {error.pos})"
     if isinstance(error, UnicodeDecodeError):
-        return "it is not JSON (no UTF-8 text)"
+        return "it is not JSON (not UTF-8)"
     return str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"

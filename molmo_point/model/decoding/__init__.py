@@ -1,1 +1,1 @@
-"""Greedy decoding that costs fewer passes: drafts of what the format forces, verified by the model."""
+"""Greedy decoding in fewer passes: drafts of the forced format, verified by the model."""

@@ -1,1 +1,1 @@
-"""From images and words to the tensors of a sequence."""
+"""Conversion of images and words to the tensors of a sequence."""

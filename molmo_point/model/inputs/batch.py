@@ -1,4 +1,4 @@
-"""Sequences of different lengths and crop counts as one rectangular batch."""
+"""Padding of sequences of different lengths and crop counts to one batch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,35 +15,35 @@ PADDING = -1
 
 @dataclass(frozen=True)
 class TokenRow:
-    """One sequence: token ids with those of the image, and the image where there is one."""
+    """One sequence: token ids including those of the image, and the image or None."""
 
     ids: list[int]
     image: PreparedImage | None
 
 
 def padded_batch(rows: Sequence[TokenRow], pad_id: int, side: str, length: int | None = None) -> dict[str, np.ndarray]:
-    """Stacks rows.
+    """Stack rows to a batch.
 
     Args:
-        rows: At least one.
+        rows: One row or more.
         pad_id: Token id of padding; ``attention_mask`` is 0 there.
-        side: ``"left"`` or ``"right"``; where an image's tokens move, its places move with them.
-        length: Pad to this many tokens instead of the longest row's.
+        side: ``"left"`` or ``"right"``; image positions move with their tokens.
+        length: Number of tokens to pad to; None takes the longest row.
 
     Returns:
-        ``input_ids`` and ``attention_mask`` (batch, length) int64, and where any row has an image
+        ``input_ids`` and ``attention_mask`` (batch, length) int64. If any row has an image, also
         ``images`` (batch, crops, patches, 3·patch²) and ``image_masks`` (batch, crops, patches)
-        float32, ``image_input_idx`` (batch, crops, tokens) int32. Missing crops are −1 in the first
-        two, as in the reference, and −100 (no place) in the last.
+        float32, and ``image_input_idx`` (batch, crops, tokens) int32. Missing crops are −1 in the
+        first two, as in the reference, and −100 (no position) in the last.
 
     Raises:
-        InputError: There is no such side, or a row is longer than ``length``.
+        InputError: The side is unknown, or a row is longer than ``length``.
     """
     if side not in PADDING_SIDES:
-        raise InputError("There is no such side to pad", repr(side), "use 'left' or 'right'")
+        raise InputError("padding_side must be 'left' or 'right'", repr(side), "use 'left' or 'right'")
     longest = max(len(row.ids) for row in rows)
     if length is not None and longest > length:
-        raise InputError("A sequence is longer than the batch is to be", f"{longest} tokens, of {length}", "ask in fewer words")
+        raise InputError(f"A sequence must have at most {length} tokens", f"{longest} tokens", "ask in fewer words")
     width = longest if length is None else length
     ids = np.full((len(rows), width), pad_id, np.int64)
     attention = np.zeros((len(rows), width), np.int64)
@@ -58,7 +58,7 @@ def _padded_images(rows: Sequence[TokenRow], starts: list[int]) -> dict[str, np.
     prepared = [row.image for row in rows if row.image is not None]
     if not prepared:
         return {}
-    if len(rows) == 1:  # nothing to pad, and 18 MB need not be copied
+    if len(rows) == 1:  # nothing to pad: avoid a copy of 18 MB
         only = prepared[0]
         places = np.where(only.image_input_idx >= 0, only.image_input_idx + starts[0], NO_PLACE).astype(np.int32)
         return {"images": only.images[None], "image_masks": only.image_masks[None], "image_input_idx": places[None]}

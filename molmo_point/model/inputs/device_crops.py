@@ -1,7 +1,7 @@
-"""The crops of an image, made on a GPU from its 8-bit pixels.
+"""Crops of an image, computed on a GPU from its 8-bit pixels.
 
-The same arithmetic as in `resize`, as two dense products: 2.8 MB of pixels cross the bus for a
-1280×720 frame in place of 17.6 MB of normalised patches, and the processor does nothing.
+The arithmetic is the one of `resize`, as two dense products. For a 1280×720 frame, 2.8 MB of pixels
+cross the bus instead of 17.6 MB of normalized patches, and the CPU is idle.
 """
 
 from functools import lru_cache
@@ -16,19 +16,19 @@ from molmo_point.model.inputs.resize import CanvasFit, axis_weights
 def prepare_on_device(
     image: np.ndarray, layout: ImageLayout, device: torch.device
 ) -> tuple[dict[str, torch.Tensor], tuple[int, int]]:
-    """What `preprocess.prepare_image` gives, with a leading 1, on a device.
+    """Compute the result of `preprocess.prepare_image` on a device, with a leading batch dimension.
 
     Args:
         image: (h, w, 3) uint8 RGB.
-        layout: The checkpoint's settings.
-        device: Where to.
+        layout: Image settings of the checkpoint.
+        device: Target device.
 
     Returns:
         ``images`` (1, crops, patches², 3·patch²) float32, ``image_masks`` and ``image_input_idx``;
-        and the tiling.
+        and the tiling (rows, columns).
 
     Raises:
-        InputError: Not an RGB uint8 image, empty, or of an absurd shape.
+        InputError: The image is not RGB uint8, is empty, or is too narrow.
     """
     check_image(image)
     size = image.shape[0], image.shape[1]
@@ -46,17 +46,17 @@ def prepare_on_device(
 
 
 def _crops(pixels: torch.Tensor, fit: CanvasFit, layout: ImageLayout) -> torch.Tensor:
-    """(h, w, 3) float pixels to the crops of a canvas, (crops, patches², 3·patch²)."""
+    """Convert (h, w, 3) float pixels to the crops of a canvas, (crops, patches², 3·patch²)."""
     height, width = fit.size
     top, left = fit.before
     down = _weights(pixels.shape[0], fit.inner[0], pixels.device)
     across = _weights(pixels.shape[1], fit.inner[1], pixels.device)
-    # Full float32: TF32 keeps ten bits of a product, and pixels have eight.
+    # Full float32, because TF32 keeps only ten bits of a product and pixels have eight.
     small = torch.einsum("oh,hwc->owc", down, pixels)
     small = torch.einsum("pw,owc->opc", across, small) / 255
     canvas = pixels.new_zeros(height, width, 3)
     canvas[top : top + fit.inner[0], left : left + fit.inner[1]] = small
-    # Padding is black before normalisation, as in the reference.
+    # Padding is black before normalization, as in the reference.
     canvas = (canvas - pixels.new_tensor(layout.mean)) / pixels.new_tensor(layout.std)
     n, patch, step = layout.patches, layout.patch_px, layout.window_patches
     grid = canvas.view(height // patch, patch, width // patch, patch, 3).transpose(1, 2)

@@ -1,14 +1,14 @@
-"""Whatever a user has as an image, as RGB uint8 (h, w, 3).
+"""Conversion of any kind of image to RGB uint8 (h, w, 3).
 
-Rules, the same for every kind of image:
+The rules are the same for every kind of image:
 
-* Transparency is dropped, not composited: what remains are the stored colours, as PIL's
-  ``convert("RGB")`` gives them and as the reference does it.
-* The whole range of a type is the whole range of brightness: 16-bit values are divided by 257,
-  floats must lie in [0, 1]. Nothing is stretched to the values that happen to occur.
-* EXIF orientation is applied to files and PIL images; of an animation the first picture is taken.
+* Transparency is dropped, not composited. The stored colors remain, as in PIL's ``convert("RGB")``
+  and in the reference.
+* The full range of a type is the full range of brightness. 16-bit values are divided by 257, floats
+  must lie in [0, 1]. Values are never stretched to the range that occurs.
+* EXIF orientation is applied to files and PIL images. An animation yields its first frame.
 * NumPy arrays are (h, w), (h, w, 1), (h, w, 3) or (h, w, 4). A torch tensor may also be channel
-  first; one that could be read both ways, such as (3, 40, 3), is refused.
+  first; an ambiguous shape, such as (3, 40, 3), is refused.
 """
 
 import os
@@ -22,24 +22,24 @@ from PIL import Image, ImageOps
 from molmo_point.errors import InputError
 
 MAX_PIXELS = 2**27
-"""Most pixels of an image (134 million): more than any camera delivers, far less than a bomb."""
+"""Largest number of pixels (134 million): above any camera, far below a decompression bomb."""
 
 _CHANNELS = (1, 3, 4)
-_TOLERANCE = 1e-3  # by which resized float images leave [0, 1]
+_TOLERANCE = 1e-3  # overshoot of resized float images beyond [0, 1]
 
 
 def to_rgb(image: Any) -> np.ndarray:
-    """An image as RGB.
+    """Convert an image to RGB.
 
     Args:
         image: A PIL image of any mode, a NumPy array (uint8, uint16, bool or float in [0, 1]), a
             torch tensor on any device, or the path of an image file.
 
     Returns:
-        (h, w, 3) uint8; the array itself where it already is one.
+        (h, w, 3) uint8; the input itself if it has this form.
 
     Raises:
-        InputError: It is none of these, is broken, empty, too large, or its values are out of range.
+        InputError: The image is of another kind, broken, empty, too large, or out of range.
     """
     if isinstance(image, (str, os.PathLike)):
         return _from_file(image)
@@ -49,7 +49,7 @@ def to_rgb(image: Any) -> np.ndarray:
         image = _channel_last(image)
     if not isinstance(image, np.ndarray):
         raise InputError(
-            "This cannot be used as an image",
+            "image must be an array, a PIL image, a tensor or a path",
             type(image).__name__,
             "pass a NumPy array (height, width, 3) of uint8 in RGB order, a PIL image, a torch tensor or the path of a file",
         )
@@ -58,10 +58,10 @@ def to_rgb(image: Any) -> np.ndarray:
 
 def _from_file(path: str | os.PathLike[str]) -> np.ndarray:
     if str(path).startswith(("http://", "https://", "data:")):
-        raise InputError("Images are not downloaded", str(path)[:80], "fetch the image and pass a file or its pixels")
+        raise InputError("image must be local, because images are not downloaded", str(path)[:80], "pass a file, or the pixels")
     try:
         if Path(path).stat().st_size == 0:
-            raise InputError("The image file is empty", str(path), "pass a file with an image in it")
+            raise InputError("The image file must not be empty", str(path), "pass a complete image file")
         with Image.open(path) as picture:
             return _from_pil(picture, str(path))
     except Image.DecompressionBombError as error:
@@ -77,18 +77,18 @@ def _from_file(path: str | os.PathLike[str]) -> np.ndarray:
 def _from_pil(picture: Image.Image, name: str) -> np.ndarray:
     width, height = picture.size
     if width < 1 or height < 1:
-        raise InputError("The image is empty", f"{name}, {width} × {height}", "pass an image with pixels")
+        raise InputError("The image must not be empty", f"{name}, {width} × {height}", "pass an image with pixels")
     if width * height > MAX_PIXELS:
         raise _too_large(name, f"{width} × {height}")
     try:
         picture.load()
         upright = _upright(picture)
         if upright.mode == "F" or upright.mode == "I" or upright.mode.startswith("I;16"):
-            return _to_three_channels(_deep_grey(upright, name))
+            return _to_three_channels(_deep_gray(upright, name))
         return np.asarray(upright.convert("RGB"))
     except InputError:
         raise
-    except Exception as error:  # every plugin of PIL fails in its own way on broken data
+    except Exception as error:  # each plugin of PIL raises its own errors for broken data
         raise InputError(
             "The image cannot be decoded",
             f"{name}, mode {picture.mode}: {type(error).__name__}: {error}",
@@ -97,22 +97,22 @@ def _from_pil(picture: Image.Image, name: str) -> np.ndarray:
 
 
 def _upright(picture: Image.Image) -> Image.Image:
-    """EXIF orientation applied; orientation that cannot be read counts as upright."""
+    """Apply the EXIF orientation; an unreadable orientation counts as upright."""
     try:
         return ImageOps.exif_transpose(picture) or picture
-    except Exception:  # broken EXIF raises anything; the pixels are still good
+    except Exception:  # broken EXIF may raise anything, but the pixels are valid
         return picture
 
 
-def _deep_grey(picture: Image.Image, name: str) -> np.ndarray:
-    """Modes F, I and I;16…: (h, w) uint8 from values in [0, 1] or 0…65535."""
+def _deep_gray(picture: Image.Image, name: str) -> np.ndarray:
+    """Convert the modes F, I and I;16…: (h, w) uint8 from values in [0, 1] or 0…65535."""
     values = np.asarray(picture)
     if picture.mode != "I":
         return _to_8_bit(_checked_shape(values))[..., 0]
-    # PIL opens 16-bit files as 32-bit ones in some formats; wider values have no range to scale by.
+    # PIL opens 16-bit files as 32-bit images in some formats; wider values have no known range.
     if values.min() < 0 or values.max() > 65535:
         raise InputError(
-            "The values of this 32-bit grey image have no known range",
+            "The values of a 32-bit gray image must be from 0 to 65535",
             f"{name}: {values.min()} to {values.max()}",
             "scale it to 0…65535 or convert it to 8 bits",
         )
@@ -120,15 +120,15 @@ def _deep_grey(picture: Image.Image, name: str) -> np.ndarray:
 
 
 def _channel_last(tensor: torch.Tensor) -> np.ndarray:
-    """A tensor as an array (h, w) or (h, w, c)."""
+    """Convert a tensor to an array (h, w) or (h, w, c)."""
     shape = tuple(tensor.shape)
     if tensor.is_complex() or tensor.is_sparse or tensor.is_quantized:
-        raise InputError("This kind of tensor is no image", f"{tensor.dtype}, {tensor.layout}", "pass dense uint8 or float")
+        raise InputError("An image tensor must be dense and real", f"{tensor.dtype}, {tensor.layout}", "pass uint8 or float")
     if len(shape) == 3:
         first, last = shape[0] in _CHANNELS, shape[2] in _CHANNELS
         if first and last:
             raise InputError(
-                "It is unclear which axis of the tensor holds the colours",
+                "The color axis of a tensor must be unambiguous",
                 f"shape {shape}",
                 "pass a NumPy array (height, width, 3), which is always channel last",
             )
@@ -139,21 +139,21 @@ def _channel_last(tensor: torch.Tensor) -> np.ndarray:
 
 
 def _checked_shape(array: np.ndarray) -> np.ndarray:
-    """The array as (h, w, c), c one of 1, 3, 4."""
-    grey = array[..., None] if array.ndim == 2 else array
-    if grey.ndim != 3 or grey.shape[2] not in _CHANNELS:
+    """Check an array and return it as (h, w, c) with 1, 3 or 4 channels."""
+    gray = array[..., None] if array.ndim == 2 else array
+    if gray.ndim != 3 or gray.shape[2] not in _CHANNELS:
         channel_first = array.ndim == 3 and array.shape[0] in _CHANNELS
         raise InputError(
-            "The array is not one RGB, RGBA or grey image",
+            "The array must be one RGB, RGBA or gray image",
             f"shape {array.shape}",
             "pass a NumPy array (height, width, 3)"
             + (": move the channels to the end with array.transpose(1, 2, 0)" if channel_first else ""),
         )
-    if 0 in grey.shape:
-        raise InputError("The image is empty", f"shape {array.shape}", "pass an image with both sides > 0")
-    if grey.shape[0] * grey.shape[1] > MAX_PIXELS:
-        raise _too_large("the array", f"{grey.shape[1]} × {grey.shape[0]}")
-    return grey
+    if 0 in gray.shape:
+        raise InputError("The image must not be empty", f"shape {array.shape}", "pass an image with both sides > 0")
+    if gray.shape[0] * gray.shape[1] > MAX_PIXELS:
+        raise _too_large("the array", f"{gray.shape[1]} × {gray.shape[0]}")
+    return gray
 
 
 def _to_8_bit(array: np.ndarray) -> np.ndarray:
@@ -162,11 +162,11 @@ def _to_8_bit(array: np.ndarray) -> np.ndarray:
     if array.dtype == np.bool_:
         return array.astype(np.uint8) * np.uint8(255)
     if array.dtype.kind == "u" and array.dtype.itemsize == 2:
-        # 65535 / 255 = 257; in integers, rounded to the nearest.
+        # 65535 / 255 = 257, in integers, rounded to the nearest.
         return ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)
     if array.dtype.kind == "f":
         low, high = float(array.min()), float(array.max())
-        if not (low >= -_TOLERANCE and high <= 1 + _TOLERANCE):  # NaN fails, too
+        if not (low >= -_TOLERANCE and high <= 1 + _TOLERANCE):  # NaN fails as well
             raise InputError(
                 "The values of a float image must lie between 0 and 1",
                 f"{low:g} to {high:g}" if np.isfinite([low, high]).all() else "values that are not finite",
@@ -174,7 +174,7 @@ def _to_8_bit(array: np.ndarray) -> np.ndarray:
             )
         return np.rint(np.clip(array, 0, 1).astype(np.float32) * 255).astype(np.uint8)
     raise InputError(
-        "Pixels of this type have no known range",
+        "The type of the pixels must have a known range",
         f"dtype {array.dtype}",
         "pass a NumPy array of uint8, uint16, bool, or float between 0 and 1",
     )
@@ -188,7 +188,7 @@ def _to_three_channels(array: np.ndarray) -> np.ndarray:
 
 def _too_large(name: str, given: str) -> InputError:
     return InputError(
-        f"The image has more than {MAX_PIXELS / 1e6:.0f} million pixels",
+        f"The image must have at most {MAX_PIXELS / 1e6:.0f} million pixels",
         f"{name}: {given}",
-        "shrink it first; more than about 1000 pixels on a side are not used anyway",
+        "shrink it; the model uses about 1000 pixels on a side",
     )

@@ -1,4 +1,4 @@
-"""Words and images as the tensors of Molmo's sequences, and tokens back as words."""
+"""Conversion of words and images to the tensors of a Molmo sequence, and of tokens to words."""
 
 import json
 from collections.abc import Sequence
@@ -25,20 +25,20 @@ _IMAGE_KEYS = ("image", "path", "url")
 class MolmoProcessor(ProcessorMixin):
     """Tokenizer and image settings of one Molmo v1 checkpoint.
 
-    What a user says is never read as a special token: "<im_patch>" in a question is ten ordinary
-    characters. The released tokenizers have no beginning-of-sequence token; the one for the
-    end of the sequence stands in its place and is the padding, too (masked).
+    User text is never read as a special token: "<im_patch>" in a question is ten ordinary
+    characters. The released tokenizers have no beginning-of-sequence token. The end-of-sequence
+    token takes its place, and is the (masked) padding as well.
 
     Args:
-        tokenizer: Must know the four image tokens and an end-of-sequence token.
+        tokenizer: Tokenizer with the four image tokens and an end-of-sequence token.
         layout: Image settings; None means those of the released checkpoints.
-        max_length: Most tokens of a sequence; None for no limit. Nothing is ever truncated: a
-            sequence without a part of its image would be nonsense.
+        max_length: Largest number of tokens of a sequence; None means no limit. Sequences are never
+            truncated, because a partial image is useless.
 
     Attributes:
         eos_id: Token that begins and ends a sequence.
-        image_ids: Ids of the four image tokens.
-        digit_ids: Ids of "0" to "9" where numbers are written with them, else empty.
+        image_ids: Ids of the four image tokens, by token.
+        digit_ids: Ids of "0" to "9" if numbers are written digit by digit; else empty.
 
     Raises:
         CheckpointError: The tokenizer lacks one of these tokens.
@@ -56,7 +56,7 @@ class MolmoProcessor(ProcessorMixin):
         eos_id: Any = tokenizer.eos_token_id
         if missing or eos_id is None:
             raise CheckpointError(
-                "The tokenizer is not Molmo's",
+                "The tokenizer must be that of a Molmo",
                 f"missing {', '.join(missing) or 'an end-of-sequence token'}",
                 "use the tokenizer.json and tokenizer_config.json of the checkpoint",
             )
@@ -66,18 +66,18 @@ class MolmoProcessor(ProcessorMixin):
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **options: Any) -> "MolmoProcessor":
-        """Reads tokenizer and image settings of a checkpoint; code in the folder is never run.
+        """Read tokenizer and image settings of a checkpoint; code in the folder never runs.
 
         Args:
             pretrained_model_name_or_path: A folder in the released layout or in that of
                 `save_pretrained`, or a Hugging Face id.
-            options: ``max_crops`` and ``max_length`` replace the checkpoint's. ``revision``,
-                ``token``, ``cache_dir``, ``force_download``, ``local_files_only`` and ``subfolder``
-                say where to look; whatever else transformers hands on is ignored.
+            options: ``max_crops`` and ``max_length`` replace the values of the checkpoint.
+                ``revision``, ``token``, ``cache_dir``, ``force_download``, ``local_files_only`` and
+                ``subfolder`` locate the files. All others are ignored.
 
         Raises:
-            CheckpointError: A file is missing or broken, or the tokenizer is not Molmo's.
-            InputError: ``max_crops`` is no whole number from 0.
+            CheckpointError: A file is missing or broken, or the tokenizer is not that of a Molmo.
+            InputError: ``max_crops`` is not an integer from 0.
         """
         folder = local_folder(pretrained_model_name_or_path, PROCESSOR_FILES, options)
         layout = ImageLayout.from_folder(folder)
@@ -87,10 +87,10 @@ class MolmoProcessor(ProcessorMixin):
         return cls(read_tokenizer(folder), layout, read_max_length(folder) if max_length is None else max_length)
 
     def save_pretrained(self, save_directory: str | Path, push_to_hub: bool = False, **options: Any) -> list[str]:
-        """Writes the tokenizer's files, ``preprocessor_config.json`` and ``processor_config.json``."""
+        """Write the tokenizer's files, ``preprocessor_config.json`` and ``processor_config.json``."""
         folder = Path(save_directory)
         folder.mkdir(parents=True, exist_ok=True)
-        self.tokenizer.init_kwargs.pop("auto_map", None)  # it names code that nobody needs any more
+        self.tokenizer.init_kwargs.pop("auto_map", None)  # it names code that is not needed
         written = [str(path) for path in self.tokenizer.save_pretrained(folder)]
         written += write_settings(folder, self.layout, self.to_dict())
         if push_to_hub:
@@ -98,32 +98,32 @@ class MolmoProcessor(ProcessorMixin):
         return written
 
     def to_dict(self) -> dict[str, Any]:
-        """What ``processor_config.json`` holds."""
+        """Content of ``processor_config.json``."""
         limit = {} if self.max_length is None else {"max_length": self.max_length}
         return {"processor_class": "MolmoProcessor", **limit}
 
     def to_json_string(self) -> str:
-        """`to_dict` as text."""
+        """Convert `to_dict` to text."""
         return json.dumps(self.to_dict(), indent=2) + "\n"
 
     @property
     def model_input_names(self) -> list[str]:
-        """Names of what `__call__` returns."""
+        """Names of the tensors returned by `__call__`."""
         return ["input_ids", "attention_mask", "images", "image_masks", "image_input_idx"]
 
     def encode_text(self, text: str) -> list[int]:
-        """Token ids of plain text; nothing is added, and nothing in it is a special token."""
+        """Convert plain text to token ids, without added or special tokens."""
         return self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
 
     def decode(self, token_ids: Any, skip_special_tokens: bool = True, **options: Any) -> str:
-        """Text of the token ids of one sequence, special tokens left out, nothing tidied; −1 is padding."""
+        """Convert the token ids of one sequence to text, without special tokens and clean-up; −1 is padding."""
         ids = [int(token) for token in (token_ids.tolist() if hasattr(token_ids, "tolist") else token_ids)]
         options = {"clean_up_tokenization_spaces": False} | options
         text: Any = self.tokenizer.decode([i for i in ids if i >= 0], skip_special_tokens=skip_special_tokens, **options)
         return text
 
     def batch_decode(self, sequences: Any, skip_special_tokens: bool = True, **options: Any) -> list[str]:
-        """Texts of several sequences; see `decode`."""
+        """Convert several sequences to texts, each as in `decode`."""
         return [self.decode(ids, skip_special_tokens, **options) for ids in sequences]
 
     def __call__(
@@ -139,29 +139,29 @@ class MolmoProcessor(ProcessorMixin):
         max_length: int | None = None,
         return_tensors: str | None = "pt",
     ) -> BatchFeature:
-        """The sequence BOS, image, user turn; or a batch of them.
+        """Build the sequence of BOS, image and user turn, or a batch of such sequences.
 
         Args:
             images: None, an image (see `image_input`), or for a batch a list with an image or None
-                for each text. Molmo v1 was trained on one image a sequence; more are refused.
-            text: What the user says, without the turn's frame, or a list of it.
-            style: See `prompt.STYLES`; None as for the released chat models.
-            message_format: See `prompt.framed`.
-            always_start_with_space: See `prompt.framed`.
+                for each text. Molmo v1 was trained on one image per sequence; more are refused.
+            text: User text without the frame of the turn, or a list of texts.
+            style: One of `prompts.STYLES`; None means that of the released chat models.
+            message_format: See `prompts.framed`.
+            always_start_with_space: See `prompts.framed`.
             padding: True or "longest" pads to the longest row, "max_length" to ``max_length``;
                 False refuses rows of different lengths.
-            padding_side: "left", so that `generate` continues every row at its end: padded on the
-                right it would answer wrongly without a sign. "right" is what training uses.
-            max_length: Most tokens, instead of the processor's own limit.
+            padding_side: "left" lets `generate` continue every row at its end; padding on the right
+                would silently give wrong answers. Training uses "right".
+            max_length: Largest number of tokens; None means the processor's own limit.
             return_tensors: "pt" or "np".
 
         Returns:
-            ``input_ids``, ``attention_mask`` and, where there is an image, ``images``,
-            ``image_masks`` and ``image_input_idx``; shapes and padding as in `padded_batch`.
+            ``input_ids`` and ``attention_mask``, and with an image also ``images``, ``image_masks``
+            and ``image_input_idx``. Shapes and padding are those of `padded_batch`.
 
         Raises:
-            InputError: Text is missing, an image cannot be used, numbers of texts and images
-                differ, a sequence is too long, or an option does not exist.
+            InputError: Text is missing, an image is not usable, the numbers of texts and images
+                differ, a sequence is too long, or an option is unknown.
         """
         texts = _texts(text)
         turns = [framed(t, style, message_format, always_start_with_space) for t in texts]
@@ -170,33 +170,34 @@ class MolmoProcessor(ProcessorMixin):
         return self._batch(rows, padding, padding_side, max_length, return_tensors)
 
     def chat(self, messages: Sequence[dict[str, Any]], image: Any = None, **options: Any) -> BatchFeature:
-        """A conversation whose last turn the model is to answer, as a batch of one.
+        """Build the sequence of a conversation that waits for an answer, as a batch of one.
 
         Args:
-            messages: ``{"role": "user" | "assistant", "content": …}`` in turns, user first and last.
-                ``content`` is text, or a list of ``{"type": "text", "text": …}`` and, in the first
-                turn only, one ``{"type": "image", "image": …}``.
-            image: The image, where it is not among the messages.
-            options: ``padding``, ``padding_side``, ``max_length``, ``return_tensors`` of `__call__`.
+            messages: Turns ``{"role": "user" | "assistant", "content": …}``, user first and last.
+                ``content`` is text, or a list of ``{"type": "text", "text": …}``. The first turn
+                may have one ``{"type": "image", "image": …}`` as well.
+            image: The image, if it is not among the messages.
+            options: ``padding``, ``padding_side``, ``max_length`` and ``return_tensors`` of `__call__`.
 
         Raises:
-            InputError: Turns out of order, images elsewhere than in the first turn, or more than one.
+            InputError: The turns are out of order, or an image is not in the first turn, or there
+                is more than one.
         """
         return self._batch([self._chat_row(messages, image)], **_batch_options(options))
 
     def apply_chat_template(
         self, conversation: Any, *_: Any, tokenize: bool = False, return_dict: bool = False, **options: Any
     ) -> Any:
-        """The interface that transformers' pipelines use; every conversation as in `chat`.
+        """Format conversations for transformers' pipelines, each as in `chat`.
 
         Returns:
-            The text of the turns (``tokenize=False``), ``input_ids``, or everything (``return_dict=True``);
-            for a list of conversations a list or a batch.
+            The text of the turns (``tokenize=False``), ``input_ids``, or all tensors
+            (``return_dict=True``). A list of conversations gives a list or a batch.
         """
         several = bool(conversation) and isinstance(conversation[0], (list, tuple))
         conversations = list(conversation) if several else [conversation]
         if not tokenize:
-            # Between an answer and the next turn stands the end token.
+            # The end token separates an answer from the next turn.
             end = str(self.tokenizer.eos_token)
             texts = ["".join(t + end * (k % 2) for k, t in enumerate(chat_turns(c))) for c in conversations]
             return texts if several else texts[0]
@@ -215,13 +216,13 @@ class MolmoProcessor(ProcessorMixin):
         return TokenRow(ids, prepared)
 
     def _head(self, image: PreparedImage | None) -> list[int]:
-        """What stands before the first turn."""
+        """Token ids before the first turn."""
         if image is None:
             return [self.eos_id]
         return [self.eos_id, *image_token_ids(image.tiling, self.layout, self.image_ids).tolist()]
 
     def _prepared(self, images: list[Any]) -> list[PreparedImage | None]:
-        """Prepares every image once, however often it occurs."""
+        """Prepare every image once, even if it occurs several times."""
         ready: dict[int, PreparedImage] = {}
         for image in images:
             if image is not None and id(image) not in ready:
@@ -239,19 +240,23 @@ class MolmoProcessor(ProcessorMixin):
         limit = self.max_length if max_length is None else max_length
         longest, shortest = (extreme(len(row.ids) for row in rows) for extreme in (max, min))
         if padding not in (True, False, "longest", "max_length"):
-            raise InputError("There is no such padding", repr(padding), "use True, False, 'longest' or 'max_length'")
+            raise InputError("padding must be a known choice", repr(padding), "use True, False, 'longest' or 'max_length'")
         if limit is not None and longest > limit:
             raise InputError(
-                "Image and words together are longer than they may be",
-                f"{longest} tokens, of {limit} possible",
+                f"Image and words together must have at most {limit} tokens",
+                f"{longest} tokens",
                 "ask in fewer words, or load the processor with fewer max_crops",
             )
         if padding is False and longest != shortest:
-            raise InputError("Rows of different lengths need padding", f"{shortest} to {longest} tokens", "use padding=True")
+            raise InputError(
+                "padding must be on for rows of different lengths", f"{shortest} to {longest} tokens", "use padding=True"
+            )
         if padding == "max_length" and limit is None:
-            raise InputError("There is no length to pad to", "max_length is None", "pass max_length, or padding=True")
+            raise InputError(
+                "max_length must be given for this padding", "max_length is None", "pass max_length, or padding=True"
+            )
         if return_tensors not in ("pt", "np"):
-            raise InputError("There are no such tensors", repr(return_tensors), "use return_tensors='pt' or 'np'")
+            raise InputError("return_tensors must be 'pt' or 'np'", repr(return_tensors), "use 'pt' or 'np'")
         pad = getattr(self.tokenizer, "pad_token_id", None)
         pad_id = self.eos_id if pad is None else int(pad)
         arrays = padded_batch(rows, pad_id, padding_side, limit if padding == "max_length" else None)
@@ -260,12 +265,12 @@ class MolmoProcessor(ProcessorMixin):
 
 def _texts(text: Any) -> list[Any]:
     if text is None or (isinstance(text, (list, tuple)) and not text):
-        raise InputError("There is nothing to say to the model", repr(text), "pass text, e.g. 'Point to the red mug'")
+        raise InputError("text must not be empty", repr(text), "pass text, e.g. 'Point to the red mug'")
     return list(text) if isinstance(text, (list, tuple)) else [text]
 
 
 def _one_image_each(images: Any, count: int, single: bool) -> list[Any]:
-    """As many images (or None) as texts, out of the nestings that people use."""
+    """Flatten the accepted nestings to one image or None per text."""
     if images is None:
         return [None] * count
     listed = list(images) if isinstance(images, (list, tuple)) else [images]
@@ -273,7 +278,7 @@ def _one_image_each(images: Any, count: int, single: bool) -> list[Any]:
         listed = [listed]
     if len(listed) != count:
         raise InputError(
-            "Every text needs its own image, or None",
+            "images must have one item per text",
             f"{len(listed)} images for {count} texts",
             "pass lists of equal length; for several questions about one image, images=[image] * len(text)",
         )
@@ -282,7 +287,7 @@ def _one_image_each(images: Any, count: int, single: bool) -> list[Any]:
         several = item if isinstance(item, (list, tuple)) else [item]
         if len(several) > 1:
             raise InputError(
-                "Molmo was trained on one image a sequence and cannot compare several",
+                "A text must have at most one image, as in the training of Molmo",
                 f"{len(several)} images for one text",
                 "ask about one image at a time, or use a Molmo2 checkpoint",
             )
@@ -296,14 +301,14 @@ def _batch_options(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def conversation_image(messages: Sequence[dict[str, Any]], image: Any = None) -> Any:
-    """The one image of a conversation, or None.
+    """Find the one image of a conversation, or None.
 
     Args:
         messages: See `MolmoProcessor.chat`.
-        image: An image given beside the messages.
+        image: An image passed in addition to the messages.
 
     Raises:
-        InputError: There are several, one stands in a later turn, or a part holds none.
+        InputError: There are several images, one is in a later turn, or a part has none.
     """
     found = [] if image is None else [image]
     for k, message in enumerate(messages):
@@ -313,18 +318,18 @@ def conversation_image(messages: Sequence[dict[str, Any]], image: Any = None) ->
             if kind == "text":
                 continue
             if kind not in ("image", "image_url"):
-                raise InputError("Molmo reads text and images", f"message {k} has a part of type {kind!r}", "leave it out")
+                raise InputError("A message part must be text or an image", f"message {k} has the type {kind!r}", "omit it")
             if k > 0:
                 raise InputError(
-                    "Only the first turn can hold an image", f"message {k} has one", "start a new conversation about it"
+                    "An image must be in the first turn", f"message {k} has one", "start a new conversation about it"
                 )
             given = [part[key] for key in (*_IMAGE_KEYS, "image_url") if part.get(key) is not None]
             if not given:
-                raise InputError("A part of type image holds none", repr(part)[:80], 'pass {"type": "image", "image": …}')
+                raise InputError("A part of type image must have an image", repr(part)[:80], 'pass {"type": "image", "image": …}')
             found.append(given[0].get("url") if isinstance(given[0], dict) else given[0])
     if len(found) > 1:
         raise InputError(
-            "Molmo was trained on one image a conversation and cannot compare several",
+            "A conversation must have at most one image, as in the training of Molmo",
             f"{len(found)} images",
             "ask about one image at a time, or use a Molmo2 checkpoint",
         )
@@ -332,10 +337,14 @@ def conversation_image(messages: Sequence[dict[str, Any]], image: Any = None) ->
 
 
 def read_max_length(folder: Path) -> int | None:
-    """Most tokens of a sequence, from ``processor_config.json`` or else ``config.json``; None where neither says."""
+    """Read the length limit from ``processor_config.json``, else ``config.json``; None if both lack it.
+
+    Raises:
+        CheckpointError: A file is broken.
+    """
     for name, keys in (
         ("processor_config.json", ("max_length",)),
-        ("config.json", ("max_sequence_length", "max_position_embeddings")),  # the first wins in MolmoE's
+        ("config.json", ("max_sequence_length", "max_position_embeddings")),  # MolmoE has both, and the first one counts
     ):
         path = folder / name
         try:
@@ -345,7 +354,7 @@ def read_max_length(folder: Path) -> int | None:
                 return int(values[0])
         except (ValueError, TypeError, AttributeError, OSError) as error:
             raise CheckpointError(
-                "A settings file of this checkpoint cannot be read",
+                "A settings file of the checkpoint cannot be read",
                 f"{path}: {type(error).__name__}: {error}",
                 "download the file again or restore it from the checkpoint's source",
             ) from error
@@ -353,7 +362,7 @@ def read_max_length(folder: Path) -> int | None:
 
 
 def write_settings(folder: Path, layout: ImageLayout, processor: dict[str, Any]) -> list[str]:
-    """Writes ``preprocessor_config.json`` and ``processor_config.json`` in the released layout, and says where."""
+    """Write ``preprocessor_config.json`` and ``processor_config.json`` as released, and return the paths."""
     paths = folder / "preprocessor_config.json", folder / "processor_config.json"
     for path, data in zip(paths, (layout.to_dict(), processor)):
         path.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")

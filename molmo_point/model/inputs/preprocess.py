@@ -1,7 +1,7 @@
-"""An image as Molmo's crops, masks and token layout; token for token as the reference does it.
+"""Crops, masks and token layout of an image for Molmo, identical to the reference.
 
-Sizes below are for the released models (336 px crops, 14 px patches, margins of 4 patches);
-everything follows from `ImageLayout`, so that small models use the same code.
+Sizes in parentheses are those of the released models (336 px crops, 14 px patches, margins of 4
+patches). All sizes follow from `ImageLayout`, so small models use the same code.
 """
 
 import json
@@ -19,15 +19,15 @@ _MAX_ASPECT = 200.0
 
 @dataclass(frozen=True)
 class ImageLayout:
-    """How images are cut; the fields of ``preprocessor_config.json`` that matter.
+    """Image settings: the relevant fields of ``preprocessor_config.json``.
 
     Attributes:
-        crop_px: Side of a crop, pixels.
-        patch_px: Side of a patch, pixels.
-        margin_patches: Overlap margin on each side of a crop, patches (even).
-        max_crops: Most high-resolution crops; 0 = the overview alone.
-        mean: Channel means (3,) subtracted from RGB in [0, 1].
-        std: Channel deviations (3,).
+        crop_px: Side of a crop, in pixels.
+        patch_px: Side of a patch, in pixels.
+        margin_patches: Overlap margin on each side of a crop, in patches (even).
+        max_crops: Largest number of high-resolution crops; 0 means the overview alone.
+        mean: (3,) channel means, subtracted from RGB in [0, 1].
+        std: (3,) channel standard deviations.
     """
 
     crop_px: int = 336
@@ -39,7 +39,11 @@ class ImageLayout:
 
     @classmethod
     def from_folder(cls, folder: Path) -> "ImageLayout":
-        """Reads ``preprocessor_config.json``; a missing file means the released values."""
+        """Read ``preprocessor_config.json``; a missing file means the released values.
+
+        Raises:
+            CheckpointError: The file is broken.
+        """
         path = folder / "preprocessor_config.json"
         if not path.exists():
             return cls()
@@ -61,7 +65,7 @@ class ImageLayout:
             ) from error
 
     def to_dict(self) -> dict[str, Any]:
-        """The content of ``preprocessor_config.json`` as the released checkpoints write it."""
+        """Content of ``preprocessor_config.json``, as in the released checkpoints."""
         return {
             "base_image_input_size": [self.crop_px, self.crop_px],
             "do_normalize": True,
@@ -78,28 +82,28 @@ class ImageLayout:
         }
 
     def with_max_crops(self, max_crops: int) -> "ImageLayout":
-        """The same with another limit of crops; fewer are faster and coarser, 0 leaves the overview alone.
+        """Copy the layout with another limit of crops; fewer are faster and coarser, 0 keeps the overview only.
 
         Raises:
-            InputError: It is no whole number from 0.
+            InputError: The limit is not an integer from 0.
         """
         if isinstance(max_crops, bool) or not isinstance(max_crops, int) or max_crops < 0:
-            raise InputError("max_crops must be a whole number from 0", repr(max_crops), f"e.g. {self.max_crops}")
+            raise InputError("max_crops must be an integer from 0", repr(max_crops), f"e.g. {self.max_crops}")
         return replace(self, max_crops=max_crops)
 
     @property
     def patches(self) -> int:
-        """Patches along a crop's side (24)."""
+        """Number of patches along a crop's side (24)."""
         return self.crop_px // self.patch_px
 
     @property
     def tokens(self) -> int:
-        """Pooled tokens along a crop's side (12)."""
+        """Number of pooled tokens along a crop's side (12)."""
         return self.patches // 2
 
     @property
     def window_patches(self) -> int:
-        """Patches by which neighbouring crops are shifted (16)."""
+        """Shift between neighboring crops, in patches (16)."""
         return self.patches - 2 * self.margin_patches
 
 
@@ -109,11 +113,11 @@ class PreparedImage:
 
     Attributes:
         images: (crops, patches², 3·patch²) float32, overview first, then crops row by row.
-        image_masks: (crops, patches²) float32, share of valid pixels per patch. As in the
-            reference, row k belongs to crop k+1 and the last row is −1: the released weights
-            were trained that way.
-        image_input_idx: (crops, tokens²) int32, place of each pooled token in a sequence that
-            starts with BOS; −100 where the token is dropped.
+        image_masks: (crops, patches²) float32, fraction of valid pixels per patch. As in the
+            reference, row k belongs to crop k+1 and the last row is −1, because the released
+            weights were trained with this shift.
+        image_input_idx: (crops, tokens²) int32, position of each pooled token in a sequence that
+            starts with BOS; −100 if the token is dropped.
         tiling: (rows, columns) of high-resolution crops; (0, 0) for the overview alone.
     """
 
@@ -124,14 +128,14 @@ class PreparedImage:
 
 
 def prepare_image(image: np.ndarray, layout: ImageLayout) -> PreparedImage:
-    """Cuts and normalises an image.
+    """Cut and normalize an image.
 
     Args:
         image: (h, w, 3) uint8 RGB.
-        layout: The checkpoint's settings.
+        layout: Image settings of the checkpoint.
 
     Raises:
-        InputError: Not an RGB uint8 image, empty, or of an absurd shape.
+        InputError: The image is not RGB uint8, is empty, or is too narrow.
     """
     check_image(image)
     pixels = np.ascontiguousarray(image)
@@ -150,7 +154,7 @@ def prepare_image(image: np.ndarray, layout: ImageLayout) -> PreparedImage:
 
 
 def crop_masks(size: tuple[int, int], tiling: tuple[int, int], layout: ImageLayout) -> np.ndarray:
-    """``image_masks`` (1 + rows·cols, patches²) float32 of an image of (height, width) pixels."""
+    """Compute ``image_masks`` (1 + rows·cols, patches²) float32 of an image of (height, width) pixels."""
     rows, cols = tiling
     n, step = layout.patches, layout.window_patches
     masks = np.full((1 + rows * cols, n, n), -1.0, np.float32)
@@ -163,25 +167,29 @@ def crop_masks(size: tuple[int, int], tiling: tuple[int, int], layout: ImageLayo
 
 
 def check_image(image: Any) -> None:
-    """Refuses what is not a usable RGB image, with one clear error."""
+    """Check that an image is RGB uint8, not empty and not too narrow.
+
+    Raises:
+        InputError: The image is of another kind or shape.
+    """
     shape, dtype = getattr(image, "shape", None), getattr(image, "dtype", None)
     if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3 or dtype != np.uint8:
         raise InputError(
-            "The image is not an RGB image of 8-bit values",
+            "The image must be RGB with 8-bit values",
             f"{type(image).__name__} of shape {shape}, dtype {dtype}",
             "pass a NumPy array (height, width, 3) of uint8 in RGB order",
         )
     height, width = image.shape[:2]
     if min(height, width) < 1 or max(height, width) / max(1, min(height, width)) > _MAX_ASPECT:
         raise InputError(
-            "The image is empty or too narrow to be cut into crops",
+            "The image must not be empty or too narrow for crops",
             f"width × height = {width} × {height}",
             f"pass an image with both sides > 0 and an aspect ratio below {_MAX_ASPECT:.0f}",
         )
 
 
 def select_tiling(height: int, width: int, layout: ImageLayout) -> tuple[int, int]:
-    """Rows and columns of crops that shrink the image least (float32, first on ties)."""
+    """Choose the rows and columns of crops that shrink the image least (float32, first on ties)."""
     limit = layout.max_crops
     candidates = [(i, j) for i in range(1, limit + 1) for j in range(1, limit + 1) if i * j <= limit]
     candidates.sort(key=lambda ij: (ij[0] * ij[1], ij[0]))
@@ -199,7 +207,7 @@ def select_tiling(height: int, width: int, layout: ImageLayout) -> tuple[int, in
 
 
 def token_places(rows: int, cols: int, layout: ImageLayout) -> np.ndarray:
-    """``image_input_idx`` in closed form, (1 + rows·cols, tokens²) int32."""
+    """Compute ``image_input_idx`` (1 + rows·cols, tokens²) int32 in closed form."""
     side, step, drop = layout.tokens, layout.window_patches // 2, layout.margin_patches // 2
     y, x = np.meshgrid(np.arange(side), np.arange(side), indexing="ij")
     places = [2 + (side + 1) * y + x]
@@ -216,11 +224,11 @@ def token_places(rows: int, cols: int, layout: ImageLayout) -> np.ndarray:
 
 
 def image_token_ids(tiling: tuple[int, int], layout: ImageLayout, ids: dict[str, int]) -> np.ndarray:
-    """Token ids (n,) of one image: overview block, then the high-resolution block in raster order.
+    """List the token ids (n,) of one image: overview block, then high-resolution block in raster order.
 
     Args:
-        tiling: Rows and columns of crops; (0, 0) gives the overview block alone.
-        layout: The checkpoint's settings.
+        tiling: (rows, columns) of crops; (0, 0) means the overview block alone.
+        layout: Image settings of the checkpoint.
         ids: Token ids of ``<im_start>``, ``<im_end>``, ``<im_patch>``, ``<im_col>``.
     """
 
@@ -238,7 +246,7 @@ def image_token_ids(tiling: tuple[int, int], layout: ImageLayout, ids: dict[str,
 
 
 def fitted_size(source_h: int, source_w: int, height: int, width: int) -> tuple[int, int]:
-    """Height and width of an image scaled into a canvas, aspect kept, pixels."""
+    """Height and width, in pixels, of an image scaled into a canvas with its aspect ratio kept."""
     # Float32 and truncation, because the reference computes the new size that way.
     scale = min(np.float32(height) / np.float32(source_h), np.float32(width) / np.float32(source_w))
     new_h = max(1, int(np.float32(source_h) * np.float32(scale)))
@@ -247,20 +255,20 @@ def fitted_size(source_h: int, source_w: int, height: int, width: int) -> tuple[
 
 
 def canvas_size(rows: int, cols: int, layout: ImageLayout) -> tuple[int, int]:
-    """Height and width in pixels of the canvas that ``rows`` × ``cols`` overlapping crops cover."""
+    """Height and width, in pixels, of the canvas covered by ``rows`` × ``cols`` overlapping crops."""
     step = layout.window_patches * layout.patch_px
     margin = 2 * layout.margin_patches * layout.patch_px
     return rows * step + margin, cols * step + margin
 
 
 def canvas_fit(size: tuple[int, int], rows: int, cols: int, layout: ImageLayout) -> CanvasFit:
-    """How an image of (height, width) pixels lies on the canvas of ``rows`` × ``cols`` crops."""
+    """Place an image of (height, width) pixels on the canvas of ``rows`` × ``cols`` crops."""
     height, width = canvas_size(rows, cols, layout)
     return CanvasFit((height, width), fitted_size(*size, height, width), layout.patch_px)
 
 
 def _fill_crops(crops: np.ndarray, image: np.ndarray, cols: int, layout: ImageLayout) -> None:
-    """Writes a canvas of ``cols`` crops a row into ``crops`` (n, patches, patches, 3·patch²)."""
+    """Fill ``crops`` (n, patches, patches, 3·patch²) with a canvas of ``cols`` crops per row."""
     n, step = layout.patches, layout.window_patches
     fit = canvas_fit(image.shape[:2], len(crops) // cols, cols, layout)
     for first, patches in resized_patches(image, fit, layout.mean, layout.std):
@@ -273,7 +281,7 @@ def _fill_crops(crops: np.ndarray, image: np.ndarray, cols: int, layout: ImageLa
 
 
 def _valid_shares(fit: CanvasFit) -> np.ndarray:
-    """Share (rows, columns) of each of the canvas's patches that is image and not padding, float32."""
+    """Fraction (rows, columns) of each patch of the canvas that is image, float32."""
     filled = []
     for total, inner, before in zip(fit.size, fit.inner, fit.before):
         line = np.zeros(total, np.float32)

@@ -1,9 +1,9 @@
-"""An 8-bit image resized, padded, normalised and cut into patches: two passes of small matrix products.
+"""Resizing, padding, normalization and patching of an 8-bit image, in two passes of matrix products.
 
 The filter is the antialiased bilinear one of ``torch.nn.functional.interpolate``: a triangle as wide
-as the reduction, its centre computed in float32. Because resizing is linear, dividing by 255 and
-normalising are folded into its weights. The canvas is made a few patch columns at a time: what is
-between the passes then stays in the processor's cache, and fresh memory costs more than arithmetic.
+as the reduction, with its center in float32. Resizing is linear, so its weights include the division
+by 255 and the normalization. The canvas is computed a few patch columns at a time. Intermediate
+values then stay in the CPU cache, which matters because fresh memory costs more than arithmetic.
 """
 
 from collections.abc import Iterator
@@ -13,13 +13,13 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-_CACHED_SIZES = 16  # axes whose weights are kept; a camera needs four
-_COLUMNS = 12  # patch columns made at a time
+_CACHED_SIZES = 16  # axes with cached weights; a camera needs four
+_COLUMNS = 12  # patch columns computed at a time
 
 
 @dataclass(frozen=True)
 class CanvasFit:
-    """How an image is laid onto a canvas; all sizes in pixels.
+    """Placement of an image on a canvas; all sizes in pixels.
 
     Attributes:
         size: (height, width) of the canvas, multiples of ``patch``.
@@ -33,13 +33,13 @@ class CanvasFit:
 
     @property
     def before(self) -> tuple[int, int]:
-        """Rows above and columns left of the image; an odd one out goes below or right."""
+        """Rows above and columns left of the image; an odd remainder goes below or right."""
         return (self.size[0] - self.inner[0]) // 2, (self.size[1] - self.inner[1]) // 2
 
 
 @dataclass(frozen=True)
 class _Band:
-    """Outputs that share one product: patch ``index`` of the axis needs inputs [start, stop)."""
+    """Outputs of one matrix product: patch ``index`` of the axis needs the inputs [start, stop)."""
 
     index: int
     start: int
@@ -50,17 +50,17 @@ class _Band:
 def resized_patches(
     image: np.ndarray, fit: CanvasFit, mean: tuple[float, ...], std: tuple[float, ...]
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """The canvas as normalised patches, from left to right, a few columns of patches at a time.
+    """Generate the canvas as normalized patches from left to right, a few columns at a time.
 
     Args:
         image: (h, w, 3) uint8 RGB, contiguous.
-        fit: Canvas and place of the image on it.
-        mean: Channel means (3,) of RGB in [0, 1].
-        std: Channel deviations (3,).
+        fit: Placement of the image on the canvas.
+        mean: (3,) channel means of RGB in [0, 1].
+        std: (3,) channel standard deviations.
 
     Yields:
-        First column, and patches (rows, columns, 3·patch²) float32, channel last within a patch;
-        they are overwritten by the next ones. Padding is black before normalisation: −mean/std.
+        First column, and patches (rows, columns, 3·patch²) float32, channel last within a patch.
+        The next item overwrites them. Padding is black before normalization: −mean/std.
     """
     p, (height, width) = fit.patch, fit.size
     flat = image.reshape(image.shape[0], -1)
@@ -68,7 +68,7 @@ def resized_patches(
     across = {b.index: b for b in _color_bands(image.shape[1], fit.inner[1], fit.before[1], width, p, std)}
     bias = np.tile(-np.array(mean, np.float32) / np.array(std, np.float32), p)
     top, bottom = down[0].index * p, (down[-1].index + 1) * p
-    # One patch column after the other, so that the rows of a patch lie next to one another.
+    # Stored by patch column, so that the rows of a patch are contiguous.
     tiles = np.empty((_COLUMNS, height, 3 * p), np.float32)
     tiles[:, :top] = bias
     tiles[:, bottom:] = bias
@@ -87,7 +87,7 @@ def resized_patches(
 
 
 def _low(flat: np.ndarray, down: tuple[_Band, ...], patch: int, across: list[_Band]) -> tuple[np.ndarray, int]:
-    """The columns that ``across`` needs at their final height, (rows, 3·columns) float32, and the first of them."""
+    """Resize the columns of ``across`` to their final height: (rows, 3·columns) float32, and the first column."""
     if not across:
         return np.empty((0, 0), np.float32), 0
     left, right = across[0].start, max(band.stop for band in across)
@@ -99,28 +99,28 @@ def _low(flat: np.ndarray, down: tuple[_Band, ...], patch: int, across: list[_Ba
 
 
 def _multiply(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
-    """Matrix product. With more than one thread by torch: NumPy's threads would go on spinning beside those of the model."""
+    """Multiply matrices; with several threads by torch, because NumPy's threads would compete with the model's."""
     if torch.get_num_threads() == 1:
-        np.matmul(a, b, out=out)  # less overhead a call, which is felt in hundreds of small products
+        np.matmul(a, b, out=out)  # less overhead per call, which matters for hundreds of small products
     else:
         torch.mm(torch.from_numpy(a), torch.from_numpy(b), out=torch.from_numpy(out))
 
 
 def axis_weights(source: int, target: int) -> tuple[np.ndarray, np.ndarray]:
-    """Filter of one axis.
+    """Compute the filter of one axis.
 
     Returns:
-        First input (target,) int64 of every output, and its weights (target, taps) float32, which
-        sum to one; taps that an output does not need weigh nothing.
+        First input (target,) int64 of every output, and its weights (target, taps) float32. The
+        weights of an output sum to one; unused taps are zero.
     """
     scale = np.float32(source) / np.float32(target)
     support = np.maximum(scale, np.float32(1))
-    # Float32 like torch's own: at 4000 pixels a float64 centre would move weights by 2e-4.
-    centre = (np.float64(scale) * (np.arange(target) + 0.5)).astype(np.float32)
-    first = np.maximum((centre - support + 0.5).astype(np.int64), 0)
-    end = np.minimum((centre + support + 0.5).astype(np.int64), source)
+    # Float32 as in torch: at 4000 pixels a float64 center would change weights by 2e-4.
+    center = (np.float64(scale) * (np.arange(target) + 0.5)).astype(np.float32)
+    first = np.maximum((center - support + 0.5).astype(np.int64), 0)
+    end = np.minimum((center + support + 0.5).astype(np.int64), source)
     taps = np.arange(int((end - first).max()))
-    offset = (first[:, None] + taps).astype(np.float32) - centre[:, None]
+    offset = (first[:, None] + taps).astype(np.float32) - center[:, None]
     weights = np.maximum(0, 1 - np.abs((offset + 0.5) / support)).astype(np.float32)
     weights[taps >= (end - first)[:, None]] = 0
     return first, weights / weights.sum(axis=1, keepdims=True)
@@ -128,7 +128,7 @@ def axis_weights(source: int, target: int) -> tuple[np.ndarray, np.ndarray]:
 
 @lru_cache(maxsize=_CACHED_SIZES)
 def _bands(source: int, target: int, before: int, total: int, patch: int) -> tuple[_Band, ...]:
-    """Bands of an axis on which ``target`` outputs start at ``before`` of ``total``."""
+    """List the bands of an axis with ``target`` outputs that start at ``before`` of ``total``."""
     first, weights = axis_weights(source, target)
     bands = []
     for index in range(before // patch, -(-(before + target) // patch)):
@@ -146,7 +146,7 @@ def _bands(source: int, target: int, before: int, total: int, patch: int) -> tup
 
 @lru_cache(maxsize=_CACHED_SIZES)
 def _color_bands(source: int, target: int, before: int, total: int, patch: int, std: tuple[float, ...]) -> tuple[_Band, ...]:
-    """The same for interleaved RGB, (3·inputs, 3·patch), with 1/(255·std) in the weights."""
+    """List the bands for interleaved RGB, (3·inputs, 3·patch), with 1/(255·std) in the weights."""
     gain = np.diag((1 / (255 * np.array(std))).astype(np.float32))
     bands = []
     for band in _bands(source, target, before, total, patch):

@@ -1,1 +1,1 @@
-"""Molmo2, through transformers' own class."""
+"""Molmo2, based on the class of transformers."""

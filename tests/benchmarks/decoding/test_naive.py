@@ -17,11 +17,11 @@ ALL_OFF = dict.fromkeys(("embedding", "cache", "bias", "vision", "connector", "i
 SWITCHES = [Wastes(), Wastes(**ALL_OFF), *(Wastes(**(ALL_OFF | {name: True})) for name in ALL_OFF)]
 
 
-@pytest.mark.parametrize("flavour", ["qwen2", "olmo", "olmoe"])
+@pytest.mark.parametrize("flavor", ["qwen2", "olmo", "olmoe"])
 @pytest.mark.parametrize("wastes", [Wastes(), Wastes(**ALL_OFF)], ids=["naive", "lean"])
-def test_logits_are_those_of_the_official_code(golden: Callable[[str], Any], flavour: str, wastes: Wastes) -> None:
+def test_logits_are_those_of_the_official_code(golden: Callable[[str], Any], flavor: str, wastes: Wastes) -> None:
     """Step by step after a prefill with the image, against our model, which is tested against the golden ones."""
-    case = golden(flavour)
+    case = golden(flavor)
     model, ids = case.model(), case.inputs["input_ids"][:1]
     image = {name: case.inputs[name][:1] for name in ("images", "image_masks", "image_input_idx")}
     with torch.inference_mode():

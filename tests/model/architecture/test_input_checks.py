@@ -108,8 +108,8 @@ def test_a_tuple_is_returned_where_it_is_asked_for(case: Any, model: Any) -> Non
 
 
 def test_labels_are_compared_with_the_logits_before_them(golden: Callable[[str], Any]) -> None:
-    for flavour in ("qwen2", "olmoe"):
-        case = golden(flavour)
+    for flavor in ("qwen2", "olmoe"):
+        case = golden(flavor)
         model, ids = case.model(), case.inputs["input_ids"]
         out = model(**case.inputs, labels=ids)
         expected = F.cross_entropy(case.logits[0, :-1], ids[0, 1:])

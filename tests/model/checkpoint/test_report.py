@@ -14,7 +14,7 @@ from molmo_point.errors import CheckpointError
 from molmo_point.model.architecture.causal_lm import MolmoForCausalLM
 from molmo_point.model.checkpoint.loading import load_model
 from molmo_point.model.checkpoint.memory import PRECISIONS, count_parameters, is_rounded, memory_needs, part_of
-from molmo_point.model.checkpoint.published_sizes import flavour_of
+from molmo_point.model.checkpoint.published_sizes import flavor_of
 from molmo_point.model.checkpoint.quantization import default_quantization, quantized_modules
 from molmo_point.model.checkpoint.report import IMAGE_TOKENS, CheckpointReport, inspect_checkpoint
 from molmo_point.model.checkpoint.weight_checks import expected_shapes
@@ -64,8 +64,8 @@ def released_report(folder: Path, config: dict[str, Any]) -> CheckpointReport:
 def test_released_checkpoints_take_what_is_published(name: str, tmp_path: Path) -> None:
     config, parameters, memory, cache_kib = RELEASED[name]
     report = released_report(tmp_path / name, config)
-    assert report.flavour is not None and report.parameters is not None
-    assert report.flavour.title.startswith(name)
+    assert report.flavor is not None and report.parameters is not None
+    assert report.flavor.title.startswith(name)
     counts = report.parameters
     found = (counts.total, counts.active, counts.vision, counts.connector, counts.language)
     for count, published in zip(found, parameters, strict=True):
@@ -119,7 +119,7 @@ def test_the_memory_is_what_a_loaded_model_holds(folder: str, precision: str, re
 def test_the_embedded_model_is_known_and_complete() -> None:
     report = inspect_checkpoint(TABLETOP)
     assert report.problems == () and report.complete and report.compared
-    assert report.flavour is not None and "embedded model" in report.flavour.title
+    assert report.flavor is not None and "embedded model" in report.flavor.title
     assert report.dtypes == {"F16": 4016864} and report.parameters is not None
     assert report.parameters.total == 4016864
     assert report.size_bytes == (TABLETOP / WEIGHTS).stat().st_size
@@ -130,8 +130,8 @@ def test_the_embedded_model_is_known_and_complete() -> None:
 def test_a_mixture_of_experts_in_bin_shards_is_known_and_complete(tiny_moe_folder: Path) -> None:
     report = inspect_checkpoint(tiny_moe_folder)
     assert report.problems == () and report.compared
-    assert report.flavour is not None and "mixture of experts" in report.flavour.title
-    assert (report.flavour.experts, report.flavour.experts_per_token, report.flavour.kv_heads) == (4, 2, 4)
+    assert report.flavor is not None and "mixture of experts" in report.flavor.title
+    assert (report.flavor.experts, report.flavor.experts_per_token, report.flavor.kv_heads) == (4, 2, 4)
     assert [file.name for file in report.files] == [f"pytorch_model-0000{i}-of-00002.bin" for i in (1, 2)]
     assert set(report.dtypes) == {"F32"} and report.parameters is not None
     experts = 2 * 4 * 3 * 32 * 16
@@ -170,9 +170,9 @@ def later(folder: Path, kind: str) -> Path:
 def test_later_families_are_known_by_their_files(kind: str, title: str, tmp_path: Path) -> None:
     report = inspect_checkpoint(later(tmp_path / kind, kind))
     assert report.problems == () and not report.compared and title in report.notes[0]
-    assert report.notes[0].endswith({"molmo2": "done while it is loaded", "molmo_point": "does not run it"}[kind])
-    assert report.flavour is not None and report.parameters is not None
-    assert (report.flavour.title, report.flavour.family) == (title, kind.replace("_", ""))
+    assert report.notes[0].endswith({"molmo2": "loading compares them", "molmo_point": "does not run it"}[kind])
+    assert report.flavor is not None and report.parameters is not None
+    assert (report.flavor.title, report.flavor.family) == (title, kind.replace("_", ""))
     assert (report.parameters.vision, report.parameters.connector) == (8 * 588, 16 * 8)
     assert report.parameters.language == 2 * 300 * 64 + 128 * 64
     assert report.memory[1].cache_bytes_per_token == 2 * 3 * 2 * 16 * 2
@@ -218,7 +218,7 @@ def test_the_image_tokens_are_those_of_the_processor() -> None:
 def test_without_torch_names_and_sizes_are_looked_at(tiny_moe_folder: Path) -> None:
     report = inspect_checkpoint(tiny_moe_folder, use_torch=False)
     assert report.problems == () and not report.compared and "torch" in report.notes[0]
-    assert report.size_bytes > 0 and report.flavour is not None and report.memory == ()
+    assert report.size_bytes > 0 and report.flavor is not None and report.memory == ()
     (tiny_moe_folder / "pytorch_model-00002-of-00002.bin").write_bytes(b"garbage")
     (problem,) = inspect_checkpoint(tiny_moe_folder, use_torch=False).problems
     assert problem.file == "pytorch_model-00002-of-00002.bin"
@@ -238,10 +238,10 @@ def test_the_light_count_is_the_full_one() -> None:
     assert (light.parameters, light.memory) == (full.parameters, full.memory)
 
 
-def test_flavours_refuse_what_is_of_no_family() -> None:
+def test_flavors_refuse_what_is_of_no_family() -> None:
     for data in ([], None, {}, {"model_type": ["molmo"]}, {"model_type": "molmo2"}, {"model_type": "molmo2", "text_config": 5}):
         with pytest.raises(CheckpointError):
-            flavour_of(data)
-    flavour = flavour_of(MOLMOE)
-    assert count_parameters([], flavour).total == 0
-    assert [need.weights_bytes for need in memory_needs([("a.weight", (2, 3)), ("b.bias", (5,))], flavour)] == [44, 22, 24, 17]
+            flavor_of(data)
+    flavor = flavor_of(MOLMOE)
+    assert count_parameters([], flavor).total == 0
+    assert [need.weights_bytes for need in memory_needs([("a.weight", (2, 3)), ("b.bias", (5,))], flavor)] == [44, 22, 24, 17]

@@ -125,22 +125,22 @@ def test_names_in_memory_stay_what_they_are(checkpoint: str) -> None:
 # --- Folders ----------------------------------------------------------------------------------------------------
 
 
-def released_folder(folder: Path, case: Any, flavour: str) -> Path:
+def released_folder(folder: Path, case: Any, flavor: str) -> Path:
     """The golden model under released names, with a configuration in the released dialect."""
     folder.mkdir()
     tensors = {released_name(name, case.config.num_experts): tensor for name, tensor in case.state.items()}
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    data = case.config.to_dict() if flavour == "qwen2" else dict(case.facts["llm"])
+    data = case.config.to_dict() if flavor == "qwen2" else dict(case.facts["llm"])
     data |= {"model_type": "molmo", "auto_map": {"AutoModelForCausalLM": "modeling_molmoe.MolmoForCausalLM"}}
     data |= {"vision_config": case.config.vision_config.to_dict(), "torch_dtype": "float32"}
     (folder / "config.json").write_text(json.dumps(data, default=str))
     return folder
 
 
-def training_folder(folder: Path, golden_folder: Path, case: Any, flavour: str) -> Path:
+def training_folder(folder: Path, golden_folder: Path, case: Any, flavor: str) -> Path:
     """The golden model under the very names that the training code wrote."""
-    released_folder(folder, case, flavour)
-    tensors = load_file(golden_folder / f"{flavour}.safetensors")
+    released_folder(folder, case, flavor)
+    tensors = load_file(golden_folder / f"{flavor}.safetensors")
     tensors = {name[3:]: tensor for name, tensor in tensors.items() if name.startswith("sd.")}
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     return folder
@@ -151,34 +151,34 @@ def largest_error(model: MolmoForCausalLM, case: Any) -> float:
         return float((model(**case.inputs).logits - case.logits).abs().max())
 
 
-@pytest.mark.parametrize("flavour", ["qwen2", "olmo", "olmoe"])
+@pytest.mark.parametrize("flavor", ["qwen2", "olmo", "olmoe"])
 @pytest.mark.parametrize("names", ["released", "training"])
 def test_a_folder_loads_and_is_saved_under_released_names(
-    golden: Callable[[str], Any], tmp_path: Path, flavour: str, names: str
+    golden: Callable[[str], Any], tmp_path: Path, flavor: str, names: str
 ) -> None:
-    case = golden(flavour)
+    case = golden(flavor)
     if names == "released":
-        folder = released_folder(tmp_path / "in", case, flavour)
+        folder = released_folder(tmp_path / "in", case, flavor)
     else:
-        folder = training_folder(tmp_path / "in", CONFIGS.parent, case, flavour)
+        folder = training_folder(tmp_path / "in", CONFIGS.parent, case, flavor)
     model = MolmoForCausalLM.from_pretrained(folder)
     assert largest_error(model, case) < GOAL
     model.save_pretrained(tmp_path / "out")
     written = load_file(tmp_path / "out" / "model.safetensors")
-    expected = load_file(released_folder(tmp_path / "expected", case, flavour) / "model.safetensors")
+    expected = load_file(released_folder(tmp_path / "expected", case, flavor) / "model.safetensors")
     assert set(written) == set(expected)
     assert all(torch.equal(written[name], expected[name]) for name in expected)
-    assert ("lm_head.weight" in written) == (flavour == "olmoe")
+    assert ("lm_head.weight" in written) == (flavor == "olmoe")
     again = MolmoForCausalLM.from_pretrained(tmp_path / "out")
     assert again.config.to_dict() | {"_name_or_path": ""} == model.config.to_dict() | {"_name_or_path": ""}
     assert largest_error(again, case) < GOAL
 
 
-@pytest.mark.parametrize("flavour", ["qwen2", "olmoe"])
+@pytest.mark.parametrize("flavor", ["qwen2", "olmoe"])
 def test_a_model_that_was_never_loaded_is_saved_under_released_names(
-    golden: Callable[[str], Any], tmp_path: Path, flavour: str
+    golden: Callable[[str], Any], tmp_path: Path, flavor: str
 ) -> None:
-    case = golden(flavour)
+    case = golden(flavor)
     case.model().save_pretrained(tmp_path, max_shard_size="300KB")
     index = json.loads((tmp_path / "model.safetensors.index.json").read_text())["weight_map"]
     assert set(index) == {released_name(name, case.config.num_experts) for name in case.state}

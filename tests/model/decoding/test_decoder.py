@@ -14,7 +14,7 @@ from molmo_point.model.decoding.kv_cache import KeyValueCache
 from molmo_point.model.decoding.templates import ExpectedAnswer
 from molmo_point.model.decoding.token_tree import TokenTree
 
-FLAVOURS = ("qwen2", "olmo", "olmoe")
+FLAVORS = ("qwen2", "olmo", "olmoe")
 IMAGE_NAMES = ("images", "image_masks", "image_input_idx")
 DIGITS = (8, 224, 181, 3, 5, 11, 12, 13, 14, 15)  # of the random models: tokens that they do say
 COUNT = 24
@@ -46,12 +46,12 @@ def vocabulary_of(eos_id: int, absent: tuple[int, ...] = ()) -> Vocabulary:
 
 @pytest.fixture(scope="module")
 def cases(golden: Callable[[str], Any], greedy_reference: Any) -> dict[str, Any]:
-    """For each flavour the case, its model and what plain greedy decoding says."""
+    """For each flavor the case, its model and what plain greedy decoding says."""
     found = {}
-    for flavour in FLAVOURS:
-        case = golden(flavour)
+    for flavor in FLAVORS:
+        case = golden(flavor)
         model = case.model()
-        found[flavour] = (case, model, greedy_reference(model, case.inputs, -1, COUNT))
+        found[flavor] = (case, model, greedy_reference(model, case.inputs, -1, COUNT))
     return found
 
 
@@ -61,9 +61,9 @@ def decode(case: Any, model: Any, drafter: Any, eos_id: int = -1, count: int = C
     return row
 
 
-@pytest.mark.parametrize("flavour", FLAVOURS)
-def test_whatever_is_drafted_the_answer_is_greedy(cases: Any, flavour: str, assert_same: Any) -> None:
-    case, model, plain = cases[flavour]
+@pytest.mark.parametrize("flavor", FLAVORS)
+def test_whatever_is_drafted_the_answer_is_greedy(cases: Any, flavor: str, assert_same: Any) -> None:
+    case, model, plain = cases[flavor]
     assert_same(decode(case, model, None), plain, DIGITS)
     assert len(set(plain.ids)) > 2
     accepted = []
@@ -162,11 +162,11 @@ def test_no_digits_where_the_tokenizer_joins_them(cases: Any) -> None:
 # --- Batches ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("flavour", ["qwen2", "olmoe"])
+@pytest.mark.parametrize("flavor", ["qwen2", "olmoe"])
 def test_questions_that_share_an_image_are_answered_as_if_alone(
-    cases: Any, greedy_reference: Any, flavour: str, assert_same: Any
+    cases: Any, greedy_reference: Any, flavor: str, assert_same: Any
 ) -> None:
-    case, model, _ = cases[flavour]
+    case, model, _ = cases[flavor]
     ids = case.inputs["input_ids"][0].tolist()
     questions = [ids[14:22], ids[22:23], ids[23:40], ids[14:16]]
     budgets = (12, 9, 17, 14)

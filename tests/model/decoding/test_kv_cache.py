@@ -118,9 +118,9 @@ def test_a_full_cache_says_so(lengths: list[int]) -> None:
         write(cache, [[7] * (room + 1)] * len(lengths))
 
 
-@pytest.mark.parametrize("flavour", ["qwen2", "olmoe"])
-def test_pieces_give_the_official_logits(golden: Callable[[str], Any], flavour: str) -> None:
-    case = golden(flavour)
+@pytest.mark.parametrize("flavor", ["qwen2", "olmoe"])
+def test_pieces_give_the_official_logits(golden: Callable[[str], Any], flavor: str) -> None:
+    case = golden(flavor)
     model, ids = case.model(), case.inputs["input_ids"]
     cache, logits, start = KeyValueCache(60), [], 0
     with torch.inference_mode():

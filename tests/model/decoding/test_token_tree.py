@@ -151,9 +151,9 @@ def alone(model: Any, inputs: dict[str, torch.Tensor], ids: Sequence[int]) -> to
     return model(**(inputs | {"input_ids": torch.tensor([list(ids)])})).logits[0, -1]
 
 
-@pytest.mark.parametrize("flavour", ["qwen2", "olmo", "olmoe"])
-def test_each_node_is_as_if_its_branch_stood_alone(golden: Callable[[str], Any], flavour: str) -> None:
-    case = golden(flavour)
+@pytest.mark.parametrize("flavor", ["qwen2", "olmo", "olmoe"])
+def test_each_node_is_as_if_its_branch_stood_alone(golden: Callable[[str], Any], flavor: str) -> None:
+    case = golden(flavor)
     model, prompt = case.model(), case.inputs["input_ids"][0].tolist()
     image = [case.inputs[name] for name in ("images", "image_masks", "image_input_idx")]
     cache = KeyValueCache(80)
@@ -173,9 +173,9 @@ def test_each_node_is_as_if_its_branch_stood_alone(golden: Callable[[str], Any],
         cache.accept([range(len(pending))])
 
 
-@pytest.mark.parametrize("flavour", ["qwen2", "olmoe"])
-def test_rows_of_different_lengths_do_not_disturb_one_another(golden: Callable[[str], Any], flavour: str) -> None:
-    case = golden(flavour)
+@pytest.mark.parametrize("flavor", ["qwen2", "olmoe"])
+def test_rows_of_different_lengths_do_not_disturb_one_another(golden: Callable[[str], Any], flavor: str) -> None:
+    case = golden(flavor)
     model, prompt = case.model(), case.inputs["input_ids"][0].tolist()
     image = [case.inputs[name] for name in ("images", "image_masks", "image_input_idx")]
     shared = KeyValueCache(20)

@@ -174,24 +174,24 @@ def test_padding_options(processor: MolmoProcessor) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        pytest.param({"text": None}, "nothing to say", id="nothing"),
-        pytest.param({"images": SMALL}, "nothing to say", id="image-alone"),
-        pytest.param({"text": []}, "nothing to say", id="no-texts"),
+        pytest.param({"text": None}, "must not be empty", id="nothing"),
+        pytest.param({"images": SMALL}, "must not be empty", id="image-alone"),
+        pytest.param({"text": []}, "must not be empty", id="no-texts"),
         pytest.param({"text": 5}, "must be text", id="number"),
         pytest.param({"text": ["a", None]}, "must be text", id="no-text-in-a-batch"),
         pytest.param({"text": "\udc00"}, "half a character", id="surrogate"),
-        pytest.param({"images": [SMALL, WIDE], "text": "a"}, "one image a sequence", id="two-images"),
-        pytest.param({"images": [[SMALL, WIDE]], "text": ["a"]}, "one image a sequence", id="two-images-nested"),
+        pytest.param({"images": [SMALL, WIDE], "text": "a"}, "at most one image", id="two-images"),
+        pytest.param({"images": [[SMALL, WIDE]], "text": ["a"]}, "at most one image", id="two-images-nested"),
         pytest.param({"images": [SMALL, WIDE], "text": ["a", "b", "c"]}, "2 images for 3 texts", id="too-few"),
         pytest.param({"images": SMALL, "text": ["a", "b"]}, "[image] * len(text)", id="one-for-two"),
         pytest.param({"images": "no/such.png", "text": "a"}, "cannot be read", id="no-file"),
         pytest.param({"images": np.zeros((20, 20000, 3), np.uint8), "text": "a"}, "aspect ratio", id="ribbon"),
-        pytest.param({"text": "a", "padding": "left"}, "no such padding", id="padding"),
+        pytest.param({"text": "a", "padding": "left"}, "padding must be", id="padding"),
         pytest.param({"text": "a", "padding_side": "top"}, "left", id="side"),
         pytest.param({"text": ["a", "bc"], "padding": False}, "padding=True", id="unpadded"),
-        pytest.param({"text": "a", "padding": "max_length"}, "no length", id="no-length"),
+        pytest.param({"text": "a", "padding": "max_length"}, "max_length must be", id="no-length"),
         pytest.param({"text": "a" * 90, "max_length": 100}, "fewer words", id="long"),
-        pytest.param({"text": "a", "return_tensors": "tf"}, "no such tensors", id="tensors"),
+        pytest.param({"text": "a", "return_tensors": "tf"}, "return_tensors must be", id="tensors"),
     ],
 )
 def test_what_cannot_be_a_sequence_is_refused(processor: MolmoProcessor, arguments: dict[str, Any], said: str) -> None:
@@ -239,10 +239,10 @@ def test_the_template_of_a_conversation(processor: MolmoProcessor) -> None:
 @pytest.mark.parametrize(
     ("messages", "said"),
     [
-        ([{"role": "user", "content": [{"type": "image", "image": SMALL}] * 2}], "one image a conversation"),
+        ([{"role": "user", "content": [{"type": "image", "image": SMALL}] * 2}], "at most one image"),
         ([*TALK[:2], {"role": "user", "content": [{"type": "image", "image": SMALL}]}], "first turn"),
-        ([{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "a"}]}], "holds none"),
-        ([{"role": "user", "content": [{"type": "video", "video": "a"}]}], "text and images"),
+        ([{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "a"}]}], "must have an image"),
+        ([{"role": "user", "content": [{"type": "video", "video": "a"}]}], "text or an image"),
         (TALK[1:], "out of order"),
     ],
 )
@@ -284,7 +284,7 @@ def test_settings_can_be_replaced(tiny_folder: Path) -> None:
     loaded = MolmoProcessor.from_pretrained(tiny_folder, max_crops=0, max_length=99)
     assert (loaded.layout.max_crops, loaded.max_length) == (0, 99)
     assert loaded(WIDE, "hi").images.shape[1] == 1
-    with pytest.raises(InputError, match="whole number"):
+    with pytest.raises(InputError, match="integer"):
         MolmoProcessor.from_pretrained(tiny_folder, max_crops=-1)
 
 
