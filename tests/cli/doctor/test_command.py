@@ -86,7 +86,7 @@ def test_missing_and_broken_shards_are_named(checkpoint):
     assert problems_of(checkpoint) == ["model-00002-of-00002.safetensors: this shard is missing"]
     (checkpoint / "model.safetensors.index.json").write_text("{}")
     assert "index.json: it has no weight_map" in problems_of(checkpoint)[0]
-    assert "no folder" in problems_of(checkpoint / "nowhere")[0]
+    assert "does not exist" in problems_of(checkpoint / "nowhere")[0]
 
 
 def test_probes_survive_whatever_the_program_does():
@@ -279,7 +279,7 @@ def test_a_complete_checkpoint_is_described(in_this_process):
     report = inspected(TABLETOP) | {"ram_bytes": 1_010_000_000, "gpus": [{"name": "thing", "memory_bytes": 13_000_000}]}
     lines = report_lines(report)
     text = "\n".join(lines)
-    assert "embedded model" in lines[0] and "6 layers, width 160, 5 heads (1 of keys and values)" in lines[0]
+    assert "embedded model" in lines[0] and "6 layers, width 160, 5 heads (1 key-value)" in lines[0]
     assert "4.02 million (language 1.81 million, connector 0.275 million, vision 1.93 million)" in text
     assert "all 207 have the names and shapes" in text and "✗" not in text
     head, _, *rows = lines[next(i for i, line in enumerate(lines) if line.startswith("memory")) :]
@@ -310,7 +310,7 @@ def test_a_mixture_of_experts_says_how_many_are_active(tmp_path):
     config = {"model_type": "molmo", "block_type": "moe", "moe_num_experts": 4, "moe_top_k": 2, "mlp_ratio": 1, **sizes}
     (tmp_path / "config.json").write_text(json.dumps(config))
     text = "\n".join(report_lines(inspect_checkpoint(tmp_path, use_torch=False).to_dict() | {"ram_bytes": None, "gpus": []}))
-    assert "mixture of experts" in text and "4 experts (2 active for a token)" in text and "there are no weights" in text
+    assert "mixture of experts" in text and "4 experts (2 active per token)" in text and "there are no weights" in text
 
 
 def test_a_probe_that_dies_leaves_names_and_sizes(monkeypatch):
