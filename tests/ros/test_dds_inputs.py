@@ -234,7 +234,7 @@ GARBAGE = {
     "intrinsics of another size": (of_another_camera, "NO_DEPTH", "another image size"),
     "a fisheye": (spoil(2, **FISHEYE), "NO_DEPTH", "equidistant"),
     "no frame": (without_frames, "NO_IMAGE", "frame_id"),
-    "no stamps": (shifted(0, 1, 2, by_s=-4e9), "NO_IMAGE", "without a stamp"),
+    "no stamps": (shifted(0, 1, 2, by_s=-4e9), "NO_IMAGE", "had no stamp"),
     "stamps from the past": (shifted(0, 1, 2, by_s=-3600), "NO_IMAGE", "too old"),
     "stamps from the future": (shifted(0, 1, 2, by_s=3600), "NO_IMAGE", "future"),
     "depth of another moment": (shifted(1, by_s=0.025), "SYNC_ERROR", "25.0 ms"),

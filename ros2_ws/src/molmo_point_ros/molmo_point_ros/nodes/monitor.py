@@ -84,7 +84,9 @@ class NodeMonitor:
     def readings(self) -> MonitorReadings:
         """Return the current figures."""
         with self._lock:
-            readings = MonitorReadings(Counter(self._counts), tuple(self._inference_s), tuple(self._latency_s))
+            readings = MonitorReadings(
+                counts=Counter(self._counts), inference_s=tuple(self._inference_s), latency_s=tuple(self._latency_s)
+            )
             readings.errors, readings.last_error, frame = self._errors, self._last_error, self._frame
         readings.frame = "" if frame is None else frame.frame
         if frame is not None and frame.depth_m is not None:
