@@ -20,7 +20,7 @@ def check(options: argparse.Namespace, first_test_seed: int) -> None:
     Raises:
         InputError: Test scenes are among the fitted ones, or a file cannot be written.
     """
-    from molmo_point.evaluation.confidence_calibration import VALIDATION_SEED
+    from molmo_point.evaluation.calibration_fit import VALIDATION_SEED
 
     if abs(first_test_seed - VALIDATION_SEED) < options.scenes:
         given = f"--seed {first_test_seed} --scenes {options.scenes}, fitted on scenes from {VALIDATION_SEED}"
@@ -46,7 +46,7 @@ def measure(pointer: Pointer, options: argparse.Namespace, first_test_seed: int)
     Returns:
         The figures, and a Markdown table of them.
     """
-    from molmo_point.evaluation.confidence_calibration import VALIDATION_SEED
+    from molmo_point.evaluation.calibration_fit import VALIDATION_SEED
     from molmo_point.evaluation.observations import observe
 
     def observed(first_seed: int) -> tuple[dict[str, Any], Observations]:
@@ -73,7 +73,7 @@ def calibrate(options: argparse.Namespace, observed: Iterable[tuple[dict[str, An
     Returns:
         The figures, and a Markdown table of them.
     """
-    from molmo_point.evaluation import confidence_calibration as fitting
+    from molmo_point.evaluation import calibration_fit as fitting
     from molmo_point.evaluation.tabletop import sigma_px
 
     (fitted_on, validation), (measured_on, test) = observed

@@ -10,8 +10,8 @@ import pytest
 from molmo_point.cli import main
 from molmo_point.cli.evaluate import confidence as evaluate_claims
 from molmo_point.errors import InputError
-from molmo_point.evaluation import confidence_calibration as fitting
-from molmo_point.evaluation.confidence_calibration import Claims, bootstrapped, brier_score, expected_calibration_error, fit_line
+from molmo_point.evaluation import calibration_fit as fitting
+from molmo_point.evaluation.calibration_fit import Claims, bootstrapped, brier_score, expected_calibration_error, fit_line
 from molmo_point.evaluation.observations import Observations
 from molmo_point.trust.confidence_calibration import UNCALIBRATED, Calibration, LogitLine
 
