@@ -97,7 +97,7 @@ class Tray:
         self._layout = dataclasses.replace(self._layout, objects=tuple(o for o in self._layout.objects if o is not gone))
 
     def truth(self) -> int:
-        """How many there are."""
+        """Number of objects."""
         return sum(thing.shape == SHAPE for thing in self._layout.objects)
 
     def close(self) -> None:

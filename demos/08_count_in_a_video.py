@@ -65,7 +65,7 @@ def count(path: Path, options: argparse.Namespace) -> list[dict]:
 
 
 def changes(rows: list[dict], agree: int) -> list[tuple[float, int]]:
-    """When a new count began that this many frames in a row agree on, and what it is."""
+    """Frame and value of a new count that so many frames in a row agree on."""
     found: list[tuple[float, int]] = []
     for start in range(len(rows) - agree + 1):
         run = {row["count"] for row in rows[start : start + agree]}

@@ -1,4 +1,4 @@
-"""The import law: parts import only parts on lower lines, and heavy libraries stay where they belong.
+"""The import law: parts import only parts on earlier lines, and heavy libraries stay where they belong.
 
 The walk covers function bodies, type-checking blocks and literal `import_module` calls. The checker is itself checked on
 planted violations.
@@ -8,6 +8,7 @@ import ast
 import importlib
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,38 +18,66 @@ PACKAGE = ROOT / "molmo_point"
 
 LINES = (
     ("errors",),
-    ("commands", "geometry"),
-    ("frame", "reliability", "results"),
-    ("backend", "region"),
-    ("camera", "model", "points", "grasping", "lift", "freshness", "sim"),
-    ("asking",),
-    ("pointer", "tracking"),
-    ("picking",),
-    ("training", "evaluation", "viz", "calibration"),
+    ("arrays", "plain_json", "files"),
+    ("geometry",),
+    ("frame",),
+    ("results",),
+    ("request_checks", "text_checks", "crop"),
+    ("request",),
+    ("trust",),
+    ("backend",),
+    ("depth", "target_time"),
+    ("points",),
+    ("pointer",),
+    ("grasp", "hand_eye"),
+    ("arm",),
+    ("camera",),
+    ("tracking", "model", "commands"),
+    ("picking", "calibration"),
+    ("sim",),
+    ("finetuning",),
+    ("evaluation",),
+    ("viz",),
     ("cli",),
 )
+"""Parts of the package, files and folders. Parts on one line do not import one another."""
 LINE_OF = {part: number for number, parts in enumerate(LINES, start=1) for part in parts}
 
-# library -> where it may be imported (file or folder of the package), and whether only inside functions
+WAITING: dict[str, str] = {
+    "request.py": "points",
+    "pointer.py": "model",
+    "cli/evaluate/picks.py": "benchmarks",
+    "cli/train.py": "lab",
+    "evaluation/pick_trial.py": "benchmarks",
+    "finetuning/packed_batch.py": "lab",
+    "finetuning/scene_pool.py": "lab",
+}
+"""Temporary: part that a file still imports against the law. Must be empty at the end of issue 16."""
+
+MODELS = ("model/", "finetuning/")
 LIBRARIES = {
-    "torch": (("model/", "training/"), False),
-    "transformers": (("model/", "training/"), False),
-    "pyrealsense2": (("evaluation/librealsense.py", "camera/realsense.py"), True),
+    "torch": ((*MODELS, "evaluation/machine.py", "evaluation/speed.py", "cli/doctor/checkpoint.py"), False),
+    "transformers": ((*MODELS, "evaluation/machine.py"), False),
+    "pyrealsense2": (("camera/realsense.py",), True),
     "open3d": ((), False),
-    "cv2": (("tracking/tracked_view.py", "viz/", "camera/", "calibration/"), False),
-    "mujoco": (("sim/",), False),
+    "matplotlib": ((), False),
+    "cv2": (("tracking/", "viz/video.py", "camera/", "calibration/", "hand_eye/"), False),
+    "scipy": (("tracking/", "hand_eye/", "calibration/", "grasp/", "depth/", "evaluation/"), True),
+    "mujoco": (("sim/", "cli/doctor/probes.py"), True),
     "faster_whisper": (("commands/speech.py",), True),
     "av": (("viz/video.py",), True),
     "viser": (("viz/browser/",), True),
     "rclpy": ((), False),
 }
+"""Library -> files or folders that may import it, and whether only inside functions."""
 LAZY = importlib.import_module("molmo_point")._LAZY
+OUTSIDE = ("benchmarks", "lab")
 
 
-def imports_of(tree: ast.Module, package: tuple[str, ...]):
+def imports_of(tree: ast.Module, package: tuple[str, ...]) -> Iterator[tuple[str, int, bool]]:
     """Yield (dotted name, line number, is inside a function) for everything that a module imports.
 
-    `package` is the dotted name of the package that the module is in, which relative imports start from. For
+    `package` is the dotted name of the package of the module, the start of relative imports. For
     `from a import b` both a and a.b are yielded, because b may be a module.
     """
     inside = {
@@ -74,32 +103,34 @@ def imports_of(tree: ast.Module, package: tuple[str, ...]):
 
 
 def resolve(name: str) -> str:
-    """Return where an imported name of the package really lives: molmo_point.Pointer is molmo_point.pointer."""
+    """Return the module of an imported name of the package: molmo_point.Pointer is molmo_point.pointer."""
     head, _, rest = name.partition(".")
     return LAZY.get(rest, name) if head == "molmo_point" else name
 
 
 def violations(path: str, source: str) -> list[str]:
-    """Return what a file of the package, given by its path inside the package, does against the law."""
+    """Return the violations of a file of the package, given by its path inside the package."""
     parts = Path(path).with_suffix("").parts
     part = parts[0]
     found = set()
     for name, line, inside in imports_of(ast.parse(source), ("molmo_point", *parts[:-1])):
         top, *rest = resolve(name).split(".")
-        where = f"molmo_point/{path}:{line}"
+        place = f"molmo_point/{path}:{line}"
         if top == "molmo_point" and rest and rest[0] in LINE_OF and part != "__init__":
-            if rest[0] != part and LINE_OF[rest[0]] >= LINE_OF[part]:
-                found.add(f"{where}: {part} (line {LINE_OF[part]}) imports {rest[0]} (line {LINE_OF[rest[0]]})")
+            if rest[0] != part and LINE_OF[rest[0]] >= LINE_OF[part] and WAITING.get(path) != rest[0]:
+                found.add(f"{place}: {part} (line {LINE_OF[part]}) imports {rest[0]} (line {LINE_OF[rest[0]]})")
         elif top == "molmo_point" and rest and part == "__init__":
-            found.add(f"{where}: the package itself imports {'.'.join(rest)}, it must list it in _LAZY")
+            found.add(f"{place}: the package itself imports {'.'.join(rest)}, it must list it in _LAZY")
+        elif top in OUTSIDE and WAITING.get(path) != top:
+            found.add(f"{place}: {top} is imported, but it is not part of the wheel")
         elif top.endswith("_msgs"):
-            found.add(f"{where}: {top} is imported, but the SDK has never heard of ROS")
+            found.add(f"{place}: {top} is imported, but the SDK has never heard of ROS")
         elif top in LIBRARIES:
             allowed, only_inside = LIBRARIES[top]
-            if not any(path == place or (place.endswith("/") and path.startswith(place)) for place in allowed):
-                found.add(f"{where}: {top} may be imported in {', '.join(allowed) or 'no file'} only")
+            if not any(path == each or (each.endswith("/") and path.startswith(each)) for each in allowed):
+                found.add(f"{place}: {top} may be imported in {', '.join(allowed) or 'no file'} only")
             elif only_inside and not inside:
-                found.add(f"{where}: {top} may be imported inside functions only")
+                found.add(f"{place}: {top} may be imported inside functions only")
     return sorted(found)
 
 
@@ -107,11 +138,11 @@ FILES = sorted(str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py"))
 
 
 @pytest.mark.parametrize("path", FILES)
-def test_file_keeps_the_law(path):
+def test_file_keeps_the_law(path: str) -> None:
     assert violations(path, (PACKAGE / path).read_text(encoding="utf-8")) == []
 
 
-def test_every_part_has_a_line():
+def test_every_part_has_a_line() -> None:
     names = {Path(path).parts[0].removesuffix(".py") for path in FILES} - {"__init__", "__main__"}
     assert names - set(LINE_OF) == set(), "a new part of molmo_point needs a line in the import law"
 
@@ -119,29 +150,31 @@ def test_every_part_has_a_line():
 @pytest.mark.parametrize(
     ("path", "source", "expected"),
     [
-        ("geometry/depth.py", "from molmo_point.frame import RgbdFrame", "geometry (line 2) imports frame (line 3)"),
-        ("geometry/depth.py", "def f():\n    import molmo_point.depth.lift", "imports lift"),
-        ("geometry/depth.py", "from ..pointer import Pointer", "imports pointer"),
-        ("geometry/depth.py", "from molmo_point import pointer", "imports pointer"),
-        ("geometry/depth.py", "from molmo_point import Pointer", "imports pointer"),
-        ("results.py", "from . import frame", "results (line 3) imports frame (line 3)"),
-        ("points/parse.py", "from molmo_point.points.dialects.prompts import x", "points (line 5) imports model (line 5)"),
+        ("geometry/poses.py", "from molmo_point.frame import RgbdFrame", "geometry (line 3) imports frame (line 4)"),
+        ("geometry/poses.py", "def f():\n    import molmo_point.depth.lift", "imports depth"),
+        ("geometry/poses.py", "from ..pointer import Pointer", "imports pointer"),
+        ("geometry/poses.py", "from molmo_point import pointer", "imports pointer"),
+        ("geometry/poses.py", "from molmo_point import Pointer", "imports pointer"),
+        ("arrays.py", "from . import files", "arrays (line 2) imports files (line 2)"),
+        ("points/parse.py", "from molmo_point.model.load import x", "points (line 11) imports model (line 16)"),
         ("camera/base.py", "if TYPE_CHECKING:\n    from molmo_point.sim import scene", "imports sim"),
         ("viz/overlay.py", "from importlib import import_module\nimport_module('molmo_point.cli')", "imports cli"),
-        ("lift.py", "import torch.nn.functional as F", "torch may be imported in model/, training/ only"),
+        ("cli/bench.py", "def f():\n    from benchmarks.decoding.run import run_bench", "benchmarks is imported"),
+        ("finetuning/tuner.py", "import lab.training", "lab is imported"),
+        ("depth/lift.py", "import torch.nn.functional as F", "torch may be imported in model/, finetuning/"),
         ("pointer.py", "class A:\n    def f(self):\n        from transformers import AutoModel", "transformers may be"),
         ("camera/realsense.py", "import pyrealsense2 as rs", "pyrealsense2 may be imported inside functions only"),
         ("camera/base.py", "def f():\n    import pyrealsense2", "camera/realsense.py only"),
         ("viz/scene3d.py", "import open3d", "open3d may be imported in no file only"),
-        ("geometry/grasp.py", "def f():\n    import open3d", "open3d may be imported in no file only"),
-        ("geometry/depth.py", "def f():\n    import cv2", "cv2 may be imported in"),
-        ("camera/simulated.py", "import mujoco", "mujoco may be imported in sim/ only"),
+        ("viz/scene3d.py", "import matplotlib.pyplot", "matplotlib may be imported in no file only"),
+        ("geometry/poses.py", "def f():\n    import cv2", "cv2 may be imported in"),
+        ("camera/simulated.py", "import mujoco", "mujoco may be imported in sim/"),
         ("cli/demo.py", "import rclpy.node", "rclpy may be imported in no file only"),
         ("cli/demo.py", "from geometry_msgs.msg import Point", "never heard of ROS"),
         ("__init__.py", "from molmo_point.pointer import Pointer", "_LAZY"),
     ],
 )
-def test_a_planted_violation_is_found(path, source, expected):
+def test_a_planted_violation_is_found(path: str, source: str, expected: str) -> None:
     found = violations(path, source)
     assert len(found) >= 1
     assert any(expected in text for text in found), found
@@ -150,17 +183,21 @@ def test_a_planted_violation_is_found(path, source, expected):
 @pytest.mark.parametrize(
     ("path", "source"),
     [
-        ("lift.py", "import numpy\nfrom molmo_point.depth.estimator import x\nfrom .frame import y"),
+        ("depth/lift.py", "import numpy\nfrom molmo_point.depth.estimator import x\nfrom ..frame import y"),
         ("camera/realsense.py", "def f():\n    import pyrealsense2\n    import cv2"),
-        ("model/molmo.py", "import torch\nimport transformers\nfrom .config import x\nfrom molmo_point import InputError"),
+        (
+            "model/load.py",
+            "import torch\nimport transformers\nfrom .architecture.config import x\nfrom molmo_point import InputError",
+        ),
         ("cli/point.py", "from molmo_point import Pointer\nfrom molmo_point.viz import overlay"),
     ],
 )
-def test_what_is_allowed_passes(path, source):
+def test_what_is_allowed_passes(path: str, source: str) -> None:
     assert violations(path, source) == []
 
 
 HEAVY = ("torch", "transformers", "cv2", "mujoco", "pyrealsense2", "open3d", "rclpy", "matplotlib", "scipy")
+LIGHT = ("errors", "arrays", "geometry", "frame", "results", "request", "backend", "trust", "depth", "points", "pointer")
 
 
 def loaded_by(statement: str) -> set[str]:
@@ -171,20 +208,20 @@ def loaded_by(statement: str) -> set[str]:
     return set(run.stdout.split())
 
 
-def test_importing_the_package_loads_numpy_at_most():
+def test_importing_the_package_loads_numpy_at_most() -> None:
     new = loaded_by("import molmo_point") - loaded_by("import numpy")
     assert new - {"molmo_point"} - set(sys.stdlib_module_names) == set()
 
 
-def test_everything_after_the_model_loads_nothing_heavy():
+def test_the_data_path_without_a_model_loads_nothing_heavy() -> None:
     names = [
         ".".join(("molmo_point", *Path(path).with_suffix("").parts)).removesuffix(".__init__")
         for path in FILES
-        if Path(path).parts[0].removesuffix(".py") in ("errors", "geometry", "frame", "results", "points", "lift", "pointer")
+        if Path(path).parts[0].removesuffix(".py") in LIGHT
     ]
     assert loaded_by("import " + ", ".join(names)) & set(HEAVY) == set()
 
 
-def test_the_check_of_what_is_loaded_can_fail():
+def test_the_check_of_loaded_modules_can_fail() -> None:
     assert "json" in loaded_by("import json")
     assert "numpy" in loaded_by("import molmo_point.frame")

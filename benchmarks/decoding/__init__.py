@@ -1,1 +1,1 @@
-"""What the benchmark runs: our paths, the plain one, peers, and a reference with the official code's wastes."""
+"""Speed of decoding, compared with plain decoding, peers, and a reference that wastes as the official code does."""

@@ -79,7 +79,7 @@ class Bench:
             self.gate.check(name, tokens, expected)
             base = timed["plain generate, whole answer"]
             lines.append(line(name, series, base, passes=series.outcome.passes, tokens=len(tokens)))
-        note = "Times as many as faster than the plain whole answer (transformers' generate, same weights)."
+        note = "Ratio: speed-up over the plain whole answer (transformers' generate, same weights)."
         return Section("first_point", "One question, one answer", note + self._script_note(bool(script)), tuple(lines))
 
     def points(self, counts: tuple[int, ...]) -> Section:
@@ -104,7 +104,7 @@ class Bench:
                 title = f"{answer.count} point{'s' if answer.count > 1 else ''}, {name}"
                 facts = {"passes": series.outcome.passes, "passes_per_point": per_point}
                 lines.append(line(title, series, timed[plain], ms_per_point=series.median_ms / answer.count, **facts))
-        note = "Times as many as faster than plain generate." + self._script_note(True)
+        note = "Ratio: speed-up over plain `generate`." + self._script_note(True)
         return Section("points", "Answers with 1 to 40 points", note, tuple(lines))
 
     def _fitting(self, counts: tuple[int, ...]) -> list[Scripted]:
@@ -142,7 +142,7 @@ class Bench:
             for name, series in timed.items():
                 facts = {"times_one_question": series.median_ms / one.median_ms}
                 lines.append(line(f"{count} in one frame, {name}", series, timed["one by one"], **facts))
-        note = "Times as many as faster than our own answers one after the other, each reading the image again."
+        note = "Ratio: speed-up over our own answers one after the other, each reading the image again."
         return Section("queries", "Several questions about one frame", note + self._script_note(bool(scripts)), tuple(lines))
 
     def repeats(self) -> Section:
@@ -182,7 +182,7 @@ class Bench:
             base = timed[f"{name.split()[0].rstrip(',')}, nothing known"]
             facts = {"passes": series.outcome.passes, "image_reused": float(series.outcome.image_reused)}
             lines.append(line(name, series, base, **facts))
-        note = "Times as many as faster than with nothing known."
+        note = "Ratio: speed-up over an empty memory."
         return Section("repeats", "The same frame, the same question", note + self._script_note(bool(scripts)), tuple(lines))
 
     def ladder(self) -> Section:
@@ -219,7 +219,7 @@ class Bench:
             step = before / series.median_ms
             lines.append(line(name, series, naive, passes=series.outcome.passes, times_the_line_above=step))
             before = series.median_ms
-        note = "Times as many as faster than the first line; every line keeps what the lines above it changed."
+        note = "Ratio: speed-up over the first line; every line keeps the changes of the lines above it."
         return Section("ladder", "One change a line", note + self._script_note(bool(script)), tuple(lines))
 
     def _script_note(self, scripted: bool) -> str:

@@ -1,4 +1,4 @@
-"""What the machine can do, measured by a copy and a matrix product in the run that is to be judged."""
+"""Limits of the machine, measured by a copy and a matrix product in the run that is to be judged."""
 
 import time
 from collections.abc import Callable
@@ -15,33 +15,33 @@ class Floor:
     """Rates of the machine.
 
     Attributes:
-        bytes_per_s: Memory traffic of a copy, read and written bytes counted.
-        flop_per_s: Of a square matrix product in the model's precision.
+        bytes_per_s: Memory traffic of a copy, bytes read plus bytes written per second.
+        flop_per_s: Operations per second of a square matrix product in the model's precision.
     """
 
     bytes_per_s: float
     flop_per_s: float
 
     def ms(self, moved_bytes: float, flop: float) -> float:
-        """The least time in milliseconds for so many bytes and operations, whichever takes longer."""
+        """Least time for so many bytes and operations, milliseconds: the longer of the two."""
         return 1e3 * max(moved_bytes / self.bytes_per_s, flop / self.flop_per_s)
 
 
-def synchroniser(device: torch.device) -> Callable[[], None]:
-    """A function that waits for a device's queued work; nothing to wait for on a CPU."""
+def synchronizer(device: torch.device) -> Callable[[], None]:
+    """Make a function that waits for a device's queued work; on a CPU it returns at once."""
     return (lambda: torch.cuda.synchronize(device)) if device.type == "cuda" else (lambda: None)
 
 
 @torch.inference_mode()
 def measure_floor(device: torch.device, dtype: torch.dtype, quick: bool = False) -> Floor:
-    """Copies a buffer and multiplies two matrices, best of several."""
+    """Copy a buffer and multiply two matrices, and take the best of several rounds."""
     on_gpu = device.type == "cuda"
     side = 8192 if on_gpu else 512 if quick else 1024
     size = (1 << 30) if on_gpu else (1 << 24) if quick else (1 << 27)
     source = torch.ones(size, dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
     left = torch.ones(side, side, dtype=dtype, device=device)
-    wait = synchroniser(device)
+    wait = synchronizer(device)
     copy_s = _best(lambda: target.copy_(source), wait)
     product_s = _best(lambda: left @ left, wait)
     return Floor(2 * size / copy_s, 2 * side**3 / product_s)

@@ -1,4 +1,4 @@
-"""Whether drafting changes a single token: every answer against plain greedy decoding, scene after scene."""
+"""Comparison of every token with plain greedy decoding, scene after scene."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,15 +17,15 @@ _MOST_TOKENS = 200
 
 @dataclass
 class Identity:
-    """What was compared.
+    """Result of the comparison.
 
     Attributes:
-        scenes: Scenes.
-        answers: Answers, three to four a scene: one thing, a count, something absent, and all of them once more.
-        different: Answers whose tokens are not those of plain greedy decoding.
-        points: Points in the plain answers.
-        passes: Passes of ours after the prefills.
-        plain_passes: Passes of plain decoding after the prefills.
+        scenes: Number of scenes.
+        answers: Number of answers, four a scene: an object, then an object, a count and an absent object in one batch.
+        different: Number of answers whose tokens are not those of plain greedy decoding.
+        points: Number of points in the plain answers.
+        passes: Number of our forward passes after the prefills.
+        plain_passes: Number of forward passes of plain decoding after the prefills.
         examples: Texts of the first answers that differ, plain and ours.
     """
 

@@ -1,4 +1,4 @@
-"""What the benchmark asks about: a frame, its questions, and scripts of answers with many points."""
+"""Material of the benchmark: a frame, its questions, and scripts of answers with many points."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A reference that wastes what the official code wastes, each waste with a switch; for comparison only.
+"""A reference with the wastes of the official code, each with a switch; for comparison only.
 
 It uses the weights of a `MolmoForCausalLM` and gives its logits. What it does besides: it joins the
 two embedding tables for every pass, grows the cache by concatenation and repeats keys and values
@@ -18,7 +18,7 @@ from molmo_point.model.decoding.kv_cache import KeyValueCache
 
 @dataclass(frozen=True)
 class Wastes:
-    """Which wastes are on.
+    """Switches of the wastes.
 
     Attributes:
         embedding: The embedding tables are joined in every pass.

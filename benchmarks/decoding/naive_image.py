@@ -8,7 +8,7 @@ from molmo_point.model.inputs.preprocess import ImageLayout, PreparedImage, canv
 
 
 def official_prepare(image: np.ndarray, layout: ImageLayout) -> PreparedImage:
-    """What `prepare_image` gives, by the steps of the official recipe.
+    """Make the result of `prepare_image` by the steps of the official recipe.
 
     Args:
         image: (h, w, 3) uint8 RGB.

@@ -1,4 +1,4 @@
-"""Decoding that computes everything and then says what a script says.
+"""Decoding that computes everything and then follows a script.
 
 A small model does not emit forty points and random weights emit nothing readable, but what a pass
 costs does not depend on what it says. Every forward pass runs in full; only the choice is replaced.
@@ -88,7 +88,7 @@ class NgramDrafter:
         self._indexed = 0
 
     def draft(self, ids: Sequence[int], text: str) -> TokenTree:
-        """What may follow; arguments as of `Drafter.draft`."""
+        """Draft the tokens that may follow; arguments as of `Drafter.draft`."""
         known, tree = [*self.prompt, *ids], TokenTree()
         # Every match but the one that ends here, the latest of each kind.
         for end in range(self._indexed + 1, len(known)):

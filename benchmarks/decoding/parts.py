@@ -38,7 +38,7 @@ def stages(subject: Any, floor: Any, material: Material, protocol: Protocol) -> 
         bound = float("nan") if stage.work is None else floor.ms(*stage.work)
         facts = {"naive_ms": timed["naive"].median_ms} if "naive" in timed else {}
         lines.append(line(stage.name, timed["ours"], timed.get("naive"), bound, **facts))
-    note = "Times as many as faster than the naive reference's stage. Floor: needed bytes or operations at this run's rates."
+    note = "Ratio: speed-up over the naive reference's stage. Floor: needed bytes or operations at this run's rates."
     return Section("stages", "Stages", note, tuple(lines))
 
 
@@ -61,7 +61,7 @@ def preprocessing(protocol: Protocol, one_core: bool) -> Section:
         timed = _preprocess(protocol.warmups, protocol.rounds, False)
     lines = (line("official recipe", timed["official"], timed["official"]), line("ours", timed["ours"], timed["official"]))
     where = "one core, one thread" if one_core else "this process's threads"
-    note = f"13 crops of 336 pixels from 1280x720, {where}. Times as many as faster than the official recipe."
+    note = f"13 crops of 336 pixels from 1280x720, {where}. Ratio: speed-up over the official recipe."
     return Section("preprocessing", "Preprocessing a 1280x720 frame", note, lines)
 
 
@@ -125,5 +125,5 @@ def memory(subject: Any, source: Path | None, material: Material, scripts: list[
         Line(titles[path], peaks["plain"] / max(peak, 1), facts={"peak_mib": peak / _MIB}) for path, peak in peaks.items()
     )
     how = "the allocator's count" if subject.device.type == "cuda" else "resident memory of a fresh process"
-    note = f"Peak of one answer above the loaded model, {how}. Ratio: plain by this."
+    note = f"Peak of one answer above the loaded model, {how}. Ratio: plain by this one."
     return Section("memory", "Peak memory", note, lines)

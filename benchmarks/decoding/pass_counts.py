@@ -17,7 +17,7 @@ def pass_counts(processor: Any, counts: tuple[int, ...] = COUNTS) -> Section:
     answers = scripted_answers(processor.encode_text, counts)
     lines = tuple(line for answer in answers for line in _lines(processor, answer))
     note = (
-        "Passes after the prefill for scripted answers, counted, not timed. Ratio: plain by this. "
+        "Passes after the prefill for scripted answers, counted, not timed. Ratio: plain by this one. "
         "Motion is the standard deviation of every coordinate since the last answer, in per cent of the image."
     )
     return Section("passes", "Passes of the model", note, lines)

@@ -1,4 +1,4 @@
-"""The ways from a frame and words to tokens that are compared: naive, plain, peer and ours."""
+"""The compared ways from a frame and words to tokens: naive, plain, peer and ours."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -28,7 +28,7 @@ Script = Sequence[int] | None
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a way gave.
+    """Answer of one way.
 
     Attributes:
         token_ids: The answer, end of sequence left out.
@@ -168,7 +168,7 @@ def token_texts(processor: Any) -> Callable[[int], str]:
 
 
 def tokens_to_first_point(processor: Any, token_ids: Sequence[int]) -> int:
-    """How many of an answer's tokens it takes until its first point is known; all of them without one."""
+    """Number of an answer's tokens until its first point is known; all of them without a point."""
     for count in range(1, len(token_ids) + 1):
         if complete_points(processor.decode(list(token_ids[:count]))):
             return count

@@ -10,7 +10,7 @@ from molmo_point.model.architecture.config import MolmoConfig
 
 
 def has_peer(config: MolmoConfig) -> bool:
-    """Whether Qwen2 computes what this decoder computes: pre-norm, dense, biased projections."""
+    """Tell whether Qwen2 has the architecture of this decoder: pre-norm, dense, biased projections."""
     return bool(config.qkv_bias) and not (config.norm_after or config.attention_layer_norm or config.num_experts)
 
 

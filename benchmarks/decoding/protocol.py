@@ -1,4 +1,4 @@
-"""How times are taken: interleaved, after warm-ups, told as medians; and what is compared besides."""
+"""Protocol of the measurement: interleaved rounds after warm-ups, medians, compared tokens."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,23 +22,23 @@ class Series:
 
     @property
     def median_ms(self) -> float:
-        """Half of the rounds took longer."""
+        """Median, milliseconds."""
         return float(np.median(self.times_ms))
 
     @property
     def p95_ms(self) -> float:
-        """One round in twenty took longer."""
+        """95 % quantile, milliseconds."""
         return float(np.quantile(self.times_ms, 0.95))
 
     @property
     def min_ms(self) -> float:
-        """The fastest round."""
+        """Fastest round, milliseconds."""
         return min(self.times_ms)
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """How often things run.
+    """Number of runs.
 
     Attributes:
         warmups: Runs of every variant before the clock counts.
@@ -53,7 +53,7 @@ class Protocol:
     def measure(
         self, variants: Mapping[str, Callable[[], Any]], before: Mapping[str, Callable[[], Any]] | None = None
     ) -> dict[str, Series]:
-        """Runs A, B, A, B, …, so that what disturbs the machine disturbs all of them.
+        """Run A, B, A, B, …, so that disturbances of the machine meet all variants.
 
         Args:
             variants: What to time, by name.
@@ -80,11 +80,11 @@ class Line:
 
     Attributes:
         name: What was measured.
-        ratio: Baseline's median by this one's: above 1 it is faster; NaN where nothing is compared.
-        median_ms: Median; NaN where no time was taken.
-        p95_ms: 95 % quantile.
-        min_ms: Fastest.
-        floor_percent: Floor's time by the median, per cent; NaN where no floor is told.
+        ratio: Median of the baseline by this median; above 1 it is faster; NaN without a baseline.
+        median_ms: Median, milliseconds; NaN without times.
+        p95_ms: 95 % quantile, milliseconds; NaN without times.
+        min_ms: Fastest round, milliseconds; NaN without times.
+        floor_percent: Time of the floor by the median, per cent; NaN without a floor.
         facts: Counts and other figures by name.
     """
 
@@ -99,7 +99,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Section:
-    """A table with its title; ``note`` says what the ratio compares and what was scripted."""
+    """A table with its title; ``note`` says the ratio's baseline and what was scripted."""
 
     name: str
     title: str
@@ -108,7 +108,7 @@ class Section:
 
 
 def line(name: str, series: Series, baseline: Series | None = None, floor_ms: float = float("nan"), **facts: float) -> Line:
-    """A line of what was timed."""
+    """Make a line of timed runs."""
     median = series.median_ms
     ratio = float("nan") if baseline is None else baseline.median_ms / median
     return Line(name, ratio, median, series.p95_ms, series.min_ms, 100 * floor_ms / median, facts)
@@ -129,7 +129,7 @@ class Gate:
     where: list[str] = field(default_factory=list)
 
     def check(self, name: str, tokens: Sequence[int], reference: Sequence[int]) -> None:
-        """Compares one answer."""
+        """Compare one answer."""
         self.compared += 1
         if tuple(tokens) != tuple(reference):
             self.different += 1

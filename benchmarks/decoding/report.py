@@ -24,7 +24,7 @@ _FACTS = {
 
 @dataclass(frozen=True)
 class Report:
-    """What was measured.
+    """All figures of a run.
 
     Attributes:
         subject: Model, device, precision, threads and frame, by name.
@@ -92,7 +92,7 @@ def _number(value: float, digits: int) -> str:
 
 
 def facts_lines(report: Report) -> list[str]:
-    """What was measured on what, and whether tokens differ, in words."""
+    """List the subject, the machine and the compared tokens in words."""
     lines = [f"{name}: {value}" for name, value in {**report.subject, **report.machine}.items()]
     rates = report.floor
     lines.append(

@@ -16,17 +16,17 @@ from molmo_point.evaluation.machine import core_count, device_name, library_vers
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is measured.
+    """Extent of the measurement.
 
     Attributes:
-        rounds: Timed runs of each variant.
-        warmups: Runs before.
+        rounds: Number of timed runs of each variant.
+        warmups: Number of runs before.
         counts: Points of the scripted answers.
         queries: Numbers of questions about one frame.
-        one_core: Whether preprocessing is measured in a process with one core.
-        memory: Whether peak memory is measured, in processes of their own.
-        scenes: Scenes of the token-by-token comparison; 0 for none.
-        most_tokens: Longest answer that is the model's own.
+        one_core: True measures preprocessing in a process with one core.
+        memory: True measures peak memory, in processes of their own.
+        scenes: Number of scenes of the token-by-token comparison; 0 for none.
+        most_tokens: Most tokens of an answer that is not scripted.
     """
 
     rounds: int = 15
@@ -43,20 +43,20 @@ QUICK = Plan(rounds=2, warmups=1, counts=(1, 5), queries=(1, 2), one_core=False,
 
 
 def run_bench(subject: Any, source: Path | None, plan: Plan, progress: Callable[[str], None] = lambda _: None) -> Report:
-    """Measures a subject.
+    """Measure a subject.
 
     Args:
         subject: `benchmarks.decoding.subject.Subject`.
-        source: Its folder; None for random weights.
-        plan: How much.
-        progress: Told what is measured next.
+        source: Folder of the subject; None for random weights.
+        plan: Extent of the measurement.
+        progress: Called with the name of the next section.
     """
-    from benchmarks.decoding.floor import measure_floor, synchroniser
+    from benchmarks.decoding.floor import measure_floor, synchronizer
 
     load_before = load_average()
     pictured = material(None if subject.trained else HD_WH)
     gate = Gate()
-    protocol = Protocol(plan.warmups, plan.rounds, synchroniser(subject.device))
+    protocol = Protocol(plan.warmups, plan.rounds, synchronizer(subject.device))
     progress("floor")
     floor = measure_floor(subject.device, subject.dtype, quick=not plan.one_core)
     bench = Bench(subject, pictured, protocol, gate, plan.most_tokens)

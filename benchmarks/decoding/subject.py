@@ -1,4 +1,4 @@
-"""What is measured: a checkpoint, or a model of true size with random weights."""
+"""Subject of the benchmark: a checkpoint, or a model of true size with random weights."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,12 +36,12 @@ class Subject:
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device of the weights."""
         return self.model.device
 
     @property
     def dtype(self) -> torch.dtype:
-        """What the weights are."""
+        """Precision of the weights."""
         return self.model.dtype
 
 
@@ -68,14 +68,14 @@ def random_subject(shape: str, tokenizer: Path, device: str | None = None, layer
         layers: Blocks of the decoder instead of all of them.
 
     Raises:
-        InputError: There is no such shape, or not enough memory; the message says how much is needed.
+        InputError: The shape is unknown, or the memory is too small; the message states the need.
     """
     if shape not in RANDOM_SHAPES:
-        raise InputError("There is no such shape", repr(shape), f"use one of {', '.join(RANDOM_SHAPES)}")
+        raise InputError("SHAPE must be a known one", repr(shape), f"use one of {', '.join(RANDOM_SHAPES)}")
     config = MolmoConfig()
     if layers is not None:
         if not 1 <= layers <= config.num_hidden_layers:
-            raise InputError("The number of layers does not fit", str(layers), f"use 1 to {config.num_hidden_layers}")
+            raise InputError("--layers must be within the model", str(layers), f"use 1 to {config.num_hidden_layers}")
         config.num_hidden_layers = layers
     chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     dtype = torch.bfloat16 if chosen.type == "cuda" else torch.float32

@@ -18,7 +18,7 @@ from molmo_point.grasp.gripper import Gripper
 from molmo_point.grasp.propose import propose_grasps
 from molmo_point.results import ImagePoint, Target
 from molmo_point.sim.camera import SimulatedCamera
-from molmo_point.sim.tabletop.objects import SceneObject
+from molmo_point.sim.tabletop.objects import SceneObject, signed_distance
 from molmo_point.sim.tabletop.scene import TabletopScene
 
 FIRST_SEED = 50_000
@@ -57,23 +57,8 @@ class GraspTrial:
     reasons: dict[str, int] = field(default_factory=dict)
 
 
-def signed_distance(item: SceneObject, points_m: FloatArray) -> FloatArray:
-    """Distance (...) of points (..., 3) in the base frame to the true surface; negative inside."""
-    local = points_m - np.array(item.position_base_m)
-    cosine, sine = math.cos(item.yaw_rad), math.sin(item.yaw_rad)
-    x, y = local[..., 0] * cosine + local[..., 1] * sine, -local[..., 0] * sine + local[..., 1] * cosine
-    half = item.half_size_m
-    if item.shape == "ball":
-        return np.sqrt(x**2 + y**2 + local[..., 2] ** 2) - half[0]
-    if item.shape == "cylinder":
-        outside = np.stack([np.hypot(x, y) - half[0], np.abs(local[..., 2]) - half[2]], axis=-1)
-    else:
-        outside = np.abs(np.stack([x, y, local[..., 2]], axis=-1)) - np.array(half)
-    return np.linalg.norm(np.maximum(outside, 0.0), axis=-1) + np.minimum(outside.max(axis=-1), 0.0)
-
-
 def judge(grasp: GraspCandidate, objects: Iterable[SceneObject], target: SceneObject, gripper: Gripper) -> tuple[str, float]:
-    """What happens to a grasp, given in the base frame, among the true solids on the table z = 0.
+    """Try a grasp, given in the base frame, on the true solids on the table z = 0.
 
     Returns:
         "GOOD", or "HITS_TABLE", "HITS_OBJECT", "HITS_NEIGHBOR", "MISSES" (the pads meet nothing), "SLIPS" (a contact
@@ -125,7 +110,7 @@ def _normal(item: SceneObject, point: FloatArray) -> FloatArray:
 
 
 def graspable(item: SceneObject, gripper: Gripper) -> bool:
-    """Whether the object has a width that fits into the gripper with its clearance."""
+    """Tell whether a width of the object fits into the gripper with its clearance."""
     return 2 * min(item.half_size_m[:2]) <= gripper.max_opening_m - gripper.clearance_m
 
 

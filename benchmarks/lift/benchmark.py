@@ -19,7 +19,7 @@ from molmo_point.errors import DependencyError
 from molmo_point.results import DepthStatus, ImagePoint, Target
 
 OURS = "molmo-point"
-OURS_CENTRE = "molmo-point, prefer centre"
+OURS_CENTER = "molmo-point, prefer center"
 FILLED = "librealsense hole filling"
 SIGMAS_PX = (1.0, 3.0, 6.0)
 POINTS = 4
@@ -159,7 +159,7 @@ def _answer(
 def _estimators(peers: bool, filling: bool) -> dict[str, Estimate]:
     found: dict[str, Estimate] = {OURS: _ours}
     if peers:
-        found[OURS_CENTRE] = lambda scene, uv, sigma_px: _ours(scene, uv, sigma_px, "center")
+        found[OURS_CENTER] = lambda scene, uv, sigma_px: _ours(scene, uv, sigma_px, "center")
         found |= {name: _peer(name) for name in PEERS}
     if filling:
         found[FILLED] = _peer("single pixel")

@@ -1,4 +1,4 @@
-"""What the answers of the lifting benchmark add up to: figures as plain data, and as tables."""
+"""Figures of the lifting benchmark as plain data and as tables."""
 
 from collections.abc import Iterable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Scenes of the lifting benchmark: a target among other things, seen by a stereo camera, with its exact truth.
+"""Scenes of the lifting benchmark: a target among other objects, seen by a stereo camera, with its exact truth.
 
 Only the part of the image around the target is rendered, as a cropped image with cropped intrinsics; hundreds of scenes
 a minute on one core are worth more than pixels that no estimator looks at.
@@ -78,7 +78,7 @@ class LiftScene:
 
 @dataclass(frozen=True, eq=False)
 class _Layout:
-    """What stands where: the target is the first shape; `vanishing` is the share of its pixels without its depth."""
+    """Shapes of a scene: the target is the first; `vanishing` is the share of its pixels without its depth."""
 
     shapes: list[Shape]
     camera: CameraModel

@@ -1,4 +1,4 @@
-"""How well points keep up with a moving world between two answers of a slow model."""
+"""Accuracy of points in moving scenes between two answers of a slow model."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.tracking.moving_points import ASK_EVERY_S, FPS, LATENCY_S, Step, Thing, answer, sequence
+from benchmarks.tracking.moving_points import ASK_EVERY_S, FPS, LATENCY_S, MeantPoint, Step, answer, sequence
 from benchmarks.tracking.moving_scene import KINDS
 from benchmarks.tracking.peers import CONTESTANTS, Claim, Contestant, Tracker
 from molmo_point.evaluation.intervals import wilson
@@ -95,7 +95,7 @@ def run_sequence(steps: Iterable[Step], kind: str, rng: np.random.Generator, res
     for number, step in enumerate(steps):
         if number == 0:
             results.sequences += 1
-            results.points += len(step.things)
+            results.points += len(step.meant)
         if number % round(ASK_EVERY_S * FPS) == 0:
             due = number + round(LATENCY_S * FPS)
             waiting.append((due, step, answer(step, rng, first=number == 0)))
@@ -119,9 +119,9 @@ def run_sequence(steps: Iterable[Step], kind: str, rng: np.random.Generator, res
 
 
 def _judge(score: Score, step: Step, claims: dict[str, Claim], first_answer: bool) -> None:
-    for index, thing in enumerate(step.things):
-        claim = claims.get(f"thing {index}")
-        visible = step.sees(thing, thing.meant_m)
+    for index, point in enumerate(step.meant):
+        claim = claims.get(f"point {index}")
+        visible = step.sees(point, point.meant_m)
         score.visible += visible
         score.hidden += not visible
         if claim is None:
@@ -129,19 +129,19 @@ def _judge(score: Score, step: Step, claims: dict[str, Claim], first_answer: boo
         score.answered += visible
         score.claimed_hidden += not visible
         score.claimed += 1
-        score.wrong += not step.on_object(thing, claim.uv)
+        score.wrong += not step.on_object(point, claim.uv)
         if visible:
-            _measure(score, step, thing, claim, first_answer)
+            _measure(score, step, point, claim, first_answer)
 
 
-def _measure(score: Score, step: Step, thing: Thing, claim: Claim, first_answer: bool) -> None:
-    uv, p_camera = step.place(thing, thing.meant_m)
+def _measure(score: Score, step: Step, point: MeantPoint, claim: Claim, first_answer: bool) -> None:
+    uv, p_camera = step.place(point, point.meant_m)
     error_m = claim.position_m - p_camera
     score.error_px.append(float(np.linalg.norm(claim.uv - uv)))
     score.error_mm.append(1e3 * float(np.linalg.norm(error_m)))
     score.time_s.append(step.time_s)
-    if first_answer and step.sees(thing, thing.clicked_m):
-        clicked, _ = step.place(thing, thing.clicked_m)
+    if first_answer and step.sees(point, point.clicked_m):
+        clicked, _ = step.place(point, point.clicked_m)
         score.drift_px.append(float(np.linalg.norm(claim.uv - clicked)))
     if claim.covariance_m2 is not None:
         distance = float(error_m @ np.linalg.solve(claim.covariance_m2, error_m))
@@ -156,8 +156,8 @@ def _judge_losses(score: Score, step: Step, ours: Tracker, lost: set[int]) -> No
             lost.discard(track.id)
         elif track.id not in lost:
             lost.add(track.id)
-            thing = step.things[int(track.label.split()[-1])]
-            if step.sees(thing, thing.meant_m):
+            point = step.meant[int(track.label.split()[-1])]
+            if step.sees(point, point.meant_m):
                 score.lost_visible += 1
             else:
                 score.lost_hidden += 1

@@ -21,7 +21,7 @@ FPS = 30
 SIGMA_PX = 2.0
 ASK_EVERY_S, LATENCY_S = 2.0, 1.0
 MAX_POINTS = 3
-QUERY = "the things"
+QUERY = "the objects"
 _FAULTS = replace(D435_FAULTS, edge_jitter_px=0.0, grazing_rad=math.pi)
 """Noise, holes, shadows and flying pixels; without the two faults that take most of the time to draw."""
 _INNER_PX = 7
@@ -30,7 +30,7 @@ _ON_OBJECT_M = 0.004
 
 
 @dataclass(frozen=True, eq=False)
-class Thing:
+class MeantPoint:
     """A point that is meant: it moves with its object.
 
     Attributes:
@@ -57,14 +57,14 @@ class Step:
         frame: What the camera delivers.
         exact_m: (h, w) true depth.
         base_T_camera: Where the camera is.
-        things: The points.
+        meant: Points that are meant.
     """
 
     time_s: float
     frame: RgbdFrame
     exact_m: np.ndarray
     base_T_camera: Transform
-    things: tuple[Thing, ...]
+    meant: tuple[MeantPoint, ...]
 
     @property
     def intrinsics(self) -> Intrinsics:
@@ -72,9 +72,9 @@ class Step:
         assert self.frame.intrinsics is not None
         return self.frame.intrinsics
 
-    def place(self, thing: Thing, local_m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def place(self, point: MeantPoint, local_m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """A point in an object's axes as pixel (2,) and in the optical frame (3,)."""
-        position, yaw = pose_at(thing.item, thing.rate, self.time_s)
+        position, yaw = pose_at(point.item, point.rate, self.time_s)
         p_camera = self.base_T_camera.inverse().apply(_turn(yaw) @ local_m + position, "base")
         return self.intrinsics.project(p_camera), p_camera
 
@@ -86,19 +86,19 @@ class Step:
         column, row = (int(value) for value in np.floor(uv + 0.5))
         return float(self.exact_m[row, column]) if 0 <= column < width and 0 <= row < height else math.nan
 
-    def sees(self, thing: Thing, local_m: np.ndarray) -> bool:
-        """Whether the camera sees a point of an object."""
-        uv, p_camera = self.place(thing, local_m)
+    def sees(self, point: MeantPoint, local_m: np.ndarray) -> bool:
+        """Tell whether the camera sees a point of an object."""
+        uv, p_camera = self.place(point, local_m)
         return bool(abs(self.depth_at(uv) - p_camera[2]) < _SEEN_M)
 
-    def on_object(self, thing: Thing, uv: np.ndarray) -> bool:
-        """Whether what a pixel shows is part of the object."""
+    def on_object(self, point: MeantPoint, uv: np.ndarray) -> bool:
+        """Tell whether a pixel shows the object."""
         depth_m = self.depth_at(uv)
         if not math.isfinite(depth_m):
             return False
         p_base = self.base_T_camera.apply(self.intrinsics.deproject(uv, depth_m), self.frame.frame)
-        position, yaw = pose_at(thing.item, thing.rate, self.time_s)
-        return _outside_m(thing.item, _turn(yaw).T @ (p_base - position)) < _ON_OBJECT_M
+        position, yaw = pose_at(point.item, point.rate, self.time_s)
+        return _outside_m(point.item, _turn(yaw).T @ (p_base - position)) < _ON_OBJECT_M
 
 
 def sequence(kind: str, seed: int, seconds: float, width: int = 640, height: int = 480) -> Iterator[Step]:
@@ -106,32 +106,32 @@ def sequence(kind: str, seed: int, seconds: float, width: int = 640, height: int
     rng = np.random.default_rng([seed, 77])
     with MovingScene(kind, seed, width, height) as scene:
         exact_m = scene.render()[1]
-        things = _things(scene, exact_m, rng)
-        if not things:
+        meant = _meant_points(scene, exact_m, rng)
+        if not meant:
             return
         for number in range(round(seconds * FPS)):
             time_s = number / FPS
-            aim, _ = pose_at(things[0].item, things[0].rate, time_s)
+            aim, _ = pose_at(meant[0].item, meant[0].rate, time_s)
             scene.show(time_s, aim)
             color, exact_m = scene.render()
             depth_m = simulate_depth(exact_m, scene.intrinsics, D435, rng, faults=_FAULTS)
             stamp_ns = 1_000_000_000 + round(time_s * 1e9)
             frame = RgbdFrame(color, depth_m, scene.intrinsics, stamp_ns, scene.frame, stamp_ns, D435)
-            yield Step(time_s, frame, exact_m, scene.base_T_camera, things)
+            yield Step(time_s, frame, exact_m, scene.base_T_camera, meant)
 
 
 def answer(step: Step, rng: np.random.Generator, first: bool) -> Pointing:
-    """What a model with an error of 2 px says about a frame; it does not name what it cannot see."""
+    """Script the answer of a model with an error of 2 px; it names visible objects only."""
     points = []
-    for index, thing in enumerate(step.things):
-        if not step.sees(thing, thing.meant_m):
+    for index, point in enumerate(step.meant):
+        if not step.sees(point, point.meant_m):
             continue
-        uv, _ = step.place(thing, thing.clicked_m if first else thing.meant_m)
+        uv, _ = step.place(point, point.clicked_m if first else point.meant_m)
         if not first:
-            uv = uv + thing.bias_px + rng.normal(0.0, SIGMA_PX / math.sqrt(2.0), 2)
+            uv = uv + point.bias_px + rng.normal(0.0, SIGMA_PX / math.sqrt(2.0), 2)
         width, height = step.frame.size_wh
         uv = np.clip(uv, 0, [width - 1, height - 1])
-        points.append(ImagePoint(float(uv[0]), float(uv[1]), f"thing {index}", 1.0, SIGMA_PX))
+        points.append(ImagePoint(float(uv[0]), float(uv[1]), f"point {index}", 1.0, SIGMA_PX))
     return Pointing(
         query=QUERY,
         model="scripted",
@@ -144,8 +144,8 @@ def answer(step: Step, rng: np.random.Generator, first: bool) -> Pointing:
     )
 
 
-def _things(scene: MovingScene, exact_m: np.ndarray, rng: np.random.Generator) -> tuple[Thing, ...]:
-    masks, things = scene.render_masks(), []
+def _meant_points(scene: MovingScene, exact_m: np.ndarray, rng: np.random.Generator) -> tuple[MeantPoint, ...]:
+    masks, points = scene.render_masks(), []
     for index in rng.permutation(len(scene.objects)):
         inner = _eroded(masks == index, _INNER_PX)
         rows, columns = np.nonzero(inner)
@@ -156,16 +156,16 @@ def _things(scene: MovingScene, exact_m: np.ndarray, rng: np.random.Generator) -
         bias, own = rng.normal(0.0, SIGMA_PX / math.sqrt(2.0), (2, 2))
         clicked = meant + bias + own
         item, rate = scene.objects[index], scene.course.object_rate[index]
-        thing = Thing(item, rate, np.zeros(3), np.zeros(3), bias)
+        point = MeantPoint(item, rate, np.zeros(3), np.zeros(3), bias)
         places = []
         for uv in (meant, clicked):
             column, row = (int(value) for value in np.floor(uv + 0.5))
             p_base = scene.base_T_camera.apply(scene.intrinsics.deproject(uv, float(exact_m[row, column])), scene.frame)
             places.append(_turn(item.yaw_rad).T @ (p_base - np.array(item.position_base_m)))
-        things.append(replace(thing, meant_m=places[0], clicked_m=places[1]))
-        if len(things) == MAX_POINTS:
+        points.append(replace(point, meant_m=places[0], clicked_m=places[1]))
+        if len(points) == MAX_POINTS:
             break
-    return tuple(things)
+    return tuple(points)
 
 
 def _eroded(mask: np.ndarray, radius: int) -> np.ndarray:

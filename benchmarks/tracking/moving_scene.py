@@ -14,7 +14,7 @@ from molmo_point.sim.tabletop.mjcf import OBJECT_PREFIX, layout_to_mjcf
 from molmo_point.sim.tabletop.objects import SceneObject
 
 KINDS = ("camera", "object", "both", "occluder", "occluder and camera", "light", "fast", "leaving")
-"""What moves in a sequence."""
+"""Kinds of sequences by their moving parts."""
 
 _FAR_AWAY = (0.0, 0.0, -3.0)
 _SPECKLED = 0.7
@@ -23,7 +23,7 @@ _OCCLUDER_HALF_M = (0.012, 0.09, 0.05)
 
 @dataclass(frozen=True)
 class Course:
-    """How everything moves, in metres, radians and seconds.
+    """Motion of camera, objects, occluder and light, in meters, radians and seconds.
 
     Attributes:
         kind: One of `KINDS`.

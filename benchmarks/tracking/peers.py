@@ -1,4 +1,4 @@
-"""What else keeps a point up to date between two answers: our tracker, and three simpler ways."""
+"""Our tracker and three simpler ways to update a point between two answers."""
 
 import itertools
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from molmo_point.tracking.tracked_view import import_cv2
 
 @dataclass(frozen=True, eq=False)
 class Claim:
-    """Where something is said to be now: pixel (2,), optical frame (3,), covariance (3, 3) where told."""
+    """Claimed place of an object: pixel (2,), optical frame (3,), covariance (3, 3) or None."""
 
     uv: np.ndarray
     position_m: np.ndarray
@@ -35,7 +35,7 @@ class Contestant(Protocol):
         ...
 
     def claims(self, step: Step) -> dict[str, Claim]:
-        """Where the things are, by their labels; what is not known is left out."""
+        """Places of the objects by their labels; unknown ones are left out."""
         ...
 
 
@@ -152,4 +152,4 @@ CONTESTANTS = {
     "held in 3D": lambda: Fixed(again=False),
     "asked again": lambda: Fixed(again=True),
 }
-"""How each is made, by the name it has in the table."""
+"""Constructors by the name in the table."""

@@ -1,4 +1,4 @@
-"""How far a long measurement is, on stderr."""
+"""Progress of a long measurement, on stderr."""
 
 import sys
 from collections.abc import Iterable, Iterator
@@ -9,12 +9,12 @@ _LINES = 20
 
 
 def counted(items: Iterable[Item], total: int, unit: str) -> Iterator[Item]:
-    """The items with a progress bar; where tqdm is not installed, with a line now and then.
+    """Yield the items and show a progress bar, or a line now and then without tqdm.
 
     Args:
-        items: What is worked through.
-        total: How many there are.
-        unit: What one is called, e.g. "pick".
+        items: Items of the work.
+        total: Number of items.
+        unit: Name of one item, e.g. "pick".
     """
     try:
         from tqdm import tqdm

@@ -85,7 +85,7 @@ def _row(number: int, point: ImagePoint, target: Target | None) -> list[str]:
 
 
 def _reasons(pointing: Pointing) -> list[str]:
-    """Why points have no position, each reason once."""
+    """Reasons of points without a position, each once."""
     return list(dict.fromkeys(f"no position ({lost.reason.value}): {lost.message}" for lost in pointing.unreachable))
 
 

@@ -1,4 +1,4 @@
-"""Do the model's probabilities come true? Fits what makes them, and measures it on other scenes."""
+"""Calibration of a model's probabilities: its fit on some scenes, its measurement on others."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ def absence_claims(seen: Observations) -> Claims:
 
 
 def fit_calibration(seen: Observations) -> Calibration:
-    """What makes the claims of validation scenes come true.
+    """Fit the calibration of the claims of validation scenes.
 
     The factor on the spread is the one with which the 95 % ellipses hold 95 % of the truth; where
     the tails are heavier than a Gaussian's, the 68 % ellipses hold more than 68 % then.

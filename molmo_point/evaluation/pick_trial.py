@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.grasps.benchmark import signed_distance
 from benchmarks.lift.peers import median_11
 from molmo_point.depth.lift import pixel_covariance
 from molmo_point.frame import RgbdFrame
@@ -23,6 +22,7 @@ from molmo_point.sim.arm.simulated_arm import SimulatedArm
 from molmo_point.sim.arm.tables import random_arm_layout
 from molmo_point.sim.arm.truth import ArmTruth
 from molmo_point.sim.camera import SimulatedCamera
+from molmo_point.sim.tabletop.objects import signed_distance
 
 HAND_EYE_M, HAND_EYE_RAD = 0.005, np.deg2rad(2.0)
 _SEEN_PIXELS = 150

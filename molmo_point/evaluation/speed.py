@@ -9,13 +9,18 @@ from typing import Any
 import numpy as np
 
 from molmo_point.arrays import ColorArray
+from molmo_point.backend import Limits
 from molmo_point.errors import DependencyError
 from molmo_point.evaluation.machine import core_count, device_name, library_versions, load_average, peak_memory_bytes
 from molmo_point.evaluation.tabletop import FIRST_SEED
 from molmo_point.frame import RgbdFrame
 from molmo_point.plain_json import plain_json
 from molmo_point.pointer import Pointer
+from molmo_point.points.dialects import dialect_of
+from molmo_point.request import PointRequest
+from molmo_point.results import Completion
 
+_MOST_TOKENS = 200
 _STEP_PX = 97
 """Shift between two images. An answer must not repeat the last one, whose tokens would be drafted for nothing."""
 
@@ -109,7 +114,7 @@ def measure_speed(
         frames = [RgbdFrame.of(np.roll(image, _STEP_PX * (3 * number + shift), axis=1)) for shift in range(3)]
         first, _ = _timed(lambda frame=frames[0]: pointer.point(frame, words, max_points=1, labels=False))
         whole, _ = _timed(lambda frame=frames[1]: pointer.point(frame, words))
-        completion = pointer.ask(frames[2], f"Point to the {words}.")
+        completion = _completion(pointer, frames[2], words)
         if number >= warmups:
             first_ms.append(first)
             answer_ms.append(whole)
@@ -128,6 +133,12 @@ def measure_speed(
         peak_mib=peak / (1 << 20),
         machine=machine,
     )
+
+
+def _completion(pointer: Pointer, frame: RgbdFrame, words: str) -> Completion:
+    prompt = dialect_of(pointer.backend.dialect).prompt(PointRequest(words))
+    *_, last = pointer.backend.answers(frame.color, [prompt], Limits(_MOST_TOKENS))
+    return last.completion
 
 
 def _timed(ask: Callable[[], Any]) -> tuple[float, Any]:

@@ -1,4 +1,4 @@
-"""Names of colours as people use them: certain, or only arguable."""
+"""Everyday names of colors, with a second name for doubtful ones."""
 
 import colorsys
 
@@ -17,7 +17,7 @@ PAINTS: dict[str, tuple[float, float, float]] = {
     "grey": (0.48, 0.48, 0.49),
     "black": (0.06, 0.06, 0.07),
 }
-"""A typical shade of every colour word, sRGB in [0, 1]."""
+"""A typical shade of every color word, sRGB in [0, 1]."""
 
 _HUES = (
     (0.0, "red"),
@@ -29,19 +29,19 @@ _HUES = (
     (0.83, "pink"),
     (0.945, "red"),
 )
-"""Where on the colour circle each word begins."""
+"""Beginning of each word on the color circle, hue in [0, 1]."""
 _DOUBT = {"green": 0.02, "blue": 0.045, "purple": 0.025, "pink": 0.03}
-"""How far around the beginning of a word its neighbour might be said; 0.012 for the others."""
+"""Hue distance from the beginning of a word within which its neighbor fits too; 0.012 for the others."""
 
 
 def color_name(rgb: np.ndarray) -> tuple[str, str]:
-    """The nearest colour word and the next nearest, by hue, saturation and value.
+    """Nearest color word and the next nearest, by hue, saturation and value.
 
     Args:
-        rgb: (3,) in [0, 1].
+        rgb: Color (3,), sRGB in [0, 1].
 
     Returns:
-        Two words; the same one twice where there is no doubt.
+        Two words; the same word twice without doubt.
     """
     hue, saturation, value = colorsys.rgb_to_hsv(*(float(v) for v in rgb))
     if value < 0.14:
@@ -79,14 +79,14 @@ def _by_hue(hue: float) -> tuple[str, str]:
 
 
 def color_shares(colors: np.ndarray, weights: np.ndarray) -> dict[str, float]:
-    """How much of a surface has which colour; half of a doubtful colour counts for the second word.
+    """Share of each color on a surface; half of a doubtful color counts for the second word.
 
     Args:
-        colors: (n, 3) in [0, 1].
-        weights: (n,) areas.
+        colors: Colors (n, 3), sRGB in [0, 1].
+        weights: Areas (n,).
 
     Returns:
-        Word to share; shares sum to 1.
+        Mapping from word to share; the shares sum to 1.
     """
     shares: dict[str, float] = {}
     total = float(weights.sum())

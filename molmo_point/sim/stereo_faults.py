@@ -1,4 +1,4 @@
-"""What a D435-like stereo camera makes of a perfect depth image, in NumPy.
+"""Depth image of a D435-like stereo camera, made from a perfect one.
 
 The noise acts on disparity (focal * baseline / depth, in pixels), because that is what a stereo camera measures:
 a constant disparity error gives `sigma_z = z^2 * sigma_d / (f * B)`. On top of it come the faults that spoil a 3D
@@ -17,20 +17,20 @@ from molmo_point.geometry.intrinsics import Intrinsics
 
 @dataclass(frozen=True)
 class StereoFaults:
-    """What else goes wrong in a stereo depth image, apart from the disparity noise.
+    """Faults of a stereo depth image apart from the disparity noise.
 
     Attributes:
-        correlation_px: radius over which neighbouring errors are alike (the matching window), in pixels.
-        disparity_step_px: the camera's sub-pixel resolution; 1/32 px on the D400 series. 0 switches it off.
-        max_disparity_px: disparities beyond this are not searched, which sets the minimum range f*B/max_disparity.
-        edge_jump_px: a disparity step of this many pixels between neighbours counts as a depth edge.
-        edge_jitter_px: standard deviation by which an edge wanders from its true place, in pixels.
-        flying_fraction: share of the pixels on a depth edge that come out between the two depths.
-        shadow: drop what the right imager cannot see (a band on the left of every near object).
-        grazing_rad: surfaces seen at more than this angle from their normal drop out with growing probability.
-        hole_fraction: share of the image covered by random holes.
-        hole_radius_px: their typical radius, in pixels.
-        depth_unit_m: the camera's depth unit; depth is rounded to it. 0 switches it off.
+        correlation_px: Radius of correlated errors (the matching window), in pixels.
+        disparity_step_px: Sub-pixel resolution, in pixels; 1/32 on the D400 series; 0 switches it off.
+        max_disparity_px: Largest searched disparity, in pixels; it sets the minimum range f*B/max_disparity.
+        edge_jump_px: Disparity step between neighbors that counts as a depth edge, in pixels.
+        edge_jitter_px: Standard deviation of an edge from its true place, in pixels.
+        flying_fraction: Share of the pixels on a depth edge that lie between the two depths.
+        shadow: True drops pixels that the right imager cannot see (a band on the left of every near object).
+        grazing_rad: Angle from the normal beyond which surfaces drop out with growing probability, radians.
+        hole_fraction: Share of the image covered by random holes.
+        hole_radius_px: Typical radius of a hole, in pixels.
+        depth_unit_m: Depth unit of the camera, meters; depth is rounded to it; 0 switches it off.
     """
 
     correlation_px: float = 1.5
@@ -61,29 +61,29 @@ def simulate_depth(
     *,
     faults: StereoFaults = D435_FAULTS,
 ) -> np.ndarray:
-    """Turns a perfect depth image into what a stereo depth camera would deliver.
+    """Turn a perfect depth image into that of a stereo depth camera.
 
-    The left imager is taken to sit where the colour camera sits, and its field of view to be wider than the colour
+    The left imager is taken to sit where the color camera sits, and its field of view to be wider than the color
     image (as on the D435), so the blind band at the left border of the depth image is outside of the picture.
 
     Args:
-        depth_m: (h, w) true depth along z in metres; NaN, 0 or inf where there is no surface.
-        intrinsics: of that image.
-        noise: baseline in metres and disparity error in pixels. Where it names the focal length of the depth camera,
-            all pixels of `noise` and `faults` are that camera's, as in depth that was aligned to a colour image.
-        rng: source of all randomness; the same generator state gives the same image.
-        faults: the other errors; `NO_FAULTS` leaves only independent disparity noise.
+        depth_m: True depth (h, w) along z in meters; NaN, 0 or inf without a surface.
+        intrinsics: Intrinsics of that image.
+        noise: Baseline in meters and disparity error in pixels. If it names the focal length of the depth camera,
+            all pixels of `noise` and `faults` are those of that camera, as in depth aligned to a color image.
+        rng: Source of all randomness; the same generator state gives the same image.
+        faults: Other errors; `NO_FAULTS` leaves only independent disparity noise.
 
     Returns:
-        (h, w) float32 metres; NaN where the camera has no measurement.
+        (h, w) float32 meters; NaN without a measurement.
 
     Raises:
-        InputError: the depth is not a 2D image of the size that the intrinsics state.
+        InputError: The depth is not a 2D image of the size of the intrinsics.
     """
     depth = np.asarray(depth_m, dtype=np.float64)
     if depth.ndim != 2 or depth.shape != (intrinsics.height, intrinsics.width):
         raise InputError(
-            "The depth image does not have the size of the intrinsics",
+            "depth_m must have the size of the intrinsics",
             given=f"depth of shape {depth.shape}, intrinsics for (h, w) = ({intrinsics.height}, {intrinsics.width})",
             fix="pass an (h, w) depth image and the intrinsics of the same image",
         )
@@ -91,26 +91,31 @@ def simulate_depth(
     noise, faults = _in_pixels_of(intrinsics, noise, faults)
     focal_baseline = intrinsics.fx * noise.baseline_m
     seen = np.isfinite(depth) & (depth > 0)
-    disparity = np.where(seen, focal_baseline / np.where(seen, depth, 1.0), 0.0)
-
+    true_disparity = np.where(seen, focal_baseline / np.where(seen, depth, 1.0), 0.0)
     hole = ~seen | _random_holes(depth.shape, faults, rng)
     if faults.shadow:
-        hole |= _occluded(disparity)
-    hole |= _grazing(disparity, focal_baseline, intrinsics, faults, rng)
-
-    disparity = _wander_edges(disparity, faults, rng)
-    hole |= disparity <= 0
-    disparity = _fly(disparity, faults, rng)
-    disparity = disparity + noise.sigma_disparity_px * _unit_field(depth.shape, faults.correlation_px, rng)
-    if faults.disparity_step_px > 0:
-        disparity = np.round(disparity / faults.disparity_step_px) * faults.disparity_step_px
-    hole |= (disparity <= 0) | (disparity > faults.max_disparity_px)
-
+        hole |= _occluded(true_disparity)
+    hole |= _grazing(true_disparity, focal_baseline, intrinsics, faults, rng)
+    disparity, unmatched = _measured_disparity(true_disparity, noise, faults, rng)
+    hole |= unmatched
     measured = focal_baseline / np.where(hole, 1.0, disparity)
     if faults.depth_unit_m > 0:
         measured = np.round(measured / faults.depth_unit_m) * faults.depth_unit_m
     hole |= measured <= 0
     return np.where(hole, np.nan, measured).astype(np.float32)
+
+
+def _measured_disparity(
+    true_disparity: np.ndarray, noise: DepthNoise, faults: StereoFaults, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Disparity (h, w) in pixels with all errors, and mask (h, w) of the pixels that cannot be matched."""
+    disparity = _wander_edges(true_disparity, faults, rng)
+    unmatched = disparity <= 0
+    disparity = _fly(disparity, faults, rng)
+    disparity = disparity + noise.sigma_disparity_px * _unit_field(disparity.shape, faults.correlation_px, rng)
+    if faults.disparity_step_px > 0:
+        disparity = np.round(disparity / faults.disparity_step_px) * faults.disparity_step_px
+    return disparity, unmatched | (disparity <= 0) | (disparity > faults.max_disparity_px)
 
 
 def _in_pixels_of(intrinsics: Intrinsics, noise: DepthNoise, faults: StereoFaults) -> tuple[DepthNoise, StereoFaults]:
@@ -170,8 +175,8 @@ def _occluded(disparity: np.ndarray) -> np.ndarray:
     return hidden
 
 
-def _neighbour_range(disparity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Smallest and largest disparity in the 3x3 neighbourhood, both (h, w)."""
+def _neighbor_range(disparity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Smallest and largest disparity in the 3x3 neighborhood, both (h, w)."""
     padded = np.pad(disparity, 1, mode="edge")
     rows_low = np.minimum(np.minimum(padded[:-2], padded[1:-1]), padded[2:])
     rows_high = np.maximum(np.maximum(padded[:-2], padded[1:-1]), padded[2:])
@@ -204,7 +209,7 @@ def _grazing(
     cosine = np.abs(inverse_depth) / np.maximum(length, 1e-12)
     limit = np.cos(faults.grazing_rad)
     chance = np.clip(1.0 - cosine / limit, 0.0, 1.0)
-    low, high = _neighbour_range(disparity)
+    low, high = _neighbor_range(disparity)
     chance[high - low > faults.edge_jump_px] = 0.0
     return rng.random(disparity.shape) < chance
 
@@ -213,7 +218,7 @@ def _wander_edges(disparity: np.ndarray, faults: StereoFaults, rng: np.random.Ge
     """Reads the disparity (h, w) at randomly shifted pixels, so that edges are ragged and surfaces unchanged."""
     if faults.edge_jitter_px <= 0:
         return disparity
-    low, high = _neighbour_range(disparity)
+    low, high = _neighbor_range(disparity)
     rough = high - low > faults.edge_jump_px
     height, width = disparity.shape
     shift_u = faults.edge_jitter_px * _unit_field(disparity.shape, 1.0, rng)
@@ -230,7 +235,7 @@ def _fly(disparity: np.ndarray, faults: StereoFaults, rng: np.random.Generator) 
     """Mixes both sides of a depth edge at some of its pixels: points that hang in the air."""
     if faults.flying_fraction <= 0:
         return disparity
-    low, high = _neighbour_range(disparity)
+    low, high = _neighbor_range(disparity)
     flying = (high - low > faults.edge_jump_px) & (low > 0) & (rng.random(disparity.shape) < faults.flying_fraction)
     share = rng.random(disparity.shape)
     return np.where(flying, low + share * (high - low), disparity)

@@ -4,13 +4,12 @@ from functools import lru_cache
 
 import numpy as np
 
-from benchmarks.grasps.benchmark import signed_distance
 from molmo_point.geometry.depth_noise import D435
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.transforms import Transform
 from molmo_point.sim.camera_pose import CameraPose, camera_axes
 from molmo_point.sim.stereo_faults import StereoFaults, simulate_depth
-from molmo_point.sim.tabletop.objects import SceneObject
+from molmo_point.sim.tabletop.objects import SceneObject, signed_distance
 
 CAMERA = "camera"
 INTRINSICS = Intrinsics(320, 240, 300.0, 300.0, 159.5, 119.5)

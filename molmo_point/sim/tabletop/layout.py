@@ -1,4 +1,4 @@
-"""Random tabletops: which objects stand where, the table, the light and the camera."""
+"""Random tabletops: objects, table, light and camera."""
 
 from dataclasses import dataclass
 
@@ -13,18 +13,18 @@ _CLEARANCE_M = 0.015
 
 @dataclass(frozen=True)
 class Layout:
-    """Everything that is random about a scene; rendering adds nothing of its own.
+    """All random properties of a scene.
 
     Attributes:
         objects: The solids on the table.
-        camera: Which sees it.
-        table_rgb: Its two colours, (3,) in [0, 1].
+        camera: Pose of the camera.
+        table_rgb: The two colors of the table, each (3,) linear RGB in [0, 1].
         table_pattern: "flat", "checker" or "gradient".
-        wall_rgb: Of floor and walls.
-        light_position_m: Of the lamp, base frame.
-        light_diffuse: Its strength.
-        light_ambient: Light from everywhere.
-        containers: Hollow things on the table; only the simulated arm's world has them.
+        wall_rgb: Color (3,) of floor and walls, linear RGB in [0, 1].
+        light_position_m: Position (3,) of the lamp, base frame, meters.
+        light_diffuse: Intensity of the lamp in [0, 1].
+        light_ambient: Intensity of the ambient light in [0, 1].
+        containers: Containers on the table; only the scene of the simulated arm has them.
     """
 
     objects: tuple[SceneObject, ...]
@@ -39,14 +39,14 @@ class Layout:
 
 
 def random_layout(rng: np.random.Generator, object_count: int | None = None) -> Layout:
-    """Draws a tabletop of 1 to 7 objects that do not touch.
+    """Draw a tabletop of 1 to 7 objects that do not touch.
 
     Args:
         rng: Source of all randomness.
         object_count: Number of objects; None draws it.
 
     Returns:
-        The layout; it may hold fewer objects than asked for where the table was full.
+        The layout, with fewer objects than asked for if the table is full.
     """
     wanted = int(rng.integers(1, 8)) if object_count is None else object_count
     base = rng.uniform(0.25, 0.75, 3) * rng.uniform(0.5, 1.1)
@@ -72,7 +72,7 @@ def _rgb(values: np.ndarray) -> tuple[float, float, float]:
 
 
 def random_camera(rng: np.random.Generator) -> CameraPose:
-    """A camera 0.42 to 0.78 m from the middle of the table, looking 32° to 80° down."""
+    """Draw a camera 0.42 to 0.78 m from the middle of the table that looks 32° to 80° down."""
     distance = rng.uniform(0.42, 0.78)
     elevation = np.deg2rad(rng.uniform(32, 80))
     azimuth = rng.uniform(0, 2 * np.pi)
@@ -87,7 +87,7 @@ def _place(rng: np.random.Generator, wanted: int) -> tuple[SceneObject, ...]:
     placed: list[SceneObject] = []
     for _ in range(wanted):
         if placed and rng.random() < 0.35:
-            # Repeats a shape or a colour, so that "all the cubes" and counting have work to do.
+            # Repeat a shape or a color, so that "all the cubes" and counting have work to do.
             like = placed[int(rng.integers(len(placed)))]
             shape = like.shape if rng.random() < 0.7 else str(rng.choice(SHAPES))
             color = like.color if rng.random() < 0.5 else str(rng.choice(list(COLORS)))

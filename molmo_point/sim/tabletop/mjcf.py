@@ -1,4 +1,4 @@
-"""A layout as a MuJoCo model description."""
+"""MuJoCo model description of a layout."""
 
 from molmo_point.sim.camera_pose import CAMERA_NAME, camera_axes
 from molmo_point.sim.tabletop.layout import Layout
@@ -7,7 +7,7 @@ OBJECT_PREFIX = "object_"
 
 
 def layout_to_mjcf(layout: Layout, width: int, height: int) -> str:
-    """MJCF text of the scene; ``width`` and ``height`` size the offscreen buffer (pixels)."""
+    """Write the MJCF text of a scene; ``width`` and ``height`` size the offscreen buffer (pixels)."""
     axes = camera_axes(layout.camera)
     right, up = axes[:, 0], -axes[:, 1]
     eye = " ".join(f"{v}" for v in layout.camera.eye_m)

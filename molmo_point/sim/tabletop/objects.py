@@ -1,11 +1,14 @@
-"""The coloured solids that stand on the simulated table: names, sizes, colours.
+"""Colored solids of the simulated table: names, sizes, colors.
 
 One object is one MuJoCo geom, so that a segmentation render gives its mask directly.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
+
+from molmo_point.arrays import FloatArray
 
 SHAPES: tuple[str, ...] = ("cube", "ball", "cylinder", "brick")
 """Names of the shapes, as a person would say them."""
@@ -20,7 +23,7 @@ COLORS: dict[str, tuple[float, float, float]] = {
     "white": (0.93, 0.93, 0.92),
     "black": (0.05, 0.05, 0.06),
 }
-"""Mean colour of each name, linear RGB in [0, 1]; objects are drawn around it."""
+"""Mean color of each name, linear RGB in [0, 1]; the colors of objects vary around it."""
 
 _COLOR_JITTER = 0.05
 
@@ -32,10 +35,10 @@ class SceneObject:
     Attributes:
         shape: One of `SHAPES`.
         color: A key of `COLORS`.
-        half_size_m: Half extents (3,), metres, in the object's own axes.
-        position_base_m: Centre (3,), metres, base frame (z up, table top at z = 0).
-        yaw_rad: Rotation about the vertical.
-        rgb: The colour really used, (3,) in [0, 1].
+        half_size_m: Half extents (3,) along the object's own axes, meters.
+        position_base_m: Center (3,) in the base frame (z up, table top at z = 0), meters.
+        yaw_rad: Rotation about the vertical, radians.
+        rgb: Rendered color (3,), linear RGB in [0, 1].
     """
 
     shape: str
@@ -47,16 +50,16 @@ class SceneObject:
 
     @property
     def name(self) -> str:
-        """What a person would call it, e.g. ``"red cube"``."""
+        """Everyday name, e.g. ``"red cube"``."""
         return f"{self.color} {self.shape}"
 
     @property
     def footprint_radius_m(self) -> float:
-        """Radius of the circle around the footprint, metres."""
+        """Radius of the circle around the footprint, meters."""
         return float(np.hypot(self.half_size_m[0], self.half_size_m[1]))
 
     def geom_xml(self, geom_name: str) -> str:
-        """The MJCF geom of this object."""
+        """MJCF geom of this object."""
         a, b, c = self.half_size_m
         kind, size = {
             "cube": ("box", f"{a} {b} {c}"),
@@ -71,7 +74,7 @@ class SceneObject:
 
 
 def random_object(rng: np.random.Generator, shape: str, color: str, xy_m: tuple[float, float]) -> SceneObject:
-    """Draws size, turn and shade of one object standing at ``xy_m`` (base frame, metres)."""
+    """Draw size, yaw and shade of one object that stands at ``xy_m`` (base frame, meters)."""
     r = float(rng.uniform(0.020, 0.038))
     half = {
         "cube": (r, r, r),
@@ -88,3 +91,18 @@ def random_object(rng: np.random.Generator, shape: str, color: str, xy_m: tuple[
         yaw_rad=float(rng.uniform(0.0, 2 * np.pi)),
         rgb=(float(rgb[0]), float(rgb[1]), float(rgb[2])),
     )
+
+
+def signed_distance(item: SceneObject, points_m: FloatArray) -> FloatArray:
+    """Signed distance (...) of points (..., 3) in the base frame to the surface, meters; negative inside."""
+    local = points_m - np.array(item.position_base_m)
+    cosine, sine = math.cos(item.yaw_rad), math.sin(item.yaw_rad)
+    x, y = local[..., 0] * cosine + local[..., 1] * sine, -local[..., 0] * sine + local[..., 1] * cosine
+    half = item.half_size_m
+    if item.shape == "ball":
+        return np.sqrt(x**2 + y**2 + local[..., 2] ** 2) - half[0]
+    if item.shape == "cylinder":
+        outside = np.stack([np.hypot(x, y) - half[0], np.abs(local[..., 2]) - half[2]], axis=-1)
+    else:
+        outside = np.abs(np.stack([x, y, local[..., 2]], axis=-1)) - np.array(half)
+    return np.linalg.norm(np.maximum(outside, 0.0), axis=-1) + np.minimum(outside.max(axis=-1), 0.0)

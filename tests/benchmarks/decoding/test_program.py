@@ -82,7 +82,7 @@ def test_what_is_written(measured: Any) -> None:
         (["--threads", "-1"], "--threads must be"),
         (["--scenes", "-1"], "--scenes must be"),
         (["--layers", "2"], "--layers must go with --random"),
-        (["--random", "molmo-8b"], "no such shape"),
+        (["--random", "molmo-8b"], "SHAPE must be a known one"),
         (["--random", "molmo-7b-d", "--scenes", "3"], "random ones have no answers"),
         (["--plot", "/no/such/folder/b.png"], "must be a file in a folder"),
         (["--model", "/no/such/model"], "Fix:"),

@@ -21,9 +21,9 @@ def steps():
 
 
 def test_truth_agrees_with_what_is_rendered(steps):
-    assert len(steps) == 39 and len(steps[0].things) >= 1
+    assert len(steps) == 39 and len(steps[0].meant) >= 1
     for step in steps[::12]:
-        for thing in step.things:
+        for thing in step.meant:
             uv, p_camera = step.place(thing, thing.meant_m)
             if step.sees(thing, thing.meant_m):
                 assert step.on_object(thing, uv)
@@ -34,7 +34,7 @@ def test_truth_agrees_with_what_is_rendered(steps):
 
 def test_what_is_off_the_object_is_told(steps):
     step = steps[0]
-    for thing in step.things:
+    for thing in step.meant:
         uv, _ = step.place(thing, thing.meant_m)
         shown = [step.on_object(thing, uv + np.array([du, dv])) for du in range(-60, 61, 20) for dv in range(-60, 61, 20)]
         assert not all(shown)
@@ -46,7 +46,7 @@ def test_answers_err_by_two_pixels(steps):
     rng, errors = np.random.default_rng(0), []
     for _ in range(40):
         for point in answer(steps[0], rng, first=False).points:
-            thing = steps[0].things[int(point.label.split()[-1])]
+            thing = steps[0].meant[int(point.label.split()[-1])]
             errors.append(point.uv - steps[0].place(thing, thing.meant_m)[0] - thing.bias_px)
     assert np.std(errors) == pytest.approx(np.sqrt(2.0), rel=0.25)
 
@@ -59,9 +59,9 @@ def test_the_truth_scores_perfectly_and_a_shifted_one_does_not(steps):
         score = Score()
         for step in steps:
             claims = {}
-            for index, thing in enumerate(step.things):
+            for index, thing in enumerate(step.meant):
                 uv, p_camera = step.place(thing, thing.meant_m)
-                claims[f"thing {index}"] = Claim(
+                claims[f"point {index}"] = Claim(
                     uv + np.array([shift_px, 0.0]), p_camera + np.array([0.0, 0.0, shift_m]), 1e-6 * np.eye(3)
                 )
             _judge(score, step, claims, True)
@@ -83,7 +83,7 @@ def test_a_sequence_runs_through_all_contestants(steps):
     json.dumps(data, allow_nan=False)
     ours, held = data["all"]["molmo_point"], data["all"]["held in 3D"]
     assert data["sequences"] == 1 and ours["frames_visible"] == held["frames_visible"] > 0
-    assert ours["error_mm_median"] < held["error_mm_median"], "things moved for a second while the model thought"
+    assert ours["error_mm_median"] < held["error_mm_median"], "objects moved for a second while the model thought"
     lines = table(data).splitlines()
     assert len({line.count("|") for line in lines if line.startswith("|")}) == 1
     assert any(line.startswith("| one point, LK") for line in lines)

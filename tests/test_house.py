@@ -1,0 +1,255 @@
+"""The house: one name for one concept, no circles, short functions and folders, docstrings that begin well.
+
+Every check has a list of what still waits for a change elsewhere. The lists must be empty at the end of issue 16.
+"""
+
+import ast
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+import pytest
+
+from .test_import_law import OUTSIDE, PACKAGE, ROOT, imports_of, resolve
+
+ROS = ROOT / "ros2_ws" / "src"
+ROOMS = (PACKAGE, ROS, ROOT / "benchmarks", ROOT / "lab", ROOT / "demos", ROOT / "calibration")
+
+SHARED_STEMS = {"__init__", "__main__", "command"}
+"""Names of modules that several folders of the wheel may have."""
+
+LONG_FUNCTION, LONG_FILE, FULL_FOLDER = 50, 400, 20
+LONG_FUNCTIONS = {
+    "molmo_point/pointer.py:point": "its docstring is the manual of the main call",
+}
+"""Functions of the wheel that may be longer, with the reason; at most ten."""
+
+WAITING_STEMS = {"backend", "base", "picks", "settings"}
+WAITING_CLASSES: set[str] = {"Asked"}
+WAITING_ABILITIES = {
+    "molmo_point/backend.py", "molmo_point/pointer.py", "molmo_point/picking/views.py",
+    "molmo_point/cli/evaluate/confidence.py",
+}  # fmt: skip
+WAITING_FILES: set[str] = {"molmo_point/pointer.py", "molmo_point/results.py"}
+WAITING_FUNCTIONS: set[str] = {
+    "molmo_point/calibration/intrinsics_fit.py:calibrate_intrinsics",
+    "molmo_point/calibration/reports.py:hand_eye_report",
+    "molmo_point/calibration/sample_file.py:load_session",
+    "molmo_point/depth/estimator.py:estimate_depth",
+    "molmo_point/depth/window.py:cut_window",
+    "molmo_point/grasp/propose.py:find_grasps",
+    "molmo_point/grasp/ranking.py:rank_grasps",
+    "molmo_point/model/architecture/causal_lm.py:forward",
+    "molmo_point/model/load.py:load_backend",
+    "molmo_point/model/molmo2/backend.py:load_molmo2",
+    "molmo_point/viz/overlay.py:draw_points",
+    "molmo_point/viz/scene3d.py:render_scene",
+    "ros2_ws/src/molmo_point_ros/molmo_point_ros/arms/simulated.py:open_simulated_rig",
+}
+WAITING_DOCSTRINGS: tuple[str, ...] = (
+    "lab/",
+    "molmo_point/arm/",
+    "molmo_point/calibration/",
+    "molmo_point/cli/calibrate/",
+    "molmo_point/cli/evaluate/",
+    "molmo_point/cli/point.py",
+    "molmo_point/commands/",
+    "molmo_point/finetuning/",
+    "molmo_point/frame.py",
+    "molmo_point/geometry/",
+    "molmo_point/grasp/",
+    "molmo_point/hand_eye/",
+    "molmo_point/model/",
+    "molmo_point/picking/",
+    "molmo_point/points/",
+    "molmo_point/sim/arm/",
+    "molmo_point/target_time.py",
+    "molmo_point/trust/",
+    "molmo_point/viz/",
+    "ros2_ws/src/",
+)
+"""Beginnings of paths."""
+
+
+@lru_cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def python_files(*folders: Path) -> list[Path]:
+    return sorted(path for folder in folders for path in folder.rglob("*.py"))
+
+
+def relative(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+# --- Imports ----------------------------------------------------------------------------------------------------
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """Return the strongly connected components of more than one node (Tarjan)."""
+    index: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    found: list[list[str]] = []
+
+    def visit(node: str) -> None:
+        index[node] = low[node] = len(index)
+        stack.append(node)
+        for other in graph.get(node, ()):
+            if other not in index:
+                visit(other)
+                low[node] = min(low[node], low[other])
+            elif other in stack:
+                low[node] = min(low[node], index[other])
+        if low[node] == index[node]:
+            members = stack[stack.index(node) :]
+            del stack[stack.index(node) :]
+            if len(members) > 1:
+                found.append(sorted(members))
+
+    for node in list(graph):
+        if node not in index:
+            visit(node)
+    return found
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def import_graph() -> dict[str, set[str]]:
+    """Return the imports between the modules of the wheel, function bodies included."""
+    modules = {module_name(path): path for path in python_files(PACKAGE)}
+    graph = {}
+    for name, path in modules.items():
+        package = path.relative_to(ROOT).parts[:-1]
+        named = {resolve(each) for each, _, _ in imports_of(tree_of(path), package)}
+        # A module that is imported from a package is an edge to the module, not to the package.
+        packages = {each.rpartition(".")[0] for each in named if each in modules}
+        graph[name] = {each for each in named if each in modules and each != name} - (packages - {"molmo_point"})
+    graph["molmo_point"] = set()
+    return graph
+
+
+def test_no_files_import_one_another_in_a_circle() -> None:
+    assert circles(import_graph()) == []
+
+
+def test_a_planted_circle_is_found() -> None:
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}) == [["b", "c"]]
+
+
+def test_the_graph_has_the_imports_of_functions() -> None:
+    assert "molmo_point.evaluation.speed" in import_graph()["molmo_point.cli.bench"]
+
+
+@pytest.mark.parametrize("path", python_files(ROS), ids=relative)
+def test_ros_imports_neither_benchmarks_nor_lab(path: Path) -> None:
+    named = {name.partition(".")[0] for name, _, _ in imports_of(tree_of(path), ())}
+    assert named & set(OUTSIDE) == set()
+
+
+# --- Names ------------------------------------------------------------------------------------------------------
+
+
+def test_no_two_modules_of_the_wheel_have_one_name() -> None:
+    places = defaultdict(list)
+    for path in python_files(PACKAGE):
+        places[path.stem].append(relative(path))
+    twice = {stem: paths for stem, paths in places.items() if len(paths) > 1 and stem not in SHARED_STEMS}
+    assert {stem: paths for stem, paths in twice.items() if stem not in WAITING_STEMS} == {}
+
+
+def test_no_two_public_classes_of_the_wheel_have_one_name() -> None:
+    places = defaultdict(list)
+    for path in python_files(PACKAGE):
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places[node.name].append(relative(path))
+    assert {name: paths for name, paths in places.items() if len(paths) > 1 and name not in WAITING_CLASSES} == {}
+
+
+@pytest.mark.parametrize("stem", ["utils", "helpers", "common", "manager", "handler", "info"])
+def test_no_module_has_a_name_that_says_nothing(stem: str) -> None:
+    assert [relative(path) for path in python_files(*ROOMS) if path.stem == stem] == []
+
+
+def guessed_abilities(tree: ast.Module) -> Iterator[str]:
+    """Yield the `hasattr` and `getattr` of a module whose object is called backend, camera or arm."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("hasattr", "getattr") and node.args:
+            name = ast.unparse(node.args[0]).rpartition(".")[2].strip("_")
+            if name in ("backend", "camera", "arm"):
+                yield f"{node.lineno}: {ast.unparse(node)}"
+
+
+def test_abilities_of_backends_cameras_and_arms_are_declared() -> None:
+    found = {relative(path): list(guessed_abilities(tree_of(path))) for path in python_files(PACKAGE, ROS)}
+    assert {path: calls for path, calls in found.items() if calls and path not in WAITING_ABILITIES} == {}
+
+
+def test_a_guessed_ability_is_found() -> None:
+    planted = "hasattr(pointer.backend, 'a')\ngetattr(self._arm, 'b', None)\nhasattr(frame, 'c')"
+    assert len(list(guessed_abilities(ast.parse(planted)))) == 2
+
+
+# --- Sizes ------------------------------------------------------------------------------------------------------
+
+
+def long_functions(path: Path) -> Iterator[tuple[str, int]]:
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            lines = (node.end_lineno or node.lineno) - node.lineno + 1
+            if lines > LONG_FUNCTION:
+                yield f"{relative(path)}:{node.name}", lines
+
+
+def test_functions_are_short_or_have_a_reason() -> None:
+    found = {name: lines for path in python_files(PACKAGE, ROS) for name, lines in long_functions(path)}
+    assert {name: lines for name, lines in found.items() if name not in LONG_FUNCTIONS | dict.fromkeys(WAITING_FUNCTIONS)} == {}
+    assert len(LONG_FUNCTIONS) <= 10
+    assert set(LONG_FUNCTIONS) <= set(found), "a function that is short needs no reason"
+
+
+def test_files_are_short() -> None:
+    lengths = {relative(path): len(path.read_text(encoding="utf-8").splitlines()) for path in python_files(*ROOMS)}
+    assert {path: length for path, length in lengths.items() if length > LONG_FILE and path not in WAITING_FILES} == {}
+
+
+def test_folders_can_be_looked_through() -> None:
+    folders = defaultdict(int)
+    for path in python_files(*ROOMS):
+        folders[relative(path.parent)] += 1
+    assert {folder: count for folder, count in folders.items() if count > FULL_FOLDER} == {}
+
+
+# --- Docstrings -------------------------------------------------------------------------------------------------
+
+QUESTION = re.compile(r"(What|How|Where|Whether|Which|Who|Whom|Whose|When|Why)\b")
+
+
+def docstrings(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield line number and first line of every docstring of a file, attributes' included."""
+    for node in ast.walk(tree_of(path)):
+        body = getattr(node, "body", None)
+        for statement in body if isinstance(body, list) else ():
+            if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
+                text = statement.value.value
+                if isinstance(text, str) and text.strip():
+                    yield statement.lineno, text.strip().splitlines()[0]
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=relative)
+def test_docstrings_begin_with_a_verb_or_a_noun(room: Path) -> None:
+    found = [
+        f"{relative(path)}:{line}: {text}"
+        for path in python_files(room)
+        if not relative(path).startswith(WAITING_DOCSTRINGS)
+        for line, text in docstrings(path)
+        if QUESTION.match(text)
+    ]
+    assert found == []
