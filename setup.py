@@ -24,9 +24,6 @@ EXTRAS = {
     "arm": ["mujoco>=3.10", 'tabletask>=0.2.3 ; python_version >= "3.11"', "mink>=1.3", "daqp>=0.8.2", "ruckig>=0.15"],
     # without a screen: the other build of OpenCV needs libGL
     "tracking": ["opencv-python-headless>=4.8", "scipy>=1.10"],
-    # drawing and grasps need nothing beyond NumPy and Pillow; the names stay for the commands that ask for them
-    "viz": [],
-    "grasp": [],
     "train": [*_MODEL, "accelerate>=1.1", "peft>=0.20", "tqdm", "mujoco>=3.2", "pyarrow>=15"],
     # boards, their corners, and marker detection
     "calibration": ["opencv-python-headless>=4.8"],

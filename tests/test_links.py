@@ -12,7 +12,16 @@ ROOT = Path(__file__).resolve().parent.parent
 _OURS = (".py", ".md", ".xml", ".toml", ".cfg", ".txt", ".msg", ".srv", ".action", ".json", ".yaml", ".yml", ".safetensors")
 # Files that the text speaks of but that belong to the reader, or that programs write.
 _NOT_OURS = {
-    *("color.png", "depth.png", "depth.npy", "intrinsics.json", "wrist_camera.yaml", "base_T_camera.yaml", "overlay.png"),
+    *(
+        "color.png",
+        "depth.png",
+        "depth.npy",
+        "intrinsics.json",
+        "wrist_camera.yaml",
+        "base_T_camera.yaml",
+        "overlay.png",
+        "run.yaml",
+    ),
     *(
         "hand_eye.yaml",
         "samples.yaml",

@@ -117,25 +117,8 @@ def test_wheel_is_a_ros_package(wheel):
 def test_extras_are_those_documented(wheel):
     names, read = wheel
     metadata = Parser().parsestr(read(find(names, ".dist-info/METADATA")))
-    extras = {
-        "bag",
-        "model",
-        "quantization",
-        "realsense",
-        "grasp",
-        "sim",
-        "arm",
-        "tracking",
-        "calibration",
-        "train",
-        "viz",
-        "speech",
-        "video",
-        "view",
-        "ros",
-        "test",
-        "all",
-    }
+    document = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8").partition("\n## Extras\n")[2]
+    extras = set(re.findall(r"^\| `(\w+)` \|", document, re.MULTILINE))
     assert set(metadata.get_all("Provides-Extra")) == extras
     needs = metadata.get_all("Requires-Dist")
     base = sorted(re.split(r"[^a-z]", need)[0] for need in needs if "extra ==" not in need)

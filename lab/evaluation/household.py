@@ -1,27 +1,21 @@
-"""`molmo-point eval household`: a model on fresh household scenes, with a picture of where it errs."""
+"""A model on fresh household scenes, with a picture of its errors.
+
+python -m lab.evaluation.household --scenes 1000 --plot errors.png
+"""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
-from molmo_point.errors import InputError
+from benchmarks.program import add_output, run_program
 
 DEFAULT_SCENES = 1000
 _SHOWN = 30
 
 
-def check(options: argparse.Namespace) -> None:
-    """Refuses options of other measurements.
-
-    Raises:
-        InputError: The picture's folder does not exist.
-    """
-    if options.plot and not options.plot.absolute().parent.is_dir():
-        raise InputError("There is no folder for the picture", str(options.plot), "name a file in a folder that exists")
-
-
 def measure(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    """Measures; with ``--plot`` also draws the worst cases and random ones.
+    """Measure; with ``--plot`` also draw the worst cases and random ones.
 
     Returns:
         The figures, and a Markdown table of them.
@@ -30,13 +24,12 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     from tqdm import tqdm
 
     from lab.evaluation.answer_kinds import evaluate_household, summary
-    from lab.evaluation.fresh_scenes import FIRST_SEED, fresh_questions
+    from lab.evaluation.fresh_scenes import fresh_questions
     from molmo_point.evaluation.tabletop import table
     from molmo_point.pointer import Pointer
 
     pointer = Pointer.from_pretrained(options.model, device=options.device)
-    seed = FIRST_SEED if options.seed is None else options.seed
-    questions = tqdm(fresh_questions(options.scenes, seed), desc="questions", unit="question")
+    questions = tqdm(fresh_questions(options.scenes, options.seed), desc="questions", unit="question")
     sheet = evaluate_household(pointer, questions)
     figures = summary(sheet)
     if options.plot:
@@ -44,11 +37,11 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
         chosen = rng.permutation(len(sheet.verdicts))[:_SHOWN]
         worst = sheet.worst(_SHOWN)
         draw_verdicts(options.plot, [*worst, *[None] * (-len(worst) % 6), *(sheet.verdicts[int(k)] for k in chosen)])
-    return figures, table(figures)
+    return {"model": options.model, **figures}, table(figures)
 
 
 def draw_verdicts(path: Path, verdicts: list[Any]) -> None:
-    """Writes a picture of answers beside the truth; None leaves a place blank."""
+    """Write a picture of answers with the truth; None leaves a place blank."""
     import numpy as np
 
     from lab.evaluation.case_grid import Case, case_grid
@@ -67,3 +60,16 @@ def draw_verdicts(path: Path, verdicts: list[Any]) -> None:
         for verdict in verdicts
     ]
     case_grid(cases).save(path)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this program."""
+    from lab.evaluation.fresh_scenes import FIRST_SEED
+
+    parser.add_argument("--model", default="household", help="embedded name or folder of a checkpoint")
+    parser.add_argument("--device", help="cpu, cuda, ... (default: the best there is)")
+    add_output(parser, scenes=DEFAULT_SCENES, seed=FIRST_SEED, plot="the worst answers and random ones")
+
+
+if __name__ == "__main__":
+    sys.exit(run_program("lab.evaluation.household", __doc__, add_arguments, measure))
