@@ -60,7 +60,7 @@ def publish(pointings: list[Pointing], frame: RgbdFrame, base_T_camera: Transfor
         return False
     found = [pointing for pointing in pointings if pointing.targets]
     print(f"\npublishing {len(found)} answers over ROS 2; another process receives:")
-    command = [sys.executable, "-m", "molmo_point_ros.clients.subscriber", "--server", NODE]
+    command = [sys.executable, "-m", "molmo_point_ros.subscriber", "--server", NODE]
     listener = subprocess.Popen([*command, "--count", str(len(found)), "--timeout", "60"], stderr=subprocess.DEVNULL)
     rclpy.init()
     node = rclpy.create_node(NODE)

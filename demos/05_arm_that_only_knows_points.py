@@ -56,7 +56,7 @@ def main() -> int:
             command = [
                 sys.executable,
                 "-m",
-                "molmo_point_ros.clients.point_client",
+                "molmo_point_ros.client",
                 options.words,
                 "--frame",
                 "base",

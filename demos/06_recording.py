@@ -63,7 +63,7 @@ def ask(path: Path, options: argparse.Namespace) -> int:
         command = [
             sys.executable,
             "-m",
-            "molmo_point_ros.clients.subscriber",
+            "molmo_point_ros.subscriber",
             "--only",
             "point",
             "--count",
@@ -72,7 +72,7 @@ def ask(path: Path, options: argparse.Namespace) -> int:
             "120",
         ]
         subscriber = subprocess.Popen(command)
-        client = [sys.executable, "-m", "molmo_point_ros.clients.point_client", options.words, "--timeout", "120"]
+        client = [sys.executable, "-m", "molmo_point_ros.client", options.words, "--timeout", "120"]
         for _ in range(3):
             # The subscriber may find the node a moment after the client does: then the first answer goes by.
             if subprocess.run(client, check=False).returncode:

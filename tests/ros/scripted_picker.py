@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 from molmo_point_ros.arms.arm_session import Rig
-from molmo_point_ros.nodes.pick_node import main
+from molmo_point_ros.nodes.picking_node import main
 
 from molmo_point.arm.joint_path import JointPath
 from molmo_point.errors import InputError

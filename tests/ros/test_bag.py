@@ -15,7 +15,7 @@ from dds_robot import START_S, until  # noqa: E402
 from molmo_point_msgs.msg import PointTarget, PointTargetArray  # noqa: E402
 from molmo_point_ros.conversions import frame_to_messages, stamp_to_ns, transform_to_message  # noqa: E402
 from molmo_point_ros.inputs.bag_camera import BagCamera  # noqa: E402
-from molmo_point_ros.outputs.bag_recorder import BagWriter, typestore  # noqa: E402
+from molmo_point_ros.outputs.topic_recorder import BagWriter, typestore  # noqa: E402
 from rclpy.serialization import deserialize_message, serialize_message  # noqa: E402
 from sensor_msgs.msg import CameraInfo  # noqa: E402
 from tf2_msgs.msg import TFMessage  # noqa: E402

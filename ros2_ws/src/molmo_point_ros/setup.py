@@ -32,12 +32,12 @@ setup(
     entry_points={
         "console_scripts": [
             "pointing_node = molmo_point_ros.nodes.pointing_node:main",
-            "camera_node = molmo_point_ros.nodes.camera_node:main",
-            "bag_recorder = molmo_point_ros.outputs.bag_recorder:main",
+            "camera_node = molmo_point_ros.nodes.camera_publisher:main",
+            "bag_recorder = molmo_point_ros.outputs.topic_recorder:main",
             "hand_eye_capture = molmo_point_ros.nodes.calibration_node:main",
             "point_at = molmo_point_ros.clients.point_client:main",
-            "subscriber = molmo_point_ros.clients.subscriber:main",
-            "pick_node = molmo_point_ros.nodes.pick_node:main",
+            "subscriber = molmo_point_ros.clients.target_printer:main",
+            "pick_node = molmo_point_ros.nodes.picking_node:main",
             "command = molmo_point_ros.clients.command_client:main",
         ]
     },

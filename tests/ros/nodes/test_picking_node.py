@@ -183,7 +183,7 @@ def test_a_typed_command_goes_through_every_node(client, processes):
     command = [
         sys.executable,
         "-m",
-        "molmo_point_ros.clients.command_client",
+        "molmo_point_ros.command",
         "--json",
         "pikc up the cube and put it next to the plate",
     ]

@@ -2,7 +2,7 @@
 
 import sys
 
-from molmo_point_ros.outputs.bag_recorder import main
+from molmo_point_ros.outputs.topic_recorder import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -2,7 +2,7 @@
 
 import sys
 
-from molmo_point_ros.nodes.camera_node import main
+from molmo_point_ros.nodes.camera_publisher import main
 
 if __name__ == "__main__":
     sys.exit(main())

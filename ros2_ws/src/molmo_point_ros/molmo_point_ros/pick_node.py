@@ -2,7 +2,7 @@
 
 import sys
 
-from molmo_point_ros.nodes.pick_node import main
+from molmo_point_ros.nodes.picking_node import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -2,7 +2,7 @@
 
 import sys
 
-from molmo_point_ros.clients.subscriber import main
+from molmo_point_ros.clients.target_printer import main
 
 if __name__ == "__main__":
     sys.exit(main())
