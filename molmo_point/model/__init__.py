@@ -1,6 +1,6 @@
-"""Pixels and words in, words out: Molmo, natively on transformers, without remote code.
+"""Molmo and Molmo2 on transformers, without remote code.
 
-The names below load torch and transformers when they are first used; `prompt` needs neither.
+The names below import torch and transformers on first use.
 """
 
 from importlib import import_module

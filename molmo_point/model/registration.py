@@ -1,4 +1,4 @@
-"""Makes the Auto classes of transformers know Molmo v1, so that nobody has to trust code from a checkpoint."""
+"""Registration of Molmo v1 with the Auto classes of transformers, so that no remote code is needed."""
 
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, AutoProcessor
 
@@ -8,15 +8,14 @@ from molmo_point.model.inputs.molmo_processor import MolmoProcessor
 
 
 def register() -> None:
-    """Registers configuration, model and processor for ``model_type`` "molmo"; again does no harm.
+    """Register configuration, model and processor for ``model_type`` "molmo". Repeated calls are harmless.
 
-    Done whenever a name of `molmo_point.model` is first used that needs torch. From then on
-    ``AutoConfig``, ``AutoModelForImageTextToText``, ``AutoModelForCausalLM`` and ``AutoProcessor`` load the
-    released folders with these classes; ``auto_map`` entries in the folders are not followed, even with
-    ``trust_remote_code=True``.
+    The first use of a name of `molmo_point.model` that needs torch calls this. From then on ``AutoConfig``,
+    ``AutoModelForImageTextToText``, ``AutoModelForCausalLM`` and ``AutoProcessor`` load the released
+    folders with these classes. They ignore ``auto_map`` entries, even with ``trust_remote_code=True``.
     """
     AutoConfig.register(MolmoConfig.model_type, MolmoConfig, exist_ok=True)
     AutoModelForImageTextToText.register(MolmoConfig, MolmoForCausalLM, exist_ok=True)
-    # the released config.json names this one in its auto_map, and so do the scripts that people have
+    # The auto_map of the released config.json and existing scripts use this class.
     AutoModelForCausalLM.register(MolmoConfig, MolmoForCausalLM, exist_ok=True)
     AutoProcessor.register(MolmoConfig, MolmoProcessor, exist_ok=True)

@@ -1,8 +1,8 @@
 """Greedy decoding that verifies drafts: the same tokens in fewer passes.
 
-A pass feeds each row's pending tokens (at first the prompt, later the one token that the model
-added) and a tree of drafted tokens behind them. The walk from the root along the model's own
-choices is accepted; the first choice that was not drafted becomes the next pending token.
+A pass feeds the pending tokens of each row, followed by a tree of drafted tokens. The pending tokens
+are the prompt at first, later the last token of the model. The path from the root along the model's
+own choices is accepted. The first choice that was not drafted becomes the next pending token.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -19,19 +19,19 @@ from molmo_point.model.decoding.token_tree import ROOT, TokenTree
 
 @dataclass
 class Row:
-    """One answer in the making.
+    """State of one answer during decoding.
 
     Attributes:
         prompt: Tokens that the model has not read yet.
-        drafter: Proposes continuations; None for plain greedy decoding.
-        max_new_tokens: Most tokens of the answer.
-        on_token: Told about every new token; True from it ends the answer early.
-        token_ids: The answer so far, end-of-sequence left out.
+        drafter: Source of drafts; None for plain greedy decoding.
+        max_new_tokens: Largest number of tokens of the answer.
+        on_token: Called for every new token; a result of True ends the answer early.
+        token_ids: Tokens of the answer so far, without end-of-sequence.
         probabilities: The model's probability of each token.
-        digit_probabilities: For each token that is a digit, the probabilities of "0" to "9" in its
-            place; empty for the others.
-        absent_probability: The model's probability, at the first token, of an answer that says
-            that nothing is there; NaN before.
+        digit_probabilities: Probabilities of "0" to "9" in the place of each token that is a digit;
+            empty for other tokens.
+        absent_probability: Probability, at the first token, of an answer that the object is absent;
+            NaN before the first token.
         finish_reason: ``"stop"``, ``"length"`` or ``"early"``; empty while the answer grows.
         passes: Forward passes after the prefill that served this row.
         passes_at: For each token the passes that had been made when it was known.
@@ -57,14 +57,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """What the decoder must know of a tokenizer.
+    """Facts about a tokenizer for the decoder.
 
     Attributes:
-        eos_id: End of sequence.
-        digit_ids: Ids of "0" to "9" where each digit is a token of its own; else empty.
-        token_text: One token id to its text.
-        absent_ids: First tokens of the answers that say that nothing is there.
-        dot_id: The decimal dot between two digits.
+        eos_id: Token id of end-of-sequence.
+        digit_ids: Ids of "0" to "9" if numbers are written digit by digit; else empty.
+        token_text: Function from a token id to its text.
+        absent_ids: First tokens of the answers that the object is absent.
+        dot_id: Token id of the decimal point between two digits.
     """
 
     eos_id: int
@@ -75,11 +75,11 @@ class Vocabulary:
 
 
 class Decoder:
-    """Decodes rows that share a cache.
+    """Decoder of rows that share a cache.
 
     Args:
-        model: `MolmoForCausalLM`, in eval mode.
-        vocabulary: Its tokenizer's facts.
+        model: `MolmoForCausalLM` in eval mode.
+        vocabulary: Facts about its tokenizer.
     """
 
     def __init__(self, model: Any, vocabulary: Vocabulary) -> None:
@@ -93,9 +93,9 @@ class Decoder:
         The caller stops by asking for no further pass.
 
         Args:
-            rows: As many as the cache has; they grow in place.
+            rows: As many rows as the cache has; they grow in place.
             cache: Tokens that were read already; grows.
-            image: Image tensors of the prompts, when they are part of the first pass.
+            image: Image tensors of the prompts, if they are part of the first pass.
         """
         active = list(rows)
         while active:
@@ -109,12 +109,12 @@ class Decoder:
 
     @torch.inference_mode()
     def read(self, ids: Sequence[int], cache: KeyValueCache, image: dict[str, torch.Tensor]) -> None:
-        """Reads tokens into the cache's only row, without asking what follows.
+        """Read tokens into the only row of a cache, without predicting the next one.
 
         Args:
             ids: Beginning of a sequence.
-            cache: Empty.
-            image: Image tensors that belong to the tokens.
+            cache: Empty cache.
+            image: Image tensors of the tokens.
         """
         self._hidden([ids], [TokenTree()], cache, image)
         cache.accept([range(len(ids))])
@@ -150,7 +150,7 @@ class Decoder:
         cache: KeyValueCache,
         image: dict[str, torch.Tensor] | None = None,
     ) -> torch.Tensor:
-        """Logits (rows, 1 + widest tree, vocabulary) of the last pending token and of the nodes."""
+        """Compute the logits (rows, 1 + widest tree, vocabulary) of the last pending token and the nodes."""
         hidden = self._hidden(pending, trees, cache, image)
         wanted = 1 + max(len(tree) for tree in trees)
         first = torch.tensor([len(tokens) - 1 for tokens in pending], device=hidden.device)
@@ -165,7 +165,7 @@ class Decoder:
         cache: KeyValueCache,
         image: dict[str, torch.Tensor] | None,
     ) -> torch.Tensor:
-        """Hidden states (rows, width, hidden) of the pending tokens and of the nodes behind them."""
+        """Compute the hidden states (rows, width, hidden) of the pending tokens and the nodes after them."""
         model, device = self.model, self.model.device
         width = max(len(p) + len(t) for p, t in zip(pending, trees, strict=True))
         ids = np.zeros((len(pending), width), np.int64)
@@ -182,7 +182,7 @@ class Decoder:
         return model.model(embedded, None if mask is None else mask.to(device), place, cache)
 
     def _read(self, logits: torch.Tensor) -> tuple[list[list[int]], list[list[float]], list[list[list[float]]], list[float]]:
-        """Choices, their probabilities, those of the digits, and each row's of absence; one transfer from the device."""
+        """Read choices, their probabilities, those of digits and of absence, in one transfer from the device."""
         logits = logits.float()
         top, chosen = logits.max(-1)
         vocabulary = self.vocabulary
@@ -196,7 +196,7 @@ class Decoder:
     def _walk(
         self, row: Row, tree: TokenTree, chosen: list[int], probability: list[float], digits: list[list[float]]
     ) -> list[int]:
-        """Follows the model's choices down the tree; returns the accepted nodes."""
+        """Follow the model's choices down the tree, and return the accepted nodes."""
         path: list[int] = []
         node = ROOT
         if row.token_ids:
@@ -228,19 +228,19 @@ class Decoder:
 
 
 def attention_mask(pending: Sequence[Sequence[int]], trees: Sequence[TokenTree], lengths: Sequence[int]) -> torch.Tensor | None:
-    """Which position sees which: (rows, 1, width, longest row + width) bool, or None for plain causal.
+    """Build the attention mask (rows, 1, width, longest row + width) bool; None means plain causal.
 
     Args:
-        pending: Tokens of each row that follow one another.
-        trees: What is drafted behind them.
-        lengths: Positions of each row that are in the cache.
+        pending: Pending tokens of each row.
+        trees: Drafted tokens of each row.
+        lengths: Number of cached positions of each row.
     """
     width = max(len(p) + len(t) for p, t in zip(pending, trees, strict=True))
     alone = len(pending) == 1 and not len(trees[0])
     if alone and (lengths[0] == 0 or width == 1):
         return None
     mask = np.zeros((len(pending), width, max(lengths) + width), bool)
-    # Rows of padding see the first position: a row that sees nothing would be NaN.
+    # Rows of padding attend to the first position, because a row without any would be NaN.
     mask[:, :, 0] = True
     for row, (tokens, tree) in enumerate(zip(pending, trees, strict=True)):
         n, m, start = len(tokens), len(tree), lengths[row]

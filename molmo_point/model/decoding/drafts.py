@@ -1,8 +1,8 @@
-"""Drafts of the next tokens: the answer's template, the digits' fans, and the last answer.
+"""Drafts of the next tokens: from the answer format, all ten digits, and the last answer.
 
-Text becomes tokens here. A continuation is tokenized behind the last tokens written, so that the
-pieces are those that the model would write itself; where the tokenizer would join the two, the
-draft is dropped. Nothing here can make an answer wrong, because every draft is verified.
+A continuation is tokenized after the last tokens of the answer, so its tokens are those that the
+model would write. If the tokenizer would join the two, the draft is dropped. A draft cannot make an
+answer wrong, because every draft is verified.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,18 +15,18 @@ _LONGEST_TEXT = 4000
 
 
 class Drafter:
-    """Drafts for one answer.
+    """Source of drafts for one answer.
 
     Args:
-        encode: Text to token ids, nothing added; asked for the same pieces again and again.
-        decode_token: One token id to its text.
-        request: What was asked.
-        digit_ids: Ids of "0" to "9" where each digit is a token of its own; else empty.
+        encode: Function from text to token ids, without added tokens; should cache its results.
+        decode_token: Function from a token id to its text.
+        request: Expected form of the answer.
+        digit_ids: Ids of "0" to "9" if numbers are written digit by digit; else empty.
         last_answer: Text of an earlier answer to the same question; empty without one.
-        fans: Whether a digit is drafted as all ten of them where that leads on, so that one pass
-            settles two. Wider passes, fewer of them.
-        template: Whether the format is drafted at all.
-        limit: Most drafted tokens in a pass.
+        fans: True drafts all ten digits of a place, so that one pass settles two places. Passes
+            become wider and fewer.
+        template: True drafts the format of the answer.
+        limit: Largest number of drafted tokens in a pass.
     """
 
     def __init__(
@@ -51,18 +51,18 @@ class Drafter:
 
     @property
     def room(self) -> int:
-        """Most nodes of a draft."""
+        """Largest number of nodes of a draft."""
         return self._limit + (len(self._encode(self._last_answer)) if self._last_answer else 0)
 
     def draft(self, ids: Sequence[int], text: str) -> TokenTree:
-        """What may follow.
+        """Draft the next tokens.
 
         Args:
             ids: Tokens of the answer so far.
-            text: Their text.
+            text: Text of these tokens.
         """
         followed = follow_last_answer(text, self._last_answer) if self._last_answer else ""
-        # The first pass is a prefill: an answer that has not changed must fit into it whole.
+        # The first pass is a prefill; an unchanged answer must fit into it completely.
         tree = TokenTree(self._limit if ids else self.room)
         anchor = "".join(self._decode_token(token) for token in ids[-_ANCHOR_TOKENS:])
         anchor_ids = tuple(ids[-_ANCHOR_TOKENS:])
@@ -78,7 +78,7 @@ class Drafter:
                 for digit in self._digit_ids:
                     tree.add((digit,), end)
         if self._fans and expected.digits == 1:
-            # Two digits make most numbers whole; after the first any digit may follow, then the dot.
+            # Most numbers have two digits: after the first any digit may follow, then the dot.
             for digit in self._digit_ids:
                 tree.add((digit, *self._encode(".")), ROOT)
         elif self._fans and expected.digits == 2:
@@ -88,7 +88,7 @@ class Drafter:
         return tree
 
     def _fan_tenths(self, tree: TokenTree, ids: Sequence[int], text: str, dot: Sequence[int]) -> None:
-        """The dot if it is due, all ten decimals, and behind each what leads to the next number."""
+        """Add the dot if it is next, all ten decimals, and the text from each to the next number."""
         known = (*ids, *dot, self._digit_ids[0])[-_ANCHOR_TOKENS:]
         anchor = "".join(self._decode_token(token) for token in known)
         after = continuations(text + (".0" if dot else "0"), self._request)
@@ -98,10 +98,10 @@ class Drafter:
             tree.add((*dot, digit, *chain), ROOT)
 
     def _tokens(self, anchor: str, anchor_ids: tuple[int, ...], text: str) -> tuple[int, ...]:
-        """Tokens of ``text`` behind the anchor; empty where they would not stand apart."""
+        """Tokenize ``text`` after the anchor; empty if the tokenizer joins the two."""
         n = len(anchor_ids)
         if text.endswith('="'):
-            # A digit follows: what both tokenizations share does not depend on which.
+            # A digit follows; the part common to both tokenizations does not depend on it.
             one, other = self._encode(anchor + text + "1"), self._encode(anchor + text + "7")
             shared = 0
             while shared < min(len(one), len(other)) and one[shared] == other[shared]:

@@ -1,7 +1,7 @@
-"""Keys and values of what was read so far, in buffers that are allocated once.
+"""Key-value cache in buffers that are allocated once.
 
-Each row of the batch has its own length. A forward pass writes its positions behind that length;
-`accept` then keeps the positions that turned out right and forgets the others.
+Each row of the batch has its own length. A forward pass writes its positions after that length.
+`accept` then keeps the correct positions and drops the others.
 """
 
 from collections.abc import Sequence
@@ -12,14 +12,14 @@ from molmo_point.errors import InputError
 
 
 class KeyValueCache:
-    """The cache of one decoding; goes to the model as ``past_key_values``.
+    """Cache of one decoding, passed to the model as ``past_key_values``.
 
     Args:
-        capacity: Most positions per row.
-        rows: Rows of the batch.
+        capacity: Largest number of positions per row.
+        rows: Number of rows of the batch.
 
     Attributes:
-        lengths: Positions that count, for each row.
+        lengths: Number of valid positions of each row.
     """
 
     def __init__(self, capacity: int, rows: int = 1) -> None:
@@ -29,36 +29,36 @@ class KeyValueCache:
         self._values: list[torch.Tensor] = []
 
     def get_seq_length(self, layer_index: int = 0) -> int:
-        """Longest row, as transformers' caches call it."""
+        """Return the length of the longest row, under the name of transformers' caches."""
         return max(self.lengths)
 
     def update(self, keys: torch.Tensor, values: torch.Tensor, layer_index: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Writes new positions behind each row's length.
+        """Write new positions after the length of each row.
 
         Args:
             keys: (rows, heads, new, head width), rotated.
-            values: The same shape.
-            layer_index: Which layer.
+            values: (rows, heads, new, head width).
+            layer_index: Index of the layer.
 
         Returns:
-            Keys and values (rows, heads, longest row + new, head width); what lies behind a row's
-            own length and new positions is stale and has to be masked.
+            Keys and values (rows, heads, longest row + new, head width). Positions after a row's
+            own length and its new positions are stale and must be masked.
 
         Raises:
-            InputError: There is no room for them.
+            InputError: The new positions exceed the capacity.
         """
         if layer_index == len(self._keys):
             rows, heads, _, width = keys.shape
-            # Zeros, not empty memory: masked NaN times zero would still be NaN.
+            # Zeros instead of empty memory, because a masked NaN times zero is still NaN.
             self._keys.append(keys.new_zeros(rows, heads, self.capacity, width))
             self._values.append(values.new_zeros(rows, heads, self.capacity, width))
         new = keys.shape[2]
         end = max(self.lengths) + new
         if end > self.capacity:
             raise InputError(
-                "The cache of this decoding is full",
-                f"{end} positions, room for {self.capacity}",
-                "give it room for the prompt, the answer and a draft, or ask for fewer tokens",
+                f"The cache must hold at most {self.capacity} positions",
+                f"{end} positions",
+                "make room for the prompt, the answer and a draft, or ask for fewer tokens",
             )
         held = self._keys[layer_index], self._values[layer_index]
         for buffer, fresh in zip(held, (keys, values), strict=True):
@@ -70,10 +70,10 @@ class KeyValueCache:
         return held[0][:, :, :end], held[1][:, :, :end]
 
     def accept(self, kept: Sequence[Sequence[int]]) -> None:
-        """Keeps some of the positions of the last pass, in order.
+        """Keep some positions of the last pass, in order.
 
         Args:
-            kept: For each row the indices within the last pass (0 = its first position).
+            kept: Indices within the last pass for each row; 0 is its first position.
         """
         for row, indices in enumerate(kept):
             start = self.lengths[row]
@@ -84,12 +84,12 @@ class KeyValueCache:
             self.lengths[row] = start + len(indices)
 
     def forked(self, rows: int, length: int, capacity: int) -> "KeyValueCache":
-        """A new cache whose rows all begin with the first positions of this one's only row.
+        """Copy the first positions of the only row to every row of a new cache.
 
         Args:
-            rows: How many.
-            length: Positions to share.
-            capacity: Most positions of each new row.
+            rows: Number of rows of the new cache.
+            length: Number of positions to copy.
+            capacity: Largest number of positions per row of the new cache.
         """
         assert len(self.lengths) == 1 and length <= capacity
         other = KeyValueCache(capacity)
@@ -102,7 +102,7 @@ class KeyValueCache:
         return other
 
     def select(self, rows: Sequence[int]) -> None:
-        """Keeps only these rows, in this order."""
+        """Keep only these rows, in this order."""
         self.lengths = [self.lengths[row] for row in rows]
         for held in (self._keys, self._values):
             for layer, buffer in enumerate(held):

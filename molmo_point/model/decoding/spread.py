@@ -1,9 +1,9 @@
-"""How a point's probability is spread over the image, from branches that greedy decoding left out.
+"""Distribution of a point over the image, from branches that greedy decoding skips.
 
-Digit by digit, the model states P(x) and P(y | x). The greedy path shows one branch of that: at a
-carry (49.9 or 50.0) it sees half of the mass and calls the other half unlikely. Here the likely
-branches are followed too, three passes a point, and give a mixture over the image: its means and
-covariances, with separate maxima kept apart, because the mean of two places is neither.
+Digit by digit, the model gives P(x) and P(y | x). The greedy path is one branch of it: at a carry
+(49.9 or 50.0) it covers half of the mass. The other likely branches are followed here, in three
+passes per point. The result is a mixture over the image with means and covariances. Separate maxima
+stay separate, because the mean of two places is neither of them.
 """
 
 import re
@@ -21,18 +21,18 @@ _PAIR = re.compile(r' x(\d{0,6})="(\d{1,3}(?:\.\d)?)"[^"]{0,8} y\1="(\d{1,3}(?:\
 _LIKELY_X, _LIKELY_Y = 0.02, 0.03
 _MOST_FIRST_DIGITS, _MOST_CELLS = 4, 8
 _LINK_PERCENT = 2.5
-# A value is rounded to a tenth; the variance of what was rounded away.
+# Variance of the rounding to a tenth.
 _ROUNDING = 0.1**2 / 12
 
 
 @dataclass(frozen=True)
 class Mode:
-    """One of the places where a point may be, in per cent of the image.
+    """One possible place of a point, in percent of the image.
 
     Attributes:
-        weight: Its share of the probability that was followed, 0 to 1.
-        mean: (2,) x and y.
-        covariance: (2, 2).
+        weight: Share of the probability that was followed, 0 to 1.
+        mean: (2,) x and y in percent.
+        covariance: (2, 2) in percent².
     """
 
     weight: float
@@ -42,12 +42,12 @@ class Mode:
 
 @dataclass(frozen=True)
 class Spread:
-    """The distribution of one point.
+    """Distribution of one point.
 
     Attributes:
-        modes: The places, likeliest first.
-        mass: Probability that was followed; the rest lies in branches that were left out.
-        written: x and y as the answer has them.
+        modes: Possible places, likeliest first.
+        mass: Probability that was followed, 0 to 1; the rest is in skipped branches.
+        written: Text of x and y in the answer.
     """
 
     modes: tuple[Mode, ...]
@@ -57,7 +57,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class _Cell:
-    """A whole number with the distribution of its tenths."""
+    """One integer value with the distribution of its tenths."""
 
     path: tuple[int, ...]
     weight: float
@@ -67,17 +67,17 @@ class _Cell:
 
 
 def spread_points(decoder: Decoder, cache: KeyValueCache, prompt: Sequence[int], answer: Sequence[int]) -> tuple[Spread, ...]:
-    """The distribution of every point of an answer, each given the points before it.
+    """Compute the distribution of every point of an answer, each given the points before it.
 
     Args:
-        decoder: With a vocabulary that has one token per digit.
-        cache: Holds what comes before ``prompt``, in one row with room for the answer and 512 more.
-        prompt: Tokens between that and the answer.
+        decoder: Decoder with a vocabulary of one token per digit.
+        cache: Tokens before ``prompt``, in one row with room for the answer and 512 more.
+        prompt: Tokens between the cached ones and the answer.
         answer: Tokens of the answer.
 
     Returns:
-        One for each pair of coordinates, in the order of the text; empty where numbers of two
-        digits are single tokens.
+        One distribution per pair of coordinates, in the order of the text; empty if the tokenizer
+        joins digits.
     """
     if not decoder.vocabulary.digit_ids:
         return ()
@@ -86,13 +86,13 @@ def spread_points(decoder: Decoder, cache: KeyValueCache, prompt: Sequence[int],
     tokens = [*prompt, *answer]
     for x, y, written in _places(answer, decoder, len(prompt)):
         results.append(replace(explorer.explore(tokens[fed : x.start], tokens[x.stop : y.start]), written=written))
-        # The last token before a number is read again by every pass, so that it is not in the cache.
+        # Every pass reads the last token before a number again, so it is not in the cache.
         fed = x.start - 1
     return tuple(results)
 
 
 def _places(answer: Sequence[int], decoder: Decoder, shift: int) -> Iterator[tuple[range, range, tuple[str, str]]]:
-    """Token ranges of the coordinates' numbers, counted from the prompt."""
+    """Find the token ranges of the coordinates, counted from the prompt."""
     texts = [decoder.vocabulary.token_text(token) for token in answer]
     starts = np.cumsum([0, *(len(text) for text in texts)])
     for match in _PAIR.finditer("".join(texts)):
@@ -104,7 +104,7 @@ def _places(answer: Sequence[int], decoder: Decoder, shift: int) -> Iterator[tup
 
 
 class _Explorer:
-    """Follows the branches of one answer."""
+    """Explorer of the branches of one answer."""
 
     def __init__(self, decoder: Decoder, cache: KeyValueCache) -> None:
         self.decoder = decoder
@@ -114,10 +114,10 @@ class _Explorer:
 
     @torch.inference_mode()
     def explore(self, before: Sequence[int], between: Sequence[int]) -> Spread:
-        """The mixture of one point.
+        """Compute the mixture of one point.
 
         Args:
-            before: Tokens up to the x number that the cache does not hold yet; they enter it.
+            before: Tokens up to the x number that are not cached yet; they enter the cache.
             between: Tokens from the end of x to the beginning of y.
         """
         root, *_ = self._distributions(before, TokenTree())
@@ -138,7 +138,7 @@ class _Explorer:
     def _cells(
         self, last: Sequence[int], starts: Sequence[tuple[int, tuple[int, ...], np.ndarray]], likely: float
     ) -> list[list[_Cell]]:
-        """Whole numbers that may follow each start, from one pass over all of them."""
+        """Find the integers that may follow each start, in one pass over all of them."""
         tree = TokenTree(4096)
         nodes: list[list[tuple[int, int, int, tuple[int, ...], float]]] = []
         for _, prefix, first in starts:
@@ -168,14 +168,14 @@ class _Explorer:
         return _Cell(path, float(weight), mean, float(tenths @ (values - mean) ** 2) + _ROUNDING, int(tenths.argmax()))
 
     def _distributions(self, pending: Sequence[int], tree: TokenTree) -> np.ndarray:
-        """(1 + nodes, 11) probabilities of the ten digits and of the dot after the pending tokens and after each node."""
+        """Compute (1 + nodes, 11) probabilities of digits and dot after the pending tokens and after each node."""
         logits = self.decoder.logits([pending], [tree], self.cache)[0].float()
         wanted = logits[:, [*self.digits, self.dot]] - logits.logsumexp(-1, keepdim=True)
         return wanted.double().exp().cpu().numpy()
 
 
 def _mixture(components: np.ndarray) -> Spread:
-    """Groups (n, 5) components (weight, x, y, variance of x, of y) into modes by single linkage."""
+    """Group (n, 5) components (weight, x, y, variance of x, of y) into modes by single linkage."""
     components = components[np.argsort(-components[:, 0])]
     mass = min(1.0, float(components[:, 0].sum()))
     kept = components[np.cumsum(components[:, 0]) - components[:, 0] <= 0.99 * mass]

@@ -1,8 +1,8 @@
-"""What the answer format forces, given what has been written so far.
+"""Continuations that the answer format forces.
 
-Molmo v1 answers in a fixed form, of which only digits and the choice of words carry information.
-`continuations` says how an answer may go on. It proposes, the model disposes: every proposal is
-verified by the model, so a wrong one costs time and never changes the answer.
+Molmo v1 answers in a fixed form, in which only digits and the choice of words carry information.
+`continuations` proposes the next text of an answer. The model verifies every proposal, so a wrong
+one costs time and never changes the answer.
 """
 
 import re
@@ -19,7 +19,7 @@ _OPENERS = {
 }
 ABSENT_STARTS = (_ABSENT, " This isn't in the image.", " None")
 _ALT = ' alt="'
-# The last number of a tag and what was written behind it; labels are handled apart.
+# The last number of a tag and the text after it; labels are handled separately.
 _LAST_NUMBER = re.compile(r' ([xy])(\d{0,6})="(\d{0,3})(\.\d?)?("[^"]{0,15})?$')
 _LAST_POINT = re.compile(r' y(\d{1,6})="[\d.]*"$')
 _NUMBER = re.compile(r'(?<= [xy]="|[ xy]\d=")[\d.]+|(?<=\d\d=")[\d.]+')
@@ -32,7 +32,7 @@ class ExpectedAnswer:
 
     Attributes:
         style: ``"pointing"``, ``"counting"``, or ``""`` for a free question.
-        label: What is pointed at, in the user's words.
+        label: Object to point at, in the user's words.
     """
 
     style: str = ""
@@ -46,7 +46,7 @@ class ExpectedAnswer:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """What the model may call it: the words as given, then without their article, in lower case."""
+        """Likely labels: the words without their article, in lower case, and as given."""
         if not self.label:
             return ()
         bare = re.sub(r"^(?:the|a|an|all|every|each|any)\s+", "", self.label.lower())
@@ -55,13 +55,13 @@ class ExpectedAnswer:
 
 @dataclass(frozen=True)
 class Continuations:
-    """How an answer may go on.
+    """Possible continuations of an answer.
 
     Attributes:
-        texts: Alternatives, likeliest first; each ends where the answer ends or a digit follows.
-        digits: Digits of a whole number that stand at the end of the text already, 1 to 3; 0 when
-            the text does not end within the whole part of a number.
-        tenth: Whether the text ends with a number's dot, so that its only decimal comes next.
+        texts: Alternatives, likeliest first; each ends at the end of the answer or before a digit.
+        digits: Number of digits at the end of the text that form the integer part of a number, 1 to
+            3; 0 if the text does not end there.
+        tenth: True if the text ends with the dot of a number, so that its only decimal is next.
     """
 
     texts: tuple[str, ...] = ()
@@ -70,11 +70,11 @@ class Continuations:
 
 
 def continuations(text: str, request: ExpectedAnswer) -> Continuations:
-    """How ``text``, the beginning of an answer, may go on.
+    """Propose continuations of the beginning of an answer.
 
     Args:
-        text: What the model has written so far, with its leading space.
-        request: What it was asked.
+        text: Text of the model so far, with its leading space.
+        request: Expected form of the answer.
     """
     openers = tuple(o[len(text) :] for o in _OPENERS.get(request.style, ()) if o.startswith(text) and len(o) > len(text))
     if openers:
@@ -98,34 +98,34 @@ def continuations(text: str, request: ExpectedAnswer) -> Continuations:
 
 
 def _after_number(axis: str, index: str, request: ExpectedAnswer, text: str, tag: int) -> tuple[str, ...]:
-    """What may follow a complete coordinate."""
+    """Propose the text after a complete coordinate."""
     if axis == "x":
         return (f'" y{index}="',)
     endings = tuple('"' + ending for ending in _endings(index, request, text, tag))
-    # A following point first: in a long answer it comes once a point, the label once an answer.
+    # The next point comes first, because long answers have many points and one label.
     return (f'" x{int(index) + 1}="', *endings) if index else endings
 
 
 def _endings(index: str, request: ExpectedAnswer, text: str, tag: int) -> tuple[str, ...]:
-    """From the alt text to the end of the answer, for each label that is likely."""
+    """Propose the text from the alt text to the end of the answer, for each likely label."""
     close = "</points>" if index else "</point>"
     total = _total(request, text, tag, index)
     return tuple(f'{_ALT}{label}">{label}{close}{total}' for label in request.labels) or (_ALT,)
 
 
 def _label_rest(text: str, tag: int, alt: int, request: ExpectedAnswer) -> tuple[str, ...]:
-    """The rest of an answer that has begun its alt text."""
+    """Propose the rest of an answer that has begun its alt text."""
     point = _LAST_POINT.search(text, max(tag, alt - 24), alt)
     index = point[1] if point else ""
     close = "</points>" if index else "</point>"
     total = _total(request, text, tag, index)
     body = text[alt + len(_ALT) :]
     written, quote, inner = body.partition('">')
-    # Once the model has written a label of its own, that one is echoed.
+    # A label that the model has written itself is echoed.
     labels = (written,) if quote else (body.removesuffix('"'), *request.labels)
     wholes = [f'{label}">{label}{close}{total}' for label in labels if label]
     if quote and "<" not in inner:
-        wholes.append(f"{body}{close}{total}")  # not echoed after all: it may be whole here
+        wholes.append(f"{body}{close}{total}")  # not echoed: the label may be complete here
     elif quote:
         wholes.append(f'{written}">{inner[: inner.index("<")]}{close}{total}')
     rests = (whole[len(body) :] for whole in wholes if whole.startswith(body) and len(whole) > len(body))
@@ -139,20 +139,20 @@ def _total(request: ExpectedAnswer, text: str, tag: int, index: str) -> str:
 
 
 def complete_points(text: str) -> int:
-    """How many points of an answer have both their coordinates, with a decimal each."""
+    """Count the points of an answer that have both coordinates, with a decimal each."""
     return sum(1 for _ in _COMPLETE_POINT.finditer(text))
 
 
 def follow_last_answer(text: str, last: str) -> str:
-    """The rest of ``last``, from the place that ``text`` has reached in it; empty where it does not fit.
+    """Take the rest of the last answer from the place that the new one has reached; empty if they differ.
 
-    Both are cut into numbers and what stands between; places are the same when as many numbers
-    were begun, whatever their digits are, since a scene that changed a little moves its points a
-    little.
+    Both texts are split into numbers and the text between them. Places correspond if the same number
+    of numbers has begun. Their digits may differ, because a small change of the scene moves its
+    points slightly.
 
     Args:
-        text: The beginning of the new answer.
-        last: The answer to the same question about an earlier image.
+        text: Beginning of the new answer.
+        last: Answer to the same question about an earlier image.
     """
     old, new = list(_NUMBER.finditer(last)), list(_NUMBER.finditer(text))
     if not new:
@@ -162,7 +162,7 @@ def follow_last_answer(text: str, last: str) -> str:
     there, here = old[len(new) - 1], new[-1]
     if here.end() == len(text):
         done = len(here[0])
-        # "9.8" has become "10.1", or back: the digits do not line up, what follows them does.
+        # "9.8" may have become "10.1": the digits do not line up, but the decimals do.
         if "." in here[0] and "." in there[0]:
             done = there[0].index(".") + len(here[0]) - here[0].index(".")
         return last[there.start() + min(done, len(there[0])) :]

@@ -1,7 +1,7 @@
-"""A tree of drafted tokens, and which of its nodes may see which.
+"""Tree of drafted tokens, with its attention pattern.
 
-A draft is verified in one forward pass: every node attends to what is accepted already, to its
-ancestors and to itself, so that each branch is computed as if it stood alone.
+A draft is verified in one forward pass. Every node attends to the accepted tokens, to its ancestors
+and to itself, so each branch is computed as if it were alone.
 """
 
 from collections.abc import Sequence
@@ -12,15 +12,15 @@ ROOT = -1
 
 
 class TokenTree:
-    """Drafted tokens that may follow the last accepted one.
+    """Drafted tokens after the last accepted one.
 
     Attributes:
         tokens: Token id of each node; a parent comes before its children.
-        parents: Index of each node's parent; `ROOT` for those that follow the accepted text.
+        parents: Index of the parent of each node; `ROOT` for the first tokens.
     """
 
     def __init__(self, limit: int = 64) -> None:
-        """Starts an empty tree that will not grow beyond ``limit`` nodes."""
+        """Start an empty tree of at most ``limit`` nodes."""
         self.limit = limit
         self.tokens: list[int] = []
         self.parents: list[int] = []
@@ -30,9 +30,9 @@ class TokenTree:
         return len(self.tokens)
 
     def add(self, chain: Sequence[int], parent: int = ROOT) -> int:
-        """Adds a chain of tokens below ``parent``, sharing what is there; returns its last node.
+        """Add a chain of tokens below ``parent``, sharing existing nodes, and return its last node.
 
-        What does not fit the limit is left out: a draft may be short, it costs a pass at most.
+        Tokens beyond the limit are dropped: a short draft costs one pass at most.
         """
         node = parent
         for token in chain:
@@ -48,18 +48,18 @@ class TokenTree:
         return node
 
     def child(self, node: int, token: int) -> int | None:
-        """The node of ``token`` below ``node``, or None."""
+        """Find the node of ``token`` below ``node``, or None."""
         return self._children.get((node, token))
 
     def depths(self) -> np.ndarray:
-        """Distance of each node from the last accepted token, (n,) int64, 1 for the first."""
+        """Compute the distance (n,) int64 of each node from the last accepted token, 1 for the first."""
         depths = np.empty(len(self.tokens), np.int64)
         for node, parent in enumerate(self.parents):
             depths[node] = 1 if parent == ROOT else depths[parent] + 1
         return depths
 
     def ancestors(self) -> np.ndarray:
-        """(n, n) bool: which nodes a node sees, itself included."""
+        """Build the mask (n, n) bool of the nodes that a node attends to, including itself."""
         seen = np.eye(len(self.tokens), dtype=bool)
         for node, parent in enumerate(self.parents):
             if parent != ROOT:

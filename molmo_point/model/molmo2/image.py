@@ -1,7 +1,7 @@
-"""An RGB image as the patches that Molmo2 reads: the same numbers as transformers' own image processor.
+"""Conversion of an RGB image to the patches of Molmo2, identical to transformers' image processor.
 
-That one needs torchvision, whose usual builds do not go with a CPU build of torch; all that it takes
-from torchvision is a bilinear resize that torch has, too.
+That processor needs torchvision, whose usual builds do not match a CPU build of torch. It uses only a
+bilinear resize of torchvision, which torch has as well.
 """
 
 import math
@@ -21,12 +21,13 @@ class Molmo2ImageLayout:
     """Image settings of a Molmo2 checkpoint.
 
     Attributes:
-        crop_size: Side of a square crop, pixels.
-        patch_size: Side of a patch, pixels.
-        max_crops: Most overlapping crops of the image; a view of the whole comes on top.
-        margins: Patches at the left/top and right/bottom of a crop that its neighbours show, too.
-        pooling: Rows and columns of patches that become one token.
-        mean, std: Of the red, green and blue of the training images, 0 to 1.
+        crop_size: Side of a square crop, in pixels.
+        patch_size: Side of a patch, in pixels.
+        max_crops: Largest number of overlapping crops, without the overview.
+        margins: Overlap at the left/top and right/bottom of a crop, in patches.
+        pooling: Rows and columns of patches per token.
+        mean: Means of red, green and blue, 0 to 1.
+        std: Standard deviations of red, green and blue, 0 to 1.
     """
 
     crop_size: int = 378
@@ -39,14 +40,14 @@ class Molmo2ImageLayout:
 
     @classmethod
     def from_settings(cls, settings: dict[str, Any], where: str) -> "Molmo2ImageLayout":
-        """Reads the image part of a checkpoint's processor settings; what is absent is as released.
+        """Read the image part of processor settings; absent values are those of the released models.
 
         Args:
-            settings: Of ``preprocessor_config.json`` or ``processor_config.json``.
-            where: The file, for the error.
+            settings: Content of ``preprocessor_config.json`` or ``processor_config.json``.
+            where: Path, for the error.
 
         Raises:
-            CheckpointError: A value makes no image settings.
+            CheckpointError: A value is invalid.
         """
         size = settings.get("size") or {}
         try:
@@ -70,7 +71,7 @@ class Molmo2ImageLayout:
             good = False
         if not good:
             raise CheckpointError(
-                "The image settings make no Molmo2",
+                "The image settings must be those of a Molmo2",
                 f"{where}: {str(settings)[:200]}",
                 "download preprocessor_config.json and processor_config.json of the checkpoint again",
             )
@@ -78,12 +79,12 @@ class Molmo2ImageLayout:
 
     @property
     def patches_per_side(self) -> int:
-        """Patches along one side of a crop."""
+        """Number of patches along one side of a crop."""
         return self.crop_size // self.patch_size
 
     @property
     def window(self) -> int:
-        """Patches along one side of a crop that are its own."""
+        """Number of patches along one side of a crop without its margins."""
         return self.patches_per_side - sum(self.margins)
 
 
@@ -92,9 +93,9 @@ class Molmo2Image:
     """One image as tensors.
 
     Attributes:
-        pixel_values: (crops, patches, 3·patch²) float32; the view of the whole image comes first.
-        token_pooling: (tokens, patches per token) int64: places in the patches of all crops; −1 is nowhere.
-        grid: Rows and columns of tokens of the whole view, then those of the crops together.
+        pixel_values: (crops, patches, 3·patch²) float32, overview first.
+        token_pooling: (tokens, patches per token) int64 indices into the patches of all crops; −1 is none.
+        grid: Rows and columns of tokens of the overview, then of all crops together.
     """
 
     pixel_values: torch.Tensor
@@ -103,14 +104,14 @@ class Molmo2Image:
 
 
 def prepare_molmo2_image(image: Any, layout: Molmo2ImageLayout) -> Molmo2Image:
-    """Cuts an image into crops and a view of the whole, and those into patches.
+    """Cut an image into an overview and crops, and these into patches.
 
     Args:
-        image: (h, w, 3) uint8 RGB of any size, or anything else that `to_rgb` takes.
+        image: (h, w, 3) uint8 RGB of any size, or any other input of `to_rgb`.
         layout: Image settings.
 
     Raises:
-        InputError: It is no image, is empty, or is too large.
+        InputError: The image is of an unknown kind, empty or too large.
     """
     rgb = to_rgb(image)
     channels_first = torch.from_numpy(rgb.astype(np.float32)).permute(2, 0, 1)
@@ -131,12 +132,12 @@ def prepare_molmo2_image(image: Any, layout: Molmo2ImageLayout) -> Molmo2Image:
 
 
 def tiling(height: int, width: int, layout: Molmo2ImageLayout) -> tuple[int, int]:
-    """Rows and columns of crops: those that need the least enlarging, else the least shrinking."""
+    """Choose the rows and columns of crops that enlarge the image least, else shrink it least."""
     margin, window = sum(layout.margins) * layout.patch_size, layout.window * layout.patch_size
     sides = range(1, layout.max_crops + 1)
     choices = [(rows, columns) for rows in sides for columns in sides if rows * columns <= layout.max_crops]
     choices.sort(key=lambda choice: (choice[0] * choice[1], choice[0]))
-    # In float32, because the reference breaks ties as float32 has them.
+    # In float32, because the reference breaks ties in float32.
     scales = torch.tensor(choices, dtype=torch.float32) * window / torch.tensor([height - margin, width - margin]).float()
     scale = scales.amin(dim=1)
     if bool((scale < 1).all()):
@@ -145,7 +146,7 @@ def tiling(height: int, width: int, layout: Molmo2ImageLayout) -> tuple[int, int
 
 
 def _resized(image: torch.Tensor, height: int, width: int, layout: Molmo2ImageLayout) -> torch.Tensor:
-    """(3, height, width): stretched, rounded to whole levels as in training, and normalised."""
+    """Resize to (3, height, width), round to integer levels as in training, and normalize."""
     stretched = image
     if image.shape[1:] != (height, width):
         stretched = functional.interpolate(image[None], (height, width), mode="bilinear", align_corners=False)[0]
@@ -160,7 +161,7 @@ def _patches(crops: torch.Tensor, patch: int) -> torch.Tensor:
 
 
 def _patch_places(rows: int, columns: int, layout: Molmo2ImageLayout) -> torch.Tensor:
-    """For every patch of the canvas, row by row, its place among the patches of all crops."""
+    """Map every patch of the canvas, row by row, to its index among the patches of all crops."""
     side, (first, last) = layout.patches_per_side, layout.margins
     places = torch.arange(rows * columns * side * side).view(rows, columns, side, side)
     own = torch.ones_like(places, dtype=torch.bool)
@@ -173,7 +174,7 @@ def _patch_places(rows: int, columns: int, layout: Molmo2ImageLayout) -> torch.T
 
 
 def _pooled(places: torch.Tensor, layout: Molmo2ImageLayout) -> tuple[torch.Tensor, int, int]:
-    """Places by token (rows·columns, pool), then rows and columns; −1 fills up at the edges."""
+    """Group indices by token (rows·columns, pool), padded with −1; then rows and columns."""
     high, wide = layout.pooling
     missing_rows, missing_columns = -places.shape[0] % high, -places.shape[1] % wide
     edges = (missing_columns // 2, (missing_columns + 1) // 2, missing_rows // 2, (missing_rows + 1) // 2)

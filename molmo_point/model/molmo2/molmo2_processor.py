@@ -1,4 +1,4 @@
-"""Words and an image as the tensors of one Molmo2 sequence, as transformers' own processor makes them."""
+"""Conversion of words and an image to the tensors of one Molmo2 sequence, as in transformers."""
 
 from pathlib import Path
 from typing import Any
@@ -30,11 +30,11 @@ class Molmo2Processor:
     """Tokenizer, chat template and image settings of one checkpoint.
 
     Args:
-        tokenizer: With Molmo2's image tokens, an end-of-sequence token and a chat template.
+        tokenizer: Tokenizer with Molmo2's image tokens, an end-of-sequence token and a chat template.
         layout: Image settings.
-        columns: Whether a column token ends every row of patches of the crops.
-        whole_columns: The same for the view of the whole image; None is as ``columns``.
-        whole_start: Whether the view of the whole image has a start token of its own.
+        columns: True if a column token ends every row of patches of the crops.
+        whole_columns: True if a column token ends every row of the overview; None means ``columns``.
+        whole_start: True if the overview has a start token of its own.
 
     Raises:
         CheckpointError: The tokenizer lacks a token or the chat template.
@@ -54,7 +54,7 @@ class Molmo2Processor:
         missing += ["an end-of-sequence token"] if tokenizer.eos_token is None else []
         missing += ["a chat template"] if not tokenizer.chat_template else []
         if missing:
-            raise CheckpointError("The tokenizer is not Molmo2's", f"missing {', '.join(missing)}", _FIX)
+            raise CheckpointError("The tokenizer must be that of a Molmo2", f"missing {', '.join(missing)}", _FIX)
         self.tokenizer = tokenizer
         self.layout = layout
         self.columns = columns
@@ -67,14 +67,14 @@ class Molmo2Processor:
 
     @classmethod
     def from_folder(cls, folder: Path) -> "Molmo2Processor":
-        """Reads the tokenizer and the settings of a checkpoint folder.
+        """Read the tokenizer and the settings of a checkpoint folder.
 
         Raises:
-            CheckpointError: A file is missing or broken, or not Molmo2's.
+            CheckpointError: A file is missing, broken, or not that of a Molmo2.
         """
         tokenizer = read_tokenizer(folder)
         image, whole = _settings(folder / "preprocessor_config.json"), _settings(folder / "processor_config.json")
-        # Newer transformers write the image settings inside the processor's.
+        # Newer transformers write the image settings into those of the processor.
         image |= whole.get("image_processor") or {}
         template = _settings(folder / "chat_template.json").get("chat_template")
         if not tokenizer.chat_template and template:
@@ -88,35 +88,35 @@ class Molmo2Processor:
         )
 
     def encode_text(self, text: str) -> list[int]:
-        """Token ids of plain text; nothing is added."""
+        """Convert plain text to token ids, without added tokens."""
         return self.tokenizer.encode(text, add_special_tokens=False)
 
     def decode(self, ids: list[int]) -> str:
-        """Text of token ids, special tokens left out, nothing tidied."""
+        """Convert token ids to text, without special tokens and clean-up."""
         text: Any = self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return text
 
     def __call__(self, image: Any, text: str) -> dict[str, torch.Tensor]:
-        """The sequence of one user turn with an image, ready for the answer.
+        """Build the sequence of one user turn with an image.
 
         Args:
-            image: (h, w, 3) uint8 RGB, or anything else that `image_input.to_rgb` takes.
-            text: What the user says.
+            image: (h, w, 3) uint8 RGB, or any other input of `image_input.to_rgb`.
+            text: User text.
 
         Returns:
-            ``input_ids``, ``mm_token_type_ids`` (1 where the image is) and ``attention_mask``, each
+            ``input_ids``, ``mm_token_type_ids`` (1 for image tokens) and ``attention_mask``, each
             (1, n) int64; ``pixel_values`` (crops, patches, 3·patch²); ``image_token_pooling``
             (tokens, patches per token); ``image_grids`` (1, 4); ``image_num_crops`` (1,).
 
         Raises:
-            InputError: It is no image, or the words contain a control token.
+            InputError: The image is not usable, or the words contain a control token.
         """
         prepared = prepare_molmo2_image(image, self.layout)
         placeholder = self.ids[IMAGE_PLACEHOLDER]
         turn = self.encode_text(self._turn(text))
         if turn.count(placeholder) != 1:
             given = f"{turn.count(placeholder)} places for one image"
-            raise CheckpointError("The chat template is not Molmo2's", given, _FIX)
+            raise CheckpointError("The chat template must be that of a Molmo2", given, _FIX)
         at = turn.index(placeholder)
         input_ids = torch.tensor([[*turn[:at], *self._image_ids(prepared.grid), *turn[at + 1 :]]])
         image_ids = torch.tensor([self.ids[token] for token in IMAGE_TOKENS if token in self.ids])
@@ -131,24 +131,24 @@ class Molmo2Processor:
         }
 
     def _turn(self, text: str) -> str:
-        """The user turn in the checkpoint's own format."""
+        """Format the user turn by the chat template."""
         control = [token for token in self.control_tokens if token in text]
         if control:
-            # As text of the template they would become the model's own commands.
-            raise InputError("The words contain a control token of the model", control[0], "leave it out")
+            # In the template they would become commands to the model.
+            raise InputError("The words must not contain a control token", control[0], "omit it")
         message: Any = {"role": "user", "content": [{"type": "text", "text": text}, {"type": "image"}]}
         try:
             turn: Any = self.tokenizer.apply_chat_template([message], tokenize=False, add_generation_prompt=True)
         except ImportError as error:
             raise DependencyError("Chat templates need jinja2", str(error), "pip install jinja2") from error
-        except Exception as error:  # a template can fail in as many ways as a program
+        except Exception as error:  # a template may raise anything
             given = f"{type(error).__name__}: {error}"
             raise CheckpointError("The chat template of the checkpoint cannot be used", given, _FIX) from error
         start: Any = self.tokenizer.bos_token or self.tokenizer.eos_token
         return turn if turn.startswith(start) else start + turn
 
     def _image_ids(self, grid: tuple[int, int, int, int]) -> list[int]:
-        """Tokens of the view of the whole image, then of its crops."""
+        """List the tokens of the overview, then of the crops."""
         rows, columns, crop_rows, crop_columns = grid
         column, end = [self.ids["<im_col>"]], self.ids["<im_end>"]
         whole_row = [self.ids["<im_patch>"]] * columns + column * self.whole_columns
@@ -158,11 +158,11 @@ class Molmo2Processor:
 
 
 def _settings(path: Path) -> dict[str, Any]:
-    """A JSON object; empty where the file is not there."""
+    """Read a JSON object; empty if the file does not exist."""
     try:
         settings = read_json(path) if path.exists() else {}
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path.name} cannot be read", f"{path}: {words_of(error)}", _FIX) from error
     if not isinstance(settings, dict):
-        raise CheckpointError(f"{path.name} is not a JSON object", str(path), _FIX)
+        raise CheckpointError(f"{path.name} must hold a JSON object", str(path), _FIX)
     return settings

@@ -310,7 +310,7 @@ def test_a_mixture_of_experts_says_how_many_are_active(tmp_path):
     config = {"model_type": "molmo", "block_type": "moe", "moe_num_experts": 4, "moe_top_k": 2, "mlp_ratio": 1, **sizes}
     (tmp_path / "config.json").write_text(json.dumps(config))
     text = "\n".join(report_lines(inspect_checkpoint(tmp_path, use_torch=False).to_dict() | {"ram_bytes": None, "gpus": []}))
-    assert "mixture of experts" in text and "4 experts (2 active per token)" in text and "there are no weights" in text
+    assert "mixture of experts" in text and "4 experts (2 active per token)" in text and "it has no weights" in text
 
 
 def test_a_probe_that_dies_leaves_names_and_sizes(monkeypatch):
