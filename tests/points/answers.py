@@ -4,8 +4,10 @@ import random
 
 import numpy as np
 
-from molmo_point.points.dialects.written import format_molmo2_points, format_molmo2_tracks, format_points
+from molmo_point.points.dialects.written import format_points
 from molmo_point.points.parse import PointTokenLayout
+
+from .molmo2_answers import points_answer, tracks_answer
 
 SIZES = ((640, 480), (300, 500), (64, 64))
 LAYOUT = PointTokenLayout(
@@ -39,9 +41,9 @@ def valid(rng: random.Random) -> tuple[str, str]:
         tokens = "".join(f"<POINT_{t}><POINT_{10 + p}><POINT_{14 + c}>{i}" for i, (t, p, c) in enumerate(chosen, 1))
         text = f'<points coords="{tokens}<POINT_9>">{label}</points>'
     elif rng.random() < 0.4:
-        text = format_molmo2_tracks({i / 2: {rng.randrange(4): pair} for i, pair in enumerate(pairs)}, label)
+        text = tracks_answer({i / 2: {rng.randrange(4): pair} for i, pair in enumerate(pairs)}, label)
     else:
-        text = format_molmo2_points({i % 3: [pair] for i, pair in enumerate(pairs)}, label, style)
+        text = points_answer({i % 3: [pair] for i, pair in enumerate(pairs)}, label, style)
     return dialect, text
 
 

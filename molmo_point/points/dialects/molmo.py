@@ -1,6 +1,6 @@
-"""Coordinate pairs in what Molmo v1 writes; the forms and conventions are those of `parse`.
+"""Dialect of Molmo v1; `parse` lists the forms and conventions.
 
-Everything between two ``<`` is read on its own, and the work is linear in it.
+The text between two ``<`` is read separately, in linear time.
 """
 
 import re
@@ -24,17 +24,7 @@ TENTHS = re.compile(r"(?<![\w.])(p|[0-9]{1,4})\s{0,8}=\s{0,8}[\"']?([0-9]{3}),\s
 PAIR = re.compile(r"\(\s{0,8}([0-9]{1,9}\.[0-9]),\s{0,8}([0-9]{1,9}\.[0-9])\s{0,8}\)")
 _ALT = re.compile(r"(?<![\w.])alt\s{0,8}=\s{0,8}([\"'])", re.IGNORECASE)
 _NEXT_ATTRIBUTE = re.compile(r"\s{0,8}(?:$|/|[a-z]{1,8}[0-9]{0,6}\s{0,8}=)", re.IGNORECASE)
-_PERCENT = r"\"\s{0,8}[0-9]{1,9}(?:\.[0-9]{1,12})?\""
-_STRICT_STARTS = (
-    (re.compile(rf'<point\s{{1,8}}x={_PERCENT}\s{{1,8}}y={_PERCENT}\s{{1,8}}alt="'), "</point>"),
-    (re.compile(rf'<points(?:\s{{1,8}}x[0-9]{{1,6}}={_PERCENT}\s{{1,8}}y[0-9]{{1,6}}={_PERCENT})+\s{{1,8}}alt="'), "</points>"),
-    (re.compile(r'<point\s{1,8}p=[0-9]{3},\s{0,8}[0-9]{3}\s{1,8}alt="'), "</point>"),
-    (re.compile(r'<points(?:\s{1,8}[0-9]{1,4}=[0-9]{3},\s{0,8}[0-9]{3})+\s{1,8}alt="'), "</points>"),
-)
-_STRICT_LINES = re.compile(r"(?:\([0-9]{1,9}\.[0-9], ?[0-9]{1,9}\.[0-9]\)(?:\n|$))+")
-
-
-# Behind its coordinates a tag has labels only; a single point has but one pair.
+# After its coordinates a tag has only labels; a single point has only one pair.
 _COORDINATES_OUT = re.compile(r'<points[^<>]* alt|<points[^<>]*>|<point [^<>]*?y="\d{1,3}\.\d', re.IGNORECASE)
 _ONE_DECIMAL = re.compile(r' y\d{0,6}="\d{1,3}\.\d$')
 
@@ -63,32 +53,17 @@ class Molmo(Dialect):
         return _COORDINATES_OUT.search(text, max(0, text.rfind("<point"))) is not None
 
     def closed(self, text: str) -> str:
-        # The released models write one decimal always, so the quote behind it is due.
+        # The released models always write one decimal, so the quote follows it.
         return text + '"' if _ONE_DECIMAL.search(text, max(0, len(text) - 24)) else text
 
 
-def is_strictly_points(text: str) -> bool:
-    """Whether an answer is nothing but points, written as in training; official pointing scores give 0 to others.
-
-    A counting sentence and "There are none." are others, and so is a tag that is cut off.
-    """
-    text = text.strip()
-    if _STRICT_LINES.fullmatch(text):
-        return True
-    for start, end in _STRICT_STARTS:
-        begun = start.match(text)
-        if begun and text.endswith(end) and text.find('">', begun.end(), len(text) - len(end)) >= 0:
-            return True
-    return False
-
-
 def find_points(text: str, problems: Problems, *, growing: bool = False) -> Iterator[CoordinatePair]:
-    """All coordinate pairs in percent in the order of the text: tags, and older forms between the tags.
+    """Find all coordinate pairs in percent, in the order of the text: tags, and older forms between them.
 
     Args:
-        text: The answer.
-        problems: Told what cannot be used.
-        growing: More text is to come: a pair that it could change is left out.
+        text: Text of the answer.
+        problems: Collector of text that cannot be used.
+        growing: True if more text follows; pairs that it could change are skipped.
     """
     position = 0
     for tag in _TAG.finditer(text):
@@ -99,7 +74,7 @@ def find_points(text: str, problems: Problems, *, growing: bool = False) -> Iter
 
 
 def is_cut_off(text: str) -> bool:
-    """Whether the text stops inside its last tag."""
+    """Test if the text stops inside its last tag."""
     tag = None
     for tag in _TAG.finditer(text):  # noqa: B007 (the last one is wanted)
         pass
@@ -121,7 +96,7 @@ def _find_in_tag(text: str, tag: re.Match[str], problems: Problems, growing: boo
     body, closed = tag[1], bool(tag[2])
     label, body = _split_label(body, tag[3] if closed else "")
     settled, offset = tag.end() < len(text), tag.start(1)
-    # A blank at the end lets a number without quotes end where a complete tag does.
+    # A blank at the end lets a number without quotes end at the end of a complete tag.
     readable = body + " " if closed else body
     pending: dict[str, dict[str, re.Match[str]]] = {}
     read = 0
@@ -145,10 +120,10 @@ def _find_in_tag(text: str, tag: re.Match[str], problems: Problems, growing: boo
 
 
 def _split_label(body: str, inner: str) -> tuple[str, str]:
-    """The label of a tag, and its body with the alt text blanked out (same length).
+    """Find the label of a tag, and blank out the alt text in its body (same length).
 
-    The label is the alt text, else the text inside the tag. Molmo does not escape quotes or
-    ``>`` in it, so it ends at a quote that something sensible follows.
+    The label is the alt text, else the text inside the tag. Molmo does not escape quotes or ``>``
+    in it, so it ends at a quote that is followed by an attribute or the end.
     """
     start = _ALT.search(body)
     if start is None:
@@ -161,7 +136,7 @@ def _split_label(body: str, inner: str) -> tuple[str, str]:
         alt = body[start.end() : end]
         body = body[: start.start()] + " " * (end + 1 - start.start()) + body[end + 1 :]
     else:
-        # A '>' in the label cut the tag short: its rest stands in the text up to quote and '>'.
+        # A '>' in the label cut the tag short: the rest is in the text up to quote and '>'.
         rest, found, inner_rest = inner.partition(quote + ">")
         alt = f"{body[start.end() :]}>{rest}" if found else ""
         inner = inner_rest if found else inner

@@ -1,14 +1,14 @@
-"""Points and tracks in what Molmo2 writes.
+"""Dialect of Molmo2: points and tracks.
 
-``<points coords="1 1 555 169;2 2 649 154 3 709 162">dogs</points>``: groups, each the 1-based number
-of an image (with a decimal point: a time in seconds) and then id, x, y for every point, in
-thousandths of the image, three or four digits each. In ``<tracks coords="0.0 1 635 522;0.5 1 606
-490">`` every group is a time and the id that of an object. An alt text may stand before or after the
-coords. Groups are separated by semicolons, in older answers by tabs.
+``<points coords="1 1 555 169;2 2 649 154 3 709 162">dogs</points>`` has groups separated by
+semicolons, in older answers by tabs. A group is the 1-based number of an image, or with a decimal
+point a time in seconds, followed by id, x and y of every point. Coordinates are thousandths of the
+image, with three or four digits. In ``<tracks coords="0.0 1 635 522;0.5 1 606 490">`` every group is
+a time, and the id is that of an object. An alt text may be before or after the coords.
 
-Read more strictly than officially: an id of three or more digits counts only where the ids came so
-far, for else a coordinate whose id is missing would become one. Read more generously: a tag that is
-cut off gives the points that are complete, and a label may hold quotes and angle brackets.
+The parser is stricter than the official one in one respect: an id of three or more digits must follow
+from the ids before it. Otherwise a coordinate with a missing id would become an id. It is more
+tolerant in two: a truncated tag gives its complete points, and a label may have quotes and brackets.
 """
 
 import math
@@ -38,7 +38,7 @@ _UNFINISHED = re.compile(r"<[/\w]{0,8}\s{0,8}$")
 
 @dataclass(frozen=True)
 class _Tag:
-    """An opening tag: where its coordinates stand, and its label."""
+    """An opening tag: the place of its coordinates, and its label."""
 
     start: int
     kind: str
@@ -76,14 +76,14 @@ class Molmo2(Dialect):
 
 
 def find_points(text: str, problems: Problems, *, growing: bool = False) -> Iterator[CoordinatePair]:
-    """All points in thousandths of their image, in the order of the text.
+    """Find all points in thousandths of their image, in the order of the text.
 
     Args:
-        text: The answer.
-        problems: Told what cannot be used.
-        growing: More text is to come. What it could change is left out in any case.
+        text: Text of the answer.
+        problems: Collector of text that cannot be used.
+        growing: True if more text follows. Points that it could change are always skipped.
     """
-    # A name at the very end may go on: <points could become <pointsman.
+    # A name at the end of the text may continue: <points could become <pointsman.
     starts = [start for start in TAG_START.finditer(text) if start.end() < len(text)]
     for number, start in enumerate(starts):
         if start[1]:
@@ -97,7 +97,7 @@ def find_points(text: str, problems: Problems, *, growing: bool = False) -> Iter
 
 
 def _read_tag(text: str, start: re.Match[str], end: int, last: bool) -> _Tag | None:
-    """The tag that starts there and has ended by `end`; None while it has no coordinates."""
+    """Read the tag between a start and `end`; None if it has no coordinates yet."""
     alt, position, settled = "", start.end(), False
     named = _ALT.search(text, position, end)
     coords = _COORDS.search(text, position, end)
@@ -119,7 +119,7 @@ def _read_tag(text: str, start: re.Match[str], end: int, last: bool) -> _Tag | N
 
 
 def _end_of_alt(text: str, named: re.Match[str], end: int, follows: re.Pattern[str]) -> int:
-    """Position of the quote that ends an alt text; -1 while there is none. Quotes in it are not escaped."""
+    """Find the quote that ends an alt text, -1 if it is open. Quotes within it are not escaped."""
     close = text.find(named[1], named.end(), end)
     while close >= 0 and not follows.match(text, close + 1, end):
         close = text.find(named[1], close + 1, end)
@@ -127,7 +127,7 @@ def _end_of_alt(text: str, named: re.Match[str], end: int, follows: re.Pattern[s
 
 
 def _label_after(text: str, position: int, end: int) -> tuple[str, bool]:
-    """The label behind the coordinates, and whether it is an alt text, which nothing changes any more."""
+    """Find the label after the coordinates, and True if it is a final alt text."""
     close = text.find(">", position, end)
     named = _ALT.search(text, position, end)
     if named and (close < 0 or named.start() < close):
@@ -174,14 +174,14 @@ def _find_in_coords(text: str, tag: _Tag, problems: Problems) -> Iterator[Coordi
 
 
 def _continues(pending: list[re.Match[str]], word: str, largest: int) -> bool:
-    """Whether a word can be the next of id, x, y."""
+    """Test if a word can be the next of id, x, y."""
     if pending:
         return _COORDINATE.fullmatch(word) is not None
     return _ID.fullmatch(word) is not None and (len(word) <= 2 or int(word) <= largest + 10)
 
 
 def _is_small_id(word: str) -> bool:
-    # Coordinates have three digits at least, so after a broken point this can only be an id.
+    # Coordinates have three digits or more, so after a broken point this is an id.
     return len(word) <= 2 and _ID.fullmatch(word) is not None
 
 

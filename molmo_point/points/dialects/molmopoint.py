@@ -1,9 +1,9 @@
-"""Points in the tokens that MolmoPoint writes in place of digits.
+"""Dialect of MolmoPoint: points as tokens instead of digits.
 
-``<POINT_276><POINT_727><POINT_731>1`` chooses an image token, one of the patches pooled in it, and a
-cell of a 3 x 3 grid inside that patch, and numbers the object. The three share one numbering: first
-the image tokens, then, where the model has it, the class "no more points", then the patches of a
-token, then the cells. Where a token lies in the image only the processor knows: `PointTokenLayout`.
+``<POINT_276><POINT_727><POINT_731>1`` selects an image token, one of its pooled patches and a cell of
+a 3 x 3 grid in that patch; the last number is that of the object. The three share one numbering:
+image tokens, the class "no more points" if the model has it, patches of a token, cells. Only the
+processor knows the place of a token in the image: `PointTokenLayout`.
 """
 
 import math
@@ -33,20 +33,20 @@ _FIX = "give what the processor returns with return_pointing_metadata=True"
 
 @dataclass(frozen=True, eq=False)
 class PointTokenLayout:
-    """Where the tokens of a MolmoPoint prompt lie: its processor's pointing metadata.
+    """Places of the image tokens of a MolmoPoint prompt, from the processor's pointing metadata.
 
     Attributes:
-        token_pooling: (tokens, patches) integers: the ids of the patches that each image token
-            pools, -1 where it has fewer.
-        subpatch_mapping: Per image (rows, columns) integers: the id of the patch at each place,
-            -1 where there is none. Of a video one (frames, rows, columns).
-        image_sizes: Width and height of each image in pixels; of a video that of its frames.
-        no_more_points: Whether the model has a class "no more points" behind the image tokens.
-        cells: Whether a third token chooses one of nine cells inside the patch.
+        token_pooling: (tokens, patches) integers: ids of the patches pooled in each image token,
+            padded with -1.
+        subpatch_mapping: (rows, columns) integers per image: id of the patch at each place, -1 if
+            none. A video has one array (frames, rows, columns).
+        image_sizes: Width and height of each image in pixels; for a video those of its frames.
+        no_more_points: True if the model has a class "no more points" after the image tokens.
+        cells: True if a third token selects one of nine cells in the patch.
         times_s: Time of each frame in seconds; empty for images.
 
     Raises:
-        InputError: If shapes or lengths do not fit one another.
+        InputError: Shapes or lengths do not match each other.
     """
 
     token_pooling: NDArray[np.integer]
@@ -69,33 +69,33 @@ class PointTokenLayout:
         if not good or not all(mapping.size for mapping in mappings):
             shapes = ", ".join(str(mapping.shape) for mapping in mappings)
             raise InputError(
-                "subpatch_mapping must be one (rows, columns) per image, or one (frames, rows, columns) and as many times",
+                "subpatch_mapping must be one (rows, columns) per image, or one (frames, rows, columns) with times",
                 f"{shapes or 'nothing'}; {len(times)} times",
                 _FIX,
             )
         sizes = checked_sizes(self.image_sizes)
         if len(sizes) != len(mappings):
-            raise InputError("There must be a size for every image", f"{len(sizes)} sizes, {len(mappings)} images", _FIX)
+            raise InputError("image_sizes must have one size per image", f"{len(sizes)} sizes, {len(mappings)} images", _FIX)
         checked = {"token_pooling": pooling, "subpatch_mapping": mappings, "image_sizes": sizes, "times_s": times}
         for name, value in checked.items():
             object.__setattr__(self, name, value)
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, Any], *, no_more_points: bool = True, cells: bool = True) -> "PointTokenLayout":
-        """From the dictionary that the processor returns.
+        """Read the dictionary of the processor.
 
         Args:
-            metadata: token_pooling, subpatch_mapping, and image_sizes; of a video timestamps and
-                video_size in place of the last.
-            no_more_points: `config.no_more_points_class`.
-            cells: Whether `config.patch_location` is "3x3".
+            metadata: Entries token_pooling, subpatch_mapping and image_sizes; for a video timestamps
+                and video_size instead of the last.
+            no_more_points: Value of `config.no_more_points_class`.
+            cells: True if `config.patch_location` is "3x3".
 
         Raises:
-            InputError: If something is missing or does not fit.
+            InputError: An entry is missing, or shapes do not match.
         """
         missing = [name for name in ("token_pooling", "subpatch_mapping") if metadata.get(name) is None]
         if missing:
-            raise InputError("The pointing metadata are not complete", f"without {' and '.join(missing)}", _FIX)
+            raise InputError("The pointing metadata must be complete", f"without {' and '.join(missing)}", _FIX)
         mapping, times = metadata["subpatch_mapping"], metadata.get("timestamps")
         if times is not None:
             return cls(metadata["token_pooling"], (mapping,), (metadata.get("video_size", ()),), no_more_points, cells, times)
@@ -103,7 +103,7 @@ class PointTokenLayout:
 
     @cached_property
     def _places(self) -> dict[int, tuple[int, tuple[int, ...]]]:
-        """Patch id to image and indices; an id that stands in an image twice tells no place there."""
+        """Map patch ids to image and indices; ids that occur twice in an image are skipped."""
         places: dict[int, tuple[int, tuple[int, ...]]] = {}
         for image, mapping in enumerate(self.subpatch_mapping):
             ids, first, counts = np.unique(mapping, return_index=True, return_counts=True)
@@ -113,15 +113,15 @@ class PointTokenLayout:
         return places
 
     def locate(self, token: int, patch: int, cell: int) -> tuple[int, float, float, float] | None:
-        """Image, time in seconds, and column and row in patches that three point tokens choose.
+        """Locate a point: image, time in seconds, and column and row in patches.
 
         Args:
             token: Number of the first point token.
-            patch: Number of the second.
-            cell: Number of the third.
+            patch: Number of the second point token.
+            cell: Number of the third point token.
 
         Returns:
-            None when they choose nothing. The time is NaN in images.
+            None if the tokens select no place. The time is NaN in images.
         """
         tokens, patches = self.token_pooling.shape
         patch -= tokens + self.no_more_points
@@ -137,7 +137,7 @@ class PointTokenLayout:
         return image, time_s, indices[-1] + across, indices[-2] + down
 
     def grid(self, image: int) -> Size:
-        """Columns and rows of an image in patches."""
+        """Number of columns and rows of an image, in patches."""
         rows, columns = self.subpatch_mapping[image].shape[-2:]
         return float(columns), float(rows)
 
@@ -175,13 +175,13 @@ class MolmoPoint(Dialect):
 
 
 def find_points(text: str, problems: Problems, layout: PointTokenLayout, *, growing: bool = False) -> Iterator[CoordinatePair]:
-    """All points in patches of their image, in the order of the text.
+    """Find all points in patches of their image, in the order of the text.
 
     Args:
-        text: The answer, decoded with its special tokens.
-        problems: Told what cannot be used.
-        layout: Where the tokens lie.
-        growing: More text is to come: a point whose number it could change is left out.
+        text: Text of the answer, decoded with its special tokens.
+        problems: Collector of text that cannot be used.
+        layout: Places of the image tokens.
+        growing: True if more text follows; a point whose number it could change is skipped.
     """
     tags = [tag for tag in TAG_START.finditer(text) if tag.end() < len(text)]
     number, label, read = -1, "", 0
@@ -210,7 +210,7 @@ def _is_end(token: int, layout: PointTokenLayout) -> bool:
 
 
 def _label(text: str, tags: list[re.Match[str]], number: int) -> str:
-    """The text inside a tag, which stands behind its coordinates' closing quote."""
+    """Find the text inside a tag, after the closing quote of its coordinates."""
     end = tags[number + 1].start() if number + 1 < len(tags) else len(text)
     inner = _LABEL.search(text, tags[number].end(), end)
     return inner[1].strip() if inner else ""

@@ -1,7 +1,7 @@
-"""What is said to Molmo: its turn format, the styles it was trained on, and the requests of the SDK.
+"""Prompts for Molmo: turn format, styles of the training, and the requests of the SDK.
 
-Pointing, counting, captions and chat need no style; a style is for the answer format of one of the
-training sets ("vqa2: What colour is the mug?" is answered in a word or two).
+Pointing, counting, captions and chat need no style. A style selects the answer format of a training
+set: "vqa2: What color is the mug?" gets an answer of one or two words.
 """
 
 from collections.abc import Sequence
@@ -17,39 +17,38 @@ STYLES = (
     "scifi_document", "scifi_diagram", "synthetic_qa", "point_qa", "user_qa", "pointing", "point_count", "long_caption",
     "transcript",
 )  # fmt: skip
-"""Style names of the released training data; the ``scifi_`` ones are older names of ``pixmo_docs_``."""
+"""Style names of the released training data; ``scifi_`` is the older name of ``pixmo_docs_``."""
 
 STYLE_ALIASES = {"eval_short_answer": "vqa2", "eval_multiple_choice": "a_okvqa_mc"}
-"""Names that the official evaluation uses for two of the styles."""
+"""Names of two styles in the official evaluation."""
 
 MESSAGE_FORMATS = ("role", "none")
 CAPTION_LENGTH = 65
-"""The length hint that caption-only checkpoints are asked with by default."""
+"""Default length hint of caption-only checkpoints."""
 
-_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _CAPTION_STYLES = ("long_caption", "transcript")
 
 
 def user_turn(text: str, style: str | None = None) -> str:
-    """One user turn in the format of the released models; the leading space matters."""
+    """Format one user turn for the released models; the leading space matters."""
     return framed(text, style)
 
 
 def framed(text: str, style: str | None = None, message_format: str = "role", always_start_with_space: bool = True) -> str:
-    """A user's words in the frame that the model was trained with.
+    """Put user text into the frame of the training.
 
     Args:
-        text: What the user says.
-        style: One of `STYLES` or `STYLE_ALIASES`, put before the words; None for none.
-        message_format: ``"role"`` gives "User: … Assistant:", as the released models want it;
-            ``"none"`` leaves the words alone (caption-only checkpoints).
-        always_start_with_space: Put a space in front; with and without it are different tokens.
+        text: User text.
+        style: One of `STYLES` or `STYLE_ALIASES`, which precedes the text; None means no style.
+        message_format: ``"role"`` gives "User: … Assistant:", as for the released models;
+            ``"none"`` keeps the text unchanged (caption-only checkpoints).
+        always_start_with_space: True adds a leading space, which changes the tokens.
 
     Raises:
-        InputError: The style or the message format does not exist, or ``text`` is not text.
+        InputError: The style or the message format is unknown, or ``text`` is not text.
     """
     if message_format not in MESSAGE_FORMATS:
-        raise InputError("There is no such message format", repr(message_format), f"use one of {', '.join(MESSAGE_FORMATS)}")
+        raise InputError("message_format must be known", repr(message_format), f"use one of {', '.join(MESSAGE_FORMATS)}")
     text = _checked_text(text)
     if style is not None:
         text = f"{checked_style(style)}: {text}"
@@ -59,100 +58,87 @@ def framed(text: str, style: str | None = None, message_format: str = "role", al
 
 
 def chat_turns(messages: Sequence[dict[str, Any]]) -> list[str]:
-    """The turns of a conversation as strings that are turned into tokens one by one.
+    """Format the turns of a conversation as strings, to be tokenized one by one.
 
     Args:
-        messages: ``{"role": "user" | "assistant", "content": text}`` in turns, the user first and
-            last. ``content`` may also be a list of parts ``{"type": "text", "text": …}``; parts of
-            another type are left out here.
+        messages: Turns ``{"role": "user" | "assistant", "content": text}``, user first and last.
+            ``content`` may also be a list of parts ``{"type": "text", "text": …}``; other parts are
+            ignored.
 
     Returns:
-        As many strings. Those of the assistant (every second one) are followed by the
-        end-of-sequence token.
+        One string per turn. The end-of-sequence token follows those of the assistant.
 
     Raises:
-        InputError: A role is unknown or out of turn, or a content is not text.
+        InputError: A role is unknown or out of order, or a content is not text.
     """
     if not isinstance(messages, (list, tuple)) or not messages:
-        raise InputError("There are no messages", repr(messages)[:80], 'pass [{"role": "user", "content": "…"}]')
+        raise InputError("messages must not be empty", repr(messages)[:80], 'pass [{"role": "user", "content": "…"}]')
     turns = []
     for k, message in enumerate(messages):
         role = message.get("role") if isinstance(message, dict) else None
         expected = ("user", "assistant")[k % 2]
         if role != expected:
             raise InputError(
-                "The turns of the conversation are out of order",
+                "User and assistant must alternate, user first",
                 f"message {k} has the role {role!r}, not {expected!r}",
-                "let user and assistant alternate, the user first; Molmo knows no system role",
+                "put the turns in order; Molmo has no system role",
             )
         text = _content_text(message.get("content"), k)
         turns.append(user_turn(text) if role == "user" else f" {text}")
     if len(messages) % 2 == 0:
-        raise InputError("The last turn is the assistant's", "nothing is left to answer", "end with a user's message")
+        raise InputError("The last turn must be the user's", "a turn of the assistant", "end with a user's message")
     return turns
 
 
 def pointing_prompt(query: str) -> str:
-    """Request for the points of ``query``; Molmo was trained on lower-case labels."""
+    """Ask for the points of ``query``; Molmo was trained on lower-case labels."""
     return f"Point to {query.strip().rstrip('.')}"
 
 
 def counting_prompt(query: str) -> str:
-    """Request to point at every ``query`` and say how many there are."""
+    """Ask to point at every ``query`` and count them."""
     return f"How many {query.strip().rstrip('?').rstrip('.')} are there?"
 
 
 def caption_prompt(length: int | None = None, style: str = "long_caption") -> str:
-    """Request for a description.
+    """Ask for a description.
 
     Args:
         length: None asks a chat model in words. A number gives the prompt of caption-only
-            checkpoints, "long_caption 65:"; longer captions need larger numbers (`CAPTION_LENGTH`
-            is usual).
+            checkpoints, "long_caption 65:". Larger numbers give longer captions; `CAPTION_LENGTH`
+            is the default of these checkpoints.
         style: ``"long_caption"`` or ``"transcript"`` (spoken language); only used with a length.
 
     Raises:
-        InputError: The length is not a positive whole number, or the style is another one.
+        InputError: The length is not a positive integer, or the style is unknown.
     """
     if style not in _CAPTION_STYLES:
-        raise InputError("This is no style of caption", repr(style), f"use {' or '.join(_CAPTION_STYLES)}")
+        raise InputError("style must be one of a caption", repr(style), f"use {' or '.join(_CAPTION_STYLES)}")
     if length is None:
         return "Describe this image."
     if isinstance(length, bool) or not isinstance(length, int) or length < 1:
-        raise InputError("The length of a caption must be a positive whole number", repr(length), f"e.g. {CAPTION_LENGTH}")
+        raise InputError("length must be a positive integer", repr(length), f"e.g. {CAPTION_LENGTH}")
     return f"{style} {length}:"
 
 
 def question_prompt(question: str, pointing: bool = True) -> str:
-    """A free question; ``pointing=False`` asks for an answer without points."""
+    """Ask a free question; ``pointing=False`` asks for an answer without points."""
     question = _checked_text(question).strip()
     return question if pointing else f"No pointing: {question}"
 
 
-def multiple_choice_prompt(question: str, options: Sequence[str]) -> str:
-    """A question with lettered options, to be answered with a letter; use style ``a_okvqa_mc``.
-
-    Raises:
-        InputError: Fewer than two or more than 26 options.
-    """
-    if isinstance(options, str) or not 2 <= len(options) <= len(_LETTERS):
-        raise InputError("A choice needs 2 to 26 options", repr(options)[:80], "pass a list of texts")
-    lines = [f"{letter}: {_checked_text(option)}\n" for letter, option in zip(_LETTERS, options)]
-    return f"{_checked_text(question)}\n{''.join(lines)}"
-
-
 def checked_style(style: str) -> str:
-    """The style's name as the model knows it.
+    """Resolve the name of a style.
 
     Raises:
-        InputError: There is no such style; the nearest names come first in the message.
+        InputError: The style is unknown; the message lists the most similar names first.
     """
     name = STYLE_ALIASES.get(style, style) if isinstance(style, str) else style
     if name not in STYLES:
         names = (*STYLES, *STYLE_ALIASES)
         near = get_close_matches(str(style), names, n=3, cutoff=0.4)
         rest = [known for known in names if known not in near]
-        raise InputError("Molmo knows no such style", repr(style), f"use one of {', '.join((*near, *rest))}, or None")
+        raise InputError("style must be known to Molmo", repr(style), f"use one of {', '.join((*near, *rest))}, or None")
     return name
 
 
@@ -166,9 +152,9 @@ def _content_text(content: Any, index: int) -> str:
 
 def _checked_text(text: Any) -> str:
     if not isinstance(text, str):
-        raise InputError("What is said to the model must be text", type(text).__name__, "pass a str")
+        raise InputError("A prompt must be text", type(text).__name__, "pass a str")
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise InputError("The text holds half a character", str(error), "pass valid Unicode, without lone surrogates") from error
+        raise InputError("The text must be valid Unicode", str(error), "remove lone surrogates") from error
     return text

@@ -179,7 +179,7 @@ def test_padding_options(processor: MolmoProcessor) -> None:
         pytest.param({"text": []}, "must not be empty", id="no-texts"),
         pytest.param({"text": 5}, "must be text", id="number"),
         pytest.param({"text": ["a", None]}, "must be text", id="no-text-in-a-batch"),
-        pytest.param({"text": "\udc00"}, "half a character", id="surrogate"),
+        pytest.param({"text": "\udc00"}, "valid Unicode", id="surrogate"),
         pytest.param({"images": [SMALL, WIDE], "text": "a"}, "at most one image", id="two-images"),
         pytest.param({"images": [[SMALL, WIDE]], "text": ["a"]}, "at most one image", id="two-images-nested"),
         pytest.param({"images": [SMALL, WIDE], "text": ["a", "b", "c"]}, "2 images for 3 texts", id="too-few"),
@@ -243,7 +243,7 @@ def test_the_template_of_a_conversation(processor: MolmoProcessor) -> None:
         ([*TALK[:2], {"role": "user", "content": [{"type": "image", "image": SMALL}]}], "first turn"),
         ([{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "a"}]}], "must have an image"),
         ([{"role": "user", "content": [{"type": "video", "video": "a"}]}], "text or an image"),
-        (TALK[1:], "out of order"),
+        (TALK[1:], "must alternate"),
     ],
 )
 def test_a_conversation_that_cannot_be_read_is_refused(processor: MolmoProcessor, messages: Any, said: str) -> None:

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from molmo_point.errors import InputError
-from molmo_point.points.dialects.written import format_molmo2_points, format_molmo2_tracks
 from molmo_point.points.parse import ParsedAnswer, parse_answer
+
+from ..molmo2_answers import points_answer, tracks_answer
 
 THREE = [(640, 480), (1000, 1000), (320, 240)]
 
@@ -223,7 +224,7 @@ labels = st.text(st.characters(blacklist_categories=["C"], blacklist_characters=
 @given(groups=st.lists(points, min_size=1, max_size=4), label=labels, timed=st.booleans(), counting=st.booleans())
 def test_law_parse_undoes_format(groups: list, label: str, timed: bool, counting: bool) -> None:
     keyed = {float(i) / 2 if timed else i: group for i, group in enumerate(groups)}
-    text = format_molmo2_points(keyed, label, "point_count" if counting else "pointing")
+    text = points_answer(keyed, label, "point_count" if counting else "pointing")
     answer = parsed(text, [(1000, 500)] * (1 if timed else len(groups)))
     expected = [
         (key, round(x * 10), round(y * 10)) for key, group in keyed.items() for x, y in sorted(group)
@@ -243,7 +244,7 @@ def test_law_parse_undoes_format(groups: list, label: str, timed: bool, counting
     label=labels,
 )
 def test_law_parse_undoes_tracks(frames: dict, label: str) -> None:
-    answer = parsed(format_molmo2_tracks(frames, label), (1000, 500))
+    answer = parsed(tracks_answer(frames, label), (1000, 500))
     expected = [(t, number, round(x * 10), round(y * 10)) for t in sorted(frames) for number, (x, y) in sorted(frames[t].items())]
     assert [(p.time_s, p.object_id, round(p.u + 0.5), round(2 * (p.v + 0.5))) for p in answer.points] == expected
     assert answer.absent == (not expected)
@@ -256,28 +257,3 @@ def test_order_of_the_groups_does_not_matter(groups: list[str]) -> None:
     assert sorted((p.image_index, round(p.u + 0.5), round(p.v + 0.5)) for p in answer.points) == [
         (i - 1, i * 100, i * 100 + 50) for i in range(1, 6)
     ]
-
-
-@pytest.mark.parametrize(
-    ("groups", "match"),
-    [({0: [(101, 5)]}, "percent"), ({-1: [(1, 5)]}, "image or a time"), ({math.inf: [(1, 5)]}, "image or a time")],
-)
-def test_format_refuses(groups: dict, match: str) -> None:
-    with pytest.raises(InputError, match=match):
-        format_molmo2_points(groups, "a")
-
-
-def test_format_refuses_styles_and_ids() -> None:
-    with pytest.raises(InputError, match="point_count"):
-        format_molmo2_points({}, "a", "xml")
-    with pytest.raises(InputError, match="id must"):
-        format_molmo2_tracks({0.0: {-1: (5, 5)}}, "a")
-
-
-def test_format_is_the_documented_text() -> None:
-    assert format_molmo2_points({0: [(55.5, 16.9)], 1: [(70.9, 5), (64.9, 100)]}, "dogs") == (
-        '<points coords="1 1 555 169;2 2 649 1000 3 709 050">dogs</points>'
-    )
-    assert format_molmo2_tracks({0.5: {2: (1, 2), 1: (60.6, 49)}, 0.0: {1: (63.5, 52.2)}}, "dogs") == (
-        '<tracks coords="0.0 1 635 522;0.5 1 606 490 2 010 020">dogs</tracks>'
-    )

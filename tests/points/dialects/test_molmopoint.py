@@ -164,7 +164,7 @@ def test_a_layout_is_needed_and_must_fit() -> None:
         ((np.zeros((2, 4), int), (), ()), "subpatch_mapping"),
         ((np.zeros((2, 4), int), (FIRST.ravel(),), ((1, 1),)), "subpatch_mapping"),
         ((np.zeros((2, 4), int), (FIRST,), ((1, 1),), True, True, (0.0,)), "subpatch_mapping"),
-        ((np.zeros((2, 4), int), (FIRST,), ((1, 1), (2, 2))), "size for every image"),
+        ((np.zeros((2, 4), int), (FIRST,), ((1, 1), (2, 2))), "one size per image"),
         ((np.zeros((2, 4), int), (FIRST,), ((0, 1),)), "image size"),
         (([[1, 2], [3]], (FIRST,), ((1, 1),)), "integers"),
         ((np.zeros((2, 4), int), (FIRST,), ((1, 1),), True, True, ("soon",)), "seconds"),
