@@ -11,15 +11,15 @@ from lab.household.arranging import random_arrangement
 from lab.household.scene_set import household_assets
 from lab.household.stage import Stage
 from lab.household.truth import scene_truth, thing_words
-from lab.training.household import seen_things
-from lab.training.questions import KINDS, draw_questions
-from lab.training.referring import SeenThing
+from lab.training.questions import TOPICS, Vocabulary, draw_questions
+from lab.training.referring import SeenObject
+from lab.training.shards import seen_objects
 from molmo_point.frame import RgbdFrame
 
 FIRST_SEED = 500
 """Seed of the evaluation's scenes; `lab.household.scene_set` draws from other generators."""
 UNSEEN = "_unseen"
-"""Ends the kind of a question by name about an object of a known name that training did not show."""
+"""End of the kind of a question by name, about an object of a known name that training did not show."""
 _UNSEEN_SHARE = 0.2
 
 
@@ -30,10 +30,10 @@ class FreshQuestion:
     Attributes:
         frame: The picture, without depth.
         mask: (h, w) instance mask, −1 for none.
-        kind: One of `KINDS`, ``"unseen"``, or a kind that ends in `UNSEEN`.
-        phrase: What is asked for.
-        targets: Indices in the mask of all things that fit.
-        middles_px: (targets, 2) where to point, pixels.
+        kind: One of `TOPICS`, ``"unseen"``, or a topic that ends in `UNSEEN`.
+        phrase: Words for the wanted objects.
+        targets: Indices in the mask of all objects that fit.
+        middles_px: (targets, 2) places to point at, pixels.
         scene: Number of the scene.
     """
 
@@ -49,12 +49,12 @@ class FreshQuestion:
 def fresh_questions(
     scenes: int, seed: int = FIRST_SEED, questions: int = 4, size_wh: tuple[int, int] = (640, 480), pack: Path | None = None
 ) -> Iterator[FreshQuestion]:
-    """Renders scenes one by one and asks about each.
+    """Render scenes one by one and ask about each.
 
     Args:
-        scenes: How many.
-        seed: Seed of all of them; scene k does not depend on how many there are.
-        questions: At most so many about one scene.
+        scenes: Number of scenes.
+        seed: Seed of all of them; scene k does not depend on their number.
+        questions: Largest number of questions about one scene.
         size_wh: Size of the pictures.
         pack: Asset pack; None takes the default one.
 
@@ -64,7 +64,7 @@ def fresh_questions(
     assets = household_assets(pack)
     words = {asset.key: thing_words(asset) for asset in assets}
     nouns = sorted({noun for row in words.values() if not row["held_out"] for noun in row["nouns"]})
-    kinds = {**KINDS, "unseen": _UNSEEN_SHARE}
+    vocabulary = Vocabulary(tuple(nouns), topics={**TOPICS, "unseen": _UNSEEN_SHARE})
     width, height = size_wh
     with Stage(assets, width, height) as stage:
         for scene in range(scenes):
@@ -73,13 +73,13 @@ def fresh_questions(
             stage.show(arrangement)
             mask = stage.render_masks()
             frame = RgbdFrame(stage.render_color(), None, None, stamp_ns=scene)
-            things = seen_things(mask, scene_truth(arrangement, stage, mask), words)
-            for question in draw_questions(things, questions, rng, nouns, kinds):
-                middles = np.array([things[k].percent for k in question.targets]).reshape(-1, 2) / 100 * size_wh - 0.5
-                kind = _kind(question.kind, [things[k] for k in question.targets])
+            objects = seen_objects(mask, scene_truth(arrangement, stage, mask), words)
+            for question in draw_questions(objects, questions, rng, vocabulary):
+                middles = np.array([objects[k].percent for k in question.targets]).reshape(-1, 2) / 100 * size_wh - 0.5
+                kind = _kind(question.topic, [objects[k] for k in question.targets])
                 yield FreshQuestion(frame, mask, kind, question.phrase, question.targets, middles, scene)
 
 
-def _kind(kind: str, targets: list[SeenThing]) -> str:
-    hidden = kind in ("name", "colour_name") and any(thing.held_out for thing in targets)
-    return kind + UNSEEN if hidden else kind
+def _kind(topic: str, targets: list[SeenObject]) -> str:
+    hidden = topic in ("name", "color_name") and any(seen.held_out for seen in targets)
+    return topic + UNSEEN if hidden else topic

@@ -8,9 +8,10 @@ import torch.nn.functional as F
 
 from lab.training.lesson import POINTING, Lesson
 from lab.training.losses import CoordinatePlaces, LookPlaces
-from lab.training.sources import Source, View
-from molmo_point.finetuning.packing import PackedRow, pack_examples
-from molmo_point.finetuning.queries import Example
+from lab.training.supervision import SupervisedPlaces, supervised_places
+from lab.training.views import View, ViewSource
+from molmo_point.finetuning.packing import PackedRow, pack_examples, stacked_rows
+from molmo_point.finetuning.sample import TrainingExample
 from molmo_point.model.inputs.molmo_processor import MolmoProcessor
 from molmo_point.model.inputs.preprocess import ImageLayout, fitted_size
 
@@ -20,15 +21,15 @@ _MIN_CELL_SHARE = 0.12  # of a cell that an object must fill to be what the cell
 
 @dataclass(frozen=True)
 class Cells:
-    """What a grid of cells shows; every tensor (b, cells, …).
+    """Contents of a grid of cells; every tensor (b, cells, …).
 
     Attributes:
-        classes: (…, read-outs) class in each read-out of the source, one more than it has for an empty
-            cell, `UNKNOWN` where it is not known.
-        xy: (…, 2) where to point at the object shown, 0…1 of the image.
+        classes: (…, read-outs) class in each read-out of the source; the number of classes for an empty cell; `UNKNOWN`
+            if it is not known.
+        xy: (…, 2) place to point at for the object shown, 0 to 1 of the image.
         outline: (…, 5) the object as seen from the cell, in units of four cells: centroid minus
             the cell's own place (u, v), and the spread of its area (uu, vv, uv).
-        filled: Whether the cell shows an object.
+        filled: True if the cell shows an object.
     """
 
     classes: torch.Tensor
@@ -57,7 +58,7 @@ class Batch:
 
 
 def draw_batch(
-    source: Source,
+    source: ViewSource,
     processor: MolmoProcessor,
     places: np.ndarray,
     size: int,
@@ -65,30 +66,33 @@ def draw_batch(
     rng: np.random.Generator,
     lesson: Lesson = POINTING,
 ) -> Batch:
-    """Draws ``size`` augmented images with up to ``questions`` questions each.
+    """Draw ``size`` augmented images with up to ``questions`` questions each.
 
     Args:
-        source: Where images and questions come from.
+        source: Pictures.
         processor: Tokenizer and image layout; the overview alone is supported (``max_crops`` 0).
         places: ``image_input_idx`` (1, tokens) of the overview.
-        size: Images.
-        questions: Questions an image.
+        size: Number of images.
+        questions: Largest number of questions about an image.
         rng: Source of all randomness.
-        lesson: What is asked, and about which scenes.
+        lesson: Subject of the questions.
     """
     views: list[View] = []
     rows: list[PackedRow] = []
+    supervised: list[SupervisedPlaces] = []
     while len(views) < size:
         view = lesson.draw(source, rng)
-        examples = lesson.ask(source, view, questions, rng)
+        examples = lesson.ask(view, questions, rng)
         if examples:
             views.append(view)
-            rows.append(_packed(processor, examples))
+            row, kept = _packed(processor, examples)
+            rows.append(row)
+            supervised.append(supervised_places(processor, row, kept))
     layout = processor.layout
     canvases = [_canvas_mask(view.mask, layout) for view in views]
-    token_share = [_cell_shares(c, layout.tokens, len(v.xy)) for c, v in zip(canvases, views)]
-    patch_share = [_cell_shares(c, layout.patches, len(v.xy)) for c, v in zip(canvases, views)]
-    coordinates = _places(rows, views, token_share)
+    token_share = [_cell_shares(c, layout.tokens, len(v.objects)) for c, v in zip(canvases, views)]
+    patch_share = [_cell_shares(c, layout.patches, len(v.objects)) for c, v in zip(canvases, views)]
+    coordinates = _places(supervised, views, token_share)
     empty = np.array(list(source.classes.values()))
     return Batch(
         images=image_tensors([view.color for view in views], layout, rng),
@@ -98,22 +102,22 @@ def draw_batch(
         token_cells=_cells(views, token_share, empty),
         **stacked_rows(rows, processor.eos_id),
         places=coordinates,
-        looks=_looks(rows, token_share, coordinates),
-        mentions=_joined([_targets_from(k, row.mentions, share) for k, (row, share) in enumerate(zip(rows, token_share))]),
+        looks=_looks(supervised, token_share, coordinates),
+        mentions=_joined([_targets_from(k, one.mentions, share) for k, (one, share) in enumerate(zip(supervised, token_share))]),
     )
 
 
-def _packed(processor: MolmoProcessor, examples: list[Example]) -> PackedRow:
-    """As many of the questions as fit into a row; long ones would make padding of all others."""
+def _packed(processor: MolmoProcessor, examples: list[TrainingExample]) -> tuple[PackedRow, list[TrainingExample]]:
+    """Pack as many of the questions as fit; a long row would pad all others."""
     row = pack_examples(processor, (0, 0), examples)
     while len(row.input_ids) > _MAX_LENGTH and len(examples) > 1:
         examples = examples[:-1]
         row = pack_examples(processor, (0, 0), examples)
-    return row
+    return row, examples
 
 
 def image_tensors(colors: list[np.ndarray], layout: ImageLayout, rng: np.random.Generator | None) -> torch.Tensor:
-    """Overview crops (n, 1, patches², 3·patch²), colours varied a little where ``rng`` is given."""
+    """Return overview crops (n, 1, patches², 3·patch²); ``rng`` varies the colors a little, None does not."""
     side, patch = layout.crop_px, layout.patch_px
     canvas = torch.zeros(len(colors), 3, side, side)
     for k, color in enumerate(colors):
@@ -134,7 +138,7 @@ def image_tensors(colors: list[np.ndarray], layout: ImageLayout, rng: np.random.
 
 
 def _canvas_mask(mask: np.ndarray, layout: ImageLayout) -> np.ndarray:
-    """The mask as the crop shows it, (crop, crop) int8, −1 on padding."""
+    """Return the mask as the crop shows it, (crop, crop) int8, −1 on padding."""
     side = layout.crop_px
     h, w = fitted_size(*mask.shape, side, side)
     v = ((np.arange(h) + 0.5) * mask.shape[0] / h).astype(int)
@@ -146,7 +150,7 @@ def _canvas_mask(mask: np.ndarray, layout: ImageLayout) -> np.ndarray:
 
 
 def _cell_shares(canvas: np.ndarray, side: int, object_count: int) -> np.ndarray:
-    """Share of each cell that each object fills, (side², objects)."""
+    """Return the share of each cell that each object fills, (side², objects)."""
     cell = canvas.shape[0] // side
     cells = canvas.reshape(side, cell, side, cell).swapaxes(1, 2).reshape(side * side, -1)
     counts = np.zeros((side * side, max(object_count, 1)), np.float32)
@@ -162,7 +166,7 @@ def _cells(views: list[View], shares: list[np.ndarray], empty: np.ndarray) -> Ce
     outline = np.zeros((size, cells, 5), np.float32)
     filled = np.zeros((size, cells), bool)
     for k, (view, share) in enumerate(zip(views, shares)):
-        if not len(view.xy):
+        if not view.objects:
             continue
         main = share.argmax(-1)
         filled[k] = share.max(-1) > _MIN_CELL_SHARE
@@ -173,7 +177,7 @@ def _cells(views: list[View], shares: list[np.ndarray], empty: np.ndarray) -> Ce
 
 
 def _outlines(share: np.ndarray) -> np.ndarray:
-    """Outline (cells, objects, 5) of every object as seen from every cell; see `Cells`."""
+    """Return the outline (cells, objects, 5) of every object as seen from every cell; see `Cells`."""
     side = int(np.sqrt(len(share)))
     v, u = np.divmod(np.arange(len(share)), side)
     place = np.stack([u, v], axis=1).astype(np.float32) / 4
@@ -185,32 +189,12 @@ def _outlines(share: np.ndarray) -> np.ndarray:
     return np.concatenate([offset, np.broadcast_to(spread, (len(share), *spread.shape))], axis=-1)
 
 
-def stacked_rows(rows: list[PackedRow], pad_id: int) -> dict[str, torch.Tensor]:
-    """``input_ids``, ``segments``, ``position_ids``, ``labels`` and ``weights`` (b, n), padded on the right."""
-    length = max(len(row.input_ids) for row in rows)
-
-    def stack(name: str, fill: float) -> torch.Tensor:
-        arrays = [getattr(row, name) for row in rows]
-        out = np.full((len(rows), length), fill, arrays[0].dtype)
-        for k, array in enumerate(arrays):
-            out[k, : len(array)] = array
-        return torch.from_numpy(out)
-
-    return {
-        "input_ids": stack("input_ids", pad_id),
-        "segments": stack("segments", 0),
-        "position_ids": stack("position_ids", 0),
-        "labels": stack("labels", -100),
-        "weights": stack("weights", 0.0),
-    }
-
-
-def _places(rows: list[PackedRow], views: list[View], shares: list[np.ndarray]) -> CoordinatePlaces:
+def _places(supervised: list[SupervisedPlaces], views: list[View], shares: list[np.ndarray]) -> CoordinatePlaces:
     parts: list[list[np.ndarray]] = []
-    for k, (row, view, share) in enumerate(zip(rows, views, shares)):
-        if len(row.coordinates) == 0:
+    for k, (one, view, share) in enumerate(zip(supervised, views, shares)):
+        if len(one.coordinates) == 0:
             continue
-        place, target, _, value, character = row.coordinates.T
+        place, target, _, value, character = one.coordinates.T
         tokens = share.T[target]
         tokens = tokens / np.maximum(tokens.sum(-1, keepdims=True), 1e-9)
         parts.append([np.full(len(place), k), place, value, character, view.xy[target], tokens])
@@ -223,14 +207,14 @@ def _places(rows: list[PackedRow], views: list[View], shares: list[np.ndarray]) 
     return CoordinatePlaces(*joined[:4], joined[4].float(), joined[5].float())
 
 
-def _looks(rows: list[PackedRow], shares: list[np.ndarray], coordinates: CoordinatePlaces) -> LookPlaces:
-    """Every character of a coordinate looks at its target, the start of an answer at all of its targets."""
-    starts = [_targets_from(k, row.looks, share) for k, (row, share) in enumerate(zip(rows, shares, strict=True))]
+def _looks(supervised: list[SupervisedPlaces], shares: list[np.ndarray], coordinates: CoordinatePlaces) -> LookPlaces:
+    """Let every character of a coordinate look at its target, and the start of an answer at all of its targets."""
+    starts = [_targets_from(k, one.looks, share) for k, (one, share) in enumerate(zip(supervised, shares, strict=True))]
     return _joined([LookPlaces(coordinates.row, coordinates.place, coordinates.tokens), *starts])
 
 
 def _targets_from(row: int, pairs: np.ndarray, share: np.ndarray) -> LookPlaces:
-    """From each place of ``pairs`` (n, 2) to all objects that stand with it, one as much as the other."""
+    """Let each place of ``pairs`` (n, 2) look at all its objects, one as much as the other."""
     places = np.unique(pairs[:, 0])
     tokens = torch.zeros(len(places), len(share))
     for k, place in enumerate(places):
@@ -240,4 +224,5 @@ def _targets_from(row: int, pairs: np.ndarray, share: np.ndarray) -> LookPlaces:
 
 
 def _joined(parts: list[LookPlaces]) -> LookPlaces:
-    return LookPlaces(*(torch.cat([getattr(part, name) for part in parts]) for name in ("row", "place", "tokens")))
+    rows, places, tokens = zip(*((part.row, part.place, part.tokens) for part in parts))
+    return LookPlaces(torch.cat(rows), torch.cat(places), torch.cat(tokens))

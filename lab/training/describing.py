@@ -1,18 +1,18 @@
-"""What is said of a scene besides points: descriptions, and answers in a word or a number. All from its truth."""
+"""Descriptions of a scene, and answers in a word or a number, all from its truth."""
 
 from collections.abc import Callable
 
 import numpy as np
 
-from lab.training.questions import color_word
-from lab.training.referring import Description, SeenThing, matches, superlative
-from molmo_point.finetuning.queries import Example
-from molmo_point.finetuning.wordings import COUNT, MASS_NOUNS, plural
+from lab.training.questions import Vocabulary, color_word
+from lab.training.referring import Description, SeenObject, matches, superlative
+from lab.training.wordings import MASS_NOUNS, plural
+from molmo_point.finetuning.labels.wording import COUNT
+from molmo_point.finetuning.sample import AnswerKind, TrainingExample
 from molmo_point.points.dialects.prompts import question_prompt
-from molmo_point.sim.colors import PAINTS
 
 SHORT_STYLE = "vqa2"
-"""The style that short answers belong to, as Molmo's set of them."""
+"""Style of short answers, as in Molmo's training."""
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _ACROSS, _DOWN = ("left", "", "right"), ("top", "", "bottom")
 _TOTAL = ("There {be} {n} on the table", "{n} {be} on the table", "The table holds {n}", "I see {n} on a table")
@@ -22,15 +22,15 @@ _THERE = ("Is there {q}?", "Is there {q} on the table?", "Do you see {q}?", "Can
 _UNPOINTED_SHARE = 0.3
 
 
-def describe(things: list[SeenThing], rng: np.random.Generator) -> str:
-    """A description of a picture: what stands there, in which colours, how many, and where.
+def describe(objects: list[SeenObject], rng: np.random.Generator) -> str:
+    """Describe a picture: its objects, their colors, numbers and places.
 
     Args:
-        things: All that is in it. Of what is hardly seen nothing is said; no total is given then.
+        objects: All objects in it. Hardly visible ones are not named, and then no total is given.
         rng: Chooses among wordings.
     """
-    seen = [thing for thing in things if thing.seen]
-    clear = [thing for thing in seen if thing.usable]
+    seen = [item for item in objects if item.seen]
+    clear = [item for item in seen if item.usable]
     if not clear:
         return str(rng.choice(_NOTHING)) if not seen else "Something on a table, hardly in the picture."
     parts = _listed(clear)
@@ -43,33 +43,35 @@ def describe(things: list[SeenThing], rng: np.random.Generator) -> str:
     return _capital(text) + _remark(seen, rng)
 
 
-def short_answers(things: list[SeenThing], count: int, rng: np.random.Generator, vocabulary: list[str]) -> list[Example]:
-    """Up to ``count`` different questions that are answered in a word or a number.
+def short_answers(
+    objects: list[SeenObject], count: int, rng: np.random.Generator, vocabulary: Vocabulary
+) -> list[TrainingExample]:
+    """Draw up to ``count`` different questions that are answered in a word or a number.
 
     Args:
-        things: All that is in the picture.
-        count: At most so many.
+        objects: All objects in the picture.
+        count: Largest number of questions.
         rng: Source of all randomness.
-        vocabulary: Nouns that may be asked for.
+        vocabulary: Words that may be asked for.
     """
-    usable = [thing for thing in things if thing.usable and thing.seen]
-    kinds: tuple[Callable[..., Example | None], ...] = (_how_many, _which_colour, _is_there, _is_there_not)
-    found: dict[str, Example] = {}
+    usable = [item for item in objects if item.usable and item.seen]
+    kinds: tuple[Callable[..., TrainingExample | None], ...] = (_how_many, _which_color, _is_there, _is_there_not)
+    found: dict[str, TrainingExample] = {}
     for _ in range(6 * count):
         if len(found) == count:
             break
         kind = kinds[int(rng.integers(len(kinds)))]
-        example = kind(things, usable, rng, vocabulary)
+        example = kind(objects, usable, rng, vocabulary)
         if example is not None:
             found.setdefault(example.prompt, example)
     return list(found.values())
 
 
-def _listed(things: list[SeenThing]) -> list[str]:
-    """Like things together, from left to right; single ones with where they are."""
-    groups: dict[tuple[str | None, str], list[SeenThing]] = {}
-    for thing in sorted(things, key=lambda t: t.x_percent):
-        groups.setdefault((color_word(thing), thing.noun), []).append(thing)
+def _listed(objects: list[SeenObject]) -> list[str]:
+    """List equal objects together, from left to right; single ones with their place."""
+    groups: dict[tuple[str | None, str], list[SeenObject]] = {}
+    for item in sorted(objects, key=lambda t: t.x_percent):
+        groups.setdefault((color_word(item), item.noun), []).append(item)
     parts = []
     for (color, noun), group in groups.items():
         if len(group) == 1:
@@ -96,24 +98,24 @@ def _number(count: int) -> str:
     return _NUMBERS[count] if count < len(_NUMBERS) else str(count)
 
 
-def _where(thing: SeenThing) -> str:
-    down, across = (names[min(int(v * 3 / 100), 2)] for names, v in ((_DOWN, thing.y_percent), (_ACROSS, thing.x_percent)))
+def _where(item: SeenObject) -> str:
+    down, across = (names[min(int(v * 3 / 100), 2)] for names, v in ((_DOWN, item.y_percent), (_ACROSS, item.x_percent)))
     if not down and not across:
         return "in the middle"
     return f"at the {down} {across}".rstrip() if down else f"on the {across}"
 
 
-def _remark(things: list[SeenThing], rng: np.random.Generator) -> str:
-    """Now and then which of them is the largest, or the closest."""
+def _remark(objects: list[SeenObject], rng: np.random.Generator) -> str:
+    """Name the largest or the closest object, now and then."""
     word, saying = (("largest", "is the largest"), ("closest", "is closest to the camera"))[int(rng.integers(2))]
-    if rng.random() < 0.5 or any(not thing.usable for thing in things):
+    if rng.random() < 0.5 or any(not item.usable for item in objects):
         return ""
-    best = superlative(things, list(range(len(things))), word)
+    best = superlative(objects, list(range(len(objects))), word)
     if not best:
         return ""
-    noun, color = things[best[0]].noun, color_word(things[best[0]])
+    noun, color = objects[best[0]].noun, color_word(objects[best[0]])
     for wanted in (Description(noun=noun), Description(noun=noun, color=color)):
-        if matches(things, wanted) == best:
+        if matches(objects, wanted) == best:
             verb = saying.replace("is", "are", 1) if plural(noun) == noun and noun not in MASS_NOUNS else saying
             return f" The {_words(wanted.color, noun)} {verb}."
     return ""
@@ -123,49 +125,57 @@ def _capital(text: str) -> str:
     return text[0].upper() + text[1:]
 
 
-def _how_many(things: list[SeenThing], usable: list[SeenThing], rng: np.random.Generator, nouns: list[str]) -> Example | None:
-    wanted = _wanted(usable, rng, nouns)
-    hits = matches(things, wanted)
+def _how_many(
+    objects: list[SeenObject], usable: list[SeenObject], rng: np.random.Generator, words: Vocabulary
+) -> TrainingExample | None:
+    wanted = _wanted(usable, rng, words)
+    hits = matches(objects, wanted)
     if hits is None or wanted.noun is None or wanted.noun in MASS_NOUNS:
         return None
     prompt = str(rng.choice(COUNT)).format(q=_words(wanted.color, plural(wanted.noun)))
     if rng.random() < _UNPOINTED_SHARE:
-        return Example(question_prompt(prompt, pointing=False), str(len(hits)), ())
+        return TrainingExample(question_prompt(prompt, pointing=False), str(len(hits)), kind=AnswerKind.TEXT)
     return _short(prompt, str(len(hits)))
 
 
-def _which_colour(things: list[SeenThing], usable: list[SeenThing], rng: np.random.Generator, nouns: list[str]) -> Example | None:
+def _which_color(
+    objects: list[SeenObject], usable: list[SeenObject], rng: np.random.Generator, words: Vocabulary
+) -> TrainingExample | None:
     if not usable:
         return None
-    thing = usable[int(rng.integers(len(usable)))]
-    certain = sorted(color for color in thing.colors if color in PAINTS)
-    # Where somebody might use another word, either answer would be marked wrong by someone.
-    doubtful = thing.maybe_colors - thing.colors
-    hits = matches(things, Description(noun=thing.noun))
-    if hits is None or [things[k] for k in hits] != [thing] or len(certain) != 1 or doubtful or thing.noun not in nouns:
+    item = usable[int(rng.integers(len(usable)))]
+    certain = sorted(color for color in item.colors if color in words.colors)
+    # If somebody might use another word, someone would mark either answer wrong.
+    doubtful = item.maybe_colors - item.colors
+    hits = matches(objects, Description(noun=item.noun))
+    if hits is None or [objects[k] for k in hits] != [item] or len(certain) != 1 or doubtful or item.noun not in words.nouns:
         return None
-    prompt = str(rng.choice(_COLOUR)).format(q=thing.noun)
-    if plural(thing.noun) == thing.noun and thing.noun not in MASS_NOUNS:
-        prompt = f"What colour are the {thing.noun}?"
+    prompt = str(rng.choice(_COLOUR)).format(q=item.noun)
+    if plural(item.noun) == item.noun and item.noun not in MASS_NOUNS:
+        prompt = f"What colour are the {item.noun}?"
     return _short(prompt, certain[0])
 
 
-def _is_there(things: list[SeenThing], usable: list[SeenThing], rng: np.random.Generator, nouns: list[str]) -> Example | None:
-    wanted = _wanted(usable, rng, nouns)
-    return _existence(things, wanted, rng, present=True)
+def _is_there(
+    objects: list[SeenObject], usable: list[SeenObject], rng: np.random.Generator, words: Vocabulary
+) -> TrainingExample | None:
+    wanted = _wanted(usable, rng, words)
+    return _existence(objects, wanted, rng, present=True)
 
 
-def _is_there_not(things: list[SeenThing], usable: list[SeenThing], rng: np.random.Generator, nouns: list[str]) -> Example | None:
-    color = str(rng.choice(list(PAINTS)))
-    if usable and rng.random() < 0.5:  # what is there, in another colour
+def _is_there_not(
+    objects: list[SeenObject], usable: list[SeenObject], rng: np.random.Generator, words: Vocabulary
+) -> TrainingExample | None:
+    color = str(rng.choice(words.colors))
+    if usable and rng.random() < 0.5:  # an object in view, in another color
         wanted = Description(noun=usable[int(rng.integers(len(usable)))].noun, color=color)
     else:
-        wanted = Description(noun=str(rng.choice(nouns)), color=color if rng.random() < 0.3 else None)
-    return _existence(things, wanted, rng, present=False)
+        wanted = Description(noun=str(rng.choice(words.nouns)), color=color if rng.random() < 0.3 else None)
+    return _existence(objects, wanted, rng, present=False)
 
 
-def _existence(things: list[SeenThing], wanted: Description, rng: np.random.Generator, present: bool) -> Example | None:
-    hits = matches(things, wanted)
+def _existence(objects: list[SeenObject], wanted: Description, rng: np.random.Generator, present: bool) -> TrainingExample | None:
+    hits = matches(objects, wanted)
     if hits is None or wanted.noun is None or bool(hits) != present:
         return None
     words = _one(wanted.color, wanted.noun).replace("some ", "any ", 1)
@@ -175,14 +185,14 @@ def _existence(things: list[SeenThing], wanted: Description, rng: np.random.Gene
     return _short(prompt, "yes" if present else "no")
 
 
-def _wanted(usable: list[SeenThing], rng: np.random.Generator, nouns: list[str]) -> Description:
-    """Something of the picture, now and then with its colour; or anything where there is nothing."""
+def _wanted(usable: list[SeenObject], rng: np.random.Generator, words: Vocabulary) -> Description:
+    """Choose an object of the picture, now and then with its color; any noun for an empty picture."""
     if not usable:
-        return Description(noun=str(rng.choice(nouns)))
-    thing = usable[int(rng.integers(len(usable)))]
-    noun = thing.noun if thing.noun in nouns else str(rng.choice(nouns))
-    return Description(noun=noun, color=color_word(thing) if rng.random() < 0.3 else None)
+        return Description(noun=str(rng.choice(words.nouns)))
+    item = usable[int(rng.integers(len(usable)))]
+    noun = item.noun if item.noun in words.nouns else str(rng.choice(words.nouns))
+    return Description(noun=noun, color=color_word(item) if rng.random() < 0.3 else None)
 
 
-def _short(prompt: str, answer: str) -> Example:
-    return Example(f"{SHORT_STYLE}: {prompt}", answer, ())
+def _short(prompt: str, answer: str) -> TrainingExample:
+    return TrainingExample(f"{SHORT_STYLE}: {prompt}", answer, kind=AnswerKind.TEXT)

@@ -1,16 +1,18 @@
-"""What a training step is about: pointing, descriptions, short answers; on all scenes or on those with few things."""
+"""Subject of a training step: pointing, descriptions or short answers; on all scenes or on those with few objects."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from lab.training.sources import Source, View
+from lab.training.describing import describe, short_answers
+from lab.training.questions import draw_questions
+from lab.training.views import View, ViewSource
 from molmo_point.finetuning.labels.formats import Caption
 from molmo_point.finetuning.labels.wording import caption_examples, example_of
-from molmo_point.finetuning.queries import Example
+from molmo_point.finetuning.sample import TrainingExample
 
 _TRIES = 40
-_HINTED_SHARE = 0.5  # of descriptions asked for as Molmo's caption stage does; the others are asked for in words
+_HINTED_SHARE = 0.5  # of descriptions asked for as in Molmo's caption stage; the others are asked for in words
 
 
 @dataclass(frozen=True)
@@ -18,39 +20,38 @@ class Lesson:
     """One kind of step.
 
     Attributes:
-        captions: Whether to describe the picture instead of pointing.
+        captions: True describes the picture instead of pointing.
         short_share: Share of the questions that want a word or a number.
-        most_things: Scenes with more things in view are passed over; None takes all.
+        most_objects: Largest number of objects in view; None takes all scenes.
     """
 
     captions: bool = False
     short_share: float = 0.0
-    most_things: int | None = None
+    most_objects: int | None = None
 
-    def draw(self, source: Source, rng: np.random.Generator, augment: bool = True) -> View:
-        """A random view; where many tries find none with few things, the last one."""
+    def draw(self, source: ViewSource, rng: np.random.Generator, augment: bool = True) -> View:
+        """Draw a random view; after many tries without few objects, the last one."""
         view = source.draw(rng, augment)
-        for _ in range(_TRIES if self.most_things is not None else 0):
-            if things_in_view(view) <= (self.most_things or 0):
+        for _ in range(_TRIES if self.most_objects is not None else 0):
+            if objects_in_view(view) <= (self.most_objects or 0):
                 break
             view = source.draw(rng, augment)
         return view
 
-    def ask(self, source: Source, view: View, count: int, rng: np.random.Generator) -> list[Example]:
-        """Up to ``count`` questions about a view."""
+    def ask(self, view: View, count: int, rng: np.random.Generator) -> list[TrainingExample]:
+        """Draw up to ``count`` questions about a view."""
         if self.captions:
-            caption = Caption(source.describe(view, rng))
-            return list(caption_examples(caption, rng)) if rng.random() < _HINTED_SHARE else [example_of(caption, rng)]
-        if not self.short_share:
-            return source.ask(view, count, rng)
-        short = int(rng.binomial(count, self.short_share))
-        return [*source.ask(view, count - short, rng), *source.ask_short(view, short, rng)]
+            caption = Caption(describe(view.objects, rng))
+            return caption_examples(caption, rng) if rng.random() < _HINTED_SHARE else [example_of(caption, rng)]
+        short = int(rng.binomial(count, self.short_share)) if self.short_share else 0
+        questions = draw_questions(view.objects, count - short, rng, view.vocabulary)
+        return [*questions, *short_answers(view.objects, short, rng, view.vocabulary)]
 
 
 POINTING = Lesson()
 """Pointing and counting, on all scenes."""
 
 
-def things_in_view(view: View) -> int:
-    """How many things show at least a pixel."""
+def objects_in_view(view: View) -> int:
+    """Return the number of objects with a visible pixel."""
     return len(np.unique(view.mask[view.mask >= 0]))

@@ -1,20 +1,21 @@
-"""Rendered scenes as a source of a tuning run."""
+"""Rendered scenes as a source of a tuning run, and their entry in a run file."""
 
 from pathlib import Path
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Discriminator, Tag
 
 from lab.training.lesson import Lesson
-from lab.training.sources import View, open_source
-from molmo_point.finetuning.labels.wording import LabelledExample
-from molmo_point.finetuning.queries import Example
-from molmo_point.finetuning.sample import Asked
-from molmo_point.points.dialects.written import ABSENT_TEXT
+from lab.training.views import SceneViews
+from molmo_point.finetuning.run_settings import NOT_EMPTY, DataEntry, LabelData, Share, TuneSettings
+from molmo_point.finetuning.sample import TrainingSample
+from molmo_point.finetuning.source import Source
 
 _TRIES = 100
 
 
-class ScenePool:
+class SceneSource(Source):
     """Scenes with questions from their truth.
 
     Args:
@@ -26,30 +27,50 @@ class ScenePool:
     """
 
     def __init__(self, folder: Path, short_share: float) -> None:
-        self.train, self._kept_out = open_source(folder), open_source(folder, validation=True)
+        self.train, self._kept_out = SceneViews(folder), SceneViews(folder, validation=True)
         self._lessons = {"caption": Lesson(captions=True), "point": Lesson(short_share=short_share)}
 
-    def serves(self, stage: str) -> bool:
-        """Whether it has anything for a stage: it has for all."""
-        return stage in self._lessons
-
-    def draw(self, stage: str, count: int, rng: np.random.Generator, validation: bool = False) -> Asked | None:
-        """A random view, cropped and mirrored for training, with up to ``count`` questions."""
+    def draw(self, stage: str, count: int, rng: np.random.Generator, validation: bool = False) -> TrainingSample | None:
+        """Draw a random view, cropped and mirrored for training, with up to ``count`` questions."""
         source, lesson = (self._kept_out if validation else self.train), self._lessons[stage]
         for _ in range(_TRIES):
             view = lesson.draw(source, rng, augment=not validation)
-            examples = lesson.ask(source, view, count, rng)
+            examples = lesson.ask(view, count, rng)
             if examples:
-                return Asked(view.color, [_labelled(example, view) for example in examples])
+                return TrainingSample(view.color, examples)
         return None
 
+    def report(self) -> list[str]:
+        """Count the scenes in a line for a user."""
+        return [f"{self.train.shards.folder}: {len(self.train)} rendered scenes"]
 
-def _labelled(example: Example, view: View) -> LabelledExample:
-    """The example with its points instead of indices of things."""
-    if isinstance(example, LabelledExample):
-        return example
-    if not example.targets and example.answer != ABSENT_TEXT:
-        return LabelledExample(example.prompt, example.answer, (), kind="answer")
-    percent = tuple((float(x) * 100, float(y) * 100) for x, y in view.xy[list(example.targets)])
-    kind = "absent" if not percent else "count" if example.answer.startswith("Counting") else "points"
-    return LabelledExample(example.prompt, example.answer, (), kind=kind, percent=percent)
+
+class SceneData(DataEntry):
+    """Rendered scenes."""
+
+    scenes: str
+    """Folder of rendered shards."""
+    short_answers: Share = 0.2
+    """Share of the questions that want a word or a number."""
+
+    def open(self, run: TuneSettings) -> Source:
+        """Open the shards."""
+        return SceneSource(Path(self.scenes), self.short_answers)
+
+
+def _kind_of(entry: Any) -> str:
+    named = entry if isinstance(entry, dict) else {}
+    return "<scenes>" if isinstance(entry, SceneData) or "scenes" in named else "<rows>"
+
+
+_Entry = Annotated[
+    Annotated[LabelData, Tag("<rows>")] | Annotated[SceneData, Tag("<scenes>")],
+    Discriminator(_kind_of),
+]
+
+
+class SceneTuneSettings(TuneSettings):
+    """A run on labels, rendered scenes, or both."""
+
+    data: Annotated[tuple[_Entry, ...], NOT_EMPTY]  # type: ignore[assignment]  # pyright: ignore
+    """Sources of images and labels."""

@@ -13,7 +13,7 @@ from molmo_point.model.architecture.language import rotary_tables
 
 
 def seeing_losses(model: MolmoForCausalLM, heads: AuxiliaryHeads, batch: Batch) -> dict[str, torch.Tensor]:
-    """Phase one: image vectors must tell what stands where; the decoder is not run."""
+    """Return the losses of phase one: image vectors must tell the objects at their places; the decoder is not run."""
     backbone = model.model.vision_backbone
     features = backbone.encode(batch.images.flatten(0, 1), batch.image_masks.flatten(0, 1))
     vectors = backbone.image_projector(backbone.pool(features))
@@ -27,7 +27,7 @@ def pointing_losses(
     batch: Batch,
     auxiliary_scale: float,
 ) -> dict[str, torch.Tensor]:
-    """Phase two: the answers, with the auxiliary losses times ``auxiliary_scale``."""
+    """Return the losses of phase two: the answers, and the auxiliary losses times ``auxiliary_scale``."""
     inner = model.model
     backbone = inner.vision_backbone
     features = backbone.encode(batch.images.flatten(0, 1), batch.image_masks.flatten(0, 1))
@@ -52,7 +52,7 @@ def pointing_losses(
 
 @contextmanager
 def block_inputs(model: MolmoForCausalLM, layers: tuple[int, ...]) -> Iterator[dict[int, torch.Tensor]]:
-    """Collects what enters some decoder blocks during a forward pass."""
+    """Collect the inputs of some decoder blocks during a forward pass."""
     kept: dict[int, torch.Tensor] = {}
 
     def keep(layer: int) -> Callable[..., None]:
@@ -81,7 +81,7 @@ def _vision_losses(heads: AuxiliaryHeads, features: torch.Tensor, vectors: torch
 
 
 class _Looking:
-    """How far attention heads look where they should; see `attention_loss`."""
+    """Attention of heads to the places they are supervised to look at; see `attention_loss`."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class _Looking:
         self._rotary = rotary_tables(position_ids, model.config.head_dim, model.config.rope_theta)
 
     def loss(self, layer: int, head: int, places: LookPlaces) -> torch.Tensor:
-        """Loss of one head of one decoder block."""
+        """Return the loss of one head of one decoder block."""
         block = self._model.model.transformer["blocks"][layer]
         q, k, _ = block.project_qkv(block.attn_norm(self._inputs[layer]), self._rotary)
         return attention_loss(q[:, head], k[:, 0], self._allowed, places, self._image_places)

@@ -4,14 +4,14 @@ Digits, the dot and ``="`` are tokens of their own, as they are in Molmo-7B-D, s
 the embedded model takes the same steps as on the big one.
 """
 
-from pathlib import Path
-
 import numpy as np
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from lab.training.sources import Source
-from molmo_point.finetuning.queries import SeenObject, draw_examples
+from lab.training.lesson import POINTING
+from lab.training.questions import PLAIN_TOPICS, Vocabulary, draw_questions
+from lab.training.shards import plain_object
+from lab.training.views import ViewSource
 from molmo_point.model.inputs.molmo_processor import IMAGE_TOKENS
 from molmo_point.points.dialects.prompts import user_turn
 from molmo_point.sim.tabletop.objects import COLORS, SHAPES
@@ -25,11 +25,11 @@ _CORPUS_SCENES = 3000
 
 
 def train_tokenizer(vocab_size: int = 512, lines: list[str] | None = None) -> PreTrainedTokenizerFast:
-    """Trains the tokenizer on generated questions and answers.
+    """Train the tokenizer on generated questions and answers.
 
     Args:
         vocab_size: Base vocabulary, end-of-text token included; image tokens follow it.
-        lines: Texts as they stand in training rows; None takes questions about coloured shapes.
+        lines: Texts of training rows; None takes questions about plain shapes.
     """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -45,7 +45,7 @@ def train_tokenizer(vocab_size: int = 512, lines: list[str] | None = None) -> Pr
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(_corpus(0) if lines is None else lines, trainer)
+    tokenizer.train_from_iterator(_plain_corpus() if lines is None else lines, trainer)
     # Image tokens start at a fixed id, where the base embedding table ends.
     padding = [f"|<EXTRA_TOKENS_{i}>|" for i in range(vocab_size - tokenizer.get_vocab_size())]
     tokenizer.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in (*padding, *IMAGE_TOKENS, "<|image|>")])
@@ -57,35 +57,24 @@ def train_tokenizer(vocab_size: int = 512, lines: list[str] | None = None) -> Pr
     )
 
 
-def save_tokenizer(folder: Path, vocab_size: int = 512) -> None:
-    """Trains and writes ``tokenizer.json`` and ``tokenizer_config.json``."""
-    train_tokenizer(vocab_size).save_pretrained(folder)
-
-
-def corpus_of(source: Source, views: int = _CORPUS_SCENES, seed: int = 0) -> list[str]:
-    """Questions and answers about random views of a source, as they stand in training rows."""
-    rng = np.random.default_rng(seed)
+def corpus_of(source: ViewSource) -> list[str]:
+    """Return texts of questions and answers about random views, as in training rows."""
+    rng = np.random.default_rng(0)
     lines = []
-    for _ in range(views):
-        for example in source.ask(source.draw(rng), 5, rng):
+    for _ in range(_CORPUS_SCENES):
+        for example in POINTING.ask(source.draw(rng), 5, rng):
             lines += [user_turn(example.prompt), f" {example.answer}"]
     return lines
 
 
-def _corpus(seed: int) -> list[str]:
-    rng = np.random.default_rng(seed)
+def _plain_corpus() -> list[str]:
+    rng, words = np.random.default_rng(0), Vocabulary(SHAPES, tuple(COLORS), PLAIN_TOPICS)
     lines = []
     for _ in range(_CORPUS_SCENES):
         objects = [
-            SeenObject(
-                str(rng.choice(list(COLORS))),
-                str(rng.choice(SHAPES)),
-                float(rng.uniform(0, 100)),
-                float(rng.uniform(0, 100)),
-                True,
-            )
+            plain_object(str(rng.choice(list(COLORS))), str(rng.choice(SHAPES)), *rng.uniform(0, 100, 2).tolist())
             for _ in range(int(rng.integers(1, 7)))
         ]
-        for example in draw_examples(objects, 4, rng):
+        for example in draw_questions(objects, 4, rng, words):
             lines += [user_turn(example.prompt), f" {example.answer}"]
     return lines

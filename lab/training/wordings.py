@@ -1,4 +1,4 @@
-"""How questions are worded: templates, words for categories and relations, plurals."""
+"""Words of questions about household scenes: categories, relations, superlatives, plurals."""
 
 CATEGORY_WORDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "fruit": (("fruit", "piece of fruit"), ("pieces of fruit", "fruit", "fruits")),
@@ -14,29 +14,8 @@ CATEGORY_WORDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "plants": (("plant",), ("plants",)),
     "electronics": (("electronic device",), ("electronic devices", "electronics")),
 }
-"""Categories that are asked about: what one is called, and what many are called, first a word that can be counted."""
+"""Categories that are asked about: words for one object, and for several, first a word that can be counted."""
 
-ONE = (
-    "Point to {q}", "Point to {q}.", "Point at {q}.", "Find {q}.", "Where is {q}?", "Show me {q}", "Locate {q}.",
-    "Can you point to {q}?", "Please point out {q}.", "I am looking for {q}.", "Mark {q}.", "Which one is {q}?",
-    "pick up {q}", "Where do you see {q}?", "Give me the location of {q}.", "{q}",
-)  # fmt: skip
-"""Wordings of a question about one thing."""
-MANY = (
-    "Point to {q}", "Point to all {q}", "Point to all {q}.", "Find every one of {q}.", "Where are {q}?", "Show me {q}",
-    "Locate all of {q}.", "Can you point to all {q}?", "Mark each of {q}.", "Point out {q}.", "Find {q}", "all {q}", "{q}",
-)  # fmt: skip
-"""Wordings of a question about several things."""
-COUNT = (
-    "How many {q} are there?", "Count the {q}.", "How many {q} do you see?", "How many {q} are on the table?",
-    "Count {q}", "count the {q}", "What is the number of {q}?", "How many {q} can you find?", "Number of {q}?",
-)  # fmt: skip
-"""Wordings of a question how many there are."""
-CAPTION = (
-    "Describe this image.", "Describe the image.", "Describe this image", "What is in this image?", "What does the image show?",
-    "Caption this image.", "Tell me what you see.", "What can be seen here?", "Write a caption.", "describe this picture",
-)  # fmt: skip
-"""Wordings of a request for a description."""
 RELATIONS = {
     "left of": ("left of", "to the left of"),
     "right of": ("right of", "to the right of"),
@@ -45,13 +24,13 @@ RELATIONS = {
     "nearest to": ("nearest to", "closest to", "next to"),
     "between": ("between",),
 }
-"""Relation to how it may be said."""
+"""Words for a relation."""
 SUPERLATIVE_WORDS = {
     "closest": "{q} closest to the camera",
     "farthest": "{q} farthest from the camera",
     "nearest the edge of the table": "{q} nearest the edge of the table",
 }
-"""How a superlative joins what it is about, where it does not simply stand before it."""
+"""Position of a superlative that does not simply precede its noun."""
 _IRREGULAR = {
     "scissors": "scissors", "glasses": "glasses", "sunglasses": "sunglasses", "keys": "keys", "knife": "knives",
     "loaf": "loaves", "loaf of bread": "loaves of bread", "toothbrush": "toothbrushes", "bread": "bread", "butter": "butter",
@@ -71,7 +50,7 @@ _HEAD_FIRST = (" of ", " and ")
 
 
 def plural(noun: str) -> str:
-    """Plural of a noun phrase of ours, e.g. ``"cups and saucers"``, ``"knives"``, ``"bowls of fruit"``."""
+    """Return the plural of a noun phrase of ours, e.g. ``"cups and saucers"``, ``"knives"``, ``"bowls of fruit"``."""
     if noun in _IRREGULAR:
         return _IRREGULAR[noun]
     for joint in _HEAD_FIRST:

@@ -1,1 +1,1 @@
-"""Training a Molmo further: on labels from files, rendered scenes, or both; in full or through adapters."""
+"""Training of a Molmo on a user's labels: LoRA or all weights, label formats, and the loop that every training shares."""

@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 
-from lab.training.batches import stacked_rows
-from molmo_point.finetuning.packing import PackedRow, pack_examples, segment_mask
-from molmo_point.finetuning.queries import Example
+from molmo_point.arrays import ColorArray
+from molmo_point.finetuning.packing import PackedRow, pack_examples, segment_mask, stacked_rows
+from molmo_point.finetuning.sample import TrainingExample
 from molmo_point.model.architecture.causal_lm import MolmoForCausalLM
 from molmo_point.model.inputs.batch import TokenRow, padded_batch
 from molmo_point.model.inputs.molmo_processor import MolmoProcessor
@@ -30,12 +29,12 @@ class PackedImage:
 
 
 def packed_image(
-    processor: MolmoProcessor, pixels: np.ndarray, examples: Sequence[Example], max_tokens: int
+    processor: MolmoProcessor, pixels: ColorArray, examples: Sequence[TrainingExample], max_tokens: int
 ) -> PackedImage | None:
-    """An image with as many of the questions as fit; None where not even the first one does."""
+    """Pack an image with as many of the questions as fit; None if not even the first one fits."""
     image = prepare_image(pixels, processor.layout)
     for count in range(len(examples), 0, -1):
-        row = pack_examples(processor, image.tiling, list(examples[:count]))
+        row = pack_examples(processor, image.tiling, examples[:count])
         if len(row.input_ids) <= max_tokens:
             return PackedImage(image, row)
     return None
@@ -44,14 +43,14 @@ def packed_image(
 def summed_loss(
     model: MolmoForCausalLM, packed: Sequence[PackedImage], pad_id: int, z_loss: float, device: torch.device
 ) -> torch.Tensor:
-    """Cross-entropy of the answers, summed with Molmo's weights: each question counts 1/√(questions of its image).
+    """Sum the cross-entropy of the answers with Molmo's weights: each question counts 1/√(questions of its image).
 
     Args:
         model: Molmo, with or without adapters in its layers.
         packed: Images that go through it together.
         pad_id: Token of padding.
-        z_loss: Weight of the squared log of the softmax's normaliser.
-        device: Where the model is.
+        z_loss: Weight of the squared log of the softmax's normalizer.
+        device: Device of the model.
     """
     rows = {name: tensor.to(device) for name, tensor in stacked_rows([one.row for one in packed], pad_id).items()}
     arrays = padded_batch([TokenRow(one.row.input_ids.tolist(), one.image) for one in packed], pad_id, "right")

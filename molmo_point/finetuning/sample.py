@@ -1,15 +1,50 @@
-"""What every source of a tuning run hands on."""
+"""Images with questions and answers, as every source of a run hands them out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import Enum
 
-import numpy as np
+from molmo_point.arrays import ColorArray
 
-from molmo_point.finetuning.labels.wording import LabelledExample
+
+class AnswerKind(Enum):
+    """Content of an answer, which decides how it is scored."""
+
+    POINTS = "points"
+    COUNT = "count"
+    """Points, with their total stated."""
+    ABSENT = "absent"
+    """A statement that the image holds no such object."""
+    CAPTION = "caption"
+    EXPLANATION = "explanation"
+    """Text with points in it."""
+    TEXT = "text"
 
 
 @dataclass(frozen=True)
-class Asked:
-    """An image, (h, w, 3) uint8, with questions about it."""
+class TrainingExample:
+    """One question about one image with its answer.
 
-    pixels: np.ndarray
-    examples: list[LabelledExample]
+    Attributes:
+        prompt: Words of the user.
+        answer: Full text of the answer, without leading space.
+        kind: Content of the answer.
+        percent: Points (x, y) of the answer, percent of image width and height; None if the answer is not about points.
+    """
+
+    prompt: str
+    answer: str
+    kind: AnswerKind = field(kw_only=True)
+    percent: tuple[tuple[float, float], ...] | None = field(default=None, kw_only=True)
+
+
+@dataclass(frozen=True)
+class TrainingSample:
+    """One image with questions about it.
+
+    Attributes:
+        pixels: (h, w, 3) RGB.
+        examples: Questions with answers.
+    """
+
+    pixels: ColorArray
+    examples: list[TrainingExample]

@@ -1,13 +1,14 @@
-"""What a run needs to go on: weights, training heads, optimiser, and how far it is.
+"""The folder of a run: settings, the state to resume from, and the log.
 
-Every save writes a folder of its own; ``progress.json`` then names it, in one atomic step. A run
-killed at any moment resumes from the last complete save.
+Every save writes a folder of its own; ``progress.json`` then names it, in one atomic step. A run killed at any moment
+resumes from the last complete save.
 """
 
+import csv
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,28 +16,77 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from molmo_point.errors import InputError
+from molmo_point.finetuning.run_settings import RunSettings
 
 
 class Stateful(Protocol):
-    """What is saved and loaded by name: a module, or some of its tensors."""
+    """Tensors that are saved and loaded by name: those of a module, or some of them."""
 
     def state_dict(self) -> Mapping[str, Any]:
-        """Name to tensor."""
+        """Return tensors by name."""
         ...
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> Any:
-        """Takes over what was saved."""
+        """Take over saved tensors."""
         ...
 
 
+def refuse_another_run(settings: RunSettings, replan: bool = False) -> None:
+    """Refuse a folder that holds a run with other settings.
+
+    Args:
+        settings: Settings of the run to begin or resume.
+        replan: True accepts another plan (`RunSettings.replannable`).
+
+    Raises:
+        InputError: The saved settings differ in what may not differ.
+    """
+    path = Path(settings.out) / "settings.json"
+    if not path.exists() or not path.with_name("progress.json").exists():
+        return
+    differing = settings.differing(json.loads(path.read_text(encoding="utf-8")))
+    if set(differing) - (settings.replannable if replan else frozenset()):
+        fix = "choose another out, or the settings of settings.json"
+        fix += "; --replan accepts another plan" if settings.replannable.issuperset(differing) else ""
+        given = f"{settings.out}: {', '.join(differing)} differ"
+        raise InputError("The folder of a run must hold no run with other settings", given, fix)
+
+
+def record_settings(settings: RunSettings) -> None:
+    """Write ``settings.json``, and a line of ``plans.jsonl`` if the settings are new."""
+    out = Path(settings.out)
+    out.mkdir(parents=True, exist_ok=True)
+    path, mine = out / "settings.json", settings.model_dump(mode="json")
+    if path.exists() and json.loads(path.read_text(encoding="utf-8")) == mine:
+        return
+    with (out / "plans.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"from_images": images_done(out), **mine}) + "\n")
+    path.write_text(json.dumps(mine, indent=1) + "\n", encoding="utf-8")
+
+
+def images_done(out: Path) -> int:
+    """Return the images seen at the last complete save; 0 for a new run.
+
+    Raises:
+        InputError: ``progress.json`` is broken.
+    """
+    path = out / "progress.json"
+    if not path.exists():
+        return 0
+    try:
+        return int(json.loads(path.read_text(encoding="utf-8"))["images_seen"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _broken(path, error) from error
+
+
 def save_state(out: Path, images_seen: int, parts: Mapping[str, Stateful], optimizer: torch.optim.Optimizer) -> None:
-    """Saves the state of a run and drops the one before.
+    """Save the state of a run and drop the one before.
 
     Args:
         out: Folder of the run.
-        images_seen: How far it is.
-        parts: What is saved beside the optimiser, by the name of its file.
-        optimizer: The optimiser.
+        images_seen: Images seen so far.
+        parts: Tensors to save, by the name of their file.
+        optimizer: The optimizer.
     """
     folder = out / f"state-{images_seen}"
     folder.mkdir(exist_ok=True)
@@ -48,28 +98,24 @@ def save_state(out: Path, images_seen: int, parts: Mapping[str, Stateful], optim
             entries[f"{index}.{name}"] = value.clone().contiguous()
     save_file(entries, folder / "optimizer.safetensors")
     temporary = out / "progress.json.part"
-    temporary.write_text(json.dumps({"images_seen": images_seen, "state": folder.name}))
+    temporary.write_text(json.dumps({"images_seen": images_seen, "state": folder.name}), encoding="utf-8")
     os.replace(temporary, out / "progress.json")
     for old in out.glob("state-*"):
         if old != folder:
             shutil.rmtree(old)
 
 
-def load_state(out: Path, parts: Mapping[str, Stateful], optimizer: torch.optim.Optimizer) -> int:
-    """Loads the last complete save, if there is one; arguments as `save_state`.
-
-    Returns:
-        Images seen so far; 0 for a new run.
+def load_state(out: Path, parts: Mapping[str, Stateful], optimizer: torch.optim.Optimizer) -> None:
+    """Load the last complete save, if there is one; arguments as `save_state`.
 
     Raises:
         InputError: The saved state is broken.
     """
     path = out / "progress.json"
     if not path.exists():
-        return 0
+        return
     try:
-        progress = json.loads(path.read_text())
-        folder = out / progress["state"]
+        folder = out / json.loads(path.read_text(encoding="utf-8"))["state"]
         for name, part in parts.items():
             part.load_state_dict(load_file(folder / f"{name}.safetensors"))
         state = optimizer.state_dict()
@@ -77,8 +123,21 @@ def load_state(out: Path, parts: Mapping[str, Stateful], optimizer: torch.optim.
             index, name = key.split(".")
             state["state"].setdefault(int(index), {})[name] = value
         optimizer.load_state_dict(state)
-        return int(progress["images_seen"])
-    except Exception as error:  # a dozen kinds, all meaning that the files are not what was saved
-        raise InputError(
-            "The saved state of this run is broken", f"{path}: {error}", "restore the folder or start anew with another --out"
-        ) from error
+    except Exception as error:  # a dozen kinds, all meaning that the files are not those that were saved
+        raise _broken(path, error) from error
+
+
+def append_log(out: Path, columns: Sequence[str], row: Mapping[str, Any]) -> None:
+    """Append a line to ``log.csv``; NaN and missing columns stay empty, other names are left out."""
+    path = out / "log.csv"
+    new = not path.exists()
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer: csv.DictWriter[str] = csv.DictWriter(file, columns, restval="", extrasaction="ignore")
+        if new:
+            writer.writeheader()
+        writer.writerow({name: "" if value != value else value for name, value in row.items()})
+
+
+def _broken(path: Path, error: Exception) -> InputError:
+    fix = "restore the folder or begin again in another one"
+    return InputError("The saved state of a run must be complete", f"{path}: {error}", fix)

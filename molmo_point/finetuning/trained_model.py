@@ -1,4 +1,4 @@
-"""The model of a tuning run: base, adapters, what of it is trained, and what is saved of it."""
+"""The model of a tuning run: base, adapters, trained parameters, and files."""
 
 import contextlib
 import shutil
@@ -11,7 +11,7 @@ import torch
 from molmo_point.backend import resolve_checkpoint
 from molmo_point.errors import InputError
 from molmo_point.finetuning.parameter_groups import parameter_groups
-from molmo_point.finetuning.settings import Lora, Stage, TuneSettings
+from molmo_point.finetuning.run_settings import Lora, Stage, TuneSettings
 from molmo_point.model.checkpoint.adapters import import_peft
 from molmo_point.model.checkpoint.loading import bar_for_big_files
 from molmo_point.model.checkpoint.quantization import allow_cpu_packing, is_quantized
@@ -26,7 +26,7 @@ TARGETS = {"decoder": DECODER, "all": f"{DECODER}|{_VISION}"}
 
 
 class TrainedModel:
-    """A Molmo whose weights, or adapters, are trained.
+    """A Molmo with trained weights or adapters.
 
     Args:
         settings: The run's.
@@ -34,8 +34,9 @@ class TrainedModel:
     Attributes:
         model: Molmo; with adapters they are in its layers.
         processor: Its tokenizer and image settings.
-        device: Where it is.
-        adapted: peft's model around it; None where the weights themselves are trained.
+        device: Device of the weights.
+        adapted: peft's model around it; None if the weights themselves are trained.
+        trainable: Names of the parameters that training may change.
 
     Raises:
         InputError: The base is no Molmo v1, or adapters find no layer.
@@ -56,7 +57,7 @@ class TrainedModel:
         )
         if not isinstance(backend, MolmoBackend):
             fix = "train a Molmo2 with transformers; or choose a Molmo v1"
-            raise InputError("Only Molmo v1 can be trained here", f"{settings.base} is a {backend.family}", fix)
+            raise InputError("The base must be a Molmo v1", f"{settings.base} is a {backend.family}", fix)
         self.model, self.processor, self.adapted = backend.model, backend.processor, None
         self.device = next(self.model.parameters()).device
         if settings.lora is not None:
@@ -66,11 +67,15 @@ class TrainedModel:
         self.trainable = [name for name, p in self.model.named_parameters() if p.requires_grad]
 
     def groups(self, stage: Stage) -> dict[str, list[torch.nn.Parameter]]:
-        """What is trained in a stage, by part of the model; frozen parts are left out."""
+        """Return the parameters that a stage trains, by part of the model; frozen parts are left out.
+
+        Raises:
+            InputError: Nothing is left to train.
+        """
         chosen = set(self.trainable)
         for name, parameter in self.model.named_parameters():
             parameter.requires_grad_(name in chosen)
-        groups = {}
+        groups: dict[str, list[torch.nn.Parameter]] = {}
         for group, parameters in parameter_groups(self.model).items():
             mine = [p for p in parameters if p.requires_grad]
             if mine and self.settings.peak(stage, group) > 0:
@@ -79,20 +84,21 @@ class TrainedModel:
                 for parameter in mine:
                     parameter.requires_grad_(False)
         if not groups:
-            given = f"stage {stage.stage}: targets {getattr(self.settings.lora, 'targets', '')!r}, rates {stage.rates}"
-            raise InputError("Nothing is left to train in a stage", given, "give a rate to a part that has adapters")
+            targets = f"targets {self.settings.lora.targets!r}, " if self.settings.lora else ""
+            given = f"stage {stage.stage}: {targets}rates {stage.rates}"
+            raise InputError("Every stage must train something", given, "give a rate to a part that has adapters")
         return groups
 
     def state_dict(self) -> dict[str, torch.Tensor]:
-        """What training changes, by name: all weights, or those of the adapters."""
+        """Return all tensors that training changes, by name."""
         parameters = dict(self.model.named_parameters())
         return {name: parameters[name].detach().contiguous() for name in self.trainable}
 
     def load_state_dict(self, state_dict: Mapping[str, torch.Tensor]) -> None:
-        """Takes over what `state_dict` gave.
+        """Take over the tensors of `state_dict`.
 
         Raises:
-            KeyError: It is of another model, or of other adapters.
+            KeyError: They are of another model or of other adapters.
         """
         if set(state_dict) != set(self.trainable):
             raise KeyError(f"{len(set(state_dict) ^ set(self.trainable))} tensors are of another model or other adapters")
@@ -102,18 +108,13 @@ class TrainedModel:
                 parameters[name].copy_(state_dict[name])
 
     def precision(self) -> contextlib.AbstractContextManager[Any]:
-        """bfloat16 where it is fast, on a GPU; parameters and their updates stay as they are."""
+        """Compute in bfloat16 on a GPU, where it is fast; parameters and their updates keep their type."""
         if self.device.type != "cuda":
             return contextlib.nullcontext()
         return torch.autocast("cuda", torch.bfloat16)
 
-    def save(self, out: Path) -> Path:
-        """Writes the checkpoint, or the adapter, whole: the one before stays until the new one is there.
-
-        Returns:
-            Its folder, ``checkpoint`` or ``adapter`` of the run.
-        """
-        folder = out / ("checkpoint" if self.adapted is None else "adapter")
+    def save(self, folder: Path) -> None:
+        """Write the checkpoint or the adapter as a whole: the last one stays until the new one is complete."""
         part, old = folder.with_name(f"{folder.name}.part"), folder.with_name(f"{folder.name}.old")
         for left in (part, old):
             shutil.rmtree(left, ignore_errors=True)
@@ -127,10 +128,9 @@ class TrainedModel:
             folder.rename(old)
         part.rename(folder)
         shutil.rmtree(old, ignore_errors=True)
-        return folder
 
     def backend(self) -> MolmoBackend:
-        """The model as it is now, to be asked; in eval mode."""
+        """Return the model of this moment as a backend, in eval mode."""
         processor: MolmoProcessor = self.processor
         return MolmoBackend(self.model.eval(), processor, "tuned")
 
@@ -152,9 +152,11 @@ class TrainedModel:
             self.adapted = peft.get_peft_model(model, options)
         except ValueError as error:
             fix = f"use one of {', '.join(TARGETS)}, or a regular expression over names of linear layers"
-            raise InputError("The adapters find no layer", f"lora.targets = {lora.targets!r}: {error}", fix) from error
+            raise InputError(
+                "The adapters must fit linear layers of the model", f"lora.targets = {lora.targets!r}: {error}", fix
+            ) from error
         self.adapted.peft_config["default"].base_model_name_or_path = base
 
     def _named(self, source: Path) -> str:
-        """What an adapter calls its base: an embedded name stays, a folder is named in full."""
+        """Return the name of the base for an adapter: an embedded name stays, a folder is named in full."""
         return self.settings.base if not Path(self.settings.base).is_dir() else str(source.resolve())

@@ -9,8 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from molmo_point.finetuning.configuration import tune_settings
-from molmo_point.finetuning.settings import TuneSettings
+from molmo_point.backend import resolve_checkpoint
+from molmo_point.finetuning.run_file import parse_settings
+from molmo_point.finetuning.run_settings import TuneSettings
 from molmo_point.model.architecture.causal_lm import MolmoForCausalLM
 from molmo_point.model.architecture.config import MolmoConfig
 from molmo_point.model.inputs.molmo_processor import MolmoProcessor
@@ -20,12 +21,18 @@ LAYOUT = ImageLayout(crop_px=56, patch_px=14, margin_patches=0, max_crops=2)
 
 
 @pytest.fixture(scope="session")
+def processor() -> MolmoProcessor:
+    """The small tokenizer of an embedded model."""
+    return MolmoProcessor.from_pretrained(resolve_checkpoint("tabletop"))
+
+
+@pytest.fixture(scope="session")
 def base(processor: MolmoProcessor, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint folder: grouped-query attention, biases, two high-resolution crops, as 7B-D has them."""
     folder = tmp_path_factory.mktemp("base") / "molmo"
     torch.manual_seed(5)
     config = MolmoConfig(
-        vocab_size=512, embedding_size=512, additional_vocab_size=8, hidden_size=64, intermediate_size=128,
+        vocab_size=1024, embedding_size=1024, additional_vocab_size=8, hidden_size=64, intermediate_size=128,
         num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=512,
         initializer_range=0.1, eos_token_id=processor.eos_id,
         vision_config={"image_size": 56, "patch_size": 14, "hidden_size": 32, "num_attention_heads": 4,
@@ -63,4 +70,4 @@ def settings(base: Path, labels: Path, out: Path, **changes: Any) -> TuneSetting
         "stages": [{"stage": "caption", "images": 4, "rates": {"connector": 2e-3, "vision": 1e-3, "language": 1e-3}},
                    {"stage": "point", "images": 4, "rates": {"connector": 1e-3, "vision": 0, "language": 1e-3}}],
     }  # fmt: skip
-    return tune_settings({**values, **changes} | {"check_images": changes.get("check_images", 1)}, "test")
+    return parse_settings(TuneSettings, {**values, **changes} | {"check_images": changes.get("check_images", 1)}, "test")

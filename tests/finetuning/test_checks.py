@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from molmo_point.finetuning.checks import answer_scores, points_f1
-from molmo_point.finetuning.labels.wording import LabelledExample
-from molmo_point.finetuning.sample import Asked
+from molmo_point.finetuning.sample import AnswerKind, TrainingExample, TrainingSample
 
 
 def test_every_point_counts_once_and_only_when_near() -> None:
@@ -34,18 +33,18 @@ def test_answers_are_scored_by_kind() -> None:
     }
     here = ((50.0, 50.0),)
     examples = [
-        LabelledExample("a", "", (), kind="points", percent=here),
-        LabelledExample("b", "", (), kind="points", percent=here),
-        LabelledExample("c", "", (), kind="count", percent=((1.0, 1.0), (2.0, 2.0))),
-        LabelledExample("d", "", (), kind="absent", percent=()),
-        LabelledExample("e", "", (), kind="absent", percent=()),
-        LabelledExample("f", "red", (), kind="answer"),
-        LabelledExample("g", "red", (), kind="answer"),
-        LabelledExample("never asked", "x" * 21, (), kind="answer"),
-        LabelledExample("never asked", "x", (), kind="caption"),
+        TrainingExample("a", "", kind=AnswerKind.POINTS, percent=here),
+        TrainingExample("b", "", kind=AnswerKind.POINTS, percent=here),
+        TrainingExample("c", "", kind=AnswerKind.COUNT, percent=((1.0, 1.0), (2.0, 2.0))),
+        TrainingExample("d", "", kind=AnswerKind.ABSENT, percent=()),
+        TrainingExample("e", "", kind=AnswerKind.ABSENT, percent=()),
+        TrainingExample("f", "red", kind=AnswerKind.TEXT),
+        TrainingExample("g", "red", kind=AnswerKind.TEXT),
+        TrainingExample("never asked", "x" * 21, kind=AnswerKind.TEXT),
+        TrainingExample("never asked", "x", kind=AnswerKind.CAPTION),
     ]
     backend = SimpleNamespace(complete=lambda image, prompt, limits: SimpleNamespace(text=answers[prompt.text]))
-    scores = answer_scores(backend, [Asked(np.zeros((100, 200, 3), np.uint8), examples)])  # type: ignore[arg-type]
+    scores = answer_scores(backend, [TrainingSample(np.zeros((100, 200, 3), np.uint8), examples)])  # type: ignore[arg-type]
     assert scores == {"points_f1": 0.5, "count": 1.0, "absent": 0.5, "short": 0.5}
     empty = answer_scores(backend, [])  # type: ignore[arg-type]
     assert all(np.isnan(score) for score in empty.values())

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from molmo_point.finetuning.packed_batch import PackedImage, packed_image, summed_loss
-from molmo_point.finetuning.queries import Example
+from molmo_point.finetuning.sample import AnswerKind, TrainingExample
 from molmo_point.model import load_backend
 from molmo_point.model.molmo_backend import MolmoBackend
 
@@ -25,7 +25,7 @@ def image(seed: int, size: tuple[int, int]) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 255, (*size, 3), dtype=np.uint8)
 
 
-def packed(backend: MolmoBackend, seed: int, size: tuple[int, int], *examples: Example) -> PackedImage:
+def packed(backend: MolmoBackend, seed: int, size: tuple[int, int], *examples: TrainingExample) -> PackedImage:
     found = packed_image(backend.processor, image(seed, size), examples, 400)
     assert found is not None
     return found
@@ -36,7 +36,8 @@ def loss(backend: MolmoBackend, *rows: PackedImage, z_loss: float = 0.0) -> floa
         return float(summed_loss(backend.model, rows, backend.processor.eos_id, z_loss, CPU))
 
 
-ONE, TWO = Example("Point to the mug", "There are none.", ()), Example("Describe this image.", "a red cube", ())
+ONE = TrainingExample("Point to the mug", "There are none.", kind=AnswerKind.ABSENT)
+TWO = TrainingExample("Describe this image.", "a red cube", kind=AnswerKind.CAPTION)
 
 
 def test_questions_that_share_an_image_do_not_see_one_another(backend: MolmoBackend) -> None:

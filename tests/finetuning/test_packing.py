@@ -3,14 +3,13 @@
 import json
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from molmo_point.finetuning.packing import IMAGE_SEGMENT, PackedRow, pack_examples, segment_mask
-from molmo_point.finetuning.queries import Example
+from molmo_point.finetuning.sample import AnswerKind, TrainingExample
 from molmo_point.model.inputs.molmo_processor import MolmoProcessor
 from molmo_point.model.inputs.preprocess import ImageLayout
 
@@ -29,9 +28,6 @@ class OrdTokenizer:
     def encode(self, text: str, add_special_tokens: bool, split_special_tokens: bool = True) -> list[int]:
         return [ord(character) for character in text]
 
-    def __call__(self, text: str, add_special_tokens: bool, return_offsets_mapping: bool) -> dict[str, Any]:
-        return {"input_ids": self.encode(text, False), "offset_mapping": [(i, i + 1) for i in range(len(text))]}
-
 
 @pytest.fixture(scope="module")
 def ord_processor() -> MolmoProcessor:
@@ -40,7 +36,9 @@ def ord_processor() -> MolmoProcessor:
 
 @pytest.fixture(scope="module")
 def packed(ord_processor: MolmoProcessor) -> PackedRow:
-    return pack_examples(ord_processor, (1, 1), [Example("a", "b", ()), Example("cc", "dd", ())])
+    return pack_examples(
+        ord_processor, (1, 1), [TrainingExample(q, a, kind=AnswerKind.TEXT) for q, a in (("a", "b"), ("cc", "dd"))]
+    )
 
 
 def golden_tail() -> dict[str, np.ndarray]:
@@ -73,7 +71,6 @@ def test_golden_lengths(packed: PackedRow) -> None:
 def test_every_array_is_as_long_as_the_row(packed: PackedRow) -> None:
     arrays = (packed.segments, packed.position_ids, packed.labels, packed.weights)
     assert {len(array) for array in arrays} == {len(packed.input_ids)}
-    assert packed.coordinates.shape == (0, 5)
 
 
 def test_who_sees_whom_is_the_official_rule(packed: PackedRow) -> None:
@@ -90,40 +87,3 @@ def test_padding_is_seen_by_nothing_real() -> None:
     allowed = segment_mask(torch.tensor([[IMAGE_SEGMENT, IMAGE_SEGMENT, 1, 1, 0, 0]]))[0, 0]
     assert not allowed[:4, 4:].any()
     assert allowed.diagonal().all()  # a row that sees nothing would be NaN
-
-
-def test_coordinates_are_the_characters_of_the_numbers(ord_processor: MolmoProcessor) -> None:
-    answer = '<points x1="5.0" y1="100.0" x2="61.5" y2="40.4" alt="x9">x9</points>'
-    row = pack_examples(ord_processor, (0, 0), [Example("q", "There are none.", ()), Example("p", answer, (3, 1))])
-    read: dict[tuple[int, int], str] = {}
-    for place, target, axis, value, character in row.coordinates:
-        key = (int(target), int(axis))
-        assert character == len(read.get(key, ""))
-        # The place *before* a character predicts it.
-        assert row.labels[place] == row.input_ids[place + 1]
-        read[key] = read.get(key, "") + chr(row.labels[place])
-        assert value == round(float({(3, 0): "5.0", (3, 1): "100.0", (1, 0): "61.5", (1, 1): "40.4"}[key]) * 10)
-    assert read == {(3, 0): "5.0", (3, 1): "100.0", (1, 0): "61.5", (1, 1): "40.4"}
-
-
-def test_real_tokenizer_gives_one_place_a_character(processor: MolmoProcessor) -> None:
-    answer = '<point x="61.5" y="100.0" alt="red cube">red cube</point>'
-    row = pack_examples(processor, (0, 0), [Example("Point to the red cube", answer, (0,))])
-    text = "".join(processor.decode([int(row.labels[place])]) for place in row.coordinates[:, 0])
-    assert text == "61.5100.0"
-    targets = row.labels[row.labels >= 0].tolist()
-    assert targets[-1] == processor.eos_id
-    assert processor.decode(targets) == f" {answer}"
-    assert row.weights[row.weights > 0].tolist() == [1.0] * len(targets)
-
-
-def test_mentions_end_where_the_words_do(processor: MolmoProcessor) -> None:
-    near = Example(
-        "Point to the red cube left of the red ball", "There are none.", (), mentions=(("red ball", (2, 4)), ("red cube", (0,)))
-    )
-    row = pack_examples(processor, (0, 0), [Example("Point to it", "There are none.", ()), near])
-    assert row.mentions[:, 1].tolist() == [2, 4, 0]
-    for place, target in row.mentions:
-        told = processor.decode(row.input_ids[: place + 1].tolist())
-        assert told.endswith("the red cube" if target == 0 else "left of the red ball")
-        assert row.segments[place] == 2

@@ -3,7 +3,6 @@
 import csv
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,10 @@ from safetensors.torch import load_file
 
 from molmo_point.errors import InputError
 from molmo_point.finetuning import trained_model
-from molmo_point.finetuning import tuner as module
-from molmo_point.finetuning.settings import TuneSettings
-from molmo_point.finetuning.tuner import Tuner, tune
+from molmo_point.finetuning import tuning as module
+from molmo_point.finetuning.loop import TrainingLoop
+from molmo_point.finetuning.run_settings import TuneSettings
+from molmo_point.finetuning.tuning import TuningTask, tune
 from molmo_point.frame import RgbdFrame
 from molmo_point.model import Molmo
 from molmo_point.model.checkpoint.quantization import quantized_modules
@@ -32,20 +32,24 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "answer_scores", lambda *_: {"points_f1": 0.25})
 
 
+def loop_of(run: TuneSettings) -> TrainingLoop[TuningTask]:
+    return TrainingLoop(run, lambda: TuningTask(run))
+
+
 def interrupted(run: TuneSettings, after: int) -> None:
     """Ends a run in the step after so many."""
-    tuner = Tuner(run)
-    step, steps = tuner.step, []
+    loop = loop_of(run)
+    step, steps = loop.step, []
 
-    def failing() -> float:
+    def failing() -> dict[str, float]:
         steps.append(1)
         if len(steps) > after:
             raise KeyboardInterrupt
         return step()
 
-    tuner.step = failing  # type: ignore[method-assign]
+    loop.step = failing  # type: ignore[method-assign]
     with pytest.raises(KeyboardInterrupt):
-        tuner.run()
+        loop.run()
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -80,10 +84,11 @@ def test_both_stages_train_their_parts(full: Path, base: Path) -> None:
 
 def test_the_second_stage_leaves_alone_what_has_no_rate(base: Path, labels: Path, tmp_path: Path) -> None:
     run = settings(base, labels, tmp_path / "run")
-    tuner = Tuner(replace(run, stages=run.stages[1:]))
-    before = {name: p.detach().clone() for name, p in tuner.trained.model.named_parameters()}
-    tuner.run()
-    changed = {name for name, p in tuner.trained.model.named_parameters() if not torch.equal(before[name], p)}
+    loop = loop_of(run.model_copy(update={"stages": run.stages[1:]}))
+    model = loop.task.trained_model.model
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    loop.run()
+    changed = {name for name, p in model.named_parameters() if not torch.equal(before[name], p)}
     assert changed and not any("image_vit" in name for name in changed)
 
 
@@ -131,12 +136,12 @@ def test_how_many_go_through_at_once_changes_nothing(base: Path, labels: Path, t
 def test_it_learns_its_labels(base: Path, labels: Path, tmp_path: Path) -> None:
     rates = {"connector": 3e-3, "vision": 0, "language": 3e-3}
     stages = [{"stage": "point", "images": 30, "rates": rates}]
-    tuner = Tuner(settings(base, labels, tmp_path / "run", stages=stages, check_every=1000))
-    losses: list[float] = []
-    step = tuner.step
-    tuner.step = lambda: losses.append(step()) or losses[-1]  # type: ignore[method-assign,func-returns-value]
-    tuner.run()
-    assert np.mean(losses[-4:]) < 0.7 * np.mean(losses[:2])
+    loop = loop_of(settings(base, labels, tmp_path / "run", stages=stages, check_every=1000))
+    losses: list[dict[str, float]] = []
+    step = loop.step
+    loop.step = lambda: losses.append(step()) or losses[-1]  # type: ignore[method-assign,func-returns-value]
+    loop.run()
+    assert np.mean([one["token"] for one in losses[-4:]]) < 0.7 * np.mean([one["token"] for one in losses[:2]])
 
 
 def logits(model: Any, folder: Path) -> torch.Tensor:
@@ -157,13 +162,14 @@ def test_an_adapter_is_used_as_it_was_trained(
     rates = {"language": 2e-2}
     stages = [{"stage": "point", "images": 8, "rates": rates}]
     run = settings(base, labels, tmp_path / "run", lora=LORA, quantization=quantization, stages=stages)
-    tuner = Tuner(run)
-    assert len(quantized_modules(tuner.trained.model)) == (8 if quantization else 0) if quantization else True
-    assert tuner.trained.trainable and all("lora_" in name and "vision" not in name for name in tuner.trained.trainable)
-    plain = logits(tuner.trained.model.eval(), base)
-    tuner.run()
+    loop = loop_of(run)
+    tuned = loop.task.trained_model
+    assert len(quantized_modules(tuned.model)) == (8 if quantization else 0) if quantization else True
+    assert tuned.trainable and all("lora_" in name and "vision" not in name for name in tuned.trainable)
+    plain = logits(tuned.model.eval(), base)
+    loop.run()
     adapter = tmp_path / "run" / "adapter"
-    trained = logits(tuner.trained.model.eval(), base)
+    trained = logits(tuned.model.eval(), base)
     change = float((trained - plain).abs().max())
     assert change > 0.1
     options = {"device": "cpu", "quantization": quantization or None}
@@ -182,19 +188,19 @@ def test_an_adapter_is_used_as_it_was_trained(
 
 def test_adapters_on_the_image_encoder_too(base: Path, labels: Path, tmp_path: Path) -> None:
     pytest.importorskip("peft")
-    tuner = Tuner(settings(base, labels, tmp_path / "run", lora=LORA | {"targets": "all"}))
-    groups = tuner.trained.groups(tuner.settings.stages[0])
+    task = TuningTask(settings(base, labels, tmp_path / "run", lora=LORA | {"targets": "all"}))
+    groups = task.trained(0)
     assert list(groups) == ["connector", "vision", "language"]
     # 9 blocks of 6 layers, 4 of pooling, 3 of the projector, 2 blocks of 4; two matrices each
     assert [len(groups[name]) for name in groups] == [2 * 7, 2 * 54, 2 * 8]
     with pytest.raises(InputError, match=r"lora\.targets"):
-        Tuner(settings(base, labels, tmp_path / "none", lora=LORA | {"targets": "nowhere"}))
+        TuningTask(settings(base, labels, tmp_path / "none", lora=LORA | {"targets": "nowhere"}))
 
 
 def test_a_small_adapter_knows_its_embedded_base(labels: Path, tmp_path: Path) -> None:
     pytest.importorskip("peft")
     stages = [{"stage": "point", "images": 2}]
-    run = replace(settings(Path("x"), labels, tmp_path / "run", lora=LORA, stages=stages), base="tabletop")
+    run = settings(Path("tabletop"), labels, tmp_path / "run", lora=LORA, stages=stages)
     adapter = tune(run)
     assert json.loads((adapter / "adapter_config.json").read_text())["base_model_name_or_path"] == "tabletop"
     pointer = Pointer.from_pretrained(adapter, device="cpu")
@@ -203,7 +209,7 @@ def test_a_small_adapter_knows_its_embedded_base(labels: Path, tmp_path: Path) -
 
 
 def test_bfloat16_on_a_gpu_only(full: Path, base: Path, labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    trained = Tuner(settings(base, labels, tmp_path / "run")).trained
+    trained = TuningTask(settings(base, labels, tmp_path / "run")).trained_model
     asked: list[tuple[Any, ...]] = []
     monkeypatch.setattr(trained_model.torch, "autocast", lambda *arguments: asked.append(arguments))
     trained.precision()
@@ -215,8 +221,8 @@ def test_bfloat16_on_a_gpu_only(full: Path, base: Path, labels: Path, tmp_path: 
 
 def test_another_run_in_the_same_folder_is_refused(full: Path, base: Path, labels: Path) -> None:
     with pytest.raises(InputError, match="seed differ"):
-        Tuner(settings(base, labels, full, validation_share=0.2, seed=4))
-    done = Tuner(settings(base, labels, full, validation_share=0.2, micro_batch=2))
+        loop_of(settings(base, labels, full, validation_share=0.2, seed=4))
+    done = loop_of(settings(base, labels, full, validation_share=0.2, micro_batch=2))
     assert done.images_seen == 8
 
 
@@ -224,7 +230,7 @@ def test_a_stage_without_images_and_rows_that_are_too_long_are_told(base: Path, 
     rows = tmp_path / "rows.jsonl"
     rows.write_text(json.dumps({"image": str(labels.parent / "0.png"), "label": "x", "points": []}) + "\n")
     with pytest.raises(InputError, match=r"nothing to train on.*caption"):
-        Tuner(settings(base, rows, tmp_path / "run"))
+        TuningTask(settings(base, rows, tmp_path / "run"))
     with pytest.raises(InputError, match="max_tokens = 20"):
         tune(settings(base, labels, tmp_path / "run", max_tokens=20))
 
@@ -238,24 +244,10 @@ def test_bad_rows_and_broken_images_are_counted(base: Path, labels: Path, tmp_pa
     (folder / "5.png").write_bytes(whole[: len(whole) // 2])
     said: list[str] = []
     run = settings(base, folder / "rows.jsonl", tmp_path / "run", skip_bad=True)
-    tuner = Tuner(run, said.append)
+    task = TuningTask(run, said.append)
     assert "1 bad rows left out" in said[0] and "rows.jsonl:25" in said[1]
     for step in range(12):
-        tuner._packed("point", np.random.default_rng(step))
-    assert tuner.mixture.pools[0].labels.bad.count == 2  # type: ignore[attr-defined]
+        task.draw("point", np.random.default_rng(step))
+    assert task.mixture.sources[0].labels.bad.count == 2  # type: ignore[attr-defined]
     with pytest.raises(InputError, match=r"rows\.jsonl:25"):
-        Tuner(replace(run, skip_bad=False))
-
-
-def test_scenes_and_labels_mixed(base: Path, labels: Path, scenes: Path, tmp_path: Path) -> None:
-    data = [{"path": str(labels), "weight": 1}, {"scenes": str(scenes), "weight": 3, "short_answers": 0.5}]
-    tuner = Tuner(settings(base, labels, tmp_path / "run", data=data, annotations=4))
-    rng = np.random.default_rng(0)
-    drawn = [tuner.mixture.draw("point", rng) for _ in range(80)]
-    rendered = [asked for asked in drawn if asked is not None and asked.pixels.shape[1] > 60]
-    assert 45 < len(rendered) < 75
-    kinds = {example.kind for asked in rendered for example in asked.examples}
-    assert {"points", "count", "answer"} <= kinds
-    captions = [tuner.mixture.draw("caption", rng) for _ in range(30)]
-    assert all(example.kind == "caption" for asked in captions if asked for example in asked.examples)
-    assert any(asked is not None and "table" in asked.examples[0].answer for asked in captions)
+        TuningTask(run.model_copy(update={"skip_bad": False}))

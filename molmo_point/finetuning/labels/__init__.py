@@ -1,1 +1,1 @@
-"""Labels of photographs from files: rows as PixMo has them, or a user's own."""
+"""Labels of photographs from files: PixMo's own rows, or a user's."""

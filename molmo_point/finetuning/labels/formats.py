@@ -1,4 +1,4 @@
-"""What a row of each kind of file says: PixMo's columns, checked, as annotations of one image."""
+"""Formats of rows: PixMo's columns, checked, as annotations of one image."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,29 +6,29 @@ from typing import Any
 
 import numpy as np
 
+from molmo_point.arrays import FloatArray
 from molmo_point.finetuning.labels.row_images import RowError
 from molmo_point.points.dialects.prompts import STYLES
 
 MAX_POINTS = 40
-"""More than this many things are not counted; Molmo's training data were cut there, too."""
+"""Largest number of points that is taught; Molmo's training data were cut there, too."""
 PLACEHOLDER = "<|POINT|>"
-_OUTSIDE = 1.0  # per cent by which a click at the border may be off
+_OUTSIDE = 1.0  # percent by which a click at the border may be off
 Size = Callable[[], tuple[int, int]]
 
 
 @dataclass(frozen=True)
-class Points:
-    """All things of a kind in an image.
+class PointLabels:
+    """All objects of a kind in an image.
 
     Attributes:
-        label: What they are.
-        percent: (n, 2) x and y, per cent of width and height; n is 0 where there is none, and the array is None where
-            only the number is known.
-        count: How many there are.
+        label: Name of the kind.
+        percent: (n, 2) x and y, percent of width and height; None if only the number is known.
+        count: Number of objects.
     """
 
     label: str
-    percent: np.ndarray | None
+    percent: FloatArray | None
     count: int
 
 
@@ -37,8 +37,8 @@ class Caption:
     """A description.
 
     Attributes:
-        text: What it says.
-        transcripts: The same as people said it aloud.
+        text: The description.
+        transcripts: The same, as people said it aloud.
     """
 
     text: str
@@ -57,23 +57,29 @@ class Explanation:
 
     question: str
     response: str
-    tags: tuple[tuple[str, str, np.ndarray], ...]
+    tags: tuple[tuple[str, str, FloatArray], ...]
 
 
 @dataclass(frozen=True)
 class Answered:
-    """A question with its answer, and the style of answers that it belongs to (`model.inputs.prompt.STYLES`)."""
+    """A question with its answer.
+
+    Attributes:
+        question: The question.
+        answer: The answer.
+        style: Style of the answer, one of `points.dialects.prompts.STYLES`.
+    """
 
     question: str
     answer: str
     style: str
 
 
-Annotation = Points | Caption | Explanation | Answered
+Annotation = PointLabels | Caption | Explanation | Answered
 
 
-def points_of(row: dict[str, Any], unit: str, size: Size) -> Points:
-    """A row of pixmo-points: ``label``, ``points`` (list of {x, y}), ``count``."""
+def points_of(row: dict[str, Any], unit: str, size: Size) -> PointLabels:
+    """Read a row of pixmo-points: ``label``, ``points`` (list of {x, y}), ``count``."""
     label = _text(row, "label").lower()
     percent = _percent(_pairs(row.get("points"), "points"), unit, size)
     count = _count(row)
@@ -81,11 +87,11 @@ def points_of(row: dict[str, Any], unit: str, size: Size) -> Points:
         raise RowError(f"`count` is {count}, but there are {len(percent)} points")
     if len(percent) > MAX_POINTS:
         raise RowError(f"{len(percent)} points are more than {MAX_POINTS}")
-    return Points(label, percent, len(percent))
+    return PointLabels(label, percent, len(percent))
 
 
-def count_of(row: dict[str, Any], unit: str, size: Size) -> Points:
-    """A row of pixmo-count: ``label``, ``count``, and in the training split ``points`` {x: […], y: […]}."""
+def count_of(row: dict[str, Any], unit: str, size: Size) -> PointLabels:
+    """Read a row of pixmo-count: ``label``, ``count``, and in the training split ``points`` {x: […], y: […]}."""
     if row.get("points") is not None and _pairs(row["points"], "points"):
         return points_of(row, unit, size)
     label, count = _text(row, "label").lower(), _count(row)
@@ -93,11 +99,11 @@ def count_of(row: dict[str, Any], unit: str, size: Size) -> Points:
         raise RowError("the row has neither `count` nor `points`")
     if count > MAX_POINTS:
         raise RowError(f"a count of {count} is more than {MAX_POINTS}")
-    return Points(label, None if count else np.zeros((0, 2)), count)
+    return PointLabels(label, None if count else np.zeros((0, 2)), count)
 
 
 def caption_of(row: dict[str, Any], unit: str, size: Size) -> Caption:
-    """A row of pixmo-cap: ``caption``, ``transcripts`` (list of texts, may be missing)."""
+    """Read a row of pixmo-cap: ``caption``, ``transcripts`` (list of texts, may be missing)."""
     transcripts = row.get("transcripts")
     if transcripts is not None and (not isinstance(transcripts, list) or not all(isinstance(text, str) for text in transcripts)):
         raise RowError("`transcripts` must be a list of texts")
@@ -105,7 +111,7 @@ def caption_of(row: dict[str, Any], unit: str, size: Size) -> Caption:
 
 
 def explanation_of(row: dict[str, Any], unit: str, size: Size) -> Explanation:
-    """A row of pixmo-point-explanations: ``question``, ``parsed_response``, ``points``, ``inline_text``, ``alt_text``."""
+    """Read a row of pixmo-point-explanations: ``question``, ``parsed_response``, ``points``, ``inline_text``, ``alt_text``."""
     question, response = _text(row, "question"), _text(row, "parsed_response")
     lists = [row.get(name) for name in ("inline_text", "alt_text", "points")]
     wanted = response.count(PLACEHOLDER)
@@ -125,7 +131,7 @@ def explanation_of(row: dict[str, Any], unit: str, size: Size) -> Explanation:
 
 
 def answered_of(row: dict[str, Any], unit: str, size: Size) -> Answered:
-    """A row of pixmo-ask-model-anything, or of one's own: ``question``, ``answer``, perhaps ``style``."""
+    """Read a row of pixmo-ask-model-anything, or a user's: ``question``, ``answer``, perhaps ``style``."""
     style = row.get("style") or "user_qa"
     if style not in STYLES:
         raise RowError(f"`style` {style!r} is none of Molmo's: {', '.join(STYLES)}")
@@ -139,9 +145,9 @@ FORMATS: dict[str, Callable[[dict[str, Any], str, Size], Annotation]] = {
     "explanations": explanation_of,
     "qa": answered_of,
 }
-"""Name of a format to what reads its rows."""
+"""Reader of a row, by the name of its format."""
 UNITS = {"points": "percent", "count": "pixels", "cap": "percent", "explanations": "percent", "qa": "percent"}
-"""In what the points of a format are given where nothing else is said, as PixMo has them."""
+"""Unit of the points of a format, as PixMo has them."""
 COLUMNS = (
     "image", "image_url", "image_sha256", "label", "points", "count", "caption", "transcripts", "question", "answer", "style",
     "parsed_response", "inline_text", "alt_text",
@@ -150,10 +156,10 @@ COLUMNS = (
 
 
 def format_of(row: dict[str, Any]) -> str:
-    """The format that the names of a row's columns tell.
+    """Tell the format of a row from the names of its columns.
 
     Raises:
-        RowError: They tell none.
+        RowError: The columns are those of no format.
     """
     if "parsed_response" in row:
         return "explanations"
@@ -184,13 +190,13 @@ def _count(row: dict[str, Any]) -> int | None:
 
 
 def _pairs(points: Any, name: str) -> list[tuple[Any, Any]]:
-    """Pairs (x, y) out of {x: […], y: […]}, [{x, y}, …] or [[x, y], …]."""
+    """Read pairs (x, y) from {x: […], y: […]}, [{x, y}, …] or [[x, y], …]."""
     if isinstance(points, dict) and isinstance(points.get("x"), list) and isinstance(points.get("y"), list):
         if len(points["x"]) != len(points["y"]):
             raise RowError(f"`{name}` has {len(points['x'])} x and {len(points['y'])} y")
         return list(zip(points["x"], points["y"]))
     if not isinstance(points, list):
-        raise RowError(f"`{name}` must be a list of {{x, y}}, empty where there is nothing, not {type(points).__name__}")
+        raise RowError(f"`{name}` must be a list of {{x, y}}, empty if there is no such object, not {type(points).__name__}")
     pairs = []
     for point in points:
         if isinstance(point, dict) and {"x", "y"} <= point.keys():
@@ -202,8 +208,8 @@ def _pairs(points: Any, name: str) -> list[tuple[Any, Any]]:
     return pairs
 
 
-def _percent(pairs: list[tuple[Any, Any]], unit: str, size: Size) -> np.ndarray:
-    """(n, 2) float64 in per cent; what lies a little outside is moved to the border."""
+def _percent(pairs: list[tuple[Any, Any]], unit: str, size: Size) -> FloatArray:
+    """Return points (n, 2) in percent; points slightly outside move to the border."""
     strange = [v for pair in pairs for v in pair if isinstance(v, bool) or not isinstance(v, (int, float))]
     if strange:
         raise RowError(f"coordinates must be numbers, not {strange[0]!r}")
@@ -213,6 +219,6 @@ def _percent(pairs: list[tuple[Any, Any]], unit: str, size: Size) -> np.ndarray:
     inside = (values >= -_OUTSIDE) & (values <= 100 + _OUTSIDE)  # not-a-number is not inside
     if not inside.all():
         x, y = pairs[int(np.nonzero(~inside.all(1))[0][0])]
-        limit = f"the image of {size()[0]} × {size()[1]} pixels" if unit == "pixels" else "0 to 100 per cent"
+        limit = f"the image of {size()[0]} × {size()[1]} pixels" if unit == "pixels" else "0 to 100 percent"
         raise RowError(f"the point ({x:g}, {y:g}) lies outside {limit}")
     return values.clip(0, 100)

@@ -1,4 +1,4 @@
-"""Rows of parquet and JSON-lines files, one after another, each with the place where it stands."""
+"""Rows of parquet and JSON-lines files, one after another, each with its place."""
 
 import json
 from collections.abc import Iterator
@@ -12,8 +12,8 @@ SUFFIXES = (".parquet", ".jsonl", ".ndjson")
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a row stands.
+class RowPlace:
+    """Place of a row.
 
     Attributes:
         file: The file.
@@ -29,52 +29,58 @@ class Place:
 
 @dataclass(frozen=True)
 class BrokenRow:
-    """A row that could not even be read, and why."""
+    """A row that could not be read.
+
+    Attributes:
+        why: The fault, in a few words.
+    """
 
     why: str
 
 
 def row_files(path: Path) -> list[Path]:
-    """The files of rows that a path means: itself, or all in a folder, sorted.
+    """Return the files of rows of a path: itself, or all in a folder, sorted.
 
     Raises:
-        InputError: There is none.
+        InputError: The path has none.
     """
     kinds = ", ".join(SUFFIXES)
     if path.is_file() and path.suffix in SUFFIXES:
         return [path]
     if not path.is_dir():
-        what = "This is no file of rows" if path.exists() else "There is no such file of rows"
-        raise InputError(what, str(path), f"a {kinds} file, or a folder of them")
+        given = f"{path}, {'another kind of file' if path.exists() else 'which does not exist'}"
+        raise InputError("The path of labels must be a file of rows", given, f"pass a {kinds} file, or a folder of them")
     found = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES)
     if not found:
-        raise InputError("The folder holds no files of rows", str(path), f"put {kinds} files into it")
+        raise InputError("The folder of labels must hold files of rows", str(path), f"put {kinds} files into it")
     return found
 
 
-def read_rows(file: Path, columns: tuple[str, ...]) -> Iterator[tuple[Place, dict[str, Any] | BrokenRow]]:
-    """Every row of a file with its place.
+def read_rows(file: Path, columns: tuple[str, ...]) -> Iterator[tuple[RowPlace, dict[str, Any] | BrokenRow]]:
+    """Yield every row of a file with its place.
 
     Args:
         file: One of `row_files`.
-        columns: What is wanted; of a parquet file nothing else is read.
+        columns: Names of the columns to read; of a parquet file nothing else is read.
 
     Raises:
-        DependencyError: A parquet file, and pyarrow is not installed.
+        DependencyError: A parquet file needs pyarrow, which is not installed.
         InputError: The file as a whole cannot be read.
     """
     try:
         yield from (_parquet_rows(file, columns) if file.suffix == ".parquet" else _json_rows(file))
     except OSError as error:
-        raise InputError("The rows cannot be read", f"{file}: {error}", "pass a complete file that may be read") from error
+        raise InputError(
+            "A file of rows must be readable", f"{file}: {error}", "pass a complete file that may be read"
+        ) from error
 
 
-def _json_rows(file: Path) -> Iterator[tuple[Place, dict[str, Any] | BrokenRow]]:
+def _json_rows(file: Path) -> Iterator[tuple[RowPlace, dict[str, Any] | BrokenRow]]:
     with file.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
-            place = Place(file, number)
+            place = RowPlace(file, number)
             try:
                 row = json.loads(line)
             except ValueError as error:  # bytes that are no UTF-8, too
@@ -84,7 +90,7 @@ def _json_rows(file: Path) -> Iterator[tuple[Place, dict[str, Any] | BrokenRow]]
             yield place, row if is_row else BrokenRow(f"the line holds a {type(row).__name__}, not names with values")
 
 
-def _parquet_rows(file: Path, columns: tuple[str, ...]) -> Iterator[tuple[Place, dict[str, Any] | BrokenRow]]:
+def _parquet_rows(file: Path, columns: tuple[str, ...]) -> Iterator[tuple[RowPlace, dict[str, Any] | BrokenRow]]:
     try:
         import pyarrow
         import pyarrow.parquet
@@ -98,7 +104,7 @@ def _parquet_rows(file: Path, columns: tuple[str, ...]) -> Iterator[tuple[Place,
             for batch in table.iter_batches(batch_size=1024, columns=known):
                 for row in batch.to_pylist():
                     number += 1
-                    yield Place(file, number), row
+                    yield RowPlace(file, number), row
     except pyarrow.ArrowException as error:
         fix = "download the file again"
-        raise InputError("The parquet file cannot be read", f"{file}, after row {number}: {error}", fix) from error
+        raise InputError("A parquet file must be complete", f"{file}, after row {number}: {error}", fix) from error

@@ -1,4 +1,4 @@
-"""Where the image of a row lies on disk. Nothing is downloaded."""
+"""Image files of rows on disk. Nothing is downloaded."""
 
 import hashlib
 import os
@@ -14,16 +14,16 @@ _EMPTY_MESSAGE = "`image` must be the path of an image file, relative to the fil
 
 
 class RowError(ValueError):
-    """What is wrong with one row, in a few words; its place is added by whoever reads the file."""
+    """The fault of one row, in a few words; the reader of the file adds the place."""
 
 
 @dataclass
 class RowImages:
-    """Finds images by path, or by the hash of their address or content, and reads how large they are.
+    """Images by path, or by the hash of their address or content.
 
     Args:
-        rows: The folder that paths are relative to: that of the file of rows.
-        images: The folder of images named by hash, with or without suffix, as PixMo's own loader names them.
+        rows: Folder of the file of rows, which paths are relative to.
+        images: Folder of images named by hash, with or without suffix, as PixMo's own loader names them.
     """
 
     rows: Path
@@ -32,10 +32,10 @@ class RowImages:
     _sizes: dict[Path, tuple[int, int]] = field(default_factory=dict, repr=False)
 
     def find(self, row: dict[str, Any]) -> Path:
-        """The image file of a row: its ``image``, else the file named by ``image_url``'s or by its own SHA-256.
+        """Return the image file of a row: its ``image``, or the file named by a SHA-256 of its URL or content.
 
         Raises:
-            RowError: The row names none, or the file is not there.
+            RowError: The row names none, or the file does not exist.
         """
         given = row.get("image")
         if given is not None:
@@ -56,16 +56,16 @@ class RowImages:
         return found
 
     def size(self, path: Path) -> tuple[int, int]:
-        """Width and height as it is looked at, EXIF orientation applied; only the header is read.
+        """Return width and height, EXIF orientation applied; only the header is read.
 
         Raises:
-            RowError: It is no image.
+            RowError: The file is no image.
         """
         if path not in self._sizes:
             try:
                 with Image.open(path) as picture:
                     width, height = picture.size
-                    # A PNG is read to its end for EXIF data that stand not before its pixels.
+                    # A PNG is read to its end for EXIF data that do not precede its pixels.
                     early = picture.format != "PNG" or "exif" in picture.info
                     turned = early and picture.getexif().get(_ORIENTATION) in _SIDEWAYS
             except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from molmo_point.errors import DependencyError, InputError
-from molmo_point.finetuning.labels.formats import Answered, Caption, Explanation, Points
+from molmo_point.finetuning.labels.formats import Answered, Caption, Explanation, PointLabels
 from molmo_point.finetuning.labels.label_set import LabelSet
 from tests.finetuning.labels.conftest import URL, picture
 
@@ -38,16 +38,16 @@ def test_pixmo_rows_of_every_kind(write: Write, folder: Path) -> None:
     assert (labels.rows, len(labels.train), labels.bad.count) == (7, 3, 0)
     photo, by_url, by_hash = labels.train
     mug, explanation, answered, spoons = photo.annotations
-    assert isinstance(mug, Points) and (mug.label, mug.count) == ("red mug", 1)
+    assert isinstance(mug, PointLabels) and (mug.label, mug.count) == ("red mug", 1)
     np.testing.assert_array_equal(mug.percent, [[25.0, 60.0]])
     assert isinstance(explanation, Explanation) and [tag[:2] for tag in explanation.tags][1] == ("lids", "both lids")
     assert explanation.tags[1][2].shape == (2, 2)
     assert answered == Answered("What is it?", "A mug.", "vqa2")
-    assert isinstance(spoons, Points) and spoons.count == 0 and len(spoons.percent) == 0  # type: ignore[arg-type]
+    assert isinstance(spoons, PointLabels) and spoons.count == 0 and len(spoons.percent) == 0  # type: ignore[arg-type]
     dogs, cats = by_url.annotations
     # pixmo-count gives pixels: the image is 200 × 100
     np.testing.assert_allclose(dogs.percent, [[50, 50], [10, 10]])  # type: ignore[union-attr]
-    assert isinstance(cats, Points) and cats.percent is None and cats.count == 3
+    assert isinstance(cats, PointLabels) and cats.percent is None and cats.count == 3
     assert by_hash.annotations == [Caption("A mug.", ("so there is a mug",))]
     assert by_hash.pixels().shape == (30, 40, 3)
 
@@ -59,7 +59,7 @@ def test_parquet_says_what_json_lines_say(write: Write, folder: Path) -> None:
     one, other = LabelSet(write(*rows), validation_share=0), LabelSet(folder / "rows.parquet", validation_share=0)
     assert other.train[0].place.number == 1 and other.train[0].path == one.train[0].path
     for mine, theirs in zip(one.train[0].annotations, other.train[0].annotations, strict=True):
-        assert isinstance(mine, Points) and isinstance(theirs, Points) and mine.label == theirs.label
+        assert isinstance(mine, PointLabels) and isinstance(theirs, PointLabels) and mine.label == theirs.label
         np.testing.assert_array_equal(mine.percent, theirs.percent)
     count = [{"image": "photo.png", "label": "dogs", "count": 1, "points": {"x": [20.0], "y": [15.0]}}]
     parquet.write_table(pyarrow.Table.from_pylist(count), folder / "count.parquet")
@@ -115,13 +115,13 @@ def test_a_bad_row_is_named_or_left_out_and_counted(row: Any, said: str, write: 
 
 
 def test_nothing_left_is_an_error(write: Write, folder: Path) -> None:
-    with pytest.raises(InputError, match=r"no labels.*1 bad rows"):
+    with pytest.raises(InputError, match=r"hold good rows.*1 bad rows"):
         LabelSet(write("{"), skip_bad=True)
-    with pytest.raises(InputError, match="no such file"):
+    with pytest.raises(InputError, match="does not exist"):
         LabelSet(folder / "none.jsonl")
-    with pytest.raises(InputError, match="holds no files"):
+    with pytest.raises(InputError, match="must hold files"):
         LabelSet(folder / "images")
-    with pytest.raises(InputError, match="no file of rows"):
+    with pytest.raises(InputError, match="another kind of file"):
         LabelSet(folder / "photo.png")
     with pytest.raises(InputError, match="'boxes'"):
         LabelSet(write(MUG), "boxes")
@@ -158,7 +158,7 @@ def test_the_same_images_are_kept_out_every_time(folder: Path, write: Write) -> 
     assert not {image.path for image in one.train} & {image.path for image in one.validation}
     assert [image.path for image in one.validation] == [image.path for image in two.validation]
     assert all(len(image.annotations) == 2 for image in (*one.train, *one.validation))
-    with pytest.raises(InputError, match="Nothing is left"):
+    with pytest.raises(InputError, match="leave some to train on"):
         LabelSet(path, validation_share=1)
 
 

@@ -6,8 +6,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from molmo_point.finetuning.labels.formats import Answered, Caption, Explanation, Points
+from molmo_point.finetuning.labels.formats import Answered, Caption, Explanation, PointLabels
 from molmo_point.finetuning.labels.wording import caption_examples, example_of, hinted, styled
+from molmo_point.finetuning.sample import AnswerKind
 from molmo_point.points.parse import parse_answer
 
 
@@ -16,29 +17,29 @@ def rng(seed: int = 0) -> np.random.Generator:
 
 
 def test_points_are_sorted_rounded_and_either_pointed_at_or_counted() -> None:
-    points = Points("mugs", np.array([[60.06, 10.0], [5.05, 20.25], [60.06, 9.0]]), 3)
+    points = PointLabels("mugs", np.array([[60.06, 10.0], [5.05, 20.25], [60.06, 9.0]]), 3)
     examples = [example_of(points, rng(seed)) for seed in range(200)]
     tag = '<points x1="5.0" y1="20.2" x2="60.1" y2="9.0" x3="60.1" y3="10.0" alt="mugs">mugs</points>'
     assert {e.answer for e in examples} == {tag, f"Counting the {tag} shows a total of 3."}
     kinds = Counter(e.kind for e in examples)
-    assert set(kinds) == {"points", "count"} and 70 < kinds["count"] < 130
+    assert set(kinds) == {AnswerKind.POINTS, AnswerKind.COUNT} and 70 < kinds[AnswerKind.COUNT] < 130
     for example in examples:
-        assert "mugs" in example.prompt and example.targets == ()
+        assert "mugs" in example.prompt
         assert re.match(r"(pointing|point_count): ", example.prompt) is None or ("count" in example.prompt) == (
-            example.kind == "count"
+            example.kind is AnswerKind.COUNT
         )
     prefixed = sum(e.prompt.startswith(("pointing: ", "point_count: ")) for e in examples)
     assert 5 < prefixed < 40
 
 
 def test_what_is_not_there_is_none_in_both_styles() -> None:
-    examples = [example_of(Points("cats", np.zeros((0, 2)), 0), rng(seed)) for seed in range(30)]
-    assert {(e.answer, e.kind, e.percent) for e in examples} == {("There are none.", "absent", ())}
+    examples = [example_of(PointLabels("cats", np.zeros((0, 2)), 0), rng(seed)) for seed in range(30)]
+    assert {(e.answer, e.kind, e.percent) for e in examples} == {("There are none.", AnswerKind.ABSENT, ())}
     assert any(e.prompt.startswith("How many") for e in examples) and any("oint to" in e.prompt for e in examples)
 
 
 def test_a_count_without_points_is_asked_without_pointing() -> None:
-    example = example_of(Points("dogs", None, 4), rng())
+    example = example_of(PointLabels("dogs", None, 4), rng())
     assert example.prompt.startswith("No pointing: ") and example.answer == "4" and example.percent is None
 
 
@@ -76,5 +77,5 @@ def test_captions_come_with_a_transcript_and_a_hint_of_their_length() -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_seed_words_the_same_way_twice(seed: int) -> None:
-    points = Points("mugs", np.array([[1.0, 2.0]]), 1)
+    points = PointLabels("mugs", np.array([[1.0, 2.0]]), 1)
     assert example_of(points, rng(seed)) == example_of(points, rng(seed))
