@@ -37,7 +37,10 @@ def parser() -> argparse.ArgumentParser:
     group = found.add_argument_group("settings of training from nothing")
     for name, field in PretrainSettings.model_fields.items():
         default = "" if field.is_required() or field.default == "" else f" ({field.default})"
-        group.add_argument(f"--{name.replace('_', '-')}", metavar="VALUE", help=f"{field.description}{default}")
+        words = (field.description or name).rstrip(".")
+        group.add_argument(
+            f"--{name.replace('_', '-')}", metavar="VALUE", help=f"{words[0].lower()}{words[1:]}{default}".replace("%", "%%")
+        )
     return found
 
 

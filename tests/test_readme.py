@@ -118,8 +118,8 @@ def check_python(words):
         text = (ROS_PACKAGES / "molmo_point_ros" / Path(*started[1].split("."))).with_suffix(".py").read_text(encoding="utf-8")
     shared = (ROOT / "benchmarks" / "program.py").read_text(encoding="utf-8") if "benchmarks.program" in text else ""
     known = set(re.findall(r"\"(--[\w-]+)\"", text + shared)) | {"--ros-args", "--help"}
-    if 'f"--{' in text:  # an option for every field of a settings class
-        known |= {f"--{field.replace('_', '-')}" for field in re.findall(r"^    (\w+): ", text, re.MULTILINE)}
+    if "def parser()" in text:  # its options may come from the fields of settings
+        known |= options_of(importlib.import_module(name).parser())
     check_ros_args(rest)
     for word in rest:
         name = word.split("=")[0]

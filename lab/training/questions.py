@@ -14,6 +14,7 @@ from molmo_point.finetuning.labels.wording import COUNT, MANY, ONE
 from molmo_point.finetuning.sample import AnswerKind, TrainingExample
 from molmo_point.points.dialects.written import format_points
 from molmo_point.sim.colors import PAINTS
+from molmo_point.sim.tabletop.objects import COLORS, SHAPES
 
 TOPICS: dict[str, float] = {
     "name": 0.18,
@@ -40,12 +41,18 @@ class Vocabulary:
     Attributes:
         nouns: Nouns; objects of other names are asked about only by color, category or relation.
         colors: Color words.
+        categories: Categories that may be asked for in vain.
         topics: Topics of questions, and the share of each.
     """
 
     nouns: tuple[str, ...]
     colors: tuple[str, ...] = tuple(PAINTS)
+    categories: tuple[str, ...] = tuple(CATEGORY_WORDS)
     topics: Mapping[str, float] = field(default_factory=lambda: TOPICS)
+
+
+PLAIN_VOCABULARY = Vocabulary(SHAPES, tuple(COLORS), (), PLAIN_TOPICS)
+"""Words for plain shapes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -261,8 +268,8 @@ class _Drawer:
             wanted = Description(noun=self._noun(item), color=color)
         elif item is not None and draw < 0.55:
             wanted = Description(noun=noun, color=color_word(item))
-        elif draw < 0.65:
-            wanted = Description(category=self._word(tuple(CATEGORY_WORDS)))
+        elif draw < 0.65 and self.vocabulary.categories:
+            wanted = Description(category=self._word(self.vocabulary.categories))
         else:
             wanted = Description(noun=noun, color=color if draw < 0.75 else None)
         if wanted == Description() or matches(self.objects, wanted) != []:

@@ -24,40 +24,40 @@ class PretrainSettings(RunSettings):
     )  # fmt: skip
 
     scenes: str
-    """folder of rendered shards"""
+    """Folder of rendered shards."""
     see_images: Whole = 16_800
-    """images on which the image encoder alone learns to see"""
+    """Images on which the image encoder alone learns to see."""
     caption_images: Whole = 0
-    """images that the whole model then describes"""
+    """Images that the whole model then describes."""
     point_images: Whole = 60_000
-    """images about which it is asked to point, count and deny"""
+    """Images about which it is asked to point, count and deny."""
     # A small batch: from nothing the number of steps counts, and a step of 8 images teaches nearly as much as one of 32.
     batch: AtLeastOne = 12
-    """images a step, over all workers"""
+    """Images a step, over all workers."""
     questions: AtLeastOne = 5
-    """questions about an image"""
+    """Questions about an image."""
     see_rate: Amount = 1e-3
-    """peak learning rate of seeing"""
+    """Peak learning rate of seeing."""
     point_rate: Amount = 5e-4
-    """peak learning rate of describing and pointing"""
+    """Peak learning rate of describing and pointing."""
     auxiliary_share: Share = 1.0
-    """share of the pointing with auxiliary losses"""
+    """Share of the pointing with auxiliary losses."""
     short_share: Share = 0.0
-    """share of the questions that want a word or a number"""
+    """Share of the questions that want a word or a number."""
     few_until: Share = 0.0
-    """share of the pointing until which scenes with more and more objects are let in; 0 takes all at once"""
+    """Share of the pointing until which scenes with more and more objects are let in; 0 takes all at once."""
     workers: AtLeastOne = 2
-    """processes that share a step, one core each; faster than threads at this size"""
+    """Processes that share a step, one core each; faster than threads at this size."""
     check_every: AtLeastOne = 2_400
-    """images between two checkpoints with validation"""
+    """Images between two checkpoints with validation."""
     size: Literal["small", "medium"] = "small"
-    """size of the model"""
+    """Size of the model: small or medium."""
     start: str = ""
-    """folder of a smaller checkpoint to grow from; empty starts from nothing"""
+    """Folder of a smaller checkpoint to grow from; empty starts from nothing."""
     also: str = ""
-    """folder of plain scenes to mix into household scenes; empty for none"""
+    """Folder of plain scenes to mix into household scenes; empty for none."""
     also_share: Share = 0.25
-    """share of plain pictures in the mixture"""
+    """Share of plain pictures in the mixture."""
 
     @model_validator(mode="after")
     def _check_workers(self) -> "PretrainSettings":

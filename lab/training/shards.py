@@ -68,8 +68,7 @@ class SceneShards:
         self._names: set[str] = set()
         self.refresh()
         if not self._names:
-            program = "lab.training.scenes" if self.plain else "lab.household.scene_set"
-            fix = f"render some: python -m {program} --out {folder}"
+            fix = f"render some: python -m lab.household.scene_set --out {folder}, or lab.training.scenes for plain shapes"
             raise InputError("The folder of scenes must hold complete shards", str(folder), fix)
 
     def refresh(self) -> None:

@@ -9,7 +9,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_token
 from transformers import PreTrainedTokenizerFast
 
 from lab.training.lesson import POINTING
-from lab.training.questions import PLAIN_TOPICS, Vocabulary, draw_questions
+from lab.training.questions import PLAIN_VOCABULARY, draw_questions
 from lab.training.shards import plain_object
 from lab.training.views import ViewSource
 from molmo_point.model.inputs.molmo_processor import IMAGE_TOKENS
@@ -68,13 +68,13 @@ def corpus_of(source: ViewSource) -> list[str]:
 
 
 def _plain_corpus() -> list[str]:
-    rng, words = np.random.default_rng(0), Vocabulary(SHAPES, tuple(COLORS), PLAIN_TOPICS)
+    rng = np.random.default_rng(0)
     lines = []
     for _ in range(_CORPUS_SCENES):
         objects = [
             plain_object(str(rng.choice(list(COLORS))), str(rng.choice(SHAPES)), *rng.uniform(0, 100, 2).tolist())
             for _ in range(int(rng.integers(1, 7)))
         ]
-        for example in draw_questions(objects, 4, rng, words):
+        for example in draw_questions(objects, 4, rng, PLAIN_VOCABULARY):
             lines += [user_turn(example.prompt), f" {example.answer}"]
     return lines

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lab.training.questions import PLAIN_TOPICS, Vocabulary
+from lab.training.questions import PLAIN_VOCABULARY, Vocabulary
 from lab.training.referring import SeenObject
 from lab.training.shards import SceneSample, SceneShards, is_plain
 from lab.training.wordings import CATEGORY_WORDS
@@ -84,7 +84,7 @@ class SceneViews(ViewSource):
         self._index = {name: {word: k for k, word in enumerate(words)} for name, words in self._tables().items()}
         self.classes = {name: len(words) for name, words in self._index.items()}
         nouns = tuple(self.shards.nouns())
-        self.vocabulary = Vocabulary(nouns, tuple(COLORS), PLAIN_TOPICS) if self.shards.plain else Vocabulary(nouns)
+        self.vocabulary = PLAIN_VOCABULARY if self.shards.plain else Vocabulary(nouns)
 
     def __len__(self) -> int:
         return len(self.shards)

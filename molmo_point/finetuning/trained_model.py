@@ -57,7 +57,7 @@ class TrainedModel:
         )
         if not isinstance(backend, MolmoBackend):
             fix = "train a Molmo2 with transformers; or choose a Molmo v1"
-            raise InputError("The base must be a Molmo v1", f"{settings.base} is a {backend.family}", fix)
+            raise InputError("The base must be a Molmo v1", f"{settings.base}, which answers as {backend.dialect}", fix)
         self.model, self.processor, self.adapted = backend.model, backend.processor, None
         self.device = next(self.model.parameters()).device
         if settings.lora is not None:

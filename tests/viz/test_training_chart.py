@@ -1,31 +1,34 @@
 """Curves of a run and tiles of cases: what is drawn follows from what is given."""
 
+from pathlib import Path
+
 import numpy as np
+import pytest
 from PIL import Image
 
 from lab.evaluation.case_grid import Case, case_grid
-from molmo_point.viz import training_chart as chart
-from molmo_point.viz.training_chart import Curve, training_chart
+from molmo_point.viz.training_chart import draw_curves, training_chart
 
 
 def test_a_panel_for_what_was_logged() -> None:
     rows = [{"images": 1200.0 * k, "token": 2.0 / k, "see_noun": 0.1 * k} for k in range(1, 30)]
-    two = training_chart(rows)
-    three = training_chart([row | {"name": 0.5, "relation": float("nan")} for row in rows])
-    assert three.height > two.height > training_chart([]).height
-    falling = training_chart([row | {"token": 0.0} for row in rows])
-    assert np.asarray(falling).tobytes() != np.asarray(two).tobytes()
+    assert [len(axes.lines) for axes in training_chart(rows).axes] == [1, 1]
+    last = rows[-1] | {"name": 0.5, "relation": float("nan")}
+    losses, seeing, answers = training_chart([*rows[:-1], last]).axes
+    assert seeing.lines[0].get_ydata()[-1] == pytest.approx(290)
+    # A single answer at the end of the run stands at the right end of an axis that all panels share.
+    (line,) = answers.lines
+    assert (line.get_label(), line.get_xdata()[0], line.get_ydata()[0]) == ("name", 1200 * 29, 50)
+    assert losses.get_xlim() == answers.get_xlim() == (0, 1200 * 29)
+    assert len(training_chart([]).axes) == 1
 
 
-def test_every_kind_of_question_has_its_own_colour_and_panels_share_their_x_axis() -> None:
-    kinds = ("colour_name", "name", "category", "relation", "superlative", "count", "absent")
-    lines = [Curve(kind, [(0, 0)], ours=kind == "colour_name") for kind in kinds]
-    assert len(set(chart._colors(lines))) == len(kinds)
-    rows = [{"images": float(k), "token": 1.0} for k in range(1000, 11_000, 1000)]
-    late = np.asarray(training_chart([*rows[:-1], rows[-1] | {"name": 0.5}]))
-    # The only answer was given at the end of the run, so its point is in the right half of its panel.
-    blue = (late[560:] == chart.OTHERS[0]).all(-1)
-    assert blue.any() and np.nonzero(blue)[1].min() > 750
+def test_a_log_becomes_a_picture_and_text_and_gaps_are_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("images,stage,token,points_f1\n2,caption,0.5,\n4,point,0.25,0.5\n")
+    draw_curves(tmp_path)
+    with Image.open(tmp_path / "curves.png") as picture:
+        assert picture.width > 1000 and picture.height > 800
+    assert not (tmp_path / "curves.part.png").exists()
 
 
 def test_a_tile_shows_target_answer_and_verdict() -> None:

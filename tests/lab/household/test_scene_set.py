@@ -10,9 +10,9 @@ from lab.household import scene_set
 from lab.household.asset_pack import save_pack
 from lab.household.formula_assets import formula_assets
 from lab.household.scene_set import render_household_shard, write_things
-from lab.training.household import HouseholdScenes, seen_things
-from lab.training.questions import draw_questions
+from lab.training.questions import Vocabulary, draw_questions
 from lab.training.scenes import RENDER_HEIGHT, RENDER_WIDTH
+from lab.training.shards import SceneShards, seen_objects
 from molmo_point.errors import InputError
 
 CHANNELS = {"red": 0, "green": 1, "blue": 2}
@@ -35,18 +35,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory, pack: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def scenes(folder: Path) -> HouseholdScenes:
-    return HouseholdScenes(folder)
+def scenes(folder: Path) -> SceneShards:
+    return SceneShards(folder)
 
 
-def test_masks_and_truth_agree(scenes: HouseholdScenes) -> None:
+def test_masks_and_truth_agree(scenes: SceneShards) -> None:
     assert len(scenes) == 10
     seen, right = 0, []
     for index in range(10):
         sample = scenes.sample(index, None)
         assert sample.color.shape == (RENDER_HEIGHT, RENDER_WIDTH, 3) and sample.mask.shape == (RENDER_HEIGHT, RENDER_WIDTH)
-        assert sample.color.std() > 3 and sample.mask.max() < len(sample.things)
-        for number, thing in enumerate(sample.things):
+        assert sample.color.std() > 3 and sample.mask.max() < len(sample.objects)
+        for number, thing in enumerate(sample.objects):
             assert thing.seen == (sample.mask == number).any()
             if thing.seen:
                 row, column = int(thing.y_percent / 100 * RENDER_HEIGHT), int(thing.x_percent / 100 * RENDER_WIDTH)
@@ -60,7 +60,7 @@ def test_masks_and_truth_agree(scenes: HouseholdScenes) -> None:
     assert len(right) > 4 and np.mean(right) > 0.9
 
 
-def test_crops_and_mirrors_keep_the_points_on_their_things(scenes: HouseholdScenes) -> None:
+def test_crops_and_mirrors_keep_the_points_on_their_things(scenes: SceneShards) -> None:
     rng = np.random.default_rng(0)
     sizes, checked = set(), 0
     for _ in range(60):
@@ -68,7 +68,7 @@ def test_crops_and_mirrors_keep_the_points_on_their_things(scenes: HouseholdScen
         height, width = sample.mask.shape
         sizes.add((height, width))
         assert sample.color.shape[:2] == (height, width)
-        for number, thing in enumerate(sample.things):
+        for number, thing in enumerate(sample.objects):
             if thing.seen:
                 assert sample.mask[int(thing.y_percent / 100 * height), int(thing.x_percent / 100 * width)] == number
                 checked += 1
@@ -82,19 +82,20 @@ def test_pictures_are_cropped_and_mirrored_like_their_masks(tmp_path: Path, fold
         (tmp_path / name).write_bytes((folder / name).read_bytes())
     masks = np.load(folder / "s0.masks.npy")
     np.save(tmp_path / "s0.images.npy", np.repeat((masks[..., None] + 1).astype(np.uint8), 3, -1))
-    scenes, rng = HouseholdScenes(tmp_path), np.random.default_rng(0)
+    scenes, rng = SceneShards(tmp_path), np.random.default_rng(0)
     for _ in range(20):
         sample = scenes.draw(rng)
         np.testing.assert_array_equal(sample.color[..., 0], sample.mask + 1)
 
 
-def test_questions_can_be_drawn_and_words_are_those_of_the_pack(scenes: HouseholdScenes) -> None:
+def test_questions_can_be_drawn_and_words_are_those_of_the_pack(scenes: SceneShards) -> None:
     rng = np.random.default_rng(1)
-    nouns = scenes.nouns(held_out=True)
-    assert {"cube", "ball", "banana"} <= set(nouns) and set(scenes.nouns()) < set(nouns)
-    questions = [q for _ in range(20) for q in draw_questions(scenes.draw(rng).things, 5, rng, scenes.nouns())]
+    nouns = {noun for row in scenes.words.values() for noun in row["nouns"]}
+    assert {"cube", "ball", "banana"} <= nouns and set(scenes.nouns()) < nouns
+    words = Vocabulary(tuple(scenes.nouns()))
+    questions = [q for _ in range(20) for q in draw_questions(scenes.draw(rng).objects, 5, rng, words)]
     assert len(questions) > 80
-    assert len({q.kind for q in questions}) >= 6
+    assert len({q.topic for q in questions}) >= 6
 
 
 def test_the_seed_decides_and_held_out_scenes_are_others(tmp_path: Path, folder: Path, pack: Path) -> None:
@@ -118,8 +119,8 @@ def test_the_seed_decides_and_held_out_scenes_are_others(tmp_path: Path, folder:
 def test_what_is_interrupted_is_not_read_and_what_comes_later_is(
     tmp_path: Path, folder: Path, pack: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(InputError, match="no household scenes"):
-        HouseholdScenes(tmp_path)
+    with pytest.raises(InputError, match="complete shards"):
+        SceneShards(tmp_path)
     write_things(tmp_path, pack)
 
     def interrupted(*_: object) -> None:
@@ -129,10 +130,10 @@ def test_what_is_interrupted_is_not_read_and_what_comes_later_is(
     with pytest.raises(KeyboardInterrupt):
         render_household_shard(tmp_path, "half", 1, 1, pack=pack)
     with pytest.raises(InputError):
-        HouseholdScenes(tmp_path)
+        SceneShards(tmp_path)
     monkeypatch.undo()
     render_household_shard(tmp_path, "whole", 1, 1, pack=pack)
-    scenes = HouseholdScenes(tmp_path)
+    scenes = SceneShards(tmp_path)
     assert len(scenes) == 1
     render_household_shard(tmp_path, "more", 2, 1, pack=pack)
     scenes.refresh()
@@ -140,7 +141,7 @@ def test_what_is_interrupted_is_not_read_and_what_comes_later_is(
     assert len(scenes) == 2
 
 
-def test_a_fresh_render_gives_the_same_things(scenes: HouseholdScenes, folder: Path) -> None:
+def test_a_fresh_render_gives_the_same_things(scenes: SceneShards, folder: Path) -> None:
     truth = json.loads((folder / "s0.json").read_text())[0]
     sample = scenes.sample(0, None)
-    assert seen_things(sample.mask, truth, scenes.words) == sample.things
+    assert seen_objects(sample.mask, truth, scenes.words) == sample.objects

@@ -8,8 +8,8 @@ from transformers import PreTrainedTokenizerFast
 from lab.household.scene_set import render_household_shard, write_things
 from lab.training.initial import LAYOUT
 from lab.training.scenes import render_shard
-from lab.training.sources import SimpleSource
 from lab.training.tokenizer import train_tokenizer
+from lab.training.views import SceneViews
 from molmo_point.model.inputs.molmo_processor import MolmoProcessor
 
 
@@ -32,8 +32,8 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def source(scenes: Path) -> SimpleSource:
-    return SimpleSource(scenes)
+def source(scenes: Path) -> SceneViews:
+    return SceneViews(scenes)
 
 
 @pytest.fixture(scope="session")

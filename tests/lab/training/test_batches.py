@@ -7,11 +7,13 @@ import pytest
 import torch
 
 from lab.training.batches import Batch, draw_batch, image_tensors
-from lab.training.dataset import Sample
 from lab.training.initial import LAYOUT
-from lab.training.sources import SimpleSource, View
+from lab.training.lesson import Lesson
+from lab.training.questions import Question
+from lab.training.shards import SceneSample, plain_object
+from lab.training.views import SceneViews, View
 from molmo_point.finetuning.packing import IMAGE_SEGMENT
-from molmo_point.finetuning.queries import Example, SeenObject
+from molmo_point.finetuning.sample import AnswerKind, TrainingExample
 from molmo_point.model.inputs.molmo_processor import MolmoProcessor
 from molmo_point.model.inputs.preprocess import prepare_image, token_places
 from molmo_point.sim.tabletop.objects import COLORS, SHAPES
@@ -21,41 +23,47 @@ NOTHING = [len(COLORS), len(SHAPES)]
 
 
 @pytest.fixture(scope="module")
-def batch(source: SimpleSource, processor: MolmoProcessor) -> Batch:
+def batch(source: SceneViews, processor: MolmoProcessor) -> Batch:
     torch.manual_seed(0)
     return draw_batch(source, processor, PLACES, 5, 4, np.random.default_rng(2))
 
 
-class OneView:
+class OneView(Lesson):
     """Always draws the same view and asks the same question."""
 
-    def __init__(self, source: SimpleSource, sample: Sample, example: Example) -> None:
-        self.view, self.example, self.classes = source.view(sample), example, source.classes
+    def __init__(self, view: View, example: TrainingExample) -> None:
+        object.__setattr__(self, "view", view)
+        object.__setattr__(self, "example", example)
 
-    def draw(self, rng: np.random.Generator, augment: bool = True) -> View:
-        return self.view
+    def draw(self, source: object, rng: np.random.Generator, augment: bool = True) -> View:
+        return self.view  # type: ignore[attr-defined]
 
-    def ask(self, view: View, count: int, rng: np.random.Generator) -> list[Example]:
-        return [self.example]
+    def ask(self, view: View, count: int, rng: np.random.Generator) -> list[TrainingExample]:
+        return [self.example]  # type: ignore[attr-defined]
 
 
 @pytest.fixture
-def block() -> Sample:
+def block() -> SceneSample:
     """320 × 240 with one object over columns 96…127 and rows 0…31."""
     mask = np.full((240, 320), -1, np.int8)
     mask[0:32, 96:128] = 0
     color = np.where(mask[..., None] == 0, 200, 40).astype(np.uint8).repeat(3, -1)
-    return Sample(color, mask, [SeenObject("green", "cube", 35.0, 100 / 15, True)])
+    return SceneSample(color, mask, [plain_object("green", "cube", 35.0, 100 / 15)])
 
 
-ONE_CUBE = Example("Point to green cube", '<point x="35.0" y="6.7" alt="green cube">green cube</point>', (0,))
+def question(prompt: str, answer: str, targets: tuple[int, ...], **more: object) -> Question:
+    kind = AnswerKind.POINTS if targets else AnswerKind.ABSENT
+    return Question(prompt, answer, kind=kind, topic="color_name", phrase="", targets=targets, **more)  # type: ignore[arg-type]
+
+
+ONE_CUBE = question("Point to green cube", '<point x="35.0" y="6.7" alt="green cube">green cube</point>', (0,))
 
 
 def one_batch(
-    source: SimpleSource, sample: Sample, processor: MolmoProcessor, example: Example = ONE_CUBE, size: int = 2
+    source: SceneViews, sample: SceneSample, processor: MolmoProcessor, example: Question = ONE_CUBE, size: int = 2
 ) -> Batch:
-    only = OneView(source, sample, example)
-    return draw_batch(only, processor, PLACES, size, 1, np.random.default_rng(0))  # type: ignore[arg-type]
+    lesson = OneView(source.view(sample), example)
+    return draw_batch(source, processor, PLACES, size, 1, np.random.default_rng(0), lesson)
 
 
 def test_pixels_are_prepared_as_at_inference() -> None:
@@ -73,7 +81,7 @@ def test_varied_colours_stay_colours_and_padding_stays_black() -> None:
     assert 0.01 < float((varied[200:220] - plain[200:220]).abs().mean()) < 1.5
 
 
-def test_the_cells_of_a_block(source: SimpleSource, block: Sample, processor: MolmoProcessor) -> None:
+def test_the_cells_of_a_block(source: SceneViews, block: SceneSample, processor: MolmoProcessor) -> None:
     # Shrunk to 240 × 180 and set 30 below the top: columns 72…95, rows 30…53; a token is 24 px wide.
     batch = one_batch(source, block, processor)
     tokens, patches = batch.token_cells, batch.patch_cells
@@ -87,7 +95,7 @@ def test_the_cells_of_a_block(source: SimpleSource, block: Sample, processor: Mo
         torch.testing.assert_close(cells.xy[0][where][0], torch.tensor([0.35, 1 / 15]))
 
 
-def test_the_places_of_a_block(source: SimpleSource, block: Sample, processor: MolmoProcessor) -> None:
+def test_the_places_of_a_block(source: SceneViews, block: SceneSample, processor: MolmoProcessor) -> None:
     batch = one_batch(source, block, processor)
     places = batch.places
     assert places.row.tolist() == [0] * 7 + [1] * 7
@@ -99,18 +107,16 @@ def test_the_places_of_a_block(source: SimpleSource, block: Sample, processor: M
     torch.testing.assert_close(places.xy, torch.tensor([0.35, 1 / 15]).expand(14, -1))
 
 
-def test_cells_agree_with_the_rendered_masks(source: SimpleSource, processor: MolmoProcessor) -> None:
+def test_cells_agree_with_the_rendered_masks(source: SceneViews, processor: MolmoProcessor) -> None:
     """A token's class is that of the object that fills most of it; counted here pixel by pixel."""
-    drawn: list[Sample] = []
+    drawn: list[SceneSample] = []
 
-    class Keeping:
-        classes, ask = source.classes, source.ask
-
-        def draw(self, rng: np.random.Generator, augment: bool = True) -> View:
+    class Keeping(Lesson):
+        def draw(self, views: object, rng: np.random.Generator, augment: bool = True) -> View:
             drawn.append(source.shards.draw(rng, augment=False))
             return source.view(drawn[-1])
 
-    batch = draw_batch(Keeping(), processor, PLACES, 4, 2, np.random.default_rng(6))  # type: ignore[arg-type]
+    batch = draw_batch(source, processor, PLACES, 4, 2, np.random.default_rng(6), Keeping())
     assert len(drawn) == 4
     checked = 0
     for k, sample in enumerate(drawn):
@@ -127,7 +133,8 @@ def test_cells_agree_with_the_rendered_masks(source: SimpleSource, processor: Mo
             assert bool(batch.token_cells.filled[k, cell]) == (share > 0.12)
             if share > 0.12:
                 thing = sample.objects[int(counts.argmax())]
-                expected = [list(COLORS).index(thing.color), SHAPES.index(thing.shape)]
+                (color,) = thing.colors
+                expected = [list(COLORS).index(color), SHAPES.index(thing.noun)]
                 assert batch.token_cells.classes[k, cell].tolist() == expected
                 checked += 1
     assert checked > 20
@@ -165,7 +172,7 @@ def test_targets_share_their_pixels_among_the_tokens(batch: Batch) -> None:
 
 @pytest.mark.parametrize("change", [lambda r: np.random.default_rng(r), lambda r: np.random.default_rng(r + 1)])
 def test_a_batch_is_decided_by_its_seeds(
-    source: SimpleSource, processor: MolmoProcessor, change: Callable[[int], np.random.Generator]
+    source: SceneViews, processor: MolmoProcessor, change: Callable[[int], np.random.Generator]
 ) -> None:
     def draw(rng: np.random.Generator) -> Batch:
         torch.manual_seed(9)
@@ -176,8 +183,8 @@ def test_a_batch_is_decided_by_its_seeds(
     assert same == (change(5).integers(10**9) == np.random.default_rng(5).integers(10**9))
 
 
-def test_a_batch_without_points_has_no_places(source: SimpleSource, block: Sample, processor: MolmoProcessor) -> None:
-    batch = one_batch(source, block, processor, Example("Point to red ball", "There are none.", ()))
+def test_a_batch_without_points_has_no_places(source: SceneViews, block: SceneSample, processor: MolmoProcessor) -> None:
+    batch = one_batch(source, block, processor, question("Point to red ball", "There are none.", ()))
     assert len(batch.places.row) == 0
     assert batch.places.tokens.shape == (0, 100)
 
@@ -193,18 +200,20 @@ def test_answers_look_at_their_targets_from_the_start(batch: Batch) -> None:
         assert batch.weights[row, place - 1] == 0
 
 
-def test_the_start_of_an_answer_looks_at_all_its_targets(source: SimpleSource, block: Sample, processor: MolmoProcessor) -> None:
+def test_the_start_of_an_answer_looks_at_all_its_targets(
+    source: SceneViews, block: SceneSample, processor: MolmoProcessor
+) -> None:
     mask = block.mask.copy()
     mask[200:232, 224:256] = 1
-    two = Sample(block.color, mask, [*block.objects, SeenObject("green", "cube", 75.0, 90.0, True)])
+    two = SceneSample(block.color, mask, [*block.objects, plain_object("green", "cube", 75.0, 90.0)])
     answer = '<points x1="35.0" y1="6.7" x2="75.0" y2="90.0" alt="green cubes">green cubes</points>'
-    made = one_batch(source, two, processor, Example("Point to green cubes", answer, (0, 1)), size=1)
+    made = one_batch(source, two, processor, question("Point to green cubes", answer, (0, 1)), size=1)
     last, seen = made.looks.tokens[-1].reshape(10, 10), made.token_cells.filled[0].reshape(10, 10)
     assert bool((last[seen] > 0).all())
     assert float(last[:5].sum()) == pytest.approx(0.5, abs=1e-5)
-    named = Example("Point to green cubes", answer, (0, 1), mentions=(("green cubes", (0, 1)),))
+    named = question("Point to green cubes", answer, (0, 1), mentions=(("green cubes", (0, 1)),))
     mentions = one_batch(source, two, processor, named, size=1).mentions
     torch.testing.assert_close(mentions.tokens[0].reshape(10, 10), last)
     assert int(mentions.place[0]) < int(made.looks.place[-1])
-    absent = one_batch(source, two, processor, Example("Point to red balls", "There are none.", ()), size=1)
+    absent = one_batch(source, two, processor, question("Point to red balls", "There are none.", ()), size=1)
     assert len(absent.looks.row) == 0

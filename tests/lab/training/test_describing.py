@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 
 from lab.training.describing import SHORT_STYLE, describe, short_answers
-from lab.training.referring import SeenThing
+from lab.training.questions import Vocabulary
+from lab.training.referring import SeenObject
+from molmo_point.finetuning.sample import AnswerKind
 
 NOUNS = ["mug", "scissors", "butter", "banana", "key"]
-MUG = SeenThing(
+WORDS = Vocabulary(tuple(NOUNS))
+MUG = SeenObject(
     noun="mug", nouns=frozenset({"mug", "cup"}), doubtful=frozenset({"glass"}), category="dishes",
     categories=frozenset({"dishes"}), colors=frozenset({"red"}), maybe_colors=frozenset(), x_percent=10, y_percent=10,
     left_percent=5, right_percent=15, depth_m=1.0, position_m=(0, 0, 0), size_m=(0.1, 0.1, 0.1), edge_m=0.2,
@@ -25,7 +28,7 @@ def rng(seed: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
-def said(things: list[SeenThing]) -> set[str]:
+def said(things: list[SeenObject]) -> set[str]:
     return {describe(things, rng(seed)) for seed in range(60)}
 
 
@@ -72,11 +75,11 @@ def test_the_largest_is_the_largest() -> None:
     assert remarks == {"", "The banana is the largest.", "The mug is closest to the camera."}
 
 
-def answers(things: list[SeenThing]) -> dict[str, str]:
+def answers(things: list[SeenObject]) -> dict[str, str]:
     found = {}
     for seed in range(80):
-        for example in short_answers(things, 4, rng(seed), NOUNS):
-            assert example.targets == ()
+        for example in short_answers(things, 4, rng(seed), WORDS):
+            assert example.kind is AnswerKind.TEXT
             assert found.setdefault(example.prompt, example.answer) == example.answer, "an answer depends on the scene alone"
     return found
 

@@ -17,7 +17,7 @@ from lab.training.losses import (
     soft_coordinate_table,
     soft_digits,
 )
-from lab.training.sources import UNKNOWN, SimpleSource
+from lab.training.views import UNKNOWN, SceneViews
 from molmo_point.model.inputs.molmo_processor import MolmoProcessor
 from molmo_point.model.inputs.preprocess import token_places
 from molmo_point.sim.tabletop.objects import COLORS, SHAPES
@@ -32,7 +32,7 @@ def places_of(row: list[int], place: list[int], value: list[int], character: lis
 
 
 @pytest.fixture(scope="module")
-def batch(source: SimpleSource, processor: MolmoProcessor) -> Batch:
+def batch(source: SceneViews, processor: MolmoProcessor) -> Batch:
     torch.manual_seed(0)
     return draw_batch(source, processor, token_places(0, 0, LAYOUT), 4, 4, np.random.default_rng(8))
 

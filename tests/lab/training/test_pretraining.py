@@ -2,37 +2,49 @@
 
 import json
 import shutil
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedTokenizerFast
 
-from lab.training import trainer as module
+from lab.training import pretraining as module
 from lab.training.export import export_checkpoint
-from lab.training.trainer import Trainer, TrainSettings, train
+from lab.training.pretraining import PretrainingTask, prepare, pretrain
+from lab.training.settings import PretrainSettings
 from molmo_point.errors import InputError
+from molmo_point.finetuning.loop import TrainingLoop
+from molmo_point.finetuning.run_file import parse_settings
 from molmo_point.model import load_backend
 
-SETTINGS = TrainSettings(see_images=4, point_images=6, batch=2, questions=2, workers=1, check_every=2)
-Start = Callable[..., Trainer]
+SETTINGS = {"see_images": 4, "point_images": 6, "batch": 2, "questions": 2, "workers": 1, "check_every": 2}
+Loop = TrainingLoop[PretrainingTask]
+
+
+class Start:
+    """Makes the loop of a run in a folder; the tokenizer is not trained and nothing is measured."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, scenes: Path) -> None:
+        self.tokenizer, self.scenes = tokenizer, scenes
+
+    def settings(self, out: Path, **changes: Any) -> PretrainSettings:
+        return PretrainSettings(**{"out": str(out), "scenes": str(self.scenes), **SETTINGS, **changes})
+
+    def __call__(self, out: Path, **changes: Any) -> Loop:
+        settings = self.settings(out, **changes)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(module, "train_tokenizer", lambda *_: self.tokenizer)
+            prepare(settings)
+        made = TrainingLoop(settings, lambda: PretrainingTask(settings))
+        made.task.check = lambda step: {}  # type: ignore[method-assign]
+        return made
 
 
 @pytest.fixture(scope="module")
 def start(tokenizer: PreTrainedTokenizerFast, scenes: Path) -> Start:
-    """Makes a trainer in a folder; the tokenizer is not trained anew and nothing is validated."""
-
-    def make(out: Path, settings: TrainSettings = SETTINGS) -> Trainer:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(module, "train_tokenizer", lambda *_: tokenizer)
-            made = Trainer(settings, scenes, out)
-        made._log = lambda means: None  # type: ignore[method-assign]
-        return made
-
-    return make
+    return Start(tokenizer, scenes)
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +104,7 @@ def test_a_forgotten_optimiser_state_would_be_noticed(start: Start, straight: Pa
 
 
 def test_both_phases_train_what_they_should(start: Start, straight: Path, interrupted: Path, tmp_path: Path) -> None:
-    first = {name: tensor.clone() for name, tensor in start(tmp_path / "fresh").model.state_dict().items()}
+    first = {name: tensor.clone() for name, tensor in start(tmp_path / "fresh").task.model.state_dict().items()}
     trained = weights(straight)
     assert all(torch.isfinite(tensor).all() for tensor in trained.values())
     # The last vision block never contributes; rows of tokens that were not drawn keep their place.
@@ -111,12 +123,12 @@ def test_a_finished_run_does_nothing_more(start: Start, straight: Path) -> None:
 
 
 def test_captions_come_between_seeing_and_pointing(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = replace(SETTINGS, see_images=2, caption_images=2, point_images=4, short_share=0.5, few_until=0.5, check_every=100)
     lessons = []
     draw = module.draw_batch
     monkeypatch.setattr(module, "draw_batch", lambda *given: lessons.append(given[-1]) or draw(*given))
-    start(tmp_path, settings).run()
-    assert [(lesson.captions, lesson.short_share, lesson.most_things) for lesson in lessons] == [
+    changes = {"see_images": 2, "caption_images": 2, "point_images": 4, "short_share": 0.5, "few_until": 0.5}
+    start(tmp_path, check_every=100, **changes).run()
+    assert [(lesson.captions, lesson.short_share, lesson.most_objects) for lesson in lessons] == [
         (False, 0.0, None), (True, 0.0, None), (False, 0.5, 1), (False, 0.5, None),
     ]  # fmt: skip
     assert all(torch.isfinite(tensor).all() for tensor in weights(tmp_path).values())
@@ -124,22 +136,39 @@ def test_captions_come_between_seeing_and_pointing(start: Start, tmp_path: Path,
 
 def test_other_settings_in_the_same_folder_are_refused(start: Start, straight: Path) -> None:
     with pytest.raises(InputError, match=r"point_rate, seed differ"):
-        start(straight, replace(SETTINGS, seed=3, point_rate=1e-2))
+        start(straight, seed=3, point_rate=1e-2)
 
 
-def test_workers_must_share_a_batch(scenes: Path, tmp_path: Path) -> None:
+def test_another_plan_is_refused_until_it_is_asked_for_and_plans_are_kept(
+    start: Start, straight: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PretrainingTask, "check", lambda *_: {})
+    out = tmp_path / "replanned"
+    shutil.copytree(straight, out)
+    longer = start.settings(out, point_images=8)
+    with pytest.raises(InputError, match=r"point_images differ.*--replan"):
+        pretrain(longer)
+    pretrain(longer, replan=True)
+    plans = [json.loads(line) for line in (out / "plans.jsonl").read_text().splitlines()]
+    assert [(plan["from_images"], plan["point_images"]) for plan in plans][1:] == [(10, 8)]
+    assert json.loads((out / "progress.json").read_text())["images_seen"] == 12
+    with pytest.raises(InputError, match="seed differ"):
+        pretrain(start.settings(out, seed=5), replan=True)
+
+
+def test_workers_must_share_a_batch() -> None:
     for workers in (0, 3):
         with pytest.raises(InputError, match="workers"):
-            train(replace(SETTINGS, workers=workers), scenes, tmp_path)
+            parse_settings(PretrainSettings, {"scenes": "s", "out": "o", **SETTINGS, "workers": workers}, "test")
 
 
 def test_workers_average_their_gradients(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = start(tmp_path, replace(SETTINGS, workers=2))
-    parameters = [p for group in run.groups for p in group]
+    task = start(tmp_path, workers=2).task
+    parameters = [p for group in task.trained(0).values() for p in group]
     for k, parameter in enumerate(parameters[:-3]):
         parameter.grad = torch.full_like(parameter, float(k))
     monkeypatch.setattr(module.dist, "all_reduce", lambda flat: flat.add_(1.0))
-    run._average_gradients()
+    task.reduce_gradients(parameters)
     for k, parameter in enumerate(parameters[:-3]):
         assert parameter.grad is not None
         torch.testing.assert_close(parameter.grad, torch.full_like(parameter, (k + 1) / 2))

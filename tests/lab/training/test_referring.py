@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from lab.training.referring import Description, SeenThing, matches, related, superlative
+from lab.training.referring import Description, SeenObject, matches, related, superlative
 
 
-def thing(noun: str, x: float = 50, depth: float = 0.6, color: str = "red", **more: object) -> SeenThing:
-    known = SeenThing(
+def thing(noun: str, x: float = 50, depth: float = 0.6, color: str = "red", **more: object) -> SeenObject:
+    known = SeenObject(
         noun=noun, nouns=frozenset({noun}), doubtful=frozenset(), category="dishes", categories=frozenset({"dishes"}),
         colors=frozenset({color}), maybe_colors=frozenset({color}), x_percent=x, y_percent=50, left_percent=x - 3,
         right_percent=x + 3, depth_m=depth, position_m=(x / 100, depth, 0.03), size_m=(0.06, 0.06, 0.06), edge_m=0.3,

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from lab.training import scenes as scenes_module
-from lab.training.dataset import SceneShards
 from lab.training.scenes import RENDER_HEIGHT, RENDER_WIDTH, render_shard
+from lab.training.shards import SceneShards, plain_object
 from molmo_point.errors import InputError
 from molmo_point.sim import TabletopScene
 
@@ -27,15 +27,20 @@ def write_shard(folder: Path, name: str = "a") -> None:
 
 def test_a_view_as_rendered(tmp_path: Path) -> None:
     write_shard(tmp_path)
-    sample = SceneShards(tmp_path).sample(0, 0, None)
+    sample = SceneShards(tmp_path).sample(0, None)
     assert sample.color.shape == (48, 64, 3)
     red, hidden, green = sample.objects
     # The centroid in per cent counts from the image's edge: columns 8…23 end at 24.
     assert (red.x_percent, red.y_percent) == pytest.approx((16 / 64 * 100, 20 / 48 * 100))
     assert (green.x_percent, green.y_percent) == pytest.approx((60 / 64 * 100, 25 / 48 * 100))
-    assert (red.color, red.shape, red.usable) == ("red", "cube", True)
-    assert (hidden.color, hidden.shape, hidden.usable) == ("", "", True)
+    assert (red.colors, red.noun, red.seen, red.usable) == ({"red"}, "cube", True, True)
+    assert not hidden.seen and not hidden.usable
     assert green.usable
+
+
+def test_a_shape_without_a_picture_stands_where_it_should() -> None:
+    shape = plain_object("red", "cube", 30.25, 99.9)
+    assert (shape.percent, shape.noun, shape.colors, shape.seen, shape.usable) == ((30.25, 99.9), "cube", {"red"}, True, True)
 
 
 def test_crops_and_flips_move_image_mask_and_centroids_together(tmp_path: Path) -> None:
@@ -55,7 +60,7 @@ def test_crops_and_flips_move_image_mask_and_centroids_together(tmp_path: Path) 
             v, u = np.nonzero(sample.mask == index)
             thing = sample.objects[index]
             if u.size == 0:
-                assert thing.color == "" and thing.usable
+                assert not thing.seen
                 continue
             assert thing.x_percent == pytest.approx((u.mean() + 0.5) / width * 100)
             assert thing.y_percent == pytest.approx((v.mean() + 0.5) / height * 100)
@@ -68,7 +73,7 @@ def test_crops_and_flips_move_image_mask_and_centroids_together(tmp_path: Path) 
 
 
 def test_shards_without_their_json_are_not_read(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no training scenes"):
+    with pytest.raises(InputError, match="complete shards"):
         SceneShards(tmp_path)
     write_shard(tmp_path)
     shards = SceneShards(tmp_path)
@@ -86,13 +91,12 @@ def test_shards_without_their_json_are_not_read(tmp_path: Path) -> None:
 def test_rendered_shards_hold_what_the_scenes_show(scenes: Path) -> None:
     shards = SceneShards(scenes)
     assert len(shards) == 12
-    for shard in range(2):
-        for index in range(6):
-            sample = shards.sample(shard, index, None)
-            assert sample.color.shape == (RENDER_HEIGHT, RENDER_WIDTH, 3)
-            assert sample.color.std() > 3
-            assert sample.mask.max() < len(sample.objects)
-    assert np.mean([shards.sample(0, i, None).mask.max() >= 0 for i in range(6)]) > 0.5
+    for index in range(12):
+        sample = shards.sample(index, None)
+        assert sample.color.shape == (RENDER_HEIGHT, RENDER_WIDTH, 3)
+        assert sample.color.std() > 3
+        assert sample.mask.max() < len(sample.objects)
+    assert np.mean([shards.sample(i, None).mask.max() >= 0 for i in range(6)]) > 0.5
 
 
 def test_rendering_is_decided_by_the_seed_and_the_json_comes_last(

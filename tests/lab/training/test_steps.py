@@ -1,14 +1,16 @@
 """The losses of a step come from the model that ships; validation counts what it should."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from lab.training import validation
+from lab.training import checks
 from lab.training.batches import Batch, draw_batch
+from lab.training.checks import seeing_scores, topic_scores
 from lab.training.initial import (
     LAYOUT,
     embedded_config,
@@ -17,17 +19,15 @@ from lab.training.initial import (
     write_preprocessor_config,
 )
 from lab.training.losses import AuxiliaryHeads, SoftTokenLoss
-from lab.training.sources import SimpleSource
 from lab.training.steps import pointing_losses, seeing_losses
-from lab.training.validation import answer_scores, seeing_scores
+from lab.training.views import SceneViews
+from molmo_point.backend import Prompt
 from molmo_point.finetuning.packing import segment_mask
-from molmo_point.finetuning.queries import Example
+from molmo_point.finetuning.sample import TrainingExample, TrainingSample
 from molmo_point.model.architecture.causal_lm import MolmoForCausalLM
 from molmo_point.model.architecture.config import load_config
-from molmo_point.model.decoding.greedy import Generated
 from molmo_point.model.inputs.molmo_processor import MolmoProcessor
 from molmo_point.model.inputs.preprocess import ImageLayout, token_places
-from molmo_point.points.dialects.written import format_points
 
 CLASSES = {"color": 8, "shape": 4}
 
@@ -49,7 +49,7 @@ def token_loss(processor: MolmoProcessor) -> SoftTokenLoss:
 
 
 @pytest.fixture(scope="module")
-def batch(source: SimpleSource, processor: MolmoProcessor) -> Batch:
+def batch(source: SceneViews, processor: MolmoProcessor) -> Batch:
     torch.manual_seed(0)
     return draw_batch(source, processor, token_places(0, 0, LAYOUT), 2, 3, np.random.default_rng(4))
 
@@ -123,57 +123,49 @@ def test_sine_positions_tell_rows_and_columns_apart() -> None:
 
 
 def answered_by(
-    change: Callable[[Example], str], processor: MolmoProcessor, source: SimpleSource, monkeypatch: pytest.MonkeyPatch
+    answer: str | None, processor: MolmoProcessor, source: SceneViews, monkeypatch: pytest.MonkeyPatch
 ) -> dict[str, float]:
-    """Scores of a model that answers what ``change`` makes of the right answer."""
-    asked: list[Example] = []
-    is_right = validation._answer
+    """Scores of a model that always gives one answer, or the right one for None."""
+    asked: dict[str, TrainingExample] = {}
+    samples = checks._samples
 
-    def answer(model: object, processor: MolmoProcessor, view: object, example: Example) -> object:
-        asked.append(example)
-        return is_right(model, processor, view, example)  # type: ignore[arg-type]
+    class Backend:
+        def __init__(self, *_: object) -> None: ...
 
-    def generate(*_: object) -> Generated:
-        tokens = processor.encode_text(f" {change(asked[-1])}")
-        return Generated(tokens, [], [], finish_reason="stop", prefill_ms=1.0, decode_ms=1.0)
+        def complete(self, pixels: np.ndarray, prompt: Prompt, limits: object) -> SimpleNamespace:
+            return SimpleNamespace(text=f" {answer or asked[prompt.text].answer}")
 
-    monkeypatch.setattr(validation, "_answer", answer)
-    monkeypatch.setattr(validation, "greedy_to_end", generate)
-    return answer_scores(torch.nn.Linear(1, 1), processor, source, each=12)  # type: ignore[arg-type]
+    def kept(views: SceneViews) -> Iterator[TrainingSample]:
+        for sample in samples(views):
+            asked.update({example.prompt: example for example in sample.examples})
+            yield sample
+
+    monkeypatch.setattr(checks, "_samples", kept)
+    monkeypatch.setattr(checks, "MolmoBackend", Backend)
+    return topic_scores(torch.nn.Linear(1, 1), processor, source, most=12)  # type: ignore[arg-type]
 
 
-def test_right_answers_score_one(processor: MolmoProcessor, source: SimpleSource, monkeypatch: pytest.MonkeyPatch) -> None:
-    scores = answered_by(lambda example: example.answer, processor, source, monkeypatch)
-    assert scores["name"] == scores["count"] == scores["count_within_one"] == scores["absent"] == 1.0
-    assert scores["median_error_percent"] < 0.08
+def test_right_answers_score_one(processor: MolmoProcessor, source: SceneViews, monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = answered_by(None, processor, source, monkeypatch)
+    assert scores["name"] == scores["color_name"] == scores["count"] == scores["absent"] == 1.0
     assert np.isnan(scores["relation"])  # plain scenes have no such questions
 
 
-def test_wrong_answers_score_nothing(processor: MolmoProcessor, source: SimpleSource, monkeypatch: pytest.MonkeyPatch) -> None:
-    corner = '<point x="0.5" y="0.5" alt="it">it</point>'
-    scores = answered_by(
-        lambda e: f"Counting the {corner} shows a total of 1." if len(e.targets) != 1 else corner.replace("0.5", "99.5"),
-        processor, source, monkeypatch,
-    )  # fmt: skip
-    assert scores["name"] < 0.1 and scores["absent"] == 0.0
-    assert scores["median_error_percent"] > 20
-    nothing = answered_by(lambda e: "There are none.", processor, source, monkeypatch)
+def test_wrong_answers_score_nothing(processor: MolmoProcessor, source: SceneViews, monkeypatch: pytest.MonkeyPatch) -> None:
+    corner = '<point x="0.5" y="99.5" alt="it">it</point>'
+    scores = answered_by(corner, processor, source, monkeypatch)
+    assert scores["name"] < 0.1 and scores["color_name"] < 0.1 and scores["absent"] == 0.0
+
+
+def test_none_is_right_only_where_nothing_is(
+    processor: MolmoProcessor, source: SceneViews, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = answered_by("There are none.", processor, source, monkeypatch)
     assert nothing["name"] == 0.0 and nothing["absent"] == 1.0 and nothing["count"] == 0.0
 
 
-def test_counts_that_miss_by_one_are_told_apart(
-    processor: MolmoProcessor, source: SimpleSource, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def with_one_more(example: Example) -> str:
-        points = [(10.0 * k, 50.0) for k in range(len(example.targets) + 1)]
-        return format_points(points, "things", style="point_count")
-
-    scores = answered_by(with_one_more, processor, source, monkeypatch)
-    assert scores["count"] == 0.0 and scores["count_within_one"] == 1.0
-
-
 def test_what_the_vision_tells_is_counted_by_read_out(
-    model: MolmoForCausalLM, heads: AuxiliaryHeads, processor: MolmoProcessor, source: SimpleSource
+    model: MolmoForCausalLM, heads: AuxiliaryHeads, processor: MolmoProcessor, source: SceneViews
 ) -> None:
     places = token_places(0, 0, LAYOUT)
     state = torch.get_rng_state()
@@ -181,7 +173,7 @@ def test_what_the_vision_tells_is_counted_by_read_out(
     assert one == two and set(one) == {"see_color", "see_shape"}
     assert torch.equal(state, torch.get_rng_state())
     with torch.no_grad():
-        batch = draw_batch(source, processor, places, 6, 1, np.random.default_rng(validation._SEED))
+        batch = draw_batch(source, processor, places, 6, 1, np.random.default_rng(checks._SEED))
         shares = batch.token_cells.classes[batch.token_cells.filled]
         kept = heads.token.weight.clone(), heads.token.bias.clone()
         heads.token.weight.zero_()

@@ -2,7 +2,8 @@
 
 import pytest
 
-from molmo_point.finetuning.wordings import COUNT, MANY, ONE, RELATIONS, plural
+from lab.training.wordings import RELATIONS, plural
+from molmo_point.finetuning.labels.wording import COUNT, MANY, ONE
 
 
 @pytest.mark.parametrize(
