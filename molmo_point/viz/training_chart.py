@@ -4,12 +4,9 @@ import csv
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple
 
 from molmo_point.errors import DependencyError
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 _WIDTH_IN, _HEIGHT_IN, _DPI = 12.0, 4.2, 110
 _NAMES = {"token": "answers", "valid_token": "answers, kept out", "points_f1": "points (F1)"}
@@ -36,14 +33,14 @@ _PANELS = (
 )
 
 
-def training_chart(rows: Sequence[dict[str, float]]) -> "Figure":
+def training_chart(rows: Sequence[dict[str, float]]) -> Any:
     """Draw the log of a run.
 
     Args:
         rows: One for every check, with ``images`` and any logged values; columns may be missing from some, or NaN.
 
     Returns:
-        One panel below the other; panels without values are left out.
+        A Matplotlib figure, one panel below the other; panels without values are left out.
 
     Raises:
         DependencyError: Matplotlib is not installed.
