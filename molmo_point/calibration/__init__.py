@@ -1,4 +1,1 @@
-"""Boards, detection, intrinsics, hand-eye runs, verification and reports: what `molmo-point calibrate` does.
-
-The mathematics is in `geometry.hand_eye` and `geometry.camera_fit`; here is what touches images, files and people.
-"""
+"""Calibration of cameras and of cameras against arms: boards, detection, intrinsics, capture, reports."""

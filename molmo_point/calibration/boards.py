@@ -1,4 +1,4 @@
-"""Calibration boards: ChArUco, chessboard, AprilTag grid; their YAML, and where their points are."""
+"""Calibration boards: ChArUco, chessboard, AprilTag grid; their YAML, their points, and their print as PDF."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -19,33 +19,33 @@ _APRILTAGS = {"16h5": 30, "25h9": 35, "36h10": 2320, "36h11": 587}
 
 
 def dictionary_size(name: str) -> int:
-    """Number of markers of a dictionary of OpenCV, by its name.
+    """Return the number of markers of an OpenCV dictionary.
 
     Raises:
-        InputError: No such dictionary is known.
+        InputError: If the name is unknown.
     """
     parts = name.split("_")
     size = _APRILTAGS.get(parts[-1].lower()) if "APRILTAG" in parts else int(parts[-1]) if parts[-1].isdigit() else None
     if parts[0] != "DICT" or size is None:
-        raise InputError("The marker dictionary is unknown", repr(name), "e.g. DICT_5X5_250 or DICT_APRILTAG_36h11")
+        raise InputError("dictionary must be a marker dictionary of OpenCV", repr(name), "e.g. DICT_5X5_250, DICT_APRILTAG_36h11")
     return size
 
 
 @dataclass(frozen=True)
 class Board:
-    """A flat board. The origin is the first corner point; x runs along the columns, y down the rows, z into the board.
+    """Flat board. The origin is the first corner point; x runs along the columns, y down the rows, z into the board.
 
     Attributes:
         kind: "charuco", "chessboard" or "apriltag".
-        columns: squares along x (tags for "apriltag").
-        rows: squares along y (tags for "apriltag").
-        square_m: side of a square, or from one tag's edge to the same edge of the next, meters.
-        marker_m: side of a marker's black border, meters; 0 for a chessboard.
+        columns: Number of squares along x (of tags for "apriltag").
+        rows: Number of squares along y (of tags for "apriltag").
+        square_m: Side of a square, or pitch of the tags, in meters.
+        marker_m: Side of a marker's black border, in meters; 0 for a chessboard.
         dictionary: OpenCV's name of the marker dictionary; empty for a chessboard.
-        first_marker: id of the first marker, so that two boards can be told apart.
+        first_marker: Id of the first marker, to distinguish two boards.
 
     Raises:
-        InputError: If the numbers cannot be a board.
+        InputError: If the numbers do not make a board.
     """
 
     kind: str
@@ -58,29 +58,29 @@ class Board:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise InputError("The kind of board is unknown", repr(self.kind), f"use one of {', '.join(KINDS)}")
+            raise InputError(f"kind must be one of {', '.join(KINDS)}", repr(self.kind), "name the kind of board")
         for name in ("columns", "rows", "first_marker"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int):
-                raise InputError(f"The board's {name} must be a whole number", repr(value), "count the squares")
+                raise InputError(f"{name} must be a whole number", repr(value), "count the squares")
         least = 1 if self.kind == "apriltag" else 3
         if self.columns < least or self.rows < least or self.first_marker < 0:
-            raise InputError("The board is too small", f"{self.columns} x {self.rows}", f"at least {least} x {least} squares")
+            raise InputError(
+                f"A board must have at least {least} x {least} squares", f"{self.columns} x {self.rows}", "count the squares"
+            )
         for name in ("square_m", "marker_m"):
             value = getattr(self, name)
             if not isinstance(value, (int, float)) or not np.isfinite(value):
-                raise InputError(f"The board's {name} must be a number", repr(value), "give meters, e.g. 0.03")
+                raise InputError(f"{name} must be a number", repr(value), "give meters, e.g. 0.03")
         if not 0.0005 <= self.square_m <= 2.0:
-            raise InputError(
-                "The squares of the board have no plausible size", f"square_m={self.square_m}", "give meters: 0.03 is 30 mm"
-            )
+            raise InputError("square_m must be between 0.0005 and 2", f"{self.square_m}", "give meters: 0.03 is 30 mm")
         if self.kind == "chessboard":
             object.__setattr__(self, "marker_m", 0.0)
             object.__setattr__(self, "dictionary", "")
             return
         if not 0.0 < self.marker_m < self.square_m:
             raise InputError(
-                "The markers must be smaller than the squares",
+                "marker_m must be smaller than square_m",
                 f"marker_m={self.marker_m}, square_m={self.square_m}",
                 "give both in meters, e.g. 0.022 and 0.03",
             )
@@ -89,12 +89,12 @@ class Board:
         size = dictionary_size(self.dictionary)
         if self.first_marker + markers > size:
             raise InputError(
-                "The dictionary has too few markers", f"{markers} needed, {self.dictionary} has {size}", "use a smaller board"
+                "dictionary must hold all markers", f"{markers} needed, {self.dictionary} has {size}", "use a smaller board"
             )
 
     @property
     def points(self) -> FloatArray:
-        """(m, 3) points in meters, z = 0: inner corners row by row, or the four corners of each tag."""
+        """Board points (m, 3) in meters, z = 0: inner corners row by row, or the four corners of each tag."""
         if self.kind != "apriltag":
             v, u = np.mgrid[0 : self.rows - 1, 0 : self.columns - 1]
             return np.stack([u.ravel(), v.ravel(), np.zeros(u.size)], axis=1) * self.square_m
@@ -104,7 +104,7 @@ class Board:
 
     @property
     def size_m(self) -> tuple[float, float]:
-        """Width and height of the printed pattern, meters."""
+        """Width and height of the printed pattern, in meters."""
         if self.kind == "apriltag":
             gap = self.square_m - self.marker_m
             return self.columns * self.square_m - gap, self.rows * self.square_m - gap
@@ -112,16 +112,16 @@ class Board:
 
     @property
     def origin_m(self) -> tuple[float, float]:
-        """Where the first point lies from the upper left corner of the pattern, meters."""
+        """Position of the first point relative to the upper left corner of the pattern, in meters."""
         return (0.0, 0.0) if self.kind == "apriltag" else (self.square_m, self.square_m)
 
     def describe(self) -> str:
-        """The board in a few words."""
+        """Describe the board in a few words."""
         text = f"{self.kind} {self.columns} x {self.rows}, squares {self.square_m * 1e3:g} mm"
         return text if not self.marker_m else f"{text}, markers {self.marker_m * 1e3:g} mm ({self.dictionary})"
 
     def to_dict(self) -> dict[str, Any]:
-        """What the YAML file holds."""
+        """Return the contents of the YAML file."""
         values = asdict(self)
         return {key: value for key, value in values.items() if value or key in ("kind", "columns", "rows", "square_m")}
 
@@ -136,7 +136,7 @@ class Board:
         known = needed | {"marker_m", "dictionary", "first_marker"}
         if not isinstance(values, Mapping) or needed - values.keys() or values.keys() - known:
             raise InputError(
-                "The board's keys are not the expected ones",
+                "A board file must hold the board's keys",
                 f"{sorted(map(str, values)) if isinstance(values, Mapping) else values!r}",
                 f"give {', '.join(sorted(needed))} and, with markers, marker_m and dictionary",
             )
@@ -150,7 +150,7 @@ def load_board(path: str | Path) -> Board:
     """Read a board from YAML or JSON.
 
     Raises:
-        InputError: If the file cannot be read or is no board.
+        InputError: If the file cannot be read or does not hold a board.
     """
     try:
         return Board.from_dict(read_mapping(path))
@@ -161,7 +161,7 @@ def load_board(path: str | Path) -> Board:
 
 
 def board_yaml(board: Board) -> str:
-    """The board's YAML, with a word on what to measure."""
+    """Return the board's YAML, with a note on the measurement of the print."""
     import yaml
 
     text = yaml.safe_dump(board.to_dict(), sort_keys=False)
@@ -169,38 +169,38 @@ def board_yaml(board: Board) -> str:
 
 
 def import_cv2() -> Any:
-    """OpenCV.
+    """Import OpenCV.
 
     Raises:
-        DependencyError: It is not installed, or too old to have ArUco in its main module.
+        DependencyError: If it is not installed, or too old to have ArUco in its main module.
     """
     try:
         import cv2
     except ImportError as error:
         raise DependencyError(
-            "Calibration needs OpenCV", str(error).split("\n")[0], "pip install 'molmo-point[calibration]'"
+            "OpenCV must be installed for calibration", str(error).split("\n")[0], "pip install 'molmo-point[calibration]'"
         ) from error
     if not hasattr(cv2, "aruco") or not hasattr(cv2.aruco, "CharucoDetector"):
-        raise DependencyError("OpenCV is too old", cv2.__version__, "pip install 'opencv-python-headless>=4.8'")
+        raise DependencyError("OpenCV must be 4.8 or newer", cv2.__version__, "pip install 'opencv-python-headless>=4.8'")
     return cv2
 
 
 def marker_dictionary(name: str) -> Any:
-    """OpenCV's dictionary of that name.
+    """Return OpenCV's marker dictionary of a name.
 
     Raises:
-        InputError: There is none.
+        InputError: If the name is unknown.
     """
     cv2 = import_cv2()
     if not name.startswith("DICT_") or not hasattr(cv2.aruco, name):
-        raise InputError("OpenCV has no such marker dictionary", repr(name), "e.g. DICT_5X5_250 or DICT_APRILTAG_36h11")
+        raise InputError("dictionary must be a marker dictionary of OpenCV", repr(name), "e.g. DICT_5X5_250, DICT_APRILTAG_36h11")
     return cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, name))
 
 
 def squares(board: Board) -> list[tuple[float, float, float]]:
-    """Every black square of the print as (x, y, side) in meters from the upper left corner of the pattern.
+    """List the black squares of the print as (x, y, side) in meters from the upper left corner of the pattern.
 
-    Markers are given by their black cells, so that the print is exact at any size.
+    Markers are listed by their black cells, so that the print is exact at any size.
     """
     dark: list[tuple[float, float, float]] = []
     if board.kind != "apriltag":
@@ -222,7 +222,7 @@ def squares(board: Board) -> list[tuple[float, float, float]]:
 
 
 def marker_cells(board: Board, number: int, x: float, y: float) -> list[tuple[float, float, float]]:
-    """The black cells of one marker as (x, y, side) in meters."""
+    """List the black cells of one marker as (x, y, side) in meters."""
     cv2 = import_cv2()
     dictionary = marker_dictionary(board.dictionary)
     cells = int(dictionary.markerSize) + 2
@@ -237,22 +237,22 @@ _MARGIN_MM, _FOOT_MM = 8.0, 20.0
 
 
 def board_pdf(board: Board, paper: str | None = None) -> bytes:
-    """The PDF file of a board, on the smallest paper that holds it.
+    """Make the PDF file of a board in true scale, with a ruler to check the print.
 
     Args:
-        board: what to print.
-        paper: "A4", "A3", "A2" or "letter", landscape; None chooses.
+        board: Board to print.
+        paper: "A4", "A3", "A2" or "letter", landscape; None takes the smallest that holds the board.
 
     Raises:
-        InputError: The board does not fit, or the paper is unknown.
+        InputError: If the board does not fit, or the paper is unknown.
     """
     name = paper or _smallest(board)
     if name not in PAPERS_MM:
-        raise InputError("The paper is unknown", repr(name), f"use one of {', '.join(PAPERS_MM)}")
+        raise InputError(f"paper must be one of {', '.join(PAPERS_MM)}", repr(name), "choose a paper")
     width, height = PAPERS_MM[name]
     if not _fits(board, name):
         wide, high = (1e3 * side for side in board.size_m)
-        raise InputError("The board does not fit on the paper", f"{wide:.0f} x {high:.0f} mm on {name}", "use a larger paper")
+        raise InputError("The board must fit on the paper", f"{wide:.0f} x {high:.0f} mm on {name}", "use a larger paper")
     return _document(width, height, "\n".join([*_pattern(board, width, height), *_foot(board, name, width)]))
 
 
@@ -286,7 +286,7 @@ def _rectangle(x: float, y: float, wide: float, high: float) -> str:
 
 
 def _foot(board: Board, paper: str, width: float) -> list[str]:
-    """A ruler of 100 mm and what was printed."""
+    """Draw a ruler of 100 mm and the description of the board."""
     left, base = _MARGIN_MM + 2.0, _MARGIN_MM + 2.0
     lines = ["0 g"]
     for mm in range(101):
@@ -301,13 +301,13 @@ def _foot(board: Board, paper: str, width: float) -> list[str]:
             at,
             base + 3.0,
             7,
-            f"Print on {paper} at 100 % ('actual size'). This ruler must measure 100 mm. Glue it on something flat and stiff.",
+            f"Print on {paper} at 100 % ('actual size'). This ruler must measure 100 mm. Glue it on a flat, stiff plate.",
         ),
         _text(
             at,
             base - 0.5,
             7,
-            "Then measure over several squares with a caliper, and put the true size into the YAML file (square_m).",
+            "Then measure several squares with a caliper, and put the true size into the YAML file (square_m).",
         ),
     ]
     return lines

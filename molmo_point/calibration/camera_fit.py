@@ -17,7 +17,7 @@ from molmo_point.geometry.planar_pose import MIN_POINTS, board_poses, projection
 from molmo_point.geometry.rigid import motion
 
 MIN_IMAGES = 5
-# Which of k1, k2, p1, p2, k3 each model fits.
+# Indices of the fitted coefficients among k1, k2, p1, p2, k3.
 MODELS: dict[str, tuple[int, ...]] = {
     "none": (),
     "k1": (0,),
@@ -32,15 +32,15 @@ _FOLDS = 6
 
 @dataclass(frozen=True, eq=False)
 class CameraFit:
-    """Intrinsics fitted to images of a board.
+    """Camera fitted to images of a board.
 
     Attributes:
-        intrinsics: the camera.
-        model: a key of `MODELS`.
-        poses: (n, 4, 4) camera_T_board.
-        residual: (n, m, 2) projected minus seen, pixels; NaN where not seen.
-        names: of the fitted parameters: fx, fy, cx, cy, k1, ...
-        covariance: (p, p) of them. Images count as wholes: errors within one are not taken for independent.
+        intrinsics: Fitted intrinsics.
+        model: Distortion model, a key of `MODELS`.
+        poses: camera_T_board (n, 4, 4); NaN for an image with too few points.
+        residual: Projected minus detected pixels (n, m, 2); NaN where not detected.
+        names: Names of the p fitted parameters: fx, fy, cx, cy, k1, ...
+        covariance: Covariance of the fitted parameters (p, p), with one cluster per image.
     """
 
     intrinsics: Intrinsics
@@ -51,15 +51,15 @@ class CameraFit:
     covariance: FloatArray
 
     def rms_px(self) -> float:
-        """Root mean square of the distances between seen and projected points (what `cv2.calibrateCamera` returns)."""
+        """Return the root mean square reprojection error, in pixels, as `cv2.calibrateCamera` defines it."""
         return float(np.sqrt(np.nanmean((self.residual**2).sum(axis=2))))
 
     def per_image_px(self) -> FloatArray:
-        """(n,) the same for each image."""
+        """Return the root mean square reprojection error of each image (n,), in pixels."""
         return np.sqrt(np.nanmean((self.residual**2).sum(axis=2), axis=1))
 
     def sigmas(self) -> dict[str, float]:
-        """Standard deviation of each fitted parameter."""
+        """Return the standard deviation of each fitted parameter by name."""
         return dict(zip(self.names, np.sqrt(np.diag(self.covariance)).tolist()))
 
 
@@ -113,13 +113,13 @@ def fit_camera(points_board: FloatArray, uv: FloatArray, size_wh: tuple[int, int
 
 
 def _reduced(by_pose: FloatArray, by_camera: FloatArray, residual: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Normal matrix (p, p) and gradient (p,) of one image by the camera's parameters, with its pose eliminated."""
+    """Compute normal matrix (p, p) and gradient (p,) of one image by the camera's parameters, with the pose eliminated."""
     rest = by_camera - by_pose @ np.linalg.lstsq(by_pose, by_camera, rcond=None)[0]
     return rest.T @ rest, rest.T @ residual
 
 
 def _covariance(terms: Sequence[tuple[FloatArray, FloatArray]], residual: FloatArray) -> FloatArray:
-    """Sandwich covariance (p, p) with one cluster per image, not below that of independent points."""
+    """Compute the sandwich covariance (p, p) with one cluster per image, not below that of independent points."""
     normal, pulls = np.sum([term[0] for term in terms], axis=0), np.stack([term[1] for term in terms])
     # Focal lengths and coefficients differ by many orders of magnitude.
     scale = 1.0 / np.sqrt(np.maximum(np.diag(normal), 1e-300))
@@ -133,9 +133,10 @@ def _covariance(terms: Sequence[tuple[FloatArray, FloatArray]], residual: FloatA
 
 
 def held_out_px(points_board: FloatArray, uv: FloatArray, size_wh: tuple[int, int], model: str, seed: int = 0) -> FloatArray:
-    """(n,) error on each image by a camera fitted to others; its pose comes from half of its points, the error from the other.
+    """Compute the error on each image (n,), in pixels, of a camera fitted to other images.
 
-    Arguments as of `fit_camera`; NaN for an image with fewer than 8 points.
+    The image's pose comes from half of its points, the error from the other half. Arguments as `fit_camera`; NaN for an
+    image with fewer than 8 points.
     """
     n = len(uv)
     part = np.random.default_rng(seed).permutation(n) % min(_FOLDS, n)
@@ -164,10 +165,10 @@ def _half_and_half(points_board: FloatArray, uv: FloatArray, camera: Intrinsics)
 
 
 def choose_model(points_board: FloatArray, uv: FloatArray, size_wh: tuple[int, int]) -> tuple[str, dict[str, float]]:
-    """The simplest distortion model whose error on unseen images is within one standard error of the best one's.
+    """Choose the simplest distortion model with a held-out error within one standard error of the best.
 
     Returns:
-        The model, and each model's held-out root mean square in pixels; NaN for one that could not be fitted.
+        The model, and the held-out root mean square error of each model in pixels; NaN for a model that was not fitted.
     """
     per_image: dict[str, FloatArray] = {}
     for model in MODELS:
@@ -194,10 +195,10 @@ def _rms(errors: FloatArray) -> float:
 
 
 def largest_difference_px(first: Intrinsics, second: Intrinsics) -> tuple[float, float]:
-    """How differently two cameras see, pixels over the image: root mean square and largest.
+    """Compare two cameras over the image: root mean square and largest difference, in pixels.
 
-    Pixels are lifted with one camera and projected with the other, after the turn that fits best: a turn of the whole camera
-    is not a difference of the lens.
+    Pixels are deprojected with one camera and projected with the other, after the rotation that fits best: a rotation of the
+    whole camera is not a difference of the lens.
     """
     width, height = first.size_wh
     v, u = np.mgrid[0 : height - 1 : 16j, 0 : width - 1 : 20j]

@@ -1,5 +1,6 @@
-"""Guided recording of hand-eye samples: where to move next, when the view is still, what is covered."""
+"""Guided recording of hand-eye samples: next view, test for stillness, coverage."""
 
+import enum
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,34 +26,49 @@ _TILTS_DEG = (18.0, 35.0)
 _SIDES = 6
 
 
+class LookStatus(enum.Enum):
+    """Result of one look at the board."""
+
+    NO_BOARD = "NO_BOARD"
+    """The board was not found in the image."""
+    MOVING = "MOVING"
+    """The view or the arm was not at rest."""
+    KNOWN_VIEW = "KNOWN_VIEW"
+    """A sample of this view was taken before."""
+    TAKEN = "TAKEN"
+    """A sample was taken."""
+
+
 @dataclass(frozen=True, eq=False)
 class Advice:
-    """What the guide says after a look.
+    """Instruction to the user after one look.
 
     Attributes:
-        words: for the person.
-        taken: id of the sample just taken; empty if none was.
-        target: (4, 4) camera_T_board to go to; None when all planned views are done.
+        status: Result of the look.
+        words: Instruction in words.
+        taken: Id of the sample just taken; empty if none was.
+        target: Next camera_T_board (4, 4); None after the last planned view.
     """
 
+    status: LookStatus
     words: str
     taken: str
     target: FloatArray | None
 
 
 class GuidedCapture:
-    """Collects samples into a folder that `calibrate hand-eye` reads.
+    """Collector of samples into a folder that `calibrate hand-eye` reads.
 
     Args:
-        folder: made if missing; must not hold samples yet.
-        board: in view.
-        intrinsics: of the camera.
-        setup: where the camera is.
-        frames: names of base, gripper and camera.
-        distance_m: nearest and farthest planned view.
+        folder: Folder of the samples; created if missing, must not hold samples.
+        board: Board in view.
+        intrinsics: Intrinsics of the camera.
+        setup: Mounting of the camera.
+        frames: Frame names of base, gripper and camera.
+        distance_m: Nearest and farthest planned view, in meters.
 
     Raises:
-        InputError: the folder holds samples already.
+        InputError: If the folder holds samples.
     """
 
     def __init__(
@@ -67,7 +83,7 @@ class GuidedCapture:
     ) -> None:
         self.folder, self._board, self._intrinsics = Path(folder), board, intrinsics
         if (self.folder / "samples.yaml").exists():
-            raise InputError("The folder holds samples already", str(folder), "choose another, or remove it")
+            raise InputError("folder must not hold samples", str(folder), "choose another folder, or remove it")
         self._setup, self._frames = setup, frames
         self._recent: deque[tuple[FloatArray, FloatArray]] = deque(maxlen=_STILL_FRAMES)
         self._entries: list[dict[str, Any]] = []
@@ -79,22 +95,22 @@ class GuidedCapture:
         return len(self._entries)
 
     def look(self, image: ColorArray, base_T_gripper: FloatArray) -> Advice:
-        """Looks at one image, and takes a sample if the board is seen, the view is still, and it is a new view."""
+        """Look at one image; take a sample if the board is found, the view is still, and the view is new."""
         found = detect(self._board, image)
         if found.reason:
             self._recent.clear()
-            return self._advice(f"{found.reason}: bring the whole board into view")
+            return self._advice(LookStatus.NO_BOARD, f"{found.reason}: bring the whole board into view")
         self._recent.append((found.uv, np.asarray(base_T_gripper, np.float64)))
         if not self._still():
-            return self._advice("hold still")
+            return self._advice(LookStatus.MOVING, "hold still")
         pose = board_poses(self._board.points, found.uv[None], self._intrinsics).camera_T_board[0]
         if any(_same_view(pose, other) for other in self._views):
-            return self._advice("this view is taken")
+            return self._advice(LookStatus.KNOWN_VIEW, "this view is taken")
         name = self._take(image, found, pose)
-        return self._advice(f"took sample {name}", name)
+        return self._advice(LookStatus.TAKEN, f"took sample {name}", name)
 
     def coverage(self) -> str:
-        """Which tilts were seen, as text: one mark per side, far tilts outside."""
+        """Describe the coverage: one mark per planned view, the largest tilt, the range of rotation."""
         done = [self._done(view) for view in self.plan]
         marks = "".join("●" if seen else "○" for seen in done)
         tilts, turns = self._spread()
@@ -116,7 +132,7 @@ class GuidedCapture:
             return False
         points = np.array([uv for uv, _ in self._recent])
         moved = points - points[0]
-        # The arm must be at rest too: a pose that lags behind would be the sample's mistake.
+        # The arm must be at rest too: a lagging pose would make a wrong sample.
         robots = np.array([pose for _, pose in self._recent])
         shift = np.linalg.norm(robots[:, :3, 3] - robots[0, :3, 3], axis=1).max()
         both = np.isfinite(moved)
@@ -151,19 +167,19 @@ class GuidedCapture:
         write_file(self.folder / "intrinsics.yaml", dump.encode())
         write_file(self.folder / "samples.yaml", yaml.safe_dump(values, sort_keys=False, default_flow_style=None).encode())
 
-    def _advice(self, words: str, taken: str = "") -> Advice:
+    def _advice(self, status: LookStatus, words: str, taken: str = "") -> Advice:
         left = [view for view in self.plan if not self._done(view)]
         if not left:
-            return Advice(f"{words}; all planned views are done", taken, None)
+            return Advice(status, f"{words}; all planned views are done", taken, None)
         last = self._views[-1] if self._views else None
-        # The nearest open view keeps the arm's ways short.
+        # The nearest open view keeps the arm's motions short.
         target = left[0] if last is None else min(left, key=lambda v: float(angle_between(v[:3, :3], last[:3, :3])))
         center = self._board.points.mean(axis=0)
-        return Advice(f"{words}; next: {view_words(target, center)}", taken, target)
+        return Advice(status, f"{words}; next: {view_words(target, center)}", taken, target)
 
 
 def planned_views(board: Board, distance_m: tuple[float, float]) -> list[FloatArray]:
-    """camera_T_board of views that together make a good calibration: tilted to all sides, turned, near and far."""
+    """Plan views camera_T_board for a good calibration: tilted to all sides, rotated, near and far."""
     views = []
     center = board.points.mean(axis=0)
     numbers = range(_SIDES)

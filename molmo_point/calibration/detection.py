@@ -1,4 +1,4 @@
-"""Finding a board in an image: sub-pixel corners, each where OpenCV's detectors see it, NaN where they do not."""
+"""Detection of a board in an image: sub-pixel corners by OpenCV, NaN where a corner was not detected."""
 
 from dataclasses import dataclass
 
@@ -14,12 +14,12 @@ _MAX_WINDOW_PX = 11
 
 @dataclass(frozen=True, eq=False)
 class Detection:
-    """A board in one image.
+    """Detected board in one image.
 
     Attributes:
-        uv: (m, 2) pixels of the board's points, NaN where not seen.
-        sharpness_px: width of an edge of the board, pixels: 1 to 2 is sharp, above 4 is out of focus or moving; NaN unknown.
-        reason: why the image cannot be used; empty if it can.
+        uv: Pixels of the board's points (m, 2); NaN where not detected.
+        sharpness_px: Width of the board's edges, in pixels: 1 to 2 is sharp, above 4 is blurred; NaN if unknown.
+        reason: Reason why the image is unusable; empty if it is usable.
     """
 
     uv: FloatArray
@@ -28,16 +28,16 @@ class Detection:
 
     @property
     def count(self) -> int:
-        """Number of points seen."""
+        """Number of detected points."""
         return int(np.isfinite(self.uv[:, 0]).sum())
 
 
 def detect(board: Board, image: ColorArray) -> Detection:
-    """Finds a board.
+    """Detect a board in an image.
 
     Args:
-        board: what to look for.
-        image: (h, w, 3) RGB or (h, w) gray, uint8.
+        board: Board to detect.
+        image: RGB (h, w, 3) or gray (h, w), uint8.
     """
     cv2 = import_cv2()
     gray = np.ascontiguousarray(image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
@@ -60,7 +60,7 @@ def _charuco(board: Board, gray: NDArray[np.uint8]) -> FloatArray:
     uv = np.full((len(board.points), 2), np.nan)
     if ids is None or not len(ids):
         return uv
-    # A larger window would take the edges of the markers for those of the squares.
+    # A larger window would contain the edges of the markers.
     share = 0.9 * (board.square_m - board.marker_m) / (2.0 * board.square_m)
     uv[np.ravel(ids)] = np.reshape(corners, (-1, 2))
     return _refined(gray, uv, share * _gap_px(uv))
@@ -97,7 +97,7 @@ def _chessboard(board: Board, gray: NDArray[np.uint8]) -> FloatArray:
 
 
 def _refined(gray: NDArray[np.uint8], uv: FloatArray, window_px: float) -> FloatArray:
-    """Corners moved to where the gradients within a window say; it must hold no other edge than the corner's own."""
+    """Refine corners by the gradients in a window, which must hold no edges but the corner's own."""
     cv2 = import_cv2()
     seen = np.isfinite(uv[:, 0])
     points = uv[seen]
@@ -112,7 +112,7 @@ def _refined(gray: NDArray[np.uint8], uv: FloatArray, window_px: float) -> Float
 
 
 def _gap_px(uv: FloatArray) -> float:
-    """Typical distance from a seen point to the nearest other, pixels."""
+    """Return the median distance from a detected point to its nearest neighbor, in pixels."""
     points = uv[np.isfinite(uv[:, 0])]
     gaps = np.linalg.norm(points[:, None] - points[None], axis=2)
     np.fill_diagonal(gaps, np.inf)
@@ -120,7 +120,7 @@ def _gap_px(uv: FloatArray) -> float:
 
 
 def edge_width_px(gray: NDArray[np.uint8], uv: FloatArray) -> float:
-    """Typical width of the black-to-white edges around corners, pixels: contrast over steepest slope; NaN if flat."""
+    """Measure the median width of the edges around corners, in pixels: contrast over steepest slope; NaN if flat."""
     cv2 = import_cv2()
     image = gray.astype(np.float32)
     slope = np.hypot(cv2.Sobel(image, cv2.CV_32F, 1, 0, ksize=3), cv2.Sobel(image, cv2.CV_32F, 0, 1, ksize=3)) / 8.0

@@ -1,4 +1,4 @@
-"""A whole hand-eye calibration: solve, doubt it in every way, say what is wrong, pass or fail."""
+"""Complete hand-eye calibration: solve, validate, diagnose, pass or fail."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,19 +25,24 @@ _FATAL = {
 
 @dataclass(frozen=True, eq=False)
 class HandEyeResult:
-    """A hand-eye calibration and how good it is.
+    """Hand-eye calibration with its validation.
 
     Attributes:
-        camera: the answer with its covariance: gripper_T_camera, or base_T_camera where the camera stands beside the arm.
-        board: base_T_board, or gripper_T_board.
-        solution, confidence, motion: what it rests on.
-        left_out, folds: errors on samples not used: one at a time, and a fifth at a time.
-        spread: of the other methods from the answer, (mm, degrees).
-        causes: likely mistakes.
-        suggestion: what to record next; None if nothing would help.
-        distance_m, tolerance_m: what the task needs.
-        error_m: 95 % of the errors at that distance are below.
-        passed: whether to use it. reasons: why not.
+        camera: Calibrated transform with its covariance: gripper_T_camera (eye in hand) or base_T_camera (eye to hand).
+        board: base_T_board (eye in hand) or gripper_T_board (eye to hand).
+        solution: Solution of the solver.
+        confidence: Covariances of the solution.
+        motion: Rotations of the arm.
+        left_out: Errors on samples left out one at a time.
+        folds: Errors on samples left out a fifth at a time.
+        spread: Deviation of the other methods, in mm and degrees.
+        causes: Likely mistakes.
+        suggestion: Next pose to record; None if no pose would help.
+        distance_m: Working distance of the task, in meters.
+        tolerance_m: Error that the task accepts, in meters.
+        error_m: 95 % quantile of the errors at the working distance, in meters.
+        passed: True if the calibration meets the tolerance.
+        reasons: Reasons against the calibration; empty if it passed.
     """
 
     camera: Transform
@@ -57,15 +62,15 @@ class HandEyeResult:
     reasons: tuple[str, ...]
 
     def bad_samples(self) -> list[tuple[str, str]]:
-        """Id and reason of every sample that was not used."""
+        """List the id and the reason of every unused sample."""
         found = []
         for i in np.flatnonzero(~self.solution.kept):
-            off = f"{self.left_out.distance_mm[i]:.1f} mm and {self.left_out.turn_deg[i]:.2f}° from what the others predict"
+            off = f"{self.left_out.distance_mm[i]:.1f} mm and {self.left_out.turn_deg[i]:.2f}° from the others' prediction"
             found.append((self.solution.data.ids[i], f"{off}, {self.solution.distance[i]:.0f} times the usual"))
         return found
 
     def to_dict(self) -> dict[str, Any]:
-        """All figures, for JSON."""
+        """Return all figures as plain JSON."""
         solution, noise = self.solution, self.solution.noise
         return {
             "passed": self.passed,
@@ -111,26 +116,26 @@ def calibrate_hand_eye(
     tolerance_m: float = DEFAULT_TOLERANCE_M,
     progress: Callable[[str], None] = lambda line: None,
 ) -> HandEyeResult:
-    """Calibrates and judges.
+    """Calibrate and validate.
 
     Args:
-        data: the samples.
-        alternatives: the same read in other ways, see `likely_causes`.
-        frames: names of base, gripper and camera.
-        distance_m: how far from the camera the task's points are.
-        tolerance_m: the error that the task can bear there.
-        progress: called with a line per step.
+        data: Samples.
+        alternatives: Other readings of the same samples, see `likely_causes`.
+        frames: Frame names of base, gripper and camera.
+        distance_m: Distance of the task's points from the camera, in meters.
+        tolerance_m: Error that the task accepts at that distance, in meters.
+        progress: Called with a line per step.
 
     Raises:
-        InputError: a distance or tolerance that is not above zero, or samples that fit no calibration at all.
+        InputError: If a distance or tolerance is not above zero, or no calibration fits the samples.
     """
     if not (np.isfinite(distance_m) and distance_m > 0 and np.isfinite(tolerance_m) and tolerance_m > 0):
-        raise InputError("Distance and tolerance must be above zero", f"{distance_m} m, {tolerance_m} m", "e.g. 0.5 and 0.005")
+        raise InputError("distance_m and tolerance_m must be above zero", f"{distance_m}, {tolerance_m}", "e.g. 0.5 and 0.005")
     try:
         return _calibrated(data, alternatives or {}, frames, distance_m, tolerance_m, progress)
     except np.linalg.LinAlgError as error:
         raise InputError(
-            "The samples do not determine a calibration", f"{len(data)} samples ({error})", "record again, with large rotations"
+            "The samples must determine a calibration", f"{len(data)} samples ({error})", "record again, with large rotations"
         ) from error
 
 
@@ -180,10 +185,10 @@ def _reasons(
 ) -> list[str]:
     reasons = [cause.sentence for cause in causes if cause.name in _FATAL]
     if error_m > tolerance_m:
-        reasons.append(f"95 % of the errors are below {error_m * 1e3:.1f} mm only; the tolerance is {tolerance_m * 1e3:.1f} mm")
+        reasons.append(f"the 95 % error is {error_m * 1e3:.1f} mm, more than the tolerance of {tolerance_m * 1e3:.1f} mm")
     unseen = folds.summary(solution.kept)["rms_mm"] * 1e-3
     if unseen > tolerance_m:
-        reasons.append(f"samples that were not used are off by {unseen * 1e3:.1f} mm (root mean square), more than the tolerance")
+        reasons.append(f"the error on held-out samples is {unseen * 1e3:.1f} mm (root mean square), more than the tolerance")
     if motion.status == "blind":
         reasons.append(motion.sentence().rstrip("."))
     bad = int((~solution.kept).sum())

@@ -1,4 +1,4 @@
-"""Intrinsics from photos of a board: which photos to trust, which model to use, how sure every number is."""
+"""Intrinsics from photos of a board: selection of photos and points, choice of the model, uncertainty, warnings."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,19 +25,19 @@ _FLAT_TILT_DEG = 15.0
 
 @dataclass(frozen=True, eq=False)
 class IntrinsicsResult:
-    """Calibrated intrinsics and what they rest on.
+    """Calibrated intrinsics with their evidence.
 
     Attributes:
-        board: that was photographed.
-        fit: over the used photos.
-        used: names of the photos used, in the order of the fit.
-        detections: what was found in each used photo.
-        dropped: name and reason of every photo, or of points of a photo, not used.
-        held_out_px: error of each distortion model on photos it was not fitted to; empty if the model was given.
-        coverage: (6, 8) number of board points per cell of the image.
-        tilts_deg: angle between the view and the board's normal in each used photo.
-        factory: root mean square and largest difference from the factory's intrinsics, pixels; None without these.
-        warnings: what to improve.
+        board: Board in the photos.
+        fit: Fit to the used photos.
+        used: Names of the used photos, in the order of the fit.
+        detections: Detected board in each used photo.
+        dropped: Name and reason of each photo, or of points of a photo, not used.
+        held_out_px: Error of each distortion model on held-out photos, in pixels; empty if the model was given.
+        coverage: Number of board points per image cell (6, 8).
+        tilts_deg: Angle between the view and the board's normal in each used photo, in degrees.
+        factory: Root mean square and largest difference from the factory's intrinsics, in pixels; None without them.
+        warnings: Suggestions for better photos.
     """
 
     board: Board
@@ -52,7 +52,7 @@ class IntrinsicsResult:
     warnings: tuple[str, ...] = field(default=())
 
     def to_dict(self) -> dict[str, Any]:
-        """All figures, for JSON."""
+        """Return all figures as plain JSON."""
         camera = self.fit.intrinsics
         return {
             "intrinsics": camera.to_dict(),
@@ -87,27 +87,27 @@ def calibrate_intrinsics(
     factory: Intrinsics | None = None,
     progress: Callable[[str], None] = lambda line: None,
 ) -> IntrinsicsResult:
-    """Calibrates a camera.
+    """Calibrate a camera from photos of a board.
 
     Args:
-        board: that was photographed.
-        photos: names and RGB images, all of one size.
-        model: a key of `MODELS`; None chooses the one with the least error on unseen photos.
-        factory: intrinsics to compare with.
-        progress: called with a line per photo and step.
+        board: Board in the photos.
+        photos: Names and RGB images, all of one size.
+        model: Distortion model, a key of `MODELS`; None chooses by the error on held-out photos.
+        factory: Intrinsics to compare with.
+        progress: Called with a line per photo and step.
 
     Raises:
-        InputError: photos of several sizes, or fewer than 5 that can be used; the message gives the reasons.
-        DependencyError: OpenCV is missing.
+        InputError: For photos of several sizes, or fewer than 5 usable photos; the message gives the reasons.
+        DependencyError: Without OpenCV.
     """
     if model is not None and model not in MODELS:
-        raise InputError("The distortion model is unknown", repr(model), f"use one of {', '.join(map(repr, MODELS))}")
+        raise InputError("model must be a known distortion model", repr(model), f"use one of {', '.join(map(repr, MODELS))}")
     size_wh = _one_size(photos)
     if factory is not None and factory.size_wh != size_wh:
         raise InputError(
-            "The factory intrinsics belong to another image size",
+            "factory must be intrinsics of the photos' size",
             f"{factory.size_wh}, photos {size_wh} (width, height)",
-            "give those of this stream",
+            "give the intrinsics of this stream",
         )
     kept, dropped = _detected(board, photos, progress)
     kept, dropped = _sharp(kept, dropped)
@@ -117,7 +117,7 @@ def calibrate_intrinsics(
     _enough(kept, dropped, len(photos))
     kept, strays = _without_strays(points, kept, size_wh, model or "k1 k2 p1 p2")
     uv = np.array([found.uv for _, found in kept])
-    progress("comparing distortion models on photos they have not seen")
+    progress("comparing distortion models on held-out photos")
     chosen, table = (model, {}) if model else choose_model(points, uv, size_wh)
     fit = fit_camera(points, uv, size_wh, chosen)
     tilts = np.rad2deg(np.arccos(np.clip(np.abs(fit.poses[:, 2, 2]), 0.0, 1.0)))
@@ -137,7 +137,7 @@ def calibrate_intrinsics(
 
 
 def coverage_map(uv: FloatArray, size_wh: tuple[int, int]) -> IntArray:
-    """(6, 8) number of points in each cell of the image; `uv` is (..., 2), NaN where not seen."""
+    """Count the points in each image cell (6, 8); `uv` is (..., 2), NaN where not detected."""
     points = uv.reshape(-1, 2)
     points = points[np.isfinite(points[:, 0])]
     columns, rows = COVERAGE_GRID
@@ -153,10 +153,10 @@ def _one_size(photos: Sequence[Photo]) -> tuple[int, int]:
     for name, image in photos:
         sizes.setdefault((image.shape[1], image.shape[0]), []).append(name)
     if not sizes:
-        raise InputError("There are no photos", "none", "name a folder or files with photos of the board")
+        raise InputError("photos must hold photos of the board", "none", "name a folder or files")
     if len(sizes) > 1:
         given = "; ".join(f"{w} x {h}: {len(names)} photos, e.g. {names[0]}" for (w, h), names in sizes.items())
-        raise InputError("The photos have different sizes", given, "take all with one resolution; intrinsics belong to one")
+        raise InputError("The photos must have one size", given, "take all photos with one resolution")
     return next(iter(sizes))
 
 
@@ -194,7 +194,7 @@ def _sharp(
 def _fitting(
     points: FloatArray, kept: list[tuple[str, Detection]], dropped: list[tuple[str, str]], size_wh: tuple[int, int], model: str
 ) -> tuple[list[tuple[str, Detection]], list[tuple[str, str]]]:
-    """Drops photos that do not fit what the others agree on, the worst first."""
+    """Drop photos that contradict the others, the worst first."""
     dropped = list(dropped)
     while len(kept) > MIN_IMAGES:
         fit = fit_camera(points, np.array([found.uv for _, found in kept]), size_wh, model)
@@ -211,10 +211,10 @@ def _fitting(
 def _without_strays(
     points: FloatArray, kept: list[tuple[str, Detection]], size_wh: tuple[int, int], model: str
 ) -> tuple[list[tuple[str, Detection]], list[tuple[str, str]]]:
-    """Leaves single points out that are far off their neighbors: a corner that slid along an edge, a glare."""
+    """Leave out single points with a large residual, e.g. a corner that slid along an edge, or glare."""
     fit = fit_camera(points, np.array([found.uv for _, found in kept]), size_wh, model)
     gap = np.linalg.norm(fit.residual, axis=2)
-    # Distances of points without fault are Rayleigh's: their median is 1.18 sigma.
+    # Distances of correct points have a Rayleigh distribution with a median of 1.18 sigma.
     limit = _STRAY_SIGMAS * float(np.nanmedian(gap)) / 1.18
     calm, reasons = [], []
     for (name, found), distances in zip(kept, gap):
@@ -235,9 +235,9 @@ def _enough(kept: list[tuple[str, Detection]], dropped: list[tuple[str, str]], g
     reasons = "; ".join(f"{name}: {reason}" for name, reason in dropped[:6])
     if not kept:
         raise InputError(
-            "The board was found in no photo",
+            "The photos must show the board",
             f"{given} photos ({reasons})",
-            "check the kind of board and its numbers of squares, and that it is whole, flat and sharp in the picture",
+            "check the kind of board and its numbers of squares, and that it is whole, flat and sharp in the photo",
         )
     raise InputError(
         f"Intrinsics need at least {MIN_IMAGES} usable photos",
@@ -249,18 +249,18 @@ def _enough(kept: list[tuple[str, Detection]], dropped: list[tuple[str, str]], g
 def _warnings(fit: CameraFit, coverage: IntArray, tilts: FloatArray, count: int) -> list[str]:
     found = []
     if count < 12:
-        found.append(f"Only {count} photos: 15 to 30 make the distortion trustworthy.")
+        found.append(f"Only {count} photos: take 15 to 30 for a reliable distortion.")
     corners = {"upper left": (0, 0), "upper right": (0, -1), "lower left": (-1, 0), "lower right": (-1, -1)}
     empty = [name for name, cell in corners.items() if coverage[cell] == 0]
     if empty:
         found.append(f"No board point in the {', '.join(empty)} corner of the image: the distortion there is extrapolated.")
     if float(np.percentile(tilts, 80)) < _FLAT_TILT_DEG:
         found.append(
-            f"Nearly all views are head-on (80 % below {_FLAT_TILT_DEG:.0f}°): tilt the board by 30°, or fx and fy stay unsure."
+            f"Most views are head-on (80 % below {_FLAT_TILT_DEG:.0f}°): tilt the board by 30°, or fx and fy stay uncertain."
         )
     if fit.rms_px() > 1.0:
         found.append(f"Reprojection error {fit.rms_px():.2f} px: is the board flat, and its YAML right?")
     share = fit.sigmas()["fx"] / fit.intrinsics.fx
     if share > 0.01:
-        found.append(f"The focal length is known to {share:.1%} only: distances inherit that error.")
+        found.append(f"The focal length has an error of {share:.1%}: distances inherit that error.")
     return found

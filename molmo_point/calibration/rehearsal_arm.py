@@ -1,4 +1,4 @@
-"""An arm that holds a camera (or a board) and goes where it is told, with the noise of a real one: for rehearsal and tests."""
+"""Kinematic arm with a rendered view of a board and the noise of a real arm, for rehearsal and tests."""
 
 from functools import lru_cache
 
@@ -17,9 +17,10 @@ _BACKGROUND, _PAPER, _INK = 140, 235, 25
 
 
 def board_texture(board: Board, pixels_per_m: float) -> tuple[NDArray[np.uint8], FloatArray]:
-    """The printed sheet with a white margin of one square, and where its first pixel center lies on the board, meters.
+    """Render the printed sheet with a white margin of one square; also return the board position of its first pixel.
 
-    Edges between pixels are gray by the share that is ink, so that they lie where they belong to a fraction of a pixel.
+    Pixels on an edge are gray by their share of ink, so that edges are exact to a fraction of a pixel. The position is that
+    of the pixel's center (2,), in meters.
     """
     margin = board.square_m
     wide, high = board.size_m
@@ -41,7 +42,7 @@ def _coverage(low: float, high: float, size: int) -> tuple[slice, NDArray[np.flo
 
 @lru_cache(maxsize=4)
 def _rays(intrinsics: Intrinsics, oversampling: int) -> NDArray[np.float32]:
-    """(h * o, w * o, 2) x / z and y / z of every fine pixel; the lens is undone on a coarse grid and interpolated."""
+    """Return x / z and y / z (h * o, w * o, 2) of every fine pixel; undistorted on a coarse grid and interpolated."""
     cv2 = import_cv2()
     width, height = intrinsics.size_wh
     v, u = np.mgrid[-_GRID_PX : height + 2 * _GRID_PX : _GRID_PX, -_GRID_PX : width + 2 * _GRID_PX : _GRID_PX]
@@ -62,16 +63,16 @@ def render_board(
     oversampling: int = 2,
     rng: np.random.Generator | None = None,
 ) -> NDArray[np.uint8]:
-    """An image (h, w, 3) of a board, with lens distortion, pixel integration, blur and noise.
+    """Render an image (h, w, 3) of a board, with lens distortion, pixel integration, blur and noise.
 
     Args:
-        board: what is seen.
-        camera_T_board: (4, 4) where it is.
-        intrinsics: of the camera.
-        noise: standard deviation of a gray value.
-        blur_px: of the lens.
-        oversampling: rays per pixel along each axis.
-        rng: of the noise; seeded with 0 by default.
+        board: Board in view.
+        camera_T_board: Pose of the board (4, 4).
+        intrinsics: Intrinsics of the camera.
+        noise: Standard deviation of a gray value.
+        blur_px: Standard deviation of the lens blur, in pixels.
+        oversampling: Rays per pixel along each axis.
+        rng: Generator of the noise; default seed 0.
     """
     cv2 = import_cv2()
     middle = camera_T_board @ np.append(board.points.mean(axis=0), 1.0)
@@ -96,17 +97,19 @@ SIMULATED_CAMERA = Intrinsics(640, 480, 610.0, 609.0, 321.0, 238.0, "brown_conra
 
 
 class RehearsalArm:
-    """A kinematic arm with a rendered view.
+    """Kinematic arm with a rendered view.
 
     Args:
-        board: in view.
-        setup: where the camera is.
-        seed: of the truth and the noise.
-        robot_m, robot_rad: noise of the reported pose, per axis.
-        intrinsics: of the camera.
+        board: Board in view.
+        setup: Mounting of the camera.
+        seed: Seed of the truth and the noise.
+        robot_m: Standard deviation of the reported position per axis, in meters.
+        robot_rad: Standard deviation of the reported orientation per axis, in radians.
+        intrinsics: Intrinsics of the camera.
 
     Attributes:
-        x, w: (4, 4) the truth that a calibration must find.
+        x: True X (4, 4).
+        w: True W (4, 4).
     """
 
     def __init__(
@@ -123,28 +126,28 @@ class RehearsalArm:
         self.x, self.w = random_truth(self._rng, setup)
         self.setup, self.board, self.intrinsics = setup, board, intrinsics
         self._noise = np.repeat([robot_m, robot_rad], 3)
-        # What a person knows beforehand: about where the camera and the board are.
+        # The rough knowledge of a user: approximate poses of camera and board.
         rough = np.repeat([0.01, np.deg2rad(2.0)], 3)
         self._guess = (moved(self.x, self._rng.normal(size=6) * rough), moved(self.w, self._rng.normal(size=6) * rough))
         self._robot = np.eye(4)
         self._reported = np.eye(4)
 
     def go_to_view(self, camera_T_board: FloatArray) -> None:
-        """Goes to about where the camera sees the board so."""
+        """Move to about the pose from which the camera sees the board at `camera_T_board`."""
         x, w = self._guess
         outer = w @ inverse(x @ camera_T_board)
         self.go_to(outer if self.setup is Setup.EYE_IN_HAND else inverse(outer))
 
     def go_to(self, base_T_gripper: FloatArray) -> None:
-        """Goes to a pose; what it reports there is off by the arm's noise, the same as long as it rests."""
+        """Move to a pose; the reported pose has the arm's noise, constant while the arm rests."""
         self._robot = np.asarray(base_T_gripper, np.float64)
         self._reported = moved(self._robot, self._rng.normal(size=6) * self._noise)
 
     def camera_T_board(self) -> FloatArray:
-        """(4, 4) where the board truly is in the camera frame."""
+        """Return the true pose of the board in the camera frame (4, 4)."""
         inner = inverse(self._robot) if self.setup is Setup.EYE_IN_HAND else self._robot
         return inverse(self.x) @ inner @ self.w
 
     def read(self) -> tuple[NDArray[np.uint8], FloatArray]:
-        """An image (h, w, 3) and the pose (4, 4) that the arm reports."""
+        """Return an image (h, w, 3) and the reported pose (4, 4)."""
         return render_board(self.board, self.camera_T_board(), self.intrinsics, rng=self._rng), self._reported

@@ -1,4 +1,4 @@
-"""What the HTML reports say about intrinsics, hand-eye and verification."""
+"""HTML reports of intrinsics, hand-eye calibration and verification: one file without scripts, pictures inside."""
 
 import base64
 import html
@@ -27,41 +27,41 @@ pre{background:#f4f4f4;padding:.7em;overflow-x:auto}
 
 
 def page(title: str, parts: Sequence[str]) -> str:
-    """The whole document."""
+    """Compose the whole document."""
     head = f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
     return f"{head}<style>{_STYLE}</style></head><body><h1>{html.escape(title)}</h1>{''.join(parts)}</body></html>\n"
 
 
 def heading(words: str) -> str:
-    """A section's title."""
+    """Format a section title."""
     return f"<h2>{html.escape(words)}</h2>"
 
 
 def paragraph(words: str, kind: str = "") -> str:
-    """A paragraph; `kind` is "warn", "verdict pass", "verdict fail" or empty."""
+    """Format a paragraph; `kind` is "warn", "verdict pass", "verdict fail" or empty."""
     return f'<p class="{kind}">{html.escape(words)}</p>' if kind else f"<p>{html.escape(words)}</p>"
 
 
 def code(words: str) -> str:
-    """Preformatted text."""
+    """Format preformatted text."""
     return f"<pre>{html.escape(words)}</pre>"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A table; cells are escaped."""
+    """Format a table; cells are escaped."""
     top = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
     body = "".join("<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
     return f"<table><tr>{top}</tr>{body}</table>"
 
 
 def bars(names: Sequence[str], values: Sequence[float], unit: str, marked: Sequence[bool], limit: float | None = None) -> str:
-    """A bar per name; marked ones are red; a dashed line at the limit."""
+    """Draw one bar per name; marked bars are red; a dashed line shows the limit."""
     top = max([*(value for value in values if np.isfinite(value)), limit or 0.0, 1e-9])
     lines = [f'<svg width="760" height="{22 * len(names) + 8}" font-family="sans-serif" font-size="12">']
     for row, (name, value, red) in enumerate(zip(names, values, marked)):
         y = 22 * row + 4
         long = 480.0 * (value / top if np.isfinite(value) else 0.0)
-        shown = f"{value:.2f} {unit}" if np.isfinite(value) else "not known"
+        shown = f"{value:.2f} {unit}" if np.isfinite(value) else "unknown"
         lines.append(f'<text x="150" y="{y + 13}" text-anchor="end">{html.escape(name[-22:])}</text>')
         lines.append(f'<rect x="160" y="{y}" width="{long:.1f}" height="16" fill="{"#c0392b" if red else "#3a7ca5"}"/>')
         lines.append(f'<text x="{166 + long:.1f}" y="{y + 13}">{shown}</text>')
@@ -72,7 +72,7 @@ def bars(names: Sequence[str], values: Sequence[float], unit: str, marked: Seque
 
 
 def heat_map(counts: IntArray, cell_px: int = 48) -> str:
-    """Counts (rows, columns) as colored cells: white is none, dark is many."""
+    """Draw counts (rows, columns) as colored cells: white is none, dark is many."""
     rows, columns = counts.shape
     top = max(int(counts.max()), 1)
     lines = [f'<svg width="{columns * cell_px + 2}" height="{rows * cell_px + 2}" font-family="sans-serif" font-size="12">']
@@ -89,7 +89,7 @@ def heat_map(counts: IntArray, cell_px: int = 48) -> str:
 
 
 def arrows(uv: FloatArray, residual: FloatArray, size_wh: tuple[int, int], enlarge: float) -> str:
-    """Residuals (n, 2) as short lines at the points (n, 2) of the image, enlarged."""
+    """Draw residuals (n, 2) as enlarged lines at the points (n, 2) of the image."""
     width, height = size_wh
     scale = 600.0 / width
     lines = [f'<svg width="600" height="{height * scale:.0f}" style="border:1px solid #999">']
@@ -103,7 +103,7 @@ def arrows(uv: FloatArray, residual: FloatArray, size_wh: tuple[int, int], enlar
 
 
 def picture(image: ColorArray, caption: str) -> str:
-    """An image (h, w, 3) with a caption."""
+    """Embed an image (h, w, 3) with a caption."""
     data = base64.b64encode(encode_png(image)).decode("ascii")
     words = html.escape(caption)
     return f'<figure><img alt="{words}" src="data:image/png;base64,{data}"><figcaption>{words}</figcaption></figure>'
@@ -128,7 +128,7 @@ _PICTURES = 4
 
 
 def intrinsics_report(result: IntrinsicsResult, photos: Mapping[str, NDArray[np.uint8]]) -> str:
-    """HTML of an intrinsics calibration; `photos` are shown where their names occur in the result."""
+    """Compose the report of an intrinsics calibration; `photos` are shown by the names in the result."""
     fit, camera = result.fit, result.fit.intrinsics
     sigma = fit.sigmas()
     values: dict[str, float] = dict(
@@ -149,20 +149,18 @@ def intrinsics_report(result: IntrinsicsResult, photos: Mapping[str, NDArray[np.
     ]
     if result.factory is not None:
         rms, most = result.factory
-        parts.append(
-            paragraph(f"Against the factory's values: {rms:.2f} px root mean square over the image, {most:.2f} px at most.")
-        )
+        parts.append(paragraph(f"Difference from the factory's values: {rms:.2f} px root mean square, {most:.2f} px at most."))
     if result.held_out_px:
         rows = [
             (n, f"{v:.3f}" if np.isfinite(v) else "not fitted", "chosen" if n == fit.model else "")
             for n, v in result.held_out_px.items()
         ]
-        parts += [heading("Distortion models on photos they have not seen"), table(("model", "error px", ""), rows)]
+        parts += [heading("Distortion models on held-out photos"), table(("model", "error px", ""), rows)]
     errors = fit.per_image_px()
     parts += [
         heading("Photos"),
         bars(result.used, errors.tolist(), "px", (errors > 2.0 * np.median(errors)).tolist()),
-        heading("Coverage: points per part of the image"),
+        heading("Coverage: points per image cell"),
         heat_map(result.coverage),
         heading(f"Residuals, enlarged {_ENLARGE:.0f} times"),
         _residuals(result),
@@ -190,20 +188,20 @@ def hand_eye_report(
     driver: Transform | None = None,
     pictures: tuple[str, ...] = (),
 ) -> str:
-    """HTML of a hand-eye calibration; `pictures` are ready-made figures."""
+    """Compose the report of a hand-eye calibration; `pictures` are HTML figures."""
     solution, camera = result.solution, result.camera
     kept = solution.kept
     word = "PASSED" if result.passed else "NOT PASSED"
     parts = [
         paragraph(
-            f"{word}: 95 % of the errors {result.distance_m:g} m from the camera are below {result.error_m * 1e3:.1f} mm "
+            f"{word}: 95 % of the errors at {result.distance_m:g} m from the camera are below {result.error_m * 1e3:.1f} mm "
             f"(tolerance {result.tolerance_m * 1e3:g} mm).",
             "verdict pass" if result.passed else "verdict fail",
         ),
         *(paragraph(reason, "warn") for reason in result.reasons),
         heading(f"{camera.target}_T_{camera.source}"),
         _transform_table(camera),
-        heading("Errors on samples that were not used"),
+        heading("Errors on held-out samples"),
         table(
             ("", "rms mm", "median mm", "max mm", "rms °", "rms px"),
             [_row("one left out", result.left_out.summary(kept)), _row("a fifth left out", result.folds.summary(kept))],
@@ -211,7 +209,7 @@ def hand_eye_report(
         bars(solution.data.ids, result.left_out.distance_mm.tolist(), "mm", (~kept).tolist(), result.tolerance_m * 1e3),
     ]
     if result.causes:
-        parts += [heading("Likely causes"), table(("what", "what to do"), [(c.sentence, c.fix) for c in result.causes])]
+        parts += [heading("Likely causes"), table(("cause", "fix"), [(c.sentence, c.fix) for c in result.causes])]
     noise = solution.noise
     parts += [
         heading("Samples not used"),
@@ -219,26 +217,26 @@ def hand_eye_report(
         heading("Motion, noise, methods"),
         paragraph(result.motion.sentence()),
         paragraph(
-            f"Found in the samples: corners ± {noise.sigma_px:.2f} px, robot ± {noise.robot_m * 1e3:.2f} mm and "
+            f"Estimated from the samples: corners ± {noise.sigma_px:.2f} px, robot ± {noise.robot_m * 1e3:.2f} mm and "
             f"± {np.rad2deg(noise.robot_rad):.3f}° per axis; reprojection error {solution.fit.rms_px():.2f} px."
         ),
         table(
-            ("other method", "mm from the answer", "° from it"),
+            ("other method", "difference mm", "difference °"),
             [(n, f"{mm:.2f}", f"{deg:.3f}") for n, (mm, deg) in result.spread.items()],
         ),
     ]
     if result.suggestion is not None:
         s = result.suggestion
         parts += [
-            heading("What to record next"),
-            paragraph(f"{s.words}: brings the 95 % error from {s.error_now_m * 1e3:.1f} to {s.error_then_m * 1e3:.1f} mm."),
+            heading("Next pose to record"),
+            paragraph(f"{s.words}: reduces the 95 % error from {s.error_now_m * 1e3:.1f} to {s.error_then_m * 1e3:.1f} mm."),
         ]
     parts += [heading("For ROS 2"), code(publisher_words(camera, driver)), *pictures]
     return page("Hand-eye calibration", parts)
 
 
 def verification_report(values: Mapping[str, Any], lines: Sequence[str]) -> str:
-    """HTML of a verification.
+    """Compose the report of a verification.
 
     Args:
         values: `passed`, `tolerance_mm`, and `samples` with `id` and `error_mm` each.
@@ -261,6 +259,6 @@ def _transform_table(transform: Transform) -> str:
     rows = [
         (axis, f"{value * 1e3:.2f} mm", f"± {s * 1e3:.2f} mm") for axis, value, s in zip("xyz", transform.translation_m, sigma)
     ]
-    rows += [(f"turn about {axis}", "", f"± {np.rad2deg(s):.3f}°") for axis, s in zip("xyz", sigma[3:])]
+    rows += [(f"rotation about {axis}", "", f"± {np.rad2deg(s):.3f}°") for axis, s in zip("xyz", sigma[3:])]
     rows.append(("quaternion x y z w", " ".join(f"{value:.6f}" for value in transform.quaternion_xyzw), ""))
     return table(("", "value", "one sigma"), rows)

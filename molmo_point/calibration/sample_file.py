@@ -1,4 +1,4 @@
-"""Hand-eye samples as files: a YAML with an id, an image (or a board pose) and a robot pose each; runs again offline.
+"""Files of hand-eye samples: a YAML with an id, an image (or a board pose) and a robot pose per sample.
 
 ```yaml
 setup: eye_in_hand            # or eye_to_hand
@@ -42,15 +42,17 @@ _VIRTUAL = Intrinsics(640, 480, 600.0, 600.0, 319.5, 239.5)
 
 @dataclass(frozen=True, eq=False)
 class Session:
-    """Samples read from files.
+    """Samples read from a file.
 
     Attributes:
-        data: ready to calibrate.
-        alternatives: the same read in other ways, for the search for mistakes.
-        base_frame, gripper_frame, camera_frame: names of the frames.
-        dropped: id and reason of samples whose board was not found.
-        images: path of each kept sample's image, where it has one.
-        board: None when board poses were given.
+        data: Samples, ready for a calibration.
+        alternatives: Other readings of the same samples, for the search for mistakes.
+        base_frame: Name of the base frame.
+        gripper_frame: Name of the gripper frame.
+        camera_frame: Name of the camera's optical frame.
+        dropped: Id and reason of samples without a detected board.
+        images: Path of each kept sample's image; None without one.
+        board: Board in the images; None for a file of board poses.
     """
 
     data: HandEyeSet
@@ -64,11 +66,11 @@ class Session:
 
 
 def load_session(path: str | Path, progress: Callable[[str], None] = lambda line: None) -> Session:
-    """Reads a sample file and finds the board in its images.
+    """Read a sample file and detect the board in its images.
 
     Raises:
-        InputError: a missing file, a sample without image or pose, ids that repeat, images of another size than the
-            intrinsics, too few samples with a board.
+        InputError: For a missing file, a sample without image or pose, repeated ids, images of another size than the
+            intrinsics, or too few samples with a board.
     """
     path = Path(path)
     if path.is_dir():
@@ -79,11 +81,11 @@ def load_session(path: str | Path, progress: Callable[[str], None] = lambda line
     entries = values["samples"]
     ids = [_id_of(entry, path, number) for number, entry in enumerate(entries)]
     if len(set(ids)) != len(ids):
-        raise InputError("Two samples have the same id", f"{path}: {sorted(ids)}", "give each its own")
+        raise InputError("The ids of samples must differ", f"{path}: {sorted(ids)}", "give each sample its own id")
     robot = np.array([read_pose(entry["base_T_gripper"], name, path) for entry, name in zip(entries, ids)])
     from_images = "image" in entries[0]
     if any(("image" in entry) != from_images for entry in entries):
-        raise InputError("Some samples have an image and some a board pose", str(path), "give the same for all")
+        raise InputError("All samples must have an image, or all a board pose", str(path), "give the same for all")
     if from_images:
         kept, uv, dropped, board, camera = _from_images(values, folder, entries, ids, path, progress)
         points = board.points
@@ -94,14 +96,14 @@ def load_session(path: str | Path, progress: Callable[[str], None] = lambda line
         behind = [name for name, seen in zip(ids, uv) if not np.isfinite(seen).all()]
         if behind:
             raise InputError(
-                "A board pose puts the board behind the camera: the board poses look inverted (board_T_camera)",
+                "Every board must be in front of the camera: the board poses look inverted (board_T_camera)",
                 f"{path}: {', '.join(behind[:5])}",
-                "give camera_T_board: where the board is, seen from the camera, z forward",
+                "give camera_T_board, the pose of the board in the camera frame, z forward",
             )
     if len(kept) < len(ids) and len(kept) < 5:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in dropped[:5])
         raise InputError(
-            "The board was found in too few images", f"{len(kept)} of {len(ids)} ({reasons})", "check the board's YAML"
+            "The board must be found in 5 images", f"{len(kept)} of {len(ids)} ({reasons})", "check the board's YAML"
         )
     names = tuple(ids[i] for i in kept)
     data = hand_eye_set(values.get("setup", "eye_in_hand"), robot[kept], uv, points, camera, names)
@@ -123,7 +125,7 @@ def _check_keys(path: Path, values: Mapping[str, Any]) -> None:
     samples = values.get("samples")
     if unknown or not isinstance(samples, list) or not samples or not all(isinstance(entry, Mapping) for entry in samples):
         raise InputError(
-            "This is no file of hand-eye samples",
+            "The file must be a file of hand-eye samples",
             f"{path}: unknown keys {unknown}, samples: {type(samples).__name__}",
             "give setup, intrinsics, board and a list `samples` (see calibration/README.md)",
         )
@@ -133,9 +135,9 @@ def _id_of(entry: Mapping[str, Any], path: Path, number: int) -> str:
     name = str(entry.get("id", number))
     if "base_T_gripper" not in entry or ("image" in entry) == ("camera_T_board" in entry):
         raise InputError(
-            "A sample is incomplete: robot poses and images do not match",
+            "A sample must have a robot pose and either an image or a board pose",
             f"{path}, sample {name}: has {sorted(map(str, entry))}",
-            "each needs base_T_gripper and either image or camera_T_board",
+            "give base_T_gripper and either image or camera_T_board",
         )
     return name
 
@@ -145,7 +147,7 @@ def _from_images(
 ) -> tuple[IntArray, FloatArray, list[tuple[str, str]], Board, Intrinsics]:
     for key in ("board", "intrinsics"):
         if key not in values:
-            raise InputError(f"Samples with images need the {key}", str(path), f"add `{key}: {key}.yaml`")
+            raise InputError(f"A file of samples with images must name the {key}", str(path), f"add `{key}: {key}.yaml`")
     board, camera = load_board(folder / str(values["board"])), load_intrinsics(folder / str(values["intrinsics"]))
     found: list[FloatArray] = []
     kept: list[int] = []
@@ -154,7 +156,7 @@ def _from_images(
         image = load_color(folder / str(entry["image"]))
         if image.shape[1::-1] != camera.size_wh:
             raise InputError(
-                "An image has another size than the intrinsics",
+                "An image must have the size of the intrinsics",
                 f"{entry['image']}: {image.shape[1::-1]}, intrinsics {camera.size_wh} (width, height)",
                 "use the intrinsics of these images",
             )
@@ -167,13 +169,13 @@ def _from_images(
             found.append(seen.uv)
     if not kept:
         raise InputError(
-            "The board was found in no image", f"{len(entries)} images, {board.describe()}", "check the board's YAML"
+            "The images must show the board", f"none of {len(entries)} images, {board.describe()}", "check the board's YAML"
         )
     return np.array(kept), np.array(found), dropped, board, camera
 
 
 def _virtual(boards: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Board poses as points of a made-up board in a made-up camera: from there on all samples are alike."""
+    """Convert board poses to points of a virtual board in a virtual camera, so that all samples have one form."""
     v, u = np.mgrid[0:3, 0:4]
     points = np.stack([u.ravel() - 1.5, v.ravel() - 1.0, np.zeros(12)], axis=1) * 0.05
     p_camera = points @ np.swapaxes(boards[:, :3, :3], 1, 2) + boards[:, None, :3, 3]
@@ -181,14 +183,16 @@ def _virtual(boards: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def read_pose(values: Any, name: str, path: Path, swap: Mapping[str, str] | None = None) -> FloatArray:
-    """A pose (4, 4) from its YAML.
+    """Read a pose (4, 4) from its YAML.
 
     Args:
-        values: the mapping. name: of the sample, and path: of the file, for messages.
-        swap: reads one form of rotation as another.
+        values: Mapping of the pose.
+        name: Id of the sample, for messages.
+        path: Path of the file, for messages.
+        swap: Forms of rotation to read as other forms.
 
     Raises:
-        InputError: it is no pose.
+        InputError: If the mapping is not a pose.
     """
     where = f"{path}, sample {name}"
     if not isinstance(values, Mapping):
@@ -199,12 +203,14 @@ def read_pose(values: Any, name: str, path: Path, swap: Mapping[str, str] | None
         forms = [form for form in _ROTATIONS if form in values]
         if len(forms) != 1 or set(values) != {"translation_m", forms[0]}:
             raise InputError(
-                "A pose needs translation_m and one rotation", f"{sorted(values)}", f"one of {', '.join(_ROTATIONS)}"
+                "A pose must have translation_m and one rotation", f"{sorted(values)}", f"give one of {', '.join(_ROTATIONS)}"
             )
         numbers = np.asarray(values[forms[0]], dtype=np.float64)
         shift = np.asarray(values["translation_m"], dtype=np.float64)
         if shift.shape != (3,) or numbers.shape != ((4,) if forms[0].startswith("quat") else (3,)):
-            raise InputError("A pose has the wrong number of numbers", f"{dict(values)}", "3 for the translation, 3 or 4 to turn")
+            raise InputError(
+                "A pose must have 3 numbers of translation, and 3 or 4 of rotation", f"{dict(values)}", "check the lists"
+            )
         form = (swap or {}).get(forms[0], forms[0])
         if form == "quaternion_wxyz":
             numbers, form = np.roll(numbers, -1), "quaternion_xyzw"
@@ -215,7 +221,7 @@ def read_pose(values: Any, name: str, path: Path, swap: Mapping[str, str] | None
     except InputError as error:
         raise InputError(error.what, f"{where}: {error.given}", error.fix) from error
     except (TypeError, ValueError) as error:
-        raise InputError("A pose is not made of numbers", f"{where}: {dict(values)}", "give plain numbers") from error
+        raise InputError("A pose must consist of numbers", f"{where}: {dict(values)}", "give plain numbers") from error
 
 
 def _rpy(angles: FloatArray) -> FloatArray:
@@ -231,7 +237,7 @@ _SWAPS = {
 
 
 def _alternatives(data: HandEyeSet, entries: list[Any], path: Path) -> dict[str, HandEyeSet]:
-    """The samples read as if a form had been mistaken for another; only where the file holds such a form."""
+    """Read the samples with one form of rotation mistaken for another, for each such form in the file."""
     found = {}
     for name, swap in _SWAPS.items():
         poses = [entry["base_T_gripper"] for entry in entries]
@@ -247,6 +253,6 @@ def _alternatives(data: HandEyeSet, entries: list[Any], path: Path) -> dict[str,
 
 
 def pose_entry(matrix: FloatArray) -> dict[str, Any]:
-    """A pose (4, 4) as the sample file has it."""
+    """Convert a pose (4, 4) to the form of the sample file."""
     value = Transform.from_matrix("a", "b", matrix)
     return {"translation_m": value.translation_m.tolist(), "quaternion_xyzw": value.quaternion_xyzw.tolist()}

@@ -1,22 +1,22 @@
-"""The transform as ROS 2 must publish it: a frame has one parent, and the driver already owns the optical frame."""
+"""Static transform for ROS 2: a frame has one parent, and the driver already publishes the optical frame."""
 
 from molmo_point.errors import FrameError
 from molmo_point.geometry.transforms import Transform
 
 
 def for_driver(parent_T_camera: Transform, driver_T_camera: Transform) -> Transform:
-    """parent_T_driver: what to publish so that the driver's own chain ends where the calibration says.
+    """Compute parent_T_driver, the transform that makes the driver's own chain end at the calibrated optical frame.
 
     Args:
-        parent_T_camera: the calibration, to the optical frame.
-        driver_T_camera: from the optical frame to the driver's root (camera_link), as its driver or URDF publishes it.
+        parent_T_camera: Calibrated transform from the optical frame.
+        driver_T_camera: Transform from the optical frame to the driver's root (camera_link), from its driver or URDF.
 
     Raises:
-        FrameError: the two are not about the same optical frame.
+        FrameError: If the two transforms have different optical frames.
     """
     if driver_T_camera.source != parent_T_camera.source:
         raise FrameError(
-            "The driver's transform is about another optical frame",
+            "driver_T_camera must start in the calibrated optical frame",
             f"{driver_T_camera.target}_T_{driver_T_camera.source}, calibrated {parent_T_camera.source}",
             f"give the transform from {parent_T_camera.source} to the driver's root frame",
         )
@@ -24,7 +24,7 @@ def for_driver(parent_T_camera: Transform, driver_T_camera: Transform) -> Transf
 
 
 def publisher_command(transform: Transform) -> str:
-    """The tf2 command that publishes a transform."""
+    """Return the tf2 command that publishes a transform."""
     x, y, z = transform.translation_m
     qx, qy, qz, qw = transform.quaternion_xyzw
     return (
@@ -35,12 +35,12 @@ def publisher_command(transform: Transform) -> str:
 
 
 def publisher_words(camera: Transform, driver: Transform | None) -> str:
-    """The command for the right frame, or, without the driver's chain, how to get it."""
+    """Return the command for the driver's frame, or instructions to get the driver's chain."""
     if driver is not None:
         return publisher_command(for_driver(camera, driver))
     return (
-        f"# If a camera driver runs, it already publishes {camera.source}, and a frame has one parent: publish its root frame\n"
-        "# instead. Get the driver's chain, save it as YAML (target: camera_link, source: the optical frame), and run again\n"
+        f"# A running camera driver already publishes {camera.source}, and a frame has one parent. Publish the driver's root\n"
+        "# frame instead: save the driver's chain as YAML (target: camera_link, source: the optical frame), and run again\n"
         "# with --driver-transform FILE:\n"
         f"#   ros2 run tf2_ros tf2_echo camera_link {camera.source}\n"
         "# Without a driver:\n" + publisher_command(camera)

@@ -1,8 +1,8 @@
-"""Why a hand-eye calibration is bad: each known mistake is undone in turn, and the data say whether that helps.
+"""Diagnosis of a bad hand-eye calibration: each known mistake is reversed in turn, and the gain in likelihood decides.
 
-Every hypothesis is a changed data set or a model with an unknown more. Its score is the log likelihood of what the images
-say about the board, where a sample that fits nothing counts as "somewhere" instead of ruining the sum. A cause is named
-when undoing it raises the score well beyond what its extra unknowns would by chance.
+Every hypothesis is a changed data set or a model with one more unknown. Its score is the log likelihood of the board poses
+from the images; a sample may be an outlier. A cause is named if its reversal raises the score well beyond the chance gain
+of its extra unknowns.
 """
 
 from collections.abc import Mapping
@@ -33,14 +33,14 @@ _SEGMENT = 2
 
 @dataclass(frozen=True)
 class Cause:
-    """A likely mistake.
+    """Likely mistake in the data.
 
     Attributes:
-        name: short and fixed, for programs: "board_scale", "setup_swapped", ...
-        sentence: what seems to have happened, with its size.
-        fix: what to do.
-        gain: by how much undoing it raises the log likelihood; infinite where it was seen directly.
-        samples: ids of the samples concerned; empty for all.
+        name: Fixed code for programs: "board_scale", "setup_swapped", ...
+        sentence: Description of the mistake with its size.
+        fix: Instruction to the user.
+        gain: Increase of the log likelihood by its reversal; infinite if it was observed directly.
+        samples: Ids of the affected samples; empty for all.
     """
 
     name: str
@@ -57,7 +57,7 @@ class _Trial:
 
 
 def score_of(linear: Linearized, robot_noise: Solution | None, noise: object = None) -> float:
-    """Log likelihood of the poses that the images give; a sample may be an outlier with a probability of 5 %."""
+    """Compute the log likelihood of the poses from the images; a sample is an outlier with a probability of 5 %."""
     used = robot_noise.noise if robot_noise is not None else noise
     covariance = linear.covariances(used)  # type: ignore[arg-type]
     inlier = _log_normal(linear.error, covariance) + np.log(1.0 - _OUTLIER_SHARE)
@@ -73,12 +73,12 @@ def _log_normal(error: FloatArray, covariance: FloatArray) -> FloatArray:
 def likely_causes(
     solution: Solution, motion: Observability, alternatives: Mapping[str, HandEyeSet] | None = None
 ) -> tuple[Cause, ...]:
-    """The mistakes that the data speak for, the likeliest first; empty if all is well.
+    """Find the mistakes that the data support, likeliest first; empty if there is none.
 
     Args:
-        solution: of the data as given.
-        motion: of the same data.
-        alternatives: the same samples read in another way, by name ("degrees", "quaternion_order", "board_inverted").
+        solution: Solution of the data as given.
+        motion: Observability of the same data.
+        alternatives: Other readings of the same samples, by name ("degrees", "quaternion_order", "board_inverted").
     """
     data = solution.data
     base = score_of(solution.linear, solution)
@@ -92,7 +92,7 @@ def likely_causes(
         trials += [_scale(data, solution), *_moved(data, solution, "board"), *_moved(data, solution, "camera")]
     found = [replace(t.cause, gain=t.score - base) for t in trials if t is not None and t.score - base > _MIN_GAIN]
     found.sort(key=lambda cause: -cause.gain)
-    # What explains much less than the best explanation is a shadow of it.
+    # A cause with a much smaller gain than the best cause is a side effect of it.
     found = [cause for cause in found if cause.gain >= _TIE * found[0].gain and (cause is found[0] or _tied(cause, found[0]))]
     if not found or found[0].name in ("board_scale",):
         found += _stale(solution)
@@ -100,12 +100,12 @@ def likely_causes(
 
 
 def _explained(trials: list[_Trial | None], base: float, count: int) -> bool:
-    """Whether one of the gross mistakes explains so much that finer ones need no look."""
+    """Test whether one of the gross mistakes explains the data, so that smaller mistakes need no test."""
     return any(trial is not None and trial.score - base > _GROSS_GAIN * count for trial in trials)
 
 
 def _tied(cause: Cause, best: Cause) -> bool:
-    """Whether two explanations cannot be told apart by the data."""
+    """Test whether the data cannot separate two causes."""
     return best.gain - cause.gain < 3.0 and {cause.name, best.name} == {"setup_swapped", "robot_inverted"}
 
 
@@ -118,7 +118,7 @@ def _trial(data: HandEyeSet, words: tuple[str, str, str], shift: float = 0.0) ->
 
 
 def _scale(data: HandEyeSet, solution: Solution) -> _Trial | None:
-    """The board's size as one more unknown."""
+    """Test the board's size as one more unknown."""
     factor = shah_with_scale(data.subset(solution.kept).outer, data.poses.camera_T_board[solution.kept])[2]
     if not 0.5 < factor < 2.0:
         return None
@@ -148,7 +148,7 @@ def _scale(data: HandEyeSet, solution: Solution) -> _Trial | None:
 
 
 def _units(data: HandEyeSet) -> list[_Trial | None]:
-    """Millimeters where meters belong, for the robot or for the board."""
+    """Test for millimeters instead of meters, in the robot's positions or the board's size."""
     factor = abs(shah_with_scale(data.outer, data.poses.camera_T_board)[2])
     trials = []
     reach = float(np.linalg.norm(data.base_T_gripper[:, :3, 3], axis=1).max())
@@ -165,7 +165,7 @@ def _units(data: HandEyeSet) -> list[_Trial | None]:
 
 
 def _other_readings(data: HandEyeSet, alternatives: Mapping[str, HandEyeSet]) -> list[_Trial | None]:
-    """The other setup, inverted robot poses, and what the file reader offers."""
+    """Test the other setup, inverted robot poses, and the alternatives of the file reader."""
     hand = data.setup is Setup.EYE_IN_HAND
     here, there = ("eye in hand", "eye to hand") if hand else ("eye to hand", "eye in hand")
     swapped = data.with_robot(data.base_T_gripper, data.setup.other)
@@ -179,7 +179,7 @@ def _other_readings(data: HandEyeSet, alternatives: Mapping[str, HandEyeSet]) ->
         cause = Cause(
             "robot_inverted",
             f"The robot poses are inverted (gripper_T_base, not base_T_gripper); a setup other than {here} would look the same",
-            "give base_T_gripper: where the gripper is, seen from the base",
+            "give base_T_gripper, the pose of the gripper in the base frame",
             0.0,
         )
         closer = _camera_near_gripper(swapped)
@@ -196,19 +196,19 @@ _READINGS = {
     "quaternion_order": ("The quaternions are in the order w, x, y, z", "write them as x, y, z, w"),
     "board_inverted": (
         "The board poses are inverted (board_T_camera)",
-        "give camera_T_board: where the board is, seen from the camera",
+        "give camera_T_board, the pose of the board in the camera frame",
     ),
 }
 
 
 def _camera_near_gripper(swapped: HandEyeSet) -> bool:
-    """Whether X of the swapped equations is short: a camera on a gripper is nearer than one beside an arm."""
+    """Test whether X of the swapped equations is short: a camera on a gripper is nearer than a fixed one."""
     x, w = robust_start(swapped)
     return bool(np.linalg.norm(x[:3, 3]) < np.linalg.norm(w[:3, 3]))
 
 
 def _shifted(data: HandEyeSet, base: float) -> list[_Trial | None]:
-    """Every image paired with the robot pose before or after its own."""
+    """Test pairs of each image with the robot pose before or after its own."""
     n = len(data)
     if n <= MIN_SAMPLES:
         return []
@@ -227,7 +227,7 @@ def _shifted(data: HandEyeSet, base: float) -> list[_Trial | None]:
 
 
 def _moved(data: HandEyeSet, solution: Solution, what: str) -> list[_Trial | None]:
-    """The board (or the camera) was displaced between two samples: one more transform from there on."""
+    """Test a displacement of the board (or the camera) between two samples: one more transform for the later samples."""
     n = len(data)
     best: tuple[float, int, Model] | None = None
     unknowns = 6.0
@@ -248,7 +248,7 @@ def _moved(data: HandEyeSet, solution: Solution, what: str) -> list[_Trial | Non
     turn = float(np.rad2deg(angle_between(pair[1, :3, :3], pair[0, :3, :3])))
     after = f"between samples {data.ids[cut - 1]} and {data.ids[cut]}, by {shift:.1f} mm and {turn:.2f}°"
     if what == "board":
-        words = f"The board moved {after}", "fix the board rigidly and record again, or use only the samples before or after"
+        words = f"The board moved {after}", "fix the board rigidly and record again, or use the samples of one side only"
     else:
         words = f"The camera moved on its mount {after}", "fasten the camera and record again"
     return [_Trial(Cause(f"{what}_moved", *words, 0.0, data.ids[cut:]), score)]
@@ -274,7 +274,7 @@ def _split_score(data: HandEyeSet, solution: Solution, late: BoolArray, what: st
         noise = estimate_noise(linear, noise)
         model = fit.model
     if noise.robot_m > _EXPLAINED_M:
-        # Two transforms fit garbage a little better than one, and explain nothing.
+        # Two transforms fit garbage slightly better than one, and explain nothing.
         return -np.inf, fit.model
     return score_of(linear, None, noise), fit.model
 
@@ -292,7 +292,7 @@ def _stale(solution: Solution) -> list[Cause]:
         Cause(
             "stale_pose",
             f"The robot pose of sample {ids[late.sample]} is {late.words}",
-            "take image and pose at one moment, with the arm at rest, by their stamps",
+            "take image and pose at one time, with the arm at rest, matched by their stamps",
             float("inf"),
             (ids[late.sample],),
         )
@@ -316,7 +316,7 @@ def _seen_directly(data: HandEyeSet, motion: Observability) -> list[Cause]:
         causes.append(
             Cause(
                 "intrinsics",
-                f"The board does not fit its own images: {rms:.1f} px within a single image",
+                f"The board does not fit single images: error {rms:.1f} px within one image",
                 "check the intrinsics (image size, distortion) and the board's numbers of squares",
                 float("inf"),
             )
@@ -330,11 +330,11 @@ _FLOOR = np.repeat([0.001, np.deg2rad(0.2)], 3)
 
 @dataclass(frozen=True)
 class Stale:
-    """One stale sample.
+    """Sample whose robot pose belongs to another time.
 
     Attributes:
-        sample: its number.
-        words: which other moment its pose is from.
+        sample: Index of the sample.
+        words: Description of the pose's true time.
     """
 
     sample: int
@@ -342,7 +342,7 @@ class Stale:
 
 
 def stale_samples(solution: Solution) -> list[Stale]:
-    """Dropped samples whose reported pose is where the arm was at another sample, or on its way from the one before."""
+    """Find dropped samples whose reported pose is that of another sample, or lies on the way from the previous sample."""
     data = solution.data
     really = start_model(data, solution.x, solution.w).robot
     unit = _SIGMAS * np.maximum(np.repeat([solution.noise.robot_m, solution.noise.robot_rad], 3), _FLOOR / 3.0)
@@ -361,23 +361,23 @@ def stale_samples(solution: Solution) -> list[Stale]:
         elif i > 0:
             share = _share_of_way(really[i - 1], really[i], reported, unit)
             if share is not None:
-                found.append(Stale(int(i), f"late: the arm had done only {share:.0%} of its way from sample {data.ids[i - 1]}"))
+                found.append(Stale(int(i), f"late: the arm had covered {share:.0%} of its way from sample {data.ids[i - 1]}"))
     return found
 
 
 def _uncertainty(j: int, solution: Solution) -> FloatArray:
-    """What the image of a sample leaves open of the arm's pose, (6,)."""
+    """Return the uncertainty (6,) of the arm's pose from the image of a sample, in meters and radians."""
     image = solution.linear.image[j]
     return 3.0 * np.repeat([np.sqrt(np.trace(image[:3, :3])), np.sqrt(np.trace(image[3:, 3:]))], 3)
 
 
 def _share_of_way(start: FloatArray, end: FloatArray, reported: FloatArray, unit: FloatArray) -> float | None:
-    """How far along start to end a pose lies, 0 to 1; None if it is not on the way."""
+    """Return the share, 0 to 1, of the way from start to end at which a pose lies; None if it is not on the way."""
     way, done = difference(end, start) / unit, difference(reported, start) / unit
     length = float(way @ way)
     if length < 100.0:
         return None
     share = float(done @ way) / length
-    # A way of other shape than a straight one counts too, up to a tenth of its length.
+    # The way need not be straight: deviations up to a tenth of its length are accepted.
     off = float(np.linalg.norm(done - share * way))
     return share if 0.0 <= share < 0.97 and off < 2.5 + 0.05 * np.sqrt(length) else None

@@ -1,6 +1,6 @@
 """Closed-form solutions of G_i X B_i = W: Park & Martin (1994) from motions, Shah (2013) from poses.
 
-They need no start and serve as one: the joint optimization refines what they find. Their disagreement is worth reporting.
+They need no start values; the joint optimization starts from them. The report shows their disagreement.
 """
 
 import numpy as np
@@ -14,14 +14,15 @@ _REACH_M = 0.3
 
 
 def park(outer: FloatArray, boards: FloatArray, weights: FloatArray | None = None) -> tuple[FloatArray, FloatArray]:
-    """X and W by Park & Martin: the rotation from rotation vectors of all pairs of motions, then the translation.
+    """Solve for X and W by Park & Martin: rotation from the rotation vectors of all pairs of motions, then translation.
 
-    The rotation is found by a singular value decomposition, which equals Park's square root where that one exists and
-    still answers when all rotation axes lie in one plane.
+    The singular value decomposition equals Park's matrix square root where the root exists. It also works when all
+    rotation axes lie in one plane.
 
     Args:
-        outer: (n, 4, 4) G_i. boards: (n, 4, 4) camera_T_board.
-        weights: (n,) of the samples, 1 by default.
+        outer: G_i (n, 4, 4).
+        boards: camera_T_board (n, 4, 4).
+        weights: Weights of the samples (n,); default 1.
 
     Returns:
         X (4, 4) and W (4, 4).
@@ -30,7 +31,7 @@ def park(outer: FloatArray, boards: FloatArray, weights: FloatArray | None = Non
     first, second = np.triu_indices(len(outer), 1)
     alpha = rotation_log(np.swapaxes(outer[second, :3, :3], 1, 2) @ outer[first, :3, :3])
     beta = rotation_log(boards[second, :3, :3] @ np.swapaxes(boards[first, :3, :3], 1, 2))
-    # Half a turn has two logarithms; pairs near it would pull to the wrong one.
+    # Half a turn has two logarithms; pairs near it would pull toward the wrong one.
     use = weights[first] * weights[second] * (np.linalg.norm(alpha, axis=1) < np.deg2rad(170.0))
     left, _, right = np.linalg.svd(np.einsum("p,pi,pj->ij", use, alpha, beta))
     rotation = left @ np.diag([1.0, 1.0, np.linalg.det(left @ right)]) @ right
@@ -38,7 +39,7 @@ def park(outer: FloatArray, boards: FloatArray, weights: FloatArray | None = Non
 
 
 def shah(outer: FloatArray, boards: FloatArray, weights: FloatArray | None = None) -> tuple[FloatArray, FloatArray]:
-    """X and W by Shah: both rotations from one singular value decomposition of the sum of Kronecker products.
+    """Solve for X and W by Shah: both rotations from one singular value decomposition of the sum of Kronecker products.
 
     Arguments and results as of `park`.
     """
@@ -54,7 +55,7 @@ def shah(outer: FloatArray, boards: FloatArray, weights: FloatArray | None = Non
 
 
 def shah_with_scale(outer: FloatArray, boards: FloatArray) -> tuple[FloatArray, FloatArray, float]:
-    """X, W and the factor by which the board's distances must be multiplied to fit the robot's; NaN if unobservable."""
+    """Solve for X, W and the scale of the board's distances relative to the robot's; NaN if unobservable."""
     x, w = shah(outer, boards)
     return _with_translations(x[:3, :3], w[:3, :3], outer, boards, np.ones(len(outer)), scale=True)
 
@@ -67,7 +68,7 @@ def _with_translations(
     weights: FloatArray,
     scale: bool = False,
 ) -> tuple[FloatArray, FloatArray, float]:
-    """Translations of X and W by linear least squares: R_g t_x - t_w + s R_g R_x t_b = -t_g, with s = 1 or unknown."""
+    """Solve for the translations by linear least squares: R_g t_x - t_w + s R_g R_x t_b = -t_g, with s = 1 or unknown."""
     if rotation_w is None:
         rotation_w = nearest_rotation(np.einsum("n,nij->ij", weights, outer[:, :3, :3] @ rotation_x @ boards[:, :3, :3]))
     known = (outer[:, :3, :3] @ rotation_x @ boards[:, :3, 3:])[..., 0]
@@ -85,10 +86,11 @@ def _with_translations(
 
 
 def robust_start(data: HandEyeSet, method: str = "shah") -> tuple[FloatArray, FloatArray]:
-    """A closed form, repeated with weights that fall with the residual, so that a wrong sample does not spoil the start.
+    """Repeat a closed form with weights that fall with the residual, so that a wrong sample does not spoil the start.
 
     Args:
-        data: the samples. method: "shah" or "park".
+        data: Samples.
+        method: "shah" or "park".
 
     Returns:
         X (4, 4) and W (4, 4).
@@ -105,13 +107,13 @@ def robust_start(data: HandEyeSet, method: str = "shah") -> tuple[FloatArray, Fl
 
 
 def closure_m(x: FloatArray, w: FloatArray, outer: FloatArray, boards: FloatArray) -> FloatArray:
-    """(n,) how far G_i X B_i is from W, in meters, rotation counted over a reach of 0.3 m."""
+    """Return the distance (n,) of G_i X B_i from W, in meters; rotation counts over a reach of 0.3 m."""
     closed = outer @ x @ boards
     turn = angle_between(closed[:, :3, :3], np.broadcast_to(w[:3, :3], (len(outer), 3, 3)))
     return np.hypot(np.linalg.norm(closed[:, :3, 3] - w[:3, 3], axis=1), _REACH_M * turn)
 
 
 def board_from(x: FloatArray, data: HandEyeSet) -> FloatArray:
-    """W (4, 4) that fits best to a given X."""
+    """Return the W (4, 4) that fits a given X best."""
     closed = data.outer @ x @ data.poses.camera_T_board
     return motion(nearest_rotation(closed[:, :3, :3].sum(axis=0)), np.median(closed[:, :3, 3], axis=0))

@@ -1,10 +1,10 @@
-"""The covariance of a calibration: formal, over what is not known of the noise, and by bootstrap.
+"""Covariance of a hand-eye calibration: formal, averaged over the unknown noise, and by bootstrap.
 
-The formal covariance takes the noise for known, and a camera for perfect; with few samples it is too small. The stated one
+The formal covariance takes the noise as known and the camera as perfect; with few samples it is too small. The stated one
 
-1. averages the formal covariance over the robot noise that the samples leave possible (its logarithms are about normal,
-   with the Fisher information of the restricted likelihood);
-2. is widened, where the bootstrap over samples finds more spread, to that.
+1. averages the formal covariance over the robot noise that fits the samples (its logarithms are about normal, with the
+   Fisher information of the restricted likelihood);
+2. is widened to the bootstrap's spread in the directions in which the bootstrap over samples finds more.
 """
 
 from dataclasses import dataclass, replace
@@ -23,12 +23,12 @@ _WIDEN_FROM = 1.5
 
 @dataclass(frozen=True, eq=False)
 class Confidence:
-    """Covariances of (x, w), each (12, 12): the first six numbers are of X, meters and radians.
+    """Covariances of (x, w), each (12, 12), in meters and radians; the first six rows belong to X.
 
     Attributes:
-        stated: the one to use.
-        formal: with the noise taken for known.
-        bootstrap: of estimates from samples drawn anew.
+        stated: Covariance to use.
+        formal: Covariance with the noise taken as known.
+        bootstrap: Covariance of estimates from resampled samples.
     """
 
     stated: FloatArray
@@ -37,12 +37,12 @@ class Confidence:
 
     @property
     def camera(self) -> FloatArray:
-        """(6, 6) the stated covariance of X, as `Transform.covariance` has it."""
+        """Stated covariance of X (6, 6), in the order of `Transform.covariance`."""
         return self.stated[:6, :6]
 
 
 def confidence(solution: Solution, seed: int = 0, replicates: int = REPLICATES) -> Confidence:
-    """The covariances of a solution."""
+    """Compute the covariances of a solution."""
     linear = solution.linear.subset(solution.kept)
     formal = solve_linear(linear, solution.noise)[1]
     averaged = _averaged(solution)
@@ -51,7 +51,7 @@ def confidence(solution: Solution, seed: int = 0, replicates: int = REPLICATES) 
 
 
 def _averaged(solution: Solution) -> FloatArray:
-    """Formal covariance averaged over the robot noise that is possible, by Gauss-Hermite nodes."""
+    """Average the formal covariance over the possible robot noise (Gauss-Hermite nodes)."""
     linear = solution.linear.subset(solution.kept)
     noise = estimate_noise(linear, solution.noise)
     spread = np.linalg.cholesky(noise_spread(linear, noise))
@@ -65,9 +65,10 @@ def _averaged(solution: Solution) -> FloatArray:
 
 
 def bootstrap(solution: Solution, seed: int = 0, replicates: int = REPLICATES) -> FloatArray:
-    """Covariance of estimates from reweighted samples (Rubin's Bayesian bootstrap), which never draws too few of them.
+    """Compute the covariance of estimates from reweighted samples (Rubin's Bayesian bootstrap).
 
-    The residual of a sample that is part of its own fit is too small; each is scaled up by its leverage first (HC2).
+    Reweighting never leaves too few samples. The residual of a sample in its own fit is too small; each is first scaled up
+    by its leverage (HC2).
     """
     linear = solution.linear.subset(solution.kept)
     n = len(linear.error)
@@ -83,7 +84,7 @@ def bootstrap(solution: Solution, seed: int = 0, replicates: int = REPLICATES) -
 
 
 def _whitened_scale(total: FloatArray, left: FloatArray, residual: FloatArray) -> FloatArray:
-    """Residuals (n, 6) of covariance `left`, rescaled to `total`."""
+    """Rescale residuals (n, 6) of covariance `left` to covariance `total`."""
     lower = np.linalg.cholesky(total)
     white = np.linalg.solve(lower, np.swapaxes(np.linalg.solve(lower, left), 1, 2))
     values, vectors = np.linalg.eigh((white + np.swapaxes(white, 1, 2)) / 2.0)
@@ -94,7 +95,7 @@ def _whitened_scale(total: FloatArray, left: FloatArray, residual: FloatArray) -
 
 
 def _widened(base: FloatArray, drawn: FloatArray) -> FloatArray:
-    """`base`, larger in those directions in which `drawn` is clearly larger."""
+    """Enlarge `base` in the directions in which `drawn` is clearly larger."""
     lower = np.linalg.cholesky(base)
     white = np.linalg.solve(lower, np.linalg.solve(lower, drawn).T)
     values, vectors = np.linalg.eigh((white + white.T) / 2.0)

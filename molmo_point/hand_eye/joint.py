@@ -1,12 +1,12 @@
 """Joint optimization of camera, board and robot poses by reprojection, by Levenberg-Marquardt with a Schur complement.
 
-Least squares over
-- X and W, the two unknown transforms (several of each, where a camera or a board may have moved between samples);
+The unknowns are
+- X and W (several of each if the camera or the board moved between samples);
 - optionally the scale of the board;
 - a correction of each robot pose, held near zero by the robot's own noise.
 
-Residuals are Huber's: per seen point for the image, per sample for the robot. A sample's correction touches that sample
-only, so the normal equations shrink to the few shared unknowns, whatever the number of samples.
+The loss is Huber's: per detected point for the image, per sample for the robot. A correction affects its own sample only,
+so the normal equations reduce to the few shared unknowns for any number of samples.
 """
 
 from dataclasses import dataclass, field, replace
@@ -19,7 +19,7 @@ from molmo_point.geometry.rigid import difference, hat, inverse, moved
 from molmo_point.hand_eye.samples import HandEyeSet, Setup
 
 HUBER_POINT = 2.5
-HUBER_SAMPLE = 3.55  # 95 % of samples without fault are below (6 degrees of freedom)
+HUBER_SAMPLE = 3.55  # 95 % of correct samples are below (6 degrees of freedom)
 _ITERATIONS = 25
 _CONVERGED = 1e-6
 _FAR_PX = 1e5
@@ -27,12 +27,12 @@ _FAR_PX = 1e5
 
 @dataclass(frozen=True)
 class Noise:
-    """Standard deviations of what is measured.
+    """Standard deviations of the measurements.
 
     Attributes:
-        sigma_px: of a seen point, pixels.
-        robot_m: of a robot position, per axis, meters.
-        robot_rad: of a robot orientation, per axis, radians.
+        sigma_px: Of a detected point, per axis, in pixels.
+        robot_m: Of a reported robot position, per axis, in meters.
+        robot_rad: Of a reported robot orientation, per axis, in radians.
     """
 
     sigma_px: float
@@ -41,20 +41,22 @@ class Noise:
 
     @property
     def robot_precision(self) -> FloatArray:
-        """(6,) inverse variances of a robot pose."""
+        """Inverse variances (6,) of a robot pose."""
         return np.repeat([self.robot_m**-2.0, self.robot_rad**-2.0], 3)
 
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """What is unknown, and its present value.
+    """Unknowns of the joint optimization, with their present values.
 
     Attributes:
-        x: (a, 4, 4) the camera transforms. w: (b, 4, 4) the board transforms.
-        robot: (n, 4, 4) base_T_gripper, corrected.
-        scale: factor on the board's size.
-        camera_of, board_of: (n,) which x and which w a sample has.
-        free_scale: whether the scale is unknown.
+        x: Camera transforms (a, 4, 4).
+        w: Board transforms (b, 4, 4).
+        robot: Corrected base_T_gripper (n, 4, 4).
+        camera_of: Index (n,) of each sample's camera transform.
+        board_of: Index (n,) of each sample's board transform.
+        scale: Factor on the board's size.
+        free_scale: True if the scale is an unknown.
     """
 
     x: FloatArray
@@ -76,12 +78,12 @@ class JointFit:
     """Result of the joint optimization.
 
     Attributes:
-        model: the unknowns at the minimum.
-        cost: twice the negative log likelihood, robust, up to a constant.
-        robot_change: (n, 6) corrections of the robot poses, meters and radians.
-        residual_px: (n, m) distances between seen and projected points; NaN where not seen.
-        normal: (size, size) reduced normal matrix: the inverse of the formal covariance.
-        converged: whether the last step was small.
+        model: Unknowns at the minimum.
+        cost: Twice the negative log likelihood, robust, up to a constant.
+        robot_change: Corrections of the robot poses (n, 6), in meters and radians.
+        residual_px: Distances between detected and projected points (n, m), in pixels; NaN where not detected.
+        normal: Reduced normal matrix (size, size), the inverse of the formal covariance.
+        converged: True if the last step was small.
     """
 
     model: Model
@@ -93,16 +95,16 @@ class JointFit:
 
     @property
     def x(self) -> FloatArray:
-        """(4, 4) the (first) camera transform."""
+        """First camera transform (4, 4)."""
         return self.model.x[0]
 
     @property
     def w(self) -> FloatArray:
-        """(4, 4) the (first) board transform."""
+        """First board transform (4, 4)."""
         return self.model.w[0]
 
     def rms_px(self) -> float:
-        """Root mean square of all residuals, pixels."""
+        """Return the root mean square of all residuals, in pixels."""
         return float(np.sqrt(np.nanmean(self.residual_px**2)))
 
 
@@ -116,7 +118,7 @@ def start_model(
     scale: float = 1.0,
     free_scale: bool = False,
 ) -> Model:
-    """A model whose robot poses are those that put the board exactly where each image alone sees it."""
+    """Build a model whose robot poses put the board exactly at the pose from each image alone."""
     camera_of = np.zeros(len(data), int) if camera_of is None else camera_of
     board_of = np.zeros(len(data), int) if board_of is None else board_of
     xs = np.repeat(x[None], camera_of.max() + 1, axis=0) if x.ndim == 2 else x
@@ -136,15 +138,15 @@ def fit_joint(
     robust: bool = True,
     iterations: int = _ITERATIONS,
 ) -> JointFit:
-    """Minimizes reprojection error and robot corrections together.
+    """Minimize reprojection error and robot corrections together.
 
     Args:
-        data: the samples.
-        model: where to start, see `start_model`.
-        noise: what to expect of points and robot.
-        weights: (n,) of the samples, 1 by default; 0 leaves one out.
-        robust: Huber's loss; otherwise plain squares.
-        iterations: at most so many steps.
+        data: Samples.
+        model: Start values, see `start_model`.
+        noise: Expected noise of points and robot.
+        weights: Weights of the samples (n,), default 1; 0 leaves a sample out.
+        robust: Huber's loss; otherwise squares.
+        iterations: Largest number of steps.
     """
     weights = np.ones(len(data)) if weights is None else weights
     damping, small = 1e-6, False
@@ -213,7 +215,7 @@ def _linearized(data: HandEyeSet, model: Model, noise: Noise, weights: FloatArra
 
 
 def _huber(values: FloatArray, bend: float, robust: bool) -> tuple[FloatArray, FloatArray]:
-    """Loss (of squares) and weight of each value."""
+    """Return the loss (of squares) and the weight of each value."""
     if not robust:
         return values**2, np.ones_like(values)
     beyond = values > bend
@@ -222,16 +224,17 @@ def _huber(values: FloatArray, bend: float, robust: bool) -> tuple[FloatArray, F
 
 
 def camera_poses(setup: Setup, model: Model) -> FloatArray:
-    """(n, 4, 4) camera_T_board as the model has it."""
+    """Compute camera_T_board (n, 4, 4) of a model."""
     inner = inverse(model.robot) if setup is Setup.EYE_IN_HAND else model.robot
     return inverse(model.x)[model.camera_of] @ inner @ model.w[model.board_of]
 
 
 def motion_chains(setup: Setup, model: Model, poses: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """How the board moves in the camera frame, as a twist (u, w) with p' = p + u + w x p.
+    """Differentiate the board's pose in the camera frame, as a twist (u, w) with p' = p + u + w x p.
 
     Returns:
-        (n, 6 or 7, size) by the shared unknowns and (n, 6 or 7, 6) by the robot correction; row 7 is the board's scale.
+        Jacobians (n, 6 or 7, size) by the shared unknowns and (n, 6 or 7, 6) by the robot correction; row 7 is the board's
+        scale.
     """
     n, rows = len(poses), 6 + int(model.free_scale)
     x, robot = model.x[model.camera_of], model.robot

@@ -1,4 +1,4 @@
-"""Which robot pose to record next: the one that shrinks the error at the task's distance most."""
+"""Proposal of the next robot pose to record: the one that reduces the error at the working distance most."""
 
 from dataclasses import dataclass
 
@@ -21,14 +21,14 @@ _BEYOND_M = 0.15
 
 @dataclass(frozen=True, eq=False)
 class NextPose:
-    """A proposal.
+    """Proposed robot pose.
 
     Attributes:
-        base_T_gripper: (4, 4) where to send the arm.
-        camera_T_board: (4, 4) how the board will look from there.
-        error_now_m: 95 % error at the working distance with the present samples.
-        error_then_m: the same with this one more.
-        words: the view in words.
+        base_T_gripper: Proposed pose of the gripper (4, 4).
+        camera_T_board: Pose of the board in the camera frame at that pose (4, 4).
+        error_now_m: 95 % error at the working distance with the present samples, in meters.
+        error_then_m: 95 % error at the working distance with one more sample, in meters.
+        words: Description of the view.
     """
 
     base_T_gripper: FloatArray
@@ -39,12 +39,12 @@ class NextPose:
 
 
 def next_pose(solution: Solution, distance_m: float, seed: int = 0) -> NextPose | None:
-    """The best of many views near those already used, with the whole board in the image; None if no view qualifies.
+    """Choose the best of many views near the used ones, with the whole board in the image; None if no view qualifies.
 
     Args:
-        solution: of the samples so far.
-        distance_m: working distance of the task.
-        seed: of the candidates.
+        solution: Solution from the present samples.
+        distance_m: Working distance of the task, in meters.
+        seed: Seed of the candidate views.
     """
     data = solution.data
     seen = data.poses.camera_T_board[solution.kept]
@@ -75,7 +75,7 @@ def _visible(views: FloatArray, data: HandEyeSet) -> BoolArray:
 
 
 def _within(robot: FloatArray, data: HandEyeSet) -> BoolArray:
-    """Gripper positions at most 15 cm outside the box of those used: the arm has shown that it can be about there."""
+    """Mark the gripper positions at most 15 cm outside the box of the used positions, which the arm can probably reach."""
     used = data.base_T_gripper[:, :3, 3]
     at = robot[:, :3, 3]
     return np.all((at > used.min(axis=0) - _BEYOND_M) & (at < used.max(axis=0) + _BEYOND_M), axis=1)
@@ -94,21 +94,21 @@ def _with_one_more(solution: Solution, views: FloatArray, robot: FloatArray, inf
 
 
 def _spread(x: FloatArray, covariance: FloatArray, distance_m: float) -> float:
-    """Trace of the covariance of a point `distance_m` ahead: what `error_at` grows with, without its draws."""
+    """Return the trace of the covariance of a point `distance_m` ahead: a fast substitute for `error_at`."""
     ray = x[:3, :3] @ np.array([0.0, 0.0, distance_m])
     jacobian = np.hstack([np.eye(3), -hat(ray)])
     return float(np.trace(jacobian @ covariance @ jacobian.T))
 
 
 def view_words(camera_T_board: FloatArray, center_board: FloatArray) -> str:
-    """A view of the board in words: distance, tilt with its direction, turn."""
+    """Describe a view of the board: distance, tilt with its direction, rotation in the image."""
     rotation = camera_T_board[:3, :3]
     middle = rotation @ center_board + camera_T_board[:3, 3]
     normal = rotation[:, 2]
     tilt = float(np.rad2deg(np.arccos(np.clip(abs(normal[2]), 0.0, 1.0))))
     lean = normal[:2] * np.sign(normal[2])
     sides = ("right", "lower right", "bottom", "lower left", "left", "upper left", "top", "upper right")
-    # The side of the image toward which the board's far edge lies.
+    # The side of the image at which the board's far edge lies.
     far = sides[int(np.rint(np.arctan2(-lean[1], -lean[0]) / (np.pi / 4.0))) % 8]
     turn = float(np.rad2deg(np.arctan2(rotation[1, 0], rotation[0, 0])))
     leaning = "head-on" if tilt < 5.0 else f"tilted {tilt:.0f}° (far edge at the {far} of the image)"

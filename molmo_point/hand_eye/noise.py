@@ -1,9 +1,9 @@
-"""How noisy the robot is, found from the samples themselves, and the covariance that follows.
+"""Robot noise, estimated from the samples, and the covariance that follows.
 
-At a solution everything is linear: the pose that image i alone gives differs from the predicted one by a twist
-e_i = K_i theta + D_i delta_i + noise of the image. Its covariance is S_i + D_i V D_i^T, where V = diag(robot_m^2,
-robot_rad^2) is unknown. V maximizes the restricted likelihood (REML: it counts the unknowns that were fitted, so that few
-samples do not look better than they are), with a weak prior around an ordinary arm.
+Around a solution the problem is linear. The pose from image i alone differs from the predicted pose by a twist
+e_i = K_i theta + D_i delta_i + noise of the image. Its covariance is S_i + D_i V D_i^T, with unknown V = diag(robot_m^2,
+robot_rad^2). V maximizes the restricted likelihood (REML), which counts the fitted unknowns, so that few samples do not
+look better than they are. A weak prior around an ordinary arm is added.
 """
 
 from dataclasses import dataclass, replace
@@ -25,13 +25,13 @@ _NOISY = 2.0  # times the usual variance: more than chance does with 40 numbers
 
 @dataclass(frozen=True, eq=False)
 class Linearized:
-    """The samples around a solution.
+    """Samples linearized around a solution.
 
     Attributes:
-        error: (n, 6) twists from the predicted board pose to the one that the image gives.
-        shared: (n, 6, k) how the prediction moves with the shared unknowns.
-        robot: (n, 6, 6) and with the robot pose.
-        image: (n, 6, 6) covariance of the pose from the image.
+        error: Twists (n, 6) from the predicted board pose to the pose from the image, in meters and radians.
+        shared: Jacobian (n, 6, k) of the prediction by the shared unknowns.
+        robot: Jacobian (n, 6, 6) of the prediction by the robot pose.
+        image: Covariance (n, 6, 6) of the pose from the image.
     """
 
     error: FloatArray
@@ -40,17 +40,17 @@ class Linearized:
     image: FloatArray
 
     def subset(self, keep: NDArray[Any]) -> "Linearized":
-        """Some of the samples."""
+        """Select samples by a mask or by indices."""
         return Linearized(self.error[keep], self.shared[keep], self.robot[keep], self.image[keep])
 
     def covariances(self, noise: Noise) -> FloatArray:
-        """(n, 6, 6) covariance of each `error` at true shared unknowns."""
+        """Return the covariance (n, 6, 6) of each `error` at the true shared unknowns."""
         variance = 1.0 / noise.robot_precision
         return self.image + np.einsum("nij,j,nkj->nik", self.robot, variance, self.robot)
 
 
 def linearize(data: HandEyeSet, model: Model, sigma_px: float) -> Linearized:
-    """The samples linearized around a model, with the robot poses as reported."""
+    """Linearize the samples around a model, with the reported robot poses."""
     model = replace(model, robot=data.base_T_gripper)
     predicted = camera_poses(data.setup, model)
     shared, robot = motion_chains(data.setup, model, predicted)
@@ -59,14 +59,14 @@ def linearize(data: HandEyeSet, model: Model, sigma_px: float) -> Linearized:
     relative = seen @ inverse(predicted)
     turn = rotation_log(relative[:, :3, :3])
     shift = relative[:, :3, 3]
-    # An image noisier than the others says less than they do.
+    # An image noisier than the others counts less.
     freedom = np.maximum(2 * data.poses.count - 6, 1)
     own = data.poses.rms_px**2 * data.poses.count / freedom
     variance = np.where(own > _NOISY * sigma_px**2, own, sigma_px**2)
     information = data.poses.information / variance[:, None, None]
     image = np.linalg.inv(information + 1e-9 * np.einsum("nii->n", information)[:, None, None] * np.eye(6) * 1e-3)
     if model.free_scale:
-        # The seen pose moves along with the scale, the predicted one does not.
+        # The detected pose moves with the scale; the predicted pose does not.
         shared = shared[:, :6].copy()
         robot = robot[:, :6]
         shared[:, :3, -1] -= seen[:, :3, 3] / model.scale
@@ -74,7 +74,7 @@ def linearize(data: HandEyeSet, model: Model, sigma_px: float) -> Linearized:
 
 
 def estimate_noise(linear: Linearized, start: Noise) -> Noise:
-    """Robot noise by restricted maximum likelihood, by Fisher scoring on the logarithms of the two deviations."""
+    """Estimate the robot noise by restricted maximum likelihood (Fisher scoring on the two logarithms)."""
     prior = np.log([USUAL_ROBOT_M, USUAL_ROBOT_RAD])
     value: FloatArray = np.log([start.robot_m, start.robot_rad])
     best = _score(linear, start, value)
@@ -97,7 +97,7 @@ def estimate_noise(linear: Linearized, start: Noise) -> Noise:
 
 
 def noise_spread(linear: Linearized, noise: Noise) -> FloatArray:
-    """Covariance (2, 2) of the logarithms of the two deviations, at their estimate."""
+    """Return the covariance (2, 2) of the logarithms of the two deviations, at their estimate."""
     _, _, fisher = _score(linear, noise, np.log([noise.robot_m, noise.robot_rad]))
     return np.linalg.inv(fisher + np.eye(2) / _PRIOR_SPREAD**2)
 
@@ -107,7 +107,7 @@ def _penalty(value: FloatArray, prior: FloatArray) -> float:
 
 
 def _score(linear: Linearized, noise: Noise, logs: FloatArray) -> tuple[float, FloatArray, FloatArray]:
-    """Restricted log likelihood, its gradient (2,) and Fisher information (2, 2) by the logs of the deviations."""
+    """Compute the restricted log likelihood, its gradient (2,) and Fisher information (2, 2) by the logs of the deviations."""
     noise = replace(noise, robot_m=float(np.exp(logs[0])), robot_rad=float(np.exp(logs[1])))
     n, k = len(linear.error), linear.shared.shape[2]
     covariance = linear.covariances(noise)
@@ -135,12 +135,12 @@ def _score(linear: Linearized, noise: Noise, logs: FloatArray) -> tuple[float, F
 
 
 def solve_linear(linear: Linearized, noise: Noise, weights: FloatArray | None = None) -> tuple[FloatArray, FloatArray]:
-    """Change (k,) of the shared unknowns that fits best, and its formal covariance (k, k).
+    """Solve for the change (k,) of the shared unknowns, with its formal covariance (k, k).
 
     Args:
-        linear: the samples.
-        noise: of points and robot.
-        weights: (n,) or (b, n) for b problems at once; then the answers have a leading axis b.
+        linear: Linearized samples.
+        noise: Noise of points and robot.
+        weights: Weights (n,), or (b, n) for b problems at once; the results then have a leading axis b.
     """
     precision = np.linalg.inv(linear.covariances(noise))
     transposed = np.swapaxes(linear.shared, 1, 2) @ precision
@@ -155,7 +155,10 @@ def solve_linear(linear: Linearized, noise: Noise, weights: FloatArray | None = 
 
 
 def leave_one_out_distance(linear: Linearized, noise: Noise, kept: BoolArray) -> FloatArray:
-    """(n,) squared Mahalanobis distance of each sample from what the other kept ones predict; chi-square of 6 if all is well."""
+    """Return the squared Mahalanobis distance (n,) of each sample from the prediction of the other kept samples.
+
+    Without faults it is distributed as chi-square with 6 degrees of freedom.
+    """
     distances = np.empty(len(linear.error))
     covariances = linear.covariances(noise)
     n = len(kept)

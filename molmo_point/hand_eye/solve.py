@@ -1,4 +1,4 @@
-"""From samples to X and W: closed forms, joint optimization, the robot's noise, and the samples that do not belong."""
+"""Hand-eye solver: observability, closed forms, joint optimization, robot noise, rejection of wrong samples."""
 
 from dataclasses import dataclass
 
@@ -24,13 +24,13 @@ WEAK_DEG, BLIND_DEG = 15.0, 3.0
 
 @dataclass(frozen=True, eq=False)
 class Observability:
-    """How the arm has turned.
+    """Rotations of the arm over the samples.
 
     Attributes:
-        spread_deg: (3,) root mean square rotation about the three principal axes, largest first, degrees.
-        axes: (3, 3) those axes, as rows, in the gripper's (eye in hand) or base frame (eye to hand) of the mean pose.
-        status: "good"; "weak": the second axis has less than 15 degrees; "blind": less than 3 degrees.
-        travel_m: largest distance between two robot positions, meters.
+        spread_deg: Root mean square rotation (3,) about the three principal axes, largest first, in degrees.
+        axes: Principal axes (3, 3) as rows, in the gripper's (eye in hand) or base frame (eye to hand) of the mean pose.
+        status: "good", "weak" (less than 15 degrees about the second axis) or "blind" (less than 3 degrees).
+        travel_m: Largest distance between two robot positions, in meters.
     """
 
     spread_deg: FloatArray
@@ -39,7 +39,7 @@ class Observability:
     travel_m: float
 
     def sentence(self) -> str:
-        """What it means, in words."""
+        """Describe the consequence for the calibration."""
         first, second, _ = self.spread_deg
         given = f"rotation spread {first:.0f}° and {second:.0f}° about its two main axes"
         if self.status == "good":
@@ -47,13 +47,11 @@ class Observability:
         if self.status == "weak":
             low = f"below {WEAK_DEG:.0f}° the translation is poorly known"
             return f"The motion is weak: {given}; {low}. Tilt the view more, in two directions."
-        return (
-            f"The motion is about a single axis: {given}. The camera's position along it cannot be known. Tilt in two directions."
-        )
+        return f"The motion is about a single axis: {given}. The camera's position along it is unknown. Tilt in two directions."
 
 
 def observability(data: HandEyeSet) -> Observability:
-    """Measures the rotations among the robot poses."""
+    """Measure the rotations among the robot poses."""
     outer = data.outer
     mean = nearest_rotation(outer[:, :3, :3].mean(axis=0))
     turns = rotation_log(mean.T @ outer[:, :3, :3])
@@ -66,7 +64,7 @@ def observability(data: HandEyeSet) -> Observability:
     return Observability(spread, vectors[:, ::-1].T, status, travel)
 
 
-# A good sample is beyond this once in 100 000 sets of 6 numbers; the unknown noise of few samples widens it.
+# A correct sample exceeds this limit once in 100,000 cases; the unknown noise of few samples widens it.
 _SUSPECT_CHI2 = 33.0
 _CHI2_MEDIAN = 5.35
 _MAX_BAD_SHARE = 0.3
@@ -75,15 +73,15 @@ _NO_TURN_DEG = 0.05
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """A hand-eye calibration.
+    """Solution of a hand-eye calibration.
 
     Attributes:
-        data: all samples, the dropped ones included.
-        fit: the joint optimization over the kept samples.
-        noise: what the samples say about points and robot.
-        kept: (n,) which samples were used.
-        linear: the samples linearized around the solution.
-        distance: (n,) how far each sample is from what the others predict, in units where 1 is usual for a good one.
+        data: All samples, including the dropped ones.
+        fit: Joint optimization over the kept samples.
+        noise: Estimated noise of points and robot.
+        kept: Mask (n,) of the used samples.
+        linear: Samples linearized around the solution.
+        distance: Deviation (n,) of each sample from the prediction of the others; 1 is usual for a correct sample.
     """
 
     data: HandEyeSet
@@ -95,29 +93,29 @@ class Solution:
 
     @property
     def x(self) -> FloatArray:
-        """(4, 4) gripper_T_camera (eye in hand) or base_T_camera (eye to hand)."""
+        """gripper_T_camera (eye in hand) or base_T_camera (eye to hand), (4, 4)."""
         return self.fit.x
 
     @property
     def w(self) -> FloatArray:
-        """(4, 4) base_T_board (eye in hand) or gripper_T_board (eye to hand)."""
+        """base_T_board (eye in hand) or gripper_T_board (eye to hand), (4, 4)."""
         return self.fit.w
 
 
 def solve(data: HandEyeSet, start: Model | None = None) -> Solution:
-    """Calibrates.
+    """Solve a hand-eye calibration.
 
     Args:
-        data: the samples.
-        start: where to start; by default the better of Park's and Shah's closed forms.
+        data: Samples.
+        start: Start values; default the better of Park's and Shah's closed forms.
 
     Raises:
-        InputError: the arm did not turn, or about one axis only: then there are infinitely many answers.
+        InputError: If the arm rotated about one axis at most; then there are infinitely many solutions.
     """
     spread = observability(data).spread_deg
     if spread[1] < _NO_TURN_DEG:
         raise InputError(
-            "The arm has turned about one axis at most, so the calibration cannot be known",
+            "The arm must rotate about two axes, or the calibration is undetermined",
             f"{len(data)} samples, rotation spread {spread[0]:.2f}° and {spread[1]:.2f}° about two axes",
             "tilt the view by 20 to 30 degrees in several directions, and check the unit of the robot's angles",
         )
@@ -150,7 +148,7 @@ def _first_fit(data: HandEyeSet, noise: Noise, start: Model | None) -> JointFit:
 
 
 def _robust_noise(linear: Linearized, noise: Noise) -> Noise:
-    """Noise scaled so that the median sample is as far off as a median sample should be."""
+    """Scale the noise so that the median residual is that of a median sample."""
     precision = np.linalg.inv(linear.covariances(noise))
     squares = np.einsum("ni,nij,nj->n", linear.error, precision, linear.error)
     n = len(squares)
@@ -162,11 +160,11 @@ def _robust_noise(linear: Linearized, noise: Noise) -> Noise:
 
 
 def _keep(linear: Linearized, noise: Noise, allowed: BoolArray) -> BoolArray:
-    """Drops the worst sample, one at a time, as long as it is beyond belief given all others."""
+    """Drop the worst sample, one at a time, while it contradicts all others."""
     kept = allowed.copy()
     budget = int(_MAX_BAD_SHARE * len(kept))
     for _ in range(budget):
-        # One sample more or less changes the robot's noise: it is estimated without the suspect.
+        # One sample can change the estimated robot noise, so it is estimated without the suspect.
         distance = np.where(kept, leave_one_out_distance(linear, noise, kept), -1.0)
         worst = int(np.argmax(distance))
         without = kept.copy()
@@ -179,7 +177,7 @@ def _keep(linear: Linearized, noise: Noise, allowed: BoolArray) -> BoolArray:
         if alone < _SUSPECT_CHI2 * (1.0 + 12.0 / max(freedom, 1.0)):
             break
         kept, noise = without, calmer
-    # A sample is judged once more against the final set, so that one dropped too early comes back.
+    # Each sample is tested again against the final set, so that a sample dropped too early comes back.
     distance = leave_one_out_distance(linear, noise, kept)
     freedom = max(6.0 * kept.sum() - linear.shared.shape[2], 1.0)
     return allowed & (kept | (distance < _SUSPECT_CHI2))

@@ -1,4 +1,4 @@
-"""Made-up hand-eye samples with known truth, for tests, benchmarks and the simulated arm."""
+"""Synthetic hand-eye samples with known truth, for tests, benchmarks and the rehearsal arm."""
 
 from dataclasses import dataclass
 
@@ -14,16 +14,19 @@ CAMERA = Intrinsics(640, 480, 610.0, 610.0, 319.5, 239.5)
 
 @dataclass(frozen=True)
 class Condition:
-    """How samples are made.
+    """Conditions of synthetic samples.
 
     Attributes:
-        count: number of robot poses.
-        tilt_deg: largest angle between the view and the board's normal, degrees.
-        yaw_deg: largest turn about the optical axis, degrees.
-        distance_m: nearest and farthest view.
-        sigma_px: noise of the seen points, pixels.
-        robot_m, robot_deg: noise of the reported robot pose, per axis.
-        bad: number of samples whose robot pose is wrong, by `bad_m` and `bad_deg` in random directions.
+        count: Number of robot poses.
+        tilt_deg: Largest angle between the view and the board's normal, in degrees.
+        yaw_deg: Largest rotation about the optical axis, in degrees.
+        distance_m: Nearest and farthest view, in meters.
+        sigma_px: Standard deviation of the detected points, in pixels.
+        robot_m: Standard deviation of the reported position per axis, in meters.
+        robot_deg: Standard deviation of the reported orientation per axis, in degrees.
+        bad: Number of samples with a wrong robot pose.
+        bad_m: Position error of a wrong robot pose, in meters, in a random direction.
+        bad_deg: Orientation error of a wrong robot pose, in degrees, about a random axis.
     """
 
     count: int = 15
@@ -40,12 +43,13 @@ class Condition:
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """What made the samples.
+    """Truth behind synthetic samples.
 
     Attributes:
-        x, w: (4, 4) the unknown transforms.
-        base_T_gripper: (n, 4, 4) where the arm really was.
-        bad: numbers of the samples with a wrong robot pose.
+        x: True X (4, 4).
+        w: True W (4, 4).
+        base_T_gripper: True robot poses (n, 4, 4).
+        bad: Indices of the samples with a wrong robot pose.
     """
 
     x: FloatArray
@@ -55,7 +59,7 @@ class Truth:
 
 
 def grid_points(columns: int = 6, rows: int = 4, square_m: float = 0.03) -> FloatArray:
-    """(columns * rows, 3) inner corners of a board of `square_m` squares, meters; 6 x 4 are those of 7 x 5 squares."""
+    """Return the inner corners (columns * rows, 3) of a chessboard, in meters; 7 x 5 squares have 6 x 4 corners."""
     v, u = np.mgrid[0:rows, 0:columns]
     return np.stack([u.ravel() * square_m, v.ravel() * square_m, np.zeros(u.size)], axis=1)
 
@@ -63,7 +67,7 @@ def grid_points(columns: int = 6, rows: int = 4, square_m: float = 0.03) -> Floa
 def viewpoints(
     rng: np.random.Generator, count: int, tilt_deg: float, yaw_deg: float, distance_m: tuple[float, float], center: FloatArray
 ) -> FloatArray:
-    """(n, 4, 4) camera_T_board of views at a board: tilted up to `tilt_deg`, turned up to `yaw_deg`, off center a little."""
+    """Draw views camera_T_board (n, 4, 4): tilted up to `tilt_deg`, rotated up to `yaw_deg`, slightly off center."""
     tilt = np.deg2rad(tilt_deg) * np.sqrt(rng.uniform(0.0, 1.0, count))
     direction = rng.uniform(0.0, 2.0 * np.pi, count)
     yaw = np.deg2rad(rng.uniform(-yaw_deg, yaw_deg, count))
@@ -77,7 +81,7 @@ def viewpoints(
 
 
 def random_truth(rng: np.random.Generator, setup: Setup) -> tuple[FloatArray, FloatArray]:
-    """X and W as they may be: a camera 5 to 12 cm from the flange, a board half a meter from the base (or the other way)."""
+    """Draw plausible X and W: camera 5 to 12 cm from the flange, board half a meter from the base, or the reverse."""
     near = motion(rotation_exp(rng.normal(0.0, 0.3, 3)), rng.uniform(-0.08, 0.08, 3) + np.array([0.0, 0.0, 0.04]))
     far = motion(
         rotation_exp(np.array([np.pi, 0.0, 0.0]) + rng.normal(0.0, 0.2, 3)),
@@ -95,7 +99,7 @@ def synthetic_set(
     points_board: FloatArray | None = None,
     intrinsics: Intrinsics = CAMERA,
 ) -> tuple[HandEyeSet, Truth]:
-    """Samples under a condition, and their truth; the same seed gives the same samples."""
+    """Make samples under a condition, with their truth; the same seed gives the same samples."""
     rng = np.random.default_rng(seed)
     setup = Setup(setup)
     points = grid_points() if points_board is None else points_board

@@ -1,4 +1,4 @@
-"""Errors that the fit has not seen: leave one out, held-out folds, spread between methods, and the task's tolerance."""
+"""Errors on data outside the fit: left-out samples, other methods, fresh samples, touched points."""
 
 from dataclasses import dataclass
 
@@ -17,11 +17,12 @@ _DRAWS = 20000
 
 @dataclass(frozen=True, eq=False)
 class Unseen:
-    """Errors of samples that were not used: the board's middle, through image, camera and arm, against where it should be.
+    """Errors on samples outside the fit: position of the board's middle through image, camera and arm.
 
     Attributes:
-        distance_mm: (n,) millimeters. turn_deg: (n,) degrees.
-        pixels: (n,) root mean square between seen points and those predicted from the reported robot pose.
+        distance_mm: Position errors (n,), in millimeters.
+        turn_deg: Orientation errors (n,), in degrees.
+        pixels: Root mean square (n,) between detected points and points predicted from the reported robot pose, in pixels.
     """
 
     distance_mm: FloatArray
@@ -29,7 +30,7 @@ class Unseen:
     pixels: FloatArray
 
     def summary(self, kept: BoolArray) -> dict[str, float]:
-        """Root mean square, median and largest over the kept samples."""
+        """Return root mean square, median and largest errors over the kept samples."""
         far, turn = self.distance_mm[kept], self.turn_deg[kept]
         return {
             "rms_mm": float(np.sqrt((far**2).mean())),
@@ -42,7 +43,7 @@ class Unseen:
 
 
 def unseen_errors(data: HandEyeSet, x: FloatArray, w: FloatArray) -> Unseen:
-    """Errors of samples against a given calibration."""
+    """Compute the errors of samples against a given calibration."""
     closed = data.outer @ x @ data.poses.camera_T_board
     center = np.append(data.center_board, 1.0)
     distance = np.linalg.norm((closed @ center - w @ center)[:, :3], axis=1)
@@ -55,12 +56,12 @@ def unseen_errors(data: HandEyeSet, x: FloatArray, w: FloatArray) -> Unseen:
 
 
 def held_out(solution: Solution, folds: int | None = None, seed: int = 0) -> Unseen:
-    """Errors of each sample by a calibration from the others.
+    """Compute the errors of each sample by a calibration from the others.
 
     Args:
-        solution: whose noise and kept samples are used; dropped samples are judged too, but never fitted.
-        folds: number of parts to leave out in turn; None leaves out one sample at a time.
-        seed: of the parts.
+        solution: Solution with the noise and the kept samples; dropped samples get errors, but are never fitted.
+        folds: Number of parts to leave out in turn; None leaves out one sample at a time.
+        seed: Seed of the partition.
     """
     data, n = solution.data, len(solution.data)
     order = np.random.default_rng(seed).permutation(n)
@@ -80,7 +81,7 @@ def held_out(solution: Solution, folds: int | None = None, seed: int = 0) -> Uns
 
 
 def methods(solution: Solution) -> dict[str, JointFit | tuple[FloatArray, FloatArray]]:
-    """X and W by every method on the kept samples: Park, Shah, reprojection with a perfect robot, and the joint one."""
+    """Solve by every method on the kept samples: Park, Shah, reprojection with an exact robot, and the joint fit."""
     data = solution.data.subset(solution.kept)
     outer, boards = data.outer, data.poses.camera_T_board
     stiff = Noise(solution.noise.sigma_px, 1e-6, 1e-6)
@@ -95,7 +96,7 @@ def methods(solution: Solution) -> dict[str, JointFit | tuple[FloatArray, FloatA
 
 
 def spread_between_methods(solution: Solution) -> dict[str, tuple[float, float]]:
-    """How far each other method is from the joint one, (millimeters, degrees)."""
+    """Return the deviation of each other method from the joint fit, in millimeters and degrees."""
     found = methods(solution)
     x = solution.x
     spread = {}
@@ -110,12 +111,13 @@ def spread_between_methods(solution: Solution) -> dict[str, tuple[float, float]]
 
 
 def error_at(x: FloatArray, covariance: FloatArray, distance_m: float, share: float = 0.95) -> float:
-    """Radius in meters that holds a share of the errors of a point on the optical axis, `distance_m` ahead of the camera.
+    """Compute the error radius in meters of a point on the optical axis, `distance_m` ahead of the camera.
 
     Args:
-        x: (4, 4) the camera transform. covariance: (6, 6) its covariance.
-        distance_m: how far the point is.
-        share: of the errors, 0 to 1.
+        x: Camera transform (4, 4).
+        covariance: Covariance (6, 6) of the camera transform.
+        distance_m: Distance of the point, in meters.
+        share: Share of the errors within the radius, 0 to 1.
     """
     jacobian = np.hstack([np.eye(3), -hat(x[:3, :3] @ np.array([0.0, 0.0, distance_m]))])
     values = np.linalg.eigvalsh(jacobian @ covariance @ jacobian.T)
@@ -132,10 +134,11 @@ class Verification:
     """Errors of a calibration on fresh data.
 
     Attributes:
-        errors_mm: (n,) distances.
-        rms_mm: root mean square. interval_mm: its 95 % interval, by bootstrap over the samples.
-        bias_mm: (3,) mean error vector in the base (or gripper) frame: large beside `rms_mm` is an offset, not noise.
-        turn_deg: (n,) rotation errors; NaN for touched points.
+        errors_mm: Position errors (n,), in millimeters.
+        rms_mm: Root mean square error, in millimeters.
+        interval_mm: 95 % interval of `rms_mm`, by bootstrap over the samples.
+        bias_mm: Mean error vector (3,) in the base (or gripper) frame; near `rms_mm` in size, the error is an offset.
+        turn_deg: Orientation errors (n,), in degrees; NaN for touched points.
     """
 
     errors_mm: FloatArray
@@ -146,12 +149,12 @@ class Verification:
 
 
 def verify_with_board(data: HandEyeSet, x: FloatArray, w: FloatArray | None = None) -> Verification:
-    """Errors of a calibration on fresh samples.
+    """Compute the errors of a calibration on fresh samples.
 
     Args:
-        data: the fresh samples; the board may stand elsewhere than at the calibration.
-        x: (4, 4) the calibration. w: (4, 4) where the board is, if it is known; otherwise where the samples put it on
-            average, and the errors are enlarged by sqrt(n / (n - 1)) for it.
+        data: Fresh samples; the board may stand at another place than in the calibration.
+        x: Camera transform (4, 4).
+        w: Board transform (4, 4). None takes the mean over the samples, and enlarges the errors by sqrt(n / (n - 1)).
     """
     known = w is not None
     board = board_from(x, data) if w is None else w
@@ -176,15 +179,15 @@ def _centered(data: HandEyeSet, x: FloatArray, board: FloatArray) -> FloatArray:
 
 
 def verify_by_touch(seen_base_m: FloatArray, touched_base_m: FloatArray) -> Verification:
-    """Errors between points as the camera saw them and as the tool tip touched them, both (n, 3) in the base frame.
+    """Compute the errors between points seen by the camera and touched by the tool tip, both (n, 3) in the base frame.
 
     Raises:
-        InputError: fewer than 3 points, or shapes that do not match.
+        InputError: For fewer than 3 points, or unequal shapes.
     """
     seen, touched = np.asarray(seen_base_m, np.float64), np.asarray(touched_base_m, np.float64)
     if seen.shape != touched.shape or seen.ndim != 2 or seen.shape[1] != 3 or len(seen) < MIN_POINTS:
         raise InputError(
-            f"A touch test needs at least {MIN_POINTS} points, each seen and touched",
+            f"A touch test must have at least {MIN_POINTS} points, each seen and touched",
             f"seen {seen.shape}, touched {touched.shape}",
             "touch 5 or more points spread over the workspace",
         )

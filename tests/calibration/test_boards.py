@@ -78,14 +78,14 @@ def test_the_yaml_is_read_back(board, tmp_path):
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"kind": "circles"}, "kind of board is unknown"),
-        ({"square_m": 30.0}, "no plausible size"),
-        ({"marker_m": 0.03}, "smaller than the squares"),
+        ({"kind": "circles"}, "kind must be one of"),
+        ({"square_m": 30.0}, "square_m must be between"),
+        ({"marker_m": 0.03}, "must be smaller than square_m"),
         ({"columns": 7.5}, "whole number"),
-        ({"rows": 1}, "too small"),
-        ({"dictionary": "DICT_9X9"}, "dictionary is unknown"),
-        ({"columns": 40, "rows": 40}, "too few markers"),
-        ({"color": "red"}, "keys are not the expected"),
+        ({"rows": 1}, "must have at least"),
+        ({"dictionary": "DICT_9X9"}, "must be a marker dictionary"),
+        ({"columns": 40, "rows": 40}, "must hold all markers"),
+        ({"color": "red"}, "must hold the board's keys"),
     ],
 )
 def test_nonsense_is_refused(values, words):
@@ -94,5 +94,5 @@ def test_nonsense_is_refused(values, words):
 
 
 def test_a_board_larger_than_the_paper_is_refused():
-    with pytest.raises(InputError, match="does not fit"):
+    with pytest.raises(InputError, match="must fit"):
         board_pdf(Board("chessboard", 10, 7, 0.05), "A4")

@@ -51,5 +51,5 @@ def test_the_guide_takes_nothing_that_moves_repeats_or_shows_no_board(tmp_path):
     advice = [guide.look(*arm.read()) for _ in range(3)][-1]
     assert advice.taken == "001" and advice.target is not None and "●" in guide.coverage()
     assert "this view is taken" in guide.look(*arm.read()).words
-    with pytest.raises(InputError, match="holds samples already"):
+    with pytest.raises(InputError, match="must not hold samples"):
         GuidedCapture(tmp_path / "s", DEFAULT, arm.intrinsics)

@@ -86,15 +86,15 @@ def entries(path, change):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda v: v["samples"][2].pop("base_T_gripper"), "do not match"),
-        (lambda v: v["samples"][2].pop("camera_T_board"), "do not match"),
-        (lambda v: v["samples"][1].update(id="s0"), "same id"),
+        (lambda v: v["samples"][2].pop("base_T_gripper"), "must have a robot pose"),
+        (lambda v: v["samples"][2].pop("camera_T_board"), "must have a robot pose"),
+        (lambda v: v["samples"][1].update(id="s0"), "must differ"),
         (lambda v: v.update(samples=v["samples"][:3]), "at least 5 samples"),
-        (lambda v: v.update(samples=[]), "no file of hand-eye samples"),
-        (lambda v: v.update(robot="ur5"), "no file of hand-eye samples"),
-        (lambda v: v.update(setup="on_hand"), "setup is unknown"),
-        (lambda v: v["samples"][0]["base_T_gripper"].update(quaternion_xyzw=[1, 1, 1, 1]), "unit quaternion"),
-        (lambda v: v["samples"][0]["base_T_gripper"].update(translation_m=[1, 2]), "wrong number"),
+        (lambda v: v.update(samples=[]), "must be a file of hand-eye samples"),
+        (lambda v: v.update(robot="ur5"), "must be a file of hand-eye samples"),
+        (lambda v: v.update(setup="on_hand"), "setup must be"),
+        (lambda v: v["samples"][0]["base_T_gripper"].update(quaternion_xyzw=[1, 1, 1, 1]), "must have length 1"),
+        (lambda v: v["samples"][0]["base_T_gripper"].update(translation_m=[1, 2]), "3 or 4 of rotation"),
         (lambda v: v["samples"][0].update(base_T_gripper="home"), "must be a mapping"),
     ],
 )

@@ -208,9 +208,9 @@ def test_messages_that_do_not_belong_together_are_refused():
     depth.header.frame_id = "depth_optical"
     with pytest.raises(DepthInputError, match=r"'depth_optical'.*align_depth"):
         conversions.frame_from_messages(color, depth)
-    with pytest.raises(DepthInputError, match="not aligned"):
+    with pytest.raises(DepthInputError, match="must be aligned"):
         conversions.frame_from_messages(color, image(np.ones((H, W + 1), np.float32), "32FC1"))
-    with pytest.raises(DepthInputError, match="another image size"):
+    with pytest.raises(DepthInputError, match="must be those of the image"):
         conversions.frame_from_messages(color, info=camera_info())
 
 

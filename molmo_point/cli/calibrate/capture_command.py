@@ -1,4 +1,4 @@
-"""`molmo-point calibrate capture`: guided recording of samples at the terminal, with a camera or a simulated arm."""
+"""Command `molmo-point calibrate capture`: guided recording of samples, with a camera or a simulated arm."""
 
 import argparse
 import sys
@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
     from molmo_point.hand_eye.samples import MIN_SAMPLES, Setup
 
     if options.simulated == (options.camera is not None):
-        raise InputError("One arm is needed", "none or two", "give --simulated or --camera CAMERA")
+        raise InputError("One of --simulated and --camera must be given", "none or both", "give --simulated or --camera CAMERA")
     if options.count < MIN_SAMPLES:
         raise InputError(f"--count must be at least {MIN_SAMPLES}", str(options.count), "e.g. --count 15")
     board = load_board(options.board) if options.board else DEFAULT
@@ -54,6 +54,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _simulated(options: argparse.Namespace, board: Any, setup: Any, frames: Any, guide_class: Any) -> tuple[np.ndarray, int]:
+    from molmo_point.calibration.capture import LookStatus
     from molmo_point.calibration.rehearsal_arm import RehearsalArm
 
     arm = RehearsalArm(board, setup, options.seed)
@@ -65,7 +66,7 @@ def _simulated(options: argparse.Namespace, board: Any, setup: Any, frames: Any,
         arm.go_to_view(target)
         for _ in range(_LOOKS_PER_VIEW):
             advice = guide.look(*arm.read())
-            if advice.taken or advice.words.startswith("this view"):
+            if advice.status in (LookStatus.TAKEN, LookStatus.KNOWN_VIEW):
                 break
         progress(f"{advice.words}  |  {guide.coverage()}")
     return arm.x, len(guide)

@@ -1,4 +1,4 @@
-"""`molmo-point calibrate`: boards, intrinsics, hand-eye, verification, guided capture."""
+"""Command `molmo-point calibrate`: boards, intrinsics, hand-eye, verification, guided capture."""
 
 import argparse
 from pathlib import Path
@@ -8,25 +8,25 @@ from molmo_point.cli.calibrate.output import finish, write_files
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the commands below `calibrate`."""
-    parser.description = "Calibrates cameras, and cameras against arms, and says how good the result is."
+    """Add the commands below `calibrate`."""
+    parser.description = "Calibrates cameras, and cameras against arms, and reports the accuracy."
     commands = parser.add_subparsers(dest="what", metavar="what", required=True, parser_class=type(parser))
     add_board(commands.add_parser("board", help="write a board as PDF in true scale, with its YAML"))
     intrinsics_command.add_arguments(commands.add_parser("intrinsics", help="focal length and lens from photos of a board"))
-    hand_eye_command.add_arguments(commands.add_parser("hand-eye", help="where the camera is on (or beside) the arm"))
+    hand_eye_command.add_arguments(commands.add_parser("hand-eye", help="pose of the camera on the arm or relative to its base"))
     verify_command.add_arguments(commands.add_parser("verify", help="check a calibration with fresh samples or a touch test"))
     capture_command.add_arguments(commands.add_parser("capture", help="guided recording of samples"))
 
 
 def add_board(parser: argparse.ArgumentParser) -> None:
-    """Adds the arguments of `calibrate board`."""
+    """Add the arguments of `calibrate board`."""
     parser.add_argument("--kind", choices=["charuco", "chessboard", "apriltag"], default="charuco")
     parser.add_argument("--columns", type=int, help="squares (or tags) along the long side")
     parser.add_argument("--rows", type=int, help="squares (or tags) along the short side")
-    parser.add_argument("--square-mm", type=float, help="side of a square; of tags, from one to the next")
+    parser.add_argument("--square-mm", type=float, help="side of a square, or pitch of the tags")
     parser.add_argument("--marker-mm", type=float, help="side of a marker")
     parser.add_argument("--dictionary", default="", help="OpenCV's name, e.g. DICT_5X5_250")
-    parser.add_argument("--paper", choices=["A4", "A3", "A2", "letter"], help="default: the smallest that holds it")
+    parser.add_argument("--paper", choices=["A4", "A3", "A2", "letter"], help="default: the smallest that holds the board")
     parser.add_argument("--out", type=Path, default=Path("out/board"), help="path without suffix (default out/board)")
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else on stdout")
     parser.set_defaults(run=run_board)
@@ -36,7 +36,7 @@ _DEFAULTS = {"charuco": (7, 5, 30.0, 22.0), "chessboard": (10, 7, 25.0, 0.0), "a
 
 
 def run_board(options: argparse.Namespace) -> int:
-    """Writes the PDF and the YAML."""
+    """Write the PDF and the YAML."""
     from molmo_point.calibration.boards import Board, board_pdf, board_yaml
 
     columns, rows, square, marker = _DEFAULTS[options.kind]

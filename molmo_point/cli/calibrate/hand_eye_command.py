@@ -1,4 +1,4 @@
-"""`molmo-point calibrate hand-eye`: from a file of samples to a transform with covariance, or to the reason why not."""
+"""Command `molmo-point calibrate hand-eye`: a file of samples to a transform with covariance and a verdict."""
 
 import argparse
 import json
@@ -11,13 +11,13 @@ EXIT_NOT_PASSED = 4
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the arguments."""
+    """Add the arguments."""
     parser.description = (
-        "Finds where the camera is. Writes hand_eye.yaml (with covariance, for load_transform), report.html, report.json. "
-        f"Exit code {EXIT_NOT_PASSED}: computed, but not good enough for the tolerance."
+        "Calibrates the pose of the camera. Writes hand_eye.yaml (with covariance, for load_transform), report.html and "
+        f"report.json. Exit code {EXIT_NOT_PASSED}: computed, but beyond the tolerance."
     )
     parser.add_argument("samples", type=Path, help="samples.yaml, or the folder that holds it")
-    parser.add_argument("--setup", choices=["eye_in_hand", "eye_to_hand"], help="instead of what the file says")
+    parser.add_argument("--setup", choices=["eye_in_hand", "eye_to_hand"], help="mounting of the camera, instead of the file's")
     add_task(parser)
     parser.add_argument("--driver-transform", type=Path, metavar="FILE", help="transform from the optical frame to camera_link")
     parser.add_argument("--out", type=Path, default=Path("out/hand_eye"), help="folder (default out/hand_eye)")
@@ -26,13 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_task(parser: argparse.ArgumentParser) -> None:
-    """Adds the options that say what the task needs."""
+    """Add the options of the task: distance and tolerance."""
     parser.add_argument("--distance", type=float, default=0.5, metavar="M", help="working distance from the camera (default 0.5)")
-    parser.add_argument("--tolerance-mm", type=float, default=5.0, metavar="MM", help="error the task can bear there (default 5)")
+    parser.add_argument("--tolerance-mm", type=float, default=5.0, metavar="MM", help="error that the task accepts (default 5)")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Calibrates and writes."""
+    """Calibrate and write the results."""
     from molmo_point.calibration.hand_eye import calibrate_hand_eye
     from molmo_point.calibration.reports import hand_eye_report
     from molmo_point.calibration.sample_file import load_session
@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def transform_yaml(transform: Any, passed: bool) -> bytes:
-    """What `load_transform` reads, with the verdict as a comment."""
+    """Return YAML that `load_transform` reads, with the verdict as a comment."""
     import yaml
 
     values = {
@@ -77,7 +77,7 @@ def transform_yaml(transform: Any, passed: bool) -> bytes:
         "quaternion_xyzw": transform.quaternion_xyzw.tolist(),
         "covariance": transform.covariance.tolist(),
     }
-    word = "" if passed else "# NOT PASSED: see report.html before using this.\n"
+    word = "" if passed else "# NOT PASSED: see report.html before use.\n"
     return (word + yaml.safe_dump(values, sort_keys=False, default_flow_style=None)).encode()
 
 

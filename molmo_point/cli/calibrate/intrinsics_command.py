@@ -1,4 +1,4 @@
-"""`molmo-point calibrate intrinsics`: from photos, a recording or a live camera."""
+"""Command `molmo-point calibrate intrinsics`: lens calibration from photos, a recording or a camera."""
 
 import argparse
 from pathlib import Path
@@ -23,8 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_camera_option(group, "take photos, one a second; move the board between them")
     parser.add_argument("--count", type=int, default=25, help="photos from the camera, or at most from a recording (default 25)")
     parser.add_argument("--board", type=Path, required=True, metavar="YAML", help="the board, see `calibrate board`")
-    parser.add_argument("--model", choices=list(MODELS), help="distortion model (default: chosen by error on unseen photos)")
-    parser.add_argument("--factory", type=Path, metavar="FILE", help="intrinsics to compare with (recordings bring theirs)")
+    parser.add_argument("--model", choices=list(MODELS), help="distortion model (default: chosen by error on held-out photos)")
+    parser.add_argument("--factory", type=Path, metavar="FILE", help="intrinsics to compare with (a recording has its own)")
     parser.add_argument("--out", type=Path, default=Path("out/intrinsics"), help="folder (default out/intrinsics)")
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else on stdout")
     parser.set_defaults(run=run)
@@ -61,7 +61,9 @@ def run(options: argparse.Namespace) -> int:
 def _photos(options: argparse.Namespace) -> tuple[list[tuple[str, np.ndarray]], Any]:
     given = [name for name in ("images", "recording", "camera") if getattr(options, name) is not None]
     if len(given) != 1:
-        raise InputError("One source of photos is needed", " and ".join(given) or "none", "--images, --recording or --camera")
+        raise InputError(
+            "One of --images, --recording and --camera must be given", " and ".join(given) or "none", "choose one source"
+        )
     if options.images:
         return _from_files(options.images), None
     if options.count < 1:

@@ -1,4 +1,4 @@
-"""How the calibration commands answer: files written whole, one JSON object or a few lines, progress on stderr."""
+"""Output of the calibration commands: files, one JSON object or lines of text, progress on stderr."""
 
 import argparse
 import json
@@ -10,10 +10,10 @@ from molmo_point.errors import InputError
 
 
 def write_files(files: dict[Path, bytes]) -> None:
-    """Writes files whole, making their folders.
+    """Write files atomically, and make their folders.
 
     Raises:
-        InputError: One cannot be written.
+        InputError: If a file cannot be written.
     """
     from molmo_point.files import write_file
 
@@ -21,12 +21,12 @@ def write_files(files: dict[Path, bytes]) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InputError("A folder cannot be made", f"{path.parent} ({error.strerror})", "choose another --out") from error
+            raise InputError("--out must be writable", f"{path.parent} ({error.strerror})", "choose another --out") from error
         write_file(path, data)
 
 
 def finish(options: argparse.Namespace, values: dict[str, Any], lines: list[str], files: dict[Path, bytes]) -> None:
-    """Prints the JSON or the text, and what was written."""
+    """Print the JSON or the text, and the written files."""
     if options.json:
         print(json.dumps({**values, "files": [str(path) for path in files]}, allow_nan=False))
     else:
@@ -34,5 +34,5 @@ def finish(options: argparse.Namespace, values: dict[str, Any], lines: list[str]
 
 
 def progress(line: str) -> None:
-    """A line of progress, on stderr so that stdout stays clean."""
+    """Print a line of progress on stderr, so that stdout stays clean."""
     print(f"  {line}", file=sys.stderr, flush=True)

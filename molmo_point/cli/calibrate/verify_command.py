@@ -1,4 +1,4 @@
-"""`molmo-point calibrate verify`: the error of a calibration in mm, with its interval, on fresh samples or touched points."""
+"""Command `molmo-point calibrate verify`: error of a calibration in mm, with its interval, on fresh data."""
 
 import argparse
 import json
@@ -14,17 +14,17 @@ EXIT_NOT_PASSED = 4
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the arguments."""
+    """Add the arguments."""
     parser.description = (
         "Checks a calibration. A touch file holds `touches`, a list of camera_point_m, touched_base_m and, for a camera on "
-        f"the arm, base_T_gripper at the time of the look. Exit code {EXIT_NOT_PASSED}: beyond the tolerance."
+        f"the arm, base_T_gripper at the time of the image. Exit code {EXIT_NOT_PASSED}: beyond the tolerance."
     )
     parser.add_argument("transform", type=Path, help="hand_eye.yaml")
     group = parser.add_argument_group("fresh data (one of)")
     group.add_argument(
-        "--samples", type=Path, metavar="PATH", help="fresh samples, as for hand-eye; the board may stand elsewhere"
+        "--samples", type=Path, metavar="PATH", help="fresh samples, as for hand-eye; the board may stand at another place"
     )
-    group.add_argument("--touch", type=Path, metavar="FILE", help="points that the camera saw and the tool tip touched")
+    group.add_argument("--touch", type=Path, metavar="FILE", help="points seen by the camera and touched by the tool tip")
     parser.add_argument("--tolerance-mm", type=float, default=5.0, metavar="MM", help="largest error to accept (default 5)")
     parser.add_argument("--out", type=Path, default=Path("out/verify"), help="folder for the report (default out/verify)")
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else on stdout")
@@ -32,14 +32,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Verifies and writes the report."""
+    """Verify and write the report."""
     from molmo_point.calibration.reports import verification_report
     from molmo_point.geometry.transforms import load_transform
 
     if (options.samples is None) == (options.touch is None):
-        raise InputError("One kind of fresh data is needed", "none or both", "give --samples PATH or --touch FILE")
+        raise InputError("One of --samples and --touch must be given", "none or both", "give --samples PATH or --touch FILE")
     if not options.tolerance_mm > 0:
-        raise InputError("The tolerance must be above zero", str(options.tolerance_mm), "e.g. --tolerance-mm 5")
+        raise InputError("--tolerance-mm must be above zero", str(options.tolerance_mm), "e.g. --tolerance-mm 5")
     camera = load_transform(options.transform)
     names, result = _board(options.samples, camera) if options.samples else _touch(options.touch, camera)
     passed = result.interval_mm[1] <= options.tolerance_mm
@@ -70,7 +70,7 @@ def _board(path: Path, camera: Any) -> tuple[tuple[str, ...], Any]:
     wanted = session.gripper_frame if session.data.setup is Setup.EYE_IN_HAND else session.base_frame
     if (camera.target, camera.source) != (wanted, session.camera_frame):
         raise InputError(
-            "The transform and the samples are about different frames",
+            "The transform and the samples must have the same frames",
             f"{camera.target}_T_{camera.source}, samples need {wanted}_T_{session.camera_frame}",
             "check setup and frame names in the sample file",
         )
@@ -84,14 +84,14 @@ def _touch(path: Path, camera: Any) -> tuple[tuple[str, ...], Any]:
 
     touches = read_mapping(path).get("touches")
     if not isinstance(touches, list) or not all(isinstance(t, dict) for t in touches):
-        raise InputError("This is no touch file", str(path), "give a list `touches`")
+        raise InputError("The touch file must hold a list `touches`", str(path), "see --help")
     seen, touched = [], []
     for number, touch in enumerate(touches):
         try:
             point = np.array(touch["camera_point_m"], float).reshape(3)
             touched.append(np.array(touch["touched_base_m"], float).reshape(3))
         except (KeyError, TypeError, ValueError) as error:
-            raise InputError("A touch is incomplete", f"{path}, number {number}: {error}", "see --help") from error
+            raise InputError("Every touch must be complete", f"{path}, number {number}: {error}", "see --help") from error
         point = camera.apply(point, frame=camera.source)
         if "base_T_gripper" in touch:
             pose = read_pose(touch["base_T_gripper"], str(number), path)

@@ -66,7 +66,7 @@ def test_intrinsics_from_photos(photos, tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("keep", "words"),
-    [(3, "at least 5 usable photos"), (0, "found in no photo")],
+    [(3, "at least 5 usable photos"), (0, "must show the board")],
 )
 def test_bad_photos_write_nothing(photos, tmp_path, capsys, keep, words):
     folder = tmp_path / "few"
@@ -86,7 +86,7 @@ def test_mixed_sizes_write_nothing(photos, tmp_path, capsys):
     files = [str(photos / "00.png"), str(tmp_path / "small.png")]
     out = tmp_path / "out"
     assert main(["calibrate", "intrinsics", "--images", *files, "--board", str(photos / "board.yaml"), "--out", str(out)]) == 1
-    assert "different sizes" in capsys.readouterr().err and not out.exists()
+    assert "must have one size" in capsys.readouterr().err and not out.exists()
 
 
 def test_hand_eye_and_verify(recorded, tmp_path, capsys):
