@@ -9,7 +9,7 @@ OURS = "#007acc"
 """Color of this project; every other color belongs to its peers."""
 PEERS = ("#949ca8", "#e48e3c", "#786cbe", "#5aaa82", "#cd5260", "#967a3c", "#464e5c")
 WRONG = "#d65e00"
-_STYLE = {
+_STYLE: Any = {
     "font.size": 10.5,
     "axes.spines.top": False,
     "axes.spines.right": False,

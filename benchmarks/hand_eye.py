@@ -1,17 +1,19 @@
-"""Hand-eye solvers on synthetic sets with known truth: ours against the seven of OpenCV 4.x (OpenCV 5 has none).
+"""Hand-eye solvers on synthetic sets with known truth, compared with the seven of OpenCV 4.x (OpenCV 5 has none).
 
 In an environment of its own, since OpenCV below 5 is needed:
 
     python -m venv out/opencv4
     out/opencv4/bin/pip install numpy "opencv-python-headless==4.14.*"
-    PYTHONPATH=. out/opencv4/bin/python calibration/benchmark_hand_eye.py --sets 200 --out out/hand_eye.json
+    PYTHONPATH=. out/opencv4/bin/python -m benchmarks.hand_eye --sets 200 --out out/hand_eye.json
 """
 
 import argparse
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -37,7 +39,7 @@ CHI2_6, NORMAL = 12.592, 1.95996
 
 
 def board_poses(data: HandEyeSet) -> np.ndarray:
-    """The board's pose in each image as an OpenCV user finds it."""
+    """Find the pose of the board in each image as a user of OpenCV does."""
     poses = []
     for uv in data.uv:
         _, turn, shift = cv2.solvePnP(data.points_board, uv, data.intrinsics.matrix, None, flags=cv2.SOLVEPNP_ITERATIVE)
@@ -46,48 +48,34 @@ def board_poses(data: HandEyeSet) -> np.ndarray:
 
 
 def opencv_answers(data: HandEyeSet) -> dict[str, np.ndarray]:
-    """gripper_T_camera by each method of OpenCV; NaN where it raises."""
+    """Solve gripper_T_camera by each method of OpenCV; NaN if it raises."""
     boards, robot = board_poses(data), data.base_T_gripper
     back = inverse(robot)
     answers = {}
     for name in HAND_EYE:
         method = getattr(cv2, f"CALIB_HAND_EYE_{name}")
-        answers[name] = _guarded(
-            lambda method=method: motion(
-                *_flat(
-                    cv2.calibrateHandEye(robot[:, :3, :3], robot[:, :3, 3], boards[:, :3, :3], boards[:, :3, 3], method=method)
-                )
-            )
-        )
+        answers[name] = _motion(cv2.calibrateHandEye, *_parts(robot), *_parts(boards), method=method)
     for name in ROBOT_WORLD:
         method = getattr(cv2, f"CALIB_ROBOT_WORLD_HAND_EYE_{name}")
-        answers[name] = _guarded(
-            lambda method=method: inverse(
-                motion(
-                    *_flat(
-                        cv2.calibrateRobotWorldHandEye(
-                            boards[:, :3, :3], boards[:, :3, 3], back[:, :3, :3], back[:, :3, 3], method=method
-                        )[2:]
-                    )
-                )
-            )
-        )
+        answers[name] = inverse(_motion(cv2.calibrateRobotWorldHandEye, *_parts(boards), *_parts(back), method=method))
     return answers
 
 
-def _flat(answer):
-    return np.asarray(answer[0], float), np.ravel(answer[1]).astype(float)
+def _parts(poses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return poses[:, :3, :3], poses[:, :3, 3]
 
 
-def _guarded(call):
+def _motion(solver: Callable[..., Any], *poses: np.ndarray, method: int) -> np.ndarray:
+    """Pose (4, 4) of the last rotation and translation that a solver gives; NaN if it raises."""
     try:
-        return call()
+        turn, shift = solver(*poses, method=method)[-2:]
+        return motion(np.asarray(turn, float), np.ravel(shift).astype(float))
     except (cv2.error, np.linalg.LinAlgError):
         return np.full((4, 4), np.nan)
 
 
 def errors(found: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
-    """Translation error in mm and rotation error in degrees; infinite where there is no answer."""
+    """Translation error in mm and rotation error in degrees; infinite without an answer."""
     if not np.isfinite(found).all():
         return np.inf, np.inf
     return float(np.linalg.norm(found[:3, 3] - truth[:3, 3]) * 1e3), float(
@@ -96,7 +84,7 @@ def errors(found: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
 
 
 def run(condition: Condition, sets: int) -> dict:
-    """All methods on the same sets; medians and 95 % of the errors, and how often our intervals held the truth."""
+    """Run all methods on the same sets: medians and 95 % of the errors, coverage of our intervals."""
     table: dict[str, list[tuple[float, float]]] = {}
     held, held6, seconds, wrong = [], [], [], 0
     for seed in range(sets):
@@ -133,7 +121,7 @@ def run(condition: Condition, sets: int) -> dict:
 
 
 def main() -> int:
-    """Runs every condition and prints a table in Markdown."""
+    """Run every condition and print a table in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sets", type=int, default=200, help="synthetic sets per condition (default 200)")
     parser.add_argument("--out", type=Path, help="write all figures as JSON")

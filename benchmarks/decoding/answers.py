@@ -159,7 +159,7 @@ class Bench:
             counting.forget()
             engine_answers(counting, image, [prompt], self.most_tokens, first)
 
-        def ask(engine: Any, words: str, script: Any) -> Any:
+        def ask(engine: Any, words: Prompt, script: Any) -> Any:
             return lambda: engine_answers(engine, image, [words], self.most_tokens, script)[0]
 
         for engine in (again, alike):

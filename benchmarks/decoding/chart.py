@@ -7,7 +7,7 @@ from typing import Any
 from benchmarks.figure_style import OURS, PEERS, new_figure, save_figure, set_title
 
 _Line = Mapping[str, Any]
-_COLORS = dict.fromkeys(("ours", "drafts", "one batch"), OURS) | dict.fromkeys(("plain", "one by one"), PEERS[0])
+_COLORS: Any = dict.fromkeys(("ours", "drafts", "one batch"), OURS) | dict.fromkeys(("plain", "one by one"), PEERS[0])
 _COLORS |= {"naive": PEERS[1], "n-grams": PEERS[1], "last answer": PEERS[2]}
 _PASSES = {"plain": "plain", "n-grams": "n-grams", "template and fans": "drafts", "last answer, motion 0.05 %": "last answer"}
 _POINTS = {"naive": "naive", "plain generate": "plain", "ours": "ours"}

@@ -8,8 +8,9 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.decoding.material import counting, pointing
-from molmo_point.evaluation.tabletop import FIRST_SEED
-from molmo_point.sim.tabletop.objects import COLORS, SHAPES
+from molmo_point.backend import Prompt
+from molmo_point.evaluation.tabletop import FIRST_SEED, absent_name
+from molmo_point.sim.tabletop.objects import SHAPES
 from molmo_point.sim.tabletop.scene import TabletopScene
 
 _MOST_TOKENS = 200
@@ -38,18 +39,12 @@ class Identity:
     examples: list[tuple[str, str]] = field(default_factory=list)
 
 
-def questions(scene: TabletopScene, rng: np.random.Generator) -> list[str]:
-    """Prompts about one thing that is there, a kind to count, and one thing that is not there."""
-    present = {item.name for item in scene.objects}
-    absent = [name for color in COLORS for shape in SHAPES if (name := f"{color} {shape}") not in present]
-    return [
-        pointing(scene.objects[0].name),
-        counting(f"{rng.choice(SHAPES)}s"),
-        pointing(str(rng.choice(absent))),
-    ]
+def questions(scene: TabletopScene, rng: np.random.Generator) -> list[Prompt]:
+    """Prompts about an object of the scene, a shape to count, and an absent object."""
+    return [pointing(scene.objects[0].name), counting(f"{rng.choice(SHAPES)}s"), pointing(absent_name(scene, rng))]
 
 
-def pictures(scenes: int, first_seed: int = FIRST_SEED) -> Iterator[tuple[np.ndarray, list[str]]]:
+def pictures(scenes: int, first_seed: int = FIRST_SEED) -> Iterator[tuple[np.ndarray, list[Prompt]]]:
     """Images (h, w, 3) uint8 of the evaluation's scenes, each with prompts that fit it."""
     for seed in range(first_seed, first_seed + scenes):
         with TabletopScene.random(seed) as scene:

@@ -153,7 +153,8 @@ def engine_first_point(
     """Our answer up to its first point: decoding ends as soon as both coordinates are known."""
     engine.scripts = scripts
     started, first_ms, tokens, passes = time.perf_counter(), float("nan"), (), 0
-    with closing(engine.answers(image, [prompt], count)) as growing:
+    growing: Any = engine.answers(image, [prompt], count)
+    with closing(growing):
         for state in growing:
             tokens, passes = tuple(state.rows[0].token_ids), state.rows[0].passes
             if complete_points(engine.processor.decode(list(tokens))):

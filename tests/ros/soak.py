@@ -24,7 +24,7 @@ from molmo_point_ros.nodes.goal_error import GoalError, code_name
 from rclpy.executors import SingleThreadedExecutor
 from sensor_msgs.msg import CameraInfo
 
-PARTS = "benchmarks.ros.measure_parts"
+PARTS = "benchmarks.ros.parts"
 START_S = 120.0
 MOST_GROWTH_MIB, MOST_GROWTH_SHARE = 8.0, 0.05
 

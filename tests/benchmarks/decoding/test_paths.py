@@ -140,7 +140,7 @@ def test_random_weights_of_true_size_need_room(monkeypatch: pytest.MonkeyPatch, 
         random_subject("molmo-7b-d", folder, "cpu")
     with pytest.raises(InputError, match="SHAPE must be a known one"):
         random_subject("molmo-8b", folder, "cpu")
-    with pytest.raises(InputError, match="number of layers"):
+    with pytest.raises(InputError, match="--layers must be within the model"):
         random_subject("molmo-7b-d", folder, "cpu", layers=0)
 
 

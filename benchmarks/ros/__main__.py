@@ -1,6 +1,6 @@
 """Measures what ROS costs, without a model: latency from the camera's stamp to the target, CPU of the node, cost of each output.
 
-python -m benchmarks.ros.measure --cameras 1 2 4 8
+python -m benchmarks.ros --cameras 1 2 4 8
 
 Cameras, nodes and this program are processes of their own that talk over DDS. Latency is counted from the stamp of the image
 (written right before it is published) to the target's PointStamped: until the node publishes it, and until this program, in
@@ -34,7 +34,7 @@ from rclpy.qos import qos_profile_sensor_data
 
 from molmo_point.errors import MolmoPointError
 
-PARTS = "benchmarks.ros.measure_parts"
+PARTS = "benchmarks.ros.parts"
 START_S = 120.0
 ANSWERS_PER_S = 2.0
 """Of the model, in continuous mode: about what a small Molmo does."""

@@ -1,7 +1,7 @@
-"""The processes that `benchmarks.ros.measure` starts: a camera that costs next to nothing, a pointing node whose model answers
+"""The processes that `benchmarks.ros` starts: a camera that costs next to nothing, a pointing node whose model answers
 at once, and a program that times each output.
 
-python -m benchmarks.ros.measure_parts camera|node|outputs ... --ros-args ...
+python -m benchmarks.ros.parts camera|node|outputs ... --ros-args ...
 """
 
 import json
