@@ -1,135 +1,191 @@
-"""What the picking needs of an arm: where it is, paths, a gripper, and a stop.
+"""The two abilities of an arm: a driver that moves it, and a planner that finds paths for it.
 
-`sim.arm.SimulatedArm` is one; a driver of a real arm offers the same methods. Everything an arm tells comes from its
-joints: it knows nothing of objects.
+An `Arm` is a driver with a planner. Everything that an arm reports comes from its joints: it knows nothing of objects.
 """
 
+import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Protocol, runtime_checkable
+from types import TracebackType
+from typing import TypeVar
 
-from molmo_point.arm.joint_path import FollowEnd, JointPath, NoPath, ObstacleBox
+import numpy as np
+
+from molmo_point.arm.joint_path import FollowEnd, JointPath, NoPath
+from molmo_point.arm.obstacle_boxes import ObstacleBox
 from molmo_point.arrays import FloatArray
 from molmo_point.geometry.transforms import Transform
+from molmo_point.grasp.grasps import GRASP_FRAME
 from molmo_point.grasp.gripper import Gripper
 
 Cancelled = Callable[[], bool]
-"""Asked again and again while something is under way; True ends it."""
+"""Polled while the arm is busy; True ends the motion."""
+_Driver = TypeVar("_Driver", bound="ArmDriver")
 
 
-@runtime_checkable
-class Arm(Protocol):
-    """An arm with a parallel gripper and cameras.
+class ArmDriver(ABC):
+    """An arm with a parallel gripper: its state, motion along paths, and a stop.
+
+    A driver is a context manager that closes itself. Only `stop` may be called from a second thread.
 
     Attributes:
-        base_frame: The fixed frame, z up, that all poses are in.
-        tool_frame: The tool frame, with the axes of `Gripper`: z approaches, y is the closing direction.
-        joint_names: Of the arm, without the gripper.
-        gripper: Sizes of the gripper.
-        table_z_m: Height of the table top in the base frame.
+        base_frame: Name of the fixed frame of all poses; z points up.
+        tool_frame: Name of the tool frame, with the axes of `Gripper`: z approaches, y is the closing direction.
+        joint_names: Names of the n joints, without the gripper.
+        home_rad: (n,) joint angles from which the cameras see the table, radians.
+        gripper: Dimensions of the gripper.
+        table_z_m: Height of the table top, meters, base frame.
     """
 
     base_frame: str
     tool_frame: str
     joint_names: tuple[str, ...]
+    home_rad: FloatArray
     gripper: Gripper
-    table_z_m: float
+    table_z_m: float = 0.0
 
-    def now_ns(self) -> int:
-        """The time of the clock that stamps its cameras' frames, in nanoseconds."""
-        ...
-
+    @abstractmethod
     def joint_positions(self) -> FloatArray:
         """Measured joint angles (n,), radians, in the order of `joint_names`."""
-        ...
 
+    @abstractmethod
     def base_T_tool(self) -> Transform:
-        """Where the tool is now, from the measured joints."""
-        ...
+        """Pose of the tool now, from the measured joints."""
 
+    @abstractmethod
     def base_T_camera(self, frame: str, stamp_ns: int | None = None) -> Transform:
-        """Where a camera was when a frame was captured.
+        """Pose of a camera at a capture time.
 
         Args:
             frame: Name of the camera's optical frame.
-            stamp_ns: Capture time; None is the latest that is known.
+            stamp_ns: Capture time; None is the latest known.
 
         Raises:
-            FrameError: If there is no such camera.
-            InputError: If the time is not within what is remembered.
+            FrameError: If the arm knows no camera of this frame.
+            InputError: If the time is out of the range of the history.
         """
-        ...
+
+    @abstractmethod
+    def follow(self, path: JointPath, *, cancelled: Cancelled | None = None, speed: float = 1.0) -> FollowEnd:
+        """Follow a path that begins at the present joint angles, and wait for its end.
+
+        Args:
+            path: From an `ArmPlanner`.
+            cancelled: When it returns True, or after `stop`, the arm slows down along the path and stands.
+            speed: Share of the speed limits, above 0, at most 1.
+
+        Returns:
+            The way it ended; the arm stands in every case.
+
+        Raises:
+            InputError: If the path begins elsewhere, or the speed is out of range.
+        """
+
+    @abstractmethod
+    def move_gripper(self, width_m: float, *, cancelled: Cancelled | None = None) -> float:
+        """Open or close to a width, or until the fingers meet resistance; the grip force stays.
+
+        Args:
+            width_m: Distance between the fingers; 0 closes on the object between them. Cancelling never opens them.
+            cancelled: When it returns True, the fingers stay where they are.
+
+        Returns:
+            The measured width, in meters.
+        """
+
+    @abstractmethod
+    def gripper_width(self) -> float:
+        """Measured distance between the fingers now, in meters."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Slow down and stand, and keep the grip. Any thread may call it."""
+
+    def now_ns(self) -> int:
+        """Time of the clock that stamps the cameras' frames, in nanoseconds. Default: the system clock."""
+        return time.time_ns()
+
+    def wait(self, seconds: float) -> None:
+        """Hold still for a time by the arm's clock. Default: sleep."""
+        time.sleep(seconds)
 
     def tool_T_camera(self, frame: str) -> Transform | None:
-        """The hand-eye transform of a camera on the hand; None for one that is not on the hand."""
-        ...
+        """Hand-eye transform of a camera on the hand. Default: None, the camera is not on the hand."""
+        del frame
 
     def grasp_T_tool(self, width_m: float) -> Transform:
-        """Where the tool has to be for a grasp frame, given how wide the object is there.
+        """Pose of the tool in the grasp frame for an object of a width.
 
-        Fingers that close on an arc reach farther the more they are closed; with straight ones it is the identity.
+        Fingers that close on an arc reach farther as they close. Default: straight fingers, the identity.
         """
-        ...
+        del width_m
+        return Transform(GRASP_FRAME, self.tool_frame, np.eye(3), np.zeros(3))
+
+    def spend_answer_time(self) -> None:  # noqa: B027
+        """Let the arm's clock advance by the time of one answer of the model. Default: the clock runs by itself."""
+
+    def close(self) -> None:  # noqa: B027
+        """Free the arm. Default: nothing to free."""
+
+    def __enter__(self: _Driver) -> _Driver:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self.close()
+
+
+class ArmPlanner(ABC):
+    """Finds joint paths that are within reach and touch nothing; moves nothing."""
+
+    @abstractmethod
+    def plan(
+        self,
+        poses: Sequence[Transform],
+        start_rad: FloatArray,
+        *,
+        straight: bool = False,
+        obstacles: Sequence[ObstacleBox] = (),
+    ) -> JointPath | NoPath:
+        """Plan a path of the tool through poses, with open fingers.
+
+        Args:
+            poses: `base_T_tool`, in this order.
+            start_rad: Joint angles (n,) at the start.
+            straight: True moves the tool in straight lines; False takes the shortest way in the joints.
+            obstacles: Boxes to keep clear of, besides the table and the arm itself.
+
+        Raises:
+            FrameError: If a pose is not `base_T_tool`.
+        """
+
+    @abstractmethod
+    def plan_joints(
+        self, goal_rad: FloatArray, start_rad: FloatArray, *, obstacles: Sequence[ObstacleBox] = ()
+    ) -> JointPath | NoPath:
+        """Plan a path to joint angles (n,); arguments as in `plan`."""
+
+
+class Arm(ArmDriver):
+    """A driver with a planner: an arm that can pick.
+
+    Attributes:
+        planner: Finds the paths.
+    """
+
+    planner: ArmPlanner
 
     def plan(
         self,
         poses: Sequence[Transform],
-        *,
         start_rad: FloatArray | None = None,
+        *,
         straight: bool = False,
         obstacles: Sequence[ObstacleBox] = (),
-        opening_m: float | None = None,
     ) -> JointPath | NoPath:
-        """A path of the tool through poses, checked for reach and collisions; nothing moves.
+        """Plan as `ArmPlanner.plan`, from the present joint angles if `start_rad` is None."""
+        start = self.joint_positions() if start_rad is None else start_rad
+        return self.planner.plan(poses, start, straight=straight, obstacles=obstacles)
 
-        Args:
-            poses: `base_T_tool`, in this order.
-            start_rad: Joint angles (n,) at the start; None is where the arm is.
-            straight: Whether the tool goes in straight lines; otherwise the joints take the shortest way.
-            obstacles: Kept clear of, beside the table and the arm itself.
-            opening_m: Between the fingers on the way; None is as they are.
-        """
-        ...
-
-    def plan_home(self, *, start_rad: FloatArray | None = None, obstacles: Sequence[ObstacleBox] = ()) -> JointPath | NoPath:
-        """A path to the pose from which the cameras see the table; arguments as `plan`."""
-        ...
-
-    def follow(self, path: JointPath, *, cancelled: Cancelled | None = None, speed: float = 1.0) -> FollowEnd:
-        """Go along a path that begins where the arm is, and wait until it is done.
-
-        Args:
-            path: From `plan`.
-            cancelled: When it says so, or after `stop`, the arm slows down along the path and stands.
-            speed: Share of its limits, above 0, at most 1.
-
-        Returns:
-            How it ended; the arm stands in every case.
-
-        Raises:
-            InputError: If the path does not begin where the arm is, or the speed is out of its range.
-        """
-        ...
-
-    def move_gripper(self, width_m: float, *, cancelled: Cancelled | None = None) -> float:
-        """Open or close until that wide or until the fingers meet resistance; keeps the grip force.
-
-        Args:
-            width_m: Between the fingers; 0 closes on whatever is there. Cancelling never opens the fingers.
-            cancelled: When it says so, the fingers stay where they are.
-
-        Returns:
-            The measured width, in metres.
-        """
-        ...
-
-    def gripper_width(self) -> float:
-        """Measured distance between the fingers now, in metres."""
-        ...
-
-    def wait(self, seconds: float) -> None:
-        """Hold still for that long, by the arm's own clock."""
-        ...
-
-    def stop(self) -> None:
-        """Slow down and stand, holding what is held; may be called from another thread."""
-        ...
+    def plan_home(self) -> JointPath | NoPath:
+        """Plan a path from the present joint angles to `home_rad`."""
+        return self.planner.plan_joints(self.home_rad, self.joint_positions())

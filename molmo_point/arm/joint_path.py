@@ -1,4 +1,4 @@
-"""Paths of an arm in its joints, the boxes that they must stay clear of, and why there is none."""
+"""Joint paths of an arm, the ways to end on one, and the reasons for having none."""
 
 import enum
 from dataclasses import dataclass
@@ -10,33 +10,33 @@ from molmo_point.errors import InputError
 
 
 class NoPathReason(enum.Enum):
-    """Why there is no path."""
+    """Reason for having no path."""
 
     UNREACHABLE = "UNREACHABLE"
-    """No joint angles within their limits bring the tool there."""
+    """No joint angles within the limits bring the tool to the pose."""
     COLLISION = "COLLISION"
-    """On the way, or there, the arm would touch the table, an obstacle, or itself."""
+    """The arm would touch the table, an obstacle, or itself."""
 
 
 class FollowEnd(enum.Enum):
-    """How following a path ended; in every case the arm stands."""
+    """End of following a path; the arm stands in every case."""
 
     DONE = "DONE"
-    """At the end of the path."""
+    """The arm reached the end of the path."""
     CANCELLED = "CANCELLED"
-    """Stopped on the path, because somebody asked for it."""
+    """The caller or `stop` ended the motion on the path."""
     BLOCKED = "BLOCKED"
-    """Stopped, because the joints could not keep up: something is in the way."""
+    """The joints could not keep up: something is in the way."""
 
 
 @dataclass(frozen=True, eq=False)
 class JointPath:
-    """A path through joint space, passed without stopping in between.
+    """A path through joint space, without a stop in between.
 
     Attributes:
-        names: Of the n joints.
-        positions_rad: (m, n) joint angles on the way, the start first; m is at least two.
-        duration_s: How long the arm will take at its limits of speed, acceleration and jerk.
+        names: Names of the n joints.
+        positions_rad: (m, n) joint angles, radians, the start first; m is at least two.
+        duration_s: Duration at the limits of speed, acceleration and jerk, seconds.
 
     Raises:
         InputError: If the shape does not fit the names, or a value is not finite.
@@ -51,7 +51,7 @@ class JointPath:
         fits = positions.ndim == 2 and positions.shape[0] >= 2 and positions.shape[1] == len(self.names)
         if not (fits and np.all(np.isfinite(positions)) and self.duration_s >= 0):
             raise InputError(
-                "A joint path needs two or more finite rows, one angle for each joint",
+                "A joint path must be two or more finite rows, one angle for each joint",
                 f"shape {positions.shape} for {len(self.names)} joints, {self.duration_s} s",
                 "give (m, n) radians, the start first",
             )
@@ -59,38 +59,18 @@ class JointPath:
 
     @property
     def end_rad(self) -> FloatArray:
-        """(n,) joint angles at its end."""
+        """(n,) joint angles at the end, radians."""
         return self.positions_rad[-1]
 
 
 @dataclass(frozen=True)
 class NoPath:
-    """There is no path.
+    """The answer of a planner without a path.
 
     Attributes:
-        reason: Why.
-        message: In words: which pose, what it would touch.
+        reason: Kind of obstacle to the path.
+        message: Pose and contact in words, for people.
     """
 
     reason: NoPathReason
     message: str
-
-
-@dataclass(frozen=True)
-class ObstacleBox:
-    """An upright box that the arm must stay clear of.
-
-    Attributes:
-        center_m: (3,) its middle, base frame.
-        half_m: (3,) half extents along its own axes.
-        yaw_rad: Its turn about the vertical.
-    """
-
-    center_m: tuple[float, float, float]
-    half_m: tuple[float, float, float]
-    yaw_rad: float = 0.0
-
-    @property
-    def top_m(self) -> float:
-        """Height of its top, base frame."""
-        return self.center_m[2] + self.half_m[2]

@@ -1,19 +1,40 @@
-"""What stands on a table, as upright boxes: enough for an arm to keep clear of it."""
+"""Upright boxes around the objects on a table: enough for an arm to keep clear of them."""
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from molmo_point.arm.joint_path import ObstacleBox
-from molmo_point.arrays import BoolArray, DepthArray, FloatArray, IntArray
+from molmo_point.arrays import DepthArray, FloatArray
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.transforms import Transform
 
 CELL_M = 0.01
-"""Things nearer to each other than about this are one box."""
+"""Objects with a smaller gap than about this share a box."""
 LEAST_HEIGHT_M = 0.012
-"""What is lower above the table counts as the table."""
+"""Points lower above the table than this belong to the table."""
 _STRIDE, _LEAST_IN_CELL, _LEAST_CELLS = 3, 2, 3
 _TOP_QUANTILE, _TALLEST_M = 0.98, 0.5
+
+
+@dataclass(frozen=True)
+class ObstacleBox:
+    """An upright box to keep clear of.
+
+    Attributes:
+        center_m: (3,) center, meters, base frame.
+        half_m: (3,) half extents along the box's own axes, meters.
+        yaw_rad: Rotation about the vertical, radians.
+    """
+
+    center_m: tuple[float, float, float]
+    half_m: tuple[float, float, float]
+    yaw_rad: float = 0.0
+
+    @property
+    def top_m(self) -> float:
+        """Height of the top, meters, base frame."""
+        return self.center_m[2] + self.half_m[2]
 
 
 def boxes_on_table(
@@ -25,18 +46,18 @@ def boxes_on_table(
     around_m: ArrayLike = (0.0, 0.0),
     reach_m: float = 0.45,
 ) -> tuple[ObstacleBox, ...]:
-    """Boxes from the table up around everything that stands on it.
+    """Put boxes, from the table up, around all objects in a depth image.
 
     Args:
-        depth_m: (h, w), NaN where there is none.
-        intrinsics: Of that image.
-        base_T_camera: To a frame whose z axis points up.
+        depth_m: (h, w) depth, meters; NaN is missing.
+        intrinsics: Intrinsics of the depth image.
+        base_T_camera: Pose of the camera in a frame whose z axis points up.
         table_z_m: Height of the table top in that frame.
-        around_m: (2,) middle of the part of the table that counts.
-        reach_m: How far around it, in x and in y.
+        around_m: (2,) center of the part of the table to look at.
+        reach_m: Half side of that part, in x and in y.
 
     Returns:
-        Largest first; what the camera cannot see is in none.
+        Boxes, the largest first. Parts that the camera does not see are in none.
     """
     points = depth_points(depth_m, intrinsics, base_T_camera)
     height = points[:, 2] - table_z_m
@@ -47,7 +68,7 @@ def boxes_on_table(
 
 
 def depth_points(depth_m: DepthArray, intrinsics: Intrinsics, base_T_camera: Transform, stride: int = _STRIDE) -> FloatArray:
-    """What a depth image (h, w) shows, (n, 3) in the transform's target frame; every ``stride``-th row and column of it."""
+    """Points (n, 3) of every `stride`-th row and column of a depth image (h, w), in the transform's target frame."""
     thin = depth_m[::stride, ::stride]
     rows, columns = np.nonzero(np.isfinite(thin))
     uv = np.stack([columns, rows], axis=1).astype(np.float64) * stride
@@ -55,41 +76,23 @@ def depth_points(depth_m: DepthArray, intrinsics: Intrinsics, base_T_camera: Tra
 
 
 def _pieces(points: FloatArray) -> list[FloatArray]:
-    """Points (n, 3) of things that are apart from one another seen from above."""
+    """Points (n, 3), divided into objects that are apart seen from above."""
+    from scipy.ndimage import label
+
     if not len(points):
         return []
     cells = np.floor(points[:, :2] / CELL_M).astype(np.int64)
     cells -= cells.min(axis=0)
     counts = np.zeros(cells.max(axis=0) + 1, dtype=np.int64)
     np.add.at(counts, (cells[:, 0], cells[:, 1]), 1)
-    label = _labelled(counts >= _LEAST_IN_CELL)
-    of_point = label[cells[:, 0], cells[:, 1]]
-    numbers = [number for number in range(1, label.max() + 1) if np.count_nonzero(label == number) >= _LEAST_CELLS]
-    return [points[of_point == number] for number in numbers]
-
-
-def _labelled(full: BoolArray) -> IntArray:
-    """Numbers from 1 for cells (r, c) that hang together over edges or corners; 0 for empty ones."""
-    label = np.zeros(full.shape, dtype=np.int64)
-    number = 0
-    for row, column in zip(*np.nonzero(full), strict=True):
-        if label[row, column]:
-            continue
-        number += 1
-        waiting = [(int(row), int(column))]
-        label[row, column] = number
-        while waiting:
-            r, c = waiting.pop()
-            for i in range(max(r - 1, 0), min(r + 2, full.shape[0])):
-                for j in range(max(c - 1, 0), min(c + 2, full.shape[1])):
-                    if full[i, j] and not label[i, j]:
-                        label[i, j] = number
-                        waiting.append((i, j))
-    return label
+    numbers, last = label(counts >= _LEAST_IN_CELL, structure=np.ones((3, 3)))
+    sizes = np.bincount(numbers.ravel(), minlength=last + 1)
+    of_point = numbers[cells[:, 0], cells[:, 1]]
+    return [points[of_point == number] for number in range(1, last + 1) if sizes[number] >= _LEAST_CELLS]
 
 
 def _box(points: FloatArray, table_z_m: float) -> ObstacleBox:
-    """The upright box of the least area, of 18 turns, around points."""
+    """The upright box of the least area around points, of 18 rotations."""
     best: tuple[float, float, FloatArray, FloatArray] | None = None
     for yaw in np.arange(18) * np.pi / 36:
         axes = np.array([[np.cos(yaw), np.sin(yaw)], [-np.sin(yaw), np.cos(yaw)]])

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from molmo_point.arm.arm import Arm
-from molmo_point.arm.joint_path import JointPath, NoPath, NoPathReason, ObstacleBox
+from molmo_point.arm.joint_path import JointPath, NoPath, NoPathReason
+from molmo_point.arm.obstacle_boxes import ObstacleBox
 from molmo_point.arrays import FloatArray
 from molmo_point.geometry.transforms import Transform
 from molmo_point.grasp.candidates import GraspCandidate

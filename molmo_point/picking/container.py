@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from molmo_point.arm.joint_path import ObstacleBox
+from molmo_point.arm.obstacle_boxes import ObstacleBox
 from molmo_point.arrays import BoolArray, FloatArray
 
 LEAST_DEPTH_M = 0.007

@@ -6,7 +6,8 @@ from operator import itemgetter
 import numpy as np
 
 from molmo_point.arm.arm import Arm, Cancelled
-from molmo_point.arm.joint_path import FollowEnd, JointPath, NoPath, ObstacleBox
+from molmo_point.arm.joint_path import FollowEnd, JointPath, NoPath
+from molmo_point.arm.obstacle_boxes import ObstacleBox
 from molmo_point.arm.obstacle_boxes import boxes_on_table
 from molmo_point.camera.base import Camera
 from molmo_point.frame import RgbdFrame

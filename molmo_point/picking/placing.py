@@ -9,7 +9,8 @@ from typing import Literal, get_args
 import numpy as np
 
 from molmo_point.arm.arm import Arm, Cancelled
-from molmo_point.arm.joint_path import JointPath, NoPath, ObstacleBox
+from molmo_point.arm.joint_path import JointPath, NoPath
+from molmo_point.arm.obstacle_boxes import ObstacleBox
 from molmo_point.arrays import FloatArray
 from molmo_point.errors import FrameError, InputError
 from molmo_point.frame import RgbdFrame

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from molmo_point.arm.joint_path import JointPath, ObstacleBox
+from molmo_point.arm.joint_path import JointPath
+from molmo_point.arm.obstacle_boxes import ObstacleBox
 from molmo_point.errors import InputError
 
 

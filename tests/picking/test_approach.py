@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from molmo_point.arm.joint_path import ObstacleBox
+from molmo_point.arm.obstacle_boxes import ObstacleBox
 from molmo_point.geometry.transforms import Transform
 from molmo_point.picking.approach import gap, look_poses, shifted
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from molmo_point.arm.joint_path import ObstacleBox
+from molmo_point.arm.obstacle_boxes import ObstacleBox
 from molmo_point.picking.container import measure_hollow
 
 MIDDLE = np.array([0.05, -0.03])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from molmo_point.arm.joint_path import ObstacleBox
+from molmo_point.arm.obstacle_boxes import ObstacleBox
 from molmo_point.grasp.gripper import Gripper
 from molmo_point.picking.container import Hollow, measure_hollow
 from molmo_point.picking.container_placing import LETTING_GO_M, fits, ways_in

@@ -1,6 +1,6 @@
-"""Paths of the simulated arm: inverse kinematics, straight lines, and what the arm would touch on the way.
+"""Planner of a Panda: inverse kinematics, straight lines, and collision checks on the way.
 
-The planner has a model of its own, of the arm, the table and boxes; it never sees the simulated world.
+The planner has a model of its own, of the arm, the table and boxes. It never sees the simulated world.
 """
 
 from collections.abc import Sequence
@@ -9,19 +9,23 @@ from typing import Any
 
 import numpy as np
 
-from molmo_point.arm.joint_path import JointPath, NoPath, NoPathReason, ObstacleBox
+from molmo_point.arm.arm import ArmPlanner
+from molmo_point.arm.joint_path import JointPath, NoPath, NoPathReason
+from molmo_point.arm.obstacle_boxes import ObstacleBox
 from molmo_point.arrays import FloatArray
-from molmo_point.errors import DependencyError
+from molmo_point.errors import DependencyError, FrameError
 from molmo_point.geometry.poses import between
 from molmo_point.geometry.transforms import Transform
 from molmo_point.sim.arm.physics_model import ARM, BOXES, JOINTS, OBSTACLE_PREFIX, TOOL_SITE, plan_spec
 from molmo_point.sim.arm.timing import evened, timed
+from molmo_point.sim.camera_pose import BASE_FRAME
 from molmo_point.sim.mujoco_import import import_mujoco
 
 HOME_RAD = np.array([0.0, -1.146, 0.0, -2.543, 0.0, 1.712, 0.0])
-"""From where the wrist camera sees the table."""
+"""Joint angles from which the wrist camera sees the table, radians."""
 MARGIN_M = 0.004
-"""The arm keeps this clear of boxes."""
+"""Clearance of the arm from boxes, meters."""
+TOOL_FRAME = "tool"
 
 _ITERATIONS, _SEEDS = 40, 5
 _POSITION_M, _TURN_RAD = 5e-4, 5e-3
@@ -29,8 +33,8 @@ _LINE_M, _LINE_RAD, _JUMP_RAD = 0.01, 0.06, 0.35
 _CHECK_RAD = 0.05
 
 
-class ArmPlanner:
-    """Plans for the arm of `arm_model`.
+class PandaPlanner(ArmPlanner):
+    """Plans for the Panda of `physics_model`, in simulation or in reality.
 
     Raises:
         DependencyError: mink or tabletask is not installed.
@@ -42,7 +46,7 @@ class ArmPlanner:
             import mink
         except ImportError as error:
             raise DependencyError(
-                "The simulated arm needs mink for its inverse kinematics", str(error), "pip install 'molmo-point[arm]'"
+                "The planner needs mink for its inverse kinematics", str(error), "pip install 'molmo-point[arm]'"
             ) from error
         self._mujoco = mujoco
         self._model = plan_spec().compile()
@@ -56,6 +60,35 @@ class ArmPlanner:
         self._low, self._high = self._model.jnt_range.T
         self._always = self._touching(HOME_RAD)
 
+    def plan(
+        self,
+        poses: Sequence[Transform],
+        start_rad: FloatArray,
+        *,
+        straight: bool = False,
+        obstacles: Sequence[ObstacleBox] = (),
+    ) -> JointPath | NoPath:
+        """Plan as `ArmPlanner.plan`; of too many obstacles the tallest ones count."""
+        for pose in poses:
+            if (pose.target, pose.source) != (BASE_FRAME, TOOL_FRAME):
+                fix = f"give poses {BASE_FRAME}_T_{TOOL_FRAME}"
+                raise FrameError("poses must be of the tool in its base frame", f"{pose.target}_T_{pose.source}", fix)
+        self._set_obstacles(obstacles)
+        rows: list[FloatArray] = [np.asarray(start_rad, dtype=np.float64)]
+        for number, pose in enumerate(poses, start=1):
+            found = self._line(pose, rows[-1]) if straight else self._joints(pose, rows[-1])
+            if isinstance(found, NoPath):
+                return NoPath(found.reason, f"pose {number} of {len(poses)}: {found.message}")
+            rows.extend(found)
+        return self._finished(np.array(rows))
+
+    def plan_joints(
+        self, goal_rad: FloatArray, start_rad: FloatArray, *, obstacles: Sequence[ObstacleBox] = ()
+    ) -> JointPath | NoPath:
+        """Plan as `ArmPlanner.plan_joints`."""
+        self._set_obstacles(obstacles)
+        return self._finished(np.array([start_rad, goal_rad], dtype=np.float64))
+
     def tool_pose(self, joints_rad: FloatArray) -> FloatArray:
         """Homogeneous matrix (4, 4) of the tool in the base frame at joint angles (7,)."""
         self._data.qpos[:] = joints_rad
@@ -65,8 +98,7 @@ class ArmPlanner:
         pose[:3, :3], pose[:3, 3] = site.xmat.reshape(3, 3), site.xpos
         return pose
 
-    def set_obstacles(self, obstacles: Sequence[ObstacleBox]) -> None:
-        """What the arm must not touch from now on; the tallest ones where there are too many."""
+    def _set_obstacles(self, obstacles: Sequence[ObstacleBox]) -> None:
         chosen = sorted(obstacles, key=lambda box: -box.top_m)[:BOXES]
         for geom, box in zip(self._boxes, chosen, strict=False):
             self._model.geom_pos[geom] = box.center_m
@@ -77,8 +109,8 @@ class ArmPlanner:
             self._model.geom_pos[geom] = (0.0, 0.0, -5.0)
         self._model.geom_sameframe[self._boxes] = 0
 
-    def solve(self, pose: Transform, seed_rad: FloatArray) -> FloatArray | None:
-        """Joint angles (7,) near a seed that bring the tool to a pose, or None."""
+    def _solve(self, pose: Transform, seed_rad: FloatArray) -> FloatArray | None:
+        """Joint angles (7,) near a seed that bring the tool to a pose; None without any."""
         goal = self._mink.SE3.from_matrix(pose.matrix)
         self._tool_task.set_target(goal)
         self._configuration.update(np.clip(seed_rad, self._low, self._high))
@@ -96,20 +128,6 @@ class ArmPlanner:
             self._configuration.integrate_inplace(step * min(1.0, 0.5 / max(largest, 1e-9)), 1.0)
         return None
 
-    def path(self, poses: Sequence[Transform], start_rad: FloatArray, straight: bool) -> JointPath | NoPath:
-        """A timed path through poses of the tool, free of collisions; see `SimulatedArm.plan`."""
-        rows: list[FloatArray] = [np.asarray(start_rad, dtype=np.float64)]
-        for number, pose in enumerate(poses, start=1):
-            found = self._line(pose, rows[-1]) if straight else self._joints(pose, rows[-1])
-            if isinstance(found, NoPath):
-                return NoPath(found.reason, f"pose {number} of {len(poses)}: {found.message}")
-            rows.extend(found)
-        return self._finished(np.array(rows))
-
-    def through(self, joints_rad: Sequence[FloatArray], start_rad: FloatArray) -> JointPath | NoPath:
-        """A timed path through joint angles, free of collisions."""
-        return self._finished(np.array([start_rad, *joints_rad], dtype=np.float64))
-
     def _finished(self, rows: FloatArray) -> JointPath | NoPath:
         even = evened(rows)
         start_touch = self._touching(even[0])
@@ -120,12 +138,12 @@ class ArmPlanner:
         return JointPath(JOINTS, even, timed(even).duration_s)
 
     def _joints(self, pose: Transform, start_rad: FloatArray) -> list[FloatArray] | NoPath:
-        """The nearest joint angles for a pose that touch nothing."""
+        """The nearest joint angles for a pose without a contact."""
         rng = np.random.default_rng(0)
         random = [rng.uniform(self._low, self._high) for _ in range(_SEEDS)]
         reached, hits = False, set()
         for seed in (start_rad, HOME_RAD, 0.5 * (HOME_RAD + start_rad), *random):
-            found = self.solve(pose, seed)
+            found = self._solve(pose, seed)
             if found is None:
                 continue
             reached = True
@@ -145,7 +163,7 @@ class ArmPlanner:
         steps = max(1, int(np.ceil(max(away_m / _LINE_M, turn / _LINE_RAD))))
         rows, last = [], start_rad
         for share in np.arange(1, steps + 1) / steps:
-            found = self.solve(between(begin, pose, float(share)), last)
+            found = self._solve(between(begin, pose, float(share)), last)
             if found is None or np.abs(found - last).max() > _JUMP_RAD:
                 where = np.round(pose.translation_m, 3).tolist()
                 return NoPath(NoPathReason.UNREACHABLE, f"the straight line to {where} m leaves the arm's reach")
@@ -154,7 +172,7 @@ class ArmPlanner:
         return rows
 
     def _touching(self, joints_rad: FloatArray) -> set[str]:
-        """What touches what at joint angles, as "link6 and table"."""
+        """Contacts at joint angles, such as "link6 and table"."""
         self._data.qpos[:] = joints_rad
         self._mujoco.mj_kinematics(self._model, self._data)
         self._mujoco.mj_collision(self._model, self._data)
@@ -172,7 +190,7 @@ class ArmPlanner:
 
 
 def _between_rows(rows: FloatArray) -> Any:
-    """The rows and as many between them that no joint moves farther than the checks are apart."""
+    """The rows, with as many rows between them as the collision checks need."""
     for before, after in pairwise(rows):
         steps = max(1, int(np.ceil(np.abs(after - before).max() / _CHECK_RAD)))
         for share in np.arange(1, steps + 1) / steps:

@@ -1,31 +1,32 @@
 """`SimulatedArm`: a Panda with a gripper at a table, moved by its motors among objects with weight and friction.
 
-What it tells about itself comes from its joints, as on a real arm; where the objects are only `arm_truth` knows.
+Its reports come from its joints, as on a real arm. Only `truth` knows where the objects are.
 """
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from molmo_point.arm.joint_path import FollowEnd, JointPath, NoPath, ObstacleBox
+from molmo_point.arm.arm import Arm, Cancelled
+from molmo_point.arm.joint_path import FollowEnd, JointPath
 from molmo_point.arrays import FloatArray
 from molmo_point.errors import FrameError, InputError
 from molmo_point.geometry.poses import PoseHistory
 from molmo_point.geometry.transforms import Transform
+from molmo_point.grasp.grasps import GRASP_FRAME
 from molmo_point.sim.arm.camera_view import FIXED, OBSERVER, WRIST, ArmView
 from molmo_point.sim.arm.fingers import ROBOTIQ, finger_linkage
 from molmo_point.sim.arm.physics_model import ARM, JOINTS, STEP_S, TOOL_SITE, world_spec
-from molmo_point.sim.arm.planner import HOME_RAD, ArmPlanner
+from molmo_point.sim.arm.planner import HOME_RAD, TOOL_FRAME, PandaPlanner
 from molmo_point.sim.arm.timing import timed
 from molmo_point.sim.camera_pose import BASE_FRAME
 from molmo_point.sim.mujoco_import import import_mujoco, open_renderer
 from molmo_point.sim.tabletop.layout import Layout
 
-TOOL_FRAME = "tool"
 TICK_S = 1 / 30
 _POSE_EVERY_S = 0.01
 _LAG_RAD = 0.12
@@ -34,28 +35,24 @@ _OPENING_SPEED_M_S = 0.12
 _SETTLED_S = 0.12
 
 
-class SimulatedArm:
-    """A simulated arm at a table; offers everything that `picking.arm.Arm` asks for.
+class SimulatedArm(Arm):
+    """A simulated arm at a table.
 
-    Holds an OpenGL context: use ``with`` or ``close``, in the thread that made it. Only `stop` may be called from others.
+    The arm holds an OpenGL context: use ``with`` or ``close``, in the thread that made it.
+    Its base frame has the table top at z = 0; the arm stands at x = -0.5 m. The tool frame is between the pads.
 
     Args:
-        layout: What stands on the table, and where the fixed camera is.
-        width: Of the cameras' images, pixels.
-        height: Likewise.
-        on_tick: Called with the arm 30 times per simulated second while time passes, from the thread that moves it.
-        pace: Simulated seconds per second of the computer's clock, at most; None is as fast as it goes.
+        layout: Objects on the table, and pose of the fixed camera.
+        width: Width of the cameras' images, pixels.
+        height: Height of the cameras' images, pixels.
+        on_tick: Called with the arm 30 times per simulated second, from the thread that moves it.
+        pace: Largest ratio of simulated time to real time; None is unlimited.
+        answer_s: Simulated duration of one answer of the model, seconds.
 
     Attributes:
-        layout: As given.
-        base_frame: The table's frame: z up, its top at z = 0; the arm stands at x = -0.5 m.
-        tool_frame: Between the pads of the gripper.
-        joint_names: Of the arm.
-        gripper: Sizes of the gripper.
-        table_z_m: Height of the table top.
-        home_rad: Joint angles from which the wrist camera sees the table and the arm hides nothing.
-        model: MuJoCo's model, for showing it.
-        data: MuJoCo's state, likewise.
+        layout: The layout given.
+        model: MuJoCo's model, for drawing.
+        data: MuJoCo's state, for drawing.
 
     Raises:
         DependencyError: MuJoCo, mink, ruckig or tabletask is not installed, or there is no OpenGL.
@@ -69,16 +66,18 @@ class SimulatedArm:
         *,
         on_tick: Callable[["SimulatedArm"], None] | None = None,
         pace: float | None = None,
+        answer_s: float = 0.15,
     ) -> None:
         self._mujoco = import_mujoco()
         self.layout = layout
         self.base_frame, self.tool_frame, self.joint_names = BASE_FRAME, TOOL_FRAME, JOINTS
-        self.gripper, self.table_z_m, self.home_rad = ROBOTIQ, 0.0, HOME_RAD.copy()
+        self.gripper, self.home_rad = ROBOTIQ, HOME_RAD.copy()
         self.model = world_spec(layout, width, height).compile()
         self.data = self._mujoco.MjData(self.model)
-        self._planner = ArmPlanner()
+        self.planner = PandaPlanner()
         self._fingers = finger_linkage(self.model)
-        self._on_tick, self._pace = on_tick, pace
+        self._on_tick, self._pace, self._answer_s = on_tick, pace, answer_s
+        self._due_s: float | None = None
         self._stopped = threading.Event()
         self._listeners: list[Callable[[], None]] = []
         self._size = (width, height)
@@ -107,20 +106,20 @@ class SimulatedArm:
         self.data.ctrl[self._motors] = HOME_RAD
         self._mujoco.mj_forward(self.model, self.data)
         self._record()
-        # Objects and fingers come to rest before anybody looks.
+        # Objects and fingers come to rest before the first image.
         self.wait(0.3)
 
     def view(self, name: str) -> ArmView:
-        """A camera's view, for `SimulatedCamera(arm.view("wrist"), clock_ns=arm.now_ns)`.
+        """One camera's view, for `SimulatedCamera(arm.view("wrist"), clock_ns=arm.now_ns)`.
 
         Args:
-            name: "fixed", "wrist", or "observer", which sees the arm from aside and is for people.
+            name: "fixed", "wrist", or "observer", a side view for people.
 
         Raises:
             InputError: For another name.
         """
         if name not in self._views:
-            raise InputError("The arm has no such camera", repr(name), f"use one of {', '.join(self._views)}")
+            raise InputError("name must be a camera of the arm", repr(name), f"use one of {', '.join(self._views)}")
         return self._views[name]
 
     def now_ns(self) -> int:
@@ -132,21 +131,21 @@ class SimulatedArm:
         return self.data.qpos[self._at].copy()
 
     def base_T_tool(self) -> Transform:
-        """Where the tool is now."""
+        """Pose of the tool now."""
         site = self.data.site(TOOL_SITE)
         return Transform(self.base_frame, self.tool_frame, site.xmat.reshape(3, 3).copy(), site.xpos.copy())
 
     def tool_T_camera(self, frame: str) -> Transform | None:
-        """The hand-eye transform as it is known; None for a camera that is not on the hand."""
+        """Believed hand-eye transform of a camera; None if it is not on the hand."""
         view = self._camera(frame)
         mount = view.mount
         return None if mount is None else self._believed(mount, frame)
 
     def base_T_camera(self, frame: str, stamp_ns: int | None = None) -> Transform:
-        """Where a camera was, from the joints and the hand-eye transform, as they are known.
+        """Believed pose of a camera, from the joints and the hand-eye transform.
 
         Raises:
-            FrameError: If there is no such camera.
+            FrameError: If the arm has no camera of this frame.
             InputError: If the time is not within the last minute.
         """
         view = self._camera(frame)
@@ -159,57 +158,30 @@ class SimulatedArm:
         return self._history.at(stamp_ns) @ mount
 
     def miscalibrate(self, frame: str, error: Transform) -> None:
-        """From now on a camera is believed to be where it is not.
+        """Give the believed pose of a camera an error from now on.
 
         Args:
-            frame: The camera's.
-            error: From the camera's true frame to the believed one; both carry the camera's name.
+            frame: Optical frame of the camera.
+            error: Transform from the true to the believed camera frame; both carry the camera's name.
         """
         self._errors[self._camera(frame).frame] = error
 
     def grasp_T_tool(self, width_m: float) -> Transform:
-        """Where the tool is in a grasp frame when the pads are `width_m` apart."""
+        """Pose of the tool in a grasp frame when the pads are `width_m` apart."""
         back = np.array([0.0, 0.0, -self._fingers.tool_back_m(width_m)])
-        return Transform("grasp", self.tool_frame, np.eye(3), back)
+        return Transform(GRASP_FRAME, self.tool_frame, np.eye(3), back)
 
-    def plan(
-        self,
-        poses: Sequence[Transform],
-        *,
-        start_rad: FloatArray | None = None,
-        straight: bool = False,
-        obstacles: Sequence[ObstacleBox] = (),
-        opening_m: float | None = None,
-    ) -> JointPath | NoPath:
-        """See `picking.arm.Arm.plan`; the fingers are taken to be open, which needs the most room.
+    def follow(self, path: JointPath, *, cancelled: Cancelled | None = None, speed: float = 1.0) -> FollowEnd:
+        """Follow a path; slow down on it and stand when cancelled, stopped, or blocked.
 
         Raises:
-            FrameError: If a pose is not of the tool in the base frame.
-        """
-        del opening_m
-        for pose in poses:
-            if (pose.target, pose.source) != (self.base_frame, self.tool_frame):
-                fix = f"give poses {self.base_frame}_T_{self.tool_frame}"
-                raise FrameError("The arm plans for its tool in its base frame", f"{pose.target}_T_{pose.source}", fix)
-        self._planner.set_obstacles(obstacles)
-        return self._planner.path(poses, self.joint_positions() if start_rad is None else start_rad, straight)
-
-    def plan_home(self, *, start_rad: FloatArray | None = None, obstacles: Sequence[ObstacleBox] = ()) -> JointPath | NoPath:
-        """A path to `home_rad`."""
-        self._planner.set_obstacles(obstacles)
-        return self._planner.through([self.home_rad], self.joint_positions() if start_rad is None else start_rad)
-
-    def follow(self, path: JointPath, *, cancelled: Callable[[], bool] | None = None, speed: float = 1.0) -> FollowEnd:
-        """Go along a path; slows down on it and stands when cancelled, stopped, or held up.
-
-        Raises:
-            InputError: If the path does not begin where the arm is, or the speed is out of range.
+            InputError: If the path begins elsewhere, or the speed is out of range.
         """
         if not 0 < speed <= 1:
-            raise InputError("The speed is a share of the arm's limits", f"speed={speed}", "give above 0, at most 1")
+            raise InputError("speed must be a share of the arm's limits", f"speed={speed}", "give above 0, at most 1")
         off = float(np.abs(path.positions_rad[0] - self.joint_positions()).max())
         if off > 0.1:
-            raise InputError("The path does not begin where the arm is", f"{off:.3f} rad away", "plan from where the arm is")
+            raise InputError("path must begin where the arm is", f"{off:.3f} rad away", "plan from the present joint angles")
         self._stopped.clear()
         timing, started, end = timed(path.positions_rad, speed), self.data.time, FollowEnd.DONE
         while (elapsed := self.data.time - started) < timing.duration_s:
@@ -223,21 +195,21 @@ class SimulatedArm:
         self.wait(0.05)
         return end
 
-    def _why_stop(self, cancelled: Callable[[], bool] | None, wanted_rad: FloatArray) -> FollowEnd | None:
+    def _why_stop(self, cancelled: Cancelled | None, wanted_rad: FloatArray) -> FollowEnd | None:
         if self._stopped.is_set() or (cancelled is not None and cancelled()):
             return FollowEnd.CANCELLED
         lag = np.abs(wanted_rad - self.data.qpos[self._at]).max()
         return FollowEnd.BLOCKED if lag > _LAG_RAD else None
 
-    def move_gripper(self, width_m: float, *, cancelled: Callable[[], bool] | None = None) -> float:
-        """Open or close until that wide or until something resists.
+    def move_gripper(self, width_m: float, *, cancelled: Cancelled | None = None) -> float:
+        """Open or close to a width, or until the fingers meet resistance.
 
         Raises:
             InputError: If the width is not between 0 and the widest opening.
         """
         if not 0 <= width_m <= self.gripper.max_opening_m:
             given, most = f"width_m={width_m}", self.gripper.max_opening_m
-            raise InputError("The gripper cannot be that wide", given, f"give metres from 0 to {most}")
+            raise InputError("width_m must be within the gripper's opening", given, f"give meters from 0 to {most}")
         self._stopped.clear()
         told, goal = self.gripper_width(), min(width_m, self._fingers.open_width_m)
         waited, quiet = 0.0, 0.0
@@ -255,31 +227,35 @@ class SimulatedArm:
         return self.gripper_width()
 
     def _hold_fingers(self, told_m: float) -> None:
-        """Fingers that press on something go on pressing; the others stay where they are."""
+        """Fingers that press on an object keep pressing; others stay where they are."""
         width = self.gripper_width()
         pressing = width - told_m > 0.002
         self.data.ctrl[self._finger_motor] = self._fingers.control(0.0 if pressing else width)
 
     def gripper_width(self) -> float:
-        """Between the pads, metres, from the drivers' angle."""
+        """Distance between the pads, meters, from the angle of their joints."""
         return self._fingers.width_m(float(self.data.qpos[self._drivers].mean()))
 
     def wait(self, seconds: float) -> None:
-        """Let simulated time pass with the motors holding."""
+        """Let simulated time pass while the motors hold."""
         end = self.data.time + seconds - 0.5 * STEP_S
         while self.data.time < end:
             self._step()
 
     def stop(self) -> None:
-        """Slow down and stand; what is held stays held. May be called from another thread."""
+        """Slow down and stand, and keep the grip. Any thread may call it."""
         self._stopped.set()
 
+    def spend_answer_time(self) -> None:
+        """Let the simulated time of one answer pass."""
+        self.wait(self._answer_s)
+
     def after_every_step(self, listener: Callable[[], None]) -> None:
-        """Calls a function after every step of the physics, as a judge needs it."""
+        """Call a function after every step of the physics."""
         self._listeners.append(listener)
 
     def render(self, camera: str, kind: str) -> NDArray[np.generic]:
-        """What `ArmView` shows: a pass of a camera of the model."""
+        """Render a pass of a camera of the model, for `ArmView`."""
         from molmo_point.sim.rendered_scene import render_pass
 
         if self._renderer is None:
@@ -287,16 +263,10 @@ class SimulatedArm:
         return render_pass(self._renderer, self.data, kind, camera)
 
     def close(self) -> None:
-        """Frees the OpenGL context."""
+        """Free the OpenGL context."""
         if self._renderer is not None:
             self._renderer.close()
             self._renderer = None
-
-    def __enter__(self) -> "SimulatedArm":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _step(self) -> None:
         self._mujoco.mj_step(self.model, self.data)
@@ -319,14 +289,14 @@ class SimulatedArm:
             self._on_tick(self)
         if self._pace is not None:
             now_s = time.monotonic()
-            due_s = getattr(self, "_due_s", now_s)
+            due_s = now_s if self._due_s is None else self._due_s
             if due_s > now_s:
                 time.sleep(due_s - now_s)
             self._due_s = max(due_s, now_s - 0.5) + TICK_S / self._pace
 
     def _camera(self, frame: str) -> ArmView:
         if frame not in self._cameras:
-            raise FrameError("The arm has no camera of this frame", repr(frame), f"use one of {', '.join(self._cameras)}")
+            raise FrameError("frame must be of a camera of the arm", repr(frame), f"use one of {', '.join(self._cameras)}")
         return self._cameras[frame]
 
     def _believed(self, pose: Transform, frame: str) -> Transform:
