@@ -15,7 +15,7 @@ from molmo_point.arm.joint_path import FollowEnd, JointPath, NoPath
 from molmo_point.arm.obstacle_boxes import ObstacleBox
 from molmo_point.arrays import FloatArray
 from molmo_point.geometry.transforms import Transform
-from molmo_point.grasp.grasps import GRASP_FRAME
+from molmo_point.grasp.candidates import GRASP_FRAME
 from molmo_point.grasp.gripper import Gripper
 
 Cancelled = Callable[[], bool]

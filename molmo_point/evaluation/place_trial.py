@@ -1,4 +1,4 @@
-"""One thing picked up and put into a container, in a random scene: what the arm says, and where it really is."""
+"""One object picked and placed in a container in a random scene: the arm's claim, and the truth."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -8,12 +8,12 @@ import numpy as np
 
 from molmo_point.evaluation.intervals import share
 from molmo_point.picking.pick import Picker
+from molmo_point.picking.states import PickFailure
 from molmo_point.pointer import Pointer
 from molmo_point.sim.arm.containers import CONTAINER_PREFIX, CONTAINERS
-from molmo_point.sim.arm.contents import contents
 from molmo_point.sim.arm.simulated_arm import SimulatedArm
 from molmo_point.sim.arm.tables import random_arm_layout
-from molmo_point.sim.arm.truth import ArmTruth
+from molmo_point.sim.arm.truth import ArmTruth, contents
 from molmo_point.sim.camera import SimulatedCamera
 
 FIRST_SEED = 970_000
@@ -26,48 +26,48 @@ class PlaceTrial:
     """One pick and one placing.
 
     Attributes:
-        seed: Of the scene and of all noise.
-        container: Its kind, which was asked for by this word.
-        thing: What was asked for.
-        lifted: That thing, and no other, was lifted.
-        sought: What was pointed at was measured as hollow, and only the container is.
-        inside: What was lifted lies in the container in the end.
-        claimed: The arm says so.
-        seen: It says that the fixed camera sees it there.
-        failure: As the arm classified it; "" when it claims success.
-        message: In the arm's words.
-        touch_n: The hardest that the arm touched the container, newtons.
-        pushed_m: How far the container was pushed.
-        simulated_s: That the placing took.
-        events: What the arm said.
+        seed: Seed of the scene and of all noise.
+        container: Kind of the container, and the word for it.
+        query: Words for the object.
+        lifted: True if the object meant, and no other, was lifted.
+        found: True if the place was measured as a container; only the container is one.
+        inside: True if the lifted object lies in the container at the end.
+        claimed: True if the arm claims it.
+        seen: True if the fixed camera sees it there, as the arm reports.
+        failure: The arm's reason of the failure; None with a claim of success.
+        message: The arm's message.
+        touch_n: Largest force of the arm on the container, newtons.
+        pushed_m: Distance of the container from its first position, meters.
+        arm_s: Duration of placing by the arm's clock, seconds.
+        events: The arm's events in words.
     """
 
     seed: int
     container: str
-    thing: str
+    query: str
     lifted: bool
-    sought: bool
+    found: bool
     inside: bool
     claimed: bool
     seen: bool
-    failure: str
+    failure: PickFailure | None
     message: str
     touch_n: float
     pushed_m: float
-    simulated_s: float
+    arm_s: float
     events: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able form."""
-        return asdict(self)
+        return {**asdict(self), "failure": self.failure and self.failure.value}
 
 
 def run_place_trial(pointer: Pointer, seed: int) -> PlaceTrial:
-    """Draws a table with one container, and asks for one of its things to be put into it.
+    """Draw a table with one container, and ask for one of its objects to be placed in it.
 
     Args:
         pointer: The model.
-        seed: Of the scene; the kinds of containers take turns.
+        seed: Seed of the scene; the kinds of containers take turns.
     """
     rng = np.random.default_rng([seed, 31])
     kind = CONTAINERS[seed % len(CONTAINERS)]
@@ -87,38 +87,38 @@ def run_place_trial(pointer: Pointer, seed: int) -> PlaceTrial:
         return PlaceTrial(
             seed=seed,
             container=kind,
-            thing=names[meant],
+            query=names[meant],
             lifted=lifted == {meant},
-            sought=placed is not None and any("is hollow" in event.message for event in placed.events),
+            found=placed is not None and placed.found_container,
             inside=bool(lifted) and lifted <= contents(arm),
             claimed=placed is not None and placed.success,
-            seen=placed is not None and "sees it there" in placed.message,
-            failure="" if last.failure is None else last.failure.value,
+            seen=placed is not None and placed.seen is True,
+            failure=last.failure,
             message=last.message,
             touch_n=max(touches, default=0.0),
             pushed_m=float(np.linalg.norm(body.xpos[:2] - layout.containers[0].position_base_m[:2])),
-            simulated_s=0.0 if placed is None else placed.simulated_s,
+            arm_s=0.0 if placed is None else sum(placed.arm_s.values()),
             events=tuple(f"{event.state.name}: {event.message}" for event in (placed or picked).events),
         )
 
 
 def place_summary(trials: Sequence[PlaceTrial]) -> dict[str, Any]:
-    """Shares with 95 % intervals: of everything, given the right thing was lifted, and given the container was found."""
+    """Summarize trials with 95 % intervals: of all, given the right object lifted, and given the container found."""
     lifted = [trial for trial in trials if trial.lifted]
-    found = [trial for trial in trials if trial.sought]
+    found = [trial for trial in trials if trial.found]
     return {
         "trials": len(trials),
-        "right thing lifted": share([trial.lifted for trial in trials]),
-        "right thing inside": share([trial.lifted and trial.inside for trial in trials]),
-        "container found, given it was lifted": share([trial.sought for trial in lifted]),
+        "right object lifted": share([trial.lifted for trial in trials]),
+        "right object inside": share([trial.lifted and trial.inside for trial in trials]),
+        "container found, given it was lifted": share([trial.found for trial in lifted]),
         "inside, given a container found": share([trial.inside for trial in found]),
-        "of these refused, because it does not fit": sum(trial.failure == "NO_GRASP" for trial in found),
-        "of these lost on the way": sum(trial.failure == "SLIPPED" for trial in found),
+        "of these refused, because it does not fit": sum(trial.failure is PickFailure.NO_GRASP for trial in found),
+        "of these lost on the way": sum(trial.failure is PickFailure.SLIPPED for trial in found),
         "claimed inside, and is": share([trial.inside for trial in trials if trial.claimed]),
         "seen there, of those inside": share([trial.seen for trial in trials if trial.inside]),
         "container touched with more than 1 N": sum(trial.touch_n > 1.0 for trial in trials),
         "container pushed by more than 5 mm": sum(trial.pushed_m > 0.005 for trial in trials),
-        "median simulated s": float(np.median([trial.simulated_s for trial in trials if trial.claimed] or [np.nan])),
+        "median arm s": float(np.median([trial.arm_s for trial in trials if trial.claimed] or [np.nan])),
         "by container": {
             kind: share([trial.inside for trial in found if trial.container == kind])
             for kind in CONTAINERS

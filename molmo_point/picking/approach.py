@@ -1,4 +1,4 @@
-"""Where the hand goes: to look from, to grasp from; each way planned before anything moves."""
+"""Paths to views and to grasps, all planned before anything moves."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from molmo_point.arm.arm import Arm
+from molmo_point.arm.arm import Arm, ArmDriver
 from molmo_point.arm.joint_path import JointPath, NoPath, NoPathReason
 from molmo_point.arm.obstacle_boxes import ObstacleBox
 from molmo_point.arrays import FloatArray
@@ -14,20 +14,20 @@ from molmo_point.geometry.transforms import Transform
 from molmo_point.grasp.candidates import GraspCandidate
 
 _LOOKS = ((75.0, 0.0), (68.0, 35.0), (68.0, -35.0), (85.0, 0.0), (62.0, 70.0), (62.0, -70.0), (75.0, 110.0), (75.0, -110.0))
-"""Elevation and azimuth, degrees, of places to look from; azimuth 0 looks away from the arm."""
+"""Elevation and azimuth of the viewpoints, degrees; azimuth 0 looks away from the arm."""
 _HALF_TURN = np.diag([-1.0, -1.0, 1.0])
 _TARGET_M = 0.02
 
 
 @dataclass(frozen=True, eq=False)
 class GraspPlan:
-    """A grasp that the arm can carry out.
+    """A grasp with its paths.
 
     Attributes:
-        grasp: Base frame.
-        approach: To before the object.
-        descent: Straight to the grasp.
-        lift: Straight up.
+        grasp: The grasp, base frame.
+        approach: Path to the start of the descent.
+        descent: Straight path to the grasp.
+        lift: Straight path up.
     """
 
     grasp: GraspCandidate
@@ -36,15 +36,15 @@ class GraspPlan:
     lift: JointPath
 
 
-def look_poses(arm: Arm, camera_frame: str, at_m: FloatArray, stand_off_m: float, first: int = 0) -> Iterator[Transform]:
-    """Poses of the tool from which the wrist camera looks at a place, upright in its image.
+def look_poses(arm: ArmDriver, camera_frame: str, at_m: FloatArray, stand_off_m: float, first: int = 0) -> Iterator[Transform]:
+    """Poses of the tool from which the wrist camera sees a position upright in the middle of its image.
 
     Args:
         arm: Knows its hand-eye transform.
-        camera_frame: Of the wrist camera.
-        at_m: (3,) base frame.
-        stand_off_m: From the camera to the place.
-        first: Begin with this one of the directions, so that another attempt looks from elsewhere.
+        camera_frame: Optical frame of the wrist camera.
+        at_m: (3,) position to look at, meters, base frame.
+        stand_off_m: Distance of the camera from the position, meters.
+        first: Number of the first direction; another attempt begins with another one.
     """
     mount = arm.tool_T_camera(camera_frame)
     if mount is None:
@@ -63,8 +63,8 @@ def look_poses(arm: Arm, camera_frame: str, at_m: FloatArray, stand_off_m: float
 def plan_look(
     arm: Arm, camera_frame: str, at_m: FloatArray, stand_off_m: float, obstacles: Sequence[ObstacleBox], first: int = 0
 ) -> JointPath | NoPath:
-    """The first way to look at a place that the arm can go."""
-    found: JointPath | NoPath = NoPath(NoPathReason.UNREACHABLE, "there is no camera on the hand")
+    """Plan the path to the first viewpoint within reach."""
+    found: JointPath | NoPath = NoPath(NoPathReason.UNREACHABLE, "the hand has no camera")
     for pose in look_poses(arm, camera_frame, at_m, stand_off_m, first):
         found = arm.plan([pose], obstacles=obstacles)
         if isinstance(found, JointPath):
@@ -80,15 +80,15 @@ def plan_grasp(
     lift_m: float,
     start_rad: FloatArray | None = None,
 ) -> GraspPlan | list[NoPath]:
-    """The best grasp that the arm can carry out, or why it can do none of them.
+    """Plan the best grasp that the arm can execute; the planner's reasons if there is none.
 
     Args:
-        arm: Plans from where it is.
-        candidates: Base frame, best first.
-        obstacles: Everything on the table.
-        at_m: (3,) the target, base frame; the box that it is in is the object itself.
-        lift_m: How high to lift.
-        start_rad: Joint angles to begin from; None is where the arm is.
+        arm: The arm.
+        candidates: Grasps, base frame, best first.
+        obstacles: Boxes around all objects on the table.
+        at_m: (3,) target, meters, base frame; the box around it is the object itself.
+        lift_m: Height of the lift, meters.
+        start_rad: (n,) joint angles at the start; None is the present ones.
     """
     others = [box for box in obstacles if gap(box, at_m) > _TARGET_M]
     reasons: list[NoPath] = []
@@ -105,13 +105,13 @@ def plan_grasp(
     return reasons
 
 
-def tool_pose(arm: Arm, base_T_grasp: Transform, width_m: float) -> Transform:
-    """Where the tool is when the grasp frame is at a pose and the object is that wide there."""
+def tool_pose(arm: ArmDriver, base_T_grasp: Transform, width_m: float) -> Transform:
+    """Pose of the tool for a pose of the grasp frame and a width of the object."""
     return base_T_grasp @ arm.grasp_T_tool(width_m)
 
 
 def shifted(pose: Transform, offset_m: FloatArray) -> Transform:
-    """A pose moved by (3,) metres in its target frame."""
+    """Move a pose by (3,) meters in its target frame."""
     return Transform(pose.target, pose.source, pose.rotation, pose.translation_m + offset_m)
 
 
@@ -137,14 +137,14 @@ def _plan_one(
 
 
 def _turned(grasp: GraspCandidate) -> GraspCandidate:
-    """The same grasp with the hand turned by half a turn about its approach."""
+    """The same grasp with the hand rotated by half a turn about its approach."""
     pose = grasp.camera_T_grasp
     turn = Transform(pose.source, pose.source, _HALF_TURN, np.zeros(3))
     return replace(grasp, camera_T_grasp=pose @ turn)
 
 
 def gap(box: ObstacleBox, at_m: FloatArray) -> float:
-    """Distance from a place (3,) to the side of a box, seen from above; 0 inside."""
+    """Horizontal distance from a position (3,) to a box; 0 inside."""
     cosine, sine = math.cos(box.yaw_rad), math.sin(box.yaw_rad)
     away = at_m[:2] - np.array(box.center_m[:2])
     local = np.abs([away[0] * cosine + away[1] * sine, -away[0] * sine + away[1] * cosine])

@@ -1,78 +1,214 @@
-"""A command carried out with a picker in this process, step by step."""
+"""Interpreter of commands: executes their steps until one fails, in this process or through another executor."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from molmo_point.arm.arm import Cancelled
-from molmo_point.commands import Command, CountStep, PickStep, PlaceStep, PointStep, Relation
-from molmo_point.commands.steps import MOST_REPEATS
-from molmo_point.errors import InputError
-from molmo_point.geometry.transforms import Transform
-from molmo_point.picking.drop_zones import PutDownPlaces
+from molmo_point.commands.steps import (
+    MOST_REPEATS,
+    Command,
+    CountStep,
+    PickStep,
+    PlaceStep,
+    PointStep,
+    Step,
+    StopStep,
+    describe_step,
+    step_to_dict,
+)
 from molmo_point.picking.pick import Picker
-from molmo_point.picking.states import OnState, PickFailure, PickResult, PlaceResult
-from molmo_point.results import Count, Pointing
-
-Outcome = PickResult | PlaceResult | Count | Pointing
+from molmo_point.picking.states import OnState, Outcome, PickFailure, PickResult
 
 
-def carry_out(
-    command: Command,
-    picker: Picker,
-    places: PutDownPlaces,
-    *,
-    cancelled: Cancelled | None = None,
-    on_state: OnState | None = None,
-) -> list[Outcome]:
-    """Do what was said until a step fails.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class StepOutcome:
+    """Outcome of one step.
+
+    Attributes:
+        step: The step.
+        success: True if the step was done; a count of zero is success, too.
+        message: The result or the problem, for people.
+    """
+
+    step: Step
+    success: bool
+    message: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able form: the step with its kind as "do", and the outcome."""
+        values = {name: value for name, value in vars(self).items() if name not in ("step", "failure")}
+        return {**step_to_dict(self.step), **values}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class MoveOutcome(StepOutcome):
+    """Outcome of a pick, of placing, or of both.
+
+    Attributes:
+        failure: Reason of the failure; None with success, or if the arm gave no reason.
+        attempts: Number of attempts of the pick.
+        picked: True if an object was lifted.
+        placed: True if it was placed.
+        holding: Query of the object in the gripper at the end; "" is an empty gripper.
+        duration_s: Duration by the arm's clock, seconds.
+    """
+
+    failure: PickFailure | None = None
+    attempts: int = 0
+    picked: bool = False
+    placed: bool = False
+    holding: str = ""
+    duration_s: float = 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able form."""
+        return {**super().to_dict(), "failure": "" if self.failure is None else self.failure.value}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class CountOutcome(StepOutcome):
+    """Outcome of counting.
+
+    Attributes:
+        count: Number of objects.
+    """
+
+    count: int
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PointOutcome(StepOutcome):
+    """Outcome of pointing.
+
+    Attributes:
+        answer: The answer's JSON-able form.
+    """
+
+    answer: Mapping[str, Any] = field(default_factory=dict)
+
+
+class StepExecutor(ABC):
+    """Executes the steps of commands."""
+
+    def say(self, line: str) -> None:  # noqa: B027
+        """Report progress to people. Default: silent."""
+
+    @abstractmethod
+    def move(self, pick: PickStep | None, place: PlaceStep | None) -> MoveOutcome:
+        """Pick one object, place the object in the gripper, or both; at least one step is given."""
+
+    @abstractmethod
+    def count(self, step: CountStep) -> CountOutcome:
+        """Count objects."""
+
+    @abstractmethod
+    def point(self, step: PointStep) -> PointOutcome:
+        """Point at objects; nothing moves."""
+
+    @abstractmethod
+    def stop(self, step: StopStep) -> StepOutcome:
+        """Stop the arm."""
+
+
+def carry_out(command: Command, executor: StepExecutor) -> list[StepOutcome]:
+    """Execute a command until a step fails.
 
     Args:
-        command: From `parse_command`; a stop moves nothing and has no outcome.
-        picker: Does it. Counting and pointing is done with its fixed camera.
-        places: Where things are put aside and handed over.
-        cancelled: As in `Picker.pick`.
-        on_state: Likewise.
+        command: From `parse_command`.
+        executor: Executes the steps.
 
     Returns:
-        What became of each step that was begun; the last one may have failed.
+        Outcomes of all steps begun; the last one may be a failure.
 
     Raises:
-        InputError: As `Picker.pick` and `Picker.place`.
+        MolmoPointError: What the executor raises.
     """
-    done: list[Outcome] = []
+    for wrong, right in command.corrections:
+        executor.say(f"{wrong!r} is taken for {right!r}")
+    outcomes: list[StepOutcome] = []
     for step, place in command.paired():
-        if isinstance(step, PickStep):
-            for _ in range(MOST_REPEATS if step.every else 1):
-                picked = picker.pick(step.what, cancelled=cancelled, on_state=on_state)
-                if step.every and done and picked.failure is PickFailure.NOT_FOUND:
-                    break
-                done.append(picked)
-                if picked.success and place is not None:
-                    done.append(_place(place, picker, places, cancelled, on_state))
-                if not succeeded(done[-1]):
-                    return done
+        executor.say(describe_step(step) + (f", then {describe_step(place)}" if place else ""))
+        if isinstance(step, StopStep):
+            outcomes.append(executor.stop(step))
+        elif isinstance(step, PickStep):
+            outcomes += _pick_every(step, place, executor) if step.every else [executor.move(step, place)]
         elif isinstance(step, PlaceStep):
-            done.append(_place(step, picker, places, cancelled, on_state))
+            outcomes.append(executor.move(None, step))
         elif isinstance(step, CountStep):
-            done.append(picker.pointer.count(picker.fixed_camera.read(), step.what))
-        elif isinstance(step, PointStep):
-            done.append(picker.pointer.point(picker.fixed_camera.read(), step.what))
-        if done and not succeeded(done[-1]):
-            return done
+            outcomes.append(executor.count(step))
+        else:
+            outcomes.append(executor.point(step))
+        if not outcomes[-1].success:
+            break
+    return outcomes
+
+
+def _pick_every(step: PickStep, place: PlaceStep | None, executor: StepExecutor) -> list[MoveOutcome]:
+    """Pick one object after the other until none is found; at least one must be."""
+    done: list[MoveOutcome] = []
+    while len(done) < MOST_REPEATS:
+        outcome = executor.move(step, place)
+        if done and outcome.failure is PickFailure.NOT_FOUND and not outcome.picked:
+            executor.say(f"no more {step.what}: {len(done)} done")
+            break
+        done.append(outcome)
+        # A dry run lifts nothing, and would find the same object again.
+        if not (outcome.success and outcome.picked):
+            break
     return done
 
 
-def succeeded(outcome: Outcome) -> bool:
-    """Whether a step was done; a count of zero is an answer, too."""
-    if isinstance(outcome, Pointing):
-        return bool(outcome.points)
-    return outcome.success if isinstance(outcome, PickResult | PlaceResult) else True
+class PickerExecutor(StepExecutor):
+    """Executes steps with a picker in this process; its fixed camera counts and points.
 
+    Args:
+        picker: The picker.
+        cancelled: As in `Picker.pick`.
+        on_state: As in `Picker.pick`.
+    """
 
-def _place(
-    step: PlaceStep, picker: Picker, places: PutDownPlaces, cancelled: Cancelled | None, on_state: OnState | None
-) -> PlaceResult:
-    if picker.held is None:
-        raise InputError("There is nothing to place", "the gripper holds nothing", "pick something first")
-    where: str | Transform = step.where
-    if not step.relation.needs_place:
-        where = places.next(picker.arm, picker.held, aside=step.relation is Relation.ASIDE)
-    relation = step.relation.value if step.relation.needs_place else "on"
-    return picker.place(where, relation, cancelled=cancelled, on_state=on_state)  # type: ignore[arg-type]
+    def __init__(self, picker: Picker, *, cancelled: Cancelled | None = None, on_state: OnState | None = None) -> None:
+        self._picker, self._cancelled, self._on_state = picker, cancelled, on_state
+
+    def move(self, pick: PickStep | None, place: PlaceStep | None) -> MoveOutcome:
+        """Pick, place, or both; errors as `Picker.pick` and `Picker.place`."""
+        results: list[Outcome] = []
+        picker = self._picker
+        began_ns = picker.arm.now_ns()
+        if pick is not None:
+            results.append(picker.pick(pick.what, cancelled=self._cancelled, on_state=self._on_state))
+        picked = results[0] if results else None
+        step = pick or place
+        assert step is not None
+        if place is not None and (picked is None or picked.success):
+            results.append(picker.place(place.where, place.relation, cancelled=self._cancelled, on_state=self._on_state))
+        last = results[-1]
+        return MoveOutcome(
+            step=step,
+            success=last.success,
+            message=last.message,
+            failure=last.failure,
+            attempts=picked.attempts if isinstance(picked, PickResult) else 0,
+            picked=picked is not None and picked.success,
+            placed=last is not picked and last.success,
+            holding=picker.holding,
+            duration_s=round((picker.arm.now_ns() - began_ns) * 1e-9, 3),
+        )
+
+    def count(self, step: CountStep) -> CountOutcome:
+        """Count objects in the fixed camera's view."""
+        found = self._picker.pointer.count(self._picker.fixed_camera.read(), step.what)
+        return CountOutcome(step=step, success=True, message=f"{found.count} {step.what}", count=found.count)
+
+    def point(self, step: PointStep) -> PointOutcome:
+        """Point at objects in the fixed camera's view."""
+        found = self._picker.pointer.point(self._picker.fixed_camera.read(), step.what)
+        number = len(found.points)
+        return PointOutcome(step=step, success=number > 0, message=f"{number} x {step.what}", answer=found.to_dict())
+
+    def stop(self, step: StopStep) -> StepOutcome:
+        """Stop the arm."""
+        self._picker.arm.stop()
+        return StepOutcome(step=step, success=True, message="stopped")

@@ -1,4 +1,4 @@
-"""A hollow thing on a table, a bowl, a plate, a box without a lid, measured from above: its rim, its inside, its floor."""
+"""Measurement of a container on a table, such as a bowl, a plate or an open box: its rim, inside and floor."""
 
 import math
 from dataclasses import dataclass
@@ -10,29 +10,29 @@ from molmo_point.arm.obstacle_boxes import ObstacleBox
 from molmo_point.arrays import BoolArray, FloatArray
 
 LEAST_DEPTH_M = 0.007
-"""What is less deep is not hollow."""
+"""Least depth of a container, meters."""
 _SECTORS, _LEAST_IN_SECTOR = 12, 3
 _RIM_ALL_AROUND, _DEEP_AROUND, _DEEP_AROUND_A_HEAP, _LEAST_SHARE = 0.8, 0.55, 0.65, 0.35
-"""Share of the directions in which there is a rim, in which it is deep, the same where the middle is higher than the rim,
-and how deep, as a share of the rim's height."""
+"""Least shares of directions with a rim; with a deep inside; with one if the middle is higher than the rim. Least depth as a
+share of the rim's height."""
 _MIDDLE, _RING, _INSIDE = 0.2, 0.6, 0.75
-"""Where the middle ends, the rim begins, and the inside ends, as shares of the box's half extents."""
+"""End of the middle, begin of the rim, and end of the inside, as shares of the box's half extents."""
 _LEAST_INSIDE = 12
 _REACH_M = 0.005
 
 
 @dataclass(frozen=True, eq=False)
 class Hollow:
-    """What a look from above and aside tells about a hollow thing.
+    """A container, measured; all positions in the frame of the box.
 
     Attributes:
-        box: Around it, as the arm keeps clear of it.
-        middle_m: (2,) middle of the rim's extent.
-        rim_m: Height of the rim.
-        floor_m: Height of the floor inside.
-        radius_m: How far it reaches from its middle, seen from above.
-        opening_m: Narrowest width of the opening.
-        surface_m: (n, 3) its surface, with its walls completed by what is opposite of them; all in the frame of the box.
+        box: Box around it.
+        middle_m: (2,) middle of the rim's extent, meters.
+        rim_m: Height of the rim, meters.
+        floor_m: Height of the floor inside, meters.
+        radius_m: Largest horizontal distance of the container from its middle, meters.
+        opening_m: Narrowest width of the opening, meters.
+        surface_m: (n, 3) points of its surface, meters, with hidden walls completed by those opposite of them.
     """
 
     box: ObstacleBox
@@ -44,7 +44,7 @@ class Hollow:
     surface_m: FloatArray
 
     def covers(self, xy_m: ArrayLike) -> bool:
-        """Whether a place (2,) is not farther out than the rim in its direction."""
+        """True if a position (2,) is not farther out than the rim in its direction."""
         away = np.asarray(xy_m, dtype=np.float64) - self.middle_m
         distance = float(np.hypot(*away))
         if distance < _REACH_M:
@@ -56,18 +56,18 @@ class Hollow:
 
 
 def measure_hollow(points_m: FloatArray, box: ObstacleBox) -> Hollow | None:
-    """The hollow thing in a box, or None where what is in it is not hollow.
+    """Measure the container in a box; None if the object in it is not a container.
 
     Args:
-        points_m: (n, 3) everything that a camera sees of the table and of what is on it, z up.
-        box: Around the thing, of `boxes_on_table`.
+        points_m: (n, 3) points that a camera sees of the table and the objects on it, meters, z up.
+        box: Box around the object, from `boxes_on_table`.
     """
     half = np.array(box.half_m[:2])
     cosine, sine = math.cos(box.yaw_rad), math.sin(box.yaw_rad)
     axes = np.array([[cosine, sine], [-sine, cosine]])
     middle = np.array(box.center_m[:2])
     away = points_m[:, :2] - middle
-    # What stands in it may be higher than the box, which is of the rim.
+    # An object in the container may be higher than the box, which is of the rim.
     near = np.all(np.abs(away @ axes.T) < half + _REACH_M, axis=1)
     points, away = points_m[near], away[near]
     share = np.linalg.norm((away @ axes.T) / half, axis=1)
@@ -76,7 +76,7 @@ def measure_hollow(points_m: FloatArray, box: ObstacleBox) -> Hollow | None:
         return None
     floor = float(np.quantile(points[inside, 2], 0.15))
     rims, lows = _around(points[:, 2], away, ring, 0.97), _around(points[:, 2], away, inside & (share > _MIDDLE), 0.15)
-    # A solid thing is low nowhere, or on the side of the camera only, which looks in below a ball.
+    # A solid object is low nowhere, or only on the side of the camera, which looks in below a ball.
     table = box.center_m[2] - box.half_m[2]
     deep = rims - lows > np.maximum(LEAST_DEPTH_M, _LEAST_SHARE * (rims - table))
     if np.mean(rims > floor + LEAST_DEPTH_M) < _RIM_ALL_AROUND:

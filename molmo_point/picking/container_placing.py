@@ -1,4 +1,4 @@
-"""Which hollow thing was found, and how what is held goes down into it: where, turned how, how deep the fingers can go."""
+"""Container that was found, and poses for the release in it: position, rotation, and depth of the fingers."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -17,13 +17,13 @@ from molmo_point.picking.held_object import TURNS_RAD, Held
 from molmo_point.picking.object_search import Search
 
 LETTING_GO_M = 0.016
-"""How much wider the fingers open inside; on the table there is room for more."""
+"""Extra opening of the fingers inside a container, meters."""
 _CLEAR_M, _LEAST_HITS = 0.003, 4
 _STEP_M, _STEPS = 0.004, 11
-"""The heights at which the fingers are tried, up to 44 mm."""
+"""Heights of the fingers above the pose that are tried, up to 44 mm."""
 _OUTLIERS = 0.01
 _FULL_M = 0.012
-"""What lies so high above the floor is something that lies there already."""
+"""A support higher above the floor than this is another object, meters."""
 _OFFSETS = (0.35, 0.5, 0.6, 0.68)
 _DIRECTIONS, _ENOUGH_POINTS = 8, 3000
 _RIM_M = 0.008
@@ -32,12 +32,12 @@ _RIM_M = 0.008
 
 @dataclass(frozen=True, eq=False)
 class WayIn:
-    """A pose at which to let go inside.
+    """A pose for the release inside a container.
 
     Attributes:
         pose: `base_T_grasp`.
-        fall_m: How far it falls when it is let go, because the fingers have no room farther down.
-        support_m: Height of what its underside will meet, base frame.
+        fall_m: Drop of the object after the release, because the fingers have no room farther down, meters.
+        support_m: Height of the support below the object, meters, base frame.
     """
 
     pose: Transform
@@ -46,12 +46,12 @@ class WayIn:
 
 
 def seen_hollow(search: Search, arm: Arm, *, prefer: bool) -> Hollow | None:
-    """The container that was found, measured with the fixed camera; None where what was found is none.
+    """Measure the container that was found, with the fixed camera; None if the object found is not a container.
 
     Args:
-        search: What was seen.
-        arm: Knows where the camera is.
-        prefer: Whether what is hollow comes before what has more weight, as "in" says.
+        search: The views.
+        arm: Knows the camera's pose.
+        prefer: True prefers a container to an object with more weight.
     """
     overview = search.overview
     assert search.chosen is not None and overview.depth_m is not None and overview.intrinsics is not None
@@ -68,18 +68,18 @@ def seen_hollow(search: Search, arm: Arm, *, prefer: bool) -> Hollow | None:
 
 
 def ways_in(held: Held, gripper: Gripper, hollow: Hollow, base_frame: str) -> list[WayIn]:
-    """Poses at which the held thing is inside and the fingers touch nothing, the best first.
+    """Poses with the object inside and the fingers clear of the container, the best first.
 
-    The middle comes first; beside it only where something lies there already.
+    The middle comes first; spots around it only if another object lies there.
 
     Args:
-        held: What is held, and how.
-        gripper: Its sizes.
-        hollow: What it is put into.
-        base_frame: Name of the frame of everything here, z up.
+        held: The object in the gripper.
+        gripper: Dimensions of the gripper.
+        hollow: The container.
+        base_frame: Name of the frame of all positions, z up.
 
     Returns:
-        None are left where it does not fit, or the fingers do not.
+        Poses; empty if the object or the fingers do not fit.
     """
     thin = max(1, len(hollow.surface_m) // _ENOUGH_POINTS)
     hollow = replace(hollow, surface_m=hollow.surface_m[::thin])
@@ -91,12 +91,12 @@ def ways_in(held: Held, gripper: Gripper, hollow: Hollow, base_frame: str) -> li
 
 
 def fits(held: Held, hollow: Hollow) -> bool:
-    """Whether the held thing fits into the opening, however it is turned about the vertical, without its fingers."""
+    """True if the object, without the fingers, fits into the opening in some rotation about the vertical."""
     return any(_support(held, hollow, hollow.middle_m, float(turn)) is not None for turn in TURNS_RAD)
 
 
 def _around(hollow: Hollow) -> Iterator[FloatArray]:
-    """Spots (2,) beside the middle, farther out along what is longer."""
+    """Spots (2,) around the middle, farther out along the longer side."""
     cosine, sine = np.cos(hollow.box.yaw_rad), np.sin(hollow.box.yaw_rad)
     axes = np.array([[cosine, -sine], [sine, cosine]])
     for share in _OFFSETS:
@@ -118,7 +118,7 @@ def _ways_at(held: Held, gripper: Gripper, hollow: Hollow, base_frame: str, spot
 
 
 def _support(held: Held, hollow: Hollow, spot: FloatArray, turn_rad: float) -> float | None:
-    """Height of what is below the held thing at a spot; None where that is the rim or something as high."""
+    """Height of the support below the object at a spot; None if it is the rim or as high as the rim."""
     axes = held.standing("base", spot, 0.0, turn_rad).rotation
     across = axes[:2, 1] / max(float(np.linalg.norm(axes[:2, 1])), 1e-9)
     away = hollow.surface_m[:, :2] - spot
@@ -133,9 +133,9 @@ def _support(held: Held, hollow: Hollow, spot: FloatArray, turn_rad: float) -> f
 
 
 def _lift(gripper: Gripper, opening_m: float, pose: Transform, hollow: Hollow) -> float | None:
-    """How much higher than the pose the fingers have to stay; None where that is too much.
+    """Least height of the fingers above the pose; None if it is too much.
 
-    They come from straight above, so that every height above the one that is found has to be free as well.
+    The fingers come from straight above, so all heights above the one found are free as well.
     """
     lows, highs = gripper.boxes(min(opening_m, gripper.max_opening_m))
     lift = None

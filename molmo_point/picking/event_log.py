@@ -1,4 +1,4 @@
-"""What happens during one pick or placing: events as they come, the time of every state, and the way out."""
+"""Events of one pick or placing, the time of every state, and the exception that ends an attempt."""
 
 import time
 from collections.abc import Callable
@@ -13,9 +13,9 @@ class PickStopped(Exception):
     """Ends an attempt; never leaves this package.
 
     Args:
-        failure: Why.
-        message: In words.
-        again: Whether another attempt may end otherwise.
+        failure: Reason.
+        message: Reason in words, for people.
+        again: True if another attempt may succeed.
     """
 
     def __init__(self, failure: PickFailure, message: str, again: bool = True) -> None:
@@ -24,35 +24,35 @@ class PickStopped(Exception):
 
 
 def no_path(*reasons: NoPath) -> PickStopped:
-    """What ends an attempt for want of a path.
+    """Make the exception for an attempt without a path.
 
     Args:
-        reasons: One for every path that was tried, at least one; what is in the way says more than what is out of reach.
+        reasons: Answers for all paths tried, at least one. A collision outranks a pose out of reach.
     """
     best = min(reasons, key=lambda each: each.reason is NoPathReason.UNREACHABLE)
     failure = PickFailure.UNREACHABLE if best.reason is NoPathReason.UNREACHABLE else PickFailure.COLLISION
     return PickStopped(failure, best.message)
 
 
-class Diary:
-    """Keeps what happened.
+class EventLog:
+    """Collects the events and durations of one pick or placing.
 
     Args:
         now_ns: The arm's clock.
-        on_state: Told every event.
+        on_state: Called with every event.
 
     Attributes:
-        events: So far.
-        attempt: The present one, from 1.
-        simulated_s: Seconds by the arm's clock in each state.
-        wall_s: Seconds of the computer's clock in each state.
+        events: All events so far.
+        attempt: Number of the present attempt, from 1.
+        arm_s: Duration of each state by the arm's clock, seconds.
+        wall_s: Duration of each state by the computer's clock, seconds.
     """
 
     def __init__(self, now_ns: Callable[[], int], on_state: OnState | None) -> None:
         self._now_ns, self._on_state = now_ns, on_state
         self.events: list[PickEvent] = []
         self.attempt = 1
-        self.simulated_s: dict[PickState, float] = {}
+        self.arm_s: dict[PickState, float] = {}
         self.wall_s: dict[PickState, float] = {}
         self._state: PickState | None = None
         self._since = (now_ns(), time.perf_counter())
@@ -66,7 +66,7 @@ class Diary:
         grasp: GraspCandidate | None = None,
         candidates: tuple[GraspCandidate, ...] = (),
     ) -> None:
-        """Something happened; a new state begins with its first note."""
+        """Add an event; a new state begins with its first event."""
         if state is not self._state:
             self.close()
             self._state = state
@@ -76,10 +76,10 @@ class Diary:
             self._on_state(event)
 
     def close(self) -> None:
-        """Books the time of the present state."""
+        """Add the time since the last event to the present state."""
         now = (self._now_ns(), time.perf_counter())
         if self._state is not None:
             past_s = (now[0] - self._since[0]) * 1e-9
-            self.simulated_s[self._state] = self.simulated_s.get(self._state, 0.0) + past_s
+            self.arm_s[self._state] = self.arm_s.get(self._state, 0.0) + past_s
             self.wall_s[self._state] = self.wall_s.get(self._state, 0.0) + now[1] - self._since[1]
         self._since = now

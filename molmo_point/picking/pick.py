@@ -1,4 +1,4 @@
-"""`Picker`: pick up what is named in words, and put it down again."""
+"""`Picker`: picks up an object by its name in words, and places it."""
 
 import math
 
@@ -7,14 +7,15 @@ import numpy as np
 from molmo_point.arm.arm import Arm, Cancelled
 from molmo_point.arm.joint_path import NoPath
 from molmo_point.camera.base import Camera
+from molmo_point.commands.steps import Relation
 from molmo_point.errors import InputError
 from molmo_point.geometry.transforms import Transform
 from molmo_point.grasp.candidates import GraspCandidate
 from molmo_point.picking.approach import GraspPlan, plan_grasp
-from molmo_point.picking.event_log import Diary, PickStopped, no_path
-from molmo_point.picking.held_object import Held
+from molmo_point.picking.event_log import EventLog, PickStopped, no_path
+from molmo_point.picking.held_object import DropZones, Held
 from molmo_point.picking.object_search import Finder, Search
-from molmo_point.picking.placing import Placer, Relation
+from molmo_point.picking.placing import Placer
 from molmo_point.picking.settings import PickSettings
 from molmo_point.picking.states import OnState, PickFailure, PickResult, PickState, PlaceResult
 from molmo_point.picking.verification import STILL_THERE, still_there
@@ -23,21 +24,22 @@ from molmo_point.pointer import Pointer
 from molmo_point.results import Target
 
 _KEPT_M = 0.006
-"""The fingers may come this much closer on the way up."""
+"""Largest closing of the fingers on the way up, meters."""
 
 
 class Picker:
-    """Picks and places by what is said.
+    """Picks and places objects by their names in words.
 
     Args:
         pointer: The model.
-        arm: See `Arm`.
-        fixed_camera: Sees the table whole; its frame's name is known to the arm.
-        wrist_camera: On the hand; None does without looking again.
-        settings: See `PickSettings`.
+        arm: The arm.
+        fixed_camera: Sees the whole table; the arm knows its optical frame.
+        wrist_camera: Camera on the hand; None picks without a second look.
+        settings: Thresholds and speeds; None takes the defaults.
+        drop_zones: Places for `Relation.ASIDE` and `Relation.HAND_OVER`; None takes those of the simulated arm.
 
     Attributes:
-        held: What the gripper holds, and how; None when it holds nothing.
+        held: The object in the gripper; None is an empty gripper.
     """
 
     def __init__(
@@ -47,17 +49,18 @@ class Picker:
         fixed_camera: Camera,
         wrist_camera: Camera | None = None,
         settings: PickSettings | None = None,
+        drop_zones: DropZones | None = None,
     ) -> None:
         self.pointer, self.arm = pointer, arm
         self.fixed_camera, self.wrist_camera = fixed_camera, wrist_camera
         self.settings = settings or PickSettings()
+        self.drop_zones = drop_zones or DropZones()
         self.held: Held | None = None
-        self._looker = Looker(pointer, arm, self.settings)
-        self._finder = Finder(arm, self._looker, fixed_camera, wrist_camera, self.settings)
+        self.finder = Finder(arm, Looker(pointer, arm), fixed_camera, wrist_camera, self.settings)
 
     @property
     def holding(self) -> str:
-        """What the gripper holds, as it was asked for; "" when it holds nothing."""
+        """Query of the object in the gripper; "" is an empty gripper."""
         return self.held.query if self.held is not None else ""
 
     def pick(
@@ -69,40 +72,40 @@ class Picker:
         dry_run: bool = False,
         attempts: int = 3,
     ) -> PickResult:
-        """Pick one thing up.
+        """Pick up one object.
 
         Args:
-            query: What, e.g. "the red cube".
-            cancelled: Asked again and again; True stops the arm where it is. What is held stays held.
-            on_state: Told at every state and decision, from this thread.
+            query: Words for the object, such as "the red cube".
+            cancelled: Polled all the time; True stops the arm where it is. The gripper keeps its object.
+            on_state: Called at every state and decision, from this thread.
             dry_run: Point and plan only; nothing moves.
-            attempts: How often to try, at most.
+            attempts: Largest number of attempts.
 
         Returns:
-            Always a result; a pick that does not succeed says why in `failure` and `message`.
+            A result in every case; `failure` and `message` give the reason for a failure.
 
         Raises:
-            InputError: For an unusable query or number of attempts, or when something is held already.
+            InputError: If the query or the number of attempts is unusable, or the gripper is not empty.
         """
         if attempts < 1:
-            raise InputError("A pick needs at least one attempt", f"attempts={attempts}", "give 1 or more")
+            raise InputError("attempts must be at least 1", f"attempts={attempts}", "give 1 or more")
         if self.held is not None and not dry_run:
-            raise InputError("The gripper is not free", f"it holds {self.held.query!r}", "place that first")
-        diary = Diary(self.arm.now_ns, on_state)
-        run = _Run(self, query, diary, cancelled)
+            raise InputError("the gripper must be empty", f"it holds {self.held.query!r}", "place that object first")
+        log = EventLog(self.arm.now_ns, on_state)
+        run = _Run(self, query, log, cancelled)
         failure: PickStopped | None = None
         for attempt in range(1, attempts + 1):
-            diary.attempt = attempt
+            log.attempt = attempt
             try:
                 run.attempt(attempt, dry_run)
                 failure = None
                 break
             except PickStopped as stopped:
                 failure = stopped
-                diary.note(run.state, f"{stopped.failure.value}: {stopped.message}", target=run.target)
+                log.note(run.state, f"{stopped.failure.value}: {stopped.message}", target=run.target)
                 if not stopped.again or dry_run or attempt == attempts:
                     break
-        diary.close()
+        log.close()
         return self._result(run, failure, dry_run)
 
     def _result(self, run: "_Run", failure: PickStopped | None, dry_run: bool) -> PickResult:
@@ -113,51 +116,57 @@ class Picker:
         else:
             held = f"; the gripper holds {self.holding!r}" if self.holding else ""
             message = failure.message + held
-        diary = run.diary
+        log = run.log
         return PickResult(
             query=run.query,
-            success=failure is None,
             failure=None if failure is None else failure.failure,
             message=message,
-            attempts=diary.attempt,
+            attempts=log.attempt,
             dry_run=dry_run,
             target=run.target,
             grasp=run.grasp,
             width_m=width,
             holding=self.holding,
-            events=tuple(diary.events),
-            simulated_s=dict(diary.simulated_s),
-            wall_s=dict(diary.wall_s),
+            events=tuple(log.events),
+            arm_s=dict(log.arm_s),
+            wall_s=dict(log.wall_s),
         )
 
     def place(
         self,
-        where: str | Transform,
-        relation: Relation = "on",
+        where: str | Transform = "",
+        relation: Relation | str = Relation.ON,
         *,
         cancelled: Cancelled | None = None,
         on_state: OnState | None = None,
     ) -> PlaceResult:
-        """Put down what is held.
+        """Place the object in the gripper.
 
         Args:
-            where: The thing to put it in, on or next to, in words; or `base_T_grasp`, the pose of the grasp frame to let
-                go at.
-            relation: "in", "on" or "next to"; of no meaning for a pose.
-            cancelled: As in `pick`; what is held stays held.
+            where: Words for the object to place it in, on or next to; or `base_T_grasp`, the pose of the grasp frame at the
+                release. "" with `Relation.ASIDE` and `Relation.HAND_OVER`, which take the next drop zone.
+            relation: A `Relation` or its value; ignored for a pose.
+            cancelled: As in `pick`.
             on_state: As in `pick`.
 
         Returns:
-            Always a result. Into what is hollow (a bowl, a plate, a box) it goes from above, in its middle, clear of the
-            rim; "in" what is not hollow is refused as WRONG_OBJECT, and what does not fit as NO_GRASP.
+            A result in every case. An object goes into a container (a bowl, a plate, a box) from above, in its middle,
+            clear of the rim. `Relation.IN` an object that is no container fails as WRONG_OBJECT; an object that does not
+            fit fails as NO_GRASP.
 
         Raises:
-            InputError: For an unusable query, an unknown relation, or when nothing is held.
+            InputError: If the query is unusable, the relation is unknown, or the gripper is empty.
+            FrameError: If the pose is not `base_T_grasp`.
         """
         if self.held is None:
-            raise InputError("There is nothing to place", "the gripper holds nothing", "pick something first")
-        placer = Placer(self.arm, self._finder, self.settings, self.held)
-        result = placer.place(where, relation, Diary(self.arm.now_ns, on_state), cancelled)
+            raise InputError("the gripper must hold an object", "it is empty", "pick an object first")
+        if relation not in list(Relation):
+            raise InputError("relation must be known", repr(relation), f"use one of {', '.join(each.value for each in Relation)}")
+        relation = Relation(relation)
+        if isinstance(where, str) and not relation.needs_place:
+            where = self.drop_zones.next(self.arm, self.held, aside=relation is Relation.ASIDE)
+        placer = Placer(self.arm, self.finder, self.settings, self.held)
+        result = placer.place(where, relation, EventLog(self.arm.now_ns, on_state), cancelled)
         if not result.holding:
             self.held = None
         return result
@@ -166,24 +175,24 @@ class Picker:
 class _Run:
     """One pick."""
 
-    def __init__(self, picker: Picker, query: str, diary: Diary, cancelled: Cancelled | None) -> None:
-        self.picker, self.query, self.diary, self.cancelled = picker, query, diary, cancelled
-        self.arm, self.settings, self.finder = picker.arm, picker.settings, picker._finder
+    def __init__(self, picker: Picker, query: str, log: EventLog, cancelled: Cancelled | None) -> None:
+        self.picker, self.query, self.log, self.cancelled = picker, query, log, cancelled
+        self.arm, self.settings, self.finder = picker.arm, picker.settings, picker.finder
         self.state = PickState.POINTING
         self.target: Target | None = None
         self.grasp: GraspCandidate | None = None
         self.points_m = np.zeros((0, 3))
 
     def attempt(self, number: int, dry_run: bool) -> None:
-        """Once through all states.
+        """Go once through all states.
 
         Raises:
-            PickStopped: When it fails.
+            PickStopped: If it fails.
         """
         if not dry_run:
             self._make_ready()
         self._enter(PickState.POINTING)
-        search = self.finder.search(self.query, self.diary, PickState.POINTING, self.cancelled)
+        search = self.finder.search(self.query, self.log, PickState.POINTING, self.cancelled)
         assert search.chosen is not None
         self.target = search.chosen.target
         plan = self._plan(search)
@@ -191,7 +200,7 @@ class _Run:
             return
         self._enter(PickState.VERIFY_POINT)
         before = search.chosen
-        self.finder.look_again(search, self.diary, 2 * (number - 1), self.cancelled)
+        self.finder.look_again(search, self.log, 2 * (number - 1), self.cancelled)
         if search.chosen is not before:
             self.target = search.chosen.target
             plan = self._plan(search)
@@ -205,10 +214,10 @@ class _Run:
             raise PickStopped(PickFailure.CANCELLED, f"cancelled before {state.name}", again=False)
 
     def _note(self, message: str) -> None:
-        self.diary.note(self.state, message, target=self.target, grasp=self.grasp)
+        self.log.note(self.state, message, target=self.target, grasp=self.grasp)
 
     def _make_ready(self) -> None:
-        """Open fingers, out of the cameras' way."""
+        """Open the fingers, and go out of the cameras' view."""
         self._enter(PickState.POINTING)
         if self.arm.gripper_width() < 0.9 * self.arm.gripper.max_opening_m:
             self.arm.move_gripper(self.arm.gripper.max_opening_m, cancelled=self.cancelled)
@@ -224,13 +233,13 @@ class _Run:
         assert search.chosen is not None
         reasons: list[NoPath] = []
         rejected = ""
-        # The nearest look is the most exact; an earlier one of the same thing may show another side.
+        # The nearest view is the most exact; an earlier one of the same object may show another side.
         for sighting in (search.chosen, *(each for each in reversed(search.sightings) if each is not search.chosen)):
             away = float(np.linalg.norm(sighting.target.position_m - search.chosen.target.position_m))
             if sighting is not search.chosen and away > self.settings.same_m:
                 continue
             found, candidates = self.finder.grasps(sighting)
-            self.diary.note(
+            self.log.note(
                 self.state, f"{len(candidates)} grasps from {sighting.place}", target=self.target, candidates=candidates
             )
             rejected = rejected or f"{found.region.status.value} {found.region.message}; out: {found.reasons}"
@@ -242,12 +251,12 @@ class _Run:
                 return plan
             reasons += plan
         if not reasons:
-            raise PickStopped(PickFailure.NO_GRASP, f"the gripper has no way to take it: {rejected}")
+            raise PickStopped(PickFailure.NO_GRASP, f"the gripper cannot take it: {rejected}")
         raise no_path(*reasons)
 
     def _grasp(self, plan: GraspPlan, search: Search) -> None:
         self._enter(PickState.APPROACH)
-        self._note("going to before the object")
+        self._note("going to the start of the approach")
         self.arm.move_gripper(min(plan.grasp.opening_m, self.arm.gripper.max_opening_m), cancelled=self.cancelled)
         self.finder.go(plan.approach, self.cancelled)
         self._enter(PickState.GRASP)
@@ -281,6 +290,6 @@ class _Run:
         share = still_there(overview, after, self.target, self.arm.base_T_camera(overview.frame, overview.stamp_ns))
         if share > STILL_THERE:
             self.picker.held = None
-            raise PickStopped(PickFailure.SLIPPED, f"{share:.0%} of the object are still where it stood")
-        seen = "its place is hidden" if math.isnan(share) else f"{share:.0%} of it are where it stood"
+            raise PickStopped(PickFailure.SLIPPED, f"{share:.0%} of the object is still where it stood")
+        seen = "its place is hidden" if math.isnan(share) else f"{share:.0%} of it is where it stood"
         self._note(f"held, {now * 1e3:.0f} mm between the fingers; {seen}")

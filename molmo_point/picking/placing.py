@@ -1,10 +1,8 @@
-"""Putting down what is held: in, on or next to a thing that is named in words."""
+"""Placing the object in the gripper: in, on or next to another object, or at a pose."""
 
 import math
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import numpy as np
 
@@ -12,7 +10,8 @@ from molmo_point.arm.arm import Arm, Cancelled
 from molmo_point.arm.joint_path import JointPath, NoPath
 from molmo_point.arm.obstacle_boxes import ObstacleBox
 from molmo_point.arrays import FloatArray
-from molmo_point.errors import FrameError, InputError
+from molmo_point.commands.steps import Relation
+from molmo_point.errors import FrameError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.transforms import Transform
 from molmo_point.grasp.candidates import GRASP_FRAME
@@ -20,34 +19,33 @@ from molmo_point.grasp.propose import find_object
 from molmo_point.picking.approach import shifted, tool_pose
 from molmo_point.picking.container import Hollow
 from molmo_point.picking.container_placing import LETTING_GO_M, fits, seen_hollow, ways_in
-from molmo_point.picking.event_log import Diary, PickStopped, no_path
+from molmo_point.picking.event_log import EventLog, PickStopped, no_path
 from molmo_point.picking.held_object import TURNS_RAD, Held
 from molmo_point.picking.object_search import Finder, Search
 from molmo_point.picking.settings import PickSettings
 from molmo_point.picking.states import PickFailure, PickState, PlaceResult
 from molmo_point.picking.verification import seen_put
 
-Relation = Literal["in", "on", "next to"]
 _ABOVE_M, _BESIDE_M = 0.10, 0.025
 _OPEN_M, _RIM_CLEAR_M = 0.03, 0.04
-"""How much wider the fingers open to let go, and how high above a rim what is held is brought."""
+"""Extra opening of the fingers for the release, and clearance of the object above a rim."""
 _LOST_M = 0.012
-"""A grip that became so much narrower holds nothing any more."""
+"""A grip that became narrower by this holds nothing any more."""
 _LEAST_SEEN = 0.25
-"""Share of what a thing as wide as the grip covers that must be seen where it was let go."""
+"""Least share to be seen at the place, of the area of an object as wide as the grip."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Spot:
-    """Somewhere to let go.
+    """A place for the release.
 
     Attributes:
         pose: `base_T_grasp`.
-        support_m: Height of what is below, base frame.
-        reach_m: How far from there it may come to rest.
-        keep_clear: What must not be touched on the way down.
-        above_m: How much higher the way down begins.
-        open_m: How much wider the fingers open.
+        support_m: Height of the support, meters, base frame.
+        reach_m: Largest distance of the object at rest, meters.
+        keep_clear: Boxes to keep clear of on the way down.
+        above_m: Height of the start of the way down above the pose, meters.
+        open_m: Extra opening of the fingers, meters.
     """
 
     pose: Transform
@@ -59,75 +57,73 @@ class _Spot:
 
 
 class Placer:
-    """Puts down what an arm holds.
+    """Places one object.
 
     Args:
-        arm: Holds it.
+        arm: Holds the object.
         finder: Finds the place.
-        settings: Of the pick.
-        held: What is held.
+        settings: Thresholds and speed.
+        held: The object in the gripper.
     """
 
     def __init__(self, arm: Arm, finder: Finder, settings: PickSettings, held: Held) -> None:
         self._arm, self._finder, self._settings, self._held = arm, finder, settings, held
+        self._found_container = False
+        self._seen: bool | None = None
 
-    def place(self, where: str | Transform, relation: Relation, diary: Diary, cancelled: Cancelled | None) -> PlaceResult:
-        """See `Picker.place`."""
-        start = (self._arm.now_ns(), time.perf_counter())
-        name = where if isinstance(where, str) else "a given pose"
-        self._check(where, relation)
-        stopped, at, holding, seen = None, None, self._held.query, ""
+    def place(self, where: str | Transform, relation: Relation, log: EventLog, cancelled: Cancelled | None) -> PlaceResult:
+        """Place as `Picker.place`; a relation other than in, on and next to needs a pose."""
+        if isinstance(where, Transform) and (where.target, where.source) != (self._arm.base_frame, GRASP_FRAME):
+            fix = f"give {self._arm.base_frame}_T_{GRASP_FRAME}"
+            raise FrameError("where must be a pose of the grasp frame in the base frame", f"{where.target}_T_{where.source}", fix)
+        stopped, at, holding = None, None, self._held.query
         try:
-            spots, obstacles, before = self._spots(where, relation, diary, cancelled)
-            spot = self._put_down(spots, obstacles, diary, cancelled)
+            spots, obstacles, before = self._spots(where, relation, log, cancelled)
+            spot = self._put_down(spots, obstacles, log, cancelled)
             x, y, z = (float(value) for value in spot.pose.translation_m)
             at, holding = (x, y, z), ""
-            seen = self._verified(spot, before, diary)
+            self._verify(spot, before, log)
         except PickStopped as reason:
             stopped = reason
             holding = "" if reason.failure is PickFailure.SLIPPED else holding
-            diary.note(PickState.PLACE, f"{reason.failure.value}: {reason.message}")
-        diary.close()
-        said = f"{self._held.query!r} put {relation} {name!r}" if isinstance(where, str) else f"{self._held.query!r} put down"
-        said += seen
+            log.note(PickState.PLACE, f"{reason.failure.value}: {reason.message}")
+        log.close()
         if stopped is not None:
-            said = stopped.message + (f"; the gripper still holds {holding!r}" if holding else "")
+            message = stopped.message + (f"; the gripper still holds {holding!r}" if holding else "")
+        else:
+            place = f"put {relation.value} {where!r}" if isinstance(where, str) else "put down"
+            sight = "sees it there" if self._seen else "does not see the place"
+            message = f"{self._held.query!r} {place}; the fixed camera {sight}"
         return PlaceResult(
-            where=name,
-            success=stopped is None,
             failure=None if stopped is None else stopped.failure,
-            message=said,
-            position_m=at,
+            message=message,
             holding=holding,
-            events=tuple(diary.events),
-            simulated_s=(self._arm.now_ns() - start[0]) * 1e-9,
-            wall_s=time.perf_counter() - start[1],
+            events=tuple(log.events),
+            arm_s=dict(log.arm_s),
+            wall_s=dict(log.wall_s),
+            where=where if isinstance(where, str) else "a given pose",
+            position_m=at,
+            found_container=self._found_container,
+            seen=self._seen,
         )
 
-    def _check(self, where: str | Transform, relation: str) -> None:
-        if relation not in get_args(Relation):
-            raise InputError("The relation is unknown", repr(relation), f"use one of {', '.join(get_args(Relation))}")
-        if isinstance(where, Transform) and (where.target, where.source) != (self._arm.base_frame, GRASP_FRAME):
-            fix = f"give {self._arm.base_frame}_T_{GRASP_FRAME}"
-            raise FrameError("The pose to place at is between other frames", f"{where.target}_T_{where.source}", fix)
-
     def _spots(
-        self, where: str | Transform, relation: Relation, diary: Diary, cancelled: Cancelled | None
+        self, where: str | Transform, relation: Relation, log: EventLog, cancelled: Cancelled | None
     ) -> tuple[list[_Spot], tuple[ObstacleBox, ...], RgbdFrame]:
-        """Where to let go, the best first; what stands on the table; and how the table looks before."""
-        diary.note(PickState.PLACE, "going to where the cameras see the table")
+        """Places for the release, the best first; boxes on the table; and the fixed camera's frame from before."""
+        log.note(PickState.PLACE, "going to where the cameras see the table")
         self._go_home(cancelled)
         if isinstance(where, Transform):
             support_m = float(where.translation_m[2]) - self._held.below_m
             return [_Spot(where, support_m, self._held.radius_m)], (), self._finder.read_fixed()
-        search = self._finder.search(where, diary, PickState.PLACE, cancelled)
-        hollow = seen_hollow(search, self._arm, prefer=relation == "in")
-        if relation == "next to":
+        search = self._finder.search(where, log, PickState.PLACE, cancelled)
+        hollow = seen_hollow(search, self._arm, prefer=relation is Relation.IN)
+        if relation is Relation.NEXT_TO:
             spots = self._next_to(search, hollow)
         elif hollow is not None:
-            spots = self._inside(where, hollow, search, diary)
-        elif relation == "in":
-            message = f"what is taken for {where!r} has no rim and no inside that could be measured"
+            spots = self._inside(where, hollow, search, log)
+        elif relation is Relation.IN:
+            message = f"the object taken for {where!r} has no measurable rim and inside"
             raise PickStopped(PickFailure.WRONG_OBJECT, message)
         else:
             middle, top_m, _ = self._extent(search)
@@ -149,7 +145,7 @@ class Placer:
             others = tuple(box for box in search.obstacles if box is not hollow.box)
         places = list(self._beside(middle, radius_m, others))
         if not places:
-            raise PickStopped(PickFailure.NO_GRASP, f"there is no free place next to {search.query!r}")
+            raise PickStopped(PickFailure.NO_GRASP, f"no place next to {search.query!r} is free")
         table_m = self._arm.table_z_m
         return [
             _Spot(pose, table_m, self._held.radius_m, search.obstacles)
@@ -157,13 +153,18 @@ class Placer:
             for pose in self._turned(place, table_m)
         ]
 
-    def _inside(self, where: str, hollow: Hollow, search: Search, diary: Diary) -> list[_Spot]:
-        """Spots inside a container; its own box is not in the way."""
+    def _inside(self, where: str, hollow: Hollow, search: Search, log: EventLog) -> list[_Spot]:
+        """Places inside a container; its own box is no obstacle."""
+        self._found_container = True
         size = f"its opening is {hollow.opening_m * 1e3:.0f} mm wide, {(hollow.rim_m - hollow.floor_m) * 1e3:.0f} mm deep"
-        diary.note(PickState.PLACE, f"{where!r} is hollow: {size}")
+        log.note(PickState.PLACE, f"{where!r} is a container: {size}")
         ways = ways_in(self._held, self._arm.gripper, hollow, self._arm.base_frame)
         if not ways:
-            what = "the fingers have no room in it" if fits(self._held, hollow) else "it is too large or something is in it"
+            what = (
+                "the fingers have no room in it"
+                if fits(self._held, hollow)
+                else "the object is too large, or the container is full"
+            )
             long_mm = 2e3 * min(self._held.along_m, self._held.radius_m)
             held = f"{self._held.query!r} ({self._held.width_m * 1e3:.0f} x {long_mm:.0f} mm)"
             raise PickStopped(PickFailure.NO_GRASP, f"{held} does not go into {where!r}, {size}: {what}")
@@ -182,22 +183,22 @@ class Placer:
         ]
 
     def _extent(self, search: Search) -> tuple[FloatArray, float, float]:
-        """Of the thing that was found: its middle (2,), its height, and how far it reaches, base frame."""
+        """Middle (2,), height and radius of the object found, meters, base frame."""
         sighting = search.chosen
         assert sighting is not None
         region = find_object(sighting.frame, sighting.in_camera, base_T_camera=sighting.base_T_camera)
         if len(region.points_m) < 10:
-            raise PickStopped(PickFailure.NO_DEPTH, f"there is no thing at the point: {region.message}")
+            raise PickStopped(PickFailure.NO_DEPTH, f"no object at the point: {region.message}")
         points = sighting.base_T_camera.apply(region.points_m, sighting.frame.frame)
         low, high = np.quantile(points[:, :2], [0.03, 0.97], axis=0)
         middle = 0.5 * (low + high)
         near = np.linalg.norm(points[:, :2] - middle, axis=1) < 0.015
-        # In a container the middle is lower than the rim; on a solid thing it is its top.
+        # The middle of a container is lower than its rim; the middle of a solid object is its top.
         top_m = float(np.median(points[near, 2])) if np.count_nonzero(near) >= 5 else float(np.quantile(points[:, 2], 0.9))
         return middle, top_m, 0.5 * float(np.linalg.norm(high - low))
 
     def _beside(self, middle: FloatArray, radius_m: float, obstacles: Sequence[ObstacleBox]) -> Iterator[FloatArray]:
-        """Free spots (2,) around a thing, towards the arm first."""
+        """Free spots (2,) around an object, toward the arm first."""
         for away_m in (0.0, 0.03, 0.06):
             for angle in np.pi + np.pi / 6 * np.array([0, 1, -1, 2, -2, 3, -3, 4, -4, 5, -5, 6]):
                 reach = radius_m + self._held.radius_m + _BESIDE_M + away_m
@@ -207,12 +208,12 @@ class Placer:
                     yield spot
 
     def _turned(self, spot: FloatArray, support_m: float) -> Iterator[Transform]:
-        """Poses of the grasp frame over a spot, turned about the vertical."""
+        """Poses of the grasp frame over a spot, in all rotations about the vertical."""
         for turn_rad in TURNS_RAD:
             yield self._held.standing(self._arm.base_frame, spot, support_m, float(turn_rad))
 
     def _put_down(
-        self, spots: Sequence[_Spot], obstacles: Sequence[ObstacleBox], diary: Diary, cancelled: Cancelled | None
+        self, spots: Sequence[_Spot], obstacles: Sequence[ObstacleBox], log: EventLog, cancelled: Cancelled | None
     ) -> _Spot:
         reasons: list[NoPath] = []
         for spot in spots:
@@ -220,52 +221,51 @@ class Placer:
             if isinstance(ways, NoPath):
                 reasons.append(ways)
                 continue
-            diary.note(PickState.PLACE, f"putting it down at {np.round(spot.pose.translation_m, 3).tolist()} m")
+            log.note(PickState.PLACE, f"putting it down at {np.round(spot.pose.translation_m, 3).tolist()} m")
             self._finder.go(ways[0], cancelled, self._settings.holding_speed)
             self._finder.go(ways[1], cancelled, self._settings.holding_speed)
             self._require_held()
             wider = min(self._held.width_m + spot.open_m, self._arm.gripper.max_opening_m)
             self._arm.move_gripper(wider, cancelled=cancelled)
             if self._arm.gripper_width() < self._held.width_m + 0.008:
-                raise PickStopped(PickFailure.CANCELLED, "cancelled while letting go", again=False)
+                raise PickStopped(PickFailure.CANCELLED, "cancelled during the release", again=False)
             self._finder.go(ways[2], None)
             return spot
         raise no_path(*reasons)
 
-    def _verified(self, spot: _Spot, before: RgbdFrame, diary: Diary) -> str:
-        """What the fixed camera says about it, in words.
+    def _verify(self, spot: _Spot, before: RgbdFrame, log: EventLog) -> None:
+        """Look for the object at its place with the fixed camera.
 
         Raises:
-            PickStopped: SLIPPED when its place is in sight and nothing is there.
+            PickStopped: SLIPPED if the place is in sight and nothing is there.
         """
         base_T_camera = self._arm.base_T_camera(before.frame, before.stamp_ns)
         at = np.array([*spot.pose.translation_m[:2], spot.support_m])
         share = seen_put(before, self._finder.read_fixed(), at, spot.reach_m, base_T_camera)
         if math.isnan(share):
-            # The arm is still over it; from home the fixed camera sees the table whole.
+            # The arm still hides the place; with the arm at home the fixed camera sees the whole table.
             home = self._arm.plan_home()
             if not isinstance(home, NoPath):
                 self._finder.go(home, None)
                 share = seen_put(before, self._finder.read_fixed(), at, spot.reach_m, base_T_camera)
         if math.isnan(share):
-            return "; the fixed camera does not see the place"
-        # Noise raises a pixel here and there; the thing itself raises as much of the place as it is wide.
-        if share <= _LEAST_SEEN * (0.5 * self._held.width_m / spot.reach_m) ** 2:
-            raise PickStopped(
-                PickFailure.SLIPPED, f"{self._held.query!r} was let go, but the fixed camera sees nothing new there"
-            )
-        diary.note(PickState.PLACE, f"the fixed camera sees something new there, on {share:.0%} of the place")
-        return "; the fixed camera sees it there"
+            return
+        # Noise raises single pixels; the object raises an area as wide as itself.
+        self._seen = share > _LEAST_SEEN * (0.5 * self._held.width_m / spot.reach_m) ** 2
+        if not self._seen:
+            said = f"{self._held.query!r} was released, but the fixed camera sees nothing new at its place"
+            raise PickStopped(PickFailure.SLIPPED, said)
+        log.note(PickState.PLACE, f"the fixed camera sees something new on {share:.0%} of the place")
 
     def _require_held(self) -> None:
         width, before = self._arm.gripper_width(), self._held.width_m
-        # Fingers that lost something close only as far as they were told to when they gripped it.
+        # Fingers that lost an object close no farther than they were commanded for the grip.
         if width < self._settings.least_width_m or before - width > _LOST_M:
             said = f"it was lost on the way: {before * 1e3:.0f} mm between the fingers became {width * 1e3:.0f} mm"
             raise PickStopped(PickFailure.SLIPPED, said)
 
     def _ways(self, spot: _Spot, obstacles: Sequence[ObstacleBox]) -> tuple[JointPath, JointPath, JointPath] | NoPath:
-        """To above the place, down, and up again."""
+        """Paths to above the place, down, and up again."""
         at = tool_pose(self._arm, spot.pose, self._held.width_m)
         above = shifted(at, np.array([0.0, 0.0, spot.above_m]))
         there = self._arm.plan([above], obstacles=obstacles)

@@ -1,4 +1,4 @@
-"""What a picking arm was asked, saw, and decided, with its times: what a video or a live view is made of."""
+"""Record of a picking arm: command, looks, answers and decisions with their times, for a video or a live view."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

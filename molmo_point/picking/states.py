@@ -1,4 +1,4 @@
-"""What a pick goes through, how it can fail, and what it hands back."""
+"""States of a pick, reasons for its failure, and outcomes of picking and placing."""
 
 import enum
 import math
@@ -11,7 +11,7 @@ from molmo_point.results import Target
 
 
 class PickState(enum.IntEnum):
-    """What is being done; the numbers are those of PickObject.action, and PLACE comes after them."""
+    """Steps of a pick and of placing; the numbers are those of PickObject.action."""
 
     POINTING = 0
     PLANNING = 1
@@ -25,37 +25,38 @@ class PickState(enum.IntEnum):
 
 
 class PickFailure(enum.Enum):
-    """Why nothing was picked or placed."""
+    """Reason for picking or placing nothing."""
 
     NOT_FOUND = "NOT_FOUND"
     """The model points at nothing."""
     WRONG_OBJECT = "WRONG_OBJECT"
-    """Looks from different places do not agree on which thing is meant, or it has no inside to put something in."""
+    """Views do not agree on one object, or the object has no inside to put something in."""
     NO_DEPTH = "NO_DEPTH"
-    """The model points at it, but there is no usable depth there."""
+    """The model points at a pixel without usable depth."""
     NO_GRASP = "NO_GRASP"
-    """The gripper has no way to take it, or there is no room where it is to be put."""
+    """The gripper cannot take the object, or the place has no room for it."""
     UNREACHABLE = "UNREACHABLE"
-    """The arm cannot get there."""
+    """The arm cannot reach the object or the place."""
     SLIPPED = "SLIPPED"
-    """The fingers closed on nothing, lost it on the way, or it is not where it was let go."""
+    """The fingers closed on nothing or lost the object, or it is not where it was released."""
     COLLISION = "COLLISION"
-    """Every way there would touch something, or the arm was held up by something."""
+    """Every path would touch something, or something blocked the arm."""
     CANCELLED = "CANCELLED"
+    """The caller or a stop ended it."""
 
 
 @dataclass(frozen=True)
 class PickEvent:
-    """Something that happened on the way.
+    """An action or a decision during a pick.
 
     Attributes:
-        state: What is being done.
-        attempt: Counted from 1.
-        stamp_ns: By the arm's clock.
-        message: In words: what is about to be done, or what was decided and why.
-        target: Base frame, where there is one.
-        grasp: Base frame, the one that was chosen, where there is one.
-        candidates: All grasps that were found, base frame, best first.
+        state: The step that it belongs to.
+        attempt: Number of the attempt, from 1.
+        stamp_ns: Time by the arm's clock, nanoseconds.
+        message: The next action, or the decision with its reason, for people.
+        target: Target, base frame; None without one.
+        grasp: Chosen grasp, base frame; None without one.
+        candidates: All grasps found, base frame, best first.
     """
 
     state: PickState
@@ -66,109 +67,114 @@ class PickEvent:
     grasp: GraspCandidate | None = None
     candidates: tuple[GraspCandidate, ...] = ()
 
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able form, without the grasps."""
+        return {
+            "state": self.state.name,
+            "attempt": self.attempt,
+            "stamp_ns": self.stamp_ns,
+            "message": self.message,
+            "target": None if self.target is None else self.target.to_dict(),
+        }
+
 
 OnState = Callable[[PickEvent], None]
 
 
-@dataclass(frozen=True, eq=False)
-class PickResult:
-    """What became of a pick.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Outcome:
+    """Outcome of picking or placing.
 
     Attributes:
-        query: What was asked for.
-        success: It was lifted, or with `dry_run` it could have been.
-        failure: Why not; None with success.
-        message: In words: what was done, or what is wrong and what to do about it.
-        attempts: How many there were.
-        dry_run: Whether nothing was to move.
-        target: Of the last attempt, base frame; None when nothing was found.
-        grasp: Carried out, or planned with `dry_run`, base frame; None when there was none.
-        width_m: Between the fingers at the end, metres.
-        holding: What the gripper holds, as it was asked for; "" when it holds nothing.
-        events: Everything that happened, in order.
-        simulated_s: Seconds by the arm's clock that each state took, all attempts together.
-        wall_s: Seconds of the computer's clock, likewise.
+        failure: Reason for the failure; None is success.
+        message: The result, or the problem and its fix, for people.
+        holding: Query of the object in the gripper at the end; "" is an empty gripper.
+        events: All events, in order.
+        arm_s: Duration of each state by the arm's clock, seconds, all attempts together.
+        wall_s: Duration of each state by the computer's clock, seconds, all attempts together.
+    """
+
+    failure: PickFailure | None
+    message: str
+    holding: str = ""
+    events: tuple[PickEvent, ...] = ()
+    arm_s: Mapping[PickState, float] = field(default_factory=dict)
+    wall_s: Mapping[PickState, float] = field(default_factory=dict)
+
+    @property
+    def success(self) -> bool:
+        """True without a failure."""
+        return self.failure is None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able form."""
+        return {
+            "success": self.success,
+            "failure": None if self.failure is None else self.failure.value,
+            "message": self.message,
+            "holding": self.holding,
+            "events": [event.to_dict() for event in self.events],
+            "arm_s": {state.name: seconds for state, seconds in self.arm_s.items()},
+            "wall_s": {state.name: seconds for state, seconds in self.wall_s.items()},
+        }
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PickResult(Outcome):
+    """Outcome of a pick; a dry run succeeds if the object could have been lifted.
+
+    Attributes:
+        query: Words for the object.
+        attempts: Number of attempts.
+        dry_run: True if nothing was to move.
+        target: Target of the last attempt, base frame; None if nothing was found.
+        grasp: Executed or, in a dry run, planned grasp, base frame; None without one.
+        width_m: Distance between the fingers at the end, meters; NaN is unknown.
     """
 
     query: str
-    success: bool
-    failure: PickFailure | None
-    message: str
     attempts: int
     dry_run: bool = False
     target: Target | None = None
     grasp: GraspCandidate | None = None
     width_m: float = math.nan
-    holding: str = ""
-    events: tuple[PickEvent, ...] = ()
-    simulated_s: Mapping[PickState, float] = field(default_factory=dict)
-    wall_s: Mapping[PickState, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able form."""
         return {
             "query": self.query,
-            "success": self.success,
-            "failure": None if self.failure is None else self.failure.value,
-            "message": self.message,
             "attempts": self.attempts,
             "dry_run": self.dry_run,
             "target": None if self.target is None else self.target.to_dict(),
             "grasp": None if self.grasp is None else self.grasp.to_dict(),
             "width_m": self.width_m if math.isfinite(self.width_m) else None,
-            "holding": self.holding,
-            "events": [_event(event) for event in self.events],
-            "simulated_s": {state.name: seconds for state, seconds in self.simulated_s.items()},
-            "wall_s": {state.name: seconds for state, seconds in self.wall_s.items()},
+            **super().to_dict(),
         }
 
 
-@dataclass(frozen=True, eq=False)
-class PlaceResult:
-    """What became of placing what was held.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PlaceResult(Outcome):
+    """Outcome of placing the object in the gripper.
 
     Attributes:
-        where: What was asked for, in words.
-        success: It was let go at the place, and the fixed camera does not say otherwise.
-        failure: Why not; None with success.
-        message: In words; with success also whether the fixed camera sees it there.
-        position_m: (x, y, z) where the grasp frame was when the fingers opened, base frame; None before.
-        holding: What the gripper still holds; "" when it holds nothing.
-        events: Everything that happened, in order.
-        simulated_s: Seconds by the arm's clock.
-        wall_s: Seconds of the computer's clock.
+        where: Words for the place.
+        position_m: (x, y, z) of the grasp frame at the release, meters, base frame; None before the release.
+        found_container: True if the place was measured as a container.
+        seen: True if the fixed camera sees the object at its place, False if it sees that nothing is there; None if it
+            does not see the place, or nothing was released.
     """
 
     where: str
-    success: bool
-    failure: PickFailure | None
-    message: str
     position_m: tuple[float, float, float] | None = None
-    holding: str = ""
-    events: tuple[PickEvent, ...] = ()
-    simulated_s: float = 0.0
-    wall_s: float = 0.0
+    found_container: bool = False
+    seen: bool | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able form."""
         return {
             "where": self.where,
-            "success": self.success,
-            "failure": None if self.failure is None else self.failure.value,
-            "message": self.message,
             "position_m": None if self.position_m is None else list(self.position_m),
-            "holding": self.holding,
-            "events": [_event(event) for event in self.events],
-            "simulated_s": self.simulated_s,
-            "wall_s": self.wall_s,
+            "found_container": self.found_container,
+            "seen": self.seen,
+            **super().to_dict(),
         }
-
-
-def _event(event: PickEvent) -> dict[str, Any]:
-    return {
-        "state": event.state.name,
-        "attempt": event.attempt,
-        "stamp_ns": event.stamp_ns,
-        "message": event.message,
-        "target": None if event.target is None else event.target.to_dict(),
-    }

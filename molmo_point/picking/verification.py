@@ -1,4 +1,4 @@
-"""Whether a thing was really taken: what the gripper measures, and what the fixed camera still sees."""
+"""Checks of a pick and of placing with the depth of the fixed camera."""
 
 from dataclasses import replace
 
@@ -11,23 +11,23 @@ from molmo_point.grasp.propose import find_object
 from molmo_point.results import Target
 
 STILL_THERE = 0.5
-"""Share of the object's pixels that must be as far away as before for it to count as still there."""
+"""Least share of an object's pixels with unchanged depth that proves that it is still there."""
 _SAME_M = 0.012
 _HIGHER_M, _TALLEST_M = 0.008, 0.16
 _LEAST_PIXELS, _LEAST_NEW = 20, 15
 
 
 def still_there(before: RgbdFrame, after: RgbdFrame, target: Target, base_T_camera: Transform) -> float:
-    """Share of a thing's pixels, in the picture before, whose depth has not changed since.
+    """Share of an object's pixels whose depth has not changed.
 
     Args:
-        before: Frame of a camera that stands, with the thing on the table.
-        after: Later one of the same camera.
-        target: Where the thing was, in the frame of the transform's target.
-        base_T_camera: Of that camera.
+        before: Frame of a fixed camera with the object on the table.
+        after: Later frame of the same camera.
+        target: Target on the object, in the transform's target frame.
+        base_T_camera: Pose of the camera.
 
     Returns:
-        0 to 1; NaN when the thing was not to be seen before, or its place is not to be seen after.
+        0 to 1; NaN if the object is not visible before, or its place is not visible after.
     """
     assert before.intrinsics is not None and before.depth_m is not None and after.depth_m is not None
     camera_T_base = base_T_camera.inverse()
@@ -44,18 +44,17 @@ def still_there(before: RgbdFrame, after: RgbdFrame, target: Target, base_T_came
 
 
 def seen_put(before: RgbdFrame, after: RgbdFrame, at_m: FloatArray, reach_m: float, base_T_camera: Transform) -> float:
-    """Share of a place that is higher than it was, because something is there now.
+    """Share of a place that became higher, because an object is there now.
 
     Args:
-        before: Frame of a camera that stands, of the place as it was.
-        after: Later one of the same camera.
-        at_m: (3,) middle of the place, on what is below the thing; in the frame of the transform's target, z up.
-        reach_m: How far around it the thing may lie.
-        base_T_camera: Of that camera.
+        before: Frame of a fixed camera before the release.
+        after: Later frame of the same camera.
+        at_m: (3,) middle of the place, on the support, meters, in the transform's target frame, z up.
+        reach_m: Largest distance of the object from the middle, meters.
+        base_T_camera: Pose of the camera.
 
     Returns:
-        0 to 1, and 0 where too few pixels are higher to be a thing; NaN when the place is not to be seen, or something
-        like an arm is in front of it.
+        0 to 1; 0 if too few pixels are higher to be an object; NaN if the place is hidden, for example by the arm.
     """
     assert before.intrinsics is not None and before.depth_m is not None and after.depth_m is not None
     both = np.isfinite(before.depth_m) & np.isfinite(after.depth_m)
@@ -76,7 +75,7 @@ def seen_put(before: RgbdFrame, after: RgbdFrame, at_m: FloatArray, reach_m: flo
 
 
 def _lifted(frame: RgbdFrame, uv: FloatArray, base_T_camera: Transform) -> FloatArray:
-    """What whole pixels (n, 2) with depth show, (n, 3) in the transform's target frame."""
+    """Points (n, 3) of whole pixels (n, 2) with depth, in the transform's target frame."""
     assert frame.depth_m is not None and frame.intrinsics is not None
     columns, rows = uv.astype(int).T
     p_camera = frame.intrinsics.deproject(uv, frame.depth_m[rows, columns].astype(np.float64))

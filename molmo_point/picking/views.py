@@ -1,24 +1,27 @@
-"""Looks at the table from several places, and which thing they agree on."""
+"""Views of the table from several places, and the object that they agree on."""
 
 import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from molmo_point.arm.arm import Arm, Cancelled
+from molmo_point.arm.arm import ArmDriver, Cancelled
+from molmo_point.depth.lift import lift_point
 from molmo_point.errors import CancelledError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.transforms import Transform
 from molmo_point.picking.event_log import PickStopped
-from molmo_point.picking.settings import PickSettings
 from molmo_point.picking.states import PickFailure
 from molmo_point.pointer import Pointer
 from molmo_point.results import ImagePoint, Target, Unreachable
 
 _SIGMAS = 11.3
-"""Squared Mahalanobis distance that holds 99 % in three dimensions."""
+"""Squared Mahalanobis distance of 99 % in three dimensions."""
 _WIDEST_M = 0.045
 _UNKNOWN = 0.5
+"""Stands for an unknown confidence."""
+_CLOSE = 0.5
+"""Factor on the weight of a close view."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,13 +29,12 @@ class Sighting:
     """One answer of the model about one frame.
 
     Attributes:
-        place: Where it was seen from, in words.
-        frame: What was looked at.
-        base_T_camera: Taken for that frame.
-        in_camera: The target in the frame's optical frame.
-        target: The same in the base frame.
-        counts: Share of its weight that counts: a look that shows little but the thing itself says less about which
-            thing is meant.
+        place: Viewpoint in words.
+        frame: The frame that the model answered about.
+        base_T_camera: Pose of the camera at the capture.
+        in_camera: Target in the optical frame.
+        target: Target in the base frame.
+        is_wide: True if the view shows the object among others. A close view says less about which object is meant.
     """
 
     place: str
@@ -40,19 +42,25 @@ class Sighting:
     base_T_camera: Transform
     in_camera: Target
     target: Target
-    counts: float = 1.0
+    is_wide: bool = True
 
     @property
     def weight(self) -> float:
-        """Log-odds of its confidence, plus 1, between 0.1 and 3; times what it counts."""
+        """Log-odds of the confidence, plus 1, between 0.1 and 3; half of that for a close view."""
         confidence = self.target.confidence
         share = min(max(confidence if math.isfinite(confidence) else _UNKNOWN, 0.02), 0.98)
-        return self.counts * min(3.0, max(0.1, math.log(share / (1.0 - share)) + 1.0))
+        return (1.0 if self.is_wide else _CLOSE) * min(3.0, max(0.1, math.log(share / (1.0 - share)) + 1.0))
 
 
 @dataclass(frozen=True, eq=False)
 class Blank:
-    """A look that gave no target: why not."""
+    """A view without a target.
+
+    Attributes:
+        place: Viewpoint in words.
+        failure: Reason.
+        message: Reason in words, for people.
+    """
 
     place: str
     failure: PickFailure
@@ -60,35 +68,34 @@ class Blank:
 
 
 class Looker:
-    """Asks the model what a camera sees, and where that is.
+    """Asks the model for an object in a camera's frame, and lifts the point to a target in the base frame.
 
     Args:
         pointer: The model.
-        arm: Tells where the cameras are.
-        settings: Of the pick.
+        arm: Knows the cameras' poses.
     """
 
-    def __init__(self, pointer: Pointer, arm: Arm, settings: PickSettings) -> None:
-        self._pointer, self._arm, self._settings = pointer, arm, settings
+    def __init__(self, pointer: Pointer, arm: ArmDriver) -> None:
+        self._pointer, self._arm = pointer, arm
         self._spread = pointer.backend.tells_spread
 
     def answer(self, frame: RgbdFrame, query: str, place: str, cancelled: Cancelled | None) -> Sighting | Blank:
-        """What the model says about a frame.
+        """Ask the model about a frame.
 
         Raises:
-            PickStopped: When it was cancelled.
+            PickStopped: If it is cancelled.
         """
         try:
             pointing = self._pointer.point(frame, query, max_points=1, labels=False, spread=self._spread, should_stop=cancelled)
         except CancelledError as error:
-            raise PickStopped(PickFailure.CANCELLED, "cancelled while the model was asked", again=False) from error
-        self._arm.wait(self._settings.answer_s)
+            raise PickStopped(PickFailure.CANCELLED, "cancelled during the question to the model", again=False) from error
+        self._arm.spend_answer_time()
         if not pointing.points:
             return Blank(place, PickFailure.NOT_FOUND, f"the model sees no {query!r} from {place}")
         return self._lifted(pointing.points[0], frame, place)
 
     def moved(self, sighting: Sighting, onto_m: np.ndarray) -> Sighting | None:
-        """The sighting with its point moved to where a place (3,), base frame, is in its image; None outside of it."""
+        """Move the point of a sighting to a position (3,), base frame; None outside the image."""
         frame = sighting.frame
         assert frame.intrinsics is not None
         camera_T_base = sighting.base_T_camera.inverse()
@@ -99,19 +106,26 @@ class Looker:
         found = self._lifted(ImagePoint(float(uv[0]), float(uv[1]), seen.label, seen.confidence, 3.0), frame, sighting.place)
         return found if isinstance(found, Sighting) else None
 
+    def lift(self, point: ImagePoint, frame: RgbdFrame) -> Target | Unreachable:
+        """Lift an image point to a target in the optical frame."""
+        return lift_point(point, frame)
+
+    def camera_pose(self, frame: RgbdFrame) -> Transform:
+        """`base_T_camera` at the capture of a frame."""
+        return self._arm.base_T_camera(frame.frame, frame.stamp_ns)
+
     def _lifted(self, point: ImagePoint, frame: RgbdFrame, place: str) -> Sighting | Blank:
-        found = self._settings.lift(point, frame)
+        found = self.lift(point, frame)
         if isinstance(found, Unreachable):
             return Blank(place, PickFailure.NO_DEPTH, f"{point.label!r} at ({point.u:.0f}, {point.v:.0f}): {found.message}")
-        stamp = frame.stamp_ns if self._settings.transform_at == "capture" else None
-        pose = self._arm.base_T_camera(frame.frame, stamp)
+        pose = self.camera_pose(frame)
         return Sighting(place, frame, pose, found, found.transformed(pose))
 
 
-def same_thing(one: Target, other: Target, same_m: float) -> bool:
-    """Whether two targets in one frame may be the same thing, by their distance and their covariances.
+def same_object(one: Target, other: Target, same_m: float) -> bool:
+    """True if two targets in one frame may be one object, by distance and covariances.
 
-    However uncertain they are, things farther apart than a large hand are two.
+    Targets more than 45 mm apart are two objects, whatever their covariances.
     """
     away = other.position_m - one.position_m
     distance = float(np.linalg.norm(away))
@@ -122,11 +136,11 @@ def same_thing(one: Target, other: Target, same_m: float) -> bool:
 
 
 def grouped(sightings: list[Sighting], same_m: float) -> list[list[Sighting]]:
-    """Sightings by the thing they are of, the one with the most weight first."""
+    """Group sightings by object, the object with the most weight first."""
     groups: list[list[Sighting]] = []
     for sighting in sightings:
         for group in groups:
-            if any(same_thing(sighting.target, other.target, same_m) for other in group):
+            if any(same_object(sighting.target, other.target, same_m) for other in group):
                 group.append(sighting)
                 break
         else:
@@ -135,5 +149,5 @@ def grouped(sightings: list[Sighting], same_m: float) -> list[list[Sighting]]:
 
 
 def weight_of(group: list[Sighting]) -> float:
-    """The weights of all sightings of one thing."""
+    """Sum of the weights of all sightings of an object."""
     return sum(sighting.weight for sighting in group)

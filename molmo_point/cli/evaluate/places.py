@@ -1,4 +1,4 @@
-"""`molmo-point eval place`: an arm puts things into containers by language, in random scenes with known truth."""
+"""The `molmo-point eval place` command: objects placed in containers by language, in random scenes with known truth."""
 
 import argparse
 import sys
@@ -6,23 +6,26 @@ from typing import Any
 
 from molmo_point.cli.progress import counted
 from molmo_point.errors import InputError
-from molmo_point.plain_json import plain_json
 
 DEFAULT_SCENES = 40
 
 
 def check(options: argparse.Namespace) -> None:
-    """Says before the measurement what could not be done after it.
+    """Refuse before the measurement what cannot be done after it.
 
     Raises:
         InputError: A plot was asked for.
     """
     if options.plot is not None:
-        raise InputError("There is no plot of this measurement", f"--plot {options.plot}", "leave it out, or use --out")
+        raise InputError("eval place draws no picture", f"--plot {options.plot}", "leave it out, or use --out")
 
 
 def measure(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    """Picks and places; the figures and a table of them."""
+    """Run the picks and placings.
+
+    Returns:
+        The figures, and a table of them.
+    """
     from molmo_point.evaluation.place_trial import FIRST_SEED, place_summary, run_place_trial
     from molmo_point.pointer import Pointer
 
@@ -35,11 +38,11 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
         if options.scenes == 1:
             print(*trial.events, sep="\n", file=sys.stderr)
         if not (trial.lifted and trial.inside):
-            what = trial.message if trial.lifted or trial.failure else f"another thing was lifted; {trial.message}"
-            print(f"seed {seed}, {trial.thing!r} into the {trial.container}: {what}", file=sys.stderr)
+            what = trial.message if trial.lifted or trial.failure else f"another object was lifted; {trial.message}"
+            print(f"seed {seed}, {trial.query!r} into the {trial.container}: {what}", file=sys.stderr)
     figures = place_summary(trials)
     data = {"model": options.model, "first_seed": first, **figures, "all": [trial.to_dict() for trial in trials]}
-    return plain_json(data), _table(figures)
+    return data, _table(figures)
 
 
 def _table(figures: dict[str, Any]) -> str:

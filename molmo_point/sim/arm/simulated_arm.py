@@ -17,7 +17,7 @@ from molmo_point.arrays import FloatArray
 from molmo_point.errors import FrameError, InputError
 from molmo_point.geometry.poses import PoseHistory
 from molmo_point.geometry.transforms import Transform
-from molmo_point.grasp.grasps import GRASP_FRAME
+from molmo_point.grasp.candidates import GRASP_FRAME
 from molmo_point.sim.arm.camera_view import FIXED, OBSERVER, WRIST, ArmView
 from molmo_point.sim.arm.fingers import ROBOTIQ, finger_linkage
 from molmo_point.sim.arm.physics_model import ARM, JOINTS, STEP_S, TOOL_SITE, world_spec

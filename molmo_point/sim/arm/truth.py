@@ -1,10 +1,12 @@
-"""What really happens around the simulated arm: for judging it, never for moving it."""
+"""True state of the simulated arm's table: for judging the arm, never for moving it."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from molmo_point.arrays import FloatArray
+from molmo_point.errors import InputError
 from molmo_point.sim.arm.containers import CONTAINER_PREFIX
 from molmo_point.sim.arm.physics_model import ARM
 from molmo_point.sim.arm.simulated_arm import SimulatedArm
@@ -12,19 +14,20 @@ from molmo_point.sim.mujoco_import import import_mujoco
 from molmo_point.sim.tabletop.mjcf import OBJECT_PREFIX
 
 _EVERY = 5
+_SPHERE, _CYLINDER, _BOX = 2, 5, 6
 _PADS = ("left_pad", "right_pad", "left_follower", "right_follower")
 _RISEN_M, _FALLEN_M = 0.03, 0.05
 
 
 @dataclass
 class Touch:
-    """The hardest contact between a part of the arm and something else.
+    """The hardest contact between a part of the arm and another body.
 
     Attributes:
-        part: Of the arm.
-        other: "table", the number of an object as text, or "container_0" and so on.
+        part: Name of the part of the arm.
+        other: "table", the number of an object as text, or the name of a container, such as "container_0".
         force_n: Largest force, newtons.
-        time_s: When, simulated seconds.
+        time_s: Simulated time of the largest force, seconds.
     """
 
     part: str
@@ -34,19 +37,20 @@ class Touch:
 
 
 class ArmTruth:
-    """Watches an arm from when it is made.
+    """Watches an arm from its construction on.
 
     Args:
-        arm: To watch.
+        arm: The arm.
 
     Attributes:
-        touches: Of the arm with the table and with objects, by (part, other).
-        highest_m: (n,) highest place of each object's middle so far.
-        dropped: Numbers of objects that fell after they had been lifted.
+        arm: The arm.
+        touches: Hardest contacts of the arm with the table and with objects, by (part, other).
+        highest_m: (n,) greatest height of each object's middle so far, meters.
+        dropped: Numbers of objects that fell after a lift.
     """
 
     def __init__(self, arm: SimulatedArm) -> None:
-        self._arm, self._mujoco = arm, import_mujoco()
+        self.arm, self._mujoco = arm, import_mujoco()
         self._bodies = [arm.model.body(f"{OBJECT_PREFIX}{k}").id for k in range(len(arm.layout.objects))]
         self._owner = {body: str(number) for number, body in enumerate(self._bodies)}
         hollow = [f"{CONTAINER_PREFIX}{k}" for k in range(len(arm.layout.containers))]
@@ -59,22 +63,22 @@ class ArmTruth:
         arm.after_every_step(self._watch)
 
     def positions_m(self) -> FloatArray:
-        """(n, 3) middles of the objects, base frame."""
-        return self._arm.data.xpos[self._bodies].copy()
+        """Middles (n, 3) of the objects, meters, base frame."""
+        return self.arm.data.xpos[self._bodies].copy()
 
     def moved_m(self) -> FloatArray:
-        """(n,) how far each object is from where it stood."""
+        """Distances (n,) of the objects from their first positions, meters."""
         return np.linalg.norm(self.positions_m() - self._start, axis=1)
 
     def lifted(self, least_m: float = 0.06) -> set[int]:
-        """Numbers of the objects that are off the table and between the fingers now."""
+        """Numbers of the objects above the table and between the fingers now."""
         high = self.positions_m()[:, 2] - self._start[:, 2] > least_m
         between = {number for number in range(len(self._bodies)) if self._held(number)}
         return {number for number in np.flatnonzero(high).tolist() if number in between}
 
     def _held(self, number: int) -> bool:
         sides = set()
-        model, data = self._arm.model, self._arm.data
+        model, data = self.arm.model, self.arm.data
         for contact in data.contact[: data.ncon]:
             bodies = model.geom_bodyid[contact.geom]
             if self._bodies[number] in bodies:
@@ -86,7 +90,7 @@ class ArmTruth:
         self._count += 1
         if self._count % _EVERY:
             return
-        heights = self._arm.data.xpos[self._bodies, 2]
+        heights = self.arm.data.xpos[self._bodies, 2]
         self.highest_m = np.maximum(self.highest_m, heights)
         risen = self.highest_m - self._start[:, 2] > _RISEN_M
         fallen = risen & (self.highest_m - heights > _FALLEN_M)
@@ -96,7 +100,7 @@ class ArmTruth:
         self._touch()
 
     def _touch(self) -> None:
-        model, data = self._arm.model, self._arm.data
+        model, data = self.arm.model, self.arm.data
         force = np.zeros(6)
         for index in range(data.ncon):
             geoms = data.contact.geom[index]
@@ -114,9 +118,61 @@ class ArmTruth:
                 self.touches[key] = Touch(part, what, strength, float(data.time))
 
     def collisions(self, target: int, least_n: float = 1.0) -> list[Touch]:
-        """Contacts that should not be: with the table, with other objects, or of the target with more than the fingers."""
+        """Unwanted contacts: with the table, with other objects, or of the target with more than the fingers."""
         return [
             touch
             for touch in self.touches.values()
             if touch.force_n >= least_n and (touch.other != str(target) or touch.part not in _PADS)
         ]
+
+
+def contents(arm: SimulatedArm, container: int = 0) -> frozenset[int]:
+    """Numbers of the objects in a container, or on a plate, now.
+
+    Such an object has its middle over the opening and its lowest point below the rim. It touches neither the table nor
+    the arm.
+
+    Args:
+        arm: The arm at the table.
+        container: Number of the container in the layout.
+
+    Raises:
+        InputError: If the layout has no container of this number.
+    """
+    if not 0 <= container < len(arm.layout.containers):
+        given = f"container {container} of {len(arm.layout.containers)}"
+        raise InputError("container must be a number in the layout", given, "count from 0")
+    item, body = arm.layout.containers[container], arm.data.body(f"{CONTAINER_PREFIX}{container}")
+    axes = body.xmat.reshape(3, 3)
+    lying = set()
+    for number in range(len(arm.layout.objects)):
+        local = (arm.data.body(f"{OBJECT_PREFIX}{number}").xpos - body.xpos) @ axes
+        low = lowest_m(arm, number) - float(body.xpos[2])
+        if item.over_opening(local[:2]) and low < item.rim_m and not touches_outside(arm, number):
+            lying.add(number)
+    return frozenset(lying)
+
+
+def lowest_m(arm: SimulatedArm, number: int) -> float:
+    """Height of an object's lowest point now, meters, base frame."""
+    geom: Any = arm.data.geom(f"{OBJECT_PREFIX}{number}_solid")
+    kind, size = int(arm.model.geom_type[geom.id]), arm.model.geom_size[geom.id]
+    down = np.abs(geom.xmat.reshape(3, 3)[2])
+    below = {
+        _SPHERE: lambda: size[0],
+        _CYLINDER: lambda: size[1] * down[2] + size[0] * np.hypot(down[0], down[1]),
+        _BOX: lambda: down @ size,
+    }[kind]()
+    return float(geom.xpos[2] - below)
+
+
+def touches_outside(arm: SimulatedArm, number: int) -> bool:
+    """True if an object touches the table or the arm now."""
+    own = arm.model.body(f"{OBJECT_PREFIX}{number}").id
+    for contact in arm.data.contact[: arm.data.ncon]:
+        bodies = arm.model.geom_bodyid[contact.geom].tolist()
+        if own in bodies:
+            other = bodies[1 - bodies.index(own)]
+            if other == 0 or arm.model.body(other).name.startswith(ARM):
+                return True
+    return False

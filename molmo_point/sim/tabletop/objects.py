@@ -94,7 +94,7 @@ def random_object(rng: np.random.Generator, shape: str, color: str, xy_m: tuple[
 
 
 def signed_distance(item: SceneObject, points_m: FloatArray) -> FloatArray:
-    """Signed distance (...) of points (..., 3) in the base frame to the surface, meters; negative inside."""
+    """Distance (...) of points (..., 3), base frame, from the true surface of an object in its first pose; negative inside."""
     local = points_m - np.array(item.position_base_m)
     cosine, sine = math.cos(item.yaw_rad), math.sin(item.yaw_rad)
     x, y = local[..., 0] * cosine + local[..., 1] * sine, -local[..., 0] * sine + local[..., 1] * cosine
