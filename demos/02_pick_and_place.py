@@ -79,11 +79,11 @@ def without_ros(command, options) -> list[dict]:
     """The same in this process, where there is no ROS 2."""
     print("there is no ROS 2 here (make setup says why), so the arm is moved without it\n")
     import numpy as np
+    from molmo_point.picking.drop_zones import PutDownPlaces
 
     from molmo_point import Pointer, SimulatedCamera
     from molmo_point.picking.command_executor import carry_out as carry_out_here
     from molmo_point.picking.command_executor import succeeded
-    from molmo_point.picking.drop_zones import PutDownPlaces
     from molmo_point.picking.pick import Picker
     from molmo_point.sim.arm.containers import kinds_in
     from molmo_point.sim.arm.simulated_arm import SimulatedArm

@@ -1,4 +1,4 @@
-"""`molmo-point view`: a simulated arm in the browser, and a box to type commands into."""
+"""The `molmo-point view` command: a simulated arm in the browser, with a box for commands."""
 
 import argparse
 import queue
@@ -13,24 +13,25 @@ _CLOSE = object()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the arguments of `view`."""
+    """Add the arguments of `view`."""
     parser.description = (
         "Opens a page with a simulated arm: camera images with points, point cloud, grasps, target ellipsoids, and a box "
         "for commands such as 'pick up the green cube and put it aside'. Ends with Ctrl-C."
     )
-    parser.add_argument("--seed", type=int, default=1, help="which table (default 1; on some the embedded model errs)")
-    parser.add_argument("--objects", type=int, default=5, metavar="N", help="how many things stand on it (default 5)")
-    parser.add_argument("--containers", default="", metavar="KINDS", help="and which of bowl, plate, tray, box, e.g. bowl,plate")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the table (default 1; the embedded model errs on some)")
+    parser.add_argument("--objects", type=int, default=5, metavar="N", help="number of objects on it (default 5)")
+    parser.add_argument("--containers", default="", metavar="KINDS", help="containers on it, e.g. bowl,plate,tray,box")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: this machine only)")
     parser.add_argument("--port", type=int, default=8080, help="port of the page; 0 takes a free one (default 8080)")
     parser.add_argument("--command", action="append", default=[], metavar="TEXT", help="do this first; may be repeated")
+    parser.add_argument("--speech", action="append", default=[], metavar="FILE", help="a command in a WAV file; may be repeated")
     parser.add_argument("--once", action="store_true", help="end after these commands")
     add_model(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Serves the page until it is interrupted."""
+    """Serve the page until it is interrupted."""
     import numpy as np
 
     from molmo_point.picking.pick import Picker
@@ -47,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     pointer = load_pointer(options)
     shown: list[ArmOnPage] = []
     layout = random_arm_layout(np.random.default_rng(options.seed), options.objects, kinds_in(options.containers))
-    names = ", ".join(thing.name for thing in (*layout.objects, *layout.containers))
+    names = [item.name for item in (*layout.objects, *layout.containers)]
 
     def tick(arm: SimulatedArm) -> None:
         for each in shown:
@@ -59,8 +60,8 @@ def run(options: argparse.Namespace) -> int:
             shown.append(ArmOnPage(arm, page))
             fixed, wrist = (SimulatedCamera(arm.view(name), clock_ns=arm.now_ns) for name in ("fixed", "wrist"))
             picker = Picker(WatchedPointer(pointer, shown[0].answered), arm, fixed, wrist)
-            print(f"{page.url}  (on the table: {names}; Ctrl-C ends)", flush=True)
-            for text in options.command:
+            print(f"{page.url}  (on the table: {', '.join(names)}; Ctrl-C ends)", flush=True)
+            for text in (*options.command, *_heard(options.speech, names)):
                 jobs.put(text)
             if options.once:
                 jobs.put(_CLOSE)
@@ -69,11 +70,18 @@ def run(options: argparse.Namespace) -> int:
             page.close()
 
 
-def _serve(picker: Any, page: Any, shown: Any, jobs: Any, stopped: threading.Event) -> int:
-    """Does what was typed, in this thread, which alone may move the arm."""
-    from molmo_point.picking.drop_zones import PutDownPlaces
+def _heard(files: list[str], names: list[str]) -> list[str]:
+    """Texts of sound files; the names of the objects on the table are hints."""
+    if not files:
+        return []
+    from molmo_point.commands.speech import SpeechRecognizer
 
-    places = PutDownPlaces()
+    recognizer = SpeechRecognizer(things=names)
+    return [recognizer.hear(file).text for file in files]
+
+
+def _serve(picker: Any, page: Any, shown: Any, jobs: Any, stopped: threading.Event) -> int:
+    """Execute the commands in this thread, the only one that may move the arm."""
     good = True
     try:
         while True:
@@ -85,25 +93,23 @@ def _serve(picker: Any, page: Any, shown: Any, jobs: Any, stopped: threading.Eve
             if text is _CLOSE:
                 return 0 if good else 1
             stopped.clear()
-            good = _do(str(text), picker, page, shown, places, stopped) and good
+            good = _do(str(text), picker, page, shown, stopped) and good
     except KeyboardInterrupt:
         return 0
 
 
-def _do(text: str, picker: Any, page: Any, shown: Any, places: Any, stopped: threading.Event) -> bool:
+def _do(text: str, picker: Any, page: Any, shown: Any, stopped: threading.Event) -> bool:
     from molmo_point.commands import parse_command
-    from molmo_point.picking.command_executor import carry_out, succeeded
-    from molmo_point.results import Count
+    from molmo_point.picking.command_executor import PickerExecutor, carry_out
 
     page.say(f"“{text}”")
     try:
         command = parse_command(text)
         page.say(f"means: {command.describe()}")
-        outcomes = carry_out(command, picker, places, cancelled=stopped.is_set, on_state=shown.happened)
+        outcomes = carry_out(command, PickerExecutor(picker, cancelled=stopped.is_set, on_state=shown.happened))
     except MolmoPointError as error:
         page.say(str(error))
         return False
-    last = outcomes[-1] if outcomes else None
-    told = f"{last.count} {last.query}" if isinstance(last, Count) else getattr(last, "message", "")
-    page.say(f"{'done' if last is None or succeeded(last) else 'not done'}: {told}")
-    return last is None or succeeded(last)
+    last = outcomes[-1]
+    page.say(f"{'done' if last.success else 'not done'}: {last.message}")
+    return last.success

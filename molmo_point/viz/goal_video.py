@@ -1,28 +1,34 @@
-"""A video of every goal of a simulated arm."""
+"""Video and record of every goal of a simulated arm."""
 
+import contextlib
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from molmo_point.errors import MolmoPointError
-from molmo_point.picking.run_log import Look, RunLog, WatchedPointer
+from molmo_point.picking.run_log import GoalRecorder, Look, RunLog, WatchedPointer
 from molmo_point.picking.states import PickEvent
 from molmo_point.pointer import Pointer
-from molmo_point.sim.arm.film import ArmFilm
+from molmo_point.sim.arm.drawing import ArmFilm
 from molmo_point.sim.arm.simulated_arm import SimulatedArm
 from molmo_point.viz.overlay import save_png
 from molmo_point.viz.run_video import RunVideo
 from molmo_point.viz.video import write_video
 
 
-class GoalVideo:
-    """Remembers a goal while it is at work, and writes its video afterwards, in the arm's thread.
+class GoalVideo(GoalRecorder):
+    """Records goals, and writes a video of each in the arm's thread.
+
+    Each goal gets a video (pick-001.mp4), a picture (pick-001.png), and, last, a record (pick-001.json) with its caption,
+    its outcome, and the name of the video or the reason for having none.
 
     Args:
-        folder: For the videos, pick-001.mp4 and so on, and a picture beside each; made if it is not there.
+        folder: Folder of the files; made if it is missing.
         fps: Pictures per simulated second.
-        say: Told what was written.
-        arm: That does it.
-        ticked: Called at every tick of the arm; the recorder adds itself.
+        say: Called with a line about every video.
+        arm: The arm.
+        ticked: Functions that the arm calls at every tick; the recorder adds its own.
     """
 
     def __init__(self, folder: str | Path, fps: float, say: Callable[[str], object], arm: SimulatedArm, ticked: list) -> None:
@@ -34,33 +40,42 @@ class GoalVideo:
         ticked.append(self._tick)
 
     def watch(self, pointer: Pointer) -> Pointer:
-        """The pointer, its answers noted."""
+        """Watch the answers of a pointer."""
         return WatchedPointer(pointer, lambda frame, answer: self._log.looks.append(Look(frame, answer)))
 
     def begin(self, caption: str) -> None:
-        """A goal begins."""
+        """Begin the record of a goal."""
         self._film.clear()
         self._log.begin(caption, self._arm.now_ns())
         self._recording = True
 
     def take(self, event: PickEvent) -> None:
-        """Something happened."""
+        """Record an event."""
         self._log.events.append(event)
 
-    def end(self, outcome: str) -> str:
-        """The goal ended: draw and write it. Returns the path; "" where nothing was recorded or written."""
+    def end(self, success: bool, message: str) -> None:
+        """End the record, and draw and write the files.
+
+        Args:
+            success: True if the goal was reached.
+            message: Outcome in words, for people.
+        """
         if not self._recording:
-            return ""
+            return
         self._recording = False
         if not len(self._film):
-            return ""
-        self._log.outcome = outcome
+            return
+        self._log.success, self._log.message = success, message
         self._number += 1
+        path = self._folder / f"pick-{self._number:03d}.mp4"
+        record: dict[str, Any] = {"caption": self._log.caption, "success": success, "message": message, "video": None}
         try:
-            return str(self._write(self._folder / f"pick-{self._number:03d}.mp4"))
+            record["video"] = self._write(path).name
         except (MolmoPointError, OSError) as error:
+            record["reason"] = str(error)
             self._say(f"no video: {error}")
-            return ""
+        with contextlib.suppress(OSError):
+            path.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
     def _tick(self, arm: SimulatedArm) -> None:
         if self._recording:

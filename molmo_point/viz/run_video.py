@@ -1,4 +1,4 @@
-"""The video of a pick: the arm from aside with target and grasp, what its cameras were asked about, phases and captions."""
+"""Video of a pick: side view of the arm with target and grasp, the cameras' looks, phases and captions."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.transforms import Transform
 from molmo_point.grasp.gripper import Gripper
-from molmo_point.picking.run_log import Look, RunLog, sky_filled
+from molmo_point.picking.run_log import Look, RunLog
 from molmo_point.picking.states import PickEvent, PickState
 from molmo_point.viz.grasp import BEST, draw_gripper
 from molmo_point.viz.overlay import draw_pointing
@@ -34,21 +34,21 @@ _NAMES = {
     PickState.PLACE: "place",
 }
 _AIMING = {PickState.POINTING, PickState.PLANNING, PickState.APPROACH, PickState.VERIFY_POINT, PickState.GRASP}
-"""States in which the target is still where it was seen."""
+"""States in which the object is still at its target."""
 
 
 class RunVideo:
     """Draws the pictures of a run.
 
     Args:
-        log: What happened.
-        intrinsics: Of the pictures from aside.
-        base_T_observer: Where they are taken from.
-        gripper: What is drawn at the grasp.
-        cameras: Title and optical frame of the two cameras whose images are shown at the side.
+        log: Record of the run.
+        intrinsics: Intrinsics of the side view.
+        base_T_observer: Pose of the side view's camera.
+        gripper: Dimensions of the gripper to draw.
+        cameras: Title and optical frame of the two cameras to show.
 
     Attributes:
-        still: Of the pictures drawn so far the last one with a planned grasp in it, else the last; None before the first.
+        still: Last picture so far with a planned grasp, else the last picture; None before the first.
     """
 
     def __init__(
@@ -69,33 +69,33 @@ class RunVideo:
         self._still_plans = False
 
     def pictures(self, film: Iterable[tuple[int, np.ndarray]], hold: int = 6) -> Iterator[np.ndarray]:
-        """Yields the pictures (600, 960, 3) uint8 RGB of a film, and the last one `hold` times more, with the outcome.
+        """Draw the pictures (600, 960, 3) uint8 RGB of a film, and the last one `hold` times more, with the outcome.
 
         Args:
-            film: Times in nanoseconds by the arm's clock, and pictures from aside.
-            hold: How often the last picture is repeated.
+            film: Times by the arm's clock, nanoseconds, and pictures of the side view.
+            hold: Number of repetitions of the last picture.
         """
         last: tuple[int, np.ndarray] | None = None
         for last in film:
             yield self.picture(*last)
         if last is not None:
             for _ in range(hold):
-                yield self.picture(*last, outcome=self._log.outcome)
+                yield self.picture(*last, is_end=True)
 
-    def picture(self, stamp_ns: int, aside: np.ndarray, *, outcome: str = "") -> np.ndarray:
-        """One picture.
+    def picture(self, stamp_ns: int, aside: np.ndarray, *, is_end: bool = False) -> np.ndarray:
+        """Draw one picture.
 
         Args:
-            stamp_ns: Its time.
-            aside: (h, w, 3) uint8 RGB, the arm from aside.
-            outcome: Written instead of what is being done.
+            stamp_ns: Time by the arm's clock, nanoseconds.
+            aside: (h, w, 3) uint8 RGB side view.
+            is_end: True writes the outcome instead of the present event.
         """
         canvas = Image.new("RGB", SIZE_WH, _PANEL)
         event = self._log.at(stamp_ns)
         canvas.paste(self._main(stamp_ns, aside, event), (0, 0))
         for row, (title, frame) in enumerate(self._cameras):
             canvas.paste(self._side(title, self._log.look_at(stamp_ns, frame)), (_MAIN_WH[0], row * _SIDE_WH[1]))
-        self._write(canvas, stamp_ns, event, outcome)
+        self._write(canvas, stamp_ns, event, is_end)
         picture = np.array(canvas)
         plans = event is not None and event.state in (PickState.PLANNING, PickState.APPROACH)
         if plans or not self._still_plans:
@@ -133,17 +133,17 @@ class RunVideo:
             self._sides[id(look)] = image
         return image
 
-    def _write(self, canvas: Image.Image, stamp_ns: int, event: PickEvent | None, outcome: str) -> None:
+    def _write(self, canvas: Image.Image, stamp_ns: int, event: PickEvent | None, is_end: bool) -> None:
         pen = ImageDraw.Draw(canvas)
         top = _MAIN_WH[1]
         pen.text((18, top + 12), f"“{shortened(self._log.caption, 84)}”", font=font(20), fill=PAPER)
         clock = f"{max(stamp_ns - self._log.began_ns, 0) * 1e-9:.1f} s"
         pen.text((SIZE_WH[0] - 18, top + 14), clock, font=font(18), fill=GRAY, anchor="ra")
         self._write_phases(pen, top + 48, event)
-        good = outcome == "done"
-        words = outcome or ("" if event is None else event.message)
-        tint = BEST if good else _BAD if outcome else PAPER
-        pen.text((18, top + 88), shortened("✓ done" if good else words, 110), font=font(16), fill=tint)
+        words, tint = "" if event is None else event.message, PAPER
+        if is_end and self._log.success is not None:
+            words, tint = ("✓ done", BEST) if self._log.success else (self._log.message, _BAD)
+        pen.text((18, top + 88), shortened(words, 110), font=font(16), fill=tint)
 
     def _write_phases(self, pen: ImageDraw.ImageDraw, top: int, event: PickEvent | None) -> None:
         left = 18
@@ -161,7 +161,7 @@ class RunVideo:
 
 
 def draw_title(image: Image.Image, title: str) -> None:
-    """Writes a title into the lower left corner."""
+    """Write a title into the lower left corner."""
     width = round(ImageDraw.Draw(image).textlength(title, font=font(13)))
     strip = Image.new("RGBA", (width + 14, 22), (*INK, 190))
     ImageDraw.Draw(strip).text((7, 3), title, font=font(13), fill=PAPER)
@@ -169,7 +169,7 @@ def draw_title(image: Image.Image, title: str) -> None:
 
 
 def _answered(look: Look | None) -> str:
-    """What the model answered, in a few words; the points themselves are too small to read."""
+    """The model's answer in a few words; the points are too small to read."""
     if look is None:
         return ""
     points = look.answer.points
@@ -177,3 +177,11 @@ def _answered(look: Look | None) -> str:
         return f": no {shortened(look.answer.query, 24)}"
     sure = "" if math.isnan(points[0].confidence) else f" {points[0].confidence:.0%}"
     return f": {shortened(points[0].label, 24)}{sure}" + (f", {len(points) - 1} more" if len(points) > 1 else "")
+
+
+def sky_filled(picture: np.ndarray, top: tuple[int, int, int], bottom: tuple[int, int, int]) -> np.ndarray:
+    """The picture with a gradient in place of its black background."""
+    empty = np.asarray(picture.max(axis=2) == 0)
+    share = np.linspace(0.0, 1.0, picture.shape[0])[:, None, None]
+    sky = ((1 - share) * np.array(top) + share * np.array(bottom)).astype(np.uint8)
+    return np.where(empty[..., None], sky, picture)

@@ -1,4 +1,4 @@
-"""Commands carried out with a picker: what is asked of it, in which order, and when it ends."""
+"""Commands executed with a picker: the calls, their order, and their end; and the drop zones."""
 
 from types import SimpleNamespace
 
@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from molmo_point.arm.joint_path import JointPath, NoPath, NoPathReason
-from molmo_point.commands import parse_command
+from molmo_point.commands import Relation, parse_command
 from molmo_point.errors import InputError
 from molmo_point.geometry.transforms import Transform
-from molmo_point.picking.command_executor import carry_out, succeeded
-from molmo_point.picking.drop_zones import PutDownPlaces
-from molmo_point.picking.held_object import Held
+from molmo_point.picking.command_executor import PickerExecutor, carry_out
+from molmo_point.picking.held_object import DropZones, Held
+from molmo_point.picking.pick import Picker
 from molmo_point.picking.states import PickFailure, PickResult, PlaceResult
 from molmo_point.results import Count, Pointing
 
@@ -35,11 +35,12 @@ class Arm:
         return JointPath(("joint1",), np.zeros((2, 1)), 1.0)
 
 
-class Picker:
-    """Follows a script of failures; None succeeds."""
+class ScriptedPicker(Picker):
+    """Follows a script of failures of picks; None succeeds, and so does every placing."""
 
     def __init__(self, *failures):
-        self.failures, self.did, self.held, self.arm = list(failures), [], None, Arm()
+        self.failures, self.did, self.held = list(failures), [], None
+        self.arm = SimpleNamespace(now_ns=lambda: 0)
         self.fixed_camera = SimpleNamespace(read=lambda: "frame")
         self.pointer = SimpleNamespace(count=self.count, point=self.point)
 
@@ -47,12 +48,13 @@ class Picker:
         failure = self.failures.pop(0) if self.failures else None
         self.did.append(("pick", query))
         self.held = None if failure else HELD
-        return PickResult(query, failure is None, failure, "", 1)
+        return PickResult(query=query, failure=failure, message="", attempts=1)
 
-    def place(self, where, relation, *, cancelled, on_state):
-        self.did.append(("place", where if isinstance(where, str) else "a pose", relation))
-        self.held = None
-        return PlaceResult(str(where), True, None, "")
+    def place(self, where="", relation=Relation.ON, *, cancelled=None, on_state=None):
+        self.did.append(("place", where, relation.value))
+        failure = self.failures.pop(0) if self.failures and where else None
+        self.held = HELD if failure else None
+        return PlaceResult(where=where, failure=failure, message="")
 
     def count(self, frame, query):
         self.did.append(("count", query))
@@ -63,50 +65,64 @@ class Picker:
         return Pointing(query, "m", "", True, (), {}, 1, "camera")
 
 
-def places():
-    return PutDownPlaces([-0.3, -0.4], [0.1, -0.4], 0.1)
+def zones():
+    return DropZones([-0.3, -0.4], [0.1, -0.4], 0.1)
 
 
 def do(text, picker):
-    return carry_out(parse_command(text), picker, places())
+    return carry_out(parse_command(text), PickerExecutor(picker))
 
 
 def test_steps_become_calls_in_order():
-    picker = Picker()
+    picker = ScriptedPicker()
     outcomes = do("pick the mug and put it in the bowl, put the cube aside, how many screws are there?", picker)
     assert picker.did == [
-        *(("pick", "mug"), ("place", "bowl", "in"), ("pick", "cube"), ("place", "a pose", "on"), ("count", "screws")),
+        *(("pick", "mug"), ("place", "bowl", "in"), ("pick", "cube"), ("place", "", "aside"), ("count", "screws")),
     ]
-    assert all(succeeded(outcome) for outcome in outcomes)
+    assert all(outcome.success for outcome in outcomes)
+    assert [outcome.to_dict()["do"] for outcome in outcomes] == ["pick", "pick", "count"]
+    assert outcomes[0].picked
+    assert outcomes[0].placed
+    assert outcomes[-1].count == 3
 
 
 def test_all_of_a_kind_until_none_is_found():
-    picker = Picker(None, None, PickFailure.NOT_FOUND)
+    picker = ScriptedPicker(None, None, None, None, PickFailure.NOT_FOUND)
     outcomes = do("put all the screws in the box", picker)
     assert [kind for kind, *_ in picker.did] == ["pick", "place", "pick", "place", "pick"]
-    assert len(outcomes) == 4 and all(succeeded(outcome) for outcome in outcomes)
+    assert len(outcomes) == 2
+    assert all(outcome.success for outcome in outcomes)
+
+
+def test_a_box_that_is_not_found_is_a_failure_and_not_the_end_of_the_screws():
+    outcomes = do("put all the screws in the box", ScriptedPicker(None, None, None, PickFailure.NOT_FOUND))
+    assert [outcome.success for outcome in outcomes] == [True, False]
+    assert outcomes[-1].failure is PickFailure.NOT_FOUND
 
 
 @pytest.mark.parametrize("failure", [PickFailure.SLIPPED, PickFailure.NOT_FOUND])
 def test_a_failure_ends_it(failure):
-    picker = Picker(failure)
+    picker = ScriptedPicker(failure)
     outcomes = do("give me the mug, then give me the cube", picker)
-    assert picker.did == [("pick", "mug")] and not succeeded(outcomes[-1])
+    assert picker.did == [("pick", "mug")]
+    assert outcomes[-1].failure is failure
 
 
-def test_a_thing_that_is_not_there_is_no_success_of_pointing():
-    assert not succeeded(do("point at the mug", Picker())[-1])
+def test_an_object_that_is_not_there_is_no_success_of_pointing():
+    assert not do("point at the mug", ScriptedPicker())[-1].success
 
 
-def test_stop_moves_nothing_and_placing_needs_something():
-    picker = Picker()
-    assert do("stop", picker) == [] and picker.did == []
-    with pytest.raises(InputError, match="nothing"):
-        do("put it aside", Picker())
+def test_stop_moves_nothing_and_placing_needs_an_object():
+    picker, stops = ScriptedPicker(), []
+    picker.arm.stop = lambda: stops.append(True)
+    assert do("stop", picker)[0].success
+    assert (picker.did, stops) == ([], [True])
+    with pytest.raises(InputError, match="must hold an object"):
+        Picker.place(ScriptedPicker(), relation=Relation.ASIDE)
 
 
 def test_places_are_used_in_turn_just_above_the_table():
-    kept = places()
+    kept = zones()
     poses = [kept.next(Arm(), HELD, aside=True) for _ in range(7)]
     positions = [tuple(np.round(pose.translation_m, 3)) for pose in poses]
     assert positions[:4] == [(-0.3, -0.4, 0.126), (-0.2, -0.4, 0.126), (-0.1, -0.4, 0.126), (-0.3, -0.5, 0.126)]
@@ -119,17 +135,17 @@ def test_a_place_out_of_reach_is_passed_over_and_a_turn_is_tried_first():
     def too_far(pose):
         return pose.translation_m[0] < -0.25
 
-    assert places().next(Arm(too_far), HELD, aside=True).translation_m[0] == pytest.approx(-0.2)
+    assert zones().next(Arm(too_far), HELD, aside=True).translation_m[0] == pytest.approx(-0.2)
 
     def must_turn(pose):
         return abs(pose.rotation[0, 0]) > 0.1
 
-    turned = places().next(Arm(must_turn), HELD, aside=True)
+    turned = zones().next(Arm(must_turn), HELD, aside=True)
     assert turned.translation_m[0] == pytest.approx(-0.3) and abs(turned.rotation[1, 0]) == pytest.approx(1.0)
-    assert places().next(Arm(lambda pose: True), HELD, aside=True).translation_m[0] == pytest.approx(-0.3)
+    assert zones().next(Arm(lambda pose: True), HELD, aside=True).translation_m[0] == pytest.approx(-0.3)
 
 
 @pytest.mark.parametrize("xy", [[0.1], [0.1, 0.2, 0.3], [0.1, float("nan")]])
-def test_what_is_no_place_is_refused(xy):
+def test_a_zone_without_a_position_is_refused(xy):
     with pytest.raises(InputError, match="aside_xy_m"):
-        PutDownPlaces(xy, [0.0, 0.0], 0.1)
+        DropZones(xy, [0.0, 0.0], 0.1)

@@ -10,14 +10,12 @@ pytest.importorskip("mink")
 pytest.importorskip("ruckig")
 
 from molmo_point.commands import parse_command
-from molmo_point.picking.command_executor import carry_out
-from molmo_point.picking.drop_zones import PutDownPlaces
+from molmo_point.picking.command_executor import PickerExecutor, carry_out
 from molmo_point.picking.states import PickFailure
 from molmo_point.sim.arm.containers import Container
-from molmo_point.sim.arm.contents import contents
 from molmo_point.sim.arm.simulated_arm import SimulatedArm
 from molmo_point.sim.arm.tables import random_arm_layout
-from molmo_point.sim.arm.truth import ArmTruth
+from molmo_point.sim.arm.truth import ArmTruth, contents
 from molmo_point.sim.tabletop.objects import SceneObject
 
 from .color_backend import picker_for
@@ -52,11 +50,12 @@ SLOW_BOWL, SLOW_TRAY = (pytest.param(*each, marks=pytest.mark.slow) for each in 
 @pytest.mark.parametrize(("kind", "seed"), [("bowl", 1), SLOW_BOWL, ("box", 3), SLOW_TRAY, ("plate", 5)])
 def test_it_is_put_into_the_middle_and_the_rim_is_not_touched(kind, seed):
     with table(kind, seed, cube()) as arm:
-        truth, picker = ArmTruth(arm), picker_for(arm, look_again=False)
+        truth, picker = ArmTruth(arm), picker_for(arm, max_looks=0)
         assert picker.pick("the red cube").success
         placed = picker.place(f"the blue {kind}", "on" if kind == "plate" else "in")
         assert placed.success, placed.message
-        assert "fixed camera sees it there" in placed.message
+        assert placed.seen is True
+        assert placed.found_container
         assert picker.holding == ""
         item = arm.layout.containers[0]
         assert placed.position_m is not None
@@ -69,9 +68,9 @@ def test_it_is_put_into_the_middle_and_the_rim_is_not_touched(kind, seed):
 
 def test_by_a_typed_command_and_then_another_one_beside_it():
     with table("tray", 6, cube("red", 0.016), cube("green", 0.016)) as arm:
-        picker, places = picker_for(arm, look_again=False), PutDownPlaces()
+        picker = picker_for(arm, max_looks=0)
         for text in ("put the red cube in the blue tray", "pick up the green cube and put it in the blue tray"):
-            outcomes = carry_out(parse_command(text), picker, places)
+            outcomes = carry_out(parse_command(text), PickerExecutor(picker))
             assert all(outcome.success for outcome in outcomes), [outcome.message for outcome in outcomes]
         arm.wait(0.7)
         assert contents(arm) == {0, 1}
@@ -82,7 +81,7 @@ def test_by_a_typed_command_and_then_another_one_beside_it():
 
 def test_next_to_it_keeps_clear_of_the_rim():
     with table("bowl", 7, cube()) as arm:
-        truth, picker = ArmTruth(arm), picker_for(arm, look_again=False)
+        truth, picker = ArmTruth(arm), picker_for(arm, max_looks=0)
         assert picker.pick("the red cube").success
         placed = picker.place("the blue bowl", "next to")
         assert placed.success, placed.message
@@ -97,7 +96,7 @@ def test_next_to_it_keeps_clear_of_the_rim():
 
 def test_what_is_too_long_stays_in_the_gripper_with_the_reason():
     with table("bowl", 8, ("brick", "red", (0.075, 0.02, 0.018))) as arm:
-        picker = picker_for(arm, look_again=False)
+        picker = picker_for(arm, max_looks=0)
         assert picker.pick("the red brick").success
         placed = picker.place("the blue bowl", "in")
         assert placed.failure is PickFailure.NO_GRASP
@@ -109,11 +108,11 @@ def test_what_is_too_long_stays_in_the_gripper_with_the_reason():
 
 def test_in_a_thing_without_an_inside_or_one_that_is_not_there_is_refused():
     with table("bowl", 9, cube(), cube("green", 0.026)) as arm:
-        picker = picker_for(arm, look_again=False)
+        picker = picker_for(arm, max_looks=0)
         assert picker.pick("the red cube").success
         solid = picker.place("the green cube", "in")
         assert solid.failure is PickFailure.WRONG_OBJECT
-        assert "no inside" in solid.message
+        assert "rim and inside" in solid.message
         missing = picker.place("the purple bowl", "in")
         assert missing.failure is PickFailure.NOT_FOUND
         assert picker.holding == "the red cube"
@@ -121,7 +120,7 @@ def test_in_a_thing_without_an_inside_or_one_that_is_not_there_is_refused():
 
 def test_what_is_lost_on_the_way_is_told_and_is_not_held_any_more():
     with table("bowl", 1, cube()) as arm:
-        picker = picker_for(arm, look_again=False)
+        picker = picker_for(arm, max_looks=0)
         assert picker.pick("the red cube").success
         for side in ("left", "right"):
             for pad in (1, 2):

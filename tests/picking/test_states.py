@@ -17,11 +17,13 @@ def test_states_have_the_numbers_of_the_action():
 
 def test_results_are_json():
     event = PickEvent(PickState.GRASP, 2, 10, "closing")
-    pick = PickResult("red cube", False, PickFailure.SLIPPED, "lost", 2, events=(event,), simulated_s={PickState.GRASP: 1.0})
+    pick = PickResult(
+        query="red cube", failure=PickFailure.SLIPPED, message="lost", attempts=2, events=(event,), arm_s={PickState.GRASP: 1.0}
+    )
     told = json.loads(json.dumps(pick.to_dict(), allow_nan=False))
     assert told["failure"] == "SLIPPED"
     assert told["width_m"] is None
-    assert told["simulated_s"] == {"GRASP": 1.0}
+    assert told["arm_s"] == {"GRASP": 1.0}
     assert told["events"][0]["state"] == "GRASP"
-    place = PlaceResult("the bowl", True, None, "done", (0.0, 0.1, 0.2), events=(event,))
+    place = PlaceResult(where="the bowl", failure=None, message="done", position_m=(0.0, 0.1, 0.2), events=(event,))
     assert json.loads(json.dumps(place.to_dict(), allow_nan=False))["position_m"] == [0.0, 0.1, 0.2]

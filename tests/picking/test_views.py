@@ -9,8 +9,7 @@ import pytest
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.transforms import Transform
-from molmo_point.picking.settings import PickSettings
-from molmo_point.picking.views import Looker, Sighting, grouped, same_thing
+from molmo_point.picking.views import Looker, Sighting, grouped, same_object
 from molmo_point.results import DepthStatus, Target
 
 FRAME = RgbdFrame(np.zeros((4, 4, 3), np.uint8), None, None, 0)
@@ -31,7 +30,7 @@ def sighting(x, confidence=0.8, place="here"):
     [(0.01, 0.001, True), (0.04, 0.001, False), (0.04, 0.02, True), (0.1, 0.2, False)],
 )
 def test_same_by_distance_or_covariance_but_never_far_apart(away_m, sigma_m, same):
-    assert same_thing(target(0.0, sigma_m), target(away_m, sigma_m), 0.02) is same
+    assert same_object(target(0.0, sigma_m), target(away_m, sigma_m), 0.02) is same
 
 
 def test_the_group_with_the_most_weight_is_first():
@@ -67,7 +66,7 @@ def test_a_place_outside_the_image_moves_nothing(uv):
 def moved_to(uv):
     frame = RgbdFrame(np.zeros((48, 64, 3), np.uint8), np.full((48, 64), 0.5, np.float32), CAMERA, 0)
     arm = SimpleNamespace(base_T_camera=lambda name, stamp_ns: BASE_T_CAMERA)
-    looker = Looker(SimpleNamespace(backend=SimpleNamespace(tells_spread=False)), arm, PickSettings())
+    looker = Looker(SimpleNamespace(backend=SimpleNamespace(tells_spread=False)), arm)
     seen = target(0.0)
     return looker.moved(
         Sighting("here", frame, BASE_T_CAMERA, seen, seen), BASE_T_CAMERA.apply(CAMERA.deproject(uv, 0.5), FRAME.frame)

@@ -13,11 +13,11 @@ from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.transforms import Transform
 from molmo_point.grasp.candidates import GraspCandidate
 from molmo_point.grasp.gripper import Gripper
-from molmo_point.picking.run_log import Look, RunLog, WatchedPointer, sky_filled
+from molmo_point.picking.run_log import Look, RunLog, WatchedPointer
 from molmo_point.picking.states import PickEvent, PickState
 from molmo_point.pointer import Pointer
 from molmo_point.results import Completion, DepthStatus, ImagePoint, Pointing, Target
-from molmo_point.viz.run_video import SIZE_WH, RunVideo
+from molmo_point.viz.run_video import SIZE_WH, RunVideo, sky_filled
 from molmo_point.viz.text import AMBER
 from tests.pairing import paired
 
@@ -88,7 +88,7 @@ def test_the_log_knows_what_was_at_a_time():
     assert log.look_at(4, "fixed") is None and log.look_at(24, "fixed").frame.stamp_ns == 5
     assert log.look_at(99, "fixed").frame.stamp_ns == 25 and log.look_at(99, "wrist").frame.stamp_ns == 15
     log.begin("next", 50)
-    assert (log.caption, log.looks, log.events, log.outcome, log.began_ns) == ("next", [], [], "", 50)
+    assert (log.caption, log.looks, log.events, log.success, log.began_ns) == ("next", [], [], None, 50)
 
 
 def test_a_camera_shows_its_look_only_after_it_was_taken():
@@ -101,7 +101,7 @@ def test_a_camera_shows_its_look_only_after_it_was_taken():
 
 def test_the_last_picture_is_held_and_says_how_it_ended():
     log = log_of(PickEvent(PickState.POINTING, 1, 1, "looking"))
-    log.outcome = "done"
+    log.success = True
     film = [(10, GREY), (20, GREY)]
     pictures = list(video(log).pictures(film, hold=3))
     assert len(pictures) == 5

@@ -21,10 +21,11 @@ _MOVED = {
     "photographs": "benchmarks.photographs",
     "household": "lab.evaluation.household",
     "calibration --household": "lab.evaluation.household_confidence",
+    "pick --variants": "benchmarks.picking",
 }
 """Measurements of this project that are programs of its repository, by their former names."""
 
-_OWNERS = {"write": "calibration", "variants": "pick", "processes": "pick", "failures": "pick"}
+_OWNERS = {"write": "calibration", "processes": "pick", "failures": "pick"}
 """Benchmark that each special option belongs to."""
 
 
@@ -45,15 +46,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else on stdout")
     parser.add_argument("--out", type=Path, help="write the JSON to this file as well")
     group = parser.add_argument_group("calibration", "fitted on as many other scenes as are measured on")
-    group.add_argument("--household", action=_MovedOption, nargs=0, help=argparse.SUPPRESS)
+    group.add_argument("--household", action=_MovedOption, const="calibration --household", nargs=0, help=argparse.SUPPRESS)
     group.add_argument("--write", action="store_true", help="store it in the checkpoint's pointing.json")
     group = parser.add_argument_group("pick", "one scene per pick; repeat a failure with --scenes 1 --seed SEED")
-    group.add_argument("--variants", nargs="+", metavar="NAME", help="variants to compare (default: full)")
+    group.add_argument("--variants", action=_MovedOption, const="pick --variants", nargs="*", help=argparse.SUPPRESS)
     group.add_argument("--processes", type=int, help="number of picks at a time (default: one for each core)")
     group.add_argument("--failures", type=Path, metavar="DIR", help="write a picture of the end of every pick that fails")
-    parser.add_argument(
-        "--plot", type=Path, metavar="FILE", help="write a PNG: reliability diagram (calibration), success of variants (pick)"
-    )
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="write a PNG: reliability diagram (calibration)")
     parser.set_defaults(run=run)
 
 
@@ -62,7 +61,7 @@ class _MovedOption(argparse.Action):
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
         """See `argparse.Action`."""
-        parser.error(_moved("calibration --household"))
+        parser.error(_moved(str(self.const)))
 
 
 def _moved(name: str) -> str:

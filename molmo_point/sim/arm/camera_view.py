@@ -1,4 +1,4 @@
-"""What a camera of the simulated arm sees: the scene behind a `SimulatedCamera`."""
+"""Views of the simulated arm's cameras: the scene behind a `SimulatedCamera`."""
 
 from typing import Protocol
 
@@ -19,31 +19,31 @@ _OPTICAL = np.diag([1.0, -1.0, -1.0])
 
 
 class Rendered(Protocol):
-    """What a view is made of."""
+    """The parts of an arm that a view needs."""
 
     model: object
     data: object
     tool_frame: str
 
     def render(self, camera: str, kind: str) -> NDArray[np.generic]:
-        """A pass of a camera of the model: "color", "depth" or "segmentation"."""
+        """Render a pass of a camera of the model: "color", "depth" or "segmentation"."""
         ...
 
 
 class ArmView:
-    """One camera: its picture, intrinsics, and where it is in truth.
+    """One camera: its images, intrinsics, and true pose.
 
     Args:
-        arm: Whose camera it is.
+        arm: The arm with the camera.
         name: "fixed", "wrist" or "observer".
-        width: Of its image, pixels.
-        height: Likewise.
+        width: Width of the image, pixels.
+        height: Height of the image, pixels.
 
     Attributes:
-        name: As given.
-        frame: Its optical frame.
-        intrinsics: Pinhole, no distortion.
-        mount: `tool_T_camera` of a camera on the hand; None of one that stands.
+        name: Name of the camera.
+        frame: Optical frame.
+        intrinsics: Pinhole intrinsics without distortion.
+        mount: True `tool_T_camera` of a camera on the hand; None for a fixed camera.
     """
 
     def __init__(self, arm: Rendered, name: str, width: int, height: int) -> None:
@@ -58,21 +58,21 @@ class ArmView:
 
     @property
     def pose(self) -> Transform:
-        """`base_T_camera` in truth, now."""
+        """True `base_T_camera` now."""
         camera = self._arm.data.camera(self._camera)  # type: ignore[attr-defined]
         rotation = camera.xmat.reshape(3, 3) @ _OPTICAL
         return Transform(BASE_FRAME, self.frame, rotation, camera.xpos.copy())
 
     def render(self) -> tuple[np.ndarray, np.ndarray]:
-        """Colour (h, w, 3) uint8 RGB and exact depth (h, w) float32 metres along z."""
+        """Render color (h, w, 3) uint8 RGB and exact depth (h, w) float32, meters along z."""
         return self.render_color(), self._arm.render(self._camera, "depth").astype(np.float32)
 
     def render_color(self) -> np.ndarray:
-        """Colour alone, (h, w, 3) uint8 RGB."""
+        """Render color alone, (h, w, 3) uint8 RGB."""
         return self._arm.render(self._camera, "color")
 
     def render_geoms(self) -> np.ndarray:
-        """Truth: which geom of the model each pixel (h, w) shows, -1 for none."""
+        """Render the number of the geom at each pixel (h, w), -1 for none."""
         return self._arm.render(self._camera, "segmentation")[..., 0]
 
     def _mount(self) -> Transform:

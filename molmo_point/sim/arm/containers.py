@@ -1,6 +1,6 @@
-"""Hollow things to put something into: bowls, plates, trays and open boxes, with walls and a floor that carry.
+"""Containers: bowls, plates, trays and open boxes, with walls and a floor that carry objects.
 
-What is seen is a mesh turned on a lathe, or boards; what is touched is made of boxes, so that things lie inside.
+The visible shape is a revolved mesh, or boards. The touchable shape is made of boxes, so that objects lie inside.
 """
 
 import math
@@ -20,7 +20,7 @@ PLATE_MM = "0 0, 60 0, 68 4, 105 18, 106 20, 104 20, 66 7, 0 5"
 """Profiles of round containers, as `profile_m` reads them."""
 CONTAINER_PREFIX = "container_"
 SECTORS = 20
-"""Boxes around a round wall."""
+"""Number of boxes around a round wall."""
 _FRICTION = (0.6, 0.005, 0.0003)
 _FOOT_M = 0.0015
 _TOUCHED_GROUP = 3
@@ -29,7 +29,7 @@ _COLOR_JITTER = 0.04
 
 @dataclass(frozen=True)
 class _Round:
-    """Turned on a lathe: profile in mm, wall in metres, how much smaller than the model it is by default."""
+    """A revolved profile in mm; wall thickness in meters; default scale."""
 
     profile: str
     wall_m: float
@@ -40,14 +40,14 @@ class _Round:
         return profile_m(self.profile) * self.scale * scale
 
     def inner_m(self, scale: float) -> FloatArray:
-        """The inside (n, 2), radius and height, from the rim to the middle."""
+        """Inside (n, 2), radius and height, from the rim to the middle."""
         outline = self.profile_m(scale)
         return outline[int(np.argmax(outline[:, 1])) :]
 
 
 @dataclass(frozen=True)
 class _Boards:
-    """Made of boards: inside half length and width, height outside, thickness, metres."""
+    """Boards: inner half length and width, outer height, and thickness, meters."""
 
     half_m: tuple[float, float]
     height_m: float
@@ -62,7 +62,7 @@ _KINDS: dict[str, _Round | _Boards] = {
     "box": _Boards((0.070, 0.055), 0.060, 0.004),
 }
 CONTAINERS: tuple[str, ...] = tuple(_KINDS)
-"""Names of the kinds, as a person would say them."""
+"""Names of the kinds, as people say them."""
 
 
 @dataclass(frozen=True)
@@ -73,12 +73,12 @@ class Container:
         kind: One of `CONTAINERS`.
         color: A key of `COLORS`.
         scale: Factor on its size.
-        position_base_m: The middle (3,) of its underside, metres, base frame.
-        yaw_rad: Rotation about the vertical.
-        rgb: The colour really used, (3,) in [0, 1].
+        position_base_m: (3,) middle of its underside, meters, base frame.
+        yaw_rad: Rotation about the vertical, radians.
+        rgb: (3,) exact color, in [0, 1].
 
     Raises:
-        InputError: For an unknown kind, or a scale that is not above zero.
+        InputError: If the kind is unknown, or the scale is not above zero.
     """
 
     kind: str
@@ -91,28 +91,28 @@ class Container:
     def __post_init__(self) -> None:
         known_kinds((self.kind,))
         if not 0 < self.scale < np.inf:
-            raise InputError("A container's scale must be above zero", f"scale={self.scale}", "give 1 for its usual size")
+            raise InputError("scale must be above zero", f"scale={self.scale}", "give 1 for the usual size")
 
     @property
     def name(self) -> str:
-        """What a person would call it, e.g. ``"white bowl"``."""
+        """Name in words, such as ``"white bowl"``."""
         return f"{self.color} {self.kind}"
 
     @property
     def rim_m(self) -> float:
-        """Height of the rim above what it stands on, metres."""
+        """Height of the rim above the underside, meters."""
         shape = _KINDS[self.kind]
         return self.scale * shape.height_m if isinstance(shape, _Boards) else float(shape.profile_m(self.scale)[:, 1].max())
 
     @property
     def floor_m(self) -> float:
-        """Height of the inside's floor above what it stands on, metres."""
+        """Height of the floor inside above the underside, meters."""
         shape = _KINDS[self.kind]
         return self.scale * shape.wall_m if isinstance(shape, _Boards) else float(shape.inner_m(self.scale)[-1, 1])
 
     @property
     def opening_m(self) -> float | tuple[float, float]:
-        """Inside the rim: radius of a round one, half length and width of a rectangular one, metres."""
+        """Opening inside the rim: radius if round, half length and half width if rectangular, meters."""
         shape = _KINDS[self.kind]
         if isinstance(shape, _Boards):
             return self.scale * shape.half_m[0], self.scale * shape.half_m[1]
@@ -120,14 +120,14 @@ class Container:
 
     @property
     def footprint_radius_m(self) -> float:
-        """Radius of the circle around it seen from above, metres."""
+        """Radius of the circle around it, seen from above, meters."""
         shape = _KINDS[self.kind]
         if isinstance(shape, _Boards):
             return self.scale * math.hypot(*(side + shape.wall_m for side in shape.half_m))
         return float(shape.profile_m(self.scale)[:, 0].max())
 
     def over_opening(self, xy_m: FloatArray) -> bool:
-        """Whether a place (2,) of its own frame is over the opening."""
+        """True if a position (2,) in its own frame is over the opening."""
         opening = self.opening_m
         if isinstance(opening, tuple):
             return bool(np.all(np.abs(xy_m) < opening))
@@ -135,28 +135,28 @@ class Container:
 
 
 def known_kinds(kinds: Sequence[str]) -> tuple[str, ...]:
-    """The kinds as they are.
+    """Check kinds and return them.
 
     Raises:
-        InputError: If one is none of `CONTAINERS`.
+        InputError: If one is not in `CONTAINERS`.
     """
     for kind in kinds:
         if kind not in _KINDS:
-            raise InputError("There is no such container", repr(kind), f"use {', '.join(CONTAINERS)}")
+            raise InputError("kind must be a container", repr(kind), f"use {', '.join(CONTAINERS)}")
     return tuple(kinds)
 
 
 def kinds_in(text: str) -> tuple[str, ...]:
-    """Kinds of containers from their names with commas or blanks between, as on a command line; none in an empty text.
+    """Read kinds of containers from a text with commas or blanks between them.
 
     Raises:
-        InputError: If one is none of `CONTAINERS`.
+        InputError: If one is not in `CONTAINERS`.
     """
     return known_kinds(text.replace(",", " ").split())
 
 
 def random_container(rng: np.random.Generator, kind: str, xy_m: tuple[float, float]) -> Container:
-    """Draws size, turn and colour of a container standing at ``xy_m`` (base frame, metres)."""
+    """Draw size, rotation and color of a container at ``xy_m`` (base frame, meters)."""
     known_kinds((kind,))
     color = str(rng.choice(list(COLORS)))
     red, green, blue = np.clip(np.array(COLORS[color]) + rng.normal(0.0, _COLOR_JITTER, 3), 0.02, 1.0)
@@ -165,12 +165,12 @@ def random_container(rng: np.random.Generator, kind: str, xy_m: tuple[float, flo
 
 
 def add_container(spec: Any, item: Container, name: str) -> None:
-    """Adds a container to an ``MjSpec`` as a free body of that name.
+    """Add a container to an ``MjSpec`` as a free body.
 
     Args:
-        spec: Of the world.
-        item: What to add.
-        name: Of the body, its joint, and before the names of its geoms.
+        spec: Specification of the world.
+        item: The container.
+        name: Name of the body and its joint; prefix of its geoms' names.
     """
     from molmo_point.sim.mujoco_import import import_mujoco
 
@@ -180,7 +180,7 @@ def add_container(spec: Any, item: Container, name: str) -> None:
     body.add_freejoint(name=name)
     if isinstance(shape, _Boards):
         for number, (middle, half) in enumerate(_boards(shape, item.scale)):
-            # All boards are one thing to whoever asks which geom a pixel shows, so the first one bears the name.
+            # The first board has the name that a segmentation looks for.
             label = f"{name}_seen" if number == 0 else f"{name}_board_{number}"
             body.add_geom(
                 name=label, type=mujoco.mjtGeom.mjGEOM_BOX, pos=list(middle), size=list(half), rgba=[*item.rgb, 1.0],
@@ -190,7 +190,7 @@ def add_container(spec: Any, item: Container, name: str) -> None:
     vertices, faces = lathe(shape.profile_m(item.scale), 48)
     mesh = spec.add_mesh(name=f"{name}_mesh", inertia=mujoco.mjtMeshInertia.mjMESH_INERTIA_EXACT)
     mesh.uservert, mesh.userface = vertices.astype(np.float32).ravel(), faces.astype(np.int32).ravel()
-    # The mesh is seen and has the weight; the boxes below carry.
+    # The mesh is visible and has the weight; the boxes below carry.
     body.add_geom(
         name=f"{name}_seen", type=mujoco.mjtGeom.mjGEOM_MESH, meshname=f"{name}_mesh", rgba=[*item.rgb, 1.0],
         density=shape.density_kg_m3, contype=0, conaffinity=0,
@@ -248,7 +248,7 @@ def _times(one: FloatArray, other: FloatArray) -> FloatArray:
 
 
 def profile_m(text: str) -> FloatArray:
-    """A profile (n, 2) in metres from ``"radius height, radius height, …"`` in millimetres."""
+    """Read a profile (n, 2) in meters from ``"radius height, radius height, …"`` in millimeters."""
     return np.array([[float(v) for v in pair.split()] for pair in text.split(",")]) / 1000
 
 

@@ -1,4 +1,4 @@
-"""The fingers of the simulated gripper: how angle, width and reach belong together."""
+"""Linkage of the simulated gripper: relation of angle, width and reach of its fingers."""
 
 import math
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ ROBOTIQ = Gripper(
     max_tilt_rad=math.radians(35.0),
     approach_distance_m=0.08,
 )
-"""A 2F-85 as boxes. Its palm begins where the linkage between the fingers does."""
+"""A 2F-85 as boxes; its palm begins at the linkage between the fingers."""
 FULL_CONTROL = 255.0
 
 
@@ -34,11 +34,11 @@ class FingerLinkage:
     """Pads that stay parallel while they swing on an arc.
 
     Attributes:
-        open_width_m: Between the pads at angle 0.
-        open_tip_m: From the hand's flange to the ends of the pads at angle 0.
-        radius_m: Of the arc.
-        start_rad: Where on the arc angle 0 is.
-        control_per_rad: Of the fingers' motor.
+        open_width_m: Distance between the pads at angle 0, meters.
+        open_tip_m: Distance from the hand's flange to the ends of the pads at angle 0, meters.
+        radius_m: Radius of the arc, meters.
+        start_rad: Position of angle 0 on the arc, radians.
+        control_per_rad: Control value of the motor per radian.
     """
 
     open_width_m: float
@@ -48,32 +48,32 @@ class FingerLinkage:
     control_per_rad: float
 
     def width_m(self, angle_rad: float) -> float:
-        """Between the pads; 0 when they touch."""
+        """Distance between the pads, meters; 0 is contact."""
         swing = math.cos(self.start_rad + angle_rad) - math.cos(self.start_rad)
         return max(0.0, self.open_width_m + 2.0 * self.radius_m * swing)
 
     def angle_rad(self, width_m: float) -> float:
-        """Of the drivers, for a width between the pads."""
+        """Angle of the drivers for a width between the pads, radians."""
         width = min(max(width_m, 0.0), self.open_width_m)
         cosine = math.cos(self.start_rad) + (width - self.open_width_m) / (2.0 * self.radius_m)
         return math.acos(min(1.0, max(-1.0, cosine))) - self.start_rad
 
     def tip_m(self, width_m: float) -> float:
-        """From the hand's flange to the ends of the pads."""
+        """Distance from the hand's flange to the ends of the pads, meters."""
         angle = self.start_rad + self.angle_rad(width_m)
         return self.open_tip_m + self.radius_m * (math.sin(angle) - math.sin(self.start_rad))
 
     def tool_back_m(self, width_m: float) -> float:
-        """How far the tool frame is behind the grasp frame, along the approach, when the pads are that far apart."""
+        """Distance of the tool frame behind the grasp frame, along the approach, for a width, meters."""
         return self.tip_m(width_m) - ROBOTIQ.tip_offset_m - TOOL_Z_M
 
     def control(self, width_m: float) -> float:
-        """What the fingers' motor is told for a width; 0 closes for good."""
+        """Control value of the motor for a width; 0 closes with full force."""
         return FULL_CONTROL if width_m <= 0.0 else min(FULL_CONTROL, self.angle_rad(width_m) * self.control_per_rad)
 
 
 def finger_linkage(model: Any) -> FingerLinkage:
-    """The linkage as a world's model has it, measured with the fingers open."""
+    """Measure the linkage of a world's model with open fingers."""
     mujoco = import_mujoco()
     data = mujoco.MjData(model)
     mujoco.mj_forward(model, data)

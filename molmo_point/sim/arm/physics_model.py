@@ -17,37 +17,37 @@ from molmo_point.sim.tabletop.layout import Layout
 from molmo_point.sim.tabletop.mjcf import OBJECT_PREFIX, layout_to_mjcf
 
 ARM = "arm/"
-"""Before every name of the arm's parts."""
+"""Prefix of the names of the arm's parts."""
 JOINTS = tuple(f"joint{number}" for number in range(1, 8))
 HAND, TOOL_SITE, WRIST_CAMERA, OBSERVER_CAMERA = f"{ARM}base", "tool", "wrist", "observer"
 FIXED_CAMERA = CAMERA_NAME
 BOXES = 24
-"""Obstacles that the plan has room for."""
+"""Largest number of obstacles in the plan."""
 OBSTACLE_PREFIX = "obstacle_"
 FOOT_M = (-0.5, 0.0, 0.0)
-"""Where the arm stands on the table, base frame."""
+"""Position of the arm's foot on the table, meters, base frame."""
 TOOL_Z_M = 0.155
-"""From the hand's flange to the tool frame, which lies between the pads."""
+"""Distance from the hand's flange to the tool frame, which is between the pads, meters."""
 WRIST_M = (0.0, -0.085, 0.03)
-"""The wrist camera in the hand's frame; it looks along the approach, past the fingers, with their side down."""
+"""Position of the wrist camera in the hand's frame, meters; it looks along the approach, past the fingers."""
 WRIST_FOV_Y_DEG = 42.5
 OBSERVER = CameraPose((0.85, -1.05, 0.8), (-0.2, 0.0, 0.25), 42.0)
-"""The view from aside, for people."""
+"""The side view, for people."""
 DENSITY_KG_M3 = 400.0
 GRIP_FORCE = 6.0
-"""Limit of the fingers' motor in its own unit; about 50 N at each pad."""
+"""Force limit of the fingers' motor in its own unit; about 50 N at each pad."""
 PAD_HALF_M = 0.009
-"""Half the thickness of a finger."""
+"""Half the thickness of a finger, meters."""
 STEP_S = 0.002
 _GAINS = ((4500, 450), (4500, 450), (3500, 350), (3500, 350), (2000, 200), (2000, 200), (2000, 200))
 _FAR_M = (0.0, 0.0, -5.0)
 
 
 def arm_file() -> Path:
-    """The arm's description in the installed wheel.
+    """Path of the arm's description in the installed wheel.
 
     Raises:
-        DependencyError: It is not installed.
+        DependencyError: The wheel is not installed.
     """
     from importlib.util import find_spec
 
@@ -60,12 +60,12 @@ def arm_file() -> Path:
 
 
 def world_spec(layout: Layout, width: int, height: int) -> Any:
-    """The ``MjSpec`` of a layout whose objects are free bodies, with the arm and its cameras.
+    """Make the ``MjSpec`` of a layout with free objects, the arm and its cameras.
 
     Args:
         layout: Objects, containers, table, light, and the fixed camera.
-        width: Of the largest image, pixels.
-        height: Likewise.
+        width: Width of the largest image, pixels.
+        height: Height of the largest image, pixels.
     """
     mujoco = import_mujoco()
     spec = mujoco.MjSpec.from_string(layout_to_mjcf(layout, width, height))
@@ -89,7 +89,7 @@ def world_spec(layout: Layout, width: int, height: int) -> Any:
 
 
 def plan_spec() -> Any:
-    """The ``MjSpec`` of the arm alone, fingers open, with the table and boxes that can be set; seven joints."""
+    """Make the ``MjSpec`` of the arm alone with open fingers, seven joints, the table, and boxes to set."""
     mujoco = import_mujoco()
     spec = mujoco.MjSpec()
     spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
@@ -124,7 +124,7 @@ def _attach_arm(spec: Any, mujoco: Any) -> None:
     for name in ("left_pad1", "left_pad2", "right_pad1", "right_pad2"):
         pad = arm.geom(name)
         pad.condim, pad.friction = 4, [0.7, 0.006, 0.0001]
-        # The pads are as thick as the fingers; the finger's own mesh stands out before them and would do the gripping.
+        # The pads are as thick as the fingers; else the finger's own mesh would touch first.
         pad.pos = [pad.pos[0] + pad.size[0] - PAD_HALF_M, *pad.pos[1:]]
         pad.size = [PAD_HALF_M, *pad.size[1:]]
     for geom in arm.geoms:
@@ -134,7 +134,7 @@ def _attach_arm(spec: Any, mujoco: Any) -> None:
 
 
 def _free(spec: Any, name: str) -> None:
-    """A geom of the world becomes a body that can be pushed, lifted and dropped."""
+    """Turn a geom of the world into a body that can be pushed, lifted and dropped."""
     still = spec.geom(name)
     body = spec.worldbody.add_body(name=name, pos=still.pos.copy(), quat=still.quat.copy())
     body.add_freejoint(name=name)

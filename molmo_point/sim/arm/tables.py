@@ -12,11 +12,11 @@ from molmo_point.sim.tabletop.layout import Layout, random_layout
 from molmo_point.sim.tabletop.objects import COLORS, SHAPES, SceneObject, random_object
 
 ARM_CAMERA = CameraPose(eye_m=(0.06, -0.38, 0.62), look_at_m=(0.01, 0.0, 0.02), fov_y_deg=42.5)
-"""The fixed camera: a D435's colour camera at 640x480, beside the table, 0.71 m away, looking 58 degrees down."""
+"""The fixed camera: a D435's color camera at 640x480, at the side of the table, 0.71 m away, looking 58 degrees down."""
 WIDEST_M = 0.066
-"""Across the narrower side of an object; the gripper opens 0.085 m."""
+"""Largest narrower side of an object, meters; the gripper opens 0.085 m."""
 GAP_M = 0.022
-"""Between the circles around the objects: room for a finger."""
+"""Gap of the circles around the objects, meters: room for a finger."""
 MOST_CONTAINERS = 3
 _HALF_M = (0.15, 0.19)
 _CONTAINERS_HALF_M = (0.13, 0.15)
@@ -24,30 +24,29 @@ _ALIKE = 0.35
 
 
 def random_arm_layout(rng: np.random.Generator, object_count: int | None = None, containers: Sequence[str] = ()) -> Layout:
-    """Draws a table of objects that the gripper can hold.
+    """Draw a table of objects that the gripper can hold.
 
     Args:
         rng: Source of all randomness.
         object_count: Number of objects; None draws 3 to 10.
-        containers: Kinds of containers that stand among them, of `containers.CONTAINERS`; without any, nothing more is
-            drawn.
+        containers: Kinds of containers among them, of `containers.CONTAINERS`.
 
     Returns:
-        The layout; it may hold fewer objects than asked for where the table was full.
+        The layout; it holds fewer objects than asked for if the table is full.
 
     Raises:
-        InputError: If there is no such container, or they do not fit on the table.
+        InputError: If a kind is unknown, or the containers do not fit on the table.
     """
     if len(known_kinds(containers)) > MOST_CONTAINERS:
         given = f"{len(containers)} containers"
-        raise InputError("So many containers do not fit on the table", given, f"give {MOST_CONTAINERS} or fewer")
+        raise InputError("containers must fit on the table", given, f"give {MOST_CONTAINERS} or fewer")
     wanted = int(rng.integers(3, 11)) if object_count is None else object_count
     around = random_layout(rng, 1)
     hollow = _containers(rng, containers)
     placed: list[SceneObject] = []
     for _ in range(wanted):
         _add(rng, placed, hollow)
-    # The lamp is in front of the arm and on the camera's side: the arm's shadow falls behind, and what is seen is lit.
+    # The lamp is in front of the arm, on the camera's side: the visible sides are lit.
     angle, lean = rng.uniform(-1.2, 0.4), rng.uniform(0.35, 0.8)
     light = (float(lean * np.cos(angle)), float(lean * np.sin(angle)), 1.6)
     return dataclasses.replace(
@@ -70,7 +69,7 @@ def _containers(rng: np.random.Generator, kinds: Sequence[str]) -> tuple[Contain
         if all(_apart(a, b) for number, a in enumerate(placed) for b in placed[:number]):
             return tuple(placed)
     if kinds:
-        raise InputError("The containers do not fit on the table", ", ".join(kinds), "give fewer, or smaller ones")
+        raise InputError("containers must fit on the table", ", ".join(kinds), "give fewer, or smaller ones")
     return ()
 
 

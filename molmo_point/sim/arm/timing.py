@@ -1,4 +1,4 @@
-"""When a path is where: as fast as joint speed, acceleration and jerk allow, and how it slows down on the way."""
+"""Timing of joint paths within limits of speed, acceleration and jerk, and slowing down on the way."""
 
 import bisect
 from dataclasses import dataclass, field
@@ -10,15 +10,15 @@ from molmo_point.arrays import FloatArray
 from molmo_point.errors import DependencyError
 
 SPEED_RAD_S = 0.7 * np.array([2.175, 2.175, 2.175, 2.175, 2.61, 2.61, 2.61])
-"""Seven tenths of what a Panda's joints may."""
+"""70 % of the Panda's joint speed limits."""
 ACCELERATION_RAD_S2 = 0.4 * np.array([15.0, 7.5, 10.0, 12.5, 15.0, 20.0, 20.0])
 JERK_S = 0.15
-"""Full acceleration is reached in this time."""
+"""Time to full acceleration, seconds."""
 _STEP = 0.01
 
 
 def evened(rows: FloatArray) -> FloatArray:
-    """Rows (m, n) of joint angles at even steps of the time that they take, corners rounded; the ends stay."""
+    """Resample rows (m, n) of joint angles at even steps of time, with rounded corners and the same ends."""
     travel = _travel(rows)
     count = max(3, int(np.ceil(travel[-1] / _STEP)) + 1)
     even = np.linspace(0.0, travel[-1], count)
@@ -31,7 +31,7 @@ def evened(rows: FloatArray) -> FloatArray:
 
 
 def _smoothed(path: FloatArray, reach: int) -> FloatArray:
-    """Means over a window that shrinks towards the ends, so that these stay."""
+    """Moving average with a window that shrinks toward the ends, which stay."""
     total = np.concatenate([np.zeros((1, path.shape[1])), np.cumsum(path, axis=0)])
     index = np.arange(len(path))
     half = np.minimum(reach, np.minimum(index, len(path) - 1 - index))
@@ -39,19 +39,19 @@ def _smoothed(path: FloatArray, reach: int) -> FloatArray:
 
 
 def _travel(rows: FloatArray) -> FloatArray:
-    """(m,) seconds that each row would be reached after at the speed limit of whichever joint is slowest."""
+    """Times (m,) of the rows at the speed limit of the slowest joint, seconds."""
     steps = (np.abs(np.diff(rows, axis=0)) / SPEED_RAD_S).max(axis=1)
     return np.concatenate([[0.0], np.cumsum(steps)])
 
 
 @dataclass
 class PathTiming:
-    """A moving place on a path.
+    """A path with a time for every position.
 
     Attributes:
-        rows: (m, n) joint angles.
-        stops: Where on the path each row is: the seconds to it at the speed limit of whichever joint is slowest.
-        duration_s: From the start to where it ends.
+        rows: (m, n) joint angles, radians.
+        stops: Positions of the rows on the path: their times at the speed limit of the slowest joint, seconds.
+        duration_s: Duration from the start to the end, seconds.
     """
 
     rows: FloatArray
@@ -61,7 +61,7 @@ class PathTiming:
     _limits: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
     def at(self, time_s: float) -> tuple[FloatArray, FloatArray]:
-        """Joint angles (n,) and speeds (n,) at a time."""
+        """Joint angles (n,), radians, and speeds (n,), rad/s, at a time."""
         place, speed, _ = self._state(time_s)
         after = min(max(bisect.bisect_right(self.stops, place), 1), len(self.stops) - 1)
         begin, end = self.stops[after - 1], self.stops[after]
@@ -70,14 +70,14 @@ class PathTiming:
         return self.rows[after - 1] + share * slope, slope * speed
 
     def slowed(self, time_s: float) -> "PathTiming":
-        """The same path from a time on, slowing down to a stand as fast as the limits allow; its time starts at 0."""
+        """Slow down on the path from a time on, as fast as the limits allow; the new time starts at 0."""
         place, speed, acceleration = self._state(time_s)
         ruckig = _import_ruckig()
         wanted = ruckig.InputParameter(1)
         wanted.control_interface = ruckig.ControlInterface.Velocity
         wanted.current_position, wanted.current_velocity = [place], [max(speed, 0.0)]
         wanted.current_acceleration, wanted.target_velocity = [acceleration], [0.0]
-        # Stopping may use all of the acceleration, and gets there sooner.
+        # Stopping may use all of the acceleration.
         wanted.max_acceleration, wanted.max_jerk = [2 * self._limits[1]], [6 * self._limits[2]]
         profile = ruckig.Trajectory(1)
         ruckig.Ruckig(1).calculate(wanted, profile)
@@ -89,11 +89,11 @@ class PathTiming:
 
 
 def timed(rows: FloatArray, speed: float = 1.0) -> PathTiming:
-    """The fastest way along rows (m, n) from `evened` that keeps within the limits.
+    """Find the fastest timing of rows (m, n) from `evened` within the limits.
 
     Args:
         rows: Joint angles, radians.
-        speed: Share of the limits of speed.
+        speed: Share of the speed limits.
 
     Raises:
         DependencyError: ruckig is not installed.
@@ -110,7 +110,7 @@ def timed(rows: FloatArray, speed: float = 1.0) -> PathTiming:
 
 
 def _limits(rows: FloatArray, travel: FloatArray, speed: float) -> tuple[float, float, float]:
-    """Of speed, acceleration and jerk along the path: half of the acceleration is left for its bends."""
+    """Limits of speed, acceleration and jerk along the path; half of the acceleration is left for its bends."""
     along = 0.5 * float((ACCELERATION_RAD_S2 / SPEED_RAD_S).min())
     top = speed
     gaps = np.diff(travel)

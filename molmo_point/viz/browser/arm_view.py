@@ -1,4 +1,4 @@
-"""A simulated arm on the page: its shapes as they move, what its cameras were asked, targets and grasps."""
+"""A simulated arm on the page: its moving shapes, the cameras' looks, targets and grasps."""
 
 import time
 
@@ -8,7 +8,7 @@ from molmo_point.frame import RgbdFrame
 from molmo_point.grasp.candidates import GraspCandidate
 from molmo_point.picking.states import PickEvent, PickState
 from molmo_point.results import Count, Pointing, Target
-from molmo_point.sim.arm.bodies import body_shapes, shape_pose
+from molmo_point.sim.arm.drawing import body_shapes, shape_pose
 from molmo_point.sim.arm.simulated_arm import SimulatedArm
 from molmo_point.viz.browser.page import Page
 from molmo_point.viz.grasp import BEST, gripper_corners
@@ -21,21 +21,22 @@ _CANDIDATES = 5
 _SIGMAS = 2.0
 _RINGS = 13
 _MOVED_M = 5e-4
-# corner i of a box has bit k set where it is at the upper end of axis k
+# Bit k of a corner's number is set at the upper end of axis k.
 _EDGES = [(a, a | bit) for bit in (1, 2, 4) for a in range(8) if not a & bit]
 
 
 class ArmOnPage:
-    """Keeps a page up to date.
+    """Keeps a page up to date with an arm.
 
     Args:
-        arm: Shown.
-        page: Shows it.
+        arm: The arm.
+        page: The page.
     """
 
     def __init__(self, arm: SimulatedArm, page: Page) -> None:
         self._arm, self._page = arm, page
         self._due_s = 0.0
+        self._names = {arm.view(name).frame: f"{name} camera" for name in ("fixed", "wrist")}
         self._at: dict[str, np.ndarray] = {}
         self._shapes = body_shapes(arm)
         with page.update():
@@ -44,7 +45,7 @@ class ArmOnPage:
         self.tick(arm)
 
     def tick(self, arm: SimulatedArm) -> None:
-        """Move what has moved, at most a dozen times per second; made for `SimulatedArm(on_tick=...)`."""
+        """Move the shapes that moved, at most a dozen times per second; for `SimulatedArm(on_tick=...)`."""
         now_s = time.monotonic()
         if now_s < self._due_s:
             return
@@ -59,8 +60,8 @@ class ArmOnPage:
                     self._page.move(shape.name, rotation, position)
 
     def answered(self, frame: RgbdFrame, answer: Pointing | Count) -> None:
-        """Show an image with the points in it, and its cloud; made for `WatchedPointer`."""
-        name = "wrist camera" if "wrist" in frame.frame else "fixed camera"
+        """Show an image with its points, and its cloud; for `WatchedPointer`."""
+        name = self._names.get(frame.frame, "camera")
         self._page.image(name, draw_pointing(frame.color, answer))
         if frame.depth_m is None or frame.intrinsics is None:
             return
@@ -70,7 +71,7 @@ class ArmOnPage:
         self._page.cloud(name.replace(" ", "_"), pose.apply(points[::step], frame.frame), colors[::step])
 
     def happened(self, event: PickEvent) -> None:
-        """Show a decision: its words, the target's ellipsoid, and grasps."""
+        """Show an event: its words, the target's ellipsoid, and grasps."""
         self._page.say(f"{event.state.name.lower().replace('_', ' ')}: {event.message}")
         if event.candidates:
             self._draw_grasps(event.candidates, None)
@@ -79,16 +80,16 @@ class ArmOnPage:
         if event.grasp is not None and event.state < PickState.LIFT:
             self._draw_grasps(event.candidates, event.grasp)
         if event.state in (PickState.LIFT, PickState.PLACE):
-            self._page.passing("targets")
-            self._page.passing("grasps")
+            self._page.replace("targets")
+            self._page.replace("grasps")
 
     def _draw_target(self, target: Target) -> None:
-        drawn = self._page.passing("targets")
+        drawn = self._page.replace("targets")
         drawn.mesh(*_ellipsoid(target), AMBER, 0.7)
         drawn.label(f"{target.label} ± {target.sigma_m * 1e3:.0f} mm", target.position_m)
 
     def _draw_grasps(self, candidates: tuple[GraspCandidate, ...], best: GraspCandidate | None) -> None:
-        drawn = self._page.passing("grasps")
+        drawn = self._page.replace("grasps")
         for grasp in candidates[:_CANDIDATES]:
             drawn.lines(_edges(grasp, self._arm), GRAY, 1.0)
         if best is not None:
@@ -96,13 +97,13 @@ class ArmOnPage:
 
 
 def _edges(grasp: GraspCandidate, arm: SimulatedArm) -> np.ndarray:
-    """The boxes of the open gripper at a grasp, as lines (36, 2, 3)."""
+    """Edges (36, 2, 3) of the boxes of the open gripper at a grasp, meters."""
     corners = gripper_corners(grasp, arm.gripper)
     return np.concatenate([[[box[a], box[b]] for a, b in _EDGES] for box in corners]).astype(np.float32)
 
 
 def _ellipsoid(target: Target) -> tuple[np.ndarray, np.ndarray]:
-    """Vertices and faces of a target's ellipsoid: a grid from pole to pole."""
+    """Vertices and faces of a target's ellipsoid, as a grid from pole to pole."""
     columns = 2 * _RINGS - 1
     points = ellipsoid_surface(target.position_m, target.covariance_m2, _SIGMAS, _RINGS)
     rows, places = np.meshgrid(np.arange(_RINGS - 1), np.arange(columns - 1), indexing="ij")

@@ -1,4 +1,4 @@
-"""The page: a scene in 3D, the cameras' images, what is being done, and a box to type a command into."""
+"""Page in the browser: a 3D scene, the cameras' images, the progress, and a box for commands."""
 
 import threading
 from collections.abc import Callable
@@ -18,14 +18,14 @@ class Page:
     """A web server on this machine, with one page.
 
     Args:
-        on_command: Called with what was typed, from a thread of the server.
-        on_stop: Called when the stop button is pressed, likewise.
-        host: Address to listen at; the default is reached from this machine only.
-        port: To listen at; 0 takes any that is free.
-        title: Of the page.
+        on_command: Called with every typed command, from a thread of the server.
+        on_stop: Called at every press of the stop button, from a thread of the server.
+        host: Address to listen at; the default serves this machine only.
+        port: Port to listen at; 0 takes a free one.
+        title: Title of the page.
 
     Attributes:
-        url: Where the page is.
+        url: Address of the page.
 
     Raises:
         DependencyError: viser is not installed.
@@ -45,11 +45,11 @@ class Page:
         try:
             self._server = viser.ViserServer(host=host, port=port or _free_port(host), label=title, verbose=False)
         except OSError as error:
-            raise InputError("The page cannot be served there", f"{host}:{port}: {error}", "give another --port") from error
+            raise InputError("--host and --port must be free", f"{host}:{port}: {error}", "give another --port") from error
         self.url = f"http://{host}:{self._server.get_port()}"
         self._images: dict[str, Any] = {}
         self._bodies: dict[str, Any] = {}
-        self._passing: dict[str, list[Any]] = {}
+        self._layers: dict[str, list[Any]] = {}
         self._lines: list[str] = []
         self._lock = threading.Lock()
         self._server.scene.set_up_direction("+z")
@@ -64,14 +64,14 @@ class Page:
         stop.on_click(lambda _: on_stop())
 
     def say(self, line: str) -> None:
-        """Add a line to what is being done."""
+        """Add a line to the progress."""
         with self._lock:
             self._lines = [*self._lines, shortened(line, 120)][-_LINES:]
             text = "\n".join(f"- {_escaped(each)}" for each in self._lines)
         self._words.content = text
 
     def image(self, name: str, picture: np.ndarray) -> None:
-        """Show (h, w, 3) uint8 RGB under a name, in place of the one before."""
+        """Show (h, w, 3) uint8 RGB under a name, in place of the last image of this name."""
         if name in self._images:
             self._images[name].image = picture
         else:
@@ -80,60 +80,60 @@ class Page:
             )
 
     def body(self, name: str, vertices_m: np.ndarray, faces: np.ndarray, rgb: tuple[int, int, int]) -> None:
-        """Add a thing that will be moved by its name."""
+        """Add a shape; `move` moves it by its name."""
         self._bodies[name] = self._server.scene.add_mesh_simple(f"/world/{name}", vertices_m, faces, color=rgb, side="double")
 
     def move(self, name: str, rotation: np.ndarray, position_m: np.ndarray) -> None:
-        """Where a thing is now, base frame."""
+        """Move a shape to a rotation (3, 3) and a position (3,), meters, base frame."""
         x, y, z, w = Transform("base", "body", rotation, position_m).quaternion_xyzw
         handle = self._bodies[name]
         handle.wxyz, handle.position = (w, x, y, z), tuple(float(value) for value in position_m)
 
     def cloud(self, name: str, points_m: np.ndarray, colors: np.ndarray) -> None:
-        """Show points (n, 3), base frame, with colours (n, 3) uint8, in place of those before."""
+        """Show points (n, 3), base frame, with colors (n, 3) uint8, in place of the last cloud of this name."""
         self._server.scene.add_point_cloud(f"/clouds/{name}", points_m.astype(np.float32), colors, point_size=0.002)
 
-    def passing(self, kind: str) -> "Passing":
-        """Begin anew with things of a kind: those of the time before are taken away."""
-        for handle in self._passing.pop(kind, []):
+    def replace(self, kind: str) -> "Layer":
+        """Remove all shapes of a kind, and return a layer for new ones."""
+        for handle in self._layers.pop(kind, []):
             handle.remove()
         kept: list[Any] = []
-        self._passing[kind] = kept
-        return Passing(self._server.scene, f"/{kind}", kept)
+        self._layers[kind] = kept
+        return Layer(self._server.scene, f"/{kind}", kept)
 
     def update(self) -> Any:
-        """A context in which everything is sent at once."""
+        """Context that sends all changes at once."""
         return self._server.atomic()
 
     def close(self) -> None:
-        """End the server."""
+        """Stop the server."""
         self._server.stop()
 
 
-class Passing:
-    """Adds things that are taken away again together."""
+class Layer:
+    """Adds shapes that are removed together."""
 
     def __init__(self, scene: Any, root: str, kept: list[Any]) -> None:
         self._scene, self._root, self._kept = scene, root, kept
 
     def mesh(self, vertices_m: np.ndarray, faces: np.ndarray, rgb: tuple[int, int, int], opacity: float) -> None:
-        """A translucent surface."""
+        """Add a translucent surface."""
         name = f"{self._root}/{len(self._kept)}"
         self._kept.append(self._scene.add_mesh_simple(name, vertices_m, faces, color=rgb, opacity=opacity, side="double"))
 
     def lines(self, segments_m: np.ndarray, rgb: tuple[int, int, int], width_px: float = 2.0) -> None:
-        """Lines (n, 2, 3)."""
+        """Add lines (n, 2, 3)."""
         name = f"{self._root}/{len(self._kept)}"
         self._kept.append(self._scene.add_line_segments(name, segments_m, rgb, thickness=width_px, thickness_units="screen"))
 
     def label(self, text: str, position_m: np.ndarray) -> None:
-        """Words at a position."""
+        """Add words at a position (3,), meters, base frame."""
         name = f"{self._root}/{len(self._kept)}"
         self._kept.append(self._scene.add_label(name, text, position=tuple(float(value) for value in position_m)))
 
 
 def _escaped(text: str) -> str:
-    """Text that Markdown and MDX take as it is."""
+    """Escape text for Markdown and MDX."""
     return "".join(f"\\{letter}" if letter in "\\`*_{}[]<>#|" else letter for letter in text)
 
 

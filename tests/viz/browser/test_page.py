@@ -40,12 +40,12 @@ def test_things_are_added_moved_and_taken_away(page):
     handle = shown._bodies["part"]
     np.testing.assert_allclose(handle.position, (0.1, 0.2, 0.3))
     np.testing.assert_allclose(handle.wxyz, (np.sqrt(0.5), 0, 0, np.sqrt(0.5)), atol=1e-9)
-    first = shown.passing("targets")
+    first = shown.replace("targets")
     first.mesh(*TRIANGLE, (255, 200, 0), 0.5)
     first.label("mug", np.zeros(3))
-    assert len(shown._passing["targets"]) == 2
-    shown.passing("targets")
-    assert shown._passing["targets"] == []
+    assert len(shown._layers["targets"]) == 2
+    shown.replace("targets")
+    assert shown._layers["targets"] == []
 
 
 def test_an_image_is_replaced_and_not_added_twice(page):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from molmo_point.picking.drop_zones import ASIDE_XY_M, HAND_OVER_XY_M, SPACING_M
+
 from molmo_point_ros.nodes.parameters import ModelParameters, parameter
 
 

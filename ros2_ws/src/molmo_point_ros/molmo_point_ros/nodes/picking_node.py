@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import rclpy
+from molmo_point.picking.drop_zones import PutDownPlaces
 from molmo_point_msgs.action import PickObject
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.callback_groups import ReentrantCallbackGroup
@@ -18,7 +19,6 @@ from rclpy.node import Node
 from std_srvs.srv import Trigger
 
 from molmo_point.errors import MolmoPointError
-from molmo_point.picking.drop_zones import PutDownPlaces
 from molmo_point.pointer import Pointer
 from molmo_point_ros.arms.arm_session import ArmThread, Rig
 from molmo_point_ros.arms.simulated import open_simulated_rig

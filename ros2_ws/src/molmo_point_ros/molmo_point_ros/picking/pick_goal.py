@@ -6,11 +6,11 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+from molmo_point.picking.drop_zones import PutDownPlaces
 from molmo_point_msgs.action import PickObject
 
 from molmo_point.errors import CameraError, FrameError, InputError, MolmoPointError
 from molmo_point.geometry.transforms import Transform
-from molmo_point.picking.drop_zones import PutDownPlaces
 from molmo_point.picking.states import PickEvent, PickFailure, PickResult, PickState
 from molmo_point_ros.arms.arm_session import Rig
 from molmo_point_ros.conversions.grasps import grasp_message

@@ -1,12 +1,16 @@
-"""The shapes of a simulated arm's world, thinned, and where they are: for drawing it somewhere else."""
+"""Drawing of the simulated arm elsewhere: its shapes and their poses, and a film of its motion in a side view."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from molmo_point.arrays import FloatArray
+from molmo_point.sim.arm.camera_view import OBSERVER
 from molmo_point.sim.arm.simulated_arm import SimulatedArm
+from molmo_point.sim.mujoco_import import import_mujoco, open_renderer
 
 _VISIBLE_GROUPS = 3
 _PLANE, _SPHERE, _CYLINDER, _BOX, _MESH = 0, 2, 5, 6, 7
@@ -15,14 +19,14 @@ _FLOOR = "floor"
 
 @dataclass(frozen=True, eq=False)
 class BodyShape:
-    """A geom that can be seen.
+    """A visible geom.
 
     Attributes:
-        name: Of it, unique.
-        geom: Its number in the model.
-        vertices_m: (n, 3) in its own frame.
-        faces: (m, 3) indices.
-        rgb: Colour, 0 to 255.
+        name: Unique name.
+        geom: Number in the model.
+        vertices_m: (n, 3) vertices, meters, in its own frame.
+        faces: (m, 3) indices of vertices.
+        rgb: Color, 0 to 255.
     """
 
     name: str
@@ -33,11 +37,11 @@ class BodyShape:
 
 
 def body_shapes(arm: SimulatedArm, grid_m: float = 0.004) -> list[BodyShape]:
-    """Everything that the cameras see, except the floor and the walls.
+    """All shapes that the cameras see, except the floor and the walls.
 
     Args:
-        arm: Whose world it is.
-        grid_m: Meshes are thinned to one vertex in each cell of a grid as fine as this.
+        arm: The arm in its world.
+        grid_m: Cell of the grid that thins meshes to one vertex per cell, meters.
     """
     model, shapes = arm.model, []
     for geom in range(model.ngeom):
@@ -55,7 +59,7 @@ def body_shapes(arm: SimulatedArm, grid_m: float = 0.004) -> list[BodyShape]:
 
 
 def shape_pose(arm: SimulatedArm, shape: BodyShape) -> tuple[FloatArray, FloatArray]:
-    """Where a shape is now: rotation (3, 3) and position (3,) in the base frame."""
+    """Pose of a shape now: rotation (3, 3) and position (3,), meters, in the base frame."""
     return arm.data.geom_xmat[shape.geom].reshape(3, 3).copy(), arm.data.geom_xpos[shape.geom].copy()
 
 
@@ -79,7 +83,7 @@ def _outline(model: object, geom: int, grid_m: float) -> tuple[NDArray[np.float3
 def thinned(
     vertices: NDArray[np.floating], faces: NDArray[np.integer], grid_m: float
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """A mesh with one vertex, the mean of those there, in each cell of a grid; faces that vanish are dropped."""
+    """Thin a mesh to one vertex, the mean, in each cell of a grid; faces that vanish are dropped."""
     cells = np.floor(np.asarray(vertices, dtype=np.float64) / grid_m).astype(np.int64)
     _, cell_of = np.unique(cells, axis=0, return_inverse=True)
     cell_of = cell_of.reshape(-1)
@@ -98,7 +102,7 @@ def _box(half: FloatArray) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
 
 
 def _turned(profile: FloatArray, steps: int = 24) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """A profile (n, 2) of radius and height, from the top down, turned about z."""
+    """Revolve a profile (n, 2) of radius and height, from the top down, about z."""
     angles = np.linspace(0, 2 * np.pi, steps, endpoint=False)
     ring = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     vertices = np.concatenate([np.column_stack([radius * ring, np.full(steps, height)]) for radius, height in profile])
@@ -108,3 +112,63 @@ def _turned(profile: FloatArray, steps: int = 24) -> tuple[NDArray[np.float32], 
             a, b = row * steps + k, row * steps + (k + 1) % steps
             faces += [(a, a + steps, b), (b, a + steps, b + steps)]
     return vertices.astype(np.float32), np.array(faces, dtype=np.int32)
+
+
+class ArmFilm:
+    """Remembers positions, and draws them later; drawing costs a hundred times more.
+
+    Args:
+        arm: The arm.
+        fps: Pictures per simulated second.
+        width: Width of the pictures, pixels.
+        height: Height of the pictures, pixels.
+        shadows: True draws shadows; three times slower without a graphics card.
+
+    Attributes:
+        view: The observer's view; its `intrinsics` and `pose` fit pictures of the arm's own image size.
+    """
+
+    def __init__(
+        self, arm: SimulatedArm, fps: float = 8.0, width: int = 640, height: int = 480, *, shadows: bool = False
+    ) -> None:
+        self._model, self._size, self._shadows = arm.model, (width, height), shadows
+        self._period_ns = round(1e9 / fps)
+        self._next_ns = 0
+        self._moments: list[tuple[int, FloatArray]] = []
+        self.view = arm.view(OBSERVER)
+
+    def record(self, arm: SimulatedArm) -> None:
+        """Remember this moment, if one is due; for `SimulatedArm(on_tick=...)`."""
+        now_ns = arm.now_ns()
+        if now_ns >= self._next_ns:
+            # Half a step early is better than a step late.
+            self._next_ns = now_ns + self._period_ns - 1_000_000
+            self._moments.append((now_ns, arm.data.qpos.copy()))
+
+    def clear(self) -> None:
+        """Forget all moments; the next one is due at once."""
+        self._moments.clear()
+        self._next_ns = 0
+
+    def __len__(self) -> int:
+        return len(self._moments)
+
+    def pictures(self) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        """Draw all moments in order: the arm's time in nanoseconds, and (h, w, 3) uint8 RGB.
+
+        Raises:
+            DependencyError: OpenGL is not available.
+        """
+        mujoco = import_mujoco()
+        data = mujoco.MjData(self._model)
+        renderer: Any = open_renderer(self._model, *self._size)
+        try:
+            renderer.scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = int(self._shadows)
+            for stamp_ns, positions in list(self._moments):
+                data.qpos[:] = positions
+                mujoco.mj_kinematics(self._model, data)
+                mujoco.mj_camlight(self._model, data)
+                renderer.update_scene(data, camera=OBSERVER)
+                yield stamp_ns, renderer.render().copy()
+        finally:
+            renderer.close()
