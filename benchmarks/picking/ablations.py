@@ -10,9 +10,9 @@ from molmo_point.arm.arm import Cancelled
 from molmo_point.arm.joint_path import JointPath
 from molmo_point.camera.base import Camera
 from molmo_point.depth.lift import pixel_covariance
-from molmo_point.geometry.depth_noise import D435
 from molmo_point.evaluation.pick_trial import MakePicker, default_picker
 from molmo_point.frame import RgbdFrame
+from molmo_point.geometry.depth_noise import D435
 from molmo_point.geometry.transforms import Transform
 from molmo_point.picking.object_search import Finder
 from molmo_point.picking.pick import Picker

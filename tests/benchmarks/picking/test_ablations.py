@@ -15,6 +15,8 @@ from molmo_point.results import ImagePoint, Target, Unreachable
 
 from ...evaluation.test_picks import GOOD, WRONG
 
+POINTER = SimpleNamespace(backend=SimpleNamespace(tells_spread=False))
+
 
 class Clock:
     """Answers with the stamps that it is asked for."""
@@ -27,11 +29,16 @@ def test_the_median_takes_the_background_where_there_is_more_of_it():
     depth = np.full((48, 64), 0.8, np.float32)
     depth[20:24, 30:33] = 0.5
     frame = RgbdFrame(np.zeros((48, 64, 3), np.uint8), depth, Intrinsics(64, 48, 60.0, 60.0, 31.5, 23.5), 5)
-    found = MedianLooker(SimpleNamespace(backend=None), Clock()).lift(ImagePoint(31, 22, "rod"), frame)
+    found = MedianLooker(POINTER, Clock()).lift(
+        ImagePoint(31, 22, "rod"), frame
+    )
     assert isinstance(found, Target)
     assert found.position_m[2] == pytest.approx(0.8)
     hole = replace(frame, depth_m=np.full((48, 64), np.nan, np.float32))
-    assert isinstance(MedianLooker(SimpleNamespace(backend=None), Clock()).lift(ImagePoint(31, 22, "rod"), hole), Unreachable)
+    assert isinstance(
+        MedianLooker(POINTER, Clock()).lift(ImagePoint(31, 22, "rod"), hole),
+        Unreachable,
+    )
 
 
 def test_the_hand_eye_error_has_the_stated_size():
@@ -42,8 +49,8 @@ def test_the_hand_eye_error_has_the_stated_size():
 
 def test_the_latest_pose_is_not_the_one_at_the_capture():
     frame = RgbdFrame(np.zeros((4, 4, 3), np.uint8), None, None, 5)
-    assert MedianLooker(SimpleNamespace(backend=None), Clock()).camera_pose(frame)[1] == 5
-    assert LatestLooker(SimpleNamespace(backend=None), Clock()).camera_pose(frame)[1] is None
+    assert MedianLooker(POINTER, Clock()).camera_pose(frame)[1] == 5
+    assert LatestLooker(POINTER, Clock()).camera_pose(frame)[1] is None
 
 
 def test_the_chart_shows_every_variant(tmp_path):
