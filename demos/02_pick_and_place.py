@@ -16,6 +16,7 @@ from pathlib import Path
 
 from molmo_point.commands import parse_command
 from molmo_point.errors import MolmoPointError
+from molmo_point.picking.command_executor import MoveOutcome, StepOutcome
 
 PARAMETERS = ("scene_seed", "object_count", "containers", "model", "pace")
 COMMAND = "pick up the green cube and put it next to the orange ball"
@@ -23,7 +24,7 @@ START_S = 300.0
 
 
 def main() -> int:
-    """Runs the demo; 1 if the command could not be carried out."""
+    """Run the demo; 1 if the command fails."""
     parser = argparse.ArgumentParser(description="A typed command moves a simulated arm, over ROS 2.")
     parser.add_argument("command", nargs="*", help=f"what to do (default: {COMMAND!r})")
     parser.add_argument("--seed", dest="scene_seed", type=int, default=1, help="which table")
@@ -43,15 +44,15 @@ def main() -> int:
     except MolmoPointError as error:
         print(error, file=sys.stderr)
         return 1
-    good = all(outcome["success"] for outcome in outcomes)
+    good = all(outcome.success for outcome in outcomes)
     print(f"\n{'done' if good else 'not done'} in {time.monotonic() - started_s:.0f} s")
     return 0 if good else 1
 
 
-def carry_out(command, options) -> list[dict]:
-    """Starts the picking node, sends it the command, and waits for its videos."""
+def carry_out(command, options) -> list[StepOutcome]:
+    """Start the picking node, send it the command, and wait for its videos."""
     import rclpy
-    from molmo_point_ros.clients.command_client import CommandRunner
+    from molmo_point_ros.clients.command_client import NodeExecutor
     from molmo_point_ros.nodes.background import running
 
     options.out.mkdir(parents=True, exist_ok=True)
@@ -64,10 +65,10 @@ def carry_out(command, options) -> list[dict]:
     try:
         with running("pick_node", options.out / "pick_node.log", parameters) as node:
             node.wait_for("ready:", START_S)
-            outcomes = CommandRunner(print, timeout_s=600.0).run(command)
+            outcomes = NodeExecutor(print, timeout_s=600.0).run(command)
             if not options.no_video:
                 print("\ndrawing the video ...")
-                wait_for_videos(node, sum(outcome["do"] in ("pick", "place") for outcome in outcomes))
+                wait_for_records(options.out, sum(isinstance(outcome, MoveOutcome) for outcome in outcomes))
     finally:
         rclpy.try_shutdown()
     for path in sorted(options.out.glob("pick-*.*")):
@@ -75,42 +76,40 @@ def carry_out(command, options) -> list[dict]:
     return outcomes
 
 
-def without_ros(command, options) -> list[dict]:
-    """The same in this process, where there is no ROS 2."""
-    print("there is no ROS 2 here (make setup says why), so the arm is moved without it\n")
+def without_ros(command, options) -> list[StepOutcome]:
+    """Do the same in this process, without ROS 2."""
+    print("ROS 2 is not installed (make setup says why); the arm moves without it\n")
     import numpy as np
-    from molmo_point.picking.drop_zones import PutDownPlaces
 
-    from molmo_point import Pointer, SimulatedCamera
+    from molmo_point import Pointer
+    from molmo_point.picking.command_executor import PickerExecutor
     from molmo_point.picking.command_executor import carry_out as carry_out_here
-    from molmo_point.picking.command_executor import succeeded
     from molmo_point.picking.pick import Picker
+    from molmo_point.sim.arm import SimulatedArm, random_arm_layout
     from molmo_point.sim.arm.containers import kinds_in
-    from molmo_point.sim.arm.simulated_arm import SimulatedArm
-    from molmo_point.sim.arm.tables import random_arm_layout
     from molmo_point.viz.goal_video import GoalVideo
 
     ticked: list = []
     layout = random_arm_layout(np.random.default_rng(options.scene_seed), options.object_count, kinds_in(options.containers))
     with SimulatedArm(layout, on_tick=lambda arm: ticked[0](arm) if ticked else None) as arm:
         video = GoalVideo(options.out, 8.0, print, arm, ticked)
-        fixed, wrist = (SimulatedCamera(arm.view(name), clock_ns=arm.now_ns) for name in ("fixed", "wrist"))
-        picker = Picker(video.watch(Pointer.from_pretrained(options.model)), arm, fixed, wrist)
+        pointer = video.watch(Pointer.from_pretrained(options.model))
+        picker = Picker(pointer, arm, arm.open_camera("fixed"), arm.open_camera("wrist"))
 
         def tell(event) -> None:
             video.take(event)
             print(f"  {event.state.name:<12}  {event.message}")
 
         video.begin(command.text)
-        outcomes = carry_out_here(command, picker, PutDownPlaces(), on_state=tell)
-        video.end("done" if all(succeeded(outcome) for outcome in outcomes) else "not done")
-    return [{"success": succeeded(outcome)} for outcome in outcomes]
+        outcomes = carry_out_here(command, PickerExecutor(picker, on_state=tell))
+        video.end(all(outcome.success for outcome in outcomes), outcomes[-1].message)
+    return outcomes
 
 
-def wait_for_videos(node, count: int, timeout_s: float = 600.0) -> None:
-    """Waits until the node has drawn so many videos, or said why it could not."""
+def wait_for_records(folder: Path, count: int, timeout_s: float = 600.0) -> None:
+    """Wait for the records of so many goals: the node writes each after its video."""
     deadline = time.monotonic() + timeout_s
-    while node.said().count("wrote ") + node.said().count("no video") < count and time.monotonic() < deadline:
+    while len(list(folder.glob("pick-*.json"))) < count and time.monotonic() < deadline:
         time.sleep(0.2)
 
 

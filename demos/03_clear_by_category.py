@@ -14,13 +14,14 @@ from pathlib import Path
 
 from molmo_point.commands import parse_command
 from molmo_point.errors import MolmoPointError
+from molmo_point.picking.command_executor import MoveOutcome
 
 THINGS = ["aside=the red brick, the white brick and the green cube", "hand_over=the orange ball"]
 SENTENCES = {"aside": "put {} aside", "hand_over": "give me {}"}
 
 
 def main() -> int:
-    """Runs the demo; 1 if not everything could be cleared."""
+    """Run the demo; 1 if an object is left."""
     parser = argparse.ArgumentParser(description="A simulated arm clears its table by category, over ROS 2.")
     parser.add_argument("--things", nargs="+", default=THINGS, metavar="PLACE=THINGS", help="aside=... and hand_over=...")
     parser.add_argument("--seed", type=int, default=1, help="which table")
@@ -36,8 +37,8 @@ def main() -> int:
     except MolmoPointError as error:
         print(error, file=sys.stderr)
         return 1
-    cleared = [outcome["what"] for outcome in outcomes if outcome["success"]]
-    left = [f"{outcome['what']} ({outcome['failure']})" for outcome in outcomes if not outcome["success"]]
+    cleared = [outcome.step.what for outcome in outcomes if outcome.success]
+    left = [f"{outcome.step.what} ({outcome.message})" for outcome in outcomes if not outcome.success]
     print(f"\ncleared {len(cleared)} of {len(outcomes)}: {', '.join(cleared) or 'nothing'}")
     if left:
         print(f"left: {', '.join(left)}")
@@ -52,15 +53,15 @@ def sentence(text: str) -> str:
     return SENTENCES[place].format(things)
 
 
-def clear(commands, options) -> list[dict]:
-    """Carries out the commands thing by thing: one that fails does not keep the others from being tried."""
+def clear(commands, options) -> list[MoveOutcome]:
+    """Execute the commands object by object; after a failure the others are still tried."""
     import rclpy
-    from molmo_point_ros.clients.command_client import CommandRunner
+    from molmo_point_ros.clients.command_client import NodeExecutor
     from molmo_point_ros.nodes.background import running
 
     from molmo_point.commands import Command
 
-    outcomes: list[dict] = []
+    outcomes: list[MoveOutcome] = []
     parameters = {"scene_seed": options.seed, "object_count": options.objects, "pace": 0.0}
     rclpy.init()
     try:
@@ -69,7 +70,7 @@ def clear(commands, options) -> list[dict]:
             for command in commands:
                 print(f"\n“{command.text}”")
                 for pick, place in zip(command.steps[::2], command.steps[1::2], strict=True):
-                    outcomes += CommandRunner(print, timeout_s=600.0).run(Command(command.text, (pick, place)))
+                    outcomes += NodeExecutor(print, timeout_s=600.0).run(Command(command.text, (pick, place)))
     finally:
         rclpy.try_shutdown()
     return outcomes

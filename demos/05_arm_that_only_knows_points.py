@@ -16,10 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from molmo_point import SimulatedCamera, Transform
+from molmo_point import Transform
 from molmo_point.arm.joint_path import NoPath
-from molmo_point.sim.arm.simulated_arm import SimulatedArm
-from molmo_point.sim.arm.tables import random_arm_layout
+from molmo_point.sim.arm import SimulatedArm, random_arm_layout
 
 CAMERA = {f"{kind}": f"/fixed_camera/{kind}" for kind in ("color/image_raw", "depth/image_raw", "color/camera_info")}
 PATIENCE = {"reliable": True, "target_frame": "base", "image_timeout_s": 60.0, "tf_timeout_s": 10.0, "lifespan_s": 30.0}
@@ -27,7 +26,7 @@ BELOW_M, LEAST_M, ABOVE_M, LIFT_M = 0.02, 0.018, 0.12, 0.15
 
 
 def main() -> int:
-    """Runs the demo; 1 if nothing was lifted."""
+    """Run the demo; 1 if nothing was lifted."""
     parser = argparse.ArgumentParser(description="An arm picks from a PointStamped.")
     parser.add_argument("words", nargs="?", default="orange ball", help="what the client asks for")
     parser.add_argument("--seed", type=int, default=1, help="which table")
@@ -50,8 +49,8 @@ def main() -> int:
     spinning.start()
     layout = random_arm_layout(np.random.default_rng(options.seed), 5)
     with SimulatedArm(layout, on_tick=publisher.tick, pace=1.0) as arm:
-        view = arm.view("fixed")
-        publisher.add_cameras({"fixed_camera": SimulatedCamera(view, clock_ns=publisher.now_ns)}, {"fixed_camera": view.frame})
+        camera = arm.open_camera("fixed", clock_ns=publisher.now_ns)
+        publisher.add_cameras({"fixed_camera": camera}, {"fixed_camera": arm.camera_frames["fixed"]})
         with running("node", options.out / "pointing_node.log", PATIENCE, CAMERA):
             command = [
                 sys.executable,
@@ -80,7 +79,7 @@ def main() -> int:
 
 
 def pick(arm: SimulatedArm, point_m: np.ndarray) -> float:
-    """Straight down at the point, close, lift; returns what is between the fingers then, 0 where there is no way."""
+    """Go straight down at the point, close, and lift; the width between the fingers then, 0 without a path."""
     height_m = max(float(point_m[2]) - BELOW_M, LEAST_M)
     arm.move_gripper(arm.gripper.max_opening_m)
     for turn in np.deg2rad([0, 45, -45, 90]):
@@ -101,7 +100,7 @@ def pick(arm: SimulatedArm, point_m: np.ndarray) -> float:
 
 
 def tool_at(arm: SimulatedArm, position_m: np.ndarray, turn_rad: float) -> Transform:
-    """The tool at a position, fingers down, closing along a direction in the plane."""
+    """Pose of the tool at a position, fingers down, closing along a direction in the plane."""
     closing = np.array([-np.sin(turn_rad), np.cos(turn_rad), 0.0])
     down = np.array([0.0, 0.0, -1.0])
     return Transform(arm.base_frame, arm.tool_frame, np.stack([np.cross(closing, down), closing, down], axis=1), position_m)

@@ -13,6 +13,7 @@ _LAZY = {
     "Found": "molmo_point.results",
     "draw_pointing": "molmo_point.viz.overlay",
     "parse_answer": "molmo_point.points.parse",
+    "Picker": "molmo_point.picking.pick",
     "Pointer": "molmo_point.pointer",
     "Camera": "molmo_point.camera.base",
     "open_camera": "molmo_point.camera.registry",

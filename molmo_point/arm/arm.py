@@ -5,8 +5,8 @@ An `Arm` is a driver with a planner. Everything that an arm reports comes from i
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from types import TracebackType
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType, TracebackType
 from typing import TypeVar
 
 import numpy as np
@@ -14,6 +14,8 @@ import numpy as np
 from molmo_point.arm.joint_path import FollowEnd, JointPath, NoPath
 from molmo_point.arm.obstacle_boxes import ObstacleBox
 from molmo_point.arrays import FloatArray
+from molmo_point.camera.base import Camera
+from molmo_point.errors import InputError
 from molmo_point.geometry.transforms import Transform
 from molmo_point.grasp.candidates import GRASP_FRAME
 from molmo_point.grasp.gripper import Gripper
@@ -35,6 +37,9 @@ class ArmDriver(ABC):
         home_rad: (n,) joint angles from which the cameras see the table, radians.
         gripper: Dimensions of the gripper.
         table_z_m: Height of the table top, meters, base frame.
+        camera_frames: Optical frames of the cameras that `open_camera` opens, by name; "fixed" sees the whole table,
+            "wrist" is on the hand.
+        waits_in_real_time: True if `wait` takes real time.
     """
 
     base_frame: str
@@ -43,6 +48,8 @@ class ArmDriver(ABC):
     home_rad: FloatArray
     gripper: Gripper
     table_z_m: float = 0.0
+    camera_frames: Mapping[str, str] = MappingProxyType({})
+    waits_in_real_time: bool = True
 
     @abstractmethod
     def joint_positions(self) -> FloatArray:
@@ -120,6 +127,19 @@ class ArmDriver(ABC):
         """
         del width_m
         return Transform(GRASP_FRAME, self.tool_frame, np.eye(3), np.zeros(3))
+
+    def open_camera(self, name: str, *, clock_ns: Callable[[], int] | None = None) -> Camera:
+        """Open a camera of the arm. Default: the arm brings none.
+
+        Args:
+            name: A name in `camera_frames`.
+            clock_ns: Clock of the frames' stamps; None is the arm's.
+
+        Raises:
+            InputError: If the arm has no camera of this name.
+        """
+        del clock_ns
+        raise InputError("name must be a camera of the arm", repr(name), f"use one of: {', '.join(self.camera_frames) or 'none'}")
 
     def spend_answer_time(self) -> None:  # noqa: B027
         """Let the arm's clock advance by the time of one answer of the model. Default: the clock runs by itself."""

@@ -6,14 +6,14 @@ from enum import Enum
 from typing import Any, TypeAlias
 
 MOST_REPEATS = 20
-"""How often a thing is picked at most, when a number of them is said and when "all" is said."""
+"""Largest number of repetitions of a pick, for a number of objects and for "all"."""
 
 
 class Relation(str, Enum):
-    """Where a thing is put.
+    """Place of an object.
 
-    IN, ON and NEXT_TO need another thing, named in words; HAND_OVER is the place where somebody takes it, ASIDE the
-    place that is kept free for what is cleared away.
+    IN, ON and NEXT_TO need another object, named in words. HAND_OVER is the zone where a person takes the object, ASIDE the
+    zone for cleared objects.
     """
 
     IN = "in"
@@ -24,17 +24,17 @@ class Relation(str, Enum):
 
     @property
     def needs_place(self) -> bool:
-        """Whether another thing has to be named."""
+        """True if the relation needs another object."""
         return self in (Relation.IN, Relation.ON, Relation.NEXT_TO)
 
 
 @dataclass(frozen=True)
 class PickStep:
-    """Pick a thing up.
+    """Pick up an object.
 
     Attributes:
-        what: The thing in the speaker's words, without article: a query for `Pointer.point`.
-        every: Not one but all that fit: this step and the `PlaceStep` after it are repeated until none is left.
+        what: The object in the speaker's words, without article: a query for `Pointer.point`.
+        every: True repeats this step and the `PlaceStep` after it until no object is left.
     """
 
     what: str
@@ -43,11 +43,11 @@ class PickStep:
 
 @dataclass(frozen=True)
 class PlaceStep:
-    """Put down what is held.
+    """Place the object in the gripper.
 
     Attributes:
-        relation: Where, seen from `where`.
-        where: Another thing in words; "" where the relation needs none.
+        relation: Place relative to `where`.
+        where: Another object in words; "" if the relation needs none.
     """
 
     relation: Relation
@@ -56,14 +56,14 @@ class PlaceStep:
 
 @dataclass(frozen=True)
 class CountStep:
-    """Say how many there are of `what`."""
+    """Count the objects `what`."""
 
     what: str
 
 
 @dataclass(frozen=True)
 class PointStep:
-    """Say where `what` is, and move nothing."""
+    """Point at the objects `what`, and move nothing."""
 
     what: str
 
@@ -78,12 +78,12 @@ Step: TypeAlias = PickStep | PlaceStep | CountStep | PointStep | StopStep
 
 @dataclass(frozen=True)
 class Command:
-    """What was said, understood.
+    """An understood command.
 
     Attributes:
-        text: As it was said.
-        steps: What to do, in this order; at least one.
-        corrections: Misspelt verbs with what they were taken for, such as ("pikc", "pick").
+        text: Text of the command.
+        steps: Steps in order; at least one.
+        corrections: Misspelled verbs with their corrections, such as ("pikc", "pick").
     """
 
     text: str
@@ -92,11 +92,11 @@ class Command:
 
     @property
     def is_stop(self) -> bool:
-        """Whether it says to stop."""
+        """True if the command is a stop."""
         return isinstance(self.steps[0], StopStep)
 
     def paired(self) -> Iterator[tuple[Step, PlaceStep | None]]:
-        """The steps in order, each `PickStep` with the `PlaceStep` right after it, which does not come again; else with None."""
+        """Yield the steps in order, each `PickStep` together with the `PlaceStep` right after it; other steps with None."""
         for before, step, after in zip((None, *self.steps), self.steps, (*self.steps[1:], None), strict=False):
             if isinstance(step, PickStep) and isinstance(after, PlaceStep):
                 yield step, after
@@ -104,7 +104,7 @@ class Command:
                 yield step, None
 
     def describe(self) -> str:
-        """The steps in words, for a log or a caption: "pick the red mug, then put it in the bowl"."""
+        """Steps in words, for a log or a caption: "pick the red mug, then put it in the bowl"."""
         return ", then ".join(describe_step(step) for step in self.steps)
 
     def to_dict(self) -> dict[str, Any]:
@@ -126,9 +126,9 @@ def step_to_dict(step: Step) -> dict[str, Any]:
 
 
 def describe_step(step: Step) -> str:
-    """A step in words."""
+    """Describe a step in words."""
     if isinstance(step, PickStep):
-        return f"pick {'all' if step.every else 'the'} {step.what}"
+        return f"pick {'all ' + step.what if step.every else _the(step.what)}"
     if isinstance(step, CountStep):
         return f"count {step.what}"
     if isinstance(step, PointStep):
@@ -137,4 +137,8 @@ def describe_step(step: Step) -> str:
         return "stop"
     if step.relation is Relation.HAND_OVER:
         return "hand it over"
-    return "put it aside" if step.relation is Relation.ASIDE else f"put it {step.relation.value} the {step.where}"
+    return "put it aside" if step.relation is Relation.ASIDE else f"put it {step.relation.value} {_the(step.where)}"
+
+
+def _the(name: str) -> str:
+    return name if name.lower().startswith(("the ", "a ", "an ", "all ", "my ")) else f"the {name}"

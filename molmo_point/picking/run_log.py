@@ -65,6 +65,10 @@ class RunLog:
 class GoalRecorder(ABC):
     """Records goals of an arm, for example as videos."""
 
+    def watch(self, pointer: Pointer) -> Pointer:
+        """Watch the answers of a pointer. Default: does not watch."""
+        return pointer
+
     @abstractmethod
     def begin(self, caption: str) -> None:
         """Begin the record of a goal, named in words."""

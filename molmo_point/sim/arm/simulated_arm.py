@@ -15,14 +15,18 @@ from molmo_point.arm.arm import Arm, Cancelled
 from molmo_point.arm.joint_path import FollowEnd, JointPath
 from molmo_point.arrays import FloatArray
 from molmo_point.errors import FrameError, InputError
+from molmo_point.geometry.depth_noise import D435
 from molmo_point.geometry.poses import PoseHistory
 from molmo_point.geometry.transforms import Transform
 from molmo_point.grasp.candidates import GRASP_FRAME
 from molmo_point.sim.arm.camera_view import FIXED, OBSERVER, WRIST, ArmView
+from molmo_point.sim.arm.containers import kinds_in
 from molmo_point.sim.arm.fingers import ROBOTIQ, finger_linkage
 from molmo_point.sim.arm.physics_model import ARM, JOINTS, STEP_S, TOOL_SITE, world_spec
 from molmo_point.sim.arm.planner import HOME_RAD, TOOL_FRAME, PandaPlanner
+from molmo_point.sim.arm.tables import random_arm_layout
 from molmo_point.sim.arm.timing import timed
+from molmo_point.sim.camera import SimulatedCamera
 from molmo_point.sim.camera_pose import BASE_FRAME
 from molmo_point.sim.mujoco_import import import_mujoco, open_renderer
 from molmo_point.sim.tabletop.layout import Layout
@@ -48,6 +52,8 @@ class SimulatedArm(Arm):
         on_tick: Called with the arm 30 times per simulated second, from the thread that moves it.
         pace: Largest ratio of simulated time to real time; None is unlimited.
         answer_s: Simulated duration of one answer of the model, seconds.
+        depth_noise: True gives the depth of `open_camera` the noise and holes of a D435.
+        camera_seed: Seed of the depth noise of the first open camera; every further one adds 1.
 
     Attributes:
         layout: The layout given.
@@ -67,6 +73,8 @@ class SimulatedArm(Arm):
         on_tick: Callable[["SimulatedArm"], None] | None = None,
         pace: float | None = None,
         answer_s: float = 0.15,
+        depth_noise: bool = True,
+        camera_seed: int = 0,
     ) -> None:
         self._mujoco = import_mujoco()
         self.layout = layout
@@ -87,6 +95,9 @@ class SimulatedArm(Arm):
         self._errors: dict[str, Transform] = {}
         self._views = {name: ArmView(self, name, width, height) for name in (FIXED, WRIST, OBSERVER)}
         self._cameras = {view.frame: view for view in self._views.values()}
+        self.camera_frames = {name: self._views[name].frame for name in (FIXED, WRIST)}
+        self.waits_in_real_time = pace is not None
+        self._noise, self._camera_seed = D435 if depth_noise else None, camera_seed
         self._next_tick_s = self._next_pose_s = 0.0
         self._begin()
 
@@ -121,6 +132,12 @@ class SimulatedArm(Arm):
         if name not in self._views:
             raise InputError("name must be a camera of the arm", repr(name), f"use one of {', '.join(self._views)}")
         return self._views[name]
+
+    def open_camera(self, name: str, *, clock_ns: Callable[[], int] | None = None) -> SimulatedCamera:
+        """Open a camera, "fixed" or "wrist"; errors as `view`."""
+        camera = SimulatedCamera(self.view(name), self._noise, self._camera_seed, clock_ns=clock_ns or self.now_ns)
+        self._camera_seed += 1
+        return camera
 
     def now_ns(self) -> int:
         """Simulated time, nanoseconds."""
@@ -302,3 +319,36 @@ class SimulatedArm(Arm):
     def _believed(self, pose: Transform, frame: str) -> Transform:
         error = self._errors.get(frame)
         return pose if error is None else pose @ error
+
+
+def open_simulated_arm(
+    *,
+    scene_seed: int = 0,
+    object_count: int = 0,
+    containers: str = "",
+    width: int = 640,
+    height: int = 480,
+    depth_noise: bool = True,
+    pace: float = 0.0,
+    on_tick: Callable[[Any], None] | None = None,
+) -> SimulatedArm:
+    """Open the simulated arm at a random table; made for `arm.registry`.
+
+    Args:
+        scene_seed: Seed of the table and of the depth noise.
+        object_count: Number of objects; 0 draws 3 to 10.
+        containers: Kinds of containers among them, as `kinds_in` reads them.
+        width: Width of the cameras' images, pixels.
+        height: Height of the cameras' images, pixels.
+        depth_noise: As in `SimulatedArm`.
+        pace: Largest ratio of simulated time to real time; 0 is unlimited.
+        on_tick: As in `SimulatedArm`.
+
+    Raises:
+        InputError: If a kind of container is unknown, or the containers do not fit on the table.
+        DependencyError: As `SimulatedArm`.
+    """
+    layout = random_arm_layout(np.random.default_rng(scene_seed), object_count or None, kinds_in(containers))
+    return SimulatedArm(
+        layout, width, height, on_tick=on_tick, pace=pace or None, depth_noise=depth_noise, camera_seed=scene_seed
+    )

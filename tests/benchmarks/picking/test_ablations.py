@@ -29,9 +29,7 @@ def test_the_median_takes_the_background_where_there_is_more_of_it():
     depth = np.full((48, 64), 0.8, np.float32)
     depth[20:24, 30:33] = 0.5
     frame = RgbdFrame(np.zeros((48, 64, 3), np.uint8), depth, Intrinsics(64, 48, 60.0, 60.0, 31.5, 23.5), 5)
-    found = MedianLooker(POINTER, Clock()).lift(
-        ImagePoint(31, 22, "rod"), frame
-    )
+    found = MedianLooker(POINTER, Clock()).lift(ImagePoint(31, 22, "rod"), frame)
     assert isinstance(found, Target)
     assert found.position_m[2] == pytest.approx(0.8)
     hole = replace(frame, depth_m=np.full((48, 64), np.nan, np.float32))

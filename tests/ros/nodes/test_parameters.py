@@ -11,7 +11,7 @@ pytest.importorskip("molmo_point_msgs.action", reason="needs the built interface
 
 from molmo_point_ros.inputs.bag_driver import BAG  # noqa: E402
 from molmo_point_ros.nodes import parameters  # noqa: E402
-from molmo_point_ros.nodes.pick_parameters import PickSettings  # noqa: E402
+from molmo_point_ros.nodes.pick_parameters import PickNodeParameters  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 
 from molmo_point.camera.registry import CAMERAS, CameraDriver, Option, markdown_table  # noqa: E402
@@ -22,7 +22,7 @@ POINTING = parameters.PointingNodeParameters
 KINDS = [
     POINTING,
     parameters.CameraNodeParameters,
-    PickSettings,
+    PickNodeParameters,
     parameters.RecorderParameters,
     parameters.CaptureParameters,
 ]

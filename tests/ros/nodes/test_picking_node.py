@@ -21,7 +21,12 @@ from sensor_msgs.msg import JointState  # noqa: E402
 from tf2_msgs.msg import TFMessage  # noqa: E402
 
 from molmo_point.commands import PlaceStep, Relation  # noqa: E402
+from molmo_point.errors import InputError  # noqa: E402
 from molmo_point.picking.states import PickFailure, PickState  # noqa: E402
+from molmo_point.pointer import Pointer  # noqa: E402
+
+from ...arm.still_arm import StillArm  # noqa: E402
+from ...evaluation.test_place_trial import Silent  # noqa: E402
 
 pytestmark = [pytest.mark.ros, pytest.mark.timeout(240)]
 CODES = PickObject.Result
@@ -99,7 +104,7 @@ def test_a_dry_run_holds_nothing(client):
 def test_what_is_kept_is_held_until_it_is_placed(client):
     assert client.pick("the cube", timeout_s=ANSWER_S).holding == "the cube"
     second = client.pick("the ball", timeout_s=ANSWER_S)
-    assert second.error_code == CODES.GOAL_REJECTED and "not free" in second.error_msg and second.holding == "the cube"
+    assert second.error_code == CODES.GOAL_REJECTED and "must be empty" in second.error_msg and second.holding == "the cube"
     lost = client.pick("", PlaceStep(Relation.IN, "black hole"), timeout_s=ANSWER_S)
     assert lost.failure == "NOT_FOUND" and not lost.placed and lost.holding == "the cube"
     feedback = []
@@ -113,7 +118,7 @@ def test_things_put_aside_do_not_stand_on_one_another(client):
     for _ in range(4):
         feedback = []
         client.pick("the cube", ASIDE, timeout_s=ANSWER_S, on_feedback=feedback.append)
-        places.append(tuple(json.loads(feedback[-1].message.removeprefix("on "))))
+        places.append(tuple(json.loads(feedback[-1].message.removeprefix("aside "))))
     apart = [np.linalg.norm(np.subtract(a, b)) for n, a in enumerate(places) for b in places[:n]]
     assert min(apart) > 0.09, places
     assert {round(z, 3) for _, _, z in places} == {0.036}, "as high as it was gripped, and a little more"
@@ -122,12 +127,12 @@ def test_things_put_aside_do_not_stand_on_one_another(client):
 @pytest.mark.parametrize(
     ("goal", "reason"),
     [
-        (PickObject.Goal(), "nothing to do"),
-        (PickObject.Goal(query="  "), "nothing to do"),
-        (PickObject.Goal(query="x", place_relation=99), "unknown"),
-        (PickObject.Goal(query="x", place_relation=PickObject.Goal.IN), "do not go together"),
-        (PickObject.Goal(query="x", place_query="bowl"), "do not go together"),
-        (PickObject.Goal(place_relation=PickObject.Goal.ASIDE), "nothing"),
+        (PickObject.Goal(), "must ask for something"),
+        (PickObject.Goal(query="  "), "must ask for something"),
+        (PickObject.Goal(query="x", place_relation=99), "must be known"),
+        (PickObject.Goal(query="x", place_relation=PickObject.Goal.IN), "must go with IN"),
+        (PickObject.Goal(query="x", place_query="bowl"), "must go with IN"),
+        (PickObject.Goal(place_relation=PickObject.Goal.ASIDE), "must hold an object"),
         (PickObject.Goal(place_relation=PickObject.Goal.ASIDE, dry_run=True), "no dry run"),
     ],
 )
@@ -158,7 +163,7 @@ def test_the_stop_service_ends_a_goal_of_somebody_else(client):
 
 def test_a_goal_that_takes_too_long_times_out(client):
     result = client.pick("slow cube", timeout_s=1.0)
-    assert result.error_code == CODES.TIMEOUT and "longer than it may" in result.error_msg
+    assert result.error_code == CODES.TIMEOUT and "longer than its timeout" in result.error_msg
 
 
 def test_joint_states_and_tool_pose_are_published(client):
@@ -197,12 +202,12 @@ def test_a_typed_command_goes_through_every_node(client, processes):
 
 
 def test_all_of_a_kind_are_picked_until_there_is_none(client, monkeypatch):
-    from molmo_point_ros.clients.command_client import CommandRunner
+    from molmo_point_ros.clients.command_client import NodeExecutor
 
     from molmo_point.commands import parse_command
 
     said = []
-    runner = CommandRunner(said.append, timeout_s=ANSWER_S)
+    runner = NodeExecutor(said.append, timeout_s=ANSWER_S)
     left = iter([CODES.NONE, CODES.NONE, CODES.NOT_FOUND])
 
     def pick(self, query, place, **_):
@@ -211,18 +216,50 @@ def test_all_of_a_kind_are_picked_until_there_is_none(client, monkeypatch):
 
     monkeypatch.setattr(PickClient, "pick", pick)
     outcomes = runner.run(parse_command("give me all the screws"))
-    assert [outcome["success"] for outcome in outcomes] == [True, True]
+    assert [outcome.success for outcome in outcomes] == [True, True]
     assert said[-1] == "no more screws: 2 done"
 
 
 def test_stop_as_a_command_stops(client):
-    from molmo_point_ros.clients.command_client import CommandRunner
+    from molmo_point_ros.clients.command_client import NodeExecutor
 
     from molmo_point.commands import parse_command
 
     call = client.dispatch(PickObject.Goal(query="slow cube"))
     until(lambda: call.feedback, ANSWER_S)
-    stopper = threading.Thread(target=lambda: CommandRunner(lambda _: None).run(parse_command("no, stop!")))
+    stopper = threading.Thread(target=lambda: NodeExecutor(lambda _: None).run(parse_command("no, stop!")))
     stopper.start()
     assert call.result(ANSWER_S).failure == "CANCELLED"
     stopper.join(ANSWER_S)
+
+
+def test_an_arm_of_the_registry_is_opened_by_its_name():
+    from molmo_point_ros.arms.arm_session import open_rig
+    from molmo_point_ros.nodes.pick_parameters import PickNodeParameters
+
+    from molmo_point.arm import registry
+
+    class Publisher:
+        def tick(self, arm):
+            self.ticked = arm
+
+        def now_ns(self):
+            return 0
+
+        def add_cameras(self, cameras, frames):
+            self.frames = frames
+
+    registry.register(registry.ArmEntry("still", "tests.arm.still_arm:open_still_arm", "arm that stands still", ("pace",)))
+    try:
+        publisher = Publisher()
+        rig = open_rig(PickNodeParameters(arm="still", pace=3.0), publisher, lambda model, **_: Pointer(Silent()), print)
+        assert isinstance(rig.arm, StillArm)
+        assert rig.arm.pace == 3.0
+        rig.arm.wait(0.1)
+        assert publisher.ticked is rig.arm
+        assert publisher.frames == {"fixed_camera": "fixed"}
+        assert rig.picker.wrist_camera is None
+        with pytest.raises(InputError, match="video_folder"):
+            open_rig(PickNodeParameters(arm="still", video_folder="x"), publisher, lambda model, **_: Pointer(Silent()), print)
+    finally:
+        del registry.ARMS["still"]

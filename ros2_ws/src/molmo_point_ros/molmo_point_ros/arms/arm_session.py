@@ -1,67 +1,106 @@
-"""An arm with its model and cameras, as the picking node works with it; and the thread that it lives in."""
+"""An arm with its picker and recorder, as the picking node uses it, and the thread that moves it."""
 
 import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 from molmo_point.arm.arm import Arm
+from molmo_point.arm.registry import open_arm
 from molmo_point.errors import InputError
+from molmo_point.picking.held_object import DropZones
 from molmo_point.picking.pick import Picker
-from molmo_point.picking.states import PickEvent
+from molmo_point.picking.run_log import GoalRecorder
+from molmo_point_ros.nodes.pick_parameters import PickNodeParameters
+from molmo_point_ros.outputs.arm_publisher import ArmPublisher
 
 IDLE_S = 1 / 30
-_CLOSED = "the node shuts down"
-
-
-class GoalRecorder(Protocol):
-    """What watches a goal, for a video."""
-
-    def begin(self, caption: str) -> None:
-        """A goal begins."""
-        ...
-
-    def take(self, event: PickEvent) -> None:
-        """Something happened."""
-        ...
-
-    def end(self, outcome: str) -> str:
-        """It ended. Returns what was written, "" for nothing."""
-        ...
+_FIXED, _WRIST = "fixed", "wrist"
 
 
 @dataclass
 class Rig:
-    """An arm, ready to pick.
+    """An arm, ready to pick; closing its arm frees it.
 
     Attributes:
-        arm: See `picking.arm.Arm`.
-        picker: With the model and the cameras.
-        close: Frees everything.
-        idles_in_wait: `arm.wait` takes as long as it says; otherwise the thread sleeps itself while there is nothing to do.
-        recorder: None records nothing.
+        picker: The picker with its arm, model and cameras.
+        recorder: Records goals; None records nothing.
     """
 
-    arm: Arm
     picker: Picker
-    close: Callable[[], None]
-    idles_in_wait: bool = True
-    recorder: GoalRecorder | None = field(default=None)
+    recorder: GoalRecorder | None = None
+
+    @property
+    def arm(self) -> Arm:
+        """The arm of the picker."""
+        return self.picker.arm
+
+
+def open_rig(
+    parameters: PickNodeParameters,
+    publisher: ArmPublisher,
+    load_pointer: Callable[..., Any],
+    say: Callable[[str], object],
+) -> Rig:
+    """Open the arm of the parameters with its cameras, in the thread that will move it.
+
+    Args:
+        parameters: Parameters of the node.
+        publisher: Gets the arm's state at every tick, and its cameras.
+        load_pointer: As `Pointer.from_pretrained`.
+        say: Called with a line about every video.
+
+    Raises:
+        MolmoPointError: If the model or the arm cannot be opened, or the arm has no fixed camera.
+    """
+    model = (parameters.device or None, parameters.quantization or None)
+    pointer = load_pointer(parameters.model, device=model[0], quantization=model[1])
+    ticked: list[Callable[[Any], None]] = [publisher.tick]
+
+    def tick(arm: Arm) -> None:
+        for each in ticked:
+            each(arm)
+
+    arm = open_arm(parameters.arm, vars(parameters), on_tick=tick)
+    try:
+        recorder = _video_recorder(parameters, arm, ticked, say) if parameters.video_folder else None
+        fixed = arm.open_camera(_FIXED)
+        wrist = arm.open_camera(_WRIST) if _WRIST in arm.camera_frames else None
+        # The published images have cameras of their own, with the node's clock.
+        topics = {f"{name}_camera": name for name in arm.camera_frames}
+        cameras = {topic: arm.open_camera(name, clock_ns=publisher.now_ns) for topic, name in topics.items()}
+        publisher.add_cameras(cameras, {topic: arm.camera_frames[name] for topic, name in topics.items()})
+        zones = DropZones(parameters.aside_xy_m, parameters.hand_over_xy_m, parameters.place_spacing_m)
+        watched = pointer if recorder is None else recorder.watch(pointer)
+        return Rig(Picker(watched, arm, fixed, wrist, drop_zones=zones), recorder)
+    except BaseException:
+        arm.close()
+        raise
+
+
+def _video_recorder(parameters: PickNodeParameters, arm: Arm, ticked: list, say: Callable[[str], object]) -> GoalRecorder:
+    from molmo_point.sim.arm import SimulatedArm
+    from molmo_point.viz.goal_video import GoalVideo
+
+    if not isinstance(arm, SimulatedArm):
+        fix = "leave it empty, or use arm:=simulated"
+        raise InputError("video_folder must be empty for this arm: only the simulated one draws videos", parameters.arm, fix)
+    return GoalVideo(parameters.video_folder, parameters.video_fps, say, arm, ticked)
 
 
 class ArmThread:
-    """Opens a rig and does jobs with it, one after the other, in one thread; between jobs the arm holds still.
+    """Opens a rig and does jobs with it in one thread; between jobs the arm holds still.
 
-    A simulated arm draws and moves only in the thread that made it, and a real one should not be moved from two.
+    A simulated arm draws and moves only in the thread that made it. Two threads must not move a real one.
 
     Args:
-        open_rig: Called in the thread.
+        opens: Opens the rig, in the thread.
     """
 
-    def __init__(self, open_rig: Callable[[], Rig]) -> None:
-        self._open_rig = open_rig
+    def __init__(self, opens: Callable[[], Rig]) -> None:
+        self._opens = opens
         self._jobs: queue.Queue[tuple[Callable[[Rig], Any], Future]] = queue.Queue()
         self._end = threading.Event()
         self._opened: Future = Future()
@@ -72,22 +111,22 @@ class ArmThread:
         """Open the rig.
 
         Raises:
-            Exception: What opening it raised.
+            Exception: The error of opening it.
         """
         self._thread.start()
         self._opened.result()
 
     def do(self, job: Callable[[Rig], Any]) -> Any:
-        """Have a job done and wait for what it returns.
+        """Do a job and return its result.
 
         Raises:
-            Exception: What the job raised.
-            InputError: If the thread was closed.
+            Exception: The error of the job.
+            InputError: If the thread is closed.
         """
         return self.post(job).result()
 
     def post(self, job: Callable[[Rig], Any]) -> Future:
-        """Have a job done after those before it, without waiting; what it raises is in the future."""
+        """Queue a job without waiting; its result or error is in the future."""
         done: Future = Future()
         self._jobs.put((job, done))
         if self._end.is_set():
@@ -95,7 +134,7 @@ class ArmThread:
         return done
 
     def stop(self) -> None:
-        """Stop the arm, now, whatever it is doing."""
+        """Stop the arm now."""
         if self._rig is not None:
             self._rig.arm.stop()
 
@@ -108,7 +147,7 @@ class ArmThread:
 
     def _run(self) -> None:
         try:
-            rig = self._rig = self._open_rig()
+            rig = self._rig = self._opens()
         except BaseException as error:
             self._opened.set_exception(error)
             return
@@ -119,11 +158,11 @@ class ArmThread:
         finally:
             self._refuse_waiting()
             self._rig = None
-            rig.close()
+            rig.arm.close()
 
     def _do_one(self, rig: Rig) -> None:
         try:
-            job, done = self._jobs.get(block=not rig.idles_in_wait, timeout=IDLE_S)
+            job, done = self._jobs.get(block=not rig.arm.waits_in_real_time, timeout=IDLE_S)
         except queue.Empty:
             rig.arm.wait(IDLE_S)
             return
@@ -138,4 +177,4 @@ class ArmThread:
                 _, done = self._jobs.get_nowait()
             except queue.Empty:
                 return
-            done.set_exception(InputError("The arm takes no more jobs", _CLOSED, "start the node again"))
+            done.set_exception(InputError("The arm takes no more jobs", "the node shuts down", "start the node again"))

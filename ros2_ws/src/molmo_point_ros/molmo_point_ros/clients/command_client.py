@@ -1,46 +1,43 @@
-"""Send commands in plain English over ROS 2.
-
-Picking and placing goes to the picking node, counting and pointing to the pointing node.
-"""
+"""Client for commands in plain English: the picking node picks and places, the pointing node counts and points."""
 
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import rclpy
 from molmo_point_msgs.action import CountObjects, PickObject
 from rclpy.node import Node
 from rclpy.utilities import remove_ros_args
 
-from molmo_point.commands import Command, CountStep, PickStep, PlaceStep, PointStep, parse_command
-from molmo_point.commands.steps import MOST_REPEATS, describe_step
+from molmo_point.commands import Command, CountStep, PickStep, PlaceStep, PointStep, StopStep, parse_command
 from molmo_point.errors import MolmoPointError
+from molmo_point.picking.command_executor import CountOutcome, MoveOutcome, PointOutcome, StepExecutor, StepOutcome, carry_out
+from molmo_point.picking.states import PickFailure
 from molmo_point_ros.clients.action_caller import ActionCaller, duration_message
 from molmo_point_ros.clients.pick_client import PickClient
 from molmo_point_ros.clients.point_client import PointAtClient
+from molmo_point_ros.nodes.goal_error import ErrorCode, code_name
 from molmo_point_ros.outputs.message_text import targets_to_dict
 from molmo_point_ros.picking.pick_goal import state_name
 
-Say = Callable[[str], None]
 
-
-class CommandRunner:
-    """Carries out commands with the nodes that are there.
+class NodeExecutor(StepExecutor):
+    """Executes the steps of commands with the running nodes.
 
     Args:
-        node: A node that nobody spins; the clients do.
-        say: Told what is happening, line by line.
+        say: Called with every line of progress.
         picking: Name of the picking node.
         pointing: Name of the pointing node.
-        timeout_s: For each step.
-        dry_run: Plan picks only.
+        timeout_s: Time for each step, seconds.
+        dry_run: True plans picks only.
+        node: A node that nothing spins; None makes one for every step.
     """
 
     def __init__(
         self,
-        say: Say,
+        say: Callable[[str], None],
         *,
         picking: str = "molmo_pick",
         pointing: str = "molmo_point",
@@ -51,97 +48,79 @@ class CommandRunner:
         self._say, self._picking, self._pointing = say, picking, pointing
         self._timeout_s, self._dry_run, self._node = timeout_s, dry_run, node
 
-    def run(self, command: Command) -> list[dict[str, Any]]:
-        """Do what was said, step by step, until one fails.
+    def run(self, command: Command) -> list[StepOutcome]:
+        """Execute a command until a step fails.
 
         Returns:
-            For each step that was begun what became of it: "do", "success", and what belongs to it.
+            Outcomes of all steps begun.
 
         Raises:
-            GoalError: If a node is not there, or gives no result in time.
+            GoalError: If a node is missing, or gives no result in time.
         """
-        for wrong, right in command.corrections:
-            self._say(f"{wrong!r} is taken for {right!r}")
-        if command.is_stop:
-            return [self.stop()]
-        outcomes: list[dict[str, Any]] = []
-        for step, place in command.paired():
-            self._say(describe_step(step) + (f", then {describe_step(place)}" if place else ""))
-            if isinstance(step, PickStep):
-                outcomes += self._pick_all(step, place) if step.every else [self._pick(step.what, place)]
-            elif isinstance(step, PlaceStep):
-                outcomes.append(self._pick("", step))
-            elif isinstance(step, CountStep):
-                outcomes.append(self._count(step.what))
-            elif isinstance(step, PointStep):
-                outcomes.append(self._point(step.what))
-            if not outcomes[-1]["success"]:
-                break
-        return outcomes
+        return carry_out(command, self)
 
-    def stop(self) -> dict[str, Any]:
-        """Stop the arm, whoever moves it."""
+    def say(self, line: str) -> None:
+        """Report progress."""
+        self._say(line)
+
+    def move(self, pick: PickStep | None, place: PlaceStep | None) -> MoveOutcome:
+        """Send a PickObject goal."""
+        step = pick or place
+        assert step is not None
+        with PickClient(self._node, self._picking) as client:
+            what = "" if pick is None else pick.what
+            result = client.pick(what, place, dry_run=self._dry_run, timeout_s=self._timeout_s, on_feedback=self._tell_feedback)
+        success = result.error_code == ErrorCode.NONE
+        said = "done" if success else f"failed ({result.failure or code_name(result.error_code)}): {result.error_msg}"
+        self._say(f"  {said}, {result.duration:.1f} s by the arm's clock")
+        return MoveOutcome(
+            step=step,
+            success=success,
+            message=result.error_msg,
+            failure=PickFailure(result.failure) if result.failure else None,
+            attempts=result.attempts,
+            picked=result.picked,
+            placed=result.placed,
+            holding=result.holding,
+            duration_s=round(float(result.duration), 3),
+        )
+
+    def count(self, step: CountStep) -> CountOutcome:
+        """Send a CountObjects goal."""
+        with ActionCaller(CountObjects, f"{self._pointing}/count_objects", self._node) as client:
+            result = client.call(
+                lambda left_s: CountObjects.Goal(query=step.what, timeout=duration_message(left_s)), self._timeout_s
+            )
+        success = result.error_code == ErrorCode.NONE
+        self._say(f"  {result.count} {step.what}" if success else f"  failed: {result.error_msg}")
+        return CountOutcome(step=step, success=success, message=result.error_msg, count=result.count)
+
+    def point(self, step: PointStep) -> PointOutcome:
+        """Send a PointAt goal."""
+        with PointAtClient(self._node, self._pointing) as client:
+            answer = targets_to_dict(client.point_at([step.what], timeout_s=self._timeout_s).results[0])
+        for target in answer["targets"]:
+            self._say(f"  {target['label']} at {target['position_m']} m in {answer['frame']}")
+        if not answer["targets"]:
+            self._say(f"  no {step.what} found")
+        return PointOutcome(step=step, success=bool(answer["targets"]), answer=answer)
+
+    def stop(self, step: StopStep) -> StepOutcome:
+        """Call the stop service of the picking node."""
         with PickClient(self._node, self._picking) as client:
             message = client.stop()
         self._say(f"stop: {message}")
-        return {"do": "stop", "success": True, "message": message}
-
-    def _pick_all(self, step: PickStep, place: PlaceStep | None) -> list[dict[str, Any]]:
-        """One after the other until none is found; what could not be had in between ends it, too."""
-        done: list[dict[str, Any]] = []
-        while len(done) < MOST_REPEATS:
-            outcome = self._pick(step.what, place)
-            if outcome["failure"] == "NOT_FOUND" and done:
-                self._say(f"no more {step.what}: {len(done)} done")
-                break
-            done.append(outcome)
-            if not outcome["success"] or self._dry_run:
-                break
-        return done
-
-    def _pick(self, what: str, place: PlaceStep | None) -> dict[str, Any]:
-        with PickClient(self._node, self._picking) as client:
-            result = client.pick(what, place, dry_run=self._dry_run, timeout_s=self._timeout_s, on_feedback=self._tell_feedback)
-        outcome = {
-            "do": "pick" if what else "place",
-            "what": what,
-            "success": result.error_code == PickObject.Result.NONE,
-            "failure": result.failure,
-            "message": result.error_msg,
-            "attempts": result.attempts,
-            "picked": result.picked,
-            "placed": result.placed,
-            "holding": result.holding,
-            "duration_s": round(float(result.duration), 3),
-        }
-        said = "done" if outcome["success"] else f"failed ({result.failure or result.error_code}): {result.error_msg}"
-        self._say(f"  {said}, {result.duration:.1f} s by the arm's clock")
-        return outcome
+        return StepOutcome(step=step, success=True, message=message)
 
     def _tell_feedback(self, feedback: PickObject.Feedback) -> None:
         self._say(f"  {feedback.elapsed:5.1f} s  {state_name(feedback.state):<12}  {feedback.message}")
 
-    def _count(self, what: str) -> dict[str, Any]:
-        with ActionCaller(CountObjects, f"{self._pointing}/count_objects", self._node) as client:
-            result = client.call(lambda left_s: CountObjects.Goal(query=what, timeout=duration_message(left_s)), self._timeout_s)
-        success = result.error_code == CountObjects.Result.NONE
-        self._say(f"  {result.count} {what}" if success else f"  failed: {result.error_msg}")
-        return {"do": "count", "what": what, "success": success, "count": result.count, "message": result.error_msg}
-
-    def _point(self, what: str) -> dict[str, Any]:
-        with PointAtClient(self._node, self._pointing) as client:
-            answer = targets_to_dict(client.point_at([what], timeout_s=self._timeout_s).results[0])
-        for target in answer["targets"]:
-            self._say(f"  {target['label']} at {target['position_m']} m in {answer['frame']}")
-        if not answer["targets"]:
-            self._say(f"  there is no {what}")
-        return {"do": "point", "what": what, "success": bool(answer["targets"]), "answer": answer}
-
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Carry out one command, or with none those typed on standard input. Returns 0 if all of it was done."""
-    parser = argparse.ArgumentParser(description="Tell an arm what to do, in plain English.")
-    parser.add_argument("command", nargs="*", help="what to do; without it commands are read line by line")
+    """Execute one command, the commands of sound files, or those on standard input. Returns 0 if all of them succeed."""
+    parser = argparse.ArgumentParser(description="Send commands in plain English to an arm.")
+    parser.add_argument("command", nargs="*", help="the command; without it commands are read line by line")
+    parser.add_argument("--speech", nargs="+", type=Path, metavar="FILE", help="WAV files with a spoken command each")
     parser.add_argument("--picking", default="molmo_pick", help="name of the picking node")
     parser.add_argument("--pointing", default="molmo_point", help="name of the pointing node")
     parser.add_argument("--timeout", type=float, default=180.0, help="seconds for each step")
@@ -154,32 +133,47 @@ def main(args: Sequence[str] | None = None) -> int:
         print(line, file=sys.stderr if options.json else sys.stdout, flush=True)
 
     rclpy.init(args=arguments)
-    runner = CommandRunner(
+    executor = NodeExecutor(
         say, picking=options.picking, pointing=options.pointing, timeout_s=options.timeout, dry_run=options.dry_run
     )
     good = True
     try:
-        for text in [" ".join(options.command)] if options.command else map(str.strip, sys.stdin):
-            good = (not text or _one(runner, text, options.json)) and good
+        for text in _texts(options):
+            good = (not text or _one(executor, text, options.json)) and good
+    except MolmoPointError as error:
+        print(error, file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
-        runner.stop()
+        executor.stop(StopStep())
         return 130
     finally:
         rclpy.try_shutdown()
     return 0 if good else 1
 
 
-def _one(runner: CommandRunner, text: str, as_json: bool) -> bool:
-    outcomes: list[dict[str, Any]] = []
+def _texts(options: argparse.Namespace) -> Iterator[str]:
+    """Texts of all commands, one after the other."""
+    if options.speech:
+        from molmo_point.commands.speech import SpeechRecognizer
+
+        recognizer = SpeechRecognizer()
+        yield from (recognizer.hear(file).text for file in options.speech)
+    if options.command:
+        yield " ".join(options.command)
+    elif not options.speech:
+        yield from map(str.strip, sys.stdin)
+
+
+def _one(executor: NodeExecutor, text: str, as_json: bool) -> bool:
     try:
         command = parse_command(text)
-        outcomes = runner.run(command)
+        outcomes = executor.run(command)
     except MolmoPointError as error:
         print(error, file=sys.stderr)
         return False
     if as_json:
-        print(json.dumps({**command.to_dict(), "outcomes": outcomes}), flush=True)
-    return all(outcome["success"] for outcome in outcomes)
+        print(json.dumps({**command.to_dict(), "outcomes": [outcome.to_dict() for outcome in outcomes]}), flush=True)
+    return all(outcome.success for outcome in outcomes)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A blocking client of the picking node: `PickClient().pick("the red cube", place=("next to", "the blue ball"))`."""
+"""A blocking client of the picking node: `PickClient().pick("the red cube", PlaceStep(Relation.NEXT_TO, "blue ball"))`."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,17 +7,12 @@ from molmo_point_msgs.action import PickObject
 from rclpy.node import Node
 from std_srvs.srv import Trigger
 
-from molmo_point.commands import PlaceStep, Relation
+from molmo_point.commands import PlaceStep
 from molmo_point_ros.clients.action_caller import ActionCaller, duration_message
 from molmo_point_ros.nodes.goal_error import ErrorCode, GoalError
+from molmo_point_ros.picking.pick_goal import RELATIONS
 
-_RELATIONS = {
-    Relation.IN: PickObject.Goal.IN,
-    Relation.ON: PickObject.Goal.ON,
-    Relation.NEXT_TO: PickObject.Goal.NEXT_TO,
-    Relation.ASIDE: PickObject.Goal.ASIDE,
-    Relation.HAND_OVER: PickObject.Goal.HAND_OVER,
-}
+_CONSTANTS = {relation: constant for constant, relation in RELATIONS.items()}
 STOP_S = 5.0
 
 
@@ -30,7 +25,7 @@ class PickClient(ActionCaller):
     """
 
     resend_s = 15.0
-    """Long: what was sent twice would be cancelled once."""
+    """Long, because a goal sent twice is rejected once."""
 
     def __init__(self, node: Node | None = None, server: str = "molmo_pick") -> None:
         super().__init__(PickObject, f"{server}/pick_object", node)
@@ -46,25 +41,25 @@ class PickClient(ActionCaller):
         timeout_s: float = 180.0,
         on_feedback: Callable[[PickObject.Feedback], None] | None = None,
     ) -> PickObject.Result:
-        """Pick a thing up, put it somewhere, or both, and wait.
+        """Pick up an object, place it, or both, and wait.
 
         Args:
-            query: The thing in words; "" for what is held already.
-            place: Where to put it; None keeps it.
-            dry_run: Plan only.
-            attempts: At most; 0 takes the node's own.
-            timeout_s: For all of it, waiting for the node included.
+            query: Words for the object; "" places the object in the gripper.
+            place: Place of the object; None keeps it in the gripper.
+            dry_run: True plans only.
+            attempts: Largest number of attempts; 0 takes the node's parameter.
+            timeout_s: Time for all of it, waiting for the node included, seconds.
             on_feedback: Called with every feedback message, in the thread that spins the node.
 
         Returns:
-            The result, whatever its error code.
+            The result, with any error code.
 
         Raises:
             GoalError: If the node is not there, does not take the goal, or gives no result in time.
         """
         goal = PickObject.Goal(query=query, dry_run=dry_run, attempts=attempts)
         if place is not None:
-            goal.place_relation, goal.place_query = _RELATIONS[place.relation], place.where
+            goal.place_relation, goal.place_query = _CONSTANTS[place.relation], place.where
 
         def timed(left_s: float) -> PickObject.Goal:
             goal.timeout = duration_message(left_s)
@@ -73,13 +68,13 @@ class PickClient(ActionCaller):
         return self.call(timed, timeout_s, on_feedback)
 
     def stop(self, timeout_s: float = STOP_S) -> str:
-        """Stop the arm, whoever moves it. Returns what the node says.
+        """Stop the arm, and return the node's answer.
 
         Raises:
             GoalError: If the node does not answer.
         """
         if not self._stop.wait_for_service(timeout_sec=timeout_s):
-            raise GoalError(ErrorCode.TIMEOUT, "There is no picking node to stop", f"{timeout_s:g} s", "use the arm's own stop")
+            raise GoalError(ErrorCode.TIMEOUT, "The picking node must run", f"{timeout_s:g} s", "use the arm's own stop")
         answer: Any = self._stop.call(Trigger.Request(), timeout_sec=timeout_s)
         if answer is None:
             raise GoalError(

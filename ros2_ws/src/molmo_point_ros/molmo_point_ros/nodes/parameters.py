@@ -356,9 +356,9 @@ def _check(node: Any, given: list[Parameter], kind: type[NodeParameters]) -> Set
 
 def main() -> None:
     """Print the tables of docs/ros.md."""
-    from molmo_point_ros.nodes.pick_parameters import PickSettings
+    from molmo_point_ros.nodes.pick_parameters import PickNodeParameters
 
-    for kind in (PointingNodeParameters, CameraNodeParameters, PickSettings, RecorderParameters, CaptureParameters):
+    for kind in (PointingNodeParameters, CameraNodeParameters, PickNodeParameters, RecorderParameters, CaptureParameters):
         print(f"{kind.__name__}\n", *markdown_rows(kind), sep="\n", end="\n\n")
 
 

@@ -2,15 +2,16 @@
 
 from dataclasses import dataclass
 
-from molmo_point.picking.drop_zones import ASIDE_XY_M, HAND_OVER_XY_M, SPACING_M
-
+from molmo_point.arm.registry import usage
+from molmo_point.picking.held_object import ASIDE_XY_M, HAND_OVER_XY_M, SPACING_M
 from molmo_point_ros.nodes.parameters import ModelParameters, parameter
 
 
 @dataclass(frozen=True)
-class PickSettings(ModelParameters):
+class PickNodeParameters(ModelParameters):
     """Parameters of the picking node."""
 
+    arm: str = parameter("simulated", "Arm: a registered name, or module:factory of your own", allowed=usage)
     scene_seed: int = parameter(0, "Seed of the random table of the simulated arm", (0, 1_000_000))
     object_count: int = parameter(0, "Number of objects on the table; 0: 3 to 10, by the seed", (0, 10))
     containers: str = parameter("", "Containers on the table: bowl, plate, tray, box, separated by commas; empty: none")

@@ -1,4 +1,4 @@
-"""What an arm tells the rest of ROS: joint states, transforms of its tool and cameras, and the cameras' images."""
+"""Publisher of an arm's joint states, the transforms of its tool and cameras, and its cameras' images."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from sensor_msgs.msg import CameraInfo, Image, JointState
 from tf2_msgs.msg import TFMessage
 
-from molmo_point.arm.arm import Arm
+from molmo_point.arm.arm import ArmDriver
 from molmo_point.camera.base import Camera
 from molmo_point_ros.conversions import frame_to_messages, stamp_from_ns, transform_to_message
 from molmo_point_ros.inputs.image_qos import image_qos
@@ -16,10 +16,10 @@ _QUEUE = 50
 
 
 class ArmPublisher:
-    """Publishes /joint_states, /tf, and for every camera the topics that realsense-ros has, below the camera's name.
+    """Publishes /joint_states, /tf, and for every camera the topics of realsense-ros, below the camera's name.
 
-    Images are taken only while somebody subscribes to them. Each is stamped with the node's time at its capture, and /tf
-    has the camera's pose at that very time.
+    The cameras capture only for subscribers. Each image has the node's time of its capture, and /tf has the camera's pose at
+    that time.
 
     Args:
         node: The node.
@@ -38,15 +38,15 @@ class ArmPublisher:
         self._is_taking = False
 
     def now_ns(self) -> int:
-        """The time of the images that are being taken: what the cameras are to stamp them with."""
+        """Time of the present images, nanoseconds: the clock of the cameras."""
         return self._stamp_ns
 
     def add_cameras(self, cameras: Mapping[str, Camera], frames: Mapping[str, str]) -> None:
-        """Publish these from now on.
+        """Publish cameras from now on.
 
         Args:
-            cameras: By name; they stamp their frames with `now_ns`.
-            frames: The optical frame of each.
+            cameras: Cameras by name; their clock is `now_ns`.
+            frames: Optical frames by name of the camera.
         """
         qos = image_qos(True)
         for name in cameras:
@@ -57,8 +57,8 @@ class ArmPublisher:
             )
         self._cameras, self._frames = dict(cameras), dict(frames)
 
-    def tick(self, arm: Arm) -> None:
-        """Publish what is now; called from the arm's thread, as often as the arm wants to be seen."""
+    def tick(self, arm: ArmDriver) -> None:
+        """Publish the present state; the arm calls it from its thread, many times per second."""
         if self._is_taking or not self._node.context.ok():
             return
         self._stamp_ns = self._node.get_clock().now().nanoseconds
@@ -80,7 +80,7 @@ class ArmPublisher:
                 if not any(topic.get_subscription_count() for topic in self._topics[name]):
                     continue
                 color, depth, info = frame_to_messages(camera.read())
-                # Colour last: whoever joins by stamp finds its partners there already.
+                # Color comes last, so that a join by stamp finds its partners.
                 for topic, message in ((info_topic, info), (depth_topic, depth), (color_topic, color)):
                     if message is not None:
                         topic.publish(message)
