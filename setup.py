@@ -21,7 +21,14 @@ EXTRAS = {
     "realsense": ["pyrealsense2>=2.50"],
     "sim": ["mujoco>=3.2"],
     # an arm with a gripper as meshes (tabletask), its inverse kinematics and smooth motion
-    "arm": ["mujoco>=3.10", 'tabletask>=0.2.3 ; python_version >= "3.11"', "mink>=1.3", "daqp>=0.8.2", "ruckig>=0.15"],
+    "arm": [
+        "mujoco>=3.10",
+        'tabletask>=0.2.3 ; python_version >= "3.11"',
+        "mink>=1.3",
+        "daqp>=0.8.2",
+        "ruckig>=0.15",
+        "scipy>=1.10",
+    ],
     # without a screen: the other build of OpenCV needs libGL
     "tracking": ["opencv-python-headless>=4.8", "scipy>=1.10"],
     "train": [*_MODEL, "accelerate>=1.1", "peft>=0.20", "tqdm", "pydantic>=2.7", "pyarrow>=15", "matplotlib>=3.7"],

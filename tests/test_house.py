@@ -26,10 +26,10 @@ LONG_FUNCTIONS = {
 }
 """Functions of the wheel that may be longer, with the reason; at most ten."""
 
-WAITING_STEMS = {"backend", "base", "picks", "settings"}
+WAITING_STEMS = {"backend", "base"}
 WAITING_CLASSES: set[str] = {"Asked"}
 WAITING_ABILITIES = {
-    "molmo_point/backend.py", "molmo_point/pointer.py", "molmo_point/picking/views.py",
+    "molmo_point/backend.py", "molmo_point/pointer.py",
     "molmo_point/cli/evaluate/confidence.py",
 }  # fmt: skip
 WAITING_FILES: set[str] = {"molmo_point/pointer.py", "molmo_point/results.py"}
@@ -46,25 +46,20 @@ WAITING_FUNCTIONS: set[str] = {
     "molmo_point/model/molmo2/backend.py:load_molmo2",
     "molmo_point/viz/overlay.py:draw_points",
     "molmo_point/viz/scene3d.py:render_scene",
-    "ros2_ws/src/molmo_point_ros/molmo_point_ros/arms/simulated.py:open_simulated_rig",
 }
 WAITING_DOCSTRINGS: tuple[str, ...] = (
     "lab/",
-    "molmo_point/arm/",
     "molmo_point/calibration/",
     "molmo_point/cli/calibrate/",
-    "molmo_point/cli/evaluate/",
+    "molmo_point/cli/evaluate/confidence.py",
     "molmo_point/cli/point.py",
-    "molmo_point/commands/",
     "molmo_point/finetuning/",
     "molmo_point/frame.py",
     "molmo_point/geometry/",
     "molmo_point/grasp/",
     "molmo_point/hand_eye/",
     "molmo_point/model/",
-    "molmo_point/picking/",
     "molmo_point/points/",
-    "molmo_point/sim/arm/",
     "molmo_point/target_time.py",
     "molmo_point/trust/",
     "molmo_point/viz/",

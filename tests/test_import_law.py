@@ -30,8 +30,8 @@ LINES = (
     ("points",),
     ("pointer",),
     ("grasp", "hand_eye"),
-    ("arm",),
     ("camera",),
+    ("arm",),
     ("tracking", "model", "commands"),
     ("picking", "calibration"),
     ("sim",),
@@ -46,9 +46,7 @@ LINE_OF = {part: number for number, parts in enumerate(LINES, start=1) for part 
 WAITING: dict[str, str] = {
     "request.py": "points",
     "pointer.py": "model",
-    "cli/evaluate/picks.py": "benchmarks",
     "cli/train.py": "lab",
-    "evaluation/pick_trial.py": "benchmarks",
     "finetuning/packed_batch.py": "lab",
     "finetuning/scene_pool.py": "lab",
 }
@@ -62,7 +60,7 @@ LIBRARIES = {
     "open3d": ((), False),
     "matplotlib": (("viz/training_chart.py",), True),
     "cv2": (("tracking/", "viz/video.py", "camera/", "calibration/", "hand_eye/"), False),
-    "scipy": (("tracking/", "hand_eye/", "calibration/", "grasp/", "depth/", "evaluation/"), True),
+    "scipy": (("tracking/", "hand_eye/", "calibration/", "grasp/", "depth/", "evaluation/", "arm/"), True),
     "mujoco": (("sim/", "cli/doctor/probes.py"), True),
     "faster_whisper": (("commands/speech.py",), True),
     "av": (("viz/video.py",), True),

@@ -8,7 +8,7 @@ from typing import Any
 from benchmarks.picking.ablations import ABLATIONS, PRODUCT
 from benchmarks.picking.plot import plot_picks
 from benchmarks.program import add_output, run_program
-from molmo_point.cli.evaluate.picks import DEFAULT_SCENES, check_processes, told_picks
+from molmo_point.cli.evaluate.pick_command import DEFAULT_SCENES, check_processes, told_picks
 from molmo_point.errors import InputError
 from molmo_point.evaluation.picks import COLUMNS, FIRST_SEED, row, summary
 

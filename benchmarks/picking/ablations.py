@@ -16,7 +16,7 @@ from molmo_point.geometry.depth_noise import D435
 from molmo_point.geometry.transforms import Transform
 from molmo_point.picking.object_search import Finder
 from molmo_point.picking.pick import Picker
-from molmo_point.picking.settings import PickSettings
+from molmo_point.picking.pick_settings import PickSettings
 from molmo_point.picking.views import Looker
 from molmo_point.pointer import Pointer
 from molmo_point.results import DepthStatus, ImagePoint, Target, Unreachable

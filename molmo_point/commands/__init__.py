@@ -1,4 +1,4 @@
-"""What somebody says to an arm, in plain English, as steps that a program can take."""
+"""Commands to an arm in plain English, as steps that a program executes."""
 
 from molmo_point.commands.grammar import parse_command
 from molmo_point.commands.steps import (

@@ -1,4 +1,4 @@
-"""One clause of a command, by its verb, to steps."""
+"""Steps of one clause of a command, by its verb."""
 
 from molmo_point.commands.phrases import (
     Split,
@@ -25,13 +25,13 @@ _AUXILIARIES = frozenset(("are", "is", "do", "can", "have", "did", "were", "does
 
 
 def refuse(what: str, given: Words | str, fix: str = "") -> InputError:
-    """The error for a command that is not understood; without a fix it lists what can be said."""
+    """Make the error for a command that is not understood; without a fix it lists the possible commands."""
     text = given if isinstance(given, str) else " ".join(given)
     return InputError(what, repr(text), fix or f"say for example: {'; '.join(FORMS)}")
 
 
 def pick(words: Words) -> list[Step]:
-    """ "pick up the red mug"."""
+    """Read "pick up the red mug"."""
     words = strip_end(strip_start(words, (("up",), ("out",), ("hold", "of"))), (("up",), ("out",)))
     if lower(words) in (("up",), ("out",)):
         words = ()
@@ -42,19 +42,19 @@ def pick(words: Words) -> list[Step]:
 
 
 def give(words: Words) -> list[Step]:
-    """ "give me the red mug"."""
+    """Read "give me the red mug"."""
     words = strip_start(words, (("me",), ("us",), ("over",)))
     words = without_surface(strip_end(words, _TO_ME))
     if "to" in lower(words)[1:]:
         fix = "say 'give me ...', or 'put ... in (on, next to) ...'"
-        raise refuse("Things can be handed to you only, and put in, on or next to things", words, fix)
+        raise refuse("Objects can be given to you only, or put in, on or next to other objects", words, fix)
     if not words or lower(words) in (("me",), ("us",), ("over",)):
-        raise refuse("It is not said what to give", words)
+        raise refuse("The command must name an object to give", words)
     return _moved(read_things(words), PlaceStep(Relation.HAND_OVER))
 
 
 def put(words: Words) -> list[Step]:
-    """ "put the red mug in the bowl"."""
+    """Read "put the red mug in the bowl"."""
     bare = strip_end(words, _ASIDE)
     if bare != words:
         return _moved(read_things(bare), PlaceStep(Relation.ASIDE))
@@ -71,7 +71,7 @@ def put(words: Words) -> list[Step]:
 
 
 def clear(words: Words) -> list[Step]:
-    """ "clear the table"."""
+    """Read "clear the table"."""
     words = strip_start(words, (("up",), ("off",), ("away",), ("out",)))
     words = strip_end(words, (("up",), ("away",), ("off",)))
     place = PlaceStep(Relation.ASIDE)
@@ -92,13 +92,13 @@ def clear(words: Words) -> list[Step]:
 
 
 def count(words: Words) -> list[Step]:
-    """ "count the screws"."""
+    """Read "count the screws"."""
     things = _named(without_surface(words), "count")
     return [CountStep(_name(thing)) for thing in things]
 
 
 def how_many(words: Words) -> list[Step]:
-    """What follows "how many": "screws are there", "screws are in the box"."""
+    """Read the words after "how many": "screws are there", "screws are in the box"."""
     at = next((index for index, word in enumerate(words) if word.lower() in _AUXILIARIES and index), len(words))
     tail = tuple(word for word in words[at + 1 :] if word.lower() not in _LOOSE)
     on_surface = bool(tail) and is_surface(tail[1:])
@@ -106,22 +106,22 @@ def how_many(words: Words) -> list[Step]:
 
 
 def point(words: Words) -> list[Step]:
-    """ "point at the red mug"."""
+    """Read "point at the red mug"."""
     starts = (("at",), ("to",), ("out",), ("me",), ("us",), ("towards",), ("where",), ("is",), ("are",), ("for",))
     words = strip_end(strip_start(words, starts), (("is",), ("are",)))
     things = _named(without_surface(words), "point at") if (lower(words),) not in [(start,) for start in starts] else []
     if not things:
-        raise refuse("It is not said what to point at", words)
+        raise refuse("The command must name an object to point at", words)
     return [PointStep(_name(thing)) for thing in things]
 
 
 def _named(words: Words, verb: str) -> list[Thing]:
-    """Things that are named; a pronoun is refused, because nothing was pointed at before."""
+    """Objects that are named; a pronoun is refused, because nothing was pointed at before."""
     things = read_things(words)
     if not things:
-        raise refuse(f"It is not said what to {verb}", verb)
+        raise refuse(f"The command must name an object to {verb}", verb)
     if any(not thing.name and not thing.everything for thing in things):
-        raise refuse(f"It is not said which thing to {verb}", words, f"name it: '{verb} the red mug'")
+        raise refuse(f"The command must name the object to {verb}", words, f"name it: '{verb} the red mug'")
     return things
 
 
@@ -130,13 +130,13 @@ def _name(thing: Thing) -> str:
 
 
 def _moved(things: list[Thing], place: PlaceStep) -> list[Step]:
-    """Steps for things that all go to one place; a lone pronoun is what is held already."""
+    """Steps for objects that all go to one place; a lone pronoun means the object in the gripper."""
     if not things:
-        raise refuse("It is not said what to move", "")
+        raise refuse("The command must name an object to move", "")
     if len(things) == 1 and not things[0].name and not things[0].everything:
         return [place]
     if any(not thing.name and not thing.everything for thing in things):
-        raise refuse("It is not said which thing is meant", "it", "name every thing: 'the red mug and the green cube'")
+        raise refuse("The command must name every object", "it", "say: 'the red mug and the green cube'")
     return _repeated(things, place)
 
 
@@ -146,7 +146,7 @@ def _repeated(things: list[Thing], place: PlaceStep) -> list[Step]:
 
 def _one_only(words: Words) -> list[Step]:
     fix = "say where each goes: 'put the red cube and the green ball in the bowl', or 'give me ...'"
-    raise refuse("The gripper holds one thing at a time", words, fix)
+    raise refuse("The gripper holds one object at a time", words, fix)
 
 
 def _place(split: Split) -> PlaceStep:
@@ -154,20 +154,20 @@ def _place(split: Split) -> PlaceStep:
         return PlaceStep(Relation.ASIDE)
     places = read_things(split.place)
     if len(places) != 1 or not places[0].name or places[0].every or places[0].repeats > 1:
-        raise refuse("One place is needed", split.place, "name one: 'in the bowl', 'on the tray', 'next to the plate'")
+        raise refuse("The command must name one place", split.place, "say 'in the bowl', 'on the tray' or 'next to the plate'")
     return PlaceStep(split.relation, places[0].name)
 
 
 def _no_place(words: Words) -> InputError:
     if any(other_place(words[index:]) for index in range(1, len(words))):
-        return refuse("This kind of place is not known", words, "say in, on or next to a thing, or 'aside'")
-    return refuse("It is not said where to put it", words, "say in, on or next to what: 'put the red mug in the bowl'")
+        return refuse("The place must be in, on or next to an object, or aside", words, "say for example 'in the bowl'")
+    return refuse("The command must name a place", words, "say for example: 'put the red mug in the bowl'")
 
 
 def _only(found: list[Split], words: Words) -> Split:
-    """The one way to read it; an arm must not guess between two."""
+    """The only reading; an arm must not guess between two."""
     if len(found) == 1:
         return found[0]
     readings = " or ".join(f"({' '.join(split.things)}) {split.relation.value} ({' '.join(split.place)})" for split in found)
     fix = "say it in two: 'pick up the mug, then put it in the bowl'"
-    raise refuse(f"This can be read in {len(found)} ways: {readings}", words, fix)
+    raise refuse(f"The command must have one meaning, and has {len(found)}: {readings}", words, fix)

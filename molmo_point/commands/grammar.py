@@ -1,4 +1,4 @@
-"""A command in plain English to steps: a small grammar that refuses what it does not know, and says what it does."""
+"""Parser of commands in plain English: a small grammar that refuses unknown commands and names the known ones."""
 
 import re
 from collections.abc import Callable
@@ -25,17 +25,17 @@ _CLAUSES: dict[str, Callable[[Words], list[Step]]] = {
 
 
 def parse_command(text: str) -> Command:
-    """Understand what was said.
+    """Parse a command.
 
-    Politeness is passed over, and a misspelt verb is taken for the right one and reported in `corrections`; names of
-    things stay as they were said. A word for stop at the start or the end makes the whole command a stop.
+    Polite words are ignored. A misspelled verb is corrected and reported in `corrections`; names of objects stay unchanged.
+    A word for stop at the start or the end makes the whole command a stop.
 
     Args:
         text: One or several clauses: "please pick up the red mug and put it in the bowl".
 
     Raises:
-        InputError: For anything that cannot be said, that is said in part only, that can be read in two ways, or that
-            no gripper could do (hold two things, put down nothing). The message says what can be said.
+        InputError: If the command is unknown, incomplete or ambiguous, or impossible for a gripper (two objects at a time,
+            nothing to place). The message lists possible commands.
     """
     sentences = _sentences(text)
     if any(_is_stop(words) for words in sentences):
@@ -47,28 +47,28 @@ def parse_command(text: str) -> Command:
             steps += _clause_steps(clause, corrections)
     steps = _with_places(steps)
     if not steps:
-        raise refuse("There is no command in this", text)
+        raise refuse("The text must hold a command", text)
     if len(steps) > MAX_STEPS:
-        raise refuse("The command has too many steps", f"{len(steps)} steps", f"ask for at most {MAX_STEPS} at a time")
+        raise refuse("The command must have fewer steps", f"{len(steps)} steps", f"ask for at most {MAX_STEPS} at a time")
     _check_gripper(steps, text)
     return Command(text, tuple(steps), tuple(corrections))
 
 
 def _sentences(text: str) -> list[Words]:
     if not isinstance(text, str) or not text.strip():
-        raise refuse("There is no command", text if isinstance(text, str) else type(text).__name__)
+        raise refuse("The command must not be empty", text if isinstance(text, str) else type(text).__name__)
     if len(text) > MAX_CHARACTERS:
-        raise refuse("The command is too long", f"{len(text)} characters", f"say it in at most {MAX_CHARACTERS} characters")
+        raise refuse("The command must be shorter", f"{len(text)} characters", f"use at most {MAX_CHARACTERS} characters")
     flat = " ".join(text.replace("’", "'").split())
     if not flat.isprintable():
-        raise refuse("The command has characters that cannot be printed", flat)
+        raise refuse("The command must have printable characters only", flat)
     found = []
     for sentence in re.split(r"[.;:!?]+(?:\s+|$)", flat):
         words = tuple(word for word in re.sub(r",(?=\s|$)", " , ", sentence).replace('"', " ").split() if word)
         if any(word != "," for word in words):
             found.append(words)
     if not found:
-        raise refuse("There is no command in this", text)
+        raise refuse("The text must hold a command", text)
     return found
 
 
@@ -82,7 +82,7 @@ def _is_stop(words: Words) -> bool:
 
 
 def _parted(words: Words) -> list[Words]:
-    """Clauses: parted at "and", "then" and commas that a verb follows."""
+    """Clauses, divided at "and", "then" and commas before a verb."""
     parts: list[list[str]] = [[]]
     for index, word in enumerate(words):
         if word.lower() in ("and", "then", ",") and parts[-1] and _begins_clause(words[index + 1 :]):
@@ -106,7 +106,7 @@ def _clause_steps(words: Words, corrections: list[tuple[str, str]]) -> list[Step
     while words and words[0] == ",":
         words = words[1:]
     without_commas = strip_start(tuple(word for word in words if word != ","), POLITE_STARTS)
-    # Commas part the things of a list; in front of the verb they part nothing.
+    # Commas divide the objects of a list; in front of the verb they have no meaning.
     words = strip_end(words[len(words) - _tail_length(words, len(without_commas)) :], (*POLITE_ENDS, (",",)))
     small = lower(words)
     for starts, take in ((WANTS, clauses.give), (_HOW_MANY, clauses.how_many), (_WHERE, clauses.point)):
@@ -117,14 +117,14 @@ def _clause_steps(words: Words, corrections: list[tuple[str, str]]) -> list[Step
     if verb not in VERBS:
         meant = corrected_verb(verb)
         if meant is None:
-            raise refuse("This is not a command that is known", words)
+            raise refuse("The command must begin with a known verb", words)
         corrections.append((words[0], meant))
         verb = meant
     return _CLAUSES[VERBS[verb]](words[1:])
 
 
 def _tail_length(words: Words, word_count: int) -> int:
-    """How many of the words at the end, commas included, hold `word_count` that are no commas."""
+    """Number of words at the end, commas included, that contain `word_count` words without commas."""
     length = 0
     for word in reversed(words):
         if word != "," and word_count == 0:
@@ -137,7 +137,7 @@ def _tail_length(words: Words, word_count: int) -> int:
 
 
 def _with_places(steps: list[Step]) -> list[Step]:
-    """Several things that are picked without a place to go to are put aside."""
+    """Put aside several objects that are picked without a place."""
     whole: list[Step] = []
     for index, step in enumerate(steps):
         whole.append(step)
@@ -148,15 +148,15 @@ def _with_places(steps: list[Step]) -> list[Step]:
 
 
 def _check_gripper(steps: list[Step], text: str) -> None:
-    """A gripper holds one thing at a time; before the first step it may hold something."""
+    """Check that the gripper holds one object at a time; before the first step it may hold one."""
     holds: bool | None = None
     for step in steps:
         if isinstance(step, PickStep):
             if holds:
                 fix = "say where the first one goes before the second is picked: 'pick X, put it in Y, pick Z'"
-                raise refuse("The gripper holds one thing at a time", text, fix)
+                raise refuse("The gripper holds one object at a time", text, fix)
             holds = True
         elif isinstance(step, PlaceStep):
             if holds is False:
-                raise refuse("Nothing is held that could be put down", text, "pick something first")
+                raise refuse("The gripper must hold an object to place", text, "pick an object first")
             holds = False

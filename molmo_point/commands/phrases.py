@@ -1,4 +1,4 @@
-"""Names of things in a clause: articles, "all", numbers, lists, and where a thing ends and its place begins."""
+"""Names of objects in a clause: articles, "all", numbers, lists, and the border of an object and its place."""
 
 from dataclasses import dataclass
 
@@ -22,13 +22,13 @@ Words = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Thing:
-    """A thing that was named.
+    """An object, as named in a clause.
 
     Attributes:
-        name: Without article; "" for a pronoun ("it").
-        every: All that fit are meant.
-        repeats: How many are wanted.
-        everything: Whatever there is.
+        name: Name without article; "" for a pronoun ("it").
+        every: True if all matching objects are meant.
+        repeats: Number of objects wanted.
+        everything: True if all objects are meant.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Thing:
 
 @dataclass(frozen=True)
 class Split:
-    """A clause read as a thing, a relation and a place."""
+    """A clause, divided into objects, a relation and a place."""
 
     things: Words
     relation: Relation
@@ -47,12 +47,12 @@ class Split:
 
 
 def lower(words: Words) -> Words:
-    """The words as they are compared."""
+    """Words in lower case."""
     return tuple(word.lower() for word in words)
 
 
 def strip_start(words: Words, starts: tuple[Words, ...]) -> Words:
-    """The words without what they begin with out of `starts`, again and again; never all of them."""
+    """Remove `starts` from the start of words, repeatedly; never all of them."""
     while True:
         hit = max((len(start) for start in starts if lower(words[: len(start)]) == start), default=0)
         if not hit or hit >= len(words):
@@ -61,7 +61,7 @@ def strip_start(words: Words, starts: tuple[Words, ...]) -> Words:
 
 
 def strip_end(words: Words, ends: tuple[Words, ...]) -> Words:
-    """As `strip_start`, at the end."""
+    """Remove `ends` from the end of words, repeatedly; never all of them."""
     while True:
         hit = max((len(end) for end in ends if lower(words[-len(end) :]) == end), default=0)
         if not hit or hit >= len(words):
@@ -70,7 +70,7 @@ def strip_end(words: Words, ends: tuple[Words, ...]) -> Words:
 
 
 def is_polite(words: Words, phrases: tuple[Words, ...]) -> bool:
-    """Whether the words are nothing but phrases of politeness, and commas."""
+    """True if the words are only polite phrases and commas."""
     words = tuple(word for word in words if word != ",")
     while words:
         hit = max((len(phrase) for phrase in phrases if lower(words[: len(phrase)]) == phrase), default=0)
@@ -81,16 +81,16 @@ def is_polite(words: Words, phrases: tuple[Words, ...]) -> bool:
 
 
 def without_article(words: Words) -> Words:
-    """The words without articles at their start; a lone article or pronoun stays."""
+    """Remove articles from the start of words; a lone article or pronoun stays."""
     while len(words) > 1 and words[0].lower() in ARTICLES:
         words = words[1:]
     return words
 
 
 def read_things(words: Words) -> list[Thing]:
-    """The things in a list such as "the red cube, two screws and all the nuts"; empty for no words.
+    """Read the objects of a list such as "the red cube, two screws and all the nuts"; empty for no words.
 
-    "and" and commas part things only before an article, a number or "all": "salt and pepper mill" is one thing.
+    "and" and commas divide objects only before an article, a number or "all": "salt and pepper mill" is one object.
     """
     parts: list[list[str]] = [[]]
     for index, word in enumerate(words):
@@ -123,7 +123,7 @@ def _thing(words: Words) -> Thing:
 
 
 def _number(words: Words) -> int:
-    """How many the first word says; 0 where it says no number, or the number belongs to the thing."""
+    """Number in the first word; 0 if it is no number, or the number belongs to the object."""
     word, following = (*lower(words[:2]), "", "")[:2]
     if following in UNITS:
         return 0
@@ -133,7 +133,7 @@ def _number(words: Words) -> int:
 
 
 def splits(words: Words) -> list[Split]:
-    """Every way to read the words as things, a relation and a place; empty where no relation is said."""
+    """Find all divisions of words into objects, a relation and a place; empty without a relation."""
     found, index, small = [], 1, lower(words)
     while index < len(words):
         hit = max((key for key in RELATIONS if small[index : index + len(key)] == key), key=len, default=())
@@ -145,12 +145,12 @@ def splits(words: Words) -> list[Split]:
 
 
 def other_place(words: Words) -> bool:
-    """Whether the words begin with a place that no relation of ours covers ("behind")."""
+    """True if the words begin with a place that no relation covers ("behind")."""
     return any(lower(words[: len(place)]) == place for place in OTHER_PLACES)
 
 
 def _is_side(relation: Relation, place: Words) -> bool:
-    """ "on the left", "in the back": a part of the thing's name."""
+    """True for "on the left", "in the back": parts of an object's name."""
     bare = without_article(place)
     return (
         relation is not Relation.NEXT_TO
@@ -160,17 +160,17 @@ def _is_side(relation: Relation, place: Words) -> bool:
 
 
 def is_surface(words: Words) -> bool:
-    """Whether the words mean where the arm works: "the table"."""
+    """True if the words mean the arm's surface: "the table"."""
     return " ".join(lower(without_article(words))) in SURFACES
 
 
 def is_worktop(words: Words) -> bool:
-    """Whether the words mean a surface on which any free place will do."""
+    """True if the words mean a surface with any free place."""
     return " ".join(lower(without_article(words))) in WORKTOPS
 
 
 def without_surface(words: Words) -> Words:
-    """The words without "from the table", "off the table" at their end."""
+    """Remove "from the table", "off the table" from the end of words."""
     small = lower(words)
     for index in range(1, len(words) - 1):
         after = index + 2 if small[index : index + 2] in (("off", "of"), ("out", "of")) else index + 1

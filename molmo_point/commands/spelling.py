@@ -1,4 +1,4 @@
-"""Misspelt verbs, and nothing else: a thing's name is never changed."""
+"""Correction of misspelled verbs; names of objects are never changed."""
 
 from difflib import SequenceMatcher
 
@@ -9,9 +9,9 @@ _STOP_LIKENESS = 0.7
 
 
 def corrected_verb(word: str) -> str | None:
-    """The verb that a word is a misspelling of, lower case; None where it is none, or could be two with other meanings.
+    """Correct a misspelled verb, lower case; None if the word is no misspelling, or of two verbs with other meanings.
 
-    The first letter has to be right (or swapped with the second), and words that mean something else are left alone.
+    The first letter must be right, or swapped with the second. Words with another meaning stay.
     """
     word = word.lower()
     if word in VERBS or word in OTHER_VERBS or len(word) < 3 or not word.isalpha():
@@ -24,7 +24,7 @@ def corrected_verb(word: str) -> str | None:
 
 
 def sounds_like_stop(word: str) -> bool:
-    """Whether a word that was said alone may have been "stop" or "halt": when in doubt it was."""
+    """True if a lone word may be "stop" or "halt"; in doubt it is."""
     word = word.lower()
     return word in STOP_WORDS or any(_likeness(word, stop) >= _STOP_LIKENESS for stop in STOP_WORDS)
 

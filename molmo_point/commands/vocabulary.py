@@ -1,4 +1,4 @@
-"""The words that commands are made of, and the forms they take."""
+"""Words of commands, and examples of all forms."""
 
 from molmo_point.commands.steps import Relation
 
@@ -14,7 +14,7 @@ FORMS = (
     "point at the handle of the red mug",
     "stop",
 )
-"""One example of everything that can be said."""
+"""One example of every form of command."""
 
 VERBS: dict[str, str] = {
     **dict.fromkeys(("pick", "grab", "grasp", "grip", "take", "lift", "collect"), "pick"),
@@ -24,16 +24,16 @@ VERBS: dict[str, str] = {
     **dict.fromkeys(("count",), "count"),
     **dict.fromkeys(("point", "find", "locate", "show"), "point"),
 }
-"""First word of a command -> what is to be done."""
+"""First word of a command -> kind of the command."""
 
 STOP_WORDS = ("stop", "halt", "freeze", "abort", "cancel", "emergency", "whoa")
-"""Each of them first or last in a command means stop, whatever else is said."""
+"""Each of them at the start or the end of a command means stop."""
 
 STOP_PHRASES: tuple[tuple[str, ...], ...] = (
     *(("don't", "move"), ("do", "not", "move"), ("hold", "on"), ("hold", "it"), ("hold", "still"), ("stand", "still")),
     *(("stay", "there"), ("keep", "still"), ("no", "no")),
 )
-"""Begin a command that means stop."""
+"""Starts of commands that mean stop."""
 
 OTHER_VERBS = (
     *("pack", "paint", "park", "paste", "peck", "peel", "plant", "plate", "play", "pluck", "poke", "pour", "press", "print"),
@@ -42,7 +42,7 @@ OTHER_VERBS = (
     *("sell", "send", "shake", "shove", "shoe", "sort", "spin", "tape", "taste", "tell", "throw", "tip", "turn", "twist"),
     *("what", "when", "who", "why", "is", "are", "do", "does", "go", "come", "greet", "guess", "gave", "had", "have"),
 )
-"""Words near to a verb that mean something else: never taken for a misspelling of it."""
+"""Words similar to a verb with another meaning; never corrected to the verb."""
 
 RELATIONS: dict[tuple[str, ...], Relation] = {
     ("on", "top", "of"): Relation.ON,
@@ -62,28 +62,28 @@ RELATIONS: dict[tuple[str, ...], Relation] = {
     ("near",): Relation.NEXT_TO,
     ("by",): Relation.NEXT_TO,
 }
-"""Words between a thing and its place, longest first where one begins like another."""
+"""Words between an object and its place, the longest first."""
 
 SIDES = frozenset(
     ("left", "right", "top", "bottom", "back", "front", "corner", "side", "edge", "middle", "far", "near", "upper", "lower")
 )
-"""After "on the", "in the" they belong to the thing ("the mug on the left"), and are no place to put it."""
+"""After "on the" and "in the" they belong to the object ("the mug on the left"), and are no place."""
 
 OTHER_PLACES = (
     *(("behind",), ("under",), ("below",), ("underneath",), ("above",), ("over",), ("between",), ("against",), ("around",)),
     *(("left", "of"), ("right", "of"), ("in", "front", "of"), ("on", "the", "left", "of"), ("on", "the", "right", "of")),
 )
-"""Places that arms cannot be sent to in words yet, refused rather than misread."""
+"""Places without a relation; commands with them are refused."""
 
 ARTICLES = frozenset(("a", "an", "the", "this", "that", "these", "those", "some", "my", "your", "our", "one", "any"))
 EVERY = frozenset(("all", "every", "each", "both"))
 EVERYTHING = frozenset(("everything", "all", "it all", "all of it", "all of them", "everything else", "anything", "all objects"))
 PRONOUNS = frozenset(("it", "this", "that", "them", "these", "those", "one", "him", "her", "this one", "that one"))
 WORKTOPS = frozenset(("table", "desk", "bench", "workbench", "counter", "worktop", "surface", "workspace"))
-"""What is put on one of these is put aside: any free place will do."""
+"""Objects put on one of these are put aside, at any free place."""
 SURFACES = WORKTOPS | {"tray", "floor"}
 ANY_OBJECT = "object"
-"""What a model is asked for where everything is meant."""
+"""Query for all objects."""
 
 POLITE_STARTS: tuple[tuple[str, ...], ...] = (
     *(("please",), ("kindly",), ("hey",), ("hi",), ("hello",), ("ok",), ("okay",), ("now",), ("then",), ("and",), ("so",)),
@@ -100,9 +100,9 @@ WANTS: tuple[tuple[str, ...], ...] = (
     *(("i", "need"), ("i", "want"), ("i", "would", "like"), ("i'd", "like"), ("can", "i", "have"), ("could", "i", "have")),
     *(("may", "i", "have"), ("let", "me", "have")),
 )
-"""Ways to say "give me"."""
+"""Phrases for "give me"."""
 
 _NUMBER_WORDS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 NUMBERS = {word: number for number, word in enumerate(_NUMBER_WORDS, start=2)}
 UNITS = frozenset(("mm", "cm", "m", "inch", "inches", "euro", "cent", "cents", "dollar", "kg", "g", "ml", "l", "v", "volt"))
-"""After a number they make it part of the thing ("2 euro coin"), not how many are wanted."""
+"""After a number they make it part of the object ("2 euro coin")."""

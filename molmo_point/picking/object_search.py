@@ -14,7 +14,7 @@ from molmo_point.grasp.candidates import GraspCandidate, Grasps
 from molmo_point.grasp.propose import propose_grasps
 from molmo_point.picking.approach import gap, plan_look
 from molmo_point.picking.event_log import EventLog, PickStopped
-from molmo_point.picking.settings import PickSettings
+from molmo_point.picking.pick_settings import PickSettings
 from molmo_point.picking.states import PickFailure, PickState
 from molmo_point.picking.views import Blank, Looker, Sighting, grouped, same_object, weight_of
 

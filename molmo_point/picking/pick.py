@@ -15,8 +15,8 @@ from molmo_point.picking.approach import GraspPlan, plan_grasp
 from molmo_point.picking.event_log import EventLog, PickStopped, no_path
 from molmo_point.picking.held_object import DropZones, Held
 from molmo_point.picking.object_search import Finder, Search
+from molmo_point.picking.pick_settings import PickSettings
 from molmo_point.picking.placing import Placer
-from molmo_point.picking.settings import PickSettings
 from molmo_point.picking.states import OnState, PickFailure, PickResult, PickState, PlaceResult
 from molmo_point.picking.verification import STILL_THERE, still_there
 from molmo_point.picking.views import Looker

@@ -22,7 +22,7 @@ from molmo_point.picking.container_placing import LETTING_GO_M, fits, seen_hollo
 from molmo_point.picking.event_log import EventLog, PickStopped, no_path
 from molmo_point.picking.held_object import TURNS_RAD, Held
 from molmo_point.picking.object_search import Finder, Search
-from molmo_point.picking.settings import PickSettings
+from molmo_point.picking.pick_settings import PickSettings
 from molmo_point.picking.states import PickFailure, PickState, PlaceResult
 from molmo_point.picking.verification import seen_put
 

@@ -6,9 +6,9 @@ import sys
 import numpy as np
 import pytest
 
-from molmo_point.arm import registry
+from molmo_point.arm import arm_registry as registry
 from molmo_point.arm.arm import ArmDriver
-from molmo_point.arm.registry import ArmEntry, open_arm, register, usage
+from molmo_point.arm.arm_registry import ArmEntry, open_arm, register, usage
 from molmo_point.errors import DependencyError, InputError
 
 from .still_arm import StillArm

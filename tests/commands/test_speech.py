@@ -62,7 +62,7 @@ def test_what_was_heard_well_is_not_asked_again(whisper):
 def test_without_things_there_are_no_hints(whisper):
     recognizer, asked = whisper("mumble", things=())
     assert recognizer.hear(SOUND).text == "mumble" and asked == [None]
-    with pytest.raises(InputError, match="not a command"):
+    with pytest.raises(InputError, match="known verb"):
         recognizer.command(SOUND)
 
 
@@ -72,10 +72,10 @@ def test_without_things_there_are_no_hints(whisper):
         (np.zeros(16_000, np.float32), "silent"),
         (np.zeros(0, np.float32), "too short"),
         (np.ones(31 * 16_000, np.float32), "too long"),
-        (np.ones((2, 16_000), np.float32), "no sound"),
-        (np.full(16_000, np.nan, np.float32), "no sound"),
-        ("missing.wav", "no such sound"),
-        (__file__, "can be read"),
+        (np.ones((2, 16_000), np.float32), "must be samples"),
+        (np.full(16_000, np.nan, np.float32), "must be samples"),
+        ("missing.wav", "must be a file that exists"),
+        (__file__, "readable sound file"),
     ],
 )
 def test_what_is_no_sound_is_refused(whisper, sound, reason):
@@ -86,7 +86,7 @@ def test_what_is_no_sound_is_refused(whisper, sound, reason):
 
 def test_a_folder_without_a_model_is_refused(whisper, tmp_path):
     whisper("Stop.")
-    with pytest.raises(InputError, match="no speech model"):
+    with pytest.raises(InputError, match="folder with a speech model"):
         SpeechRecognizer(tmp_path / "nothing")
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from molmo_point.backend import WholeAnswerBackend
 from molmo_point.picking.pick import Picker
-from molmo_point.picking.settings import PickSettings
+from molmo_point.picking.pick_settings import PickSettings
 from molmo_point.pointer import Pointer
 from molmo_point.results import Completion
 from molmo_point.sim.camera import SimulatedCamera

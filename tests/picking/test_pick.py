@@ -12,7 +12,7 @@ pytest.importorskip("ruckig")
 from molmo_point.arm.arm import Arm
 from molmo_point.errors import FrameError, InputError
 from molmo_point.geometry.transforms import Transform
-from molmo_point.picking.settings import PickSettings
+from molmo_point.picking.pick_settings import PickSettings
 from molmo_point.picking.states import PickFailure, PickState
 from molmo_point.sim.arm.simulated_arm import SimulatedArm
 from molmo_point.sim.arm.tables import ARM_CAMERA

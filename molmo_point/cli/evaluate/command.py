@@ -6,13 +6,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from molmo_point.cli.evaluate import confidence, picks, places
+from molmo_point.cli.evaluate import confidence, pick_command, place_command
 from molmo_point.cli.figures_output import check_folder, publish
 from molmo_point.errors import InputError
 
 DEFAULT_SCENES = 200
 
-_OWN_PROGRAMS = {"pick": picks, "place": places}
+_OWN_PROGRAMS = {"pick": pick_command, "place": place_command}
 _BENCHMARKS = ("tabletop", "calibration", *_OWN_PROGRAMS)
 _MOVED = {
     "lift": "benchmarks.lift",

@@ -332,7 +332,7 @@ def open_simulated_arm(
     pace: float = 0.0,
     on_tick: Callable[[Any], None] | None = None,
 ) -> SimulatedArm:
-    """Open the simulated arm at a random table; made for `arm.registry`.
+    """Open the simulated arm at a random table; made for `arm.arm_registry`.
 
     Args:
         scene_seed: Seed of the table and of the depth noise.

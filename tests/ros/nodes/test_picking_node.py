@@ -237,7 +237,7 @@ def test_an_arm_of_the_registry_is_opened_by_its_name():
     from molmo_point_ros.arms.arm_session import open_rig
     from molmo_point_ros.nodes.pick_parameters import PickNodeParameters
 
-    from molmo_point.arm import registry
+    from molmo_point.arm import arm_registry as registry
 
     class Publisher:
         def tick(self, arm):

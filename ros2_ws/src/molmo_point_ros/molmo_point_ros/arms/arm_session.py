@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from molmo_point.arm.arm import Arm
-from molmo_point.arm.registry import open_arm
+from molmo_point.arm.arm_registry import open_arm
 from molmo_point.errors import InputError
 from molmo_point.picking.held_object import DropZones
 from molmo_point.picking.pick import Picker

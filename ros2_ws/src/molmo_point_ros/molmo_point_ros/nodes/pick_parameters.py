@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from molmo_point.arm.registry import usage
+from molmo_point.arm.arm_registry import usage
 from molmo_point.picking.held_object import ASIDE_XY_M, HAND_OVER_XY_M, SPACING_M
 from molmo_point_ros.nodes.parameters import ModelParameters, parameter
 

@@ -1,6 +1,6 @@
 """The picking node: the action `~/pick_object` around an arm, `~/stop`, and the arm's joints, frames and images.
 
-The parameter `arm` names a registered arm (`molmo_point.arm.registry`), or "module:factory" of an `Arm` of your own.
+The parameter `arm` names a registered arm (`molmo_point.arm.arm_registry`), or "module:factory" of an `Arm` of your own.
 """
 
 import sys
