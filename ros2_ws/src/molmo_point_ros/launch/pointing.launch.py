@@ -1,4 +1,4 @@
-"""The pointing node on a camera that others drive, with RViz if asked for.
+"""Launch the pointing node for a camera with a driver of its own, and RViz on request.
 
 ros2 launch molmo_point_ros pointing.launch.py color_topic:=/camera/camera/color/image_raw \
     depth_topic:=/camera/camera/aligned_depth_to_color/image_raw info_topic:=/camera/camera/color/camera_info \
@@ -15,30 +15,30 @@ from molmo_point_ros.nodes.launching import rviz_arguments, truth, typed
 
 SHARE = Path(__file__).resolve().parent.parent
 
-# name: default, description. Where the default is empty, params_file decides, and after it the node's own default.
+# name: default, description. An empty default leaves the value to params_file, then to the node.
 ARGUMENTS = {
     "namespace": ("", "Namespace of the node and its topics, e.g. robot1"),
     "name": ("molmo_point", "Name of the node; its topics are below it"),
     "params_file": (str(SHARE / "config" / "pointing.yaml"), "YAML file with parameters; the arguments override it"),
     "log_level": ("info", "debug, info, warn, error"),
     "respawn": ("false", "true: start the node again when it ends"),
-    "color_topic": ("color/image_raw", "Colour images (with compressed:=true their /compressed is taken)"),
-    "depth_topic": ("depth/image_raw", "Depth images, aligned to colour"),
-    "info_topic": ("color/camera_info", "Camera info of the colour images"),
+    "color_topic": ("color/image_raw", "Color images; with compressed:=true the topic with /compressed added"),
+    "depth_topic": ("depth/image_raw", "Depth images, aligned to color"),
+    "info_topic": ("color/camera_info", "Camera info of the color images"),
     "rgbd_topic": ("rgbd", "realsense2_camera_msgs/RGBD, with rgbd:=true"),
     "namespaced_tf": ("false", "true: transforms are on NAMESPACE/tf and NAMESPACE/tf_static instead of /tf and /tf_static"),
-    "use_sim_time": ("", "true: take the time from /clock"),
+    "use_sim_time": ("", "true: use the time of /clock"),
     "autostart": ("", "false: a lifecycle manager configures and activates the node"),
     "camera": ("", "topics, or a camera as docs/cameras.md lists them, e.g. realsense:SERIAL"),
-    "compressed": ("", "true: take compressed colour images"),
-    "reliable": ("", "true: ask for images reliably, from a camera that offers it"),
-    "rgbd": ("", "true: take colour, depth and camera info from one message"),
+    "compressed": ("", "true: subscribe to compressed color images"),
+    "reliable": ("", "true: subscribe to images reliably; the camera must offer it"),
+    "rgbd": ("", "true: receive color, depth and camera info in one message"),
     "model": ("", "Embedded checkpoint, folder with a checkpoint, or Hugging Face id"),
     "device": ("", "cpu, cuda, cuda:1"),
-    "quantization": ("", "What the model offers, e.g. nf4"),
+    "quantization": ("", "Quantization of the model, e.g. nf4"),
     "target_frame": ("", "Frame of the positions, e.g. base_link"),
-    "query": ("", "Look for this all the time"),
-    "rviz": ("false", "true: show it all in RViz"),
+    "query": ("", "Queries of continuous mode, separated by semicolons"),
+    "rviz": ("false", "true: start RViz"),
     "rviz_config": (str(SHARE / "rviz" / "pointing.rviz"), "Configuration of RViz"),
 }
 BOOLEANS = ("use_sim_time", "autostart", "compressed", "reliable", "rgbd")

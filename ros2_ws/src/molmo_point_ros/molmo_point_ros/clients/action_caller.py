@@ -1,4 +1,4 @@
-"""Sending goals of any action and waiting for their results, for programs that want an answer and not a state machine."""
+"""Blocking clients of any action, for programs without a state machine."""
 
 import threading
 import time
@@ -19,10 +19,10 @@ _Caller = TypeVar("_Caller", bound="ActionCaller")
 
 
 class ActionCall:
-    """A goal on its way.
+    """A sent goal.
 
     Attributes:
-        feedback: Every feedback message so far.
+        feedback: Feedback messages so far.
     """
 
     def __init__(self, on_feedback: Callable[[Any], None] | None) -> None:
@@ -35,24 +35,24 @@ class ActionCall:
         self._cancel_wanted = False
 
     def result(self, timeout_s: float | None = None) -> Any:
-        """Wait for the result, whatever its error code.
+        """Wait for the result, with any error code.
 
         Raises:
-            GoalError: GOAL_REJECTED if the node did not take the goal, TIMEOUT if no result came in time.
+            GoalError: GOAL_REJECTED if the node rejected the goal, TIMEOUT if no result arrived in time.
         """
         if not self._ended.wait(timeout_s):
-            raise GoalError(ErrorCode.TIMEOUT, "No result came in time", f"{timeout_s:g} s", "see its node's log")
+            raise GoalError(ErrorCode.TIMEOUT, "No result arrived in time", f"{timeout_s:g} s", "see its node's log")
         if self._result is None:
             fix = "activate the pointing node; an arm takes one goal at a time"
-            raise GoalError(ErrorCode.GOAL_REJECTED, "The node did not take the goal", "", fix)
+            raise GoalError(ErrorCode.GOAL_REJECTED, "The node rejected the goal", "", fix)
         return self._result
 
     def wait_answered(self, timeout_s: float) -> bool:
-        """Wait until the node has taken or rejected the goal. Returns whether it has."""
+        """Wait until the node has accepted or rejected the goal. Returns True if it has."""
         return self._accepted.wait(timeout_s)
 
     def cancel(self) -> None:
-        """Ask for the end; the result then comes soon, with the code CANCELED."""
+        """Ask for the end; the result follows soon, with the code CANCELED."""
         self._cancel_wanted = True
         if self._handle is not None:
             self._handle.cancel_goal_async()
@@ -85,10 +85,10 @@ class ActionCaller:
     Args:
         action: The action type.
         name: Name of the action, relative to the node's namespace, or absolute.
-        node: A node of yours. If nothing spins it, the client does, in a thread of its own; None makes a node.
+        node: Your node. If no executor spins it, the client does, in a thread of its own; None makes a node.
 
     Attributes:
-        resend_s: A goal that nobody took or rejected for so long is sent again.
+        resend_s: Time without a response after which a goal is sent again, in seconds.
     """
 
     resend_s = 4.0
@@ -106,16 +106,16 @@ class ActionCaller:
             self._thread.start()
 
     def _spin(self) -> None:
-        # An entity that its owner destroys while the executor waits on it makes one wait fail, and only that one.
+        # An entity destroyed while the executor waits on it makes only one wait fail.
         while not self._closed and self.node.context.ok():
             try:
                 self._executor.spin_once(timeout_sec=0.5)
             except Exception as error:
                 if not self._closed and self.node.context.ok():
-                    self.node.get_logger().warning(f"the client goes on after: {error!r}")
+                    self.node.get_logger().warning(f"the client continues after: {error!r}")
 
     def wait_for_server(self, timeout_s: float = 10.0) -> bool:
-        """Wait until the action's server is there. Returns whether it is."""
+        """Wait for the action's server. Returns True if it is found in time."""
         return self._client.wait_for_server(timeout_sec=timeout_s)
 
     def dispatch(self, goal: Any, on_feedback: Callable[[Any], None] | None = None) -> ActionCall:
@@ -129,24 +129,24 @@ class ActionCaller:
         self._client.send_goal_async(goal, feedback_callback=call._take_feedback).add_done_callback(call._take_handle)
 
     def call(self, make_goal: Callable[[float], Any], timeout_s: float, on_feedback: Callable[[Any], None] | None = None) -> Any:
-        """Wait for the server, send a goal, and wait for its result, whatever its error code.
+        """Wait for the server, send a goal, and wait for its result, with any error code.
 
         Args:
-            make_goal: The goal message for the seconds that are left.
-            timeout_s: For all of it.
+            make_goal: Returns the goal message for the remaining seconds.
+            timeout_s: Timeout for all of it, in seconds.
             on_feedback: Called with every feedback message, in the thread that spins the node.
 
         Raises:
-            GoalError: TIMEOUT if there is no server, or no result in time; GOAL_REJECTED if the goal was not taken.
+            GoalError: TIMEOUT without a server, or without a result in time; GOAL_REJECTED for a rejected goal.
         """
         started_s = time.monotonic()
         if not self.wait_for_server(timeout_s):
             given = f"action {self._client._action_name}, {timeout_s:g} s"
-            raise GoalError(ErrorCode.TIMEOUT, "There is no node that serves this action", given, "start it, or name it")
+            raise GoalError(ErrorCode.TIMEOUT, "No node serves this action", given, "start it, or name it")
         while True:
             left_s = max(timeout_s - (time.monotonic() - started_s), 0.05)
             call = self.dispatch(make_goal(left_s), on_feedback)
-            # A server that has just been found may not have found this client: then its response goes nowhere.
+            # A new server may not have discovered this client yet: its response is then lost.
             if call.wait_answered(min(left_s, self.resend_s)) or left_s <= self.resend_s:
                 break
             call.cancel()
@@ -157,7 +157,7 @@ class ActionCaller:
             raise
 
     def close(self) -> None:
-        """End the client; a node that was given stays, spun by nobody."""
+        """End the client; a given node stays, without a spinning thread."""
         self._closed = True
         if self._executor is not None:
             self._executor.wake()
@@ -184,5 +184,5 @@ class ActionCaller:
 
 
 def duration_message(seconds: float) -> Duration:
-    """Seconds, not negative, as a message."""
+    """Return seconds, which must not be negative, as a message."""
     return Duration(sec=int(seconds), nanosec=int((seconds % 1) * 1e9))

@@ -10,10 +10,10 @@ from molmo_point_ros.nodes.goal_error import answered
 
 
 class CountClient(ActionCaller):
-    """Has things counted and waits for the answer.
+    """Sends CountObjects goals and waits for the answers.
 
     Args:
-        node: A node of yours; see `ActionCaller`.
+        node: Your node; see `ActionCaller`.
         server: Name of the pointing node, relative to the node's namespace, or absolute.
     """
 
@@ -23,20 +23,20 @@ class CountClient(ActionCaller):
     def count(
         self, query: str, *, samples: int = 1, interval_s: float = 0.0, timeout_s: float = 60.0, **fields: Any
     ) -> CountObjects.Result:
-        """Count what fits the words.
+        """Count the objects named in words.
 
         Args:
-            query: What to count.
-            samples: Images to look at.
-            interval_s: Between two images at least.
-            timeout_s: For all of it, waiting for the node included.
+            query: Objects to count.
+            samples: Number of images.
+            interval_s: Least time between two images, in seconds.
+            timeout_s: Timeout in seconds, including the wait for the node.
             **fields: return_points, target_frame, max_points of the goal.
 
         Returns:
             The result: `count`, from `count_min` to `count_max`, `agreement`, `points_agree`, `points`.
 
         Raises:
-            GoalError: If there is no answer; `code` is one of PointAt.Result's constants.
+            GoalError: Without an answer; `code` is one of `ErrorCode`.
         """
         goal = CountObjects.Goal(query=query, samples=samples, interval=duration_message(interval_s), **fields)
 

@@ -1,7 +1,4 @@
-"""A blocking client of the pointing node, for programs that want an answer and not a state machine.
-
-`PointAtClient().point_at(["the red cube"]).results[0].targets` is all there is to it.
-"""
+"""A blocking client of the pointing node: `PointAtClient().point_at(["the red cube"]).results[0].targets`."""
 
 import argparse
 import json
@@ -16,7 +13,7 @@ from rclpy.utilities import remove_ros_args
 
 from molmo_point.errors import InputError, MolmoPointError
 from molmo_point_ros.clients.action_caller import ActionCall, ActionCaller, duration_message
-from molmo_point_ros.nodes.goal_error import answered
+from molmo_point_ros.nodes.goal_error import GoalError, answered
 from molmo_point_ros.outputs.message_text import grasp_to_dict, targets_to_dict
 
 
@@ -24,7 +21,7 @@ class PointAtClient(ActionCaller):
     """Sends PointAt goals and waits for the answers.
 
     Args:
-        node: A node of yours; see `ActionCaller`.
+        node: Your node; see `ActionCaller`.
         server: Name of the pointing node, relative to the node's namespace, or absolute.
     """
 
@@ -48,15 +45,15 @@ class PointAtClient(ActionCaller):
         """Send a goal without waiting for it.
 
         Args:
-            queries: What to point at, one or several phrases, answered on one image.
-            target_frame: Frame of the positions; "" takes the node's parameter, else the optical frame.
-            max_points: Per query; 0 takes the node's parameter.
-            use_next_image: Wait for an image captured after the goal; otherwise take the newest.
-            compute_grasp: Also answer with grasps, best first.
-            max_grasps: For each target.
-            prefer: Surface, where several are plausible: "near", "far" or "centre".
-            reference_depth_m: Along z of the optical frame, for points in free space; 0 measures it.
-            timeout_s: Time that the node may take; 0 takes its parameter.
+            queries: One or several phrases, answered on one image.
+            target_frame: Frame of the positions; "" is the node's parameter, else the optical frame.
+            max_points: Most points per query; 0 is the node's parameter.
+            use_next_image: True waits for an image captured after the goal; false uses the newest.
+            compute_grasp: True also returns grasps, best first.
+            max_grasps: Most grasps per target.
+            prefer: Surface if several are plausible: "near", "far" or "center".
+            reference_depth_m: Depth along z of the optical frame in meters, for points in free space; 0 measures it.
+            timeout_s: Timeout of the goal in seconds; 0 is the node's parameter.
             on_feedback: Called with every feedback message, in the thread that spins the node.
 
         Raises:
@@ -76,18 +73,18 @@ class PointAtClient(ActionCaller):
         return self.dispatch(goal, on_feedback)
 
     def point_at(self, queries: Sequence[str], *, timeout_s: float = 60.0, **options: Any) -> PointAt.Result:
-        """Point at things and wait for the answer.
+        """Point at objects and wait for the answer.
 
         Args:
-            queries: What to point at, one or several phrases, answered on one image.
-            timeout_s: For the whole goal, waiting for the node included.
-            **options: Those of `send`.
+            queries: One or several phrases, answered on one image.
+            timeout_s: Timeout in seconds, including the wait for the node.
+            **options: As `send`.
 
         Returns:
             The result; `results` has one PointTargetArray per query.
 
         Raises:
-            GoalError: If there is no answer; `code` is one of PointAt.Result's constants.
+            GoalError: Without an answer; `code` is one of `ErrorCode`.
             InputError: As `send`.
         """
         on_feedback = options.pop("on_feedback", None)
@@ -99,7 +96,7 @@ def _goal(
     queries: Sequence[str], *, timeout_s: float = 0.0, max_points: int = 0, reference_depth_m: float = 0.0, **fields: Any
 ) -> PointAt.Goal:
     if isinstance(queries, str) or not queries:
-        raise InputError("The queries must be a list of phrases", repr(queries), "give e.g. ['the red cube']")
+        raise InputError("queries must be a list of phrases", repr(queries), "give e.g. ['the red cube']")
     return PointAt.Goal(
         queries=list(queries),
         max_points=max_points,
@@ -112,13 +109,11 @@ def _goal(
 def main(args: Sequence[str] | None = None) -> int:
     """Ask the pointing node on the command line. Returns 0, or the action's error code (at most 125)."""
     parser = argparse.ArgumentParser(description="Ask the pointing node, and print the answer.")
-    parser.add_argument("queries", nargs="+", help="what to point at")
+    parser.add_argument("queries", nargs="+", help="phrases to point at")
     parser.add_argument("--server", default="molmo_point", help="name of the pointing node")
     parser.add_argument("--frame", default="", help="frame of the positions; the optical frame without it")
-    parser.add_argument("--grasp", action="store_true", help="also say how to grasp")
-    parser.add_argument(
-        "--prefer", choices=("near", "far", "center"), default="near", help="surface, where several are plausible"
-    )
+    parser.add_argument("--grasp", action="store_true", help="also print grasps")
+    parser.add_argument("--prefer", choices=("near", "far", "center"), default="near", help="surface if several are plausible")
     parser.add_argument("--timeout", type=float, default=60.0, help="seconds")
     parser.add_argument("--json", action="store_true", help="one JSON object per query")
     arguments = list(sys.argv if args is None else ["point_at", *args])
@@ -135,7 +130,7 @@ def main(args: Sequence[str] | None = None) -> int:
             )
     except MolmoPointError as error:
         print(error, file=sys.stderr)
-        return min(getattr(error, "code", 1), 125)
+        return min(error.code, 125) if isinstance(error, GoalError) else 1
     finally:
         rclpy.try_shutdown()
     for array in result.results:
@@ -143,7 +138,7 @@ def main(args: Sequence[str] | None = None) -> int:
         if options.json:
             print(json.dumps(answer))
             continue
-        print(f"{array.query}: {'not there' if array.absent else f'{len(array.targets)} found'}")
+        print(f"{array.query}: {'not in the image' if array.absent else f'{len(array.targets)} found'}")
         for target in answer["targets"]:
             why = f": {target['reason']}" if target["reason"] else ""
             print(f"  {target['label']} at {target['position_m']} m in {answer['frame']} ({target['depth_status']}){why}")

@@ -1,6 +1,6 @@
-"""Prints what the pointing node publishes: one subscriber that knows PointStamped only, and one for the whole answer.
+"""Subscribers that print the targets of the pointing node: one of PointStamped alone, and one of whole answers.
 
-`PointPrinter` is all that an arm's program needs; it imports no message of ours.
+`PointPrinter` is an example for the program of an arm; it imports none of our messages.
 """
 
 import argparse
@@ -20,7 +20,7 @@ Emit = Callable[[dict[str, Any]], None]
 
 
 class PointPrinter(Node):
-    """Ten lines for an arm: a position, its frame, and the time at which it was true."""
+    """Prints positions with frame and capture time; an example for an arm."""
 
     def __init__(self, server: str, emit: Emit) -> None:
         super().__init__("point_printer")
@@ -34,7 +34,7 @@ class PointPrinter(Node):
 
 
 class TargetPrinter(Node):
-    """The whole answer: every target with its covariance, or the reason why it has no position."""
+    """Prints whole answers: every target with its covariance, or the reason for a missing position."""
 
     def __init__(self, server: str, emit: Emit) -> None:
         super().__init__("target_printer")
@@ -46,7 +46,7 @@ class TargetPrinter(Node):
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Print messages until `--count` of each kind have come. Returns 1 where they do not come in time."""
+    """Print messages until `--count` of each kind have arrived. Returns 1 if they do not arrive in time."""
     parser = argparse.ArgumentParser(description="Print what the pointing node publishes.")
     parser.add_argument("--server", default="molmo_point", help="name of the pointing node")
     parser.add_argument("--only", choices=("point", "targets"), help="subscribe to ~/target_point or ~/targets alone")
@@ -92,7 +92,7 @@ def _sentence(message: dict[str, Any]) -> str:
     where = f"in {message['frame']}, captured at {message['stamp_ns'] * 1e-9:.3f} s"
     if message["type"] == "point":
         return f"point {_text(message['position_m'])} {where}"
-    lines = [f"targets for {message['query']!r} {where}: {'not there' if message['absent'] else len(message['targets'])}"]
+    lines = [f"targets for {message['query']!r} {where}: {'not in the image' if message['absent'] else len(message['targets'])}"]
     for target in message["targets"]:
         lines.append(f"  {target['label']}: {_text(target['position_m'])}, depth {target['depth_status']}")
     return "\n".join(lines)

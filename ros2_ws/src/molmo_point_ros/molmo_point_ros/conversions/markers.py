@@ -1,4 +1,4 @@
-"""Targets as RViz sees them: a dot, the words, and the ellipsoid that holds the true point with 2 sigma."""
+"""Targets for RViz: a dot, the label, and the 2-sigma ellipsoid of the position."""
 
 from collections.abc import Sequence
 
@@ -7,6 +7,7 @@ from builtin_interfaces.msg import Duration
 from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray
 
+from molmo_point.geometry.error_ellipsoid import error_ellipsoid
 from molmo_point.geometry.transforms import Transform
 from molmo_point.results import Target
 from molmo_point_ros.conversions.images import stamp_from_ns
@@ -22,13 +23,13 @@ _HAZE = ColorRGBA(r=0.2, g=0.6, b=1.0, a=0.35)
 
 
 def markers_message(targets: Sequence[Target], lifetime_s: float) -> MarkerArray:
-    """All targets of one answer, after a marker that removes those of the answer before.
+    """Return the markers of all targets of one answer, after a marker that removes those of the last answer.
 
     Namespaces are "target", "label" and "covariance"; the id is the target's place in the answer.
 
     Args:
-        targets: Targets in one frame.
-        lifetime_s: How long RViz shows them, in seconds.
+        targets: Targets, all in one frame.
+        lifetime_s: Time for which RViz shows them, in seconds; 0 is no limit.
     """
     markers = [Marker(action=Marker.DELETEALL)]
     if targets:
@@ -67,15 +68,13 @@ def _words(target: Target, index: int, lifetime_s: float) -> Marker:
 
 
 def _ellipsoid(target: Target, index: int, lifetime_s: float) -> Marker:
-    """Axes along the eigenvectors of the covariance, their lengths twice ELLIPSOID_SIGMAS standard deviations."""
+    """Return a sphere stretched to the error ellipsoid; an axis is twice ELLIPSOID_SIGMAS standard deviations long."""
     marker = _marker(target, "covariance", index, Marker.SPHERE, lifetime_s)
-    variances, axes = np.linalg.eigh(target.covariance_m2)
-    if np.linalg.det(axes) < 0:
-        axes[:, 0] = -axes[:, 0]
+    axes, sigmas_m = error_ellipsoid(target.covariance_m2)
     turn = Transform("world", "ellipsoid", axes, np.zeros(3)).quaternion_xyzw
     rotation = marker.pose.orientation
     rotation.x, rotation.y, rotation.z, rotation.w = (float(value) for value in turn)
-    lengths = np.maximum(2 * ELLIPSOID_SIGMAS * np.sqrt(np.maximum(variances, 0.0)), SMALLEST_AXIS_M)
+    lengths = np.maximum(2 * ELLIPSOID_SIGMAS * sigmas_m, SMALLEST_AXIS_M)
     marker.scale.x, marker.scale.y, marker.scale.z = (float(value) for value in lengths)
     marker.color = _HAZE
     return marker

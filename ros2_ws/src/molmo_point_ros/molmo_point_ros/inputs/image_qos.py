@@ -1,4 +1,4 @@
-"""How images are offered and asked for."""
+"""QoS of images."""
 
 from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 
@@ -6,7 +6,7 @@ RELIABLE_DEPTH = 5
 
 
 def image_qos(reliable: bool) -> QoSProfile:
-    """Sensor QoS (best effort, 5 deep); or reliable, for images that best effort loses on a busy machine.
+    """Return the sensor QoS (best effort, 5 deep), or a reliable one for busy machines.
 
     A raw 640x480 image is larger than Fast DDS's shared memory segment (512 KiB). It travels in pieces, and best effort
     drops the image when one of them is lost. A reliable offer serves both kinds of subscribers; a reliable request gets

@@ -1,8 +1,8 @@
-"""A node beside a node, with a thread of its own, for what comes often: images and transforms.
+"""A second node with a thread of its own, for frequent messages: images and transforms.
 
-rclpy's executors prepare every wait anew with all entities of their nodes: with the thirty of a lifecycle node that
-serves actions, one message costs milliseconds. A node with nothing but a few subscriptions costs a fraction of one.
-(Kilted's events executor prepares no waits, but hangs for good when another thread makes a subscription.)
+rclpy's executors prepare every wait with all entities of their nodes. With the thirty entities of a lifecycle node that
+serves actions, one message costs milliseconds; in a node with a few subscriptions it costs a fraction of one.
+(Kilted's events executor prepares no waits, but hangs when another thread makes a subscription.)
 """
 
 import threading
@@ -21,11 +21,11 @@ _JOIN_S = 5.0
 class InputNode:
     """Subscriptions of another node, under its names.
 
-    It is hidden from `ros2 node list` by its name (`_NAME_inputs`), and has neither parameters nor services. Callbacks
-    run one after the other in its thread, and must not block.
+    Its name (`_NAME_inputs`) hides it from `ros2 node list`; it has no parameters and no services. Callbacks run one after
+    the other in its thread, and must not block.
 
     Args:
-        owner: The node whose namespace, remappings and context hold.
+        owner: Node whose namespace, remappings and context apply.
     """
 
     def __init__(self, owner: Any) -> None:
@@ -34,7 +34,7 @@ class InputNode:
             f"_{owner.get_name()}_inputs",
             namespace=owner.get_namespace(),
             context=owner.context,
-            # Remappings are the owner's: __node would rename this one, too.
+            # Remappings are the owner's: __node would rename this node too.
             use_global_arguments=False,
             enable_rosout=False,
             start_parameter_services=False,
@@ -46,23 +46,23 @@ class InputNode:
         self._thread.start()
 
     def create_subscription(self, kind: Any, topic: str, callback: Callable[..., None], qos: Any, **options: Any) -> Any:
-        """As `Node.create_subscription`, with the topic's name as the owner resolves it."""
+        """Subscribe as `Node.create_subscription` does, with the topic name resolved by the owner."""
         return self.node.create_subscription(kind, self._owner.resolve_topic_name(topic), callback, qos, **options)
 
     def destroy_subscription(self, subscription: Any) -> None:
-        """As `Node.destroy_subscription`."""
+        """End a subscription."""
         self.node.destroy_subscription(subscription)
 
     def count_publishers(self, topic: str) -> int:
-        """How many publishers a topic has, by its full name."""
+        """Return the number of publishers of a topic, by its full name."""
         return int(self._owner.count_publishers(topic))
 
     def get_logger(self) -> Any:
-        """The owner's."""
+        """Return the logger of the owner."""
         return self._owner.get_logger()
 
     def close(self) -> None:
-        """End the thread and the subscriptions; may be called more than once."""
+        """End the thread and the subscriptions; may be called repeatedly."""
         if self.node is None:
             return
         node, self.node = self.node, None

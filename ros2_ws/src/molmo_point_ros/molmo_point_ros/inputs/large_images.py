@@ -1,4 +1,4 @@
-"""Shared memory large enough for raw images, for a process that publishes them with Fast DDS."""
+"""Shared memory for raw images, in a process that publishes them with Fast DDS."""
 
 from collections.abc import Mapping, MutableMapping
 from importlib import metadata
@@ -12,16 +12,16 @@ _OTHER_CHOICES = ("FASTDDS_BUILTIN_TRANSPORTS", "RMW_FASTRTPS_USE_QOS_FROM_XML")
 
 
 def enlarge_shared_memory(environ: MutableMapping[str, str]) -> bool:
-    """Have Fast DDS take `large_images.xml`, unless a profile, other transports or another DDS were chosen.
+    """Let Fast DDS use `large_images.xml`, unless a profile, other transports or another DDS were chosen.
 
-    To be called before rclpy.init. A raw 640x480 image does not fit into the default segment of 512 KiB: it goes through UDP
-    in pieces, and best effort loses it when one of them is lost.
+    Call it before rclpy.init. A raw 640x480 image does not fit into the default segment of 512 KiB. It travels over UDP in
+    pieces, and best effort loses the image with any of them.
 
     Args:
         environ: The process's environment, changed in place.
 
     Returns:
-        Whether it was changed.
+        True if it was changed.
     """
     chosen = any(environ.get(name) for name in (*_PROFILE_VARIABLES, *_OTHER_CHOICES))
     if chosen or "fastrtps" not in environ.get("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp") or not PROFILE.is_file():
@@ -31,7 +31,7 @@ def enlarge_shared_memory(environ: MutableMapping[str, str]) -> bool:
 
 
 def _variable(environ: Mapping[str, str]) -> str:
-    """What this Fast DDS calls it: Kilted (Fast DDS 3) warns of the old name, and those before it know no other."""
+    """Return the name of the variable: Kilted (Fast DDS 3) warns of the old name, and older versions know no other."""
     distribution = environ.get("ROS_DISTRO", "")
     if not distribution:
         try:

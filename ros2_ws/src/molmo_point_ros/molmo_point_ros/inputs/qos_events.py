@@ -1,4 +1,4 @@
-"""Says what to do where a publisher and a subscriber cannot meet: without a word, nothing would arrive, ever."""
+"""Warnings about publishers and subscribers with incompatible QoS, and the remedy. Without them nothing arrives silently."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,31 +15,31 @@ _INPUT = {
     "DURABILITY": "let the camera publish with volatile or transient-local durability as ROS 2 defines them",
 }
 _OUTPUT = {
-    "DURABILITY": "subscribe with durability volatile: targets are not latched, because nobody is to act on an old one",
+    "DURABILITY": "subscribe with durability volatile: targets are not latched, since no subscriber may act on an old one",
     "LIVELINESS": "subscribe with liveliness automatic",
     "DEADLINE": "subscribe without a deadline",
 }
 
 
 def input_events(node: Any, topic: str, on_event: Callable[[], None]) -> SubscriptionEventCallbacks:
-    """For a subscription: warns that a publisher's images do not come, and what to do."""
+    """Return the events of a subscription: a warning about a publisher that cannot be heard, with the remedy."""
 
     def incompatible(event: Any) -> None:
         policy = _name(event.last_policy_kind)
         fix = _INPUT.get(policy, f"match the {policy} of publisher and subscriber")
-        node.get_logger().warning(f"a publisher of {topic} offers another {policy} than is asked for: it is not heard; {fix}")
+        node.get_logger().warning(f"a publisher of {topic} offers an incompatible {policy}, and is not heard; {fix}")
         on_event()
 
     return SubscriptionEventCallbacks(incompatible_qos=incompatible)
 
 
 def output_events(node: Any, topic: str) -> PublisherEventCallbacks:
-    """For a publisher: warns that a subscriber gets nothing, and what it has to ask for."""
+    """Return the events of a publisher: a warning about a subscriber that gets nothing, with the remedy."""
 
     def incompatible(event: Any) -> None:
         policy = _name(event.last_policy_kind)
         fix = _OUTPUT.get(policy, f"match the {policy} of publisher and subscriber")
-        node.get_logger().warning(f"a subscriber of {topic} asks for another {policy} than is offered: it gets nothing; {fix}")
+        node.get_logger().warning(f"a subscriber of {topic} asks for an incompatible {policy}, and gets nothing; {fix}")
 
     return PublisherEventCallbacks(incompatible_qos=incompatible)
 

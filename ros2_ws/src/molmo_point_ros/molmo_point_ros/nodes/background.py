@@ -1,4 +1,4 @@
-"""Nodes as processes in the background, for demos: started, watched, and ended with the program."""
+"""Nodes as background processes, for demos: started, watched, and ended with the program."""
 
 import os
 import signal
@@ -19,15 +19,15 @@ class Background:
     """A running process, with its output in a file.
 
     Attributes:
-        name: Of the module.
-        log: The file.
+        name: Name of the module.
+        log: File with its output.
     """
 
     def __init__(self, name: str, process: subprocess.Popen, log: Path) -> None:
         self.name, self.log, self._process = name, log, process
 
     def said(self) -> str:
-        """Everything that it has written so far."""
+        """Return its output so far."""
         return self.log.read_text(encoding="utf-8", errors="replace")
 
     def wait_for(self, words: str, timeout_s: float) -> None:
@@ -53,10 +53,10 @@ def running(
     """Run a node of this package until the end of the block.
 
     Args:
-        module: Of molmo_point_ros, e.g. "pick_node".
-        log: File for its output; its folder is made.
+        module: Module of molmo_point_ros, e.g. "pick_node".
+        log: File for its output; its folder is created.
         parameters: ROS parameters.
-        remappings: Topics by their own names.
+        remappings: New names of topics by their own names.
     """
     log = Path(log)
     log.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
-"""Guided recording of hand-eye samples: says on ~/advice where to move next, and takes a sample when the view is still.
+"""Guided recording of hand-eye samples: ~/advice names the next move, and a still view becomes a sample.
 
-Every image is paired with the arm's pose at the image's own stamp, from tf; an image whose pose is not known yet waits.
+Every image is paired with the arm's pose at its own stamp, from tf; an image waits for a late pose.
 """
 
 import sys
@@ -32,7 +32,7 @@ _PERIOD_S = 0.1
 
 
 class CaptureNode(Node):
-    """Takes samples from `color/image_raw`, `color/camera_info` and tf.
+    """Takes hand-eye samples from `color/image_raw`, `color/camera_info` and tf.
 
     Raises:
         MolmoPointError: If the board's file cannot be used.
@@ -57,7 +57,7 @@ class CaptureNode(Node):
 
     @property
     def done(self) -> bool:
-        """Whether as many samples as asked for are taken."""
+        """True if the requested number of samples is taken."""
         return self._guide is not None and len(self._guide) >= self._parameters.count
 
     def close(self) -> None:
@@ -118,7 +118,7 @@ class CaptureNode(Node):
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run the node until enough samples are taken. Returns 1 where it cannot start."""
+    """Run the node until enough samples are taken. Returns 1 if it cannot start."""
     rclpy.init(args=args)
     node = None
     try:

@@ -13,6 +13,7 @@ from typing import Any
 
 from molmo_point.errors import CancelledError, FrameError, MolmoPointError
 from molmo_point.frame import RgbdFrame
+from molmo_point.request import PointRequest
 from molmo_point.results import Pointing
 from molmo_point.tracking import PointTracker, Tracks
 from molmo_point_ros.inputs.tf_buffer import NotYetKnownError
@@ -35,16 +36,14 @@ class ContinuousTask:
     """The queries of continuous mode.
 
     Attributes:
-        queries: One or several phrases, asked together.
+        requests: One or several questions, asked together; tracked points stay on the surface of their question.
         target_frame: Frame of the positions; "" is the optical frame.
         max_rate_hz: Most answers per second, in hertz; 0 is no limit.
-        prefer: Surface of the answers and of the tracked points, see `lift_point`.
     """
 
-    queries: tuple[str, ...]
+    requests: tuple[PointRequest, ...]
     target_frame: str = ""
     max_rate_hz: float = 0.0
-    prefer: str = "near"
 
 
 class ContinuousMode:
@@ -155,9 +154,7 @@ class ContinuousMode:
             try:
                 return self._resources.pointer.point_many(
                     frame,
-                    self.task.queries,
-                    max_points=self._parameters.max_points,
-                    prefer=self.task.prefer,
+                    self.task.requests,
                     should_stop=lambda: self._should_stop() or model.is_wanted,
                 )
             except CancelledError:

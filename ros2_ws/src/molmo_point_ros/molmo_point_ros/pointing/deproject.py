@@ -9,6 +9,7 @@ from molmo_point.depth.lift import check_lifting, lift_points
 from molmo_point.errors import CancelledError, InputError, MolmoPointError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.intrinsics import within_image
+from molmo_point.request import Surface
 from molmo_point.results import ImagePoint, Pointing
 from molmo_point_ros.conversions import stamp_to_ns
 from molmo_point_ros.nodes.node_resources import NodeResources
@@ -35,7 +36,7 @@ def deproject(request: Deproject.Request, resources: NodeResources, parameters: 
 
 def _answer(request: Deproject.Request, resources: NodeResources, parameters: PointingNodeParameters) -> Deproject.Response:
     reference_depth_m = float(request.reference_depth) or None
-    prefer = request.prefer or "near"
+    prefer = Surface(request.prefer or Surface.NEAR)
     check_lifting(prefer, reference_depth_m)
     if len(request.u) != len(request.v) or not 1 <= len(request.u) <= MAX_PIXELS:
         given = f"{len(request.u)} u and {len(request.v)} v"

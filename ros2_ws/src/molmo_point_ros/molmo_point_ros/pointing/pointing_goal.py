@@ -7,10 +7,11 @@ from typing import Any
 from molmo_point_msgs.action import PointAt
 from molmo_point_msgs.msg import PointTargetArray
 
-from molmo_point.depth.lift import MAX_SKEW_S, check_lifting, lift_points
+from molmo_point.depth.lift import MAX_SKEW_S, lift_points
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
 from molmo_point.grasp.propose import propose_grasps
+from molmo_point.request import PointRequest, Surface
 from molmo_point.results import ImagePoint, Pointing
 from molmo_point_ros.conversions import (
     color_from_message,
@@ -33,16 +34,15 @@ class PointingGoal(FrameGoal):
 
     def answer_into(self, result: Any) -> None:
         """Answer every query about one frame; after an error the answers before it stay in the result."""
-        queries = checked_queries(list(self.request.queries), self._parameters.max_query_length)
-        self._check_lifting()
+        requests = self._requests()
         self.tell(state=PointAt.Feedback.WAITING_IMAGE)
         frame = self._given_frame() if self.request.image.data else self._camera_frame()
         # Looked up now, at the capture time: the camera may have moved when the model has answered.
         stamped = self._stamped(frame, self._parameters.level_frame.lstrip("/") if self.request.compute_grasp else "")
         texts: list[str] = []
         answers: list[QueryAnswer] = []
-        for query in queries:
-            pointing = self._point(frame, query)
+        for request in requests:
+            pointing = self._point(frame, request)
             texts.append(pointing.text)
             result.raw_output = "\n".join(texts)
             self._check_motion(stamped)
@@ -59,19 +59,18 @@ class PointingGoal(FrameGoal):
         if self.request.compute_grasp:
             self._grasp(answers, stamped, result)
 
-    def _check_lifting(self) -> None:
-        check_lifting(self._prefer, self._reference_depth_m)
+    def _requests(self) -> list[PointRequest]:
+        """Return the questions of the goal.
+
+        Raises:
+            MolmoPointError: If the goal cannot be used.
+        """
         if self.request.compute_grasp and self.request.image.data:
             given = "compute_grasp with an image in the goal"
             raise InputError("Grasps need depth", given, "ask about the camera's image")
-
-    @property
-    def _prefer(self) -> str:
-        return self.request.prefer or "near"
-
-    @property
-    def _reference_depth_m(self) -> float | None:
-        return float(self.request.reference_depth) or None
+        prefer, depth_m = Surface(self.request.prefer or Surface.NEAR), float(self.request.reference_depth) or None
+        queries = checked_queries(list(self.request.queries), self._parameters.max_query_length)
+        return [PointRequest(query, max_points=self._max_points(), prefer=prefer, reference_depth_m=depth_m) for query in queries]
 
     def _camera_frame(self) -> RgbdFrame:
         age_ns = 0 if self.request.use_next_image else round(self._parameters.max_image_age_s * 1e9)
@@ -86,27 +85,25 @@ class PointingGoal(FrameGoal):
         color = color_from_message(image, max_px=self._parameters.max_image_px)
         return RgbdFrame(color, None, None, stamp_ns, image.header.frame_id)
 
-    def _point(self, frame: RgbdFrame, query: str) -> Pointing:
+    def _point(self, frame: RgbdFrame, request: PointRequest) -> Pointing:
         def on_points(points: tuple[ImagePoint, ...]) -> None:
-            partial = image_points_message(query, self._resources.pointer.backend.name, points, frame)
+            partial = image_points_message(request.words, self._resources.pointer.backend.name, points, frame)
             self.tell(state=PointAt.Feedback.GENERATING, partial=partial, points_so_far=len(partial.targets))
 
         self.tell(state=PointAt.Feedback.ENCODING, partial=PointTargetArray(), points_so_far=0)
         pointing = self._asked(
-            lambda: self._resources.pointer.point(
-                frame, query, max_points=self._max_points(), should_stop=self._told_stop(), on_points=on_points
-            )
+            lambda: self._resources.pointer.point(frame, request, should_stop=self._told_stop(), on_points=on_points)
         )
         self.tell(state=PointAt.Feedback.LIFTING)
-        within_both = abs(frame.skew_s) <= min(self._parameters.max_skew_s, MAX_SKEW_S)
-        if within_both and self._prefer == "near" and self._reference_depth_m is None:
-            return pointing  # the pointer has lifted the points already, with the SDK's own limit
+        if abs(frame.skew_s) <= min(self._parameters.max_skew_s, MAX_SKEW_S):
+            return pointing
+        # The pointer has lifted the points with the SDK's limit of the skew; the node has another one.
         found = lift_points(
             pointing.points,
             frame,
             max_skew_s=self._parameters.max_skew_s,
-            prefer=self._prefer,
-            reference_depth_m=self._reference_depth_m,
+            prefer=request.prefer,
+            reference_depth_m=request.reference_depth_m,
         )
         return dataclasses.replace(pointing, found=found)
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from molmo_point_msgs.srv import SetQuery
 
-from molmo_point.depth.lift import check_lifting
 from molmo_point.errors import InputError, MolmoPointError
+from molmo_point.request import PointRequest, Surface
 from molmo_point_ros.nodes.node_resources import NodeResources
 from molmo_point_ros.nodes.parameters import PointingNodeParameters
 from molmo_point_ros.pointing.continuous import ContinuousMode, ContinuousTask
@@ -34,12 +34,12 @@ class QueryKeeper:
     def queries(self) -> tuple[str, ...]:
         """Queries at work."""
         run = self._run
-        return () if run is None else run.task.queries
+        return () if run is None else tuple(request.words for request in run.task.requests)
 
     def serve(self, request: SetQuery.Request, response: SetQuery.Response, resources: NodeResources) -> SetQuery.Response:
         """Answer a request of the service."""
         try:
-            self.set(tuple(request.queries), request.target_frame, float(request.max_rate), resources, request.prefer or "near")
+            self.set(tuple(request.queries), request.target_frame, float(request.max_rate), resources, request.prefer)
         except MolmoPointError as error:
             response.message = str(error)
             return response
@@ -47,7 +47,7 @@ class QueryKeeper:
         return response
 
     def set(
-        self, queries: tuple[str, ...], target_frame: str, max_rate_hz: float, resources: NodeResources, prefer: str = "near"
+        self, queries: tuple[str, ...], target_frame: str, max_rate_hz: float, resources: NodeResources, prefer: str = ""
     ) -> None:
         """Answer these queries from now on; no queries end continuous mode.
 
@@ -60,15 +60,16 @@ class QueryKeeper:
         if not (math.isfinite(max_rate_hz) and max_rate_hz >= 0):
             fix = "send answers per second, or 0 for as many as there are"
             raise InputError("max_rate must be finite and not negative", str(max_rate_hz), fix)
-        check_lifting(prefer, None)
+        surface = Surface(prefer or Surface.NEAR)
         if queries:
             checked_queries(list(queries), parameters.max_query_length)
-        queries = tuple(dict.fromkeys(query.strip() for query in queries))
+        words = dict.fromkeys(query.strip() for query in queries)
+        requests = tuple(PointRequest(each, max_points=parameters.max_points, prefer=surface) for each in words)
         wanted = (target_frame or parameters.target_frame).lstrip("/")
         with self._lock:
             new = None
-            if queries:
-                task = ContinuousTask(queries, wanted, max_rate_hz or parameters.max_rate_hz, prefer)
+            if requests:
+                task = ContinuousTask(requests, wanted, max_rate_hz or parameters.max_rate_hz)
                 new = ContinuousMode(self._runs + 1, task, resources, parameters, self._logger)
             old, self._run = self._run, new
             if old is not None:
@@ -76,7 +77,7 @@ class QueryKeeper:
             if new is not None:
                 self._runs += 1
                 new.start()
-        self._logger.info(f"continuous mode answers {', '.join(map(repr, queries))}" if queries else "continuous mode is off")
+        self._logger.info(f"continuous mode answers {', '.join(map(repr, words))}" if words else "continuous mode is off")
 
     def follow_parameter(self, text: str, resources: NodeResources) -> None:
         """Answer the queries of the parameter `query` if it changed since the last call."""
