@@ -1,4 +1,4 @@
-"""What an answer says, and what its dialects' readers hand over."""
+"""Content of an answer, and the coordinate pairs that dialects read from it."""
 
 import math
 from dataclasses import dataclass
@@ -14,17 +14,17 @@ _ONE = "give (width, height) in pixels, e.g. frame.size_wh, or a list of such pa
 
 @dataclass(frozen=True)
 class ParsedAnswer:
-    """What an answer says.
+    """Content of an answer.
 
     Attributes:
-        points: The points in the order of the text, repeats dropped.
-        absent: True when there are no points because the text says that there is nothing.
+        points: Points in the order of the text, without repeats.
+        absent: True when the text denies the object and there are no points.
         stated_count: N of "a total of N", "There are N", or of an answer that ends in a number;
-            0 when absent; None when no number is stated or several different ones are.
-        problems: What could not be used, in words; empty when all could.
+            0 when absent; None without a number, or with several different ones.
+        problems: Unusable parts, in words; empty without any.
         truncated: True when the text stops inside a tag or before the total it announces.
-        spans: For each point the (start, end) of its x and of its y number in the text; of a point
-            in MolmoPoint's tokens that of the patch token, and that of the two tokens after it.
+        spans: Places (start, end) of the x and y numbers of each point in the text. MolmoPoint's
+            points have the place of the patch token, and that of the two tokens after it.
         dialect: Name of the dialect that it was read as.
     """
 
@@ -38,29 +38,29 @@ class ParsedAnswer:
 
     @property
     def object_count(self) -> int:
-        """How many things were pointed at: points, but an object that is followed through time once."""
+        """Number of objects: every point counts, and a tracked object counts once."""
         followed = {(p.label, p.object_id) for p in self.points if _is_followed(p)}
         return len(followed) + sum(1 for p in self.points if not _is_followed(p))
 
     @property
     def consistent(self) -> bool:
-        """False when the stated count is not that of the points, or the answer is cut off or unreadable."""
+        """False when the stated count differs from the points, or the answer is cut off or unreadable."""
         understood = bool(self.points) or self.absent or self.stated_count is not None
         return understood and not self.truncated and self.stated_count in (None, self.object_count)
 
 
 @dataclass(frozen=True)
 class CoordinatePair:
-    """A coordinate pair as it stands in the text.
+    """A coordinate pair of the text.
 
     Attributes:
-        x: In units of which `full[0]` make the image's width.
-        y: In units of which `full[1]` make the image's height.
-        x_span: Where x stands in the text.
-        y_span: Where y stands in the text.
-        tag: Start of the tag it is in; -1 outside tags.
+        x: Horizontal coordinate; `full[0]` is the width of the image.
+        y: Vertical coordinate; `full[1]` is the height of the image.
+        x_span: Place (start, end) of x in the text.
+        y_span: Place (start, end) of y in the text.
+        tag: Start of its tag; -1 outside tags.
         settled: False while more text could still change the label.
-        followed: True in a track, where an object stands once at every time.
+        followed: True in a track, which has an object once at every time.
     """
 
     x: float
@@ -79,14 +79,14 @@ class CoordinatePair:
 
     @property
     def place(self) -> tuple[object, ...]:
-        """What two points that repeat each other under one label have in common."""
+        """Key that points have in common when one repeats the other under the same label."""
         time = None if math.isnan(self.time_s) else self.time_s
         where = (self.object_id,) if self.followed else (self.x, self.y)
         return (self.image_index, time, self.followed, *where)
 
 
 class Problems:
-    """Counts problems by kind, so that a megabyte of garbage gives a handful of messages."""
+    """Counter of problems by kind, which turns a megabyte of garbage into a handful of messages."""
 
     def __init__(self) -> None:
         self._kinds: dict[str, tuple[int, str]] = {}
@@ -103,17 +103,21 @@ class Problems:
 
 
 def checked_text(text: object) -> str:
-    """The text, or an InputError when it is none."""
+    """Return the text.
+
+    Raises:
+        InputError: It is not a string.
+    """
     if not isinstance(text, str):
-        raise InputError("The answer must be text", type(text).__name__, "give the model's text as str")
+        raise InputError("text must be a string", type(text).__name__, "give the model's text as str")
     return text
 
 
 def checked_sizes(size_wh: object) -> tuple[Size, ...]:
-    """Sizes of all images from one (width, height) or a sequence of them.
+    """Return the sizes of all images from one (width, height) or a sequence of them.
 
     Raises:
-        InputError: For anything else, and for sides that are not above zero.
+        InputError: It is neither, or a side is not above zero.
     """
     if _is_size(size_wh):
         return ((size_wh[0], size_wh[1]),)  # pyright: ignore[reportIndexIssue]
@@ -122,7 +126,7 @@ def checked_sizes(size_wh: object) -> tuple[Size, ...]:
     except TypeError:
         sizes = ()
     if not sizes or not all(_is_size(size) for size in sizes):
-        raise InputError("The image size must be a width and a height above zero", repr(size_wh)[:200], _ONE)
+        raise InputError("size_wh must be a width and a height above zero", repr(size_wh)[:200], _ONE)
     return tuple((size[0], size[1]) for size in sizes)
 
 

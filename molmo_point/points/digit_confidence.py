@@ -1,8 +1,8 @@
-"""How sure the model was of each point, from the distributions of its coordinates' digits.
+"""Confidence of each point, from the distributions of its coordinates' digits.
 
-"61.5" is written digit by digit, so the model states P(6), then P(1 | 6), then P(5 | 61.). What an
-arm wants to know is not the probability of exactly that string, which is small even for a perfect
-point, but that of every value close by.
+A model writes "61.5" digit by digit, so it states P(6), then P(1 | 6), then P(5 | 61.). The
+probability of exactly that string is small even for a perfect point. The confidence is therefore the
+probability of all values nearby.
 """
 
 import math
@@ -19,14 +19,14 @@ image's width and height: 13 pixels of 640."""
 
 
 def answer_confidences(completion: Completion, answer: ParsedAnswer, radius_percent: float = RADIUS_PERCENT) -> tuple[float, ...]:
-    """`point_confidences` of an answer in any dialect.
+    """Return `point_confidences` of an answer in any dialect.
 
-    MolmoPoint chooses places instead of writing digits; the product of the probabilities of a
-    point's three tokens is returned, which is that of exactly this place.
+    MolmoPoint chooses places instead of writing digits. Its confidence is the product of the
+    probabilities of a point's three tokens, which is that of exactly this place.
 
     Args:
         completion: The answer with its tokens and their probabilities.
-        answer: What `parse_answer` made of its text.
+        answer: The parsed text.
         radius_percent: Per cent of the image.
     """
     return point_confidences(completion, answer.spans, radius_percent, per_mille=answer.dialect == "molmo2")
@@ -39,23 +39,22 @@ def point_confidences(
     *,
     per_mille: bool = False,
 ) -> tuple[float, ...]:
-    """Probability of each point being within ``radius_percent`` along both axes.
+    """Return the probability of each point being within ``radius_percent`` along both axes.
 
-    Values that begin with other leading digits than the written ones were never asked about and
-    count as zero: the result is a lower bound, too low by up to one half beside a carry (49.9).
-    Where the backend gives no distributions of digits, the product of the probabilities of the
-    tokens that hold digits is returned, which is far lower still.
+    Values with other leading digits than the written ones are unknown and count as zero. The result
+    is a lower bound, too low by up to one half next to a carry (49.9). Without distributions of
+    digits it is the product of the probabilities of the tokens with digits, which is far lower.
 
     Args:
         completion: The answer with its tokens and their probabilities.
         spans: For each point the (start, end) of its x and of its y in the answer's text
             (`ParsedAnswer.spans`).
         radius_percent: Per cent of the image.
-        per_mille: Whether the numbers are whole thousandths of the image, as Molmo2 writes them.
+        per_mille: Whether the numbers are whole thousandths of the image, as in Molmo2.
 
     Returns:
-        One number per point, 0 to 1; NaN when the backend gave no probabilities, or gave tokens
-        that do not make up the text.
+        One number per point, 0 to 1; NaN without probabilities, or with tokens that do not make up
+        the text.
     """
     tokens, probabilities = completion.tokens, completion.token_probabilities
     if not tokens or len(tokens) != len(probabilities):
@@ -76,7 +75,7 @@ def point_confidences(
 
 
 def _mass_near(completion: Completion, places: range, radius: float, per_mille: bool) -> float:
-    """Probability of all values within ``radius`` of the written one; NaN where nobody tells it."""
+    """Return the probability of all values within ``radius`` of the written one; NaN when unknown."""
     text = "".join(completion.tokens[i] for i in places)
     whole, dot, fraction = text.partition(".")
     if not dot and (per_mille or (len(text) == 3 and text != "100")):
@@ -103,14 +102,14 @@ def _mass_near(completion: Completion, places: range, radius: float, per_mille: 
 
 
 def _product(completion: Completion, places: list[int]) -> float:
-    """Product over the tokens that hold digits; quotes, names and dots are certain anyway."""
+    """Return the product over the tokens with digits; quotes, names and dots are certain anyway."""
     return math.prod(
         completion.token_probabilities[i] for i in places if any(character.isdigit() for character in completion.tokens[i])
     )
 
 
 def _tokens_of(span: Span, shift: int, starts: list[int]) -> range:
-    """Indices of the tokens that overlap a span of the text."""
+    """Return the indices of the tokens that overlap a span of the text."""
     first = bisect_right(starts, span[0] + shift) - 1
     last = bisect_right(starts, span[1] + shift - 1) - 1
     return range(first, last + 1)

@@ -17,11 +17,10 @@ _SMALL = 2048
 class IncrementalParser:
     """A parser that reads an answer piece by piece.
 
-    Points come in the order of the text and never change their place, their number or their
-    existence later. A label that stands behind the coordinates is not there yet when they are told;
-    `points` has it later. The work is linear in the text, however
-    small the pieces: only the unfinished tag at its end is read again, and when that is longer than
-    any sensible one (2048 characters) only each time that it has grown by a sixteenth.
+    Points come in the order of the text. Their place, number and existence never change later. A
+    label behind the coordinates is missing when its point is told; `points` has it later. The work
+    is linear in the text, however small the pieces are. Only the unfinished tag at the end is read
+    again; beyond 2048 characters it is read each time that it has grown by a sixteenth.
 
     Args:
         size_wh: As `parse_answer`.
@@ -61,10 +60,10 @@ class IncrementalParser:
         return (*self._settled.points, *self._end)
 
     def feed(self, piece: str) -> tuple[ImagePoint, ...]:
-        """The points that a further piece of the text completes.
+        """Read a further piece of the text, and return the points that it completes.
 
         Raises:
-            InputError: If the piece is not a string.
+            InputError: The piece is not a string.
         """
         self._append(checked_text(piece))
         grown = len(self._tail) + self._waiting
@@ -73,16 +72,16 @@ class IncrementalParser:
         return self._read(growing=True)
 
     def follow(self, text: str) -> tuple[ImagePoint, ...]:
-        """As `feed`, but takes the whole text so far, as a backend's `on_text` gives it.
+        """Read the whole text so far, and return the points that are new.
 
         Raises:
-            InputError: If the text is not a string.
+            InputError: The text is not a string.
         """
         # A character whose bytes are not all there yet shows as U+FFFD, one or more, until they are.
         return self.feed(checked_text(text).rstrip("\ufffd")[self._length :])
 
     def finish(self) -> tuple[ImagePoint, ...]:
-        """The points that waited for the end of the text; nothing can be fed after this."""
+        """Return the points that waited for the end of the text; nothing can be fed after this."""
         return self._read(growing=False)
 
     def _append(self, piece: str) -> None:

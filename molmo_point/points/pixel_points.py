@@ -1,4 +1,4 @@
-"""From coordinate pairs in the text to points in pixels."""
+"""Conversion of coordinate pairs to points in pixels."""
 
 from collections.abc import Iterator
 from typing import Protocol
@@ -10,18 +10,18 @@ _RANGES = {(100.0, 100.0): "0 to 100 percent", (1000.0, 1000.0): "0 to 1000"}
 
 
 class Find(Protocol):
-    """A dialect's reader."""
+    """Reader of a dialect."""
 
     def __call__(self, text: str, problems: Problems, *, growing: bool = False) -> Iterator[CoordinatePair]: ...
 
 
 class Collector:
-    """Turns coordinate pairs into pixels, and drops what repeats or lies outside.
+    """Collector of points in pixels, without repeats and without points outside the image.
 
     Args:
         sizes: Width and height of every image in pixels.
-        before: What an earlier part of the same text gave.
-        offset: Where this part begins in the text.
+        before: Collector of an earlier part of the same text.
+        offset: Place of this part in the text.
     """
 
     def __init__(self, sizes: tuple[Size, ...], before: "Collector | None" = None, offset: int = 0) -> None:
@@ -35,7 +35,7 @@ class Collector:
         self._tag_of: dict[tuple[object, ...], int] = {}
 
     def read(self, find: Find, text: str, *, growing: bool = False) -> None:
-        """Takes the points of a text; of one that grows only those that more text cannot change or drop."""
+        """Take the points of a text; while it grows, only those that more text cannot change or drop."""
         for found in find(text, self.problems, growing=growing):
             if self._reaches_outside(found):
                 continue
@@ -48,7 +48,7 @@ class Collector:
             self._take(found)
 
     def join(self, later: "Collector") -> None:
-        """Takes over what the next part of the text gave."""
+        """Take over the points of the next part of the text."""
         self.points += later.points
         self.spans += later.spans
         self._named |= later._named
@@ -87,7 +87,7 @@ class Collector:
         return earlier or (*found.place, found.label) in self._named
 
     def _repeats_elsewhere(self, found: CoordinatePair) -> bool:
-        """Whether it stands where a point of another tag does, and its own label may still become the same."""
+        """Tell whether a point of another tag has this place, while the own label may still become the same."""
         return not found.settled and self._tag(found.place) not in (None, found.tag + self._offset)
 
     def _tag(self, place: tuple[object, ...]) -> int | None:

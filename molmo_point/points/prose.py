@@ -1,4 +1,4 @@
-"""What an answer says in words: how many there are, that there are none, that there is more to come."""
+"""Statements of an answer in words: counts, absence, and announcements of more."""
 
 import re
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ _UNFINISHED = re.compile(r"<[/\w]{0,16}$")
 
 
 def stated_count(text: str) -> int | None:
-    """The number of things that the text states; None when it states none or several.
+    """Return the number of objects that the text states; None without a number, or with several.
 
     In this order: N of the last "a total of N"; N of "There are N"; a number that is the last word.
     The latter two outside tags only, and only where no other number stands in the text. "one" is a
@@ -54,12 +54,12 @@ def stated_count(text: str) -> int | None:
 
 
 def says_none(text: str) -> bool:
-    """Whether the text says that there is nothing of what was asked for."""
+    """Tell whether the text denies the object."""
     return _ABSENT.search(text) is not None
 
 
 def ends_early(text: str) -> bool:
-    """Whether the text stops inside a tag's name or before the total that it announces."""
+    """Tell whether the text stops inside a tag's name or before the total that it announces."""
     if _UNFINISHED.search(text[-24:]):
         return True
     return _COUNTING.search(text) is not None and stated_count(text) is None
@@ -70,7 +70,7 @@ def _number(word: str) -> int | None:
 
 
 def _prose(text: str) -> str:
-    """The text without tags, what they enclose, and coordinates in older forms."""
+    """Return the text without tags, their contents, and coordinates in older forms."""
     prose = " ".join(_outside_tags(text))
     for coordinates in (PAIR, TENTHS, TOKEN):
         prose = coordinates.sub("<>", prose)

@@ -84,7 +84,7 @@ def test_a_long_tag_is_looked_at_now_and_then_but_nothing_is_lost() -> None:
 
 
 def test_arguments_are_checked() -> None:
-    with pytest.raises(InputError, match="image size"):
+    with pytest.raises(InputError, match="size_wh"):
         IncrementalParser((0, 1))
     with pytest.raises(InputError, match="layout"):
         IncrementalParser((1, 1), "molmopoint")

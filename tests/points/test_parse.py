@@ -243,7 +243,7 @@ HOSTILE = {
 }
 
 
-def processor_s(work, text: str) -> float:
+def processor_s(parsed, text: str) -> float:
     """The least of three runs: whatever else the machine does only ever adds."""
     spent_s = []
     for _ in range(3):
@@ -278,7 +278,7 @@ def test_any_text_gives_points_inside_the_image(text: str) -> None:
 
 @pytest.mark.parametrize("size_wh", [(0, 480), (640, -1), (640,), None, (640, float("nan"))])
 def test_sizes_are_refused(size_wh: object) -> None:
-    with pytest.raises(InputError, match="image size") as caught:
+    with pytest.raises(InputError, match="size_wh") as caught:
         parse_points("", size_wh)
     assert caught.value.fix
 

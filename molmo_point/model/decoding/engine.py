@@ -1,8 +1,7 @@
-"""Questions about an image, answered with as little work as gives the same words.
+"""Engine that answers questions about images with the fewest passes and the same tokens.
 
-Three things are remembered between calls, and none of them changes an answer: the image that was
-read last (its keys and values serve every further question about it), the last answer to each
-question (verified as a draft on the next image), and the tokenizer's pieces.
+It remembers the keys and values of the last image, the last answer to each question as a draft, and
+the tokenizer's pieces. None of them changes an answer.
 """
 
 import time
@@ -33,13 +32,13 @@ _TREE_LIMIT = 64
 
 @dataclass(frozen=True)
 class Options:
-    """What the engine may do; every setting gives the same answers.
+    """Speed-ups of the engine; every setting gives the same answers.
 
     Attributes:
-        template: Draft what the answer format forces.
+        template: Draft the text that the answer format forces.
         fans: Draft all ten second digits of a number at once.
         last_answer: Draft the last answer to the same question.
-        reuse_image: Keep what was read of the last image for further questions about it.
+        reuse_image: Keep the keys and values of the last image for further questions about it.
     """
 
     template: bool = True
@@ -50,7 +49,7 @@ class Options:
 
 @dataclass
 class _Image:
-    """An image that was or will be read: its tokens, and its tensors or the cache that replaces them."""
+    """An image: its tokens, and its tensors or, once it was read, its cache."""
 
     pixels: np.ndarray
     layout: ImageLayout
@@ -90,14 +89,14 @@ class Growing:
 
 
 class AnswerEngine:
-    """Answers questions about images with one model.
+    """Engine that answers questions about images with one model.
 
-    One call at a time: what is remembered belongs to one thread, or to callers that take turns.
+    It serves one call at a time, from one thread or from callers that take turns.
 
     Args:
         model: `MolmoForCausalLM`, in eval mode.
         processor: Its tokenizer and image settings.
-        options: What it may do.
+        options: Speed-ups that it may use.
     """
 
     def __init__(self, model: Any, processor: Any, options: Options | None = None) -> None:
@@ -114,7 +113,7 @@ class AnswerEngine:
         self._answers: OrderedDict[str, str] = OrderedDict()
 
     def forget(self) -> None:
-        """Drops the remembered image and answers."""
+        """Drop the remembered image and answers."""
         self._image = None
         self._answers.clear()
 
@@ -154,7 +153,7 @@ class AnswerEngine:
         return deque(self.answers(image, prompts, max_new_tokens), maxlen=1).pop()
 
     def spreads(self, image: np.ndarray, prompt: Prompt, text: str) -> tuple[Spread, ...]:
-        """How the probability of each point of an answer is spread, three passes a point.
+        """Follow the likely branches of each point of an answer, at three passes a point.
 
         Args:
             image: The image of the answer.
@@ -178,7 +177,7 @@ class AnswerEngine:
         return spread_points(decoder, read.cache.forked(1, prefix, prefix + room), tokens, answer)
 
     def _look(self, image: np.ndarray) -> _Image:
-        """The image as tokens and tensors, or what is left of it from the last call."""
+        """Return the image as tokens and tensors, or as it was kept from the last call."""
         image, layout = to_rgb(image), self.processor.layout
         last = self._image
         # Compared with a copy: that is ten times faster than a digest, and a camera reuses its buffers.

@@ -147,7 +147,7 @@ def _content_text(content: Any, index: int) -> str:
         return _checked_text(content)
     if isinstance(content, (list, tuple)) and all(isinstance(part, dict) for part in content):
         return " ".join(_checked_text(part.get("text")) for part in content if part.get("type") == "text")
-    raise InputError("The content of a message must be text", f"message {index}: {type(content).__name__}", 'pass "content": "…"')
+    raise InputError("content of a message must be text", f"message {index}: {type(content).__name__}", 'pass "content": "…"')
 
 
 def _checked_text(text: Any) -> str:

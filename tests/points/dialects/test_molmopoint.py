@@ -151,7 +151,7 @@ def test_a_layout_is_needed_and_must_fit() -> None:
         parse_answer("", (10, 10), "molmopoint")
     with pytest.raises(InputError, match="same images"):
         parse_answer("", (10, 10), "molmopoint", layout=LAYOUT)
-    with pytest.raises(InputError, match="image size"):
+    with pytest.raises(InputError, match="size_wh"):
         parse_answer("", None, "molmo")
 
 
@@ -179,7 +179,7 @@ def test_layouts_are_refused(arguments: tuple, match: str) -> None:
 def test_metadata_that_are_not_complete_are_refused() -> None:
     with pytest.raises(InputError, match="without token_pooling"):
         PointTokenLayout.from_metadata({"subpatch_mapping": [FIRST]})
-    with pytest.raises(InputError, match="image size"):
+    with pytest.raises(InputError, match="size_wh"):
         PointTokenLayout.from_metadata({"token_pooling": pooled(FIRST), "subpatch_mapping": [FIRST]})
 
 
