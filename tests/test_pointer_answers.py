@@ -65,7 +65,7 @@ def test_a_bare_image_is_asked_about_as_a_frame_without_depth(method: str) -> No
 def test_what_is_no_image_is_refused_before_the_model_is_asked(method: str, image: object) -> None:
     words = {"point_many": [["mug"]], "caption": []}.get(method, ["mug"])
     backend = Scripted(MUG)
-    with pytest.raises(InputError, match="image|color"):
+    with pytest.raises(InputError, match=r"image|color"):
         getattr(Pointer(backend), method)(image, *words)
     assert backend.calls == []
 
