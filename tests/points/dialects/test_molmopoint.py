@@ -165,7 +165,7 @@ def test_a_layout_is_needed_and_must_fit() -> None:
         ((np.zeros((2, 4), int), (FIRST.ravel(),), ((1, 1),)), "subpatch_mapping"),
         ((np.zeros((2, 4), int), (FIRST,), ((1, 1),), True, True, (0.0,)), "subpatch_mapping"),
         ((np.zeros((2, 4), int), (FIRST,), ((1, 1), (2, 2))), "one size per image"),
-        ((np.zeros((2, 4), int), (FIRST,), ((0, 1),)), "image size"),
+        ((np.zeros((2, 4), int), (FIRST,), ((0, 1),)), "size_wh"),
         (([[1, 2], [3]], (FIRST,), ((1, 1),)), "integers"),
         ((np.zeros((2, 4), int), (FIRST,), ((1, 1),), True, True, ("soon",)), "seconds"),
         ((np.zeros((2, 4), int), (FIRST[None],), ((1, 1),), True, True, (math.nan,)), "seconds"),

@@ -48,7 +48,7 @@ def test_requests_that_cannot_be_made() -> None:
     with pytest.raises(InputError, match="long_caption or transcript"):
         caption_prompt(65, "poem")
     for text in (None, 3, b"a"):
-        with pytest.raises(InputError, match="must be a string"):
+        with pytest.raises(InputError, match="must be text"):
             user_turn(text)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="valid Unicode"):
         user_turn("\ud83d")
