@@ -3,7 +3,6 @@
 import math
 from typing import Any
 
-from geometry_msgs.msg import PointStamped
 from molmo_point_msgs.msg import GraspTarget, PointTarget, PointTargetArray
 from sensor_msgs.msg import RegionOfInterest
 
@@ -40,11 +39,6 @@ def targets_to_dict(message: PointTargetArray) -> dict[str, Any]:
         "sync_skew_s": _number(message.sync_skew),
         "targets": [_target(target) for target in message.targets],
     }
-
-
-def point_to_dict(message: PointStamped) -> dict[str, Any]:
-    """Return one position in meters, with capture time and frame."""
-    return {"type": "point", **_header(message.header), "position_m": _position(message.point)}
 
 
 def grasp_to_dict(message: GraspTarget) -> dict[str, Any]:
