@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from molmo_point import Pointer, Pointing, RgbdFrame, SimulatedCamera, Transform
-from molmo_point.cli.demo import compare, draw, lines, unique_things
+from molmo_point.cli.demo import compare, draw, lines, unique_objects
 from molmo_point.sim import TabletopScene
 
 NODE = "molmo_point_demo"
@@ -34,7 +34,7 @@ def main() -> int:
     pointer = Pointer.from_pretrained("tabletop")
     with TabletopScene.random(options.seed) as scene, SimulatedCamera(scene, seed=options.seed) as camera:
         frame = camera.read()
-        things = unique_things(scene.visible_objects())[: options.queries]
+        things = unique_objects(scene.visible_objects())[: options.queries]
         pointer.point(frame, things[0].item.name)  # the first call also warms up the libraries
         pointings = [pointer.point(frame, thing.item.name) for thing in things]
         answers = [compare(thing, pointing, scene) for thing, pointing in zip(things, pointings, strict=True)]

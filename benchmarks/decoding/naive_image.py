@@ -33,7 +33,7 @@ def official_prepare(image: np.ndarray, layout: ImageLayout) -> PreparedImage:
 
 
 def _resized_and_padded(image: np.ndarray, size: tuple[int, int], layout: ImageLayout) -> tuple[np.ndarray, np.ndarray]:
-    """Canvas (h, w, 3) float32, normalised, and which of its pixels are image (h, w) bool."""
+    """Canvas (h, w, 3) float32, normalized, and which of its pixels are image (h, w) bool."""
     height, width = size
     inner = fitted_size(image.shape[0], image.shape[1], height, width)
     pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1).to(torch.float32) / 255

@@ -25,7 +25,7 @@ FIRST_SEED = 50_000
 """No scene from here on was looked at while the grasps were made."""
 
 TOUCH_M = 0.0005
-"""Boxes of the gripper may reach this far into a true solid before that counts as a collision, in metres."""
+"""Boxes of the gripper may reach this far into a true solid before that counts as a collision, in meters."""
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ def _verdict(grasps: Grasps, scene: TabletopScene, item: SceneObject, gripper: G
 
 
 def summarize(trials: list[GraspTrial]) -> dict[str, Any]:
-    """The figures of a run: counts, shares from 0 to 1, milliseconds and millimetres."""
+    """The figures of a run: counts, shares from 0 to 1, milliseconds and millimeters."""
     fits = [trial for trial in trials if trial.graspable]
     best = [trial for trial in trials if trial.verdict]
     ious = np.array([trial.iou for trial in trials])

@@ -43,7 +43,7 @@ class HoleFilling:
         self._number = 0
 
     def fill(self, depth_m: DepthArray) -> DepthArray:
-        """Depth (h, w) in metres as the filter leaves it; NaN where it still has none."""
+        """Depth (h, w) in meters as the filter leaves it; NaN where it still has none."""
         units = np.nan_to_num(depth_m / _UNIT_M, nan=0.0, posinf=0.0)
         pixels = np.where(units <= 65535, np.rint(units), 0).astype(np.uint16)
         frame = self._rs.software_video_frame()

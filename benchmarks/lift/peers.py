@@ -1,7 +1,7 @@
 """The estimators of depth at a point that other projects use, as they use them.
 
-Each takes a depth image (h, w) in metres with NaN where nothing was measured, and the column and row of the pixel
-nearest to the point; it answers in metres, NaN where it has nothing.
+Each takes a depth image (h, w) in meters with NaN where nothing was measured, and the column and row of the pixel
+nearest to the point; it answers in meters, NaN where it has nothing.
 """
 
 import math

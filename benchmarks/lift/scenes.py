@@ -26,13 +26,13 @@ _MARGIN_PX = 24
 
 @dataclass(frozen=True)
 class CameraModel:
-    """A depth camera whose depth is aligned to its colour image.
+    """A depth camera whose depth is aligned to its color image.
 
     Attributes:
         name: Of the camera.
-        intrinsics: Of the colour image.
+        intrinsics: Of the color image.
         noise: Of the depth camera, with the depth camera's own focal length.
-        range_m: Nearest and farthest distance of targets, in metres.
+        range_m: Nearest and farthest distance of targets, in meters.
     """
 
     name: str
@@ -55,8 +55,8 @@ class LiftScene:
     Attributes:
         kind: One of `KINDS`.
         camera: Name of the camera.
-        frame: Grey image with the noisy depth.
-        true_depth_m: Exact depth (h, w) in metres.
+        frame: Gray image with the noisy depth.
+        true_depth_m: Exact depth (h, w) in meters.
         on_target: Pixels (h, w) that show the target.
         target: Its exact shape.
         uv: True pixels (n, 2) on the target, which a perfect model would point at.
@@ -126,7 +126,7 @@ def make_scene(kind: str, seed: int, points: int = 4) -> LiftScene:
 
 
 def _window(layout: _Layout, rng: np.random.Generator) -> Intrinsics:
-    """The part of the camera's image that is centred, within a few pixels, on the target."""
+    """The part of the camera's image that is centered, within a few pixels, on the target."""
     full, (width, height) = layout.camera.intrinsics, WINDOW_WH
     u, v = full.project(layout.middle_m) + rng.uniform(-8, 8, 2)
     x0 = int(np.clip(u - width / 2, 0, full.width - width))

@@ -1,7 +1,7 @@
 """Shapes with exact depth and exact distance, which the lifting benchmark makes its scenes of.
 
-Rays start at the camera's centre and are scaled so that their z is 1: the hit parameter is the depth.
-Every position is in the optical frame, in metres.
+Rays start at the camera's center and are scaled so that their z is 1: the hit parameter is the depth.
+Every position is in the optical frame, in meters.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Shape(Protocol):
         ...
 
     def distance(self, points: FloatArray) -> FloatArray:
-        """Distance (...) of points (..., 3) from the surface, in metres."""
+        """Distance (...) of points (..., 3) from the surface, in meters."""
         ...
 
 
@@ -48,23 +48,23 @@ class Plane:
 class Sphere:
     """A ball."""
 
-    centre_m: FloatArray
+    center_m: FloatArray
     radius_m: float
 
     def depth(self, rays: FloatArray) -> FloatArray:
         """See `Shape`."""
-        return _nearer_root(np.sum(rays**2, -1), rays @ self.centre_m, float(self.centre_m @ self.centre_m) - self.radius_m**2)
+        return _nearer_root(np.sum(rays**2, -1), rays @ self.center_m, float(self.center_m @ self.center_m) - self.radius_m**2)
 
     def distance(self, points: FloatArray) -> FloatArray:
         """See `Shape`."""
-        return np.abs(np.linalg.norm(points - self.centre_m, axis=-1) - self.radius_m)
+        return np.abs(np.linalg.norm(points - self.center_m, axis=-1) - self.radius_m)
 
 
 @dataclass(frozen=True, eq=False)
 class Rod:
     """A round rod of any length whose axis (3,) has length one."""
 
-    centre_m: FloatArray
+    center_m: FloatArray
     axis: FloatArray
     radius_m: float
     half_length_m: float
@@ -72,14 +72,14 @@ class Rod:
     def depth(self, rays: FloatArray) -> FloatArray:
         """See `Shape`; the ends are open."""
         across = rays - (rays @ self.axis)[..., None] * self.axis
-        centre = self.centre_m - (self.centre_m @ self.axis) * self.axis
-        z = _nearer_root(np.sum(across**2, -1), across @ centre, float(centre @ centre) - self.radius_m**2)
-        reach = np.abs(np.where(np.isfinite(z), z, 0.0) * (rays @ self.axis) - self.centre_m @ self.axis)
+        center = self.center_m - (self.center_m @ self.axis) * self.axis
+        z = _nearer_root(np.sum(across**2, -1), across @ center, float(center @ center) - self.radius_m**2)
+        reach = np.abs(np.where(np.isfinite(z), z, 0.0) * (rays @ self.axis) - self.center_m @ self.axis)
         return np.where(reach <= self.half_length_m, z, np.inf)
 
     def distance(self, points: FloatArray) -> FloatArray:
         """See `Shape`."""
-        offset = points - self.centre_m
+        offset = points - self.center_m
         along = offset @ self.axis
         across = np.linalg.norm(offset - along[..., None] * self.axis, axis=-1)
         beyond = np.maximum(np.abs(along) - self.half_length_m, 0.0)
@@ -90,13 +90,13 @@ class Rod:
 class Box:
     """A box; rows of `rotation` (3, 3) are its own axes, `half_m` (3,) half its sides along them."""
 
-    centre_m: FloatArray
+    center_m: FloatArray
     rotation: FloatArray
     half_m: FloatArray
 
     def depth(self, rays: FloatArray) -> FloatArray:
         """See `Shape`."""
-        start, direction = self.rotation @ -self.centre_m, rays @ self.rotation.T
+        start, direction = self.rotation @ -self.center_m, rays @ self.rotation.T
         direction = np.where(np.abs(direction) < 1e-12, 1e-12, direction)
         one, other = (-self.half_m - start) / direction, (self.half_m - start) / direction
         enter, leave = np.minimum(one, other).max(axis=-1), np.maximum(one, other).min(axis=-1)
@@ -104,7 +104,7 @@ class Box:
 
     def distance(self, points: FloatArray) -> FloatArray:
         """See `Shape`."""
-        outside = np.abs((points - self.centre_m) @ self.rotation.T) - self.half_m
+        outside = np.abs((points - self.center_m) @ self.rotation.T) - self.half_m
         away = np.linalg.norm(np.maximum(outside, 0.0), axis=-1)
         return np.abs(away + np.minimum(outside.max(axis=-1), 0.0))
 

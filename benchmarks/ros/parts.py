@@ -50,7 +50,7 @@ class ConstantCamera(Node):
         qos, kinds = image_qos(reliable), (Image, Image, CameraInfo)
         topics = ("color/image_raw", "depth/image_raw", "color/camera_info")
         made = [self.create_publisher(kind, topic, qos) for kind, topic in zip(kinds, topics, strict=True)]
-        # Colour last, as the camera node does.
+        # Color last, as the camera node does.
         self._outputs: list[tuple[Any, Any]] = list(reversed(list(zip(made, messages, strict=True))))
         self.create_timer(1.0 / rate_hz, self._publish)
 

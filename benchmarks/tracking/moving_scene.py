@@ -122,7 +122,7 @@ class MovingScene(MujocoScene):
         self._mujoco.mj_forward(self._model, self._data)
 
     def render(self) -> tuple[np.ndarray, np.ndarray]:
-        """Colour (h, w, 3) uint8 RGB and exact depth (h, w) float32 metres along z."""
+        """Color (h, w, 3) uint8 RGB and exact depth (h, w) float32 meters along z."""
         color, depth_m = super().render()
         if self._gain != 1.0:
             color = np.clip(color * self._gain, 0, 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""`molmo-point`: what the arguments mean, and what ends with which exit code."""
+"""The `molmo-point` command: arguments and exit codes."""
 
 import argparse
 import io
@@ -14,42 +14,39 @@ from molmo_point.cli import point as ask
 from molmo_point.cli.calibrate import command as calibrate
 from molmo_point.cli.doctor import command as doctor
 from molmo_point.cli.evaluate import command as evaluate
+from molmo_point.cli.exit_codes import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_NOTHING_FOUND, EXIT_OK
 from molmo_point.errors import MolmoPointError
 
-EXIT_OK = 0
-EXIT_ERROR = 1
-EXIT_NOTHING_FOUND = 3
-EXIT_INTERRUPTED = 130
-
 _EPILOG = (
-    "exit codes: 0 done, 1 something is wrong (one line on stderr), 3 the thing is not in the image, 130 interrupted. "
+    f"exit codes: {EXIT_OK} done, {EXIT_ERROR} error (one line on stderr), {EXIT_NOTHING_FOUND} the object is not in the image, "
+    f"{EXIT_INTERRUPTED} interrupted. "
     "With --json, stdout is exactly one JSON object."
 )
 
 
 class _Parser(argparse.ArgumentParser):
-    """Reports wrong arguments in one line and with the exit code of every other mistake of the user."""
+    """Report wrong arguments in one line, with the exit code of every other mistake of the user."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(EXIT_ERROR, f"{self.prog}: {message}. See {self.prog} --help\n")
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The parser of the whole command."""
+    """Make the parser of the whole command."""
     import molmo_point
 
     parser = _Parser(prog="molmo-point", description="Words to 3D targets with Molmo and a depth camera.", epilog=_EPILOG)
     parser.add_argument("--version", action="version", version=f"molmo-point {molmo_point.__version__}")
-    parser.add_argument("--traceback", action="store_true", help="on an error, show where it arose")
+    parser.add_argument("--traceback", action="store_true", help="on an error, show its origin")
     commands = parser.add_subparsers(dest="command", metavar="command", required=True, parser_class=_Parser)
     ask.add_point(commands.add_parser("point", help="point at what the words name, in 2D and 3D", epilog=_EPILOG))
     ask.add_count(commands.add_parser("count", help="count what the words name", epilog=_EPILOG))
     question.add_ask(commands.add_parser("ask", help="ask anything about an image", epilog=_EPILOG))
     question.add_caption(commands.add_parser("caption", help="describe an image", epilog=_EPILOG))
-    demo.add_arguments(commands.add_parser("demo", help="point at things on a simulated table", epilog=_EPILOG))
+    demo.add_arguments(commands.add_parser("demo", help="point at objects on a simulated table", epilog=_EPILOG))
     view.add_arguments(commands.add_parser("view", help="a simulated arm in the browser, moved by typed commands"))
-    evaluate.add_arguments(commands.add_parser("eval", help="measure a model on scenes with known truth"))
-    bench.add_arguments(commands.add_parser("bench", help="measure how fast answers come, and against what"))
+    evaluate.add_arguments(commands.add_parser("eval", help="measure a checkpoint on scenes with known truth"))
+    bench.add_arguments(commands.add_parser("bench", help="measure the speed of a checkpoint on this machine"))
     calibrate.add_arguments(commands.add_parser("calibrate", help="cameras, and cameras against arms, with their error"))
     train.add_arguments(commands.add_parser("train", help="train a Molmo on rendered scenes or on your labels"))
     doctor.add_arguments(commands.add_parser("doctor", help="what is installed, what is missing, how to get it"))
@@ -57,10 +54,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command.
+    """Run the command.
 
     Args:
-        arguments: without the program's name; those of the process by default.
+        arguments: Command line without the program's name; None takes the process's.
 
     Returns:
         The exit code.

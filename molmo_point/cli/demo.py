@@ -1,4 +1,4 @@
-"""`molmo-point demo`: the whole path on a simulated table, with the truth beside every answer."""
+"""The `molmo-point demo` command: the whole path on a simulated table, compared with the truth."""
 
 import argparse
 import contextlib
@@ -10,16 +10,17 @@ from typing import Any
 import numpy as np
 
 from molmo_point.cli import table
+from molmo_point.cli.exit_codes import EXIT_NOTHING_FOUND, EXIT_OK
 from molmo_point.results import Pointing, Target
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the arguments of `demo`."""
-    parser.description = "Renders a tabletop, sees it with a noisy depth camera, points at things, and compares with the truth."
+    """Add the arguments of `demo`."""
+    parser.description = "Renders a tabletop, sees it with a noisy depth camera, points at objects, and compares with the truth."
     parser.add_argument(
-        "--seed", type=int, default=7, help="which tabletop (default 7; on some the embedded model errs, see its card)"
+        "--seed", type=int, default=7, help="seed of the tabletop (default 7; on some the embedded model errs, see its card)"
     )
-    parser.add_argument("--queries", type=int, default=3, metavar="N", help="how many objects to ask for (default 3)")
+    parser.add_argument("--queries", type=int, default=3, metavar="N", help="number of objects to ask for (default 3)")
     parser.add_argument("--model", default="tabletop", help="embedded name or folder of a checkpoint")
     parser.add_argument("--device", help="cpu, cuda, ... (default: the best there is)")
     parser.add_argument("--out", type=Path, default=Path("out/demo"), help="folder for the pictures (default out/demo)")
@@ -28,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Runs the demo; 3 if nothing was found."""
+    """Run the demo; return 3 if nothing was found."""
     from molmo_point.pointer import Pointer
     from molmo_point.sim import TabletopScene
     from molmo_point.sim.camera import SimulatedCamera
@@ -37,27 +38,27 @@ def run(options: argparse.Namespace) -> int:
         pointer = Pointer.from_pretrained(options.model, device=options.device)
         with TabletopScene.random(options.seed) as scene, SimulatedCamera(scene, seed=options.seed) as camera:
             frame = camera.read()
-            things = unique_things(scene.visible_objects())[: options.queries]
-            pointings = [pointer.point(frame, thing.item.name) for thing in things]
-            answers = [compare(thing, pointing, scene) for thing, pointing in zip(things, pointings, strict=True)]
+            asked = unique_objects(scene.visible_objects())[: options.queries]
+            pointings = [pointer.point(frame, seen.item.name) for seen in asked]
+            answers = [compare(seen, pointing, scene) for seen, pointing in zip(asked, pointings, strict=True)]
         written = draw(options.out, frame, pointings, scene.base_T_camera)
     if options.json:
         print(json.dumps({"seed": options.seed, "answers": answers, "pictures": [str(path) for path in written]}))
     else:
         print("\n".join([*lines(answers), "", *(f"wrote {path}" for path in written)]))
-    return 0 if any(answer["error_mm"] is not None for answer in answers) else 3
+    return EXIT_OK if any(answer["error_mm"] is not None for answer in answers) else EXIT_NOTHING_FOUND
 
 
-def unique_things(visible: list[Any]) -> list[Any]:
-    """The objects well in view whose name fits nothing else in the picture, largest first."""
+def unique_objects(visible: list[Any]) -> list[Any]:
+    """Sort the objects with a unique name that are well in view, largest first."""
     from molmo_point.evaluation.tabletop import nameable
 
-    return sorted(nameable(visible), key=lambda thing: -thing.pixel_count)
+    return sorted(nameable(visible), key=lambda seen: -seen.pixel_count)
 
 
-def compare(thing: Any, pointing: Pointing, scene: Any) -> dict[str, Any]:
-    """One answer beside the truth; the truth is the visible surface point in the middle of the object."""
-    truth = scene.base_T_camera.apply(thing.point_camera_m, frame=scene.frame)
+def compare(seen: Any, pointing: Pointing, scene: Any) -> dict[str, Any]:
+    """Compare an answer with the truth: the visible surface point in the middle of the object."""
+    truth = scene.base_T_camera.apply(seen.point_camera_m, frame=scene.frame)
     in_camera = pointing.targets[0] if pointing.targets else None
     target = in_camera.transformed(scene.base_T_camera) if in_camera else None
     return {
@@ -77,7 +78,7 @@ def _distance_mm(target: Target | None, truth: np.ndarray) -> float | None:
 
 
 def lines(answers: list[dict[str, Any]]) -> list[str]:
-    """The answers as the lines of a table."""
+    """Format the answers as the lines of a table."""
     head = ["#", "query", "u v px", "camera x y z m", "base x y z m", "σ mm", "truth in base m", "error mm", "ms"]
     rows = []
     for i, answer in enumerate(answers):
@@ -97,7 +98,7 @@ def _position(position_m: list[float]) -> str:
 
 
 def draw(folder: Path, frame: Any, pointings: list[Pointing], base_T_camera: Any) -> list[Path]:
-    """Writes the overlay and the 3D view; returns their paths."""
+    """Write the overlay and the 3D view; return their paths."""
     from molmo_point.viz.overlay import draw_points, save_png
     from molmo_point.viz.scene3d import render_scene
 

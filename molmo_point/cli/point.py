@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from molmo_point.cli import frame_source, grasp_option, table
+from molmo_point.cli.exit_codes import EXIT_NOTHING_FOUND
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
 from molmo_point.request import PointRequest, Task
 from molmo_point.results import Count, Pointing
-
-NOTHING_FOUND = 3
 
 
 def add_point(parser: argparse.ArgumentParser) -> None:
@@ -97,7 +96,7 @@ def run_point(options: argparse.Namespace) -> int:
     else:
         lines += grasp_option.lines(pointing.targets, grasps)
         _print(options, pointing, lines, {"grasps": grasp_option.to_json(grasps)})
-    return 0 if pointing.found else NOTHING_FOUND
+    return 0 if pointing.found else EXIT_NOTHING_FOUND
 
 
 def run_count(options: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""Answers as text for people: aligned columns, units in the head."""
+"""Answers as tables of text: aligned columns, units in the head."""
 
 import math
 import unicodedata
@@ -11,12 +11,12 @@ _MAX_CELL = 40
 
 
 def columns(head: Sequence[str], rows: Iterable[Sequence[str]], *, left: Sequence[int] = (1,)) -> list[str]:
-    """Lines of an aligned table.
+    """Format the lines of an aligned table.
 
     Args:
-        head: one title per column.
-        rows: the cells; numbers are set right, the columns in `left` left.
-        left: which columns hold words.
+        head: One title per column.
+        rows: Cells; they are aligned right, except in the columns of `left`.
+        left: Indices of the columns that hold words.
     """
     cells = [list(head), *[[clean(cell) for cell in row] for row in rows]]
     widths = [max(_width(row[i]) for row in cells) for i in range(len(head))]
@@ -32,18 +32,18 @@ def columns(head: Sequence[str], rows: Iterable[Sequence[str]], *, left: Sequenc
 
 
 def clean(text: str, limit: int = _MAX_CELL) -> str:
-    """One line without control characters (a model's words go to a terminal), cut at `limit` letters."""
+    """Make one line without control characters, for a model's words in a terminal, cut at `limit` letters."""
     flat = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
     return flat if len(flat) <= limit else flat[: limit - 1] + "…"
 
 
 def _width(text: str) -> int:
-    """Columns that the text takes in a terminal; East Asian letters take two."""
+    """Columns of the text in a terminal; East Asian letters take two."""
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def pointing_lines(pointing: Pointing, written: Sequence[Path] = ()) -> list[str]:
-    """The answer of `point` for people."""
+    """Format the answer of `point`."""
     lines = [f"query   {clean(pointing.query, 100)}", f"model   {clean(pointing.model, 100)}"]
     lines.append(f"answer  {clean(pointing.text, 160) or '(empty)'}")
     lines.append("")
@@ -61,7 +61,7 @@ def pointing_lines(pointing: Pointing, written: Sequence[Path] = ()) -> list[str
 
 
 def count_lines(count: Count, written: Sequence[Path] = ()) -> list[str]:
-    """The answer of `count` for people."""
+    """Format the answer of `count`."""
     lines = [f"query   {clean(count.query, 100)}", f"model   {clean(count.model, 100)}"]
     lines += [f"answer  {clean(count.text, 160) or '(empty)'}", "", f"count   {count.count}"]
     problems = []

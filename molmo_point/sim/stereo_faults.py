@@ -195,7 +195,7 @@ def _grazing(
     """Dropouts (h, w) on surfaces that the camera sees at a steep angle.
 
     Inverse depth q is linear in the pixel on a plane n.p = c, so (fx q_u, fy q_v, q - x fx q_u - y fy q_v) is n / c
-    with x, y the normalised pixel.
+    with x, y the normalized pixel.
     """
     if faults.grazing_rad >= np.pi / 2:
         return np.zeros(disparity.shape, dtype=bool)

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from molmo_point.cli.calibrate.output import finish, progress, write_files
-
-EXIT_NOT_PASSED = 4
+from molmo_point.cli.exit_codes import EXIT_NOT_PASSED
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

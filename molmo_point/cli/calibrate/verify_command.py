@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from molmo_point.cli.calibrate.output import finish, progress, write_files
+from molmo_point.cli.exit_codes import EXIT_NOT_PASSED
 from molmo_point.errors import InputError
-
-EXIT_NOT_PASSED = 4
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
