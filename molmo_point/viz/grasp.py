@@ -1,4 +1,4 @@
-"""Grippers drawn as boxes: on the image, and in pictures of the point cloud."""
+"""Drawing of grippers as boxes, on the image and in pictures of the point cloud."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ from molmo_point.grasp.gripper import Gripper, corners_of
 from molmo_point.viz.text import GRAY, INK, RGB, draw_banner, shortened
 
 Projection = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
-"""Points (n, 3) to pixels (n, 2), NaN where they cannot be drawn, and depth (n,)."""
+"""Function from points (n, 3) to pixels (n, 2), NaN where not drawable, and depth (n,)."""
 
 BEST: RGB = (0, 205, 140)
 _REGION: RGB = (64, 186, 255)
@@ -23,24 +23,24 @@ _HAND_M = 0.03
 
 
 def gripper_corners(grasp: GraspCandidate, gripper: Gripper) -> np.ndarray:
-    """Corners (3, 8, 3) of the two open fingers and the front of the hand, in the grasp's frame of reference."""
+    """Return the corners (3, 8, 3) of the two open fingers and the front of the hand, in the grasp's target frame."""
     lows, highs = gripper.boxes(grasp.opening_m)
-    # All of the hand would hide what it grasps.
+    # The whole hand would hide the object.
     lows[2, 2] = max(lows[2, 2], highs[2, 2] - _HAND_M)
     pose = grasp.camera_T_grasp
     return pose.apply(corners_of(lows, highs), frame=pose.source)
 
 
 def draw_gripper(image: Image.Image, project: Projection, grasp: GraspCandidate, gripper: Gripper, tint: RGB, width: int) -> None:
-    """Draws a gripper onto a picture, translucent, its closing line through the object.
+    """Draw a translucent gripper onto a picture, with its closing line through the object.
 
     Args:
-        image: RGB; it is changed.
-        project: Into the picture, from the frame that the grasp is in.
-        grasp: Where.
-        gripper: What it looks like.
+        image: RGB image, changed in place.
+        project: Projection from the grasp's frame into the picture.
+        grasp: Grasp to draw.
+        gripper: Gripper sizes.
         tint: Color.
-        width: Of the lines, in pixels.
+        width: Width of the lines, in pixels.
     """
     corners = gripper_corners(grasp, gripper)
     uv, depth = project(corners.reshape(-1, 3))
@@ -67,25 +67,25 @@ def draw_gripper(image: Image.Image, project: Projection, grasp: GraspCandidate,
 
 
 def draw_grasps(frame: RgbdFrame, grasps: Grasps, *, count: int = 1, label: str = "") -> np.ndarray:
-    """Draws the object's region and the best grasps on the image.
+    """Draw the object's region and the best grasps on the image.
 
     Args:
-        frame: That the grasps were found in.
-        grasps: From `propose_grasps`.
-        count: How many of them to draw, the best one last and colored.
-        label: What the object is called.
+        frame: Frame that the grasps were found in.
+        grasps: Result of `propose_grasps`.
+        count: Number of grasps to draw; the best is drawn last, in color.
+        label: Name of the object.
 
     Returns:
         A new (h, w, 3) uint8 RGB image.
 
     Raises:
-        InputError: The frame has no intrinsics, or the region is of another image size.
-        FrameError: A grasp is in another frame.
+        InputError: If the frame has no intrinsics, or the region is of another image size.
+        FrameError: If a grasp is in another frame.
     """
     intrinsics = frame.intrinsics
     if intrinsics is None or grasps.region.mask.shape != frame.color.shape[:2]:
         raise InputError(
-            "These grasps cannot be drawn on this image",
+            "frame must be the frame that the grasps were found in, with intrinsics",
             f"region {grasps.region.mask.shape}, image {frame.color.shape[:2]}",
             "draw them on the frame that they were found in",
         )
@@ -99,7 +99,7 @@ def draw_grasps(frame: RgbdFrame, grasps: Grasps, *, count: int = 1, label: str 
     for grasp in reversed(chosen):
         if grasp.camera_T_grasp.target != frame.frame:
             raise FrameError(
-                "A grasp is not in the frame of the image",
+                "Every grasp must be in the frame of the image",
                 f"grasp in {grasp.camera_T_grasp.target!r}, image in {frame.frame!r}",
                 "pass the grasps as propose_grasps returned them",
             )
@@ -111,7 +111,7 @@ def draw_grasps(frame: RgbdFrame, grasps: Grasps, *, count: int = 1, label: str 
 
 
 def grasp_words(grasps: Grasps) -> str:
-    """One line: the best grasp, or why there is none."""
+    """Describe the best grasp in one line, or the reason why there is none."""
     best = grasps.best
     if best is not None:
         return f"width {best.width_m * 1e3:.0f} mm, open {best.opening_m * 1e3:.0f} mm, quality {best.quality:.2f}"

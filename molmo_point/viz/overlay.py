@@ -1,4 +1,4 @@
-"""Points drawn on the image: where, what, how sure, how far, and what could not be measured."""
+"""Drawing of points on the image: position, label, confidence, distance, and unreachable points."""
 
 import math
 from pathlib import Path
@@ -30,17 +30,17 @@ _RADIUS_95 = 2.448  # of a Gaussian in two dimensions, in standard deviations
 
 
 def draw_pointing(color: np.ndarray, answer: Pointing | Count) -> np.ndarray:
-    """Draws an answer on its image: a banner with the query, and every point with its label.
+    """Draw an answer on its image: a banner with the query, and every point with its label.
 
     Args:
-        color: (h, w, 3) uint8 RGB.
-        answer: what `Pointer.point` or `Pointer.count` returned for this image.
+        color: RGB image (h, w, 3), uint8.
+        answer: Answer of `Pointer.point` or `Pointer.count` for this image.
 
     Returns:
         A new (h, w, 3) uint8 RGB image.
 
     Raises:
-        InputError: the image is not uint8 RGB.
+        InputError: If the image is not uint8 RGB.
     """
     query = shortened(answer.query, 60)
     if isinstance(answer, Count):
@@ -61,7 +61,7 @@ def draw_points(
     banner: str = "",
     warning: bool = False,
 ) -> np.ndarray:
-    """Draws points with label, confidence and a circle of one standard deviation.
+    """Draw points with label, confidence and a circle of one standard deviation.
 
     Points that know their spread have the 95 % ellipses of the places where they may be instead,
     with the share of each place but the first.
@@ -78,10 +78,10 @@ def draw_points(
         A new (h, w, 3) uint8 RGB image.
 
     Raises:
-        InputError: the image is not uint8 RGB.
+        InputError: If the image is not uint8 RGB.
     """
     if color.dtype != np.uint8 or color.ndim != 3 or color.shape[2] != 3:
-        raise InputError("The image is not 8-bit RGB", given=f"{color.dtype}, shape {color.shape}", fix="pass (h, w, 3) uint8")
+        raise InputError("color must be 8-bit RGB", given=f"{color.dtype}, shape {color.shape}", fix="pass (h, w, 3) uint8")
     image = Image.fromarray(color).copy()
     scale = max(min(image.size) / 480.0, 0.5)
     size_px = round(14 * scale)
@@ -101,7 +101,7 @@ def draw_points(
         _draw_marker(image, point, tint, radius_px, hollow=muted)
         text = _text(point, points, reached.get(i), lost.get(i))
         labels.append(Label(text, (point.u, point.v), radius_px * 1.5, tint, muted))
-        # Room for a bit of the thing itself, not only for its marker.
+        # Room for part of the object, not only for its marker.
         reach = radius_px * 2.2
         obstacles.append((point.u - reach, point.v - reach, point.u + reach, point.v + reach))
     draw_labels(image, labels, size_px, obstacles)
@@ -109,10 +109,10 @@ def draw_points(
 
 
 def save_png(path: str | Path, image: np.ndarray) -> None:
-    """Writes (h, w, 3) uint8 RGB as PNG, whole or not at all.
+    """Write an RGB image (h, w, 3), uint8, as PNG, atomically.
 
     Raises:
-        InputError: the folder does not exist or cannot be written.
+        InputError: If the folder does not exist or is not writable.
     """
     write_file(path, encode_png(image))
 
@@ -145,7 +145,7 @@ def _text(point: ImagePoint, points: tuple[ImagePoint, ...], target: object, los
 
 
 def _draw_marker(image: Image.Image, point: ImagePoint, tint: RGB, radius_px: float, *, hollow: bool) -> None:
-    """A ring with a dot, and a translucent disc of one standard deviation, anti-aliased."""
+    """Draw an anti-aliased ring with a dot, and a translucent disc of one standard deviation."""
     sigma_px = point.sigma_px if math.isfinite(point.sigma_px) and not point.modes else 0.0
     sigma_px = min(sigma_px, 0.5 * max(image.size))
     reach = math.ceil(max(radius_px * 1.6, sigma_px + 2)) + 2
@@ -173,7 +173,7 @@ def _draw_marker(image: Image.Image, point: ImagePoint, tint: RGB, radius_px: fl
 
 
 def _draw_modes(image: Image.Image, point: ImagePoint, tint: RGB) -> None:
-    """The 95 % ellipse of each place that has a share worth a look, fainter the smaller its share."""
+    """Draw the 95 % ellipse of each mode with a relevant share, fainter for smaller shares."""
     for rank, mode in enumerate(point.modes):
         if mode.weight < _LEAST_SHARE:
             continue

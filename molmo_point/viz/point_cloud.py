@@ -1,4 +1,4 @@
-"""The colored point cloud of a frame, and PLY files of it."""
+"""Colored point cloud of a frame, and its PLY file."""
 
 from pathlib import Path
 
@@ -11,25 +11,23 @@ from molmo_point.results import Target
 
 
 def cloud_of(frame: RgbdFrame, *, max_m: float = 4.0, edge_jump: float = 0.03) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The measured surface of a frame.
+    """Compute the colored point cloud of a frame.
 
     Args:
-        frame: with depth and intrinsics.
-        max_m: leave out what is farther, in meters.
-        edge_jump: leave out pixels whose 3x3 neighborhood spans more than this share of the depth: flying pixels.
+        frame: Frame with depth and intrinsics.
+        max_m: Largest depth, in meters.
+        edge_jump: Largest range of depth in a 3x3 neighborhood, as a share of the depth; more is a flying pixel.
 
     Returns:
-        points (n, 3) float64 meters in the frame's optical frame, colors (n, 3) uint8 RGB, and the size (n,) float64
-        of the pixel at each point in meters.
+        Points (n, 3) float64 in the frame's optical frame, in meters; colors (n, 3) uint8 RGB; and the size (n,) float64
+        of the pixel at each point, in meters.
 
     Raises:
-        InputError: the frame has no depth or no intrinsics.
+        InputError: If the frame has no depth or no intrinsics.
     """
     if frame.depth_m is None or frame.intrinsics is None:
         missing = "depth" if frame.depth_m is None else "intrinsics"
-        raise InputError(
-            "A point cloud needs depth and intrinsics", given=f"a frame without {missing}", fix="give both to the frame"
-        )
+        raise InputError("frame must have depth and intrinsics", given=f"a frame without {missing}", fix="give both to the frame")
     depth = frame.depth_m
     padded = np.pad(np.where(np.isfinite(depth), depth, np.inf), 1, mode="edge")
     windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3)).reshape(*depth.shape, 9)
@@ -42,7 +40,7 @@ def cloud_of(frame: RgbdFrame, *, max_m: float = 4.0, edge_jump: float = 0.03) -
 
 
 def ellipsoid_surface(center_m: np.ndarray, covariance_m2: np.ndarray, sigmas: float, rings: int = 13) -> np.ndarray:
-    """Points (n, 3) on the ellipsoid at `sigmas` standard deviations around a position, in its frame and unit."""
+    """Return points (n, 3) on the ellipsoid at `sigmas` standard deviations around a position, in its frame and unit."""
     polar, around = np.meshgrid(np.linspace(0, np.pi, rings), np.linspace(0, 2 * np.pi, 2 * rings - 1), indexing="ij")
     sphere = np.stack([np.sin(polar) * np.cos(around), np.sin(polar) * np.sin(around), np.cos(polar)], axis=-1)
     values, axes = np.linalg.eigh(covariance_m2)
@@ -50,25 +48,25 @@ def ellipsoid_surface(center_m: np.ndarray, covariance_m2: np.ndarray, sigmas: f
 
 
 def save_ply(path: str | Path, frame: RgbdFrame, targets: tuple[Target, ...] = (), *, sigmas: float = 2.0) -> int:
-    """Writes the cloud of a frame, with the error ellipsoids of targets as red points, as binary PLY.
+    """Write the cloud of a frame as binary PLY, with the error ellipsoids of targets as red points.
 
     Args:
-        path: the file to write.
-        frame: with depth and intrinsics.
-        targets: in the frame's optical frame.
-        sigmas: size of the ellipsoids in standard deviations.
+        path: File to write.
+        frame: Frame with depth and intrinsics.
+        targets: Targets in the frame's optical frame.
+        sigmas: Size of the ellipsoids in standard deviations.
 
     Returns:
-        How many points were written, in meters and in the optical frame.
+        Number of points written.
 
     Raises:
-        InputError: no depth, no intrinsics, a target in another frame, or the file cannot be written.
+        InputError: Without depth or intrinsics, for a target in another frame, or if the file cannot be written.
     """
     points, colors, _ = cloud_of(frame)
     for target in targets:
         if target.frame != frame.frame:
             raise InputError(
-                "A target is in another frame than the point cloud",
+                "Every target must be in the frame of the point cloud",
                 given=f"target in {target.frame}, cloud in {frame.frame}",
                 fix="pass the targets as the Pointer returned them",
             )

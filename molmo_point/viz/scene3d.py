@@ -1,4 +1,4 @@
-"""A picture of the point cloud from aside, with targets, their error ellipsoids, and a grid, in NumPy and Pillow."""
+"""Rendering of the point cloud from the side, with targets, error ellipsoids, grasps and a grid, in NumPy and Pillow."""
 
 import math
 from dataclasses import dataclass
@@ -24,13 +24,13 @@ _AXES = ((235, 80, 80), (90, 200, 90), (90, 140, 255))
 
 @dataclass(frozen=True)
 class VirtualCamera:
-    """A virtual camera that looks at a point.
+    """Virtual pinhole camera in the scene.
 
     Attributes:
-        rotation: (3, 3) rows are its right, down and forward axis in the scene's frame.
-        eye: (3,) its place, in meters.
-        focal_px: its focal length.
-        size_wh: its image size.
+        rotation: Right, down and forward axis as rows (3, 3), in the scene's frame.
+        eye: Position (3,) in the scene's frame, in meters.
+        focal_px: Focal length, in pixels.
+        size_wh: Width and height of the image, in pixels.
     """
 
     rotation: np.ndarray
@@ -39,7 +39,7 @@ class VirtualCamera:
     size_wh: tuple[int, int]
 
     def project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Pixels (n, 2) and depth (n,) of points (n, 3); pixels are NaN behind the camera."""
+        """Project points (n, 3) to pixels (n, 2) and depth (n,); pixels are NaN behind the camera."""
         local = (points - self.eye) @ self.rotation.T
         depth = local[:, 2]
         safe = np.where(depth > 1e-3, depth, np.nan)
@@ -60,26 +60,26 @@ def render_scene(
     grasps: tuple[GraspCandidate, ...] = (),
     gripper: Gripper | None = None,
 ) -> np.ndarray:
-    """Renders the cloud of a frame with its targets from a point of view beside the camera.
+    """Render the point cloud of a frame with its targets, seen from a point next to the camera.
 
     Args:
-        frame: with depth and intrinsics.
-        targets: in the frame's optical frame or, if `base_T_camera` is given, in its target frame.
-        base_T_camera: draw in this frame, z up, with the grid on z = 0; else in the optical frame.
-        azimuth_rad: how far the view is turned around the vertical from the camera's own.
-        elevation_rad: how far it is raised above the camera's own.
-        sigmas: size of the error ellipsoids in standard deviations.
-        size_wh: of the picture, in pixels.
-        banner: a line for the top left corner.
-        grasps: in one of the two frames as well; the first is drawn colored.
-        gripper: what it looks like; default `Gripper()`.
+        frame: Frame with depth and intrinsics.
+        targets: Targets in the frame's optical frame or, with `base_T_camera`, in its target frame.
+        base_T_camera: Draw in this target frame, z up, with the grid on z = 0; None draws in the optical frame.
+        azimuth_rad: Rotation of the view about the vertical, from the camera's own view, in radians.
+        elevation_rad: Elevation of the view above the camera's own view, in radians.
+        sigmas: Size of the error ellipsoids in standard deviations.
+        size_wh: Width and height of the picture, in pixels.
+        banner: Line of text for the top left corner.
+        grasps: Grasps in one of the two frames; the first is drawn in color.
+        gripper: Gripper sizes; default `Gripper()`.
 
     Returns:
         (h, w, 3) uint8 RGB.
 
     Raises:
-        InputError: the frame has no depth or no intrinsics.
-        FrameError: a target or a grasp is in neither of the two frames.
+        InputError: If the frame has no depth or no intrinsics.
+        FrameError: If a target or a grasp is in neither of the two frames.
     """
     points, colors, pixel_m = cloud_of(frame)
     targets = tuple(_in_scene(target, frame, base_T_camera) for target in targets)
@@ -113,7 +113,7 @@ def _in_scene(target: Target, frame: RgbdFrame, base_T_camera: Transform | None)
     if base_T_camera is not None and target.frame == base_T_camera.source:
         return target.transformed(base_T_camera)
     raise FrameError(
-        "A target is in a frame that the scene does not know",
+        "Every target must be in the scene's frame",
         given=f"target in {target.frame}, scene in {wanted}",
         fix="transform the target first, or pass base_T_camera",
     )
@@ -141,7 +141,7 @@ def _look(
     elevation_rad: float,
     size_wh: tuple[int, int],
 ) -> VirtualCamera:
-    """A view that orbits the middle of what matters and keeps all of the near cloud in the picture."""
+    """Place a camera that orbits the targets and keeps the whole near cloud in the picture."""
     center = np.median(points, axis=0) if len(points) else origin + forward
     if targets:
         center = np.mean([target.position_m for target in targets], axis=0)
@@ -173,7 +173,7 @@ def _look(
 
 
 def _worth_showing(points: np.ndarray, targets: tuple[Target, ...]) -> np.ndarray:
-    """The part of the cloud (n, 3) that the picture has to hold: the surroundings of the targets, else all of it."""
+    """Select the part of the cloud (n, 3) that the picture must hold: the surroundings of the targets, else all of it."""
     if not targets:
         return points
     positions = np.array([target.position_m for target in targets])
@@ -183,7 +183,7 @@ def _worth_showing(points: np.ndarray, targets: tuple[Target, ...]) -> np.ndarra
 
 
 def _splat(view: VirtualCamera, points: np.ndarray, colors: np.ndarray, pixel_m: np.ndarray) -> np.ndarray:
-    """The cloud as squares of the size of the source pixels, nearer ones in front; (h, w, 3) uint8."""
+    """Draw the cloud as squares of the size of the source pixels, nearer squares in front; (h, w, 3) uint8."""
     width, height = view.size_wh
     canvas = np.empty((height, width, 3), np.uint8)
     canvas[:] = _BACKGROUND
@@ -212,7 +212,7 @@ def _splat(view: VirtualCamera, points: np.ndarray, colors: np.ndarray, pixel_m:
 
 
 def _draw_grid(image: Image.Image, view: VirtualCamera, points: np.ndarray, canvas: np.ndarray) -> None:
-    """A 10 cm grid on z = 0 under the cloud, seen only where the cloud is not."""
+    """Draw a 10 cm grid on z = 0, hidden by the cloud."""
     low, high = np.quantile(points[:, :2], [0.01, 0.99], axis=0) if len(points) else (-np.ones(2), np.ones(2))
     low, high = np.floor(low * 10) / 10 - 0.1, np.ceil(high * 10) / 10 + 0.1
     layer = image.copy()
@@ -230,7 +230,7 @@ def _draw_grid(image: Image.Image, view: VirtualCamera, points: np.ndarray, canv
 
 
 def _draw_axes(image: Image.Image, view: VirtualCamera, caption: str) -> None:
-    """The directions of the scene's axes, in the bottom left corner, with a caption."""
+    """Draw the directions of the scene's axes in the bottom left corner, with a caption."""
     length = 46 * _SUPERSAMPLE
     origin = np.array([70.0 * _SUPERSAMPLE, image.height - 108.0 * _SUPERSAMPLE])
     pen = ImageDraw.Draw(image)
@@ -246,15 +246,15 @@ def _draw_axes(image: Image.Image, view: VirtualCamera, caption: str) -> None:
 def draw_ellipsoid(
     image: Image.Image, view: VirtualCamera, target: Target, tint: tuple[int, int, int], sigmas: float, scale: int = _SUPERSAMPLE
 ) -> None:
-    """Draws the outline of an error ellipsoid, translucent, and a cross at the position.
+    """Draw the translucent outline of an error ellipsoid, and a cross at the position.
 
     Args:
-        image: RGB; it is changed.
-        view: Of the picture.
-        target: In the frame that the view is in.
+        image: RGB image, changed in place.
+        view: Camera of the picture.
+        target: Target in the camera's scene frame.
         tint: Color.
         sigmas: Size of the ellipsoid in standard deviations.
-        scale: Width of the lines.
+        scale: Factor on the width of the lines.
     """
     uv, _ = view.project(ellipsoid_surface(target.position_m, target.covariance_m2, sigmas))
     center, _ = view.project(target.position_m[None])
@@ -275,7 +275,7 @@ def draw_ellipsoid(
 
 
 def _hull(uv: np.ndarray) -> list[np.ndarray]:
-    """Convex hull of points (n, 2), in order (Andrew's monotone chain)."""
+    """Compute the convex hull of points (n, 2), in order (Andrew's monotone chain)."""
     ordered = uv[np.lexsort((uv[:, 1], uv[:, 0]))]
 
     def chain(points: np.ndarray) -> list[np.ndarray]:

@@ -1,4 +1,4 @@
-"""Fonts, label boxes that keep out of each other's way, and colors, for drawing on Pillow images."""
+"""Fonts, non-overlapping labels and colors, for drawing on Pillow images."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 RGB = tuple[int, int, int]
 Box = tuple[float, float, float, float]
 
-# Okabe and Ito's colors, which color-blind people can tell apart, without black; brightened for photographs.
+# Okabe and Ito's palette for color-blind readers, without black, brightened for photographs.
 PALETTE: tuple[RGB, ...] = (
     (255, 176, 0),
     (64, 186, 255),
@@ -26,7 +26,7 @@ AMBER: RGB = (255, 196, 60)
 
 @lru_cache(maxsize=32)
 def font(size_px: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
-    """A sans-serif font; DejaVu where it is installed, for its many scripts, else Pillow's own."""
+    """Load a sans-serif font: DejaVu if installed, for its many scripts, else Pillow's own."""
     for name in ("DejaVuSans.ttf", "Arial.ttf", "LiberationSans-Regular.ttf"):
         try:
             return ImageFont.truetype(name, size_px)
@@ -40,20 +40,20 @@ def font(size_px: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
 
 
 def colors_of(labels: list[str]) -> dict[str, RGB]:
-    """One color per label, in order of first appearance."""
+    """Assign one color per label, in order of first appearance."""
     return {label: PALETTE[i % len(PALETTE)] for i, label in enumerate(dict.fromkeys(labels))}
 
 
 @dataclass(frozen=True)
 class Label:
-    """Text to be placed near an anchor.
+    """Text to place near an anchor.
 
     Attributes:
-        text: one line or several.
-        anchor: (u, v) in pixels that the text belongs to.
-        clearance_px: the text stays at least this far from the anchor.
-        color: of the bar at its side and of the line to the anchor.
-        muted: drawn gray, for what could not be measured.
+        text: One or several lines.
+        anchor: Pixel (u, v) that the text belongs to.
+        clearance_px: Smallest distance from the anchor to the text, in pixels.
+        color: Color of the bar at its side and of the line to the anchor.
+        muted: True to draw it gray, for a point without a measurement.
     """
 
     text: str
@@ -64,24 +64,23 @@ class Label:
 
 
 def shortened(text: str, limit: int = 42) -> str:
-    """The text on one line, cut with an ellipsis after `limit` characters."""
+    """Put a text on one line, cut with an ellipsis after `limit` characters."""
     flat = "".join(letter if letter.isprintable() else " " for letter in text)
     flat = " ".join(flat.split())
     return flat if len(flat) <= limit else flat[: limit - 1].rstrip() + "…"
 
 
 def text_size(text: str, size_px: int) -> tuple[float, float]:
-    """Width and height in pixels that `text` takes up."""
+    """Measure the width and height of `text`, in pixels."""
     probe = ImageDraw.Draw(Image.new("L", (1, 1)))
     left, top, right, bottom = probe.multiline_textbbox((0, 0), text, font=font(size_px), spacing=size_px * 0.25)
     return float(right - min(left, 0)), float(bottom - min(top, 0))
 
 
 def place(labels: list[Label], size_px: int, canvas_wh: tuple[int, int], obstacles: list[Box]) -> list[Box]:
-    """Boxes for the labels: inside of the canvas, off the obstacles and off each other as far as there is room.
+    """Choose boxes for the labels, inside the canvas and off the obstacles and each other as far as there is room.
 
-    Places are tried outwards from each anchor; the first one that overlaps nothing is taken, else the one that
-    overlaps least.
+    Boxes are tried outward from each anchor. The first box without an overlap is taken, else the box that overlaps least.
     """
     taken = list(obstacles)
     boxes: list[Box] = []
@@ -91,7 +90,7 @@ def place(labels: list[Label], size_px: int, canvas_wh: tuple[int, int], obstacl
         width, height = width + 2 * pad + size_px * 0.3, height + 1.4 * pad
         best: tuple[float, Box] | None = None
         for rank, box in enumerate(_candidates(label, width, height, canvas_wh)):
-            # A little per rank, so that near places win where none is free.
+            # A small cost per rank, so that near boxes win if none is free.
             cost = sum(_overlap(box, other) for other in taken) + rank * 1e-3
             if best is None or cost < best[0]:
                 best = (cost, box)
@@ -128,7 +127,7 @@ def _overlap(a: Box, b: Box) -> float:
 
 
 def draw_labels(image: Image.Image, labels: list[Label], size_px: int, obstacles: list[Box]) -> list[Box]:
-    """Places labels and draws them, over the lines that tie them to their anchors; returns their boxes."""
+    """Place labels and draw them over the lines to their anchors; return their boxes."""
     boxes = place(labels, size_px, image.size, obstacles)
     for label, box in zip(labels, boxes, strict=True):
         _draw_leader(image, label, box, size_px)
@@ -138,7 +137,7 @@ def draw_labels(image: Image.Image, labels: list[Label], size_px: int, obstacles
 
 
 def _draw_label(image: Image.Image, label: Label, box: Box, size_px: int) -> None:
-    """Draws a label into its box on an RGB image: dark translucent ground, colored bar, text."""
+    """Draw a label into its box on an RGB image: dark translucent ground, colored bar, text."""
     left, top, right, bottom = (round(value) for value in box)
     bar = max(round(size_px * 0.22), 2)
     ground = Image.new("RGBA", (right - left, bottom - top), (0, 0, 0, 0))
@@ -157,7 +156,7 @@ def _draw_label(image: Image.Image, label: Label, box: Box, size_px: int) -> Non
 
 
 def _draw_leader(image: Image.Image, label: Label, box: Box, size_px: int) -> None:
-    """A line from the marker to a label that had to move away from it."""
+    """Draw a line from the marker to a distant label."""
     u, v = label.anchor
     nearest = (min(max(u, box[0]), box[2]), min(max(v, box[1]), box[3]))
     length = ((nearest[0] - u) ** 2 + (nearest[1] - v) ** 2) ** 0.5
@@ -172,7 +171,7 @@ def _draw_leader(image: Image.Image, label: Label, box: Box, size_px: int) -> No
 
 
 def draw_banner(image: Image.Image, text: str, size_px: int, *, ground: RGB = INK, ink: RGB = PAPER) -> Box:
-    """Writes a line into the top left corner; returns the box that it covers."""
+    """Write a line into the top left corner; return its box."""
     width, height = text_size(text, size_px)
     while width > image.width - 3 * size_px and len(text) > 8:
         text = text[:-2].rstrip("…") + "…"

@@ -78,7 +78,7 @@ def test_ply_holds_cloud_and_targets(tmp_path: Path):
     shell = marked["xyz"][without:]
     np.testing.assert_allclose(shell.mean(axis=0), [0, 0, 0.7], atol=1e-3)
     assert np.ptp(shell[:, 0]) == pytest.approx(0.02, rel=1e-2) and np.ptp(shell[:, 2]) == pytest.approx(0.01, rel=1e-2)
-    with pytest.raises(InputError, match="another frame"):
+    with pytest.raises(InputError, match="must be in the frame"):
         save_ply(tmp_path / "c.ply", frame, (make_target("base"),))
 
 
