@@ -103,10 +103,9 @@ def draw(folder: Path, frame: Any, pointings: list[Pointing], base_T_camera: Any
     from molmo_point.viz.scene3d import render_scene
 
     folder.mkdir(parents=True, exist_ok=True)
-    points = tuple(point for pointing in pointings for point in pointing.points)
-    targets = tuple(target for pointing in pointings for target in pointing.targets)
-    unreachable = tuple(lost for pointing in pointings for lost in pointing.unreachable)
-    overlay = draw_points(frame.color, points, targets=targets, unreachable=unreachable)
+    found = [found for pointing in pointings for found in pointing]
+    overlay = draw_points(frame.color, found)
+    targets = tuple(each.target for each in found if each.target is not None)
     save_png(folder / "overlay.png", overlay)
     save_png(folder / "scene3d.png", render_scene(frame, targets, base_T_camera=base_T_camera))
     return [folder / "overlay.png", folder / "scene3d.png"]

@@ -1,6 +1,7 @@
 """Drawing of points on the image: position, label, confidence, distance, and unreachable points."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ from PIL import Image, ImageDraw
 
 from molmo_point.errors import InputError
 from molmo_point.files import encode_png, write_file
-from molmo_point.results import Count, ImagePoint, Pointing, Target, Unreachable
+from molmo_point.results import Count, DepthStatus, Found, ImagePoint, Pointing
 from molmo_point.viz.text import (
     AMBER,
     GRAY,
@@ -44,35 +45,23 @@ def draw_pointing(color: np.ndarray, answer: Pointing | Count) -> np.ndarray:
     """
     query = shortened(answer.query, 60)
     if isinstance(answer, Count):
-        banner = f"{query}: {answer.count}" + ("" if answer.consistent else "  (the text says otherwise)")
-        return draw_points(color, answer.points, banner=banner)
-    if not answer.points:
+        banner = f"{query}: {answer.count}" + ("" if answer.consistent else "  (the answer's text gives another number)")
+        return draw_points(color, [Found(point, None) for point in answer.points], banner=banner)
+    if not answer.found:
         banner = f"not in this image: {query}" if answer.absent else f"no point in the answer: {query}"
         return draw_points(color, (), banner=banner, warning=True)
-    return draw_points(color, answer.points, targets=answer.targets, unreachable=answer.unreachable, banner=f"point to: {query}")
+    return draw_points(color, answer.found, banner=f"point to: {query}")
 
 
-def draw_points(
-    color: np.ndarray,
-    points: tuple[ImagePoint, ...],
-    *,
-    targets: tuple[Target, ...] = (),
-    unreachable: tuple[Unreachable, ...] = (),
-    banner: str = "",
-    warning: bool = False,
-) -> np.ndarray:
-    """Draw points with label, confidence and a circle of one standard deviation.
-
-    Points that know their spread have the 95 % ellipses of the places where they may be instead,
-    with the share of each place but the first.
+def draw_points(color: np.ndarray, found: Sequence[Found], *, banner: str = "", warning: bool = False) -> np.ndarray:
+    """Draw points with label, confidence, and a circle of one standard deviation or the ellipses of their modes.
 
     Args:
-        color: (h, w, 3) uint8 RGB.
-        points: what to mark.
-        targets: what of it has a position; adds the distance and its error to the label.
-        unreachable: what of it has none; adds the reason and draws it gray.
-        banner: a line for the top left corner.
-        warning: draw the banner amber.
+        color: RGB image (h, w, 3), uint8.
+        found: Points to draw. A target adds its distance and error to the label; a reason is added to the label, and its
+            point is gray.
+        banner: Line of text for the top left corner.
+        warning: True to draw the banner in amber.
 
     Returns:
         A new (h, w, 3) uint8 RGB image.
@@ -84,27 +73,24 @@ def draw_points(
         raise InputError("color must be 8-bit RGB", given=f"{color.dtype}, shape {color.shape}", fix="pass (h, w, 3) uint8")
     image = Image.fromarray(color).copy()
     scale = max(min(image.size) / 480.0, 0.5)
-    size_px = round(14 * scale)
     obstacles: list[Box] = []
     if banner:
         colors = {"ground": AMBER, "ink": INK} if warning else {}
         obstacles.append(draw_banner(image, shortened(banner, 90), round(15 * scale), **colors))
-    palette = colors_of([point.label for point in points])
-    reached = _nearest_by_label(points, targets)
-    lost = _nearest_by_label(points, unreachable)
+    palette = colors_of([each.point.label for each in found])
+    names = _names([each.point.label for each in found])
     radius_px = 6.5 * scale
     labels = []
-    for i, point in enumerate(points):
-        muted = i in lost and i not in reached
+    for each, name in zip(found, names, strict=True):
+        point, muted = each.point, each.reason is not None
         tint = GRAY if muted else palette[point.label]
         _draw_modes(image, point, tint)
         _draw_marker(image, point, tint, radius_px, hollow=muted)
-        text = _text(point, points, reached.get(i), lost.get(i))
-        labels.append(Label(text, (point.u, point.v), radius_px * 1.5, tint, muted))
+        labels.append(Label(name + _figures(each), (point.u, point.v), radius_px * 1.5, tint, muted))
         # Room for part of the object, not only for its marker.
         reach = radius_px * 2.2
         obstacles.append((point.u - reach, point.v - reach, point.u + reach, point.v + reach))
-    draw_labels(image, labels, size_px, obstacles)
+    draw_labels(image, labels, round(14 * scale), obstacles)
     return np.array(image)
 
 
@@ -117,31 +103,25 @@ def save_png(path: str | Path, image: np.ndarray) -> None:
     write_file(path, encode_png(image))
 
 
-def _nearest_by_label(points: tuple[ImagePoint, ...], results: tuple) -> dict[int, object]:
-    """Which result belongs to which point: results keep the points' order, and a target may have moved a little."""
-    found: dict[int, object] = {}
-    for result in results:
-        free = [i for i, point in enumerate(points) if i not in found and point.label == result.label]
-        if free:
-            found[min(free, key=lambda i: math.hypot(points[i].u - result.u, points[i].v - result.v))] = result
-    return found
+def _names(labels: Sequence[str]) -> list[str]:
+    """Shorten the labels, and number the labels that occur more than once."""
+    names = []
+    for i, label in enumerate(labels):
+        number = f" {labels[: i + 1].count(label)}" if labels.count(label) > 1 else ""
+        names.append((shortened(label, 32) or "point") + number)
+    return names
 
 
-def _text(point: ImagePoint, points: tuple[ImagePoint, ...], target: object, lost: object) -> str:
-    name = shortened(point.label, 32) or "point"
-    if sum(other.label == point.label for other in points) > 1:
-        same = [other for other in points if other.label == point.label]
-        name += f" {next(i for i, other in enumerate(same) if other is point) + 1}"
-    if math.isfinite(point.confidence):
-        name += f"  {point.confidence:.0%}"
-    if isinstance(target, Target):
-        distance_m = float(np.linalg.norm(target.position_m))
-        name += f"\n{distance_m:.3f} m ± {target.sigma_m * 1e3:.0f} mm"
-        if target.depth_status.value != "OK":
-            name += f"  {target.depth_status.value.lower()}"
-    elif isinstance(lost, Unreachable) and lost.reason.value != "NO_INPUT":
-        name += f"\nno position: {lost.reason.value.lower().replace('_', ' ')}"
-    return name
+def _figures(found: Found) -> str:
+    """Describe the confidence, and the distance with its error or the reason why there is none."""
+    text = f"  {found.point.confidence:.0%}" if math.isfinite(found.point.confidence) else ""
+    if found.target is not None:
+        text += f"\n{float(np.linalg.norm(found.target.position_m)):.3f} m ± {found.target.sigma_m * 1e3:.0f} mm"
+        if found.target.depth_status is not DepthStatus.OK:
+            text += f"  {found.target.depth_status.value.lower()}"
+    elif found.reason is not None and found.reason.reason is not DepthStatus.NO_INPUT:
+        text += f"\nno position: {found.reason.reason.value.lower().replace('_', ' ')}"
+    return text
 
 
 def _draw_marker(image: Image.Image, point: ImagePoint, tint: RGB, radius_px: float, *, hollow: bool) -> None:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from molmo_point.errors import InputError
-from molmo_point.results import Count, DepthStatus, ImagePoint, Pointing, Target, Unreachable
+from molmo_point.results import Count, DepthStatus, Found, ImagePoint, Pointing, Target, Unreachable
 from molmo_point.viz.overlay import draw_pointing, draw_points, save_png
 from molmo_point.viz.text import PALETTE, Label, place, shortened, text_size
 from tests.pairing import paired
@@ -28,7 +28,7 @@ def changed(image: np.ndarray) -> np.ndarray:
 def test_the_mark_is_centered_on_the_point_and_the_input_is_untouched():
     point = ImagePoint(u=400.0, v=300.0, label="x")
     before = GROUND.copy()
-    image = draw_points(GROUND, (point,))
+    image = draw_points(GROUND, [Found(point, None)])
     assert np.array_equal(GROUND, before) and image.shape == GROUND.shape and image.dtype == np.uint8
     ring = np.abs(image.astype(int) - np.array(PALETTE[0])).max(axis=-1) < 40
     # The label's bar has the ring's color too, but lies further off.
@@ -40,7 +40,7 @@ def test_the_mark_is_centered_on_the_point_and_the_input_is_untouched():
 
 def test_the_disc_shows_one_standard_deviation():
     def width(sigma_px: float) -> int:
-        image = draw_points(GROUND, (ImagePoint(320.0, 240.0, "x", sigma_px=sigma_px),))
+        image = draw_points(GROUND, [Found(ImagePoint(320.0, 240.0, "x", sigma_px=sigma_px), None)])
         return int(changed(image)[240, :320].sum())
 
     assert width(40.0) == pytest.approx(40, abs=3)
@@ -50,7 +50,7 @@ def test_the_disc_shows_one_standard_deviation():
 
 def test_a_point_at_the_border_and_a_huge_sigma_do_no_harm():
     for u, v in ((-0.5, -0.5), (639.5, 479.5), (0.0, 479.0)):
-        draw_points(GROUND, (ImagePoint(u, v, "corner", sigma_px=1e9),))
+        draw_points(GROUND, [Found(ImagePoint(u, v, "corner", sigma_px=1e9), None)])
 
 
 def test_absent_and_unreadable_answers_have_an_amber_banner():
@@ -136,7 +136,7 @@ def test_places_are_ellipses_where_they_lie_and_as_wide_as_they_say():
     far = PointMode(0.4, 150.0, 300.0, np.diag([400.0, 25.0]))
     near = PointMode(0.59, 420.0, 150.0, np.diag([25.0, 25.0]))
     faint = PointMode(0.01, 60.0, 60.0, np.diag([25.0, 25.0]))
-    image = draw_points(GROUND, (ImagePoint(420.0, 150.0, "", sigma_px=5.0, modes=(near, far, faint)),))
+    image = draw_points(GROUND, [Found(ImagePoint(420.0, 150.0, "", sigma_px=5.0, modes=(near, far, faint)), None)])
     rows, columns = np.nonzero(changed(image)[250:350, 60:260])
     # 2.448 standard deviations of 20 and of 5 pixels.
     assert columns.mean() + 60 == pytest.approx(150, abs=1) and rows.mean() + 250 == pytest.approx(300, abs=1)
@@ -149,4 +149,4 @@ def test_places_at_the_border_or_huge_do_no_harm():
 
     for spread in (1e-9, 30.0, 1e12):
         modes = (PointMode(1.0, -20.0, 470.0, np.diag([spread, spread])),)
-        draw_points(GROUND, (ImagePoint(0.0, 479.0, "x", modes=modes),))
+        draw_points(GROUND, [Found(ImagePoint(0.0, 479.0, "x", modes=modes), None)])

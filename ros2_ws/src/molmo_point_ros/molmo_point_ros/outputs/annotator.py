@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from molmo_point_msgs.msg import PointTarget
 from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage
 
 from molmo_point.arrays import ColorArray
 from molmo_point.frame import RgbdFrame
+from molmo_point.results import Found
 from molmo_point_ros.conversions.targets import header_of
 from molmo_point_ros.pointing.answers import QueryAnswer
 from molmo_point_ros.pointing.gates import NAMES
@@ -25,21 +27,18 @@ def draw(color: ColorArray, answers: Sequence[QueryAnswer]) -> NDArray[np.uint8]
     from molmo_point.viz.overlay import draw_points
 
     queries = ", ".join(answer.message.query for answer in answers)
-    pairs = [pair for answer in answers for pair in zip(answer.points, answer.message.targets)]
-    points = tuple(
-        point if told.gate == told.GATE_OPEN else dataclasses.replace(point, label=f"{point.label}, stopped: {NAMES[told.gate]}")
-        for point, told in pairs
-    )
+    found = [_labeled(each, told) for answer in answers for each, told in zip(answer.found, answer.message.targets)]
     nothing = all(answer.message.absent for answer in answers)
-    banner = f"{'not in this image' if nothing and not points else 'point to'}: {queries}"
-    return draw_points(
-        color,
-        points,
-        targets=tuple(target for answer in answers for target in answer.camera_targets),
-        unreachable=tuple(point for answer in answers for point in answer.unreachable),
-        banner=banner if queries else "",
-        warning=not points,
-    )
+    banner = f"{'not in this image' if nothing and not found else 'point to'}: {queries}"
+    return draw_points(color, found, banner=banner if queries else "", warning=not found)
+
+
+def _labeled(found: Found, told: PointTarget) -> Found:
+    """Name the gate in the label of a point that a gate stops."""
+    if told.gate == told.GATE_OPEN:
+        return found
+    label = f"{found.point.label}, stopped: {NAMES[told.gate]}"
+    return dataclasses.replace(found, point=dataclasses.replace(found.point, label=label))
 
 
 def jpeg_message(color: ColorArray, quality: int, frame: str, stamp_ns: int) -> CompressedImage:

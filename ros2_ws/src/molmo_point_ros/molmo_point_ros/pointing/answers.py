@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from molmo_point_msgs.msg import PointTarget, PointTargetArray
 
-from molmo_point.results import ImagePoint, Pointing, Target, Unreachable
+from molmo_point.results import Found, ImagePoint, Pointing, Target, Unreachable
 from molmo_point.tracking.track import Track, TrackState
 from molmo_point_ros.conversions import targets_message, tracks_message
 from molmo_point_ros.pointing.gates import Gates
@@ -21,15 +21,13 @@ class QueryAnswer:
         message: Every point, including those without position and those that a gate stops.
         targets: Targets that no gate stops, in the frame of the message.
         camera_targets: These targets in the optical frame.
-        points: Every point in the image.
-        unreachable: Points without position.
+        found: Every point in the image, with its target unless a gate stops it, or the reason why it has no position.
     """
 
     message: PointTargetArray
     targets: tuple[Target, ...]
     camera_targets: tuple[Target, ...]
-    points: tuple[ImagePoint, ...]
-    unreachable: tuple[Unreachable, ...]
+    found: tuple[Found, ...]
 
     @property
     def stopped(self) -> tuple[PointTarget, ...]:
@@ -78,13 +76,11 @@ def _answer(
     points: tuple[ImagePoint, ...],
     stamped: StampedFrame,
 ) -> QueryAnswer:
-    pairs = zip(results, message.targets, strict=True)
-    good = tuple(result for result, told in pairs if isinstance(result, Target) and told.gate == PointTarget.GATE_OPEN)
+    found = []
+    for point, result, told in zip(points, results, message.targets, strict=True):
+        target = result if isinstance(result, Target) and told.gate == PointTarget.GATE_OPEN else None
+        found.append(Found(point, target, result if isinstance(result, Unreachable) else None))
+    good = tuple(each.target for each in found if each.target is not None)
     into = stamped.target_T_camera
-    return QueryAnswer(
-        message,
-        targets=good if into is None else tuple(target.transformed(into) for target in good),
-        camera_targets=good,
-        points=points,
-        unreachable=tuple(result for result in results if isinstance(result, Unreachable)),
-    )
+    targets = good if into is None else tuple(target.transformed(into) for target in good)
+    return QueryAnswer(message, targets, camera_targets=good, found=tuple(found))
