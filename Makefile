@@ -1,7 +1,7 @@
-# `make demo` and `make test` set up what is missing first; a second run sets nothing up again.
+# `make demo` and `make test` run `make setup` first; a finished set-up is not repeated.
 #
-#   PYTHON=python3.12   the Python to make .venv with (3.10 to 3.13)
-#   TORCH=default       PyTorch as the index has it, with CUDA (several GB); TORCH=skip leaves it to you; TORCH=cpu is the default
+#   PYTHON=python3.12   Python of .venv (3.10 to 3.13)
+#   TORCH=default       PyTorch of the index, with CUDA (several GB); TORCH=skip: install it yourself; default: TORCH=cpu
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint clean distclean
@@ -9,7 +9,7 @@
 TORCH ?= $(or $(MOLMO_POINT_TORCH),cpu)
 RUN := ros2_ws/run
 
-# Models are never downloaded by the demo or the tests, and both draw without a screen.
+# The demo and the tests never download models, and render without a screen.
 export HF_HUB_OFFLINE ?= 1
 export MUJOCO_GL ?= egl
 
@@ -32,14 +32,14 @@ setup:  ## make .venv, install everything into it, build the ROS 2 interfaces
 	fi; \
 	$$python ros2_ws/setup_environment.py --torch $(TORCH)
 
-demo: setup  ## a typed command moves a simulated arm, over ROS 2; ends with a video
+demo: setup  ## move a simulated arm by a typed command over ROS 2, and draw a video
 	@$(RUN) python demos/02_pick_and_place.py
 
-# Two processes: one that holds librealsense, MuJoCo, torch and Fast DDS together crashes when it ends, after its tests.
+# Two processes, because one with librealsense, MuJoCo, torch and Fast DDS crashes at exit, after its tests.
 ROS_TESTS := tests/ros tests/test_interfaces.py
 PYTEST := ROS_AUTOMATIC_DISCOVERY_RANGE=$${ROS_AUTOMATIC_DISCOVERY_RANGE:-LOCALHOST} $(RUN) python -m pytest
 
-test: setup  ## run the whole test suite
+test: setup  ## run the test suite
 ifneq ($(findstring tests/,$(ARGS)),)
 	@$(PYTEST) $(ARGS)
 else
@@ -47,14 +47,14 @@ else
 	$(PYTEST) $(ROS_TESTS) $(ARGS) && exit $$code
 endif
 
-lint: setup  ## ruff and pyright
+lint: setup  ## run ruff and pyright
 	@$(RUN) ruff check .
 	@$(RUN) ruff format --check .
 	@$(RUN) pyright
 
-clean:  ## remove what programs and builds wrote (not .venv)
+clean:  ## remove outputs and builds (not .venv)
 	rm -rf out build dist *.egg-info ros2_ws/build ros2_ws/install ros2_ws/log .pytest_cache .ruff_cache .hypothesis
 	find molmo_point tests demos calibration ros2_ws -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
-distclean: clean  ## remove .venv too
+distclean: clean  ## remove .venv as well
 	rm -rf .venv

@@ -1,7 +1,7 @@
-"""Words to 3D points to ROS 2, on a simulated table: the whole path with nothing faked.
+"""From words to 3D points to ROS 2, on a simulated table.
 
-A scene is rendered, a noisy depth camera looks at it, the embedded Molmo points at things named in
-words, depth lifts the points, and a subscriber in another process receives the targets.
+A noisy depth camera views a rendered scene. The embedded Molmo points at objects named in words, depth
+lifts the points, and a subscriber in another process receives the targets.
 
     make demo            or            ros2_ws/run python demos/01_point_and_publish.py --seed 7
 """
@@ -24,10 +24,10 @@ DISCOVERY_S = 20.0
 
 
 def main() -> int:
-    """Runs the demo; 1 if something that is there was not found or not received."""
-    parser = argparse.ArgumentParser(description="Point at things on a simulated table and publish them over ROS 2.")
-    parser.add_argument("--seed", type=int, default=7, help="which table; on some the embedded model errs, see its card")
-    parser.add_argument("--queries", type=int, default=3, help="how many things to ask for")
+    """Run the demo; return 1 if an object was not found or not received."""
+    parser = argparse.ArgumentParser(description="Point at objects on a simulated table and publish them over ROS 2.")
+    parser.add_argument("--seed", type=int, default=7, help="seed of the table; the embedded model errs on some, see its card")
+    parser.add_argument("--queries", type=int, default=3, help="number of objects to ask for")
     parser.add_argument("--out", type=Path, default=Path("out/demo"), help="folder of the pictures")
     options = parser.parse_args()
 
@@ -51,7 +51,7 @@ def main() -> int:
 
 
 def publish(pointings: list[Pointing], frame: RgbdFrame, base_T_camera: Transform) -> bool:
-    """Sends the answers to a subscriber in another process; True when it has printed them all."""
+    """Send the answers to a subscriber in another process; True if it has printed them all."""
     try:
         import rclpy
         from molmo_point_ros.outputs.publisher import TargetPublisher
@@ -65,7 +65,7 @@ def publish(pointings: list[Pointing], frame: RgbdFrame, base_T_camera: Transfor
     rclpy.init()
     node = rclpy.create_node(NODE)
     try:
-        # A slow machine may take seconds to connect; a demo, unlike an arm, may show an old answer.
+        # A slow machine may take seconds to connect. A demo may show an old answer, an arm must not use one.
         publisher = TargetPublisher(node, lifespan_s=30.0)
         if not wait_for_listener(publisher, listener):
             print("no subscriber connected; is UDP multicast on the loopback interface allowed?", file=sys.stderr)
@@ -80,7 +80,7 @@ def publish(pointings: list[Pointing], frame: RgbdFrame, base_T_camera: Transfor
 
 
 def wait_for_listener(publisher: Any, listener: subprocess.Popen) -> bool:
-    """Waits until both topics have their subscriber; False where none comes."""
+    """Wait until both topics have a subscriber; False if none connects."""
     deadline_s = time.monotonic() + DISCOVERY_S
     while time.monotonic() < deadline_s and listener.poll() is None:
         counts = publisher.subscription_counts()

@@ -1,9 +1,9 @@
 """A typed command moves an arm: "pick up the green cube and put it next to the orange ball".
 
-Two processes. The picking node holds a simulated Panda with a wrist and a fixed depth camera and the
-embedded Molmo; this program reads the command and sends PickObject goals. You see every state as it
-comes (point, plan, look again from the stand-off, grasp, lift, verify, place), and at the end the path
-of a video with target, grasp, what both cameras were asked, and phases, and of a picture of the plan.
+The demo has two processes. The picking node runs a simulated Panda with a wrist camera, a fixed depth
+camera and the embedded Molmo. This program parses the command and sends PickObject goals. It prints
+every state (point, plan, second view, grasp, lift, verify, place). At the end it prints the paths of a
+video, with target, grasp, questions and phases, and of a picture of the plan.
 
     make demo            or            ros2_ws/run python demos/02_pick_and_place.py "give me the red brick"
 """
@@ -24,16 +24,16 @@ START_S = 300.0
 
 
 def main() -> int:
-    """Run the demo; 1 if the command fails."""
+    """Run the demo; return 1 if the command fails."""
     parser = argparse.ArgumentParser(description="A typed command moves a simulated arm, over ROS 2.")
-    parser.add_argument("command", nargs="*", help=f"what to do (default: {COMMAND!r})")
-    parser.add_argument("--seed", dest="scene_seed", type=int, default=1, help="which table")
-    parser.add_argument("--objects", dest="object_count", type=int, default=5, help="how many things stand on it")
-    parser.add_argument("--containers", default="", help="what else: bowl, plate, tray, box, with commas between")
-    parser.add_argument("--model", default="tabletop", help="household knows bowls and plates")
-    parser.add_argument("--pace", type=float, default=0.0, help="simulated seconds per second at most; 0: as fast as it goes")
+    parser.add_argument("command", nargs="*", help=f"command in words (default: {COMMAND!r})")
+    parser.add_argument("--seed", dest="scene_seed", type=int, default=1, help="seed of the table")
+    parser.add_argument("--objects", dest="object_count", type=int, default=5, help="number of objects on it")
+    parser.add_argument("--containers", default="", help="containers on it: bowl, plate, tray, box, separated by commas")
+    parser.add_argument("--model", default="tabletop", help="checkpoint; household knows bowls and plates")
+    parser.add_argument("--pace", type=float, default=0.0, help="largest number of simulated seconds per second; 0 for no limit")
     parser.add_argument("--no-video", action="store_true", help="do not draw the video")
-    parser.add_argument("--out", type=Path, default=Path("out/demo"), help="folder for video, picture and the node's log")
+    parser.add_argument("--out", type=Path, default=Path("out/demo"), help="folder of the video, the picture and the node's log")
     options = parser.parse_args()
     started_s = time.monotonic()
     try:

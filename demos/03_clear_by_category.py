@@ -1,9 +1,9 @@
-"""Clears the table by category: what is square goes aside, what is round is handed over.
+"""Clear the table by category: square objects go aside, round objects are handed over.
 
-You see one sentence for each category ("put the red brick, the white brick and the green cube aside"),
-what it was understood as, and every pick with its outcome. Without --things the table of `make demo` is
-cleared. The embedded model knows single things by colour and shape; with a released Molmo the categories
-may be said as what they are: --things aside="all the bricks" hand_over="all the balls".
+The demo prints one sentence per category ("put the red brick, the white brick and the green cube
+aside"), its parsed form, and every pick with its outcome. Without --things it clears the table of
+`make demo`. The embedded model knows single objects by color and shape. A released Molmo understands
+categories as well: --things aside="all the bricks" hand_over="all the balls".
 
     ros2_ws/run python demos/03_clear_by_category.py
 """
@@ -21,12 +21,12 @@ SENTENCES = {"aside": "put {} aside", "hand_over": "give me {}"}
 
 
 def main() -> int:
-    """Run the demo; 1 if an object is left."""
+    """Run the demo; return 1 if an object is left."""
     parser = argparse.ArgumentParser(description="A simulated arm clears its table by category, over ROS 2.")
-    parser.add_argument("--things", nargs="+", default=THINGS, metavar="PLACE=THINGS", help="aside=... and hand_over=...")
-    parser.add_argument("--seed", type=int, default=1, help="which table")
-    parser.add_argument("--objects", type=int, default=5, help="how many things stand on it")
-    parser.add_argument("--out", type=Path, default=Path("out/demo"), help="folder for the node's log")
+    parser.add_argument("--things", nargs="+", default=THINGS, metavar="PLACE=OBJECTS", help="aside=... and hand_over=...")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the table")
+    parser.add_argument("--objects", type=int, default=5, help="number of objects on it")
+    parser.add_argument("--out", type=Path, default=Path("out/demo"), help="folder of the node's log")
     options = parser.parse_args()
     try:
         commands = [parse_command(sentence(text)) for text in options.things]
@@ -46,10 +46,10 @@ def main() -> int:
 
 
 def sentence(text: str) -> str:
-    """`aside=the cube` as "put the cube aside"."""
+    """Convert `aside=the cube` to "put the cube aside"."""
     place, _, things = text.partition("=")
     if place not in SENTENCES or not things:
-        raise MolmoPointError("A category was not understood", text, "give aside=THINGS or hand_over=THINGS")
+        raise MolmoPointError("A category must be aside=OBJECTS or hand_over=OBJECTS", text, "use one of the two")
     return SENTENCES[place].format(things)
 
 

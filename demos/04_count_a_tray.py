@@ -1,8 +1,8 @@
-"""Counts a tray again and again, and says when it changed: the action CountObjects with three images each.
+"""Count a tray repeatedly and report changes, by the action CountObjects with three images each.
 
-This program is the camera over the tray (from which a ball is taken halfway); the pointing node counts.
-You see each count with its interval over the images, how many of them agree, whether points and stated
-number are consistent, the truth, and a line when a count that can be believed differs from the one before.
+This program is the camera over the tray, from which a ball is taken halfway. The pointing node counts.
+The demo prints each count with its interval over the images, their agreement, the consistency of points
+and stated number, and the truth. A line reports when a reliable count differs from the previous one.
 
     ros2_ws/run python demos/04_count_a_tray.py
 """
@@ -25,9 +25,9 @@ ROUNDS, SAMPLES, LEAST_AGREEMENT = 4, 3, 0.6
 
 
 def main() -> int:
-    """Runs the demo; 1 if nothing could be counted."""
+    """Run the demo; return 1 if nothing could be counted."""
     parser = argparse.ArgumentParser(description="Count a tray and watch it change, over ROS 2.")
-    parser.add_argument("--out", type=Path, default=Path("out/demo"), help="folder of the log")
+    parser.add_argument("--out", type=Path, default=Path("out/demo"), help="folder of the node's log")
     options = parser.parse_args()
     try:
         import rclpy
@@ -50,7 +50,7 @@ def main() -> int:
 
 
 def watch(tray: "Tray") -> int:
-    """Counts four times; after two a ball is gone."""
+    """Count four times; take a ball after two."""
     from molmo_point_msgs.action import CountObjects
     from molmo_point_ros.clients.action_caller import ActionCaller, duration_message
 
@@ -78,7 +78,7 @@ def watch(tray: "Tray") -> int:
 
 
 class Tray:
-    """A camera over a tray, published at about two frames per second from a thread of its own."""
+    """Camera over a tray, published at about two frames per second by its own thread."""
 
     def __init__(self, node, layout) -> None:
         from molmo_point_ros.conversions import frame_to_messages
@@ -92,16 +92,16 @@ class Tray:
         self._thread.start()
 
     def take_one(self) -> None:
-        """One ball less."""
+        """Take one ball."""
         gone = next(thing for thing in self._layout.objects if thing.shape == SHAPE)
         self._layout = dataclasses.replace(self._layout, objects=tuple(o for o in self._layout.objects if o is not gone))
 
     def truth(self) -> int:
-        """Number of objects."""
+        """Number of balls on the tray."""
         return sum(thing.shape == SHAPE for thing in self._layout.objects)
 
     def close(self) -> None:
-        """Ends it."""
+        """Stop the camera."""
         self._end.set()
         self._thread.join(20)
 

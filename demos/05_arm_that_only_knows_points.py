@@ -1,9 +1,9 @@
-"""An arm that knows nothing of Molmo picks from `~/target_point`, a geometry_msgs/PointStamped.
+"""An arm without any Molmo code picks from `~/target_point`, a geometry_msgs/PointStamped.
 
-Three processes: this one is the arm, with a camera on image topics, its pose on /tf, and one
-subscription; the pointing node; and a client that asks it for the words you give. You see the point as
-it arrives, in the arm's base frame, and what the gripper holds afterwards. Nothing in here imports a
-message or a type of molmo_point beside the simulated arm itself.
+The demo has three processes. This one is the arm, with a camera on image topics, its pose on /tf and
+one subscription. The others are the pointing node and a client that asks for the given words. The demo
+prints the point in the arm's base frame, and the result of the grasp. Apart from the simulated arm,
+this program uses no message or type of molmo_point.
 
     ros2_ws/run python demos/05_arm_that_only_knows_points.py "the orange ball"
 """
@@ -26,11 +26,11 @@ BELOW_M, LEAST_M, ABOVE_M, LIFT_M = 0.02, 0.018, 0.12, 0.15
 
 
 def main() -> int:
-    """Run the demo; 1 if nothing was lifted."""
+    """Run the demo; return 1 if nothing was lifted."""
     parser = argparse.ArgumentParser(description="An arm picks from a PointStamped.")
-    parser.add_argument("words", nargs="?", default="orange ball", help="what the client asks for")
-    parser.add_argument("--seed", type=int, default=1, help="which table")
-    parser.add_argument("--out", type=Path, default=Path("out/demo"), help="folder for the node's log")
+    parser.add_argument("words", nargs="?", default="orange ball", help="object that the client asks for")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the table")
+    parser.add_argument("--out", type=Path, default=Path("out/demo"), help="folder of the node's log")
     options = parser.parse_args()
     try:
         import rclpy
@@ -67,7 +67,7 @@ def main() -> int:
                 arm.wait(0.1)
             client.wait(30)
             if not points:
-                print("no point came: see what the client says above", file=sys.stderr)
+                print("no point arrived; the client reports the reason above", file=sys.stderr)
         point = points[0].point if points else None
         if point is not None:
             print(f"PointStamped in {points[0].header.frame_id!r}: {point.x:+.3f} {point.y:+.3f} {point.z:+.3f} m; picking there")

@@ -1,8 +1,8 @@
-"""The same topics from a recording: what was seen yesterday is pointed at today, at its own pace.
+"""Replay a recording instead of a camera, and point at objects in it.
 
-Without --recording a short one of a simulated table is made first (a zip file that replays anywhere).
-The pointing node replays it instead of a camera, a subscriber that knows PointStamped only prints what
-comes, and a client asks. You see the recording's size, the answer, and the PointStamped.
+Without --recording the demo first records a simulated table to a zip file. The pointing node replays
+the recording at its own rate, a subscriber prints each PointStamped, and a client asks. The demo prints
+the size of the recording, the answer and the PointStamped.
 
     ros2_ws/run python demos/06_recording.py "red cube" --recording out/demo/table.zip
 """
@@ -20,12 +20,12 @@ SEED = 28
 
 
 def main() -> int:
-    """Runs the demo; 1 if no point came."""
-    parser = argparse.ArgumentParser(description="Point at things in a recording, over ROS 2.")
-    parser.add_argument("words", nargs="?", default="red cube", help="what to ask for")
-    parser.add_argument("--recording", type=Path, help="folder or .zip (default: one is made)")
-    parser.add_argument("--frames", type=int, default=10, help="length of the one that is made")
-    parser.add_argument("--out", type=Path, default=Path("out/demo"), help="folder for it, and for logs")
+    """Run the demo; return 1 if no point arrived."""
+    parser = argparse.ArgumentParser(description="Point at objects in a recording, over ROS 2.")
+    parser.add_argument("words", nargs="?", default="red cube", help="object to ask for")
+    parser.add_argument("--recording", type=Path, help="folder or .zip (default: record one)")
+    parser.add_argument("--frames", type=int, default=10, help="number of frames to record")
+    parser.add_argument("--out", type=Path, default=Path("out/demo"), help="folder of the recording and the log")
     options = parser.parse_args()
     try:
         path = options.recording or record(options.out / "table.zip", options.frames)
@@ -40,7 +40,7 @@ def main() -> int:
 
 
 def record(path: Path, count: int) -> Path:
-    """Writes so many frames of a simulated table at 10 frames per second."""
+    """Record frames of a simulated table at 10 frames per second."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     with (
@@ -54,7 +54,7 @@ def record(path: Path, count: int) -> Path:
 
 
 def ask(path: Path, options: argparse.Namespace) -> int:
-    """Node, subscriber and client as three processes; 1 where the subscriber got nothing."""
+    """Run node, subscriber and client; return 1 if the subscriber received nothing."""
     from molmo_point_ros.nodes.background import running
 
     parameters = {"camera": "recording", "recording": str(path), "image_timeout_s": 60.0, "lifespan_s": 30.0}
@@ -74,7 +74,7 @@ def ask(path: Path, options: argparse.Namespace) -> int:
         subscriber = subprocess.Popen(command)
         client = [sys.executable, "-m", "molmo_point_ros.client", options.words, "--timeout", "120"]
         for _ in range(3):
-            # The subscriber may find the node a moment after the client does: then the first answer goes by.
+            # The subscriber may discover the node after the client and miss the first answer.
             if subprocess.run(client, check=False).returncode:
                 break
             try:

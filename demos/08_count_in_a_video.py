@@ -1,8 +1,8 @@
-"""Counts things in a video file, from Python: no ROS, no depth, a progress bar, and a CSV file.
+"""Count objects in a video file from Python, without ROS and depth, and write a CSV file.
 
-Without a file a short video of a table is made, from which one thing after the other disappears. You see
-the bar, then a line whenever the count changed and stayed so for --agree frames in a row (one frame's
-answer alone may be wrong), and the path of the CSV: time, count, what the model stated, consistent or not.
+Without a file the demo makes a short video of a table from which objects disappear. It shows a progress
+bar, then a line for every change of the count that --agree consecutive frames confirm. The columns of
+the CSV are time, count, stated count, and consistency of the two.
 
     ros2_ws/run python demos/08_count_in_a_video.py video.mp4 "screws" --every 15
 """
@@ -24,14 +24,14 @@ SEED, COUNT, FPS, SECONDS_EACH = 5, 6, 5, 2
 
 
 def main() -> int:
-    """Runs the demo; 1 if the video cannot be read."""
-    parser = argparse.ArgumentParser(description="Count things in a video file.")
-    parser.add_argument("video", type=Path, nargs="?", help="the file (default: one is made)")
-    parser.add_argument("words", nargs="?", default="balls", help="what to count")
-    parser.add_argument("--every", type=int, default=1, metavar="N", help="look at every N-th frame")
-    parser.add_argument("--agree", type=int, default=3, metavar="N", help="believe a count that N frames in a row agree on")
+    """Run the demo; return 1 if the video cannot be read."""
+    parser = argparse.ArgumentParser(description="Count objects in a video file.")
+    parser.add_argument("video", type=Path, nargs="?", help="video file (default: make one)")
+    parser.add_argument("words", nargs="?", default="balls", help="objects to count")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="use every N-th frame")
+    parser.add_argument("--agree", type=int, default=3, metavar="N", help="accept a count that N consecutive frames agree on")
     parser.add_argument("--model", default="tabletop", help="embedded name, folder of a checkpoint, or Hugging Face id")
-    parser.add_argument("--csv", type=Path, default=Path("out/demo/counts.csv"), help="the table")
+    parser.add_argument("--csv", type=Path, default=Path("out/demo/counts.csv"), help="path of the table")
     options = parser.parse_args()
     options.csv.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -51,7 +51,7 @@ def main() -> int:
 
 
 def count(path: Path, options: argparse.Namespace) -> list[dict]:
-    """Asks the model about every frame that is looked at."""
+    """Ask the model about every frame that is used."""
     pointer = Pointer.from_pretrained(options.model)
     rows = []
     with VideoFile(path, every=options.every) as video, tqdm(total=len(video), unit="frame", file=sys.stderr) as bar:
@@ -65,7 +65,7 @@ def count(path: Path, options: argparse.Namespace) -> list[dict]:
 
 
 def changes(rows: list[dict], agree: int) -> list[tuple[float, int]]:
-    """Frame and value of a new count that so many frames in a row agree on."""
+    """List time and value of every new count that enough consecutive frames agree on."""
     found: list[tuple[float, int]] = []
     for start in range(len(rows) - agree + 1):
         run = {row["count"] for row in rows[start : start + agree]}
@@ -75,7 +75,7 @@ def changes(rows: list[dict], agree: int) -> list[tuple[float, int]]:
 
 
 def make_video(path: Path) -> Path:
-    """A table with three balls, of which one is taken away after two seconds and then another thing."""
+    """Make a video of a table from which a ball is taken after two seconds."""
     from molmo_point.sim import TabletopScene
     from molmo_point.sim.tabletop.layout import random_layout
     from molmo_point.viz.video import write_video

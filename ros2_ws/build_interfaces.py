@@ -3,8 +3,8 @@
 
     .venv/bin/python ros2_ws/build_interfaces.py
 
-With a sourced ROS 2 (ROS_DISTRO set) that one is built against; otherwise the one that ros2_ws/setup_wheels.py put into
-the virtual environment. Where no tf2_msgs is installed, a tf2_msgs of one message is built as well.
+The build uses a sourced ROS 2 (ROS_DISTRO is set), otherwise the one of ros2_ws/setup_wheels.py in the virtual
+environment. If tf2_msgs is not installed, a tf2_msgs with one message is built as well.
 """
 
 import os
@@ -19,14 +19,14 @@ STAND_IN = "tf2_msgs"
 
 
 def has_package(name: str, prefixes: str) -> bool:
-    """Tell whether one of the install prefixes (joined by ":"), this workspace's apart, holds it."""
+    """Test if an install prefix (joined by ":") other than that of this workspace holds a package."""
     marker = Path("share", "ament_index", "resource_index", "packages", name)
     own = WORKSPACE / "install"
     return any((Path(prefix) / marker).exists() for prefix in prefixes.split(os.pathsep) if prefix and Path(prefix) != own)
 
 
 def build_environment(environ: dict[str, str], prefix: str) -> dict[str, str]:
-    """Return the environment for colcon: as given with a sourced ROS 2, otherwise pointing at the wheels' prefix."""
+    """Build the environment of colcon: as given with a sourced ROS 2, otherwise with the prefix of the wheels."""
     new = dict(environ)
     new["PATH"] = os.pathsep.join([os.path.join(prefix, "bin"), new.get("PATH", os.defpath)])
     if not environ.get("ROS_DISTRO"):
@@ -37,7 +37,7 @@ def build_environment(environ: dict[str, str], prefix: str) -> dict[str, str]:
 
 
 def build_command(environ: dict[str, str], python: str) -> list[str]:
-    """Return the colcon command for the environment that build_environment made."""
+    """Build the colcon command for the environment of build_environment."""
     packages, bases = [INTERFACES], ["src"]
     if not has_package(STAND_IN, environ.get("AMENT_PREFIX_PATH", "")):
         packages.append(STAND_IN)
@@ -50,9 +50,9 @@ def build_command(environ: dict[str, str], python: str) -> list[str]:
 
 
 def main() -> int:
-    """Build from scratch (a minute), because CMake's cache keeps the paths of the ROS 2 of the time before."""
+    """Build from scratch (a minute), because CMake's cache keeps the paths of the previous ROS 2."""
     environ = build_environment(dict(os.environ), sys.prefix)
-    # A sourced ROS 2 keeps its build tools (em, lark, catkin_pkg) beside its own Python, not in the environment.
+    # A sourced ROS 2 keeps its build tools (em, lark, catkin_pkg) with its own Python, not in the environment.
     python = getattr(sys, "_base_executable", sys.executable) if environ.get("ROS_DISTRO") else sys.executable
     if not shutil.which("colcon", path=environ["PATH"]):
         print("colcon was not found. Install it: apt-get install python3-colcon-common-extensions", file=sys.stderr)

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Everything between a fresh clone and a working one: `make setup`.
+"""Set up a fresh clone: `make setup`.
 
     python3 ros2_ws/setup_environment.py [--torch cpu|default|skip] [--without-ros]
 
-Five steps, each remembered by a stamp that holds a hash of what the step depends on, written when the step is done. A
-second run finds the stamps and does nothing, needs no network and no rights; an interrupted run goes on where it was.
-Standard library only; nothing outside the repository is changed but for missing system packages, installed with apt.
+The set-up has five steps. Each finished step writes a stamp with a hash of its inputs. A second run finds the stamps
+and does nothing: it needs no network and no rights. An interrupted run continues where it stopped. The program uses
+the standard library only. Outside the repository it only installs missing system packages, with apt.
 
---torch says where PyTorch comes from: cpu (the small CPU build), default (the index's own build, with CUDA, several GB),
-skip (you install it yourself). MOLMO_POINT_TORCH sets it too.
+--torch selects the build of PyTorch: cpu (the small CPU build), default (the build of the index, with CUDA, several
+GB), or skip (you install it yourself). MOLMO_POINT_TORCH sets the default.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from pathlib import Path
 WORKSPACE = Path(__file__).resolve().parent
 sys.path.insert(0, str(WORKSPACE))
 
-if sys.version_info < (3, 10):  # noqa: UP036 - this program is what a machine with an older Python meets first
+if sys.version_info < (3, 10):  # noqa: UP036 - a machine with an older Python runs this program first
     sys.exit(
         f"molmo-point needs Python 3.10 or newer, this is {platform.python_version()} ({sys.executable}).\n"
         "    what to do: install a newer one, for example apt-get install python3.11, then: make setup PYTHON=python3.11"
@@ -49,7 +49,7 @@ STEPS = 5
 
 
 def digest(*parts):
-    """Return a hash of texts, and of files and folders (Path) with their names; what is not there counts as empty."""
+    """Hash texts, and files and folders (Path) with their names; missing ones count as empty."""
     sha = hashlib.sha256()
     for part in parts:
         if not isinstance(part, Path):
@@ -62,7 +62,7 @@ def digest(*parts):
 
 
 def is_done(stamp, value):
-    """Tell whether the stamp file holds this value."""
+    """Test if the stamp file holds this value."""
     try:
         return stamp.read_text(encoding="utf-8") == value
     except OSError:
@@ -70,7 +70,7 @@ def is_done(stamp, value):
 
 
 def mark_done(stamp, value):
-    """Write the stamp in one move, so that an interruption leaves either the old one or the new one."""
+    """Write the stamp atomically, so that an interruption leaves the old one or the new one."""
     stamp.parent.mkdir(parents=True, exist_ok=True)
     part = stamp.with_name(stamp.name + ".part")
     part.write_text(value, encoding="utf-8")
@@ -86,9 +86,9 @@ def say(text):
 
 
 def run_logged(name, command, **options):
-    """Run a command with its output in .venv/.setup/NAME.log, a dot on the screen every ten seconds.
+    """Run a command with its output in .venv/.setup/NAME.log, and print a dot every ten seconds.
 
-    Returns the exit code; ending the set-up ends the command as well.
+    Returns the exit code. Ending the set-up ends the command as well.
     """
     STAMPS.mkdir(parents=True, exist_ok=True)
     with open(STAMPS / f"{name}.log", "ab") as log:
@@ -112,16 +112,16 @@ def run_logged(name, command, **options):
 
 
 def log_tail(name, lines=25):
-    """Return the end of a step's log, indented."""
+    """Read the end of a step's log, indented."""
     text = (STAMPS / f"{name}.log").read_text(encoding="utf-8", errors="replace")
     return "".join(f"      | {line}\n" for line in text.splitlines()[-lines:] if "is ignored: it is neither" not in line)
 
 
 def pip(name, *arguments):
-    """Run pip of the virtual environment. Returns the exit code; the output is in the step's log."""
+    """Run pip of the virtual environment with its output in the step's log. Returns the exit code."""
     command = [str(PYTHON), "-m", "pip", "install", "--progress-bar", "off", *arguments]
     environ = {**os.environ, "PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-    # what a sourced ROS 2 puts there would count as installed
+    # packages of a sourced ROS 2 would count as installed
     environ.pop("PYTHONPATH", None)
     return run_logged(name, command, cwd=ROOT, env=environ)
 
@@ -130,30 +130,30 @@ def pip(name, *arguments):
 
 
 def make_venv():
-    """Make .venv with this Python, unless there is a whole one of this Python version."""
+    """Make .venv with this Python, unless a complete one of this Python version exists."""
     value = f"{sys.version_info[0]}.{sys.version_info[1]} {ROOT}"
     if is_done(STAMPS / "venv", value) and PYTHON.exists():
-        say(f"[2/{STEPS}] virtual environment: there")
+        say(f"[2/{STEPS}] virtual environment: done")
         return value
     probe = "import pip, sys; print('%d.%d' % sys.version_info[:2], end='')"
     if PYTHON.exists():
         found = subprocess.run([str(PYTHON), "-c", probe], capture_output=True, text=True)
         if found.returncode == 0 and found.stdout == value.split()[0]:
             mark_done(STAMPS / "venv", value)
-            say(f"[2/{STEPS}] virtual environment: taking the one in .venv")
+            say(f"[2/{STEPS}] virtual environment: using the one in .venv")
             return value
     say(f"[2/{STEPS}] making the virtual environment .venv with Python {platform.python_version()}")
     if subprocess.call([sys.executable, "-m", "venv", "--clear", str(VENV)]):
         version = value.split()[0]
         raise SetupError(
-            "no virtual environment could be made in .venv", f"apt-get install python{version}-venv; then run this again"
+            "the virtual environment .venv cannot be made", f"apt-get install python{version}-venv; then run this again"
         )
     mark_done(STAMPS / "venv", value)
     return value
 
 
 def install_torch(choice):
-    """Install the pinned PyTorch: the CPU build from the configured index, or else from PyTorch's own."""
+    """Install the pinned PyTorch; the CPU build from the configured index, else from PyTorch's own."""
     probe = f"import importlib.metadata as m; v = m.version('torch'); raise SystemExit(v.split('+')[0] != '{TORCH[7:]}')"
     if choice == "skip" or subprocess.run([str(PYTHON), "-c", probe], capture_output=True).returncode == 0:
         return
@@ -163,19 +163,19 @@ def install_torch(choice):
     }[choice]
     if platform.machine() == "aarch64":
         attempts = [*attempts, [TORCH]]
-    # without its dependencies: those come with the next command, under the constraints
+    # without its dependencies: the next command installs them under the constraints
     if not any(pip("python", "--no-deps", *attempt) == 0 for attempt in attempts):
         raise SetupError(
-            f"no {choice} build of {TORCH} could be installed for Python {platform.python_version()}:\n{log_tail('python', 8)}",
+            f"the {choice} build of {TORCH} cannot be installed for Python {platform.python_version()}:\n{log_tail('python', 8)}",
             f"check the network; or install {TORCH} into .venv yourself; or `make setup TORCH=default` for the build with CUDA",
         )
 
 
 def install_python_packages(choice, before):
-    """Install PyTorch, then this package in place with everything it needs, in the versions of constraints.txt."""
+    """Install PyTorch, then this package in place with its dependencies, in the versions of constraints.txt."""
     value = digest(before, choice, EXTRAS, EXTRAS_WITH_TORCH, ROOT / "setup.py", ROOT / "package.xml", ROOT / "constraints.txt")
     if is_done(STAMPS / "python", value):
-        say(f"[3/{STEPS}] Python packages: there")
+        say(f"[3/{STEPS}] Python packages: done")
         return value
     say(f"[3/{STEPS}] installing Python packages (about 3 min, 2 GB on disk; log: .venv/.setup/python.log)")
     constraints = ["-c", str(ROOT / "constraints.txt")]
@@ -186,7 +186,7 @@ def install_python_packages(choice, before):
         more = [] if choice != "skip" else ["transformers", "safetensors", "tokenizers", "tqdm"]
         failed = pip("python", *constraints, "--no-build-isolation", "-e", f"{ROOT}[{extras}]", *more)
     if failed:
-        fix = "check the network and run this again: it goes on where it was. The whole log is .venv/.setup/python.log"
+        fix = "check the network and run this again: it continues. The complete log is .venv/.setup/python.log"
         raise SetupError(f"pip failed:\n{log_tail('python')}", fix)
     mark_done(STAMPS / "python", value)
     return value
@@ -196,13 +196,13 @@ def install_python_packages(choice, before):
 
 
 def find_ros():
-    """Return "sourced", "wheels" or "none", and why it is none."""
+    """Find ROS 2: return "sourced", "wheels" or "none", and the reason for "none"."""
     if os.environ.get("ROS_DISTRO"):
         if subprocess.run([sys.executable, "-c", "import rclpy"], capture_output=True).returncode:
             distro = os.environ["ROS_DISTRO"]
             raise SetupError(
                 f"ROS 2 {distro} is sourced (ROS_DISTRO={distro}), but {sys.executable} cannot import its rclpy",
-                "use the Python that this ROS 2 is for: make setup PYTHON=/usr/bin/python3; or open a shell without it",
+                "use the Python of this ROS 2: make setup PYTHON=/usr/bin/python3; or open a shell without it",
             )
         return "sourced", ""
     reason = setup_wheels.wheels_exist()
@@ -210,27 +210,25 @@ def find_ros():
 
 
 def install_ros(kind, reason, before):
-    """Put ROS 2 into the virtual environment where none is sourced."""
+    """Install ROS 2 into the virtual environment, unless one is sourced."""
     try:
         distribution = setup_wheels.chosen_distribution(os.environ)
     except ValueError as error:
-        raise SetupError(str(error), f"ROS_WHEELS={setup_wheels.DISTRIBUTIONS[0]} make setup, or leave it out") from None
+        raise SetupError(str(error), f"ROS_WHEELS={setup_wheels.DISTRIBUTIONS[0]} make setup, or omit it") from None
     value = digest(before, kind, os.environ.get("ROS_DISTRO", ""), distribution, WORKSPACE / "setup_wheels.py")
     if kind == "none":
-        say(f"[4/{STEPS}] ROS 2: left out. {reason}.")
-        say("      Everything else works. For ROS 2: install and source one, then run this again.")
+        say(f"[4/{STEPS}] ROS 2: skipped. {reason}.")
+        say("      Everything else works. To use ROS 2, install and source it, then run this again.")
     elif kind == "sourced":
         say(f"[4/{STEPS}] ROS 2: using the sourced {os.environ['ROS_DISTRO']}")
         if not any(shutil.which("colcon", path=path) for path in (os.environ["PATH"], str(PYTHON.parent))):
             pip("ros", "-c", str(ROOT / "constraints.txt"), "--no-build-isolation", "colcon-common-extensions")
     elif is_done(STAMPS / "ros", value):
-        say(f"[4/{STEPS}] ROS 2 from wheels: there")
+        say(f"[4/{STEPS}] ROS 2 from wheels: done")
     else:
         say(f"[4/{STEPS}] installing ROS 2 {distribution.capitalize()} from wheels (about 1 min; log: .venv/.setup/ros.log)")
         if run_logged("ros", [str(PYTHON), str(WORKSPACE / "setup_wheels.py"), "--distro", distribution], cwd=ROOT):
-            raise SetupError(
-                f"the ROS 2 wheels could not be installed:\n{log_tail('ros')}", "check the network and run this again"
-            )
+            raise SetupError(f"the ROS 2 wheels cannot be installed:\n{log_tail('ros')}", "check the network and run this again")
         mark_done(STAMPS / "ros", value)
     return value
 
@@ -241,15 +239,13 @@ def build_interfaces(kind, before):
     sources = (WORKSPACE / "src" / "molmo_point_msgs", WORKSPACE / "without_ros", WORKSPACE / "build_interfaces.py")
     value = digest(before, *sources)
     if kind == "none":
-        say(f"[5/{STEPS}] ROS 2 interfaces: left out, there is no ROS 2")
+        say(f"[5/{STEPS}] ROS 2 interfaces: skipped without ROS 2")
     elif is_done(stamp, value):
-        say(f"[5/{STEPS}] ROS 2 interfaces: there")
+        say(f"[5/{STEPS}] ROS 2 interfaces: done")
     else:
         say(f"[5/{STEPS}] building the ROS 2 interfaces (about 1 min; log: .venv/.setup/interfaces.log)")
         if run_logged("interfaces", [str(PYTHON), str(WORKSPACE / "build_interfaces.py")]):
-            raise SetupError(
-                f"colcon could not build the interfaces:\n{log_tail('interfaces')}", "read .venv/.setup/interfaces.log"
-            )
+            raise SetupError(f"colcon cannot build the interfaces:\n{log_tail('interfaces')}", "read .venv/.setup/interfaces.log")
         mark_done(stamp, value)
 
 
@@ -263,9 +259,9 @@ def install_commit_hook(root):
 
 
 def set_up(torch_choice, with_ros):
-    """Do the five steps. Raises SetupError."""
+    """Run the five steps. Raises SetupError."""
     install_commit_hook(ROOT)
-    kind, reason = find_ros() if with_ros else ("none", "asked for with --without-ros")
+    kind, reason = find_ros() if with_ros else ("none", "Requested by --without-ros")
     say(f"[1/{STEPS}] system packages")
     install_system_packages(kind != "none")
     before = install_python_packages(torch_choice, make_venv())
@@ -273,10 +269,10 @@ def set_up(torch_choice, with_ros):
 
 
 def main(arguments):
-    """Set up, one at a time per clone. Returns the exit code."""
+    """Set up; one run at a time per clone. Returns the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--torch", choices=("cpu", "default", "skip"), default=os.environ.get("MOLMO_POINT_TORCH") or "cpu")
-    parser.add_argument("--without-ros", action="store_true", help="leave ROS 2 out")
+    parser.add_argument("--without-ros", action="store_true", help="skip ROS 2")
     options = parser.parse_args(arguments)
     started = time.monotonic()
     lock = os.open(WORKSPACE, os.O_RDONLY)
@@ -287,7 +283,7 @@ def main(arguments):
         say(f"set-up stopped: {error}")
         return 1
     except KeyboardInterrupt:
-        say("\nset-up interrupted. Run it again: it goes on where it was.")
+        say("\nset-up interrupted. Run it again to continue.")
         return 130
     finally:
         os.close(lock)

@@ -1,4 +1,4 @@
-"""The system packages that molmo-point needs: which ones are missing on this machine, and how they get there.
+"""System packages of molmo-point: find the missing ones and install them.
 
 Standard library only: this is the first step of ros2_ws/setup_environment.py, before anything is installed.
 """
@@ -14,14 +14,14 @@ from pathlib import Path
 
 
 class SetupError(Exception):
-    """What stops the set-up, and what to do about it."""
+    """Error that stops the set-up, with the remedy."""
 
     def __init__(self, what, fix):
         super().__init__(f"{what}\n    what to do: {fix}")
 
 
 def can_load(library):
-    """Tell whether the dynamic loader finds a shared library."""
+    """Test if the dynamic loader finds a shared library."""
     try:
         ctypes.CDLL(library)
     except OSError:
@@ -30,13 +30,13 @@ def can_load(library):
 
 
 def has_egl_driver():
-    """Tell whether EGL has something to render with: Mesa or NVIDIA's driver."""
+    """Test if EGL has a driver to render with: Mesa or NVIDIA."""
     patterns = ("/usr/lib*/dri/*_dri.so", "/usr/lib/*/dri/*_dri.so", "/usr/lib*/libgallium*.so", "/usr/lib/*/libgallium*.so")
     return can_load("libEGL_nvidia.so.0") or any(glob.glob(pattern) for pattern in patterns)
 
 
 def has_venv():
-    """Tell whether this Python can make virtual environments with pip in them (Debian keeps that in a package apart)."""
+    """Test if this Python can make virtual environments with pip (a separate package on Debian)."""
     try:
         import ensurepip
         import venv
@@ -46,7 +46,7 @@ def has_venv():
 
 
 def system_packages(with_ros):
-    """Return (apt package, what it is for, whether it is there already), asking the machine and not the package manager."""
+    """List (apt package, purpose, True if present), by tests on the machine, not of the package manager."""
     version = f"{sys.version_info[0]}.{sys.version_info[1]}"
     rows = [
         (f"python{version}-venv", "virtual environments", has_venv()),
@@ -64,7 +64,7 @@ def system_packages(with_ros):
 
 
 def install_system_packages(with_ros):
-    """Install what is missing with apt. Raises SetupError with the command to run where that cannot be done here."""
+    """Install missing packages with apt. Raises SetupError with the command to run if that is impossible."""
     missing = [(name, use) for name, use, there in system_packages(with_ros) if not there]
     if not missing:
         return
@@ -72,7 +72,7 @@ def install_system_packages(with_ros):
     listing = ", ".join(f"{name} ({use})" for name, use in missing)
     by_hand = f"sudo apt-get update && sudo apt-get install {' '.join(names)}"
     if not shutil.which("apt-get"):
-        raise SetupError(f"missing on this machine: {listing}", "there is no apt-get here: install what your system calls these")
+        raise SetupError(f"missing on this machine: {listing}", "apt-get is missing: install the equivalents of your system")
     root = os.geteuid() == 0
     if not root and not shutil.which("sudo"):
         raise SetupError(f"missing on this machine: {listing}", f"as root: {by_hand.replace('sudo ', '')}; then run this again")
@@ -81,4 +81,4 @@ def install_system_packages(with_ros):
     apt = [*prefix, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"]
     subprocess.call([*apt, "update"], stdout=subprocess.DEVNULL)
     if subprocess.call([*apt, "install", "-y", "--no-install-recommends", *names], stdout=subprocess.DEVNULL):
-        raise SetupError("apt could not install them (its own message is above)", f"{by_hand}; then run this again")
+        raise SetupError("apt cannot install them (its message is above)", f"{by_hand}; then run this again")

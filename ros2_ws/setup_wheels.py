@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
-"""ROS 2 Kilted (or Jazzy) from PyPI wheels, into the virtual environment of the Python that runs this program.
+"""Install ROS 2 Kilted (or Jazzy) from PyPI wheels into the virtual environment of the running Python.
 
-For machines without an installed ROS 2. The wheels hold the whole C and C++ stack, so that afterwards the virtual
-environment is itself a merged ROS install prefix (share/, lib/, include/), good enough for colcon to build interfaces.
-There are wheels for Python 3.10 to 3.13 on x86-64 Linux only.
+This serves machines without an installed ROS 2. The wheels hold the complete C and C++ stack. The virtual environment
+becomes a merged ROS install prefix (share/, lib/, include/), which is enough for colcon to build interfaces.
+Wheels exist for Python 3.10 to 3.13 on x86-64 Linux only.
 
     .venv/bin/python ros2_ws/setup_wheels.py [--distro kilted|jazzy]
 
-The environment variable ROS_WHEELS chooses the distribution too. One environment holds one of them.
+The environment variable ROS_WHEELS selects the distribution as well. An environment holds one of them.
 
-One repair is needed, and is done here: the CMake files in the wheels name the Python and NumPy headers by their place
-on the machine that built the wheels (/opt/python/cp311-cp311/...). They are rewritten to this machine's places.
+The program also repairs the CMake files of the wheels. They name the Python and NumPy headers by their paths on the
+build machine (/opt/python/cp311-cp311/...), and are rewritten to the paths of this machine.
 """
 
 import argparse
@@ -32,7 +32,7 @@ DISTRIBUTIONS = ("kilted", "jazzy")
 
 MESSAGES = ("diagnostic", "geometry", "sensor", "std", "trajectory", "visualization")
 
-# The metadata of these wheels do not name each other, so every one that the build of interfaces meets is listed.
+# The metadata of these wheels do not name each other, so all wheels that build interfaces are listed.
 BUILD_PARTS = (
     "ament-package",
     "ament-cmake-gmock",
@@ -53,7 +53,7 @@ _PYTHON_HEADERS = re.compile(r"/opt/python/cp\d+-cp\d+/include/python3\.\d+")
 
 
 def wheels_exist() -> str:
-    """Return "" where the wheels serve this Python and machine, otherwise the reason why they do not."""
+    """Return "" if wheels exist for this Python and machine, otherwise the reason why not."""
     version = f"{sys.version_info[0]}.{sys.version_info[1]}"
     if sys.platform != "linux" or platform.machine() != "x86_64":
         return f"ROS 2 wheels exist for x86-64 Linux only, this is {platform.machine()} {sys.platform}"
@@ -63,22 +63,22 @@ def wheels_exist() -> str:
 
 
 def chosen_distribution(environ: Mapping[str, str]) -> str:
-    """Return the distribution that ROS_WHEELS names, kilted without it.
+    """Return the distribution in ROS_WHEELS, kilted by default.
 
     Raises:
-        ValueError: If there are no wheels of it.
+        ValueError: The distribution has no wheels.
     """
     name = environ.get("ROS_WHEELS") or DISTRIBUTIONS[0]
     if name not in DISTRIBUTIONS:
-        raise ValueError(f"ROS_WHEELS is {name!r}, but there are wheels of {' and '.join(DISTRIBUTIONS)} only")
+        raise ValueError(f"ROS_WHEELS must be {' or '.join(DISTRIBUTIONS)}, not {name!r}")
     return name
 
 
 def wheels(distribution: str) -> list[str]:
-    """Return the names of every wheel of a distribution: to run, then to build interfaces.
+    """List the names of all wheels of a distribution: to run it, then to build interfaces.
 
-    Kilted's parts are asked for as ros-NAME, the packages on top of them as ros-kilted-NAME; all of Jazzy's are ros-jazzy-NAME,
-    each of which takes the ros-NAME of its version.
+    The parts of Kilted are named ros-NAME, the packages on top of them ros-kilted-NAME. All wheels of Jazzy are named
+    ros-jazzy-NAME, and each takes the ros-NAME of its version.
     """
     prefix = f"ros-{distribution}-"
     part = "ros-" if distribution == "kilted" else prefix
@@ -88,13 +88,13 @@ def wheels(distribution: str) -> list[str]:
 
 
 def repair_text(text: str, python_headers: str, numpy_headers: str) -> str:
-    """Return a CMake file's text with the header folders of the wheels' build machine replaced by the given ones."""
+    """Replace the header folders of the build machine in a CMake file's text."""
     text = _NUMPY_HEADERS.sub(lambda _: numpy_headers, text)
     return _PYTHON_HEADERS.sub(lambda _: python_headers, text)
 
 
 def repair_cmake_files(prefix: Path, python_headers: str, numpy_headers: str) -> list[Path]:
-    """Repair every CMake file below prefix/share, and return those that were changed (none on a second run)."""
+    """Repair all CMake files below prefix/share, and return the changed ones (none on a second run)."""
     changed = []
     for path in sorted((prefix / "share").rglob("*.cmake")):
         old = path.read_text(encoding="utf-8", errors="surrogateescape")
@@ -108,7 +108,7 @@ def repair_cmake_files(prefix: Path, python_headers: str, numpy_headers: str) ->
 
 
 def other_installed(distribution: str) -> str:
-    """Return the other distribution whose wheels this environment holds already, "" without one: they do not mix."""
+    """Return the name of another distribution in this environment, "" if none: two do not mix."""
     for other in DISTRIBUTIONS:
         if other != distribution and _is_installed(f"ros-{other}-rclpy"):
             return other
@@ -124,7 +124,7 @@ def _is_installed(wheel: str) -> bool:
 
 
 def install_command(python: str, distribution: str = "kilted", constraints: Path = CONSTRAINTS) -> list[str]:
-    """Return the pip command that installs every wheel into the environment of the given Python."""
+    """Build the pip command that installs all wheels into the environment of the given Python."""
     return [
         *(python, "-m", "pip", "install", "--progress-bar", "off", "--no-build-isolation"),
         *("-c", str(constraints), "setuptools", "wheel", "numpy"),
@@ -133,12 +133,12 @@ def install_command(python: str, distribution: str = "kilted", constraints: Path
 
 
 def without_ros(constraints: str) -> str:
-    """Return the constraints less those of ROS, which are Kilted's: another distribution's wheels name their own versions."""
+    """Remove the constraints of ROS, which are those of Kilted; other wheels name their own versions."""
     return "".join(line for line in constraints.splitlines(keepends=True) if not line.startswith(("ros-", "ros_", "rosidl")))
 
 
 def install(distribution: str) -> int:
-    """Install every wheel. Returns pip's exit code."""
+    """Install all wheels. Returns the exit code of pip."""
     if distribution == "kilted":
         return subprocess.call(install_command(sys.executable, distribution))
     with tempfile.TemporaryDirectory() as folder:
@@ -151,14 +151,14 @@ def main(arguments: list[str]) -> int:
     """Install the wheels (not with --repair-only), then repair them. Returns the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--distro", choices=DISTRIBUTIONS, help="default: ROS_WHEELS, or kilted")
-    parser.add_argument("--repair-only", action="store_true", help="install nothing, repair the CMake files")
+    parser.add_argument("--repair-only", action="store_true", help="only repair the CMake files")
     options = parser.parse_args(arguments)
     reason = wheels_exist()
     if reason:
         print(f"{reason}. Install ROS 2 from your distribution's packages and source it.", file=sys.stderr)
         return 1
     if sys.prefix == sys.base_prefix:
-        print("This Python is not in a virtual environment. Run .venv/bin/python ros2_ws/setup_wheels.py", file=sys.stderr)
+        print("This Python must be in a virtual environment. Run .venv/bin/python ros2_ws/setup_wheels.py", file=sys.stderr)
         return 1
     if not options.repair_only:
         try:
@@ -168,7 +168,7 @@ def main(arguments: list[str]) -> int:
             return 1
         other = other_installed(distribution)
         if other:
-            print(f"This environment holds ROS 2 {other} already. For {distribution}: make distclean first.", file=sys.stderr)
+            print(f"This environment holds ROS 2 {other}. To install {distribution}, run make distclean first.", file=sys.stderr)
             return 1
         code = install(distribution)
         if code:

@@ -88,7 +88,7 @@ def test_two_distributions_do_not_mix(monkeypatch, capsys):
     monkeypatch.setattr(setup_wheels.subprocess, "call", lambda command: calls.append(command) or 1)
     monkeypatch.setattr(setup_wheels.sys, "prefix", "/v")
     assert setup_wheels.main(["--distro", "jazzy"]) == 1
-    assert not calls and "holds ROS 2 kilted already" in capsys.readouterr().err
+    assert not calls and "holds ROS 2 kilted" in capsys.readouterr().err
     assert setup_wheels.main(["--distro", "kilted"]) == 1
     assert "ros-kilted-rclpy" in calls[0] and "ros-jazzy-rclpy" not in calls[0]
 
