@@ -1,6 +1,7 @@
 """Upright boxes around the objects on a table: enough for an arm to keep clear of them."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -85,7 +86,8 @@ def _pieces(points: FloatArray) -> list[FloatArray]:
     cells -= cells.min(axis=0)
     counts = np.zeros(cells.max(axis=0) + 1, dtype=np.int64)
     np.add.at(counts, (cells[:, 0], cells[:, 1]), 1)
-    numbers, last = label(counts >= _LEAST_IN_CELL, structure=np.ones((3, 3)))
+    labeled: Any = label(counts >= _LEAST_IN_CELL, structure=np.ones((3, 3)))
+    numbers, last = labeled
     sizes = np.bincount(numbers.ravel(), minlength=last + 1)
     of_point = numbers[cells[:, 0], cells[:, 1]]
     return [points[of_point == number] for number in range(1, last + 1) if sizes[number] >= _LEAST_CELLS]

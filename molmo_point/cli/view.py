@@ -36,10 +36,8 @@ def run(options: argparse.Namespace) -> int:
 
     from molmo_point.picking.pick import Picker
     from molmo_point.picking.run_log import WatchedPointer
+    from molmo_point.sim.arm import SimulatedArm, random_arm_layout
     from molmo_point.sim.arm.containers import kinds_in
-    from molmo_point.sim.arm.simulated_arm import SimulatedArm
-    from molmo_point.sim.arm.tables import random_arm_layout
-    from molmo_point.sim.camera import SimulatedCamera
     from molmo_point.viz.browser.arm_view import ArmOnPage
     from molmo_point.viz.browser.page import Page
 
@@ -58,8 +56,8 @@ def run(options: argparse.Namespace) -> int:
         page = Page(jobs.put, stopped.set, host=options.host, port=options.port, title="molmo-point")
         try:
             shown.append(ArmOnPage(arm, page))
-            fixed, wrist = (SimulatedCamera(arm.view(name), clock_ns=arm.now_ns) for name in ("fixed", "wrist"))
-            picker = Picker(WatchedPointer(pointer, shown[0].answered), arm, fixed, wrist)
+            watched = WatchedPointer(pointer, shown[0].answered)
+            picker = Picker(watched, arm, arm.open_camera("fixed"), arm.open_camera("wrist"))
             print(f"{page.url}  (on the table: {', '.join(names)}; Ctrl-C ends)", flush=True)
             for text in (*options.command, *_heard(options.speech, names)):
                 jobs.put(text)

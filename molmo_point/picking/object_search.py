@@ -108,7 +108,8 @@ class Finder:
             last = asked == self._settings.max_looks - 1
             if not last and self._undecided(groups) and self._compare(search, groups, log, first + asked, cancelled):
                 continue
-            answer = self._look_at(search, search.chosen, log, first + asked, cancelled)
+            at_m, stand_off_m = search.chosen.target.position_m, self._settings.stand_off_m
+            answer = self._look(search, at_m, stand_off_m, "the stand-off", log, first + asked, cancelled)
             if answer is None:
                 self._require_lead(search)
                 return
@@ -150,13 +151,6 @@ class Finder:
         self._choose(search, log, PickState.VERIFY_POINT)
         return True
 
-    def _look_at(
-        self, search: Search, at: Sighting, log: EventLog, first: int, cancelled: Cancelled | None
-    ) -> Sighting | Blank | None:
-        """Look from nearby; None if the camera cannot get to any viewpoint."""
-        stand_off_m = self._settings.stand_off_m
-        return self._look(search, at.target.position_m, stand_off_m, "the stand-off", log, first, cancelled)
-
     def _look(
         self,
         search: Search,
@@ -167,6 +161,7 @@ class Finder:
         first: int,
         cancelled: Cancelled | None,
     ) -> Sighting | Blank | None:
+        """Look at a position with the wrist camera; None if it cannot get to any viewpoint."""
         assert self._wrist is not None and search.chosen is not None
         path = plan_look(self._arm, self._wrist_frame, at_m, stand_off_m, search.obstacles, first)
         target = search.chosen.target

@@ -1,7 +1,7 @@
 """Record of a picking arm: command, looks, answers and decisions with their times, for a video or a live view."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -100,14 +100,6 @@ class WatchedPointer(Pointer):
         answer = super().point(frame, query, **options)
         self._on_answer(frame, answer)
         return answer
-
-    def point_many(self, frame: FrameOrImage, queries: Sequence[str], **options: Any) -> tuple[Pointing, ...]:
-        """Point as `Pointer.point_many`."""
-        frame = RgbdFrame.of(frame)
-        answers = super().point_many(frame, queries, **options)
-        for answer in answers:
-            self._on_answer(frame, answer)
-        return answers
 
     def count(self, frame: FrameOrImage, query: str, **options: Any) -> Count:
         """Count as `Pointer.count`."""

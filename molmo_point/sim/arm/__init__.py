@@ -8,7 +8,7 @@ from typing import Any
 
 _LAZY = {"SimulatedArm": "molmo_point.sim.arm.simulated_arm", "random_arm_layout": "molmo_point.sim.arm.tables"}
 
-__all__ = ["SimulatedArm", "random_arm_layout"]
+__all__ = [*_LAZY]
 
 
 def __getattr__(name: str) -> Any:
