@@ -1,4 +1,4 @@
-"""How well a model points at, counts and misses household things, by kind of question."""
+"""Accuracy of pointing, counting and denying on household objects, by kind of question."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -32,17 +32,17 @@ class AskedQuestion(Protocol):
 
     @property
     def phrase(self) -> str:
-        """What is asked for."""
+        """Words for the wanted objects."""
         ...
 
     @property
     def targets(self) -> tuple[int, ...]:
-        """Indices in the mask of what fits."""
+        """Indices in the mask of the objects that fit."""
         ...
 
     @property
     def middles_px(self) -> np.ndarray:
-        """Where to point, (targets, 2) pixels."""
+        """Places to point at, (targets, 2) pixels."""
         ...
 
 
@@ -51,12 +51,12 @@ class Verdict:
     """One answer, judged.
 
     Attributes:
-        question: What was asked.
-        points: What was pointed at.
-        right: The first point lies on a thing that fits; the number is right; or nothing was claimed
-            where there is nothing.
-        complete: Every thing that fits has one point on it, and there are no others.
-        offset_px: (u, v) from where a single thing should be pointed at; None where that does not apply.
+        question: The question.
+        points: Points of the answer.
+        right: True if the first point lies on an object that fits, the number is right, or nothing was claimed in a scene
+            without such an object.
+        complete: True if every object that fits has one point on it, and there are no others.
+        offset_px: (u, v) pixels from the place to point at; None without a single such place.
         latency_ms: Time of the answer.
     """
 
@@ -75,11 +75,11 @@ class Sheet:
     verdicts: list[Verdict] = field(default_factory=list)
 
     def of_kind(self, kind: str) -> list[Verdict]:
-        """The verdicts on one kind of question."""
+        """Return the verdicts on one kind of question."""
         return [verdict for verdict in self.verdicts if verdict.question.kind == kind]
 
     def worst(self, count: int) -> list[Verdict]:
-        """Wrong answers, those that point furthest from what was meant first, then those without a point."""
+        """Return wrong answers: those with the largest offset first, then those without a point."""
 
         def badness(verdict: Verdict) -> float:
             return float(np.hypot(*verdict.offset_px)) if verdict.offset_px else 1.0
@@ -88,7 +88,7 @@ class Sheet:
 
 
 def evaluate_household(pointer: Pointer, questions: Iterable[AskedQuestion]) -> Sheet:
-    """Asks and judges every question."""
+    """Ask and judge every question."""
     sheet = Sheet()
     for question in questions:
         if question.kind == "count":
@@ -101,7 +101,7 @@ def evaluate_household(pointer: Pointer, questions: Iterable[AskedQuestion]) -> 
 
 
 def judged(question: AskedQuestion, points: tuple[ImagePoint, ...], absent: bool, latency_ms: float) -> Verdict:
-    """Holds an answer against the truth."""
+    """Judge an answer by the truth."""
     targets = question.targets
     hit = [_thing_at(point, question.mask) for point in points]
     complete = sorted(hit) == sorted(targets)

@@ -1,4 +1,4 @@
-"""Answers beside the truth, many on one picture."""
+"""Answers and truth, many on one picture."""
 
 import math
 from collections.abc import Sequence
@@ -22,10 +22,10 @@ class Case:
 
     Attributes:
         color: (h, w, 3) uint8.
-        wanted: (h, w) bool, what should be pointed at; outlined.
+        wanted: (h, w) bool, the wanted objects; outlined.
         points: (u, v) pixels of the answer's points.
-        caption: Written above.
-        right: Whether the answer is right.
+        caption: Text above the picture.
+        right: True if the answer is right.
     """
 
     color: np.ndarray
@@ -36,7 +36,7 @@ class Case:
 
 
 def case_grid(cases: Sequence[Case], columns: int = 6) -> Image.Image:
-    """Tiles the cases, in reading order; what is wanted has a yellow outline, answers are crosses."""
+    """Tile the cases, in reading order; wanted objects have a yellow outline, answers are crosses."""
     if not cases:
         return Image.new("RGB", (_TILE_WIDTH, _CAPTION_PX), _GROUND)
     tiles = [_tile(case) for case in cases]

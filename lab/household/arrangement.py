@@ -21,9 +21,9 @@ class PlacedAsset:
     Attributes:
         asset: What it is.
         size: Index into `SIZES`.
-        xy_m: Where its middle stands, base frame, metres.
+        xy_m: Where its middle stands, base frame, meters.
         yaw_rad: Its turn about the vertical.
-        paint: Colour word it was painted in, or None for its own colours.
+        paint: Color word it was painted in, or None for its own colors.
         rgb: The paint, (3,) in [0, 1]; unused without paint.
     """
 
@@ -36,18 +36,18 @@ class PlacedAsset:
 
     @property
     def size_m(self) -> tuple[float, float, float]:
-        """Width, depth, height (3,), metres."""
+        """Width, depth, height (3,), meters."""
         width, depth, height = (side * SIZES[self.size] for side in self.asset.size_m)
         return (width, depth, height)
 
     @property
     def position_base_m(self) -> tuple[float, float, float]:
-        """The middle of its box (3,), base frame, metres."""
+        """The middle of its box (3,), base frame, meters."""
         return (*self.xy_m, 0.5 * self.size_m[2])
 
     @property
     def colors(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Words that certainly name its colour, and all that somebody might use."""
+        """Words that certainly name its color, and all that somebody might use."""
         shares = dict(self.asset.color_shares)
         if self.paint is not None:
             rest = 1 - paint_share(self.asset)
@@ -58,13 +58,13 @@ class PlacedAsset:
 
     @property
     def name(self) -> str:
-        """Colour, where it is certain, and noun: ``"red mug"``."""
+        """Color, where it is certain, and noun: ``"red mug"``."""
         return " ".join([*self.colors[0][:1], self.asset.noun])
 
 
 @dataclass(frozen=True)
 class Light:
-    """A lamp: position (3,) base frame, metres; colour (3,) in [0, 1]; whether it throws shadows."""
+    """A lamp: position (3,) base frame, meters; color (3,) in [0, 1]; whether it throws shadows."""
 
     position_m: tuple[float, float, float]
     rgb: tuple[float, float, float]
@@ -73,11 +73,11 @@ class Light:
 
 @dataclass(frozen=True)
 class Panel:
-    """A coloured box that nobody asks about: a sheet under the objects, or furniture in the background.
+    """A colored box that nobody asks about: a sheet under the objects, or furniture in the background.
 
     Attributes:
-        half_m: Half extents (3,), metres.
-        position_m: Middle (3,), base frame, metres.
+        half_m: Half extents (3,), meters.
+        position_m: Middle (3,), base frame, meters.
         yaw_rad: Turn about the vertical.
         surface: Number of its surface.
         tint: Multiplies the surface, (3,).

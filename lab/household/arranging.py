@@ -14,7 +14,7 @@ _GAP_M = 0.012
 def random_arrangement(
     rng: np.random.Generator, assets: list[Asset], held_out: bool = False, object_count: int | None = None, aspect: float = 4 / 3
 ) -> Arrangement:
-    """Draws a tabletop.
+    """Draw a tabletop.
 
     Args:
         rng: Source of all randomness.
@@ -45,7 +45,7 @@ def random_arrangement(
 def arrangement_camera(
     rng: np.random.Generator, objects: tuple[PlacedAsset, ...], held_out: bool = False, aspect: float = 4 / 3
 ) -> CameraPose:
-    """A camera 0.3 to 1.2 m away, looking 20° to 88° down, 40° to 75° wide; the objects fill much of its picture.
+    """Draw a camera 0.3 to 1.2 m away, looking 20° to 88° down, 40° to 75° wide; the objects fill much of its picture.
 
     Cameras fall into 40 sectors of turn and height; one in five sectors is seen in evaluation only.
     """
@@ -83,7 +83,7 @@ def _triple(values: np.ndarray) -> tuple[float, float, float]:
 
 
 def _chosen(rng: np.random.Generator, pool: list[Asset], count: int) -> list[tuple[Asset, str | None]]:
-    """What to put on the table, with its paint; things like those already there come up often."""
+    """Choose an object for the table, with its paint; objects like those already there come up often."""
     formula = [asset for asset in pool if asset.key.startswith("formula:")]
     bought = [asset for asset in pool if not asset.key.startswith("formula:")] or formula
     chosen: list[tuple[Asset, str | None]] = []
@@ -129,7 +129,7 @@ def _placed(rng: np.random.Generator, chosen: list[tuple[Asset, str | None]]) ->
 
 
 def apart(a: PlacedAsset, b: PlacedAsset) -> bool:
-    """Whether the footprints (turned rectangles) of two objects leave a gap between them."""
+    """Return True if the footprints (turned rectangles) of two objects leave a gap between them."""
     gap = np.array(b.xy_m) - np.array(a.xy_m)
     axes = [np.array([np.cos(t), np.sin(t)]) for item in (a, b) for t in (item.yaw_rad, item.yaw_rad + np.pi / 2)]
     return any(abs(gap @ axis) > _extent(a, axis) + _extent(b, axis) + _GAP_M for axis in axes)
@@ -151,7 +151,7 @@ def _tint(rng: np.random.Generator) -> tuple[float, float, float]:
 
 
 def _sheets(rng: np.random.Generator, reach: float, held_out: bool) -> list[Panel]:
-    """Flat things under the objects: paper, a place mat."""
+    """Draw flat objects under the others: paper, a place mat."""
     sheets = []
     for level in range(int(rng.choice(3, p=[0.55, 0.3, 0.15]))):
         half = (float(rng.uniform(0.05, 0.2)), float(rng.uniform(0.05, 0.2)), 0.0004)
@@ -172,7 +172,7 @@ def _furniture(rng: np.random.Generator, table_m: float, held_out: bool) -> list
 
 
 def _lights(rng: np.random.Generator, held_out: bool) -> tuple[Light, ...]:
-    """A key light with shadows and up to two others; evaluation has directions that training has not."""
+    """Draw a key light with shadows and up to two others; evaluation has directions that training has not."""
     lights = []
     for index in range(int(rng.integers(1, 4))):
         while True:

@@ -26,13 +26,13 @@ class AssetPart:
     """One mesh with one material.
 
     Attributes:
-        vertices_m: (n, 3) float32 metres, z up, the object standing on z = 0.
+        vertices_m: (n, 3) float32 meters, z up, the object standing on z = 0.
         faces: (m, 3) int32.
         uv: (n, 2) float32; zeros where there is no texture.
-        rgb: Colour (3,) in [0, 1] of an untextured part, or what multiplies the texture.
-        opacity: 1 for solid things.
+        rgb: Color (3,) in [0, 1] of an untextured part, or what multiplies the texture.
+        opacity: 1 for solid parts.
         texture: (h, w, 3) uint8 with its first row at the top, or None.
-        paint: Whether a repainted copy of the object changes the colour of this part.
+        paint: True if a repainted copy of the object changes the color of this part.
     """
 
     vertices_m: np.ndarray
@@ -55,10 +55,10 @@ class Asset:
         doubtful_nouns: Words that some would use; no question turns on them.
         category: ``"food"``, ``"tools"``, ...
         material: ``"ceramic"``, ``"metal"``, ...
-        size_m: Width, depth, height (3,), metres.
+        size_m: Width, depth, height (3,), meters.
         creator: Who made it.
         licence: ``"CC0-1.0"``, ``"CC-BY-3.0"``, ``"CC-BY-3.0-US"`` or ``"Apache-2.0"``.
-        color_shares: Colour names and the share of the surface that each covers.
+        color_shares: Color names and the share of the surface that each covers.
         parts: Its meshes.
     """
 
@@ -76,22 +76,22 @@ class Asset:
 
     @property
     def held_out(self) -> bool:
-        """Whether the object is kept from all training scenes: one in five by its key, but none of `ALWAYS_SEEN`."""
+        """True if the object is kept from all training scenes: one in five by its key, but none of `ALWAYS_SEEN`."""
         return self.key not in ALWAYS_SEEN and is_held_out(self.key)
 
     @property
     def paintable(self) -> bool:
-        """Whether it may be had in any colour."""
+        """True if the object comes in any color."""
         return any(part.paint for part in self.parts)
 
 
 def is_held_out(key: str) -> bool:
-    """Whether the thing of this name is kept for evaluation: one in five, decided by a hash."""
+    """Return True if the object of this name is kept for evaluation: one in five, decided by a hash."""
     return sha256(key.encode()).digest()[0] % 5 == 0
 
 
 def save_pack(path: Path, assets: list[Asset]) -> None:
-    """Writes a pack."""
+    """Write a pack."""
     arrays: dict[str, np.ndarray] = {}
     rows = []
     for number, asset in enumerate(assets):
@@ -137,7 +137,7 @@ def load_pack(path: Path | None = None) -> list[Asset]:
 
 
 def cached_pack() -> Path:
-    """Where `build_pack` puts the full pack: ``$XDG_CACHE_HOME/molmo-point/tabletop.npz``."""
+    """Return the path of the full pack of `build_pack`: ``$XDG_CACHE_HOME/molmo-point/tabletop.npz``."""
     home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(home) / "molmo-point" / "tabletop.npz"
 

@@ -41,7 +41,7 @@ def read_catalogue(path: Path = CATALOGUE) -> list[dict[str, str]]:
 
 
 def build_assets(libraries: Path, triangles: int, texture_px: int) -> list[Asset]:
-    """Converts every model of the catalogue table.
+    """Convert every model of the catalogue table.
 
     Args:
         libraries: Folder of ``.sh3f`` files.
@@ -84,7 +84,7 @@ def build_assets(libraries: Path, triangles: int, texture_px: int) -> list[Asset
 
 
 def attribution_text(assets: list[Asset]) -> str:
-    """Who made what under which licence, and what was changed, as Markdown."""
+    """Return authors, licences and changes of the models, as Markdown."""
     lines = [
         "# Objects in the asset pack: who made them",
         "",
@@ -108,7 +108,7 @@ def attribution_text(assets: list[Asset]) -> str:
 
 
 def unpack_debian(deb: Path, folder: Path) -> Path:
-    """Unpacks the package; returns the folder of its libraries.
+    """Unpack the package and return the folder of its libraries.
 
     Raises:
         DependencyError: ``dpkg-deb`` is missing or fails.
@@ -121,7 +121,7 @@ def unpack_debian(deb: Path, folder: Path) -> Path:
 
 
 def fetch_debian(folder: Path) -> Path:
-    """Downloads the package into ``folder``.
+    """Download the package into ``folder``.
 
     Raises:
         DependencyError: ``apt-get download`` is missing or fails.
@@ -135,7 +135,7 @@ def fetch_debian(folder: Path) -> Path:
 
 
 def main() -> None:
-    """``python -m lab.household.build_pack [--deb FILE | --libraries DIR] [--out FILE]``."""
+    """Run ``python -m lab.household.build_pack [--deb FILE | --libraries DIR] [--out FILE]``."""
     parser = argparse.ArgumentParser(description="Build the asset pack from sweethome3d-furniture.")
     parser.add_argument("--deb", type=Path, help="the Debian package; fetched with apt-get where left out")
     parser.add_argument("--libraries", type=Path, help="folder of .sh3f files, instead of the package")

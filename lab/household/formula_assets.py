@@ -1,6 +1,6 @@
 """Tabletop objects made by formula: plain shapes, fruit and crockery, turned on a lathe.
 
-Their names are certain, their colours can be painted at will, and they carry no foreign licence.
+Their names are certain, their colors can be painted at will, and they carry no foreign licence.
 """
 
 import numpy as np
@@ -21,7 +21,7 @@ def formula_assets() -> list[Asset]:
 
 
 def tube(path: np.ndarray, radii: np.ndarray, segments: int = 12) -> _Mesh:
-    """A tube along a path (n, 3) in the x–z plane with radii (n,), closed at both ends."""
+    """Return a tube along a path (n, 3) in the x–z plane with radii (n,), closed at both ends."""
     along = np.gradient(path, axis=0)
     along /= np.linalg.norm(along, axis=1, keepdims=True)
     side = np.cross([0.0, 1.0, 0.0], along)
@@ -41,7 +41,7 @@ def tube(path: np.ndarray, radii: np.ndarray, segments: int = 12) -> _Mesh:
 
 
 def cuboid(width: float, depth: float, height: float) -> _Mesh:
-    """A box standing on z = 0; each side has corners of its own, so that edges are sharp."""
+    """Return a box standing on z = 0; each side has corners of its own, so that edges are sharp."""
     vertices, faces = [], []
     for axis in range(3):
         for sign in (-1.0, 1.0):

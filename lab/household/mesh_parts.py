@@ -52,7 +52,7 @@ def asset_parts(
 
 
 def surface_colors(parts: tuple[AssetPart, ...]) -> dict[str, float]:
-    """Colour words of an object and the share of its surface that each covers."""
+    """Color words of an object and the share of its surface that each covers."""
     colors, weights = [], []
     for part in parts:
         areas = _areas(part.vertices_m, part.faces)
@@ -76,7 +76,7 @@ def surface_colors(parts: tuple[AssetPart, ...]) -> dict[str, float]:
     shares = color_shares(np.concatenate(colors), np.concatenate(weights))
     if share < 0.2:
         return shares
-    # What shines through glass is no colour of its own: no word for it is certain.
+    # Glass has no color of its own, so no word for it is certain.
     return {word: round(value * (1 - 0.5 * share), 3) for word, value in shares.items()} | {"clear": round(0.5 * share, 3)}
 
 
@@ -95,7 +95,7 @@ def _simplified(mesh: MaterialMesh, share: float) -> MaterialMesh:
     simplify.setMesh(mesh.vertices_m * 1000, mesh.faces)
     simplify.simplify_mesh(target_count=wanted, aggressiveness=6, preserve_border=textured, verbose=False)
     vertices, faces, _ = simplify.getMesh()
-    # Thin things like bristles come out with spikes.
+    # Thin parts like bristles come out with spikes.
     vertices = np.clip(np.asarray(vertices) / 1000, mesh.vertices_m.min(0), mesh.vertices_m.max(0))
     if len(faces) < 4:
         return mesh
@@ -136,7 +136,7 @@ def _picture_part(mesh: MaterialMesh, texture_px: int) -> AssetPart:
 
 
 def _palette_part(meshes: list[MaterialMesh]) -> AssetPart:
-    """One mesh for many plain materials: each looks at its own cell of a strip of colours."""
+    """Join parts of many plain materials: each reads its own cell of a strip of colors."""
     count = len(meshes)
     strip = np.zeros((_CELL_PX, _CELL_PX * count, 3), np.uint8)
     vertices, faces, uv, first = [], [], [], 0

@@ -1,6 +1,6 @@
-"""Renders household scenes ahead, into shards that the trainer reads; can be stopped and started again at any time.
+"""Shards of household scenes for training; rendering can be stopped and resumed at any time.
 
-A folder of shards holds ``things.json`` (what every object may be called) and for every shard three files:
+A folder of shards holds ``things.json`` (the words for every object) and for every shard three files:
 ``NAME.images.npy`` (n, h, w, 3) uint8, ``NAME.masks.npy`` (n, h, w) int8 (index of the object seen, −1 for none) and
 ``NAME.json`` (one `lab.household.truth.scene_truth` for every image). The JSON is written last, so that a shard with
 a JSON file is complete.
@@ -29,14 +29,14 @@ _stages: dict[Path | None, tuple[list[Asset], Stage]] = {}
 
 
 def household_assets(pack: Path | None = None) -> list[Asset]:
-    """All objects that a household scene may hold: those of the pack and those made by formula."""
+    """Return all objects of household scenes: those of the pack and those made by formula."""
     return [*load_pack(pack), *formula_assets()]
 
 
 def render_household_shard(
     folder: Path, name: str, seed: int, image_count: int, held_out: bool = False, pack: Path | None = None
 ) -> int:
-    """Renders one shard; an interrupted one has no JSON file and is rendered anew.
+    """Render one shard; an interrupted one has no JSON file and is rendered again.
 
     Args:
         folder: Where the files go.
@@ -73,13 +73,13 @@ def render_household_shard(
 
 
 def write_things(folder: Path, pack: Path | None = None) -> None:
-    """Writes what every object may be called."""
+    """Write the words for every object."""
     words = {asset.key: thing_words(asset) for asset in household_assets(pack)}
     (folder / THINGS).write_text(json.dumps(words), encoding="utf-8")
 
 
 def main() -> None:
-    """``python -m lab.household.scene_set --out DIR --images N [--workers W] [--held-out]``."""
+    """Run ``python -m lab.household.scene_set --out DIR --images N [--workers W] [--held-out]``."""
     parser = argparse.ArgumentParser(description="Render household scenes ahead.")
     parser.add_argument("--out", type=Path, required=True, help="folder of the shards")
     parser.add_argument("--images", type=int, default=25_000, help="images in all")
@@ -89,6 +89,7 @@ def main() -> None:
     parser.add_argument("--held-out", action="store_true", help="evaluation scenes: unseen objects, tables, lights, cameras")
     parser.add_argument("--pack", type=Path, help="asset pack; the cached or shipped one where left out")
     args = parser.parse_args()
+    args.shard = min(args.shard, args.images)
     args.out.mkdir(parents=True, exist_ok=True)
     write_things(args.out, args.pack)
     jobs = []

@@ -1,7 +1,7 @@
-"""A stage on which household scenes follow one another: one MuJoCo model, compiled once, rearranged for each scene.
+"""A stage for one household scene after another: one MuJoCo model, compiled once, rearranged for each scene.
 
-All meshes and pictures are uploaded once; a scene only sets which mesh, material and pose its slots have. That makes a
-new scene as quick as a new view.
+All meshes and pictures are uploaded once; a scene only sets mesh, material and pose of its slots. A new scene is as
+quick as a new view.
 """
 
 import numpy as np
@@ -10,24 +10,21 @@ from lab.household.arrangement import MAX_OBJECTS, Arrangement, Panel, PlacedAss
 from lab.household.asset_pack import Asset
 from lab.household.stage_model import HIDDEN_GROUP, PANELS, PARTS_PER_OBJECT, SHOWN_GROUP, stage_spec
 from molmo_point.errors import InputError
-from molmo_point.sim.camera_pose import CAMERA_FRAME, CameraPose, aim_camera, camera_geometry
-from molmo_point.sim.mujoco_import import import_mujoco, open_renderer
-from molmo_point.sim.rendered_scene import VisibleObject, render_pass, visible_in
+from molmo_point.sim.camera_pose import CameraPose
+from molmo_point.sim.mujoco_import import import_mujoco
+from molmo_point.sim.rendered_scene import MujocoScene
 
 
-class Stage:
-    """Renders arrangements of the given objects. Holds an OpenGL context: use ``with`` or ``close``.
+class Stage(MujocoScene):
+    """Renderer of arrangements of the given objects. Holds an OpenGL context: use ``with`` or ``close``.
 
     Args:
-        assets: Everything that may stand on the table.
+        assets: All objects that may stand on the table.
         width: Image width, pixels.
         height: Image height, pixels.
 
     Attributes:
         objects: The objects of the arrangement shown.
-        intrinsics: Pinhole intrinsics of the render, no distortion.
-        base_T_camera: Transform from the optical frame to the base frame.
-        frame: Name of the optical frame.
 
     Raises:
         DependencyError: MuJoCo is not installed or cannot open a headless OpenGL context.
@@ -37,24 +34,17 @@ class Stage:
     def __init__(self, assets: list[Asset], width: int = 640, height: int = 480) -> None:
         if width < 16 or height < 16 or not assets:
             raise InputError("A stage needs objects and an image", f"{len(assets)} objects, {width}×{height}", "give both")
-        mujoco = import_mujoco()
-        self.frame = CAMERA_FRAME
-        self.objects: tuple[PlacedAsset, ...] = ()
-        self._model = stage_spec(mujoco, assets, width, height).compile()
-        # Poses are set anew for every scene, so none may be taken for the world's own.
-        self._model.geom_sameframe[:] = 0
-        self._data = mujoco.MjData(self._model)
-        self._renderer = open_renderer(self._model, width, height)
-        self._mujoco = mujoco
+        model = stage_spec(import_mujoco(), assets, width, height).compile()
+        # Poses are set again for every scene, so none may be taken for the world's own.
+        model.geom_sameframe[:] = 0
+        super().__init__(model, CameraPose((0.5, 0, 0.5), (0, 0, 0), 45.0), (width, height), {})
         self._asset_index = {asset.key: index for index, asset in enumerate(assets)}
         self._slots = [[self._geom(f"slot_{k}_{p}") for p in range(PARTS_PER_OBJECT)] for k in range(MAX_OBJECTS)]
         self._panels = [self._geom(f"panel_{k}") for k in range(PANELS)]
-        self._object_of_geom = np.full(self._model.ngeom + 1, -1, np.int16)
-        self._size = (width, height)
-        self.intrinsics, self.base_T_camera = camera_geometry(CameraPose((0.5, 0, 0.5), (0, 0, 0), 45.0), width, height)
+        self._object_of_geom = np.full(model.ngeom + 1, -1, np.int16)
 
     def show(self, arrangement: Arrangement) -> "Stage":
-        """Sets the stage; returns itself.
+        """Show an arrangement, and return the stage.
 
         Raises:
             InputError: There are more objects or panels than slots, or one that the stage does not have.
@@ -79,43 +69,9 @@ class Stage:
         self.move_camera(arrangement.camera)
         return self
 
-    def move_camera(self, camera: CameraPose) -> None:
-        """Looks at the same table from elsewhere; `intrinsics` and `base_T_camera` follow."""
-        self.intrinsics, self.base_T_camera = camera_geometry(camera, *self._size)
-        aim_camera(self._model, camera)
-        self._mujoco.mj_forward(self._model, self._data)
-
-    def render(self) -> tuple[np.ndarray, np.ndarray]:
-        """Colour (h, w, 3) uint8 RGB and exact depth (h, w) float32 metres along z."""
-        return self.render_color(), self._render("depth").astype(np.float32)
-
-    def render_color(self) -> np.ndarray:
-        """Colour alone, (h, w, 3) uint8 RGB."""
-        return self._render("color")
-
     def render_masks(self) -> np.ndarray:
-        """Instance mask (h, w) int16: index into `objects`, −1 where no object is seen."""
+        """Render the instance mask (h, w) int16: index into `objects`, −1 where no object is seen."""
         return self._object_of_geom[self._render("segmentation")[..., 0]]
-
-    def visible_objects(self, min_pixels: int = 1) -> list[VisibleObject]:
-        """The objects the camera sees, with the surface point that a pointer should hit."""
-        return visible_in(self.render_masks(), self._render("depth"), self.objects, self.intrinsics, min_pixels)
-
-    def close(self) -> None:
-        """Frees the OpenGL context."""
-        self._renderer.close()
-
-    def __enter__(self) -> "Stage":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _render(self, kind: str) -> np.ndarray:
-        return render_pass(self._renderer, self._data, kind)
-
-    def _geom(self, name: str) -> int:
-        return int(self._mujoco.mj_name2id(self._model, self._mujoco.mjtObj.mjOBJ_GEOM, name))
 
     def _id(self, kind: str, name: str) -> int:
         return int(self._mujoco.mj_name2id(self._model, getattr(self._mujoco.mjtObj, f"mjOBJ_{kind}"), name))
@@ -131,7 +87,7 @@ class Stage:
             material = f"look_{asset}_{index}" if part.texture is not None else f"finish_{item.asset.material}"
             model.geom_matid[geom] = self._id("MATERIAL", material)
             rgb = item.rgb if part.paint and item.paint is not None else part.rgb
-            # A geom of exactly MuJoCo's default grey would take its material's colour.
+            # A geom of exactly MuJoCo's default grey would take its material's color.
             model.geom_rgba[geom] = (rgb[0] + 1e-4, *rgb[1:], part.opacity)
             model.geom_group[geom] = SHOWN_GROUP
             # MuJoCo moves a mesh to its own inertial frame and remembers by how much.

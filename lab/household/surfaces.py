@@ -38,7 +38,7 @@ def _two_colors(rng: np.random.Generator, style: str) -> tuple[np.ndarray, np.nd
 
 
 def _mixture(style: str, rng: np.random.Generator, size: int) -> np.ndarray:
-    """How much of the second colour, (size, size)."""
+    """Return the share of the second color, (size, size)."""
     y, x = np.mgrid[:size, :size] / size
     cells = int(rng.integers(3, 9))
     if style == "plain":

@@ -20,7 +20,7 @@ class CatalogueModel:
 
     Attributes:
         path: OBJ file within the library.
-        size_m: Width, depth, height (3,), metres.
+        size_m: Width, depth, height (3,), meters.
         creator: Who made it.
         rotation: (3, 3) applied to the file's own axes before anything else.
     """
@@ -33,7 +33,7 @@ class CatalogueModel:
 
 @dataclass(frozen=True)
 class Material:
-    """One MTL material: colour (3,) in [0, 1], opacity in [0, 1], RGB texture (h, w, 3) uint8 or None."""
+    """One MTL material: color (3,) in [0, 1], opacity in [0, 1], RGB texture (h, w, 3) uint8 or None."""
 
     rgb: tuple[float, float, float]
     opacity: float
@@ -46,7 +46,7 @@ class MaterialMesh:
 
     Attributes:
         material: Its look.
-        vertices_m: (n, 3) metres, z up, standing on z = 0, centred on x and y.
+        vertices_m: (n, 3) meters, z up, standing on z = 0, centered on x and y.
         faces: (m, 3) int.
         uv: (n, 2) texture coordinates, origin at the lower left; zeros where there are none.
     """
@@ -89,7 +89,7 @@ class FurnitureLibrary:
         return [_split(vertices, uv, faces_of[name], materials.get(name, grey)) for name in used]
 
     def licence_text(self) -> str:
-        """The library's own licence file."""
+        """The library's own license file."""
         return self._zip.read("LICENSE.TXT").decode("utf-8", "replace")
 
     def _text(self, path: str) -> str:

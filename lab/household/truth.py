@@ -1,4 +1,4 @@
-"""What is known of a rendered scene, as plain data: enough to ask any question about it later."""
+"""Truth of a rendered scene as plain data: enough to ask any question about it later."""
 
 from typing import Any
 
@@ -12,18 +12,18 @@ _DIRECTIONS = 96
 
 
 def scene_truth(arrangement: Arrangement, stage: Stage, masks: np.ndarray) -> dict[str, Any]:
-    """Camera and objects of the scene that ``stage`` shows.
+    """Return camera and objects of the scene that ``stage`` shows.
 
     Args:
-        arrangement: What is shown.
-        stage: Where it is shown.
+        arrangement: The scene.
+        stage: The stage that shows it.
         masks: (h, w) instance mask of the view.
 
     Returns:
         ``camera``: ``fx fy cx cy`` pixels, ``base_T_camera`` 4×4. ``objects``, one row each: ``key``, ``size_m``
         (3,), ``colors`` and ``maybe_colors`` words, ``position_m`` (3,) base frame, ``yaw_rad``, ``depth_m`` of its
         middle along the optical axis, ``edge_m`` distance to the nearest table edge, ``pixels`` seen, ``hull_pixels``
-        area of its convex outline, whether or not something hides it or the picture ends.
+        area of its convex outline, hidden parts and parts outside the picture included.
     """
     counts = np.bincount(masks.ravel().astype(int) + 1, minlength=len(stage.objects) + 1)[1:]
     camera_T_base = stage.base_T_camera.inverse()
@@ -52,7 +52,7 @@ def scene_truth(arrangement: Arrangement, stage: Stage, masks: np.ndarray) -> di
 
 
 def thing_words(asset: Asset) -> dict[str, Any]:
-    """What an object may be called: ``noun``, ``nouns`` (all that fit), ``doubtful``, ``category``, ``material``."""
+    """Return the words for an object: ``noun``, ``nouns`` (all that fit), ``doubtful``, ``category``, ``material``."""
     return {
         "noun": asset.noun,
         "nouns": [asset.noun, *asset.other_nouns],
@@ -67,7 +67,7 @@ _outlines: dict[str, np.ndarray] = {}
 
 
 def _outline_points(asset: Asset) -> np.ndarray:
-    """Few of the object's vertices, those furthest out in many directions, (n, 3) metres."""
+    """Return few of the object's vertices, those furthest out in many directions, (n, 3) meters."""
     if asset.key not in _outlines:
         points = np.concatenate([part.vertices_m for part in asset.parts]).astype(float)
         directions = np.random.default_rng(0).normal(size=(_DIRECTIONS, 3))

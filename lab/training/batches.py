@@ -182,10 +182,10 @@ def _outlines(share: np.ndarray) -> np.ndarray:
     v, u = np.divmod(np.arange(len(share)), side)
     place = np.stack([u, v], axis=1).astype(np.float32) / 4
     area = np.maximum(share.sum(0), 1e-6)[:, None]
-    centre = share.T @ place / area
+    center = share.T @ place / area
     moment = [share.T @ (place[:, a] * place[:, b]) / area[:, 0] for a, b in ((0, 0), (1, 1), (0, 1))]
-    spread = np.stack(moment, 1) - centre[:, [0, 1, 0]] * centre[:, [0, 1, 1]]
-    offset = centre[None] - place[:, None]
+    spread = np.stack(moment, 1) - center[:, [0, 1, 0]] * center[:, [0, 1, 1]]
+    offset = center[None] - place[:, None]
     return np.concatenate([offset, np.broadcast_to(spread, (len(share), *spread.shape))], axis=-1)
 
 

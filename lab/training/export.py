@@ -1,4 +1,4 @@
-"""Turns a run's checkpoint into the one that is shipped: half precision, figures, card.
+"""A run's checkpoint as the shipped one: half precision and figures.
 
 python -m lab.training.export --run run --to molmo_point/checkpoints/tabletop
 molmo-point eval tabletop --out figures.json
@@ -26,12 +26,12 @@ _COPIED = (
 
 
 def export_checkpoint(run: Path, target: Path, figures: dict[str, object] | None) -> None:
-    """Writes the shipped checkpoint; weights go through a temporary file, so none is half-written.
+    """Write the shipped checkpoint; weights go through a temporary file, so none is half-written.
 
     Args:
         run: Folder of a training run.
         target: Folder of the checkpoint to ship.
-        figures: What the evaluation measured; its ``sigma_px_at_640`` becomes the error that
+        figures: Figures of the evaluation; their ``sigma_px_at_640`` becomes the error that
             results state. None leaves ``pointing.json`` as it is.
 
     Raises:
@@ -40,7 +40,7 @@ def export_checkpoint(run: Path, target: Path, figures: dict[str, object] | None
     source = run / "checkpoint"
     weights = source / "model.safetensors"
     if not weights.exists():
-        raise InputError("The run has no checkpoint yet", str(run), "let it reach its first checkpoint")
+        raise InputError("The run must have a checkpoint", str(run), "let it reach its first checkpoint")
     target.mkdir(parents=True, exist_ok=True)
     for name in _COPIED:
         shutil.copyfile(source / name, target / name)
@@ -55,7 +55,7 @@ def export_checkpoint(run: Path, target: Path, figures: dict[str, object] | None
 
 
 def main() -> None:
-    """Command line of the export."""
+    """Run ``python -m lab.training.export --run DIR --to DIR``."""
     parser = argparse.ArgumentParser(description="Ship a run's checkpoint.")
     parser.add_argument("--run", type=Path, required=True, help="folder of the run")
     parser.add_argument("--to", type=Path, required=True, help="folder of the shipped checkpoint")

@@ -1,7 +1,7 @@
-"""A larger model that starts from what a smaller one has learnt.
+"""A larger model that starts from the weights of a smaller one.
 
-What the small model knows is copied into a corner of the large one's weights; what is new starts at random, reads
-everything, and is hardly read at first. Added decoder blocks start by doing nothing.
+The small model is copied into a corner of the large one's weights. New units start at random, read all units, and are
+hardly read at first. Added decoder blocks start by doing nothing.
 """
 
 from pathlib import Path
@@ -22,7 +22,7 @@ _BLOCK = "model.transformer.blocks."
 
 @torch.no_grad()
 def grow(model: MolmoForCausalLM, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """Puts the weights of a smaller checkpoint into a freshly initialised model.
+    """Put the weights of a smaller checkpoint into a freshly initialized model.
 
     Token embeddings are carried over by the token's text; the patch embedding is resampled where patches have
     another number of pixels; decoder blocks are spread over the deeper decoder, the last ones staying last.
@@ -75,7 +75,7 @@ def _paste(target: torch.Tensor, source: torch.Tensor, columns: np.ndarray) -> N
 
 
 def _spread(old_depth: int, new_depth: int) -> list[int]:
-    """Where the old blocks stand among the new ones: what is added comes as early as it can, not side by side."""
+    """Return the places of the old blocks among the new ones: added blocks come early, but not next to each other."""
     added = new_depth - old_depth
     if added < 0:
         raise InputError(
@@ -102,7 +102,7 @@ def _silence_added_blocks(state: dict[str, torch.Tensor], place: list[int]) -> N
 
 
 def _same_tokens(theirs: PreTrainedTokenizerBase, ours: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
-    """Ids (ours, theirs) of the tokens that both have, those of the images apart."""
+    """Return ids (ours, theirs) of the tokens that both have, those of the images apart."""
     vocabulary = theirs.get_vocab()
     special = set(theirs.all_special_tokens) | {t for t in vocabulary if t.startswith(("<im_", "|<EXTRA", "<|image"))}
     shared = sorted(set(vocabulary) & set(ours.get_vocab()) - special)
@@ -112,9 +112,9 @@ def _same_tokens(theirs: PreTrainedTokenizerBase, ours: PreTrainedTokenizerBase)
 
 
 def _resampled(weight: torch.Tensor, pixels: int) -> torch.Tensor:
-    """A patch embedding (width, 3·p²) for patches of another size that show the same area: (width, ``pixels``).
+    """Resample a patch embedding (width, 3·p²) for patches of another size that show the same area: (width, ``pixels``).
 
-    What the new weights make of an enlarged patch is what the old ones made of the patch.
+    The new weights map an enlarged patch to the vector that the old ones gave for the patch.
     """
     before, after = (round((n / 3) ** 0.5) for n in (weight.shape[1], pixels))
     if before == after:

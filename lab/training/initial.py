@@ -1,4 +1,4 @@
-"""The embedded model before training: its size, and an initialisation that starts well."""
+"""The embedded model before training: its size, and an initialization that starts well."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +15,10 @@ from molmo_point.model.inputs.preprocess import ImageLayout
 
 @dataclass(frozen=True)
 class ModelSize:
-    """How large a model is.
+    """Size of a model.
 
     Attributes:
-        layout: How it sees a picture; the overview alone.
+        layout: Layout of its picture; the overview alone.
         vision_width: Width of the image encoder; heads are 32 wide.
         width: Width of the decoder; heads are 32 wide.
         inner: Inner width of the decoder's feed-forward parts.
@@ -43,12 +43,11 @@ SIZES = {
     "medium": ModelSize(ImageLayout(crop_px=320, patch_px=16, margin_patches=4, max_crops=0), 128, 160, 384, 6, (3, 4), 1024),
 }
 """About 2.4 and 4 million parameters. Both see 20×20 patches of the whole picture."""
-VOCABULARY = SIZES["small"].vocabulary
 LAYOUT = SIZES["small"].layout
 
 
 def embedded_config(eos_id: int, size: ModelSize = SIZES["small"]) -> MolmoConfig:
-    """Dense Molmo v1 (Qwen2 flavor) of a size."""
+    """Return the configuration of a dense Molmo v1 (Qwen2 flavor) of a size."""
     return MolmoConfig(
         vocab_size=size.vocabulary,
         embedding_size=size.vocabulary,
@@ -76,7 +75,7 @@ def embedded_config(eos_id: int, size: ModelSize = SIZES["small"]) -> MolmoConfi
 
 
 def initial_model(config: MolmoConfig, seed: int) -> MolmoForCausalLM:
-    """A model whose weights are random but of useful scale.
+    """Make a model with random weights of a useful scale.
 
     Linear layers keep the variance of their input, outputs into the residual stream are damped by
     depth, position embeddings are 2D sines, vision queries equal keys (so that patches first look
@@ -112,7 +111,7 @@ def initial_model(config: MolmoConfig, seed: int) -> MolmoForCausalLM:
 
 
 def sine_positions_2d(side: int, width: int) -> np.ndarray:
-    """Two-dimensional sine position embeddings (side², width) float32, raster order."""
+    """Return two-dimensional sine position embeddings (side², width) float32, raster order."""
     quarter = width // 4
     frequency = 1.0 / (100.0 ** (np.arange(quarter) / quarter))
     v, u = np.meshgrid(np.arange(side), np.arange(side), indexing="ij")
@@ -122,5 +121,5 @@ def sine_positions_2d(side: int, width: int) -> np.ndarray:
 
 
 def write_preprocessor_config(folder: Path, layout: ImageLayout = LAYOUT) -> None:
-    """``preprocessor_config.json`` and ``processor_config.json`` in the released layout."""
+    """Write ``preprocessor_config.json`` and ``processor_config.json`` in the released layout."""
     write_settings(folder, layout, {"processor_class": "MolmoProcessor"})

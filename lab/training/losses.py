@@ -1,4 +1,4 @@
-"""What the embedded model is trained on: next tokens, and auxiliary losses that start it off.
+"""Losses of the embedded models: next tokens, and auxiliary losses that start the training off.
 
 From scratch, digits stay at chance for long: nothing tells the decoder which image token matters
 nor the image tokens which object they show. Four auxiliary losses do: class and centroid of the
@@ -21,13 +21,13 @@ _FIRST_TOKEN_WEIGHT = 8.0
 
 
 def soft_coordinate_table(sigma_tenths: float = SOFT_SIGMA_TENTHS) -> np.ndarray:
-    """Next-character distributions of a coordinate whose value is uncertain.
+    """Return next-character distributions of a coordinate whose value is uncertain.
 
     Args:
-        sigma_tenths: Standard deviation of the value, tenths of a per cent.
+        sigma_tenths: Standard deviation of the value, tenths of a percent.
 
     Returns:
-        (1001, 5, 12) float32: for a true value (tenths of a per cent) and a character index, the
+        (1001, 5, 12) float32: for a true value (tenths of a percent) and a character index, the
         probability of each of ``0…9 . "`` given that the true characters came before it.
     """
     strings = [f"{v / 10:.1f}" for v in range(1001)]
@@ -52,7 +52,7 @@ class CoordinatePlaces:
     Attributes:
         row: Row in the batch.
         place: Place in the sequence.
-        value: Coordinate, tenths of a per cent.
+        value: Coordinate, tenths of a percent.
         character: Character index in the coordinate.
         xy: (m, 2) the target's position, 0…1 of the image.
         tokens: (m, image tokens) share of the target's pixels in every image token; sums to 1.
@@ -68,12 +68,12 @@ class CoordinatePlaces:
 
 @dataclass(frozen=True)
 class LookPlaces:
-    """The places of a batch that must look at something; every array (m,).
+    """The places of a batch that must look at an object; every array (m,).
 
     Attributes:
         row: Row in the batch.
         place: Place in the sequence.
-        tokens: (m, image tokens) where to look; sums to 1.
+        tokens: (m, image tokens) target of the look; sums to 1.
     """
 
     row: torch.Tensor
@@ -96,7 +96,7 @@ class SoftTokenLoss(nn.Module):
         weights: torch.Tensor,
         places: CoordinatePlaces,
     ) -> torch.Tensor:
-        """Weighted mean loss; ``logits`` (b, n, v), ``labels`` and ``weights`` (b, n)."""
+        """Return the weighted mean loss; ``logits`` (b, n, v), ``labels`` and ``weights`` (b, n)."""
         chosen = weights > 0
         # The first token of an answer decides between points, a count and "none"; among the thirty
         # that follow it would hardly be heard.
@@ -140,7 +140,7 @@ class AuxiliaryHeads(nn.Module):
         self.answer = nn.Linear(config.hidden_size, 2)
 
     def class_loss(self, scores: torch.Tensor, classes: torch.Tensor, filled: torch.Tensor) -> torch.Tensor:
-        """What the object at each cell is, summed over the read-outs.
+        """Return the loss of the class of the object at each cell, summed over the read-outs.
 
         Args:
             scores: (b, cells, all classes), read-outs one after another.
@@ -157,7 +157,7 @@ class AuxiliaryHeads(nn.Module):
         return total
 
     def right(self, vectors: torch.Tensor, classes: torch.Tensor, filled: torch.Tensor) -> list[float]:
-        """Share of the filled image tokens whose class is told right, for each read-out; NaN without any."""
+        """Return the share of filled image tokens with the right class, for each read-out; NaN without any."""
         shares = []
         for index, part in enumerate(self.token(vectors).split(self._sizes, dim=-1)):
             known = filled & (classes[..., index] >= 0)
@@ -165,7 +165,7 @@ class AuxiliaryHeads(nn.Module):
         return shares
 
     def outline_loss(self, features: torch.Tensor, outline: torch.Tensor, filled: torch.Tensor) -> torch.Tensor:
-        """Where the object's middle lies from each of its patches, and how it spreads.
+        """Return the loss of the object's middle as seen from each of its patches, and of its spread.
 
         Args:
             features: (b, patches, 2·width) patch features.
@@ -177,7 +177,7 @@ class AuxiliaryHeads(nn.Module):
         return F.smooth_l1_loss(self.outline(features[filled]), outline[filled], beta=0.05) * 10
 
     def position_loss(self, vectors: torch.Tensor, xy: torch.Tensor, filled: torch.Tensor) -> torch.Tensor:
-        """Centroid of the object at each filled cell, as a number and as its digits.
+        """Return the loss of the centroid of the object at each filled cell, as a number and as digits.
 
         Args:
             vectors: (b, tokens, hidden) image vectors.
@@ -194,7 +194,7 @@ class AuxiliaryHeads(nn.Module):
         return loss - (ones * F.log_softmax(out[..., 12:], -1)).sum(-1).mean()
 
     def answer_loss(self, hidden: torch.Tensor, places: CoordinatePlaces) -> torch.Tensor:
-        """The target's position from the states that answer with it."""
+        """Return the loss of the target's position, read from the states that answer with it."""
         states = hidden[places.row, places.place]
         if len(states) == 0:
             return self.answer(states).sum() * 0.0
@@ -202,7 +202,7 @@ class AuxiliaryHeads(nn.Module):
 
 
 def soft_digits(xy: torch.Tensor, sigma: float = 0.006) -> tuple[torch.Tensor, torch.Tensor]:
-    """Soft tens (…, 11) and ones (…, 10) digits of 100·xy for positions 0…1."""
+    """Return soft tens (…, 11) and ones (…, 10) digits of 100·xy for positions 0…1."""
     whole = torch.arange(101)
     weight = torch.exp(-0.5 * ((xy[..., None] - (whole + 0.5) / 100) / sigma) ** 2)
     weight = weight / weight.sum(-1, keepdim=True).clamp(min=1e-9)
@@ -215,13 +215,13 @@ def attention_loss(
     queries: torch.Tensor, keys: torch.Tensor, allowed: torch.Tensor, places: LookPlaces,
     image_places: torch.Tensor,
 ) -> torch.Tensor:  # fmt: skip
-    """Cross-entropy of one head's attention against the target's image tokens.
+    """Return the cross-entropy of one head's attention against the target's image tokens.
 
     Args:
         queries: (b, n, d) of the head, rotated.
         keys: (b, n, d) of the head, rotated.
         allowed: (b, 1, n, n) bool.
-        places: Where to look from, and at what.
+        places: Places to look from, and their targets.
         image_places: (tokens,) place of each image token in the sequence.
     """
     if len(places.row) == 0:

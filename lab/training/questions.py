@@ -79,7 +79,7 @@ def draw_questions(
     rng: np.random.Generator,
     vocabulary: Vocabulary,
 ) -> list[Question]:
-    """Draws up to ``count`` different questions about one picture.
+    """Draw up to ``count`` different questions about one picture.
 
     Args:
         objects: All objects in it.

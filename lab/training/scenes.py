@@ -1,4 +1,4 @@
-"""Renders training scenes ahead, into shards that the trainer reads.
+"""Shards of plain scenes for training.
 
 A shard is three files: ``NAME.images.npy`` (n, h, w, 3) uint8, ``NAME.masks.npy`` (n, h, w) int8
 (index of the object seen, −1 for none) and ``NAME.json`` (names of the objects of every image).
@@ -26,7 +26,7 @@ _ARM_DISTANCE_M, _ARM_ELEVATION_DEG = (0.30, 0.85), (35.0, 89.0)
 
 
 def render_shard(folder: Path, name: str, seed: int, image_count: int) -> None:
-    """Renders one shard; nothing is left behind if it is interrupted before the JSON file.
+    """Render one shard; an interrupted one has no JSON file.
 
     Args:
         folder: Where the files go.
@@ -52,10 +52,10 @@ def render_shard(folder: Path, name: str, seed: int, image_count: int) -> None:
 
 
 def arm_camera(rng: np.random.Generator) -> CameraPose:
-    """A camera as an arm has them: beside the table and over it, or near one place of it; 0.30 to 0.85 m away."""
+    """Draw a camera on an arm: at the side of the table or over it, or near one place of it; 0.30 to 0.85 m away."""
     distance = rng.uniform(*_ARM_DISTANCE_M)
     elevation, azimuth = np.deg2rad(rng.uniform(*_ARM_ELEVATION_DEG)), rng.uniform(0, 2 * np.pi)
-    # What is looked at from nearby may stand anywhere on the table.
+    # From nearby any place of the table may be in view.
     spread = 0.03 + 0.12 * (_ARM_DISTANCE_M[1] - distance) / (_ARM_DISTANCE_M[1] - _ARM_DISTANCE_M[0])
     x, y = rng.uniform(-spread, spread, 2)
     level = distance * np.cos(elevation)
@@ -64,7 +64,7 @@ def arm_camera(rng: np.random.Generator) -> CameraPose:
 
 
 def averaged(color: np.ndarray) -> np.ndarray:
-    """A picture (h, w, 3) uint8 of `OVERSAMPLING` times fewer pixels along each side, each the mean of a square."""
+    """Return a picture (h, w, 3) uint8 of `OVERSAMPLING` times fewer pixels along each side, each the mean of a square."""
     corners = [color[i::OVERSAMPLING, j::OVERSAMPLING] for i in range(OVERSAMPLING) for j in range(OVERSAMPLING)]
     total = np.full(corners[0].shape, OVERSAMPLING**2 // 2, np.uint16)
     for corner in corners:
@@ -73,13 +73,14 @@ def averaged(color: np.ndarray) -> np.ndarray:
 
 
 def main() -> None:
-    """``python -m lab.training.scenes --out DIR --images N``."""
+    """Run ``python -m lab.training.scenes --out DIR --images N``."""
     parser = argparse.ArgumentParser(description="Render training scenes ahead.")
     parser.add_argument("--out", type=Path, required=True, help="folder of the shards")
     parser.add_argument("--images", type=int, default=12000, help="images in all")
     parser.add_argument("--shard", type=int, default=500, help="images in one shard")
     parser.add_argument("--seed", type=int, default=1, help="seed of the first shard")
     args = parser.parse_args()
+    args.shard = min(args.shard, args.images)
     args.out.mkdir(parents=True, exist_ok=True)
     for index in tqdm(range(args.images // args.shard), desc="shards", unit="shard"):
         name = f"shard_{args.seed}_{index:04d}"

@@ -52,7 +52,7 @@ class Explanation:
     Attributes:
         question: The question.
         response: The answer with a `PLACEHOLDER` for each tag.
-        tags: For every placeholder (inline text, alt text, points (n, 2) in per cent).
+        tags: For every placeholder (inline text, alt text, points (n, 2) in percent).
     """
 
     question: str

@@ -194,7 +194,7 @@ def test_an_exported_run_loads_and_states_its_error(straight: Path, tmp_path: Pa
 
 
 def test_a_run_without_a_checkpoint_is_not_shipped(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no checkpoint"):
+    with pytest.raises(InputError, match="must have a checkpoint"):
         export_checkpoint(tmp_path, tmp_path / "shipped", None)
     assert not (tmp_path / "shipped").exists()
 
