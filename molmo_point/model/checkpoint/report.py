@@ -152,7 +152,7 @@ def _model(
 
 
 def _rows(config: dict[str, Any]) -> int:
-    """Number of rows of both embedding tables of Molmo v1; 0 for other models."""
+    """Count the rows of both embedding tables of Molmo v1; 0 for other models."""
     if config.get("model_type") != "molmo":
         return 0
     rows = config.get("embedding_size") or config.get("vocab_size")

@@ -23,7 +23,7 @@ from molmo_point.results import Completion
 from molmo_point.trust.confidence_calibration import UNCALIBRATED, Calibration
 
 SKIPPED_MODULES = ("model.vision_tower", "model.multi_modal_projector", "model.language_model.embed_tokens", "lm_head")
-"""What quantization leaves in high precision."""
+"""Modules that keep high precision under quantization."""
 
 
 class Molmo2Backend(Backend):
@@ -114,7 +114,7 @@ def load_molmo2_backend(source: CheckpointSource) -> Molmo2Backend:
 
 
 def load_molmo2(folder: Path, device: torch.device, quantization: Any = None, dtype: torch.dtype = torch.float32) -> Any:
-    """Loads a Molmo2 checkpoint strictly; remote code that it names is never run.
+    """Load a Molmo2 checkpoint strictly, without remote code.
 
     Args:
         folder: With ``config.json`` and the weights, in the released layout or as transformers saves it.
@@ -172,7 +172,7 @@ def load_molmo2(folder: Path, device: torch.device, quantization: Any = None, dt
 
 
 def _end_ids(model: Any, processor: Molmo2Processor) -> tuple[int, ...]:
-    """What ends an answer: the tokenizer's own end, and those that the checkpoint names for generation."""
+    """List the tokens that end an answer: those of the tokenizer and of the generation config."""
     own: Any = processor.tokenizer.eos_token_id
     named = getattr(model.generation_config, "eos_token_id", None)
     more = named if isinstance(named, (list, tuple)) else [named]
