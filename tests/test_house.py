@@ -34,35 +34,17 @@ WAITING_ABILITIES = {
 }  # fmt: skip
 WAITING_FILES: set[str] = {"molmo_point/pointer.py", "molmo_point/results.py"}
 WAITING_FUNCTIONS: set[str] = {
-    "molmo_point/calibration/intrinsics_fit.py:calibrate_intrinsics",
-    "molmo_point/calibration/reports.py:hand_eye_report",
-    "molmo_point/calibration/sample_file.py:load_session",
-    "molmo_point/depth/estimator.py:estimate_depth",
-    "molmo_point/depth/window.py:cut_window",
-    "molmo_point/grasp/propose.py:find_grasps",
-    "molmo_point/grasp/ranking.py:rank_grasps",
     "molmo_point/model/architecture/causal_lm.py:forward",
     "molmo_point/model/load.py:load_backend",
     "molmo_point/model/molmo2/backend.py:load_molmo2",
-    "molmo_point/viz/overlay.py:draw_points",
-    "molmo_point/viz/scene3d.py:render_scene",
 }
 WAITING_DOCSTRINGS: tuple[str, ...] = (
     "lab/",
-    "molmo_point/calibration/",
-    "molmo_point/cli/calibrate/",
     "molmo_point/cli/evaluate/confidence.py",
     "molmo_point/cli/point.py",
     "molmo_point/finetuning/",
-    "molmo_point/frame.py",
-    "molmo_point/geometry/",
-    "molmo_point/grasp/",
-    "molmo_point/hand_eye/",
     "molmo_point/model/",
     "molmo_point/points/",
-    "molmo_point/target_time.py",
-    "molmo_point/trust/",
-    "molmo_point/viz/",
     "ros2_ws/src/",
 )
 """Beginnings of paths."""

@@ -102,17 +102,12 @@ def calibrate_intrinsics(
     """
     if model is not None and model not in MODELS:
         raise InputError("model must be a known distortion model", repr(model), f"use one of {', '.join(map(repr, MODELS))}")
-    size_wh = _one_size(photos)
+    size_wh, points = _one_size(photos), board.points
     if factory is not None and factory.size_wh != size_wh:
-        raise InputError(
-            "factory must be intrinsics of the photos' size",
-            f"{factory.size_wh}, photos {size_wh} (width, height)",
-            "give the intrinsics of this stream",
-        )
-    kept, dropped = _detected(board, photos, progress)
-    kept, dropped = _sharp(kept, dropped)
+        given = f"{factory.size_wh}, photos {size_wh} (width, height)"
+        raise InputError("factory must be intrinsics of the photos' size", given, "give the intrinsics of this stream")
+    kept, dropped = _sharp(*_detected(board, photos, progress))
     _enough(kept, dropped, len(photos))
-    points = board.points
     kept, dropped = _fitting(points, kept, dropped, size_wh, model or "k1 k2")
     _enough(kept, dropped, len(photos))
     kept, strays = _without_strays(points, kept, size_wh, model or "k1 k2 p1 p2")

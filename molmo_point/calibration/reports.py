@@ -182,13 +182,8 @@ def _residuals(result: IntrinsicsResult) -> str:
     return arrows(uv[seen], residual[seen], result.fit.intrinsics.size_wh, _ENLARGE)
 
 
-def hand_eye_report(
-    result: HandEyeResult,
-    dropped: tuple[tuple[str, str], ...] = (),
-    driver: Transform | None = None,
-    pictures: tuple[str, ...] = (),
-) -> str:
-    """Compose the report of a hand-eye calibration; `pictures` are HTML figures."""
+def hand_eye_report(result: HandEyeResult, dropped: tuple[tuple[str, str], ...] = (), driver: Transform | None = None) -> str:
+    """Compose the report of a hand-eye calibration."""
     solution, camera = result.solution, result.camera
     kept = solution.kept
     word = "PASSED" if result.passed else "NOT PASSED"
@@ -231,7 +226,7 @@ def hand_eye_report(
             heading("Next pose to record"),
             paragraph(f"{s.words}: reduces the 95 % error from {s.error_now_m * 1e3:.1f} to {s.error_then_m * 1e3:.1f} mm."),
         ]
-    parts += [heading("For ROS 2"), code(publisher_words(camera, driver)), *pictures]
+    parts += [heading("For ROS 2"), code(publisher_words(camera, driver))]
     return page("Hand-eye calibration", parts)
 
 

@@ -91,15 +91,7 @@ def load_session(path: str | Path, progress: Callable[[str], None] = lambda line
         points = board.points
     else:
         kept, dropped, board, camera = np.arange(len(ids)), [], None, _VIRTUAL
-        boards = np.array([read_pose(entry["camera_T_board"], name, path) for entry, name in zip(entries, ids)])
-        points, uv = _virtual(boards)
-        behind = [name for name, seen in zip(ids, uv) if not np.isfinite(seen).all()]
-        if behind:
-            raise InputError(
-                "Every board must be in front of the camera: the board poses look inverted (board_T_camera)",
-                f"{path}: {', '.join(behind[:5])}",
-                "give camera_T_board, the pose of the board in the camera frame, z forward",
-            )
+        points, uv = _from_poses(entries, ids, path)
     if len(kept) < len(ids) and len(kept) < 5:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in dropped[:5])
         raise InputError(
@@ -172,6 +164,18 @@ def _from_images(
             "The images must show the board", f"none of {len(entries)} images, {board.describe()}", "check the board's YAML"
         )
     return np.array(kept), np.array(found), dropped, board, camera
+
+
+def _from_poses(entries: list[Any], ids: list[str], path: Path) -> tuple[FloatArray, FloatArray]:
+    points, uv = _virtual(np.array([read_pose(entry["camera_T_board"], name, path) for entry, name in zip(entries, ids)]))
+    behind = [name for name, seen in zip(ids, uv) if not np.isfinite(seen).all()]
+    if behind:
+        raise InputError(
+            "Every board must be in front of the camera: the board poses look inverted (board_T_camera)",
+            f"{path}: {', '.join(behind[:5])}",
+            "give camera_T_board, the pose of the board in the camera frame, z forward",
+        )
+    return points, uv
 
 
 def _virtual(boards: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -46,12 +46,7 @@ class Window:
 
 
 def cut_window(
-    depth_m: DepthArray,
-    point: FloatArray,
-    covariance_px2: FloatArray,
-    focal_px: float,
-    min_m: float,
-    max_m: float,
+    depth_m: DepthArray, point: FloatArray, covariance_px2: FloatArray, focal_px: float, min_m: float, max_m: float
 ) -> Window:
     """Cut the window around a point out of a depth image.
 
@@ -82,10 +77,10 @@ def cut_window(
     z, span = wide[inner], _span(wide)[inner]
     du = np.arange(left, left + z.shape[1])[None, :] - point[0]
     dv = np.arange(top, top + z.shape[0])[:, None] - point[1]
-    squared = mahalanobis2(du, dv, _at_least(covariance_px2, MIN_SIGMA_PX))
     around_px = float(np.clip(focal_px * NEIGHBORHOOD_M / near_m, MIN_RADIUS_PX, MAX_RADIUS_PX / 2))
-    weight = np.exp(-0.5 * squared / TAIL**2)
     near = np.exp(-0.5 * mahalanobis2(du, dv, _at_least(covariance_px2, around_px / 1.5)) / 1.5**2)
+    squared = mahalanobis2(du, dv, _at_least(covariance_px2, MIN_SIGMA_PX))
+    weight = np.exp(-0.5 * squared / TAIL**2)
     du, dv = np.broadcast_arrays(du, dv)
     return Window(
         z=z,

@@ -147,22 +147,18 @@ def find_grasps(
     normal = surface_normal(region)
     if region.patch is None or region.inside is None:
         return Grasps((), (), region, normal, None, gripper)
-    points = region.points_m
-    points = points[:: max(1, -(-len(points) // MAX_POINTS))]
+    points = region.points_m[:: max(1, -(-len(region.points_m) // MAX_POINTS))]
     spacing_m = region.patch.stride * float(region.target_m[2]) / intrinsics.focal_px
     noise_m = float(np.median(region.patch.sigma_m[region.inside]))
     box = oriented_box(points, region.support)
     turns = closings(region.target_m, normal.direction, box.axes, region.support, gripper)
     proposals = [p for axes in turns for p in search_slabs(points, region.target_m, axes, region.support, gripper)]
+    alive = [p for p in proposals if not p.reason]
+    measured = [(p, measure_contact(points, p, gripper, spacing_m, noise_m, region.support)) for p in alive]
     rejected = [RejectedGrasp(p.axes, p.position_m, p.reason) for p in proposals if p.reason]
-    alive: list[tuple[Proposal, Contact]] = []
-    for proposal in (p for p in proposals if not p.reason):
-        contact = measure_contact(points, proposal, gripper, spacing_m, noise_m, region.support)
-        if contact.reason:
-            rejected.append(RejectedGrasp(proposal.axes, contact.position_m, contact.reason))
-        else:
-            alive.append((proposal, contact))
-    candidates, more = _checked(alive, region, points, intrinsics, frame, gripper, sigma_m, spacing_m)
+    rejected += [RejectedGrasp(p.axes, contact.position_m, contact.reason) for p, contact in measured if contact.reason]
+    good = [(p, contact) for p, contact in measured if not contact.reason]
+    candidates, more = _checked(good, region, points, intrinsics, frame, gripper, sigma_m, spacing_m)
     kept, doubles = _distinct(candidates, max_candidates)
     return Grasps(kept, tuple(rejected + more + doubles), region, normal, box, gripper)
 

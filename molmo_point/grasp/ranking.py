@@ -85,25 +85,27 @@ def rank_grasps(
         InputError: For wrong shapes, values that are not finite, poses that are not rigid, or an unknown convention.
     """
     poses, target, own = _checked(external_grasps, target_m, convention, scores)
+    wanted = None if approach is None else _direction(approach)
     lengths = {"origin_to_pads_m": origin_to_pads_m, "sigma_m": sigma_m, "reach_m": reach_m}
     if not all(math.isfinite(value) for value in lengths.values()) or sigma_m < 0 or reach_m < 0:
         raise InputError("The lengths must be finite, and sigma_m and reach_m not negative", repr(lengths), "give meters")
-    wanted = None if approach is None else _direction(approach)
     into, closing = CONVENTIONS[convention]
     ranked = []
     for index, pose in enumerate(poses):
         z, y = pose[:3, into], pose[:3, closing]
         origin = pose[:3, 3] + origin_to_pads_m * z
         camera_T_grasp = Transform(frame, GRASP_FRAME, np.stack([np.cross(y, z), y, z], axis=1), origin)
-        away = target - origin
-        behind = float(np.clip(away @ z, -reach_m, 0.0))
-        distance = float(np.linalg.norm(away - behind * z))
+        distance = _distance_m(target - origin, z, reach_m)
         alignment = math.nan if wanted is None else float(wanted @ z)
-        quality = math.exp(-0.5 * distance**2 / (NEAR_M**2 + sigma_m**2)) * float(own[index])
-        if wanted is not None:
-            quality *= 0.5 * (1.0 + alignment)
+        nearness = math.exp(-0.5 * distance**2 / (NEAR_M**2 + sigma_m**2))
+        quality = nearness * float(own[index]) * (1.0 if wanted is None else 0.5 * (1.0 + alignment))
         ranked.append(RankedGrasp(index, camera_T_grasp, distance, alignment, quality))
     return tuple(sorted(ranked, key=lambda grasp: -grasp.quality))
+
+
+def _distance_m(away: FloatArray, z: FloatArray, reach_m: float) -> float:
+    """Measure the distance of an offset (3,) from the stretch of `reach_m` before the pads' middle."""
+    return float(np.linalg.norm(away - np.clip(away @ z, -reach_m, 0.0) * z))
 
 
 def _checked(

@@ -83,31 +83,27 @@ def render_scene(
     """
     points, colors, pixel_m = cloud_of(frame)
     targets = tuple(_in_scene(target, frame, base_T_camera) for target in targets)
-    origin, up = np.zeros(3), np.array([0.0, -1.0, 0.0])
-    forward = np.array([0.0, 0.0, 1.0])
     if base_T_camera is not None:
         points = base_T_camera.apply(points, frame=frame.frame)
-        origin, up = base_T_camera.translation_m, np.array([0.0, 0.0, 1.0])
-        forward = base_T_camera.rotation[:, 2]
-    view = _look(points, targets, origin, forward, up, azimuth_rad, elevation_rad, size_wh)
+    view = _look(points, targets, base_T_camera, azimuth_rad, elevation_rad, size_wh)
     canvas = _splat(view, points, colors, pixel_m)
     image = Image.fromarray(canvas)
     if base_T_camera is not None:
         _draw_grid(image, view, points, canvas)
-    name = frame.frame if base_T_camera is None else base_T_camera.target
-    _draw_axes(image, view, name + (f" · ellipsoids {sigmas:g}σ" if targets else ""))
+    _draw_axes(image, view, _scene_frame(frame, base_T_camera) + (f" · ellipsoids {sigmas:g}σ" if targets else ""))
     for target, tint in zip(targets, _tints(targets), strict=True):
         draw_ellipsoid(image, view, target, tint, sigmas)
-    for grasp in reversed(grasps):
-        moved = _grasp_in_scene(grasp, frame, base_T_camera)
-        draw_gripper(image, view.project, moved, gripper or Gripper(), BEST if grasp is grasps[0] else GRAY, 2 * _SUPERSAMPLE)
-    image = image.resize(size_wh, Image.Resampling.LANCZOS)
-    _annotate(image, view, targets, sigmas, banner)
-    return np.array(image)
+    for rank, grasp in reversed(list(enumerate(_grasp_in_scene(each, frame, base_T_camera) for each in grasps))):
+        draw_gripper(image, view.project, grasp, gripper or Gripper(), GRAY if rank else BEST, 2 * _SUPERSAMPLE)
+    return np.array(_annotated(image.resize(size_wh, Image.Resampling.LANCZOS), view, targets, sigmas, banner))
+
+
+def _scene_frame(frame: RgbdFrame, base_T_camera: Transform | None) -> str:
+    return frame.frame if base_T_camera is None else base_T_camera.target
 
 
 def _in_scene(target: Target, frame: RgbdFrame, base_T_camera: Transform | None) -> Target:
-    wanted = frame.frame if base_T_camera is None else base_T_camera.target
+    wanted = _scene_frame(frame, base_T_camera)
     if target.frame == wanted:
         return target
     if base_T_camera is not None and target.frame == base_T_camera.source:
@@ -121,7 +117,7 @@ def _in_scene(target: Target, frame: RgbdFrame, base_T_camera: Transform | None)
 
 def _grasp_in_scene(grasp: GraspCandidate, frame: RgbdFrame, base_T_camera: Transform | None) -> GraspCandidate:
     there = grasp.camera_T_grasp.target
-    if there == (frame.frame if base_T_camera is None else base_T_camera.target):
+    if there == _scene_frame(frame, base_T_camera):
         return grasp
     return grasp.transformed(base_T_camera or Transform.identity(frame.frame, frame.frame))
 
@@ -134,14 +130,15 @@ def _tints(targets: tuple[Target, ...]) -> list[tuple[int, int, int]]:
 def _look(
     points: np.ndarray,
     targets: tuple[Target, ...],
-    origin: np.ndarray,
-    forward: np.ndarray,
-    up: np.ndarray,
+    base_T_camera: Transform | None,
     azimuth_rad: float,
     elevation_rad: float,
     size_wh: tuple[int, int],
 ) -> VirtualCamera:
     """Place a camera that orbits the targets and keeps the whole near cloud in the picture."""
+    origin, forward, up = np.zeros(3), np.array([0.0, 0.0, 1.0]), np.array([0.0, -1.0, 0.0])
+    if base_T_camera is not None:
+        origin, forward, up = base_T_camera.translation_m, base_T_camera.rotation[:, 2], np.array([0.0, 0.0, 1.0])
     center = np.median(points, axis=0) if len(points) else origin + forward
     if targets:
         center = np.mean([target.position_m for target in targets], axis=0)
@@ -292,7 +289,8 @@ def _hull(uv: np.ndarray) -> list[np.ndarray]:
     return chain(ordered)[:-1] + chain(ordered[::-1])[:-1]
 
 
-def _annotate(image: Image.Image, view: VirtualCamera, targets: tuple[Target, ...], sigmas: float, banner: str) -> None:
+def _annotated(image: Image.Image, view: VirtualCamera, targets: tuple[Target, ...], sigmas: float, banner: str) -> Image.Image:
+    """Draw banner and labels on the picture; return it."""
     obstacles = [draw_banner(image, shortened(banner, 90), 17)] if banner else []
     labels = []
     for target, tint in zip(targets, _tints(targets), strict=True):
@@ -308,3 +306,4 @@ def _annotate(image: Image.Image, view: VirtualCamera, targets: tuple[Target, ..
         labels.append(Label(text, (float(u), float(v)), reach, tint))
         obstacles.append((u - reach, v - reach, u + reach, v + reach))
     draw_labels(image, labels, 15, obstacles)
+    return image
