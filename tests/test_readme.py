@@ -20,8 +20,9 @@ README = ROOT / "README.md"
 CONVENTIONS = ROOT / "docs" / "conventions.md"
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
 ROS = ROOT / "docs" / "ros.md"
+PAGES = tuple(ROOT / "docs" / f"{name}.md" for name in ("models", "cameras", "grasps", "tracking", "demos"))
+NAMED = (ROS, *(ROOT / "docs" / f"{name}.md" for name in ("picking", "training", "calibration")))
 LIFT = ROOT / "docs" / "lift.md"
-MODELS = ROOT / "docs" / "models.md"
 WEIGHTS = ROOT / "molmo_point" / "checkpoints" / "tabletop" / "model.safetensors"
 
 # A Python block marked so needs hardware or a download; it is compiled and its names are checked.
@@ -221,13 +222,13 @@ needs_weights = pytest.mark.skipif(not WEIGHTS.is_file(), reason=f"{WEIGHTS.rela
 
 
 @needs_weights
-@pytest.mark.parametrize("code", [*python_blocks(README, run=True), *python_blocks(MODELS, run=True)])
-def test_python_of_the_readme_and_of_the_models_runs(code, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("code", [block for path in (README, *PAGES) for block in python_blocks(path, run=True)])
+def test_python_of_the_readme_and_of_the_pages_runs(code, tmp_path, monkeypatch, capsys):
     write_example_files(tmp_path)
     monkeypatch.chdir(tmp_path)
-    namespace = run_block(code, "README.md or docs/models.md")
-    assert capsys.readouterr().out.strip(), "it prints something"
-    if "camera" in namespace:
+    namespace = run_block(code, "README.md or a page of docs")
+    assert capsys.readouterr().out.strip() or "print(" not in code
+    if {"camera", "pointing"} <= set(namespace):
         scene = namespace["camera"].scene
         truth = {item.name: item.position_base_m for item in scene.objects}
         wanted = namespace["pointing"].query.removeprefix("the ")
@@ -238,7 +239,11 @@ def test_python_of_the_readme_and_of_the_models_runs(code, tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize(
-    "code", [*python_blocks(README, run=False), *python_blocks(MODELS, run=False), *python_blocks(ROS, run=True)]
+    "code",
+    [
+        *(block for path in (README, *PAGES, *NAMED) for block in python_blocks(path, run=False)),
+        *(block for path in NAMED for block in python_blocks(path, run=True)),
+    ],
 )
 def test_python_that_needs_hardware_names_real_things(code):
     check_names(code)
