@@ -29,6 +29,7 @@ _NOT_OURS = {
         "log.csv",
         "setup.cfg",
         "sitecustomize.py",
+        "depth/image_raw",
         "model.safetensors.index.json",
         "generation_config.json",
     ),
