@@ -64,7 +64,7 @@ def carry_out(command, options) -> list[StepOutcome]:
     rclpy.init()
     try:
         with running("pick_node", options.out / "pick_node.log", parameters) as node:
-            node.wait_for("ready:", START_S)
+            node.wait_for_action("molmo_pick/pick_object", START_S)
             outcomes = NodeExecutor(print, timeout_s=600.0).run(command)
             if not options.no_video:
                 print("\ndrawing the video ...")

@@ -66,7 +66,7 @@ def clear(commands, options) -> list[MoveOutcome]:
     rclpy.init()
     try:
         with running("pick_node", options.out / "clear_node.log", parameters) as node:
-            node.wait_for("ready:", 300.0)
+            node.wait_for_action("molmo_pick/pick_object", 300.0)
             for command in commands:
                 print(f"\n“{command.text}”")
                 for pick, place in zip(command.steps[::2], command.steps[1::2], strict=True):

@@ -39,7 +39,7 @@ def main() -> int:
     tray = Tray(rclpy.create_node("tray_camera"), random_layout(np.random.default_rng(SEED), COUNT))
     try:
         with running("node", options.out / "count_node.log", {"reliable": True, "image_timeout_s": 60.0}) as node:
-            node.wait_for("ready", 300.0)
+            node.wait_for_action("molmo_point/count_objects", 300.0)
             return watch(tray)
     except MolmoPointError as error:
         print(error, file=sys.stderr)

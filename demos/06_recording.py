@@ -59,7 +59,7 @@ def ask(path: Path, options: argparse.Namespace) -> int:
 
     parameters = {"camera": "recording", "recording": str(path), "image_timeout_s": 60.0, "lifespan_s": 30.0}
     with running("node", options.out / "recording_node.log", parameters) as node:
-        node.wait_for("ready", 300.0)
+        node.wait_for_action("molmo_point/point_at", 300.0)
         command = [
             sys.executable,
             "-m",

@@ -10,13 +10,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import rclpy
+
 from molmo_point.errors import MolmoPointError
 
 _END_S = 10.0
+_CHECK_S = 0.2
 
 
-class Background:
-    """A running process, with its output in a file.
+class BackgroundNode:
+    """A node as a running process, with its output in a file.
 
     Attributes:
         name: Name of the module.
@@ -26,30 +29,37 @@ class Background:
     def __init__(self, name: str, process: subprocess.Popen, log: Path) -> None:
         self.name, self.log, self._process = name, log, process
 
-    def said(self) -> str:
-        """Return its output so far."""
-        return self.log.read_text(encoding="utf-8", errors="replace")
-
-    def wait_for(self, words: str, timeout_s: float) -> None:
-        """Wait until it has written these words.
+    def wait_for_action(self, action: str, timeout_s: float) -> None:
+        """Wait until the node serves an action, e.g. "molmo_pick/pick_object": its model is loaded then.
 
         Raises:
-            MolmoPointError: If it ends before, or does not in time; with the last lines of its output.
+            MolmoPointError: If the process ends, or does not serve it in time; with the last lines of its output.
         """
-        deadline = time.monotonic() + timeout_s
-        while words not in self.said():
-            ended = self._process.poll() is not None
-            if ended or time.monotonic() > deadline:
-                why = f"ended with {self._process.returncode}" if ended else f"not in {timeout_s:g} s"
-                tail = " | ".join(self.said().splitlines()[-3:])
-                raise MolmoPointError(f"{self.name} did not say {words!r}", f"{why}; {tail}", f"see {self.log}")
-            time.sleep(0.2)
+        service = f"/{action}/_action/send_goal"
+        context = rclpy.Context()
+        rclpy.init(context=context)
+        node = rclpy.create_node("wait_for_action", context=context, start_parameter_services=False)
+        deadline_s = time.monotonic() + timeout_s
+        try:
+            while service not in (name for name, _ in node.get_service_names_and_types()):
+                if self._process.poll() is not None or time.monotonic() > deadline_s:
+                    raise self._not_ready(action, timeout_s)
+                time.sleep(_CHECK_S)
+        finally:
+            node.destroy_node()
+            context.shutdown()
+
+    def _not_ready(self, action: str, timeout_s: float) -> MolmoPointError:
+        code = self._process.poll()
+        reason = f"no action {action} in {timeout_s:g} s" if code is None else f"ended with {code}"
+        tail = " | ".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-3:])
+        return MolmoPointError(f"{self.name} did not start", f"{reason}; {tail}", f"see {self.log}")
 
 
 @contextmanager
 def running(
     module: str, log: str | Path, parameters: Mapping[str, Any] | None = None, remappings: Mapping[str, str] | None = None
-) -> Iterator[Background]:
+) -> Iterator[BackgroundNode]:
     """Run a node of this package until the end of the block.
 
     Args:
@@ -68,7 +78,7 @@ def running(
             command, stdout=file, stderr=subprocess.STDOUT, env=dict(os.environ, PYTHONUNBUFFERED="1"), start_new_session=True
         )
     try:
-        yield Background(module, process, log)
+        yield BackgroundNode(module, process, log)
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)

@@ -90,7 +90,7 @@ class GoalServer:
             return self._action.Result(error_code=int(ErrorCode.GOAL_REJECTED), error_msg="The node shuts down.")
         try:
             result = goal.answer()
-            end_goal(goal_handle, result.error_code)
+            _end(goal_handle, result.error_code)
             if result.error_code != ErrorCode.NONE:
                 self._node.get_logger().warning(f"goal ended with {code_name(result.error_code)}: {result.error_msg}")
             return result
@@ -99,7 +99,7 @@ class GoalServer:
             self._queue.done(goal)
 
 
-def end_goal(goal_handle: Any, error_code: int) -> None:
+def _end(goal_handle: Any, error_code: int) -> None:
     """Set the final state of a goal: succeeded, canceled on request, or aborted."""
     if error_code == ErrorCode.NONE:
         goal_handle.succeed()
