@@ -32,7 +32,7 @@ def test_a_node_that_must_be_secure_does_not_run_without_keys(domain, tmp_path, 
         ("node", "max_skew_s:=5.0", "out of range"),
         ("camera_node", "camera:=teapot", "must be one of"),
         ("pick_node", "attempts:=99", "out of range"),
-        ("pick_node", "aside_xy_m:=[1.0]", "not a place"),
+        ("pick_node", "aside_xy_m:=[1.0]", "two finite numbers"),
     ],
 )
 def test_a_refused_parameter_is_a_reason_and_not_a_traceback(domain, module, parameter, words):

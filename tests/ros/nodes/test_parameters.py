@@ -10,8 +10,7 @@ rclpy = pytest.importorskip("rclpy", reason="needs ROS 2: run through ros2_ws/ru
 pytest.importorskip("molmo_point_msgs.action", reason="needs the built interfaces: make setup", exc_type=ImportError)
 
 from molmo_point_ros.inputs.bag_driver import BAG  # noqa: E402
-from molmo_point_ros.nodes import parameters  # noqa: E402
-from molmo_point_ros.nodes.pick_parameters import PickNodeParameters  # noqa: E402
+from molmo_point_ros.nodes import parameter_tables, parameters  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 
 from molmo_point.camera.registry import CAMERAS, CameraDriver, Option, markdown_table  # noqa: E402
@@ -19,13 +18,7 @@ from molmo_point.camera.registry import CAMERAS, CameraDriver, Option, markdown_
 pytestmark = pytest.mark.ros
 
 POINTING = parameters.PointingNodeParameters
-KINDS = [
-    POINTING,
-    parameters.CameraNodeParameters,
-    PickNodeParameters,
-    parameters.RecorderParameters,
-    parameters.CaptureParameters,
-]
+KINDS = parameter_tables.KINDS
 
 
 @pytest.fixture
@@ -136,6 +129,6 @@ def test_the_box_must_span_a_volume(make_node):
 def test_the_documentation_has_the_generated_tables():
     text = (Path(__file__).resolve().parents[3] / "docs" / "ros.md").read_text(encoding="utf-8")
     own = set(parameters.specs_of(parameters.CameraNodeParameters)) - set(parameters.specs_of(parameters.CameraParameters))
-    rows = [row for row in parameters.markdown_rows(parameters.CameraNodeParameters) if row.split("`")[1] in own]
-    for row in [*parameters.markdown_rows(POINTING), *rows]:
-        assert row in text, "copy the tables that python -m molmo_point_ros.nodes.parameters prints into docs/ros.md"
+    rows = [row for row in parameter_tables.markdown_rows(parameters.CameraNodeParameters) if row.split("`")[1] in own]
+    for row in [*parameter_tables.markdown_rows(POINTING), *rows]:
+        assert row in text, "copy the tables that python -m molmo_point_ros.nodes.parameter_tables prints into docs/ros.md"

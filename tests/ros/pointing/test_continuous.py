@@ -178,7 +178,7 @@ def test_without_tracking_answers_come_alone_with_their_own_transform(watcher):
         assert target.track_state == PointTarget.NOT_TRACKED and target.id == ""
         assert np.linalg.norm(position_of(target) - truth_m(stamp_to_ns(array.header.stamp))) < 0.02
     stamps = [stamp_to_ns(array.header.stamp) for array in arrays]
-    assert min(np.diff(stamps)) > 0.4e9, "no faster than the answers"
+    assert min(np.diff(stamps)) > 0.3e9, "no faster than the answers, but for the 0.125 s between images"
     assert watcher.set_query().success
 
 

@@ -1,7 +1,4 @@
-"""ROS parameters as dataclasses: one field declares a parameter with its description, limits and unit.
-
-`python -m molmo_point_ros.nodes.parameters` prints the tables of docs/ros.md.
-"""
+"""ROS parameters as dataclasses: one field declares a parameter with its description, limits and unit."""
 
 import dataclasses
 import math
@@ -300,29 +297,6 @@ def unit_of(name: str, spec: ParameterSpec) -> str:
     return spec.unit or (suffix.replace("hz", "Hz") if suffix in _UNITS and spec.range is not None else "")
 
 
-def markdown_rows(kind: type[NodeParameters]) -> list[str]:
-    """Return one row for every parameter: name, default, description with unit and limits."""
-    defaults = dataclasses.asdict(kind())
-    return [f"| `{name}` | {_shown(defaults[name])} | {_full_text(name, spec)} |" for name, spec in specs_of(kind).items()]
-
-
-def _full_text(name: str, spec: ParameterSpec) -> str:
-    limits = ", ".join(spec.choices) or ("{:g} to {:g}".format(*spec.range) if spec.range else "")
-    bounds = " ".join(part for part in (limits, unit_of(name, spec)) if part)
-    return f"{spec.description} ({bounds})" if bounds else spec.description
-
-
-def _shown(value: Any) -> str:
-    """Return a default as a YAML reader would write it, in a table."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list):
-        return ", ".join(f"{'-' if each < 0 else ''}.inf" if math.isinf(each) else f"{each:g}" for each in value)
-    if isinstance(value, str):
-        return f"`{value}`" if value else "empty"
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
 def _descriptor(name: str, default: Any, spec: ParameterSpec) -> ParameterDescriptor:
     unit = unit_of(name, spec)
     description = f"{spec.description} ({unit})" if unit else spec.description
@@ -339,7 +313,7 @@ def _descriptor(name: str, default: Any, spec: ParameterSpec) -> ParameterDescri
 
 
 def _check(node: Any, given: list[Parameter], kind: type[NodeParameters]) -> SetParametersResult:
-    """Refuse a value that is not among the choices, and values that conflict; what is not declared yet has its default."""
+    """Refuse a value that is not among the choices, and values that conflict. An undeclared parameter has its default."""
     specs = specs_of(kind)
     changed = {each.name: each.value for each in given if each.name in specs}
     for name, value in changed.items():
@@ -352,15 +326,3 @@ def _check(node: Any, given: list[Parameter], kind: type[NodeParameters]) -> Set
     known = {name: node.get_parameter(name).value for name in specs if name not in changed and node.has_parameter(name)}
     reason = kind(**known, **changed).conflict()
     return SetParametersResult(successful=not reason, reason=reason)
-
-
-def main() -> None:
-    """Print the tables of docs/ros.md."""
-    from molmo_point_ros.nodes.pick_parameters import PickNodeParameters
-
-    for kind in (PointingNodeParameters, CameraNodeParameters, PickNodeParameters, RecorderParameters, CaptureParameters):
-        print(f"{kind.__name__}\n", *markdown_rows(kind), sep="\n", end="\n\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,5 +1,6 @@
 """The parameters of the picking node."""
 
+import math
 from dataclasses import dataclass
 
 from molmo_point.arm.arm_registry import usage
@@ -31,3 +32,10 @@ class PickNodeParameters(ModelParameters):
     place_spacing_m: float = parameter(SPACING_M, "Distance between two of these places, along x and then along -y", (0.02, 1.0))
     video_folder: str = parameter("", "Folder for a video of every goal (needs OpenCV or PyAV); empty: none")
     video_fps: float = parameter(8.0, "Pictures per simulated second in the videos", (1.0, 30.0), unit="Hz")
+
+    def conflict(self) -> str:
+        """Refuse places that are no points."""
+        for name, place in (("aside_xy_m", self.aside_xy_m), ("hand_over_xy_m", self.hand_over_xy_m)):
+            if len(place) != 2 or not all(math.isfinite(value) for value in place):
+                return f"{name} must be two finite numbers; given: {list(place)}; give x and y in meters, base frame"
+        return super().conflict()
