@@ -14,7 +14,7 @@ class Bench:
     Args:
         subject: `benchmarks.decoding.subject.Subject`.
         material: Frame and questions.
-        protocol: How often things run.
+        protocol: Number of runs.
         gate: Compares tokens with plain greedy decoding.
         most_tokens: Longest answer that is the model's own.
     """

@@ -25,7 +25,7 @@ class Material:
     Attributes:
         image: (h, w, 3) uint8 RGB.
         scene: Where it comes from, in words.
-        prompts: Questions for one thing each, the first ones about what is there.
+        prompts: Questions for one object each, the first ones about visible objects.
         counting: A question for a number.
     """
 

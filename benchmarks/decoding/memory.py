@@ -63,7 +63,7 @@ def _answer(subject: Subject, path: str, image: np.ndarray, prompt: Prompt, coun
 
 
 def _reset_peak() -> int:
-    """Resident bytes now; the high-water mark begins anew where the system lets it."""
+    """Reset the peak of resident memory if the system lets it; return the bytes in use."""
     if sys.platform == "linux":
         try:
             Path("/proc/self/clear_refs").write_text("5", encoding="ascii")

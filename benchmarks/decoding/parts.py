@@ -22,7 +22,7 @@ def stages(subject: Any, floor: Any, material: Material, protocol: Protocol) -> 
         subject: What is measured.
         floor: `benchmarks.decoding.floor.Floor` of this run.
         material: Frame and questions.
-        protocol: How often things run.
+        protocol: Number of runs.
     """
     from benchmarks.decoding.stages import model_stages, preprocessing_stage
 
@@ -46,7 +46,7 @@ def preprocessing(protocol: Protocol, one_core: bool) -> Section:
     """Crops of a 1280x720 frame as the released models want them, ours against the official recipe.
 
     Args:
-        protocol: How often things run.
+        protocol: Number of runs.
         one_core: Measure in a process of its own that has a single core, as a robot's other
             programs may leave; else here, with this process's threads.
     """

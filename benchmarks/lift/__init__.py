@@ -1,1 +1,1 @@
-"""Lifted points against exact depth, beside other estimators."""
+"""Lifted points against exact depth, compared with other estimators."""

@@ -1,4 +1,4 @@
-"""The 3D pointing benchmark: points that are off by known errors, lifted in scenes with exact truth, beside the peers.
+"""The lifting benchmark: points with known errors, lifted in scenes with exact truth, compared with peers.
 
 All estimators answer the same points of the same depth images, one after the other in changing order.
 """
@@ -31,16 +31,16 @@ class Answer:
     """One point lifted by one estimator.
 
     Attributes:
-        kind: Of the scene.
+        kind: Kind of the scene.
         camera: Name of the camera.
-        sigma_px: By how much the point was off.
-        estimator: Who answered.
+        sigma_px: Standard deviation of the point's error in pixels.
+        estimator: Name of the estimator.
         measurable: The camera had measured enough of the target there.
-        error_mm: Distance from the true position; NaN when the answer was a refusal.
-        off_mm: Distance from the target's surface; NaN likewise.
-        ambiguous: The answer names another depth beside its own.
+        error_mm: Distance from the true position in millimeters; NaN for a refusal.
+        off_mm: Distance from the surface of the target in millimeters; NaN for a refusal.
+        ambiguous: The answer names a second depth.
         mahalanobis2: Squared error in units of the stated covariance; NaN without one.
-        time_us: Time taken.
+        time_us: Time of the answer in microseconds.
     """
 
     kind: str
@@ -56,18 +56,18 @@ class Answer:
 
     @property
     def refused(self) -> bool:
-        """There was no position."""
+        """True if there is no position."""
         return bool(np.isnan(self.error_mm))
 
     @property
     def gross(self) -> bool:
-        """The position is more than 20 mm off the target."""
+        """True if the position is more than 20 mm off the target."""
         return self.off_mm > NEAR_TRUTH_M * 1e3
 
 
 @dataclass
 class LiftRun:
-    """All answers of a run, and what took part."""
+    """All answers of a run, and its contestants."""
 
     answers: list[Answer] = field(default_factory=list)
     scenes: int = 0
@@ -88,7 +88,7 @@ def run_benchmark(
     peers: bool = True,
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> LiftRun:
-    """Lifts `POINTS` points per sigma in every scene with every estimator.
+    """Lift `POINTS` points per sigma in every scene with every estimator.
 
     Args:
         scenes: Number of scenes; the kinds take turns.

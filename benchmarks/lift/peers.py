@@ -1,4 +1,4 @@
-"""The estimators of depth at a point that other projects use, as they use them.
+"""The estimators of depth at a point that other projects use, in their own form.
 
 Each takes a depth image (h, w) in meters with NaN where nothing was measured, and the column and row of the pixel
 nearest to the point; it answers in meters, NaN where it has nothing.
@@ -54,4 +54,4 @@ PEERS: dict[str, Estimator] = {
     "median 21x21": median_21,
     "25th percentile 11x11": lower_quartile_11,
 }
-"""Name of each estimator; librealsense's hole filling, which works on whole images, is beside it in `librealsense.py`."""
+"""Name of each estimator; librealsense's hole filling, which works on whole images, is in `librealsense.py`."""

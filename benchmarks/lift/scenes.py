@@ -141,7 +141,7 @@ def _pixels(window: Intrinsics) -> FloatArray:
 def _without_target(
     layout: _Layout, depth: FloatArray, index: NDArray[np.intp], rays: FloatArray, rng: np.random.Generator
 ) -> FloatArray:
-    """A transparent target: nothing comes back from most of it, the thing behind it from the rest."""
+    """A transparent target: most of it returns no depth, the rest returns the depth of the surface behind it."""
     behind, _ = render(layout.shapes[1:], rays)
     lost = rng.random(depth.shape) < layout.vanishing
     return np.where(index == 0, np.where(lost, np.nan, behind), depth)
@@ -211,10 +211,10 @@ def _small(rng: np.random.Generator) -> _Layout:
     normal = _facing(rng, 0.1, 0.9)
     half = rng.uniform(0.005, 0.0125)
     if rng.random() < 0.5:
-        thing: Shape = Sphere(middle, half)
+        target: Shape = Sphere(middle, half)
     else:
-        thing = Box(middle, _rotation(rng, normal), np.array([*rng.uniform(0.005, 0.0125, 2), half]))
-    return _Layout([thing, _through(middle - half * normal, normal)], camera, middle)
+        target = Box(middle, _rotation(rng, normal), np.array([*rng.uniform(0.005, 0.0125, 2), half]))
+    return _Layout([target, _through(middle - half * normal, normal)], camera, middle)
 
 
 def _tilted(rng: np.random.Generator) -> _Layout:
@@ -243,7 +243,7 @@ def _occluded(rng: np.random.Generator) -> _Layout:
 
 
 def _clutter(rng: np.random.Generator) -> _Layout:
-    """A target among five other things on a table, with dropped regions."""
+    """A target among five other objects on a table, with dropped regions."""
     camera, far_m, ray = _camera(rng)
     middle = far_m * ray
     normal = _facing(rng, 0.2, 1.0)
@@ -267,10 +267,10 @@ def _transparent(rng: np.random.Generator) -> _Layout:
     middle = 0.8 * far_m * ray
     normal = _facing(rng, 0.1, 0.9)
     half = rng.uniform(0.025, 0.045)
-    thing: Shape = Sphere(middle, half)
+    target: Shape = Sphere(middle, half)
     if rng.random() < 0.5:
-        thing = Box(middle, _rotation(rng, normal), np.array([*rng.uniform(0.02, 0.04, 2), half]))
-    return _Layout([thing, _through(middle - half * normal, normal)], camera, middle, vanishing=rng.uniform(0.93, 1.0))
+        target = Box(middle, _rotation(rng, normal), np.array([*rng.uniform(0.02, 0.04, 2), half]))
+    return _Layout([target, _through(middle - half * normal, normal)], camera, middle, vanishing=rng.uniform(0.93, 1.0))
 
 
 KINDS: dict[str, Callable[[np.random.Generator], _Layout]] = {

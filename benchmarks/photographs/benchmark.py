@@ -21,21 +21,21 @@ Outline = tuple[tuple[float, float], ...]
 
 @dataclass(frozen=True, eq=False)
 class Photograph:
-    """One photograph and what is on it.
+    """One photograph and its objects.
 
     Attributes:
         file: Its name.
         size_wh: Its size, by which another picture of that name is told apart.
         source: The package that carries it.
-        things: Outlines of the things, by name; things in front stand last.
-        asked: Words asked for, and the names of the things that fit; none for what is not there.
-        counted: Likewise, for "how many".
+        outlines: Outlines of the objects by name; objects in front are last.
+        asked: Words asked for, and the names of the objects that fit; none for an absent object.
+        counted: Words of "how many" questions, and the names of the objects that fit.
     """
 
     file: str
     size_wh: tuple[int, int]
     source: str
-    things: dict[str, Outline]
+    outlines: dict[str, Outline]
     asked: dict[str, tuple[str, ...]]
     counted: dict[str, tuple[str, ...]]
 
@@ -133,7 +133,7 @@ class PhotoQuestion:
 
     Attributes:
         frame: The photograph; no depth.
-        mask: (h, w) int16, index of the thing seen, −1 for none.
+        mask: (h, w) int16, index of the visible object, −1 for none.
         kind: "photograph", "count" or "absent".
         phrase: What is asked for.
         targets: Indices in the mask of what fits.
@@ -161,7 +161,9 @@ def photo_questions(folder: Path | None = None) -> Iterator[PhotoQuestion]:
     if not found:
         needed = ", ".join(f"{photo.file} ({photo.source})" for photo in PHOTOGRAPHS)
         given = f"{folder}, and scikit-image" if folder else "only scikit-image's own folder was looked at"
-        raise InputError("There is none of the photographs", given, f"give --photos a folder with any of: {needed}")
+        raise InputError(
+            "--photos must be a folder with one of the photographs", given, f"give --photos a folder with any of: {needed}"
+        )
     for photo, path in found.items():
         yield from _questions(photo, path)
 
@@ -179,7 +181,7 @@ def _questions(photo: Photograph, path: Path) -> Iterator[PhotoQuestion]:
         color = np.asarray(image.convert("RGB"))
     if color.shape[1::-1] != photo.size_wh:
         raise InputError("This is another picture", f"{path}: {color.shape[1]}x{color.shape[0]}", f"take it from {photo.source}")
-    frame, mask, names = RgbdFrame(color, None, None, stamp_ns=1), _mask(photo), list(photo.things)
+    frame, mask, names = RgbdFrame(color, None, None, stamp_ns=1), _mask(photo), list(photo.outlines)
     asked = [("photograph" if fits else "absent", phrase, fits) for phrase, fits in photo.asked.items()]
     for kind, phrase, fits in [*asked, *(("count", phrase, fits) for phrase, fits in photo.counted.items())]:
         targets = tuple(names.index(name) for name in fits)
@@ -190,7 +192,7 @@ def _questions(photo: Photograph, path: Path) -> Iterator[PhotoQuestion]:
 def _mask(photo: Photograph) -> np.ndarray:
     canvas = Image.new("I", photo.size_wh, -1)
     pen = ImageDraw.Draw(canvas)
-    for index, outline in enumerate(photo.things.values()):
+    for index, outline in enumerate(photo.outlines.values()):
         if len(outline) == 2:
             pen.ellipse(outline, fill=index)
         else:

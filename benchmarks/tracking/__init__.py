@@ -1,1 +1,1 @@
-"""Tracked points in moving scenes, beside simpler methods."""
+"""Tracked points in moving scenes, compared with simpler methods."""

@@ -31,14 +31,14 @@ _ON_OBJECT_M = 0.004
 
 @dataclass(frozen=True, eq=False)
 class MeantPoint:
-    """A point that is meant: it moves with its object.
+    """A true point that moves with its object.
 
     Attributes:
         item: The object.
-        rate: Its speed and turn rate.
-        meant_m: (3,) in the object's axes.
-        clicked_m: (3,) what the first answer really hit, likewise.
-        bias_px: (2,) the part of the answers' errors that they have in common.
+        rate: Speed in x and y (m/s) and turn rate (rad/s).
+        meant_m: True point (3,) in the object's axes, meters.
+        clicked_m: Point (3,) that the first answer hit, in the object's axes, meters.
+        bias_px: Common part (2,) of the errors of all answers, pixels.
     """
 
     item: SceneObject
@@ -53,10 +53,10 @@ class Step:
     """A frame with its truth.
 
     Attributes:
-        time_s: Since the start of the sequence.
-        frame: What the camera delivers.
-        exact_m: (h, w) true depth.
-        base_T_camera: Where the camera is.
+        time_s: Time since the start of the sequence, seconds.
+        frame: Frame of the camera.
+        exact_m: True depth (h, w), meters.
+        base_T_camera: Pose of the camera.
         meant: Points that are meant.
     """
 

@@ -1,4 +1,4 @@
-"""A simulated table on which things move: the camera, the objects, something that passes in front, the light."""
+"""A simulated table with a moving camera, moving objects, an occluder and changing light."""
 
 import math
 import xml.etree.ElementTree as ElementTree
@@ -30,7 +30,7 @@ class Course:
         camera_rate: (3,) speed of the camera's position, base frame.
         look_rate: (3,) speed of the point that it looks at.
         object_rate: For each object (x, y) speed and turn rate.
-        passing_s: When the passing thing is in the middle; infinite without one.
+        passing_s: Time at which the occluder is in the middle, seconds; infinite without an occluder.
         light: Swing of the brightness, as a share.
     """
 
@@ -100,11 +100,11 @@ class MovingScene(MujocoScene):
         self.show(0.0)
 
     def show(self, time_s: float, aim_m: np.ndarray | None = None) -> None:
-        """Sets everything to where it is `time_s` seconds after the start.
+        """Set the scene to the time `time_s` seconds after the start.
 
         Args:
             time_s: Seconds.
-            aim_m: (3,) base frame, what the passing thing shall hide; default the middle of the table.
+            aim_m: Point (3,) that the occluder hides, base frame; None takes the middle of the table.
         """
         course, camera = self.course, self.layout.camera
         swing = math.sin(2.2 * time_s) / 2.2 if course.kind == "fast" else time_s
@@ -144,7 +144,7 @@ class MovingScene(MujocoScene):
 
 
 def _with_speckles(text: str, rng: np.random.Generator) -> str:
-    """Adds the passing thing, and speckles on most objects: a world without any texture is not ours."""
+    """Add the occluder, and speckles on most objects, since real objects have texture."""
     root = ElementTree.fromstring(text)
     assets, world = root.find("asset"), root.find("worldbody")
     assert assets is not None and world is not None

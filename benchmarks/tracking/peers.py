@@ -24,7 +24,7 @@ class Claim:
 
 
 class Contestant(Protocol):
-    """Something that says in every frame where the things are."""
+    """A method that claims places of the objects in every frame."""
 
     def see(self, step: Step) -> None:
         """A new frame."""

@@ -39,12 +39,12 @@ class Claims:
 
 
 def confidence_claims(seen: Observations) -> Claims:
-    """That a point lies on its thing."""
+    """Claims that a point lies on its object."""
     return Claims(np.array(seen.confidence), np.array(seen.hit, float), np.ones(len(seen.hit)), np.array(seen.point_scene))
 
 
 def absence_claims(seen: Observations) -> Claims:
-    """That nothing fits; present and absent things count half each, however many there were."""
+    """Claims that nothing fits; present and absent objects count half each."""
     true = np.array(seen.is_absent, float)
     share = true.mean() if len(true) else 0.5
     weight = np.where(true == 1, 0.5 / max(share, _FLOOR), 0.5 / max(1 - share, _FLOOR))

@@ -56,8 +56,8 @@ def evaluate(pointer: Pointer, seeds: Iterable[int]) -> Tally:
         with TabletopScene.random(seed) as scene, SimulatedCamera(scene, seed=seed) as camera:
             frame, masks = camera.read(), scene.render_masks()
             seen = scene.visible_objects()
-            for item in nameable(seen):
-                _ask_for(pointer, frame, masks, scene, item, tally)
+            for asked in nameable(seen):
+                _ask_for(pointer, frame, masks, scene, asked, tally)
             _ask_count(pointer, frame, seen, rng, tally)
             pointing = pointer.point(frame, absent_name(scene, rng))
             tally.absent.append(pointing.absent and not pointing.points)
@@ -66,7 +66,7 @@ def evaluate(pointer: Pointer, seeds: Iterable[int]) -> Tally:
 
 def nameable(seen: list[VisibleObject], min_pixels: int = _MIN_PIXELS) -> list[VisibleObject]:
     """List the objects that are well in view and whose name fits no other object in the image."""
-    names = [thing.item.name for thing in seen]
+    names = [each.item.name for each in seen]
     return [t for t in seen if t.pixel_count >= min_pixels and names.count(t.item.name) == 1]
 
 
@@ -75,10 +75,10 @@ def _ask_for(
     frame: RgbdFrame,
     masks: np.ndarray,
     scene: TabletopScene,
-    thing: VisibleObject,
+    asked: VisibleObject,
     tally: Tally,
 ) -> None:
-    pointing = pointer.point(frame, thing.item.name)
+    pointing = pointer.point(frame, asked.item.name)
     tally.latency_ms.append(pointing.timing_ms["total"])
     if not pointing.points:
         tally.hit.append(False)
@@ -86,10 +86,10 @@ def _ask_for(
     point = pointing.points[0]
     height, width = masks.shape
     row, column = (int(np.clip(round(a), 0, n - 1)) for a, n in ((point.v, height), (point.u, width)))
-    tally.hit.append(bool(masks[row, column] == scene.objects.index(thing.item)))
-    tally.offset_px.append((point.u - float(thing.uv[0]), point.v - float(thing.uv[1])))
+    tally.hit.append(bool(masks[row, column] == scene.objects.index(asked.item)))
+    tally.offset_px.append((point.u - float(asked.uv[0]), point.v - float(asked.uv[1])))
     if pointing.targets:
-        error_m = np.linalg.norm(pointing.targets[0].position_m - thing.point_camera_m)
+        error_m = np.linalg.norm(pointing.targets[0].position_m - asked.point_camera_m)
         tally.error_mm.append(float(error_m) * 1e3)
 
 
@@ -101,12 +101,12 @@ def _ask_count(
     tally: Tally,
 ) -> None:
     shape = str(rng.choice(SHAPES))
-    things = [thing for thing in seen if thing.item.shape == shape]
-    if not things or any(thing.pixel_count < _MIN_PIXELS for thing in things):
+    fitting = [each for each in seen if each.item.shape == shape]
+    if not fitting or any(each.pixel_count < _MIN_PIXELS for each in fitting):
         return
     count = pointer.count(frame, f"{shape}s").count
-    tally.count_exact.append(count == len(things))
-    tally.count_close.append(abs(count - len(things)) <= 1)
+    tally.count_exact.append(count == len(fitting))
+    tally.count_close.append(abs(count - len(fitting)) <= 1)
 
 
 def absent_name(scene: TabletopScene, rng: np.random.Generator) -> str:

@@ -60,7 +60,7 @@ def test_grasps_print_their_table(capsys):
         (lift, ["--scenes", "0"], "--scenes must be above zero"),
         (lift, ["--plot", "/no/such/folder/a.png"], "--plot must be a file in a folder"),
         (grasps, ["--out", "/no/such/folder/a.json"], "--out must be a file in a folder"),
-        (photographs, ["--photos", "/no/such/folder"], "--photos"),
+        (photographs, ["--photos", "/no/such/folder"], "--photos must be a folder"),
     ],
 )
 def test_a_mistake_is_one_line(program, arguments, words, capsys):

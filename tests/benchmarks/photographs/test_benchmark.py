@@ -22,7 +22,7 @@ def test_what_stands_in_front_covers_what_is_behind(tmp_path) -> None:
     coffee = PHOTOGRAPHS[0]
     blank(tmp_path, coffee)
     asked = {question.phrase: question for question in photo_questions(tmp_path)}
-    names = list(coffee.things)
+    names = list(coffee.outlines)
     mask = asked["spoon"].mask
     assert mask.shape == (400, 600)
     assert names[mask[280, 365]] == "spoon" and names[mask[120, 290]] == "cup" and names[mask[330, 150]] == "plate"
@@ -45,7 +45,7 @@ def test_every_target_is_seen_and_counts_are_what_is_outlined(tmp_path) -> None:
 
 
 def test_no_photographs_and_other_pictures_are_refused(tmp_path) -> None:
-    with pytest.raises(InputError, match="none of the photographs"):
+    with pytest.raises(InputError, match="one of the photographs"):
         list(photo_questions(tmp_path))
     blank(tmp_path, PHOTOGRAPHS[1], (40, 30))
     with pytest.raises(InputError, match="another picture"):
