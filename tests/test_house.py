@@ -26,27 +26,16 @@ LONG_FUNCTIONS = {
 }
 """Functions of the wheel that may be longer, with the reason; at most ten."""
 
-WAITING_STEMS = {"backend", "base"}
-WAITING_CLASSES: set[str] = {"Asked"}
-WAITING_ABILITIES = {
-    "molmo_point/backend.py", "molmo_point/pointer.py",
-    "molmo_point/cli/evaluate/confidence.py",
-}  # fmt: skip
+WAITING_STEMS: set[str] = {"backend", "base"}
+WAITING_CLASSES: set[str] = set()
+WAITING_ABILITIES: set[str] = set()
 WAITING_FILES: set[str] = {"molmo_point/pointer.py", "molmo_point/results.py"}
 WAITING_FUNCTIONS: set[str] = {
     "molmo_point/model/architecture/causal_lm.py:forward",
     "molmo_point/model/load.py:load_backend",
     "molmo_point/model/molmo2/backend.py:load_molmo2",
 }
-WAITING_DOCSTRINGS: tuple[str, ...] = (
-    "lab/",
-    "molmo_point/cli/evaluate/confidence.py",
-    "molmo_point/cli/point.py",
-    "molmo_point/finetuning/",
-    "molmo_point/model/",
-    "molmo_point/points/",
-    "ros2_ws/src/",
-)
+WAITING_DOCSTRINGS: tuple[str, ...] = ()
 """Beginnings of paths."""
 
 
