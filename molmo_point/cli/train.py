@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -50,10 +51,10 @@ def run(options: argparse.Namespace) -> int:
         raise InputError("molmo-point train must be given labels", f"--scenes {options.scenes}", _LAB)
     if options.config is None:
         raise InputError("molmo-point train must be given a run file", "no --config", "see molmo-point train --help")
-    try:
-        import pydantic  # noqa: F401  (named here, so that its absence is told in one line)
-    except ImportError as error:
-        raise DependencyError("Run files need pydantic", str(error), 'pip install "molmo_point[train]"') from error
+    # The first check of a run draws its curves: a missing library must be told before hours of training.
+    missing = [name for name in ("pydantic", "matplotlib") if find_spec(name) is None]
+    if missing:
+        raise DependencyError("Training needs its extra", f"no {' and no '.join(missing)}", 'pip install "molmo_point[train]"')
     from molmo_point.finetuning.run_file import parse_settings, read_run_file
     from molmo_point.finetuning.run_settings import TuneSettings
     from molmo_point.finetuning.tuning import tune

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from molmo_point.cli import main
+from molmo_point.cli import main, train
 from molmo_point.finetuning import tuning
 from molmo_point.finetuning.run_settings import LabelData, TuneSettings
 from molmo_point.viz.training_chart import draw_curves
@@ -64,3 +64,13 @@ def test_a_missing_file_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "none.json" in capsys.readouterr().err
     assert main(["train"]) == 1
     assert "no --config" in capsys.readouterr().err
+
+
+def test_a_missing_library_is_told_before_the_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "run.yaml").write_text(RUN)
+    monkeypatch.setattr(train, "find_spec", lambda name: None if name == "matplotlib" else object())
+    assert main(["train", "--config", str(tmp_path / "run.yaml")]) == 1
+    error = capsys.readouterr().err
+    assert "no matplotlib" in error and "molmo_point[train]" in error and error.count("\n") == 1
