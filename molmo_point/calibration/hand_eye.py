@@ -14,6 +14,7 @@ from molmo_point.hand_eye.next_pose import NextPose, next_pose
 from molmo_point.hand_eye.samples import HandEyeSet, Setup
 from molmo_point.hand_eye.solve import Observability, Solution, observability, solve
 from molmo_point.hand_eye.validation import Unseen, error_at, held_out, spread_between_methods
+from molmo_point.plain_json import plain_json
 
 DEFAULT_DISTANCE_M, DEFAULT_TOLERANCE_M = 0.5, 0.005
 _FOLDS = 5
@@ -91,7 +92,7 @@ class HandEyeResult:
                 "travel_m": self.motion.travel_m,
             },
             "method_spread": {name: {"mm": mm, "deg": deg} for name, (mm, deg) in self.spread.items()},
-            "causes": [_cause_dict(cause) for cause in self.causes],
+            "causes": plain_json(self.causes),
             "bad_samples": [{"id": name, "reason": reason} for name, reason in self.bad_samples()],
             "samples": [
                 {"id": i, "used": bool(k), "left_out_mm": float(mm), "left_out_deg": float(deg), "board_px": float(px)}
@@ -210,11 +211,6 @@ def _transform_dict(transform: Transform) -> dict[str, Any]:
         values["sigma_mm"] = (sigma[:3] * 1e3).tolist()
         values["sigma_deg"] = np.rad2deg(sigma[3:]).tolist()
     return values
-
-
-def _cause_dict(cause: Cause) -> dict[str, Any]:
-    gain = cause.gain if np.isfinite(cause.gain) else None
-    return {"name": cause.name, "sentence": cause.sentence, "fix": cause.fix, "gain": gain, "samples": list(cause.samples)}
 
 
 def _suggestion_dict(pose: NextPose) -> dict[str, Any]:

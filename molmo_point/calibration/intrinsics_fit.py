@@ -13,6 +13,7 @@ from molmo_point.calibration.camera_fit import MIN_IMAGES, MODELS, CameraFit, ch
 from molmo_point.calibration.detection import MIN_POINTS, Detection, detect
 from molmo_point.errors import InputError
 from molmo_point.geometry.intrinsics import Intrinsics
+from molmo_point.plain_json import plain_json
 
 Photo = tuple[str, NDArray[np.uint8]]
 
@@ -54,18 +55,18 @@ class IntrinsicsResult:
     def to_dict(self) -> dict[str, Any]:
         """Return all figures as plain JSON."""
         camera = self.fit.intrinsics
-        return {
+        values = {
             "intrinsics": camera.to_dict(),
             "sigma": self.fit.sigmas(),
             "model": self.fit.model,
             "rms_px": self.fit.rms_px(),
-            "held_out_px": {name: value if np.isfinite(value) else None for name, value in self.held_out_px.items()},
+            "held_out_px": self.held_out_px,
             "images": [
                 {
                     "name": name,
                     "rms_px": float(rms),
                     "points": found.count,
-                    "edge_width_px": found.sharpness_px if np.isfinite(found.sharpness_px) else None,
+                    "edge_width_px": found.sharpness_px,
                     "tilt_deg": float(tilt),
                 }
                 for name, rms, found, tilt in zip(self.used, self.fit.per_image_px(), self.detections, self.tilts_deg)
@@ -77,6 +78,7 @@ class IntrinsicsResult:
             "board": self.board.to_dict(),
             "warnings": list(self.warnings),
         }
+        return plain_json(values)
 
 
 def calibrate_intrinsics(

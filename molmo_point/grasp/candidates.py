@@ -11,6 +11,7 @@ from molmo_point.geometry.transforms import Transform
 from molmo_point.grasp.gripper import Gripper
 from molmo_point.grasp.object_region import ObjectRegion
 from molmo_point.grasp.shape import OrientedBox, SurfaceNormal
+from molmo_point.plain_json import plain_json
 
 GRASP_FRAME = "grasp"
 
@@ -91,18 +92,19 @@ class GraspCandidate:
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON."""
         pose = self.camera_T_grasp
-        return {
+        values = {
             "frame": pose.target,
-            "position_m": [float(value) for value in pose.translation_m],
-            "quaternion_xyzw": [float(value) for value in pose.quaternion_xyzw],
-            "approach": [float(value) for value in self.approach],
-            "closing": [float(value) for value in self.closing],
+            "position_m": pose.translation_m,
+            "quaternion_xyzw": pose.quaternion_xyzw,
+            "approach": self.approach,
+            "closing": self.closing,
             "width_m": self.width_m,
             "opening_m": self.opening_m,
             "quality": self.quality,
-            "scores": dict(self.scores),
+            "scores": self.scores,
             "approach_distance_m": self.approach_distance_m,
         }
+        return plain_json(values)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ from molmo_point.arrays import FloatArray
 from molmo_point.errors import InputError
 from molmo_point.geometry.transforms import Transform
 from molmo_point.grasp.candidates import GRASP_FRAME
+from molmo_point.plain_json import plain_json
 
 CONVENTIONS: dict[str, tuple[int, int]] = {"tool": (2, 1), "graspnet": (0, 1), "acronym": (2, 0)}
 """Columns of (approach, closing direction) in a pose's rotation. "tool" is this package's tool frame and Franka's hand,
@@ -40,15 +41,10 @@ class RankedGrasp:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON."""
-        return {
-            "index": self.index,
-            "frame": self.camera_T_grasp.target,
-            "position_m": [float(value) for value in self.camera_T_grasp.translation_m],
-            "quaternion_xyzw": [float(value) for value in self.camera_T_grasp.quaternion_xyzw],
-            "distance_m": self.distance_m,
-            "alignment": None if math.isnan(self.alignment) else self.alignment,
-            "quality": self.quality,
-        }
+        pose = self.camera_T_grasp
+        named = {"frame": pose.target, "position_m": pose.translation_m, "quaternion_xyzw": pose.quaternion_xyzw}
+        figures = {"distance_m": self.distance_m, "alignment": self.alignment, "quality": self.quality}
+        return plain_json({"index": self.index, **named, **figures})
 
 
 def rank_grasps(

@@ -9,6 +9,7 @@ import numpy as np
 from molmo_point.arrays import FloatArray
 from molmo_point.grasp.object_region import ObjectRegion
 from molmo_point.grasp.support import SupportPlane
+from molmo_point.plain_json import plain_json
 
 NORMAL_RADIUS_M = 0.012
 """Radius of the surface around the point whose normal is measured, in meters."""
@@ -35,11 +36,8 @@ class SurfaceNormal:
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON; null if unknown."""
         known = self.point_count >= _MIN_POINTS
-        return {
-            "direction": [float(value) for value in self.direction] if known else None,
-            "sigma_rad": self.sigma_rad if known else None,
-            "point_count": self.point_count,
-        }
+        direction = self.direction if known else None
+        return plain_json({"direction": direction, "sigma_rad": self.sigma_rad, "point_count": self.point_count})
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,11 +57,7 @@ class OrientedBox:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON; the axes are row-major."""
-        return {
-            "center_m": [float(value) for value in self.center_m],
-            "axes": [float(value) for value in self.axes.reshape(-1)],
-            "extents_m": [float(value) for value in self.extents_m],
-        }
+        return plain_json({"center_m": self.center_m, "axes": self.axes.reshape(-1), "extents_m": self.extents_m})
 
 
 def surface_normal(region: ObjectRegion, radius_m: float = NORMAL_RADIUS_M) -> SurfaceNormal:

@@ -8,6 +8,7 @@ import numpy as np
 
 from molmo_point.arrays import FloatArray
 from molmo_point.grasp.patch import Patch
+from molmo_point.plain_json import plain_json
 
 MIN_SHARE = 0.15
 """Smallest share of the surroundings, weighted by nearness, that lies in the plane."""
@@ -42,12 +43,7 @@ class SupportPlane:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON."""
-        return {
-            "normal": [float(value) for value in self.normal],
-            "offset_m": self.offset_m,
-            "sigma_m": self.sigma_m,
-            "share": self.share,
-        }
+        return plain_json(self)
 
 
 def find_support(patch: Patch, target_m: FloatArray, *, up: FloatArray | None = None, seed: int = 0) -> SupportPlane | None:

@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     lines = _lines(values)
     files = {
         options.out / "report.html": verification_report(values, lines).encode(),
-        options.out / "report.json": (json.dumps(values, indent=1) + "\n").encode(),
+        options.out / "report.json": (json.dumps(values, indent=1, allow_nan=False) + "\n").encode(),
     }
     write_files(files)
     finish(options, values, lines, files)
