@@ -20,6 +20,8 @@ README = ROOT / "README.md"
 CONVENTIONS = ROOT / "docs" / "conventions.md"
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
 ROS = ROOT / "docs" / "ros.md"
+MANUALS = (*sorted((ROOT / "docs").glob("*.md")), ROOT / "calibration" / "README.md")
+MANUALS += tuple(sorted((ROOT / "molmo_point" / "checkpoints").glob("*/README.md")))
 PAGES = tuple(ROOT / "docs" / f"{name}.md" for name in ("models", "cameras", "grasps", "tracking", "demos"))
 NAMED = (ROS, *(ROOT / "docs" / f"{name}.md" for name in ("picking", "training", "calibration")))
 LIFT = ROOT / "docs" / "lift.md"
@@ -261,7 +263,7 @@ def test_every_section_of_the_conventions_has_its_example():
 
 
 def command_cases():
-    texts = [path.read_text(encoding="utf-8") for path in (README, CONTRIBUTING, *sorted((ROOT / "docs").glob("*.md")))]
+    texts = [path.read_text(encoding="utf-8") for path in (README, CONTRIBUTING, *MANUALS)]
     unique = {shlex.join(words): words for text in texts for words in commands(text)}
     return [pytest.param(words, id=name) for name, words in unique.items()]
 
