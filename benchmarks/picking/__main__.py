@@ -1,4 +1,4 @@
-"""Picks by the product beside pickers that each lack one part: ``python -m benchmarks.picking --ablations``."""
+"""Picks by the product and by pickers that each lack one part: ``python -m benchmarks.picking --ablations``."""
 
 import argparse
 import sys

@@ -74,7 +74,7 @@ def _heard(files: list[str], names: list[str]) -> list[str]:
         return []
     from molmo_point.commands.speech import SpeechRecognizer
 
-    recognizer = SpeechRecognizer(things=names)
+    recognizer = SpeechRecognizer(objects=names)
     return [recognizer.hear(file).text for file in files]
 
 

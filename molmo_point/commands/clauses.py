@@ -1,14 +1,14 @@
 """Steps of one clause of a command, by its verb."""
 
 from molmo_point.commands.phrases import (
+    NamedObject,
     Split,
-    Thing,
     Words,
     is_surface,
     is_worktop,
     lower,
     other_place,
-    read_things,
+    read_objects,
     splits,
     strip_end,
     strip_start,
@@ -35,10 +35,10 @@ def pick(words: Words) -> list[Step]:
     words = strip_end(strip_start(words, (("up",), ("out",), ("hold", "of"))), (("up",), ("out",)))
     if lower(words) in (("up",), ("out",)):
         words = ()
-    things = _named(without_surface(words), "pick")
-    if len(things) > 1 or things[0].repeats > 1:
-        return _repeated(things, PlaceStep(Relation.ASIDE)) if things[0].repeats > 1 and len(things) == 1 else _one_only(words)
-    return [PickStep(_name(things[0]), things[0].every)]
+    objects = _named(without_surface(words), "pick")
+    if len(objects) > 1 or objects[0].repeats > 1:
+        return _repeated(objects, PlaceStep(Relation.ASIDE)) if objects[0].repeats > 1 and len(objects) == 1 else _one_only(words)
+    return [PickStep(_name(objects[0]), objects[0].every)]
 
 
 def give(words: Words) -> list[Step]:
@@ -50,24 +50,24 @@ def give(words: Words) -> list[Step]:
         raise refuse("Objects can be given to you only, or put in, on or next to other objects", words, fix)
     if not words or lower(words) in (("me",), ("us",), ("over",)):
         raise refuse("The command must name an object to give", words)
-    return _moved(read_things(words), PlaceStep(Relation.HAND_OVER))
+    return _moved(read_objects(words), PlaceStep(Relation.HAND_OVER))
 
 
 def put(words: Words) -> list[Step]:
     """Read "put the red mug in the bowl"."""
     bare = strip_end(words, _ASIDE)
     if bare != words:
-        return _moved(read_things(bare), PlaceStep(Relation.ASIDE))
+        return _moved(read_objects(bare), PlaceStep(Relation.ASIDE))
     bare = strip_start(words, _ASIDE)
     if bare != words:
-        return _moved(read_things(bare), PlaceStep(Relation.ASIDE))
+        return _moved(read_objects(bare), PlaceStep(Relation.ASIDE))
     if lower(words[-2:]) in (("to", "me"), ("to", "us")) and len(words) > 2:
-        return _moved(read_things(words[:-2]), PlaceStep(Relation.HAND_OVER))
+        return _moved(read_objects(words[:-2]), PlaceStep(Relation.HAND_OVER))
     found = splits(words)
     if not found:
         raise _no_place(words)
     split = _only(found, words)
-    return _moved(read_things(split.things), _place(split))
+    return _moved(read_objects(split.objects), _place(split))
 
 
 def clear(words: Words) -> list[Step]:
@@ -78,23 +78,23 @@ def clear(words: Words) -> list[Step]:
     found = [split for split in splits(words) if not is_surface(split.place)]
     if found:
         split = _only(found, words)
-        words, place = split.things, _place(split)
+        words, place = split.objects, _place(split)
     small = lower(words)
     if "of" in small[1:-1] and is_surface(words[: small.index("of")]):
         words = words[small.index("of") + 1 :]
     words = without_surface(words)
     on_surface = next((split for split in splits(words) if is_surface(split.place)), None)
-    words = on_surface.things if on_surface else words
+    words = on_surface.objects if on_surface else words
     if not words or small in (("up",), ("off",), ("away",), ("out",)) or is_surface(words):
         return [PickStep(ANY_OBJECT, every=True), place]
-    things = _named(words, "clear")
-    return [step for thing in things for step in (PickStep(_name(thing), every=True), place)]
+    objects = _named(words, "clear")
+    return [step for each in objects for step in (PickStep(_name(each), every=True), place)]
 
 
 def count(words: Words) -> list[Step]:
     """Read "count the screws"."""
-    things = _named(without_surface(words), "count")
-    return [CountStep(_name(thing)) for thing in things]
+    objects = _named(without_surface(words), "count")
+    return [CountStep(_name(each)) for each in objects]
 
 
 def how_many(words: Words) -> list[Step]:
@@ -109,39 +109,39 @@ def point(words: Words) -> list[Step]:
     """Read "point at the red mug"."""
     starts = (("at",), ("to",), ("out",), ("me",), ("us",), ("towards",), ("where",), ("is",), ("are",), ("for",))
     words = strip_end(strip_start(words, starts), (("is",), ("are",)))
-    things = _named(without_surface(words), "point at") if (lower(words),) not in [(start,) for start in starts] else []
-    if not things:
+    objects = _named(without_surface(words), "point at") if (lower(words),) not in [(start,) for start in starts] else []
+    if not objects:
         raise refuse("The command must name an object to point at", words)
-    return [PointStep(_name(thing)) for thing in things]
+    return [PointStep(_name(each)) for each in objects]
 
 
-def _named(words: Words, verb: str) -> list[Thing]:
+def _named(words: Words, verb: str) -> list[NamedObject]:
     """Objects that are named; a pronoun is refused, because nothing was pointed at before."""
-    things = read_things(words)
-    if not things:
+    objects = read_objects(words)
+    if not objects:
         raise refuse(f"The command must name an object to {verb}", verb)
-    if any(not thing.name and not thing.everything for thing in things):
+    if any(not each.name and not each.everything for each in objects):
         raise refuse(f"The command must name the object to {verb}", words, f"name it: '{verb} the red mug'")
-    return things
+    return objects
 
 
-def _name(thing: Thing) -> str:
-    return ANY_OBJECT if thing.everything else thing.name
+def _name(each: NamedObject) -> str:
+    return ANY_OBJECT if each.everything else each.name
 
 
-def _moved(things: list[Thing], place: PlaceStep) -> list[Step]:
+def _moved(objects: list[NamedObject], place: PlaceStep) -> list[Step]:
     """Steps for objects that all go to one place; a lone pronoun means the object in the gripper."""
-    if not things:
+    if not objects:
         raise refuse("The command must name an object to move", "")
-    if len(things) == 1 and not things[0].name and not things[0].everything:
+    if len(objects) == 1 and not objects[0].name and not objects[0].everything:
         return [place]
-    if any(not thing.name and not thing.everything for thing in things):
+    if any(not each.name and not each.everything for each in objects):
         raise refuse("The command must name every object", "it", "say: 'the red mug and the green cube'")
-    return _repeated(things, place)
+    return _repeated(objects, place)
 
 
-def _repeated(things: list[Thing], place: PlaceStep) -> list[Step]:
-    return [step for thing in things for _ in range(thing.repeats) for step in (PickStep(_name(thing), thing.every), place)]
+def _repeated(objects: list[NamedObject], place: PlaceStep) -> list[Step]:
+    return [step for each in objects for _ in range(each.repeats) for step in (PickStep(_name(each), each.every), place)]
 
 
 def _one_only(words: Words) -> list[Step]:
@@ -152,7 +152,7 @@ def _one_only(words: Words) -> list[Step]:
 def _place(split: Split) -> PlaceStep:
     if split.relation is Relation.ON and is_worktop(split.place):
         return PlaceStep(Relation.ASIDE)
-    places = read_things(split.place)
+    places = read_objects(split.place)
     if len(places) != 1 or not places[0].name or places[0].every or places[0].repeats > 1:
         raise refuse("The command must name one place", split.place, "say 'in the bowl', 'on the tray' or 'next to the plate'")
     return PlaceStep(split.relation, places[0].name)
@@ -168,6 +168,6 @@ def _only(found: list[Split], words: Words) -> Split:
     """The only reading; an arm must not guess between two."""
     if len(found) == 1:
         return found[0]
-    readings = " or ".join(f"({' '.join(split.things)}) {split.relation.value} ({' '.join(split.place)})" for split in found)
+    readings = " or ".join(f"({' '.join(split.objects)}) {split.relation.value} ({' '.join(split.place)})" for split in found)
     fix = "say it in two: 'pick up the mug, then put it in the bowl'"
     raise refuse(f"The command must have one meaning, and has {len(found)}: {readings}", words, fix)

@@ -21,7 +21,7 @@ Words = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Thing:
+class NamedObject:
     """An object, as named in a clause.
 
     Attributes:
@@ -41,7 +41,7 @@ class Thing:
 class Split:
     """A clause, divided into objects, a relation and a place."""
 
-    things: Words
+    objects: Words
     relation: Relation
     place: Words
 
@@ -87,7 +87,7 @@ def without_article(words: Words) -> Words:
     return words
 
 
-def read_things(words: Words) -> list[Thing]:
+def read_objects(words: Words) -> list[NamedObject]:
     """Read the objects of a list such as "the red cube, two screws and all the nuts"; empty for no words.
 
     "and" and commas divide objects only before an article, a number or "all": "salt and pepper mill" is one object.
@@ -103,14 +103,14 @@ def read_things(words: Words) -> list[Thing]:
                 continue
         if word != ",":
             parts[-1].append(word)
-    return [_thing(tuple(part)) for part in parts if part]
+    return [_object(tuple(part)) for part in parts if part]
 
 
-def _thing(words: Words) -> Thing:
+def _object(words: Words) -> NamedObject:
     if " ".join(lower(words)) in EVERYTHING:
-        return Thing("", every=True, everything=True)
+        return NamedObject("", every=True, everything=True)
     if " ".join(lower(words)) in PRONOUNS:
-        return Thing("")
+        return NamedObject("")
     every = words[0].lower() in EVERY
     if every and len(words) > 1:
         words = words[1:]
@@ -119,7 +119,7 @@ def _thing(words: Words) -> Thing:
     repeats = _number(words) if len(words) > 1 else 0
     if repeats:
         words = without_article(words[2:] if lower(words[1:2]) == ("of",) and len(words) > 2 else words[1:])
-    return Thing(" ".join(words), every=every, repeats=1 if every else max(repeats, 1))
+    return NamedObject(" ".join(words), every=every, repeats=1 if every else max(repeats, 1))
 
 
 def _number(words: Words) -> int:

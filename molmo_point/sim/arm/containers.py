@@ -256,7 +256,7 @@ def lathe(profile: FloatArray, segments: int = 24) -> tuple[FloatArray, IntArray
     """Revolve a profile about the z axis.
 
     Args:
-        profile: (n, 2) radius and height, metres; it closes where the radius is 0.
+        profile: (n, 2) radius and height, meters; it closes where the radius is 0.
         segments: Around the axis.
 
     Returns:

@@ -77,7 +77,7 @@ def _add(rng: np.random.Generator, placed: list[SceneObject], hollow: Sequence[C
     shape, color = str(rng.choice(SHAPES)), str(rng.choice(list(COLORS)))
     if placed and rng.random() < _ALIKE:
         like = placed[int(rng.integers(len(placed)))]
-        # The same shape in another colour, or the same colour in another shape.
+        # The same shape in another color, or the same color in another shape.
         shape, color = (like.shape, color) if rng.random() < 0.5 else (shape, like.color)
     for _ in range(60):
         xy = rng.uniform(-1.0, 1.0, 2) * _HALF_M
