@@ -100,7 +100,7 @@ def align(anchor: Anchor, view: TrackedView, uv: FloatArray, linear: FloatArray,
     """Refine the pixel and the warp of an anchor in a view.
 
     With the view S and the patch T, S(y) = g T(y) + o - g grad T(y) . (d + A y). This is linear in
-    the shift d and the warp A (2, 2), and in the gain g and offset o, which absorb lighting.
+    the shift d, the warp A (2, 2), the gain g and the offset o. Gain and offset absorb lighting.
     The warp is affine, because a surface seen from another side is foreshortened.
 
     Args:

@@ -138,8 +138,8 @@ def attention_pattern(
 
     Args:
         attention_mask: None, (batch, past + length) with 0 for padding, or a ready pattern (batch or
-            1, 1, length, keys). A ready pattern is bool with True for "may attend", as for packed
-            training rows, or floating point to add, with 0 for "may attend".
+            1, 1, length, keys), as for packed training rows. A ready pattern is bool, True for "may
+            attend", or floating point to add, 0 for "may attend".
         inputs_embeds: (batch, length, hidden) of the new positions.
         cache: Key-value cache without the new positions.
 

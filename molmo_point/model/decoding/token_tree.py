@@ -1,7 +1,7 @@
 """Tree of drafted tokens, with its attention pattern.
 
 A draft is verified in one forward pass. Every node attends to the accepted tokens, to its ancestors
-and to itself, so each branch is computed as if it were alone.
+and to itself. So the branches do not affect each other.
 """
 
 from collections.abc import Sequence

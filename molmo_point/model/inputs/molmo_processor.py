@@ -160,7 +160,7 @@ class MolmoProcessor(ProcessorMixin):
             and ``image_input_idx``. Shapes and padding are those of `padded_batch`.
 
         Raises:
-            InputError: Text is missing, an image is not usable, the numbers of texts and images
+            InputError: Text is missing, or an image is not usable. Or the numbers of texts and images
                 differ, a sequence is too long, or an option is unknown.
         """
         texts = _texts(text)

@@ -113,9 +113,9 @@ class PreparedImage:
 
     Attributes:
         images: (crops, patches², 3·patch²) float32, overview first, then crops row by row.
-        image_masks: (crops, patches²) float32, fraction of valid pixels per patch. As in the
-            reference, row k belongs to crop k+1 and the last row is −1, because the released
-            weights were trained with this shift.
+        image_masks: (crops, patches²) float32, fraction of valid pixels per patch. Row k belongs
+            to crop k+1 and the last row is −1, as in the reference. The released weights were trained
+            with this shift.
         image_input_idx: (crops, tokens²) int32, position of each pooled token in a sequence that
             starts with BOS; −100 if the token is dropped.
         tiling: (rows, columns) of high-resolution crops; (0, 0) for the overview alone.

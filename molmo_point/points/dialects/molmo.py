@@ -123,7 +123,7 @@ def _split_label(body: str, inner: str) -> tuple[str, str]:
     """Find the label of a tag, and blank out the alt text in its body (same length).
 
     The label is the alt text, else the text inside the tag. Molmo does not escape quotes or ``>``
-    in it, so it ends at a quote that is followed by an attribute or the end.
+    in it. So it ends at a quote before an attribute or the end of the tag.
     """
     start = _ALT.search(body)
     if start is None:
