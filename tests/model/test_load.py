@@ -124,7 +124,7 @@ def test_models_that_cannot_be_run_are_refused(tiny_folder: Path, config: str, p
 
 @pytest.mark.parametrize(
     ("options", "part"),
-    [({"dtype": "int7"}, "precision"), ({"quantization": "int3"}, "quantization"), ({"device": "abacus"}, "device")],
+    [({"dtype": "int7"}, "dtype must"), ({"quantization": "int3"}, "quantization"), ({"device": "abacus"}, "device")],
 )
 def test_options_that_do_not_exist_are_refused(tiny_folder: Path, options: dict[str, str], part: str) -> None:
     with pytest.raises(InputError, match=part) as caught:
