@@ -51,6 +51,10 @@ class ActionCall:
         """Wait until the node has accepted or rejected the goal. Returns True if it has."""
         return self._accepted.wait(timeout_s)
 
+    def wait_ended(self, timeout_s: float) -> bool:
+        """Wait until the goal has ended or was rejected. Returns True if it has."""
+        return self._ended.wait(timeout_s)
+
     def cancel(self) -> None:
         """Ask for the end; the result follows soon, with the code CANCELED."""
         self._cancel_wanted = True
