@@ -5,7 +5,7 @@ A region begins at whole pixels. A point of the crop therefore has the image coo
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.intrinsics import within_image
+from molmo_point.request import PointRequest
 from molmo_point.results import ImagePoint, Pointing
 
 LEAST_PX = 32
@@ -109,3 +110,30 @@ def _checked_size(size_px: Any) -> float:
     if isinstance(size_px, bool) or not isinstance(size_px, (int, float, np.number)) or not LEAST_PX <= size_px < math.inf:
         raise InputError(f"near_size_px must be at least {LEAST_PX}", repr(size_px), "give the side of the region in pixels")
     return float(size_px)
+
+
+class View:
+    """The part of a frame that the model sees."""
+
+    def __init__(self, frame: RgbdFrame, region: Region | None) -> None:
+        self.frame = frame
+        self.region = region
+        seen = frame if region is None else region.crop(frame)
+        self.color, self.size_wh = seen.color, seen.size_wh
+
+    def to_image(self, points: tuple[ImagePoint, ...]) -> tuple[ImagePoint, ...]:
+        """Turn points of the view into points of the frame."""
+        if self.region is None:
+            return points
+        # Measured: points in a crop are no more precise, so their error is that of the whole image.
+        closer = self.frame.size_wh[0] / self.region.w
+        as_whole = (point if point.modes else replace(point, sigma_px=point.sigma_px * closer) for point in points)
+        return tuple(map(self.region.to_image, as_whole))
+
+
+def views_of(frame: RgbdFrame, request: PointRequest) -> Iterator["View"]:
+    """Yield the square around the place to look at, if there is one, and then the whole image."""
+    region = None if request.near is None else region_near(request.near, frame.size_wh, request.near_size_px)
+    if region is not None:
+        yield View(frame, region)
+    yield View(frame, None)

@@ -3,12 +3,12 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
 from molmo_point.backend import Backend, Growth, Limits, Prompt, open_backend
-from molmo_point.crop import Region, region_near
+from molmo_point.crop import View, views_of
 from molmo_point.depth.lift import lift_point
 from molmo_point.errors import CancelledError, InputError
 from molmo_point.frame import FrameOrImage, RgbdFrame
@@ -132,7 +132,7 @@ class Pointer:
         )
         told = None if on_points is None else lambda _, points: on_points(points)
         clock, whole = _Clock(request), RgbdFrame.of(frame)
-        for view in _views(whole, request):
+        for view in views_of(whole, request):
             (answer,) = self._answer(view, (request,), clock, should_stop, told)
             pointing = self._pointing(view, answer, clock)
             if pointing.found:
@@ -174,7 +174,7 @@ class Pointer:
         )
         if any(request.near is not None for request in requests):
             raise InputError("near must be None for several queries", "a place to look at", "ask one by one with point")
-        view, clock = _View(RgbdFrame.of(frame), None), _Clock(*requests)
+        view, clock = View(RgbdFrame.of(frame), None), _Clock(*requests)
         answers = self._answer(view, requests, clock, should_stop, on_points)
         return tuple(self._pointing(view, answer, clock) for answer in answers)
 
@@ -191,7 +191,7 @@ class Pointer:
         """Count the objects that fit the words, with a point on each; arguments and errors as `point`."""
         request = PointRequest.of(query, task=Task.COUNT, max_points=max_points, time_budget_s=time_budget_s)
         told = None if on_points is None else lambda _, points: on_points(points)
-        view, clock = _View(RgbdFrame.of(frame), None), _Clock(request)
+        view, clock = View(RgbdFrame.of(frame), None), _Clock(request)
         (answer,) = self._answer(view, (request,), clock, should_stop, told)
         parsed, points = self._points(view, answer)
         return Count(
@@ -275,18 +275,17 @@ class Pointer:
 
     def _answer(
         self,
-        view: "_View",
+        view: View,
         requests: Sequence[PointRequest],
         clock: "_Clock",
         should_stop: ShouldStop | None,
         on_points: Callable[[int, tuple[ImagePoint, ...]], None] | None,
-    ) -> "tuple[_Answer, ...]":
+    ) -> tuple[GrowingAnswer, ...]:
         """Let the model write until every request is satisfied, its time is over, or the caller stops it."""
         if any(request.spread for request in requests) and not self.backend.tells_spread:
             fix = "use a Molmo v1 checkpoint, or spread=False"
             raise InputError("spread must be False for a model that does not tell its distributions", self.backend.name, fix)
-        prompts = tuple(self._dialect.prompt(request) for request in requests)
-        answers = tuple(_Answer(r, p, GrowingAnswer(view.size_wh, self._dialect, r)) for r, p in zip(requests, prompts))
+        answers = tuple(GrowingAnswer(request, self._dialect, view.size_wh) for request in requests)
         for batch in (answers,) if self.backend.batches else tuple((answer,) for answer in answers):
             limits = Limits(_TOKENS_AROUND + _TOKENS_PER_POINT * max(answer.request.max_points for answer in batch))
             _raise_if_stopped(should_stop, batch[0].prompt, None)
@@ -296,15 +295,15 @@ class Pointer:
                     answer = batch[growth.prompt]
                     fresh = answer.take(growth)
                     if fresh and on_points is not None:
-                        on_points(answers.index(answer), view.to_image(answer.growing.points))
+                        on_points(answers.index(answer), view.to_image(answer.points))
                     if not growth.finished:
                         _raise_if_stopped(should_stop, answer.prompt, growth)
-                    if all(each.is_done(clock) for each in batch):
+                    if all(each.is_done(clock.deadline) for each in batch):
                         break
         clock.generated = time.perf_counter()
         return answers
 
-    def _points(self, view: "_View", answer: "_Answer") -> tuple[ParsedAnswer, tuple[ImagePoint, ...]]:
+    def _points(self, view: View, answer: GrowingAnswer) -> tuple[ParsedAnswer, tuple[ImagePoint, ...]]:
         """Read an answer, and rate its points; they are in pixels of the view."""
         completion, backend = answer.completion, self.backend
         stopped = completion.finish_reason in ("points", "time")
@@ -313,7 +312,7 @@ class Pointer:
         spreads = backend.spreads(view.color, answer.prompt, completion) if answer.request.spread else ()
         return parsed, rate_points(completion, parsed, view.size_wh, backend.sigma_px, spreads, backend.calibration)
 
-    def _pointing(self, view: "_View", answer: "_Answer", clock: "_Clock") -> Pointing:
+    def _pointing(self, view: View, answer: GrowingAnswer, clock: "_Clock") -> Pointing:
         request, completion = answer.request, answer.completion
         parsed, rated = self._points(view, answer)
         named = tuple(point if point.label else replace(point, label=request.words) for point in rated[: request.max_points])
@@ -336,33 +335,6 @@ class Pointer:
         )
 
 
-class _View:
-    """The part of a frame that the model sees."""
-
-    def __init__(self, frame: RgbdFrame, region: Region | None) -> None:
-        self.frame = frame
-        self.region = region
-        seen = frame if region is None else region.crop(frame)
-        self.color, self.size_wh = seen.color, seen.size_wh
-
-    def to_image(self, points: tuple[ImagePoint, ...]) -> tuple[ImagePoint, ...]:
-        """Turn points of the view into points of the frame."""
-        if self.region is None:
-            return points
-        # Measured: points in a crop are no more precise, so their error is that of the whole image.
-        closer = self.frame.size_wh[0] / self.region.w
-        as_whole = (point if point.modes else replace(point, sigma_px=point.sigma_px * closer) for point in points)
-        return tuple(map(self.region.to_image, as_whole))
-
-
-def _views(frame: RgbdFrame, request: PointRequest) -> Iterator[_View]:
-    """Yield the square around the place to look at, if there is one, and then the whole image."""
-    region = None if request.near is None else region_near(request.near, frame.size_wh, request.near_size_px)
-    if region is not None:
-        yield _View(frame, region)
-    yield _View(frame, None)
-
-
 class _Clock:
     """The times of one call, from `time.perf_counter`."""
 
@@ -370,7 +342,7 @@ class _Clock:
         self.start = self.generated = time.perf_counter()
         self.deadline = self.start + min(request.deadline_after_s for request in requests)
 
-    def timing_ms(self, answer: "_Answer", read: float) -> dict[str, float]:
+    def timing_ms(self, answer: GrowingAnswer, read: float) -> dict[str, float]:
         """Return milliseconds of every stage."""
         end = time.perf_counter()
         return {
@@ -380,38 +352,6 @@ class _Clock:
             "lift": (end - read) * 1e3,
             "total": (end - self.start) * 1e3,
         }
-
-
-@dataclass(eq=False)
-class _Answer:
-    """An answer in the making."""
-
-    request: PointRequest
-    prompt: Prompt
-    growing: GrowingAnswer
-    growth: Growth | None = None
-    ended: str = ""
-
-    def take(self, growth: Growth) -> bool:
-        """Take a growth in; returns whether a wanted point is new."""
-        self.growth = growth
-        return self.growing.read(growth.text)
-
-    def is_done(self, clock: _Clock) -> bool:
-        """Tell whether the model need not go on, and note the reason."""
-        if self.growth is None or self.growth.finished:
-            return self.growth is not None
-        if not self.ended:
-            late = time.perf_counter() >= clock.deadline
-            self.ended = "points" if self.growing.enough else "time" if late else ""
-        return bool(self.ended)
-
-    @property
-    def completion(self) -> Completion:
-        """The completion with the reason of its end."""
-        assert self.growth is not None
-        completion = self.growth.completion
-        return completion if self.growth.finished else replace(completion, finish_reason=self.ended)
 
 
 def _generator(growths: Iterator[Growth]) -> Iterator[Growth]:
@@ -427,7 +367,7 @@ def _raise_if_stopped(should_stop: ShouldStop | None, prompt: Prompt, growth: Gr
         raise CancelledError("the work was cancelled before the answer was complete", given, fix)
 
 
-def _problems(parsed: ParsedAnswer, answer: _Answer) -> tuple[str, ...]:
+def _problems(parsed: ParsedAnswer, answer: GrowingAnswer) -> tuple[str, ...]:
     """Name the faults of an answer: of its text, and of cutting it off."""
     found, request, ended = parsed.problems, answer.request, answer.completion.finish_reason
     if ended == "time":

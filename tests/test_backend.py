@@ -13,7 +13,7 @@ from molmo_point.backend import FAMILIES, SCHEMES, Family, Limits, Prompt, Whole
 from molmo_point.errors import CheckpointError, InputError
 from molmo_point.points.answer import CoordinatePair
 from molmo_point.points.dialects import DIALECTS, dialect_of
-from molmo_point.points.dialects.base import Dialect
+from molmo_point.points.dialects.dialect import Dialect
 from molmo_point.request import PointRequest, Task
 from molmo_point.results import Completion
 

@@ -1,7 +1,4 @@
-"""The house: one name for one concept, no circles, short functions and folders, docstrings that begin well.
-
-Every check has a list of what still waits for a change elsewhere. The lists must be empty at the end of issue 16.
-"""
+"""The house: one name for one concept, no circles, short functions and folders, docstrings that begin well."""
 
 import ast
 import re
@@ -17,27 +14,20 @@ from .test_import_law import OUTSIDE, PACKAGE, ROOT, imports_of, resolve
 ROS = ROOT / "ros2_ws" / "src"
 ROOMS = (PACKAGE, ROS, ROOT / "benchmarks", ROOT / "lab", ROOT / "demos", ROOT / "calibration")
 
-SHARED_STEMS = {"__init__", "__main__", "command"}
+SHARED_STEMS = {"__init__", "__main__"}
 """Names of modules that several folders of the wheel may have."""
 
 LONG_FUNCTION, LONG_FILE, FULL_FOLDER = 50, 400, 20
 LONG_FUNCTIONS = {
     "molmo_point/pointer.py:point": "its docstring is the manual of the main call",
+    "molmo_point/model/architecture/causal_lm.py:forward": "the arguments of transformers' own forward",
+    "molmo_point/model/load.py:load_backend": "its docstring is the manual of loading",
+    "molmo_point/model/molmo2/molmo2_backend.py:load_molmo2": "every way to fail has its own words",
 }
 """Functions of the wheel that may be longer, with the reason; at most ten."""
 
-WAITING_STEMS: set[str] = {"backend", "base"}
-WAITING_CLASSES: set[str] = set()
-WAITING_ABILITIES: set[str] = set()
-WAITING_FILES: set[str] = {"molmo_point/pointer.py", "molmo_point/results.py"}
-WAITING_FOLDERS: set[str] = {"lab/training"}
-WAITING_FUNCTIONS: set[str] = {
-    "molmo_point/model/architecture/causal_lm.py:forward",
-    "molmo_point/model/load.py:load_backend",
-    "molmo_point/model/molmo2/backend.py:load_molmo2",
-}
-WAITING_DOCSTRINGS: tuple[str, ...] = ()
-"""Beginnings of paths."""
+LONG_FILES = {"molmo_point/results.py": "every result type, with one set of rules for JSON"}
+"""Files of the wheel that may be longer, with the reason."""
 
 
 @lru_cache
@@ -128,7 +118,7 @@ def test_no_two_modules_of_the_wheel_have_one_name() -> None:
     for path in python_files(PACKAGE):
         places[path.stem].append(relative(path))
     twice = {stem: paths for stem, paths in places.items() if len(paths) > 1 and stem not in SHARED_STEMS}
-    assert {stem: paths for stem, paths in twice.items() if stem not in WAITING_STEMS} == {}
+    assert {stem: paths for stem, paths in twice.items()} == {}
 
 
 def test_no_two_public_classes_of_the_wheel_have_one_name() -> None:
@@ -137,7 +127,7 @@ def test_no_two_public_classes_of_the_wheel_have_one_name() -> None:
         for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 places[node.name].append(relative(path))
-    assert {name: paths for name, paths in places.items() if len(paths) > 1 and name not in WAITING_CLASSES} == {}
+    assert {name: paths for name, paths in places.items() if len(paths) > 1} == {}
 
 
 @pytest.mark.parametrize("stem", ["utils", "helpers", "common", "manager", "handler", "info"])
@@ -156,7 +146,7 @@ def guessed_abilities(tree: ast.Module) -> Iterator[str]:
 
 def test_abilities_of_backends_cameras_and_arms_are_declared() -> None:
     found = {relative(path): list(guessed_abilities(tree_of(path))) for path in python_files(PACKAGE, ROS)}
-    assert {path: calls for path, calls in found.items() if calls and path not in WAITING_ABILITIES} == {}
+    assert {path: calls for path, calls in found.items() if calls} == {}
 
 
 def test_a_guessed_ability_is_found() -> None:
@@ -177,21 +167,21 @@ def long_functions(path: Path) -> Iterator[tuple[str, int]]:
 
 def test_functions_are_short_or_have_a_reason() -> None:
     found = {name: lines for path in python_files(PACKAGE, ROS) for name, lines in long_functions(path)}
-    assert {name: lines for name, lines in found.items() if name not in LONG_FUNCTIONS | dict.fromkeys(WAITING_FUNCTIONS)} == {}
+    assert {name: lines for name, lines in found.items() if name not in LONG_FUNCTIONS} == {}
     assert len(LONG_FUNCTIONS) <= 10
     assert set(LONG_FUNCTIONS) <= set(found), "a function that is short needs no reason"
 
 
 def test_files_are_short() -> None:
     lengths = {relative(path): len(path.read_text(encoding="utf-8").splitlines()) for path in python_files(*ROOMS)}
-    assert {path: length for path, length in lengths.items() if length > LONG_FILE and path not in WAITING_FILES} == {}
+    assert {path: length for path, length in lengths.items() if length > LONG_FILE and path not in LONG_FILES} == {}
 
 
 def test_folders_can_be_looked_through() -> None:
     folders = defaultdict(int)
     for path in python_files(*ROOMS):
         folders[relative(path.parent)] += 1
-    assert {folder: count for folder, count in folders.items() if count > FULL_FOLDER and folder not in WAITING_FOLDERS} == {}
+    assert {folder: count for folder, count in folders.items() if count > FULL_FOLDER} == {}
 
 
 # --- Docstrings -------------------------------------------------------------------------------------------------
@@ -215,7 +205,6 @@ def test_docstrings_begin_with_a_verb_or_a_noun(room: Path) -> None:
     found = [
         f"{relative(path)}:{line}: {text}"
         for path in python_files(room)
-        if not relative(path).startswith(WAITING_DOCSTRINGS)
         for line, text in docstrings(path)
         if QUESTION.match(text)
     ]

@@ -22,9 +22,9 @@ LINES = (
     ("geometry",),
     ("frame",),
     ("results",),
-    ("request_checks", "text_checks", "crop"),
+    ("text_checks",),
     ("request",),
-    ("trust",),
+    ("crop", "trust"),
     ("backend",),
     ("depth", "target_time"),
     ("points",),
@@ -43,8 +43,6 @@ LINES = (
 """Parts of the package, files and folders. Parts on one line do not import one another."""
 LINE_OF = {part: number for number, parts in enumerate(LINES, start=1) for part in parts}
 
-WAITING: dict[str, str] = {}
-"""Temporary: part that a file still imports against the law. Must be empty at the end of issue 16."""
 
 MODELS = ("model/", "finetuning/")
 LIBRARIES = {
@@ -109,11 +107,11 @@ def violations(path: str, source: str) -> list[str]:
         top, *rest = resolve(name).split(".")
         place = f"molmo_point/{path}:{line}"
         if top == "molmo_point" and rest and rest[0] in LINE_OF and part != "__init__":
-            if rest[0] != part and LINE_OF[rest[0]] >= LINE_OF[part] and WAITING.get(path) != rest[0]:
+            if rest[0] != part and LINE_OF[rest[0]] >= LINE_OF[part]:
                 found.add(f"{place}: {part} (line {LINE_OF[part]}) imports {rest[0]} (line {LINE_OF[rest[0]]})")
         elif top == "molmo_point" and rest and part == "__init__":
             found.add(f"{place}: the package itself imports {'.'.join(rest)}, it must list it in _LAZY")
-        elif top in OUTSIDE and WAITING.get(path) != top:
+        elif top in OUTSIDE:
             found.add(f"{place}: {top} is imported, but it is not part of the wheel")
         elif top.endswith("_msgs"):
             found.add(f"{place}: {top} is imported, but the SDK has never heard of ROS")

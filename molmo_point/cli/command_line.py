@@ -11,9 +11,9 @@ from typing import NoReturn
 from molmo_point.cli import ask as question
 from molmo_point.cli import bench, demo, train, view
 from molmo_point.cli import point as ask
-from molmo_point.cli.calibrate import command as calibrate
-from molmo_point.cli.doctor import command as doctor
-from molmo_point.cli.evaluate import command as evaluate
+from molmo_point.cli.calibrate import calibrate_command as calibrate
+from molmo_point.cli.doctor import doctor_command as doctor
+from molmo_point.cli.evaluate import eval_command as evaluate
 from molmo_point.cli.exit_codes import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_NOTHING_FOUND, EXIT_OK
 from molmo_point.errors import MolmoPointError
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from molmo_point.points.answer import Size, checked_text
 from molmo_point.points.dialects import dialect_of
-from molmo_point.points.dialects.base import Dialect
+from molmo_point.points.dialects.dialect import Dialect
 from molmo_point.points.parse import PointTokenLayout, chosen_dialect, sizes_of
 from molmo_point.points.pixel_points import Collector
 from molmo_point.points.tags import last_tag

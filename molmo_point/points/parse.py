@@ -30,7 +30,7 @@ from molmo_point.errors import InputError
 from molmo_point.points import prose
 from molmo_point.points.answer import ParsedAnswer, Size, checked_sizes, checked_text
 from molmo_point.points.dialects import DIALECTS, dialect_of
-from molmo_point.points.dialects.base import Dialect
+from molmo_point.points.dialects.dialect import Dialect
 from molmo_point.points.dialects.molmopoint import MolmoPoint, PointTokenLayout
 from molmo_point.points.pixel_points import Collector
 from molmo_point.results import ImagePoint

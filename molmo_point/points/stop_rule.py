@@ -1,48 +1,76 @@
-"""Decision when a growing answer holds everything that was asked for."""
+"""An answer in the making: it reads the growing text and decides when the model need not go on."""
 
-from molmo_point.points.dialects.base import Dialect
+import time
+from dataclasses import replace
+
+from molmo_point.backend import Growth, Prompt
+from molmo_point.points.dialects.dialect import Dialect
 from molmo_point.points.incremental_parser import IncrementalParser
 from molmo_point.request import PointRequest
-from molmo_point.results import ImagePoint
+from molmo_point.results import Completion, ImagePoint
 
 
 class GrowingAnswer:
     """An answer as far as the model has written it.
 
     Args:
-        size_wh: Width and height of the image in pixels.
-        dialect: Syntax of the answer.
         request: The question; its `max_points` and `labels` decide when the answer is enough.
+        dialect: Syntax of the prompt and of the answer.
+        size_wh: Width and height in pixels of the image that the model sees.
 
     Attributes:
+        request: The question.
+        prompt: The question in the words for the model.
         enough: Whether the answer holds everything that was asked for.
-        finished: Whether the model has ended the answer.
     """
 
-    def __init__(self, size_wh: tuple[int, int], dialect: Dialect, request: PointRequest) -> None:
+    def __init__(self, request: PointRequest, dialect: Dialect, size_wh: tuple[int, int]) -> None:
+        self.request = request
+        self.prompt: Prompt = dialect.prompt(request)
         self.enough = False
-        self.finished = False
-        self._parser = IncrementalParser(size_wh, dialect, eager=True)
         self._dialect = dialect
-        self._request = request
+        self._parser = IncrementalParser(size_wh, dialect, eager=True)
+        self._growth: Growth | None = None
+        self._ended = ""
 
     @property
     def points(self) -> tuple[ImagePoint, ...]:
-        """The wanted points so far."""
-        return self._parser.points[: self._request.max_points]
+        """The wanted points so far, in pixels of the image that the model sees."""
+        return self._parser.points[: self.request.max_points]
+
+    def take(self, growth: Growth) -> bool:
+        """Take a growth in, and return whether a wanted point is new."""
+        self._growth = growth
+        return self.read(growth.text)
 
     def read(self, text: str) -> bool:
-        """Read the whole text so far.
-
-        Returns:
-            Whether there is a new point among the wanted ones.
-        """
+        """Read the whole text so far, and return whether a wanted point is new."""
         told = len(self._parser.points)
-        fresh = bool(self._parser.follow(text)) and told < self._request.max_points
+        fresh = bool(self._parser.follow(text)) and told < self.request.max_points
         count = len(self._parser.points)
-        if self._request.labels:
+        if self.request.labels:
             # The tag of the last wanted point is complete only when another follows or it ends.
-            self.enough = count > self._request.max_points
+            self.enough = count > self.request.max_points
         else:
-            self.enough = count >= self._request.max_points or (count > 0 and self._dialect.has_all_coordinates(text))
+            self.enough = count >= self.request.max_points or (count > 0 and self._dialect.has_all_coordinates(text))
         return fresh
+
+    def is_done(self, deadline: float) -> bool:
+        """Tell whether the model need not go on, and note the reason.
+
+        Args:
+            deadline: `time.perf_counter` value at which the time budget is used up.
+        """
+        if self._growth is None or self._growth.finished:
+            return self._growth is not None
+        if not self._ended:
+            late = time.perf_counter() >= deadline
+            self._ended = "points" if self.enough else "time" if late else ""
+        return bool(self._ended)
+
+    @property
+    def completion(self) -> Completion:
+        """The completion with the reason of its end."""
+        assert self._growth is not None
+        completion = self._growth.completion
+        return completion if self._growth.finished else replace(completion, finish_reason=self._ended)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from molmo_point.errors import InputError
 
 if TYPE_CHECKING:
-    from molmo_point.points.dialects.base import Dialect
+    from molmo_point.points.dialects.dialect import Dialect
 
 DIALECTS: dict[str, str] = {
     "molmo": "molmo_point.points.dialects.molmo:Molmo",

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from molmo_point.points.answer import CoordinatePair, Problems
-from molmo_point.points.dialects.base import Dialect
+from molmo_point.points.dialects.dialect import Dialect
 from molmo_point.points.dialects.prompts import caption_prompt, counting_prompt, pointing_prompt
 
 # Every repetition is bounded or runs over a class that cannot match what follows it.

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from molmo_point.points.answer import CoordinatePair, Problems
-from molmo_point.points.dialects.base import Dialect
+from molmo_point.points.dialects.dialect import Dialect
 from molmo_point.points.dialects.prompts import counting_prompt, pointing_prompt
 from molmo_point.points.tags import TAG_START, ends_in_tag
 

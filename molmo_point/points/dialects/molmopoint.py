@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from molmo_point.errors import InputError
 from molmo_point.points.answer import CoordinatePair, Problems, Size, checked_sizes
-from molmo_point.points.dialects.base import Dialect
+from molmo_point.points.dialects.dialect import Dialect
 from molmo_point.points.dialects.prompts import counting_prompt, pointing_prompt
 from molmo_point.points.tags import TAG_START, ends_in_tag
 

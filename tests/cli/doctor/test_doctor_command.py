@@ -11,7 +11,7 @@ import pytest
 
 from molmo_point.camera.registry import CAMERAS
 from molmo_point.cli import main
-from molmo_point.cli.doctor import command as doctor
+from molmo_point.cli.doctor import doctor_command as doctor
 from molmo_point.cli.doctor import probes
 from molmo_point.cli.doctor.checkpoint import inspected, problems_of, report_lines, size_words
 from molmo_point.cli.doctor.probes import FAIL, NOTE, OK, WARN, Check, at_least, run_probe

@@ -158,7 +158,7 @@ def test_a_label_that_is_not_echoed_costs_passes_alone(scripted: Any, released: 
 
 def without_labels(count: int) -> Callable[[Any], bool]:
     """Stop a row as soon as its coordinates are written."""
-    answer = GrowingAnswer((640, 480), dialect_of("molmo"), PointRequest("mugs", max_points=count + 1, labels=False))
+    answer = GrowingAnswer(PointRequest("mugs", max_points=count + 1, labels=False), dialect_of("molmo"), (640, 480))
 
     def is_enough(row: Any) -> bool:
         answer.read(row.text)

@@ -196,7 +196,7 @@ def test_points_are_counted_as_their_last_decimal_comes(count: int, style: str, 
         expected = sum(end <= place for end in ends)
         if place <= text.index(" alt="):
             assert complete_points(text[:place]) == expected
-        answer = GrowingAnswer((640, 480), dialect_of("molmo"), PointRequest("mugs", max_points=count + 1, labels=False))
+        answer = GrowingAnswer(PointRequest("mugs", max_points=count + 1, labels=False), dialect_of("molmo"), (640, 480))
         answer.read(text[:place])
         assert answer.enough == (place >= out), text[:place]
 

@@ -19,8 +19,8 @@ from molmo_point.errors import CancelledError, CheckpointError, InputError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.model import load_backend
-from molmo_point.model.molmo2.backend import Molmo2Backend
 from molmo_point.model.molmo2.image import Molmo2ImageLayout, prepare_molmo2_image, tiling
+from molmo_point.model.molmo2.molmo2_backend import Molmo2Backend
 from molmo_point.model.molmo2.molmo2_processor import IMAGE_TOKENS, Molmo2Processor
 from molmo_point.pointer import Pointer
 
