@@ -118,7 +118,7 @@ def test_no_two_modules_of_the_wheel_have_one_name() -> None:
     for path in python_files(PACKAGE):
         places[path.stem].append(relative(path))
     twice = {stem: paths for stem, paths in places.items() if len(paths) > 1 and stem not in SHARED_STEMS}
-    assert {stem: paths for stem, paths in twice.items()} == {}
+    assert twice == {}
 
 
 def test_no_two_public_classes_of_the_wheel_have_one_name() -> None:

@@ -1,8 +1,8 @@
 """A run's checkpoint as the shipped one: half precision and figures.
 
-python -m lab.training.export --run run --to molmo_point/checkpoints/tabletop
+python -m lab.export --run run --to molmo_point/checkpoints/tabletop
 molmo-point eval tabletop --out figures.json
-python -m lab.training.export --run run --to molmo_point/checkpoints/tabletop --figures figures.json
+python -m lab.export --run run --to molmo_point/checkpoints/tabletop --figures figures.json
 """
 
 import argparse
@@ -55,7 +55,7 @@ def export_checkpoint(run: Path, target: Path, figures: dict[str, object] | None
 
 
 def main() -> None:
-    """Run ``python -m lab.training.export --run DIR --to DIR``."""
+    """Run ``python -m lab.export --run DIR --to DIR``."""
     parser = argparse.ArgumentParser(description="Ship a run's checkpoint.")
     parser.add_argument("--run", type=Path, required=True, help="folder of the run")
     parser.add_argument("--to", type=Path, required=True, help="folder of the shipped checkpoint")
