@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedTokenizerFast
 
-from lab.training import pretraining as module
 from lab.export import export_checkpoint
+from lab.training import pretraining as module
 from lab.training.pretraining import PretrainingTask, prepare, pretrain
 from lab.training.settings import PretrainSettings
 from molmo_point.errors import InputError
