@@ -130,5 +130,6 @@ def test_the_documentation_has_the_generated_tables():
     text = (Path(__file__).resolve().parents[3] / "docs" / "ros.md").read_text(encoding="utf-8")
     own = set(parameters.specs_of(parameters.CameraNodeParameters)) - set(parameters.specs_of(parameters.CameraParameters))
     rows = [row for row in parameter_tables.markdown_rows(parameters.CameraNodeParameters) if row.split("`")[1] in own]
-    for row in [*parameter_tables.markdown_rows(POINTING), *rows]:
+    others = [kind for kind in KINDS if kind is not parameters.CameraNodeParameters]
+    for row in [*(row for kind in others for row in parameter_tables.markdown_rows(kind)), *rows]:
         assert row in text, "copy the tables that python -m molmo_point_ros.nodes.parameter_tables prints into docs/ros.md"
