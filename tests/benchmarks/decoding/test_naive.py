@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.decoding.material import pointing
 from benchmarks.decoding.naive import NaiveMolmo, Wastes
 from benchmarks.decoding.naive_image import official_prepare
 from benchmarks.decoding.paths import generate_answer, ladder, naive_answer
@@ -37,8 +38,8 @@ def test_logits_are_those_of_the_official_code(golden: Callable[[str], Any], fla
 
 @pytest.mark.parametrize("wastes", SWITCHES, ids=[str([k for k, v in vars(w).items() if v]) for w in SWITCHES])
 def test_every_switch_leaves_the_tokens(subject: Any, picture: np.ndarray, wastes: Wastes) -> None:
-    plain = generate_answer(subject, picture, "Point to the red things", 12)
-    naive = naive_answer(subject, NaiveMolmo(subject.model, wastes, 512), picture, "Point to the red things", 12)
+    plain = generate_answer(subject, picture, pointing("the red things"), 12)
+    naive = naive_answer(subject, NaiveMolmo(subject.model, wastes, 512), picture, pointing("the red things"), 12)
     assert naive.token_ids == plain.token_ids
     assert len(naive.token_ids) >= 4
     assert naive.passes == plain.passes
@@ -60,7 +61,7 @@ def test_the_wastes_are_there(subject: Any, monkeypatch: pytest.MonkeyPatch, pic
     for name, wastes in (("naive", Wastes()), ("lean", Wastes(**ALL_OFF))):
         joined.clear()
         blocks.clear()
-        out = naive_answer(subject, NaiveMolmo(subject.model, wastes, 512), picture, "Point to the red things", 5)
+        out = naive_answer(subject, NaiveMolmo(subject.model, wastes, 512), picture, pointing("the red things"), 5)
         counts[name] = sum(joined), len(blocks), out.passes
     hook.remove()
     assert counts["naive"] == (5, 1, 4)
