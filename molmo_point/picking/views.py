@@ -13,6 +13,7 @@ from molmo_point.geometry.transforms import Transform
 from molmo_point.picking.event_log import PickStopped
 from molmo_point.picking.states import PickFailure
 from molmo_point.pointer import Pointer
+from molmo_point.request import PointRequest
 from molmo_point.results import ImagePoint, Target, Unreachable
 
 _SIGMAS = 11.3
@@ -77,7 +78,6 @@ class Looker:
 
     def __init__(self, pointer: Pointer, arm: ArmDriver) -> None:
         self._pointer, self._arm = pointer, arm
-        self._spread = pointer.backend.tells_spread
 
     def answer(self, frame: RgbdFrame, query: str, place: str, cancelled: Cancelled | None) -> Sighting | Blank:
         """Ask the model about a frame.
@@ -86,7 +86,8 @@ class Looker:
             PickStopped: If it is cancelled.
         """
         try:
-            pointing = self._pointer.point(frame, query, max_points=1, labels=False, spread=self._spread, should_stop=cancelled)
+            request = PointRequest(query, max_points=1, labels=False, spread=self._pointer.backend.tells_spread)
+            pointing = self._pointer.point(frame, request, should_stop=cancelled)
         except CancelledError as error:
             raise PickStopped(PickFailure.CANCELLED, "cancelled during the question to the model", again=False) from error
         self._arm.spend_answer_time()
