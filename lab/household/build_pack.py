@@ -84,20 +84,20 @@ def build_assets(libraries: Path, triangles: int, texture_px: int) -> list[Asset
 
 
 def attribution_text(assets: list[Asset]) -> str:
-    """Return authors, licences and changes of the models, as Markdown."""
+    """Return authors, licenses and changes of the models, as Markdown."""
     lines = [
-        "# Objects in the asset pack: who made them",
+        "# Objects in the asset pack, and their creators",
         "",
         "The meshes come from the furniture libraries of Sweet Home 3D (<https://www.sweethome3d.com/importModels.jsp>, Debian",
-        "package `sweethome3d-furniture` 1.8), collected by Emmanuel Puybaret / eTeks. They were changed: turned upright,",
-        "scaled, simplified, their pictures made smaller, small parts joined. This does it again:",
+        "package `sweethome3d-furniture` 1.8), collected by Emmanuel Puybaret / eTeks. Changes: meshes were turned upright,",
+        "scaled and simplified, textures were reduced, small parts were joined. This command repeats the changes:",
         "`python -m lab.household.build_pack`.",
         "",
-        "| licence | text |",
+        "| license | text |",
         "|---|---|",
         *(f"| {name} | <{link}> |" for name, link in LICENCE_LINKS.items()),
         "",
-        "| object | model | creator | library | licence |",
+        "| object | model | creator | library | license |",
         "|---|---|---|---|---|",
     ]
     for asset in assets:
