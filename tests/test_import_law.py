@@ -18,7 +18,7 @@ PACKAGE = ROOT / "molmo_point"
 
 LINES = (
     ("errors",),
-    ("arrays", "plain_json", "files"),
+    ("arrays", "plain_json", "files", "dependencies"),
     ("geometry",),
     ("frame",),
     ("results",),
@@ -86,7 +86,7 @@ def imports_of(tree: ast.Module, package: tuple[str, ...]) -> Iterator[tuple[str
             names = [".".join(base), *(".".join([*base, alias.name]) for alias in node.names)]
         elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
             called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-            if called in ("import_module", "__import__") and isinstance(node.args[0].value, str):
+            if called in ("import_module", "__import__", "require") and isinstance(node.args[0].value, str):
                 names = [node.args[0].value]
         for name in names:
             yield name, node.lineno, id(node) in inside

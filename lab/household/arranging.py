@@ -4,9 +4,9 @@ import numpy as np
 
 from lab.household.arrangement import MAX_OBJECTS, SIZES, Arrangement, Light, Panel, PlacedAsset
 from lab.household.asset_pack import Asset, is_held_out
+from lab.household.colors import PAINTS
 from lab.household.surfaces import SURFACE_COUNT
 from molmo_point.sim.camera_pose import CameraPose
-from molmo_point.sim.colors import PAINTS
 
 _GAP_M = 0.012
 

@@ -6,8 +6,8 @@ Their names are certain, their colors can be painted at will, and they carry no 
 import numpy as np
 
 from lab.household.asset_pack import Asset, AssetPart
+from lab.household.colors import color_name
 from molmo_point.sim.arm.containers import BOWL_MM, PLATE_MM, lathe, profile_m
-from molmo_point.sim.colors import color_name
 
 _STEM = (0.30, 0.20, 0.08)
 _LEAF = (0.16, 0.42, 0.12)

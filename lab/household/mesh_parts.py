@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from lab.household.asset_pack import AssetPart
+from lab.household.colors import color_shares
 from lab.household.sweethome import Material, MaterialMesh
 from molmo_point.errors import DependencyError
-from molmo_point.sim.colors import color_shares
 
 _CELL_PX = 4
 _CLEAR_BELOW = 0.85

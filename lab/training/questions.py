@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from lab.household.colors import PAINTS
 from lab.training.referring import SUPERLATIVES, Description, SeenObject, matches, related, superlative
 from lab.training.wordings import CATEGORY_WORDS, MASS_NOUNS, RELATIONS, SUPERLATIVE_WORDS, plural
 from molmo_point.finetuning.labels.wording import COUNT, MANY, ONE
 from molmo_point.finetuning.sample import AnswerKind, TrainingExample
 from molmo_point.points.dialects.written import format_points
-from molmo_point.sim.colors import PAINTS
 from molmo_point.sim.tabletop.objects import COLORS, SHAPES
 
 TOPICS: dict[str, float] = {

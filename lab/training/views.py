@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from lab.household.colors import PAINTS
 from lab.training.questions import PLAIN_VOCABULARY, Vocabulary
 from lab.training.referring import SeenObject
 from lab.training.shards import SceneSample, SceneShards, is_plain
 from lab.training.wordings import CATEGORY_WORDS
 from molmo_point.arrays import ColorArray
 from molmo_point.errors import InputError
-from molmo_point.sim.colors import PAINTS
 from molmo_point.sim.tabletop.objects import COLORS, SHAPES
 
 UNKNOWN = -100

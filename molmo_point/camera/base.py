@@ -116,7 +116,6 @@ class Restamped(Camera):
         return shift_stamps(frame, self._clock_ns() - frame.stamp_ns)
 
     def release(self) -> None:
-        """Close the camera inside."""
         self._camera.close()
 
 

@@ -75,7 +75,6 @@ class ImageFiles(Replay):
         return len(self._colors)
 
     def next_frame(self) -> RgbdFrame | None:
-        """See `Replay.next_frame`."""
         if self._next >= len(self):
             return None
         color = self._colors[self._next]
@@ -88,7 +87,6 @@ class ImageFiles(Replay):
         return frame
 
     def rewind(self) -> None:
-        """See `Replay.rewind`."""
         self._next = 0
 
     def _depth_of(self, color: Path) -> Path | None:

@@ -108,19 +108,6 @@ class RealSense(Camera):
             raise
 
     def read(self, timeout_s: float = 5.0) -> RgbdFrame:
-        """Wait for the next frame.
-
-        Args:
-            timeout_s: Longest wait for a color image with its depth, in seconds.
-
-        Returns:
-            Color, depth aligned to color (NaN: not measured), intrinsics of the color image; `stamp_ns` and
-            `depth_stamp_ns` are capture times on the host's clock.
-
-        Raises:
-            CameraError: No complete frame came in time, the camera was unplugged or closed, or its calibration is
-                not usable.
-        """
         self.check_open()
         return self._convert(self._wait(timeout_s))
 
@@ -189,7 +176,6 @@ class RealSense(Camera):
         return DepthNoise(abs(self._baseline_m), D435.sigma_disparity_px, float(depth_focal_px))
 
     def release(self) -> None:
-        """Stop the camera."""
         if self._pipeline is not None:
             try:
                 self._pipeline.stop()

@@ -203,7 +203,6 @@ class Recording(Replay):
             raise InputError("The frames of a recording must be valid", given, "record again") from error
 
     def next_frame(self) -> RgbdFrame | None:
-        """See `Replay.next_frame`."""
         if self._next >= len(self):
             return None
         frame = self[self._next]
@@ -211,11 +210,9 @@ class Recording(Replay):
         return frame
 
     def rewind(self) -> None:
-        """See `Replay.rewind`."""
         self._next = 0
 
     def release(self) -> None:
-        """Close the file."""
         if self._zip is not None:
             self._zip.close()
 

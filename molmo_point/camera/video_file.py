@@ -72,7 +72,6 @@ class VideoFile(Replay):
             raise StopIteration from end
 
     def next_frame(self) -> RgbdFrame | None:
-        """See `Replay.next_frame`."""
         number = self._next
         # `grab` skips a frame without decoding it.
         while number % self._every:
@@ -87,12 +86,10 @@ class VideoFile(Replay):
         return RgbdFrame(np.ascontiguousarray(image[:, :, ::-1]), None, None, stamp_ns, self._frame)
 
     def rewind(self) -> None:
-        """See `Replay.rewind`."""
         self._video.open(self.name)
         self._next = 0
 
     def release(self) -> None:
-        """Close the file."""
         self._video.release()
 
 

@@ -63,7 +63,6 @@ class MoveOutcome(StepOutcome):
     duration_s: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able form."""
         return {**super().to_dict(), "failure": "" if self.failure is None else self.failure.value}
 
 
@@ -173,7 +172,6 @@ class PickerExecutor(StepExecutor):
         self._picker, self._cancelled, self._on_state = picker, cancelled, on_state
 
     def move(self, pick: PickStep | None, place: PlaceStep | None) -> MoveOutcome:
-        """Pick, place, or both; errors as `Picker.pick` and `Picker.place`."""
         results: list[Outcome] = []
         picker = self._picker
         began_ns = picker.arm.now_ns()
@@ -198,17 +196,14 @@ class PickerExecutor(StepExecutor):
         )
 
     def count(self, step: CountStep) -> CountOutcome:
-        """Count objects in the fixed camera's view."""
         found = self._picker.pointer.count(self._picker.fixed_camera.read(), step.what)
         return CountOutcome(step=step, success=True, message=f"{found.count} {step.what}", count=found.count)
 
     def point(self, step: PointStep) -> PointOutcome:
-        """Point at objects in the fixed camera's view."""
         found = self._picker.pointer.point(self._picker.fixed_camera.read(), step.what)
         number = len(found.points)
         return PointOutcome(step=step, success=number > 0, message=f"{number} x {step.what}", answer=found.to_dict())
 
     def stop(self, step: StopStep) -> StepOutcome:
-        """Stop the arm."""
         self._picker.arm.stop()
         return StepOutcome(step=step, success=True, message="stopped")

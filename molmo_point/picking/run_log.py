@@ -95,14 +95,12 @@ class WatchedPointer(Pointer):
         self._on_answer = on_answer
 
     def point(self, frame: FrameOrImage, query: str, **options: Any) -> Pointing:
-        """Point as `Pointer.point`."""
         frame = RgbdFrame.of(frame)
         answer = super().point(frame, query, **options)
         self._on_answer(frame, answer)
         return answer
 
     def count(self, frame: FrameOrImage, query: str, **options: Any) -> Count:
-        """Count as `Pointer.count`."""
         frame = RgbdFrame.of(frame)
         answer = super().count(frame, query, **options)
         self._on_answer(frame, answer)

@@ -140,7 +140,6 @@ class PickResult(Outcome):
     width_m: float = math.nan
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able form."""
         return {
             "query": self.query,
             "attempts": self.attempts,
@@ -170,7 +169,6 @@ class PlaceResult(Outcome):
     seen: bool | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able form."""
         return {
             "where": self.where,
             "position_m": None if self.position_m is None else list(self.position_m),

@@ -60,7 +60,6 @@ class SimulatedCamera(Camera):
         self._due_s = 0.0
 
     def stamped_by(self, clock_ns: Callable[[], int]) -> "SimulatedCamera":
-        """Take the capture times from another clock. See `Camera.stamped_by`."""
         self._clock_ns = clock_ns
         return self
 
@@ -121,5 +120,4 @@ class SimulatedTable(SimulatedCamera):
         self.base_T_camera = self._table.base_T_camera
 
     def release(self) -> None:
-        """Close the scene."""
         self._table.close()

@@ -41,17 +41,16 @@ def camera_axes(camera: CameraPose) -> FloatArray:
     return np.stack([right, down, forward], axis=1)
 
 
+def pinhole(width: int, height: int, fov_y_deg: float) -> Intrinsics:
+    """Intrinsics of a render of ``width`` by ``height`` pixels, without distortion."""
+    focal_px = float(0.5 * height / np.tan(0.5 * np.deg2rad(fov_y_deg)))
+    return Intrinsics(width=width, height=height, fx=focal_px, fy=focal_px, cx=(width - 1) / 2, cy=(height - 1) / 2)
+
+
 def camera_geometry(camera: CameraPose, width: int, height: int) -> tuple[Intrinsics, Transform]:
     """Intrinsics and base_T_camera of a render of ``width`` by ``height`` pixels."""
-    focal_px = float(0.5 * height / np.tan(0.5 * np.deg2rad(camera.fov_y_deg)))
-    intrinsics = Intrinsics(width=width, height=height, fx=focal_px, fy=focal_px, cx=(width - 1) / 2, cy=(height - 1) / 2)
-    base_T_camera = Transform(
-        target=BASE_FRAME,
-        source=CAMERA_FRAME,
-        rotation=camera_axes(camera),
-        translation_m=np.array(camera.eye_m),
-    )
-    return intrinsics, base_T_camera
+    pose = Transform(BASE_FRAME, CAMERA_FRAME, camera_axes(camera), np.array(camera.eye_m))
+    return pinhole(width, height, camera.fov_y_deg), pose
 
 
 def aim_camera(model: Any, camera: CameraPose) -> None:

@@ -3,6 +3,7 @@
 import os
 from typing import Any
 
+from molmo_point.dependencies import require
 from molmo_point.errors import DependencyError
 
 
@@ -14,11 +15,7 @@ def import_mujoco() -> Any:
     """
     # MuJoCo reads the variable once, at its first import.
     os.environ.setdefault("MUJOCO_GL", "egl")
-    try:
-        import mujoco
-    except ImportError as error:
-        raise DependencyError("The simulated scene needs MuJoCo", str(error), "pip install 'molmo-point[sim]'") from error
-    return mujoco
+    return require("mujoco", "A simulated scene", "sim")
 
 
 def open_renderer(model: Any, width: int, height: int) -> Any:

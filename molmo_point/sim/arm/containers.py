@@ -27,39 +27,46 @@ _TOUCHED_GROUP = 3
 _COLOR_JITTER = 0.04
 
 
-@dataclass(frozen=True)
-class _Round:
-    """A revolved profile in mm; wall thickness in meters; default scale."""
+@dataclass(frozen=True, eq=False)
+class _Shape:
+    """A kind of container of the usual size: lengths in meters; a profile (n, 2) to revolve, or None for boards."""
 
-    profile: str
+    rim_m: float
+    floor_m: float
+    opening_m: float | tuple[float, float]
+    radius_m: float
     wall_m: float
-    scale: float
-    density_kg_m3: float = 2000.0
+    density_kg_m3: float
+    profile_m: FloatArray | None = None
 
-    def profile_m(self, scale: float) -> FloatArray:
-        return profile_m(self.profile) * self.scale * scale
-
-    def inner_m(self, scale: float) -> FloatArray:
-        """Inside (n, 2), radius and height, from the rim to the middle."""
-        outline = self.profile_m(scale)
-        return outline[int(np.argmax(outline[:, 1])) :]
+    @property
+    def top(self) -> int:
+        """Number of the profile's row at the rim, where its inside begins."""
+        assert self.profile_m is not None
+        return int(np.argmax(self.profile_m[:, 1]))
 
 
-@dataclass(frozen=True)
-class _Boards:
-    """Boards: inner half length and width, outer height, and thickness, meters."""
-
-    half_m: tuple[float, float]
-    height_m: float
-    wall_m: float
-    density_kg_m3: float = 600.0
+def _round(profile: str, wall_m: float, scale: float) -> _Shape:
+    outline = profile_m(profile) * scale
+    rim = outline[int(np.argmax(outline[:, 1]))]
+    widest = float(outline[:, 0].max())
+    return _Shape(float(rim[1]), float(outline[-1, 1]), float(rim[0]), widest, wall_m, 2000.0, outline)
 
 
-_KINDS: dict[str, _Round | _Boards] = {
-    "bowl": _Round(BOWL_MM, 0.005, 1.0),
-    "plate": _Round(PLATE_MM, 0.0025, 0.85),
-    "tray": _Boards((0.085, 0.065), 0.030, 0.005),
-    "box": _Boards((0.070, 0.055), 0.060, 0.004),
+def _boards(half_m: tuple[float, float], height_m: float, wall_m: float) -> _Shape:
+    return _Shape(height_m, wall_m, half_m, math.hypot(*(side + wall_m for side in half_m)), wall_m, 600.0)
+
+
+def profile_m(text: str) -> FloatArray:
+    """Read a profile (n, 2) in meters from ``"radius height, radius height, …"`` in millimeters."""
+    return np.array([[float(v) for v in pair.split()] for pair in text.split(",")]) / 1000
+
+
+_KINDS: dict[str, _Shape] = {
+    "bowl": _round(BOWL_MM, 0.005, 1.0),
+    "plate": _round(PLATE_MM, 0.0025, 0.85),
+    "tray": _boards((0.085, 0.065), 0.030, 0.005),
+    "box": _boards((0.070, 0.055), 0.060, 0.004),
 }
 CONTAINERS: tuple[str, ...] = tuple(_KINDS)
 """Names of the kinds, as people say them."""
@@ -101,37 +108,24 @@ class Container:
     @property
     def rim_m(self) -> float:
         """Height of the rim above the underside, meters."""
-        shape = _KINDS[self.kind]
-        return self.scale * shape.height_m if isinstance(shape, _Boards) else float(shape.profile_m(self.scale)[:, 1].max())
+        return self.scale * _KINDS[self.kind].rim_m
 
     @property
     def floor_m(self) -> float:
         """Height of the floor inside above the underside, meters."""
-        shape = _KINDS[self.kind]
-        return self.scale * shape.wall_m if isinstance(shape, _Boards) else float(shape.inner_m(self.scale)[-1, 1])
-
-    @property
-    def opening_m(self) -> float | tuple[float, float]:
-        """Opening inside the rim: radius if round, half length and half width if rectangular, meters."""
-        shape = _KINDS[self.kind]
-        if isinstance(shape, _Boards):
-            return self.scale * shape.half_m[0], self.scale * shape.half_m[1]
-        return float(shape.inner_m(self.scale)[0, 0])
+        return self.scale * _KINDS[self.kind].floor_m
 
     @property
     def footprint_radius_m(self) -> float:
         """Radius of the circle around it, seen from above, meters."""
-        shape = _KINDS[self.kind]
-        if isinstance(shape, _Boards):
-            return self.scale * math.hypot(*(side + shape.wall_m for side in shape.half_m))
-        return float(shape.profile_m(self.scale)[:, 0].max())
+        return self.scale * _KINDS[self.kind].radius_m
 
     def over_opening(self, xy_m: FloatArray) -> bool:
         """True if a position (2,) in its own frame is over the opening."""
-        opening = self.opening_m
+        opening = _KINDS[self.kind].opening_m
         if isinstance(opening, tuple):
-            return bool(np.all(np.abs(xy_m) < opening))
-        return bool(np.hypot(*xy_m) < opening)
+            return bool(np.all(np.abs(xy_m) < self.scale * np.array(opening)))
+        return bool(np.hypot(*xy_m) < self.scale * opening)
 
 
 def known_kinds(kinds: Sequence[str]) -> tuple[str, ...]:
@@ -147,17 +141,12 @@ def known_kinds(kinds: Sequence[str]) -> tuple[str, ...]:
 
 
 def kinds_in(text: str) -> tuple[str, ...]:
-    """Read kinds of containers from a text with commas or blanks between them.
-
-    Raises:
-        InputError: If one is not in `CONTAINERS`.
-    """
+    """Read kinds of containers from a text with commas or blanks between them; errors as `known_kinds`."""
     return known_kinds(text.replace(",", " ").split())
 
 
 def random_container(rng: np.random.Generator, kind: str, xy_m: tuple[float, float]) -> Container:
     """Draw size, rotation and color of a container at ``xy_m`` (base frame, meters)."""
-    known_kinds((kind,))
     color = str(rng.choice(list(COLORS)))
     red, green, blue = np.clip(np.array(COLORS[color]) + rng.normal(0.0, _COLOR_JITTER, 3), 0.02, 1.0)
     rgb = (float(red), float(green), float(blue))
@@ -175,11 +164,10 @@ def add_container(spec: Any, item: Container, name: str) -> None:
     from molmo_point.sim.mujoco_import import import_mujoco
 
     mujoco, shape = import_mujoco(), _KINDS[item.kind]
-    turn = [np.cos(item.yaw_rad / 2), 0.0, 0.0, np.sin(item.yaw_rad / 2)]
-    body = spec.worldbody.add_body(name=name, pos=list(item.position_base_m), quat=turn)
+    body = spec.worldbody.add_body(name=name, pos=list(item.position_base_m), quat=list(_about_z(item.yaw_rad)))
     body.add_freejoint(name=name)
-    if isinstance(shape, _Boards):
-        for number, (middle, half) in enumerate(_boards(shape, item.scale)):
+    if shape.profile_m is None:
+        for number, (middle, half) in enumerate(_board_boxes(shape, item.scale)):
             # The first board has the name that a segmentation looks for.
             label = f"{name}_seen" if number == 0 else f"{name}_board_{number}"
             body.add_geom(
@@ -187,7 +175,7 @@ def add_container(spec: Any, item: Container, name: str) -> None:
                 density=shape.density_kg_m3, friction=list(_FRICTION), condim=4,
             )  # fmt: skip
         return
-    vertices, faces = lathe(shape.profile_m(item.scale), 48)
+    vertices, faces = lathe(shape.profile_m * item.scale, 48)
     mesh = spec.add_mesh(name=f"{name}_mesh", inertia=mujoco.mjtMeshInertia.mjMESH_INERTIA_EXACT)
     mesh.uservert, mesh.userface = vertices.astype(np.float32).ravel(), faces.astype(np.int32).ravel()
     # The mesh is visible and has the weight; the boxes below carry.
@@ -202,9 +190,9 @@ def add_container(spec: Any, item: Container, name: str) -> None:
         )  # fmt: skip
 
 
-def _boards(shape: _Boards, scale: float) -> list[tuple[FloatArray, FloatArray]]:
+def _board_boxes(shape: _Shape, scale: float) -> list[tuple[FloatArray, FloatArray]]:
     """Middle and half extents (3,) of the floor and the four sides."""
-    (a, b), wall, height = (scale * np.array(shape.half_m)), scale * shape.wall_m, scale * shape.height_m
+    (a, b), wall, height = (scale * np.array(shape.opening_m)), scale * shape.wall_m, scale * shape.rim_m
     boards = [(np.array([0, 0, 0.5 * wall]), np.array([a + wall, b + wall, 0.5 * wall]))]
     up, half = 0.5 * (height + wall), 0.5 * (height - wall)
     for sign in (-1.0, 1.0):
@@ -213,9 +201,10 @@ def _boards(shape: _Boards, scale: float) -> list[tuple[FloatArray, FloatArray]]
     return boards
 
 
-def _round_boxes(shape: _Round, scale: float) -> list[tuple[FloatArray, FloatArray, FloatArray]]:
+def _round_boxes(shape: _Shape, scale: float) -> list[tuple[FloatArray, FloatArray, FloatArray]]:
     """Middle, half extents (3,) and quaternion (4,) of the boxes of a foot, a floor and a wall."""
-    inner, wall = shape.inner_m(scale), scale * shape.wall_m
+    assert shape.profile_m is not None
+    inner, wall = shape.profile_m[shape.top :] * scale, scale * shape.wall_m
     radius, floor = float(inner[-2, 0]), float(inner[-1, 1])
     side = 0.7 * radius
     boxes = [(np.array([0, 0, 0.5 * floor]), np.array([side, side, 0.5 * floor]), np.array([1.0, 0, 0, 0]))]
@@ -232,24 +221,14 @@ def _round_boxes(shape: _Round, scale: float) -> list[tuple[FloatArray, FloatArr
         r, z = 0.5 * np.array([r_top + r_low, z_top + z_low]) + 0.5 * wall * out
         half = np.array([0.5 * length, r_top * np.tan(np.pi / SECTORS), 0.5 * wall])
         for angle in np.arange(SECTORS) * 2 * np.pi / SECTORS:
+            turn = np.outer([np.cos(lean / 2), np.sin(lean / 2)], [np.cos(angle / 2), np.sin(angle / 2)])
             place = np.array([r * np.cos(angle), r * np.sin(angle), z])
-            boxes.append((place, half, _times(_about_z(angle), np.array([np.cos(lean / 2), 0, -np.sin(lean / 2), 0]))))
+            boxes.append((place, half, np.array([turn[0, 0], turn[1, 1], -turn[1, 0], turn[0, 1]])))
     return boxes
 
 
 def _about_z(angle: float) -> FloatArray:
     return np.array([np.cos(angle / 2), 0.0, 0.0, np.sin(angle / 2)])
-
-
-def _times(one: FloatArray, other: FloatArray) -> FloatArray:
-    """The product of two quaternions (4,), w first."""
-    w, v = one[0] * other[0] - one[1:] @ other[1:], one[0] * other[1:] + other[0] * one[1:] + np.cross(one[1:], other[1:])
-    return np.array([w, *v])
-
-
-def profile_m(text: str) -> FloatArray:
-    """Read a profile (n, 2) in meters from ``"radius height, radius height, …"`` in millimeters."""
-    return np.array([[float(v) for v in pair.split()] for pair in text.split(",")]) / 1000
 
 
 def lathe(profile: FloatArray, segments: int = 24) -> tuple[FloatArray, IntArray]:

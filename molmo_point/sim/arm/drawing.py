@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from molmo_point.arrays import FloatArray
+from molmo_point.arrays import FloatArray, IntArray
 from molmo_point.sim.arm.camera_view import OBSERVER
+from molmo_point.sim.arm.containers import lathe
 from molmo_point.sim.arm.simulated_arm import SimulatedArm
 from molmo_point.sim.mujoco_import import import_mujoco, open_renderer
 
@@ -63,21 +64,22 @@ def shape_pose(arm: SimulatedArm, shape: BodyShape) -> tuple[FloatArray, FloatAr
     return arm.data.geom_xmat[shape.geom].reshape(3, 3).copy(), arm.data.geom_xpos[shape.geom].copy()
 
 
-def _outline(model: object, geom: int, grid_m: float) -> tuple[NDArray[np.float32], NDArray[np.int32]] | None:
-    kind, size = int(model.geom_type[geom]), np.asarray(model.geom_size[geom])  # type: ignore[attr-defined]
+def _outline(model: Any, geom: int, grid_m: float) -> tuple[NDArray[np.float32], NDArray[np.int32]] | None:
+    kind, size = int(model.geom_type[geom]), np.asarray(model.geom_size[geom])
     if kind == _MESH:
-        mesh = int(model.geom_dataid[geom])  # type: ignore[attr-defined]
-        first, count = model.mesh_vertadr[mesh], model.mesh_vertnum[mesh]  # type: ignore[attr-defined]
-        faces_at, face_count = model.mesh_faceadr[mesh], model.mesh_facenum[mesh]  # type: ignore[attr-defined]
-        vertices = np.asarray(model.mesh_vert[first : first + count])  # type: ignore[attr-defined]
-        return thinned(vertices, np.asarray(model.mesh_face[faces_at : faces_at + face_count]), grid_m)  # type: ignore[attr-defined]
+        mesh = int(model.geom_dataid[geom])
+        vertex, face = int(model.mesh_vertadr[mesh]), int(model.mesh_faceadr[mesh])
+        vertices = model.mesh_vert[vertex : vertex + model.mesh_vertnum[mesh]]
+        return thinned(vertices, model.mesh_face[face : face + model.mesh_facenum[mesh]], grid_m)
     if kind == _BOX:
-        return _box(size)
-    if kind == _SPHERE:
-        return _turned(np.array([[np.sin(a), np.cos(a)] for a in np.linspace(0, np.pi, 13)]) * size[0])
-    if kind == _CYLINDER:
-        return _turned(np.array([[0, size[1]], [size[0], size[1]], [size[0], -size[1]], [0, -size[1]]]))
-    return None
+        vertices, faces = _box(size)
+    elif kind == _SPHERE:
+        vertices, faces = lathe(np.array([[np.sin(a), -np.cos(a)] for a in np.linspace(0, np.pi, 13)]) * size[0])
+    elif kind == _CYLINDER:
+        vertices, faces = lathe(np.array([[0, -size[1]], [size[0], -size[1]], [size[0], size[1]], [0, size[1]]]))
+    else:
+        return None
+    return vertices.astype(np.float32), faces.astype(np.int32)
 
 
 def thinned(
@@ -94,24 +96,11 @@ def thinned(
     return means.astype(np.float32), np.unique(kept[whole], axis=0).astype(np.int32)
 
 
-def _box(half: FloatArray) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+def _box(half: FloatArray) -> tuple[FloatArray, IntArray]:
     corners = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]) * half
     sides = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
     faces = [triangle for a, b, c, d in sides for triangle in ((a, b, c), (a, c, d))]
-    return corners.astype(np.float32), np.array(faces, dtype=np.int32)
-
-
-def _turned(profile: FloatArray, steps: int = 24) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """Revolve a profile (n, 2) of radius and height, from the top down, about z."""
-    angles = np.linspace(0, 2 * np.pi, steps, endpoint=False)
-    ring = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    vertices = np.concatenate([np.column_stack([radius * ring, np.full(steps, height)]) for radius, height in profile])
-    faces = []
-    for row in range(len(profile) - 1):
-        for k in range(steps):
-            a, b = row * steps + k, row * steps + (k + 1) % steps
-            faces += [(a, a + steps, b), (b, a + steps, b + steps)]
-    return vertices.astype(np.float32), np.array(faces, dtype=np.int32)
+    return corners, np.array(faces)
 
 
 class ArmFilm:

@@ -13,7 +13,8 @@ from molmo_point.arm.arm import ArmPlanner
 from molmo_point.arm.joint_path import JointPath, NoPath, NoPathReason
 from molmo_point.arm.obstacle_boxes import ObstacleBox
 from molmo_point.arrays import FloatArray
-from molmo_point.errors import DependencyError, FrameError
+from molmo_point.dependencies import require
+from molmo_point.errors import FrameError
 from molmo_point.geometry.poses import between
 from molmo_point.geometry.transforms import Transform
 from molmo_point.sim.arm.physics_model import ARM, BOXES, JOINTS, OBSTACLE_PREFIX, TOOL_SITE, plan_spec
@@ -41,13 +42,7 @@ class PandaPlanner(ArmPlanner):
     """
 
     def __init__(self) -> None:
-        mujoco = import_mujoco()
-        try:
-            import mink
-        except ImportError as error:
-            raise DependencyError(
-                "The planner needs mink for its inverse kinematics", str(error), "pip install 'molmo-point[arm]'"
-            ) from error
+        mujoco, mink = import_mujoco(), require("mink", "The planner of the simulated arm", "arm")
         self._mujoco = mujoco
         self._model = plan_spec().compile()
         self._data = mujoco.MjData(self._model)
@@ -85,7 +80,6 @@ class PandaPlanner(ArmPlanner):
     def plan_joints(
         self, goal_rad: FloatArray, start_rad: FloatArray, *, obstacles: Sequence[ObstacleBox] = ()
     ) -> JointPath | NoPath:
-        """Plan as `ArmPlanner.plan_joints`."""
         self._set_obstacles(obstacles)
         return self._finished(np.array([start_rad, goal_rad], dtype=np.float64))
 

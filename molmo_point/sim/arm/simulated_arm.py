@@ -140,31 +140,21 @@ class SimulatedArm(Arm):
         return camera
 
     def now_ns(self) -> int:
-        """Simulated time, nanoseconds."""
         return round((self.data.time + _START_S) * 1e9)
 
     def joint_positions(self) -> FloatArray:
-        """Joint angles (7,), radians."""
         return self.data.qpos[self._at].copy()
 
     def base_T_tool(self) -> Transform:
-        """Pose of the tool now."""
         site = self.data.site(TOOL_SITE)
         return Transform(self.base_frame, self.tool_frame, site.xmat.reshape(3, 3).copy(), site.xpos.copy())
 
     def tool_T_camera(self, frame: str) -> Transform | None:
-        """Believed hand-eye transform of a camera; None if it is not on the hand."""
         view = self._camera(frame)
         mount = view.mount
         return None if mount is None else self._believed(mount, frame)
 
     def base_T_camera(self, frame: str, stamp_ns: int | None = None) -> Transform:
-        """Believed pose of a camera, from the joints and the hand-eye transform.
-
-        Raises:
-            FrameError: If the arm has no camera of this frame.
-            InputError: If the time is not within the last minute.
-        """
         view = self._camera(frame)
         if view.mount is None:
             return self._believed(view.pose, frame)
@@ -184,16 +174,10 @@ class SimulatedArm(Arm):
         self._errors[self._camera(frame).frame] = error
 
     def grasp_T_tool(self, width_m: float) -> Transform:
-        """Pose of the tool in a grasp frame when the pads are `width_m` apart."""
         back = np.array([0.0, 0.0, -self._fingers.tool_back_m(width_m)])
         return Transform(GRASP_FRAME, self.tool_frame, np.eye(3), back)
 
     def follow(self, path: JointPath, *, cancelled: Cancelled | None = None, speed: float = 1.0) -> FollowEnd:
-        """Follow a path; slow down on it and stand when cancelled, stopped, or blocked.
-
-        Raises:
-            InputError: If the path begins elsewhere, or the speed is out of range.
-        """
         if not 0 < speed <= 1:
             raise InputError("speed must be a share of the arm's limits", f"speed={speed}", "give above 0, at most 1")
         off = float(np.abs(path.positions_rad[0] - self.joint_positions()).max())
@@ -219,11 +203,6 @@ class SimulatedArm(Arm):
         return FollowEnd.BLOCKED if lag > _LAG_RAD else None
 
     def move_gripper(self, width_m: float, *, cancelled: Cancelled | None = None) -> float:
-        """Open or close to a width, or until the fingers meet resistance.
-
-        Raises:
-            InputError: If the width is not between 0 and the widest opening.
-        """
         if not 0 <= width_m <= self.gripper.max_opening_m:
             given, most = f"width_m={width_m}", self.gripper.max_opening_m
             raise InputError("width_m must be within the gripper's opening", given, f"give meters from 0 to {most}")
@@ -250,21 +229,17 @@ class SimulatedArm(Arm):
         self.data.ctrl[self._finger_motor] = self._fingers.control(0.0 if pressing else width)
 
     def gripper_width(self) -> float:
-        """Distance between the pads, meters, from the angle of their joints."""
         return self._fingers.width_m(float(self.data.qpos[self._drivers].mean()))
 
     def wait(self, seconds: float) -> None:
-        """Let simulated time pass while the motors hold."""
         end = self.data.time + seconds - 0.5 * STEP_S
         while self.data.time < end:
             self._step()
 
     def stop(self) -> None:
-        """Slow down and stand, and keep the grip. Any thread may call it."""
         self._stopped.set()
 
     def spend_answer_time(self) -> None:
-        """Let the simulated time of one answer pass."""
         self.wait(self._answer_s)
 
     def after_every_step(self, listener: Callable[[], None]) -> None:
@@ -280,7 +255,6 @@ class SimulatedArm(Arm):
         return render_pass(self._renderer, self.data, kind, camera)
 
     def close(self) -> None:
-        """Free the OpenGL context."""
         if self._renderer is not None:
             self._renderer.close()
             self._renderer = None

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from molmo_point.errors import InputError
-from molmo_point.sim.arm.containers import Container, known_kinds, random_container
+from molmo_point.sim.arm.containers import Container, random_container
 from molmo_point.sim.camera_pose import CameraPose
-from molmo_point.sim.tabletop.layout import Layout, random_layout
+from molmo_point.sim.tabletop.layout import Layout, apart, random_layout
 from molmo_point.sim.tabletop.objects import COLORS, SHAPES, SceneObject, random_object
 
 ARM_CAMERA = CameraPose(eye_m=(0.06, -0.38, 0.62), look_at_m=(0.01, 0.0, 0.02), fov_y_deg=42.5)
@@ -37,7 +37,7 @@ def random_arm_layout(rng: np.random.Generator, object_count: int | None = None,
     Raises:
         InputError: If a kind is unknown, or the containers do not fit on the table.
     """
-    if len(known_kinds(containers)) > MOST_CONTAINERS:
+    if len(containers) > MOST_CONTAINERS:
         given = f"{len(containers)} containers"
         raise InputError("containers must fit on the table", given, f"give {MOST_CONTAINERS} or fewer")
     wanted = int(rng.integers(3, 11)) if object_count is None else object_count
@@ -66,7 +66,7 @@ def _containers(rng: np.random.Generator, kinds: Sequence[str]) -> tuple[Contain
         for kind in kinds:
             x, y = rng.uniform(-1.0, 1.0, 2) * _CONTAINERS_HALF_M
             placed.append(random_container(rng, kind, (float(x), float(y))))
-        if all(_apart(a, b) for number, a in enumerate(placed) for b in placed[:number]):
+        if all(apart(a, b, GAP_M) for number, a in enumerate(placed) for b in placed[:number]):
             return tuple(placed)
     if kinds:
         raise InputError("containers must fit on the table", ", ".join(kinds), "give fewer, or smaller ones")
@@ -82,11 +82,6 @@ def _add(rng: np.random.Generator, placed: list[SceneObject], hollow: Sequence[C
     for _ in range(60):
         xy = rng.uniform(-1.0, 1.0, 2) * _HALF_M
         item = random_object(rng, shape, color, (float(xy[0]), float(xy[1])))
-        if 2 * min(item.half_size_m[:2]) <= WIDEST_M and all(_apart(item, other) for other in (*placed, *hollow)):
+        if 2 * min(item.half_size_m[:2]) <= WIDEST_M and all(apart(item, other, GAP_M) for other in (*placed, *hollow)):
             placed.append(item)
             return
-
-
-def _apart(a: SceneObject | Container, b: SceneObject | Container) -> bool:
-    gap = np.hypot(a.position_base_m[0] - b.position_base_m[0], a.position_base_m[1] - b.position_base_m[1])
-    return bool(gap > a.footprint_radius_m + b.footprint_radius_m + GAP_M)

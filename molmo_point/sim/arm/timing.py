@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from molmo_point.arrays import FloatArray
-from molmo_point.errors import DependencyError
+from molmo_point.dependencies import require
 
 SPEED_RAD_S = 0.7 * np.array([2.175, 2.175, 2.175, 2.175, 2.61, 2.61, 2.61])
 """70 % of the Panda's joint speed limits."""
@@ -72,7 +72,7 @@ class PathTiming:
     def slowed(self, time_s: float) -> "PathTiming":
         """Slow down on the path from a time on, as fast as the limits allow; the new time starts at 0."""
         place, speed, acceleration = self._state(time_s)
-        ruckig = _import_ruckig()
+        ruckig = _ruckig()
         wanted = ruckig.InputParameter(1)
         wanted.control_interface = ruckig.ControlInterface.Velocity
         wanted.current_position, wanted.current_velocity = [place], [max(speed, 0.0)]
@@ -98,7 +98,7 @@ def timed(rows: FloatArray, speed: float = 1.0) -> PathTiming:
     Raises:
         DependencyError: ruckig is not installed.
     """
-    ruckig = _import_ruckig()
+    ruckig = _ruckig()
     travel = _travel(rows)
     limits = _limits(rows, travel, speed)
     wanted = ruckig.InputParameter(1)
@@ -122,11 +122,5 @@ def _limits(rows: FloatArray, travel: FloatArray, speed: float) -> tuple[float, 
     return max(top, 0.05), along, along / JERK_S
 
 
-def _import_ruckig() -> Any:
-    try:
-        import ruckig
-    except ImportError as error:
-        raise DependencyError(
-            "The simulated arm needs ruckig for smooth motion", str(error), "pip install 'molmo-point[arm]'"
-        ) from error
-    return ruckig
+def _ruckig() -> Any:
+    return require("ruckig", "The smooth motion of the simulated arm", "arm")

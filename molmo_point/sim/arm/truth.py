@@ -77,14 +77,8 @@ class ArmTruth:
         return {number for number in np.flatnonzero(high).tolist() if number in between}
 
     def _held(self, number: int) -> bool:
-        sides = set()
-        model, data = self.arm.model, self.arm.data
-        for contact in data.contact[: data.ncon]:
-            bodies = model.geom_bodyid[contact.geom]
-            if self._bodies[number] in bodies:
-                names = [model.body(body).name for body in bodies]
-                sides |= {side for side in ("left", "right") for name in names if name.startswith(f"{ARM}{side}")}
-        return len(sides) == 2
+        touching = {self.arm.model.body(body).name for body in _touching(self.arm, self._bodies[number])}
+        return all(any(name.startswith(f"{ARM}{side}") for name in touching) for side in ("left", "right"))
 
     def _watch(self) -> None:
         self._count += 1
@@ -148,7 +142,7 @@ def contents(arm: SimulatedArm, container: int = 0) -> frozenset[int]:
     for number in range(len(arm.layout.objects)):
         local = (arm.data.body(f"{OBJECT_PREFIX}{number}").xpos - body.xpos) @ axes
         low = lowest_m(arm, number) - float(body.xpos[2])
-        if item.over_opening(local[:2]) and low < item.rim_m and not touches_outside(arm, number):
+        if item.over_opening(local[:2]) and low < item.rim_m and not _touches_outside(arm, number):
             lying.add(number)
     return frozenset(lying)
 
@@ -166,13 +160,13 @@ def lowest_m(arm: SimulatedArm, number: int) -> float:
     return float(geom.xpos[2] - below)
 
 
-def touches_outside(arm: SimulatedArm, number: int) -> bool:
+def _touches_outside(arm: SimulatedArm, number: int) -> bool:
     """True if an object touches the table or the arm now."""
     own = arm.model.body(f"{OBJECT_PREFIX}{number}").id
-    for contact in arm.data.contact[: arm.data.ncon]:
-        bodies = arm.model.geom_bodyid[contact.geom].tolist()
-        if own in bodies:
-            other = bodies[1 - bodies.index(own)]
-            if other == 0 or arm.model.body(other).name.startswith(ARM):
-                return True
-    return False
+    return any(body == 0 or arm.model.body(body).name.startswith(ARM) for body in _touching(arm, own))
+
+
+def _touching(arm: SimulatedArm, body: int) -> set[int]:
+    """Numbers of the bodies that touch a body now."""
+    pairs = arm.model.geom_bodyid[arm.data.contact.geom[: arm.data.ncon]].reshape(-1, 2).tolist()
+    return {other for pair in pairs if body in pair for other in pair if other != body}

@@ -96,12 +96,13 @@ def _place(rng: np.random.Generator, wanted: int) -> tuple[SceneObject, ...]:
         for _attempt in range(30):
             xy = rng.uniform(-spread, spread, 2)
             candidate = random_object(rng, shape, color, (float(xy[0]), float(xy[1])))
-            if all(_apart(candidate, other) for other in placed):
+            if all(apart(candidate, other, _CLEARANCE_M) for other in placed):
                 placed.append(candidate)
                 break
     return tuple(placed)
 
 
-def _apart(a: SceneObject, b: SceneObject) -> bool:
-    gap = np.hypot(a.position_base_m[0] - b.position_base_m[0], a.position_base_m[1] - b.position_base_m[1])
-    return bool(gap > a.footprint_radius_m + b.footprint_radius_m + _CLEARANCE_M)
+def apart(a: SceneObject | Container, b: SceneObject | Container, gap_m: float) -> bool:
+    """True if the circles around two objects are more than a gap apart, meters."""
+    away = np.hypot(a.position_base_m[0] - b.position_base_m[0], a.position_base_m[1] - b.position_base_m[1])
+    return bool(away > a.footprint_radius_m + b.footprint_radius_m + gap_m)

@@ -6,8 +6,8 @@ import pytest
 from lab.household.arrangement import SIZES, Arrangement, PlacedAsset, paint_share
 from lab.household.arranging import apart, random_arrangement
 from lab.household.asset_pack import is_held_out, load_pack
+from lab.household.colors import PAINTS
 from lab.household.formula_assets import formula_assets
-from molmo_point.sim.colors import PAINTS
 
 ASSETS = [*load_pack(), *formula_assets()]
 BY_NOUN = {asset.noun: asset for asset in ASSETS}

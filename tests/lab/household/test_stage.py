@@ -9,12 +9,12 @@ import pytest
 from lab.household.arrangement import Arrangement, Light, Panel, PlacedAsset
 from lab.household.arranging import random_arrangement
 from lab.household.asset_pack import Asset, load_pack
+from lab.household.colors import PAINTS
 from lab.household.formula_assets import formula_assets
 from lab.household.stage import Stage
 from lab.household.truth import hull_area, scene_truth, thing_words
 from molmo_point.errors import InputError
 from molmo_point.sim.camera_pose import CameraPose
-from molmo_point.sim.colors import PAINTS
 
 FORMULA = {asset.key.removeprefix("formula:"): asset for asset in formula_assets()}
 BOUGHT = {asset.noun: asset for asset in load_pack() if asset.noun in ("milk carton", "wine glass", "hammer", "bowl")}

@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from lab.household.colors import PAINTS
 from lab.training.questions import TOPICS, Question, Vocabulary, draw_questions
 from lab.training.referring import SeenObject
 from lab.training.wordings import CATEGORY_WORDS, plural
 from molmo_point.points.parse import parse_answer
-from molmo_point.sim.colors import PAINTS
 
 NOUNS = {"mug": "dishes", "bowl": "dishes", "apple": "fruit", "banana": "fruit", "hammer": "tools", "fork": "cutlery"}
 VOCABULARY = sorted(NOUNS)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from lab.household.colors import PAINTS
 from lab.training.batches import draw_batch
 from lab.training.initial import LAYOUT, embedded_config, initial_model
 from lab.training.lesson import POINTING
@@ -18,7 +19,6 @@ from lab.training.views import UNKNOWN, MixedViews, SceneViews, View, is_kept_ou
 from molmo_point.errors import InputError
 from molmo_point.model.inputs.molmo_processor import MolmoProcessor
 from molmo_point.model.inputs.preprocess import token_places
-from molmo_point.sim.colors import PAINTS
 from molmo_point.sim.tabletop.objects import COLORS, SHAPES
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from molmo_point.sim.colors import PAINTS, color_name, color_shares
+from lab.household.colors import PAINTS, color_name, color_shares
 
 
 @pytest.mark.parametrize("word", PAINTS)
