@@ -18,45 +18,22 @@ RADIUS_PERCENT = 2.0
 image's width and height: 13 pixels of 640."""
 
 
-def answer_confidences(completion: Completion, answer: ParsedAnswer, radius_percent: float = RADIUS_PERCENT) -> tuple[float, ...]:
-    """Return `point_confidences` of an answer in any dialect.
+def answer_confidences(completion: Completion, answer: ParsedAnswer) -> tuple[float, ...]:
+    """Return the probability of each point being within `RADIUS_PERCENT` along both axes.
 
-    MolmoPoint chooses places instead of writing digits. Its confidence is the product of the
-    probabilities of a point's three tokens, which is that of exactly this place.
+    Values with other leading digits than the written ones are unknown and count as zero. The result is a lower bound, too
+    low by up to one half next to a carry (49.9). Without distributions of digits, as of MolmoPoint, which chooses places,
+    it is the product of the probabilities of the tokens with digits.
 
     Args:
         completion: The answer with its tokens and their probabilities.
         answer: The parsed text.
-        radius_percent: Per cent of the image.
-    """
-    return point_confidences(completion, answer.spans, radius_percent, per_mille=answer.dialect == "molmo2")
-
-
-def point_confidences(
-    completion: Completion,
-    spans: Sequence[tuple[Span, Span]],
-    radius_percent: float = RADIUS_PERCENT,
-    *,
-    per_mille: bool = False,
-) -> tuple[float, ...]:
-    """Return the probability of each point being within ``radius_percent`` along both axes.
-
-    Values with other leading digits than the written ones are unknown and count as zero. The result
-    is a lower bound, too low by up to one half next to a carry (49.9). Without distributions of
-    digits it is the product of the probabilities of the tokens with digits, which is far lower.
-
-    Args:
-        completion: The answer with its tokens and their probabilities.
-        spans: For each point the (start, end) of its x and of its y in the answer's text
-            (`ParsedAnswer.spans`).
-        radius_percent: Per cent of the image.
-        per_mille: Whether the numbers are whole thousandths of the image, as in Molmo2.
 
     Returns:
-        One number per point, 0 to 1; NaN without probabilities, or with tokens that do not make up
-        the text.
+        One number per point, 0 to 1; NaN without probabilities, or with tokens that do not make up the text.
     """
     tokens, probabilities = completion.tokens, completion.token_probabilities
+    spans, per_mille = answer.spans, answer.dialect == "molmo2"
     if not tokens or len(tokens) != len(probabilities):
         return (math.nan,) * len(spans)
     shift = "".join(tokens).find(completion.text)
@@ -66,7 +43,7 @@ def point_confidences(
     results = []
     for pair in spans:
         places = [_tokens_of(span, shift, starts) for span in pair]
-        masses = [_mass_near(completion, place, radius_percent, per_mille) for place in places]
+        masses = [_mass_near(completion, place, per_mille) for place in places]
         if any(math.isnan(mass) for mass in masses):
             results.append(_product(completion, sorted({i for place in places for i in place})))
         else:
@@ -74,8 +51,8 @@ def point_confidences(
     return tuple(results)
 
 
-def _mass_near(completion: Completion, places: range, radius: float, per_mille: bool) -> float:
-    """Return the probability of all values within ``radius`` of the written one; NaN when unknown."""
+def _mass_near(completion: Completion, places: range, per_mille: bool) -> float:
+    """Return the probability of all values within `RADIUS_PERCENT` of the written one; NaN when unknown."""
     text = "".join(completion.tokens[i] for i in places)
     whole, dot, fraction = text.partition(".")
     if not dot and (per_mille or (len(text) == 3 and text != "100")):
@@ -96,7 +73,7 @@ def _mass_near(completion: Completion, places: range, radius: float, per_mille: 
         if digit == int(whole[-1]):
             tenths = digits[tenths_at] if fraction else (1.0,)
             probability *= completion.token_probabilities[last + 1] if dot else 1.0
-        near = sum(p for k, p in enumerate(tenths) if abs(start + k / 10 - written) <= radius + 1e-9)
+        near = sum(p for k, p in enumerate(tenths) if abs(start + k / 10 - written) <= RADIUS_PERCENT + 1e-9)
         mass += probability * near
     return min(1.0, path * mass)
 

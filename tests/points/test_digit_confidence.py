@@ -5,14 +5,14 @@ import math
 import numpy as np
 import pytest
 
-from molmo_point.points.digit_confidence import answer_confidences, point_confidences
+from molmo_point.points.digit_confidence import answer_confidences
 from molmo_point.points.parse import PointTokenLayout, parse_answer
 from molmo_point.results import Completion
 
 
 def confidences(text: str, tokens: list[str], probabilities: list[float]) -> tuple[float, ...]:
     completion = Completion(text, len(tokens), "stop", tokens=tuple(tokens), token_probabilities=tuple(probabilities))
-    return point_confidences(completion, parse_answer(text, (640, 480)).spans)
+    return answer_confidences(completion, parse_answer(text, (640, 480)))
 
 
 TEXT = ' <points x1="10.5" y1="20.0" x2="3" y2="4" alt="a">a</points>'
@@ -83,7 +83,7 @@ def with_digits(last_x: dict[int, float], tenths_x: dict[int, float], first_x: f
         token_probabilities=tuple(probabilities),
         digit_probabilities=tuple(digits),
     )
-    return point_confidences(completion, parse_answer(ONE, (640, 480)).spans, radius_percent=2.0)[0]
+    return answer_confidences(completion, parse_answer(ONE, (640, 480)))[0]
 
 
 def test_all_certain_is_one() -> None:

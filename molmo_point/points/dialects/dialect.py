@@ -6,6 +6,8 @@ from typing import ClassVar
 
 from molmo_point.backend import Prompt
 from molmo_point.points.answer import CoordinatePair, Problems, Size
+from molmo_point.points.dialects.prompts import counting_prompt, pointing_prompt
+from molmo_point.points.tags import ends_in_tag
 from molmo_point.request import PointRequest, Task
 
 
@@ -25,13 +27,13 @@ class Dialect(ABC):
         text = self.ask_to_count(request.words) if request.task is Task.COUNT else self.ask_to_point(request.words)
         return Prompt(text, request.task, request.words)
 
-    @abstractmethod
     def ask_to_point(self, words: str) -> str:
         """Word the request for points on objects."""
+        return pointing_prompt(words)
 
-    @abstractmethod
     def ask_to_count(self, words: str) -> str:
         """Word the request for a count of objects."""
+        return counting_prompt(words)
 
     def ask_to_describe(self) -> str:
         """Word the request for a description of the image."""
@@ -47,9 +49,9 @@ class Dialect(ABC):
             growing: Whether more text is to come; a pair that it could change is left out.
         """
 
-    @abstractmethod
     def is_cut_off(self, text: str) -> bool:
         """Tell whether the text stops inside its last tag."""
+        return ends_in_tag(text)
 
     def has_all_coordinates(self, text: str) -> bool:
         """Tell whether the coordinates are complete while the model still writes labels."""

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 from molmo_point.points.answer import CoordinatePair, Problems
 from molmo_point.points.dialects.dialect import Dialect
-from molmo_point.points.dialects.prompts import caption_prompt, counting_prompt, pointing_prompt
 
 # Every repetition is bounded or runs over a class that cannot match what follows it.
 _TAG = re.compile(r"<points?(?=[\s>/]|$)([^<>]*)(>?)([^<]*)", re.IGNORECASE)
@@ -34,20 +33,19 @@ class Molmo(Dialect):
 
     name = "molmo"
 
-    def ask_to_point(self, words: str) -> str:
-        return pointing_prompt(words)
-
-    def ask_to_count(self, words: str) -> str:
-        return counting_prompt(words)
-
-    def ask_to_describe(self) -> str:
-        return caption_prompt()
-
     def find_points(self, text: str, problems: Problems, *, growing: bool = False) -> Iterator[CoordinatePair]:
-        return find_points(text, problems, growing=growing)
+        position = 0
+        for tag in _TAG.finditer(text):
+            yield from _find_outside(text, position, tag.start(), growing)
+            yield from _find_in_tag(text, tag, problems, growing)
+            position = tag.end()
+        yield from _find_outside(text, position, len(text), growing)
 
     def is_cut_off(self, text: str) -> bool:
-        return is_cut_off(text)
+        tag = None
+        for tag in _TAG.finditer(text):  # noqa: B007 (the last one is wanted)
+            pass
+        return tag is not None and not (tag[2] and (tag[1].endswith("/") or _CLOSING.match(text, tag.end())))
 
     def has_all_coordinates(self, text: str) -> bool:
         return _COORDINATES_OUT.search(text, max(0, text.rfind("<point"))) is not None
@@ -55,32 +53,6 @@ class Molmo(Dialect):
     def closed(self, text: str) -> str:
         # The released models always write one decimal, so the quote follows it.
         return text + '"' if _ONE_DECIMAL.search(text, max(0, len(text) - 24)) else text
-
-
-def find_points(text: str, problems: Problems, *, growing: bool = False) -> Iterator[CoordinatePair]:
-    """Find all coordinate pairs in percent, in the order of the text: tags, and older forms between them.
-
-    Args:
-        text: Text of the answer.
-        problems: Collector of text that cannot be used.
-        growing: True if more text follows; pairs that it could change are skipped.
-    """
-    position = 0
-    for tag in _TAG.finditer(text):
-        yield from _find_outside(text, position, tag.start(), growing)
-        yield from _find_in_tag(text, tag, problems, growing)
-        position = tag.end()
-    yield from _find_outside(text, position, len(text), growing)
-
-
-def is_cut_off(text: str) -> bool:
-    """Test if the text stops inside its last tag."""
-    tag = None
-    for tag in _TAG.finditer(text):  # noqa: B007 (the last one is wanted)
-        pass
-    if tag is None:
-        return False
-    return not (tag[2] and (tag[1].endswith("/") or _CLOSING.match(text, tag.end())))
 
 
 def _find_outside(text: str, start: int, end: int, growing: bool) -> Iterator[CoordinatePair]:

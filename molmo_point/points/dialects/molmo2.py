@@ -18,8 +18,7 @@ from dataclasses import dataclass
 
 from molmo_point.points.answer import CoordinatePair, Problems
 from molmo_point.points.dialects.dialect import Dialect
-from molmo_point.points.dialects.prompts import counting_prompt, pointing_prompt
-from molmo_point.points.tags import TAG_START, ends_in_tag
+from molmo_point.points.tags import TAG_START
 
 FULL = (1000.0, 1000.0)
 
@@ -34,6 +33,7 @@ _HEAD = re.compile(r"[0-9]{1,6}(?:\.[0-9]{0,6})?")
 _ID = re.compile(r"0|[1-9][0-9]{0,5}")
 _COORDINATE = re.compile(r"[0-9]{3,4}")
 _UNFINISHED = re.compile(r"<[/\w]{0,8}\s{0,8}$")
+_COORDS_TAG = re.compile(r"<(?:points?|tracks?)\s[^<>]*?\bcoords\s{0,8}=\s{0,8}[\"'][^<]", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -48,52 +48,29 @@ class _Tag:
     settled: bool
 
 
-_COORDS_TAG = re.compile(r"<(?:points?|tracks?)\s[^<>]*?\bcoords\s{0,8}=\s{0,8}[\"'][^<]", re.IGNORECASE)
-
-
 class Molmo2(Dialect):
     """Tags with thousandths of the image, for several images and videos, as Molmo2 writes them."""
 
     name = "molmo2"
     full = FULL
 
-    def ask_to_point(self, words: str) -> str:
-        return pointing_prompt(words)
-
-    def ask_to_count(self, words: str) -> str:
-        return counting_prompt(words)
-
     def find_points(self, text: str, problems: Problems, *, growing: bool = False) -> Iterator[CoordinatePair]:
-        return find_points(text, problems, growing=growing)
-
-    def is_cut_off(self, text: str) -> bool:
-        return ends_in_tag(text)
+        # A name at the end of the text may continue: <points could become <pointsman.
+        starts = [start for start in TAG_START.finditer(text) if start.end() < len(text)]
+        for number, start in enumerate(starts):
+            if start[1]:
+                continue
+            last = number + 1 == len(starts)
+            tag = _read_tag(text, start, len(text) if last else starts[number + 1].start(), last)
+            if tag is not None:
+                yield from _find_in_coords(text, tag, problems)
+            elif not (last and growing):
+                problems.add("a tag has no coordinates", text[start.start() : start.start() + 60])
 
     def mark(self, text: str, *, growing: bool = False) -> int | None:
         found, tag = super().mark(text, growing=growing), _COORDS_TAG.search(text)
         places = [place for place in (found, tag and tag.end()) if place is not None]
         return min(places, default=None)
-
-
-def find_points(text: str, problems: Problems, *, growing: bool = False) -> Iterator[CoordinatePair]:
-    """Find all points in thousandths of their image, in the order of the text.
-
-    Args:
-        text: Text of the answer.
-        problems: Collector of text that cannot be used.
-        growing: True if more text follows. Points that it could change are always skipped.
-    """
-    # A name at the end of the text may continue: <points could become <pointsman.
-    starts = [start for start in TAG_START.finditer(text) if start.end() < len(text)]
-    for number, start in enumerate(starts):
-        if start[1]:
-            continue
-        last = number + 1 == len(starts)
-        tag = _read_tag(text, start, len(text) if last else starts[number + 1].start(), last)
-        if tag is not None:
-            yield from _find_in_coords(text, tag, problems)
-        elif not (last and growing):
-            problems.add("a tag has no coordinates", text[start.start() : start.start() + 60])
 
 
 def _read_tag(text: str, start: re.Match[str], end: int, last: bool) -> _Tag | None:

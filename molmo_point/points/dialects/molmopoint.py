@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 from molmo_point.errors import InputError
 from molmo_point.points.answer import CoordinatePair, Problems, Size, checked_sizes
 from molmo_point.points.dialects.dialect import Dialect
-from molmo_point.points.dialects.prompts import counting_prompt, pointing_prompt
-from molmo_point.points.tags import TAG_START, ends_in_tag
+from molmo_point.points.tags import TAG_START
 
 TOKEN = re.compile(r"<POINT_([0-9]{1,9})>", re.IGNORECASE)
 _TRIPLE = re.compile(
@@ -113,15 +112,10 @@ class PointTokenLayout:
         return places
 
     def locate(self, token: int, patch: int, cell: int) -> tuple[int, float, float, float] | None:
-        """Locate a point: image, time in seconds, and column and row in patches.
-
-        Args:
-            token: Number of the first point token.
-            patch: Number of the second point token.
-            cell: Number of the third point token.
+        """Locate a point by the numbers of its three tokens.
 
         Returns:
-            None if the tokens select no place. The time is NaN in images.
+            Image, time in seconds (NaN in images), column and row in patches; None if the tokens select no place.
         """
         tokens, patches = self.token_pooling.shape
         patch -= tokens + self.no_more_points
@@ -154,35 +148,19 @@ class MolmoPoint(Dialect):
     def __init__(self, layout: PointTokenLayout | None = None) -> None:
         self.layout = layout
 
-    def ask_to_point(self, words: str) -> str:
-        return pointing_prompt(words)
-
-    def ask_to_count(self, words: str) -> str:
-        return counting_prompt(words)
-
     def find_points(self, text: str, problems: Problems, *, growing: bool = False) -> Iterator[CoordinatePair]:
         if self.layout is not None:
-            yield from find_points(text, problems, self.layout, growing=growing)
+            yield from _find_points(text, problems, self.layout, growing)
         else:
             problems.add("point tokens cannot be placed without the layout of the images")
-
-    def is_cut_off(self, text: str) -> bool:
-        return ends_in_tag(text)
 
     def mark(self, text: str, *, growing: bool = False) -> int | None:
         token = TOKEN.search(text)
         return None if token is None else token.end()
 
 
-def find_points(text: str, problems: Problems, layout: PointTokenLayout, *, growing: bool = False) -> Iterator[CoordinatePair]:
-    """Find all points in patches of their image, in the order of the text.
-
-    Args:
-        text: Text of the answer, decoded with its special tokens.
-        problems: Collector of text that cannot be used.
-        layout: Places of the image tokens.
-        growing: True if more text follows; a point whose number it could change is skipped.
-    """
+def _find_points(text: str, problems: Problems, layout: PointTokenLayout, growing: bool) -> Iterator[CoordinatePair]:
+    """Find all points in patches of their image, in the order of the text."""
     tags = [tag for tag in TAG_START.finditer(text) if tag.end() < len(text)]
     number, label, read = -1, "", 0
     for match in _TRIPLE.finditer(text):
@@ -197,16 +175,16 @@ def find_points(text: str, problems: Problems, layout: PointTokenLayout, *, grow
             problems.add("point tokens choose no place in the image", match[0])
             continue
         opened = number >= 0 and not tags[number][1]
-        yield _in_tag(found, tags[number], label, number + 1 < len(tags)) if opened else found
+        if opened:
+            tag, followed = tags[number], tags[number][2].lower().startswith("track")
+            found = replace(found, label=label, tag=tag.start(), settled=number + 1 < len(tags), followed=followed)
+        yield found
     if growing:
         return
-    stray = sum(1 for token in TOKEN.finditer(text) if not _is_end(int(token[1]), layout)) - read
+    end = len(layout.token_pooling) if layout.no_more_points else None
+    stray = sum(1 for token in TOKEN.finditer(text) if int(token[1]) != end) - read
     if stray > 0:
         problems.add("point tokens do not make up a point", f"{stray} tokens")
-
-
-def _is_end(token: int, layout: PointTokenLayout) -> bool:
-    return layout.no_more_points and token == len(layout.token_pooling)
 
 
 def _label(text: str, tags: list[re.Match[str]], number: int) -> str:
@@ -214,11 +192,6 @@ def _label(text: str, tags: list[re.Match[str]], number: int) -> str:
     end = tags[number + 1].start() if number + 1 < len(tags) else len(text)
     inner = _LABEL.search(text, tags[number].end(), end)
     return inner[1].strip() if inner else ""
-
-
-def _in_tag(found: CoordinatePair, tag: re.Match[str], label: str, settled: bool) -> CoordinatePair:
-    followed = tag[2].lower().startswith("track")
-    return replace(found, label=label, tag=tag.start(), settled=settled, followed=followed)
 
 
 def _found(match: re.Match[str], layout: PointTokenLayout) -> CoordinatePair | None:
