@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 
 from molmo_point.geometry.rigid import angle_between, difference, inverse, motion
-from molmo_point.hand_eye.covariance import confidence
+from molmo_point.hand_eye.covariance import stated_covariance
 from molmo_point.hand_eye.samples import HandEyeSet, Setup
 from molmo_point.hand_eye.solve import solve
 from molmo_point.hand_eye.synthetic import Condition, synthetic_set
@@ -91,7 +91,7 @@ def run(condition: Condition, sets: int) -> dict:
         data, truth = synthetic_set(condition, seed, Setup.EYE_IN_HAND)
         start = time.perf_counter()
         solution = solve(data)
-        covariance = confidence(solution).camera
+        covariance = stated_covariance(solution)[:6, :6]
         seconds.append(time.perf_counter() - start)
         change = difference(truth.x, solution.x)
         held.append(np.abs(change) < NORMAL * np.sqrt(np.diag(covariance)))

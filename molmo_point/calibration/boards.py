@@ -12,9 +12,8 @@ from molmo_point.errors import DependencyError, InputError
 from molmo_point.geometry.mapping_file import read_mapping
 
 KINDS = ("charuco", "chessboard", "apriltag")
+_NEEDED = ("kind", "columns", "rows", "square_m")
 _DICTIONARIES = {"charuco": "DICT_5X5_250", "apriltag": "DICT_APRILTAG_36h11", "chessboard": ""}
-
-
 _APRILTAGS = {"16h5": 30, "25h9": 35, "36h10": 2320, "36h11": 587}
 
 
@@ -95,20 +94,18 @@ class Board:
     @property
     def points(self) -> FloatArray:
         """Board points (m, 3) in meters, z = 0: inner corners row by row, or the four corners of each tag."""
-        if self.kind != "apriltag":
-            v, u = np.mgrid[0 : self.rows - 1, 0 : self.columns - 1]
-            return np.stack([u.ravel(), v.ravel(), np.zeros(u.size)], axis=1) * self.square_m
-        v, u = np.mgrid[0 : self.rows, 0 : self.columns]
-        corner = np.stack([u.ravel(), v.ravel(), np.zeros(u.size)], axis=1)[:, None] * self.square_m
-        return (corner + self.marker_m * np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0.0]])).reshape(-1, 3)
+        less = int(self.kind != "apriltag")
+        v, u = np.mgrid[0 : self.rows - less, 0 : self.columns - less]
+        corners = np.stack([u.ravel(), v.ravel(), np.zeros(u.size)], axis=1) * self.square_m
+        if less:
+            return corners
+        return (corners[:, None] + self.marker_m * np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0.0]])).reshape(-1, 3)
 
     @property
     def size_m(self) -> tuple[float, float]:
         """Width and height of the printed pattern, in meters."""
-        if self.kind == "apriltag":
-            gap = self.square_m - self.marker_m
-            return self.columns * self.square_m - gap, self.rows * self.square_m - gap
-        return self.columns * self.square_m, self.rows * self.square_m
+        gap = self.square_m - self.marker_m if self.kind == "apriltag" else 0.0
+        return self.columns * self.square_m - gap, self.rows * self.square_m - gap
 
     @property
     def origin_m(self) -> tuple[float, float]:
@@ -122,8 +119,7 @@ class Board:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the contents of the YAML file."""
-        values = asdict(self)
-        return {key: value for key, value in values.items() if value or key in ("kind", "columns", "rows", "square_m")}
+        return {key: value for key, value in asdict(self).items() if value or key in _NEEDED}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Board":
@@ -132,14 +128,9 @@ class Board:
         Raises:
             InputError: For missing or unknown keys, and as the class does.
         """
-        needed = {"kind", "columns", "rows", "square_m"}
-        known = needed | {"marker_m", "dictionary", "first_marker"}
-        if not isinstance(values, Mapping) or needed - values.keys() or values.keys() - known:
-            raise InputError(
-                "A board file must hold the board's keys",
-                f"{sorted(map(str, values)) if isinstance(values, Mapping) else values!r}",
-                f"give {', '.join(sorted(needed))} and, with markers, marker_m and dictionary",
-            )
+        if set(_NEEDED) - values.keys() or values.keys() - set(cls.__dataclass_fields__):
+            fix = f"give {', '.join(sorted(_NEEDED))} and, with markers, marker_m and dictionary"
+            raise InputError("A board file must hold the board's keys", f"{sorted(map(str, values))}", fix)
         return cls(**values)
 
 
@@ -152,11 +143,10 @@ def load_board(path: str | Path) -> Board:
     Raises:
         InputError: If the file cannot be read or does not hold a board.
     """
+    values = read_mapping(path)
     try:
-        return Board.from_dict(read_mapping(path))
+        return Board.from_dict(values)
     except InputError as error:
-        if str(path) in str(error):
-            raise
         raise InputError(error.what, f"{path}: {error.given}", error.fix) from error
 
 
@@ -203,25 +193,19 @@ def squares(board: Board) -> list[tuple[float, float, float]]:
     Markers are listed by their black cells, so that the print is exact at any size.
     """
     dark: list[tuple[float, float, float]] = []
-    if board.kind != "apriltag":
-        for row in range(board.rows):
-            for column in range(board.columns):
-                if (row + column) % 2 == 0:
-                    dark.append((column * board.square_m, row * board.square_m, board.square_m))
-    if board.kind == "chessboard":
-        return dark
     number = board.first_marker
-    for row in range(board.rows):
-        for column in range(board.columns):
-            if board.kind == "charuco" and (row + column) % 2 == 0:
-                continue
-            inset = (board.square_m - board.marker_m) / 2.0 if board.kind == "charuco" else 0.0
-            dark += marker_cells(board, number, column * board.square_m + inset, row * board.square_m + inset)
+    inset = (board.square_m - board.marker_m) / 2.0 if board.kind == "charuco" else 0.0
+    for row, column in np.ndindex(board.rows, board.columns):
+        x, y = column * board.square_m, row * board.square_m
+        if board.kind != "apriltag" and (row + column) % 2 == 0:
+            dark.append((x, y, board.square_m))
+        elif board.kind != "chessboard":
+            dark += _marker_cells(board, number, x + inset, y + inset)
             number += 1
     return dark
 
 
-def marker_cells(board: Board, number: int, x: float, y: float) -> list[tuple[float, float, float]]:
+def _marker_cells(board: Board, number: int, x: float, y: float) -> list[tuple[float, float, float]]:
     """List the black cells of one marker as (x, y, side) in meters."""
     cv2 = import_cv2()
     dictionary = marker_dictionary(board.dictionary)
@@ -246,7 +230,7 @@ def board_pdf(board: Board, paper: str | None = None) -> bytes:
     Raises:
         InputError: If the board does not fit, or the paper is unknown.
     """
-    name = paper or _smallest(board)
+    name = paper or next((name for name in ("A4", "A3", "A2") if _fits(board, name)), "A2")
     if name not in PAPERS_MM:
         raise InputError(f"paper must be one of {', '.join(PAPERS_MM)}", repr(name), "choose a paper")
     width, height = PAPERS_MM[name]
@@ -254,13 +238,6 @@ def board_pdf(board: Board, paper: str | None = None) -> bytes:
         wide, high = (1e3 * side for side in board.size_m)
         raise InputError("The board must fit on the paper", f"{wide:.0f} x {high:.0f} mm on {name}", "use a larger paper")
     return _document(width, height, "\n".join([*_pattern(board, width, height), *_foot(board, name, width)]))
-
-
-def _smallest(board: Board) -> str:
-    for name in ("A4", "A3", "A2"):
-        if _fits(board, name):
-            return name
-    return "A2"
 
 
 def _fits(board: Board, paper: str) -> bool:
@@ -273,12 +250,8 @@ def _pattern(board: Board, width: float, height: float) -> list[str]:
     wide, high = (1e3 * side for side in board.size_m)
     left = (width - wide) / 2.0
     top = height - _MARGIN_MM - (height - 2 * _MARGIN_MM - _FOOT_MM - high) / 2.0
-    lines = ["0 g"]
-    for x, y, side in squares(board):
-        at = (left + 1e3 * x, top - 1e3 * (y + side))
-        lines.append(_rectangle(at[0], at[1], 1e3 * side, 1e3 * side))
-    lines.append("f")
-    return lines
+    dark = [_rectangle(left + 1e3 * x, top - 1e3 * (y + side), 1e3 * side, 1e3 * side) for x, y, side in squares(board)]
+    return ["0 g", *dark, "f"]
 
 
 def _rectangle(x: float, y: float, wide: float, high: float) -> str:
@@ -295,22 +268,10 @@ def _foot(board: Board, paper: str, width: float) -> list[str]:
     lines += [_rectangle(left - 0.05, base - 0.1, 100.1, 0.1), "f"]
     lines += [_text(left + mm - 1.5, base + 7.0, 6, str(mm)) for mm in range(0, 101, 20)]
     at = left + 108.0
-    lines += [
-        _text(at, base + 7.0, 8, board.describe()),
-        _text(
-            at,
-            base + 3.0,
-            7,
-            f"Print on {paper} at 100 % ('actual size'). This ruler must measure 100 mm. Glue it on a flat, stiff plate.",
-        ),
-        _text(
-            at,
-            base - 0.5,
-            7,
-            "Then measure several squares with a caliper, and put the true size into the YAML file (square_m).",
-        ),
-    ]
-    return lines
+    first = f"Print on {paper} at 100 % ('actual size'). This ruler must measure 100 mm. Glue it on a flat, stiff plate."
+    second = "Then measure several squares with a caliper, and put the true size into the YAML file (square_m)."
+    words = [_text(at, base + 7.0, 8, board.describe()), _text(at, base + 3.0, 7, first), _text(at, base - 0.5, 7, second)]
+    return lines + words
 
 
 def _text(x: float, y: float, size: int, words: str) -> str:

@@ -82,11 +82,8 @@ def fit_camera(points_board: FloatArray, uv: FloatArray, size_wh: tuple[int, int
     seen = np.isfinite(uv).all(axis=2)
     used = np.flatnonzero(seen.sum(axis=1) >= MIN_POINTS)
     if len(used) < MIN_IMAGES:
-        raise InputError(
-            f"Intrinsics need at least {MIN_IMAGES} images of the board",
-            f"{len(uv)} images",
-            "take 15 to 30, tilted in all directions",
-        )
+        fix = "take 15 to 30, tilted in all directions"
+        raise InputError(f"Intrinsics need at least {MIN_IMAGES} images of the board", f"{len(uv)} images", fix)
     free = MODELS[model]
     flags = sum(flag for i, flag in ((0, cv2.CALIB_FIX_K1), (1, cv2.CALIB_FIX_K2), (4, cv2.CALIB_FIX_K3)) if i not in free)
     flags |= 0 if 2 in free else cv2.CALIB_ZERO_TANGENT_DIST
@@ -132,14 +129,14 @@ def _covariance(terms: Sequence[tuple[FloatArray, FloatArray]], residual: FloatA
     return plain * np.outer(grow, grow)
 
 
-def held_out_px(points_board: FloatArray, uv: FloatArray, size_wh: tuple[int, int], model: str, seed: int = 0) -> FloatArray:
+def held_out_px(points_board: FloatArray, uv: FloatArray, size_wh: tuple[int, int], model: str) -> FloatArray:
     """Compute the error on each image (n,), in pixels, of a camera fitted to other images.
 
     The image's pose comes from half of its points, the error from the other half. Arguments as `fit_camera`; NaN for an
     image with fewer than 8 points.
     """
     n = len(uv)
-    part = np.random.default_rng(seed).permutation(n) % min(_FOLDS, n)
+    part = np.random.default_rng(0).permutation(n) % min(_FOLDS, n)
     errors = np.full(n, np.nan)
     for k in range(part.max() + 1):
         out = np.flatnonzero(part == k)
@@ -176,7 +173,10 @@ def choose_model(points_board: FloatArray, uv: FloatArray, size_wh: tuple[int, i
             per_image[model] = held_out_px(points_board, uv, size_wh, model)
         except (InputError, np.linalg.LinAlgError):
             per_image[model] = np.full(len(uv), np.nan)
-    table = {model: _rms(errors) for model, errors in per_image.items()}
+    table = {
+        model: float(np.sqrt(np.nanmean(errors**2))) if np.isfinite(errors).any() else float("nan")
+        for model, errors in per_image.items()
+    }
     usable = [model for model in MODELS if np.isfinite(table[model])]
     if not usable:
         return "k1", table
@@ -187,11 +187,6 @@ def choose_model(points_board: FloatArray, uv: FloatArray, size_wh: tuple[int, i
         if model == best or gap.mean() <= gap.std(ddof=1) / np.sqrt(len(gap)):
             return model, table
     return best, table
-
-
-def _rms(errors: FloatArray) -> float:
-    good = errors[np.isfinite(errors)]
-    return float(np.sqrt((good**2).mean())) if len(good) else float("nan")
 
 
 def largest_difference_px(first: Intrinsics, second: Intrinsics) -> tuple[float, float]:

@@ -24,6 +24,7 @@ _STILL_FRAMES, _STILL_PX = 3, 1.0
 _NEW_VIEW_DEG, _NEW_VIEW_M = 8.0, 0.03
 _TILTS_DEG = (18.0, 35.0)
 _SIDES = 6
+_DISTANCES_M = (0.35, 0.55)
 
 
 class LookStatus(enum.Enum):
@@ -65,7 +66,6 @@ class GuidedCapture:
         intrinsics: Intrinsics of the camera.
         setup: Mounting of the camera.
         frames: Frame names of base, gripper and camera.
-        distance_m: Nearest and farthest planned view, in meters.
 
     Raises:
         InputError: If the folder holds samples.
@@ -79,7 +79,6 @@ class GuidedCapture:
         setup: Setup = Setup.EYE_IN_HAND,
         *,
         frames: tuple[str, str, str] = ("base_link", "tool0", "camera_color_optical_frame"),
-        distance_m: tuple[float, float] = (0.35, 0.55),
     ) -> None:
         self.folder, self._board, self._intrinsics = Path(folder), board, intrinsics
         if (self.folder / "samples.yaml").exists():
@@ -88,8 +87,7 @@ class GuidedCapture:
         self._recent: deque[tuple[FloatArray, FloatArray]] = deque(maxlen=_STILL_FRAMES)
         self._entries: list[dict[str, Any]] = []
         self._views: list[FloatArray] = []
-        self._robots: list[FloatArray] = []
-        self.plan = planned_views(board, distance_m)
+        self.plan = planned_views(board)
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -111,18 +109,11 @@ class GuidedCapture:
 
     def coverage(self) -> str:
         """Describe the coverage: one mark per planned view, the largest tilt, the range of rotation."""
-        done = [self._done(view) for view in self.plan]
-        marks = "".join("●" if seen else "○" for seen in done)
-        tilts, turns = self._spread()
-        return f"views {marks}  tilt up to {tilts:.0f}°, turn over {turns:.0f}°"
-
-    def _spread(self) -> tuple[float, float]:
-        if not self._views:
-            return 0.0, 0.0
-        views = np.array(self._views)
+        marks = "".join("●" if self._done(view) else "○" for view in self.plan)
+        views = np.array(self._views or [np.eye(4)])
         tilts = np.rad2deg(np.arccos(np.clip(np.abs(views[:, 2, 2]), 0, 1)))
         turns = np.rad2deg(np.arctan2(views[:, 1, 0], views[:, 0, 0]))
-        return float(tilts.max()), float(np.ptp(turns))
+        return f"views {marks}  tilt up to {tilts.max():.0f}°, turn over {np.ptp(turns):.0f}°"
 
     def _done(self, view: FloatArray) -> bool:
         return any(np.rad2deg(angle_between(view[:3, :3], other[:3, :3])) < 15.0 for other in self._views)
@@ -140,12 +131,10 @@ class GuidedCapture:
 
     def _take(self, image: ColorArray, found: Detection, pose: FloatArray) -> str:
         name = f"{len(self._entries) + 1:03d}"
-        robot = self._recent[-1][1]
         self.folder.mkdir(parents=True, exist_ok=True)
         write_file(self.folder / f"{name}.png", encode_png(image))
-        self._entries.append({"id": name, "image": f"{name}.png", "base_T_gripper": pose_entry(robot)})
+        self._entries.append({"id": name, "image": f"{name}.png", "base_T_gripper": pose_entry(self._recent[-1][1])})
         self._views.append(pose)
-        self._robots.append(robot)
         self._write()
         return name
 
@@ -178,18 +167,17 @@ class GuidedCapture:
         return Advice(status, f"{words}; next: {view_words(target, center)}", taken, target)
 
 
-def planned_views(board: Board, distance_m: tuple[float, float]) -> list[FloatArray]:
+def planned_views(board: Board) -> list[FloatArray]:
     """Plan views camera_T_board for a good calibration: tilted to all sides, rotated, near and far."""
     views = []
     center = board.points.mean(axis=0)
-    numbers = range(_SIDES)
     for ring, tilt in enumerate(_TILTS_DEG):
-        for side in numbers:
+        for side in range(_SIDES):
             angle = 2.0 * np.pi * (side + 0.5 * ring) / _SIDES
             lean = rotation_exp(np.deg2rad(tilt) * np.array([np.cos(angle), np.sin(angle), 0.0]))
             turn = np.deg2rad((-60.0, 0.0, 60.0, 30.0, -30.0, 90.0)[(side + ring) % 6])
             rotation = rotation_exp(np.array([0.0, 0.0, turn])) @ lean
-            distance = distance_m[(side + ring) % 2]
+            distance = _DISTANCES_M[(side + ring) % 2]
             aside = 0.05 * distance * np.array([np.cos(2.0 * angle), np.sin(2.0 * angle), 0.0])
             views.append(motion(rotation, np.array([0.0, 0.0, distance]) + aside - rotation @ center))
     return views

@@ -9,7 +9,7 @@ import numpy as np
 from molmo_point.errors import InputError
 from molmo_point.geometry.transforms import Transform
 from molmo_point.hand_eye.causes import Cause, likely_causes
-from molmo_point.hand_eye.covariance import Confidence, confidence
+from molmo_point.hand_eye.covariance import stated_covariance
 from molmo_point.hand_eye.next_pose import NextPose, next_pose
 from molmo_point.hand_eye.samples import HandEyeSet, Setup
 from molmo_point.hand_eye.solve import Observability, Solution, observability, solve
@@ -32,7 +32,6 @@ class HandEyeResult:
         camera: Calibrated transform with its covariance: gripper_T_camera (eye in hand) or base_T_camera (eye to hand).
         board: base_T_board (eye in hand) or gripper_T_board (eye to hand).
         solution: Solution of the solver.
-        confidence: Covariances of the solution.
         motion: Rotations of the arm.
         left_out: Errors on samples left out one at a time.
         folds: Errors on samples left out a fifth at a time.
@@ -49,7 +48,6 @@ class HandEyeResult:
     camera: Transform
     board: Transform
     solution: Solution
-    confidence: Confidence
     motion: Observability
     left_out: Unseen
     folds: Unseen
@@ -104,7 +102,13 @@ class HandEyeResult:
                     solution.data.poses.rms_px,
                 )
             ],
-            "next_pose": None if self.suggestion is None else _suggestion_dict(self.suggestion),
+            "next_pose": self.suggestion
+            and {
+                "base_T_gripper": self.suggestion.base_T_gripper.tolist(),
+                "words": self.suggestion.words,
+                "error_now_mm": self.suggestion.error_now_m * 1e3,
+                "error_then_mm": self.suggestion.error_then_m * 1e3,
+            },
         }
 
 
@@ -154,19 +158,18 @@ def _calibrated(
     progress("leaving samples out")
     left_out, folds = held_out(solution), held_out(solution, _FOLDS)
     progress("bootstrap")
-    sure = confidence(solution)
+    covariance = stated_covariance(solution)
     progress("looking for likely mistakes")
     causes = likely_causes(solution, motion, alternatives)
-    error_m = error_at(solution.x, sure.camera, distance_m)
+    error_m = error_at(solution.x, covariance[:6, :6], distance_m)
     reasons = _reasons(solution, motion, folds, causes, error_m, tolerance_m)
     base, gripper, camera = frames
     hand = data.setup is Setup.EYE_IN_HAND
     first, second = (gripper, base) if hand else (base, gripper)
     return HandEyeResult(
-        Transform(first, camera, solution.x[:3, :3], solution.x[:3, 3], sure.camera),
-        Transform(second, "calibration_board", solution.w[:3, :3], solution.w[:3, 3], sure.stated[6:, 6:]),
+        Transform(first, camera, solution.x[:3, :3], solution.x[:3, 3], covariance[:6, :6]),
+        Transform(second, "calibration_board", solution.w[:3, :3], solution.w[:3, 3], covariance[6:, 6:]),
         solution,
-        sure,
         motion,
         left_out,
         folds,
@@ -199,24 +202,6 @@ def _reasons(
 
 
 def _transform_dict(transform: Transform) -> dict[str, Any]:
-    values: dict[str, Any] = {
-        "target": transform.target,
-        "source": transform.source,
-        "translation_m": transform.translation_m.tolist(),
-        "quaternion_xyzw": transform.quaternion_xyzw.tolist(),
-    }
-    if transform.covariance is not None:
-        sigma = np.sqrt(np.diag(transform.covariance))
-        values["covariance"] = transform.covariance.tolist()
-        values["sigma_mm"] = (sigma[:3] * 1e3).tolist()
-        values["sigma_deg"] = np.rad2deg(sigma[3:]).tolist()
-    return values
-
-
-def _suggestion_dict(pose: NextPose) -> dict[str, Any]:
-    return {
-        "base_T_gripper": pose.base_T_gripper.tolist(),
-        "words": pose.words,
-        "error_now_mm": pose.error_now_m * 1e3,
-        "error_then_mm": pose.error_then_m * 1e3,
-    }
+    assert transform.covariance is not None
+    sigma = np.sqrt(np.diag(transform.covariance))
+    return transform.to_dict() | {"sigma_mm": (sigma[:3] * 1e3).tolist(), "sigma_deg": np.rad2deg(sigma[3:]).tolist()}

@@ -13,6 +13,9 @@ from molmo_point.hand_eye.samples import Setup
 from molmo_point.hand_eye.synthetic import random_truth
 
 _GRID_PX = 4
+_OVERSAMPLING = 2
+_GRAY_NOISE = 2.0
+_ROBOT_NOISE = np.repeat([0.0002, 0.0009], 3)  # meters, radians
 _BACKGROUND, _PAPER, _INK = 140, 235, 25
 
 
@@ -41,14 +44,14 @@ def _coverage(low: float, high: float, size: int) -> tuple[slice, NDArray[np.flo
 
 
 @lru_cache(maxsize=4)
-def _rays(intrinsics: Intrinsics, oversampling: int) -> NDArray[np.float32]:
+def _rays(intrinsics: Intrinsics) -> NDArray[np.float32]:
     """Return x / z and y / z (h * o, w * o, 2) of every fine pixel; undistorted on a coarse grid and interpolated."""
     cv2 = import_cv2()
     width, height = intrinsics.size_wh
     v, u = np.mgrid[-_GRID_PX : height + 2 * _GRID_PX : _GRID_PX, -_GRID_PX : width + 2 * _GRID_PX : _GRID_PX]
     coarse = intrinsics.deproject(np.stack([u, v], axis=-1), 1.0)[..., :2].astype(np.float32)
-    fine_u = ((np.arange(width * oversampling) + 0.5) / oversampling - 0.5 + _GRID_PX) / _GRID_PX
-    fine_v = ((np.arange(height * oversampling) + 0.5) / oversampling - 0.5 + _GRID_PX) / _GRID_PX
+    fine_u = ((np.arange(width * _OVERSAMPLING) + 0.5) / _OVERSAMPLING - 0.5 + _GRID_PX) / _GRID_PX
+    fine_v = ((np.arange(height * _OVERSAMPLING) + 0.5) / _OVERSAMPLING - 0.5 + _GRID_PX) / _GRID_PX
     at_u, at_v = np.meshgrid(fine_u.astype(np.float32), fine_v.astype(np.float32))
     return cv2.remap(coarse, at_u, at_v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
@@ -58,9 +61,7 @@ def render_board(
     camera_T_board: FloatArray,
     intrinsics: Intrinsics,
     *,
-    noise: float = 2.0,
     blur_px: float = 0.6,
-    oversampling: int = 2,
     rng: np.random.Generator | None = None,
 ) -> NDArray[np.uint8]:
     """Render an image (h, w, 3) of a board, with lens distortion, pixel integration, blur and noise.
@@ -69,27 +70,24 @@ def render_board(
         board: Board in view.
         camera_T_board: Pose of the board (4, 4).
         intrinsics: Intrinsics of the camera.
-        noise: Standard deviation of a gray value.
         blur_px: Standard deviation of the lens blur, in pixels.
-        oversampling: Rays per pixel along each axis.
         rng: Generator of the noise; default seed 0.
     """
     cv2 = import_cv2()
     middle = camera_T_board @ np.append(board.points.mean(axis=0), 1.0)
-    pixels_per_m = min(oversampling * intrinsics.focal_px / max(float(middle[2]), 0.05), 6000.0 / max(board.size_m))
+    pixels_per_m = min(_OVERSAMPLING * intrinsics.focal_px / max(float(middle[2]), 0.05), 6000.0 / max(board.size_m))
     sheet, first = board_texture(board, pixels_per_m)
     # A homography from a ray to a pixel of the sheet: the inverse of (x, y, 1) -> rotation, origin.
     to_rays = np.column_stack([camera_T_board[:3, 0], camera_T_board[:3, 1], camera_T_board[:3, 3]])
     to_sheet = np.array([[pixels_per_m, 0, -first[0] * pixels_per_m], [0, pixels_per_m, -first[1] * pixels_per_m], [0, 0, 1]])
     matrix = (to_sheet @ np.linalg.inv(to_rays)).astype(np.float32)
-    at = cv2.perspectiveTransform(_rays(intrinsics, oversampling), matrix / np.linalg.norm(matrix))
+    at = cv2.perspectiveTransform(_rays(intrinsics), matrix / np.linalg.norm(matrix))
     image = cv2.remap(sheet, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=_BACKGROUND)
     width, height = intrinsics.size_wh
     gray = cv2.resize(image.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
-    if blur_px > 0:
-        gray = cv2.GaussianBlur(gray, (0, 0), blur_px)
+    gray = cv2.GaussianBlur(gray, (0, 0), blur_px)
     rng = np.random.default_rng(0) if rng is None else rng
-    gray = np.clip(gray + rng.normal(0.0, noise, gray.shape), 0, 255).astype(np.uint8)
+    gray = np.clip(gray + rng.normal(0.0, _GRAY_NOISE, gray.shape), 0, 255).astype(np.uint8)
     return np.repeat(gray[..., None], 3, axis=2)
 
 
@@ -103,29 +101,19 @@ class RehearsalArm:
         board: Board in view.
         setup: Mounting of the camera.
         seed: Seed of the truth and the noise.
-        robot_m: Standard deviation of the reported position per axis, in meters.
-        robot_rad: Standard deviation of the reported orientation per axis, in radians.
-        intrinsics: Intrinsics of the camera.
 
     Attributes:
+        intrinsics: Intrinsics of the camera.
         x: True X (4, 4).
         w: True W (4, 4).
     """
 
-    def __init__(
-        self,
-        board: Board,
-        setup: Setup = Setup.EYE_IN_HAND,
-        seed: int = 0,
-        *,
-        robot_m: float = 0.0002,
-        robot_rad: float = 0.0009,
-        intrinsics: Intrinsics = SIMULATED_CAMERA,
-    ) -> None:
+    intrinsics = SIMULATED_CAMERA
+
+    def __init__(self, board: Board, setup: Setup = Setup.EYE_IN_HAND, seed: int = 0) -> None:
         self._rng = np.random.default_rng(seed)
         self.x, self.w = random_truth(self._rng, setup)
-        self.setup, self.board, self.intrinsics = setup, board, intrinsics
-        self._noise = np.repeat([robot_m, robot_rad], 3)
+        self.setup, self.board = setup, board
         # The rough knowledge of a user: approximate poses of camera and board.
         rough = np.repeat([0.01, np.deg2rad(2.0)], 3)
         self._guess = (moved(self.x, self._rng.normal(size=6) * rough), moved(self.w, self._rng.normal(size=6) * rough))
@@ -141,7 +129,7 @@ class RehearsalArm:
     def go_to(self, base_T_gripper: FloatArray) -> None:
         """Move to a pose; the reported pose has the arm's noise, constant while the arm rests."""
         self._robot = np.asarray(base_T_gripper, np.float64)
-        self._reported = moved(self._robot, self._rng.normal(size=6) * self._noise)
+        self._reported = moved(self._robot, self._rng.normal(size=6) * _ROBOT_NOISE)
 
     def camera_T_board(self) -> FloatArray:
         """Return the true pose of the board in the camera frame (4, 4)."""

@@ -7,6 +7,7 @@ that of tf2's `lookup_transform(target, source, stamp)`. Inner frames cancel:
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -67,11 +68,7 @@ class Transform:
         """
         matrix = _array("matrix", matrix, (4, 4))
         if np.abs(matrix[3] - [0.0, 0.0, 0.0, 1.0]).max() > _ORTHONORMAL_TOLERANCE:
-            raise InputError(
-                "matrix must have the last row 0 0 0 1",
-                f"{matrix[3].tolist()}",
-                "check that the matrix is not transposed",
-            )
+            raise InputError("matrix must have the last row 0 0 0 1", f"{matrix[3].tolist()}", "check that it is not transposed")
         return cls(target, source, matrix[:3, :3], matrix[:3, 3], covariance)  # type: ignore[arg-type]
 
     @classmethod
@@ -186,6 +183,16 @@ class Transform:
             rotated = rotated + jacobian @ self.covariance @ jacobian.T
         return (rotated + rotated.T) / 2.0
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the contents of the YAML file of `load_transform`."""
+        values: dict[str, Any] = {
+            "target": self.target,
+            "source": self.source,
+            "translation_m": self.translation_m.tolist(),
+            "quaternion_xyzw": self.quaternion_xyzw.tolist(),
+        }
+        return values if self.covariance is None else values | {"covariance": self.covariance.tolist()}
+
     def _chained_covariance(self, other: "Transform") -> FloatArray | None:
         if self.covariance is None and other.covariance is None:
             return None
@@ -238,16 +245,8 @@ def save_transform(path: str | Path, transform: Transform) -> None:
         import yaml
     except ImportError as error:
         raise DependencyError("Writing YAML needs PyYAML", "no module named yaml", "pip install pyyaml") from error
-    values: dict[str, object] = {
-        "target": transform.target,
-        "source": transform.source,
-        "translation_m": transform.translation_m.tolist(),
-        "quaternion_xyzw": transform.quaternion_xyzw.tolist(),
-    }
-    if transform.covariance is not None:
-        values["covariance"] = transform.covariance.tolist()
     try:
-        text = yaml.safe_dump(values, sort_keys=False, default_flow_style=None)
+        text = yaml.safe_dump(transform.to_dict(), sort_keys=False, default_flow_style=None)
         Path(path).write_text(text, encoding="utf-8")
     except OSError as error:
         raise InputError("path must be writable", f"{path} ({error})", "choose another path") from error

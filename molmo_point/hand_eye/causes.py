@@ -14,7 +14,7 @@ from molmo_point.arrays import BoolArray, FloatArray
 from molmo_point.errors import MolmoPointError
 from molmo_point.geometry.rigid import angle_between, difference, inverse, nearest_rotation
 from molmo_point.hand_eye.closed_form import robust_start, shah_with_scale
-from molmo_point.hand_eye.joint import Model, fit_joint, start_model
+from molmo_point.hand_eye.joint import Model, Noise, fit_joint, start_model
 from molmo_point.hand_eye.noise import Linearized, estimate_noise, linearize
 from molmo_point.hand_eye.samples import MIN_SAMPLES, HandEyeSet, Setup, hand_eye_set
 from molmo_point.hand_eye.solve import Observability, Solution, solve
@@ -28,7 +28,9 @@ _TRIAL_STEPS = 8
 _GOOD_M, _GOOD_RAD = 0.002, float(np.deg2rad(0.3))
 _BAD_INTRINSICS_PX = 1.5
 _EXPLAINED_M = 0.01
-_SEGMENT = 2
+_SEGMENT, _UNKNOWNS = 2, 6.0
+_STALE_SIGMAS = 6.0
+_STALE_FLOOR = np.repeat([0.001, np.deg2rad(0.2)], 3)
 
 
 @dataclass(frozen=True)
@@ -50,16 +52,9 @@ class Cause:
     samples: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class _Trial:
-    cause: Cause
-    score: float
-
-
-def score_of(linear: Linearized, robot_noise: Solution | None, noise: object = None) -> float:
+def _score_of(linear: Linearized, noise: Noise) -> float:
     """Compute the log likelihood of the poses from the images; a sample is an outlier with a probability of 5 %."""
-    used = robot_noise.noise if robot_noise is not None else noise
-    covariance = linear.covariances(used)  # type: ignore[arg-type]
+    covariance = linear.covariances(noise)
     inlier = _log_normal(linear.error, covariance) + np.log(1.0 - _OUTLIER_SHARE)
     outlier = _log_normal(linear.error, covariance + np.diag(_OUTLIER)) + np.log(_OUTLIER_SHARE)
     return float(np.logaddexp(inlier, np.maximum(outlier, -60.0)).sum())
@@ -81,7 +76,7 @@ def likely_causes(
         alternatives: Other readings of the same samples, by name ("degrees", "quaternion_order", "board_inverted").
     """
     data = solution.data
-    base = score_of(solution.linear, solution)
+    base = _score_of(solution.linear, solution.noise)
     poor = solution.noise.robot_m > _GOOD_M or solution.noise.robot_rad > _GOOD_RAD or (~solution.kept).sum() > 0.15 * len(data)
     trials = _units(data)
     if poor:
@@ -90,18 +85,18 @@ def likely_causes(
             trials += _shifted(data, base)
     if not _explained(trials, base, len(data)):
         trials += [_scale(data, solution), *_moved(data, solution, "board"), *_moved(data, solution, "camera")]
-    found = [replace(t.cause, gain=t.score - base) for t in trials if t is not None and t.score - base > _MIN_GAIN]
+    found = [replace(t, gain=t.gain - base) for t in trials if t is not None and t.gain - base > _MIN_GAIN]
     found.sort(key=lambda cause: -cause.gain)
     # A cause with a much smaller gain than the best cause is a side effect of it.
     found = [cause for cause in found if cause.gain >= _TIE * found[0].gain and (cause is found[0] or _tied(cause, found[0]))]
-    if not found or found[0].name in ("board_scale",):
+    if not found or found[0].name == "board_scale":
         found += _stale(solution)
     return (*found, *_seen_directly(data, motion))
 
 
-def _explained(trials: list[_Trial | None], base: float, count: int) -> bool:
+def _explained(trials: list[Cause | None], base: float, count: int) -> bool:
     """Test whether one of the gross mistakes explains the data, so that smaller mistakes need no test."""
-    return any(trial is not None and trial.score - base > _GROSS_GAIN * count for trial in trials)
+    return any(trial is not None and trial.gain - base > _GROSS_GAIN * count for trial in trials)
 
 
 def _tied(cause: Cause, best: Cause) -> bool:
@@ -109,21 +104,22 @@ def _tied(cause: Cause, best: Cause) -> bool:
     return best.gain - cause.gain < 3.0 and {cause.name, best.name} == {"setup_swapped", "robot_inverted"}
 
 
-def _trial(data: HandEyeSet, words: tuple[str, str, str], shift: float = 0.0) -> _Trial | None:
+def _trial(data: HandEyeSet, words: tuple[str, str, str], shift: float = 0.0) -> Cause | None:
+    """Solve changed data; the gain of a trial is its log likelihood, from which the caller subtracts that of the data."""
     try:
         solution = solve(data)
     except (MolmoPointError, np.linalg.LinAlgError):
         return None
-    return _Trial(Cause(*words, 0.0), score_of(solution.linear, solution) + shift)
+    return Cause(*words, _score_of(solution.linear, solution.noise) + shift)
 
 
-def _scale(data: HandEyeSet, solution: Solution) -> _Trial | None:
+def _scale(data: HandEyeSet, solution: Solution) -> Cause | None:
     """Test the board's size as one more unknown."""
     factor = shah_with_scale(data.subset(solution.kept).outer, data.poses.camera_T_board[solution.kept])[2]
     if not 0.5 < factor < 2.0:
         return None
     model = replace(solution.fit.model, scale=1.0, free_scale=True)
-    best: tuple[float, float] | None = None
+    fits = []
     for start in (1.0, factor):
         first = start_model(data, solution.x, solution.w, scale=start, free_scale=True) if start != 1.0 else model
         noise, kept = solution.noise, solution.kept.astype(float)
@@ -132,22 +128,20 @@ def _scale(data: HandEyeSet, solution: Solution) -> _Trial | None:
             linear = linearize(data, fit.model, noise.sigma_px)
             noise = estimate_noise(linear.subset(solution.kept), noise)
             first = fit.model
-        score = score_of(linear, None, noise) + 3.0 * len(data) * np.log(fit.model.scale)
-        if best is None or score > best[0]:
-            best = (score, fit.model.scale)
-    assert best is not None
-    percent = (best[1] - 1.0) * 100.0
-    cause = Cause(
+        score = _score_of(linear, noise) + 3.0 * len(data) * np.log(fit.model.scale)
+        fits.append((score, first.scale))
+    score, scale = max(fits, key=lambda fit: fit[0])
+    percent = (scale - 1.0) * 100.0
+    return Cause(
         "board_scale",
         f"The board is {abs(percent):.1f} % {'larger' if percent > 0 else 'smaller'} than stated (printed at the wrong scale?)",
-        f"measure a square with a caliper and state it: {best[1]:.4f} times the present value; if the board is right, "
+        f"measure a square with a caliper and state it: {scale:.4f} times the present value; if the board is right, "
         "the focal length is wrong by that factor",
-        0.0,
+        score,
     )
-    return _Trial(cause, best[0])
 
 
-def _units(data: HandEyeSet) -> list[_Trial | None]:
+def _units(data: HandEyeSet) -> list[Cause | None]:
     """Test for millimeters instead of meters, in the robot's positions or the board's size."""
     factor = abs(shah_with_scale(data.outer, data.poses.camera_T_board)[2])
     trials = []
@@ -164,30 +158,24 @@ def _units(data: HandEyeSet) -> list[_Trial | None]:
     return trials
 
 
-def _other_readings(data: HandEyeSet, alternatives: Mapping[str, HandEyeSet]) -> list[_Trial | None]:
+def _other_readings(data: HandEyeSet, alternatives: Mapping[str, HandEyeSet]) -> list[Cause | None]:
     """Test the other setup, inverted robot poses, and the alternatives of the file reader."""
     hand = data.setup is Setup.EYE_IN_HAND
     here, there = ("eye in hand", "eye to hand") if hand else ("eye to hand", "eye in hand")
     swapped = data.with_robot(data.base_T_gripper, data.setup.other)
-    found = _trial(
-        swapped,
-        ("setup_swapped", f"The data are {there}, not {here}", f"give the setup {data.setup.other.value}"),
-    )
+    found = _trial(swapped, ("setup_swapped", f"The data are {there}, not {here}", f"give the setup {data.setup.other.value}"))
     trials = [found]
     if found is not None:
         # The same equations: only the sizes of the answers hint at which of the two it was.
-        cause = Cause(
+        closer = _camera_near_gripper(swapped)
+        inverted = Cause(
             "robot_inverted",
             f"The robot poses are inverted (gripper_T_base, not base_T_gripper); a setup other than {here} would look the same",
             "give base_T_gripper, the pose of the gripper in the base frame",
-            0.0,
+            found.gain + (1.0 if closer == hand else -1.0),
         )
-        closer = _camera_near_gripper(swapped)
-        trials.append(_Trial(cause, found.score + (1.0 if closer == hand else -1.0)))
-    for name, (sentence, fix) in _READINGS.items():
-        if name in alternatives:
-            trials.append(_trial(alternatives[name], (name, sentence, fix)))
-    return trials
+        trials.append(inverted)
+    return trials + [_trial(alternatives[name], (name, *words)) for name, words in _READINGS.items() if name in alternatives]
 
 
 _READINGS = {
@@ -207,12 +195,12 @@ def _camera_near_gripper(swapped: HandEyeSet) -> bool:
     return bool(np.linalg.norm(x[:3, 3]) < np.linalg.norm(w[:3, 3]))
 
 
-def _shifted(data: HandEyeSet, base: float) -> list[_Trial | None]:
+def _shifted(data: HandEyeSet, base: float) -> list[Cause | None]:
     """Test pairs of each image with the robot pose before or after its own."""
     n = len(data)
     if n <= MIN_SAMPLES:
         return []
-    trials: list[_Trial | None] = []
+    trials = []
     for step, word in ((1, "next"), (-1, "previous")):
         images = np.arange(n - 1) + (0 if step > 0 else 1)
         moved = data.subset(images).with_robot(data.base_T_gripper[images + step])
@@ -221,28 +209,24 @@ def _shifted(data: HandEyeSet, base: float) -> list[_Trial | None]:
             f"Images and robot poses are shifted by one: each image belongs to the {word} sample's pose",
             "pair by id, and skip a robot pose whose image failed",
         )
-        trial = _trial(moved, words)
-        trials.append(trial and _Trial(trial.cause, trial.score + base / n))
+        trials.append(_trial(moved, words, base / n))
     return trials
 
 
-def _moved(data: HandEyeSet, solution: Solution, what: str) -> list[_Trial | None]:
+def _moved(data: HandEyeSet, solution: Solution, what: str) -> list[Cause]:
     """Test a displacement of the board (or the camera) between two samples: one more transform for the later samples."""
     n = len(data)
-    best: tuple[float, int, Model] | None = None
-    unknowns = 6.0
+    splits = []
     for cut in range(_SEGMENT, n - _SEGMENT + 1):
         late = np.arange(n) >= cut
         try:
             score, model = _split_score(data, solution, late, what)
         except np.linalg.LinAlgError:
             continue
-        score -= unknowns
-        if best is None or score > best[0]:
-            best = (score, cut, model)
-    if best is None:
+        splits.append((score - _UNKNOWNS, cut, model))
+    if not splits:
         return []
-    score, cut, model = best
+    score, cut, model = max(splits, key=lambda split: split[0])
     pair = model.w if what == "board" else model.x
     shift = float(np.linalg.norm(pair[1, :3, 3] - pair[0, :3, 3]) * 1e3)
     turn = float(np.rad2deg(angle_between(pair[1, :3, :3], pair[0, :3, :3])))
@@ -251,7 +235,7 @@ def _moved(data: HandEyeSet, solution: Solution, what: str) -> list[_Trial | Non
         words = f"The board moved {after}", "fix the board rigidly and record again, or use the samples of one side only"
     else:
         words = f"The camera moved on its mount {after}", "fasten the camera and record again"
-    return [_Trial(Cause(f"{what}_moved", *words, 0.0, data.ids[cut:]), score)]
+    return [Cause(f"{what}_moved", *words, score, data.ids[cut:])]
 
 
 def _split_score(data: HandEyeSet, solution: Solution, late: BoolArray, what: str) -> tuple[float, Model]:
@@ -276,7 +260,7 @@ def _split_score(data: HandEyeSet, solution: Solution, late: BoolArray, what: st
     if noise.robot_m > _EXPLAINED_M:
         # Two transforms fit garbage slightly better than one, and explain nothing.
         return -np.inf, fit.model
-    return score_of(linear, None, noise), fit.model
+    return _score_of(linear, noise), fit.model
 
 
 def _average(motions: FloatArray) -> FloatArray:
@@ -286,69 +270,31 @@ def _average(motions: FloatArray) -> FloatArray:
     return middle
 
 
-def _stale(solution: Solution) -> list[Cause]:
-    ids = solution.data.ids
-    return [
-        Cause(
-            "stale_pose",
-            f"The robot pose of sample {ids[late.sample]} is {late.words}",
-            "take image and pose at one time, with the arm at rest, matched by their stamps",
-            float("inf"),
-            (ids[late.sample],),
-        )
-        for late in stale_samples(solution)
-    ]
-
-
 def _seen_directly(data: HandEyeSet, motion: Observability) -> list[Cause]:
     causes = []
     if motion.status != "good":
-        causes.append(
-            Cause(
-                "little_rotation",
-                motion.sentence().rstrip("."),
-                "tilt the view by 20 to 30 degrees in all directions",
-                float("inf"),
-            )
-        )
+        words = motion.sentence().rstrip("."), "tilt the view by 20 to 30 degrees in all directions"
+        causes.append(Cause("little_rotation", *words, float("inf")))
     rms = float(np.median(data.poses.rms_px))
     if rms > _BAD_INTRINSICS_PX:
-        causes.append(
-            Cause(
-                "intrinsics",
-                f"The board does not fit single images: error {rms:.1f} px within one image",
-                "check the intrinsics (image size, distortion) and the board's numbers of squares",
-                float("inf"),
-            )
+        words = (
+            f"The board does not fit single images: error {rms:.1f} px within one image",
+            "check the intrinsics (image size, distortion) and the board's numbers of squares",
         )
+        causes.append(Cause("intrinsics", *words, float("inf")))
     return causes
 
 
-_SIGMAS = 6.0
-_FLOOR = np.repeat([0.001, np.deg2rad(0.2)], 3)
-
-
-@dataclass(frozen=True)
-class Stale:
-    """Sample whose robot pose belongs to another time.
-
-    Attributes:
-        sample: Index of the sample.
-        words: Description of the pose's true time.
-    """
-
-    sample: int
-    words: str
-
-
-def stale_samples(solution: Solution) -> list[Stale]:
+def _stale(solution: Solution) -> list[Cause]:
     """Find dropped samples whose reported pose is that of another sample, or lies on the way from the previous sample."""
     data = solution.data
     really = start_model(data, solution.x, solution.w).robot
-    unit = _SIGMAS * np.maximum(np.repeat([solution.noise.robot_m, solution.noise.robot_rad], 3), _FLOOR / 3.0)
-    found = []
+    sigma = np.repeat([solution.noise.robot_m, solution.noise.robot_rad], 3)
+    unit = _STALE_SIGMAS * np.maximum(sigma, _STALE_FLOOR / 3.0)
+    fix = "take image and pose at one time, with the arm at rest, matched by their stamps"
+    found: list[Cause] = []
     for i in np.flatnonzero(~solution.kept):
-        reported = data.base_T_gripper[i]
+        reported, words = data.base_T_gripper[i], ""
         near = [
             j
             for j in range(len(data))
@@ -357,11 +303,14 @@ def stale_samples(solution: Solution) -> list[Stale]:
         if near:
             j = min(near, key=lambda k: (abs(k - i), k > i))
             when = "the one before" if j == i - 1 else "the one after" if j == i + 1 else "another"
-            found.append(Stale(int(i), f"that of sample {data.ids[j]} ({when})"))
+            words = f"that of sample {data.ids[j]} ({when})"
         elif i > 0:
             share = _share_of_way(really[i - 1], really[i], reported, unit)
             if share is not None:
-                found.append(Stale(int(i), f"late: the arm had covered {share:.0%} of its way from sample {data.ids[i - 1]}"))
+                words = f"late: the arm had covered {share:.0%} of its way from sample {data.ids[i - 1]}"
+        if words:
+            sentence = f"The robot pose of sample {data.ids[i]} is {words}"
+            found.append(Cause("stale_pose", sentence, fix, float("inf"), (data.ids[i],)))
     return found
 
 

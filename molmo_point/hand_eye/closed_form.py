@@ -86,34 +86,20 @@ def _with_translations(
 
 
 def robust_start(data: HandEyeSet, method: str = "shah") -> tuple[FloatArray, FloatArray]:
-    """Repeat a closed form with weights that fall with the residual, so that a wrong sample does not spoil the start.
-
-    Args:
-        data: Samples.
-        method: "shah" or "park".
-
-    Returns:
-        X (4, 4) and W (4, 4).
-    """
+    """Repeat a closed form ("shah" or "park") with weights that fall with the residual; results as of `park`."""
     solve = {"shah": shah, "park": park}[method]
     outer, boards = data.outer, data.poses.camera_T_board
     x, w = solve(outer, boards)
     for _ in range(_ROUNDS):
-        residual = closure_m(x, w, outer, boards)
+        residual = _closure_m(x, w, outer, boards)
         scale = max(float(np.median(residual)), 1e-9)
         weights = 1.0 / (1.0 + (residual / (2.0 * scale)) ** 2)
         x, w = solve(outer, boards, weights)
     return x, w
 
 
-def closure_m(x: FloatArray, w: FloatArray, outer: FloatArray, boards: FloatArray) -> FloatArray:
+def _closure_m(x: FloatArray, w: FloatArray, outer: FloatArray, boards: FloatArray) -> FloatArray:
     """Return the distance (n,) of G_i X B_i from W, in meters; rotation counts over a reach of 0.3 m."""
     closed = outer @ x @ boards
     turn = angle_between(closed[:, :3, :3], np.broadcast_to(w[:3, :3], (len(outer), 3, 3)))
     return np.hypot(np.linalg.norm(closed[:, :3, 3] - w[:3, 3], axis=1), _REACH_M * turn)
-
-
-def board_from(x: FloatArray, data: HandEyeSet) -> FloatArray:
-    """Return the W (4, 4) that fits a given X best."""
-    closed = data.outer @ x @ data.poses.camera_T_board
-    return motion(nearest_rotation(closed[:, :3, :3].sum(axis=0)), np.median(closed[:, :3, 3], axis=0))

@@ -7,7 +7,7 @@ The formal covariance takes the noise as known and the camera as perfect; with f
 2. is widened to the bootstrap's spread in the directions in which the bootstrap over samples finds more.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -21,33 +21,9 @@ _NODE_WEIGHTS = np.array([1.0, 4.0, 1.0]) / 6.0
 _WIDEN_FROM = 1.5
 
 
-@dataclass(frozen=True, eq=False)
-class Confidence:
-    """Covariances of (x, w), each (12, 12), in meters and radians; the first six rows belong to X.
-
-    Attributes:
-        stated: Covariance to use.
-        formal: Covariance with the noise taken as known.
-        bootstrap: Covariance of estimates from resampled samples.
-    """
-
-    stated: FloatArray
-    formal: FloatArray
-    bootstrap: FloatArray
-
-    @property
-    def camera(self) -> FloatArray:
-        """Stated covariance of X (6, 6), in the order of `Transform.covariance`."""
-        return self.stated[:6, :6]
-
-
-def confidence(solution: Solution, seed: int = 0, replicates: int = REPLICATES) -> Confidence:
-    """Compute the covariances of a solution."""
-    linear = solution.linear.subset(solution.kept)
-    formal = solve_linear(linear, solution.noise)[1]
-    averaged = _averaged(solution)
-    drawn = bootstrap(solution, seed, replicates)
-    return Confidence(_widened(averaged, drawn), formal, drawn)
+def stated_covariance(solution: Solution) -> FloatArray:
+    """Compute the covariance (12, 12) of (X, W) in meters and radians, each in the order of `Transform.covariance`."""
+    return _widened(_averaged(solution), _bootstrap(solution))
 
 
 def _averaged(solution: Solution) -> FloatArray:
@@ -64,7 +40,7 @@ def _averaged(solution: Solution) -> FloatArray:
     return total
 
 
-def bootstrap(solution: Solution, seed: int = 0, replicates: int = REPLICATES) -> FloatArray:
+def _bootstrap(solution: Solution) -> FloatArray:
     """Compute the covariance of estimates from reweighted samples (Rubin's Bayesian bootstrap).
 
     Reweighting never leaves too few samples. The residual of a sample in its own fit is too small; each is first scaled up
@@ -77,7 +53,7 @@ def bootstrap(solution: Solution, seed: int = 0, replicates: int = REPLICATES) -
     total = linear.covariances(solution.noise)
     lost = linear.shared @ spread @ np.swapaxes(linear.shared, 1, 2)
     residual = _whitened_scale(total, total - lost, residual)
-    drawn = np.random.default_rng(seed).exponential(1.0, (replicates, n))
+    drawn = np.random.default_rng(0).exponential(1.0, (REPLICATES, n))
     drawn *= n / drawn.sum(axis=1, keepdims=True)
     changes, _ = solve_linear(replace(linear, error=residual), solution.noise, drawn)
     return np.cov(changes.T)

@@ -9,7 +9,7 @@ The loss is Huber's: per detected point for the image, per sample for the robot.
 so the normal equations reduce to the few shared unknowns for any number of samples.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -80,18 +80,12 @@ class JointFit:
     Attributes:
         model: Unknowns at the minimum.
         cost: Twice the negative log likelihood, robust, up to a constant.
-        robot_change: Corrections of the robot poses (n, 6), in meters and radians.
         residual_px: Distances between detected and projected points (n, m), in pixels; NaN where not detected.
-        normal: Reduced normal matrix (size, size), the inverse of the formal covariance.
-        converged: True if the last step was small.
     """
 
     model: Model
     cost: float
-    robot_change: FloatArray
     residual_px: FloatArray
-    normal: FloatArray = field(repr=False)
-    converged: bool = True
 
     @property
     def x(self) -> FloatArray:
@@ -135,7 +129,6 @@ def fit_joint(
     model: Model,
     noise: Noise,
     weights: FloatArray | None = None,
-    robust: bool = True,
     iterations: int = _ITERATIONS,
 ) -> JointFit:
     """Minimize reprojection error and robot corrections together.
@@ -145,16 +138,15 @@ def fit_joint(
         model: Start values, see `start_model`.
         noise: Expected noise of points and robot.
         weights: Weights of the samples (n,), default 1; 0 leaves a sample out.
-        robust: Huber's loss; otherwise squares.
         iterations: Largest number of steps.
     """
     weights = np.ones(len(data)) if weights is None else weights
-    damping, small = 1e-6, False
-    state = _linearized(data, model, noise, weights, robust)
+    damping = 1e-6
+    state = _linearized(data, model, noise, weights)
     for _ in range(iterations):
         shared, local = _step(state, damping)
         tried = _stepped(model, shared, local)
-        new = _linearized(data, tried, noise, weights, robust)
+        new = _linearized(data, tried, noise, weights)
         if new.cost <= state.cost * (1.0 + 1e-12) + 1e-12:
             small = state.cost - new.cost < _CONVERGED * max(state.cost, 1e-6)
             model, state, damping = tried, new, max(damping * 0.1, 1e-9)
@@ -163,9 +155,8 @@ def fit_joint(
         else:
             damping = max(damping * 10.0, 1e-6)
             if damping > 1e8:
-                small = True
                 break
-    return JointFit(model, state.cost, state.change, state.distance_px, _reduced(state)[0], small)
+    return JointFit(model, state.cost, state.distance_px)
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,7 +171,7 @@ class _State:
     prior: FloatArray  # (n, 6) weighted precision of the corrections
 
 
-def _linearized(data: HandEyeSet, model: Model, noise: Noise, weights: FloatArray, robust: bool) -> _State:
+def _linearized(data: HandEyeSet, model: Model, noise: Noise, weights: FloatArray) -> _State:
     poses = camera_poses(data.setup, model)
     points = data.points_board * model.scale
     p_camera = points @ np.swapaxes(poses[:, :3, :3], -1, -2) + poses[:, None, :3, 3]
@@ -189,10 +180,10 @@ def _linearized(data: HandEyeSet, model: Model, noise: Noise, weights: FloatArra
     residual = np.where(p_camera[..., 2:] > 1e-3, projected - data.uv, _FAR_PX)
     residual = np.where(seen[..., None], residual, 0.0)
     distance = np.linalg.norm(residual, axis=-1)
-    loss, point_weight = _huber(distance / noise.sigma_px, HUBER_POINT, robust)
+    loss, point_weight = _huber(distance / noise.sigma_px, HUBER_POINT)
     change = difference(model.robot, data.base_T_gripper)
     length = np.sqrt((change**2 * noise.robot_precision).sum(axis=1))
-    sample_loss, sample_weight = _huber(length, HUBER_SAMPLE, robust)
+    sample_loss, sample_weight = _huber(length, HUBER_SAMPLE)
     jacobian = twist_jacobian(by_point, p_camera)
     if model.free_scale:
         from_origin = (p_camera - poses[:, None, :3, 3]) / model.scale
@@ -214,10 +205,8 @@ def _linearized(data: HandEyeSet, model: Model, noise: Noise, weights: FloatArra
     )
 
 
-def _huber(values: FloatArray, bend: float, robust: bool) -> tuple[FloatArray, FloatArray]:
+def _huber(values: FloatArray, bend: float) -> tuple[FloatArray, FloatArray]:
     """Return the loss (of squares) and the weight of each value."""
-    if not robust:
-        return values**2, np.ones_like(values)
     beyond = values > bend
     safe = np.where(beyond, values, 1.0)
     return np.where(beyond, bend * (2.0 * values - bend), values**2), np.where(beyond, bend / safe, 1.0)
@@ -264,7 +253,8 @@ def motion_chains(setup: Setup, model: Model, poses: FloatArray) -> tuple[FloatA
     return shared, by_robot
 
 
-def _reduced(state: _State, damping: float = 0.0) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
+def _step(state: _State, damping: float) -> tuple[FloatArray, FloatArray]:
+    """Solve for the damped change of the shared unknowns and of each robot pose (n, 6), by the Schur complement."""
     robot_t, shared_t = np.swapaxes(state.robot, 1, 2), np.swapaxes(state.shared, 1, 2)
     own = robot_t @ state.hessian @ state.robot
     diagonal = np.einsum("nii->ni", own) * damping + state.prior + 1e-12
@@ -272,16 +262,12 @@ def _reduced(state: _State, damping: float = 0.0) -> tuple[FloatArray, FloatArra
     cross = robot_t @ state.hessian @ state.shared
     pull = (robot_t @ state.gradient[..., None])[..., 0] + state.prior * state.change
     solved = np.linalg.solve(own, np.concatenate([cross, pull[..., None]], axis=2))
-    normal = (shared_t @ state.hessian @ state.shared - np.swapaxes(cross, 1, 2) @ solved[..., :-1]).sum(axis=0)
+    by_shared, alone = solved[..., :-1], solved[..., -1]
+    normal = (shared_t @ state.hessian @ state.shared - np.swapaxes(cross, 1, 2) @ by_shared).sum(axis=0)
     gradient = (shared_t @ state.gradient[..., None] - np.swapaxes(cross, 1, 2) @ solved[..., -1:]).sum(axis=0)[:, 0]
-    return normal, gradient, solved[..., :-1], solved[..., -1], diagonal
-
-
-def _step(state: _State, damping: float) -> tuple[FloatArray, FloatArray]:
-    normal, gradient, by_shared, own, _ = _reduced(state, damping)
     lifted = normal + np.diag(np.maximum(np.diag(normal), 1e-12) * damping + 1e-12)
     shared = -np.linalg.solve(lifted, gradient)
-    return shared, -own - by_shared @ shared
+    return shared, -alone - by_shared @ shared
 
 
 def _stepped(model: Model, shared: FloatArray, local: FloatArray) -> Model:

@@ -38,19 +38,19 @@ class NextPose:
     words: str
 
 
-def next_pose(solution: Solution, distance_m: float, seed: int = 0) -> NextPose | None:
+def next_pose(solution: Solution, distance_m: float) -> NextPose | None:
     """Choose the best of many views near the used ones, with the whole board in the image; None if no view qualifies.
 
     Args:
         solution: Solution from the present samples.
         distance_m: Working distance of the task, in meters.
-        seed: Seed of the candidate views.
     """
     data = solution.data
     seen = data.poses.camera_T_board[solution.kept]
     depth = (seen @ np.append(data.center_board, 1.0))[:, 2]
-    rng = np.random.default_rng(seed)
-    views = viewpoints(rng, _CANDIDATES, 40.0, 180.0, (0.8 * depth.min(), 1.2 * depth.max()), data.center_board)
+    views = viewpoints(
+        np.random.default_rng(0), _CANDIDATES, 40.0, 180.0, (0.8 * depth.min(), 1.2 * depth.max()), data.center_board
+    )
     views = views[_visible(views, data)]
     outer = solution.w @ inverse(solution.x @ views)
     robot = outer if data.setup is Setup.EYE_IN_HAND else inverse(outer)

@@ -8,7 +8,7 @@ from molmo_point.arrays import BoolArray, FloatArray
 from molmo_point.errors import InputError
 from molmo_point.geometry.rigid import nearest_rotation, rotation_log
 from molmo_point.hand_eye.closed_form import robust_start
-from molmo_point.hand_eye.joint import JointFit, Model, Noise, fit_joint, start_model
+from molmo_point.hand_eye.joint import JointFit, Noise, fit_joint, start_model
 from molmo_point.hand_eye.noise import (
     USUAL_ROBOT_M,
     USUAL_ROBOT_RAD,
@@ -102,12 +102,8 @@ class Solution:
         return self.fit.w
 
 
-def solve(data: HandEyeSet, start: Model | None = None) -> Solution:
-    """Solve a hand-eye calibration.
-
-    Args:
-        data: Samples.
-        start: Start values; default the better of Park's and Shah's closed forms.
+def solve(data: HandEyeSet) -> Solution:
+    """Solve a hand-eye calibration, from the better of Park's and Shah's closed forms.
 
     Raises:
         InputError: If the arm rotated about one axis at most; then there are infinitely many solutions.
@@ -120,16 +116,16 @@ def solve(data: HandEyeSet, start: Model | None = None) -> Solution:
             "tilt the view by 20 to 30 degrees in several directions, and check the unit of the robot's angles",
         )
     noise = Noise(data.sigma_px(), USUAL_ROBOT_M, USUAL_ROBOT_RAD)
-    fit = _first_fit(data, noise, start)
-    everything = np.ones(len(data), bool)
+    fits = [fit_joint(data, start_model(data, *robust_start(data, method)), noise) for method in ("shah", "park")]
+    fit = min(fits, key=lambda fit: fit.cost)
     linear = linearize(data, fit.model, noise.sigma_px)
     noise = _robust_noise(linear, noise)
-    kept = _keep(linear, noise, everything)
+    kept = _keep(linear, noise)
     for _ in range(3):
         noise = estimate_noise(linear.subset(kept), noise)
         fit = fit_joint(data, fit.model, noise, kept.astype(float))
         linear = linearize(data, fit.model, noise.sigma_px)
-        again = _keep(linear, estimate_noise(linear.subset(kept), noise), everything)
+        again = _keep(linear, estimate_noise(linear.subset(kept), noise))
         if np.array_equal(again, kept):
             break
         kept = again
@@ -138,13 +134,6 @@ def solve(data: HandEyeSet, start: Model | None = None) -> Solution:
     linear = linearize(data, fit.model, noise.sigma_px)
     distance = np.sqrt(leave_one_out_distance(linear, noise, kept) / 6.0)
     return Solution(data, fit, noise, kept, linear, distance)
-
-
-def _first_fit(data: HandEyeSet, noise: Noise, start: Model | None) -> JointFit:
-    if start is not None:
-        return fit_joint(data, start, noise)
-    fits = [fit_joint(data, start_model(data, *robust_start(data, method)), noise) for method in ("shah", "park")]
-    return min(fits, key=lambda fit: fit.cost)
 
 
 def _robust_noise(linear: Linearized, noise: Noise) -> Noise:
@@ -159,11 +148,10 @@ def _robust_noise(linear: Linearized, noise: Noise) -> Noise:
     return estimate_noise(linear.subset(calm), widened) if calm.sum() >= MIN_SAMPLES else widened
 
 
-def _keep(linear: Linearized, noise: Noise, allowed: BoolArray) -> BoolArray:
+def _keep(linear: Linearized, noise: Noise) -> BoolArray:
     """Drop the worst sample, one at a time, while it contradicts all others."""
-    kept = allowed.copy()
-    budget = int(_MAX_BAD_SHARE * len(kept))
-    for _ in range(budget):
+    kept = np.ones(len(linear.error), bool)
+    for _ in range(int(_MAX_BAD_SHARE * len(kept))):
         # One sample can change the estimated robot noise, so it is estimated without the suspect.
         distance = np.where(kept, leave_one_out_distance(linear, noise, kept), -1.0)
         worst = int(np.argmax(distance))
@@ -179,5 +167,4 @@ def _keep(linear: Linearized, noise: Noise, allowed: BoolArray) -> BoolArray:
         kept, noise = without, calmer
     # Each sample is tested again against the final set, so that a sample dropped too early comes back.
     distance = leave_one_out_distance(linear, noise, kept)
-    freedom = max(6.0 * kept.sum() - linear.shared.shape[2], 1.0)
-    return allowed & (kept | (distance < _SUSPECT_CHI2))
+    return kept | (distance < _SUSPECT_CHI2)

@@ -1,18 +1,19 @@
 """Errors on data outside the fit: left-out samples, other methods, fresh samples, touched points."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from molmo_point.arrays import BoolArray, FloatArray
 from molmo_point.errors import InputError
-from molmo_point.geometry.rigid import angle_between, hat, nearest_rotation
-from molmo_point.hand_eye.closed_form import board_from, park, shah
-from molmo_point.hand_eye.joint import JointFit, Noise, camera_poses, fit_joint, start_model
+from molmo_point.geometry.rigid import angle_between, hat, motion, nearest_rotation
+from molmo_point.hand_eye.closed_form import park, shah
+from molmo_point.hand_eye.joint import Noise, camera_poses, fit_joint, start_model
 from molmo_point.hand_eye.samples import HandEyeSet
 from molmo_point.hand_eye.solve import Solution
 
-_DRAWS = 20000
+MIN_POINTS = 3
+_ERRORS, _DRAWS = 20000, 2000
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,23 +49,21 @@ def unseen_errors(data: HandEyeSet, x: FloatArray, w: FloatArray) -> Unseen:
     center = np.append(data.center_board, 1.0)
     distance = np.linalg.norm((closed @ center - w @ center)[:, :3], axis=1)
     turn = np.rad2deg(angle_between(closed[:, :3, :3], np.broadcast_to(w[:3, :3], (len(data), 3, 3))))
-    model = start_model(data, x, w)
-    predicted = camera_poses(data.setup, type(model)(model.x, model.w, data.base_T_gripper, model.camera_of, model.board_of))
+    predicted = camera_poses(data.setup, replace(start_model(data, x, w), robot=data.base_T_gripper))
     points = data.points_board @ np.swapaxes(predicted[:, :3, :3], 1, 2) + predicted[:, None, :3, 3]
     gap = np.linalg.norm(data.intrinsics.project(points) - data.uv, axis=2)
     return Unseen(distance * 1e3, turn, np.sqrt(np.nanmean(gap**2, axis=1)))
 
 
-def held_out(solution: Solution, folds: int | None = None, seed: int = 0) -> Unseen:
+def held_out(solution: Solution, folds: int | None = None) -> Unseen:
     """Compute the errors of each sample by a calibration from the others.
 
     Args:
         solution: Solution with the noise and the kept samples; dropped samples get errors, but are never fitted.
         folds: Number of parts to leave out in turn; None leaves out one sample at a time.
-        seed: Seed of the partition.
     """
     data, n = solution.data, len(solution.data)
-    order = np.random.default_rng(seed).permutation(n)
+    order = np.random.default_rng(0).permutation(n)
     part = np.empty(n, int)
     part[order] = np.arange(n) % min(folds or n, n)
     results = np.empty((3, n))
@@ -80,53 +79,37 @@ def held_out(solution: Solution, folds: int | None = None, seed: int = 0) -> Uns
     return Unseen(*results)
 
 
-def methods(solution: Solution) -> dict[str, JointFit | tuple[FloatArray, FloatArray]]:
-    """Solve by every method on the kept samples: Park, Shah, reprojection with an exact robot, and the joint fit."""
+def spread_between_methods(solution: Solution) -> dict[str, tuple[float, float]]:
+    """Return the deviation from the joint fit, in millimeters and degrees, of the other methods on the kept samples."""
     data = solution.data.subset(solution.kept)
     outer, boards = data.outer, data.poses.camera_T_board
-    stiff = Noise(solution.noise.sigma_px, 1e-6, 1e-6)
-    rigid = fit_joint(data, start_model(data, solution.x, solution.w), stiff)
-    first = park(outer, boards)
+    x, stiff = solution.x, Noise(solution.noise.sigma_px, 1e-6, 1e-6)
+    found = {
+        "park": park(outer, boards)[0],
+        "shah": shah(outer, boards)[0],
+        "reprojection, robot exact": fit_joint(data, start_model(data, x, solution.w), stiff).x,
+    }
     return {
-        "joint": (solution.x, solution.w),
-        "park": (first[0], board_from(first[0], data)),
-        "shah": shah(outer, boards),
-        "reprojection, robot exact": (rigid.x, rigid.w),
+        name: (
+            float(np.linalg.norm(other[:3, 3] - x[:3, 3]) * 1e3),
+            float(np.rad2deg(angle_between(other[:3, :3], x[:3, :3]))),
+        )
+        for name, other in found.items()
     }
 
 
-def spread_between_methods(solution: Solution) -> dict[str, tuple[float, float]]:
-    """Return the deviation of each other method from the joint fit, in millimeters and degrees."""
-    found = methods(solution)
-    x = solution.x
-    spread = {}
-    for name, answer in found.items():
-        if name != "joint":
-            other = answer.x if isinstance(answer, JointFit) else answer[0]
-            spread[name] = (
-                float(np.linalg.norm(other[:3, 3] - x[:3, 3]) * 1e3),
-                float(np.rad2deg(angle_between(other[:3, :3], x[:3, :3]))),
-            )
-    return spread
-
-
-def error_at(x: FloatArray, covariance: FloatArray, distance_m: float, share: float = 0.95) -> float:
-    """Compute the error radius in meters of a point on the optical axis, `distance_m` ahead of the camera.
+def error_at(x: FloatArray, covariance: FloatArray, distance_m: float) -> float:
+    """Compute the radius in meters that holds 95 % of the errors of a point on the optical axis.
 
     Args:
         x: Camera transform (4, 4).
         covariance: Covariance (6, 6) of the camera transform.
-        distance_m: Distance of the point, in meters.
-        share: Share of the errors within the radius, 0 to 1.
+        distance_m: Distance of the point from the camera, in meters.
     """
     jacobian = np.hstack([np.eye(3), -hat(x[:3, :3] @ np.array([0.0, 0.0, distance_m]))])
     values = np.linalg.eigvalsh(jacobian @ covariance @ jacobian.T)
-    draws = np.random.default_rng(0).normal(size=(_DRAWS, 3)) ** 2 @ np.maximum(values, 0.0)
-    return float(np.sqrt(np.quantile(draws, share)))
-
-
-MIN_POINTS = 3
-_DRAWS = 2000
+    draws = np.random.default_rng(0).normal(size=(_ERRORS, 3)) ** 2 @ np.maximum(values, 0.0)
+    return float(np.sqrt(np.quantile(draws, 0.95)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,26 +139,13 @@ def verify_with_board(data: HandEyeSet, x: FloatArray, w: FloatArray | None = No
         x: Camera transform (4, 4).
         w: Board transform (4, 4). None takes the mean over the samples, and enlarges the errors by sqrt(n / (n - 1)).
     """
-    known = w is not None
-    board = board_from(x, data) if w is None else w
-    if not known:
-        board = _centered(data, x, board)
-    unseen = unseen_errors(data, x, board)
-    n = len(data)
-    center = np.append(data.center_board, 1.0)
-    vectors = ((data.outer @ x @ data.poses.camera_T_board) @ center - board @ center)[:, :3] * 1e3
-    grow = 1.0 if known else np.sqrt(n / (n - 1.0))
-    return _verification(vectors * grow, unseen.turn_deg * grow)
-
-
-def _centered(data: HandEyeSet, x: FloatArray, board: FloatArray) -> FloatArray:
-    closed = data.outer @ x @ data.poses.camera_T_board
-    center = data.center_board
-    middle = (closed @ np.append(center, 1.0))[:, :3].mean(axis=0)
-    board = board.copy()
-    board[:3, :3] = nearest_rotation(closed[:, :3, :3].mean(axis=0))
-    board[:3, 3] = middle - board[:3, :3] @ center
-    return board
+    closed, center = data.outer @ x @ data.poses.camera_T_board, np.append(data.center_board, 1.0)
+    seen, grow = (closed @ center)[:, :3], 1.0
+    if w is None:
+        rotation = nearest_rotation(closed[:, :3, :3].mean(axis=0))
+        w, grow = motion(rotation, seen.mean(axis=0) - rotation @ center[:3]), np.sqrt(len(data) / (len(data) - 1.0))
+    turn = np.rad2deg(angle_between(closed[:, :3, :3], np.broadcast_to(w[:3, :3], (len(data), 3, 3))))
+    return _verification((seen - (w @ center)[:3]) * 1e3 * grow, turn * grow)
 
 
 def verify_by_touch(seen_base_m: FloatArray, touched_base_m: FloatArray) -> Verification:

@@ -5,7 +5,7 @@ import pytest
 from planted import clean
 
 from molmo_point.geometry.rigid import difference
-from molmo_point.hand_eye.covariance import confidence
+from molmo_point.hand_eye.covariance import stated_covariance
 from molmo_point.hand_eye.next_pose import next_pose
 from molmo_point.hand_eye.noise import _score
 from molmo_point.hand_eye.samples import Setup
@@ -20,7 +20,7 @@ def test_the_stated_covariance_holds_the_truth():
     for seed in range(24):
         data, truth = clean(seed, count=8)
         solution = solve(data)
-        covariance = confidence(solution).camera
+        covariance = stated_covariance(solution)[:6, :6]
         change = difference(truth.x, solution.x)
         held.append(np.abs(change) < 1.96 * np.sqrt(np.diag(covariance)))
         squares.append(change @ np.linalg.solve(covariance, change))
