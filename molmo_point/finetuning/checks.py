@@ -60,9 +60,8 @@ def answer_scores(
         most: Largest number of questions in a column.
 
     Returns:
-        The mean score of every column; NaN if no such question was asked. The score of points is their F1: a point is
-        right within `NEAR_SHARE` of the image's diagonal of a labeled point that no other has taken. All other scores
-        are shares of right answers: as many points as the label, a statement of absence, the same words.
+        The mean score of every column; NaN if no such question was asked. Points score their F1: a point is right within
+        `NEAR_SHARE` of the diagonal of a labeled point that no other has taken. All other scores are shares of right answers.
     """
     scores: dict[str, list[float]] = {name: [] for name in columns}
     for sample in samples:

@@ -58,8 +58,6 @@ class TrainingTask(ABC):
     def losses(self, step: int, rng: np.random.Generator) -> Iterator[Losses]:
         """Draw the batch of a step and yield its losses by name, for one part of the batch after another.
 
-        The loop computes the gradients of a part before it asks for the next one.
-
         Args:
             step: Number of the step, from 0.
             rng: Source of all randomness, seeded by the step.
@@ -103,7 +101,6 @@ class TrainingLoop(Generic[TaskT]):
         replan: True resumes a run with another plan.
 
     Attributes:
-        task: The task.
         step_number: Number of the next step.
 
     Raises:
@@ -136,11 +133,7 @@ class TrainingLoop(Generic[TaskT]):
         return self.step_number * self.settings.batch
 
     def run(self) -> Path:
-        """Train to the end, with a progress bar, a log and checkpoints.
-
-        Returns:
-            The folder of the trained model.
-        """
+        """Train to the end, with a progress bar, a log and checkpoints; return the folder of the trained model."""
         task, settings = self.task, self.settings
         recent: dict[str, list[float]] = {}
         total = task.total_steps * settings.batch

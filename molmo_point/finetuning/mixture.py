@@ -8,17 +8,7 @@ from molmo_point.finetuning.sample import TrainingSample
 
 
 class Mixture:
-    """All sources of a run.
-
-    Args:
-        settings: The run's.
-
-    Attributes:
-        sources: A source for each entry of ``settings.data``.
-
-    Raises:
-        InputError: Files are missing or bad, or a stage has no images.
-    """
+    """All sources of a run, one for each entry of ``settings.data``; InputError if files are bad, or a stage has no images."""
 
     def __init__(self, settings: TuneSettings) -> None:
         self.settings = settings
@@ -29,14 +19,7 @@ class Mixture:
                 raise InputError("Every stage must have something to train on", f"nothing to train on in stage {stage}", fix)
 
     def draw(self, stage: str, rng: np.random.Generator, validation: bool = False) -> TrainingSample | None:
-        """Draw an image of one of the sources.
-
-        Returns:
-            The sample; None if the chosen source has no image.
-
-        Raises:
-            InputError: An image is broken and bad rows are not to be left out.
-        """
+        """Draw an image of one of the sources; None if that source has none, InputError if it is broken."""
         weights = np.array(self._weights(stage))
         chosen = self.sources[int(rng.choice(len(self.sources), p=weights / weights.sum()))]
         return chosen.draw(stage, self.settings.annotations, rng, validation)

@@ -1,8 +1,7 @@
 """Several questions about one image in one sequence, each blind to the others.
 
-The official scheme: image and BOS belong to segment 10000, question k to segment k (from 1). A token sees earlier tokens
-of segments at least its own, so every question sees the image and itself; positions of every question start again right
-after the image.
+Image and BOS belong to segment 10000, question k to segment k (from 1). A token sees earlier tokens of segments at least
+its own; positions of every question start again right after the image.
 """
 
 from collections.abc import Sequence
@@ -39,13 +38,7 @@ class PackedRow:
 
 
 def pack_examples(processor: MolmoProcessor, tiling: tuple[int, int], examples: Sequence[TrainingExample]) -> PackedRow:
-    """Pack the questions about one image.
-
-    Args:
-        processor: Tokenizer and image layout.
-        tiling: Crop tiling of the image; (0, 0) for the overview alone.
-        examples: The questions.
-    """
+    """Pack the questions about one image, whose crop tiling is (rows, columns), or (0, 0) for the overview alone."""
     image = image_token_ids(tiling, processor.layout, processor.image_ids)
     ids = [processor.eos_id, *image.tolist()]
     start = len(ids)
@@ -71,11 +64,7 @@ def pack_examples(processor: MolmoProcessor, tiling: tuple[int, int], examples: 
 
 
 def segment_mask(segments: torch.Tensor) -> torch.Tensor:
-    """Return the attention allowed between places, (batch, 1, length, length) bool.
-
-    Args:
-        segments: (batch, length); 0 marks padding, which sees only earlier places and is seen by nothing real.
-    """
+    """Return the attention (batch, 1, length, length) bool allowed between places of segments (batch, length); 0 is padding."""
     length = segments.shape[1]
     causal = torch.ones(length, length, dtype=torch.bool, device=segments.device).tril()
     return (causal & (segments[:, :, None] <= segments[:, None, :]))[:, None]

@@ -16,14 +16,7 @@ _LONGEST = 80  # letters of a refused value in an error
 
 
 def read_run_file(path: Path) -> dict[str, Any]:
-    """Read the names and values of a run file.
-
-    Args:
-        path: YAML, or JSON if its suffix says so.
-
-    Raises:
-        InputError: The file cannot be read, or holds no names with values.
-    """
+    """Read names and values of a YAML file, or JSON by its suffix; InputError if it cannot be read or holds none."""
     import yaml
 
     fix = "write a file of `name: value`; see molmo-point train --help"
@@ -40,16 +33,7 @@ def read_run_file(path: Path) -> dict[str, Any]:
 
 
 def parse_settings(kind: type[Settings], values: Mapping[str, Any], origin: str) -> Settings:
-    """Check settings.
-
-    Args:
-        kind: Class of the settings.
-        values: Names and values, as in a run file.
-        origin: Name of the file, for errors.
-
-    Raises:
-        InputError: A name is unknown or missing, or a value cannot be used; all mistakes are named.
-    """
+    """Check the names and values of a run file; an InputError with its ``origin`` names all mistakes."""
     try:
         return kind.model_validate(dict(values))
     except ValidationError as error:

@@ -39,12 +39,7 @@ class TrainingExample:
 
 @dataclass(frozen=True)
 class TrainingSample:
-    """One image with questions about it.
-
-    Attributes:
-        pixels: (h, w, 3) RGB.
-        examples: Questions with answers.
-    """
+    """One image, pixels (h, w, 3) RGB, with questions about it."""
 
     pixels: ColorArray
     examples: list[TrainingExample]

@@ -1,7 +1,6 @@
 """The folder of a run: settings, the state to resume from, and the log.
 
-Every save writes a folder of its own; ``progress.json`` then names it, in one atomic step. A run killed at any moment
-resumes from the last complete save.
+Every save writes a folder of its own, which ``progress.json`` then names in one atomic step.
 """
 
 import csv
@@ -32,15 +31,7 @@ class Stateful(Protocol):
 
 
 def refuse_another_run(settings: RunSettings, replan: bool = False) -> None:
-    """Refuse a folder that holds a run with other settings.
-
-    Args:
-        settings: Settings of the run to begin or resume.
-        replan: True accepts another plan (`RunSettings.replannable`).
-
-    Raises:
-        InputError: The saved settings differ in what may not differ.
-    """
+    """Raise InputError for a folder that holds a run with other settings; ``replan`` accepts another plan."""
     path = Path(settings.out) / "settings.json"
     if not path.exists() or not path.with_name("progress.json").exists():
         return
@@ -65,11 +56,7 @@ def record_settings(settings: RunSettings) -> None:
 
 
 def images_done(out: Path) -> int:
-    """Return the images seen at the last complete save; 0 for a new run.
-
-    Raises:
-        InputError: ``progress.json`` is broken.
-    """
+    """Return the images seen at the last complete save, 0 for a new run; InputError if ``progress.json`` is broken."""
     path = out / "progress.json"
     if not path.exists():
         return 0
@@ -80,14 +67,7 @@ def images_done(out: Path) -> int:
 
 
 def save_state(out: Path, images_seen: int, parts: Mapping[str, Stateful], optimizer: torch.optim.Optimizer) -> None:
-    """Save the state of a run and drop the one before.
-
-    Args:
-        out: Folder of the run.
-        images_seen: Images seen so far.
-        parts: Tensors to save, by the name of their file.
-        optimizer: The optimizer.
-    """
+    """Save the state of a run, parts by the name of their file, and drop the one before."""
     folder = out / f"state-{images_seen}"
     folder.mkdir(exist_ok=True)
     for name, part in parts.items():
@@ -106,11 +86,7 @@ def save_state(out: Path, images_seen: int, parts: Mapping[str, Stateful], optim
 
 
 def load_state(out: Path, parts: Mapping[str, Stateful], optimizer: torch.optim.Optimizer) -> None:
-    """Load the last complete save, if there is one; arguments as `save_state`.
-
-    Raises:
-        InputError: The saved state is broken.
-    """
+    """Load the last complete save, if there is one; InputError if it is broken."""
     path = out / "progress.json"
     if not path.exists():
         return

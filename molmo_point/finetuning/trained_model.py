@@ -28,9 +28,6 @@ TARGETS = {"decoder": DECODER, "all": f"{DECODER}|{_VISION}"}
 class TrainedModel:
     """A Molmo with trained weights or adapters.
 
-    Args:
-        settings: The run's.
-
     Attributes:
         model: Molmo; with adapters they are in its layers.
         processor: Its tokenizer and image settings.
@@ -67,11 +64,7 @@ class TrainedModel:
         self.trainable = [name for name, p in self.model.named_parameters() if p.requires_grad]
 
     def groups(self, stage: Stage) -> dict[str, list[torch.nn.Parameter]]:
-        """Return the parameters that a stage trains, by part of the model; frozen parts are left out.
-
-        Raises:
-            InputError: Nothing is left to train.
-        """
+        """Return the parameters that a stage trains, by part of the model; InputError if nothing is left to train."""
         chosen = set(self.trainable)
         for name, parameter in self.model.named_parameters():
             parameter.requires_grad_(name in chosen)
@@ -95,11 +88,7 @@ class TrainedModel:
         return {name: parameters[name].detach().contiguous() for name in self.trainable}
 
     def load_state_dict(self, state_dict: Mapping[str, torch.Tensor]) -> None:
-        """Take over the tensors of `state_dict`.
-
-        Raises:
-            KeyError: They are of another model or of other adapters.
-        """
+        """Take over the tensors of `state_dict`; KeyError if they are of another model or other adapters."""
         if set(state_dict) != set(self.trainable):
             raise KeyError(f"{len(set(state_dict) ^ set(self.trainable))} tensors are of another model or other adapters")
         parameters = dict(self.model.named_parameters())

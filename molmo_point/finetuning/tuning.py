@@ -21,21 +21,12 @@ _TRIES = 50
 
 
 class TuningTask(TrainingTask):
-    """Labels and a model to train on them.
-
-    Args:
-        settings: Settings of the run.
-        say: Receives lines about the labels.
+    """Labels and a model to train on them; ``say`` receives lines about the labels.
 
     Attributes:
         mixture: Sources of images.
         trained_model: The model.
         images_too_long: Images passed over because not one question fitted beside them.
-
-    Raises:
-        InputError: Labels or settings cannot be used.
-        CheckpointError: The base cannot be loaded.
-        DependencyError: A library is missing.
     """
 
     columns = ("token", VALID_COLUMN, *ANSWER_COLUMNS)
@@ -83,11 +74,7 @@ class TuningTask(TrainingTask):
             yield {"token": loss}
 
     def draw(self, stage: str, rng: np.random.Generator) -> PackedImage:
-        """Draw an image with the questions that fit beside it.
-
-        Raises:
-            InputError: No question fits beside many images in a row, or an image is broken.
-        """
+        """Draw an image with the questions that fit beside it; InputError if none fits many times in a row."""
         for _ in range(_TRIES):
             sample = self.mixture.draw(stage, rng)
             if sample is None:
@@ -132,15 +119,12 @@ def tune(
     say: Callable[[str], None] = lambda line: None,
     after_check: Callable[[Path], None] | None = None,
 ) -> Path:
-    """Train a Molmo on labels, or resume such a run.
+    """Train a Molmo on labels, or resume such a run, and return the folder of the checkpoint or adapter.
 
     Args:
         settings: Settings of the run.
         say: Receives lines about the run.
         after_check: Called with the folder of the run after every checkpoint.
-
-    Returns:
-        The folder of the trained checkpoint or adapter.
 
     Raises:
         InputError: Labels or settings cannot be used, or the folder holds another run.

@@ -13,7 +13,7 @@ from molmo_point.model.checkpoint.loading import checked_dtype
 from molmo_point.model.checkpoint.local_folder import local_folder
 from molmo_point.model.checkpoint.quality_file import measured_quality
 from molmo_point.model.checkpoint.quantization import default_quantization
-from molmo_point.model.checkpoint.weight_files import read_json, words_of
+from molmo_point.model.checkpoint.released_config import read_config
 from molmo_point.trust.confidence_calibration import Calibration
 
 _FILES = ["*.json", "*.safetensors", "*.txt", "*.bin", "*.jinja"]
@@ -32,7 +32,7 @@ class CheckpointSource:
         dtype: Precision of weights that are not quantized.
         quantization: A transformers quantization configuration; None for none.
         max_crops: Most crops of an image; None takes the checkpoint's own number.
-        sigma_px: Measured standard deviation of the points; NaN where nobody measured it.
+        sigma_px: Measured standard deviation of the points; NaN if it was not measured.
         calibration: Calibration of the model's probabilities.
     """
 
@@ -59,21 +59,16 @@ def load_backend(
     """Load a checkpoint of any family in `molmo_point.backend.FAMILIES`.
 
     Args:
-        source: A folder in the released layout, or a Hugging Face id that is in the local cache or
-            can be downloaded.
+        source: A folder in the released layout, or a Hugging Face id that is cached or can be downloaded.
         device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ...; None takes a GPU if there is one.
-        quantization: None, ``"int8"`` or ``"nf4"`` (bitsandbytes; vision, embeddings and head stay
-            in high precision).
-        dtype: ``"float32"``, ``"bfloat16"`` or ``"float16"`` for weights that are not quantized; None
-            takes float32 on a CPU and bfloat16 on a GPU.
-        max_crops: Most high-resolution crops of an image. Fewer than the checkpoint's own are faster
-            and lose detail; None takes the checkpoint's number.
-        adapter: Folder of a PEFT adapter, as ``molmo-point train`` saves it; ``source`` may be one,
-            too. It is merged into the weights, or kept separate where those are quantized.
+        quantization: None, ``"int8"`` or ``"nf4"`` (bitsandbytes); vision, embeddings and head keep high precision.
+        dtype: ``"float32"``, ``"bfloat16"`` or ``"float16"`` of unquantized weights; None takes the best of the device.
+        max_crops: Most high-resolution crops of an image; fewer are faster and lose detail. None takes the checkpoint's number.
+        adapter: Folder of a PEFT adapter, as ``molmo-point train`` saves it; ``source`` may be one, too. It is merged
+            into the weights, or kept separate if they are quantized.
 
     Raises:
-        CheckpointError: Files are missing, broken, or of a model that cannot be run; or the adapter
-            belongs to another model.
+        CheckpointError: Files are missing, broken, or of a model that cannot be run; or the adapter is of another model.
         DependencyError: Quantization needs bitsandbytes, or transformers is too old for the model.
         InputError: The device, the quantization, the dtype or max_crops is impossible.
     """
@@ -109,11 +104,7 @@ def _parts(source: str | Path, adapter: str | Path | None) -> tuple[Path, Path |
 
 
 def fewer_crops(max_crops: int | None, trained: int) -> int:
-    """Return the number of crops to use: as trained, or fewer.
-
-    Raises:
-        InputError: The number is not one that the model was trained for.
-    """
+    """Return the number of crops to use: as trained, or fewer; InputError for any other number."""
     if max_crops is None:
         return trained
     if isinstance(max_crops, bool) or not isinstance(max_crops, int) or not min(1, trained) <= max_crops <= trained:
@@ -123,30 +114,17 @@ def fewer_crops(max_crops: int | None, trained: int) -> int:
 
 
 def checkpoint_family(folder: Path) -> str:
-    """Return the model family that the checkpoint's ``config.json`` declares.
-
-    Raises:
-        CheckpointError: The file is missing, broken, or of a model that cannot be run.
-    """
-    path = folder / "config.json"
-    try:
-        data: Any = read_json(path)
-    except FileNotFoundError as error:
-        fix = "pass the folder that holds the model's files"
-        raise CheckpointError("the checkpoint must have a config.json", str(folder), fix) from error
-    except (ValueError, OSError) as error:
-        given = f"{path}: {words_of(error)}"
-        raise CheckpointError("config.json must be readable JSON", given, "download the file again") from error
-    kind = data.get("model_type") if isinstance(data, dict) else type(data).__name__
+    """Return the model family of ``config.json``; CheckpointError if it is missing, broken, or of a model that cannot run."""
+    kind = read_config(folder).get("model_type")
     if kind in FAMILIES:
         return str(kind)
+    given = f"{folder / 'config.json'}: model_type {kind!r}"
     if kind == "molmo_point":
         raise CheckpointError(
             "the checkpoint must run without remote code, and MolmoPoint models need code from their own repository",
-            f"{path}: model_type {kind!r}",
+            given,
             "use a Molmo or Molmo2 checkpoint; MolmoPoint's answers can be read with molmo_point.points.parse",
         )
-    given = f"{path}: model_type {kind!r}"
     raise CheckpointError("the checkpoint must be of the Molmo family", given, f"use one of {_SUPPORTED}")
 
 

@@ -25,10 +25,9 @@ class MolmoBackend(Backend):
         model: The model, in eval mode.
         processor: Its tokenizer and image settings.
         name: Name that results carry.
-        sigma_px: Standard deviation of its points along u and v in pixels of an image 640 pixels
-            wide, as measured on validation scenes; NaN where nobody measured it.
+        sigma_px: Measured standard deviation of its points, in pixels of an image 640 pixels wide; NaN if not measured.
         options: Speed-ups that decoding may use; no setting changes a token.
-        calibration: Calibration of its probabilities on validation scenes.
+        calibration: Calibration of its probabilities.
     """
 
     batches = True

@@ -8,11 +8,10 @@ from molmo_point.model.inputs.molmo_processor import MolmoProcessor
 
 
 def register() -> None:
-    """Register configuration, model and processor for ``model_type`` "molmo". Repeated calls are harmless.
+    """Register configuration, model and processor for ``model_type`` "molmo"; repeated calls are harmless.
 
-    The first use of a name of `molmo_point.model` that needs torch calls this. From then on ``AutoConfig``,
-    ``AutoModelForImageTextToText``, ``AutoModelForCausalLM`` and ``AutoProcessor`` load the released
-    folders with these classes. They ignore ``auto_map`` entries, even with ``trust_remote_code=True``.
+    The first use of a name of `molmo_point.model` calls this. The Auto classes then load the released folders with these
+    classes, and ignore ``auto_map`` entries, even with ``trust_remote_code=True``.
     """
     AutoConfig.register(MolmoConfig.model_type, MolmoConfig, exist_ok=True)
     AutoModelForImageTextToText.register(MolmoConfig, MolmoForCausalLM, exist_ok=True)

@@ -34,12 +34,7 @@ class PointLabels:
 
 @dataclass(frozen=True)
 class Caption:
-    """A description.
-
-    Attributes:
-        text: The description.
-        transcripts: The same, as people said it aloud.
-    """
+    """A description, and perhaps the same as people said it aloud."""
 
     text: str
     transcripts: tuple[str, ...] = ()
@@ -62,13 +57,7 @@ class Explanation:
 
 @dataclass(frozen=True)
 class Answered:
-    """A question with its answer.
-
-    Attributes:
-        question: The question.
-        answer: The answer.
-        style: Style of the answer, one of `points.dialects.prompts.STYLES`.
-    """
+    """A question with its answer, in one of `points.dialects.prompts.STYLES`."""
 
     question: str
     answer: str
@@ -156,11 +145,7 @@ COLUMNS = (
 
 
 def format_of(row: dict[str, Any]) -> str:
-    """Tell the format of a row from the names of its columns.
-
-    Raises:
-        RowError: The columns are those of no format.
-    """
+    """Tell the format of a row from the names of its columns; RowError if they are those of no format."""
     if "parsed_response" in row:
         return "explanations"
     if "caption" in row:

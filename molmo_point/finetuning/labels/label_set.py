@@ -21,24 +21,14 @@ FIX = "mend the row, or leave bad rows out with --skip-bad (skip_bad: true in th
 
 @dataclass(frozen=True)
 class LabeledImage:
-    """One image with all its annotations.
-
-    Attributes:
-        path: The image file.
-        place: The first row about it.
-        annotations: Annotations of its rows, in their order.
-    """
+    """One image file with the annotations of its rows, in their order, and the place of the first row."""
 
     path: Path
     place: RowPlace
     annotations: list[Annotation]
 
     def pixels(self) -> ColorArray:
-        """Return the image (h, w, 3) RGB, EXIF orientation applied.
-
-        Raises:
-            InputError: The file is broken after its header, or is gone.
-        """
+        """Return the image (h, w, 3) RGB, EXIF orientation applied; InputError if the file is broken or gone."""
         try:
             return to_rgb(self.path)
         except InputError as error:
@@ -47,18 +37,12 @@ class LabeledImage:
 
 @dataclass
 class BadRows:
-    """Rows that were left out.
-
-    Attributes:
-        count: Number of rows.
-        told: Places and faults of the first ones.
-    """
+    """Number of rows that were left out, with places and faults of the first ones."""
 
     count: int = 0
     told: list[str] = field(default_factory=list)
 
     def add(self, text: str) -> None:
-        """Count one more row."""
         self.count += 1
         if len(self.told) < _TOLD:
             self.told.append(text)
@@ -76,7 +60,6 @@ class LabelSet:
         validation_share: Share of the images that training never shows, at most 2048.
 
     Attributes:
-        path: File or folder of rows.
         train: Images to train on.
         validation: Images kept out.
         bad: Rows that were left out.

@@ -15,12 +15,7 @@ _TRIES = 100
 
 
 class LabelSource(Source):
-    """Labels from files.
-
-    Args:
-        labels: The labels.
-        skip_bad: True leaves out and counts an image that proves broken; False raises.
-    """
+    """Labels from files; ``skip_bad`` leaves out and counts an image that proves broken, instead of raising."""
 
     def __init__(self, labels: LabelSet, skip_bad: bool) -> None:
         self.labels, self._skip_bad = labels, skip_bad
@@ -35,11 +30,7 @@ class LabelSource(Source):
         return stage != "caption" or bool(self._captioned[False])
 
     def draw(self, stage: str, count: int, rng: np.random.Generator, validation: bool = False) -> TrainingSample | None:
-        """Draw a random image with up to ``count`` of its labels, each in a random wording.
-
-        Raises:
-            InputError: The image is broken and bad rows are not to be left out.
-        """
+        """Draw a random image with up to ``count`` of its labels, each in a random wording; InputError if it is broken."""
         images = self._captioned[validation] if stage == "caption" else (self.labels.train, self.labels.validation)[validation]
         for _ in range(_TRIES if images else 0):
             image = images[int(rng.integers(len(images)))]

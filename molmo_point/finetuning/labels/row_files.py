@@ -13,12 +13,7 @@ SUFFIXES = (".parquet", ".jsonl", ".ndjson")
 
 @dataclass(frozen=True)
 class RowPlace:
-    """Place of a row.
-
-    Attributes:
-        file: The file.
-        number: Line of a JSON-lines file, or row of a parquet file; the first is 1.
-    """
+    """Place of a row: the file, and the number of its line or parquet row from 1."""
 
     file: Path
     number: int
@@ -29,21 +24,13 @@ class RowPlace:
 
 @dataclass(frozen=True)
 class BrokenRow:
-    """A row that could not be read.
-
-    Attributes:
-        why: The fault, in a few words.
-    """
+    """A row that could not be read, with the fault in a few words."""
 
     why: str
 
 
 def row_files(path: Path) -> list[Path]:
-    """Return the files of rows of a path: itself, or all in a folder, sorted.
-
-    Raises:
-        InputError: The path has none.
-    """
+    """Return the files of rows of a path: itself, or all in a folder, sorted; InputError if it has none."""
     kinds = ", ".join(SUFFIXES)
     if path.is_file() and path.suffix in SUFFIXES:
         return [path]

@@ -32,11 +32,7 @@ class RowImages:
     _sizes: dict[Path, tuple[int, int]] = field(default_factory=dict, repr=False)
 
     def find(self, row: dict[str, Any]) -> Path:
-        """Return the image file of a row: its ``image``, or the file named by a SHA-256 of its URL or content.
-
-        Raises:
-            RowError: The row names none, or the file does not exist.
-        """
+        """Return the image file of a row: its ``image``, or that named by a SHA-256 of URL or content; RowError without one."""
         given = row.get("image")
         if given is not None:
             if not isinstance(given, str) or not given:
@@ -56,11 +52,7 @@ class RowImages:
         return found
 
     def size(self, path: Path) -> tuple[int, int]:
-        """Return width and height, EXIF orientation applied; only the header is read.
-
-        Raises:
-            RowError: The file is no image.
-        """
+        """Return width and height, EXIF orientation applied, from the header alone; RowError if the file is no image."""
         if path not in self._sizes:
             try:
                 with Image.open(path) as picture:

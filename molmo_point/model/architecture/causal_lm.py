@@ -58,11 +58,7 @@ class MolmoPreTrainedModel(StrictLoading):
                 nn.init.zeros_(parameter)
 
     def resize_token_embeddings(self, new_num_tokens: int | None = None, *args: Any, **kwargs: Any) -> Any:
-        """Refuse to resize: the rows of the image tokens follow the base table.
-
-        Raises:
-            InputError: Another size is requested.
-        """
+        """Refuse another size with an InputError: the rows of the image tokens follow the base table."""
         rows = self.config.embedding_size
         if new_num_tokens is None or new_num_tokens == rows:
             return self.get_input_embeddings()
@@ -97,11 +93,7 @@ class MolmoModel(MolmoPreTrainedModel):
         image_masks: torch.Tensor | None,
         image_input_idx: torch.Tensor | None,
     ) -> torch.Tensor:
-        """Embed tokens and add the image vectors at their positions: (batch, length, hidden).
-
-        Raises:
-            InputError: The image tensors do not match each other, the ids or the model.
-        """
+        """Embed tokens and add the image vectors at their positions: (batch, length, hidden); InputError on a mismatch."""
         check_images(images, image_masks, image_input_idx, input_ids.shape, self.config)
         x = self.transformer["wte"](input_ids.clamp(min=0))
         if images is None:
@@ -134,18 +126,13 @@ class MolmoModel(MolmoPreTrainedModel):
 def attention_pattern(
     attention_mask: torch.Tensor | None, inputs_embeds: torch.Tensor, cache: Cache | None
 ) -> torch.Tensor | None:
-    """Build the attention pattern; None means plain causal attention.
+    """Build the attention pattern (batch or 1, 1, length, keys) bool; None means plain causal attention.
 
     Args:
-        attention_mask: None, (batch, past + length) with 0 for padding, or a ready pattern (batch or
-            1, 1, length, keys), as for packed training rows. A ready pattern is bool, True for "may
-            attend", or floating point to add, 0 for "may attend".
+        attention_mask: None, (batch, past + length) with 0 for padding, or a ready pattern (batch or 1, 1, length, keys):
+            bool, True for "may attend", or floating point to add, 0 for "may attend".
         inputs_embeds: (batch, length, hidden) of the new positions.
-        cache: Key-value cache without the new positions.
-
-    Returns:
-        (batch or 1, 1, length, keys) bool, or None. Keys are past + length, or all slots of a
-        preallocated cache.
+        cache: Key-value cache without the new positions; a preallocated one counts all its slots as keys.
 
     Raises:
         InputError: The mask has neither shape.
@@ -175,13 +162,7 @@ def attention_pattern(
 
 
 class MolmoForCausalLM(MolmoPreTrainedModel, GenerationMixin):
-    """Molmo v1 with its language-model head.
-
-    ``forward`` takes the official tensors in their official shapes: ``input_ids`` (b, n),
-    ``images`` (b, crops, patches, 3·patch²), ``image_masks`` (b, crops, patches) and
-    ``image_input_idx`` (b, crops, tokens; negative means unused). It returns ``logits`` (b, n,
-    rows of the head). Ids of −1 are padding: they are masked and not counted as positions.
-    """
+    """Molmo v1 with its language-model head; `forward` takes the official tensors in their official shapes."""
 
     is_whole = True
     _tied_weights_keys: dict[str, str] = {}
@@ -213,20 +194,18 @@ class MolmoForCausalLM(MolmoPreTrainedModel, GenerationMixin):
         logits_to_keep: int = 0,
         **kwargs: Any,
     ) -> CausalLMOutputWithPast:
-        """Compute the logits of the next token; the class lists the shapes.
+        """Compute the logits (b, n, rows of the head) of the next token.
 
         Args:
-            input_ids: Token ids; −1 is padding.
-            attention_mask: (b, past + n) with 0 for padding, or a pattern (b or 1, 1, n, keys). None
-                means that only ids of −1 are padding.
+            input_ids: (b, n) token ids; −1 is padding, which is masked and has no position.
+            attention_mask: (b, past + n) with 0 for padding, or a pattern (b or 1, 1, n, keys); None masks ids of −1.
             position_ids: (b, n) positions; None counts the real tokens from 0.
-            images: Normalized pixels; only with the ids that hold the positions of the image.
-            image_masks: Fraction of each patch that is image; −1 if unknown.
-            image_input_idx: Position of every image vector in ``input_ids``.
+            images: (b, crops, patches, 3·patch²) normalized pixels; only with the ids that hold the positions of the image.
+            image_masks: (b, crops, patches) fraction of each patch that is image; −1 if unknown.
+            image_input_idx: (b, crops, tokens) position of every image vector in ``input_ids``; negative means unused.
             past_key_values: Cache to read and to extend.
             inputs_embeds: (b, n, hidden) that replaces ids and image.
-            labels: (b, n) ids aligned with ``input_ids``; the logits of a position are compared with
-                the label of the next one. Negative labels have no loss.
+            labels: (b, n) ids aligned with ``input_ids``, each compared with the logits before it; negative ones have no loss.
             use_cache: True creates a cache if none is given.
             logits_to_keep: Number of last positions to compute logits for; 0 means all.
             **kwargs: ``num_items_in_batch`` divides the loss; all others are ignored.

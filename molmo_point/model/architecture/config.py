@@ -26,7 +26,8 @@ def _accepts_both_dialects(cls: _Class) -> _Class:
     return cls
 
 
-def _refuse(what: str, given: str) -> None:
+def _refuse(what: str, config: PreTrainedConfig, *names: str) -> None:
+    given = ", ".join(f"{name} = {getattr(config, name)}" for name in names)
     raise CheckpointError(what, given, "use the config.json of a released checkpoint, or sizes that match")
 
 
@@ -37,12 +38,10 @@ class MolmoVisionConfig(PreTrainedConfig):
     Attributes:
         image_size: Side of a square crop, in pixels.
         patch_size: Side of a patch, in pixels.
-        hidden_size: Width of a patch vector.
-        num_attention_heads: Number of heads; the width of a head is ``hidden_size / num_attention_heads``.
-        num_hidden_layers: Number of blocks in the checkpoint. The last one is unused: the features
-            are the outputs of the second-to-last and the ninth-to-last block.
+        hidden_size: Width of a patch vector, a multiple of ``num_attention_heads``.
+        num_hidden_layers: Number of blocks in the checkpoint. The features are the outputs of the second-to-last and the
+            ninth-to-last; the last one is unused.
         intermediate_size: Inner width of the MLP.
-        layer_norm_eps: Epsilon of the layer norms.
     """
 
     model_type = "molmo_vision"
@@ -72,49 +71,30 @@ class MolmoVisionConfig(PreTrainedConfig):
         return self.num_hidden_layers - 2, self.num_hidden_layers - 9
 
     def validate_sizes(self) -> None:
-        """Check the sizes of the encoder.
-
-        Raises:
-            CheckpointError: The sizes do not match; the error names them.
-        """
+        """Check the sizes of the encoder; a CheckpointError names those that do not match."""
         if self.num_hidden_layers < 9:
-            _refuse(
-                "The image encoder must have 9 blocks or more",
-                f"num_hidden_layers = {self.num_hidden_layers}",
-            )
+            _refuse("The image encoder must have 9 blocks or more", self, "num_hidden_layers")
         if self.patch_size < 1 or self.image_size < 1 or self.image_size % (2 * self.patch_size):
-            _refuse(
-                "A crop must hold an even number of patches along its side",
-                f"image_size = {self.image_size}, patch_size = {self.patch_size}",
-            )
+            _refuse("A crop must hold an even number of patches along its side", self, "image_size", "patch_size")
         if self.num_attention_heads < 1 or self.hidden_size % self.num_attention_heads:
-            _refuse(
-                "The width of the image encoder must be a multiple of its heads",
-                f"hidden_size = {self.hidden_size}, num_attention_heads = {self.num_attention_heads}",
-            )
+            what = "The width of the image encoder must be a multiple of its heads"
+            _refuse(what, self, "hidden_size", "num_attention_heads")
 
 
 @_accepts_both_dialects
 @strict
 class MolmoConfig(PreTrainedConfig):
-    """Configuration of all four released Molmo v1 checkpoints; the defaults are Molmo-7B-D.
-
-    The names of MolmoE's ``config.json`` (``d_model, n_heads, …``) are accepted as well, see
-    `released_config`. Saved files have the names below.
+    """Configuration of all released Molmo v1 checkpoints, in either dialect of names; the defaults are Molmo-7B-D.
 
     Attributes:
         vocab_size: Number of tokens of the tokenizer.
         embedding_size: Number of rows of the embedding and of the head; None means ``vocab_size``.
         additional_vocab_size: Number of rows added for image tokens; the head has none for them.
-        hidden_size: Width of a token vector.
-        intermediate_size: Fused width of the MLP's up and gate projections, twice the inner width.
-            With experts, the fused width of one expert.
-        num_hidden_layers: Number of blocks.
-        num_attention_heads: Number of heads; the width of a head is ``hidden_size / num_attention_heads``.
+        hidden_size: Width of a token vector, an even multiple of ``num_attention_heads``.
+        intermediate_size: Fused width of the MLP's (or one expert's) up and gate projections, twice the inner width.
         num_key_value_heads: Number of key-value heads; None means ``num_attention_heads``.
         max_position_embeddings: Longest sequence, in tokens.
         rope_theta: Base of the rotary frequencies.
-        layer_norm_eps: Epsilon of the norms.
         qkv_bias: True if the fused projection has a bias (7B-D, 72B).
         attention_layer_norm: True if queries and keys are normalized over their full width (7B-O, MolmoE).
         norm_after: True if a block normalizes its outputs instead of its inputs (7B-O).
@@ -171,29 +151,17 @@ class MolmoConfig(PreTrainedConfig):
         super().__post_init__(**kwargs)
 
     def validate_sizes(self) -> None:
-        """Check the sizes of the decoder.
-
-        Raises:
-            CheckpointError: The sizes do not match; the error names them.
-        """
+        """Check the sizes of the decoder; a CheckpointError names those that do not match."""
         heads, kv_heads = self.num_attention_heads, self.num_key_value_heads
         if heads < 1 or self.hidden_size % (2 * heads):
-            _refuse(
-                "The width must be an even multiple of the heads",
-                f"hidden_size = {self.hidden_size}, num_attention_heads = {heads}",
-            )
+            _refuse("The width must be an even multiple of the heads", self, "hidden_size", "num_attention_heads")
         if not kv_heads or kv_heads < 1 or heads % kv_heads:
-            _refuse(
-                "The number of heads must be a multiple of the key-value heads",
-                f"num_attention_heads = {heads}, num_key_value_heads = {kv_heads}",
-            )
+            what = "The number of heads must be a multiple of the key-value heads"
+            _refuse(what, self, "num_attention_heads", "num_key_value_heads")
         if self.intermediate_size < 2 or self.intermediate_size % 2:
-            _refuse("The fused width of the MLP must be even", f"intermediate_size = {self.intermediate_size}")
+            _refuse("The fused width of the MLP must be even", self, "intermediate_size")
         if self.num_experts and not 1 <= self.num_experts_per_tok <= self.num_experts:
-            _refuse(
-                "num_experts_per_tok must be from 1 to num_experts",
-                f"num_experts_per_tok = {self.num_experts_per_tok}, num_experts = {self.num_experts}",
-            )
+            _refuse("num_experts_per_tok must be from 1 to num_experts", self, "num_experts_per_tok", "num_experts")
 
     @property
     def head_dim(self) -> int:

@@ -35,14 +35,11 @@ class VisionBackbone(nn.Module):
         self.image_projector = ImageProjector(vision.hidden_size, config.intermediate_size // 2, config.hidden_size)
 
     def encode(self, images: torch.Tensor, image_masks: torch.Tensor) -> torch.Tensor:
-        """Compute patch features with the padding embedding added.
+        """Compute patch features (crops, patches, 2·width) with the padding embedding added.
 
         Args:
             images: (crops, patches, 3·patch²) normalized pixels.
             image_masks: (crops, patches) fraction of each patch that is image; −1 if unknown.
-
-        Returns:
-            (crops, patches, 2·width).
         """
         features = self.image_vit(images.to(self.pad_embed.dtype))
         all_padding = (image_masks == 0)[..., None].to(features.dtype)
@@ -59,15 +56,12 @@ class VisionBackbone(nn.Module):
         return pooled.view(crops, -1, pooled.shape[-1])
 
     def forward(self, images: torch.Tensor, image_masks: torch.Tensor, keep: torch.Tensor) -> torch.Tensor:
-        """Compute the vectors of the tokens that are used.
+        """Compute the vectors (kept tokens, hidden) of the tokens that are used, in row-major order of ``keep``.
 
         Args:
             images: (crops, patches, 3·patch²).
             image_masks: (crops, patches).
             keep: (crops, tokens) bool, True for pooled tokens with a position in the sequence.
-
-        Returns:
-            (kept tokens, hidden), in row-major order of ``keep``.
         """
         # A crop of batch padding has no token with a position. Its pixels cannot tell: the reference looks
         # for crops of only −1, but in bfloat16 pixels of real crops may round to −1.

@@ -23,8 +23,7 @@ class Expert(nn.Module):
 class MixtureOfExperts(nn.Module):
     """Router and experts; no expert is shared, no token is dropped.
 
-    The weights of the chosen experts are their probabilities among *all* experts. They add up to
-    less than one, as in the training of MolmoE.
+    The weights of the chosen experts are their probabilities among *all* experts, as in the training of MolmoE.
     """
 
     def __init__(self, config: MolmoConfig) -> None:
@@ -35,14 +34,7 @@ class MixtureOfExperts(nn.Module):
         self.experts = nn.ModuleList(Expert(config.hidden_size, inner) for _ in range(config.num_experts))
 
     def route(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Choose the experts of each token and their weights.
-
-        Args:
-            x: (tokens, hidden).
-
-        Returns:
-            Weights (tokens, top_k) float32 and experts (tokens, top_k) int64, best first.
-        """
+        """Choose weights (tokens, top_k) float32 and experts (tokens, top_k) int64, best first, for ``x`` (tokens, hidden)."""
         probabilities = self.gate(x).softmax(dim=-1, dtype=torch.float32)
         weights, chosen = probabilities.topk(self.top_k, dim=-1)
         return weights, chosen
@@ -61,15 +53,7 @@ class MixtureOfExperts(nn.Module):
         return outputs.sum(dim=1).view(x.shape)
 
     def run_sorted(self, tokens: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
-        """Run every expert once, on all its tokens.
-
-        Args:
-            tokens: (tokens, hidden).
-            chosen: (tokens, top_k).
-
-        Returns:
-            (tokens·top_k, hidden), one output for every entry of ``chosen``, in its order.
-        """
+        """Run every expert once on all its tokens: (tokens·top_k, hidden), in the order of ``chosen`` (tokens, top_k)."""
         flat = chosen.flatten()
         order = flat.argsort()
         counts = torch.bincount(flat, minlength=len(self.experts)).tolist()

@@ -1,4 +1,4 @@
-"""Checks of the inputs of ``forward``, before a mismatch becomes an index error."""
+"""Checks of the inputs of ``forward``, before a mismatch becomes an index error; all raise InputError."""
 
 import torch
 
@@ -9,11 +9,7 @@ _PROCESSOR = "pass what MolmoProcessor returns, unchanged"
 
 
 def check_ids(input_ids: torch.Tensor, config: MolmoConfig) -> None:
-    """Check token ids (batch, length); −1 is padding.
-
-    Raises:
-        InputError: The shape or type differs, or the embedding has no row for an id.
-    """
+    """Check that token ids are whole numbers (batch, length) with a row in the embedding; −1 is padding."""
     if input_ids.ndim != 2 or input_ids.shape[1] == 0 or input_ids.dtype.is_floating_point:
         raise InputError(
             "input_ids must be whole numbers of shape (batch, length)",
@@ -22,12 +18,7 @@ def check_ids(input_ids: torch.Tensor, config: MolmoConfig) -> None:
         )
     assert config.embedding_size is not None
     rows = config.embedding_size + config.additional_vocab_size
-    if int(input_ids.max()) >= rows:
-        raise InputError(
-            f"input_ids must be below {rows}, the number of embedding rows",
-            f"{int(input_ids.max())}",
-            "use the tokenizer of the same checkpoint",
-        )
+    _check_below("input_ids", input_ids, rows, "embedding rows", "use the tokenizer of the same checkpoint")
 
 
 def check_images(
@@ -37,7 +28,7 @@ def check_images(
     text_shape: torch.Size,
     config: MolmoConfig,
 ) -> None:
-    """Check the three image tensors: all or none, in the official shapes.
+    """Check the three image tensors: all or none, in the official shapes, with positions inside the sequence.
 
     Args:
         images: (batch, crops, patches, 3·patch²).
@@ -45,13 +36,10 @@ def check_images(
         image_input_idx: (batch, crops, tokens) positions in the sequence; negative means unused.
         text_shape: (batch, length).
         config: Configuration of the model.
-
-    Raises:
-        InputError: A tensor is missing, a shape differs, or a position is beyond the sequence.
     """
     given = {"images": images, "image_masks": image_masks, "image_input_idx": image_input_idx}
-    missing = [name for name, tensor in given.items() if tensor is None]
     if images is None or image_masks is None or image_input_idx is None:
+        missing = [name for name, tensor in given.items() if tensor is None]
         if len(missing) < len(given):
             present = ", ".join(name for name in given if name not in missing)
             raise InputError("An image must be three tensors", f"{present} without {', '.join(missing)}", _PROCESSOR)
@@ -61,47 +49,27 @@ def check_images(
     batch, length = text_shape
     crops = images.shape[1] if images.ndim > 1 else 0
     patches = vision.patches_per_side**2
-    wanted = {
-        "images": (batch, crops, patches, 3 * vision.patch_size**2),
-        "image_masks": (batch, crops, patches),
-        "image_input_idx": (batch, crops, vision.tokens_per_side**2),
-    }
-    for name, shape in wanted.items():
-        tensor = given[name]
-        if tensor is not None and tuple(tensor.shape) != shape:
+    for name, tensor, shape in (
+        ("images", images, (batch, crops, patches, 3 * vision.patch_size**2)),
+        ("image_masks", image_masks, (batch, crops, patches)),
+        ("image_input_idx", image_input_idx, (batch, crops, vision.tokens_per_side**2)),
+    ):
+        if tuple(tensor.shape) != shape:
             fix = "add a batch dimension: images[None], …" if tensor.ndim == len(shape) - 1 else _PROCESSOR
             raise InputError(f"{name} must have the shape {shape}", f"{tuple(tensor.shape)}", fix)
-    _check_values(images, image_input_idx, length)
-
-
-def _check_values(images: torch.Tensor, image_input_idx: torch.Tensor, length: int) -> None:
     if not images.dtype.is_floating_point or image_input_idx.dtype.is_floating_point:
-        raise InputError(
-            "images must be floating point and image_input_idx must be integers",
-            f"images {images.dtype}, image_input_idx {image_input_idx.dtype}",
-            _PROCESSOR,
-        )
-    if image_input_idx.numel() and int(image_input_idx.max()) >= length:
-        raise InputError(
-            f"image_input_idx must be below {length}, the number of tokens",
-            f"{int(image_input_idx.max())}",
-            "do not truncate the ids of an image",
-        )
+        what = "images must be floating point and image_input_idx must be integers"
+        raise InputError(what, f"images {images.dtype}, image_input_idx {image_input_idx.dtype}", _PROCESSOR)
+    _check_below("image_input_idx", image_input_idx, length, "tokens", "do not truncate the ids of an image")
+
+
+def _check_below(name: str, values: torch.Tensor, limit: int, counted: str, fix: str) -> None:
+    if values.numel() and int(values.max()) >= limit:
+        raise InputError(f"{name} must be below {limit}, the number of {counted}", f"{int(values.max())}", fix)
 
 
 def check_mask(attention_mask: torch.Tensor, batch: int, length: int, past: int, kv_length: int) -> None:
-    """Check a padding mask against the new and the cached tokens.
-
-    Args:
-        attention_mask: (batch, past + length) with 0 for padding; may be longer for a preallocated cache.
-        batch: Number of rows.
-        length: Number of new tokens.
-        past: Number of tokens in the cache.
-        kv_length: Number of keys of the attention.
-
-    Raises:
-        InputError: The shape differs.
-    """
+    """Check a padding mask (batch, past + length), or longer up to ``kv_length`` for a preallocated cache."""
     shape = tuple(attention_mask.shape)
     if len(shape) == 2 and shape[0] == batch and past + length <= shape[1] <= kv_length:
         return
@@ -113,17 +81,7 @@ def check_mask(attention_mask: torch.Tensor, batch: int, length: int, past: int,
 
 
 def check_pattern(pattern: torch.Tensor, batch: int, length: int, kv_length: int | None) -> None:
-    """Check a ready attention pattern (batch or 1, 1, length, keys).
-
-    Args:
-        pattern: Pattern to check.
-        batch: Number of rows.
-        length: Number of new tokens.
-        kv_length: Number of keys; None accepts any number from ``length``.
-
-    Raises:
-        InputError: The shape differs.
-    """
+    """Check a ready attention pattern (batch or 1, 1, length, keys); None accepts any number of keys from ``length``."""
     rows, heads, queries, keys = pattern.shape
     if rows in (1, batch) and heads == 1 and queries == length and keys >= length and kv_length in (None, keys):
         return
@@ -132,36 +90,16 @@ def check_pattern(pattern: torch.Tensor, batch: int, length: int, kv_length: int
 
 
 def check_positions(position_ids: torch.Tensor, inputs_embeds: torch.Tensor) -> None:
-    """Check position ids (batch or 1, length) for embeddings (batch, length, hidden).
-
-    Raises:
-        InputError: The shape differs.
-    """
+    """Check position ids (batch or 1, length) for embeddings (batch, length, hidden)."""
     batch, length = inputs_embeds.shape[:2]
     shape = tuple(position_ids.shape)
-    if shape != (batch, length) and shape != (1, length):
+    if shape not in ((batch, length), (1, length)):
         raise InputError(f"position_ids must have the shape ({batch}, {length})", f"{shape}", "pass that shape, or omit them")
 
 
 def check_labels(labels: torch.Tensor, logits: torch.Tensor) -> None:
-    """Check the labels of a sequence.
-
-    Args:
-        labels: (batch, length); negative labels have no loss.
-        logits: (batch, length, rows of the head).
-
-    Raises:
-        InputError: The shape differs, or the head has no row for a label.
-    """
+    """Check labels (batch, length) for logits (batch, length, rows of the head); negative labels have no loss."""
     if labels.shape != logits.shape[:2]:
-        raise InputError(
-            "labels must have the shape of the tokens",
-            f"{tuple(labels.shape)}, not {tuple(logits.shape[:2])}",
-            "pass one label per token, and no logits_to_keep",
-        )
-    if labels.numel() and int(labels.max()) >= logits.shape[-1]:
-        raise InputError(
-            f"labels must be below {logits.shape[-1]}, the number of rows of the head",
-            f"{int(labels.max())}",
-            "set the labels of image tokens to -100",
-        )
+        given = f"{tuple(labels.shape)}, not {tuple(logits.shape[:2])}"
+        raise InputError("labels must have the shape of the tokens", given, "pass one label per token, and no logits_to_keep")
+    _check_below("labels", labels, logits.shape[-1], "rows of the head", "set the labels of image tokens to -100")

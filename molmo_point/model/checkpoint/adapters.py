@@ -10,11 +10,7 @@ ADAPTER_CONFIG = "adapter_config.json"
 
 
 def import_peft() -> Any:
-    """Import peft.
-
-    Raises:
-        DependencyError: peft is not installed.
-    """
+    """Import peft; DependencyError if it is not installed."""
     try:
         import peft
     except ImportError as error:
@@ -49,15 +45,12 @@ def base_of(folder: Path) -> str:
 
 
 def with_adapter(model: Any, folder: Path, quantized: bool) -> Any:
-    """Apply an adapter: merged into the weights, or separate if they are quantized.
+    """Apply an adapter to a base model in eval mode, changed in place: merged into the weights, or separate if quantized.
 
     Args:
-        model: Base model in eval mode; changed in place.
+        model: Base model.
         folder: Folder of the adapter.
         quantized: True if the base is quantized; merging would round its weights again.
-
-    Returns:
-        A model of the same class, in eval mode.
 
     Raises:
         CheckpointError: The adapter is missing, broken, or belongs to another model.

@@ -23,20 +23,13 @@ _PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": 
 def load_model(
     folder: Path, device: torch.device, quantization: Any = None, dtype: str | torch.dtype | None = None
 ) -> MolmoForCausalLM:
-    """Load the model of a checkpoint folder.
-
-    Files and tensors are checked before any weight is read; an error names the one that does not match.
-    Weights that need no conversion are memory-mapped, and read on first use.
+    """Load the model of a checkpoint folder, in eval mode; files and tensors are checked before any weight is read.
 
     Args:
         folder: Checkpoint folder with safetensors or ``.bin`` files, one or several shards.
         device: Target device.
         quantization: Quantization configuration of transformers, or None.
-        dtype: ``"float32"``, ``"bfloat16"``, ``"float16"`` or the torch dtype of unquantized weights.
-            None takes float32 on a CPU, bfloat16 on a GPU that supports it, and float16 on others.
-
-    Returns:
-        The model in eval mode.
+        dtype: Precision of unquantized weights; see `checked_dtype`.
 
     Raises:
         CheckpointError: A file is missing or broken, or weights and configuration do not match.
@@ -70,7 +63,7 @@ def checked_dtype(dtype: str | torch.dtype | None, device: torch.device) -> torc
     """Choose the precision of unquantized weights.
 
     Args:
-        dtype: One of three names, the torch dtype itself, or None for the best of the device.
+        dtype: "float32", "bfloat16", "float16" or the torch dtype; None takes float32 on a CPU, else the best half precision.
         device: Device of the model.
 
     Raises:

@@ -15,8 +15,7 @@ def local_folder(source: str | Path, files: Sequence[str], options: Mapping[str,
     Args:
         source: A folder or a Hugging Face id.
         files: Patterns of file names, such as "*.json".
-        options: Options of transformers' ``from_pretrained``: ``revision``, ``token``, ``cache_dir``,
-            ``force_download`` and ``local_files_only`` for the hub, ``subfolder`` within the checkpoint.
+        options: Options of transformers' ``from_pretrained``; those that locate files are used.
 
     Raises:
         CheckpointError: The source is no folder and cannot be downloaded.

@@ -29,14 +29,14 @@ class ParameterCounts:
 
 @dataclass(frozen=True)
 class MemoryNeed:
-    """Memory need in one precision.
+    """Memory need in one precision; all sizes in bytes.
 
     Attributes:
         precision: "fp32", "bf16", "int8" or "nf4" (bitsandbytes, with all other weights in bf16).
-        weights_bytes: Size of the weights, in bytes.
-        kept_bytes: Size of the weights that int8 and NF4 keep in bf16, in bytes; 0 for the others.
-        cache_bytes_per_token: Size of the keys and values of one token, in bytes.
-        cache_bytes: Size of the keys and values of `TYPICAL_TOKENS`, in bytes.
+        weights_bytes: Size of the weights.
+        kept_bytes: Size of the weights that int8 and NF4 keep in bf16; 0 for the others.
+        cache_bytes_per_token: Size of the keys and values of one token.
+        cache_bytes: Size of the keys and values of `TYPICAL_TOKENS`.
     """
 
     precision: str
@@ -64,22 +64,14 @@ def part_of(name: str) -> str:
 
 
 def is_rounded(name: str, shape: tuple[int, ...]) -> bool:
-    """Test if int8 and NF4 quantize a tensor: they do so for most matrices of the language model.
-
-    Embeddings, head, routers of experts, vision and connector keep their precision.
-    """
+    """Test if int8 and NF4 quantize a tensor: most matrices of the language model, without embeddings, head and routers."""
     if len(shape) != 2 or not name.endswith(".weight") or part_of(name) != "language":
         return False
     return not name.endswith(_KEPT_WEIGHTS) and not any(word in name for word in _EMBEDDINGS)
 
 
 def count_parameters(shapes: Iterable[tuple[str, tuple[int, ...]]], flavor: Flavor | None) -> ParameterCounts:
-    """Count the parameters.
-
-    Args:
-        shapes: Name and shape of every tensor.
-        flavor: Sizes with the number of active experts; None counts all as active.
-    """
+    """Count the parameters of (name, shape) pairs; the flavor tells the active experts, None counts all as active."""
     counts = {"vision": 0, "connector": 0, "language": 0}
     in_experts = 0
     for name, shape in shapes:
@@ -93,14 +85,9 @@ def count_parameters(shapes: Iterable[tuple[str, tuple[int, ...]]], flavor: Flav
 
 
 def memory_needs(shapes: Iterable[tuple[str, tuple[int, ...]]], flavor: Flavor) -> tuple[MemoryNeed, ...]:
-    """Compute the memory of the weights and a typical cache in each of `PRECISIONS`.
+    """Compute the memory of weights (name, shape) and a typical cache in each of `PRECISIONS`.
 
-    int8 has a float32 scale per row of a matrix. NF4 has half a byte per value and a float32 scale per
-    64 values. With either, all other weights have 16 bits.
-
-    Args:
-        shapes: Name and shape of every tensor.
-        flavor: Sizes of the language model, for the cache.
+    int8 has a float32 scale per row of a matrix. NF4 has half a byte per value and a float32 scale per 64 values.
     """
     weights = dict.fromkeys(PRECISIONS, 0)
     kept = 0

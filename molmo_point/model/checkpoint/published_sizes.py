@@ -27,12 +27,6 @@ class Flavor:
     Attributes:
         family: "molmo", "molmo2" or "molmopoint".
         title: Name of the model, for people.
-        layers: Number of blocks.
-        width: Hidden size.
-        heads: Number of attention heads.
-        kv_heads: Number of key-value heads.
-        head_dim: Width of a head.
-        vocab_size: Number of tokens of the tokenizer.
         context: Longest sequence, in tokens.
         experts: Number of experts of each block; 0 means dense.
         experts_per_token: Number of experts for each token; 0 means dense.
@@ -66,39 +60,23 @@ class Flavor:
 
 
 def flavor_of(data: Any) -> Flavor:
-    """Identify the model in a parsed `config.json`.
-
-    Args:
-        data: Content of the file, in any dialect of the family.
-
-    Raises:
-        CheckpointError: The file describes another model, or its sizes are invalid.
-    """
+    """Identify the model in a parsed `config.json` of any dialect; CheckpointError for another model or invalid sizes."""
     kind = data.get("model_type") if isinstance(data, dict) else None
     family = {"molmo": "molmo", "molmo2": "molmo2", "molmo_point": "molmopoint", "molmopoint": "molmopoint"}.get(str(kind))
     if family is None:
         found = f"model_type {kind!r}" if isinstance(data, dict) else f"a {type(data).__name__}, not an object"
         raise CheckpointError("The checkpoint must be of the Molmo family", f"config.json: {found}", _OF_MOLMO)
     try:
-        flavor = _molmo(released_config(data)) if family == "molmo" else _later(family, data)
+        return _molmo(released_config(data)) if family == "molmo" else _later(family, data)
     except CheckpointError:
         raise
     except (KeyError, TypeError, ValueError, ZeroDivisionError, AttributeError, OverflowError) as error:
-        raise CheckpointError(
-            "config.json must describe a Molmo", f"{type(error).__name__}: {error}", "download config.json again"
-        ) from error
-    return flavor
+        given = f"{type(error).__name__}: {error}"
+        raise CheckpointError("config.json must describe a Molmo", given, "download config.json again") from error
 
 
 def check_sizes(values: dict[str, Any]) -> None:
-    """Check that sizes are not absurd, before a model is built from them.
-
-    Args:
-        values: Settings under the names of `MolmoConfig`.
-
-    Raises:
-        CheckpointError: A size is too large; the error names it.
-    """
+    """Check that sizes, under the names of `MolmoConfig`, are not absurd; a CheckpointError names the one that is."""
     vision = values.get("vision_config")
     for where in (values, vision if isinstance(vision, dict) else {}):
         for name, value in where.items():

@@ -30,16 +30,12 @@ _PACKED_BLOCK = (32, 64)
 
 
 def default_quantization(kind: str, compute_dtype: torch.dtype | None = None) -> Any:
-    """Build the configuration of ``quantization="int8"`` or ``"nf4"``.
+    """Build the ``BitsAndBytesConfig`` of ``quantization="int8"`` or ``"nf4"``, which skips `SKIPPED_MODULES`.
 
     Args:
         kind: ``"int8"`` (half the size of bfloat16) or ``"nf4"`` (a quarter).
-        compute_dtype: Type that NF4 weights are expanded to; should be the dtype of unquantized
-            weights, as in `load_backend`. None takes bfloat16 with a GPU and float32 without one,
-            because most CPUs emulate 16-bit products.
-
-    Returns:
-        A ``transformers.BitsAndBytesConfig`` that skips `SKIPPED_MODULES`.
+        compute_dtype: Type that NF4 weights are expanded to; should be that of unquantized weights. None takes bfloat16
+            with a GPU and float32 without one, because most CPUs emulate 16-bit products.
 
     Raises:
         InputError: The kind is unknown.
@@ -57,14 +53,11 @@ def default_quantization(kind: str, compute_dtype: torch.dtype | None = None) ->
 
 
 def with_default_skips(config: Any) -> Any:
-    """Add the modules that must keep high precision to the skip list of a quantization.
+    """Copy a quantization with the modules that must keep high precision added to its skip list.
 
     Args:
-        config: Quantization configuration of transformers, as an object, dict or None. An empty skip
-            list is taken literally: all modules are quantized, including the vision tower.
-
-    Returns:
-        A copy (None for None); a method without a skip list is unchanged.
+        config: Quantization configuration of transformers, as an object, dict or None. An empty skip list is taken
+            literally: all modules are quantized. A method without a skip list stays as it is.
     """
     if config is None:
         return None
@@ -79,9 +72,7 @@ def with_default_skips(config: Any) -> Any:
 
 
 def _joined(skips: list[str] | None) -> list[str]:
-    if skips is not None and not skips:
-        return []
-    return [*(skips or ()), *(name for name in SKIPPED_MODULES if name not in (skips or ()))]
+    return [] if skips == [] else list(dict.fromkeys([*(skips or ()), *SKIPPED_MODULES]))
 
 
 def _is_bitsandbytes(config: dict[str, Any]) -> bool:
@@ -101,10 +92,7 @@ def quantized_modules(model: nn.Module) -> list[str]:
 
 
 def check_quantized(model: nn.Module) -> None:
-    """Verify on the modules what the skip list only intends.
-
-    Args:
-        model: A Molmo loaded with a quantization by bitsandbytes.
+    """Verify on the modules of a Molmo loaded with bitsandbytes what the skip list only intends.
 
     Raises:
         CheckpointError: A module that must keep high precision is quantized, or no module is.
@@ -130,14 +118,9 @@ def check_quantized(model: nn.Module) -> None:
 def allow_cpu_packing(model: nn.Module, allowed: bool = True) -> None:
     """Allow or forbid bitsandbytes to reorder NF4 weights in place, for CPUs with AVX-512 bfloat16.
 
-    A 4096 × 4096 layer then takes 0.6 ms instead of 42 ms. Allow it only for pure inference:
-    bitsandbytes 0.50 expands reordered weights to noise when an adapter is merged, and passes no
-    gradient through them. ``Molmo.from_pretrained`` forbids it, `load_backend` allows it.
-
-    Args:
-        model: Model as loaded; nothing happens without 4-bit layers.
-        allowed: False forbids it, before the first forward pass. Layers of a shape that bitsandbytes
-            cannot reorder are never reordered.
+    A 4096 × 4096 layer then takes 0.6 ms instead of 42 ms. Allow it only for pure inference: bitsandbytes 0.50 expands
+    reordered weights to noise when an adapter is merged, and passes no gradient through them. Call it before the first
+    forward pass; layers of a shape that bitsandbytes cannot reorder are never reordered.
     """
     if not getattr(model, "is_loaded_in_4bit", False):
         return

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from molmo_point.errors import CheckpointError
-from molmo_point.model.checkpoint.weight_files import read_json, words_of
+from molmo_point.model.checkpoint.weight_files import read_object
 
 NAMES_OF_TRAINING = {
     "d_model": "hidden_size",
@@ -29,6 +29,7 @@ _DEFAULTS_OF_TRAINING: dict[str, Any] = {
     "attention_layer_norm": False,
     "norm_after": False,
 }
+_AGAIN, _USE = "download config.json again", "use the config.json of a released checkpoint"
 _NEEDED = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
 
 # Accepted values of each setting, if it is present; the first value is recommended in errors. Dropout,
@@ -68,23 +69,12 @@ IMPLEMENTED: dict[str, tuple[Any, ...]] = {
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """Read ``config.json`` of a checkpoint folder.
-
-    Raises:
-        CheckpointError: The file is missing, broken, or holds no JSON object.
-    """
+    """Read ``config.json`` of a checkpoint folder; CheckpointError if it is missing, broken, or no JSON object."""
     path = folder / "config.json"
-    try:
-        data: Any = read_json(path)
-    except FileNotFoundError as error:
+    if not path.exists():
         fix = "pass the folder that holds the model's files"
-        raise CheckpointError("The checkpoint must have a config.json", f"no {path}", fix) from error
-    except (ValueError, OSError) as error:
-        raise CheckpointError("config.json cannot be read", f"{path}: {words_of(error)}", "download the file again") from error
-    if not isinstance(data, dict):
-        given = f"{path}: a {type(data).__name__}"
-        raise CheckpointError("config.json must hold a JSON object", given, "download the file again")
-    return data
+        raise CheckpointError("The checkpoint must have a config.json", f"no {path}", fix)
+    return read_object(path)
 
 
 def released_config(data: dict[str, Any]) -> dict[str, Any]:
@@ -94,20 +84,14 @@ def released_config(data: dict[str, Any]) -> dict[str, Any]:
         data: Content of ``config.json``, or keyword arguments of `MolmoConfig`; not changed.
 
     Returns:
-        The settings; those of the training dialect are renamed and completed with its defaults.
-        Unknown names are kept.
+        The settings; those of the training dialect are renamed and completed with its defaults. Unknown names are kept.
 
     Raises:
-        CheckpointError: A required setting is missing, two dialects contradict each other, or a
-            setting needs arithmetic that is not implemented.
+        CheckpointError: A setting is missing, contradicts another, or needs arithmetic that is not implemented.
     """
     for name, accepted in IMPLEMENTED.items():
         if name in data and not any(data[name] == value for value in accepted):
-            raise CheckpointError(
-                f"{name} must be {accepted[0]!r}, as in every released Molmo",
-                f"{name} = {data[name]!r}",
-                "use the config.json of a released checkpoint",
-            )
+            raise CheckpointError(f"{name} must be {accepted[0]!r}, as in every released Molmo", f"{name} = {data[name]!r}", _USE)
     if not any(name in data for name in NAMES_OF_TRAINING):
         return dict(data)
     return _from_training_names(data)
@@ -116,11 +100,7 @@ def released_config(data: dict[str, Any]) -> dict[str, Any]:
 def _from_training_names(data: dict[str, Any]) -> dict[str, Any]:
     block_type = data.get("block_type") or "sequential"
     if block_type not in ("moe", "sequential"):
-        raise CheckpointError(
-            "block_type must be 'moe' or 'sequential'",
-            f"block_type = {block_type!r}",
-            "use the config.json of a released checkpoint",
-        )
+        raise CheckpointError("block_type must be 'moe' or 'sequential'", f"block_type = {block_type!r}", _USE)
     renamed = dict(NAMES_OF_TRAINING)
     values: dict[str, Any] = dict(_DEFAULTS_OF_TRAINING)
     if block_type == "moe":
@@ -132,15 +112,12 @@ def _from_training_names(data: dict[str, Any]) -> dict[str, Any]:
             continue
         # The rotary table of MolmoE is longer than its sequences.
         if ours in data and data[ours] != data[theirs] and ours != "max_position_embeddings":
-            raise CheckpointError(
-                "The configuration must not contradict itself",
-                f"{theirs} = {data[theirs]!r}, {ours} = {data[ours]!r}",
-                "download config.json again",
-            )
+            given = f"{theirs} = {data[theirs]!r}, {ours} = {data[ours]!r}"
+            raise CheckpointError("The configuration must not contradict itself", given, _AGAIN)
         values[ours] = data[theirs]
     missing = [name for name in _NEEDED if values.get(name) is None]
     if missing:
-        raise CheckpointError("The configuration must be complete", f"missing {', '.join(missing)}", "download config.json again")
+        raise CheckpointError("The configuration must be complete", f"missing {', '.join(missing)}", _AGAIN)
     if values.get("intermediate_size") is None:
         values["intermediate_size"] = _fused_width(data, values["hidden_size"], block_type)
     return values
@@ -152,9 +129,7 @@ def _fused_width(data: dict[str, Any], hidden_size: int, block_type: str) -> int
         return data["mlp_hidden_size"]
     ratio = data.get("mlp_ratio", 1 if block_type == "moe" else None)
     if ratio is None:
-        raise CheckpointError(
-            "The configuration must be complete", "neither mlp_hidden_size nor mlp_ratio", "download config.json again"
-        )
+        raise CheckpointError("The configuration must be complete", "neither mlp_hidden_size nor mlp_ratio", _AGAIN)
     return int(ratio * hidden_size)
 
 

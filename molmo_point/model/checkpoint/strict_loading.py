@@ -39,28 +39,22 @@ class StrictLoading(PreTrainedModel):
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: Any, *model_args: Any, **kwargs: Any) -> Any:
-        """Load weights as transformers does, but strictly and without running code of the checkpoint.
+        """Load weights in eval mode as transformers does, but strictly and without running code of the checkpoint.
 
         Args:
             pretrained_model_name_or_path: Folder or Hugging Face id of a checkpoint or a PEFT adapter.
             *model_args: Passed on.
-            **kwargs: Arguments of ``transformers.PreTrainedModel.from_pretrained``: ``dtype``,
-                ``device_map``, ``quantization_config``, ``output_loading_info``, … With
-                ``ignore_mismatched_sizes=True`` tensors of another shape are initialized randomly.
-
-        Returns:
-            The model in eval mode; with ``output_loading_info=True`` also transformers' report.
+            **kwargs: Arguments of ``transformers.PreTrainedModel.from_pretrained``. With ``ignore_mismatched_sizes=True``
+                tensors of another shape are initialized randomly; ``output_loading_info=True`` returns the report, too.
 
         Raises:
-            CheckpointError: A file is missing or broken, a tensor is missing, unexpected or of
-                another shape, or the quantization is not as required.
+            CheckpointError: A file is broken, a tensor is missing, unexpected or of another shape, or the quantization is wrong.
             DependencyError: A library that the arguments need is missing.
             InputError: The arguments ask to unpickle arbitrary objects.
         """
         if kwargs.get("weights_only") is False:
-            raise InputError(
-                "weights_only must not be False", "weights_only=False", "omit weights_only: checkpoints are never unpickled"
-            )
+            fix = "omit weights_only: checkpoints are never unpickled"
+            raise InputError("weights_only must not be False", "weights_only=False", fix)
         kwargs.pop("trust_remote_code", None)
         with_report = kwargs.pop("output_loading_info", False)
         quantization = with_default_skips(kwargs.pop("quantization_config", None))
@@ -120,16 +114,13 @@ def _check_files(model_class: type[StrictLoading], source: Any, options: Mapping
 
 
 def refuse_wrong_keys(report: Mapping[str, Any], source: Any, ignore_shapes: bool = False) -> None:
-    """Raise one error that names the tensors in transformers' report of a loading.
+    """Raise one CheckpointError that names the tensors in transformers' report of a loading, if there are any.
 
     Args:
-        report: ``missing_keys``, ``unexpected_keys`` (names) and ``mismatched_keys`` (name, shape in the
-            file, shape in the model); each may be absent.
+        report: ``missing_keys``, ``unexpected_keys`` (names) and ``mismatched_keys`` (name, shape in the file, shape in
+            the model); each may be absent.
         source: Checkpoint, for the message.
         ignore_shapes: True accepts tensors of another shape.
-
-    Raises:
-        CheckpointError: One of the lists is not empty.
     """
     named = []
     for kind in _KINDS[:2] if ignore_shapes else _KINDS:
@@ -138,11 +129,8 @@ def refuse_wrong_keys(report: Mapping[str, Any], source: Any, ignore_shapes: boo
             more = f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else ""
             named.append(f"{kind.replace('_', ' ')}: {', '.join(keys[:_NAMED])}{more}")
     if named:
-        raise CheckpointError(
-            "The weights must match the configuration",
-            f"{source}: {'; '.join(named)}",
-            "use config.json and weights of the same checkpoint",
-        )
+        fix = "use config.json and weights of the same checkpoint"
+        raise CheckpointError("The weights must match the configuration", f"{source}: {'; '.join(named)}", fix)
 
 
 def _key_text(key: Any) -> str:

@@ -1,13 +1,10 @@
 """Names of the tensors of a checkpoint: in released files, in files of the training code, in memory.
 
-In memory every flavor has the names of the released 7B files. Two other sets of names can be read:
+In memory every flavor has the names of the released 7B files, and saving writes the released names. Also read are:
 
 - MolmoE as released: ``model.transformer.blocks.N.attn.att_proj``, ``….mlp.ff_norm``, ``lm_head``;
-- checkpoints of the training code: no leading ``model.``, and for MolmoE a router ``ffn.router.layer``
-  and all experts of a block stacked in ``ffn.experts.mlp.{w1, v1, w2}``, the last one transposed.
-
-transformers applies the table while it loads, shard by shard, so ``device_map`` and quantization work as
-for any other model. Saving always writes the released names of the flavor.
+- checkpoints of the training code: no leading ``model.``, and for MolmoE a router ``ffn.router.layer`` and all experts
+  of a block stacked in ``ffn.experts.mlp.{w1, v1, w2}``, the last one transposed.
 """
 
 from collections.abc import Iterable
@@ -52,25 +49,16 @@ class UnstackExperts(ConversionOps):
 
 
 def conversions_on_loading() -> list[WeightTransform]:
-    """Build the table for transformers: all names of all flavors at once, since no two of them clash."""
+    """Build the table that transformers applies: all names of all flavors at once, since no two of them clash."""
     table: list[WeightTransform] = [WeightRenaming(*pair) for pair in (*_RELEASED_EXPERTS, _ROUTER_OF_TRAINING)]
     for theirs, ours in _STACKED.items():
-        table.append(
-            WeightConverter(
-                rf"\.ffn\.experts\.mlp\.{theirs}",
-                f".mlp.experts.0.{ours}.weight",
-                operations=[UnstackExperts(transposed=theirs == "w2")],
-            )
-        )
+        unstack, target = UnstackExperts(transposed=theirs == "w2"), f".mlp.experts.0.{ours}.weight"
+        table.append(WeightConverter(rf"\.ffn\.experts\.mlp\.{theirs}", target, operations=[unstack]))
     return table
 
 
 def conversions_on_saving(num_experts: int) -> list[WeightTransform]:
-    """Build the table that transformers reverts when it saves, so that files have the released names.
-
-    Args:
-        num_experts: Number of experts; 0 means dense, with the released names in memory.
-    """
+    """Build the table that transformers reverts when it saves; empty without experts, as the names in memory are released."""
     return [WeightRenaming(*pair) for pair in _RELEASED_EXPERTS] if num_experts else []
 
 
@@ -80,23 +68,13 @@ def register_names(model_type: str) -> None:
 
 
 def name_in_memory(name: str) -> str:
-    """Convert the name of a tensor in a file to its name in memory; unknown names are kept.
-
-    Args:
-        name: Name in a released checkpoint or one of the training code. Stacked experts have no single
-            name in memory, see `state_in_memory`.
-    """
+    """Convert the name of a tensor in a file (no stack of experts) to its name in memory; unknown names are kept."""
     renamed = _apply(conversions_on_loading(), name)
     return renamed if renamed.startswith(_PREFIX) else _PREFIX + renamed
 
 
 def released_name(name: str, num_experts: int) -> str:
-    """Convert the name of a tensor in memory to its name in the released files.
-
-    Args:
-        name: Name in ``model.state_dict()``.
-        num_experts: Number of experts of the model; 0 means dense.
-    """
+    """Convert the name of a tensor in ``model.state_dict()`` to its name in the released files."""
     reverted = [transform.reverse_transform() for transform in reversed(conversions_on_saving(num_experts))]
     return _apply(reverted, name)
 
@@ -110,12 +88,7 @@ def _apply(transforms: Iterable[WeightTransform], name: str) -> str:
 
 
 def state_in_memory(state: dict[str, torch.Tensor], num_experts: int) -> dict[str, torch.Tensor]:
-    """Convert a state dict with any of the three sets of names for ``model.load_state_dict``.
-
-    Args:
-        state: Tensors of a file, by name.
-        num_experts: Number of experts of the model; 0 means dense.
-    """
+    """Convert tensors by any of the three sets of names for ``model.load_state_dict``; 0 experts means dense."""
     renamed: dict[str, torch.Tensor] = {}
     for name, tensor in state.items():
         block, found, stack = name.partition(".ffn.experts.mlp.")

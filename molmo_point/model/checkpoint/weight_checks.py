@@ -16,7 +16,7 @@ from molmo_point.model.checkpoint.weight_files import (
     StoredTensor,
     StoredWeights,
     listed,
-    read_json,
+    read_object,
     weights_of,
     words_of,
 )
@@ -61,20 +61,13 @@ def check_weights(folder: Path, model_class: Any, config: MolmoConfig | None, ig
 
 
 def check_generation(folder: Path) -> None:
-    """Check ``generation_config.json`` if it exists.
+    """Check ``generation_config.json`` if it exists; CheckpointError if it is broken or has invalid values.
 
     transformers silently ignores a broken one and loses its end tokens, or fails without naming it.
-
-    Raises:
-        CheckpointError: The file cannot be read, or has invalid values.
     """
-    path = folder / "generation_config.json"
-    if not path.exists():
-        return
+    path, fix = folder / "generation_config.json", "download it again, or delete it"
+    data = read_object(path, fix)
     try:
-        data: Any = read_json(path)
-        if not isinstance(data, dict):
-            raise ValueError(f"it holds a {type(data).__name__}, not an object")
         for name in _NUMBERS:
             values = data[name] if isinstance(data.get(name), list) else [data.get(name)]
             if any(value is not None and type(value) is not int for value in values):
@@ -82,7 +75,7 @@ def check_generation(folder: Path) -> None:
         GenerationConfig.from_dict(data)
     except Exception as error:  # JSON, types and contradictions raise many kinds with one meaning
         given = f"{path}: {words_of(error)}"
-        raise CheckpointError("generation_config.json cannot be read", given, "download it again, or delete it") from error
+        raise CheckpointError("generation_config.json cannot be read", given, fix) from error
 
 
 def expected_shapes(model_class: Any, config: MolmoConfig) -> dict[str, Shape]:

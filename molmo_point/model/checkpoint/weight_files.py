@@ -1,14 +1,16 @@
 """Tensors in the weight files of a checkpoint, listed without reading a weight."""
 
 import json
+import re
 import struct
 import zipfile
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from math import prod
 from pathlib import Path
 from typing import Any
+
+from molmo_point.errors import CheckpointError
 
 LFS_START = b"version https://git-lfs"
 _AGAIN = "download it again"
@@ -20,18 +22,6 @@ _BYTES = {
     **dict.fromkeys(("U32", "I32", "F32"), 4),
     **dict.fromkeys(("U64", "I64", "F64", "C64"), 8),
 }  # fmt: skip
-_TORCH_DTYPES = {
-    "float64": "F64",
-    "float32": "F32",
-    "float16": "F16",
-    "bfloat16": "BF16",
-    "int64": "I64",
-    "int32": "I32",
-    "int16": "I16",
-    "int8": "I8",
-    "uint8": "U8",
-    "bool": "BOOL",
-}
 _LONGEST_HEADER = 100_000_000
 _LONGEST_JSON = 200_000_000
 
@@ -98,7 +88,6 @@ class StoredWeights:
     """Content and problems of the weight files of a folder.
 
     Attributes:
-        folder: Path of the folder.
         files: Files that were found.
         tensors: Tensors by their names in the files.
         problems: Faults of the files; empty if all are complete.
@@ -106,7 +95,6 @@ class StoredWeights:
         promised: File of each tensor according to the index; empty for a single file.
     """
 
-    folder: Path
     files: tuple[WeightFile, ...] = ()
     tensors: dict[str, StoredTensor] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
@@ -120,21 +108,33 @@ class StoredWeights:
 
 
 def read_json(path: Path) -> Any:
-    """Parse a JSON file.
-
-    Raises:
-        ValueError: The file is no JSON, or a Git LFS pointer.
-        OSError: The file cannot be read.
-    """
+    """Parse a JSON file; ValueError if it is no JSON or a Git LFS pointer, OSError if it cannot be read."""
     if path.stat().st_size > _LONGEST_JSON:
         raise ValueError(f"it is larger than any such file ({path.stat().st_size} bytes)")
     data = path.read_bytes()
     if data.startswith(LFS_START):
         raise ValueError("it is a Git LFS pointer, not the file itself (git lfs pull)")
+    return _parsed(data)
+
+
+def _parsed(data: bytes) -> Any:
     try:
         return json.loads(data.decode("utf-8"), object_pairs_hook=_no_duplicates)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
+
+
+def read_object(path: Path, fix: str = "download the file again") -> dict[str, Any]:
+    """Read a JSON object of a checkpoint; empty if the file does not exist, CheckpointError if it is broken."""
+    try:
+        data = read_json(path)
+    except FileNotFoundError:
+        return {}
+    except (ValueError, OSError) as error:
+        raise CheckpointError(f"{path.name} cannot be read", f"{path}: {words_of(error)}", fix) from error
+    if not isinstance(data, dict):
+        raise CheckpointError(f"{path.name} must hold a JSON object", f"{path}: a {type(data).__name__}", fix)
+    return data
 
 
 def weights_of(folder: Path, *, look_into_bins: bool = True) -> StoredWeights:
@@ -147,24 +147,24 @@ def weights_of(folder: Path, *, look_into_bins: bool = True) -> StoredWeights:
     try:
         present = {path.name for path in folder.iterdir()}
     except OSError as error:
-        return StoredWeights(folder, problems=(_folder_problem(folder, error),))
+        return StoredWeights(problems=(_folder_problem(folder, error),))
     chosen = next((name for name in _NAMES if name in present), None)
     if chosen is None:
-        return StoredWeights(folder, problems=(_no_weights(sorted(present)),))
+        return StoredWeights(problems=(_no_weights(sorted(present)),))
     problems: list[Problem] = []
     weight_map: dict[str, str] = {}
     if chosen.endswith(".json"):
         try:
             weight_map = _weight_map(folder / chosen)
         except (ValueError, OSError) as error:
-            return StoredWeights(folder, problems=(Problem("file", chosen, words_of(error), _AGAIN),))
+            return StoredWeights(problems=(Problem("file", chosen, words_of(error), _AGAIN),))
     shards = sorted(set(weight_map.values())) or [chosen]
     files, tensors = [], {}
     for shard in shards:
         found, size = [], 0
         try:
             size = (folder / shard).stat().st_size
-            found = list(_tensors_of(folder / shard, look_into_bins))
+            found = _tensors_of(folder / shard, look_into_bins)
         except FileNotFoundError:
             problems.append(Problem("file", shard, "this shard is missing", "download it into the same folder"))
             continue
@@ -176,7 +176,7 @@ def weights_of(folder: Path, *, look_into_bins: bool = True) -> StoredWeights:
     broken = {problem.file for problem in problems}
     if look_into_bins or not chosen.startswith("pytorch_model"):
         problems += _broken_promises(chosen, weight_map, tensors, broken)
-    return StoredWeights(folder, tuple(files), tensors, tuple(problems), chosen if weight_map else "", weight_map)
+    return StoredWeights(tuple(files), tensors, tuple(problems), chosen if weight_map else "", weight_map)
 
 
 def _weight_map(path: Path) -> dict[str, str]:
@@ -192,27 +192,20 @@ def _weight_map(path: Path) -> dict[str, str]:
     return weight_map
 
 
-def _tensors_of(path: Path, look_into_bins: bool) -> Iterator[StoredTensor]:
-    """List the tensors of one file.
-
-    Raises:
-        ValueError: The file is damaged.
-    """
+def _tensors_of(path: Path, look_into_bins: bool) -> list[StoredTensor]:
+    """List the tensors of one file; ValueError if it is damaged."""
     with path.open("rb") as file:
-        start = file.read(len(LFS_START))
-    if start == LFS_START:
-        raise ValueError("it is a Git LFS pointer, not the weights (git lfs pull)")
+        if file.read(len(LFS_START)) == LFS_START:
+            raise ValueError("it is a Git LFS pointer, not the weights (git lfs pull)")
     if path.suffix == ".safetensors":
         return _safetensors(path)
-    if path.suffix == ".bin":
-        if not look_into_bins:
-            _check_archive(path)
-            return iter(())
-        return iter([StoredTensor(name, path.name, dtype, shape) for name, dtype, shape in _bin_tensors(path)])
-    raise ValueError("it is not a .safetensors or .bin file")
+    if path.suffix != ".bin":
+        raise ValueError("it is not a .safetensors or .bin file")
+    _check_archive(path)
+    return _bin_tensors(path) if look_into_bins else []
 
 
-def _safetensors(path: Path) -> Iterator[StoredTensor]:
+def _safetensors(path: Path) -> list[StoredTensor]:
     """List the tensors of a safetensors file: 8 bytes of header length, a JSON header, and the announced bytes."""
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -224,10 +217,9 @@ def _safetensors(path: Path) -> Iterator[StoredTensor]:
             raise ValueError(f"it is cut short or no safetensors file ({size} bytes)")
         text = file.read(header_size)
     try:
-        header = json.loads(text.decode("utf-8"), object_pairs_hook=_no_duplicates)
-        entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
-        tensors = [_tensor(path.name, name, entry, 8 + header_size) for name, entry in entries.items()]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        header = _parsed(text).items()
+        tensors = [_tensor(path.name, name, entry, 8 + header_size) for name, entry in header if name != "__metadata__"]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"it is no safetensors file ({words_of(error)})") from error
     if not tensors:
         raise ValueError("it holds no tensor")
@@ -237,7 +229,7 @@ def _safetensors(path: Path) -> Iterator[StoredTensor]:
     gaps = [b.name for a, b in pairwise(tensors) if a.end != b.start]
     if tensors[0].start != 8 + header_size or gaps:
         raise ValueError(f"it is no safetensors file (tensors overlap or leave gaps, at {gaps[0] if gaps else tensors[0].name})")
-    return iter(tensors)
+    return tensors
 
 
 def _tensor(file: str, name: str, entry: Any, offset: int) -> StoredTensor:
@@ -251,45 +243,33 @@ def _tensor(file: str, name: str, entry: Any, offset: int) -> StoredTensor:
     return StoredTensor(name, file, dtype, tuple(shape), offset + start, offset + end)
 
 
-def _bin_tensors(path: Path) -> list[tuple[str, str, tuple[int, ...]]]:
-    """List name, dtype ("F32", …) and shape of every tensor of a `.bin`, without reading weights.
-
-    Only torch's restricted unpickler is used, so no code in the file runs.
-
-    Raises:
-        ValueError: The file is damaged, is no such archive, or would run code.
-        OSError: The file cannot be read.
-    """
+def _bin_tensors(path: Path) -> list[StoredTensor]:
+    """List the tensors of a `.bin` without reading weights; torch's restricted unpickler runs no code in the file."""
     import torch
 
-    _check_archive(path)
     try:
         found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except OSError:
         raise
     except Exception as error:  # torch advises to load it unsafely, so its message is not passed on
-        if "eights only load failed" in str(error):
-            reason = "it holds objects other than tensors, which could run code"
-        else:
-            reason = f"it is damaged ({type(error).__name__})"
+        unsafe = "eights only load failed" in str(error)
+        reason = (
+            "it holds objects other than tensors, which could run code" if unsafe else f"it is damaged ({type(error).__name__})"
+        )
         raise ValueError(reason) from error
     if not isinstance(found, dict):
         raise ValueError(f"it holds a {type(found).__name__}, not named tensors")
-    strange = next((name for name, value in found.items() if not isinstance(name, str) or not _is_plain(value)), None)
-    if strange is not None:
-        raise ValueError(f"its entry {strange!r} is not a plain tensor")
+    for name, value in found.items():
+        plain = isinstance(value, torch.Tensor) and value.layout == torch.strided and value.device.type == "cpu"
+        if not plain or not isinstance(name, str):
+            raise ValueError(f"its entry {name!r} is not a plain tensor")
     if not found:
         raise ValueError("it holds no tensor")
-    return [(name, _dtype_name(tensor), tuple(tensor.shape)) for name, tensor in found.items()]
+    return [StoredTensor(name, path.name, _dtype_name(tensor), tuple(tensor.shape)) for name, tensor in found.items()]
 
 
 def _check_archive(path: Path) -> None:
-    """Check that a file is an uncompressed archive, as written by torch. Needs no torch.
-
-    Raises:
-        ValueError: The file is another archive, or could grow when opened.
-        OSError: The file cannot be read.
-    """
+    """Check that a file is an uncompressed archive, as written by torch; ValueError for another one. Needs no torch."""
     size = path.stat().st_size
     try:
         with zipfile.ZipFile(path) as archive:
@@ -304,15 +284,10 @@ def _check_archive(path: Path) -> None:
         raise ValueError("it is an archive without weights of torch")
 
 
-def _is_plain(value: Any) -> bool:
-    import torch
-
-    return isinstance(value, torch.Tensor) and value.layout == torch.strided and value.device.type == "cpu"
-
-
 def _dtype_name(tensor: Any) -> str:
+    """Name the type of a tensor as safetensors does: "F32" for float32."""
     name = str(tensor.dtype).removeprefix("torch.")
-    return _TORCH_DTYPES.get(name, name.upper())
+    return re.sub(r"^(b?)(f|i|u)(?:loat|nt|int)(?=\d+$)", r"\1\2", name).upper()
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -362,10 +337,11 @@ def _no_weights(present: list[str]) -> Problem:
 
 
 def _folder_problem(folder: Path, error: OSError) -> Problem:
+    fix = "pass the folder that holds the checkpoint's files"
     if isinstance(error, FileNotFoundError):
-        return Problem("folder", "", f"the folder {folder} does not exist", "pass the folder that holds the checkpoint's files")
+        return Problem("folder", "", f"the folder {folder} does not exist", fix)
     if isinstance(error, NotADirectoryError):
-        return Problem("folder", "", f"{folder} is a file, not a folder", "pass the folder that holds the checkpoint's files")
+        return Problem("folder", "", f"{folder} is a file, not a folder", fix)
     return Problem("folder", "", f"the folder cannot be read ({error.strerror})", "allow this user to read it (chmod)")
 
 

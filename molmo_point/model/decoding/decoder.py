@@ -1,8 +1,7 @@
 """Greedy decoding that verifies drafts: the same tokens in fewer passes.
 
-A pass feeds the pending tokens of each row, followed by a tree of drafted tokens. The pending tokens
-are the prompt at first, later the last token of the model. The path from the root along the model's
-own choices is accepted. The first choice that was not drafted becomes the next pending token.
+A pass feeds the pending tokens of each row (the prompt, later the last token), then a tree of drafted tokens. The path
+along the model's own choices is accepted; its first choice that was not drafted becomes the next pending token.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -28,10 +27,8 @@ class Row:
         on_token: Called for every new token; a result of True ends the answer early.
         token_ids: Tokens of the answer so far, without end-of-sequence.
         probabilities: The model's probability of each token.
-        digit_probabilities: Probabilities of "0" to "9" in the place of each token that is a digit;
-            empty for other tokens.
-        absent_probability: Probability, at the first token, of an answer that the object is absent;
-            NaN before the first token.
+        digit_probabilities: Probabilities of "0" to "9" in the place of each token that is a digit; empty for other tokens.
+        absent_probability: Probability, at the first token, that the object is stated absent; NaN before the first token.
         finish_reason: ``"stop"``, ``"length"`` or ``"early"``; empty while the answer grows.
         passes: Forward passes after the prefill that served this row.
         passes_at: For each token the passes that had been made when it was known.
@@ -75,12 +72,7 @@ class Vocabulary:
 
 
 class Decoder:
-    """Decoder of rows that share a cache.
-
-    Args:
-        model: `MolmoForCausalLM` in eval mode.
-        vocabulary: Facts about its tokenizer.
-    """
+    """Decoder of rows that share a cache, for a `MolmoForCausalLM` in eval mode and facts about its tokenizer."""
 
     def __init__(self, model: Any, vocabulary: Vocabulary) -> None:
         self.model = model
@@ -88,9 +80,7 @@ class Decoder:
 
     @torch.inference_mode()
     def run(self, rows: Sequence[Row], cache: KeyValueCache, image: dict[str, torch.Tensor] | None = None) -> Iterator[None]:
-        """Decode all rows to their ends, and yield after every pass.
-
-        The caller stops by asking for no further pass.
+        """Decode all rows to their ends, and yield after every pass; the caller stops by asking for no further pass.
 
         Args:
             rows: As many rows as the cache has; they grow in place.
@@ -109,13 +99,7 @@ class Decoder:
 
     @torch.inference_mode()
     def read(self, ids: Sequence[int], cache: KeyValueCache, image: dict[str, torch.Tensor]) -> None:
-        """Read tokens into the only row of a cache, without predicting the next one.
-
-        Args:
-            ids: Beginning of a sequence.
-            cache: Empty cache.
-            image: Image tensors of the tokens.
-        """
+        """Read the beginning of a sequence, with its image tensors, into the only row of an empty cache."""
         self._hidden([ids], [TokenTree()], cache, image)
         cache.accept([range(len(ids))])
 
@@ -138,8 +122,7 @@ class Decoder:
         cache.accept(kept)
 
     def _draft(self, row: Row) -> TokenTree:
-        left = row.max_new_tokens - len(row.token_ids)
-        if row.drafter is None or left <= 1:
+        if row.drafter is None or row.max_new_tokens - len(row.token_ids) <= 1:
             return TokenTree()
         return row.drafter.draft(row.token_ids, row.text)
 
@@ -228,13 +211,7 @@ class Decoder:
 
 
 def attention_mask(pending: Sequence[Sequence[int]], trees: Sequence[TokenTree], lengths: Sequence[int]) -> torch.Tensor | None:
-    """Build the attention mask (rows, 1, width, longest row + width) bool; None means plain causal.
-
-    Args:
-        pending: Pending tokens of each row.
-        trees: Drafted tokens of each row.
-        lengths: Number of cached positions of each row.
-    """
+    """Build the attention mask (rows, 1, width, longest row + width) bool; None means plain causal."""
     width = max(len(p) + len(t) for p, t in zip(pending, trees, strict=True))
     alone = len(pending) == 1 and not len(trees[0])
     if alone and (lengths[0] == 0 or width == 1):

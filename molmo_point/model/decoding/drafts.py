@@ -1,8 +1,6 @@
 """Drafts of the next tokens: from the answer format, all ten digits, and the last answer.
 
-A continuation is tokenized after the last tokens of the answer, so its tokens are those that the
-model would write. If the tokenizer would join the two, the draft is dropped. A draft cannot make an
-answer wrong, because every draft is verified.
+A continuation is tokenized after the last tokens of the answer; if the tokenizer would join the two, it is dropped.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,8 +21,7 @@ class Drafter:
         request: Expected form of the answer.
         digit_ids: Ids of "0" to "9" if numbers are written digit by digit; else empty.
         last_answer: Text of an earlier answer to the same question; empty without one.
-        fans: True drafts all ten digits of a place, so that one pass settles two places. Passes
-            become wider and fewer.
+        fans: True drafts all ten digits of a place: passes become wider and fewer.
         template: True drafts the format of the answer.
         limit: Largest number of drafted tokens in a pass.
     """
@@ -55,12 +52,7 @@ class Drafter:
         return self._limit + (len(self._encode(self._last_answer)) if self._last_answer else 0)
 
     def draft(self, ids: Sequence[int], text: str) -> TokenTree:
-        """Draft the next tokens.
-
-        Args:
-            ids: Tokens of the answer so far.
-            text: Text of these tokens.
-        """
+        """Draft the next tokens after the tokens of the answer so far and their text."""
         followed = follow_last_answer(text, self._last_answer) if self._last_answer else ""
         # The first pass is a prefill; an unchanged answer must fit into it completely.
         tree = TokenTree(self._limit if ids else self.room)

@@ -1,7 +1,6 @@
 """Engine that answers questions about images with the fewest passes and the same tokens.
 
-It remembers the keys and values of the last image, the last answer to each question as a draft, and
-the tokenizer's pieces. None of them changes an answer.
+It remembers the keys and values of the last image, the last answer to each question, and the tokenizer's pieces.
 """
 
 import time
@@ -27,7 +26,6 @@ from molmo_point.model.inputs.preprocess import ImageLayout, image_token_ids, pr
 from molmo_point.points.dialects.prompts import user_turn
 
 _REMEMBERED_ANSWERS = 64
-_TREE_LIMIT = 64
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ class Growing:
         prepared: The same when crops and tokens were ready.
         first_pass: The same after the first pass; 0 before.
         last_pass: The same after the last pass so far.
-        image_reused: Whether an earlier call had read the image.
+        image_reused: True if an earlier call had read the image.
     """
 
     rows: tuple[Row, ...]
@@ -89,9 +87,7 @@ class Growing:
 
 
 class AnswerEngine:
-    """Engine that answers questions about images with one model.
-
-    It serves one call at a time, from one thread or from callers that take turns.
+    """Engine that answers questions about images with one model; it serves one call at a time.
 
     Args:
         model: `MolmoForCausalLM`, in eval mode.
@@ -118,15 +114,12 @@ class AnswerEngine:
         self._answers.clear()
 
     def answers(self, image: np.ndarray, prompts: Sequence[Prompt], max_new_tokens: int) -> Iterator["Growing"]:
-        """Answer all prompts about one image in one batch, and yield after every pass.
+        """Answer all prompts about one image in one batch, and yield the same growing state after every pass.
 
         Args:
             image: (h, w, 3) uint8 RGB.
             prompts: Questions, each a turn of its own.
             max_new_tokens: Most tokens of each answer.
-
-        Yields:
-            The same object each time: the rows as far as they have grown, and the times.
 
         Raises:
             InputError: The image is not a usable RGB image, or a sequence would be too long.
@@ -153,16 +146,7 @@ class AnswerEngine:
         return deque(self.answers(image, prompts, max_new_tokens), maxlen=1).pop()
 
     def spreads(self, image: np.ndarray, prompt: Prompt, text: str) -> tuple[Spread, ...]:
-        """Follow the likely branches of each point of an answer, at three passes a point.
-
-        Args:
-            image: The image of the answer.
-            prompt: Its prompt.
-            text: The answer.
-
-        Returns:
-            One for each pair of coordinates in the order of the text.
-        """
+        """Follow the likely branches of each point of an answer, three passes each; one `Spread` per pair of coordinates."""
         read = self._look(image)
         decoder = Decoder(self.model, self._vocabulary)
         prefix, tokens = len(read.ids), self.processor.encode_text(user_turn(prompt.text))
@@ -200,23 +184,11 @@ class AnswerEngine:
         tokens = self.processor.encode_text(user_turn(prompt.text))
         length, longest = len(read.ids) + len(tokens), self.model.config.max_position_embeddings
         if length >= longest:
-            raise InputError(
-                "image and words must fit into the model's context",
-                f"{length} tokens, of {longest} possible",
-                "ask in fewer words",
-            )
+            given = f"{length} tokens, of {longest} possible"
+            raise InputError("image and words must fit into the model's context", given, "ask in fewer words")
         last = self._answers.get(prompt.text, "") if self.options.last_answer else ""
-        drafter = Drafter(
-            self._pieces,
-            self._token_text,
-            ExpectedAnswer.to(prompt),
-            self._vocabulary.digit_ids,
-            last,
-            fans=self.options.fans,
-            template=self.options.template,
-            limit=_TREE_LIMIT,
-        )
-
+        expected, digits, options = ExpectedAnswer.to(prompt), self._vocabulary.digit_ids, self.options
+        drafter = Drafter(self._pieces, self._token_text, expected, digits, last, options.fans, options.template)
         return Row(tokens, drafter, min(max_new_tokens, longest - length))
 
     def _passes(self, rows: Sequence[Row], read: _Image) -> Iterator[None]:

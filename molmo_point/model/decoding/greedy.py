@@ -17,8 +17,7 @@ class Generated:
     Attributes:
         token_ids: Generated ids, end-of-sequence left out.
         probabilities: The model's probability of each of them.
-        digit_probabilities: Probabilities of "0" to "9" in the place of each token that is a digit;
-            empty for other tokens, and without ``digit_ids``.
+        digit_probabilities: Probabilities of "0" to "9" in the place of each digit; empty for other tokens.
         finish_reason: ``"stop"`` or ``"length"``; empty while it grows.
         prefill_ms: Time for image, prompt and first token, in milliseconds.
         decode_ms: Time for all further tokens, in milliseconds.
@@ -40,18 +39,14 @@ def greedy(
     max_new_tokens: int,
     digit_ids: tuple[int, ...] = (),
 ) -> Iterator[Generated]:
-    """Generate greedily until end of sequence, and yield after every token.
+    """Generate greedily until end of sequence, and yield the same growing object after every token.
 
     Args:
         model: A transformers model of the Molmo family, in eval mode.
-        inputs: Tensors of one sequence without padding, by name, as the first ``forward`` takes
-            them. Later calls take the new token and the cache.
+        inputs: Tensors of one sequence without padding, by name, as ``forward`` takes them.
         eos_id: End-of-sequence token, or several.
         max_new_tokens: Most tokens to generate.
-        digit_ids: Ids of "0" to "9" where the tokenizer has one token per digit.
-
-    Yields:
-        The same object each time, as far as it has grown; last with its finish reason.
+        digit_ids: Ids of "0" to "9" if the tokenizer has one token per digit.
     """
     started = time.perf_counter()
     ends = {eos_id} if isinstance(eos_id, int) else set(eos_id)

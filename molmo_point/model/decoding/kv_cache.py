@@ -1,7 +1,6 @@
 """Key-value cache in buffers that are allocated once.
 
-Each row of the batch has its own length. A forward pass writes its positions after that length.
-`accept` then keeps the correct positions and drops the others.
+Each row has its own length, after which a pass writes; `accept` then keeps the correct positions and drops the others.
 """
 
 from collections.abc import Sequence
@@ -33,16 +32,11 @@ class KeyValueCache:
         return max(self.lengths)
 
     def update(self, keys: torch.Tensor, values: torch.Tensor, layer_index: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Write new positions after the length of each row.
-
-        Args:
-            keys: (rows, heads, new, head width), rotated.
-            values: (rows, heads, new, head width).
-            layer_index: Index of the layer.
+        """Write new keys and values (rows, heads, new, head width) after the length of each row.
 
         Returns:
-            Keys and values (rows, heads, longest row + new, head width). Positions after a row's
-            own length and its new positions are stale and must be masked.
+            Keys and values (rows, heads, longest row + new, head width). Positions after a row's own length and its new
+            positions are stale and must be masked.
 
         Raises:
             InputError: The new positions exceed the capacity.
@@ -55,11 +49,8 @@ class KeyValueCache:
         new = keys.shape[2]
         end = max(self.lengths) + new
         if end > self.capacity:
-            raise InputError(
-                f"The cache must hold at most {self.capacity} positions",
-                f"{end} positions",
-                "make room for the prompt, the answer and a draft, or ask for fewer tokens",
-            )
+            fix = "make room for the prompt, the answer and a draft, or ask for fewer tokens"
+            raise InputError(f"The cache must hold at most {self.capacity} positions", f"{end} positions", fix)
         held = self._keys[layer_index], self._values[layer_index]
         for buffer, fresh in zip(held, (keys, values), strict=True):
             if len(set(self.lengths)) == 1:
@@ -70,11 +61,7 @@ class KeyValueCache:
         return held[0][:, :, :end], held[1][:, :, :end]
 
     def accept(self, kept: Sequence[Sequence[int]]) -> None:
-        """Keep some positions of the last pass, in order.
-
-        Args:
-            kept: Indices within the last pass for each row; 0 is its first position.
-        """
+        """Keep some positions of the last pass, in order: for each row the indices within the pass."""
         for row, indices in enumerate(kept):
             start = self.lengths[row]
             if list(indices) != list(range(len(indices))):
@@ -84,13 +71,7 @@ class KeyValueCache:
             self.lengths[row] = start + len(indices)
 
     def forked(self, rows: int, length: int, capacity: int) -> "KeyValueCache":
-        """Copy the first positions of the only row to every row of a new cache.
-
-        Args:
-            rows: Number of rows of the new cache.
-            length: Number of positions to copy.
-            capacity: Largest number of positions per row of the new cache.
-        """
+        """Copy the first ``length`` positions of the only row to every row of a new cache of ``capacity`` positions."""
         assert len(self.lengths) == 1 and length <= capacity
         other = KeyValueCache(capacity)
         other.lengths = [length] * rows

@@ -1,9 +1,7 @@
 """Distribution of a point over the image, from branches that greedy decoding skips.
 
-Digit by digit, the model gives P(x) and P(y | x). The greedy path is one branch of it: at a carry
-(49.9 or 50.0) it covers half of the mass. The other likely branches are followed here, in three
-passes per point. The result is a mixture over the image with means and covariances. Separate maxima
-stay separate, because the mean of two places is neither of them.
+The greedy path is one branch of P(x) and P(y | x): at a carry (49.9 or 50.0) it covers half of the mass. The other
+likely branches are followed in three passes per point. Separate maxima stay separate modes of the mixture.
 """
 
 import re
@@ -76,8 +74,7 @@ def spread_points(decoder: Decoder, cache: KeyValueCache, prompt: Sequence[int],
         answer: Tokens of the answer.
 
     Returns:
-        One distribution per pair of coordinates, in the order of the text; empty if the tokenizer
-        joins digits.
+        One per pair of coordinates, in the order of the text; empty if the tokenizer joins digits.
     """
     if not decoder.vocabulary.digit_ids:
         return ()
@@ -114,12 +111,7 @@ class _Explorer:
 
     @torch.inference_mode()
     def explore(self, before: Sequence[int], between: Sequence[int]) -> Spread:
-        """Compute the mixture of one point.
-
-        Args:
-            before: Tokens up to the x number that are not cached yet; they enter the cache.
-            between: Tokens from the end of x to the beginning of y.
-        """
+        """Compute the mixture of one point from the tokens up to x, which enter the cache, and those from x to y."""
         root, *_ = self._distributions(before, TokenTree())
         self.cache.lengths = [self.cache.lengths[0] + len(before) - 1]
         last = before[-1:]

@@ -1,8 +1,7 @@
 """Continuations that the answer format forces.
 
-Molmo v1 answers in a fixed form, in which only digits and the choice of words carry information.
-`continuations` proposes the next text of an answer. The model verifies every proposal, so a wrong
-one costs time and never changes the answer.
+Molmo v1 answers in a fixed form, in which only digits and the choice of words carry information. The model verifies
+every proposal, so a wrong one costs time and never changes the answer.
 """
 
 import re
@@ -59,8 +58,7 @@ class Continuations:
 
     Attributes:
         texts: Alternatives, likeliest first; each ends at the end of the answer or before a digit.
-        digits: Number of digits at the end of the text that form the integer part of a number, 1 to
-            3; 0 if the text does not end there.
+        digits: Number of digits of the integer part of a number at the end of the text, 1 to 3; 0 if it does not end there.
         tenth: True if the text ends with the dot of a number, so that its only decimal is next.
     """
 
@@ -70,12 +68,7 @@ class Continuations:
 
 
 def continuations(text: str, request: ExpectedAnswer) -> Continuations:
-    """Propose continuations of the beginning of an answer.
-
-    Args:
-        text: Text of the model so far, with its leading space.
-        request: Expected form of the answer.
-    """
+    """Propose continuations of the beginning of an answer, which has its leading space."""
     openers = tuple(o[len(text) :] for o in _OPENERS.get(request.style, ()) if o.startswith(text) and len(o) > len(text))
     if openers:
         return Continuations(openers)
@@ -146,13 +139,8 @@ def complete_points(text: str) -> int:
 def follow_last_answer(text: str, last: str) -> str:
     """Take the rest of the last answer from the place that the new one has reached; empty if they differ.
 
-    Both texts are split into numbers and the text between them. Places correspond if the same number
-    of numbers has begun. Their digits may differ, because a small change of the scene moves its
-    points slightly.
-
-    Args:
-        text: Beginning of the new answer.
-        last: Answer to the same question about an earlier image.
+    Places correspond if the same number of numbers has begun. Their digits may differ, because a small change of the scene
+    moves its points slightly.
     """
     old, new = list(_NUMBER.finditer(last)), list(_NUMBER.finditer(text))
     if not new:

@@ -31,10 +31,9 @@ def padded_batch(rows: Sequence[TokenRow], pad_id: int, side: str, length: int |
         length: Number of tokens to pad to; None takes the longest row.
 
     Returns:
-        ``input_ids`` and ``attention_mask`` (batch, length) int64. If any row has an image, also
-        ``images`` (batch, crops, patches, 3·patch²) and ``image_masks`` (batch, crops, patches)
-        float32, and ``image_input_idx`` (batch, crops, tokens) int32. Missing crops are −1 in the
-        first two, as in the reference, and −100 (no position) in the last.
+        ``input_ids`` and ``attention_mask`` (batch, length) int64. If any row has an image, also ``images`` (batch, crops,
+        patches, 3·patch²) and ``image_masks`` (batch, crops, patches) float32, −1 for missing crops as in the reference,
+        and ``image_input_idx`` (batch, crops, tokens) int32, −100 without a position.
 
     Raises:
         InputError: The side is unknown, or a row is longer than ``length``.

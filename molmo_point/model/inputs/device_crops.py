@@ -24,8 +24,7 @@ def prepare_on_device(
         device: Target device.
 
     Returns:
-        ``images`` (1, crops, patches², 3·patch²) float32, ``image_masks`` and ``image_input_idx``;
-        and the tiling (rows, columns).
+        ``images`` (1, crops, patches², 3·patch²) float32, ``image_masks`` and ``image_input_idx``; and the tiling.
 
     Raises:
         InputError: The image is not RGB uint8, is empty, or is too narrow.

@@ -1,14 +1,10 @@
 """Conversion of any kind of image to RGB uint8 (h, w, 3).
 
-The rules are the same for every kind of image:
-
-* Transparency is dropped, not composited. The stored colors remain, as in PIL's ``convert("RGB")``
-  and in the reference.
-* The full range of a type is the full range of brightness. 16-bit values are divided by 257, floats
-  must lie in [0, 1]. Values are never stretched to the range that occurs.
+* Transparency is dropped, not composited: the stored colors remain, as in PIL's ``convert("RGB")`` and the reference.
+* The full range of a type is the full range of brightness. 16-bit values are divided by 257, floats lie in [0, 1].
 * EXIF orientation is applied to files and PIL images. An animation yields its first frame.
-* NumPy arrays are (h, w), (h, w, 1), (h, w, 3) or (h, w, 4). A torch tensor may also be channel
-  first; an ambiguous shape, such as (3, 40, 3), is refused.
+* NumPy arrays are (h, w), (h, w, 1), (h, w, 3) or (h, w, 4). A torch tensor may also be channel first; an ambiguous
+  shape, such as (3, 40, 3), is refused.
 """
 
 import os
@@ -29,14 +25,11 @@ _TOLERANCE = 1e-3  # overshoot of resized float images beyond [0, 1]
 
 
 def to_rgb(image: Any) -> np.ndarray:
-    """Convert an image to RGB.
+    """Convert an image to RGB (h, w, 3) uint8; the input itself if it has this form.
 
     Args:
-        image: A PIL image of any mode, a NumPy array (uint8, uint16, bool or float in [0, 1]), a
-            torch tensor on any device, or the path of an image file.
-
-    Returns:
-        (h, w, 3) uint8; the input itself if it has this form.
+        image: A PIL image of any mode, a NumPy array (uint8, uint16, bool or float in [0, 1]), a torch tensor on any
+            device, or the path of an image file.
 
     Raises:
         InputError: The image is of another kind, broken, empty, too large, or out of range.
@@ -66,12 +59,11 @@ def _from_file(path: str | os.PathLike[str]) -> np.ndarray:
             return _from_pil(picture, str(path))
     except Image.DecompressionBombError as error:
         raise _too_large(str(path), str(error)) from error
+    except InputError:
+        raise
     except (OSError, ValueError, SyntaxError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(
-            "The image file cannot be read", f"{path}: {error}", "pass an existing, complete file such as a PNG or JPEG"
-        ) from error
+        fix = "pass an existing, complete file such as a PNG or JPEG"
+        raise InputError("The image file cannot be read", f"{path}: {error}", fix) from error
 
 
 def _from_pil(picture: Image.Image, name: str) -> np.ndarray:
@@ -83,17 +75,14 @@ def _from_pil(picture: Image.Image, name: str) -> np.ndarray:
     try:
         picture.load()
         upright = _upright(picture)
-        if upright.mode == "F" or upright.mode == "I" or upright.mode.startswith("I;16"):
+        if upright.mode.startswith(("F", "I")):
             return _to_three_channels(_deep_gray(upright, name))
         return np.asarray(upright.convert("RGB"))
     except InputError:
         raise
     except Exception as error:  # each plugin of PIL raises its own errors for broken data
-        raise InputError(
-            "The image cannot be decoded",
-            f"{name}, mode {picture.mode}: {type(error).__name__}: {error}",
-            "pass a complete image, or convert it to RGB yourself",
-        ) from error
+        given = f"{name}, mode {picture.mode}: {type(error).__name__}: {error}"
+        raise InputError("The image cannot be decoded", given, "pass a complete image, or convert it to RGB yourself") from error
 
 
 def _upright(picture: Image.Image) -> Image.Image:
@@ -111,11 +100,8 @@ def _deep_gray(picture: Image.Image, name: str) -> np.ndarray:
         return _to_8_bit(_checked_shape(values))[..., 0]
     # PIL opens 16-bit files as 32-bit images in some formats; wider values have no known range.
     if values.min() < 0 or values.max() > 65535:
-        raise InputError(
-            "The values of a 32-bit gray image must be from 0 to 65535",
-            f"{name}: {values.min()} to {values.max()}",
-            "scale it to 0…65535 or convert it to 8 bits",
-        )
+        given, fix = f"{name}: {values.min()} to {values.max()}", "scale it to 0…65535 or convert it to 8 bits"
+        raise InputError("The values of a 32-bit gray image must be from 0 to 65535", given, fix)
     return _to_8_bit(values.astype(np.uint16))
 
 
@@ -127,11 +113,8 @@ def _channel_last(tensor: torch.Tensor) -> np.ndarray:
     if len(shape) == 3:
         first, last = shape[0] in _CHANNELS, shape[2] in _CHANNELS
         if first and last:
-            raise InputError(
-                "The color axis of a tensor must be unambiguous",
-                f"shape {shape}",
-                "pass a NumPy array (height, width, 3), which is always channel last",
-            )
+            fix = "pass a NumPy array (height, width, 3), which is always channel last"
+            raise InputError("The color axis of a tensor must be unambiguous", f"shape {shape}", fix)
         if first:
             tensor = tensor.permute(1, 2, 0)
     tensor = tensor.detach()
@@ -143,12 +126,9 @@ def _checked_shape(array: np.ndarray) -> np.ndarray:
     gray = array[..., None] if array.ndim == 2 else array
     if gray.ndim != 3 or gray.shape[2] not in _CHANNELS:
         channel_first = array.ndim == 3 and array.shape[0] in _CHANNELS
-        raise InputError(
-            "The array must be one RGB, RGBA or gray image",
-            f"shape {array.shape}",
-            "pass a NumPy array (height, width, 3)"
-            + (": move the channels to the end with array.transpose(1, 2, 0)" if channel_first else ""),
-        )
+        fix = "pass a NumPy array (height, width, 3)"
+        fix += ": move the channels to the end with array.transpose(1, 2, 0)" if channel_first else ""
+        raise InputError("The array must be one RGB, RGBA or gray image", f"shape {array.shape}", fix)
     if 0 in gray.shape:
         raise InputError("The image must not be empty", f"shape {array.shape}", "pass an image with both sides > 0")
     if gray.shape[0] * gray.shape[1] > MAX_PIXELS:
@@ -173,11 +153,8 @@ def _to_8_bit(array: np.ndarray) -> np.ndarray:
                 "divide by 255 if they go from 0 to 255, and replace NaN",
             )
         return np.rint(np.clip(array, 0, 1).astype(np.float32) * 255).astype(np.uint8)
-    raise InputError(
-        "The type of the pixels must have a known range",
-        f"dtype {array.dtype}",
-        "pass a NumPy array of uint8, uint16, bool, or float between 0 and 1",
-    )
+    fix = "pass a NumPy array of uint8, uint16, bool, or float between 0 and 1"
+    raise InputError("The type of the pixels must have a known range", f"dtype {array.dtype}", fix)
 
 
 def _to_three_channels(array: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from transformers.processing_utils import ProcessorMixin
 
 from molmo_point.errors import CheckpointError, InputError
 from molmo_point.model.checkpoint.local_folder import local_folder
+from molmo_point.model.checkpoint.weight_files import read_object
 from molmo_point.model.inputs.batch import TokenRow, padded_batch
 from molmo_point.model.inputs.image_input import to_rgb
 from molmo_point.model.inputs.preprocess import ImageLayout, PreparedImage, image_token_ids, prepare_image
@@ -18,22 +19,20 @@ from molmo_point.points.dialects.prompts import chat_turns, framed
 
 PROCESSOR_FILES = ("*.json", "*.txt")
 IMAGE_TOKENS = ("<im_start>", "<im_end>", "<im_patch>", "<im_col>")
-
-_IMAGE_KEYS = ("image", "path", "url")
+_ONE = "ask about one image at a time, or use a Molmo2 checkpoint"
+_IMAGE_KEYS = ("image", "path", "url", "image_url")
 
 
 class MolmoProcessor(ProcessorMixin):
     """Tokenizer and image settings of one Molmo v1 checkpoint.
 
-    User text is never read as a special token: "<im_patch>" in a question is ten ordinary
-    characters. The released tokenizers have no beginning-of-sequence token. The end-of-sequence
-    token takes its place, and is the (masked) padding as well.
+    User text is never read as a special token: "<im_patch>" in a question is ten ordinary characters. End-of-sequence
+    also begins a sequence, and is the (masked) padding.
 
     Args:
         tokenizer: Tokenizer with the four image tokens and an end-of-sequence token.
         layout: Image settings; None means those of the released checkpoints.
-        max_length: Largest number of tokens of a sequence; None means no limit. Sequences are never
-            truncated, because a partial image is useless.
+        max_length: Largest number of tokens of a sequence; None means no limit. Sequences are never truncated.
 
     Attributes:
         eos_id: Token that begins and ends a sequence.
@@ -69,11 +68,9 @@ class MolmoProcessor(ProcessorMixin):
         """Read tokenizer and image settings of a checkpoint; code in the folder never runs.
 
         Args:
-            pretrained_model_name_or_path: A folder in the released layout or in that of
-                `save_pretrained`, or a Hugging Face id.
-            options: ``max_crops`` and ``max_length`` replace the values of the checkpoint.
-                ``revision``, ``token``, ``cache_dir``, ``force_download``, ``local_files_only`` and
-                ``subfolder`` locate the files. All others are ignored.
+            pretrained_model_name_or_path: A folder as released or as `save_pretrained` writes it, or a Hugging Face id.
+            options: ``max_crops`` and ``max_length`` replace the values of the checkpoint. Options that locate files
+                (``revision``, ``subfolder``, …) are used, all others ignored.
 
         Raises:
             CheckpointError: A file is missing or broken, or the tokenizer is not that of a Molmo.
@@ -84,7 +81,7 @@ class MolmoProcessor(ProcessorMixin):
         if options.get("max_crops") is not None:
             layout = layout.with_max_crops(options["max_crops"])
         max_length = options.get("max_length")
-        return cls(read_tokenizer(folder), layout, read_max_length(folder) if max_length is None else max_length)
+        return cls(read_tokenizer(folder), layout, _max_length(folder) if max_length is None else max_length)
 
     def save_pretrained(self, save_directory: str | Path, push_to_hub: bool = False, **options: Any) -> list[str]:
         """Write the tokenizer's files, ``preprocessor_config.json`` and ``processor_config.json``."""
@@ -142,26 +139,21 @@ class MolmoProcessor(ProcessorMixin):
         """Build the sequence of BOS, image and user turn, or a batch of such sequences.
 
         Args:
-            images: None, an image (see `image_input`), or for a batch a list with an image or None
-                for each text. Molmo v1 was trained on one image per sequence; more are refused.
+            images: None, an image (see `image_input`), or for a batch a list with an image or None for each text.
             text: User text without the frame of the turn, or a list of texts.
             style: One of `prompts.STYLES`; None means that of the released chat models.
             message_format: See `prompts.framed`.
             always_start_with_space: See `prompts.framed`.
-            padding: True or "longest" pads to the longest row, "max_length" to ``max_length``;
-                False refuses rows of different lengths.
-            padding_side: "left" lets `generate` continue every row at its end; padding on the right
-                would silently give wrong answers. Training uses "right".
+            padding: True or "longest", "max_length" to pad to ``max_length``, or False to refuse rows of different lengths.
+            padding_side: "left" lets `generate` continue every row at its end; training uses "right".
             max_length: Largest number of tokens; None means the processor's own limit.
             return_tensors: "pt" or "np".
 
         Returns:
-            ``input_ids`` and ``attention_mask``, and with an image also ``images``, ``image_masks``
-            and ``image_input_idx``. Shapes and padding are those of `padded_batch`.
+            The tensors of `padded_batch`: ``input_ids``, ``attention_mask``, and with an image also those of the image.
 
         Raises:
-            InputError: Text is missing, or an image is not usable. Or the numbers of texts and images
-                differ, a sequence is too long, or an option is unknown.
+            InputError: Text is missing, an image is not usable, their numbers differ, or a sequence or option is not possible.
         """
         texts = _texts(text)
         turns = [framed(t, style, message_format, always_start_with_space) for t in texts]
@@ -173,26 +165,23 @@ class MolmoProcessor(ProcessorMixin):
         """Build the sequence of a conversation that waits for an answer, as a batch of one.
 
         Args:
-            messages: Turns ``{"role": "user" | "assistant", "content": …}``, user first and last.
-                ``content`` is text, or a list of ``{"type": "text", "text": …}``. The first turn
-                may have one ``{"type": "image", "image": …}`` as well.
+            messages: Turns ``{"role": "user" | "assistant", "content": …}``, user first and last. ``content`` is text, or a
+                list of ``{"type": "text", "text": …}``; the first turn may have one ``{"type": "image", "image": …}`` as well.
             image: The image, if it is not among the messages.
             options: ``padding``, ``padding_side``, ``max_length`` and ``return_tensors`` of `__call__`.
 
         Raises:
-            InputError: The turns are out of order, or an image is not in the first turn, or there
-                is more than one.
+            InputError: The turns are out of order, or there is more than one image, or one after the first turn.
         """
         return self._batch([self._chat_row(messages, image)], **_batch_options(options))
 
     def apply_chat_template(
         self, conversation: Any, *_: Any, tokenize: bool = False, return_dict: bool = False, **options: Any
     ) -> Any:
-        """Format conversations for transformers' pipelines, each as in `chat`.
+        """Format one conversation or a list of them for transformers' pipelines, each as in `chat`.
 
         Returns:
-            The text of the turns (``tokenize=False``), ``input_ids``, or all tensors
-            (``return_dict=True``). A list of conversations gives a list or a batch.
+            The text of the turns (``tokenize=False``), ``input_ids``, or all tensors (``return_dict=True``).
         """
         several = bool(conversation) and isinstance(conversation[0], (list, tuple))
         conversations = list(conversation) if several else [conversation]
@@ -242,24 +231,18 @@ class MolmoProcessor(ProcessorMixin):
         if padding not in (True, False, "longest", "max_length"):
             raise InputError("padding must be a known choice", repr(padding), "use True, False, 'longest' or 'max_length'")
         if limit is not None and longest > limit:
-            raise InputError(
-                f"Image and words together must have at most {limit} tokens",
-                f"{longest} tokens",
-                "ask in fewer words, or load the processor with fewer max_crops",
-            )
+            fix = "ask in fewer words, or load the processor with fewer max_crops"
+            raise InputError(f"Image and words together must have at most {limit} tokens", f"{longest} tokens", fix)
         if padding is False and longest != shortest:
-            raise InputError(
-                "padding must be on for rows of different lengths", f"{shortest} to {longest} tokens", "use padding=True"
-            )
+            given = f"{shortest} to {longest} tokens"
+            raise InputError("padding must be on for rows of different lengths", given, "use padding=True")
         if padding == "max_length" and limit is None:
-            raise InputError(
-                "max_length must be given for this padding", "max_length is None", "pass max_length, or padding=True"
-            )
+            fix = "pass max_length, or padding=True"
+            raise InputError("max_length must be given for this padding", "max_length is None", fix)
         if return_tensors not in ("pt", "np"):
             raise InputError("return_tensors must be 'pt' or 'np'", repr(return_tensors), "use 'pt' or 'np'")
-        pad = getattr(self.tokenizer, "pad_token_id", None)
-        pad_id = self.eos_id if pad is None else int(pad)
-        arrays = padded_batch(rows, pad_id, padding_side, limit if padding == "max_length" else None)
+        pad = self.tokenizer.pad_token_id
+        arrays = padded_batch(rows, self.eos_id if pad is None else pad, padding_side, limit if padding == "max_length" else None)
         return BatchFeature(arrays, tensor_type=return_tensors)
 
 
@@ -286,11 +269,7 @@ def _one_image_each(images: Any, count: int, single: bool) -> list[Any]:
     for item in listed:
         several = item if isinstance(item, (list, tuple)) else [item]
         if len(several) > 1:
-            raise InputError(
-                "A text must have at most one image, as in the training of Molmo",
-                f"{len(several)} images for one text",
-                "ask about one image at a time, or use a Molmo2 checkpoint",
-            )
+            raise InputError("A text must have at most one image, as in the training of Molmo", f"{len(several)} images", _ONE)
         flat += several or [None]
     return flat
 
@@ -301,11 +280,7 @@ def _batch_options(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def conversation_image(messages: Sequence[dict[str, Any]], image: Any = None) -> Any:
-    """Find the one image of a conversation, or None.
-
-    Args:
-        messages: See `MolmoProcessor.chat`.
-        image: An image passed in addition to the messages.
+    """Find the one image of a conversation, or None; arguments as `MolmoProcessor.chat`.
 
     Raises:
         InputError: There are several images, one is in a later turn, or a part has none.
@@ -320,44 +295,32 @@ def conversation_image(messages: Sequence[dict[str, Any]], image: Any = None) ->
             if kind not in ("image", "image_url"):
                 raise InputError("A message part must be text or an image", f"message {k} has the type {kind!r}", "omit it")
             if k > 0:
-                raise InputError(
-                    "An image must be in the first turn", f"message {k} has one", "start a new conversation about it"
-                )
-            given = [part[key] for key in (*_IMAGE_KEYS, "image_url") if part.get(key) is not None]
+                fix = "start a new conversation about it"
+                raise InputError("An image must be in the first turn", f"message {k} has one", fix)
+            given = [part[key] for key in _IMAGE_KEYS if part.get(key) is not None]
             if not given:
                 raise InputError("A part of type image must have an image", repr(part)[:80], 'pass {"type": "image", "image": …}')
             found.append(given[0].get("url") if isinstance(given[0], dict) else given[0])
     if len(found) > 1:
-        raise InputError(
-            "A conversation must have at most one image, as in the training of Molmo",
-            f"{len(found)} images",
-            "ask about one image at a time, or use a Molmo2 checkpoint",
-        )
+        raise InputError("A conversation must have at most one image, as in the training of Molmo", f"{len(found)} images", _ONE)
     return found[0] if found else None
 
 
-def read_max_length(folder: Path) -> int | None:
-    """Read the length limit from ``processor_config.json``, else ``config.json``; None if both lack it.
-
-    Raises:
-        CheckpointError: A file is broken.
-    """
-    for name, keys in (
-        ("processor_config.json", ("max_length",)),
-        ("config.json", ("max_sequence_length", "max_position_embeddings")),  # MolmoE has both, and the first one counts
+def _max_length(folder: Path) -> int | None:
+    """Read the length limit from ``processor_config.json``, else ``config.json``; None if both lack it."""
+    # MolmoE has both names in its configuration, and the first one counts.
+    for name, key in (
+        ("processor_config.json", "max_length"),
+        ("config.json", "max_sequence_length"),
+        ("config.json", "max_position_embeddings"),
     ):
-        path = folder / name
-        try:
-            data = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-            values = [data[key] for key in keys if data.get(key) is not None]
-            if values:
-                return int(values[0])
-        except (ValueError, TypeError, AttributeError, OSError) as error:
-            raise CheckpointError(
-                "A settings file of the checkpoint cannot be read",
-                f"{path}: {type(error).__name__}: {error}",
-                "download the file again or restore it from the checkpoint's source",
-            ) from error
+        value = read_object(folder / name).get(key)
+        if value is not None:
+            try:
+                return int(value)
+            except (ValueError, TypeError) as error:
+                given = f"{folder / name}: {value!r}"
+                raise CheckpointError(f"{key} must be an integer", given, "download the file again") from error
     return None
 
 

@@ -1,10 +1,8 @@
 """Crops, masks and token layout of an image for Molmo, identical to the reference.
 
-Sizes in parentheses are those of the released models (336 px crops, 14 px patches, margins of 4
-patches). All sizes follow from `ImageLayout`, so small models use the same code.
+Sizes in parentheses are those of the released models; all sizes follow from `ImageLayout`.
 """
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from molmo_point.errors import CheckpointError, InputError
+from molmo_point.model.checkpoint.weight_files import read_object
 from molmo_point.model.inputs.resize import CanvasFit, resized_patches
 
 _MAX_ASPECT = 200.0
@@ -39,16 +38,12 @@ class ImageLayout:
 
     @classmethod
     def from_folder(cls, folder: Path) -> "ImageLayout":
-        """Read ``preprocessor_config.json``; a missing file means the released values.
-
-        Raises:
-            CheckpointError: The file is broken.
-        """
+        """Read ``preprocessor_config.json``; a missing file means the released values, a broken one raises CheckpointError."""
         path = folder / "preprocessor_config.json"
         if not path.exists():
             return cls()
+        data = read_object(path)
         try:
-            data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             return cls(
                 crop_px=int(data["base_image_input_size"][0]),
                 patch_px=int(data["image_patch_size"]),
@@ -58,11 +53,8 @@ class ImageLayout:
                 std=tuple(data["image_std"]),
             )
         except (ValueError, KeyError, TypeError, IndexError) as error:
-            raise CheckpointError(
-                "The image settings of this checkpoint cannot be read",
-                f"{path}: {type(error).__name__}: {error}",
-                "download the file again or restore it from the checkpoint's source",
-            ) from error
+            given = f"{path}: {type(error).__name__}: {error}"
+            raise CheckpointError("The image settings of the checkpoint cannot be read", given, "download it again") from error
 
     def to_dict(self) -> dict[str, Any]:
         """Content of ``preprocessor_config.json``, as in the released checkpoints."""
@@ -82,11 +74,7 @@ class ImageLayout:
         }
 
     def with_max_crops(self, max_crops: int) -> "ImageLayout":
-        """Copy the layout with another limit of crops; fewer are faster and coarser, 0 keeps the overview only.
-
-        Raises:
-            InputError: The limit is not an integer from 0.
-        """
+        """Copy the layout with another limit of crops, 0 for the overview only; InputError if it is no integer from 0."""
         if isinstance(max_crops, bool) or not isinstance(max_crops, int) or max_crops < 0:
             raise InputError("max_crops must be an integer from 0", repr(max_crops), f"e.g. {self.max_crops}")
         return replace(self, max_crops=max_crops)
@@ -113,11 +101,10 @@ class PreparedImage:
 
     Attributes:
         images: (crops, patches², 3·patch²) float32, overview first, then crops row by row.
-        image_masks: (crops, patches²) float32, fraction of valid pixels per patch. Row k belongs
-            to crop k+1 and the last row is −1, as in the reference. The released weights were trained
-            with this shift.
-        image_input_idx: (crops, tokens²) int32, position of each pooled token in a sequence that
-            starts with BOS; −100 if the token is dropped.
+        image_masks: (crops, patches²) float32, fraction of valid pixels per patch. Row k belongs to crop k+1 and the last
+            row is −1, as in the reference: the released weights were trained with this shift.
+        image_input_idx: (crops, tokens²) int32, position of each pooled token in a sequence that starts with BOS; −100
+            if the token is dropped.
         tiling: (rows, columns) of high-resolution crops; (0, 0) for the overview alone.
     """
 
@@ -128,15 +115,7 @@ class PreparedImage:
 
 
 def prepare_image(image: np.ndarray, layout: ImageLayout) -> PreparedImage:
-    """Cut and normalize an image.
-
-    Args:
-        image: (h, w, 3) uint8 RGB.
-        layout: Image settings of the checkpoint.
-
-    Raises:
-        InputError: The image is not RGB uint8, is empty, or is too narrow.
-    """
+    """Cut and normalize an image (h, w, 3) uint8 RGB; InputError if it is of another kind, empty, or too narrow."""
     check_image(image)
     pixels = np.ascontiguousarray(image)
     rows, cols = select_tiling(image.shape[0], image.shape[1], layout) if layout.max_crops > 0 else (0, 0)
@@ -167,11 +146,7 @@ def crop_masks(size: tuple[int, int], tiling: tuple[int, int], layout: ImageLayo
 
 
 def check_image(image: Any) -> None:
-    """Check that an image is RGB uint8, not empty and not too narrow.
-
-    Raises:
-        InputError: The image is of another kind or shape.
-    """
+    """Check that an image is RGB uint8, not empty and not too narrow; InputError otherwise."""
     shape, dtype = getattr(image, "shape", None), getattr(image, "dtype", None)
     if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3 or dtype != np.uint8:
         raise InputError(
@@ -224,13 +199,7 @@ def token_places(rows: int, cols: int, layout: ImageLayout) -> np.ndarray:
 
 
 def image_token_ids(tiling: tuple[int, int], layout: ImageLayout, ids: dict[str, int]) -> np.ndarray:
-    """List the token ids (n,) of one image: overview block, then high-resolution block in raster order.
-
-    Args:
-        tiling: (rows, columns) of crops; (0, 0) means the overview block alone.
-        layout: Image settings of the checkpoint.
-        ids: Token ids of ``<im_start>``, ``<im_end>``, ``<im_patch>``, ``<im_col>``.
-    """
+    """List the token ids (n,) int64 of one image: overview block, then the block of ``tiling`` (rows, columns), row by row."""
 
     def block(height: int, width: int) -> np.ndarray:
         line = np.full(width + 1, ids["<im_patch>"])

@@ -1,9 +1,7 @@
 """Resizing, padding, normalization and patching of an 8-bit image, in two passes of matrix products.
 
-The filter is the antialiased bilinear one of ``torch.nn.functional.interpolate``: a triangle as wide
-as the reduction, with its center in float32. Resizing is linear, so its weights include the division
-by 255 and the normalization. The canvas is computed a few patch columns at a time. Intermediate
-values then stay in the CPU cache, which matters because fresh memory costs more than arithmetic.
+The filter is the antialiased bilinear one of ``torch.nn.functional.interpolate``; its weights include the normalization.
+The canvas is computed a few patch columns at a time, so that intermediate values stay in the CPU cache.
 """
 
 from collections.abc import Iterator
@@ -110,8 +108,7 @@ def axis_weights(source: int, target: int) -> tuple[np.ndarray, np.ndarray]:
     """Compute the filter of one axis.
 
     Returns:
-        First input (target,) int64 of every output, and its weights (target, taps) float32. The
-        weights of an output sum to one; unused taps are zero.
+        First input (target,) int64 of every output, and its weights (target, taps) float32, which sum to one.
     """
     scale = np.float32(source) / np.float32(target)
     support = np.maximum(scale, np.float32(1))

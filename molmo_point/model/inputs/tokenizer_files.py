@@ -11,11 +11,7 @@ _FIX = "download tokenizer.json and tokenizer_config.json of the checkpoint agai
 
 
 def read_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
-    """Read the tokenizer of a checkpoint folder.
-
-    Raises:
-        CheckpointError: ``tokenizer.json`` is missing or broken.
-    """
+    """Read the tokenizer of a checkpoint folder; CheckpointError if ``tokenizer.json`` is missing or broken."""
     if not (folder / "tokenizer.json").exists():
         raise CheckpointError("The checkpoint must have a tokenizer.json", f"no {folder / 'tokenizer.json'}", _FIX)
     try:
@@ -26,17 +22,10 @@ def read_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
 
 
 def single_digit_ids(encode: Callable[[str], Sequence[int]]) -> tuple[int, ...]:
-    """Token ids of "0" to "9", if the tokenizer writes every number digit by digit.
+    """Return the token ids of "0" to "9", if the tokenizer writes every number digit by digit; else empty.
 
-    The probabilities of these ten tokens then form a distribution over the value of one digit.
-    Molmo-7B-O and MolmoE-1B may write "61" as one token; there "6" means a number that ends after
-    it, or an unusual continuation.
-
-    Args:
-        encode: Function from text to token ids, without added tokens.
-
-    Returns:
-        Ten ids; empty if a digit is no single token or two digits may be joined.
+    The probabilities of these ten tokens then form a distribution over the value of one digit. Molmo-7B-O and MolmoE-1B
+    may write "61" as one token.
     """
     digits = [tuple(encode(digit)) for digit in "0123456789"]
     if any(len(ids) != 1 for ids in digits):

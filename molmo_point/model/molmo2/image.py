@@ -1,7 +1,6 @@
 """Conversion of an RGB image to the patches of Molmo2, identical to transformers' image processor.
 
-That processor needs torchvision, whose usual builds do not match a CPU build of torch. It uses only a
-bilinear resize of torchvision, which torch has as well.
+That processor needs torchvision, only for a bilinear resize that torch has as well.
 """
 
 import math
@@ -40,15 +39,7 @@ class Molmo2ImageLayout:
 
     @classmethod
     def from_settings(cls, settings: dict[str, Any], where: str) -> "Molmo2ImageLayout":
-        """Read the image part of processor settings; absent values are those of the released models.
-
-        Args:
-            settings: Content of ``preprocessor_config.json`` or ``processor_config.json``.
-            where: Path, for the error.
-
-        Raises:
-            CheckpointError: A value is invalid.
-        """
+        """Read the image part of processor settings, absent values as released; CheckpointError for an invalid value."""
         size = settings.get("size") or {}
         try:
             given = {
@@ -70,11 +61,8 @@ class Molmo2ImageLayout:
         except (TypeError, ValueError, AttributeError, ZeroDivisionError):
             good = False
         if not good:
-            raise CheckpointError(
-                "The image settings must be those of a Molmo2",
-                f"{where}: {str(settings)[:200]}",
-                "download preprocessor_config.json and processor_config.json of the checkpoint again",
-            )
+            fix = "download preprocessor_config.json and processor_config.json of the checkpoint again"
+            raise CheckpointError("The image settings must be those of a Molmo2", f"{where}: {str(settings)[:200]}", fix)
         return layout
 
     @property
@@ -104,14 +92,11 @@ class Molmo2Image:
 
 
 def prepare_molmo2_image(image: Any, layout: Molmo2ImageLayout) -> Molmo2Image:
-    """Cut an image into an overview and crops, and these into patches.
+    """Cut an image into an overview and crops, and these into patches; errors as `to_rgb`.
 
     Args:
         image: (h, w, 3) uint8 RGB of any size, or any other input of `to_rgb`.
         layout: Image settings.
-
-    Raises:
-        InputError: The image is of an unknown kind, empty or too large.
     """
     rgb = to_rgb(image)
     channels_first = torch.from_numpy(rgb.astype(np.float32)).permute(2, 0, 1)

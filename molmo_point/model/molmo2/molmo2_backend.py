@@ -33,9 +33,8 @@ class Molmo2Backend(Backend):
         model: transformers' ``Molmo2ForConditionalGeneration``, in eval mode.
         processor: Its tokenizer, chat template and image settings.
         name: Name that results carry.
-        sigma_px: Standard deviation of its points along u and v in pixels of an image 640 pixels
-            wide, as measured on validation scenes; NaN where nobody measured it.
-        calibration: Calibration of its probabilities on those scenes.
+        sigma_px: Measured standard deviation of its points, in pixels of an image 640 pixels wide; NaN if not measured.
+        calibration: Calibration of its probabilities.
     """
 
     dialect = "molmo2"
@@ -64,8 +63,7 @@ class Molmo2Backend(Backend):
             limits: Bounds of each answer.
 
         Raises:
-            InputError: The image is not a usable RGB image, the words hold a control token, or a
-                sequence would be too long.
+            InputError: The image is not usable, the words hold a control token, or a sequence would be too long.
         """
         for index, prompt in enumerate(prompts):
             started = time.perf_counter()
@@ -114,19 +112,16 @@ def load_molmo2_backend(source: CheckpointSource) -> Molmo2Backend:
 
 
 def load_molmo2(folder: Path, device: torch.device, quantization: Any = None, dtype: torch.dtype = torch.float32) -> Any:
-    """Load a Molmo2 checkpoint strictly, without remote code.
+    """Load ``Molmo2ForConditionalGeneration`` in eval mode, strictly and without remote code.
 
     Args:
-        folder: With ``config.json`` and the weights, in the released layout or as transformers saves it.
-        device: Where to.
-        quantization: A transformers quantization configuration, of which what it skips is set here; or None.
-        dtype: Precision of what is not quantized.
-
-    Returns:
-        ``Molmo2ForConditionalGeneration`` in eval mode.
+        folder: Checkpoint folder, as released or as transformers saves it.
+        device: Target device.
+        quantization: Quantization configuration of transformers, whose skip list is set here; or None.
+        dtype: Precision of unquantized weights.
 
     Raises:
-        CheckpointError: A file is missing or broken, or weights and configuration do not fit.
+        CheckpointError: A file is missing or broken, or weights and configuration do not match.
         DependencyError: transformers is too old for Molmo2, or a library is missing.
     """
     try:

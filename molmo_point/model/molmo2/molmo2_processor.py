@@ -7,7 +7,7 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from molmo_point.errors import CheckpointError, DependencyError, InputError
-from molmo_point.model.checkpoint.weight_files import read_json, words_of
+from molmo_point.model.checkpoint.weight_files import read_object
 from molmo_point.model.inputs.tokenizer_files import read_tokenizer, single_digit_ids
 from molmo_point.model.molmo2.image import Molmo2ImageLayout, prepare_molmo2_image
 
@@ -67,16 +67,12 @@ class Molmo2Processor:
 
     @classmethod
     def from_folder(cls, folder: Path) -> "Molmo2Processor":
-        """Read the tokenizer and the settings of a checkpoint folder.
-
-        Raises:
-            CheckpointError: A file is missing, broken, or not that of a Molmo2.
-        """
+        """Read tokenizer and settings of a checkpoint; CheckpointError if a file is missing, broken, or not that of a Molmo2."""
         tokenizer = read_tokenizer(folder)
-        image, whole = _settings(folder / "preprocessor_config.json"), _settings(folder / "processor_config.json")
+        image, whole = (read_object(folder / f"{kind}_config.json", _FIX) for kind in ("preprocessor", "processor"))
         # Newer transformers write the image settings into those of the processor.
         image |= whole.get("image_processor") or {}
-        template = _settings(folder / "chat_template.json").get("chat_template")
+        template = read_object(folder / "chat_template.json", _FIX).get("chat_template")
         if not tokenizer.chat_template and template:
             tokenizer.chat_template = template
         return cls(
@@ -104,9 +100,9 @@ class Molmo2Processor:
             text: User text.
 
         Returns:
-            ``input_ids``, ``mm_token_type_ids`` (1 for image tokens) and ``attention_mask``, each
-            (1, n) int64; ``pixel_values`` (crops, patches, 3·patch²); ``image_token_pooling``
-            (tokens, patches per token); ``image_grids`` (1, 4); ``image_num_crops`` (1,).
+            ``input_ids``, ``mm_token_type_ids`` (1 for image tokens) and ``attention_mask``, each (1, n) int64; ``pixel_values``
+            (crops, patches, 3·patch²); ``image_token_pooling`` (tokens, patches per token); ``image_grids`` (1, 4);
+            ``image_num_crops`` (1,).
 
         Raises:
             InputError: The image is not usable, or the words contain a control token.
@@ -155,14 +151,3 @@ class Molmo2Processor:
         crop_row = [self.ids["<im_patch>"]] * crop_columns + column * self.columns
         whole = [self.ids[self.whole_start], *whole_row * rows, end]
         return [*whole, self.ids["<im_start>"], *crop_row * crop_rows, end]
-
-
-def _settings(path: Path) -> dict[str, Any]:
-    """Read a JSON object; empty if the file does not exist."""
-    try:
-        settings = read_json(path) if path.exists() else {}
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path.name} cannot be read", f"{path}: {words_of(error)}", _FIX) from error
-    if not isinstance(settings, dict):
-        raise CheckpointError(f"{path.name} must hold a JSON object", str(path), _FIX)
-    return settings
