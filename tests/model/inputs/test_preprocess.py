@@ -34,6 +34,7 @@ class OrdTokenizer:
     """The tokenizer that the golden cases were made with: one id per character."""
 
     eos_token_id = EOS
+    pad_token_id = None
 
     def get_vocab(self) -> dict[str, int]:
         return dict(GOLDEN["special_ids"])
