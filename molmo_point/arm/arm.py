@@ -6,7 +6,7 @@ An `Arm` is a driver with a planner. Everything that an arm reports comes from i
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import TypeVar
 
 import numpy as np
@@ -150,7 +150,7 @@ class ArmDriver(ABC):
     def __enter__(self: _Driver) -> _Driver:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
 from molmo_point.arm.arm import Arm
-from molmo_point.errors import DependencyError, InputError
+from molmo_point.dependencies import require_name
+from molmo_point.errors import InputError
 
 OnTick = Callable[[Arm], None]
 """Called with the arm several times per second while it moves or waits, from the thread that moves it."""
@@ -66,20 +66,14 @@ def open_arm(name: str, options: Mapping[str, Any] | None = None, *, on_tick: On
         InputError: If the name is unknown.
         DependencyError: If a package that the arm needs is not installed.
     """
-    entry = ARMS.get(name)
-    factory, extra = (entry.factory, entry.extra) if entry is not None else (name, "")
-    module, colon, attribute = factory.partition(":")
-    if not colon:
+    entry = ARMS.get(name, ArmEntry(name, name, "an arm of one's own"))
+    if ":" not in entry.factory:
         raise InputError(f"The arm must be one of: {usage()}", repr(name), "name one of them")
     try:
-        make = getattr(import_module(module), attribute)
-    except ImportError as error:
-        fix = f"pip install 'molmo-point[{extra}]'" if extra else "check the module's name and PYTHONPATH"
-        raise DependencyError(f"The arm {name} cannot be imported", str(error), fix) from error
+        make = require_name(entry.factory, f"The arm {name}", entry.extra)
     except AttributeError as error:
-        raise InputError(f"The arm must be one of: {usage()}", repr(name), f"define {attribute} in {module}") from error
-    given = {} if entry is None or options is None else {key: options[key] for key in entry.options if key in options}
-    return make(**given, on_tick=on_tick)
+        raise InputError(f"The arm must be one of: {usage()}", repr(name), str(error)) from error
+    return make(**{key: value for key, value in (options or {}).items() if key in entry.options}, on_tick=on_tick)
 
 
 def usage() -> str:

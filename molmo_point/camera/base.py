@@ -4,7 +4,6 @@ import dataclasses
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from types import TracebackType
 from typing import ClassVar, TypeVar
 
 from molmo_point.errors import CameraError
@@ -87,14 +86,13 @@ class Camera(ABC):
             CameraError: The camera is closed.
         """
         if self._closed:
-            raise CameraError(
-                "The camera is closed", f"read() of {self.name} after close()", "read before close(), or open it again"
-            )
+            given = f"read() of {self.name} after close()"
+            raise CameraError("The camera is closed", given, "read before close(), or open it again")
 
     def __enter__(self: _C) -> _C:
         return self
 
-    def __exit__(self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
@@ -139,10 +137,6 @@ def wait_until_due(due_s: float, timeout_s: float) -> None:
     """
     wait_s = due_s - time.monotonic()
     if wait_s > timeout_s:
-        raise CameraError(
-            "No frame came in time",
-            f"timeout_s={timeout_s:g}, next frame in {wait_s:.3f} s",
-            "raise timeout_s, or the frame rate",
-        )
-    if wait_s > 0:
-        time.sleep(wait_s)
+        given = f"timeout_s={timeout_s:g}, next frame in {wait_s:.3f} s"
+        raise CameraError("No frame came in time", given, "raise timeout_s, or the frame rate")
+    time.sleep(max(wait_s, 0.0))

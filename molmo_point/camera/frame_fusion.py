@@ -11,6 +11,7 @@ from molmo_point.arrays import DepthArray
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.depth_noise import D435
+from molmo_point.geometry.rigid import rotation_log
 from molmo_point.geometry.transforms import Transform
 
 MAX_SPAN_S = 1.0
@@ -59,15 +60,10 @@ def _movement(frames: Sequence[RgbdFrame], poses: Sequence[Transform] | None) ->
         return "the stamps do not grow from frame to frame"
     if span_s > MAX_SPAN_S:
         return f"the frames span {span_s:.2f} s, allowed {MAX_SPAN_S:g} s"
-    if poses is not None:
-        moved = _moved(poses)
-        if moved:
-            return moved
-    for number, frame in enumerate(frames[1:], start=1):
-        changed = _changed(frames[0], frame)
-        if changed:
-            return f"frame {number}: {changed}"
-    return ""
+    if poses is not None and (moved := _moved(poses)):
+        return moved
+    changes = ((number, _changed(frames[0], frame)) for number, frame in enumerate(frames[1:], start=1))
+    return next((f"frame {number}: {changed}" for number, changed in changes if changed), "")
 
 
 def _check_comparable(frames: Sequence[RgbdFrame], poses: Sequence[Transform] | None) -> None:
@@ -79,11 +75,9 @@ def _check_comparable(frames: Sequence[RgbdFrame], poses: Sequence[Transform] | 
         if frame.depth_m is None:
             raise InputError("Every frame must have depth", f"stamp {frame.stamp_ns}, without depth", "give frames with depth")
         if (frame.size_wh, frame.intrinsics, frame.frame) != (first.size_wh, first.intrinsics, first.frame):
-            raise InputError(
-                "The frames must be of one camera setting",
-                f"{first.size_wh} in {first.frame!r}, {frame.size_wh} in {frame.frame!r}",
-                "give frames of one stream with the same intrinsics",
-            )
+            given = f"{first.size_wh} in {first.frame!r}, {frame.size_wh} in {frame.frame!r}"
+            fix = "give frames of one stream with the same intrinsics"
+            raise InputError("The frames must be of one camera setting", given, fix)
 
 
 def _moved(poses: Sequence[Transform]) -> str:
@@ -91,7 +85,7 @@ def _moved(poses: Sequence[Transform]) -> str:
     for number, pose in enumerate(poses[1:], start=1):
         step = first.inverse() @ pose
         shift_m = float(np.linalg.norm(step.translation_m))
-        turn_rad = math.acos(min(1.0, max(-1.0, (float(np.trace(step.rotation)) - 1.0) / 2.0)))
+        turn_rad = float(np.linalg.norm(rotation_log(step.rotation)))
         if shift_m > MAX_SHIFT_M or turn_rad > MAX_TURN_RAD:
             return f"the camera moved by {shift_m * 1e3:.1f} mm and {math.degrees(turn_rad):.2f} deg until frame {number}"
     return ""

@@ -78,8 +78,8 @@ class ImageFiles(Replay):
         if self._next >= len(self):
             return None
         color = self._colors[self._next]
-        depth = self._depth_of(color)
-        frame = load_frame(color, depth, self._intrinsics, frame=self._frame, depth_scale_m=self._depth_scale_m)
+        files = (color, self._depth_of(color), self._intrinsics)
+        frame = load_frame(*files, frame=self._frame, depth_scale_m=self._depth_scale_m)
         if self._next == 0:
             self._start_ns = frame.stamp_ns
         frame = dataclasses.replace(frame, stamp_ns=self._start_ns + self._next * self._period_ns)

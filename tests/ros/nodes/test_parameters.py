@@ -13,7 +13,8 @@ from molmo_point_ros.inputs.bag_driver import BAG  # noqa: E402
 from molmo_point_ros.nodes import parameter_tables, parameters  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 
-from molmo_point.camera.registry import CAMERAS, CameraDriver, Option, markdown_table  # noqa: E402
+from molmo_point.camera.registry import CAMERAS, CameraDriver, Option  # noqa: E402
+from tests.camera.driver_table import markdown_table  # noqa: E402
 
 pytestmark = pytest.mark.ros
 
