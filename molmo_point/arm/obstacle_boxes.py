@@ -33,6 +33,11 @@ class ObstacleBox:
     yaw_rad: float = 0.0
 
     @property
+    def axes(self) -> FloatArray:
+        """The box's own horizontal axes as rows (2, 2), base frame."""
+        return _axes(self.yaw_rad)
+
+    @property
     def top_m(self) -> float:
         """Height of the top, meters, base frame."""
         return self.center_m[2] + self.half_m[2]
@@ -97,7 +102,7 @@ def _box(points: FloatArray, table_z_m: float) -> ObstacleBox:
     """The upright box of the least area around points, of 18 rotations."""
     best: tuple[float, float, FloatArray, FloatArray] | None = None
     for yaw in np.arange(18) * np.pi / 36:
-        axes = np.array([[np.cos(yaw), np.sin(yaw)], [-np.sin(yaw), np.cos(yaw)]])
+        axes = _axes(yaw)
         low, high = np.quantile(points[:, :2] @ axes.T, [0.01, 0.99], axis=0)
         area = float(np.prod(high - low))
         if best is None or area < best[0]:
@@ -108,3 +113,7 @@ def _box(points: FloatArray, table_z_m: float) -> ObstacleBox:
     height = 0.5 * (top - table_z_m)
     half = np.maximum(half, 0.002)
     return ObstacleBox((float(middle[0]), float(middle[1]), table_z_m + height), (float(half[0]), float(half[1]), height), yaw)
+
+
+def _axes(yaw_rad: float) -> FloatArray:
+    return np.array([[np.cos(yaw_rad), np.sin(yaw_rad)], [-np.sin(yaw_rad), np.cos(yaw_rad)]])

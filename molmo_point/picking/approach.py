@@ -73,12 +73,7 @@ def plan_look(
 
 
 def plan_grasp(
-    arm: Arm,
-    candidates: Sequence[GraspCandidate],
-    obstacles: Sequence[ObstacleBox],
-    at_m: FloatArray,
-    lift_m: float,
-    start_rad: FloatArray | None = None,
+    arm: Arm, candidates: Sequence[GraspCandidate], obstacles: Sequence[ObstacleBox], at_m: FloatArray, lift_m: float
 ) -> GraspPlan | list[NoPath]:
     """Plan the best grasp that the arm can execute; the planner's reasons if there is none.
 
@@ -88,14 +83,13 @@ def plan_grasp(
         obstacles: Boxes around all objects on the table.
         at_m: (3,) target, meters, base frame; the box around it is the object itself.
         lift_m: Height of the lift, meters.
-        start_rad: (n,) joint angles at the start; None is the present ones.
     """
     others = [box for box in obstacles if gap(box, at_m) > _TARGET_M]
     reasons: list[NoPath] = []
     for candidate in candidates:
         best: GraspPlan | None = None
         for grasp in (candidate, _turned(candidate)):
-            plan = _plan_one(arm, grasp, obstacles, others, lift_m, start_rad)
+            plan = _plan_one(arm, grasp, obstacles, others, lift_m)
             if isinstance(plan, NoPath):
                 reasons.append(plan)
             elif best is None or plan.approach.duration_s < best.approach.duration_s:
@@ -115,25 +109,30 @@ def shifted(pose: Transform, offset_m: FloatArray) -> Transform:
     return Transform(pose.target, pose.source, pose.rotation, pose.translation_m + offset_m)
 
 
+def plan_visit(arm: Arm, *stops: tuple[Transform, Sequence[ObstacleBox]]) -> list[JointPath] | NoPath:
+    """Plan a path from the present joint angles to the first pose of the tool, then straight lines to the others.
+
+    Args:
+        arm: The arm.
+        stops: Poses, each with the boxes to keep clear of on the way there.
+    """
+    paths: list[JointPath] = []
+    for pose, obstacles in stops:
+        path = arm.plan([pose], paths[-1].end_rad if paths else None, straight=bool(paths), obstacles=obstacles)
+        if isinstance(path, NoPath):
+            return path
+        paths.append(path)
+    return paths
+
+
 def _plan_one(
-    arm: Arm,
-    grasp: GraspCandidate,
-    obstacles: Sequence[ObstacleBox],
-    others: Sequence[ObstacleBox],
-    lift_m: float,
-    start_rad: FloatArray | None,
+    arm: Arm, grasp: GraspCandidate, obstacles: Sequence[ObstacleBox], others: Sequence[ObstacleBox], lift_m: float
 ) -> GraspPlan | NoPath:
     at = tool_pose(arm, grasp.camera_T_grasp, grasp.width_m)
     before = shifted(at, -grasp.approach_distance_m * grasp.approach)
-    approach = arm.plan([before], start_rad=start_rad, obstacles=obstacles)
-    if isinstance(approach, NoPath):
-        return approach
-    descent = arm.plan([at], start_rad=approach.end_rad, straight=True, obstacles=others)
-    if isinstance(descent, NoPath):
-        return descent
     up = shifted(at, np.array([0.0, 0.0, lift_m]))
-    lift = arm.plan([up], start_rad=descent.end_rad, straight=True, obstacles=others)
-    return lift if isinstance(lift, NoPath) else GraspPlan(grasp, approach, descent, lift)
+    paths = plan_visit(arm, (before, obstacles), (at, others), (up, others))
+    return paths if isinstance(paths, NoPath) else GraspPlan(grasp, *paths)
 
 
 def _turned(grasp: GraspCandidate) -> GraspCandidate:
@@ -145,7 +144,5 @@ def _turned(grasp: GraspCandidate) -> GraspCandidate:
 
 def gap(box: ObstacleBox, at_m: FloatArray) -> float:
     """Horizontal distance from a position (3,) to a box; 0 inside."""
-    cosine, sine = math.cos(box.yaw_rad), math.sin(box.yaw_rad)
-    away = at_m[:2] - np.array(box.center_m[:2])
-    local = np.abs([away[0] * cosine + away[1] * sine, -away[0] * sine + away[1] * cosine])
+    local = np.abs(box.axes @ (at_m[:2] - np.array(box.center_m[:2])))
     return float(np.linalg.norm(np.maximum(local - np.array(box.half_m[:2]), 0.0)))

@@ -1,6 +1,5 @@
 """Measurement of a container on a table, such as a bowl, a plate or an open box: its rim, inside and floor."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,9 +62,7 @@ def measure_hollow(points_m: FloatArray, box: ObstacleBox) -> Hollow | None:
         box: Box around the object, from `boxes_on_table`.
     """
     half = np.array(box.half_m[:2])
-    cosine, sine = math.cos(box.yaw_rad), math.sin(box.yaw_rad)
-    axes = np.array([[cosine, sine], [-sine, cosine]])
-    middle = np.array(box.center_m[:2])
+    axes, middle = box.axes, np.array(box.center_m[:2])
     away = points_m[:, :2] - middle
     # An object in the container may be higher than the box, which is of the rim.
     near = np.all(np.abs(away @ axes.T) < half + _REACH_M, axis=1)

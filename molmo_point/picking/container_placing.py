@@ -48,13 +48,10 @@ class WayIn:
 def seen_hollow(search: Search, arm: Arm, *, prefer: bool) -> Hollow | None:
     """Measure the container that was found, with the fixed camera; None if the object found is not a container.
 
-    Args:
-        search: The views.
-        arm: Knows the camera's pose.
-        prefer: True prefers a container to an object with more weight.
+    With `prefer`, a container is preferred to an object with more weight.
     """
     overview = search.overview
-    assert search.chosen is not None and overview.depth_m is not None and overview.intrinsics is not None
+    assert overview.depth_m is not None and overview.intrinsics is not None
     pose = arm.base_T_camera(overview.frame, overview.stamp_ns)
     points = depth_points(overview.depth_m, overview.intrinsics, pose, 2)
     others = sorted(search.sightings, key=lambda sighting: -sighting.weight) if prefer else []
@@ -97,11 +94,9 @@ def fits(held: Held, hollow: Hollow) -> bool:
 
 def _around(hollow: Hollow) -> Iterator[FloatArray]:
     """Spots (2,) around the middle, farther out along the longer side."""
-    cosine, sine = np.cos(hollow.box.yaw_rad), np.sin(hollow.box.yaw_rad)
-    axes = np.array([[cosine, -sine], [sine, cosine]])
     for share in _OFFSETS:
         for angle in np.arange(_DIRECTIONS) * 2 * np.pi / _DIRECTIONS:
-            yield hollow.middle_m + axes @ (share * np.array(hollow.box.half_m[:2]) * [np.cos(angle), np.sin(angle)])
+            yield hollow.middle_m + hollow.box.axes.T @ (share * np.array(hollow.box.half_m[:2]) * [np.cos(angle), np.sin(angle)])
 
 
 def _ways_at(held: Held, gripper: Gripper, hollow: Hollow, base_frame: str, spot: FloatArray) -> list[WayIn]:

@@ -2,7 +2,9 @@
 
 import time
 from collections.abc import Callable
+from typing import Any
 
+from molmo_point.arm.arm import Cancelled
 from molmo_point.arm.joint_path import NoPath, NoPathReason
 from molmo_point.grasp.candidates import GraspCandidate
 from molmo_point.picking.states import OnState, PickEvent, PickFailure, PickState
@@ -40,6 +42,7 @@ class EventLog:
     Args:
         now_ns: The arm's clock.
         on_state: Called with every event.
+        cancelled: Polled all the time; True ends the pick or placing. None is never cancelled.
 
     Attributes:
         events: All events so far.
@@ -48,8 +51,8 @@ class EventLog:
         wall_s: Duration of each state by the computer's clock, seconds.
     """
 
-    def __init__(self, now_ns: Callable[[], int], on_state: OnState | None) -> None:
-        self._now_ns, self._on_state = now_ns, on_state
+    def __init__(self, now_ns: Callable[[], int], on_state: OnState | None, cancelled: Cancelled | None) -> None:
+        self._now_ns, self._on_state, self.cancelled = now_ns, on_state, cancelled
         self.events: list[PickEvent] = []
         self.attempt = 1
         self.arm_s: dict[PickState, float] = {}
@@ -68,15 +71,19 @@ class EventLog:
     ) -> None:
         """Add an event; a new state begins with its first event."""
         if state is not self._state:
-            self.close()
+            self._close()
             self._state = state
         event = PickEvent(state, self.attempt, self._now_ns(), message, target, grasp, candidates)
         self.events.append(event)
         if self._on_state is not None:
             self._on_state(event)
 
-    def close(self) -> None:
-        """Add the time since the last event to the present state."""
+    def record(self) -> dict[str, Any]:
+        """End the present state, and return events and durations by their names in `Outcome`."""
+        self._close()
+        return {"events": tuple(self.events), "arm_s": dict(self.arm_s), "wall_s": dict(self.wall_s)}
+
+    def _close(self) -> None:
         now = (self._now_ns(), time.perf_counter())
         if self._state is not None:
             past_s = (now[0] - self._since[0]) * 1e-9

@@ -1,7 +1,8 @@
 """Search for the object that several views agree on, and grasps on it."""
 
+import math
 from dataclasses import dataclass, field, replace
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from molmo_point.frame import RgbdFrame
 from molmo_point.grasp.candidates import GraspCandidate, Grasps
 from molmo_point.grasp.propose import propose_grasps
 from molmo_point.picking.approach import gap, plan_look
-from molmo_point.picking.event_log import EventLog, PickStopped
+from molmo_point.picking.event_log import EventLog, PickStopped, no_path
 from molmo_point.picking.pick_settings import PickSettings
 from molmo_point.picking.states import PickFailure, PickState
 from molmo_point.picking.views import Blank, Looker, Sighting, grouped, same_object, weight_of
@@ -31,26 +32,23 @@ class Search:
 
     Attributes:
         query: Words for the object.
+        log: Events of the pick or placing that it is part of.
         overview: Frame of the fixed camera with a free view of the table.
         obstacles: Boxes around all objects on the table.
         sightings: Views with a target.
-        blanks: Views without a target.
-        chosen: The sighting believed so far; None before the first.
+        chosen: The sighting believed so far.
     """
 
     query: str
+    log: EventLog
     overview: RgbdFrame
     obstacles: tuple[ObstacleBox, ...]
     sightings: list[Sighting] = field(default_factory=list)
-    blanks: list[Blank] = field(default_factory=list)
-    chosen: Sighting | None = None
+    chosen: Sighting = field(init=False)
 
-    def add(self, answer: Sighting | Blank) -> None:
-        """Add a view."""
-        if isinstance(answer, Sighting):
-            self.sightings.append(answer)
-        else:
-            self.blanks.append(answer)
+    def note(self, message: str, state: PickState = PickState.VERIFY_POINT) -> None:
+        """Log an event with the target believed so far."""
+        self.log.note(state, message, target=self.chosen.target)
 
 
 class Finder:
@@ -71,155 +69,142 @@ class Finder:
         self._fixed, self._wrist = fixed_camera, wrist_camera
         self._wrist_frame = ""
 
-    def search(self, query: str, log: EventLog, state: PickState, cancelled: Cancelled | None) -> Search:
+    def search(self, query: str, log: EventLog, state: PickState) -> Search:
         """Ask the model about both cameras, without moving.
 
         Raises:
             PickStopped: NOT_FOUND or NO_DEPTH if no camera gives a target; CANCELLED.
         """
         log.note(state, f"looking for {query!r} with the fixed camera")
-        overview = self._read(self._fixed)
+        overview = self.read_fixed()
         pose = self._arm.base_T_camera(overview.frame, overview.stamp_ns)
         assert overview.depth_m is not None and overview.intrinsics is not None
         boxes = boxes_on_table(overview.depth_m, overview.intrinsics, pose, table_z_m=self._arm.table_z_m)
-        search = Search(query, overview, boxes)
-        search.add(self._answer(search, overview, "the fixed camera", cancelled))
+        search = Search(query, log, overview, boxes)
+        answers = [self._answer(search, overview, "the fixed camera")]
         if self._wrist is not None:
             frame = self._read(self._wrist)
             self._wrist_frame = frame.frame
-            search.add(self._answer(search, frame, "the wrist camera, from above", cancelled))
-        if not search.sightings:
-            blank = search.blanks[0]
-            raise PickStopped(blank.failure, blank.message)
-        self._choose(search, log, state)
+            answers.append(self._answer(search, frame, "the wrist camera, from above"))
+        search.sightings += [answer for answer in answers if isinstance(answer, Sighting)]
+        if not search.sightings and isinstance(answers[0], Blank):
+            raise PickStopped(answers[0].failure, answers[0].message)
+        self._choose(search, state)
         return search
 
-    def look_again(self, search: Search, log: EventLog, first: int, cancelled: Cancelled | None) -> None:
-        """Look again from a stand-off until the views agree on `search.chosen`.
+    def look_again(self, search: Search, first: int) -> None:
+        """Look again from a stand-off until the views agree on `search.chosen`; begin at direction number `first`.
 
         Raises:
             PickStopped: WRONG_OBJECT if they do not agree, CANCELLED, or COLLISION if something blocks the arm.
         """
-        if self._wrist is None or not self._settings.max_looks:
+        looks, same_m = self._settings.max_looks, self._settings.same_m
+        if self._wrist is None or not looks:
             return
-        for asked in range(self._settings.max_looks):
-            assert search.chosen is not None
-            groups = grouped(search.sightings, self._settings.same_m)
-            last = asked == self._settings.max_looks - 1
-            if not last and self._undecided(groups) and self._compare(search, groups, log, first + asked, cancelled):
+        for number in range(first, first + looks):
+            groups = grouped(search.sightings, same_m)
+            undecided = _wide_views(groups[0]) < 2 or _lead(groups) < self._settings.clear_lead
+            if number < first + looks - 1 and undecided and self._compare(search, groups, number):
                 continue
-            at_m, stand_off_m = search.chosen.target.position_m, self._settings.stand_off_m
-            answer = self._look(search, at_m, stand_off_m, "the stand-off", log, first + asked, cancelled)
+            at_m = search.chosen.target.position_m
+            answer = self._look(search, at_m, self._settings.stand_off_m, "the stand-off", number)
             if answer is None:
                 self._require_lead(search)
                 return
-            if isinstance(answer, Sighting) and same_object(answer.target, search.chosen.target, self._settings.same_m):
+            if isinstance(answer, Sighting) and same_object(answer.target, search.chosen.target, same_m):
                 answer = replace(answer, is_wide=False)
-                search.add(answer)
+                search.sightings.append(answer)
                 self._require_lead(search)
-                log.note(PickState.VERIFY_POINT, f"seen again from the stand-off, {_apart_mm(answer, search.chosen)} mm off")
+                off_mm = round(1e3 * float(np.linalg.norm(answer.target.position_m - at_m)))
+                search.log.note(PickState.VERIFY_POINT, f"seen again from the stand-off, {off_mm} mm off")
                 search.chosen = answer
                 return
-            self._disagree(search, answer, log)
+            self._disagree(search, answer)
         raise PickStopped(PickFailure.WRONG_OBJECT, f"close views do not agree on {search.query!r}")
 
     def _require_lead(self, search: Search) -> None:
         groups = grouped(search.sightings, self._settings.same_m)
         if _wide_views(groups[0]) < 2:
             raise PickStopped(PickFailure.WRONG_OBJECT, f"only one distant view takes this for {search.query!r}")
-        if len(groups) > 1 and weight_of(groups[0]) - weight_of(groups[1]) < self._settings.least_lead:
-            said = " against ".join(f"{weight_of(group):.1f}" for group in groups)
-            raise PickStopped(PickFailure.WRONG_OBJECT, f"{search.query!r} may be one object or another: weights {said}")
+        if _lead(groups) < self._settings.least_lead:
+            said = f"{search.query!r} may be one object or another: weights {_weights(groups)}"
+            raise PickStopped(PickFailure.WRONG_OBJECT, said)
 
-    def _undecided(self, groups: list[list[Sighting]]) -> bool:
-        if _wide_views(groups[0]) < 2:
-            return True
-        return len(groups) > 1 and weight_of(groups[0]) - weight_of(groups[1]) < self._settings.clear_lead
-
-    def _compare(
-        self, search: Search, groups: list[list[Sighting]], log: EventLog, first: int, cancelled: Cancelled | None
-    ) -> bool:
+    def _compare(self, search: Search, groups: list[list[Sighting]], number: int) -> bool:
         """Look at the two likeliest objects together, or around the only one; False if the camera cannot get there."""
         one, other = (groups[index][0].target.position_m for index in (0, min(1, len(groups) - 1)))
         apart_m = float(np.linalg.norm(other - one)) if len(groups) > 1 else _AROUND_M
         stand_off_m = float(np.clip(_WIDE * apart_m + self._settings.stand_off_m - 0.05, *_COMPARE_M))
         place = "between the two" if len(groups) > 1 else "farther away"
-        answer = self._look(search, 0.5 * (one + other), stand_off_m, place, log, first, cancelled)
-        if answer is None:
-            return False
-        search.add(answer)
-        self._choose(search, log, PickState.VERIFY_POINT)
-        return True
+        answer = self._look(search, 0.5 * (one + other), stand_off_m, place, number)
+        if isinstance(answer, Sighting):
+            search.sightings.append(answer)
+        if answer is not None:
+            self._choose(search)
+        return answer is not None
 
-    def _look(
-        self,
-        search: Search,
-        at_m: np.ndarray,
-        stand_off_m: float,
-        place: str,
-        log: EventLog,
-        first: int,
-        cancelled: Cancelled | None,
-    ) -> Sighting | Blank | None:
+    def _look(self, search: Search, at_m: np.ndarray, stand_off_m: float, place: str, number: int) -> Sighting | Blank | None:
         """Look at a position with the wrist camera; None if it cannot get to any viewpoint."""
-        assert self._wrist is not None and search.chosen is not None
-        path = plan_look(self._arm, self._wrist_frame, at_m, stand_off_m, search.obstacles, first)
-        target = search.chosen.target
+        assert self._wrist is not None
+        path = plan_look(self._arm, self._wrist_frame, at_m, stand_off_m, search.obstacles, number)
         if isinstance(path, NoPath):
-            log.note(PickState.VERIFY_POINT, f"no way to look from {place}: {path.message}", target=target)
+            search.note(f"no way to look from {place}: {path.message}")
             return None
-        log.note(PickState.APPROACH, f"going to look from {place}", target=target)
-        frame = self.read_after(path, self._wrist, cancelled)
-        log.note(PickState.VERIFY_POINT, "looking again with the wrist camera", target=target)
-        return self._answer(search, frame, place, cancelled)
+        search.note(f"going to look from {place}", PickState.APPROACH)
+        frame = self.read_after(path, self._wrist, search.log.cancelled)
+        search.note("looking again with the wrist camera")
+        return self._answer(search, frame, place)
 
-    def _answer(self, search: Search, frame: RgbdFrame, place: str, cancelled: Cancelled | None) -> Sighting | Blank:
+    def _answer(self, search: Search, frame: RgbdFrame, place: str) -> Sighting | Blank:
         """The model's answer, moved onto an object that it just misses; a point on the bare table is blank."""
-        answer = self._looker.answer(frame, search.query, place, cancelled)
-        table_m = self._arm.table_z_m
-        if isinstance(answer, Blank) or answer.target.position_m[2] > table_m + _BARE_M:
+        answer = self._looker.answer(frame, search.query, place, search.log.cancelled)
+        bare_m = self._arm.table_z_m + _BARE_M
+        if isinstance(answer, Blank) or answer.target.position_m[2] > bare_m:
             return answer
-        gap_m, box = min(
-            ((gap(box, answer.target.position_m), box) for box in search.obstacles), key=itemgetter(0), default=(1.0, None)
-        )
-        moved = None if box is None or gap_m > _MISSED_M else self._looker.moved(answer, np.array([*box.center_m[:2], box.top_m]))
-        # A low point inside an obstacle is a container floor, not the table.
-        low = moved is not None and moved.target.position_m[2] <= table_m + _BARE_M
-        if moved is None or (low and (box is None or gap(box, moved.target.position_m) > 0.0)):
-            return Blank(place, PickFailure.NOT_FOUND, f"the model points at the bare table from {place}")
-        return moved
+        gaps = ((gap(box, answer.target.position_m), box) for box in search.obstacles)
+        gap_m, box = min(gaps, key=itemgetter(0), default=(1.0, None))
+        if box is not None and gap_m <= _MISSED_M:
+            moved = self._looker.moved(answer, np.array([*box.center_m[:2], box.top_m]))
+            # A low point inside an obstacle is a container floor, not the table.
+            if moved is not None and (moved.target.position_m[2] > bare_m or gap(box, moved.target.position_m) == 0.0):
+                return moved
+        return Blank(place, PickFailure.NOT_FOUND, f"the model points at the bare table from {place}")
 
-    def _disagree(self, search: Search, answer: Sighting | Blank, log: EventLog) -> None:
+    def _disagree(self, search: Search, answer: Sighting | Blank) -> None:
         """Weigh a view from the stand-off that contradicts the chosen one."""
-        assert search.chosen is not None
-        if isinstance(answer, Blank):
-            search.blanks.append(answer)
-            search.sightings = [each for each in search.sightings if each is not search.chosen] or search.sightings
-            self._choose(search, log, PickState.VERIFY_POINT)
-            return
-        search.add(answer)
         before = search.chosen
-        self._choose(search, log, PickState.VERIFY_POINT)
-        if search.chosen is before:
-            return
-        log.note(PickState.VERIFY_POINT, f"more likely: the object seen from {search.chosen.place}", target=search.chosen.target)
+        if isinstance(answer, Blank):
+            search.sightings = [each for each in search.sightings if each is not before] or search.sightings
+        else:
+            search.sightings.append(answer)
+        self._choose(search)
+        if isinstance(answer, Sighting) and search.chosen is not before:
+            search.note(f"more likely: the object seen from {search.chosen.place}")
 
-    def _choose(self, search: Search, log: EventLog, state: PickState) -> None:
+    def _choose(self, search: Search, state: PickState = PickState.VERIFY_POINT) -> None:
         groups = grouped(search.sightings, self._settings.same_m)
-        search.chosen = max(groups[0], key=lambda sighting: sighting.weight)
-        if len(search.sightings) < 2:
-            return
-        agreed = ", ".join(sorted({sighting.place for sighting in groups[0]}))
-        weights = " against ".join(f"{weight_of(group):.1f}" for group in groups)
-        doubt = "" if len(groups) == 1 else f"; weights of the objects: {weights}"
-        log.note(state, f"chosen: the object seen from {agreed}{doubt}", target=search.chosen.target)
+        search.chosen = max(groups[0], key=attrgetter("weight"))
+        if len(search.sightings) > 1:
+            agreed = ", ".join(sorted({sighting.place for sighting in groups[0]}))
+            doubt = "" if len(groups) == 1 else f"; weights of the objects: {_weights(groups)}"
+            search.note(f"chosen: the object seen from {agreed}{doubt}", state)
 
     def grasps(self, sighting: Sighting) -> tuple[Grasps, tuple[GraspCandidate, ...]]:
         """Propose grasps on a sighting: as found, and in the base frame."""
-        found = propose_grasps(
-            sighting.frame, sighting.in_camera, gripper=self._arm.gripper, base_T_camera=sighting.base_T_camera
-        )
-        return found, tuple(candidate.transformed(sighting.base_T_camera) for candidate in found.candidates)
+        pose = sighting.base_T_camera
+        found = propose_grasps(sighting.frame, sighting.in_camera, gripper=self._arm.gripper, base_T_camera=pose)
+        return found, tuple(candidate.transformed(pose) for candidate in found.candidates)
+
+    def home_path(self) -> JointPath:
+        """Plan the path to where the cameras see the table.
+
+        Raises:
+            PickStopped: If there is none.
+        """
+        path = self._arm.plan_home()
+        if isinstance(path, NoPath):
+            raise no_path(path)
+        return path
 
     def go(self, path: JointPath, cancelled: Cancelled | None, speed: float = 1.0) -> None:
         """Follow a path.
@@ -252,5 +237,10 @@ def _wide_views(group: list[Sighting]) -> int:
     return sum(sighting.is_wide for sighting in group)
 
 
-def _apart_mm(one: Sighting, other: Sighting) -> int:
-    return round(1e3 * float(np.linalg.norm(one.target.position_m - other.target.position_m)))
+def _lead(groups: list[list[Sighting]]) -> float:
+    """Lead in weight of the likeliest object; infinite if it is the only one."""
+    return weight_of(groups[0]) - weight_of(groups[1]) if len(groups) > 1 else math.inf
+
+
+def _weights(groups: list[list[Sighting]]) -> str:
+    return " against ".join(f"{weight_of(group):.1f}" for group in groups)

@@ -91,45 +91,27 @@ class Picker:
             raise InputError("attempts must be at least 1", f"attempts={attempts}", "give 1 or more")
         if self.held is not None and not dry_run:
             raise InputError("the gripper must be empty", f"it holds {self.held.query!r}", "place that object first")
-        log = EventLog(self.arm.now_ns, on_state)
-        run = _Run(self, query, log, cancelled)
+        run = _Run(self, query, EventLog(self.arm.now_ns, on_state, cancelled))
         failure: PickStopped | None = None
         for attempt in range(1, attempts + 1):
-            log.attempt = attempt
-            try:
-                run.attempt(attempt, dry_run)
-                failure = None
+            failure = run.attempt(attempt, dry_run)
+            if failure is None or not failure.again or dry_run:
                 break
-            except PickStopped as stopped:
-                failure = stopped
-                log.note(run.state, f"{stopped.failure.value}: {stopped.message}", target=run.target)
-                if not stopped.again or dry_run or attempt == attempts:
-                    break
-        log.close()
-        return self._result(run, failure, dry_run)
-
-    def _result(self, run: "_Run", failure: PickStopped | None, dry_run: bool) -> PickResult:
         width = self.arm.gripper_width()
-        if failure is None:
-            done = "could be lifted" if dry_run else f"lifted, {width * 1e3:.0f} mm between the fingers"
-            message = f"{run.query!r} {done}"
-        else:
-            held = f"; the gripper holds {self.holding!r}" if self.holding else ""
-            message = failure.message + held
-        log = run.log
+        done = "could be lifted" if dry_run else f"lifted, {width * 1e3:.0f} mm between the fingers"
+        held = f"; the gripper holds {self.holding!r}" if self.holding else ""
+        message = f"{query!r} {done}" if failure is None else failure.message + held
         return PickResult(
-            query=run.query,
+            query=query,
             failure=None if failure is None else failure.failure,
             message=message,
-            attempts=log.attempt,
+            attempts=run.log.attempt,
             dry_run=dry_run,
             target=run.target,
             grasp=run.grasp,
             width_m=width,
             holding=self.holding,
-            events=tuple(log.events),
-            arm_s=dict(log.arm_s),
-            wall_s=dict(log.wall_s),
+            **run.log.record(),
         )
 
     def place(
@@ -165,8 +147,8 @@ class Picker:
         relation = Relation(relation)
         if isinstance(where, str) and not relation.needs_place:
             where = self.drop_zones.next(self.arm, self.held, aside=relation is Relation.ASIDE)
-        placer = Placer(self.arm, self.finder, self.settings, self.held)
-        result = placer.place(where, relation, EventLog(self.arm.now_ns, on_state), cancelled)
+        log = EventLog(self.arm.now_ns, on_state, cancelled)
+        result = Placer(self.arm, self.finder, self.settings, self.held, log).place(where, relation)
         if not result.holding:
             self.held = None
         return result
@@ -175,36 +157,38 @@ class Picker:
 class _Run:
     """One pick."""
 
-    def __init__(self, picker: Picker, query: str, log: EventLog, cancelled: Cancelled | None) -> None:
-        self.picker, self.query, self.log, self.cancelled = picker, query, log, cancelled
+    def __init__(self, picker: Picker, query: str, log: EventLog) -> None:
+        self.picker, self.query, self.log, self.cancelled = picker, query, log, log.cancelled
         self.arm, self.settings, self.finder = picker.arm, picker.settings, picker.finder
         self.state = PickState.POINTING
         self.target: Target | None = None
         self.grasp: GraspCandidate | None = None
         self.points_m = np.zeros((0, 3))
 
-    def attempt(self, number: int, dry_run: bool) -> None:
-        """Go once through all states.
+    def attempt(self, number: int, dry_run: bool) -> PickStopped | None:
+        """Go once through all states; return what ended it too early."""
+        self.log.attempt = number
+        try:
+            self._go_through(number, dry_run)
+        except PickStopped as stopped:
+            self.log.note(self.state, f"{stopped.failure.value}: {stopped.message}", target=self.target)
+            return stopped
+        return None
 
-        Raises:
-            PickStopped: If it fails.
-        """
+    def _go_through(self, number: int, dry_run: bool) -> None:
+        self._enter(PickState.POINTING)
         if not dry_run:
             self._make_ready()
-        self._enter(PickState.POINTING)
-        search = self.finder.search(self.query, self.log, PickState.POINTING, self.cancelled)
-        assert search.chosen is not None
-        self.target = search.chosen.target
+            self._enter(PickState.POINTING)
+        search = self.finder.search(self.query, self.log, PickState.POINTING)
         plan = self._plan(search)
         if dry_run:
             return
         self._enter(PickState.VERIFY_POINT)
         before = search.chosen
-        self.finder.look_again(search, self.log, 2 * (number - 1), self.cancelled)
-        if search.chosen is not before:
-            self.target = search.chosen.target
-            plan = self._plan(search)
-        elif not np.allclose(plan.approach.positions_rad[0], self.arm.joint_positions(), atol=0.02):
+        self.finder.look_again(search, 2 * (number - 1))
+        moved = not np.allclose(plan.approach.positions_rad[0], self.arm.joint_positions(), atol=0.02)
+        if search.chosen is not before or moved:
             plan = self._plan(search)
         self._grasp(plan, search)
 
@@ -218,32 +202,28 @@ class _Run:
 
     def _make_ready(self) -> None:
         """Open the fingers, and go out of the cameras' view."""
-        self._enter(PickState.POINTING)
         if self.arm.gripper_width() < 0.9 * self.arm.gripper.max_opening_m:
             self.arm.move_gripper(self.arm.gripper.max_opening_m, cancelled=self.cancelled)
-        path = self.arm.plan_home()
-        if isinstance(path, NoPath):
-            raise no_path(path)
+        path = self.finder.home_path()
         if path.duration_s > 0.05:
             self._note("going to where the cameras see the table")
             self.finder.go(path, self.cancelled)
 
     def _plan(self, search: Search) -> GraspPlan:
+        self.target = search.chosen.target
         self._enter(PickState.PLANNING)
-        assert search.chosen is not None
+        at_m = self.target.position_m
         reasons: list[NoPath] = []
         rejected = ""
         # The nearest view is the most exact; an earlier one of the same object may show another side.
         for sighting in (search.chosen, *(each for each in reversed(search.sightings) if each is not search.chosen)):
-            away = float(np.linalg.norm(sighting.target.position_m - search.chosen.target.position_m))
-            if sighting is not search.chosen and away > self.settings.same_m:
+            if float(np.linalg.norm(sighting.target.position_m - at_m)) > self.settings.same_m:
                 continue
             found, candidates = self.finder.grasps(sighting)
-            self.log.note(
-                self.state, f"{len(candidates)} grasps from {sighting.place}", target=self.target, candidates=candidates
-            )
+            said = f"{len(candidates)} grasps from {sighting.place}"
+            self.log.note(self.state, said, target=self.target, candidates=candidates)
             rejected = rejected or f"{found.region.status.value} {found.region.message}; out: {found.reasons}"
-            plan = plan_grasp(self.arm, candidates, search.obstacles, search.chosen.target.position_m, self.settings.lift_m)
+            plan = plan_grasp(self.arm, candidates, search.obstacles, at_m, self.settings.lift_m)
             if isinstance(plan, GraspPlan):
                 self.grasp = plan.grasp
                 self.points_m = sighting.base_T_camera.apply(found.region.points_m, sighting.frame.frame)
@@ -257,7 +237,8 @@ class _Run:
     def _grasp(self, plan: GraspPlan, search: Search) -> None:
         self._enter(PickState.APPROACH)
         self._note("going to the start of the approach")
-        self.arm.move_gripper(min(plan.grasp.opening_m, self.arm.gripper.max_opening_m), cancelled=self.cancelled)
+        opening_m = min(plan.grasp.opening_m, self.arm.gripper.max_opening_m)
+        self.arm.move_gripper(opening_m, cancelled=self.cancelled)
         self.finder.go(plan.approach, self.cancelled)
         self._enter(PickState.GRASP)
         self._note("straight to the grasp")
@@ -268,15 +249,12 @@ class _Run:
             self.picker.held = Held.of(self.query, plan.grasp, width, self.arm.table_z_m, self.points_m)
         self._enter(PickState.LIFT)
         if self.picker.held is None:
-            self._retreat(plan)
+            self.arm.move_gripper(opening_m)
+            self.finder.go(plan.lift, self.cancelled)
             raise PickStopped(PickFailure.SLIPPED, f"the fingers closed on nothing ({width * 1e3:.1f} mm)")
         self._note(f"lifting, {width * 1e3:.0f} mm between the fingers")
         self.finder.go(plan.lift, self.cancelled, self.settings.holding_speed)
         self._verify(search, width)
-
-    def _retreat(self, plan: GraspPlan) -> None:
-        self.arm.move_gripper(min(plan.grasp.opening_m, self.arm.gripper.max_opening_m))
-        self.finder.go(plan.lift, self.cancelled)
 
     def _verify(self, search: Search, width: float) -> None:
         self._enter(PickState.VERIFY_LIFT)
@@ -284,10 +262,9 @@ class _Run:
         if now < self.settings.least_width_m or width - now > _KEPT_M:
             self.picker.held = None
             raise PickStopped(PickFailure.SLIPPED, f"lost on the way up: {width * 1e3:.0f} mm became {now * 1e3:.0f} mm")
-        assert self.target is not None
-        overview = search.overview
-        after = self.finder.read_fixed()
-        share = still_there(overview, after, self.target, self.arm.base_T_camera(overview.frame, overview.stamp_ns))
+        before, after = search.overview, self.finder.read_fixed()
+        base_T_camera = self.arm.base_T_camera(before.frame, before.stamp_ns)
+        share = still_there(before, after, search.chosen.target, base_T_camera)
         if share > STILL_THERE:
             self.picker.held = None
             raise PickStopped(PickFailure.SLIPPED, f"{share:.0%} of the object is still where it stood")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from molmo_point.arm.arm import Arm, Cancelled
+from molmo_point.arm.arm import Arm
 from molmo_point.arm.joint_path import JointPath, NoPath
 from molmo_point.arm.obstacle_boxes import ObstacleBox
 from molmo_point.arrays import FloatArray
@@ -16,7 +16,7 @@ from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.transforms import Transform
 from molmo_point.grasp.candidates import GRASP_FRAME
 from molmo_point.grasp.propose import find_object
-from molmo_point.picking.approach import shifted, tool_pose
+from molmo_point.picking.approach import plan_visit, shifted, tool_pose
 from molmo_point.picking.container import Hollow
 from molmo_point.picking.container_placing import LETTING_GO_M, fits, seen_hollow, ways_in
 from molmo_point.picking.event_log import EventLog, PickStopped, no_path
@@ -64,30 +64,30 @@ class Placer:
         finder: Finds the place.
         settings: Thresholds and speed.
         held: The object in the gripper.
+        log: Collects the events.
     """
 
-    def __init__(self, arm: Arm, finder: Finder, settings: PickSettings, held: Held) -> None:
-        self._arm, self._finder, self._settings, self._held = arm, finder, settings, held
+    def __init__(self, arm: Arm, finder: Finder, settings: PickSettings, held: Held, log: EventLog) -> None:
+        self._arm, self._finder, self._settings, self._held, self._log = arm, finder, settings, held, log
         self._found_container = False
         self._seen: bool | None = None
 
-    def place(self, where: str | Transform, relation: Relation, log: EventLog, cancelled: Cancelled | None) -> PlaceResult:
+    def place(self, where: str | Transform, relation: Relation) -> PlaceResult:
         """Place as `Picker.place`; a relation other than in, on and next to needs a pose."""
         if isinstance(where, Transform) and (where.target, where.source) != (self._arm.base_frame, GRASP_FRAME):
             fix = f"give {self._arm.base_frame}_T_{GRASP_FRAME}"
             raise FrameError("where must be a pose of the grasp frame in the base frame", f"{where.target}_T_{where.source}", fix)
         stopped, at, holding = None, None, self._held.query
         try:
-            spots, obstacles, before = self._spots(where, relation, log, cancelled)
-            spot = self._put_down(spots, obstacles, log, cancelled)
+            spots, obstacles, before = self._spots(where, relation)
+            spot = self._put_down(spots, obstacles)
             x, y, z = (float(value) for value in spot.pose.translation_m)
             at, holding = (x, y, z), ""
-            self._verify(spot, before, log)
+            self._verify(spot, before)
         except PickStopped as reason:
             stopped = reason
             holding = "" if reason.failure is PickFailure.SLIPPED else holding
-            log.note(PickState.PLACE, f"{reason.failure.value}: {reason.message}")
-        log.close()
+            self._note(f"{reason.failure.value}: {reason.message}")
         if stopped is not None:
             message = stopped.message + (f"; the gripper still holds {holding!r}" if holding else "")
         else:
@@ -98,43 +98,39 @@ class Placer:
             failure=None if stopped is None else stopped.failure,
             message=message,
             holding=holding,
-            events=tuple(log.events),
-            arm_s=dict(log.arm_s),
-            wall_s=dict(log.wall_s),
             where=where if isinstance(where, str) else "a given pose",
             position_m=at,
             found_container=self._found_container,
             seen=self._seen,
+            **self._log.record(),
         )
 
-    def _spots(
-        self, where: str | Transform, relation: Relation, log: EventLog, cancelled: Cancelled | None
-    ) -> tuple[list[_Spot], tuple[ObstacleBox, ...], RgbdFrame]:
+    def _note(self, message: str) -> None:
+        self._log.note(PickState.PLACE, message)
+
+    def _go(self, path: JointPath) -> None:
+        self._finder.go(path, self._log.cancelled, self._settings.holding_speed)
+
+    def _spots(self, where: str | Transform, relation: Relation) -> tuple[list[_Spot], tuple[ObstacleBox, ...], RgbdFrame]:
         """Places for the release, the best first; boxes on the table; and the fixed camera's frame from before."""
-        log.note(PickState.PLACE, "going to where the cameras see the table")
-        self._go_home(cancelled)
+        self._note("going to where the cameras see the table")
+        self._go(self._finder.home_path())
         if isinstance(where, Transform):
             support_m = float(where.translation_m[2]) - self._held.below_m
             return [_Spot(where, support_m, self._held.radius_m)], (), self._finder.read_fixed()
-        search = self._finder.search(where, log, PickState.PLACE, cancelled)
+        search = self._finder.search(where, self._log, PickState.PLACE)
         hollow = seen_hollow(search, self._arm, prefer=relation is Relation.IN)
         if relation is Relation.NEXT_TO:
             spots = self._next_to(search, hollow)
         elif hollow is not None:
-            spots = self._inside(where, hollow, search, log)
+            spots = self._inside(where, hollow, search)
         elif relation is Relation.IN:
-            message = f"the object taken for {where!r} has no measurable rim and inside"
-            raise PickStopped(PickFailure.WRONG_OBJECT, message)
+            said = f"the object taken for {where!r} has no measurable rim and inside"
+            raise PickStopped(PickFailure.WRONG_OBJECT, said)
         else:
             middle, top_m, _ = self._extent(search)
-            spots = [_Spot(pose, top_m, self._held.radius_m, search.obstacles) for pose in self._turned(middle, top_m)]
+            spots = self._turned([middle], top_m, search)
         return spots, search.obstacles, search.overview
-
-    def _go_home(self, cancelled: Cancelled | None) -> None:
-        home = self._arm.plan_home()
-        if isinstance(home, NoPath):
-            raise no_path(home)
-        self._finder.go(home, cancelled, self._settings.holding_speed)
 
     def _next_to(self, search: Search, hollow: Hollow | None) -> list[_Spot]:
         if hollow is None:
@@ -146,46 +142,30 @@ class Placer:
         places = list(self._beside(middle, radius_m, others))
         if not places:
             raise PickStopped(PickFailure.NO_GRASP, f"no place next to {search.query!r} is free")
-        table_m = self._arm.table_z_m
-        return [
-            _Spot(pose, table_m, self._held.radius_m, search.obstacles)
-            for place in places
-            for pose in self._turned(place, table_m)
-        ]
+        return self._turned(places, self._arm.table_z_m, search)
 
-    def _inside(self, where: str, hollow: Hollow, search: Search, log: EventLog) -> list[_Spot]:
+    def _inside(self, where: str, hollow: Hollow, search: Search) -> list[_Spot]:
         """Places inside a container; its own box is no obstacle."""
         self._found_container = True
         size = f"its opening is {hollow.opening_m * 1e3:.0f} mm wide, {(hollow.rim_m - hollow.floor_m) * 1e3:.0f} mm deep"
-        log.note(PickState.PLACE, f"{where!r} is a container: {size}")
+        self._note(f"{where!r} is a container: {size}")
         ways = ways_in(self._held, self._arm.gripper, hollow, self._arm.base_frame)
         if not ways:
-            what = (
-                "the fingers have no room in it"
-                if fits(self._held, hollow)
-                else "the object is too large, or the container is full"
-            )
+            too_large = "the object is too large, or the container is full"
+            what = "the fingers have no room in it" if fits(self._held, hollow) else too_large
             long_mm = 2e3 * min(self._held.along_m, self._held.radius_m)
             held = f"{self._held.query!r} ({self._held.width_m * 1e3:.0f} x {long_mm:.0f} mm)"
             raise PickStopped(PickFailure.NO_GRASP, f"{held} does not go into {where!r}, {size}: {what}")
         others = tuple(box for box in search.obstacles if box is not hollow.box and not hollow.covers(box.center_m[:2]))
-        reach_m = 0.5 * hollow.opening_m
+        reach_m, clear_m = 0.5 * hollow.opening_m, hollow.rim_m + _RIM_CLEAR_M
+        above_m = [max(_ABOVE_M, clear_m - way.support_m - way.fall_m) for way in ways]
         return [
-            _Spot(
-                way.pose,
-                way.support_m,
-                reach_m,
-                others,
-                max(_ABOVE_M, hollow.rim_m + _RIM_CLEAR_M - way.support_m - way.fall_m),
-                LETTING_GO_M,
-            )
-            for way in ways
+            _Spot(way.pose, way.support_m, reach_m, others, up_m, LETTING_GO_M) for way, up_m in zip(ways, above_m, strict=True)
         ]
 
     def _extent(self, search: Search) -> tuple[FloatArray, float, float]:
         """Middle (2,), height and radius of the object found, meters, base frame."""
         sighting = search.chosen
-        assert sighting is not None
         region = find_object(sighting.frame, sighting.in_camera, base_T_camera=sighting.base_T_camera)
         if len(region.points_m) < 10:
             raise PickStopped(PickFailure.NO_DEPTH, f"no object at the point: {region.message}")
@@ -207,47 +187,43 @@ class Placer:
                 if all(gap > self._held.radius_m + 0.01 for gap in gaps):
                     yield spot
 
-    def _turned(self, spot: FloatArray, support_m: float) -> Iterator[Transform]:
-        """Poses of the grasp frame over a spot, in all rotations about the vertical."""
-        for turn_rad in TURNS_RAD:
-            yield self._held.standing(self._arm.base_frame, spot, support_m, float(turn_rad))
+    def _turned(self, places: Sequence[FloatArray], support_m: float, search: Search) -> list[_Spot]:
+        """Spots over places (2,), in all rotations about the vertical."""
+        poses = (self._held.standing(self._arm.base_frame, at, support_m, float(turn)) for at in places for turn in TURNS_RAD)
+        return [_Spot(pose, support_m, self._held.radius_m, search.obstacles) for pose in poses]
 
-    def _put_down(
-        self, spots: Sequence[_Spot], obstacles: Sequence[ObstacleBox], log: EventLog, cancelled: Cancelled | None
-    ) -> _Spot:
+    def _put_down(self, spots: Sequence[_Spot], obstacles: Sequence[ObstacleBox]) -> _Spot:
         reasons: list[NoPath] = []
         for spot in spots:
-            ways = self._ways(spot, obstacles)
+            at = tool_pose(self._arm, spot.pose, self._held.width_m)
+            above = shifted(at, np.array([0.0, 0.0, spot.above_m]))
+            ways = plan_visit(self._arm, (above, obstacles), (at, spot.keep_clear), (above, ()))
             if isinstance(ways, NoPath):
                 reasons.append(ways)
                 continue
-            log.note(PickState.PLACE, f"putting it down at {np.round(spot.pose.translation_m, 3).tolist()} m")
-            self._finder.go(ways[0], cancelled, self._settings.holding_speed)
-            self._finder.go(ways[1], cancelled, self._settings.holding_speed)
+            self._note(f"putting it down at {np.round(spot.pose.translation_m, 3).tolist()} m")
+            self._go(ways[0])
+            self._go(ways[1])
             self._require_held()
             wider = min(self._held.width_m + spot.open_m, self._arm.gripper.max_opening_m)
-            self._arm.move_gripper(wider, cancelled=cancelled)
+            self._arm.move_gripper(wider, cancelled=self._log.cancelled)
             if self._arm.gripper_width() < self._held.width_m + 0.008:
                 raise PickStopped(PickFailure.CANCELLED, "cancelled during the release", again=False)
             self._finder.go(ways[2], None)
             return spot
         raise no_path(*reasons)
 
-    def _verify(self, spot: _Spot, before: RgbdFrame, log: EventLog) -> None:
+    def _verify(self, spot: _Spot, before: RgbdFrame) -> None:
         """Look for the object at its place with the fixed camera.
 
         Raises:
             PickStopped: SLIPPED if the place is in sight and nothing is there.
         """
-        base_T_camera = self._arm.base_T_camera(before.frame, before.stamp_ns)
-        at = np.array([*spot.pose.translation_m[:2], spot.support_m])
-        share = seen_put(before, self._finder.read_fixed(), at, spot.reach_m, base_T_camera)
-        if math.isnan(share):
-            # The arm still hides the place; with the arm at home the fixed camera sees the whole table.
-            home = self._arm.plan_home()
-            if not isinstance(home, NoPath):
-                self._finder.go(home, None)
-                share = seen_put(before, self._finder.read_fixed(), at, spot.reach_m, base_T_camera)
+        share = self._share_seen(spot, before)
+        # The arm may hide the place; with the arm at home the fixed camera sees the whole table.
+        if math.isnan(share) and not isinstance(home := self._arm.plan_home(), NoPath):
+            self._finder.go(home, None)
+            share = self._share_seen(spot, before)
         if math.isnan(share):
             return
         # Noise raises single pixels; the object raises an area as wide as itself.
@@ -255,7 +231,12 @@ class Placer:
         if not self._seen:
             said = f"{self._held.query!r} was released, but the fixed camera sees nothing new at its place"
             raise PickStopped(PickFailure.SLIPPED, said)
-        log.note(PickState.PLACE, f"the fixed camera sees something new on {share:.0%} of the place")
+        self._note(f"the fixed camera sees something new on {share:.0%} of the place")
+
+    def _share_seen(self, spot: _Spot, before: RgbdFrame) -> float:
+        at_m = np.array([*spot.pose.translation_m[:2], spot.support_m])
+        base_T_camera = self._arm.base_T_camera(before.frame, before.stamp_ns)
+        return seen_put(before, self._finder.read_fixed(), at_m, spot.reach_m, base_T_camera)
 
     def _require_held(self) -> None:
         width, before = self._arm.gripper_width(), self._held.width_m
@@ -263,16 +244,3 @@ class Placer:
         if width < self._settings.least_width_m or before - width > _LOST_M:
             said = f"it was lost on the way: {before * 1e3:.0f} mm between the fingers became {width * 1e3:.0f} mm"
             raise PickStopped(PickFailure.SLIPPED, said)
-
-    def _ways(self, spot: _Spot, obstacles: Sequence[ObstacleBox]) -> tuple[JointPath, JointPath, JointPath] | NoPath:
-        """Paths to above the place, down, and up again."""
-        at = tool_pose(self._arm, spot.pose, self._held.width_m)
-        above = shifted(at, np.array([0.0, 0.0, spot.above_m]))
-        there = self._arm.plan([above], obstacles=obstacles)
-        if isinstance(there, NoPath):
-            return there
-        down = self._arm.plan([at], start_rad=there.end_rad, straight=True, obstacles=spot.keep_clear)
-        if isinstance(down, NoPath):
-            return down
-        up = self._arm.plan([above], start_rad=down.end_rad, straight=True)
-        return up if isinstance(up, NoPath) else (there, down, up)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from molmo_point.grasp.candidates import GraspCandidate
+from molmo_point.plain_json import plain_json
 from molmo_point.results import Target
 
 
@@ -69,13 +70,7 @@ class PickEvent:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able form, without the grasps."""
-        return {
-            "state": self.state.name,
-            "attempt": self.attempt,
-            "stamp_ns": self.stamp_ns,
-            "message": self.message,
-            "target": None if self.target is None else self.target.to_dict(),
-        }
+        return {name: _plain(value) for name, value in vars(self).items() if name not in ("grasp", "candidates")}
 
 
 OnState = Callable[[PickEvent], None]
@@ -108,15 +103,7 @@ class Outcome:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able form."""
-        return {
-            "success": self.success,
-            "failure": None if self.failure is None else self.failure.value,
-            "message": self.message,
-            "holding": self.holding,
-            "events": [event.to_dict() for event in self.events],
-            "arm_s": {state.name: seconds for state, seconds in self.arm_s.items()},
-            "wall_s": {state.name: seconds for state, seconds in self.wall_s.items()},
-        }
+        return {"success": self.success, **{name: _plain(value) for name, value in vars(self).items()}}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -139,17 +126,6 @@ class PickResult(Outcome):
     grasp: GraspCandidate | None = None
     width_m: float = math.nan
 
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "query": self.query,
-            "attempts": self.attempts,
-            "dry_run": self.dry_run,
-            "target": None if self.target is None else self.target.to_dict(),
-            "grasp": None if self.grasp is None else self.grasp.to_dict(),
-            "width_m": self.width_m if math.isfinite(self.width_m) else None,
-            **super().to_dict(),
-        }
-
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class PlaceResult(Outcome):
@@ -168,11 +144,13 @@ class PlaceResult(Outcome):
     found_container: bool = False
     seen: bool | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "where": self.where,
-            "position_m": None if self.position_m is None else list(self.position_m),
-            "found_container": self.found_container,
-            "seen": self.seen,
-            **super().to_dict(),
-        }
+
+def _plain(value: Any) -> Any:
+    """JSON-able form of a value of an event or an outcome; enums by their names."""
+    if isinstance(value, enum.Enum):
+        return value.name
+    if isinstance(value, PickEvent | Target | GraspCandidate):
+        return value.to_dict()
+    if isinstance(value, Mapping):
+        return {state.name: seconds for state, seconds in value.items()}
+    return [_plain(part) for part in value] if isinstance(value, tuple) else plain_json(value)
