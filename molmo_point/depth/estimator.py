@@ -1,18 +1,8 @@
 """Depth at a point: the nearest significant surface around it, or the reason why there is none.
 
-A pixel's own depth is often a hole, a mixture of two surfaces, or the wall behind a thin object. A
-median over a window takes the larger surface. Both can crash a gripper. Therefore:
-
-1. take a window of a fixed size in meters around the point, wide enough for the point's own error;
-2. drop pixels without depth and "flying" pixels, whose neighborhood spans a depth step;
-3. cut the rest into surfaces at gaps in the sorted depths;
-4. weight each pixel by the probability of the true point there (a Gaussian of the point's own
-   error, with longer tails since objects stand in front), and take the nearest surface that holds
-   enough of that weight;
-5. fit the surface locally, and return its depth at the point, the spread of the true point over
-   the surface, and the depth of another plausible surface.
-
-Depth is along z, in meters, aligned to the image that the point is in; missing is NaN.
+A pixel's own depth is often a hole, a mixture of two surfaces, or the wall behind a thin object; a median over a window
+takes the larger surface. Here a window around the point is cut into surfaces at gaps in its sorted depths, without the
+pixels that mix two. The nearest surface with enough probability of the true point is fitted locally.
 """
 
 import itertools
@@ -93,15 +83,14 @@ def estimate_depth(
     """Estimate the depth of the nearest significant surface at a pixel.
 
     Args:
-        depth_m: Depth (h, w) in meters, aligned to the image; NaN where missing.
+        depth_m: Depth (h, w) along z in meters, aligned to the image; NaN where missing.
         uv: Pixel (2,); (0, 0) is the center of the top-left pixel.
         intrinsics: Intrinsics of the image that the depth is aligned to.
         noise: Noise of the depth camera.
         sigma_px: Standard deviation of u and of v, in pixels.
         covariance_px2: Covariance (2, 2) of u and v in square pixels, instead of `sigma_px`.
         prefer: Significant surface to keep: "near", "far", or "center" (the one at the pixel itself).
-        min_m: Smallest valid depth, in meters.
-        max_m: Largest valid depth, in meters.
+        min_m, max_m: Smallest and largest valid depth, in meters.
 
     Raises:
         InputError: If the pixel is outside the image, the sizes differ, or a setting is invalid.
@@ -112,8 +101,8 @@ def estimate_depth(
     valid = np.isfinite(window.z)
     valid_ratio = float(window.near[valid].sum())
     row, column = window.center
-    in_hole = not valid[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2].any()
-    least = MIN_SHARE_AROUND_HOLE if in_hole else MIN_VALID_SHARE
+    known = valid[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2].any()
+    least = MIN_VALID_SHARE if known else MIN_SHARE_AROUND_HOLE
     if valid_ratio < least or np.count_nonzero(valid) < MIN_PIXELS:
         seen = float(window.near[window.measured].sum())
         out = seen >= least and seen > 2.0 * valid_ratio
@@ -122,18 +111,19 @@ def estimate_depth(
     solid = valid & (window.span <= max(FLYING_M, FLYING_SIGMAS * sigma_z))
     if np.count_nonzero(solid) < MIN_PIXELS:
         solid = valid
-    surfaces = _surfaces(window, solid, valid, max(GAP_M, GAP_SIGMAS * sigma_z), sigma_z)
+    surfaces = _surfaces(window, solid, valid, sigma_z)
     if not surfaces:
         return _nothing(DepthStatus.MISSING, point, valid_ratio)
     kept = _choose(surfaces, window, prefer)
-    alternate = _alternate(surfaces, kept)
+    others = (surface for surface in surfaces if surface is not kept and surface.probability >= PLAUSIBLE)
+    alternate = max(others, key=lambda surface: surface.probability, default=None)
     return _measured(window, kept, alternate, point, error_px2, valid_ratio, intrinsics, noise)
 
 
-def _surfaces(window: Window, solid: BoolArray, valid: BoolArray, gap_m: float, sigma_z: float) -> list[_Surface]:
+def _surfaces(window: Window, solid: BoolArray, valid: BoolArray, sigma_z: float) -> list[_Surface]:
     """Find the significant surfaces from near to far: solid pixels cut at gaps in their sorted depths."""
     depths = np.sort(window.z[solid])
-    cuts = np.flatnonzero(np.diff(depths) > gap_m) + 1
+    cuts = np.flatnonzero(np.diff(depths) > max(GAP_M, GAP_SIGMAS * sigma_z)) + 1
     groups = [group for group in np.split(depths, cuts) if group.size >= MIN_PIXELS]
     if not groups:
         return []
@@ -162,11 +152,6 @@ def _choose(surfaces: list[_Surface], window: Window, prefer: Surface) -> _Surfa
         return surfaces[-1]
     distance = window.du**2 + window.dv**2
     return min(surfaces, key=lambda surface: float(distance[surface.mask].min()))
-
-
-def _alternate(surfaces: list[_Surface], kept: _Surface) -> _Surface | None:
-    others = [surface for surface in surfaces if surface is not kept and surface.probability >= PLAUSIBLE]
-    return max(others, key=lambda surface: surface.probability) if others else None
 
 
 def _measured(
@@ -201,25 +186,10 @@ def _measured(
 
 
 def _nothing(status: DepthStatus, point: FloatArray, valid_ratio: float) -> DepthEstimate:
-    return DepthEstimate(
-        status=status,
-        depth_m=math.nan,
-        sigma_m=math.nan,
-        uv=point,
-        shift_px=math.nan,
-        alternate_depth_m=math.nan,
-        valid_ratio=valid_ratio,
-        covariance_uvz=np.full((3, 3), np.nan),
-    )
+    return DepthEstimate(status, math.nan, math.nan, point, math.nan, math.nan, valid_ratio, np.full((3, 3), np.nan))
 
 
-def _checked(
-    depth_m: DepthArray,
-    uv: ArrayLike,
-    intrinsics: Intrinsics,
-    min_m: float,
-    max_m: float,
-) -> FloatArray:
+def _checked(depth_m: DepthArray, uv: ArrayLike, intrinsics: Intrinsics, min_m: float, max_m: float) -> FloatArray:
     depth_m = np.asarray(depth_m)
     if depth_m.shape != intrinsics.size_wh[::-1] or not np.issubdtype(depth_m.dtype, np.floating):
         raise InputError(

@@ -58,8 +58,7 @@ def lift_point(
         noise: Noise of the depth camera; default that of the frame, else a D435's.
         max_skew_s: Largest time between depth and color, in seconds.
         prefer: Surface to keep if several are plausible: "near", "far", "center".
-        reference_depth_m: Depth along z for a point in free space ("above the mug"), e.g. that of the mug's
-            target. It replaces the measured depth, which is that of the background.
+        reference_depth_m: Depth along z for a point in free space ("above the mug"), in meters; replaces that measured.
         reference_sigma_m: Standard deviation of the reference depth, in meters.
 
     Returns:
@@ -86,7 +85,9 @@ def lift_point(
     if reference_depth_m is not None:
         return _in_free_space(point, frame, estimate, error_px2, reference_depth_m, reference_sigma_m)
     if estimate.status not in (DepthStatus.OK, DepthStatus.AMBIGUOUS):
-        return _unreachable(point, estimate.status, _reason(estimate))
+        far = estimate.status is DepthStatus.OUT_OF_RANGE
+        few = f"only {estimate.valid_ratio:.0%} of the pixels around the point have usable depth"
+        return _unreachable(point, estimate.status, "the depth around the point is out of range" if far else few)
     return _target(point, frame, estimate)
 
 
@@ -164,18 +165,11 @@ def _in_free_space(
         estimate,
         status=DepthStatus.OK,
         depth_m=depth_m,
-        sigma_m=sigma_m,
         uv=point.uv,
         alternate_depth_m=estimate.depth_m,
         covariance_uvz=covariance,
     )
     return _target(point, frame, free)
-
-
-def _reason(estimate: DepthEstimate) -> str:
-    if estimate.status is DepthStatus.OUT_OF_RANGE:
-        return "the depth around the point is out of range"
-    return f"only {estimate.valid_ratio:.0%} of the pixels around the point have usable depth"
 
 
 def _unreachable(point: ImagePoint, reason: DepthStatus, message: str) -> Unreachable:

@@ -2,10 +2,12 @@
 
 import math
 from dataclasses import dataclass
-from typing import overload
+from typing import TypeVar
 
 from molmo_point.arrays import FloatArray
 from molmo_point.errors import InputError
+
+_Depth = TypeVar("_Depth", float, FloatArray)
 
 
 @dataclass(frozen=True)
@@ -36,22 +38,13 @@ class DepthNoise:
     def __post_init__(self) -> None:
         for name in ("baseline_m", "sigma_disparity_px", "focal_px", "correlation_px"):
             value = getattr(self, name)
-            if value is None:
-                if name == "focal_px":
-                    continue
-                value = math.nan
-            if not (math.isfinite(value) and value > 0):
-                raise InputError(
-                    f"{name} must be finite and above zero",
-                    f"{name}={value}",
-                    "use a preset (D435, D455, D405) or the data sheet of the camera",
-                )
+            if value is None and name == "focal_px":
+                continue
+            if value is None or not (math.isfinite(value) and value > 0):
+                fix = "use a preset (D435, D455, D405) or the data sheet of the camera"
+                raise InputError(f"{name} must be finite and above zero", f"{name}={value}", fix)
 
-    @overload
-    def sigma_z(self, depth_m: float, focal_px: float) -> float: ...
-    @overload
-    def sigma_z(self, depth_m: FloatArray, focal_px: float) -> FloatArray: ...
-    def sigma_z(self, depth_m: float | FloatArray, focal_px: float) -> float | FloatArray:
+    def sigma_z(self, depth_m: _Depth, focal_px: float) -> _Depth:
         """Return the standard deviation of the depth, in meters.
 
         Args:

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from molmo_point.arrays import FloatArray
 from molmo_point.errors import DependencyError, FrameError, InputError
 from molmo_point.geometry.mapping_file import read_mapping
-from molmo_point.geometry.rigid import hat, quaternions_of
+from molmo_point.geometry.rigid import hat, motion, nearest_rotation, quaternions_of
 
 _ORTHONORMAL_TOLERANCE = 1e-3
 _EXACT = 1e-12
@@ -98,10 +98,7 @@ class Transform:
     @property
     def matrix(self) -> FloatArray:
         """Homogeneous matrix (4, 4)."""
-        matrix = np.eye(4)
-        matrix[:3, :3] = self.rotation
-        matrix[:3, 3] = self.translation_m
-        return matrix
+        return motion(self.rotation, self.translation_m)
 
     @property
     def quaternion_xyzw(self) -> FloatArray:
@@ -161,11 +158,7 @@ class Transform:
             )
         array = np.asarray(points, dtype=np.float64)
         if array.ndim < 1 or array.shape[-1] != 3:
-            raise InputError(
-                "points must have a last axis of length 3",
-                f"shape {array.shape}",
-                "give an array of shape (..., 3)",
-            )
+            raise InputError("points must have a last axis of length 3", f"shape {array.shape}", "give an array (..., 3)")
         return array @ self.rotation.T + self.translation_m
 
     def apply_covariance(self, covariance_m2: ArrayLike, position_m: ArrayLike) -> FloatArray:
@@ -272,10 +265,7 @@ def _rotation(values: ArrayLike) -> FloatArray:
             f"R^T R differs from 1 by {error:.2g}, determinant {np.linalg.det(rotation):.3g}",
             "give an orthonormal matrix with determinant +1, without scale or mirror",
         )
-    if error > _EXACT:
-        left, _, right = np.linalg.svd(rotation)
-        rotation = left @ right
-    return rotation
+    return nearest_rotation(rotation) if error > _EXACT else rotation
 
 
 def _covariance(values: ArrayLike) -> FloatArray:

@@ -16,6 +16,11 @@ from molmo_point.plain_json import plain_json
 GRASP_FRAME = "grasp"
 
 
+def pose_figures(pose: Transform) -> dict[str, Any]:
+    """Return frame, position and orientation of a grasp's pose by the names of the JSON."""
+    return {"frame": pose.target, "position_m": pose.translation_m, "quaternion_xyzw": pose.quaternion_xyzw}
+
+
 class Rejection(enum.Enum):
     """Reason for the rejection of a grasp."""
 
@@ -91,20 +96,8 @@ class GraspCandidate:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON."""
-        pose = self.camera_T_grasp
-        values = {
-            "frame": pose.target,
-            "position_m": pose.translation_m,
-            "quaternion_xyzw": pose.quaternion_xyzw,
-            "approach": self.approach,
-            "closing": self.closing,
-            "width_m": self.width_m,
-            "opening_m": self.opening_m,
-            "quality": self.quality,
-            "scores": self.scores,
-            "approach_distance_m": self.approach_distance_m,
-        }
-        return plain_json(values)
+        names = ("approach", "closing", "width_m", "opening_m", "quality", "scores", "approach_distance_m")
+        return plain_json(pose_figures(self.camera_T_grasp) | {name: getattr(self, name) for name in names})
 
 
 @dataclass(frozen=True, eq=False)

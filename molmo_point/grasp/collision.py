@@ -58,13 +58,11 @@ def find_collisions(
         margin_m: Distance to keep from neighbors, in meters, for noise and unseen edges; the fingers' clearance does
             this for the object.
     """
-    lows, highs = gripper.boxes_of(openings_m, gripper.approach_distance_m)
+    lows, highs = gripper.boxes(openings_m, gripper.approach_distance_m)
+    low_m = np.full(len(axes), np.inf)
     if support is not None:
-        palm_lows, palm_highs = gripper.boxes_of(openings_m)
-        corners = np.einsum("nij,nbcj->nbci", axes, corners_of(palm_lows, palm_highs)) + positions_m[:, None, None]
+        corners = np.einsum("nij,nbcj->nbci", axes, corners_of(*gripper.boxes(openings_m))) + positions_m[:, None, None]
         low_m = support.height_m(corners).min(axis=(1, 2))
-    else:
-        low_m = np.full(len(axes), np.inf)
     # The object may come as near to the palm as the palm's clearance; that room counts as hand here.
     highs[:, 2, 2] += 0.5 * gripper.palm_clearance_m
     reasons: list[Rejection | None] = []
@@ -100,18 +98,15 @@ def seen_free(
 
     Space behind a measured surface, in a hole of the depth or outside the patch was not seen.
     """
-    lows, highs = gripper.boxes_of(openings_m)
+    lows, highs = gripper.boxes(openings_m)
     steps = np.stack(np.meshgrid([0.15, 0.85], [0.15, 0.85], [0.0, 0.25, 0.5, 0.75, 1.0], indexing="ij"), -1).reshape(-1, 3)
     low, high = lows[:, :2, None], highs[:, :2, None]
     points = np.einsum("nij,nbcj->nbci", axes, low + steps * (high - low)) + positions_m[:, None, None]
     pixels = intrinsics.project(points)
     height, width = patch.depth_m.shape
     with np.errstate(invalid="ignore"):
-        column = np.rint((pixels[..., 0] - patch.columns[0]) / patch.stride)
-        row = np.rint((pixels[..., 1] - patch.rows[0]) / patch.stride)
-        within = (column >= 0) & (column < width) & (row >= 0) & (row < height)
-    column, row = np.where(within, column, 0).astype(np.int64), np.where(within, row, 0).astype(np.int64)
-    depth = np.where(within, patch.depth_m[row, column], np.nan)
-    with np.errstate(invalid="ignore"):
-        free = points[..., 2] < depth + _SURFACE_M
+        cells = np.rint((pixels - [patch.columns[0], patch.rows[0]]) / patch.stride)
+        within = np.all((cells >= 0) & (cells < [width, height]), axis=-1)
+        column, row = np.moveaxis(np.where(within[..., None], cells, 0).astype(np.int64), -1, 0)
+        free = points[..., 2] < np.where(within, patch.depth_m[row, column], np.nan) + _SURFACE_M
     return free.mean(axis=2).min(axis=1)

@@ -58,11 +58,11 @@ class Gripper:
             least = 0.0 if each.name in ("support_clearance_m", "palm_clearance_m", "max_tilt_rad") else 1e-9
             good = isinstance(value, (int, float)) and not isinstance(value, bool)
             if not (good and math.isfinite(value) and value >= least):
-                raise InputError(
+                what, fix = (
                     f"{each.name} of a gripper must be a finite number above zero",
-                    f"{each.name}={value!r}",
-                    "give meters (and radians for max_tilt_rad)",
+                    "give meters, radians for max_tilt_rad",
                 )
+                raise InputError(what, f"{each.name}={value!r}", fix)
         if self.tip_offset_m + self.palm_clearance_m >= self.finger_depth_m or 2 * self.clearance_m >= self.max_opening_m:
             raise InputError(
                 "The sizes of a gripper must leave room for the tool frame and for two clearances",
@@ -71,28 +71,23 @@ class Gripper:
                 "give tip_offset_m + palm_clearance_m < finger_depth_m and 2 clearance_m < max_opening_m",
             )
 
-    def boxes(self, opening_m: float, approach_m: float = 0.0) -> tuple[FloatArray, FloatArray]:
-        """Return the lower and upper corners (3, 3), in the tool frame, of: finger at -y, finger at +y, hand.
+    def boxes(self, opening_m: float | FloatArray, approach_m: float = 0.0) -> tuple[FloatArray, FloatArray]:
+        """Return the lower and upper corners (..., 3, 3), in the tool frame, of: finger at -y, finger at +y, hand.
 
         Args:
-            opening_m: Distance between the fingers, in meters.
+            opening_m: Distances between the fingers (...), in meters.
             approach_m: Extension of the hand backward, in meters: the space that the approach sweeps.
         """
-        lows, highs = self.boxes_of(np.array([opening_m]), approach_m)
-        return lows[0], highs[0]
-
-    def boxes_of(self, opening_m: FloatArray, approach_m: float = 0.0) -> tuple[FloatArray, FloatArray]:
-        """Return `boxes` (n, 3, 3) of several openings (n,)."""
-        half, far = 0.5 * opening_m, 0.5 * opening_m + self.finger_thickness_m
-        wide, palm = 0.5 * self.finger_width_m, self.tip_offset_m - self.finger_depth_m
-        lows, highs = np.empty((len(opening_m), 3, 3)), np.empty((len(opening_m), 3, 3))
-        lows[:, :2, 0], highs[:, :2, 0] = -wide, wide
-        lows[:, 0, 1], highs[:, 0, 1] = -far, -half
-        lows[:, 1, 1], highs[:, 1, 1] = half, far
-        lows[:, :2, 2], highs[:, :2, 2] = palm, self.tip_offset_m
+        half = 0.5 * np.asarray(opening_m)
+        far, wide, palm = half + self.finger_thickness_m, 0.5 * self.finger_width_m, self.tip_offset_m - self.finger_depth_m
+        lows, highs = np.empty((2, *half.shape, 3, 3))
+        lows[..., :2, 0], highs[..., :2, 0] = -wide, wide
+        lows[..., 0, 1], highs[..., 0, 1] = -far, -half
+        lows[..., 1, 1], highs[..., 1, 1] = half, far
+        lows[..., :2, 2], highs[..., :2, 2] = palm, self.tip_offset_m
         side = np.array([0.5 * self.palm_width_m, 0.5 * self.palm_span_m])
-        lows[:, 2, :2], highs[:, 2, :2] = -side, side
-        lows[:, 2, 2], highs[:, 2, 2] = palm - self.palm_depth_m - approach_m, palm
+        lows[..., 2, :2], highs[..., 2, :2] = -side, side
+        lows[..., 2, 2], highs[..., 2, 2] = palm - self.palm_depth_m - approach_m, palm
         return lows, highs
 
 

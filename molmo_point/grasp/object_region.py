@@ -14,7 +14,7 @@ from molmo_point.errors import InputError
 from molmo_point.geometry.depth_noise import D435, DepthNoise
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.grasp.patch import Patch, cut_patch, grown, label_pieces
-from molmo_point.grasp.support import SupportPlane, find_support
+from molmo_point.grasp.support import SupportPlane, direction, find_support
 from molmo_point.results import DepthStatus
 
 MAX_SIZE_M = 0.2
@@ -121,7 +121,7 @@ def grow_region(
     Raises:
         InputError: If the pixel is outside the image, the sizes differ, or a setting is invalid.
     """
-    upwards = _unit("up", up)
+    upwards = None if up is None else direction("up", up)
     if not (math.isfinite(max_size_m) and max_size_m > 0):
         raise InputError("max_size_m must be finite and above zero", f"{max_size_m}", "give meters")
     if not math.isnan(at_m) and not (math.isfinite(at_m) and at_m > 0):
@@ -130,9 +130,8 @@ def grow_region(
     pixel = np.asarray(uv, dtype=np.float64)
     if math.isnan(at_m):
         if estimate.status not in (DepthStatus.OK, DepthStatus.AMBIGUOUS):
-            return _nothing(
-                depth_m.shape, RegionStatus.MISSING, np.full(3, np.nan), f"no depth at the point: {estimate.status.value}"
-            )
+            words = f"no depth at the point: {estimate.status.value}"
+            return _nothing(depth_m.shape, RegionStatus.MISSING, np.full(3, np.nan), words)
         at_m, pixel = estimate.depth_m, np.asarray(estimate.uv, dtype=np.float64)
     target = intrinsics.deproject(pixel, at_m)
     if not np.all(np.isfinite(target)):
@@ -160,13 +159,12 @@ def _grow(depth_m: DepthArray, patch: Patch, target: FloatArray, support: Suppor
     inside, merged = split_neighbors(inside, patch, at)
     if np.count_nonzero(inside) < _MIN_PIXELS:
         return _nothing(depth_m.shape, RegionStatus.MISSING, target, "too few connected pixels at the point", support)
-    mask = _full_mask(depth_m, inside, patch, support)
     flags = _flags(inside, patch, distance, support, merged, max_size_m)
     return ObjectRegion(
         status=flags[0] if flags else RegionStatus.OK,
         flags=flags,
         message="; ".join(_WORDS[flag] for flag in flags),
-        mask=mask,
+        mask=_full_mask(depth_m, inside, patch),
         points_m=points[inside],
         target_m=target,
         support=support,
@@ -208,19 +206,15 @@ def _height_limit(patch: Patch, support: SupportPlane) -> FloatArray:
 
 def _with_outline(piece: BoolArray, above: BoolArray, patch: Patch) -> BoolArray:
     """Add the adjacent pixels that were dropped as mixed but agree with the piece in depth."""
-    z = np.where(piece, patch.depth_m, np.nan)
-    wide = np.pad(z, 1, constant_values=np.nan)
-    height, width = z.shape
-    agree = np.zeros(z.shape, dtype=bool)
+    wide = np.pad(np.where(piece, patch.depth_m, np.nan), 1, constant_values=np.nan)
+    around = np.lib.stride_tricks.sliding_window_view(wide, (3, 3))
     limit = np.maximum(EDGE_M, EDGE_SIGMAS * patch.sigma_m)
     with np.errstate(invalid="ignore"):
-        for row in range(3):
-            for column in range(3):
-                agree |= np.abs(wide[row : row + height, column : column + width] - patch.depth_m) <= limit
-    return piece | (agree & above)
+        agree = np.abs(around - patch.depth_m[..., None, None]) <= limit[..., None, None]
+    return piece | (agree.any(axis=(2, 3)) & above)
 
 
-def _full_mask(depth_m: DepthArray, inside: BoolArray, patch: Patch, support: SupportPlane | None) -> BoolArray:
+def _full_mask(depth_m: DepthArray, inside: BoolArray, patch: Patch) -> BoolArray:
     """Upsample the region to the resolution of the image, with small holes filled."""
     mask = np.zeros(depth_m.shape, dtype=bool)
     stride = patch.stride
@@ -238,16 +232,6 @@ def _nothing(
 ) -> ObjectRegion:
     mask = np.zeros(shape[:2], dtype=bool)
     return ObjectRegion(status, (status,), message, mask, np.zeros((0, 3)), np.asarray(target, np.float64), support)
-
-
-def _unit(name: str, vector: ArrayLike | None) -> FloatArray | None:
-    if vector is None:
-        return None
-    array = np.asarray(vector, dtype=np.float64)
-    length = float(np.linalg.norm(array)) if array.shape == (3,) else 0.0
-    if not (math.isfinite(length) and length > 1e-9):
-        raise InputError(f"{name} must be a direction", repr(vector), "give three finite numbers that are not all zero")
-    return array / length
 
 
 NECK_M = 0.006
@@ -332,12 +316,10 @@ def _creases(z: FloatArray, rays: FloatArray, spacing: float, noise_m: float) ->
 def _smoothed(values: FloatArray, steps: int) -> FloatArray:
     """Average (n, m, 3) over a square of neighbors without holes; NaN stays NaN."""
     known = np.isfinite(values[..., :1])
-    total, weight = np.where(known, values, 0.0), known.astype(np.float64)
+    sums = np.concatenate([np.where(known, values, 0.0), known], axis=-1)
     for axis in (0, 1):
         pad = [(0, 0)] * 3
         pad[axis] = (steps, steps)
-        wide, heavy = np.pad(total, pad), np.pad(weight, pad)
-        length = values.shape[axis]
-        total = sum(np.take(wide, np.arange(i, i + length), axis=axis) for i in range(2 * steps + 1))
-        weight = sum(np.take(heavy, np.arange(i, i + length), axis=axis) for i in range(2 * steps + 1))
-    return np.where(known, total / np.maximum(weight, 1.0), np.nan)
+        wide, length = np.pad(sums, pad), values.shape[axis]
+        sums = sum(np.take(wide, np.arange(i, i + length), axis=axis) for i in range(2 * steps + 1))
+    return np.where(known, sums[..., :3] / np.maximum(sums[..., 3:], 1.0), np.nan)

@@ -19,6 +19,9 @@ UNEVEN_M = 0.001
 LINK_M, LINK_SIGMAS = 0.006, 4.0
 """Neighbors farther apart in depth than the larger of these limits are joined on steep surfaces only."""
 
+MIN_M, MAX_M = 0.1, 10.0
+"""Smallest and largest valid depth, in meters."""
+
 STEEPEST_M = 0.03
 """Largest depth step between neighbors on a steep surface, in meters."""
 
@@ -65,8 +68,6 @@ def cut_patch(
     noise: DepthNoise,
     *,
     reach_m: float,
-    min_m: float = 0.1,
-    max_m: float = 10.0,
 ) -> Patch:
     """Cut the patch that holds everything within `reach_m` of a pixel at depth `at_m`.
 
@@ -77,8 +78,6 @@ def cut_patch(
         intrinsics: Intrinsics of the image that the depth is aligned to.
         noise: Noise of the depth camera.
         reach_m: Half the side of the patch, in meters at that depth.
-        min_m: Smallest valid depth, in meters.
-        max_m: Largest valid depth, in meters.
     """
     height, width = depth_m.shape
     focal_px = intrinsics.focal_px
@@ -87,7 +86,7 @@ def cut_patch(
     rows, columns = (_grid(center, radius, stride, size) for center, size in ((uv[1], height), (uv[0], width)))
     z = depth_m[rows[0] : rows[-1] + 1 : stride, columns[0] : columns[-1] + 1 : stride].astype(np.float64)
     with np.errstate(invalid="ignore"):
-        z[~((z >= min_m) & (z <= max_m))] = np.nan
+        z[~((z >= MIN_M) & (z <= MAX_M))] = np.nan
     pixels = np.stack(np.broadcast_arrays(columns[None, :], rows[:, None]), axis=-1).astype(np.float64)
     rays = intrinsics.deproject(pixels, 1.0)
     z[~np.isfinite(rays[..., 0])] = np.nan

@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike
 from molmo_point.arrays import FloatArray
 from molmo_point.errors import InputError
 from molmo_point.geometry.transforms import Transform
-from molmo_point.grasp.candidates import GRASP_FRAME
+from molmo_point.grasp.candidates import GRASP_FRAME, pose_figures
+from molmo_point.grasp.support import direction
 from molmo_point.plain_json import plain_json
 
 CONVENTIONS: dict[str, tuple[int, int]] = {"tool": (2, 1), "graspnet": (0, 1), "acronym": (2, 0)}
@@ -41,10 +42,8 @@ class RankedGrasp:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON."""
-        pose = self.camera_T_grasp
-        named = {"frame": pose.target, "position_m": pose.translation_m, "quaternion_xyzw": pose.quaternion_xyzw}
         figures = {"distance_m": self.distance_m, "alignment": self.alignment, "quality": self.quality}
-        return plain_json({"index": self.index, **named, **figures})
+        return plain_json({"index": self.index, **pose_figures(self.camera_T_grasp), **figures})
 
 
 def rank_grasps(
@@ -66,8 +65,7 @@ def rank_grasps(
         target_m: Target point (3,) in `frame`, in meters.
         frame: Name of the frame of grasps and target.
         convention: Axes of approach and closing: "tool", "graspnet" or "acronym"; see `CONVENTIONS`.
-        origin_to_pads_m: Distance from the generator's origin (often the wrist) along its approach to the middle of the
-            pads, in meters. Conventions differ by centimeters, so it is never guessed.
+        origin_to_pads_m: Distance in meters along the approach from the generator's origin to the middle of the pads.
         approach: Wanted direction of approach (3,) in `frame`; None ignores alignment.
         scores: Scores of the generator (n,), finite and not negative; scaled by their largest.
         sigma_m: Standard deviation of the target, in meters; it widens the nearness.
@@ -81,7 +79,7 @@ def rank_grasps(
         InputError: For wrong shapes, values that are not finite, poses that are not rigid, or an unknown convention.
     """
     poses, target, own = _checked(external_grasps, target_m, convention, scores)
-    wanted = None if approach is None else _direction(approach)
+    wanted = None if approach is None else direction("approach", approach)
     lengths = {"origin_to_pads_m": origin_to_pads_m, "sigma_m": sigma_m, "reach_m": reach_m}
     if not all(math.isfinite(value) for value in lengths.values()) or sigma_m < 0 or reach_m < 0:
         raise InputError("The lengths must be finite, and sigma_m and reach_m not negative", repr(lengths), "give meters")
@@ -91,17 +89,13 @@ def rank_grasps(
         z, y = pose[:3, into], pose[:3, closing]
         origin = pose[:3, 3] + origin_to_pads_m * z
         camera_T_grasp = Transform(frame, GRASP_FRAME, np.stack([np.cross(y, z), y, z], axis=1), origin)
-        distance = _distance_m(target - origin, z, reach_m)
+        away = target - origin
+        distance = float(np.linalg.norm(away - np.clip(away @ z, -reach_m, 0.0) * z))
         alignment = math.nan if wanted is None else float(wanted @ z)
         nearness = math.exp(-0.5 * distance**2 / (NEAR_M**2 + sigma_m**2))
         quality = nearness * float(own[index]) * (1.0 if wanted is None else 0.5 * (1.0 + alignment))
         ranked.append(RankedGrasp(index, camera_T_grasp, distance, alignment, quality))
     return tuple(sorted(ranked, key=lambda grasp: -grasp.quality))
-
-
-def _distance_m(away: FloatArray, z: FloatArray, reach_m: float) -> float:
-    """Measure the distance of an offset (3,) from the stretch of `reach_m` before the pads' middle."""
-    return float(np.linalg.norm(away - np.clip(away @ z, -reach_m, 0.0) * z))
 
 
 def _checked(
@@ -133,11 +127,3 @@ def _checked(
             "external_grasps must be rigid poses", f"error {max(last, error):.2g}, or mirrored", "check for transposed matrices"
         )
     return poses, target, own / own.max() if len(own) and own.max() > 0 else own
-
-
-def _direction(approach: ArrayLike) -> FloatArray:
-    vector = np.asarray(approach, dtype=np.float64)
-    length = float(np.linalg.norm(vector)) if vector.shape == (3,) else 0.0
-    if not (math.isfinite(length) and length > 1e-9):
-        raise InputError("approach must be a direction", repr(approach), "give three finite numbers, not all zero")
-    return vector / length

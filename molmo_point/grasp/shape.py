@@ -35,9 +35,7 @@ class SurfaceNormal:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON; null if unknown."""
-        known = self.point_count >= _MIN_POINTS
-        direction = self.direction if known else None
-        return plain_json({"direction": direction, "sigma_rad": self.sigma_rad, "point_count": self.point_count})
+        return plain_json(self) | ({} if self.point_count >= _MIN_POINTS else {"direction": None})
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +58,7 @@ class OrientedBox:
         return plain_json({"center_m": self.center_m, "axes": self.axes.reshape(-1), "extents_m": self.extents_m})
 
 
-def surface_normal(region: ObjectRegion, radius_m: float = NORMAL_RADIUS_M) -> SurfaceNormal:
+def surface_normal(region: ObjectRegion) -> SurfaceNormal:
     """Measure the normal of the object's surface at the region's seed point.
 
     A plane is fitted in inverse depth, where stereo noise is even, and fitted again without the outliers. The uncertainty
@@ -70,7 +68,7 @@ def surface_normal(region: ObjectRegion, radius_m: float = NORMAL_RADIUS_M) -> S
     if region.patch is None or region.inside is None:
         return unknown
     patch = region.patch
-    near = region.inside & (np.sum((patch.points_m - region.target_m) ** 2, axis=-1) < radius_m**2)
+    near = region.inside & (np.sum((patch.points_m - region.target_m) ** 2, axis=-1) < NORMAL_RADIUS_M**2)
     rays, z = patch.rays[near], patch.depth_m[near]
     kept = np.ones(len(z), dtype=bool)
     slope, residual = np.zeros(3), np.zeros(0)
@@ -112,7 +110,7 @@ def oriented_box(points_m: FloatArray, support: SupportPlane | None) -> Oriented
 
 def _upright_axes(points_m: FloatArray, up: FloatArray) -> FloatArray:
     """Return the rows along, across and up of the smallest rectangle around the footprint."""
-    first, second = plane_axes(up)
+    first, second = _plane_axes(up)
     angles = np.arange(_ANGLES) * (math.pi / 2 / _ANGLES)
     turn = np.stack([np.cos(angles), np.sin(angles)])
     flat = points_m @ np.stack([first, second], axis=1)
@@ -127,7 +125,7 @@ def _upright_axes(points_m: FloatArray, up: FloatArray) -> FloatArray:
     return np.stack([along, np.cross(up, along), up])
 
 
-def plane_axes(normal: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _plane_axes(normal: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return two unit vectors that with `normal` make a right-handed set; the first is near the image's x axis."""
     start = np.array([1.0, 0.0, 0.0]) if abs(normal[0]) < 0.9 else np.array([0.0, 1.0, 0.0])
     first = start - (start @ normal) * normal

@@ -135,10 +135,7 @@ def search_slabs(
     top = np.full((int(column.max()) + 1 + _BINS // 2, int(cell.max()) + 1), np.inf)
     np.minimum.at(top, (column, cell), local[:, 2])
     slabs = np.lib.stride_tricks.sliding_window_view(top, _BINS, axis=0).min(axis=-1)
-    middle, deepest = (
-        float(np.median(local[:, 0])),
-        float(np.partition(local[:, 2], -1 - len(local) // 100)[-1 - len(local) // 100]),
-    )
+    middle, deepest = float(np.median(local[:, 0])), _end(local[:, 2])
     # Slab i is centered on bin i of the object; every third slab and the one at the target are enough.
     here = int(np.clip(round((target[0] - low[0]) / bin_m - 0.5), 0, len(slabs) - 1))
     found = []

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from molmo_point.arrays import FloatArray
+from molmo_point.errors import InputError
 from molmo_point.grasp.patch import Patch
 from molmo_point.plain_json import plain_json
 
@@ -19,6 +21,19 @@ MIN_SPREAD_M = 0.025
 _TRIES, _SAMPLES, _INLIER_SIGMAS = 240, 1500, 3.0
 _NEARNESS_M = 0.12
 _UP_TOLERANCE_RAD = math.radians(20.0)
+
+
+def direction(name: str, vector: ArrayLike) -> FloatArray:
+    """Return the unit vector (3,) along a vector.
+
+    Raises:
+        InputError: If it is not three finite numbers, or is zero.
+    """
+    array = np.asarray(vector, dtype=np.float64)
+    length = float(np.linalg.norm(array)) if array.shape == (3,) else 0.0
+    if not (math.isfinite(length) and length > 1e-9):
+        raise InputError(f"{name} must be a direction", repr(vector), "give three finite numbers that are not all zero")
+    return array / length
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +61,7 @@ class SupportPlane:
         return plain_json(self)
 
 
-def find_support(patch: Patch, target_m: FloatArray, *, up: FloatArray | None = None, seed: int = 0) -> SupportPlane | None:
+def find_support(patch: Patch, target_m: FloatArray, *, up: FloatArray | None = None) -> SupportPlane | None:
     """Find the plane below a point that holds most of its surroundings, or None.
 
     In inverse depth a plane is a linear function of the ray, and the noise of a stereo camera is even. Points seen beneath
@@ -56,9 +71,8 @@ def find_support(patch: Patch, target_m: FloatArray, *, up: FloatArray | None = 
         patch: Surroundings of the point.
         target_m: Point (3,) in the optical frame, in meters; the plane is below it or through it.
         up: Unit vector (3,) against gravity in the optical frame; if given, the plane is within 20 degrees of level.
-        seed: Seed of the random choice of points, so that one frame gives one answer.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)  # one frame gives one answer
     flat = np.flatnonzero(patch.solid)
     if flat.size < 50:
         return None

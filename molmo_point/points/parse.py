@@ -4,23 +4,7 @@ The coordinates' units belong to the dialects (`molmo_point.points.dialects`). P
 convention: (0, 0) is the center of the top-left pixel, so that a coordinate at a share s of the
 width is at u = s * width - 0.5.
 
-Molmo v1 (`dialects.molmo`): ``<point x="61.5" y="40.4" alt="dog">dog</point>``, ``<points x1= y1= x2=
-y2= ...>``, several tags in prose, ``Counting the <points ...>dog</points> shows a total of 2.``,
-``There are none.``, and the older ``Click(10.5, 20.5)``, ``(10.5, 20.5)``, ``p=123, 456`` and
-``1=123, 456``. Molmo2 (`dialects.molmo2`): ``<points coords="1 1 555 169">dog</points>`` and
-``<tracks ...>``. MolmoPoint (`dialects.molmopoint`): ``<POINT_276><POINT_727><POINT_731>1``.
-
-Differences from the official parser of v1, all deliberate:
-
-- ``Click(x, y)`` is one point (officially it counts twice);
-- single quotes, any order of attributes and, inside a tag, numbers without quotes are read;
-- x and y pair by their index, not by standing side by side;
-- points come in the order of the text (officially one form after the other);
-- pixels follow the convention above (officially x / 100 * width);
-- a point that repeats another exactly is dropped, out-of-range values are dropped, and both are
-  reported in `ParsedAnswer.problems`;
-- pairs in parentheses are ignored inside tags and labels.
-
+The forms of each dialect and the deliberate differences from the official parser are listed in docs/models.md.
 The work is linear in the length of the text, whatever the text is.
 """
 

@@ -1,4 +1,4 @@
-"""Dialect of Molmo v1; `parse` lists the forms and conventions.
+"""Dialect of Molmo v1; docs/models.md lists the forms and conventions.
 
 The text between two ``<`` is read separately, in linear time.
 """

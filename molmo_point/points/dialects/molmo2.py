@@ -1,14 +1,8 @@
 """Dialect of Molmo2: points and tracks.
 
-``<points coords="1 1 555 169;2 2 649 154 3 709 162">dogs</points>`` has groups separated by
-semicolons, in older answers by tabs. A group starts with the 1-based number of an image, or with a
-time in seconds that has a decimal point. The id, x and y of every point follow. Coordinates are thousandths of the
-image, with three or four digits. In ``<tracks coords="0.0 1 635 522;0.5 1 606 490">`` every group is
-a time, and the id is that of an object. An alt text may be before or after the coords.
-
-The parser is stricter than the official one in one respect: an id of three or more digits must follow
-from the ids before it. Otherwise a coordinate with a missing id would become an id. It is more
-tolerant in two: a truncated tag gives its complete points, and a label may have quotes and brackets.
+A group, e.g. ``1 1 555 169``, starts with the 1-based number of an image, or with a time in seconds that has a decimal
+point; id, x and y of every point follow, in thousandths of the image. Stricter than the official parser, an id of three or
+more digits must follow from the ids before it: otherwise a coordinate with a missing id would become an id.
 """
 
 import math

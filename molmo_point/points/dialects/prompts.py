@@ -40,8 +40,7 @@ def framed(text: str, style: str | None = None, message_format: str = "role", al
     Args:
         text: User text.
         style: One of `STYLES` or `STYLE_ALIASES`, which precedes the text; None means no style.
-        message_format: ``"role"`` gives "User: … Assistant:", as for the released models;
-            ``"none"`` keeps the text unchanged (caption-only checkpoints).
+        message_format: "role" gives "User: … Assistant:"; "none" keeps the text unchanged (caption-only checkpoints).
         always_start_with_space: True adds a leading space, which changes the tokens.
 
     Raises:
@@ -61,9 +60,8 @@ def chat_turns(messages: Sequence[dict[str, Any]]) -> list[str]:
     """Format the turns of a conversation as strings, to be tokenized one by one.
 
     Args:
-        messages: Turns ``{"role": "user" | "assistant", "content": text}``, user first and last.
-            ``content`` may also be a list of parts ``{"type": "text", "text": …}``; other parts are
-            ignored.
+        messages: Turns ``{"role": "user" | "assistant", "content": text}``, user first and last. ``content`` may also be a
+            list of parts, of which those ``{"type": "text", "text": …}`` are used.
 
     Returns:
         One string per turn. The end-of-sequence token follows those of the assistant.
@@ -104,10 +102,8 @@ def caption_prompt(length: int | None = None, style: str = "long_caption") -> st
     """Ask for a description.
 
     Args:
-        length: None asks a chat model in words. A number gives the prompt of caption-only
-            checkpoints, "long_caption 65:". Larger numbers give longer captions; `CAPTION_LENGTH`
-            is the default of these checkpoints.
-        style: ``"long_caption"`` or ``"transcript"`` (spoken language); only used with a length.
+        length: Length hint of caption-only checkpoints, whose default is `CAPTION_LENGTH`; None asks a chat model in words.
+        style: "long_caption" or "transcript" (spoken language); only used with a length.
 
     Raises:
         InputError: The length is not a positive integer, or the style is unknown.
