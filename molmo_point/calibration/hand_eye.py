@@ -84,11 +84,7 @@ class HandEyeResult:
             "held_out": self.folds.summary(solution.kept),
             "rms_px": solution.fit.rms_px(),
             "noise": {"pixel": noise.sigma_px, "robot_mm": noise.robot_m * 1e3, "robot_deg": float(np.rad2deg(noise.robot_rad))},
-            "motion": {
-                "status": self.motion.status,
-                "spread_deg": self.motion.spread_deg.tolist(),
-                "travel_m": self.motion.travel_m,
-            },
+            "motion": {name: plain_json(getattr(self.motion, name)) for name in ("status", "spread_deg", "travel_m")},
             "method_spread": {name: {"mm": mm, "deg": deg} for name, (mm, deg) in self.spread.items()},
             "causes": plain_json(self.causes),
             "bad_samples": [{"id": name, "reason": reason} for name, reason in self.bad_samples()],

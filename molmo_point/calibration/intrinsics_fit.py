@@ -1,7 +1,7 @@
 """Intrinsics from photos of a board: selection of photos and points, choice of the model, uncertainty, warnings."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -50,7 +50,7 @@ class IntrinsicsResult:
     coverage: IntArray
     tilts_deg: FloatArray
     factory: tuple[float, float] | None = None
-    warnings: tuple[str, ...] = field(default=())
+    warnings: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return all figures as plain JSON."""
@@ -62,21 +62,15 @@ class IntrinsicsResult:
             "rms_px": self.fit.rms_px(),
             "held_out_px": self.held_out_px,
             "images": [
-                {
-                    "name": name,
-                    "rms_px": float(rms),
-                    "points": found.count,
-                    "edge_width_px": found.sharpness_px,
-                    "tilt_deg": float(tilt),
-                }
+                {"name": name, "rms_px": rms, "points": found.count, "edge_width_px": found.sharpness_px, "tilt_deg": tilt}
                 for name, rms, found, tilt in zip(self.used, self.fit.per_image_px(), self.detections, self.tilts_deg)
             ],
             "dropped": [{"name": name, "reason": reason} for name, reason in self.dropped],
-            "coverage": self.coverage.tolist(),
+            "coverage": self.coverage,
             "covered_share": float((self.coverage > 0).mean()),
             "factory_difference_px": None if self.factory is None else {"rms": self.factory[0], "largest": self.factory[1]},
             "board": self.board.to_dict(),
-            "warnings": list(self.warnings),
+            "warnings": self.warnings,
         }
         return plain_json(values)
 
@@ -178,13 +172,9 @@ def _sharp(
     if not np.isfinite(widths).any():
         return kept, dropped
     usual = float(np.nanmedian(widths))
-    limit = max(_BLUR_FACTOR * usual, _BLUR_PX)
-    blurred = [bool(width > limit) for width in widths]
-    reasons = [
-        (name, f"blurred: edges {found.sharpness_px:.1f} px wide, usual here {usual:.1f} px")
-        for (name, found), bad in zip(kept, blurred)
-        if bad
-    ]
+    blurred = widths > max(_BLUR_FACTOR * usual, _BLUR_PX)
+    words = "blurred: edges {:.1f} px wide, usual here {:.1f} px"
+    reasons = [(name, words.format(found.sharpness_px, usual)) for (name, found), bad in zip(kept, blurred) if bad]
     return [item for item, bad in zip(kept, blurred) if not bad], dropped + reasons
 
 
@@ -231,11 +221,8 @@ def _enough(kept: list[tuple[str, Detection]], dropped: list[tuple[str, str]], g
         return
     reasons = "; ".join(f"{name}: {reason}" for name, reason in dropped[:6])
     if not kept:
-        raise InputError(
-            "The photos must show the board",
-            f"{given} photos ({reasons})",
-            "check the kind of board and its numbers of squares, and that it is whole, flat and sharp in the photo",
-        )
+        fix = "check the kind of board and its numbers of squares, and that it is whole, flat and sharp in the photo"
+        raise InputError("The photos must show the board", f"{given} photos ({reasons})", fix)
     raise InputError(
         f"Intrinsics need at least {MIN_IMAGES} usable photos",
         f"{len(kept)} of {given} usable{f' ({reasons})' if reasons else ''}",

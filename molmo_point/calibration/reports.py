@@ -15,6 +15,8 @@ from molmo_point.calibration.static_transform import publisher_words
 from molmo_point.files import encode_png
 from molmo_point.geometry.transforms import Transform
 
+_ENLARGE = 30.0
+_PICTURES = 4
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:1000px;margin:2em auto;padding:0 1em;color:#1a1a1a;background:#fff}
 h1{font-size:1.5em}h2{font-size:1.15em;margin-top:2em;border-bottom:1px solid #ccc}
@@ -71,32 +73,33 @@ def bars(names: Sequence[str], values: Sequence[float], unit: str, marked: Seque
     return "".join([*lines, "</svg>"])
 
 
-def heat_map(counts: IntArray, cell_px: int = 48) -> str:
+def heat_map(counts: IntArray) -> str:
     """Draw counts (rows, columns) as colored cells: white is none, dark is many."""
     rows, columns = counts.shape
     top = max(int(counts.max()), 1)
-    lines = [f'<svg width="{columns * cell_px + 2}" height="{rows * cell_px + 2}" font-family="sans-serif" font-size="12">']
-    for row in range(rows):
-        for column in range(columns):
-            share = (counts[row, column] / top) ** 0.5
-            red, green, blue = (round(255 - share * d) for d in (197, 131, 90))
-            x, y = column * cell_px + 1, row * cell_px + 1
-            lines.append(
-                f'<rect x="{x}" y="{y}" width="{cell_px}" height="{cell_px}" fill="rgb({red},{green},{blue})" stroke="#999"/>'
-                f'<text x="{x + cell_px / 2}" y="{y + cell_px / 2 + 4}" text-anchor="middle">{counts[row, column]}</text>'
-            )
+    lines = [f'<svg width="{48 * columns + 2}" height="{48 * rows + 2}" font-family="sans-serif" font-size="12">']
+    for (row, column), count in np.ndenumerate(counts):
+        red, green, blue = (round(255 - (count / top) ** 0.5 * d) for d in (197, 131, 90))
+        x, y = column * 48 + 1, row * 48 + 1
+        lines.append(
+            f'<rect x="{x}" y="{y}" width="48" height="48" fill="rgb({red},{green},{blue})" stroke="#999"/>'
+            f'<text x="{x + 24.0}" y="{y + 28.0}" text-anchor="middle">{count}</text>'
+        )
     return "".join([*lines, "</svg>"])
 
 
-def arrows(uv: FloatArray, residual: FloatArray, size_wh: tuple[int, int], enlarge: float) -> str:
-    """Draw residuals (n, 2) as enlarged lines at the points (n, 2) of the image."""
-    width, height = size_wh
+def _residuals(result: IntrinsicsResult) -> str:
+    """Draw the residuals as enlarged lines at the points of the image."""
+    uv = np.concatenate([found.uv for found in result.detections])
+    residual = result.fit.residual.reshape(-1, 2)
+    seen = np.isfinite(uv[:, 0]) & np.isfinite(residual[:, 0])
+    width, height = result.fit.intrinsics.size_wh
     scale = 600.0 / width
     lines = [f'<svg width="600" height="{height * scale:.0f}" style="border:1px solid #999">']
-    for (u, v), (du, dv) in zip(uv, residual):
+    for (u, v), (du, dv) in zip(uv[seen], residual[seen]):
         x, y = u * scale, v * scale
         lines.append(
-            f'<line x1="{x:.1f}" y1="{y:.1f}" x2="{x + du * enlarge:.1f}" y2="{y + dv * enlarge:.1f}" stroke="#c0392b"/>'
+            f'<line x1="{x:.1f}" y1="{y:.1f}" x2="{x + du * _ENLARGE:.1f}" y2="{y + dv * _ENLARGE:.1f}" stroke="#c0392b"/>'
             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="1" fill="#3a7ca5"/>'
         )
     return "".join([*lines, "</svg>"])
@@ -109,8 +112,8 @@ def picture(image: ColorArray, caption: str) -> str:
     return f'<figure><img alt="{words}" src="data:image/png;base64,{data}"><figcaption>{words}</figcaption></figure>'
 
 
-def with_points(image: ColorArray, uv: FloatArray, width_px: int = 480) -> NDArray[np.uint8]:
-    """A smaller copy of an image with a red cross on each seen point."""
+def with_points(image: ColorArray, uv: FloatArray) -> NDArray[np.uint8]:
+    """Copy an image at a width of about 480 pixels, with a red cross on each seen point."""
     drawn = image.copy()
     height, width = image.shape[:2]
     arm = max(width // 160, 2)
@@ -119,24 +122,16 @@ def with_points(image: ColorArray, uv: FloatArray, width_px: int = 480) -> NDArr
         if 0 <= x < width and 0 <= y < height:
             drawn[y, max(x - arm, 0) : x + arm + 1] = (230, 30, 30)
             drawn[max(y - arm, 0) : y + arm + 1, x] = (230, 30, 30)
-    step = max(width // width_px, 1)
+    step = max(width // 480, 1)
     return np.ascontiguousarray(drawn[::step, ::step])
-
-
-_ENLARGE = 30.0
-_PICTURES = 4
 
 
 def intrinsics_report(result: IntrinsicsResult, photos: Mapping[str, NDArray[np.uint8]]) -> str:
     """Compose the report of an intrinsics calibration; `photos` are shown by the names in the result."""
     fit, camera = result.fit, result.fit.intrinsics
     sigma = fit.sigmas()
-    values: dict[str, float] = dict(
-        zip(
-            ("fx", "fy", "cx", "cy", "k1", "k2", "p1", "p2", "k3"),
-            [camera.fx, camera.fy, camera.cx, camera.cy, *camera.distortion],
-        )
-    )
+    names = ("fx", "fy", "cx", "cy", "k1", "k2", "p1", "p2", "k3")
+    values = dict(zip(names, [camera.fx, camera.fy, camera.cx, camera.cy, *camera.distortion]))
     parts = [
         paragraph(
             f"{result.board.describe()}; {len(result.used)} photos used, {len(result.dropped)} not; "
@@ -173,13 +168,6 @@ def intrinsics_report(result: IntrinsicsResult, photos: Mapping[str, NDArray[np.
         picture(with_points(photos[n], np.empty((0, 2))), f"{n}: {r}") for n, r in result.dropped[:_PICTURES] if n in photos
     ]
     return page("Camera intrinsics", parts)
-
-
-def _residuals(result: IntrinsicsResult) -> str:
-    uv = np.concatenate([found.uv for found in result.detections])
-    residual = result.fit.residual.reshape(-1, 2)
-    seen = np.isfinite(uv[:, 0]) & np.isfinite(residual[:, 0])
-    return arrows(uv[seen], residual[seen], result.fit.intrinsics.size_wh, _ENLARGE)
 
 
 def hand_eye_report(result: HandEyeResult, dropped: tuple[tuple[str, str], ...] = (), driver: Transform | None = None) -> str:

@@ -94,9 +94,8 @@ def load_session(path: str | Path, progress: Callable[[str], None] = lambda line
         points, uv = _from_poses(entries, ids, path)
     if len(kept) < len(ids) and len(kept) < 5:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in dropped[:5])
-        raise InputError(
-            "The board must be found in 5 images", f"{len(kept)} of {len(ids)} ({reasons})", "check the board's YAML"
-        )
+        given = f"{len(kept)} of {len(ids)} ({reasons})"
+        raise InputError("The board must be found in 5 images", given, "check the board's YAML")
     names = tuple(ids[i] for i in kept)
     data = hand_eye_set(values.get("setup", "eye_in_hand"), robot[kept], uv, points, camera, names)
     kept_entries = [entries[i] for i in kept]
@@ -160,9 +159,8 @@ def _from_images(
             kept.append(number)
             found.append(seen.uv)
     if not kept:
-        raise InputError(
-            "The images must show the board", f"none of {len(entries)} images, {board.describe()}", "check the board's YAML"
-        )
+        given = f"none of {len(entries)} images, {board.describe()}"
+        raise InputError("The images must show the board", given, "check the board's YAML")
     return np.array(kept), np.array(found), dropped, board, camera
 
 
@@ -206,15 +204,13 @@ def read_pose(values: Any, name: str, path: Path, swap: Mapping[str, str] | None
             return Transform.from_matrix("a", "b", values["matrix"]).matrix
         forms = [form for form in _ROTATIONS if form in values]
         if len(forms) != 1 or set(values) != {"translation_m", forms[0]}:
-            raise InputError(
-                "A pose must have translation_m and one rotation", f"{sorted(values)}", f"give one of {', '.join(_ROTATIONS)}"
-            )
+            fix = f"give one of {', '.join(_ROTATIONS)}"
+            raise InputError("A pose must have translation_m and one rotation", f"{sorted(values)}", fix)
         numbers = np.asarray(values[forms[0]], dtype=np.float64)
         shift = np.asarray(values["translation_m"], dtype=np.float64)
         if shift.shape != (3,) or numbers.shape != ((4,) if forms[0].startswith("quat") else (3,)):
-            raise InputError(
-                "A pose must have 3 numbers of translation, and 3 or 4 of rotation", f"{dict(values)}", "check the lists"
-            )
+            what = "A pose must have 3 numbers of translation, and 3 or 4 of rotation"
+            raise InputError(what, f"{dict(values)}", "check the lists")
         form = (swap or {}).get(forms[0], forms[0])
         if form == "quaternion_wxyz":
             numbers, form = np.roll(numbers, -1), "quaternion_xyzw"
@@ -243,8 +239,8 @@ _SWAPS = {
 def _alternatives(data: HandEyeSet, entries: list[Any], path: Path) -> dict[str, HandEyeSet]:
     """Read the samples with one form of rotation mistaken for another, for each such form in the file."""
     found = {}
+    poses = [entry["base_T_gripper"] for entry in entries]
     for name, swap in _SWAPS.items():
-        poses = [entry["base_T_gripper"] for entry in entries]
         if all(any(form in pose for form in swap) for pose in poses):
             robot = np.array([read_pose(pose, identity, path, swap) for pose, identity in zip(poses, data.ids)])
             found[name] = data.with_robot(robot)

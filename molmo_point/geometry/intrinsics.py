@@ -64,11 +64,8 @@ class Intrinsics:
             object.__setattr__(self, name, _finite(name, getattr(self, name)))
         for name in ("fx", "fy"):
             if getattr(self, name) <= 0:
-                raise InputError(
-                    f"{name} must be above zero",
-                    f"{name}={getattr(self, name)}",
-                    "give the focal length in pixels of this image size",
-                )
+                fix = "give the focal length in pixels of this image size"
+                raise InputError(f"{name} must be above zero", f"{name}={getattr(self, name)}", fix)
         model = _ALIASES.get(self.distortion_model, self.distortion_model)
         coefficients = tuple(_finite("distortion", value) for value in self.distortion)
         _check_distortion(model, coefficients)
@@ -189,11 +186,7 @@ class Intrinsics:
         if isinstance(distortion, str) or not hasattr(distortion, "__iter__"):
             raise InputError("distortion must be a list", repr(distortion), "give [k1, k2, p1, p2, k3]")
         model = values.get("distortion_model") or ("brown_conrady" if distortion else "none")
-        return cls(
-            **{key: values[key] for key in _REQUIRED},
-            distortion_model=str(model),
-            distortion=tuple(distortion),
-        )
+        return cls(**{key: values[key] for key in _REQUIRED}, distortion_model=str(model), distortion=tuple(distortion))
 
     def _distort(self, x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
         if not any(self.distortion):
@@ -260,33 +253,21 @@ def load_intrinsics(path: str | Path) -> Intrinsics:
 
 def _check_distortion(model: str, coefficients: tuple[float, ...]) -> None:
     if model not in DISTORTION_MODELS:
-        raise InputError(
-            f"distortion_model must be one of {', '.join(DISTORTION_MODELS)}",
-            repr(model),
-            "undistort the image first, or fit one of these models",
-        )
+        what = f"distortion_model must be one of {', '.join(DISTORTION_MODELS)}"
+        raise InputError(what, repr(model), "undistort the image first, or fit one of these models")
     if model == "none" and any(coefficients):
-        raise InputError(
-            "distortion must be zero or empty for the model 'none'",
-            f"distortion={coefficients}",
-            "name the model, e.g. 'brown_conrady' for OpenCV's coefficients",
-        )
+        fix = "name the model, e.g. 'brown_conrady' for OpenCV's coefficients"
+        raise InputError("distortion must be zero or empty for the model 'none'", f"distortion={coefficients}", fix)
     if model != "none" and len(coefficients) != 5:
-        raise InputError(
-            f"distortion must be five coefficients for the model {model}",
-            f"{len(coefficients)} coefficients",
-            "give k1, k2, p1, p2, k3, with 0 for those that were not calibrated",
-        )
+        fix = "give k1, k2, p1, p2, k3, with 0 for those that were not calibrated"
+        raise InputError(f"distortion must be five coefficients for the model {model}", f"{len(coefficients)} coefficients", fix)
 
 
 def _size(name: str, value: Any) -> int:
     number = _finite(name, value)
     if number != int(number) or number < 1:
-        raise InputError(
-            f"{name} must be a whole number of pixels above zero",
-            f"{name}={value!r}",
-            "give the size of the image that the intrinsics belong to",
-        )
+        fix = "give the size of the image that the intrinsics belong to"
+        raise InputError(f"{name} must be a whole number of pixels above zero", f"{name}={value!r}", fix)
     return int(number)
 
 
@@ -303,9 +284,6 @@ def _finite(name: str, value: Any) -> float:
 def _last_axis(name: str, values: ArrayLike, length: int) -> FloatArray:
     array = np.asarray(values, dtype=np.float64)
     if array.ndim < 1 or array.shape[-1] != length:
-        raise InputError(
-            f"The last axis of {name} must have length {length}",
-            f"shape {array.shape}",
-            f"give an array of shape (..., {length})",
-        )
+        what = f"The last axis of {name} must have length {length}"
+        raise InputError(what, f"shape {array.shape}", f"give an array of shape (..., {length})")
     return array

@@ -24,11 +24,8 @@ def read_mapping(path: str | Path) -> dict[str, Any]:
     except ValueError as error:
         raise InputError("The file must be valid JSON or YAML", f"{path} ({error})", "correct the syntax") from error
     if not isinstance(values, dict):
-        raise InputError(
-            "The file must hold one mapping",
-            f"{path} holds a {type(values).__name__}",
-            "write `key: value` lines",
-        )
+        given = f"{path} holds a {type(values).__name__}"
+        raise InputError("The file must hold one mapping", given, "write `key: value` lines")
     return values
 
 

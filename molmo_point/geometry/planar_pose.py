@@ -67,16 +67,6 @@ def distortion_jacobian(x: FloatArray, y: FloatArray, distortion: tuple[float, .
     return by_x, by_y
 
 
-def homographies(plane: FloatArray, images: FloatArray) -> FloatArray:
-    """Estimate homographies (n, 3, 3) from plane points (m, 2) to image points (n, m, 2), without the NaN points."""
-    seen = np.asarray(np.isfinite(images).all(axis=-1))
-    found = np.full((len(images), 3, 3), np.nan)
-    for i, mask in enumerate(seen):
-        if mask.sum() >= MIN_POINTS:
-            found[i] = _homography(plane[mask], images[i][mask])
-    return found
-
-
 def _homography(source: FloatArray, target: FloatArray) -> FloatArray:
     # Normalized direct linear transform (Hartley): without it the equations are badly scaled.
     (source, back_s), (target, back_t) = _normalized(source), _normalized(target)
@@ -95,7 +85,7 @@ def _normalized(points: FloatArray) -> tuple[FloatArray, FloatArray]:
     return (points - center) * scale, matrix
 
 
-def poses_from_homographies(matrices: FloatArray) -> FloatArray:
+def _poses_from_homographies(matrices: FloatArray) -> FloatArray:
     """Compute poses (n, 4, 4) of a plane from its homographies (n, 3, 3) to normalized image coordinates."""
     sign = np.sign(matrices[:, 2, 2])[:, None, None]
     scaled = matrices * sign
@@ -118,13 +108,16 @@ def board_poses(points_board: FloatArray, uv: FloatArray, intrinsics: Intrinsics
     count = seen.sum(axis=1)
     good = count >= MIN_POINTS
     normalized = intrinsics.deproject(uv, 1.0)[..., :2]
-    matrices = homographies(points_board[:, :2], normalized)
-    good &= np.isfinite(matrices).all(axis=(1, 2))
     n = len(uv)
+    matrices = np.full((n, 3, 3), np.nan)
+    for i, mask in enumerate(np.isfinite(normalized).all(axis=-1)):
+        if mask.sum() >= MIN_POINTS:
+            matrices[i] = _homography(points_board[mask, :2], normalized[i, mask])
+    good &= np.isfinite(matrices).all(axis=(1, 2))
     poses, rms = np.full((n, 4, 4), np.nan), np.full(n, np.nan)
     ambiguity, information = np.full(n, np.nan), np.zeros((n, 6, 6))
     if good.any():
-        first = poses_from_homographies(matrices[good])
+        first = _poses_from_homographies(matrices[good])
         center = (points_board[None] * seen[good][..., None]).sum(axis=1) / count[good, None]
         both = np.concatenate([first, _mirrored(first, center)])
         both, cost, hessian = refine_poses(both, points_board, np.concatenate([uv[good]] * 2), intrinsics)

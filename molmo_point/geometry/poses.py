@@ -33,11 +33,8 @@ class PoseHistory:
             FrameError: If the pose relates other frames.
         """
         if (pose.target, pose.source) != (self.target, self.source):
-            raise FrameError(
-                f"The pose must be {self.target}_T_{self.source}",
-                f"{pose.target}_T_{pose.source}",
-                "keep one history for each pair of frames",
-            )
+            what, fix = f"The pose must be {self.target}_T_{self.source}", "keep one history for each pair of frames"
+            raise FrameError(what, f"{pose.target}_T_{pose.source}", fix)
         place = bisect.bisect_left(self._stamps, stamp_ns)
         if place < len(self._stamps) and self._stamps[place] == stamp_ns:
             self._poses[place] = pose
