@@ -1,7 +1,7 @@
 """`Pointer`: a frame and a request in, points in the image and targets in space out."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -262,16 +262,17 @@ class Pointer:
     ) -> Completion:
         limits = Limits(checked_count("max_new_tokens", max_new_tokens, MAX_ANSWER_TOKENS))
         color = RgbdFrame.of(frame).color
-        growth: Growth | None = None
+        last: Growth | None = None
         _raise_if_stopped(should_stop, prompt, None)
         with closing(_generator(self.backend.answers(color, (prompt,), limits))) as growths:
             for growth in growths:
+                last = growth
                 if on_text is not None and growth.text:
                     on_text(growth.text)
                 if not growth.finished:
                     _raise_if_stopped(should_stop, prompt, growth)
-        assert growth is not None
-        return growth.completion
+        assert last is not None, "a backend yields at least one growth"
+        return last.completion
 
     def _answer(
         self,
@@ -354,7 +355,7 @@ class _Clock:
         }
 
 
-def _generator(growths: Iterator[Growth]) -> Iterator[Growth]:
+def _generator(growths: Iterator[Growth]) -> Generator[Growth, None, None]:
     """Pass an iterator on as a generator, which can be closed whatever the backend returns."""
     yield from growths
 

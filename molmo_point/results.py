@@ -14,6 +14,7 @@ import numpy as np
 from molmo_point.arrays import FloatArray
 from molmo_point.errors import FrameError
 from molmo_point.geometry.transforms import Transform
+from molmo_point.plain_json import plain_json
 
 
 class DepthStatus(str, Enum):
@@ -63,17 +64,7 @@ class Completion:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON-able form."""
-        return {
-            "text": self.text,
-            "token_count": self.token_count,
-            "finish_reason": self.finish_reason,
-            "timing_ms": _timing(self.timing_ms),
-            "tokens": list(self.tokens),
-            "token_probabilities": [_number(value) for value in self.token_probabilities],
-            "digit_probabilities": [[_number(p) for p in digits] for digits in self.digit_probabilities],
-            "absent_probability": _number(self.absent_probability),
-            "passes": self.passes,
-        }
+        return plain_json(self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,12 +85,7 @@ class PointMode:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON-able form; the covariance is row-major."""
-        return {
-            "weight": _number(self.weight),
-            "u": _number(self.u),
-            "v": _number(self.v),
-            "covariance_px2": [_number(value) for value in self.covariance_px2.reshape(-1)],
-        }
+        return plain_json({**vars(self), "covariance_px2": self.covariance_px2.reshape(-1)})
 
 
 @dataclass(frozen=True)
@@ -140,21 +126,10 @@ class ImagePoint:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON-able form: u, v, label, confidence, sigma_px; other fields where they are set."""
-        shared = {
-            "u": _number(self.u),
-            "v": _number(self.v),
-            "label": self.label,
-            "confidence": _number(self.confidence),
-            "sigma_px": _number(self.sigma_px),
-        }
-        special = {
-            "index": self.index,
-            "image_index": self.image_index or None,
-            "time_s": _number(self.time_s),
-            "object_id": self.object_id,
-            "modes": [mode.to_dict() for mode in self.modes] or None,
-        }
-        return shared | {name: value for name, value in special.items() if value is not None}
+        always = ("u", "v", "label", "confidence", "sigma_px")
+        values = plain_json({**vars(self), "image_index": self.image_index or None})
+        values["modes"] = [mode.to_dict() for mode in self.modes] or None
+        return {name: value for name, value in values.items() if name in always or value is not None}
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,19 +188,7 @@ class Target:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON-able form; the covariance is row-major."""
-        return {
-            "u": _number(self.u),
-            "v": _number(self.v),
-            "label": self.label,
-            "confidence": _number(self.confidence),
-            "position_m": [_number(value) for value in self.position_m],
-            "covariance_m2": [_number(value) for value in self.covariance_m2.reshape(-1)],
-            "frame": self.frame,
-            "stamp_ns": self.stamp_ns,
-            "depth_status": self.depth_status.value,
-            "alternate_depth_m": _number(self.alternate_depth_m),
-            "valid_ratio": _number(self.valid_ratio),
-        }
+        return plain_json({**vars(self), "covariance_m2": self.covariance_m2.reshape(-1)})
 
 
 @dataclass(frozen=True)
@@ -251,13 +214,7 @@ class Unreachable:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON-able form."""
-        return {
-            "u": _number(self.u),
-            "v": _number(self.v),
-            "label": self.label,
-            "reason": self.reason.value,
-            "message": self.message,
-        }
+        return plain_json(self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -370,22 +327,12 @@ class Pointing:
         `point` of a target or of an unreachable point is its place in `points`.
         """
         numbered = list(enumerate(self.found))
-        return {
-            "query": self.query,
-            "model": self.model,
-            "text": self.text,
-            "absent": self.absent,
-            "absent_probability": _number(self.absent_probability),
+        values = vars(self) | {
             "points": [found.point.to_dict() for found in self.found],
             "targets": [{"point": k, **f.target.to_dict()} for k, f in numbered if f.target is not None],
             "unreachable": [{"point": k, **f.reason.to_dict()} for k, f in numbered if f.reason is not None],
-            "problems": list(self.problems),
-            "truncated": self.truncated,
-            "frame": self.frame,
-            "stamp_ns": self.stamp_ns,
-            "region": None if self.region is None else list(self.region),
-            "timing_ms": _timing(self.timing_ms),
         }
+        return plain_json({name: value for name, value in values.items() if name != "found"})
 
 
 @dataclass(frozen=True)
@@ -421,25 +368,4 @@ class Count:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the object that `molmo-point count --json` prints."""
-        return {
-            "query": self.query,
-            "model": self.model,
-            "text": self.text,
-            "count": self.count,
-            "stated_count": self.stated_count,
-            "points": [point.to_dict() for point in self.points],
-            "consistent": self.consistent,
-            "problems": list(self.problems),
-            "frame": self.frame,
-            "stamp_ns": self.stamp_ns,
-            "timing_ms": _timing(self.timing_ms),
-        }
-
-
-def _number(value: float) -> float | None:
-    value = float(value)
-    return value if math.isfinite(value) else None
-
-
-def _timing(timing_ms: Mapping[str, float]) -> dict[str, float | None]:
-    return {name: _number(value) for name, value in timing_ms.items()}
+        return plain_json(vars(self) | {"points": [point.to_dict() for point in self.points]})
