@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from molmo_point.cli.figures_output import check_folder, publish
+from molmo_point.cli.output import add_json, check_folder, publish
 from molmo_point.errors import InputError, MolmoPointError
 
 Measure = Callable[[argparse.Namespace], tuple[dict[str, Any], str]]
@@ -34,7 +34,7 @@ def add_output(
         parser.add_argument("--scenes", type=int, default=scenes, help=f"number of {unit} (default {scenes})")
     if seed is not None:
         parser.add_argument("--seed", type=int, default=seed, help=f"seed of the first of the {unit} (default {seed})")
-    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else on stdout")
+    add_json(parser)
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the JSON to this file as well")
     if plot is not None:
         parser.add_argument("--plot", type=Path, metavar="FILE", help=f"write a PNG: {plot}")

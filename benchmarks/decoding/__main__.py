@@ -19,10 +19,11 @@ from benchmarks.decoding.report import Report, as_data, cells, facts_lines, mark
 from benchmarks.decoding.run import QUICK, Plan, run_bench
 from benchmarks.decoding.subject import load_subject, random_subject
 from molmo_point.backend import resolve_checkpoint
-from molmo_point.cli.figures_output import check_folder, write_text
+from molmo_point.cli.output import check_folder
 from molmo_point.cli.table import columns
 from molmo_point.errors import InputError, MolmoPointError
 from molmo_point.evaluation.machine import set_threads
+from molmo_point.files import write_file
 
 EXIT_DIFFERENT = 1
 
@@ -60,9 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         data = as_data(report)
         text = json.dumps(data, indent=1, ensure_ascii=False)
         if options.out:
-            write_text("--out", options.out, text + "\n")
+            write_file(options.out, f"{text}\n".encode())
         if options.markdown:
-            write_text("--markdown", options.markdown, markdown(report))
+            write_file(options.markdown, markdown(report).encode())
         if options.plot:
             from benchmarks.decoding.chart import draw_bench
 

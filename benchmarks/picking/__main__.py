@@ -8,14 +8,14 @@ from typing import Any
 from benchmarks.picking.ablations import ABLATIONS, PRODUCT
 from benchmarks.picking.plot import plot_picks
 from benchmarks.program import add_output, run_program
-from molmo_point.cli.evaluate.pick_command import DEFAULT_SCENES, check_processes, told_picks
+from molmo_point.cli.evaluate.pick_command import check, told_picks
 from molmo_point.errors import InputError
 from molmo_point.evaluation.picks import COLUMNS, FIRST_SEED, row, summary
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the program."""
-    add_output(parser, scenes=DEFAULT_SCENES, seed=FIRST_SEED, plot="success of every variant")
+    add_output(parser, scenes=200, seed=FIRST_SEED, plot="success of every variant")
     parser.add_argument("--model", default="tabletop", help="embedded name or folder of a checkpoint")
     parser.add_argument("--device", help="cpu, cuda, ... (default: the best there is)")
     parser.add_argument("--ablations", action="store_true", help=f"measure all variants: {', '.join(ABLATIONS)}")
@@ -34,11 +34,11 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     for name in names:
         if name not in ABLATIONS:
             raise InputError("--variants must be known", repr(name), f"use {', '.join(map(repr, ABLATIONS))}")
-    check_processes(options)
+    check(options)
     variants = {}
     for name in names:
         print(f"variant: {name}", file=sys.stderr)
-        variants[name] = summary(list(told_picks(options, options.seed, ABLATIONS[name])))
+        variants[name] = summary(list(told_picks(options, ABLATIONS[name])))
     if options.plot is not None:
         plot_picks(variants, options.plot)
     lines = [f"| | {' | '.join(COLUMNS)} |", "|---" * (len(COLUMNS) + 1) + "|"]

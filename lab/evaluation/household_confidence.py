@@ -6,14 +6,17 @@ python -m lab.evaluation.household_confidence --model household --scenes 200 --w
 import argparse
 import contextlib
 import sys
+from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from benchmarks.program import add_output, run_program
-from lab.evaluation.fresh_scenes import FIRST_SEED, fresh_questions
-from molmo_point.cli.evaluate.confidence import calibrate, check_output, tells_spread
+from lab.evaluation.fresh_scenes import FIRST_SEED, FreshQuestion, fresh_questions
+from molmo_point.cli.evaluate.confidence import calibrate, check_output
 from molmo_point.cli.progress import counted
 from molmo_point.errors import InputError
-from molmo_point.evaluation.observations import Observations, observe_questions
+from molmo_point.evaluation.observations import Observations, note_point, note_question, uncalibrated
 from molmo_point.pointer import Pointer
 
 _FITTING_SEED = 941
@@ -37,11 +40,34 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
         def observed(seed: int) -> tuple[dict[str, Any], Observations]:
             questions = fresh_questions(options.scenes, seed, _QUESTIONS)
             told = counted(questions, _QUESTIONS * options.scenes, "question")
-            seen = observe_questions(pointer, told, tells_spread(pointer))
+            seen = observe_questions(pointer, told, pointer.backend.tells_spread)
             return {"scenes_of": "household", "seed": seed, "scenes": options.scenes, "points": len(seen.hit)}, seen
 
         figures, lines = calibrate(options, (observed(seed) for seed in (_FITTING_SEED, options.seed)))
     return {"benchmark": "calibration", "model": options.model, **figures}, lines
+
+
+def observe_questions(pointer: Pointer, questions: Iterable[FreshQuestion], spread: bool = True) -> Observations:
+    """Ask questions about any scenes, without calibration; questions that count are left out.
+
+    If several objects fit, a point on any of them is a hit, and its offset is that from the nearest one's middle.
+
+    Args:
+        pointer: The model.
+        questions: Questions with their truth.
+        spread: True also asks for the distribution of each point; needs a backend that tells it.
+    """
+    pointer, found = uncalibrated(pointer), Observations()
+    for question in questions:
+        if question.kind == "count":
+            continue
+        pointing = pointer.point(question.frame, question.phrase, spread=spread)
+        note_question(found, pointing.absent_probability, not question.targets, question.scene)
+        if pointing.points and question.targets:
+            point = pointing.points[0]
+            nearest = int(np.argmin(np.hypot(*(question.middles_px - point.uv).T)))
+            note_point(found, point, np.isin(question.mask, question.targets), question.middles_px[nearest], question.scene)
+    return found
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

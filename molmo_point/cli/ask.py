@@ -2,10 +2,10 @@
 
 import argparse
 import contextlib
-import json
 import sys
 
 from molmo_point.cli import frame_source
+from molmo_point.cli.output import add_json, show
 from molmo_point.cli.point import add_model, load_pointer
 from molmo_point.points.dialects.prompts import checked_style
 from molmo_point.text_checks import MAX_ANSWER_TOKENS, checked_count, checked_question
@@ -15,42 +15,26 @@ def add_ask(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `ask`."""
     parser.add_argument("words", metavar="QUESTION", help="what to ask, e.g. 'What is on the table?'")
     parser.add_argument("--style", help="answer as in one of the training sets, e.g. vqa2 for a word or two")
-    _add_shared(parser)
-    parser.set_defaults(run=run_ask)
+    add_caption(parser)
 
 
 def add_caption(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `caption`."""
-    _add_shared(parser)
-    parser.set_defaults(run=run_caption, words=None, style=None)
-
-
-def _add_shared(parser: argparse.ArgumentParser) -> None:
     frame_source.add_arguments(parser)
-    group = add_model(parser)
-    group.add_argument(
+    add_model(parser).add_argument(
         "--max-tokens", type=int, default=MAX_ANSWER_TOKENS, metavar="N", help="longest answer (default %(default)s tokens)"
     )
-    group = parser.add_argument_group("output")
-    group.add_argument("--json", action="store_true", help="print one JSON object and nothing else on stdout")
+    add_json(parser.add_argument_group("output"))
+    parser.set_defaults(run=run, words=None, style=None)
 
 
-def run_ask(options: argparse.Namespace) -> int:
-    """Ask and print the answer."""
-    checked_question(options.words)
+def run(options: argparse.Namespace) -> int:
+    """Print the answer or, without a question, a description of the image."""
+    if options.words is not None:
+        checked_question(options.words)
     checked_count("--max-tokens", options.max_tokens, MAX_ANSWER_TOKENS)
     if options.style is not None:
         checked_style(options.style)
-    return _run(options)
-
-
-def run_caption(options: argparse.Namespace) -> int:
-    """Print a description of the image."""
-    checked_count("--max-tokens", options.max_tokens, MAX_ANSWER_TOKENS)
-    return _run(options)
-
-
-def _run(options: argparse.Namespace) -> int:
     frame = frame_source.read_frame(options)
     with contextlib.redirect_stdout(sys.stderr):
         pointer = load_pointer(options)
@@ -58,7 +42,7 @@ def _run(options: argparse.Namespace) -> int:
             completion = pointer.caption(frame, max_new_tokens=options.max_tokens)
         else:
             completion = pointer.ask(frame, options.words, style=options.style, max_new_tokens=options.max_tokens)
-    print(json.dumps(completion.to_dict(), allow_nan=False) if options.json else completion.text.strip())
+    show(options, completion.to_dict(), [completion.text.strip()])
     if completion.finish_reason == "length" and not options.json:
         print(f"molmo-point: the answer is cut off after {completion.token_count} tokens (--max-tokens)", file=sys.stderr)
     return 0

@@ -5,7 +5,7 @@ import contextlib
 import sys
 from pathlib import Path
 
-from molmo_point.cli.figures_output import check_folder, publish
+from molmo_point.cli.output import add_json, check_folder, publish
 from molmo_point.cli.progress import counted
 from molmo_point.cli.table import columns
 from molmo_point.errors import InputError
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, metavar="N", help="threads of a CPU (default: torch's own choice)")
     parser.add_argument("--rounds", type=int, metavar="N", help=f"timed rounds (default {_ROUNDS})")
     parser.add_argument("--quick", action="store_true", help=f"{_QUICK_ROUNDS} rounds: seconds, not a minute")
-    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else on stdout")
+    add_json(parser)
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the JSON to this file as well")
     parser.set_defaults(run=run)
 

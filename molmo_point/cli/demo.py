@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,9 @@ import numpy as np
 
 from molmo_point.cli import table
 from molmo_point.cli.exit_codes import EXIT_NOTHING_FOUND, EXIT_OK
-from molmo_point.results import Pointing, Target
+from molmo_point.cli.output import add_json, show
+from molmo_point.plain_json import plain_json
+from molmo_point.results import Pointing
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="tabletop", help="embedded name or folder of a checkpoint")
     parser.add_argument("--device", help="cpu, cuda, ... (default: the best there is)")
     parser.add_argument("--out", type=Path, default=Path("out/demo"), help="folder for the pictures (default out/demo)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else on stdout")
+    add_json(parser)
     parser.set_defaults(run=run)
 
 
@@ -42,10 +43,8 @@ def run(options: argparse.Namespace) -> int:
             pointings = [pointer.point(frame, seen.item.name) for seen in asked]
             answers = [compare(seen, pointing, scene) for seen, pointing in zip(asked, pointings, strict=True)]
         written = draw(options.out, frame, pointings, scene.base_T_camera)
-    if options.json:
-        print(json.dumps({"seed": options.seed, "answers": answers, "pictures": [str(path) for path in written]}))
-    else:
-        print("\n".join([*lines(answers), "", *(f"wrote {path}" for path in written)]))
+    values = {"seed": options.seed, "answers": answers, "pictures": [str(path) for path in written]}
+    show(options, plain_json(values), [*lines(answers), "", *(f"wrote {path}" for path in written)])
     return EXIT_OK if any(answer["error_mm"] is not None for answer in answers) else EXIT_NOTHING_FOUND
 
 
@@ -68,13 +67,9 @@ def compare(seen: Any, pointing: Pointing, scene: Any) -> dict[str, Any]:
         "position_base_m": target.position_m.tolist() if target else None,
         "sigma_mm": target.sigma_m * 1e3 if target else None,
         "truth_base_m": np.asarray(truth).tolist(),
-        "error_mm": _distance_mm(target, truth),
+        "error_mm": float(np.linalg.norm(target.position_m - truth)) * 1e3 if target else None,
         "total_ms": float(pointing.timing_ms.get("total", float("nan"))),
     }
-
-
-def _distance_mm(target: Target | None, truth: np.ndarray) -> float | None:
-    return None if target is None else float(np.linalg.norm(target.position_m - truth)) * 1e3
 
 
 def lines(answers: list[dict[str, Any]]) -> list[str]:
@@ -104,8 +99,7 @@ def draw(folder: Path, frame: Any, pointings: list[Pointing], base_T_camera: Any
 
     folder.mkdir(parents=True, exist_ok=True)
     found = [found for pointing in pointings for found in pointing]
-    overlay = draw_points(frame.color, found)
     targets = tuple(each.target for each in found if each.target is not None)
-    save_png(folder / "overlay.png", overlay)
+    save_png(folder / "overlay.png", draw_points(frame.color, found))
     save_png(folder / "scene3d.png", render_scene(frame, targets, base_T_camera=base_T_camera))
     return [folder / "overlay.png", folder / "scene3d.png"]

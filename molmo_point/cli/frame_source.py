@@ -3,11 +3,20 @@
 import argparse
 import dataclasses
 from pathlib import Path
+from typing import Any
 
-from molmo_point.camera.registry import parse_camera
-from molmo_point.cli.camera_option import add_camera_option
+from molmo_point.camera.registry import parse_camera, usage
 from molmo_point.errors import InputError
 from molmo_point.frame import OPTICAL_FRAME, RgbdFrame
+
+_OWNERS = {
+    "--depth": "--image",
+    "--depth-scale": "--image",
+    "--intrinsics": "--image",
+    "--index": "--recording",
+    "--serial": "--camera",
+}
+"""Source that each special option belongs to; with another one it would be ignored."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +33,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--serial", help="serial number of the camera (default: the first found)")
 
 
+def add_camera_option(parser: Any, purpose: str) -> None:
+    """Add `--camera` to a parser or a group, with its purpose (no period) and the drivers of the registry in its help."""
+    words = f"{purpose}: {usage()}; options after a question mark, e.g. realsense?fps=15; see docs/cameras.md"
+    parser.add_argument("--camera", metavar="CAMERA", help=words.replace("%", "%%"))
+
+
+def chosen_source(options: argparse.Namespace, *names: str) -> str:
+    """Return the option that was given, e.g. --image.
+
+    Raises:
+        InputError: None or several of the named options are given.
+    """
+    given = [f"--{name}" for name in names if getattr(options, name)]
+    if len(given) != 1:
+        all_names = ", ".join(f"--{name}" for name in names)
+        raise InputError(f"One of {all_names} must be given", " and ".join(given) or "none", "choose one source")
+    return given[0]
+
+
 def read_frame(options: argparse.Namespace) -> RgbdFrame:
     """Read the frame that the options name.
 
@@ -32,30 +60,14 @@ def read_frame(options: argparse.Namespace) -> RgbdFrame:
         CameraError: The camera is not connected or delivers no frame.
         DependencyError: A package of the camera is missing.
     """
-    sources = {"--image": options.image, "--recording": options.recording, "--camera": options.camera}
-    given = [name for name, value in sources.items() if value is not None]
-    if len(given) != 1:
-        fix = "give one of --image FILE, --recording PATH, --camera CAMERA"
-        raise InputError("One source of an image is needed", " and ".join(given) or "none", fix)
-    _refuse_strays(options, given[0])
+    source = chosen_source(options, "image", "recording", "camera")
+    for name, owner in _OWNERS.items():
+        if getattr(options, name.strip("-").replace("-", "_")) is not None and owner != source:
+            raise InputError(f"{name} goes with {owner} only", f"{name} with {source}", f"leave {name} out")
     if options.image is not None:
         return _from_files(options)
     frame = _from_recording(options) if options.recording is not None else _from_camera(options)
     return frame if options.frame is None else dataclasses.replace(frame, frame=options.frame)
-
-
-def _refuse_strays(options: argparse.Namespace, source: str) -> None:
-    """Refuse an option that would be ignored silently."""
-    owners = {
-        "--depth": ("--image", options.depth),
-        "--depth-scale": ("--image", options.depth_scale),
-        "--intrinsics": ("--image", options.intrinsics),
-        "--index": ("--recording", options.index),
-        "--serial": ("--camera", options.serial),
-    }
-    for name, (owner, value) in owners.items():
-        if value is not None and owner != source:
-            raise InputError(f"{name} goes with {owner} only", f"{name} with {source}", f"leave {name} out")
 
 
 def _from_files(options: argparse.Namespace) -> RgbdFrame:

@@ -3,17 +3,14 @@
 import argparse
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from molmo_point.cli import table
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
-from molmo_point.geometry.transforms import Transform
 from molmo_point.grasp.candidates import Grasps
 from molmo_point.grasp.gripper import Gripper
-from molmo_point.grasp.propose import propose_grasps
 from molmo_point.results import Target
 
 _SHOWN = 3
@@ -32,29 +29,14 @@ def checked_gripper(options: argparse.Namespace) -> Gripper | None:
     Raises:
         InputError: For an opening without `--grasp`, or an impossible opening.
     """
-    if not options.grasp:
-        if options.opening is not None:
-            raise InputError("--opening must come with --grasp", given=f"--opening {options.opening}", fix="add --grasp")
-        return None
-    if options.opening is None:
-        return Gripper()
     usual = Gripper()
+    if options.opening is None:
+        return usual if options.grasp else None
+    if not options.grasp:
+        raise InputError("--opening must come with --grasp", given=f"--opening {options.opening}", fix="add --grasp")
     # A hand is no narrower than its open fingers.
     span_m = max(usual.palm_span_m, options.opening + 2 * usual.finger_thickness_m)
     return dataclasses.replace(usual, max_opening_m=options.opening, palm_span_m=span_m)
-
-
-def find(frame: RgbdFrame, targets: Sequence[Target], gripper: Gripper, base_T_camera: Transform | None) -> list[Grasps]:
-    """Find the grasps of each target, in the optical frame."""
-    return [propose_grasps(frame, target, gripper=gripper, base_T_camera=base_T_camera) for target in targets]
-
-
-def moved(found: Sequence[Grasps], base_T_camera: Transform) -> list[Grasps]:
-    """Express the candidates in the target frame of the transform."""
-    return [
-        dataclasses.replace(each, candidates=tuple(grasp.transformed(base_T_camera) for grasp in each.candidates))
-        for each in found
-    ]
 
 
 def draw(frame: RgbdFrame, picture: np.ndarray, targets: Sequence[Target], found: Sequence[Grasps]) -> np.ndarray:
@@ -66,13 +48,8 @@ def draw(frame: RgbdFrame, picture: np.ndarray, targets: Sequence[Target], found
     return picture
 
 
-def to_json(found: Sequence[Grasps]) -> list[dict[str, Any]]:
-    """Return one JSON object per target, in the targets' order; each candidate names its `frame`."""
-    return [grasps.to_dict() for grasps in found]
-
-
 def lines(targets: Sequence[Target], found: Sequence[Grasps]) -> list[str]:
-    """Describe the grasps in lines of text: the best grasps of each target, or the reason why there is none."""
+    """Describe the best grasps of each target, or the reason why there is none."""
     if not targets:
         return ["", "grasps  none: no target has a position"]
     rows, notes = [], []
@@ -82,23 +59,14 @@ def lines(targets: Sequence[Target], found: Sequence[Grasps]) -> list[str]:
             center = [f"{value:+.4f}" for value in grasp.center_m]
             axes = [" ".join(f"{value:+.2f}" for value in axis) for axis in (grasp.approach, grasp.closing)]
             rows.append([str(number), target.label, *center, *sizes, *axes])
-        notes += _notes(target, grasps)
-    text = [""]
-    if rows:
-        head = ["target", "label", "x m", "y m", "z m", "width mm", "open mm", "quality", "approach", "closing"]
-        text += table.columns(head, rows)
-        text += ["", f"grasps in {_frame(found)}"]
-    return text + notes
-
-
-def _frame(found: Sequence[Grasps]) -> str:
-    return next(grasps.best.camera_T_grasp.target for grasps in found if grasps.best is not None)
-
-
-def _notes(target: Target, grasps: Grasps) -> list[str]:
-    name, region = table.clean(target.label) or "target", grasps.region
-    said = [f"note    {name}: {table.clean(region.message, 160)}"] if region.message else []
-    if grasps.best is None:
-        counts = ", ".join(f"{reason} {count}" for reason, count in grasps.reasons.items())
-        said.append(f"note    {name}: no grasp{f' ({counts})' if counts else ''}")
-    return said
+        name = table.clean(target.label) or "target"
+        if grasps.region.message:
+            notes.append(f"note    {name}: {table.clean(grasps.region.message, 160)}")
+        if grasps.best is None:
+            counts = ", ".join(f"{reason} {count}" for reason, count in grasps.reasons.items())
+            notes.append(f"note    {name}: no grasp{f' ({counts})' if counts else ''}")
+    if not rows:
+        return ["", *notes]
+    head = ["target", "label", "x m", "y m", "z m", "width mm", "open mm", "quality", "approach", "closing"]
+    frame = next(grasps.best.camera_T_grasp.target for grasps in found if grasps.best is not None)
+    return ["", *table.columns(head, rows), "", f"grasps in {frame}", *notes]

@@ -2,18 +2,17 @@
 
 import argparse
 import contextlib
-import json
+import dataclasses
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from molmo_point.cli import frame_source, grasp_option, table
 from molmo_point.cli.exit_codes import EXIT_NOTHING_FOUND
+from molmo_point.cli.output import add_json, check_folder, show
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
 from molmo_point.request import PointRequest, Task
-from molmo_point.results import Count, Pointing
 
 
 def add_point(parser: argparse.ArgumentParser) -> None:
@@ -35,17 +34,16 @@ def add_point(parser: argparse.ArgumentParser) -> None:
 def add_count(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `count`."""
     _add_shared(parser, "what to count, e.g. 'screws'")
-    parser.set_defaults(run=run_count)
+    parser.set_defaults(run=run_count, view3d=None, ply=None)
 
 
 def _add_shared(parser: argparse.ArgumentParser, query_help: str) -> None:
     parser.add_argument("words", nargs="?", metavar="QUERY", help=query_help)
     parser.add_argument("--query", help="the same as an option")
     frame_source.add_arguments(parser)
-    group = add_model(parser)
-    group.add_argument("--max-points", type=int, metavar="N", help="keep at most this many points")
+    add_model(parser).add_argument("--max-points", type=int, metavar="N", help="keep at most this many points")
     group = parser.add_argument_group("output")
-    group.add_argument("--json", action="store_true", help="print one JSON object and nothing else on stdout")
+    add_json(group)
     group.add_argument("--overlay", type=Path, metavar="FILE", help="write the image with the points drawn on it (PNG)")
 
 
@@ -85,17 +83,27 @@ def run_point(options: argparse.Namespace) -> int:
             )
     with contextlib.redirect_stdout(sys.stderr):
         pointing = _pointer(options).point(frame, request)
-        grasps = None if gripper is None else grasp_option.find(frame, pointing.targets, gripper, base_T_camera)
+        grasps = None
+        if gripper is not None:
+            from molmo_point.grasp.propose import propose_grasps
+
+            grasps = [propose_grasps(frame, each, gripper=gripper, base_T_camera=base_T_camera) for each in pointing.targets]
         written = _draw(options, frame, pointing, base_T_camera, grasps)
     if base_T_camera is not None:
         pointing = pointing.transformed(base_T_camera)
-        grasps = None if grasps is None else grasp_option.moved(grasps, base_T_camera)
-    lines = table.pointing_lines(pointing, written)
-    if grasps is None:
-        _print(options, pointing, lines)
-    else:
+        grasps = (
+            None
+            if grasps is None
+            else [
+                dataclasses.replace(each, candidates=tuple(grasp.transformed(base_T_camera) for grasp in each.candidates))
+                for each in grasps
+            ]
+        )
+    values, lines = pointing.to_dict(), table.pointing_lines(pointing, written)
+    if grasps is not None:
+        values["grasps"] = [each.to_dict() for each in grasps]
         lines += grasp_option.lines(pointing.targets, grasps)
-        _print(options, pointing, lines, {"grasps": grasp_option.to_json(grasps)})
+    show(options, values, lines)
     return 0 if pointing.found else EXIT_NOTHING_FOUND
 
 
@@ -104,8 +112,8 @@ def run_count(options: argparse.Namespace) -> int:
     request, frame = _request(options, Task.COUNT), frame_source.read_frame(options)
     with contextlib.redirect_stdout(sys.stderr):
         count = _pointer(options).count(frame, request)
-        written = _draw(options, frame, count, None)
-    _print(options, count, table.count_lines(count, written))
+        written = _draw(options, frame, count)
+    show(options, count.to_dict(), table.count_lines(count, written))
     return 0
 
 
@@ -155,44 +163,27 @@ def _check_pictures(options: argparse.Namespace, frame: RgbdFrame) -> None:
 
 
 def _pointer(options: argparse.Namespace) -> Any:
-    for path in (options.overlay, getattr(options, "view3d", None), getattr(options, "ply", None)):
-        if path is not None and not path.resolve().parent.is_dir():
-            raise InputError("the folder of a picture must exist", given=f"{path}", fix=f"make the folder {path.parent} first")
+    for name in ("overlay", "view3d", "ply"):
+        check_folder(f"--{name}", getattr(options, name))
     return load_pointer(options)
 
 
 def _draw(
-    options: argparse.Namespace, frame: RgbdFrame, answer: Pointing | Count, base_T_camera: Any, grasps: Any = None
+    options: argparse.Namespace, frame: RgbdFrame, answer: Any, base_T_camera: Any = None, grasps: Any = None
 ) -> list[Path]:
     """Write the pictures that were asked for; return their paths."""
-    written = []
-    if options.overlay is not None:
-        from molmo_point.viz.overlay import draw_pointing, save_png
+    from molmo_point.viz.overlay import draw_pointing, save_png
 
+    if options.overlay is not None:
         picture = draw_pointing(frame.color, answer)
-        if isinstance(answer, Pointing) and grasps:
-            picture = grasp_option.draw(frame, picture, answer.targets, grasps)
-        save_png(options.overlay, picture)
-        written.append(options.overlay)
-    if isinstance(answer, Pointing) and options.view3d is not None:
-        from molmo_point.viz.overlay import save_png
+        save_png(options.overlay, grasp_option.draw(frame, picture, answer.targets, grasps) if grasps else picture)
+    if options.view3d is not None:
         from molmo_point.viz.scene3d import render_scene
 
-        picture = render_scene(frame, answer.targets, base_T_camera=base_T_camera, banner=f"point to: {answer.query}")
-        save_png(options.view3d, picture)
-        written.append(options.view3d)
-    if isinstance(answer, Pointing) and options.ply is not None:
+        banner = f"point to: {answer.query}"
+        save_png(options.view3d, render_scene(frame, answer.targets, base_T_camera=base_T_camera, banner=banner))
+    if options.ply is not None:
         from molmo_point.viz.point_cloud import save_ply
 
         save_ply(options.ply, frame, answer.targets)
-        written.append(options.ply)
-    return written
-
-
-def _print(
-    options: argparse.Namespace, answer: Pointing | Count, lines: list[str], more: Mapping[str, Any] | None = None
-) -> None:
-    if options.json:
-        print(json.dumps({**answer.to_dict(), **(more or {})}, allow_nan=False))
-    else:
-        print("\n".join(lines))
+    return [path for path in (options.overlay, options.view3d, options.ply) if path is not None]

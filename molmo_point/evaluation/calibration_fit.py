@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from molmo_point.evaluation.intervals import wilson
+from molmo_point.evaluation.intervals import markdown, share, wilson
 from molmo_point.evaluation.observations import Observations
 from molmo_point.trust.confidence_calibration import Calibration, LogitLine
 
@@ -83,27 +83,26 @@ def fit_line(claims: Claims) -> LogitLine:
     return LogitLine(float(theta[0]), float(theta[1])) if theta[0] > 0 else LogitLine()
 
 
-def reliability(claims: Claims, bins: int = BINS) -> list[tuple[float, float, float, float, int]]:
+def reliability(claims: Claims) -> list[tuple[float, float, float, float, int]]:
     """For each bin of equal width that is not empty: mean stated, share true, its 95 % bounds, claims."""
-    rows = []
-    index = np.minimum((claims.stated * bins).astype(int), bins - 1)
-    for k in range(bins):
-        mine = index == k
-        count = int(mine.sum())
-        if count:
-            weight = claims.weight[mine] / claims.weight[mine].sum()
-            share, effective = float(weight @ claims.true[mine]), 1 / float((weight**2).sum())
-            low, high = wilson(share * effective, effective)  # type: ignore[arg-type]
-            rows.append((float(weight @ claims.stated[mine]), share, low, high, count))
+    rows, index = [], _bins(claims)
+    for mine in (index == k for k in np.unique(index)):
+        weight = claims.weight[mine] / claims.weight[mine].sum()
+        true, effective = float(weight @ claims.true[mine]), 1 / float((weight**2).sum())
+        low, high = wilson(true * effective, effective)
+        rows.append((float(weight @ claims.stated[mine]), true, low, high, int(mine.sum())))
     return rows
 
 
-def expected_calibration_error(claims: Claims, bins: int = BINS) -> float:
+def _bins(claims: Claims) -> np.ndarray:
+    return np.minimum((claims.stated * BINS).astype(int), BINS - 1)
+
+
+def expected_calibration_error(claims: Claims) -> float:
     """Mean distance between what is stated and what comes true, over bins of equal width; NaN without claims."""
     if not len(claims.true):
         return float("nan")
-    index = np.minimum((claims.stated * bins).astype(int), bins - 1)
-    gaps = np.bincount(index, claims.weight * (claims.stated - claims.true), bins)
+    gaps = np.bincount(_bins(claims), claims.weight * (claims.stated - claims.true))
     return float(np.abs(gaps).sum() / claims.weight.sum())
 
 
@@ -129,16 +128,10 @@ def bootstrapped(measure: Callable[[Claims], float], claims: Claims, seed: int =
 
 def coverage(distance2: list[float], spread_scale: float) -> dict[str, dict[str, float]]:
     """Share of truths inside the 68 % and the 95 % ellipse of the main mode, with 95 % intervals."""
-    scaled, shares = np.array(distance2) / spread_scale**2, {}
+    shares = {}
     for name, limit in (("inside_68", _WITHIN_68), ("inside_95", _WITHIN_95)):
-        inside = int((scaled <= limit).sum())
-        low, high = wilson(inside, len(scaled))
-        shares[name] = {
-            "value": inside / len(scaled) if len(scaled) else float("nan"),
-            "low": low,
-            "high": high,
-            "trials": len(scaled),
-        }
+        figure = share([distance / spread_scale**2 <= limit for distance in distance2])
+        shares[name] = {"value": figure.pop("share"), **figure}
     return shares
 
 
@@ -159,18 +152,21 @@ def measure_calibration(seen: Observations, calibration: Calibration) -> dict[st
             figures[name][f"{title}_raw"] = bootstrapped(measure, claims)
             figures[name][f"{title}_calibrated"] = bootstrapped(measure, claims.mapped(line))
     for title, scale in (("raw", 1.0), ("calibrated", calibration.spread_scale)):
-        for name, share in coverage(seen.distance2, scale).items():
-            figures.setdefault("spread", {})[f"{name}_{title}"] = share
+        for name, figure in coverage(seen.distance2, scale).items():
+            figures.setdefault("spread", {})[f"{name}_{title}"] = figure
     return figures
 
 
 def table(figures: dict[str, dict[str, dict[str, float]]]) -> str:
-    """The figures as a Markdown table."""
-    lines = ["| what | measure | value | 95 % interval | trials |", "|---|---|---|---|---|"]
-    for claim, measures in figures.items():
-        for name, figure in measures.items():
-            title = f"{claim.replace('_', ' ')} | {name.replace('_', ' ')}"
-            lines.append(
-                f"| {title} | {figure['value']:.3f} | {figure['low']:.3f} to {figure['high']:.3f} | {figure['trials']} |"
-            )
-    return "\n".join(lines)
+    """Format the figures as a Markdown table."""
+    rows = [
+        (
+            *(words.replace("_", " ") for words in (claim, name)),
+            f"{f['value']:.3f}",
+            f"{f['low']:.3f} to {f['high']:.3f}",
+            f["trials"],
+        )
+        for claim, measures in figures.items()
+        for name, f in measures.items()
+    ]
+    return markdown(("what", "measure", "value", "95 % interval", "trials"), rows)

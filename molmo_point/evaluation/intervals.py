@@ -1,19 +1,11 @@
-"""Confidence intervals of measured shares."""
+"""Confidence intervals of measured shares, and tables of figures."""
 
 import math
+from collections.abc import Iterable, Sequence
 
 
-def wilson(successes: int, trials: int, z: float = 1.96) -> tuple[float, float]:
-    """Wilson score interval of a share (95 % by default).
-
-    Args:
-        successes: Number of successes.
-        trials: Number of trials.
-        z: Normal quantile.
-
-    Returns:
-        Lower and upper bound, 0…1; (0, 1) without trials.
-    """
+def wilson(successes: float, trials: float, z: float = 1.96) -> tuple[float, float]:
+    """Wilson score interval of a share, 0…1, at a normal quantile `z` (95 % by default); (0, 1) without trials."""
     if trials == 0:
         return 0.0, 1.0
     share, spread = successes / trials, z * z / trials
@@ -26,3 +18,8 @@ def share(values: list[bool]) -> dict[str, float]:
     """Share of true values with its 95 % interval and the number of trials; NaN without trials."""
     low, high = wilson(sum(values), len(values))
     return {"share": sum(values) / len(values) if values else math.nan, "low": low, "high": high, "trials": len(values)}
+
+
+def markdown(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Format a Markdown table."""
+    return "\n".join(f"| {' | '.join(map(str, row))} |" for row in (head, ["---"] * len(head), *rows))

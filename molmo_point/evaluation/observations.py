@@ -3,56 +3,16 @@
 import copy
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from molmo_point.evaluation.tabletop import NEAR_PX, absent_name, nameable
-from molmo_point.frame import RgbdFrame
+from molmo_point.evaluation.tabletop import NEAR_PX, absent_name, at_point, nameable
 from molmo_point.pointer import Pointer
 from molmo_point.results import ImagePoint
 from molmo_point.sim.camera import SimulatedCamera
 from molmo_point.sim.tabletop.scene import TabletopScene
 from molmo_point.trust.confidence_calibration import UNCALIBRATED
-
-
-class SceneQuestion(Protocol):
-    """A question about a scene, with its truth."""
-
-    @property
-    def frame(self) -> RgbdFrame:
-        """The image."""
-        ...
-
-    @property
-    def mask(self) -> np.ndarray:
-        """Instance mask (h, w), −1 for no object."""
-        ...
-
-    @property
-    def kind(self) -> str:
-        """Kind of the question; ``"count"`` and ``"absent"`` are asked and judged in their own way."""
-        ...
-
-    @property
-    def phrase(self) -> str:
-        """Words for the objects."""
-        ...
-
-    @property
-    def targets(self) -> tuple[int, ...]:
-        """Indices in the mask of the objects that fit."""
-        ...
-
-    @property
-    def middles_px(self) -> np.ndarray:
-        """Places to point at, (targets, 2) pixels."""
-        ...
-
-    @property
-    def scene(self) -> int:
-        """Number of the scene."""
-        ...
 
 
 @dataclass
@@ -96,34 +56,11 @@ def observe(pointer: Pointer, seeds: Iterable[int], spread: bool = True) -> Obse
             frame, masks = camera.read(), scene.render_masks()
             for seen in nameable(scene.visible_objects()):
                 pointing = pointer.point(frame, seen.item.name, spread=spread)
-                _note_question(found, pointing.absent_probability, False, seed)
+                note_question(found, pointing.absent_probability, False, seed)
                 if pointing.points:
                     mine = masks == scene.objects.index(seen.item)
-                    _note_point(found, pointing.points[0], mine, seen.uv, seed)
-            _note_question(found, pointer.point(frame, absent_name(scene, rng)).absent_probability, True, seed)
-    return found
-
-
-def observe_questions(pointer: Pointer, questions: Iterable[SceneQuestion], spread: bool = True) -> Observations:
-    """Ask questions about any scenes, without calibration; questions that count are left out.
-
-    If several objects fit, a point on any of them is a hit, and its offset is that from the nearest one's middle.
-
-    Args:
-        pointer: The model.
-        questions: Questions with their truth.
-        spread: True also asks for the distribution of each point; needs a backend that tells it.
-    """
-    pointer, found = uncalibrated(pointer), Observations()
-    for question in questions:
-        if question.kind == "count":
-            continue
-        pointing = pointer.point(question.frame, question.phrase, spread=spread)
-        _note_question(found, pointing.absent_probability, not question.targets, question.scene)
-        if pointing.points and question.targets:
-            point = pointing.points[0]
-            nearest = int(np.argmin(np.hypot(*(question.middles_px - point.uv).T)))
-            _note_point(found, point, np.isin(question.mask, question.targets), question.middles_px[nearest], question.scene)
+                    note_point(found, pointing.points[0], mine, seen.uv, seed)
+            note_question(found, pointer.point(frame, absent_name(scene, rng)).absent_probability, True, seed)
     return found
 
 
@@ -134,21 +71,21 @@ def uncalibrated(pointer: Pointer) -> Pointer:
     return Pointer(backend)
 
 
-def _note_question(found: Observations, absent_probability: float, is_absent: bool, seed: int) -> None:
+def note_question(found: Observations, absent_probability: float, is_absent: bool, seed: int) -> None:
+    """Note a question; without a probability of absence it is left out."""
     if np.isfinite(absent_probability):
         found.absent.append(absent_probability)
         found.is_absent.append(is_absent)
         found.question_scene.append(seed)
 
 
-def _note_point(found: Observations, point: ImagePoint, mine: np.ndarray, middle: np.ndarray, seed: int) -> None:
-    height, width = mine.shape
-    row, column = (int(np.clip(round(a), 0, n - 1)) for a, n in ((point.v, height), (point.u, width)))
+def note_point(found: Observations, point: ImagePoint, mine: np.ndarray, middle: np.ndarray, seed: int) -> None:
+    """Note a point, with the mask (h, w) of the objects that fit and the pixel (2,) to point at."""
     if np.isfinite(point.confidence):
         found.confidence.append(point.confidence)
-        found.hit.append(bool(mine[row, column]))
+        found.hit.append(bool(at_point(mine, point)))
         found.point_scene.append(seed)
-    offset = (point.uv - middle) * 640 / width
+    offset = (point.uv - middle) * 640 / mine.shape[1]
     if np.hypot(*offset) < NEAR_PX:
         found.offset_px.append((float(offset[0]), float(offset[1])))
         if point.modes:

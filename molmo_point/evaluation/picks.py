@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from molmo_point.evaluation.intervals import share
+from molmo_point.evaluation.intervals import markdown, share
 from molmo_point.evaluation.pick_trial import MakePicker, PickTrial, default_picker, run_trial
 from molmo_point.picking.states import PickState
 from molmo_point.pointer import Pointer
@@ -122,12 +122,12 @@ def row(figures: dict[str, Any]) -> list[str]:
 def tables(figures: dict[str, Any]) -> str:
     """Format a summary as Markdown: shares, classes of failures, times."""
     failures = ", ".join(f"{reason} {count}" for reason, count in figures["failures"].items()) or "none"
-    lines = [f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|", f"| {' | '.join(row(figures))} |", ""]
-    lines += [f"failures: {failures}", "", "| stage | arm s, median | wall s, median |", "|---|---|---|"]
+    rows = []
     for name in (name for name in figures["arm_s"] if name != "total_95"):
         values = (figures["arm_s"][name], figures["wall_s"].get(name))
-        lines.append(f"| {name} | " + " | ".join("" if value is None else f"{value:.2f}" for value in values) + " |")
-    return "\n".join(lines)
+        rows.append([name, *("" if value is None else f"{value:.2f}" for value in values)])
+    times = markdown(("stage", "arm s, median", "wall s, median"), rows)
+    return "\n".join([markdown(COLUMNS, [row(figures)]), "", f"failures: {failures}", "", times])
 
 
 def _share(value: dict[str, float]) -> str:

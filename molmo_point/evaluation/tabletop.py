@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from molmo_point.evaluation.intervals import share
+from molmo_point.evaluation.intervals import markdown, share
 from molmo_point.frame import RgbdFrame
 from molmo_point.pointer import Pointer
+from molmo_point.results import ImagePoint
 from molmo_point.sim.camera import SimulatedCamera
 from molmo_point.sim.rendered_scene import VisibleObject
 from molmo_point.sim.tabletop.objects import COLORS, SHAPES
@@ -44,12 +46,7 @@ class Tally:
 
 
 def evaluate(pointer: Pointer, seeds: Iterable[int]) -> Tally:
-    """Ask about every nameable object, one count and one absent object in each scene.
-
-    Args:
-        pointer: The model.
-        seeds: Seeds of the scenes.
-    """
+    """Ask about every nameable object, one count and one absent object in the scene of each seed."""
     tally = Tally()
     for seed in seeds:
         rng = np.random.default_rng(seed)
@@ -64,19 +61,14 @@ def evaluate(pointer: Pointer, seeds: Iterable[int]) -> Tally:
     return tally
 
 
-def nameable(seen: list[VisibleObject], min_pixels: int = _MIN_PIXELS) -> list[VisibleObject]:
+def nameable(seen: list[VisibleObject]) -> list[VisibleObject]:
     """List the objects that are well in view and whose name fits no other object in the image."""
     names = [each.item.name for each in seen]
-    return [t for t in seen if t.pixel_count >= min_pixels and names.count(t.item.name) == 1]
+    return [t for t in seen if t.pixel_count >= _MIN_PIXELS and names.count(t.item.name) == 1]
 
 
 def _ask_for(
-    pointer: Pointer,
-    frame: RgbdFrame,
-    masks: np.ndarray,
-    scene: TabletopScene,
-    asked: VisibleObject,
-    tally: Tally,
+    pointer: Pointer, frame: RgbdFrame, masks: np.ndarray, scene: TabletopScene, asked: VisibleObject, tally: Tally
 ) -> None:
     pointing = pointer.point(frame, asked.item.name)
     tally.latency_ms.append(pointing.timing_ms["total"])
@@ -84,22 +76,20 @@ def _ask_for(
         tally.hit.append(False)
         return
     point = pointing.points[0]
-    height, width = masks.shape
-    row, column = (int(np.clip(round(a), 0, n - 1)) for a, n in ((point.v, height), (point.u, width)))
-    tally.hit.append(bool(masks[row, column] == scene.objects.index(asked.item)))
+    tally.hit.append(bool(at_point(masks, point) == scene.objects.index(asked.item)))
     tally.offset_px.append((point.u - float(asked.uv[0]), point.v - float(asked.uv[1])))
     if pointing.targets:
         error_m = np.linalg.norm(pointing.targets[0].position_m - asked.point_camera_m)
         tally.error_mm.append(float(error_m) * 1e3)
 
 
-def _ask_count(
-    pointer: Pointer,
-    frame: RgbdFrame,
-    seen: list[VisibleObject],
-    rng: np.random.Generator,
-    tally: Tally,
-) -> None:
+def at_point(image: np.ndarray, point: ImagePoint) -> Any:
+    """Return the value of an image (h, w) at the pixel of a point, or at the nearest pixel of its border."""
+    row, column = (int(np.clip(round(a), 0, n - 1)) for a, n in zip((point.v, point.u), image.shape, strict=True))
+    return image[row, column]
+
+
+def _ask_count(pointer: Pointer, frame: RgbdFrame, seen: list[VisibleObject], rng: np.random.Generator, tally: Tally) -> None:
     shape = str(rng.choice(SHAPES))
     fitting = [each for each in seen if each.item.shape == shape]
     if not fitting or any(each.pixel_count < _MIN_PIXELS for each in fitting):
@@ -117,12 +107,9 @@ def absent_name(scene: TabletopScene, rng: np.random.Generator) -> str:
 
 
 def sigma_px(offsets_px: Iterable[tuple[float, float]]) -> float:
-    """Standard deviation of a point along one axis, from offsets (u, v) in pixels at 640.
+    """Standard deviation of a point along one axis, from offsets (u, v), pixels of 640; NaN without offsets.
 
     Offsets above `NEAR_PX` are gross misses and not the tail of a Gaussian; the hit rate reports them.
-
-    Returns:
-        Pixels at 640; NaN without offsets.
     """
     near = np.array([offset for offset in offsets_px if np.hypot(*offset) < NEAR_PX])
     return float(np.sqrt(np.mean(near**2))) if len(near) else float("nan")
@@ -151,12 +138,11 @@ def _quantile(values: list[float], share: float) -> float:
 
 def table(figures: dict[str, object]) -> str:
     """Format the summary as a Markdown table."""
-    lines = ["| measure | value | 95 % interval | trials |", "|---|---|---|---|"]
+    rows = []
     for name, value in figures.items():
-        title = name.replace("_", " ")
+        cells = (f"{value:.1f}", "", "")
         if isinstance(value, dict):
-            low, high = 100 * value["low"], 100 * value["high"]
-            lines.append(f"| {title} | {100 * value['share']:.1f} % | {low:.1f} to {high:.1f} % | {value['trials']} |")
-        else:
-            lines.append(f"| {title} | {value:.1f} | | |")
-    return "\n".join(lines)
+            between = f"{100 * value['low']:.1f} to {100 * value['high']:.1f} %"
+            cells = (f"{100 * value['share']:.1f} %", between, value["trials"])
+        rows.append((name.replace("_", " "), *cells))
+    return markdown(("measure", "value", "95 % interval", "trials"), rows)

@@ -237,7 +237,7 @@ def broken(files: Path) -> dict[str, list]:
         "32": ["point", "x", *image, "--intrinsics", files / "small.json"],
         "24, 32": ["point", "x", *image, *k, "--depth", files / "small.npy"],
         "QUERY must": ["point", *image],
-        "One source": ["point", "x"],
+        "One of --image": ["point", "x"],
         "--recording": ["point", "x", *image, "--recording", files],
         "--depth goes with": ["point", "x", "--recording", files, "--depth", files / "depth.png"],
         "unrecognized": ["point", "x", *image, "--frobnicate"],
@@ -252,7 +252,7 @@ def broken(files: Path) -> dict[str, list]:
 
 
 @pytest.mark.parametrize("clue", [
-    "nope.png", "garbage.png", "bad.json", "32", "24, 32", "QUERY must", "One source", "--recording", "--depth goes with",
+    "nope.png", "garbage.png", "bad.json", "32", "24, 32", "QUERY must", "One of --image", "--recording", "--depth goes with",
     "unrecognized", "command", "invalid choice", "empty", "max_points", "--view3d needs", "nowhere", "manifest.json",
 ])  # fmt: skip
 def test_every_mistake_is_one_line_on_stderr_and_exit_code_1(model, files, capsys, clue):

@@ -109,7 +109,7 @@ def test_what_is_stored_keeps_what_is_there(tmp_path: Path) -> None:
         (["calibration", "--write", "--model", "allenai/Molmo-7B-D-0924"], "--write must go with the folder"),
         (["tabletop", "--write"], "belongs to eval calibration"),
         (["tabletop", "--scenes", "0"], "--scenes must be above zero"),
-        (["tabletop", "--plot", "a.png"], "draws no picture"),
+        (["tabletop", "--plot", "a.png"], "belongs to eval calibration"),
         (["nonsense"], "must be one of tabletop, calibration, pick, place"),
         (["lift", "--plot", "a.png"], "python -m benchmarks.lift"),
         (["photographs", "--photos", "folder"], "python -m benchmarks.photographs"),

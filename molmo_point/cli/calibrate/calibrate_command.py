@@ -4,7 +4,10 @@ import argparse
 from pathlib import Path
 
 from molmo_point.cli.calibrate import capture_command, hand_eye_command, intrinsics_command, verify_command
-from molmo_point.cli.calibrate.output import finish, write_files
+from molmo_point.cli.output import add_json, finish
+
+_DEFAULTS = {"charuco": (7, 5, 30.0, 22.0), "chessboard": (10, 7, 25.0, 0.0), "apriltag": (5, 4, 45.0, 35.0)}
+"""Columns, rows, side of a square and of a marker in millimeters, by kind."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,23 +31,19 @@ def add_board(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dictionary", default="", help="OpenCV's name, e.g. DICT_5X5_250")
     parser.add_argument("--paper", choices=["A4", "A3", "A2", "letter"], help="default: the smallest that holds the board")
     parser.add_argument("--out", type=Path, default=Path("out/board"), help="path without suffix (default out/board)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else on stdout")
+    add_json(parser)
     parser.set_defaults(run=run_board)
-
-
-_DEFAULTS = {"charuco": (7, 5, 30.0, 22.0), "chessboard": (10, 7, 25.0, 0.0), "apriltag": (5, 4, 45.0, 35.0)}
 
 
 def run_board(options: argparse.Namespace) -> int:
     """Write the PDF and the YAML."""
     from molmo_point.calibration.boards import Board, board_pdf, board_yaml
 
-    columns, rows, square, marker = _DEFAULTS[options.kind]
-    square = options.square_mm or square
-    marker = options.marker_mm or marker * square / _DEFAULTS[options.kind][2]
+    columns, rows, usual, marker = _DEFAULTS[options.kind]
+    square = options.square_mm or usual
+    marker = options.marker_mm or marker * square / usual
     board = Board(options.kind, options.columns or columns, options.rows or rows, square / 1e3, marker / 1e3, options.dictionary)
     pdf = board_pdf(board, options.paper)
     files = {options.out.with_suffix(".pdf"): pdf, options.out.with_suffix(".yaml"): board_yaml(board).encode()}
-    write_files(files)
     finish(options, {"board": board.to_dict()}, [board.describe()], files)
     return 0

@@ -2,14 +2,15 @@
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from molmo_point.cli.calibrate.output import finish, progress
-from molmo_point.cli.camera_option import add_camera_option
+from molmo_point.cli.frame_source import add_camera_option, chosen_source
+from molmo_point.cli.output import add_json, finish, progress
 from molmo_point.errors import InputError
 
 _LOOKS_PER_VIEW = 4
@@ -27,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--count", type=int, default=12, help="samples to take (default 12)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the simulated arm (default 0)")
     parser.add_argument("--out", type=Path, default=Path("out/samples"), help="folder (default out/samples)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else on stdout")
+    add_json(parser)
     parser.set_defaults(run=run)
 
 
@@ -35,32 +36,29 @@ def run(options: argparse.Namespace) -> int:
     """Guide the user until enough samples are taken."""
     from molmo_point.calibration.boards import DEFAULT, load_board
     from molmo_point.calibration.capture import GuidedCapture
+    from molmo_point.calibration.rehearsal_arm import RehearsalArm
     from molmo_point.hand_eye.samples import MIN_SAMPLES, Setup
 
-    if options.simulated == (options.camera is not None):
-        raise InputError("One of --simulated and --camera must be given", "none or both", "give --simulated or --camera CAMERA")
+    chosen_source(options, "simulated", "camera")
     if options.count < MIN_SAMPLES:
         raise InputError(f"--count must be at least {MIN_SAMPLES}", str(options.count), "e.g. --count 15")
     board = load_board(options.board) if options.board else DEFAULT
     setup = Setup(options.setup)
     frames = tuple(options.frames) if options.frames else ("base_link", "tool0", "camera_color_optical_frame")
+    begin = partial(GuidedCapture, options.out, board, setup=setup, frames=frames)
     if options.simulated:
-        truth = _simulated(options, board, setup, frames, GuidedCapture)
-        values: dict[str, Any] = {"samples": truth[1], "truth": truth[0].tolist()}
+        arm = RehearsalArm(board, setup, options.seed)
+        values: dict[str, Any] = {"samples": _simulated(options, arm, begin(arm.intrinsics)), "truth": arm.x.tolist()}
     else:
-        values = {"samples": _live(options, board, setup, frames, GuidedCapture)}
+        values = {"samples": _live(options, begin)}
     finish(options, {**values, "folder": str(options.out)}, [f"{values['samples']} samples in {options.out}"], {})
     return 0
 
 
-def _simulated(options: argparse.Namespace, board: Any, setup: Any, frames: Any, guide_class: Any) -> tuple[np.ndarray, int]:
+def _simulated(options: argparse.Namespace, arm: Any, guide: Any) -> int:
     from molmo_point.calibration.capture import LookStatus
-    from molmo_point.calibration.rehearsal_arm import RehearsalArm
 
-    arm = RehearsalArm(board, setup, options.seed)
-    guide = guide_class(options.out, board, arm.intrinsics, setup, frames=frames)
-    targets = [*guide.plan] * 2
-    for target in targets:
+    for target in [*guide.plan] * 2:
         if len(guide) >= options.count:
             break
         arm.go_to_view(target)
@@ -69,17 +67,17 @@ def _simulated(options: argparse.Namespace, board: Any, setup: Any, frames: Any,
             if advice.status in (LookStatus.TAKEN, LookStatus.KNOWN_VIEW):
                 break
         progress(f"{advice.words}  |  {guide.coverage()}")
-    return arm.x, len(guide)
+    return len(guide)
 
 
-def _live(options: argparse.Namespace, board: Any, setup: Any, frames: Any, guide_class: Any) -> int:
+def _live(options: argparse.Namespace, begin: Callable[..., Any]) -> int:
     from molmo_point.camera.registry import open_camera
 
     with open_camera(options.camera) as camera:
         first = camera.read()
         if first.intrinsics is None:
             raise InputError("The camera must give intrinsics", camera.name, "calibrate them first")
-        guide = guide_class(options.out, board, first.intrinsics, setup, frames=frames)
+        guide = begin(first.intrinsics)
         for pose in poses_from(sys.stdin):
             for _ in range(_LOOKS_PER_VIEW):
                 advice = guide.look(camera.read().color, pose)

@@ -1,12 +1,11 @@
 """Command `molmo-point calibrate hand-eye`: a file of samples to a transform with covariance and a verdict."""
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
-from molmo_point.cli.calibrate.output import finish, progress, write_files
 from molmo_point.cli.exit_codes import EXIT_NOT_PASSED
+from molmo_point.cli.output import add_json, finish, progress, report_files
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,17 +16,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("samples", type=Path, help="samples.yaml, or the folder that holds it")
     parser.add_argument("--setup", choices=["eye_in_hand", "eye_to_hand"], help="mounting of the camera, instead of the file's")
-    add_task(parser)
-    parser.add_argument("--driver-transform", type=Path, metavar="FILE", help="transform from the optical frame to camera_link")
-    parser.add_argument("--out", type=Path, default=Path("out/hand_eye"), help="folder (default out/hand_eye)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else on stdout")
-    parser.set_defaults(run=run)
-
-
-def add_task(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the task: distance and tolerance."""
     parser.add_argument("--distance", type=float, default=0.5, metavar="M", help="working distance from the camera (default 0.5)")
     parser.add_argument("--tolerance-mm", type=float, default=5.0, metavar="MM", help="error that the task accepts (default 5)")
+    parser.add_argument("--driver-transform", type=Path, metavar="FILE", help="transform from the optical frame to camera_link")
+    parser.add_argument("--out", type=Path, default=Path("out/hand_eye"), help="folder (default out/hand_eye)")
+    add_json(parser)
+    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -57,10 +51,8 @@ def run(options: argparse.Namespace) -> int:
     values = {**result.to_dict(), "not_detected": [{"id": i, "reason": r} for i, r in session.dropped], "ros2": command}
     files = {
         options.out / "hand_eye.yaml": transform_yaml(result.camera, result.passed),
-        options.out / "report.html": hand_eye_report(result, session.dropped, driver).encode(),
-        options.out / "report.json": (json.dumps(values, indent=1, allow_nan=False) + "\n").encode(),
+        **report_files(options.out, values, hand_eye_report(result, session.dropped, driver)),
     }
-    write_files(files)
     finish(options, values, [*_lines(values), command], files)
     return 0 if result.passed else EXIT_NOT_PASSED
 
@@ -84,8 +76,7 @@ def _lines(values: dict[str, Any]) -> list[str]:
     transform, left, noise = values["transform"], values["leave_one_out"], values["noise"]
     lines = [
         f"{'PASSED' if values['passed'] else 'NOT PASSED'}: 95 % error {values['error_95_mm']:.2f} mm "
-        f"at {values['working_distance_m']:g} m "
-        f"(tolerance {values['tolerance_mm']:g} mm)",
+        f"at {values['working_distance_m']:g} m (tolerance {values['tolerance_mm']:g} mm)",
         *(f"  because {reason}" for reason in values["reasons"]),
         f"{transform['target']}_T_{transform['source']}",
         "  position mm "

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from molmo_point.calibration.camera_fit import MODELS
-from molmo_point.cli.calibrate.output import finish, progress, write_files
-from molmo_point.cli.camera_option import add_camera_option
+from molmo_point.cli.frame_source import add_camera_option, chosen_source
+from molmo_point.cli.output import add_json, finish, progress, report_files
 from molmo_point.errors import CameraError, InputError
 
 _LIVE_PAUSE_S = 1.0
@@ -26,14 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", choices=list(MODELS), help="distortion model (default: chosen by error on held-out photos)")
     parser.add_argument("--factory", type=Path, metavar="FILE", help="intrinsics to compare with (a recording has its own)")
     parser.add_argument("--out", type=Path, default=Path("out/intrinsics"), help="folder (default out/intrinsics)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else on stdout")
+    add_json(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Calibrate; nothing is written unless it succeeds."""
-    import json
-
     import yaml
 
     from molmo_point.calibration.boards import load_board
@@ -47,24 +45,16 @@ def run(options: argparse.Namespace) -> int:
         factory = load_intrinsics(options.factory)
     result = calibrate_intrinsics(board, photos, model=options.model, factory=factory, progress=progress)
     values = result.to_dict()
-    report = intrinsics_report(result, dict(photos)).encode()
     files = {
         options.out / "intrinsics.yaml": yaml.safe_dump(result.fit.intrinsics.to_dict(), sort_keys=False).encode(),
-        options.out / "report.html": report,
-        options.out / "report.json": (json.dumps(values, indent=1, allow_nan=False) + "\n").encode(),
+        **report_files(options.out, values, intrinsics_report(result, dict(photos))),
     }
-    write_files(files)
     finish(options, values, _lines(values), files)
     return 0
 
 
 def _photos(options: argparse.Namespace) -> tuple[list[tuple[str, np.ndarray]], Any]:
-    given = [name for name in ("images", "recording", "camera") if getattr(options, name) is not None]
-    if len(given) != 1:
-        raise InputError(
-            "One of --images, --recording and --camera must be given", " and ".join(given) or "none", "choose one source"
-        )
-    if options.images:
+    if chosen_source(options, "images", "recording", "camera") == "--images":
         return _from_files(options.images), None
     if options.count < 1:
         raise InputError("--count must be above zero", str(options.count), "e.g. --count 25")

@@ -1,14 +1,14 @@
 """Command `molmo-point calibrate verify`: error of a calibration in mm, with its interval, on fresh data."""
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from molmo_point.cli.calibrate.output import finish, progress, write_files
 from molmo_point.cli.exit_codes import EXIT_NOT_PASSED
+from molmo_point.cli.frame_source import chosen_source
+from molmo_point.cli.output import add_json, finish, progress, report_files
 from molmo_point.errors import InputError
 
 
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--touch", type=Path, metavar="FILE", help="points seen by the camera and touched by the tool tip")
     parser.add_argument("--tolerance-mm", type=float, default=5.0, metavar="MM", help="largest error to accept (default 5)")
     parser.add_argument("--out", type=Path, default=Path("out/verify"), help="folder for the report (default out/verify)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else on stdout")
+    add_json(parser)
     parser.set_defaults(run=run)
 
 
@@ -35,8 +35,7 @@ def run(options: argparse.Namespace) -> int:
     from molmo_point.calibration.reports import verification_report
     from molmo_point.geometry.transforms import load_transform
 
-    if (options.samples is None) == (options.touch is None):
-        raise InputError("One of --samples and --touch must be given", "none or both", "give --samples PATH or --touch FILE")
+    chosen_source(options, "samples", "touch")
     if not options.tolerance_mm > 0:
         raise InputError("--tolerance-mm must be above zero", str(options.tolerance_mm), "e.g. --tolerance-mm 5")
     camera = load_transform(options.transform)
@@ -51,12 +50,7 @@ def run(options: argparse.Namespace) -> int:
         "samples": [{"id": name, "error_mm": float(error)} for name, error in zip(names, result.errors_mm)],
     }
     lines = _lines(values)
-    files = {
-        options.out / "report.html": verification_report(values, lines).encode(),
-        options.out / "report.json": (json.dumps(values, indent=1, allow_nan=False) + "\n").encode(),
-    }
-    write_files(files)
-    finish(options, values, lines, files)
+    finish(options, values, lines, report_files(options.out, values, verification_report(values, lines)))
     return 0 if passed else EXIT_NOT_PASSED
 
 

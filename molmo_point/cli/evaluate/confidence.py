@@ -7,23 +7,24 @@ from pathlib import Path
 from typing import Any
 
 from molmo_point.backend import resolve_checkpoint
-from molmo_point.cli.figures_output import check_folder
+from molmo_point.cli.output import check_folder
 from molmo_point.cli.progress import counted
 from molmo_point.errors import InputError
-from molmo_point.evaluation.observations import Observations
+from molmo_point.evaluation import calibration_fit as fitting
+from molmo_point.evaluation.observations import Observations, observe
+from molmo_point.evaluation.tabletop import sigma_px
+from molmo_point.files import write_file
 from molmo_point.pointer import Pointer
 
 
-def check(options: argparse.Namespace, first_test_seed: int) -> None:
+def check(options: argparse.Namespace) -> None:
     """Refuse before the long measurement what cannot be done after it.
 
     Raises:
         InputError: Test scenes are among the fitted ones, or a file cannot be written.
     """
-    from molmo_point.evaluation.calibration_fit import VALIDATION_SEED
-
-    if abs(first_test_seed - VALIDATION_SEED) < options.scenes:
-        given = f"--seed {first_test_seed} --scenes {options.scenes}, fitted on scenes from {VALIDATION_SEED}"
+    if abs(options.seed - fitting.VALIDATION_SEED) < options.scenes:
+        given = f"--seed {options.seed} --scenes {options.scenes}, fitted on scenes from {fitting.VALIDATION_SEED}"
         raise InputError("Test scenes must not be among the fitted ones", given, "leave --seed out")
     check_output(options)
 
@@ -40,27 +41,18 @@ def check_output(options: argparse.Namespace) -> None:
         raise InputError("--write must go with the folder of a checkpoint", repr(options.model), fix)
 
 
-def measure(pointer: Pointer, options: argparse.Namespace, first_test_seed: int) -> tuple[dict[str, Any], str]:
-    """Fit on validation scenes and measure on test scenes.
-
-    Returns:
-        The figures, and a Markdown table of them.
-    """
-    from molmo_point.evaluation.calibration_fit import VALIDATION_SEED
-    from molmo_point.evaluation.observations import observe
+def measure(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    """Fit on validation scenes and measure on test scenes; return the figures and their table."""
+    pointer = Pointer.from_pretrained(options.model, device=options.device)
 
     def observed(first_seed: int) -> tuple[dict[str, Any], Observations]:
         seeds = counted(range(first_seed, first_seed + options.scenes), options.scenes, "scene")
-        seen = observe(pointer, seeds, tells_spread(pointer))
+        seen = observe(pointer, seeds, pointer.backend.tells_spread)
         about = {"scenes_of": "tabletop", "first_seed": first_seed, "scenes": options.scenes, "points": len(seen.hit)}
         return about, seen
 
-    return calibrate(options, (observed(seed) for seed in (VALIDATION_SEED, first_test_seed)))
-
-
-def tells_spread(pointer: Pointer) -> bool:
-    """Tell whether the model gives the distribution of each point."""
-    return pointer.backend.tells_spread
+    figures, lines = calibrate(options, (observed(seed) for seed in (fitting.VALIDATION_SEED, options.seed)))
+    return {"model": options.model, **figures}, lines
 
 
 def calibrate(options: argparse.Namespace, observed: Iterable[tuple[dict[str, Any], Observations]]) -> tuple[dict[str, Any], str]:
@@ -73,9 +65,6 @@ def calibrate(options: argparse.Namespace, observed: Iterable[tuple[dict[str, An
     Returns:
         The figures, and a Markdown table of them.
     """
-    from molmo_point.evaluation import calibration_fit as fitting
-    from molmo_point.evaluation.tabletop import sigma_px
-
     (fitted_on, validation), (measured_on, test) = observed
     calibration = fitting.fit_calibration(validation)
     measured = fitting.measure_calibration(test, calibration)
@@ -84,12 +73,13 @@ def calibrate(options: argparse.Namespace, observed: Iterable[tuple[dict[str, An
         from molmo_point.viz.overlay import save_png
         from molmo_point.viz.reliability_diagram import draw_reliability
 
-        panels = []
-        for title, claims, line in (
-            ("the point is on the object", fitting.confidence_claims(test), calibration.confidence),
-            ("nothing in the image fits", fitting.absence_claims(test), calibration.absent),
-        ):
-            panels.append((title, fitting.reliability(claims), fitting.reliability(claims.mapped(line))))
+        panels = [
+            (title, fitting.reliability(claims), fitting.reliability(claims.mapped(line)))
+            for title, claims, line in (
+                ("the point is on the object", fitting.confidence_claims(test), calibration.confidence),
+                ("nothing in the image fits", fitting.absence_claims(test), calibration.absent),
+            )
+        ]
         save_png(options.plot, draw_reliability(panels))
     if options.write:
         store(Path(resolve_checkpoint(options.model)), settings, sigma_px(validation.offset_px))
@@ -97,12 +87,9 @@ def calibrate(options: argparse.Namespace, observed: Iterable[tuple[dict[str, An
 
 
 def store(folder: Path, settings: dict[str, Any], sigma_px: float) -> None:
-    """Write the calibration into ``pointing.json`` and keep its other entries.
+    """Write the calibration into the ``pointing.json`` of a checkpoint's folder and keep its other entries.
 
-    Args:
-        folder: Folder of the checkpoint.
-        settings: The calibration and its figures.
-        sigma_px: Error of the points in pixels at 640, for a checkpoint that states none.
+    A checkpoint that states no error of its points gets `sigma_px`, pixels at 640.
 
     Raises:
         InputError: The file cannot be read or written.
@@ -111,6 +98,6 @@ def store(folder: Path, settings: dict[str, Any], sigma_px: float) -> None:
     try:
         held = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         held = {"sigma_px_at_640": round(sigma_px, 2)} | held | {"calibration": settings}
-        path.write_text(json.dumps(held, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        write_file(path, (json.dumps(held, indent=1, allow_nan=False) + "\n").encode())
     except (OSError, ValueError, TypeError) as error:
         raise InputError("pointing.json must be a JSON file that can be written", f"{path}: {error}", "repair it") from error

@@ -6,14 +6,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from molmo_point.cli.evaluate import confidence, pick_command, place_command
-from molmo_point.cli.figures_output import check_folder, publish
+from molmo_point.cli.output import add_json, check_folder, publish
+from molmo_point.cli.progress import counted
 from molmo_point.errors import InputError
 
-DEFAULT_SCENES = 200
-
-_OWN_PROGRAMS = {"pick": pick_command, "place": place_command}
-_BENCHMARKS = ("tabletop", "calibration", *_OWN_PROGRAMS)
+_SCENES = {"tabletop": 200, "calibration": 200, "pick": 200, "place": 40}
+"""Default number of scenes, by benchmark."""
 _MOVED = {
     "lift": "benchmarks.lift",
     "tracking": "benchmarks.tracking",
@@ -25,7 +23,7 @@ _MOVED = {
 }
 """Measurements of this project that are programs of its repository, by their former names."""
 
-_OWNERS = {"write": "calibration", "processes": "pick", "failures": "pick"}
+_OWNERS = {"write": "calibration", "plot": "calibration", "processes": "pick", "failures": "pick"}
 """Benchmark that each special option belongs to."""
 
 
@@ -36,14 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "probabilities come true (calibration), how well a simulated arm picks with it what is named (pick), and how well it "
         "puts that into bowls, plates, trays and boxes (place; say --model household)."
     )
-    words = ", ".join(_BENCHMARKS)
-    parser.add_argument("benchmark", type=_benchmark, metavar="benchmark", help=f"measurement: {words}")
+    parser.add_argument("benchmark", type=_benchmark, metavar="benchmark", help=f"measurement: {', '.join(_SCENES)}")
     parser.add_argument("--model", default="tabletop", help="embedded name or folder of a checkpoint")
     parser.add_argument("--device", help="cpu, cuda, ... (default: the best there is)")
-    numbers = ", ".join(f"{name} {program.DEFAULT_SCENES}" for name, program in _OWN_PROGRAMS.items())
-    parser.add_argument("--scenes", type=int, help=f"number of scenes (default {DEFAULT_SCENES}, {numbers})")
+    parser.add_argument("--scenes", type=int, help="number of scenes (default 200, place 40)")
     parser.add_argument("--seed", type=int, help="seed of the first test scene (default: the evaluation's own)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else on stdout")
+    add_json(parser)
     parser.add_argument("--out", type=Path, help="write the JSON to this file as well")
     group = parser.add_argument_group("calibration", "fitted on as many other scenes as are measured on")
     group.add_argument("--household", action=_MovedOption, const="calibration --household", nargs=0, help=argparse.SUPPRESS)
@@ -71,48 +67,44 @@ def _moved(name: str) -> str:
 def _benchmark(name: str) -> str:
     if name in _MOVED:
         raise argparse.ArgumentTypeError(_moved(name))
-    if name not in _BENCHMARKS:
-        raise argparse.ArgumentTypeError(f"{name!r} must be one of {', '.join(_BENCHMARKS)}")
+    if name not in _SCENES:
+        raise argparse.ArgumentTypeError(f"{name!r} must be one of {', '.join(_SCENES)}")
     return name
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the measurement."""
+    from molmo_point.cli.evaluate import confidence, pick_command, place_command
+    from molmo_point.evaluation import picks, place_trial, tabletop
+
+    name = options.benchmark
     for option, owner in _OWNERS.items():
-        if getattr(options, option) and options.benchmark != owner:
-            raise InputError(f"--{option} belongs to eval {owner}", f"eval {options.benchmark}", f"molmo-point eval {owner}")
-    program = _OWN_PROGRAMS.get(options.benchmark)
-    if options.scenes is None:
-        options.scenes = DEFAULT_SCENES if program is None else program.DEFAULT_SCENES
+        if getattr(options, option) and name != owner:
+            raise InputError(f"--{option} belongs to eval {owner}", f"eval {name}", f"molmo-point eval {owner}")
+    first_seed, check, measure = {
+        "tabletop": (tabletop.FIRST_SEED, None, _measure_tabletop),
+        "calibration": (tabletop.FIRST_SEED, confidence.check, confidence.measure),
+        "pick": (picks.FIRST_SEED, pick_command.check, pick_command.measure),
+        "place": (place_trial.FIRST_SEED, None, place_command.measure),
+    }[name]
+    options.scenes = _SCENES[name] if options.scenes is None else options.scenes
+    options.seed = first_seed if options.seed is None else options.seed
     if options.scenes < 1:
-        raise InputError("--scenes must be above zero", str(options.scenes), f"e.g. --scenes {DEFAULT_SCENES}")
+        raise InputError("--scenes must be above zero", str(options.scenes), f"e.g. --scenes {_SCENES[name]}")
     check_folder("--out", options.out)
-    if program is None:
-        figures, lines = _measure_model(options)
-    else:
-        program.check(options)
-        with contextlib.redirect_stdout(sys.stderr):
-            figures, lines = program.measure(options)
-    publish(options, {"benchmark": options.benchmark, **figures}, lines)
+    if check is not None:
+        check(options)
+    with contextlib.redirect_stdout(sys.stderr):
+        figures, lines = measure(options)
+    publish(options, {"benchmark": name, **figures}, lines)
     return 0
 
 
-def _measure_model(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    from molmo_point.cli.progress import counted
-    from molmo_point.evaluation.tabletop import FIRST_SEED, evaluate, summary, table
+def _measure_tabletop(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    from molmo_point.evaluation.tabletop import evaluate, summary, table
     from molmo_point.pointer import Pointer
 
-    first, calibrating = FIRST_SEED if options.seed is None else options.seed, options.benchmark == "calibration"
-    if calibrating:
-        confidence.check(options, first)
-    elif options.plot:
-        raise InputError("eval tabletop draws no picture", f"--plot {options.plot}", "leave it out, or use --out")
-    with contextlib.redirect_stdout(sys.stderr):
-        pointer = Pointer.from_pretrained(options.model, device=options.device)
-        if calibrating:
-            figures, lines = confidence.measure(pointer, options, first)
-        else:
-            seeds = range(first, first + options.scenes)
-            figures = summary(evaluate(pointer, counted(seeds, options.scenes, "scene")))
-            lines = table(figures)
-    return {"model": options.model, **figures}, lines
+    pointer = Pointer.from_pretrained(options.model, device=options.device)
+    seeds = range(options.seed, options.seed + options.scenes)
+    figures = summary(evaluate(pointer, counted(seeds, options.scenes, "scene")))
+    return {"model": options.model, **figures}, table(figures)

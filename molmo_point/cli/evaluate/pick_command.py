@@ -4,34 +4,19 @@ import argparse
 import os
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from molmo_point.cli.progress import counted
 from molmo_point.errors import InputError
-
-if TYPE_CHECKING:
-    from molmo_point.evaluation.pick_trial import MakePicker, PickTrial
-
-DEFAULT_SCENES = 200
+from molmo_point.evaluation.pick_trial import MakePicker, PickTrial, default_picker
+from molmo_point.evaluation.picks import run_picks, summary, tables
 
 
 def check(options: argparse.Namespace) -> None:
     """Refuse before the measurement what cannot be done after it.
 
     Raises:
-        InputError: A plot was asked for, the folder of the pictures does not exist, or the number of processes is below 1.
-    """
-    if options.plot is not None:
-        fix = "leave it out; python -m benchmarks.picking --plot FILE draws a comparison"
-        raise InputError("eval pick draws no picture", f"--plot {options.plot}", fix)
-    check_processes(options)
-
-
-def check_processes(options: argparse.Namespace) -> None:
-    """Refuse a missing folder for pictures, and a number of processes below 1.
-
-    Raises:
-        InputError: One of the two is wrong.
+        InputError: The folder of the pictures does not exist, or the number of processes is below 1.
     """
     if options.failures is not None and not options.failures.is_dir():
         raise InputError("--failures must be a folder", str(options.failures), f"make the folder {options.failures} first")
@@ -40,30 +25,19 @@ def check_processes(options: argparse.Namespace) -> None:
 
 
 def measure(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    """Run the picks.
-
-    Returns:
-        The figures, and tables of them.
-    """
-    from molmo_point.evaluation.pick_trial import default_picker
-    from molmo_point.evaluation.picks import FIRST_SEED, summary, tables
-
-    first = FIRST_SEED if options.seed is None else options.seed
-    figures = summary(list(told_picks(options, first, default_picker)))
-    return {"model": options.model, "first_seed": first, "scenes": options.scenes, **figures}, tables(figures)
+    """Run the picks; return the figures and their tables."""
+    figures = summary(list(told_picks(options, default_picker)))
+    return {"model": options.model, "first_seed": options.seed, "scenes": options.scenes, **figures}, tables(figures)
 
 
-def told_picks(options: argparse.Namespace, first_seed: int, make_picker: "MakePicker") -> "Iterator[PickTrial]":
+def told_picks(options: argparse.Namespace, make_picker: MakePicker) -> Iterator[PickTrial]:
     """Run picks with progress, and print every failure with its seed; Ctrl-C ends them after the first pick.
 
     Args:
-        options: With `model`, `scenes`, `processes`, `failures` and `device`.
-        first_seed: Seed of the first scene.
+        options: With `model`, `seed`, `scenes`, `processes`, `failures` and `device`.
         make_picker: Makes the picker to measure.
     """
-    from molmo_point.evaluation.picks import run_picks
-
-    seeds = range(first_seed, first_seed + options.scenes)
+    seeds = range(options.seed, options.seed + options.scenes)
     processes = min(options.processes or os.cpu_count() or 1, len(seeds))
     picks = run_picks(options.model, seeds, processes, make_picker=make_picker, failures=options.failures, device=options.device)
     done = 0

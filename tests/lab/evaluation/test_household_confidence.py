@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
+from lab.evaluation.household_confidence import observe_questions
 from molmo_point.backend import WholeAnswerBackend
-from molmo_point.evaluation.observations import observe_questions
 from molmo_point.frame import RgbdFrame
 from molmo_point.pointer import Pointer
 from molmo_point.results import Completion
