@@ -9,7 +9,7 @@ from molmo_point.errors import FrameError, InputError
 from molmo_point.frame import RgbdFrame
 from molmo_point.grasp.candidates import GraspCandidate, Grasps
 from molmo_point.grasp.gripper import Gripper, corners_of
-from molmo_point.viz.text import GRAY, INK, RGB, draw_banner, shortened
+from molmo_point.viz.text import INK, RGB, draw_banner, shortened
 
 Projection = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 """Function from points (n, 3) to pixels (n, 2), NaN where not drawable, and depth (n,)."""
@@ -32,16 +32,7 @@ def gripper_corners(grasp: GraspCandidate, gripper: Gripper) -> np.ndarray:
 
 
 def draw_gripper(image: Image.Image, project: Projection, grasp: GraspCandidate, gripper: Gripper, tint: RGB, width: int) -> None:
-    """Draw a translucent gripper onto a picture, with its closing line through the object.
-
-    Args:
-        image: RGB image, changed in place.
-        project: Projection from the grasp's frame into the picture.
-        grasp: Grasp to draw.
-        gripper: Gripper sizes.
-        tint: Color.
-        width: Width of the lines, in pixels.
-    """
+    """Draw a translucent gripper and its closing line onto an RGB image, in place, with lines `width` pixels wide."""
     corners = gripper_corners(grasp, gripper)
     uv, depth = project(corners.reshape(-1, 3))
     if not np.isfinite(uv).all():
@@ -60,19 +51,17 @@ def draw_gripper(image: Image.Image, project: Projection, grasp: GraspCandidate,
     if np.isfinite(ends).all():
         pen.line([tuple(end) for end in ends], fill=(255, 255, 255, 255), width=width)
         for u, v in ends:
-            pen.ellipse(
-                (u - 2 * width, v - 2 * width, u + 2 * width, v + 2 * width), fill=(255, 255, 255, 255), outline=(*INK, 255)
-            )
+            box = (u - 2 * width, v - 2 * width, u + 2 * width, v + 2 * width)
+            pen.ellipse(box, fill=(255, 255, 255, 255), outline=(*INK, 255))
     image.paste(layer, (0, 0), layer)
 
 
-def draw_grasps(frame: RgbdFrame, grasps: Grasps, *, count: int = 1, label: str = "") -> np.ndarray:
-    """Draw the object's region and the best grasps on the image.
+def draw_grasps(frame: RgbdFrame, grasps: Grasps, *, label: str = "") -> np.ndarray:
+    """Draw the object's region and the best grasp on the image.
 
     Args:
         frame: Frame that the grasps were found in.
         grasps: Result of `propose_grasps`.
-        count: Number of grasps to draw; the best is drawn last, in color.
         label: Name of the object.
 
     Returns:
@@ -80,7 +69,7 @@ def draw_grasps(frame: RgbdFrame, grasps: Grasps, *, count: int = 1, label: str 
 
     Raises:
         InputError: If the frame has no intrinsics, or the region is of another image size.
-        FrameError: If a grasp is in another frame.
+        FrameError: If the grasp is in another frame.
     """
     intrinsics = frame.intrinsics
     if intrinsics is None or grasps.region.mask.shape != frame.color.shape[:2]:
@@ -89,21 +78,22 @@ def draw_grasps(frame: RgbdFrame, grasps: Grasps, *, count: int = 1, label: str 
             f"region {grasps.region.mask.shape}, image {frame.color.shape[:2]}",
             "draw them on the frame that they were found in",
         )
-    image = Image.fromarray(_tinted(frame.color, grasps.region.mask))
+    picture, mask = frame.color.copy(), grasps.region.mask
+    picture[mask] = (0.7 * picture[mask] + 0.3 * np.array(_REGION)).astype(np.uint8)
+    image = Image.fromarray(picture)
     large = image.resize((image.width * _SUPERSAMPLE, image.height * _SUPERSAMPLE), Image.Resampling.BICUBIC)
 
     def project(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return (intrinsics.project(points) + 0.5) * _SUPERSAMPLE - 0.5, points[:, 2]
 
-    chosen = grasps.candidates[:count]
-    for grasp in reversed(chosen):
-        if grasp.camera_T_grasp.target != frame.frame:
+    if grasps.best is not None:
+        if grasps.best.camera_T_grasp.target != frame.frame:
             raise FrameError(
                 "Every grasp must be in the frame of the image",
-                f"grasp in {grasp.camera_T_grasp.target!r}, image in {frame.frame!r}",
+                f"grasp in {grasps.best.camera_T_grasp.target!r}, image in {frame.frame!r}",
                 "pass the grasps as propose_grasps returned them",
             )
-        draw_gripper(large, project, grasp, grasps.gripper, BEST if grasp is chosen[0] else GRAY, _SUPERSAMPLE)
+        draw_gripper(large, project, grasps.best, grasps.gripper, BEST, _SUPERSAMPLE)
     image = large.resize(image.size, Image.Resampling.LANCZOS)
     words = " · ".join(part for part in (f"grasp {label}".strip(), grasp_words(grasps)) if part)
     draw_banner(image, shortened(words, 90), round(15 * max(min(image.size) / 480.0, 0.5)))
@@ -118,9 +108,3 @@ def grasp_words(grasps: Grasps) -> str:
     if grasps.region.points_m.size == 0:
         return f"no object: {grasps.region.message}"
     return "no grasp: " + ", ".join(f"{name} {count}" for name, count in list(grasps.reasons.items())[:3])
-
-
-def _tinted(color: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    picture = color.copy()
-    picture[mask] = (0.7 * picture[mask] + 0.3 * np.array(_REGION)).astype(np.uint8)
-    return picture

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -10,20 +11,7 @@ from PIL import Image, ImageDraw
 from molmo_point.errors import InputError
 from molmo_point.files import encode_png, write_file
 from molmo_point.results import Count, DepthStatus, Found, ImagePoint, Pointing
-from molmo_point.viz.text import (
-    AMBER,
-    GRAY,
-    INK,
-    PAPER,
-    RGB,
-    Box,
-    Label,
-    colors_of,
-    draw_banner,
-    draw_labels,
-    font,
-    shortened,
-)
+from molmo_point.viz.text import AMBER, GRAY, INK, PAPER, RGB, Box, Label, colors_of, draw_banner, draw_labels, font, shortened
 
 _SUPERSAMPLE = 4
 _LEAST_SHARE = 0.02
@@ -173,13 +161,5 @@ def _draw_modes(image: Image.Image, point: ImagePoint, tint: RGB) -> None:
         image.paste(tile, (int(left), int(top)), tile)
         if rank:
             size_px = max(10, round(min(image.size) / 40))
-            ink = ImageDraw.Draw(image)
-            ink.text(
-                (mode.u, mode.v),
-                f"{mode.weight:.0%}",
-                fill=PAPER,
-                font=font(size_px),
-                anchor="mm",
-                stroke_width=2,
-                stroke_fill=INK,
-            )
+            style: dict[str, Any] = {"font": font(size_px), "anchor": "mm", "stroke_width": 2, "stroke_fill": INK}
+            ImageDraw.Draw(image).text((mode.u, mode.v), f"{mode.weight:.0%}", fill=PAPER, **style)

@@ -47,14 +47,13 @@ def ellipsoid_surface(center_m: np.ndarray, covariance_m2: np.ndarray, sigmas: f
     return center_m + sigmas * (sphere.reshape(-1, 3) * np.sqrt(np.clip(values, 0.0, None))) @ axes.T
 
 
-def save_ply(path: str | Path, frame: RgbdFrame, targets: tuple[Target, ...] = (), *, sigmas: float = 2.0) -> int:
-    """Write the cloud of a frame as binary PLY, with the error ellipsoids of targets as red points.
+def save_ply(path: str | Path, frame: RgbdFrame, targets: tuple[Target, ...] = ()) -> int:
+    """Write the cloud of a frame as binary PLY, with the ellipsoids of targets at 2 standard deviations as red points.
 
     Args:
         path: File to write.
         frame: Frame with depth and intrinsics.
         targets: Targets in the frame's optical frame.
-        sigmas: Size of the ellipsoids in standard deviations.
 
     Returns:
         Number of points written.
@@ -70,16 +69,11 @@ def save_ply(path: str | Path, frame: RgbdFrame, targets: tuple[Target, ...] = (
                 given=f"target in {target.frame}, cloud in {frame.frame}",
                 fix="pass the targets as the Pointer returned them",
             )
-        shell = ellipsoid_surface(target.position_m, target.covariance_m2, sigmas, rings=33)
+        shell = ellipsoid_surface(target.position_m, target.covariance_m2, 2.0, rings=33)
         points = np.concatenate([points, shell])
         colors = np.concatenate([colors, np.tile(np.array([[255, 30, 30]], np.uint8), (len(shell), 1))])
-    record = np.zeros(
-        len(points), dtype=[("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("red", "u1"), ("green", "u1"), ("blue", "u1")]
-    )
-    for i, name in enumerate("xyz"):
-        record[name] = points[:, i]
-    for i, name in enumerate(("red", "green", "blue")):
-        record[name] = colors[:, i]
+    record = np.zeros(len(points), dtype=[("xyz", "<f4", 3), ("rgb", "u1", 3)])
+    record["xyz"], record["rgb"] = points, colors
     kinds = "".join(f"property float {name}\n" for name in "xyz")
     kinds += "".join(f"property uchar {name}\n" for name in ("red", "green", "blue"))
     header = f"ply\nformat binary_little_endian 1.0\ncomment meters, frame {frame.frame}\nelement vertex {len(points)}\n"

@@ -22,7 +22,6 @@ _PANEL: RGB = (26, 29, 35)
 _CHIP: RGB = (52, 57, 66)
 _SKY = ((58, 66, 80), (96, 104, 116))
 _BAD: RGB = (255, 110, 84)
-_SIGMAS = 2.0
 _NAMES = {
     PickState.POINTING: "point",
     PickState.PLANNING: "plan",
@@ -112,7 +111,7 @@ class RunVideo:
         grasp = aimed.grasp
         if grasp is not None and event.state is not PickState.GRASP:
             draw_gripper(image, self._view.project, grasp, self._gripper, BEST, 1)
-        draw_ellipsoid(image, self._view, aimed.target, AMBER, _SIGMAS, scale=1)
+        draw_ellipsoid(image, self._view, aimed.target, AMBER, scale=1)
         uv, _ = self._view.project(aimed.target.position_m[None])
         if np.isfinite(uv).all():
             text = f"{shortened(aimed.target.label, 24)}  ± {aimed.target.sigma_m * 1e3:.0f} mm"
@@ -128,7 +127,11 @@ class RunVideo:
             return self._sides[id(look)]
         else:
             image = Image.fromarray(draw_pointing(look.frame.color, look.answer)).resize(_SIDE_WH, Image.Resampling.LANCZOS)
-        draw_title(image, title + _answered(look))
+        title += _answered(look)
+        width = round(ImageDraw.Draw(image).textlength(title, font=font(13)))
+        strip = Image.new("RGBA", (width + 14, 22), (*INK, 190))
+        ImageDraw.Draw(strip).text((7, 3), title, font=font(13), fill=PAPER)
+        image.paste(strip, (0, image.height - 22), strip)
         if look is not None:
             self._sides[id(look)] = image
         return image
@@ -160,14 +163,6 @@ class RunVideo:
             pen.text((left + 6, top + 14), f"attempt {event.attempt}", font=font(15), fill=AMBER, anchor="lm")
 
 
-def draw_title(image: Image.Image, title: str) -> None:
-    """Write a title into the lower left corner."""
-    width = round(ImageDraw.Draw(image).textlength(title, font=font(13)))
-    strip = Image.new("RGBA", (width + 14, 22), (*INK, 190))
-    ImageDraw.Draw(strip).text((7, 3), title, font=font(13), fill=PAPER)
-    image.paste(strip, (0, image.height - 22), strip)
-
-
 def _answered(look: Look | None) -> str:
     """The model's answer in a few words; the points are too small to read."""
     if look is None:
@@ -179,7 +174,7 @@ def _answered(look: Look | None) -> str:
     return f": {shortened(points[0].label, 24)}{sure}" + (f", {len(points) - 1} more" if len(points) > 1 else "")
 
 
-def sky_filled(picture: np.ndarray, top: tuple[int, int, int], bottom: tuple[int, int, int]) -> np.ndarray:
+def sky_filled(picture: np.ndarray, top: RGB, bottom: RGB) -> np.ndarray:
     """The picture with a gradient in place of its black background."""
     empty = np.asarray(picture.max(axis=2) == 0)
     share = np.linspace(0.0, 1.0, picture.shape[0])[:, None, None]

@@ -1,4 +1,4 @@
-"""Rendering of the point cloud from the side, with targets, error ellipsoids, grasps and a grid, in NumPy and Pillow."""
+"""Rendering of the point cloud from the side, with targets, error ellipsoids and a grid, in NumPy and Pillow."""
 
 import math
 from dataclasses import dataclass
@@ -9,13 +9,12 @@ from PIL import Image, ImageDraw
 from molmo_point.errors import FrameError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.transforms import Transform
-from molmo_point.grasp.candidates import GraspCandidate
-from molmo_point.grasp.gripper import Gripper
 from molmo_point.results import Target
-from molmo_point.viz.grasp import BEST, draw_gripper
 from molmo_point.viz.point_cloud import cloud_of, ellipsoid_surface
-from molmo_point.viz.text import GRAY, INK, Label, colors_of, draw_banner, draw_labels, font, shortened
+from molmo_point.viz.text import GRAY, INK, RGB, Label, colors_of, draw_banner, draw_labels, font, shortened
 
+SIGMAS = 2.0
+"""Size of drawn ellipsoids, in standard deviations."""
 _SUPERSAMPLE = 2
 _BACKGROUND = (30, 33, 39)
 _GRID = (74, 80, 90)
@@ -54,13 +53,10 @@ def render_scene(
     base_T_camera: Transform | None = None,
     azimuth_rad: float = 0.6,
     elevation_rad: float = 0.25,
-    sigmas: float = 2.0,
     size_wh: tuple[int, int] = (1120, 800),
     banner: str = "",
-    grasps: tuple[GraspCandidate, ...] = (),
-    gripper: Gripper | None = None,
 ) -> np.ndarray:
-    """Render the point cloud of a frame with its targets, seen from a point next to the camera.
+    """Render the point cloud of a frame with its targets and their ellipsoids, seen from a point next to the camera.
 
     Args:
         frame: Frame with depth and intrinsics.
@@ -68,21 +64,20 @@ def render_scene(
         base_T_camera: Draw in this target frame, z up, with the grid on z = 0; None draws in the optical frame.
         azimuth_rad: Rotation of the view about the vertical, from the camera's own view, in radians.
         elevation_rad: Elevation of the view above the camera's own view, in radians.
-        sigmas: Size of the error ellipsoids in standard deviations.
         size_wh: Width and height of the picture, in pixels.
         banner: Line of text for the top left corner.
-        grasps: Grasps in one of the two frames; the first is drawn in color.
-        gripper: Gripper sizes; default `Gripper()`.
 
     Returns:
         (h, w, 3) uint8 RGB.
 
     Raises:
         InputError: If the frame has no depth or no intrinsics.
-        FrameError: If a target or a grasp is in neither of the two frames.
+        FrameError: If a target is in neither of the two frames.
     """
     points, colors, pixel_m = cloud_of(frame)
-    targets = tuple(_in_scene(target, frame, base_T_camera) for target in targets)
+    wanted = frame.frame if base_T_camera is None else base_T_camera.target
+    targets = tuple(_in_scene(target, wanted, base_T_camera) for target in targets)
+    palette = colors_of([target.label for target in targets])
     if base_T_camera is not None:
         points = base_T_camera.apply(points, frame=frame.frame)
     view = _look(points, targets, base_T_camera, azimuth_rad, elevation_rad, size_wh)
@@ -90,20 +85,15 @@ def render_scene(
     image = Image.fromarray(canvas)
     if base_T_camera is not None:
         _draw_grid(image, view, points, canvas)
-    _draw_axes(image, view, _scene_frame(frame, base_T_camera) + (f" · ellipsoids {sigmas:g}σ" if targets else ""))
-    for target, tint in zip(targets, _tints(targets), strict=True):
-        draw_ellipsoid(image, view, target, tint, sigmas)
-    for rank, grasp in reversed(list(enumerate(_grasp_in_scene(each, frame, base_T_camera) for each in grasps))):
-        draw_gripper(image, view.project, grasp, gripper or Gripper(), GRAY if rank else BEST, 2 * _SUPERSAMPLE)
-    return np.array(_annotated(image.resize(size_wh, Image.Resampling.LANCZOS), view, targets, sigmas, banner))
+    _draw_axes(image, view, wanted + (f" · ellipsoids {SIGMAS:g}σ" if targets else ""))
+    for target in targets:
+        draw_ellipsoid(image, view, target, palette[target.label])
+    image = image.resize(size_wh, Image.Resampling.LANCZOS)
+    _annotate(image, view, targets, palette, banner)
+    return np.array(image)
 
 
-def _scene_frame(frame: RgbdFrame, base_T_camera: Transform | None) -> str:
-    return frame.frame if base_T_camera is None else base_T_camera.target
-
-
-def _in_scene(target: Target, frame: RgbdFrame, base_T_camera: Transform | None) -> Target:
-    wanted = _scene_frame(frame, base_T_camera)
+def _in_scene(target: Target, wanted: str, base_T_camera: Transform | None) -> Target:
     if target.frame == wanted:
         return target
     if base_T_camera is not None and target.frame == base_T_camera.source:
@@ -113,18 +103,6 @@ def _in_scene(target: Target, frame: RgbdFrame, base_T_camera: Transform | None)
         given=f"target in {target.frame}, scene in {wanted}",
         fix="transform the target first, or pass base_T_camera",
     )
-
-
-def _grasp_in_scene(grasp: GraspCandidate, frame: RgbdFrame, base_T_camera: Transform | None) -> GraspCandidate:
-    there = grasp.camera_T_grasp.target
-    if there == _scene_frame(frame, base_T_camera):
-        return grasp
-    return grasp.transformed(base_T_camera or Transform.identity(frame.frame, frame.frame))
-
-
-def _tints(targets: tuple[Target, ...]) -> list[tuple[int, int, int]]:
-    palette = colors_of([target.label for target in targets])
-    return [palette[target.label] for target in targets]
 
 
 def _look(
@@ -182,29 +160,20 @@ def _worth_showing(points: np.ndarray, targets: tuple[Target, ...]) -> np.ndarra
 def _splat(view: VirtualCamera, points: np.ndarray, colors: np.ndarray, pixel_m: np.ndarray) -> np.ndarray:
     """Draw the cloud as squares of the size of the source pixels, nearer squares in front; (h, w, 3) uint8."""
     width, height = view.size_wh
-    canvas = np.empty((height, width, 3), np.uint8)
-    canvas[:] = _BACKGROUND
+    canvas = np.full((height, width, 3), _BACKGROUND, np.uint8)
     uv, depth = view.project(points)
     seen = np.isfinite(uv).all(axis=1)
-    uv, depth, colors, pixel_m = uv[seen], depth[seen], colors[seen], pixel_m[seen]
+    order = np.flatnonzero(seen)[np.argsort(-depth[seen], kind="stable")]
+    uv, depth, colors, pixel_m = uv[order], depth[order], colors[order], pixel_m[order]
     side = np.clip(np.ceil(pixel_m * view.focal_px / depth * 1.6), 1, 9).astype(int)
-    order = np.argsort(-depth, kind="stable")
-    flat, painted = [], []
-    largest = int(side.max()) if len(side) else 0
     corner = np.floor(uv - (side[:, None] - 1) / 2 + 0.5).astype(int)
-    rank = np.empty(len(order), dtype=np.int64)
-    rank[order] = np.arange(len(order))
-    for dy in range(largest):
-        for dx in range(largest):
-            x, y = corner[:, 0] + dx, corner[:, 1] + dy
-            keep = (side > max(dx, dy)) & (x >= 0) & (x < width) & (y >= 0) & (y < height)
-            flat.append(y[keep] * width + x[keep])
-            painted.append(rank[keep])
-    if flat:
-        front = np.full(width * height, -1, dtype=np.int64)
-        np.maximum.at(front, np.concatenate(flat), np.concatenate(painted))
-        hit = front >= 0
-        canvas.reshape(-1, 3)[hit] = colors[order[front[hit]]]
+    front, rank = np.full(width * height, -1, dtype=np.int64), np.arange(len(order))
+    for dy, dx in np.ndindex((int(side.max(initial=0)),) * 2):
+        x, y = corner[:, 0] + dx, corner[:, 1] + dy
+        keep = (side > max(dx, dy)) & (x >= 0) & (x < width) & (y >= 0) & (y < height)
+        np.maximum.at(front, y[keep] * width + x[keep], rank[keep])
+    hit = front >= 0
+    canvas.reshape(-1, 3)[hit] = colors[front[hit]]
     return canvas
 
 
@@ -240,20 +209,9 @@ def _draw_axes(image: Image.Image, view: VirtualCamera, caption: str) -> None:
     pen.text((16 * _SUPERSAMPLE, image.height - 14 * _SUPERSAMPLE), caption, font=letters, fill=GRAY, anchor="ls")
 
 
-def draw_ellipsoid(
-    image: Image.Image, view: VirtualCamera, target: Target, tint: tuple[int, int, int], sigmas: float, scale: int = _SUPERSAMPLE
-) -> None:
-    """Draw the translucent outline of an error ellipsoid, and a cross at the position.
-
-    Args:
-        image: RGB image, changed in place.
-        view: Camera of the picture.
-        target: Target in the camera's scene frame.
-        tint: Color.
-        sigmas: Size of the ellipsoid in standard deviations.
-        scale: Factor on the width of the lines.
-    """
-    uv, _ = view.project(ellipsoid_surface(target.position_m, target.covariance_m2, sigmas))
+def draw_ellipsoid(image: Image.Image, view: VirtualCamera, target: Target, tint: RGB, scale: int = _SUPERSAMPLE) -> None:
+    """Draw the outline of a target's ellipsoid and a cross, in place; `scale` is a factor on the width of the lines."""
+    uv, _ = view.project(ellipsoid_surface(target.position_m, target.covariance_m2, SIGMAS))
     center, _ = view.project(target.position_m[None])
     if not (np.isfinite(uv).all() and np.isfinite(center).all()):
         return
@@ -272,38 +230,26 @@ def draw_ellipsoid(
 
 
 def _hull(uv: np.ndarray) -> list[np.ndarray]:
-    """Compute the convex hull of points (n, 2), in order (Andrew's monotone chain)."""
-    ordered = uv[np.lexsort((uv[:, 1], uv[:, 0]))]
-
-    def chain(points: np.ndarray) -> list[np.ndarray]:
-        kept: list[np.ndarray] = []
-        for point in points:
-            while len(kept) > 1:
-                a, b = kept[-1] - kept[-2], point - kept[-2]
-                if a[0] * b[1] - a[1] * b[0] > 0:
-                    break
-                kept.pop()
-            kept.append(point)
-        return kept
-
-    return chain(ordered)[:-1] + chain(ordered[::-1])[:-1]
+    """Corners of the convex hull of points (n, 2), in order: the farthest point in each of many directions."""
+    turns = np.linspace(0, 2 * np.pi, 720, endpoint=False)
+    farthest = np.argmax(np.stack([np.cos(turns), np.sin(turns)], axis=1) @ uv.T, axis=1)
+    return [uv[corner] for corner in dict.fromkeys(farthest.tolist())]
 
 
-def _annotated(image: Image.Image, view: VirtualCamera, targets: tuple[Target, ...], sigmas: float, banner: str) -> Image.Image:
-    """Draw banner and labels on the picture; return it."""
+def _annotate(image: Image.Image, view: VirtualCamera, targets: tuple[Target, ...], palette: dict[str, RGB], banner: str) -> None:
+    """Draw banner and labels."""
     obstacles = [draw_banner(image, shortened(banner, 90), 17)] if banner else []
     labels = []
-    for target, tint in zip(targets, _tints(targets), strict=True):
+    for target in targets:
         uv, _ = view.project(target.position_m[None])
         if not np.isfinite(uv).all():
             continue
         x, y, z = target.position_m
         text = f"{shortened(target.label, 32) or 'target'}\n{x:+.3f} {y:+.3f} {z:+.3f} m  ± {target.sigma_m * 1e3:.0f} mm"
         u, v = uv[0] / _SUPERSAMPLE
-        outline, _ = view.project(ellipsoid_surface(target.position_m, target.covariance_m2, sigmas))
+        outline, _ = view.project(ellipsoid_surface(target.position_m, target.covariance_m2, SIGMAS))
         radius = float(np.nanmax(np.abs(outline - uv))) / _SUPERSAMPLE
         reach = max(min(radius, 120.0) + 4.0, 24.0)
-        labels.append(Label(text, (float(u), float(v)), reach, tint))
+        labels.append(Label(text, (float(u), float(v)), reach, palette[target.label]))
         obstacles.append((u - reach, v - reach, u + reach, v + reach))
     draw_labels(image, labels, 15, obstacles)
-    return image

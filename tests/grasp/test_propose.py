@@ -13,7 +13,6 @@ from molmo_point.geometry.transforms import Transform
 from molmo_point.grasp.propose import propose_grasps
 from molmo_point.results import DepthStatus, Target
 from molmo_point.viz.grasp import draw_grasps, grasp_words
-from molmo_point.viz.scene3d import render_scene
 
 INTRINSICS = Intrinsics(320, 240, 300.0, 300.0, 159.5, 119.5)
 
@@ -37,9 +36,6 @@ def test_block_is_grasped_across_and_drawn():
     assert f"{grasps.best.width_m * 1e3:.0f} mm" in grasp_words(grasps)
     picture = draw_grasps(frame, grasps, label="block")
     assert picture.shape == frame.color.shape and (picture[100:140, 100:130] != 90).any()
-    bare = render_scene(frame, (TARGET,), size_wh=(320, 240))
-    drawn = render_scene(frame, (TARGET,), size_wh=(320, 240), grasps=grasps.candidates[:1])
-    assert (bare != drawn).any(axis=-1).mean() > 0.01
 
 
 def test_level_of_the_base_decides_what_is_a_support():

@@ -14,11 +14,11 @@ from molmo_point.viz.browser.page import Page
 from molmo_point.viz.grasp import BEST, gripper_corners
 from molmo_point.viz.overlay import draw_pointing
 from molmo_point.viz.point_cloud import cloud_of, ellipsoid_surface
+from molmo_point.viz.scene3d import SIGMAS
 from molmo_point.viz.text import AMBER, GRAY
 
 _PERIOD_S = 0.08
 _CANDIDATES = 5
-_SIGMAS = 2.0
 _RINGS = 13
 _MOVED_M = 5e-4
 # Bit k of a corner's number is set at the upper end of axis k.
@@ -105,7 +105,7 @@ def _edges(grasp: GraspCandidate, arm: SimulatedArm) -> np.ndarray:
 def _ellipsoid(target: Target) -> tuple[np.ndarray, np.ndarray]:
     """Vertices and faces of a target's ellipsoid, as a grid from pole to pole."""
     columns = 2 * _RINGS - 1
-    points = ellipsoid_surface(target.position_m, target.covariance_m2, _SIGMAS, _RINGS)
+    points = ellipsoid_surface(target.position_m, target.covariance_m2, SIGMAS, _RINGS)
     rows, places = np.meshgrid(np.arange(_RINGS - 1), np.arange(columns - 1), indexing="ij")
     corner = (rows * columns + places).ravel()
     faces = [

@@ -8,7 +8,7 @@ import numpy as np
 
 from molmo_point.errors import DependencyError, InputError
 from molmo_point.geometry.transforms import Transform
-from molmo_point.viz.text import shortened
+from molmo_point.viz.text import RGB, shortened
 
 _LINES = 8
 _WORDS_ORDER, _IMAGES_ORDER = 1000.0, 2000.0
@@ -41,7 +41,10 @@ class Page:
         port: int = 8080,
         title: str = "molmo-point",
     ) -> None:
-        viser = _import_viser()
+        try:
+            import viser
+        except ImportError as error:
+            raise DependencyError("The live view needs viser", str(error), "pip install 'molmo-point[view]'") from error
         try:
             self._server = viser.ViserServer(host=host, port=port or _free_port(host), label=title, verbose=False)
         except OSError as error:
@@ -79,7 +82,7 @@ class Page:
                 picture, label=name, format="jpeg", order=_IMAGES_ORDER + len(self._images)
             )
 
-    def body(self, name: str, vertices_m: np.ndarray, faces: np.ndarray, rgb: tuple[int, int, int]) -> None:
+    def body(self, name: str, vertices_m: np.ndarray, faces: np.ndarray, rgb: RGB) -> None:
         """Add a shape; `move` moves it by its name."""
         self._bodies[name] = self._server.scene.add_mesh_simple(f"/world/{name}", vertices_m, faces, color=rgb, side="double")
 
@@ -116,20 +119,21 @@ class Layer:
     def __init__(self, scene: Any, root: str, kept: list[Any]) -> None:
         self._scene, self._root, self._kept = scene, root, kept
 
-    def mesh(self, vertices_m: np.ndarray, faces: np.ndarray, rgb: tuple[int, int, int], opacity: float) -> None:
-        """Add a translucent surface."""
-        name = f"{self._root}/{len(self._kept)}"
-        self._kept.append(self._scene.add_mesh_simple(name, vertices_m, faces, color=rgb, opacity=opacity, side="double"))
+    def _name(self) -> str:
+        return f"{self._root}/{len(self._kept)}"
 
-    def lines(self, segments_m: np.ndarray, rgb: tuple[int, int, int], width_px: float = 2.0) -> None:
+    def mesh(self, vertices_m: np.ndarray, faces: np.ndarray, rgb: RGB, opacity: float) -> None:
+        """Add a translucent surface."""
+        self._kept.append(self._scene.add_mesh_simple(self._name(), vertices_m, faces, color=rgb, opacity=opacity, side="double"))
+
+    def lines(self, segments_m: np.ndarray, rgb: RGB, width_px: float) -> None:
         """Add lines (n, 2, 3)."""
-        name = f"{self._root}/{len(self._kept)}"
-        self._kept.append(self._scene.add_line_segments(name, segments_m, rgb, thickness=width_px, thickness_units="screen"))
+        style = {"thickness": width_px, "thickness_units": "screen"}
+        self._kept.append(self._scene.add_line_segments(self._name(), segments_m, rgb, **style))
 
     def label(self, text: str, position_m: np.ndarray) -> None:
         """Add words at a position (3,), meters, base frame."""
-        name = f"{self._root}/{len(self._kept)}"
-        self._kept.append(self._scene.add_label(name, text, position=tuple(float(value) for value in position_m)))
+        self._kept.append(self._scene.add_label(self._name(), text, position=tuple(float(value) for value in position_m)))
 
 
 def _escaped(text: str) -> str:
@@ -143,11 +147,3 @@ def _free_port(host: str) -> int:
     with socket.socket() as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])
-
-
-def _import_viser() -> Any:
-    try:
-        import viser
-    except ImportError as error:
-        raise DependencyError("The live view needs viser", str(error), "pip install 'molmo-point[view]'") from error
-    return viser
