@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the measurement."""
-    from molmo_point.evaluation.speed import SpeedReport, measure_speed
+    from molmo_point.evaluation.speed import measure_speed
     from molmo_point.pointer import Pointer
 
     for name in ("threads", "rounds"):
@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
 
         set_threads(options.threads)
     with contextlib.redirect_stdout(sys.stderr):
-        report: SpeedReport = measure_speed(
+        report = measure_speed(
             lambda: Pointer.from_pretrained(options.model, device=options.device),
             rounds,
             _WARMUPS,
@@ -62,5 +62,5 @@ def run(options: argparse.Namespace) -> int:
     about = [f"model   {report.model}", f"device  {report.device}"]
     facts = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in report.machine.items())
     lines = [*about, "", *columns(["", "median", "95 %"], rows, left=(0,)), "", facts]
-    publish(options, report.to_dict(), "\n".join(lines))
+    publish(options, vars(report), "\n".join(lines))
     return 0

@@ -40,11 +40,7 @@ def add_camera_option(parser: Any, purpose: str) -> None:
 
 
 def chosen_source(options: argparse.Namespace, *names: str) -> str:
-    """Return the option that was given, e.g. --image.
-
-    Raises:
-        InputError: None or several of the named options are given.
-    """
+    """Return the option that was given, e.g. --image."""
     given = [f"--{name}" for name in names if getattr(options, name)]
     if len(given) != 1:
         all_names = ", ".join(f"--{name}" for name in names)
@@ -53,13 +49,7 @@ def chosen_source(options: argparse.Namespace, *names: str) -> str:
 
 
 def read_frame(options: argparse.Namespace) -> RgbdFrame:
-    """Read the frame that the options name.
-
-    Raises:
-        InputError: No source or several are given, an option belongs to another source, or a file is broken.
-        CameraError: The camera is not connected or delivers no frame.
-        DependencyError: A package of the camera is missing.
-    """
+    """Read the frame that the options name."""
     source = chosen_source(options, "image", "recording", "camera")
     for name, owner in _OWNERS.items():
         if getattr(options, name.strip("-").replace("-", "_")) is not None and owner != source:

@@ -24,11 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def checked_gripper(options: argparse.Namespace) -> Gripper | None:
-    """Return the requested gripper, or None without `--grasp`.
-
-    Raises:
-        InputError: For an opening without `--grasp`, or an impossible opening.
-    """
+    """Return the requested gripper, or None without `--grasp`."""
     usual = Gripper()
     if options.opening is None:
         return usual if options.grasp else None

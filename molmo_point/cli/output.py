@@ -28,11 +28,7 @@ def show(options: argparse.Namespace, values: Mapping[str, Any], lines: Sequence
 
 
 def finish(options: argparse.Namespace, values: Mapping[str, Any], lines: Sequence[str], files: Mapping[Path, bytes]) -> None:
-    """Write files and make their folders, then print the values or the lines, with the paths.
-
-    Raises:
-        InputError: A file cannot be written.
-    """
+    """Write files and make their folders, then print the values or the lines, with the paths."""
     for path, data in files.items():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -49,21 +45,13 @@ def report_files(folder: Path, values: Mapping[str, Any], html: str) -> dict[Pat
 
 
 def check_folder(option: str, path: Path | None) -> None:
-    """Refuse a file whose folder does not exist, before a long measurement.
-
-    Raises:
-        InputError: The folder does not exist.
-    """
+    """Refuse a file whose folder does not exist, before a long measurement."""
     if path is not None and not path.absolute().parent.is_dir():
         raise InputError(f"{option} must be a file in a folder that exists", str(path), f"make the folder {path.parent}")
 
 
 def publish(options: argparse.Namespace, figures: Mapping[str, Any], lines: str) -> None:
-    """Write the figures to `options.out`, and print them (`options.json`) or their table.
-
-    Raises:
-        InputError: The file cannot be written.
-    """
+    """Write the figures to `options.out`, and print them (`options.json`) or their table."""
     text = json.dumps(plain_json(figures), indent=1, ensure_ascii=False, allow_nan=False)
     if options.out:
         write_file(options.out, f"{text}\n".encode())

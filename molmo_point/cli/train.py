@@ -41,12 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the training to its end.
-
-    Raises:
-        InputError: The run file or its labels cannot be used.
-        DependencyError: A library of the extra ``train`` is missing.
-    """
+    """Run the training to its end."""
     if options.scenes is not None:
         raise InputError("molmo-point train must be given labels", f"--scenes {options.scenes}", _LAB)
     if options.config is None:

@@ -14,7 +14,6 @@ from molmo_point.errors import DependencyError
 from molmo_point.evaluation.machine import core_count, device_name, library_versions, load_average, peak_memory_bytes
 from molmo_point.evaluation.tabletop import FIRST_SEED
 from molmo_point.frame import RgbdFrame
-from molmo_point.plain_json import plain_json
 from molmo_point.pointer import Pointer
 from molmo_point.points.dialects import dialect_of
 from molmo_point.request import PointRequest
@@ -27,27 +26,14 @@ _STEP_PX = 97
 
 @dataclass(frozen=True)
 class TimeSeries:
-    """Times of one measurement.
+    """Median and 95 % quantile of times, milliseconds."""
 
-    Attributes:
-        times_ms: One for every round, milliseconds.
-    """
+    median_ms: float
+    p95_ms: float
 
-    times_ms: tuple[float, ...]
 
-    @property
-    def median_ms(self) -> float:
-        """Median, milliseconds."""
-        return float(np.median(self.times_ms))
-
-    @property
-    def p95_ms(self) -> float:
-        """95 % quantile, milliseconds."""
-        return float(np.quantile(self.times_ms, 0.95))
-
-    def to_dict(self) -> dict[str, float]:
-        """JSON-able form."""
-        return {"median_ms": self.median_ms, "p95_ms": self.p95_ms}
+def _series(times_ms: list[float]) -> TimeSeries:
+    return TimeSeries(float(np.median(times_ms)), float(np.quantile(times_ms, 0.95)))
 
 
 @dataclass(frozen=True)
@@ -76,11 +62,6 @@ class SpeedReport:
     peak_mib: float
     machine: dict[str, Any]
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able form; None for NaN."""
-        series = {"first_point": self.first_point.to_dict(), "answer": self.answer.to_dict()}
-        return plain_json({**vars(self), **series})
-
 
 def sample_question() -> tuple[ColorArray, str]:
     """Image (h, w, 3) uint8 RGB and words to point at: a simulated table, or a drawn pattern without the simulator."""
@@ -99,11 +80,7 @@ def measure_speed(
 ) -> SpeedReport:
     """Load a checkpoint and time its answers to one question about images that differ.
 
-    Args:
-        load: Loads the checkpoint.
-        rounds: Timed rounds.
-        warmups: Rounds before.
-        progress: Wraps the numbers of the rounds, e.g. with a progress bar.
+    `progress` wraps the numbers of all rounds, those of the warm-up first, e.g. with a progress bar.
     """
     start = time.perf_counter()
     pointer = load()
@@ -112,8 +89,8 @@ def measure_speed(
     first_ms, answer_ms, token_ms, tokens = [], [], [], []
     for number in progress(range(warmups + rounds)):
         frames = [RgbdFrame.of(np.roll(image, _STEP_PX * (3 * number + shift), axis=1)) for shift in range(3)]
-        first, _ = _timed(lambda frame=frames[0]: pointer.point(frame, words, max_points=1, labels=False))
-        whole, _ = _timed(lambda frame=frames[1]: pointer.point(frame, words))
+        first = _timed_ms(lambda frame=frames[0]: pointer.point(frame, words, max_points=1, labels=False))
+        whole = _timed_ms(lambda frame=frames[1]: pointer.point(frame, words))
         completion = _completion(pointer, frames[2], words)
         if number >= warmups:
             first_ms.append(first)
@@ -126,8 +103,8 @@ def measure_speed(
         model=pointer.backend.name,
         device=device,
         load_s=load_s,
-        first_point=TimeSeries(tuple(first_ms)),
-        answer=TimeSeries(tuple(answer_ms)),
+        first_point=_series(first_ms),
+        answer=_series(answer_ms),
         token_ms=float(np.median(token_ms)),
         tokens=float(np.median(tokens)),
         peak_mib=peak / (1 << 20),
@@ -141,10 +118,10 @@ def _completion(pointer: Pointer, frame: RgbdFrame, words: str) -> Completion:
     return last.completion
 
 
-def _timed(ask: Callable[[], Any]) -> tuple[float, Any]:
+def _timed_ms(ask: Callable[[], Any]) -> float:
     start = time.perf_counter()
-    answer = ask()
-    return (time.perf_counter() - start) * 1e3, answer
+    ask()
+    return (time.perf_counter() - start) * 1e3
 
 
 def _device_and_peak() -> tuple[str, int]:

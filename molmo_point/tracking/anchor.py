@@ -39,6 +39,7 @@ class Anchor:
         slopes: (31 * 31, 8) derivative of the patch by shift (2), affine warp (4), gain and offset.
         contrast: Weighted standard deviation of the gray values.
         mean: Weighted mean of the gray values.
+        total: Sum of the weights.
         brightness: Mean gray value of the whole source image.
     """
 
@@ -47,6 +48,7 @@ class Anchor:
     slopes: FloatArray
     contrast: float
     mean: float
+    total: float
     brightness: float
 
 
@@ -68,7 +70,7 @@ class PatchMatch:
 
 
 def take_anchor(view: TrackedView, uv: FloatArray, depth_m: float) -> Anchor:
-    """Take the patch around a pixel; pixels at another depth weigh nothing."""
+    """Take the patch around a pixel (2,); pixels at another depth weigh nothing."""
     patch = sample(view, uv, np.eye(2), RADIUS).astype(np.float64)
     pixels = np.floor(_GRID.reshape(-1, 2) + uv + 0.5).astype(int)
     inside = view.inside(pixels.astype(np.float64))
@@ -83,42 +85,35 @@ def take_anchor(view: TrackedView, uv: FloatArray, depth_m: float) -> Anchor:
     mean = float(weight @ flat) / total
     contrast = math.sqrt(float(weight @ (flat - mean) ** 2) / total) if total > 20.0 else 0.0
     slopes = np.stack([gx, gy, gx * _X, gx * _Y, gy * _X, gy * _Y, flat, np.ones_like(flat)], axis=1)
-    return Anchor(flat, weight, slopes, contrast, mean, view.brightness)
+    return Anchor(flat, weight, slopes, contrast, mean, total, view.brightness)
 
 
 def sample(view: TrackedView, uv: FloatArray, linear: FloatArray, radius: int) -> NDArray[np.float32]:
     """Sample the gray values (2 r + 1, 2 r + 1) around a pixel, with the warp `linear` undone."""
     cv2 = import_cv2()
-    shift = uv - linear @ np.array([radius, radius], float)
-    matrix = np.concatenate([linear, shift[:, None]], axis=1)
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    side = 2 * radius + 1
+    matrix = np.column_stack([linear, uv - linear @ np.array([radius, radius], float)])
+    flags, side = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, 2 * radius + 1
     return cv2.warpAffine(view.gray, matrix, (side, side), flags=flags, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
 
 
 def align(anchor: Anchor, view: TrackedView, uv: FloatArray, linear: FloatArray, prior_px2: FloatArray) -> PatchMatch:
-    """Refine the pixel and the warp of an anchor in a view.
+    """Refine the predicted pixel (2,) and warp (2, 2) of an anchor in a view.
 
     With the view S and the patch T, S(y) = g T(y) + o - g grad T(y) . (d + A y). This is linear in
     the shift d, the warp A (2, 2), the gain g and the offset o. Gain and offset absorb lighting.
-    The warp is affine, because a surface seen from another side is foreshortened.
-
-    Args:
-        anchor: Patch to align.
-        view: TrackedView to align it with.
-        uv: (2,) predicted pixel.
-        linear: (2, 2) predicted warp since the anchor was taken.
-        prior_px2: (2, 2) covariance of the predicted pixel; along an edge the result stays with it.
+    The warp is affine, because a surface seen from another side is foreshortened. `prior_px2` is the
+    covariance (2, 2) of the predicted pixel; along an edge the result stays with it.
     """
     if anchor.contrast < MIN_CONTRAST:
         return PatchMatch(uv, linear, prior_px2, math.nan)
-    start = PatchMatch(uv, linear, prior_px2, similarity(anchor, _seen(view, uv, linear)))
+    seen = _seen(view, uv, linear)
+    start = PatchMatch(uv, linear, prior_px2, similarity(anchor, seen))
     inverse = np.linalg.inv(linear)
     trust = np.diag([0.0, 0.0, *[SHAPE_SIGMA**-2] * 4])
     trust[:2, :2] = np.linalg.inv(inverse @ prior_px2 @ inverse.T + 1e-6 * np.eye(2))
     weighted = anchor.slopes * anchor.weight[:, None]
-    normal, total = weighted.T @ anchor.slopes, float(anchor.weight.sum())
-    seen, moved, gain, noise = _seen(view, uv, linear), np.zeros(6), 1.0, 4.0 * MIN_NOISE
+    normal = weighted.T @ anchor.slopes
+    moved, gain, noise = np.zeros(6), 1.0, 4.0 * MIN_NOISE
     information = normal
     for _ in range(ROUNDS):
         information = normal / (CORRELATED * noise**2)
@@ -133,7 +128,7 @@ def align(anchor: Anchor, view: TrackedView, uv: FloatArray, linear: FloatArray,
         uv = uv + linear @ step[:2]
         linear = linear @ (np.eye(2) + step[2:].reshape(2, 2))
         residual = seen - anchor.slopes @ fit
-        noise = max(MIN_NOISE, math.sqrt(float(anchor.weight @ residual**2) / total))
+        noise = max(MIN_NOISE, math.sqrt(float(anchor.weight @ residual**2) / anchor.total))
         seen = _seen(view, uv, linear)
     fits = similarity(anchor, seen)
     far = not np.all(np.isfinite(uv)) or np.linalg.norm(uv - start.uv) > MAX_MOVE_PX or np.max(np.abs(moved[2:])) > MAX_WARP
@@ -147,34 +142,24 @@ def align(anchor: Anchor, view: TrackedView, uv: FloatArray, linear: FloatArray,
 
 def similarity(anchor: Anchor, seen: FloatArray) -> float:
     """Weighted correlation of the anchor's patch with another patch (31 * 31,)."""
-    total = float(anchor.weight.sum())
-    a, b = anchor.patch - anchor.mean, seen - float(anchor.weight @ seen) / total
+    a, b = anchor.patch - anchor.mean, seen - float(anchor.weight @ seen) / anchor.total
     power = math.sqrt(float(anchor.weight @ a**2) * float(anchor.weight @ b**2))
     return float(anchor.weight @ (a * b)) / power if power > 1e-6 else 0.0
 
 
 def shade(anchor: Anchor, view: TrackedView, uv: FloatArray, linear: FloatArray) -> float:
     """Gray values by which a place is lighter than the anchor, corrected for the image brightness."""
-    total = max(float(anchor.weight.sum()), 1e-9)
-    mean = float(anchor.weight @ _seen(view, uv, linear)) / total
+    mean = float(anchor.weight @ _seen(view, uv, linear)) / anchor.total
     return mean - anchor.mean * view.brightness / max(anchor.brightness, 1.0)
 
 
 def find_again(
     anchor: Anchor, view: TrackedView, uv: FloatArray, linear: FloatArray, depth_m: float, unseen_s: float
 ) -> PatchMatch | None:
-    """Search an anchor's patch around a pixel, in a radius that grows with time.
-
-    Args:
-        anchor: Patch to search.
-        view: TrackedView to search in.
-        uv: (2,) predicted pixel.
-        linear: (2, 2) warp since the anchor was taken.
-        depth_m: Depth of the surface in meters; NaN if unknown.
-        unseen_s: Time since the point was last seen, in seconds.
+    """Search an anchor's patch around a predicted pixel (2,), in a radius that grows with the time unseen, in seconds.
 
     Returns:
-        None unless one place fits well, fits better than all others, and has the right depth.
+        None unless one place fits well, fits better than all others, and has the depth of the surface, if known.
     """
     if anchor.contrast < MIN_CONTRAST:
         return None
@@ -193,8 +178,7 @@ def find_again(
     match = align(anchor, view, place, linear, np.eye(2))
     if not view.inside(match.uv, 1.0) or not match.similarity >= MIN_FOUND_SIMILARITY:
         return None
-    seen_m = float(view.depth_at(match.uv[None])[0])
-    if math.isfinite(depth_m) and not abs(seen_m - depth_m) <= 2.0 * view.gate_m(depth_m):
+    if math.isfinite(depth_m) and not abs(view.depth_of(match.uv) - depth_m) <= 2.0 * view.gate_m(depth_m):
         return None
     return match
 

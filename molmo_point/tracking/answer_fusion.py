@@ -48,14 +48,9 @@ def seeds_of(pointing: Pointing, width: int) -> list[Seed]:
 def associate(
     tracks: FloatArray, track_px2: FloatArray, points: FloatArray, point_px2: FloatArray, gate: float = GATE
 ) -> list[tuple[int, int]]:
-    """Pair tracks with points so that the sum of squared Mahalanobis distances is smallest.
+    """Pair tracks (n, 2) with points (m, 2) so that the sum of squared Mahalanobis distances is smallest.
 
-    Args:
-        tracks: (n, 2) pixels.
-        track_px2: (n, 2, 2) covariances of the tracks.
-        points: (m, 2) pixels.
-        point_px2: (m, 2, 2) covariances of the points.
-        gate: Largest squared distance of a pair.
+    Covariances are (n, 2, 2) and (m, 2, 2); `gate` is the largest squared distance of a pair.
 
     Returns:
         Pairs (track index, point index), sorted by track.

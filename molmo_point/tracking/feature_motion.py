@@ -70,11 +70,8 @@ def features_around(view: TrackedView, uv: FloatArray, depth_m: float) -> FloatA
     """Find corners (n, 2) near a pixel on its surface, in the smallest neighborhood that has enough."""
     best = np.zeros((0, 2))
     for reach in REACHES_PX:
-        found = _corners(view, uv, depth_m, reach)
-        if len(found) > len(best):
-            best = found
-        if len(best) >= MAX_FEATURES // 2:
-            break
+        if len(best) < MAX_FEATURES // 2:
+            best = max(best, _corners(view, uv, depth_m, reach), key=len)
     return best
 
 
@@ -131,14 +128,9 @@ class ImageMotion:
 
 
 def fit_motion(start: FloatArray, end: FloatArray, at: FloatArray, return_px: FloatArray, reach_px: float) -> ImageMotion | None:
-    """Fit the motion of the features near a pixel.
+    """Fit the motion of features from `start` to `end` (n, 2) near the pixel `at` (2,).
 
-    Args:
-        start: (n, 2) features before.
-        end: (n, 2) features after.
-        at: (2,) pixel to move; nearby features weigh more.
-        return_px: (n,) error of the way back, which adds to the variance.
-        reach_px: Distance at which a feature weighs exp(-1/2).
+    Nearby features weigh more, exp(-1/2) at `reach_px`. The error of the way back (n,) adds to the variance.
 
     Returns:
         None if fewer than three features, or fewer than 40 %, agree.
@@ -147,7 +139,6 @@ def fit_motion(start: FloatArray, end: FloatArray, at: FloatArray, return_px: Fl
         return None
     nearness = np.exp(-0.5 * np.sum((start - at) ** 2, axis=1) / reach_px**2) + 0.05
     linear, moved = np.eye(2), at + np.median(end - start, axis=0)
-    agree = np.ones(len(start), bool)
     residual = np.zeros(len(start))
     for round_ in range(4):
         residual = np.linalg.norm(moved + (start - at) @ linear.T - end, axis=1)
@@ -158,7 +149,8 @@ def fit_motion(start: FloatArray, end: FloatArray, at: FloatArray, return_px: Fl
         linear, moved = _fit_similarity(start[agree] - at, end[agree], nearness[agree] / (1.0 + residual[agree] ** 2))
     agree = residual <= OUTLIER_PX
     count = int(agree.sum())
-    if count < MIN_FEATURES or not _plausible(linear):
+    scale, turn = math.hypot(*linear[:, 0]), math.atan2(linear[1, 0], linear[0, 0])
+    if count < MIN_FEATURES or abs(math.log(max(scale, 1e-6))) > MAX_STEP or abs(turn) > MAX_STEP:
         return None
     noise = float(np.mean(residual[agree] ** 2) + np.mean(return_px[agree] ** 2)) / 2.0
     return ImageMotion(linear, moved, agree, noise / max(count - 2, 1))
@@ -178,9 +170,3 @@ def _fit_similarity(offset: FloatArray, end: FloatArray, weight: FloatArray) -> 
     sine = float(weight @ (a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0])) / spread
     linear = np.array([[cosine, -sine], [sine, cosine]])
     return linear, goal - linear @ middle
-
-
-def _plausible(linear: FloatArray) -> bool:
-    scale = math.hypot(linear[0, 0], linear[1, 0])
-    turn = math.atan2(linear[1, 0], linear[0, 0])
-    return abs(math.log(max(scale, 1e-6))) <= MAX_STEP and abs(turn) <= MAX_STEP

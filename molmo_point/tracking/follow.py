@@ -87,7 +87,7 @@ class Followed:
 def begin(view: TrackedView, uv: FloatArray, covariance_px2: FloatArray, depth_m: float) -> Followed:
     """Start to follow a pixel (2,) at the depth of its surface; NaN takes the depth of the view."""
     if not math.isfinite(depth_m):
-        depth_m = float(view.depth_at(uv[None])[0])
+        depth_m = view.depth_of(uv)
     features = features_around(view, uv, depth_m)
     anchor = take_anchor(view, uv, depth_m)
     item = Followed(uv, covariance_px2, depth_m, features, view.depth_at(features), anchor, view.stamp_ns)
@@ -102,9 +102,12 @@ def stop(item: Followed, reason: LostReason, *, lost: bool = False) -> None:
     item.reason, item.similarity, item.doubts = reason, math.nan, 0
 
 
-def advance(items: list[Followed], before: TrackedView, after: TrackedView, hold_s: float) -> None:
-    """Follow all points from one view to the next, in place."""
+def advance(items: list[Followed], before: TrackedView, after: TrackedView, hold_s: float, max_gap_s: float) -> None:
+    """Follow all points from one view to the next, in place; visible points are not followed over a longer gap."""
     step_s = (after.stamp_ns - before.stamp_ns) * 1e-9
+    for item in items:
+        if step_s > max_gap_s and item.state is TrackState.TRACKED:
+            stop(item, LostReason.STREAM_GAP)
     active = [item for item in items if item.state is TrackState.TRACKED]
     held = [item for item in items if item.state is TrackState.HELD]
     if not active and not held:
@@ -134,22 +137,18 @@ def _step(item: Followed, flow: FeatureFlow, view: TrackedView, step_s: float) -
     if motion is None:
         _stop_without_features(item, flow, near, far, view)
         return
-    uv = motion.end
-    if not view.inside(uv, 1.0):
-        item.uv = uv
+    if not view.inside(motion.end, 1.0):
+        item.uv = motion.end
         stop(item, LostReason.LEFT_IMAGE, lost=True)
         return
     _move(item, motion, view, step_s)
-    if item.state is not TrackState.TRACKED:
-        return
-    kept = flow.end[good][motion.inliers]
-    item.features, item.feature_depth_m = kept, end_depth[good][motion.inliers]
-    _renew(item, view)
+    if item.state is TrackState.TRACKED:
+        item.features, item.feature_depth_m = flow.end[good][motion.inliers], end_depth[good][motion.inliers]
+        _renew(item, view)
 
 
 def _stop_without_features(item: Followed, flow: FeatureFlow, near: BoolArray, far: BoolArray, view: TrackedView) -> None:
-    depth_m = float(view.depth_at(item.uv[None])[0])
-    nearer = depth_m < item.depth_m - view.gate_m(item.depth_m)
+    nearer = view.depth_of(item.uv) < item.depth_m - view.gate_m(item.depth_m)
     if nearer or near.sum() > max(far.sum(), 0.3 * len(flow.good)):
         stop(item, LostReason.OCCLUDED)
     elif far.sum() > 0.3 * len(flow.good):
@@ -167,7 +166,7 @@ def _move(item: Followed, motion: ImageMotion, view: TrackedView, step_s: float)
     old = item.linear
     item.uv, item.linear, item.drift_px2, item.similarity = match.uv, match.linear, match.covariance_px2, match.similarity
     item.total = match.linear @ np.linalg.inv(old) @ item.total
-    depth_m = float(view.depth_at(item.uv[None])[0])
+    depth_m = view.depth_of(item.uv)
     jump = depth_m - (item.depth_m + item.depth_rate * step_s)
     gate = view.gate_m(item.depth_m) + DEPTH_SPEED * step_s
     if jump < -gate:
@@ -198,7 +197,7 @@ def _renew(item: Followed, view: TrackedView) -> None:
         found = features_around(view, item.uv, item.depth_m)
         if len(found) > len(item.features):
             item.features, item.feature_depth_m = found, view.depth_at(found)
-    scale = math.hypot(item.linear[0, 0], item.linear[1, 0])
+    scale = math.hypot(*item.linear[:, 0])
     turn = abs(math.atan2(item.linear[1, 0], item.linear[0, 0]))
     old = not 1.0 / RENEW_SCALE < scale < RENEW_SCALE or turn > RENEW_TURN
     # A patch that fades without a warp is in a shadow or half hidden, so it must not be replaced.
@@ -238,16 +237,13 @@ def _keep(item: Followed, scene: "_SceneMotion", view: TrackedView, hold_s: floa
     item.linear, item.drift_px2 = found.linear, found.covariance_px2 + FOUND_VARIANCE_PX2 * np.eye(2)
     item.features, item.feature_depth_m = features, view.depth_at(features)
     item.state, item.reason, item.seen_ns = TrackState.TRACKED, LostReason.NONE, view.stamp_ns
-    depth_m = float(view.depth_at(found.uv[None])[0])
+    depth_m = view.depth_of(found.uv)
     item.depth_m = depth_m if math.isfinite(depth_m) else item.depth_m
     item.depth_rate = 0.0
 
 
 def _grid(view: TrackedView) -> FloatArray:
-    width, height = view.size_wh
-    columns, rows = _GRID_WH
-    u = (np.arange(columns) + 0.5) * width / columns
-    v = (np.arange(rows) + 0.5) * height / rows
+    u, v = ((np.arange(count) + 0.5) * length / count for count, length in zip(_GRID_WH, view.size_wh, strict=True))
     return np.stack(np.meshgrid(u, v), axis=-1).reshape(-1, 2)
 
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from molmo_point.arrays import FloatArray
 from molmo_point.errors import InputError
-from molmo_point.tracking.follow import Followed, advance, stop
-from molmo_point.tracking.track import LostReason, TrackState
+from molmo_point.tracking.follow import Followed, advance
+from molmo_point.tracking.track import TrackState
 from molmo_point.tracking.tracked_view import TrackedView
 
 
@@ -84,12 +84,12 @@ class History:
             InputError: No frame with this stamp is kept.
         """
         moments = list(self._moments)
-        for index, moment in enumerate(moments):
-            if moment.view.stamp_ns == stamp_ns:
-                return moments[index:]
+        stamps = [moment.view.stamp_ns for moment in moments]
+        if stamp_ns in stamps:
+            return moments[stamps.index(stamp_ns) :]
         if not moments:
             raise InputError("The tracker has seen no frame yet", f"stamp_ns={stamp_ns}", "call update(frame) first")
-        first, last = moments[0].view.stamp_ns, moments[-1].view.stamp_ns
+        first, last = stamps[0], stamps[-1]
         if stamp_ns < first:
             raise InputError(
                 "stamp_ns must not be older than the frames that are kept",
@@ -104,14 +104,9 @@ class History:
 
 
 def replay(items: list[Followed], moments: list[Moment], steps: int, max_gap_s: float, hold_s: float) -> list[list[TrackMark]]:
-    """Follow points from the first moment to the last, in about `steps` steps.
+    """Follow points, in place, from the first moment to the last, in about `steps` steps.
 
-    Args:
-        items: Points at the first moment; moved in place.
-        moments: Moments in order of time.
-        steps: Number of steps; further moments are skipped unless `max_gap_s` needs them.
-        max_gap_s: Longest time between two moments to follow points over.
-        hold_s: Time after which a hidden point is lost.
+    Further moments are skipped, unless points must not be followed over so long a time.
 
     Returns:
         One mark per moment for each point, interpolated at skipped moments.
@@ -120,11 +115,7 @@ def replay(items: list[Followed], moments: list[Moment], steps: int, max_gap_s: 
     paths = [[mark_of(item)] for item in items]
     for before, after in itertools.pairwise(stops):
         first, last = moments[before].view, moments[after].view
-        if (last.stamp_ns - first.stamp_ns) * 1e-9 > max_gap_s:
-            for item in items:
-                if item.state is TrackState.TRACKED:
-                    stop(item, LostReason.STREAM_GAP)
-        advance(items, first, last, hold_s)
+        advance(items, first, last, hold_s, max_gap_s)
         for item, path in zip(items, paths, strict=True):
             start, end = path[-1], mark_of(item)
             for index in range(before + 1, after):

@@ -10,14 +10,13 @@ import numpy as np
 from molmo_point.depth.lift import lift_point
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
-from molmo_point.geometry.depth_noise import D435
 from molmo_point.request import Surface
 from molmo_point.results import DepthStatus, ImagePoint, Pointing, Target, Unreachable
 from molmo_point.tracking.answer_fusion import Seed, associate, fuse, seeds_of
 from molmo_point.tracking.follow import Followed, advance, begin, renew_anchor, stop
 from molmo_point.tracking.history import History, Moment, TrackMark, mark_of, replay
 from molmo_point.tracking.track import LostReason, Track, Tracks, TrackState
-from molmo_point.tracking.tracked_view import GATE_M, GATE_SIGMAS, import_cv2, view_of
+from molmo_point.tracking.tracked_view import TrackedView, import_cv2, view_of
 
 SAME_PX2 = 4.0
 """Squared Mahalanobis distance below which a new point is a duplicate of a track."""
@@ -120,12 +119,7 @@ class PointTracker:
         before = self._history.last
         moment = self._history.add(view)
         if before is not None:
-            gap = (view.stamp_ns - before.view.stamp_ns) * 1e-9 > self._max_gap_s
-            items = [entry.item for entry in self._entries]
-            for item in items:
-                if gap and item.state is TrackState.TRACKED:
-                    stop(item, LostReason.STREAM_GAP)
-            advance(items, before.view, view, self._hold_s)
+            advance([entry.item for entry in self._entries], before.view, view, self._hold_s, self._max_gap_s)
         self._frame = frame
         self._forget(view.stamp_ns)
         moment.marks.update({entry.id: mark_of(entry.item) for entry in self._entries})
@@ -161,12 +155,8 @@ class PointTracker:
             np.array([seed.covariance_px2 for seed in seeds]),
         )
         entry_of = {point: known[track] for track, point in pairs}
-        fresh: list[tuple[Seed, _Entry | None]] = []
-        for index, seed in enumerate(seeds):
-            entry = entry_of.get(index)
-            if entry is not None and self._corrected(entry, marks[entry.id], seed, stamp_ns):
-                continue
-            fresh.append((seed, entry))
+        answered = [(seed, entry_of.get(index)) for index, seed in enumerate(seeds)]
+        fresh = [(s, entry) for s, entry in answered if entry is None or not self._corrected(entry, marks[entry.id], s, stamp_ns)]
         for entry in known:
             if entry not in entry_of.values():
                 self._miss(entry)
@@ -191,7 +181,7 @@ class PointTracker:
         item.uv = uv
         renew_anchor(item, view)
         item.base_px2 = since @ covariance @ since.T + grown
-        depth_m = float(view.depth_at(uv[None])[0])
+        depth_m = view.depth_of(uv)
         if abs(depth_m - item.depth_m) <= 2.0 * view.gate_m(item.depth_m):
             item.depth_m = depth_m
         entry.label, entry.confidence = seed.label, seed.confidence
@@ -228,11 +218,9 @@ class PointTracker:
     def _is_duplicate(self, item: Followed, query: str) -> bool:
         """Test if a new point duplicates a track of the same query."""
         others = [e.item for e in self._entries if e.query == query and e.item.state is TrackState.TRACKED]
-        if item.state is not TrackState.TRACKED or not others:
-            return False
-        uv, spread = item.uv[None], item.covariance_px2[None]
         where, spreads = np.array([o.uv for o in others]), np.array([o.covariance_px2 for o in others])
-        return bool(associate(where, spreads, uv, spread, SAME_PX2))
+        is_near = associate(where, spreads, item.uv[None], item.covariance_px2[None], SAME_PX2)
+        return item.state is TrackState.TRACKED and bool(is_near)
 
     def _forget(self, now_ns: int) -> None:
         for entry in self._entries:
@@ -260,18 +248,20 @@ class PointTracker:
             )
 
     def _report(self, start: float, moved: float) -> Tracks:
-        frame = self._frame
-        assert frame is not None
-        tracks = tuple(_track(entry, frame) for entry in self._entries)
+        frame, last = self._frame, self._history.last
+        assert frame is not None and last is not None
+        tracks = tuple(_track(entry, frame, last.view) for entry in self._entries)
         end = time.perf_counter()
         timing_ms = {"follow": (moved - start) * 1e3, "lift": (end - moved) * 1e3, "total": (end - start) * 1e3}
         return Tracks(frame.stamp_ns, frame.frame, tracks, timing_ms)
 
 
-def _track(entry: _Entry, frame: RgbdFrame) -> Track:
+def _track(entry: _Entry, frame: RgbdFrame, view: TrackedView) -> Track:
     item = entry.item
-    point = _image_point(item, entry.label, entry.confidence)
-    lifted = _lift(item, point, frame)
+    # One standard deviation for both axes.
+    sigma_px = math.sqrt(max(float(np.trace(item.covariance_px2)) / 2.0, 0.0))
+    point = ImagePoint(float(item.uv[0]), float(item.uv[1]), entry.label, entry.confidence, sigma_px)
+    lifted = _lift(item, point, frame, view)
     return Track(
         id=entry.id,
         label=entry.label,
@@ -288,13 +278,7 @@ def _track(entry: _Entry, frame: RgbdFrame) -> Track:
     )
 
 
-def _image_point(item: Followed, label: str, confidence: float) -> ImagePoint:
-    """Convert a point, with one standard deviation for both axes."""
-    sigma_px = math.sqrt(max(float(np.trace(item.covariance_px2)) / 2.0, 0.0))
-    return ImagePoint(float(item.uv[0]), float(item.uv[1]), label, confidence, sigma_px)
-
-
-def _lift(item: Followed, point: ImagePoint, frame: RgbdFrame) -> Target | Unreachable | None:
+def _lift(item: Followed, point: ImagePoint, frame: RgbdFrame, view: TrackedView) -> Target | Unreachable | None:
     """Lift a visible point onto the surface that is followed.
 
     Among several surfaces near the pixel, the one that continues the depth of the frames before is
@@ -305,21 +289,15 @@ def _lift(item: Followed, point: ImagePoint, frame: RgbdFrame) -> Target | Unrea
     """
     if item.state is not TrackState.TRACKED or item.seen_ns != frame.stamp_ns:
         return None
+    # The tracked depth is a median, the target's depth is at the pixel: they differ on a tilted surface.
+    gate_m = 2.0 * view.gate_m(item.depth_m)
     for prefer in Surface:
         lifted = lift_point(point, frame, prefer=prefer)
         if isinstance(lifted, Unreachable):
             return lifted
-        if not math.isfinite(item.depth_m) or abs(float(lifted.position_m[2]) - item.depth_m) <= _lift_gate_m(item, frame):
+        if not math.isfinite(item.depth_m) or abs(float(lifted.position_m[2]) - item.depth_m) <= gate_m:
             return lifted
         if lifted.depth_status is not DepthStatus.AMBIGUOUS:
             break
     message = f"the depth at the point differs from the depth of the surface that is followed, {item.depth_m:.3f} m"
     return Unreachable(point.u, point.v, point.label, DepthStatus.AMBIGUOUS, message)
-
-
-def _lift_gate_m(item: Followed, frame: RgbdFrame) -> float:
-    if frame.intrinsics is None:
-        return GATE_M
-    sigma_m = (frame.depth_noise or D435).sigma_z(item.depth_m, frame.intrinsics.focal_px)
-    # The tracked depth is a median, the target's depth is at the pixel: they differ on a tilted surface.
-    return 2.0 * max(GATE_M, GATE_SIGMAS * float(sigma_m))

@@ -1,11 +1,11 @@
 """Results of a tracker: tracks with their state, and the reason why one was lost."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from molmo_point.plain_json import plain_json
 from molmo_point.results import ImagePoint, Target, Unreachable
 
 
@@ -22,30 +22,25 @@ class TrackState(str, Enum):
 
 
 class LostReason(str, Enum):
-    """Reason why a track is held or lost."""
+    """Reason why a track is held or lost, and its message in words."""
 
-    NONE = ""
-    LEFT_IMAGE = "LEFT_IMAGE"
-    OCCLUDED = "OCCLUDED"
-    TOO_FAST = "TOO_FAST"
-    DEPTH_JUMP = "DEPTH_JUMP"
-    DRIFTED = "DRIFTED"
-    NO_TEXTURE = "NO_TEXTURE"
-    STREAM_GAP = "STREAM_GAP"
-    NOT_CONFIRMED = "NOT_CONFIRMED"
+    message: str
 
+    def __new__(cls, value: str, message: str) -> "LostReason":
+        """Make a member with its message."""
+        reason = str.__new__(cls, value)
+        reason._value_, reason.message = value, message
+        return reason
 
-MESSAGES: Mapping[LostReason, str] = {
-    LostReason.NONE: "",
-    LostReason.LEFT_IMAGE: "it left the image",
-    LostReason.OCCLUDED: "a nearer object is in front of it",
-    LostReason.TOO_FAST: "the image is blurred there, or moves too fast",
-    LostReason.DEPTH_JUMP: "the depth at the point jumped away",
-    LostReason.DRIFTED: "it no longer looks like the object that was pointed at",
-    LostReason.NO_TEXTURE: "there is too little texture to follow",
-    LostReason.STREAM_GAP: "the gap between two frames was too long",
-    LostReason.NOT_CONFIRMED: "the model no longer points at it",
-}
+    NONE = "", ""
+    LEFT_IMAGE = "LEFT_IMAGE", "it left the image"
+    OCCLUDED = "OCCLUDED", "a nearer object is in front of it"
+    TOO_FAST = "TOO_FAST", "the image is blurred there, or moves too fast"
+    DEPTH_JUMP = "DEPTH_JUMP", "the depth at the point jumped away"
+    DRIFTED = "DRIFTED", "it no longer looks like the object that was pointed at"
+    NO_TEXTURE = "NO_TEXTURE", "there is too little texture to follow"
+    STREAM_GAP = "STREAM_GAP", "the gap between two frames was too long"
+    NOT_CONFIRMED = "NOT_CONFIRMED", "the model no longer points at it"
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,24 +79,12 @@ class Track:
     @property
     def message(self) -> str:
         """The reason in words; empty while TRACKED."""
-        return MESSAGES[self.reason]
+        return self.reason.message
 
     def to_dict(self) -> dict[str, Any]:
         """Convert to JSON types; NaN and None become null."""
-        return {
-            "id": self.id,
-            "label": self.label,
-            "point": self.point.to_dict(),
-            "target": None if self.target is None else self.target.to_dict(),
-            "unreachable": None if self.unreachable is None else self.unreachable.to_dict(),
-            "state": self.state.value,
-            "age_s": self.age_s,
-            "since_seen_s": self.since_seen_s,
-            "since_confirmed_s": self.since_confirmed_s,
-            "similarity": self.similarity if math.isfinite(self.similarity) else None,
-            "reason": self.reason.value,
-            "query": self.query,
-        }
+        places = {"point": self.point, "target": self.target, "unreachable": self.unreachable}
+        return plain_json({**vars(self), **{name: each and each.to_dict() for name, each in places.items()}})
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,9 +110,4 @@ class Tracks:
 
     def to_dict(self) -> dict[str, Any]:
         """Convert to JSON types."""
-        return {
-            "stamp_ns": self.stamp_ns,
-            "frame": self.frame,
-            "tracks": [track.to_dict() for track in self.tracks],
-            "timing_ms": dict(self.timing_ms),
-        }
+        return plain_json({**vars(self), "tracks": [track.to_dict() for track in self.tracks]})

@@ -74,6 +74,10 @@ class TrackedView:
         count = np.sum(np.isfinite(depths), axis=1)
         return np.where(count > 0, depths[np.arange(len(uv)), np.maximum(count - 1, 0) // 2], np.nan)
 
+    def depth_of(self, uv: FloatArray) -> float:
+        """Depth of one pixel (2,), as `depth_at`."""
+        return float(self.depth_at(uv[None])[0])
+
     def gate_m(self, depth_m: float) -> float:
         """Largest depth difference, in meters, between two pixels of one surface."""
         if not (math.isfinite(depth_m) and math.isfinite(self.focal_px)):

@@ -90,11 +90,7 @@ def _live(options: argparse.Namespace, begin: Callable[..., Any]) -> int:
 
 
 def poses_from(lines: Any) -> Iterator[np.ndarray]:
-    """Read poses (4, 4) from lines `x y z qx qy qz qw`, meters.
-
-    Raises:
-        InputError: A line does not hold seven numbers.
-    """
+    """Read poses (4, 4) from lines `x y z qx qy qz qw`, meters."""
     from molmo_point.geometry.transforms import Transform
 
     for line in lines:

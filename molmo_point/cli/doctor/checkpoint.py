@@ -1,6 +1,5 @@
 """The report on a checkpoint as text and as JSON: its model, missing files, memory; loads no weights."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +34,7 @@ def problems_of(folder: Path) -> list[str]:
 
 
 def inspected(folder: Path) -> dict[str, Any]:
-    """Inspect a checkpoint folder, and return the report that `--json` prints.
-
-    Args:
-        folder: Folder of the checkpoint.
+    """Inspect a checkpoint folder.
 
     Returns:
         `CheckpointReport.to_dict()` with the memory of this machine: "ram_bytes" (None if not known) and "gpus".
@@ -62,11 +58,7 @@ def headline(report: dict[str, Any]) -> str:
 
 
 def report_lines(report: dict[str, Any]) -> list[str]:
-    """Return the report for people: facts, problems with remedies, and the table of memory.
-
-    Args:
-        report: From `inspected`.
-    """
+    """Return the report of `inspected` for people: facts, problems with remedies, and the table of memory."""
     lines = _facts(report)
     for problem in report["problems"]:
         place = f"{problem['file']}: " if problem["file"] else ""
@@ -144,8 +136,3 @@ def _count_words(count: int) -> str:
         if count >= 0.1 * scale:
             return f"{count / scale:.3g}{unit}"
     return str(count)
-
-
-def first_fix(problems: Sequence[dict[str, Any]]) -> str:
-    """Return the remedy of the first problem; empty if there is none."""
-    return str(problems[0]["fix"]) if problems else ""

@@ -1,7 +1,6 @@
 """`molmo-point doctor`: installed, missing and broken parts, and their remedies."""
 
 import argparse
-import json
 import os
 import platform
 import shutil
@@ -12,8 +11,9 @@ from pathlib import Path
 
 from molmo_point.camera.registry import CAMERAS, CameraDriver
 from molmo_point.cli.doctor import probes
-from molmo_point.cli.doctor.checkpoint import first_fix, headline, inspected, problems_of, report_lines, size_words
+from molmo_point.cli.doctor.checkpoint import headline, inspected, problems_of, report_lines, size_words
 from molmo_point.cli.doctor.probes import FAIL, NOTE, OK, WARN, Check
+from molmo_point.cli.output import add_json, show
 
 _CHECKPOINTS = Path(__file__).resolve().parents[2] / "checkpoints"
 _NAMED = "checkpoint of --model"
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", metavar="PATH", help="describe this checkpoint: its model, missing files, and the memory it takes"
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else on stdout")
+    add_json(parser)
     parser.set_defaults(run=run)
 
 
@@ -35,19 +35,12 @@ def run(options: argparse.Namespace) -> int:
     """Run all checks and print them; return 1 if a required part is broken."""
     checks = examine(options.model)
     broken = any(check.status == FAIL for check in checks)
-    if options.json:
-        print(json.dumps({"ok": not broken, "checks": [check.to_dict() for check in checks]}))
-    else:
-        print("\n".join(_lines(checks)))
+    show(options, {"ok": not broken, "checks": [check.to_dict() for check in checks]}, _lines(checks))
     return 1 if broken else 0
 
 
 def examine(model: str | None = None) -> list[Check]:
-    """Run all checks, in the order of the report.
-
-    Args:
-        model: Checkpoint folder to inspect in addition to the embedded one.
-    """
+    """Run all checks, in the order of the report; a checkpoint folder is inspected in addition to the embedded one."""
     steps: list[tuple[str, Callable[[], list[Check]]]] = [
         ("system", _system),
         *((need[0], lambda need=need: [_package(*need)]) for need in _PACKAGES),
@@ -76,6 +69,7 @@ def _guarded(step: tuple[str, Callable[[], list[Check]]]) -> list[Check]:
         return [Check(name, WARN, f"this check itself failed: {type(error).__name__}: {error}", "report it")]
 
 
+_OPENCV = tuple(f"opencv-{kind}" for kind in ("python", "python-headless", "contrib-python", "contrib-python-headless"))
 # Name, distributions that provide it, module, lowest version, needed by every use, purpose, fix.
 _PACKAGES: tuple[tuple[str, tuple[str, ...], str, str, bool, str, str], ...] = (
     ("numpy", ("numpy",), "numpy", "1.24", True, "everything", "pip install 'numpy>=1.24'"),
@@ -85,15 +79,7 @@ _PACKAGES: tuple[tuple[str, tuple[str, ...], str, str, bool, str, str], ...] = (
     ("transformers", ("transformers",), "transformers", "5", True, "the model", "pip install 'molmo-point[model]'"),
     ("safetensors", ("safetensors",), "safetensors", "0.4", True, "the model", "pip install 'molmo-point[model]'"),
     ("tokenizers", ("tokenizers",), "tokenizers", "0.15", True, "the model", "pip install 'molmo-point[model]'"),
-    (
-        "opencv",
-        ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless"),
-        "cv2",
-        "4.8",
-        False,
-        "tracking and calibration",
-        "pip install opencv-python-headless",
-    ),
+    ("opencv", _OPENCV, "cv2", "4.8", False, "tracking and calibration", "pip install opencv-python-headless"),
     ("mujoco", ("mujoco",), "mujoco", "3.2", False, "simulation and the demo", "pip install 'molmo-point[sim]'"),
     ("bitsandbytes", ("bitsandbytes",), "bitsandbytes", "0.43", False, "4-bit models on a GPU", "pip install bitsandbytes"),
 )
@@ -168,11 +154,10 @@ def _devices(driver: CameraDriver, fix: str) -> list[Check]:
     answer = probes.run_probe(probes.CAMERA, driver.probe, timeout_s=30.0)
     if "error" in answer:
         return [Check(driver.name, WARN, answer["error"], answer.get("fix", f"reinstall it: {fix}"))]
-    checks = []
-    for device in answer["devices"]:
-        status = NOTE if not device["connected"] else WARN if device["fix"] else OK
-        checks.append(Check(driver.name, status, device["found"], device["fix"]))
-    return checks
+    return [
+        Check(driver.name, NOTE if not device["connected"] else WARN if device["fix"] else OK, device["found"], device["fix"])
+        for device in answer["devices"]
+    ]
 
 
 def _ros() -> list[Check]:
@@ -226,8 +211,8 @@ def _named_checkpoint(model: str) -> Check:
 
 def _checkpoint(folder: Path) -> Check:
     report = inspected(folder)
-    status = FAIL if report["problems"] else OK
-    return Check(_NAMED, status, headline(report), first_fix(report["problems"]), tuple(report_lines(report)), report)
+    status, fix = (FAIL, report["problems"][0]["fix"]) if report["problems"] else (OK, "")
+    return Check(_NAMED, status, headline(report), fix, tuple(report_lines(report)), report)
 
 
 def _lines(checks: list[Check]) -> list[str]:
@@ -241,8 +226,5 @@ def _lines(checks: list[Check]) -> list[str]:
             lines.append(f"  {' ' * width}  → {check.fix}")
     broken = [check.name for check in checks if check.status == FAIL]
     optional = [check.name for check in checks if check.status == WARN]
-    lines.append("")
-    lines.append(f"needed and broken: {', '.join(broken)}" if broken else "every required part works")
-    if optional:
-        lines.append(f"optional, not usable: {', '.join(optional)}")
-    return lines
+    lines += ["", f"needed and broken: {', '.join(broken)}" if broken else "every required part works"]
+    return [*lines, f"optional, not usable: {', '.join(optional)}"] if optional else lines

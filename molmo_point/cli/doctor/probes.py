@@ -82,16 +82,10 @@ def at_least(version: str, wanted: str) -> bool:
 
 
 def run_probe(program: str, *arguments: str, timeout_s: float = 90.0, environment: dict[str, str] | None = None) -> Any:
-    """Run a short Python program in its own process and read the JSON on its last line.
-
-    Args:
-        program: Python source; prints one line of JSON at its end.
-        arguments: Its `sys.argv[1:]`.
-        timeout_s: Time limit in seconds, after which the process is killed.
-        environment: Variables to add to those of this process.
+    """Run a short Python program in its own process, which ends after a timeout, and decode the JSON on its last line.
 
     Returns:
-        The decoded JSON; or `{"error": words}` if the program failed, crashed, hung or printed no JSON.
+        The JSON; or `{"error": words}` if the program failed, crashed, hung or printed no JSON.
     """
     settings = {**os.environ, **(environment or {})}
     settings["PYTHONPATH"] = os.pathsep.join(path for path in (_PACKAGE_ROOT, settings.get("PYTHONPATH", "")) if path)

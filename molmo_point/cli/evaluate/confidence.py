@@ -18,11 +18,7 @@ from molmo_point.pointer import Pointer
 
 
 def check(options: argparse.Namespace) -> None:
-    """Refuse before the long measurement what cannot be done after it.
-
-    Raises:
-        InputError: Test scenes are among the fitted ones, or a file cannot be written.
-    """
+    """Refuse before the long measurement what cannot be done after it."""
     if abs(options.seed - fitting.VALIDATION_SEED) < options.scenes:
         given = f"--seed {options.seed} --scenes {options.scenes}, fitted on scenes from {fitting.VALIDATION_SEED}"
         raise InputError("Test scenes must not be among the fitted ones", given, "leave --seed out")
@@ -30,11 +26,7 @@ def check(options: argparse.Namespace) -> None:
 
 
 def check_output(options: argparse.Namespace) -> None:
-    """Refuse files that cannot be written.
-
-    Raises:
-        InputError: The folder of the plot does not exist, or the checkpoint is not a local folder.
-    """
+    """Refuse files that cannot be written."""
     check_folder("--plot", options.plot)
     if options.write and not isinstance(resolve_checkpoint(options.model), Path):
         fix = "download the checkpoint and pass its folder"
@@ -90,9 +82,6 @@ def store(folder: Path, settings: dict[str, Any], sigma_px: float) -> None:
     """Write the calibration into the ``pointing.json`` of a checkpoint's folder and keep its other entries.
 
     A checkpoint that states no error of its points gets `sigma_px`, pixels at 640.
-
-    Raises:
-        InputError: The file cannot be read or written.
     """
     path = folder / "pointing.json"
     try:

@@ -13,11 +13,7 @@ from molmo_point.evaluation.picks import run_picks, summary, tables
 
 
 def check(options: argparse.Namespace) -> None:
-    """Refuse before the measurement what cannot be done after it.
-
-    Raises:
-        InputError: The folder of the pictures does not exist, or the number of processes is below 1.
-    """
+    """Refuse before the measurement what cannot be done after it."""
     if options.failures is not None and not options.failures.is_dir():
         raise InputError("--failures must be a folder", str(options.failures), f"make the folder {options.failures} first")
     if options.processes is not None and options.processes < 1:
