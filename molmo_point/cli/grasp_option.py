@@ -9,9 +9,12 @@ import numpy as np
 from molmo_point.cli import table
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
+from molmo_point.geometry.transforms import Transform
 from molmo_point.grasp.candidates import Grasps
 from molmo_point.grasp.gripper import Gripper
+from molmo_point.grasp.propose import propose_grasps
 from molmo_point.results import Target
+from molmo_point.viz.text import shortened
 
 _SHOWN = 3
 
@@ -35,6 +38,11 @@ def checked_gripper(options: argparse.Namespace) -> Gripper | None:
     return dataclasses.replace(usual, max_opening_m=options.opening, palm_span_m=span_m)
 
 
+def find(frame: RgbdFrame, targets: Sequence[Target], gripper: Gripper, base_T_camera: Transform | None) -> list[Grasps]:
+    """Find the grasps of each target, in the optical frame."""
+    return [propose_grasps(frame, target, gripper=gripper, base_T_camera=base_T_camera) for target in targets]
+
+
 def draw(frame: RgbdFrame, picture: np.ndarray, targets: Sequence[Target], found: Sequence[Grasps]) -> np.ndarray:
     """Draw the best grasp of each target on an image (h, w, 3); the banner is that of the first target."""
     from molmo_point.viz.grasp import draw_grasps
@@ -55,9 +63,9 @@ def lines(targets: Sequence[Target], found: Sequence[Grasps]) -> list[str]:
             center = [f"{value:+.4f}" for value in grasp.center_m]
             axes = [" ".join(f"{value:+.2f}" for value in axis) for axis in (grasp.approach, grasp.closing)]
             rows.append([str(number), target.label, *center, *sizes, *axes])
-        name = table.clean(target.label) or "target"
+        name = shortened(target.label, 40) or "target"
         if grasps.region.message:
-            notes.append(f"note    {name}: {table.clean(grasps.region.message, 160)}")
+            notes.append(f"note    {name}: {shortened(grasps.region.message, 160)}")
         if grasps.best is None:
             counts = ", ".join(f"{reason} {count}" for reason, count in grasps.reasons.items())
             notes.append(f"note    {name}: no grasp{f' ({counts})' if counts else ''}")

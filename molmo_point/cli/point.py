@@ -83,24 +83,16 @@ def run_point(options: argparse.Namespace) -> int:
             )
     with contextlib.redirect_stdout(sys.stderr):
         pointing = _pointer(options).point(frame, request)
-        grasps = None
-        if gripper is not None:
-            from molmo_point.grasp.propose import propose_grasps
-
-            grasps = [propose_grasps(frame, each, gripper=gripper, base_T_camera=base_T_camera) for each in pointing.targets]
+        grasps = [] if gripper is None else grasp_option.find(frame, pointing.targets, gripper, base_T_camera)
         written = _draw(options, frame, pointing, base_T_camera, grasps)
     if base_T_camera is not None:
         pointing = pointing.transformed(base_T_camera)
-        grasps = (
-            None
-            if grasps is None
-            else [
-                dataclasses.replace(each, candidates=tuple(grasp.transformed(base_T_camera) for grasp in each.candidates))
-                for each in grasps
-            ]
-        )
+        grasps = [
+            dataclasses.replace(each, candidates=tuple(grasp.transformed(base_T_camera) for grasp in each.candidates))
+            for each in grasps
+        ]
     values, lines = pointing.to_dict(), table.pointing_lines(pointing, written)
-    if grasps is not None:
+    if gripper is not None:
         values["grasps"] = [each.to_dict() for each in grasps]
         lines += grasp_option.lines(pointing.targets, grasps)
     show(options, values, lines)
@@ -126,15 +118,13 @@ def _request(options: argparse.Namespace, task: Task) -> PointRequest:
             given="none" if not given else f"{given[0]!r} and --query {given[1]!r}",
             fix="molmo-point point 'the red mug' --image photo.png",
         )
-    settings: dict[str, Any] = {}
-    if options.max_points is not None:
-        settings["max_points"] = options.max_points
+    settings = {} if options.max_points is None else {"max_points": options.max_points}
     return PointRequest(given[0], task, **settings, **(_look(options) if task is Task.POINT else {}))
 
 
 def _look(options: argparse.Namespace) -> dict[str, Any]:
     """Return the fields of a request that say how to look."""
-    near: tuple[float, float] | None = None
+    near = None
     if options.near is not None:
         try:
             u, v = (float(value) for value in options.near.split(","))
@@ -155,8 +145,7 @@ def _look(options: argparse.Namespace) -> dict[str, Any]:
 
 def _check_pictures(options: argparse.Namespace, frame: RgbdFrame) -> None:
     """Refuse a picture that cannot be made before the slow model runs."""
-    wanted = [name for name, path in (("--view3d", options.view3d), ("--ply", options.ply)) if path is not None]
-    wanted += ["--grasp"] if options.grasp else []
+    wanted = [f"--{name}" for name in ("view3d", "ply", "grasp") if getattr(options, name)]
     if wanted and (frame.depth_m is None or frame.intrinsics is None):
         missing = "depth" if frame.depth_m is None else "intrinsics"
         raise InputError(f"{wanted[0]} needs depth and intrinsics", given=f"no {missing}", fix="add --depth and --intrinsics")

@@ -6,35 +6,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from molmo_point.results import Count, ImagePoint, Pointing, Target
+from molmo_point.viz.text import shortened
 
 _MAX_CELL = 40
 
 
 def columns(head: Sequence[str], rows: Iterable[Sequence[str]], *, left: Sequence[int] = (1,)) -> list[str]:
-    """Format the lines of an aligned table.
-
-    Args:
-        head: One title per column.
-        rows: Cells; they are aligned right, except in the columns of `left`.
-        left: Indices of the columns that hold words.
-    """
-    cells = [list(head), *[[clean(cell) for cell in row] for row in rows]]
+    """Format the lines of a table; cells are aligned right, except in the columns `left`."""
+    cells = [list(head), *[[shortened(cell, _MAX_CELL) for cell in row] for row in rows]]
     widths = [max(_width(row[i]) for row in cells) for i in range(len(head))]
     lines = []
     for row in cells:
-        parts = []
-        for i, cell in enumerate(row):
-            space = " " * (widths[i] - _width(cell))
-            parts.append(cell + space if i in left else space + cell)
+        spaces = [" " * (width - _width(cell)) for width, cell in zip(widths, row, strict=True)]
+        parts = (cell + space if i in left else space + cell for i, (cell, space) in enumerate(zip(row, spaces, strict=True)))
         lines.append("  ".join(parts).rstrip())
-    lines.insert(1, "  ".join("─" * width for width in widths))
-    return lines
-
-
-def clean(text: str, limit: int = _MAX_CELL) -> str:
-    """Make one line without control characters, for a model's words in a terminal, cut at `limit` letters."""
-    flat = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
-    return flat if len(flat) <= limit else flat[: limit - 1] + "…"
+    return [lines[0], "  ".join("─" * width for width in widths), *lines[1:]]
 
 
 def _width(text: str) -> int:
@@ -44,9 +30,7 @@ def _width(text: str) -> int:
 
 def pointing_lines(pointing: Pointing, written: Sequence[Path] = ()) -> list[str]:
     """Format the answer of `point`."""
-    lines = [f"query   {clean(pointing.query, 100)}", f"model   {clean(pointing.model, 100)}"]
-    lines.append(f"answer  {clean(pointing.text, 160) or '(empty)'}")
-    lines.append("")
+    lines = _head(pointing)
     if pointing.found:
         head = ["#", "label", "u px", "v px", "conf", "x m", "y m", "z m", "σ mm", "depth"]
         rows = [_row(i, found.point, found.target) for i, found in enumerate(pointing)]
@@ -56,26 +40,36 @@ def pointing_lines(pointing: Pointing, written: Sequence[Path] = ()) -> list[str
             lines += ["", f"positions in {', '.join(sorted(frames))}; σ is one standard deviation along the least certain axis"]
     else:
         lines.append("not in this image" if pointing.absent else "the answer holds no point")
-    lines += _tail([*pointing.problems, *_reasons(pointing)], pointing.timing_ms, written)
-    return lines
+    reasons = dict.fromkeys(f"no position ({lost.reason.value}): {lost.message}" for lost in pointing.unreachable)
+    return lines + _tail([*pointing.problems, *reasons], pointing.timing_ms, written)
+
+
+def _head(answer: Pointing | Count) -> list[str]:
+    limits = {"query": 100, "model": 100, "text": 160}
+    query, model, text = (shortened(getattr(answer, name), limit) for name, limit in limits.items())
+    return [f"query   {query}", f"model   {model}", f"answer  {text or '(empty)'}", ""]
 
 
 def count_lines(count: Count, written: Sequence[Path] = ()) -> list[str]:
     """Format the answer of `count`."""
-    lines = [f"query   {clean(count.query, 100)}", f"model   {clean(count.model, 100)}"]
-    lines += [f"answer  {clean(count.text, 160) or '(empty)'}", "", f"count   {count.count}"]
+    lines = [*_head(count), f"count   {count.count}"]
     problems = []
     if not count.consistent:
         stated = "no readable number" if count.stated_count is None else f"a total of {count.stated_count}"
         problems.append(f"not consistent: the text states {stated}, and has {len(count.points)} points")
     if count.points:
-        rows = [[str(i + 1), p.label, f"{p.u:.1f}", f"{p.v:.1f}", _percent(p.confidence)] for i, p in enumerate(count.points)]
+        rows = [_cells(number, point) for number, point in enumerate(count.points)]
         lines += ["", *columns(["#", "label", "u px", "v px", "conf"], rows)]
     return lines + _tail([*problems, *count.problems], count.timing_ms, written)
 
 
+def _cells(number: int, point: ImagePoint) -> list[str]:
+    confidence = f"{point.confidence:.0%}" if math.isfinite(point.confidence) else "–"
+    return [str(number + 1), point.label, f"{point.u:.1f}", f"{point.v:.1f}", confidence]
+
+
 def _row(number: int, point: ImagePoint, target: Target | None) -> list[str]:
-    row = [str(number + 1), point.label, f"{point.u:.1f}", f"{point.v:.1f}", _percent(point.confidence)]
+    row = _cells(number, point)
     if target is None:
         return [*row, "–", "–", "–", "–", "no position"]
     depth = target.depth_status.value
@@ -84,13 +78,8 @@ def _row(number: int, point: ImagePoint, target: Target | None) -> list[str]:
     return [*row, *(f"{value:+.4f}" for value in target.position_m), f"{target.sigma_m * 1e3:.1f}", depth]
 
 
-def _reasons(pointing: Pointing) -> list[str]:
-    """Reasons of points without a position, each once."""
-    return list(dict.fromkeys(f"no position ({lost.reason.value}): {lost.message}" for lost in pointing.unreachable))
-
-
 def _tail(problems: Sequence[str], timing_ms: Mapping[str, float], written: Sequence[Path]) -> list[str]:
-    lines = [f"note    {clean(problem, 200)}" for problem in problems]
+    lines = [f"note    {shortened(problem, 200)}" for problem in problems]
     times = dict(timing_ms)
     if times:
         total = times.pop("total", None)
@@ -98,7 +87,3 @@ def _tail(problems: Sequence[str], timing_ms: Mapping[str, float], written: Sequ
         lines.append(f"time    {f'{total:.0f} ms ({parts})' if total is not None else f'{parts} ms'}")
     lines += [f"wrote   {path}" for path in written]
     return ["", *lines] if lines else []
-
-
-def _percent(value: float) -> str:
-    return f"{value:.0%}" if math.isfinite(value) else "–"

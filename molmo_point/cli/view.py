@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
             each.tick(arm)
 
     with SimulatedArm(layout, on_tick=tick, pace=1.0) as arm:
-        page = Page(jobs.put, stopped.set, host=options.host, port=options.port, title="molmo-point")
+        page = Page(jobs.put, stopped.set, host=options.host, port=options.port)
         try:
             shown.append(ArmOnPage(arm, page))
             watched = WatchedPointer(pointer, shown[0].answered)
@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _heard(files: list[str], names: list[str]) -> list[str]:
-    """Texts of sound files; the names of the objects on the table are hints."""
+    """Return the texts of sound files; the names of the objects on the table are hints."""
     if not files:
         return []
     from molmo_point.commands.speech import SpeechRecognizer

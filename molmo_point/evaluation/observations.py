@@ -42,12 +42,9 @@ class Observations:
 
 
 def observe(pointer: Pointer, seeds: Iterable[int], spread: bool = True) -> Observations:
-    """Ask about every nameable object and one absent object in each simulated table, without calibration.
+    """Ask about every nameable object and one absent object in the scene of each seed, without calibration.
 
-    Args:
-        pointer: The model.
-        seeds: Seeds of the scenes.
-        spread: True also asks for the distribution of each point; needs a backend that tells it.
+    With `spread` it also asks for the distribution of each point, which needs a backend that tells it.
     """
     pointer, found = uncalibrated(pointer), Observations()
     for seed in seeds:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from molmo_point.camera.base import Camera
+from molmo_point.files import encode_png, write_file
 from molmo_point.picking.pick import Picker
 from molmo_point.picking.states import PickFailure, PickResult
 from molmo_point.pointer import Pointer
@@ -130,8 +131,7 @@ def _choose(arm: SimulatedArm, rng: np.random.Generator) -> int:
     unique = [k for k, name in enumerate(names) if names.count(name) == 1]
     of_geom = [arm.model.geom(f"object_{k}_solid").id for k in range(len(names))]
     clear = [k for k in unique if np.count_nonzero(geoms == of_geom[k]) >= _SEEN_PIXELS]
-    choice = clear or unique or list(range(len(names)))
-    return int(rng.choice(choice))
+    return int(rng.choice(clear or unique or list(range(len(names)))))
 
 
 def _judged(seed: int, truth: ArmTruth, meant: int, result: PickResult, wall_s: float, processor_s: float) -> PickTrial:
@@ -164,7 +164,5 @@ def _judged(seed: int, truth: ArmTruth, meant: int, result: PickResult, wall_s: 
 
 
 def _save_picture(path: Path, arm: SimulatedArm) -> None:
-    from PIL import Image
-
     shots = [arm.view(name).render_color() for name in ("fixed", "wrist", "observer")]
-    Image.fromarray(np.concatenate(shots, axis=1)).save(path)
+    write_file(path, encode_png(np.concatenate(shots, axis=1)))

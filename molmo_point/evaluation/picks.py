@@ -52,15 +52,12 @@ def run_picks(
         with ProcessPoolExecutor(processes, mp_context=context, initializer=_start, initargs=(model, device)) as pool:
             waiting = [pool.submit(_run, seed, make_picker, failures) for seed in seeds]
             try:
-                for done in as_completed(waiting):
-                    yield done.result()
+                yield from (done.result() for done in as_completed(waiting))
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
     finally:
-        if threads is None:
-            os.environ.pop("OMP_NUM_THREADS", None)
-        else:
-            os.environ["OMP_NUM_THREADS"] = threads
+        os.environ.pop("OMP_NUM_THREADS")
+        os.environ |= {} if threads is None else {"OMP_NUM_THREADS": threads}
 
 
 def _start(model: str, device: str | None) -> None:

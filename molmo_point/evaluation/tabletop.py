@@ -140,9 +140,10 @@ def table(figures: dict[str, object]) -> str:
     """Format the summary as a Markdown table."""
     rows = []
     for name, value in figures.items():
-        cells = (f"{value:.1f}", "", "")
         if isinstance(value, dict):
             between = f"{100 * value['low']:.1f} to {100 * value['high']:.1f} %"
             cells = (f"{100 * value['share']:.1f} %", between, value["trials"])
+        else:
+            cells = (f"{value:.1f}", "", "")
         rows.append((name.replace("_", " "), *cells))
     return markdown(("measure", "value", "95 % interval", "trials"), rows)

@@ -149,12 +149,9 @@ def _step(item: Followed, flow: FeatureFlow, view: TrackedView, step_s: float) -
 
 def _stop_without_features(item: Followed, flow: FeatureFlow, near: BoolArray, far: BoolArray, view: TrackedView) -> None:
     nearer = view.depth_of(item.uv) < item.depth_m - view.gate_m(item.depth_m)
-    if nearer or near.sum() > max(far.sum(), 0.3 * len(flow.good)):
-        stop(item, LostReason.OCCLUDED)
-    elif far.sum() > 0.3 * len(flow.good):
-        stop(item, LostReason.DEPTH_JUMP)
-    else:
-        stop(item, LostReason.TOO_FAST)
+    few = 0.3 * len(flow.good)
+    hidden = nearer or near.sum() > max(far.sum(), few)
+    stop(item, LostReason.OCCLUDED if hidden else LostReason.DEPTH_JUMP if far.sum() > few else LostReason.TOO_FAST)
 
 
 def _move(item: Followed, motion: ImageMotion, view: TrackedView, step_s: float) -> None:

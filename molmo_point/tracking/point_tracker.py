@@ -67,15 +67,8 @@ class PointTracker:
         forget_s: float = 5.0,
         replay_steps: int = 20,
     ) -> None:
-        settings = {
-            "history_s": history_s,
-            "hold_s": hold_s,
-            "max_gap_s": max_gap_s,
-            "drop_after": drop_after,
-            "forget_s": forget_s,
-            "replay_steps": replay_steps,
-        }
-        for name, value in settings.items():
+        settings = {"history_s": history_s, "hold_s": hold_s, "max_gap_s": max_gap_s, "forget_s": forget_s}
+        for name, value in {**settings, "drop_after": drop_after, "replay_steps": replay_steps}.items():
             if not (math.isfinite(value) and value > 0):
                 raise InputError(f"{name} must be above zero", f"{name}={value}", "see the arguments of PointTracker")
         import_cv2()

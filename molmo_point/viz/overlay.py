@@ -19,14 +19,11 @@ _RADIUS_95 = 2.448  # of a Gaussian in two dimensions, in standard deviations
 
 
 def draw_pointing(color: np.ndarray, answer: Pointing | Count) -> np.ndarray:
-    """Draw an answer on its image: a banner with the query, and every point with its label.
+    """Draw an answer on a copy of its image (h, w, 3), uint8 RGB: a banner with the query, and every point with its label.
 
     Args:
         color: RGB image (h, w, 3), uint8.
         answer: Answer of `Pointer.point` or `Pointer.count` for this image.
-
-    Returns:
-        A new (h, w, 3) uint8 RGB image.
 
     Raises:
         InputError: If the image is not uint8 RGB.
@@ -42,17 +39,13 @@ def draw_pointing(color: np.ndarray, answer: Pointing | Count) -> np.ndarray:
 
 
 def draw_points(color: np.ndarray, found: Sequence[Found], *, banner: str = "", warning: bool = False) -> np.ndarray:
-    """Draw points with label, confidence, and a circle of one standard deviation or the ellipses of their modes.
+    """Draw points on a copy of an image, with label, confidence, and a circle of one standard deviation or their modes.
 
     Args:
         color: RGB image (h, w, 3), uint8.
-        found: Points to draw. A target adds its distance and error to the label; a reason is added to the label, and its
-            point is gray.
+        found: Points to draw. A target adds its distance and error to the label; a reason makes its point gray.
         banner: Line of text for the top left corner.
         warning: True to draw the banner in amber.
-
-    Returns:
-        A new (h, w, 3) uint8 RGB image.
 
     Raises:
         InputError: If the image is not uint8 RGB.

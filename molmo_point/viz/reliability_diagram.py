@@ -15,14 +15,11 @@ _ORANGE: RGB = (214, 94, 0)
 
 
 def draw_reliability(panels: Sequence[tuple[str, Sequence[Row], Sequence[Row]]]) -> np.ndarray:
-    """One panel for each kind of claim, with two curves: as the model says it, and calibrated.
+    """Draw one panel for each kind of claim, (h, w, 3) uint8 RGB, with two curves: as the model says it, and calibrated.
 
     Args:
         panels: Title, rows as the model says it, rows calibrated. A row is the mean stated
             probability of a bin, the share that came true, its 95 % bounds, and the claims.
-
-    Returns:
-        (h, w, 3) uint8 RGB.
     """
     width = _GAP + len(panels) * (_LEFT + _SIDE + _GAP)
     image = Image.new("RGB", (width * _SUPERSAMPLE, (_TOP + _SIDE + _BOTTOM) * _SUPERSAMPLE), (255, 255, 255))

@@ -32,8 +32,6 @@ _NAMES = {
     PickState.VERIFY_LIFT: "verify",
     PickState.PLACE: "place",
 }
-_AIMING = {PickState.POINTING, PickState.PLANNING, PickState.APPROACH, PickState.VERIFY_POINT, PickState.GRASP}
-"""States in which the object is still at its target."""
 
 
 class RunVideo:
@@ -70,9 +68,7 @@ class RunVideo:
     def pictures(self, film: Iterable[tuple[int, np.ndarray]], hold: int = 6) -> Iterator[np.ndarray]:
         """Draw the pictures (600, 960, 3) uint8 RGB of a film, and the last one `hold` times more, with the outcome.
 
-        Args:
-            film: Times by the arm's clock, nanoseconds, and pictures of the side view.
-            hold: Number of repetitions of the last picture.
+        The film holds times by the arm's clock, nanoseconds, and pictures of the side view.
         """
         last: tuple[int, np.ndarray] | None = None
         for last in film:
@@ -82,13 +78,7 @@ class RunVideo:
                 yield self.picture(*last, is_end=True)
 
     def picture(self, stamp_ns: int, aside: np.ndarray, *, is_end: bool = False) -> np.ndarray:
-        """Draw one picture.
-
-        Args:
-            stamp_ns: Time by the arm's clock, nanoseconds.
-            aside: (h, w, 3) uint8 RGB side view.
-            is_end: True writes the outcome instead of the present event.
-        """
+        """Draw the side view (h, w, 3) at a time, nanoseconds; `is_end` writes the outcome, not the present event."""
         canvas = Image.new("RGB", SIZE_WH, _PANEL)
         event = self._log.at(stamp_ns)
         canvas.paste(self._main(stamp_ns, aside, event), (0, 0))
@@ -106,11 +96,11 @@ class RunVideo:
         if image.size != _MAIN_WH:
             image = image.resize(_MAIN_WH, Image.Resampling.BICUBIC)
         aimed = self._log.target_at(stamp_ns)
-        if event is None or event.state not in _AIMING or aimed is None or aimed.target is None:
+        # From the lift on, the object is no longer at its target.
+        if event is None or event.state >= PickState.LIFT or aimed is None or aimed.target is None:
             return image
-        grasp = aimed.grasp
-        if grasp is not None and event.state is not PickState.GRASP:
-            draw_gripper(image, self._view.project, grasp, self._gripper, BEST, 1)
+        if aimed.grasp is not None and event.state is not PickState.GRASP:
+            draw_gripper(image, self._view.project, aimed.grasp, self._gripper, BEST, 1)
         draw_ellipsoid(image, self._view, aimed.target, AMBER, scale=1)
         uv, _ = self._view.project(aimed.target.position_m[None])
         if np.isfinite(uv).all():
@@ -120,11 +110,11 @@ class RunVideo:
         return image
 
     def _side(self, title: str, look: Look | None) -> Image.Image:
+        if id(look) in self._sides:
+            return self._sides[id(look)]
         if look is None:
             image = Image.new("RGB", _SIDE_WH, (36, 40, 47))
             ImageDraw.Draw(image).text((160, 120), "not asked yet", font=font(14), fill=GRAY, anchor="mm")
-        elif id(look) in self._sides:
-            return self._sides[id(look)]
         else:
             image = Image.fromarray(draw_pointing(look.frame.color, look.answer)).resize(_SIDE_WH, Image.Resampling.LANCZOS)
         title += _answered(look)

@@ -1,5 +1,6 @@
 """Fonts, non-overlapping labels and colors, for drawing on Pillow images."""
 
+import contextlib
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -28,10 +29,8 @@ AMBER: RGB = (255, 196, 60)
 def font(size_px: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
     """Load a sans-serif font: DejaVu if installed, for its many scripts, else Pillow's own."""
     for name in ("DejaVuSans.ttf", "Arial.ttf", "LiberationSans-Regular.ttf"):
-        try:
+        with contextlib.suppress(OSError):
             return ImageFont.truetype(name, size_px)
-        except OSError:
-            continue
     try:
         return ImageFont.load_default(size_px)
     except TypeError:
@@ -83,23 +82,21 @@ def place(labels: list[Label], size_px: int, canvas_wh: tuple[int, int], obstacl
     Boxes are tried outward from each anchor. The first box without an overlap is taken, else the box that overlaps least.
     """
     taken = list(obstacles)
-    boxes: list[Box] = []
     for label in labels:
         width, height = text_size(label.text, size_px)
         pad = size_px * 0.45
         width, height = width + 2 * pad + size_px * 0.3, height + 1.4 * pad
-        best: tuple[float, Box] | None = None
+        least = float("inf")
+        chosen: Box = (0.0, 0.0, width, height)
         for rank, box in enumerate(_candidates(label, width, height, canvas_wh)):
             # A small cost per rank, so that near boxes win if none is free.
             cost = sum(_overlap(box, other) for other in taken) + rank * 1e-3
-            if best is None or cost < best[0]:
-                best = (cost, box)
+            if cost < least:
+                least, chosen = cost, box
             if cost < 1.0:
                 break
-        assert best is not None
-        boxes.append(best[1])
-        taken.append(best[1])
-    return boxes
+        taken.append(chosen)
+    return taken[len(obstacles) :]
 
 
 def _candidates(label: Label, width: float, height: float, canvas_wh: tuple[int, int]) -> list[Box]:
@@ -126,14 +123,13 @@ def _overlap(a: Box, b: Box) -> float:
     return max(width, 0.0) * max(height, 0.0)
 
 
-def draw_labels(image: Image.Image, labels: list[Label], size_px: int, obstacles: list[Box]) -> list[Box]:
-    """Place labels and draw them over the lines to their anchors; return their boxes."""
+def draw_labels(image: Image.Image, labels: list[Label], size_px: int, obstacles: list[Box]) -> None:
+    """Place labels and draw them over the lines to their anchors."""
     boxes = place(labels, size_px, image.size, obstacles)
     for label, box in zip(labels, boxes, strict=True):
         _draw_leader(image, label, box, size_px)
     for label, box in zip(labels, boxes, strict=True):
         _draw_label(image, label, box, size_px)
-    return boxes
 
 
 def _draw_label(image: Image.Image, label: Label, box: Box, size_px: int) -> None:
@@ -145,13 +141,8 @@ def _draw_label(image: Image.Image, label: Label, box: Box, size_px: int) -> Non
     pen.rounded_rectangle((0, 0, right - left - 1, bottom - top - 1), radius=size_px * 0.3, fill=(*INK, 215))
     pen.rectangle((bar, bar, 2 * bar, bottom - top - 1 - bar), fill=(*label.color, 255))
     pad = size_px * 0.45
-    pen.multiline_text(
-        (pad + size_px * 0.3, pad * 0.45),
-        label.text,
-        font=font(size_px),
-        fill=(*(GRAY if label.muted else PAPER), 255),
-        spacing=size_px * 0.25,
-    )
+    fill = (*(GRAY if label.muted else PAPER), 255)
+    pen.multiline_text((pad + size_px * 0.3, pad * 0.45), label.text, font=font(size_px), fill=fill, spacing=size_px * 0.25)
     image.paste(ground, (left, top), ground)
 
 

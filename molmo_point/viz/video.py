@@ -105,9 +105,8 @@ def _write_mpeg4(path: str, pictures: Iterator[np.ndarray], fps: float) -> None:
                 size = (picture.shape[1], picture.shape[0])
                 writer = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*"mp4v"), fps, size)
                 if not writer.isOpened():
-                    raise InputError(
-                        "OpenCV must be able to write .mp4", cv2.__version__, "pip install 'molmo-point[video]', or use .gif"
-                    )
+                    fix = "pip install 'molmo-point[video]', or use .gif"
+                    raise InputError("OpenCV must be able to write .mp4", cv2.__version__, fix)
             writer.write(cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_RGB2BGR))
     finally:
         if writer is not None:

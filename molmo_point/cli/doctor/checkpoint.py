@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from molmo_point.cli.doctor import probes
-from molmo_point.cli.table import clean, columns
+from molmo_point.cli.table import columns
 from molmo_point.model.checkpoint.memory import TYPICAL_TOKENS
 from molmo_point.model.checkpoint.report import inspect_checkpoint
+from molmo_point.viz.text import shortened
 
 _DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16", "F64": "float64"}
 _LONGEST = 300
@@ -42,7 +43,7 @@ def inspected(folder: Path) -> dict[str, Any]:
     report = probes.run_probe(_INSPECT, str(folder))
     if "problems" not in report:
         light = inspect_checkpoint(folder, use_torch=False).to_dict()
-        reason = clean(str(report.get("error", "no answer")), _LONGEST)
+        reason = shortened(str(report.get("error", "no answer")), _LONGEST)
         notes = [*light["notes"], f"only names and sizes were inspected: the full inspection failed ({reason})"]
         report = light | {"gpus": [], "notes": notes}
     return report | {"ram_bytes": probes.memory_bytes()}
@@ -62,8 +63,8 @@ def report_lines(report: dict[str, Any]) -> list[str]:
     lines = _facts(report)
     for problem in report["problems"]:
         place = f"{problem['file']}: " if problem["file"] else ""
-        lines += [f"✗ {clean(place + problem['text'], _LONGEST)}", f"  → {clean(problem['fix'], _LONGEST)}"]
-    lines += [f"· {clean(note, _LONGEST)}" for note in report["notes"]]
+        lines += [f"✗ {shortened(place + problem['text'], _LONGEST)}", f"  → {shortened(problem['fix'], _LONGEST)}"]
+    lines += [f"· {shortened(note, _LONGEST)}" for note in report["notes"]]
     return [*lines, *([""] if report["memory"] else ()), *_memory(report)]
 
 
@@ -97,7 +98,7 @@ def _facts(report: dict[str, Any]) -> list[str]:
     if report["compared"] and not any(p["kind"] in _TENSORS for p in report["problems"]):
         tensors = sum(file["tensor_count"] for file in report["files"])
         rows.append(("tensors", f"all {tensors} have the names and shapes of the model"))
-    return [f"{name.ljust(10)}  {clean(words, _LONGEST)}" for name, words in rows]
+    return [f"{name.ljust(10)}  {shortened(words, _LONGEST)}" for name, words in rows]
 
 
 _TENSORS = ("file", "missing", "unexpected", "shape", "dtype", "duplicate")

@@ -114,11 +114,10 @@ def _gpu() -> list[Check]:
     if answer["gpus"]:
         return [Check("gpu", OK, f"{'; '.join(answer['gpus'])}, CUDA {answer['cuda']}")]
     words = f"none that torch can use; the model runs on the processor ({answer['threads']} threads)"
-    if shutil.which("nvidia-smi") and answer["cuda"] is None:
-        return [Check("gpu", WARN, words, "this torch is built without CUDA: install the one from pytorch.org for your CUDA")]
-    if shutil.which("nvidia-smi"):
-        return [Check("gpu", WARN, words, "check the driver with nvidia-smi")]
-    return [Check("gpu", NOTE, words)]
+    if not shutil.which("nvidia-smi"):
+        return [Check("gpu", NOTE, words)]
+    built = "this torch is built without CUDA: install the one from pytorch.org for your CUDA"
+    return [Check("gpu", WARN, words, built if answer["cuda"] is None else "check the driver with nvidia-smi")]
 
 
 def _rendering() -> list[Check]:
@@ -137,24 +136,13 @@ def _camera(driver: CameraDriver) -> list[Check]:
     """Check the package that a camera driver needs, and list its connected devices."""
     name, _, lowest = driver.package.partition(">=")
     fix = f"pip install 'molmo-point[{driver.extra}]'"
-    if name and not probes.has_module(name):
-        return [Check(name, WARN, f"not installed (for {driver.name})", fix)]
-    checks = []
-    if name:
-        version = probes.installed_version(name)
-        old = version is not None and not probes.at_least(version, lowest)
-        words = f"{version} is too old, {lowest} is needed" if old else version or "version unknown"
-        checks.append(Check(name, WARN if old else OK, words, f"{fix} --upgrade" if old else ""))
-    if driver.probe:
-        checks += _devices(driver, fix)
-    return checks
-
-
-def _devices(driver: CameraDriver, fix: str) -> list[Check]:
+    checks = [_package(name, (name,), name, lowest, False, driver.name, fix)] if name else []
+    if not driver.probe or (name and not probes.has_module(name)):
+        return checks
     answer = probes.run_probe(probes.CAMERA, driver.probe, timeout_s=30.0)
     if "error" in answer:
-        return [Check(driver.name, WARN, answer["error"], answer.get("fix", f"reinstall it: {fix}"))]
-    return [
+        return [*checks, Check(driver.name, WARN, answer["error"], answer.get("fix", f"reinstall it: {fix}"))]
+    return checks + [
         Check(driver.name, NOTE if not device["connected"] else WARN if device["fix"] else OK, device["found"], device["fix"])
         for device in answer["devices"]
     ]

@@ -22,7 +22,6 @@ class Page:
         on_stop: Called at every press of the stop button, from a thread of the server.
         host: Address to listen at; the default serves this machine only.
         port: Port to listen at; 0 takes a free one.
-        title: Title of the page.
 
     Attributes:
         url: Address of the page.
@@ -39,14 +38,13 @@ class Page:
         *,
         host: str = "127.0.0.1",
         port: int = 8080,
-        title: str = "molmo-point",
     ) -> None:
         try:
             import viser
         except ImportError as error:
             raise DependencyError("The live view needs viser", str(error), "pip install 'molmo-point[view]'") from error
         try:
-            self._server = viser.ViserServer(host=host, port=port or _free_port(host), label=title, verbose=False)
+            self._server = viser.ViserServer(host=host, port=port or _free_port(host), label="molmo-point", verbose=False)
         except OSError as error:
             raise InputError("--host and --port must be free", f"{host}:{port}: {error}", "give another --port") from error
         self.url = f"http://{host}:{self._server.get_port()}"
