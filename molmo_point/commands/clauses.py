@@ -4,10 +4,10 @@ from molmo_point.commands.phrases import (
     NamedObject,
     Split,
     Words,
+    begins,
     is_surface,
     is_worktop,
     lower,
-    other_place,
     read_objects,
     splits,
     strip_end,
@@ -15,7 +15,7 @@ from molmo_point.commands.phrases import (
     without_surface,
 )
 from molmo_point.commands.steps import CountStep, PickStep, PlaceStep, PointStep, Relation, Step
-from molmo_point.commands.vocabulary import ANY_OBJECT, FORMS
+from molmo_point.commands.vocabulary import ANY_OBJECT, FORMS, OTHER_PLACES
 from molmo_point.errors import InputError
 
 _TO_ME: tuple[Words, ...] = (("to", "me"), ("to", "us"), ("over", "to", "me"), ("over",))
@@ -36,9 +36,12 @@ def pick(words: Words) -> list[Step]:
     if lower(words) in (("up",), ("out",)):
         words = ()
     objects = _named(without_surface(words), "pick")
-    if len(objects) > 1 or objects[0].repeats > 1:
-        return _repeated(objects, PlaceStep(Relation.ASIDE)) if objects[0].repeats > 1 and len(objects) == 1 else _one_only(words)
-    return [PickStep(_name(objects[0]), objects[0].every)]
+    if len(objects) > 1:
+        fix = "say where each goes: 'put the red cube and the green ball in the bowl', or 'give me ...'"
+        raise refuse("The gripper holds one object at a time", words, fix)
+    if objects[0].repeats > 1:
+        return _moved(objects, PlaceStep(Relation.ASIDE))
+    return [PickStep(objects[0].name, objects[0].every)]
 
 
 def give(words: Words) -> list[Step]:
@@ -56,16 +59,16 @@ def give(words: Words) -> list[Step]:
 def put(words: Words) -> list[Step]:
     """Read "put the red mug in the bowl"."""
     bare = strip_end(words, _ASIDE)
-    if bare != words:
-        return _moved(read_objects(bare), PlaceStep(Relation.ASIDE))
-    bare = strip_start(words, _ASIDE)
+    bare = strip_start(words, _ASIDE) if bare == words else bare
     if bare != words:
         return _moved(read_objects(bare), PlaceStep(Relation.ASIDE))
     if lower(words[-2:]) in (("to", "me"), ("to", "us")) and len(words) > 2:
         return _moved(read_objects(words[:-2]), PlaceStep(Relation.HAND_OVER))
     found = splits(words)
+    if not found and any(begins(words[index:], OTHER_PLACES) for index in range(1, len(words))):
+        raise refuse("The place must be in, on or next to an object, or aside", words, "say for example 'in the bowl'")
     if not found:
-        raise _no_place(words)
+        raise refuse("The command must name a place", words, "say for example: 'put the red mug in the bowl'")
     split = _only(found, words)
     return _moved(read_objects(split.objects), _place(split))
 
@@ -88,13 +91,13 @@ def clear(words: Words) -> list[Step]:
     if not words or small in (("up",), ("off",), ("away",), ("out",)) or is_surface(words):
         return [PickStep(ANY_OBJECT, every=True), place]
     objects = _named(words, "clear")
-    return [step for each in objects for step in (PickStep(_name(each), every=True), place)]
+    return [step for each in objects for step in (PickStep(each.name, every=True), place)]
 
 
 def count(words: Words) -> list[Step]:
     """Read "count the screws"."""
     objects = _named(without_surface(words), "count")
-    return [CountStep(_name(each)) for each in objects]
+    return [CountStep(each.name) for each in objects]
 
 
 def how_many(words: Words) -> list[Step]:
@@ -112,7 +115,7 @@ def point(words: Words) -> list[Step]:
     objects = _named(without_surface(words), "point at") if (lower(words),) not in [(start,) for start in starts] else []
     if not objects:
         raise refuse("The command must name an object to point at", words)
-    return [PointStep(_name(each)) for each in objects]
+    return [PointStep(each.name) for each in objects]
 
 
 def _named(words: Words, verb: str) -> list[NamedObject]:
@@ -120,33 +123,20 @@ def _named(words: Words, verb: str) -> list[NamedObject]:
     objects = read_objects(words)
     if not objects:
         raise refuse(f"The command must name an object to {verb}", verb)
-    if any(not each.name and not each.everything for each in objects):
+    if not all(each.name for each in objects):
         raise refuse(f"The command must name the object to {verb}", words, f"name it: '{verb} the red mug'")
     return objects
-
-
-def _name(each: NamedObject) -> str:
-    return ANY_OBJECT if each.everything else each.name
 
 
 def _moved(objects: list[NamedObject], place: PlaceStep) -> list[Step]:
     """Steps for objects that all go to one place; a lone pronoun means the object in the gripper."""
     if not objects:
         raise refuse("The command must name an object to move", "")
-    if len(objects) == 1 and not objects[0].name and not objects[0].everything:
+    if len(objects) == 1 and not objects[0].name:
         return [place]
-    if any(not each.name and not each.everything for each in objects):
+    if not all(each.name for each in objects):
         raise refuse("The command must name every object", "it", "say: 'the red mug and the green cube'")
-    return _repeated(objects, place)
-
-
-def _repeated(objects: list[NamedObject], place: PlaceStep) -> list[Step]:
-    return [step for each in objects for _ in range(each.repeats) for step in (PickStep(_name(each), each.every), place)]
-
-
-def _one_only(words: Words) -> list[Step]:
-    fix = "say where each goes: 'put the red cube and the green ball in the bowl', or 'give me ...'"
-    raise refuse("The gripper holds one object at a time", words, fix)
+    return [step for each in objects for _ in range(each.repeats) for step in (PickStep(each.name, each.every), place)]
 
 
 def _place(split: Split) -> PlaceStep:
@@ -156,12 +146,6 @@ def _place(split: Split) -> PlaceStep:
     if len(places) != 1 or not places[0].name or places[0].every or places[0].repeats > 1:
         raise refuse("The command must name one place", split.place, "say 'in the bowl', 'on the tray' or 'next to the plate'")
     return PlaceStep(split.relation, places[0].name)
-
-
-def _no_place(words: Words) -> InputError:
-    if any(other_place(words[index:]) for index in range(1, len(words))):
-        return refuse("The place must be in, on or next to an object, or aside", words, "say for example 'in the bowl'")
-    return refuse("The command must name a place", words, "say for example: 'put the red mug in the bowl'")
 
 
 def _only(found: list[Split], words: Words) -> Split:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from molmo_point.commands import clauses
 from molmo_point.commands.clauses import refuse
-from molmo_point.commands.phrases import Words, is_polite, lower, strip_end, strip_start
+from molmo_point.commands.phrases import Words, begins, is_polite, lower, strip_end, strip_start
 from molmo_point.commands.spelling import corrected_verb, sounds_like_stop
 from molmo_point.commands.steps import Command, PickStep, PlaceStep, Relation, Step, StopStep
 from molmo_point.commands.vocabulary import POLITE_ENDS, POLITE_STARTS, STOP_PHRASES, STOP_WORDS, VERBS, WANTS
@@ -67,8 +67,6 @@ def _sentences(text: str) -> list[Words]:
         words = tuple(word for word in re.sub(r",(?=\s|$)", " , ", sentence).replace('"', " ").split() if word)
         if any(word != "," for word in words):
             found.append(words)
-    if not found:
-        raise refuse("The text must hold a command", text)
     return found
 
 
@@ -77,8 +75,7 @@ def _is_stop(words: Words) -> bool:
     bare = strip_end(strip_start(small, POLITE_STARTS), (*POLITE_ENDS, ("it",), ("moving",), ("that",)))
     if len(bare) == 1 and bare[0] not in VERBS and sounds_like_stop(bare[0]):
         return True
-    begins = any(whole[: len(phrase)] == phrase for whole in (small, bare) for phrase in STOP_PHRASES)
-    return begins or small[0] in STOP_WORDS or bare[0] in STOP_WORDS or bare[-1] in STOP_WORDS or small[-1] in STOP_WORDS
+    return any(begins(each, STOP_PHRASES) or each[0] in STOP_WORDS or each[-1] in STOP_WORDS for each in (small, bare))
 
 
 def _parted(words: Words) -> list[Words]:
@@ -89,31 +86,23 @@ def _parted(words: Words) -> list[Words]:
             parts.append([])
         else:
             parts[-1].append(word)
-    polite = (*POLITE_STARTS, *POLITE_ENDS)
-    return [tuple(part) for part in parts if not is_polite(tuple(part), polite)]
+    return [tuple(part) for part in parts if not is_polite(tuple(part), (*POLITE_STARTS, *POLITE_ENDS))]
 
 
 def _begins_clause(words: Words) -> bool:
     while words and words[0].lower() in (",", "and", "then"):
         words = words[1:]
     bare = strip_start(words, POLITE_STARTS)
-    if not bare:
-        return False
-    return bare[0].lower() in VERBS or any(lower(bare[: len(start)]) == start for start in (*WANTS, *_HOW_MANY[:1], *_WHERE))
+    return bool(bare) and (bare[0].lower() in VERBS or begins(bare, (*WANTS, *_HOW_MANY[:1], *_WHERE)) > 0)
 
 
 def _clause_steps(words: Words, corrections: list[tuple[str, str]]) -> list[Step]:
-    while words and words[0] == ",":
-        words = words[1:]
-    without_commas = strip_start(tuple(word for word in words if word != ","), POLITE_STARTS)
     # Commas divide the objects of a list; in front of the verb they have no meaning.
-    words = strip_end(words[len(words) - _tail_length(words, len(without_commas)) :], (*POLITE_ENDS, (",",)))
-    small = lower(words)
+    words = strip_end(strip_start(words, (*POLITE_STARTS, (",",))), (*POLITE_ENDS, (",",)))
     for starts, take in ((WANTS, clauses.give), (_HOW_MANY, clauses.how_many), (_WHERE, clauses.point)):
-        rest = next((words[len(start) :] for start in starts if small[: len(start)] == start), None)
-        if rest is not None:
-            return take(rest)
-    verb = small[0]
+        if hit := begins(words, starts):
+            return take(words[hit:])
+    verb = words[0].lower()
     if verb not in VERBS:
         meant = corrected_verb(verb)
         if meant is None:
@@ -123,25 +112,11 @@ def _clause_steps(words: Words, corrections: list[tuple[str, str]]) -> list[Step
     return _CLAUSES[VERBS[verb]](words[1:])
 
 
-def _tail_length(words: Words, word_count: int) -> int:
-    """Number of words at the end, commas included, that contain `word_count` words without commas."""
-    length = 0
-    for word in reversed(words):
-        if word != "," and word_count == 0:
-            break
-        word_count -= word != ","
-        length += 1
-    while length and words[len(words) - length] == ",":
-        length -= 1
-    return length
-
-
 def _with_places(steps: list[Step]) -> list[Step]:
     """Put aside several objects that are picked without a place."""
     whole: list[Step] = []
-    for index, step in enumerate(steps):
+    for step, following in zip(steps, (*steps[1:], None), strict=False):
         whole.append(step)
-        following = steps[index + 1] if index + 1 < len(steps) else None
         if isinstance(step, PickStep) and step.every and not isinstance(following, PlaceStep):
             whole.append(PlaceStep(Relation.ASIDE))
     return whole

@@ -1,9 +1,11 @@
 """Names of objects in a clause: articles, "all", numbers, lists, and the border of an object and its place."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from molmo_point.commands.steps import MOST_REPEATS, Relation
 from molmo_point.commands.vocabulary import (
+    ANY_OBJECT,
     ARTICLES,
     EVERY,
     EVERYTHING,
@@ -25,16 +27,14 @@ class NamedObject:
     """An object, as named in a clause.
 
     Attributes:
-        name: Name without article; "" for a pronoun ("it").
+        name: Name without article; "" for a pronoun ("it"), `ANY_OBJECT` for everything.
         every: True if all matching objects are meant.
         repeats: Number of objects wanted.
-        everything: True if all objects are meant.
     """
 
     name: str
     every: bool = False
     repeats: int = 1
-    everything: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,33 +51,30 @@ def lower(words: Words) -> Words:
     return tuple(word.lower() for word in words)
 
 
+def begins(words: Words, phrases: Iterable[Words]) -> int:
+    """Number of words of the longest phrase that words begin with; 0 without one."""
+    return max((len(phrase) for phrase in phrases if lower(words[: len(phrase)]) == phrase), default=0)
+
+
 def strip_start(words: Words, starts: tuple[Words, ...]) -> Words:
     """Remove `starts` from the start of words, repeatedly; never all of them."""
-    while True:
-        hit = max((len(start) for start in starts if lower(words[: len(start)]) == start), default=0)
-        if not hit or hit >= len(words):
-            return words
+    while 0 < (hit := begins(words, starts)) < len(words):
         words = words[hit:]
+    return words
 
 
 def strip_end(words: Words, ends: tuple[Words, ...]) -> Words:
     """Remove `ends` from the end of words, repeatedly; never all of them."""
-    while True:
-        hit = max((len(end) for end in ends if lower(words[-len(end) :]) == end), default=0)
-        if not hit or hit >= len(words):
-            return words
+    while 0 < (hit := max((len(end) for end in ends if lower(words[-len(end) :]) == end), default=0)) < len(words):
         words = words[:-hit]
+    return words
 
 
 def is_polite(words: Words, phrases: tuple[Words, ...]) -> bool:
     """True if the words are only polite phrases and commas."""
-    words = tuple(word for word in words if word != ",")
-    while words:
-        hit = max((len(phrase) for phrase in phrases if lower(words[: len(phrase)]) == phrase), default=0)
-        if not hit:
-            return False
+    while words and (hit := begins(words, (*phrases, (",",)))):
         words = words[hit:]
-    return True
+    return not words
 
 
 def without_article(words: Words) -> Words:
@@ -108,7 +105,7 @@ def read_objects(words: Words) -> list[NamedObject]:
 
 def _object(words: Words) -> NamedObject:
     if " ".join(lower(words)) in EVERYTHING:
-        return NamedObject("", every=True, everything=True)
+        return NamedObject(ANY_OBJECT, every=True)
     if " ".join(lower(words)) in PRONOUNS:
         return NamedObject("")
     every = words[0].lower() in EVERY
@@ -136,17 +133,13 @@ def splits(words: Words) -> list[Split]:
     """Find all divisions of words into objects, a relation and a place; empty without a relation."""
     found, index, small = [], 1, lower(words)
     while index < len(words):
-        hit = max((key for key in RELATIONS if small[index : index + len(key)] == key), key=len, default=())
-        place = words[index + len(hit) :]
-        if hit and place and not _is_side(RELATIONS[hit], small[index + len(hit) :]) and not other_place(words[index:]):
-            found.append(Split(words[:index], RELATIONS[hit], place))
-        index += max(len(hit), 1)
+        end = index + begins(words[index:], RELATIONS)
+        if index < end < len(words) and not begins(words[index:], OTHER_PLACES):
+            relation = RELATIONS[small[index:end]]
+            if not _is_side(relation, small[end:]):
+                found.append(Split(words[:index], relation, words[end:]))
+        index = max(end, index + 1)
     return found
-
-
-def other_place(words: Words) -> bool:
-    """True if the words begin with a place that no relation covers ("behind")."""
-    return any(lower(words[: len(place)]) == place for place in OTHER_PLACES)
 
 
 def _is_side(relation: Relation, place: Words) -> bool:

@@ -44,34 +44,27 @@ OTHER_VERBS = (
 )
 """Words similar to a verb with another meaning; never corrected to the verb."""
 
+
+def _phrases(text: str) -> tuple[tuple[str, ...], ...]:
+    """Read phrases with commas between them, as words."""
+    return tuple(tuple(phrase.split()) for phrase in text.split(","))
+
+
 RELATIONS: dict[tuple[str, ...], Relation] = {
-    ("on", "top", "of"): Relation.ON,
-    ("on", "to"): Relation.ON,
-    ("onto",): Relation.ON,
-    ("on",): Relation.ON,
-    ("atop",): Relation.ON,
-    ("in", "to"): Relation.IN,
-    ("into",): Relation.IN,
-    ("inside", "of"): Relation.IN,
-    ("inside",): Relation.IN,
-    ("in",): Relation.IN,
-    ("next", "to"): Relation.NEXT_TO,
-    ("to", "the", "side", "of"): Relation.NEXT_TO,
-    ("close", "to"): Relation.NEXT_TO,
-    ("beside",): Relation.NEXT_TO,
-    ("near",): Relation.NEXT_TO,
-    ("by",): Relation.NEXT_TO,
+    **dict.fromkeys(_phrases("on top of, on to, onto, on, atop"), Relation.ON),
+    **dict.fromkeys(_phrases("in to, into, inside of, inside, in"), Relation.IN),
+    **dict.fromkeys(_phrases("next to, to the side of, close to, beside, near, by"), Relation.NEXT_TO),
 }
-"""Words between an object and its place, the longest first."""
+"""Words between an object and its place."""
 
 SIDES = frozenset(
     ("left", "right", "top", "bottom", "back", "front", "corner", "side", "edge", "middle", "far", "near", "upper", "lower")
 )
 """After "on the" and "in the" they belong to the object ("the mug on the left"), and are no place."""
 
-OTHER_PLACES = (
-    *(("behind",), ("under",), ("below",), ("underneath",), ("above",), ("over",), ("between",), ("against",), ("around",)),
-    *(("left", "of"), ("right", "of"), ("in", "front", "of"), ("on", "the", "left", "of"), ("on", "the", "right", "of")),
+OTHER_PLACES = _phrases(
+    "behind, under, below, underneath, above, over, between, against, around, "
+    "left of, right of, in front of, on the left of, on the right of"
 )
 """Places without a relation; commands with them are refused."""
 
