@@ -145,10 +145,8 @@ def load_depth(path: str | Path, *, scale_m: float | None = None) -> np.ndarray:
 
 def decode_depth_file(data: bytes, name: str, scale_m: float | None = None) -> np.ndarray:
     """Decode the bytes of a depth file; the ending of `name` tells its format. See `load_depth`."""
-    is_array = name.lower().endswith(".npy")
-    raw = decode_npy(data, name) if is_array else decode_image(data, name, depth=True)
-    is_float = np.issubdtype(raw.dtype, np.floating)
-    return decode_depth(raw, scale_m=None if is_float else scale_m)
+    raw = decode_npy(data, name) if name.lower().endswith(".npy") else decode_image(data, name, depth=True)
+    return decode_depth(raw, scale_m=None if np.issubdtype(raw.dtype, np.floating) else scale_m)
 
 
 def load_frame(

@@ -98,7 +98,9 @@ def _begins_clause(words: Words) -> bool:
 
 def _clause_steps(words: Words, corrections: list[tuple[str, str]]) -> list[Step]:
     # Commas divide the objects of a list; in front of the verb they have no meaning.
-    words = strip_end(strip_start(words, (*POLITE_STARTS, (",",))), (*POLITE_ENDS, (",",)))
+    spoken = [index for index, word in enumerate(words) if word != ","]
+    bare = strip_start(tuple(words[index] for index in spoken), POLITE_STARTS)
+    words = strip_end(words[spoken[-len(bare)] :], (*POLITE_ENDS, (",",)))
     for starts, take in ((WANTS, clauses.give), (_HOW_MANY, clauses.how_many), (_WHERE, clauses.point)):
         if hit := begins(words, starts):
             return take(words[hit:])

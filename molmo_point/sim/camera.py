@@ -2,26 +2,14 @@
 
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any
 
 import numpy as np
 
 from molmo_point.camera.base import Camera, wait_until_due
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.depth_noise import D435, DepthNoise
-from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.sim.stereo_faults import D435_FAULTS, StereoFaults, simulate_depth
-
-
-class RenderedScene(Protocol):
-    """A scene that can be rendered; `sim.TabletopScene` is one."""
-
-    intrinsics: Intrinsics
-    frame: str
-
-    def render(self) -> tuple[np.ndarray, np.ndarray]:
-        """Render color (h, w, 3) uint8 RGB and exact depth (h, w) float32 meters."""
-        ...
 
 
 class SimulatedCamera(Camera):
@@ -30,7 +18,8 @@ class SimulatedCamera(Camera):
     Closing the camera leaves the scene open; it belongs to the caller.
 
     Args:
-        scene: The scene, rendered for every frame.
+        scene: The scene, rendered for every frame: its `render` returns color (h, w, 3) uint8 RGB and exact depth (h, w)
+            float32 meters; it has `intrinsics` and a `frame`. `TabletopScene` and `ArmView` are such scenes.
         noise: Stereo geometry and disparity error; None gives exact depth.
         seed: Seed of all depth noise; two cameras with one seed deliver the same depth images.
         faults: Holes, shadows and flying pixels of the depth.
@@ -42,7 +31,7 @@ class SimulatedCamera(Camera):
 
     def __init__(
         self,
-        scene: RenderedScene,
+        scene: Any,
         noise: DepthNoise | None = D435,
         seed: int = 0,
         *,

@@ -97,9 +97,8 @@ def plan_spec() -> Any:
     spec.option.disableflags |= mujoco.mjtDisableBit.mjDSBL_MIDPHASE
     spec.worldbody.add_geom(name="table", type=mujoco.mjtGeom.mjGEOM_BOX, size=[0.75, 0.6, 0.02], pos=[0, 0, -0.02])
     for number in range(BOXES):
-        spec.worldbody.add_geom(
-            name=f"{OBSTACLE_PREFIX}{number}", type=mujoco.mjtGeom.mjGEOM_BOX, size=[0.01] * 3, pos=list(_FAR_M)
-        )
+        name = f"{OBSTACLE_PREFIX}{number}"
+        spec.worldbody.add_geom(name=name, type=mujoco.mjtGeom.mjGEOM_BOX, size=[0.01] * 3, pos=list(_FAR_M))
     _attach_arm(spec, mujoco)
     _add_tool(spec.body(HAND))
     for each in (*spec.equalities, *spec.tendons, *spec.actuators):
@@ -138,15 +137,8 @@ def _free(spec: Any, name: str) -> None:
     still = spec.geom(name)
     body = spec.worldbody.add_body(name=name, pos=still.pos.copy(), quat=still.quat.copy())
     body.add_freejoint(name=name)
-    body.add_geom(
-        name=f"{name}_solid",
-        type=still.type,
-        size=still.size.copy(),
-        rgba=still.rgba.copy(),
-        density=DENSITY_KG_M3,
-        friction=[0.7, 0.005, 0.0008],
-        condim=6,
-    )
+    look = {"type": still.type, "size": still.size.copy(), "rgba": still.rgba.copy()}
+    body.add_geom(name=f"{name}_solid", density=DENSITY_KG_M3, friction=[0.7, 0.005, 0.0008], condim=6, **look)
     spec.delete(still)
 
 

@@ -16,6 +16,7 @@ from molmo_point.arrays import FloatArray
 from molmo_point.dependencies import require
 from molmo_point.errors import FrameError
 from molmo_point.geometry.poses import between
+from molmo_point.geometry.rigid import angle_between
 from molmo_point.geometry.transforms import Transform
 from molmo_point.sim.arm.physics_model import ARM, BOXES, JOINTS, OBSTACLE_PREFIX, TOOL_SITE, plan_spec
 from molmo_point.sim.arm.timing import evened, timed
@@ -69,7 +70,7 @@ class PandaPlanner(ArmPlanner):
                 fix = f"give poses {BASE_FRAME}_T_{TOOL_FRAME}"
                 raise FrameError("poses must be of the tool in its base frame", f"{pose.target}_T_{pose.source}", fix)
         self._set_obstacles(obstacles)
-        rows: list[FloatArray] = [np.asarray(start_rad, dtype=np.float64)]
+        rows = [np.asarray(start_rad, dtype=np.float64)]
         for number, pose in enumerate(poses, start=1):
             found = self._line(pose, rows[-1]) if straight else self._joints(pose, rows[-1])
             if isinstance(found, NoPath):
@@ -152,9 +153,8 @@ class PandaPlanner(ArmPlanner):
     def _line(self, pose: Transform, start_rad: FloatArray) -> list[FloatArray] | NoPath:
         begin = Transform.from_matrix(pose.target, pose.source, self.tool_pose(start_rad))
         away_m = float(np.linalg.norm(pose.translation_m - begin.translation_m))
-        cosine = 0.5 * (float(np.trace(begin.rotation.T @ pose.rotation)) - 1.0)
-        turn = float(np.arccos(np.clip(cosine, -1.0, 1.0)))
-        steps = max(1, int(np.ceil(max(away_m / _LINE_M, turn / _LINE_RAD))))
+        turn_rad = float(angle_between(begin.rotation, pose.rotation))
+        steps = max(1, int(np.ceil(max(away_m / _LINE_M, turn_rad / _LINE_RAD))))
         rows, last = [], start_rad
         for share in np.arange(1, steps + 1) / steps:
             found = self._solve(between(begin, pose, float(share)), last)

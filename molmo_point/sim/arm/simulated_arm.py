@@ -150,8 +150,7 @@ class SimulatedArm(Arm):
         return Transform(self.base_frame, self.tool_frame, site.xmat.reshape(3, 3).copy(), site.xpos.copy())
 
     def tool_T_camera(self, frame: str) -> Transform | None:
-        view = self._camera(frame)
-        mount = view.mount
+        mount = self._camera(frame).mount
         return None if mount is None else self._believed(mount, frame)
 
     def base_T_camera(self, frame: str, stamp_ns: int | None = None) -> Transform:
@@ -196,8 +195,11 @@ class SimulatedArm(Arm):
         self.wait(0.05)
         return end
 
+    def _is_stopped(self, cancelled: Cancelled | None) -> bool:
+        return self._stopped.is_set() or (cancelled is not None and cancelled())
+
     def _why_stop(self, cancelled: Cancelled | None, wanted_rad: FloatArray) -> FollowEnd | None:
-        if self._stopped.is_set() or (cancelled is not None and cancelled()):
+        if self._is_stopped(cancelled):
             return FollowEnd.CANCELLED
         lag = np.abs(wanted_rad - self.data.qpos[self._at]).max()
         return FollowEnd.BLOCKED if lag > _LAG_RAD else None
@@ -210,23 +212,18 @@ class SimulatedArm(Arm):
         told, goal = self.gripper_width(), min(width_m, self._fingers.open_width_m)
         waited, quiet = 0.0, 0.0
         while quiet < _SETTLED_S and waited < 3.0:
-            if self._stopped.is_set() or (cancelled is not None and cancelled()):
-                self._hold_fingers(told)
+            if self._is_stopped(cancelled):
+                # Fingers that press on an object keep pressing; others stay where they are.
+                width = self.gripper_width()
+                self.data.ctrl[self._finger_motor] = self._fingers.control(0.0 if width - told > 0.002 else width)
                 break
-            change = np.clip(goal - told, -_OPENING_SPEED_M_S * STEP_S, _OPENING_SPEED_M_S * STEP_S)
-            told += float(change)
+            told += float(np.clip(goal - told, -_OPENING_SPEED_M_S * STEP_S, _OPENING_SPEED_M_S * STEP_S))
             self.data.ctrl[self._finger_motor] = self._fingers.control(told)
             self._step()
             waited += STEP_S
             still = np.abs(self.data.qvel[self._driver_speeds]).max() < 0.05
             quiet = quiet + STEP_S if still and waited > 0.1 else 0.0
         return self.gripper_width()
-
-    def _hold_fingers(self, told_m: float) -> None:
-        """Fingers that press on an object keep pressing; others stay where they are."""
-        width = self.gripper_width()
-        pressing = width - told_m > 0.002
-        self.data.ctrl[self._finger_motor] = self._fingers.control(0.0 if pressing else width)
 
     def gripper_width(self) -> float:
         return self._fingers.width_m(float(self.data.qpos[self._drivers].mean()))
@@ -306,21 +303,16 @@ def open_simulated_arm(
     pace: float = 0.0,
     on_tick: Callable[[Any], None] | None = None,
 ) -> SimulatedArm:
-    """Open the simulated arm at a random table; made for `arm.arm_registry`.
+    """Open the simulated arm at a random table, for `arm.arm_registry`; other arguments and errors as `SimulatedArm`.
 
     Args:
         scene_seed: Seed of the table and of the depth noise.
         object_count: Number of objects; 0 draws 3 to 10.
         containers: Kinds of containers among them, as `kinds_in` reads them.
-        width: Width of the cameras' images, pixels.
-        height: Height of the cameras' images, pixels.
-        depth_noise: As in `SimulatedArm`.
         pace: Largest ratio of simulated time to real time; 0 is unlimited.
-        on_tick: As in `SimulatedArm`.
 
     Raises:
         InputError: If a kind of container is unknown, or the containers do not fit on the table.
-        DependencyError: As `SimulatedArm`.
     """
     layout = random_arm_layout(np.random.default_rng(scene_seed), object_count or None, kinds_in(containers))
     return SimulatedArm(
