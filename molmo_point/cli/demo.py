@@ -10,7 +10,7 @@ import numpy as np
 
 from molmo_point.cli import table
 from molmo_point.cli.exit_codes import EXIT_NOTHING_FOUND, EXIT_OK
-from molmo_point.cli.output import add_json, show
+from molmo_point.cli.output import add_output, show
 from molmo_point.plain_json import plain_json
 from molmo_point.results import Pointing
 
@@ -24,9 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--queries", type=int, default=3, metavar="N", help="number of objects to ask for (default 3)")
     parser.add_argument("--model", default="tabletop", help="embedded name or folder of a checkpoint")
     parser.add_argument("--device", help="cpu, cuda, ... (default: the best there is)")
-    parser.add_argument("--out", type=Path, default=Path("out/demo"), help="folder for the pictures (default out/demo)")
-    add_json(parser)
-    parser.set_defaults(run=run)
+    add_output(parser, "out/demo", run, "folder for the pictures")
 
 
 def run(options: argparse.Namespace) -> int:

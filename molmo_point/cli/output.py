@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,15 @@ from molmo_point.plain_json import plain_json
 def add_json(parser: Any) -> None:
     """Add `--json` to a parser or a group."""
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else on stdout")
+
+
+def add_output(
+    parser: argparse.ArgumentParser, out: str, run: Callable[[argparse.Namespace], int], content: str = "folder"
+) -> None:
+    """Add `--out` and `--json`, and set the function that runs the command."""
+    parser.add_argument("--out", type=Path, default=Path(out), help=f"{content} (default {out})")
+    add_json(parser)
+    parser.set_defaults(run=run)
 
 
 def progress(line: str) -> None:

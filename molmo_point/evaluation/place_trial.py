@@ -63,12 +63,7 @@ class PlaceTrial:
 
 
 def run_place_trial(pointer: Pointer, seed: int) -> PlaceTrial:
-    """Draw a table with one container, and ask for one of its objects to be placed in it.
-
-    Args:
-        pointer: The model.
-        seed: Seed of the scene; the kinds of containers take turns.
-    """
+    """Draw a table with one container, whose kinds take turns, and ask for one of its objects to be placed in it."""
     rng = np.random.default_rng([seed, 31])
     kind = CONTAINERS[seed % len(CONTAINERS)]
     layout = random_arm_layout(rng, OBJECTS, (kind,))

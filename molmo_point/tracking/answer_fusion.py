@@ -28,12 +28,7 @@ class Seed:
 
 
 def seeds_of(pointing: Pointing, width: int) -> list[Seed]:
-    """Convert the points of an answer to seeds, each with the depth of its target.
-
-    Args:
-        pointing: The answer.
-        width: Image width in pixels; sets the standard deviation of points that have none.
-    """
+    """Convert the points of an answer to seeds; the image width sets the standard deviation of points that have none."""
     seeds = []
     for found in pointing:
         point, target = found.point, found.target
@@ -70,12 +65,9 @@ def associate(
 def fuse(
     uv: FloatArray, covariance_px2: FloatArray, answer_uv: FloatArray, answer_px2: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Correct a track's pixel by an answer about the same frame.
+    """Correct a track's pixel by an answer about the same frame; return pixel (2,) and covariance (2, 2).
 
     The errors are assumed to be correlated, because both come from one model's view of one object.
-
-    Returns:
-        The fused pixel (2,) and its covariance (2, 2).
     """
     gain = covariance_px2 @ np.linalg.inv(covariance_px2 + answer_px2)
     rest = np.eye(2) - gain

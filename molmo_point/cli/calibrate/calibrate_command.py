@@ -1,10 +1,9 @@
 """Command `molmo-point calibrate`: boards, intrinsics, hand-eye, verification, guided capture."""
 
 import argparse
-from pathlib import Path
 
 from molmo_point.cli.calibrate import capture_command, hand_eye_command, intrinsics_command, verify_command
-from molmo_point.cli.output import add_json, finish
+from molmo_point.cli.output import add_output, finish
 
 _DEFAULTS = {"charuco": (7, 5, 30.0, 22.0), "chessboard": (10, 7, 25.0, 0.0), "apriltag": (5, 4, 45.0, 35.0)}
 """Columns, rows, side of a square and of a marker in millimeters, by kind."""
@@ -30,9 +29,7 @@ def add_board(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--marker-mm", type=float, help="side of a marker")
     parser.add_argument("--dictionary", default="", help="OpenCV's name, e.g. DICT_5X5_250")
     parser.add_argument("--paper", choices=["A4", "A3", "A2", "letter"], help="default: the smallest that holds the board")
-    parser.add_argument("--out", type=Path, default=Path("out/board"), help="path without suffix (default out/board)")
-    add_json(parser)
-    parser.set_defaults(run=run_board)
+    add_output(parser, "out/board", run_board, "path without suffix")
 
 
 def run_board(options: argparse.Namespace) -> int:

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from molmo_point.cli.frame_source import add_camera_option, chosen_source
-from molmo_point.cli.output import add_json, finish, progress
+from molmo_point.cli.output import add_output, finish, progress
 from molmo_point.errors import InputError
 
 _LOOKS_PER_VIEW = 4
@@ -27,9 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--frames", nargs=3, metavar=("BASE", "GRIPPER", "CAMERA"), default=None, help="names of the frames")
     parser.add_argument("--count", type=int, default=12, help="samples to take (default 12)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the simulated arm (default 0)")
-    parser.add_argument("--out", type=Path, default=Path("out/samples"), help="folder (default out/samples)")
-    add_json(parser)
-    parser.set_defaults(run=run)
+    add_output(parser, "out/samples", run)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -48,26 +46,18 @@ def run(options: argparse.Namespace) -> int:
     begin = partial(GuidedCapture, options.out, board, setup=setup, frames=frames)
     if options.simulated:
         arm = RehearsalArm(board, setup, options.seed)
-        values: dict[str, Any] = {"samples": _simulated(options, arm, begin(arm.intrinsics)), "truth": arm.x.tolist()}
+        guide = begin(arm.intrinsics)
+        values: dict[str, Any] = {"samples": _record(guide, _rehearsed(arm, guide), options.count), "truth": arm.x.tolist()}
     else:
         values = {"samples": _live(options, begin)}
     finish(options, {**values, "folder": str(options.out)}, [f"{values['samples']} samples in {options.out}"], {})
     return 0
 
 
-def _simulated(options: argparse.Namespace, arm: Any, guide: Any) -> int:
-    from molmo_point.calibration.capture import LookStatus
-
+def _rehearsed(arm: Any, guide: Any) -> Iterator[Callable[[], Any]]:
     for target in [*guide.plan] * 2:
-        if len(guide) >= options.count:
-            break
         arm.go_to_view(target)
-        for _ in range(_LOOKS_PER_VIEW):
-            advice = guide.look(*arm.read())
-            if advice.status in (LookStatus.TAKEN, LookStatus.KNOWN_VIEW):
-                break
-        progress(f"{advice.words}  |  {guide.coverage()}")
-    return len(guide)
+        yield arm.read
 
 
 def _live(options: argparse.Namespace, begin: Callable[..., Any]) -> int:
@@ -77,15 +67,22 @@ def _live(options: argparse.Namespace, begin: Callable[..., Any]) -> int:
         first = camera.read()
         if first.intrinsics is None:
             raise InputError("The camera must give intrinsics", camera.name, "calibrate them first")
-        guide = begin(first.intrinsics)
-        for pose in poses_from(sys.stdin):
-            for _ in range(_LOOKS_PER_VIEW):
-                advice = guide.look(camera.read().color, pose)
-                if advice.taken:
-                    break
-            progress(f"{advice.words}  |  {guide.coverage()}")
-            if len(guide) >= options.count:
+        views = (lambda pose=pose: (camera.read().color, pose) for pose in poses_from(sys.stdin))
+        return _record(begin(first.intrinsics), views, options.count)
+
+
+def _record(guide: Any, views: Iterable[Callable[[], Any]], count: int) -> int:
+    """Look through image and pose of each view a few times, until enough samples are taken; return their number."""
+    from molmo_point.calibration.capture import LookStatus
+
+    for view in views:
+        for _ in range(_LOOKS_PER_VIEW):
+            advice = guide.look(*view())
+            if advice.status in (LookStatus.TAKEN, LookStatus.KNOWN_VIEW):
                 break
+        progress(f"{advice.words}  |  {guide.coverage()}")
+        if len(guide) >= count:
+            break
     return len(guide)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from molmo_point.cli.exit_codes import EXIT_NOT_PASSED
-from molmo_point.cli.output import add_json, finish, progress, report_files
+from molmo_point.cli.output import add_output, finish, progress, report_files
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,9 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--distance", type=float, default=0.5, metavar="M", help="working distance from the camera (default 0.5)")
     parser.add_argument("--tolerance-mm", type=float, default=5.0, metavar="MM", help="error that the task accepts (default 5)")
     parser.add_argument("--driver-transform", type=Path, metavar="FILE", help="transform from the optical frame to camera_link")
-    parser.add_argument("--out", type=Path, default=Path("out/hand_eye"), help="folder (default out/hand_eye)")
-    add_json(parser)
-    parser.set_defaults(run=run)
+    add_output(parser, "out/hand_eye", run)
 
 
 def run(options: argparse.Namespace) -> int:

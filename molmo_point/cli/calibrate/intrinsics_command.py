@@ -8,7 +8,7 @@ import numpy as np
 
 from molmo_point.calibration.camera_fit import MODELS
 from molmo_point.cli.frame_source import add_camera_option, chosen_source
-from molmo_point.cli.output import add_json, finish, progress, report_files
+from molmo_point.cli.output import add_output, finish, progress, report_files
 from molmo_point.errors import CameraError, InputError
 
 _LIVE_PAUSE_S = 1.0
@@ -25,9 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--board", type=Path, required=True, metavar="YAML", help="the board, see `calibrate board`")
     parser.add_argument("--model", choices=list(MODELS), help="distortion model (default: chosen by error on held-out photos)")
     parser.add_argument("--factory", type=Path, metavar="FILE", help="intrinsics to compare with (a recording has its own)")
-    parser.add_argument("--out", type=Path, default=Path("out/intrinsics"), help="folder (default out/intrinsics)")
-    add_json(parser)
-    parser.set_defaults(run=run)
+    add_output(parser, "out/intrinsics", run)
 
 
 def run(options: argparse.Namespace) -> int:

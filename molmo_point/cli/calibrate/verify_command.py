@@ -8,7 +8,7 @@ import numpy as np
 
 from molmo_point.cli.exit_codes import EXIT_NOT_PASSED
 from molmo_point.cli.frame_source import chosen_source
-from molmo_point.cli.output import add_json, finish, progress, report_files
+from molmo_point.cli.output import add_output, finish, progress, report_files
 from molmo_point.errors import InputError
 
 
@@ -25,9 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--touch", type=Path, metavar="FILE", help="points seen by the camera and touched by the tool tip")
     parser.add_argument("--tolerance-mm", type=float, default=5.0, metavar="MM", help="largest error to accept (default 5)")
-    parser.add_argument("--out", type=Path, default=Path("out/verify"), help="folder for the report (default out/verify)")
-    add_json(parser)
-    parser.set_defaults(run=run)
+    add_output(parser, "out/verify", run, "folder for the report")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -26,12 +26,7 @@ _EDGES = [(a, a | bit) for bit in (1, 2, 4) for a in range(8) if not a & bit]
 
 
 class ArmOnPage:
-    """Keeps a page up to date with an arm.
-
-    Args:
-        arm: The arm.
-        page: The page.
-    """
+    """Keeps a page up to date with an arm."""
 
     def __init__(self, arm: SimulatedArm, page: Page) -> None:
         self._arm, self._page = arm, page
@@ -99,7 +94,7 @@ class ArmOnPage:
 def _edges(grasp: GraspCandidate, arm: SimulatedArm) -> np.ndarray:
     """Edges (36, 2, 3) of the boxes of the open gripper at a grasp, meters."""
     corners = gripper_corners(grasp, arm.gripper)
-    return np.concatenate([[[box[a], box[b]] for a, b in _EDGES] for box in corners]).astype(np.float32)
+    return corners[:, _EDGES].reshape(-1, 2, 3).astype(np.float32)
 
 
 def _ellipsoid(target: Target) -> tuple[np.ndarray, np.ndarray]:
@@ -108,8 +103,5 @@ def _ellipsoid(target: Target) -> tuple[np.ndarray, np.ndarray]:
     points = ellipsoid_surface(target.position_m, target.covariance_m2, SIGMAS, _RINGS)
     rows, places = np.meshgrid(np.arange(_RINGS - 1), np.arange(columns - 1), indexing="ij")
     corner = (rows * columns + places).ravel()
-    faces = [
-        np.stack([corner, corner + columns, corner + 1], 1),
-        np.stack([corner + 1, corner + columns, corner + columns + 1], 1),
-    ]
-    return points.astype(np.float32), np.concatenate(faces).astype(np.int32)
+    faces = corner[:, None, None] + [[0, columns, 1], [1, columns, columns + 1]]
+    return points.astype(np.float32), faces.reshape(-1, 3).astype(np.int32)
