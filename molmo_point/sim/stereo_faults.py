@@ -1,9 +1,6 @@
 """Depth image of a D435-like stereo camera, made from a perfect one.
 
-The noise acts on disparity (focal * baseline / depth, in pixels), because that is what a stereo camera measures:
-a constant disparity error gives `sigma_z = z^2 * sigma_d / (f * B)`. On top of it come the faults that spoil a 3D
-point: flying pixels at depth edges, the band that the second imager cannot see, dropouts at steep surfaces and
-below the minimum range, and random holes.
+The noise acts on disparity (focal * baseline / depth, in pixels): `sigma_z = z^2 * sigma_d / (f * B)`.
 """
 
 from dataclasses import dataclass, replace
@@ -136,13 +133,8 @@ def _unit_field(shape: tuple[int, int], radius_px: float, rng: np.random.Generat
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / radius_px) ** 2)
     kernel /= np.sqrt(np.sum(kernel**2))
     field = rng.standard_normal((shape[0] + 2 * reach, shape[1] + 2 * reach))
-    rows = np.zeros((shape[0], shape[1] + 2 * reach))
-    for i, weight in enumerate(kernel):
-        rows += weight * field[i : i + shape[0]]
-    smooth = np.zeros(shape)
-    for i, weight in enumerate(kernel):
-        smooth += weight * rows[:, i : i + shape[1]]
-    return smooth
+    rows = np.sum([weight * field[i : i + shape[0]] for i, weight in enumerate(kernel)], axis=0)
+    return np.sum([weight * rows[:, i : i + shape[1]] for i, weight in enumerate(kernel)], axis=0)
 
 
 def _random_holes(shape: tuple[int, int], faults: StereoFaults, rng: np.random.Generator) -> np.ndarray:
@@ -178,11 +170,11 @@ def _occluded(disparity: np.ndarray) -> np.ndarray:
 def _neighbor_range(disparity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Smallest and largest disparity in the 3x3 neighborhood, both (h, w)."""
     padded = np.pad(disparity, 1, mode="edge")
-    rows_low = np.minimum(np.minimum(padded[:-2], padded[1:-1]), padded[2:])
-    rows_high = np.maximum(np.maximum(padded[:-2], padded[1:-1]), padded[2:])
-    low = np.minimum(np.minimum(rows_low[:, :-2], rows_low[:, 1:-1]), rows_low[:, 2:])
-    high = np.maximum(np.maximum(rows_high[:, :-2], rows_high[:, 1:-1]), rows_high[:, 2:])
-    return low, high
+    found = []
+    for choose in (np.minimum, np.maximum):
+        rows = choose(choose(padded[:-2], padded[1:-1]), padded[2:])
+        found.append(choose(choose(rows[:, :-2], rows[:, 1:-1]), rows[:, 2:]))
+    return found[0], found[1]
 
 
 def _grazing(

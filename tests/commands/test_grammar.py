@@ -165,6 +165,7 @@ def test_another_verb_is_not_taken_for_a_misspelling(verb):
         ("bring the mug to Anna", "given to you only"),
         ("how many", "an object to count"),
         ("point at", "an object to point at"),
+        ("can , you aside pick", "known verb"),
         ("pick \x00 up", "printable"),
         ("pick " + "very " * 100 + "red mug", "must be shorter"),
     ],

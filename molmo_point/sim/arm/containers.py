@@ -29,7 +29,7 @@ _COLOR_JITTER = 0.04
 
 @dataclass(frozen=True, eq=False)
 class _Shape:
-    """A kind of container of the usual size: lengths in meters; a profile (n, 2) to revolve, or None for boards."""
+    """A kind of container of the usual size: lengths in meters; a profile (n, 2) to revolve and its inside, or boards."""
 
     rim_m: float
     floor_m: float
@@ -38,19 +38,14 @@ class _Shape:
     wall_m: float
     density_kg_m3: float
     profile_m: FloatArray | None = None
-
-    @property
-    def top(self) -> int:
-        """Number of the profile's row at the rim, where its inside begins."""
-        assert self.profile_m is not None
-        return int(np.argmax(self.profile_m[:, 1]))
+    inside_m: FloatArray | None = None
 
 
 def _round(profile: str, wall_m: float, scale: float) -> _Shape:
     outline = profile_m(profile) * scale
-    rim = outline[int(np.argmax(outline[:, 1]))]
-    widest = float(outline[:, 0].max())
-    return _Shape(float(rim[1]), float(outline[-1, 1]), float(rim[0]), widest, wall_m, 2000.0, outline)
+    inside = outline[int(np.argmax(outline[:, 1])) :]
+    (opening, rim), floor, widest = inside[0].tolist(), float(inside[-1, 1]), float(outline[:, 0].max())
+    return _Shape(rim, floor, opening, widest, wall_m, 2000.0, outline, inside)
 
 
 def _boards(half_m: tuple[float, float], height_m: float, wall_m: float) -> _Shape:
@@ -203,8 +198,8 @@ def _board_boxes(shape: _Shape, scale: float) -> list[tuple[FloatArray, FloatArr
 
 def _round_boxes(shape: _Shape, scale: float) -> list[tuple[FloatArray, FloatArray, FloatArray]]:
     """Middle, half extents (3,) and quaternion (4,) of the boxes of a foot, a floor and a wall."""
-    assert shape.profile_m is not None
-    inner, wall = shape.profile_m[shape.top :] * scale, scale * shape.wall_m
+    assert shape.inside_m is not None
+    inner, wall = shape.inside_m * scale, scale * shape.wall_m
     radius, floor = float(inner[-2, 0]), float(inner[-1, 1])
     side = 0.7 * radius
     boxes = [(np.array([0, 0, 0.5 * floor]), np.array([side, side, 0.5 * floor]), np.array([1.0, 0, 0, 0]))]

@@ -79,9 +79,7 @@ class PathTiming:
         wanted.current_acceleration, wanted.target_velocity = [acceleration], [0.0]
         # Stopping may use all of the acceleration.
         wanted.max_acceleration, wanted.max_jerk = [2 * self._limits[1]], [6 * self._limits[2]]
-        profile = ruckig.Trajectory(1)
-        ruckig.Ruckig(1).calculate(wanted, profile)
-        return PathTiming(self.rows, self.stops, float(profile.duration), profile, self._limits)
+        return _timing(self.rows, self.stops, wanted, self._limits)
 
     def _state(self, time_s: float) -> tuple[float, float, float]:
         place, speed, acceleration = self._profile.at_time(min(max(time_s, 0.0), self.duration_s))
@@ -98,15 +96,19 @@ def timed(rows: FloatArray, speed: float = 1.0) -> PathTiming:
     Raises:
         DependencyError: ruckig is not installed.
     """
-    ruckig = _ruckig()
     travel = _travel(rows)
     limits = _limits(rows, travel, speed)
-    wanted = ruckig.InputParameter(1)
+    wanted = _ruckig().InputParameter(1)
     wanted.current_position, wanted.target_position = [0.0], [float(travel[-1])]
     wanted.max_velocity, wanted.max_acceleration, wanted.max_jerk = [limits[0]], [limits[1]], [limits[2]]
+    return _timing(rows, travel.tolist(), wanted, limits)
+
+
+def _timing(rows: FloatArray, stops: list[float], wanted: Any, limits: tuple[float, float, float]) -> PathTiming:
+    ruckig = _ruckig()
     profile = ruckig.Trajectory(1)
     ruckig.Ruckig(1).calculate(wanted, profile)
-    return PathTiming(rows, travel.tolist(), float(profile.duration), profile, limits)
+    return PathTiming(rows, stops, float(profile.duration), profile, limits)
 
 
 def _limits(rows: FloatArray, travel: FloatArray, speed: float) -> tuple[float, float, float]:
