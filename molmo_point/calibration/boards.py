@@ -1,5 +1,6 @@
 """Calibration boards: ChArUco, chessboard, AprilTag grid; their YAML, their points, and their print as PDF."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,20 +15,20 @@ from molmo_point.geometry.mapping_file import read_mapping
 KINDS = ("charuco", "chessboard", "apriltag")
 _NEEDED = ("kind", "columns", "rows", "square_m")
 _DICTIONARIES = {"charuco": "DICT_5X5_250", "apriltag": "DICT_APRILTAG_36h11", "chessboard": ""}
+_DICTIONARY = re.compile(r"DICT_(?:([4-7])X\1_(50|100|250|1000)|APRILTAG_(16[hH]5|25[hH]9|36[hH]1[01]))")
 _APRILTAGS = {"16h5": 30, "25h9": 35, "36h10": 2320, "36h11": 587}
 
 
-def dictionary_size(name: str) -> int:
+def _dictionary_size(name: str) -> int:
     """Return the number of markers of an OpenCV dictionary.
 
     Raises:
         InputError: If the name is unknown.
     """
-    parts = name.split("_")
-    size = _APRILTAGS.get(parts[-1].lower()) if "APRILTAG" in parts else int(parts[-1]) if parts[-1].isdigit() else None
-    if parts[0] != "DICT" or size is None:
+    found = _DICTIONARY.fullmatch(name)
+    if found is None:
         raise InputError("dictionary must be a marker dictionary of OpenCV", repr(name), "e.g. DICT_5X5_250, DICT_APRILTAG_36h11")
-    return size
+    return int(found[2] or _APRILTAGS[found[3].lower()])
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class Board:
             )
         object.__setattr__(self, "dictionary", self.dictionary or _DICTIONARIES[self.kind])
         markers = self.columns * self.rows if self.kind == "apriltag" else self.columns * self.rows // 2
-        size = dictionary_size(self.dictionary)
+        size = _dictionary_size(self.dictionary)
         if self.first_marker + markers > size:
             raise InputError(
                 "dictionary must hold all markers", f"{markers} needed, {self.dictionary} has {size}", "use a smaller board"
@@ -176,14 +177,8 @@ def import_cv2() -> Any:
 
 
 def marker_dictionary(name: str) -> Any:
-    """Return OpenCV's marker dictionary of a name.
-
-    Raises:
-        InputError: If the name is unknown.
-    """
+    """Return OpenCV's marker dictionary of the name that a `Board` has."""
     cv2 = import_cv2()
-    if not name.startswith("DICT_") or not hasattr(cv2.aruco, name):
-        raise InputError("dictionary must be a marker dictionary of OpenCV", repr(name), "e.g. DICT_5X5_250, DICT_APRILTAG_36h11")
     return cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, name))
 
 

@@ -131,7 +131,7 @@ def intrinsics_report(result: IntrinsicsResult, photos: Mapping[str, NDArray[np.
     fit, camera = result.fit, result.fit.intrinsics
     sigma = fit.sigmas()
     names = ("fx", "fy", "cx", "cy", "k1", "k2", "p1", "p2", "k3")
-    values = dict(zip(names, [camera.fx, camera.fy, camera.cx, camera.cy, *camera.distortion]))
+    values: dict[str, float] = dict(zip(names, [camera.fx, camera.fy, camera.cx, camera.cy, *camera.distortion]))
     parts = [
         paragraph(
             f"{result.board.describe()}; {len(result.used)} photos used, {len(result.dropped)} not; "

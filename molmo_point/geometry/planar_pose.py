@@ -110,7 +110,7 @@ def board_poses(points_board: FloatArray, uv: FloatArray, intrinsics: Intrinsics
     normalized = intrinsics.deproject(uv, 1.0)[..., :2]
     n = len(uv)
     matrices = np.full((n, 3, 3), np.nan)
-    for i, mask in enumerate(np.isfinite(normalized).all(axis=-1)):
+    for i, mask in enumerate(np.asarray(np.isfinite(normalized).all(axis=-1))):
         if mask.sum() >= MIN_POINTS:
             matrices[i] = _homography(points_board[mask, :2], normalized[i, mask])
     good &= np.isfinite(matrices).all(axis=(1, 2))

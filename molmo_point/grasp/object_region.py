@@ -276,12 +276,8 @@ def _shared_out(region: BoolArray, pieces: np.ndarray) -> np.ndarray:
     owner = pieces.copy()
     for _ in range(max(region.shape)):
         wide = np.pad(owner, 1, constant_values=-1)
-        open_ = region & (owner < 0)
-        if not open_.any():
-            break
-        around = np.stack([wide[:-2, 1:-1], wide[2:, 1:-1], wide[1:-1, :-2], wide[1:-1, 2:]])
-        best = around.max(axis=0)
-        new = open_ & (best >= 0)
+        best = np.maximum.reduce([wide[:-2, 1:-1], wide[2:, 1:-1], wide[1:-1, :-2], wide[1:-1, 2:]])
+        new = region & (owner < 0) & (best >= 0)
         if not new.any():
             break
         owner[new] = best[new]
@@ -291,15 +287,13 @@ def _shared_out(region: BoolArray, pieces: np.ndarray) -> np.ndarray:
 def _creases(z: FloatArray, rays: FloatArray, spacing: float, noise_m: float) -> BoolArray:
     """Mark the pixels at which the surface folds toward the camera, e.g. the line between two touching boxes."""
     reach = max(2, round(0.008 / max(spacing, 1e-6)))
-    points = _smoothed(rays * z[..., None], 1)
+    smooth = _smoothed(rays * z[..., None])
     found = np.zeros(z.shape, dtype=bool)
     for axis in (0, 1):
-        length = z.shape[axis]
-        if length <= 2 * reach:
+        points = np.moveaxis(smooth, axis, 0)
+        if len(points) <= 2 * reach:
             continue
-        before, middle, after = (
-            np.take(points, np.arange(start, start + length - 2 * reach), axis=axis) for start in (0, reach, 2 * reach)
-        )
+        before, middle, after = points[: -2 * reach], points[reach:-reach], points[2 * reach :]
         one, other = before - middle, after - middle
         sag = 0.5 * (one + other)
         size = np.linalg.norm(one, axis=-1) + np.linalg.norm(other, axis=-1)
@@ -307,19 +301,14 @@ def _creases(z: FloatArray, rays: FloatArray, spacing: float, noise_m: float) ->
         with np.errstate(invalid="ignore", divide="ignore"):
             depth = -np.sum(sag * middle, axis=-1) / np.linalg.norm(middle, axis=-1)
             folds = (2.0 * depth / size > CREASE_COSINE) & (depth > max(0.004, 3.0 * noise_m))
-        inner = [slice(None)] * 2
-        inner[axis] = slice(reach, reach + length - 2 * reach)
-        found[tuple(inner)] |= folds
+        np.moveaxis(found, axis, 0)[reach:-reach] |= folds
     return found
 
 
-def _smoothed(values: FloatArray, steps: int) -> FloatArray:
-    """Average (n, m, 3) over a square of neighbors without holes; NaN stays NaN."""
+def _smoothed(values: FloatArray) -> FloatArray:
+    """Average (n, m, 3) over the 3 x 3 neighbors without holes; NaN stays NaN."""
     known = np.isfinite(values[..., :1])
-    sums = np.concatenate([np.where(known, values, 0.0), known], axis=-1)
-    for axis in (0, 1):
-        pad = [(0, 0)] * 3
-        pad[axis] = (steps, steps)
-        wide, length = np.pad(sums, pad), values.shape[axis]
-        sums = sum(np.take(wide, np.arange(i, i + length), axis=axis) for i in range(2 * steps + 1))
+    wide = np.pad(np.concatenate([np.where(known, values, 0.0), known], axis=-1), ((1, 1), (1, 1), (0, 0)))
+    wide = wide[:-2] + wide[1:-1] + wide[2:]
+    sums = wide[:, :-2] + wide[:, 1:-1] + wide[:, 2:]
     return np.where(known, sums[..., :3] / np.maximum(sums[..., 3:], 1.0), np.nan)

@@ -7,7 +7,7 @@ Two setups share one equation, G_i^-1 = X B_i W^-1, with the board pose B_i = ca
   G_i^-1 = base_T_gripper.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from enum import Enum
 from typing import Any
 
@@ -74,8 +74,7 @@ class HandEyeSet:
     def subset(self, keep: NDArray[Any]) -> "HandEyeSet":
         """Select samples by a mask or by indices."""
         keep = np.flatnonzero(keep) if keep.dtype == bool else keep
-        p = self.poses
-        poses = BoardPoses(p.camera_T_board[keep], p.rms_px[keep], p.ambiguity[keep], p.information[keep], p.count[keep])
+        poses = BoardPoses(*(getattr(self.poses, each.name)[keep] for each in fields(self.poses)))
         ids = tuple(self.ids[i] for i in keep)
         return replace(self, base_T_gripper=self.base_T_gripper[keep], uv=self.uv[keep], ids=ids, poses=poses)
 
@@ -119,7 +118,7 @@ def hand_eye_set(
     """
     poses, uv = np.asarray(base_T_gripper, np.float64), np.asarray(uv, np.float64)
     points = np.asarray(points_board, np.float64)
-    if setup not in tuple(Setup) and setup not in tuple(s.value for s in Setup):
+    if setup not in [s.value for s in Setup]:
         raise InputError("setup must be 'eye_in_hand' or 'eye_to_hand'", repr(setup), "tell where the camera is mounted")
     n = len(poses)
     if poses.shape != (n, 4, 4) or uv.shape != (n, len(points), 2) or points.shape != (len(points), 3):
@@ -129,11 +128,8 @@ def hand_eye_set(
             "give one robot pose (4x4) per image, and one pixel per board point",
         )
     if n < MIN_SAMPLES:
-        raise InputError(
-            f"A hand-eye calibration needs at least {MIN_SAMPLES} samples",
-            f"{n} samples",
-            "record 12 to 25, with large rotations",
-        )
+        what = f"A hand-eye calibration needs at least {MIN_SAMPLES} samples"
+        raise InputError(what, f"{n} samples", "record 12 to 25, with large rotations")
     names = tuple(ids) or tuple(str(i) for i in range(n))
     if len(names) != n or len(set(names)) != n:
         raise InputError("ids must be one distinct name per sample", f"{names}", "rename the samples")

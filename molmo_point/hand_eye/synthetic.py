@@ -92,30 +92,24 @@ def random_truth(rng: np.random.Generator, setup: Setup) -> tuple[FloatArray, Fl
     return far, near
 
 
-def synthetic_set(
-    condition: Condition,
-    seed: int,
-    setup: Setup | str = Setup.EYE_IN_HAND,
-    points_board: FloatArray | None = None,
-    intrinsics: Intrinsics = CAMERA,
-) -> tuple[HandEyeSet, Truth]:
+def synthetic_set(condition: Condition, seed: int, setup: Setup | str = Setup.EYE_IN_HAND) -> tuple[HandEyeSet, Truth]:
     """Make samples under a condition, with their truth; the same seed gives the same samples."""
     rng = np.random.default_rng(seed)
     setup = Setup(setup)
-    points = grid_points() if points_board is None else points_board
+    points = grid_points()
     x, w = random_truth(rng, setup)
     boards = viewpoints(rng, condition.count, condition.tilt_deg, condition.yaw_deg, condition.distance_m, points.mean(axis=0))
     outer = w @ inverse(x @ boards)
     true = outer if setup is Setup.EYE_IN_HAND else inverse(outer)
     p_camera = points @ np.swapaxes(boards[:, :3, :3], 1, 2) + boards[:, None, :3, 3]
-    uv = intrinsics.project(p_camera)
+    uv = CAMERA.project(p_camera)
     uv = uv + rng.normal(0.0, condition.sigma_px, uv.shape)
     sigma = np.repeat([condition.robot_m, np.deg2rad(condition.robot_deg)], 3)
     reported = moved(true, rng.normal(size=(condition.count, 6)) * sigma)
     bad = rng.choice(condition.count, condition.bad, replace=False)
     for i in bad:
         reported[i] = moved(reported[i], _shock(rng, condition))
-    data = hand_eye_set(setup, reported, uv, points, intrinsics)
+    data = hand_eye_set(setup, reported, uv, points, CAMERA)
     return data, Truth(x, w, true, tuple(sorted(int(i) for i in bad)))
 
 

@@ -52,7 +52,6 @@ class IncrementalParser:
         self._offset = 0
         self._pieces: list[str] = []
         self._waiting = 0
-        self._length = 0
 
     @property
     def points(self) -> tuple[ImagePoint, ...]:
@@ -65,7 +64,8 @@ class IncrementalParser:
         Raises:
             InputError: The piece is not a string.
         """
-        self._append(checked_text(piece))
+        self._pieces.append(checked_text(piece))
+        self._waiting += len(piece)
         grown = len(self._tail) + self._waiting
         if grown > _SMALL and self._waiting * 16 < len(self._tail):
             return ()
@@ -78,16 +78,11 @@ class IncrementalParser:
             InputError: The text is not a string.
         """
         # A character whose bytes are not all there yet shows as U+FFFD, one or more, until they are.
-        return self.feed(checked_text(text).rstrip("\ufffd")[self._length :])
+        return self.feed(checked_text(text).rstrip("\ufffd")[self._offset + len(self._tail) + self._waiting :])
 
     def finish(self) -> tuple[ImagePoint, ...]:
         """Return the points that waited for the end of the text; nothing can be fed after this."""
         return self._read(growing=False)
-
-    def _append(self, piece: str) -> None:
-        self._pieces.append(piece)
-        self._waiting += len(piece)
-        self._length += len(piece)
 
     def _read(self, *, growing: bool) -> tuple[ImagePoint, ...]:
         self._tail += "".join(self._pieces)

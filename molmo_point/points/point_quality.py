@@ -42,14 +42,13 @@ def rate_points(
     rated = []
     for point, confidence, spans in zip(answer.points, confidences, answer.spans, strict=True):
         spread = by_place.get(tuple(completion.text[slice(*span)] for span in spans))
-        modes = () if spread is None else tuple(_scaled(mode, calibration.spread_scale) for mode in spread.modes)
+        modes = tuple(
+            replace(mode, covariance_px2=mode.covariance_px2 * calibration.spread_scale**2)
+            for mode in (() if spread is None else spread.modes)
+        )
         sigma_px = _sigma_px(point, modes) if modes else share * size_wh[0]
         rated.append(replace(point, confidence=calibration.confidence(confidence), sigma_px=sigma_px, modes=modes))
     return tuple(rated)
-
-
-def _scaled(mode: PointMode, spread_scale: float) -> PointMode:
-    return replace(mode, covariance_px2=mode.covariance_px2 * spread_scale**2)
 
 
 def _sigma_px(point: ImagePoint, modes: Sequence[PointMode]) -> float:

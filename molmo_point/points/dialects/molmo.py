@@ -61,13 +61,14 @@ def _find_outside(text: str, start: int, end: int, growing: bool) -> Iterator[Co
         if match.re is PAIR:
             yield CoordinatePair(float(match[1]), float(match[2]), match.span(1), match.span(2))
         elif not (growing and match.end() == len(text)):
-            yield _tenths(match, 0)
+            yield _tenths(match)
 
 
 def _find_in_tag(text: str, tag: re.Match[str], problems: Problems, growing: bool) -> Iterator[CoordinatePair]:
     body, closed = tag[1], bool(tag[2])
     label, body = _split_label(body, tag[3] if closed else "")
-    settled, offset = tag.end() < len(text), tag.start(1)
+    offset = tag.start(1)
+    context = offset, label, tag.start(), tag.end() < len(text)
     # A blank at the end lets a number without quotes end at the end of a complete tag.
     readable = body + " " if closed else body
     pending: dict[str, dict[str, re.Match[str]]] = {}
@@ -76,14 +77,15 @@ def _find_in_tag(text: str, tag: re.Match[str], problems: Problems, growing: boo
     for match in sorted(matches, key=re.Match.start):
         if match.re is TENTHS:
             if not (growing and match.end() + offset == len(text)):
-                yield _tenths(match, offset, label, tag.start(), settled)
+                yield _tenths(match, *context)
             continue
         read += 1
         pair = pending.setdefault(match[2], {})
         pair[match[1].lower()] = match
         if len(pair) == 2:
             del pending[match[2]]
-            yield _paired(pair["x"], pair["y"], offset, label, tag.start(), settled)
+            x, y = pair["x"], pair["y"]
+            yield _pair((x, x.lastindex or 3), (y, y.lastindex or 3), 1, x[2], *context)
     if closed:
         for index in pending:
             problems.add("a coordinate has no partner", f"{'/'.join(pending[index])}{index}")
@@ -116,28 +118,18 @@ def _split_label(body: str, inner: str) -> tuple[str, str]:
     return alt.strip() or inner.strip(), body
 
 
-def _paired(x: re.Match[str], y: re.Match[str], offset: int, label: str, tag: int, settled: bool) -> CoordinatePair:
-    group_x, group_y = x.lastindex or 3, y.lastindex or 3
-    return CoordinatePair(
-        x=float(x[group_x]),
-        y=float(y[group_y]),
-        x_span=(x.start(group_x) + offset, x.end(group_x) + offset),
-        y_span=(y.start(group_y) + offset, y.end(group_y) + offset),
-        label=label,
-        index=int(x[2]) if x[2] else None,
-        tag=tag,
-        settled=settled,
-    )
+_Number = tuple[re.Match[str], int]
 
 
-def _tenths(match: re.Match[str], offset: int, label: str = "", tag: int = -1, settled: bool = True) -> CoordinatePair:
-    return CoordinatePair(
-        x=int(match[2]) / 10,
-        y=int(match[3]) / 10,
-        x_span=(match.start(2) + offset, match.end(2) + offset),
-        y_span=(match.start(3) + offset, match.end(3) + offset),
-        label=label,
-        index=None if match[1] in "pP" else int(match[1]),
-        tag=tag,
-        settled=settled,
-    )
+def _tenths(match: re.Match[str], offset: int = 0, label: str = "", tag: int = -1, settled: bool = True) -> CoordinatePair:
+    return _pair((match, 2), (match, 3), 10, match[1].strip("pP"), offset, label, tag, settled)
+
+
+def _pair(
+    x: _Number, y: _Number, per_percent: int, index: str, offset: int, label: str, tag: int, settled: bool
+) -> CoordinatePair:
+    """Join two numbers, each given as a match and its group."""
+    values = [float(match[group]) / per_percent for match, group in (x, y)]
+    spans = [(match.start(group) + offset, match.end(group) + offset) for match, group in (x, y)]
+    number = int(index) if index else None
+    return CoordinatePair(values[0], values[1], spans[0], spans[1], label, number, tag=tag, settled=settled)
