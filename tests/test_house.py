@@ -21,7 +21,6 @@ LONG_FUNCTION, LONG_FILE, FULL_FOLDER = 50, 400, 20
 LONG_FUNCTIONS = {
     "molmo_point/pointer.py:point": "its docstring is the manual of the main call",
     "molmo_point/model/architecture/causal_lm.py:forward": "the arguments of transformers' own forward",
-    "molmo_point/model/molmo2/molmo2_backend.py:load_molmo2": "every way to fail has its own words",
 }
 """Functions of the wheel that may be longer, with the reason; at most ten."""
 

@@ -9,8 +9,7 @@ from pydantic import Discriminator, Tag
 from lab.training.lesson import Lesson
 from lab.training.views import SceneViews
 from molmo_point.finetuning.run_settings import NOT_EMPTY, DataEntry, LabelData, Share, TuneSettings
-from molmo_point.finetuning.sample import TrainingSample
-from molmo_point.finetuning.source import Source
+from molmo_point.finetuning.sample import Source, TrainingSample
 
 _TRIES = 100
 

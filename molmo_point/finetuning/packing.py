@@ -80,10 +80,5 @@ def stacked_rows(rows: Sequence[PackedRow], pad_id: int) -> dict[str, torch.Tens
             out[k, : len(array)] = array
         return torch.from_numpy(out)
 
-    return {
-        "input_ids": stack([row.input_ids for row in rows], pad_id),
-        "segments": stack([row.segments for row in rows], 0),
-        "position_ids": stack([row.position_ids for row in rows], 0),
-        "labels": stack([row.labels for row in rows], -100),
-        "weights": stack([row.weights for row in rows], 0.0),
-    }
+    fills = {"input_ids": pad_id, "segments": 0, "position_ids": 0, "labels": -100, "weights": 0.0}
+    return {name: stack([getattr(row, name) for row in rows], fill) for name, fill in fills.items()}

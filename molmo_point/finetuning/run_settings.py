@@ -12,7 +12,7 @@ from molmo_point.finetuning.labels.formats import FORMATS
 from molmo_point.finetuning.labels.label_set import LabelSet
 from molmo_point.finetuning.labels.label_source import LabelSource
 from molmo_point.finetuning.parameter_groups import GROUPS, Group
-from molmo_point.finetuning.source import Source
+from molmo_point.finetuning.sample import Source
 
 STAGES = ("caption", "point")
 _FLOOR = 0.1  # of the peak rate, at the end of a stage

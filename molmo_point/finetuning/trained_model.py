@@ -15,7 +15,6 @@ from molmo_point.finetuning.run_settings import Lora, Stage, TuneSettings
 from molmo_point.model.checkpoint.adapters import import_peft
 from molmo_point.model.checkpoint.loading import bar_for_big_files
 from molmo_point.model.checkpoint.quantization import allow_cpu_packing, is_quantized
-from molmo_point.model.inputs.molmo_processor import MolmoProcessor
 from molmo_point.model.load import load_backend
 from molmo_point.model.molmo_backend import MolmoBackend
 
@@ -44,12 +43,11 @@ class TrainedModel:
     def __init__(self, settings: TuneSettings) -> None:
         self.settings = settings
         source = resolve_checkpoint(settings.base)
-        precision = None if settings.lora is not None else "float32"
         backend = load_backend(
             source,
             device=settings.device or None,
             quantization=settings.quantization or None,
-            dtype=precision,
+            dtype=None if settings.lora is not None else "float32",
             max_crops=settings.max_crops,
         )
         if not isinstance(backend, MolmoBackend):
@@ -58,7 +56,9 @@ class TrainedModel:
         self.model, self.processor, self.adapted = backend.model, backend.processor, None
         self.device = next(self.model.parameters()).device
         if settings.lora is not None:
-            self._adapt(settings.lora, str(source) if isinstance(source, str) else self._named(source))
+            # An embedded name or an id stays; a folder is named in full.
+            is_folder = isinstance(source, Path) and Path(settings.base).is_dir()
+            self._adapt(settings.lora, str(Path(source).resolve()) if is_folder else settings.base)
         if settings.gradient_checkpointing:
             self.model.gradient_checkpointing_enable({"use_reentrant": False})
         self.trainable = [name for name, p in self.model.named_parameters() if p.requires_grad]
@@ -120,8 +120,7 @@ class TrainedModel:
 
     def backend(self) -> MolmoBackend:
         """Return the model of this moment as a backend, in eval mode."""
-        processor: MolmoProcessor = self.processor
-        return MolmoBackend(self.model.eval(), processor, "tuned")
+        return MolmoBackend(self.model.eval(), self.processor, "tuned")
 
     def _adapt(self, lora: Lora, base: str) -> None:
         peft = import_peft()
@@ -141,11 +140,6 @@ class TrainedModel:
             self.adapted = peft.get_peft_model(model, options)
         except ValueError as error:
             fix = f"use one of {', '.join(TARGETS)}, or a regular expression over names of linear layers"
-            raise InputError(
-                "The adapters must fit linear layers of the model", f"lora.targets = {lora.targets!r}: {error}", fix
-            ) from error
+            given = f"lora.targets = {lora.targets!r}: {error}"
+            raise InputError("The adapters must fit linear layers of the model", given, fix) from error
         self.adapted.peft_config["default"].base_model_name_or_path = base
-
-    def _named(self, source: Path) -> str:
-        """Return the name of the base for an adapter: an embedded name stays, a folder is named in full."""
-        return self.settings.base if not Path(self.settings.base).is_dir() else str(source.resolve())

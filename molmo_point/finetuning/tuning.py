@@ -83,11 +83,8 @@ class TuningTask(TrainingTask):
             if packed is not None:
                 return packed
             self.images_too_long += 1
-        raise InputError(
-            "The images must leave room for questions",
-            f"max_tokens = {self.settings.max_tokens}, {_TRIES} images in a row were longer",
-            "raise max_tokens, or lower max_crops",
-        )
+        given = f"max_tokens = {self.settings.max_tokens}, {_TRIES} images in a row were longer"
+        raise InputError("The images must leave room for questions", given, "raise max_tokens, or lower max_crops")
 
     def check(self, step: int) -> dict[str, Any]:
         """Measure the loss on images kept out of training and, in the stage that points, the answers."""

@@ -20,17 +20,7 @@ _LAZY = {
     "register": "molmo_point.model.registration",
 }
 
-__all__ = [
-    "Molmo",
-    "MolmoBackend",
-    "MolmoConfig",
-    "MolmoForCausalLM",
-    "MolmoProcessor",
-    "MolmoVisionConfig",
-    "default_quantization",
-    "load_backend",
-    "register",
-]
+__all__ = [*_LAZY]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,5 +1,6 @@
 """One answer whatever the route: cached, in chunks, padded, packed, with transformers' own generation."""
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ from transformers import DynamicCache, StaticCache
 
 from molmo_point.finetuning.packing import segment_mask
 from molmo_point.model.architecture.causal_lm import MolmoForCausalLM
-from molmo_point.model.decoding.greedy import Generated, greedy, greedy_to_end
+from molmo_point.model.decoding.greedy import Generated, greedy
 
 GOAL = 3e-5
 FLAVORS = ("qwen2", "olmo", "olmoe")
@@ -233,7 +234,7 @@ def test_packed_questions_answer_as_if_alone(case: Any) -> None:
 
 
 def run_greedy(case: Any, eos: int = -1, count: int = 8, **options: Any) -> Generated:
-    return greedy_to_end(case.model(), case.inputs, eos, count, **options)
+    return deque(greedy(case.model(), case.inputs, eos, count, **options), maxlen=1).pop()
 
 
 @pytest.mark.parametrize("flavor", FLAVORS)
@@ -290,7 +291,7 @@ def test_every_token_is_told_as_it_comes_and_cancelling_keeps_what_there_is(case
 def test_no_more_work_is_done_than_asked_for(case: Any, count: int) -> None:
     model, calls = case.model(), []
     model.register_forward_hook(lambda *_: calls.append(1))
-    out = greedy_to_end(model, case.inputs, -1, count)
+    out = deque(greedy(model, case.inputs, -1, count), maxlen=1).pop()
     assert (len(out.token_ids), out.finish_reason) == (count, "length")
     assert len(calls) == max(count, 1)
     assert out.prefill_ms > 0 and out.decode_ms >= 0

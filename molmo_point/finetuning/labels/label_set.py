@@ -79,8 +79,6 @@ class LabelSet:
         skip_bad: bool = False,
         validation_share: float = 0.05,
     ) -> None:
-        _check_choice("format", kind, tuple(FORMATS))
-        _check_choice("unit of points", unit, ("percent", "pixels"))
         self.path, self._kind, self._images, self._unit, self._skip_bad = path, kind, images, unit, skip_bad
         self.bad = BadRows()
         by_image: dict[Path, LabeledImage] = {}
@@ -119,12 +117,6 @@ def _parted(images: list[LabeledImage], share: float) -> tuple[list[LabeledImage
     chosen = set(np.random.default_rng(_VALIDATION_SEED).permutation(len(images))[:kept_out].tolist())
     parts = [image for k, image in enumerate(images) if k not in chosen], [images[k] for k in sorted(chosen)]
     if not parts[0]:
-        raise InputError(
-            "The images must leave some to train on", f"{len(images)} images, share {share:g}", "lower validation_share"
-        )
+        given = f"{len(images)} images, share {share:g}"
+        raise InputError("The images must leave some to train on", given, "lower validation_share")
     return parts
-
-
-def _check_choice(what: str, given: str | None, choices: tuple[str, ...]) -> None:
-    if given is not None and given not in choices:
-        raise InputError(f"The {what} must be a known one", repr(given), f"use one of {', '.join(choices)}, or leave it out")

@@ -8,8 +8,7 @@ from molmo_point.errors import InputError
 from molmo_point.finetuning.labels.formats import Caption
 from molmo_point.finetuning.labels.label_set import LabeledImage, LabelSet
 from molmo_point.finetuning.labels.wording import caption_examples, example_of
-from molmo_point.finetuning.sample import TrainingExample, TrainingSample
-from molmo_point.finetuning.source import Source
+from molmo_point.finetuning.sample import Source, TrainingExample, TrainingSample
 
 _TRIES = 100
 

@@ -57,9 +57,8 @@ def read_rows(file: Path, columns: tuple[str, ...]) -> Iterator[tuple[RowPlace, 
     try:
         yield from (_parquet_rows(file, columns) if file.suffix == ".parquet" else _json_rows(file))
     except OSError as error:
-        raise InputError(
-            "A file of rows must be readable", f"{file}: {error}", "pass a complete file that may be read"
-        ) from error
+        fix = "pass a complete file that may be read"
+        raise InputError("A file of rows must be readable", f"{file}: {error}", fix) from error
 
 
 def _json_rows(file: Path) -> Iterator[tuple[RowPlace, dict[str, Any] | BrokenRow]]:

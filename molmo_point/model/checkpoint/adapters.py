@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from molmo_point.errors import CheckpointError, DependencyError
-from molmo_point.model.checkpoint.weight_files import read_json, words_of
+from molmo_point.model.checkpoint.weight_files import read_object
 
 ADAPTER_CONFIG = "adapter_config.json"
 
@@ -24,23 +24,14 @@ def is_adapter(folder: Path) -> bool:
 
 
 def base_of(folder: Path) -> str:
-    """Read the base checkpoint of an adapter: embedded name, folder or Hugging Face id.
-
-    Raises:
-        CheckpointError: The folder holds no adapter, or the adapter names no base.
-    """
+    """Read the base checkpoint of an adapter, an embedded name, folder or Hugging Face id; CheckpointError without one."""
     path = folder / ADAPTER_CONFIG
-    try:
-        base = read_json(path).get("base_model_name_or_path")
-    except FileNotFoundError as error:
+    if not path.exists():
         fix = "pass the folder that holds adapter_config.json"
-        raise CheckpointError("The folder must hold an adapter", str(folder), fix) from error
-    except (ValueError, OSError, AttributeError) as error:
-        given = f"{path}: {words_of(error)}"
-        raise CheckpointError("The adapter's settings cannot be read", given, "copy the adapter again") from error
+        raise CheckpointError("The folder must hold an adapter", str(folder), fix)
+    base = read_object(path, "copy the adapter again").get("base_model_name_or_path")
     if not isinstance(base, str) or not base:
-        fix = "pass the base, and the adapter as adapter="
-        raise CheckpointError("The adapter must name its base model", str(path), fix)
+        raise CheckpointError("The adapter must name its base model", str(path), "pass the base, and the adapter as adapter=")
     return base
 
 

@@ -15,7 +15,6 @@ _RELEASED = {
     (160, 4, 0): "an embedded model, small",
     (160, 6, 0): "an embedded model, medium",
 }
-_SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads")
 _LARGEST = 1 << 24
 _MOST = {"num_hidden_layers": 1000, "num_experts": 1024}
 
@@ -87,46 +86,37 @@ def check_sizes(values: dict[str, Any]) -> None:
 
 
 def _molmo(values: dict[str, Any]) -> Flavor:
-    check_sizes(values)
-    width, layers, heads = (
-        _whole(values, "hidden_size"),
-        _whole(values, "num_hidden_layers"),
-        _whole(values, "num_attention_heads"),
-    )
+    sizes = _sizes(values | {"head_dim": None}, 4096)
     experts = values.get("num_experts") or 0
     return Flavor(
         family="molmo",
-        title=_title(values, width, layers, experts),
-        layers=layers,
-        width=width,
-        heads=heads,
-        kv_heads=values.get("num_key_value_heads") or heads,
-        head_dim=width // heads,
-        vocab_size=_whole(values, "vocab_size"),
-        context=values.get("max_position_embeddings") or 4096,
+        title=_title(values, sizes["width"], sizes["layers"], experts),
         experts=experts,
         experts_per_token=values.get("num_experts_per_tok", 8) if experts else 0,
         quantized=_quantized(values),
+        **sizes,
     )
 
 
 def _later(family: str, data: dict[str, Any]) -> Flavor:
     """Identify a Molmo2 or MolmoPoint, whose sizes are in a part of the configuration."""
-    text = data.get("text_config") or data.get("llm_config") or data
-    width, layers, heads = (_whole(text, name) for name in _SIZES)
-    check_sizes(text)
-    return Flavor(
-        family=family,
-        title={"molmo2": "Molmo2", "molmopoint": "MolmoPoint"}[family],
-        layers=layers,
-        width=width,
-        heads=heads,
-        kv_heads=text.get("num_key_value_heads") or heads,
-        head_dim=text.get("head_dim") or width // heads,
-        vocab_size=_whole(text, "vocab_size"),
-        context=text.get("max_position_embeddings") or 36864,
-        quantized=_quantized(data),
-    )
+    sizes = _sizes(data.get("text_config") or data.get("llm_config") or data, 36864)
+    title = {"molmo2": "Molmo2", "molmopoint": "MolmoPoint"}[family]
+    return Flavor(family=family, title=title, quantized=_quantized(data), **sizes)
+
+
+def _sizes(values: dict[str, Any], context: int) -> dict[str, int]:
+    check_sizes(values)
+    width, layers, heads = (_whole(values, name) for name in ("hidden_size", "num_hidden_layers", "num_attention_heads"))
+    return {
+        "layers": layers,
+        "width": width,
+        "heads": heads,
+        "kv_heads": values.get("num_key_value_heads") or heads,
+        "head_dim": values.get("head_dim") or width // heads,
+        "vocab_size": _whole(values, "vocab_size"),
+        "context": values.get("max_position_embeddings") or context,
+    }
 
 
 def _title(values: dict[str, Any], width: int, layers: int, experts: int) -> str:

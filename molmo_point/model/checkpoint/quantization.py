@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from molmo_point.errors import CheckpointError, DependencyError, InputError
+from molmo_point.model.checkpoint.weight_files import listed
 
 SKIPPED_MODULES = (
     "model.vision_backbone",
@@ -100,19 +101,14 @@ def check_quantized(model: nn.Module) -> None:
     """
     quantized = set(quantized_modules(model))
     if not quantized:
-        raise CheckpointError(
-            "A quantized model must have quantized modules",
-            f"none, with the skip list {_skip_list(model)}",
-            "remove names such as 'blocks' or 'model' from llm_int8_skip_modules",
-        )
+        fix = "remove names such as 'blocks' or 'model' from llm_int8_skip_modules"
+        given = f"none, with the skip list {_skip_list(model)}"
+        raise CheckpointError("A quantized model must have quantized modules", given, fix)
     kept = {id(part) for module in _kept_modules(model) for part in module.modules()}
     wrong = [name for name, module in model.named_modules() if name in quantized and id(module) in kept]
     if wrong and _skip_list(model) != []:
-        raise CheckpointError(
-            "Vision, embeddings, head and routers must not be quantized",
-            ", ".join(wrong[:5]) + (f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""),
-            "leave llm_int8_skip_modules unset, or quantize the released checkpoint instead of this one",
-        )
+        fix = "leave llm_int8_skip_modules unset, or quantize the released checkpoint instead of this one"
+        raise CheckpointError("Vision, embeddings, head and routers must not be quantized", listed(wrong, 5), fix)
 
 
 def allow_cpu_packing(model: nn.Module, allowed: bool = True) -> None:

@@ -109,18 +109,25 @@ def inspect_checkpoint(folder: str | Path, *, use_torch: bool = True) -> Checkpo
     )
 
 
-def _config(folder: Path) -> tuple[dict[str, Any], Flavor | None, list[Problem]]:
+def _read(folder: Path, name: str, kind: str) -> tuple[Any, list[Problem]]:
+    """Read a JSON file, or the problem that prevents it."""
     try:
-        data = read_json(folder / "config.json")
-        flavor = flavor_of(data)
+        return read_json(folder / name), []
     except FileNotFoundError:
-        return {}, None, [Problem("config", "config.json", "it is missing", "download it into the same folder")]
+        return None, [Problem(kind, name, "it is missing", "download it into the same folder")]
     except (ValueError, OSError) as error:
-        return {}, None, [Problem("config", "config.json", words_of(error), _AGAIN)]
+        return None, [Problem(kind, name, words_of(error), _AGAIN)]
+
+
+def _config(folder: Path) -> tuple[dict[str, Any], Flavor | None, list[Problem]]:
+    data, problems = _read(folder, "config.json", "config")
+    if problems:
+        return {}, None, problems
+    try:
+        return data, flavor_of(data), []
     except CheckpointError as error:
         given = error.given.removeprefix("config.json: ")
         return {}, None, [Problem("config", "config.json", f"{error.what[0].lower()}{error.what[1:]} ({given})", error.fix)]
-    return data, flavor, []
 
 
 def _model(
@@ -163,17 +170,12 @@ def _rows(config: dict[str, Any]) -> int:
 def _tokenizer_problems(folder: Path, rows: int) -> list[Problem]:
     problems = []
     for name in ("tokenizer.json", "tokenizer_config.json"):
-        try:
-            data = read_json(folder / name)
-            if not isinstance(data, dict):
-                raise ValueError(f"it holds a {type(data).__name__}, not an object")
-            wrong = _vocabulary_problem(data, rows) if name == "tokenizer.json" else ""
-            if wrong:
-                problems.append(Problem("tokenizer", name, wrong, "use the tokenizer files of the same checkpoint"))
-        except FileNotFoundError:
-            problems.append(Problem("tokenizer", name, "it is missing", "download it into the same folder"))
-        except (ValueError, OSError) as error:
-            problems.append(Problem("tokenizer", name, words_of(error), _AGAIN))
+        data, unread = _read(folder, name, "tokenizer")
+        problems += unread
+        if not unread and not isinstance(data, dict):
+            problems.append(Problem("tokenizer", name, f"it holds a {type(data).__name__}, not an object", _AGAIN))
+        elif not unread and name == "tokenizer.json" and (wrong := _vocabulary_problem(data, rows)):
+            problems.append(Problem("tokenizer", name, wrong, "use the tokenizer files of the same checkpoint"))
     return problems
 
 
@@ -201,17 +203,19 @@ def _image_settings(
     if flavor is not None and flavor.family != "molmo":
         missing = not (folder / name).is_file() and not (folder / "processor_config.json").is_file()
         return None, [Problem("image", name, "it is missing", "download it into the same folder")] if missing else []
-    try:
-        data = read_json(folder / name)
-        crop, patch, most = data["base_image_input_size"][0], data["image_patch_size"], data["max_crops"]
-        image = ImageSettings(int(crop), int(patch), int(most), True)
-    except FileNotFoundError:
+    data, problems = _read(folder, name, "image")
+    if not (folder / name).exists():
         notes.append(f"{name} is missing: the image settings of the released checkpoints apply")
         image = ImageSettings(336, 14, 12, False)
-    except (KeyError, TypeError, IndexError) as error:
-        return None, [Problem("image", name, f"it holds no image settings of a Molmo ({type(error).__name__}: {error})", _AGAIN)]
-    except (ValueError, OSError) as error:
-        return None, [Problem("image", name, words_of(error), _AGAIN)]
+    elif problems:
+        return None, problems
+    else:
+        try:
+            crop, patch, most = data["base_image_input_size"][0], data["image_patch_size"], data["max_crops"]
+            image = ImageSettings(int(crop), int(patch), int(most), True)
+        except (KeyError, TypeError, IndexError, ValueError) as error:
+            text = f"it holds no image settings of a Molmo ({type(error).__name__}: {error})"
+            return None, [Problem("image", name, text, _AGAIN)]
     vision = config.get("vision_config")
     vision = vision if isinstance(vision, dict) else {}
     wanted = (vision.get("image_size", 336), vision.get("patch_size", 14))

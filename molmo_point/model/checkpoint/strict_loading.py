@@ -1,8 +1,6 @@
 """Strict ``from_pretrained`` of transformers, for every way to call it."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,10 +17,9 @@ from molmo_point.model.checkpoint.quantization import (
     with_default_skips,
 )
 from molmo_point.model.checkpoint.weight_checks import check_generation, check_weights
+from molmo_point.model.checkpoint.weight_files import listed
 
 _KINDS = ("missing_keys", "unexpected_keys", "mismatched_keys")
-_NAMED = 5
-_LOOKED_AT: ContextVar[bool] = ContextVar("files_looked_at", default=False)
 _OF_LOADING = {"dtype", "torch_dtype", "quantization_config"}
 # With one of these, transformers reads other weights than those checked by `check_weights`.
 _OTHER_WEIGHTS = ("variant", "gguf_file", "state_dict", "from_tf", "from_flax")
@@ -66,7 +63,7 @@ class StrictLoading(PreTrainedModel):
         except MolmoPointError:
             raise
         except Exception as error:  # files, shapes, libraries and the hub raise many kinds with three meanings
-            raise _as_ours(error, pretrained_model_name_or_path) from error
+            raise loading_error(error, pretrained_model_name_or_path) from error
         model, report = loaded
         refuse_wrong_keys(report, pretrained_model_name_or_path, bool(kwargs.get("ignore_mismatched_sizes")))
         if is_quantized(model):
@@ -86,19 +83,9 @@ class StrictLoading(PreTrainedModel):
         return PreTrainedModel._finalize_model_loading(model, load_config, loading_info)
 
 
-@contextmanager
-def files_checked() -> Iterator[None]:
-    """Skip the checks of weight files in `from_pretrained` within this context."""
-    token = _LOOKED_AT.set(True)
-    try:
-        yield
-    finally:
-        _LOOKED_AT.reset(token)
-
-
 def _check_files(model_class: type[StrictLoading], source: Any, options: Mapping[str, Any]) -> None:
     """Find broken files of a local folder before transformers, whose errors do not name them."""
-    if _LOOKED_AT.get() or any(options.get(name) for name in _OTHER_WEIGHTS) or options.get("use_safetensors") is False:
+    if any(options.get(name) for name in _OTHER_WEIGHTS) or options.get("use_safetensors") is False:
         return
     folder = Path(source, options.get("subfolder") or "") if isinstance(source, (str, Path)) else None
     if folder is None or not folder.is_dir() or (folder / "adapter_config.json").is_file():
@@ -126,8 +113,7 @@ def refuse_wrong_keys(report: Mapping[str, Any], source: Any, ignore_shapes: boo
     for kind in _KINDS[:2] if ignore_shapes else _KINDS:
         keys = sorted(map(_key_text, report.get(kind) or ()))
         if keys:
-            more = f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else ""
-            named.append(f"{kind.replace('_', ' ')}: {', '.join(keys[:_NAMED])}{more}")
+            named.append(f"{kind.replace('_', ' ')}: {listed(keys, 5)}")
     if named:
         fix = "use config.json and weights of the same checkpoint"
         raise CheckpointError("The weights must match the configuration", f"{source}: {'; '.join(named)}", fix)
@@ -140,8 +126,8 @@ def _key_text(key: Any) -> str:
     return f"{name} (is {tuple(found)}, must be {tuple(wanted)})"
 
 
-def _as_ours(error: Exception, source: Any) -> MolmoPointError:
-    """Convert an error of the libraries to one of ours."""
+def loading_error(error: Exception, source: Any) -> MolmoPointError:
+    """Convert an error of the libraries while loading to one of ours."""
     text = str(error)
     if isinstance(error, ImportError):
         return DependencyError("Loading needs a library that is missing", text, "install it with pip")

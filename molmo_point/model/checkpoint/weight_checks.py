@@ -22,14 +22,14 @@ from molmo_point.model.checkpoint.weight_files import (
 )
 
 _NUMBERS = ("eos_token_id", "bos_token_id", "pad_token_id", "max_length", "max_new_tokens", "num_beams")
-DOCTOR = "molmo-point doctor --model {folder} lists everything"
 _SAME = "use config.json and weights of the same checkpoint"
 _UNROUNDED = "use the checkpoint with float32, bfloat16 or float16 weights: quantization is done while it is loaded"
+_name = cache(name_in_memory)
 _FLOATS = ("F16", "BF16", "F32", "F64")
 Shape = tuple[int, ...]
 
 
-def check_weights(folder: Path, model_class: Any, config: MolmoConfig | None, ignore_shapes: bool = False) -> int:
+def check_weights(folder: Path, model_class: Any, config: MolmoConfig | None, ignore_shapes: bool = False) -> None:
     """Check the weight files by names, sizes and headers, and compare their tensors with the model.
 
     Args:
@@ -37,9 +37,6 @@ def check_weights(folder: Path, model_class: Any, config: MolmoConfig | None, ig
         model_class: Class of the model, for the comparison.
         config: Configuration of the model; None checks the files alone.
         ignore_shapes: True accepts tensors of another shape.
-
-    Returns:
-        Size of the weight files, in bytes.
 
     Raises:
         CheckpointError: There is a problem; the error has the first one and the number of others.
@@ -50,11 +47,13 @@ def check_weights(folder: Path, model_class: Any, config: MolmoConfig | None, ig
         problems += misfits(weights, expected_shapes(model_class, config), config.num_experts)
     problems = [problem for problem in problems if not (ignore_shapes and problem.kind == "shape")]
     if not problems:
-        return weights.size_bytes
+        return
     first, *others = problems
     given = f"{folder / first.file}: {first.text}" if first.file else f"{folder}: {first.text}"
     if others:
-        given += f" (and {len(others)} more problem{'s' if others[1:] else ''}: {DOCTOR.format(folder=folder)})"
+        given += (
+            f" (and {len(others)} more problem{'s' if others[1:] else ''}: molmo-point doctor --model {folder} lists everything)"
+        )
     broken = first.kind in ("folder", "file", "duplicate")
     what = "The weights cannot be read" if broken else "The weights must match the configuration"
     raise CheckpointError(what, given, first.fix)
@@ -123,11 +122,6 @@ def _in_memory(tensor: StoredTensor, num_experts: int) -> dict[str, Shape]:
     except (RuntimeError, ValueError, KeyError, TypeError):  # a stack that cannot be split is unexpected
         return {tensor.name: tensor.shape}
     return {name: tuple(piece.shape) for name, piece in state.items()}
-
-
-@cache
-def _name(name: str) -> str:
-    return name_in_memory(name)
 
 
 def _missing(weights: StoredWeights, names: list[str], num_experts: int) -> list[Problem]:

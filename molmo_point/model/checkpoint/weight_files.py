@@ -101,11 +101,6 @@ class StoredWeights:
     index: str = ""
     promised: dict[str, str] = field(default_factory=dict)
 
-    @property
-    def size_bytes(self) -> int:
-        """Size of all weight files, in bytes."""
-        return sum(file.size_bytes for file in self.files)
-
 
 def read_json(path: Path) -> Any:
     """Parse a JSON file; ValueError if it is no JSON or a Git LFS pointer, OSError if it cannot be read."""

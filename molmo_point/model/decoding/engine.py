@@ -152,13 +152,10 @@ class AnswerEngine:
         prefix, tokens = len(read.ids), self.processor.encode_text(user_turn(prompt.text))
         answer = self.processor.encode_text(text)
         room = len(tokens) + len(answer) + 1024
-        if read.cache is None:
-            assert read.tensors is not None
-            read.cache = KeyValueCache(prefix)
-            decoder.read(read.ids, read.cache, read.tensors)
-            read.tensors = None
-            self._image = read if self.options.reuse_image else None
-        return spread_points(decoder, read.cache.forked(1, prefix, prefix + room), tokens, answer)
+        cache = _read_cache(decoder, read).forked(1, prefix, prefix + room)
+        read.tensors = None
+        self._image = read if self.options.reuse_image else None
+        return spread_points(decoder, cache, tokens, answer)
 
     def _look(self, image: np.ndarray) -> _Image:
         """Return the image as tokens and tensors, or as it was kept from the last call."""
@@ -202,11 +199,7 @@ class AnswerEngine:
             rows[0].prompt = [*read.ids, *rows[0].prompt]
             yield from decoder.run(rows, read.cache, read.tensors)
             return
-        if read.cache is None:
-            assert read.tensors is not None
-            read.cache = KeyValueCache(prefix)
-            decoder.read(read.ids, read.cache, read.tensors)
-        yield from decoder.run(rows, read.cache.forked(len(rows), prefix, prefix + room))
+        yield from decoder.run(rows, _read_cache(decoder, read).forked(len(rows), prefix, prefix + room))
 
     def _decoder(self, rows: Sequence[Row]) -> Decoder:
         return Decoder(self.model, self._vocabulary)
@@ -220,3 +213,12 @@ class AnswerEngine:
                 self._answers.move_to_end(prompt.text)
         while len(self._answers) > _REMEMBERED_ANSWERS:
             self._answers.popitem(last=False)
+
+
+def _read_cache(decoder: Decoder, read: _Image) -> KeyValueCache:
+    """Return the cache of an image, which is read into it unless that is done."""
+    if read.cache is None:
+        assert read.tensors is not None
+        read.cache = KeyValueCache(len(read.ids))
+        decoder.read(read.ids, read.cache, read.tensors)
+    return read.cache

@@ -1,7 +1,6 @@
 """Greedy decoding with a key-value cache, token by token."""
 
 import time
-from collections import deque
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -73,10 +72,3 @@ def greedy(
         if not out.finish_reason:
             step = torch.tensor([[out.token_ids[-1]]], device=inputs["input_ids"].device)
             step_out = model(input_ids=step, past_key_values=cache, use_cache=True)
-
-
-def greedy_to_end(
-    model: Any, inputs: Mapping[str, Any], eos_id: int | Collection[int], max_new_tokens: int, digit_ids: tuple[int, ...] = ()
-) -> Generated:
-    """Generate greedily to the end; arguments as `greedy`."""
-    return deque(greedy(model, inputs, eos_id, max_new_tokens, digit_ids), maxlen=1).pop()

@@ -99,10 +99,6 @@ class MolmoProcessor(ProcessorMixin):
         limit = {} if self.max_length is None else {"max_length": self.max_length}
         return {"processor_class": "MolmoProcessor", **limit}
 
-    def to_json_string(self) -> str:
-        """Convert `to_dict` to text."""
-        return json.dumps(self.to_dict(), indent=2) + "\n"
-
     @property
     def model_input_names(self) -> list[str]:
         """Names of the tensors returned by `__call__`."""

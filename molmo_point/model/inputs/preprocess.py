@@ -164,21 +164,18 @@ def check_image(image: Any) -> None:
 
 
 def select_tiling(height: int, width: int, layout: ImageLayout) -> tuple[int, int]:
-    """Choose the rows and columns of crops that shrink the image least (float32, first on ties)."""
-    limit = layout.max_crops
+    """Choose the rows and columns of crops that enlarge the image least, else shrink it least."""
+    margin, window = 2 * layout.margin_patches * layout.patch_px, layout.window_patches * layout.patch_px
+    return best_tiling((height - margin, width - margin), window, layout.max_crops)
+
+
+def best_tiling(size: tuple[int, int], window: int, limit: int) -> tuple[int, int]:
+    """Choose rows and columns of at most ``limit`` windows for (height, width) pixels; float32, first on ties."""
     candidates = [(i, j) for i in range(1, limit + 1) for j in range(1, limit + 1) if i * j <= limit]
     candidates.sort(key=lambda ij: (ij[0] * ij[1], ij[0]))
-    tiles = np.array(candidates, np.int32)
-    margin = 2 * layout.margin_patches * layout.patch_px
-    window = layout.window_patches * layout.patch_px
-    size = np.array([height - margin, width - margin], np.float32)
     with np.errstate(divide="ignore", invalid="ignore"):
-        scale = (tiles.astype(np.float32) * window / size).min(axis=-1)
-    if np.all(scale < 1):
-        best = int(np.argmax(scale))
-    else:
-        best = int(np.argmin(np.where(scale < 1.0, 1e9, scale)))
-    return int(tiles[best, 0]), int(tiles[best, 1])
+        scale = (np.array(candidates, np.float32) * window / np.array(size, np.float32)).min(axis=-1)
+    return candidates[int(np.argmax(scale) if np.all(scale < 1) else np.argmin(np.where(scale < 1, 1e9, scale)))]
 
 
 def token_places(rows: int, cols: int, layout: ImageLayout) -> np.ndarray:

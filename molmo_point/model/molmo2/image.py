@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from molmo_point.errors import CheckpointError
 from molmo_point.model.inputs.image_input import to_rgb
+from molmo_point.model.inputs.preprocess import best_tiling
 
 
 @dataclass(frozen=True)
@@ -118,16 +119,8 @@ def prepare_molmo2_image(image: Any, layout: Molmo2ImageLayout) -> Molmo2Image:
 
 def tiling(height: int, width: int, layout: Molmo2ImageLayout) -> tuple[int, int]:
     """Choose the rows and columns of crops that enlarge the image least, else shrink it least."""
-    margin, window = sum(layout.margins) * layout.patch_size, layout.window * layout.patch_size
-    sides = range(1, layout.max_crops + 1)
-    choices = [(rows, columns) for rows in sides for columns in sides if rows * columns <= layout.max_crops]
-    choices.sort(key=lambda choice: (choice[0] * choice[1], choice[0]))
-    # In float32, because the reference breaks ties in float32.
-    scales = torch.tensor(choices, dtype=torch.float32) * window / torch.tensor([height - margin, width - margin]).float()
-    scale = scales.amin(dim=1)
-    if bool((scale < 1).all()):
-        return choices[int(scale.argmax())]
-    return choices[int(torch.where(scale < 1, 1e10, scale).argmin())]
+    margin = sum(layout.margins) * layout.patch_size
+    return best_tiling((height - margin, width - margin), layout.window * layout.patch_size, layout.max_crops)
 
 
 def _resized(image: torch.Tensor, height: int, width: int, layout: Molmo2ImageLayout) -> torch.Tensor:

@@ -14,7 +14,7 @@ import torch
 from molmo_point.backend import Backend, Growth, Limits, Prompt
 from molmo_point.errors import CheckpointError, DependencyError, InputError
 from molmo_point.model.checkpoint.quantization import allow_cpu_packing
-from molmo_point.model.checkpoint.strict_loading import refuse_wrong_keys
+from molmo_point.model.checkpoint.strict_loading import loading_error, refuse_wrong_keys
 from molmo_point.model.checkpoint.weight_files import weights_of
 from molmo_point.model.decoding.greedy import Generated, greedy
 from molmo_point.model.load import CheckpointSource, fewer_crops
@@ -153,11 +153,8 @@ def load_molmo2(folder: Path, device: torch.device, quantization: Any = None, dt
             trust_remote_code=False,
             **options,
         )
-    except ImportError as error:
-        raise DependencyError("Loading needs a library that is missing", str(error), "install it with pip") from error
-    except Exception as error:  # truncated shards, missing files, broken ones: many kinds, one meaning
-        given = f"{folder}: {error}"
-        raise CheckpointError("The weights cannot be loaded", given, "download the checkpoint's files again") from error
+    except Exception as error:  # files, shapes and libraries raise many kinds with three meanings
+        raise loading_error(error, folder) from error
     model, report = loaded
     refuse_wrong_keys(report, folder)
     if not quantized:

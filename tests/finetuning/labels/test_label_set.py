@@ -123,8 +123,6 @@ def test_nothing_left_is_an_error(write: Write, folder: Path) -> None:
         LabelSet(folder / "images")
     with pytest.raises(InputError, match="another kind of file"):
         LabelSet(folder / "photo.png")
-    with pytest.raises(InputError, match="'boxes'"):
-        LabelSet(write(MUG), "boxes")
 
 
 def test_a_format_and_a_unit_that_are_given_win(write: Write) -> None:
