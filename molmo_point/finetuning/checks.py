@@ -50,14 +50,7 @@ def answer_scores(
     column_of: Callable[[TrainingExample], str | None] = answer_column,
     most: int = _MOST_IN_A_COLUMN,
 ) -> dict[str, float]:
-    """Score greedy answers.
-
-    Args:
-        backend: The model.
-        samples: Images with questions.
-        columns: Columns of the result.
-        column_of: Column that a question counts in; None leaves it out.
-        most: Largest number of questions in a column.
+    """Score greedy answers, at most ``most`` in each column; ``column_of`` gives None for a question that does not count.
 
     Returns:
         The mean score of every column; NaN if no such question was asked. Points score their F1: a point is right within

@@ -56,11 +56,9 @@ class TrainingTask(ABC):
 
     @abstractmethod
     def losses(self, step: int, rng: np.random.Generator) -> Iterator[Losses]:
-        """Draw the batch of a step and yield its losses by name, for one part of the batch after another.
+        """Draw the batch of a step (from 0) and yield its losses by name, for one part of the batch after another.
 
-        Args:
-            step: Number of the step, from 0.
-            rng: Source of all randomness, seeded by the step.
+        The loop computes the gradients of a part before it asks for the next one. ``rng`` is seeded by the step.
         """
 
     @abstractmethod
@@ -99,9 +97,6 @@ class TrainingLoop(Generic[TaskT]):
         say: Receives lines about the run.
         after_check: Called with the folder after every checkpoint.
         replan: True resumes a run with another plan.
-
-    Attributes:
-        step_number: Number of the next step.
 
     Raises:
         InputError: The folder holds another run or a broken state, or the task cannot be set up.

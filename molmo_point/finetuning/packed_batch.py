@@ -45,12 +45,7 @@ def summed_loss(
 ) -> torch.Tensor:
     """Sum the cross-entropy of the answers with Molmo's weights: each question counts 1/√(questions of its image).
 
-    Args:
-        model: Molmo, with or without adapters in its layers.
-        packed: Images that go through it together.
-        pad_id: Token of padding.
-        z_loss: Weight of the squared log of the softmax's normalizer.
-        device: Device of the model.
+    ``pad_id`` is the token of padding, ``z_loss`` the weight of the squared log of the softmax's normalizer.
     """
     rows = {name: tensor.to(device) for name, tensor in stacked_rows([one.row for one in packed], pad_id).items()}
     arrays = padded_batch([TokenRow(one.row.input_ids.tolist(), one.image) for one in packed], pad_id, "right")

@@ -53,13 +53,9 @@ class Source(ABC):
 
     @abstractmethod
     def draw(self, stage: str, count: int, rng: np.random.Generator, validation: bool = False) -> TrainingSample | None:
-        """Draw a random image with questions; None if no image fits.
+        """Draw a random image with up to ``count`` questions for a stage of `run_settings.STAGES`; None if no image fits.
 
-        Args:
-            stage: Name of the stage, one of `run_settings.STAGES`.
-            count: Largest number of questions.
-            rng: Source of all randomness.
-            validation: True draws from the images kept out of training.
+        With ``validation`` it is one of the images kept out of training.
         """
 
     @abstractmethod

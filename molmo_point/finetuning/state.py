@@ -21,13 +21,9 @@ from molmo_point.finetuning.run_settings import RunSettings
 class Stateful(Protocol):
     """Tensors that are saved and loaded by name: those of a module, or some of them."""
 
-    def state_dict(self) -> Mapping[str, Any]:
-        """Return tensors by name."""
-        ...
+    def state_dict(self) -> Mapping[str, Any]: ...
 
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> Any:
-        """Take over saved tensors."""
-        ...
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> Any: ...
 
 
 def refuse_another_run(settings: RunSettings, replan: bool = False) -> None:

@@ -28,9 +28,6 @@ class TrainedModel:
     """A Molmo with trained weights or adapters.
 
     Attributes:
-        model: Molmo; with adapters they are in its layers.
-        processor: Its tokenizer and image settings.
-        device: Device of the weights.
         adapted: peft's model around it; None if the weights themselves are trained.
         trainable: Names of the parameters that training may change.
 

@@ -46,7 +46,6 @@ class TuningTask(TrainingTask):
         (out / "bad_rows.txt").write_text("".join(line + "\n" for line in report), encoding="utf-8")
 
     def stage(self, step: int) -> str:
-        """Return the name of the stage that a step belongs to."""
         return self.settings.at(step)[0].stage
 
     def begins(self, step: int) -> bool:
@@ -54,11 +53,9 @@ class TuningTask(TrainingTask):
         return self.settings.at(step)[1] == 0
 
     def trained(self, step: int) -> dict[str, list[torch.nn.Parameter]]:
-        """Return the parameters that a step trains, by part of the model."""
         return self.trained_model.groups(self.settings.at(step)[0])
 
     def rates(self, step: int) -> Mapping[Any, float]:
-        """Return the learning rate of every part at a step."""
         return self.settings.rates(step)
 
     def losses(self, step: int, rng: np.random.Generator) -> Iterator[Losses]:
@@ -94,13 +91,11 @@ class TuningTask(TrainingTask):
         return row | (answer_scores(self.trained_model.backend(), samples) if stage == "point" else {})
 
     def save(self) -> Path:
-        """Write the checkpoint or the adapter, and return its folder."""
         self.trained_model.save(self.folder)
         return self.folder
 
     @property
     def folder(self) -> Path:
-        """Folder of the trained checkpoint or adapter."""
         return Path(self.settings.out) / ("checkpoint" if self.settings.lora is None else "adapter")
 
     def _kept_out(self, stage: str) -> Iterator[TrainingSample]:
@@ -118,10 +113,7 @@ def tune(
 ) -> Path:
     """Train a Molmo on labels, or resume such a run, and return the folder of the checkpoint or adapter.
 
-    Args:
-        settings: Settings of the run.
-        say: Receives lines about the run.
-        after_check: Called with the folder of the run after every checkpoint.
+    ``say`` receives lines about the run, ``after_check`` its folder after every checkpoint.
 
     Raises:
         InputError: Labels or settings cannot be used, or the folder holds another run.

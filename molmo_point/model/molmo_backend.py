@@ -50,16 +50,7 @@ class MolmoBackend(Backend):
         self.engine = AnswerEngine(model, processor, options)
 
     def answers(self, image: np.ndarray, prompts: Sequence[Prompt], limits: Limits) -> Iterator[Growth]:
-        """Answer prompts about one image in one batch; a growth follows every pass.
-
-        Args:
-            image: (h, w, 3) uint8 RGB.
-            prompts: One or more; the image is read once for all of them.
-            limits: Bounds of each answer.
-
-        Raises:
-            InputError: The image is not a usable RGB image, or a sequence would be too long.
-        """
+        """Answer prompts about one image in one batch; a growth follows every pass. Arguments and errors as `Backend.answers`."""
         done: set[int] = set()
         for state in self.engine.answers(image, prompts, limits.max_new_tokens):
             for index, row in enumerate(state.rows):
@@ -71,7 +62,7 @@ class MolmoBackend(Backend):
                 yield Growth(index, self.processor.decode(row.token_ids), bool(row.finish_reason), snapshot)
 
     def spreads(self, image: np.ndarray, prompt: Prompt, completion: Completion) -> tuple[PointSpread, ...]:
-        """Tell the distribution of each point of a completion; it costs three passes a point."""
+        """Tell the distribution of each point of a completion, at three passes a point."""
         height, width = np.asarray(image).shape[:2]
         scale = np.array((width, height), float) / 100
 
@@ -98,12 +89,7 @@ class MolmoBackend(Backend):
 
 
 def load_molmo(source: CheckpointSource) -> MolmoBackend:
-    """Load a Molmo v1 checkpoint.
-
-    Raises:
-        CheckpointError: Files are missing, broken, or do not fit one another.
-        InputError: `max_crops` is not what the model was trained for.
-    """
+    """Load a Molmo v1 checkpoint; CheckpointError for broken files, InputError for an impossible ``max_crops``."""
     processor = _processor(source)
     model = load_model(source.folder, source.device, source.quantization, source.dtype)
     if source.adapter is not None:

@@ -10,7 +10,7 @@ import numpy as np
 from molmo_point.arrays import ColorArray
 from molmo_point.errors import InputError
 from molmo_point.finetuning.labels.formats import COLUMNS, FORMATS, UNITS, Annotation, format_of
-from molmo_point.finetuning.labels.row_files import BrokenRow, RowPlace, read_rows, row_files
+from molmo_point.finetuning.labels.row_files import read_rows, row_files
 from molmo_point.finetuning.labels.row_images import RowError, RowImages
 from molmo_point.model.inputs.image_input import to_rgb
 
@@ -24,7 +24,7 @@ class LabeledImage:
     """One image file with the annotations of its rows, in their order, and the place of the first row."""
 
     path: Path
-    place: RowPlace
+    place: str
     annotations: list[Annotation]
 
     def pixels(self) -> ColorArray:
@@ -56,14 +56,8 @@ class LabelSet:
         kind: Name of one of `FORMATS`; None tells it from the columns of each row.
         images: Folder of images named by hash; None takes ``images/`` in the folder of the file.
         unit: Unit of points, ``"percent"`` or ``"pixels"``; None takes PixMo's for the format.
-        skip_bad: True leaves out and counts bad rows; False raises.
-        validation_share: Share of the images that training never shows, at most 2048.
-
-    Attributes:
-        train: Images to train on.
-        validation: Images kept out.
-        bad: Rows that were left out.
-        rows: Number of good rows.
+        skip_bad: True leaves out bad rows and counts them in ``bad``; False raises.
+        validation_share: Share of the images that are in ``validation`` instead of ``train``, at most 2048.
 
     Raises:
         InputError: The file does not exist, a row is bad and ``skip_bad`` is False, or nothing is left.
@@ -91,13 +85,13 @@ class LabelSet:
             raise InputError("Files of labels must hold good rows", given, "give files with at least one good row")
         self.train, self.validation = _parted(list(by_image.values()), validation_share)
 
-    def _read(self, path: Path) -> Iterator[tuple[RowPlace, Path, Annotation]]:
+    def _read(self, path: Path) -> Iterator[tuple[str, Path, Annotation]]:
         for file in row_files(path):
             images = RowImages(file.parent, self._images or file.parent / "images")
             for place, row in read_rows(file, COLUMNS):
                 try:
-                    if isinstance(row, BrokenRow):
-                        raise RowError(row.why)
+                    if isinstance(row, RowError):
+                        raise row
                     yield (place, *self._annotation(row, images))
                 except RowError as error:
                     if not self._skip_bad:

@@ -2,31 +2,13 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from molmo_point.errors import DependencyError, InputError
+from molmo_point.finetuning.labels.row_images import RowError
 
 SUFFIXES = (".parquet", ".jsonl", ".ndjson")
-
-
-@dataclass(frozen=True)
-class RowPlace:
-    """Place of a row: the file, and the number of its line or parquet row from 1."""
-
-    file: Path
-    number: int
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.number}"
-
-
-@dataclass(frozen=True)
-class BrokenRow:
-    """A row that could not be read, with the fault in a few words."""
-
-    why: str
 
 
 def row_files(path: Path) -> list[Path]:
@@ -43,12 +25,10 @@ def row_files(path: Path) -> list[Path]:
     return found
 
 
-def read_rows(file: Path, columns: tuple[str, ...]) -> Iterator[tuple[RowPlace, dict[str, Any] | BrokenRow]]:
-    """Yield every row of a file with its place.
+def read_rows(file: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, dict[str, Any] | RowError]]:
+    """Yield every row of one of `row_files` with its place "file:number", or the fault of a row that cannot be read.
 
-    Args:
-        file: One of `row_files`.
-        columns: Names of the columns to read; of a parquet file nothing else is read.
+    Of a parquet file only the named columns are read.
 
     Raises:
         DependencyError: A parquet file needs pyarrow, which is not installed.
@@ -61,22 +41,22 @@ def read_rows(file: Path, columns: tuple[str, ...]) -> Iterator[tuple[RowPlace, 
         raise InputError("A file of rows must be readable", f"{file}: {error}", fix) from error
 
 
-def _json_rows(file: Path) -> Iterator[tuple[RowPlace, dict[str, Any] | BrokenRow]]:
+def _json_rows(file: Path) -> Iterator[tuple[str, dict[str, Any] | RowError]]:
     with file.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
-            place = RowPlace(file, number)
+            place = f"{file}:{number}"
             try:
                 row = json.loads(line)
             except ValueError as error:  # bytes that are no UTF-8, too
-                yield place, BrokenRow(f"the line is no JSON ({error})")
+                yield place, RowError(f"the line is no JSON ({error})")
                 continue
-            is_row = isinstance(row, dict)
-            yield place, row if is_row else BrokenRow(f"the line holds a {type(row).__name__}, not names with values")
+            strange = f"the line holds a {type(row).__name__}, not names with values"
+            yield place, row if isinstance(row, dict) else RowError(strange)
 
 
-def _parquet_rows(file: Path, columns: tuple[str, ...]) -> Iterator[tuple[RowPlace, dict[str, Any] | BrokenRow]]:
+def _parquet_rows(file: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, dict[str, Any] | RowError]]:
     try:
         import pyarrow
         import pyarrow.parquet
@@ -90,7 +70,7 @@ def _parquet_rows(file: Path, columns: tuple[str, ...]) -> Iterator[tuple[RowPla
             for batch in table.iter_batches(batch_size=1024, columns=known):
                 for row in batch.to_pylist():
                     number += 1
-                    yield RowPlace(file, number), row
+                    yield f"{file}:{number}", row
     except pyarrow.ArrowException as error:
         fix = "download the file again"
         raise InputError("A parquet file must be complete", f"{file}, after row {number}: {error}", fix) from error

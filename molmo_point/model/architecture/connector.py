@@ -35,11 +35,9 @@ class VisionBackbone(nn.Module):
         self.image_projector = ImageProjector(vision.hidden_size, config.intermediate_size // 2, config.hidden_size)
 
     def encode(self, images: torch.Tensor, image_masks: torch.Tensor) -> torch.Tensor:
-        """Compute patch features (crops, patches, 2·width) with the padding embedding added.
+        """Compute features (crops, patches, 2·width) of normalized pixels (crops, patches, 3·patch²), padding embedding added.
 
-        Args:
-            images: (crops, patches, 3·patch²) normalized pixels.
-            image_masks: (crops, patches) fraction of each patch that is image; −1 if unknown.
+        ``image_masks`` (crops, patches) is the fraction of each patch that is image; −1 if unknown.
         """
         features = self.image_vit(images.to(self.pad_embed.dtype))
         all_padding = (image_masks == 0)[..., None].to(features.dtype)
@@ -56,13 +54,7 @@ class VisionBackbone(nn.Module):
         return pooled.view(crops, -1, pooled.shape[-1])
 
     def forward(self, images: torch.Tensor, image_masks: torch.Tensor, keep: torch.Tensor) -> torch.Tensor:
-        """Compute the vectors (kept tokens, hidden) of the tokens that are used, in row-major order of ``keep``.
-
-        Args:
-            images: (crops, patches, 3·patch²).
-            image_masks: (crops, patches).
-            keep: (crops, tokens) bool, True for pooled tokens with a position in the sequence.
-        """
+        """Compute the vectors (kept tokens, hidden) of the tokens in ``keep`` (crops, tokens) bool, in row-major order."""
         # A crop of batch padding has no token with a position. Its pixels cannot tell: the reference looks
         # for crops of only −1, but in bfloat16 pixels of real crops may round to −1.
         # Crops do not attend to each other, so skipping one only saves time.

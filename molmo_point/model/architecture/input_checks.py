@@ -30,12 +30,8 @@ def check_images(
 ) -> None:
     """Check the three image tensors: all or none, in the official shapes, with positions inside the sequence.
 
-    Args:
-        images: (batch, crops, patches, 3·patch²).
-        image_masks: (batch, crops, patches).
-        image_input_idx: (batch, crops, tokens) positions in the sequence; negative means unused.
-        text_shape: (batch, length).
-        config: Configuration of the model.
+    The shapes are (batch, crops, patches, 3·patch²), (batch, crops, patches) and (batch, crops, tokens), for text (batch,
+    length).
     """
     given = {"images": images, "image_masks": image_masks, "image_input_idx": image_input_idx}
     if images is None or image_masks is None or image_input_idx is None:

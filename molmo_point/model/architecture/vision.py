@@ -85,13 +85,9 @@ class VisionTransformer(nn.Module):
         self.transformer = VisionBlocks(config)
 
     def forward(self, patches: torch.Tensor) -> torch.Tensor:
-        """Encode crops.
+        """Encode crops (crops, patches, 3·patch²), normalized and channel last, to (crops, patches, 2·width).
 
-        Args:
-            patches: (crops, patches, 3·patch²) normalized pixels, channel last.
-
-        Returns:
-            (crops, patches, 2·width), outputs of the second-to-last block, then of the ninth-to-last.
+        The features are the outputs of the second-to-last block, then of the ninth-to-last.
         """
         x = self.patch_embedding(patches)
         cls = self.class_embedding.to(x.dtype).expand(x.shape[0], 1, -1)

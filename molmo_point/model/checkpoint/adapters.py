@@ -38,11 +38,6 @@ def base_of(folder: Path) -> str:
 def with_adapter(model: Any, folder: Path, quantized: bool) -> Any:
     """Apply an adapter to a base model in eval mode, changed in place: merged into the weights, or separate if quantized.
 
-    Args:
-        model: Base model.
-        folder: Folder of the adapter.
-        quantized: True if the base is quantized; merging would round its weights again.
-
     Raises:
         CheckpointError: The adapter is missing, broken, or belongs to another model.
         DependencyError: peft is not installed.

@@ -21,17 +21,11 @@ _PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": 
 def load_model(
     folder: Path, device: torch.device, quantization: Any = None, dtype: str | torch.dtype | None = None
 ) -> MolmoForCausalLM:
-    """Load the model of a checkpoint folder, in eval mode; files and tensors are checked before any weight is read.
-
-    Args:
-        folder: Checkpoint folder with safetensors or ``.bin`` files, one or several shards.
-        device: Target device.
-        quantization: Quantization configuration of transformers, or None.
-        dtype: Precision of unquantized weights; see `checked_dtype`.
+    """Load the model of a checkpoint folder in eval mode; files and tensors are checked before any weight is read.
 
     Raises:
         CheckpointError: A file is missing or broken, or weights and configuration do not match.
-        InputError: The dtype is unknown.
+        InputError: The dtype is unknown; see `checked_dtype`.
     """
     chosen = checked_dtype(dtype, device)
     config = load_config(folder)
@@ -49,14 +43,9 @@ def load_model(
 
 
 def checked_dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype:
-    """Choose the precision of unquantized weights.
+    """Choose the precision of unquantized weights: one of three names, or the torch dtype itself.
 
-    Args:
-        dtype: "float32", "bfloat16", "float16" or the torch dtype; None takes float32 on a CPU, else the best half precision.
-        device: Device of the model.
-
-    Raises:
-        InputError: The dtype is not one of the three.
+    None takes float32 on a CPU, else bfloat16, or float16 on a device without it. Others raise InputError.
     """
     if dtype is None:
         # Most CPUs emulate bfloat16, which is a hundred times slower.

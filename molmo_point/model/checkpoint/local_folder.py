@@ -10,12 +10,9 @@ _HUB_OPTIONS = ("revision", "token", "cache_dir", "force_download", "local_files
 
 
 def local_folder(source: str | Path, files: Sequence[str], options: Mapping[str, Any] | None = None) -> Path:
-    """Find the local folder of a checkpoint; download only the listed files.
+    """Find the local folder of a checkpoint, a folder or a Hugging Face id; download only files of the listed patterns.
 
-    Args:
-        source: A folder or a Hugging Face id.
-        files: Patterns of file names, such as "*.json".
-        options: Options of transformers' ``from_pretrained``; those that locate files are used.
+    Options of transformers' ``from_pretrained`` that locate files are used.
 
     Raises:
         CheckpointError: The source is no folder and cannot be downloaded.
@@ -30,8 +27,6 @@ def local_folder(source: str | Path, files: Sequence[str], options: Mapping[str,
     try:
         return Path(snapshot_download(source, allow_patterns=list(files), **wanted)) / inner
     except Exception as error:  # the hub raises a dozen kinds with one meaning
-        raise CheckpointError(
-            "The checkpoint must be a local folder or a downloadable id",
-            f"{source}: {type(error).__name__}",
-            "download it elsewhere and pass the folder, or use the embedded 'tabletop'",
-        ) from error
+        given = f"{source}: {type(error).__name__}"
+        fix = "download it elsewhere and pass the folder, or use the embedded 'tabletop'"
+        raise CheckpointError("The checkpoint must be a local folder or a downloadable id", given, fix) from error

@@ -10,14 +10,10 @@ _FIX = "restore the file, or delete it to use the default"
 
 
 def measured_quality(folder: Path) -> tuple[float, Calibration]:
-    """Read the accuracy of the model's points and the calibration of its confidence.
+    """Read the accuracy of the model's points and the calibration of its confidence; CheckpointError for a broken file.
 
-    Returns:
-        Standard deviation along one axis in pixels of an image 640 pixels wide, NaN without the file; and the
-        calibration, the identity if the file has none.
-
-    Raises:
-        CheckpointError: The file exists but cannot be read.
+    The accuracy is the standard deviation along one axis in pixels of an image 640 pixels wide. Without the file it is NaN,
+    and the calibration the identity.
     """
     path = folder / "pointing.json"
     if not path.exists():

@@ -28,6 +28,7 @@ _KINDS = ("int8", "nf4")
 _SKIP_FIELDS = ("llm_int8_skip_modules", "modules_to_not_convert")
 # bitsandbytes reorders 32 rows and whole scale blocks of 64 columns at a time, and fails on a remainder.
 _PACKED_BLOCK = (32, 64)
+_LOGGED: set[str] = set()
 
 
 def default_quantization(kind: str, compute_dtype: torch.dtype | None = None) -> Any:
@@ -131,25 +132,16 @@ def allow_cpu_packing(model: nn.Module, allowed: bool = True) -> None:
             layer.support_avx512bf16_for_cpu = fast and fits
 
 
-class _Once(logging.Filter):
-    """Filter that passes each text once."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.seen: set[str] = set()
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        text = record.getMessage()
-        new = text not in self.seen
-        self.seen.add(text)
-        return new
-
-
 def warn_once() -> None:
     """Log bitsandbytes' warning about casts to float16 once, not for each int8 layer of each token."""
-    logger = logging.getLogger("bitsandbytes.autograd._functions")
-    if not any(isinstance(known, _Once) for known in logger.filters):
-        logger.addFilter(_Once())
+    logging.getLogger("bitsandbytes.autograd._functions").addFilter(_is_new)
+
+
+def _is_new(record: logging.LogRecord) -> bool:
+    text = record.getMessage()
+    new = text not in _LOGGED
+    _LOGGED.add(text)
+    return new
 
 
 def _kept_modules(model: nn.Module) -> Iterator[nn.Module]:

@@ -78,13 +78,9 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def released_config(data: dict[str, Any]) -> dict[str, Any]:
-    """Convert the settings of either dialect to the names of `MolmoConfig`.
+    """Convert ``config.json`` in either dialect, or arguments of `MolmoConfig`, to the names of `MolmoConfig`.
 
-    Args:
-        data: Content of ``config.json``, or keyword arguments of `MolmoConfig`; not changed.
-
-    Returns:
-        The settings; those of the training dialect are renamed and completed with its defaults. Unknown names are kept.
+    Settings of the training dialect are renamed and completed with its defaults; unknown names are kept.
 
     Raises:
         CheckpointError: A setting is missing, contradicts another, or needs arithmetic that is not implemented.
@@ -119,18 +115,11 @@ def _from_training_names(data: dict[str, Any]) -> dict[str, Any]:
     if missing:
         raise CheckpointError("The configuration must be complete", f"missing {', '.join(missing)}", _AGAIN)
     if values.get("intermediate_size") is None:
-        values["intermediate_size"] = _fused_width(data, values["hidden_size"], block_type)
+        fused, ratio = data.get("mlp_hidden_size"), data.get("mlp_ratio", 1 if block_type == "moe" else None)
+        if fused is None and ratio is None:
+            raise CheckpointError("The configuration must be complete", "neither mlp_hidden_size nor mlp_ratio", _AGAIN)
+        values["intermediate_size"] = int(ratio * values["hidden_size"]) if fused is None else fused
     return values
-
-
-def _fused_width(data: dict[str, Any], hidden_size: int, block_type: str) -> int:
-    """Compute the width of up and gate together, twice the inner width."""
-    if data.get("mlp_hidden_size") is not None:
-        return data["mlp_hidden_size"]
-    ratio = data.get("mlp_ratio", 1 if block_type == "moe" else None)
-    if ratio is None:
-        raise CheckpointError("The configuration must be complete", "neither mlp_hidden_size nor mlp_ratio", _AGAIN)
-    return int(ratio * hidden_size)
 
 
 _CONSUMED = frozenset(NAMES_OF_TRAINING) | frozenset(NAMES_OF_EXPERTS) | frozenset(IMPLEMENTED) | {

@@ -101,14 +101,7 @@ def _check_files(model_class: type[StrictLoading], source: Any, options: Mapping
 
 
 def refuse_wrong_keys(report: Mapping[str, Any], source: Any, ignore_shapes: bool = False) -> None:
-    """Raise one CheckpointError that names the tensors in transformers' report of a loading, if there are any.
-
-    Args:
-        report: ``missing_keys``, ``unexpected_keys`` (names) and ``mismatched_keys`` (name, shape in the file, shape in
-            the model); each may be absent.
-        source: Checkpoint, for the message.
-        ignore_shapes: True accepts tensors of another shape.
-    """
+    """Raise one CheckpointError that names the tensors in transformers' report of a loading, if there are any."""
     named = []
     for kind in _KINDS[:2] if ignore_shapes else _KINDS:
         keys = sorted(map(_key_text, report.get(kind) or ()))

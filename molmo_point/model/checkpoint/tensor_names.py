@@ -26,11 +26,7 @@ _PREFIX = "model."
 
 
 class UnstackExperts(ConversionOps):
-    """Split (experts·inner, hidden) into the matrices of the experts.
-
-    Args:
-        transposed: True if the rows of the stack are the columns of the experts' matrices.
-    """
+    """Splitter of (experts·inner, hidden), or its transpose, into the matrices of the experts."""
 
     def __init__(self, transposed: bool) -> None:
         self.transposed = transposed

@@ -30,13 +30,7 @@ Shape = tuple[int, ...]
 
 
 def check_weights(folder: Path, model_class: Any, config: MolmoConfig | None, ignore_shapes: bool = False) -> None:
-    """Check the weight files by names, sizes and headers, and compare their tensors with the model.
-
-    Args:
-        folder: Checkpoint folder.
-        model_class: Class of the model, for the comparison.
-        config: Configuration of the model; None checks the files alone.
-        ignore_shapes: True accepts tensors of another shape.
+    """Check the weight files by names, sizes and headers, and compare their tensors with the model unless ``config`` is None.
 
     Raises:
         CheckpointError: There is a problem; the error has the first one and the number of others.
@@ -87,13 +81,8 @@ def expected_shapes(model_class: Any, config: MolmoConfig) -> dict[str, Shape]:
 def misfits(weights: StoredWeights, expected: Mapping[str, Shape], num_experts: int) -> list[Problem]:
     """Find every stored tensor that is missing, unexpected, of another shape, or not floating point.
 
-    Args:
-        weights: Content of the files. Tensors of unreadable files are not reported as missing again.
-        expected: Shape of every tensor of the model, by its name in memory.
-        num_experts: Number of experts of the model; 0 means dense.
-
-    Returns:
-        At most one problem per file and kind, with all its tensors; empty if everything matches.
+    ``expected`` has the shapes by names in memory; 0 experts means dense. There is at most one problem per file and kind,
+    with all its tensors. Tensors of unreadable files are not reported as missing again.
     """
     source: dict[str, StoredTensor] = {}
     found: dict[str, list[tuple[StoredTensor, str]]] = {"duplicate": [], "unexpected": [], "shape": [], "dtype": []}

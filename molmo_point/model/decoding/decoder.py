@@ -80,12 +80,9 @@ class Decoder:
 
     @torch.inference_mode()
     def run(self, rows: Sequence[Row], cache: KeyValueCache, image: dict[str, torch.Tensor] | None = None) -> Iterator[None]:
-        """Decode all rows to their ends, and yield after every pass; the caller stops by asking for no further pass.
+        """Decode all rows, as many as the cache has, to their ends, and yield after every pass; rows and cache grow in place.
 
-        Args:
-            rows: As many rows as the cache has; they grow in place.
-            cache: Tokens that were read already; grows.
-            image: Image tensors of the prompts, if they are part of the first pass.
+        ``image`` has the image tensors of the prompts, if they are part of the first pass.
         """
         active = list(rows)
         while active:

@@ -87,13 +87,7 @@ class Growing:
 
 
 class AnswerEngine:
-    """Engine that answers questions about images with one model; it serves one call at a time.
-
-    Args:
-        model: `MolmoForCausalLM`, in eval mode.
-        processor: Its tokenizer and image settings.
-        options: Speed-ups that it may use.
-    """
+    """Engine that answers questions about images with a `MolmoForCausalLM` in eval mode; it serves one call at a time."""
 
     def __init__(self, model: Any, processor: Any, options: Options | None = None) -> None:
         self.model = model
@@ -114,12 +108,7 @@ class AnswerEngine:
         self._answers.clear()
 
     def answers(self, image: np.ndarray, prompts: Sequence[Prompt], max_new_tokens: int) -> Iterator["Growing"]:
-        """Answer all prompts about one image in one batch, and yield the same growing state after every pass.
-
-        Args:
-            image: (h, w, 3) uint8 RGB.
-            prompts: Questions, each a turn of its own.
-            max_new_tokens: Most tokens of each answer.
+        """Answer all prompts about an image (h, w, 3) uint8 RGB in one batch, and yield the same growing state after every pass.
 
         Raises:
             InputError: The image is not a usable RGB image, or a sequence would be too long.

@@ -32,14 +32,10 @@ class KeyValueCache:
         return max(self.lengths)
 
     def update(self, keys: torch.Tensor, values: torch.Tensor, layer_index: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Write new keys and values (rows, heads, new, head width) after the length of each row.
+        """Write new keys and values (rows, heads, new, head width) after the length of each row; InputError beyond the capacity.
 
-        Returns:
-            Keys and values (rows, heads, longest row + new, head width). Positions after a row's own length and its new
-            positions are stale and must be masked.
-
-        Raises:
-            InputError: The new positions exceed the capacity.
+        Returns both as (rows, heads, longest row + new, head width). Positions after a row's own length and its new positions
+        are stale and must be masked.
         """
         if layer_index == len(self._keys):
             rows, heads, _, width = keys.shape

@@ -65,16 +65,9 @@ class _Cell:
 
 
 def spread_points(decoder: Decoder, cache: KeyValueCache, prompt: Sequence[int], answer: Sequence[int]) -> tuple[Spread, ...]:
-    """Compute the distribution of every point of an answer, each given the points before it.
+    """Compute the distribution of every point of an answer, each given the points before it; empty if digits are joined.
 
-    Args:
-        decoder: Decoder with a vocabulary of one token per digit.
-        cache: Tokens before ``prompt``, in one row with room for the answer and 512 more.
-        prompt: Tokens between the cached ones and the answer.
-        answer: Tokens of the answer.
-
-    Returns:
-        One per pair of coordinates, in the order of the text; empty if the tokenizer joins digits.
+    The cache holds the tokens before ``prompt`` in one row, with room for the answer and 512 more.
     """
     if not decoder.vocabulary.digit_ids:
         return ()

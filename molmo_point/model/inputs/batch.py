@@ -28,7 +28,7 @@ def padded_batch(rows: Sequence[TokenRow], pad_id: int, side: str, length: int |
         rows: One row or more.
         pad_id: Token id of padding; ``attention_mask`` is 0 there.
         side: ``"left"`` or ``"right"``; image positions move with their tokens.
-        length: Number of tokens to pad to; None takes the longest row.
+        length: Number of tokens to pad to, at least the longest row's; None takes the longest row's.
 
     Returns:
         ``input_ids`` and ``attention_mask`` (batch, length) int64. If any row has an image, also ``images`` (batch, crops,
@@ -36,14 +36,11 @@ def padded_batch(rows: Sequence[TokenRow], pad_id: int, side: str, length: int |
         and ``image_input_idx`` (batch, crops, tokens) int32, −100 without a position.
 
     Raises:
-        InputError: The side is unknown, or a row is longer than ``length``.
+        InputError: The side is unknown.
     """
     if side not in PADDING_SIDES:
         raise InputError("padding_side must be 'left' or 'right'", repr(side), "use 'left' or 'right'")
-    longest = max(len(row.ids) for row in rows)
-    if length is not None and longest > length:
-        raise InputError(f"A sequence must have at most {length} tokens", f"{longest} tokens", "ask in fewer words")
-    width = longest if length is None else length
+    width = max(len(row.ids) for row in rows) if length is None else length
     ids = np.full((len(rows), width), pad_id, np.int64)
     attention = np.zeros((len(rows), width), np.int64)
     starts = [width - len(row.ids) if side == "left" else 0 for row in rows]

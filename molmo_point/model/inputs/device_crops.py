@@ -16,18 +16,10 @@ from molmo_point.model.inputs.resize import CanvasFit, axis_weights
 def prepare_on_device(
     image: np.ndarray, layout: ImageLayout, device: torch.device
 ) -> tuple[dict[str, torch.Tensor], tuple[int, int]]:
-    """Compute the result of `preprocess.prepare_image` on a device, with a leading batch dimension.
-
-    Args:
-        image: (h, w, 3) uint8 RGB.
-        layout: Image settings of the checkpoint.
-        device: Target device.
-
-    Returns:
-        ``images`` (1, crops, patches², 3·patch²) float32, ``image_masks`` and ``image_input_idx``; and the tiling.
+    """Compute the tensors of `preprocess.prepare_image` on a device, with a leading batch dimension, and the tiling.
 
     Raises:
-        InputError: The image is not RGB uint8, is empty, or is too narrow.
+        InputError: The image is not RGB uint8 (h, w, 3), is empty, or is too narrow.
     """
     check_image(image)
     size = image.shape[0], image.shape[1]

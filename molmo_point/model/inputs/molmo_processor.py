@@ -10,6 +10,7 @@ from transformers.processing_utils import ProcessorMixin
 
 from molmo_point.errors import CheckpointError, InputError
 from molmo_point.model.checkpoint.local_folder import local_folder
+from molmo_point.model.checkpoint.report import IMAGE_TOKENS
 from molmo_point.model.checkpoint.weight_files import read_object
 from molmo_point.model.inputs.batch import TokenRow, padded_batch
 from molmo_point.model.inputs.image_input import to_rgb
@@ -18,7 +19,6 @@ from molmo_point.model.inputs.tokenizer_files import read_tokenizer, single_digi
 from molmo_point.points.dialects.prompts import chat_turns, framed
 
 PROCESSOR_FILES = ("*.json", "*.txt")
-IMAGE_TOKENS = ("<im_start>", "<im_end>", "<im_patch>", "<im_col>")
 _ONE = "ask about one image at a time, or use a Molmo2 checkpoint"
 _IMAGE_KEYS = ("image", "path", "url", "image_url")
 
@@ -54,11 +54,9 @@ class MolmoProcessor(ProcessorMixin):
         missing = [token for token in IMAGE_TOKENS if token not in vocabulary]
         eos_id: Any = tokenizer.eos_token_id
         if missing or eos_id is None:
-            raise CheckpointError(
-                "The tokenizer must be that of a Molmo",
-                f"missing {', '.join(missing) or 'an end-of-sequence token'}",
-                "use the tokenizer.json and tokenizer_config.json of the checkpoint",
-            )
+            given = f"missing {', '.join(missing) or 'an end-of-sequence token'}"
+            fix = "use the tokenizer.json and tokenizer_config.json of the checkpoint"
+            raise CheckpointError("The tokenizer must be that of a Molmo", given, fix)
         self.image_ids = {token: int(vocabulary[token]) for token in IMAGE_TOKENS}
         self.eos_id = int(eos_id)
         self.digit_ids = single_digit_ids(self.encode_text)
@@ -256,11 +254,9 @@ def _one_image_each(images: Any, count: int, single: bool) -> list[Any]:
     if single and len(listed) > 1:
         listed = [listed]
     if len(listed) != count:
-        raise InputError(
-            "images must have one item per text",
-            f"{len(listed)} images for {count} texts",
-            "pass lists of equal length; for several questions about one image, images=[image] * len(text)",
-        )
+        given = f"{len(listed)} images for {count} texts"
+        fix = "pass lists of equal length; for several questions about one image, images=[image] * len(text)"
+        raise InputError("images must have one item per text", given, fix)
     flat = []
     for item in listed:
         several = item if isinstance(item, (list, tuple)) else [item]
@@ -276,11 +272,7 @@ def _batch_options(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def conversation_image(messages: Sequence[dict[str, Any]], image: Any = None) -> Any:
-    """Find the one image of a conversation, or None; arguments as `MolmoProcessor.chat`.
-
-    Raises:
-        InputError: There are several images, one is in a later turn, or a part has none.
-    """
+    """Find the one image of a conversation, or None; InputError for several, one in a later turn, or a part without any."""
     found = [] if image is None else [image]
     for k, message in enumerate(messages):
         content = message.get("content")

@@ -149,18 +149,14 @@ def check_image(image: Any) -> None:
     """Check that an image is RGB uint8, not empty and not too narrow; InputError otherwise."""
     shape, dtype = getattr(image, "shape", None), getattr(image, "dtype", None)
     if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3 or dtype != np.uint8:
-        raise InputError(
-            "The image must be RGB with 8-bit values",
-            f"{type(image).__name__} of shape {shape}, dtype {dtype}",
-            "pass a NumPy array (height, width, 3) of uint8 in RGB order",
-        )
+        given = f"{type(image).__name__} of shape {shape}, dtype {dtype}"
+        fix = "pass a NumPy array (height, width, 3) of uint8 in RGB order"
+        raise InputError("The image must be RGB with 8-bit values", given, fix)
     height, width = image.shape[:2]
     if min(height, width) < 1 or max(height, width) / max(1, min(height, width)) > _MAX_ASPECT:
-        raise InputError(
-            "The image must not be empty or too narrow for crops",
-            f"width × height = {width} × {height}",
-            f"pass an image with both sides > 0 and an aspect ratio below {_MAX_ASPECT:.0f}",
-        )
+        given = f"width × height = {width} × {height}"
+        fix = f"pass an image with both sides > 0 and an aspect ratio below {_MAX_ASPECT:.0f}"
+        raise InputError("The image must not be empty or too narrow for crops", given, fix)
 
 
 def select_tiling(height: int, width: int, layout: ImageLayout) -> tuple[int, int]:

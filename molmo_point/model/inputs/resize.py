@@ -48,17 +48,11 @@ class _Band:
 def resized_patches(
     image: np.ndarray, fit: CanvasFit, mean: tuple[float, ...], std: tuple[float, ...]
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Generate the canvas as normalized patches from left to right, a few columns at a time.
-
-    Args:
-        image: (h, w, 3) uint8 RGB, contiguous.
-        fit: Placement of the image on the canvas.
-        mean: (3,) channel means of RGB in [0, 1].
-        std: (3,) channel standard deviations.
+    """Generate the canvas of an image (h, w, 3) uint8, contiguous, as normalized patches from left to right.
 
     Yields:
-        First column, and patches (rows, columns, 3·patch²) float32, channel last within a patch.
-        The next item overwrites them. Padding is black before normalization: −mean/std.
+        First column, and patches (rows, columns, 3·patch²) float32, channel last within a patch. The next item overwrites
+        them. Padding is black before normalization: −mean/std.
     """
     p, (height, width) = fit.patch, fit.size
     flat = image.reshape(image.shape[0], -1)

@@ -93,12 +93,7 @@ class Molmo2Image:
 
 
 def prepare_molmo2_image(image: Any, layout: Molmo2ImageLayout) -> Molmo2Image:
-    """Cut an image into an overview and crops, and these into patches; errors as `to_rgb`.
-
-    Args:
-        image: (h, w, 3) uint8 RGB of any size, or any other input of `to_rgb`.
-        layout: Image settings.
-    """
+    """Cut an image, any input of `to_rgb`, into an overview and crops, and these into patches; errors as `to_rgb`."""
     rgb = to_rgb(image)
     channels_first = torch.from_numpy(rgb.astype(np.float32)).permute(2, 0, 1)
     rows, columns = tiling(rgb.shape[0], rgb.shape[1], layout)

@@ -55,16 +55,7 @@ class Molmo2Backend(Backend):
         self.eos_ids = _end_ids(model, processor)
 
     def answers(self, image: np.ndarray, prompts: Sequence[Prompt], limits: Limits) -> Iterator[Growth]:
-        """Answer prompts about an image one after another, greedily; a growth follows every token.
-
-        Args:
-            image: (h, w, 3) uint8 RGB.
-            prompts: One or more, without the frame of a turn.
-            limits: Bounds of each answer.
-
-        Raises:
-            InputError: The image is not usable, the words hold a control token, or a sequence would be too long.
-        """
+        """Answer prompts one after another, greedily; a growth follows every token. Arguments and errors as `Backend.answers`."""
         for index, prompt in enumerate(prompts):
             started = time.perf_counter()
             inputs = self.processor(image, prompt.text)
@@ -95,13 +86,7 @@ class Molmo2Backend(Backend):
 
 
 def load_molmo2_backend(source: CheckpointSource) -> Molmo2Backend:
-    """Load a Molmo2 checkpoint.
-
-    Raises:
-        CheckpointError: Files are missing, broken, or do not fit one another.
-        DependencyError: transformers is too old for Molmo2, or a library is missing.
-        InputError: An adapter was given, or `max_crops` is not what the model was trained for.
-    """
+    """Load a Molmo2 checkpoint; errors as `load_molmo2`, and InputError for an adapter or an impossible ``max_crops``."""
     if source.adapter is not None:
         given = f"{source.folder} is a Molmo2"
         raise InputError("adapter must belong to a Molmo v1 checkpoint", given, "merge it with peft, and load the result")
@@ -114,11 +99,7 @@ def load_molmo2_backend(source: CheckpointSource) -> Molmo2Backend:
 def load_molmo2(folder: Path, device: torch.device, quantization: Any = None, dtype: torch.dtype = torch.float32) -> Any:
     """Load ``Molmo2ForConditionalGeneration`` in eval mode, strictly and without remote code.
 
-    Args:
-        folder: Checkpoint folder, as released or as transformers saves it.
-        device: Target device.
-        quantization: Quantization configuration of transformers, whose skip list is set here; or None.
-        dtype: Precision of unquantized weights.
+    The skip list of the quantization is set here; ``dtype`` is the precision of unquantized weights.
 
     Raises:
         CheckpointError: A file is missing or broken, or weights and configuration do not match.

@@ -27,7 +27,7 @@ _FIX = "download the tokenizer and processor files of the checkpoint again"
 
 
 class Molmo2Processor:
-    """Tokenizer, chat template and image settings of one checkpoint.
+    """Tokenizer, chat template and image settings of one checkpoint; CheckpointError if the tokenizer lacks a token.
 
     Args:
         tokenizer: Tokenizer with Molmo2's image tokens, an end-of-sequence token and a chat template.
@@ -35,9 +35,6 @@ class Molmo2Processor:
         columns: True if a column token ends every row of patches of the crops.
         whole_columns: True if a column token ends every row of the overview; None means ``columns``.
         whole_start: True if the overview has a start token of its own.
-
-    Raises:
-        CheckpointError: The tokenizer lacks a token or the chat template.
     """
 
     def __init__(
