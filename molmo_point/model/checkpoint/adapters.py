@@ -25,11 +25,9 @@ def is_adapter(folder: Path) -> bool:
 
 def base_of(folder: Path) -> str:
     """Read the base checkpoint of an adapter, an embedded name, folder or Hugging Face id; CheckpointError without one."""
-    path = folder / ADAPTER_CONFIG
-    if not path.exists():
-        fix = "pass the folder that holds adapter_config.json"
-        raise CheckpointError("The folder must hold an adapter", str(folder), fix)
-    base = read_object(path, "copy the adapter again").get("base_model_name_or_path")
+    path, fix = folder / ADAPTER_CONFIG, "pass the folder that holds adapter_config.json"
+    missing = CheckpointError("The folder must hold an adapter", str(folder), fix)
+    base = read_object(path, "copy the adapter again", missing).get("base_model_name_or_path")
     if not isinstance(base, str) or not base:
         raise CheckpointError("The adapter must name its base model", str(path), "pass the base, and the adapter as adapter=")
     return base

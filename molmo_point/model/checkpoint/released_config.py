@@ -70,11 +70,8 @@ IMPLEMENTED: dict[str, tuple[Any, ...]] = {
 
 def read_config(folder: Path) -> dict[str, Any]:
     """Read ``config.json`` of a checkpoint folder; CheckpointError if it is missing, broken, or no JSON object."""
-    path = folder / "config.json"
-    if not path.exists():
-        fix = "pass the folder that holds the model's files"
-        raise CheckpointError("The checkpoint must have a config.json", f"no {path}", fix)
-    return read_object(path)
+    path, fix = folder / "config.json", "pass the folder that holds the model's files"
+    return read_object(path, missing=CheckpointError("The checkpoint must have a config.json", f"no {path}", fix))
 
 
 def released_config(data: dict[str, Any]) -> dict[str, Any]:

@@ -203,19 +203,17 @@ def _image_settings(
     if flavor is not None and flavor.family != "molmo":
         missing = not (folder / name).is_file() and not (folder / "processor_config.json").is_file()
         return None, [Problem("image", name, "it is missing", "download it into the same folder")] if missing else []
-    data, problems = _read(folder, name, "image")
-    if not (folder / name).exists():
+    try:
+        data = read_json(folder / name)
+        crop, patch, most = data["base_image_input_size"][0], data["image_patch_size"], data["max_crops"]
+        image = ImageSettings(int(crop), int(patch), int(most), True)
+    except FileNotFoundError:
         notes.append(f"{name} is missing: the image settings of the released checkpoints apply")
         image = ImageSettings(336, 14, 12, False)
-    elif problems:
-        return None, problems
-    else:
-        try:
-            crop, patch, most = data["base_image_input_size"][0], data["image_patch_size"], data["max_crops"]
-            image = ImageSettings(int(crop), int(patch), int(most), True)
-        except (KeyError, TypeError, IndexError, ValueError) as error:
-            text = f"it holds no image settings of a Molmo ({type(error).__name__}: {error})"
-            return None, [Problem("image", name, text, _AGAIN)]
+    except (KeyError, TypeError, IndexError) as error:
+        return None, [Problem("image", name, f"it holds no image settings of a Molmo ({type(error).__name__}: {error})", _AGAIN)]
+    except (ValueError, OSError) as error:
+        return None, [Problem("image", name, words_of(error), _AGAIN)]
     vision = config.get("vision_config")
     vision = vision if isinstance(vision, dict) else {}
     wanted = (vision.get("image_size", 336), vision.get("patch_size", 14))

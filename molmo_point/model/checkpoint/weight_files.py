@@ -119,12 +119,14 @@ def _parsed(data: bytes) -> Any:
         raise ValueError("it is nested too deeply") from error
 
 
-def read_object(path: Path, fix: str = "download the file again") -> dict[str, Any]:
-    """Read a JSON object of a checkpoint; empty if the file does not exist, CheckpointError if it is broken."""
+def read_object(path: Path, fix: str = "download the file again", missing: CheckpointError | None = None) -> dict[str, Any]:
+    """Read a JSON object of a checkpoint; CheckpointError if it is broken. A missing file is empty, or raises ``missing``."""
     try:
         data = read_json(path)
-    except FileNotFoundError:
-        return {}
+    except FileNotFoundError as error:
+        if missing is None:
+            return {}
+        raise missing from error
     except (ValueError, OSError) as error:
         raise CheckpointError(f"{path.name} cannot be read", f"{path}: {words_of(error)}", fix) from error
     if not isinstance(data, dict):
