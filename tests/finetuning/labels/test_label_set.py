@@ -57,7 +57,7 @@ def test_parquet_says_what_json_lines_say(write: Write, folder: Path) -> None:
     rows = [{**MUG, "collection_method": "pointing"}, {**MUG, "label": "spoon", "points": [], "count": 0}]
     parquet.write_table(pyarrow.Table.from_pylist(rows), folder / "rows.parquet")
     one, other = LabelSet(write(*rows), validation_share=0), LabelSet(folder / "rows.parquet", validation_share=0)
-    assert other.train[0].place.number == 1 and other.train[0].path == one.train[0].path
+    assert other.train[0].place == f"{folder / 'rows.parquet'}:1" and other.train[0].path == one.train[0].path
     for mine, theirs in zip(one.train[0].annotations, other.train[0].annotations, strict=True):
         assert isinstance(mine, PointLabels) and isinstance(theirs, PointLabels) and mine.label == theirs.label
         np.testing.assert_array_equal(mine.percent, theirs.percent)
