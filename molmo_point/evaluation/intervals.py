@@ -22,4 +22,5 @@ def share(values: list[bool]) -> dict[str, float]:
 
 def markdown(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Format a Markdown table."""
-    return "\n".join(f"| {' | '.join(map(str, row))} |" for row in (head, ["---"] * len(head), *rows))
+    lines = ["|" + "".join(f" {cell} |" if cell != "" else " |" for cell in row) for row in (head, *rows)]
+    return "\n".join([lines[0], "|---" * len(head) + "|", *lines[1:]])
