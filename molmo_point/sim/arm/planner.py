@@ -70,7 +70,7 @@ class PandaPlanner(ArmPlanner):
                 fix = f"give poses {BASE_FRAME}_T_{TOOL_FRAME}"
                 raise FrameError("poses must be of the tool in its base frame", f"{pose.target}_T_{pose.source}", fix)
         self._set_obstacles(obstacles)
-        rows = [np.asarray(start_rad, dtype=np.float64)]
+        rows: list[FloatArray] = [np.asarray(start_rad, dtype=np.float64)]
         for number, pose in enumerate(poses, start=1):
             found = self._line(pose, rows[-1]) if straight else self._joints(pose, rows[-1])
             if isinstance(found, NoPath):
