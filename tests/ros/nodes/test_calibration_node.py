@@ -49,7 +49,7 @@ def test_the_node_records_samples_that_can_be_calibrated(tmp_path):
     reported = []
     try:
         end = time.monotonic() + LIMIT_S
-        for target in planned_views(DEFAULT, (0.35, 0.5)):
+        for target in planned_views(DEFAULT):
             arm.go_to_view(target)
             before = len(list(folder.glob("*.png")))
             while time.monotonic() < end and not node.done and len(list(folder.glob("*.png"))) == before:
