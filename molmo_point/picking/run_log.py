@@ -1,13 +1,14 @@
 """Record of a picking arm: command, looks, answers and decisions with their times, for a video or a live view."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from molmo_point.frame import FrameOrImage, RgbdFrame
 from molmo_point.picking.states import PickEvent
 from molmo_point.pointer import Pointer
+from molmo_point.request import PointRequest
 from molmo_point.results import Count, Pointing
 
 OnAnswer = Callable[[RgbdFrame, "Pointing | Count"], None]
@@ -94,13 +95,20 @@ class WatchedPointer(Pointer):
         super().__init__(pointer.backend)
         self._on_answer = on_answer
 
-    def point(self, frame: FrameOrImage, query: str, **options: Any) -> Pointing:
+    def point(self, frame: FrameOrImage, query: str | PointRequest, **options: Any) -> Pointing:
         frame = RgbdFrame.of(frame)
         answer = super().point(frame, query, **options)
         self._on_answer(frame, answer)
         return answer
 
-    def count(self, frame: FrameOrImage, query: str, **options: Any) -> Count:
+    def point_many(self, frame: FrameOrImage, queries: Sequence[str | PointRequest], **options: Any) -> tuple[Pointing, ...]:
+        frame = RgbdFrame.of(frame)
+        answers = super().point_many(frame, queries, **options)
+        for answer in answers:
+            self._on_answer(frame, answer)
+        return answers
+
+    def count(self, frame: FrameOrImage, query: str | PointRequest, **options: Any) -> Count:
         frame = RgbdFrame.of(frame)
         answer = super().count(frame, query, **options)
         self._on_answer(frame, answer)
