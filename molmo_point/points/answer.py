@@ -26,6 +26,7 @@ class ParsedAnswer:
         spans: Places (start, end) of the x and y numbers of each point in the text. MolmoPoint's
             points have the place of the patch token, and that of the two tokens after it.
         dialect: Name of the dialect that it was read as.
+        full: Numbers that make up the width and the height of an image in that dialect.
     """
 
     points: tuple[ImagePoint, ...]
@@ -35,6 +36,7 @@ class ParsedAnswer:
     truncated: bool
     spans: tuple[tuple[Span, Span], ...] = ()
     dialect: str = "molmo"
+    full: Size = (100.0, 100.0)
 
     @property
     def object_count(self) -> int:

@@ -33,7 +33,7 @@ def answer_confidences(completion: Completion, answer: ParsedAnswer) -> tuple[fl
         One number per point, 0 to 1; NaN without probabilities, or with tokens that do not make up the text.
     """
     tokens, probabilities = completion.tokens, completion.token_probabilities
-    spans, per_mille = answer.spans, answer.dialect == "molmo2"
+    spans, per_mille = answer.spans, answer.full == (1000.0, 1000.0)
     if not tokens or len(tokens) != len(probabilities):
         return (math.nan,) * len(spans)
     shift = "".join(tokens).find(completion.text)

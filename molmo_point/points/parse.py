@@ -77,6 +77,7 @@ def parse_answer(
         truncated=syntax.is_cut_off(text) or prose.ends_early(text),
         spans=tuple(collector.spans),
         dialect=syntax.name,
+        full=syntax.full,
     )
 
 
