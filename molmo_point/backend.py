@@ -10,7 +10,7 @@ from typing import Any
 
 from molmo_point.arrays import ColorArray
 from molmo_point.errors import InputError
-from molmo_point.request import Task
+from molmo_point.request import Kind
 from molmo_point.results import Completion, PointMode
 from molmo_point.trust.confidence_calibration import UNCALIBRATED, Calibration
 
@@ -23,12 +23,12 @@ class Prompt:
 
     Attributes:
         text: The words for the model, without the frame of a turn.
-        task: The kind of the question.
+        kind: The kind of the question.
         words: The user's own words for the object; empty for free questions.
     """
 
     text: str
-    task: Task = Task.ASK
+    kind: Kind = Kind.ASK
     words: str = ""
 
 

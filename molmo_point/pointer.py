@@ -18,7 +18,7 @@ from molmo_point.points.dialects.prompts import checked_style, question_prompt
 from molmo_point.points.parse import parse_answer
 from molmo_point.points.point_quality import rate_points
 from molmo_point.points.stop_rule import GrowingAnswer
-from molmo_point.request import MAX_POINTS, Near, PointRequest, Surface, Task
+from molmo_point.request import MAX_POINTS, Kind, Near, PointRequest, Surface
 from molmo_point.results import Completion, Count, Found, ImagePoint, Pointing
 from molmo_point.text_checks import MAX_ANSWER_TOKENS, checked_count, checked_question
 
@@ -189,7 +189,7 @@ class Pointer:
         on_points: OnPoints | None = None,
     ) -> Count:
         """Count the objects that fit the words, with a point on each; arguments and errors as `point`."""
-        request = PointRequest.of(query, task=Task.COUNT, max_points=max_points, time_budget_s=time_budget_s)
+        request = PointRequest.of(query, kind=Kind.COUNT, max_points=max_points, time_budget_s=time_budget_s)
         told = None if on_points is None else lambda _, points: on_points(points)
         view, clock = View(RgbdFrame.of(frame), None), _Clock(request)
         (answer,) = self._answer(view, (request,), clock, should_stop, told)
@@ -249,7 +249,7 @@ class Pointer:
         on_text: Callable[[str], None] | None = None,
     ) -> Completion:
         """Describe the image; arguments, result and errors as `ask`."""
-        prompt = Prompt(self._dialect.ask_to_describe(), Task.CAPTION)
+        prompt = Prompt(self._dialect.ask_to_describe(), Kind.CAPTION)
         return self._text(frame, prompt, max_new_tokens, should_stop, on_text)
 
     def _text(

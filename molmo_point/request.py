@@ -16,7 +16,7 @@ Near: TypeAlias = tuple[float, float] | ImagePoint | Pointing
 """A place to look at: a pixel (u, v), a point, or all points of an answer."""
 
 
-class Task(str, Enum):
+class Kind(str, Enum):
     """The kind of a question."""
 
     POINT = "point"
@@ -50,7 +50,7 @@ class PointRequest:
 
     Attributes:
         words: The objects in the user's words, e.g. "the handle of the red mug".
-        task: POINT, or COUNT to count them with a point on each.
+        kind: POINT, or COUNT to count them with a point on each.
         max_points: Most points to keep; the model writes no more than it must.
         labels: False stops the model once the coordinates are out, before it names the object.
         spread: Whether every point also gets its `modes`, at about three more passes a point.
@@ -65,7 +65,7 @@ class PointRequest:
     """
 
     words: str
-    task: Task = Task.POINT
+    kind: Kind = Kind.POINT
     max_points: int = MAX_POINTS
     labels: bool = True
     spread: bool = False
@@ -77,7 +77,7 @@ class PointRequest:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "words", checked_words(self.words))
-        object.__setattr__(self, "task", Task(self.task))
+        object.__setattr__(self, "kind", Kind(self.kind))
         object.__setattr__(self, "prefer", Surface(self.prefer))
         checked_count("max_points", self.max_points, MAX_POINTS)
         if self.time_budget_s is not None:
@@ -101,11 +101,11 @@ class PointRequest:
         if not isinstance(words, PointRequest):
             return cls(words, **settings)
         defaults = {field.name: field.default for field in fields(cls)}
-        changed = sorted(name for name, value in settings.items() if name != "task" and value != defaults[name])
+        changed = sorted(name for name, value in settings.items() if name != "kind" and value != defaults[name])
         if changed:
             fix = "put them into the request, e.g. with dataclasses.replace"
             raise InputError("settings must be part of the request", ", ".join(changed), fix)
-        return replace(words, task=settings["task"]) if settings.get("task", words.task) != words.task else words
+        return replace(words, kind=settings["kind"]) if settings.get("kind", words.kind) != words.kind else words
 
     @property
     def deadline_after_s(self) -> float:

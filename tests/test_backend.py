@@ -14,7 +14,7 @@ from molmo_point.errors import CheckpointError, InputError
 from molmo_point.points.answer import CoordinatePair
 from molmo_point.points.dialects import DIALECTS, dialect_of
 from molmo_point.points.dialects.dialect import Dialect
-from molmo_point.request import PointRequest, Task
+from molmo_point.request import Kind, PointRequest
 from molmo_point.results import Completion
 
 IMAGE = np.zeros((100, 200, 3), np.uint8)
@@ -106,12 +106,12 @@ def test_an_unknown_dialect_lists_the_known_ones() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(DIALECTS))
-def test_every_dialect_words_a_request_and_keeps_its_task(name: str) -> None:
+def test_every_dialect_words_a_request_and_keeps_its_kind(name: str) -> None:
     dialect = dialect_of(name)
-    for task in (Task.POINT, Task.COUNT):
-        prompt = dialect.prompt(PointRequest("the red mug", task))
+    for kind in (Kind.POINT, Kind.COUNT):
+        prompt = dialect.prompt(PointRequest("the red mug", kind))
         assert "red mug" in prompt.text
-        assert (prompt.task, prompt.words) == (task, "the red mug")
+        assert (prompt.kind, prompt.words) == (kind, "the red mug")
     assert dialect.name == name
 
 

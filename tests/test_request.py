@@ -8,7 +8,7 @@ import pytest
 
 from molmo_point import Pointer, PointRequest
 from molmo_point.errors import InputError
-from molmo_point.request import Surface, Task
+from molmo_point.request import Kind, Surface
 
 from .scripted_backend import FRAME, TWO, Scripted
 
@@ -30,7 +30,7 @@ def test_impossible_values_are_refused_by_name(field: str, value: Any) -> None:
 
 def test_values_are_normalized() -> None:
     request = PointRequest("  the mug ", "count", prefer="centre")  # type: ignore[arg-type]
-    assert (request.words, request.task, request.prefer) == ("the mug", Task.COUNT, Surface.CENTER)
+    assert (request.words, request.kind, request.prefer) == ("the mug", Kind.COUNT, Surface.CENTER)
 
 
 def test_a_request_answers_as_its_keywords_do() -> None:

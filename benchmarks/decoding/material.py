@@ -10,7 +10,7 @@ from molmo_point.backend import Prompt
 from molmo_point.evaluation.tabletop import FIRST_SEED
 from molmo_point.points.dialects import dialect_of
 from molmo_point.points.dialects.written import format_points
-from molmo_point.request import PointRequest, Task
+from molmo_point.request import Kind, PointRequest
 
 COUNTS = (1, 5, 10, 20, 40)
 QUERY_COUNTS = (1, 2, 4, 8, 16)
@@ -84,7 +84,7 @@ def pointing(words: str) -> Prompt:
 
 def counting(words: str) -> Prompt:
     """Ask for a count, as Molmo v1 is asked."""
-    return dialect_of("molmo").prompt(PointRequest(words, Task.COUNT))
+    return dialect_of("molmo").prompt(PointRequest(words, Kind.COUNT))
 
 
 def scripted_answers(encode: Callable[[str], Sequence[int]], counts: Sequence[int] = COUNTS, seed: int = 0) -> list[Scripted]:

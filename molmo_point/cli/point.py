@@ -12,7 +12,7 @@ from molmo_point.cli.exit_codes import EXIT_NOTHING_FOUND
 from molmo_point.cli.output import add_json, check_folder, show
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
-from molmo_point.request import PointRequest, Task
+from molmo_point.request import Kind, PointRequest
 
 
 def add_point(parser: argparse.ArgumentParser) -> None:
@@ -66,7 +66,7 @@ def load_pointer(options: argparse.Namespace) -> Any:
 
 def run_point(options: argparse.Namespace) -> int:
     """Point, print and draw; return 3 if nothing was found."""
-    request = _request(options, Task.POINT)
+    request = _request(options, Kind.POINT)
     gripper = grasp_option.checked_gripper(options)
     frame = frame_source.read_frame(options)
     _check_pictures(options, frame)
@@ -101,7 +101,7 @@ def run_point(options: argparse.Namespace) -> int:
 
 def run_count(options: argparse.Namespace) -> int:
     """Count, print and draw; a count of zero is an answer like any other."""
-    request, frame = _request(options, Task.COUNT), frame_source.read_frame(options)
+    request, frame = _request(options, Kind.COUNT), frame_source.read_frame(options)
     with contextlib.redirect_stdout(sys.stderr):
         count = _pointer(options).count(frame, request)
         written = _draw(options, frame, count)
@@ -109,7 +109,7 @@ def run_count(options: argparse.Namespace) -> int:
     return 0
 
 
-def _request(options: argparse.Namespace, task: Task) -> PointRequest:
+def _request(options: argparse.Namespace, kind: Kind) -> PointRequest:
     """Build the request from the options that were given."""
     given = [words for words in (options.words, options.query) if words is not None]
     if len(given) != 1:
@@ -119,7 +119,7 @@ def _request(options: argparse.Namespace, task: Task) -> PointRequest:
             fix="molmo-point point 'the red mug' --image photo.png",
         )
     settings = {} if options.max_points is None else {"max_points": options.max_points}
-    return PointRequest(given[0], task, **settings, **(_look(options) if task is Task.POINT else {}))
+    return PointRequest(given[0], kind, **settings, **(_look(options) if kind is Kind.POINT else {}))
 
 
 def _look(options: argparse.Namespace) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from molmo_point.model.load import checkpoint_family
 from molmo_point.pointer import Pointer
 from molmo_point.points.dialects import dialect_of
 from molmo_point.points.dialects.prompts import counting_prompt, pointing_prompt, user_turn
-from molmo_point.request import PointRequest, Task
+from molmo_point.request import Kind, PointRequest
 from molmo_point.sim import TabletopScene
 
 IMAGE = np.random.default_rng(3).integers(0, 256, (40, 70, 3), dtype=np.uint8)
@@ -85,7 +85,7 @@ def test_tokens_are_those_of_transformers_generate() -> None:
     for seed in range(10):
         scene = TabletopScene.random(900 + seed)
         words = scene.objects[0].name if seed % 3 else "bricks"
-        prompt = dialect_of("molmo").prompt(PointRequest(words, Task.POINT if seed % 2 else Task.COUNT))
+        prompt = dialect_of("molmo").prompt(PointRequest(words, Kind.POINT if seed % 2 else Kind.COUNT))
         image = scene.render()[0]
         done = backend.complete(image, prompt, Limits(160))
         eos_id, inputs = backend.processor.eos_id, backend.processor(image, prompt.text)

@@ -8,9 +8,9 @@ import re
 from dataclasses import dataclass
 
 from molmo_point.backend import Prompt
-from molmo_point.request import Task
+from molmo_point.request import Kind
 
-_STYLES = {Task.POINT: "pointing", Task.COUNT: "counting"}
+_STYLES = {Kind.POINT: "pointing", Kind.COUNT: "counting"}
 _ABSENT = " There are none."
 _OPENERS = {
     "pointing": (' <point x="', ' <points x1="', _ABSENT),
@@ -40,7 +40,7 @@ class ExpectedAnswer:
     @classmethod
     def to(cls, prompt: Prompt) -> "ExpectedAnswer":
         """Expect the answer to a prompt; free questions have no fixed form."""
-        style = _STYLES.get(prompt.task, "")
+        style = _STYLES.get(prompt.kind, "")
         return cls(style, prompt.words) if style else cls()
 
     @property

@@ -8,7 +8,7 @@ from molmo_point.backend import Prompt
 from molmo_point.points.answer import CoordinatePair, Problems, Size
 from molmo_point.points.dialects.prompts import counting_prompt, pointing_prompt
 from molmo_point.points.tags import ends_in_tag
-from molmo_point.request import PointRequest, Task
+from molmo_point.request import Kind, PointRequest
 
 
 class Dialect(ABC):
@@ -24,8 +24,8 @@ class Dialect(ABC):
 
     def prompt(self, request: PointRequest) -> Prompt:
         """Word a request as the family was trained to read it."""
-        text = self.ask_to_count(request.words) if request.task is Task.COUNT else self.ask_to_point(request.words)
-        return Prompt(text, request.task, request.words)
+        text = self.ask_to_count(request.words) if request.kind is Kind.COUNT else self.ask_to_point(request.words)
+        return Prompt(text, request.kind, request.words)
 
     def ask_to_point(self, words: str) -> str:
         """Word the request for points on objects."""

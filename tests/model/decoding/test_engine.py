@@ -16,7 +16,7 @@ from molmo_point.backend import Prompt
 from molmo_point.errors import InputError
 from molmo_point.model import MolmoBackend, load_backend
 from molmo_point.model.decoding.engine import AnswerEngine, Options
-from molmo_point.request import Task
+from molmo_point.request import Kind
 
 RNG = np.random.default_rng(3)
 IMAGE, OTHER = (RNG.integers(0, 256, (40, 70, 3), dtype=np.uint8) for _ in range(2))
@@ -40,7 +40,7 @@ def looks(backend: MolmoBackend, monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def asked(*texts: str) -> tuple[Prompt, ...]:
-    return tuple(Prompt(t, Task.POINT, t.removeprefix("Point to ")) if t.startswith("Point to ") else Prompt(t) for t in texts)
+    return tuple(Prompt(t, Kind.POINT, t.removeprefix("Point to ")) if t.startswith("Point to ") else Prompt(t) for t in texts)
 
 
 def said(engine: AnswerEngine, image: np.ndarray, *texts: str, count: int = 10) -> list[list[int]]:

@@ -17,7 +17,7 @@ from molmo_point.model.decoding.templates import (
 from molmo_point.points.dialects import dialect_of
 from molmo_point.points.dialects.written import format_points
 from molmo_point.points.stop_rule import GrowingAnswer
-from molmo_point.request import PointRequest, Task
+from molmo_point.request import Kind, PointRequest
 
 LABELS = (
     "dog", "red mug", "The red mug", "every blue car", "cup 2", "7 up", "x1", "mug's handle", 'the "big" one',
@@ -143,17 +143,17 @@ def test_the_total_is_that_of_the_last_index() -> None:
 
 
 @pytest.mark.parametrize(
-    ("task", "expected"),
+    ("kind", "expected"),
     [
-        (Task.POINT, ExpectedAnswer("pointing", "the red mug")),
-        (Task.COUNT, ExpectedAnswer("counting", "the red mug")),
-        (Task.ASK, ExpectedAnswer()),
-        (Task.CAPTION, ExpectedAnswer()),
+        (Kind.POINT, ExpectedAnswer("pointing", "the red mug")),
+        (Kind.COUNT, ExpectedAnswer("counting", "the red mug")),
+        (Kind.ASK, ExpectedAnswer()),
+        (Kind.CAPTION, ExpectedAnswer()),
     ],
 )
-def test_the_prompts_task_decides_the_form(task: Task, expected: ExpectedAnswer) -> None:
+def test_the_prompts_kind_decides_the_form(kind: Kind, expected: ExpectedAnswer) -> None:
     # The text of the prompt says nothing here: no request is recovered from words.
-    assert ExpectedAnswer.to(Prompt("How many dogs are there?", task, "the red mug")) == expected
+    assert ExpectedAnswer.to(Prompt("How many dogs are there?", kind, "the red mug")) == expected
 
 
 def test_labels_that_are_tried() -> None:

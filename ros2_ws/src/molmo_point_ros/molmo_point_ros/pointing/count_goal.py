@@ -9,7 +9,7 @@ from molmo_point_msgs.msg import PointTargetArray
 
 from molmo_point.depth.lift import lift_points
 from molmo_point.points.agreed_count import agreed_count
-from molmo_point.request import PointRequest, Task
+from molmo_point.request import Kind, PointRequest
 from molmo_point.results import Count, ImagePoint, Pointing
 from molmo_point_ros.nodes.goal_error import ErrorCode, GoalError
 from molmo_point_ros.pointing.answers import answer_of
@@ -64,7 +64,7 @@ class CountGoal(FrameGoal):
             self.tell(state=CountObjects.Feedback.GENERATING, points_so_far=len(points))
 
         self.tell(state=CountObjects.Feedback.ENCODING, points_so_far=0)
-        request = PointRequest(query, Task.COUNT, max_points=self._max_points())
+        request = PointRequest(query, Kind.COUNT, max_points=self._max_points())
         return self._asked(
             lambda: self._resources.pointer.count(stamped.frame, request, should_stop=self._told_stop(), on_points=on_points)
         )
