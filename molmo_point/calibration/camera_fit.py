@@ -14,7 +14,7 @@ from molmo_point.calibration.boards import import_cv2
 from molmo_point.errors import InputError
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.planar_pose import MIN_POINTS, board_poses, projection_jacobian, twist_jacobian, twisted
-from molmo_point.geometry.rigid import motion
+from molmo_point.geometry.rigid import applied, motion
 
 MIN_IMAGES = 5
 # Indices of the fitted coefficients among k1, k2, p1, p2, k3.
@@ -153,8 +153,7 @@ def _half_and_half(points_board: FloatArray, uv: FloatArray, camera: Intrinsics)
         known = uv.copy()
         known[:, start::2] = np.nan
         poses = board_poses(points_board, known, camera).camera_T_board
-        p_camera = points_board @ np.swapaxes(poses[:, :3, :3], 1, 2) + poses[:, None, :3, 3]
-        gap = ((camera.project(p_camera) - uv) ** 2).sum(axis=2)
+        gap = ((camera.project(applied(poses, points_board)) - uv) ** 2).sum(axis=2)
         squares[:, start::2] = gap[:, start::2]
     count = np.isfinite(squares).sum(axis=1)
     total = np.nansum(squares, axis=1)

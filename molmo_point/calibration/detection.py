@@ -1,5 +1,6 @@
 """Detection of a board in an image: sub-pixel corners by OpenCV, NaN where a corner was not detected."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,6 +49,31 @@ def detect(board: Board, image: ColorArray) -> Detection:
         reason = "no board found" if not count else f"only {count} points of the board found"
         return Detection(uv, reason=reason)
     return Detection(uv, edge_width_px(gray, uv))
+
+
+def detect_each(
+    board: Board, photos: Iterable[tuple[str, ColorArray]], count: int, progress: Callable[[str], None]
+) -> tuple[list[tuple[str, Detection]], list[tuple[str, str]]]:
+    """Detect a board in named images.
+
+    Args:
+        board: Board to detect.
+        photos: Names and images.
+        count: Number of images, for the progress.
+        progress: Called with a line per image.
+
+    Returns:
+        Name and detection of each usable image; name and reason of each other image.
+    """
+    kept, dropped = [], []
+    for number, (name, image) in enumerate(photos, start=1):
+        found = detect(board, image)
+        progress(f"{number}/{count} {name}: {found.reason or f'{found.count} points'}")
+        if found.reason:
+            dropped.append((name, found.reason))
+        else:
+            kept.append((name, found))
+    return kept, dropped
 
 
 def _charuco(board: Board, gray: NDArray[np.uint8]) -> FloatArray:

@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 from molmo_point.arrays import FloatArray, IntArray
 from molmo_point.calibration.boards import Board
 from molmo_point.calibration.camera_fit import MIN_IMAGES, MODELS, CameraFit, choose_model, fit_camera, largest_difference_px
-from molmo_point.calibration.detection import MIN_POINTS, Detection, detect
+from molmo_point.calibration.detection import MIN_POINTS, Detection, detect_each
 from molmo_point.errors import InputError
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.plain_json import plain_json
 
 Photo = tuple[str, NDArray[np.uint8]]
+Kept = list[tuple[str, Detection]]
+Reasons = list[tuple[str, str]]
 
 COVERAGE_GRID = (8, 6)
 _BLUR_FACTOR, _BLUR_PX = 2.0, 4.0
@@ -102,7 +104,7 @@ def calibrate_intrinsics(
     if factory is not None and factory.size_wh != size_wh:
         given = f"{factory.size_wh}, photos {size_wh} (width, height)"
         raise InputError("factory must be intrinsics of the photos' size", given, "give the intrinsics of this stream")
-    kept, dropped = _sharp(*_detected(board, photos, progress))
+    kept, dropped = _sharp(*detect_each(board, photos, len(photos), progress))
     _enough(kept, dropped, len(photos))
     kept, dropped = _fitting(points, kept, dropped, size_wh, model or "k1 k2")
     _enough(kept, dropped, len(photos))
@@ -151,23 +153,7 @@ def _one_size(photos: Sequence[Photo]) -> tuple[int, int]:
     return next(iter(sizes))
 
 
-def _detected(
-    board: Board, photos: Sequence[Photo], progress: Callable[[str], None]
-) -> tuple[list[tuple[str, Detection]], list[tuple[str, str]]]:
-    kept, dropped = [], []
-    for number, (name, image) in enumerate(photos, start=1):
-        found = detect(board, image)
-        progress(f"{number}/{len(photos)} {name}: {found.reason or f'{found.count} points'}")
-        if found.reason:
-            dropped.append((name, found.reason))
-        else:
-            kept.append((name, found))
-    return kept, dropped
-
-
-def _sharp(
-    kept: list[tuple[str, Detection]], dropped: list[tuple[str, str]]
-) -> tuple[list[tuple[str, Detection]], list[tuple[str, str]]]:
+def _sharp(kept: Kept, dropped: Reasons) -> tuple[Kept, Reasons]:
     widths = np.array([found.sharpness_px for _, found in kept])
     if not np.isfinite(widths).any():
         return kept, dropped
@@ -178,9 +164,7 @@ def _sharp(
     return [item for item, bad in zip(kept, blurred) if not bad], dropped + reasons
 
 
-def _fitting(
-    points: FloatArray, kept: list[tuple[str, Detection]], dropped: list[tuple[str, str]], size_wh: tuple[int, int], model: str
-) -> tuple[list[tuple[str, Detection]], list[tuple[str, str]]]:
+def _fitting(points: FloatArray, kept: Kept, dropped: Reasons, size_wh: tuple[int, int], model: str) -> tuple[Kept, Reasons]:
     """Drop photos that contradict the others, the worst first."""
     dropped = list(dropped)
     while len(kept) > MIN_IMAGES:
@@ -195,9 +179,7 @@ def _fitting(
     return kept, dropped
 
 
-def _without_strays(
-    points: FloatArray, kept: list[tuple[str, Detection]], size_wh: tuple[int, int], model: str
-) -> tuple[list[tuple[str, Detection]], list[tuple[str, str]]]:
+def _without_strays(points: FloatArray, kept: Kept, size_wh: tuple[int, int], model: str) -> tuple[Kept, Reasons]:
     """Leave out single points with a large residual, e.g. a corner that slid along an edge, or glare."""
     fit = fit_camera(points, np.array([found.uv for _, found in kept]), size_wh, model)
     gap = np.linalg.norm(fit.residual, axis=2)
@@ -216,7 +198,7 @@ def _without_strays(
     return calm, reasons
 
 
-def _enough(kept: list[tuple[str, Detection]], dropped: list[tuple[str, str]], given: int) -> None:
+def _enough(kept: Kept, dropped: Reasons, given: int) -> None:
     if len(kept) >= MIN_IMAGES:
         return
     reasons = "; ".join(f"{name}: {reason}" for name, reason in dropped[:6])

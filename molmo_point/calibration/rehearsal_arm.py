@@ -123,8 +123,7 @@ class RehearsalArm:
     def go_to_view(self, camera_T_board: FloatArray) -> None:
         """Move to about the pose from which the camera sees the board at `camera_T_board`."""
         x, w = self._guess
-        outer = w @ inverse(x @ camera_T_board)
-        self.go_to(outer if self.setup is Setup.EYE_IN_HAND else inverse(outer))
+        self.go_to(self.setup.outer(w @ inverse(x @ camera_T_board)))
 
     def go_to(self, base_T_gripper: FloatArray) -> None:
         """Move to a pose; the reported pose has the arm's noise, constant while the arm rests."""
@@ -133,8 +132,7 @@ class RehearsalArm:
 
     def camera_T_board(self) -> FloatArray:
         """Return the true pose of the board in the camera frame (4, 4)."""
-        inner = inverse(self._robot) if self.setup is Setup.EYE_IN_HAND else self._robot
-        return inverse(self.x) @ inner @ self.w
+        return inverse(self.x) @ self.setup.other.outer(self._robot) @ self.w
 
     def read(self) -> tuple[NDArray[np.uint8], FloatArray]:
         """Return an image (h, w, 3) and the reported pose (4, 4)."""

@@ -24,14 +24,14 @@ from typing import Any
 
 import numpy as np
 
-from molmo_point.arrays import FloatArray, IntArray
+from molmo_point.arrays import ColorArray, FloatArray, IntArray
 from molmo_point.calibration.boards import Board, load_board
-from molmo_point.calibration.detection import detect
+from molmo_point.calibration.detection import detect_each
 from molmo_point.camera.image_file import load_color
 from molmo_point.errors import InputError
 from molmo_point.geometry.intrinsics import Intrinsics, load_intrinsics
 from molmo_point.geometry.mapping_file import read_mapping
-from molmo_point.geometry.rigid import inverse, rotation_exp
+from molmo_point.geometry.rigid import applied, inverse, rotation_exp
 from molmo_point.geometry.transforms import Transform
 from molmo_point.hand_eye.samples import HandEyeSet, hand_eye_set
 
@@ -140,28 +140,23 @@ def _from_images(
         if key not in values:
             raise InputError(f"A file of samples with images must name the {key}", str(path), f"add `{key}: {key}.yaml`")
     board, camera = load_board(folder / str(values["board"])), load_intrinsics(folder / str(values["intrinsics"]))
-    found: list[FloatArray] = []
-    kept: list[int] = []
-    dropped: list[tuple[str, str]] = []
-    for number, entry in enumerate(entries):
-        image = load_color(folder / str(entry["image"]))
-        if image.shape[1::-1] != camera.size_wh:
-            raise InputError(
-                "An image must have the size of the intrinsics",
-                f"{entry['image']}: {image.shape[1::-1]}, intrinsics {camera.size_wh} (width, height)",
-                "use the intrinsics of these images",
-            )
-        seen = detect(board, image)
-        progress(f"{number + 1}/{len(entries)} {ids[number]}: {seen.reason or f'{seen.count} points'}")
-        if seen.reason:
-            dropped.append((ids[number], seen.reason))
-        else:
-            kept.append(number)
-            found.append(seen.uv)
+    images = (_load(folder, str(entry["image"]), camera) for entry in entries)
+    kept, dropped = detect_each(board, zip(ids, images), len(ids), progress)
     if not kept:
         given = f"none of {len(entries)} images, {board.describe()}"
         raise InputError("The images must show the board", given, "check the board's YAML")
-    return np.array(kept), np.array(found), dropped, board, camera
+    return np.array([ids.index(name) for name, _ in kept]), np.array([found.uv for _, found in kept]), dropped, board, camera
+
+
+def _load(folder: Path, name: str, camera: Intrinsics) -> ColorArray:
+    image = load_color(folder / name)
+    if image.shape[1::-1] != camera.size_wh:
+        raise InputError(
+            "An image must have the size of the intrinsics",
+            f"{name}: {image.shape[1::-1]}, intrinsics {camera.size_wh} (width, height)",
+            "use the intrinsics of these images",
+        )
+    return image
 
 
 def _from_poses(entries: list[Any], ids: list[str], path: Path) -> tuple[FloatArray, FloatArray]:
@@ -180,8 +175,7 @@ def _virtual(boards: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Convert board poses to points of a virtual board in a virtual camera, so that all samples have one form."""
     v, u = np.mgrid[0:3, 0:4]
     points = np.stack([u.ravel() - 1.5, v.ravel() - 1.0, np.zeros(12)], axis=1) * 0.05
-    p_camera = points @ np.swapaxes(boards[:, :3, :3], 1, 2) + boards[:, None, :3, 3]
-    return points, _VIRTUAL.project(p_camera)
+    return points, _VIRTUAL.project(applied(boards, points))
 
 
 def read_pose(values: Any, name: str, path: Path, swap: Mapping[str, str] | None = None) -> FloatArray:

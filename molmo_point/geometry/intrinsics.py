@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from molmo_point.arrays import BoolArray, FloatArray
 from molmo_point.errors import InputError
 from molmo_point.geometry.mapping_file import read_mapping
+from molmo_point.plain_json import plain_json
 
 DISTORTION_MODELS = ("none", "brown_conrady", "inverse_brown_conrady")
 _ALIASES = {"plumb_bob": "brown_conrady", "": "none"}
@@ -152,16 +153,7 @@ class Intrinsics:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON that `from_dict` reads back exactly."""
-        return {
-            "width": self.width,
-            "height": self.height,
-            "fx": self.fx,
-            "fy": self.fy,
-            "cx": self.cx,
-            "cy": self.cy,
-            "distortion_model": self.distortion_model,
-            "distortion": list(self.distortion),
-        }
+        return plain_json(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Intrinsics":

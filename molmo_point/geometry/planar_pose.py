@@ -11,7 +11,7 @@ import numpy as np
 
 from molmo_point.arrays import FloatArray, IntArray
 from molmo_point.geometry.intrinsics import Intrinsics
-from molmo_point.geometry.rigid import hat, motion, nearest_rotation, rotation_exp
+from molmo_point.geometry.rigid import applied, hat, motion, nearest_rotation, rotation_exp
 
 MIN_POINTS = 4
 _ITERATIONS = 30
@@ -180,7 +180,7 @@ def pose_equations(
     poses: FloatArray, points_board: FloatArray, uv: FloatArray, intrinsics: Intrinsics
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Compute the squared error (n,), J^T J (n, 6, 6) and J^T r (n, 6) of the twist of each pose."""
-    p_camera = points_board @ np.swapaxes(poses[:, :3, :3], -1, -2) + poses[:, None, :3, 3]
+    p_camera = applied(poses, points_board)
     projected, by_point = projection_jacobian(p_camera, intrinsics)
     residual = projected - uv
     residual = np.where(p_camera[..., 2:] > 1e-3, residual, _FAR_PX)

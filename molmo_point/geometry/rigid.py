@@ -83,6 +83,11 @@ def inverse(motions: FloatArray) -> FloatArray:
     return motion(back, -(back @ motions[..., :3, 3:])[..., 0])
 
 
+def applied(motions: FloatArray, points: FloatArray) -> FloatArray:
+    """Move points (m, 3) by each of the motions (..., 4, 4); the result is (..., m, 3)."""
+    return points @ np.swapaxes(motions[..., :3, :3], -1, -2) + motions[..., None, :3, 3]
+
+
 def moved(motions: FloatArray, changes: FloatArray) -> FloatArray:
     """Apply changes (tau, omega) (..., 6) to motions (..., 4, 4)."""
     return motion(rotation_exp(changes[..., 3:]) @ motions[..., :3, :3], motions[..., :3, 3] + changes[..., :3])

@@ -101,5 +101,5 @@ def robust_start(data: HandEyeSet, method: str = "shah") -> tuple[FloatArray, Fl
 def _closure_m(x: FloatArray, w: FloatArray, outer: FloatArray, boards: FloatArray) -> FloatArray:
     """Return the distance (n,) of G_i X B_i from W, in meters; rotation counts over a reach of 0.3 m."""
     closed = outer @ x @ boards
-    turn = angle_between(closed[:, :3, :3], np.broadcast_to(w[:3, :3], (len(outer), 3, 3)))
+    turn = angle_between(closed[:, :3, :3], w[:3, :3])
     return np.hypot(np.linalg.norm(closed[:, :3, 3] - w[:3, 3], axis=1), _REACH_M * turn)

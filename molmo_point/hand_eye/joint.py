@@ -15,7 +15,7 @@ import numpy as np
 
 from molmo_point.arrays import FloatArray, IntArray
 from molmo_point.geometry.planar_pose import projection_jacobian, twist_jacobian
-from molmo_point.geometry.rigid import difference, hat, inverse, moved
+from molmo_point.geometry.rigid import applied, difference, hat, inverse, moved
 from molmo_point.hand_eye.samples import HandEyeSet, Setup
 
 HUBER_POINT = 2.5
@@ -119,8 +119,7 @@ def start_model(
     ws = np.repeat(w[None], board_of.max() + 1, axis=0) if w.ndim == 2 else w
     boards = data.poses.camera_T_board.copy()
     boards[:, :3, 3] *= scale
-    outer = ws[board_of] @ inverse(xs[camera_of] @ boards)
-    robot = outer if data.setup is Setup.EYE_IN_HAND else inverse(outer)
+    robot = data.setup.outer(ws[board_of] @ inverse(xs[camera_of] @ boards))
     return Model(xs, ws, robot, camera_of, board_of, scale, free_scale)
 
 
@@ -173,8 +172,7 @@ class _State:
 
 def _linearized(data: HandEyeSet, model: Model, noise: Noise, weights: FloatArray) -> _State:
     poses = camera_poses(data.setup, model)
-    points = data.points_board * model.scale
-    p_camera = points @ np.swapaxes(poses[:, :3, :3], -1, -2) + poses[:, None, :3, 3]
+    p_camera = applied(poses, data.points_board * model.scale)
     projected, by_point = projection_jacobian(p_camera, data.intrinsics)
     seen = np.isfinite(data.uv[..., 0])
     residual = np.where(p_camera[..., 2:] > 1e-3, projected - data.uv, _FAR_PX)
@@ -214,8 +212,7 @@ def _huber(values: FloatArray, bend: float) -> tuple[FloatArray, FloatArray]:
 
 def camera_poses(setup: Setup, model: Model) -> FloatArray:
     """Compute camera_T_board (n, 4, 4) of a model."""
-    inner = inverse(model.robot) if setup is Setup.EYE_IN_HAND else model.robot
-    return inverse(model.x)[model.camera_of] @ inner @ model.w[model.board_of]
+    return inverse(model.x)[model.camera_of] @ setup.other.outer(model.robot) @ model.w[model.board_of]
 
 
 def motion_chains(setup: Setup, model: Model, poses: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -6,13 +6,13 @@ import numpy as np
 
 from molmo_point.arrays import BoolArray, FloatArray
 from molmo_point.geometry.planar_pose import BoardPoses, pose_equations
-from molmo_point.geometry.rigid import hat, inverse
+from molmo_point.geometry.rigid import applied, inverse
 from molmo_point.hand_eye.joint import start_model
 from molmo_point.hand_eye.noise import linearize, solve_linear
-from molmo_point.hand_eye.samples import HandEyeSet, Setup
+from molmo_point.hand_eye.samples import HandEyeSet
 from molmo_point.hand_eye.solve import Solution
 from molmo_point.hand_eye.synthetic import viewpoints
-from molmo_point.hand_eye.validation import error_at
+from molmo_point.hand_eye.validation import covariance_at, error_at
 
 _CANDIDATES = 250
 _MARGIN_PX = 12.0
@@ -52,8 +52,7 @@ def next_pose(solution: Solution, distance_m: float) -> NextPose | None:
         np.random.default_rng(0), _CANDIDATES, 40.0, 180.0, (0.8 * depth.min(), 1.2 * depth.max()), data.center_board
     )
     views = views[_visible(views, data)]
-    outer = solution.w @ inverse(solution.x @ views)
-    robot = outer if data.setup is Setup.EYE_IN_HAND else inverse(outer)
+    robot = data.setup.outer(solution.w @ inverse(solution.x @ views))
     near = _within(robot, data)
     views, robot = views[near], robot[near]
     if not len(views):
@@ -61,14 +60,14 @@ def next_pose(solution: Solution, distance_m: float) -> NextPose | None:
     information = solve_linear(solution.linear.subset(solution.kept), solution.noise)[1]
     now = error_at(solution.x, information[:6, :6], distance_m)
     covariances = _with_one_more(solution, views, robot, np.linalg.inv(information))
-    scores = [_spread(solution.x, c[:6, :6], distance_m) for c in covariances]
-    best = int(np.argmin(scores))
+    # The trace is a fast substitute for `error_at`.
+    best = int(np.argmin([np.trace(covariance_at(solution.x, c[:6, :6], distance_m)) for c in covariances]))
     then = error_at(solution.x, covariances[best][:6, :6], distance_m)
     return NextPose(robot[best], views[best], now, then, view_words(views[best], data.center_board))
 
 
 def _visible(views: FloatArray, data: HandEyeSet) -> BoolArray:
-    uv = data.intrinsics.project(data.points_board @ np.swapaxes(views[:, :3, :3], 1, 2) + views[:, None, :3, 3])
+    uv = data.intrinsics.project(applied(views, data.points_board))
     width, height = data.intrinsics.size_wh
     low, high = _MARGIN_PX, np.array([width, height]) - 1 - _MARGIN_PX
     return np.all((uv > low) & (uv < high), axis=(1, 2))
@@ -83,7 +82,7 @@ def _within(robot: FloatArray, data: HandEyeSet) -> BoolArray:
 
 def _with_one_more(solution: Solution, views: FloatArray, robot: FloatArray, information: FloatArray) -> FloatArray:
     data = solution.data
-    uv = data.intrinsics.project(data.points_board @ np.swapaxes(views[:, :3, :3], 1, 2) + views[:, None, :3, 3])
+    uv = data.intrinsics.project(applied(views, data.points_board))
     _, hessian, _ = pose_equations(views, data.points_board, uv, data.intrinsics)
     n = len(views)
     poses = BoardPoses(views, np.zeros(n), np.zeros(n), hessian, np.full(n, len(data.points_board)))
@@ -91,13 +90,6 @@ def _with_one_more(solution: Solution, views: FloatArray, robot: FloatArray, inf
     linear = linearize(made, start_model(made, solution.x, solution.w), solution.noise.sigma_px)
     precision = np.linalg.inv(linear.covariances(solution.noise))
     return np.linalg.inv(information + np.swapaxes(linear.shared, 1, 2) @ precision @ linear.shared)
-
-
-def _spread(x: FloatArray, covariance: FloatArray, distance_m: float) -> float:
-    """Return the trace of the covariance of a point `distance_m` ahead: a fast substitute for `error_at`."""
-    ray = x[:3, :3] @ np.array([0.0, 0.0, distance_m])
-    jacobian = np.hstack([np.eye(3), -hat(ray)])
-    return float(np.trace(jacobian @ covariance @ jacobian.T))
 
 
 def view_words(camera_T_board: FloatArray, center_board: FloatArray) -> str:

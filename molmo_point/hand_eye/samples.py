@@ -34,6 +34,10 @@ class Setup(str, Enum):
         """The other setup."""
         return Setup.EYE_TO_HAND if self is Setup.EYE_IN_HAND else Setup.EYE_IN_HAND
 
+    def outer(self, motions: FloatArray) -> FloatArray:
+        """Convert base_T_gripper (..., 4, 4) to G of `G @ X @ camera_T_board = W`, or back."""
+        return motions if self is Setup.EYE_IN_HAND else inverse(motions)
+
 
 @dataclass(frozen=True, eq=False)
 class HandEyeSet:
@@ -63,8 +67,7 @@ class HandEyeSet:
     @property
     def outer(self) -> FloatArray:
         """G_i (n, 4, 4): `outer @ X @ camera_T_board = W` for exact data."""
-        poses = self.base_T_gripper
-        return poses if self.setup is Setup.EYE_IN_HAND else inverse(poses)
+        return self.setup.outer(self.base_T_gripper)
 
     @property
     def center_board(self) -> FloatArray:

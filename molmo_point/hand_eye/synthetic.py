@@ -6,7 +6,7 @@ import numpy as np
 
 from molmo_point.arrays import FloatArray
 from molmo_point.geometry.intrinsics import Intrinsics
-from molmo_point.geometry.rigid import inverse, motion, moved, rotation_exp
+from molmo_point.geometry.rigid import applied, inverse, motion, moved, rotation_exp
 from molmo_point.hand_eye.samples import HandEyeSet, Setup, hand_eye_set
 
 CAMERA = Intrinsics(640, 480, 610.0, 610.0, 319.5, 239.5)
@@ -99,10 +99,8 @@ def synthetic_set(condition: Condition, seed: int, setup: Setup | str = Setup.EY
     points = grid_points()
     x, w = random_truth(rng, setup)
     boards = viewpoints(rng, condition.count, condition.tilt_deg, condition.yaw_deg, condition.distance_m, points.mean(axis=0))
-    outer = w @ inverse(x @ boards)
-    true = outer if setup is Setup.EYE_IN_HAND else inverse(outer)
-    p_camera = points @ np.swapaxes(boards[:, :3, :3], 1, 2) + boards[:, None, :3, 3]
-    uv = CAMERA.project(p_camera)
+    true = setup.outer(w @ inverse(x @ boards))
+    uv = CAMERA.project(applied(boards, points))
     uv = uv + rng.normal(0.0, condition.sigma_px, uv.shape)
     sigma = np.repeat([condition.robot_m, np.deg2rad(condition.robot_deg)], 3)
     reported = moved(true, rng.normal(size=(condition.count, 6)) * sigma)

@@ -6,7 +6,7 @@ import numpy as np
 
 from molmo_point.arrays import BoolArray, FloatArray
 from molmo_point.errors import InputError
-from molmo_point.geometry.rigid import angle_between, hat, motion, nearest_rotation
+from molmo_point.geometry.rigid import angle_between, applied, hat, motion, nearest_rotation
 from molmo_point.hand_eye.closed_form import park, shah
 from molmo_point.hand_eye.joint import Noise, camera_poses, fit_joint, start_model
 from molmo_point.hand_eye.samples import HandEyeSet
@@ -48,10 +48,9 @@ def unseen_errors(data: HandEyeSet, x: FloatArray, w: FloatArray) -> Unseen:
     closed = data.outer @ x @ data.poses.camera_T_board
     center = np.append(data.center_board, 1.0)
     distance = np.linalg.norm((closed @ center - w @ center)[:, :3], axis=1)
-    turn = np.rad2deg(angle_between(closed[:, :3, :3], np.broadcast_to(w[:3, :3], (len(data), 3, 3))))
+    turn = np.rad2deg(angle_between(closed[:, :3, :3], w[:3, :3]))
     predicted = camera_poses(data.setup, replace(start_model(data, x, w), robot=data.base_T_gripper))
-    points = data.points_board @ np.swapaxes(predicted[:, :3, :3], 1, 2) + predicted[:, None, :3, 3]
-    gap = np.linalg.norm(data.intrinsics.project(points) - data.uv, axis=2)
+    gap = np.linalg.norm(data.intrinsics.project(applied(predicted, data.points_board)) - data.uv, axis=2)
     return Unseen(distance * 1e3, turn, np.sqrt(np.nanmean(gap**2, axis=1)))
 
 
@@ -98,6 +97,12 @@ def spread_between_methods(solution: Solution) -> dict[str, tuple[float, float]]
     }
 
 
+def covariance_at(x: FloatArray, covariance: FloatArray, distance_m: float) -> FloatArray:
+    """Compute the covariance (3, 3) of a point on the optical axis; arguments as `error_at`."""
+    jacobian = np.hstack([np.eye(3), -hat(x[:3, :3] @ np.array([0.0, 0.0, distance_m]))])
+    return jacobian @ covariance @ jacobian.T
+
+
 def error_at(x: FloatArray, covariance: FloatArray, distance_m: float) -> float:
     """Compute the radius in meters that holds 95 % of the errors of a point on the optical axis.
 
@@ -106,8 +111,7 @@ def error_at(x: FloatArray, covariance: FloatArray, distance_m: float) -> float:
         covariance: Covariance (6, 6) of the camera transform.
         distance_m: Distance of the point from the camera, in meters.
     """
-    jacobian = np.hstack([np.eye(3), -hat(x[:3, :3] @ np.array([0.0, 0.0, distance_m]))])
-    values = np.linalg.eigvalsh(jacobian @ covariance @ jacobian.T)
+    values = np.linalg.eigvalsh(covariance_at(x, covariance, distance_m))
     draws = np.random.default_rng(0).normal(size=(_ERRORS, 3)) ** 2 @ np.maximum(values, 0.0)
     return float(np.sqrt(np.quantile(draws, 0.95)))
 
@@ -144,7 +148,7 @@ def verify_with_board(data: HandEyeSet, x: FloatArray, w: FloatArray | None = No
     if w is None:
         rotation = nearest_rotation(closed[:, :3, :3].mean(axis=0))
         w, grow = motion(rotation, seen.mean(axis=0) - rotation @ center[:3]), np.sqrt(len(data) / (len(data) - 1.0))
-    turn = np.rad2deg(angle_between(closed[:, :3, :3], np.broadcast_to(w[:3, :3], (len(data), 3, 3))))
+    turn = np.rad2deg(angle_between(closed[:, :3, :3], w[:3, :3]))
     return _verification((seen - (w @ center)[:3]) * 1e3 * grow, turn * grow)
 
 
