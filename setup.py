@@ -12,7 +12,7 @@ from setuptools import find_packages, setup
 
 ROOT = Path(__file__).resolve().parent
 _WHEELS_SERVE = 'platform_machine == "x86_64" and sys_platform == "linux" and python_version < "3.14"'
-_MODEL = ["torch>=2.4", "transformers>=5.20", "safetensors", "tokenizers"]
+_MODEL = ["torch>=2.4", "transformers>=5.20", "safetensors", "tokenizers", "tqdm"]
 
 EXTRAS = {
     "model": _MODEL,
@@ -31,7 +31,7 @@ EXTRAS = {
     ],
     # without a screen: the other build of OpenCV needs libGL
     "tracking": ["opencv-python-headless>=4.8", "scipy>=1.10"],
-    "train": [*_MODEL, "accelerate>=1.1", "peft>=0.20", "tqdm", "pydantic>=2.7", "pyarrow>=15", "matplotlib>=3.7"],
+    "train": [*_MODEL, "accelerate>=1.1", "peft>=0.20", "pydantic>=2.7", "pyarrow>=15", "matplotlib>=3.7"],
     # boards, their corners, and marker detection
     "calibration": ["opencv-python-headless>=4.8"],
     # spoken commands: Whisper, and its tiny English model as a package

@@ -41,7 +41,7 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
             questions = fresh_questions(options.scenes, seed, _QUESTIONS)
             told = counted(questions, _QUESTIONS * options.scenes, "question")
             seen = observe_questions(pointer, told, pointer.backend.tells_spread)
-            return {"scenes_of": "household", "seed": seed, "scenes": options.scenes, "points": len(seen.hit)}, seen
+            return {"scenes_of": "household", "seed": seed, "scenes": options.scenes, "points": len(seen.points)}, seen
 
         figures, lines = calibrate(options, (observed(seed) for seed in (_FITTING_SEED, options.seed)))
     return {"benchmark": "calibration", "model": options.model, **figures}, lines

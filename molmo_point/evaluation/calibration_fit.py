@@ -1,7 +1,7 @@
 """Calibration of a model's probabilities: its fit on some scenes, its measurement on others."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -35,20 +35,25 @@ class Claims:
 
     def mapped(self, line: LogitLine) -> "Claims":
         """The same claims, calibrated."""
-        return Claims(np.array([line(p) for p in self.stated]), self.true, self.weight, self.scene)
+        return replace(self, stated=np.array([line(p) for p in self.stated]))
 
 
 def confidence_claims(seen: Observations) -> Claims:
     """Claims that a point lies on its object."""
-    return Claims(np.array(seen.confidence), np.array(seen.hit, float), np.ones(len(seen.hit)), np.array(seen.point_scene))
+    return _claims(seen.points)
 
 
 def absence_claims(seen: Observations) -> Claims:
     """Claims that nothing fits; present and absent objects count half each."""
-    true = np.array(seen.is_absent, float)
-    share = true.mean() if len(true) else 0.5
-    weight = np.where(true == 1, 0.5 / max(share, _FLOOR), 0.5 / max(1 - share, _FLOOR))
-    return Claims(np.array(seen.absent), true, weight, np.array(seen.question_scene))
+    claims = _claims(seen.questions)
+    share = claims.true.mean() if len(claims.true) else 0.5
+    weight = np.where(claims.true == 1, 0.5 / max(share, _FLOOR), 0.5 / max(1 - share, _FLOOR))
+    return replace(claims, weight=weight)
+
+
+def _claims(rows: list[tuple[float, bool, int]]) -> Claims:
+    stated, true, scene = np.array(rows, float).reshape(-1, 3).T
+    return Claims(stated, true, np.ones(len(true)), scene)
 
 
 def fit_calibration(seen: Observations) -> Calibration:

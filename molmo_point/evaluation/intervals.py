@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 
 def wilson(successes: float, trials: float, z: float = 1.96) -> tuple[float, float]:
@@ -18,6 +19,14 @@ def share(values: list[bool]) -> dict[str, float]:
     """Share of true values with its 95 % interval and the number of trials; NaN without trials."""
     low, high = wilson(sum(values), len(values))
     return {"share": sum(values) / len(values) if values else math.nan, "low": low, "high": high, "trials": len(values)}
+
+
+def figure_row(name: str, value: Any, number: str) -> tuple[object, ...]:
+    """Cells of a figure: name, value, 95 % interval and trials of a `share`; other numbers in the format `number`."""
+    if not isinstance(value, dict):
+        return name, format(value, number), "", ""
+    between = f"{100 * value['low']:.1f} to {100 * value['high']:.1f} %"
+    return name, f"{100 * value['share']:.1f} %", between, value["trials"]
 
 
 def markdown(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

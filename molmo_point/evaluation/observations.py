@@ -17,26 +17,19 @@ from molmo_point.trust.confidence_calibration import UNCALIBRATED
 
 @dataclass
 class Observations:
-    """One entry per point or per question, each with the seed of its scene.
+    """Rows for points and for questions, each with the seed of its scene.
 
     Attributes:
-        confidence: Uncalibrated confidence of the first point of each question about a visible object.
-        hit: True if that point lies on a visible pixel of the object.
-        point_scene: Scene of that point.
-        absent: Uncalibrated probability of absence, for every question.
-        is_absent: True if the object was absent.
-        question_scene: Scene of the question.
+        points: Uncalibrated confidence of the first point of each question about a visible object, True if that
+            point lies on a visible pixel of the object, and the scene.
+        questions: Uncalibrated probability of absence for every question, True if the object was absent, and the scene.
         distance2: Squared Mahalanobis distance of the middle of the object from the main mode, for
             points within `NEAR_PX` of it.
         offset_px: (u, v) from the middle of the object to those points, pixels of an image 640 wide.
     """
 
-    confidence: list[float] = field(default_factory=list)
-    hit: list[bool] = field(default_factory=list)
-    point_scene: list[int] = field(default_factory=list)
-    absent: list[float] = field(default_factory=list)
-    is_absent: list[bool] = field(default_factory=list)
-    question_scene: list[int] = field(default_factory=list)
+    points: list[tuple[float, bool, int]] = field(default_factory=list)
+    questions: list[tuple[float, bool, int]] = field(default_factory=list)
     distance2: list[float] = field(default_factory=list)
     offset_px: list[tuple[float, float]] = field(default_factory=list)
 
@@ -71,17 +64,13 @@ def uncalibrated(pointer: Pointer) -> Pointer:
 def note_question(found: Observations, absent_probability: float, is_absent: bool, seed: int) -> None:
     """Note a question; without a probability of absence it is left out."""
     if np.isfinite(absent_probability):
-        found.absent.append(absent_probability)
-        found.is_absent.append(is_absent)
-        found.question_scene.append(seed)
+        found.questions.append((absent_probability, is_absent, seed))
 
 
 def note_point(found: Observations, point: ImagePoint, mine: np.ndarray, middle: np.ndarray, seed: int) -> None:
     """Note a point, with the mask (h, w) of the objects that fit and the pixel (2,) to point at."""
     if np.isfinite(point.confidence):
-        found.confidence.append(point.confidence)
-        found.hit.append(bool(at_point(mine, point)))
-        found.point_scene.append(seed)
+        found.points.append((point.confidence, bool(at_point(mine, point)), seed))
     offset = (point.uv - middle) * 640 / mine.shape[1]
     if np.hypot(*offset) < NEAR_PX:
         found.offset_px.append((float(offset[0]), float(offset[1])))

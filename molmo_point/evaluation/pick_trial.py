@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from molmo_point.camera.base import Camera
 from molmo_point.files import encode_png, write_file
 from molmo_point.picking.pick import Picker
 from molmo_point.picking.states import PickFailure, PickResult
+from molmo_point.plain_json import plain_json
 from molmo_point.pointer import Pointer
 from molmo_point.sim.arm.simulated_arm import SimulatedArm
 from molmo_point.sim.arm.tables import random_arm_layout
@@ -86,7 +87,7 @@ class PickTrial:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able form."""
-        return {**asdict(self), "failure": self.failure and self.failure.value, "success": self.success}
+        return plain_json({**vars(self), "success": self.success})
 
 
 def default_picker(

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from molmo_point.evaluation.intervals import markdown, share
+from molmo_point.evaluation.intervals import figure_row, markdown, share
 from molmo_point.frame import RgbdFrame
 from molmo_point.pointer import Pointer
 from molmo_point.results import ImagePoint
@@ -30,8 +30,7 @@ class Tally:
         hit: For every question about one object: the point lies on a visible pixel of it.
         offset_px: Signed (u, v) offsets of those points from the middle of the visible part, pixels.
         error_mm: Distances of the 3D targets from the truth in millimeters, where there was a target.
-        count_exact: For every counting question: the number of points is right.
-        count_close: For every counting question: the number of points is off by one at most.
+        count_error: For every counting question: by how many points the answer is off, without sign.
         absent: For every question about an absent object: the model said that it is absent.
         latency_ms: Time of every pointing question in milliseconds.
     """
@@ -39,8 +38,7 @@ class Tally:
     hit: list[bool] = field(default_factory=list)
     offset_px: list[tuple[float, float]] = field(default_factory=list)
     error_mm: list[float] = field(default_factory=list)
-    count_exact: list[bool] = field(default_factory=list)
-    count_close: list[bool] = field(default_factory=list)
+    count_error: list[int] = field(default_factory=list)
     absent: list[bool] = field(default_factory=list)
     latency_ms: list[float] = field(default_factory=list)
 
@@ -94,9 +92,7 @@ def _ask_count(pointer: Pointer, frame: RgbdFrame, seen: list[VisibleObject], rn
     fitting = [each for each in seen if each.item.shape == shape]
     if not fitting or any(each.pixel_count < _MIN_PIXELS for each in fitting):
         return
-    count = pointer.count(frame, f"{shape}s").count
-    tally.count_exact.append(count == len(fitting))
-    tally.count_close.append(abs(count - len(fitting)) <= 1)
+    tally.count_error.append(abs(pointer.count(frame, f"{shape}s").count - len(fitting)))
 
 
 def absent_name(scene: TabletopScene, rng: np.random.Generator) -> str:
@@ -120,8 +116,8 @@ def summary(tally: Tally) -> dict[str, object]:
     distances = [float(np.hypot(*offset)) for offset in tally.offset_px]
     return {
         "point_in_mask": share(tally.hit),
-        "count_exact": share(tally.count_exact),
-        "count_within_one": share(tally.count_close),
+        "count_exact": share([error == 0 for error in tally.count_error]),
+        "count_within_one": share([error <= 1 for error in tally.count_error]),
         "absent_recognised": share(tally.absent),
         "pixel_error_median": _quantile(distances, 0.5),
         "pixel_error_95": _quantile(distances, 0.95),
@@ -138,12 +134,5 @@ def _quantile(values: list[float], share: float) -> float:
 
 def table(figures: dict[str, object]) -> str:
     """Format the summary as a Markdown table."""
-    rows = []
-    for name, value in figures.items():
-        if isinstance(value, dict):
-            between = f"{100 * value['low']:.1f} to {100 * value['high']:.1f} %"
-            cells = (f"{100 * value['share']:.1f} %", between, value["trials"])
-        else:
-            cells = (f"{value:.1f}", "", "")
-        rows.append((name.replace("_", " "), *cells))
+    rows = [figure_row(name.replace("_", " "), value, ".1f") for name, value in figures.items()]
     return markdown(("measure", "value", "95 % interval", "trials"), rows)

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from molmo_point.arrays import BoolArray, DepthArray, FloatArray
+from molmo_point.dependencies import require
 from molmo_point.depth.lift import MAX_SKEW_S
-from molmo_point.errors import DependencyError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.depth_noise import D435, DepthNoise
 from molmo_point.geometry.intrinsics import within_image
@@ -27,11 +27,7 @@ def import_cv2() -> Any:
     Raises:
         DependencyError: OpenCV is not installed or cannot be loaded.
     """
-    try:
-        import cv2
-    except ImportError as error:
-        raise DependencyError("Tracking needs OpenCV", str(error), "pip install 'molmo-point[tracking]'") from error
-    return cv2
+    return require("cv2", "Tracking", "tracking")
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from molmo_point.errors import DependencyError
+from molmo_point.dependencies import require_name
 
 _WIDTH_IN, _HEIGHT_IN, _DPI = 12.0, 4.2, 110
 _NAMES = {"token": "answers", "valid_token": "answers, kept out", "points_f1": "points (F1)"}
@@ -45,12 +45,7 @@ def training_chart(rows: Sequence[dict[str, float]]) -> Any:
     Raises:
         DependencyError: Matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        fix = 'pip install "molmo_point[train]"'
-        raise DependencyError("The curves of a run need matplotlib", str(error), fix) from error
-
+    new_figure = require_name("matplotlib.figure:Figure", "The chart of a run", "train")
     panels = []
     for panel in _PANELS:
         lines = {
@@ -60,7 +55,7 @@ def training_chart(rows: Sequence[dict[str, float]]) -> Any:
         }
         if lines:
             panels.append((panel.title, lines))
-    figure = Figure((_WIDTH_IN, _HEIGHT_IN * max(len(panels), 1)), dpi=_DPI, layout="constrained")
+    figure = new_figure((_WIDTH_IN, _HEIGHT_IN * max(len(panels), 1)), dpi=_DPI, layout="constrained")
     last = max((row["images"] for row in rows), default=1.0)
     for axes, (title, lines) in zip(figure.subplots(max(len(panels), 1), squeeze=False)[:, 0], panels, strict=False):
         for name, points in lines.items():

@@ -69,7 +69,7 @@ def test_intervals_hold_the_value_and_shrink_with_scenes() -> None:
 
 
 def test_absent_and_present_things_count_half_each() -> None:
-    seen = Observations(absent=[0.9, 0.2, 0.1, 0.1], is_absent=[True, False, False, False], question_scene=[1, 1, 2, 2])
+    seen = Observations(questions=[(0.9, True, 1), (0.2, False, 1), (0.1, False, 2), (0.1, False, 2)])
     said = fitting.absence_claims(seen)
     assert said.weight[0] == pytest.approx(said.weight[1:].sum())
 

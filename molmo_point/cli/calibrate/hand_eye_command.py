@@ -59,15 +59,8 @@ def transform_yaml(transform: Any, passed: bool) -> bytes:
     """Return YAML that `load_transform` reads, with the verdict as a comment."""
     import yaml
 
-    values = {
-        "target": transform.target,
-        "source": transform.source,
-        "translation_m": transform.translation_m.tolist(),
-        "quaternion_xyzw": transform.quaternion_xyzw.tolist(),
-        "covariance": transform.covariance.tolist(),
-    }
     word = "" if passed else "# NOT PASSED: see report.html before use.\n"
-    return (word + yaml.safe_dump(values, sort_keys=False, default_flow_style=None)).encode()
+    return (word + yaml.safe_dump(transform.to_dict(), sort_keys=False, default_flow_style=None)).encode()
 
 
 def _lines(values: dict[str, Any]) -> list[str]:

@@ -40,7 +40,7 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     def observed(first_seed: int) -> tuple[dict[str, Any], Observations]:
         seeds = counted(range(first_seed, first_seed + options.scenes), options.scenes, "scene")
         seen = observe(pointer, seeds, pointer.backend.tells_spread)
-        about = {"scenes_of": "tabletop", "first_seed": first_seed, "scenes": options.scenes, "points": len(seen.hit)}
+        about = {"scenes_of": "tabletop", "first_seed": first_seed, "scenes": options.scenes, "points": len(seen.points)}
         return about, seen
 
     figures, lines = calibrate(options, (observed(seed) for seed in (fitting.VALIDATION_SEED, options.seed)))

@@ -5,7 +5,7 @@ import sys
 from typing import Any
 
 from molmo_point.cli.progress import counted
-from molmo_point.evaluation.intervals import markdown
+from molmo_point.evaluation.intervals import figure_row, markdown
 from molmo_point.evaluation.place_trial import place_summary, run_place_trial
 from molmo_point.pointer import Pointer
 
@@ -28,13 +28,7 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
 
 def _table(figures: dict[str, Any]) -> str:
-    rows = []
     flat = {**figures, **{f"inside the {kind}": value for kind, value in figures["by container"].items()}}
     del flat["by container"]
-    for name, value in flat.items():
-        if not isinstance(value, dict):
-            rows.append((name, f"{value:.3g}", "", ""))
-        elif value["trials"]:
-            between = f"{value['low']:.1%} to {value['high']:.1%}"
-            rows.append((name, f"{value['share']:.1%}", between, value["trials"]))
+    rows = [figure_row(name, value, ".3g") for name, value in flat.items() if not isinstance(value, dict) or value["trials"]]
     return markdown(("", "", "95 % interval", "trials"), rows)

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from molmo_point.errors import DependencyError, InputError
+from molmo_point.dependencies import require
+from molmo_point.errors import InputError
 from molmo_point.geometry.transforms import Transform
 from molmo_point.viz.text import RGB, shortened
 
@@ -39,10 +40,7 @@ class Page:
         host: str = "127.0.0.1",
         port: int = 8080,
     ) -> None:
-        try:
-            import viser
-        except ImportError as error:
-            raise DependencyError("The live view needs viser", str(error), "pip install 'molmo-point[view]'") from error
+        viser = require("viser", "The live view", "view")
         try:
             self._server = viser.ViserServer(host=host, port=port or _free_port(host), label="molmo-point", verbose=False)
         except OSError as error:

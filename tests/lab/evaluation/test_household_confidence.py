@@ -57,10 +57,10 @@ def test_a_point_on_any_thing_that_fits_is_a_hit_and_held_against_the_nearest() 
     found = noted('<point x="66" y="72" alt="a">a</point>', Question("name", (0, 1)), Question("name", (0,)))
     # 66 % of 100 pixels is pixel 65.5; of 640 pixels the offsets are 6.4 times as many.
     assert np.array(found.offset_px) == pytest.approx(np.array([(-4.0 * 6.4, 2.0 * 6.4)]))
-    assert found.question_scene == [7, 7] and found.is_absent == [False, False]
+    assert [(is_absent, scene) for _, is_absent, scene in found.questions] == [(False, 7), (False, 7)]
 
 
 def test_absence_is_noted_without_calibration_and_counts_are_passed_over() -> None:
     found = noted("There are none.", Question("absent", ()), Question("count", (0,)), replace(Question("name", (1,)), scene=9))
-    assert found.absent == [0.25, 0.25] and found.is_absent == [True, False] and found.question_scene == [7, 9]
-    assert found.hit == [] and found.offset_px == []
+    assert found.questions == [(0.25, True, 7), (0.25, False, 9)]
+    assert found.points == [] and found.offset_px == []
