@@ -7,14 +7,13 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TypeVar
 
 import numpy as np
 
 from molmo_point.arm.joint_path import FollowEnd, JointPath, NoPath
 from molmo_point.arm.obstacle_boxes import ObstacleBox
 from molmo_point.arrays import FloatArray
-from molmo_point.camera.base import Camera
+from molmo_point.camera.base import Camera, Closing
 from molmo_point.errors import InputError
 from molmo_point.geometry.transforms import Transform
 from molmo_point.grasp.candidates import GRASP_FRAME
@@ -22,10 +21,9 @@ from molmo_point.grasp.gripper import Gripper
 
 Cancelled = Callable[[], bool]
 """Polled while the arm is busy; True ends the motion."""
-_Driver = TypeVar("_Driver", bound="ArmDriver")
 
 
-class ArmDriver(ABC):
+class ArmDriver(Closing):
     """An arm with a parallel gripper: its state, motion along paths, and a stop.
 
     A driver is a context manager that closes itself. Only `stop` may be called from a second thread.
@@ -141,17 +139,11 @@ class ArmDriver(ABC):
         del clock_ns
         raise InputError("name must be a camera of the arm", repr(name), f"use one of: {', '.join(self.camera_frames) or 'none'}")
 
-    def spend_answer_time(self) -> None:  # noqa: B027
+    def spend_answer_time(self) -> None:
         """Let the arm's clock advance by the time of one answer of the model. Default: the clock runs by itself."""
 
-    def close(self) -> None:  # noqa: B027
+    def close(self) -> None:
         """Free the arm. Default: nothing to free."""
-
-    def __enter__(self: _Driver) -> _Driver:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 class ArmPlanner(ABC):

@@ -10,7 +10,7 @@ from molmo_point.errors import CameraError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.transforms import Transform
 
-_C = TypeVar("_C", bound="Camera")
+_C = TypeVar("_C", bound="Closing")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +28,21 @@ class DeviceReport:
     connected: bool = True
 
 
-class Camera(ABC):
+class Closing(ABC):
+    """A context manager that closes itself."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Free what it holds."""
+
+    def __enter__(self: _C) -> _C:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Camera(Closing):
     """A source of RGB-D frames whose depth is aligned to the color image; a context manager that closes itself.
 
     A driver implements `read`, which calls `check_open` first, and `release`. Everything else has a default.
@@ -64,7 +78,7 @@ class Camera(ABC):
             self._closed = True
             self.release()
 
-    def release(self) -> None:  # noqa: B027 (a default, not a forgotten implementation)
+    def release(self) -> None:
         """Free the resources of the driver; `close` calls it once. The default holds none."""
 
     def stamped_by(self, clock_ns: Callable[[], int]) -> "Camera":
@@ -88,12 +102,6 @@ class Camera(ABC):
         if self._closed:
             given = f"read() of {self.name} after close()"
             raise CameraError("The camera is closed", given, "read before close(), or open it again")
-
-    def __enter__(self: _C) -> _C:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 class Restamped(Camera):

@@ -69,25 +69,20 @@ class ImageFiles(Replay):
         self._depth = None if depth is None else Path(depth)
         self._intrinsics, self._depth_scale_m, self._frame = intrinsics, depth_scale_m, frame
         self._period_ns = round(1e9 / fps)
-        self._next = self._start_ns = 0
+        self._start_ns: int | None = None
 
     def __len__(self) -> int:
         return len(self._colors)
 
-    def next_frame(self) -> RgbdFrame | None:
-        if self._next >= len(self):
+    def frame_at(self, number: int) -> RgbdFrame | None:
+        if number >= len(self):
             return None
-        color = self._colors[self._next]
+        color = self._colors[number]
         files = (color, self._depth_of(color), self._intrinsics)
         frame = load_frame(*files, frame=self._frame, depth_scale_m=self._depth_scale_m)
-        if self._next == 0:
-            self._start_ns = frame.stamp_ns
-        frame = dataclasses.replace(frame, stamp_ns=self._start_ns + self._next * self._period_ns)
-        self._next += 1
-        return frame
-
-    def rewind(self) -> None:
-        self._next = 0
+        if self._start_ns is None:
+            self._start_ns = frame.stamp_ns - number * self._period_ns
+        return dataclasses.replace(frame, stamp_ns=self._start_ns + number * self._period_ns)
 
     def _depth_of(self, color: Path) -> Path | None:
         if self._depth is None or not self._depth.is_dir():

@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from molmo_point.camera.base import Closing
 from molmo_point.camera.image_file import decode_depth_file, encode_depth
 from molmo_point.camera.replay import Replay
 from molmo_point.errors import CameraError, InputError
@@ -25,7 +26,7 @@ _MANIFEST_EVERY = 30
 _NO_MANIFEST = "The file must be the manifest of a recording"
 
 
-class RecordingWriter:
+class RecordingWriter(Closing):
     """Writes frames to a folder, or to a zip file if the path ends in `.zip`.
 
     The manifest is written every few frames and on `close`, each time whole. An interrupted recording in a folder
@@ -107,12 +108,6 @@ class RecordingWriter:
             self._zip.close()
             self._partial.replace(self.path)
 
-    def __enter__(self) -> "RecordingWriter":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
 
 class Recording(Replay):
     """A recording as a camera.
@@ -135,7 +130,6 @@ class Recording(Replay):
         manifest = self._manifest()
         self._frames: list[dict[str, Any]] = manifest["frames"]
         self._unit_m: float | None = manifest["depth"].get("unit_m")
-        self._next = 0
 
     def _name(self, member: str) -> str:
         return f"{self.path}!{member}" if self._zip is not None else str(self.path / member)
@@ -199,12 +193,8 @@ class Recording(Replay):
             given = f"frame {number} of {self._name(MANIFEST)}: {error}"
             raise InputError("The frames of a recording must be valid", given, "record again") from error
 
-    def next_frame(self) -> RgbdFrame | None:
-        self._next += 1
-        return self[self._next - 1] if self._next <= len(self) else None
-
-    def rewind(self) -> None:
-        self._next = 0
+    def frame_at(self, number: int) -> RgbdFrame | None:
+        return self[number] if number < len(self) else None
 
     def release(self) -> None:
         if self._zip is not None:

@@ -19,7 +19,7 @@ class ReplayEnded(CameraError):
 class Replay(Camera):
     """Frames captured before, in order.
 
-    A driver implements `next_frame` and `rewind`.
+    A driver implements `frame_at`, and `rewind` if it cannot jump to a frame.
 
     Args:
         name: Path of the file, for messages.
@@ -38,16 +38,15 @@ class Replay(Camera):
         self._held: RgbdFrame | None = None
 
     @abstractmethod
-    def next_frame(self) -> RgbdFrame | None:
-        """Return the next frame as captured; None at the end.
+    def frame_at(self, number: int) -> RgbdFrame | None:
+        """Return the frame of a number as captured; None after the last. Numbers rise by 1, and fall to 0 after `rewind`.
 
         Raises:
             InputError: The frame's files are missing or broken.
         """
 
-    @abstractmethod
     def rewind(self) -> None:
-        """Go back to the first frame."""
+        """Go back to the first frame; the default holds no position."""
 
     def read(self, timeout_s: float = 5.0) -> RgbdFrame:
         """Read the next frame. In real time, a frame that is not due in time is not lost.
@@ -65,21 +64,29 @@ class Replay(Camera):
         return frame
 
     def _advance(self) -> RgbdFrame:
-        frame = self.next_frame()
+        frame = self._following()
         if frame is None and self._loop and self._first_ns is not None:
             span_ns = self._last_ns - self._first_ns
             self._shift_ns += span_ns + (max(span_ns // (self._count - 1), 1) if self._count > 1 else _PERIOD_OF_ONE_NS)
             self._count = 0
             self.rewind()
-            frame = self.next_frame()
+            frame = self._following()
         if frame is None:
             given = f"{self.name}, {self._count} frames"
             raise ReplayEnded("The replay is at its end", given, "open it again, or with loop=true")
         if self._first_ns is None:
             self._first_ns = frame.stamp_ns
-        self._count += 1
         self._last_ns = frame.stamp_ns
         return shift_stamps(frame, self._shift_ns)
+
+    def _following(self) -> RgbdFrame | None:
+        number = self._count
+        # A broken frame counts, so that the next read goes past it.
+        self._count += 1
+        frame = self.frame_at(number)
+        if frame is None:
+            self._count = number
+        return frame
 
     def _due_s(self, stamp_ns: int) -> float:
         """Return when a frame is due, on the clock of `time.monotonic`; the first one is due at once."""

@@ -60,7 +60,6 @@ class VideoFile(Replay):
             raise InputError("The file must be a video that OpenCV reads", str(video), "give e.g. an .mp4")
         self._every, self._start_ns, self._frame = every, start_ns, frame
         self._stated_count = int(self._video.get(cv2.CAP_PROP_FRAME_COUNT))
-        self._next = 0
 
     def __len__(self) -> int:
         return max(-(-self._stated_count // self._every), 0)
@@ -70,23 +69,17 @@ class VideoFile(Replay):
             while True:
                 yield self.read()
 
-    def next_frame(self) -> RgbdFrame | None:
-        number = self._next
+    def frame_at(self, number: int) -> RgbdFrame | None:
         # `grab` skips a frame without decoding it.
-        while number % self._every:
-            if not self._video.grab():
-                return None
-            number += 1
-        good, image = self._video.read()
+        skipped = all(self._video.grab() for _ in range(self._every - 1 if number else 0))
+        good, image = self._video.read() if skipped else (False, None)
         if not good:
             return None
-        self._next = number + 1
-        stamp_ns = self._start_ns + round(number / self.fps * 1e9)
+        stamp_ns = self._start_ns + round(number * self._every / self.fps * 1e9)
         return RgbdFrame(np.ascontiguousarray(image[:, :, ::-1]), None, None, stamp_ns, self._frame)
 
     def rewind(self) -> None:
         self._video.open(self.name)
-        self._next = 0
 
     def release(self) -> None:
         self._video.release()

@@ -2,16 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from molmo_point.arrays import FloatArray
+from molmo_point.camera.base import Closing
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.sim.camera_pose import CAMERA_FRAME, CAMERA_NAME, CameraPose, aim_camera, camera_geometry
 from molmo_point.sim.mujoco_import import import_mujoco, open_renderer
-
-Scene = TypeVar("Scene", bound="MujocoScene")
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def render_pass(renderer: Any, data: Any, kind: str, camera: str = CAMERA_NAME) 
         renderer.disable_segmentation_rendering()
 
 
-class MujocoScene:
+class MujocoScene(Closing):
     """A MuJoCo model seen by one camera. Holds an OpenGL context: use ``with`` or ``close``.
 
     Args:
@@ -131,12 +130,6 @@ class MujocoScene:
     def close(self) -> None:
         """Free the OpenGL context."""
         self._renderer.close()
-
-    def __enter__(self: Scene) -> Scene:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _geom(self, name: str) -> int:
         return int(self._mujoco.mj_name2id(self._model, self._mujoco.mjtObj.mjOBJ_GEOM, name))

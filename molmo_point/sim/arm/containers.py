@@ -13,6 +13,7 @@ import numpy as np
 
 from molmo_point.arrays import FloatArray, IntArray
 from molmo_point.errors import InputError
+from molmo_point.sim.mujoco_import import import_mujoco
 from molmo_point.sim.tabletop.objects import COLORS
 
 BOWL_MM = "0 0, 35 0, 36 6, 60 22, 74 50, 76 62, 74 63, 70 50, 56 26, 32 11, 0 10"
@@ -156,8 +157,6 @@ def add_container(spec: Any, item: Container, name: str) -> None:
         item: The container.
         name: Name of the body and its joint; prefix of its geoms' names.
     """
-    from molmo_point.sim.mujoco_import import import_mujoco
-
     mujoco, shape = import_mujoco(), _KINDS[item.kind]
     body = spec.worldbody.add_body(name=name, pos=list(item.position_base_m), quat=list(_about_z(item.yaw_rad)))
     body.add_freejoint(name=name)

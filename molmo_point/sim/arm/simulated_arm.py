@@ -29,6 +29,7 @@ from molmo_point.sim.arm.timing import timed
 from molmo_point.sim.camera import SimulatedCamera
 from molmo_point.sim.camera_pose import BASE_FRAME
 from molmo_point.sim.mujoco_import import import_mujoco, open_renderer
+from molmo_point.sim.rendered_scene import render_pass
 from molmo_point.sim.tabletop.layout import Layout
 
 TICK_S = 1 / 30
@@ -245,8 +246,6 @@ class SimulatedArm(Arm):
 
     def render(self, camera: str, kind: str) -> NDArray[np.generic]:
         """Render a pass of a camera of the model, for `ArmView`."""
-        from molmo_point.sim.rendered_scene import render_pass
-
         if self._renderer is None:
             self._renderer = open_renderer(self.model, *self._size)
         return render_pass(self._renderer, self.data, kind, camera)
