@@ -71,8 +71,9 @@ class VideoFile(Replay):
 
     def frame_at(self, number: int) -> RgbdFrame | None:
         # `grab` skips a frame without decoding it.
-        skipped = all(self._video.grab() for _ in range(self._every - 1 if number else 0))
-        good, image = self._video.read() if skipped else (False, None)
+        if number and not all(self._video.grab() for _ in range(self._every - 1)):
+            return None
+        good, image = self._video.read()
         if not good:
             return None
         stamp_ns = self._start_ns + round(number * self._every / self.fps * 1e9)

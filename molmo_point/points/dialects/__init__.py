@@ -3,9 +3,9 @@
 A new dialect is a file here, a line in `DIALECTS`, and a test.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from molmo_point.backend import resolve
 from molmo_point.errors import InputError
 
 if TYPE_CHECKING:
@@ -33,5 +33,4 @@ def dialect_of(name: "str | Dialect", **options: Any) -> "Dialect":
         return name
     if name not in DIALECTS:
         raise InputError("dialect must be a known one", repr(name), f"use one of {', '.join(DIALECTS)}")
-    module, _, attribute = DIALECTS[name].partition(":")
-    return getattr(import_module(module), attribute)(**options)
+    return resolve(DIALECTS[name])(**options)
