@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from molmo_point.arrays import FloatArray
+from molmo_point.dependencies import require
 from molmo_point.errors import DependencyError, InputError
 from molmo_point.geometry.mapping_file import read_mapping
 
@@ -165,12 +166,7 @@ def import_cv2() -> Any:
     Raises:
         DependencyError: If it is not installed, or too old to have ArUco in its main module.
     """
-    try:
-        import cv2
-    except ImportError as error:
-        raise DependencyError(
-            "OpenCV must be installed for calibration", str(error).split("\n")[0], "pip install 'molmo-point[calibration]'"
-        ) from error
+    cv2 = require("cv2", "Calibration", "calibration")
     if not hasattr(cv2, "aruco") or not hasattr(cv2.aruco, "CharucoDetector"):
         raise DependencyError("OpenCV must be 4.8 or newer", cv2.__version__, "pip install 'opencv-python-headless>=4.8'")
     return cv2

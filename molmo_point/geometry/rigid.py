@@ -88,6 +88,19 @@ def applied(motions: FloatArray, points: FloatArray) -> FloatArray:
     return points @ np.swapaxes(motions[..., :3, :3], -1, -2) + motions[..., None, :3, 3]
 
 
+def mean_motion(motions: FloatArray) -> FloatArray:
+    """Return the motion (4, 4) with the mean translation and the mean rotation of motions (n, 4, 4)."""
+    return motion(nearest_rotation(motions[:, :3, :3].mean(axis=0)), motions[:, :3, 3].mean(axis=0))
+
+
+def rigid_error(matrices: FloatArray) -> FloatArray:
+    """Return the largest deviation (n,) of matrices (n, 4, 4) from rigid motions; infinite if mirrored or not finite."""
+    rotations = matrices[:, :3, :3]
+    error = np.abs(np.swapaxes(rotations, 1, 2) @ rotations - np.eye(3)).max(axis=(1, 2))
+    error = np.maximum(error, np.abs(matrices[:, 3] - [0.0, 0.0, 0.0, 1.0]).max(axis=1))
+    return np.where(np.isfinite(error) & (np.linalg.det(rotations) > 0), error, np.inf)
+
+
 def moved(motions: FloatArray, changes: FloatArray) -> FloatArray:
     """Apply changes (tau, omega) (..., 6) to motions (..., 4, 4)."""
     return motion(rotation_exp(changes[..., 3:]) @ motions[..., :3, :3], motions[..., :3, 3] + changes[..., :3])

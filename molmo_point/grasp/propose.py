@@ -158,7 +158,7 @@ def find_grasps(
     rejected = [RejectedGrasp(p.axes, p.position_m, p.reason) for p in proposals if p.reason]
     rejected += [RejectedGrasp(p.axes, contact.position_m, contact.reason) for p, contact in measured if contact.reason]
     good = [(p, contact) for p, contact in measured if not contact.reason]
-    candidates, more = _checked(good, region, points, intrinsics, frame, gripper, sigma_m, spacing_m)
+    candidates, more = _checked(good, region, points, intrinsics, frame, gripper, sigma_m, noise_m + 0.5 * spacing_m)
     kept, doubles = _distinct(candidates, max_candidates)
     return Grasps(kept, tuple(rejected + more + doubles), region, normal, box, gripper)
 
@@ -171,7 +171,7 @@ def _checked(
     frame: str,
     gripper: Gripper,
     sigma_m: float,
-    spacing_m: float,
+    margin_m: float,
 ) -> tuple[list[GraspCandidate], list[RejectedGrasp]]:
     """Score the measured proposals without a collision; reject the others."""
     assert region.patch is not None and region.inside is not None
@@ -182,7 +182,6 @@ def _checked(
     widths = np.array([contact.width_m for _, contact in alive])
     openings = np.minimum(widths + 2 * gripper.clearance_m, gripper.max_opening_m)
     cloud, own = obstacles(region.patch, region.inside, region.support)
-    margin_m = float(np.median(region.patch.sigma_m[region.inside])) + 0.5 * spacing_m
     reasons = find_collisions(axes, positions, openings, gripper, cloud, own, region.support, margin_m)
     seen = seen_free(axes, positions, openings, gripper, region.patch, intrinsics)
     middle = np.median(points, axis=0)

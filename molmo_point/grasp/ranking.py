@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from molmo_point.arrays import FloatArray
 from molmo_point.errors import InputError
+from molmo_point.geometry.rigid import rigid_error
 from molmo_point.geometry.transforms import Transform
 from molmo_point.grasp.candidates import GRASP_FRAME, pose_figures
 from molmo_point.grasp.support import direction
@@ -119,11 +120,8 @@ def _checked(
         raise InputError(
             "scores must be one number for each grasp", f"shape {own.shape}", "give (n,) finite scores, not negative"
         )
-    last = np.abs(poses[:, 3] - [0.0, 0.0, 0.0, 1.0]).max(initial=0.0)
-    turn = poses[:, :3, :3]
-    error = np.abs(np.swapaxes(turn, 1, 2) @ turn - np.eye(3)).max(initial=0.0)
-    if last > 1e-3 or error > 1e-3 or np.any(np.linalg.det(turn) < 0):
-        raise InputError(
-            "external_grasps must be rigid poses", f"error {max(last, error):.2g}, or mirrored", "check for transposed matrices"
-        )
+    error = rigid_error(poses).max(initial=0.0)
+    if error > 1e-3:
+        given = "a mirrored rotation" if np.isinf(error) else f"error {error:.2g}"
+        raise InputError("external_grasps must be rigid poses", given, "check for transposed matrices")
     return poses, target, own / own.max() if len(own) and own.max() > 0 else own

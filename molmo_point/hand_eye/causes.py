@@ -12,7 +12,7 @@ import numpy as np
 
 from molmo_point.arrays import BoolArray, FloatArray
 from molmo_point.errors import MolmoPointError
-from molmo_point.geometry.rigid import angle_between, difference, inverse, nearest_rotation
+from molmo_point.geometry.rigid import angle_between, difference, inverse, mean_motion
 from molmo_point.hand_eye.closed_form import robust_start, shah_with_scale
 from molmo_point.hand_eye.joint import Model, Noise, fit_joint, start_model
 from molmo_point.hand_eye.noise import Linearized, estimate_noise, linearize
@@ -84,8 +84,8 @@ def likely_causes(
         if not _explained(trials, base, len(data)):
             trials += _shifted(data, base)
     if not _explained(trials, base, len(data)):
-        trials += [_scale(data, solution), *_moved(data, solution, "board"), *_moved(data, solution, "camera")]
-    found = [replace(t, gain=t.gain - base) for t in trials if t is not None and t.gain - base > _MIN_GAIN]
+        trials += [*_scale(data, solution), *_moved(data, solution, "board"), *_moved(data, solution, "camera")]
+    found = [replace(t, gain=t.gain - base) for t in trials if t.gain - base > _MIN_GAIN]
     found.sort(key=lambda cause: -cause.gain)
     # A cause with a much smaller gain than the best cause is a side effect of it.
     found = [cause for cause in found if cause.gain >= _TIE * found[0].gain and (cause is found[0] or _tied(cause, found[0]))]
@@ -94,9 +94,9 @@ def likely_causes(
     return (*found, *_seen_directly(data, motion))
 
 
-def _explained(trials: list[Cause | None], base: float, count: int) -> bool:
+def _explained(trials: list[Cause], base: float, count: int) -> bool:
     """Test whether one of the gross mistakes explains the data, so that smaller mistakes need no test."""
-    return any(trial is not None and trial.gain - base > _GROSS_GAIN * count for trial in trials)
+    return any(trial.gain - base > _GROSS_GAIN * count for trial in trials)
 
 
 def _tied(cause: Cause, best: Cause) -> bool:
@@ -104,20 +104,22 @@ def _tied(cause: Cause, best: Cause) -> bool:
     return best.gain - cause.gain < 3.0 and {cause.name, best.name} == {"setup_swapped", "robot_inverted"}
 
 
-def _trial(data: HandEyeSet, words: tuple[str, str, str], shift: float = 0.0) -> Cause | None:
+def _trial(data: HandEyeSet, name: str, shift: float = 0.0, **values: str) -> list[Cause]:
     """Solve changed data; the gain of a trial is its log likelihood, from which the caller subtracts that of the data."""
+    sentence, fix = _WORDS[name]
     try:
         solution = solve(data)
     except (MolmoPointError, np.linalg.LinAlgError):
-        return None
-    return Cause(*words, _score_of(solution.linear, solution.noise) + shift)
+        return []
+    gain = _score_of(solution.linear, solution.noise) + shift
+    return [Cause(name, sentence.format(**values), fix.format(**values), gain)]
 
 
-def _scale(data: HandEyeSet, solution: Solution) -> Cause | None:
+def _scale(data: HandEyeSet, solution: Solution) -> list[Cause]:
     """Test the board's size as one more unknown."""
     factor = shah_with_scale(data.subset(solution.kept).outer, data.poses.camera_T_board[solution.kept])[2]
     if not 0.5 < factor < 2.0:
-        return None
+        return []
     model = replace(solution.fit.model, scale=1.0, free_scale=True)
     fits = []
     for start in (1.0, factor):
@@ -132,16 +134,19 @@ def _scale(data: HandEyeSet, solution: Solution) -> Cause | None:
         fits.append((score, first.scale))
     score, scale = max(fits, key=lambda fit: fit[0])
     percent = (scale - 1.0) * 100.0
-    return Cause(
-        "board_scale",
-        f"The board is {abs(percent):.1f} % {'larger' if percent > 0 else 'smaller'} than stated (printed at the wrong scale?)",
-        f"measure a square with a caliper and state it: {scale:.4f} times the present value; if the board is right, "
-        "the focal length is wrong by that factor",
-        score,
-    )
+    size = "larger" if percent > 0 else "smaller"
+    fix = f"measure a square with a caliper and state it: {scale:.4f} times the present value; if the board is right, "
+    return [
+        Cause(
+            "board_scale",
+            f"The board is {abs(percent):.1f} % {size} than stated (printed at the wrong scale?)",
+            fix + "the focal length is wrong by that factor",
+            score,
+        )
+    ]
 
 
-def _units(data: HandEyeSet) -> list[Cause | None]:
+def _units(data: HandEyeSet) -> list[Cause]:
     """Test for millimeters instead of meters, in the robot's positions or the board's size."""
     factor = abs(shah_with_scale(data.outer, data.poses.camera_T_board)[2])
     trials = []
@@ -149,36 +154,40 @@ def _units(data: HandEyeSet) -> list[Cause | None]:
     if 200.0 < factor < 5000.0 or reach > 50.0:
         robot = data.base_T_gripper.copy()
         robot[:, :3, 3] *= 1e-3
-        words = "The robot's positions are in millimeters", "divide them by 1000: poses are in meters"
-        trials.append(_trial(data.with_robot(robot), ("robot_millimeters", *words)))
+        trials += _trial(data.with_robot(robot), "robot_millimeters")
     if 0.0002 < factor < 0.005 or np.ptp(data.points_board, axis=0).max() > 20.0:
         smaller = hand_eye_set(data.setup, data.base_T_gripper, data.uv, data.points_board * 1e-3, data.intrinsics, data.ids)
-        words = "The board's size is in millimeters", "state it in meters"
-        trials.append(_trial(smaller, ("board_millimeters", *words), 3.0 * len(data) * np.log(1e-3)))
+        trials += _trial(smaller, "board_millimeters", 3.0 * len(data) * np.log(1e-3))
     return trials
 
 
-def _other_readings(data: HandEyeSet, alternatives: Mapping[str, HandEyeSet]) -> list[Cause | None]:
+def _other_readings(data: HandEyeSet, alternatives: Mapping[str, HandEyeSet]) -> list[Cause]:
     """Test the other setup, inverted robot poses, and the alternatives of the file reader."""
     hand = data.setup is Setup.EYE_IN_HAND
     here, there = ("eye in hand", "eye to hand") if hand else ("eye to hand", "eye in hand")
     swapped = data.with_robot(data.base_T_gripper, data.setup.other)
-    found = _trial(swapped, ("setup_swapped", f"The data are {there}, not {here}", f"give the setup {data.setup.other.value}"))
-    trials = [found]
-    if found is not None:
+    trials = _trial(swapped, "setup_swapped", here=here, there=there, other=data.setup.other.value)
+    if trials:
         # The same equations: only the sizes of the answers hint at which of the two it was.
-        closer = _camera_near_gripper(swapped)
-        inverted = Cause(
-            "robot_inverted",
-            f"The robot poses are inverted (gripper_T_base, not base_T_gripper); a setup other than {here} would look the same",
-            "give base_T_gripper, the pose of the gripper in the base frame",
-            found.gain + (1.0 if closer == hand else -1.0),
-        )
-        trials.append(inverted)
-    return trials + [_trial(alternatives[name], (name, *words)) for name, words in _READINGS.items() if name in alternatives]
+        gain = trials[0].gain + (1.0 if _camera_near_gripper(swapped) == hand else -1.0)
+        sentence, fix = _WORDS["robot_inverted"]
+        trials.append(Cause("robot_inverted", sentence.format(here=here), fix, gain))
+    return trials + [cause for name in _ALTERNATIVES if name in alternatives for cause in _trial(alternatives[name], name)]
 
 
-_READINGS = {
+_ALTERNATIVES = ("degrees", "radians", "quaternion_order", "board_inverted")
+_WORDS = {
+    "robot_millimeters": ("The robot's positions are in millimeters", "divide them by 1000: poses are in meters"),
+    "board_millimeters": ("The board's size is in millimeters", "state it in meters"),
+    "setup_swapped": ("The data are {there}, not {here}", "give the setup {other}"),
+    "robot_inverted": (
+        "The robot poses are inverted (gripper_T_base, not base_T_gripper); a setup other than {here} would look the same",
+        "give base_T_gripper, the pose of the gripper in the base frame",
+    ),
+    "pairs_shifted": (
+        "Images and robot poses are shifted by one: each image belongs to the {word} sample's pose",
+        "pair by id, and skip a robot pose whose image failed",
+    ),
     "degrees": ("The robot's angles are in degrees where radians were stated", "state the unit: rpy_deg or rotation_vector_deg"),
     "radians": ("The robot's angles are in radians where degrees were stated", "state the unit: rpy_rad or rotation_vector_rad"),
     "quaternion_order": ("The quaternions are in the order w, x, y, z", "write them as x, y, z, w"),
@@ -195,7 +204,7 @@ def _camera_near_gripper(swapped: HandEyeSet) -> bool:
     return bool(np.linalg.norm(x[:3, 3]) < np.linalg.norm(w[:3, 3]))
 
 
-def _shifted(data: HandEyeSet, base: float) -> list[Cause | None]:
+def _shifted(data: HandEyeSet, base: float) -> list[Cause]:
     """Test pairs of each image with the robot pose before or after its own."""
     n = len(data)
     if n <= MIN_SAMPLES:
@@ -204,12 +213,7 @@ def _shifted(data: HandEyeSet, base: float) -> list[Cause | None]:
     for step, word in ((1, "next"), (-1, "previous")):
         images = np.arange(n - 1) + (0 if step > 0 else 1)
         moved = data.subset(images).with_robot(data.base_T_gripper[images + step])
-        words = (
-            "pairs_shifted",
-            f"Images and robot poses are shifted by one: each image belongs to the {word} sample's pose",
-            "pair by id, and skip a robot pose whose image failed",
-        )
-        trials.append(_trial(moved, words, base / n))
+        trials += _trial(moved, "pairs_shifted", base / n, word=word)
     return trials
 
 
@@ -244,11 +248,11 @@ def _split_score(data: HandEyeSet, solution: Solution, late: BoolArray, what: st
     other = data.subset(~larger)
     if what == "board":
         closed = other.outer @ x @ other.poses.camera_T_board
-        second = _average(closed)
+        second = mean_motion(closed)
         pair = np.stack([second, w] if larger is late else [w, second])
         model = start_model(data, x, pair, board_of=late.astype(int))
     else:
-        second = _average(inverse(other.outer) @ w @ inverse(other.poses.camera_T_board))
+        second = mean_motion(inverse(other.outer) @ w @ inverse(other.poses.camera_T_board))
         pair = np.stack([second, x] if larger is late else [x, second])
         model = start_model(data, pair, w, camera_of=late.astype(int))
     noise = solution.noise
@@ -261,13 +265,6 @@ def _split_score(data: HandEyeSet, solution: Solution, late: BoolArray, what: st
         # Two transforms fit garbage slightly better than one, and explain nothing.
         return -np.inf, fit.model
     return _score_of(linear, noise), fit.model
-
-
-def _average(motions: FloatArray) -> FloatArray:
-    middle = np.eye(4)
-    middle[:3, :3] = nearest_rotation(motions[:, :3, :3].mean(axis=0))
-    middle[:3, 3] = motions[:, :3, 3].mean(axis=0)
-    return middle
 
 
 def _seen_directly(data: HandEyeSet, motion: Observability) -> list[Cause]:

@@ -18,7 +18,7 @@ from molmo_point.arrays import FloatArray
 from molmo_point.errors import InputError
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.planar_pose import BoardPoses, board_poses
-from molmo_point.geometry.rigid import inverse
+from molmo_point.geometry.rigid import inverse, rigid_error
 
 MIN_SAMPLES = 5
 
@@ -136,7 +136,10 @@ def hand_eye_set(
     names = tuple(ids) or tuple(str(i) for i in range(n))
     if len(names) != n or len(set(names)) != n:
         raise InputError("ids must be one distinct name per sample", f"{names}", "rename the samples")
-    _check_motions(poses, names)
+    bad = rigid_error(poses) >= 1e-3
+    if bad.any():
+        fix = "give base_T_gripper with an orthonormal rotation and the last row 0 0 0 1"
+        raise InputError("Every robot pose must be a rigid motion", f"sample {names[int(np.argmax(bad))]}", fix)
     found = board_poses(points, uv, intrinsics)
     lost = [names[i] for i in np.flatnonzero(~np.isfinite(found.rms_px))]
     if lost:
@@ -144,16 +147,3 @@ def hand_eye_set(
             "Every sample must show 4 board points", f"{', '.join(lost)}: fewer than 4 points", "leave these samples out"
         )
     return HandEyeSet(Setup(setup), poses, uv, points, intrinsics, names, found)
-
-
-def _check_motions(poses: FloatArray, names: tuple[str, ...]) -> None:
-    rotations = poses[:, :3, :3]
-    error = np.abs(rotations @ np.swapaxes(rotations, 1, 2) - np.eye(3)).max(axis=(1, 2))
-    row = np.abs(poses[:, 3] - [0.0, 0.0, 0.0, 1.0]).max(axis=1)
-    bad = ~np.isfinite(poses).all(axis=(1, 2)) | ~(error < 1e-3) | ~(row < 1e-3) | ~(np.linalg.det(rotations) > 0)
-    if bad.any():
-        raise InputError(
-            "Every robot pose must be a rigid motion",
-            f"sample {names[int(np.argmax(bad))]}",
-            "give base_T_gripper with an orthonormal rotation and the last row 0 0 0 1",
-        )
