@@ -8,7 +8,7 @@ from pathlib import Path
 from molmo_point.cli.output import add_json, check_folder, publish
 from molmo_point.cli.progress import counted
 from molmo_point.cli.table import columns
-from molmo_point.errors import InputError
+from molmo_point.text_checks import checked_count
 
 _ROUNDS, _QUICK_ROUNDS, _WARMUPS = 15, 3, 2
 
@@ -35,9 +35,8 @@ def run(options: argparse.Namespace) -> int:
     from molmo_point.pointer import Pointer
 
     for name in ("threads", "rounds"):
-        value = getattr(options, name)
-        if value is not None and value < 1:
-            raise InputError(f"--{name} must be a whole number above zero", str(value), f"e.g. --{name} 2")
+        if getattr(options, name) is not None:
+            checked_count(f"--{name}", getattr(options, name), 2)
     check_folder("--out", options.out)
     rounds = options.rounds or (_QUICK_ROUNDS if options.quick else _ROUNDS)
     if options.threads is not None:

@@ -1,7 +1,7 @@
 """One object picked and placed in a container in a random scene: the arm's claim, and the truth."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -56,10 +56,6 @@ class PlaceTrial:
     pushed_m: float
     arm_s: float
     events: tuple[str, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able form."""
-        return {**asdict(self), "failure": self.failure and self.failure.value}
 
 
 def run_place_trial(pointer: Pointer, seed: int) -> PlaceTrial:

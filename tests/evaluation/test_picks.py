@@ -49,7 +49,7 @@ def test_nothing_but_failures_has_no_times():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--processes", "0"], "--processes must be above zero"),
+        (["--processes", "0"], "--processes must be a whole number above zero"),
         (["--failures", "/nowhere/at/all"], "--failures must be a folder"),
         (["--plot", "x.png"], "--plot belongs to eval calibration"),
     ],

@@ -9,7 +9,8 @@ import numpy as np
 from molmo_point.calibration.camera_fit import MODELS
 from molmo_point.cli.frame_source import add_camera_option, chosen_source
 from molmo_point.cli.output import add_output, finish, progress, report_files
-from molmo_point.errors import CameraError, InputError
+from molmo_point.errors import CameraError
+from molmo_point.text_checks import checked_count
 
 _LIVE_PAUSE_S = 1.0
 
@@ -54,8 +55,7 @@ def run(options: argparse.Namespace) -> int:
 def _photos(options: argparse.Namespace) -> tuple[list[tuple[str, np.ndarray]], Any]:
     if chosen_source(options, "images", "recording", "camera") == "--images":
         return _from_files(options.images), None
-    if options.count < 1:
-        raise InputError("--count must be above zero", str(options.count), "e.g. --count 25")
+    checked_count("--count", options.count, 25)
     return _from_recording(options) if options.recording else _from_camera(options)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from molmo_point.cli.output import add_json, check_folder, publish
 from molmo_point.cli.progress import counted
 from molmo_point.errors import InputError
+from molmo_point.text_checks import checked_count
 
 _SCENES = {"tabletop": 200, "calibration": 200, "pick": 200, "place": 40}
 """Default number of scenes, by benchmark."""
@@ -87,10 +88,8 @@ def run(options: argparse.Namespace) -> int:
         "pick": (picks.FIRST_SEED, pick_command.check, pick_command.measure),
         "place": (place_trial.FIRST_SEED, None, place_command.measure),
     }[name]
-    options.scenes = _SCENES[name] if options.scenes is None else options.scenes
+    options.scenes = checked_count("--scenes", _SCENES[name] if options.scenes is None else options.scenes, _SCENES[name])
     options.seed = first_seed if options.seed is None else options.seed
-    if options.scenes < 1:
-        raise InputError("--scenes must be above zero", str(options.scenes), f"e.g. --scenes {_SCENES[name]}")
     check_folder("--out", options.out)
     if check is not None:
         check(options)

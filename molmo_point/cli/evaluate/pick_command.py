@@ -10,14 +10,15 @@ from molmo_point.cli.progress import counted
 from molmo_point.errors import InputError
 from molmo_point.evaluation.pick_trial import MakePicker, PickTrial, default_picker
 from molmo_point.evaluation.picks import run_picks, summary, tables
+from molmo_point.text_checks import checked_count
 
 
 def check(options: argparse.Namespace) -> None:
     """Refuse before the measurement what cannot be done after it."""
     if options.failures is not None and not options.failures.is_dir():
         raise InputError("--failures must be a folder", str(options.failures), f"make the folder {options.failures} first")
-    if options.processes is not None and options.processes < 1:
-        raise InputError("--processes must be above zero", str(options.processes), "e.g. --processes 2")
+    if options.processes is not None:
+        checked_count("--processes", options.processes, 2)
 
 
 def measure(options: argparse.Namespace) -> tuple[dict[str, Any], str]:

@@ -23,7 +23,7 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
             what = trial.message if trial.lifted or trial.failure else f"another object was lifted; {trial.message}"
             print(f"seed {seed}, {trial.query!r} into the {trial.container}: {what}", file=sys.stderr)
     figures = place_summary(trials)
-    data = {"model": options.model, "first_seed": options.seed, **figures, "all": [trial.to_dict() for trial in trials]}
+    data = {"model": options.model, "first_seed": options.seed, **figures, "all": trials}
     return data, _table(figures)
 
 
