@@ -9,10 +9,10 @@ from typing import Any
 import torch
 
 from molmo_point.backend import resolve_checkpoint
+from molmo_point.dependencies import require
 from molmo_point.errors import InputError
 from molmo_point.finetuning.parameter_groups import parameter_groups
 from molmo_point.finetuning.run_settings import Lora, Stage, TuneSettings
-from molmo_point.model.checkpoint.adapters import import_peft
 from molmo_point.model.checkpoint.loading import bar_for_big_files
 from molmo_point.model.checkpoint.quantization import allow_cpu_packing, is_quantized
 from molmo_point.model.load import load_backend
@@ -120,7 +120,7 @@ class TrainedModel:
         return MolmoBackend(self.model.eval(), self.processor, "tuned")
 
     def _adapt(self, lora: Lora, base: str) -> None:
-        peft = import_peft()
+        peft = require("peft", "An adapter", "train")
         torch.manual_seed(self.settings.seed)
         model: Any = self.model
         if is_quantized(model):

@@ -6,7 +6,7 @@ The names below import torch and transformers on first use.
 from importlib import import_module
 from typing import Any
 
-from molmo_point.errors import DependencyError
+from molmo_point.dependencies import require
 
 _LAZY = {
     "Molmo": "molmo_point.model.architecture.causal_lm",
@@ -26,10 +26,7 @@ __all__ = [*_LAZY]
 def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         raise AttributeError(f"module 'molmo_point.model' has no attribute {name!r}; it has {', '.join(__all__)}")
-    try:
-        import torch  # noqa: F401
-        import transformers  # noqa: F401
-    except ImportError as error:
-        raise DependencyError("The model needs torch and transformers", str(error), "pip install 'molmo-point[model]'") from error
+    for package in ("torch", "transformers"):
+        require(package, "The model", "model")
     import_module("molmo_point.model.registration").register()
     return getattr(import_module(_LAZY[name]), name)

@@ -1,11 +1,12 @@
 """Molmo v1 behind the interface of a backend."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 
-from molmo_point.backend import Backend, Growth, Limits, PointSpread, Prompt
+from molmo_point.backend import Growth, Limits, PointSpread, Prompt
 from molmo_point.model.architecture.causal_lm import MolmoForCausalLM
 from molmo_point.model.checkpoint.adapters import with_adapter
 from molmo_point.model.checkpoint.loading import load_model
@@ -14,11 +15,12 @@ from molmo_point.model.decoding.decoder import Row
 from molmo_point.model.decoding.engine import AnswerEngine, Growing, Options
 from molmo_point.model.inputs.molmo_processor import MolmoProcessor
 from molmo_point.model.load import CheckpointSource, fewer_crops
+from molmo_point.model.local_backend import LocalBackend
 from molmo_point.results import Completion, PointMode
 from molmo_point.trust.confidence_calibration import UNCALIBRATED, Calibration
 
 
-class MolmoBackend(Backend):
+class MolmoBackend(LocalBackend):
     """Molmo v1 with its processor: the tokens of greedy decoding, in fewer passes.
 
     Args:
@@ -42,11 +44,7 @@ class MolmoBackend(Backend):
         options: Options | None = None,
         calibration: Calibration = UNCALIBRATED,
     ) -> None:
-        self.model = model
-        self.processor = processor
-        self.name = name
-        self.sigma_px = sigma_px
-        self.calibration = calibration
+        super().__init__(model, processor, name, sigma_px, calibration)
         self.engine = AnswerEngine(model, processor, options)
 
     def answers(self, image: np.ndarray, prompts: Sequence[Prompt], limits: Limits) -> Iterator[Growth]:
@@ -58,8 +56,7 @@ class MolmoBackend(Backend):
                     continue
                 if row.finish_reason:
                     done.add(index)
-                snapshot = partial(self._completion, state, row, len(row.token_ids), row.finish_reason or "unfinished")
-                yield Growth(index, self.processor.decode(row.token_ids), bool(row.finish_reason), snapshot)
+                yield self.growth(index, row, partial(_measured, state, row))
 
     def spreads(self, image: np.ndarray, prompt: Prompt, completion: Completion) -> tuple[PointSpread, ...]:
         """Tell the distribution of each point of a completion, at three passes a point."""
@@ -73,19 +70,17 @@ class MolmoBackend(Backend):
         found = self.engine.spreads(image, prompt, completion.text)
         return tuple(PointSpread(spread.written, tuple(map(in_pixels, spread.modes))) for spread in found)
 
-    def _completion(self, state: Growing, row: Row, count: int, finish_reason: str) -> Completion:
-        decode, ids = self.processor.decode, row.token_ids[:count]
-        return Completion(
-            text=decode(ids),
-            token_count=count,
-            finish_reason=finish_reason,
-            timing_ms=state.timing_ms,
-            tokens=_pieces(decode, ids),
-            token_probabilities=tuple(row.probabilities[:count]),
-            digit_probabilities=tuple(row.digit_probabilities[:count]),
-            absent_probability=row.absent_probability,
-            passes=row.passes,
-        )
+    def token_texts(self, ids: Sequence[int]) -> tuple[str, ...]:
+        """Return the text of each token; a character of several tokens belongs to the last one."""
+        pieces, decode = super().token_texts(ids), self.processor.decode
+        if not any("\N{REPLACEMENT CHARACTER}" in piece for piece in pieces):
+            return pieces
+        whole, told, grown = decode(ids), 0, []
+        for end in range(1, len(ids) + 1):
+            known = len(decode(ids[:end]).rstrip("\N{REPLACEMENT CHARACTER}")) if end < len(ids) else len(whole)
+            grown.append(whole[told:known])
+            told = max(told, known)
+        return tuple(grown)
 
 
 def load_molmo(source: CheckpointSource) -> MolmoBackend:
@@ -108,14 +103,5 @@ def _processor(source: CheckpointSource) -> MolmoProcessor:
     return processor
 
 
-def _pieces(decode: Callable[[Sequence[int]], str], ids: Sequence[int]) -> tuple[str, ...]:
-    """Return the text of each token; a character of several tokens belongs to the last one."""
-    pieces = tuple(decode([token]) for token in ids)
-    if not any("\N{REPLACEMENT CHARACTER}" in piece for piece in pieces):
-        return pieces
-    whole, told, grown = decode(ids), 0, []
-    for end in range(1, len(ids) + 1):
-        known = len(decode(ids[:end]).rstrip("\N{REPLACEMENT CHARACTER}")) if end < len(ids) else len(whole)
-        grown.append(whole[told:known])
-        told = max(told, known)
-    return tuple(grown)
+def _measured(state: Growing, row: Row) -> dict[str, Any]:
+    return {"timing_ms": state.timing_ms, "absent_probability": row.absent_probability, "passes": row.passes}

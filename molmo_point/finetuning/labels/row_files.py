@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from molmo_point.errors import DependencyError, InputError
+from molmo_point.dependencies import require
+from molmo_point.errors import InputError
 from molmo_point.finetuning.labels.row_images import RowError
 
 SUFFIXES = (".parquet", ".jsonl", ".ndjson")
@@ -57,15 +58,10 @@ def _json_rows(file: Path) -> Iterator[tuple[str, dict[str, Any] | RowError]]:
 
 
 def _parquet_rows(file: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, dict[str, Any] | RowError]]:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as error:
-        fix = 'pip install "molmo_point[train]", or convert the file to JSON lines'
-        raise DependencyError("Parquet files need pyarrow", str(error), fix) from error
+    pyarrow, parquet = (require(name, "A parquet file", "train") for name in ("pyarrow", "pyarrow.parquet"))
     number = 0
     try:
-        with pyarrow.parquet.ParquetFile(file) as table:
+        with parquet.ParquetFile(file) as table:
             known = [name for name in columns if name in table.schema_arrow.names]
             for batch in table.iter_batches(batch_size=1024, columns=known):
                 for row in batch.to_pylist():

@@ -3,19 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from molmo_point.errors import CheckpointError, DependencyError
+from molmo_point.dependencies import require
+from molmo_point.errors import CheckpointError
 from molmo_point.model.checkpoint.weight_files import read_object
 
 ADAPTER_CONFIG = "adapter_config.json"
-
-
-def import_peft() -> Any:
-    """Import peft; DependencyError if it is not installed."""
-    try:
-        import peft
-    except ImportError as error:
-        raise DependencyError("Adapters need peft", str(error), 'pip install "molmo_point[train]"') from error
-    return peft
 
 
 def is_adapter(folder: Path) -> bool:
@@ -40,7 +32,7 @@ def with_adapter(model: Any, folder: Path, quantized: bool) -> Any:
         CheckpointError: The adapter is missing, broken, or belongs to another model.
         DependencyError: peft is not installed.
     """
-    peft = import_peft()
+    peft = require("peft", "An adapter", "train")
     base_of(folder)  # its errors are clearer than those of peft
     try:
         adapted = peft.PeftModel.from_pretrained(model, str(folder))

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from molmo_point.errors import CheckpointError, DependencyError, InputError
+from molmo_point.dependencies import require
+from molmo_point.errors import CheckpointError, InputError
 from molmo_point.model.checkpoint.weight_files import listed
 
 SKIPPED_MODULES = (
@@ -164,8 +165,5 @@ def _skip_list(model: nn.Module) -> list[str] | None:
 
 
 def _linear_classes() -> tuple[type[nn.Module], ...]:
-    try:
-        import bitsandbytes
-    except ImportError as error:
-        raise DependencyError("Quantization needs bitsandbytes", str(error), "pip install bitsandbytes accelerate") from error
-    return bitsandbytes.nn.Linear4bit, bitsandbytes.nn.Linear8bitLt
+    layers = require("bitsandbytes", "Quantization", "quantization").nn
+    return layers.Linear4bit, layers.Linear8bitLt

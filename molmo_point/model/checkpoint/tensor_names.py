@@ -37,11 +37,14 @@ class UnstackExperts(ConversionOps):
         """Name each matrix by the target's name, with expert 0 replaced by the number of the expert."""
         (found,) = input_dict.values()
         stack: torch.Tensor = found[0] if isinstance(found, list) else found
-        pieces = stack.unflatten(0, (kwargs["config"].num_experts, -1))
-        if self.transposed:
-            pieces = pieces.transpose(1, 2)
-        name = target_patterns[0]
-        return {name.replace(".0.", f".{i}.", 1): piece.contiguous() for i, piece in enumerate(pieces)}
+        return _unstacked(stack, kwargs["config"].num_experts, self.transposed, target_patterns[0])
+
+
+def _unstacked(stack: torch.Tensor, num_experts: int, transposed: bool, first: str) -> dict[str, torch.Tensor]:
+    """Split a stack of experts into matrices by name; ``first`` names that of expert 0."""
+    pieces = stack.unflatten(0, (num_experts, -1))
+    pieces = pieces.transpose(1, 2) if transposed else pieces
+    return {first.replace(".experts.0.", f".experts.{i}."): piece.contiguous() for i, piece in enumerate(pieces)}
 
 
 def conversions_on_loading() -> list[WeightTransform]:
@@ -91,7 +94,6 @@ def state_in_memory(state: dict[str, torch.Tensor], num_experts: int) -> dict[st
         if not found:
             renamed[name_in_memory(name)] = tensor
             continue
-        pieces = tensor.unflatten(0, (num_experts, -1))
-        for index, piece in enumerate(pieces.transpose(1, 2) if stack == "w2" else pieces):
-            renamed[name_in_memory(f"{block}.mlp.experts.{index}.{_STACKED[stack]}.weight")] = piece.contiguous()
+        first = name_in_memory(f"{block}.mlp.experts.0.{_STACKED[stack]}.weight")
+        renamed |= _unstacked(tensor, num_experts, stack == "w2", first)
     return renamed

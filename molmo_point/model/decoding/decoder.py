@@ -24,12 +24,11 @@ class Row:
         prompt: Tokens that the model has not read yet.
         drafter: Source of drafts; None for plain greedy decoding.
         max_new_tokens: Largest number of tokens of the answer.
-        on_token: Called for every new token; a result of True ends the answer early.
         token_ids: Tokens of the answer so far, without end-of-sequence.
         probabilities: The model's probability of each token.
         digit_probabilities: Probabilities of "0" to "9" in the place of each token that is a digit; empty for other tokens.
         absent_probability: Probability, at the first token, that the object is stated absent; NaN before the first token.
-        finish_reason: ``"stop"``, ``"length"`` or ``"early"``; empty while the answer grows.
+        finish_reason: ``"stop"`` or ``"length"``; empty while the answer grows.
         passes: Forward passes after the prefill that served this row.
         passes_at: For each token the passes that had been made when it was known.
         drafted: Tokens that were drafted.
@@ -39,7 +38,6 @@ class Row:
     prompt: list[int]
     drafter: Drafter | None
     max_new_tokens: int
-    on_token: Callable[["Row"], bool] | None = None
     token_ids: list[int] = field(default_factory=list)
     text: str = ""
     probabilities: list[float] = field(default_factory=list)
@@ -196,9 +194,7 @@ class Decoder:
             row.probabilities.append(probability[node + 1])
             row.digit_probabilities.append(tuple(digits[node + 1]) if is_digit else ())
             row.passes_at.append(passes)
-            if row.on_token is not None and row.on_token(row):
-                row.finish_reason = "early"
-            elif len(row.token_ids) >= row.max_new_tokens:
+            if len(row.token_ids) >= row.max_new_tokens:
                 row.finish_reason = "length"
             child = tree.child(node, token)
             if row.finish_reason or child is None:

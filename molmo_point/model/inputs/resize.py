@@ -56,8 +56,8 @@ def resized_patches(
     """
     p, (height, width) = fit.patch, fit.size
     flat = image.reshape(image.shape[0], -1)
-    down = _bands(image.shape[0], fit.inner[0], fit.before[0], height, p)
-    across = {b.index: b for b in _color_bands(image.shape[1], fit.inner[1], fit.before[1], width, p, std)}
+    down = _bands(image.shape[0], fit.inner[0], fit.before[0], p)
+    across = {b.index: b for b in _color_bands(image.shape[1], fit.inner[1], fit.before[1], p, std)}
     bias = np.tile(-np.array(mean, np.float32) / np.array(std, np.float32), p)
     top, bottom = down[0].index * p, (down[-1].index + 1) * p
     # Stored by patch column, so that the rows of a patch are contiguous.
@@ -118,8 +118,8 @@ def axis_weights(source: int, target: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @lru_cache(maxsize=_CACHED_SIZES)
-def _bands(source: int, target: int, before: int, total: int, patch: int) -> tuple[_Band, ...]:
-    """List the bands of an axis with ``target`` outputs that start at ``before`` of ``total``."""
+def _bands(source: int, target: int, before: int, patch: int) -> tuple[_Band, ...]:
+    """List the bands of an axis with ``target`` outputs that start at ``before``."""
     first, weights = axis_weights(source, target)
     bands = []
     for index in range(before // patch, -(-(before + target) // patch)):
@@ -136,11 +136,11 @@ def _bands(source: int, target: int, before: int, total: int, patch: int) -> tup
 
 
 @lru_cache(maxsize=_CACHED_SIZES)
-def _color_bands(source: int, target: int, before: int, total: int, patch: int, std: tuple[float, ...]) -> tuple[_Band, ...]:
+def _color_bands(source: int, target: int, before: int, patch: int, std: tuple[float, ...]) -> tuple[_Band, ...]:
     """List the bands for interleaved RGB, (3·inputs, 3·patch), with 1/(255·std) in the weights."""
     gain = np.diag((1 / (255 * np.array(std))).astype(np.float32))
     bands = []
-    for band in _bands(source, target, before, total, patch):
+    for band in _bands(source, target, before, patch):
         matrix = np.einsum("oi,cd->icod", band.weights, gain).reshape(-1, 3 * patch)
         bands.append(_Band(band.index, band.start, band.stop, np.ascontiguousarray(matrix)))
     return tuple(bands)

@@ -4,55 +4,39 @@ import copy
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from molmo_point.backend import Backend, Growth, Limits, Prompt
+from molmo_point.backend import Growth, Limits, Prompt
 from molmo_point.errors import CheckpointError, DependencyError, InputError
 from molmo_point.model.checkpoint.quantization import allow_cpu_packing
 from molmo_point.model.checkpoint.strict_loading import loading_error, refuse_wrong_keys
 from molmo_point.model.checkpoint.weight_files import weights_of
 from molmo_point.model.decoding.greedy import Generated, greedy
 from molmo_point.model.load import CheckpointSource, fewer_crops
+from molmo_point.model.local_backend import LocalBackend
 from molmo_point.model.molmo2.molmo2_processor import Molmo2Processor
-from molmo_point.results import Completion
-from molmo_point.trust.confidence_calibration import UNCALIBRATED, Calibration
 
 SKIPPED_MODULES = ("model.vision_tower", "model.multi_modal_projector", "model.language_model.embed_tokens", "lm_head")
 """Modules that keep high precision under quantization."""
 
 
-class Molmo2Backend(Backend):
-    """Molmo2 with its processor.
-
-    Args:
-        model: transformers' ``Molmo2ForConditionalGeneration``, in eval mode.
-        processor: Its tokenizer, chat template and image settings.
-        name: Name that results carry.
-        sigma_px: Measured standard deviation of its points, in pixels of an image 640 pixels wide; NaN if not measured.
-        calibration: Calibration of its probabilities.
-    """
+class Molmo2Backend(LocalBackend):
+    """Molmo2 with its processor: transformers' ``Molmo2ForConditionalGeneration`` and a `Molmo2Processor`."""
 
     dialect = "molmo2"
 
-    def __init__(
-        self,
-        model: Any,
-        processor: Molmo2Processor,
-        name: str,
-        sigma_px: float = float("nan"),
-        calibration: Calibration = UNCALIBRATED,
-    ) -> None:
-        self.model = model
-        self.processor = processor
-        self.name = name
-        self.sigma_px = sigma_px
-        self.calibration = calibration
-        self.eos_ids = _end_ids(model, processor)
+    @cached_property
+    def eos_ids(self) -> tuple[int, ...]:
+        """Tokens that end an answer: those of the tokenizer and of the generation config."""
+        own: Any = self.processor.tokenizer.eos_token_id
+        named = getattr(self.model.generation_config, "eos_token_id", None)
+        more = named if isinstance(named, (list, tuple)) else [named]
+        return tuple({int(token) for token in (own, *more) if token is not None})
 
     def answers(self, image: np.ndarray, prompts: Sequence[Prompt], limits: Limits) -> Iterator[Growth]:
         """Answer prompts one after another, greedily; a growth follows every token. Arguments and errors as `Backend.answers`."""
@@ -68,21 +52,7 @@ class Molmo2Backend(Backend):
             placed = {name: tensor.to(self.model.device) for name, tensor in inputs.items()}
             room = min(limits.max_new_tokens, longest - length)
             for out in greedy(self.model, placed, self.eos_ids, room, self.processor.digit_ids):
-                ids = list(out.token_ids)
-                snapshot = partial(self._completion, out, ids, out.finish_reason or "unfinished", preprocess_ms)
-                yield Growth(index, self.processor.decode(ids), bool(out.finish_reason), snapshot)
-
-    def _completion(self, out: Generated, ids: list[int], finish_reason: str, preprocess_ms: float) -> Completion:
-        decode, count = self.processor.decode, len(ids)
-        return Completion(
-            text=decode(ids),
-            token_count=count,
-            finish_reason=finish_reason,
-            timing_ms={"preprocess": preprocess_ms, "prefill": out.prefill_ms, "decode": out.decode_ms},
-            tokens=tuple(decode([token]) for token in ids),
-            token_probabilities=tuple(out.probabilities[:count]),
-            digit_probabilities=tuple(out.digit_probabilities[:count]),
-        )
+                yield self.growth(index, out, partial(_measured, out, preprocess_ms))
 
 
 def load_molmo2_backend(source: CheckpointSource) -> Molmo2Backend:
@@ -144,9 +114,5 @@ def load_molmo2(folder: Path, device: torch.device, quantization: Any = None, dt
     return model.eval()
 
 
-def _end_ids(model: Any, processor: Molmo2Processor) -> tuple[int, ...]:
-    """List the tokens that end an answer: those of the tokenizer and of the generation config."""
-    own: Any = processor.tokenizer.eos_token_id
-    named = getattr(model.generation_config, "eos_token_id", None)
-    more = named if isinstance(named, (list, tuple)) else [named]
-    return tuple({int(token) for token in (own, *more) if token is not None})
+def _measured(out: Generated, preprocess_ms: float) -> dict[str, Any]:
+    return {"timing_ms": {"preprocess": preprocess_ms, "prefill": out.prefill_ms, "decode": out.decode_ms}}

@@ -70,7 +70,7 @@ def test_parquet_says_what_json_lines_say(write: Write, folder: Path) -> None:
 def test_without_pyarrow_it_says_what_to_install(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "rows.parquet").write_bytes(b"PAR1")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(DependencyError, match=r"molmo_point\[train\]"):
+    with pytest.raises(DependencyError, match=r"molmo-point\[train\]"):
         LabelSet(folder)
 
 

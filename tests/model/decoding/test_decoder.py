@@ -109,9 +109,6 @@ def test_ends_that_the_caller_asks_for(cases: Any) -> None:
             tree.add(drafted[len(ids)])
             return tree
 
-    told: list[int] = []
-    row = decode(case, model, Ahead(), on_token=lambda row: told.append(len(row.token_ids)) or len(row.token_ids) == 8)
-    assert (row.token_ids, row.finish_reason, told) == (plain.ids[:8], "early", list(range(1, 9)))
     row = Row(case.inputs["input_ids"][0].tolist(), Ahead(), COUNT)
     image = {name: case.inputs[name] for name in IMAGE_NAMES}
     passes = Decoder(model, vocabulary_of(-1)).run([row], KeyValueCache(110), image)
