@@ -171,10 +171,8 @@ class ArmPlanner(ABC):
         """
 
     @abstractmethod
-    def plan_joints(
-        self, goal_rad: FloatArray, start_rad: FloatArray, *, obstacles: Sequence[ObstacleBox] = ()
-    ) -> JointPath | NoPath:
-        """Plan a path to joint angles (n,); arguments as in `plan`."""
+    def plan_joints(self, goal_rad: FloatArray, start_rad: FloatArray) -> JointPath | NoPath:
+        """Plan a path to joint angles (n,) that keeps clear of the table and the arm itself."""
 
 
 class Arm(ArmDriver):

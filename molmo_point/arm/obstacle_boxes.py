@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from molmo_point.arrays import DepthArray, FloatArray
 from molmo_point.geometry.intrinsics import Intrinsics
@@ -49,7 +48,6 @@ def boxes_on_table(
     base_T_camera: Transform,
     *,
     table_z_m: float = 0.0,
-    around_m: ArrayLike = (0.0, 0.0),
     reach_m: float = 0.45,
 ) -> tuple[ObstacleBox, ...]:
     """Put boxes, from the table up, around all objects in a depth image.
@@ -59,15 +57,14 @@ def boxes_on_table(
         intrinsics: Intrinsics of the depth image.
         base_T_camera: Pose of the camera in a frame whose z axis points up.
         table_z_m: Height of the table top in that frame.
-        around_m: (2,) center of the part of the table to look at.
-        reach_m: Half side of that part, in x and in y.
+        reach_m: Half side of the part of the table to look at, around the origin, in x and in y.
 
     Returns:
         Boxes, the largest first. Parts that the camera does not see are in none.
     """
     points = depth_points(depth_m, intrinsics, base_T_camera)
     height = points[:, 2] - table_z_m
-    near = np.all(np.abs(points[:, :2] - np.asarray(around_m, dtype=np.float64)) < reach_m, axis=1)
+    near = np.all(np.abs(points[:, :2]) < reach_m, axis=1)
     points = points[near & (height > LEAST_HEIGHT_M) & (height < _TALLEST_M)]
     boxes = [_box(piece, table_z_m) for piece in _pieces(points)]
     return tuple(sorted(boxes, key=lambda box: -box.half_m[0] * box.half_m[1]))

@@ -16,6 +16,9 @@ from molmo_point.sim.mujoco_import import import_mujoco, open_renderer
 _VISIBLE_GROUPS = 3
 _PLANE, _SPHERE, _CYLINDER, _BOX, _MESH = 0, 2, 5, 6, 7
 _FLOOR = "floor"
+_GRID_M = 0.004
+"""Cell of the grid that thins meshes to one vertex per cell, meters."""
+_FILM_SIZE_WH = (640, 480)
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,19 +40,14 @@ class BodyShape:
     rgb: tuple[int, int, int]
 
 
-def body_shapes(arm: SimulatedArm, grid_m: float = 0.004) -> list[BodyShape]:
-    """All shapes that the cameras see, except the floor and the walls.
-
-    Args:
-        arm: The arm in its world.
-        grid_m: Cell of the grid that thins meshes to one vertex per cell, meters.
-    """
+def body_shapes(arm: SimulatedArm) -> list[BodyShape]:
+    """All shapes that the cameras see, except the floor and the walls."""
     model, shapes = arm.model, []
     for geom in range(model.ngeom):
         name = model.geom(geom).name or f"geom_{geom}"
         if model.geom_group[geom] >= _VISIBLE_GROUPS or model.geom_rgba[geom, 3] < 0.1 or name.startswith((_FLOOR, "wall")):
             continue
-        outline = _outline(model, geom, grid_m)
+        outline = _outline(model, geom)
         if outline is None or len(outline[1]) == 0:
             continue
         material = model.geom_matid[geom]
@@ -64,13 +62,13 @@ def shape_pose(arm: SimulatedArm, shape: BodyShape) -> tuple[FloatArray, FloatAr
     return arm.data.geom_xmat[shape.geom].reshape(3, 3).copy(), arm.data.geom_xpos[shape.geom].copy()
 
 
-def _outline(model: Any, geom: int, grid_m: float) -> tuple[NDArray[np.float32], NDArray[np.int32]] | None:
+def _outline(model: Any, geom: int) -> tuple[NDArray[np.float32], NDArray[np.int32]] | None:
     kind, size = int(model.geom_type[geom]), np.asarray(model.geom_size[geom])
     if kind == _MESH:
         mesh = int(model.geom_dataid[geom])
         vertex, face = int(model.mesh_vertadr[mesh]), int(model.mesh_faceadr[mesh])
         vertices = model.mesh_vert[vertex : vertex + model.mesh_vertnum[mesh]]
-        return thinned(vertices, model.mesh_face[face : face + model.mesh_facenum[mesh]], grid_m)
+        return thinned(vertices, model.mesh_face[face : face + model.mesh_facenum[mesh]], _GRID_M)
     if kind == _BOX:
         vertices, faces = _box(size)
     elif kind == _SPHERE:
@@ -109,18 +107,13 @@ class ArmFilm:
     Args:
         arm: The arm.
         fps: Pictures per simulated second.
-        width: Width of the pictures, pixels.
-        height: Height of the pictures, pixels.
-        shadows: True draws shadows; three times slower without a graphics card.
 
     Attributes:
         view: The observer's view; its `intrinsics` and `pose` fit pictures of the arm's own image size.
     """
 
-    def __init__(
-        self, arm: SimulatedArm, fps: float = 8.0, width: int = 640, height: int = 480, *, shadows: bool = False
-    ) -> None:
-        self._model, self._size, self._shadows = arm.model, (width, height), shadows
+    def __init__(self, arm: SimulatedArm, fps: float = 8.0) -> None:
+        self._model = arm.model
         self._period_ns = round(1e9 / fps)
         self._next_ns = 0
         self._moments: list[tuple[int, FloatArray]] = []
@@ -143,16 +136,17 @@ class ArmFilm:
         return len(self._moments)
 
     def pictures(self) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-        """Draw all moments in order: the arm's time in nanoseconds, and (h, w, 3) uint8 RGB.
+        """Draw all moments in order: the arm's time in nanoseconds, and (480, 640, 3) uint8 RGB.
 
         Raises:
             DependencyError: OpenGL is not available.
         """
         mujoco = import_mujoco()
         data = mujoco.MjData(self._model)
-        renderer: Any = open_renderer(self._model, *self._size)
+        renderer: Any = open_renderer(self._model, *_FILM_SIZE_WH)
         try:
-            renderer.scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = int(self._shadows)
+            # Shadows are three times slower without a graphics card.
+            renderer.scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = 0
             for stamp_ns, positions in list(self._moments):
                 data.qpos[:] = positions
                 mujoco.mj_kinematics(self._model, data)

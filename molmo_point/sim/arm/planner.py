@@ -78,10 +78,8 @@ class PandaPlanner(ArmPlanner):
             rows.extend(found)
         return self._finished(np.array(rows))
 
-    def plan_joints(
-        self, goal_rad: FloatArray, start_rad: FloatArray, *, obstacles: Sequence[ObstacleBox] = ()
-    ) -> JointPath | NoPath:
-        self._set_obstacles(obstacles)
+    def plan_joints(self, goal_rad: FloatArray, start_rad: FloatArray) -> JointPath | NoPath:
+        self._set_obstacles(())
         return self._finished(np.array([start_rad, goal_rad], dtype=np.float64))
 
     def tool_pose(self, joints_rad: FloatArray) -> FloatArray:

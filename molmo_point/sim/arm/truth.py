@@ -16,7 +16,7 @@ from molmo_point.sim.tabletop.mjcf import OBJECT_PREFIX
 _EVERY = 5
 _SPHERE, _CYLINDER, _BOX = 2, 5, 6
 _PADS = ("left_pad", "right_pad", "left_follower", "right_follower")
-_RISEN_M, _FALLEN_M = 0.03, 0.05
+_RISEN_M, _FALLEN_M, _LIFTED_M, _LEAST_N = 0.03, 0.05, 0.06, 1.0
 
 
 @dataclass
@@ -70,9 +70,9 @@ class ArmTruth:
         """Distances (n,) of the objects from their first positions, meters."""
         return np.linalg.norm(self.positions_m() - self._start, axis=1)
 
-    def lifted(self, least_m: float = 0.06) -> set[int]:
+    def lifted(self) -> set[int]:
         """Numbers of the objects above the table and between the fingers now."""
-        high = self.positions_m()[:, 2] - self._start[:, 2] > least_m
+        high = self.positions_m()[:, 2] - self._start[:, 2] > _LIFTED_M
         between = {number for number in range(len(self._bodies)) if self._held(number)}
         return {number for number in np.flatnonzero(high).tolist() if number in between}
 
@@ -111,12 +111,12 @@ class ArmTruth:
             if key not in self.touches or strength > self.touches[key].force_n:
                 self.touches[key] = Touch(part, what, strength, float(data.time))
 
-    def collisions(self, target: int, least_n: float = 1.0) -> list[Touch]:
+    def collisions(self, target: int) -> list[Touch]:
         """Unwanted contacts: with the table, with other objects, or of the target with more than the fingers."""
         return [
             touch
             for touch in self.touches.values()
-            if touch.force_n >= least_n and (touch.other != str(target) or touch.part not in _PADS)
+            if touch.force_n >= _LEAST_N and (touch.other != str(target) or touch.part not in _PADS)
         ]
 
 
