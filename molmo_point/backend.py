@@ -156,7 +156,7 @@ class Family:
     """A family of models that this package loads.
 
     Attributes:
-        loader: "module:function" that takes the folder and the options of `open_backend`.
+        loader: "module:function" that takes a `molmo_point.model.load.CheckpointSource`.
         description: One line for listings.
         dialect: Name of the pointing syntax of its answers.
     """
