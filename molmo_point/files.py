@@ -1,55 +1,176 @@
 """Files read and written whole, and the encodings that several parts share: images and arrays."""
 
+import contextlib
 import io
+import math
 import os
+import secrets
+import stat
 import struct
-import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from molmo_point.errors import InputError
 
+MAX_FILE_BYTES = 512 * 2**20
+"""Largest image, depth or array file that is read."""
+MAX_IMAGE_PIXELS = 2**27
+_IMAGE_FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF", "PPM")
+# A FIFO without a writer and a terminal would make `open` wait.
+_OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
+_KINDS = (
+    (stat.S_ISLNK, "a link"),
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a FIFO"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
 
-def read_file(path: str | Path) -> bytes:
-    """Read the bytes of a file.
+
+def open_file(path: str | Path, limit_bytes: int | None = None) -> BinaryIO:
+    """Open a regular file for reading. A folder, FIFO, socket or device is refused at once.
+
+    Args:
+        path: The file, or a link to it.
+        limit_bytes: Largest size of the file; None accepts any.
 
     Raises:
-        InputError: The file does not exist or cannot be read.
+        InputError: The file does not exist, cannot be read, is no regular file, or is larger than the limit.
     """
     try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise InputError("The file must be readable", f"{path} ({reason})", "check the path") from error
+        before = os.stat(path)
+        # Opening a device or a FIFO has effects of its own.
+        descriptor = os.open(path, _OPEN_FLAGS) if stat.S_ISREG(before.st_mode) else None
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+    if descriptor is None:
+        raise _irregular(path, before)
+    file = os.fdopen(descriptor, "rb")
+    status = os.fstat(descriptor)
+    if stat.S_ISREG(status.st_mode) and (limit_bytes is None or status.st_size <= limit_bytes):
+        return file
+    file.close()
+    raise _too_large(path, status.st_size, limit_bytes or 0) if stat.S_ISREG(status.st_mode) else _irregular(path, status)
 
 
-def write_file(path: str | Path, data: bytes) -> None:
-    """Write a file whole or not at all: first a temporary file in its folder, then renamed to `path`.
+def read_file(path: str | Path, limit_bytes: int = MAX_FILE_BYTES) -> bytes:
+    """Read the bytes of a regular file.
+
+    Args:
+        path: The file, or a link to it.
+        limit_bytes: Largest size of the file.
 
     Raises:
-        InputError: The folder does not exist or cannot be written.
+        InputError: The file does not exist, cannot be read, is no regular file, or is larger than the limit.
+    """
+    with open_file(path, limit_bytes) as file:
+        try:
+            # A file of /proc states no size, and a log may grow.
+            data = file.read(limit_bytes + 1)
+        except (OSError, MemoryError) as error:
+            raise _unreadable(path, error) from error
+    if data is None:
+        raise InputError("The file must be readable", f"{path} (it would have to be waited for)", "give a complete file")
+    if len(data) > limit_bytes:
+        raise _too_large(path, len(data), limit_bytes)
+    return data
+
+
+def check_writable(path: str | Path) -> None:
+    """Refuse a path that `write_file` would refuse: a link, a folder, a FIFO, a device, a read-only file, no folder.
+
+    Raises:
+        InputError: The message names the reason.
     """
     path = Path(path)
-    temporary = ""
+    fix = "choose another path"
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.chmod(temporary, 0o666 & ~_umask())
+        status = os.lstat(path)
+    except FileNotFoundError:
+        if not path.parent.is_dir():
+            reason = "its folder does not exist" if not path.parent.exists() else "its folder is a file"
+            raise InputError("The file must be writable", f"{path} ({reason})", f"make the folder {path.parent}") from None
+        if not os.access(path.parent, os.W_OK):
+            raise InputError("The file must be writable", f"{path} (its folder is read-only)", fix) from None
+        return
+    except (OSError, ValueError) as error:
+        raise InputError("The file must be writable", f"{path} ({_reason(error)})", fix) from error
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError("The file must be a regular one or new", f"{path}, {_kind(status.st_mode)}", fix)
+    if not os.access(path, os.W_OK):
+        raise InputError("The file must be writable", f"{path} (it is read-only)", fix)
+
+
+@contextlib.contextmanager
+def written_whole(path: str | Path, *, suffix: str = "", sync: bool = True) -> Iterator[Path]:
+    """Yield the path of a temporary file beside `path`; it takes the name `path` if the block ends without an error.
+
+    A file that was there keeps its permissions. After any error the temporary file is gone, and `path` is as it was.
+
+    Args:
+        path: The file to write.
+        suffix: End of the temporary file's name, for writers that choose a format by it.
+        sync: Wait until the disk has the bytes.
+
+    Raises:
+        InputError: `path` is a link, a folder, a FIFO or a device, or the disk refuses.
+    """
+    path = Path(path)
+    check_writable(path)
+    temporary = path.with_name(f".{secrets.token_hex(8)}.part{suffix}")
+    try:
+        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+        yield temporary
+        with open(temporary, "rb+") as file:
+            if sync:
+                os.fsync(file.fileno())
+        check_writable(path)
+        if path.exists():
+            os.chmod(temporary, stat.S_IMODE(os.stat(path).st_mode))
         os.replace(temporary, path)
     except OSError as error:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
-        reason = error.strerror or str(error)
-        raise InputError("The file must be writable", f"{path} ({reason})", "check the folder and the free space") from error
+        given = f"{path} ({_reason(error)})"
+        raise InputError("The file must be writable", given, "check the folder and the free space") from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def write_file(path: str | Path, data: bytes, *, sync: bool = True) -> None:
+    """Write a file whole or not at all. See `written_whole`.
+
+    Raises:
+        InputError: `path` is a link, a folder, a FIFO or a device, or the disk refuses.
+    """
+    with written_whole(path, sync=sync) as temporary, open(temporary, "wb") as file:
+        file.write(data)
+
+
+def _irregular(path: str | Path, status: os.stat_result) -> InputError:
+    return InputError("The path must be a regular file", f"{path}, {_kind(status.st_mode)}", "give a file")
+
+
+def _kind(mode: int) -> str:
+    return next((name for test, name in _KINDS if test(mode)), "no file")
+
+
+def _reason(error: BaseException) -> str:
+    words = error.strerror if isinstance(error, OSError) else None
+    return words or str(error) or type(error).__name__
+
+
+def _unreadable(path: str | Path, error: BaseException) -> InputError:
+    return InputError("The file must be readable", f"{path} ({_reason(error)})", "check the path")
+
+
+def _too_large(path: str | Path, size: int, limit: int) -> InputError:
+    given = f"{path}, {size / 2**20:.1f} MiB"
+    return InputError(f"The file must have at most {limit / 2**20:g} MiB", given, "give the file that is meant")
 
 
 def decode_image(data: bytes, name: str, *, depth: bool = False) -> np.ndarray:
@@ -67,7 +188,9 @@ def decode_image(data: bytes, name: str, *, depth: bool = False) -> np.ndarray:
         InputError: The bytes are no complete image, or a depth image instead of a color image, or the reverse.
     """
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=_IMAGE_FORMATS) as image:
+            if image.width * image.height > MAX_IMAGE_PIXELS:
+                raise ValueError(f"{image.width} x {image.height} is more than {MAX_IMAGE_PIXELS / 1e6:.0f} million pixels")
             image.load()
             sixteen_bit = image.mode.startswith("I;16")
             if sixteen_bit == depth:
@@ -101,8 +224,18 @@ def decode_npy(data: bytes, name: str) -> np.ndarray:
         InputError: The bytes are no complete `.npy` file of numbers.
     """
     try:
-        return np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, EOFError, OSError, TypeError, SyntaxError) as error:
+        file = io.BytesIO(data)
+        version = np.lib.format.read_magic(file)
+        if version not in ((1, 0), (2, 0)):
+            raise ValueError(f"version {version} holds named columns")
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, by_columns, dtype = read_header(file)
+        count = math.prod(shape)
+        # A header may promise terabytes, which NumPy would ask for.
+        if dtype.kind not in "biuf" or min(shape, default=0) < 0 or count * dtype.itemsize > len(data) - file.tell():
+            raise ValueError(f"its header promises {shape} of {dtype}")
+        return np.frombuffer(data, dtype, count, file.tell()).reshape(shape, order="F" if by_columns else "C").copy()
+    except Exception as error:  # NumPy's reader of headers raises a dozen kinds
         raise InputError(
             "The file must be a complete array of numbers",
             f"{name} ({error})",
