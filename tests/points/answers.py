@@ -21,7 +21,7 @@ LABELS = ("dog", "the red mug", 'the "big" dog', "it's", "a > b", "a < b", "x=1"
 FRAGMENTS = (
     *("<points ", "<point ", "<tracks ", "</points>", "</point>", "</tracks>", "<", ">", "/>", '"', "'", "=", ";", "\t", "\n"),
     *('coords="1 1 500 500"', 'coords="', "1 1 ", "500 ", "0.5 ", 'alt="', "alt='dog'"),
-    *('x="50.5" y="20"', 'x1="', "y2=7 ", "x=5 "),
+    *('x="50.5" y="20"', 'x1="', "y2=7 ", "x=5 ", 'x="10" ', 'x="90" ', 'y="20" ', 'x1="555" y1="169" ', 'x="55%"'),
     *("<POINT_0><POINT_10><POINT_14>1", "<POINT_9>", "<POINT_", "(10.5, 20.5)", "(", "Click(", "p=123, 456", "1=", "123, "),
     *("There are none.", "Counting the ", "a total of 3.", "There are two ", "No tracks available."),
     *("\0", "�", "\u202e", "٣", "ſ"),

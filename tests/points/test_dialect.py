@@ -48,7 +48,10 @@ def test_tokens_without_a_layout_are_a_problem_not_an_error() -> None:
     assert "layout" in answer.problems[0]
 
 
-@pytest.mark.parametrize(("text", "dialect"), [(V1, "molmo"), (V2, "molmo2"), (TRACKS, "molmo2"), (TOKENS, "molmopoint")])
+PERCENT = '<point x="50.5" y="20.5" alt="a">a</point>'
+
+
+@pytest.mark.parametrize(("text", "dialect"), [(PERCENT, "molmo"), (V2, "molmo2"), (TRACKS, "molmo2"), (TOKENS, "molmopoint")])
 def test_no_dialect_reads_anothers_points(text: str, dialect: str) -> None:
     for other in DIALECTS[:3]:
         assert len(parse_points(text, SIZES, other, layout=LAYOUT)) == (other == dialect)

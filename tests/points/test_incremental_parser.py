@@ -27,7 +27,7 @@ def test_molmo2_points_come_one_by_one() -> None:
 
 def test_the_dialect_is_found_on_the_way() -> None:
     stream = IncrementalParser((100, 100), "auto")
-    assert told(stream, 'Well, <points coords="1 1 100 200 ', '<point x="1" y="2">') == [1, 0]
+    assert told(stream, 'Well, <points coords="1 1 100 200 ', '<point x="1.0" y="2.0">') == [1, 0]
 
 
 def test_a_pair_that_could_go_on_waits() -> None:

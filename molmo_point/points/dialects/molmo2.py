@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from molmo_point.points.answer import CoordinatePair, Problems
 from molmo_point.points.dialects.dialect import Dialect
+from molmo_point.points.dialects.molmo import find_thousandths, has_coordinates, starts_with_axes
 from molmo_point.points.tags import TAG_START
 
 FULL = (1000.0, 1000.0)
@@ -49,15 +50,21 @@ class Molmo2(Dialect):
     full = FULL
 
     def find_points(self, text: str, problems: Problems, *, growing: bool = False) -> Iterator[CoordinatePair]:
+        """Yield the pairs of ``coords``, and those of Molmo v1 tags with whole thousandths instead of percentages."""
         # A name at the end of the text may continue: <points could become <pointsman.
         starts = [start for start in TAG_START.finditer(text) if start.end() < len(text)]
         for number, start in enumerate(starts):
             if start[1]:
                 continue
             last = number + 1 == len(starts)
+            if starts_with_axes(text, start.start()):
+                yield from find_thousandths(text, start.start(), problems)
+                continue
             tag = _read_tag(text, start, len(text) if last else starts[number + 1].start(), last)
             if tag is not None:
                 yield from _find_in_coords(text, tag, problems)
+                if has_coordinates(text, tag.start, tag.values[1]):
+                    problems.add("a tag has coordinates twice", text[tag.start : tag.start + 60])
             elif not (last and growing):
                 problems.add("a tag has no coordinates", text[start.start() : start.start() + 60])
 
@@ -118,13 +125,13 @@ def _find_in_coords(text: str, tag: _Tag, problems: Problems) -> Iterator[Coordi
     head: re.Match[str] | None = None
     skipping = False
     pending: list[re.Match[str]] = []
-    largest = 0
+    largest, ids = 0, set[str]()
     for word in _WORD.finditer(text, start, stop):
         if word.end() == stop and not tag.ended:
             break
         if word[0] in ";:,\t\r\n":
             _report_rest(pending, problems)
-            head, skipping, pending = None, False, []
+            head, skipping, pending, ids = None, False, [], set()
         elif skipping:
             continue
         elif head is None:
@@ -137,7 +144,11 @@ def _find_in_coords(text: str, tag: _Tag, problems: Problems) -> Iterator[Coordi
         elif len(pending) < 2:
             pending.append(word)
         else:
-            largest = max(largest, int(pending[0][0]))
+            number = pending[0][0]
+            largest = max(largest, int(number))
+            if number in ids and not tag.kind.startswith("track"):
+                problems.add("two points have one number", number)
+            ids.add(number)
             yield from _point(tag, head[0], pending, word, problems)
             pending = []
     else:

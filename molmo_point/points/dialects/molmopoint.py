@@ -163,6 +163,7 @@ def _find_points(text: str, problems: Problems, layout: PointTokenLayout, growin
     """Find all points in patches of their image, in the order of the text."""
     tags = [tag for tag in TAG_START.finditer(text) if tag.end() < len(text)]
     number, label, read = -1, "", 0
+    known: set[tuple[object, ...]] = set()
     for match in _TRIPLE.finditer(text):
         if growing and match.end() == len(text):
             break
@@ -178,6 +179,10 @@ def _find_points(text: str, problems: Problems, layout: PointTokenLayout, growin
         if opened:
             tag, followed = tags[number], tags[number][2].lower().startswith("track")
             found = replace(found, label=label, tag=tag.start(), settled=number + 1 < len(tags), followed=followed)
+        key = (number, found.image_index, str(found.time_s), found.index)
+        if key in known and not found.followed:
+            problems.add("two points have one number", match[0])
+        known.add(key)
         yield found
     if growing:
         return
