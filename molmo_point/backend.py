@@ -24,7 +24,7 @@ class Prompt:
     Attributes:
         text: The words for the model, without the frame of a turn.
         kind: The kind of the question.
-        words: The user's own words for the object; empty for free questions.
+        words: Words for the object, as `text` has them; empty for free questions.
     """
 
     text: str

@@ -1,6 +1,7 @@
 """Checks of words, lengths, and times that callers pass in, and text that is safe to print."""
 
 import re
+from unicodedata import category
 
 from molmo_point.errors import InputError
 
@@ -51,7 +52,7 @@ def checked_words(words: object, name: str = "query", *, longest: int = MAX_QUER
         raise InputError(f"{name} must not be empty", repr(words), "pass words, e.g. 'the red mug'")
     if len(words) > longest:
         raise InputError(f"{name} must have at most {longest} characters", f"{len(words)} characters", "shorten it")
-    if not all(character.isprintable() or character in breaks for character in words):
+    if not all(character.isprintable() or character in breaks or category(character) == "Zs" for character in words):
         raise InputError(f"{name} must have no control characters", repr(words[:80]), "remove line breaks and control characters")
     return words.strip()
 

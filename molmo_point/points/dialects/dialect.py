@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from molmo_point.backend import Prompt
 from molmo_point.points.answer import CoordinatePair, Problems, Size
-from molmo_point.points.dialects.prompts import counting_prompt, pointing_prompt
+from molmo_point.points.dialects.prompts import counting_prompt, plain_words, pointing_prompt
 from molmo_point.points.tags import ends_in_tag
 from molmo_point.request import Kind, PointRequest
 
@@ -17,15 +17,22 @@ class Dialect(ABC):
     Attributes:
         name: Name in the registry.
         full: Numbers that make up the width and the height of an image, e.g. (100, 100) for percent.
+        lower_case: True if the family was trained on names of objects in lower case.
     """
 
     name: ClassVar[str]
     full: ClassVar[Size] = (100.0, 100.0)
+    lower_case: ClassVar[bool] = True
 
     def prompt(self, request: PointRequest) -> Prompt:
-        """Word a request as the family was trained to read it."""
-        text = self.ask_to_count(request.words) if request.kind is Kind.COUNT else self.ask_to_point(request.words)
-        return Prompt(text, request.kind, request.words)
+        """Word a request as the family was trained to read it; the request keeps the user's words."""
+        words = self.trained_words(request.words)
+        text = self.ask_to_count(words) if request.kind is Kind.COUNT else self.ask_to_point(words)
+        return Prompt(text, request.kind, words)
+
+    def trained_words(self, words: str) -> str:
+        """Write a user's words for an object as the family was trained on them."""
+        return plain_words(words, lower_case=self.lower_case)
 
     def ask_to_point(self, words: str) -> str:
         """Word the request for points on objects."""

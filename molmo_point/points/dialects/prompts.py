@@ -4,6 +4,8 @@ Pointing, counting, captions and chat need no style. A style selects the answer 
 set: "vqa2: What color is the mug?" gets an answer of one or two words.
 """
 
+import re
+import unicodedata
 from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -26,6 +28,9 @@ MESSAGE_FORMATS = ("role", "none")
 CAPTION_LENGTH = 65
 """Default length hint of caption-only checkpoints."""
 
+_ENDINGS = " .,;:!?…。、"
+_QUOTES = {'"': '"', "'": "'", "“": "”", "‘": "’", "„": "“", "«": "»", "`": "`"}
+_ARTICLE = re.compile(r"^(?:all )?the (?=\S)", re.IGNORECASE)
 _CAPTION_STYLES = ("long_caption", "transcript")
 
 
@@ -88,14 +93,31 @@ def chat_turns(messages: Sequence[dict[str, Any]]) -> list[str]:
     return turns
 
 
+def plain_words(words: str, *, lower_case: bool = True) -> str:
+    """Write the name of an object as the training data do.
+
+    Compatibility characters such as full-width letters become plain ones, blanks of any kind single spaces. Quotes
+    around the words and punctuation behind them are dropped. Words of punctuation alone stay.
+
+    Args:
+        words: Words of the user.
+        lower_case: True also writes all letters in lower case, those of names and acronyms included.
+    """
+    text = " ".join(unicodedata.normalize("NFKC", words).split())
+    bare = text.rstrip(_ENDINGS)
+    while len(bare) > 1 and _QUOTES.get(bare[0]) == bare[-1] and bare[0] not in bare[1:-1]:
+        bare = bare[1:-1].strip().rstrip(_ENDINGS)
+    return (bare.lower() if lower_case else bare) or text
+
+
 def pointing_prompt(query: str) -> str:
-    """Ask for the points of ``query``; Molmo was trained on lower-case labels."""
+    """Ask for the points of ``query``, in words as `plain_words` writes them."""
     return f"Point to {query.strip().rstrip('.')}"
 
 
 def counting_prompt(query: str) -> str:
-    """Ask to point at every ``query`` and count them."""
-    return f"How many {query.strip().rstrip('?').rstrip('.')} are there?"
+    """Ask to point at every ``query`` and count them; "how many the cubes" is no question, so the article is dropped."""
+    return f"How many {_ARTICLE.sub('', query.strip().rstrip('?').rstrip('.'))} are there?"
 
 
 def caption_prompt(length: int | None = None, style: str = "long_caption") -> str:
