@@ -7,11 +7,13 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
+from typing import Any, TypeVar
 
 import numpy as np
 
 from molmo_point.arm.joint_path import FollowEnd, JointPath, NoPath
 from molmo_point.arm.obstacle_boxes import ObstacleBox
+from molmo_point.arm.stop_latch import Permit, StopLatch
 from molmo_point.arrays import FloatArray
 from molmo_point.camera.base import Camera, Closing
 from molmo_point.errors import InputError
@@ -23,12 +25,18 @@ Cancelled = Callable[[], bool]
 """Polled while the arm is busy; True ends the motion."""
 
 
+_D = TypeVar("_D", bound="ArmDriver")
+
+
 class ArmDriver(Closing):
     """An arm with a parallel gripper: its state, motion along paths, and a stop.
 
-    A driver is a context manager that closes itself. Only `stop` may be called from a second thread.
+    A driver is a context manager that closes itself. Only `stop`, `stopped` and `resume` may be used from a second thread.
+
+    A stop is latched: after `stop`, nothing moves until `resume`. A driver keeps to it with `interrupted`.
 
     Attributes:
+        stop_latch: Remembers a stop; every driver has one from the start.
         base_frame: Name of the fixed frame of all poses; z points up.
         tool_frame: Name of the tool frame, with the axes of `Gripper`: z approaches, y is the closing direction.
         joint_names: Names of the n joints, without the gripper.
@@ -48,6 +56,46 @@ class ArmDriver(Closing):
     table_z_m: float = 0.0
     camera_frames: Mapping[str, str] = MappingProxyType({})
     waits_in_real_time: bool = True
+    stop_latch: StopLatch
+
+    def __new__(cls: type[_D], *_: Any, **__: Any) -> _D:
+        # A driver need not call `super().__init__()`.
+        self = object.__new__(cls)
+        self.stop_latch = StopLatch()
+        return self
+
+    def stop(self) -> None:
+        """Slow down and stand, keep the grip, and refuse all motion until `resume`. Any thread may call it."""
+        self.stop_latch.stop()
+        self.brake()
+
+    @property
+    def stopped(self) -> bool:
+        """True after `stop`, until `resume`."""
+        return self.stop_latch.stopped
+
+    def resume(self) -> Permit:
+        """Allow motion again. Each new command resumes when it is accepted, and carries the permit.
+
+        Returns:
+            The permit, which the next stop revokes for ever.
+        """
+        return self.stop_latch.resume()
+
+    def brake(self) -> None:
+        """Tell the hardware to slow down and stand, from any thread. Default: `follow` and `move_gripper` notice a stop."""
+
+    def interrupted(self, cancelled: Cancelled | None = None) -> Cancelled:
+        """Make the function that a driver polls during a motion, and once before it.
+
+        Args:
+            cancelled: Argument of `follow` or `move_gripper`.
+
+        Returns:
+            A function that is True while the arm is stopped, after any stop since this call, and if `cancelled` is.
+        """
+        latch, permit = self.stop_latch, self.stop_latch.watch()
+        return lambda: latch.stopped or permit.revoked or (cancelled is not None and cancelled())
 
     @abstractmethod
     def joint_positions(self) -> FloatArray:
@@ -74,9 +122,11 @@ class ArmDriver(Closing):
     def follow(self, path: JointPath, *, cancelled: Cancelled | None = None, speed: float = 1.0) -> FollowEnd:
         """Follow a path that begins at the present joint angles, and wait for its end.
 
+        A stopped arm stays where it is.
+
         Args:
             path: From an `ArmPlanner`.
-            cancelled: When it returns True, or after `stop`, the arm slows down along the path and stands.
+            cancelled: When it returns True, or after `stop`, the arm slows down along the path and stands within 0.35 s.
             speed: Share of the speed limits, above 0, at most 1.
 
         Returns:
@@ -90,9 +140,12 @@ class ArmDriver(Closing):
     def move_gripper(self, width_m: float, *, cancelled: Cancelled | None = None) -> float:
         """Open or close to a width, or until the fingers meet resistance; the grip force stays.
 
+        The fingers of a stopped arm stay where they are.
+
         Args:
             width_m: Distance between the fingers; 0 closes on the object between them. Cancelling never opens them.
-            cancelled: When it returns True, the fingers stay where they are.
+            cancelled: When it returns True, or after `stop`, the fingers stay where they are. Fingers that press on an
+                object keep pressing.
 
         Returns:
             The measured width, in meters.
@@ -102,9 +155,8 @@ class ArmDriver(Closing):
     def gripper_width(self) -> float:
         """Measured distance between the fingers now, in meters."""
 
-    @abstractmethod
-    def stop(self) -> None:
-        """Slow down and stand, and keep the grip. Any thread may call it."""
+    def is_gripping(self) -> bool | None:
+        """Return True if the fingers press on something now, False if on nothing. Default: None, they do not tell."""
 
     def now_ns(self) -> int:
         """Time of the clock that stamps the cameras' frames, in nanoseconds. Default: the system clock."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from molmo_point.arm.arm import Cancelled
 from molmo_point.arm.joint_path import NoPath, NoPathReason
+from molmo_point.arm.stop_latch import Permit
 from molmo_point.grasp.candidates import GraspCandidate
 from molmo_point.picking.states import OnState, PickEvent, PickFailure, PickState
 from molmo_point.results import Target
@@ -34,6 +35,11 @@ def no_path(*reasons: NoPath) -> PickStopped:
     best = min(reasons, key=lambda each: each.reason is NoPathReason.UNREACHABLE)
     failure = PickFailure.UNREACHABLE if best.reason is NoPathReason.UNREACHABLE else PickFailure.COLLISION
     return PickStopped(failure, best.message)
+
+
+def until(permit: Permit, cancelled: Cancelled | None) -> Cancelled:
+    """Make the function that ends a command: True once its permit is revoked, or its caller cancels it."""
+    return lambda: permit.revoked or (cancelled is not None and cancelled())
 
 
 class EventLog:

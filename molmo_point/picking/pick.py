@@ -6,13 +6,14 @@ import numpy as np
 
 from molmo_point.arm.arm import Arm, Cancelled
 from molmo_point.arm.joint_path import NoPath
+from molmo_point.arm.stop_latch import Permit
 from molmo_point.camera.base import Camera
 from molmo_point.commands.steps import Relation
 from molmo_point.errors import InputError
 from molmo_point.geometry.transforms import Transform
 from molmo_point.grasp.candidates import GraspCandidate
 from molmo_point.picking.approach import GraspPlan, plan_grasp
-from molmo_point.picking.event_log import EventLog, PickStopped, no_path
+from molmo_point.picking.event_log import EventLog, PickStopped, no_path, until
 from molmo_point.picking.held_object import DropZones, Held
 from molmo_point.picking.object_search import Finder, Search
 from molmo_point.picking.pick_settings import PickSettings
@@ -71,6 +72,7 @@ class Picker:
         on_state: OnState | None = None,
         dry_run: bool = False,
         attempts: int = 3,
+        permit: Permit | None = None,
     ) -> PickResult:
         """Pick up one object.
 
@@ -80,6 +82,8 @@ class Picker:
             on_state: Called at every state and decision, from this thread.
             dry_run: Point and plan only; nothing moves.
             attempts: Largest number of attempts.
+            permit: From `arm.resume()`, called when the command was accepted; revoked, it ends the pick as CANCELLED.
+                None resumes the arm now; a dry run resumes nothing.
 
         Returns:
             A result in every case; `failure` and `message` give the reason for a failure.
@@ -91,28 +95,15 @@ class Picker:
             raise InputError("attempts must be at least 1", f"attempts={attempts}", "give 1 or more")
         if self.held is not None and not dry_run:
             raise InputError("the gripper must be empty", f"it holds {self.held.query!r}", "place that object first")
-        run = _Run(self, query, EventLog(self.arm.now_ns, on_state, cancelled))
+        if permit is None:
+            permit = self.arm.stop_latch.watch() if dry_run else self.arm.resume()
+        run = _Run(self, query, EventLog(self.arm.now_ns, on_state, until(permit, cancelled)))
         failure: PickStopped | None = None
         for attempt in range(1, attempts + 1):
             failure = run.attempt(attempt, dry_run)
             if failure is None or not failure.again or dry_run:
                 break
-        width = self.arm.gripper_width()
-        done = "could be lifted" if dry_run else f"lifted, {width * 1e3:.0f} mm between the fingers"
-        held = f"; the gripper holds {self.holding!r}" if self.holding else ""
-        message = f"{query!r} {done}" if failure is None else failure.message + held
-        return PickResult(
-            query=query,
-            failure=None if failure is None else failure.failure,
-            message=message,
-            attempts=run.log.attempt,
-            dry_run=dry_run,
-            target=run.target,
-            grasp=run.grasp,
-            width_m=width,
-            holding=self.holding,
-            **run.log.record(),
-        )
+        return run.result(failure, dry_run)
 
     def place(
         self,
@@ -121,6 +112,7 @@ class Picker:
         *,
         cancelled: Cancelled | None = None,
         on_state: OnState | None = None,
+        permit: Permit | None = None,
     ) -> PlaceResult:
         """Place the object in the gripper.
 
@@ -130,6 +122,7 @@ class Picker:
             relation: A `Relation` or its value; ignored for a pose.
             cancelled: As in `pick`.
             on_state: As in `pick`.
+            permit: As in `pick`.
 
         Returns:
             A result in every case. An object goes into a container (a bowl, a plate, a box) from above, in its middle,
@@ -145,9 +138,10 @@ class Picker:
         if relation not in list(Relation):
             raise InputError("relation must be known", repr(relation), f"use one of {', '.join(each.value for each in Relation)}")
         relation = Relation(relation)
+        permit = permit or self.arm.resume()
         if isinstance(where, str) and not relation.needs_place:
             where = self.drop_zones.next(self.arm, self.held, aside=relation is Relation.ASIDE)
-        log = EventLog(self.arm.now_ns, on_state, cancelled)
+        log = EventLog(self.arm.now_ns, on_state, until(permit, cancelled))
         result = Placer(self.arm, self.finder, self.settings, self.held, log).place(where, relation)
         if not result.holding:
             self.held = None
@@ -174,6 +168,25 @@ class _Run:
             self.log.note(self.state, f"{stopped.failure.value}: {stopped.message}", target=self.target)
             return stopped
         return None
+
+    def result(self, failure: PickStopped | None, dry_run: bool) -> PickResult:
+        """Make the result of the pick, which ended with a failure or without."""
+        width, holding = self.arm.gripper_width(), self.picker.holding
+        done = "could be lifted" if dry_run else f"lifted, {width * 1e3:.0f} mm between the fingers"
+        held = f"; the gripper holds {holding!r}" if holding else ""
+        message = f"{self.query!r} {done}" if failure is None else failure.message + held
+        return PickResult(
+            query=self.query,
+            failure=None if failure is None else failure.failure,
+            message=message,
+            attempts=self.log.attempt,
+            dry_run=dry_run,
+            target=self.target,
+            grasp=self.grasp,
+            width_m=width,
+            holding=holding,
+            **self.log.record(),
+        )
 
     def _go_through(self, number: int, dry_run: bool) -> None:
         self._enter(PickState.POINTING)

@@ -40,9 +40,6 @@ class StillArm(Arm):
         if self.on_tick is not None:
             self.on_tick(self)
 
-    def stop(self):
-        pass
-
     def open_camera(self, name, *, clock_ns=None):
         return SimpleNamespace(name=name, clock_ns=clock_ns)
 

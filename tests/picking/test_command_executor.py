@@ -7,13 +7,15 @@ import pytest
 
 from molmo_point.arm.joint_path import JointPath, NoPath, NoPathReason
 from molmo_point.commands import Relation, parse_command
-from molmo_point.errors import InputError
+from molmo_point.errors import CancelledError, InputError
 from molmo_point.geometry.transforms import Transform
 from molmo_point.picking.command_executor import PickerExecutor, carry_out
 from molmo_point.picking.held_object import DropZones, Held
 from molmo_point.picking.pick import Picker
 from molmo_point.picking.states import PickFailure, PickResult, PlaceResult
 from molmo_point.results import Count, Pointing
+
+from ..arm.still_arm import StillArm
 
 HELD = Held("x", width_m=0.03, below_m=0.02, radius_m=0.02, axes=np.diag([1.0, -1.0, -1.0]))
 
@@ -40,27 +42,27 @@ class ScriptedPicker(Picker):
 
     def __init__(self, *failures):
         self.failures, self.did, self.held = list(failures), [], None
-        self.arm = SimpleNamespace(now_ns=lambda: 0)
+        self.arm = StillArm()
         self.fixed_camera = SimpleNamespace(read=lambda: "frame")
         self.pointer = SimpleNamespace(count=self.count, point=self.point)
 
-    def pick(self, query, *, cancelled, on_state):
+    def pick(self, query, *, cancelled, on_state, permit):
         failure = self.failures.pop(0) if self.failures else None
         self.did.append(("pick", query))
         self.held = None if failure else HELD
         return PickResult(query=query, failure=failure, message="", attempts=1)
 
-    def place(self, where="", relation=Relation.ON, *, cancelled=None, on_state=None):
+    def place(self, where="", relation=Relation.ON, *, cancelled=None, on_state=None, permit=None):
         self.did.append(("place", where, relation.value))
         failure = self.failures.pop(0) if self.failures and where else None
         self.held = HELD if failure else None
         return PlaceResult(where=where, failure=failure, message="")
 
-    def count(self, frame, query):
+    def count(self, frame, query, should_stop):
         self.did.append(("count", query))
         return Count(query, "m", "", 3, 3, (), True, {})
 
-    def point(self, frame, query):
+    def point(self, frame, query, should_stop):
         self.did.append(("point", query))
         return Pointing(query, "m", "", True, (), {}, 1, "camera")
 
@@ -113,12 +115,68 @@ def test_an_object_that_is_not_there_is_no_success_of_pointing():
 
 
 def test_stop_moves_nothing_and_placing_needs_an_object():
-    picker, stops = ScriptedPicker(), []
-    picker.arm.stop = lambda: stops.append(True)
+    picker = ScriptedPicker()
     assert do("stop", picker)[0].success
-    assert (picker.did, stops) == ([], [True])
+    assert picker.did == []
+    assert picker.arm.stopped
     with pytest.raises(InputError, match="must hold an object"):
         Picker.place(ScriptedPicker(), relation=Relation.ASIDE)
+
+
+class StoppedPicker(ScriptedPicker):
+    """Somebody says stop while it does a step."""
+
+    stops_at = ("pick", "cube")
+
+    def _work(self, *step):
+        if step == self.stops_at:
+            self.arm.stop()
+
+    def pick(self, query, **options):
+        self._work("pick", query)
+        return super().pick(query, **options)
+
+    def count(self, frame, query, should_stop):
+        self._work("count", query)
+        if should_stop():
+            raise CancelledError("the work was cancelled")
+        return super().count(frame, query, should_stop)
+
+
+@pytest.mark.parametrize(
+    ("text", "at", "did"),
+    [
+        ("pick the cube, then count the screws", ("pick", "cube"), 1),
+        ("count the screws, then give me the mug", ("count", "screws"), 0),
+        ("put all the cubes in the box", ("pick", "cubes"), 2),
+    ],
+)
+def test_a_stop_drops_the_remaining_steps(text, at, did):
+    picker = StoppedPicker()
+    picker.stops_at = at
+    outcomes = do(text, picker)
+    assert len(picker.did) == did
+    assert not outcomes[-1].success
+    assert outcomes[-1].failure is PickFailure.CANCELLED
+    assert picker.arm.stopped
+
+
+def test_a_command_that_was_stopped_before_it_began_does_nothing_though_a_later_one_resumed():
+    picker = ScriptedPicker()
+    permit = picker.arm.resume()
+    picker.arm.stop()
+    picker.arm.resume()
+    outcomes = carry_out(parse_command("give me the mug"), PickerExecutor(picker, permit=permit))
+    assert picker.did == []
+    assert [outcome.success for outcome in outcomes] == [False]
+
+
+@pytest.mark.parametrize(("text", "stopped"), [("give me the mug", False), ("count the screws", True)])
+def test_a_new_command_resumes_only_if_it_moves_the_arm(text, stopped):
+    picker = ScriptedPicker()
+    picker.arm.stop()
+    assert do(text, picker)[-1].success
+    assert picker.arm.stopped is stopped
 
 
 def test_places_are_used_in_turn_just_above_the_table():

@@ -53,7 +53,7 @@ class CountingArm(Arm):
         if self._on_tick is not None:
             self._on_tick(self)
 
-    def stop(self):
+    def brake(self):
         self.stops += 1
 
     def joint_positions(self):
@@ -84,7 +84,7 @@ class ScriptedPicker(Picker):
     def __init__(self, arm):
         self.arm, self.held, self.drop_zones = arm, None, DropZones()
 
-    def pick(self, query, *, cancelled, on_state, dry_run, attempts):
+    def pick(self, query, *, cancelled, on_state, dry_run, attempts, permit=None):
         if self.held is not None:
             raise InputError("the gripper must be empty", f"it holds {self.held.query!r}", "place that first")
 
@@ -114,7 +114,7 @@ class ScriptedPicker(Picker):
             self.held = Held(query, width_m=0.03, below_m=0.03, radius_m=0.03, axes=pose.rotation)
         return result(None, "lifted", target=target, grasp=grasp, width_m=0.03, holding=self.holding)
 
-    def place(self, where, relation, *, cancelled, on_state):
+    def place(self, where, relation, *, cancelled, on_state, permit=None):
         if self.held is None:
             raise InputError("the gripper must hold an object", "it is empty", "pick an object first")
         name = where

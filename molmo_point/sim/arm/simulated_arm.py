@@ -3,7 +3,6 @@
 Its reports come from its joints, as on a real arm. Only `truth` knows where the objects are.
 """
 
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -38,6 +37,8 @@ _LAG_RAD = 0.12
 _START_S = 1.0
 _OPENING_SPEED_M_S = 0.12
 _SETTLED_S = 0.12
+_RESTING_RAD_S, _PRESSING_M = 0.05, 0.002
+"""Fingers slower than this rest. Resting fingers this much wider than they were told press on an object, meters."""
 
 
 class SimulatedArm(Arm):
@@ -87,7 +88,7 @@ class SimulatedArm(Arm):
         self._fingers = finger_linkage(self.model)
         self._on_tick, self._pace, self._answer_s = on_tick, pace, answer_s
         self._due_s: float | None = None
-        self._stopped = threading.Event()
+        self._told_m = self._fingers.open_width_m
         self._listeners: list[Callable[[], None]] = []
         self._size = (width, height)
         self._renderer: Any = None
@@ -183,11 +184,13 @@ class SimulatedArm(Arm):
         off = float(np.abs(path.positions_rad[0] - self.joint_positions()).max())
         if off > 0.1:
             raise InputError("path must begin where the arm is", f"{off:.3f} rad away", "plan from the present joint angles")
-        self._stopped.clear()
+        ended = self.interrupted(cancelled)
+        if ended():
+            return FollowEnd.CANCELLED
         timing, started, end = timed(path.positions_rad, speed), self.data.time, FollowEnd.DONE
         while (elapsed := self.data.time - started) < timing.duration_s:
             joints, speeds = timing.at(elapsed + STEP_S)
-            if end is FollowEnd.DONE and (why := self._why_stop(cancelled, joints)):
+            if end is FollowEnd.DONE and (why := self._why_stop(ended, joints)):
                 timing, started, end = timing.slowed(elapsed), self.data.time, why
                 continue
             self.data.ctrl[self._motors] = joints + self._lead_s * speeds
@@ -196,11 +199,8 @@ class SimulatedArm(Arm):
         self.wait(0.05)
         return end
 
-    def _is_stopped(self, cancelled: Cancelled | None) -> bool:
-        return self._stopped.is_set() or (cancelled is not None and cancelled())
-
-    def _why_stop(self, cancelled: Cancelled | None, wanted_rad: FloatArray) -> FollowEnd | None:
-        if self._is_stopped(cancelled):
+    def _why_stop(self, ended: Cancelled, wanted_rad: FloatArray) -> FollowEnd | None:
+        if ended():
             return FollowEnd.CANCELLED
         lag = np.abs(wanted_rad - self.data.qpos[self._at]).max()
         return FollowEnd.BLOCKED if lag > _LAG_RAD else None
@@ -209,22 +209,41 @@ class SimulatedArm(Arm):
         if not 0 <= width_m <= self.gripper.max_opening_m:
             given, most = f"width_m={width_m}", self.gripper.max_opening_m
             raise InputError("width_m must be within the gripper's opening", given, f"give meters from 0 to {most}")
-        self._stopped.clear()
+        ended = self.interrupted(cancelled)
         told, goal = self.gripper_width(), min(width_m, self._fingers.open_width_m)
+        if self.is_gripping() and goal < told:
+            told = self._told_m
         waited, quiet = 0.0, 0.0
         while quiet < _SETTLED_S and waited < 3.0:
-            if self._is_stopped(cancelled):
-                # Fingers that press on an object keep pressing; others stay where they are.
-                width = self.gripper_width()
-                self.data.ctrl[self._finger_motor] = self._fingers.control(0.0 if width - told > 0.002 else width)
+            if ended():
+                self._hold_fingers()
                 break
             told += float(np.clip(goal - told, -_OPENING_SPEED_M_S * STEP_S, _OPENING_SPEED_M_S * STEP_S))
-            self.data.ctrl[self._finger_motor] = self._fingers.control(told)
+            self._tell_fingers(told)
             self._step()
             waited += STEP_S
-            still = np.abs(self.data.qvel[self._driver_speeds]).max() < 0.05
-            quiet = quiet + STEP_S if still and waited > 0.1 else 0.0
+            quiet = quiet + STEP_S if self._fingers_rest() and waited > 0.1 else 0.0
         return self.gripper_width()
+
+    def _tell_fingers(self, width_m: float) -> None:
+        self._told_m = width_m
+        self.data.ctrl[self._finger_motor] = self._fingers.control(width_m)
+
+    def _fingers_rest(self) -> bool:
+        return bool(np.abs(self.data.qvel[self._driver_speeds]).max() < _RESTING_RAD_S)
+
+    def _hold_fingers(self) -> None:
+        """Leave the fingers where they are; those that press on an object keep pressing."""
+        if self.is_gripping():
+            return
+        self._tell_fingers(self.gripper_width())
+        waited = 0.0
+        while waited < _SETTLED_S or (not self._fingers_rest() and waited < 3 * _SETTLED_S):
+            self._step()
+            waited += STEP_S
+
+    def is_gripping(self) -> bool:
+        return self._fingers_rest() and self.gripper_width() - self._told_m > _PRESSING_M
 
     def gripper_width(self) -> float:
         return self._fingers.width_m(float(self.data.qpos[self._drivers].mean()))
@@ -233,9 +252,6 @@ class SimulatedArm(Arm):
         end = self.data.time + seconds - 0.5 * STEP_S
         while self.data.time < end:
             self._step()
-
-    def stop(self) -> None:
-        self._stopped.set()
 
     def spend_answer_time(self) -> None:
         self.wait(self._answer_s)

@@ -15,6 +15,8 @@ ACCELERATION_RAD_S2 = 0.4 * np.array([15.0, 7.5, 10.0, 12.5, 15.0, 20.0, 20.0])
 JERK_S = 0.15
 """Time to full acceleration, seconds."""
 _STEP = 0.01
+_STOP = 4.5
+"""Acceleration of a stop, as a multiple of that of a path."""
 
 
 def evened(rows: FloatArray) -> FloatArray:
@@ -77,8 +79,8 @@ class PathTiming:
         wanted.control_interface = ruckig.ControlInterface.Velocity
         wanted.current_position, wanted.current_velocity = [place], [max(speed, 0.0)]
         wanted.current_acceleration, wanted.target_velocity = [acceleration], [0.0]
-        # Stopping may use all of the acceleration.
-        wanted.max_acceleration, wanted.max_jerk = [2 * self._limits[1]], [6 * self._limits[2]]
+        # A stop may use more: on the slowest joint 90 % of the Panda's own limit of acceleration.
+        wanted.max_acceleration, wanted.max_jerk = [_STOP * self._limits[1]], [8 * _STOP * self._limits[2]]
         return _timing(self.rows, self.stops, wanted, self._limits)
 
     def _state(self, time_s: float) -> tuple[float, float, float]:

@@ -114,6 +114,51 @@ def test_stop_from_outside_stops(arm):
     assert end is FollowEnd.CANCELLED
 
 
+def test_a_stopped_arm_stays_where_it_is_until_it_is_resumed(arm):
+    path = arm.plan([tool_at(0.1, -0.15, 0.25)])
+    assert isinstance(path, JointPath)
+    arm.stop()
+    before, width = arm.joint_positions(), arm.gripper_width()
+    assert arm.follow(path) is FollowEnd.CANCELLED
+    assert arm.move_gripper(0.0) == pytest.approx(width, abs=0.001)
+    assert arm.joint_positions() == pytest.approx(before, abs=0.002)
+    arm.resume()
+    assert arm.follow(path) is FollowEnd.DONE
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.7])
+def test_it_stands_within_035_s_of_a_stop(arm, share):
+    path = arm.plan([tool_at(0.1, 0.28, 0.15)])
+    assert isinstance(path, JointPath)
+    motors = [arm.model.joint(f"arm/{name}").dofadr[0] for name in arm.joint_names]
+    due_ns, speeds, stopped = arm.now_ns() + share * path.duration_s * 1e9, [], []
+
+    def stop_on_the_way():
+        if not stopped and arm.now_ns() > due_ns:
+            stopped.append(arm.now_ns())
+            arm.stop()
+        return False
+
+    arm.after_every_step(lambda: speeds.append((arm.now_ns(), np.abs(arm.data.qvel[motors]).max())))
+    assert arm.follow(path, cancelled=stop_on_the_way) is FollowEnd.CANCELLED
+    arm.wait(0.5)
+    arm._listeners.clear()
+    arm.resume()
+    late = [speed for when, speed in speeds if when > stopped[0] + 0.35e9]
+    assert max(speed for when, speed in speeds if when <= stopped[0]) > 0.5
+    assert max(late) < 0.02
+
+
+@pytest.mark.parametrize("after_s", [0.01, 0.02, 0.1, 0.3])
+def test_fingers_stopped_in_the_air_stay_there(arm, after_s):
+    began = arm.now_ns()
+    width = arm.move_gripper(0.0, cancelled=lambda: arm.now_ns() - began > after_s * 1e9)
+    assert width > 0.04
+    arm.wait(0.5)
+    assert arm.gripper_width() == pytest.approx(width, abs=0.001)
+    assert arm.is_gripping() is False
+
+
 def test_a_path_from_elsewhere_is_refused(arm):
     path = arm.plan([tool_at(0.1, -0.15, 0.25)], start_rad=arm.home_rad + 0.3)
     if isinstance(path, NoPath):
