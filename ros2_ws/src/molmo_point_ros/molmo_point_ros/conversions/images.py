@@ -20,6 +20,7 @@ from molmo_point.geometry.intrinsics import Intrinsics
 MAX_PIXELS = 64_000_000
 """Images larger than this are refused before anything is allocated for them."""
 
+MAX_FRAME_NAME = 255
 _CHANNELS = {"rgb8": (0, 1, 2), "bgr8": (2, 1, 0), "rgba8": (0, 1, 2), "bgra8": (2, 1, 0), "mono8": (0, 0, 0)}
 _CHANNEL_COUNT = {"rgb8": 3, "bgr8": 3, "rgba8": 4, "bgra8": 4, "mono8": 1}
 _DEPTH_TYPES = {"16UC1": "u2", "32FC1": "f4"}
@@ -34,6 +35,19 @@ def stamp_to_ns(stamp: Time) -> int:
 def stamp_from_ns(stamp_ns: int) -> Time:
     """Return the message's time of nanoseconds, which must not be negative."""
     return Time(sec=stamp_ns // 1_000_000_000, nanosec=stamp_ns % 1_000_000_000)
+
+
+def checked_frame(name: str) -> str:
+    """Return the name of a frame without leading slashes.
+
+    Raises:
+        InputError: If it is empty, has control characters, or more than `MAX_FRAME_NAME` characters.
+    """
+    name = name.lstrip("/")
+    if not name.strip() or not name.isprintable() or len(name) > MAX_FRAME_NAME:
+        what = f"A frame must have a printable name of at most {MAX_FRAME_NAME} characters"
+        raise InputError(what, f"{name[:80]!r}, {len(name)} characters", "let the driver name its frame")
+    return name
 
 
 def color_from_message(message: Image | CompressedImage, *, max_px: int = MAX_PIXELS) -> NDArray[np.uint8]:

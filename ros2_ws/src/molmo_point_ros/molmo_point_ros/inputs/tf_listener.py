@@ -1,7 +1,8 @@
-"""Transforms at the capture time: from tf2_ros if it is installed, otherwise from our buffer of /tf and /tf_static."""
+"""Transforms at the capture time, from /tf and /tf_static."""
 
 import time
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -12,11 +13,15 @@ from molmo_point.errors import FrameError, InputError
 from molmo_point.geometry.transforms import Transform
 from molmo_point_ros.conversions import stamp_to_ns, transform_from_message, transform_to_message
 from molmo_point_ros.inputs.input_node import InputNode
-from molmo_point_ros.inputs.tf_buffer import NotYetKnownError, TransformBuffer
+from molmo_point_ros.inputs.tf_buffer import ContradictionError, NotYetKnownError, TransformBuffer, TransformLimits
 
 _MOVING_QOS = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.VOLATILE)
 _STATIC_QOS = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 _POLL_S = 0.01
+_REFUSED, _REFUSED_S = 3, 10.0
+"""Most transforms that were refused and that an error names, and the time for which it does."""
+_REREAD_S = 5.0
+"""Least time between two subscriptions to /tf_static."""
 
 
 class TransformSource(ABC):
@@ -40,15 +45,6 @@ class TransformSource(ABC):
         """End the subscriptions."""
 
 
-def listen(node: Any, cache_s: float, inputs: InputNode) -> TransformSource:
-    """Listen to /tf and /tf_static."""
-    try:
-        import tf2_ros
-    except ImportError:
-        return OwnListener(inputs, cache_s)
-    return Tf2Listener(node, cache_s, tf2_ros)
-
-
 def wait_for_transform(
     source: TransformSource, target: str, frame: str, stamp_ns: int, timeout_s: float, should_stop: Callable[[], bool]
 ) -> Transform | None:
@@ -69,30 +65,56 @@ def wait_for_transform(
         time.sleep(_POLL_S)
 
 
-class OwnListener(TransformSource):
-    """Feeds a `TransformBuffer` from /tf and /tf_static."""
+class TransformListener(TransformSource):
+    """Feeds a `TransformBuffer` from /tf and /tf_static.
 
-    def __init__(self, node: InputNode, cache_s: float) -> None:
+    Args:
+        node: Node of the subscriptions.
+        now_ns: Time of the node, in nanoseconds.
+        limits: Ages and gaps of the transforms that are used.
+    """
+
+    def __init__(self, node: InputNode, now_ns: Callable[[], int], limits: TransformLimits) -> None:
         self._node = node
-        self._buffer = TransformBuffer(cache_s)
-        self._subscriptions = [
-            node.create_subscription(TFMessage, "/tf", self._take, _MOVING_QOS),
-            node.create_subscription(TFMessage, "/tf_static", self._take_static, _STATIC_QOS),
-        ]
+        self._buffer = TransformBuffer(limits, now_ns, lambda words: node.get_logger().warning(words))
+        self._refused: deque[tuple[float, str]] = deque(maxlen=_REFUSED)
+        self._reread_s = 0.0
+        self._moving = node.create_subscription(TFMessage, "/tf", self._take, _MOVING_QOS)
+        self._static = node.create_subscription(TFMessage, "/tf_static", self._take_static, _STATIC_QOS)
 
     def _take(self, message: TFMessage, static: bool = False) -> None:
         for stamped in message.transforms:
             try:
                 self._buffer.add(transform_from_message(stamped), stamp_to_ns(stamped.header.stamp), static=static)
             except InputError as error:
-                self._node.get_logger().warning(f"ignored a transform: {error}", throttle_duration_sec=5.0)
+                names = f"{stamped.header.frame_id[:80]!r} to {stamped.child_frame_id[:80]!r}"
+                words = f"{names}: {error.what} ({error.given})"
+                self._refused.append((time.monotonic(), words))
+                self._node.get_logger().warning(f"refused the transform from {words}", throttle_duration_sec=5.0)
 
     def _take_static(self, message: TFMessage) -> None:
         self._take(message, static=True)
 
     def lookup(self, target: str, source: str, stamp_ns: int | None) -> Transform:
-        """See `TransformBuffer.lookup`."""
-        return self._buffer.lookup(target, source, stamp_ns)
+        """See `TransformBuffer.lookup`. The error names the transforms that were refused lately."""
+        try:
+            return self._buffer.lookup(target, source, stamp_ns)
+        except FrameError as error:
+            if isinstance(error, ContradictionError):
+                self._read_static_again()
+            lately = {words: None for at_s, words in tuple(self._refused) if time.monotonic() - at_s < _REFUSED_S}
+            if not lately:
+                raise
+            raise type(error)(error.what, f"{error.given}; refused transform from {'; '.join(lately)}", error.fix) from error
+
+    def _read_static_again(self) -> None:
+        """Subscribe to /tf_static again: living publishers repeat their transforms, and the others lose a contradiction."""
+        if time.monotonic() - self._reread_s < _REREAD_S:
+            return
+        self._reread_s = time.monotonic()
+        self._node.destroy_subscription(self._static)
+        self._buffer.question_static()
+        self._static = self._node.create_subscription(TFMessage, "/tf_static", self._take_static, _STATIC_QOS)
 
     def newest_ns(self, target: str, source: str) -> int | None:
         """See `TransformBuffer.newest_ns`."""
@@ -100,59 +122,8 @@ class OwnListener(TransformSource):
 
     def close(self) -> None:
         """End the subscriptions."""
-        for subscription in self._subscriptions:
-            self._node.destroy_subscription(subscription)
-
-
-class Tf2Listener(TransformSource):
-    """The buffer of tf2, with our types and errors."""
-
-    def __init__(self, node: Any, cache_s: float, tf2_ros: Any) -> None:
-        from rclpy.duration import Duration
-
-        self._tf2_ros = tf2_ros
-        self._buffer = tf2_ros.Buffer(cache_time=Duration(seconds=cache_s))
-        self._listener = tf2_ros.TransformListener(self._buffer, node, spin_thread=False)
-
-    def lookup(self, target: str, source: str, stamp_ns: int | None) -> Transform:
-        """See `TransformBuffer.lookup`."""
-        from rclpy.time import Time
-
-        try:
-            found = self._buffer.lookup_transform(target, source, Time(nanoseconds=stamp_ns or 0))
-        except self._tf2_ros.TransformException as error:
-            kind = FrameError if self._is_past(error, target, source, stamp_ns) else NotYetKnownError
-            raise kind(
-                f"The transform {target}_T_{source} at the capture time is unknown",
-                f"{error}; known frames: {', '.join(self._frames()) or 'none'}",
-                "publish it on /tf or /tf_static, or ask for a known frame",
-            ) from error
-        return transform_from_message(found)
-
-    def newest_ns(self, target: str, source: str) -> int | None:
-        """See `TransformBuffer.newest_ns`."""
-        try:
-            return self._buffer.get_latest_common_time(target, source).nanoseconds or None
-        except self._tf2_ros.TransformException:
-            return None
-
-    def _is_past(self, error: Exception, target: str, source: str, stamp_ns: int | None) -> bool:
-        """Tell whether the stamp is older than the buffer: an extrapolation although newer transforms are known."""
-        if stamp_ns is None or not isinstance(error, self._tf2_ros.ExtrapolationException):
-            return False
-        newest_ns = self.newest_ns(target, source)
-        return newest_ns is not None and newest_ns >= stamp_ns
-
-    def _frames(self) -> list[str]:
-        import yaml
-
-        tree = yaml.safe_load(self._buffer.all_frames_as_yaml())
-        tree = tree if isinstance(tree, dict) else {}
-        return sorted(set(tree) | {str(edge.get("parent")) for edge in tree.values() if isinstance(edge, dict)})
-
-    def close(self) -> None:
-        """End the subscriptions."""
-        self._listener.unregister()
+        self._node.destroy_subscription(self._moving)
+        self._node.destroy_subscription(self._static)
 
 
 class TransformRelay:

@@ -23,8 +23,8 @@ from molmo_point_ros.conversions import stamp_to_ns
 from molmo_point_ros.conversions.images import color_from_message, intrinsics_from_message
 from molmo_point_ros.inputs.image_qos import image_qos
 from molmo_point_ros.inputs.input_node import InputNode
-from molmo_point_ros.inputs.tf_buffer import NotYetKnownError
-from molmo_point_ros.inputs.tf_listener import listen
+from molmo_point_ros.inputs.tf_buffer import NotYetKnownError, TransformLimits
+from molmo_point_ros.inputs.tf_listener import TransformListener
 from molmo_point_ros.nodes.parameters import CaptureParameters, declare, read
 
 _WAITING = 5
@@ -48,7 +48,7 @@ class CaptureNode(Node):
         self._info: CameraInfo | None = None
         self._waiting: deque[Image] = deque(maxlen=_WAITING)
         self._inputs = InputNode(self)
-        self._tf = listen(self, 10.0, self._inputs)
+        self._tf = TransformListener(self._inputs, lambda: self.get_clock().now().nanoseconds, TransformLimits())
         qos = image_qos(self._parameters.reliable)
         self.create_subscription(CameraInfo, "color/camera_info", self._take_info, qos)
         self.create_subscription(Image, "color/image_raw", self._take_image, qos)

@@ -13,6 +13,7 @@ from molmo_point.camera.registry import CAMERAS, CameraDriver, CameraRequest, Op
 from molmo_point.errors import InputError
 from molmo_point.grasp.gripper import Gripper
 from molmo_point_ros.inputs.bag_driver import BAG
+from molmo_point_ros.inputs.tf_edge import TransformLimits
 
 TOPICS = "topics"
 """Value of `camera` for frames from image topics."""
@@ -170,6 +171,10 @@ class PointingNodeParameters(ModelParameters, CameraParameters):
     target_frame: str = parameter("", "Frame of the positions if the goal names none; empty: the optical frame")
     tf_timeout_s: float = parameter(0.5, "Timeout for the transform at the capture time", (0.0, 60.0))
     tf_cache_s: float = parameter(10.0, "Age at which transforms are forgotten", (0.1, 3600.0))
+    tf_max_gap_s: float = parameter(1.2, "Largest time between two transforms that are interpolated", (0.001, 60.0))
+    tf_max_age_s: float = parameter(
+        10.0, "Time after which a transform of /tf that is no longer published is not used", (0.1, 3600.0)
+    )
     max_camera_motion_m: float = parameter(
         0.0, "Refuse an answer if the camera moved farther meanwhile, in target_frame; 0: no limit", (0.0, 1e3)
     )
@@ -217,6 +222,10 @@ class PointingNodeParameters(ModelParameters, CameraParameters):
     )
     lifespan_s: float = parameter(2.0, "Time after which an answer is no longer delivered; 0: no limit", (0.0, 3600.0))
     marker_lifetime_s: float = parameter(10.0, "Time for which RViz shows an answer; 0: until the next", (0.0, 3600.0))
+
+    def transform_limits(self) -> TransformLimits:
+        """Return the limits of the transforms that are used."""
+        return TransformLimits(self.tf_cache_s, self.tf_max_gap_s, self.tf_max_age_s)
 
     def conflict(self) -> str:
         """Refuse an unknown camera, and a workspace box whose corners are no points or do not span a volume."""

@@ -21,7 +21,7 @@ from molmo_point.errors import MolmoPointError
 from molmo_point.pointer import Pointer
 from molmo_point_ros.inputs.camera_source import CameraSource
 from molmo_point_ros.inputs.input_node import InputNode
-from molmo_point_ros.inputs.tf_listener import StaticTransformSender, listen
+from molmo_point_ros.inputs.tf_listener import StaticTransformSender, TransformListener
 from molmo_point_ros.inputs.topic_source import TopicSource
 from molmo_point_ros.nodes.action_goal import ActionGoal
 from molmo_point_ros.nodes.diagnostics import Diagnostics, NodeState
@@ -103,7 +103,8 @@ class PointingNode(LifecycleNode):
             )
             gripper_of(parameters)
             inputs = InputNode(self)
-            transforms = listen(self, parameters.tf_cache_s, inputs)
+            clock = self.get_clock()
+            transforms = TransformListener(inputs, lambda: clock.now().nanoseconds, parameters.transform_limits())
             frames = TopicSource(inputs, parameters) if parameters.camera == TOPICS else CameraSource(self, parameters)
         except Exception as error:
             for made in (transforms, inputs):
@@ -113,7 +114,6 @@ class PointingNode(LifecycleNode):
             self.get_logger().error(f"cannot configure: {reason}")
             return TransitionCallbackReturn.FAILURE
         publisher = open_publisher(self, parameters)
-        clock = self.get_clock()
         self._resources = NodeResources(
             pointer, frames, transforms, publisher, inputs, lambda: clock.now().nanoseconds, self.context.ok
         )
