@@ -11,6 +11,7 @@ from molmo_point.arrays import ColorArray, DepthArray
 from molmo_point.errors import InputError
 from molmo_point.geometry.depth_noise import DepthNoise
 from molmo_point.geometry.intrinsics import Intrinsics
+from molmo_point.geometry.transforms import check_frame_name
 
 OPTICAL_FRAME = "camera_color_optical_frame"
 
@@ -45,8 +46,7 @@ class RgbdFrame:
         _check_stamp("stamp_ns", self.stamp_ns)
         if self.depth_stamp_ns is not None:
             _check_stamp("depth_stamp_ns", self.depth_stamp_ns)
-        if not isinstance(self.frame, str) or not self.frame.strip():
-            raise InputError("frame must be a name", repr(self.frame), f"use {OPTICAL_FRAME!r}")
+        check_frame_name("The optical frame", self.frame)
         if self.depth_m is not None:
             _check_depth(self.depth_m, self.size_wh)
         if self.intrinsics is not None and self.intrinsics.size_wh != self.size_wh:

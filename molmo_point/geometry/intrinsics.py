@@ -4,9 +4,12 @@ Pixels are continuous, u to the right and v down; (0, 0) is the center of the to
 Points are in the optical frame: x right, y down, z forward, in meters.
 """
 
+import contextlib
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+import reprlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +18,23 @@ from numpy.typing import ArrayLike
 
 from molmo_point.arrays import BoolArray, FloatArray
 from molmo_point.errors import InputError
+from molmo_point.geometry.camera_limits import Window, check_camera
 from molmo_point.geometry.mapping_file import read_mapping
 from molmo_point.plain_json import plain_json
 
 DISTORTION_MODELS = ("none", "brown_conrady", "inverse_brown_conrady")
 _ALIASES = {"plumb_bob": "brown_conrady", "": "none"}
 _REQUIRED = ("width", "height", "fx", "fy", "cx", "cy")
-_OPTIONAL = ("distortion", "distortion_model")
+_OPTIONAL = ("distortion", "distortion_model", "cropped_from")
 
 _MAX_ITERATIONS = 100
 _CONVERGED = 1e-12
 _ACCEPTED_RESIDUAL = 1e-7
+_MAX_SKEW = 1e-3
+_MAX_UNREACHABLE = 0.02
+"""Share of the image that the lens model may leave without rays: the outermost corners of a wide lens."""
+_MIN_LENS, _MAX_LENS = 0.7, 2.5
+"""Undistorted over distorted distance from the principal point, at the border of the image."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +52,12 @@ class Intrinsics:
             "inverse_brown_conrady" as librealsense 2.5x computes it: the tangential terms are
             taken at the radially scaled coordinates.
         distortion: k1, k2, p1, p2, k3; empty for "none".
+        cropped_from: Left and top of this image in the whole image of the camera, then the width and height of that
+            image, in pixels; None if it was not cropped. A crop may have its principal point outside.
 
     Raises:
-        InputError: For a size below one, a focal length not above zero, a value that is not
-            finite, an unknown model or a wrong number of coefficients.
+        InputError: For a value that is not a finite number, an unknown model, a wrong number of coefficients, and for
+            intrinsics that no camera with this image has: see `camera_limits`, and a lens that folds inside the image.
     """
 
     width: int
@@ -57,6 +68,7 @@ class Intrinsics:
     cy: float
     distortion_model: str = "none"
     distortion: tuple[float, ...] = ()
+    cropped_from: Window | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         for name in ("width", "height"):
@@ -67,11 +79,17 @@ class Intrinsics:
             if getattr(self, name) <= 0:
                 fix = "give the focal length in pixels of this image size"
                 raise InputError(f"{name} must be above zero", f"{name}={getattr(self, name)}", fix)
-        model = _ALIASES.get(self.distortion_model, self.distortion_model)
+        if self.cropped_from is not None:
+            object.__setattr__(self, "cropped_from", _numbers("cropped_from", self.cropped_from, 4))
+        check_camera(self.size_wh, (self.fx, self.fy), (self.cx, self.cy), self.whole)
+        model = self.distortion_model
+        model = _ALIASES.get(model, model) if isinstance(model, str) else model
         coefficients = tuple(_finite("distortion", value) for value in self.distortion)
         _check_distortion(model, coefficients)
         object.__setattr__(self, "distortion_model", model)
         object.__setattr__(self, "distortion", coefficients)
+        if any(coefficients):
+            _check_lens(self)
 
     @property
     def matrix(self) -> FloatArray:
@@ -82,6 +100,11 @@ class Intrinsics:
     def size_wh(self) -> tuple[int, int]:
         """Width and height in pixels."""
         return self.width, self.height
+
+    @property
+    def whole(self) -> Window:
+        """Whole image that this image was cut from, as `cropped_from`; this image itself if it was not cropped."""
+        return self.cropped_from or (0.0, 0.0, float(self.width), float(self.height))
 
     @property
     def focal_px(self) -> float:
@@ -137,27 +160,58 @@ class Intrinsics:
     def scaled(self, width: int, height: int) -> "Intrinsics":
         """Return the intrinsics of the same image resampled to another size (pixel edges stay in place)."""
         scale_x, scale_y = width / self.width, height / self.height
-        return replace(
-            self,
-            width=width,
-            height=height,
-            fx=self.fx * scale_x,
-            fy=self.fy * scale_y,
-            cx=(self.cx + 0.5) * scale_x - 0.5,
-            cy=(self.cy + 0.5) * scale_y - 0.5,
-        )
+        left, top, whole_width, whole_height = self.whole
+        changed: dict[str, Any] = {
+            "width": _size("width", width),
+            "height": _size("height", height),
+            "fx": self.fx * scale_x,
+            "fy": self.fy * scale_y,
+            "cx": (self.cx + 0.5) * scale_x - 0.5,
+            "cy": (self.cy + 0.5) * scale_y - 0.5,
+        }
+        if self.cropped_from is not None:
+            changed["cropped_from"] = (left * scale_x, top * scale_y, whole_width * scale_x, whole_height * scale_y)
+        # Not checked again: an image that is stretched on purpose may have pixels of any shape.
+        stretched = object.__new__(type(self))
+        for name, value in {**vars(self), **changed}.items():
+            object.__setattr__(stretched, name, value)
+        return stretched
 
     def cropped(self, x0: int, y0: int, width: int, height: int) -> "Intrinsics":
-        """Return the intrinsics of the window of `width` x `height` pixels whose top-left pixel is (x0, y0)."""
-        return replace(self, width=width, height=height, cx=self.cx - x0, cy=self.cy - y0)
+        """Return the intrinsics of the window of `width` x `height` pixels whose top-left pixel is (x0, y0).
+
+        Raises:
+            InputError: The window reaches beyond the whole image.
+        """
+        left, top, *whole = self.whole
+        cropped_from = (left + x0, top + y0, *whole)
+        return replace(self, width=width, height=height, cx=self.cx - x0, cy=self.cy - y0, cropped_from=cropped_from)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON that `from_dict` reads back exactly."""
-        return plain_json(self)
+        """Return plain JSON that `from_dict` reads back exactly; `cropped_from` only for a crop."""
+        values = plain_json(self)
+        return {name: value for name, value in values.items() if value is not None}
+
+    @classmethod
+    def from_matrix(
+        cls, size_wh: tuple[int, int], matrix: ArrayLike, model: str = "none", distortion: Sequence[float] = ()
+    ) -> "Intrinsics":
+        """Build from the camera matrix K (3, 3) of an image of this size.
+
+        Raises:
+            InputError: If K has a skew or another last row than 0 0 1, and as the class does.
+        """
+        k = np.asarray(matrix, dtype=np.float64)
+        if k.shape != (3, 3) or not np.all(np.isfinite(k)):
+            raise InputError("K must be 3x3 finite numbers", reprlib.repr(k.tolist()), "give fx 0 cx, 0 fy cy, 0 0 1")
+        if np.abs(k[2] - [0.0, 0.0, 1.0]).max() > 1e-9 or abs(k[1, 0]) > 0.0 or abs(k[0, 1]) > _MAX_SKEW * abs(k[0, 0]):
+            given = f"skew {k[0, 1]:g}, below the diagonal {k[1, 0]:g}, last row {k[2].tolist()}"
+            raise InputError("K must be fx 0 cx, 0 fy cy, 0 0 1", given, "calibrate without skew, or rectify the image first")
+        return cls(*size_wh, *k[[0, 1, 0, 1], [0, 1, 2, 2]].tolist(), model, tuple(distortion))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Intrinsics":
-        """Build from `width height fx fy cx cy` and optional `distortion distortion_model`.
+        """Build from `width height fx fy cx cy` and optional `distortion distortion_model cropped_from`.
 
         Coefficients without a model are read as "brown_conrady", OpenCV's model.
 
@@ -174,11 +228,15 @@ class Intrinsics:
                 f"missing {missing}, unknown {unknown}",
                 f"give {' '.join(_REQUIRED)} and, if the lens distorts, {' '.join(_OPTIONAL)}",
             )
-        distortion = values.get("distortion") or ()
-        if isinstance(distortion, str) or not hasattr(distortion, "__iter__"):
-            raise InputError("distortion must be a list", repr(distortion), "give [k1, k2, p1, p2, k3]")
+        distortion = values.get("distortion")
+        distortion = () if distortion is None else distortion
+        if isinstance(distortion, (str, bytes, Mapping)) or not isinstance(distortion, Sequence):
+            raise InputError("distortion must be a list", reprlib.repr(distortion), "give [k1, k2, p1, p2, k3]")
         model = values.get("distortion_model") or ("brown_conrady" if distortion else "none")
-        return cls(**{key: values[key] for key in _REQUIRED}, distortion_model=str(model), distortion=tuple(distortion))
+        numbers = {key: values[key] for key in _REQUIRED}
+        return cls(
+            **numbers, distortion_model=model, distortion=tuple(distortion), cropped_from=values.get("cropped_from") or None
+        )
 
     def _distort(self, x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
         if not any(self.distortion):
@@ -202,7 +260,14 @@ class Intrinsics:
                     break
             again_x, again_y = self._distort(guess_x, guess_y)
             good = np.abs(again_x - x) + np.abs(again_y - y) <= _ACCEPTED_RESIDUAL
+            good &= self._unfolded(guess_x, guess_y)
         return np.where(good, guess_x, np.nan), np.where(good, guess_y, np.nan)
+
+    def _unfolded(self, x: FloatArray, y: FloatArray) -> BoolArray:
+        """Test whether the distorted radius still grows at undistorted x, y; beyond a fold, two rays share a pixel."""
+        k1, k2, _, _, k3 = self.distortion
+        r2 = x * x + y * y
+        return 1.0 + r2 * (3.0 * k1 + r2 * (5.0 * k2 + r2 * 7.0 * k3)) > 0.0
 
     def _terms(self, x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return the tangential offsets dx, dy and the radial factor at undistorted x, y."""
@@ -243,10 +308,10 @@ def load_intrinsics(path: str | Path) -> Intrinsics:
     return Intrinsics.from_dict(read_mapping(path))
 
 
-def _check_distortion(model: str, coefficients: tuple[float, ...]) -> None:
+def _check_distortion(model: Any, coefficients: tuple[float, ...]) -> None:
     if model not in DISTORTION_MODELS:
         what = f"distortion_model must be one of {', '.join(DISTORTION_MODELS)}"
-        raise InputError(what, repr(model), "undistort the image first, or fit one of these models")
+        raise InputError(what, reprlib.repr(model), "undistort the image first, or fit one of these models")
     if model == "none" and any(coefficients):
         fix = "name the model, e.g. 'brown_conrady' for OpenCV's coefficients"
         raise InputError("distortion must be zero or empty for the model 'none'", f"distortion={coefficients}", fix)
@@ -255,22 +320,59 @@ def _check_distortion(model: str, coefficients: tuple[float, ...]) -> None:
         raise InputError(f"distortion must be five coefficients for the model {model}", f"{len(coefficients)} coefficients", fix)
 
 
+@lru_cache(maxsize=64)
+def _check_lens(camera: Intrinsics) -> None:
+    """Refuse a lens model that folds inside the image, or that bends rays as no lens does."""
+    u, v = (np.arange(24) + 0.5) / 24 * camera.width - 0.5, (np.arange(18) + 0.5) / 18 * camera.height - 0.5
+    x, y = np.meshgrid((u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy)
+    straight_x, straight_y = camera._undistort(x, y)
+    unreachable = float(np.mean(np.isnan(straight_x)))
+    lens = f"{camera.distortion_model} {camera.distortion}"
+    fix = "check the order k1, k2, p1, p2, k3, or calibrate again with views up to the corners"
+    if unreachable > _MAX_UNREACHABLE:
+        given = f"{unreachable:.0%} of the image has no ray with {lens}"
+        raise InputError("The lens distortion must be invertible within the image", given, fix)
+    border = np.ones(x.shape, bool)
+    border[1:-1, 1:-1] = False
+    border &= ~np.isnan(straight_x) & (np.hypot(x, y) > 0.0)
+    bend = np.hypot(straight_x, straight_y)[border] / np.hypot(x, y)[border]
+    low, high = float(bend.min(initial=1.0)), float(bend.max(initial=1.0))
+    if low < _MIN_LENS or high > _MAX_LENS:
+        what = f"The lens must move the border of the image by a factor of {_MIN_LENS:g} to {_MAX_LENS:g}"
+        raise InputError(what, f"{low:.2g} to {high:.2g} with {lens}", fix)
+
+
 def _size(name: str, value: Any) -> int:
     number = _finite(name, value)
     if number != int(number) or number < 1:
         fix = "give the size of the image that the intrinsics belong to"
-        raise InputError(f"{name} must be a whole number of pixels above zero", f"{name}={value!r}", fix)
+        raise InputError(f"{name} must be a whole number of pixels above zero", f"{name}={_shown(value)}", fix)
     return int(number)
 
 
+def _numbers(name: str, values: Any, count: int) -> tuple[Any, ...]:
+    if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Sequence) or len(values) != count:
+        raise InputError(f"{name} must be a list of {count} numbers", reprlib.repr(values), "give pixels")
+    return tuple(_finite(name, value) for value in values)
+
+
 def _finite(name: str, value: Any) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name} must be a number", f"{name}={value!r}", "give a finite number in pixels") from error
+    number = math.nan
+    # `true` is 1 to Python, and a number of 400 digits is none to the processor.
+    if not isinstance(value, (bool, np.bool_)):
+        with contextlib.suppress(TypeError, ValueError, OverflowError):
+            number = float(value)
     if not math.isfinite(number):
-        raise InputError(f"{name} must be finite", f"{name}={value!r}", "calibrate the camera or fix the file")
+        given = f"{name}={_shown(value)}"
+        raise InputError(f"{name} must be a finite number", given, "calibrate the camera or fix the file")
     return number
+
+
+def _shown(value: Any) -> str:
+    try:
+        return reprlib.repr(value)
+    except ValueError:
+        return "a number of thousands of digits"
 
 
 def _last_axis(name: str, values: ArrayLike, length: int) -> FloatArray:

@@ -5,6 +5,10 @@ that of tf2's `lookup_transform(target, source, stamp)`. Inner frames cancel:
 `base_T_grasp = base_T_camera @ camera_T_grasp`, and `@` raises when the inner frames differ.
 """
 
+import contextlib
+import logging
+import reprlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +21,16 @@ from molmo_point.errors import DependencyError, FrameError, InputError
 from molmo_point.geometry.mapping_file import read_mapping
 from molmo_point.geometry.rigid import hat, motion, nearest_rotation, quaternions_of
 
+_LOG = logging.getLogger(__name__)
 _ORTHONORMAL_TOLERANCE = 1e-3
 _EXACT = 1e-12
+_MAX_DISTANCE_M = 10_000.0
+"""Farther origins are refused everywhere: no estimate of an arm is that wrong, millimeters taken for meters included."""
+MAX_REACH_M = 1000.0
+"""Farther origins are refused in files and messages."""
+_QUESTIONED_REACH_M = 10.0
+_MIN_SIGMA, _MAX_SIGMA_M, _MAX_SIGMA_RAD = 1e-9, 10.0, np.pi
+_MAX_FRAME_LENGTH = 255
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,8 +47,9 @@ class Transform:
             `@` and `apply_covariance` treat it as exact.
 
     Raises:
-        InputError: For wrong shapes, values that are not finite, a matrix that is not a rotation,
-            or a covariance that is not symmetric and positive semi-definite.
+        InputError: For wrong shapes, values that are no finite numbers, a matrix that is not a rotation, a translation
+            above 10 km, a covariance that is not symmetric and positive semi-definite, or a frame name that is empty or
+            has control characters.
     """
 
     target: str
@@ -47,8 +60,9 @@ class Transform:
 
     def __post_init__(self) -> None:
         for name in ("target", "source"):
-            _check_frame(name, getattr(self, name))
+            check_frame_name(f"The {name} frame", getattr(self, name))
         translation = _array("translation_m", self.translation_m, (3,))
+        _check_distance(translation, _MAX_DISTANCE_M)
         object.__setattr__(self, "rotation", _frozen(_rotation(self.rotation)))
         object.__setattr__(self, "translation_m", _frozen(translation))
         if self.covariance is not None:
@@ -207,13 +221,13 @@ def load_transform(path: str | Path) -> Transform:
     optional `covariance` (6x6).
 
     Raises:
-        InputError: If the file is missing or invalid.
+        InputError: If the file is missing or invalid, the translation is above 1 km, or the covariance is absurd.
         DependencyError: For a YAML file without PyYAML.
     """
     values = read_mapping(path)
     pose = {"matrix"} if "matrix" in values else {"translation_m", "quaternion_xyzw"}
     missing = sorted(({"target", "source"} | pose) - values.keys())
-    unknown = sorted(map(str, values.keys() - {"target", "source", "covariance"} - pose))
+    unknown = sorted(map(reprlib.repr, values.keys() - {"target", "source", "covariance"} - pose))
     if missing or unknown:
         raise InputError(
             "The keys of a transform file must be the required ones",
@@ -222,9 +236,28 @@ def load_transform(path: str | Path) -> Transform:
         )
     frames = values["target"], values["source"]
     covariance = values.get("covariance")
-    if "matrix" in values:
-        return Transform.from_matrix(*frames, values["matrix"], covariance)
-    return Transform.from_quaternion(*frames, values["quaternion_xyzw"], values["translation_m"], covariance)
+    try:
+        if "matrix" in values:
+            transform = Transform.from_matrix(*frames, values["matrix"], covariance)
+        else:
+            transform = Transform.from_quaternion(*frames, values["quaternion_xyzw"], values["translation_m"], covariance)
+        check_reach(transform)
+        _check_sigmas(transform)
+    except InputError as error:
+        raise InputError(error.what, f"{path}: {error.given}", error.fix) from error
+    distance_m = float(np.linalg.norm(transform.translation_m))
+    if distance_m > _QUESTIONED_REACH_M:
+        _LOG.warning("%s: the frames are %.4g m apart; if the file is in millimeters, divide by 1000", path, distance_m)
+    return transform
+
+
+def check_reach(transform: Transform) -> None:
+    """Refuse a transform of a file or message whose frames are more than 1 km apart.
+
+    Raises:
+        InputError: They are.
+    """
+    _check_distance(transform.translation_m, MAX_REACH_M)
 
 
 def save_transform(path: str | Path, transform: Transform) -> None:
@@ -281,18 +314,45 @@ def _covariance(values: ArrayLike) -> FloatArray:
     return (covariance + covariance.T) / 2.0
 
 
-def _array(name: str, values: ArrayLike, shape: tuple[int, ...]) -> FloatArray:
-    try:
-        array = np.array(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name} must be numbers", repr(values), f"give numbers of shape {shape}") from error
-    if array.shape != shape or not np.all(np.isfinite(array)):
+def _check_distance(translation_m: FloatArray, limit_m: float) -> None:
+    distance_m = float(np.linalg.norm(translation_m))
+    if distance_m > limit_m:
+        fix = "give meters; divide millimeters by 1000"
+        raise InputError(f"translation_m must be at most {limit_m:g} m long", f"{distance_m:.4g} m", fix)
+
+
+def _check_sigmas(transform: Transform) -> None:
+    """Refuse a stated covariance that is no estimate: certain, or wider than a room or a turn."""
+    if transform.covariance is None:
+        return
+    sigmas = np.sqrt(np.maximum(np.diag(transform.covariance), 0.0))
+    far_m, far_rad = float(sigmas[:3].max()), float(sigmas[3:].max())
+    if far_m > _MAX_SIGMA_M or far_rad > _MAX_SIGMA_RAD or max(far_m, far_rad) < _MIN_SIGMA:
         raise InputError(
-            f"{name} must be finite numbers of shape {shape}",
-            f"shape {array.shape}, {int(np.sum(~np.isfinite(array)))} not finite",
-            f"give shape {shape}, in meters and radians",
+            f"The sigmas of covariance must be {_MIN_SIGMA:g} to {_MAX_SIGMA_M:g} m, and at most pi rad",
+            f"{far_m:.3g} m, {far_rad:.3g} rad",
+            "give variances in m^2 and rad^2, or leave covariance out if it is unknown",
         )
+
+
+def _array(name: str, values: ArrayLike, shape: tuple[int, ...]) -> FloatArray:
+    numbers = values.dtype.kind in "iuf" if isinstance(values, np.ndarray) else _are_numbers(values, shape)
+    array = np.array(np.nan)
+    if numbers:
+        with contextlib.suppress(TypeError, ValueError, OverflowError):
+            array = np.array(values, dtype=np.float64)
+    if array.shape != shape or not np.all(np.isfinite(array)):
+        given = reprlib.repr(values.tolist() if isinstance(values, np.ndarray) else values)
+        raise InputError(f"{name} must be finite numbers of shape {shape}", given, f"give shape {shape}, in meters and radians")
     return array
+
+
+def _are_numbers(values: Any, shape: tuple[int, ...]) -> bool:
+    """Test for nested lists of this shape, before they are copied; `true` is no number, but YAML reads 1e-5 as text."""
+    if not shape:
+        return not isinstance(values, (bool, np.bool_))
+    good = isinstance(values, (Sequence, np.ndarray)) and not isinstance(values, (str, bytes)) and len(values) == shape[0]
+    return good and all(_are_numbers(value, shape[1:]) for value in values)
 
 
 def _frozen(array: FloatArray) -> FloatArray:
@@ -301,6 +361,18 @@ def _frozen(array: FloatArray) -> FloatArray:
     return array
 
 
-def _check_frame(name: str, frame: object) -> None:
+def check_frame_name(name: str, frame: object) -> None:
+    """Refuse a frame name that is empty, longer than 255 characters, or has control characters.
+
+    Args:
+        name: Subject of the error.
+        frame: The name.
+
+    Raises:
+        InputError: It does.
+    """
     if not isinstance(frame, str) or not frame.strip():
-        raise InputError(f"The {name} frame must have a name", repr(frame), "give e.g. 'base_link'")
+        raise InputError(f"{name} must have a name", reprlib.repr(frame), "give e.g. 'base_link'")
+    if len(frame) > _MAX_FRAME_LENGTH or not frame.isprintable():
+        what = f"{name} must have a printable name of at most {_MAX_FRAME_LENGTH} characters"
+        raise InputError(what, reprlib.repr(frame), "give e.g. 'base_link'")

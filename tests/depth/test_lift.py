@@ -154,8 +154,8 @@ def test_skew_within_the_limit_is_accepted() -> None:
 
 
 def test_a_pixel_that_the_lens_model_does_not_reach_is_unreachable() -> None:
-    lens = dataclasses.replace(CAMERA, fx=100.0, distortion_model="brown_conrady", distortion=(-0.4, 0, 0, 0, 0))
-    result = lift_point(ImagePoint(630.0, 240.0, "mug"), dataclasses.replace(FRAME, intrinsics=lens))
+    lens = dataclasses.replace(CAMERA, distortion_model="brown_conrady", distortion=(-0.4, 0, 0, 0, 0))
+    result = lift_point(ImagePoint(639.0, 479.0, "mug"), dataclasses.replace(FRAME, intrinsics=lens))
     assert isinstance(result, Unreachable)
     assert "distortion" in result.message
 

@@ -145,6 +145,20 @@ def test_cropped_moves_the_origin() -> None:
         ({"distortion_model": "brown_conrady"}, "0 coefficients"),
         ({"distortion": (0.1, 0, 0, 0, 0)}, "none"),
         ({"distortion_model": "brown_conrady", "distortion": (0.1, 0, math.nan, 0, 0)}, "nan"),
+        ({"distortion_model": ["plumb_bob"]}, "plumb_bob"),
+        ({"fx": True}, "fx=True"),
+        ({"width": np.True_}, "width="),
+        ({"cx": 10**400}, "cx=1000"),
+        ({"cx": 10**5000}, "cx="),
+        ({"cy": [[[1.0] * 9] * 9] * 9}, "cy="),
+        ({"distortion_model": "brown_conrady", "distortion": (0.1, False, 0, 0, 0)}, "False"),
+        ({"distortion_model": "brown_conrady", "distortion": (-1.0, 0, 0, 0, 0)}, "% of the image"),
+        ({"distortion_model": "inverse_brown_conrady", "distortion": (1e300,) * 5}, "100% of the image"),
+        ({"distortion_model": "brown_conrady", "distortion": (0, 0, 1.0, 0, 0)}, "% of the image"),
+        ({"distortion_model": "brown_conrady", "distortion": (3.0, 0, 0, 0, 0)}, "0.6"),
+        ({"cropped_from": (0, 0, 1280)}, "1280"),
+        ({"cropped_from": (0, 0, True, 720)}, "True"),
+        ({"cropped_from": (700, 0, 1280, 720)}, "640 x 480 at (700, 0)"),
     ],
 )
 def test_refused(change: dict, part: str) -> None:
@@ -153,6 +167,37 @@ def test_refused(change: dict, part: str) -> None:
     assert part in str(caught.value)
     assert caught.value.given
     assert caught.value.fix
+
+
+def test_a_ray_beyond_the_fold_of_the_lens_is_never_returned() -> None:
+    """A pixel near the fold has two rays; the one beyond the fold looks elsewhere."""
+    barrel = dataclasses.replace(PLAIN, distortion_model="brown_conrady", distortion=(-0.4, 0, 0, 0, 0))
+    rng = np.random.default_rng(2)
+    rays = barrel.deproject(rng.uniform([-0.5, -0.5], [639.5, 479.5], (4000, 2)), 1.0)
+    fold = math.sqrt(1.0 / (3.0 * 0.4))
+    assert np.nanmax(np.hypot(rays[:, 0], rays[:, 1])) <= fold
+    assert np.isfinite(rays[:, 0]).mean() > 0.97
+
+
+@pytest.mark.parametrize(
+    ("matrix", "part"),
+    [
+        ([[600, 0, 322], [0, 610, 239], [0, 0, 1]], None),
+        ([[600, 30, 322], [0, 610, 239], [0, 0, 1]], "skew 30"),
+        ([[600, 0, 322], [5, 610, 239], [0, 0, 1]], "below the diagonal 5"),
+        ([[600, 0, 322], [0, 610, 239], [0, 0, 2]], "last row"),
+        ([[600, 0, 322], [0, 610, math.nan], [0, 0, 1]], "nan"),
+        (np.eye(3), "fx=1, fy=1"),
+        (np.eye(4), "3x3"),
+    ],
+)
+def test_camera_matrix(matrix, part: str | None) -> None:
+    if part is None:
+        assert Intrinsics.from_matrix((640, 480), matrix) == PLAIN
+        return
+    with pytest.raises(InputError) as caught:
+        Intrinsics.from_matrix((640, 480), matrix)
+    assert part in str(caught.value)
 
 
 def test_wrong_last_axis_is_refused() -> None:
@@ -191,6 +236,8 @@ def test_load_opencv_distortion_and_yaml(tmp_path: Path) -> None:
         ('{"width": 640}', "missing"),
         ('{"width":640,"height":480,"fx":600,"fy":610,"cx":322,"cy":239,"distorsion":[1]}', "distorsion"),
         ('{"width":640,"height":480,"fx":600,"fy":610,"cx":322,"cy":239,"distortion":3}', "list"),
+        ('{"width":640,"height":480,"fx":600,"fy":610,"cx":322,"cy":239,"distortion":false}', "list"),
+        ('{"width":640,"height":480,"fx":600,"fy":610,"cx":322,"cy":239,"cropped_from":"all"}', "list"),
     ],
 )
 def test_load_refuses(tmp_path: Path, text: str, part: str) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from molmo_point.errors import FrameError, InputError
-from molmo_point.geometry.transforms import Transform, load_transform, save_transform
+from molmo_point.geometry.transforms import Transform, check_reach, load_transform, save_transform
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -210,6 +210,17 @@ def test_file_with_a_matrix(tmp_path: Path) -> None:
         ("target: a\nsource: b\ntranslation_m: [0,0,x]\nquaternion_xyzw: [0,0,0,1]\n", "translation_m"),
         ("target: 3\nsource: b\ntranslation_m: [0,0,0]\nquaternion_xyzw: [0,0,0,1]\n", "target frame"),
         ("{", "parsed"),
+        ("target: a\nsource: b\ntranslation_m: [0,0,true]\nquaternion_xyzw: [0,0,0,1]\n", "True"),
+        ("target: a\nsource: b\ntranslation_m: [0,0,0]\nquaternion_xyzw: [false,0,0,1]\n", "False"),
+        ("target: a\nsource: b\ntranslation_m: {x: 0, y: 0, z: 0}\nquaternion_xyzw: [0,0,0,1]\n", "translation_m"),
+        (f"target: a\nsource: b\ntranslation_m: [0,0,1{'0' * 400}]\nquaternion_xyzw: [0,0,0,1]\n", "translation_m"),
+        ("target: a\nsource: b\ntranslation_m: [0,5000,0]\nquaternion_xyzw: [0,0,0,1]\n", "5000 m"),
+        ("target: a\nsource: b\nmatrix: [[1,0,0,1e6],[0,1,0,2],[0,0,1,3],[0,0,0,1]]\n", "1e\\+06 m"),
+        ("target: a\nsource: b\nmatrix: [[1,0,0,true],[0,1,0,2],[0,0,1,3],[0,0,0,1]]\n", "True"),
+        ("target: a\nsource: b\nmatrix: [[1,0,0,0],[0,1,0,0],[0,0,-1,0],[0,0,0,1]]\n", "determinant -1"),
+        ("target: ' '\nsource: b\ntranslation_m: [0,0,0]\nquaternion_xyzw: [0,0,0,1]\n", "target frame"),
+        ('target: "a\\e[31m"\nsource: b\ntranslation_m: [0,0,0]\nquaternion_xyzw: [0,0,0,1]\n', "target frame"),
+        (f"target: {'a' * 300}\nsource: b\ntranslation_m: [0,0,0]\nquaternion_xyzw: [0,0,0,1]\n", "255"),
     ],
 )
 def test_bad_files(tmp_path: Path, text: str, part: str) -> None:
@@ -219,3 +230,47 @@ def test_bad_files(tmp_path: Path, text: str, part: str) -> None:
         load_transform(path)
     with pytest.raises(InputError, match="must be writable"):
         save_transform(tmp_path / "no" / "t.yaml", Transform.identity("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("covariance", "part"),
+    [
+        (np.zeros((6, 6)), "0 m, 0 rad"),
+        (np.eye(6) * 1e-30, "1e-15 m"),
+        (np.diag([1e6, 1e6, 1e6, 1e-4, 1e-4, 1e-4]), "1e+03 m"),
+        (np.diag([1e-4, 1e-4, 1e-4, 99999, 1e-4, 1e-4]), "316 rad"),
+        (np.diag([1e-4, 1e-4, -1e-4, 1e-4, 1e-4, 1e-4]), "semi-definite"),
+        (np.eye(6) * 1e-4 + np.eye(6, k=1) * 1e-5, "symmetric"),
+        (np.full((6, 6), np.nan), "covariance"),
+        (np.eye(3) * 1e-4, "(6, 6)"),
+    ],
+)
+def test_a_file_with_an_absurd_covariance_is_refused(tmp_path: Path, covariance: np.ndarray, part: str) -> None:
+    text = f"target: a\nsource: b\ntranslation_m: [0,0,0]\nquaternion_xyzw: [0,0,0,1]\ncovariance: {covariance.tolist()}\n"
+    path = tmp_path / "t.yaml"
+    path.write_text(text.replace("nan", ".nan"))
+    with pytest.raises(InputError) as caught:
+        load_transform(path)
+    assert part in str(caught.value)
+
+
+def test_a_file_in_millimeters_is_questioned(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "t.yaml"
+    path.write_text("target: base\nsource: camera\ntranslation_m: [400, 0, 300]\nquaternion_xyzw: [0,0,0,1]\n")
+    assert load_transform(path).translation_m[0] == 400
+    (record,) = caplog.records
+    assert "500 m apart" in record.getMessage()
+    assert "millimeters" in record.getMessage()
+    caplog.clear()
+    path.write_text("target: base\nsource: camera\ntranslation_m: [0.4, 0, 0.3]\nquaternion_xyzw: [0,0,0,1]\n")
+    load_transform(path)
+    assert not caplog.records
+
+
+def test_a_transform_over_kilometers_is_refused_and_an_estimate_in_millimeters_is_kept() -> None:
+    """A calibration of a robot in millimeters must be able to name that cause."""
+    assert Transform("a", "b", np.eye(3), [1200.0, 0.0, 800.0]).translation_m[0] == 1200.0
+    with pytest.raises(InputError, match="1000 m long"):
+        check_reach(Transform("a", "b", np.eye(3), [1200.0, 0.0, 800.0]))
+    with pytest.raises(InputError, match="2e\\+04 m"):
+        Transform("a", "b", np.eye(3), [20_000.0, 0.0, 0.0])
