@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from molmo_point.cli.output import add_json, check_folder, publish
+from molmo_point.cli.output import add_json, publish
 from molmo_point.errors import InputError, MolmoPointError
+from molmo_point.files import check_writable
 
 Measure = Callable[[argparse.Namespace], tuple[dict[str, Any], str]]
 
@@ -38,6 +39,15 @@ def add_output(
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the JSON to this file as well")
     if plot is not None:
         parser.add_argument("--plot", type=Path, metavar="FILE", help=f"write a PNG: {plot}")
+
+
+def check_folder(option: str, path: Path | None) -> None:
+    """Refuse a file that cannot be written, before a long measurement."""
+    try:
+        if path is not None:
+            check_writable(path)
+    except InputError as error:
+        raise InputError(f"{option} must be a file in a folder that can be written", error.given, error.fix) from error
 
 
 def run_program(

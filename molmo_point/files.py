@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, PngImagePlugin
 
 from molmo_point.errors import InputError
 
@@ -210,10 +210,18 @@ def decode_image(data: bytes, name: str, *, depth: bool = False) -> np.ndarray:
     raise InputError("A color image must have 8 bits per channel", found, fix)
 
 
-def encode_png(image: np.ndarray) -> bytes:
-    """Encode (h, w, 3) uint8 RGB or (h, w) uint16 as PNG, without loss."""
+def encode_png(image: np.ndarray, *, drawn: bool = False) -> bytes:
+    """Encode (h, w, 3) uint8 RGB or (h, w) uint16 as PNG, without loss.
+
+    Args:
+        image: The pixels.
+        drawn: True for a drawing, which names this program in the file; a later one may overwrite it.
+    """
     buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(image)).save(buffer, format="PNG", compress_level=1)
+    notes = PngImagePlugin.PngInfo()
+    if drawn:
+        notes.add_text("Software", "molmo-point")
+    Image.fromarray(np.ascontiguousarray(image)).save(buffer, format="PNG", compress_level=1, pnginfo=notes)
     return buffer.getvalue()
 
 

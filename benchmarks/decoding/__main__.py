@@ -18,8 +18,8 @@ from typing import Any
 from benchmarks.decoding.report import Report, as_data, cells, facts_lines, markdown
 from benchmarks.decoding.run import QUICK, Plan, run_bench
 from benchmarks.decoding.subject import load_subject, random_subject
+from benchmarks.program import check_folder
 from molmo_point.backend import resolve_checkpoint
-from molmo_point.cli.output import check_folder
 from molmo_point.cli.table import columns
 from molmo_point.errors import InputError, MolmoPointError
 from molmo_point.evaluation.machine import set_threads

@@ -280,7 +280,7 @@ def _document(width_mm: float, height_mm: float, content: str) -> bytes:
         f"<< /Length {len(content) + 1} >>\nstream\n{content}\nendstream",
         "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
     ]
-    data, offsets = b"%PDF-1.4\n", []
+    data, offsets = b"%PDF-1.4\n% Made by molmo-point\n", []
     for number, text in enumerate(objects, start=1):
         offsets.append(len(data))
         data += f"{number} 0 obj\n{text}\nendobj\n".encode("latin-1")

@@ -61,14 +61,14 @@ class GuidedCapture:
     """Collector of samples into a folder that `calibrate hand-eye` reads.
 
     Args:
-        folder: Folder of the samples; created if missing, must not hold samples.
+        folder: Folder of the samples; created if missing, must not hold samples, nor files of their names.
         board: Board in view.
         intrinsics: Intrinsics of the camera.
         setup: Mounting of the camera.
         frames: Frame names of base, gripper and camera.
 
     Raises:
-        InputError: If the folder holds samples.
+        InputError: If the folder holds samples or such files.
     """
 
     def __init__(
@@ -81,8 +81,10 @@ class GuidedCapture:
         frames: tuple[str, str, str] = ("base_link", "tool0", "camera_color_optical_frame"),
     ) -> None:
         self.folder, self._board, self._intrinsics = Path(folder), board, intrinsics
-        if (self.folder / "samples.yaml").exists():
-            raise InputError("folder must not hold samples", str(folder), "choose another folder, or remove it")
+        names = ("samples.yaml", "board.yaml", "intrinsics.yaml", "[0-9][0-9][0-9].png")
+        held = [path.name for name in names for path in self.folder.glob(name)]
+        if held:
+            raise InputError("folder must not hold samples", f"{folder} has {held[0]}", "choose another folder, or remove it")
         self._setup, self._frames = setup, frames
         self._recent: deque[tuple[FloatArray, FloatArray]] = deque(maxlen=_STILL_FRAMES)
         self._entries: list[dict[str, Any]] = []

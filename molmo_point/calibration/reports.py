@@ -17,6 +17,8 @@ from molmo_point.geometry.transforms import Transform
 
 _ENLARGE = 30.0
 _PICTURES = 4
+_MARK = '<meta name="generator" content="molmo-point">'
+"""A later report may overwrite a file that has it; see `molmo_point/cli/overwriting.py`."""
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:1000px;margin:2em auto;padding:0 1em;color:#1a1a1a;background:#fff}
 h1{font-size:1.5em}h2{font-size:1.15em;margin-top:2em;border-bottom:1px solid #ccc}
@@ -30,7 +32,7 @@ pre{background:#f4f4f4;padding:.7em;overflow-x:auto}
 
 def page(title: str, parts: Sequence[str]) -> str:
     """Compose the whole document."""
-    head = f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
+    head = f'<!doctype html><html lang="en"><head><meta charset="utf-8">{_MARK}<title>{html.escape(title)}</title>'
     return f"{head}<style>{_STYLE}</style></head><body><h1>{html.escape(title)}</h1>{''.join(parts)}</body></html>\n"
 
 

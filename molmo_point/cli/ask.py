@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
             completion = pointer.caption(frame, max_new_tokens=options.max_tokens)
         else:
             completion = pointer.ask(frame, options.words, style=options.style, max_new_tokens=options.max_tokens)
-    show(options, completion.to_dict(), [completion.text.strip()])
+    show(options, completion.to_dict(), completion.text.strip().split("\n"))
     if completion.finish_reason == "length" and not options.json:
         print(f"molmo-point: the answer is cut off after {completion.token_count} tokens (--max-tokens)", file=sys.stderr)
     return 0

@@ -5,7 +5,8 @@ import contextlib
 import sys
 from pathlib import Path
 
-from molmo_point.cli.output import add_json, check_folder, publish
+from molmo_point.cli.output import add_json, publish
+from molmo_point.cli.overwriting import Output, OutputFormat, add_force, check_outputs
 from molmo_point.cli.progress import counted
 from molmo_point.cli.table import columns
 from molmo_point.text_checks import checked_count
@@ -26,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quick", action="store_true", help=f"{_QUICK_ROUNDS} rounds: seconds, not a minute")
     add_json(parser)
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the JSON to this file as well")
+    add_force(parser)
     parser.set_defaults(run=run)
 
 
@@ -37,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     for name in ("threads", "rounds"):
         if getattr(options, name) is not None:
             checked_count(f"--{name}", getattr(options, name), 2)
-    check_folder("--out", options.out)
+    check_outputs(options, Output("--out", options.out, OutputFormat.JSON))
     rounds = options.rounds or (_QUICK_ROUNDS if options.quick else _ROUNDS)
     if options.threads is not None:
         from molmo_point.evaluation.machine import set_threads

@@ -1,7 +1,6 @@
 """The `molmo-point` command: arguments and exit codes."""
 
 import argparse
-import io
 import os
 import sys
 import traceback
@@ -15,7 +14,11 @@ from molmo_point.cli.calibrate import calibrate_command as calibrate
 from molmo_point.cli.doctor import doctor_command as doctor
 from molmo_point.cli.evaluate import eval_command as evaluate
 from molmo_point.cli.exit_codes import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_NOTHING_FOUND, EXIT_OK
+from molmo_point.cli.terminal import printable_streams
 from molmo_point.errors import MolmoPointError
+from molmo_point.text_checks import printable
+
+_LONGEST_LINE = 2000
 
 _EPILOG = (
     f"exit codes: {EXIT_OK} done, {EXIT_ERROR} error (one line on stderr), {EXIT_NOTHING_FOUND} the object is not in the image, "
@@ -28,7 +31,7 @@ class _Parser(argparse.ArgumentParser):
     """Report wrong arguments in one line, with the exit code of every other mistake of the user."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(EXIT_ERROR, f"{self.prog}: {message}. See {self.prog} --help\n")
+        self.exit(EXIT_ERROR, f"{self.prog}: {printable(message)}. See {self.prog} --help\n")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -62,10 +65,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # A terminal that cannot show a letter must not end the program.
-            stream.reconfigure(errors="backslashreplace")
+    with printable_streams():
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     options = None
     try:
         options = build_parser().parse_args(arguments)
@@ -91,5 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _fail(options: argparse.Namespace | None, error: Exception, line: str) -> int:
     if options is not None and options.traceback:
         traceback.print_exception(error)
-    print(f"molmo-point: {line}", file=sys.stderr)
+    if len(line) > _LONGEST_LINE:
+        line = f"{line[: _LONGEST_LINE // 2]} … {line[-_LONGEST_LINE // 2 :]}"
+    print(f"molmo-point: {printable(line)}", file=sys.stderr)
     return EXIT_ERROR

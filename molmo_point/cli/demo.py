@@ -11,8 +11,11 @@ import numpy as np
 from molmo_point.cli import table
 from molmo_point.cli.exit_codes import EXIT_NOTHING_FOUND, EXIT_OK
 from molmo_point.cli.output import add_output, show
+from molmo_point.cli.overwriting import Output, OutputFormat, check_outputs
 from molmo_point.plain_json import plain_json
 from molmo_point.results import Pointing
+
+_OVERLAY, _VIEW = "overlay.png", "scene3d.png"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +36,8 @@ def run(options: argparse.Namespace) -> int:
     from molmo_point.sim import TabletopScene
     from molmo_point.sim.camera import SimulatedCamera
 
+    pictures = (Output("--out", options.out / name, OutputFormat.PNG) for name in (_OVERLAY, _VIEW))
+    check_outputs(options, *pictures, makes_folders=True)
     with contextlib.redirect_stdout(sys.stderr):
         pointer = Pointer.from_pretrained(options.model, device=options.device)
         with TabletopScene.random(options.seed) as scene, SimulatedCamera(scene, seed=options.seed) as camera:
@@ -98,6 +103,6 @@ def draw(folder: Path, frame: Any, pointings: list[Pointing], base_T_camera: Any
     folder.mkdir(parents=True, exist_ok=True)
     found = [found for pointing in pointings for found in pointing]
     targets = tuple(each.target for each in found if each.target is not None)
-    save_png(folder / "overlay.png", draw_points(frame.color, found))
-    save_png(folder / "scene3d.png", render_scene(frame, targets, base_T_camera=base_T_camera))
-    return [folder / "overlay.png", folder / "scene3d.png"]
+    save_png(folder / _OVERLAY, draw_points(frame.color, found))
+    save_png(folder / _VIEW, render_scene(frame, targets, base_T_camera=base_T_camera))
+    return [folder / _OVERLAY, folder / _VIEW]

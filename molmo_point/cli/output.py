@@ -7,9 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from molmo_point.cli.overwriting import add_force
 from molmo_point.errors import InputError
 from molmo_point.files import write_file
 from molmo_point.plain_json import plain_json
+from molmo_point.text_checks import printable
+
+MADE_BY, SOFTWARE = "made_by", "molmo-point"
+"""Entry of every JSON file, the mark of files that a later command may overwrite."""
 
 
 def add_json(parser: Any) -> None:
@@ -18,22 +23,29 @@ def add_json(parser: Any) -> None:
 
 
 def add_output(
-    parser: argparse.ArgumentParser, out: str, run: Callable[[argparse.Namespace], int], content: str = "folder"
+    parser: argparse.ArgumentParser,
+    out: str,
+    run: Callable[[argparse.Namespace], int],
+    content: str = "folder",
+    *,
+    force: bool = True,
 ) -> None:
-    """Add `--out` and `--json`, and set the function that runs the command."""
+    """Add `--out`, `--json` and, with `force`, `--force`, and set the function that runs the command."""
     parser.add_argument("--out", type=Path, default=Path(out), help=f"{content} (default {out})")
     add_json(parser)
+    if force:
+        add_force(parser)
     parser.set_defaults(run=run)
 
 
 def progress(line: str) -> None:
     """Print a line of progress on stderr."""
-    print(f"  {line}", file=sys.stderr, flush=True)
+    print(f"  {printable(line)}", file=sys.stderr, flush=True)
 
 
 def show(options: argparse.Namespace, values: Mapping[str, Any], lines: Sequence[str]) -> None:
-    """Print the values as JSON (`options.json`), or the lines."""
-    print(json.dumps(values, allow_nan=False) if options.json else "\n".join(lines))
+    """Print the values as JSON (`options.json`), or the lines, each on one line."""
+    print(json.dumps(values, allow_nan=False) if options.json else "\n".join(map(printable, lines)))
 
 
 def finish(options: argparse.Namespace, values: Mapping[str, Any], lines: Sequence[str], files: Mapping[Path, bytes]) -> None:
@@ -49,19 +61,13 @@ def finish(options: argparse.Namespace, values: Mapping[str, Any], lines: Sequen
 
 def report_files(folder: Path, values: Mapping[str, Any], html: str) -> dict[Path, bytes]:
     """Return the two files of a report: for people, and for programs."""
-    text = json.dumps(values, indent=1, allow_nan=False) + "\n"
+    text = json.dumps({MADE_BY: SOFTWARE, **values}, indent=1, allow_nan=False) + "\n"
     return {folder / "report.html": html.encode(), folder / "report.json": text.encode()}
-
-
-def check_folder(option: str, path: Path | None) -> None:
-    """Refuse a file whose folder does not exist, before a long measurement."""
-    if path is not None and not path.absolute().parent.is_dir():
-        raise InputError(f"{option} must be a file in a folder that exists", str(path), f"make the folder {path.parent}")
 
 
 def publish(options: argparse.Namespace, figures: Mapping[str, Any], lines: str) -> None:
     """Write the figures to `options.out`, and print them (`options.json`) or their table."""
-    text = json.dumps(plain_json(figures), indent=1, ensure_ascii=False, allow_nan=False)
+    text = json.dumps({MADE_BY: SOFTWARE, **plain_json(figures)}, indent=1, ensure_ascii=False, allow_nan=False)
     if options.out:
         write_file(options.out, f"{text}\n".encode())
     print(text if options.json else lines)

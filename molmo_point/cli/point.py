@@ -9,7 +9,8 @@ from typing import Any
 
 from molmo_point.cli import frame_source, grasp_option, table
 from molmo_point.cli.exit_codes import EXIT_NOTHING_FOUND
-from molmo_point.cli.output import add_json, check_folder, show
+from molmo_point.cli.output import add_json, show
+from molmo_point.cli.overwriting import Output, OutputFormat, add_force, check_outputs
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
 from molmo_point.request import Kind, PointRequest
@@ -44,6 +45,7 @@ def _add_shared(parser: argparse.ArgumentParser, query_help: str) -> None:
     add_model(parser).add_argument("--max-points", type=int, metavar="N", help="keep at most this many points")
     group = parser.add_argument_group("output")
     add_json(group)
+    add_force(group)
     group.add_argument("--overlay", type=Path, metavar="FILE", help="write the image with the points drawn on it (PNG)")
 
 
@@ -67,9 +69,10 @@ def load_pointer(options: argparse.Namespace) -> Any:
 def run_point(options: argparse.Namespace) -> int:
     """Point, print and draw; return 3 if nothing was found."""
     request = _request(options, Kind.POINT)
+    _check_pictures(options)
     gripper = grasp_option.checked_gripper(options)
     frame = frame_source.read_frame(options)
-    _check_pictures(options, frame)
+    _check_depth(options, frame)
     base_T_camera = None
     if options.transform is not None:
         from molmo_point.geometry.transforms import load_transform
@@ -82,7 +85,7 @@ def run_point(options: argparse.Namespace) -> int:
                 fix=f"give a transform from {frame.frame}, or --frame {base_T_camera.source}",
             )
     with contextlib.redirect_stdout(sys.stderr):
-        pointing = _pointer(options).point(frame, request)
+        pointing = load_pointer(options).point(frame, request)
         grasps = [] if gripper is None else grasp_option.find(frame, pointing.targets, gripper, base_T_camera)
         written = _draw(options, frame, pointing, base_T_camera, grasps)
     if base_T_camera is not None:
@@ -101,9 +104,11 @@ def run_point(options: argparse.Namespace) -> int:
 
 def run_count(options: argparse.Namespace) -> int:
     """Count, print and draw; a count of zero is an answer like any other."""
-    request, frame = _request(options, Kind.COUNT), frame_source.read_frame(options)
+    request = _request(options, Kind.COUNT)
+    _check_pictures(options)
+    frame = frame_source.read_frame(options)
     with contextlib.redirect_stdout(sys.stderr):
-        count = _pointer(options).count(frame, request)
+        count = load_pointer(options).count(frame, request)
         written = _draw(options, frame, count)
     show(options, count.to_dict(), table.count_lines(count, written))
     return 0
@@ -143,18 +148,18 @@ def _look(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _check_pictures(options: argparse.Namespace, frame: RgbdFrame) -> None:
-    """Refuse a picture that cannot be made before the slow model runs."""
+def _check_pictures(options: argparse.Namespace) -> None:
+    """Refuse pictures that would destroy another file."""
+    forms = {"overlay": OutputFormat.PNG, "view3d": OutputFormat.PNG, "ply": OutputFormat.PLY}
+    check_outputs(options, *(Output(f"--{name}", getattr(options, name), form) for name, form in forms.items()))
+
+
+def _check_depth(options: argparse.Namespace, frame: RgbdFrame) -> None:
+    """Refuse a picture that needs depth before the slow model runs."""
     wanted = [f"--{name}" for name in ("view3d", "ply", "grasp") if getattr(options, name)]
     if wanted and (frame.depth_m is None or frame.intrinsics is None):
         missing = "depth" if frame.depth_m is None else "intrinsics"
         raise InputError(f"{wanted[0]} needs depth and intrinsics", given=f"no {missing}", fix="add --depth and --intrinsics")
-
-
-def _pointer(options: argparse.Namespace) -> Any:
-    for name in ("overlay", "view3d", "ply"):
-        check_folder(f"--{name}", getattr(options, name))
-    return load_pointer(options)
 
 
 def _draw(

@@ -166,4 +166,4 @@ def _judged(seed: int, truth: ArmTruth, meant: int, result: PickResult, wall_s: 
 
 def _save_picture(path: Path, arm: SimulatedArm) -> None:
     shots = [arm.view(name).render_color() for name in ("fixed", "wrist", "observer")]
-    write_file(path, encode_png(np.concatenate(shots, axis=1)))
+    write_file(path, encode_png(np.concatenate(shots, axis=1), drawn=True))

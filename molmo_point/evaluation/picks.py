@@ -67,7 +67,12 @@ def _start(model: str, device: str | None) -> None:
 
 def _run(seed: int, make_picker: MakePicker, failures: Path | None) -> PickTrial:
     assert _pointer is not None
-    return run_trial(_pointer, seed, make_picker, None if failures is None else failures / f"pick-{seed}.png")
+    return run_trial(_pointer, seed, make_picker, None if failures is None else failure_picture(failures, seed))
+
+
+def failure_picture(folder: Path, seed: int) -> Path:
+    """Return the path of the picture that a pick that fails writes."""
+    return folder / f"pick-{seed}.png"
 
 
 def summary(trials: Sequence[PickTrial]) -> dict[str, Any]:

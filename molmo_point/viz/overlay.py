@@ -81,7 +81,7 @@ def save_png(path: str | Path, image: np.ndarray) -> None:
     Raises:
         InputError: If the folder does not exist or is not writable.
     """
-    write_file(path, encode_png(image))
+    write_file(path, encode_png(image, drawn=True))
 
 
 def _names(labels: Sequence[str]) -> list[str]:

@@ -8,6 +8,7 @@ from molmo_point.errors import InputError
 from molmo_point.files import write_file
 from molmo_point.frame import RgbdFrame
 from molmo_point.results import Target
+from molmo_point.text_checks import printable
 
 
 def cloud_of(frame: RgbdFrame, *, max_m: float = 4.0, edge_jump: float = 0.03) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -76,6 +77,7 @@ def save_ply(path: str | Path, frame: RgbdFrame, targets: tuple[Target, ...] = (
     record["xyz"], record["rgb"] = points, colors
     kinds = "".join(f"property float {name}\n" for name in "xyz")
     kinds += "".join(f"property uchar {name}\n" for name in ("red", "green", "blue"))
-    header = f"ply\nformat binary_little_endian 1.0\ncomment meters, frame {frame.frame}\nelement vertex {len(points)}\n"
+    notes = f"comment made by molmo-point\ncomment meters, frame {printable(frame.frame)}\n"
+    header = f"ply\nformat binary_little_endian 1.0\n{notes}element vertex {len(points)}\n"
     write_file(path, f"{header}{kinds}end_header\n".encode() + record.tobytes())
     return len(points)

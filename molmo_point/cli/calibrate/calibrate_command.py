@@ -4,6 +4,7 @@ import argparse
 
 from molmo_point.cli.calibrate import capture_command, hand_eye_command, intrinsics_command, verify_command
 from molmo_point.cli.output import add_output, finish
+from molmo_point.cli.overwriting import Output, OutputFormat, check_outputs, signed_yaml
 
 _DEFAULTS = {"charuco": (7, 5, 30.0, 22.0), "chessboard": (10, 7, 25.0, 0.0), "apriltag": (5, 4, 45.0, 35.0)}
 """Columns, rows, side of a square and of a marker in millimeters, by kind."""
@@ -40,7 +41,9 @@ def run_board(options: argparse.Namespace) -> int:
     square = options.square_mm or usual
     marker = options.marker_mm or marker * square / usual
     board = Board(options.kind, options.columns or columns, options.rows or rows, square / 1e3, marker / 1e3, options.dictionary)
-    pdf = board_pdf(board, options.paper)
-    files = {options.out.with_suffix(".pdf"): pdf, options.out.with_suffix(".yaml"): board_yaml(board).encode()}
+    pdf_path, yaml_path = (options.out.with_suffix(suffix) for suffix in (".pdf", ".yaml"))
+    outputs = Output("--out", pdf_path, OutputFormat.PDF), Output("--out", yaml_path, OutputFormat.YAML)
+    check_outputs(options, *outputs, makes_folders=True)
+    files = {pdf_path: board_pdf(board, options.paper), yaml_path: signed_yaml(board_yaml(board))}
     finish(options, {"board": board.to_dict()}, [board.describe()], files)
     return 0

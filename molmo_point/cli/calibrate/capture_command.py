@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--frames", nargs=3, metavar=("BASE", "GRIPPER", "CAMERA"), default=None, help="names of the frames")
     parser.add_argument("--count", type=int, default=12, help="samples to take (default 12)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the simulated arm (default 0)")
-    add_output(parser, "out/samples", run)
+    add_output(parser, "out/samples", run, force=False)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -6,6 +6,9 @@ from typing import Any
 
 from molmo_point.cli.exit_codes import EXIT_NOT_PASSED
 from molmo_point.cli.output import add_output, finish, progress, report_files
+from molmo_point.cli.overwriting import check_report, signed_yaml
+
+_RESULT = "hand_eye.yaml"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +34,7 @@ def run(options: argparse.Namespace) -> int:
     from molmo_point.geometry.transforms import load_transform
     from molmo_point.hand_eye.samples import Setup
 
+    check_report(options, _RESULT, inputs=[options.samples.parent] if options.samples.is_file() else [])
     session = load_session(options.samples, progress)
     data, alternatives = session.data, session.alternatives
     if options.setup and options.setup != data.setup.value:
@@ -48,10 +52,10 @@ def run(options: argparse.Namespace) -> int:
     command = publisher_words(result.camera, driver)
     values = {**result.to_dict(), "not_detected": [{"id": i, "reason": r} for i, r in session.dropped], "ros2": command}
     files = {
-        options.out / "hand_eye.yaml": transform_yaml(result.camera, result.passed),
+        options.out / _RESULT: transform_yaml(result.camera, result.passed),
         **report_files(options.out, values, hand_eye_report(result, session.dropped, driver)),
     }
-    finish(options, values, [*_lines(values), command], files)
+    finish(options, values, [*_lines(values), *command.split("\n")], files)
     return 0 if result.passed else EXIT_NOT_PASSED
 
 
@@ -60,7 +64,7 @@ def transform_yaml(transform: Any, passed: bool) -> bytes:
     import yaml
 
     word = "" if passed else "# NOT PASSED: see report.html before use.\n"
-    return (word + yaml.safe_dump(transform.to_dict(), sort_keys=False, default_flow_style=None)).encode()
+    return signed_yaml(word + yaml.safe_dump(transform.to_dict(), sort_keys=False, default_flow_style=None))
 
 
 def _lines(values: dict[str, Any]) -> list[str]:

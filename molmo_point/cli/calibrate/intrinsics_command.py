@@ -9,9 +9,11 @@ import numpy as np
 from molmo_point.calibration.camera_fit import MODELS
 from molmo_point.cli.frame_source import add_camera_option, chosen_source
 from molmo_point.cli.output import add_output, finish, progress, report_files
+from molmo_point.cli.overwriting import check_report, signed_yaml
 from molmo_point.errors import CameraError
 from molmo_point.text_checks import checked_count
 
+_RESULT = "intrinsics.yaml"
 _LIVE_PAUSE_S = 1.0
 
 
@@ -38,6 +40,7 @@ def run(options: argparse.Namespace) -> int:
     from molmo_point.calibration.reports import intrinsics_report
     from molmo_point.geometry.intrinsics import load_intrinsics
 
+    check_report(options, _RESULT)
     board = load_board(options.board)
     photos, factory = _photos(options)
     if options.factory:
@@ -45,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     result = calibrate_intrinsics(board, photos, model=options.model, factory=factory, progress=progress)
     values = result.to_dict()
     files = {
-        options.out / "intrinsics.yaml": yaml.safe_dump(result.fit.intrinsics.to_dict(), sort_keys=False).encode(),
+        options.out / _RESULT: signed_yaml(yaml.safe_dump(result.fit.intrinsics.to_dict(), sort_keys=False)),
         **report_files(options.out, values, intrinsics_report(result, dict(photos))),
     }
     finish(options, values, _lines(values), files)

@@ -9,6 +9,7 @@ import numpy as np
 from molmo_point.cli.exit_codes import EXIT_NOT_PASSED
 from molmo_point.cli.frame_source import chosen_source
 from molmo_point.cli.output import add_output, finish, progress, report_files
+from molmo_point.cli.overwriting import check_report
 from molmo_point.errors import InputError
 
 
@@ -36,6 +37,7 @@ def run(options: argparse.Namespace) -> int:
     chosen_source(options, "samples", "touch")
     if not options.tolerance_mm > 0:
         raise InputError("--tolerance-mm must be above zero", str(options.tolerance_mm), "e.g. --tolerance-mm 5")
+    check_report(options, inputs=[options.samples.parent] if options.samples and options.samples.is_file() else [])
     camera = load_transform(options.transform)
     names, result = _board(options.samples, camera) if options.samples else _touch(options.touch, camera)
     passed = result.interval_mm[1] <= options.tolerance_mm

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from molmo_point.backend import resolve_checkpoint
-from molmo_point.cli.output import check_folder
 from molmo_point.cli.progress import counted
 from molmo_point.errors import InputError
 from molmo_point.evaluation import calibration_fit as fitting
@@ -27,7 +26,6 @@ def check(options: argparse.Namespace) -> None:
 
 def check_output(options: argparse.Namespace) -> None:
     """Refuse files that cannot be written."""
-    check_folder("--plot", options.plot)
     if options.write and not isinstance(resolve_checkpoint(options.model), Path):
         fix = "download the checkpoint and pass its folder"
         raise InputError("--write must go with the folder of a checkpoint", repr(options.model), fix)

@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from molmo_point.cli.output import add_json, check_folder, publish
+from molmo_point.cli.output import add_json, publish
+from molmo_point.cli.overwriting import Output, OutputFormat, add_force, check_outputs
 from molmo_point.cli.progress import counted
 from molmo_point.errors import InputError
 from molmo_point.text_checks import checked_count
@@ -50,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--processes", type=int, help="number of picks at a time (default: one for each core)")
     group.add_argument("--failures", type=Path, metavar="DIR", help="write a picture of the end of every pick that fails")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="write a PNG: reliability diagram (calibration)")
+    add_force(parser)
     parser.set_defaults(run=run)
 
 
@@ -90,9 +92,11 @@ def run(options: argparse.Namespace) -> int:
     }[name]
     options.scenes = checked_count("--scenes", _SCENES[name] if options.scenes is None else options.scenes, _SCENES[name])
     options.seed = first_seed if options.seed is None else options.seed
-    check_folder("--out", options.out)
     if check is not None:
         check(options)
+    pictures = (Output("--failures", path, OutputFormat.PNG) for path in pick_command.failure_pictures(options))
+    plot = Output("--plot", options.plot, OutputFormat.PNG)
+    check_outputs(options, Output("--out", options.out, OutputFormat.JSON), plot, *pictures)
     with contextlib.redirect_stdout(sys.stderr):
         figures, lines = measure(options)
     publish(options, {"benchmark": name, **figures}, lines)

@@ -4,12 +4,13 @@ import argparse
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from molmo_point.cli.progress import counted
 from molmo_point.errors import InputError
 from molmo_point.evaluation.pick_trial import MakePicker, PickTrial, default_picker
-from molmo_point.evaluation.picks import run_picks, summary, tables
+from molmo_point.evaluation.picks import failure_picture, run_picks, summary, tables
 from molmo_point.text_checks import checked_count
 
 
@@ -19,6 +20,13 @@ def check(options: argparse.Namespace) -> None:
         raise InputError("--failures must be a folder", str(options.failures), f"make the folder {options.failures} first")
     if options.processes is not None:
         checked_count("--processes", options.processes, 2)
+
+
+def failure_pictures(options: argparse.Namespace) -> list[Path]:
+    """Return the paths of the pictures that the measurement may write."""
+    if options.failures is None:
+        return []
+    return [failure_picture(options.failures, seed) for seed in range(options.seed, options.seed + options.scenes)]
 
 
 def measure(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
