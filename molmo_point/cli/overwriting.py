@@ -13,7 +13,7 @@ from molmo_point.errors import InputError
 from molmo_point.files import check_writable, open_file
 
 _HEAD_BYTES = 65536
-_YAML_START = b"# Made by molmo-point, SHA-256 of the lines below: "
+_YAML_END = b"# Made by molmo-point, SHA-256 of the lines above: "
 
 
 class OutputFormat(enum.Enum):
@@ -24,7 +24,7 @@ class OutputFormat(enum.Enum):
     HTML = (b"<!doctype html>", b'<meta name="generator" content="molmo-point">')
     JSON = (b"{", b'"made_by": "molmo-point"')
     PDF = (b"%PDF-", b"% Made by molmo-point\n")
-    YAML = (_YAML_START, b"")
+    YAML = (b"", _YAML_END)
     """Users edit these, so the mark holds only for the content that was written."""
 
 
@@ -96,9 +96,9 @@ def check_report(options: argparse.Namespace, *yaml_names: str, inputs: Iterable
 
 
 def signed_yaml(text: str) -> bytes:
-    """Return YAML under a comment that tells it from edited files."""
+    """Return YAML with a last comment that tells it from edited files."""
     data = text.encode()
-    return _YAML_START + hashlib.sha256(data).hexdigest().encode() + b"\n" + data
+    return data + _YAML_END + hashlib.sha256(data).hexdigest().encode() + b"\n"
 
 
 def _named_paths(values: Mapping[str, Any]) -> list[Path]:
@@ -138,7 +138,7 @@ def _is_own(path: Path, form: OutputFormat) -> bool:
     start, mark = form.value
     with open_file(path) as file:
         head = file.read(_HEAD_BYTES)
-        if form is not OutputFormat.YAML:
-            return head.startswith(start) and mark in head
-        first, _, rest = head.partition(b"\n")
-        return first == start + hashlib.sha256(rest + file.read()).hexdigest().encode()
+        if form is OutputFormat.YAML:
+            data, _, stated = head.rpartition(mark)
+            return stated == hashlib.sha256(data).hexdigest().encode() + b"\n"
+        return head.startswith(start) and mark in head
