@@ -31,14 +31,14 @@ setup(
     zip_safe=True,
     entry_points={
         "console_scripts": [
-            "pointing_node = molmo_point_ros.nodes.pointing_node:main",
-            "camera_node = molmo_point_ros.nodes.camera_publisher:main",
-            "bag_recorder = molmo_point_ros.outputs.topic_recorder:main",
-            "hand_eye_capture = molmo_point_ros.nodes.calibration_node:main",
-            "point_at = molmo_point_ros.clients.point_client:main",
-            "subscriber = molmo_point_ros.clients.target_printer:main",
-            "pick_node = molmo_point_ros.nodes.picking_node:main",
-            "command = molmo_point_ros.clients.command_client:main",
+            "pointing_node = molmo_point_ros.node:main",
+            "camera_node = molmo_point_ros.camera_node:main",
+            "bag_recorder = molmo_point_ros.bag_recorder:main",
+            "hand_eye_capture = molmo_point_ros.capture_node:main",
+            "point_at = molmo_point_ros.client:main",
+            "subscriber = molmo_point_ros.subscriber:main",
+            "pick_node = molmo_point_ros.pick_node:main",
+            "command = molmo_point_ros.command:main",
         ]
     },
 )

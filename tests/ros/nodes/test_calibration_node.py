@@ -52,7 +52,7 @@ def test_the_node_records_samples_that_can_be_calibrated(tmp_path):
         for target in planned_views(DEFAULT):
             arm.go_to_view(target)
             before = len(list(folder.glob("*.png")))
-            while time.monotonic() < end and not node.done and len(list(folder.glob("*.png"))) == before:
+            while time.monotonic() < end and not node.is_done and len(list(folder.glob("*.png"))) == before:
                 image, pose = arm.read()
                 stamp = time.time_ns()
                 frame = RgbdFrame(image, None, arm.intrinsics, stamp, "camera_color_optical_frame")
@@ -65,9 +65,9 @@ def test_the_node_records_samples_that_can_be_calibrated(tmp_path):
                 for _ in range(8):
                     executor.spin_once(timeout_sec=0.03)
             reported.append(pose)
-            if node.done:
+            if node.is_done:
                 break
-        assert node.done, heard[-3:]
+        assert node.is_done, heard[-3:]
     finally:
         node.close()
         executor.shutdown()

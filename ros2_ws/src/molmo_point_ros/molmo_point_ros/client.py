@@ -2,7 +2,13 @@
 
 import sys
 
-from molmo_point_ros.clients.point_client import main
+from molmo_point_ros.program import CLIENT_SIGNALS, run_program
+
+
+def main() -> int:
+    """Run the program; see `clients.point_client.main`."""
+    return run_program("clients.point_client", CLIENT_SIGNALS)
+
 
 if __name__ == "__main__":
     sys.exit(main())

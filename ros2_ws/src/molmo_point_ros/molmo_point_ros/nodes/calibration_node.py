@@ -8,9 +8,6 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-import rclpy
-import rclpy.logging
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import String
@@ -25,13 +22,15 @@ from molmo_point_ros.inputs.image_qos import image_qos
 from molmo_point_ros.inputs.input_node import InputNode
 from molmo_point_ros.inputs.tf_buffer import NotYetKnownError, TransformLimits
 from molmo_point_ros.inputs.tf_listener import TransformListener
+from molmo_point_ros.nodes.goal_error import brief
+from molmo_point_ros.nodes.node_run import RunnableNode, run_node
 from molmo_point_ros.nodes.parameters import CaptureParameters, declare, read
 
 _WAITING = 5
 _PERIOD_S = 0.1
 
 
-class CaptureNode(Node):
+class CaptureNode(Node, RunnableNode):
     """Takes hand-eye samples from `color/image_raw`, `color/camera_info` and tf.
 
     Raises:
@@ -56,7 +55,7 @@ class CaptureNode(Node):
         self.create_timer(_PERIOD_S, self._look)
 
     @property
-    def done(self) -> bool:
+    def is_done(self) -> bool:
         """True if the requested number of samples is taken."""
         return self._guide is not None and len(self._guide) >= self._parameters.count
 
@@ -72,7 +71,7 @@ class CaptureNode(Node):
         self._waiting.append(message)
 
     def _look(self) -> None:
-        if self.done:
+        if self.is_done:
             return
         if self._info is None or not self._waiting:
             self._say("waiting for color/image_raw and color/camera_info")
@@ -97,7 +96,7 @@ class CaptureNode(Node):
             return
         assert self._guide is not None
         self._say(f"{advice.words}  |  {self._guide.coverage()}")
-        if self.done:
+        if self.is_done:
             self._say(f"done: {len(self._guide)} samples in {self._guide.folder}; now run molmo-point calibrate hand-eye")
 
     def _guided(self, message: Image) -> GuidedCapture:
@@ -113,29 +112,14 @@ class CaptureNode(Node):
         return self._guide
 
     def _say(self, words: str) -> None:
+        words = brief(words)
         self._advice.publish(String(data=words))
         self.get_logger().info(words, throttle_duration_sec=1.0)
 
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the node until enough samples are taken. Returns 1 if it cannot start."""
-    rclpy.init(args=args)
-    node = None
-    try:
-        node = CaptureNode()
-        while rclpy.ok() and not node.done:
-            rclpy.spin_once(node, timeout_sec=0.5)
-    except MolmoPointError as error:
-        rclpy.logging.get_logger("hand_eye_capture").error(f"cannot start: {error}")
-        return 1
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    finally:
-        if node is not None:
-            node.close()
-            node.destroy_node()
-        rclpy.try_shutdown()
-    return 0
+    return run_node("hand_eye_capture", args, CaptureNode)
 
 
 if __name__ == "__main__":

@@ -9,23 +9,21 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-import rclpy
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image
 
-from molmo_point.errors import MolmoPointError
 from molmo_point.frame import RgbdFrame
 from molmo_point_ros.conversions import frame_to_messages
 from molmo_point_ros.inputs.cameras import camera_reader
 from molmo_point_ros.inputs.image_qos import image_qos
 from molmo_point_ros.inputs.large_images import enlarge_shared_memory
 from molmo_point_ros.inputs.tf_listener import StaticTransformSender
+from molmo_point_ros.nodes.goal_error import brief
+from molmo_point_ros.nodes.node_run import RunnableNode, run_node
 from molmo_point_ros.nodes.parameters import CameraNodeParameters, declare, read
-from molmo_point_ros.nodes.spinning import make_node, spin
 
 
-class CameraNode(Node):
+class CameraNode(Node, RunnableNode):
     """Publishes every frame of a camera, stamped with its capture time.
 
     Raises:
@@ -40,9 +38,10 @@ class CameraNode(Node):
         self._color = self.create_publisher(Image, "color/image_raw", qos)
         self._depth = self.create_publisher(Image, "depth/image_raw", qos)
         self._info = self.create_publisher(CameraInfo, "color/camera_info", qos)
+        self._is_ending = False
         self._reader = camera_reader(self, self._settings, self._publish, self._failed)
 
-    def start(self) -> None:
+    def start(self) -> bool:
         """Open the camera, publish its pose, and keep publishing frames.
 
         Raises:
@@ -53,13 +52,18 @@ class CameraNode(Node):
             self._static_sender = StaticTransformSender(self)
             self._static_sender.send(self._reader.pose)
         self.get_logger().info(f"publishing {self._settings.camera} on {self._color.topic_name}")
+        return True
+
+    def end_work(self) -> None:
+        """Publish nothing more."""
+        self._is_ending = True
 
     def close(self) -> None:
         """Close the camera."""
         self._reader.close()
 
     def _publish(self, frame: RgbdFrame) -> None:
-        if not self.context.ok():
+        if self._is_ending or not self.context.ok():
             return
         color, depth, info = frame_to_messages(frame, depth_encoding=self._settings.depth_encoding)
         # Color last: a subscriber that joins by stamp then has the other two already.
@@ -69,30 +73,13 @@ class CameraNode(Node):
 
     def _failed(self, error: Exception) -> None:
         if self.context.ok():
-            self.get_logger().warning(f"no frame: {error}", throttle_duration_sec=5.0)
+            self.get_logger().warning(f"no frame: {brief(str(error))}", throttle_duration_sec=5.0)
 
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the node until it is told to end. Returns 1 if the camera cannot be opened."""
     enlarge_shared_memory(os.environ)
-    node = make_node("camera", args, CameraNode)
-    if node is None:
-        return 1
-    try:
-        node.start()
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        spin(executor, node)
-    except MolmoPointError as error:
-        node.get_logger().error(f"cannot open the camera: {error}")
-        return 1
-    except KeyboardInterrupt:
-        pass
-    finally:
-        node.close()
-        node.destroy_node()
-        rclpy.try_shutdown()
-    return 0
+    return run_node("camera", args, CameraNode)
 
 
 if __name__ == "__main__":

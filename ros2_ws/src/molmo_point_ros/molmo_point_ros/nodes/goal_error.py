@@ -6,6 +6,7 @@ from typing import Any
 from molmo_point_msgs.action import PickObject
 
 from molmo_point.errors import CameraError, CancelledError, DepthInputError, FrameError, InputError, MolmoPointError
+from molmo_point.text_checks import printable
 
 _Codes = PickObject.Result
 """PickObject has the codes of every action, and its own."""
@@ -58,7 +59,7 @@ class GoalError(MolmoPointError):
     """
 
     def __init__(self, code: int, what: str, given: str = "", fix: str = "") -> None:
-        super().__init__(_clipped(what), _clipped(given), _clipped(fix))
+        super().__init__(*(brief(part, MOST_LETTERS) for part in (what, given, fix)))
         self.code = code
 
 
@@ -89,5 +90,6 @@ def code_name(code: int) -> str:
     return ErrorCode(code).name if code in set(ErrorCode) else str(code)
 
 
-def _clipped(text: str) -> str:
-    return text if len(text) <= MOST_LETTERS else f"{text[:MOST_LETTERS]}... ({len(text)} letters)"
+def brief(text: str, most: int = 3 * MOST_LETTERS) -> str:
+    """Return a text for logs and results: without control characters, and clipped. It may come from a client."""
+    return printable(text if len(text) <= most else f"{text[:most]}... ({len(text)} letters)")

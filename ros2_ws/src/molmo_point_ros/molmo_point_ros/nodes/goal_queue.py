@@ -13,6 +13,7 @@ class StopReason(Enum):
     TIMED_OUT = "its time is over"
     BUSY = "another goal is at work"
     STOP_SERVICE = "stopped by ~/stop"
+    CLIENT_GONE = "its client is gone"
     DEACTIVATED = "the node was deactivated"
     SHUTDOWN = "the node shuts down"
 
@@ -43,11 +44,14 @@ class GoalQueue:
         self._lock = threading.Lock()
         self._running: QueuedGoal | None = None
         self._waiting: QueuedGoal | None = None
+        self._closed: StopReason | None = None
 
     def submit(self, goal: QueuedGoal) -> None:
         """Start the goal now if none runs; otherwise let it wait or drop it, see `preempts`."""
         reason = StopReason.PREEMPTED if self._preempts else StopReason.BUSY
         with self._lock:
+            if self._closed is not None:
+                goal.stop(self._closed)
             running, dropped = self._running, None
             if running is None:
                 self._running = goal
@@ -77,6 +81,11 @@ class GoalQueue:
     def running(self) -> QueuedGoal | None:
         """Return the goal that runs."""
         return self._running
+
+    def close(self, reason: StopReason) -> None:
+        """As `stop_all`, for goals that are submitted later, too: a goal may be on its way here."""
+        self._closed = reason
+        self.stop_all(reason)
 
     def stop_all(self, reason: StopReason) -> None:
         """Ask the running and the waiting goal to end."""

@@ -10,11 +10,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import rclpy
 from molmo_point_msgs.action import CountObjects, PointAt
 from molmo_point_msgs.srv import Deproject, SetQuery
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
-from rclpy.executors import MultiThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from molmo_point.errors import MolmoPointError
@@ -25,11 +23,12 @@ from molmo_point_ros.inputs.tf_listener import StaticTransformSender, TransformL
 from molmo_point_ros.inputs.topic_source import TopicSource
 from molmo_point_ros.nodes.action_goal import ActionGoal
 from molmo_point_ros.nodes.diagnostics import Diagnostics, NodeState
+from molmo_point_ros.nodes.goal_error import brief
 from molmo_point_ros.nodes.goal_queue import GoalQueue, StopReason
 from molmo_point_ros.nodes.goal_server import GoalServer
 from molmo_point_ros.nodes.node_resources import NodeResources
+from molmo_point_ros.nodes.node_run import RunnableNode, run_node
 from molmo_point_ros.nodes.parameters import TOPICS, PointingNodeParameters, declare, gripper_of, read
-from molmo_point_ros.nodes.spinning import make_node, spin
 from molmo_point_ros.outputs.publisher import open_publisher
 from molmo_point_ros.pointing.count_goal import CountGoal
 from molmo_point_ros.pointing.deproject import deproject
@@ -46,7 +45,7 @@ NOT_ACTIVE = "The node is not active: configure and activate it first."
 LoadPointer = Callable[..., Pointer]
 
 
-class PointingNode(LifecycleNode):
+class PointingNode(LifecycleNode, RunnableNode):
     """Answers PointAt goals.
 
     Args:
@@ -62,7 +61,7 @@ class PointingNode(LifecycleNode):
         self._queue = GoalQueue()
         self._keeper = QueryKeeper(lambda: self.parameters, self.get_logger())
         self._resources: NodeResources | None = None
-        self._is_active = False
+        self._is_active = self._is_ending = False
         self._servers: list[GoalServer] = []
         self._static_sender: StaticTransformSender | None = None
         # After the attributes that `close` needs: a refused value ends the node here.
@@ -86,9 +85,25 @@ class PointingNode(LifecycleNode):
         return {"goal": "" if goal is None else type(goal).__name__, "queries": "; ".join(self._keeper.queries)}
 
     def start(self) -> bool:
-        """Configure and activate, as `autostart` does. Returns True if both succeeded."""
+        """Configure and activate with the parameter `autostart`. Returns True if both succeeded."""
         success = TransitionCallbackReturn.SUCCESS
+        if not self.parameters.autostart:
+            return True
         return self.trigger_configure() == success and self.trigger_activate() == success
+
+    @property
+    def is_idle(self) -> bool:
+        """True if every accepted goal has ended."""
+        return all(server.is_idle for server in self._servers)
+
+    def end_work(self) -> None:
+        """Take no more goals and requests, and end the goals and the continuous mode."""
+        self._is_active, self._is_ending = False, True
+        self._queue.close(StopReason.SHUTDOWN)
+        self._keeper.stop()
+
+    def _is_alive(self) -> bool:
+        return not self._is_ending and self.context.ok()
 
     # ---------------------------------------------------------------------------------------------------- lifecycle
 
@@ -106,16 +121,18 @@ class PointingNode(LifecycleNode):
             clock = self.get_clock()
             transforms = TransformListener(inputs, lambda: clock.now().nanoseconds, parameters.transform_limits())
             frames = TopicSource(inputs, parameters) if parameters.camera == TOPICS else CameraSource(self, parameters)
-        except Exception as error:
+        except BaseException as error:
             for made in (transforms, inputs):
                 if made is not None:
                     made.close()
+            if not isinstance(error, Exception):
+                raise
             reason = str(error) if isinstance(error, MolmoPointError) else repr(error)
-            self.get_logger().error(f"cannot configure: {reason}")
+            self.get_logger().error(f"cannot configure: {brief(reason)}")
             return TransitionCallbackReturn.FAILURE
         publisher = open_publisher(self, parameters)
         self._resources = NodeResources(
-            pointer, frames, transforms, publisher, inputs, lambda: clock.now().nanoseconds, self.context.ok
+            pointer, frames, transforms, publisher, inputs, lambda: clock.now().nanoseconds, self._is_alive
         )
         if frames.pose is not None:
             self._static_sender = self._static_sender or StaticTransformSender(self)
@@ -196,7 +213,7 @@ class PointingNode(LifecycleNode):
     def _refusal(self) -> str:
         return "" if self._is_active else NOT_ACTIVE
 
-    def _make_goal(self, kind: Callable[..., ActionGoal], goal_handle: Any) -> ActionGoal | None:
+    def _make_goal(self, kind: Callable[..., ActionGoal], goal_handle: Any, _: None) -> ActionGoal | None:
         resources = self._resources
         return None if resources is None else kind(goal_handle, resources, self.parameters, self.get_logger())
 
@@ -236,22 +253,7 @@ def main(args: Sequence[str] | None = None, load_pointer: LoadPointer = Pointer.
     """Run the node until it is told to end. Returns 1 if it cannot start."""
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     _keep_opencv_to_one_thread()
-    node = make_node("molmo_point", args, lambda: PointingNode(load_pointer))
-    if node is None:
-        return 1
-    executor = MultiThreadedExecutor(num_threads=THREADS)
-    executor.add_node(node)
-    try:
-        if node.parameters.autostart and not node.start():
-            return 1
-        spin(executor, node)
-    except KeyboardInterrupt:
-        pass
-    finally:
-        executor.shutdown(timeout_sec=5.0)
-        node.destroy_node()
-        rclpy.try_shutdown()
-    return 0
+    return run_node("molmo_point", args, lambda: PointingNode(load_pointer), THREADS)
 
 
 if __name__ == "__main__":

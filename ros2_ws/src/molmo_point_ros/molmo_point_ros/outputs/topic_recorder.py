@@ -3,26 +3,23 @@
 Messages go to the file undecoded, in a thread of their own.
 """
 
-import contextlib
 import queue
 import sys
 import threading
 from pathlib import Path
 from typing import Any
 
-import rclpy
 from molmo_point_msgs.msg import PointTargetArray
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from tf2_msgs.msg import TFMessage
 
-from molmo_point.errors import InputError, MolmoPointError
+from molmo_point.errors import InputError
 from molmo_point_ros.inputs.bag_camera import import_rosbag2
 from molmo_point_ros.inputs.image_qos import image_qos
+from molmo_point_ros.nodes.node_run import RunnableNode, run_node
 from molmo_point_ros.nodes.parameters import RecorderParameters, declare, read
-from molmo_point_ros.nodes.spinning import spin
 
 _WAITING = 300
 _VERSION = 8
@@ -115,7 +112,7 @@ class BagWriter:
             raise InputError("The recording could not be finished", given, "check the free space") from error
 
 
-class BagRecorder(Node):
+class BagRecorder(Node, RunnableNode):
     """Subscribes to the recorded topics.
 
     Raises:
@@ -131,6 +128,7 @@ class BagRecorder(Node):
                 "The recording needs a path", "output=''", "set the parameter output to a folder that does not exist"
             )
         self.writer = BagWriter(parameters.output)
+        self._is_closed = False
         qos = image_qos(parameters.reliable)
         latched = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         kind, color = (CompressedImage, "color/image_raw/compressed") if parameters.compressed else (Image, "color/image_raw")
@@ -144,6 +142,22 @@ class BagRecorder(Node):
         )
         self._recorded = [self._record(*each) for each in topics]
 
+    def start(self) -> bool:
+        """Tell where the recording goes; the subscriptions are made."""
+        self.get_logger().info(f"recording to {self.writer.path}; end with Ctrl-C")
+        return True
+
+    def close(self) -> None:
+        """Finish the recording, once.
+
+        Raises:
+            InputError: As `BagWriter.close`.
+        """
+        if not self._is_closed:
+            self._is_closed = True
+            self.writer.close()
+            print(f"{self.writer.path}: {self.writer.written} messages, {self.writer.dropped} dropped", file=sys.stderr)
+
     def _record(self, kind: Any, topic: str, qos: QoSProfile) -> Any:
         type_name = f"{kind.__module__.partition('.')[0]}/msg/{kind.__name__}"
 
@@ -156,25 +170,7 @@ class BagRecorder(Node):
 
 def main(args: list[str] | None = None) -> int:
     """Record until told to end. Returns 1 if the recording cannot be created or finished."""
-    rclpy.init(args=args)
-    node = None
-    try:
-        node = BagRecorder()
-        node.get_logger().info(f"recording to {node.writer.path}; end with Ctrl-C")
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        with contextlib.suppress(KeyboardInterrupt):
-            spin(executor, node)
-        node.writer.close()
-        print(f"{node.writer.path}: {node.writer.written} messages, {node.writer.dropped} dropped", file=sys.stderr)
-    except MolmoPointError as error:
-        print(f"bag_recorder: {error}", file=sys.stderr)
-        return 1
-    finally:
-        if node is not None:
-            node.destroy_node()
-        rclpy.try_shutdown()
-    return 0
+    return run_node("bag_recorder", args, BagRecorder)
 
 
 if __name__ == "__main__":
