@@ -9,6 +9,7 @@ from typing import Any
 
 from molmo_point.arm.arm import Arm
 from molmo_point.arm.arm_registry import open_arm
+from molmo_point.arm.stop_latch import Permit, StopLatch
 from molmo_point.errors import InputError
 from molmo_point.picking.held_object import DropZones
 from molmo_point.picking.pick import Picker
@@ -134,9 +135,18 @@ class ArmThread:
         return done
 
     def stop(self) -> None:
-        """Stop the arm now."""
+        """Stop the arm now, and revoke the permits given so far."""
         if self._rig is not None:
             self._rig.arm.stop()
+
+    def resume(self) -> Permit:
+        """Let the arm move again for a new command, and return the command's permit: a revoked one if no arm is open."""
+        if self._rig is not None:
+            return self._rig.arm.resume()
+        closed = StopLatch()
+        permit = closed.watch()
+        closed.stop()
+        return permit
 
     def close(self) -> None:
         """Stop the arm, end the thread and free the rig."""

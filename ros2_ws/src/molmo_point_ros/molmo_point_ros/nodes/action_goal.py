@@ -7,7 +7,9 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
-from molmo_point_ros.nodes.goal_error import ErrorCode, GoalError, goal_error_of
+from molmo_point.errors import InputError
+from molmo_point_ros.conversions.field_checks import checked_duration_s
+from molmo_point_ros.nodes.goal_error import ErrorCode, GoalError, brief, goal_error_of
 from molmo_point_ros.nodes.goal_queue import QueuedGoal, StopReason
 
 _STOPPED = {
@@ -35,8 +37,12 @@ class ActionGoal(QueuedGoal):
     def __init__(self, goal_handle: Any, timeout_s: float, logger: Any, is_alive: Callable[[], bool] = lambda: True) -> None:
         self.goal_handle, self.request = goal_handle, goal_handle.request
         self.stop_reason: StopReason | None = None
-        asked_s = self.request.timeout.sec + self.request.timeout.nanosec * 1e-9
-        self._timeout_s = asked_s if asked_s > 0 else timeout_s
+        self._timeout_s, self._refused = timeout_s, None
+        try:
+            self._timeout_s = checked_duration_s(self.request.timeout, "timeout") or timeout_s
+        except InputError as error:
+            # A goal that was accepted ends with a result: `answer` raises it.
+            self._refused = error
         self._logger, self._is_alive = logger, is_alive
         self._started_s = time.monotonic()
         self._feedback = self.Feedback()
@@ -74,6 +80,8 @@ class ActionGoal(QueuedGoal):
         """Do the work. Never raises: an error is in the result's error_code and error_msg."""
         result = self.Result()
         try:
+            if self._refused is not None:
+                raise self._refused
             if self.stop_reason is not None:
                 raise self.stopped_error()
             self.answer_into(result)
@@ -81,7 +89,7 @@ class ActionGoal(QueuedGoal):
             told = goal_error_of(error)
             if told.code == ErrorCode.UNKNOWN:
                 self._logger.error(traceback.format_exc())
-            result.error_code, result.error_msg = int(told.code), str(told)
+            result.error_code, result.error_msg = int(told.code), brief(str(told))
         return result
 
     @abstractmethod

@@ -23,6 +23,7 @@ class PickNodeParameters(ModelParameters):
     camera_fps: float = parameter(2.0, "Images per second of each camera with a subscriber; 0: none", (0.0, 30.0), unit="Hz")
     attempts: int = parameter(3, "Attempts at a pick if the goal names no number", (1, 10))
     timeout_s: float = parameter(120.0, "Timeout of a goal that names none, by the node's clock", (0.05, 3600.0))
+    stop_without_client: bool = parameter(False, "Stop the arm when no client listens to the feedback of the goal any more")
     aside_xy_m: list = parameter(
         list(ASIDE_XY_M), "Center of the first of six places for putting aside, in the base frame", unit="m"
     )

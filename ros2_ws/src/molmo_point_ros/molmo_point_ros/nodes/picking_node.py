@@ -7,30 +7,33 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import rclpy
 from molmo_point_msgs.action import PickObject
 from rclpy.callback_groups import ReentrantCallbackGroup
-from rclpy.executors import MultiThreadedExecutor
 from rclpy.node import Node
 from std_srvs.srv import Trigger
 
-from molmo_point.errors import MolmoPointError
+from molmo_point.arm.stop_latch import Permit
 from molmo_point.pointer import Pointer
 from molmo_point_ros.arms.arm_session import ArmThread, Rig, open_rig
+from molmo_point_ros.nodes.action_goal import ActionGoal
 from molmo_point_ros.nodes.goal_queue import GoalQueue, StopReason
 from molmo_point_ros.nodes.goal_server import GoalServer
+from molmo_point_ros.nodes.node_run import RunnableNode, run_node
 from molmo_point_ros.nodes.parameters import declare, read
 from molmo_point_ros.nodes.pick_parameters import PickNodeParameters
-from molmo_point_ros.nodes.spinning import make_node, spin
 from molmo_point_ros.outputs.arm_publisher import ArmPublisher
 from molmo_point_ros.picking.pick_goal import PickGoal
 
 THREADS = 4
+_WATCH_S = 0.2
 OpenRig = Callable[[PickNodeParameters, ArmPublisher], Rig]
 
 
-class PickNode(Node):
+class PickNode(Node, RunnableNode):
     """Answers PickObject goals, one at a time; while one is at work, others are rejected.
+
+    A goal takes its permit to move before its client learns that it is accepted. `~/stop` revokes all permits given so far,
+    wherever their goals are; the arm stands until a goal is accepted later.
 
     Args:
         opens: Opens the rig, in the thread that will move the arm; None opens the arm of the parameters.
@@ -56,7 +59,7 @@ class PickNode(Node):
         self._publisher = ArmPublisher(self, self._parameters_at_start.camera_fps)
         self._is_ready = False
 
-    def start(self) -> None:
+    def start(self) -> bool:
         """Load the model and open the arm; the node takes goals from then on.
 
         Raises:
@@ -76,14 +79,28 @@ class PickNode(Node):
             self._make_goal,
             self._refusal,
             group,
-            on_cancel=lambda _: self._thread.stop(),
+            ticket=self._thread.resume,
+            on_cancel=self._on_cancel,
         )
+        self._feedback_topic = self.resolve_topic_name("~/pick_object/_action/feedback")
+        self._watch = self.create_timer(_WATCH_S, self._watch_clients, callback_group=group)
         self.get_logger().info(f"ready: {self.get_fully_qualified_name()}/pick_object")
+        return True
+
+    @property
+    def is_idle(self) -> bool:
+        """True if every accepted goal has ended."""
+        return self._server is None or self._server.is_idle
+
+    def end_work(self) -> None:
+        """Take no more goals, stop the arm, and end the goals."""
+        self._is_ready = False
+        self._queue.close(StopReason.SHUTDOWN)
+        self._thread.stop()
 
     def close(self) -> None:
         """Stop the arm and free it; may be called more than once."""
-        self._is_ready = False
-        self._queue.stop_all(StopReason.SHUTDOWN)
+        self.end_work()
         self._thread.close()
 
     def destroy_node(self) -> None:
@@ -101,18 +118,32 @@ class PickNode(Node):
             return "the arm is not ready"
         return "the arm is busy" if self._queue.running() is not None else ""
 
-    def _make_goal(self, goal_handle: Any) -> PickGoal | None:
+    def _make_goal(self, goal_handle: Any, permit: Permit) -> PickGoal | None:
         if not self._is_ready:
             return None
         parameters = read(self, PickNodeParameters)
-        return PickGoal(goal_handle, self._thread, parameters, lambda: self.get_clock().now().nanoseconds, self.get_logger())
+        now_ns = lambda: self.get_clock().now().nanoseconds  # noqa: E731
+        return PickGoal(goal_handle, self._thread, permit, parameters, now_ns, self.get_logger())
+
+    def _on_cancel(self, goal: ActionGoal) -> None:
+        """Stop the arm for the goal at work; another one has not moved it."""
+        if self._queue.running() is goal:
+            self._thread.stop()
 
     def _on_stop(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        is_busy = self._queue.running() is not None
-        self._queue.stop_all(StopReason.STOP_SERVICE)
+        is_busy = not self.is_idle
         self._thread.stop()
+        self._queue.stop_all(StopReason.STOP_SERVICE)
         response.success, response.message = True, "stopping" if is_busy else "nothing was moving"
         return response
+
+    def _watch_clients(self) -> None:
+        """With `stop_without_client`, stop when nobody listens to the goal at work any more."""
+        if self._queue.running() is None or not self.get_parameter("stop_without_client").value:
+            return
+        if self.count_subscribers(self._feedback_topic) == 0:
+            self._queue.stop_all(StopReason.CLIENT_GONE)
+            self._thread.stop()
 
 
 def main(
@@ -121,27 +152,7 @@ def main(
     load_pointer: Callable[..., Any] = Pointer.from_pretrained,
 ) -> int:
     """Run the node until its end. Returns 1 if it cannot start."""
-    node = executor = None
-    try:
-        node = make_node("molmo_pick", args, lambda: PickNode(opens, load_pointer))
-        if node is None:
-            return 1
-        executor = MultiThreadedExecutor(num_threads=THREADS)
-        executor.add_node(node)
-        node.start()
-        spin(executor, node)
-    except MolmoPointError as error:
-        rclpy.logging.get_logger("molmo_pick").error(f"cannot start: {error}")
-        return 1
-    except KeyboardInterrupt:
-        pass
-    finally:
-        if executor is not None:
-            executor.shutdown(timeout_sec=5.0)
-        if node is not None:
-            node.destroy_node()
-        rclpy.try_shutdown()
-    return 0
+    return run_node("molmo_pick", args, lambda: PickNode(opens, load_pointer), THREADS)
 
 
 if __name__ == "__main__":

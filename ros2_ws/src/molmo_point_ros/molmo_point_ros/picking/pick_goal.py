@@ -6,8 +6,10 @@ from typing import Any
 
 from molmo_point_msgs.action import PickObject
 
+from molmo_point.arm.stop_latch import Permit
 from molmo_point.commands.steps import PickStep, PlaceStep, Relation, describe_step
 from molmo_point.picking.states import Outcome, PickEvent, PickFailure, PickState
+from molmo_point.text_checks import checked_words
 from molmo_point_ros.arms.arm_session import ArmThread, Rig
 from molmo_point_ros.conversions.grasps import grasp_message
 from molmo_point_ros.nodes.action_goal import ActionGoal
@@ -23,6 +25,9 @@ RELATIONS = {
     PickObject.Goal.HAND_OVER: Relation.HAND_OVER,
 }
 """Relation of every constant of the goal but NOWHERE."""
+
+MOST_ATTEMPTS = 100
+"""Of one goal."""
 
 CODE_OF = {
     PickFailure.NOT_FOUND: ErrorCode.NOT_FOUND,
@@ -43,6 +48,7 @@ class PickGoal(ActionGoal):
     Args:
         goal_handle: rclpy's handle of the accepted goal.
         thread: The arm's thread.
+        permit: Permission to move, given when the goal was accepted.
         parameters: Parameters of the node.
         now_ns: The node's clock.
         logger: Logger of the node, for unexpected errors.
@@ -51,11 +57,25 @@ class PickGoal(ActionGoal):
     Result, Feedback = PickObject.Result, PickObject.Feedback
 
     def __init__(
-        self, goal_handle: Any, thread: ArmThread, parameters: PickNodeParameters, now_ns: Callable[[], int], logger: Any
+        self,
+        goal_handle: Any,
+        thread: ArmThread,
+        permit: Permit,
+        parameters: PickNodeParameters,
+        now_ns: Callable[[], int],
+        logger: Any,
     ) -> None:
         super().__init__(goal_handle, parameters.timeout_s, logger)
-        self._thread, self._now_ns = thread, now_ns
+        self._thread, self._permit, self._now_ns = thread, permit, now_ns
         self._attempts = int(self.request.attempts) or parameters.attempts
+
+    def should_stop(self) -> bool:
+        """See `ActionGoal.should_stop`; a revoked permit ends the goal, too."""
+        if super().should_stop():
+            return True
+        if self._permit.revoked:
+            self.stop(StopReason.STOP_SERVICE)
+        return self.stop_reason is not None
 
     def answer_into(self, result: Any) -> None:
         """Pick and place in the arm's thread.
@@ -64,6 +84,8 @@ class PickGoal(ActionGoal):
             MolmoPointError: If the goal is unusable, or the arm refuses it.
         """
         steps = self._steps()
+        if self.should_stop():
+            raise self.stopped_error()
         self._thread.do(lambda rig: self._recorded(rig, steps, result))
 
     def _steps(self) -> tuple[PickStep | None, PlaceStep | None]:
@@ -73,6 +95,12 @@ class PickGoal(ActionGoal):
             GoalError: If it asks for none, or its fields contradict each other.
         """
         goal, code = self.request, ErrorCode.GOAL_REJECTED
+        # Before anything is echoed: the words go into feedback, logs and videos.
+        for name, words in (("query", goal.query), ("place_query", goal.place_query)):
+            if words.strip():
+                checked_words(words, name)
+        if self._attempts > MOST_ATTEMPTS:
+            raise GoalError(code, f"attempts must be at most {MOST_ATTEMPTS}", str(self._attempts), "ask for fewer")
         relation = RELATIONS.get(goal.place_relation)
         pick = PickStep(goal.query) if goal.query.strip() else None
         if relation is None and goal.place_relation != goal.NOWHERE:
@@ -112,7 +140,12 @@ class PickGoal(ActionGoal):
 
         if pick is not None:
             picked = rig.picker.pick(
-                pick.what, cancelled=self.should_stop, on_state=tell, dry_run=self.request.dry_run, attempts=self._attempts
+                pick.what,
+                cancelled=self.should_stop,
+                on_state=tell,
+                dry_run=self.request.dry_run,
+                attempts=self._attempts,
+                permit=self._permit,
             )
             result.attempts = picked.attempts
             result.picked = picked.success and not picked.dry_run
@@ -123,7 +156,7 @@ class PickGoal(ActionGoal):
             if not result.picked:
                 return
         if place is not None:
-            placed = rig.picker.place(place.where, place.relation, cancelled=self.should_stop, on_state=tell)
+            placed = rig.picker.place(place.where, place.relation, cancelled=self.should_stop, on_state=tell, permit=self._permit)
             result.placed = placed.success
             self._take(placed, result)
 
