@@ -1,12 +1,12 @@
 """Client for commands in plain English: the picking node picks and places, the pointing node counts and points."""
 
 import argparse
+import itertools
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-import rclpy
 from molmo_point_msgs.action import CountObjects, PickObject
 from rclpy.node import Node
 from rclpy.utilities import remove_ros_args
@@ -15,10 +15,13 @@ from molmo_point.commands import Command, CountStep, PickStep, PlaceStep, PointS
 from molmo_point.errors import MolmoPointError
 from molmo_point.picking.command_executor import CountOutcome, MoveOutcome, PointOutcome, StepExecutor, StepOutcome, carry_out
 from molmo_point.picking.states import PickFailure
+from molmo_point.text_checks import printable
 from molmo_point_ros.clients.action_caller import ActionCaller, duration_message
+from molmo_point_ros.clients.client_run import run_client, seconds
+from molmo_point_ros.clients.command_lines import CommandLines
 from molmo_point_ros.clients.pick_client import PickClient
 from molmo_point_ros.clients.point_client import PointAtClient
-from molmo_point_ros.nodes.goal_error import ErrorCode, code_name
+from molmo_point_ros.nodes.goal_error import ErrorCode, brief, code_name
 from molmo_point_ros.outputs.message_text import targets_to_dict
 from molmo_point_ros.picking.pick_goal import state_name
 
@@ -33,6 +36,9 @@ class NodeExecutor(StepExecutor):
         timeout_s: Time for each step, seconds.
         dry_run: True plans picks only.
         node: A node that nothing spins; None makes one for every step.
+
+    Attributes:
+        was_stopped: True if the last step ended because somebody said stop.
     """
 
     def __init__(
@@ -47,6 +53,8 @@ class NodeExecutor(StepExecutor):
     ) -> None:
         self._say, self._picking, self._pointing = say, picking, pointing
         self._timeout_s, self._dry_run, self._node = timeout_s, dry_run, node
+        self.was_stopped = False
+        self._stop_answer = ""
 
     def run(self, command: Command) -> list[StepOutcome]:
         """Execute a command until a step fails.
@@ -69,8 +77,14 @@ class NodeExecutor(StepExecutor):
         assert step is not None
         with PickClient(self._node, self._picking) as client:
             what = "" if pick is None else pick.what
-            result = client.pick(what, place, dry_run=self._dry_run, timeout_s=self._timeout_s, on_feedback=self._tell_feedback)
+            try:
+                result = client.pick(
+                    what, place, dry_run=self._dry_run, timeout_s=self._timeout_s, on_feedback=self._tell_feedback
+                )
+            finally:
+                self._stop_answer = client.stop_answer
         success = result.error_code == ErrorCode.NONE
+        self.was_stopped = result.error_code == ErrorCode.CANCELED
         said = "done" if success else f"failed ({result.failure or code_name(result.error_code)}): {result.error_msg}"
         self._say(f"  {said}, {result.duration:.1f} s by the arm's clock")
         return MoveOutcome(
@@ -109,6 +123,22 @@ class NodeExecutor(StepExecutor):
         """Call the stop service of the picking node."""
         with PickClient(self._node, self._picking) as client:
             message = client.stop()
+        return self._stopped(step, message)
+
+    def stop_interrupted(self) -> None:
+        """Stop the arm because the program ends, unless the interrupted step has done so. Never raises an error.
+
+        The arm may be another program's, or there may be none.
+        """
+        try:
+            if self._stop_answer:
+                self._stopped(StopStep(), self._stop_answer)
+            else:
+                self.stop(StopStep())
+        except MolmoPointError as error:
+            print(f"The arm was not stopped: {brief(str(error))}", file=sys.stderr)
+
+    def _stopped(self, step: StopStep, message: str) -> StepOutcome:
         self._say(f"stop: {message}")
         return StepOutcome(step=step, success=True, message=message)
 
@@ -123,45 +153,58 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--speech", nargs="+", type=Path, metavar="FILE", help="WAV files with a spoken command each")
     parser.add_argument("--picking", default="molmo_pick", help="name of the picking node")
     parser.add_argument("--pointing", default="molmo_point", help="name of the pointing node")
-    parser.add_argument("--timeout", type=float, default=180.0, help="seconds for each step")
+    parser.add_argument("--timeout", type=seconds, default=180.0, help="seconds for each step")
     parser.add_argument("--dry-run", action="store_true", help="plan picks, and move nothing")
     parser.add_argument("--json", action="store_true", help="one JSON object per command on standard output")
     arguments = list(sys.argv if args is None else ["command", *args])
     options = parser.parse_args(remove_ros_args(arguments)[1:])
 
     def say(line: str) -> None:
-        print(line, file=sys.stderr if options.json else sys.stdout, flush=True)
+        print(printable(line), file=sys.stderr if options.json else sys.stdout, flush=True)
 
-    rclpy.init(args=arguments)
     executor = NodeExecutor(
         say, picking=options.picking, pointing=options.pointing, timeout_s=options.timeout, dry_run=options.dry_run
     )
-    good = True
-    try:
-        for text in _texts(options):
-            good = (not text or _one(executor, text, options.json)) and good
-    except MolmoPointError as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        executor.stop(StopStep())
-        return 130
-    finally:
-        rclpy.try_shutdown()
-    return 0 if good else 1
+    return run_client(arguments, lambda: _carry_out_all(executor, options), executor.stop_interrupted)
 
 
-def _texts(options: argparse.Namespace) -> Iterator[str]:
-    """Texts of all commands, one after the other."""
+def _carry_out_all(executor: NodeExecutor, options: argparse.Namespace) -> int:
+    """Execute all commands, one after the other, until somebody says stop. Returns the exit code."""
+    texts: Iterable[str] = [" ".join(options.command)] if options.command else []
     if options.speech:
         from molmo_point.commands.speech import SpeechRecognizer
 
         recognizer = SpeechRecognizer()
-        yield from (recognizer.hear(file).text for file in options.speech)
-    if options.command:
-        yield " ".join(options.command)
-    elif not options.speech:
-        yield from map(str.strip, sys.stdin)
+        texts = itertools.chain((recognizer.hear(file).text for file in options.speech), texts)
+    good = True
+    for text in texts:
+        good = (not text or _one(executor, text, options.json)) and good
+        if executor.was_stopped:
+            return 1
+    return 0 if (options.speech or options.command or _carry_out_lines(executor, options.json)) and good else 1
+
+
+def _carry_out_lines(executor: NodeExecutor, as_json: bool) -> bool:
+    """Execute the lines of standard input; a stop does not wait for its turn. Returns True if all succeeded."""
+    lines = CommandLines(_says_stop, lambda text: _one(executor, text, as_json))
+    good = True
+    try:
+        for text in lines:
+            executor.was_stopped = False
+            good = (not text or _one(executor, text, as_json)) and good
+            if executor.was_stopped:
+                lines.drop()
+    finally:
+        lines.close()
+    return good
+
+
+def _says_stop(text: str) -> bool:
+    """Tell whether a text is a command to stop and nothing else."""
+    try:
+        return all(isinstance(step, StopStep) for step in parse_command(text).steps)
+    except MolmoPointError:
+        return False
 
 
 def _one(executor: NodeExecutor, text: str, as_json: bool) -> bool:
@@ -169,7 +212,7 @@ def _one(executor: NodeExecutor, text: str, as_json: bool) -> bool:
         command = parse_command(text)
         outcomes = executor.run(command)
     except MolmoPointError as error:
-        print(error, file=sys.stderr)
+        print(brief(str(error)), file=sys.stderr)
         return False
     if as_json:
         print(json.dumps({**command.to_dict(), "outcomes": [outcome.to_dict() for outcome in outcomes]}), flush=True)

@@ -1,5 +1,7 @@
 """A blocking client of the picking node: `PickClient().pick("the red cube", PlaceStep(Relation.NEXT_TO, "blue ball"))`."""
 
+import contextlib
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -8,7 +10,8 @@ from rclpy.node import Node
 from std_srvs.srv import Trigger
 
 from molmo_point.commands import PlaceStep
-from molmo_point_ros.clients.action_caller import ActionCaller, duration_message
+from molmo_point_ros.clients.action_caller import ActionCall, ActionCaller, duration_message
+from molmo_point_ros.conversions.field_checks import checked_timeout_s
 from molmo_point_ros.nodes.goal_error import ErrorCode, GoalError
 from molmo_point_ros.picking.pick_goal import RELATIONS
 
@@ -22,10 +25,12 @@ class PickClient(ActionCaller):
     Args:
         node: A node of yours; see `ActionCaller`.
         server: Name of the picking node, relative to the node's namespace, or absolute.
+
+    Attributes:
+        stop_answer: Answer of the node to the stop of an interrupted program; "" before.
     """
 
-    resend_s = 15.0
-    """Long, because a goal sent twice is rejected once."""
+    stop_answer = ""
 
     def __init__(self, node: Node | None = None, server: str = "molmo_pick") -> None:
         super().__init__(PickObject, f"{server}/pick_object", node)
@@ -67,12 +72,21 @@ class PickClient(ActionCaller):
 
         return self.call(timed, timeout_s, on_feedback)
 
+    def abandon(self, call: ActionCall) -> None:
+        """Cancel the goal, and stop the arm if the program was interrupted: nothing may move behind its back."""
+        super().abandon(call)
+        if not isinstance(sys.exc_info()[1], Exception):
+            with contextlib.suppress(GoalError):
+                self.stop_answer = self.stop()
+
     def stop(self, timeout_s: float = STOP_S) -> str:
         """Stop the arm, and return the node's answer.
 
         Raises:
             GoalError: If the node does not answer.
+            InputError: If the timeout is no number of seconds.
         """
+        checked_timeout_s(timeout_s)
         if not self._stop.wait_for_service(timeout_sec=timeout_s):
             raise GoalError(ErrorCode.TIMEOUT, "The picking node must run", f"{timeout_s:g} s", "use the arm's own stop")
         answer: Any = self._stop.call(Trigger.Request(), timeout_sec=timeout_s)

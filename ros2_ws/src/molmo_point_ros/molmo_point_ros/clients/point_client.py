@@ -6,14 +6,16 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import rclpy
 from molmo_point_msgs.action import PointAt
 from rclpy.node import Node
 from rclpy.utilities import remove_ros_args
 
-from molmo_point.errors import InputError, MolmoPointError
+from molmo_point.errors import InputError
+from molmo_point.text_checks import printable
 from molmo_point_ros.clients.action_caller import ActionCall, ActionCaller, duration_message
-from molmo_point_ros.nodes.goal_error import GoalError, answered
+from molmo_point_ros.clients.client_run import run_client, seconds
+from molmo_point_ros.conversions.field_checks import checked_number
+from molmo_point_ros.nodes.goal_error import answered
 from molmo_point_ros.outputs.message_text import grasp_to_dict, targets_to_dict
 
 
@@ -97,6 +99,7 @@ def _goal(
 ) -> PointAt.Goal:
     if isinstance(queries, str) or not queries:
         raise InputError("queries must be a list of phrases", repr(queries), "give e.g. ['the red cube']")
+    checked_number(reference_depth_m, "reference_depth_m")
     return PointAt.Goal(
         queries=list(queries),
         max_points=max_points,
@@ -114,36 +117,34 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--frame", default="", help="frame of the positions; the optical frame without it")
     parser.add_argument("--grasp", action="store_true", help="also print grasps")
     parser.add_argument("--prefer", choices=("near", "far", "center"), default="near", help="surface if several are plausible")
-    parser.add_argument("--timeout", type=float, default=60.0, help="seconds")
+    parser.add_argument("--timeout", type=seconds, default=60.0, help="seconds")
     parser.add_argument("--json", action="store_true", help="one JSON object per query")
     arguments = list(sys.argv if args is None else ["point_at", *args])
     options = parser.parse_args(remove_ros_args(arguments)[1:])
-    rclpy.init(args=arguments)
-    try:
-        with PointAtClient(server=options.server) as client:
-            result = client.point_at(
-                options.queries,
-                timeout_s=options.timeout,
-                target_frame=options.frame,
-                compute_grasp=options.grasp,
-                prefer=options.prefer,
-            )
-    except MolmoPointError as error:
-        print(error, file=sys.stderr)
-        return min(error.code, 125) if isinstance(error, GoalError) else 1
-    finally:
-        rclpy.try_shutdown()
+    return run_client(arguments, lambda: _ask(options))
+
+
+def _ask(options: argparse.Namespace) -> int:
+    with PointAtClient(server=options.server) as client:
+        result = client.point_at(
+            options.queries,
+            timeout_s=options.timeout,
+            target_frame=options.frame,
+            compute_grasp=options.grasp,
+            prefer=options.prefer,
+        )
     for array in result.results:
         answer = targets_to_dict(array)
         if options.json:
             print(json.dumps(answer))
             continue
-        print(f"{array.query}: {'not in the image' if array.absent else f'{len(array.targets)} found'}")
+        print(f"{printable(array.query)}: {'not in the image' if array.absent else f'{len(array.targets)} found'}")
         for target in answer["targets"]:
             why = f": {target['reason']}" if target["reason"] else ""
-            print(f"  {target['label']} at {target['position_m']} m in {answer['frame']} ({target['depth_status']}){why}")
+            line = f"  {target['label']} at {target['position_m']} m in {answer['frame']} ({target['depth_status']}){why}"
+            print(printable(line))
     for grasp in map(grasp_to_dict, result.grasps):
-        print(json.dumps(grasp) if options.json else _grasp_sentence(grasp))
+        print(json.dumps(grasp) if options.json else printable(_grasp_sentence(grasp)))
     return 0
 
 

@@ -10,11 +10,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import rclpy
 from geometry_msgs.msg import PointStamped
-from rclpy.executors import ExternalShutdownException
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.utilities import remove_ros_args
+
+from molmo_point.text_checks import printable
+from molmo_point_ros.clients.client_run import run_client, seconds
 
 Emit = Callable[[dict[str, Any]], None]
 
@@ -52,18 +54,21 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", choices=("point", "targets"), help="subscribe to ~/target_point or ~/targets alone")
     parser.add_argument("--json", action="store_true", help="one JSON object per line")
     parser.add_argument("--count", type=int, default=0, help="end after so many messages of each kind; 0: never")
-    parser.add_argument("--timeout", type=float, default=0.0, help="end after so many seconds, with 1; 0: never")
+    parser.add_argument("--timeout", type=seconds, default=0.0, help="end after so many seconds, with 1; 0: never")
     arguments = list(sys.argv if args is None else ["subscriber", *args])
     options = parser.parse_args(remove_ros_args(arguments)[1:])
     counts = dict.fromkeys((options.only,) if options.only else ("point", "targets"), 0)
 
     def emit(message: dict[str, Any]) -> None:
         counts[message["type"]] += 1
-        print(json.dumps(message) if options.json else _sentence(message), flush=True)
+        print(json.dumps(message) if options.json else printable(_sentence(message), keep="\n"), flush=True)
 
-    rclpy.init(args=arguments)
+    return run_client(arguments, lambda: _listen(options, counts, emit))
+
+
+def _listen(options: argparse.Namespace, counts: dict[str, int], emit: Emit) -> int:
     kinds = {"point": PointPrinter, "targets": TargetPrinter}
-    executor = rclpy.executors.SingleThreadedExecutor()
+    executor = SingleThreadedExecutor()
     nodes = [kinds[kind](options.server, emit) for kind in counts]
     for node in nodes:
         executor.add_node(node)
@@ -75,16 +80,10 @@ def main(args: Sequence[str] | None = None) -> int:
                 print(f"received {counts} in {options.timeout:g} s", file=sys.stderr)
                 return 1
             executor.spin_once(timeout_sec=0.1)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except Exception:
-        # A signal may end ROS while the executor prepares its next wait, which then fails.
-        if rclpy.ok():
-            raise
     finally:
+        executor.shutdown(timeout_sec=1.0)
         for node in nodes:
             node.destroy_node()
-        rclpy.try_shutdown()
     return 0
 
 
