@@ -7,12 +7,12 @@ import os
 import secrets
 import stat
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps, PngImagePlugin
+from PIL import Image, PngImagePlugin
 
 from molmo_point.errors import InputError
 
@@ -173,16 +173,23 @@ def _too_large(path: str | Path, size: int, limit: int) -> InputError:
     return InputError(f"The file must have at most {limit / 2**20:g} MiB", given, "give the file that is meant")
 
 
-def decode_image(data: bytes, name: str, *, depth: bool = False) -> np.ndarray:
-    """Decode an image file.
+def decode_image(data: bytes, name: str, *, depth: bool = False, upright: bool = False) -> np.ndarray:
+    """Decode an image file; see `decode_oriented`."""
+    return decode_oriented(data, name, depth=depth, upright=upright)[0]
+
+
+def decode_oriented(data: bytes, name: str, *, depth: bool = False, upright: bool = False) -> tuple[np.ndarray, int]:
+    """Decode an image file, and read how it is to be turned.
 
     Args:
         data: Bytes of the file (PNG, JPEG, ...).
         name: Name of the file in error messages.
         depth: Keep a one-channel 16-bit image as it is, instead of converting it to RGB.
+        upright: Turn the image as its EXIF orientation asks. Depth, intrinsics and poses are those of the image as stored.
 
     Returns:
-        (h, w, 3) uint8 RGB, turned upright according to its EXIF data; or (h, w) uint16 for depth.
+        (h, w, 3) uint8 RGB, of an animation the first frame, without transparency; or (h, w) uint16 for depth. And the EXIF
+        orientation of the file, 1 to 8; 1 is upright.
 
     Raises:
         InputError: The bytes are no complete image, or a depth image instead of a color image, or the reverse.
@@ -191,10 +198,17 @@ def decode_image(data: bytes, name: str, *, depth: bool = False) -> np.ndarray:
         with Image.open(io.BytesIO(data), formats=_IMAGE_FORMATS) as image:
             if image.width * image.height > MAX_IMAGE_PIXELS:
                 raise ValueError(f"{image.width} x {image.height} is more than {MAX_IMAGE_PIXELS / 1e6:.0f} million pixels")
+            orientation = _orientation(image)
             image.load()
-            sixteen_bit = image.mode.startswith("I;16")
-            if sixteen_bit == depth:
-                return np.array(image) if depth else np.array(ImageOps.exif_transpose(image).convert("RGB"))
+            # Old versions of Pillow read a 16-bit PNG as 32 bits.
+            sixteen_bit = image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG")
+            if sixteen_bit if depth else not image.mode.startswith(("I", "F")):
+                array = np.array(image).astype(np.uint16, copy=False) if depth else np.array(image.convert("RGB"))
+                # Pillow turns a TIFF while it reads it.
+                turned = orientation != 1 and _orientation(image) == 1
+                if turned != upright:
+                    array = np.ascontiguousarray(_TURNS[orientation if upright else _BACK.get(orientation, orientation)](array))
+                return array, orientation
             found = f"{name}: mode {image.mode}, {image.width} x {image.height}"
     # Pillow's decoders answer broken bytes with these and others of the same families.
     except (OSError, ValueError, SyntaxError, EOFError, MemoryError, struct.error, Image.DecompressionBombError) as error:
@@ -206,8 +220,31 @@ def decode_image(data: bytes, name: str, *, depth: bool = False) -> np.ndarray:
     if depth:
         fix = "save depth as uint16 millimeters (PNG) or as float meters (.npy)"
         raise InputError("A depth image must be a 16-bit PNG with one channel", found, fix)
-    fix = "give the color image; this looks like the depth image"
+    fix = "convert it to 8 bits, or give the color image if this is the depth image"
     raise InputError("A color image must have 8 bits per channel", found, fix)
+
+
+_TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    1: lambda array: array,
+    2: lambda array: array[:, ::-1],
+    3: lambda array: array[::-1, ::-1],
+    4: lambda array: array[::-1],
+    5: lambda array: array.swapaxes(0, 1),
+    6: lambda array: np.rot90(array, -1),
+    7: lambda array: array[::-1, ::-1].swapaxes(0, 1),
+    8: lambda array: np.rot90(array),
+}
+"""Turn of a stored image by its EXIF orientation."""
+_BACK = {6: 8, 8: 6}
+_ORIENTATION_TAG = 0x0112
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation, 1 to 8; 1 without one. EXIF data that cannot be read do not spoil the pixels."""
+    with contextlib.suppress(Exception):
+        found = image.getexif().get(_ORIENTATION_TAG, 1)
+        return found if found in _TURNS else 1
+    return 1
 
 
 def encode_png(image: np.ndarray, *, drawn: bool = False) -> bytes:

@@ -14,6 +14,7 @@ from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.transforms import check_frame_name
 
 OPTICAL_FRAME = "camera_color_optical_frame"
+MIN_DEPTH_UNIT_M, MAX_DEPTH_UNIT_M = 1e-6, 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,34 +100,38 @@ def decode_depth(array: NDArray[np.generic], *, scale_m: float | None = None) ->
     """Convert a camera's depth image to meters, once, at the camera.
 
     Args:
-        array: Depth (h, w), uint16 in units of `scale_m`, or float32/float64 in meters.
-        scale_m: Meters per unit. Default 0.001 for uint16 (0.0001 on a D405), 1 for floats.
+        array: Depth (h, w) or (h, w, 1): integers of at least 16 bits in units of `scale_m`, or floats.
+        scale_m: Meters per unit. Default 0.001 for integers (0.0001 on a D405), 1 for floats.
 
     Returns:
         (h, w) float32 meters; NaN where the input is 0, negative, NaN or infinite.
 
     Raises:
-        InputError: For another shape or type, or a scale that is not above zero.
+        InputError: For another shape or type, or a scale that is not a micrometer to a meter.
     """
     array = np.asarray(array)
-    if array.ndim != 2 or array.dtype not in (np.uint16, np.float32, np.float64):
+    integers = array.dtype.kind in "iu" and array.dtype.itemsize > 1
+    flat = array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array
+    if flat.ndim != 2 or not (integers or array.dtype.kind == "f"):
         raise InputError(
-            "array must be one channel of uint16, float32 or float64",
+            "array must be one channel of 16-bit or wider integers, or of floats",
             f"shape {array.shape}, {array.dtype}",
             "give uint16 millimeters or float meters, without color map",
         )
     if scale_m is None:
-        scale_m = 0.001 if array.dtype == np.uint16 else 1.0
-    if not (np.isfinite(scale_m) and scale_m > 0):
+        scale_m = 0.001 if integers else 1.0
+    if not MIN_DEPTH_UNIT_M <= scale_m <= MAX_DEPTH_UNIT_M:
         raise InputError(
-            "scale_m must be finite and above zero",
+            f"scale_m must be {MIN_DEPTH_UNIT_M:g} to {MAX_DEPTH_UNIT_M:g}",
             f"{scale_m}",
             "give meters per unit, e.g. 0.001 for millimeters",
         )
     with np.errstate(invalid="ignore", over="ignore"):
-        depth_m = array.astype(np.float64) * scale_m
+        depth_m = flat.astype(np.float64) * scale_m
         depth_m[~(np.isfinite(depth_m) & (depth_m > 0))] = np.nan
-        return depth_m.astype(np.float32)
+        depth_m = depth_m.astype(np.float32)
+        depth_m[~(np.isfinite(depth_m) & (depth_m > 0))] = np.nan
+        return depth_m
 
 
 def _check_color(color: object) -> None:

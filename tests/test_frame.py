@@ -80,6 +80,8 @@ def spoiled(value: float) -> np.ndarray:
         ({"stamp_ns": 0.5}, "stamp_ns"),
         ({"depth_stamp_ns": 1.5}, "depth_stamp_ns"),
         ({"frame": ""}, "name"),
+        ({"frame": "camera\x1b]0;x\x07"}, "printable name"),
+        ({"frame": "a\nb"}, "printable name"),
     ],
 )
 def test_refused(change: dict, part: str) -> None:
@@ -116,7 +118,7 @@ def test_decode_refuses_pictures_of_depth(array: np.ndarray) -> None:
         decode_depth(array)
 
 
-@pytest.mark.parametrize("scale_m", [0.0, -1.0, np.nan])
+@pytest.mark.parametrize("scale_m", [0.0, -1.0, np.nan, np.inf, 1e-9, 5000.0])
 def test_decode_refuses_scales(scale_m: float) -> None:
     with pytest.raises(InputError, match="scale"):
         decode_depth(np.zeros((2, 2), np.uint16), scale_m=scale_m)

@@ -2,17 +2,23 @@
 
 import dataclasses
 import io
+import logging
 import os
 from pathlib import Path
 
 import numpy as np
 
+from molmo_point.camera.questions import SourceQuestions
 from molmo_point.camera.replay import Replay
 from molmo_point.errors import InputError
-from molmo_point.files import decode_image, decode_npy, encode_png, read_file
+from molmo_point.files import decode_image, decode_npy, decode_oriented, encode_png, read_file
 from molmo_point.frame import OPTICAL_FRAME, RgbdFrame, decode_depth
 from molmo_point.geometry.intrinsics import Intrinsics, load_intrinsics
+from molmo_point.text_checks import printable
 
+_LOG = logging.getLogger(__name__)
+UNIT_OPTION = "depth_scale_m (--depth-scale)"
+"""Setting of the depth unit of image files, in Python and on the command line."""
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 """Endings of color images."""
 _DEPTH_SUFFIXES = (".png", ".npy")
@@ -42,7 +48,7 @@ class ImageFiles(Replay):
         images: Path of a color image, or of a folder of color images.
         depth: Depth image aligned to it (see `load_depth`), or a folder with one of the same stem for each image.
         intrinsics: Path of JSON or YAML with `width height fx fy cx cy` and optional `distortion`.
-        depth_scale_m: Meters per unit of 16-bit depth; None takes 0.001.
+        depth_scale_m: Meters per unit of depth; None takes 0.001 for integers and 1 for floats.
         fps: Frames per second, for the stamps and for `realtime`.
         realtime: Hand frames out at this rate; otherwise as fast as they are read.
         loop: Start again at the end; stamps keep growing.
@@ -71,6 +77,8 @@ class ImageFiles(Replay):
         self._period_ns = round(1e9 / fps)
         self._start_ns: int | None = None
 
+    unit_option = UNIT_OPTION
+
     def __len__(self) -> int:
         return len(self._colors)
 
@@ -79,7 +87,7 @@ class ImageFiles(Replay):
             return None
         color = self._colors[number]
         files = (color, self._depth_of(color), self._intrinsics)
-        frame = load_frame(*files, frame=self._frame, depth_scale_m=self._depth_scale_m)
+        frame = read_frame_files(*files, frame=self._frame, depth_scale_m=self._depth_scale_m)
         if self._start_ns is None:
             self._start_ns = frame.stamp_ns - number * self._period_ns
         return dataclasses.replace(frame, stamp_ns=self._start_ns + number * self._period_ns)
@@ -113,21 +121,25 @@ def encode_depth(depth_m: np.ndarray, unit_m: float | None) -> bytes:
     return encode_png(units.astype(np.uint16))
 
 
-def load_color(path: str | Path) -> np.ndarray:
-    """Read a color image as (h, w, 3) uint8 RGB.
+def load_color(path: str | Path, *, upright: bool = False) -> np.ndarray:
+    """Read a color image as (h, w, 3) uint8 RGB, as the sensor stored it.
+
+    Args:
+        path: The file.
+        upright: Turn the image as its EXIF orientation asks.
 
     Raises:
         InputError: The file is missing or no complete image.
     """
-    return decode_image(read_file(path), str(path))
+    return decode_image(read_file(path), str(path), upright=upright)
 
 
 def load_depth(path: str | Path, *, scale_m: float | None = None) -> np.ndarray:
-    """Read a depth image: 16-bit PNG (millimeters) or `.npy` (uint16 millimeters, or float meters).
+    """Read a depth image: 16-bit PNG (millimeters) or `.npy` (integer millimeters, or float meters).
 
     Args:
         path: The file.
-        scale_m: Meters per unit of 16-bit depth; None takes 0.001.
+        scale_m: Meters per unit; None takes 0.001 for integers and 1 for floats.
 
     Returns:
         (h, w) float32 meters; NaN where nothing was measured.
@@ -140,8 +152,16 @@ def load_depth(path: str | Path, *, scale_m: float | None = None) -> np.ndarray:
 
 def decode_depth_file(data: bytes, name: str, scale_m: float | None = None) -> np.ndarray:
     """Decode the bytes of a depth file; the ending of `name` tells its format. See `load_depth`."""
-    raw = decode_npy(data, name) if name.lower().endswith(".npy") else decode_image(data, name, depth=True)
-    return decode_depth(raw, scale_m=None if np.issubdtype(raw.dtype, np.floating) else scale_m)
+    return _oriented_depth(data, name, scale_m)[0]
+
+
+def _oriented_depth(data: bytes, name: str, scale_m: float | None) -> tuple[np.ndarray, int]:
+    array = name.lower().endswith(".npy")
+    raw, orientation = (decode_npy(data, name), 1) if array else decode_oriented(data, name, depth=True)
+    try:
+        return decode_depth(raw, scale_m=scale_m), orientation
+    except InputError as error:
+        raise InputError(error.what, f"{name}: {error.given}", error.fix) from error
 
 
 def load_frame(
@@ -154,23 +174,45 @@ def load_frame(
 ) -> RgbdFrame:
     """Make a frame from files; its stamp is the modification time of the color image.
 
+    A photo alone is turned upright by its EXIF orientation; pixels are those of the upright image. With depth or
+    intrinsics, the color image stays as the sensor stored it, because depth, intrinsics and poses are the sensor's.
+
     Args:
         color: Color image.
         depth: Depth image aligned to it (see `load_depth`), or None.
         intrinsics: JSON or YAML with `width height fx fy cx cy` and optional `distortion`, or None.
         frame: Name of the camera's optical frame.
-        depth_scale_m: Meters per unit of 16-bit depth; None takes 0.001.
+        depth_scale_m: Meters per unit of depth; None takes 0.001 for integers and 1 for floats.
 
     Raises:
-        InputError: A file is missing or broken, or the sizes do not match.
+        InputError: A file is missing or broken, or the sizes or orientations do not match.
     """
-    return RgbdFrame(
-        color=load_color(color),
-        depth_m=None if depth is None else load_depth(depth, scale_m=depth_scale_m),
+    found = read_frame_files(color, depth, intrinsics, frame=frame, depth_scale_m=depth_scale_m)
+    return SourceQuestions(_LOG.warning, str(depth or color), UNIT_OPTION).ask(found)
+
+
+def read_frame_files(
+    color: str | Path, depth: str | Path | None, intrinsics: str | Path | None, *, frame: str, depth_scale_m: float | None
+) -> RgbdFrame:
+    """Make a frame as `load_frame` does, without questions about the depth unit."""
+    alone = depth is None and intrinsics is None
+    pixels, orientation = decode_oriented(read_file(color), str(color), upright=alone)
+    depth_m, depth_orientation = (None, 1) if depth is None else _oriented_depth(read_file(depth), str(depth), depth_scale_m)
+    if depth_orientation not in (1, orientation):
+        given = f"{depth}: {depth_orientation}, {color}: {orientation}"
+        fix = "give both as the sensor stored them, without EXIF orientation"
+        raise InputError("Color and depth must have the same EXIF orientation", given, fix)
+    found = RgbdFrame(
+        color=pixels,
+        depth_m=depth_m,
         intrinsics=None if intrinsics is None else _intrinsics_of(intrinsics),
         stamp_ns=os.stat(color).st_mtime_ns,
         frame=frame,
     )
+    if orientation != 1 and not alone:
+        shown = printable(str(color))
+        _LOG.warning("%s: EXIF orientation %d is not applied: depth, intrinsics and poses are the sensor's", shown, orientation)
+    return found
 
 
 def _intrinsics_of(path: str | Path) -> Intrinsics:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from molmo_point.camera.base import Camera, DeviceReport
+from molmo_point.camera.questions import SourceQuestions
 from molmo_point.errors import CameraError, DependencyError, InputError
 from molmo_point.frame import OPTICAL_FRAME, RgbdFrame, decode_depth
 from molmo_point.geometry.depth_noise import D435, DepthNoise
@@ -78,6 +79,7 @@ class RealSense(Camera):
         self._frame = frame
         self._clock = _HostClock()
         self._baseline_m: float | None = None
+        self._questions = SourceQuestions(_LOG.warning, "RealSense", "the depth unit of the device")
         for sensor in sensors:
             if sensor.supports(rs.option.global_time_enabled):
                 sensor.set_option(rs.option.global_time_enabled, 1.0)
@@ -95,7 +97,7 @@ class RealSense(Camera):
 
     def read(self, timeout_s: float = 5.0) -> RgbdFrame:
         self.check_open()
-        return self._convert(self._wait(timeout_s))
+        return self._questions.ask(self._convert(self._wait(timeout_s)))
 
     def _wait(self, timeout_s: float) -> Any:
         """Wait for the next frame set that holds both color and depth."""

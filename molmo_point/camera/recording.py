@@ -121,6 +121,8 @@ class Recording(Replay):
         InputError: The path holds no recording, one of a newer version, or an empty one; the message names the file.
     """
 
+    unit_option = "unit_m of depth in its manifest.json"
+
     def __init__(self, recording: str | Path, *, realtime: bool = False, loop: bool = False) -> None:
         self.path = Path(recording)
         if self.path.name == MANIFEST:

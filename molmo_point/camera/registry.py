@@ -16,7 +16,7 @@ from urllib.parse import unquote
 from molmo_point.camera.base import Camera
 from molmo_point.dependencies import require_name
 from molmo_point.errors import InputError
-from molmo_point.frame import OPTICAL_FRAME
+from molmo_point.frame import MAX_DEPTH_UNIT_M, MIN_DEPTH_UNIT_M, OPTICAL_FRAME
 
 _BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
@@ -174,7 +174,12 @@ register(
         options=(
             Option("depth", "depth image aligned to color (16-bit PNG or .npy), or a folder of them"),
             Option("intrinsics", "JSON or YAML file with width height fx fy cx cy"),
-            Option("depth_scale_m", "meters per unit of 16-bit depth; 0.001 if not given", kind=float, limits=(1e-6, 1.0)),
+            Option(
+                "depth_scale_m",
+                "meters per unit of depth; if not given 0.001, and 1 for floats",
+                kind=float,
+                limits=(MIN_DEPTH_UNIT_M, MAX_DEPTH_UNIT_M),
+            ),
             Option("fps", _FPS, 10.0, limits=(0.001, 1000)),
             *_REPLAYED,
             _FRAME,

@@ -1,13 +1,16 @@
 """The base of cameras that hand out frames captured before: recordings, videos, image files."""
 
+import logging
 import time
 from abc import abstractmethod
 from typing import ClassVar
 
 from molmo_point.camera.base import Camera, shift_stamps, wait_until_due
+from molmo_point.camera.questions import SourceQuestions
 from molmo_point.errors import CameraError
 from molmo_point.frame import RgbdFrame
 
+_LOG = logging.getLogger(__name__)
 _PERIOD_OF_ONE_NS = 100_000_000
 """Time between two copies of a single frame in a loop; several frames tell their own period."""
 
@@ -28,6 +31,8 @@ class Replay(Camera):
     """
 
     replays: ClassVar[bool] = True
+    unit_option: ClassVar[str] = "its depth unit"
+    """Setting of the depth unit of the frames, for questions to the user."""
 
     def __init__(self, name: str, *, realtime: bool = False, loop: bool = False) -> None:
         self.name = name
@@ -36,6 +41,7 @@ class Replay(Camera):
         self._last_ns = self._shift_ns = self._count = 0
         self._started_s: float | None = None
         self._held: RgbdFrame | None = None
+        self._questions = SourceQuestions(_LOG.warning, name, self.unit_option)
 
     @abstractmethod
     def frame_at(self, number: int) -> RgbdFrame | None:
@@ -57,11 +63,15 @@ class Replay(Camera):
             InputError: A file of the frame is missing or broken.
         """
         self.check_open()
-        frame = self._held = self._held or self._advance()
+        frame = self._held = self._held or self.questioned(self._advance())
         if self._realtime:
             wait_until_due(self._due_s(frame.stamp_ns), timeout_s)
         self._held = None
         return frame
+
+    def questioned(self, frame: RgbdFrame) -> RgbdFrame:
+        """Warn once if depth or intrinsics are implausible; return the frame."""
+        return self._questions.ask(frame)
 
     def _advance(self) -> RgbdFrame:
         frame = self._following()

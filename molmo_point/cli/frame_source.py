@@ -22,9 +22,9 @@ _OWNERS = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that name the source of the image and its depth."""
     group = parser.add_argument_group("source of the image (one of --image, --recording, --camera)")
-    group.add_argument("--image", type=Path, metavar="FILE", help="color image (PNG, JPEG, ...)")
+    group.add_argument("--image", type=Path, metavar="FILE", help="color image (PNG, JPEG, ...); without depth, turned upright")
     group.add_argument("--depth", type=Path, metavar="FILE", help="its depth: 16-bit PNG in millimeters or float .npy in meters")
-    group.add_argument("--depth-scale", type=float, metavar="M", help="meters per unit of 16-bit depth (default 0.001)")
+    group.add_argument("--depth-scale", type=float, metavar="M", help="meters per unit of depth (default 0.001; 1 for floats)")
     group.add_argument("--intrinsics", type=Path, metavar="FILE", help="JSON or YAML: width height fx fy cx cy [distortion]")
     group.add_argument("--frame", metavar="NAME", help=f"name of the camera's optical frame (default {OPTICAL_FRAME})")
     group.add_argument("--recording", type=Path, metavar="PATH", help="a recording: its folder or zip file")
@@ -83,7 +83,7 @@ def _from_recording(options: argparse.Namespace) -> RgbdFrame:
                 f"--index {number}, {options.recording} holds {len(recording)} frames",
                 f"use 0 to {len(recording) - 1}",
             )
-        return recording[number]
+        return recording.questioned(recording[number])
 
 
 def _from_camera(options: argparse.Namespace) -> RgbdFrame:

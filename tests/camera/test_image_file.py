@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from molmo_point.camera.image_file import load_color, load_depth, load_frame
+from molmo_point.camera.image_file import ImageFiles, load_color, load_depth, load_frame
 from molmo_point.errors import InputError
 from molmo_point.files import write_file
 
@@ -23,9 +23,9 @@ def test_png_depth_is_millimetres_and_npy_is_metres(tmp_path: Path) -> None:
     np.testing.assert_allclose(load_depth(tmp_path / "d.png", scale_m=0.0001), expected / 10, rtol=1e-6)
     metres = np.array([[0.0, 1.234], [np.inf, np.nan]])
     np.save(tmp_path / "d.npy", metres)
-    for scale_m in (None, 0.0001):
+    for scale_m, scale in ((None, 1.0), (0.001, 0.001)):
         found = load_depth(tmp_path / "d.npy", scale_m=scale_m)
-        np.testing.assert_allclose(found, [[np.nan, 1.234], [np.nan, np.nan]], rtol=1e-6)
+        np.testing.assert_allclose(found, np.array([[np.nan, 1.234], [np.nan, np.nan]]) * scale, rtol=1e-6)
     np.save(tmp_path / "mm.npy", raw)
     np.testing.assert_allclose(load_depth(tmp_path / "mm.npy"), expected, rtol=1e-6)
 
@@ -46,12 +46,142 @@ def test_grey_palette_and_alpha_images_become_rgb(tmp_path: Path) -> None:
     assert load_color(alpha).shape == (4, 6, 3)
 
 
-def test_photographs_are_turned_upright(tmp_path: Path) -> None:
-    image = Image.fromarray(np.zeros((4, 6, 3), np.uint8))
+STORED = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3) * 3
+UPRIGHT = {
+    1: STORED,
+    2: STORED[:, ::-1],
+    3: STORED[::-1, ::-1],
+    4: STORED[::-1],
+    5: STORED.transpose(1, 0, 2),
+    6: np.rot90(STORED, -1),
+    7: np.rot90(STORED[:, ::-1], -1),
+    8: np.rot90(STORED),
+}
+
+
+def tagged(path: Path, orientation: int, pixels: np.ndarray = STORED) -> Path:
     exif = Image.Exif()
-    exif[274] = 6
-    image.save(tmp_path / "p.jpg", exif=exif)
-    assert load_color(tmp_path / "p.jpg").shape == (6, 4, 3)
+    exif[0x0112] = orientation
+    lossless = {"lossless": True} if path.suffix == ".webp" else {}
+    Image.fromarray(pixels).save(path, exif=exif, **lossless)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".webp"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_photo_alone_is_upright_and_with_the_sensors_data_it_is_as_stored(
+    tmp_path: Path, suffix: str, orientation: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    color = tagged(tmp_path / f"c{suffix}", orientation)
+    np.testing.assert_array_equal(load_frame(color).color, UPRIGHT[orientation])
+    assert not caplog.records
+    np.testing.assert_array_equal(load_color(color), STORED)
+    depth_m = np.linspace(0.5, 1.0, 24, dtype=np.float32).reshape(4, 6)
+    np.save(tmp_path / "d.npy", depth_m)
+    (tmp_path / "k.yaml").write_text("{width: 6, height: 4, fx: 5, fy: 5, cx: 2.5, cy: 1.5}")
+    for files in ((tmp_path / "d.npy", None), (None, tmp_path / "k.yaml"), (tmp_path / "d.npy", tmp_path / "k.yaml")):
+        caplog.clear()
+        frame = load_frame(color, *files)
+        np.testing.assert_array_equal(frame.color, STORED)
+        assert frame.depth_m is None or (frame.depth_m == depth_m).all()
+        assert [f"EXIF orientation {orientation}" in record.getMessage() for record in caplog.records] == [True] * (
+            orientation > 1
+        )
+    with ImageFiles(color) as camera:
+        np.testing.assert_array_equal(camera.read().color, UPRIGHT[orientation])
+    with ImageFiles(color, depth=tmp_path / "d.npy") as camera:
+        np.testing.assert_array_equal(camera.read().color, STORED)
+
+
+def test_a_jpeg_photo_is_upright(tmp_path: Path) -> None:
+    assert load_frame(tagged(tmp_path / "p.jpg", 6)).color.shape == (6, 4, 3)
+    assert load_frame(tagged(tmp_path / "p.jpg", 9)).color.shape == (4, 6, 3)
+
+
+def test_depth_and_intrinsics_of_a_turned_image_are_refused(tmp_path: Path) -> None:
+    """The intrinsics or the depth of the upright image would give a position in no frame."""
+    color = tagged(tmp_path / "c.png", 6)
+    (tmp_path / "k.yaml").write_text("{width: 4, height: 6, fx: 5, fy: 5, cx: 1.5, cy: 2.5}")
+    np.save(tmp_path / "d.npy", np.ones((6, 4), np.float32))
+    for files in ((tmp_path / "d.npy", None), (None, tmp_path / "k.yaml")):
+        with pytest.raises(InputError, match="size"):
+            load_frame(color, *files)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_depth_with_an_orientation_of_its_own_is_refused(tmp_path: Path, suffix: str) -> None:
+    raw = np.arange(24, dtype=np.uint16).reshape(4, 6) + 500
+    turned = tagged(tmp_path / f"d{suffix}", 3, raw)
+    np.testing.assert_allclose(load_depth(turned), raw * 1e-3, rtol=1e-6)
+    assert load_frame(tagged(tmp_path / "same.png", 3), turned).depth_m is not None
+    for orientation in (1, 6):
+        with pytest.raises(InputError, match="EXIF orientation"):
+            load_frame(tagged(tmp_path / "c.png", orientation), turned)
+
+
+GRAY = np.arange(24, dtype=np.uint8).reshape(4, 6) * 10
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        (Image.fromarray(GRAY), GRAY),
+        (Image.fromarray(GRAY > 100), (GRAY > 100) * np.uint8(255)),
+        (Image.fromarray(STORED).quantize(64), None),
+        (Image.fromarray(np.dstack([GRAY, GRAY * 0])), GRAY),
+        (Image.fromarray(np.dstack([STORED, GRAY])), STORED),
+        (Image.fromarray(STORED).convert("CMYK"), STORED),
+    ],
+    ids=["gray", "one bit", "palette", "gray and alpha", "alpha", "cmyk"],
+)
+def test_pictures_of_other_modes_are_the_picture(tmp_path: Path, image: Image.Image, expected: np.ndarray | None) -> None:
+    path = tmp_path / "c.tif"
+    image.save(path)
+    expected = STORED if expected is None else expected if expected.ndim == 3 else np.dstack([expected] * 3)
+    np.testing.assert_allclose(load_color(path).astype(int), expected, atol=2)
+
+
+@pytest.mark.parametrize(
+    "pixels", [GRAY.astype(np.int32) * 65536, GRAY.astype(np.float32) / 255, GRAY.astype(np.uint16) * 257, GRAY.astype(np.int32)]
+)
+def test_a_picture_of_more_than_8_bits_is_refused(tmp_path: Path, pixels: np.ndarray) -> None:
+    """It was all white or all black."""
+    with pytest.raises(InputError, match="8 bits"):
+        load_color(saved(tmp_path / "c.tif", pixels))
+
+
+def test_the_first_frame_of_an_animation_is_taken(tmp_path: Path) -> None:
+    first, second = Image.fromarray(STORED), Image.fromarray(255 - STORED)
+    first.save(tmp_path / "c.png", save_all=True, append_images=[second])
+    np.testing.assert_array_equal(load_color(tmp_path / "c.png"), STORED)
+
+
+@pytest.mark.parametrize(
+    ("array", "meters"),
+    [
+        (np.full((4, 6), 1500, np.uint16), 1.5),
+        (np.full((4, 6, 1), 1500, np.int32), 1.5),
+        (np.full((4, 6), 1500, ">u2"), 1.5),
+        (np.full((4, 6), 1500, np.int64, order="F"), 1.5),
+        (np.full((4, 6), 1.5, np.float16), 1.5),
+        (np.full((4, 6, 1), 1.5, ">f8"), 1.5),
+        (np.full((4, 6), 1e300), np.nan),
+        (np.full((4, 6), 1e-300), np.nan),
+        (np.full((4, 6), -5, np.int16), np.nan),
+        (np.full((4, 6), 9, np.uint8), None),
+        (np.full((4, 6), True), None),
+        (np.full((4, 6, 3), 1500, np.uint16), None),
+        (np.full((4, 6), 1j), None),
+        (np.full(24, 1.5), None),
+    ],
+)
+def test_arrays_of_depth_of_every_type(tmp_path: Path, array: np.ndarray, meters: float | None) -> None:
+    np.save(tmp_path / "d.npy", array)
+    if meters is None:
+        with pytest.raises(InputError, match=r"d\.npy"):
+            load_depth(tmp_path / "d.npy")
+        return
+    np.testing.assert_allclose(load_depth(tmp_path / "d.npy"), np.full((4, 6), meters), rtol=1e-6)
 
 
 def test_frame_from_files(tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
-_ORIENTATION = 0x0112  # EXIF
+_ORIENTATION, _WIDTH, _HEIGHT = 0x0112, 0x0100, 0x0101  # EXIF and TIFF
 _SIDEWAYS = (5, 6, 7, 8)
 _EMPTY_MESSAGE = "`image` must be the path of an image file, relative to the file of rows"
 
@@ -56,7 +57,9 @@ class RowImages:
         if path not in self._sizes:
             try:
                 with Image.open(path) as picture:
-                    width, height = picture.size
+                    # Pillow states the size of a TIFF before or after its turn, depending on the version.
+                    tags = picture.tag_v2 if isinstance(picture, TiffImageFile) else {}
+                    width, height = (tags[_WIDTH], tags[_HEIGHT]) if tags else picture.size
                     # A PNG is read to its end for EXIF data that do not precede its pixels.
                     early = picture.format != "PNG" or "exif" in picture.info
                     turned = early and picture.getexif().get(_ORIENTATION) in _SIDEWAYS
