@@ -13,6 +13,7 @@ from molmo_point.dependencies import require
 from molmo_point.errors import InputError
 from molmo_point.finetuning.parameter_groups import parameter_groups
 from molmo_point.finetuning.run_settings import Lora, Stage, TuneSettings
+from molmo_point.model.checkpoint.adapters import write_identity
 from molmo_point.model.checkpoint.loading import bar_for_big_files
 from molmo_point.model.checkpoint.quantization import allow_cpu_packing, is_quantized
 from molmo_point.model.load import load_backend
@@ -107,6 +108,8 @@ class TrainedModel:
         size = sum(p.numel() * p.element_size() for p in self.model.parameters() if self.adapted is None or p.requires_grad)
         with bar_for_big_files(size):
             (self.model if self.adapted is None else self.adapted).save_pretrained(part)
+        if self.adapted is not None:
+            write_identity(self.model, part)
         self.processor.save_pretrained(part)
         for path in part.iterdir():
             path.chmod(0o644)  # for others to read; safetensors keeps its files to their owner

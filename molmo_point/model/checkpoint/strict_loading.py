@@ -9,6 +9,8 @@ from transformers import PreTrainedModel
 
 from molmo_point.errors import CheckpointError, DependencyError, InputError, MolmoPointError
 from molmo_point.model.architecture.config import MolmoConfig, load_config
+from molmo_point.model.checkpoint.adapters import check_adapter, check_applied, is_adapter
+from molmo_point.model.checkpoint.finite_weights import FiniteWeights
 from molmo_point.model.checkpoint.quantization import (
     allow_cpu_packing,
     check_quantized,
@@ -25,8 +27,8 @@ _OF_LOADING = {"dtype", "torch_dtype", "quantization_config"}
 _OTHER_WEIGHTS = ("variant", "gguf_file", "state_dict", "from_tf", "from_flax")
 
 
-class StrictLoading(PreTrainedModel):
-    """Strict variant of transformers' loading: every tensor must fit, and quantization spares what must stay.
+class StrictLoading(FiniteWeights):
+    """Strict variant of transformers' loading: every tensor must fit and be finite; quantization spares what must stay.
 
     Attributes:
         is_whole: True if the class has all tensors of a checkpoint, so that the files can be compared with it.
@@ -59,7 +61,13 @@ class StrictLoading(PreTrainedModel):
             kwargs["quantization_config"] = quantization
         try:
             _check_files(cls, pretrained_model_name_or_path, kwargs)
+            adapter = _adapter_folder(pretrained_model_name_or_path, kwargs)
+            stored = check_adapter(adapter) if adapter else ()
             loaded: Any = super().from_pretrained(pretrained_model_name_or_path, *model_args, output_loading_info=True, **kwargs)
+            if adapter:
+                check_applied(adapter, stored, loaded[0].get_adapter_state_dict())
+        except CheckpointError as error:
+            raise located(error, pretrained_model_name_or_path) from error
         except MolmoPointError:
             raise
         except Exception as error:  # files, shapes, libraries and the hub raise many kinds with three meanings
@@ -100,6 +108,12 @@ def _check_files(model_class: type[StrictLoading], source: Any, options: Mapping
     check_generation(folder)
 
 
+def _adapter_folder(source: Any, options: Mapping[str, Any]) -> Path | None:
+    """Return the local folder if it holds an adapter."""
+    folder = Path(source, options.get("subfolder") or "") if isinstance(source, (str, Path)) else None
+    return folder if folder is not None and is_adapter(folder) else None
+
+
 def refuse_wrong_keys(report: Mapping[str, Any], source: Any, ignore_shapes: bool = False) -> None:
     """Raise one CheckpointError that names the tensors in transformers' report of a loading, if there are any."""
     named = []
@@ -117,6 +131,12 @@ def _key_text(key: Any) -> str:
         return key
     name, found, wanted = key
     return f"{name} (is {tuple(found)}, must be {tuple(wanted)})"
+
+
+def located(error: CheckpointError, source: Any) -> CheckpointError:
+    """Put the checkpoint's name before what was given, unless it is there."""
+    given = error.given if str(source) in error.given else f"{source}: {error.given}"
+    return CheckpointError(error.what, given, error.fix)
 
 
 def loading_error(error: Exception, source: Any) -> MolmoPointError:

@@ -161,7 +161,7 @@ def weights_of(folder: Path, *, look_into_bins: bool = True) -> StoredWeights:
         found, size = [], 0
         try:
             size = (folder / shard).stat().st_size
-            found = _tensors_of(folder / shard, look_into_bins)
+            found = tensors_of_file(folder / shard, look_into_bins)
         except FileNotFoundError:
             problems.append(Problem("file", shard, "this shard is missing", "download it into the same folder"))
             continue
@@ -189,8 +189,8 @@ def _weight_map(path: Path) -> dict[str, str]:
     return weight_map
 
 
-def _tensors_of(path: Path, look_into_bins: bool) -> list[StoredTensor]:
-    """List the tensors of one file; ValueError if it is damaged."""
+def tensors_of_file(path: Path, look_into_bins: bool = True) -> list[StoredTensor]:
+    """List the tensors of one ``.safetensors`` or ``.bin`` file; ValueError if it is damaged."""
     with path.open("rb") as file:
         if file.read(len(LFS_START)) == LFS_START:
             raise ValueError("it is a Git LFS pointer, not the weights (git lfs pull)")

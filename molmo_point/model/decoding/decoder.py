@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from molmo_point.model.decoding.drafts import Drafter
+from molmo_point.model.decoding.finite_answers import refuse_non_finite
 from molmo_point.model.decoding.kv_cache import KeyValueCache
 from molmo_point.model.decoding.token_tree import ROOT, TokenTree
 
@@ -167,6 +168,8 @@ class Decoder:
         watched = [*vocabulary.digit_ids, *vocabulary.absent_ids]
         values = torch.cat([top[..., None], logits[..., watched]], -1) - logits.logsumexp(-1, keepdim=True)
         packed = torch.cat([chosen[..., None].double(), values.double().exp()], -1).cpu().numpy()
+        # One NaN or infinite logit makes the probability of the largest one NaN.
+        refuse_non_finite(packed[..., 1], self.model)
         digits = packed[..., 2 : 2 + len(vocabulary.digit_ids)]
         absent = packed[:, 0, 2 + len(vocabulary.digit_ids) :].sum(-1)
         return packed[..., 0].astype(int).tolist(), packed[..., 1].tolist(), digits.tolist(), absent.tolist()

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
+from molmo_point.model.decoding.finite_answers import refuse_non_finite
+
 
 @dataclass
 class Generated:
@@ -59,11 +61,13 @@ def greedy(
         if len(out.token_ids) < max_new_tokens:
             distribution = step_out.logits[0, -1].float().softmax(-1)
             token = int(distribution.argmax())
+            probability = float(distribution[token])
+            refuse_non_finite(probability, model)
             if token in ends:
                 out.finish_reason = "stop"
             else:
                 out.token_ids.append(token)
-                out.probabilities.append(float(distribution[token]))
+                out.probabilities.append(probability)
                 out.digit_probabilities.append(tuple(distribution[list(digit_ids)].tolist() if token in digit_ids else ()))
         if not out.finish_reason and len(out.token_ids) >= max_new_tokens:
             out.finish_reason = "length"  # nobody would read the next distribution

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from molmo_point.model.decoding.decoder import Decoder
+from molmo_point.model.decoding.finite_answers import refuse_non_finite
 from molmo_point.model.decoding.kv_cache import KeyValueCache
 from molmo_point.model.decoding.token_tree import ROOT, TokenTree
 
@@ -156,7 +157,9 @@ class _Explorer:
         """Compute (1 + nodes, 11) probabilities of digits and dot after the pending tokens and after each node."""
         logits = self.decoder.logits([pending], [tree], self.cache)[0].float()
         wanted = logits[:, [*self.digits, self.dot]] - logits.logsumexp(-1, keepdim=True)
-        return wanted.double().exp().cpu().numpy()
+        found = wanted.double().exp().cpu().numpy()
+        refuse_non_finite(found, self.decoder.model)
+        return found
 
 
 def _mixture(components: np.ndarray) -> Spread:

@@ -13,8 +13,9 @@ import torch
 
 from molmo_point.backend import Growth, Limits, Prompt
 from molmo_point.errors import CheckpointError, DependencyError, InputError
+from molmo_point.model.checkpoint.finite_weights import FiniteWeights
 from molmo_point.model.checkpoint.quantization import allow_cpu_packing
-from molmo_point.model.checkpoint.strict_loading import loading_error, refuse_wrong_keys
+from molmo_point.model.checkpoint.strict_loading import loading_error, located, refuse_wrong_keys
 from molmo_point.model.checkpoint.weight_files import weights_of
 from molmo_point.model.decoding.greedy import Generated, greedy
 from molmo_point.model.load import CheckpointSource, fewer_crops
@@ -93,8 +94,10 @@ def load_molmo2(folder: Path, device: torch.device, quantization: Any = None, dt
     if quantization is not None:
         options["quantization_config"] = copy.deepcopy(quantization)
         options["quantization_config"].llm_int8_skip_modules = list(SKIPPED_MODULES)
+    # transformers' own class, whose files are read with a look at their numbers.
+    model_class: Any = type(Molmo2ForConditionalGeneration.__name__, (FiniteWeights, Molmo2ForConditionalGeneration), {})
     try:
-        loaded: Any = Molmo2ForConditionalGeneration.from_pretrained(
+        loaded: Any = model_class.from_pretrained(
             folder,
             config=config,
             dtype=dtype,
@@ -104,6 +107,8 @@ def load_molmo2(folder: Path, device: torch.device, quantization: Any = None, dt
             trust_remote_code=False,
             **options,
         )
+    except CheckpointError as error:
+        raise located(error, folder) from error
     except Exception as error:  # files, shapes and libraries raise many kinds with three meanings
         raise loading_error(error, folder) from error
     model, report = loaded
