@@ -64,7 +64,7 @@ def subparsers_of(parser):
 
 def check_molmo_point(words):
     """Parses the arguments with the real parser, and refuses abbreviated options, which argparse would take."""
-    from molmo_point.cli.command_line import build_parser
+    from molmo_point.cli.argument_parser import build_parser
 
     parser = build_parser()
     known, level = options_of(parser), parser
@@ -274,7 +274,7 @@ def test_commands_exist(words):
 
 
 def test_targets_and_options_in_the_text_exist():
-    from molmo_point.cli.command_line import build_parser
+    from molmo_point.cli.argument_parser import build_parser
 
     prose = _FENCE.sub("", readme())
     for code in re.findall(r"`([^`]+)`", prose):

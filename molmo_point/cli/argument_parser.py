@@ -1,10 +1,6 @@
-"""The `molmo-point` command: arguments and exit codes."""
+"""Arguments of the `molmo-point` command."""
 
 import argparse
-import os
-import sys
-import traceback
-from collections.abc import Sequence
 from typing import NoReturn
 
 from molmo_point.cli import ask as question
@@ -14,11 +10,7 @@ from molmo_point.cli.calibrate import calibrate_command as calibrate
 from molmo_point.cli.doctor import doctor_command as doctor
 from molmo_point.cli.evaluate import eval_command as evaluate
 from molmo_point.cli.exit_codes import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_NOTHING_FOUND, EXIT_OK
-from molmo_point.cli.terminal import printable_streams
-from molmo_point.errors import MolmoPointError
 from molmo_point.text_checks import printable
-
-_LONGEST_LINE = 2000
 
 _EPILOG = (
     f"exit codes: {EXIT_OK} done, {EXIT_ERROR} error (one line on stderr), {EXIT_NOTHING_FOUND} the object is not in the image, "
@@ -54,48 +46,3 @@ def build_parser() -> argparse.ArgumentParser:
     train.add_arguments(commands.add_parser("train", help="train a Molmo on rendered scenes or on your labels"))
     doctor.add_arguments(commands.add_parser("doctor", help="what is installed, what is missing, how to get it"))
     return parser
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command.
-
-    Args:
-        arguments: Command line without the program's name; None takes the process's.
-
-    Returns:
-        The exit code.
-    """
-    with printable_streams():
-        return _run(arguments)
-
-
-def _run(arguments: Sequence[str] | None) -> int:
-    options = None
-    try:
-        options = build_parser().parse_args(arguments)
-        code = int(options.run(options))
-        sys.stdout.flush()
-        return code
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else EXIT_OK if end.code is None else EXIT_ERROR
-    except KeyboardInterrupt:
-        print("molmo-point: interrupted", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # The reader has gone (`| head`); without this, Python complains again when it closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return EXIT_ERROR
-    except MolmoPointError as error:
-        return _fail(options, error, " ".join(str(error).split()))
-    except Exception as error:
-        words = " ".join(f"{type(error).__name__}: {error}".split())
-        return _fail(options, error, f"This should not happen: {words}. Fix: report it, with the output of --traceback.")
-
-
-def _fail(options: argparse.Namespace | None, error: Exception, line: str) -> int:
-    if options is not None and options.traceback:
-        traceback.print_exception(error)
-    if len(line) > _LONGEST_LINE:
-        line = f"{line[: _LONGEST_LINE // 2]} … {line[-_LONGEST_LINE // 2 :]}"
-    print(f"molmo-point: {printable(line)}", file=sys.stderr)
-    return EXIT_ERROR
