@@ -5,15 +5,14 @@ from collections.abc import Callable
 
 from molmo_point.commands import clauses
 from molmo_point.commands.clauses import refuse
-from molmo_point.commands.phrases import Words, begins, is_polite, lower, strip_end, strip_start
-from molmo_point.commands.spelling import corrected_verb, sounds_like_stop
+from molmo_point.commands.phrases import Words, begins, is_polite, strip_end, strip_start
+from molmo_point.commands.spelling import corrected_verb
 from molmo_point.commands.steps import Command, PickStep, PlaceStep, Relation, Step, StopStep
-from molmo_point.commands.vocabulary import POLITE_ENDS, POLITE_STARTS, STOP_PHRASES, STOP_WORDS, VERBS, WANTS
+from molmo_point.commands.stop_reading import means_stop
+from molmo_point.commands.vocabulary import HOW_MANY, POLITE_ENDS, POLITE_STARTS, VERBS, WANTS, WHERE
 
 MAX_CHARACTERS = 400
 MAX_STEPS = 100
-_HOW_MANY: tuple[Words, ...] = (("how", "many"), ("what", "number", "of"), ("the", "number", "of"), ("number", "of"))
-_WHERE: tuple[Words, ...] = (("where", "is"), ("where", "are"), ("where's",), ("look", "for"))
 _CLAUSES: dict[str, Callable[[Words], list[Step]]] = {
     "pick": clauses.pick,
     "give": clauses.give,
@@ -28,7 +27,7 @@ def parse_command(text: str) -> Command:
     """Parse a command.
 
     Polite words are ignored. A misspelled verb is corrected and reported in `corrections`; names of objects stay unchanged.
-    A word for stop at the start or the end makes the whole command a stop.
+    A word for stop at the start or the end makes the whole command a stop, however long or odd the rest of the text is.
 
     Args:
         text: One or several clauses: "please pick up the red mug and put it in the bowl".
@@ -37,9 +36,9 @@ def parse_command(text: str) -> Command:
         InputError: If the command is unknown, incomplete or ambiguous, or impossible for a gripper (two objects at a time,
             nothing to place). The message lists possible commands.
     """
-    sentences = _sentences(text)
-    if any(_is_stop(words) for words in sentences):
+    if isinstance(text, str) and means_stop(text):
         return Command(text, (StopStep(),))
+    sentences = _sentences(text)
     steps: list[Step] = []
     corrections: list[tuple[str, str]] = []
     for words in sentences:
@@ -70,14 +69,6 @@ def _sentences(text: str) -> list[Words]:
     return found
 
 
-def _is_stop(words: Words) -> bool:
-    small = tuple(word for word in lower(words) if word != ",")
-    bare = strip_end(strip_start(small, POLITE_STARTS), (*POLITE_ENDS, ("it",), ("moving",), ("that",)))
-    if len(bare) == 1 and bare[0] not in VERBS and sounds_like_stop(bare[0]):
-        return True
-    return any(begins(each, STOP_PHRASES) or each[0] in STOP_WORDS or each[-1] in STOP_WORDS for each in (small, bare))
-
-
 def _parted(words: Words) -> list[Words]:
     """Clauses, divided at "and", "then" and commas before a verb."""
     parts: list[list[str]] = [[]]
@@ -93,7 +84,7 @@ def _begins_clause(words: Words) -> bool:
     while words and words[0].lower() in (",", "and", "then"):
         words = words[1:]
     bare = strip_start(words, POLITE_STARTS)
-    return bool(bare) and (bare[0].lower() in VERBS or begins(bare, (*WANTS, *_HOW_MANY[:1], *_WHERE)) > 0)
+    return bool(bare) and (bare[0].lower() in VERBS or begins(bare, (*WANTS, *HOW_MANY[:1], *WHERE)) > 0)
 
 
 def _clause_steps(words: Words, corrections: list[tuple[str, str]]) -> list[Step]:
@@ -101,7 +92,7 @@ def _clause_steps(words: Words, corrections: list[tuple[str, str]]) -> list[Step
     spoken = [index for index, word in enumerate(words) if word != ","]
     bare = strip_start(tuple(words[index] for index in spoken), POLITE_STARTS)
     words = strip_end(words[spoken[-len(bare)] :], (*POLITE_ENDS, (",",)))
-    for starts, take in ((WANTS, clauses.give), (_HOW_MANY, clauses.how_many), (_WHERE, clauses.point)):
+    for starts, take in ((WANTS, clauses.give), (HOW_MANY, clauses.how_many), (WHERE, clauses.point)):
         if hit := begins(words, starts):
             return take(words[hit:])
     verb = words[0].lower()

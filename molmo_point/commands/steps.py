@@ -95,6 +95,11 @@ class Command:
         """True if the command is a stop."""
         return isinstance(self.steps[0], StopStep)
 
+    @property
+    def moves(self) -> bool:
+        """True if a step moves the arm."""
+        return any(isinstance(step, (PickStep, PlaceStep)) for step in self.steps)
+
     def paired(self) -> Iterator[tuple[Step, PlaceStep | None]]:
         """Yield the steps in order, each `PickStep` together with the `PlaceStep` right after it; other steps with None."""
         for before, step, after in zip((None, *self.steps), self.steps, (*self.steps[1:], None), strict=False):

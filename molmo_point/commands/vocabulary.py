@@ -26,14 +26,31 @@ VERBS: dict[str, str] = {
 }
 """First word of a command -> kind of the command."""
 
-STOP_WORDS = ("stop", "halt", "freeze", "abort", "cancel", "emergency", "whoa")
+HEARD_STOP_WORDS = ("stop", "halt", "freeze", "abort", "cancel", "emergency", "whoa")
+"""A lone word that is similar to one of them means stop."""
+STOP_WORDS = (*HEARD_STOP_WORDS, "estop", "quit", "cease", "pause", "wait", "enough")
 """Each of them at the start or the end of a command means stop."""
 
 STOP_PHRASES: tuple[tuple[str, ...], ...] = (
     *(("don't", "move"), ("do", "not", "move"), ("hold", "on"), ("hold", "it"), ("hold", "still"), ("stand", "still")),
-    *(("stay", "there"), ("keep", "still"), ("no", "no")),
+    *(
+        ("stay", "there"),
+        ("stay", "still"),
+        ("keep", "still"),
+        ("no", "no"),
+        ("stand", "down"),
+        ("back", "off"),
+        ("hands", "off"),
+    ),
+    *(("that's", "enough"), ("that", "is", "enough"), ("cut", "it", "out"), ("knock", "it", "off"), ("do", "nothing")),
+    ("stand", "down"),
 )
 """Starts of commands that mean stop."""
+
+LONE_STOPS = frozenset(("no", "nope", "don't", "hold", "stay"))
+"""Each of them alone means stop."""
+JOINTS = frozenset((",", "and", "then", "but", "or", "no", "please", "now", "just"))
+"""A word for stop right after one of them begins a clause."""
 
 OTHER_VERBS = (
     *("pack", "paint", "park", "paste", "peck", "peel", "plant", "plate", "play", "pluck", "poke", "pour", "press", "print"),
@@ -94,6 +111,8 @@ WANTS: tuple[tuple[str, ...], ...] = (
     *(("may", "i", "have"), ("let", "me", "have")),
 )
 """Phrases for "give me"."""
+HOW_MANY: tuple[tuple[str, ...], ...] = (("how", "many"), ("what", "number", "of"), ("the", "number", "of"), ("number", "of"))
+WHERE: tuple[tuple[str, ...], ...] = (("where", "is"), ("where", "are"), ("where's",), ("look", "for"))
 
 _NUMBER_WORDS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 NUMBERS = {word: number for number, word in enumerate(_NUMBER_WORDS, start=2)}

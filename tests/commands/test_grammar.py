@@ -103,6 +103,14 @@ def test_every_form_that_an_error_offers_can_be_said(form):
         *("stop", "STOP!", "no, stop", "hey robot stop now", "please stop moving", "pick up the mug, no stop"),
         *("pick the mug. Stop.", "top", "stopp", "sto", "don't move", "hold on", "halt", "the emergency stop"),
         *("cancel that", "no no no", "stop the robot"),
+        *("stop it now", "stop!", "Stop, please.", "would you please stop", "can you stop the arm", "make it stop", "just stop"),
+        *("stop,please", "pick the mug.stop", "stop/halt", "(stop)", '"stop"', "-stop-", "…stop", "stop…", "stop\n", "\tstop"),
+        *("ＳＴＯＰ", "s t o p", "S.T.O.P.", "stoooooooop", "STOPSTOPSTOP", "haaaalt", "st\u200bop", "stop\x1b[0m", "\x00stop"),
+        *("e-stop", "E-STOP!", "emergency stop", "quit", "pause", "wait", "wait!", "enough", "that's enough", "cease"),
+        *("no", "No!", "don't", "don’t move", "hold", "stand down", "hands off", "back off", "stay", "do nothing"),
+        *("I said stop the robot", "somebody stop that arm now please", "you must stop the thing immediately"),
+        *("pick up the mug and stop the arm", "take the cube, then stop over there", "give me the mug, no, stop the arm"),
+        *("stop " * 300, "pick the mug " * 200 + "stop", "stop " + "very " * 500 + "quickly"),
     ],
 )
 def test_stop_is_understood_whatever_else_is_said(text):
@@ -110,7 +118,18 @@ def test_stop_is_understood_whatever_else_is_said(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["pick up the stop sign", "give me the top", "pick the halter", "put the top on the pot", "drop it in the bin"]
+    "text",
+    [
+        *("pick up the stop sign", "give me the top", "pick the halter", "put the top on the pot", "drop it in the bin"),
+        *("put the stop sign in the box", "where is the stop sign?", "how many stop signs are there", "point at the stop button"),
+        *(
+            "give me the stopwatch",
+            "pick up the doorstop",
+            "put the red stop sign and the cube in the box",
+            "i need the stop sign",
+        ),
+        *("take the waiting cup", "pick up the pause button", "count the emergency exits", "put the mug on the stop sign"),
+    ],
 )
 def test_what_only_sounds_like_stop_is_not_stop(text):
     assert not parse_command(text).is_stop

