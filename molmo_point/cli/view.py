@@ -1,15 +1,16 @@
 """The `molmo-point view` command: a simulated arm in the browser, with a box for commands."""
 
 import argparse
-import queue
-import threading
+from pathlib import Path
 from typing import Any
 
 from molmo_point.cli.point import add_model, load_pointer
+from molmo_point.cli.signal_end import must_unwind
 from molmo_point.errors import MolmoPointError
+from molmo_point.files import read_file
 
 _IDLE_S = 1 / 30
-_CLOSE = object()
+_MAX_TOKEN_BYTES = 1000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,11 +22,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=1, help="seed of the table (default 1; the embedded model errs on some)")
     parser.add_argument("--objects", type=int, default=5, metavar="N", help="number of objects on it (default 5)")
     parser.add_argument("--containers", default="", metavar="KINDS", help="containers on it, e.g. bowl,plate,tray,box")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: this machine only)")
-    parser.add_argument("--port", type=int, default=8080, help="port of the page; 0 takes a free one (default 8080)")
     parser.add_argument("--command", action="append", default=[], metavar="TEXT", help="do this first; may be repeated")
     parser.add_argument("--speech", action="append", default=[], metavar="FILE", help="a command in a WAV file; may be repeated")
     parser.add_argument("--once", action="store_true", help="end after these commands")
+    group = parser.add_argument_group("who may use the page; see docs/security.md")
+    group.add_argument("--host", default="127.0.0.1", help="address to listen at (default: this machine only)")
+    group.add_argument("--port", type=int, default=8080, help="port of the page; 0 takes a free one (default 8080)")
+    group.add_argument(
+        "--public-origin", action="append", default=[], metavar="URL", help="address of a proxy that serves the page to others"
+    )
+    group.add_argument("--token-file", type=Path, metavar="FILE", help="token for browsers (default: a new one, beyond loopback)")
+    group.add_argument("--stop-when-closed", action="store_true", help="stop the arm when the last browser closes the page")
     add_model(parser)
     parser.set_defaults(run=run)
 
@@ -34,15 +41,15 @@ def run(options: argparse.Namespace) -> int:
     """Serve the page until it is interrupted."""
     import numpy as np
 
+    from molmo_point.picking.command_queue import CommandQueue
     from molmo_point.picking.pick import Picker
     from molmo_point.picking.run_log import WatchedPointer
     from molmo_point.sim.arm import SimulatedArm, random_arm_layout
     from molmo_point.sim.arm.containers import kinds_in
     from molmo_point.viz.browser.arm_view import ArmOnPage
-    from molmo_point.viz.browser.page import Page
+    from molmo_point.viz.browser.page import Page, PageActions
 
-    jobs: queue.Queue[Any] = queue.Queue()
-    stopped = threading.Event()
+    token = _token(options.token_file)
     pointer = load_pointer(options)
     shown: list[ArmOnPage] = []
     layout = random_arm_layout(np.random.default_rng(options.seed), options.objects, kinds_in(options.containers))
@@ -52,59 +59,67 @@ def run(options: argparse.Namespace) -> int:
         for each in shown:
             each.tick(arm)
 
-    with SimulatedArm(layout, on_tick=tick, pace=1.0) as arm:
-        page = Page(jobs.put, stopped.set, host=options.host, port=options.port)
+    with must_unwind(), SimulatedArm(layout, on_tick=tick, pace=1.0) as arm:
+        commands = CommandQueue(arm, lambda line: page.say(line), lambda stopped: page.show_stopped(stopped))
+        actions = PageActions(
+            commands.take,
+            lambda: commands.stop("STOP"),
+            commands.resume,
+            (lambda: commands.stop("the page was closed")) if options.stop_when_closed else None,
+        )
+        origins = tuple(options.public_origin)
+        page = Page(actions, host=options.host, port=options.port, public_origins=origins, token=token)
         try:
             shown.append(ArmOnPage(arm, page))
             watched = WatchedPointer(pointer, shown[0].answered)
             picker = Picker(watched, arm, arm.open_camera("fixed"), arm.open_camera("wrist"))
             print(f"{page.url}  (on the table: {', '.join(names)}; Ctrl-C ends)", flush=True)
-            for text in (*options.command, *_heard(options.speech, names)):
-                jobs.put(text)
-            if options.once:
-                jobs.put(_CLOSE)
-            return _serve(picker, page, shown[0], jobs, stopped)
+            good = [commands.take(text) for text in options.command]
+            listener = _listener(options.speech, names, commands)
+            no_more = lambda: options.once and (listener is None or listener.idle)  # noqa: E731
+            return _serve(picker, page, shown[0], commands, no_more, all(good))
         finally:
+            arm.stop()
             page.close()
 
 
-def _heard(files: list[str], names: list[str]) -> list[str]:
-    """Return the texts of sound files; the names of the objects on the table are hints."""
+def _token(path: Path | None) -> str | None:
+    """Token in a file; None without one."""
+    return None if path is None else read_file(path, limit_bytes=_MAX_TOKEN_BYTES).decode("ascii", "replace").strip()
+
+
+def _listener(files: list[str], names: list[str], commands: Any) -> Any:
+    """Begin to hear sound files, whose words go to the commands; names of objects are hints. None without files."""
     if not files:
-        return []
-    from molmo_point.commands.speech import SpeechRecognizer
+        return None
+    from molmo_point.commands.speech import SpeechListener, SpeechRecognizer
 
-    recognizer = SpeechRecognizer(objects=names)
-    return [recognizer.hear(file).text for file in files]
-
-
-def _serve(picker: Any, page: Any, shown: Any, jobs: Any, stopped: threading.Event) -> int:
-    """Execute the commands in this thread, the only one that may move the arm."""
-    good = True
-    try:
-        while True:
-            try:
-                text = jobs.get_nowait()
-            except queue.Empty:
-                picker.arm.wait(_IDLE_S)
-                continue
-            if text is _CLOSE:
-                return 0 if good else 1
-            stopped.clear()
-            good = _do(str(text), picker, page, shown, stopped) and good
-    except KeyboardInterrupt:
-        return 0
+    listener = SpeechListener(SpeechRecognizer(objects=names), commands)
+    for file in files:
+        listener.listen(file)
+    return listener
 
 
-def _do(text: str, picker: Any, page: Any, shown: Any, stopped: threading.Event) -> bool:
-    from molmo_point.commands import parse_command
+def _serve(picker: Any, page: Any, shown: Any, commands: Any, no_more: Any, good: bool) -> int:
+    """Execute the commands in this thread, the only one that moves the arm."""
+    while True:
+        last = no_more()
+        accepted = commands.next()
+        if accepted is not None:
+            good = _do(accepted, picker, page, shown) and good
+        elif last:
+            return 0 if good and not commands.dropped else 1
+        else:
+            picker.arm.wait(_IDLE_S)
+
+
+def _do(accepted: Any, picker: Any, page: Any, shown: Any) -> bool:
     from molmo_point.picking.command_executor import PickerExecutor, carry_out
 
-    page.say(f"“{text}”")
+    command = accepted.command
+    page.say(f"“{command.text}” means: {command.describe()}")
     try:
-        command = parse_command(text)
-        page.say(f"means: {command.describe()}")
-        outcomes = carry_out(command, PickerExecutor(picker, cancelled=stopped.is_set, on_state=shown.happened))
+        outcomes = carry_out(command, PickerExecutor(picker, on_state=shown.happened, permit=accepted.permit))
     except MolmoPointError as error:
         page.say(str(error))
         return False

@@ -1,66 +1,136 @@
-"""Page in the browser: a 3D scene, the cameras' images, the progress, and a box for commands."""
+"""Page in the browser: a 3D scene, the cameras' images, the progress, a box for commands, and a stop."""
 
+import contextlib
+import io
+import secrets
+import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Any
 
 import numpy as np
 
 from molmo_point.dependencies import require
-from molmo_point.errors import InputError
+from molmo_point.errors import DependencyError, InputError
 from molmo_point.geometry.transforms import Transform
+from molmo_point.viz.browser.access import access_of
+from molmo_point.viz.browser.guarded_server import guarded
 from molmo_point.viz.text import RGB, shortened
 
 _LINES = 8
 _WORDS_ORDER, _IMAGES_ORDER = 1000.0, 2000.0
+_SILENCE_S = 3.0
+_STOPPED = "## STOPPED\n\nNothing moves, and no command waits. Press Resume, or give a new command."
+
+
+@dataclass(frozen=True)
+class PageActions:
+    """Functions that a page calls from its server's thread; each must return at once.
+
+    Attributes:
+        command: Called with every command.
+        stop: Called at every press of STOP.
+        resume: Called at every press of Resume.
+        closed: Called when the last browser has gone; None is not interested.
+    """
+
+    command: Callable[[str], object]
+    stop: Callable[[], object]
+    resume: Callable[[], object]
+    closed: Callable[[], object] | None = None
 
 
 class Page:
-    """A web server on this machine, with one page.
+    """A web server with one page.
 
     Args:
-        on_command: Called with every typed command, from a thread of the server.
-        on_stop: Called at every press of the stop button, from a thread of the server.
+        actions: Functions behind the page's box and buttons.
         host: Address to listen at; the default serves this machine only.
         port: Port to listen at; 0 takes a free one.
+        public_origins: Origins under which a proxy serves the page: "https://robots.example.org".
+        token: Secret that a browser must bring; None makes one if the page can be reached from beyond this machine.
 
     Attributes:
-        url: Address of the page.
+        url: Address of the page, with its token.
 
     Raises:
-        DependencyError: viser is not installed.
-        InputError: The port cannot be used.
+        DependencyError: viser is not installed, or is one whose server cannot be guarded.
+        InputError: The address cannot be listened at, or an origin or the token is not valid.
     """
 
     def __init__(
         self,
-        on_command: Callable[[str], None],
-        on_stop: Callable[[], None],
+        actions: PageActions,
         *,
         host: str = "127.0.0.1",
         port: int = 8080,
+        public_origins: Sequence[str] = (),
+        token: str | None = None,
     ) -> None:
         viser = require("viser", "The live view", "view")
+        listener = _listen(host, port)
         try:
-            self._server = viser.ViserServer(host=host, port=port or _free_port(host), label="molmo-point", verbose=False)
-        except OSError as error:
-            raise InputError("--host and --port must be free", f"{host}:{port}: {error}", "give another --port") from error
-        self.url = f"http://{host}:{self._server.get_port()}"
+            address, number = listener.getsockname()[:2]
+            local_only = ip_address(address).is_loopback
+            if token is None:
+                token = "" if local_only and not public_origins else secrets.token_urlsafe(24)
+            access = access_of(host, local_only, number, public_origins, token)
+            ping_s = None if actions.closed is None else _SILENCE_S
+            # The library's own lines name an address without the token.
+            with guarded(access, listener, ping_s=ping_s) as in_place, contextlib.redirect_stdout(io.StringIO()):
+                self._server = viser.ViserServer(host=address, port=number, label="molmo-point", verbose=False)
+            if not in_place():
+                self._server.stop()
+                raise DependencyError("viser must have a server that can be guarded", viser.__version__, "pip install 'viser<2'")
+        except BaseException:
+            listener.close()
+            raise
+        shown = public_origins[0].rstrip("/") if public_origins else f"http://{_shown_host(host, address)}:{number}"
+        self.url = f"{shown}/?token={token}" if token else shown
         self._images: dict[str, Any] = {}
         self._bodies: dict[str, Any] = {}
         self._layers: dict[str, list[Any]] = {}
         self._lines: list[str] = []
         self._lock = threading.Lock()
+        self._draw(actions)
+
+    def _draw(self, actions: PageActions) -> None:
         self._server.scene.set_up_direction("+z")
         self._server.scene.add_grid("/grid", width=2.0, height=2.0, cell_size=0.1, section_size=0.5, position=(0, 0, -0.001))
         self._server.initial_camera.position = (0.75, -0.95, 0.75)
         self._server.initial_camera.look_at = (-0.15, 0.0, 0.15)
         gui = self._server.gui
+        gui.configure_theme(show_share_button=False)
         self._box = gui.add_text("command", "", hint='e.g. "pick up the red cube and put it aside"')
         send, stop = gui.add_button("do it"), gui.add_button("STOP", color="red")
+        self._resume = gui.add_button("Resume", color="green", visible=False)
+        # Below the buttons, which stay where they are: a second press of STOP must not meet another one.
+        self._state = gui.add_markdown(_STOPPED, visible=False)
         self._words = gui.add_markdown("ready", order=_WORDS_ORDER)
-        send.on_click(lambda _: on_command(self._box.value))
-        stop.on_click(lambda _: on_stop())
+
+        # Coroutines run in the server's thread, in the order of the messages; functions would wait for a free thread.
+        @send.on_click
+        async def _(_: Any) -> None:
+            actions.command(self._box.value)
+
+        @stop.on_click
+        async def _(_: Any) -> None:
+            actions.stop()
+
+        @self._resume.on_click
+        async def _(_: Any) -> None:
+            actions.resume()
+
+        @self._server.on_client_disconnect
+        async def _(_: Any) -> None:
+            if actions.closed is not None and not self._server.get_clients():
+                actions.closed()
+
+    def show_stopped(self, stopped: bool) -> None:
+        """Show that the arm is stopped, with the Resume button, or that it is not."""
+        self._state.visible = self._resume.visible = stopped
 
     def say(self, line: str) -> None:
         """Add a line to the progress."""
@@ -106,7 +176,8 @@ class Page:
 
     def close(self) -> None:
         """Stop the server."""
-        self._server.stop()
+        with contextlib.redirect_stdout(io.StringIO()):
+            self._server.stop()
 
 
 class Layer:
@@ -137,9 +208,25 @@ def _escaped(text: str) -> str:
     return "".join(f"\\{letter}" if letter in "\\`*_{}[]<>#|" else letter for letter in text)
 
 
-def _free_port(host: str) -> int:
-    import socket
+def _listen(host: str, port: int) -> socket.socket:
+    if not 0 <= port <= 65535:
+        raise InputError("--port must be 0 to 65535", str(port), "give another --port")
+    try:
+        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        return socket.create_server(found[0][4][:2], family=found[0][0])
+    except (OSError, OverflowError, UnicodeError, ValueError) as error:
+        raise InputError("--host and --port must be free", f"{host}:{port}: {error}", "give another --port") from error
 
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
+
+def _shown_host(host: str, address: str) -> str:
+    """Host for a browser's address bar; for a page that listens everywhere, this machine's own address."""
+    if ip_address(address).is_unspecified:
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        with socket.socket(family, socket.SOCK_DGRAM) as route:
+            try:
+                # Nothing is sent: the system only chooses the address that others reach.
+                route.connect(("2001:db8::1" if ":" in address else "192.0.2.1", 9))
+                host = str(route.getsockname()[0])
+            except OSError:
+                host = socket.gethostname()
+    return f"[{host}]" if ":" in host else host
