@@ -37,7 +37,7 @@ def image(array, encoding, *, padding=0, big=False, frame="optical", stamp_ns=ST
 def camera_info(**changes):
     message = CameraInfo(width=640, height=480, distortion_model="plumb_bob", d=[0.0] * 5)
     message.k = [600.0, 0.0, 319.5, 0.0, 610.0, 239.5, 0.0, 0.0, 1.0]
-    message.p = [500.0, 0.0, 300.0, 0.0, 0.0, 510.0, 200.0, 0.0, 0.0, 0.0, 1.0, 0.0]
+    message.p = [600.0, 0.0, 319.5, 0.0, 0.0, 610.0, 239.5, 0.0, 0.0, 0.0, 1.0, 0.0]
     message.header.frame_id = "optical"
     for name, value in changes.items():
         setattr(message, name, value)
@@ -167,17 +167,119 @@ def test_distortion_models():
 
 
 def test_rectified_images_use_p_and_no_distortion():
-    found = conversions.intrinsics_from_message(camera_info(d=[0.1] * 5), rectified=True)
+    projection = [500.0, 0.0, 300.0, 0.0, 0.0, 510.0, 200.0, 0.0, 0.0, 0.0, 1.0, 0.0]
+    found = conversions.intrinsics_from_message(camera_info(d=[0.1] * 5, p=projection), rectified=True)
     assert found == Intrinsics(640, 480, 500.0, 510.0, 300.0, 200.0)
 
 
 @pytest.mark.parametrize("index", [0, 4])
-@pytest.mark.parametrize("value", [0.0, float("nan"), -600.0])
-def test_an_uncalibrated_camera_is_refused(index, value):
+@pytest.mark.parametrize(("value", "words"), [(0.0, "focal length"), (float("nan"), "finite"), (-600.0, "focal length")])
+def test_an_uncalibrated_camera_is_refused(index, value, words):
     message = camera_info()
     message.k[index] = value
-    with pytest.raises(InputError, match="focal length"):
+    with pytest.raises(InputError, match=words):
         conversions.intrinsics_from_message(message)
+
+
+def rotation(degrees):
+    angle = np.radians(degrees)
+    return [1.0, 0.0, 0.0, 0.0, np.cos(angle), -np.sin(angle), 0.0, np.sin(angle), np.cos(angle)]
+
+
+def matrix(fx, fy, cx, cy, *, skew=0.0, tx=None, last=1.0):
+    """K as in a message, or P with its offset."""
+    rows = [[fx, skew, cx], [0.0, fy, cy], [0.0, 0.0, last]]
+    if tx is not None:
+        rows = [[*row, offset] for row, offset in zip(rows, (tx, 0.0, 0.0), strict=True)]
+    return [float(value) for row in rows for value in row]
+
+
+SAME = (600, 610, 319.5, 239.5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"k": matrix(*SAME, skew=30.0)}, "no skew.*skew 30 in K"),
+        ({"k": matrix(*SAME, last=0.0)}, r"K must be \[fx 0 cx"),
+        ({"k": matrix(1, 1, 0, 0)}, "K and P.*fx=1.*P with 600"),
+        ({"k": matrix(1200, 1220, 639.5, 479.5)}, "K and P.*rectified"),
+        ({"k": matrix(600, 610, 319.5, 339.5)}, "K and P"),
+        ({"d": [0.1] * 5, "k": matrix(6000, 6000, 319.5, 239.5)}, "K and P"),
+        ({"r": rotation(0.2)}, "R turns by 0.20 degrees"),
+        ({"r": [2.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]}, "R of the camera info must be a rotation"),
+        ({"r": [float("inf")] * 9}, "R of the camera info must be finite"),
+        ({"p": [float("nan")] * 12}, "P of the camera info must be finite"),
+        ({"k": [1e-300, 0.0, 319.5, 0.0, 1e-300, 239.5, 0.0, 0.0, 1.0], "p": [0.0] * 12}, "f[xy]"),
+        ({"k": [600.0, 0.0, 1e308, 0.0, 600.0, 239.5, 0.0, 0.0, 1.0], "p": [0.0] * 12}, "c[xy]|principal"),
+    ],
+)
+def test_a_camera_info_that_contradicts_itself_is_refused(changes, words):
+    with pytest.raises(InputError, match=words):
+        conversions.intrinsics_from_message(camera_info(**changes))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"p": [0.0] * 12},
+        {"r": [0.0] * 9},
+        {"r": rotation(0.05)},
+        {"d": [-0.3, 0.1, 0.0, 0.0, 0.0], "p": matrix(500, 490, 330, 230, tx=0.0)},
+        {"p": matrix(604, 612, 320, 240, tx=0.0)},
+    ],
+)
+def test_camera_infos_as_drivers_publish_them_are_taken(changes):
+    found = conversions.intrinsics_from_message(camera_info(**changes))
+    assert (found.fx, found.fy, found.cx, found.cy) == SAME
+
+
+def test_the_second_camera_of_a_stereo_pair_has_an_offset():
+    projection = matrix(600, 610, 319.5, 239.5, tx=-60.0)
+    with pytest.raises(InputError, match=r"no offset.*Tx=-60"):
+        conversions.intrinsics_from_message(camera_info(p=projection), rectified=True)
+    assert conversions.intrinsics_from_message(camera_info(p=projection)).fx == 600
+
+
+@pytest.mark.parametrize(
+    ("region", "words"),
+    [
+        ((600, 0, 100, 100), "100x100 at 600, 0 of 640x480"),
+        ((0, 0, 641, 480), "region of interest"),
+        ((10, 10, 0, 0), "region of interest"),
+        ((10, 10, 20, 0), "region of interest"),
+    ],
+)
+def test_a_region_beyond_its_image_is_refused(region, words):
+    message = camera_info()
+    message.roi.x_offset, message.roi.y_offset, message.roi.width, message.roi.height = region
+    with pytest.raises(InputError, match=words):
+        conversions.intrinsics_from_message(message)
+
+
+def test_a_small_region_far_from_the_principal_point_keeps_its_rays():
+    message = camera_info()
+    message.roi.x_offset, message.roi.y_offset, message.roi.width, message.roi.height = 576, 416, 64, 64
+    found = conversions.intrinsics_from_message(message)
+    assert (found.fx, found.cx, found.cy) == (600.0, 319.5 - 576, 239.5 - 416)
+
+
+def test_binning_coarser_than_the_image_is_refused():
+    with pytest.raises(InputError, match="binning"):
+        conversions.intrinsics_from_message(camera_info(binning_x=1000))
+
+
+def test_a_camera_info_without_frame_and_stamp_belongs_to_its_image():
+    info = camera_info(width=W, height=H, k=matrix(6, 6, 3, 2), p=[0.0] * 12)
+    info.header.frame_id = ""
+    frame = conversions.frame_from_messages(image(RGB, "rgb8"), image(np.ones((H, W), np.float32), "32FC1"), info)
+    assert frame.intrinsics is not None and frame.intrinsics.fx == 6.0
+
+
+@pytest.mark.parametrize("frame", ["\x1b[31mred", "a\nb", "x" * 300, "/"])
+def test_frame_names_that_nobody_can_read_are_refused(frame):
+    with pytest.raises(InputError, match="printable name"):
+        conversions.frame_from_messages(image(RGB, "rgb8", frame=frame))
 
 
 @pytest.mark.parametrize("encoding", ["16UC1", "32FC1"])
@@ -203,7 +305,7 @@ def test_messages_that_do_not_belong_together_are_refused():
     color, depth = image(RGB, "rgb8"), image(np.ones((H, W), np.float32), "32FC1")
     with pytest.raises(InputError, match="must have a capture time"):
         conversions.frame_from_messages(image(RGB, "rgb8", stamp_ns=0))
-    with pytest.raises(InputError, match="must have a frame_id"):
+    with pytest.raises(InputError, match="printable name"):
         conversions.frame_from_messages(image(RGB, "rgb8", frame=""))
     depth.header.frame_id = "depth_optical"
     with pytest.raises(DepthInputError, match=r"'depth_optical'.*align_depth"):

@@ -42,10 +42,36 @@ def test_the_limit_is_inclusive_and_nothing_beyond_it_is_joined():
     assert filled([0], [11], max_skew_s=0.010).newest() is None
 
 
-def test_camera_info_of_another_moment_is_refused_too():
-    joined = filled([100], [100], [0])
-    assert joined.newest() is None
-    assert joined.skew_s()[INFO] == pytest.approx(-0.1)
+@pytest.mark.parametrize("info_ms", [[0], [5000], [0, 5000], [0, 33, 66]])
+def test_camera_info_that_does_not_change_holds_for_every_image(info_ms):
+    joined = synchronizer.Synchronizer(0.01)
+    for time_ms in info_ms:
+        joined.add(INFO, START + time_ms * MS, "constant")
+    joined.add(DEPTH, START + 2000 * MS, "depth")
+    assert joined.add(COLOR, START + 2000 * MS, "color")
+    assert joined.newest().info == "constant" and INFO not in joined.skew_s()
+
+
+def test_camera_info_without_a_stamp_holds_and_completes_the_image_that_waits():
+    joined = synchronizer.Synchronizer(0.01)
+    joined.add(DEPTH, START, "depth")
+    assert not joined.add(COLOR, START, "color") and joined.missing() == (INFO,)
+    assert joined.add(INFO, 0, "info")
+    assert joined.newest().info == "info" and not joined.missing() and not joined.unstamped()
+
+
+def test_camera_info_that_changes_belongs_to_its_own_moment():
+    joined = filled([100, 133, 166], [100, 133, 166], [0, 33, 100, 133])
+    assert joined.newest().info == "INFO 133", "166 waits for its own"
+    lost = filled([100], [100], [0, 33])
+    assert lost.newest() is None
+    assert lost.skew_s()[INFO] == pytest.approx(-0.067)
+
+
+def test_a_camera_that_was_set_to_another_mode_is_used_after_a_while():
+    joined = filled([1000, 3100], [1000, 3100], [0, 900])
+    assert joined.newest().stamp_ns == START + 3100 * MS and joined.newest().info == "INFO 900"
+    assert joined.at(START + 1000 * MS) is None
 
 
 def test_an_image_captured_before_is_not_taken():

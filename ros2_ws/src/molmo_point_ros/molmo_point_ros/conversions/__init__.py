@@ -1,5 +1,6 @@
 """Messages to the SDK's types and back: pure functions, no node, no clock, no state."""
 
+from molmo_point_ros.conversions.camera_infos import intrinsics_from_message, intrinsics_to_message, same_camera
 from molmo_point_ros.conversions.detections import detections_message, import_vision_msgs
 from molmo_point_ros.conversions.grasps import grasp_message, no_grasp_reason
 from molmo_point_ros.conversions.images import (
@@ -7,12 +8,9 @@ from molmo_point_ros.conversions.images import (
     depth_from_message,
     frame_from_messages,
     frame_to_messages,
-    intrinsics_from_message,
-    intrinsics_to_message,
-    stamp_from_ns,
-    stamp_to_ns,
 )
 from molmo_point_ros.conversions.markers import markers_message
+from molmo_point_ros.conversions.stamps import stamp_from_ns, stamp_to_ns
 from molmo_point_ros.conversions.targets import (
     Check,
     best_target,
@@ -44,6 +42,7 @@ __all__ = [
     "plain_pose_message",
     "point_message",
     "pose_message",
+    "same_camera",
     "stamp_from_ns",
     "stamp_to_ns",
     "targets_message",

@@ -1,21 +1,21 @@
 """sensor_msgs to the parts of an `RgbdFrame`, and back.
 
-Color becomes RGB uint8. Depth becomes float32 meters, NaN if missing. CameraInfo becomes the `Intrinsics` of the image as
-received. A message that cannot be read for certain is refused with the reason.
+Color becomes RGB uint8. Depth becomes float32 meters, NaN if missing. A message that cannot be read for certain is refused
+with the reason.
 """
 
 import io
 from typing import Any
 
 import numpy as np
-from builtin_interfaces.msg import Time
 from numpy.typing import NDArray
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from molmo_point.arrays import DepthArray
 from molmo_point.errors import DepthInputError, InputError
 from molmo_point.frame import RgbdFrame, decode_depth
-from molmo_point.geometry.intrinsics import Intrinsics
+from molmo_point_ros.conversions.camera_infos import intrinsics_from_message, intrinsics_to_message
+from molmo_point_ros.conversions.stamps import stamp_from_ns, stamp_to_ns
 
 MAX_PIXELS = 64_000_000
 """Images larger than this are refused before anything is allocated for them."""
@@ -25,16 +25,6 @@ _CHANNELS = {"rgb8": (0, 1, 2), "bgr8": (2, 1, 0), "rgba8": (0, 1, 2), "bgra8": 
 _CHANNEL_COUNT = {"rgb8": 3, "bgr8": 3, "rgba8": 4, "bgra8": 4, "mono8": 1}
 _DEPTH_TYPES = {"16UC1": "u2", "32FC1": "f4"}
 _COMPRESSED_DEPTH_HEADER = 12
-
-
-def stamp_to_ns(stamp: Time) -> int:
-    """Return a message's time in nanoseconds."""
-    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
-
-
-def stamp_from_ns(stamp_ns: int) -> Time:
-    """Return the message's time of nanoseconds, which must not be negative."""
-    return Time(sec=stamp_ns // 1_000_000_000, nanosec=stamp_ns % 1_000_000_000)
 
 
 def checked_frame(name: str) -> str:
@@ -100,59 +90,6 @@ def depth_from_message(message: Image | CompressedImage, *, unit_m: float = 0.00
     return decode_depth(depth, scale_m=unit_m if message.encoding == "16UC1" else None)
 
 
-def intrinsics_from_message(message: CameraInfo, *, rectified: bool = False) -> Intrinsics:
-    """Return the intrinsics of the image that a CameraInfo belongs to.
-
-    K (or P) belongs to the full sensor image; region of interest and binning (REP 104) are applied here. Binned pixels
-    cover the area of their full-resolution pixels: the edges of the image stay in place.
-
-    Args:
-        message: The CameraInfo.
-        rectified: True for a rectified image: P is used, without distortion.
-
-    Raises:
-        InputError: For an uncalibrated camera (fx or fy 0), or a distortion model other than plumb_bob.
-    """
-    fx, fy, cx, cy = (float(message.p[i]) for i in (0, 5, 2, 6)) if rectified else (float(message.k[i]) for i in (0, 4, 2, 5))
-    if not (fx > 0 and fy > 0):
-        raise InputError(
-            "The focal length of the camera info must be above zero",
-            f"{'P' if rectified else 'K'} with fx={fx:g}, fy={fy:g} in frame {message.header.frame_id!r}",
-            "calibrate the camera, or publish the driver's own camera_info",
-        )
-    model, coefficients = ("none", ()) if rectified else _distortion(message)
-    full = Intrinsics(int(message.width), int(message.height), fx, fy, cx, cy, model, coefficients)
-    roi, window = message.roi, full
-    if roi.width and roi.height:
-        window = full.cropped(int(roi.x_offset), int(roi.y_offset), int(roi.width), int(roi.height))
-    binning = (max(int(message.binning_x), 1), max(int(message.binning_y), 1))
-    if binning == (1, 1):
-        return window
-    return window.scaled(max(window.width // binning[0], 1), max(window.height // binning[1], 1))
-
-
-def intrinsics_to_message(intrinsics: Intrinsics, frame: str, stamp_ns: int) -> CameraInfo:
-    """Return the CameraInfo of an image with these intrinsics, neither binned nor cropped.
-
-    Raises:
-        InputError: For inverse_brown_conrady distortion: ROS has no name for it.
-    """
-    if intrinsics.distortion_model == "inverse_brown_conrady" and any(intrinsics.distortion):
-        raise InputError(
-            "This distortion cannot be expressed in a CameraInfo",
-            intrinsics.distortion_model,
-            "rectify the image first, or publish plumb_bob coefficients",
-        )
-    message = CameraInfo(width=intrinsics.width, height=intrinsics.height, distortion_model="plumb_bob")
-    message.header.frame_id = frame
-    message.header.stamp = stamp_from_ns(stamp_ns)
-    message.d = [float(value) for value in intrinsics.distortion or (0.0,) * 5]
-    message.k = [float(value) for value in intrinsics.matrix.reshape(-1)]
-    message.r = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
-    message.p = [float(value) for value in np.hstack([intrinsics.matrix, np.zeros((3, 1))]).reshape(-1)]
-    return message
-
-
 def frame_from_messages(
     color: Image | CompressedImage,
     depth: Image | CompressedImage | None = None,
@@ -169,17 +106,17 @@ def frame_from_messages(
         InputError: If the color image has no stamp or frame_id, or cannot be used.
     """
     stamp_ns = stamp_to_ns(color.header.stamp)
-    frame = color.header.frame_id.lstrip("/")
     if stamp_ns <= 0:
         raise InputError("The color image must have a capture time", "stamp 0", "let the driver stamp its images")
-    if not frame:
-        raise InputError("The color image must have a frame_id", "''", "let the driver name its optical frame")
-    for name, other in (("depth image", depth), ("camera info", info)):
-        other_frame = frame if other is None else other.header.frame_id.lstrip("/")
-        if other_frame != frame:
+    frame = checked_frame(color.header.frame_id)
+    # A camera info without a frame is the one of its topic.
+    info_frame = info.header.frame_id if info is not None else ""
+    named = {"depth image": depth.header.frame_id if depth is not None else frame, "camera info": info_frame or frame}
+    for name, other_frame in named.items():
+        if other_frame.lstrip("/") != frame:
             raise DepthInputError(
                 f"The {name} must be in the frame of the color image",
-                f"{other_frame!r}, color {frame!r}",
+                f"{other_frame[:MAX_FRAME_NAME]!r}, color {frame!r}",
                 "use depth aligned to color (realsense-ros: align_depth.enable:=true, aligned_depth_to_color topics)",
             )
     color_rgb = color_from_message(color, max_px=max_px)
@@ -242,23 +179,6 @@ def _rows(message: Image, name: str, channels: int, kind: np.dtype[Any], max_px:
     else:  # the last row may come without its padding
         pixels = np.lib.stride_tricks.as_strided(data, (height, row), (step, 1), writeable=False)
     return np.ascontiguousarray(pixels).view(kind).reshape(height, width, channels)
-
-
-def _distortion(message: CameraInfo) -> tuple[str, tuple[float, ...]]:
-    """Return the lens model and its five coefficients, of plumb_bob and models that reduce to it."""
-    values = tuple(float(value) for value in message.d)
-    if message.distortion_model in ("", "none") and not any(values):
-        return "none", ()
-    known = message.distortion_model in ("plumb_bob", "rational_polynomial")
-    if not known or len(values) > 14 or any(values[5:]):
-        raise InputError(
-            "The distortion of this camera is not supported",
-            f"{message.distortion_model!r} with {values}",
-            "publish rectified images and set the parameter rectified, or a plumb_bob calibration",
-        )
-    if not any(values):
-        return "none", ()
-    return "brown_conrady", (*values[:5], *(0.0,) * (5 - len(values)))
 
 
 def _decompressed(data: bytes, form: str, max_px: int) -> NDArray[Any]:

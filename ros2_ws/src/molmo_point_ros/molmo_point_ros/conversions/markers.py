@@ -10,7 +10,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 from molmo_point.geometry.error_ellipsoid import error_ellipsoid
 from molmo_point.geometry.transforms import Transform
 from molmo_point.results import Target
-from molmo_point_ros.conversions.images import stamp_from_ns
+from molmo_point_ros.conversions.stamps import stamp_from_ns
 
 DOT_DIAMETER_M = 0.01
 TEXT_HEIGHT_M = 0.02

@@ -21,7 +21,8 @@ from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.transforms import Transform
 from molmo_point.results import DepthStatus, ImagePoint, Pointing, Target, Unreachable
 from molmo_point.tracking.track import Track, TrackState
-from molmo_point_ros.conversions.images import checked_frame, stamp_from_ns
+from molmo_point_ros.conversions.images import checked_frame
+from molmo_point_ros.conversions.stamps import stamp_from_ns
 
 Check = Callable[[Target], tuple[int, str]]
 """From a target in the optical frame to the GATE_ constant that stops it and the reason; else GATE_OPEN and ""."""

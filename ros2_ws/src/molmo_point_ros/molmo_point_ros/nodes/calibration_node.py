@@ -16,8 +16,7 @@ from molmo_point.calibration.boards import DEFAULT, load_board
 from molmo_point.calibration.capture import GuidedCapture
 from molmo_point.errors import FrameError, MolmoPointError
 from molmo_point.hand_eye.samples import Setup
-from molmo_point_ros.conversions import stamp_to_ns
-from molmo_point_ros.conversions.images import color_from_message, intrinsics_from_message
+from molmo_point_ros.conversions import color_from_message, intrinsics_from_message, stamp_to_ns
 from molmo_point_ros.inputs.image_qos import image_qos
 from molmo_point_ros.inputs.input_node import InputNode
 from molmo_point_ros.inputs.tf_buffer import NotYetKnownError, TransformLimits

@@ -1,0 +1,167 @@
+"""sensor_msgs/CameraInfo to `Intrinsics`, and back.
+
+A camera info that contradicts itself or its image is refused: a wrong focal length moves every position without a word.
+"""
+
+import math
+
+import numpy as np
+from sensor_msgs.msg import CameraInfo
+
+from molmo_point.arrays import FloatArray
+from molmo_point.errors import InputError
+from molmo_point.geometry.intrinsics import Intrinsics
+from molmo_point_ros.conversions.stamps import stamp_from_ns
+
+_SKEW = 1e-6
+"""Largest skew of K, relative to its focal length."""
+_MOST_TURN_RAD = math.radians(0.1)
+_SAME_SHARE, _MOST_SHARE = 0.02, 2.0
+"""Largest difference of the focal lengths of K and P, relative to K: without, and with lens distortion."""
+_PUBLISH = "publish the camera info that the driver or camera_calibration gives for this image"
+
+
+def intrinsics_from_message(message: CameraInfo, *, rectified: bool = False) -> Intrinsics:
+    """Return the intrinsics of the image that a CameraInfo belongs to.
+
+    K (or P) belongs to the full sensor image; region of interest and binning (REP 104) are applied here. Binned pixels
+    cover the area of their full-resolution pixels: the edges of the image stay in place.
+
+    Args:
+        message: The CameraInfo.
+        rectified: True for a rectified image: P is used, without distortion.
+
+    Raises:
+        InputError: For an uncalibrated camera (fx or fy 0), a distortion model other than plumb_bob, values that no camera
+            has, or matrices and regions that contradict one another.
+    """
+    camera = _matrix(message.k, "K", 3)
+    projection = _matrix(message.p, "P", 4)
+    model, coefficients = ("none", ()) if rectified else _distortion(message)
+    if rectified:
+        if abs(projection[0, 3]) > _SKEW * projection[0, 0] or abs(projection[1, 3]) > _SKEW * projection[1, 1]:
+            given = f"P with Tx={projection[0, 3]:g}, Ty={projection[1, 3]:g}"
+            fix = "use the image of the first camera of the stereo pair, for which they are 0"
+            raise InputError("P of a rectified image must have no offset", given, fix)
+    elif projection.any() and max(message.binning_x, message.binning_y) <= 1 and not message.roi.width:
+        _check_agreement(camera, projection, message, any(coefficients))
+    used = projection if rectified else camera
+    _check_pinhole(used, "P" if rectified else "K", message.header.frame_id)
+    fx, fy, cx, cy = (float(used[place]) for place in ((0, 0), (1, 1), (0, 2), (1, 2)))
+    full = Intrinsics(int(message.width), int(message.height), fx, fy, cx, cy, model, coefficients)
+    return _binned(_windowed(full, message), message)
+
+
+def same_camera(one: CameraInfo, other: CameraInfo) -> bool:
+    """Return true if two camera infos are equal but for their stamps."""
+    fields = [
+        (each.header.frame_id, each.width, each.height, each.distortion_model, each.binning_x, each.binning_y, each.roi)
+        for each in (one, other)
+    ]
+    arrays = ((one.k, other.k), (one.p, other.p), (one.r, other.r), (one.d, other.d))
+    return fields[0] == fields[1] and all(np.array_equal(mine, others) for mine, others in arrays)
+
+
+def intrinsics_to_message(intrinsics: Intrinsics, frame: str, stamp_ns: int) -> CameraInfo:
+    """Return the CameraInfo of an image with these intrinsics, neither binned nor cropped.
+
+    Raises:
+        InputError: For inverse_brown_conrady distortion: ROS has no name for it.
+    """
+    if intrinsics.distortion_model == "inverse_brown_conrady" and any(intrinsics.distortion):
+        raise InputError(
+            "This distortion cannot be expressed in a CameraInfo",
+            intrinsics.distortion_model,
+            "rectify the image first, or publish plumb_bob coefficients",
+        )
+    message = CameraInfo(width=intrinsics.width, height=intrinsics.height, distortion_model="plumb_bob")
+    message.header.frame_id = frame
+    message.header.stamp = stamp_from_ns(stamp_ns)
+    message.d = [float(value) for value in intrinsics.distortion or (0.0,) * 5]
+    message.k = [float(value) for value in intrinsics.matrix.reshape(-1)]
+    message.r = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
+    message.p = [float(value) for value in np.hstack([intrinsics.matrix, np.zeros((3, 1))]).reshape(-1)]
+    return message
+
+
+def _matrix(values: object, name: str, columns: int) -> FloatArray:
+    matrix = np.array(values, dtype=np.float64).reshape(3, columns)
+    if not np.isfinite(matrix).all():
+        raise InputError(f"{name} of the camera info must be finite", str(matrix.tolist()), _PUBLISH)
+    return matrix
+
+
+def _check_pinhole(matrix: FloatArray, name: str, frame: str) -> None:
+    """Refuse a matrix without focal lengths, with a skew, or of another form."""
+    fx, fy = float(matrix[0, 0]), float(matrix[1, 1])
+    if not (fx > 0 and fy > 0):
+        given = f"{name} with fx={fx:g}, fy={fy:g} in frame {frame!r}"
+        fix = "calibrate the camera, or publish the driver's own camera_info"
+        raise InputError("The focal length of the camera info must be above zero", given, fix)
+    if abs(matrix[0, 1]) > _SKEW * fx:
+        given = f"skew {matrix[0, 1]:g} in {name}"
+        raise InputError("A camera info must have no skew", given, "calibrate the camera without skew, as OpenCV does")
+    if np.abs(matrix[(1, 2, 2, 2), (0, 0, 1, 2)] - [0, 0, 0, 1]).max() > _SKEW:
+        raise InputError(f"{name} must be [fx 0 cx, 0 fy cy, 0 0 1]", str(matrix[:, :3].tolist()), _PUBLISH)
+
+
+def _check_agreement(camera: FloatArray, projection: FloatArray, message: CameraInfo, distorts: bool) -> None:
+    """Refuse a raw image whose frame is turned by R, and a K that belongs to another image than P."""
+    turn = _matrix(message.r, "R", 3)
+    if turn.any():
+        if np.abs(turn @ turn.T - np.eye(3)).max() > 1e-3 or np.linalg.det(turn) < 0:
+            raise InputError("R of the camera info must be a rotation matrix", str(turn.tolist()), _PUBLISH)
+        angle_rad = math.acos(min(max((float(np.trace(turn)) - 1) / 2, -1.0), 1.0))
+        if angle_rad > _MOST_TURN_RAD:
+            given = f"R turns by {math.degrees(angle_rad):.2f} degrees"
+            fix = "use the rectified image (image_proc), with its depth, and set rectified to true"
+            raise InputError("A raw image must be in the frame of its camera info", given, fix)
+    most = _MOST_SHARE if distorts else _SAME_SHARE
+    ratios = [projection[axis, axis] / camera[axis, axis] if camera[axis, axis] > 0 else 1.0 for axis in (0, 1)]
+    offsets = [] if distorts else (projection[:2, 2] - camera[:2, 2]) / (most * np.array([message.width, message.height]))
+    if any(ratio > 1 + most or ratio < 1 / (1 + most) for ratio in ratios) or np.abs(offsets).max(initial=0.0) > 1:
+        given = "K with fx={:g}, fy={:g}, cx={:g}, cy={:g}; P with {:g}, {:g}, {:g}, {:g}".format(
+            *(float(matrix[place]) for matrix in (camera, projection) for place in ((0, 0), (1, 1), (0, 2), (1, 2)))
+        )
+        fix = f"set rectified to true if the image is rectified; otherwise {_PUBLISH}"
+        raise InputError("K and P of the camera info must be those of one image", given, fix)
+
+
+def _windowed(full: Intrinsics, message: CameraInfo) -> Intrinsics:
+    """Apply the region of interest; 0 x 0 is the whole image."""
+    region = message.roi
+    x, y, width, height = (int(value) for value in (region.x_offset, region.y_offset, region.width, region.height))
+    if not (x or y or width or height):
+        return full
+    if not (width and height) or x + width > full.width or y + height > full.height:
+        given = f"{width}x{height} at {x}, {y} of {full.width}x{full.height}"
+        raise InputError("The region of interest must lie in the image of the camera info", given, _PUBLISH)
+    return full.cropped(x, y, width, height)
+
+
+def _binned(window: Intrinsics, message: CameraInfo) -> Intrinsics:
+    """Apply the binning; 0 and 1 are none."""
+    binning = (max(int(message.binning_x), 1), max(int(message.binning_y), 1))
+    if binning == (1, 1):
+        return window
+    if binning[0] > window.width or binning[1] > window.height:
+        given = f"{binning[0]}x{binning[1]} for {window.width}x{window.height} pixels"
+        raise InputError("The binning must be smaller than the image of the camera info", given, _PUBLISH)
+    return window.scaled(window.width // binning[0], window.height // binning[1])
+
+
+def _distortion(message: CameraInfo) -> tuple[str, tuple[float, ...]]:
+    """Return the lens model and its five coefficients, of plumb_bob and models that reduce to it."""
+    values = tuple(float(value) for value in message.d)
+    if message.distortion_model in ("", "none") and not any(values):
+        return "none", ()
+    known = message.distortion_model in ("plumb_bob", "rational_polynomial")
+    if not known or len(values) > 14 or any(values[5:]):
+        raise InputError(
+            "The distortion of this camera is not supported",
+            f"{message.distortion_model!r} with {values}",
+            "publish rectified images and set the parameter rectified, or a plumb_bob calibration",
+        )
+    if not any(values):
+        return "none", ()
+    return "brown_conrady", (*values[:5], *(0.0,) * (5 - len(values)))
