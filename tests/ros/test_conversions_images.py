@@ -173,7 +173,7 @@ def test_rectified_images_use_p_and_no_distortion():
 
 
 @pytest.mark.parametrize("index", [0, 4])
-@pytest.mark.parametrize(("value", "words"), [(0.0, "focal length"), (float("nan"), "finite"), (-600.0, "focal length")])
+@pytest.mark.parametrize(("value", "words"), [(0.0, "f[xy] must be"), (float("nan"), "finite"), (-600.0, "f[xy] must be")])
 def test_an_uncalibrated_camera_is_refused(index, value, words):
     message = camera_info()
     message.k[index] = value
@@ -200,8 +200,8 @@ SAME = (600, 610, 319.5, 239.5)
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"k": matrix(*SAME, skew=30.0)}, "no skew.*skew 30 in K"),
-        ({"k": matrix(*SAME, last=0.0)}, r"K must be \[fx 0 cx"),
+        ({"k": matrix(*SAME, skew=30.0)}, "skew 30.*K of the camera info"),
+        ({"k": matrix(*SAME, last=0.0)}, "K must be fx 0 cx"),
         ({"k": matrix(1, 1, 0, 0)}, "K and P.*fx=1.*P with 600"),
         ({"k": matrix(1200, 1220, 639.5, 479.5)}, "K and P.*rectified"),
         ({"k": matrix(600, 610, 319.5, 339.5)}, "K and P"),
@@ -210,8 +210,8 @@ SAME = (600, 610, 319.5, 239.5)
         ({"r": [2.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]}, "R of the camera info must be a rotation"),
         ({"r": [float("inf")] * 9}, "R of the camera info must be finite"),
         ({"p": [float("nan")] * 12}, "P of the camera info must be finite"),
-        ({"k": [1e-300, 0.0, 319.5, 0.0, 1e-300, 239.5, 0.0, 0.0, 1.0], "p": [0.0] * 12}, "f[xy]"),
-        ({"k": [600.0, 0.0, 1e308, 0.0, 600.0, 239.5, 0.0, 0.0, 1.0], "p": [0.0] * 12}, "c[xy]|principal"),
+        ({"k": [1e-300, 0.0, 319.5, 0.0, 1e-300, 239.5, 0.0, 0.0, 1.0], "p": [0.0] * 12}, "focal length.*fx=1e-300"),
+        ({"k": [600.0, 0.0, 1e308, 0.0, 600.0, 239.5, 0.0, 0.0, 1.0], "p": [0.0] * 12}, "principal point.*cx=1e[+]308"),
     ],
 )
 def test_a_camera_info_that_contradicts_itself_is_refused(changes, words):

@@ -9,12 +9,13 @@ import pytest
 pytest.importorskip("rclpy", reason="needs ROS 2: run through ros2_ws/run", exc_type=ImportError)
 pytest.importorskip("molmo_point_msgs.msg", reason="needs the built interfaces: make setup", exc_type=ImportError)
 
+from geometry_msgs.msg import TransformStamped
 from molmo_point_msgs.msg import PointTarget
 from molmo_point_ros import conversions
 from molmo_point_ros.outputs.message_text import targets_to_dict
 from visualization_msgs.msg import Marker
 
-from molmo_point.errors import FrameError
+from molmo_point.errors import FrameError, InputError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.transforms import Transform
 from molmo_point.results import DepthStatus, ImagePoint, Pointing, Target, Unreachable
@@ -222,3 +223,27 @@ def test_printed_messages_are_json_without_nan(frame):
     text = json.dumps(targets_to_dict(conversions.targets_message(answer, frame)), allow_nan=False)
     entry = json.loads(text)["targets"][0]
     assert entry["depth_status"] == "MISSING" and entry["position_m"] == [None] * 3
+
+
+@pytest.mark.parametrize(
+    ("translation", "rotation", "frames", "words"),
+    [
+        ((math.nan, 0, 0), (0, 0, 0, 1), ("base", "cam"), "finite"),
+        ((1e300, 0, 0), (0, 0, 0, 1), ("base", "cam"), "1e[+]300"),
+        ((0, 0, 0), (0, 0, 0, 0), ("base", "cam"), "length 1"),
+        ((0, 0, 0), (0, 0, 0.5, 1), ("base", "cam"), "length 1"),
+        ((0, 0, 0), (math.nan, 0, 0, 1), ("base", "cam"), "finite"),
+        ((0, 0, 0), (0, 0, 0, 1), ("base", ""), "name"),
+        ((0, 0, 0), (0, 0, 0, 1), ("base", "a\x1b[2Jb"), "name"),
+        ((0, 0, 0), (0, 0, 0, 1), ("base", "/base"), "own parent"),
+    ],
+)
+def test_transforms_that_nothing_has_are_refused(translation, rotation, frames, words):
+    message = TransformStamped()
+    message.header.frame_id, message.child_frame_id = frames
+    for name, value in zip("xyz", translation, strict=True):
+        setattr(message.transform.translation, name, float(value))
+    for name, value in zip("xyzw", rotation, strict=True):
+        setattr(message.transform.rotation, name, float(value))
+    with pytest.raises(InputError, match=words):
+        conversions.transform_from_message(message)

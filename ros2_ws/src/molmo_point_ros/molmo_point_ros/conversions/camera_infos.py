@@ -13,8 +13,8 @@ from molmo_point.errors import InputError
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point_ros.conversions.stamps import stamp_from_ns
 
-_SKEW = 1e-6
-"""Largest skew of K, relative to its focal length."""
+_MOST_OFFSET = 1e-3
+"""Largest fourth column of P of a rectified image, in pixel meters."""
 _MOST_TURN_RAD = math.radians(0.1)
 _SAME_SHARE, _MOST_SHARE = 0.02, 2.0
 """Largest difference of the focal lengths of K and P, relative to K: without, and with lens distortion."""
@@ -39,16 +39,19 @@ def intrinsics_from_message(message: CameraInfo, *, rectified: bool = False) -> 
     projection = _matrix(message.p, "P", 4)
     model, coefficients = ("none", ()) if rectified else _distortion(message)
     if rectified:
-        if abs(projection[0, 3]) > _SKEW * projection[0, 0] or abs(projection[1, 3]) > _SKEW * projection[1, 1]:
-            given = f"P with Tx={projection[0, 3]:g}, Ty={projection[1, 3]:g}"
+        offset = np.abs(projection[:2, 3])
+        if offset.max() > _MOST_OFFSET:
+            given = f"Tx={projection[0, 3]:g}, Ty={projection[1, 3]:g}"
             fix = "use the image of the first camera of the stereo pair, for which they are 0"
             raise InputError("P of a rectified image must have no offset", given, fix)
     elif projection.any() and max(message.binning_x, message.binning_y) <= 1 and not message.roi.width:
         _check_agreement(camera, projection, message, any(coefficients))
-    used = projection if rectified else camera
-    _check_pinhole(used, "P" if rectified else "K", message.header.frame_id)
-    fx, fy, cx, cy = (float(used[place]) for place in ((0, 0), (1, 1), (0, 2), (1, 2)))
-    full = Intrinsics(int(message.width), int(message.height), fx, fy, cx, cy, model, coefficients)
+    size_wh = (int(message.width), int(message.height))
+    try:
+        full = Intrinsics.from_matrix(size_wh, projection[:, :3] if rectified else camera, model, coefficients)
+    except InputError as error:
+        given = f"{error.given}; {'P' if rectified else 'K'} of the camera info of {message.header.frame_id[:80]!r}"
+        raise InputError(error.what, given, error.fix) from error
     return _binned(_windowed(full, message), message)
 
 
@@ -89,20 +92,6 @@ def _matrix(values: object, name: str, columns: int) -> FloatArray:
     if not np.isfinite(matrix).all():
         raise InputError(f"{name} of the camera info must be finite", str(matrix.tolist()), _PUBLISH)
     return matrix
-
-
-def _check_pinhole(matrix: FloatArray, name: str, frame: str) -> None:
-    """Refuse a matrix without focal lengths, with a skew, or of another form."""
-    fx, fy = float(matrix[0, 0]), float(matrix[1, 1])
-    if not (fx > 0 and fy > 0):
-        given = f"{name} with fx={fx:g}, fy={fy:g} in frame {frame!r}"
-        fix = "calibrate the camera, or publish the driver's own camera_info"
-        raise InputError("The focal length of the camera info must be above zero", given, fix)
-    if abs(matrix[0, 1]) > _SKEW * fx:
-        given = f"skew {matrix[0, 1]:g} in {name}"
-        raise InputError("A camera info must have no skew", given, "calibrate the camera without skew, as OpenCV does")
-    if np.abs(matrix[(1, 2, 2, 2), (0, 0, 1, 2)] - [0, 0, 0, 1]).max() > _SKEW:
-        raise InputError(f"{name} must be [fx 0 cx, 0 fy cy, 0 0 1]", str(matrix[:, :3].tolist()), _PUBLISH)
 
 
 def _check_agreement(camera: FloatArray, projection: FloatArray, message: CameraInfo, distorts: bool) -> None:

@@ -21,14 +21,11 @@ from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.transforms import Transform
 from molmo_point.results import DepthStatus, ImagePoint, Pointing, Target, Unreachable
 from molmo_point.tracking.track import Track, TrackState
-from molmo_point_ros.conversions.images import checked_frame
 from molmo_point_ros.conversions.stamps import stamp_from_ns
 
 Check = Callable[[Target], tuple[int, str]]
 """From a target in the optical frame to the GATE_ constant that stops it and the reason; else GATE_OPEN and ""."""
 
-MAX_TRANSLATION_M = 1e8
-"""Longest translation of a transform: farther than the center of the earth, which some trees have as a frame."""
 ORIENTATION_VARIANCE_RAD2 = math.pi**2
 """Variance of the identity orientation of a pose: a point has any orientation."""
 
@@ -157,18 +154,15 @@ def transform_from_message(message: TransformStamped) -> Transform:
     """Return `parent_T_child` of a message.
 
     Raises:
-        InputError: For values that are not finite, a quaternion that is not of unit length, a translation beyond
-            `MAX_TRANSLATION_M`, a missing or unprintable frame name, or a frame below itself.
+        InputError: For values that are not finite, a quaternion that is not of unit length, an absurd distance, an unusable
+            frame name, or a frame below itself.
     """
     translation, rotation = message.transform.translation, message.transform.rotation
-    parent, child = (checked_frame(name) for name in (message.header.frame_id, message.child_frame_id))
+    parent, child = message.header.frame_id.lstrip("/"), message.child_frame_id.lstrip("/")
     if parent == child:
-        raise InputError("A frame must not be its own parent", repr(child), "name two frames")
-    position = (translation.x, translation.y, translation.z)
-    if max(map(abs, position)) > MAX_TRANSLATION_M:
-        fix = "give meters"
-        raise InputError(f"A translation must be at most {MAX_TRANSLATION_M:g} m", f"{max(map(abs, position)):.3g} m", fix)
-    return Transform.from_quaternion(parent, child, (rotation.x, rotation.y, rotation.z, rotation.w), position)
+        raise InputError("A frame must not be its own parent", repr(child[:80]), "name two frames")
+    xyzw, position = (rotation.x, rotation.y, rotation.z, rotation.w), (translation.x, translation.y, translation.z)
+    return Transform.from_quaternion(parent, child, xyzw, position)
 
 
 def _target_message(
