@@ -1,5 +1,8 @@
 """Recordings of ROS 2: written as MCAP, replayed as a camera, and told apart from what is none."""
 
+import array
+import dataclasses
+import re
 import signal
 import sys
 
@@ -199,3 +202,100 @@ def test_the_recorder_and_the_camera_node_over_dds(processes, record_scene, tmp_
     finally:
         node.destroy_node()
         rclpy.try_shutdown()
+
+
+C, D, K = TOPICS
+
+
+def recording(path, *, infos=None, units=1.0, depth_late_ns=0, topics=TOPICS, change=lambda info: None):
+    """A bag of five frames.
+
+    `infos`: numbers of the frames with a camera info; `units`: factor of the 16-bit depth; `change` edits every info.
+    """
+    writer = BagWriter(path)
+    for number in range(COUNT):
+        frame = scene_frame(number)
+        frame = dataclasses.replace(frame, depth_stamp_ns=frame.stamp_ns + depth_late_ns)
+        for topic, message in zip(topics, frame_to_messages(frame), strict=True):
+            if isinstance(message, CameraInfo):
+                if infos is not None and number not in infos:
+                    continue
+                change(message)
+            elif message.encoding == "16UC1" and units != 1.0:
+                pixels = (np.frombuffer(message.data, np.uint16) * units).astype(np.uint16)
+                message.data = array.array("B", pixels.tobytes())
+            kind = "sensor_msgs/msg/" + type(message).__name__
+            writer.write(topic, kind, frame.stamp_ns + 3_000_000, serialize_message(message))
+    writer.close()
+    return path
+
+
+def read_all(path, **options):
+    with BagCamera(path, loop=False, realtime=False, **options) as camera:
+        return [camera.read() for _ in range(COUNT)]
+
+
+def no_stamp(info):
+    info.header.stamp.sec = info.header.stamp.nanosec = 0
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        {"infos": [0]},
+        {"infos": [4]},
+        {"infos": [1, 3]},
+        {"change": no_stamp},
+        {"infos": [2], "change": no_stamp},
+        {"topics": (C, D, "/elsewhere/info")},
+        {"topics": ("/device_0/Color_0/image/data", "/device_0/Depth_0/image/data", "/device_0/Color_0/info/camera_info")},
+    ],
+)
+def test_camera_info_that_comes_once_rarely_without_stamp_or_elsewhere_holds_for_every_image(tmp_path, made):
+    frames = read_all(recording(tmp_path / "run", **made))
+    assert [frame.stamp_ns for frame in frames] == [scene_frame(number).stamp_ns for number in range(COUNT)]
+    assert all(frame.intrinsics == INTRINSICS and frame.depth_m is not None for frame in frames)
+
+
+def test_the_unit_of_depth_and_the_skew_are_options(tmp_path):
+    thin = recording(tmp_path / "thin", units=10.0)
+    np.testing.assert_allclose(read_all(thin, depth_unit_m=1e-4)[0].depth_m, scene_frame(0).depth_m, atol=5e-4)
+    late = recording(tmp_path / "late", depth_late_ns=20_000_000)
+    assert read_all(late, max_skew_s=0.03)[0].skew_s == pytest.approx(0.02)
+
+
+def test_rectified_images_of_a_recording_use_p(tmp_path):
+    def lens(info):
+        info.d = [-0.3, 0.1, 0.0, 0.0, 0.0]
+        info.p[0] = info.p[5] = 120.0
+
+    frames = read_all(recording(tmp_path / "run", change=lens), rectified=True)
+    assert (frames[0].intrinsics.fx, frames[0].intrinsics.distortion_model) == (120.0, "none")
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        ({"depth_late_ns": 20_000_000}, r"aligned_depth_to_color/image_raw \+20.0 ms .*max_skew_s"),
+        ({"depth_late_ns": -START_NS}, "aligned_depth_to_color/image_raw: . without a stamp"),
+    ],
+)
+@pytest.mark.parametrize("loop", [True, False])
+def test_depth_of_another_moment_ends_the_wait_with_the_topic(tmp_path, made, words, loop):
+    path = recording(tmp_path / "run", **made)
+    with BagCamera(path, loop=loop, realtime=False) as camera, pytest.raises(CameraError, match=words):
+        camera.read(timeout_s=30.0)
+    with BagCamera(path, loop=loop) as camera:
+        told = []
+        for _ in range(4):
+            with pytest.raises(CameraError) as caught:
+                camera.read(timeout_s=0.2)
+            told.append(str(caught.value))
+    assert re.search(words, told[-1]), told
+
+
+def test_depth_without_camera_info_is_refused_and_can_be_declined(tmp_path):
+    path = recording(tmp_path / "run", infos=[])
+    with pytest.raises(InputError, match=f"camera info of its color images.*{C}, depth {D}.*depth_topic to none"):
+        BagCamera(path)
+    assert all(frame.depth_m is None for frame in read_all(path, depth_topic="none"))

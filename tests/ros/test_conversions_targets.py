@@ -229,7 +229,7 @@ def test_printed_messages_are_json_without_nan(frame):
     ("translation", "rotation", "frames", "words"),
     [
         ((math.nan, 0, 0), (0, 0, 0, 1), ("base", "cam"), "finite"),
-        ((1e300, 0, 0), (0, 0, 0, 1), ("base", "cam"), "1e[+]300"),
+        ((1e300, 0, 0), (0, 0, 0, 1), ("base", "cam"), "10000 m|10 km|1e"),
         ((0, 0, 0), (0, 0, 0, 0), ("base", "cam"), "length 1"),
         ((0, 0, 0), (0, 0, 0.5, 1), ("base", "cam"), "length 1"),
         ((0, 0, 0), (math.nan, 0, 0, 1), ("base", "cam"), "finite"),

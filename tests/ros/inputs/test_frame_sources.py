@@ -9,8 +9,8 @@ rclpy = pytest.importorskip("rclpy", reason="needs ROS 2: run through ros2_ws/ru
 pytest.importorskip("molmo_point_msgs.action", reason="needs the built interfaces: make setup", exc_type=ImportError)
 
 from box_scene import FRAME, INTRINSICS, box_scene  # noqa: E402
-from molmo_point_ros.conversions import frame_to_messages  # noqa: E402
-from molmo_point_ros.inputs import topic_source  # noqa: E402
+from molmo_point_ros.conversions import frame_to_messages, stamp_from_ns  # noqa: E402
+from molmo_point_ros.inputs import camera_source, topic_source  # noqa: E402
 from molmo_point_ros.inputs.qos_events import input_events  # noqa: E402
 from molmo_point_ros.nodes import parameters  # noqa: E402
 from molmo_point_ros.nodes.goal_error import ErrorCode, GoalError  # noqa: E402
@@ -36,6 +36,9 @@ class FakeNode:
 
     def count_publishers(self, topic):
         return 0
+
+    def topics_like(self, topic):
+        return [f"/other{topic}"]
 
     def get_logger(self):
         return types.SimpleNamespace(warning=lambda text, **_: self.logged.append(text))
@@ -134,3 +137,53 @@ def test_incompatible_qos_is_said_with_what_to_do():
     (text,) = node.logged
     assert "color/image_raw" in text and "RELIABILITY" in text and "set the parameter reliable to false" in text
     assert counted == [1]
+
+
+@pytest.mark.parametrize(
+    ("left_out", "code", "name"),
+    [("color/camera_info", ErrorCode.NO_DEPTH, "camera info"), ("depth/image_raw", ErrorCode.NO_DEPTH, "depth image")],
+)
+def test_a_topic_that_stays_silent_is_named_with_those_seen_instead(left_out, code, name):
+    node, source = source_of()
+    for topic, message in zip(node.takers, messages(SECOND_NS), strict=True):
+        if topic != left_out:
+            node.takers[topic](message)
+    with pytest.raises(GoalError, match=f"No {name}.*/{left_out} with 0 publishers.*seen instead: /other/{left_out}") as caught:
+        source.frame(0, 0.0, never)
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize("stamp_ns", [0, 1, 50 * SECOND_NS])
+def test_camera_info_once_is_enough(stamp_ns):
+    node, source = source_of()
+    info = messages(SECOND_NS)[2]
+    info.header.stamp = stamp_from_ns(stamp_ns)
+    node.takers["color/camera_info"](info)
+    for number in (20, 21, 22):
+        color, depth, _ = messages(number * SECOND_NS)
+        node.takers["depth/image_raw"](depth)
+        node.takers["color/image_raw"](color)
+        assert source.newer((number - 1) * SECOND_NS, 0.0, never).intrinsics == INTRINSICS
+
+
+def test_camera_infos_of_a_zooming_camera_that_have_no_stamp_are_an_error():
+    node, source = source_of()
+    for number in (1, 2, 3):
+        color, depth, info = messages(number * SECOND_NS)
+        info.header.stamp, info.k[0] = stamp_from_ns(0), 100.0 + number
+        for topic, message in zip(node.takers, (color, depth, info), strict=True):
+            node.takers[topic](message)
+    with pytest.raises(GoalError, match=r"camera info .inf ms") as caught:
+        source.frame(0, 0.0, never)
+    assert caught.value.code == ErrorCode.SYNC_ERROR
+
+
+def test_a_camera_of_the_node_gives_no_depth_without_use_depth(monkeypatch):
+    monkeypatch.setattr(camera_source, "camera_reader", lambda *_: types.SimpleNamespace(start=lambda: None, pose=None))
+    for use_depth in (True, False):
+        source = camera_source.CameraSource(
+            FakeNode(), parameters.PointingNodeParameters(camera="simulated", use_depth=use_depth)
+        )
+        color, depth = box_scene()
+        source._take(RgbdFrame(color, depth, INTRINSICS, SECOND_NS, FRAME))
+        assert (source.frame(0, 0.0, never).depth_m is not None) == use_depth

@@ -85,7 +85,49 @@ CAMERA = parameters.CameraNodeParameters
 def test_the_camera_is_the_text_filled_with_the_parameters(given, source, options):
     request = CAMERA(**given).request()
     assert request.source == source
-    assert {name: value for name, value in request.options.items() if name != "depth_noise" or not value} == options
+    images = ("rectified", "depth_unit_m", "max_skew_s")
+    shown = {name: value for name, value in request.options.items() if name not in images}
+    assert {name: value for name, value in shown.items() if name != "depth_noise" or not value} == options
+
+
+def test_parameters_of_images_hold_for_recordings():
+    request = CAMERA(camera="bag", bag="run", depth_unit_m=1e-4, rectified=True, max_skew_s=0.04).request()
+    assert (request.options["depth_unit_m"], request.options["rectified"], request.options["max_skew_s"]) == (1e-4, True, 0.04)
+    assert CAMERA(camera="bag:run?depth_unit_m=0.01", depth_unit_m=1e-4).request().options["depth_unit_m"] == 0.01
+    assert CAMERA(camera="images:a.png", depth_unit_m=1e-4).request().options["depth_scale_m"] == 1e-4
+    assert "depth_scale_m" not in CAMERA(camera="images:a.png").request().options
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "name"),
+    [
+        (POINTING, {"camera": "realsense", "depth_unit_m": 1e-4}, "depth_unit_m"),
+        (POINTING, {"camera": "recording:a.zip", "rectified": True}, "rectified"),
+        (POINTING, {"camera": "simulated", "rectified": True}, "rectified"),
+        (POINTING, {"camera": "bag:run", "compressed": True}, "compressed"),
+        (POINTING, {"camera": "realsense", "rgbd": True}, "rgbd"),
+        (POINTING, {"camera": "topics", "camera_transform": "pose.yaml"}, "camera_transform"),
+        (CAMERA, {"camera": "video:a.mp4", "depth_unit_m": 1e-4}, "depth_unit_m"),
+        (CAMERA, {"camera": "realsense", "max_skew_s": 0.04}, "max_skew_s"),
+    ],
+)
+def test_parameters_of_images_without_effect_are_refused(make_node, kind, given, name):
+    assert kind(**given).conflict().startswith(f"{name} must be left out")
+    with pytest.raises(Exception, match=name):
+        make_node(kind, **given)
+
+
+@pytest.mark.parametrize(
+    ("kind", "given"),
+    [
+        (POINTING, {"camera": "bag:run", "depth_unit_m": 1e-4, "rectified": True, "max_skew_s": 0.04}),
+        (POINTING, {"camera": "topics", "depth_unit_m": 1e-4, "rectified": True, "compressed": True}),
+        (POINTING, {"camera": "realsense", "max_skew_s": 0.04, "camera_transform": "pose.yaml", "reliable": True}),
+        (CAMERA, {"camera": "bag:run", "depth_unit_m": 1e-4, "max_skew_s": 0.04}),
+    ],
+)
+def test_parameters_of_images_with_an_effect_are_taken(kind, given):
+    assert kind(**given).conflict() == ""
 
 
 def test_a_camera_that_is_registered_is_a_value_of_the_parameter(make_node, monkeypatch):

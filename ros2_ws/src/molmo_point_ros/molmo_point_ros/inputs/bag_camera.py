@@ -6,23 +6,20 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from rclpy.serialization import deserialize_message
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from tf2_msgs.msg import TFMessage
 
 from molmo_point.camera.base import Camera, shift_stamps, wait_until_due
 from molmo_point.camera.replay import ReplayEnded
-from molmo_point.depth.lift import MAX_SKEW_S
-from molmo_point.errors import DependencyError, InputError
+from molmo_point.errors import CameraError, DependencyError, InputError
 from molmo_point.frame import RgbdFrame
-from molmo_point_ros.conversions import frame_from_messages, stamp_from_ns, stamp_to_ns
-from molmo_point_ros.inputs.synchronizer import COLOR, DEPTH, INFO, Synchronizer
+from molmo_point_ros.conversions import frame_from_messages, same_camera, stamp_from_ns, stamp_to_ns
+from molmo_point_ros.inputs.bag_topics import KINDS, choose_topics
+from molmo_point_ros.inputs.synchronizer import COLOR, DEPTH, INFO, Stream, Synchronizer
 
-KINDS = {
-    "sensor_msgs/msg/Image": Image,
-    "sensor_msgs/msg/CompressedImage": CompressedImage,
-    "sensor_msgs/msg/CameraInfo": CameraInfo,
-    "tf2_msgs/msg/TFMessage": TFMessage,
-}
+_READ = {**KINDS, "tf2_msgs/msg/TFMessage": TFMessage}
+_PATIENCE = 5
+"""Color images in a row without depth or camera info, after which an error tells the reason."""
+MAX_SKEW_S = 0.0167
 OnTransforms = Callable[[TFMessage, bool], None]
 
 
@@ -49,15 +46,18 @@ class BagCamera(Camera):
     Args:
         bag: Folder of a rosbag2 recording, or a single .mcap or .db3 file.
         color_topic: Color images, raw or compressed; "" takes the only topic that fits.
-        depth_topic: Depth aligned to color; "" takes the only topic that fits, if there is one.
-        info_topic: Camera info of color; "" takes the topic next to the color topic.
+        depth_topic: Depth aligned to color; "" takes the only topic that fits, if there is one; "none" takes none.
+        info_topic: Camera info of color; "" takes the topic next to the color topic, or the one of its frame.
         realtime: Hand frames out at the rate at which they were recorded; otherwise as fast as they are read.
         loop: Start again at the end.
+        depth_unit_m: Size of one unit of 16UC1 depth, in meters.
+        rectified: True for rectified images: P of the camera info is used, without distortion.
+        max_skew_s: Largest time between color and depth, in seconds.
         on_transforms: Called with every message of /tf and /tf_static (then with True), stamped like the frames.
 
     Raises:
         DependencyError: rosbags is not installed.
-        InputError: The path holds no recording, or no topic, or more than one topic, fits.
+        InputError: The path holds no recording, no topic or more than one topic fits, or its depth cannot be used.
     """
 
     replays: ClassVar[bool] = True
@@ -71,6 +71,9 @@ class BagCamera(Camera):
         info_topic: str = "",
         realtime: bool = True,
         loop: bool = True,
+        depth_unit_m: float = 0.001,
+        rectified: bool = False,
+        max_skew_s: float = MAX_SKEW_S,
         on_transforms: OnTransforms | None = None,
     ) -> None:
         rosbag2 = import_rosbag2()
@@ -84,18 +87,30 @@ class BagCamera(Camera):
         self._transforms = {"/tf": False, "/tf_static": True} if on_transforms is not None else {}
         self._on_transforms = on_transforms or (lambda message, static: None)
         self._loop, self._realtime = loop, realtime
+        self._depth_unit_m, self._rectified, self._max_skew_s = depth_unit_m, rectified, max_skew_s
         self._clock_ns: Callable[[], int] | None = None
+        self._firsts: dict[str, tuple[int, Any]] = {}
         try:
-            self._streams = _streams(self._reader.connections, color_topic, depth_topic, info_topic)
+            kinds = {each.topic: each.msgtype for each in self._reader.connections}
+            topics = choose_topics(kinds, lambda topic: self._first(topic)[1], color_topic, depth_topic, info_topic)
+            streams = {topics.color: COLOR, topics.depth: DEPTH, topics.info: INFO}
+            self._streams: dict[str, Stream] = {topic: stream for topic, stream in streams.items() if topic}
             wanted = {*self._streams, *self._transforms}
-            self._connections = [each for each in self._reader.connections if each.topic in wanted and each.msgtype in KINDS]
-            self._first_ns, self._first_log_ns = self._first_image()
+            self._connections = [each for each in self._reader.connections if each.topic in wanted and each.msgtype in _READ]
+            self._first_log_ns, first_color = self._first(topics.color)
+            if first_color is None:
+                given = f"{self.path}, topic {topics.color}"
+                raise InputError("A recording must hold a color image", given, "record again, or name another topic")
+            self._first_ns = stamp_to_ns(first_color.header.stamp)
+            self._first_info = self._first(topics.info)[1] if topics.info else None
         except BaseException:
             self._reader.close()
             raise
+        self._firsts.clear()
         self._length_ns = self._reader.end_time - self._reader.start_time
         self._round = 0
         self._last_ns = 0
+        self._why: CameraError | None = None
         self._begin()
 
     def stamped_by(self, clock_ns: Callable[[], int]) -> "BagCamera":
@@ -104,21 +119,31 @@ class BagCamera(Camera):
         self._begin()
         return self
 
-    def _first_image(self) -> tuple[int, int]:
-        """Return the capture time and the time of recording of the first color image."""
-        color = next(topic for topic, stream in self._streams.items() if stream == COLOR)
-        connections = [each for each in self._connections if each.topic == color]
-        for connection, log_ns, raw in self._reader.messages(connections):
-            message = deserialize_message(raw, KINDS[connection.msgtype])
-            return stamp_to_ns(message.header.stamp), log_ns
-        given = f"{self.path}, topic {color}"
-        raise InputError("A recording must hold a color image", given, "record again, or name another topic")
+    def _first(self, topic: str) -> tuple[int, Any]:
+        """Return the time of recording of a topic's first message, and the message; None if it has none or is not read."""
+        if topic not in self._firsts:
+            connections = [each for each in self._reader.connections if each.topic == topic and each.msgtype in _READ]
+            found = next(iter(self._reader.messages(connections)), None) if connections else None
+            self._firsts[topic] = (0, None) if found is None else (found[1], self._decoded(*found))
+        return self._firsts[topic]
+
+    def _decoded(self, connection: Any, log_ns: int, raw: bytes) -> Any:
+        try:
+            return deserialize_message(raw, _READ[connection.msgtype])
+        except Exception as error:
+            given = f"{connection.topic} of {self.path}, {len(raw)} bytes ({error})"
+            raise InputError("The messages of a recording must be readable", given, "record again") from error
 
     def _begin(self) -> None:
         """Go to the first message of a round, and compute the shift of its stamps."""
         self._messages: Iterator[Any] = self._reader.messages(self._connections)
         self._held: Any = None
-        self._synchronizer = Synchronizer(MAX_SKEW_S, tuple(stream for stream in self._streams.values() if stream != COLOR))
+        needed = tuple(stream for stream in self._streams.values() if stream != COLOR)
+        self._synchronizer = Synchronizer(self._max_skew_s, needed, same_info=same_camera)
+        if self._first_info is not None:
+            # Without a stamp: it holds for the images before it too.
+            self._synchronizer.add(INFO, 0, self._first_info)
+        self._alone, self._is_barren = 0, True
         self._started_s = time.monotonic()
         self._last_ns = 0
         if self._clock_ns is None:
@@ -136,37 +161,59 @@ class BagCamera(Camera):
         self.check_open()
         deadline_s = time.monotonic() + timeout_s
         while True:
-            message = self._next(deadline_s)
+            try:
+                message = self._next(deadline_s)
+            except ReplayEnded:
+                raise
+            except CameraError as error:
+                if self._alone >= _PATIENCE:
+                    self._why = self._reason()
+                raise self._why or error from error
             stream = self._streams.get(message[0])
             if stream is None:
                 self._hand_on(message)
                 continue
+            self._alone += stream == COLOR
             self._synchronizer.add(stream, stamp_to_ns(message[1].header.stamp), message[1])
             bundle = self._synchronizer.newest(self._last_ns + 1)
             if bundle is not None:
-                self._last_ns = bundle.stamp_ns
-                return shift_stamps(frame_from_messages(bundle.color, bundle.depth, bundle.info), self._shift_ns)
+                self._last_ns, self._alone, self._why, self._is_barren = bundle.stamp_ns, 0, None, False
+                frame = frame_from_messages(
+                    bundle.color, bundle.depth, bundle.info, depth_unit_m=self._depth_unit_m, rectified=self._rectified
+                )
+                return shift_stamps(frame, self._shift_ns)
+
+    def _reason(self) -> CameraError:
+        """Return the reason why color images have no depth or camera info of their moment."""
+        topics = {stream: topic for topic, stream in self._streams.items()}
+        skews = [f"{topics[stream]} {skew_s * 1e3:+.1f} ms" for stream, skew_s in self._synchronizer.skew_s().items()]
+        missing = [f"{topics[stream]} has no message yet" for stream in self._synchronizer.missing()]
+        unstamped = [f"{topics[stream]}: {count} without a stamp" for stream, count in self._synchronizer.unstamped().items()]
+        given = f"{', '.join([*missing, *unstamped, *skews])} from color, allowed {self._max_skew_s * 1e3:.1f} ms"
+        fix = "raise max_skew_s if the camera stands still, or set other topics"
+        return CameraError("Color, depth and camera info of a recording must be of one moment", given, fix)
 
     def _next(self, deadline_s: float) -> tuple[str, Any]:
         """Wait until the next message is due, and return its topic and the message."""
         if self._held is None:
             self._held = next(self._messages, None)
         if self._held is None:
-            if not self._loop:
+            reason = self._reason() if self._is_barren else None
+            if not self._loop and reason is None:
                 raise ReplayEnded("The replay is at its end", self.name, "open it again, or with loop=true")
-            self._round += 1
-            self._begin()
+            if self._loop:
+                self._round += 1
+                self._begin()
+            if reason is not None:
+                self._why = reason
+                raise reason
             return self._next(deadline_s)
         connection, log_ns, raw = self._held
         if self._realtime:
             due_s = self._started_s + (log_ns - self._reader.start_time) * 1e-9
             wait_until_due(due_s, max(deadline_s - time.monotonic(), 0.0))
         self._held = None
-        try:
-            return connection.topic, deserialize_message(raw, KINDS[connection.msgtype])
-        except Exception as error:
-            given = f"{connection.topic} of {self.path}, {len(raw)} bytes ({error})"
-            raise InputError("The messages of a recording must be readable", given, "record again") from error
+        return connection.topic, self._decoded(connection, log_ns, raw)
 
     def _hand_on(self, message: tuple[str, Any]) -> None:
         static = self._transforms[message[0]]
@@ -177,39 +224,3 @@ class BagCamera(Camera):
     def release(self) -> None:
         """Close the file."""
         self._reader.close()
-
-
-def _streams(connections: list[Any], color: str, depth: str, info: str) -> dict[str, str]:
-    """Map the topics to their streams; a topic that is not named is chosen."""
-    kinds = {each.topic: each.msgtype for each in connections}
-    images = [topic for topic, kind in kinds.items() if kind in ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")]
-    infos = [topic for topic, kind in kinds.items() if kind == "sensor_msgs/msg/CameraInfo"]
-    depths = [topic for topic in images if "depth" in topic]
-    aligned = [topic for topic in depths if "aligned" in topic]
-    colors = [topic for topic in images if topic not in depths and "infra" not in topic and "annotated" not in topic]
-    raw = [topic for topic in colors if not topic.endswith("compressed")]
-    color = _chosen("color", color, raw or colors, kinds)
-    if not color:
-        raise InputError("A recording must have a topic with color images", _listed(kinds), "record them, or set color_topic")
-    depth = _chosen("depth", depth, aligned or depths, kinds)
-    beside = color.removesuffix("/compressed").rpartition("/")[0]
-    info = _chosen("info", info, [topic for topic in infos if topic.rpartition("/")[0] == beside], kinds)
-    streams = {color: COLOR}
-    if depth and info:
-        streams |= {depth: DEPTH, info: INFO}
-    return streams
-
-
-def _chosen(name: str, given: str, candidates: list[str], kinds: dict[str, str]) -> str:
-    fix = f"set {name}_topic to one of these; as a ROS parameter, bag_{name}_topic"
-    if given and given not in kinds:
-        raise InputError(f"{name}_topic must be a topic of the recording", f"{given!r}; topics: {_listed(kinds)}", fix)
-    if given or len(candidates) < 2:
-        return given or next(iter(candidates), "")
-    raise InputError(
-        f"{name}_topic must be given if several topics fit", ", ".join(candidates), f"set {name}_topic to one of these"
-    )
-
-
-def _listed(kinds: dict[str, str]) -> str:
-    return "; ".join(f"{topic} ({kind})" for topic, kind in sorted(kinds.items())) or "no topics at all"

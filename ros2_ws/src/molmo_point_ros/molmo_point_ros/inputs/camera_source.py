@@ -1,5 +1,6 @@
 """Frames from a camera that the node opens itself."""
 
+import dataclasses
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -41,6 +42,8 @@ class CameraSource(FrameSource):
             limit = self._settings.max_image_px
             self._failed(InputError(f"An image must have at most {limit} pixels", f"{width}x{height}", "raise max_image_px"))
             return
+        if not self._settings.use_depth:
+            frame = dataclasses.replace(frame, depth_m=None, depth_stamp_ns=None)
         self._received += 1
         self._newest = frame
         self._kept.append(frame)

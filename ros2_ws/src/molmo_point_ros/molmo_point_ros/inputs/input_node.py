@@ -57,6 +57,14 @@ class InputNode:
         """Return the number of publishers of a topic, by its full name."""
         return int(self._owner.count_publishers(topic))
 
+    def topics_like(self, topic: str) -> list[str]:
+        """Return the published topics that have the type of a subscribed one, by their full names, without it."""
+        kinds = dict(self._owner.get_topic_names_and_types())
+        wanted = set(kinds.get(topic, ()))
+        return [
+            name for name, types in sorted(kinds.items()) if name != topic and wanted & set(types) and self.count_publishers(name)
+        ]
+
     def get_logger(self) -> Any:
         """Return the logger of the owner."""
         return self._owner.get_logger()

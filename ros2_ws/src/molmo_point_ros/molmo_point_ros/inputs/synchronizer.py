@@ -5,6 +5,7 @@ time of it; otherwise the measured time is known. Camera info holds for every im
 rarely, once, or without a stamp. Camera info that has just changed belongs to its own moment only.
 """
 
+import math
 import operator
 import threading
 from collections import deque
@@ -151,7 +152,10 @@ class Synchronizer:
             return self._lonely
 
     def skew_s(self) -> dict[Stream, float]:
-        """Return the smallest signed time (partner minus color, in seconds) over the kept images, for each needed stream."""
+        """Return the smallest signed time over the kept images, partner minus color in seconds, for each needed stream.
+
+        It is infinite for camera info that changes and has no stamp; camera info that holds for an image is left out.
+        """
         with self._lock:
             smallest = {}
             for name in self._needed:
@@ -160,6 +164,8 @@ class Synchronizer:
                 settled = name == INFO and any(self._partner(INFO, stamp_ns) is not None for _, stamp_ns in pairs)
                 if distances and not settled:
                     smallest[name] = min(distances, key=abs) * 1e-9
+                elif pairs and name == INFO and self._newest_info is not None and not settled:
+                    smallest[name] = math.inf
             return smallest
 
     def _newest(self, after_ns: int = 0) -> MessageBundle | None:

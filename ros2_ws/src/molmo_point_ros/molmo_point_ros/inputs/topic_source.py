@@ -8,7 +8,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from molmo_point.errors import DependencyError, DepthInputError, InputError
 from molmo_point.frame import RgbdFrame
-from molmo_point_ros.conversions import frame_from_messages, stamp_to_ns
+from molmo_point_ros.conversions import frame_from_messages, same_camera, stamp_to_ns
 from molmo_point_ros.inputs.frame_sources import FrameSource
 from molmo_point_ros.inputs.frame_wait import FrameWait, too_old
 from molmo_point_ros.inputs.image_qos import image_qos
@@ -17,6 +17,8 @@ from molmo_point_ros.inputs.qos_events import input_events
 from molmo_point_ros.inputs.synchronizer import COLOR, DEPTH, INFO, SET_BACK_NS, MessageBundle, Stream, Synchronizer
 from molmo_point_ros.nodes.goal_error import ErrorCode, GoalError
 from molmo_point_ros.nodes.parameters import PointingNodeParameters
+
+_MOST_TOPICS = 8
 
 
 class TopicSource(FrameSource):
@@ -30,7 +32,8 @@ class TopicSource(FrameSource):
 
     def __init__(self, node: InputNode, parameters: PointingNodeParameters) -> None:
         self._node, self._parameters = node, parameters
-        self._synchronizer = Synchronizer(parameters.max_skew_s, (DEPTH, INFO) if parameters.use_depth else ())
+        needed = (DEPTH, INFO) if parameters.use_depth else ()
+        self._synchronizer = Synchronizer(parameters.max_skew_s, needed, same_info=same_camera)
         self._waiting = FrameWait()
         self._incompatible = self._received = 0
         qos = image_qos(parameters.reliable)
@@ -133,7 +136,8 @@ class TopicSource(FrameSource):
             topic = self._subscriptions.get(stream, self._subscriptions[COLOR]).topic_name
             count = self._node.count_publishers(topic)
             unstamped = self._synchronizer.unstamped().get(stream, 0)
-            given = f"{topic} with {count} publishers, {unstamped} messages without a stamp, {waited}"
+            seen = ", ".join(self._node.topics_like(topic)[:_MOST_TOPICS]) or "no topic of this type"
+            given = f"{topic} with {count} publishers, {unstamped} messages without a stamp, {waited}; seen instead: {seen}"
             code = ErrorCode.NO_IMAGE if stream == COLOR else ErrorCode.NO_DEPTH
             return GoalError(
                 code, f"No {stream.value} has arrived", given, "start the camera, remap the topic, or stamp the messages"

@@ -17,6 +17,7 @@ from molmo_point_ros.inputs.tf_edge import TransformLimits
 
 TOPICS = "topics"
 """Value of `camera` for frames from image topics."""
+_DEFAULT_UNIT_M = 0.001
 _UNITS = ("m", "s", "px", "hz")
 _METADATA = "parameter"
 _Kind = TypeVar("_Kind", bound="NodeParameters")
@@ -115,6 +116,9 @@ class CameraParameters(NodeParameters):
     depth_noise: bool = camera_parameter(CAMERAS["simulated"], "depth_noise")
     serial: str = camera_parameter(CAMERAS["realsense"], "serial")
     camera_transform: str = parameter("", "YAML file with the pose of the camera, published on /tf_static; empty: none")
+    rectified: bool = parameter(False, "The images are rectified: use P of the camera info and no distortion")
+    depth_unit_m: float = parameter(0.001, "Size of one unit of 16UC1 depth; REP 118 says 0.001", (1e-6, 0.1))
+    max_skew_s: float = parameter(0.0167, "Largest time between color and depth: half a frame period", (0.0, 1.0))
 
     def request(self) -> CameraRequest:
         """Return the camera to open: the text of `camera`, with the parameters of its driver that the text lacks.
@@ -128,19 +132,31 @@ class CameraParameters(NodeParameters):
         values: dict[str, Any] = {"realtime": True, "loop": True}
         for each in dataclasses.fields(CameraParameters):
             value = vars(self)[each.name]
-            if value or isinstance(value, bool):
+            if value or isinstance(value, (bool, float)):
                 values[each.name.removeprefix(f"{request.driver.name}_")] = value
+        if self.depth_unit_m != _DEFAULT_UNIT_M:
+            values["depth_scale_m"] = self.depth_unit_m
         return request.filled(values)
+
+    def without_effect(self, names: tuple[str, ...]) -> str:
+        """Return the refusal of a parameter of images that the camera does not take; "" if there is none."""
+        driver = self.request().driver
+        taken = {option.name for option in driver.options}
+        taken |= {"depth_unit_m"} if "depth_scale_m" in taken else set()
+        defaults = {each.name: each.default for each in dataclasses.fields(self)}
+        for name in names:
+            if name not in taken and vars(self)[name] != defaults[name]:
+                return f"{name} must be left out with camera {driver.name}: it holds for image topics and recordings of ROS"
+        return ""
 
     def conflict(self) -> str:
         """Refuse a camera that the registry does not have, and values that it does not take."""
         if self.camera == TOPICS:
             return f"camera must be one of: {usage()}"
         try:
-            self.request()
+            return self.without_effect(("rectified", "depth_unit_m")) or super().conflict()
         except InputError as error:
             return str(error)
-        return super().conflict()
 
 
 @dataclass(frozen=True)
@@ -149,6 +165,10 @@ class CameraNodeParameters(CameraParameters):
 
     reliable: bool = parameter(True, "Publish images reliably, for reliable and best-effort subscribers; false: sensor QoS")
     depth_encoding: str = parameter("16UC1", "Encoding of the depth image", choices=("16UC1", "32FC1"))
+
+    def conflict(self) -> str:
+        """Refuse what `CameraParameters` does, and a skew that the camera does not check."""
+        return super().conflict() or self.without_effect(("max_skew_s",))
 
 
 @dataclass(frozen=True)
@@ -162,10 +182,7 @@ class PointingNodeParameters(ModelParameters, CameraParameters):
     compressed: bool = parameter(False, "Subscribe to color/image_raw/compressed instead of color/image_raw")
     reliable: bool = parameter(False, "Subscribe to images reliably; the camera must offer it")
     rgbd: bool = parameter(False, "Subscribe to rgbd instead (realsense2_camera_msgs/RGBD: one capture in one message)")
-    rectified: bool = parameter(False, "The images are rectified: use P of the camera info and no distortion")
     use_depth: bool = parameter(True, "Use depth; false: answers are pixels only")
-    depth_unit_m: float = parameter(0.001, "Size of one unit of 16UC1 depth; REP 118 says 0.001", (1e-6, 0.1))
-    max_skew_s: float = parameter(0.0167, "Largest time between color and depth or camera info: half a frame period", (0.0, 1.0))
     image_timeout_s: float = parameter(3.0, "Timeout of a goal for a complete image", (0.05, 600.0))
     max_image_age_s: float = parameter(1.0, "Largest age of the newest image that a goal accepts", (0.0, 1e9))
     target_frame: str = parameter("", "Frame of the positions if the goal names none; empty: the optical frame")
@@ -236,7 +253,10 @@ class PointingNodeParameters(ModelParameters, CameraParameters):
         if not all(low < high for low, high in zip(*corners.values())):
             given = f"workspace_min {list(self.workspace_min)}, workspace_max {list(self.workspace_max)}"
             return f"workspace_min must be below workspace_max; given: {given}; set both at once"
-        return "" if self.camera == TOPICS else super().conflict()
+        if self.camera == TOPICS:
+            fix = "publish it on /tf_static instead, e.g. with ros2 run tf2_ros static_transform_publisher"
+            return f"camera_transform must be left out with image topics; {fix}" if self.camera_transform else ""
+        return super().conflict() or self.without_effect(("compressed", "rgbd"))
 
 
 @dataclass(frozen=True)
