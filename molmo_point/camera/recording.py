@@ -1,80 +1,119 @@
 """Recordings of RGB-D frames: a folder or a zip file that replays as a camera.
 
 Layout: `manifest.json` (format, version, encoding of depth, one entry per frame), one color PNG and one depth file per
-frame. Color is exact. Depth is exact to the stated unit in a 16-bit PNG, and bit-exact in `.npy`.
+frame. Color is exact. Depth is exact to the stated unit in a 16-bit PNG, and bit-exact in `.npy`. Frames that are not yet
+in the manifest have a manifest of their own, `000000_frame.json`, written last.
 """
 
+import contextlib
 import dataclasses
 import json
-import zipfile
+import logging
+import math
+import os
 from pathlib import Path
 from typing import Any
 
 from molmo_point.camera.base import Closing
 from molmo_point.camera.image_file import decode_depth_file, encode_depth
 from molmo_point.camera.replay import Replay
+from molmo_point.camera.zip_members import ZipReader, ZipWriter
 from molmo_point.errors import CameraError, InputError
-from molmo_point.files import decode_image, encode_png, read_file, write_file
+from molmo_point.files import MAX_FILE_BYTES, decode_image, encode_png, read_file, write_file
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.depth_noise import DepthNoise
 from molmo_point.geometry.intrinsics import Intrinsics
+from molmo_point.geometry.mapping_file import parse_json
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks
+    fcntl = None
 
 FORMAT = "molmo-point recording"
 VERSION = 1
 MANIFEST = "manifest.json"
+MAX_MANIFEST_BYTES = 128 * 2**20
+"""About 200 000 frames."""
 _MANIFEST_EVERY = 30
+_NAMES = (MANIFEST, "[0-9]*_color.png", "[0-9]*_depth.*", "[0-9]*_frame.json")
 _NO_MANIFEST = "The file must be the manifest of a recording"
+_LOG = logging.getLogger(__name__)
 
 
 class RecordingWriter(Closing):
     """Writes frames to a folder, or to a zip file if the path ends in `.zip`.
 
-    The manifest is written every few frames and on `close`, each time whole. An interrupted recording in a folder
-    replays up to the last manifest. A zip file appears under its name on `close`.
+    An interrupted recording, or one on a full disk, replays all frames that were written. Only one writer may record to a
+    path; its lock ends with its process.
 
     Args:
         path: A folder, made if missing, that holds no recording; or a `.zip` file that does not exist.
         depth_unit_m: Meters per unit of the 16-bit depth PNGs; None stores depth as float32 `.npy`, bit-exact.
 
     Raises:
-        InputError: Something exists at `path`, or the unit is not positive.
+        InputError: Something exists at `path`, another writer records there, or the unit is not positive.
     """
 
     def __init__(self, path: str | Path, *, depth_unit_m: float | None = 0.001) -> None:
-        if depth_unit_m is not None and not depth_unit_m > 0:
+        if depth_unit_m is not None and not 0 < depth_unit_m < math.inf:
             raise InputError("depth_unit_m must be positive", str(depth_unit_m), "give 0.001 for millimeters")
         self.path = Path(path)
         self._unit_m = depth_unit_m
         self._entries: list[dict[str, Any]] = []
-        self._zip: zipfile.ZipFile | None = None
+        self._listed = 0
+        self._zip: ZipWriter | None = None
+        self._lock: int | None = None
         self._closed = False
-        existing = self.path if self.path.suffix == ".zip" else self.path / MANIFEST
-        if existing.exists() or (self.path.suffix != ".zip" and self.path.is_file()):
-            raise InputError("A recording must not overwrite a file", str(self.path), "choose a new path, or remove the file")
         try:
-            if self.path.suffix == ".zip":
+            if self.path.suffix.lower() == ".zip":
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                self._partial = self.path.with_name(f".{self.path.name}.partial")
-                self._zip = zipfile.ZipFile(self._partial, "w")
+                self._zip = ZipWriter(self.path)
             else:
-                self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError("The path must be writable", f"{self.path} ({error.strerror})", "choose another path") from error
+                self._begin_folder()
+        except InputError:
+            raise
+        except FileExistsError as error:
+            fix = "choose a new path, or remove the recording"
+            raise InputError("A recording must not overwrite a file", str(self.path), fix) from error
+        except (OSError, ValueError) as error:
+            raise InputError("The path must be writable", f"{self.path} ({error})", "choose another path") from error
+
+    def _begin_folder(self) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+        if fcntl is not None:
+            self._lock = os.open(self.path, os.O_RDONLY)
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                self._unlock()
+                raise InputError("A recording must have one writer", str(self.path), "choose another path") from error
+            except OSError:
+                _LOG.warning("%s cannot be locked: let only one program record there", self.path)
+        if any(next(self.path.glob(name), None) for name in _NAMES):
+            self._unlock()
+            raise FileExistsError
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def write(self, frame: RgbdFrame) -> None:
         """Add one frame.
 
         Raises:
-            InputError: A depth does not fit into 16 bits of the chosen unit, or the disk refuses.
+            InputError: A depth does not fit into 16 bits of the chosen unit, or the disk refuses. The frames before stay.
             CameraError: The writer is closed.
         """
         if self._closed:
             raise CameraError("The recording is closed", str(self.path), "write before close()")
         number = len(self._entries)
         entry: dict[str, Any] = {"color": f"{number:06d}_color.png", "stamp_ns": frame.stamp_ns, "frame": frame.frame}
+        members: dict[str, bytes] = {}
         if frame.depth_m is not None:
             entry["depth"] = f"{number:06d}_depth.{'npy' if self._unit_m is None else 'png'}"
-            self._put(entry["depth"], encode_depth(frame.depth_m, self._unit_m))
+            members[entry["depth"]] = encode_depth(frame.depth_m, self._unit_m)
         if frame.depth_stamp_ns is not None:
             entry["depth_stamp_ns"] = frame.depth_stamp_ns
         if frame.intrinsics is not None:
@@ -82,31 +121,68 @@ class RecordingWriter(Closing):
         if frame.depth_noise is not None:
             noise = dataclasses.asdict(frame.depth_noise)
             entry["depth_noise"] = {name: noise[name] for name in ("baseline_m", "sigma_disparity_px", "focal_px")}
-        self._put(entry["color"], encode_png(frame.color))
+        members[entry["color"]] = encode_png(frame.color)
+        # Written last: a frame that has its own manifest is complete.
+        members[_own_manifest(number)] = self._manifest([entry])
+        self._put(members)
         self._entries.append(entry)
         if self._zip is None and number % _MANIFEST_EVERY == 0:
-            self._put_manifest()
+            # Without it, the frames keep their own manifests.
+            with contextlib.suppress(InputError):
+                self._put_manifest()
 
-    def _put(self, name: str, data: bytes) -> None:
-        if self._zip is None:
-            write_file(self.path / name, data)
-        else:
-            self._zip.writestr(name, data)
+    def _put(self, members: dict[str, bytes]) -> None:
+        written = []
+        try:
+            if self._zip is not None:
+                self._zip.write(members)
+                return
+            for name, data in members.items():
+                written.append(self.path / name)
+                write_file(self.path / name, data, sync=False)
+        except (InputError, OSError) as error:
+            for path in written:
+                path.unlink(missing_ok=True)
+            given = f"{self.path} ({error.strerror if isinstance(error, OSError) else error.given})"
+            fix = "free space and go on; the frames before are kept"
+            raise InputError("The recording must be writable", given, fix) from error
+
+    def _manifest(self, entries: list[dict[str, Any]]) -> bytes:
+        depth = {"encoding": "npy"} if self._unit_m is None else {"encoding": "png16", "unit_m": self._unit_m}
+        return json.dumps({"format": FORMAT, "version": VERSION, "depth": depth, "frames": entries}, indent=1).encode()
 
     def _put_manifest(self) -> None:
-        depth = {"encoding": "npy"} if self._unit_m is None else {"encoding": "png16", "unit_m": self._unit_m}
-        manifest = {"format": FORMAT, "version": VERSION, "depth": depth, "frames": self._entries}
-        self._put(MANIFEST, json.dumps(manifest, indent=1).encode())
+        """Write the manifest of all frames, and remove those of single frames from a folder."""
+        data = self._manifest(self._entries)
+        if self._zip is not None:
+            self._zip.write({MANIFEST: data})
+            return
+        write_file(self.path / MANIFEST, data)
+        for number in range(self._listed, len(self._entries)):
+            (self.path / _own_manifest(number)).unlink(missing_ok=True)
+        self._listed = len(self._entries)
 
     def close(self) -> None:
-        """Write the manifest and finish the file. Closing twice is allowed."""
+        """Write the manifest and finish the file. Closing twice is allowed.
+
+        Raises:
+            InputError: The disk refuses. The frames stay, and replay.
+        """
         if self._closed:
             return
         self._closed = True
-        self._put_manifest()
-        if self._zip is not None:
-            self._zip.close()
-            self._partial.replace(self.path)
+        try:
+            try:
+                self._put_manifest()
+            finally:
+                if self._zip is not None:
+                    self._zip.close()
+        except (InputError, OSError) as error:
+            given = f"{self.path} ({error.strerror if isinstance(error, OSError) else error.given})"
+            fix = "free space before the next recording; all frames of this one are kept"
+            raise InputError("The end of the recording must be writable", given, fix) from error
+        finally:
+            self._unlock()
 
 
 class Recording(Replay):
@@ -117,41 +193,68 @@ class Recording(Replay):
         realtime: Hand frames out at the rate at which they were captured; otherwise as fast as they are read.
         loop: Start again at the end. Stamps then keep growing, by the length of the recording for each round.
 
+    Attributes:
+        complete: False if the recording was interrupted; the frames before that replay.
+
     Raises:
         InputError: The path holds no recording, one of a newer version, or an empty one; the message names the file.
     """
 
     unit_option = "unit_m of depth in its manifest.json"
+    complete = True
 
     def __init__(self, recording: str | Path, *, realtime: bool = False, loop: bool = False) -> None:
         self.path = Path(recording)
         if self.path.name == MANIFEST:
             self.path = self.path.parent
         super().__init__(str(self.path), realtime=realtime, loop=loop)
-        self._zip = _open_zip(self.path) if self.path.is_file() else None
-        manifest = self._manifest()
+        self._zip = ZipReader(self.path) if self.path.is_file() else None
+        try:
+            manifest = self._manifest()
+        except InputError:
+            self.release()
+            raise
         self._frames: list[dict[str, Any]] = manifest["frames"]
         self._unit_m: float | None = manifest["depth"].get("unit_m")
 
     def _name(self, member: str) -> str:
         return f"{self.path}!{member}" if self._zip is not None else str(self.path / member)
 
-    def _get(self, member: str) -> bytes:
+    def _has(self, member: str) -> bool:
+        return (self.path / member).exists() if self._zip is None else member in self._zip.names
+
+    def _get(self, member: str, limit_bytes: int = MAX_FILE_BYTES) -> bytes:
         if self._zip is None:
-            return read_file(self.path / member)
-        try:
-            return self._zip.read(member)
-        except (KeyError, zipfile.BadZipFile, OSError, EOFError) as error:
-            given = f"{self._name(member)} ({error})"
-            raise InputError("The files of a recording must be readable", given, "record again") from error
+            return read_file(self.path / member, limit_bytes)
+        return self._zip.read(member, limit_bytes)
 
     def _manifest(self) -> dict[str, Any]:
-        name = self._name(MANIFEST)
+        """Return the manifest, with the frames of an interrupted recording that it does not have."""
+        broken = (self._zip is not None and not self._zip.complete) or not self._has(MANIFEST)
+        first = _own_manifest(0) if broken and self._has(_own_manifest(0)) else MANIFEST
+        manifest = self._one_manifest(first)
+        known = len(manifest["frames"])
+        while self._has(member := _own_manifest(len(manifest["frames"]))):
+            found = self._one_manifest(member)
+            if len(found["frames"]) != 1 or found["depth"] != manifest["depth"]:
+                raise InputError(_NO_MANIFEST, f"{self._name(member)} is of another recording", "record again")
+            manifest["frames"] += found["frames"]
+        if first != MANIFEST or len(manifest["frames"]) > known:
+            count = len(manifest["frames"])
+            _LOG.warning("%s was interrupted: the %d frames before replay", self.path, count)
+            self.complete = False
+        if not manifest["frames"]:
+            raise InputError("A recording must hold at least one frame", self._name(MANIFEST), "record again")
+        return manifest
+
+    def _one_manifest(self, member: str) -> dict[str, Any]:
+        name = self._name(member)
         try:
-            manifest = json.loads(self._get(MANIFEST))
+            manifest = parse_json(self._get(member, MAX_MANIFEST_BYTES))
             frames_ok = all(_entry_ok(entry) for entry in manifest["frames"])
-            known = manifest["format"] == FORMAT and isinstance(manifest["version"], int) and frames_ok
-            depth_ok = float(manifest["depth"].get("unit_m", 1.0)) > 0
+            known = manifest["format"] == FORMAT and type(manifest["version"]) is int and frames_ok
+            unit_m = manifest["depth"].get("unit_m", 1.0)
+            depth_ok = type(unit_m) in (int, float) and 0 < unit_m < math.inf
         except InputError:
             raise
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -161,8 +264,6 @@ class Recording(Replay):
         if manifest["version"] > VERSION:
             given = f"{name}: version {manifest['version']}"
             raise InputError(f"The version of a recording must be at most {VERSION}", given, "upgrade molmo-point")
-        if not manifest["frames"]:
-            raise InputError("A recording must hold at least one frame", name, "record again")
         return manifest
 
     def __len__(self) -> int:
@@ -191,7 +292,7 @@ class Recording(Replay):
                 depth_stamp_ns=entry.get("depth_stamp_ns"),
                 depth_noise=DepthNoise(**noise) if noise else None,
             )
-        except (InputError, TypeError) as error:
+        except (InputError, TypeError, AttributeError) as error:
             given = f"frame {number} of {self._name(MANIFEST)}: {error}"
             raise InputError("The frames of a recording must be valid", given, "record again") from error
 
@@ -203,16 +304,12 @@ class Recording(Replay):
             self._zip.close()
 
 
-def _open_zip(path: Path) -> zipfile.ZipFile:
-    try:
-        return zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
-        given = f"{path} ({error})"
-        raise InputError("The file must be a recording", given, "give a folder or a complete .zip of a recording") from error
+def _own_manifest(number: int) -> str:
+    return f"{number:06d}_frame.json"
 
 
 def _entry_ok(entry: dict[str, Any]) -> bool:
     """Check that a frame of the manifest names plain files and an integer stamp."""
     names = [entry["color"], entry.get("depth", "x")]
-    plain = all(isinstance(name, str) and name and "/" not in name and "\\" not in name for name in names)
-    return plain and isinstance(entry["stamp_ns"], int) and isinstance(entry["frame"], str)
+    plain = all(isinstance(name, str) and name and not set(name) & {"/", "\\", "\0"} for name in names)
+    return plain and type(entry["stamp_ns"]) is int and isinstance(entry["frame"], str)

@@ -1,18 +1,26 @@
 """Recordings: exact round trips, replay, and broken files that are named."""
 
+import contextlib
 import dataclasses
 import itertools
 import json
+import shutil
+import subprocess
+import sys
 import time
+import tracemalloc
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from molmo_point.camera import recording as recording_module
 from molmo_point.camera.base import Camera
 from molmo_point.camera.recording import MANIFEST, Recording, RecordingWriter
 from molmo_point.errors import CameraError, InputError
+from molmo_point.files import write_file
 from molmo_point.frame import RgbdFrame, decode_depth
 from molmo_point.geometry.depth_noise import D455
 from molmo_point.geometry.intrinsics import Intrinsics
@@ -159,6 +167,173 @@ def test_existing_recordings_are_never_overwritten(tmp_path: Path) -> None:
             RecordingWriter(tmp_path / name)
 
 
+@pytest.mark.parametrize("name", ["r", "r.zip", "R.ZIP"])
+def test_one_writer_records_at_a_time(tmp_path: Path, name: str) -> None:
+    with RecordingWriter(tmp_path / name) as writer:
+        with pytest.raises(InputError, match=name):
+            RecordingWriter(tmp_path / name)
+        writer.write(make_frame())
+        with pytest.raises(InputError, match=name):
+            RecordingWriter(tmp_path / name)
+    assert_same(Recording(tmp_path / name).read(), make_frame())
+
+
+def test_the_lock_of_a_writer_ends_with_it(tmp_path: Path) -> None:
+    program = "import sys, os; from molmo_point import RecordingWriter; w = RecordingWriter(sys.argv[1]); os._exit(1)"
+    subprocess.run([sys.executable, "-c", program, tmp_path / "r"], check=False, timeout=60)
+    with RecordingWriter(tmp_path / "r") as writer:
+        writer.write(make_frame())
+    with pytest.raises(InputError, match="overwrite"):
+        RecordingWriter(tmp_path / "r")
+
+
+def test_foreign_files_are_kept(tmp_path: Path) -> None:
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r" / "000000_color.png").write_bytes(b"mine")
+    (tmp_path / "file").write_bytes(b"mine")
+    (tmp_path / "link.zip").symlink_to("nowhere.zip")
+    for name in ("r", "file", "link.zip"):
+        with pytest.raises(InputError, match="overwrite"):
+            RecordingWriter(tmp_path / name)
+    assert (tmp_path / "r" / "000000_color.png").read_bytes() == b"mine"
+    assert (tmp_path / "link.zip").is_symlink()
+    (tmp_path / "r" / "000000_color.png").rename(tmp_path / "r" / "notes.txt")
+    record(tmp_path / "r")
+
+
+@pytest.mark.parametrize("count", [1, 4, 32])
+@pytest.mark.parametrize("name", ["r", "r.zip"])
+def test_an_interrupted_recording_replays_every_frame(
+    tmp_path: Path, name: str, count: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    writer = RecordingWriter(tmp_path / name)
+    for number in range(count):
+        writer.write(make_frame(number))
+    copy = tmp_path / f"copy{Path(name).suffix}"
+    (shutil.copytree if name == "r" else shutil.copy)(tmp_path / name, copy)
+    with Recording(copy) as recording:
+        assert len(recording) == count
+        assert recording.complete == (name == "r" and count == 1)
+        assert ("was interrupted" in caplog.text) != recording.complete
+        for number in {0, count // 2, count - 1}:
+            assert_same(recording[number], make_frame(number))
+    writer.close()
+    with Recording(tmp_path / name) as recording:
+        assert len(recording) == count
+        assert recording.complete
+    if name == "r":
+        assert len(list((tmp_path / name).iterdir())) == 2 * count + 1
+
+
+def test_a_zip_cut_anywhere_replays_up_to_the_break(tmp_path: Path) -> None:
+    record(tmp_path / "r.zip", count=3)
+    data = (tmp_path / "r.zip").read_bytes()
+    with zipfile.ZipFile(tmp_path / "r.zip") as archive:
+        ends = [archive.getinfo(f"{number:06d}_frame.json") for number in range(3)]
+        complete = [info.header_offset + 30 + len(info.filename) + info.file_size for info in ends]
+    for cut in range(complete[0], len(data), 501):
+        path = tmp_path / "cut.zip"
+        path.write_bytes(data[:cut])
+        with Recording(path) as recording:
+            assert not recording.complete
+            assert len(recording) == sum(end <= cut for end in complete)
+            for number in range(len(recording)):
+                assert_same(recording[number], make_frame(number))
+    (tmp_path / "cut.zip").write_bytes(data[: complete[0] - 1])
+    with pytest.raises(InputError, match=r"cut\.zip"):
+        Recording(tmp_path / "cut.zip")
+
+
+@pytest.mark.parametrize("name", ["r", "r.zip"])
+def test_a_full_disk_keeps_the_frames_before(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    resource = pytest.importorskip("resource")
+    written = 0
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (9000, limits[1]))
+    try:
+        writer = RecordingWriter(tmp_path / name)
+        if name == "r":
+            # Files of a folder stay small, so its disk is made full by hand.
+            monkeypatch.setattr(recording_module, "write_file", full_after(5))
+        with pytest.raises(InputError, match="writable"):
+            for number in range(40):
+                writer.write(make_frame(number))
+                written += 1
+        with contextlib.suppress(InputError):
+            writer.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert written
+    with Recording(tmp_path / name) as recording:
+        assert len(recording) == written
+        for number in range(written):
+            assert_same(recording[number], make_frame(number))
+
+
+def full_after(count: int) -> Callable[..., None]:
+    left = itertools.count(count, -1)
+
+    def write(path: Path, data: bytes, *, sync: bool = True) -> None:
+        if next(left) <= 0:
+            raise InputError("The file must be writable", f"{path} (No space left on device)", "free space")
+        write_file(path, data, sync=sync)
+
+    return write
+
+
+def test_a_zip_goes_on_when_there_is_space_again(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with RecordingWriter(tmp_path / "r.zip") as writer:
+        writer.write(make_frame(0))
+        size = (tmp_path / "r.zip").stat().st_size
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size + 100, limits[1]))
+        try:
+            with pytest.raises(InputError, match="File too large"):
+                writer.write(make_frame(1))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert (tmp_path / "r.zip").stat().st_size == size
+        writer.write(make_frame(1))
+    with Recording(tmp_path / "r.zip") as recording:
+        assert recording.complete
+        assert_same(recording[1], make_frame(1))
+
+
+def bomb(path: Path, stated: int, kind: int = zipfile.ZIP_DEFLATED) -> None:
+    """A manifest of 16 MiB of blanks that may state another size."""
+    with zipfile.ZipFile(path, "w", kind) as archive:
+        archive.writestr(MANIFEST, b" " * (1 << 24))
+    data = bytearray(path.read_bytes())
+    entry = data.rindex(b"PK\x01\x02")
+    data[entry + 24 : entry + 28] = stated.to_bytes(4, "little")
+    path.write_bytes(bytes(data))
+
+
+@pytest.mark.parametrize("kind", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2])
+@pytest.mark.parametrize("stated", [1 << 24, 1000])
+def test_a_bomb_is_not_unpacked(tmp_path: Path, stated: int, kind: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    bomb(tmp_path / "bomb.zip", stated, kind)
+    monkeypatch.setattr(recording_module, "MAX_MANIFEST_BYTES", 1 << 20)
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match=r"bomb\.zip"):
+            Recording(tmp_path / "bomb.zip")
+        assert tracemalloc.get_traced_memory()[1] < 1 << 21
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_manifest_of_its_own_that_lies_is_refused(tmp_path: Path) -> None:
+    record(tmp_path / "r", count=1)
+    manifest = json.loads((tmp_path / "r" / MANIFEST).read_text())
+    own = tmp_path / "r" / "000001_frame.json"
+    for changes in ({"frames": []}, {"frames": manifest["frames"] * 2}, {"depth": {"unit_m": 0.1}}):
+        own.write_text(json.dumps({**manifest, **changes}))
+        with pytest.raises(InputError, match="another recording"):
+            Recording(tmp_path / "r")
+
+
 def damage(path: Path, kind: str) -> None:
     data = path.read_bytes()
     if kind == "truncated":
@@ -181,7 +356,7 @@ def test_a_broken_file_is_one_error_that_names_it(tmp_path: Path, member: str, k
     assert member in str(caught.value)
 
 
-@pytest.mark.parametrize("kind", ["truncated", "garbage", "empty", "missing"])
+@pytest.mark.parametrize("kind", ["garbage", "empty", "missing"])
 def test_a_broken_zip_is_named(tmp_path: Path, kind: str) -> None:
     record(tmp_path / "r.zip")
     damage(tmp_path / "r.zip", kind)
@@ -217,6 +392,14 @@ def edited(path: Path, **changes: object) -> Path:
         ({"frames": [{"color": "a.png", "stamp_ns": "now", "frame": "f"}]}, "manifest of a recording"),
         ({"frames": 3}, "manifest of a recording"),
         ({"depth": {"unit_m": -1}}, "manifest of a recording"),
+        ({"depth": {"unit_m": "0.001"}}, "manifest of a recording"),
+        ({"depth": {"unit_m": True}}, "manifest of a recording"),
+        ({"depth": {"unit_m": float("inf")}}, "manifest of a recording"),
+        ({"depth": [1]}, "manifest of a recording"),
+        ({"version": True}, "manifest of a recording"),
+        ({"frames": [{"color": "a\0b", "stamp_ns": 1, "frame": "f"}]}, "manifest of a recording"),
+        ({"frames": [{"color": "a.png", "stamp_ns": True, "frame": "f"}]}, "manifest of a recording"),
+        ({"more": [[[]] * 2] * 2, "deep": json.loads("[" * 40 + "]" * 40)}, "nested"),
     ],
 )
 def test_manifests_that_are_not_ours_are_refused(tmp_path: Path, changes: dict, message: str) -> None:
