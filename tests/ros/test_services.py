@@ -12,13 +12,13 @@ rclpy = pytest.importorskip("rclpy", reason="needs ROS 2: run through ros2_ws/ru
 pytest.importorskip("molmo_point_msgs.action", reason="needs the built interfaces: make setup", exc_type=ImportError)
 
 from box_scene import BOX_M, BOX_UV, HOLE_UV, WALL_M, WALL_UV, box_truth_m, point_text  # noqa: E402
-from builtin_interfaces.msg import Time  # noqa: E402
+from builtin_interfaces.msg import Duration, Time  # noqa: E402
 from dds_robot import ANSWER_S, position_of, scripted_robot, until, until_generating  # noqa: E402
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
 from geometry_msgs.msg import PoseStamped  # noqa: E402
 from molmo_point_msgs.action import CountObjects, PointAt  # noqa: E402
 from molmo_point_msgs.msg import PointTarget  # noqa: E402
-from molmo_point_msgs.srv import Deproject  # noqa: E402
+from molmo_point_msgs.srv import Deproject, SetQuery  # noqa: E402
 from molmo_point_ros.clients.count_client import CountClient  # noqa: E402
 from molmo_point_ros.conversions import stamp_to_ns  # noqa: E402
 from molmo_point_ros.nodes.goal_error import ErrorCode  # noqa: E402
@@ -103,11 +103,17 @@ def test_pixels_go_into_the_frame_that_is_asked_for(robot):
         ([BOX_UV], {"prefer": "left"}, "left"),
         ([BOX_UV], {"reference_depth": -1.0}, "-1"),
         ([BOX_UV], {"target_frame": "nowhere"}, "nowhere"),
+        ([BOX_UV], {"target_frame": "  "}, "target_frame"),
+        ([BOX_UV], {"target_frame": "x" * 100_000}, "target_frame"),
+        ([BOX_UV], {"reference_depth": math.nan}, "reference_depth"),
+        ([BOX_UV], {"stamp": Time(sec=-3)}, "stamp"),
+        ([BOX_UV], {"prefer": "x" * 100_000}, "prefer"),
     ],
 )
 def test_requests_that_cannot_be_answered_say_why(robot, pixels, options, word):
     response = deproject(robot, *pixels, **options)
     assert not response.success and word in response.message and not response.targets
+    assert len(response.message) < 2000
 
 
 # ------------------------------------------------------------------------------------------------- lifting preferences
@@ -174,7 +180,52 @@ def test_a_count_and_a_pointing_goal_share_the_queue(robot):
     assert "preempted" in counting.result(ANSWER_S).error_msg
 
 
-@pytest.mark.parametrize(("goal", "word"), [({"query": " "}, "empty"), ({"query": "a", "samples": 1000}, "1000")])
+@pytest.mark.parametrize(
+    ("request_", "word"),
+    [
+        (SetQuery.Request(queries=["x" * 10**6]), "queries"),
+        (SetQuery.Request(queries=["it"] * 1000), "queries"),
+        (SetQuery.Request(queries=["\x1b[2J"]), "query"),
+        (SetQuery.Request(queries=["it"], target_frame=" "), "target_frame"),
+        (SetQuery.Request(queries=["it"], target_frame="x" * 10**6), "target_frame"),
+        (SetQuery.Request(queries=["it"], prefer="x" * 10**6), "prefer"),
+        (SetQuery.Request(queries=["it"], max_rate=math.nan), "max_rate"),
+        (SetQuery.Request(queries=["it"], max_rate=math.inf), "max_rate"),
+    ],
+)
+def test_continuous_mode_refuses_absurd_requests_in_few_words(robot, request_, word):
+    response = robot.call(SetQuery, "molmo_point/set_query", request_)
+    assert not response.success and word in response.message
+    assert len(response.message) < 2000 and response.message.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("goal", "word"),
+    [
+        (PointAt.Goal(queries=["x" * 10**6]), "queries"),
+        (PointAt.Goal(queries=["the box"], target_frame="\t"), "target_frame"),
+        (PointAt.Goal(queries=["the box"], target_frame="x" * 10**6), "target_frame"),
+        (PointAt.Goal(queries=["the box"], reference_depth=math.nan), "reference_depth"),
+        (PointAt.Goal(queries=["the box"], reference_depth=math.inf), "reference_depth"),
+        (PointAt.Goal(queries=["the box"], timeout=Duration(sec=-1)), "timeout"),
+        (PointAt.Goal(queries=["the box"], timeout=Duration(sec=10**9)), "timeout"),
+    ],
+)
+def test_goals_with_absurd_fields_are_refused_by_name(robot, goal, word):
+    result = result_of(robot, robot.client, goal)
+    assert result.error_code == ErrorCode.GOAL_REJECTED and word in result.error_msg and len(result.error_msg) < 2000
+
+
+@pytest.mark.parametrize(
+    ("goal", "word"),
+    [
+        ({"query": " "}, "empty"),
+        ({"query": "a", "samples": 1000}, "1000"),
+        ({"query": "a", "interval": Duration(sec=-1)}, "interval"),
+        ({"query": "a", "interval": Duration(sec=2**31 - 1)}, "interval"),
+        ({"query": "a", "timeout": Duration(sec=-1)}, "timeout"),
+    ],
+)
 def test_counts_that_make_no_sense_are_refused(robot, goal, word):
     result = result_of(robot, robot.counting, CountObjects.Goal(**goal))
     assert result.error_code == ErrorCode.GOAL_REJECTED and word in result.error_msg

@@ -59,7 +59,22 @@ def test_values_given_at_start_are_read(make_node):
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("camera", "kinect"), ("max_points", 0), ("max_skew_s", -0.1), ("timeout_s", 0.0), ("device", 7)]
+    ("name", "value"),
+    [
+        ("camera", "kinect"),
+        ("max_points", 0),
+        ("max_skew_s", -0.1),
+        ("timeout_s", 0.0),
+        ("timeout_s", float("nan")),
+        ("image_timeout_s", float("inf")),
+        ("device", 7),
+        ("target_frame", "  "),
+        ("workspace_frame", "\t"),
+        ("level_frame", "/"),
+        ("query", "the cube; " + "x" * 2000),
+        ("query", ";".join(["it"] * 17)),
+        ("workspace_min", [float("nan")] * 3),
+    ],
 )
 def test_values_that_make_no_sense_are_refused_at_start_and_later(make_node, name, value):
     with pytest.raises(Exception, match=name):
@@ -159,6 +174,15 @@ def test_options_of_the_bag_are_the_arguments_of_its_camera():
     ]
     docs = Path(__file__).resolve().parents[3] / "docs" / "cameras.md"
     assert markdown_table([BAG]) in docs.read_text(encoding="utf-8")
+
+
+def test_a_huge_value_is_not_repeated_in_the_reason(make_node):
+    node = make_node(POINTING)
+    for name, value in (("target_frame", "x" * 10**6), ("model", "x" * 10**6), ("camera", "x" * 10**6), ("query", "x" * 10**6)):
+        (result,) = node.set_parameters([Parameter(name, value=value)])
+        assert not result.successful and name in result.reason and len(result.reason) < 2000
+    (result,) = node.set_parameters([Parameter("workspace_max", value=[1.0] * 10_000)])
+    assert not result.successful and len(result.reason) < 2000
 
 
 def test_the_box_must_span_a_volume(make_node):

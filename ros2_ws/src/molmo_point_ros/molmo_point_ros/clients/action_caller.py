@@ -220,11 +220,11 @@ class ActionCaller:
         self.close()
 
 
-def duration_message(seconds: float) -> Duration:
+def duration_message(seconds: float, name: str = "timeout_s") -> Duration:
     """Return a timeout in seconds as a message.
 
     Raises:
         InputError: If it is not finite, negative, or longer than a day.
     """
-    checked_timeout_s(seconds)
+    checked_timeout_s(seconds, name)
     return Duration(sec=int(seconds), nanosec=int((seconds % 1) * 1e9))

@@ -61,7 +61,7 @@ class CommandLines:
                 continue
             more = os.read(self._descriptor, 65536)
             *lines, rest = (rest + more).split(b"\n")
-            for line in lines if more else [rest]:
+            for line in lines if more else filter(None, [rest]):
                 self._take(line.decode("utf-8", "replace").strip())
             rest = rest[-_LONGEST:]
             if not more:

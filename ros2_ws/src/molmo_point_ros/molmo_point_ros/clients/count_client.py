@@ -38,7 +38,7 @@ class CountClient(ActionCaller):
         Raises:
             GoalError: Without an answer; `code` is one of `ErrorCode`.
         """
-        goal = CountObjects.Goal(query=query, samples=samples, interval=duration_message(interval_s), **fields)
+        goal = CountObjects.Goal(query=query, samples=samples, interval=duration_message(interval_s, "interval_s"), **fields)
 
         def in_time(left_s: float) -> CountObjects.Goal:
             goal.timeout = duration_message(left_s)

@@ -167,6 +167,9 @@ class _Spinning:
             # The task wakes the executor.
             self._executor.create_task(lambda: None)
             self._thread.join(_JOIN_S)
+        if isinstance(self._executor, MultiThreadedExecutor):
+            # rclpy destroys what a running callback uses before it joins the threads.
+            self._executor._executor.shutdown(wait=True)
         self._executor.shutdown(timeout_sec=_JOIN_S)
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -12,14 +12,17 @@ from rclpy.parameter import Parameter
 from molmo_point.camera.registry import CAMERAS, CameraDriver, CameraRequest, Option, parse_camera, usage
 from molmo_point.errors import InputError
 from molmo_point.grasp.gripper import Gripper
+from molmo_point_ros.conversions.field_checks import LONGEST_TEXT, checked_frame, checked_queries
 from molmo_point_ros.inputs.bag_driver import BAG
 from molmo_point_ros.inputs.tf_edge import TransformLimits
+from molmo_point_ros.nodes.goal_error import brief
 
 TOPICS = "topics"
 """Value of `camera` for frames from image topics."""
 _DEFAULT_UNIT_M = 0.001
 _UNITS = ("m", "s", "px", "hz")
 _METADATA = "parameter"
+_MOST_ENTRIES = 16
 _Kind = TypeVar("_Kind", bound="NodeParameters")
 
 
@@ -33,6 +36,7 @@ class ParameterSpec:
         choices: The allowed texts; empty allows every text.
         allowed: Lists the allowed texts if they are open-ended; None if `choices` tells them.
         unit: Unit of a number that its name does not tell.
+        frame: True for the name of a frame.
         read_only: True if it can only be set at start.
     """
 
@@ -42,6 +46,7 @@ class ParameterSpec:
     unit: str = ""
     read_only: bool = False
     allowed: Callable[[], str] | None = None
+    frame: bool = False
 
 
 def parameter(
@@ -53,9 +58,10 @@ def parameter(
     unit: str = "",
     read_only: bool = False,
     allowed: Callable[[], str] | None = None,
+    frame: bool = False,
 ) -> Any:
     """Declare a field of a `NodeParameters` class; see `ParameterSpec`."""
-    metadata = {_METADATA: ParameterSpec(description, range, choices, unit, read_only, allowed)}
+    metadata = {_METADATA: ParameterSpec(description, range, choices, unit, read_only, allowed, frame)}
     if isinstance(default, list):
         return field(default_factory=default.copy, metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -185,7 +191,7 @@ class PointingNodeParameters(ModelParameters, CameraParameters):
     use_depth: bool = parameter(True, "Use depth; false: answers are pixels only")
     image_timeout_s: float = parameter(3.0, "Timeout of a goal for a complete image", (0.05, 600.0))
     max_image_age_s: float = parameter(1.0, "Largest age of the newest image that a goal accepts", (0.0, 1e9))
-    target_frame: str = parameter("", "Frame of the positions if the goal names none; empty: the optical frame")
+    target_frame: str = parameter("", "Frame of the positions if the goal names none; empty: the optical frame", frame=True)
     tf_timeout_s: float = parameter(0.5, "Timeout for the transform at the capture time", (0.0, 60.0))
     tf_cache_s: float = parameter(10.0, "Age at which transforms are forgotten", (0.1, 3600.0))
     tf_max_gap_s: float = parameter(1.2, "Largest time between two transforms that are interpolated", (0.001, 60.0))
@@ -206,7 +212,9 @@ class PointingNodeParameters(ModelParameters, CameraParameters):
     tracking: bool = parameter(True, "Track the points between answers in continuous mode (OpenCV); false: publish answers only")
     track_history_s: float = parameter(6.0, "Largest delay of an answer for tracking; 1 s of 640x480 takes 18 MB", (0.1, 120.0))
     track_hold_s: float = parameter(1.0, "Time for which a tracked point out of sight is searched for", (0.01, 60.0))
-    workspace_frame: str = parameter("", "Frame of the workspace box; empty: target_frame, or else the frame of the answer")
+    workspace_frame: str = parameter(
+        "", "Frame of the workspace box; empty: target_frame, or else the frame of the answer", frame=True
+    )
     workspace_min: list = parameter(
         [-math.inf] * 3, "Gate: lower corner x, y, z of the box that positions must lie in; -.inf: no limit", unit="m"
     )
@@ -218,7 +226,7 @@ class PointingNodeParameters(ModelParameters, CameraParameters):
         0.0, "Gate: largest standard deviation of a position along its least certain direction; 0: no limit", (0.0, 1e3)
     )
     max_target_age_s: float = parameter(0.0, "Gate: longest time from the capture to the answer; 0: no limit", (0.0, 1e9))
-    level_frame: str = parameter("", "Frame with z up: grasps accept only a level plane as support; empty: any plane")
+    level_frame: str = parameter("", "Frame with z up: grasps accept only a level plane as support; empty: any plane", frame=True)
     gripper_max_opening_m: float = parameter(0.08, "Largest distance between the fingers", (0.001, 1.0))
     gripper_finger_width_m: float = parameter(0.018, "Size of a finger across the closing direction", (0.001, 1.0))
     gripper_finger_thickness_m: float = parameter(0.01, "Size of a finger along the closing direction", (0.001, 1.0))
@@ -244,8 +252,17 @@ class PointingNodeParameters(ModelParameters, CameraParameters):
         """Return the limits of the transforms that are used."""
         return TransformLimits(self.tf_cache_s, self.tf_max_gap_s, self.tf_max_age_s)
 
+    def queries(self) -> tuple[str, ...]:
+        """Return the queries of continuous mode in the parameter `query`."""
+        return tuple(part.strip() for part in self.query.split(";") if part.strip())
+
     def conflict(self) -> str:
-        """Refuse an unknown camera, and a workspace box whose corners are no points or do not span a volume."""
+        """Refuse an unknown camera, unusable queries, and a workspace box whose corners do not span a volume."""
+        if self.queries():
+            try:
+                checked_queries(self.queries(), self.max_query_length)
+            except InputError as error:
+                return f"query: {error}"
         corners = {"workspace_min": self.workspace_min, "workspace_max": self.workspace_max}
         for name, corner in corners.items():
             if len(corner) != 3 or any(math.isnan(value) for value in corner):
@@ -276,8 +293,8 @@ class CaptureParameters(NodeParameters):
     board: str = parameter("", "YAML file of the board; empty: ChArUco 7 x 5 with 30 mm squares")
     setup: str = parameter("eye_in_hand", "Mounting of the camera", choices=("eye_in_hand", "eye_to_hand"))
     folder: str = parameter("samples", "Folder of the samples; must hold none yet")
-    base_frame: str = parameter("base_link", "Frame of the arm's base")
-    gripper_frame: str = parameter("tool0", "Frame of the flange or gripper")
+    base_frame: str = parameter("base_link", "Frame of the arm's base", frame=True)
+    gripper_frame: str = parameter("tool0", "Frame of the flange or gripper", frame=True)
     count: int = parameter(15, "Number of samples to take", (5, 1000))
     reliable: bool = parameter(False, "Subscribe to images reliably; the camera must offer it")
 
@@ -346,6 +363,10 @@ def _check(node: Any, given: list[Parameter], kind: type[NodeParameters]) -> Set
     specs = specs_of(kind)
     changed = {each.name: each.value for each in given if each.name in specs}
     for name, value in changed.items():
+        try:
+            _check_value(name, value, specs[name])
+        except InputError as error:
+            return SetParametersResult(successful=False, reason=brief(str(error)))
         choices = specs[name].choices
         if choices and value not in choices:
             reason = f"{name} is {value!r}, but must be one of: {', '.join(choices)}"
@@ -354,4 +375,22 @@ def _check(node: Any, given: list[Parameter], kind: type[NodeParameters]) -> Set
             return SetParametersResult(successful=False, reason=f"{name} must have a value")
     known = {name: node.get_parameter(name).value for name in specs if name not in changed and node.has_parameter(name)}
     reason = kind(**known, **changed).conflict()
-    return SetParametersResult(successful=not reason, reason=reason)
+    return SetParametersResult(successful=not reason, reason=brief(reason))
+
+
+def _check_value(name: str, value: Any, spec: ParameterSpec) -> None:
+    """Refuse what no parameter of this package may be, before the value is echoed.
+
+    Raises:
+        InputError: The reason.
+    """
+    if isinstance(value, str) and len(value) > LONGEST_TEXT:
+        given = f"{len(value)} characters"
+        raise InputError(f"{name} must have at most {LONGEST_TEXT} characters", given, "give a shorter text")
+    if isinstance(value, str) and spec.frame:
+        checked_frame(value, name)
+    # rclpy's check of a range lets NaN through.
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"{name} must be finite", str(value), "give a number")
+    if isinstance(value, Sequence) and not isinstance(value, str) and len(value) > _MOST_ENTRIES:
+        raise InputError(f"{name} must have at most {_MOST_ENTRIES} entries", str(len(value)), "give fewer numbers")

@@ -17,6 +17,7 @@ from molmo_point.request import PointRequest
 from molmo_point.results import Pointing
 from molmo_point.tracking import PointTracker, Tracks
 from molmo_point_ros.inputs.tf_buffer import NotYetKnownError
+from molmo_point_ros.nodes.goal_error import brief
 from molmo_point_ros.nodes.node_resources import NodeResources
 from molmo_point_ros.nodes.parameters import PointingNodeParameters
 from molmo_point_ros.pointing.answers import QueryAnswer, answer_of, answer_of_tracks
@@ -104,7 +105,7 @@ class ContinuousMode:
                 self._stop.wait(_AFTER_FAILURE_S if step == self._ask else _AFTER_BAD_FRAME_S)
 
     def _tell(self, error: Exception) -> None:
-        reason = str(error) if isinstance(error, MolmoPointError) else repr(error)
+        reason = brief(str(error) if isinstance(error, MolmoPointError) else repr(error))
         self._resources.monitor.failed(reason)
         self._logger.warning(f"continuous mode continues after: {reason}", throttle_duration_sec=5.0)
 

@@ -11,9 +11,10 @@ from molmo_point.depth.lift import lift_points
 from molmo_point.points.agreed_count import agreed_count
 from molmo_point.request import Kind, PointRequest
 from molmo_point.results import Count, ImagePoint, Pointing
+from molmo_point_ros.conversions.field_checks import checked_duration_s, checked_queries
 from molmo_point_ros.nodes.goal_error import ErrorCode, GoalError
 from molmo_point_ros.pointing.answers import answer_of
-from molmo_point_ros.pointing.frame_goal import FrameGoal, checked_queries
+from molmo_point_ros.pointing.frame_goal import FrameGoal
 from molmo_point_ros.pointing.stamped_frame import StampedFrame
 
 MAX_SAMPLES = 100
@@ -33,7 +34,7 @@ class CountGoal(FrameGoal):
         if samples > MAX_SAMPLES:
             fix = f"ask for at most {MAX_SAMPLES} images"
             raise GoalError(ErrorCode.GOAL_REJECTED, f"samples must be at most {MAX_SAMPLES}", str(samples), fix)
-        interval_ns = self.request.interval.sec * 1_000_000_000 + self.request.interval.nanosec
+        interval_ns = round(checked_duration_s(self.request.interval, "interval") * 1e9)
         after_ns, agree = self._accepted_ns, True
         for _ in range(samples):
             self.tell(state=CountObjects.Feedback.WAITING_IMAGE, samples_so_far=len(result.counts))

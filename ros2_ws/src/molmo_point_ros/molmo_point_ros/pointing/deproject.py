@@ -11,7 +11,8 @@ from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.intrinsics import within_image
 from molmo_point.request import Surface
 from molmo_point.results import ImagePoint, Pointing
-from molmo_point_ros.conversions import stamp_to_ns
+from molmo_point_ros.conversions.field_checks import checked_frame, checked_number, checked_stamp_ns
+from molmo_point_ros.nodes.goal_error import brief
 from molmo_point_ros.nodes.node_resources import NodeResources
 from molmo_point_ros.nodes.parameters import PointingNodeParameters
 from molmo_point_ros.pointing.answers import answer_of
@@ -31,11 +32,12 @@ def deproject(request: Deproject.Request, resources: NodeResources, parameters: 
     try:
         return _answer(request, resources, parameters)
     except MolmoPointError as error:
-        return Deproject.Response(success=False, message=str(error))
+        return Deproject.Response(success=False, message=brief(str(error)))
 
 
 def _answer(request: Deproject.Request, resources: NodeResources, parameters: PointingNodeParameters) -> Deproject.Response:
-    reference_depth_m = float(request.reference_depth) or None
+    wanted = checked_frame(request.target_frame) or checked_frame(parameters.target_frame)
+    reference_depth_m = checked_number(request.reference_depth, "reference_depth") or None
     prefer = Surface(request.prefer or Surface.NEAR)
     check_lifting(prefer, reference_depth_m)
     if len(request.u) != len(request.v) or not 1 <= len(request.u) <= MAX_PIXELS:
@@ -45,7 +47,6 @@ def _answer(request: Deproject.Request, resources: NodeResources, parameters: Po
     points = tuple(_pixel(u, v, frame) for u, v in zip(request.u, request.v, strict=True))
     # A pixel that a program names has no confidence that could be too low.
     gates = dataclasses.replace(Gates.from_parameters(parameters), min_confidence=0.0)
-    wanted = (request.target_frame or parameters.target_frame).lstrip("/")
     transforms, timeout_s = resources.transforms, parameters.tf_timeout_s
     stamped = stamped_frame(frame, wanted, gates, transforms, timeout_s, lambda: not resources.is_alive())
     if stamped is None:
@@ -57,8 +58,8 @@ def _answer(request: Deproject.Request, resources: NodeResources, parameters: Po
 
 
 def _frame(request: Deproject.Request, resources: NodeResources, parameters: PointingNodeParameters) -> RgbdFrame:
-    stamp_ns = stamp_to_ns(request.stamp)
-    if stamp_ns <= 0:
+    stamp_ns = checked_stamp_ns(request.stamp, "stamp")
+    if stamp_ns == 0:
         newest_ns = resources.now_ns() - round(parameters.max_image_age_s * 1e9)
         frame: Any = resources.frames.frame(max(newest_ns, 0), 0.0, lambda: False)
         assert frame is not None

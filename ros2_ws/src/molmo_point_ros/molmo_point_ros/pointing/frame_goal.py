@@ -4,8 +4,9 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
-from molmo_point.errors import CancelledError, MolmoPointError
+from molmo_point.errors import CancelledError, InputError, MolmoPointError
 from molmo_point.frame import RgbdFrame
+from molmo_point_ros.conversions.field_checks import checked_frame
 from molmo_point_ros.nodes.action_goal import ActionGoal
 from molmo_point_ros.nodes.goal_error import ErrorCode, GoalError
 from molmo_point_ros.nodes.node_resources import NodeResources
@@ -13,30 +14,8 @@ from molmo_point_ros.nodes.parameters import PointingNodeParameters
 from molmo_point_ros.pointing.gates import Gates
 from molmo_point_ros.pointing.stamped_frame import StampedFrame, stamped_frame
 
-MAX_QUERIES = 16
 MOST_AHEAD_S = 1.0
 """An image captured later than this after now has another clock: "captured after the goal" would mean nothing."""
-
-
-def checked_queries(queries: list[str], longest: int) -> list[str]:
-    """Return the queries if they can be asked.
-
-    Args:
-        queries: As received.
-        longest: Most characters of a query.
-
-    Raises:
-        GoalError: GOAL_REJECTED for no queries, too many, or one that is empty or too long.
-    """
-    given = ""
-    if not 1 <= len(queries) <= MAX_QUERIES or not all(query.strip() for query in queries):
-        given = f"{len(queries)} queries, {sum(not query.strip() for query in queries)} of them empty"
-    elif max(len(query) for query in queries) > longest:
-        given = f"a query of {max(len(query) for query in queries)} characters"
-    if given:
-        fix = f"send 1 to {MAX_QUERIES} queries with words in them, each of at most {longest} characters"
-        raise GoalError(ErrorCode.GOAL_REJECTED, "queries must be short phrases", given, fix)
-    return queries
 
 
 class FrameGoal(ActionGoal):
@@ -54,6 +33,10 @@ class FrameGoal(ActionGoal):
         self._resources, self._parameters = resources, parameters
         self._accepted_ns = resources.now_ns()
         self._gates = Gates.from_parameters(parameters)
+        try:
+            self._wanted = checked_frame(self.request.target_frame) or checked_frame(parameters.target_frame)
+        except InputError as error:
+            self._refused = self._refused or error
 
     def answer(self) -> Any:
         """Do the work, and count its error in the diagnostics; see `ActionGoal.answer`."""
@@ -83,9 +66,8 @@ class FrameGoal(ActionGoal):
 
     def _stamped(self, frame: RgbdFrame, level_frame: str = "") -> StampedFrame:
         """Look up the transforms that the goal and the gates need, at the capture time."""
-        wanted = (self.request.target_frame or self._parameters.target_frame).lstrip("/")
         timeout_s, transforms = self._parameters.tf_timeout_s, self._resources.transforms
-        stamped = stamped_frame(frame, wanted, self._gates, transforms, timeout_s, self.should_stop, level_frame)
+        stamped = stamped_frame(frame, self._wanted, self._gates, transforms, timeout_s, self.should_stop, level_frame)
         if stamped is None:
             raise self.stopped_error()
         self._resources.monitor.used(frame)

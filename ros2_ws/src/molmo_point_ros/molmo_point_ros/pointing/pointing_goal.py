@@ -18,12 +18,12 @@ from molmo_point_ros.conversions import (
     grasp_message,
     image_points_message,
     no_grasp_reason,
-    stamp_to_ns,
 )
+from molmo_point_ros.conversions.field_checks import checked_frame, checked_number, checked_queries, checked_stamp_ns
 from molmo_point_ros.nodes.goal_error import ErrorCode, GoalError
 from molmo_point_ros.nodes.parameters import gripper_of
 from molmo_point_ros.pointing.answers import QueryAnswer, answer_of
-from molmo_point_ros.pointing.frame_goal import FrameGoal, checked_queries
+from molmo_point_ros.pointing.frame_goal import FrameGoal
 from molmo_point_ros.pointing.stamped_frame import StampedFrame
 
 
@@ -68,8 +68,9 @@ class PointingGoal(FrameGoal):
         if self.request.compute_grasp and self.request.image.data:
             given = "compute_grasp with an image in the goal"
             raise InputError("Grasps need depth", given, "ask about the camera's image")
-        prefer, depth_m = Surface(self.request.prefer or Surface.NEAR), float(self.request.reference_depth) or None
-        queries = checked_queries(list(self.request.queries), self._parameters.max_query_length)
+        prefer = Surface(self.request.prefer or Surface.NEAR)
+        depth_m = checked_number(self.request.reference_depth, "reference_depth") or None
+        queries = checked_queries(self.request.queries, self._parameters.max_query_length)
         return [PointRequest(query, max_points=self._max_points(), prefer=prefer, reference_depth_m=depth_m) for query in queries]
 
     def _camera_frame(self) -> RgbdFrame:
@@ -78,8 +79,8 @@ class PointingGoal(FrameGoal):
 
     def _given_frame(self) -> RgbdFrame:
         image = self.request.image
-        stamp_ns = stamp_to_ns(image.header.stamp)
-        if stamp_ns <= 0 or not image.header.frame_id:
+        stamp_ns = checked_stamp_ns(image.header.stamp, "image.header.stamp")
+        if stamp_ns == 0 or not checked_frame(image.header.frame_id, "image.header.frame_id"):
             given = f"stamp {stamp_ns} ns, frame_id {image.header.frame_id!r}"
             raise InputError("The goal's image must have a capture time and a frame", given, "fill its header")
         color = color_from_message(image, max_px=self._parameters.max_image_px)

@@ -9,10 +9,11 @@ from molmo_point_msgs.srv import SetQuery
 
 from molmo_point.errors import InputError, MolmoPointError
 from molmo_point.request import PointRequest, Surface
+from molmo_point_ros.conversions.field_checks import checked_frame, checked_queries
+from molmo_point_ros.nodes.goal_error import brief
 from molmo_point_ros.nodes.node_resources import NodeResources
 from molmo_point_ros.nodes.parameters import PointingNodeParameters
 from molmo_point_ros.pointing.continuous import ContinuousMode, ContinuousTask
-from molmo_point_ros.pointing.frame_goal import checked_queries
 
 
 class QueryKeeper:
@@ -41,7 +42,7 @@ class QueryKeeper:
         try:
             self.set(tuple(request.queries), request.target_frame, float(request.max_rate), resources, request.prefer)
         except MolmoPointError as error:
-            response.message = str(error)
+            response.message = brief(str(error))
             return response
         response.success = True
         return response
@@ -52,8 +53,7 @@ class QueryKeeper:
         """Answer these queries from now on; no queries end continuous mode.
 
         Raises:
-            GoalError: GOAL_REJECTED for queries that cannot be asked; the old ones stay.
-            InputError: For a rate or a preference that cannot be used; the old queries stay.
+            InputError: For queries, a frame, a rate or a preference that cannot be used; the old queries stay.
             DependencyError: If points are to be tracked and OpenCV is not installed.
         """
         parameters = self._parameters()
@@ -61,11 +61,9 @@ class QueryKeeper:
             fix = "send answers per second, or 0 for as many as there are"
             raise InputError("max_rate must be finite and not negative", str(max_rate_hz), fix)
         surface = Surface(prefer or Surface.NEAR)
-        if queries:
-            checked_queries(list(queries), parameters.max_query_length)
-        words = dict.fromkeys(query.strip() for query in queries)
+        wanted = checked_frame(target_frame) or checked_frame(parameters.target_frame)
+        words = dict.fromkeys(checked_queries(queries, parameters.max_query_length) if queries else ())
         requests = tuple(PointRequest(each, max_points=parameters.max_points, prefer=surface) for each in words)
-        wanted = (target_frame or parameters.target_frame).lstrip("/")
         with self._lock:
             new = None
             if requests:
@@ -88,7 +86,7 @@ class QueryKeeper:
         try:
             self.set(queries, "", 0.0, resources)
         except MolmoPointError as error:
-            self._logger.error(f"the parameter query: {error}")
+            self._logger.error(f"the parameter query: {brief(str(error))}")
 
     def stop(self) -> None:
         """End continuous mode; the next `follow_parameter` starts it again."""
