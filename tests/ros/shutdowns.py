@@ -45,7 +45,12 @@ def programs(folder):
         "camera_node": (["-m", "molmo_point_ros.camera_node"], []),
         "capture_node": (["-m", "molmo_point_ros.capture_node"], ["-p", f"folder:={folder}/samples"]),
         "simulated_arm": (["-m", "molmo_point_ros.pick_node"], ["-p", "scene_seed:=1", "-p", "object_count:=5"]),
+        "real_node": (["-m", "molmo_point_ros.node"], own),
     }
+
+
+STARTS = {"node": "real_node", "pick_node": "simulated_arm"}
+"""Programs that are ended while they start: the scripted ones import the package without its program module."""
 
 
 MOMENTS = {
@@ -138,7 +143,7 @@ class Load:
 
 def one(load, folder, number, kind, moment, sign, delay_s):
     """Start a node, end it at a moment of its work, and return the report of its end."""
-    program, ros = programs(folder)[kind]
+    program, ros = programs(folder)[STARTS.get(kind, kind) if moment == "start" else kind]
     space = f"/end{os.getpid()}_{number}"
     log = Path(folder) / f"{number}-{kind}.txt"
     with open(log, "wb") as file:

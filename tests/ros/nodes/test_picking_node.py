@@ -1,6 +1,8 @@
 """The picking node as a process, over real DDS: with a scripted arm, and (slow) with the simulated one and the model."""
 
 import json
+import math
+import signal
 import subprocess
 import sys
 import threading
@@ -13,7 +15,10 @@ import pytest
 rclpy = pytest.importorskip("rclpy", reason="needs ROS 2: run through ros2_ws/run", exc_type=ImportError)
 pytest.importorskip("molmo_point_msgs.action", reason="needs the built interfaces: make setup", exc_type=ImportError)
 
+from builtin_interfaces.msg import Duration  # noqa: E402
 from molmo_point_msgs.action import PickObject  # noqa: E402
+from molmo_point_ros.clients import action_caller  # noqa: E402
+from molmo_point_ros.clients.action_caller import ActionCaller  # noqa: E402
 from molmo_point_ros.clients.pick_client import PickClient  # noqa: E402
 from molmo_point_ros.nodes.goal_error import GoalError  # noqa: E402
 from molmo_point_ros.picking.pick_goal import CODE_OF  # noqa: E402
@@ -43,6 +48,7 @@ def client(processes):
         pytest.fail(f"the picking node did not come up in {START_S} s\n{processes.output()}")
     # The server is there before the arm is open.
     until(lambda: "ready" in processes.output() or process.poll() is not None, START_S)
+    client.process = process
     yield client
     client.close()
     rclpy.try_shutdown()
@@ -231,6 +237,128 @@ def test_stop_as_a_command_stops(client):
     stopper.start()
     assert call.result(ANSWER_S).failure == "CANCELLED"
     stopper.join(ANSWER_S)
+
+
+def accepted_slow_pick(client):
+    """A pick that takes a minute, as soon as the node has accepted it."""
+    call = client.dispatch(PickObject.Goal(query="slow cube"))
+    assert call.wait_answered(ANSWER_S)
+    return call
+
+
+def test_a_stop_right_after_the_acceptance_ends_the_goal(client):
+    # Whether the node has registered the goal by then is chance.
+    for _ in range(10):
+        call = accepted_slow_pick(client)
+        assert client.stop() == "stopping"
+        assert call.result(ANSWER_S).error_code == CODES.CANCELED
+    assert client.pick("the cube", ASIDE, timeout_s=ANSWER_S).error_code == CODES.NONE
+
+
+HUGE = "x" * 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("goal", "name"),
+    [
+        (PickObject.Goal(query=HUGE), "query"),
+        (PickObject.Goal(query="cube", place_relation=PickObject.Goal.IN, place_query=HUGE), "place_query"),
+        (PickObject.Goal(query="the \x1b[2J cube"), "query"),
+        (PickObject.Goal(query="cube", attempts=4_000_000_000), "attempts"),
+        (PickObject.Goal(query="cube", timeout=Duration(sec=-1)), "timeout"),
+        (PickObject.Goal(query="cube", timeout=Duration(sec=2**31 - 1)), "timeout"),
+    ],
+)
+def test_absurd_goals_are_refused_by_name_before_they_are_echoed(client, processes, goal, name):
+    feedback = []
+    result = client.dispatch(goal, feedback.append).result(ANSWER_S)
+    assert result.error_code == CODES.GOAL_REJECTED and result.error_msg.startswith(name), result.error_msg[:200]
+    assert not feedback and len(result.error_msg) < 1000
+    assert "x" * 2000 not in processes.output() and "\x1b[2J" not in processes.output()
+
+
+@pytest.mark.parametrize("timeout_s", [math.nan, math.inf, -1.0, 1e10])
+def test_a_client_refuses_a_timeout_that_is_none(client, timeout_s):
+    with pytest.raises(InputError, match="timeout_s must be finite"):
+        client.pick("the cube", timeout_s=timeout_s)
+
+
+def test_a_goal_whose_answer_is_lost_is_sent_once_and_its_end_is_heard(client, monkeypatch):
+    monkeypatch.setattr(action_caller, "_ASK_S", 0.2)
+    monkeypatch.setattr(action_caller, "_CANCEL_GRACE_S", 0.2)
+    sent = []
+    send = ActionCaller._send
+
+    def once(self, goal, call):
+        sent.append(goal)
+        # The answer of the node arrives and is thrown away.
+        monkeypatch.setattr(call, "_take_answer", lambda future: None)
+        send(self, goal, call)
+
+    monkeypatch.setattr(ActionCaller, "_send", once)
+    assert client.pick("the cube", ASIDE, timeout_s=ANSWER_S).placed
+    assert len(sent) == 1
+    with pytest.raises(GoalError):
+        client.call(lambda _: PickObject.Goal(query="slow cube"), timeout_s=0.3)
+    # Nobody waits for it: it was canceled by its id.
+    monkeypatch.undo()
+    until(lambda: ready_again(client), ANSWER_S)
+    assert len(sent) == 2
+
+
+def ready_again(client):
+    """Whether the node takes a goal."""
+    try:
+        return client.pick("the cube", ASIDE, timeout_s=ANSWER_S).placed
+    except GoalError:
+        return False
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+def test_a_signal_to_a_command_stops_the_arm(client, processes, sign):
+    process, output = processes.start("command", "pick up the slow cube")
+    until(lambda: "LIFT" in output.read_text() or process.poll() is not None, ANSWER_S)
+    process.send_signal(sign)
+    assert process.wait(ANSWER_S) == 128 + sign, output.read_text()
+    assert "stop: stopping" in output.read_text() and "Traceback" not in output.read_text()
+    assert client.stop() == "nothing was moving"
+
+
+@pytest.mark.slow
+def test_a_stop_on_standard_input_does_not_wait_for_its_turn(client, processes):
+    command = [sys.executable, "-m", "molmo_point_ros.command", "--json"]
+    run = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=processes.environment
+    )
+    run.stdin.write("pick up the slow cube\npick up the ball\n")
+    run.stdin.flush()
+    while "LIFT" not in run.stderr.readline():
+        assert run.poll() is None
+    output, _ = run.communicate("stop\n", timeout=ANSWER_S)
+    outcomes = [outcome for line in output.splitlines() for outcome in json.loads(line)["outcomes"]]
+    assert sorted((outcome["do"], outcome["success"]) for outcome in outcomes) == [("pick", False), ("stop", True)]
+    assert run.returncode == 1
+
+
+@pytest.mark.slow
+def test_with_the_parameter_the_arm_stops_when_its_client_is_killed(client, processes):
+    picker = str(Path(__file__).parents[1] / "scripted_picker.py")
+    _, log = processes.start(picker, parameters={"stop_without_client": True}, namespace="/lonely")
+    process, output = processes.start("command", "pick up the slow cube", "--picking", "/lonely/molmo_pick")
+    until(lambda: "LIFT" in output.read_text(), START_S)
+    process.kill()
+    # DDS takes a killed program for alive until its lease ends.
+    until(lambda: "its client is gone" in log.read_text() or "CANCELED" in log.read_text(), START_S)
+
+
+def test_a_signal_to_the_node_ends_the_pick_with_a_result_and_the_process_with_0(client, processes):
+    """The last one: it ends the node of this module."""
+    call = accepted_slow_pick(client)
+    client.process.send_signal(signal.SIGINT)
+    result = call.result(ANSWER_S)
+    assert result.error_code == CODES.CANCELED, result.error_msg
+    assert client.process.wait(ANSWER_S) == 0
+    assert "Traceback" not in processes.output()
 
 
 def test_an_arm_of_the_registry_is_opened_by_its_name():
