@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.lift.peers import median_11
-from molmo_point.arm.arm import Cancelled
 from molmo_point.arm.joint_path import JointPath
 from molmo_point.camera.base import Camera
 from molmo_point.depth.lift import pixel_covariance
@@ -14,6 +13,7 @@ from molmo_point.evaluation.pick_trial import MakePicker, default_picker
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.depth_noise import D435
 from molmo_point.geometry.transforms import Transform
+from molmo_point.picking.fresh_frames import FreshFrames
 from molmo_point.picking.object_search import Finder
 from molmo_point.picking.pick import Picker
 from molmo_point.picking.pick_settings import PickSettings
@@ -56,18 +56,18 @@ class LatestLooker(Looker):
 class PassingFinder(Finder):
     """Looks again while the arm moves."""
 
-    def read_after(self, path: JointPath, camera: Camera, cancelled: Cancelled | None) -> RgbdFrame:
+    def read_after(self, path: JointPath, camera: FreshFrames) -> RgbdFrame:
         """Follow a path, and read a camera on its last part."""
         frames: list[RgbdFrame] = []
         due_ns = self._arm.now_ns() + round(0.8 * path.duration_s * 1e9)
 
         def watch() -> bool:
             if not frames and self._arm.now_ns() >= due_ns:
-                frames.append(camera.read())
-            return cancelled is not None and cancelled()
+                frames.append(camera.camera.read())
+            return False
 
-        self.go(path, watch)
-        return frames[0] if frames else self._read(camera)
+        self.go(path, cancelled=watch)
+        return frames[0] if frames else camera.read()
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,8 @@ class Variant:
         """Make the picker; see `MakePicker`."""
         del rng
         picker = Picker(pointer, arm, fixed_camera, wrist_camera if self.has_wrist_camera else None, self.settings)
-        picker.finder = self.finder(arm, self.looker(pointer, arm), fixed_camera, picker.wrist_camera, picker.settings)
+        looker = self.looker(pointer, picker.guarded)
+        picker.finder = self.finder(picker.guarded, looker, fixed_camera, picker.wrist_camera, picker.settings)
         return picker
 
 

@@ -13,7 +13,10 @@ CELL_M = 0.01
 """Objects with a smaller gap than about this share a box."""
 LEAST_HEIGHT_M = 0.012
 """Points lower above the table than this belong to the table."""
+REACH_M = 0.45
+"""Half side of the workspace, a square around the origin of the base frame."""
 _STRIDE, _LEAST_IN_CELL, _LEAST_CELLS = 3, 2, 3
+_COARSE = 8
 _TOP_QUANTILE, _TALLEST_M = 0.98, 0.5
 
 
@@ -48,7 +51,7 @@ def boxes_on_table(
     base_T_camera: Transform,
     *,
     table_z_m: float = 0.0,
-    reach_m: float = 0.45,
+    reach_m: float = REACH_M,
 ) -> tuple[ObstacleBox, ...]:
     """Put boxes, from the table up, around all objects in a depth image.
 
@@ -68,6 +71,32 @@ def boxes_on_table(
     points = points[near & (height > LEAST_HEIGHT_M) & (height < _TALLEST_M)]
     boxes = [_box(piece, table_z_m) for piece in _pieces(points)]
     return tuple(sorted(boxes, key=lambda box: -box.half_m[0] * box.half_m[1]))
+
+
+def share_with_depth(
+    depth_m: DepthArray,
+    intrinsics: Intrinsics,
+    base_T_camera: Transform,
+    *,
+    table_z_m: float = 0.0,
+    reach_m: float = REACH_M,
+) -> float:
+    """Share of the pixels on the workspace that have depth; arguments as `boxes_on_table`.
+
+    Returns:
+        0 to 1; 0 if the camera does not look at the workspace.
+    """
+    height, width = depth_m.shape
+    rows, columns = (grid.ravel() for grid in np.mgrid[0:height:_COARSE, 0:width:_COARSE])
+    uv = np.stack([columns, rows], axis=1).astype(np.float64)
+    rays = intrinsics.deproject(uv, np.ones(len(uv))) @ base_T_camera.rotation.T
+    eye = base_T_camera.translation_m
+    with np.errstate(divide="ignore", invalid="ignore"):
+        away = (table_z_m - eye[2]) / rays[:, 2]
+        on_table = (away > 0) & np.all(np.abs(eye[:2] + away[:, None] * rays[:, :2]) < reach_m, axis=1)
+    if not on_table.any():
+        return 0.0
+    return float(np.mean(np.isfinite(depth_m[rows[on_table], columns[on_table]])))
 
 
 def depth_points(depth_m: DepthArray, intrinsics: Intrinsics, base_T_camera: Transform, stride: int = _STRIDE) -> FloatArray:

@@ -25,6 +25,10 @@ class PickStopped(Exception):
         super().__init__(message)
         self.failure, self.message, self.again = failure, message, again
 
+    def told(self, holding: str) -> str:
+        """The reason, with the query of the object that stays in the gripper; "" is none."""
+        return self.message + (f"; the gripper holds {holding!r}" if holding else "")
+
 
 def no_path(*reasons: NoPath) -> PickStopped:
     """Make the exception for an attempt without a path.
@@ -83,6 +87,13 @@ class EventLog:
         self.events.append(event)
         if self._on_state is not None:
             self._on_state(event)
+
+    def note_end(self, state: PickState, stopped: PickStopped, target: Target | None = None) -> None:
+        """Add the event of what ended it; an error of `on_state` must not hide it."""
+        try:
+            self.note(state, f"{stopped.failure.value}: {stopped.message}", target=target)
+        except Exception:
+            return
 
     def record(self) -> dict[str, Any]:
         """End the present state, and return events and durations by their names in `Outcome`."""

@@ -6,22 +6,25 @@ from operator import attrgetter, itemgetter
 
 import numpy as np
 
-from molmo_point.arm.arm import Arm, Cancelled
-from molmo_point.arm.joint_path import FollowEnd, JointPath, NoPath
+from molmo_point.arm.arm import Cancelled
+from molmo_point.arm.joint_path import JointPath, NoPath
 from molmo_point.arm.obstacle_boxes import ObstacleBox, boxes_on_table
 from molmo_point.camera.base import Camera
 from molmo_point.frame import RgbdFrame
 from molmo_point.grasp.candidates import GraspCandidate, Grasps
 from molmo_point.grasp.propose import propose_grasps
-from molmo_point.picking.approach import gap, plan_look
+from molmo_point.picking.approach import gap, plan_look, shifted
 from molmo_point.picking.event_log import EventLog, PickStopped, no_path
+from molmo_point.picking.fresh_frames import FreshFrames
+from molmo_point.picking.guarded_arm import GuardedArm
 from molmo_point.picking.pick_settings import PickSettings
 from molmo_point.picking.states import PickFailure, PickState
 from molmo_point.picking.views import Blank, Looker, Sighting, grouped, same_object, weight_of
 
-_FRAME_S = 1 / 30
 _BARE_M, _MISSED_M = 0.008, 0.03
 """A target lower than the first above the table is on the bare table. It is moved to an object within the second."""
+_LOW_M = 0.08
+"""A tool lower than this above the table is among the objects."""
 _WIDE, _COMPARE_M, _AROUND_M = 1.6, (0.38, 0.62), 0.15
 """Stand-off as a factor of the distance of two objects, its bounds, and the distance for one object and its surroundings."""
 
@@ -63,27 +66,34 @@ class Finder:
     """
 
     def __init__(
-        self, arm: Arm, looker: Looker, fixed_camera: Camera, wrist_camera: Camera | None, settings: PickSettings
+        self, arm: GuardedArm, looker: Looker, fixed_camera: Camera, wrist_camera: Camera | None, settings: PickSettings
     ) -> None:
         self._arm, self._looker, self._settings = arm, looker, settings
-        self._fixed, self._wrist = fixed_camera, wrist_camera
+        self._fixed = FreshFrames(arm, fixed_camera, "the fixed camera")
+        self._wrist = None if wrist_camera is None else FreshFrames(arm, wrist_camera, "the wrist camera")
         self._wrist_frame = ""
+
+    def begin(self) -> None:
+        """Begin a command."""
+        for camera in (self._fixed, self._wrist):
+            if camera is not None:
+                camera.begin()
 
     def search(self, query: str, log: EventLog, state: PickState) -> Search:
         """Ask the model about both cameras, without moving.
 
         Raises:
-            PickStopped: NOT_FOUND or NO_DEPTH if no camera gives a target; CANCELLED.
+            PickStopped: NOT_FOUND or NO_DEPTH if no camera gives a target; or as `FreshFrames.read` and `Looker.answer`.
         """
         log.note(state, f"looking for {query!r} with the fixed camera")
         overview = self.read_fixed()
-        pose = self._arm.base_T_camera(overview.frame, overview.stamp_ns)
         assert overview.depth_m is not None and overview.intrinsics is not None
+        pose = self._arm.base_T_camera(overview.frame, overview.stamp_ns)
         boxes = boxes_on_table(overview.depth_m, overview.intrinsics, pose, table_z_m=self._arm.table_z_m)
         search = Search(query, log, overview, boxes)
         answers = [self._answer(search, overview, "the fixed camera")]
         if self._wrist is not None:
-            frame = self._read(self._wrist)
+            frame = self._wrist.read()
             self._wrist_frame = frame.frame
             answers.append(self._answer(search, frame, "the wrist camera, from above"))
         search.sightings += [answer for answer in answers if isinstance(answer, Sighting)]
@@ -96,7 +106,8 @@ class Finder:
         """Look again from a stand-off until the views agree on `search.chosen`; begin at direction number `first`.
 
         Raises:
-            PickStopped: WRONG_OBJECT if they do not agree, CANCELLED, or COLLISION if something blocks the arm.
+            PickStopped: WRONG_OBJECT if they do not agree, NO_DEPTH if the last view has none, CANCELLED, or COLLISION if
+                something blocks the arm.
         """
         looks, same_m = self._settings.max_looks, self._settings.same_m
         if self._wrist is None or not looks:
@@ -120,6 +131,8 @@ class Finder:
                 search.chosen = answer
                 return
             self._disagree(search, answer)
+            if isinstance(answer, Blank) and answer.failure is PickFailure.NO_DEPTH and number == first + looks - 1:
+                raise PickStopped(answer.failure, answer.message)
         raise PickStopped(PickFailure.WRONG_OBJECT, f"close views do not agree on {search.query!r}")
 
     def _require_lead(self, search: Search) -> None:
@@ -151,7 +164,7 @@ class Finder:
             search.note(f"no way to look from {place}: {path.message}")
             return None
         search.note(f"going to look from {place}", PickState.APPROACH)
-        frame = self.read_after(path, self._wrist, search.log.cancelled)
+        frame = self.read_after(path, self._wrist)
         search.note("looking again with the wrist camera")
         return self._answer(search, frame, place)
 
@@ -206,31 +219,33 @@ class Finder:
             raise no_path(path)
         return path
 
-    def go(self, path: JointPath, cancelled: Cancelled | None, speed: float = 1.0) -> None:
+    def go_home(self, speed: float = 1.0) -> None:
+        """Go to where the cameras see the table; a hand that is low among the objects rises first."""
+        tool = self._arm.base_T_tool()
+        if tool.translation_m[2] < self._arm.table_z_m + _LOW_M:
+            rise = self._arm.plan([shifted(tool, np.array([0.0, 0.0, self._settings.lift_m]))], straight=True)
+            if isinstance(rise, JointPath):
+                self.go(rise, speed)
+        path = self.home_path()
+        if path.duration_s > 0.05:
+            self.go(path, speed)
+
+    def go(self, path: JointPath, speed: float = 1.0, cancelled: Cancelled | None = None) -> None:
         """Follow a path.
 
         Raises:
             PickStopped: CANCELLED, or COLLISION if something blocks the arm.
         """
-        end = self._arm.follow(path, cancelled=cancelled, speed=speed)
-        if end is FollowEnd.CANCELLED:
-            raise PickStopped(PickFailure.CANCELLED, "the arm was stopped on its way", again=False)
-        if end is FollowEnd.BLOCKED:
-            raise PickStopped(PickFailure.COLLISION, "something blocked the arm on its way")
+        self._arm.follow(path, cancelled=cancelled, speed=speed)
 
-    def read_after(self, path: JointPath, camera: Camera, cancelled: Cancelled | None) -> RgbdFrame:
+    def read_after(self, path: JointPath, camera: FreshFrames) -> RgbdFrame:
         """Follow a path, and read a camera at its end."""
-        self.go(path, cancelled)
-        return self._read(camera)
+        self.go(path)
+        return camera.read()
 
     def read_fixed(self) -> RgbdFrame:
-        """Read the next frame of the fixed camera."""
-        return self._read(self._fixed)
-
-    def _read(self, camera: Camera) -> RgbdFrame:
-        # The exposure of the next frame begins after everything stands still.
-        self._arm.wait(_FRAME_S)
-        return camera.read()
+        """Read the next frame of the fixed camera, which must measure the table."""
+        return self._fixed.read(whole_table=True)
 
 
 def _wide_views(group: list[Sighting]) -> int:

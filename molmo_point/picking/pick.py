@@ -1,6 +1,7 @@
 """`Picker`: picks up an object by its name in words, and places it."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -9,20 +10,23 @@ from molmo_point.arm.joint_path import NoPath
 from molmo_point.arm.stop_latch import Permit
 from molmo_point.camera.base import Camera
 from molmo_point.commands.steps import Relation
-from molmo_point.errors import InputError
+from molmo_point.errors import FrameError, InputError
 from molmo_point.geometry.transforms import Transform
-from molmo_point.grasp.candidates import GraspCandidate
+from molmo_point.grasp.candidates import GRASP_FRAME, GraspCandidate
 from molmo_point.picking.approach import GraspPlan, plan_grasp
 from molmo_point.picking.event_log import EventLog, PickStopped, no_path, until
+from molmo_point.picking.grip import Grip
+from molmo_point.picking.guarded_arm import GuardedArm, described, errors_as
 from molmo_point.picking.held_object import DropZones, Held
 from molmo_point.picking.object_search import Finder, Search
 from molmo_point.picking.pick_settings import PickSettings
 from molmo_point.picking.placing import Placer
-from molmo_point.picking.states import OnState, PickFailure, PickResult, PickState, PlaceResult
+from molmo_point.picking.states import OnState, Outcome, PickFailure, PickResult, PickState, PlaceResult
 from molmo_point.picking.verification import STILL_THERE, still_there
 from molmo_point.picking.views import Looker
 from molmo_point.pointer import Pointer
 from molmo_point.results import Target
+from molmo_point.text_checks import checked_words
 
 _KEPT_M = 0.006
 """Largest closing of the fingers on the way up, meters."""
@@ -40,7 +44,10 @@ class Picker:
         drop_zones: Places for `Relation.ASIDE` and `Relation.HAND_OVER`; None takes those of the simulated arm.
 
     Attributes:
-        held: The object in the gripper; None is an empty gripper.
+        held: The object in the gripper, also if only nobody knows that it is gone; None is an empty gripper.
+        guarded: The arm as commands see it.
+        grip: The fingers.
+        finder: Looks for objects.
     """
 
     def __init__(
@@ -57,7 +64,9 @@ class Picker:
         self.settings = settings or PickSettings()
         self.drop_zones = drop_zones or DropZones()
         self.held: Held | None = None
-        self.finder = Finder(arm, Looker(pointer, arm), fixed_camera, wrist_camera, self.settings)
+        self.guarded = GuardedArm(arm)
+        self.grip = Grip(self.guarded, self, self.settings.least_width_m)
+        self.finder = Finder(self.guarded, Looker(pointer, self.guarded), fixed_camera, wrist_camera, self.settings)
 
     @property
     def holding(self) -> str:
@@ -91,19 +100,39 @@ class Picker:
         Raises:
             InputError: If the query or the number of attempts is unusable, or the gripper is not empty.
         """
-        if attempts < 1:
+        if not attempts >= 1:
             raise InputError("attempts must be at least 1", f"attempts={attempts}", "give 1 or more")
+        query = checked_words(query)
         if self.held is not None and not dry_run:
-            raise InputError("the gripper must be empty", f"it holds {self.held.query!r}", "place that object first")
-        if permit is None:
-            permit = self.arm.stop_latch.watch() if dry_run else self.arm.resume()
-        run = _Run(self, query, EventLog(self.arm.now_ns, on_state, until(permit, cancelled)))
-        failure: PickStopped | None = None
-        for attempt in range(1, attempts + 1):
-            failure = run.attempt(attempt, dry_run)
-            if failure is None or not failure.again or dry_run:
-                break
-        return run.result(failure, dry_run)
+            fix = "place that object first, or call release()"
+            raise InputError("the gripper must be empty", f"it holds {self.held.query!r}", fix)
+        run = _Run(self, query, EventLog(self.guarded.clock_ns, on_state, cancelled), dry_run)
+        failure = self._ended(run.log, permit, not dry_run, lambda: run.attempts(attempts))
+        return run.result(failure)
+
+    def release(self, *, cancelled: Cancelled | None = None, permit: Permit | None = None) -> Outcome:
+        """Open the fingers where they are, whatever they hold; an object in the air falls.
+
+        `place` puts an object down. This is for an object that cannot be placed, or that this picker did not pick.
+
+        Args:
+            cancelled: As in `pick`.
+            permit: As in `pick`.
+
+        Returns:
+            A result in every case.
+        """
+        log, released = EventLog(self.guarded.clock_ns, None, cancelled), self.holding
+        failure = self._ended(log, permit, True, lambda: self.grip.release(self.guarded.gripper.max_opening_m))
+        if failure is not None:
+            log.note_end(PickState.PLACE, failure)
+        said = f"released {released!r}" if released else "the fingers are open"
+        return Outcome(
+            failure=None if failure is None else failure.failure,
+            message=said if failure is None else failure.told(self.holding),
+            holding=self.holding,
+            **log.record(),
+        )
 
     def place(
         self,
@@ -137,65 +166,98 @@ class Picker:
             raise InputError("the gripper must hold an object", "it is empty", "pick an object first")
         if relation not in list(Relation):
             raise InputError("relation must be known", repr(relation), f"use one of {', '.join(each.value for each in Relation)}")
+        if isinstance(where, Transform) and (where.target, where.source) != (self.arm.base_frame, GRASP_FRAME):
+            fix = f"give {self.arm.base_frame}_T_{GRASP_FRAME}"
+            raise FrameError("where must be a pose of the grasp frame in the base frame", f"{where.target}_T_{where.source}", fix)
         relation = Relation(relation)
-        permit = permit or self.arm.resume()
-        if isinstance(where, str) and not relation.needs_place:
-            where = self.drop_zones.next(self.arm, self.held, aside=relation is Relation.ASIDE)
-        log = EventLog(self.arm.now_ns, on_state, until(permit, cancelled))
-        result = Placer(self.arm, self.finder, self.settings, self.held, log).place(where, relation)
-        if not result.holding:
-            self.held = None
-        return result
+        if isinstance(where, str) and relation.needs_place:
+            where = checked_words(where)
+        log = EventLog(self.guarded.clock_ns, on_state, cancelled)
+        placer = Placer(self.guarded, self.grip, self.finder, self.settings, self.held, log)
+
+        def work() -> None:
+            at = where
+            if isinstance(at, str) and not relation.needs_place:
+                at = self.drop_zones.next(self.guarded, placer.held, aside=relation is Relation.ASIDE)
+            placer.place(at, relation)
+
+        return placer.result(self._ended(log, permit, True, work), where, relation, self.holding)
+
+    def _ended(self, log: EventLog, permit: Permit | None, resumes: bool, work: Callable[[], None]) -> PickStopped | None:
+        """Carry out a command; return what ended it too early."""
+        try:
+            if permit is None:
+                with errors_as(PickFailure.ARM_FAILED, "the arm"):
+                    permit = self.arm.resume() if resumes else self.arm.stop_latch.watch()
+            self.guarded.begin(until(permit, log.cancelled))
+            self.finder.begin()
+            self.guarded.check()
+            work()
+        except PickStopped as stopped:
+            return stopped
+        except Exception as error:
+            return PickStopped(PickFailure.UNEXPECTED, described(error), again=False)
+        except BaseException:
+            self.guarded.stop()
+            raise
+        return None
 
 
 class _Run:
     """One pick."""
 
-    def __init__(self, picker: Picker, query: str, log: EventLog) -> None:
-        self.picker, self.query, self.log, self.cancelled = picker, query, log, log.cancelled
-        self.arm, self.settings, self.finder = picker.arm, picker.settings, picker.finder
+    def __init__(self, picker: Picker, query: str, log: EventLog, dry_run: bool) -> None:
+        self.picker, self.query, self.log, self.dry_run = picker, query, log, dry_run
+        self.arm, self.grip, self.settings, self.finder = picker.guarded, picker.grip, picker.settings, picker.finder
         self.state = PickState.POINTING
         self.target: Target | None = None
         self.grasp: GraspCandidate | None = None
+        self.width_m = math.nan
         self.points_m = np.zeros((0, 3))
 
-    def attempt(self, number: int, dry_run: bool) -> PickStopped | None:
-        """Go once through all states; return what ended it too early."""
-        self.log.attempt = number
-        try:
-            self._go_through(number, dry_run)
-        except PickStopped as stopped:
-            self.log.note(self.state, f"{stopped.failure.value}: {stopped.message}", target=self.target)
-            return stopped
-        return None
+    def attempts(self, most: int) -> None:
+        """Go through all states, again from the start after a failure that allows it with empty fingers.
 
-    def result(self, failure: PickStopped | None, dry_run: bool) -> PickResult:
+        Raises:
+            PickStopped: The last failure.
+        """
+        for attempt in range(1, most + 1):
+            self.log.attempt = attempt
+            try:
+                self._go_through(attempt)
+                return
+            except PickStopped as stopped:
+                again = stopped.again and attempt < most and not self.dry_run and self.picker.held is None
+                if not again:
+                    raise
+                self.log.note_end(self.state, stopped, self.target)
+
+    def result(self, failure: PickStopped | None) -> PickResult:
         """Make the result of the pick, which ended with a failure or without."""
-        width, holding = self.arm.gripper_width(), self.picker.holding
-        done = "could be lifted" if dry_run else f"lifted, {width * 1e3:.0f} mm between the fingers"
-        held = f"; the gripper holds {holding!r}" if holding else ""
-        message = f"{self.query!r} {done}" if failure is None else failure.message + held
+        if failure is not None:
+            self.log.note_end(self.state, failure, self.target)
+        done = "could be lifted" if self.dry_run else f"lifted, {self.width_m * 1e3:.0f} mm between the fingers"
         return PickResult(
             query=self.query,
             failure=None if failure is None else failure.failure,
-            message=message,
+            message=f"{self.query!r} {done}" if failure is None else failure.told(self.picker.holding),
             attempts=self.log.attempt,
-            dry_run=dry_run,
+            dry_run=self.dry_run,
             target=self.target,
             grasp=self.grasp,
-            width_m=width,
-            holding=holding,
+            width_m=self.width_m,
+            holding=self.picker.holding,
             **self.log.record(),
         )
 
-    def _go_through(self, number: int, dry_run: bool) -> None:
+    def _go_through(self, number: int) -> None:
         self._enter(PickState.POINTING)
-        if not dry_run:
+        if not self.dry_run:
             self._make_ready()
             self._enter(PickState.POINTING)
         search = self.finder.search(self.query, self.log, PickState.POINTING)
         plan = self._plan(search)
-        if dry_run:
+        if self.dry_run:
             return
         self._enter(PickState.VERIFY_POINT)
         before = search.chosen
@@ -203,24 +265,24 @@ class _Run:
         moved = not np.allclose(plan.approach.positions_rad[0], self.arm.joint_positions(), atol=0.02)
         if search.chosen is not before or moved:
             plan = self._plan(search)
-        self._grasp(plan, search)
+        self._grasp(plan)
+        self._verify(search)
 
     def _enter(self, state: PickState) -> None:
         self.state = state
-        if self.cancelled is not None and self.cancelled():
-            raise PickStopped(PickFailure.CANCELLED, f"cancelled before {state.name}", again=False)
+        self.arm.check()
 
     def _note(self, message: str) -> None:
         self.log.note(self.state, message, target=self.target, grasp=self.grasp)
 
     def _make_ready(self) -> None:
         """Open the fingers, and go out of the cameras' view."""
+        self.grip.require_empty()
         if self.arm.gripper_width() < 0.9 * self.arm.gripper.max_opening_m:
-            self.arm.move_gripper(self.arm.gripper.max_opening_m, cancelled=self.cancelled)
-        path = self.finder.home_path()
-        if path.duration_s > 0.05:
+            self.grip.open_empty(self.arm.gripper.max_opening_m)
+        if self.finder.home_path().duration_s > 0.05:
             self._note("going to where the cameras see the table")
-            self.finder.go(path, self.cancelled)
+            self.finder.go_home()
 
     def _plan(self, search: Search) -> GraspPlan:
         self.target = search.chosen.target
@@ -247,39 +309,36 @@ class _Run:
             raise PickStopped(PickFailure.NO_GRASP, f"the gripper cannot take it: {rejected}")
         raise no_path(*reasons)
 
-    def _grasp(self, plan: GraspPlan, search: Search) -> None:
+    def _grasp(self, plan: GraspPlan) -> None:
         self._enter(PickState.APPROACH)
         self._note("going to the start of the approach")
         opening_m = min(plan.grasp.opening_m, self.arm.gripper.max_opening_m)
-        self.arm.move_gripper(opening_m, cancelled=self.cancelled)
-        self.finder.go(plan.approach, self.cancelled)
+        self.grip.open_empty(opening_m)
+        self.finder.go(plan.approach)
         self._enter(PickState.GRASP)
         self._note("straight to the grasp")
-        self.finder.go(plan.descent, self.cancelled)
-        self.arm.move_gripper(0.0, cancelled=self.cancelled)
-        width = self.arm.gripper_width()
-        if width >= self.settings.least_width_m:
-            self.picker.held = Held.of(self.query, plan.grasp, width, self.arm.table_z_m, self.points_m)
+        self.finder.go(plan.descent)
+
+        def measured(width_m: float) -> Held:
+            return Held.of(self.query, plan.grasp, width_m, self.arm.table_z_m, self.points_m)
+
+        width = self.width_m = self.grip.close_on(measured, plan.grasp.width_m, opening_m)
         self._enter(PickState.LIFT)
         if self.picker.held is None:
-            self.arm.move_gripper(opening_m)
-            self.finder.go(plan.lift, self.cancelled)
+            self.grip.open_empty(opening_m)
+            self.finder.go(plan.lift)
             raise PickStopped(PickFailure.SLIPPED, f"the fingers closed on nothing ({width * 1e3:.1f} mm)")
         self._note(f"lifting, {width * 1e3:.0f} mm between the fingers")
-        self.finder.go(plan.lift, self.cancelled, self.settings.holding_speed)
-        self._verify(search, width)
+        self.finder.go(plan.lift, self.settings.holding_speed)
 
-    def _verify(self, search: Search, width: float) -> None:
+    def _verify(self, search: Search) -> None:
         self._enter(PickState.VERIFY_LIFT)
-        now = self.arm.gripper_width()
-        if now < self.settings.least_width_m or width - now > _KEPT_M:
-            self.picker.held = None
-            raise PickStopped(PickFailure.SLIPPED, f"lost on the way up: {width * 1e3:.0f} mm became {now * 1e3:.0f} mm")
+        self.width_m = self.grip.require_held(_KEPT_M)
         before, after = search.overview, self.finder.read_fixed()
-        base_T_camera = self.arm.base_T_camera(before.frame, before.stamp_ns)
-        share = still_there(before, after, search.chosen.target, base_T_camera)
+        share = still_there(before, after, search.chosen.target, self.arm.base_T_camera(before.frame, before.stamp_ns))
         if share > STILL_THERE:
-            self.picker.held = None
-            raise PickStopped(PickFailure.SLIPPED, f"{share:.0%} of the object is still where it stood")
+            # The gripper says that it holds something, and keeps it.
+            raise PickStopped(PickFailure.SLIPPED, f"{share:.0%} of the object is still where it stood", again=False)
+        self.width_m = self.grip.require_held(_KEPT_M)
         seen = "its place is hidden" if math.isnan(share) else f"{share:.0%} of it is where it stood"
-        self._note(f"held, {now * 1e3:.0f} mm between the fingers; {seen}")
+        self._note(f"held, {self.width_m * 1e3:.0f} mm between the fingers; {seen}")

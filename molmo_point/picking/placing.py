@@ -6,20 +6,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from molmo_point.arm.arm import Arm
 from molmo_point.arm.joint_path import JointPath, NoPath
 from molmo_point.arm.obstacle_boxes import ObstacleBox
 from molmo_point.arrays import FloatArray
 from molmo_point.commands.steps import Relation
-from molmo_point.errors import FrameError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.transforms import Transform
-from molmo_point.grasp.candidates import GRASP_FRAME
 from molmo_point.grasp.propose import find_object
 from molmo_point.picking.approach import plan_visit, shifted, tool_pose
 from molmo_point.picking.container import Hollow
 from molmo_point.picking.container_placing import LETTING_GO_M, fits, seen_hollow, ways_in
 from molmo_point.picking.event_log import EventLog, PickStopped, no_path
+from molmo_point.picking.grip import Grip
+from molmo_point.picking.guarded_arm import GuardedArm
 from molmo_point.picking.held_object import TURNS_RAD, Held
 from molmo_point.picking.object_search import Finder, Search
 from molmo_point.picking.pick_settings import PickSettings
@@ -29,8 +28,6 @@ from molmo_point.picking.verification import seen_put
 _ABOVE_M, _BESIDE_M = 0.10, 0.025
 _OPEN_M, _RIM_CLEAR_M = 0.03, 0.04
 """Extra opening of the fingers for the release, and clearance of the object above a rim."""
-_LOST_M = 0.012
-"""A grip that became narrower by this holds nothing any more."""
 _LEAST_SEEN = 0.25
 """Least share to be seen at the place, of the area of an object as wide as the grip."""
 
@@ -61,45 +58,54 @@ class Placer:
 
     Args:
         arm: Holds the object.
+        grip: Its fingers.
         finder: Finds the place.
         settings: Thresholds and speed.
         held: The object in the gripper.
         log: Collects the events.
+
+    Attributes:
+        held: The object given.
     """
 
-    def __init__(self, arm: Arm, finder: Finder, settings: PickSettings, held: Held, log: EventLog) -> None:
-        self._arm, self._finder, self._settings, self._held, self._log = arm, finder, settings, held, log
+    def __init__(self, arm: GuardedArm, grip: Grip, finder: Finder, settings: PickSettings, held: Held, log: EventLog) -> None:
+        self._arm, self._grip, self._finder, self._settings, self.held, self._log = arm, grip, finder, settings, held, log
         self._found_container = False
         self._seen: bool | None = None
+        self._released_m: tuple[float, float, float] | None = None
 
-    def place(self, where: str | Transform, relation: Relation) -> PlaceResult:
-        """Place as `Picker.place`; a relation other than in, on and next to needs a pose."""
-        if isinstance(where, Transform) and (where.target, where.source) != (self._arm.base_frame, GRASP_FRAME):
-            fix = f"give {self._arm.base_frame}_T_{GRASP_FRAME}"
-            raise FrameError("where must be a pose of the grasp frame in the base frame", f"{where.target}_T_{where.source}", fix)
-        stopped, at, holding = None, None, self._held.query
-        try:
-            spots, obstacles, before = self._spots(where, relation)
-            spot = self._put_down(spots, obstacles)
-            x, y, z = (float(value) for value in spot.pose.translation_m)
-            at, holding = (x, y, z), ""
-            self._verify(spot, before)
-        except PickStopped as reason:
-            stopped = reason
-            holding = "" if reason.failure is PickFailure.SLIPPED else holding
-            self._note(f"{reason.failure.value}: {reason.message}")
+    def place(self, where: str | Transform, relation: Relation) -> None:
+        """Place as `Picker.place`; a relation other than in, on and next to needs a pose.
+
+        Raises:
+            PickStopped: If the object is not placed, or not seen at its place.
+        """
+        self._grip.require_held()
+        spots, obstacles, before = self._spots(where, relation)
+        self._verify(self._put_down(spots, obstacles), before)
+
+    def result(self, stopped: PickStopped | None, where: str | Transform, relation: Relation, holding: str) -> PlaceResult:
+        """Make the result.
+
+        Args:
+            stopped: What ended it too early; None is success.
+            where: As in `place`.
+            relation: As in `place`.
+            holding: Query of the object in the gripper now; "" is an empty gripper.
+        """
         if stopped is not None:
-            message = stopped.message + (f"; the gripper still holds {holding!r}" if holding else "")
+            self._log.note_end(PickState.PLACE, stopped)
+            message = stopped.told(holding)
         else:
-            place = f"put {relation.value} {where!r}" if isinstance(where, str) else "put down"
+            place = f"put {relation.value} {where!r}" if isinstance(where, str) and where else "put down"
             sight = "sees it there" if self._seen else "does not see the place"
-            message = f"{self._held.query!r} {place}; the fixed camera {sight}"
+            message = f"{self.held.query!r} {place}; the fixed camera {sight}"
         return PlaceResult(
             failure=None if stopped is None else stopped.failure,
             message=message,
             holding=holding,
-            where=where if isinstance(where, str) else "a given pose",
-            position_m=at,
+            where=where if isinstance(where, str) and where else "a given pose",
+            position_m=self._released_m,
             found_container=self._found_container,
             seen=self._seen,
             **self._log.record(),
@@ -109,15 +115,15 @@ class Placer:
         self._log.note(PickState.PLACE, message)
 
     def _go(self, path: JointPath) -> None:
-        self._finder.go(path, self._log.cancelled, self._settings.holding_speed)
+        self._finder.go(path, self._settings.holding_speed)
 
     def _spots(self, where: str | Transform, relation: Relation) -> tuple[list[_Spot], tuple[ObstacleBox, ...], RgbdFrame]:
         """Places for the release, the best first; boxes on the table; and the fixed camera's frame from before."""
         self._note("going to where the cameras see the table")
-        self._go(self._finder.home_path())
+        self._finder.go_home(self._settings.holding_speed)
         if isinstance(where, Transform):
-            support_m = float(where.translation_m[2]) - self._held.below_m
-            return [_Spot(where, support_m, self._held.radius_m)], (), self._finder.read_fixed()
+            support_m = float(where.translation_m[2]) - self.held.below_m
+            return [_Spot(where, support_m, self.held.radius_m)], (), self._finder.read_fixed()
         search = self._finder.search(where, self._log, PickState.PLACE)
         hollow = seen_hollow(search, self._arm, prefer=relation is Relation.IN)
         if relation is Relation.NEXT_TO:
@@ -149,12 +155,12 @@ class Placer:
         self._found_container = True
         size = f"its opening is {hollow.opening_m * 1e3:.0f} mm wide, {(hollow.rim_m - hollow.floor_m) * 1e3:.0f} mm deep"
         self._note(f"{where!r} is a container: {size}")
-        ways = ways_in(self._held, self._arm.gripper, hollow, self._arm.base_frame)
+        ways = ways_in(self.held, self._arm.gripper, hollow, self._arm.base_frame)
         if not ways:
             too_large = "the object is too large, or the container is full"
-            what = "the fingers have no room in it" if fits(self._held, hollow) else too_large
-            long_mm = 2e3 * min(self._held.along_m, self._held.radius_m)
-            held = f"{self._held.query!r} ({self._held.width_m * 1e3:.0f} x {long_mm:.0f} mm)"
+            what = "the fingers have no room in it" if fits(self.held, hollow) else too_large
+            long_mm = 2e3 * min(self.held.along_m, self.held.radius_m)
+            held = f"{self.held.query!r} ({self.held.width_m * 1e3:.0f} x {long_mm:.0f} mm)"
             raise PickStopped(PickFailure.NO_GRASP, f"{held} does not go into {where!r}, {size}: {what}")
         others = tuple(box for box in search.obstacles if box is not hollow.box and not hollow.covers(box.center_m[:2]))
         reach_m, clear_m = 0.5 * hollow.opening_m, hollow.rim_m + _RIM_CLEAR_M
@@ -181,21 +187,21 @@ class Placer:
         """Free spots (2,) around an object, toward the arm first."""
         for away_m in (0.0, 0.03, 0.06):
             for angle in np.pi + np.pi / 6 * np.array([0, 1, -1, 2, -2, 3, -3, 4, -4, 5, -5, 6]):
-                reach = radius_m + self._held.radius_m + _BESIDE_M + away_m
+                reach = radius_m + self.held.radius_m + _BESIDE_M + away_m
                 spot = middle + reach * np.array([math.cos(angle), math.sin(angle)])
                 gaps = (np.hypot(*(spot - np.array(b.center_m[:2]))) - math.hypot(*b.half_m[:2]) for b in obstacles)
-                if all(gap > self._held.radius_m + 0.01 for gap in gaps):
+                if all(gap > self.held.radius_m + 0.01 for gap in gaps):
                     yield spot
 
     def _turned(self, places: Sequence[FloatArray], support_m: float, search: Search) -> list[_Spot]:
         """Spots over places (2,), in all rotations about the vertical."""
-        poses = (self._held.standing(self._arm.base_frame, at, support_m, float(turn)) for at in places for turn in TURNS_RAD)
-        return [_Spot(pose, support_m, self._held.radius_m, search.obstacles) for pose in poses]
+        poses = (self.held.standing(self._arm.base_frame, at, support_m, float(turn)) for at in places for turn in TURNS_RAD)
+        return [_Spot(pose, support_m, self.held.radius_m, search.obstacles) for pose in poses]
 
     def _put_down(self, spots: Sequence[_Spot], obstacles: Sequence[ObstacleBox]) -> _Spot:
         reasons: list[NoPath] = []
         for spot in spots:
-            at = tool_pose(self._arm, spot.pose, self._held.width_m)
+            at = tool_pose(self._arm, spot.pose, self.held.width_m)
             above = shifted(at, np.array([0.0, 0.0, spot.above_m]))
             ways = plan_visit(self._arm, (above, obstacles), (at, spot.keep_clear), (above, ()))
             if isinstance(ways, NoPath):
@@ -204,12 +210,11 @@ class Placer:
             self._note(f"putting it down at {np.round(spot.pose.translation_m, 3).tolist()} m")
             self._go(ways[0])
             self._go(ways[1])
-            self._require_held()
-            wider = min(self._held.width_m + spot.open_m, self._arm.gripper.max_opening_m)
-            self._arm.move_gripper(wider, cancelled=self._log.cancelled)
-            if self._arm.gripper_width() < self._held.width_m + 0.008:
-                raise PickStopped(PickFailure.CANCELLED, "cancelled during the release", again=False)
-            self._finder.go(ways[2], None)
+            self._grip.require_held()
+            self._grip.release(min(self.held.width_m + spot.open_m, self._arm.gripper.max_opening_m))
+            x, y, z = (float(value) for value in spot.pose.translation_m)
+            self._released_m = (x, y, z)
+            self._finder.go(ways[2])
             return spot
         raise no_path(*reasons)
 
@@ -219,28 +224,28 @@ class Placer:
         Raises:
             PickStopped: SLIPPED if the place is in sight and nothing is there.
         """
+        if not self._is_in_view(spot, before):
+            return
         share = self._share_seen(spot, before)
         # The arm may hide the place; with the arm at home the fixed camera sees the whole table.
         if math.isnan(share) and not isinstance(home := self._arm.plan_home(), NoPath):
-            self._finder.go(home, None)
+            self._finder.go(home)
             share = self._share_seen(spot, before)
         if math.isnan(share):
             return
         # Noise raises single pixels; the object raises an area as wide as itself.
-        self._seen = share > _LEAST_SEEN * (0.5 * self._held.width_m / spot.reach_m) ** 2
+        self._seen = share > _LEAST_SEEN * (0.5 * self.held.width_m / spot.reach_m) ** 2
         if not self._seen:
-            said = f"{self._held.query!r} was released, but the fixed camera sees nothing new at its place"
+            said = f"{self.held.query!r} was released, but the fixed camera sees nothing new at its place"
             raise PickStopped(PickFailure.SLIPPED, said)
         self._note(f"the fixed camera sees something new on {share:.0%} of the place")
 
-    def _share_seen(self, spot: _Spot, before: RgbdFrame) -> float:
-        at_m = np.array([*spot.pose.translation_m[:2], spot.support_m])
-        base_T_camera = self._arm.base_T_camera(before.frame, before.stamp_ns)
-        return seen_put(before, self._finder.read_fixed(), at_m, spot.reach_m, base_T_camera)
+    def _is_in_view(self, spot: _Spot, before: RgbdFrame) -> bool:
+        return not math.isnan(self._share_new(spot, before, before))
 
-    def _require_held(self) -> None:
-        width, before = self._arm.gripper_width(), self._held.width_m
-        # Fingers that lost an object close no farther than they were commanded for the grip.
-        if width < self._settings.least_width_m or before - width > _LOST_M:
-            said = f"it was lost on the way: {before * 1e3:.0f} mm between the fingers became {width * 1e3:.0f} mm"
-            raise PickStopped(PickFailure.SLIPPED, said)
+    def _share_seen(self, spot: _Spot, before: RgbdFrame) -> float:
+        return self._share_new(spot, before, self._finder.read_fixed())
+
+    def _share_new(self, spot: _Spot, before: RgbdFrame, after: RgbdFrame) -> float:
+        at_m = np.array([*spot.pose.translation_m[:2], spot.support_m])
+        return seen_put(before, after, at_m, spot.reach_m, self._arm.base_T_camera(before.frame, before.stamp_ns))

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from molmo_point.arm.arm import ArmDriver, Cancelled
+from molmo_point.arm.arm import Cancelled
 from molmo_point.depth.lift import lift_point
 from molmo_point.errors import CancelledError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.transforms import Transform
 from molmo_point.picking.event_log import PickStopped
+from molmo_point.picking.guarded_arm import GuardedArm, errors_as
 from molmo_point.picking.states import PickFailure
 from molmo_point.pointer import Pointer
 from molmo_point.request import PointRequest
@@ -76,24 +77,26 @@ class Looker:
         arm: Knows the cameras' poses.
     """
 
-    def __init__(self, pointer: Pointer, arm: ArmDriver) -> None:
+    def __init__(self, pointer: Pointer, arm: GuardedArm) -> None:
         self._pointer, self._arm = pointer, arm
 
     def answer(self, frame: RgbdFrame, query: str, place: str, cancelled: Cancelled | None) -> Sighting | Blank:
         """Ask the model about a frame.
 
         Raises:
-            PickStopped: If it is cancelled.
+            PickStopped: CANCELLED; MODEL_FAILED if the model raises an error or points outside the image.
         """
-        try:
-            request = PointRequest(query, max_points=1, labels=False, spread=self._pointer.backend.tells_spread)
-            pointing = self._pointer.point(frame, request, should_stop=cancelled)
-        except CancelledError as error:
-            raise PickStopped(PickFailure.CANCELLED, "cancelled during the question to the model", again=False) from error
-        self._arm.spend_answer_time()
-        if not pointing.points:
-            return Blank(place, PickFailure.NOT_FOUND, f"the model sees no {query!r} from {place}")
-        return self._lifted(pointing.points[0], frame, place)
+        with errors_as(PickFailure.MODEL_FAILED, f"the model, asked for {query!r}"):
+            try:
+                request = PointRequest(query, max_points=1, labels=False, spread=self._pointer.backend.tells_spread)
+                points = self._pointer.point(frame, request, should_stop=cancelled).points
+            except CancelledError as error:
+                raise PickStopped(PickFailure.CANCELLED, "cancelled during the question to the model", again=False) from error
+            self._arm.spend_answer_time()
+            self._arm.check()
+            if not points:
+                return Blank(place, PickFailure.NOT_FOUND, f"the model sees no {query!r} from {place}")
+            return self._lifted(points[0], frame, place)
 
     def moved(self, sighting: Sighting, onto_m: np.ndarray) -> Sighting | None:
         """Move the point of a sighting to a position (3,), base frame; None outside the image."""
@@ -120,7 +123,10 @@ class Looker:
         if isinstance(found, Unreachable):
             return Blank(place, PickFailure.NO_DEPTH, f"{point.label!r} at ({point.u:.0f}, {point.v:.0f}): {found.message}")
         pose = self.camera_pose(frame)
-        return Sighting(place, frame, pose, found, found.transformed(pose))
+        target = found.transformed(pose)
+        if not (np.all(np.isfinite(target.position_m)) and np.all(np.isfinite(target.covariance_m2))):
+            return Blank(place, PickFailure.NO_DEPTH, f"{point.label!r} at ({point.u:.0f}, {point.v:.0f}) has no finite position")
+        return Sighting(place, frame, pose, found, target)
 
 
 def same_object(one: Target, other: Target, same_m: float) -> bool:

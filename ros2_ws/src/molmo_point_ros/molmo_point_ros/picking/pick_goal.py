@@ -38,6 +38,13 @@ CODE_OF = {
     PickFailure.COLLISION: ErrorCode.PLANNING_ERROR,
     PickFailure.SLIPPED: ErrorCode.GRASP_FAILED,
     PickFailure.CANCELLED: ErrorCode.CANCELED,
+    PickFailure.STALE_FRAME: ErrorCode.NO_IMAGE,
+    PickFailure.CAMERA_FAILED: ErrorCode.NO_IMAGE,
+    PickFailure.MODEL_FAILED: ErrorCode.MODEL_ERROR,
+    PickFailure.ARM_FAILED: ErrorCode.UNKNOWN,
+    PickFailure.NO_TRANSFORM: ErrorCode.TF_ERROR,
+    PickFailure.GRIPPER_NOT_EMPTY: ErrorCode.GRASP_FAILED,
+    PickFailure.UNEXPECTED: ErrorCode.UNKNOWN,
 }
 """Error code of every failure of a pick."""
 
