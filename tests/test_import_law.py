@@ -55,7 +55,7 @@ LIBRARIES = {
     "scipy": (("tracking/", "hand_eye/", "calibration/", "grasp/", "depth/", "evaluation/", "arm/"), True),
     "mujoco": (("sim/", "cli/doctor/probes.py"), True),
     "faster_whisper": (("commands/speech.py",), True),
-    "av": (("viz/video.py",), True),
+    "av": (("viz/video.py", "camera/video_file.py"), True),
     "viser": (("viz/browser/",), True),
     "rclpy": ((), False),
 }

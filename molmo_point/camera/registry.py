@@ -162,7 +162,7 @@ register(
         Option("video", "path of an .mp4, .avi, .mkv, .webm or .mov file", metavar="PATH"),
         needs_source=True,
         options=(Option("every", "hand out only every n-th frame", 1, limits=(1, 1_000_000)), *_REPLAYED, _FRAME),
-        extra="tracking",
+        extra="video",
         suffixes=(".mp4", ".avi", ".mkv", ".webm", ".mov"),
     ),
     CameraDriver(
