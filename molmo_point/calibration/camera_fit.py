@@ -15,6 +15,7 @@ from molmo_point.errors import InputError
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.planar_pose import MIN_POINTS, board_poses, projection_jacobian, twist_jacobian, twisted
 from molmo_point.geometry.rigid import applied, motion
+from molmo_point.hand_eye.samples import HandEyeSet
 
 MIN_IMAGES = 5
 # Indices of the fitted coefficients among k1, k2, p1, p2, k3.
@@ -28,6 +29,8 @@ MODELS: dict[str, tuple[int, ...]] = {
 _NAMES = ("k1", "k2", "p1", "p2", "k3")
 _STOP = (3, 100, 1e-10)  # cv2.TERM_CRITERIA_COUNT + EPS: at most 100 steps, or a step of 1e-10
 _FOLDS = 6
+_FEW_IMAGES = 8
+_SURE_SIGMAS, _LEAST_GAP, _LEAST_RATIO = 5.0, 0.01, 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,6 +189,21 @@ def choose_model(points_board: FloatArray, uv: FloatArray, size_wh: tuple[int, i
         if model == best or gap.mean() <= gap.std(ddof=1) / np.sqrt(len(gap)):
             return model, table
     return best, table
+
+
+def intrinsics_of_images(data: HandEyeSet) -> Intrinsics | None:
+    """Fit the camera to the images of hand-eye samples; None if the fit does not contradict the given intrinsics."""
+    if data.from_poses or len(data) < _FEW_IMAGES:
+        return None
+    try:
+        fit = fit_camera(data.points_board, data.uv, data.intrinsics.size_wh, "k1 k2")
+    except InputError:
+        return None
+    sigmas, found, given = fit.sigmas(), fit.intrinsics, data.intrinsics
+    gaps = {name: abs(getattr(found, name) - getattr(given, name)) for name in ("fx", "fy", "cx", "cy")}
+    apart = any(gap > max(_SURE_SIGMAS * sigmas[name], _LEAST_GAP * given.focal_px) for name, gap in gaps.items())
+    own = float(np.sqrt((data.poses.rms_px**2 * data.poses.count).sum() / data.poses.count.sum()))
+    return found if apart or own > _LEAST_RATIO * fit.rms_px() else None
 
 
 def largest_difference_px(first: Intrinsics, second: Intrinsics) -> tuple[float, float]:

@@ -1,16 +1,18 @@
 """Complete hand-eye calibration: solve, validate, diagnose, pass or fail."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from molmo_point.calibration.camera_fit import intrinsics_of_images
 from molmo_point.errors import InputError
 from molmo_point.geometry.transforms import Transform
-from molmo_point.hand_eye.causes import Cause, likely_causes
+from molmo_point.hand_eye.causes import Cause, gross_causes, likely_causes
 from molmo_point.hand_eye.covariance import stated_covariance
 from molmo_point.hand_eye.next_pose import NextPose, next_pose
+from molmo_point.hand_eye.readings import Reading, find_repair
 from molmo_point.hand_eye.samples import HandEyeSet, Setup
 from molmo_point.hand_eye.solve import Observability, Solution, observability, solve
 from molmo_point.hand_eye.validation import Unseen, error_at, held_out, spread_between_methods
@@ -18,9 +20,12 @@ from molmo_point.plain_json import plain_json
 
 DEFAULT_DISTANCE_M, DEFAULT_TOLERANCE_M = 0.5, 0.005
 _FOLDS = 5
+_UNKNOWN_VARIANCE = 1e12
 _FATAL = {
-    "board_scale", "setup_swapped", "robot_inverted", "robot_millimeters", "board_millimeters", "degrees", "radians",
-    "quaternion_order", "board_inverted", "pairs_shifted", "board_moved", "camera_moved",
+    "board_scale", "setup_swapped", "robot_inverted", "robot_millimeters", "robot_centimeters", "robot_inches",
+    "board_millimeters", "board_centimeters", "board_inches", "mixed_units", "lengths_implausible", "degrees", "radians",
+    "quaternion_order", "rotation_form", "rotation_inverted", "board_inverted", "pairs_shifted", "pairs_reordered",
+    "repeated_image", "half_turns", "images_mirrored", "intrinsics", "board_moved", "camera_moved",
 }  # fmt: skip
 
 
@@ -71,7 +76,7 @@ class HandEyeResult:
     def to_dict(self) -> dict[str, Any]:
         """Return all figures as plain JSON."""
         solution, noise = self.solution, self.solution.noise
-        return {
+        values = {
             "passed": self.passed,
             "reasons": list(self.reasons),
             "setup": solution.data.setup.value,
@@ -106,12 +111,13 @@ class HandEyeResult:
                 "error_then_mm": self.suggestion.error_then_m * 1e3,
             },
         }
+        return plain_json(values)
 
 
 def calibrate_hand_eye(
     data: HandEyeSet,
     *,
-    alternatives: Mapping[str, HandEyeSet] | None = None,
+    alternatives: Sequence[Reading] = (),
     frames: tuple[str, str, str] = ("base_link", "tool0", "camera_color_optical_frame"),
     distance_m: float = DEFAULT_DISTANCE_M,
     tolerance_m: float = DEFAULT_TOLERANCE_M,
@@ -133,30 +139,50 @@ def calibrate_hand_eye(
     if not (np.isfinite(distance_m) and distance_m > 0 and np.isfinite(tolerance_m) and tolerance_m > 0):
         raise InputError("distance_m and tolerance_m must be above zero", f"{distance_m}, {tolerance_m}", "e.g. 0.5 and 0.005")
     try:
-        return _calibrated(data, alternatives or {}, frames, distance_m, tolerance_m, progress)
-    except np.linalg.LinAlgError as error:
-        raise InputError(
-            "The samples must determine a calibration", f"{len(data)} samples ({error})", "record again, with large rotations"
-        ) from error
+        solution = solve(data)
+    except (np.linalg.LinAlgError, InputError) as error:
+        raise _unsolvable(data, alternatives, error) from error
+    return _calibrated(solution, alternatives, frames, distance_m, tolerance_m, progress)
+
+
+def _unsolvable(data: HandEyeSet, alternatives: Sequence[Reading], error: Exception) -> InputError:
+    """Return the error of samples without a solution, with the mistake that explains it if one does."""
+    repair = find_repair(data, alternatives)
+    if repair is not None and (causes := gross_causes(repair, data)):
+        return InputError("The samples must determine a calibration", causes[0].sentence, causes[0].fix)
+    if isinstance(error, InputError):
+        return error
+    given = f"{len(data)} samples ({error})"
+    return InputError("The samples must determine a calibration", given, "record again, with large rotations")
+
+
+def _or_nan(values: Callable[[], Any], empty: Any) -> Any:
+    """Compute figures of a calibration; `empty` where bad samples leave none. Its causes are reported all the same."""
+    try:
+        return values()
+    except (np.linalg.LinAlgError, InputError):
+        return empty
 
 
 def _calibrated(
-    data: HandEyeSet,
-    alternatives: Mapping[str, HandEyeSet],
+    solution: Solution,
+    alternatives: Sequence[Reading],
     frames: tuple[str, str, str],
     distance_m: float,
     tolerance_m: float,
     progress: Callable[[str], None],
 ) -> HandEyeResult:
-    progress(f"solving from {len(data)} samples")
-    solution = solve(data)
+    data, n = solution.data, len(solution.data)
     motion = observability(data)
-    progress("leaving samples out")
-    left_out, folds = held_out(solution), held_out(solution, _FOLDS)
-    progress("bootstrap")
-    covariance = stated_covariance(solution)
     progress("looking for likely mistakes")
-    causes = likely_causes(solution, motion, alternatives)
+    causes = likely_causes(solution, motion, alternatives, lambda: intrinsics_of_images(data))
+    progress("leaving samples out")
+    unknown = Unseen(*np.full((3, n), np.nan))
+    left_out, folds = (_or_nan(lambda f=folds: held_out(solution, f), unknown) for folds in (None, _FOLDS))
+    progress("bootstrap")
+    covariance = _or_nan(lambda: stated_covariance(solution), np.eye(12) * _UNKNOWN_VARIANCE)
+    if not np.isfinite(covariance).all():
+        covariance = np.eye(12) * _UNKNOWN_VARIANCE
     error_m = error_at(solution.x, covariance[:6, :6], distance_m)
     reasons = _reasons(solution, motion, folds, causes, error_m, tolerance_m)
     base, gripper, camera = frames
@@ -169,9 +195,9 @@ def _calibrated(
         motion,
         left_out,
         folds,
-        spread_between_methods(solution),
+        _or_nan(lambda: spread_between_methods(solution), {}),
         causes,
-        next_pose(solution, distance_m),
+        None if _FATAL & {cause.name for cause in causes} else _or_nan(lambda: next_pose(solution, distance_m), None),
         distance_m,
         tolerance_m,
         error_m,
@@ -184,10 +210,10 @@ def _reasons(
     solution: Solution, motion: Observability, folds: Unseen, causes: tuple[Cause, ...], error_m: float, tolerance_m: float
 ) -> list[str]:
     reasons = [cause.sentence for cause in causes if cause.name in _FATAL]
-    if error_m > tolerance_m:
+    if not error_m <= tolerance_m:
         reasons.append(f"the 95 % error is {error_m * 1e3:.1f} mm, more than the tolerance of {tolerance_m * 1e3:.1f} mm")
     unseen = folds.summary(solution.kept)["rms_mm"] * 1e-3
-    if unseen > tolerance_m:
+    if not unseen <= tolerance_m:
         reasons.append(f"the error on held-out samples is {unseen * 1e3:.1f} mm (root mean square), more than the tolerance")
     if motion.status == "blind":
         reasons.append(motion.sentence().rstrip("."))

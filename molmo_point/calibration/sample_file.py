@@ -14,11 +14,12 @@ samples:
 ```
 
 A pose is a 4x4 `matrix`, or `translation_m` with one of `quaternion_xyzw`, `rotation_vector_rad`, `rotation_vector_deg`,
-`rpy_rad`, `rpy_deg` (roll, pitch, yaw about fixed x, y, z). Instead of `image`, a sample may have `camera_T_board`.
+`rpy_rad`, `rpy_deg` (roll, pitch, yaw about fixed x, y, z), or angles in another order such as `euler_ZYX_deg` (capitals for
+moving axes, see `rotation_forms`). Instead of `image`, a sample may have `camera_T_board`.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +28,16 @@ import numpy as np
 from molmo_point.arrays import ColorArray, FloatArray, IntArray
 from molmo_point.calibration.boards import Board, load_board
 from molmo_point.calibration.detection import detect_each
+from molmo_point.calibration.rotation_forms import FORMS, is_form, matrix_readings, other_readings, rotations_of
 from molmo_point.camera.image_file import load_color
 from molmo_point.errors import InputError
 from molmo_point.geometry.intrinsics import Intrinsics, load_intrinsics
 from molmo_point.geometry.mapping_file import read_mapping
-from molmo_point.geometry.rigid import applied, inverse, rotation_exp
+from molmo_point.geometry.rigid import applied, inverse, motion
 from molmo_point.geometry.transforms import Transform
+from molmo_point.hand_eye.readings import Reading
 from molmo_point.hand_eye.samples import HandEyeSet, hand_eye_set
 
-_ROTATIONS = ("quaternion_xyzw", "rotation_vector_rad", "rotation_vector_deg", "rpy_rad", "rpy_deg")
 _KEYS = {"setup", "base_frame", "gripper_frame", "camera_frame", "intrinsics", "board", "samples"}
 _VIRTUAL = Intrinsics(640, 480, 600.0, 600.0, 319.5, 239.5)
 
@@ -56,7 +58,7 @@ class Session:
     """
 
     data: HandEyeSet
-    alternatives: dict[str, HandEyeSet]
+    alternatives: tuple[Reading, ...]
     base_frame: str
     gripper_frame: str
     camera_frame: str
@@ -97,11 +99,11 @@ def load_session(path: str | Path, progress: Callable[[str], None] = lambda line
         given = f"{len(kept)} of {len(ids)} ({reasons})"
         raise InputError("The board must be found in 5 images", given, "check the board's YAML")
     names = tuple(ids[i] for i in kept)
-    data = hand_eye_set(values.get("setup", "eye_in_hand"), robot[kept], uv, points, camera, names)
+    data = hand_eye_set(values.get("setup", "eye_in_hand"), robot[kept], uv, points, camera, names, not from_images)
     kept_entries = [entries[i] for i in kept]
     return Session(
         data,
-        _alternatives(data, kept_entries, path),
+        _readings(data, kept_entries),
         str(values.get("base_frame", "base_link")),
         str(values.get("gripper_frame", "tool0")),
         str(values.get("camera_frame", "camera_color_optical_frame")),
@@ -172,20 +174,23 @@ def _from_poses(entries: list[Any], ids: list[str], path: Path) -> tuple[FloatAr
 
 
 def _virtual(boards: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Convert board poses to points of a virtual board in a virtual camera, so that all samples have one form."""
+    """Convert board poses to points of a virtual board in a virtual camera, so that all samples have one form.
+
+    The board is as large in the image for any unit of length, so that a wrong unit can still be solved, and named.
+    """
     v, u = np.mgrid[0:3, 0:4]
-    points = np.stack([u.ravel() - 1.5, v.ravel() - 1.0, np.zeros(12)], axis=1) * 0.05
+    distance = max(float(np.median(np.linalg.norm(boards[:, :3, 3], axis=1))), 1e-6)
+    points = np.stack([u.ravel() - 1.5, v.ravel() - 1.0, np.zeros(12)], axis=1) * 0.1 * distance
     return points, _VIRTUAL.project(applied(boards, points))
 
 
-def read_pose(values: Any, name: str, path: Path, swap: Mapping[str, str] | None = None) -> FloatArray:
+def read_pose(values: Any, name: str, path: Path) -> FloatArray:
     """Read a pose (4, 4) from its YAML.
 
     Args:
         values: Mapping of the pose.
         name: Id of the sample, for messages.
         path: Path of the file, for messages.
-        swap: Forms of rotation to read as other forms.
 
     Raises:
         InputError: If the mapping is not a pose.
@@ -194,56 +199,78 @@ def read_pose(values: Any, name: str, path: Path, swap: Mapping[str, str] | None
     if not isinstance(values, Mapping):
         raise InputError("A pose must be a mapping", f"{where}: {values!r}", "give translation_m and a rotation, or matrix")
     try:
-        if "matrix" in values:
-            return Transform.from_matrix("a", "b", values["matrix"]).matrix
-        forms = [form for form in _ROTATIONS if form in values]
-        if len(forms) != 1 or set(values) != {"translation_m", forms[0]}:
-            fix = f"give one of {', '.join(_ROTATIONS)}"
-            raise InputError("A pose must have translation_m and one rotation", f"{sorted(values)}", fix)
-        numbers = np.asarray(values[forms[0]], dtype=np.float64)
-        shift = np.asarray(values["translation_m"], dtype=np.float64)
-        if shift.shape != (3,) or numbers.shape != ((4,) if forms[0].startswith("quat") else (3,)):
-            what = "A pose must have 3 numbers of translation, and 3 or 4 of rotation"
-            raise InputError(what, f"{dict(values)}", "check the lists")
-        form = (swap or {}).get(forms[0], forms[0])
-        if form == "quaternion_wxyz":
-            numbers, form = np.roll(numbers, -1), "quaternion_xyzw"
-        if form == "quaternion_xyzw":
-            return Transform.from_quaternion("a", "b", numbers, shift).matrix
-        angles = np.deg2rad(numbers) if form.endswith("_deg") else numbers
-        return Transform("a", "b", rotation_exp(angles) if form.startswith("rot") else _rpy(angles), shift).matrix
+        if set(values) == {"matrix"}:
+            return Transform.from_matrix("a", "b", _numbers(values["matrix"], (4, 4))).matrix
+        form, numbers, shift = _parts_of(values)
+        return motion(rotations_of(form, numbers), shift)
     except InputError as error:
         raise InputError(error.what, f"{where}: {error.given}", error.fix) from error
-    except (TypeError, ValueError) as error:
-        raise InputError("A pose must consist of numbers", f"{where}: {dict(values)}", "give plain numbers") from error
 
 
-def _rpy(angles: FloatArray) -> FloatArray:
-    roll, pitch, yaw = (rotation_exp(axis * angle) for axis, angle in zip(np.eye(3), angles))
-    return yaw @ pitch @ roll
+def _parts_of(values: Mapping[str, Any]) -> tuple[str, FloatArray, FloatArray]:
+    """Return the form of the rotation, its numbers, and the translation of a pose that is not a matrix."""
+    forms = [form for form in values if isinstance(form, str) and is_form(form)]
+    if len(forms) != 1 or set(values) != {"translation_m", forms[0]}:
+        fix = f"give matrix alone, or one of {', '.join(FORMS)}, euler_ZYX_deg (any axes; capitals for moving axes)"
+        raise InputError("A pose must have translation_m and one rotation", f"{sorted(map(str, values))}", fix)
+    numbers = _numbers(values[forms[0]], (4,) if forms[0].startswith("quat") else (3,))
+    return forms[0], numbers, _numbers(values["translation_m"], (3,))
 
 
-_SWAPS = {
-    "degrees": {"rotation_vector_rad": "rotation_vector_deg", "rpy_rad": "rpy_deg"},
-    "radians": {"rotation_vector_deg": "rotation_vector_rad", "rpy_deg": "rpy_rad"},
-    "quaternion_order": {"quaternion_xyzw": "quaternion_wxyz"},
-}
+def _numbers(values: Any, shape: tuple[int, ...]) -> FloatArray:
+    """Convert nested lists of numbers to an array; texts, truth values and missing values are not numbers.
+
+    Raises:
+        InputError: If the lists have another shape, or hold anything but finite numbers.
+    """
+    flat = values if len(shape) == 1 else [part for row in values for part in row] if _is_table(values) else None
+    if not isinstance(flat, list) or any(isinstance(part, bool) or not isinstance(part, int | float) for part in flat):
+        raise InputError("A pose must hold lists of numbers", _short(values), "check the lists")
+    if len(flat) != int(np.prod(shape)):
+        words = "3 numbers of translation, and 3 or 4 of rotation" if len(shape) == 1 else "4 rows of 4 numbers"
+        raise InputError(f"A pose must have {words}", _short(values), "check the lists")
+    try:
+        array = np.reshape(np.array(flat, np.float64), shape)
+    except OverflowError as error:
+        raise InputError("A pose must hold finite numbers", _short(values), "check the lists") from error
+    if not np.isfinite(array).all():
+        raise InputError("A pose must hold finite numbers", _short(values), "leave this sample out, or record it again")
+    return array
 
 
-def _alternatives(data: HandEyeSet, entries: list[Any], path: Path) -> dict[str, HandEyeSet]:
-    """Read the samples with one form of rotation mistaken for another, for each such form in the file."""
-    found = {}
-    poses = [entry["base_T_gripper"] for entry in entries]
-    for name, swap in _SWAPS.items():
-        if all(any(form in pose for form in swap) for pose in poses):
-            robot = np.array([read_pose(pose, identity, path, swap) for pose, identity in zip(poses, data.ids)])
-            found[name] = data.with_robot(robot)
-    if "camera_T_board" in entries[0]:
-        boards = inverse(np.array([read_pose(e["camera_T_board"], i, path) for e, i in zip(entries, data.ids)]))
-        points, uv = _virtual(boards)
-        if np.isfinite(uv).all():
-            found["board_inverted"] = hand_eye_set(data.setup, data.base_T_gripper, uv, points, _VIRTUAL, data.ids)
-    return found
+def _is_table(values: Any) -> bool:
+    return isinstance(values, list) and len(values) == 4 and all(isinstance(row, list) and len(row) == 4 for row in values)
+
+
+def _short(values: Any) -> str:
+    text = repr(values)
+    return text if len(text) <= 120 else f"{text[:117]}..."
+
+
+def _readings(data: HandEyeSet, entries: list[Any]) -> tuple[Reading, ...]:
+    """List the other readings of the poses in the file, likeliest first."""
+    found = []
+    for what, key in (("robot", "base_T_gripper"), ("board", "camera_T_board")):
+        if key not in entries[0]:
+            continue
+        given = data.base_T_gripper if what == "robot" else data.poses.camera_T_board
+        poses = [entry[key] for entry in entries]
+        kinds = {tuple(sorted(pose)) for pose in poses}
+        if len(kinds) > 1:
+            continue
+        if "matrix" in poses[0]:
+            turned = matrix_readings(what, given[:, :3, :3])
+        else:
+            parts = [_parts_of(pose) for pose in poses]
+            turned = other_readings(what, parts[0][0], np.array([numbers for _, numbers, _ in parts]))
+        for reading, rotations in turned:
+            changed = motion(rotations, given[:, :3, 3])
+            found.append(replace(reading, **{key: changed}))
+        if what == "board":
+            words = "The board poses are inverted (board_T_camera)"
+            fix = "give camera_T_board, the pose of the board in the camera frame"
+            found.append(Reading("board_inverted", words, fix, camera_T_board=inverse(given)))
+    return tuple(found)
 
 
 def pose_entry(matrix: FloatArray) -> dict[str, Any]:

@@ -1,34 +1,38 @@
-"""Diagnosis of a bad hand-eye calibration: each known mistake is reversed in turn, and the gain in likelihood decides.
+"""Diagnosis of a bad hand-eye calibration: each known mistake is reversed in turn.
 
-Every hypothesis is a changed data set or a model with one more unknown. Its score is the log likelihood of the board poses
-from the images; a sample may be an outlier. A cause is named if its reversal raises the score well beyond the chance gain
-of its extra unknowns.
+Gross mistakes are other readings of the samples, see `readings`. The others are models with one more unknown. Their score
+is the log likelihood of the board poses from the images; a sample may be an outlier. A cause is named if its reversal
+raises the score well beyond the chance gain of its extra unknowns.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from molmo_point.arrays import BoolArray, FloatArray
 from molmo_point.errors import MolmoPointError
+from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.rigid import angle_between, difference, inverse, mean_motion
 from molmo_point.hand_eye.closed_form import robust_start, shah_with_scale
 from molmo_point.hand_eye.joint import Model, Noise, fit_joint, start_model
 from molmo_point.hand_eye.noise import Linearized, estimate_noise, linearize
-from molmo_point.hand_eye.samples import MIN_SAMPLES, HandEyeSet, Setup, hand_eye_set
-from molmo_point.hand_eye.solve import Observability, Solution, solve
+from molmo_point.hand_eye.readings import Reading, Repair, find_repair, setup_readings
+from molmo_point.hand_eye.samples import HandEyeSet
+from molmo_point.hand_eye.solve import Observability, Solution, observability, solve
 
 _OUTLIER_SHARE = 0.05
 _OUTLIER = np.repeat([0.05**2, np.deg2rad(5.0) ** 2], 3)
 _MIN_GAIN = 14.0
-_GROSS_GAIN = 12.0  # per sample: an order of magnitude less noise in six numbers
 _TIE = 0.5
 _TRIAL_STEPS = 8
 _GOOD_M, _GOOD_RAD = 0.002, float(np.deg2rad(0.3))
 _BAD_INTRINSICS_PX = 1.5
 _EXPLAINED_M = 0.01
 _SEGMENT, _UNKNOWNS = 2, 6.0
+_LARGEST_M = 12.0
+_SAME_VIEW, _SAME_IMAGE_PX = 1e-6, 0.01
+_ARM_MOVED = np.repeat([0.003, np.deg2rad(0.5)], 3)
 _STALE_SIGMAS = 6.0
 _STALE_FLOOR = np.repeat([0.001, np.deg2rad(0.2)], 3)
 
@@ -66,59 +70,80 @@ def _log_normal(error: FloatArray, covariance: FloatArray) -> FloatArray:
 
 
 def likely_causes(
-    solution: Solution, motion: Observability, alternatives: Mapping[str, HandEyeSet] | None = None
+    solution: Solution,
+    motion: Observability,
+    readings: Sequence[Reading] = (),
+    refit: Callable[[], Intrinsics | None] = lambda: None,
 ) -> tuple[Cause, ...]:
     """Find the mistakes that the data support, likeliest first; empty if there is none.
 
     Args:
         solution: Solution of the data as given.
         motion: Observability of the same data.
-        alternatives: Other readings of the same samples, by name ("degrees", "quaternion_order", "board_inverted").
+        readings: Other readings of the same samples.
+        refit: Returns intrinsics from the images of the samples, if they contradict those given.
     """
     data = solution.data
-    base = _score_of(solution.linear, solution.noise)
+    repeated = _repeated(data)
+    if repeated:
+        return (*repeated, *_seen_directly(data, motion))
     poor = solution.noise.robot_m > _GOOD_M or solution.noise.robot_rad > _GOOD_RAD or (~solution.kept).sum() > 0.15 * len(data)
-    trials = _units(data)
-    if poor:
-        trials += _other_readings(data, alternatives or {})
-        if not _explained(trials, base, len(data)):
-            trials += _shifted(data, base)
-    if not _explained(trials, base, len(data)):
-        trials += [*_scale(data, solution), *_moved(data, solution, "board"), *_moved(data, solution, "camera")]
+    base = _score_of(solution.linear, solution.noise)
+    repair = find_repair(data, readings, poor)
+    if repair is not None:
+        return gross_causes(repair, data, base)
+    trials = [*_scale(data, solution), *_moved(data, solution, "board"), *_moved(data, solution, "camera")]
     found = [replace(t, gain=t.gain - base) for t in trials if t.gain - base > _MIN_GAIN]
     found.sort(key=lambda cause: -cause.gain)
-    # A cause with a much smaller gain than the best cause is a side effect of it.
-    found = [cause for cause in found if cause.gain >= _TIE * found[0].gain and (cause is found[0] or _tied(cause, found[0]))]
+    found = _intrinsics(data, base, found, refit() if found or poor else None) or found[:1]
     if not found or found[0].name == "board_scale":
         found += _stale(solution)
     return (*found, *_seen_directly(data, motion))
 
 
-def _explained(trials: list[Cause], base: float, count: int) -> bool:
-    """Test whether one of the gross mistakes explains the data, so that smaller mistakes need no test."""
-    return any(trial.gain - base > _GROSS_GAIN * count for trial in trials)
+def gross_causes(repair: Repair, data: HandEyeSet, base: float = -np.inf) -> tuple[Cause, ...]:
+    """Name the mistakes that a repair undoes.
+
+    Args:
+        repair: Reading that explains the data.
+        data: Samples as given.
+        base: Log likelihood of the samples as given.
+    """
+    fixed = repair.solution
+    # A subset of the samples counts as all of them; lengths of the board change the unit of the density.
+    score = _score_of(fixed.linear, fixed.noise) * len(data) / len(fixed.data) + 3.0 * len(data) * np.log(repair.board_unit)
+    readings = list(repair.readings)
+    twins = setup_readings(data)
+    if any(reading.name in [twin.name for twin in twins] for reading in readings):
+        readings = twins + [reading for reading in readings if reading.name not in [twin.name for twin in twins]]
+    causes = [Cause(r.name, r.sentence, r.fix, score - base - rank, r.samples) for rank, r in enumerate(readings)]
+    return (*causes, *(cause for cause in _seen_directly(fixed.data, observability(fixed.data)) if cause.name != "intrinsics"))
 
 
-def _tied(cause: Cause, best: Cause) -> bool:
-    """Test whether the data cannot separate two causes."""
-    return best.gain - cause.gain < 3.0 and {cause.name, best.name} == {"setup_swapped", "robot_inverted"}
-
-
-def _trial(data: HandEyeSet, name: str, shift: float = 0.0, **values: str) -> list[Cause]:
-    """Solve changed data; the gain of a trial is its log likelihood, from which the caller subtracts that of the data."""
-    sentence, fix = _WORDS[name]
+def _intrinsics(data: HandEyeSet, base: float, others: list[Cause], refitted: Intrinsics | None) -> list[Cause]:
+    """Test intrinsics from the images of the samples, where they contradict the given ones."""
+    if refitted is None:
+        return []
     try:
-        solution = solve(data)
+        solution = solve(data.with_points(data.uv, data.points_board, refitted))
     except (MolmoPointError, np.linalg.LinAlgError):
         return []
-    gain = _score_of(solution.linear, solution.noise) + shift
-    return [Cause(name, sentence.format(**values), fix.format(**values), gain)]
+    gain = _score_of(solution.linear, solution.noise) - base
+    if gain < _MIN_GAIN or (others and gain < _TIE * others[0].gain):
+        return []
+    given = data.intrinsics
+    words = (
+        f"The intrinsics do not fit the images: focal length {given.focal_px:.0f} px given, {refitted.focal_px:.0f} px by the "
+        f"images; principal point ({given.cx:.0f}, {given.cy:.0f}) given, ({refitted.cx:.0f}, {refitted.cy:.0f}) by the images"
+    )
+    fix = "give the intrinsics of this stream and image size, or run `molmo-point calibrate intrinsics`"
+    return [Cause("intrinsics", words, fix, gain)]
 
 
 def _scale(data: HandEyeSet, solution: Solution) -> list[Cause]:
     """Test the board's size as one more unknown."""
     factor = shah_with_scale(data.subset(solution.kept).outer, data.poses.camera_T_board[solution.kept])[2]
-    if not 0.5 < factor < 2.0:
+    if not 0.4 < factor < 2.5:
         return []
     model = replace(solution.fit.model, scale=1.0, free_scale=True)
     fits = []
@@ -144,77 +169,6 @@ def _scale(data: HandEyeSet, solution: Solution) -> list[Cause]:
             score,
         )
     ]
-
-
-def _units(data: HandEyeSet) -> list[Cause]:
-    """Test for millimeters instead of meters, in the robot's positions or the board's size."""
-    factor = abs(shah_with_scale(data.outer, data.poses.camera_T_board)[2])
-    trials = []
-    reach = float(np.linalg.norm(data.base_T_gripper[:, :3, 3], axis=1).max())
-    if 200.0 < factor < 5000.0 or reach > 50.0:
-        robot = data.base_T_gripper.copy()
-        robot[:, :3, 3] *= 1e-3
-        trials += _trial(data.with_robot(robot), "robot_millimeters")
-    if 0.0002 < factor < 0.005 or np.ptp(data.points_board, axis=0).max() > 20.0:
-        smaller = hand_eye_set(data.setup, data.base_T_gripper, data.uv, data.points_board * 1e-3, data.intrinsics, data.ids)
-        trials += _trial(smaller, "board_millimeters", 3.0 * len(data) * np.log(1e-3))
-    return trials
-
-
-def _other_readings(data: HandEyeSet, alternatives: Mapping[str, HandEyeSet]) -> list[Cause]:
-    """Test the other setup, inverted robot poses, and the alternatives of the file reader."""
-    hand = data.setup is Setup.EYE_IN_HAND
-    here, there = ("eye in hand", "eye to hand") if hand else ("eye to hand", "eye in hand")
-    swapped = data.with_robot(data.base_T_gripper, data.setup.other)
-    trials = _trial(swapped, "setup_swapped", here=here, there=there, other=data.setup.other.value)
-    if trials:
-        # The same equations: only the sizes of the answers hint at which of the two it was.
-        gain = trials[0].gain + (1.0 if _camera_near_gripper(swapped) == hand else -1.0)
-        sentence, fix = _WORDS["robot_inverted"]
-        trials.append(Cause("robot_inverted", sentence.format(here=here), fix, gain))
-    return trials + [cause for name in _ALTERNATIVES if name in alternatives for cause in _trial(alternatives[name], name)]
-
-
-_ALTERNATIVES = ("degrees", "radians", "quaternion_order", "board_inverted")
-_WORDS = {
-    "robot_millimeters": ("The robot's positions are in millimeters", "divide them by 1000: poses are in meters"),
-    "board_millimeters": ("The board's size is in millimeters", "state it in meters"),
-    "setup_swapped": ("The data are {there}, not {here}", "give the setup {other}"),
-    "robot_inverted": (
-        "The robot poses are inverted (gripper_T_base, not base_T_gripper); a setup other than {here} would look the same",
-        "give base_T_gripper, the pose of the gripper in the base frame",
-    ),
-    "pairs_shifted": (
-        "Images and robot poses are shifted by one: each image belongs to the {word} sample's pose",
-        "pair by id, and skip a robot pose whose image failed",
-    ),
-    "degrees": ("The robot's angles are in degrees where radians were stated", "state the unit: rpy_deg or rotation_vector_deg"),
-    "radians": ("The robot's angles are in radians where degrees were stated", "state the unit: rpy_rad or rotation_vector_rad"),
-    "quaternion_order": ("The quaternions are in the order w, x, y, z", "write them as x, y, z, w"),
-    "board_inverted": (
-        "The board poses are inverted (board_T_camera)",
-        "give camera_T_board, the pose of the board in the camera frame",
-    ),
-}
-
-
-def _camera_near_gripper(swapped: HandEyeSet) -> bool:
-    """Test whether X of the swapped equations is short: a camera on a gripper is nearer than a fixed one."""
-    x, w = robust_start(swapped)
-    return bool(np.linalg.norm(x[:3, 3]) < np.linalg.norm(w[:3, 3]))
-
-
-def _shifted(data: HandEyeSet, base: float) -> list[Cause]:
-    """Test pairs of each image with the robot pose before or after its own."""
-    n = len(data)
-    if n <= MIN_SAMPLES:
-        return []
-    trials = []
-    for step, word in ((1, "next"), (-1, "previous")):
-        images = np.arange(n - 1) + (0 if step > 0 else 1)
-        moved = data.subset(images).with_robot(data.base_T_gripper[images + step])
-        trials += _trial(moved, "pairs_shifted", base / n, word=word)
-    return trials
 
 
 def _moved(data: HandEyeSet, solution: Solution, what: str) -> list[Cause]:
@@ -267,8 +221,38 @@ def _split_score(data: HandEyeSet, solution: Solution, late: BoolArray, what: st
     return _score_of(linear, noise), fit.model
 
 
+def _repeated(data: HandEyeSet) -> list[Cause]:
+    """Find samples with one and the same image though the arm has moved: a copied file, or a frozen camera."""
+    if data.from_poses:
+        views, moved_view = data.poses.camera_T_board, _SAME_VIEW * np.repeat([1.0, 1.0], 3)
+        gap = np.abs(difference(views[:, None], views[None])) / moved_view
+        same = gap.max(axis=-1) < 1.0
+    else:
+        gap = np.abs(data.uv[:, None] - data.uv[None])
+        both = np.isfinite(gap).all(axis=-1)
+        apart = np.where(both[..., None], gap, 0.0).max(axis=(2, 3))
+        same = (apart < _SAME_IMAGE_PX) & (both == np.isfinite(data.uv[:, None, :, 0])).all(axis=-1)
+    robot = np.abs(difference(data.base_T_gripper[:, None], data.base_T_gripper[None]))
+    arm_moved = (robot > _ARM_MOVED).any(axis=-1)
+    pairs = np.argwhere(np.triu(same & arm_moved, 1))
+    if not len(pairs):
+        return []
+    names = tuple(data.ids[i] for i in np.unique(pairs))
+    sentence = f"The images of samples {', '.join(names)} are the same though the arm moved (a copied file, or a frozen camera)"
+    return [
+        Cause("repeated_image", sentence, "record these samples again, one new image for each robot pose", float("inf"), names)
+    ]
+
+
 def _seen_directly(data: HandEyeSet, motion: Observability) -> list[Cause]:
-    causes = []
+    causes: list[Cause] = []
+    reach = float(np.median(np.linalg.norm(data.base_T_gripper[:, :3, 3], axis=1)))
+    distance = float(np.median(np.linalg.norm(data.poses.camera_T_board[:, :3, 3], axis=1)))
+    if reach > _LARGEST_M or distance > _LARGEST_M:
+        sentence = (
+            f"Lengths are not in meters: the gripper is {reach:.3g} m from the base, the board {distance:.3g} m from the camera"
+        )
+        causes.append(Cause("lengths_implausible", sentence, "give all lengths in meters", float("inf")))
     if motion.status != "good":
         words = motion.sentence().rstrip("."), "tilt the view by 20 to 30 degrees in all directions"
         causes.append(Cause("little_rotation", *words, float("inf")))

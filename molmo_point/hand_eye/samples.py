@@ -18,7 +18,7 @@ from molmo_point.arrays import FloatArray
 from molmo_point.errors import InputError
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.planar_pose import BoardPoses, board_poses
-from molmo_point.geometry.rigid import inverse, rigid_error
+from molmo_point.geometry.rigid import applied, inverse, rigid_error
 
 MIN_SAMPLES = 5
 
@@ -51,6 +51,7 @@ class HandEyeSet:
         intrinsics: Intrinsics of the images.
         ids: Names of the n samples, for reports.
         poses: Pose of the board in each image, from that image alone.
+        from_poses: True if the pixels are computed from board poses, not detected in images.
     """
 
     setup: Setup
@@ -60,6 +61,7 @@ class HandEyeSet:
     intrinsics: Intrinsics
     ids: tuple[str, ...]
     poses: BoardPoses
+    from_poses: bool = False
 
     def __len__(self) -> int:
         return len(self.base_T_gripper)
@@ -85,6 +87,20 @@ class HandEyeSet:
         """Return the same images with other robot poses."""
         return replace(self, base_T_gripper=base_T_gripper, setup=setup or self.setup)
 
+    def with_boards(self, camera_T_board: FloatArray) -> "HandEyeSet":
+        """Return samples with other board poses, and the pixels that follow from them.
+
+        Raises:
+            InputError: If a board is not in front of the camera.
+        """
+        uv = self.intrinsics.project(applied(camera_T_board, self.points_board))
+        return hand_eye_set(self.setup, self.base_T_gripper, uv, self.points_board, self.intrinsics, self.ids, True)
+
+    def with_points(self, uv: FloatArray, points_board: FloatArray, intrinsics: Intrinsics | None = None) -> "HandEyeSet":
+        """Return samples of the same robot poses with other points of the board, in the images or on the board."""
+        camera = intrinsics or self.intrinsics
+        return hand_eye_set(self.setup, self.base_T_gripper, uv, points_board, camera, self.ids, self.from_poses)
+
     def sigma_px(self) -> float:
         """Estimate the standard deviation of the detected points, in pixels, from the residual of one pose per image."""
         count, rms = self.poses.count, self.poses.rms_px
@@ -104,6 +120,7 @@ def hand_eye_set(
     points_board: FloatArray,
     intrinsics: Intrinsics,
     ids: tuple[str, ...] = (),
+    from_poses: bool = False,
 ) -> HandEyeSet:
     """Check samples and compute the board's pose in every image.
 
@@ -114,6 +131,7 @@ def hand_eye_set(
         points_board: Board points (m, 3), in meters.
         intrinsics: Intrinsics of the images.
         ids: Names of the samples; default their numbers.
+        from_poses: True if the pixels are computed from board poses.
 
     Raises:
         InputError: For fewer than 5 samples, sizes that contradict each other, a matrix that is not a rigid motion, a
@@ -146,4 +164,4 @@ def hand_eye_set(
         raise InputError(
             "Every sample must show 4 board points", f"{', '.join(lost)}: fewer than 4 points", "leave these samples out"
         )
-    return HandEyeSet(Setup(setup), poses, uv, points, intrinsics, names, found)
+    return HandEyeSet(Setup(setup), poses, uv, points, intrinsics, names, found, from_poses)

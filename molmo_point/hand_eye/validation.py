@@ -51,7 +51,11 @@ def unseen_errors(data: HandEyeSet, x: FloatArray, w: FloatArray) -> Unseen:
     turn = np.rad2deg(angle_between(closed[:, :3, :3], w[:3, :3]))
     predicted = camera_poses(data.setup, replace(start_model(data, x, w), robot=data.base_T_gripper))
     gap = np.linalg.norm(data.intrinsics.project(applied(predicted, data.points_board)) - data.uv, axis=2)
-    return Unseen(distance * 1e3, turn, np.sqrt(np.nanmean(gap**2, axis=1)))
+    seen = np.isfinite(gap)
+    total = np.where(seen, gap, 0.0) ** 2
+    # Bad samples may put the whole board behind the camera.
+    pixels = np.sqrt(total.sum(axis=1) / np.where(seen.any(axis=1), seen.sum(axis=1), np.nan))
+    return Unseen(distance * 1e3, turn, pixels)
 
 
 def held_out(solution: Solution, folds: int | None = None) -> Unseen:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from molmo_point.geometry.rigid import inverse, motion, moved, rotation_exp, rotation_log
+from molmo_point.hand_eye.readings import Reading
 from molmo_point.hand_eye.samples import HandEyeSet, Setup, hand_eye_set
 from molmo_point.hand_eye.synthetic import Condition, synthetic_set
 
@@ -29,26 +30,28 @@ def plant(mistake: str, seed: int, setup: Setup = Setup.EYE_IN_HAND):
     robot = data.base_T_gripper.copy()
     n = len(data)
     if mistake == "board_scale":
-        return rebuilt(data, points=data.points_board / 1.03), {}
+        return rebuilt(data, points=data.points_board / 1.03), ()
     if mistake == "setup_swapped":
-        return rebuilt(data, setup=setup.other), {}
+        return rebuilt(data, setup=setup.other), ()
     if mistake == "robot_inverted":
-        return rebuilt(data, robot=inverse(robot)), {}
+        return rebuilt(data, robot=inverse(robot)), ()
     if mistake == "robot_millimeters":
         robot[:, :3, 3] *= 1000.0
-        return rebuilt(data, robot=robot), {}
+        return rebuilt(data, robot=robot), ()
     if mistake == "board_millimeters":
-        return rebuilt(data, points=data.points_board * 1000.0), {}
+        return rebuilt(data, points=data.points_board * 1000.0), ()
     if mistake == "degrees":
         vectors = np.rad2deg(rotation_log(robot[:, :3, :3]))
-        return rebuilt(data, robot=motion(rotation_exp(vectors), robot[:, :3, 3])), {"degrees": data}
+        return rebuilt(data, robot=motion(rotation_exp(vectors), robot[:, :3, 3])), (
+            Reading("degrees", "", "state the unit", base_T_gripper=data.base_T_gripper),
+        )
     if mistake == "stale_pose":
         robot[n // 2] = robot[n // 2 - 1]
-        return rebuilt(data, robot=robot), {}
+        return rebuilt(data, robot=robot), ()
     if mistake == "pairs_shifted":
-        return rebuilt(data, robot=np.roll(robot, -1, axis=0)), {}
+        return rebuilt(data, robot=np.roll(robot, -1, axis=0)), ()
     if mistake in ("board_moved", "camera_moved"):
-        return _displaced(mistake, data, truth, seed), {}
+        return _displaced(mistake, data, truth, seed), ()
     raise ValueError(mistake)
 
 

@@ -10,7 +10,7 @@ from molmo_point.hand_eye.samples import Setup
 from molmo_point.hand_eye.solve import observability, solve
 
 
-def causes(data, alternatives=None):
+def causes(data, alternatives=()):
     solution = solve(data)
     return [c for c in likely_causes(solution, observability(data), alternatives) if c.name != "little_rotation"]
 

@@ -36,14 +36,13 @@ def run(options: argparse.Namespace) -> int:
 
     check_report(options, _RESULT, inputs=[options.samples.parent] if options.samples.is_file() else [])
     session = load_session(options.samples, progress)
-    data, alternatives = session.data, session.alternatives
-    if options.setup and options.setup != data.setup.value:
+    data = session.data
+    if options.setup:
         data = data.with_robot(data.base_T_gripper, Setup(options.setup))
-        alternatives = {name: other.with_robot(other.base_T_gripper, data.setup) for name, other in alternatives.items()}
     driver = load_transform(options.driver_transform) if options.driver_transform else None
     result = calibrate_hand_eye(
         data,
-        alternatives=alternatives,
+        alternatives=session.alternatives,
         frames=(session.base_frame, session.gripper_frame, session.camera_frame),
         distance_m=options.distance,
         tolerance_m=options.tolerance_mm / 1e3,
@@ -67,6 +66,11 @@ def transform_yaml(transform: Any, passed: bool) -> bytes:
     return signed_yaml(word + yaml.safe_dump(transform.to_dict(), sort_keys=False, default_flow_style=None))
 
 
+def _shown(value: float | None, digits: int = 2) -> str:
+    """Format a number of the JSON; null is a number that bad samples leave unknown."""
+    return "unknown" if value is None else f"{value:.{digits}f}"
+
+
 def _lines(values: dict[str, Any]) -> list[str]:
     transform, left, noise = values["transform"], values["leave_one_out"], values["noise"]
     lines = [
@@ -77,9 +81,9 @@ def _lines(values: dict[str, Any]) -> list[str]:
         "  position mm "
         + "  ".join(f"{v * 1e3:.2f} ± {s:.2f}" for v, s in zip(transform["translation_m"], transform["sigma_mm"])),
         "  turn ± °    " + "  ".join(f"{s:.3f}" for s in transform["sigma_deg"]),
-        f"left out      {left['rms_mm']:.2f} mm rms, {left['max_mm']:.2f} mm at most, {left['rms_deg']:.3f}°",
+        f"left out      {_shown(left['rms_mm'])} mm rms, {_shown(left['max_mm'])} mm at most, {_shown(left['rms_deg'], 3)}°",
         f"robot noise   {noise['robot_mm']:.2f} mm, {noise['robot_deg']:.3f}° per axis; corners {noise['pixel']:.2f} px",
-        "other methods " + ", ".join(f"{n} {v['mm']:.1f} mm" for n, v in values["method_spread"].items()),
+        "other methods " + ", ".join(f"{n} {_shown(v['mm'], 1)} mm" for n, v in values["method_spread"].items()),
         *(f"bad sample    {item['id']}: {item['reason']}" for item in values["bad_samples"]),
         *(f"not detected  {item['id']}: {item['reason']}" for item in values["not_detected"]),
         *(f"likely cause  {c['sentence']}. {c['fix'][0].upper()}{c['fix'][1:]}." for c in values["causes"]),
