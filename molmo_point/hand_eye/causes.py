@@ -30,6 +30,7 @@ _GOOD_M, _GOOD_RAD = 0.002, float(np.deg2rad(0.3))
 _BAD_INTRINSICS_PX = 1.5
 _EXPLAINED_M = 0.01
 _SEGMENT, _UNKNOWNS = 2, 6.0
+_POSE_SEGMENT, _POSE_UNKNOWNS = 4, 12.0  # board poses do not tell which image was poor
 _LARGEST_M = 12.0
 _SAME_VIEW, _SAME_IMAGE_PX = 1e-6, 0.01
 _ARM_MOVED = np.repeat([0.003, np.deg2rad(0.5)], 3)
@@ -175,13 +176,14 @@ def _moved(data: HandEyeSet, solution: Solution, what: str) -> list[Cause]:
     """Test a displacement of the board (or the camera) between two samples: one more transform for the later samples."""
     n = len(data)
     splits = []
-    for cut in range(_SEGMENT, n - _SEGMENT + 1):
+    segment = _POSE_SEGMENT if data.from_poses else _SEGMENT
+    for cut in range(segment, n - segment + 1):
         late = np.arange(n) >= cut
         try:
             score, model = _split_score(data, solution, late, what)
         except np.linalg.LinAlgError:
             continue
-        splits.append((score - _UNKNOWNS, cut, model))
+        splits.append((score - (_POSE_UNKNOWNS if data.from_poses else _UNKNOWNS), cut, model))
     if not splits:
         return []
     score, cut, model = max(splits, key=lambda split: split[0])
