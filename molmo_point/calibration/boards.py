@@ -1,4 +1,4 @@
-"""Calibration boards: ChArUco, chessboard, AprilTag grid; their YAML, their points, and their print as PDF."""
+"""Calibration boards: ChArUco, chessboard, grids of tags; their YAML, their points, and their print as PDF."""
 
 import re
 from collections.abc import Mapping
@@ -13,11 +13,14 @@ from molmo_point.dependencies import require
 from molmo_point.errors import DependencyError, InputError
 from molmo_point.geometry.mapping_file import read_mapping
 
-KINDS = ("charuco", "chessboard", "apriltag")
+KINDS = ("charuco", "chessboard", "apriltag", "aruco")
 _NEEDED = ("kind", "columns", "rows", "square_m")
-_DICTIONARIES = {"charuco": "DICT_5X5_250", "apriltag": "DICT_APRILTAG_36h11", "chessboard": ""}
-_DICTIONARY = re.compile(r"DICT_(?:([4-7])X\1_(50|100|250|1000)|APRILTAG_(16[hH]5|25[hH]9|36[hH]1[01]))")
+_MOST_SQUARES = 200
+_LONE_PITCH = 1.25
+_DICTIONARIES = {"charuco": "DICT_5X5_250", "apriltag": "DICT_APRILTAG_36h11", "aruco": "DICT_4X4_50", "chessboard": ""}
+_DICTIONARY = re.compile(r"DICT_(?:([4-7])X\1_(50|100|250|1000)|APRILTAG_(16[hH]5|25[hH]9|36[hH]1[01])|ARUCO_ORIGINAL)")
 _APRILTAGS = {"16h5": 30, "25h9": 35, "36h10": 2320, "36h11": 587}
+_ARUCO_ORIGINAL = 1024
 
 
 def _dictionary_size(name: str) -> int:
@@ -26,10 +29,16 @@ def _dictionary_size(name: str) -> int:
     Raises:
         InputError: If the name is unknown.
     """
-    found = _DICTIONARY.fullmatch(name)
+    found = _DICTIONARY.fullmatch(name) if isinstance(name, str) else None
     if found is None:
         raise InputError("dictionary must be a marker dictionary of OpenCV", repr(name), "e.g. DICT_5X5_250, DICT_APRILTAG_36h11")
-    return int(found[2] or _APRILTAGS[found[3].lower()])
+    return int(found[2]) if found[2] else _APRILTAGS[found[3].lower()] if found[3] else _ARUCO_ORIGINAL
+
+
+def dictionary_names() -> list[str]:
+    """List OpenCV's marker dictionaries; of one family, smaller ones first."""
+    squares = [f"DICT_{cells}X{cells}_{size}" for cells in (4, 5, 6, 7) for size in (50, 100, 250, 1000)]
+    return [*squares, *(f"DICT_APRILTAG_{family}" for family in _APRILTAGS), "DICT_ARUCO_ORIGINAL"]
 
 
 @dataclass(frozen=True)
@@ -37,13 +46,16 @@ class Board:
     """Flat board. The origin is the first corner point; x runs along the columns, y down the rows, z into the board.
 
     Attributes:
-        kind: "charuco", "chessboard" or "apriltag".
-        columns: Number of squares along x (of tags for "apriltag").
-        rows: Number of squares along y (of tags for "apriltag").
+        kind: "charuco", "chessboard", "apriltag" or "aruco" (a grid of tags, or one tag).
+        columns: Number of squares along x (of tags for a grid of tags).
+        rows: Number of squares along y (of tags for a grid of tags).
         square_m: Side of a square, or pitch of the tags, in meters.
-        marker_m: Side of a marker's black border, in meters; 0 for a chessboard.
+        marker_m: Side of a marker with its black border, in meters; 0 for a chessboard.
         dictionary: OpenCV's name of the marker dictionary; empty for a chessboard.
         first_marker: Id of the first marker, to distinguish two boards.
+        legacy: True for the ChArUco pattern of OpenCV before 4.6: with an even number of rows it begins with a marker.
+        border_cells: Width of a marker's black border, in cells; 2 for a grid of Kalibr.
+        from_bottom: True if the ids of a grid of tags start at the bottom left, as Kalibr's do.
 
     Raises:
         InputError: If the numbers do not make a board.
@@ -56,47 +68,74 @@ class Board:
     marker_m: float = 0.0
     dictionary: str = ""
     first_marker: int = 0
+    legacy: bool = False
+    border_cells: int = 1
+    from_bottom: bool = False
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise InputError(f"kind must be one of {', '.join(KINDS)}", repr(self.kind), "name the kind of board")
-        for name in ("columns", "rows", "first_marker"):
+        for name in ("columns", "rows", "first_marker", "border_cells"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int):
-                raise InputError(f"{name} must be a whole number", repr(value), "count the squares")
-        least = 1 if self.kind == "apriltag" else 3
-        if self.columns < least or self.rows < least or self.first_marker < 0:
+                raise InputError(f"{name} must be a whole number", _short(value), "count the squares")
+        for name in ("legacy", "from_bottom"):
+            if not isinstance(getattr(self, name), bool):
+                raise InputError(f"{name} must be true or false", _short(getattr(self, name)), "see calibration/README.md")
+        least = 1 if self.is_grid else 3
+        if not (least <= self.columns <= _MOST_SQUARES and least <= self.rows <= _MOST_SQUARES and self.first_marker >= 0):
             raise InputError(
-                f"A board must have at least {least} x {least} squares", f"{self.columns} x {self.rows}", "count the squares"
+                f"A board must have at least {least} x {least} squares and at most {_MOST_SQUARES} x {_MOST_SQUARES}, ids from 0",
+                f"{_short(self.columns)} x {_short(self.rows)}, first_marker {_short(self.first_marker)}",
+                "count the squares",
             )
+        if self.border_cells not in (1, 2):
+            raise InputError("border_cells must be 1 or 2", _short(self.border_cells), "2 for a grid of Kalibr")
         for name in ("square_m", "marker_m"):
             value = getattr(self, name)
-            if not isinstance(value, (int, float)) or not np.isfinite(value):
-                raise InputError(f"{name} must be a number", repr(value), "give meters, e.g. 0.03")
+            if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(float(min(value, 1e300))):
+                raise InputError(f"{name} must be a number", _short(value), "give meters, e.g. 0.03")
         if not 0.0005 <= self.square_m <= 2.0:
-            raise InputError("square_m must be between 0.0005 and 2", f"{self.square_m}", "give meters: 0.03 is 30 mm")
+            raise InputError("square_m must be between 0.0005 and 2", _short(self.square_m), "give meters: 0.03 is 30 mm")
+        self._check_markers()
+
+    def _check_markers(self) -> None:
         if self.kind == "chessboard":
             object.__setattr__(self, "marker_m", 0.0)
             object.__setattr__(self, "dictionary", "")
             return
         if not 0.0 < self.marker_m < self.square_m:
             raise InputError(
-                "marker_m must be smaller than square_m",
-                f"marker_m={self.marker_m}, square_m={self.square_m}",
-                "give both in meters, e.g. 0.022 and 0.03",
+                "marker_m must be smaller than square_m, and above zero",
+                f"marker_m={_short(self.marker_m)}, square_m={_short(self.square_m)}",
+                "give both in meters, e.g. 0.022 and 0.03; the square_m of tags is the distance from one tag to the next",
             )
         object.__setattr__(self, "dictionary", self.dictionary or _DICTIONARIES[self.kind])
-        markers = self.columns * self.rows if self.kind == "apriltag" else self.columns * self.rows // 2
+        markers = self.columns * self.rows if self.is_grid else self.columns * self.rows // 2
         size = _dictionary_size(self.dictionary)
         if self.first_marker + markers > size:
             raise InputError(
-                "dictionary must hold all markers", f"{markers} needed, {self.dictionary} has {size}", "use a smaller board"
+                "dictionary must hold all markers",
+                f"{markers} needed from {_short(self.first_marker)} on, {self.dictionary} has {size}",
+                "use a smaller board",
             )
+
+    @property
+    def is_grid(self) -> bool:
+        """True for a grid of tags, or one tag."""
+        return self.kind in ("apriltag", "aruco")
+
+    @property
+    def like_turns(self) -> int:
+        """Number of turns in the plane after which the board looks the same: 1, 2 (half turns) or 4 (quarter turns)."""
+        if self.kind != "chessboard" or (self.columns + self.rows) % 2:
+            return 1
+        return 4 if self.columns == self.rows and self.columns % 2 else 2
 
     @property
     def points(self) -> FloatArray:
         """Board points (m, 3) in meters, z = 0: inner corners row by row, or the four corners of each tag."""
-        less = int(self.kind != "apriltag")
+        less = int(not self.is_grid)
         v, u = np.mgrid[0 : self.rows - less, 0 : self.columns - less]
         corners = np.stack([u.ravel(), v.ravel(), np.zeros(u.size)], axis=1) * self.square_m
         if less:
@@ -106,34 +145,88 @@ class Board:
     @property
     def size_m(self) -> tuple[float, float]:
         """Width and height of the printed pattern, in meters."""
-        gap = self.square_m - self.marker_m if self.kind == "apriltag" else 0.0
+        gap = self.square_m - self.marker_m if self.is_grid else 0.0
         return self.columns * self.square_m - gap, self.rows * self.square_m - gap
 
     @property
     def origin_m(self) -> tuple[float, float]:
         """Position of the first point relative to the upper left corner of the pattern, in meters."""
-        return (0.0, 0.0) if self.kind == "apriltag" else (self.square_m, self.square_m)
+        return (0.0, 0.0) if self.is_grid else (self.square_m, self.square_m)
 
     def describe(self) -> str:
         """Describe the board in a few words."""
         text = f"{self.kind} {self.columns} x {self.rows}, squares {self.square_m * 1e3:g} mm"
-        return text if not self.marker_m else f"{text}, markers {self.marker_m * 1e3:g} mm ({self.dictionary})"
+        extra = [word for word, on in (("legacy", self.legacy), ("ids from the bottom left", self.from_bottom)) if on]
+        extra += ["border of two cells"] if self.border_cells == 2 else []
+        markers = f", markers {self.marker_m * 1e3:g} mm ({', '.join([self.dictionary, *extra])})"
+        return text + markers if self.marker_m else text
 
     def to_dict(self) -> dict[str, Any]:
         """Return the contents of the YAML file."""
-        return {key: value for key, value in asdict(self).items() if value or key in _NEEDED}
+        plain = {"border_cells": 1}
+        return {key: value for key, value in asdict(self).items() if key in _NEEDED or (value and value != plain.get(key))}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Board":
-        """Build from the keys of the YAML file.
+        """Build from the keys of the YAML file, or of a target file of Kalibr. One tag needs no `square_m`.
 
         Raises:
             InputError: For missing or unknown keys, and as the class does.
         """
+        if "target_type" in values:
+            values = _from_kalibr(values)
+        if values.get("columns") == 1 == values.get("rows") and "square_m" not in values and "marker_m" in values:
+            _check_length("marker_m", values["marker_m"])
+            values = {**values, "square_m": _LONE_PITCH * values["marker_m"]}
         if set(_NEEDED) - values.keys() or values.keys() - set(cls.__dataclass_fields__):
             fix = f"give {', '.join(sorted(_NEEDED))} and, with markers, marker_m and dictionary"
-            raise InputError("A board file must hold the board's keys", f"{sorted(map(str, values))}", fix)
+            raise InputError("A board file must hold the board's keys", _short(sorted(map(str, values))), fix)
         return cls(**values)
+
+
+def _from_kalibr(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Convert a target file of Kalibr: `aprilgrid`, or `checkerboard` with square fields."""
+    kind = values.get("target_type")
+    keys = {
+        "aprilgrid": {"tagCols", "tagRows", "tagSize", "tagSpacing"},
+        "checkerboard": {"targetCols", "targetRows", "rowSpacingMeters", "colSpacingMeters"},
+    }.get(kind if isinstance(kind, str) else "")
+    if keys is None or keys - values.keys():
+        given = _short(sorted(map(str, values)))
+        raise InputError("A target file of Kalibr must be a complete aprilgrid or checkerboard", given, "see Kalibr's wiki")
+    if kind == "aprilgrid":
+        _check_length("tagSize", values["tagSize"])
+        _check_length("tagSpacing", values["tagSpacing"])
+        pitch = values["tagSize"] * (1.0 + values["tagSpacing"])
+        return {
+            "kind": "apriltag",
+            "columns": values["tagCols"],
+            "rows": values["tagRows"],
+            "square_m": pitch,
+            "marker_m": values["tagSize"],
+            "border_cells": 2,
+            "from_bottom": True,
+        }
+    sides = values["rowSpacingMeters"], values["colSpacingMeters"]
+    for side in sides:
+        _check_length("rowSpacingMeters and colSpacingMeters", side)
+    if abs(sides[0] - sides[1]) > 1e-6:
+        raise InputError("The fields of a chessboard must be square", _short(sides), "use a board with square fields")
+    for key in ("targetCols", "targetRows"):
+        if isinstance(values[key], bool) or not isinstance(values[key], int):
+            raise InputError(f"{key} must be a whole number", _short(values[key]), "count the inner corners")
+    columns, rows = values["targetCols"] + 1, values["targetRows"] + 1
+    return {"kind": "chessboard", "columns": columns, "rows": rows, "square_m": sides[0]}
+
+
+def _check_length(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 < value < 1e6:
+        raise InputError(f"{name} must be a number above zero", _short(value), "give meters, e.g. 0.03")
+
+
+def _short(value: Any) -> str:
+    text = repr(value) if not isinstance(value, int) or abs(value) < 10**30 else "a number of more than 30 digits"
+    return text if len(text) <= 120 else f"{text[:117]}..."
 
 
 DEFAULT = Board("charuco", 7, 5, 0.03, 0.022)
@@ -186,22 +279,30 @@ def squares(board: Board) -> list[tuple[float, float, float]]:
     dark: list[tuple[float, float, float]] = []
     number = board.first_marker
     inset = (board.square_m - board.marker_m) / 2.0 if board.kind == "charuco" else 0.0
+    first_dark = int(board.kind == "charuco" and board.legacy and board.rows % 2 == 0)
     for row, column in np.ndindex(board.rows, board.columns):
         x, y = column * board.square_m, row * board.square_m
-        if board.kind != "apriltag" and (row + column) % 2 == 0:
+        if board.is_grid:
+            dark += _marker_cells(board, board.first_marker + grid_id(board, row, column), x, y)
+        elif (row + column) % 2 == first_dark:
             dark.append((x, y, board.square_m))
-        elif board.kind != "chessboard":
+        elif board.kind == "charuco":
             dark += _marker_cells(board, number, x + inset, y + inset)
             number += 1
     return dark
+
+
+def grid_id(board: Board, row: int, column: int) -> int:
+    """Return the id of a tag of a grid, counted from the first id of the board; the row counts from the top."""
+    return ((board.rows - 1 - row) if board.from_bottom else row) * board.columns + column
 
 
 def _marker_cells(board: Board, number: int, x: float, y: float) -> list[tuple[float, float, float]]:
     """List the black cells of one marker as (x, y, side) in meters."""
     cv2 = import_cv2()
     dictionary = marker_dictionary(board.dictionary)
-    cells = int(dictionary.markerSize) + 2
-    image = np.asarray(cv2.aruco.generateImageMarker(dictionary, number, cells, borderBits=1))
+    cells = int(dictionary.markerSize) + 2 * board.border_cells
+    image = np.asarray(cv2.aruco.generateImageMarker(dictionary, number, cells, borderBits=board.border_cells))
     side = board.marker_m / cells
     return [(x + column * side, y + row * side, side) for row, column in np.argwhere(image < 128)]
 

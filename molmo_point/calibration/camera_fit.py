@@ -13,7 +13,14 @@ from molmo_point.arrays import FloatArray
 from molmo_point.calibration.boards import import_cv2
 from molmo_point.errors import InputError
 from molmo_point.geometry.intrinsics import Intrinsics
-from molmo_point.geometry.planar_pose import MIN_POINTS, board_poses, projection_jacobian, twist_jacobian, twisted
+from molmo_point.geometry.planar_pose import (
+    MIN_POINTS,
+    board_poses,
+    distortion_jacobian,
+    projection_jacobian,
+    twist_jacobian,
+    twisted,
+)
 from molmo_point.geometry.rigid import applied, motion
 from molmo_point.hand_eye.samples import HandEyeSet
 
@@ -30,6 +37,7 @@ _NAMES = ("k1", "k2", "p1", "p2", "k3")
 _STOP = (3, 100, 1e-10)  # cv2.TERM_CRITERIA_COUNT + EPS: at most 100 steps, or a step of 1e-10
 _FOLDS = 6
 _FEW_IMAGES = 8
+_FOLD_RAYS, _FOLD_STEPS, _FOLD_REACH = 64, 400, 4.0
 _SURE_SIGMAS, _LEAST_GAP, _LEAST_RATIO = 5.0, 0.01, 2.0
 
 
@@ -150,6 +158,30 @@ def held_out_px(points_board: FloatArray, uv: FloatArray, size_wh: tuple[int, in
     return errors
 
 
+def folds(camera: Intrinsics) -> bool:
+    """Test whether the lens model folds inside the image: two rays then share a pixel, and rays beyond have none.
+
+    The distorted radius must grow along every ray from the principal point until it has left the image.
+    """
+    if not any(camera.distortion):
+        return False
+    width, height = camera.size_wh
+    angle = np.linspace(0.0, 2.0 * np.pi, _FOLD_RAYS, endpoint=False)
+    corners = np.array([[u, v] for u in (-0.5, width - 0.5) for v in (-0.5, height - 0.5)])
+    reach = float(np.linalg.norm((corners - [camera.cx, camera.cy]) / [camera.fx, camera.fy], axis=1).max())
+    radius = np.linspace(0.0, _FOLD_REACH * reach, _FOLD_STEPS)[1:, None]
+    x, y = radius * np.cos(angle), radius * np.sin(angle)
+    uv = camera.project(np.stack([x, y, np.ones_like(x)], axis=-1))
+    by_x, by_y = distortion_jacobian(x, y, camera.distortion)
+    turned = by_x[..., 0] * by_y[..., 1] - by_x[..., 1] * by_y[..., 0] <= 0.0
+    outward = by_x * np.cos(angle)[:, None] + by_y * np.sin(angle)[:, None]
+    shrinking = outward[..., 0] * np.cos(angle) + outward[..., 1] * np.sin(angle) <= 0.0
+    inside = np.all((uv >= -0.5) & (uv <= np.array([width, height]) - 0.5), axis=-1)
+    # A fold matters until the ray leaves the image; a ray that never leaves it has folded before.
+    left = np.cumsum(~inside, axis=0) > 0
+    return bool(((turned | shrinking) & ~left).any() or not left[-1].all())
+
+
 def _half_and_half(points_board: FloatArray, uv: FloatArray, camera: Intrinsics) -> FloatArray:
     squares = np.full(uv.shape[:2], np.nan)
     for start in (0, 1):
@@ -166,13 +198,16 @@ def _half_and_half(points_board: FloatArray, uv: FloatArray, camera: Intrinsics)
 def choose_model(points_board: FloatArray, uv: FloatArray, size_wh: tuple[int, int]) -> tuple[str, dict[str, float]]:
     """Choose the simplest distortion model with a held-out error within one standard error of the best.
 
+    A model that folds inside the image is not chosen.
+
     Returns:
         The model, and the held-out root mean square error of each model in pixels; NaN for a model that was not fitted.
     """
     per_image: dict[str, FloatArray] = {}
     for model in MODELS:
         try:
-            per_image[model] = held_out_px(points_board, uv, size_wh, model)
+            folded = folds(fit_camera(points_board, uv, size_wh, model).intrinsics)
+            per_image[model] = np.full(len(uv), np.nan) if folded else held_out_px(points_board, uv, size_wh, model)
         except (InputError, np.linalg.LinAlgError):
             per_image[model] = np.full(len(uv), np.nan)
     table = {

@@ -1,16 +1,19 @@
 """Detection of a board in an image: sub-pixel corners by OpenCV, NaN where a corner was not detected."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from molmo_point.arrays import ColorArray, FloatArray
-from molmo_point.calibration.boards import Board, import_cv2, marker_dictionary
+from molmo_point.calibration.boards import Board, grid_id, import_cv2, marker_dictionary
 
 MIN_POINTS = 6
 _MAX_WINDOW_PX = 11
+_LIKE_THE_BOARD = 0.35
+"""Largest root mean square distance of the points from a homography of the board, over the side of a square or tag."""
+_OTHER_PITCH, _CLEARLY = 0.025, 0.5
+_PITCHES = np.geomspace(1.02, 2.5, 46)
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,11 +24,13 @@ class Detection:
         uv: Pixels of the board's points (m, 2); NaN where not detected.
         sharpness_px: Width of the board's edges, in pixels: 1 to 2 is sharp, above 4 is blurred; NaN if unknown.
         reason: Reason why the image is unusable; empty if it is usable.
+        board: Board as it looks in the image, in its pattern, border and order of ids; None if it is not known.
     """
 
     uv: FloatArray
     sharpness_px: float = float("nan")
     reason: str = ""
+    board: Board | None = None
 
     @property
     def count(self) -> int:
@@ -34,7 +39,7 @@ class Detection:
 
 
 def detect(board: Board, image: ColorArray) -> Detection:
-    """Detect a board in an image.
+    """Detect a board in an image. Patterns, borders and orders of ids other than the stated ones are found out.
 
     Args:
         board: Board to detect.
@@ -42,47 +47,77 @@ def detect(board: Board, image: ColorArray) -> Detection:
     """
     cv2 = import_cv2()
     gray = np.ascontiguousarray(image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
-    finder = {"charuco": _charuco, "chessboard": _chessboard, "apriltag": _tags}[board.kind]
-    uv = finder(board, gray)
+    if board.kind == "chessboard":
+        uv, seen = _chessboard(board, gray), board
+    else:
+        uv, seen = _charuco(board, gray) if board.kind == "charuco" else _tags(board, gray)
     count = int(np.isfinite(uv[:, 0]).sum())
-    if count < MIN_POINTS:
+    if count < min(MIN_POINTS, len(board.points)):
         reason = "no board found" if not count else f"only {count} points of the board found"
         return Detection(uv, reason=reason)
-    return Detection(uv, edge_width_px(gray, uv))
+    reason = _misfit(board, uv)
+    return Detection(uv, reason=reason) if reason else Detection(uv, edge_width_px(gray, uv), board=seen)
 
 
-def detect_each(
-    board: Board, photos: Iterable[tuple[str, ColorArray]], count: int, progress: Callable[[str], None]
-) -> tuple[list[tuple[str, Detection]], list[tuple[str, str]]]:
-    """Detect a board in named images.
-
-    Args:
-        board: Board to detect.
-        photos: Names and images.
-        count: Number of images, for the progress.
-        progress: Called with a line per image.
-
-    Returns:
-        Name and detection of each usable image; name and reason of each other image.
-    """
-    kept, dropped = [], []
-    for number, (name, image) in enumerate(photos, start=1):
-        found = detect(board, image)
-        progress(f"{number}/{count} {name}: {found.reason or f'{found.count} points'}")
-        if found.reason:
-            dropped.append((name, found.reason))
-        else:
-            kept.append((name, found))
-    return kept, dropped
+def _misfit(board: Board, uv: FloatArray) -> str:
+    """Return the reason why points do not lie as on the board; empty if they do, up to the distortion of a lens."""
+    fit = _homography_error(board.points, uv)
+    if fit > _LIKE_THE_BOARD * _side_px(board, uv):
+        return "the points found do not fit the board: check its columns, rows, spacing, and the order of its ids"
+    if not board.is_grid or board.columns * board.rows == 1:
+        return ""
+    pitches = board.marker_m * _PITCHES
+    errors = [_homography_error(replace(board, square_m=float(pitch)).points, uv) for pitch in pitches if pitch <= 2.0]
+    best = int(np.argmin(errors))
+    other = abs(pitches[best] / board.square_m - 1.0) > _OTHER_PITCH
+    if not other or errors[best] > _CLEARLY * fit or fit < _CLEARLY:
+        return ""
+    return (
+        f"the tags found do not fit the board: their distance is {pitches[best] / board.marker_m:.2f} times their side, "
+        f"the board's YAML says {board.square_m / board.marker_m:.2f} times"
+    )
 
 
-def _charuco(board: Board, gray: NDArray[np.uint8]) -> FloatArray:
+def _side_px(board: Board, uv: FloatArray) -> float:
+    if board.is_grid:
+        return float(np.nanmedian(np.linalg.norm(uv[0::4] - uv[1::4], axis=1)))
+    return _gap_px(uv)
+
+
+def _homography_error(points_board: FloatArray, uv: FloatArray) -> float:
+    """Return the root mean square distance of the points from the best homography of the board, in pixels."""
+    seen = np.isfinite(uv[:, 0])
+    if seen.sum() <= 4:
+        return 0.0
+    matrix, _ = import_cv2().findHomography(points_board[seen, :2], uv[seen])
+    if matrix is None:
+        return float("inf")
+    moved = np.column_stack([points_board[seen, :2], np.ones(seen.sum())]) @ np.asarray(matrix, np.float64).T
+    with np.errstate(all="ignore"):
+        gap = moved[:, :2] / moved[:, 2:] - uv[seen]
+    return float(np.sqrt((gap**2).sum(axis=1).mean())) if np.isfinite(gap).all() else float("inf")
+
+
+def _charuco(board: Board, gray: NDArray[np.uint8]) -> tuple[FloatArray, Board]:
+    """Detect the corners in the stated pattern, then in the other one; only an even number of rows has two."""
+    patterns = [board, replace(board, legacy=not board.legacy)] if board.rows % 2 == 0 else [board]
+    for pattern in patterns:
+        uv = _charuco_in(pattern, gray)
+        if np.isfinite(uv[:, 0]).sum() >= MIN_POINTS:
+            return uv, pattern
+    return uv, board
+
+
+def _charuco_in(board: Board, gray: NDArray[np.uint8]) -> FloatArray:
     cv2 = import_cv2()
     numbers = np.arange(board.first_marker, board.first_marker + board.columns * board.rows // 2)
     made = cv2.aruco.CharucoBoard(
         (board.columns, board.rows), board.square_m, board.marker_m, marker_dictionary(board.dictionary), numbers
     )
-    corners, ids, _, _ = cv2.aruco.CharucoDetector(made).detectBoard(gray)
+    made.setLegacyPattern(board.legacy)
+    settings = cv2.aruco.DetectorParameters()
+    settings.markerBorderBits = board.border_cells
+    corners, ids, _, _ = cv2.aruco.CharucoDetector(made, detectorParams=settings).detectBoard(gray)
     uv = np.full((len(board.points), 2), np.nan)
     if ids is None or not len(ids):
         return uv
@@ -92,21 +127,48 @@ def _charuco(board: Board, gray: NDArray[np.uint8]) -> FloatArray:
     return _refined(gray, uv, share * _gap_px(uv))
 
 
-def _tags(board: Board, gray: NDArray[np.uint8]) -> FloatArray:
+def markers_in(gray: NDArray[np.uint8], dictionary: str, border_cells: int = 1) -> tuple[list[FloatArray], list[int]]:
+    """Detect markers: their corners (4, 2) in pixels, and their ids."""
     cv2 = import_cv2()
-    dictionary = marker_dictionary(board.dictionary)
-    corners, ids, _ = cv2.aruco.ArucoDetector(dictionary).detectMarkers(gray)
-    uv = np.full((len(board.points), 2), np.nan)
-    for found, number in zip(corners, [] if ids is None else np.ravel(ids)):
-        place = int(number) - board.first_marker
-        if 0 <= place < board.columns * board.rows:
-            uv[4 * place : 4 * place + 4] = np.reshape(found, (4, 2))
+    settings = cv2.aruco.DetectorParameters()
+    settings.markerBorderBits = border_cells
+    corners, ids, _ = cv2.aruco.ArucoDetector(marker_dictionary(dictionary), settings).detectMarkers(gray)
+    numbers = [] if ids is None else np.ravel(ids).astype(int).tolist()
+    return [np.reshape(found, (4, 2)).astype(np.float64) for found in corners[: len(numbers)]], numbers
+
+
+def _tags(board: Board, gray: NDArray[np.uint8]) -> tuple[FloatArray, Board]:
+    """Detect the tags with the stated border, or the other one if it reads more tags, in the order of ids that fits."""
+    found = markers_in(gray, board.dictionary, board.border_cells)
+    seen = board
+    ids = range(board.first_marker, board.first_marker + board.columns * board.rows)
+    if board.kind == "apriltag" and len(set(found[1]) & set(ids)) < len(ids):
+        other = markers_in(gray, board.dictionary, 3 - board.border_cells)
+        if len(set(other[1]) & set(ids)) > len(set(found[1]) & set(ids)):
+            found, seen = other, replace(board, border_cells=3 - board.border_cells)
+    orders = [seen, replace(seen, from_bottom=not seen.from_bottom)] if board.rows > 1 else [seen]
+    placed = [_placed(order, *found) for order in orders]
+    errors = [_homography_error(board.points, uv) for uv in placed]
+    pick = 1 if len(errors) > 1 and errors[1] < _CLEARLY * errors[0] else 0
+    uv, seen = placed[pick], orders[pick]
     sides = np.linalg.norm(uv[0::4] - uv[1::4], axis=1)
     if not np.isfinite(sides).any():
-        return uv
-    # The black border is one cell wide, and the gap to the next tag may be narrower.
-    cell = min(board.marker_m / (int(dictionary.markerSize) + 2), board.square_m - board.marker_m)
-    return _refined(gray, uv, 0.9 * float(np.nanmedian(sides)) * cell / board.marker_m)
+        return uv, seen
+    # Every black border is a cell wide or more, and the gap to the next tag may be narrower.
+    cells = int(marker_dictionary(board.dictionary).markerSize) + 2 * seen.border_cells
+    cell = min(seen.border_cells * board.marker_m / cells, board.square_m - board.marker_m)
+    return _refined(gray, uv, 0.9 * float(np.nanmedian(sides)) * cell / board.marker_m), seen
+
+
+def _placed(board: Board, corners: list[FloatArray], ids: list[int]) -> FloatArray:
+    """Put the corners of tags to their places on the board; an id found twice is left out."""
+    uv = np.full((len(board.points), 2), np.nan)
+    places = {grid_id(board, row, column): row * board.columns + column for row, column in np.ndindex(board.rows, board.columns)}
+    for found, number in zip(corners, ids):
+        place = places.get(number - board.first_marker)
+        if place is not None and ids.count(number) == 1:
+            uv[4 * place : 4 * place + 4] = found
+    return uv
 
 
 def _chessboard(board: Board, gray: NDArray[np.uint8]) -> FloatArray:
@@ -118,8 +180,33 @@ def _chessboard(board: Board, gray: NDArray[np.uint8]) -> FloatArray:
         found, corners = cv2.findChessboardCornersSB(gray, size, flags=cv2.CALIB_CB_NORMALIZE_IMAGE | cv2.CALIB_CB_EXHAUSTIVE)
     if not found:
         return np.full((size[0] * size[1], 2), np.nan)
-    uv = np.reshape(corners, (-1, 2)).astype(np.float64)
+    uv = _turned_by_color(board, gray, np.reshape(corners, (-1, 2)).astype(np.float64))
     return _refined(gray, uv, 0.35 * _gap_px(uv))
+
+
+def _turned_by_color(board: Board, gray: NDArray[np.uint8], uv: FloatArray) -> FloatArray:
+    """Order corners so that columns run clockwise to rows, and the square outside the first corner is black.
+
+    Boards that look the same after a turn keep one of their orders.
+    """
+    grid = np.reshape(uv, (board.rows - 1, board.columns - 1, 2))
+    across, down = grid[:, -1].mean(axis=0) - grid[:, 0].mean(axis=0), grid[-1].mean(axis=0) - grid[0].mean(axis=0)
+    if across[0] * down[1] - across[1] * down[0] < 0.0:
+        grid = grid[:, ::-1]
+    turns = range(4) if board.columns == board.rows else (0, 2)
+    grids = [np.rot90(grid, turn) for turn in turns]
+    right = [each for each in grids if _first_square_darkness(gray, each) > 0.0]
+    return np.reshape(right[0] if right else grid, (-1, 2))
+
+
+def _first_square_darkness(gray: NDArray[np.uint8], grid: FloatArray) -> float:
+    """Return the contrast of odd and even squares: above zero if the square outside the first corner is black."""
+    middles = (grid[:-1, :-1] + grid[1:, :-1] + grid[:-1, 1:] + grid[1:, 1:]) / 4.0
+    height, width = gray.shape
+    at = np.clip(np.rint(middles).astype(int), 0, [width - 1, height - 1])
+    values = gray[at[..., 1], at[..., 0]].astype(float)
+    odd = np.indices(values.shape).sum(axis=0) % 2 == 1
+    return float(values[odd].mean() - values[~odd].mean()) if odd.any() else 0.0
 
 
 def _refined(gray: NDArray[np.uint8], uv: FloatArray, window_px: float) -> FloatArray:

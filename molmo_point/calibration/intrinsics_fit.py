@@ -8,9 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from molmo_point.arrays import FloatArray, IntArray
+from molmo_point.calibration.board_photos import Detections, detect_each
 from molmo_point.calibration.boards import Board
-from molmo_point.calibration.camera_fit import MIN_IMAGES, MODELS, CameraFit, choose_model, fit_camera, largest_difference_px
-from molmo_point.calibration.detection import MIN_POINTS, Detection, detect_each
+from molmo_point.calibration.camera_fit import (
+    MIN_IMAGES,
+    MODELS,
+    CameraFit,
+    choose_model,
+    fit_camera,
+    folds,
+    largest_difference_px,
+)
+from molmo_point.calibration.detection import MIN_POINTS, Detection
 from molmo_point.errors import InputError
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.plain_json import plain_json
@@ -24,6 +33,7 @@ _BLUR_FACTOR, _BLUR_PX = 2.0, 4.0
 _MISFIT_FACTOR, _MISFIT_PX = 3.0, 0.3
 _STRAY_SIGMAS = 6.0
 _FLAT_TILT_DEG = 15.0
+_ABSURD_PX, _USUAL_SIDE_PX, _UNKNOWN_SHARE = 2.0, 640.0, 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,15 +114,15 @@ def calibrate_intrinsics(
     if factory is not None and factory.size_wh != size_wh:
         given = f"{factory.size_wh}, photos {size_wh} (width, height)"
         raise InputError("factory must be intrinsics of the photos' size", given, "give the intrinsics of this stream")
-    kept, dropped = _sharp(*detect_each(board, photos, len(photos), progress))
-    _enough(kept, dropped, len(photos))
+    found = detect_each(board, photos, len(photos), progress)
+    kept, dropped = _sharp(found, len(photos))
     kept, dropped = _fitting(points, kept, dropped, size_wh, model or "k1 k2")
     _enough(kept, dropped, len(photos))
     kept, strays = _without_strays(points, kept, size_wh, model or "k1 k2 p1 p2")
     uv = np.array([found.uv for _, found in kept])
     progress("comparing distortion models on held-out photos")
     chosen, table = (model, {}) if model else choose_model(points, uv, size_wh)
-    fit = fit_camera(points, uv, size_wh, chosen)
+    fit = _checked(fit_camera(points, uv, size_wh, chosen))
     tilts = np.rad2deg(np.arccos(np.clip(np.abs(fit.poses[:, 2, 2]), 0.0, 1.0)))
     coverage = coverage_map(uv, size_wh)
     return IntrinsicsResult(
@@ -125,8 +135,29 @@ def calibrate_intrinsics(
         coverage,
         tilts,
         None if factory is None else largest_difference_px(fit.intrinsics, factory),
-        tuple(_warnings(fit, coverage, tilts, len(kept))),
+        (*found.notes, *_warnings(fit, coverage, tilts, len(kept))),
     )
+
+
+def _checked(fit: CameraFit) -> CameraFit:
+    """Return a camera that its own photos do not contradict.
+
+    Raises:
+        InputError: For an absurd error, views that do not determine the focal length, or a lens that folds.
+    """
+    limit = _ABSURD_PX * max(max(fit.intrinsics.size_wh) / _USUAL_SIDE_PX, 1.0)
+    if fit.rms_px() > limit:
+        given = f"reprojection error {fit.rms_px():.1f} px over {len(fit.residual)} photos"
+        fix = "check the board's columns, rows, spacing and order of ids, and that it is flat and at rest; or leave --model open"
+        raise InputError(f"The board must fit the photos within {limit:.1f} px", given, fix)
+    camera, sigmas = fit.intrinsics, fit.sigmas()
+    if max(sigmas["fx"] / camera.fx, sigmas["fy"] / camera.fy) > _UNKNOWN_SHARE:
+        given = f"fx {camera.fx:.0f} ± {sigmas['fx']:.0f} px, fy {camera.fy:.0f} ± {sigmas['fy']:.0f} px"
+        raise InputError("The photos must determine the focal length", given, "tilt the board by 30° in all directions")
+    if folds(camera):
+        fix = "choose a simpler --model, or add photos that reach into the corners"
+        raise InputError("The lens model must not fold inside the image", f"'{fit.model}' {list(camera.distortion)}", fix)
+    return fit
 
 
 def coverage_map(uv: FloatArray, size_wh: tuple[int, int]) -> IntArray:
@@ -153,7 +184,13 @@ def _one_size(photos: Sequence[Photo]) -> tuple[int, int]:
     return next(iter(sizes))
 
 
-def _sharp(kept: Kept, dropped: Reasons) -> tuple[Kept, Reasons]:
+def _sharp(photos: Detections, given: int) -> tuple[Kept, Reasons]:
+    kept, dropped = _not_blurred(photos.kept, photos.dropped)
+    _enough(kept, dropped, given, " ".join(photos.notes))
+    return kept, dropped
+
+
+def _not_blurred(kept: Kept, dropped: Reasons) -> tuple[Kept, Reasons]:
     widths = np.array([found.sharpness_px for _, found in kept])
     if not np.isfinite(widths).any():
         return kept, dropped
@@ -198,16 +235,16 @@ def _without_strays(points: FloatArray, kept: Kept, size_wh: tuple[int, int], mo
     return calm, reasons
 
 
-def _enough(kept: Kept, dropped: Reasons, given: int) -> None:
+def _enough(kept: Kept, dropped: Reasons, given: int, notes: str = "") -> None:
     if len(kept) >= MIN_IMAGES:
         return
     reasons = "; ".join(f"{name}: {reason}" for name, reason in dropped[:6])
     if not kept:
         fix = "check the kind of board and its numbers of squares, and that it is whole, flat and sharp in the photo"
-        raise InputError("The photos must show the board", f"{given} photos ({reasons})", fix)
+        raise InputError("The photos must show the board", f"{notes or f'{given} photos'} ({reasons})", fix)
     raise InputError(
         f"Intrinsics need at least {MIN_IMAGES} usable photos",
-        f"{len(kept)} of {given} usable{f' ({reasons})' if reasons else ''}",
+        f"{len(kept)} of {given} usable{f' ({reasons})' if reasons else ''} {notes}".strip(),
         "take 15 to 30, near and far, tilted in all directions, reaching into the corners",
     )
 

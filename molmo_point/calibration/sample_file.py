@@ -25,9 +25,9 @@ from typing import Any
 
 import numpy as np
 
-from molmo_point.arrays import ColorArray, FloatArray, IntArray
+from molmo_point.arrays import ColorArray, FloatArray
+from molmo_point.calibration.board_photos import Detections, detect_each
 from molmo_point.calibration.boards import Board, load_board
-from molmo_point.calibration.detection import detect_each
 from molmo_point.calibration.rotation_forms import FORMS, is_form, matrix_readings, other_readings, rotations_of
 from molmo_point.camera.image_file import load_color
 from molmo_point.errors import InputError
@@ -35,10 +35,13 @@ from molmo_point.geometry.intrinsics import Intrinsics, load_intrinsics
 from molmo_point.geometry.mapping_file import read_mapping
 from molmo_point.geometry.rigid import applied, inverse, motion
 from molmo_point.geometry.transforms import Transform
+from molmo_point.hand_eye.closure import closures
+from molmo_point.hand_eye.half_turns import consistent_turns, point_orders
 from molmo_point.hand_eye.readings import Reading
 from molmo_point.hand_eye.samples import HandEyeSet, hand_eye_set
 
 _KEYS = {"setup", "base_frame", "gripper_frame", "camera_frame", "intrinsics", "board", "samples"}
+_CLEARLY_BETTER = 2.0
 _VIRTUAL = Intrinsics(640, 480, 600.0, 600.0, 319.5, 239.5)
 
 
@@ -55,6 +58,7 @@ class Session:
         dropped: Id and reason of samples without a detected board.
         images: Path of each kept sample's image; None without one.
         board: Board in the images; None for a file of board poses.
+        notes: Sentences on boards that differ from the stated one.
     """
 
     data: HandEyeSet
@@ -65,6 +69,7 @@ class Session:
     dropped: tuple[tuple[str, str], ...]
     images: tuple[Path | None, ...]
     board: Board | None
+    notes: tuple[str, ...] = ()
 
 
 def load_session(path: str | Path, progress: Callable[[str], None] = lambda line: None) -> Session:
@@ -89,17 +94,22 @@ def load_session(path: str | Path, progress: Callable[[str], None] = lambda line
     if any(("image" in entry) != from_images for entry in entries):
         raise InputError("All samples must have an image, or all a board pose", str(path), "give the same for all")
     if from_images:
-        kept, uv, dropped, board, camera = _from_images(values, folder, entries, ids, path, progress)
-        points = board.points
+        found, board, camera = _from_images(values, folder, entries, ids, path, progress)
+        dropped, notes, points = found.dropped, found.notes, board.points
+        kept = np.array([ids.index(name) for name, _ in found.kept])
+        uv = np.array([each.uv for _, each in found.kept])
     else:
-        kept, dropped, board, camera = np.arange(len(ids)), [], None, _VIRTUAL
+        kept, dropped, notes, board, camera = np.arange(len(ids)), [], (), None, _VIRTUAL
         points, uv = _from_poses(entries, ids, path)
     if len(kept) < len(ids) and len(kept) < 5:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in dropped[:5])
-        given = f"{len(kept)} of {len(ids)} ({reasons})"
+        given = f"{len(kept)} of {len(ids)} ({reasons}) {' '.join(notes)}".strip()
         raise InputError("The board must be found in 5 images", given, "check the board's YAML")
     names = tuple(ids[i] for i in kept)
     data = hand_eye_set(values.get("setup", "eye_in_hand"), robot[kept], uv, points, camera, names, not from_images)
+    if board is not None and board.like_turns > 1:
+        data, turned = consistent_views(data, board.like_turns)
+        notes = (*notes, *turned)
     kept_entries = [entries[i] for i in kept]
     return Session(
         data,
@@ -110,6 +120,31 @@ def load_session(path: str | Path, progress: Callable[[str], None] = lambda line
         tuple(dropped),
         tuple(folder / entry["image"] if from_images else None for entry in kept_entries),
         board,
+        tuple(notes),
+    )
+
+
+def consistent_views(data: HandEyeSet, fold: int) -> tuple[HandEyeSet, tuple[str, ...]]:
+    """Turn the board in some images, where it looks the same after a turn, if the robot's rotations then agree much better.
+
+    Args:
+        data: Samples as detected.
+        fold: Number of turns after which the board looks the same.
+
+    Returns:
+        The samples, and a sentence on what was turned.
+    """
+    orders = point_orders(data.points_board, fold)
+    if orders is None:
+        return data, ()
+    turns = consistent_turns(data.outer, data.poses.camera_T_board, fold)
+    turned = data.with_points(np.take_along_axis(data.uv, orders[turns][..., None], axis=1), data.points_board)
+    both = closures(np.stack([data.outer] * 2), np.stack([data.poses.camera_T_board, turned.poses.camera_T_board]), False)
+    if not turns.any() or both.total[1] * _CLEARLY_BETTER > both.total[0]:
+        return data, ()
+    names = ", ".join(name for name, turn in zip(data.ids, turns) if turn)
+    return turned, (
+        f"The board looks the same after a turn of {360 // fold}°; it was turned in samples {names}, by the robot's poses",
     )
 
 
@@ -137,17 +172,18 @@ def _id_of(entry: Mapping[str, Any], path: Path, number: int) -> str:
 
 def _from_images(
     values: Mapping[str, Any], folder: Path, entries: list[Any], ids: list[str], path: Path, progress: Callable[[str], None]
-) -> tuple[IntArray, FloatArray, list[tuple[str, str]], Board, Intrinsics]:
+) -> tuple[Detections, Board, Intrinsics]:
     for key in ("board", "intrinsics"):
         if key not in values:
             raise InputError(f"A file of samples with images must name the {key}", str(path), f"add `{key}: {key}.yaml`")
     board, camera = load_board(folder / str(values["board"])), load_intrinsics(folder / str(values["intrinsics"]))
     images = (_load(folder, str(entry["image"]), camera) for entry in entries)
-    kept, dropped = detect_each(board, zip(ids, images), len(ids), progress)
-    if not kept:
-        given = f"none of {len(entries)} images, {board.describe()}"
+    found = detect_each(board, zip(ids, images), len(ids), progress)
+    if not found.kept:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in found.dropped[:3])
+        given = f"none of {len(entries)} images, {board.describe()} ({' '.join(found.notes) or reasons})"
         raise InputError("The images must show the board", given, "check the board's YAML")
-    return np.array([ids.index(name) for name, _ in kept]), np.array([found.uv for _, found in kept]), dropped, board, camera
+    return found, board, camera
 
 
 def _load(folder: Path, name: str, camera: Intrinsics) -> ColorArray:

@@ -151,9 +151,7 @@ def hand_eye_set(
     if n < MIN_SAMPLES:
         what = f"A hand-eye calibration needs at least {MIN_SAMPLES} samples"
         raise InputError(what, f"{n} samples", "record 12 to 25, with large rotations")
-    names = tuple(ids) or tuple(str(i) for i in range(n))
-    if len(names) != n or len(set(names)) != n:
-        raise InputError("ids must be one distinct name per sample", f"{names}", "rename the samples")
+    names = _distinct(ids, n)
     bad = rigid_error(poses) >= 1e-3
     if bad.any():
         fix = "give base_T_gripper with an orthonormal rotation and the last row 0 0 0 1"
@@ -165,3 +163,10 @@ def hand_eye_set(
             "Every sample must show 4 board points", f"{', '.join(lost)}: fewer than 4 points", "leave these samples out"
         )
     return HandEyeSet(Setup(setup), poses, uv, points, intrinsics, names, found, from_poses)
+
+
+def _distinct(ids: tuple[str, ...], count: int) -> tuple[str, ...]:
+    names = tuple(ids) or tuple(str(i) for i in range(count))
+    if len(names) != count or len(set(names)) != count:
+        raise InputError("ids must be one distinct name per sample", f"{names}", "rename the samples")
+    return names

@@ -6,8 +6,17 @@ from molmo_point.cli.calibrate import capture_command, hand_eye_command, intrins
 from molmo_point.cli.output import add_output, finish
 from molmo_point.cli.overwriting import Output, OutputFormat, check_outputs, signed_yaml
 
-_DEFAULTS = {"charuco": (7, 5, 30.0, 22.0), "chessboard": (10, 7, 25.0, 0.0), "apriltag": (5, 4, 45.0, 35.0)}
+_DEFAULTS = {
+    "charuco": (7, 5, 30.0, 22.0),
+    "chessboard": (10, 7, 25.0, 0.0),
+    "apriltag": (5, 4, 45.0, 35.0),
+    "aruco": (5, 4, 45.0, 35.0),
+}
 """Columns, rows, side of a square and of a marker in millimeters, by kind."""
+_LIKE_ITSELF = (
+    "This chessboard looks the same after a half turn (180°), so images cannot tell which end is up. "
+    "Choose columns + rows odd, or a ChArUco board"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_board(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `calibrate board`."""
-    parser.add_argument("--kind", choices=["charuco", "chessboard", "apriltag"], default="charuco")
+    parser.add_argument("--kind", choices=["charuco", "chessboard", "apriltag", "aruco"], default="charuco")
     parser.add_argument("--columns", type=int, help="squares (or tags) along the long side")
     parser.add_argument("--rows", type=int, help="squares (or tags) along the short side")
     parser.add_argument("--square-mm", type=float, help="side of a square, or pitch of the tags")
@@ -45,5 +54,7 @@ def run_board(options: argparse.Namespace) -> int:
     outputs = Output("--out", pdf_path, OutputFormat.PDF), Output("--out", yaml_path, OutputFormat.YAML)
     check_outputs(options, *outputs, makes_folders=True)
     files = {pdf_path: board_pdf(board, options.paper), yaml_path: signed_yaml(board_yaml(board))}
-    finish(options, {"board": board.to_dict()}, [board.describe()], files)
+    warnings = [_LIKE_ITSELF] if board.like_turns > 1 else []
+    lines = [board.describe(), *(f"warning: {words}" for words in warnings)]
+    finish(options, {"board": board.to_dict(), "warnings": warnings}, lines, files)
     return 0

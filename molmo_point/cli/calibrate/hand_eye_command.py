@@ -49,7 +49,12 @@ def run(options: argparse.Namespace) -> int:
         progress=progress,
     )
     command = publisher_words(result.camera, driver)
-    values = {**result.to_dict(), "not_detected": [{"id": i, "reason": r} for i, r in session.dropped], "ros2": command}
+    values = {
+        **result.to_dict(),
+        "not_detected": [{"id": i, "reason": r} for i, r in session.dropped],
+        "notes": list(session.notes),
+        "ros2": command,
+    }
     files = {
         options.out / _RESULT: transform_yaml(result.camera, result.passed),
         **report_files(options.out, values, hand_eye_report(result, session.dropped, driver)),
@@ -86,6 +91,7 @@ def _lines(values: dict[str, Any]) -> list[str]:
         "other methods " + ", ".join(f"{n} {_shown(v['mm'], 1)} mm" for n, v in values["method_spread"].items()),
         *(f"bad sample    {item['id']}: {item['reason']}" for item in values["bad_samples"]),
         *(f"not detected  {item['id']}: {item['reason']}" for item in values["not_detected"]),
+        *(f"note          {words}" for words in values["notes"]),
         *(f"likely cause  {c['sentence']}. {c['fix'][0].upper()}{c['fix'][1:]}." for c in values["causes"]),
     ]
     if values["next_pose"]:
