@@ -197,6 +197,14 @@ class ArmDriver(Closing):
     def close(self) -> None:
         """Free the arm. Default: nothing to free."""
 
+    def __exit__(self, kind: object = None, *_: object) -> None:
+        """Close the arm; after an error or Ctrl-C it is told to stop first."""
+        try:
+            if kind is not None:
+                self.stop()
+        finally:
+            self.close()
+
 
 class ArmPlanner(ABC):
     """Finds joint paths that are within reach and touch nothing; moves nothing."""

@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     with SignalEnd(whole_process=arguments is None) as signals:
         try:
-            code = _run(arguments)
+            code = _run(arguments, signals)
         except KeyboardInterrupt:
             code = 130
         finally:
@@ -37,19 +37,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return signals.exit_code
 
 
-def _run(arguments: Sequence[str] | None) -> int:
+def _run(arguments: Sequence[str] | None, signals: SignalEnd) -> int:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
     from molmo_point.cli.terminal import printable_streams
 
     with printable_streams():
-        return _command(arguments)
+        code = _command(arguments, signals)
+        return code if _closed_streams() else code or EXIT_ERROR
 
 
-def _command(arguments: Sequence[str] | None) -> int:
-    from molmo_point.errors import MolmoPointError
-
+def _command(arguments: Sequence[str] | None, signals: SignalEnd) -> int:
     options = None
     try:
         from molmo_point.cli.argument_parser import build_parser
@@ -61,28 +60,38 @@ def _command(arguments: Sequence[str] | None) -> int:
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else EXIT_OK if end.code is None else EXIT_ERROR
     except BrokenPipeError:
-        _close_streams()
         return EXIT_ERROR
-    except MolmoPointError as error:
-        return _fail(options, error, str(error))
-    except OSError as error:
-        _close_streams()
-        place = f": {error.filename}" if error.filename else ""
-        return _fail(options, error, f"{error.strerror or error}{place}. Fix: check the files, the disk, and the permissions.")
-    except MemoryError as error:
-        return _fail(options, error, "The memory of this machine is full. Fix: use a smaller input or a smaller model.")
     except Exception as error:
-        words = f"{type(error).__name__}: {error}"
-        return _fail(options, error, f"This should not happen: {words}. Fix: report it, with the output of --traceback.")
+        # An interrupt may come out of a library as any error.
+        return EXIT_ERROR if signals.exit_code is not None else _fail(options, error, _line(error))
 
 
-def _close_streams() -> None:
-    """Let the rest of broken streams go nowhere (`| head`, a full disk); else Python complains at its end."""
+def _line(error: Exception) -> str:
+    """Say what went wrong, and the remedy, in one line."""
+    from molmo_point.errors import MolmoPointError
+
+    if isinstance(error, MolmoPointError):
+        return str(error)
+    if isinstance(error, OSError):
+        place = f": {error.filename}" if error.filename else ""
+        return f"{error.strerror or error}{place}. Fix: check the files, the disk, and the permissions."
+    if isinstance(error, MemoryError):
+        return "The memory of this machine is full. Fix: use a smaller input or a smaller model."
+    words = f"{type(error).__name__}: {error}"
+    return f"This should not happen: {words}. Fix: report it, with the output of --traceback."
+
+
+def _closed_streams() -> bool:
+    """Write out both streams; what a broken one holds goes nowhere (`| head`, a full disk). True if all was written."""
+    good = True
     for number, stream in ((1, sys.stdout), (2, sys.stderr)):
         try:
             stream.flush()
         except (OSError, ValueError):
+            # Python would complain again at its end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+            good = False
+    return good
 
 
 def _fail(options: Any, error: Exception, line: str) -> int:

@@ -1,8 +1,11 @@
 """Many picks in parallel processes, and their figures."""
 
+import contextlib
 import math
 import multiprocessing
 import os
+import signal
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -46,18 +49,38 @@ def run_picks(
         return
     # MuJoCo's contexts do not survive a fork, and each process is to use one thread.
     context = multiprocessing.get_context("spawn")
+    others = set(multiprocessing.active_children())
     threads = os.environ.get("OMP_NUM_THREADS")
     os.environ["OMP_NUM_THREADS"] = "1"
     try:
         with ProcessPoolExecutor(processes, mp_context=context, initializer=_start, initargs=(model, device)) as pool:
-            waiting = [pool.submit(_run, seed, make_picker, failures) for seed in seeds]
             try:
+                with _interrupts_blocked():
+                    waiting = [pool.submit(_run, seed, make_picker, failures) for seed in seeds]
                 yield from (done.result() for done in as_completed(waiting))
+            except BaseException:
+                # A pick lasts longer than the patience of somebody who interrupts.
+                for process in set(multiprocessing.active_children()) - others:
+                    process.kill()
+                raise
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
     finally:
         os.environ.pop("OMP_NUM_THREADS")
         os.environ |= {} if threads is None else {"OMP_NUM_THREADS": threads}
+
+
+@contextlib.contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Let the processes that begin in this context not see Ctrl-C, which a terminal sends to all; their parent ends them."""
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _start(model: str, device: str | None) -> None:

@@ -1,6 +1,7 @@
 """The `molmo-point eval pick` command: picks by language with a simulated arm, in random scenes with known truth."""
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from molmo_point.cli.progress import counted
+from molmo_point.cli.signal_end import must_unwind
 from molmo_point.errors import InputError
 from molmo_point.evaluation.pick_trial import MakePicker, PickTrial, default_picker
 from molmo_point.evaluation.picks import failure_picture, run_picks, summary, tables
@@ -36,7 +38,7 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
 
 def told_picks(options: argparse.Namespace, make_picker: MakePicker) -> Iterator[PickTrial]:
-    """Run picks with progress, and print every failure with its seed; Ctrl-C ends them after the first pick.
+    """Run picks with progress, and print every failure with its seed; Ctrl-C ends them, and keeps those that are done.
 
     Args:
         options: With `model`, `seed`, `scenes`, `processes`, `failures` and `device`.
@@ -47,13 +49,14 @@ def told_picks(options: argparse.Namespace, make_picker: MakePicker) -> Iterator
     picks = run_picks(options.model, seeds, processes, make_picker=make_picker, failures=options.failures, device=options.device)
     done = 0
     try:
-        for trial in counted(picks, len(seeds), "pick"):
-            done += 1
-            if len(seeds) == 1:
-                print(*trial.events, sep="\n", file=sys.stderr)
-            if not trial.success:
-                print(f"seed {trial.seed}, {trial.query!r}: {trial.problem}: {trial.message}", file=sys.stderr)
-            yield trial
+        with must_unwind() if processes > 1 else contextlib.nullcontext():
+            for trial in counted(picks, len(seeds), "pick"):
+                done += 1
+                if len(seeds) == 1:
+                    print(*trial.events, sep="\n", file=sys.stderr)
+                if not trial.success:
+                    print(f"seed {trial.seed}, {trial.query!r}: {trial.problem}: {trial.message}", file=sys.stderr)
+                yield trial
     except KeyboardInterrupt:
         # An hour's work is not lost: the figures say how many picks they are of.
         if not done:

@@ -5,6 +5,7 @@ import sys
 from typing import Any
 
 from molmo_point.cli.progress import counted
+from molmo_point.cli.signal_end import must_unwind
 from molmo_point.evaluation.intervals import figure_row, markdown
 from molmo_point.evaluation.place_trial import place_summary, run_place_trial
 from molmo_point.pointer import Pointer
@@ -15,7 +16,8 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     pointer = Pointer.from_pretrained(options.model, device=options.device)
     trials = []
     for seed in counted(range(options.seed, options.seed + options.scenes), options.scenes, "place"):
-        trial = run_place_trial(pointer, seed)
+        with must_unwind():
+            trial = run_place_trial(pointer, seed)
         trials.append(trial)
         if options.scenes == 1:
             print(*trial.events, sep="\n", file=sys.stderr)

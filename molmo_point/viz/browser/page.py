@@ -94,6 +94,7 @@ class Page:
         self._layers: dict[str, list[Any]] = {}
         self._lines: list[str] = []
         self._lock = threading.Lock()
+        self._is_closed = False
         self._draw(actions)
 
     def _draw(self, actions: PageActions) -> None:
@@ -125,7 +126,7 @@ class Page:
 
         @self._server.on_client_disconnect
         async def _(_: Any) -> None:
-            if actions.closed is not None and not self._server.get_clients():
+            if actions.closed is not None and not self._is_closed and not self._server.get_clients():
                 actions.closed()
 
     def show_stopped(self, stopped: bool) -> None:
@@ -176,6 +177,7 @@ class Page:
 
     def close(self) -> None:
         """Stop the server."""
+        self._is_closed = True
         with contextlib.redirect_stdout(io.StringIO()):
             self._server.stop()
 
