@@ -23,6 +23,8 @@ pytestmark = pytest.mark.ros
 class Arm:
     """The arm's thread, as far as a goal that must not reach it knows it."""
 
+    holding = "the plate"
+
     def __init__(self):
         self.latch, self.jobs = StopLatch(), 0
 
@@ -75,7 +77,7 @@ def test_a_stop_between_acceptance_and_registration_ends_the_goal(made):
     made.server._on_accepted(Handle(request, 1))
     result = made.goals[0].answer()
     assert result.error_code == ErrorCode.CANCELED and "~/stop" in result.error_msg
-    assert made.arm.jobs == 0
+    assert made.arm.jobs == 0 and result.holding == "the plate"
 
 
 def test_a_later_goal_does_not_revive_one_that_was_stopped(made):

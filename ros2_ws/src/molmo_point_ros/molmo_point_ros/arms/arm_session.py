@@ -18,6 +18,7 @@ from molmo_point_ros.nodes.pick_parameters import PickNodeParameters
 from molmo_point_ros.outputs.arm_publisher import ArmPublisher
 
 IDLE_S = 1 / 30
+_END_S, _OPENING_S = 10.0, 3.0
 _FIXED, _WRIST = "fixed", "wrist"
 
 
@@ -134,6 +135,11 @@ class ArmThread:
             self._refuse_waiting()
         return done
 
+    @property
+    def holding(self) -> str:
+        """Query of the object in the gripper; "" is an empty gripper."""
+        return "" if self._rig is None else self._rig.picker.holding
+
     def stop(self) -> None:
         """Stop the arm now, and revoke the permits given so far."""
         if self._rig is not None:
@@ -149,11 +155,15 @@ class ArmThread:
         return permit
 
     def close(self) -> None:
-        """Stop the arm, end the thread and free the rig."""
+        """Stop the arm, end the thread and free the rig; may be called more than once.
+
+        Opening a rig cannot be interrupted: the thread then ends later, with the process.
+        """
+        was_closed = self._end.is_set()
         self._end.set()
         self.stop()
-        if self._thread.is_alive():
-            self._thread.join(timeout=10.0)
+        if self._thread.is_alive() and not was_closed:
+            self._thread.join(timeout=_OPENING_S if self._rig is None else _END_S)
 
     def _run(self) -> None:
         try:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from molmo_point_msgs.action import CountObjects, PickObject
 from rclpy.node import Node
-from rclpy.utilities import remove_ros_args
 
 from molmo_point.commands import Command, CountStep, PickStep, PlaceStep, PointStep, StopStep, parse_command
 from molmo_point.errors import MolmoPointError
@@ -17,7 +16,7 @@ from molmo_point.picking.command_executor import CountOutcome, MoveOutcome, Poin
 from molmo_point.picking.states import PickFailure
 from molmo_point.text_checks import printable
 from molmo_point_ros.clients.action_caller import ActionCaller, duration_message
-from molmo_point_ros.clients.client_run import run_client, seconds
+from molmo_point_ros.clients.client_run import node_name, parse_options, run_client, seconds, tell
 from molmo_point_ros.clients.command_lines import CommandLines
 from molmo_point_ros.clients.pick_client import PickClient
 from molmo_point_ros.clients.point_client import PointAtClient
@@ -151,16 +150,15 @@ def main(args: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Send commands in plain English to an arm.")
     parser.add_argument("command", nargs="*", help="the command; without it commands are read line by line")
     parser.add_argument("--speech", nargs="+", type=Path, metavar="FILE", help="WAV files with a spoken command each")
-    parser.add_argument("--picking", default="molmo_pick", help="name of the picking node")
-    parser.add_argument("--pointing", default="molmo_point", help="name of the pointing node")
+    parser.add_argument("--picking", type=node_name, default="molmo_pick", help="name of the picking node")
+    parser.add_argument("--pointing", type=node_name, default="molmo_point", help="name of the pointing node")
     parser.add_argument("--timeout", type=seconds, default=180.0, help="seconds for each step")
     parser.add_argument("--dry-run", action="store_true", help="plan picks, and move nothing")
     parser.add_argument("--json", action="store_true", help="one JSON object per command on standard output")
-    arguments = list(sys.argv if args is None else ["command", *args])
-    options = parser.parse_args(remove_ros_args(arguments)[1:])
+    arguments, options = parse_options(parser, "command", args)
 
     def say(line: str) -> None:
-        print(printable(line), file=sys.stderr if options.json else sys.stdout, flush=True)
+        tell(printable(line), sys.stderr if options.json else sys.stdout)
 
     executor = NodeExecutor(
         say, picking=options.picking, pointing=options.pointing, timeout_s=options.timeout, dry_run=options.dry_run

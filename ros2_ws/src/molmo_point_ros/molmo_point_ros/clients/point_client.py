@@ -8,12 +8,11 @@ from typing import Any
 
 from molmo_point_msgs.action import PointAt
 from rclpy.node import Node
-from rclpy.utilities import remove_ros_args
 
 from molmo_point.errors import InputError
 from molmo_point.text_checks import printable
 from molmo_point_ros.clients.action_caller import ActionCall, ActionCaller, duration_message
-from molmo_point_ros.clients.client_run import run_client, seconds
+from molmo_point_ros.clients.client_run import node_name, parse_options, run_client, seconds
 from molmo_point_ros.conversions.field_checks import checked_number
 from molmo_point_ros.nodes.goal_error import answered
 from molmo_point_ros.outputs.message_text import grasp_to_dict, targets_to_dict
@@ -113,14 +112,13 @@ def main(args: Sequence[str] | None = None) -> int:
     """Ask the pointing node on the command line. Returns 0, or the action's error code (at most 125)."""
     parser = argparse.ArgumentParser(description="Ask the pointing node, and print the answer.")
     parser.add_argument("queries", nargs="+", help="phrases to point at")
-    parser.add_argument("--server", default="molmo_point", help="name of the pointing node")
+    parser.add_argument("--server", type=node_name, default="molmo_point", help="name of the pointing node")
     parser.add_argument("--frame", default="", help="frame of the positions; the optical frame without it")
     parser.add_argument("--grasp", action="store_true", help="also print grasps")
     parser.add_argument("--prefer", choices=("near", "far", "center"), default="near", help="surface if several are plausible")
     parser.add_argument("--timeout", type=seconds, default=60.0, help="seconds")
     parser.add_argument("--json", action="store_true", help="one JSON object per query")
-    arguments = list(sys.argv if args is None else ["point_at", *args])
-    options = parser.parse_args(remove_ros_args(arguments)[1:])
+    arguments, options = parse_options(parser, "point_at", args)
     return run_client(arguments, lambda: _ask(options))
 
 

@@ -13,10 +13,9 @@ from typing import Any
 from geometry_msgs.msg import PointStamped
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.utilities import remove_ros_args
 
 from molmo_point.text_checks import printable
-from molmo_point_ros.clients.client_run import run_client, seconds
+from molmo_point_ros.clients.client_run import node_name, parse_options, run_client, seconds
 
 Emit = Callable[[dict[str, Any]], None]
 
@@ -50,13 +49,12 @@ class TargetPrinter(Node):
 def main(args: Sequence[str] | None = None) -> int:
     """Print messages until `--count` of each kind have arrived. Returns 1 if they do not arrive in time."""
     parser = argparse.ArgumentParser(description="Print what the pointing node publishes.")
-    parser.add_argument("--server", default="molmo_point", help="name of the pointing node")
+    parser.add_argument("--server", type=node_name, default="molmo_point", help="name of the pointing node")
     parser.add_argument("--only", choices=("point", "targets"), help="subscribe to ~/target_point or ~/targets alone")
     parser.add_argument("--json", action="store_true", help="one JSON object per line")
     parser.add_argument("--count", type=int, default=0, help="end after so many messages of each kind; 0: never")
     parser.add_argument("--timeout", type=seconds, default=0.0, help="end after so many seconds, with 1; 0: never")
-    arguments = list(sys.argv if args is None else ["subscriber", *args])
-    options = parser.parse_args(remove_ros_args(arguments)[1:])
+    arguments, options = parse_options(parser, "subscriber", args)
     counts = dict.fromkeys((options.only,) if options.only else ("point", "targets"), 0)
 
     def emit(message: dict[str, Any]) -> None:

@@ -31,7 +31,7 @@ class GoalServer:
         action: The action type.
         name: Name of the action.
         queue: Shared by all actions of the node.
-        make_goal: Makes the goal of a handle and its ticket; None if the node shuts down.
+        make_goal: Makes the goal of a handle and its ticket; None if the node takes no more goals.
         refusal: Returns the reason to reject a goal; "" accepts it.
         group: A reentrant callback group.
         ticket: Called when a goal is accepted, before the client knows: its value goes to `make_goal`.
@@ -121,7 +121,7 @@ class GoalServer:
         goal = self._goals.get(key)
         if goal is None:
             goal_handle.abort()
-            return self._action.Result(error_code=int(ErrorCode.GOAL_REJECTED), error_msg="The node shuts down.")
+            return self._action.Result(error_code=int(ErrorCode.GOAL_REJECTED), error_msg="The node takes no more goals.")
         try:
             result = goal.answer()
             if key in self._canceling:

@@ -125,6 +125,8 @@ def run_node(name: str, args: Sequence[str] | None, make: Callable[[], Any], thr
         if code == 0:
             spinning.start()
             signals.wait(lambda: node.is_done or not spinning.is_alive)
+            # The node's callbacks failed again and again; the log has the reason.
+            code = 0 if node.is_done or spinning.is_alive or not node.context.ok() else 1
     except KeyboardInterrupt:
         pass
     except (MolmoPointError, ParameterException, RuntimeError) as error:

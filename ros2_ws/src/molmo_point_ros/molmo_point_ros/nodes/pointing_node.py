@@ -6,6 +6,7 @@ parameter `autostart` (the default) it configures and activates itself.
 
 import gc
 import sys
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -40,6 +41,7 @@ SWITCH_INTERVAL_S = 0.0005
 """Python's default of 5 ms is as long as a target takes from the image to its message."""
 THREADS = 6
 """One thread works on the goal; the others serve services, cancel requests and new goals. `InputNode` has its own thread."""
+_GOAL_END_S, _CHECK_S = 5.0, 0.02
 NOT_ACTIVE = "The node is not active: configure and activate it first."
 
 LoadPointer = Callable[..., Pointer]
@@ -176,6 +178,7 @@ class PointingNode(LifecycleNode, RunnableNode):
         self._is_active = False
         self._queue.stop_all(StopReason.SHUTDOWN)
         self._keeper.stop()
+        self._await_goal()
         resources, self._resources = self._resources, None
         if resources is not None:
             resources.frames.close()
@@ -189,6 +192,12 @@ class PointingNode(LifecycleNode, RunnableNode):
             torch = sys.modules.get("torch")
             if torch is not None and torch.cuda.is_available():
                 torch.cuda.empty_cache()
+
+    def _await_goal(self) -> None:
+        """Wait for the end of the goal at work: it publishes on what `close` destroys."""
+        deadline_s = time.monotonic() + _GOAL_END_S
+        while self._queue.running() is not None and time.monotonic() < deadline_s:
+            time.sleep(_CHECK_S)
 
     def destroy_node(self) -> None:
         """End the node; nothing may spin it any more."""
@@ -215,7 +224,9 @@ class PointingNode(LifecycleNode, RunnableNode):
 
     def _make_goal(self, kind: Callable[..., ActionGoal], goal_handle: Any, _: None) -> ActionGoal | None:
         resources = self._resources
-        return None if resources is None else kind(goal_handle, resources, self.parameters, self.get_logger())
+        return (
+            None if resources is None or not self._is_active else kind(goal_handle, resources, self.parameters, self.get_logger())
+        )
 
     def _on_deproject(self, request: Deproject.Request, response: Deproject.Response) -> Deproject.Response:
         resources = self._resources

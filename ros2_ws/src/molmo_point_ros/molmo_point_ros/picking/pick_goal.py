@@ -90,6 +90,8 @@ class PickGoal(ActionGoal):
         Raises:
             MolmoPointError: If the goal is unusable, or the arm refuses it.
         """
+        # A goal that is refused or stopped before it reaches the arm tells it, too.
+        result.holding = self._thread.holding
         steps = self._steps()
         if self.should_stop():
             raise self.stopped_error()
