@@ -121,7 +121,7 @@ class GoalServer:
         goal = self._goals.get(key)
         if goal is None:
             goal_handle.abort()
-            return self._action.Result(error_code=int(ErrorCode.GOAL_REJECTED), error_msg="The node takes no more goals.")
+            return self._action.Result(error_code=int(ErrorCode.CANCELED), error_msg="The node takes no more goals.")
         try:
             result = goal.answer()
             if key in self._canceling:
