@@ -90,7 +90,8 @@ class FreshFrames:
 
     def _staleness(self, frame: RgbdFrame) -> str:
         """Reason why a frame is not of now; "" if it is."""
-        age_ns = self._arm.still_since_ns - min(frame.stamp_ns, frame.depth_stamp_ns or frame.stamp_ns)
+        depth_ns = frame.stamp_ns if frame.depth_stamp_ns is None else frame.depth_stamp_ns
+        age_ns = self._arm.still_since_ns - min(frame.stamp_ns, depth_ns)
         if age_ns > 0:
             return f"its frame is {age_ns * 1e-9:.3f} s older than the end of the last motion"
         if frame.stamp_ns > self._arm.now_ns() + _FUTURE_NS:

@@ -116,12 +116,12 @@ class Grip:
         held = self._owner.held
         assert held is not None
         width, before = self._arm.gripper_width(), held.width_m
-        if abs(width - before) <= min(kept_m, _STEADY_M):
+        if abs(width - before) <= min(kept_m, _STEADY_M) and self._arm.is_gripping() is not False:
             return width
         width = self._at_rest(width)
         opened = width > before + _LOST_M and not self._arm.is_gripping()
         changed = f"{before * 1e3:.0f} mm between the fingers became {width * 1e3:.0f} mm"
-        if width < self._least_m or opened or self._let_go(width, before):
+        if width < self._least_m or opened or self._presses_on_nothing():
             self._owner.held, self._empty_m = None, width
             raise PickStopped(PickFailure.SLIPPED, f"it was lost on the way: {changed}")
         if not abs(width - before) <= kept_m:
@@ -138,7 +138,7 @@ class Grip:
         before = self._arm.gripper_width() if held is None else held.width_m
         self._empty_m = math.nan
         width = self._arm.move_gripper(width_m)
-        if width >= min(before + _LET_GO_M, width_m - _STEADY_M) or self._let_go(width, before):
+        if width >= min(before + _LET_GO_M, width_m - _STEADY_M) or (width > before + _STEADY_M and self._presses_on_nothing()):
             self._owner.held, self._empty_m = None, width
             return
         self._arm.check()
@@ -157,15 +157,11 @@ class Grip:
     def _touches(self, width_m: float, widest_m: float) -> bool:
         """True if closing fingers were stopped by an object; by their width alone if they do not tell."""
         presses = self._arm.is_gripping()
-        if presses is False:
-            # An object may still give way.
-            self._arm.wait(_SETTLE_S)
-            presses = self._arm.is_gripping()
-        return width_m <= widest_m if presses is None else presses
+        return width_m <= widest_m if presses is None else presses or not self._presses_on_nothing()
 
-    def _let_go(self, width_m: float, before_m: float) -> bool:
-        """True if the fingers stand elsewhere than before, and certainly press on nothing."""
-        if not abs(width_m - before_m) > _STEADY_M or self._arm.is_gripping() is not False:
+    def _presses_on_nothing(self) -> bool:
+        """True if the fingers certainly press on nothing, also a moment later: an object may give way."""
+        if self._arm.is_gripping() is not False:
             return False
         self._arm.wait(_SETTLE_S)
         return self._arm.is_gripping() is False

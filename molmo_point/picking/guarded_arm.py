@@ -60,22 +60,28 @@ class GuardedArm(Arm):
 
     def __init__(self, arm: Arm) -> None:
         self._arm = arm
-        self._ended: Cancelled = lambda: False
+        self._cancelled: Cancelled = lambda: False
+        self._is_over = False
         self._poses: dict[str, Transform] = {}
         self._last_ns = self.still_since_ns = 0
 
-    def begin(self, ended: Cancelled) -> None:
-        """Begin a command, which ends when `ended` is True."""
-        self._ended = ended
+    def begin(self, cancelled: Cancelled) -> None:
+        """Begin a command, which ends once `cancelled` was True."""
+        self._cancelled, self._is_over = cancelled, False
         with errors_as(PickFailure.ARM_FAILED, "the arm"):
             arm = self._arm
             self.base_frame, self.tool_frame, self.joint_names = arm.base_frame, arm.tool_frame, arm.joint_names
             self.home_rad, self.gripper, self.table_z_m = arm.home_rad, arm.gripper, arm.table_z_m
             self.still_since_ns = self.now_ns()
 
+    def ended(self) -> bool:
+        """Return True once the command is cancelled or stopped."""
+        self._is_over = self._is_over or self._cancelled()
+        return self._is_over
+
     def check(self) -> None:
         """End the command if it is cancelled or stopped."""
-        if self._ended():
+        if self.ended():
             raise PickStopped(PickFailure.CANCELLED, "cancelled, or the arm was stopped", again=False)
 
     def stop(self) -> None:
@@ -95,7 +101,8 @@ class GuardedArm(Arm):
         return self._last_ns
 
     def now_ns(self) -> int:
-        return int(self._told(self._arm.now_ns))
+        self._last_ns = self._told(lambda: int(self._arm.now_ns()))
+        return self._last_ns
 
     def wait(self, seconds: float) -> None:
         self._told(lambda: self._arm.wait(seconds))
@@ -104,7 +111,7 @@ class GuardedArm(Arm):
         self._told(self._arm.spend_answer_time)
 
     def joint_positions(self) -> FloatArray:
-        joints = np.asarray(self._told(self._arm.joint_positions), dtype=np.float64)
+        joints = self._told(lambda: np.asarray(self._arm.joint_positions(), dtype=np.float64))
         if not np.all(np.isfinite(joints)):
             raise PickStopped(PickFailure.ARM_FAILED, f"the arm's joint angles are not finite: {joints.tolist()}", again=False)
         return joints
@@ -167,7 +174,7 @@ class GuardedArm(Arm):
         return self.gripper_width()
 
     def gripper_width(self) -> float:
-        width = float(self._told(self._arm.gripper_width))
+        width = self._told(lambda: float(self._arm.gripper_width()))
         if not _LEAST_WIDTH_M <= width <= 2.0 * self.gripper.max_opening_m:
             raise PickStopped(PickFailure.ARM_FAILED, f"the gripper's width cannot be {width} m", again=False)
         return width
@@ -191,7 +198,7 @@ class GuardedArm(Arm):
         return self._told(self._arm.plan_home)
 
     def _until(self, cancelled: Cancelled | None) -> Cancelled:
-        return lambda: self._ended() or (cancelled is not None and cancelled())
+        return lambda: self.ended() or (cancelled is not None and cancelled())
 
     def _told(self, ask: Callable[[], Any]) -> Any:
         with errors_as(PickFailure.ARM_FAILED, "the arm"):

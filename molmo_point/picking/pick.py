@@ -190,6 +190,7 @@ class Picker:
                 with errors_as(PickFailure.ARM_FAILED, "the arm"):
                     permit = self.arm.resume() if resumes else self.arm.stop_latch.watch()
             self.guarded.begin(until(permit, log.cancelled))
+            log.cancelled = self.guarded.ended
             self.finder.begin()
             self.guarded.check()
             work()
