@@ -61,7 +61,7 @@ class DepthEstimate:
 
 @dataclass(frozen=True, eq=False)
 class _Surface:
-    """One cluster of depth: its pixels, the probability of the true point on it, its typical depth."""
+    """One cluster of depth: its samples, the probability of the true point on it, its typical depth."""
 
     mask: BoolArray
     probability: float
@@ -108,22 +108,34 @@ def estimate_depth(
         out = seen >= least and seen > 2.0 * valid_ratio
         return _nothing(DepthStatus.OUT_OF_RANGE if out else DepthStatus.MISSING, point, valid_ratio)
     sigma_z = float(noise.sigma_z(float(np.median(window.z[valid])), intrinsics.focal_px))
-    solid = valid & (window.span <= max(FLYING_M, FLYING_SIGMAS * sigma_z))
-    if np.count_nonzero(solid) < MIN_PIXELS:
-        solid = valid
-    surfaces = _surfaces(window, solid, valid, sigma_z)
-    if not surfaces:
+    surfaces = _surfaces(window, sigma_z)
+    # A surface that only samples beyond the window show has no depth at the point, but makes it ambiguous.
+    nearby = [surface for surface in surfaces if np.count_nonzero(window.block(surface.mask)) >= MIN_PIXELS]
+    if not nearby:
         return _nothing(DepthStatus.MISSING, point, valid_ratio)
-    kept = _choose(surfaces, window, prefer)
+    kept = _choose(nearby, window, prefer)
     others = (surface for surface in surfaces if surface is not kept and surface.probability >= PLAUSIBLE)
     alternate = max(others, key=lambda surface: surface.probability, default=None)
     return _measured(window, kept, alternate, point, error_px2, valid_ratio, intrinsics, noise)
 
 
-def _surfaces(window: Window, solid: BoolArray, valid: BoolArray, sigma_z: float) -> list[_Surface]:
+def _surfaces(window: Window, sigma_z: float) -> list[_Surface]:
     """Find the significant surfaces from near to far: solid pixels cut at gaps in their sorted depths."""
-    depths = np.sort(window.z[solid])
-    cuts = np.flatnonzero(np.diff(depths) > max(GAP_M, GAP_SIGMAS * sigma_z)) + 1
+    samples = window.samples
+    valid = np.isfinite(samples.z)
+    z, span = samples.z, samples.span
+    if z.size > window.z.size:
+        # Over a large error, a slope grows as z^2, and so do its steps between pixels and between sparse samples.
+        steeper = np.maximum(1.0, (z / np.nanmedian(window.z)) ** 2)
+        span = span / steeper
+    solid = valid & (span <= max(FLYING_M, FLYING_SIGMAS * sigma_z))
+    if np.count_nonzero(solid) < MIN_PIXELS:
+        solid = valid
+    depths = np.sort(z[solid])
+    gaps = np.diff(depths)
+    if z.size > window.z.size:
+        gaps = gaps / np.maximum(1.0, (depths[1:] / np.nanmedian(window.z)) ** 2)
+    cuts = np.flatnonzero(gaps > max(GAP_M, GAP_SIGMAS * sigma_z)) + 1
     groups = [group for group in np.split(depths, cuts) if group.size >= MIN_PIXELS]
     if not groups:
         return []
@@ -131,12 +143,12 @@ def _surfaces(window: Window, solid: BoolArray, valid: BoolArray, sigma_z: float
     # other pixel counts for the surface nearer in depth: a mixed pixel shows both surfaces, and
     # without it an object a few pixels wide would lose most of its weight.
     margin = 2.0 * sigma_z
-    masks = [valid & (window.z >= group[0] - margin) & (window.z <= group[-1] + margin) for group in groups]
+    masks = [valid & (samples.z >= group[0] - margin) & (samples.z <= group[-1] + margin) for group in groups]
     borders = [(near[-1] + far[0]) / 2.0 for near, far in itertools.pairwise(groups)]
-    owner = np.searchsorted(np.array(borders), window.z[valid])
+    owner = np.searchsorted(np.array(borders), samples.z[valid])
     shares = [
         np.bincount(owner, weights=weight[valid], minlength=len(groups)) / weight[valid].sum()
-        for weight in (window.weight, window.likely)
+        for weight in (samples.weight, samples.likely)
     ]
     return [
         _Surface(mask, float(probability), float(np.median(group)))
@@ -151,7 +163,7 @@ def _choose(surfaces: list[_Surface], window: Window, prefer: Surface) -> _Surfa
     if prefer is Surface.FAR:
         return surfaces[-1]
     distance = window.du**2 + window.dv**2
-    return min(surfaces, key=lambda surface: float(distance[surface.mask].min()))
+    return min(surfaces, key=lambda surface: float(distance[window.block(surface.mask)].min()))
 
 
 def _measured(
@@ -165,12 +177,13 @@ def _measured(
     noise: DepthNoise,
 ) -> DepthEstimate:
     """Compute depth and covariance of the kept surface at the point, snapped onto it if needed."""
-    offset = snap(window, kept.mask)
+    seen = window.block(kept.mask)
+    offset = snap(window, seen)
     expected = float(noise.sigma_z(kept.depth_m, intrinsics.focal_px))
-    depth, residual, averaged = local_depth(window, kept.mask, offset, expected, intrinsics.focal_px)
+    depth, residual, averaged = local_depth(window, seen, offset, expected, intrinsics.focal_px)
     pixel_sigma = max(float(noise.sigma_z(depth, intrinsics.focal_px)), residual)
     sigma = math.hypot(pixel_sigma / math.sqrt(noise.independent(averaged, intrinsics.focal_px)), MIN_SIGMA_M)
-    around = kept.mask | (np.abs(window.z - depth) <= SAME_OBJECT_M)
+    around = kept.mask | (np.abs(window.samples.z - depth) <= SAME_OBJECT_M)
     covariance = spread_over_error(window, around, error_px2, offset, depth, pixel_sigma)
     covariance[2, 2] += sigma**2
     return DepthEstimate(

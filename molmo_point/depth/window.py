@@ -1,11 +1,16 @@
 """Depth pixels around a point, with the probability of each, and the fit of one surface among them."""
 
+import itertools
 import math
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from molmo_point.arrays import BoolArray, DepthArray, FloatArray
+
+_Value = TypeVar("_Value", bound=np.generic)
 
 WINDOW_RADIUS_M = 0.012
 NEIGHBORHOOD_M = 0.006
@@ -16,33 +21,75 @@ MIN_SIGMA_PX = 1.5
 TAIL = 1.5
 
 
+SAMPLES = 1024
+"""Places beyond the window that stand for an error larger than the window. Their number does not grow with the error."""
+_R2 = 1.0 / 1.32471795724474602596 ** np.array([1.0, 2.0])
+"""Steps of the R2 sequence: its projections on every direction are even, so that no slope falls between two rows."""
+
+
 @dataclass(frozen=True, eq=False)
-class Window:
-    """Pixels around a point; all arrays are (n, m).
+class Samples:
+    """Places where the true point may be, flat (k,): the pixels of the window row by row, then single pixels beyond it.
 
     Attributes:
         z: Depth in meters, NaN where missing or out of range.
-        measured: True for pixels with any depth, in range or not.
         span: Range of depth in meters among each pixel and its eight neighbors; large where two surfaces mix.
         du: Offsets from the point along u, in pixels.
         dv: Offsets from the point along v, in pixels.
-        likely: Density of the true point, not normalized.
-        weight: Density of the true point with longer tails, since objects stand in front; sums to 1.
-        near: Weight by nearness to the point, over at least a few millimeters; sums to 1.
-        center: Row and column of the point's own pixel.
-        reach_px: Radius of the surface fit around the point, in pixels.
+        area: Square pixels that the sample stands for: 1 within the window.
+        likely: Density of the true point times the area, not normalized.
+        weight: As `likely`, with longer tails, since objects stand in front; sums to 1.
     """
 
     z: FloatArray
-    measured: BoolArray
     span: FloatArray
     du: FloatArray
     dv: FloatArray
+    area: FloatArray
     likely: FloatArray
     weight: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """Pixels around a point, (n, m), and samples of the rest of its error.
+
+    Attributes:
+        samples: The pixels of the window, and samples beyond it if the point's error is larger.
+        shape: Rows n and columns m of the window.
+        measured: True (n, m) for pixels with any depth, in range or not.
+        near: Weight (n, m) by nearness to the point, over at least a few millimeters; sums to 1.
+        center: Row and column of the point's own pixel.
+        reach_px: Radius of the surface fit around the point, in pixels.
+        cut: True if the image's border cuts the point's error.
+    """
+
+    samples: Samples
+    shape: tuple[int, int]
+    measured: BoolArray
     near: FloatArray
     center: tuple[int, int]
     reach_px: float
+    cut: bool
+
+    def block(self, values: NDArray[_Value]) -> NDArray[_Value]:
+        """Return the part of values (k,) of samples that belongs to the window, as (n, m)."""
+        return values[: self.shape[0] * self.shape[1]].reshape(self.shape)
+
+    @property
+    def z(self) -> FloatArray:
+        """Depth (n, m) in meters, NaN where missing or out of range."""
+        return self.block(self.samples.z)
+
+    @property
+    def du(self) -> FloatArray:
+        """Offsets (n, m) from the point along u, in pixels."""
+        return self.block(self.samples.du)
+
+    @property
+    def dv(self) -> FloatArray:
+        """Offsets (n, m) from the point along v, in pixels."""
+        return self.block(self.samples.dv)
 
 
 def cut_window(
@@ -79,21 +126,56 @@ def cut_window(
     dv = np.arange(top, top + z.shape[0])[:, None] - point[1]
     around_px = float(np.clip(focal_px * NEIGHBORHOOD_M / near_m, MIN_RADIUS_PX, MAX_RADIUS_PX / 2))
     near = np.exp(-0.5 * mahalanobis2(du, dv, _at_least(covariance_px2, around_px / 1.5)) / 1.5**2)
-    squared = mahalanobis2(du, dv, _at_least(covariance_px2, MIN_SIGMA_PX))
-    weight = np.exp(-0.5 * squared / TAIL**2)
+    error_px2 = _at_least(covariance_px2, MIN_SIGMA_PX)
+    squared = mahalanobis2(du, dv, error_px2)
     du, dv = np.broadcast_arrays(du, dv)
+    reach_u, reach_v = WINDOW_SIGMAS * np.sqrt(np.diag(covariance_px2))
+    u, v = point
+    parts = [(z, span, du, dv, np.ones_like(z), np.exp(-0.5 * squared), np.exp(-0.5 * squared / TAIL**2))]
+    if max(reach_u, reach_v) > radius:
+        parts.append(_beyond(depth_m, point, error_px2, (rows, columns), min_m, max_m))
+    z, span, du, dv, area, likely, weight = (np.concatenate([part.ravel() for part in same]) for same in zip(*parts, strict=True))
     return Window(
-        z=z,
+        samples=Samples(z, span, du, dv, area, likely, weight / weight.sum()),
+        shape=near.shape,
         measured=measured[inner],
-        span=span,
-        du=du,
-        dv=dv,
-        likely=np.exp(-0.5 * squared),
-        weight=weight / weight.sum(),
         near=near / near.sum(),
         center=(row - top, column - left),
         reach_px=float(np.clip(focal_px * FIT_RADIUS_M / near_m, 1.5, MAX_RADIUS_PX / 2)),
+        cut=bool(min(u - reach_u, v - reach_v) < -0.5 or u + reach_u > width - 0.5 or v + reach_v > height - 0.5),
     )
+
+
+def _beyond(
+    depth_m: DepthArray,
+    point: FloatArray,
+    error_px2: FloatArray,
+    window: tuple[slice, slice],
+    min_m: float,
+    max_m: float,
+) -> tuple[FloatArray, ...]:
+    """Sample the point's error beyond the window; returns the attributes of `Samples`, each (k,)."""
+    height, width = depth_m.shape
+    even = (0.5 + np.arange(1, SAMPLES + 1)[:, None] * _R2) % 1.0
+    reach = WINDOW_SIGMAS * np.sqrt(np.diag(error_px2))
+    low, high = np.maximum(point - reach, -0.5), np.minimum(point + reach, [width - 0.5, height - 0.5])
+    root = np.linalg.cholesky(error_px2) * 2.0 * WINDOW_SIGMAS
+    box, slanted = float(np.prod(high - low)), float(np.prod(np.diag(root)))
+    # A long and slanted error fills little of its box.
+    places = low + even * (high - low) if box <= slanted else point + (even - 0.5) @ root.T
+    columns, rows = np.floor(places + 0.5).astype(np.int64).T
+    inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+    seen = (rows >= window[0].start) & (rows < window[0].stop) & (columns >= window[1].start) & (columns < window[1].stop)
+    rows, columns = rows[inside & ~seen], columns[inside & ~seen]
+    z, low, high = np.full(rows.size, np.nan), np.full(rows.size, np.inf), np.full(rows.size, -np.inf)
+    for down, right in itertools.product((-1, 1, 0), repeat=2):
+        seen = depth_m[np.clip(rows + down, 0, height - 1), np.clip(columns + right, 0, width - 1)].astype(np.float64)
+        z = np.where((seen >= min_m) & (seen <= max_m), seen, np.nan)
+        low, high = np.fmin(low, z), np.fmax(high, z)
+    du, dv = columns - point[0], rows - point[1]
+    squared = mahalanobis2(du, dv, error_px2)
+    area = np.full_like(squared, min(box, slanted) / SAMPLES)
+    return z, high - low, du, dv, area, area * np.exp(-0.5 * squared), area * np.exp(-0.5 * squared / TAIL**2)
 
 
 def mahalanobis2(du: FloatArray, dv: FloatArray, covariance_px2: FloatArray) -> FloatArray:
@@ -231,19 +313,36 @@ def spread_over_error(
         spread[:2, :2] = covariance_px2
         return spread
     floor = covariance_px2 + np.eye(2) * 1e-6 * np.trace(covariance_px2)
-    u, v = window.du[mask], window.dv[mask]
+    samples = window.samples
+    u, v = samples.du[mask], samples.dv[mask]
     squared = mahalanobis2(u, v, floor)
-    weight = np.exp(-0.5 * (squared - squared.min()))
+    weight = np.exp(-0.5 * (squared - squared.min())) * samples.area[mask]
     weight /= weight.sum()
-    away = np.stack([u - offset[0], v - offset[1], window.z[mask] - depth_m])
+    away = np.stack([u - offset[0], v - offset[1], samples.z[mask] - depth_m])
     spread = (away * weight) @ away.T
     by_pixel = spread[:2, :2] + np.eye(2) * 1e-9
     slope = np.linalg.solve(by_pixel, spread[:2, 2])
     relief = max(0.0, float(spread[2, 2] - slope @ spread[:2, 2]) - pixel_sigma_m**2)
     # Holes may be part of the surface: their share of the point's error is not cut at the surface's edge.
-    hidden = float(window.likely[np.isnan(window.z)].sum() / window.likely.sum())
+    hidden = float(samples.likely[np.isnan(samples.z)].sum() / samples.likely.sum())
     by_pixel = (1.0 - hidden) * by_pixel + hidden * (covariance_px2 + np.outer(offset, offset))
+    if window.cut:
+        by_pixel = by_pixel + _cut_away(samples, mask, covariance_px2)
+        # Seen to one side only, a slope is exact in 1/z, in which a plane is straight.
+        inverse = (away[:2] * weight) @ (1.0 / samples.z[mask] - 1.0 / depth_m)
+        slope = np.linalg.solve((away[:2] * weight) @ away[:2].T + np.eye(2) * 1e-9, inverse) * -(depth_m**2)
     lean = np.vstack([np.eye(2), slope])
     spread = lean @ by_pixel @ lean.T
     spread[2, 2] += relief
     return spread
+
+
+def _cut_away(samples: Samples, mask: BoolArray, covariance_px2: FloatArray) -> FloatArray:
+    """Return the part (2, 2) of a pixel covariance that the image's border cuts from a surface.
+
+    The surface goes on beyond the border, and so may the error: the whole of it, for a surface that fills the image.
+    """
+    share = samples.likely / samples.likely.sum()
+    away = np.stack([samples.du, samples.dv])
+    values, vectors = np.linalg.eigh(covariance_px2 - (away * share) @ away.T)
+    return float(share[mask].sum()) * (vectors * np.maximum(values, 0.0)) @ vectors.T
