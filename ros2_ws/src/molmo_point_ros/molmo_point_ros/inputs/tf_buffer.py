@@ -22,6 +22,7 @@ _LATER_NS = 1_000_000_000
 """A static transform that comes this much later than the others is the newcomer in a contradiction."""
 _REREAD_NS = 2_000_000_000
 """Time within which static transforms come again from their living publishers."""
+_NEAR_EDGES = 3
 _FIX = "end the node that publishes the wrong one; it is forgotten tf_max_age_s later"
 
 
@@ -95,6 +96,30 @@ class TransformBuffer:
                     found = parent_T_child @ found
                 sides.append(found)
             return sides[0].inverse() @ sides[1]
+
+    def __len__(self) -> int:
+        """Return the number of edges."""
+        with self._lock:
+            return sum(len(edges) for edges in self._edges.values())
+
+    def near(self, frame: str) -> list["Neighbor"]:
+        """Return the frames that at most three edges connect to a frame, with the newest transforms."""
+        with self._lock:
+            edges = list(self._alive(self._tick()))
+        found = {frame: Neighbor(Transform.identity(frame, frame), False)}
+        for _ in range(_NEAR_EDGES):
+            for name, known in list(found.items()):
+                for edge in edges:
+                    other = edge.child if edge.parent == name else edge.parent if edge.child == name else None
+                    if other is not None and other not in found:
+                        step = edge.newest if edge.parent == name else edge.newest.inverse()
+                        found[other] = Neighbor(known.frame_T_other @ step, name == frame == edge.parent)
+        return list(found.values())[1:]
+
+    def root(self, frame: str) -> str:
+        """Return the topmost ancestor of a frame; the frame itself if it has none."""
+        with self._lock:
+            return self._upwards(frame, self._tick()).names[-1]
 
     def newest_ns(self, target: str, source: str) -> int | None:
         """Return the oldest of the newest stamps on the path, in nanoseconds; None if the path is static or unknown."""
@@ -204,6 +229,24 @@ class TransformBuffer:
         if not edge.is_told:
             edge.is_told = True
             self._on_noted(f"ignored the transform {edge.parent}_T_{edge.child}, published once: {reason}")
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbor:
+    """A frame near another one.
+
+    Attributes:
+        frame_T_other: From the neighbor to the frame.
+        is_child: True if the frame is its parent.
+    """
+
+    frame_T_other: Transform
+    is_child: bool
+
+    @property
+    def name(self) -> str:
+        """Name of the neighbor."""
+        return self.frame_T_other.source
 
 
 @dataclass(eq=False)

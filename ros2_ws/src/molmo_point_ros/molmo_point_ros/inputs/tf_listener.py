@@ -10,9 +10,11 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from tf2_msgs.msg import TFMessage
 
 from molmo_point.errors import FrameError, InputError
+from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.transforms import Transform
 from molmo_point_ros.conversions import stamp_to_ns, transform_from_message, transform_to_message
 from molmo_point_ros.inputs.input_node import InputNode
+from molmo_point_ros.inputs.optical_frame import OpticalFrames
 from molmo_point_ros.inputs.tf_buffer import ContradictionError, NotYetKnownError, TransformBuffer, TransformLimits
 
 _MOVING_QOS = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.VOLATILE)
@@ -39,6 +41,10 @@ class TransformSource(ABC):
     @abstractmethod
     def newest_ns(self, target: str, source: str) -> int | None:
         """Return the newest stamp of the transform, in nanoseconds; None if it is static or unknown."""
+
+    def in_optical_frame(self, frame: RgbdFrame) -> RgbdFrame:
+        """Return a frame in its optical frame; see `OpticalFrames.of`. Without knowledge it stays as it is."""
+        return frame
 
     @abstractmethod
     def close(self) -> None:
@@ -72,11 +78,21 @@ class TransformListener(TransformSource):
         node: Node of the subscriptions.
         now_ns: Time of the node, in nanoseconds.
         limits: Ages and gaps of the transforms that are used.
+        optical_frame: Name of the optical frame of all images; "" judges the frame of every image.
+        level_frame: Frame with z up; "" if none is known.
     """
 
-    def __init__(self, node: InputNode, now_ns: Callable[[], int], limits: TransformLimits) -> None:
+    def __init__(
+        self,
+        node: InputNode,
+        now_ns: Callable[[], int],
+        limits: TransformLimits,
+        optical_frame: str = "",
+        level_frame: str = "",
+    ) -> None:
         self._node = node
         self._buffer = TransformBuffer(limits, now_ns, lambda words: node.get_logger().warning(words))
+        self._optical = OpticalFrames(self._buffer, optical_frame, level_frame, lambda words: node.get_logger().warning(words))
         self._refused: deque[tuple[float, str]] = deque(maxlen=_REFUSED)
         self._reread_s = 0.0
         self._moving = node.create_subscription(TFMessage, "/tf", self._take, _MOVING_QOS)
@@ -106,6 +122,14 @@ class TransformListener(TransformSource):
             if not lately:
                 raise
             raise type(error)(error.what, f"{error.given}; refused transform from {'; '.join(lately)}", error.fix) from error
+
+    def in_optical_frame(self, frame: RgbdFrame) -> RgbdFrame:
+        """See `OpticalFrames.of`."""
+        return self._optical.of(frame)
+
+    def optical_frame(self, name: str) -> str:
+        """See `OpticalFrames.name`."""
+        return self._optical.name(name)
 
     def _read_static_again(self) -> None:
         """Subscribe to /tf_static again: living publishers repeat their transforms, and the others lose a contradiction."""

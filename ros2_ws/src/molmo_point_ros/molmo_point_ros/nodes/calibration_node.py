@@ -106,7 +106,7 @@ class CaptureNode(Node, RunnableNode):
                 self._board,
                 intrinsics_from_message(self._info),
                 Setup(self._parameters.setup),
-                frames=(self._base, self._gripper, message.header.frame_id),
+                frames=(self._base, self._gripper, self._tf.optical_frame(message.header.frame_id.lstrip("/"))),
             )
         return self._guide
 

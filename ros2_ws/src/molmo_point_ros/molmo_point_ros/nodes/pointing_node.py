@@ -20,6 +20,7 @@ from molmo_point.errors import MolmoPointError
 from molmo_point.pointer import Pointer
 from molmo_point_ros.inputs.camera_source import CameraSource
 from molmo_point_ros.inputs.input_node import InputNode
+from molmo_point_ros.inputs.optical_frame import OpticalSource
 from molmo_point_ros.inputs.tf_listener import StaticTransformSender, TransformListener
 from molmo_point_ros.inputs.topic_source import TopicSource
 from molmo_point_ros.nodes.action_goal import ActionGoal
@@ -121,8 +122,15 @@ class PointingNode(LifecycleNode, RunnableNode):
             gripper_of(parameters)
             inputs = InputNode(self)
             clock = self.get_clock()
-            transforms = TransformListener(inputs, lambda: clock.now().nanoseconds, parameters.transform_limits())
-            frames = TopicSource(inputs, parameters) if parameters.camera == TOPICS else CameraSource(self, parameters)
+            transforms = TransformListener(
+                inputs,
+                lambda: clock.now().nanoseconds,
+                parameters.transform_limits(),
+                parameters.optical_frame,
+                parameters.level_frame.lstrip("/"),
+            )
+            source = TopicSource(inputs, parameters) if parameters.camera == TOPICS else CameraSource(self, parameters)
+            frames = OpticalSource(source, transforms.in_optical_frame, parameters.tf_timeout_s)
         except BaseException as error:
             for made in (transforms, inputs):
                 if made is not None:

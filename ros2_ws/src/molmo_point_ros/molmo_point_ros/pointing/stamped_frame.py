@@ -6,6 +6,7 @@ The transforms are looked up before the model starts: the camera may have moved 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from molmo_point.errors import FrameError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.transforms import Transform
 from molmo_point_ros.inputs.tf_listener import TransformSource, wait_for_transform
@@ -53,7 +54,7 @@ def stamped_frame(
         The frame with its transforms; None when told to stop.
 
     Raises:
-        FrameError: If a transform at the capture time is not known in time.
+        FrameError: If a transform at the capture time is not known in time, or the frame is not an optical one.
     """
     found: dict[str, Transform] = {}
     box = (gates.workspace_frame or wanted) if gates.has_workspace else ""
@@ -64,4 +65,8 @@ def stamped_frame(
         if transform is None:
             return None
         found[name] = transform
+    # The transforms may have told only now that the image has the body frame of its camera.
+    if transforms.in_optical_frame(frame).frame != frame.frame:
+        given = f"image in {frame.frame!r}, its optical frame {transforms.in_optical_frame(frame).frame!r}"
+        raise FrameError("The optical frame of the images was found too late", given, "ask again")
     return StampedFrame(frame, found.get(wanted), found.get(box), found.get(level_frame))
