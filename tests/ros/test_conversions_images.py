@@ -87,6 +87,11 @@ def test_nan_and_infinity_are_no_depth_and_the_unit_of_a_d405_is_applied():
     assert conversions.depth_from_message(image(tenths, "16UC1"), unit_m=1e-4)[0, 0] == pytest.approx(0.3)
 
 
+def test_the_unit_of_integers_is_refused_for_meters():
+    with pytest.raises(InputError, match="depth_unit_m must be that of 16UC1"):
+        conversions.depth_from_message(image(np.ones((2, 2), np.float32), "32FC1"), unit_m=1e-4)
+
+
 def test_the_last_row_may_come_without_padding():
     message = image(RGB, "rgb8", padding=4)
     del message.data[-4:]
@@ -173,11 +178,19 @@ def test_rectified_images_use_p_and_no_distortion():
 
 
 @pytest.mark.parametrize("index", [0, 4])
-@pytest.mark.parametrize(("value", "words"), [(0.0, "f[xy] must be"), (float("nan"), "finite"), (-600.0, "f[xy] must be")])
+@pytest.mark.parametrize(("value", "words"), [(0.0, "focal length"), (float("nan"), "focal length"), (-600.0, "focal length")])
 def test_an_uncalibrated_camera_is_refused(index, value, words):
     message = camera_info()
     message.k[index] = value
     with pytest.raises(InputError, match=words):
+        conversions.intrinsics_from_message(message)
+
+
+@pytest.mark.parametrize("index", [2, 5, 8])
+def test_a_camera_matrix_that_is_not_finite_is_refused(index):
+    message = camera_info()
+    message.k[index] = float("nan")
+    with pytest.raises(InputError, match="K of the camera info must be finite"):
         conversions.intrinsics_from_message(message)
 
 
@@ -262,6 +275,15 @@ def test_a_small_region_far_from_the_principal_point_keeps_its_rays():
     message.roi.x_offset, message.roi.y_offset, message.roi.width, message.roi.height = 576, 416, 64, 64
     found = conversions.intrinsics_from_message(message)
     assert (found.fx, found.cx, found.cy) == (600.0, 319.5 - 576, 239.5 - 416)
+
+
+def test_a_region_with_its_own_optical_center_is_taken():
+    message = camera_info(k=matrix(150, 150, 179.5, 109.5))
+    message.roi.x_offset, message.roi.y_offset, message.roi.width, message.roi.height = 100, 50, 160, 120
+    assert conversions.intrinsics_from_message(message) == Intrinsics(160, 120, 150.0, 150.0, 79.5, 59.5)
+    message.k[2] = message.k[5] = 9.5
+    with pytest.raises(InputError, match="principal point"):
+        conversions.intrinsics_from_message(message)
 
 
 def test_binning_coarser_than_the_image_is_refused():

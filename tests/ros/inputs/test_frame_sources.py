@@ -187,3 +187,24 @@ def test_a_camera_of_the_node_gives_no_depth_without_use_depth(monkeypatch):
         color, depth = box_scene()
         source._take(RgbdFrame(color, depth, INTRINSICS, SECOND_NS, FRAME))
         assert (source.frame(0, 0.0, never).depth_m is not None) == use_depth
+
+
+@pytest.mark.parametrize(("encoding", "factor"), [("16UC1", 10), ("32FC1", 1000)])
+def test_depth_of_an_implausible_scale_is_questioned_once(encoding, factor):
+    node, source = source_of()
+    for number in (1, 2):
+        color, depth = box_scene()
+        frame = RgbdFrame(color, depth * np.float32(factor), INTRINSICS, number * SECOND_NS, FRAME)
+        color, depth, info = frame_to_messages(frame, depth_encoding=encoding)
+        for topic, message in zip(node.takers, (color, depth, info), strict=True):
+            node.takers[topic](message)
+        source.newer(0, 0.0, never)
+    (question,) = node.logged
+    assert "depth in the right unit" in question and "depth_unit_m" in question
+
+
+def test_depth_as_it_should_be_is_not_questioned():
+    node, source = source_of()
+    give(node, SECOND_NS)
+    source.newer(0, 0.0, never)
+    assert not node.logged

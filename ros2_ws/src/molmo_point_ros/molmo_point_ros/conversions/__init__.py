@@ -1,9 +1,10 @@
 """Messages to the SDK's types and back: pure functions, no node, no clock, no state."""
 
-from molmo_point_ros.conversions.camera_infos import intrinsics_from_message, intrinsics_to_message, same_camera
+from molmo_point_ros.conversions.camera_infos import image_size, intrinsics_from_message, intrinsics_to_message, same_camera
 from molmo_point_ros.conversions.detections import detections_message, import_vision_msgs
 from molmo_point_ros.conversions.grasps import grasp_message, no_grasp_reason
 from molmo_point_ros.conversions.images import (
+    DEPTH_UNIT,
     color_from_message,
     depth_from_message,
     frame_from_messages,
@@ -25,6 +26,7 @@ from molmo_point_ros.conversions.targets import (
 )
 
 __all__ = [
+    "DEPTH_UNIT",
     "Check",
     "best_target",
     "color_from_message",
@@ -34,6 +36,7 @@ __all__ = [
     "frame_to_messages",
     "grasp_message",
     "image_points_message",
+    "image_size",
     "import_vision_msgs",
     "intrinsics_from_message",
     "intrinsics_to_message",

@@ -35,8 +35,14 @@ def intrinsics_from_message(message: CameraInfo, *, rectified: bool = False) -> 
         InputError: For an uncalibrated camera (fx or fy 0), a distortion model other than plumb_bob, values that no camera
             has, or matrices and regions that contradict one another.
     """
-    camera = _matrix(message.k, "K", 3)
-    projection = _matrix(message.p, "P", 4)
+    camera, projection = np.array(message.k).reshape(3, 3), np.array(message.p).reshape(3, 4)
+    used = projection[:, :3] if rectified else camera
+    if not (used[0, 0] > 0 and used[1, 1] > 0):
+        given = f"{'P' if rectified else 'K'} with fx={used[0, 0]:g}, fy={used[1, 1]:g} in frame {message.header.frame_id[:80]!r}"
+        fix = "calibrate the camera, or publish the driver's own camera_info"
+        raise InputError("The focal length of the camera info must be above zero", given, fix)
+    _check_finite(camera, "K")
+    _check_finite(projection, "P")
     model, coefficients = ("none", ()) if rectified else _distortion(message)
     if rectified:
         offset = np.abs(projection[:2, 3])
@@ -46,13 +52,18 @@ def intrinsics_from_message(message: CameraInfo, *, rectified: bool = False) -> 
             raise InputError("P of a rectified image must have no offset", given, fix)
     elif projection.any() and max(message.binning_x, message.binning_y) <= 1 and not message.roi.width:
         _check_agreement(camera, projection, message, any(coefficients))
-    size_wh = (int(message.width), int(message.height))
     try:
-        full = Intrinsics.from_matrix(size_wh, projection[:, :3] if rectified else camera, model, coefficients)
+        window = _windowed(used, message, model, coefficients)
     except InputError as error:
         given = f"{error.given}; {'P' if rectified else 'K'} of the camera info of {message.header.frame_id[:80]!r}"
         raise InputError(error.what, given, error.fix) from error
-    return _binned(_windowed(full, message), message)
+    return _binned(window, message)
+
+
+def image_size(message: CameraInfo) -> tuple[int, int]:
+    """Return width and height of the image that a CameraInfo belongs to, after its region of interest and its binning."""
+    width, height = int(message.roi.width) or int(message.width), int(message.roi.height) or int(message.height)
+    return width // max(int(message.binning_x), 1), height // max(int(message.binning_y), 1)
 
 
 def same_camera(one: CameraInfo, other: CameraInfo) -> bool:
@@ -87,16 +98,15 @@ def intrinsics_to_message(intrinsics: Intrinsics, frame: str, stamp_ns: int) -> 
     return message
 
 
-def _matrix(values: object, name: str, columns: int) -> FloatArray:
-    matrix = np.array(values, dtype=np.float64).reshape(3, columns)
+def _check_finite(matrix: FloatArray, name: str) -> None:
     if not np.isfinite(matrix).all():
         raise InputError(f"{name} of the camera info must be finite", str(matrix.tolist()), _PUBLISH)
-    return matrix
 
 
 def _check_agreement(camera: FloatArray, projection: FloatArray, message: CameraInfo, distorts: bool) -> None:
     """Refuse a raw image whose frame is turned by R, and a K that belongs to another image than P."""
-    turn = _matrix(message.r, "R", 3)
+    turn = np.array(message.r).reshape(3, 3)
+    _check_finite(turn, "R")
     if turn.any():
         if np.abs(turn @ turn.T - np.eye(3)).max() > 1e-3 or np.linalg.det(turn) < 0:
             raise InputError("R of the camera info must be a rotation matrix", str(turn.tolist()), _PUBLISH)
@@ -106,7 +116,7 @@ def _check_agreement(camera: FloatArray, projection: FloatArray, message: Camera
             fix = "use the rectified image (image_proc), with its depth, and set rectified to true"
             raise InputError("A raw image must be in the frame of its camera info", given, fix)
     most = _MOST_SHARE if distorts else _SAME_SHARE
-    ratios = [projection[axis, axis] / camera[axis, axis] if camera[axis, axis] > 0 else 1.0 for axis in (0, 1)]
+    ratios = [projection[axis, axis] / camera[axis, axis] for axis in (0, 1)]
     offsets = [] if distorts else (projection[:2, 2] - camera[:2, 2]) / (most * np.array([message.width, message.height]))
     if any(ratio > 1 + most or ratio < 1 / (1 + most) for ratio in ratios) or np.abs(offsets).max(initial=0.0) > 1:
         given = "K with fx={:g}, fy={:g}, cx={:g}, cy={:g}; P with {:g}, {:g}, {:g}, {:g}".format(
@@ -116,27 +126,33 @@ def _check_agreement(camera: FloatArray, projection: FloatArray, message: Camera
         raise InputError("K and P of the camera info must be those of one image", given, fix)
 
 
-def _windowed(full: Intrinsics, message: CameraInfo) -> Intrinsics:
-    """Apply the region of interest; 0 x 0 is the whole image."""
-    region = message.roi
+def _windowed(matrix: FloatArray, message: CameraInfo, model: str, coefficients: tuple[float, ...]) -> Intrinsics:
+    """Return the intrinsics of the region of interest; 0 x 0 is the whole image."""
+    size_wh, region = (int(message.width), int(message.height)), message.roi
     x, y, width, height = (int(value) for value in (region.x_offset, region.y_offset, region.width, region.height))
     if not (x or y or width or height):
-        return full
-    if not (width and height) or x + width > full.width or y + height > full.height:
-        given = f"{width}x{height} at {x}, {y} of {full.width}x{full.height}"
+        return Intrinsics.from_matrix(size_wh, matrix, model, coefficients)
+    if not (width and height) or x + width > size_wh[0] or y + height > size_wh[1]:
+        given = f"{width}x{height} at {x}, {y} of {size_wh[0]}x{size_wh[1]}"
         raise InputError("The region of interest must lie in the image of the camera info", given, _PUBLISH)
-    return full.cropped(x, y, width, height)
+    try:
+        return Intrinsics.from_matrix(size_wh, matrix, model, coefficients).cropped(x, y, width, height)
+    except InputError as error:
+        # A region with its own optical center, in an image that is larger than the one that the lens lights.
+        try:
+            moved = matrix - np.array([[0.0, 0.0, x], [0.0, 0.0, y], [0.0, 0.0, 0.0]])
+            return Intrinsics.from_matrix((width, height), moved, model, coefficients)
+        except InputError:
+            raise error from None
 
 
 def _binned(window: Intrinsics, message: CameraInfo) -> Intrinsics:
     """Apply the binning; 0 and 1 are none."""
-    binning = (max(int(message.binning_x), 1), max(int(message.binning_y), 1))
-    if binning == (1, 1):
-        return window
-    if binning[0] > window.width or binning[1] > window.height:
-        given = f"{binning[0]}x{binning[1]} for {window.width}x{window.height} pixels"
+    size_wh = image_size(message)
+    if min(size_wh) < 1:
+        given = f"{message.binning_x}x{message.binning_y} for {window.width}x{window.height} pixels"
         raise InputError("The binning must be smaller than the image of the camera info", given, _PUBLISH)
-    return window.scaled(window.width // binning[0], window.height // binning[1])
+    return window if size_wh == window.size_wh else window.scaled(*size_wh)
 
 
 def _distortion(message: CameraInfo) -> tuple[str, tuple[float, ...]]:

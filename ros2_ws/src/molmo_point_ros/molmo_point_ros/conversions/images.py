@@ -5,6 +5,7 @@ with the reason.
 """
 
 import io
+import math
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,17 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from molmo_point.arrays import DepthArray
 from molmo_point.errors import DepthInputError, InputError
 from molmo_point.frame import RgbdFrame, decode_depth
-from molmo_point_ros.conversions.camera_infos import intrinsics_from_message, intrinsics_to_message
+from molmo_point_ros.conversions.camera_infos import image_size, intrinsics_from_message, intrinsics_to_message
 from molmo_point_ros.conversions.stamps import stamp_from_ns, stamp_to_ns
 
 MAX_PIXELS = 64_000_000
 """Images larger than this are refused before anything is allocated for them."""
 
 MAX_FRAME_NAME = 255
+DEPTH_UNIT = "depth_unit_m for 16UC1, or publish 32FC1 in meters"
+"""Setting of the depth unit of messages, for questions to the user."""
+MILLIMETER_M = 0.001
+"""Unit of 16UC1 depth in meters, by REP 118."""
 _CHANNELS = {"rgb8": (0, 1, 2), "bgr8": (2, 1, 0), "rgba8": (0, 1, 2), "bgra8": (2, 1, 0), "mono8": (0, 0, 0)}
 _CHANNEL_COUNT = {"rgb8": 3, "bgr8": 3, "rgba8": 4, "bgra8": 4, "mono8": 1}
 _DEPTH_TYPES = {"16UC1": "u2", "32FC1": "f4"}
@@ -35,7 +40,7 @@ def checked_frame(name: str) -> str:
     """
     name = name.lstrip("/")
     if not name.strip() or not name.isprintable() or len(name) > MAX_FRAME_NAME:
-        what = f"A frame must have a printable name of at most {MAX_FRAME_NAME} characters"
+        what = f"frame_id must be a printable name of at most {MAX_FRAME_NAME} characters"
         raise InputError(what, f"{name[:80]!r}, {len(name)} characters", "let the driver name its frame")
     return name
 
@@ -64,13 +69,13 @@ def color_from_message(message: Image | CompressedImage, *, max_px: int = MAX_PI
     return np.ascontiguousarray(rows[:, :, _CHANNELS[message.encoding]])
 
 
-def depth_from_message(message: Image | CompressedImage, *, unit_m: float = 0.001, max_px: int = MAX_PIXELS) -> DepthArray:
+def depth_from_message(message: Image | CompressedImage, *, unit_m: float = MILLIMETER_M, max_px: int = MAX_PIXELS) -> DepthArray:
     """Return the depth image (h, w), float32 meters; NaN for 0, NaN or infinity (REP 118, REP 117).
 
     Args:
         message: An Image in 16UC1 or 32FC1 (meters), of either byte order; or a CompressedImage of 16UC1 depth as
             compressed_depth_image_transport publishes it.
-        unit_m: Size of one unit of 16UC1, in meters.
+        unit_m: Size of one unit of 16UC1, in meters; another one than a millimeter is refused for 32FC1.
         max_px: Largest number of pixels; a larger image is refused before memory is allocated.
 
     Raises:
@@ -78,6 +83,9 @@ def depth_from_message(message: Image | CompressedImage, *, unit_m: float = 0.00
     """
     if isinstance(message, CompressedImage):
         return decode_depth(_decompressed_depth(message, max_px), scale_m=unit_m)
+    if message.encoding == "32FC1" and not math.isclose(unit_m, MILLIMETER_M):
+        fix = "leave it out, and publish meters (REP 118)"
+        raise InputError("depth_unit_m must be that of 16UC1; 32FC1 depth is in meters", f"depth_unit_m {unit_m:g}", fix)
     if message.encoding not in _DEPTH_TYPES:
         raise InputError(
             "The encoding of the depth image is not supported",
@@ -95,7 +103,7 @@ def frame_from_messages(
     depth: Image | CompressedImage | None = None,
     info: CameraInfo | None = None,
     *,
-    depth_unit_m: float = 0.001,
+    depth_unit_m: float = MILLIMETER_M,
     rectified: bool = False,
     max_px: int = MAX_PIXELS,
 ) -> RgbdFrame:
@@ -120,6 +128,11 @@ def frame_from_messages(
                 "use depth aligned to color (realsense-ros: align_depth.enable:=true, aligned_depth_to_color topics)",
             )
     color_rgb = color_from_message(color, max_px=max_px)
+    if info is not None and image_size(info) != color_rgb.shape[1::-1]:
+        given = "camera info of {}x{} pixels with its region and binning, image {}x{}".format(
+            *image_size(info), *color_rgb.shape[1::-1]
+        )
+        raise DepthInputError("The intrinsics must be those of the image's size", given, "publish the camera info of this image")
     try:
         return RgbdFrame(
             color=color_rgb,

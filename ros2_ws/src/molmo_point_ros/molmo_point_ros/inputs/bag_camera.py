@@ -1,5 +1,6 @@
 """A rosbag2 recording (MCAP or SQLite) as a camera: images joined by stamp, and its transforms."""
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,14 +10,16 @@ from rclpy.serialization import deserialize_message
 from tf2_msgs.msg import TFMessage
 
 from molmo_point.camera.base import Camera, shift_stamps, wait_until_due
+from molmo_point.camera.questions import SourceQuestions
 from molmo_point.camera.replay import ReplayEnded
 from molmo_point.errors import CameraError, DependencyError, InputError
 from molmo_point.frame import RgbdFrame
-from molmo_point_ros.conversions import frame_from_messages, same_camera, stamp_from_ns, stamp_to_ns
+from molmo_point_ros.conversions import DEPTH_UNIT, frame_from_messages, same_camera, stamp_from_ns, stamp_to_ns
 from molmo_point_ros.inputs.bag_topics import KINDS, choose_topics
 from molmo_point_ros.inputs.synchronizer import COLOR, DEPTH, INFO, Stream, Synchronizer
 
 _READ = {**KINDS, "tf2_msgs/msg/TFMessage": TFMessage}
+_LOG = logging.getLogger(__name__)
 _PATIENCE = 5
 """Color images in a row without depth or camera info, after which an error tells the reason."""
 MAX_SKEW_S = 0.0167
@@ -88,30 +91,35 @@ class BagCamera(Camera):
         self._on_transforms = on_transforms or (lambda message, static: None)
         self._loop, self._realtime = loop, realtime
         self._depth_unit_m, self._rectified, self._max_skew_s = depth_unit_m, rectified, max_skew_s
+        self._questions = SourceQuestions(_LOG.warning, self.name, DEPTH_UNIT)
         self._clock_ns: Callable[[], int] | None = None
         self._firsts: dict[str, tuple[int, Any]] = {}
         try:
-            kinds = {each.topic: each.msgtype for each in self._reader.connections}
-            topics = choose_topics(kinds, lambda topic: self._first(topic)[1], color_topic, depth_topic, info_topic)
-            streams = {topics.color: COLOR, topics.depth: DEPTH, topics.info: INFO}
-            self._streams: dict[str, Stream] = {topic: stream for topic, stream in streams.items() if topic}
-            wanted = {*self._streams, *self._transforms}
-            self._connections = [each for each in self._reader.connections if each.topic in wanted and each.msgtype in _READ]
-            self._first_log_ns, first_color = self._first(topics.color)
-            if first_color is None:
-                given = f"{self.path}, topic {topics.color}"
-                raise InputError("A recording must hold a color image", given, "record again, or name another topic")
-            self._first_ns = stamp_to_ns(first_color.header.stamp)
-            self._first_info = self._first(topics.info)[1] if topics.info else None
+            self._open_streams(color_topic, depth_topic, info_topic)
         except BaseException:
             self._reader.close()
             raise
-        self._firsts.clear()
         self._length_ns = self._reader.end_time - self._reader.start_time
         self._round = 0
         self._last_ns = 0
         self._why: CameraError | None = None
         self._begin()
+
+    def _open_streams(self, color: str, depth: str, info: str) -> None:
+        """Choose the topics, and look at their first messages."""
+        kinds = {each.topic: each.msgtype for each in self._reader.connections}
+        topics = choose_topics(kinds, lambda topic: self._first(topic)[1], color, depth, info)
+        streams = {topics.color: COLOR, topics.depth: DEPTH, topics.info: INFO}
+        self._streams: dict[str, Stream] = {topic: stream for topic, stream in streams.items() if topic}
+        wanted = {*self._streams, *self._transforms}
+        self._connections = [each for each in self._reader.connections if each.topic in wanted and each.msgtype in _READ]
+        self._first_log_ns, first_color = self._first(topics.color)
+        if first_color is None:
+            given = f"{self.path}, topic {topics.color}"
+            raise InputError("A recording must hold a color image", given, "record again, or name another topic")
+        self._first_ns = stamp_to_ns(first_color.header.stamp)
+        self._first_info = self._first(topics.info)[1] if topics.info else None
+        self._firsts.clear()
 
     def stamped_by(self, clock_ns: Callable[[], int]) -> "BagCamera":
         """Start again with frames and transforms stamped by a clock. See `Camera.stamped_by`."""
@@ -181,7 +189,7 @@ class BagCamera(Camera):
                 frame = frame_from_messages(
                     bundle.color, bundle.depth, bundle.info, depth_unit_m=self._depth_unit_m, rectified=self._rectified
                 )
-                return shift_stamps(frame, self._shift_ns)
+                return shift_stamps(self._questions.ask(frame), self._shift_ns)
 
     def _reason(self) -> CameraError:
         """Return the reason why color images have no depth or camera info of their moment."""

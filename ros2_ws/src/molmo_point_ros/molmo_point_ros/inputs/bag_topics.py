@@ -10,7 +10,7 @@ from typing import Any
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from molmo_point.errors import InputError
-from molmo_point_ros.conversions import same_camera
+from molmo_point_ros.conversions import image_size, same_camera
 
 NO_DEPTH = "none"
 """Value of `depth_topic` for color images without depth."""
@@ -99,9 +99,7 @@ def _info_topic(kinds: Mapping[str, str], first: Callable[[str], Any], color: st
 def _fits(info: CameraInfo, image: Image | CompressedImage) -> bool:
     if _frame(info) not in ("", _frame(image)):
         return False
-    binning = max(int(info.binning_x), 1), max(int(info.binning_y), 1)
-    size = (int(info.roi.width) or int(info.width)) // binning[0], (int(info.roi.height) or int(info.height)) // binning[1]
-    return isinstance(image, CompressedImage) or size == (int(image.width), int(image.height))
+    return isinstance(image, CompressedImage) or image_size(info) == (int(image.width), int(image.height))
 
 
 def _check_no_depth(kinds: Mapping[str, str], first: Callable[[str], Any], color: str) -> None:

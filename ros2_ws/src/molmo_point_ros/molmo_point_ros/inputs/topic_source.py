@@ -6,9 +6,10 @@ from typing import Any
 
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from molmo_point.camera.questions import SourceQuestions
 from molmo_point.errors import DependencyError, DepthInputError, InputError
 from molmo_point.frame import RgbdFrame
-from molmo_point_ros.conversions import frame_from_messages, same_camera, stamp_to_ns
+from molmo_point_ros.conversions import DEPTH_UNIT, frame_from_messages, same_camera, stamp_to_ns
 from molmo_point_ros.inputs.frame_sources import FrameSource
 from molmo_point_ros.inputs.frame_wait import FrameWait, too_old
 from molmo_point_ros.inputs.image_qos import image_qos
@@ -36,6 +37,7 @@ class TopicSource(FrameSource):
         self._synchronizer = Synchronizer(parameters.max_skew_s, needed, same_info=same_camera)
         self._waiting = FrameWait()
         self._incompatible = self._received = 0
+        self._questions = SourceQuestions(node.get_logger().warning, "image topics", DEPTH_UNIT)
         qos = image_qos(parameters.reliable)
         self._subscriptions = {
             name: node.create_subscription(
@@ -116,7 +118,7 @@ class TopicSource(FrameSource):
     def _converted(self, bundle: MessageBundle) -> RgbdFrame:
         parameters = self._parameters
         try:
-            return frame_from_messages(
+            frame = frame_from_messages(
                 bundle.color,
                 bundle.depth if parameters.use_depth else None,
                 bundle.info if parameters.use_depth else None,
@@ -127,6 +129,7 @@ class TopicSource(FrameSource):
         except InputError as error:
             code = ErrorCode.NO_DEPTH if isinstance(error, DepthInputError) else ErrorCode.NO_IMAGE
             raise GoalError(code, error.what, error.given, error.fix) from error
+        return self._questions.ask(frame)
 
     def _reason(self, after_ns: int, timeout_s: float) -> GoalError:
         missing, skew_s = self._synchronizer.missing(), self._synchronizer.skew_s()
