@@ -19,7 +19,8 @@ from molmo_point.errors import InputError
 MAX_FILE_BYTES = 512 * 2**20
 """Largest image, depth or array file that is read."""
 MAX_IMAGE_PIXELS = 2**27
-_IMAGE_FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF", "PPM")
+IMAGE_FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF", "PPM", "JPEG2000")
+"""Formats that Pillow decodes itself; others start programs or read further files."""
 # A FIFO without a writer and a terminal would make `open` wait.
 _OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
 _KINDS = (
@@ -195,7 +196,7 @@ def decode_oriented(data: bytes, name: str, *, depth: bool = False, upright: boo
         InputError: The bytes are no complete image, or a depth image instead of a color image, or the reverse.
     """
     try:
-        with Image.open(io.BytesIO(data), formats=_IMAGE_FORMATS) as image:
+        with Image.open(io.BytesIO(data), formats=IMAGE_FORMATS) as image:
             if image.width * image.height > MAX_IMAGE_PIXELS:
                 raise ValueError(f"{image.width} x {image.height} is more than {MAX_IMAGE_PIXELS / 1e6:.0f} million pixels")
             orientation = _orientation(image)

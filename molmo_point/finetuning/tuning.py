@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from molmo_point.errors import InputError
+from molmo_point.files import write_file
 from molmo_point.finetuning.checks import ANSWER_COLUMNS, VALID_COLUMN, answer_scores, validation_loss
 from molmo_point.finetuning.loop import Losses, TrainingLoop, TrainingTask
 from molmo_point.finetuning.mixture import Mixture
@@ -43,7 +44,7 @@ class TuningTask(TrainingTask):
         self.images_too_long = 0
         out = Path(settings.out)
         out.mkdir(parents=True, exist_ok=True)
-        (out / "bad_rows.txt").write_text("".join(line + "\n" for line in report), encoding="utf-8")
+        write_file(out / "bad_rows.txt", "".join(line + "\n" for line in report).encode("utf-8", "backslashreplace"))
 
     def stage(self, step: int) -> str:
         return self.settings.at(step)[0].stage

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 
 from molmo_point.arrays import FloatArray
 from molmo_point.errors import DependencyError, FrameError, InputError
+from molmo_point.files import write_file
 from molmo_point.geometry.mapping_file import read_mapping
 from molmo_point.geometry.rigid import hat, motion, nearest_rotation, quaternions_of
 
@@ -271,11 +272,7 @@ def save_transform(path: str | Path, transform: Transform) -> None:
         import yaml
     except ImportError as error:
         raise DependencyError("Writing YAML needs PyYAML", "no module named yaml", "pip install pyyaml") from error
-    try:
-        text = yaml.safe_dump(transform.to_dict(), sort_keys=False, default_flow_style=None)
-        Path(path).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError("path must be writable", f"{path} ({error})", "choose another path") from error
+    write_file(path, yaml.safe_dump(transform.to_dict(), sort_keys=False, default_flow_style=None).encode())
 
 
 def _matrix_of(xyzw: FloatArray) -> FloatArray:

@@ -2,11 +2,13 @@
 
 import contextlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from molmo_point.errors import MolmoPointError
+from molmo_point.errors import InputError, MolmoPointError
+from molmo_point.files import write_file
 from molmo_point.picking.run_log import GoalRecorder, Look, RunLog, WatchedPointer
 from molmo_point.picking.states import PickEvent
 from molmo_point.pointer import Pointer
@@ -20,8 +22,8 @@ from molmo_point.viz.video import write_video
 class GoalVideo(GoalRecorder):
     """Records goals, and writes a video of each in the arm's thread.
 
-    Each goal gets a video (pick-001.mp4), a picture (pick-001.png), and, last, a record (pick-001.json) with its caption,
-    its outcome, and the name of the video or the reason for having none.
+    Each goal gets the next free number: a video (pick-001.mp4), a picture (pick-001.png), and, last, a record (pick-001.json)
+    with its caption, its outcome, and the name of the video or the reason for having none.
 
     Args:
         folder: Folder of the files; made if it is missing.
@@ -66,16 +68,23 @@ class GoalVideo(GoalRecorder):
         if not len(self._film):
             return
         self._log.success, self._log.message = success, message
-        self._number += 1
-        path = self._folder / f"pick-{self._number:03d}.mp4"
+        path = self._free_path()
         record: dict[str, Any] = {"caption": self._log.caption, "success": success, "message": message, "video": None}
         try:
             record["video"] = self._write(path).name
         except (MolmoPointError, OSError) as error:
             record["reason"] = str(error)
             self._say(f"no video: {error}")
-        with contextlib.suppress(OSError):
-            path.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        with contextlib.suppress(InputError):
+            write_file(path.with_suffix(".json"), f"{json.dumps(record, indent=1)}\n".encode())
+
+    def _free_path(self) -> Path:
+        """Return the path of the next video; files of an earlier run stay."""
+        while True:
+            self._number += 1
+            path = self._folder / f"pick-{self._number:03d}.mp4"
+            if not any(os.path.lexists(path.with_suffix(suffix)) for suffix in (".mp4", ".gif", ".png", ".json")):
+                return path
 
     def _tick(self, arm: SimulatedArm) -> None:
         if self._recording:

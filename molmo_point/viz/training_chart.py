@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from molmo_point.dependencies import require_name
+from molmo_point.files import read_file, written_whole
 
 _WIDTH_IN, _HEIGHT_IN, _DPI = 12.0, 4.2, 110
 _NAMES = {"token": "answers", "valid_token": "answers, kept out", "points_f1": "points (F1)"}
@@ -72,11 +73,10 @@ def draw_curves(out: Path) -> None:
     Raises:
         DependencyError: Matplotlib is not installed.
     """
-    with (out / "log.csv").open(newline="", encoding="utf-8") as file:
-        rows = [{name: float(value) for name, value in row.items() if _is_number(value)} for row in csv.DictReader(file)]
-    part = out / "curves.part.png"
-    training_chart(rows).savefig(part)
-    part.replace(out / "curves.png")
+    lines = read_file(out / "log.csv").decode().splitlines()
+    rows = [{name: float(value) for name, value in row.items() if _is_number(value)} for row in csv.DictReader(lines)]
+    with written_whole(out / "curves.png", suffix=".png") as part:
+        training_chart(rows).savefig(part, metadata={"Software": "molmo-point"})
 
 
 def _is_number(value: str) -> bool:

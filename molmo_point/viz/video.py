@@ -1,8 +1,6 @@
 """Video files from pictures: H.264 by PyAV, MPEG-4 by OpenCV, or GIF by Pillow, whichever is installed."""
 
 import importlib.util
-import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from molmo_point.errors import InputError
+from molmo_point.files import written_whole
 
 SUFFIXES = (".mp4", ".gif")
 _GIF_COLORS = 256
@@ -41,18 +40,8 @@ def write_video(path: str | Path, pictures: Iterable[np.ndarray], fps: float) ->
         raise InputError("fps must be above 0 and at most 1000", f"fps={fps}", "use e.g. 10")
     write, suffix = _writer(path.suffix.lower())
     path = path.with_suffix(suffix)
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=suffix)
-    except OSError as error:
-        given = f"{path} ({error.strerror or error})"
-        raise InputError("The folder of the video must be writable", given, "make the folder, or check its rights") from error
-    os.close(handle)
-    try:
-        write(temporary, _checked(pictures), fps)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+    with written_whole(path, suffix=suffix) as temporary:
+        write(str(temporary), _checked(pictures), fps)
     return path
 
 

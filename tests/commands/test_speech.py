@@ -77,7 +77,7 @@ def test_without_things_there_are_no_hints(whisper):
         (np.ones(31 * 16_000, np.float32), "too long"),
         (np.ones((2, 16_000), np.float32), "must be samples"),
         (np.full(16_000, np.nan, np.float32), "must be samples"),
-        ("missing.wav", "must be a file that exists"),
+        ("missing.wav", "must be readable"),
         (__file__, "readable sound file"),
     ],
 )

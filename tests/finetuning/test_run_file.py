@@ -116,7 +116,7 @@ def test_the_page_has_every_setting_with_its_default() -> None:
     assert float(rows["rates"].partition("LoRA ")[2].split()[0]) == LORA_RATE
 
 
-@pytest.mark.parametrize(("text", "said"), [("- 1", "names with values"), ("a: [", "must be YAML"), (None, "must be readable")])
+@pytest.mark.parametrize(("text", "said"), [("- 1", "one mapping"), ("a: [", "valid JSON or YAML"), (None, "readable")])
 def test_a_file_without_settings_is_refused(text: str | None, said: str, tmp_path: Path) -> None:
     path = tmp_path / "run.yaml"
     if text is not None:

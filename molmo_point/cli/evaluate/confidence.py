@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,11 @@ from molmo_point.errors import InputError
 from molmo_point.evaluation import calibration_fit as fitting
 from molmo_point.evaluation.observations import Observations, observe
 from molmo_point.evaluation.tabletop import sigma_px
-from molmo_point.files import write_file
+from molmo_point.files import check_writable, write_file
+from molmo_point.geometry.mapping_file import read_mapping
 from molmo_point.pointer import Pointer
+
+_SETTINGS = "pointing.json"
 
 
 def check(options: argparse.Namespace) -> None:
@@ -29,6 +33,8 @@ def check_output(options: argparse.Namespace) -> None:
     if options.write and not isinstance(resolve_checkpoint(options.model), Path):
         fix = "download the checkpoint and pass its folder"
         raise InputError("--write must go with the folder of a checkpoint", repr(options.model), fix)
+    if options.write:
+        check_writable(Path(resolve_checkpoint(options.model)) / _SETTINGS)
 
 
 def measure(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
@@ -81,9 +87,9 @@ def store(folder: Path, settings: dict[str, Any], sigma_px: float) -> None:
 
     A checkpoint that states no error of its points gets `sigma_px`, pixels at 640.
     """
-    path = folder / "pointing.json"
+    path = folder / _SETTINGS
     try:
-        held = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        held = read_mapping(path) if os.path.lexists(path) else {}
         held = {"sigma_px_at_640": round(sigma_px, 2)} | held | {"calibration": settings}
         write_file(path, (json.dumps(held, indent=1, allow_nan=False) + "\n").encode())
     except (OSError, ValueError, TypeError) as error:

@@ -1,14 +1,16 @@
 """Rows of parquet and JSON-lines files, one after another, each with its place."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from molmo_point.dependencies import require
 from molmo_point.errors import InputError
+from molmo_point.files import open_file
 from molmo_point.finetuning.labels.row_images import RowError
+from molmo_point.geometry.mapping_file import parse_json
 
+_MAX_ROW_BYTES = 16 * 2**20
 SUFFIXES = (".parquet", ".jsonl", ".ndjson")
 
 
@@ -43,13 +45,16 @@ def read_rows(file: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, dict[
 
 
 def _json_rows(file: Path) -> Iterator[tuple[str, dict[str, Any] | RowError]]:
-    with file.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
+    with open_file(file) as lines:
+        for number, line in enumerate(iter(lambda: lines.readline(_MAX_ROW_BYTES + 1), b""), start=1):
+            if len(line) > _MAX_ROW_BYTES:
+                fix = "write one row a line"
+                raise InputError(f"A row must have at most {_MAX_ROW_BYTES // 2**20} MiB", f"{file}:{number}", fix)
             if not line.strip():
                 continue
             place = f"{file}:{number}"
             try:
-                row = json.loads(line)
+                row = parse_json(line)
             except ValueError as error:  # bytes that are no UTF-8, too
                 yield place, RowError(f"the line is no JSON ({error})")
                 continue
@@ -61,7 +66,7 @@ def _parquet_rows(file: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, d
     pyarrow, parquet = (require(name, "A parquet file", "train") for name in ("pyarrow", "pyarrow.parquet"))
     number = 0
     try:
-        with parquet.ParquetFile(file) as table:
+        with open_file(file) as stream, parquet.ParquetFile(stream) as table:
             known = [name for name in columns if name in table.schema_arrow.names]
             for batch in table.iter_batches(batch_size=1024, columns=known):
                 for row in batch.to_pylist():

@@ -9,6 +9,8 @@ from typing import Any
 from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
+from molmo_point.files import IMAGE_FORMATS, open_file
+
 _ORIENTATION, _WIDTH, _HEIGHT = 0x0112, 0x0100, 0x0101  # EXIF and TIFF
 _SIDEWAYS = (5, 6, 7, 8)
 _EMPTY_MESSAGE = "`image` must be the path of an image file, relative to the file of rows"
@@ -56,7 +58,7 @@ class RowImages:
         """Return width and height, EXIF orientation applied, from the header alone; RowError if the file is no image."""
         if path not in self._sizes:
             try:
-                with Image.open(path) as picture:
+                with open_file(path) as file, Image.open(file, formats=IMAGE_FORMATS) as picture:
                     # Pillow states the size of a TIFF before or after its turn, depending on the version.
                     tags = picture.tag_v2 if isinstance(picture, TiffImageFile) else {}
                     width, height = (tags[_WIDTH], tags[_HEIGHT]) if tags else picture.size

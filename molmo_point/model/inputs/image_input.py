@@ -8,7 +8,6 @@
 """
 
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ import torch
 from PIL import Image, ImageOps
 
 from molmo_point.errors import InputError
+from molmo_point.files import IMAGE_FORMATS, MAX_FILE_BYTES, open_file
 
 MAX_PIXELS = 2**27
 """Largest number of pixels (134 million): above any camera, far below a decompression bomb."""
@@ -53,9 +53,7 @@ def _from_file(path: str | os.PathLike[str]) -> np.ndarray:
     if str(path).startswith(("http://", "https://", "data:")):
         raise InputError("image must be local, because images are not downloaded", str(path)[:80], "pass a file, or the pixels")
     try:
-        if Path(path).stat().st_size == 0:
-            raise InputError("The image file must not be empty", str(path), "pass a complete image file")
-        with Image.open(path) as picture:
+        with open_file(path, MAX_FILE_BYTES) as file, Image.open(file, formats=IMAGE_FORMATS) as picture:
             return _from_pil(picture, str(path))
     except Image.DecompressionBombError as error:
         raise _too_large(str(path), str(error)) from error

@@ -9,6 +9,7 @@ from transformers import BatchFeature, PreTrainedTokenizerBase
 from transformers.processing_utils import ProcessorMixin
 
 from molmo_point.errors import CheckpointError, InputError
+from molmo_point.files import write_file
 from molmo_point.model.checkpoint.local_folder import local_folder
 from molmo_point.model.checkpoint.report import IMAGE_TOKENS
 from molmo_point.model.checkpoint.weight_files import read_object
@@ -316,5 +317,5 @@ def write_settings(folder: Path, layout: ImageLayout, processor: dict[str, Any])
     """Write ``preprocessor_config.json`` and ``processor_config.json`` as released, and return the paths."""
     paths = folder / "preprocessor_config.json", folder / "processor_config.json"
     for path, data in zip(paths, (layout.to_dict(), processor)):
-        path.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+        write_file(path, f"{json.dumps(data, indent=1)}\n".encode())
     return [str(path) for path in paths]

@@ -161,10 +161,10 @@ def test_broken_exif_is_no_reason_to_refuse_an_image(tmp_path: Path) -> None:
         pytest.param(Image.fromarray(np.full((4, 4), 70000, np.int32)), "from 0 to 65535", id="pil-32-bit"),
         pytest.param(Image.fromarray(np.full((4, 4), 200, np.float32)), "divide by 255", id="pil-float"),
         pytest.param("https://example.org/a.png", "not downloaded", id="address"),
-        pytest.param("no/such/file.png", "cannot be read", id="no-file"),
-        pytest.param("a\0b", "cannot be read", id="no-name"),
+        pytest.param("no/such/file.png", "must be readable", id="no-file"),
+        pytest.param("a\0b", "must be readable", id="no-name"),
         pytest.param(Path(__file__), "cannot be read", id="no-image"),
-        pytest.param(Path(__file__).parent, "cannot be read", id="folder"),
+        pytest.param(Path(__file__).parent, "must be a regular file", id="folder"),
     ],
 )
 def test_what_is_no_image_is_refused_with_what_to_do(image: Any, said: str) -> None:

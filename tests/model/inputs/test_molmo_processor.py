@@ -184,7 +184,7 @@ def test_padding_options(processor: MolmoProcessor) -> None:
         pytest.param({"images": [[SMALL, WIDE]], "text": ["a"]}, "at most one image", id="two-images-nested"),
         pytest.param({"images": [SMALL, WIDE], "text": ["a", "b", "c"]}, "2 images for 3 texts", id="too-few"),
         pytest.param({"images": SMALL, "text": ["a", "b"]}, "[image] * len(text)", id="one-for-two"),
-        pytest.param({"images": "no/such.png", "text": "a"}, "cannot be read", id="no-file"),
+        pytest.param({"images": "no/such.png", "text": "a"}, "must be readable", id="no-file"),
         pytest.param({"images": np.zeros((20, 20000, 3), np.uint8), "text": "a"}, "aspect ratio", id="ribbon"),
         pytest.param({"text": "a", "padding": "left"}, "padding must be", id="padding"),
         pytest.param({"text": "a", "padding_side": "top"}, "left", id="side"),
