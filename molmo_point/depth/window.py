@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from molmo_point.arrays import BoolArray, DepthArray, FloatArray
+from molmo_point.geometry.intrinsics import within_image
 
 _Value = TypeVar("_Value", bound=np.generic)
 
@@ -118,8 +119,7 @@ def cut_window(
     top, left = rows.start, columns.start
     first_row, first_column = min(top, 1), min(left, 1)
     inner = np.s_[
-        first_row : first_row + min(rows.stop, height) - top,
-        first_column : first_column + min(columns.stop, width) - left,
+        first_row : first_row + min(rows.stop, height) - top, first_column : first_column + min(columns.stop, width) - left
     ]
     z, span = wide[inner], _span(wide)[inner]
     du = np.arange(left, left + z.shape[1])[None, :] - point[0]
@@ -129,11 +129,9 @@ def cut_window(
     error_px2 = _at_least(covariance_px2, MIN_SIGMA_PX)
     squared = mahalanobis2(du, dv, error_px2)
     du, dv = np.broadcast_arrays(du, dv)
-    reach_u, reach_v = WINDOW_SIGMAS * np.sqrt(np.diag(covariance_px2))
-    u, v = point
+    reach = WINDOW_SIGMAS * np.sqrt(np.diag(covariance_px2))
     parts = [(z, span, du, dv, np.ones_like(z), np.exp(-0.5 * squared), np.exp(-0.5 * squared / TAIL**2))]
-    if max(reach_u, reach_v) > radius:
-        parts.append(_beyond(depth_m, point, error_px2, (rows, columns), min_m, max_m))
+    parts += [_beyond(depth_m, point, error_px2, (rows, columns), min_m, max_m)] if reach.max() > radius else []
     z, span, du, dv, area, likely, weight = (np.concatenate([part.ravel() for part in same]) for same in zip(*parts, strict=True))
     return Window(
         samples=Samples(z, span, du, dv, area, likely, weight / weight.sum()),
@@ -142,7 +140,7 @@ def cut_window(
         near=near / near.sum(),
         center=(row - top, column - left),
         reach_px=float(np.clip(focal_px * FIT_RADIUS_M / near_m, 1.5, MAX_RADIUS_PX / 2)),
-        cut=bool(min(u - reach_u, v - reach_v) < -0.5 or u + reach_u > width - 0.5 or v + reach_v > height - 0.5),
+        cut=not within_image([point - reach, point + reach], (width, height)).all(),
     )
 
 
