@@ -1,10 +1,12 @@
 """Many frames and goals through a real node over DDS, and its memory over time.
 
 ros2_ws/run python tests/ros/soak.py --frames 20000 --goals 2000
+ros2_ws/run python tests/ros/soak.py --kind pick --goals 3000
 
 The camera and the pointing node (with a model that answers at once) are processes of their own. Goals are spread evenly over
-the frames; every tenth is cancelled at once, every tenth names an unknown frame. Ends with 1 if the node's memory, threads or
-open files grew between the second and the last fifth.
+the frames; every tenth is cancelled at once, every tenth names an unknown frame. With `--kind pick` the node is the picking node
+with a scripted arm; every tenth goal is cancelled, every tenth is stopped by ~/stop, every tenth is absurd. Ends with 1 if the
+node's memory, threads or open files grew between the second and the last fifth.
 """
 
 import argparse
@@ -18,6 +20,8 @@ import time
 from pathlib import Path
 
 import rclpy
+from molmo_point_msgs.action import PickObject
+from molmo_point_ros.clients.pick_client import PickClient
 from molmo_point_ros.clients.point_client import PointAtClient
 from molmo_point_ros.inputs.image_qos import image_qos
 from molmo_point_ros.nodes.goal_error import GoalError, code_name
@@ -114,6 +118,53 @@ class Soak:
                 process.kill()
 
 
+class PickSoak:
+    """The client's side for the picking node; it sends no frames."""
+
+    def __init__(self, options):
+        self.options, self.goals, self.ends = options, 0, {}
+        program = str(Path(__file__).with_name("scripted_picker.py"))
+        ros = ["--ros-args", "--log-level", "fatal", "-r", "__ns:=/soak"]
+        self.picking = subprocess.Popen([sys.executable, program, *ros], env={**os.environ, "OMP_NUM_THREADS": "1"})
+        self.client = PickClient(server="/soak/molmo_pick")
+
+    def ask(self):
+        """One goal: picked, cancelled, stopped or refused."""
+        self.goals += 1
+        kind = self.goals % 10
+        goal = PickObject.Goal(query="x" * 5000 if kind == 3 else "the cube", dry_run=True)
+        call = self.client.dispatch(goal)
+        if kind == 1:
+            call.cancel()
+        elif kind == 2 and call.wait_answered(20.0):
+            self.client.stop()
+        try:
+            end = code_name(call.result(20.0).error_code)
+        except GoalError as error:
+            end = code_name(error.code)
+        self.ends[end] = self.ends.get(end, 0) + 1
+
+    def run(self, say):
+        """All of it. Returns the rows that were said."""
+        if not self.client.wait_for_server(START_S):
+            raise SystemExit("the picking node did not come up")
+        rows, started_s = [], time.monotonic()
+        while self.goals < self.options.goals:
+            self.ask()
+            if self.picking.poll() is not None:
+                raise SystemExit(f"the node ended: {self.picking.poll()}")
+            if time.monotonic() - started_s >= len(rows) * self.options.every or self.goals == self.options.goals:
+                row = {"seconds": round(time.monotonic() - started_s), "frames": 0, "goals": self.goals}
+                rows.append({**row, **state_of(self.picking)})
+                say(rows[-1])
+        return rows
+
+    def close(self):
+        self.client.close()
+        self.picking.terminate()
+        self.picking.wait(15)
+
+
 def growth(rows):
     """What grew between the second and the last fifth (their medians), in words; empty where nothing did."""
     fifth = max(len(rows) // 5, 1)
@@ -131,6 +182,7 @@ def growth(rows):
 
 def main(args=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--kind", choices=("point", "pick"), default="point", help="node under test")
     parser.add_argument("--frames", type=int, default=20_000)
     parser.add_argument("--goals", type=int, default=2_000)
     parser.add_argument("--rate", type=float, default=30.0, help="frames per second")
@@ -140,7 +192,7 @@ def main(args=None):
     parser.add_argument("--json", action="store_true", help="one JSON object per row")
     options = parser.parse_args(args)
     rclpy.init(args=[])
-    soak = Soak(options)
+    soak = PickSoak(options) if options.kind == "pick" else Soak(options)
     try:
         rows = soak.run(lambda row: print(json.dumps(row) if options.json else _line(row), flush=True))
     finally:

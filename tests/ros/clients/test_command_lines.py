@@ -20,29 +20,29 @@ def pipe():
 
 
 def test_lines_come_in_order_and_the_last_needs_no_end(pipe):
-    lines = command_lines.CommandLines(lambda line: False, print, pipe[0])
+    lines = command_lines.CommandLines(lambda line: False, print, descriptor=pipe[0])
     pipe[1].write("one\n\n  two \nthree")
     pipe[1].close()
-    assert list(lines) == ["one", "", "two", "three"]
+    assert [line for line, _ in lines] == ["one", "", "two", "three"]
     lines.close()
 
 
 def test_a_stop_is_carried_out_at_once_and_drops_the_lines_before_it(pipe):
     stopped = threading.Event()
-    lines = command_lines.CommandLines(lambda line: line == "stop", lambda line: stopped.set(), pipe[0])
+    lines = command_lines.CommandLines(lambda line: line == "stop", lambda line: stopped.set(), stopped.is_set, pipe[0])
     coming = iter(lines)
     pipe[1].write("one\n")
-    assert next(coming) == "one"
+    assert next(coming) == ("one", 0)
     pipe[1].write("two\nthree\nstop\nfour\n")
     # Nobody has asked for the next line yet: "one" is at work.
     assert stopped.wait(5)
     pipe[1].close()
-    assert list(coming) == ["four"]
+    assert list(coming) == [("four", 1)], "it was read after the stop"
     lines.close()
 
 
 def test_dropping_keeps_the_end(pipe):
-    lines = command_lines.CommandLines(lambda line: False, print, pipe[0])
+    lines = command_lines.CommandLines(lambda line: False, print, descriptor=pipe[0])
     pipe[1].write("one\ntwo\n")
     pipe[1].close()
     lines._thread.join(5)

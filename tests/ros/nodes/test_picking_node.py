@@ -226,6 +226,31 @@ def test_all_of_a_kind_are_picked_until_there_is_none(client, monkeypatch):
     assert said[-1] == "no more screws: 2 done"
 
 
+def test_a_stop_between_two_steps_ends_the_command(client, monkeypatch):
+    from molmo_point_ros.clients.command_client import NodeExecutor
+
+    from molmo_point.commands import StopStep, parse_command
+
+    runner, picked = NodeExecutor(lambda _: None, timeout_s=ANSWER_S), []
+
+    def pick(self, query, place, **_):
+        picked.append(query)
+        # Somebody else's thread says stop while the client takes the result.
+        stopper = threading.Thread(target=runner.stop, args=(StopStep(),))
+        stopper.start()
+        stopper.join()
+        return PickObject.Result(picked=True)
+
+    monkeypatch.setattr(PickClient, "pick", pick)
+    with pytest.raises(GoalError, match="was stopped"):
+        runner.run(parse_command("give me all the screws"))
+    assert len(picked) == 1
+    picked.clear()
+    with pytest.raises(GoalError, match="was stopped"):
+        runner.run(parse_command("pick up the cube"), stops=0)
+    assert not picked, "the command was given before the stop"
+
+
 def test_stop_as_a_command_stops(client):
     from molmo_point_ros.clients.command_client import NodeExecutor
 

@@ -29,5 +29,7 @@ def run_program(module: str, codes: dict[signal.Signals, int]) -> int:
 
     for sign in taken(codes):
         signal.signal(sign, leave)
+    # `ros2_ws/run` blocks them until here.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, codes)
     # `main` installs other handlers when it starts ROS.
     return import_module(f"molmo_point_ros.{module}").main()

@@ -124,7 +124,8 @@ class ActionCaller:
         burst = {f"{service}_service_qos_profile": BURST for service in ("goal", "result", "cancel")}
         self._client = ActionClient(self.node, action, name, **burst)
         self._executor: SingleThreadedExecutor | None = None
-        self._closed = False
+        self._closed = self._is_canceled = False
+        self._current: ActionCall | None = None
         if self.node.executor is None:
             self._executor = SingleThreadedExecutor()
             self._executor.add_node(self.node)
@@ -176,8 +177,12 @@ class ActionCaller:
             given = f"action {self._client._action_name}, {timeout_s:g} s"
             raise GoalError(ErrorCode.TIMEOUT, "No node serves this action", given, "start it, or name it")
         left_s = max(timeout_s - (time.monotonic() - started_s), 0.05)
-        call = self.dispatch(make_goal(left_s), on_feedback)
+        if self._is_canceled:
+            raise GoalError(ErrorCode.CANCELED, "The goal was canceled before it was sent", "", "send it again")
+        call = self._current = self.dispatch(make_goal(left_s), on_feedback)
         try:
+            if self._is_canceled:
+                call.cancel()
             deadline_s = time.monotonic() + left_s + _CANCEL_GRACE_S
             # A new server may not have discovered this client yet: its answer is lost, and the goal is at work.
             while not call.wait_answered(min(_ASK_S, max(deadline_s - time.monotonic(), 0.0))):
@@ -188,6 +193,12 @@ class ActionCaller:
         except BaseException:
             self.abandon(call)
             raise
+
+    def cancel(self) -> None:
+        """Cancel the goal of `call`, from any thread; one that is not sent yet is not sent, now or later."""
+        self._is_canceled = True
+        if self._current is not None:
+            self._current.cancel()
 
     def abandon(self, call: ActionCall) -> None:
         """End a goal that nobody waits for any more: the caller was interrupted, or no result came in time."""

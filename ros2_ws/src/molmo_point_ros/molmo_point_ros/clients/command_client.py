@@ -20,7 +20,7 @@ from molmo_point_ros.clients.client_run import node_name, parse_options, run_cli
 from molmo_point_ros.clients.command_lines import CommandLines
 from molmo_point_ros.clients.pick_client import PickClient
 from molmo_point_ros.clients.point_client import PointAtClient
-from molmo_point_ros.nodes.goal_error import ErrorCode, brief, code_name
+from molmo_point_ros.nodes.goal_error import ErrorCode, GoalError, brief, code_name
 from molmo_point_ros.outputs.message_text import targets_to_dict
 from molmo_point_ros.picking.pick_goal import state_name
 
@@ -37,6 +37,7 @@ class NodeExecutor(StepExecutor):
         node: A node that nothing spins; None makes one for every step.
 
     Attributes:
+        stops: Number of stops that went through this executor.
         was_stopped: True if the last step ended because somebody said stop.
     """
 
@@ -54,9 +55,15 @@ class NodeExecutor(StepExecutor):
         self._timeout_s, self._dry_run, self._node = timeout_s, dry_run, node
         self.was_stopped = False
         self._stop_answer = ""
+        self._client: PickClient | None = None
+        self.stops = self._begun = 0
 
-    def run(self, command: Command) -> list[StepOutcome]:
+    def run(self, command: Command, stops: int | None = None) -> list[StepOutcome]:
         """Execute a command until a step fails.
+
+        Args:
+            command: The command.
+            stops: `stops` when the command was given: it does not move the arm after a later one. None takes the number now.
 
         Returns:
             Outcomes of all steps begun.
@@ -64,7 +71,15 @@ class NodeExecutor(StepExecutor):
         Raises:
             GoalError: If a node is missing, or gives no result in time.
         """
-        return carry_out(command, self)
+        if command.is_stop:
+            return [self.stop(StopStep())]
+        self._begun = self.stops if stops is None else stops
+        try:
+            return carry_out(command, self)
+        finally:
+            client, self._client = self._client, None
+            if client is not None:
+                client.close()
 
     def say(self, line: str) -> None:
         """Report progress."""
@@ -74,14 +89,15 @@ class NodeExecutor(StepExecutor):
         """Send a PickObject goal."""
         step = pick or place
         assert step is not None
-        with PickClient(self._node, self._picking) as client:
-            what = "" if pick is None else pick.what
-            try:
-                result = client.pick(
-                    what, place, dry_run=self._dry_run, timeout_s=self._timeout_s, on_feedback=self._tell_feedback
-                )
-            finally:
-                self._stop_answer = client.stop_answer
+        # One client for all steps: a new one would need a second to find the node, in which a stop is easily lost.
+        client = self._client = self._client or PickClient(self._node, self._picking)
+        if self.stops != self._begun:
+            raise GoalError(ErrorCode.CANCELED, "The command was stopped", "before its next step", "give it again")
+        what = "" if pick is None else pick.what
+        try:
+            result = client.pick(what, place, dry_run=self._dry_run, timeout_s=self._timeout_s, on_feedback=self._tell_feedback)
+        finally:
+            self._stop_answer = client.stop_answer
         success = result.error_code == ErrorCode.NONE
         self.was_stopped = result.error_code == ErrorCode.CANCELED
         said = "done" if success else f"failed ({result.failure or code_name(result.error_code)}): {result.error_msg}"
@@ -119,7 +135,11 @@ class NodeExecutor(StepExecutor):
         return PointOutcome(step=step, success=bool(answer["targets"]), answer=answer)
 
     def stop(self, step: StopStep) -> StepOutcome:
-        """Call the stop service of the picking node."""
+        """Call the stop service of the picking node, and end the command at work in another thread."""
+        self.stops += 1
+        at_work = self._client
+        if at_work is not None:
+            at_work.cancel()
         with PickClient(self._node, self._picking) as client:
             message = client.stop()
         return self._stopped(step, message)
@@ -184,12 +204,12 @@ def _carry_out_all(executor: NodeExecutor, options: argparse.Namespace) -> int:
 
 def _carry_out_lines(executor: NodeExecutor, as_json: bool) -> bool:
     """Execute the lines of standard input; a stop does not wait for its turn. Returns True if all succeeded."""
-    lines = CommandLines(_says_stop, lambda text: _one(executor, text, as_json))
+    lines = CommandLines(_says_stop, lambda text: _one(executor, text, as_json), lambda: executor.stops)
     good = True
     try:
-        for text in lines:
+        for text, stops in lines:
             executor.was_stopped = False
-            good = (not text or _one(executor, text, as_json)) and good
+            good = (not text or _one(executor, text, as_json, stops)) and good
             if executor.was_stopped:
                 lines.drop()
     finally:
@@ -205,10 +225,10 @@ def _says_stop(text: str) -> bool:
         return False
 
 
-def _one(executor: NodeExecutor, text: str, as_json: bool) -> bool:
+def _one(executor: NodeExecutor, text: str, as_json: bool, stops: int | None = None) -> bool:
     try:
         command = parse_command(text)
-        outcomes = executor.run(command)
+        outcomes = executor.run(command, stops)
     except MolmoPointError as error:
         print(brief(str(error)), file=sys.stderr)
         return False

@@ -17,18 +17,25 @@ class CommandLines:
     Args:
         says_stop: Tells of a line whether it is a stop.
         on_stop: Called in the thread, at once, with a line that is a stop. The lines before it are dropped.
+        stops: Returns the number of stops so far; every line comes with the number at which it was read.
         descriptor: The file to read.
     """
 
-    def __init__(self, says_stop: Callable[[str], bool], on_stop: Callable[[str], object], descriptor: int | None = None) -> None:
-        self._says_stop, self._on_stop = says_stop, on_stop
+    def __init__(
+        self,
+        says_stop: Callable[[str], bool],
+        on_stop: Callable[[str], object],
+        stops: Callable[[], int] = lambda: 0,
+        descriptor: int | None = None,
+    ) -> None:
+        self._says_stop, self._on_stop, self._stops = says_stop, on_stop, stops
         self._descriptor = sys.stdin.fileno() if descriptor is None else descriptor
-        self._lines: queue.Queue[str | None] = queue.Queue()
+        self._lines: queue.Queue[tuple[str, int] | None] = queue.Queue()
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._read, name="command_lines", daemon=True)
         self._thread.start()
 
-    def __iter__(self) -> Iterator[str]:
+    def __iter__(self) -> Iterator[tuple[str, int]]:
         while True:
             try:
                 line = self._lines.get(timeout=_LOOK_S)
@@ -70,7 +77,7 @@ class CommandLines:
 
     def _take(self, line: str) -> None:
         if not self._says_stop(line):
-            self._lines.put(line)
+            self._lines.put((line, self._stops()))
             return
         self.drop()
         self._on_stop(line)

@@ -17,6 +17,7 @@ from molmo_point_ros.picking.pick_goal import RELATIONS
 
 _CONSTANTS = {relation: constant for constant, relation in RELATIONS.items()}
 STOP_S = 5.0
+_LATE_S = 1.0
 
 
 class PickClient(ActionCaller):
@@ -76,8 +77,12 @@ class PickClient(ActionCaller):
         """Cancel the goal, and stop the arm if the program was interrupted: nothing may move behind its back."""
         super().abandon(call)
         if not isinstance(sys.exc_info()[1], Exception):
+            was_answered = call.wait_answered(0.0)
             with contextlib.suppress(GoalError):
                 self.stop_answer = self.stop()
+                # The goal may have been accepted after the stop.
+                if not was_answered and call.wait_answered(_LATE_S):
+                    self.stop()
 
     def stop(self, timeout_s: float = STOP_S) -> str:
         """Stop the arm, and return the node's answer.
