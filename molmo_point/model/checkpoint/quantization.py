@@ -29,6 +29,7 @@ _KINDS = ("int8", "nf4")
 _SKIP_FIELDS = ("llm_int8_skip_modules", "modules_to_not_convert")
 # bitsandbytes reorders 32 rows and whole scale blocks of 64 columns at a time, and fails on a remainder.
 _PACKED_BLOCK = (32, 64)
+_BLOCKS = (32, 64, 128, 256, 512, 1024, 2048, 4096)
 _LOGGED: set[str] = set()
 
 
@@ -106,11 +107,62 @@ def check_quantized(model: nn.Module) -> None:
         fix = "remove names such as 'blocks' or 'model' from llm_int8_skip_modules"
         given = f"none, with the skip list {_skip_list(model)}"
         raise CheckpointError("A quantized model must have quantized modules", given, fix)
+    check_layers(model)
     kept = {id(part) for module in _kept_modules(model) for part in module.modules()}
     wrong = [name for name, module in model.named_modules() if name in quantized and id(module) in kept]
     if wrong and _skip_list(model) != []:
         fix = "leave llm_int8_skip_modules unset, or quantize the released checkpoint instead of this one"
         raise CheckpointError("Vision, embeddings, head and routers must not be quantized", listed(wrong, 5), fix)
+
+
+def check_layers(model: nn.Module) -> None:
+    """Check that the packed weights and the scales of every quantized layer have the sizes that the layer expects.
+
+    bitsandbytes takes the sizes of stored weights from the file, and would read beyond their end.
+
+    Raises:
+        CheckpointError: A layer has no scales, or weights of another size.
+    """
+    four_bit, eight_bit = _linear_classes()
+    for name, module in model.named_modules():
+        layer: Any = module
+        wanted = (layer.out_features, layer.in_features) if isinstance(layer, (four_bit, eight_bit)) else ()
+        if not wanted:
+            continue
+        fits = _fits_in_4_bits(layer.weight, wanted) if isinstance(layer, four_bit) else _fits_in_8_bits(layer.weight, wanted)
+        if not fits:
+            given = f"{name}, a layer of {wanted[0]} x {wanted[1]}"
+            fix = "quantize the released checkpoint again, and save the whole model"
+            raise CheckpointError("The quantized weights of a layer must have its size and its scales", given, fix)
+
+
+def _fits_in_4_bits(weight: Any, shape: tuple[int, int]) -> bool:
+    state = weight.quant_state
+    if state is None or tuple(state.shape) != shape or state.blocksize not in _BLOCKS or len(state.code) != 16:
+        return False
+    size = shape[0] * shape[1]
+    scales = -(-size // state.blocksize)
+    nested = not state.nested or len(state.state2.absmax) == -(-scales // state.state2.blocksize)
+    return weight.numel() * weight.element_size() == -(-size // 2) and state.absmax.numel() == scales and nested
+
+
+def _fits_in_8_bits(weight: Any, shape: tuple[int, int]) -> bool:
+    scales = weight.SCB
+    return tuple(weight.shape) == shape and scales is not None and scales.numel() == shape[0]
+
+
+def unify_precision(model: nn.Module) -> None:
+    """Convert all weights that are not quantized to the type of the model.
+
+    transformers leaves those of a saved quantized checkpoint in the type of the files, which then meets another type.
+    """
+    config: Any = model.config
+    classes = _linear_classes()
+    for module in model.modules():
+        for parameter in module.parameters(recurse=False):
+            packed = isinstance(module, classes) and parameter is module.weight
+            if not packed and parameter.is_floating_point() and not parameter.is_meta:
+                parameter.data = parameter.data.to(config.dtype)
 
 
 def allow_cpu_packing(model: nn.Module, allowed: bool = True) -> None:

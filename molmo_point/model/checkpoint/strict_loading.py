@@ -15,6 +15,7 @@ from molmo_point.model.checkpoint.quantization import (
     allow_cpu_packing,
     check_quantized,
     is_quantized,
+    unify_precision,
     warn_once,
     with_default_skips,
 )
@@ -59,6 +60,8 @@ class StrictLoading(FiniteWeights):
         quantization = with_default_skips(kwargs.pop("quantization_config", None))
         if quantization is not None:
             kwargs["quantization_config"] = quantization
+            if not torch.cuda.is_available() and not {"dtype", "torch_dtype"} & {*kwargs}:
+                kwargs["dtype"] = torch.float32  # transformers takes float16, in which a CPU is slow and rounds again
         try:
             _check_files(cls, pretrained_model_name_or_path, kwargs)
             adapter = _adapter_folder(pretrained_model_name_or_path, kwargs)
@@ -76,6 +79,7 @@ class StrictLoading(FiniteWeights):
         refuse_wrong_keys(report, pretrained_model_name_or_path, bool(kwargs.get("ignore_mismatched_sizes")))
         if is_quantized(model):
             check_quantized(model)
+            unify_precision(model)
             allow_cpu_packing(model, False)
             warn_once()
         # Files saved from here must not refer to the code of the source checkpoint.

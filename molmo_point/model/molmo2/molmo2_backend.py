@@ -14,7 +14,7 @@ import torch
 from molmo_point.backend import Growth, Limits, Prompt
 from molmo_point.errors import CheckpointError, DependencyError, InputError
 from molmo_point.model.checkpoint.finite_weights import FiniteWeights
-from molmo_point.model.checkpoint.quantization import allow_cpu_packing
+from molmo_point.model.checkpoint.quantization import allow_cpu_packing, check_layers, is_quantized, unify_precision
 from molmo_point.model.checkpoint.strict_loading import loading_error, located, refuse_wrong_keys
 from molmo_point.model.checkpoint.weight_files import weights_of
 from molmo_point.model.decoding.greedy import Generated, greedy
@@ -115,6 +115,9 @@ def load_molmo2(folder: Path, device: torch.device, quantization: Any = None, dt
     refuse_wrong_keys(report, folder)
     if not quantized:
         return model.eval().to(device)
+    if is_quantized(model):
+        check_layers(model)
+        unify_precision(model)
     allow_cpu_packing(model)
     return model.eval()
 
