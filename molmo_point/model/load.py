@@ -11,10 +11,10 @@ from molmo_point.errors import CheckpointError, InputError
 from molmo_point.model.checkpoint.adapters import base_of, is_adapter
 from molmo_point.model.checkpoint.loading import checked_dtype
 from molmo_point.model.checkpoint.local_folder import local_folder
+from molmo_point.model.checkpoint.quality_file import measured_quality
 from molmo_point.model.checkpoint.quantization import default_quantization
 from molmo_point.model.checkpoint.released_config import read_config
-from molmo_point.model.checkpoint.weight_files import read_object
-from molmo_point.trust.confidence_calibration import UNCALIBRATED, Calibration
+from molmo_point.trust.confidence_calibration import Calibration
 
 _FILES = ["*.json", "*.safetensors", "*.txt", "*.bin", "*.jinja"]
 _SUPPORTED = "MolmoE-1B, Molmo-7B-O, Molmo-7B-D, Molmo-72B, Molmo2-4B, Molmo2-8B, Molmo2-O-7B or the embedded 'tabletop'"
@@ -78,7 +78,7 @@ def load_backend(
     folder, adapter_folder = _parts(source, adapter)
     family = FAMILIES[checkpoint_family(folder)]
     # The base's measured quality says nothing about a model that an adapter changed.
-    sigma_px, calibration = _measured_quality(adapter_folder or folder)
+    sigma_px, calibration = measured_quality(adapter_folder or folder)
     checkpoint = CheckpointSource(
         folder=folder,
         adapter=adapter_folder,
@@ -101,23 +101,6 @@ def _parts(source: str | Path, adapter: str | Path | None) -> tuple[Path, Path |
     if adapter is None and is_adapter(folder):
         return local_folder(resolve_checkpoint(base_of(folder)), _FILES), folder
     return folder, None if adapter is None else Path(adapter)
-
-
-def _measured_quality(folder: Path) -> tuple[float, Calibration]:
-    """Read ``pointing.json``: accuracy of the points, calibration of the confidence; CheckpointError if it is broken.
-
-    The accuracy is the standard deviation along one axis in pixels of an image 640 pixels wide. Without the file it is NaN,
-    and the calibration the identity.
-    """
-    path, fix = folder / "pointing.json", "restore the file, or delete it to use the default"
-    if not path.exists():
-        return float("nan"), UNCALIBRATED
-    held = read_object(path, fix)
-    try:
-        settings = held.get("calibration")
-        return float(held["sigma_px_at_640"]), UNCALIBRATED if settings is None else Calibration.from_settings(settings)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError("The measured accuracy of this checkpoint cannot be read", f"{path}: {error}", fix) from error
 
 
 def fewer_crops(max_crops: int | None, trained: int) -> int:

@@ -7,13 +7,16 @@ from typing import Any
 import numpy as np
 
 from molmo_point.backend import Growth, Limits, PointSpread, Prompt
+from molmo_point.errors import CheckpointError
 from molmo_point.model.architecture.causal_lm import MolmoForCausalLM
+from molmo_point.model.architecture.config import MolmoConfig, MolmoVisionConfig, load_config
 from molmo_point.model.checkpoint.adapters import with_adapter
 from molmo_point.model.checkpoint.loading import load_model
 from molmo_point.model.checkpoint.quantization import allow_cpu_packing, is_quantized
 from molmo_point.model.decoding.decoder import Row
 from molmo_point.model.decoding.engine import AnswerEngine, Growing, Options
 from molmo_point.model.inputs.molmo_processor import MolmoProcessor
+from molmo_point.model.inputs.tokenizer_files import check_tokenizer
 from molmo_point.model.load import CheckpointSource, fewer_crops
 from molmo_point.model.local_backend import LocalBackend
 from molmo_point.results import Completion, PointMode
@@ -86,6 +89,7 @@ class MolmoBackend(LocalBackend):
 def load_molmo(source: CheckpointSource) -> MolmoBackend:
     """Load a Molmo v1 checkpoint; CheckpointError for broken files, InputError for an impossible ``max_crops``."""
     processor = _processor(source)
+    _check_processor(processor, load_config(source.folder), source)
     model = load_model(source.folder, source.device, source.quantization, source.dtype)
     if source.adapter is not None:
         model = with_adapter(model, source.adapter, is_quantized(model))
@@ -101,6 +105,18 @@ def _processor(source: CheckpointSource) -> MolmoProcessor:
     processor = MolmoProcessor.from_pretrained(adapter if own and adapter else source.folder)
     processor.layout = processor.layout.with_max_crops(fewer_crops(source.max_crops, processor.layout.max_crops))
     return processor
+
+
+def _check_processor(processor: MolmoProcessor, config: MolmoConfig, source: CheckpointSource) -> None:
+    """Check that tokenizer and crops are those of the model; a CheckpointError names what differs."""
+    vision, layout, folder = config.vision_config, processor.layout, source.adapter or source.folder
+    assert isinstance(vision, MolmoVisionConfig) and config.embedding_size is not None
+    head_rows = config.embedding_size
+    check_tokenizer(processor.tokenizer, head_rows + config.additional_vocab_size, head_rows, folder)
+    if (layout.crop_px, layout.patch_px) != (vision.image_size, vision.patch_size):
+        given = f"{folder}: {layout.crop_px} and {layout.patch_px} px, config.json has {vision.image_size} and {vision.patch_size}"
+        fix = "use preprocessor_config.json and config.json of the same checkpoint"
+        raise CheckpointError("Crops and patches must have the sizes of the model", given, fix)
 
 
 def _measured(state: Growing, row: Row) -> dict[str, Any]:

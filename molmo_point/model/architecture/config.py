@@ -9,7 +9,7 @@ from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
 from molmo_point.errors import CheckpointError
-from molmo_point.model.checkpoint.published_sizes import check_sizes
+from molmo_point.model.checkpoint.config_bounds import check_bounds
 from molmo_point.model.checkpoint.released_config import read_config, released_config
 
 _Class = TypeVar("_Class", bound=type)
@@ -182,7 +182,7 @@ def load_config(folder: Path) -> MolmoConfig:
     for key in ("auto_map", "architectures"):
         data.pop(key, None)
     try:
-        check_sizes(released_config(data))
+        check_bounds(released_config(data))
         return MolmoConfig(**data)
     except CheckpointError as error:
         raise CheckpointError(error.what, f"{path}: {error.given}", error.fix) from error

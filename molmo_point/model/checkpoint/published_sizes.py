@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from molmo_point.errors import CheckpointError
+from molmo_point.model.checkpoint.config_bounds import check_bounds
 from molmo_point.model.checkpoint.released_config import released_config
 
 # Released Molmo v1: width, layers, experts.
@@ -15,8 +16,6 @@ _RELEASED = {
     (160, 4, 0): "an embedded model, small",
     (160, 6, 0): "an embedded model, medium",
 }
-_LARGEST = 1 << 24
-_MOST = {"num_hidden_layers": 1000, "num_experts": 1024}
 
 
 @dataclass(frozen=True)
@@ -74,17 +73,6 @@ def flavor_of(data: Any) -> Flavor:
         raise CheckpointError("config.json must describe a Molmo", given, "download config.json again") from error
 
 
-def check_sizes(values: dict[str, Any]) -> None:
-    """Check that sizes, under the names of `MolmoConfig`, are not absurd; a CheckpointError names the one that is."""
-    vision = values.get("vision_config")
-    for where in (values, vision if isinstance(vision, dict) else {}):
-        for name, value in where.items():
-            if not isinstance(value, int) or not name.endswith(("_size", "_layers", "_heads", "_experts")):
-                continue
-            if value < 0 or value > _MOST.get(name, _LARGEST):
-                raise CheckpointError("config.json must describe a Molmo", f"{name} = {value}", "download config.json again")
-
-
 def _molmo(values: dict[str, Any]) -> Flavor:
     sizes = _sizes(values | {"head_dim": None}, 4096)
     experts = values.get("num_experts") or 0
@@ -100,13 +88,14 @@ def _molmo(values: dict[str, Any]) -> Flavor:
 
 def _later(family: str, data: dict[str, Any]) -> Flavor:
     """Identify a Molmo2 or MolmoPoint, whose sizes are in a part of the configuration."""
+    check_bounds(data)
     sizes = _sizes(data.get("text_config") or data.get("llm_config") or data, 36864)
     title = {"molmo2": "Molmo2", "molmopoint": "MolmoPoint"}[family]
     return Flavor(family=family, title=title, quantized=_quantized(data), **sizes)
 
 
 def _sizes(values: dict[str, Any], context: int) -> dict[str, int]:
-    check_sizes(values)
+    check_bounds(values)
     width, layers, heads = (_whole(values, name) for name in ("hidden_size", "num_hidden_layers", "num_attention_heads"))
     return {
         "layers": layers,

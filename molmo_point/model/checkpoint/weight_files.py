@@ -2,6 +2,7 @@
 
 import json
 import re
+import stat
 import struct
 import zipfile
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from molmo_point.errors import CheckpointError
 
 LFS_START = b"version https://git-lfs"
 _AGAIN = "download it again"
+_IRREGULAR = "it is no regular file"
 # transformers' order of preference.
 _NAMES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 _BYTES = {
@@ -104,8 +106,11 @@ class StoredWeights:
 
 def read_json(path: Path) -> Any:
     """Parse a JSON file; ValueError if it is no JSON or a Git LFS pointer, OSError if it cannot be read."""
-    if path.stat().st_size > _LONGEST_JSON:
-        raise ValueError(f"it is larger than any such file ({path.stat().st_size} bytes)")
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError(_IRREGULAR)
+    if status.st_size > _LONGEST_JSON:
+        raise ValueError(f"it is larger than any such file ({status.st_size} bytes)")
     data = path.read_bytes()
     if data.startswith(LFS_START):
         raise ValueError("it is a Git LFS pointer, not the file itself (git lfs pull)")
@@ -114,7 +119,7 @@ def read_json(path: Path) -> Any:
 
 def _parsed(data: bytes) -> Any:
     try:
-        return json.loads(data.decode("utf-8"), object_pairs_hook=_no_duplicates)
+        return json.loads(data.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_number)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
 
@@ -145,10 +150,10 @@ def weights_of(folder: Path, *, look_into_bins: bool = True) -> StoredWeights:
         present = {path.name for path in folder.iterdir()}
     except OSError as error:
         return StoredWeights(problems=(_folder_problem(folder, error),))
+    problems = irregular_files(folder)
     chosen = next((name for name in _NAMES if name in present), None)
     if chosen is None:
-        return StoredWeights(problems=(_no_weights(sorted(present)),))
-    problems: list[Problem] = []
+        return StoredWeights(problems=(*problems, _no_weights(sorted(present))))
     weight_map: dict[str, str] = {}
     if chosen.endswith(".json"):
         try:
@@ -176,6 +181,19 @@ def weights_of(folder: Path, *, look_into_bins: bool = True) -> StoredWeights:
     return StoredWeights(tuple(files), tensors, tuple(problems), chosen if weight_map else "", weight_map)
 
 
+def irregular_files(folder: Path) -> list[Problem]:
+    """Report FIFOs, sockets and devices in a folder; opening one may wait for ever."""
+    found = []
+    for path in sorted(folder.iterdir()):
+        try:
+            mode = path.stat().st_mode
+        except OSError:  # a link without a target counts as missing
+            continue
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            found.append(Problem("file", path.name, _IRREGULAR, "remove it, and download the file again"))
+    return found
+
+
 def _weight_map(path: Path) -> dict[str, str]:
     data = read_json(path)
     weight_map = data.get("weight_map") if isinstance(data, dict) else None
@@ -191,6 +209,8 @@ def _weight_map(path: Path) -> dict[str, str]:
 
 def tensors_of_file(path: Path, look_into_bins: bool = True) -> list[StoredTensor]:
     """List the tensors of one ``.safetensors`` or ``.bin`` file; ValueError if it is damaged."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise ValueError(_IRREGULAR)
     with path.open("rb") as file:
         if file.read(len(LFS_START)) == LFS_START:
             raise ValueError("it is a Git LFS pointer, not the weights (git lfs pull)")
@@ -285,6 +305,10 @@ def _dtype_name(tensor: Any) -> str:
     """Name the type of a tensor as safetensors does: "F32" for float32."""
     name = str(tensor.dtype).removeprefix("torch.")
     return re.sub(r"^(b?)(f|i|u)(?:loat|nt|int)(?=\d+$)", r"\1\2", name).upper()
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"it holds {name}, which is no number")
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from molmo_point.model.inputs.tokenizer_files import read_tokenizer, single_digi
 from molmo_point.points.dialects.prompts import chat_turns, framed
 
 PROCESSOR_FILES = ("*.json", "*.txt")
+_LONGEST_SEQUENCE = 1 << 24
 _ONE = "ask about one image at a time, or use a Molmo2 checkpoint"
 _IMAGE_KEYS = ("image", "path", "url", "image_url")
 
@@ -305,11 +306,10 @@ def _max_length(folder: Path) -> int | None:
     ):
         value = read_object(folder / name).get(key)
         if value is not None:
-            try:
-                return int(value)
-            except (ValueError, TypeError) as error:
-                given = f"{folder / name}: {value!r}"
-                raise CheckpointError(f"{key} must be an integer", given, "download the file again") from error
+            if type(value) is not int or not 1 <= value <= _LONGEST_SEQUENCE:
+                what = f"{key} must be a whole number from 1 to {_LONGEST_SEQUENCE}"
+                raise CheckpointError(what, f"{folder / name}: {value!r}", "download the file again")
+            return value
     return None
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from molmo_point.errors import CheckpointError, InputError
+from molmo_point.model.checkpoint.image_settings import MOST_CROPS, image_settings
 from molmo_point.model.checkpoint.weight_files import read_object
 from molmo_point.model.inputs.resize import CanvasFit, resized_patches
 
@@ -42,19 +43,11 @@ class ImageLayout:
         path = folder / "preprocessor_config.json"
         if not path.exists():
             return cls()
-        data = read_object(path)
         try:
-            return cls(
-                crop_px=int(data["base_image_input_size"][0]),
-                patch_px=int(data["image_patch_size"]),
-                margin_patches=int(data["overlap_margins"][0]),
-                max_crops=int(data["max_crops"]),
-                mean=tuple(data["image_mean"]),
-                std=tuple(data["image_std"]),
-            )
-        except (ValueError, KeyError, TypeError, IndexError) as error:
-            given = f"{path}: {type(error).__name__}: {error}"
-            raise CheckpointError("The image settings of the checkpoint cannot be read", given, "download it again") from error
+            return cls(**image_settings(read_object(path)))
+        except ValueError as error:
+            fix = "download it again"
+            raise CheckpointError("The image settings of the checkpoint must be sound", f"{path}: {error}", fix) from error
 
     def to_dict(self) -> dict[str, Any]:
         """Content of ``preprocessor_config.json``, as in the released checkpoints."""
@@ -74,9 +67,9 @@ class ImageLayout:
         }
 
     def with_max_crops(self, max_crops: int) -> "ImageLayout":
-        """Copy the layout with another limit of crops, 0 for the overview only; InputError if it is no integer from 0."""
-        if isinstance(max_crops, bool) or not isinstance(max_crops, int) or max_crops < 0:
-            raise InputError("max_crops must be an integer from 0", repr(max_crops), f"e.g. {self.max_crops}")
+        """Copy the layout with another limit of crops, 0 for the overview only; InputError for more than `MOST_CROPS`."""
+        if type(max_crops) is not int or not 0 <= max_crops <= MOST_CROPS:
+            raise InputError(f"max_crops must be an integer from 0 to {MOST_CROPS}", repr(max_crops), f"e.g. {self.max_crops}")
         return replace(self, max_crops=max_crops)
 
     @property

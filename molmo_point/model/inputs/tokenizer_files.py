@@ -2,23 +2,65 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from transformers import PreTrainedTokenizerFast
 
 from molmo_point.errors import CheckpointError
+from molmo_point.model.checkpoint.tokenizer_bounds import tokenizer_problem
+from molmo_point.model.checkpoint.weight_files import irregular_files, read_object
 
+_ANSWER = ' Counting the <points x1="12.3" y1="45.6" x2="78.9" y2="0.0" alt="Red cubes">red cubes</points> shows a total of 2.'
+_MOST_TOKENS_PER_LETTER = 4
 _FIX = "download tokenizer.json and tokenizer_config.json of the checkpoint again"
 
 
 def read_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
-    """Read the tokenizer of a checkpoint folder; CheckpointError if ``tokenizer.json`` is missing or broken."""
-    if not (folder / "tokenizer.json").exists():
-        raise CheckpointError("The checkpoint must have a tokenizer.json", f"no {folder / 'tokenizer.json'}", _FIX)
+    """Read the tokenizer of a checkpoint folder; CheckpointError if ``tokenizer.json`` is missing, broken or out of bounds."""
+    for found in irregular_files(folder) if folder.is_dir() else ():
+        raise CheckpointError("The files of the tokenizer must be regular files", f"{folder / found.file}: {found.text}", found.fix)
+    path = folder / "tokenizer.json"
+    missing = CheckpointError("The checkpoint must have a tokenizer.json", f"no {path}", _FIX)
+    problem = tokenizer_problem(read_object(path, _FIX, missing))
+    if problem:
+        raise CheckpointError("The tokenizer of the checkpoint must be sound", f"{path}: {problem}", _FIX)
+    read_object(folder / "tokenizer_config.json", _FIX)
     try:
         return PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
     except Exception as error:  # the tokenizers library raises bare Exceptions
         given = f"{folder}: {type(error).__name__}: {error}"
         raise CheckpointError("The tokenizer of the checkpoint cannot be read", given, _FIX) from error
+
+
+def check_tokenizer(tokenizer: Any, rows: int, head_rows: int, where: Path) -> None:
+    """Check that a tokenizer keeps the text of an answer, and that the model has rows for its tokens.
+
+    Args:
+        tokenizer: Tokenizer as `read_tokenizer` returns it.
+        rows: Rows of the embedding, those of added tokens included.
+        head_rows: Rows of the head: tokens that the model can write.
+        where: Folder, for the error.
+
+    Raises:
+        CheckpointError: A token has no row, two share a number, or the text of an answer comes out changed.
+    """
+    vocabulary: dict[str, int] = tokenizer.get_vocab()
+    largest = max(vocabulary.values(), default=0)
+    end, special = tokenizer.eos_token_id, set(tokenizer.all_special_ids)
+    problem = ""
+    if largest >= rows:
+        problem = f"it has tokens up to {largest}, the model has embeddings for {rows}"
+    elif len(set(vocabulary.values())) < len(vocabulary):
+        problem = "two of its tokens have one number"
+    elif type(end) is not int or not 0 <= end < head_rows:
+        problem = f"its end of sequence is {end!r}, which the model cannot write: its head has {head_rows} rows"
+    else:
+        ids = tokenizer.encode(_ANSWER, add_special_tokens=False)
+        text = tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        if len(ids) > _MOST_TOKENS_PER_LETTER * len(_ANSWER) or special & set(ids) or text.strip() != _ANSWER.strip():
+            problem = f"it changes the text of an answer: {text[:60]!r}"
+    if problem:
+        raise CheckpointError("The tokenizer must be that of the model", f"{where}: {problem}", _FIX)
 
 
 def single_digit_ids(encode: Callable[[str], Sequence[int]]) -> tuple[int, ...]:

@@ -3,7 +3,6 @@
 That processor needs torchvision, only for a bilinear resize that torch has as well.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +11,15 @@ import torch
 from torch.nn import functional
 
 from molmo_point.errors import CheckpointError
+from molmo_point.model.checkpoint.image_settings import (
+    DEVIATIONS,
+    LARGEST_CROP_PX,
+    MEANS,
+    MOST_CROPS,
+    MOST_IMAGE_BYTES,
+    colors,
+    whole,
+)
 from molmo_point.model.inputs.image_input import to_rgb
 from molmo_point.model.inputs.preprocess import best_tiling
 
@@ -41,30 +49,11 @@ class Molmo2ImageLayout:
     @classmethod
     def from_settings(cls, settings: dict[str, Any], where: str) -> "Molmo2ImageLayout":
         """Read the image part of processor settings, absent values as released; CheckpointError for an invalid value."""
-        size = settings.get("size") or {}
         try:
-            given = {
-                "crop_size": (int, size.get("height")),
-                "patch_size": (int, settings.get("patch_size")),
-                "max_crops": (int, settings.get("max_crops")),
-                "margins": (tuple, settings.get("overlap_margins")),
-                "pooling": (tuple, settings.get("pooling_size")),
-                "mean": (tuple, settings.get("image_mean")),
-                "std": (tuple, settings.get("image_std")),
-            }
-            values: dict[str, Any] = {name: kind(value) for name, (kind, value) in given.items() if value is not None}
-            layout = cls(**values)
-            square = size.get("width", layout.crop_size) == layout.crop_size
-            numbers = (*layout.margins, *layout.pooling, *layout.mean, *layout.std)
-            good = square and len(numbers) == 10 and all(math.isfinite(number) for number in numbers)
-            good = good and layout.window > 0 and min(layout.patch_size, layout.max_crops, *layout.pooling) > 0
-            good = good and min(layout.margins) >= 0 and layout.crop_size % layout.patch_size == 0 and min(layout.std) > 0
-        except (TypeError, ValueError, AttributeError, ZeroDivisionError):
-            good = False
-        if not good:
+            return cls(**_read_settings(settings))
+        except (ValueError, AttributeError, TypeError) as error:
             fix = "download preprocessor_config.json and processor_config.json of the checkpoint again"
-            raise CheckpointError("The image settings must be those of a Molmo2", f"{where}: {str(settings)[:200]}", fix)
-        return layout
+            raise CheckpointError("The image settings must be those of a Molmo2", f"{where}: {error}", fix) from error
 
     @property
     def patches_per_side(self) -> int:
@@ -75,6 +64,40 @@ class Molmo2ImageLayout:
     def window(self) -> int:
         """Number of patches along one side of a crop without its margins."""
         return self.patches_per_side - sum(self.margins)
+
+
+def _read_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """Read the fields of `Molmo2ImageLayout` that are given; ValueError names the one that is out of bounds."""
+    size, released = settings.get("size") or {}, Molmo2ImageLayout()
+    height, width = size.get("height", released.crop_size), size.get("width", released.crop_size)
+    if height != width:
+        raise ValueError(f"size is {size!r}, but a crop must be square")
+    crop = whole({"size": height}, "size", 1, LARGEST_CROP_PX)
+    patch = whole({"patch_size": released.patch_size} | _given(settings, "patch_size"), "patch_size", 1, LARGEST_CROP_PX)
+    most = whole({"max_crops": released.max_crops} | _given(settings, "max_crops"), "max_crops", 1, MOST_CROPS)
+    margins = _two(settings, "overlap_margins", released.margins, 0)
+    pooling = _two(settings, "pooling_size", released.pooling, 1)
+    if crop % patch or sum(margins) * patch >= crop:
+        raise ValueError(f"size is {crop}, no number of patches of {patch} with room for overlap_margins = {list(margins)}")
+    if (1 + most) * crop * crop * 12 > MOST_IMAGE_BYTES:
+        raise ValueError(f"max_crops is {most}: one image of so many crops of {crop} pixels takes more than 1 GiB")
+    mean = colors({"image_mean": released.mean} | _given(settings, "image_mean"), "image_mean", *MEANS)
+    std = colors({"image_std": released.std} | _given(settings, "image_std"), "image_std", *DEVIATIONS)
+    return {
+        "crop_size": crop, "patch_size": patch, "max_crops": most, "margins": margins, "pooling": pooling, "mean": mean, "std": std,
+    }  # fmt: skip
+
+
+def _given(settings: dict[str, Any], name: str) -> dict[str, Any]:
+    return {name: settings[name]} if settings.get(name) is not None else {}
+
+
+def _two(settings: dict[str, Any], name: str, released: tuple[int, int], low: int) -> tuple[int, int]:
+    """Read two whole numbers from ``low`` up."""
+    value = settings.get(name) if settings.get(name) is not None else released
+    if not isinstance(value, (list, tuple)) or len(value) != 2:
+        raise ValueError(f"{name} is {str(value)[:60]}, not two whole numbers")
+    return whole({name: value[0]}, name, low, LARGEST_CROP_PX), whole({name: value[1]}, name, low, LARGEST_CROP_PX)
 
 
 @dataclass(frozen=True)
