@@ -11,9 +11,12 @@ from molmo_point.errors import CheckpointError, InputError
 from molmo_point.model.checkpoint.adapters import base_of, is_adapter
 from molmo_point.model.checkpoint.loading import checked_dtype
 from molmo_point.model.checkpoint.local_folder import local_folder
+from molmo_point.model.checkpoint.memory import memory_needs, physical_memory_bytes
+from molmo_point.model.checkpoint.published_sizes import flavor_of
 from molmo_point.model.checkpoint.quality_file import measured_quality
 from molmo_point.model.checkpoint.quantization import default_quantization
 from molmo_point.model.checkpoint.released_config import read_config
+from molmo_point.model.checkpoint.weight_files import weights_of
 from molmo_point.trust.confidence_calibration import Calibration
 
 _FILES = ["*.json", "*.safetensors", "*.txt", "*.bin", "*.jinja"]
@@ -76,6 +79,7 @@ def load_backend(
     precision = checked_dtype(dtype, chosen)
     reduced = None if quantization is None else default_quantization(quantization, precision)
     folder, adapter_folder = _parts(source, adapter)
+    _check_memory(folder, chosen, precision, quantization)
     family = FAMILIES[checkpoint_family(folder)]
     # The base's measured quality says nothing about a model that an adapter changed.
     sigma_px, calibration = measured_quality(adapter_folder or folder)
@@ -93,6 +97,28 @@ def load_backend(
     backend = resolve(family.loader)(checkpoint)
     backend.dialect = family.dialect
     return backend
+
+
+def _check_memory(folder: Path, device: torch.device, dtype: torch.dtype, quantization: str | None) -> None:
+    """Compare the size of the weights with the memory of the device, before anything is allocated; CheckpointError if larger."""
+    checkpoint_family(folder)
+    flavor, weights = flavor_of(read_config(folder)), weights_of(folder, look_into_bins=False)
+    if device.type == "cuda":
+        available = torch.cuda.get_device_properties(device).total_memory
+    else:
+        available = physical_memory_bytes() if device.type == "cpu" else None
+    if available is None or not weights.tensors:
+        return
+    shapes = [(tensor.name, tensor.shape) for tensor in weights.tensors.values()]
+    needs = {need.precision: need for need in memory_needs(shapes, flavor)}
+    name = quantization or ("fp32" if dtype == torch.float32 else "bf16")
+    need_bytes = needs[name].weights_bytes + (needs[name].kept_bytes if device.type == "cpu" else 0)
+    if flavor.quantized:
+        need_bytes = sum(file.size_bytes for file in weights.files)
+    if need_bytes > available:
+        given = f"{folder}: {need_bytes / 1e9:.1f} GB of weights in {name}, {available / 1e9:.1f} GB of memory"
+        fix = "pass quantization='nf4' or dtype='bfloat16', or use a smaller checkpoint"
+        raise CheckpointError("The model must fit into the memory of the device", given, fix)
 
 
 def _parts(source: str | Path, adapter: str | Path | None) -> tuple[Path, Path | None]:

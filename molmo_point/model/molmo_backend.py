@@ -22,6 +22,8 @@ from molmo_point.model.local_backend import LocalBackend
 from molmo_point.results import Completion, PointMode
 from molmo_point.trust.confidence_calibration import UNCALIBRATED, Calibration
 
+_TOKENS_OF_A_QUESTION = 32
+
 
 class MolmoBackend(LocalBackend):
     """Molmo v1 with its processor: the tokens of greedy decoding, in fewer passes.
@@ -114,9 +116,15 @@ def _check_processor(processor: MolmoProcessor, config: MolmoConfig, source: Che
     head_rows = config.embedding_size
     check_tokenizer(processor.tokenizer, head_rows + config.additional_vocab_size, head_rows, folder)
     if (layout.crop_px, layout.patch_px) != (vision.image_size, vision.patch_size):
-        given = f"{folder}: {layout.crop_px} and {layout.patch_px} px, config.json has {vision.image_size} and {vision.patch_size}"
+        given = (
+            f"{folder}: {layout.crop_px} and {layout.patch_px} px, config.json has {vision.image_size} and {vision.patch_size}"
+        )
         fix = "use preprocessor_config.json and config.json of the same checkpoint"
         raise CheckpointError("Crops and patches must have the sizes of the model", given, fix)
+    longest = min(config.max_position_embeddings, processor.max_length or config.max_position_embeddings)
+    if longest < layout.tokens * (layout.tokens + 1) + _TOKENS_OF_A_QUESTION:
+        given = f"{folder}: a context of {longest} tokens, an overview of {layout.tokens} x {layout.tokens}"
+        raise CheckpointError("The context must hold an image and a question", given, "download config.json again")
 
 
 def _measured(state: Growing, row: Row) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from molmo_point.cli.doctor import probes
 from molmo_point.cli.table import columns
-from molmo_point.model.checkpoint.memory import TYPICAL_TOKENS
+from molmo_point.model.checkpoint.memory import TYPICAL_TOKENS, physical_memory_bytes
 from molmo_point.model.checkpoint.report import inspect_checkpoint
 from molmo_point.viz.text import shortened
 
@@ -46,7 +46,7 @@ def inspected(folder: Path) -> dict[str, Any]:
         reason = shortened(str(report.get("error", "no answer")), _LONGEST)
         notes = [*light["notes"], f"only names and sizes were inspected: the full inspection failed ({reason})"]
         report = light | {"gpus": [], "notes": notes}
-    return report | {"ram_bytes": probes.memory_bytes()}
+    return report | {"ram_bytes": physical_memory_bytes()}
 
 
 def headline(report: dict[str, Any]) -> str:

@@ -42,14 +42,6 @@ class Check:
         return words if self.report is None else words | {"report": self.report}
 
 
-def memory_bytes() -> int | None:
-    """Return the memory of this machine, bytes; None if the system does not tell."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return None
-
-
 def installed_version(*distributions: str) -> str | None:
     """Return the version of the first of these distributions that is installed, without importing it."""
     for name in distributions:

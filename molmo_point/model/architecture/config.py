@@ -10,6 +10,7 @@ from transformers import PreTrainedConfig
 
 from molmo_point.errors import CheckpointError
 from molmo_point.model.checkpoint.config_bounds import check_bounds
+from molmo_point.model.checkpoint.quantization import check_method
 from molmo_point.model.checkpoint.released_config import read_config, released_config
 
 _Class = TypeVar("_Class", bound=type)
@@ -181,6 +182,7 @@ def load_config(folder: Path) -> MolmoConfig:
         raise CheckpointError("The checkpoint must be a Molmo v1", given, "use a checkpoint of Molmo v1")
     for key in ("auto_map", "architectures"):
         data.pop(key, None)
+    check_method(data.get("quantization_config"), path)
     try:
         check_bounds(released_config(data))
         return MolmoConfig(**data)

@@ -1,7 +1,6 @@
 """PEFT adapters of a Molmo: their base, their files, and how to apply them."""
 
 import json
-import math
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,7 +26,7 @@ from molmo_point.model.checkpoint.weight_files import (
 ADAPTER_CONFIG = "adapter_config.json"
 IDENTITY = "base_identity.json"
 _FILES = ("adapter_model.safetensors", "adapter_model.bin")
-_LARGEST_RANK = 4096
+_LARGEST_RANK, _LARGEST_ALPHA = 4096, 1e6
 _SAMPLE = 16
 # Tensors that no method quantizes and no adapter changes, in every flavor of Molmo v1.
 _SAMPLED = ("ln_f.weight", "wte.embedding", "image_vit.pre_ln.weight", "image_vit.positional_embedding")
@@ -98,10 +97,10 @@ def config_problems(config: Mapping[str, Any]) -> list[str]:
     ranks = {"r": config.get("r", 8), **_entries(config, "rank_pattern")}
     for name, value in ranks.items():
         if type(value) is not int or not 1 <= value <= _LARGEST_RANK:
-            problems.append(f"{name} is {value!r}, but a rank is a whole number from 1 to {_LARGEST_RANK}")
+            problems.append(f"{name} is {str(value)[:40]}, but a rank is a whole number from 1 to {_LARGEST_RANK}")
     for name, value in {"lora_alpha": config.get("lora_alpha", 8), **_entries(config, "alpha_pattern")}.items():
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-            problems.append(f"{name} is {value!r}, which is not a finite number")
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= _LARGEST_ALPHA:
+            problems.append(f"{name} is {str(value)[:40]}, which is no number up to {_LARGEST_ALPHA:g}")
     if config.get("megatron_config") is not None:
         problems.append("megatron_config asks to import further code")
     return problems

@@ -24,6 +24,10 @@ _WHOLE = {
     "num_experts_per_tok": (0, 1024),
     "image_size": (1, 4096),
     "patch_size": (1, 1024),
+    "num_position_embeddings": (1, _WIDE),
+    "num_channels": (1, 64),
+    "text_hidden_size": (1, _WIDE),
+    "num_labels": (0, 10_000),  # transformers makes a table of so many names
 }
 _FLOATS = {
     "rope_theta": (1.0, 1e12),
@@ -33,7 +37,7 @@ _FLOATS = {
 }
 _SWITCHES = ("qkv_bias", "attention_layer_norm", "norm_after", "use_cache", "use_position_ids", "weight_tying")
 _IDS = ("eos_token_id", "bos_token_id", "pad_token_id")
-_MOST_EXPERTS, _DEEPEST, _LARGEST_NUMBER = 20_000, 8, 1e15
+_MOST_EXPERTS, _DEEPEST = 20_000, 8
 _AGAIN = "download config.json again"
 
 
@@ -68,11 +72,12 @@ def _of_value(name: str, label: str, value: Any) -> Iterator[str]:
     numbers = [entry for entry in (value if isinstance(value, list) else [value]) if isinstance(entry, (int, float))]
     if any(isinstance(n, float) and not math.isfinite(n) for n in numbers):
         yield f"{given}, which is not finite"
-    elif any(abs(n) > _LARGEST_NUMBER for n in numbers):
+    elif name not in _FLOATS and any(abs(n) > _LARGEST for n in numbers):
         yield f"{given}, which is absurdly large"
     elif name in _WHOLE:
         low, high = _WHOLE[name]
-        if type(value) is not int or not low <= value <= high:
+        sides = value if name == "image_size" and isinstance(value, list) and value else [value]
+        if not all(type(side) is int and low <= side <= high for side in sides):
             yield f"{given}, not a whole number from {low} to {high}"
     elif name in _FLOATS:
         low, high = _FLOATS[name]

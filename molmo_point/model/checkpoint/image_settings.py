@@ -1,6 +1,5 @@
 """Image settings of Molmo v1 in ``preprocessor_config.json``, with their bounds; needs no torch."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -60,8 +59,7 @@ def _pair(data: Mapping[str, Any], name: str, low: int, high: int) -> int:
 
 
 def _is_number(value: Any, low: float, high: float) -> bool:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return number and math.isfinite(value) and low <= value <= high
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high
 
 
 def _shown(value: Any) -> str:

@@ -1,5 +1,6 @@
 """Memory needs of a checkpoint in each precision, from names and shapes alone."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import prod
@@ -54,6 +55,14 @@ class MemoryNeed:
     def on_cpu_bytes(self) -> int:
         """Size on a CPU, where int8 and NF4 models keep all other weights and the cache in float32."""
         return self.total_bytes + (self.kept_bytes + self.cache_bytes if self.kept_bytes else 0)
+
+
+def physical_memory_bytes() -> int | None:
+    """Size of this machine's memory in bytes; None if the system does not tell."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return None
 
 
 def part_of(name: str) -> str:

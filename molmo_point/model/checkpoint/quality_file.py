@@ -31,5 +31,5 @@ def measured_quality(folder: Path) -> tuple[float, Calibration]:
         if max(calibration.spread_scale, *(abs(n) for line in lines for n in (line.slope, line.offset))) > _STEEPEST:
             raise ValueError(f"calibration has a number above {_STEEPEST:g}")
         return float(sigma_px), calibration
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise CheckpointError("The measured accuracy of this checkpoint cannot be read", f"{path}: {error}", _FIX) from error

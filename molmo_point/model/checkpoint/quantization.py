@@ -3,10 +3,12 @@
 import copy
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
+from transformers.quantizers.auto import AUTO_QUANTIZER_MAPPING
 
 from molmo_point.dependencies import require
 from molmo_point.errors import CheckpointError, InputError
@@ -54,6 +56,15 @@ def default_quantization(kind: str, compute_dtype: torch.dtype | None = None) ->
         return with_default_skips(BitsAndBytesConfig(load_in_8bit=True))
     dtype = compute_dtype or (torch.bfloat16 if torch.cuda.is_available() else torch.float32)
     return with_default_skips(BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype))
+
+
+def check_method(stored: Any, path: Path) -> None:
+    """Check that transformers knows the method of a stored ``quantization_config``, or would ignore it; CheckpointError."""
+    method = stored.get("quant_method") if isinstance(stored, dict) else None
+    if stored is not None and method != "bitsandbytes" and method not in AUTO_QUANTIZER_MAPPING:
+        given = f"{path}: {str(method or stored)[:60]}"
+        fix = "use the unquantized checkpoint: molmo-point quantizes while it loads, with quantization='nf4'"
+        raise CheckpointError("quantization_config must name a method of transformers", given, fix)
 
 
 def with_default_skips(config: Any) -> Any:
@@ -126,18 +137,18 @@ def check_layers(model: nn.Module) -> None:
     four_bit, eight_bit = _linear_classes()
     for name, module in model.named_modules():
         layer: Any = module
-        wanted = (layer.out_features, layer.in_features) if isinstance(layer, (four_bit, eight_bit)) else ()
-        if not wanted:
+        if not isinstance(module, (four_bit, eight_bit)):
             continue
-        fits = _fits_in_4_bits(layer.weight, wanted) if isinstance(layer, four_bit) else _fits_in_8_bits(layer.weight, wanted)
-        if not fits:
+        wanted: tuple[int, int] = (layer.out_features, layer.in_features)
+        fits = _fits_in_4_bits if isinstance(module, four_bit) else _fits_in_8_bits
+        if not fits(layer.weight, wanted):
             given = f"{name}, a layer of {wanted[0]} x {wanted[1]}"
             fix = "quantize the released checkpoint again, and save the whole model"
             raise CheckpointError("The quantized weights of a layer must have its size and its scales", given, fix)
 
 
 def _fits_in_4_bits(weight: Any, shape: tuple[int, int]) -> bool:
-    state = weight.quant_state
+    state = getattr(weight, "quant_state", None)
     if state is None or tuple(state.shape) != shape or state.blocksize not in _BLOCKS or len(state.code) != 16:
         return False
     size = shape[0] * shape[1]
@@ -147,7 +158,7 @@ def _fits_in_4_bits(weight: Any, shape: tuple[int, int]) -> bool:
 
 
 def _fits_in_8_bits(weight: Any, shape: tuple[int, int]) -> bool:
-    scales = weight.SCB
+    scales = getattr(weight, "SCB", None)
     return tuple(weight.shape) == shape and scales is not None and scales.numel() == shape[0]
 
 

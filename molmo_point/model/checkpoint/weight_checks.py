@@ -21,7 +21,11 @@ from molmo_point.model.checkpoint.weight_files import (
     words_of,
 )
 
-_NUMBERS = ("eos_token_id", "bos_token_id", "pad_token_id", "max_length", "max_new_tokens", "num_beams")
+_NUMBERS = {
+    **dict.fromkeys(("eos_token_id", "bos_token_id", "pad_token_id"), (0, 1 << 24)),
+    **dict.fromkeys(("max_length", "max_new_tokens", "min_length", "min_new_tokens", "top_k"), (0, 1 << 24)),
+    **dict.fromkeys(("num_beams", "num_return_sequences"), (1, 256)),
+}
 _SAME = "use config.json and weights of the same checkpoint"
 _UNROUNDED = "use the checkpoint with float32, bfloat16 or float16 weights: quantization is done while it is loaded"
 _name = cache(name_in_memory)
@@ -61,10 +65,10 @@ def check_generation(folder: Path) -> None:
     path, fix = folder / "generation_config.json", "download it again, or delete it"
     data = read_object(path, fix)
     try:
-        for name in _NUMBERS:
+        for name, (low, high) in _NUMBERS.items():
             values = data[name] if isinstance(data.get(name), list) else [data.get(name)]
-            if any(value is not None and type(value) is not int for value in values):
-                raise ValueError(f"{name} is {data[name]!r}, which is not an integer")
+            if any(value is not None and (type(value) is not int or not low <= value <= high) for value in values):
+                raise ValueError(f"{name} is {str(data[name])[:60]}, which is not an integer from {low} to {high}")
         GenerationConfig.from_dict(data)
     except Exception as error:  # JSON, types and contradictions raise many kinds with one meaning
         given = f"{path}: {words_of(error)}"

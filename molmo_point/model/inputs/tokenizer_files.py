@@ -18,7 +18,9 @@ _FIX = "download tokenizer.json and tokenizer_config.json of the checkpoint agai
 def read_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     """Read the tokenizer of a checkpoint folder; CheckpointError if ``tokenizer.json`` is missing, broken or out of bounds."""
     for found in irregular_files(folder) if folder.is_dir() else ():
-        raise CheckpointError("The files of the tokenizer must be regular files", f"{folder / found.file}: {found.text}", found.fix)
+        raise CheckpointError(
+            "The files of the tokenizer must be regular files", f"{folder / found.file}: {found.text}", found.fix
+        )
     path = folder / "tokenizer.json"
     missing = CheckpointError("The checkpoint must have a tokenizer.json", f"no {path}", _FIX)
     problem = tokenizer_problem(read_object(path, _FIX, missing))

@@ -83,9 +83,8 @@ def _read_settings(settings: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(f"max_crops is {most}: one image of so many crops of {crop} pixels takes more than 1 GiB")
     mean = colors({"image_mean": released.mean} | _given(settings, "image_mean"), "image_mean", *MEANS)
     std = colors({"image_std": released.std} | _given(settings, "image_std"), "image_std", *DEVIATIONS)
-    return {
-        "crop_size": crop, "patch_size": patch, "max_crops": most, "margins": margins, "pooling": pooling, "mean": mean, "std": std,
-    }  # fmt: skip
+    sizes = {"crop_size": crop, "patch_size": patch, "max_crops": most}
+    return {**sizes, "margins": margins, "pooling": pooling, "mean": mean, "std": std}
 
 
 def _given(settings: dict[str, Any], name: str) -> dict[str, Any]:

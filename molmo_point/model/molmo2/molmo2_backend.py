@@ -13,11 +13,15 @@ import torch
 
 from molmo_point.backend import Growth, Limits, Prompt
 from molmo_point.errors import CheckpointError, DependencyError, InputError
+from molmo_point.model.checkpoint.config_bounds import check_bounds
 from molmo_point.model.checkpoint.finite_weights import FiniteWeights
 from molmo_point.model.checkpoint.quantization import allow_cpu_packing, check_layers, is_quantized, unify_precision
+from molmo_point.model.checkpoint.released_config import read_config
 from molmo_point.model.checkpoint.strict_loading import loading_error, located, refuse_wrong_keys
+from molmo_point.model.checkpoint.weight_checks import check_generation
 from molmo_point.model.checkpoint.weight_files import weights_of
 from molmo_point.model.decoding.greedy import Generated, greedy
+from molmo_point.model.inputs.tokenizer_files import check_tokenizer
 from molmo_point.model.load import CheckpointSource, fewer_crops
 from molmo_point.model.local_backend import LocalBackend
 from molmo_point.model.molmo2.molmo2_processor import Molmo2Processor
@@ -63,14 +67,21 @@ def load_molmo2_backend(source: CheckpointSource) -> Molmo2Backend:
         raise InputError("adapter must belong to a Molmo v1 checkpoint", given, "merge it with peft, and load the result")
     processor = Molmo2Processor.from_folder(source.folder)
     processor.layout = replace(processor.layout, max_crops=fewer_crops(source.max_crops, processor.layout.max_crops))
-    model = load_molmo2(source.folder, source.device, source.quantization, source.dtype)
+    model = load_molmo2(source.folder, source.device, source.quantization, source.dtype, processor)
     return Molmo2Backend(model, processor, source.name, source.sigma_px, source.calibration)
 
 
-def load_molmo2(folder: Path, device: torch.device, quantization: Any = None, dtype: torch.dtype = torch.float32) -> Any:
+def load_molmo2(
+    folder: Path,
+    device: torch.device,
+    quantization: Any = None,
+    dtype: torch.dtype = torch.float32,
+    processor: Molmo2Processor | None = None,
+) -> Any:
     """Load ``Molmo2ForConditionalGeneration`` in eval mode, strictly and without remote code.
 
-    The skip list of the quantization is set here; ``dtype`` is the precision of unquantized weights.
+    The skip list of the quantization is set here; ``dtype`` is the precision of unquantized weights. Tokenizer and
+    crops of a ``processor`` are compared with the model.
 
     Raises:
         CheckpointError: A file is missing or broken, or weights and configuration do not match.
@@ -80,15 +91,8 @@ def load_molmo2(folder: Path, device: torch.device, quantization: Any = None, dt
         from transformers import Molmo2Config, Molmo2ForConditionalGeneration
     except ImportError as error:
         raise DependencyError("This transformers does not know Molmo2", str(error), "pip install -U transformers") from error
-    try:
-        config = Molmo2Config.from_pretrained(folder, local_files_only=True)
-    except Exception as error:  # strict dataclasses raise their own kinds
-        given = f"{folder / 'config.json'}: {error}"
-        raise CheckpointError("config.json holds values that make no Molmo2", given, "download the file again") from error
-    problems = weights_of(folder).problems
-    if problems:
-        given = f"{folder / problems[0].file}: {problems[0].text}"
-        raise CheckpointError("The weights cannot be read", given, problems[0].fix)
+    config = _read_config(folder, Molmo2Config)
+    _check_files(folder, config, Molmo2ForConditionalGeneration, processor)
     quantized = quantization is not None or getattr(config, "quantization_config", None) is not None
     options: dict[str, Any] = {"device_map": {"": device}} if quantized else {}
     if quantization is not None:
@@ -120,6 +124,46 @@ def load_molmo2(folder: Path, device: torch.device, quantization: Any = None, dt
         unify_precision(model)
     allow_cpu_packing(model)
     return model.eval()
+
+
+def _read_config(folder: Path, config_class: Any) -> Any:
+    """Read ``config.json``; CheckpointError if a number is out of bounds, or the values make no Molmo2."""
+    try:
+        check_bounds(read_config(folder))
+        return config_class.from_pretrained(folder, local_files_only=True)
+    except CheckpointError as error:
+        raise located(error, folder / "config.json") from error
+    except Exception as error:  # strict dataclasses raise their own kinds
+        given = f"{folder / 'config.json'}: {error}"
+        raise CheckpointError("config.json holds values that make no Molmo2", given, "download the file again") from error
+
+
+def _check_files(folder: Path, config: Any, model_class: Any, processor: Molmo2Processor | None) -> None:
+    """Check files, sizes and processor before memory is taken; a CheckpointError names the first fault."""
+    weights = weights_of(folder)
+    for problem in weights.problems:
+        raise CheckpointError("The weights cannot be read", f"{folder / problem.file}: {problem.text}", problem.fix)
+    check_generation(folder)
+    if processor is not None:
+        text, layout = config.text_config, processor.layout
+        check_tokenizer(processor.tokenizer, text.vocab_size + text.additional_vocab_size, text.vocab_size, folder)
+        if layout.patch_size != config.vision_config.patch_size:
+            given = f"{folder}: patches of {layout.patch_size} px, config.json has {config.vision_config.patch_size}"
+            fix = "use preprocessor_config.json and config.json of the same checkpoint"
+            raise CheckpointError("Patches must have the size of the model", given, fix)
+    if getattr(config, "quantization_config", None) is not None:
+        return
+    try:
+        with torch.device("meta"):
+            wanted = sum(parameter.numel() for parameter in model_class(config).parameters())
+    except Exception as error:  # sizes that do not match raise many kinds
+        given = f"{folder / 'config.json'}: {error}"
+        raise CheckpointError("config.json holds values that make no Molmo2", given, "download the file again") from error
+    stored = sum(tensor.size for tensor in weights.tensors.values())
+    # Tied weights are stored once or twice; transformers would fill what is missing with random numbers.
+    if not wanted / 2 <= stored <= 2 * wanted:
+        given = f"{folder}: the files hold {stored} numbers, config.json describes a model of {wanted}"
+        raise CheckpointError("The weights must match the configuration", given, "use config.json and weights of one checkpoint")
 
 
 def _measured(out: Generated, preprocess_ms: float) -> dict[str, Any]:
