@@ -80,8 +80,7 @@ def load_molmo2(
 ) -> Any:
     """Load ``Molmo2ForConditionalGeneration`` in eval mode, strictly and without remote code.
 
-    The skip list of the quantization is set here; ``dtype`` is the precision of unquantized weights. Tokenizer and
-    crops of a ``processor`` are compared with the model.
+    The skip list of the quantization is set here. A ``processor`` is compared with the model.
 
     Raises:
         CheckpointError: A file is missing or broken, or weights and configuration do not match.
@@ -96,9 +95,7 @@ def load_molmo2(
     quantized = quantization is not None or getattr(config, "quantization_config", None) is not None
     options: dict[str, Any] = {"device_map": {"": device}} if quantized else {}
     if quantization is not None:
-        options["quantization_config"] = copy.deepcopy(quantization)
-        options["quantization_config"].llm_int8_skip_modules = list(SKIPPED_MODULES)
-    # transformers' own class, whose files are read with a look at their numbers.
+        options["quantization_config"] = _with_skips(quantization)
     model_class: Any = type(Molmo2ForConditionalGeneration.__name__, (FiniteWeights, Molmo2ForConditionalGeneration), {})
     try:
         loaded: Any = model_class.from_pretrained(
@@ -117,13 +114,17 @@ def load_molmo2(
         raise loading_error(error, folder) from error
     model, report = loaded
     refuse_wrong_keys(report, folder)
-    if not quantized:
-        return model.eval().to(device)
     if is_quantized(model):
         check_layers(model)
         unify_precision(model)
     allow_cpu_packing(model)
-    return model.eval()
+    return model.eval() if quantized else model.eval().to(device)
+
+
+def _with_skips(quantization: Any) -> Any:
+    chosen = copy.deepcopy(quantization)
+    chosen.llm_int8_skip_modules = list(SKIPPED_MODULES)
+    return chosen
 
 
 def _read_config(folder: Path, config_class: Any) -> Any:
