@@ -200,6 +200,9 @@ def decode_oriented(data: bytes, name: str, *, depth: bool = False, upright: boo
             if image.width * image.height > MAX_IMAGE_PIXELS:
                 raise ValueError(f"{image.width} x {image.height} is more than {MAX_IMAGE_PIXELS / 1e6:.0f} million pixels")
             orientation = _orientation(image)
+            if image.format == "PNG":
+                # Pillow decodes pixels without a look at their checksums.
+                Image.open(io.BytesIO(data), formats=("PNG",)).verify()
             image.load()
             # Old versions of Pillow read a 16-bit PNG as 32 bits.
             sixteen_bit = image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG")

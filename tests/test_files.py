@@ -177,6 +177,19 @@ def test_a_picture_that_a_program_would_draw_is_refused() -> None:
         decode_image(buffer.getvalue(), "drawn.eps")
 
 
+@pytest.mark.parametrize("depth", [False, True])
+def test_a_picture_with_one_wrong_bit_is_refused(depth: bool) -> None:
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(1, 4000, (24, 32)).astype(np.uint16) if depth else rng.integers(0, 255, (24, 32, 3), dtype=np.uint8)
+    data = encode_png(pixels)
+    np.testing.assert_array_equal(decode_image(data, "whole.png", depth=depth), pixels)
+    for place in range(40, len(data) - 20, 97):
+        wrong = bytearray(data)
+        wrong[place] ^= 4
+        with pytest.raises(InputError, match="complete image"):
+            decode_image(bytes(wrong), "wrong.png", depth=depth)
+
+
 def npy(array: np.ndarray, header: str | None = None) -> bytes:
     buffer = io.BytesIO()
     np.save(buffer, array)

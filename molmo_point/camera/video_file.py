@@ -82,6 +82,8 @@ class VideoFile(Replay):
             options = {"format_whitelist": _FORMATS, "protocol_whitelist": _PROTOCOLS}
             self._container = self._av.open(self._file, options=options)
             stream = self._container.streams.video[0]
+            if stream.codec_context is None:
+                raise ValueError("no decoder for its format")
         except (self._av.FFmpegError, IndexError, ValueError, OSError) as error:
             self.release()
             if isinstance(error, InputError):

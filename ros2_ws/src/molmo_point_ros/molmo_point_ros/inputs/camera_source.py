@@ -7,6 +7,7 @@ from typing import Any
 
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
+from molmo_point.text_checks import printable
 from molmo_point_ros.inputs.cameras import camera_reader
 from molmo_point_ros.inputs.frame_sources import FrameSource
 from molmo_point_ros.inputs.frame_wait import FrameWait, too_old
@@ -52,7 +53,7 @@ class CameraSource(FrameSource):
     def _failed(self, error: Exception) -> None:
         self._error = str(error)
         self._failures += 1
-        self._logger.warning(f"camera: {error}", throttle_duration_sec=5.0)
+        self._logger.warning(f"camera: {printable(self._error)}", throttle_duration_sec=5.0)
 
     def frame(self, after_ns: int, timeout_s: float, should_stop: Callable[[], bool]) -> RgbdFrame | None:
         """See `FrameSource.frame`."""

@@ -12,6 +12,7 @@ from tf2_msgs.msg import TFMessage
 from molmo_point.errors import FrameError, InputError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.transforms import Transform
+from molmo_point.text_checks import printable
 from molmo_point_ros.conversions import stamp_to_ns, transform_from_message, transform_to_message
 from molmo_point_ros.inputs.input_node import InputNode
 from molmo_point_ros.inputs.optical_frame import OpticalFrames
@@ -91,8 +92,12 @@ class TransformListener(TransformSource):
         level_frame: str = "",
     ) -> None:
         self._node = node
-        self._buffer = TransformBuffer(limits, now_ns, lambda words: node.get_logger().warning(words))
-        self._optical = OpticalFrames(self._buffer, optical_frame, level_frame, lambda words: node.get_logger().warning(words))
+
+        def tell(words: str) -> None:
+            node.get_logger().warning(printable(words))
+
+        self._buffer = TransformBuffer(limits, now_ns, tell)
+        self._optical = OpticalFrames(self._buffer, optical_frame, level_frame, tell)
         self._refused: deque[tuple[float, str]] = deque(maxlen=_REFUSED)
         self._reread_s = 0.0
         self._moving = node.create_subscription(TFMessage, "/tf", self._take, _MOVING_QOS)
@@ -106,7 +111,7 @@ class TransformListener(TransformSource):
                 names = f"{stamped.header.frame_id[:80]!r} to {stamped.child_frame_id[:80]!r}"
                 words = f"{names}: {error.what} ({error.given})"
                 self._refused.append((time.monotonic(), words))
-                self._node.get_logger().warning(f"refused the transform from {words}", throttle_duration_sec=5.0)
+                self._node.get_logger().warning(f"refused the transform from {printable(words)}", throttle_duration_sec=5.0)
 
     def _take_static(self, message: TFMessage) -> None:
         self._take(message, static=True)

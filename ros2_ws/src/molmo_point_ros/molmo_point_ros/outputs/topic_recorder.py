@@ -3,6 +3,7 @@
 Messages go to the file undecoded, in a thread of their own.
 """
 
+import os
 import queue
 import sys
 import threading
@@ -57,13 +58,14 @@ class BagWriter:
         # In a folder of its own: rosbag2 names the file in it after the recording.
         self._partial = self.path.with_name(f".{self.path.name}{_PARTIAL}") / self.path.name
         for each in (self.path, self._partial):
-            if each.exists() or not self.path.name:
+            if os.path.lexists(each) or not self.path.name:
                 raise InputError("A recording must not overwrite a folder", str(each), "choose a new path, or remove the folder")
         self.dropped = self.written = 0
         self._store = typestore()
         self._connections: dict[str, Any] = {}
         try:
-            self._partial.parent.mkdir(parents=True, exist_ok=True)
+            # Made by one writer only.
+            self._partial.parent.mkdir(parents=True)
             self._writer = rosbag2.Writer(self._partial, version=_VERSION, storage_plugin=rosbag2.StoragePlugin.MCAP)
             self._writer.open()
         except OSError as error:
