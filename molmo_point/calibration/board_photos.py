@@ -8,10 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from molmo_point.arrays import ColorArray
-from molmo_point.calibration.boards import Board, dictionary_names, import_cv2
-from molmo_point.calibration.detection import Detection, detect, markers_in
+from molmo_point.calibration.boards import Board, import_cv2, smallest_dictionary
+from molmo_point.calibration.detection import MIN_POINTS, Detection, detect, markers_in
 
-_DIAGNOSED = 3
+_DIAGNOSED = 2
+_SCANNED = (
+    *((f"DICT_{cells}X{cells}_1000", 1) for cells in (4, 5, 6, 7)),
+    *((f"DICT_APRILTAG_{name}", border) for name, border in (("36h11", 1), ("36h11", 2), ("25h9", 1), ("16h5", 1), ("36h10", 1))),
+    ("DICT_ARUCO_ORIGINAL", 1),
+)
+"""Dictionaries and borders; the largest of a family holds all smaller ones."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +54,7 @@ def detect_each(
         progress(f"{number}/{count} {name}: {found.reason or f'{found.count} points'}")
         if found.reason:
             dropped.append((name, found.reason))
-            unseen += [image] if len(unseen) < _DIAGNOSED else []
+            unseen += [image] if found.count < MIN_POINTS and len(unseen) < _DIAGNOSED else []
         else:
             kept.append((name, found))
     seen, notes = _usual_board(board, [found for _, found in kept])
@@ -101,12 +107,10 @@ def what_else(board: Board, images: list[ColorArray]) -> str:
 
 def _other_markers(board: Board, gray: NDArray[np.uint8]) -> str:
     best: tuple[int, str, list[int]] = (0, "", [])
-    for name in dictionary_names():
-        for border in (1, 2) if "APRILTAG" in name else (1,):
-            ids = sorted(set(markers_in(gray, name, border)[1]))
-            # Smaller dictionaries come first; noise reads as a marker of the coarse ones.
-            if len(ids) > best[0] + (0 if best[1] != board.dictionary else 1):
-                best = len(ids), name, ids
+    for name, border in _SCANNED:
+        ids = sorted(set(markers_in(gray, name, border)[1]))
+        if len(ids) > best[0]:
+            best = len(ids), smallest_dictionary(name, ids[-1]), ids
     count, name, ids = best
     if not count or (count == 1 and board.columns * board.rows > 2):
         return ""
@@ -132,6 +136,7 @@ def _other_chessboard(board: Board, gray: NDArray[np.uint8]) -> str:
     found, _, meta = cv2.findChessboardCornersSBWithMeta(gray, (3, 3), flags)
     if not found:
         return ""
-    rows, columns = meta.shape[:2]
+    # The image does not tell which side is that of the columns.
+    rows, columns = sorted(meta.shape[:2])
     stated = f"the board is {board.describe()}" if board.kind != "chessboard" else f"it says {board.columns} x {board.rows}"
     return f"found a chessboard of {columns + 1} x {rows + 1} squares ({columns} x {rows} inner corners), {stated}"

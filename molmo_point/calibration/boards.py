@@ -35,10 +35,11 @@ def _dictionary_size(name: str) -> int:
     return int(found[2]) if found[2] else _APRILTAGS[found[3].lower()] if found[3] else _ARUCO_ORIGINAL
 
 
-def dictionary_names() -> list[str]:
-    """List OpenCV's marker dictionaries; of one family, smaller ones first."""
-    squares = [f"DICT_{cells}X{cells}_{size}" for cells in (4, 5, 6, 7) for size in (50, 100, 250, 1000)]
-    return [*squares, *(f"DICT_APRILTAG_{family}" for family in _APRILTAGS), "DICT_ARUCO_ORIGINAL"]
+def smallest_dictionary(name: str, marker: int) -> str:
+    """Return the smallest dictionary of the family of `name` that holds a marker's id."""
+    stem, _, size = name.rpartition("_")
+    sizes = [each for each in (50, 100, 250, 1000) if each > marker]
+    return f"{stem}_{sizes[0]}" if size == "1000" and sizes else name
 
 
 @dataclass(frozen=True)

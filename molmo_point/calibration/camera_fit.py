@@ -120,6 +120,17 @@ def fit_camera(points_board: FloatArray, uv: FloatArray, size_wh: tuple[int, int
     return CameraFit(camera, model, poses, residual, names, _covariance(terms, residual))
 
 
+def fit_or_simpler(points_board: FloatArray, uv: FloatArray, size_wh: tuple[int, int], model: str) -> CameraFit:
+    """Fit a model, or the next simpler one whose lens is possible; for the choice of photos. Arguments as `fit_camera`."""
+    simpler = list(MODELS)[: list(MODELS).index(model)]
+    try:
+        return fit_camera(points_board, uv, size_wh, model)
+    except InputError:
+        if not simpler:
+            raise
+    return fit_or_simpler(points_board, uv, size_wh, simpler[-1])
+
+
 def _reduced(by_pose: FloatArray, by_camera: FloatArray, residual: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Compute normal matrix (p, p) and gradient (p,) of one image by the camera's parameters, with the pose eliminated."""
     rest = by_camera - by_pose @ np.linalg.lstsq(by_pose, by_camera, rcond=None)[0]

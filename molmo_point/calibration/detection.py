@@ -73,7 +73,7 @@ def _misfit(board: Board, uv: FloatArray) -> str:
     if not other or errors[best] > _CLEARLY * fit or fit < _CLEARLY:
         return ""
     return (
-        f"the tags found do not fit the board: their distance is {pitches[best] / board.marker_m:.2f} times their side, "
+        f"the tags found do not fit the board: their distance is about {pitches[best] / board.marker_m:.2f} times their side, "
         f"the board's YAML says {board.square_m / board.marker_m:.2f} times"
     )
 

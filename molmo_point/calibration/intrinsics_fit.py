@@ -16,6 +16,7 @@ from molmo_point.calibration.camera_fit import (
     CameraFit,
     choose_model,
     fit_camera,
+    fit_or_simpler,
     folds,
     largest_difference_px,
 )
@@ -205,7 +206,7 @@ def _fitting(points: FloatArray, kept: Kept, dropped: Reasons, size_wh: tuple[in
     """Drop photos that contradict the others, the worst first."""
     dropped = list(dropped)
     while len(kept) > MIN_IMAGES:
-        fit = fit_camera(points, np.array([found.uv for _, found in kept]), size_wh, model)
+        fit = fit_or_simpler(points, np.array([found.uv for _, found in kept]), size_wh, model)
         errors = fit.per_image_px()
         worst, usual = int(np.argmax(errors)), float(np.median(errors))
         if errors[worst] <= max(_MISFIT_FACTOR * usual, usual + _MISFIT_PX):
@@ -218,7 +219,7 @@ def _fitting(points: FloatArray, kept: Kept, dropped: Reasons, size_wh: tuple[in
 
 def _without_strays(points: FloatArray, kept: Kept, size_wh: tuple[int, int], model: str) -> tuple[Kept, Reasons]:
     """Leave out single points with a large residual, e.g. a corner that slid along an edge, or glare."""
-    fit = fit_camera(points, np.array([found.uv for _, found in kept]), size_wh, model)
+    fit = fit_or_simpler(points, np.array([found.uv for _, found in kept]), size_wh, model)
     gap = np.linalg.norm(fit.residual, axis=2)
     # Distances of correct points have a Rayleigh distribution with a median of 1.18 sigma.
     limit = _STRAY_SIGMAS * float(np.nanmedian(gap)) / 1.18

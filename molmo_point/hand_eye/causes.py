@@ -96,7 +96,7 @@ def likely_causes(
     trials = [*_scale(data, solution), *_moved(data, solution, "board"), *_moved(data, solution, "camera")]
     found = [replace(t, gain=t.gain - base) for t in trials if t.gain - base > _MIN_GAIN]
     found.sort(key=lambda cause: -cause.gain)
-    found = _intrinsics(data, base, found, refit() if found or poor else None) or found[:1]
+    found = _intrinsics(data, base, found, refit()) or found[:1]
     if not found or found[0].name == "board_scale":
         found += _stale(solution)
     return (*found, *_seen_directly(data, motion))

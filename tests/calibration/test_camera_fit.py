@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from molmo_point.calibration.camera_fit import choose_model, fit_camera, held_out_px, largest_difference_px
+from molmo_point.calibration.camera_fit import choose_model, fit_camera, folds, held_out_px, largest_difference_px
 from molmo_point.errors import InputError
 from molmo_point.geometry.intrinsics import Intrinsics
+from molmo_point.geometry.rigid import applied
 from molmo_point.hand_eye.synthetic import grid_points, viewpoints
 
 POINTS = grid_points(8, 6, 0.03)
@@ -62,3 +63,34 @@ def test_three_photos_are_refused():
         fit_camera(POINTS, photos(count=3), (640, 480))
     with pytest.raises(InputError, match="must be a known distortion model"):
         fit_camera(POINTS, photos(), (640, 480), "fisheye")
+
+
+def lens(*distortion):
+    return Intrinsics(640, 480, 610.0, 612.0, 318.0, 242.0, "brown_conrady", distortion)
+
+
+@pytest.mark.parametrize(
+    ("camera", "folded"),
+    [
+        (lens(0.0, 1.43, 0.0, 0.0, -4.4), True),
+        (lens(0.0, 1.43, 0.0, 0.0, -4.0), True),
+        (lens(-0.3, 0.1, 0.001, -0.001, 0.0), False),
+        (lens(0.16, -0.5, 0.0, 0.0, 0.46), False),
+        (lens(0.08, 0.0, 0.0, 0.0, 0.0), False),
+        (Intrinsics(640, 480, 610.0, 612.0, 318.0, 242.0), False),
+    ],
+)
+def test_a_lens_that_folds_before_the_corner_is_found(camera, folded):
+    assert folds(camera) == folded
+
+
+def test_a_folding_lens_is_not_chosen():
+    # Noise of a tenth of a pixel, and no point near a corner: k3 is free to fold the corners.
+    rng = np.random.default_rng(4)
+    board = grid_points(8, 6, 0.02)
+    truth = Intrinsics(640, 480, 610.0, 612.0, 318.0, 242.0)
+    views = viewpoints(rng, 10, 25.0, 40.0, (0.6, 0.8), board.mean(axis=0))
+    uv = truth.project(applied(views, board)) + rng.normal(0.0, 0.1, (10, 48, 2))
+    model, table = choose_model(board, uv, truth.size_wh)
+    assert not folds(fit_camera(board, uv, truth.size_wh, model).intrinsics)
+    assert np.isnan(table["k1 k2 p1 p2 k3"]) and np.isfinite(table["none"])
