@@ -186,7 +186,7 @@ def decode_oriented(data: bytes, name: str, *, depth: bool = False, upright: boo
         data: Bytes of the file (PNG, JPEG, ...).
         name: Name of the file in error messages.
         depth: Keep a one-channel 16-bit image as it is, instead of converting it to RGB.
-        upright: Turn the image as its EXIF orientation asks. Depth, intrinsics and poses are those of the image as stored.
+        upright: Turn the image as its EXIF orientation asks; False keeps it as the sensor stored it.
 
     Returns:
         (h, w, 3) uint8 RGB, of an animation the first frame, without transparency; or (h, w) uint16 for depth. And the EXIF

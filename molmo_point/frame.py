@@ -1,5 +1,6 @@
 """One capture of a camera: color image, aligned depth, intrinsics and capture time."""
 
+import reprlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -162,10 +163,10 @@ def _check_depth(depth_m: object, size_wh: tuple[int, int]) -> None:
 
 
 def _check_stamp(name: str, stamp_ns: object) -> None:
-    if isinstance(stamp_ns, bool) or not isinstance(stamp_ns, (int, np.integer)) or stamp_ns < 0:
+    if isinstance(stamp_ns, bool) or not isinstance(stamp_ns, (int, np.integer)) or not 0 <= stamp_ns < 2**63:
         raise InputError(
-            f"{name} must be a whole number of nanoseconds, zero or above",
-            repr(stamp_ns),
+            f"{name} must be a whole number of nanoseconds, from zero to 2^63",
+            reprlib.repr(stamp_ns),
             "give the capture time as an int, e.g. time.time_ns()",
         )
 

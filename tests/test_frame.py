@@ -78,6 +78,7 @@ def spoiled(value: float) -> np.ndarray:
         ({"intrinsics": CAMERA.scaled(128, 96)}, r"\(128, 96\)"),
         ({"stamp_ns": -1}, "stamp_ns"),
         ({"stamp_ns": 0.5}, "stamp_ns"),
+        ({"stamp_ns": 10**400}, "stamp_ns"),
         ({"depth_stamp_ns": 1.5}, "depth_stamp_ns"),
         ({"frame": ""}, "name"),
         ({"frame": "camera\x1b]0;x\x07"}, "printable name"),

@@ -14,7 +14,6 @@ from molmo_point.errors import InputError
 from molmo_point.files import decode_image, decode_npy, decode_oriented, encode_png, read_file
 from molmo_point.frame import OPTICAL_FRAME, RgbdFrame, decode_depth
 from molmo_point.geometry.intrinsics import Intrinsics, load_intrinsics
-from molmo_point.text_checks import printable
 
 _LOG = logging.getLogger(__name__)
 UNIT_OPTION = "depth_scale_m (--depth-scale)"
@@ -71,6 +70,8 @@ class ImageFiles(Replay):
         frame: str = OPTICAL_FRAME,
     ) -> None:
         super().__init__(str(images), realtime=realtime, loop=loop)
+        if not 1e-6 <= fps <= 1e9:
+            raise InputError("fps must be a number above zero", f"{fps}", "give frames per second")
         self._colors = list_images(images) if Path(images).is_dir() else [Path(images)]
         self._depth = None if depth is None else Path(depth)
         self._intrinsics, self._depth_scale_m, self._frame = intrinsics, depth_scale_m, frame
@@ -175,7 +176,7 @@ def load_frame(
     """Make a frame from files; its stamp is the modification time of the color image.
 
     A photo alone is turned upright by its EXIF orientation; pixels are those of the upright image. With depth or
-    intrinsics, the color image stays as the sensor stored it, because depth, intrinsics and poses are the sensor's.
+    intrinsics, an orientation is refused: depth, intrinsics and poses are those of the image as stored, or are not.
 
     Args:
         color: Color image.
@@ -195,24 +196,23 @@ def read_frame_files(
     color: str | Path, depth: str | Path | None, intrinsics: str | Path | None, *, frame: str, depth_scale_m: float | None
 ) -> RgbdFrame:
     """Make a frame as `load_frame` does, without questions about the depth unit."""
+    if depth is None and depth_scale_m is not None:
+        raise InputError(f"{UNIT_OPTION} goes with depth only", f"{depth_scale_m:g} without a depth image", "leave it out")
     alone = depth is None and intrinsics is None
     pixels, orientation = decode_oriented(read_file(color), str(color), upright=alone)
     depth_m, depth_orientation = (None, 1) if depth is None else _oriented_depth(read_file(depth), str(depth), depth_scale_m)
-    if depth_orientation not in (1, orientation):
-        given = f"{depth}: {depth_orientation}, {color}: {orientation}"
-        fix = "give both as the sensor stored them, without EXIF orientation"
-        raise InputError("Color and depth must have the same EXIF orientation", given, fix)
-    found = RgbdFrame(
+    if not alone and (orientation, depth_orientation) != (1, 1):
+        # Nothing tells whether depth and intrinsics are those of the image as stored, or as turned.
+        given = f"{color}: orientation {orientation}" if orientation != 1 else f"{depth}: orientation {depth_orientation}"
+        fix = "if all belong to the image as stored, set the orientation to 1; or store the upright image with its own depth"
+        raise InputError("An image with depth or intrinsics must have no EXIF orientation", given, fix)
+    return RgbdFrame(
         color=pixels,
         depth_m=depth_m,
         intrinsics=None if intrinsics is None else _intrinsics_of(intrinsics),
         stamp_ns=os.stat(color).st_mtime_ns,
         frame=frame,
     )
-    if orientation != 1 and not alone:
-        shown = printable(str(color))
-        _LOG.warning("%s: EXIF orientation %d is not applied: depth, intrinsics and poses are the sensor's", shown, orientation)
-    return found
 
 
 def _intrinsics_of(path: str | Path) -> Intrinsics:

@@ -87,7 +87,9 @@ def lift_point(
     if estimate.status not in (DepthStatus.OK, DepthStatus.AMBIGUOUS):
         far = estimate.status is DepthStatus.OUT_OF_RANGE
         few = f"only {estimate.valid_ratio:.0%} of the pixels around the point have usable depth"
-        return _unreachable(point, estimate.status, "the depth around the point is out of range" if far else few)
+        return _unreachable(
+            point, estimate.status, "the depth around the point is out of the range of 0.1 to 10 m" if far else few
+        )
     return _target(point, frame, estimate)
 
 

@@ -40,7 +40,7 @@ class DepthNoise:
             value = getattr(self, name)
             if value is None and name == "focal_px":
                 continue
-            if value is None or not (math.isfinite(value) and value > 0):
+            if value is None or isinstance(value, bool) or not 0 < value < math.inf:
                 fix = "use a preset (D435, D455, D405) or the data sheet of the camera"
                 raise InputError(f"{name} must be finite and above zero", f"{name}={value}", fix)
 

@@ -134,8 +134,14 @@ class Intrinsics:
 
     def project_inside(self, p_camera: ArrayLike) -> FloatArray:
         """Project points as `project` does, with NaN for pixels outside the image."""
-        uv = self.project(p_camera)
-        return np.where(within_image(uv, self.size_wh)[..., None], uv, np.nan)
+        points = _last_axis("p_camera", p_camera, 3)
+        uv = self.project(points)
+        seen = within_image(uv, self.size_wh)
+        if any(self.distortion):
+            # The polynomial of a lens folds back into the image what is far outside of it.
+            with np.errstate(all="ignore"):
+                seen &= self._unfolded(points[..., 0] / points[..., 2], points[..., 1] / points[..., 2])
+        return np.where(seen[..., None], uv, np.nan)
 
     def deproject(self, uv: ArrayLike, depth_m: ArrayLike) -> FloatArray:
         """Lift pixels with depth to points of the optical frame.
@@ -230,13 +236,12 @@ class Intrinsics:
             )
         distortion = values.get("distortion")
         distortion = () if distortion is None else distortion
-        if isinstance(distortion, (str, bytes, Mapping)) or not isinstance(distortion, Sequence):
+        if isinstance(distortion, (str, bytes)) or not isinstance(distortion, (Sequence, np.ndarray)):
             raise InputError("distortion must be a list", reprlib.repr(distortion), "give [k1, k2, p1, p2, k3]")
-        model = values.get("distortion_model") or ("brown_conrady" if distortion else "none")
+        model = values.get("distortion_model")
+        model = ("brown_conrady" if len(distortion) else "none") if model is None else model
         numbers = {key: values[key] for key in _REQUIRED}
-        return cls(
-            **numbers, distortion_model=model, distortion=tuple(distortion), cropped_from=values.get("cropped_from") or None
-        )
+        return cls(**numbers, distortion_model=model, distortion=tuple(distortion), cropped_from=values.get("cropped_from"))
 
     def _distort(self, x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
         if not any(self.distortion):

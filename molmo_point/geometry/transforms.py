@@ -32,6 +32,8 @@ MAX_REACH_M = 1000.0
 _QUESTIONED_REACH_M = 10.0
 _MIN_SIGMA, _MAX_SIGMA_M, _MAX_SIGMA_RAD = 1e-9, 10.0, np.pi
 _MAX_FRAME_LENGTH = 255
+_LARGEST = 1e15
+"""Larger numbers are no measurement, and their squares may overflow."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -338,7 +340,7 @@ def _array(name: str, values: ArrayLike, shape: tuple[int, ...]) -> FloatArray:
     if numbers:
         with contextlib.suppress(TypeError, ValueError, OverflowError):
             array = np.array(values, dtype=np.float64)
-    if array.shape != shape or not np.all(np.isfinite(array)):
+    if array.shape != shape or not np.all(np.abs(array) <= _LARGEST):
         given = reprlib.repr(values.tolist() if isinstance(values, np.ndarray) else values)
         raise InputError(f"{name} must be finite numbers of shape {shape}", given, f"give shape {shape}, in meters and radians")
     return array

@@ -1,5 +1,6 @@
 """Colour and depth files."""
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -69,28 +70,25 @@ def tagged(path: Path, orientation: int, pixels: np.ndarray = STORED) -> Path:
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".webp"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_photo_alone_is_upright_and_with_the_sensors_data_it_is_as_stored(
-    tmp_path: Path, suffix: str, orientation: int, caplog: pytest.LogCaptureFixture
+def test_a_photo_alone_is_upright_and_an_orientation_with_depth_or_intrinsics_is_refused(
+    tmp_path: Path, suffix: str, orientation: int
 ) -> None:
+    """Nothing tells whether depth and intrinsics belong to the stored image or to the upright one."""
     color = tagged(tmp_path / f"c{suffix}", orientation)
     np.testing.assert_array_equal(load_frame(color).color, UPRIGHT[orientation])
-    assert not caplog.records
     np.testing.assert_array_equal(load_color(color), STORED)
-    depth_m = np.linspace(0.5, 1.0, 24, dtype=np.float32).reshape(4, 6)
-    np.save(tmp_path / "d.npy", depth_m)
-    (tmp_path / "k.yaml").write_text("{width: 6, height: 4, fx: 5, fy: 5, cx: 2.5, cy: 1.5}")
-    for files in ((tmp_path / "d.npy", None), (None, tmp_path / "k.yaml"), (tmp_path / "d.npy", tmp_path / "k.yaml")):
-        caplog.clear()
-        frame = load_frame(color, *files)
-        np.testing.assert_array_equal(frame.color, STORED)
-        assert frame.depth_m is None or (frame.depth_m == depth_m).all()
-        assert [f"EXIF orientation {orientation}" in record.getMessage() for record in caplog.records] == [True] * (
-            orientation > 1
-        )
     with ImageFiles(color) as camera:
         np.testing.assert_array_equal(camera.read().color, UPRIGHT[orientation])
-    with ImageFiles(color, depth=tmp_path / "d.npy") as camera:
-        np.testing.assert_array_equal(camera.read().color, STORED)
+    np.save(tmp_path / "d.npy", np.full((4, 6), 0.7, np.float32))
+    (tmp_path / "k.yaml").write_text("{width: 6, height: 4, fx: 5, fy: 5, cx: 2.5, cy: 1.5}")
+    for depth, intrinsics in ((tmp_path / "d.npy", None), (None, tmp_path / "k.yaml"), (tmp_path / "d.npy", tmp_path / "k.yaml")):
+        with ImageFiles(color, depth=depth, intrinsics=intrinsics) as camera:
+            for read in (functools.partial(load_frame, color, depth, intrinsics), camera.read):
+                if orientation == 1:
+                    np.testing.assert_array_equal(read().color, STORED)
+                    continue
+                with pytest.raises(InputError, match=f"orientation {orientation}"):
+                    read()
 
 
 def test_a_jpeg_photo_is_upright(tmp_path: Path) -> None:
@@ -98,25 +96,22 @@ def test_a_jpeg_photo_is_upright(tmp_path: Path) -> None:
     assert load_frame(tagged(tmp_path / "p.jpg", 9)).color.shape == (4, 6, 3)
 
 
-def test_depth_and_intrinsics_of_a_turned_image_are_refused(tmp_path: Path) -> None:
-    """The intrinsics or the depth of the upright image would give a position in no frame."""
-    color = tagged(tmp_path / "c.png", 6)
-    (tmp_path / "k.yaml").write_text("{width: 4, height: 6, fx: 5, fy: 5, cx: 1.5, cy: 2.5}")
-    np.save(tmp_path / "d.npy", np.ones((6, 4), np.float32))
-    for files in ((tmp_path / "d.npy", None), (None, tmp_path / "k.yaml")):
-        with pytest.raises(InputError, match="size"):
-            load_frame(color, *files)
-
-
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
-def test_depth_with_an_orientation_of_its_own_is_refused(tmp_path: Path, suffix: str) -> None:
+def test_depth_with_an_orientation_is_refused(tmp_path: Path, suffix: str) -> None:
     raw = np.arange(24, dtype=np.uint16).reshape(4, 6) + 500
     turned = tagged(tmp_path / f"d{suffix}", 3, raw)
     np.testing.assert_allclose(load_depth(turned), raw * 1e-3, rtol=1e-6)
-    assert load_frame(tagged(tmp_path / "same.png", 3), turned).depth_m is not None
-    for orientation in (1, 6):
-        with pytest.raises(InputError, match="EXIF orientation"):
-            load_frame(tagged(tmp_path / "c.png", orientation), turned)
+    with pytest.raises(InputError, match="orientation 3"):
+        load_frame(tagged(tmp_path / "c.png", 1), turned)
+
+
+def test_settings_that_would_be_ignored_or_never_end_are_refused(tmp_path: Path) -> None:
+    color = tagged(tmp_path / "c.png", 1)
+    with pytest.raises(InputError, match="depth-scale"):
+        load_frame(color, depth_scale_m=0.001)
+    for fps in (0.0, -1.0, np.nan, np.inf):
+        with pytest.raises(InputError, match="fps"):
+            ImageFiles(color, fps=fps)
 
 
 GRAY = np.arange(24, dtype=np.uint8).reshape(4, 6) * 10

@@ -147,6 +147,7 @@ def test_cropped_moves_the_origin() -> None:
         ({"distortion_model": "brown_conrady", "distortion": (0.1, 0, math.nan, 0, 0)}, "nan"),
         ({"distortion_model": ["plumb_bob"]}, "plumb_bob"),
         ({"fx": True}, "fx=True"),
+        ({"distortion_model": False}, "False"),
         ({"width": np.True_}, "width="),
         ({"cx": 10**400}, "cx=1000"),
         ({"cx": 10**5000}, "cx="),
@@ -177,6 +178,12 @@ def test_a_ray_beyond_the_fold_of_the_lens_is_never_returned() -> None:
     fold = math.sqrt(1.0 / (3.0 * 0.4))
     assert np.nanmax(np.hypot(rays[:, 0], rays[:, 1])) <= fold
     assert np.isfinite(rays[:, 0]).mean() > 0.97
+
+
+def test_a_point_far_outside_is_not_folded_back_into_the_image() -> None:
+    barrel = dataclasses.replace(PLAIN, distortion_model="brown_conrady", distortion=(-0.4, 0, 0, 0, 0))
+    assert np.isfinite(barrel.project_inside([0.3, 0.1, 1.0])).all()
+    assert np.isnan(barrel.project_inside([1.6, 0.0, 1.0])).all()
 
 
 @pytest.mark.parametrize(

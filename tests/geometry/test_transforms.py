@@ -216,6 +216,7 @@ def test_file_with_a_matrix(tmp_path: Path) -> None:
         (f"target: a\nsource: b\ntranslation_m: [0,0,1{'0' * 400}]\nquaternion_xyzw: [0,0,0,1]\n", "401 digits"),
         ("target: a\nsource: b\ntranslation_m: [0,5000,0]\nquaternion_xyzw: [0,0,0,1]\n", "5000 m"),
         ("target: a\nsource: b\nmatrix: [[1,0,0,1e6],[0,1,0,2],[0,0,1,3],[0,0,0,1]]\n", "1e\\+06 m"),
+        ("target: a\nsource: b\nmatrix: [[1e308,0,0,0],[0,1,0,2],[0,0,1,3],[0,0,0,1]]\n", "matrix"),
         ("target: a\nsource: b\nmatrix: [[1,0,0,true],[0,1,0,2],[0,0,1,3],[0,0,0,1]]\n", "True"),
         ("target: a\nsource: b\nmatrix: [[1,0,0,0],[0,1,0,0],[0,0,-1,0],[0,0,0,1]]\n", "determinant -1"),
         ("target: ' '\nsource: b\ntranslation_m: [0,0,0]\nquaternion_xyzw: [0,0,0,1]\n", "target frame"),
