@@ -85,12 +85,14 @@ def lift_point(
     if reference_depth_m is not None:
         return _in_free_space(point, frame, estimate, error_px2, reference_depth_m, reference_sigma_m)
     if estimate.status not in (DepthStatus.OK, DepthStatus.AMBIGUOUS):
-        far = estimate.status is DepthStatus.OUT_OF_RANGE
-        few = f"only {estimate.valid_ratio:.0%} of the pixels around the point have usable depth"
-        return _unreachable(
-            point, estimate.status, "the depth around the point is out of the range of 0.1 to 10 m" if far else few
-        )
+        return _unreachable(point, estimate.status, _why_no_depth(estimate))
     return _target(point, frame, estimate)
+
+
+def _why_no_depth(estimate: DepthEstimate) -> str:
+    if estimate.status is DepthStatus.OUT_OF_RANGE:
+        return "the depth around the point is out of the range of 0.1 to 10 m"
+    return f"only {estimate.valid_ratio:.0%} of the pixels around the point have usable depth"
 
 
 def check_lifting(prefer: str | Surface, reference_depth_m: float | None, reference_sigma_m: float = REFERENCE_SIGMA_M) -> None:
