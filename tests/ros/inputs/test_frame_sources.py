@@ -14,7 +14,7 @@ from molmo_point_ros.inputs import camera_source, topic_source  # noqa: E402
 from molmo_point_ros.inputs.qos_events import input_events  # noqa: E402
 from molmo_point_ros.nodes import parameters  # noqa: E402
 from molmo_point_ros.nodes.goal_error import ErrorCode, GoalError  # noqa: E402
-from rclpy.qos import QoSPolicyKind  # noqa: E402
+from rclpy.qos import DurabilityPolicy, QoSPolicyKind  # noqa: E402
 
 from molmo_point.errors import DependencyError  # noqa: E402
 from molmo_point.frame import RgbdFrame  # noqa: E402
@@ -28,11 +28,15 @@ class FakeNode:
     """Keeps the callbacks of subscriptions, and what is logged."""
 
     def __init__(self):
-        self.takers, self.logged = {}, []
+        self.takers, self.logged, self.durable, self.ended = {}, [], [], 0
 
     def create_subscription(self, kind, topic, taker, qos, **options):
         self.takers[topic] = taker
+        self.durable += [topic] if qos.durability == DurabilityPolicy.TRANSIENT_LOCAL else []
         return types.SimpleNamespace(topic_name=f"/{topic}", kind=kind)
+
+    def destroy_subscription(self, subscription):
+        self.ended += 1
 
     def count_publishers(self, topic):
         return 0
@@ -164,6 +168,13 @@ def test_camera_info_once_is_enough(stamp_ns):
         node.takers["depth/image_raw"](depth)
         node.takers["color/image_raw"](color)
         assert source.newer((number - 1) * SECOND_NS, 0.0, never).intrinsics == INTRINSICS
+
+
+def test_camera_info_is_also_heard_from_a_publisher_that_latches_it():
+    node, source = source_of()
+    assert node.durable == ["color/camera_info"]
+    source.close()
+    assert node.ended == 4
 
 
 def test_camera_infos_of_a_zooming_camera_that_have_no_stamp_are_an_error():

@@ -1,8 +1,10 @@
 """QoS of images."""
 
-from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 
 RELIABLE_DEPTH = 5
+LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+"""QoS that gets the last message of a publisher that latches it, and nothing from other publishers."""
 
 
 def image_qos(reliable: bool) -> QoSProfile:

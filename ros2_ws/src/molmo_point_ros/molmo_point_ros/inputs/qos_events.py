@@ -33,6 +33,11 @@ def input_events(node: Any, topic: str, on_event: Callable[[], None]) -> Subscri
     return SubscriptionEventCallbacks(incompatible_qos=incompatible)
 
 
+def no_events() -> SubscriptionEventCallbacks:
+    """Return the events of a second subscription, which misses publishers on purpose."""
+    return SubscriptionEventCallbacks(use_default_callbacks=False)
+
+
 def output_events(node: Any, topic: str) -> PublisherEventCallbacks:
     """Return the events of a publisher: a warning about a subscriber that gets nothing, with the remedy."""
 

@@ -112,6 +112,8 @@ class Synchronizer:
                     return False
             if stream == COLOR and len(kept) == kept.maxlen and self._bundle(*kept[0]) is None:
                 self._lonely += 1
+            if kept and kept[-1][0] == stamp_ns:
+                kept.pop()  # sent twice, or heard by two subscriptions
             kept.append((stamp_ns, message))
             color = self._nearest(COLOR, stamp_ns)
             return color is not None and self._bundle(*color) is not None

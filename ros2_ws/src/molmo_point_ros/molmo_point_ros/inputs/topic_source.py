@@ -12,9 +12,9 @@ from molmo_point.frame import RgbdFrame
 from molmo_point_ros.conversions import DEPTH_UNIT, frame_from_messages, same_camera, stamp_to_ns
 from molmo_point_ros.inputs.frame_sources import FrameSource
 from molmo_point_ros.inputs.frame_wait import FrameWait, too_old
-from molmo_point_ros.inputs.image_qos import image_qos
+from molmo_point_ros.inputs.image_qos import LATCHED, image_qos
 from molmo_point_ros.inputs.input_node import InputNode
-from molmo_point_ros.inputs.qos_events import input_events
+from molmo_point_ros.inputs.qos_events import input_events, no_events
 from molmo_point_ros.inputs.synchronizer import COLOR, DEPTH, INFO, SET_BACK_NS, MessageBundle, Stream, Synchronizer
 from molmo_point_ros.nodes.goal_error import ErrorCode, GoalError
 from molmo_point_ros.nodes.parameters import PointingNodeParameters
@@ -45,6 +45,11 @@ class TopicSource(FrameSource):
             )
             for name, (kind, topic, take) in self._streams().items()
         }
+        self._latched = None
+        if INFO in self._subscriptions:
+            # A camera info may have been latched before this node came up.
+            topic, take = "color/camera_info", self._taker(INFO)
+            self._latched = node.create_subscription(CameraInfo, topic, take, LATCHED, event_callbacks=no_events())
 
     def _streams(self) -> dict[Stream, tuple[Any, str, Callable[[Any], None]]]:
         """Return type, topic and callback of every subscription, by its stream."""
@@ -162,7 +167,8 @@ class TopicSource(FrameSource):
 
     def close(self) -> None:
         """See `FrameSource.close`."""
-        for subscription in self._subscriptions.values():
+        latched = [] if self._latched is None else [self._latched]
+        for subscription in (*self._subscriptions.values(), *latched):
             self._node.destroy_subscription(subscription)
 
 
