@@ -33,6 +33,9 @@ class FakeNode:
     def destroy_subscription(self, subscription):
         self.ended.append(subscription)
 
+    def call_soon(self, callback):
+        callback()
+
     def get_logger(self):
         return types.SimpleNamespace(warning=lambda text, **_: self.logged.append(text))
 

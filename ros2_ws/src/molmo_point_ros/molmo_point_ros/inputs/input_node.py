@@ -53,6 +53,10 @@ class InputNode:
         """End a subscription."""
         self.node.destroy_subscription(subscription)
 
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        """Call a function in the thread of the callbacks; only there a subscription may be replaced."""
+        self._executor.create_task(callback)
+
     def count_publishers(self, topic: str) -> int:
         """Return the number of publishers of a topic, by its full name."""
         return int(self._owner.count_publishers(topic))

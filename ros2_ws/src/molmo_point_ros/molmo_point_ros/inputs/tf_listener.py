@@ -99,7 +99,7 @@ class TransformListener(TransformSource):
         self._buffer = TransformBuffer(limits, now_ns, tell)
         self._optical = OpticalFrames(self._buffer, optical_frame, level_frame, tell)
         self._refused: deque[tuple[float, str]] = deque(maxlen=_REFUSED)
-        self._reread_s = 0.0
+        self._reread_s, self._is_open = 0.0, True
         self._moving = node.create_subscription(TFMessage, "/tf", self._take, _MOVING_QOS)
         self._static = node.create_subscription(TFMessage, "/tf_static", self._take_static, _STATIC_QOS)
 
@@ -138,12 +138,15 @@ class TransformListener(TransformSource):
 
     def _read_static_again(self) -> None:
         """Subscribe to /tf_static again: living publishers repeat their transforms, and the others lose a contradiction."""
-        if time.monotonic() - self._reread_s < _REREAD_S:
-            return
-        self._reread_s = time.monotonic()
-        self._node.destroy_subscription(self._static)
-        self._buffer.question_static()
-        self._static = self._node.create_subscription(TFMessage, "/tf_static", self._take_static, _STATIC_QOS)
+        if time.monotonic() - self._reread_s >= _REREAD_S:
+            self._reread_s = time.monotonic()
+            self._node.call_soon(self._subscribe_again)
+
+    def _subscribe_again(self) -> None:
+        if self._is_open:
+            self._node.destroy_subscription(self._static)
+            self._buffer.question_static()
+            self._static = self._node.create_subscription(TFMessage, "/tf_static", self._take_static, _STATIC_QOS)
 
     def newest_ns(self, target: str, source: str) -> int | None:
         """See `TransformBuffer.newest_ns`."""
@@ -151,6 +154,7 @@ class TransformListener(TransformSource):
 
     def close(self) -> None:
         """End the subscriptions."""
+        self._is_open = False
         self._node.destroy_subscription(self._moving)
         self._node.destroy_subscription(self._static)
 
