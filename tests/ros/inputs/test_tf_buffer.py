@@ -186,6 +186,15 @@ def test_an_edge_published_again_and_again_is_an_error_that_ends_with_it(parent,
     assert robot.where() == TRUE
 
 
+def test_a_contradicted_edge_is_not_passed_by_on_its_inverse():
+    robot = Robot()
+    robot.runs(3.0, also=lambda robot: robot.send("wrist", "camera", (9, 9, 9)))
+    robot.send("camera", "wrist", (5, 5, 5), static=True)
+    for target, source in (("wrist", "camera"), ("camera", "wrist"), ("base", "camera")):
+        with pytest.raises(tf_buffer.ContradictionError):
+            robot.buffer.lookup(target, source, robot.now_ns - S // 100)
+
+
 def test_a_loop_beyond_the_common_ancestor_does_not_matter():
     robot = Robot()
     robot.runs(1.0, also=lambda robot: (robot.send("map", "base", (0, 0, 0)), robot.send("base", "map", (1, 0, 0))))

@@ -180,8 +180,9 @@ class TransformBuffer:
                 "publish the transform that connects them",
             )
         path = up_target.edges[: up_target.names.index(common)], up_source.edges[: up_source.names.index(common)]
+        frames = {target, source} | {edge.parent for edges in path for edge in edges}
         for up in (up_target, up_source):
-            if up.contradiction is not None and any(edge in up.loop for edges in path for edge in edges):
+            if up.contradiction is not None and any({edge.child, edge.parent} <= frames for edge in up.odd):
                 raise up.contradiction
         return path
 
@@ -190,20 +191,20 @@ class TransformBuffer:
         skipped: set[TransformEdge] = set()
         while True:
             up = _Ancestry([frame])
-            while not up.loop and up.contradiction is None:
+            while not up.odd and up.contradiction is None:
                 edge = self._edge(up.names[-1], now_ns, skipped)
                 if edge is None:
                     return up
                 if isinstance(edge, FrameError):
-                    up.contradiction = edge
+                    up.contradiction, up.odd = edge, list(self._edges[up.names[-1]].values())
                     return up
                 up.edges.append(edge)
                 if edge.parent in up.names:
-                    up.loop = up.edges[up.names.index(edge.parent) :]
+                    up.odd = up.edges[up.names.index(edge.parent) :]
                 else:
                     up.names.append(edge.parent)
-            shown = " -> ".join([up.loop[-1].parent, *(edge.child for edge in reversed(up.loop))])
-            newcomer = _newcomer(up.loop, now_ns)
+            shown = " -> ".join([up.odd[-1].parent, *(edge.child for edge in reversed(up.odd))])
+            newcomer = _newcomer(up.odd, now_ns)
             if newcomer is None:
                 up.contradiction = ContradictionError("The frames must form a tree", f"{shown} is a loop", _FIX)
                 return up
@@ -251,11 +252,11 @@ class Neighbor:
 
 @dataclass(eq=False)
 class _Ancestry:
-    """The way from a frame towards its root: frames, edges between them, and why it ends early."""
+    """The way from a frame towards its root: frames, edges between them, and the contradicting edges at its end."""
 
     names: list[str]
     edges: list[TransformEdge] = field(default_factory=list)
-    loop: list[TransformEdge] = field(default_factory=list)
+    odd: list[TransformEdge] = field(default_factory=list)
     contradiction: FrameError | None = None
 
 
