@@ -13,7 +13,7 @@ from molmo_point.picking.held_object import Held
 from molmo_point.picking.states import PickFailure
 
 _SAME_M, _STEADY_M = 0.006, 0.0015
-"""Widths of empty fingers closer than this are one. A grip that changed by more is looked at, meters."""
+"""Widths of empty fingers closer than this are one. Fingers that opened by more, and press on nothing, have let go, meters."""
 _LET_GO_M, _LOST_M = 0.008, 0.012
 """Opening that lets go for certain. A grip that changed by more holds nothing, or not the same."""
 _SETTLE_S = 0.2
@@ -41,8 +41,11 @@ class Grip:
         # Width at which the fingers were last known to be empty, meters; NaN is unknown.
         self._empty_m = math.nan
 
-    def require_empty(self) -> None:
+    def require_empty(self, make_room: Callable[[], None]) -> None:
         """Make sure that nothing is between the fingers, and drop nothing for it.
+
+        Args:
+            make_room: Moves the hand to where its fingers may close on nothing but what they hold.
 
         Raises:
             PickStopped: GRIPPER_NOT_EMPTY if an unknown object is between them.
@@ -53,6 +56,7 @@ class Grip:
             empty = abs(width - self._empty_m) <= _SAME_M or width >= 0.9 * self._arm.gripper.max_opening_m
             if not empty:
                 # Closing drops nothing, and an object stops the fingers.
+                make_room()
                 width = self._arm.move_gripper(0.0)
                 self._arm.check()
                 empty = width < self._least_m
@@ -116,7 +120,7 @@ class Grip:
         held = self._owner.held
         assert held is not None
         width, before = self._arm.gripper_width(), held.width_m
-        if abs(width - before) <= min(kept_m, _STEADY_M) and self._arm.is_gripping() is not False:
+        if abs(width - before) <= kept_m and self._arm.is_gripping() is not False:
             return width
         width = self._at_rest(width)
         opened = width > before + _LOST_M and not self._arm.is_gripping()
@@ -134,9 +138,7 @@ class Grip:
         Raises:
             PickStopped: CANCELLED, or ARM_FAILED if the fingers do not open; the object counts as held.
         """
-        held = self._owner.held
-        before = self._arm.gripper_width() if held is None else held.width_m
-        self._empty_m = math.nan
+        before, self._empty_m = self._arm.gripper_width(), math.nan
         width = self._arm.move_gripper(width_m)
         if width >= min(before + _LET_GO_M, width_m - _STEADY_M) or (width > before + _STEADY_M and self._presses_on_nothing()):
             self._owner.held, self._empty_m = None, width

@@ -219,13 +219,17 @@ class Finder:
             raise no_path(path)
         return path
 
-    def go_home(self, speed: float = 1.0) -> None:
-        """Go to where the cameras see the table; a hand that is low among the objects rises first."""
+    def rise(self, speed: float = 1.0) -> None:
+        """Go straight up if the hand is low among the objects."""
         tool = self._arm.base_T_tool()
         if tool.translation_m[2] < self._arm.table_z_m + _LOW_M:
-            rise = self._arm.plan([shifted(tool, np.array([0.0, 0.0, self._settings.lift_m]))], straight=True)
-            if isinstance(rise, JointPath):
-                self.go(rise, speed)
+            path = self._arm.plan([shifted(tool, np.array([0.0, 0.0, self._settings.lift_m]))], straight=True)
+            if isinstance(path, JointPath):
+                self.go(path, speed)
+
+    def go_home(self, speed: float = 1.0) -> None:
+        """Go to where the cameras see the table; a hand that is low rises first."""
+        self.rise(speed)
         path = self.home_path()
         if path.duration_s > 0.05:
             self.go(path, speed)

@@ -194,6 +194,7 @@ class Picker:
             self.finder.begin()
             self.guarded.check()
             work()
+            self.guarded.check()
         except PickStopped as stopped:
             return stopped
         except Exception as error:
@@ -278,7 +279,7 @@ class _Run:
 
     def _make_ready(self) -> None:
         """Open the fingers, and go out of the cameras' view."""
-        self.grip.require_empty()
+        self.grip.require_empty(self.finder.rise)
         if self.arm.gripper_width() < 0.9 * self.arm.gripper.max_opening_m:
             self.grip.open_empty(self.arm.gripper.max_opening_m)
         if self.finder.home_path().duration_s > 0.05:

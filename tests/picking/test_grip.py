@@ -18,7 +18,7 @@ SAYS = pytest.mark.parametrize("says", [True, False], ids=["tells its force", "d
 
 
 class Owner:
-    held = None
+    held: Held | None = None
 
 
 def held(width_m):
@@ -44,7 +44,7 @@ def holding(says=True):
     grip.open_empty(OPEN_M)
     arm.object_m = OBJECT_M
     assert grip.close_on(held, OBJECT_M, OPEN_M) == pytest.approx(OBJECT_M)
-    assert owner.held.width_m == pytest.approx(OBJECT_M)
+    assert owner.held is not None and owner.held.width_m == pytest.approx(OBJECT_M)
     arm.calls.clear()
     return arm, grip, owner
 
@@ -62,7 +62,14 @@ def test_what_is_held_stays_held(says):
 def test_fingers_stopped_before_they_touch_hold_nothing_and_stay_there(says, until_m):
     arm = ScriptedArm(OPEN_M, OBJECT_M, says)
     grip, owner = grip_of(arm)
-    narrower, arm.wait = arm.wait, lambda seconds: (narrower(seconds), arm.width < until_m and arm.stop())
+    waited = arm.wait
+
+    def wait(seconds):
+        waited(seconds)
+        if arm.width < until_m:
+            arm.stop()
+
+    arm.wait = wait
     assert stopped_by(lambda: grip.close_on(held, OBJECT_M, OPEN_M)) is PickFailure.CANCELLED
     if says or until_m > 0.055:
         assert owner.held is None
@@ -165,7 +172,7 @@ def test_a_release_lets_go(says):
     arm, grip, owner = holding(says)
     grip.release(OBJECT_M + 0.03)
     assert owner.held is None
-    grip.require_empty()
+    grip.require_empty(lambda: None)
     assert arm.calls == [("gripper", OBJECT_M + 0.03)], "the fingers are known to be empty"
 
 
@@ -188,7 +195,7 @@ def test_a_stopped_release_keeps_the_object():
 def test_unknown_fingers_are_closed_and_never_opened_on_something(says):
     arm = ScriptedArm(0.05, OBJECT_M, says)
     grip, _ = grip_of(arm)
-    assert stopped_by(grip.require_empty) is PickFailure.GRIPPER_NOT_EMPTY
+    assert stopped_by(lambda: grip.require_empty(lambda: None)) is PickFailure.GRIPPER_NOT_EMPTY
     assert arm.calls == [("gripper", 0.0)]
     assert arm.width == pytest.approx(OBJECT_M)
 
@@ -197,7 +204,7 @@ def test_fingers_that_press_on_something_unknown_are_not_moved():
     arm = ScriptedArm(OBJECT_M, OBJECT_M)
     arm.told_m = 0.0
     grip, _ = grip_of(arm)
-    assert stopped_by(grip.require_empty) is PickFailure.GRIPPER_NOT_EMPTY
+    assert stopped_by(lambda: grip.require_empty(lambda: None)) is PickFailure.GRIPPER_NOT_EMPTY
     assert arm.calls == []
 
 
@@ -206,5 +213,5 @@ def test_fingers_that_press_on_something_unknown_are_not_moved():
 def test_empty_fingers_are_found_to_be_empty(says, width_m, calls):
     arm = ScriptedArm(width_m, says=says)
     grip, _ = grip_of(arm)
-    grip.require_empty()
+    grip.require_empty(lambda: None)
     assert len(arm.calls) == calls

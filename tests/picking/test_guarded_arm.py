@@ -136,14 +136,18 @@ def test_a_camera_without_its_pose_is_no_transform(pose):
     )
 
 
-def test_a_fixed_camera_that_jumps_is_no_transform_once_and_then_believed():
+def test_a_fixed_camera_that_jumps_ends_the_command():
     arm = ScriptedArm()
     guard = guarded(arm)
     before = guard.base_T_camera("fixed", arm.now_ns())
-    arm.pose = Transform("base", "fixed", before.rotation, before.translation_m + 0.05)
+    arm.pose = jumped = Transform("base", "fixed", before.rotation, before.translation_m + 0.05)
     assert failure_of(lambda: guard.base_T_camera("fixed", arm.now_ns())) is PickFailure.NO_TRANSFORM
-    guard.begin(lambda: False)
-    assert guard.base_T_camera("fixed", arm.now_ns()) is arm.pose
+    for pose in (arm.pose, before):
+        arm.pose = pose
+        guard.begin(lambda: False)
+        assert guard.base_T_camera("fixed", arm.now_ns()) is pose, "the next command believes either"
+    arm.pose = jumped
+    assert failure_of(lambda: guard.base_T_camera("fixed", arm.now_ns())) is PickFailure.NO_TRANSFORM
 
 
 def test_a_camera_on_the_hand_is_where_the_hand_carries_it():
