@@ -10,6 +10,7 @@ the CSV are time, count, stated count, and consistency of the two.
 import argparse
 import csv
 import dataclasses
+import io
 import sys
 from pathlib import Path
 
@@ -18,7 +19,8 @@ from tqdm import tqdm
 
 from molmo_point import Pointer
 from molmo_point.camera.video_file import VideoFile
-from molmo_point.errors import MolmoPointError
+from molmo_point.errors import InputError, MolmoPointError
+from molmo_point.files import check_writable, write_file
 
 SEED, COUNT, FPS, SECONDS_EACH = 5, 6, 5, 2
 
@@ -35,15 +37,19 @@ def main() -> int:
     options = parser.parse_args()
     options.csv.parent.mkdir(parents=True, exist_ok=True)
     try:
+        check_writable(options.csv)
+        if options.video and options.csv.exists() and options.csv.samefile(options.video):
+            raise InputError("--csv must not be the video", str(options.csv), "choose another path")
         path = options.video or make_video(options.csv.parent / "tray.mp4")
         rows = count(path, options)
     except MolmoPointError as error:
         print(error, file=sys.stderr)
         return 1
-    with open(options.csv, "w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, ["time_s", "count", "stated", "consistent"])
-        table.writeheader()
-        table.writerows(rows)
+    text = io.StringIO(newline="")
+    table = csv.DictWriter(text, ["time_s", "count", "stated", "consistent"])
+    table.writeheader()
+    table.writerows(rows)
+    write_file(options.csv, text.getvalue().encode())
     for time_s, number in changes(rows, options.agree):
         print(f"from {time_s:.1f} s on: {number} {options.words}")
     print(f"wrote {options.csv} ({len(rows)} frames of {path})")
