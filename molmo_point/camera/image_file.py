@@ -16,7 +16,7 @@ from molmo_point.frame import OPTICAL_FRAME, RgbdFrame, decode_depth
 from molmo_point.geometry.intrinsics import Intrinsics, load_intrinsics
 
 _LOG = logging.getLogger(__name__)
-UNIT_OPTION = "depth_scale_m (--depth-scale)"
+UNIT_OPTION = "depth_scale_m or --depth-scale"
 """Setting of the depth unit of image files, in Python and on the command line."""
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 """Endings of color images."""

@@ -53,7 +53,7 @@ class SourceQuestions:
             return ""
         return (
             f"is the depth in the right unit? Its median is {typical_m:.3g} m, the nearest 5 % end at {near_m:.3g} m; "
-            f"if not, set {self._unit_option} (meters per unit: 0.001 for millimeters)"
+            f"if not, set {self._unit_option}, in meters per unit (0.001 for millimeters)"
         )
 
 

@@ -51,11 +51,10 @@ def check_camera(size_wh: tuple[int, int], focal_px: tuple[float, float], center
     if max(abs(off_x), abs(off_y)) > MAX_OFF_CENTER:
         fix = f"give the principal point in pixels of this image{crop}"
         raise InputError("The principal point must lie within the image", given, fix)
-    if abs(off_x + off_y) > 2.0 * OTHER_RESOLUTION and min(abs(off_x), abs(off_y)) > OTHER_RESOLUTION and off_x * off_y > 0:
-        times = 1.0 + off_x + off_y
-        what = "The principal point must be near the center of the image"
-        fix = f"these look like the intrinsics of an image {times:.2g} times as large: give those of this resolution{crop}"
-        raise InputError(what, given, fix)
+    if min(abs(off_x), abs(off_y)) > OTHER_RESOLUTION:
+        times = f"; these fit an image {1.0 + off_x + off_y:.2g} times as large" if off_x * off_y > 0 else ""
+        fix = f"give cx and cy of this resolution, in this order{times}{crop}"
+        raise InputError("The principal point must be near the center of the image", given, fix)
 
 
 def off_center(center_px: tuple[float, float], whole: Window) -> tuple[float, float]:

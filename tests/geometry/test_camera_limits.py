@@ -26,6 +26,7 @@ CAMERA = Intrinsics(640, 480, 600.0, 610.0, 322.0, 239.0)
         ({"cx": 3200.0}, "cx=3200"),
         ({"cy": -1.0}, "cy=-1"),
         ({"cx": 1e308}, "cx=1e+308"),
+        ({"cx": 239.0, "cy": 322.0}, "cx=239, cy=322"),
     ],
 )
 def test_no_camera_of_this_image(change: dict, part: str) -> None:
