@@ -280,7 +280,7 @@ def test_rectified_images_of_a_recording_use_p(tmp_path):
         ({"depth_late_ns": -START_NS}, "aligned_depth_to_color/image_raw: . without a stamp"),
     ],
 )
-@pytest.mark.parametrize("loop", [True, False])
+@pytest.mark.parametrize("loop", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_depth_of_another_moment_ends_the_wait_with_the_topic(tmp_path, made, words, loop):
     path = recording(tmp_path / "run", **made)
     with BagCamera(path, loop=loop, realtime=False) as camera, pytest.raises(CameraError, match=words):

@@ -249,6 +249,22 @@ def test_images_that_cannot_be_used_are_one_clear_error(robot, name):
     assert len(str(error)) < 2000, "an error that nobody can read"
 
 
+@pytest.mark.slow
+def test_images_in_the_body_frame_of_a_camera_are_refused_until_the_parameter_names_the_optical_one(robot):
+    def in_body_frame(*messages):
+        for message in messages:
+            message.header.frame_id = "camera_link"
+
+    robot.camera.change = in_body_frame
+    error = robot.refusal("the box")
+    assert error.code == ErrorCode.TF_ERROR and "'camera_link'" in str(error) and "optical_frame" in str(error), error
+    robot.set(optical_frame=FRAME)
+    robot.transition(*CYCLE)
+    assert_box(robot)
+    robot.set(optical_frame="")
+    robot.transition(*CYCLE)
+
+
 def test_transforms_that_are_none_are_left_out_and_the_others_hold(robot):
     publisher = robot.node.create_publisher(TFMessage, "/tf", 10)
     bad = []
