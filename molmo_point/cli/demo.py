@@ -10,6 +10,7 @@ import numpy as np
 
 from molmo_point.cli import table
 from molmo_point.cli.exit_codes import EXIT_NOTHING_FOUND, EXIT_OK
+from molmo_point.cli.number_options import amount, seed
 from molmo_point.cli.output import add_output, show
 from molmo_point.cli.overwriting import Output, OutputFormat, check_outputs
 from molmo_point.plain_json import plain_json
@@ -22,9 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `demo`."""
     parser.description = "Renders a tabletop, sees it with a noisy depth camera, points at objects, and compares with the truth."
     parser.add_argument(
-        "--seed", type=int, default=7, help="seed of the tabletop (default 7; on some the embedded model errs, see its card)"
+        "--seed", type=seed, default=7, help="seed of the tabletop (default 7; on some the embedded model errs, see its card)"
     )
-    parser.add_argument("--queries", type=int, default=3, metavar="N", help="number of objects to ask for (default 3)")
+    parser.add_argument("--queries", type=amount(100), default=3, metavar="N", help="number of objects to ask for (default 3)")
     parser.add_argument("--model", default="tabletop", help="embedded name or folder of a checkpoint")
     parser.add_argument("--device", help="cpu, cuda, ... (default: the best there is)")
     add_output(parser, "out/demo", run, "folder for the pictures")

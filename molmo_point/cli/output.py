@@ -62,12 +62,13 @@ def finish(options: argparse.Namespace, values: Mapping[str, Any], lines: Sequen
 def report_files(folder: Path, values: Mapping[str, Any], html: str) -> dict[Path, bytes]:
     """Return the two files of a report: for people, and for programs."""
     text = json.dumps({MADE_BY: SOFTWARE, **values}, indent=1, allow_nan=False) + "\n"
-    return {folder / "report.html": html.encode(), folder / "report.json": text.encode()}
+    return {folder / "report.html": html.encode(errors="backslashreplace"), folder / "report.json": text.encode()}
 
 
 def publish(options: argparse.Namespace, figures: Mapping[str, Any], lines: str) -> None:
     """Write the figures to `options.out`, and print them (`options.json`) or their table."""
     text = json.dumps({MADE_BY: SOFTWARE, **plain_json(figures)}, indent=1, ensure_ascii=False, allow_nan=False)
     if options.out:
-        write_file(options.out, f"{text}\n".encode())
+        # A file name that is no UTF-8 becomes an escape, which is valid in JSON.
+        write_file(options.out, f"{text}\n".encode(errors="backslashreplace"))
     print(text if options.json else lines)

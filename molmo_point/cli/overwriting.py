@@ -130,7 +130,8 @@ def _identity(path: Path) -> object:
     try:
         status = os.stat(path)
     except OSError:
-        return path.resolve()
+        # Unlike `Path.resolve`, it accepts a link to itself.
+        return os.path.realpath(path)
     return status.st_dev, status.st_ino
 
 

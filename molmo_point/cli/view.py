@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from molmo_point.cli.number_options import amount, seed
 from molmo_point.cli.point import add_model, load_pointer
 from molmo_point.cli.signal_end import must_unwind
 from molmo_point.errors import MolmoPointError
@@ -19,8 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Opens a page with a simulated arm: camera images with points, point cloud, grasps, target ellipsoids, and a box "
         "for commands such as 'pick up the green cube and put it aside'. Ends with Ctrl-C."
     )
-    parser.add_argument("--seed", type=int, default=1, help="seed of the table (default 1; the embedded model errs on some)")
-    parser.add_argument("--objects", type=int, default=5, metavar="N", help="number of objects on it (default 5)")
+    parser.add_argument("--seed", type=seed, default=1, help="seed of the table (default 1; the embedded model errs on some)")
+    parser.add_argument("--objects", type=amount(30), default=5, metavar="N", help="number of objects on it (default 5)")
     parser.add_argument("--containers", default="", metavar="KINDS", help="containers on it, e.g. bowl,plate,tray,box")
     parser.add_argument("--command", action="append", default=[], metavar="TEXT", help="do this first; may be repeated")
     parser.add_argument("--speech", action="append", default=[], metavar="FILE", help="a command in a WAV file; may be repeated")
@@ -46,13 +47,16 @@ def run(options: argparse.Namespace) -> int:
     from molmo_point.picking.run_log import WatchedPointer
     from molmo_point.sim.arm import SimulatedArm, random_arm_layout
     from molmo_point.sim.arm.containers import kinds_in
+    from molmo_point.viz.browser.access import access_of
     from molmo_point.viz.browser.arm_view import ArmOnPage
     from molmo_point.viz.browser.page import Page, PageActions
 
     token = _token(options.token_file)
+    # What can be refused is refused before the model is loaded.
+    access_of(options.host, True, options.port, options.public_origin, token or "")
+    layout = random_arm_layout(np.random.default_rng(options.seed), options.objects, kinds_in(options.containers))
     pointer = load_pointer(options)
     shown: list[ArmOnPage] = []
-    layout = random_arm_layout(np.random.default_rng(options.seed), options.objects, kinds_in(options.containers))
     names = [item.name for item in (*layout.objects, *layout.containers)]
 
     def tick(arm: SimulatedArm) -> None:

@@ -5,6 +5,7 @@ import argparse
 from molmo_point.cli.calibrate import capture_command, hand_eye_command, intrinsics_command, verify_command
 from molmo_point.cli.output import add_output, finish
 from molmo_point.cli.overwriting import Output, OutputFormat, check_outputs, signed_yaml
+from molmo_point.errors import InputError
 
 _DEFAULTS = {
     "charuco": (7, 5, 30.0, 22.0),
@@ -47,9 +48,13 @@ def run_board(options: argparse.Namespace) -> int:
     from molmo_point.calibration.boards import Board, board_pdf, board_yaml
 
     columns, rows, usual, marker = _DEFAULTS[options.kind]
-    square = options.square_mm or usual
-    marker = options.marker_mm or marker * square / usual
-    board = Board(options.kind, options.columns or columns, options.rows or rows, square / 1e3, marker / 1e3, options.dictionary)
+    square = usual if options.square_mm is None else options.square_mm
+    marker = marker * square / usual if options.marker_mm is None else options.marker_mm
+    columns = columns if options.columns is None else options.columns
+    rows = rows if options.rows is None else options.rows
+    board = Board(options.kind, columns, rows, square / 1e3, marker / 1e3, options.dictionary)
+    if not options.out.name:
+        raise InputError("--out must be a path with a name", repr(str(options.out)), "e.g. --out out/board")
     pdf_path, yaml_path = (options.out.with_suffix(suffix) for suffix in (".pdf", ".yaml"))
     outputs = Output("--out", pdf_path, OutputFormat.PDF), Output("--out", yaml_path, OutputFormat.YAML)
     check_outputs(options, *outputs, makes_folders=True)

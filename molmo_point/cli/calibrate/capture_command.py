@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from molmo_point.cli.frame_source import add_camera_option, chosen_source
+from molmo_point.cli.number_options import amount, seed
 from molmo_point.cli.output import add_output, finish, progress
 from molmo_point.errors import InputError
 
@@ -25,8 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--board", type=Path, metavar="YAML", help="the board (default: ChArUco 7 x 5, 30 mm)")
     parser.add_argument("--setup", choices=["eye_in_hand", "eye_to_hand"], default="eye_in_hand")
     parser.add_argument("--frames", nargs=3, metavar=("BASE", "GRIPPER", "CAMERA"), default=None, help="names of the frames")
-    parser.add_argument("--count", type=int, default=12, help="samples to take (default 12)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the simulated arm (default 0)")
+    parser.add_argument("--count", type=amount(1000), default=12, help="samples to take (default 12)")
+    parser.add_argument("--seed", type=seed, default=0, help="seed of the simulated arm (default 0)")
     add_output(parser, "out/samples", run, force=False)
 
 

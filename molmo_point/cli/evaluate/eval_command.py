@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from molmo_point.cli.number_options import amount, seed
 from molmo_point.cli.output import add_json, publish
 from molmo_point.cli.overwriting import Output, OutputFormat, add_force, check_outputs
 from molmo_point.cli.progress import counted
@@ -39,8 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("benchmark", type=_benchmark, metavar="benchmark", help=f"measurement: {', '.join(_SCENES)}")
     parser.add_argument("--model", default="tabletop", help="embedded name or folder of a checkpoint")
     parser.add_argument("--device", help="cpu, cuda, ... (default: the best there is)")
-    parser.add_argument("--scenes", type=int, help="number of scenes (default 200, place 40)")
-    parser.add_argument("--seed", type=int, help="seed of the first test scene (default: the evaluation's own)")
+    parser.add_argument("--scenes", type=amount(1_000_000), help="number of scenes (default 200, place 40)")
+    parser.add_argument("--seed", type=seed, help="seed of the first test scene (default: the evaluation's own)")
     add_json(parser)
     parser.add_argument("--out", type=Path, help="write the JSON to this file as well")
     group = parser.add_argument_group("calibration", "fitted on as many other scenes as are measured on")
