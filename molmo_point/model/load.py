@@ -102,7 +102,12 @@ def load_backend(
 def _check_memory(folder: Path, device: torch.device, dtype: torch.dtype, quantization: str | None) -> None:
     """Compare the size of the weights with the memory of the device, before anything is allocated; CheckpointError if larger."""
     checkpoint_family(folder)
-    flavor, weights = flavor_of(read_config(folder)), weights_of(folder, look_into_bins=False)
+    try:
+        flavor = flavor_of(read_config(folder))
+    except CheckpointError as error:
+        given = f"{folder / 'config.json'}: {error.given.removeprefix('config.json: ')}"
+        raise CheckpointError(error.what, given, error.fix) from error
+    weights = weights_of(folder, look_into_bins=False)
     if device.type == "cuda":
         available = torch.cuda.get_device_properties(device).total_memory
     else:

@@ -1,4 +1,4 @@
-"""The report on a checkpoint as text and as JSON: its model, missing files, memory; loads no weights."""
+"""The report on a checkpoint as text and as JSON: its model, missing files, faulty numbers, memory."""
 
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,8 @@ from molmo_point.viz.text import shortened
 
 _DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16", "F64": "float64"}
 _LONGEST = 300
+# A slow disk; every weight is read.
+_READ_BYTES_PER_S = 100e6
 # For activations, and on a GPU for the context of CUDA: an allowance, not a measurement.
 _ALLOWANCE_BYTES = 1_000_000_000
 
@@ -40,13 +42,20 @@ def inspected(folder: Path) -> dict[str, Any]:
     Returns:
         `CheckpointReport.to_dict()` with the memory of this machine: "ram_bytes" (None if not known) and "gpus".
     """
-    report = probes.run_probe(_INSPECT, str(folder))
+    report = probes.run_probe(_INSPECT, str(folder), timeout_s=90.0 + _weight_bytes(folder) / _READ_BYTES_PER_S)
     if "problems" not in report:
         light = inspect_checkpoint(folder, use_torch=False).to_dict()
         reason = shortened(str(report.get("error", "no answer")), _LONGEST)
         notes = [*light["notes"], f"only names and sizes were inspected: the full inspection failed ({reason})"]
         report = light | {"gpus": [], "notes": notes}
     return report | {"ram_bytes": physical_memory_bytes()}
+
+
+def _weight_bytes(folder: Path) -> int:
+    try:
+        return sum(path.stat().st_size for path in folder.iterdir() if path.suffix in (".safetensors", ".bin"))
+    except OSError:
+        return 0
 
 
 def headline(report: dict[str, Any]) -> str:
@@ -101,7 +110,7 @@ def _facts(report: dict[str, Any]) -> list[str]:
     return [f"{name.ljust(10)}  {shortened(words, _LONGEST)}" for name, words in rows]
 
 
-_TENSORS = ("file", "missing", "unexpected", "shape", "dtype", "duplicate")
+_TENSORS = ("file", "missing", "unexpected", "shape", "dtype", "duplicate", "weights")
 
 
 def _memory(report: dict[str, Any]) -> list[str]:

@@ -6,6 +6,7 @@ later, and would hide a NaN.
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,7 +16,9 @@ from transformers import PreTrainedModel
 from transformers.modeling_utils import load_state_dict
 
 from molmo_point.errors import CheckpointError
+from molmo_point.model.checkpoint.weight_files import Problem, StoredWeights, listed
 
+_AGAIN = "download the file again; its training may have failed"
 _WIDE = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
 
@@ -74,7 +77,27 @@ def check_finite(name: str, tensor: torch.Tensor) -> None:
     if is_finite(tensor):
         return
     given = f"{name} has {describe_non_finite(tensor)}"
-    raise CheckpointError("The weights must be finite numbers", given, "download the file again; its training may have failed")
+    raise CheckpointError("The weights must be finite numbers", given, _AGAIN)
+
+
+def non_finite_problems(folder: Path, weights: StoredWeights) -> list[Problem]:
+    """Read all weights of a folder, a tensor at a time, and report those that are not finite: one problem a file."""
+    found: dict[str, dict[str, str]] = {}
+    broken = {problem.file for problem in weights.problems}
+    for file in weights.files:
+        if file.name in broken:
+            continue
+        with _tensors(None, [str(folder / file.name)], False) as tensors:
+            for name, lazy in (tensors or {}).items():
+                tensor = lazy[...]
+                if not is_finite(tensor):
+                    found.setdefault(file.name, {})[name] = f"{name} has {describe_non_finite(tensor)}"
+    problems = []
+    for file_name, texts in found.items():
+        first, *others = texts
+        more = f"; the same holds for {len(others)} more: {listed(others)}" if others else ""
+        problems.append(Problem("weights", file_name, texts[first] + more, _AGAIN, tuple(texts)))
+    return problems
 
 
 def is_finite(tensor: torch.Tensor) -> bool:

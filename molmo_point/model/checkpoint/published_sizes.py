@@ -29,6 +29,8 @@ class Flavor:
         experts: Number of experts of each block; 0 means dense.
         experts_per_token: Number of experts for each token; 0 means dense.
         quantized: Quantization method of the stored weights; empty if they are not quantized.
+        embedding_rows: Rows of embedding and head; 0 means ``vocab_size``.
+        added_rows: Rows of the embedding that the head lacks.
     """
 
     family: str
@@ -43,6 +45,8 @@ class Flavor:
     experts: int = 0
     experts_per_token: int = 0
     quantized: str = ""
+    embedding_rows: int = 0
+    added_rows: int = 128
 
     @property
     def cache_bytes_per_token(self) -> int:
@@ -82,6 +86,8 @@ def _molmo(values: dict[str, Any]) -> Flavor:
         experts=experts,
         experts_per_token=values.get("num_experts_per_tok", 8) if experts else 0,
         quantized=_quantized(values),
+        embedding_rows=values.get("embedding_size") or 0,
+        added_rows=values.get("additional_vocab_size", 128),
         **sizes,
     )
 
@@ -91,7 +97,8 @@ def _later(family: str, data: dict[str, Any]) -> Flavor:
     check_bounds(data)
     sizes = _sizes(data.get("text_config") or data.get("llm_config") or data, 36864)
     title = {"molmo2": "Molmo2", "molmopoint": "MolmoPoint"}[family]
-    return Flavor(family=family, title=title, quantized=_quantized(data), **sizes)
+    added = (data.get("text_config") or {}).get("additional_vocab_size", 128)
+    return Flavor(family=family, title=title, quantized=_quantized(data), added_rows=added, **sizes)
 
 
 def _sizes(values: dict[str, Any], context: int) -> dict[str, int]:

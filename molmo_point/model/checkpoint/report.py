@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from molmo_point.errors import CheckpointError
+from molmo_point.model.checkpoint.image_settings import image_settings
 from molmo_point.model.checkpoint.memory import MemoryNeed, ParameterCounts, count_parameters, memory_needs
 from molmo_point.model.checkpoint.published_sizes import Flavor, flavor_of
+from molmo_point.model.checkpoint.quality_file import QUALITY_FILE, measured_quality
+from molmo_point.model.checkpoint.tokenizer_bounds import tokenizer_problem
 from molmo_point.model.checkpoint.weight_files import Problem, StoredWeights, WeightFile, read_json, weights_of, words_of
 
 IMAGE_TOKENS = ("<im_start>", "<im_end>", "<im_patch>", "<im_col>")
@@ -71,12 +74,12 @@ class CheckpointReport:
 
 
 def inspect_checkpoint(folder: str | Path, *, use_torch: bool = True) -> CheckpointReport:
-    """Inspect names, sizes and headers; reads no weight and runs no code of the folder.
+    """Inspect names, sizes, headers and numbers; runs no code of the folder.
 
     Args:
         folder: Checkpoint folder of Molmo, Molmo2 or MolmoPoint. Faults become part of the report.
-        use_torch: True compares the tensors with those of the model, and reads the tensor lists of
-            ``.bin`` files. Without it, or without torch, the report notes that this was skipped.
+        use_torch: True compares the tensors with those of the model, reads ``.bin`` files, and looks at every weight.
+            Without it, or without torch, the report notes that this was skipped.
     """
     folder = Path(folder)
     use_torch = use_torch and find_spec("torch") is not None and find_spec("transformers") is not None
@@ -88,6 +91,9 @@ def inspect_checkpoint(folder: str | Path, *, use_torch: bool = True) -> Checkpo
     model, misfitting = _model(folder, weights, flavor, notes, use_torch)
     image, image_problems = _image_settings(folder, config, flavor, notes)
     problems += [*weights.problems, *misfitting, *_tokenizer_problems(folder, _rows(config)), *image_problems]
+    problems += _quality_problems(folder)
+    if use_torch and flavor is not None:
+        problems += _deep_problems(folder, weights, flavor, not any(p.kind == "tokenizer" for p in problems))
     dtypes: Counter[str] = Counter()
     for tensor in weights.tensors.values():
         dtypes[tensor.dtype] += tensor.size
@@ -107,6 +113,39 @@ def inspect_checkpoint(folder: str | Path, *, use_torch: bool = True) -> Checkpo
         notes=tuple(notes),
         compared=bool(model and weights.tensors and not (flavor and flavor.quantized)),
     )
+
+
+def _quality_problems(folder: Path) -> list[Problem]:
+    try:
+        measured_quality(folder)
+    except CheckpointError as error:
+        return [_problem("quality", QUALITY_FILE, error)]
+    return []
+
+
+def _deep_problems(folder: Path, weights: StoredWeights, flavor: Flavor, tokenizer_reads: bool) -> list[Problem]:
+    """Find what takes torch and transformers: weights that are not finite, and faults of the generation and the tokenizer."""
+    from molmo_point.model.checkpoint.finite_weights import non_finite_problems
+    from molmo_point.model.checkpoint.weight_checks import check_generation
+    from molmo_point.model.inputs.tokenizer_files import check_tokenizer, read_tokenizer
+
+    problems = non_finite_problems(folder, weights)
+    try:
+        check_generation(folder)
+    except CheckpointError as error:
+        problems.append(_problem("generation", "generation_config.json", error))
+    head_rows = flavor.embedding_rows or flavor.vocab_size
+    try:
+        if tokenizer_reads and flavor.family != "molmopoint":
+            check_tokenizer(read_tokenizer(folder), head_rows + flavor.added_rows, head_rows, folder)
+    except CheckpointError as error:
+        problems.append(_problem("tokenizer", "tokenizer.json", error))
+    return problems
+
+
+def _problem(kind: str, file: str, error: CheckpointError) -> Problem:
+    given = error.given.split(f"{file}: ")[-1]
+    return Problem(kind, file, given or error.what, error.fix)
 
 
 def _read(folder: Path, name: str, kind: str) -> tuple[Any, list[Problem]]:
@@ -180,6 +219,8 @@ def _tokenizer_problems(folder: Path, rows: int) -> list[Problem]:
 
 
 def _vocabulary_problem(data: dict[str, Any], rows: int) -> str:
+    if problem := tokenizer_problem(data):
+        return problem
     model = data.get("model")
     vocabulary = model.get("vocab") if isinstance(model, dict) else None
     ids: dict[str, Any] = dict(vocabulary) if isinstance(vocabulary, dict) else {}
@@ -205,13 +246,11 @@ def _image_settings(
         return None, [Problem("image", name, "it is missing", "download it into the same folder")] if missing else []
     try:
         data = read_json(folder / name)
-        crop, patch, most = data["base_image_input_size"][0], data["image_patch_size"], data["max_crops"]
-        image = ImageSettings(int(crop), int(patch), int(most), True)
+        held = image_settings(data if isinstance(data, dict) else {})
+        image = ImageSettings(held["crop_px"], held["patch_px"], held["max_crops"], True)
     except FileNotFoundError:
         notes.append(f"{name} is missing: the image settings of the released checkpoints apply")
         image = ImageSettings(336, 14, 12, False)
-    except (KeyError, TypeError, IndexError) as error:
-        return None, [Problem("image", name, f"it holds no image settings of a Molmo ({type(error).__name__}: {error})", _AGAIN)]
     except (ValueError, OSError) as error:
         return None, [Problem("image", name, words_of(error), _AGAIN)]
     vision = config.get("vision_config")

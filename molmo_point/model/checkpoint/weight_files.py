@@ -33,7 +33,8 @@ class Problem:
     """Fault of a checkpoint that prevents loading.
 
     Attributes:
-        kind: "folder", "config", "file", "missing", "unexpected", "shape", "dtype", "duplicate", "tokenizer" or "image".
+        kind: "folder", "config", "file", "missing", "unexpected", "shape", "dtype", "duplicate", "weights", "tokenizer",
+            "generation", "quality" or "image".
         file: Name of the file; empty for the folder as a whole.
         text: Description, without the name of the file.
         fix: Remedy.

@@ -1,0 +1,182 @@
+"""Checkpoints whose files are whole and whose numbers are not: refused when they are loaded, and found by the doctor before."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from molmo_point.backend import Limits, Prompt
+from molmo_point.errors import CheckpointError
+from molmo_point.model import load_backend
+from molmo_point.model.checkpoint.report import inspect_checkpoint
+
+from ..folders import A_TENSOR, IMAGE, as_bin, edit_weights, refusal, sharded
+
+NAN, INF = float("nan"), float("inf")
+
+
+def spoil(folder: Path, value: float, dtype: torch.dtype | None = None) -> None:
+    """Writes one bad number into one tensor."""
+
+    def change(tensors: dict[str, torch.Tensor]) -> None:
+        for name, tensor in tensors.items():
+            tensors[name] = tensor if dtype is None else tensor.to(dtype)
+        tensors[A_TENSOR].view(-1)[7] = value
+
+    edit_weights(folder, change)
+
+
+def edit(folder: Path, name: str, changes: dict[str, Any]) -> None:
+    path = folder / f"{name}.json"
+    held = json.loads(path.read_text()) if path.exists() else {}
+    path.write_text(json.dumps(held | changes))
+
+
+def told_by_both(folder: Path) -> str:
+    """What loading says; the doctor must have found something, too."""
+    assert inspect_checkpoint(folder).problems
+    return refusal(folder)
+
+
+@pytest.mark.parametrize("value", [NAN, INF, -INF])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_one_number_that_is_not_finite(tiny_folder: Path, value: float, dtype: torch.dtype) -> None:
+    spoil(tiny_folder, value, dtype)
+    assert A_TENSOR in told_by_both(tiny_folder)
+    assert [p.tensors for p in inspect_checkpoint(tiny_folder).problems] == [(A_TENSOR,)]
+
+
+def test_not_finite_in_a_shard_and_in_a_bin(tiny_folder: Path) -> None:
+    spoil(tiny_folder, NAN)
+    as_bin(tiny_folder)
+    assert A_TENSOR in told_by_both(tiny_folder)
+
+
+def test_not_finite_in_one_of_several_files(tiny_folder: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    shard = sharded(tiny_folder)[1]
+    tensors = load_file(shard)
+    name = next(iter(tensors))
+    tensors[name].view(-1)[0] = NAN
+    save_file(tensors, shard, {"format": "pt"})
+    told = told_by_both(tiny_folder)
+    assert name in told
+
+
+def test_finite_numbers_that_overflow_are_found_in_the_answer(tiny_folder: Path) -> None:
+    edit_weights(tiny_folder, lambda tensors: tensors.update({A_TENSOR: tensors[A_TENSOR] * 1e37}))
+    backend = load_backend(tiny_folder, device="cpu")
+    with pytest.raises(CheckpointError, match="finite") as caught:
+        backend.complete(IMAGE, Prompt("Point to the dog"), Limits(8))
+    assert "doctor" in caught.value.fix
+
+
+CONFIG = (
+    *({"hidden_size": value} for value in (10**12, True, 32.0, -1, "32", 0)),
+    *({"rope_theta": value} for value in (0, -1, True, 1e300, "x")),
+    *({"layer_norm_eps": value} for value in (-1e-6, 1.0, "x")),
+    *({"num_attention_heads": value} for value in (0, 3, 10**9, 4.0)),
+    {"num_hidden_layers": 10**9}, {"num_key_value_heads": 3}, {"max_position_embeddings": 10}, {"vocab_size": 10**9},
+    {"additional_vocab_size": -1}, {"num_experts": 10**6}, {"num_experts": 1024, "num_hidden_layers": 900}, {"num_labels": 10**9},
+    {"qkv_bias": 1}, {"use_cache": "yes"}, {"eos_token_id": -1}, {"eos_token_id": [256, 1.5]}, {"initializer_range": 1e400},
+    {"vision_config": {"image_size": 10**6}}, {"quantization_config": {"quant_method": "bogus"}},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("changes", CONFIG, ids=str)
+def test_config_out_of_bounds(tiny_folder: Path, changes: dict[str, Any]) -> None:
+    edit(tiny_folder, "config", changes)
+    refusal(tiny_folder)
+
+
+IMAGES = (
+    *({"max_crops": value} for value in (10**6, True, 2.0, -1, None, "2")),
+    *({"base_image_input_size": value} for value in ([56], [56, 70], [10**9] * 2, "56", [0, 0])),
+    *({"overlap_margins": value} for value in ([3, 3], [2, 2], [-2, -2], [0])),
+    *({"image_std": value} for value in ([0, 0, 0], [1, 1], [True] * 3, ["a"] * 3, [1e-300] * 3)),
+    *({"image_mean": value} for value in ([NAN] * 3, [10**400] * 3, [1e9] * 3, None)),
+    {"image_patch_size": 0}, {"image_patch_size": 7}, {"do_normalize": False},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("changes", IMAGES, ids=str)
+def test_image_settings_out_of_bounds(tiny_folder: Path, changes: dict[str, Any]) -> None:
+    edit(tiny_folder, "preprocessor_config", changes)
+    told_by_both(tiny_folder)
+
+
+def replaced(text: str, content: str) -> dict[str, Any]:
+    return {"type": "Replace", "pattern": {"String": text}, "content": content}
+
+
+NORMALIZERS = (
+    replaced("e", "e" * 100_000),
+    {"type": "Sequence", "normalizers": [replaced("e", "eeee")] * 12},
+    {"type": "Replace", "pattern": {"Regex": "(a+)+$"}, "content": "b"},
+    replaced("", "x"),
+    {"type": "Prepend", "prepend": "x" * 100_000},
+    {"type": "Lowercase"},
+    replaced("1", ""),
+    replaced('"', "'"),
+)
+
+
+@pytest.mark.parametrize("normalizer", NORMALIZERS, ids=lambda step: str(step)[:60])
+def test_normalizers_that_change_or_blow_up_the_text(tiny_folder: Path, normalizer: dict[str, Any]) -> None:
+    edit(tiny_folder, "tokenizer", {"normalizer": normalizer})
+    assert "tokenizer" in told_by_both(tiny_folder)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda added: added.append(added[0]),
+        lambda added: added.append(added[0] | {"content": "<new>"}),
+        lambda added: added.append(added[0] | {"id": 10**9, "content": "<new>"}),
+        lambda added: added.append(added[0] | {"id": -1, "content": "<new>"}),
+        lambda added: added.append(added[0] | {"id": 300, "content": ""}),
+    ],
+)
+def test_added_tokens_that_are_double_or_nameless(tiny_folder: Path, change: Any) -> None:
+    path = tiny_folder / "tokenizer.json"
+    held = json.loads(path.read_text())
+    change(held["added_tokens"])
+    path.write_text(json.dumps(held))
+    assert "tokenizer" in told_by_both(tiny_folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("generation_config", {"eos_token_id": True}),
+        ("generation_config", {"max_new_tokens": 10**12}),
+        ("generation_config", {"num_beams": 10**9}),
+        ("pointing", {"sigma_px_at_640": -1}),
+        ("pointing", {"sigma_px_at_640": NAN}),
+        ("pointing", {"sigma_px_at_640": 10**400}),
+    ],
+)
+def test_other_files_out_of_bounds(tiny_folder: Path, name: str, changes: dict[str, Any]) -> None:
+    edit(tiny_folder, name, changes)
+    assert name in told_by_both(tiny_folder)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no FIFOs here")
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors", "chat_template.jinja"])
+def test_a_fifo_is_refused_at_once(tiny_folder: Path, name: str) -> None:
+    (tiny_folder / name).unlink(missing_ok=True)
+    os.mkfifo(tiny_folder / name)
+    assert "regular" in told_by_both(tiny_folder)
+
+
+def test_links_to_files_load_as_in_a_cache_of_hugging_face(tiny_folder: Path, tmp_path: Path) -> None:
+    linked = tmp_path / "snapshot"
+    linked.mkdir()
+    for path in tiny_folder.iterdir():
+        (linked / path.name).symlink_to(path)
+    load_backend(linked, device="cpu")
+    assert inspect_checkpoint(linked).complete
