@@ -42,6 +42,7 @@ from molmo_point.hand_eye.samples import HandEyeSet, hand_eye_set
 
 _KEYS = {"setup", "base_frame", "gripper_frame", "camera_frame", "intrinsics", "board", "samples"}
 _CLEARLY_BETTER = 2.0
+_ABSURD = 1e9
 _VIRTUAL = Intrinsics(640, 480, 600.0, 600.0, 319.5, 239.5)
 
 
@@ -269,8 +270,12 @@ def _numbers(values: Any, shape: tuple[int, ...]) -> FloatArray:
         array = np.reshape(np.array(flat, np.float64), shape)
     except OverflowError as error:
         raise InputError("A pose must hold finite numbers", _short(values), "check the lists") from error
-    if not np.isfinite(array).all():
-        raise InputError("A pose must hold finite numbers", _short(values), "leave this sample out, or record it again")
+    if not np.abs(array).max() < _ABSURD:
+        raise InputError(
+            "A pose must hold finite numbers, of less than ten digits",
+            _short(values),
+            "leave this sample out, or record it again",
+        )
     return array
 
 
