@@ -22,8 +22,8 @@ DEFAULT_DISTANCE_M, DEFAULT_TOLERANCE_M = 0.5, 0.005
 _FOLDS = 5
 _UNKNOWN_VARIANCE = 1e12
 _FATAL = {
-    "board_scale", "setup_swapped", "robot_inverted", "robot_millimeters", "robot_centimeters", "robot_inches",
-    "board_millimeters", "board_centimeters", "board_inches", "mixed_units", "lengths_implausible", "degrees", "radians",
+    "board_scale", "setup_swapped", "robot_inverted", "robot_millimetres", "robot_centimetres", "robot_inches",
+    "board_millimetres", "board_centimetres", "board_inches", "mixed_units", "lengths_implausible", "degrees", "radians",
     "quaternion_order", "rotation_form", "rotation_inverted", "board_inverted", "pairs_shifted", "pairs_reordered",
     "repeated_image", "half_turns", "images_mirrored", "intrinsics", "board_moved", "camera_moved",
 }  # fmt: skip

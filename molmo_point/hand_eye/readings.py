@@ -178,9 +178,10 @@ def _units(data: HandEyeSet, reading: Reading, scale: float) -> tuple[tuple[Read
 
 def _unit_reading(what: str, unit: str) -> Reading:
     how = {"millimeters": "divide them by 1000", "centimeters": "divide them by 100", "inches": "multiply them by 0.0254"}[unit]
+    code = f"{what}_{unit.replace('meters', 'metres')}"  # codes keep the spelling of 0.1
     if what == "robot":
-        return Reading(f"robot_{unit}", f"The robot's positions are in {unit}", f"{how}: poses are in meters")
-    return Reading(f"board_{unit}", f"The board's lengths are in {unit}", f"{how}: state them in meters")
+        return Reading(code, f"The robot's positions are in {unit}", f"{how}: poses are in meters")
+    return Reading(code, f"The board's lengths are in {unit}", f"{how}: state them in meters")
 
 
 def _tried(data: HandEyeSet, reading: Reading, units: tuple[tuple[Reading, ...], float, float]) -> Repair | None:

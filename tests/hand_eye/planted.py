@@ -35,10 +35,10 @@ def plant(mistake: str, seed: int, setup: Setup = Setup.EYE_IN_HAND):
         return rebuilt(data, setup=setup.other), ()
     if mistake == "robot_inverted":
         return rebuilt(data, robot=inverse(robot)), ()
-    if mistake == "robot_millimeters":
+    if mistake == "robot_millimetres":
         robot[:, :3, 3] *= 1000.0
         return rebuilt(data, robot=robot), ()
-    if mistake == "board_millimeters":
+    if mistake == "board_millimetres":
         return rebuilt(data, points=data.points_board * 1000.0), ()
     if mistake == "degrees":
         vectors = np.rad2deg(rotation_log(robot[:, :3, :3]))
@@ -72,8 +72,8 @@ MISTAKES = (
     "board_scale",
     "setup_swapped",
     "robot_inverted",
-    "robot_millimeters",
-    "board_millimeters",
+    "robot_millimetres",
+    "board_millimetres",
     "degrees",
     "stale_pose",
     "pairs_shifted",

@@ -98,28 +98,28 @@ def scaled(pose: Pose, factor: float) -> Pose:
 
 FORM, INVERTED = {"rotation_form"}, {"rotation_inverted", "rotation_form"}
 PLANTED = {
-    "robot in millimeters": Planted({"robot_millimeters"}, lambda p: matrix(p, 1e3)),
-    "robot in centimeters": Planted({"robot_centimeters"}, lambda p: matrix(p, 1e2)),
+    "robot in millimeters": Planted({"robot_millimetres"}, lambda p: matrix(p, 1e3)),
+    "robot in centimeters": Planted({"robot_centimetres"}, lambda p: matrix(p, 1e2)),
     "robot in inches": Planted({"robot_inches"}, lambda p: matrix(p, 1 / 0.0254)),
-    "board in millimeters": Planted({"board_millimeters"}, board=lambda p: matrix(p, 1e3)),
-    "board in centimeters": Planted({"board_centimeters"}, board=lambda p: matrix(p, 1e2)),
+    "board in millimeters": Planted({"board_millimetres"}, board=lambda p: matrix(p, 1e3)),
+    "board in centimeters": Planted({"board_centimetres"}, board=lambda p: matrix(p, 1e2)),
     "board in inches": Planted({"board_inches"}, board=lambda p: matrix(p, 1 / 0.0254)),
     "both in millimeters": Planted(
-        {"robot_millimeters", "board_millimeters"}, lambda p: matrix(p, 1e3), lambda p: matrix(p, 1e3)
+        {"robot_millimetres", "board_millimetres"}, lambda p: matrix(p, 1e3), lambda p: matrix(p, 1e3)
     ),
     "robot in millimeters, board in centimeters": Planted(
-        {"robot_millimeters", "board_centimeters"}, lambda p: matrix(p, 1e3), lambda p: matrix(p, 1e2)
+        {"robot_millimetres", "board_centimetres"}, lambda p: matrix(p, 1e3), lambda p: matrix(p, 1e2)
     ),
     "some positions in millimeters": Planted({"mixed_units"}, change=some_in(1e3)),
     "some positions in centimeters": Planted({"mixed_units"}, change=some_in(1e2)),
     "millimeters, and A, B, C as rpy": Planted(
-        FORM | {"robot_millimeters"}, written("rpy_deg", euler("ZYX", True), 1e3)
+        FORM | {"robot_millimetres"}, written("rpy_deg", euler("ZYX", True), 1e3)
     ),
     "millimeters, and a rotation vector as rpy": Planted(
-        FORM | {"robot_millimeters"}, written("rpy_rad", rotation_log, 1e3)
+        FORM | {"robot_millimetres"}, written("rpy_rad", rotation_log, 1e3)
     ),
     "millimeters, and degrees as radians": Planted(
-        {"degrees", "robot_millimeters"}, written("rpy_rad", euler("xyz", True), 1e3)
+        {"degrees", "robot_millimetres"}, written("rpy_rad", euler("xyz", True), 1e3)
     ),
     "setup swapped": Planted({"setup_swapped", "robot_inverted"}, swap_setup=True),
     "robot inverted": Planted({"setup_swapped", "robot_inverted"}, lambda p: matrix(inverse(p))),
@@ -166,7 +166,7 @@ PLANTED = {
     "one image twice": Planted({"repeated_image"}, change=with_repeated_image),
     "half turns": Planted({"half_turns"}, change=half_turned),
     "board 4 % too large": Planted({"board_scale"}, board=lambda p: matrix(scaled(p, 0.96))),
-    "board 10 times too large": Planted({"board_scale", "board_centimeters"}, board=lambda p: matrix(scaled(p, 0.1))),
+    "board 10 times too large": Planted({"board_scale", "board_centimetres"}, board=lambda p: matrix(scaled(p, 0.1))),
     "board inverted": Planted({"board_inverted"}, board=lambda p: matrix(inverse(p @ np.diag([1.0, -1, -1, 1])))),
 }  # fmt: skip
 
