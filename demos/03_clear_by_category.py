@@ -54,7 +54,7 @@ def sentence(text: str) -> str:
 
 
 def clear(commands, options) -> list[MoveOutcome]:
-    """Execute the commands object by object; after a failure the others are still tried."""
+    """Execute the commands object by object; after a failure the others are still tried, after a stop none."""
     import rclpy
     from molmo_point_ros.clients.command_client import NodeExecutor
     from molmo_point_ros.nodes.background import running
@@ -67,10 +67,12 @@ def clear(commands, options) -> list[MoveOutcome]:
     try:
         with running("pick_node", options.out / "clear_node.log", parameters) as node:
             node.wait_for_action("molmo_pick/pick_object", 300.0)
-            for command in commands:
-                print(f"\n“{command.text}”")
-                for pick, place in zip(command.steps[::2], command.steps[1::2], strict=True):
-                    outcomes += NodeExecutor(print, timeout_s=600.0).run(Command(command.text, (pick, place)))
+            with NodeExecutor(print, timeout_s=600.0) as executor:
+                stops = executor.stops
+                for command in commands:
+                    print(f"\n“{command.text}”")
+                    for pick, place in zip(command.steps[::2], command.steps[1::2], strict=True):
+                        outcomes += executor.run(Command(command.text, (pick, place)), stops)
     finally:
         rclpy.try_shutdown()
     return outcomes

@@ -25,8 +25,9 @@ from molmo_point_ros.picking.pick_goal import CODE_OF  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
 from tf2_msgs.msg import TFMessage  # noqa: E402
 
-from molmo_point.commands import PlaceStep, Relation  # noqa: E402
+from molmo_point.commands import PlaceStep, Relation, parse_command  # noqa: E402
 from molmo_point.errors import InputError  # noqa: E402
+from molmo_point.picking.command_executor import CountOutcome, MoveOutcome  # noqa: E402
 from molmo_point.picking.states import PickFailure, PickState  # noqa: E402
 from molmo_point.pointer import Pointer  # noqa: E402
 
@@ -210,8 +211,6 @@ def test_a_typed_command_goes_through_every_node(client, processes):
 def test_all_of_a_kind_are_picked_until_there_is_none(client, monkeypatch):
     from molmo_point_ros.clients.command_client import NodeExecutor
 
-    from molmo_point.commands import parse_command
-
     said = []
     runner = NodeExecutor(said.append, timeout_s=ANSWER_S)
     left = iter([CODES.NONE, CODES.NONE, CODES.NOT_FOUND])
@@ -229,7 +228,7 @@ def test_all_of_a_kind_are_picked_until_there_is_none(client, monkeypatch):
 def test_a_stop_between_two_steps_ends_the_command(client, monkeypatch):
     from molmo_point_ros.clients.command_client import NodeExecutor
 
-    from molmo_point.commands import StopStep, parse_command
+    from molmo_point.commands import StopStep
 
     runner, picked = NodeExecutor(lambda _: None, timeout_s=ANSWER_S), []
 
@@ -242,19 +241,64 @@ def test_a_stop_between_two_steps_ends_the_command(client, monkeypatch):
         return PickObject.Result(picked=True)
 
     monkeypatch.setattr(PickClient, "pick", pick)
-    with pytest.raises(GoalError, match="was stopped"):
-        runner.run(parse_command("give me all the screws"))
-    assert len(picked) == 1
+    outcomes = runner.run(parse_command("give me all the screws"))
+    assert [outcome.failure for outcome in outcomes] == [None, PickFailure.CANCELLED] and len(picked) == 1
     picked.clear()
-    with pytest.raises(GoalError, match="was stopped"):
-        runner.run(parse_command("pick up the cube"), stops=0)
+    (outcome,) = runner.run(parse_command("pick up the cube"), stops=0)
+    assert outcome.failure is PickFailure.CANCELLED
     assert not picked, "the command was given before the stop"
+
+
+@pytest.fixture
+def executor(client):
+    from molmo_point_ros.clients.command_client import NodeExecutor
+
+    with NodeExecutor(lambda _: None, timeout_s=ANSWER_S) as executor:
+        assert executor._client.wait_for_node(ANSWER_S)
+        yield executor
+
+
+def run_command(executor, text, stops=None):
+    outcomes = executor.run(parse_command(text), stops)
+    return [outcome.failure if isinstance(outcome, MoveOutcome) else None for outcome in outcomes]
+
+
+def test_a_stop_from_elsewhere_between_two_steps_ends_the_command(client, executor, monkeypatch):
+    pick, counted = PickClient.pick, []
+
+    def then_stop(self, *arguments, **named):
+        result = pick(self, *arguments, **named)
+        assert client.stop() == "nothing was moving"
+        return result
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PickClient, "pick", then_stop)
+        steps = "pick up the cube and put it aside, then pick up the ball and put it aside"
+        assert run_command(executor, steps) == [None, PickFailure.CANCELLED]
+    # The client that does not hear of the stop in time is stopped by the node.
+    with monkeypatch.context() as patch:
+        patch.setattr(PickClient, "pick", then_stop)
+        patch.setattr(type(executor), "ended", lambda self: False)
+        assert run_command(executor, steps) == [None, PickFailure.CANCELLED]
+    # A step that moves nothing may come first.
+    count = lambda self, step: counted.append(client.stop()) or CountOutcome(step=step, success=True, message="", count=1)  # noqa: E731
+    monkeypatch.setattr(type(executor), "count", count)
+    assert run_command(executor, "count the balls, then put it aside") == [None, PickFailure.CANCELLED] and counted
+    assert run_command(executor, "put it aside") == [None], "a new command"
+
+
+def test_a_stop_from_elsewhere_drops_commands_that_were_given_before(client, executor):
+    given = executor.stops
+    client.stop()
+    until(lambda: executor.stops != given, ANSWER_S)
+    assert run_command(executor, "pick up the cube and put it aside", given) == [PickFailure.CANCELLED]
+    assert run_command(executor, "pick up the cube and put it aside", executor.stops) == [None]
+    executor.run(parse_command("stop"))
+    assert run_command(executor, "pick up the cube and put it aside", executor.stops) == [None], "its own stop is heard by now"
 
 
 def test_stop_as_a_command_stops(client):
     from molmo_point_ros.clients.command_client import NodeExecutor
-
-    from molmo_point.commands import parse_command
 
     call = client.dispatch(PickObject.Goal(query="slow cube"))
     until(lambda: call.feedback, ANSWER_S)

@@ -35,9 +35,9 @@ class ActionCall:
         goal_id: Identity of the goal, known before the node answers.
     """
 
-    def __init__(self, client: ActionClient, on_feedback: Callable[[Any], None] | None) -> None:
+    def __init__(self, client: ActionClient, on_feedback: Callable[[Any], None] | None, goal_id: bytes) -> None:
         self.feedback: list[Any] = []
-        self.goal_id = UUID(uuid=np.frombuffer(uuid4().bytes, np.uint8))
+        self.goal_id = UUID(uuid=np.frombuffer(goal_id, np.uint8))
         self._client = client
         self._on_feedback = on_feedback
         self._answered = threading.Event()
@@ -151,10 +151,14 @@ class ActionCaller:
 
     def dispatch(self, goal: Any, on_feedback: Callable[[Any], None] | None = None) -> ActionCall:
         """Send a goal message without waiting for it."""
-        call = ActionCall(self._client, on_feedback)
+        call = ActionCall(self._client, on_feedback, self.new_goal_id())
         # In the executor's thread: rclpy loses a goal's response that another thread takes while the goal is being sent.
         self.node.executor.create_task(self._send, goal, call)
         return call
+
+    def new_goal_id(self) -> bytes:
+        """Return the id of the next goal, 16 bytes."""
+        return uuid4().bytes
 
     def _send(self, goal: Any, call: ActionCall) -> None:
         sent = self._client.send_goal_async(goal, feedback_callback=call._take_feedback, goal_uuid=call.goal_id)

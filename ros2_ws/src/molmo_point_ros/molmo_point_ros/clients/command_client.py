@@ -6,27 +6,30 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from types import TracebackType
 
 from molmo_point_msgs.action import CountObjects, PickObject
 from rclpy.node import Node
 
 from molmo_point.commands import Command, CountStep, PickStep, PlaceStep, PointStep, StopStep, parse_command
-from molmo_point.errors import MolmoPointError
+from molmo_point.errors import CancelledError, MolmoPointError
 from molmo_point.picking.command_executor import CountOutcome, MoveOutcome, PointOutcome, StepExecutor, StepOutcome, carry_out
 from molmo_point.picking.states import PickFailure
 from molmo_point.text_checks import printable
 from molmo_point_ros.clients.action_caller import ActionCaller, duration_message
 from molmo_point_ros.clients.client_run import node_name, parse_options, run_client, seconds, tell
 from molmo_point_ros.clients.command_lines import CommandLines
-from molmo_point_ros.clients.pick_client import PickClient
+from molmo_point_ros.clients.pick_client import STOP_S, CommandPickClient, PickClient
 from molmo_point_ros.clients.point_client import PointAtClient
-from molmo_point_ros.nodes.goal_error import ErrorCode, GoalError, brief, code_name
+from molmo_point_ros.nodes.goal_error import ErrorCode, brief, code_name
 from molmo_point_ros.outputs.message_text import targets_to_dict
 from molmo_point_ros.picking.pick_goal import state_name
 
 
 class NodeExecutor(StepExecutor):
     """Executes the steps of commands with the running nodes.
+
+    In a `with` block it keeps its client, and hears of stops between two commands, too.
 
     Args:
         say: Called with every line of progress.
@@ -37,7 +40,6 @@ class NodeExecutor(StepExecutor):
         node: A node that nothing spins; None makes one for every step.
 
     Attributes:
-        stops: Number of stops that went through this executor.
         was_stopped: True if the last step ended because somebody said stop.
     """
 
@@ -55,8 +57,23 @@ class NodeExecutor(StepExecutor):
         self._timeout_s, self._dry_run, self._node = timeout_s, dry_run, node
         self.was_stopped = False
         self._stop_answer = ""
-        self._client: PickClient | None = None
-        self.stops = self._begun = 0
+        self._client: CommandPickClient | None = None
+        self._keeps_client = False
+        self._own_stops = self._begun = 0
+
+    def __enter__(self) -> "NodeExecutor":
+        self._client, self._keeps_client = CommandPickClient(self._node, self._picking), True
+        return self
+
+    def __exit__(self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None) -> None:
+        self._keeps_client = False
+        self._close_client()
+
+    @property
+    def stops(self) -> int:
+        """Number of stops: those of this executor, and those of anybody that its client has heard of."""
+        client = self._client
+        return self._own_stops + (0 if client is None else client.stops)
 
     def run(self, command: Command, stops: int | None = None) -> list[StepOutcome]:
         """Execute a command until a step fails.
@@ -66,7 +83,7 @@ class NodeExecutor(StepExecutor):
             stops: `stops` when the command was given: it does not move the arm after a later one. None takes the number now.
 
         Returns:
-            Outcomes of all steps begun.
+            Outcomes of all steps begun; the last one is CANCELLED after a stop between two steps.
 
         Raises:
             GoalError: If a node is missing, or gives no result in time.
@@ -75,11 +92,28 @@ class NodeExecutor(StepExecutor):
             return [self.stop(StopStep())]
         self._begun = self.stops if stops is None else stops
         try:
+            moves = [isinstance(step, PickStep | PlaceStep) for step in command.steps]
+            if self._client is None and any(moves):
+                # One for all steps: a new one would need a second to find the node, in which a stop is easily lost.
+                self._client = CommandPickClient(self._node, self._picking)
+            if self._client is not None:
+                self._client.begin()
+                if any(moves[1:]):
+                    # A stop during the first step, even if it moves nothing, ends the command.
+                    self._client.wait_for_node(min(STOP_S, self._timeout_s))
             return carry_out(command, self)
         finally:
-            client, self._client = self._client, None
-            if client is not None:
-                client.close()
+            if not self._keeps_client:
+                self._close_client()
+
+    def _close_client(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def ended(self) -> bool:
+        """Return True if no further step may begin, because of a stop from here or from elsewhere."""
+        return self.stops != self._begun
 
     def say(self, line: str) -> None:
         """Report progress."""
@@ -89,10 +123,10 @@ class NodeExecutor(StepExecutor):
         """Send a PickObject goal."""
         step = pick or place
         assert step is not None
-        # One client for all steps: a new one would need a second to find the node, in which a stop is easily lost.
-        client = self._client = self._client or PickClient(self._node, self._picking)
-        if self.stops != self._begun:
-            raise GoalError(ErrorCode.CANCELED, "The command was stopped", "before its next step", "give it again")
+        client = self._client
+        assert client is not None
+        if self.ended():
+            raise CancelledError("The command was stopped", "before its next step", "give it again")
         what = "" if pick is None else pick.what
         try:
             result = client.pick(what, place, dry_run=self._dry_run, timeout_s=self._timeout_s, on_feedback=self._tell_feedback)
@@ -106,7 +140,7 @@ class NodeExecutor(StepExecutor):
             step=step,
             success=success,
             message=result.error_msg,
-            failure=PickFailure(result.failure) if result.failure else None,
+            failure=PickFailure(result.failure) if result.failure else PickFailure.CANCELLED if self.was_stopped else None,
             attempts=result.attempts,
             picked=result.picked,
             placed=result.placed,
@@ -136,13 +170,14 @@ class NodeExecutor(StepExecutor):
 
     def stop(self, step: StopStep) -> StepOutcome:
         """Call the stop service of the picking node, and end the command at work in another thread."""
-        self.stops += 1
+        self._own_stops += 1
         at_work = self._client
         if at_work is not None:
             at_work.cancel()
+            if self._keeps_client:
+                return self._stopped(step, at_work.stop())
         with PickClient(self._node, self._picking) as client:
-            message = client.stop()
-        return self._stopped(step, message)
+            return self._stopped(step, client.stop())
 
     def stop_interrupted(self) -> None:
         """Stop the arm because the program ends, unless the interrupted step has done so. Never raises an error.
@@ -183,7 +218,12 @@ def main(args: Sequence[str] | None = None) -> int:
     executor = NodeExecutor(
         say, picking=options.picking, pointing=options.pointing, timeout_s=options.timeout, dry_run=options.dry_run
     )
-    return run_client(arguments, lambda: _carry_out_all(executor, options), executor.stop_interrupted)
+
+    def work() -> int:
+        with executor:
+            return _carry_out_all(executor, options)
+
+    return run_client(arguments, work, executor.stop_interrupted)
 
 
 def _carry_out_all(executor: NodeExecutor, options: argparse.Namespace) -> int:
@@ -194,11 +234,12 @@ def _carry_out_all(executor: NodeExecutor, options: argparse.Namespace) -> int:
 
         recognizer = SpeechRecognizer()
         texts = itertools.chain((recognizer.hear(file).text for file in options.speech), texts)
-    good = True
+    good, stops = True, executor.stops
     for text in texts:
-        good = (not text or _one(executor, text, options.json)) and good
+        good = (not text or _one(executor, text, options.json, stops)) and good
         if executor.was_stopped:
             return 1
+        stops = executor.stops if _says_stop(text) else stops
     return 0 if (options.speech or options.command or _carry_out_lines(executor, options.json)) and good else 1
 
 

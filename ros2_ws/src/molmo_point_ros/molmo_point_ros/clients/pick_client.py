@@ -2,22 +2,26 @@
 
 import contextlib
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
 from molmo_point_msgs.action import PickObject
 from rclpy.node import Node
+from std_msgs.msg import UInt64
 from std_srvs.srv import Trigger
 
 from molmo_point.commands import PlaceStep
 from molmo_point_ros.clients.action_caller import ActionCall, ActionCaller, duration_message
 from molmo_point_ros.conversions.field_checks import checked_timeout_s
+from molmo_point_ros.inputs.image_qos import LATCHED
 from molmo_point_ros.nodes.goal_error import ErrorCode, GoalError
+from molmo_point_ros.picking.command_id import new_command, step_id
 from molmo_point_ros.picking.pick_goal import RELATIONS
 
 _CONSTANTS = {relation: constant for constant, relation in RELATIONS.items()}
 STOP_S = 5.0
-_LATE_S = 1.0
+_LATE_S = _ECHO_S = 1.0
 
 
 class PickClient(ActionCaller):
@@ -100,3 +104,59 @@ class PickClient(ActionCaller):
                 ErrorCode.TIMEOUT, "The picking node did not answer to stop", f"{timeout_s:g} s", "use the arm's own stop"
             )
         return answer.message
+
+
+class CommandPickClient(PickClient):
+    """A `PickClient` whose goals are steps of one command: after a stop by anybody the node does none of them.
+
+    Args:
+        node: A node of yours; see `ActionCaller`.
+        server: Name of the picking node, relative to the node's namespace, or absolute.
+    """
+
+    def __init__(self, node: Node | None = None, server: str = "molmo_pick") -> None:
+        self._command = new_command()
+        self._heard: set[int] = set()
+        self._has_heard = threading.Condition()
+        super().__init__(node, server)
+        self._subscription = self.node.create_subscription(UInt64, f"{server}/last_stop", self._take_stop, LATCHED)
+
+    @property
+    def stops(self) -> int:
+        """Number of stops of the arm, by anybody, since the client has found the node."""
+        return max(len(self._heard) - 1, 0)
+
+    def wait_for_node(self, timeout_s: float) -> bool:
+        """Wait until the client hears of stops. Returns True if it does in time."""
+        with self._has_heard:
+            return self._has_heard.wait_for(lambda: bool(self._heard), timeout_s)
+
+    def begin(self) -> None:
+        """Begin a new command."""
+        self._command, self._is_canceled, self._current = new_command(), False, None
+
+    def stop(self, timeout_s: float = STOP_S) -> str:
+        """See `PickClient.stop`; the stop is counted when this returns."""
+        before = len(self._heard)
+        answer = super().stop(timeout_s)
+        with self._has_heard:
+            self._has_heard.wait_for(lambda: len(self._heard) != before, _ECHO_S if before else 0.0)
+        return answer
+
+    def new_goal_id(self) -> bytes:
+        """See `ActionCaller.new_goal_id`."""
+        return step_id(self._command)
+
+    def _take_stop(self, message: UInt64) -> None:
+        with self._has_heard:
+            self._heard.add(message.data)
+            self._has_heard.notify_all()
+
+    def close(self) -> None:
+        """See `ActionCaller.close`."""
+        spinning = None if self._executor is not None else self.node.executor
+        super().close()
+        if spinning is not None:
+            spinning.create_task(self.node.destroy_subscription, self._subscription)
+        elif not self._own_node:
+            self.node.destroy_subscription(self._subscription)

@@ -4,17 +4,21 @@ The parameter `arm` names a registered arm (`molmo_point.arm.arm_registry`), or 
 """
 
 import sys
+import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from molmo_point_msgs.action import PickObject
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
+from std_msgs.msg import UInt64
 from std_srvs.srv import Trigger
 
 from molmo_point.arm.stop_latch import Permit
 from molmo_point.pointer import Pointer
 from molmo_point_ros.arms.arm_session import ArmThread, Rig, open_rig
+from molmo_point_ros.inputs.image_qos import LATCHED
 from molmo_point_ros.nodes.action_goal import ActionGoal
 from molmo_point_ros.nodes.goal_queue import GoalQueue, StopReason
 from molmo_point_ros.nodes.goal_server import GoalServer
@@ -22,10 +26,12 @@ from molmo_point_ros.nodes.node_run import RunnableNode, run_node
 from molmo_point_ros.nodes.parameters import declare, read
 from molmo_point_ros.nodes.pick_parameters import PickNodeParameters
 from molmo_point_ros.outputs.arm_publisher import ArmPublisher
+from molmo_point_ros.picking.command_id import command_of
 from molmo_point_ros.picking.pick_goal import PickGoal
 
 THREADS = 4
 _WATCH_S = 0.2
+_MOST_COMMANDS = 1000
 OpenRig = Callable[[PickNodeParameters, ArmPublisher], Rig]
 
 
@@ -33,7 +39,9 @@ class PickNode(Node, RunnableNode):
     """Answers PickObject goals, one at a time; while one is at work, others are rejected.
 
     A goal takes its permit to move before its client learns that it is accepted. `~/stop` revokes all permits given so far,
-    wherever their goals are; the arm stands until a goal is accepted later.
+    wherever their goals are; the arm stands until a goal is accepted later. Goals that are steps of one command
+    (`command_id`) share the permit of its first one: after a stop between two steps the next one ends with CANCELED.
+    `~/last_stop` has the time of the last stop, or of the start.
 
     Args:
         opens: Opens the rig, in the thread that will move the arm; None opens the arm of the parameters.
@@ -50,6 +58,8 @@ class PickNode(Node, RunnableNode):
         # rclpy destroys a node that it could not make, say because a parameter is out of its range.
         self._queue = GoalQueue(preempts=False)
         self._server: GoalServer | None = None
+        self._permits: dict[bytes, Permit] = {}
+        self._lock = threading.Lock()
         self._load_pointer = load_pointer
         opens = opens or self._open_rig
         self._thread = ArmThread(lambda: opens(self._parameters_at_start, self._publisher))
@@ -57,6 +67,7 @@ class PickNode(Node, RunnableNode):
         declare(self, PickNodeParameters)
         self._parameters_at_start: PickNodeParameters = read(self, PickNodeParameters)
         self._publisher = ArmPublisher(self, self._parameters_at_start.camera_fps)
+        self._last_stop = self.create_publisher(UInt64, "~/last_stop", LATCHED)
         self._is_ready = False
 
     def start(self) -> bool:
@@ -68,6 +79,7 @@ class PickNode(Node, RunnableNode):
         self.get_logger().info(f"loading the model {self._parameters_at_start.model!r} and opening the arm")
         self._thread.start()
         self._is_ready = True
+        self._tell_stop()
         # The server appears with the arm, so that clients wait for the arm.
         group = ReentrantCallbackGroup()
         self._stop_service = self.create_service(Trigger, "~/stop", self._on_stop, callback_group=group)
@@ -121,18 +133,40 @@ class PickNode(Node, RunnableNode):
     def _make_goal(self, goal_handle: Any, permit: Permit) -> PickGoal | None:
         if not self._is_ready:
             return None
+        permit = self._permit_of_command(bytes(goal_handle.goal_id.uuid), permit)
         parameters = read(self, PickNodeParameters)
         now_ns = lambda: self.get_clock().now().nanoseconds  # noqa: E731
         return PickGoal(goal_handle, self._thread, permit, parameters, now_ns, self.get_logger())
 
+    def _permit_of_command(self, goal_id: bytes, permit: Permit) -> Permit:
+        """Return the permit of the first step of a goal's command; the given one if it is the first, or a goal of its own."""
+        command = command_of(goal_id)
+        if command is None:
+            return permit
+        with self._lock:
+            first = self._permits.setdefault(command, permit)
+            while len(self._permits) > _MOST_COMMANDS:
+                del self._permits[next(iter(self._permits))]
+        if first.revoked and self._queue.running() is None:
+            # Accepting the goal has let the arm move again.
+            self._thread.stop()
+        return first
+
     def _on_cancel(self, goal: ActionGoal) -> None:
         """Stop the arm for the goal at work; another one has not moved it."""
         if self._queue.running() is goal:
-            self._thread.stop()
+            self._stop_arm()
+
+    def _stop_arm(self) -> None:
+        self._thread.stop()
+        self._tell_stop()
+
+    def _tell_stop(self) -> None:
+        self._last_stop.publish(UInt64(data=time.time_ns()))
 
     def _on_stop(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         is_busy = not self.is_idle
-        self._thread.stop()
+        self._stop_arm()
         self._queue.stop_all(StopReason.STOP_SERVICE)
         response.success, response.message = True, "stopping" if is_busy else "nothing was moving"
         return response
@@ -143,7 +177,7 @@ class PickNode(Node, RunnableNode):
             return
         if self.count_subscribers(self._feedback_topic) == 0:
             self._queue.stop_all(StopReason.CLIENT_GONE)
-            self._thread.stop()
+            self._stop_arm()
 
 
 def main(
