@@ -156,6 +156,17 @@ def test_binning_and_region_of_interest_scale_k_so_that_a_surface_keeps_its_ray(
     np.testing.assert_allclose(found.project(point), expected, atol=1e-9)
 
 
+def test_a_crop_is_the_region_of_its_whole_image():
+    whole = Intrinsics(640, 480, 600.0, 610.0, 320.0, 240.0, "brown_conrady", (0.1, -0.2, 0.0, 0.0, 0.0))
+    for crop in (whole.cropped(400, 300, 200, 120), whole.scaled(321, 241).cropped(201, 7, 100, 99).scaled(150, 149)):
+        message = conversions.intrinsics_to_message(crop, "optical", STAMP_NS)
+        assert (message.roi.width, message.roi.height) == crop.size_wh == conversions.image_size(message)
+        back = conversions.intrinsics_from_message(message)
+        np.testing.assert_allclose(back.matrix, crop.matrix, atol=1e-9)
+        assert (back.size_wh, back.distortion) == (crop.size_wh, crop.distortion)
+    assert message.width > crop.width and conversions.intrinsics_to_message(whole, "optical", 0).roi.width == 0
+
+
 def test_distortion_models():
     coefficients = [0.1, -0.2, 0.001, 0.002, 0.05]
     found = conversions.intrinsics_from_message(camera_info(d=coefficients))

@@ -77,7 +77,7 @@ def same_camera(one: CameraInfo, other: CameraInfo) -> bool:
 
 
 def intrinsics_to_message(intrinsics: Intrinsics, frame: str, stamp_ns: int) -> CameraInfo:
-    """Return the CameraInfo of an image with these intrinsics, neither binned nor cropped.
+    """Return the CameraInfo of an image with these intrinsics, not binned; a crop is the region of interest of its whole image.
 
     Raises:
         InputError: For inverse_brown_conrady distortion: ROS has no name for it.
@@ -89,12 +89,20 @@ def intrinsics_to_message(intrinsics: Intrinsics, frame: str, stamp_ns: int) -> 
             "rectify the image first, or publish plumb_bob coefficients",
         )
     message = CameraInfo(width=intrinsics.width, height=intrinsics.height, distortion_model="plumb_bob")
+    camera = intrinsics.matrix
+    if intrinsics.cropped_from is not None:
+        # The offset is whole pixels; the principal point moves by the same, so that it stays exact in the crop.
+        left, top, width, height = (round(value) for value in intrinsics.cropped_from)
+        message.width, message.height = max(width, left + intrinsics.width), max(height, top + intrinsics.height)
+        message.roi.x_offset, message.roi.y_offset = left, top
+        message.roi.width, message.roi.height = intrinsics.size_wh
+        camera[:2, 2] += left, top
     message.header.frame_id = frame
     message.header.stamp = stamp_from_ns(stamp_ns)
     message.d = [float(value) for value in intrinsics.distortion or (0.0,) * 5]
-    message.k = [float(value) for value in intrinsics.matrix.reshape(-1)]
+    message.k = [float(value) for value in camera.reshape(-1)]
     message.r = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
-    message.p = [float(value) for value in np.hstack([intrinsics.matrix, np.zeros((3, 1))]).reshape(-1)]
+    message.p = [float(value) for value in np.hstack([camera, np.zeros((3, 1))]).reshape(-1)]
     return message
 
 

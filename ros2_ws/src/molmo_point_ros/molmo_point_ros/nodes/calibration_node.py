@@ -13,12 +13,14 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import String
 
 from molmo_point.calibration.boards import DEFAULT, load_board
-from molmo_point.calibration.capture import GuidedCapture
-from molmo_point.errors import FrameError, MolmoPointError
+from molmo_point.calibration.capture import Advice, GuidedCapture
+from molmo_point.errors import FrameError, InputError, MolmoPointError
+from molmo_point.geometry.transforms import Transform
 from molmo_point.hand_eye.samples import Setup
-from molmo_point_ros.conversions import color_from_message, intrinsics_from_message, stamp_to_ns
-from molmo_point_ros.inputs.image_qos import image_qos
+from molmo_point_ros.conversions import frame_from_messages, same_camera, stamp_to_ns
+from molmo_point_ros.inputs.image_qos import LATCHED, image_qos
 from molmo_point_ros.inputs.input_node import InputNode
+from molmo_point_ros.inputs.qos_events import no_events
 from molmo_point_ros.inputs.tf_buffer import NotYetKnownError, TransformLimits
 from molmo_point_ros.inputs.tf_listener import TransformListener
 from molmo_point_ros.nodes.goal_error import brief
@@ -44,11 +46,16 @@ class CaptureNode(Node, RunnableNode):
         self._base, self._gripper = self._parameters.base_frame, self._parameters.gripper_frame
         self._guide: GuidedCapture | None = None
         self._info: CameraInfo | None = None
+        self._used_info: CameraInfo | None = None
+        self._camera = ""
         self._waiting: deque[Image] = deque(maxlen=_WAITING)
         self._inputs = InputNode(self)
-        self._tf = TransformListener(self._inputs, lambda: self.get_clock().now().nanoseconds, TransformLimits())
+        now_ns = lambda: self.get_clock().now().nanoseconds  # noqa: E731
+        self._tf = TransformListener(self._inputs, now_ns, TransformLimits(), self._parameters.optical_frame)
         qos = image_qos(self._parameters.reliable)
         self.create_subscription(CameraInfo, "color/camera_info", self._take_info, qos)
+        # A camera info may have been latched before this node came up.
+        self.create_subscription(CameraInfo, "color/camera_info", self._take_info, LATCHED, event_callbacks=no_events())
         self.create_subscription(Image, "color/image_raw", self._take_image, qos)
         self._advice = self.create_publisher(String, "~/advice", 10)
         self.create_timer(_PERIOD_S, self._look)
@@ -89,7 +96,7 @@ class CaptureNode(Node, RunnableNode):
             return
         self._waiting.popleft()
         try:
-            advice = self._guided(message).look(color_from_message(message), pose.matrix)
+            advice = self._look_at(message, pose)
         except MolmoPointError as error:
             self._say(f"this image cannot be used: {error}")
             return
@@ -98,17 +105,29 @@ class CaptureNode(Node, RunnableNode):
         if self.is_done:
             self._say(f"done: {len(self._guide)} samples in {self._guide.folder}; now run molmo-point calibrate hand-eye")
 
-    def _guided(self, message: Image) -> GuidedCapture:
+    def _look_at(self, message: Image, base_T_gripper: Transform) -> Advice:
+        """Look at one image of the camera of the first one.
+
+        Raises:
+            MolmoPointError: If image or camera info cannot be used, or are those of another camera.
+        """
+        info = self._info
+        assert info is not None
+        frame = frame_from_messages(message, info=info)
+        assert frame.intrinsics is not None
+        camera = self._tf.optical_frame(frame.frame)
         if self._guide is None:
-            assert self._info is not None
-            self._guide = GuidedCapture(
-                self._parameters.folder,
-                self._board,
-                intrinsics_from_message(self._info),
-                Setup(self._parameters.setup),
-                frames=(self._base, self._gripper, self._tf.optical_frame(message.header.frame_id.lstrip("/"))),
+            folder, setup = self._parameters.folder, Setup(self._parameters.setup)
+            frames = (self._base, self._gripper, camera)
+            self._guide = GuidedCapture(folder, self._board, frame.intrinsics, setup, frames=frames)
+            self._used_info, self._camera = info, camera
+        assert self._used_info is not None
+        if camera != self._camera or not same_camera(info, self._used_info):
+            given = f"frame {camera!r}, {frame.intrinsics}; the first one has {self._camera!r}"
+            raise InputError(
+                "All images must be of one camera with one camera info", given, "let one camera publish, fix its zoom"
             )
-        return self._guide
+        return self._guide.look(frame.color, base_T_gripper.matrix)
 
     def _say(self, words: str) -> None:
         words = brief(words)

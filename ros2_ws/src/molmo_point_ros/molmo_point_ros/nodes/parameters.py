@@ -298,6 +298,9 @@ class CaptureParameters(NodeParameters):
     folder: str = parameter("samples", "Folder of the samples; must hold none yet")
     base_frame: str = parameter("base_link", "Frame of the arm's base", frame=True)
     gripper_frame: str = parameter("tool0", "Frame of the flange or gripper", frame=True)
+    optical_frame: str = parameter(
+        "", "Optical frame of the images, whatever they are stamped with; empty: found out", frame=True
+    )
     count: int = parameter(15, "Number of samples to take", (5, 1000))
     reliable: bool = parameter(False, "Subscribe to images reliably; the camera must offer it")
 
