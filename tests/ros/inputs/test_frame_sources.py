@@ -157,6 +157,23 @@ def test_a_topic_that_stays_silent_is_named_with_those_seen_instead(left_out, co
     assert caught.value.code == code
 
 
+@pytest.mark.parametrize(
+    ("left_out", "transport", "fix"),
+    [
+        ("color/image_raw", "compressed", "parameter compressed"),
+        ("depth/image_raw", "compressedDepth", "republish compressedDepth raw"),
+    ],
+)
+def test_images_that_are_only_compressed_are_named_with_the_remedy(left_out, transport, fix):
+    node, source = source_of()
+    node.topics_like = lambda topic: [f"{topic}/{transport}"]
+    for topic, message in zip(node.takers, messages(SECOND_NS), strict=True):
+        if topic != left_out:
+            node.takers[topic](message)
+    with pytest.raises(GoalError, match=f"seen instead: .*{left_out}/{transport}.*{fix}"):
+        source.frame(0, 0.0, never)
+
+
 @pytest.mark.parametrize("stamp_ns", [0, 1, 50 * SECOND_NS])
 def test_camera_info_once_is_enough(stamp_ns):
     node, source = source_of()

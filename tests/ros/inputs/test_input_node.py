@@ -10,6 +10,7 @@ rclpy = pytest.importorskip("rclpy", reason="needs ROS 2: run through ros2_ws/ru
 from geometry_msgs.msg import PointStamped  # noqa: E402
 from molmo_point_ros.inputs.input_node import InputNode  # noqa: E402
 from rclpy.qos import qos_profile_sensor_data  # noqa: E402
+from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
 
 pytestmark = pytest.mark.ros
 
@@ -42,6 +43,20 @@ def test_messages_come_under_the_owners_names_while_nobody_spins_the_owner(owner
         assert inputs.count_publishers(topic) == 1
         del got[:]
         assert wait_for(lambda publisher=publisher: publisher.publish(PointStamped()) or got), topic
+    inputs.close()
+
+
+def test_topics_of_the_same_type_and_transports_are_those_seen_instead(owner):
+    inputs = InputNode(owner)
+    inputs.create_subscription(Image, "/depth/image_raw", print, qos_profile_sensor_data)
+    for kind, topic in (
+        (Image, "/a/image"),
+        (CompressedImage, "/depth/image_raw/compressedDepth"),
+        (CompressedImage, "/b/compressed"),
+    ):
+        owner.create_publisher(kind, topic, qos_profile_sensor_data)
+    expected = ["/depth/image_raw/compressedDepth", "/a/image"]
+    assert wait_for(lambda: inputs.topics_like("/depth/image_raw") == expected), inputs.topics_like("/depth/image_raw")
     inputs.close()
 
 

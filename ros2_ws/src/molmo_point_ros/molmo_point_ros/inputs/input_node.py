@@ -62,12 +62,15 @@ class InputNode:
         return int(self._owner.count_publishers(topic))
 
     def topics_like(self, topic: str) -> list[str]:
-        """Return the published topics that have the type of a subscribed one, by their full names, without it."""
+        """Return the published topics that have the type of a subscribed one, by their full names, without it.
+
+        Its transports, such as `TOPIC/compressed`, come first.
+        """
         kinds = dict(self._owner.get_topic_names_and_types())
-        wanted = set(kinds.get(topic, ()))
-        return [
-            name for name, types in sorted(kinds.items()) if name != topic and wanted & set(types) and self.count_publishers(name)
-        ]
+        wanted, transport = set(kinds.pop(topic, ())), f"{topic}/"
+        like = [name for name, types in kinds.items() if name.startswith(transport) or wanted & set(types)]
+        like.sort(key=lambda name: (not name.startswith(transport), name))
+        return [name for name in like if self.count_publishers(name)]
 
     def get_logger(self) -> Any:
         """Return the logger of the owner."""

@@ -20,6 +20,8 @@ from molmo_point_ros.nodes.goal_error import ErrorCode, GoalError
 from molmo_point_ros.nodes.parameters import PointingNodeParameters
 
 _MOST_TOPICS = 8
+_SET_COMPRESSED = "set the parameter compressed, or publish the images raw"
+_DECOMPRESS = "publish depth raw: ros2 run image_transport republish compressedDepth raw"
 
 
 class TopicSource(FrameSource):
@@ -144,12 +146,14 @@ class TopicSource(FrameSource):
             topic = self._subscriptions.get(stream, self._subscriptions[COLOR]).topic_name
             count = self._node.count_publishers(topic)
             unstamped = self._synchronizer.unstamped().get(stream, 0)
-            seen = ", ".join(self._node.topics_like(topic)[:_MOST_TOPICS]) or "no topic of this type"
+            like = self._node.topics_like(topic)[:_MOST_TOPICS]
+            seen = ", ".join(like) or "no topic of this type"
             given = f"{topic} with {count} publishers, {unstamped} messages without a stamp, {waited}; seen instead: {seen}"
             code = ErrorCode.NO_IMAGE if stream == COLOR else ErrorCode.NO_DEPTH
-            return GoalError(
-                code, f"No {stream.value} has arrived", given, "start the camera, remap the topic, or stamp the messages"
-            )
+            fix = "start the camera, remap the topic, or stamp the messages"
+            if any(name.startswith(f"{topic}/") for name in like):
+                fix = _SET_COMPRESSED if stream == COLOR else _DECOMPRESS
+            return GoalError(code, f"No {stream.value} has arrived", given, fix)
         limit = self._parameters.max_skew_s
         late = {name: value for name, value in skew_s.items() if abs(value) > limit}
         if late:
