@@ -3,6 +3,7 @@
 An `Arm` is a driver with a planner. Everything that an arm reports comes from its joints: it knows nothing of objects.
 """
 
+import functools
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -63,6 +64,20 @@ class ArmDriver(Closing):
         self = object.__new__(cls)
         self.stop_latch = StopLatch()
         return self
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Latch a stop also where a driver has its own `stop`, whatever that calls."""
+        super().__init_subclass__(**options)
+        own = vars(cls).get("stop")
+        if own is None:
+            return
+
+        @functools.wraps(own)
+        def stop(self: ArmDriver) -> None:
+            self.stop_latch.stop()
+            own(self)
+
+        cls.stop = stop
 
     def stop(self) -> None:
         """Slow down and stand, keep the grip, and refuse all motion until `resume`. Any thread may call it."""

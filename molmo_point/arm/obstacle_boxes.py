@@ -17,7 +17,8 @@ REACH_M = 0.45
 """Half side of the workspace, a square around the origin of the base frame."""
 _STRIDE, _LEAST_IN_CELL, _LEAST_CELLS = 3, 2, 3
 _COARSE = 8
-_TOP_QUANTILE, _TALLEST_M = 0.98, 0.5
+_TOP_QUANTILE, _TALLEST_M, _DEEPEST_M = 0.98, 0.5, 0.05
+"""Quantile of the top; greatest height above and depth below the table of points in the workspace, meters."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,9 @@ def share_with_depth(
     table_z_m: float = 0.0,
     reach_m: float = REACH_M,
 ) -> float:
-    """Share of the pixels on the workspace that have depth; arguments as `boxes_on_table`.
+    """Share of the pixels on the workspace that measure it; arguments as `boxes_on_table`.
+
+    Depth of a point below the table, or above the tallest object, does not count.
 
     Returns:
         0 to 1; 0 if the camera does not look at the workspace.
@@ -96,7 +99,8 @@ def share_with_depth(
         on_table = (away > 0) & np.all(np.abs(eye[:2] + away[:, None] * rays[:, :2]) < reach_m, axis=1)
     if not on_table.any():
         return 0.0
-    return float(np.mean(np.isfinite(depth_m[rows[on_table], columns[on_table]])))
+    height_m = eye[2] + depth_m[rows[on_table], columns[on_table]] * rays[on_table, 2] - table_z_m
+    return float(np.mean((height_m > -_DEEPEST_M) & (height_m < _TALLEST_M)))
 
 
 def depth_points(depth_m: DepthArray, intrinsics: Intrinsics, base_T_camera: Transform, stride: int = _STRIDE) -> FloatArray:

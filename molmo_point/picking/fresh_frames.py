@@ -21,7 +21,7 @@ _READ_S, _READS = 1.0, 5
 _FUTURE_NS = 100_000_000
 _MOVED_RAD = 0.02
 LEAST_DEPTH = 0.5
-"""Least share of the fixed camera's pixels on the table that have depth."""
+"""Least share of the fixed camera's pixels on the table that measure it or an object on it."""
 
 
 class FreshFrames:
@@ -126,5 +126,5 @@ class FreshFrames:
         pose = self._arm.base_T_camera(frame.frame, frame.stamp_ns)
         share = share_with_depth(frame.depth_m, frame.intrinsics, pose, table_z_m=self._arm.table_z_m)
         if not share >= LEAST_DEPTH:
-            said = f"{self._name} has depth on {share:.0%} of the table, needed {LEAST_DEPTH:.0%}: obstacles are not known"
+            said = f"{self._name} measures {share:.0%} of the table, needed {LEAST_DEPTH:.0%}: obstacles are not known"
             raise PickStopped(PickFailure.NO_DEPTH, said, again=False)

@@ -13,12 +13,12 @@ from molmo_point.picking.held_object import Held
 from molmo_point.picking.states import PickFailure
 
 _SAME_M, _STEADY_M = 0.006, 0.0015
-"""Widths of empty fingers closer than this are one. Fingers that opened by more, and press on nothing, have let go, meters."""
+"""Widths of empty fingers closer than the first are one. Fingers this close to the width they were told to are open, meters."""
 _LET_GO_M, _LOST_M = 0.008, 0.012
 """Opening that lets go for certain. A grip that changed by more holds nothing, or not the same."""
 _SETTLE_S = 0.2
-_REST_S, _RESTS_M, _MOST_WAITS = 0.1, 0.0003, 15
-"""Fingers that move less in this time rest, seconds and meters; largest number of such times."""
+_REST_S, _RESTS_M, _LEAST_RESTS, _MOST_WAITS = 0.1, 0.0003, 4, 20
+"""Fingers that move less in this time, four times in a row, rest, seconds and meters; most times."""
 
 
 class Holder(Protocol):
@@ -58,6 +58,7 @@ class Grip:
                 # Closing drops nothing, and an object stops the fingers.
                 make_room()
                 width = self._arm.move_gripper(0.0)
+                width = width if width < self._least_m else self._at_rest(width)
                 self._arm.check()
                 empty = width < self._least_m
         if not empty:
@@ -71,7 +72,10 @@ class Grip:
         Raises:
             PickStopped: ARM_FAILED if they do not open.
         """
-        self._empty_m = width = self._arm.move_gripper(width_m)
+        width = self._arm.move_gripper(width_m)
+        if not width >= width_m - _SAME_M:
+            width = self._at_rest(width)
+        self._empty_m = width
         self._arm.check()
         if not width >= width_m - _SAME_M:
             said = f"the gripper was told to open to {width_m * 1e3:.0f} mm and stands at {width * 1e3:.0f} mm"
@@ -97,6 +101,9 @@ class Grip:
             if stopped.failure is PickFailure.CANCELLED:
                 self._empty_m, self._owner.held = known_m, None
             raise
+        if width > expected_m + _SAME_M:
+            # They may still close: a driver must wait for them, and not every gripper tells its end.
+            width = self._at_rest(width)
         touches = width >= self._least_m and self._touches(width, 0.5 * (expected_m + opening_m))
         if touches:
             self._owner.held = measured(width)
@@ -139,8 +146,10 @@ class Grip:
             PickStopped: CANCELLED, or ARM_FAILED if the fingers do not open; the object counts as held.
         """
         before, self._empty_m = self._arm.gripper_width(), math.nan
-        width = self._arm.move_gripper(width_m)
-        if width >= min(before + _LET_GO_M, width_m - _STEADY_M) or (width > before + _STEADY_M and self._presses_on_nothing()):
+        width, let_go_m = self._arm.move_gripper(width_m), min(before + _LET_GO_M, width_m - _STEADY_M)
+        if width < let_go_m:
+            width = self._at_rest(width)
+        if width >= let_go_m or (width > before + _RESTS_M and self._presses_on_nothing()):
             self._owner.held, self._empty_m = None, width
             return
         self._arm.check()
@@ -149,10 +158,12 @@ class Grip:
 
     def _at_rest(self, width_m: float) -> float:
         """Width of fingers that may still move, once they stand, meters."""
+        rests = 0
         for _ in range(_MOST_WAITS):
             self._arm.wait(_REST_S)
             before, width_m = width_m, self._arm.gripper_width()
-            if abs(width_m - before) <= _RESTS_M:
+            rests = rests + 1 if abs(width_m - before) <= _RESTS_M else 0
+            if rests == _LEAST_RESTS:
                 break
         return width_m
 

@@ -2,6 +2,8 @@
 
 import threading
 
+import pytest
+
 from molmo_point.arm.stop_latch import StopLatch
 
 from .still_arm import StillArm
@@ -57,3 +59,19 @@ def test_a_stopped_arm_refuses_every_motion_and_a_caller_ends_one():
     assert not ended()
     wanted.append(True)
     assert ended()
+
+
+def test_a_driver_s_own_stop_is_latched_whatever_it_calls():
+    class OwnStop(StillArm):
+        def stop(self):
+            self.told = True
+            raise ConnectionError("the robot is gone")
+
+    class Further(OwnStop):
+        pass
+
+    for arm in (OwnStop(), Further()):
+        permit = arm.resume()
+        with pytest.raises(ConnectionError):
+            arm.stop()
+        assert arm.told and arm.stopped and permit.revoked

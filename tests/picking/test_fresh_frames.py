@@ -178,6 +178,13 @@ def test_a_fixed_camera_must_measure_most_of_the_table(share, good):
         assert failure_of(lambda: fresh.read(whole_table=True)) is PickFailure.NO_DEPTH
 
 
+@pytest.mark.parametrize("depth_m", [0.05, 0.7, 1.3, 600.0])
+def test_depth_that_is_not_of_the_table_means_no_plan(depth_m):
+    everywhere = np.full((24, 32), depth_m, np.float32)
+    fresh = eyes(read=lambda camera, _: camera.frame(camera.arm.now_ns(), depth_m=everywhere))[2]
+    assert failure_of(lambda: fresh.read(whole_table=True)) is PickFailure.NO_DEPTH
+
+
 def test_a_fixed_camera_that_looks_elsewhere_means_no_plan():
     arm = ScriptedArm()
     arm.pose = Transform("base", "fixed_optical_frame", np.eye(3), np.array([0.0, 0.0, 0.6]))

@@ -112,6 +112,41 @@ def test_fingers_that_are_stuck_hold_nothing_and_are_a_failure(says):
     assert stopped_by(lambda: grip.open_empty(0.085)) is PickFailure.ARM_FAILED
 
 
+class LateArm(ScriptedArm):
+    """Its `move_gripper` returns at once, and the fingers move while the arm waits."""
+
+    def move_gripper(self, width_m, *, cancelled=None):
+        self.calls.append(("gripper", width_m))
+        self.told_m = width_m
+        return self.width
+
+    def wait(self, seconds):
+        super().wait(seconds)
+        least = self.object_m if self.told_m < self.width else 0.0
+        self.width += float(np.clip(max(self.told_m, least) - self.width, -0.1 * seconds, 0.1 * seconds))
+
+
+@SAYS
+def test_fingers_that_arrive_late_are_measured_at_their_end(says):
+    arm = LateArm(0.02, says=says)
+    grip, owner = grip_of(arm)
+    grip.open_empty(OPEN_M)
+    assert arm.width == pytest.approx(OPEN_M)
+    arm.object_m = OBJECT_M
+    assert grip.close_on(held, OBJECT_M, OPEN_M) == pytest.approx(OBJECT_M)
+    assert owner.held is not None and owner.held.width_m == pytest.approx(OBJECT_M)
+    grip.release(OBJECT_M + 0.03)
+    assert owner.held is None
+
+
+@SAYS
+def test_fingers_that_close_late_on_nothing_hold_nothing(says):
+    arm = LateArm(OPEN_M, says=says)
+    grip, owner = grip_of(arm)
+    assert grip.close_on(held, OBJECT_M, OPEN_M) == 0.0
+    assert owner.held is None
+
+
 @pytest.mark.parametrize("width", [math.nan, None])
 def test_what_nobody_can_measure_counts_as_held(width):
     arm = ScriptedArm(OPEN_M, OBJECT_M)
@@ -189,6 +224,20 @@ def test_a_stopped_release_keeps_the_object():
     assert stopped_by(lambda: grip.release(0.075)) is PickFailure.CANCELLED
     assert owner.held is not None
     assert arm.width == pytest.approx(OBJECT_M)
+
+
+def test_a_release_stopped_after_the_fingers_let_go_holds_nothing():
+    arm, grip, owner = holding()
+
+    def opens_a_little(width_m, cancelled=None):
+        arm.stop()
+        arm.width += 0.001
+        arm.told_m = arm.width
+        return arm.width
+
+    arm.move_gripper = opens_a_little
+    grip.release(0.075)
+    assert owner.held is None
 
 
 @SAYS
