@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, PngImagePlugin
+from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from molmo_point.errors import InputError
 
@@ -21,6 +21,8 @@ MAX_FILE_BYTES = 512 * 2**20
 MAX_IMAGE_PIXELS = 2**27
 IMAGE_FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF", "PPM", "JPEG2000")
 """Formats that Pillow decodes itself; others start programs or read further files."""
+_DEPTH_FORMATS = ("PNG", "TIFF")
+"""Formats of 16 bits that Pillow does not stretch: it scales PGM and JPEG 2000 of fewer bits."""
 # A FIFO without a writer and a terminal would make `open` wait.
 _OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
 _KINDS = (
@@ -196,7 +198,9 @@ def decode_oriented(data: bytes, name: str, *, depth: bool = False, upright: boo
         InputError: The bytes are no complete image, or a depth image instead of a color image, or the reverse.
     """
     try:
-        with Image.open(io.BytesIO(data), formats=IMAGE_FORMATS) as image:
+        with Image.open(io.BytesIO(data), formats=_DEPTH_FORMATS if depth else IMAGE_FORMATS) as image:
+            if (depth or image.format == "TIFF") and image.n_frames > 1:
+                raise ValueError(f"{image.n_frames} pages, of which one is meant")
             if image.width * image.height > MAX_IMAGE_PIXELS:
                 raise ValueError(f"{image.width} x {image.height} is more than {MAX_IMAGE_PIXELS / 1e6:.0f} million pixels")
             orientation = _orientation(image)
@@ -218,7 +222,7 @@ def decode_oriented(data: bytes, name: str, *, depth: bool = False, upright: boo
     except (OSError, ValueError, SyntaxError, EOFError, MemoryError, struct.error, Image.DecompressionBombError) as error:
         raise InputError(
             "The file must be a complete image",
-            f"{name} ({len(data)} bytes: {str(error) or type(error).__name__})",
+            f"{name} ({len(data)} bytes: {_broken(error, depth)})",
             "give a complete PNG or JPEG file",
         ) from error
     if depth:
@@ -226,6 +230,12 @@ def decode_oriented(data: bytes, name: str, *, depth: bool = False, upright: boo
         raise InputError("A depth image must be a 16-bit PNG with one channel", found, fix)
     fix = "convert it to 8 bits, or give the color image if this is the depth image"
     raise InputError("A color image must have 8 bits per channel", found, fix)
+
+
+def _broken(error: Exception, depth: bool) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return f"no {' or '.join(_DEPTH_FORMATS if depth else ('PNG', 'JPEG'))}"
+    return str(error) or type(error).__name__
 
 
 _TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
@@ -280,9 +290,9 @@ def decode_npy(data: bytes, name: str) -> np.ndarray:
         read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, by_columns, dtype = read_header(file)
         count = math.prod(shape)
-        # A header may promise terabytes, which NumPy would ask for.
-        if dtype.kind not in "biuf" or min(shape, default=0) < 0 or count * dtype.itemsize > len(data) - file.tell():
-            raise ValueError(f"its header promises {shape} of {dtype}")
+        # A header may promise terabytes, which NumPy would ask for. With fewer bytes than there are, its type is wrong.
+        if dtype.kind not in "biuf" or min(shape, default=0) < 0 or count * dtype.itemsize != len(data) - file.tell():
+            raise ValueError(f"its header promises {shape} of {dtype}, not {len(data) - file.tell()} bytes")
         return np.frombuffer(data, dtype, count, file.tell()).reshape(shape, order="F" if by_columns else "C").copy()
     except Exception as error:  # NumPy's reader of headers raises a dozen kinds
         raise InputError(

@@ -1,39 +1,13 @@
-"""Checks of words, lengths, and times that callers pass in, and text that is safe to print."""
+"""Checks of words, lengths, and times that callers pass in; `printable` makes text safe to print."""
 
-import re
 from unicodedata import category
 
 from molmo_point.errors import InputError
+from molmo_point.errors import printable as printable
 
 MAX_QUERY_LENGTH = 1000
 MAX_QUESTION_LENGTH = 4000
 MAX_ANSWER_TOKENS = 512
-
-_UNSAFE = re.compile(
-    # Controls, marks of direction, invisible letters, separators of lines, halves of letters, tags.
-    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
-)
-_SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
-
-
-def printable(text: str, keep: str = "") -> str:
-    r"""Replace what a terminal or a log would obey instead of showing it.
-
-    Control characters, escape sequences, line breaks, marks of direction and invisible letters become `\uXXXX`, a form
-    that is valid inside the strings of JSON.
-
-    Args:
-        text: Text that may come from files, messages or a model.
-        keep: Control characters that stay, e.g. line breaks.
-    """
-    if text.isascii() and text.isprintable():
-        return text
-    return _UNSAFE.sub(lambda match: match[0] if match[0] in keep else _escaped(match[0]), text)
-
-
-def _escaped(letter: str) -> str:
-    halves = letter.encode("utf-16-be", "surrogatepass")
-    return _SHORT.get(letter) or "".join(rf"\u{halves[k]:02x}{halves[k + 1]:02x}" for k in range(0, len(halves), 2))
 
 
 def checked_words(words: object, name: str = "query", *, longest: int = MAX_QUERY_LENGTH, breaks: str = "") -> str:

@@ -22,6 +22,12 @@ def test_parts_that_are_empty_are_left_out() -> None:
     assert str(errors.MolmoPointError("Nothing works", fix="try again")) == "Nothing works. Fix: try again."
 
 
+def test_names_in_a_message_are_shown_on_one_line() -> None:
+    error = errors.InputError("The file must\n be an image", "a\x1b[2J\u202e.png\r\n", "give\tone")
+    assert str(error) == r"The file must be an image. Given: a\u001b[2J\u202e.png. Fix: give\tone."
+    assert error.given == "a\x1b[2J\u202e.png\r\n"
+
+
 def test_errors_survive_copying() -> None:
     error = copy.copy(errors.CameraError("a", "b", "c"))
     assert (error.what, error.given, error.fix) == ("a", "b", "c")

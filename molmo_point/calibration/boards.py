@@ -11,7 +11,7 @@ import numpy as np
 from molmo_point.arrays import FloatArray
 from molmo_point.dependencies import require
 from molmo_point.errors import DependencyError, InputError
-from molmo_point.geometry.mapping_file import read_mapping
+from molmo_point.geometry.mapping_file import read_mapping, warn_if_cut_off
 
 KINDS = ("charuco", "chessboard", "apriltag", "aruco")
 _NEEDED = ("kind", "columns", "rows", "square_m")
@@ -241,9 +241,11 @@ def load_board(path: str | Path) -> Board:
     """
     values = read_mapping(path)
     try:
-        return Board.from_dict(values)
+        board = Board.from_dict(values)
     except InputError as error:
         raise InputError(error.what, f"{path}: {error.given}", error.fix) from error
+    warn_if_cut_off(path)
+    return board
 
 
 def board_yaml(board: Board) -> str:

@@ -148,12 +148,31 @@ def load_depth(path: str | Path, *, scale_m: float | None = None) -> np.ndarray:
     Raises:
         InputError: The file is missing, broken, or no depth image.
     """
-    return decode_depth_file(read_file(path), str(path), scale_m)
+    return _oriented_depth(read_file(path), str(path), scale_m)[0]
 
 
-def decode_depth_file(data: bytes, name: str, scale_m: float | None = None) -> np.ndarray:
-    """Decode the bytes of a depth file; the ending of `name` tells its format. See `load_depth`."""
-    return _oriented_depth(data, name, scale_m)[0]
+def decode_frame(
+    color: tuple[bytes, str], depth: tuple[bytes, str] | None, depth_scale_m: float | None, *, alone: bool
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Decode the bytes of a color file, and of its depth file; each is given with its name.
+
+    Args:
+        color: Color image.
+        depth: Depth image, see `load_depth`; None without one.
+        depth_scale_m: Meters per unit of depth.
+        alone: True turns the image upright by its EXIF orientation; False refuses an orientation.
+
+    Raises:
+        InputError: A file is broken, or has an orientation.
+    """
+    pixels, orientation = decode_oriented(*color, upright=alone)
+    depth_m, depth_orientation = (None, 1) if depth is None else _oriented_depth(*depth, depth_scale_m)
+    if not alone and (orientation, depth_orientation) != (1, 1):
+        # Nothing tells whether depth and intrinsics are those of the image as stored, or as turned.
+        name, found = (color[1], orientation) if orientation != 1 else ((depth or color)[1], depth_orientation)
+        fix = "if all belong to the image as stored, set the orientation to 1; or store the upright image with its own depth"
+        raise InputError("An image with depth or intrinsics must have no EXIF orientation", f"{name}: orientation {found}", fix)
+    return pixels, depth_m
 
 
 def _oriented_depth(data: bytes, name: str, scale_m: float | None) -> tuple[np.ndarray, int]:
@@ -198,14 +217,9 @@ def read_frame_files(
     """Make a frame as `load_frame` does, without questions about the depth unit."""
     if depth is None and depth_scale_m is not None:
         raise InputError(f"{UNIT_OPTION} goes with depth only", f"{depth_scale_m:g} without a depth image", "leave it out")
+    depth_file = None if depth is None else (read_file(depth), str(depth))
     alone = depth is None and intrinsics is None
-    pixels, orientation = decode_oriented(read_file(color), str(color), upright=alone)
-    depth_m, depth_orientation = (None, 1) if depth is None else _oriented_depth(read_file(depth), str(depth), depth_scale_m)
-    if not alone and (orientation, depth_orientation) != (1, 1):
-        # Nothing tells whether depth and intrinsics are those of the image as stored, or as turned.
-        given = f"{color}: orientation {orientation}" if orientation != 1 else f"{depth}: orientation {depth_orientation}"
-        fix = "if all belong to the image as stored, set the orientation to 1; or store the upright image with its own depth"
-        raise InputError("An image with depth or intrinsics must have no EXIF orientation", given, fix)
+    pixels, depth_m = decode_frame((read_file(color), str(color)), depth_file, depth_scale_m, alone=alone)
     return RgbdFrame(
         color=pixels,
         depth_m=depth_m,

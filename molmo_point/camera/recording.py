@@ -11,15 +11,16 @@ import json
 import logging
 import math
 import os
+import weakref
 from pathlib import Path
 from typing import Any
 
 from molmo_point.camera.base import Closing
-from molmo_point.camera.image_file import decode_depth_file, encode_depth
+from molmo_point.camera.image_file import decode_frame, encode_depth
 from molmo_point.camera.replay import Replay
 from molmo_point.camera.zip_members import ZipReader, ZipWriter
-from molmo_point.errors import CameraError, InputError
-from molmo_point.files import MAX_FILE_BYTES, decode_image, encode_png, read_file, write_file
+from molmo_point.errors import CameraError, InputError, printable
+from molmo_point.files import MAX_FILE_BYTES, encode_png, read_file, write_file
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.depth_noise import DepthNoise
 from molmo_point.geometry.intrinsics import Intrinsics
@@ -37,6 +38,8 @@ MAX_MANIFEST_BYTES = 128 * 2**20
 """About 200 000 frames."""
 _MANIFEST_EVERY = 30
 _NAMES = (MANIFEST, "[0-9]*_color.png", "[0-9]*_depth.*", "[0-9]*_frame.json")
+_MANIFEST_KEYS = {"format", "version", "depth", "frames"}
+_ENTRY_KEYS = {"color", "depth", "stamp_ns", "depth_stamp_ns", "frame", "intrinsics", "depth_noise"}
 _NO_MANIFEST = "The file must be the manifest of a recording"
 _LOG = logging.getLogger(__name__)
 
@@ -45,7 +48,7 @@ class RecordingWriter(Closing):
     """Writes frames to a folder, or to a zip file if the path ends in `.zip`.
 
     An interrupted recording, or one on a full disk, replays all frames that were written. Only one writer may record to a
-    path; its lock ends with its process.
+    path; its lock ends with it.
 
     Args:
         path: A folder, made if missing, that holds no recording; or a `.zip` file that does not exist.
@@ -63,7 +66,7 @@ class RecordingWriter(Closing):
         self._entries: list[dict[str, Any]] = []
         self._listed = 0
         self._zip: ZipWriter | None = None
-        self._lock: int | None = None
+        self._lock: weakref.finalize | None = None
         self._closed = False
         try:
             if self.path.suffix.lower() == ".zip":
@@ -82,21 +85,23 @@ class RecordingWriter(Closing):
     def _begin_folder(self) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
         if fcntl is not None:
-            self._lock = os.open(self.path, os.O_RDONLY)
+            folder = os.open(self.path, os.O_RDONLY)
+            # A writer that is dropped without `close` must not keep others out.
+            self._lock = weakref.finalize(self, os.close, folder)
             try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 self._unlock()
                 raise InputError("A recording must have one writer", str(self.path), "choose another path") from error
             except OSError:
-                _LOG.warning("%s cannot be locked: let only one program record there", self.path)
+                _LOG.warning("%s cannot be locked: let only one program record there", printable(str(self.path)))
         if any(next(self.path.glob(name), None) for name in _NAMES):
             self._unlock()
             raise FileExistsError
 
     def _unlock(self) -> None:
         if self._lock is not None:
-            os.close(self._lock)
+            self._lock()
             self._lock = None
 
     def write(self, frame: RgbdFrame) -> None:
@@ -241,7 +246,7 @@ class Recording(Replay):
             manifest["frames"] += found["frames"]
         if first != MANIFEST or len(manifest["frames"]) > known:
             count = len(manifest["frames"])
-            _LOG.warning("%s was interrupted: the %d frames before replay", self.path, count)
+            _LOG.warning("%s was interrupted: the %d frames before replay", printable(str(self.path)), count)
             self.complete = False
         if not manifest["frames"]:
             raise InputError("A recording must hold at least one frame", self._name(MANIFEST), "record again")
@@ -253,8 +258,8 @@ class Recording(Replay):
             manifest = parse_json(self._get(member, MAX_MANIFEST_BYTES))
             frames_ok = all(_entry_ok(entry) for entry in manifest["frames"])
             known = manifest["format"] == FORMAT and type(manifest["version"]) is int and frames_ok
-            unit_m = manifest["depth"].get("unit_m", 1.0)
-            depth_ok = type(unit_m) in (int, float) and 0 < unit_m < math.inf
+            depth_ok = _depth_ok(manifest["depth"])
+            known = known and not manifest.keys() - _MANIFEST_KEYS
         except InputError:
             raise
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -277,10 +282,8 @@ class Recording(Replay):
             InputError: One of its files is missing or broken; the message names it.
         """
         entry = self._frames[number]
-        color = decode_image(self._get(entry["color"]), self._name(entry["color"]))
-        depth_m = None
-        if "depth" in entry:
-            depth_m = decode_depth_file(self._get(entry["depth"]), self._name(entry["depth"]), self._unit_m)
+        files = [(self._get(entry[kind]), self._name(entry[kind])) for kind in ("color", "depth") if kind in entry]
+        color, depth_m = decode_frame(files[0], files[1] if files[1:] else None, self._unit_m, alone=False)
         noise = entry.get("depth_noise")
         try:
             return RgbdFrame(
@@ -304,12 +307,21 @@ class Recording(Replay):
             self._zip.close()
 
 
+def _depth_ok(depth: dict[str, Any]) -> bool:
+    """Check the encoding of depth; a unit that is missing or misspelled would be taken for millimeters."""
+    if depth["encoding"] == "npy":
+        return len(depth) == 1
+    unit_m = depth["unit_m"]
+    return depth["encoding"] == "png16" and len(depth) == 2 and type(unit_m) in (int, float) and 0 < unit_m < math.inf
+
+
 def _own_manifest(number: int) -> str:
     return f"{number:06d}_frame.json"
 
 
 def _entry_ok(entry: dict[str, Any]) -> bool:
-    """Check that a frame of the manifest names plain files and an integer stamp."""
-    names = [entry["color"], entry.get("depth", "x")]
+    """Check that a frame of the manifest names plain files of one number and an integer stamp, and has known keys only."""
+    names = [entry["color"], entry.get("depth", entry["color"])]
     plain = all(isinstance(name, str) and name and not set(name) & {"/", "\\", "\0"} for name in names)
-    return plain and type(entry["stamp_ns"]) is int and isinstance(entry["frame"], str)
+    paired = plain and len({name.rpartition("_")[0] for name in names}) == 1
+    return paired and type(entry["stamp_ns"]) is int and isinstance(entry["frame"], str) and not entry.keys() - _ENTRY_KEYS

@@ -10,11 +10,18 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from molmo_point.errors import InputError
-from molmo_point.files import open_file
+from molmo_point.files import MAX_FILE_BYTES, open_file
 
 _LOCAL_HEADER = struct.Struct("<4s5H3I2H")
 _LOCAL_SIGNATURE = b"PK\x03\x04"
 _ENCRYPTED_OR_UNSIZED = 0x9
+_MAX_DIRECTORY_BYTES = 24 * 2**20
+"""About 350 000 members, which take some seconds to list."""
+_MAX_STORED_MEMBERS = 500_000
+
+
+class _TooManyError(Exception):
+    """The directory of a zip file lists more members than any recording has."""
 
 
 class _WholeWrites(io.FileIO):
@@ -25,6 +32,19 @@ class _WholeWrites(io.FileIO):
         while left:
             left = left[super().write(left) :]
         return len(data)
+
+
+class _BoundedReads:
+    """The part of a file that `zipfile` uses, with bounded reads: it reads a directory at once."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.seek, self.tell, self.seekable, self._file = file.seek, file.tell, file.seekable, file
+        self.limit_bytes = _MAX_DIRECTORY_BYTES
+
+    def read(self, size: int = -1) -> bytes:
+        if size > self.limit_bytes:
+            raise _TooManyError
+        return self._file.read(size)
 
 
 class ZipWriter:
@@ -97,16 +117,25 @@ class ZipReader:
         self._file = open_file(path)
         self._stored: dict[str, tuple[int, int, int]] = {}
         self._zip: zipfile.ZipFile | None = None
+        reads: Any = _BoundedReads(self._file)
+        wrong = "no member"
         try:
-            self._zip = zipfile.ZipFile(self._file)
-            self.names = set(self._zip.namelist())
+            self._zip = zipfile.ZipFile(reads)
+            reads.limit_bytes = MAX_FILE_BYTES
+            listed = self._zip.namelist()
+            self.names = set(listed)
+            if len(self.names) < len(listed):
+                # Which one of two members is meant cannot be told.
+                wrong, self.names = "two members of one name", set()
+        except _TooManyError:
+            wrong, self.names = f"a directory of more than {_MAX_DIRECTORY_BYTES // 2**20} MiB", set()
         except Exception:  # zipfile raises many kinds for a damaged archive
             self._stored = _stored_members(self._file)
             self.names = set(self._stored)
         self.complete = self._zip is not None
         if not self.names:
             self.close()
-            raise InputError("The file must be a recording", str(path), "give a folder or a .zip of a recording")
+            raise InputError("The file must be a recording", f"{path} ({wrong})", "give a folder or a .zip of a recording")
 
     def read(self, name: str, limit_bytes: int) -> bytes:
         """Read a member.
@@ -149,10 +178,13 @@ class ZipReader:
 
 
 def _stored_members(file: BinaryIO) -> dict[str, tuple[int, int, int]]:
-    """Return place, size and checksum of the stored members at the start of a zip file, up to the break."""
+    """Return place, size and checksum of the stored members at the start of a zip file, up to the break.
+
+    A second member of a name, or too many, make it no recording.
+    """
     members: dict[str, tuple[int, int, int]] = {}
     end, start = file.seek(0, io.SEEK_END), 0
-    while True:
+    while len(members) < _MAX_STORED_MEMBERS:
         file.seek(start)
         header = file.read(_LOCAL_HEADER.size)
         if len(header) < _LOCAL_HEADER.size or not header.startswith(_LOCAL_SIGNATURE):
@@ -162,5 +194,8 @@ def _stored_members(file: BinaryIO) -> dict[str, tuple[int, int, int]]:
         start += _LOCAL_HEADER.size + name_length + extra_length
         if method or flags & _ENCRYPTED_OR_UNSIZED or packed != size or start + size > end:
             return members
+        if name in members:
+            break
         members[name] = (start, size, checksum)
         start += size
+    return {}

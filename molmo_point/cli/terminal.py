@@ -32,7 +32,9 @@ class PrintableStream(io.TextIOBase):
         return self._stream.buffer
 
     def write(self, text: str) -> int:
-        self._stream.write(text if _BAR_MOVES.fullmatch(text) else printable(text, keep="\n\r\t"))
+        # A progress bar begins with a return; one later in a text would overwrite the line.
+        start = len(text) - len(text.lstrip("\r"))
+        self._stream.write(text if _BAR_MOVES.fullmatch(text) else text[:start] + printable(text[start:], keep="\n\t"))
         return len(text)
 
     def writable(self) -> bool:

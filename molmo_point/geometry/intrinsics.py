@@ -6,6 +6,7 @@ Points are in the optical frame: x right, y down, z forward, in meters.
 
 import contextlib
 import math
+import re
 import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,7 +20,7 @@ from numpy.typing import ArrayLike
 from molmo_point.arrays import BoolArray, FloatArray
 from molmo_point.errors import InputError
 from molmo_point.geometry.camera_limits import Window, check_camera
-from molmo_point.geometry.mapping_file import read_mapping
+from molmo_point.geometry.mapping_file import read_mapping, warn_if_cut_off
 from molmo_point.plain_json import plain_json
 
 DISTORTION_MODELS = ("none", "brown_conrady", "inverse_brown_conrady")
@@ -27,6 +28,7 @@ _ALIASES = {"plumb_bob": "brown_conrady", "": "none"}
 _REQUIRED = ("width", "height", "fx", "fy", "cx", "cy")
 _OPTIONAL = ("distortion", "distortion_model", "cropped_from")
 
+_PLAIN = re.compile(r"\s*[-+.0-9eE]+\s*")
 _MAX_ITERATIONS = 100
 _CONVERGED = 1e-12
 _ACCEPTED_RESIDUAL = 1e-7
@@ -310,7 +312,9 @@ def load_intrinsics(path: str | Path) -> Intrinsics:
         InputError: If the file is missing or invalid, or its values are.
         DependencyError: For a YAML file without PyYAML.
     """
-    return Intrinsics.from_dict(read_mapping(path))
+    intrinsics = Intrinsics.from_dict(read_mapping(path))
+    warn_if_cut_off(path)
+    return intrinsics
 
 
 def _check_distortion(model: Any, coefficients: tuple[float, ...]) -> None:
@@ -363,8 +367,9 @@ def _numbers(name: str, values: Any, count: int) -> tuple[Any, ...]:
 
 def _finite(name: str, value: Any) -> float:
     number = math.nan
-    # `true` is 1 to Python, and a number of 400 digits is none to the processor.
-    if not isinstance(value, (bool, np.bool_)):
+    # `true` is 1 to Python, "5_36" is 536, and a number of 400 digits is none to the processor.
+    plain = _PLAIN.fullmatch(value) if isinstance(value, str) else not isinstance(value, (bool, np.bool_, bytes))
+    if plain:
         with contextlib.suppress(TypeError, ValueError, OverflowError):
             number = float(value)
     if not math.isfinite(number):

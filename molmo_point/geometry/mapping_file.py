@@ -2,22 +2,25 @@
 
 import functools
 import json
+import logging
 import re
 from pathlib import Path
 from typing import Any
 
-from molmo_point.errors import DependencyError, InputError
+from molmo_point.errors import DependencyError, InputError, printable
 from molmo_point.files import read_file
 
 MAX_JSON_BYTES = 16 * 2**20
 MAX_YAML_BYTES = 2 * 2**20
 """PyYAML reads about 1 MiB a second."""
+_LOG = logging.getLogger(__name__)
+_OPEN_END = re.compile(rb"[0-9.][ \t]*\Z")
+_END_BYTES = 100
 _MAX_DEPTH = 32
 _MAX_VALUES = 1_000_000
-_MAX_INTEGER_LETTERS = 20
+_MAX_INTEGER_LETTERS = 40
 _MAX_INTEGER = 2**63 - 1
 _SYNTAX = "The file must be valid JSON or YAML"
-_MERGE = "tag:yaml.org,2002:merge"
 _INTEGER = "tag:yaml.org,2002:int"
 _FLOAT = "tag:yaml.org,2002:float"
 
@@ -55,12 +58,19 @@ def parse_mapping(text: str | bytes, name: str) -> dict[str, Any]:
     return values
 
 
-def parse_json(text: str | bytes, *, finite: bool = False) -> Any:
+def warn_if_cut_off(path: str | Path) -> None:
+    """Ask whether a YAML file is complete that ends within a line of a number: half a number is a number, too."""
+    if not _is_json(str(path)) and _OPEN_END.search(read_file(path, MAX_YAML_BYTES)[-_END_BYTES:]):
+        _LOG.warning("%s: is the file complete? Its last line is a number without a line end", printable(str(path)))
+
+
+def parse_json(text: str | bytes, *, finite: bool = False, largest: int = _MAX_INTEGER) -> Any:
     """Parse JSON with bounds: no key twice, at most 32 levels, integers of at most 64 bits.
 
     Args:
         text: The text, or its bytes.
         finite: Refuse NaN and Infinity, which are no JSON but common.
+        largest: Largest absolute value of an integer.
 
     Raises:
         ValueError: The text is no such JSON.
@@ -69,7 +79,7 @@ def parse_json(text: str | bytes, *, finite: bool = False) -> Any:
         values = json.loads(
             decode_text(text),
             object_pairs_hook=_unique,
-            parse_int=_integer,
+            parse_int=functools.partial(_integer, largest=largest),
             parse_constant=_refuse_constant if finite else None,
         )
     except RecursionError as error:
@@ -102,8 +112,8 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return values
 
 
-def _integer(digits: str) -> int:
-    if len(digits) > _MAX_INTEGER_LETTERS or abs(value := int(digits)) > _MAX_INTEGER:
+def _integer(digits: str, largest: int = _MAX_INTEGER) -> int:
+    if len(digits) > _MAX_INTEGER_LETTERS or abs(value := int(digits)) > largest:
         raise ValueError(f"the integer {digits[:_MAX_INTEGER_LETTERS]}... of {len(digits)} digits is too large")
     return value
 
@@ -171,7 +181,7 @@ def _check_number(text: str, tag: str) -> None:
     if ":" in digits or (tag == _INTEGER and digits.isdecimal() and len(digits) > 1 and digits[0] == "0"):
         raise ValueError(f"the number {text[:40]!r} is in base 60 or 8; write it in base 10")
     if tag == _INTEGER:
-        _integer(digits if digits.isdecimal() else "0" * len(digits))
+        _integer(digits if digits.isdecimal() else "9" * len(digits))
 
 
 def _check_node(yaml: Any, node: Any, sizes: dict[int, int], above: tuple[int, ...]) -> int:
@@ -188,7 +198,7 @@ def _check_node(yaml: Any, node: Any, sizes: dict[int, int], above: tuple[int, .
         raise ValueError(f"its aliases are nested more than {_MAX_DEPTH} levels deep")
     parts = node.value
     if isinstance(node, yaml.MappingNode):
-        keys = [key.value for key, _ in parts if key.tag != _MERGE]
+        keys = [key.value for key, _ in parts]
         if not all(isinstance(key, str) for key in keys):
             raise ValueError("a key is a list or a mapping")
         _unique([(key, None) for key in keys])

@@ -8,7 +8,7 @@ that of tf2's `lookup_transform(target, source, stamp)`. Inner frames cancel:
 import contextlib
 import logging
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from molmo_point.arrays import FloatArray
-from molmo_point.errors import DependencyError, FrameError, InputError
+from molmo_point.errors import DependencyError, FrameError, InputError, printable
 from molmo_point.files import write_file
-from molmo_point.geometry.mapping_file import read_mapping
+from molmo_point.geometry.mapping_file import read_mapping, warn_if_cut_off
 from molmo_point.geometry.rigid import hat, motion, nearest_rotation, quaternions_of
 
 _LOG = logging.getLogger(__name__)
@@ -30,6 +30,8 @@ _MAX_DISTANCE_M = 10_000.0
 MAX_REACH_M = 1000.0
 """Farther origins are refused in files and messages."""
 _QUESTIONED_REACH_M = 10.0
+_ROUNDINGS, _FLOAT32_ERROR, _ROUGH = 4.0, 1e-6, 2e-3
+"""Errors of R R^T or of a squared length: by rounding the last decimal, in units of it; of float32; of a millimeter at 1 m."""
 _MIN_SIGMA, _MAX_SIGMA_M, _MAX_SIGMA_RAD = 1e-9, 10.0, np.pi
 _MAX_FRAME_LENGTH = 255
 _LARGEST = 1e15
@@ -224,7 +226,8 @@ def load_transform(path: str | Path) -> Transform:
     optional `covariance` (6x6).
 
     Raises:
-        InputError: If the file is missing or invalid, the translation is above 1 km, or the covariance is absurd.
+        InputError: If the file is missing or invalid, the translation is above 1 km, the frames are one, or the covariance
+            is absurd.
         DependencyError: For a YAML file without PyYAML.
     """
     values = read_mapping(path)
@@ -248,10 +251,26 @@ def load_transform(path: str | Path) -> Transform:
         _check_sigmas(transform)
     except InputError as error:
         raise InputError(error.what, f"{path}: {error.given}", error.fix) from error
+    if transform.target == transform.source:
+        given = f"{path}: both are {transform.target}"
+        raise InputError("target and source must be two frames", given, "name the frame of the points and that of the camera")
+    warn_if_cut_off(path)
+    for question in _questions(values, transform):
+        _LOG.warning("%s: %s", printable(str(path)), question)
+    return transform
+
+
+def _questions(values: Mapping[str, Any], transform: Transform) -> Iterator[str]:
+    """Yield what is legal in a file and mostly wrong: another unit, and a rotation with a digit lost."""
     distance_m = float(np.linalg.norm(transform.translation_m))
     if distance_m > _QUESTIONED_REACH_M:
-        _LOG.warning("%s: the frames are %.4g m apart; if the file is in millimeters, divide by 1000", path, distance_m)
-    return transform
+        yield f"the frames are {distance_m:.4g} m apart; if the file is in millimeters, divide by 1000"
+    written = np.asarray(values["matrix"] if "matrix" in values else values["quaternion_xyzw"], np.float64)
+    rows = written[:3, :3] if "matrix" in values else written[None]
+    error = float(np.abs(rows @ rows.T - np.eye(len(rows))).max())
+    decimals = max(len(np.format_float_positional(number).partition(".")[2]) for number in rows.ravel().tolist())
+    if error > min(max(_ROUNDINGS * 10.0 ** -min(decimals, 15), _FLOAT32_ERROR), _ROUGH):
+        yield f"is the rotation complete? Its length is off by {error:.1g}, which moves points"
 
 
 def check_reach(transform: Transform) -> None:

@@ -219,3 +219,31 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path, monkey
     with pytest.raises(InputError, match="No space left"):
         write_file(path, b"new")
     assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_of_several_pages_none_is_chosen(tmp_path: Path) -> None:
+    depth = [Image.fromarray(np.full((4, 6), number, np.uint16)) for number in (500, 700)]
+    depth[0].save(tmp_path / "d.tif", save_all=True, append_images=depth[1:])
+    color = [Image.fromarray(np.full((4, 6, 3), number, np.uint8)) for number in (50, 70)]
+    color[0].save(tmp_path / "c.tif", save_all=True, append_images=color[1:])
+    for load, name in ((load_depth, "d.tif"), (load_color, "c.tif")):
+        with pytest.raises(InputError, match=f"{name}.*2 pages"):
+            load(tmp_path / name)
+    depth[0].save(tmp_path / "d.tif")
+    assert load_depth(tmp_path / "d.tif")[0, 0] == np.float32(0.5)
+
+
+@pytest.mark.parametrize("name", ["d.pgm", "d.jp2"])
+def test_depth_in_a_format_that_is_stretched_is_refused(tmp_path: Path, name: str) -> None:
+    Image.fromarray(np.full((16, 16), 500, np.uint16)).save(tmp_path / name)
+    with pytest.raises(InputError, match="no PNG or TIFF"):
+        load_depth(tmp_path / name)
+
+
+def test_an_array_with_bytes_left_over_is_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "d.npy", np.full((4, 6), 0.5, np.float32))
+    data = (tmp_path / "d.npy").read_bytes()
+    for damaged in (data + data, data.replace(b"<f4", b"<f2"), data + b"0"):
+        (tmp_path / "d.npy").write_bytes(damaged)
+        with pytest.raises(InputError, match="promises"):
+            load_depth(tmp_path / "d.npy")

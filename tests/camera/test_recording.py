@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import gc
 import itertools
 import json
 import shutil
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from molmo_point.camera import recording as recording_module
 from molmo_point.camera.base import Camera
@@ -328,7 +330,7 @@ def test_a_manifest_of_its_own_that_lies_is_refused(tmp_path: Path) -> None:
     record(tmp_path / "r", count=1)
     manifest = json.loads((tmp_path / "r" / MANIFEST).read_text())
     own = tmp_path / "r" / "000001_frame.json"
-    for changes in ({"frames": []}, {"frames": manifest["frames"] * 2}, {"depth": {"unit_m": 0.1}}):
+    for changes in ({"frames": []}, {"frames": manifest["frames"] * 2}, {"depth": {"encoding": "png16", "unit_m": 0.1}}):
         own.write_text(json.dumps({**manifest, **changes}))
         with pytest.raises(InputError, match="another recording"):
             Recording(tmp_path / "r")
@@ -391,15 +393,23 @@ def edited(path: Path, **changes: object) -> Path:
         ({"frames": [{"color": "../../etc/passwd", "stamp_ns": 1, "frame": "f"}]}, "manifest of a recording"),
         ({"frames": [{"color": "a.png", "stamp_ns": "now", "frame": "f"}]}, "manifest of a recording"),
         ({"frames": 3}, "manifest of a recording"),
-        ({"depth": {"unit_m": -1}}, "manifest of a recording"),
-        ({"depth": {"unit_m": "0.001"}}, "manifest of a recording"),
-        ({"depth": {"unit_m": True}}, "manifest of a recording"),
-        ({"depth": {"unit_m": float("inf")}}, "manifest of a recording"),
+        ({"depth": {"encoding": "png16", "unit_m": -1}}, "manifest of a recording"),
+        ({"depth": {"encoding": "png16", "unit_m": "0.001"}}, "manifest of a recording"),
+        ({"depth": {"encoding": "png16", "unit_m": True}}, "manifest of a recording"),
+        ({"depth": {"encoding": "png16", "unit_m": float("inf")}}, "manifest of a recording"),
         ({"depth": [1]}, "manifest of a recording"),
+        ({"depth": {"encoding": "png16"}}, "manifest of a recording"),
+        ({"depth": {"encoding": "png16", "unit_M": 0.0001}}, "manifest of a recording"),
+        ({"depth": {"encoding": "png16", "unit_m": 0.001, "scale": 0.1}}, "manifest of a recording"),
+        ({"depth": {"encoding": "npy", "unit_m": 0.001}}, "manifest of a recording"),
+        ({"depth": {"encoding": "png8", "unit_m": 0.001}}, "manifest of a recording"),
+        ({"unit_m": 0.001}, "manifest of a recording"),
+        ({"frames": [{"color": "0_color.png", "depth": "1_depth.png", "stamp_ns": 1, "frame": "f"}]}, "manifest of a recording"),
+        ({"frames": [{"color": "0_color.png", "Depth": "0_depth.png", "stamp_ns": 1, "frame": "f"}]}, "manifest of a recording"),
         ({"version": True}, "manifest of a recording"),
         ({"frames": [{"color": "a\0b", "stamp_ns": 1, "frame": "f"}]}, "manifest of a recording"),
         ({"frames": [{"color": "a.png", "stamp_ns": True, "frame": "f"}]}, "manifest of a recording"),
-        ({"more": [[[]] * 2] * 2, "deep": json.loads("[" * 40 + "]" * 40)}, "nested"),
+        ({"deep": json.loads("[" * 40 + "]" * 40)}, "nested"),
     ],
 )
 def test_manifests_that_are_not_ours_are_refused(tmp_path: Path, changes: dict, message: str) -> None:
@@ -407,3 +417,43 @@ def test_manifests_that_are_not_ours_are_refused(tmp_path: Path, changes: dict, 
     with pytest.raises(InputError, match=message) as caught:
         Recording(edited(tmp_path / "r", **changes))
     assert MANIFEST in str(caught.value)
+
+
+@pytest.mark.parametrize("member", ["000000_color.png", "000000_depth.png"])
+@pytest.mark.parametrize("orientation", [2, 3, 6])
+def test_a_recorded_image_that_asks_to_be_turned_is_refused(tmp_path: Path, member: str, orientation: int) -> None:
+    record(tmp_path / "r", count=1)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    with Image.open(tmp_path / "r" / member) as image:
+        image.save(tmp_path / "r" / member, exif=exif)
+    with pytest.raises(InputError, match=f"{member}: orientation {orientation}"):
+        Recording(tmp_path / "r")[0]
+
+
+@pytest.mark.parametrize("finished", [True, False])
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_zip_with_two_members_of_one_name_is_refused(tmp_path: Path, finished: bool) -> None:
+    path = tmp_path / "r.zip"
+    record(path, count=2)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("000000_depth.png", archive.read("000001_depth.png"))
+        end = archive.start_dir
+    if not finished:
+        path.write_bytes(path.read_bytes()[:end])
+    with pytest.raises(InputError, match="must be a recording"):
+        Recording(path)
+
+
+def test_a_zip_that_lists_too_many_members_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record(tmp_path / "r.zip", count=20)
+    monkeypatch.setattr("molmo_point.camera.zip_members._MAX_DIRECTORY_BYTES", 1000)
+    with pytest.raises(InputError, match="a directory of more than"):
+        Recording(tmp_path / "r.zip")
+
+
+def test_a_writer_that_is_dropped_lets_others_record(tmp_path: Path) -> None:
+    writer = RecordingWriter(tmp_path / "r")
+    del writer
+    gc.collect()
+    record(tmp_path / "r", count=1)

@@ -36,6 +36,14 @@ def test_a_stream_shows_controls() -> None:
     assert not stream.isatty()
 
 
+def test_a_return_within_a_line_does_not_overwrite_it() -> None:
+    under = io.StringIO()
+    stream = PrintableStream(under)
+    stream.write("\r 50 %|####    |")
+    stream.write("a.png: broken\rall is well\n")
+    assert under.getvalue() == "\r 50 %|####    |a.png: broken\\rall is well\n"
+
+
 def test_a_bar_below_another_moves_the_cursor() -> None:
     under = io.StringIO()
     PrintableStream(under).write("\n\x1b[A\r")

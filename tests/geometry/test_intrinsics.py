@@ -257,3 +257,18 @@ def test_load_refuses(tmp_path: Path, text: str, part: str) -> None:
 def test_load_names_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"absent\.yaml"):
         load_intrinsics(tmp_path / "absent.yaml")
+
+
+@pytest.mark.parametrize("value", ["٦٠٠", "6_00", "600 px", "0x258", "６００", "infinity", b"6_00"])
+def test_a_number_in_words_is_no_number(value: object) -> None:
+    with pytest.raises(InputError, match="fx must be a finite number"):
+        Intrinsics.from_dict({"width": 640, "height": 480, "fx": value, "fy": 600, "cx": 319.5, "cy": 239.5})
+
+
+def test_intrinsics_that_break_off_within_a_number_are_questioned(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    text = "width: 640\nheight: 480\nfx: 600\nfy: 600\ncy: 239.5\ncx: 319.5"
+    for end, asked in (("", 1), ("\n", 0)):
+        caplog.clear()
+        (tmp_path / "i.yaml").write_text(text + end)
+        load_intrinsics(tmp_path / "i.yaml")
+        assert len(caplog.records) == asked

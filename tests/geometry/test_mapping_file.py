@@ -45,6 +45,7 @@ BAD = {
     "a key twice": ('{"fx": 1, "fx": 2}', "fx: 1\nfx: 2\n"),
     "a key twice inside": ('{"a": [{"b": 1, "c": 2, "b": 1}]}', "a: [{b: 1, c: 2, b: 1}]"),
     "a key twice, quoted": ("fx: 1\n'fx': 2\n",),
+    "two merges": ("a: &a {fx: 1}\nb: &b {fx: 2}\nc:\n  <<: *a\n  <<: *b\n",),
     "a huge integer": ('{"fx": ' + "9" * 401 + "}", "fx: " + "9" * 401),
     "a gigantic integer": ('{"fx": ' + "9" * 200_000 + "}", "fx: " + "9" * 200_000),
     "an integer beyond 64 bits": ('{"a": 9223372036854775808}', "a: -9223372036854775809", "a: 0x" + "f" * 30),

@@ -275,3 +275,43 @@ def test_a_transform_over_kilometers_is_refused_and_an_estimate_in_millimeters_i
         check_reach(Transform("a", "b", np.eye(3), [1200.0, 0.0, 800.0]))
     with pytest.raises(InputError, match="2e\\+04 m"):
         Transform("a", "b", np.eye(3), [20_000.0, 0.0, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("rotation", "asked"),
+    [
+        ("quaternion_xyzw: [0, 0, 0.70710678118654757, 0.70710678118654757]", False),
+        ("quaternion_xyzw: [0, 0, 0.7071067690849304, 0.7071067690849304]", False),
+        ("quaternion_xyzw: [0, 0, 0.707, 0.707]", False),
+        ("quaternion_xyzw: [0, 0, 1, 0]", False),
+        ("quaternion_xyzw: [0, 0, 0.70710678118654757, 0.70]", True),
+        ("quaternion_xyzw: [0, 0.0123, 0.70710678118654757, 0.706999800]", False),
+        ("quaternion_xyzw: [0, 0.01, 0.70710678118654757, 0.706999800]", True),
+        ("quaternion_xyzw: [0, 0, 0.7, 0.71]", True),
+        ("matrix: [[0.9998, -0.02, 0, 0], [0.02, 0.9998, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]", False),
+        ("matrix: [[0.9998000066, -0.0199986667, 0, 0], [0.0195, 0.9998000066, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]", True),
+    ],
+)
+def test_a_rotation_with_a_digit_lost_is_questioned(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, rotation: str, asked: bool
+) -> None:
+    shift = "" if "matrix" in rotation else "translation_m: [0, 0, 1]\n"
+    (tmp_path / "t.yaml").write_text(f"target: base\nsource: camera\n{shift}{rotation}\n")
+    load_transform(tmp_path / "t.yaml")
+    assert ["rotation complete" in record.getMessage() for record in caplog.records] == [True] * asked
+
+
+def test_a_transform_between_one_frame_is_refused(tmp_path: Path) -> None:
+    save_transform(tmp_path / "t.yaml", Transform("camera", "camera", np.eye(3), [0, 0, 0.5]))
+    with pytest.raises(InputError, match="must be two frames"):
+        load_transform(tmp_path / "t.yaml")
+
+
+@pytest.mark.parametrize(("end", "asked"), [("- 0.3", True), ("- 0.", True), ("- 0.345\n", False), ("- 0.345\n\n", False)])
+def test_a_file_that_breaks_off_within_a_number_is_questioned(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, end: str, asked: bool
+) -> None:
+    start = "target: base\nsource: camera\nquaternion_xyzw: [0, 0, 0, 1]\ntranslation_m:\n- 0.1\n- 0.2\n"
+    (tmp_path / "t\x1b.yaml").write_text(start + end)
+    load_transform(tmp_path / "t\x1b.yaml")
+    assert ["t\\u001b.yaml: is the file complete?" in record.getMessage() for record in caplog.records] == [True] * asked

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from molmo_point.errors import CheckpointError
+from molmo_point.geometry.mapping_file import parse_json
 
 LFS_START = b"version https://git-lfs"
 _AGAIN = "download it again"
@@ -26,6 +27,8 @@ _BYTES = {
 }  # fmt: skip
 _LONGEST_HEADER = 100_000_000
 _LONGEST_JSON = 200_000_000
+_LARGEST_INTEGER = 10**31
+"""transformers writes 10^30 for a length without a limit."""
 
 
 @dataclass(frozen=True)
@@ -119,10 +122,7 @@ def read_json(path: Path) -> Any:
 
 
 def _parsed(data: bytes) -> Any:
-    try:
-        return json.loads(data.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_number)
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
+    return parse_json(data.decode("utf-8"), finite=True, largest=_LARGEST_INTEGER)
 
 
 def read_object(path: Path, fix: str = "download the file again", missing: CheckpointError | None = None) -> dict[str, Any]:
@@ -306,19 +306,6 @@ def _dtype_name(tensor: Any) -> str:
     """Name the type of a tensor as safetensors does: "F32" for float32."""
     name = str(tensor.dtype).removeprefix("torch.")
     return re.sub(r"^(b?)(f|i|u)(?:loat|nt|int)(?=\d+$)", r"\1\2", name).upper()
-
-
-def _no_number(name: str) -> Any:
-    raise ValueError(f"it holds {name}, which is no number")
-
-
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"it names {twice!r} twice")
-    return found
 
 
 def _second_copies(found: list[StoredTensor], known: dict[str, StoredTensor]) -> list[Problem]:
