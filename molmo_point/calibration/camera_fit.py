@@ -37,6 +37,7 @@ _NAMES = ("k1", "k2", "p1", "p2", "k3")
 _STOP = (3, 100, 1e-10)  # cv2.TERM_CRITERIA_COUNT + EPS: at most 100 steps, or a step of 1e-10
 _FOLDS = 6
 _FEW_IMAGES = 8
+_LEAST_EIGENVALUE = 1e-14
 _FOLD_RAYS, _FOLD_STEPS, _FOLD_REACH = 64, 400, 4.0
 _SURE_SIGMAS, _LEAST_GAP, _LEAST_RATIO = 5.0, 0.01, 2.0
 
@@ -142,7 +143,9 @@ def _covariance(terms: Sequence[tuple[FloatArray, FloatArray]], residual: FloatA
     normal, pulls = np.sum([term[0] for term in terms], axis=0), np.stack([term[1] for term in terms])
     # Focal lengths and coefficients differ by many orders of magnitude.
     scale = 1.0 / np.sqrt(np.maximum(np.diag(normal), 1e-300))
-    inverse = np.linalg.pinv(normal * np.outer(scale, scale), hermitian=True) * np.outer(scale, scale)
+    values, vectors = np.linalg.eigh(normal * np.outer(scale, scale))
+    # A direction that no photo determines has a large variance, not none.
+    inverse = (vectors / np.maximum(values, _LEAST_EIGENVALUE * values[-1])) @ vectors.T * np.outer(scale, scale)
     n, p = pulls.shape
     freedom = np.count_nonzero(np.isfinite(residual)) - 6 * n - p
     plain = inverse * float(np.nansum(residual**2)) / max(freedom, 1)

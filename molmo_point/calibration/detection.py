@@ -13,6 +13,8 @@ _MAX_WINDOW_PX = 11
 _LIKE_THE_BOARD = 0.35
 """Largest root mean square distance of the points from a homography of the board, over the side of a square or tag."""
 _OTHER_PITCH, _CLEARLY = 0.025, 0.5
+_UNEVEN = float(np.log(1.2))
+"""Largest ratio of the sizes of two neighboring tags, as a logarithm, beyond perspective: a lens changes it by less."""
 _PITCHES = np.geomspace(1.02, 2.5, 46)
 
 
@@ -66,6 +68,8 @@ def _misfit(board: Board, uv: FloatArray) -> str:
         return "the points found do not fit the board: check its columns, rows, spacing, and the order of its ids"
     if not board.is_grid or board.columns * board.rows == 1:
         return ""
+    if uneven := _uneven_tags(board, uv):
+        return uneven
     pitches = board.marker_m * _PITCHES
     errors = [_homography_error(replace(board, square_m=float(pitch)).points, uv) for pitch in pitches if pitch <= 2.0]
     best = int(np.argmin(errors))
@@ -78,6 +82,26 @@ def _misfit(board: Board, uv: FloatArray) -> str:
     )
 
 
+def _uneven_tags(board: Board, uv: FloatArray) -> str:
+    """Return the reason why tags have several sizes; empty for one size. A lens changes neighbors alike."""
+    fitted = _by_homography(board.points, uv)
+    if fitted is None:
+        return ""
+    grid = np.log(_sides(uv) / _sides(fitted)).reshape(board.rows, board.columns)
+    steps = np.abs(np.concatenate([np.diff(grid, axis=1).ravel(), np.diff(grid, axis=0).ravel()]))
+    steps = steps[np.isfinite(steps)]
+    if not len(steps) or steps.max() < _UNEVEN:
+        return ""
+    ratio = float(np.exp(steps.max()))
+    return f"the tags found have several sizes: one is {ratio:.2f} times as large as the next one; print all in one size"
+
+
+def _sides(uv: FloatArray) -> FloatArray:
+    """Return the mean side of each tag, in pixels."""
+    corners = uv.reshape(-1, 4, 2)
+    return np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).mean(axis=1)
+
+
 def _side_px(board: Board, uv: FloatArray) -> float:
     if board.is_grid:
         return float(np.nanmedian(np.linalg.norm(uv[0::4] - uv[1::4], axis=1)))
@@ -86,16 +110,22 @@ def _side_px(board: Board, uv: FloatArray) -> float:
 
 def _homography_error(points_board: FloatArray, uv: FloatArray) -> float:
     """Return the root mean square distance of the points from the best homography of the board, in pixels."""
-    seen = np.isfinite(uv[:, 0])
-    if seen.sum() <= 4:
+    if np.isfinite(uv[:, 0]).sum() <= 4:
         return 0.0
+    fitted = _by_homography(points_board, uv)
+    return float("inf") if fitted is None else float(np.sqrt(np.nanmean(((fitted - uv) ** 2).sum(axis=1))))
+
+
+def _by_homography(points_board: FloatArray, uv: FloatArray) -> FloatArray | None:
+    """Map the board's points by the best homography to pixels (m, 2); None if the detected points have none."""
+    seen = np.isfinite(uv[:, 0])
     matrix, _ = import_cv2().findHomography(points_board[seen, :2], uv[seen])
     if matrix is None:
-        return float("inf")
-    moved = np.column_stack([points_board[seen, :2], np.ones(seen.sum())]) @ np.asarray(matrix, np.float64).T
+        return None
+    moved = np.column_stack([points_board[:, :2], np.ones(len(points_board))]) @ np.asarray(matrix, np.float64).T
     with np.errstate(all="ignore"):
-        gap = moved[:, :2] / moved[:, 2:] - uv[seen]
-    return float(np.sqrt((gap**2).sum(axis=1).mean())) if np.isfinite(gap).all() else float("inf")
+        fitted = moved[:, :2] / moved[:, 2:]
+    return fitted if np.isfinite(fitted[seen]).all() else None
 
 
 def _charuco(board: Board, gray: NDArray[np.uint8]) -> tuple[FloatArray, Board]:

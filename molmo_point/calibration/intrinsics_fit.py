@@ -33,6 +33,7 @@ COVERAGE_GRID = (8, 6)
 _BLUR_FACTOR, _BLUR_PX = 2.0, 4.0
 _MISFIT_FACTOR, _MISFIT_PX = 3.0, 0.3
 _STRAY_SIGMAS = 6.0
+_SAME_PX = 0.001
 _FLAT_TILT_DEG = 15.0
 _ABSURD_PX, _USUAL_SIDE_PX, _UNKNOWN_SHARE = 2.0, 640.0, 0.1
 
@@ -186,7 +187,7 @@ def _one_size(photos: Sequence[Photo]) -> tuple[int, int]:
 
 
 def _sharp(photos: Detections, given: int) -> tuple[Kept, Reasons]:
-    kept, dropped = _not_blurred(photos.kept, photos.dropped)
+    kept, dropped = _distinct(*_not_blurred(photos.kept, photos.dropped))
     _enough(kept, dropped, given, " ".join(photos.notes))
     return kept, dropped
 
@@ -200,6 +201,20 @@ def _not_blurred(kept: Kept, dropped: Reasons) -> tuple[Kept, Reasons]:
     words = "blurred: edges {:.1f} px wide, usual here {:.1f} px"
     reasons = [(name, words.format(found.sharpness_px, usual)) for (name, found), bad in zip(kept, blurred) if bad]
     return [item for item, bad in zip(kept, blurred) if not bad], dropped + reasons
+
+
+def _distinct(kept: Kept, dropped: Reasons) -> tuple[Kept, Reasons]:
+    """Drop copies of a photo: they would count as independent evidence."""
+    found: Kept = []
+    copies: Reasons = []
+    for name, photo in kept:
+        same = (first for first, other in found if np.allclose(other.uv, photo.uv, rtol=0.0, atol=_SAME_PX, equal_nan=True))
+        first = next(same, None)
+        if first is None:
+            found.append((name, photo))
+        else:
+            copies.append((name, f"the same as {first}"))
+    return found, dropped + copies
 
 
 def _fitting(points: FloatArray, kept: Kept, dropped: Reasons, size_wh: tuple[int, int], model: str) -> tuple[Kept, Reasons]:

@@ -311,7 +311,29 @@ def _readings(data: HandEyeSet, entries: list[Any]) -> tuple[Reading, ...]:
             words = "The board poses are inverted (board_T_camera)"
             fix = "give camera_T_board, the pose of the board in the camera frame"
             found.append(Reading("board_inverted", words, fix, camera_T_board=inverse(given)))
-    return tuple(found)
+    return (*found, *_readings_of_both(data, entries))
+
+
+def _readings_of_both(data: HandEyeSet, entries: list[Any]) -> list[Reading]:
+    """List the readings of a file whose robot and board poses have one form, written wrongly in both."""
+    if any("camera_T_board" not in entry for entry in entries):
+        return []
+    pairs = [(entry["base_T_gripper"], entry["camera_T_board"]) for entry in entries]
+    forms = {_parts_of(pose)[0] if "matrix" not in pose else "matrix" for pair in pairs for pose in pair}
+    if len(forms) > 1 or "matrix" in forms:
+        return []
+    robot, board = (np.array([_parts_of(pair[i])[1] for pair in pairs]) for i in (0, 1))
+    form = forms.pop()
+    return [
+        replace(
+            reading,
+            base_T_gripper=motion(turned, data.base_T_gripper[:, :3, 3]),
+            camera_T_board=motion(board_turned, data.poses.camera_T_board[:, :3, 3]),
+        )
+        for (reading, turned), (_, board_turned) in zip(
+            other_readings("robot's and the board", form, robot), other_readings("board", form, board)
+        )
+    ]
 
 
 def pose_entry(matrix: FloatArray) -> dict[str, Any]:

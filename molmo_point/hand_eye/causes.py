@@ -92,7 +92,9 @@ def likely_causes(
     base = _score_of(solution.linear, solution.noise)
     repair = find_repair(data, readings, poor)
     if repair is not None:
-        return gross_causes(repair, data, base)
+        # A focal length that is wrong by a factor looks like a board of another size.
+        lens = _intrinsics(data, base, [], refit()) if repair.readings[:1] and repair.readings[0].name == "board_scale" else []
+        return (*lens, *_seen_directly(data, motion)) if lens else gross_causes(repair, data, base)
     trials = [*_scale(data, solution), *_moved(data, solution, "board"), *_moved(data, solution, "camera")]
     found = [replace(t, gain=t.gain - base) for t in trials if t.gain - base > _MIN_GAIN]
     found.sort(key=lambda cause: -cause.gain)

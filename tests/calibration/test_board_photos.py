@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from molmo_point.calibration.board_photos import detect_each, what_else
-from molmo_point.calibration.boards import DEFAULT, Board
+from molmo_point.calibration.boards import DEFAULT, Board, marker_dictionary
 from molmo_point.calibration.detection import detect
 from molmo_point.calibration.rehearsal_arm import render_board
 from molmo_point.errors import InputError
@@ -117,3 +117,14 @@ def test_target_files_of_kalibr_are_read():
 
 def test_one_tag_needs_no_pitch():
     assert Board.from_dict({"kind": "aruco", "columns": 1, "rows": 1, "marker_m": 0.1}).square_m == pytest.approx(0.125)
+
+
+def test_tags_of_several_sizes_are_refused():
+    image = np.full((480, 640), 255, np.uint8)
+    board = Board("apriltag", 4, 3, 0.14, 0.1)
+    dictionary = marker_dictionary(board.dictionary)
+    for number in range(12):
+        side = 70 if number % 5 == 1 else 100
+        v, u = 40 + 140 * (number // 4), 40 + 140 * (number % 4)
+        image[v : v + side, u : u + side] = dictionary.generateImageMarker(number, side)
+    assert "several sizes" in detect(board, image).reason

@@ -94,3 +94,15 @@ def test_a_folding_lens_is_not_chosen():
     model, table = choose_model(board, uv, truth.size_wh)
     assert not folds(fit_camera(board, uv, truth.size_wh, model).intrinsics)
     assert np.isnan(table["k1 k2 p1 p2 k3"]) and np.isfinite(table["none"])
+
+
+def test_copies_of_a_photo_are_no_evidence():
+    from molmo_point.calibration.boards import Board
+    from molmo_point.calibration.intrinsics_fit import calibrate_intrinsics
+    from molmo_point.calibration.rehearsal_arm import render_board
+
+    board = Board("chessboard", 6, 5, 0.04)
+    pose = viewpoints(np.random.default_rng(1), 1, 30.0, 20.0, (0.5, 0.6), board.points.mean(axis=0))[0]
+    photo = render_board(board, pose, Intrinsics(640, 480, 610.0, 610.0, 319.5, 239.5))
+    with pytest.raises(InputError, match=r"1 of 6 usable.*the same as p0"):
+        calibrate_intrinsics(board, [(f"p{i}", photo) for i in range(6)])

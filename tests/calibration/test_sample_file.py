@@ -51,16 +51,17 @@ def test_roll_pitch_yaw_are_about_fixed_axes(tmp_path):
     assert np.allclose(matrix[:3, :3] @ [1, 0, 0], [0, 1, 0])
 
 
+def real_part_first(matrix):
+    return {**(e := pose_entry(matrix)), "quaternion_xyzw": np.roll(e["quaternion_xyzw"], 1).tolist()}
+
+
 @pytest.mark.parametrize(
     ("name", "robot", "board"),
     [
         ("degrees", turned("rotation_vector_rad", 180 / np.pi), pose_entry),
         ("radians", turned("rotation_vector_deg"), pose_entry),
-        (
-            "quaternion_order",
-            lambda m: {**(e := pose_entry(m)), "quaternion_xyzw": np.roll(e["quaternion_xyzw"], 1).tolist()},
-            pose_entry,
-        ),
+        ("quaternion_order", real_part_first, pose_entry),
+        ("quaternion_order", real_part_first, real_part_first),
     ],
 )
 def test_a_misread_form_is_named(tmp_path, name, robot, board):

@@ -1,5 +1,7 @@
 """Every planted mistake is named, by name and as the likeliest; clean data are not accused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from planted import MISTAKES, clean, plant, rebuilt
@@ -59,3 +61,11 @@ def test_wrong_intrinsics_are_said():
     assert np.median(bent.poses.rms_px) > 1.5
     names = [c.name for c in likely_causes(solve(bent), observability(bent))]
     assert "intrinsics" in names
+
+
+def test_twice_the_focal_length_is_no_board_of_half_the_size():
+    data, _ = clean(1)
+    camera = data.intrinsics
+    doubled = data.with_points(data.uv, data.points_board, replace(camera, fx=2.2 * camera.fx, fy=2.2 * camera.fy))
+    names = [c.name for c in likely_causes(solve(doubled), observability(doubled), refit=lambda: camera)]
+    assert names[:1] == ["intrinsics"] and "board_scale" not in names
