@@ -191,9 +191,7 @@ class PointingNodeParameters(ModelParameters, CameraParameters):
     use_depth: bool = parameter(True, "Use depth; false: answers are pixels only")
     image_timeout_s: float = parameter(3.0, "Timeout of a goal for a complete image", (0.05, 600.0))
     max_image_age_s: float = parameter(1.0, "Largest age of the newest image that a goal accepts", (0.0, 1e9))
-    optical_frame: str = parameter(
-        "", "Optical frame of the images, whatever they are stamped with; empty: found out", frame=True
-    )
+    optical_frame: str = parameter("", "Optical frame of the images, whatever their stamp says; empty: found out", frame=True)
     target_frame: str = parameter("", "Frame of the positions if the goal names none; empty: the optical frame", frame=True)
     tf_timeout_s: float = parameter(0.5, "Timeout for the transform at the capture time", (0.0, 60.0))
     tf_cache_s: float = parameter(10.0, "Age at which transforms are forgotten", (0.1, 3600.0))
@@ -298,9 +296,7 @@ class CaptureParameters(NodeParameters):
     folder: str = parameter("samples", "Folder of the samples; must hold none yet")
     base_frame: str = parameter("base_link", "Frame of the arm's base", frame=True)
     gripper_frame: str = parameter("tool0", "Frame of the flange or gripper", frame=True)
-    optical_frame: str = parameter(
-        "", "Optical frame of the images, whatever they are stamped with; empty: found out", frame=True
-    )
+    optical_frame: str = parameter("", "Optical frame of the images, whatever their stamp says; empty: found out", frame=True)
     count: int = parameter(15, "Number of samples to take", (5, 1000))
     reliable: bool = parameter(False, "Subscribe to images reliably; the camera must offer it")
 
