@@ -27,7 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             code = _run(arguments, signals)
         except KeyboardInterrupt:
+            # A library may raise one without a signal.
             code = 130
+            signals.exit_code = signals.exit_code or code
         finally:
             signals.end()
         if signals.exit_code is None:
