@@ -111,3 +111,12 @@ def test_a_point_that_was_told_stays_with_a_problem(text: str, dialect: str) -> 
 
 def test_the_same_number_twice_is_the_same_point() -> None:
     assert read('<point x="50" x="50.0" y="50" alt="a">a</point>', "molmo") == ([(319.5, 239.5)], ())
+
+
+@pytest.mark.parametrize("dialect", ["molmo", "molmo2", "auto"])
+@pytest.mark.parametrize("names", [("data-x", "data-y"), ("svg:x", "svg:y"), ("@x", "@y"), ("x-1", "y-1"), ("xx", "yy")])
+def test_attributes_of_other_names_are_no_coordinates(dialect: str, names: tuple[str, str]) -> None:
+    text = f'<point {names[0]}="100" {names[1]}="300" alt="dog">dog</point>'
+    answer = parse_answer(text, (1000, 500), dialect)
+    assert not answer.points
+    assert answer.problems

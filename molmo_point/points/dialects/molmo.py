@@ -15,15 +15,15 @@ _TAG = re.compile(r"<points?(?=[\s>/]|$)([^<>]*)(>?)([^<]*)", re.IGNORECASE)
 _CLOSING = re.compile(r"</points?\s{0,8}>", re.IGNORECASE)
 _NUMBER = r"[-+]?(?:[0-9]{1,9}(?:\.[0-9]{0,12})?|\.[0-9]{1,12})"
 _ATTRIBUTE = re.compile(
-    r"(?<![\w.])([xy])([0-9]{0,6})\s{0,8}=\s{0,8}"
+    r"(?<![\w.:@-])([xy])([0-9]{0,6})\s{0,8}=\s{0,8}"
     rf"(?:\"\s{{0,8}}({_NUMBER})\s{{0,8}}\"|'\s{{0,8}}({_NUMBER})\s{{0,8}}'|({_NUMBER})(?=[\s/]))",
     re.IGNORECASE,
 )
-_ATTRIBUTE_START = re.compile(r"(?<![\w.])[xy][0-9]*\s{0,8}=", re.IGNORECASE)
-_COORDS = re.compile(r"(?<![\w.])coords\s{0,8}=", re.IGNORECASE)
-TENTHS = re.compile(r"(?<![\w.])(p|[0-9]{1,4})\s{0,8}=\s{0,8}[\"']?([0-9]{3}),\s{0,8}([0-9]{3})(?![\d.])", re.IGNORECASE)
+_ATTRIBUTE_START = re.compile(r"(?<![\w.:@-])[xy][0-9]*\s{0,8}=", re.IGNORECASE)
+_COORDS = re.compile(r"(?<![\w.:@-])coords\s{0,8}=", re.IGNORECASE)
+TENTHS = re.compile(r"(?<![\w.:@-])(p|[0-9]{1,4})\s{0,8}=\s{0,8}[\"']?([0-9]{3}),\s{0,8}([0-9]{3})(?![\d.])", re.IGNORECASE)
 PAIR = re.compile(r"\(\s{0,8}([0-9]{1,9}\.[0-9]),\s{0,8}([0-9]{1,9}\.[0-9])\s{0,8}\)")
-_ALT = re.compile(r"(?<![\w.])alt\s{0,8}=\s{0,8}([\"'])", re.IGNORECASE)
+_ALT = re.compile(r"(?<![\w.:@-])alt\s{0,8}=\s{0,8}([\"'])", re.IGNORECASE)
 _NEXT_ATTRIBUTE = re.compile(r"\s{0,8}(?:$|/|[a-z]{1,8}[0-9]{0,6}\s{0,8}=)", re.IGNORECASE)
 # After its coordinates a tag has only labels; a single point has only one pair.
 _COORDINATES_OUT = re.compile(r'<points[^<>]* alt|<points[^<>]*>|<point [^<>]*?y="\d{1,3}\.\d', re.IGNORECASE)

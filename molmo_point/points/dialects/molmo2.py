@@ -18,8 +18,8 @@ from molmo_point.points.tags import TAG_START
 FULL = (1000.0, 1000.0)
 
 _SPACE = r"\s{0,8}"
-_COORDS = re.compile(rf"(?<![\w.])coords{_SPACE}={_SPACE}([\"'])", re.IGNORECASE)
-_ALT = re.compile(rf"(?<![\w.])alt{_SPACE}={_SPACE}([\"'])", re.IGNORECASE)
+_COORDS = re.compile(rf"(?<![\w.:@-])coords{_SPACE}={_SPACE}([\"'])", re.IGNORECASE)
+_ALT = re.compile(rf"(?<![\w.:@-])alt{_SPACE}={_SPACE}([\"'])", re.IGNORECASE)
 _BEFORE_COORDS = re.compile(rf"/?>|{_SPACE}(?:coords{_SPACE}=|$)", re.IGNORECASE)
 _BEFORE_END = re.compile(rf"{_SPACE}(?:/?>|$)")
 _VALUE = re.compile(r"[^\"'<>]*")
