@@ -66,6 +66,7 @@ def load_molmo2_backend(source: CheckpointSource) -> Molmo2Backend:
         given = f"{source.folder} is a Molmo2"
         raise InputError("adapter must belong to a Molmo v1 checkpoint", given, "merge it with peft, and load the result")
     processor = Molmo2Processor.from_folder(source.folder)
+    processor.check_turn()
     processor.layout = replace(processor.layout, max_crops=fewer_crops(source.max_crops, processor.layout.max_crops))
     model = load_molmo2(source.folder, source.device, source.quantization, source.dtype, processor)
     return Molmo2Backend(model, processor, source.name, source.sigma_px, source.calibration)

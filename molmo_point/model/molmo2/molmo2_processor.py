@@ -1,5 +1,7 @@
 """Conversion of words and an image to the tensors of one Molmo2 sequence, as in transformers."""
 
+from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ IMAGE_TOKENS = (
     "<im_low>",
 )
 _NEEDED = ("<im_patch>", "<im_col>", "<im_start>", "<low_res_im_start>", "<im_end>", IMAGE_PLACEHOLDER)
+_WORDS = "the red cube"
 _FIX = "download the tokenizer and processor files of the checkpoint again"
 
 
@@ -105,12 +108,8 @@ class Molmo2Processor:
             InputError: The image is not usable, or the words contain a control token.
         """
         prepared = prepare_molmo2_image(image, self.layout)
-        placeholder = self.ids[IMAGE_PLACEHOLDER]
-        turn = self.encode_text(self._turn(text))
-        if turn.count(placeholder) != 1:
-            given = f"{turn.count(placeholder)} places for one image"
-            raise CheckpointError("The chat template must be that of a Molmo2", given, _FIX)
-        at = turn.index(placeholder)
+        turn = self._turn_ids(text)
+        at = turn.index(self.ids[IMAGE_PLACEHOLDER])
         input_ids = torch.tensor([[*turn[:at], *self._image_ids(prepared.grid), *turn[at + 1 :]]])
         image_ids = torch.tensor([self.ids[token] for token in IMAGE_TOKENS if token in self.ids])
         return {
@@ -123,6 +122,18 @@ class Molmo2Processor:
             "image_num_crops": torch.tensor([len(prepared.pixel_values)]),
         }
 
+    def check_turn(self) -> None:
+        """Check that the chat template makes a turn with one image and the words; CheckpointError otherwise."""
+        if _WORDS not in self.decode(self._turn_ids(_WORDS)):
+            raise CheckpointError("The chat template must be that of a Molmo2", "a turn without the words", _FIX)
+
+    def _turn_ids(self, text: str) -> list[int]:
+        turn, placeholder = self.encode_text(self._turn(text)), self.ids[IMAGE_PLACEHOLDER]
+        if turn.count(placeholder) != 1:
+            given = f"{turn.count(placeholder)} places for one image"
+            raise CheckpointError("The chat template must be that of a Molmo2", given, _FIX)
+        return turn
+
     def _turn(self, text: str) -> str:
         """Format the user turn by the chat template."""
         control = [token for token in self.control_tokens if token in text]
@@ -130,8 +141,9 @@ class Molmo2Processor:
             # In the template they would become commands to the model.
             raise InputError("The words must not contain a control token", control[0], "omit it")
         message: Any = {"role": "user", "content": [{"type": "text", "text": text}, {"type": "image"}]}
+        special = self.tokenizer.special_tokens_map
         try:
-            turn: Any = self.tokenizer.apply_chat_template([message], tokenize=False, add_generation_prompt=True)
+            turn = self._render(messages=[message], tools=None, documents=None, add_generation_prompt=True, **special)
         except ImportError as error:
             raise DependencyError("Chat templates need jinja2", str(error), "pip install jinja2") from error
         except Exception as error:  # a template may raise anything
@@ -139,6 +151,12 @@ class Molmo2Processor:
             raise CheckpointError("The chat template of the checkpoint cannot be used", given, _FIX) from error
         start: Any = self.tokenizer.bos_token or self.tokenizer.eos_token
         return turn if turn.startswith(start) else start + turn
+
+    @cached_property
+    def _render(self) -> Callable[..., str]:
+        from molmo_point.model.molmo2.chat_template import chat_template
+
+        return chat_template(self.tokenizer.get_chat_template())
 
     def _image_ids(self, grid: tuple[int, int, int, int]) -> list[int]:
         """List the tokens of the overview, then of the crops."""
