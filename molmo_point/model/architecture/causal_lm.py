@@ -4,7 +4,7 @@ from typing import Any, cast
 
 import torch
 from torch import nn
-from transformers import Cache, DynamicCache, GenerationMixin
+from transformers import Cache, DynamicCache, GenerationMixin, LogitsProcessorList
 from transformers.core_model_loading import WeightTransform
 from transformers.modeling_outputs import CausalLMOutputWithPast
 from transformers.utils.generic import can_return_tuple
@@ -23,6 +23,7 @@ from molmo_point.model.architecture.input_checks import (
 from molmo_point.model.architecture.language import DecoderBlock, RMSNorm, TokenEmbedding, rotary_tables
 from molmo_point.model.checkpoint.strict_loading import StrictLoading
 from molmo_point.model.checkpoint.tensor_names import conversions_on_saving, register_names
+from molmo_point.model.decoding.finite_answers import FiniteLogits
 
 
 class MolmoPreTrainedModel(StrictLoading):
@@ -246,6 +247,13 @@ class MolmoForCausalLM(MolmoPreTrainedModel, GenerationMixin):
             if attention_mask is None and bool((input_ids < 0).any()):
                 return input_ids >= 0
         return attention_mask
+
+    def generate(
+        self, inputs: Any = None, generation_config: Any = None, logits_processor: Any = None, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Generate as transformers does; CheckpointError if the model computes logits that are not finite."""
+        steps = LogitsProcessorList([*(logits_processor or ()), FiniteLogits(self)])
+        return super().generate(inputs, generation_config, steps, *args, **kwargs)
 
     def prepare_inputs_for_generation(self, input_ids: torch.Tensor, **kwargs: Any) -> dict[str, Any]:
         """Drop the image after the prefill, since the cache holds its vectors then."""

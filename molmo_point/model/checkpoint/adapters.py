@@ -2,7 +2,7 @@
 
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,14 @@ from safetensors import safe_open
 from molmo_point.backend import resolve_checkpoint
 from molmo_point.dependencies import require
 from molmo_point.errors import CheckpointError, InputError, MolmoPointError
-from molmo_point.model.checkpoint.finite_weights import check_finite
+from molmo_point.model.checkpoint.finite_weights import check_finite, non_finite_problems
 from molmo_point.model.checkpoint.tensor_names import name_in_memory
+from molmo_point.model.checkpoint.tokenizer_bounds import may_search_for_ever
 from molmo_point.model.checkpoint.weight_files import (
+    Problem,
     StoredTensor,
+    StoredWeights,
+    WeightFile,
     listed,
     read_object,
     tensors_of_file,
@@ -27,6 +31,9 @@ ADAPTER_CONFIG = "adapter_config.json"
 IDENTITY = "base_identity.json"
 _FILES = ("adapter_model.safetensors", "adapter_model.bin")
 _LARGEST_RANK, _LARGEST_ALPHA = 4096, 1e6
+_LARGEST_NUMBER, _MOST_ENTRIES = 1_000_000, 10_000
+# Names of modules are short, so a pattern may have four long repetitions.
+_LONGEST_PATTERN, _MOST_PATHS_BITS = 4000, 33.0
 _SAMPLE = 16
 # Tensors that no method quantizes and no adapter changes, in every flavor of Molmo v1.
 _SAMPLED = ("ln_f.weight", "wte.embedding", "image_vit.pre_ln.weight", "image_vit.positional_embedding")
@@ -101,9 +108,33 @@ def config_problems(config: Mapping[str, Any]) -> list[str]:
     for name, value in {"lora_alpha": config.get("lora_alpha", 8), **_entries(config, "alpha_pattern")}.items():
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= _LARGEST_ALPHA:
             problems.append(f"{name} is {str(value)[:40]}, which is no number up to {_LARGEST_ALPHA:g}")
+    hanging = [(name, text) for name, text in _patterns(config) if _hangs(text)]
+    problems += [f"{name} has a pattern that may search for ever: {text[:60]}" for name, text in hanging]
+    for name, value in config.items():
+        entries = _listed(value)
+        if len(entries) > _MOST_ENTRIES or any(isinstance(entry, int) and abs(entry) > _LARGEST_NUMBER for entry in entries):
+            problems.append(f"{name} is {str(value)[:40]}, which is absurdly large")
     if config.get("megatron_config") is not None:
         problems.append("megatron_config asks to import further code")
     return problems
+
+
+def _patterns(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """List the regular expressions of an adapter, which peft compares with every module's name."""
+    for name in ("target_modules", "exclude_modules", "layers_pattern"):
+        found = config.get(name)
+        # Names in a list are compared as they are, except those of layers.
+        yield from ((name, text) for text in ([found] if name != "layers_pattern" else _listed(found)) if isinstance(text, str))
+    for name in ("rank_pattern", "alpha_pattern"):
+        yield from ((name, text) for text in _entries(config, name))
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _hangs(pattern: str) -> bool:
+    return len(pattern) > _LONGEST_PATTERN or may_search_for_ever(pattern, _MOST_PATHS_BITS)
 
 
 def _entries(config: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -204,3 +235,28 @@ def _config(folder: Path) -> dict[str, Any]:
     fix = "pass the folder that holds adapter_config.json"
     missing = CheckpointError("The folder must hold an adapter", str(folder), fix)
     return read_object(folder / ADAPTER_CONFIG, _AGAIN, missing)
+
+
+def adapter_problems(folder: Path) -> list[Problem]:
+    """Find the faults of settings and weights that show without the base; the doctor reports them."""
+    try:
+        base_of(folder)
+        stored = check_adapter(folder)
+    except CheckpointError as error:
+        return [Problem("weights", "", f"{error.what} ({error.given})", error.fix)]
+    return non_finite_problems(folder, StoredWeights((WeightFile(stored[0].file, 0, len(stored)),)))
+
+
+def foreign_problems(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> list[Problem]:
+    """Find low-rank tensors of a sound adapter that fit no layer of the base, of which the shapes are given by name."""
+    wrong = []
+    for tensor in check_adapter(folder):
+        layer, kind, _ = _bare(tensor.name).partition(".lora_A." if ".lora_A." in tensor.name else ".lora_B.")
+        shape = shapes.get(f"{layer}.weight", ())
+        side = 1 if "A" in kind else 0
+        if kind and (len(shape) != 2 or len(tensor.shape) != 2 or tensor.shape[side] != shape[side]):
+            wrong.append(tensor)
+    if not wrong:
+        return []
+    names = tuple(tensor.name for tensor in wrong)
+    return [Problem("shape", wrong[0].file, f"{len(names)} tensors fit no layer of the base ({listed(names, 2)})", _BASE, names)]

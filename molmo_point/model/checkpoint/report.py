@@ -1,12 +1,13 @@
 """Report on a checkpoint folder: identity, completeness and memory, without loading it."""
 
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from molmo_point.errors import CheckpointError
+from molmo_point.backend import resolve_checkpoint
+from molmo_point.errors import CheckpointError, InputError
 from molmo_point.model.checkpoint.image_settings import image_settings
 from molmo_point.model.checkpoint.memory import MemoryNeed, ParameterCounts, count_parameters, memory_needs
 from molmo_point.model.checkpoint.published_sizes import Flavor, flavor_of
@@ -16,6 +17,8 @@ from molmo_point.model.checkpoint.weight_files import Problem, StoredWeights, We
 
 IMAGE_TOKENS = ("<im_start>", "<im_end>", "<im_patch>", "<im_col>")
 _AGAIN = "download it again"
+_ADAPTER = "adapter_config.json"
+_BASE = "use the adapter with the base that it was trained on"
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class CheckpointReport:
         problems: Everything that prevents loading.
         notes: Other useful facts.
         compared: True if names and shapes of the tensors were compared with those of the model.
+        adapter_of: The base of an adapter, which all other facts are of; empty for a model.
     """
 
     folder: str
@@ -55,6 +59,7 @@ class CheckpointReport:
     problems: tuple[Problem, ...]
     notes: tuple[str, ...]
     compared: bool
+    adapter_of: str = ""
 
     @property
     def complete(self) -> bool:
@@ -83,6 +88,8 @@ def inspect_checkpoint(folder: str | Path, *, use_torch: bool = True) -> Checkpo
     """
     folder = Path(folder)
     use_torch = use_torch and find_spec("torch") is not None and find_spec("transformers") is not None
+    if (folder / _ADAPTER).is_file():
+        return _adapter_report(folder, use_torch)
     weights = weights_of(folder, look_into_bins=use_torch)
     if any(problem.kind == "folder" for problem in weights.problems):
         return CheckpointReport(str(folder), None, (), {}, None, (), None, weights.problems, (), False)
@@ -115,6 +122,37 @@ def inspect_checkpoint(folder: str | Path, *, use_torch: bool = True) -> Checkpo
     )
 
 
+def _adapter_report(folder: Path, use_torch: bool) -> CheckpointReport:
+    """Inspect an adapter and its base, if the base is a folder here."""
+    report = CheckpointReport(str(folder), None, (), {}, None, (), None, (), (), False, "unknown")
+    if not use_torch:
+        return replace(report, notes=("the adapter was not inspected: torch and transformers are not installed or not used",))
+    from molmo_point.model.architecture.causal_lm import MolmoForCausalLM
+    from molmo_point.model.architecture.config import load_config
+    from molmo_point.model.checkpoint.adapters import adapter_problems, base_of, foreign_problems
+    from molmo_point.model.checkpoint.weight_checks import expected_shapes
+
+    problems = adapter_problems(folder)
+    try:
+        named = base_of(folder)
+        base = Path(resolve_checkpoint(named))
+    except CheckpointError:  # told by `adapter_problems`
+        return replace(report, problems=tuple(problems))
+    except InputError as error:
+        return replace(report, problems=(*problems, Problem("folder", "", f"its base is not here ({error.given})", _BASE)))
+    if not base.is_dir():
+        return replace(report, adapter_of=named, problems=tuple(problems), notes=(f"its base {named} is not a folder here",))
+    if (base / _ADAPTER).is_file():
+        return replace(report, adapter_of=named, problems=(Problem("folder", "", "its base is an adapter, too", _BASE),))
+    report = inspect_checkpoint(base)
+    known = report.flavor is not None and report.flavor.family == "molmo" and not report.problems
+    if known and not problems:
+        problems = foreign_problems(folder, expected_shapes(MolmoForCausalLM, load_config(base)))
+    inherited = [replace(problem, file=str(base / problem.file)) for problem in report.problems]
+    notes = (f"the facts are those of its base, {base}", *report.notes)
+    return replace(report, folder=str(folder), adapter_of=named, problems=(*problems, *inherited), notes=notes)
+
+
 def _quality_problems(folder: Path) -> list[Problem]:
     try:
         measured_quality(folder)
@@ -136,6 +174,10 @@ def _deep_problems(folder: Path, weights: StoredWeights, flavor: Flavor, tokeniz
         problems.append(_problem("generation", "generation_config.json", error))
     head_rows = flavor.embedding_rows or flavor.vocab_size
     try:
+        if tokenizer_reads and flavor.family == "molmo2":
+            from molmo_point.model.molmo2.molmo2_processor import Molmo2Processor
+
+            Molmo2Processor.from_folder(folder).check_turn()
         if tokenizer_reads and flavor.family != "molmopoint":
             check_tokenizer(read_tokenizer(folder), head_rows + flavor.added_rows, head_rows, folder)
     except CheckpointError as error:

@@ -6,7 +6,7 @@ the library, where nothing can stop them.
 
 import re
 from collections.abc import Iterator, Mapping
-from math import prod
+from math import log2, prod
 from typing import Any
 
 _MOST_GROWTH = 8.0
@@ -19,6 +19,17 @@ _DEEPEST = 16
 # Quantifiers behind a group: with a choice or a quantifier inside, the search may take exponential time.
 _REPEATED_GROUP = re.compile(r"\)(?:[*+]|\{\d*,?\d*\})")
 _ESCAPES = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]", re.DOTALL)
+# Logarithm of the most paths that a search tries from one letter, if a long repetition ends within 256 letters.
+_MOST_PATHS_BITS, _LONG_BITS, _FEW = 20.0, 8.0, 8
+_PARTS = re.compile(r"[(|)]|[*+?][+?]?|\{(\d*)(,?)(\d*)\}")
+_RECURSION = re.compile(r"\\g|\(\?(?:[R&0-9+]|-\d|P>)")
+_MOST_SPECIAL = 5000
+
+
+def special_tokens_problem(data: Mapping[str, Any]) -> str:
+    """Describe the fault of a file with special tokens: so many that adding them takes hours; empty if there is none."""
+    listings = [value for value in data.values() if isinstance(value, (list, dict)) and len(value) > _MOST_SPECIAL]
+    return f"it lists {max(map(len, listings))} tokens" if listings else ""
 
 
 def tokenizer_problem(data: Any) -> str:
@@ -29,12 +40,17 @@ def tokenizer_problem(data: Any) -> str:
 
 
 def _problems(data: Mapping[str, Any]) -> Iterator[str]:
+    model = data.get("model")
+    if isinstance(model, dict) and model.get("dropout"):
+        yield "its dropout splits the same words in other ways each time"
     for part in ("normalizer", "pre_tokenizer", "decoder", "post_processor"):
         steps = list(_steps(data.get(part), 0))
         if len(steps) > _MOST_STEPS:
             yield f"its {part} has more than {_MOST_STEPS} steps"
         for step in steps:
             yield from _pattern_problems(part, step)
+            if step.get("type") == "Precompiled":
+                yield f"its {part} has a table of its own, which no model of the family has"
         # Unicode forms make few letters longer, so only what is written into the text counts.
         growth = prod(_growth_of(step) for step in steps)
         if growth > _MOST_GROWTH:
@@ -77,13 +93,15 @@ def _pattern_problems(part: str, step: Mapping[str, Any]) -> Iterator[str]:
         return
     if not isinstance(regex, str) or len(regex) > _LONGEST_PATTERN:
         yield f"its {part} has a regular expression of more than {_LONGEST_PATTERN} letters"
-    elif _may_search_for_ever(regex):
+    elif may_search_for_ever(regex):
         yield f"its {part} has a regular expression that may search for ever: {regex[:60]}"
 
 
-def _may_search_for_ever(regex: str) -> bool:
-    """Test for a repeated group with a choice or a repetition inside."""
-    plain = _ESCAPES.sub("c", regex)
+def may_search_for_ever(regex: str, most_bits: float = _MOST_PATHS_BITS) -> bool:
+    """Test for recursion, for a repeated group with a choice or a repetition inside, and for too many paths in a row."""
+    plain = _ESCAPES.sub("c", regex).replace("(?", "(")
+    if _RECURSION.search(regex) or _paths_bits(plain) > most_bits:
+        return True
     for end in _REPEATED_GROUP.finditer(plain):
         depth, start = 0, end.start()
         while start >= 0:
@@ -91,9 +109,35 @@ def _may_search_for_ever(regex: str) -> bool:
             if depth == 0:
                 break
             start -= 1
-        if re.search(r"[*+|{]", plain[max(0, start) : end.start()]):
+        if re.search(r"[*+?|{]", plain[max(0, start) : end.start()]):
             return True
     return False
+
+
+def _paths_bits(plain: str) -> float:
+    """Bound the paths through the worst branch of a regular expression without escapes and classes, as a logarithm."""
+    open_groups = [[0.0, 0.0]]  # for each open group: the worst finished branch, and the present one
+    for part in _PARTS.finditer(plain):
+        group = open_groups[-1]
+        if part[0] == "(":
+            open_groups.append([0.0, 0.0])
+        elif part[0] == "|":
+            group[:] = max(group), 0.0
+        elif part[0] != ")":
+            group[1] += _bits_of(part)
+        elif len(open_groups) > 1:
+            open_groups.pop()
+            open_groups[-1][1] += max(group)
+    return max(map(max, open_groups))
+
+
+def _bits_of(quantifier: re.Match[str]) -> float:
+    if quantifier[0][0] == "?":
+        return 1.0
+    low, comma, high = int(quantifier[1] or 0), quantifier[2], quantifier[3]
+    if quantifier[0][0] != "{" or (comma and not high) or int(high or 0) - low > _FEW:
+        return _LONG_BITS
+    return log2(int(high) - low + 1) if high and int(high) >= low else 0.0
 
 
 def _vocabulary_problems(data: Mapping[str, Any]) -> Iterator[str]:

@@ -77,8 +77,12 @@ def check_generation(folder: Path) -> None:
 
 def expected_shapes(model_class: Any, config: MolmoConfig) -> dict[str, Shape]:
     """Shape of every tensor of the model, by its name in memory; allocates no weights."""
-    with torch.device("meta"):
-        model = model_class(config)
+    try:
+        with torch.device("meta"):
+            model = model_class(config)
+    except Exception as error:  # transformers raises many kinds for settings that it does not know
+        given = f"config.json: {words_of(error)}"
+        raise CheckpointError("config.json must describe a Molmo", given, "download config.json again") from error
     return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
 
 

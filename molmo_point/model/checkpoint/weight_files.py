@@ -236,6 +236,7 @@ def _safetensors(path: Path) -> list[StoredTensor]:
         text = file.read(header_size)
     try:
         header = _parsed(text).items()
+        _check_metadata(dict(header).get("__metadata__", {}))
         tensors = [_tensor(path.name, name, entry, 8 + header_size) for name, entry in header if name != "__metadata__"]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"it is no safetensors file ({words_of(error)})") from error
@@ -248,6 +249,11 @@ def _safetensors(path: Path) -> list[StoredTensor]:
     if tensors[0].start != 8 + header_size or gaps:
         raise ValueError(f"it is no safetensors file (tensors overlap or leave gaps, at {gaps[0] if gaps else tensors[0].name})")
     return tensors
+
+
+def _check_metadata(metadata: Any) -> None:
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise ValueError("its metadata are not texts by name")
 
 
 def _tensor(file: str, name: str, entry: Any, offset: int) -> StoredTensor:
@@ -279,8 +285,9 @@ def _bin_tensors(path: Path) -> list[StoredTensor]:
         raise ValueError(f"it holds a {type(found).__name__}, not named tensors")
     for name, value in found.items():
         plain = isinstance(value, torch.Tensor) and value.layout == torch.strided and value.device.type == "cpu"
-        if not plain or not isinstance(name, str):
-            raise ValueError(f"its entry {name!r} is not a plain tensor")
+        # An expanded tensor of a few bytes may stand for terabytes.
+        if not plain or not isinstance(name, str) or value.untyped_storage().nbytes() < value.numel() * value.element_size():
+            raise ValueError(f"its entry {str(name)[:80]!r} is not a plain tensor")
     if not found:
         raise ValueError("it holds no tensor")
     return [StoredTensor(name, path.name, _dtype_name(tensor), tuple(tensor.shape)) for name, tensor in found.items()]

@@ -7,7 +7,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerFast
 
 from molmo_point.errors import CheckpointError
-from molmo_point.model.checkpoint.tokenizer_bounds import tokenizer_problem
+from molmo_point.model.checkpoint.tokenizer_bounds import special_tokens_problem, tokenizer_problem
 from molmo_point.model.checkpoint.weight_files import irregular_files, read_object
 
 _ANSWER = ' Counting the <points x1="12.3" y1="45.6" x2="78.9" y2="0.0" alt="Red cubes">red cubes</points> shows a total of 2.'
@@ -26,10 +26,14 @@ def read_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     problem = tokenizer_problem(read_object(path, _FIX, missing))
     if problem:
         raise CheckpointError("The tokenizer of the checkpoint must be sound", f"{path}: {problem}", _FIX)
-    read_object(folder / "tokenizer_config.json", _FIX)
+    for name in ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"):
+        if problem := special_tokens_problem(read_object(folder / name, _FIX)):
+            raise CheckpointError("The tokenizer of the checkpoint must be sound", f"{folder / name}: {problem}", _FIX)
     try:
         return PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
-    except Exception as error:  # the tokenizers library raises bare Exceptions
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # the tokenizers library raises bare Exceptions, and panics that are none
         given = f"{folder}: {type(error).__name__}: {error}"
         raise CheckpointError("The tokenizer of the checkpoint cannot be read", given, _FIX) from error
 

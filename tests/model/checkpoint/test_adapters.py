@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ from safetensors.torch import load_file, save_file
 from molmo_point.backend import Limits, Prompt
 from molmo_point.errors import CheckpointError
 from molmo_point.model import Molmo, load_backend
-from molmo_point.model.checkpoint.adapters import write_identity
+from molmo_point.model.checkpoint.adapters import config_problems, write_identity
+from molmo_point.model.checkpoint.report import inspect_checkpoint
 
 from ..folders import IMAGE, edit_weights
 
@@ -60,21 +61,30 @@ def each(change: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[Tensors], 
     return lambda tensors: {name: change(tensor).contiguous() for name, tensor in tensors.items()}
 
 
+def mostly_slow(inputs: Sequence[Any], fast: int = 1) -> list[Any]:
+    """The first inputs of a kind; all others only in the slow suite."""
+    return [*inputs[:fast], *(pytest.param(entry, marks=pytest.mark.slow) for entry in inputs[fast:])]
+
+
 @pytest.mark.parametrize(
     "change",
-    [
-        renamed("base_model.model.model.", "base_model.model."),
-        renamed("blocks", "layers"),
-        renamed("lora_A", "lora_C"),
-        without("att_proj"),
-        without("blocks.1."),
-        without("lora_B"),
-        lambda tensors: tensors | {"base_model.model.model.more.lora_A.weight": torch.zeros(2, 2)},
-        each(lambda tensor: tensor[:, :-1]),
-        each(lambda tensor: tensor.round().to(torch.int32)),
-        each(lambda tensor: tensor * float("nan")),
-        each(lambda tensor: tensor.half() * float("inf")),
-    ],
+    mostly_slow(
+        [
+            each(lambda tensor: tensor * float("nan")),
+            renamed("base_model.model.model.", "base_model.model."),
+            renamed("blocks", "layers"),
+            renamed("lora_A", "lora_C"),
+            without("att_proj"),
+            without("blocks.1."),
+            without("lora_B"),
+            lambda tensors: tensors | {"base_model.model.model.more.lora_A.weight": torch.zeros(2, 2)},
+            each(lambda tensor: tensor[:, :-1]),
+            each(lambda tensor: tensor.round().to(torch.int32)),
+            each(lambda tensor: tensor.half() * float("inf")),
+            lambda tensors: {name: tensor * float("nan") if "lora_B" in name else tensor for name, tensor in tensors.items()},
+        ],
+        2,
+    ),
 )
 def test_tensors_that_do_not_fit(tiny_checkpoint: Path, adapter: Path, change: Callable[[Tensors], Tensors]) -> None:
     save_file(change(load_file(adapter / WEIGHTS)), adapter / WEIGHTS)
@@ -85,11 +95,13 @@ def test_tensors_that_do_not_fit(tiny_checkpoint: Path, adapter: Path, change: C
 
 @pytest.mark.parametrize(
     "changes",
-    [
+    mostly_slow([
         {"r": 10**9}, {"r": 0}, {"r": True}, {"r": 4}, {"rank_pattern": {"att_proj": 10**9}}, {"lora_alpha": float("inf")},
         {"lora_alpha": "x"}, {"target_modules": r".*blocks\.\d+\.ff_proj"}, {"target_modules": ["q_proj"]},
         {"target_modules": r".*blocks\.\d+\.(att_proj|attn_out|ff_proj)"}, {"peft_type": "BOGUS"}, {"megatron_config": {}},
-    ],
+        {"target_modules": r"([a-z_.0-9]+)+X"}, {"rank_pattern": {"(a+)+$": 2}}, {"exclude_modules": "(a|aa)+x"},
+        {"layers_pattern": ["(b+)+x"]}, {"target_modules": ["x"] * 100_000}, {"num_virtual_tokens": 10**9},
+    ], 2),
     ids=str,
 )  # fmt: skip
 def test_settings_that_do_not_fit(tiny_checkpoint: Path, adapter: Path, changes: dict[str, Any]) -> None:
@@ -106,12 +118,28 @@ def test_no_weights_and_broken_weights(tiny_checkpoint: Path, adapter: Path) -> 
     assert WEIGHTS in refused(tiny_checkpoint, adapter)
 
 
-@pytest.mark.parametrize("recorded", [False, True])
+@pytest.mark.parametrize("recorded", mostly_slow([False, True]))
 def test_another_base_of_the_same_sizes(tiny_folder: Path, adapter: Path, recorded: bool) -> None:
     if recorded:
         write_identity(Molmo.from_pretrained(tiny_folder), adapter)
     edit_weights(tiny_folder, lambda tensors: tensors.update({n: t + 0.1 for n, t in tensors.items()}))
     assert "own base" in refused(tiny_folder, adapter)
+
+
+@pytest.mark.parametrize("name", ["target_modules", "exclude_modules", "layers_pattern", "rank_pattern", "alpha_pattern"])
+def test_patterns_that_search_for_ever_are_told(name: str) -> None:
+    pattern = "([a-z_.0-9]+)+X"
+    assert config_problems({name: {pattern: 2} if name.endswith("k_pattern") or name == "alpha_pattern" else pattern})
+    assert not config_problems({"target_modules": r".*blocks\.\d+\.(att_proj|attn_out)"})
+
+
+def test_the_doctor_inspects_an_adapter_and_names_its_base(tiny_checkpoint: Path, adapter: Path) -> None:
+    report = inspect_checkpoint(adapter)
+    assert report.complete and report.adapter_of == str(tiny_checkpoint)
+    whole = load_file(adapter / WEIGHTS)
+    for change in (each(lambda t: t[:, :-1]), renamed("blocks", "layers"), each(lambda t: t * float("nan"))):
+        save_file(change(whole), adapter / WEIGHTS)
+        assert not inspect_checkpoint(adapter).complete
 
 
 def test_the_base_itself_its_copy_and_a_copy_in_bfloat16(tiny_checkpoint: Path, tiny_folder: Path, adapter: Path) -> None:
