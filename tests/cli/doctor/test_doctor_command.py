@@ -271,7 +271,7 @@ def copied(folder: Path) -> Path:
 @pytest.fixture
 def in_this_process(monkeypatch):
     """The inspection without a process of its own, which costs seconds to start."""
-    probe = lambda _, folder: inspect_checkpoint(folder).to_dict() | {"gpus": []}  # noqa: E731
+    probe = lambda _, folder, **_timeout: inspect_checkpoint(folder).to_dict() | {"gpus": []}  # noqa: E731
     monkeypatch.setattr(probes, "run_probe", probe)
 
 
