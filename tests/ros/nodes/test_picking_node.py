@@ -287,7 +287,15 @@ def test_a_stop_from_elsewhere_between_two_steps_ends_the_command(client, execut
     assert run_command(executor, "put it aside") == [None], "a new command"
 
 
-def test_a_stop_from_elsewhere_drops_commands_that_were_given_before(client, executor):
+def test_a_stop_from_elsewhere_drops_commands_that_were_given_before(client, executor, monkeypatch):
+    assert run_command(executor, "pick up the cube and put it aside") == [None]
+    given = executor.stops
+    with monkeypatch.context() as patch:
+        # The message of the stop comes too late.
+        patch.setattr(type(executor), "stops", given)
+        client.stop()
+        assert run_command(executor, "pick up the cube and put it aside", given) == [PickFailure.CANCELLED]
+    assert run_command(executor, "pick up the cube and put it aside") == [None], "a new command"
     given = executor.stops
     client.stop()
     until(lambda: executor.stops != given, ANSWER_S)

@@ -60,6 +60,7 @@ class NodeExecutor(StepExecutor):
         self._client: CommandPickClient | None = None
         self._keeps_client = False
         self._own_stops = self._begun = 0
+        self._named_at = -1
 
     def __enter__(self) -> "NodeExecutor":
         self._client, self._keeps_client = CommandPickClient(self._node, self._picking), True
@@ -97,7 +98,10 @@ class NodeExecutor(StepExecutor):
                 # One for all steps: a new one would need a second to find the node, in which a stop is easily lost.
                 self._client = CommandPickClient(self._node, self._picking)
             if self._client is not None:
-                self._client.begin()
+                # Commands share a name until a stop or a failure: the node then does not do one that it was sent too late.
+                if self._named_at != self.stops:
+                    self._named_at = self.stops
+                    self._client.begin()
                 if any(moves[1:]):
                     # A stop during the first step, even if it moves nothing, ends the command.
                     self._client.wait_for_node(min(STOP_S, self._timeout_s))
@@ -128,11 +132,13 @@ class NodeExecutor(StepExecutor):
         if self.ended():
             raise CancelledError("The command was stopped", "before its next step", "give it again")
         what = "" if pick is None else pick.what
+        named_at, self._named_at = self._named_at, -1
         try:
             result = client.pick(what, place, dry_run=self._dry_run, timeout_s=self._timeout_s, on_feedback=self._tell_feedback)
         finally:
             self._stop_answer = client.stop_answer
         success = result.error_code == ErrorCode.NONE
+        self._named_at = named_at if success else -1
         self.was_stopped = result.error_code == ErrorCode.CANCELED
         said = "done" if success else f"failed ({result.failure or code_name(result.error_code)}): {result.error_msg}"
         self._say(f"  {said}, {result.duration:.1f} s by the arm's clock")
