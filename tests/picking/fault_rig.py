@@ -132,7 +132,7 @@ class FaultyCamera:
             old = [each for each in self.kept if each.stamp_ns <= self.now_ns() - LATE_NS]
             return old[-1] if old else self.kept[0]
         if not self.switch.on:
-            self.kept.append(frame)
+            self.kept = [*self.kept[-3:], frame]
         if self.switch.now(Fault.NAN_DEPTH):
             return dataclasses.replace(frame, depth_m=np.full_like(frame.depth_m, np.nan))
         if self.switch.now(Fault.NO_DEPTH):
