@@ -132,11 +132,16 @@ class Grip:
         width = self._at_rest(width)
         opened = width > before + _LOST_M and not self._arm.is_gripping()
         changed = f"{before * 1e3:.0f} mm between the fingers became {width * 1e3:.0f} mm"
-        if width < self._least_m or opened or self._presses_on_nothing():
+        # Fingers that lost an object close; those that stand at its width may hold it, whatever they say of their force.
+        closed = width < before - _LOST_M and self._presses_on_nothing()
+        if width < self._least_m or opened or closed:
             self._owner.held, self._empty_m = None, width
             raise PickStopped(PickFailure.SLIPPED, f"it was lost on the way: {changed}")
         if not abs(width - before) <= kept_m:
             raise PickStopped(PickFailure.SLIPPED, f"it moved in the grip: {changed}", again=False)
+        if self._presses_on_nothing():
+            said = f"the fingers stand at {width * 1e3:.0f} mm and press on nothing: nobody knows if they hold it"
+            raise PickStopped(PickFailure.SLIPPED, said, again=False)
         return width
 
     def release(self, width_m: float) -> None:

@@ -62,9 +62,8 @@ class GuardedArm(Arm):
         self._arm = arm
         self._cancelled: Cancelled = lambda: False
         self._is_over = False
-        # Poses of the fixed cameras: in this command, and what it may begin with.
+        # Poses of the fixed cameras in this command; between two commands a camera may be moved.
         self._poses: dict[str, Transform] = {}
-        self._believed: dict[str, list[Transform]] = {}
         self._last_ns = self.still_since_ns = 0
 
     def begin(self, cancelled: Cancelled) -> None:
@@ -146,23 +145,14 @@ class GuardedArm(Arm):
     def _require_no_jump(self, frame: str, pose: Transform, stamp_ns: int) -> None:
         mount = self.tool_T_camera(frame)
         if mount is not None:
-            known = [self.base_T_tool() @ mount] if stamp_ns >= self.still_since_ns else [pose]
-        elif frame in self._poses:
-            known = [self._poses[frame]]
+            known = self.base_T_tool() @ mount if stamp_ns >= self.still_since_ns else pose
         else:
-            known = self._believed.setdefault(frame, [pose])
-        steps = [
-            (float(np.linalg.norm(pose.translation_m - each.translation_m)), float(angle_between(pose.rotation, each.rotation)))
-            for each in known
-        ]
-        if any(away_m <= _JUMP_M and turn_rad <= _JUMP_RAD for away_m, turn_rad in steps):
-            self._poses.setdefault(frame, pose)
-            return
-        # The next command believes either pose: the camera was moved, or is back.
-        self._believed[frame] = [known[-1], pose]
-        away_m, turn_rad = steps[-1]
-        jump = f"{away_m * 1e3:.0f} mm and {np.degrees(turn_rad):.1f} degrees"
-        raise PickStopped(PickFailure.NO_TRANSFORM, f"the pose of the camera {frame!r} jumped by {jump}", again=False)
+            known = self._poses.setdefault(frame, pose)
+        away_m = float(np.linalg.norm(pose.translation_m - known.translation_m))
+        turn_rad = float(angle_between(pose.rotation, known.rotation))
+        if not (away_m <= _JUMP_M and turn_rad <= _JUMP_RAD):
+            jump = f"{away_m * 1e3:.0f} mm and {np.degrees(turn_rad):.1f} degrees"
+            raise PickStopped(PickFailure.NO_TRANSFORM, f"the pose of the camera {frame!r} jumped by {jump}", again=False)
 
     def follow(self, path: JointPath, *, cancelled: Cancelled | None = None, speed: float = 1.0) -> FollowEnd:
         """Follow a path to its end; `cancelled` counts in addition to the end of the command."""

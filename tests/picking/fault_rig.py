@@ -105,7 +105,8 @@ class FaultyArm:
         if self.switch.now(Fault.TRANSFORM_NAN):
             return Transform(pose.target, pose.source, pose.rotation, np.full(3, np.nan))
         if self.switch.now(Fault.TRANSFORM_JUMPS):
-            return Transform(pose.target, pose.source, pose.rotation, pose.translation_m + [0.06, 0.05, 0.03])
+            jump_m = np.array([0.06, 0.05, 0.03])
+            return Transform(pose.target, pose.source, pose.rotation, pose.translation_m + jump_m)
         return pose
 
 
@@ -154,7 +155,9 @@ class Table:
         self.arm = SimulatedArm(random_arm_layout(np.random.default_rng(seed), 5))
         self.switch = Switch()
         self.truth = ArmTruth(self.arm)
-        views = (SimulatedCamera(self.arm.view(name), seed=k, clock_ns=self.arm.now_ns) for k, name in enumerate(("fixed", "wrist")))
+        views = (
+            SimulatedCamera(self.arm.view(name), seed=k, clock_ns=self.arm.now_ns) for k, name in enumerate(("fixed", "wrist"))
+        )
         fixed, wrist = (FaultyCamera(view, self.switch, self.arm.now_ns) for view in views)
         self.driver = FaultyArm(self.arm, self.switch)
         self.picker = Picker(pointer, self.driver, fixed, wrist)  # type: ignore[arg-type]

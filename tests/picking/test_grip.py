@@ -187,9 +187,17 @@ def test_what_became_narrower_is_a_failure_and_stays_in_the_hand(says):
     assert arm.calls == []
 
 
-def test_fingers_that_press_on_nothing_any_more_hold_nothing():
+def test_fingers_that_stand_at_the_width_of_the_object_may_hold_it_whatever_they_say_of_their_force():
     arm, grip, owner = holding()
     arm.told_m = arm.width
+    assert stopped_by(grip.require_held) is PickFailure.SLIPPED
+    assert owner.held is not None
+    assert arm.calls == [], "nothing opens"
+
+
+def test_fingers_that_closed_on_and_press_on_nothing_hold_nothing():
+    arm, grip, owner = holding()
+    arm.width = arm.told_m = OBJECT_M - 0.02
     assert stopped_by(grip.require_held) is PickFailure.SLIPPED
     assert owner.held is None
 

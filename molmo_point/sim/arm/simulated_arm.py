@@ -242,8 +242,11 @@ class SimulatedArm(Arm):
             self._step()
             waited += STEP_S
 
-    def is_gripping(self) -> bool:
-        return self._fingers_rest() and self.gripper_width() - self._told_m > _PRESSING_M
+    def is_gripping(self) -> bool | None:
+        if self.gripper_width() - self._told_m <= _PRESSING_M:
+            return False
+        # Fingers on their way look the same as fingers that tremble on an object.
+        return True if self._fingers_rest() else None
 
     def gripper_width(self) -> float:
         return self._fingers.width_m(float(self.data.qpos[self._drivers].mean()))
