@@ -24,6 +24,12 @@ def test_a_template_as_families_write_them() -> None:
     assert rendered(COUNTED) == "Image 1<|image|><s>userthe red cube<b>"
 
 
+def test_texts_are_joined_and_replaced() -> None:
+    joined = "{{ messages[0].content | selectattr('type', 'equalto', 'text') | map(attribute='text') | join(', ') }}"
+    assert rendered(joined) == "the red cube"
+    assert rendered("{{ ['a', 'b', 1] | join('-') | replace('-', '+') }}") == "a+b+1"
+
+
 @pytest.mark.parametrize(
     "source",
     [
@@ -33,6 +39,8 @@ def test_a_template_as_families_write_them() -> None:
         "{{ 'a' | center(1000000000) }}", "{{ lipsum(n=1000000) }}", "{{ messages }}", "{{ messages.__class__.__mro__ }}",
         GROWING.replace("%s", "{% set ns.x = ns.x ~ ns.x %}"), GROWING.replace("%s", "{% set ns.x = ns.x + ns.x %}"),
         GROWING.replace("%s", "{% set ns.x = [ns.x, ns.x] %}"),
+        GROWING.replace("%s", "{% set ns.x = ns.x | replace('a', 'aa') %}"),
+        GROWING.replace("%s", "{% set ns.x = range(900) | join(ns.x) %}"),
         GROWING.replace("%s", "{% set y %}{{ ns.x }}{{ ns.x }}{% endset %}{% set ns.x = y %}"),
         "{% macro f(n) %}{% if n %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(40) }}",
         "{% for m in messages recursive %}{{ loop(messages) }}{{ loop(messages) }}{% endfor %}",
