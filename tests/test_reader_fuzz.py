@@ -178,7 +178,10 @@ def quiet() -> Iterator[None]:
 @pytest.mark.usefixtures("quiet")
 @pytest.mark.parametrize(
     ("name", "count"),
-    [*((name, 12) for name in READERS if name not in CHECKPOINT), *(pytest.param(name, MANY, marks=SLOW) for name in READERS)],
+    [
+        *((name, 12) for name in READERS if name not in CHECKPOINT),
+        *(pytest.param(name, MANY // 8 if name in CHECKPOINT else MANY, marks=SLOW) for name in READERS),
+    ],
 )
 def test_any_bytes_are_read_or_refused(tmp_path: Path, name: str, count: int) -> None:
     if name.startswith("video"):

@@ -160,6 +160,8 @@ def test_damage_is_refused_or_questioned_or_harmless(
             found = np.full(3, np.nan)
         off_m = float(np.linalg.norm(found - truth))
         assert not off_m > 0.002 or caplog.records, f"number {number}: {off_m:.3f} m off, from {data[:500]!r}"
+        if number % max(count // 200, 1):
+            continue
         assert main(command_line(folder, kind, path)) == 1
         said = capsys.readouterr()
         assert not re.search("Traceback|should not happen", said.err) and not said.out, f"number {number}: {said.err}"
