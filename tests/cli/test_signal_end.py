@@ -190,6 +190,30 @@ def test_processes_of_a_measurement_end_with_it(delay_s):
     assert alive == []
 
 
+def children(pid):
+    return [int(child) for path in Path(f"/proc/{pid}/task").glob("*/children") for child in path.read_text().split()]
+
+
+@needs_proc
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_doctor_kills_its_probes(tmp_path, monkeypatch, number):
+    # The probe of MuJoCo hangs, and has a child that hangs.
+    hangs = "import subprocess, time\nsubprocess.Popen(['sleep', '600'])\ntime.sleep(600)\n"
+    (tmp_path / "mujoco.py").write_text(hangs)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+    process, until, family = started("doctor"), time.monotonic() + 60, []
+    while time.monotonic() < until and not (family := [grand for each in children(process.pid) for grand in children(each)]):
+        time.sleep(0.05)
+    family += children(process.pid)
+    begun_s = time.monotonic()
+    code, lines = ended(process, number)
+    assert (code, lines) == (128 + number, ["molmo-point: interrupted"])
+    assert time.monotonic() - begun_s < 2.0
+    alive = [pid for pid in family if Path(f"/proc/{pid}/stat").exists() and " Z " not in Path(f"/proc/{pid}/stat").read_text()]
+    assert len(family) >= 2 and alive == []
+
+
 @pytest.mark.parametrize("redirection", ["> /dev/full", pytest.param("| true", marks=pytest.mark.slow), "2>&- >&-"])
 def test_a_broken_stdout_is_told_in_one_line(tmp_path, redirection):
     command = f"set -o pipefail; {sys.executable} -m molmo_point.cli calibrate board --json --out {tmp_path}/board {redirection}"

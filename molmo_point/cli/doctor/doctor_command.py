@@ -14,6 +14,7 @@ from molmo_point.cli.doctor import probes
 from molmo_point.cli.doctor.checkpoint import headline, inspected, problems_of, report_lines, size_words
 from molmo_point.cli.doctor.probes import FAIL, NOTE, OK, WARN, Check
 from molmo_point.cli.output import add_json, show
+from molmo_point.cli.signal_end import must_unwind
 
 _CHECKPOINTS = Path(__file__).resolve().parents[2] / "checkpoints"
 _NAMED = "checkpoint of --model"
@@ -52,12 +53,13 @@ def examine(model: str | None = None) -> list[Check]:
     ]
     if model is not None:
         steps.append((_NAMED, lambda: [_named_checkpoint(model)]))
-    pool = ThreadPoolExecutor(max_workers=2)
-    try:
-        return [check for checks in pool.map(_guarded, steps) for check in checks]
-    finally:
-        # After Ctrl-C, the checks that have not begun do not begin.
-        pool.shutdown(wait=False, cancel_futures=True)
+    # After Ctrl-C, the checks that have not begun do not begin, and `probing` kills the others.
+    with must_unwind(), probes.probing():
+        pool = ThreadPoolExecutor(max_workers=2)
+        try:
+            return [check for checks in pool.map(_guarded, steps) for check in checks]
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _guarded(step: tuple[str, Callable[[], list[Check]]]) -> list[Check]:

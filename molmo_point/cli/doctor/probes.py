@@ -1,12 +1,16 @@
 """Probes of the machine; every import that may crash runs in a process of its own."""
 
+import contextlib
 import importlib.metadata
 import importlib.util
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,6 +77,66 @@ def at_least(version: str, wanted: str) -> bool:
     return numbers(version) >= numbers(wanted)
 
 
+class _Processes:
+    """Processes of the probes, each with a process group of its own."""
+
+    def __init__(self) -> None:
+        self._running: list[subprocess.Popen[str]] = []
+        self._closed = False
+        self._lock = threading.Lock()
+
+    def open(self) -> None:
+        """Let processes start."""
+        with self._lock:
+            self._closed = False
+
+    def start(self, command: list[str], environment: dict[str, str]) -> "subprocess.Popen[str]":
+        """Start a process; OSError after `close`."""
+        with self._lock:
+            if self._closed:
+                raise OSError("the doctor was interrupted")
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                errors="replace",
+                env=environment,
+                start_new_session=True,
+            )
+            self._running = [*(each for each in self._running if each.poll() is None), process]
+            return process
+
+    def close(self) -> None:
+        """Kill the processes that still run, and let none start."""
+        with self._lock:
+            self._closed = True
+            for process in self._running:
+                if process.poll() is None:
+                    _kill(process)
+
+
+_PROCESSES = _Processes()
+
+
+def _kill(process: "subprocess.Popen[str]") -> None:
+    """Kill a process and its children."""
+    with contextlib.suppress(OSError):
+        process.kill() if sys.platform == "win32" else os.killpg(process.pid, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def probing() -> Iterator[None]:
+    """Context in which probes run; an interrupt in it kills them and lets no others start."""
+    _PROCESSES.open()
+    try:
+        yield
+    except BaseException:
+        _PROCESSES.close()
+        raise
+
+
 def run_probe(program: str, *arguments: str, timeout_s: float = 90.0, environment: dict[str, str] | None = None) -> Any:
     """Run a short Python program in its own process, which ends after a timeout, and decode the JSON on its last line.
 
@@ -82,30 +146,24 @@ def run_probe(program: str, *arguments: str, timeout_s: float = 90.0, environmen
     settings = {**os.environ, **(environment or {})}
     settings["PYTHONPATH"] = os.pathsep.join(path for path in (_PACKAGE_ROOT, settings.get("PYTHONPATH", "")) if path)
     try:
-        done = subprocess.run(
-            [sys.executable, "-c", program, *arguments],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=timeout_s,
-            env=settings,
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return {"error": f"no answer within {timeout_s:g} s"}
+        with _PROCESSES.start([sys.executable, "-c", program, *arguments], settings) as process:
+            try:
+                stdout, stderr = process.communicate(timeout=timeout_s)
+            except subprocess.TimeoutExpired:
+                _kill(process)
+                return {"error": f"no answer within {timeout_s:g} s"}
     except OSError as error:
         return {"error": f"no process could be started: {error}"}
-    lines = done.stdout.strip().splitlines()
-    if done.returncode == 0 and lines:
+    lines = stdout.strip().splitlines()
+    if process.returncode == 0 and lines:
         try:
             return json.loads(lines[-1])
         except ValueError:
             pass
-    if done.returncode < 0:
-        return {"error": f"crashed with signal {-done.returncode}"}
-    complaint = [line for line in done.stderr.strip().splitlines() if line.strip()]
-    return {"error": (complaint[-1].strip() if complaint else f"ended with code {done.returncode}")[:300]}
+    if process.returncode < 0:
+        return {"error": f"crashed with signal {-process.returncode}"}
+    complaint = [line for line in stderr.strip().splitlines() if line.strip()]
+    return {"error": (complaint[-1].strip() if complaint else f"ended with code {process.returncode}")[:300]}
 
 
 IMPORT = """
