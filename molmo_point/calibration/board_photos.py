@@ -98,7 +98,7 @@ def what_else(board: Board, images: list[ColorArray]) -> str:
     for image in images:
         gray = np.ascontiguousarray(image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
         if board.kind != "chessboard" and not detect(board, np.ascontiguousarray(gray[:, ::-1])).reason:
-            return "The images are mirrored (left and right are exchanged): turn off the mirroring of the camera driver"
+            return "The images are mirrored (left to right, or top to bottom): turn off the mirroring of the camera driver"
         words = _other_markers(board, gray) or _other_chessboard(board, gray)
         if words:
             return words

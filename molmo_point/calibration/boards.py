@@ -83,7 +83,7 @@ class Board:
         for name in ("legacy", "from_bottom"):
             if not isinstance(getattr(self, name), bool):
                 raise InputError(f"{name} must be true or false", _short(getattr(self, name)), "see calibration/README.md")
-        least = 1 if self.is_grid else 3
+        least = {"chessboard": 4, "charuco": 3}.get(self.kind, 1)  # OpenCV finds chessboards of 3 x 3 inner corners or more
         if not (least <= self.columns <= _MOST_SQUARES and least <= self.rows <= _MOST_SQUARES and self.first_marker >= 0):
             raise InputError(
                 f"A board must have at least {least} x {least} squares and at most {_MOST_SQUARES} x {_MOST_SQUARES}, ids from 0",

@@ -23,7 +23,8 @@ _FOLDS = 5
 _UNKNOWN_VARIANCE = 1e12
 _FATAL = {
     "board_scale", "setup_swapped", "robot_inverted", "robot_millimetres", "robot_centimetres", "robot_inches",
-    "board_millimetres", "board_centimetres", "board_inches", "mixed_units", "lengths_implausible", "degrees", "radians",
+    "robot_decimetres", "robot_feet", "board_millimetres", "board_centimetres", "board_inches", "board_decimetres", "board_feet",
+    "mixed_units", "lengths_implausible", "degrees", "radians",
     "quaternion_order", "rotation_form", "rotation_inverted", "board_inverted", "pairs_shifted", "pairs_reordered",
     "repeated_image", "half_turns", "images_mirrored", "intrinsics", "board_moved", "camera_moved",
 }  # fmt: skip

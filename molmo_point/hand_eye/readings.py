@@ -29,7 +29,8 @@ _STARTS = 30
 _REACH_M, _DISTANCE_M, _BOARD_M = (0.02, 8.0), (0.03, 12.0), (0.01, 4.0)
 _USUAL_M, _CLEARLY = 0.6, 1.0
 _LARGE_GAP = np.log(8.0)
-UNITS = {"meters": 1.0, "millimeters": 0.001, "centimeters": 0.01, "inches": 0.0254}
+UNITS = {"meters": 1.0, "millimeters": 0.001, "centimeters": 0.01, "inches": 0.0254, "decimeters": 0.1, "feet": 0.3048}
+_RARE = {"decimeters", "feet"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,16 +152,24 @@ def _units(data: HandEyeSet, reading: Reading, scale: float) -> tuple[tuple[Read
     for (robot_unit, robot_m), (board_unit, board_m) in product(UNITS.items(), repeat=2):
         lengths = [(reach * robot_m, _REACH_M), (distance * board_m, _DISTANCE_M)]
         lengths += [] if data.from_poses else [(size * board_m, _BOARD_M)]
+        # Ratios with two rare units explain too much.
+        if {robot_unit, board_unit} & _RARE and robot_unit != board_unit and "meters" not in (robot_unit, board_unit):
+            continue
         # A board file with plausible squares is in meters.
         sure = not data.from_poses and board_m != 1.0 and _BOARD_M[0] < size < _BOARD_M[1]
         if sure or abs(np.log(max(scale, 1e-9) * robot_m / board_m)) > _SAME_UNIT:
             continue
         if all(low <= length <= high for length, (low, high) in lengths):
-            unusual = sum(abs(float(np.log(length / _USUAL_M))) for length, _ in lengths[:2])
-            found.append((unusual, robot_unit, board_unit))
+            found.append((_unusual(reach * robot_m, distance * board_m), robot_unit, board_unit))
     if ("meters", "meters") in [pair[1:] for pair in found]:
         return (), 1.0, 1.0
     found.sort()
+    if found and found[0][1] in _RARE:
+        # A board of another size explains the same ratio.
+        other = _unusual(reach, distance * scale) - found[0][0]
+        if abs(other) < _CLEARLY:
+            return None
+        found = found if other > 0.0 else []
     if found and (len(found) == 1 or found[1][0] > found[0][0] + _CLEARLY):
         _, robot_unit, board_unit = found[0]
         named = [_unit_reading(*pair) for pair in (("robot", robot_unit), ("board", board_unit)) if pair[1] != "meters"]
@@ -176,8 +185,12 @@ def _units(data: HandEyeSet, reading: Reading, scale: float) -> tuple[tuple[Read
     return None
 
 
+def _unusual(*lengths_m: float) -> float:
+    return sum(abs(float(np.log(max(length, 1e-9) / _USUAL_M))) for length in lengths_m)
+
+
 def _unit_reading(what: str, unit: str) -> Reading:
-    how = {"millimeters": "divide them by 1000", "centimeters": "divide them by 100", "inches": "multiply them by 0.0254"}[unit]
+    how = f"multiply them by {UNITS[unit]:g}" if unit in ("inches", "feet") else f"divide them by {1.0 / UNITS[unit]:.0f}"
     code = f"{what}_{unit.replace('meters', 'metres')}"  # codes keep the spelling of 0.1
     if what == "robot":
         return Reading(code, f"The robot's positions are in {unit}", f"{how}: poses are in meters")
@@ -312,6 +325,6 @@ def _mirrors(data: HandEyeSet) -> list[Reading]:
     uv = data.uv[:, np.argmin(gaps, axis=1)].copy()
     uv[..., 0] = data.intrinsics.width - 1 - uv[..., 0]
     seen = board_poses(data.points_board, uv, data.intrinsics).camera_T_board
-    words = "The images are mirrored (left and right are exchanged)"
+    words = "The images are mirrored (left and right are exchanged, or top and bottom)"
     fix = "turn off the mirroring of the camera driver, and record again"
     return [Reading("images_mirrored", words, fix, camera_T_board=seen, uv=uv)]

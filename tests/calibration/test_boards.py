@@ -83,6 +83,8 @@ def test_the_yaml_is_read_back(board, tmp_path):
         ({"marker_m": 0.03}, "must be smaller than square_m"),
         ({"columns": 7.5}, "whole number"),
         ({"rows": 1}, "must have at least"),
+        ({"kind": "chessboard", "rows": 3}, "must have at least 4 x 4"),
+        ({"kind": "chessboard", "columns": 3}, "must have at least 4 x 4"),
         ({"dictionary": "DICT_9X9"}, "must be a marker dictionary"),
         ({"columns": 40, "rows": 40}, "must hold all markers"),
         ({"color": "red"}, "must hold the board's keys"),

@@ -69,3 +69,13 @@ def test_twice_the_focal_length_is_no_board_of_half_the_size():
     doubled = data.with_points(data.uv, data.points_board, replace(camera, fx=2.2 * camera.fx, fy=2.2 * camera.fy))
     names = [c.name for c in likely_causes(solve(doubled), observability(doubled), refit=lambda: camera)]
     assert names[:1] == ["intrinsics"] and "board_scale" not in names
+
+
+@pytest.mark.parametrize(
+    ("robot", "board", "name"),
+    [(1 / 0.3048, 1.0, "robot_feet"), (10.0, 1.0, "robot_decimetres"), (1.0, 0.1, "board_scale"), (1.0, 0.3048, "board_scale")],
+)
+def test_rare_units_are_told_from_boards_of_another_size(robot, board, name):
+    data, _ = clean(1)
+    poses = motion(data.base_T_gripper[:, :3, :3], data.base_T_gripper[:, :3, 3] * robot)
+    assert [c.name for c in causes(rebuilt(data, robot=poses, points=data.points_board * board))] == [name]

@@ -100,10 +100,14 @@ FORM, INVERTED = {"rotation_form"}, {"rotation_inverted", "rotation_form"}
 PLANTED = {
     "robot in millimeters": Planted({"robot_millimetres"}, lambda p: matrix(p, 1e3)),
     "robot in centimeters": Planted({"robot_centimetres"}, lambda p: matrix(p, 1e2)),
+    "robot in decimeters": Planted({"robot_decimetres"}, lambda p: matrix(p, 1e1)),
+    "robot in feet": Planted({"robot_feet"}, lambda p: matrix(p, 1 / 0.3048)),
     "robot in inches": Planted({"robot_inches"}, lambda p: matrix(p, 1 / 0.0254)),
     "board in millimeters": Planted({"board_millimetres"}, board=lambda p: matrix(p, 1e3)),
     "board in centimeters": Planted({"board_centimetres"}, board=lambda p: matrix(p, 1e2)),
     "board in inches": Planted({"board_inches"}, board=lambda p: matrix(p, 1 / 0.0254)),
+    "board in decimeters": Planted({"board_decimetres"}, board=lambda p: matrix(p, 1e1)),
+    "board in feet": Planted({"board_feet"}, board=lambda p: matrix(p, 1 / 0.3048)),
     "both in millimeters": Planted(
         {"robot_millimetres", "board_millimetres"}, lambda p: matrix(p, 1e3), lambda p: matrix(p, 1e3)
     ),
