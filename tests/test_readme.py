@@ -31,7 +31,7 @@ WEIGHTS = ROOT / "molmo_point" / "checkpoints" / "tabletop" / "model.safetensors
 NOT_RUN = "not-run"
 _FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```\s*$", re.MULTILINE | re.DOTALL)
 _SHELLS = ("bash", "sh", "console", "shell")
-_ALLOWED = ("cd", "git", "source", "export", "sudo", "colcon")
+_ALLOWED = ("cd", "ssh", "git", "source", "export", "sudo", "colcon")
 
 
 def blocks(text, *languages):

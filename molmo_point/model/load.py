@@ -12,7 +12,7 @@ from molmo_point.model.checkpoint.adapters import base_of, is_adapter
 from molmo_point.model.checkpoint.loading import checked_dtype
 from molmo_point.model.checkpoint.local_folder import local_folder
 from molmo_point.model.checkpoint.memory import memory_needs, physical_memory_bytes
-from molmo_point.model.checkpoint.published_sizes import flavor_of
+from molmo_point.model.checkpoint.published_sizes import FLAVORED, flavor_of
 from molmo_point.model.checkpoint.quality_file import measured_quality
 from molmo_point.model.checkpoint.quantization import default_quantization
 from molmo_point.model.checkpoint.released_config import read_config
@@ -101,7 +101,8 @@ def load_backend(
 
 def _check_memory(folder: Path, device: torch.device, dtype: torch.dtype, quantization: str | None) -> None:
     """Compare the size of the weights with the memory of the device, before anything is allocated; CheckpointError if larger."""
-    checkpoint_family(folder)
+    if checkpoint_family(folder) not in FLAVORED:
+        return
     try:
         flavor = flavor_of(read_config(folder))
     except CheckpointError as error:

@@ -39,8 +39,8 @@ def test_a_run_file_is_trained(tmp_path: Path, capsys: pytest.CaptureFixture[str
     [
         (RUN + "seeed: 3\n", [], "unknown: seeed"),
         ("data: [{path: rows.jsonl}]\nout: run\nbase: tabletop\n", [], "missing: stages"),
-        ("- 1", [], "names with values"),
-        ("a: [", [], "must be YAML"),
+        ("- 1", [], "must hold one mapping"),
+        ("a: [", [], "valid JSON or YAML"),
         (RUN, [], "which does not exist"),
         # Training on rendered scenes is a program of the laboratory.
         (RUN, ["--scenes", "x"], "python -m lab.train"),

@@ -61,10 +61,14 @@ class Flavor:
         return f"{self.layers} layers, width {self.width}, {heads}{experts}"
 
 
+FLAVORED = {"molmo": "molmo", "molmo2": "molmo2", "molmo_point": "molmopoint", "molmopoint": "molmopoint"}
+"""Families of which `flavor_of` knows the sizes, by `model_type`."""
+
+
 def flavor_of(data: Any) -> Flavor:
     """Identify the model in a parsed `config.json` of any dialect; CheckpointError for another model or invalid sizes."""
     kind = data.get("model_type") if isinstance(data, dict) else None
-    family = {"molmo": "molmo", "molmo2": "molmo2", "molmo_point": "molmopoint", "molmopoint": "molmopoint"}.get(str(kind))
+    family = FLAVORED.get(str(kind))
     if family is None:
         found = f"model_type {kind!r}" if isinstance(data, dict) else f"a {type(data).__name__}, not an object"
         raise CheckpointError("The checkpoint must be of the Molmo family", f"config.json: {found}", _OF_MOLMO)

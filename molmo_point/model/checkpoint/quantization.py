@@ -140,14 +140,14 @@ def check_layers(model: nn.Module) -> None:
         if not isinstance(module, (four_bit, eight_bit)):
             continue
         wanted: tuple[int, int] = (layer.out_features, layer.in_features)
-        fits = _fits_in_4_bits if isinstance(module, four_bit) else _fits_in_8_bits
-        if not fits(layer.weight, wanted):
+        if not (_fits_in_4_bits if isinstance(module, four_bit) else _fits_in_8_bits)(layer, wanted):
             given = f"{name}, a layer of {wanted[0]} x {wanted[1]}"
             fix = "quantize the released checkpoint again, and save the whole model"
             raise CheckpointError("The quantized weights of a layer must have its size and its scales", given, fix)
 
 
-def _fits_in_4_bits(weight: Any, shape: tuple[int, int]) -> bool:
+def _fits_in_4_bits(layer: Any, shape: tuple[int, int]) -> bool:
+    weight = layer.weight
     state = getattr(weight, "quant_state", None)
     if state is None or tuple(state.shape) != shape or state.blocksize not in _BLOCKS or len(state.code) != 16:
         return False
@@ -157,8 +157,11 @@ def _fits_in_4_bits(weight: Any, shape: tuple[int, int]) -> bool:
     return weight.numel() * weight.element_size() == -(-size // 2) and state.absmax.numel() == scales and nested
 
 
-def _fits_in_8_bits(weight: Any, shape: tuple[int, int]) -> bool:
+def _fits_in_8_bits(layer: Any, shape: tuple[int, int]) -> bool:
+    weight = layer.weight
+    # bitsandbytes moves the scales to the state of the layer with the first forward pass.
     scales = getattr(weight, "SCB", None)
+    scales = layer.state.SCB if scales is None else scales
     return tuple(weight.shape) == shape and scales is not None and scales.numel() == shape[0]
 
 

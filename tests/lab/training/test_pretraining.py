@@ -17,6 +17,7 @@ from lab.training.settings import PretrainSettings
 from molmo_point.errors import InputError
 from molmo_point.finetuning.loop import TrainingLoop
 from molmo_point.finetuning.run_file import parse_settings
+from molmo_point.finetuning.state import record_settings, refuse_another_run
 from molmo_point.model import load_backend
 
 SETTINGS = {"see_images": 4, "point_images": 6, "batch": 2, "questions": 2, "workers": 1, "check_every": 2}
@@ -36,7 +37,9 @@ class Start:
         settings = self.settings(out, **changes)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(module, "train_tokenizer", lambda *_: self.tokenizer)
+            refuse_another_run(settings)
             prepare(settings)
+            record_settings(settings)
         made = TrainingLoop(settings, lambda: PretrainingTask(settings))
         made.task.check = lambda step: {}  # type: ignore[method-assign]
         return made

@@ -69,7 +69,7 @@ BREAKAGES: dict[str, tuple[Callable[[Path], Any], str, str, str]] = {
         lambda f: (f / "preprocessor_config.json").write_text("{}"),
         "image",
         "preprocessor_config.json",
-        "KeyError",
+        "base_image_input_size",
     ),
     "missing tensor": (lambda f: edit_weights(f, lambda t: t.pop(A_TENSOR)), "missing", WEIGHTS, A_TENSOR),
     "unexpected tensor": (

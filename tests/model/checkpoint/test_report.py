@@ -169,7 +169,9 @@ def later(folder: Path, kind: str) -> Path:
 @pytest.mark.parametrize(("kind", "title"), [("molmo2", "Molmo2"), ("molmo_point", "MolmoPoint")])
 def test_later_families_are_known_by_their_files(kind: str, title: str, tmp_path: Path) -> None:
     report = inspect_checkpoint(later(tmp_path / kind, kind))
-    assert report.problems == () and not report.compared and title in report.notes[0]
+    # The tokenizer of this folder names tokens only; those of the family are read whole when they are loaded.
+    assert {problem.kind for problem in report.problems} <= {"tokenizer"}
+    assert not report.compared and title in report.notes[0]
     assert report.notes[0].endswith({"molmo2": "loading compares them", "molmo_point": "does not run it"}[kind])
     assert report.flavor is not None and report.parameters is not None
     assert (report.flavor.title, report.flavor.family) == (title, kind.replace("_", ""))

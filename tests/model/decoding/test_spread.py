@@ -119,7 +119,7 @@ class Belief:
         digits = tuple(map(ord, "0123456789"))
         self.vocabulary = Vocabulary(0, digits, chr, (), ord("."))
         self.cache = SimpleNamespace(lengths=[0])
-        self.passes = 0
+        self.passes, self.model = 0, None
 
     def logits(self, pending: Any, trees: list[TokenTree], cache: Any) -> torch.Tensor:
         self.passes += 1
