@@ -20,6 +20,8 @@ _ARRIVED_RAD = 0.05
 _JUMP_M, _JUMP_RAD = 0.01, 0.03
 """Largest difference of two poses of a camera that are one."""
 _LEAST_WIDTH_M = -0.005
+_GOAL_M, _GOAL_RAD = 0.05, 0.3
+"""Largest distance of the tool from the pose for which a path was planned, once the path was followed."""
 
 
 @contextmanager
@@ -64,12 +66,14 @@ class GuardedArm(Arm):
         self._is_over = False
         # Poses of the fixed cameras in this command; between two commands a camera may be moved.
         self._poses: dict[str, Transform] = {}
+        self._goals: list[tuple[JointPath, Transform]] = []
         self._last_ns = self.still_since_ns = 0
 
     def begin(self, cancelled: Cancelled) -> None:
         """Begin a command, which ends once `cancelled` was True."""
         self._cancelled, self._is_over = cancelled, False
         self._poses.clear()
+        self._goals.clear()
         with errors_as(PickFailure.ARM_FAILED, "the arm"):
             arm = self._arm
             self.base_frame, self.tool_frame, self.joint_names = arm.base_frame, arm.tool_frame, arm.joint_names
@@ -167,7 +171,16 @@ class GuardedArm(Arm):
         off_rad = float(np.abs(self.joint_positions() - path.end_rad).max())
         if not off_rad <= _ARRIVED_RAD:
             raise PickStopped(PickFailure.ARM_FAILED, f"the arm ended {off_rad:.2f} rad off its path", again=False)
+        for goal in (goal for planned, goal in self._goals if planned is path):
+            self._require_at(goal)
         return end
+
+    def _require_at(self, goal: Transform) -> None:
+        """Compare the tool's pose with its goal: a planner's path may lead elsewhere."""
+        tool = self.base_T_tool()
+        away_m = float(np.linalg.norm(tool.translation_m - goal.translation_m))
+        if not (away_m <= _GOAL_M and float(angle_between(tool.rotation, goal.rotation)) <= _GOAL_RAD):
+            raise PickStopped(PickFailure.ARM_FAILED, f"the planned path ended {away_m * 1e3:.0f} mm off its goal", again=False)
 
     def move_gripper(self, width_m: float, *, cancelled: Cancelled | None = None) -> float:
         """Move the fingers until they stand, also where a stop leaves them; `check` tells."""
@@ -193,7 +206,13 @@ class GuardedArm(Arm):
         obstacles: Sequence[ObstacleBox] = (),
     ) -> JointPath | NoPath:
         start = self.joint_positions() if start_rad is None else start_rad
-        return self._told(lambda: self._arm.plan(poses, start, straight=straight, obstacles=obstacles))
+        path = self._told(lambda: self._arm.plan(poses, start, straight=straight, obstacles=obstacles))
+        if isinstance(path, JointPath):
+            self._goals.append((path, poses[-1]))
+        elif not isinstance(path, NoPath):
+            said = f"the planner gives {type(path).__name__}, neither a path nor a reason"
+            raise PickStopped(PickFailure.ARM_FAILED, said, again=False)
+        return path
 
     def plan_home(self) -> JointPath | NoPath:
         self.joint_positions()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from molmo_point.arm.joint_path import FollowEnd
+from molmo_point.arm.joint_path import FollowEnd, JointPath
 from molmo_point.errors import FrameError, InputError
 from molmo_point.geometry.transforms import Transform
 from molmo_point.picking.event_log import PickStopped
@@ -67,6 +67,25 @@ def test_an_error_in_motion_is_a_failure_of_the_arm_and_stops_it(error):
     arm = ScriptedArm()
     assert failure_of(lambda: guarded(Driver(arm, follow=raises(error))).follow(path(0.0, 0.5))) is PickFailure.ARM_FAILED
     assert arm.stopped
+
+
+@pytest.mark.parametrize(("away_m", "turn_rad", "failure"), [(0.1, 0.0, True), (0.0, 0.5, True), (0.02, 0.0, False)])
+def test_a_planned_path_that_leads_elsewhere_is_a_failure_of_the_arm(away_m, turn_rad, failure):
+    arm = ScriptedArm()
+    guard = guarded(Driver(arm, plan=lambda *_, **__: path(0.0, 0.5)))
+    turn = np.array([[np.cos(turn_rad), -np.sin(turn_rad), 0], [np.sin(turn_rad), np.cos(turn_rad), 0], [0, 0, 1.0]])
+    planned = guard.plan([Transform("base", "tool", turn, arm.base_T_tool().translation_m + np.array([away_m, 0, 0]))])
+    assert isinstance(planned, JointPath)
+    if failure:
+        assert failure_of(lambda: guard.follow(planned)) is PickFailure.ARM_FAILED
+    else:
+        assert guard.follow(planned) is FollowEnd.DONE
+
+
+def test_a_planner_that_gives_no_path_and_no_reason_is_a_failure_of_the_arm():
+    arm = ScriptedArm()
+    guard = guarded(Driver(arm, plan=lambda *_, **__: None))
+    assert failure_of(lambda: guard.plan([arm.base_T_tool()])) is PickFailure.ARM_FAILED
 
 
 def test_an_interrupt_in_motion_stops_the_arm_and_passes_on():
