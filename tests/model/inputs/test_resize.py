@@ -1,7 +1,5 @@
 """Resizing, padding, normalising and patching against the official recipe, which is written anew here."""
 
-import time
-
 import numpy as np
 import pytest
 import torch
@@ -109,19 +107,9 @@ def test_a_wrong_filter_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert np.abs(ours.reshape(official.shape) - official).max() > 0.1
 
 
-def test_a_camera_frame_takes_less_time_than_the_official_recipe() -> None:
-    """The ratio is about 4 on a quiet core; the bound is loose because test machines are not quiet."""
+def test_a_camera_frame_is_prepared_as_by_the_official_recipe() -> None:
     layout = ImageLayout()
     image = noise(np.random.default_rng(3), 720, 1280)
     prepared = prepare_image(image, layout)
     assert prepared.tiling == (3, 4)
     np.testing.assert_allclose(prepared.images, official_images(image, 3, 4, layout)[0], rtol=0, atol=1e-5)
-    seconds: dict[str, list[float]] = {"ours": [], "official": []}
-    for _ in range(7):  # interleaved, and the least of each: a busy moment then hits both or neither
-        started = time.perf_counter()
-        prepare_image(image, layout)
-        between = time.perf_counter()
-        official_images(image, 3, 4, layout)
-        seconds["ours"].append(between - started)
-        seconds["official"].append(time.perf_counter() - between)
-    assert min(seconds["official"]) > 1.3 * min(seconds["ours"])
