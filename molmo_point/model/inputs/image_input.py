@@ -8,6 +8,7 @@
 """
 
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,7 @@ def _from_file(path: str | os.PathLike[str]) -> np.ndarray:
     if str(path).startswith(("http://", "https://", "data:")):
         raise InputError("image must be local, because images are not downloaded", str(path)[:80], "pass a file, or the pixels")
     try:
-        with open_file(path, MAX_FILE_BYTES) as file, Image.open(file, formats=IMAGE_FORMATS) as picture:
+        with open_file(Path(path), MAX_FILE_BYTES) as file, Image.open(file, formats=IMAGE_FORMATS) as picture:
             return _from_pil(picture, str(path))
     except Image.DecompressionBombError as error:
         raise _too_large(str(path), str(error)) from error

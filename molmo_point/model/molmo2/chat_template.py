@@ -59,7 +59,7 @@ class _Bounded(ImmutableSandboxedEnvironment):
         tree = super()._parse(source, name, filename)
         for node in tree.find_all((nodes.List, nodes.Tuple, nodes.Dict)):
             stored = isinstance(node, nodes.Tuple) and node.ctx == "store"
-            if not stored and node.find((nodes.Name, nodes.Getattr, nodes.Getitem, nodes.Call)):
+            if not stored and any(node.find_all((nodes.Name, nodes.Getattr, nodes.Getitem, nodes.Call))):
                 raise SecurityError("the template makes a container of variables")
         for loop in tree.find_all(nodes.For):
             loop.iter = nodes.Filter(loop.iter, _STEPS, [], [], None, None, lineno=loop.lineno)
