@@ -24,8 +24,6 @@ from molmo_point.grasp.gripper import Gripper
 
 Cancelled = Callable[[], bool]
 """Polled while the arm is busy; True ends the motion."""
-
-
 _D = TypeVar("_D", bound="ArmDriver")
 
 

@@ -80,7 +80,6 @@ def share_with_depth(
     base_T_camera: Transform,
     *,
     table_z_m: float = 0.0,
-    reach_m: float = REACH_M,
 ) -> float:
     """Share of the pixels on the workspace that measure it; arguments as `boxes_on_table`.
 
@@ -96,7 +95,7 @@ def share_with_depth(
     eye = base_T_camera.translation_m
     with np.errstate(divide="ignore", invalid="ignore"):
         away = (table_z_m - eye[2]) / rays[:, 2]
-        on_table = (away > 0) & np.all(np.abs(eye[:2] + away[:, None] * rays[:, :2]) < reach_m, axis=1)
+        on_table = (away > 0) & np.all(np.abs(eye[:2] + away[:, None] * rays[:, :2]) < REACH_M, axis=1)
     if not on_table.any():
         return 0.0
     height_m = eye[2] + depth_m[rows[on_table], columns[on_table]] * rays[on_table, 2] - table_z_m

@@ -1,6 +1,7 @@
 """History of stamped poses of a moving camera, interpolated between poses and never extrapolated."""
 
 import bisect
+import math
 
 import numpy as np
 
@@ -67,6 +68,13 @@ class PoseHistory:
             f"stamp {stamp_ns} ns, known {known}",
             "add poses at least every max_gap_s, from before the capture until after it",
         )
+
+
+def pose_difference(one: Transform, other: Transform) -> tuple[float, float]:
+    """Return the distance in meters and the angle in radians between two poses of the same frames."""
+    # Transforms of a robot come a thousand times a second, so this does without arrays.
+    cosine = (float(np.vdot(one.rotation, other.rotation)) - 1) / 2
+    return math.dist(one.translation_m, other.translation_m), math.acos(min(max(cosine, -1.0), 1.0))
 
 
 def between(before: Transform, after: Transform, share: float) -> Transform:

@@ -78,8 +78,7 @@ class Grip:
         self._empty_m = width
         self._arm.check()
         if not width >= width_m - _SAME_M:
-            said = f"the gripper was told to open to {width_m * 1e3:.0f} mm and stands at {width * 1e3:.0f} mm"
-            raise PickStopped(PickFailure.ARM_FAILED, said, again=False)
+            raise _not_open(width_m, width)
 
     def close_on(self, measured: Callable[[float], Held], expected_m: float, opening_m: float) -> float:
         """Close the fingers on an object, measure if they hold it, and return their width, meters.
@@ -158,8 +157,7 @@ class Grip:
             self._owner.held, self._empty_m = None, width
             return
         self._arm.check()
-        said = f"the gripper was told to open to {width_m * 1e3:.0f} mm and stands at {width * 1e3:.0f} mm"
-        raise PickStopped(PickFailure.ARM_FAILED, said, again=False)
+        raise _not_open(width_m, width)
 
     def _at_rest(self, width_m: float) -> float:
         """Width of fingers that may still move, once they stand, meters."""
@@ -183,3 +181,8 @@ class Grip:
             return False
         self._arm.wait(_SETTLE_S)
         return self._arm.is_gripping() is False
+
+
+def _not_open(told_m: float, width_m: float) -> PickStopped:
+    said = f"the gripper was told to open to {told_m * 1e3:.0f} mm and stands at {width_m * 1e3:.0f} mm"
+    return PickStopped(PickFailure.ARM_FAILED, said, again=False)

@@ -10,7 +10,7 @@ from molmo_point.arm.arm import Arm, Cancelled
 from molmo_point.arm.joint_path import FollowEnd, JointPath, NoPath
 from molmo_point.arm.obstacle_boxes import ObstacleBox
 from molmo_point.arrays import FloatArray
-from molmo_point.geometry.rigid import angle_between
+from molmo_point.geometry.poses import pose_difference
 from molmo_point.geometry.transforms import Transform
 from molmo_point.picking.event_log import PickStopped
 from molmo_point.picking.states import PickFailure
@@ -152,8 +152,7 @@ class GuardedArm(Arm):
             known = self.base_T_tool() @ mount if stamp_ns >= self.still_since_ns else pose
         else:
             known = self._poses.setdefault(frame, pose)
-        away_m = float(np.linalg.norm(pose.translation_m - known.translation_m))
-        turn_rad = float(angle_between(pose.rotation, known.rotation))
+        away_m, turn_rad = pose_difference(pose, known)
         if not (away_m <= _JUMP_M and turn_rad <= _JUMP_RAD):
             jump = f"{away_m * 1e3:.0f} mm and {np.degrees(turn_rad):.1f} degrees"
             raise PickStopped(PickFailure.NO_TRANSFORM, f"the pose of the camera {frame!r} jumped by {jump}", again=False)
@@ -177,9 +176,8 @@ class GuardedArm(Arm):
 
     def _require_at(self, goal: Transform) -> None:
         """Compare the tool's pose with its goal: a planner's path may lead elsewhere."""
-        tool = self.base_T_tool()
-        away_m = float(np.linalg.norm(tool.translation_m - goal.translation_m))
-        if not (away_m <= _GOAL_M and float(angle_between(tool.rotation, goal.rotation)) <= _GOAL_RAD):
+        away_m, turn_rad = pose_difference(self.base_T_tool(), goal)
+        if not (away_m <= _GOAL_M and turn_rad <= _GOAL_RAD):
             raise PickStopped(PickFailure.ARM_FAILED, f"the planned path ended {away_m * 1e3:.0f} mm off its goal", again=False)
 
     def move_gripper(self, width_m: float, *, cancelled: Cancelled | None = None) -> float:

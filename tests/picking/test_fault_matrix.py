@@ -47,7 +47,7 @@ def name_of(table, number):
 
 
 def place_of(table, other, seed):
-    """Where to place: beside another object, or in the zone for what is put aside."""
+    """Return a place and a relation: next to another object, or the zone for objects put aside."""
     return (name_of(table, other), "next to") if seed % 2 else ("", "aside")
 
 

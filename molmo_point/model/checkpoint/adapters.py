@@ -12,6 +12,8 @@ from safetensors import safe_open
 from molmo_point.backend import resolve_checkpoint
 from molmo_point.dependencies import require
 from molmo_point.errors import CheckpointError, InputError, MolmoPointError
+from molmo_point.files import write_file
+from molmo_point.model.checkpoint.config_bounds import entries_of
 from molmo_point.model.checkpoint.finite_weights import check_finite, non_finite_problems
 from molmo_point.model.checkpoint.tensor_names import name_in_memory
 from molmo_point.model.checkpoint.tokenizer_bounds import may_search_for_ever
@@ -111,7 +113,7 @@ def config_problems(config: Mapping[str, Any]) -> list[str]:
     hanging = [(name, text) for name, text in _patterns(config) if _hangs(text)]
     problems += [f"{name} has a pattern that may search for ever: {text[:60]}" for name, text in hanging]
     for name, value in config.items():
-        entries = _listed(value)
+        entries = entries_of(value)
         if len(entries) > _MOST_ENTRIES or any(isinstance(entry, int) and abs(entry) > _LARGEST_NUMBER for entry in entries):
             problems.append(f"{name} is {str(value)[:40]}, which is absurdly large")
     if config.get("megatron_config") is not None:
@@ -124,13 +126,11 @@ def _patterns(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name in ("target_modules", "exclude_modules", "layers_pattern"):
         found = config.get(name)
         # Names in a list are compared as they are, except those of layers.
-        yield from ((name, text) for text in ([found] if name != "layers_pattern" else _listed(found)) if isinstance(text, str))
+        yield from (
+            (name, text) for text in ([found] if name != "layers_pattern" else entries_of(found)) if isinstance(text, str)
+        )
     for name in ("rank_pattern", "alpha_pattern"):
         yield from ((name, text) for text in _entries(config, name))
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
 
 
 def _hangs(pattern: str) -> bool:
@@ -177,7 +177,7 @@ def _bare(name: str) -> str:
 
 def write_identity(model: Any, folder: Path) -> None:
     """Write a few numbers of the base model next to an adapter, by which another base is found out."""
-    (folder / IDENTITY).write_text(json.dumps(_sample(model)) + "\n", encoding="utf-8")
+    write_file(folder / IDENTITY, f"{json.dumps(_sample(model))}\n".encode())
 
 
 def _check_identity(folder: Path, model: Any) -> None:

@@ -69,7 +69,7 @@ def _of_part(values: Mapping[str, Any], prefix: str, depth: int) -> Iterator[str
 
 def _of_value(name: str, label: str, value: Any) -> Iterator[str]:
     given = f"{label} = {str(value)[:60]}"
-    numbers = [entry for entry in (value if isinstance(value, list) else [value]) if isinstance(entry, (int, float))]
+    numbers = [entry for entry in entries_of(value) if isinstance(entry, (int, float))]
     if any(isinstance(n, float) and not math.isfinite(n) for n in numbers):
         yield f"{given}, which is not finite"
     elif name not in _FLOATS and any(abs(n) > _LARGEST for n in numbers):
@@ -86,9 +86,10 @@ def _of_value(name: str, label: str, value: Any) -> Iterator[str]:
     elif name in _SWITCHES:
         if not isinstance(value, bool):
             yield f"{given}, neither true nor false"
-    elif name in _IDS and not all(type(entry) is int and 0 <= entry < _LARGEST for entry in _listed(value)):
+    elif name in _IDS and not all(type(entry) is int and 0 <= entry < _LARGEST for entry in entries_of(value)):
         yield f"{given}, not the number of a token"
 
 
-def _listed(value: Any) -> list[Any]:
+def entries_of(value: Any) -> list[Any]:
+    """Return the entries of a list, or the one value that stands for it."""
     return value if isinstance(value, list) else [value]

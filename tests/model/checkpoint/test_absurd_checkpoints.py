@@ -43,7 +43,7 @@ def edit(folder: Path, name: str, changes: dict[str, Any]) -> None:
 
 
 def told_by_both(folder: Path) -> str:
-    """What loading says; the doctor must have found something, too."""
+    """Return the words of the refusal by loading, of a folder in which the doctor finds something, too."""
     assert inspect_checkpoint(folder).problems
     return refusal(folder)
 

@@ -384,7 +384,7 @@ def test_a_goal_whose_answer_is_lost_is_sent_once_and_its_end_is_heard(client, m
 
 
 def ready_again(client):
-    """Whether the node takes a goal."""
+    """Return true if the node takes a goal."""
     try:
         return client.pick("the cube", ASIDE, timeout_s=ANSWER_S).placed
     except GoalError:

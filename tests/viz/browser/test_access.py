@@ -1,4 +1,4 @@
-"""Who may talk to the page: host names, origins, tokens, and messages; tried with raw requests, as an attacker would."""
+"""Rules for requests to the page, by raw requests as an attacker sends them: hosts, origins, tokens, and messages."""
 
 import socket
 

@@ -11,6 +11,7 @@ from sensor_msgs.msg import CameraInfo
 from molmo_point.arrays import FloatArray
 from molmo_point.errors import InputError
 from molmo_point.geometry.intrinsics import Intrinsics
+from molmo_point.geometry.rigid import angle_between
 from molmo_point_ros.conversions.stamps import stamp_from_ns
 
 _MOST_OFFSET = 1e-3
@@ -118,7 +119,7 @@ def _check_agreement(camera: FloatArray, projection: FloatArray, message: Camera
     if turn.any():
         if np.abs(turn @ turn.T - np.eye(3)).max() > 1e-3 or np.linalg.det(turn) < 0:
             raise InputError("R of the camera info must be a rotation matrix", str(turn.tolist()), _PUBLISH)
-        angle_rad = math.acos(min(max((float(np.trace(turn)) - 1) / 2, -1.0), 1.0))
+        angle_rad = float(angle_between(turn, np.eye(3)))
         if angle_rad > _MOST_TURN_RAD:
             given = f"R turns by {math.degrees(angle_rad):.2f} degrees"
             fix = "use the rectified image (image_proc), with its depth, and set rectified to true"

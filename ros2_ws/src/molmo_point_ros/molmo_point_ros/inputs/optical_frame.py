@@ -14,6 +14,8 @@ import numpy as np
 
 from molmo_point.errors import FrameError
 from molmo_point.frame import RgbdFrame
+from molmo_point.geometry.poses import pose_difference
+from molmo_point.geometry.rigid import angle_between
 from molmo_point.geometry.transforms import Transform
 from molmo_point_ros.inputs.frame_sources import FrameSource
 from molmo_point_ros.inputs.tf_buffer import Neighbor, TransformBuffer
@@ -189,7 +191,7 @@ def _doubt(name: str, reason: str) -> FrameError:
 
 def _turn(body_R_optical: np.ndarray) -> float:
     """Return the angle to the rotation between body and optical axes, in radians."""
-    return float(np.arccos(np.clip((np.vdot(body_R_optical, BODY_R_OPTICAL) - 1) / 2, -1, 1)))
+    return float(angle_between(body_R_optical, BODY_R_OPTICAL))
 
 
 def _away_m(neighbor: Neighbor) -> float:
@@ -206,9 +208,7 @@ def _chosen(below: Sequence[Neighbor]) -> str:
 
 
 def _is_same(one: Neighbor, other: Neighbor) -> bool:
-    difference = one.frame_T_other.rotation.T @ other.frame_T_other.rotation
-    angle_rad = np.arccos(np.clip((np.trace(difference) - 1) / 2, -1, 1))
-    apart_m = np.linalg.norm(one.frame_T_other.translation_m - other.frame_T_other.translation_m)
+    apart_m, angle_rad = pose_difference(one.frame_T_other, other.frame_T_other)
     return bool(angle_rad < _SAME_RAD and apart_m < _SAME_M)
 
 

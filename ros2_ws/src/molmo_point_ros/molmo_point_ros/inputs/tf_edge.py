@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from molmo_point.errors import FrameError
-from molmo_point.geometry.poses import between
+from molmo_point.geometry.poses import between, pose_difference
 from molmo_point.geometry.transforms import Transform
 from molmo_point_ros.inputs.synchronizer import SET_BACK_NS
 
@@ -146,7 +146,7 @@ class TransformEdge:
         if same_pose(before, at) or same_pose(at, after):
             return
         steps = np.diff(self._stamps[middle - 1 : middle + 2]) * 1e-9
-        there, back, left = _distance(before, at), _distance(at, after), _distance(before, after)
+        there, back, left = pose_difference(before, at), pose_difference(at, after), pose_difference(before, after)
         for axis, most in enumerate((_MOST_SPEED_M_S, _MOST_SPEED_RAD_S)):
             way = min(there[axis], back[axis])
             fast = way * (1 / steps[0] + 1 / steps[1]) / max(float(steps.sum()) / 2, 1e-9) > _MOST_ACCELERATION * most
@@ -160,23 +160,17 @@ class TransformEdge:
 
 def same_pose(one: Transform, other: Transform) -> bool:
     """Return true if two transforms of the same frames agree within 1 cm and 1 degree."""
-    distance_m, angle_rad = _distance(one, other)
+    distance_m, angle_rad = pose_difference(one, other)
     return distance_m < _SAME_M and angle_rad < _SAME_RAD
 
 
-def _distance(one: Transform, other: Transform) -> tuple[float, float]:
-    """Return the distance in meters and the angle in radians."""
-    cosine = (float(np.vdot(one.rotation, other.rotation)) - 1) / 2
-    return math.dist(one.translation_m, other.translation_m), math.acos(min(max(cosine, -1.0), 1.0))
-
-
 def _is_jump(before: Transform, after: Transform, step_s: float) -> bool:
-    distance_m, angle_rad = _distance(before, after)
+    distance_m, angle_rad = pose_difference(before, after)
     return distance_m > _SAME_M + _MOST_SPEED_M_S * step_s or angle_rad > _SAME_RAD + _MOST_SPEED_RAD_S * step_s
 
 
 def _shown(one: Transform, other: Transform) -> str:
-    distance_m, angle_rad = _distance(one, other)
+    distance_m, angle_rad = pose_difference(one, other)
     return f"{distance_m * 1e3:.0f} mm and {math.degrees(angle_rad):.1f} degrees"
 
 
