@@ -42,6 +42,8 @@ _LAZY = {
     "propose_grasps": "molmo_point.grasp.propose",
     "rank_grasps": "molmo_point.grasp.ranking",
     "parse_points": "molmo_point.points.parse",
+    "Caution": "molmo_point.cautions",
+    "CautionKind": "molmo_point.cautions",
     "Completion": "molmo_point.results",
     "ImagePoint": "molmo_point.results",
     "Target": "molmo_point.results",
@@ -54,6 +56,7 @@ _LAZY = {
     "CameraError": "molmo_point.errors",
     "CheckpointError": "molmo_point.errors",
     "DependencyError": "molmo_point.errors",
+    "NotTrainedError": "molmo_point.errors",
     "CancelledError": "molmo_point.errors",
 }
 

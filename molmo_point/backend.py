@@ -13,6 +13,7 @@ from molmo_point.errors import InputError
 from molmo_point.request import Kind
 from molmo_point.results import Completion, PointMode
 from molmo_point.trust.confidence_calibration import UNCALIBRATED, Calibration
+from molmo_point.trust.training_description import UNDESCRIBED, TrainingDescription
 
 _CHECKPOINTS = Path(__file__).resolve().parent / "checkpoints"
 
@@ -87,6 +88,7 @@ class Backend(ABC):
         sigma_px: Standard deviation of its points along u and v, in pixels of an image 640 pixels
             wide; NaN when nobody measured it.
         calibration: Calibration of its probabilities; by default they stay as they are.
+        training: Description of its training, by which answers outside of it are known; by default nothing is known.
         batches: Whether several prompts of one call are answered together; else the caller asks one by one.
         tells_spread: Whether `spreads` gives the distribution of each point.
     """
@@ -95,6 +97,7 @@ class Backend(ABC):
     dialect: str = "molmo"
     sigma_px: float = math.nan
     calibration: Calibration = UNCALIBRATED
+    training: TrainingDescription = UNDESCRIBED
     batches: bool = False
     tells_spread: bool = False
 

@@ -63,6 +63,10 @@ class DependencyError(MolmoPointError, ImportError):
     """An optional dependency is not installed, or has an unsupported version."""
 
 
+class NotTrainedError(MolmoPointError):
+    """The model was not trained for questions of this kind."""
+
+
 class CancelledError(MolmoPointError):
     """The caller's `should_stop` ended the work before it was complete."""
 

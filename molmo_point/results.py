@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from molmo_point.arrays import FloatArray
+from molmo_point.cautions import Caution
 from molmo_point.errors import FrameError
 from molmo_point.geometry.transforms import Transform
 from molmo_point.plain_json import plain_json
@@ -50,6 +51,8 @@ class Completion:
         absent_probability: Probability, before the first word, of an answer that denies the object,
             0 to 1; NaN when the backend does not tell.
         passes: Forward passes of the model after the first; -1 when the backend does not tell.
+        image_distance: Distance of the image from those of the training, as
+            `molmo_point.trust.familiarity` measures it; NaN when the backend does not tell.
     """
 
     text: str
@@ -61,6 +64,7 @@ class Completion:
     digit_probabilities: tuple[tuple[float, ...], ...] = ()
     absent_probability: float = math.nan
     passes: int = -1
+    image_distance: float = math.nan
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON-able form."""
@@ -96,9 +100,8 @@ class ImagePoint:
         u: Column in pixels; 0 is the center of the leftmost pixel, so -0.5 is the left edge.
         v: Row in pixels; 0 is the center of the topmost pixel.
         label: The model's name of the object.
-        confidence: Of a calibrated checkpoint, the probability that the point lies on the object,
-            given that the object is there, 0 to 1. Of any other, the probability of the coordinates'
-            digits, which is not that. NaN when unknown.
+        confidence: Calibrated probability that the point lies on an object that was meant, 0 to 1.
+            NaN without a calibration, and under cautions that leave it unknown.
         sigma_px: Standard deviation of u and of v in pixels, from `modes` where there are any;
             NaN when unknown.
         index: The model's own number of the point (x3, y3 is 3); None without one.
@@ -106,6 +109,8 @@ class ImagePoint:
         time_s: Moment of a video in seconds; NaN outside videos.
         object_id: The model's number of the object, constant along a track; None without tracks.
         modes: Places where the point may be, likeliest first; empty unless asked for.
+        digit_probability: The model's own probability of coordinates near the written ones, 0 to 1.
+            It says nothing about the right object. NaN when unknown.
     """
 
     u: float
@@ -118,6 +123,7 @@ class ImagePoint:
     time_s: float = math.nan
     object_id: int | None = None
     modes: tuple[PointMode, ...] = ()
+    digit_probability: float = math.nan
 
     @property
     def uv(self) -> FloatArray:
@@ -258,10 +264,11 @@ class Pointing:
         frame: Optical frame of the image.
         problems: Faults of the model's text, in words; empty without any.
         truncated: True when the text ended before the answer did.
-        absent_probability: Of a calibrated checkpoint, the probability that nothing in the image
-            fits, if half of all questions were about absent objects. Of any other, the model's
-            probability, before its first word, of denying the object. NaN when unknown.
+        absent_probability: Calibrated probability that nothing in the image fits, if half of all
+            questions were about absent objects. NaN without a calibration, and under cautions that
+            leave it unknown.
         region: (x0, y0, w, h) in pixels of the part that was looked at; None for the whole image.
+        cautions: Reasons for doubting the answer, each kind once; empty without any.
     """
 
     query: str
@@ -276,6 +283,12 @@ class Pointing:
     truncated: bool = False
     absent_probability: float = math.nan
     region: tuple[int, int, int, int] | None = None
+    cautions: tuple[Caution, ...] = ()
+
+    @property
+    def trusted(self) -> bool:
+        """Return whether the answer bears no caution."""
+        return not self.cautions
 
     def __len__(self) -> int:
         return len(self.found)
@@ -328,6 +341,8 @@ class Pointing:
         """
         numbered = list(enumerate(self.found))
         values = vars(self) | {
+            "trusted": self.trusted,
+            "cautions": [caution.to_dict() for caution in self.cautions],
             "points": [found.point.to_dict() for found in self.found],
             "targets": [{"point": k, **f.target.to_dict()} for k, f in numbered if f.target is not None],
             "unreachable": [{"point": k, **f.reason.to_dict()} for k, f in numbered if f.reason is not None],
@@ -352,6 +367,8 @@ class Count:
         problems: Faults of the model's text, in words; empty without any.
         stamp_ns: Capture time of the frame in nanoseconds.
         frame: Optical frame of the image.
+        cautions: Reasons for doubting the answer, each kind once; empty without any.
+        confidence: Calibrated probability that the count is right, 0 to 1; NaN when unknown.
     """
 
     query: str
@@ -365,7 +382,16 @@ class Count:
     problems: tuple[str, ...] = ()
     stamp_ns: int = 0
     frame: str = ""
+    cautions: tuple[Caution, ...] = ()
+    confidence: float = math.nan
+
+    @property
+    def trusted(self) -> bool:
+        """Return whether the answer bears no caution."""
+        return not self.cautions
 
     def to_dict(self) -> dict[str, Any]:
         """Return the object that `molmo-point count --json` prints."""
-        return plain_json(vars(self) | {"points": [point.to_dict() for point in self.points]})
+        lists = {"points": self.points, "cautions": self.cautions}
+        values = {name: [each.to_dict() for each in items] for name, items in lists.items()}
+        return plain_json(vars(self) | {"trusted": self.trusted} | values)

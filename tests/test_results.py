@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 
+from molmo_point.cautions import Caution, CautionKind
 from molmo_point.errors import FrameError
 from molmo_point.geometry.transforms import Transform
 from molmo_point.results import Completion, Count, DepthStatus, Found, ImagePoint, Pointing, Target, Unreachable
@@ -26,6 +27,7 @@ def test_pointing_prints_exactly_the_documented_object() -> None:
         ),
         timing_ms={"total": 1.5, "lift": math.nan}, stamp_ns=7, frame="camera",
         problems=("odd",), truncated=True, absent_probability=0.125, region=(1, 2, 30, 40),
+        cautions=(Caution(CautionKind.UNKNOWN_WORDS, "m knows no mugs", ("mug",)),),
     )  # fmt: skip
     assert json.loads(json.dumps(pointing.to_dict(), allow_nan=False)) == {
         "query": "mug",
@@ -33,6 +35,10 @@ def test_pointing_prints_exactly_the_documented_object() -> None:
         "text": "t",
         "absent": False,
         "absent_probability": 0.125,
+        "trusted": False,
+        "cautions": [
+            {"kind": "UNKNOWN_WORDS", "message": "m knows no mugs", "words": ["mug"], "suggestion": ""},
+        ],
         "points": [
             {"u": 3.0, "v": 4.0, "label": "mug", "confidence": None, "sigma_px": None},
             {"u": 1.5, "v": 2.5, "label": "mug", "confidence": 0.25, "sigma_px": None, "index": 3},
@@ -102,6 +108,7 @@ def test_count_and_completion_print() -> None:
     assert json.loads(json.dumps(count.to_dict(), allow_nan=False))["stated_count"] is None
     assert set(count.to_dict()) == {
         "query", "model", "text", "count", "stated_count", "points", "consistent", "problems", "frame", "stamp_ns", "timing_ms",
+        "trusted", "cautions", "confidence",
     }  # fmt: skip
     completion = Completion("hi", 2, "stop", {}, ("h", "i"), (0.5, math.nan))
     assert json.loads(json.dumps(completion.to_dict(), allow_nan=False))["token_probabilities"] == [0.5, None]

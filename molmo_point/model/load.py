@@ -16,6 +16,7 @@ from molmo_point.model.checkpoint.published_sizes import FLAVORED, flavor_of
 from molmo_point.model.checkpoint.quality_file import measured_quality
 from molmo_point.model.checkpoint.quantization import default_quantization
 from molmo_point.model.checkpoint.released_config import read_config
+from molmo_point.model.checkpoint.trust_file import training_description
 from molmo_point.model.checkpoint.weight_files import weights_of
 from molmo_point.trust.confidence_calibration import Calibration
 
@@ -96,6 +97,8 @@ def load_backend(
     )
     backend = resolve(family.loader)(checkpoint)
     backend.dialect = family.dialect
+    # An adapter brings a description of its own: that of the base does not know its words and pictures.
+    backend.training = training_description(adapter_folder or folder)
     return backend
 
 

@@ -32,6 +32,8 @@ class PickFailure(enum.Enum):
     """The model points at nothing."""
     WRONG_OBJECT = "WRONG_OBJECT"
     """Views do not agree on one object, or the object has no inside to put something in."""
+    UNTRUSTED = "UNTRUSTED"
+    """The model's answer bears a caution that the caller did not accept."""
     NO_DEPTH = "NO_DEPTH"
     """The model points at a pixel without usable depth, or a camera does not measure the table."""
     NO_GRASP = "NO_GRASP"

@@ -1,1 +1,1 @@
-"""Trust in an answer: calibrated confidence."""
+"""Trust in an answer: words, image and object inside the training, and calibrated confidence."""

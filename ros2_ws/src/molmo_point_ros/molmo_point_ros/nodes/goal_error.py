@@ -5,7 +5,15 @@ from typing import Any
 
 from molmo_point_msgs.action import PickObject
 
-from molmo_point.errors import CameraError, CancelledError, DepthInputError, FrameError, InputError, MolmoPointError
+from molmo_point.errors import (
+    CameraError,
+    CancelledError,
+    DepthInputError,
+    FrameError,
+    InputError,
+    MolmoPointError,
+    NotTrainedError,
+)
 from molmo_point.text_checks import printable
 
 _Codes = PickObject.Result
@@ -34,6 +42,8 @@ class ErrorCode(IntEnum):
     GRASP_FAILED = _Codes.GRASP_FAILED
     NOT_FOUND = _Codes.NOT_FOUND
     WRONG_OBJECT = _Codes.WRONG_OBJECT
+    UNTRUSTED = _Codes.UNTRUSTED
+    NOT_TRAINED = _Codes.NOT_TRAINED
     UNKNOWN = _Codes.UNKNOWN
 
 
@@ -43,6 +53,7 @@ _CODE_OF = (
     (CameraError, ErrorCode.NO_IMAGE),
     (FrameError, ErrorCode.TF_ERROR),
     (CancelledError, ErrorCode.CANCELED),
+    (NotTrainedError, ErrorCode.NOT_TRAINED),
     (MolmoPointError, ErrorCode.MODEL_ERROR),
 )
 """Code of every error class of the SDK; the first match counts."""

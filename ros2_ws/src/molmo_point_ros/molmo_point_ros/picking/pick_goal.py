@@ -32,6 +32,7 @@ MOST_ATTEMPTS = 100
 CODE_OF = {
     PickFailure.NOT_FOUND: ErrorCode.NOT_FOUND,
     PickFailure.WRONG_OBJECT: ErrorCode.WRONG_OBJECT,
+    PickFailure.UNTRUSTED: ErrorCode.UNTRUSTED,
     PickFailure.NO_DEPTH: ErrorCode.NO_DEPTH,
     PickFailure.NO_GRASP: ErrorCode.NO_GRASP,
     PickFailure.UNREACHABLE: ErrorCode.PLANNING_ERROR,

@@ -1,0 +1,58 @@
+"""Cautions: typed reasons for doubting an answer of a model."""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from molmo_point.plain_json import plain_json
+
+
+class CautionKind(str, Enum):
+    """Reason for doubting an answer.
+
+    UNKNOWN_WORDS: the query has words, or an order of words, that the model was not trained on.
+    LABEL_DIFFERS: the model names another object than the query.
+    UNFAMILIAR_IMAGE: the image is unlike those of the training.
+    UNFAMILIAR_OBJECT: the image at the point is unlike what the query names.
+    POOR_IMAGE: the image is too dark, too bright, without texture, or has swapped channels.
+    NOT_TRAINED: the model was not trained for questions of this kind.
+    UNCALIBRATED: the model has no calibration, so nothing is known about its mistakes.
+    UNREADABLE: a part of the answer cannot be read.
+    TRUNCATED: the text ended before the answer did.
+    COUNT_DIFFERS: the stated number is not the number of points.
+    """
+
+    UNKNOWN_WORDS = "UNKNOWN_WORDS"
+    LABEL_DIFFERS = "LABEL_DIFFERS"
+    UNFAMILIAR_IMAGE = "UNFAMILIAR_IMAGE"
+    UNFAMILIAR_OBJECT = "UNFAMILIAR_OBJECT"
+    POOR_IMAGE = "POOR_IMAGE"
+    NOT_TRAINED = "NOT_TRAINED"
+    UNCALIBRATED = "UNCALIBRATED"
+    UNREADABLE = "UNREADABLE"
+    TRUNCATED = "TRUNCATED"
+    COUNT_DIFFERS = "COUNT_DIFFERS"
+
+
+@dataclass(frozen=True)
+class Caution:
+    """One reason for doubting an answer.
+
+    Attributes:
+        kind: The kind of the reason.
+        message: One plain line for people.
+        words: Words of the query that it is about; empty without any.
+        suggestion: A better query; empty without one.
+    """
+
+    kind: CautionKind
+    message: str
+    words: tuple[str, ...] = ()
+    suggestion: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind.value}: {self.message}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON-able form."""
+        return plain_json(self)

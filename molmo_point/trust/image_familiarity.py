@@ -1,0 +1,31 @@
+"""Familiarity of an image: its distance from the images of the training, in the features of the vision encoder."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from molmo_point.arrays import FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class ImageFamiliarity:
+    """Distribution of image features in the training.
+
+    Attributes:
+        limit: Distance beyond which an image is unfamiliar.
+    """
+
+    limit: float
+
+    def distance(self, features: FloatArray) -> float:
+        """Return the distance of the features (n,) of an image from the training."""
+        return 0.0
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> "ImageFamiliarity":
+        """Read the form of `to_settings`; ValueError if it is another."""
+        return cls(float(settings["limit"]))
+
+    def to_settings(self) -> dict[str, Any]:
+        """Return the JSON-able form."""
+        return {"limit": self.limit}

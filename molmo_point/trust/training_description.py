@@ -1,0 +1,46 @@
+"""Description of a checkpoint's training: what it knows, and what its images looked like."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from molmo_point.request import Kind
+from molmo_point.trust.image_familiarity import ImageFamiliarity
+from molmo_point.trust.trained_words import TrainedWords
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingDescription:
+    """The training of a checkpoint, as far as it is described.
+
+    Attributes:
+        vocabulary: Words of the training; None if they are not described, or if the model knows the words of the world.
+        abilities: Kinds of questions that it was trained for; None if they are not described.
+        familiarity: Distribution of its images; None if it is not described.
+    """
+
+    vocabulary: TrainedWords | None = None
+    abilities: frozenset[Kind] | None = None
+    familiarity: ImageFamiliarity | None = None
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> "TrainingDescription":
+        """Read the form of `to_settings`; ValueError, KeyError or TypeError if it is another."""
+        vocabulary, abilities, familiarity = (settings.get(name) for name in ("vocabulary", "abilities", "familiarity"))
+        return cls(
+            None if vocabulary is None else TrainedWords.from_settings(vocabulary),
+            None if abilities is None else frozenset(Kind(kind) for kind in abilities),
+            None if familiarity is None else ImageFamiliarity.from_settings(familiarity),
+        )
+
+    def to_settings(self) -> dict[str, Any]:
+        """Return the content of ``trust.json``."""
+        parts = {
+            "vocabulary": self.vocabulary and self.vocabulary.to_settings(),
+            "abilities": None if self.abilities is None else sorted(kind.value for kind in self.abilities),
+            "familiarity": self.familiarity and self.familiarity.to_settings(),
+        }
+        return {name: part for name, part in parts.items() if part is not None}
+
+
+UNDESCRIBED = TrainingDescription()
