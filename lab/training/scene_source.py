@@ -10,6 +10,8 @@ from lab.training.lesson import Lesson
 from lab.training.views import SceneViews
 from molmo_point.finetuning.run_settings import NOT_EMPTY, DataEntry, LabelData, Share, TuneSettings
 from molmo_point.finetuning.sample import Source, TrainingSample
+from molmo_point.finetuning.taught import Taught
+from molmo_point.request import Kind
 
 _TRIES = 100
 
@@ -38,6 +40,10 @@ class SceneSource(Source):
             if examples:
                 return TrainingSample(view.color, examples)
         return None
+
+    def taught(self, stage: str) -> Taught:
+        """Return the kinds of questions of the stage's lesson; its words are those of the embedded models."""
+        return Taught(kinds=frozenset((Kind.CAPTION,) if stage == "caption" else Kind))
 
     def report(self) -> list[str]:
         """Count the scenes in a line for a user."""

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from molmo_point.errors import DependencyError, InputError
@@ -65,6 +66,8 @@ def run(options: argparse.Namespace) -> int:
     settings = parse_settings(TuneSettings, values, str(options.config))
     folder = tune(settings, lambda line: print(line, file=sys.stderr), draw_curves)
     print(f"trained: {folder}")
+    command = f"molmo-point eval calibration --data LABELS --model {quote(str(folder))} --write"
+    print(f"it has no calibration yet; measure it on other pictures: {command}")
     return 0
 
 

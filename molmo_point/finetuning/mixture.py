@@ -5,6 +5,7 @@ import numpy as np
 from molmo_point.errors import InputError
 from molmo_point.finetuning.run_settings import TuneSettings
 from molmo_point.finetuning.sample import TrainingSample
+from molmo_point.finetuning.taught import Taught
 
 
 class Mixture:
@@ -27,6 +28,11 @@ class Mixture:
     def report(self) -> list[str]:
         """Describe every source in lines for a user."""
         return [line for source in self.sources for line in source.report()]
+
+    def taught(self) -> list[Taught]:
+        """Return the content of every source that a stage of the run draws from."""
+        stages = {stage.stage for stage in self.settings.stages}
+        return [s.taught(stage) for stage in stages for s, weight in zip(self.sources, self._weights(stage)) if weight]
 
     def _weights(self, stage: str) -> list[float]:
         """Return the weight of every source; a weight of 0 counts as 1 for captions, which are rare."""

@@ -7,6 +7,7 @@ from enum import Enum
 import numpy as np
 
 from molmo_point.arrays import ColorArray
+from molmo_point.finetuning.taught import Taught
 
 
 class AnswerKind(Enum):
@@ -61,6 +62,10 @@ class Source(ABC):
     @abstractmethod
     def report(self) -> list[str]:
         """Describe the contents in lines for a user, left-out rows included."""
+
+    @abstractmethod
+    def taught(self, stage: str) -> Taught:
+        """Return the words and the kinds of questions that a stage takes from the source."""
 
     def serves(self, stage: str) -> bool:
         """Return True if the source has images for a stage; by default for every stage."""

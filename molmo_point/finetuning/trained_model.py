@@ -16,8 +16,10 @@ from molmo_point.finetuning.run_settings import Lora, Stage, TuneSettings
 from molmo_point.model.checkpoint.adapters import write_identity
 from molmo_point.model.checkpoint.loading import bar_for_big_files
 from molmo_point.model.checkpoint.quantization import allow_cpu_packing, is_quantized
+from molmo_point.model.checkpoint.trust_file import write_training_description
 from molmo_point.model.load import load_backend
 from molmo_point.model.molmo_backend import MolmoBackend
+from molmo_point.trust.training_description import TrainingDescription
 
 DECODER = r".*blocks\.\d+\.(att_proj|attn_out|ff_proj|ff_out|mlp\.experts\.\d+\.\w+_proj)"
 _VISION = r".*vision_backbone\..*\.w[qkvo123]"
@@ -31,6 +33,7 @@ class TrainedModel:
     Attributes:
         adapted: peft's model around it; None if the weights themselves are trained.
         trainable: Names of the parameters that training may change.
+        base_training: Description of the training of the base.
 
     Raises:
         InputError: The base is no Molmo v1, or adapters find no layer.
@@ -52,6 +55,7 @@ class TrainedModel:
             fix = "train a Molmo2 with transformers; or choose a Molmo v1"
             raise InputError("The base must be a Molmo v1", f"{settings.base}, which answers as {backend.dialect}", fix)
         self.model, self.processor, self.adapted = backend.model, backend.processor, None
+        self.base_training = backend.training
         self.device = next(self.model.parameters()).device
         if settings.lora is not None:
             # An embedded name or an id stays; a folder is named in full.
@@ -100,8 +104,11 @@ class TrainedModel:
             return contextlib.nullcontext()
         return torch.autocast("cuda", torch.bfloat16)
 
-    def save(self, folder: Path) -> None:
-        """Write the checkpoint or the adapter as a whole: the last one stays until the new one is complete."""
+    def save(self, folder: Path, training: TrainingDescription) -> None:
+        """Write the checkpoint or the adapter as a whole: the last one stays until the new one is complete.
+
+        The measured error and the calibration of the base are not copied: they do not hold for the trained model.
+        """
         part, old = folder.with_name(f"{folder.name}.part"), folder.with_name(f"{folder.name}.old")
         for left in (part, old):
             shutil.rmtree(left, ignore_errors=True)
@@ -111,6 +118,8 @@ class TrainedModel:
         if self.adapted is not None:
             write_identity(self.model, part)
         self.processor.save_pretrained(part)
+        if training.to_settings():
+            write_training_description(part, training)
         for path in part.iterdir():
             path.chmod(0o644)  # for others to read; safetensors keeps its files to their owner
         if folder.exists():

@@ -15,6 +15,7 @@ from molmo_point.finetuning.mixture import Mixture
 from molmo_point.finetuning.packed_batch import PackedImage, packed_image, summed_loss
 from molmo_point.finetuning.run_settings import TuneSettings
 from molmo_point.finetuning.sample import TrainingSample
+from molmo_point.finetuning.taught import described
 from molmo_point.finetuning.trained_model import TrainedModel
 
 _VALIDATION_SEED = 96817
@@ -92,7 +93,7 @@ class TuningTask(TrainingTask):
         return row | (answer_scores(self.trained_model.backend(), samples) if stage == "point" else {})
 
     def save(self) -> Path:
-        self.trained_model.save(self.folder)
+        self.trained_model.save(self.folder, described(self.trained_model.base_training, self.mixture.taught()))
         return self.folder
 
     @property

@@ -26,7 +26,9 @@ def test_a_run_file_is_trained(tmp_path: Path, capsys: pytest.CaptureFixture[str
     monkeypatch.setattr(tuning, "tune", tune)
     assert main(["train", "--config", str(tmp_path / "run.yaml"), "--out", "elsewhere", "--skip-bad"]) == 0
     written = capsys.readouterr()
-    assert written.out == "trained: there\n" and written.err == "what was found\n"
+    trained, next_step = written.out.splitlines()
+    assert trained == "trained: there" and written.err == "what was found\n"
+    assert next_step.endswith("molmo-point eval calibration --data LABELS --model there --write")
     (entry,) = asked[0].data
     assert isinstance(entry, LabelData)
     assert (asked[0].out, asked[0].skip_bad, entry.path) == ("elsewhere", True, "rows.jsonl")

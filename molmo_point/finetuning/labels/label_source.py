@@ -9,6 +9,7 @@ from molmo_point.finetuning.labels.formats import Caption
 from molmo_point.finetuning.labels.label_set import LabeledImage, LabelSet
 from molmo_point.finetuning.labels.wording import caption_examples, example_of
 from molmo_point.finetuning.sample import Source, TrainingExample, TrainingSample
+from molmo_point.finetuning.taught import Taught, taught_by
 
 _TRIES = 100
 
@@ -42,6 +43,10 @@ class LabelSource(Source):
                     self._broken.add(image.path)
                     self.labels.bad.add(error.given)
         return None
+
+    def taught(self, stage: str) -> Taught:
+        """Return the content of the images to train on."""
+        return taught_by((annotation for image in self.labels.train for annotation in image.annotations), stage)
 
     def report(self) -> list[str]:
         """Count rows and images in lines for a user, and list bad rows."""

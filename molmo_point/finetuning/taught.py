@@ -1,0 +1,63 @@
+"""Words and kinds of questions that a run teaches, and the description of the training that follows from them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from molmo_point.finetuning.labels.formats import Annotation, Caption, PointLabels
+from molmo_point.request import Kind
+from molmo_point.trust.training_description import TrainingDescription
+
+LABEL_GROUP = "labels"
+"""Group of the vocabulary that holds the labels of a user."""
+
+
+@dataclass(frozen=True)
+class Taught:
+    """Content of a source, as far as a stage shows it.
+
+    Attributes:
+        words: Labels of objects that are shown, each once.
+        kinds: Kinds of questions.
+    """
+
+    words: frozenset[str] = frozenset()
+    kinds: frozenset[Kind] = frozenset()
+
+
+def taught_by(annotations: Iterable[Annotation], stage: str) -> Taught:
+    """Return the content of annotations; a label that no image shows teaches no word."""
+    words: set[str] = set()
+    kinds: set[Kind] = set()
+    for annotation in annotations:
+        if isinstance(annotation, Caption):
+            kinds.add(Kind.CAPTION)
+        elif stage == "caption":
+            continue
+        elif isinstance(annotation, PointLabels):
+            kinds |= {Kind.COUNT} if annotation.percent is None else {Kind.COUNT, Kind.POINT}
+            words |= {annotation.label} if annotation.count else set()
+        else:
+            kinds.add(Kind.ASK)
+    return Taught(frozenset(words), frozenset(kinds))
+
+
+def described(base: TrainingDescription, parts: Iterable[Taught]) -> TrainingDescription:
+    """Describe a model that was trained further: words and kinds of questions of its base, and those of the run.
+
+    A base without a vocabulary or without kinds is one that knows the world, and stays so. The familiarity of the base is
+    left out, because the run changes the features of images; `molmo-point eval calibration` measures it again.
+    """
+    parts = list(parts)
+    words, kinds = frozenset[str]().union(*(part.words for part in parts)), frozenset[Kind]().union(*(p.kinds for p in parts))
+    abilities = None if base.abilities is None else base.abilities | kinds
+    return replace(with_words(base, words), abilities=abilities, familiarity=None)
+
+
+def with_words(description: TrainingDescription, words: Iterable[str]) -> TrainingDescription:
+    """Add labels to the vocabulary of a description; without a vocabulary it stays as it is."""
+    known = description.vocabulary
+    if known is None:
+        return description
+    labels = sorted({*known.groups.get(LABEL_GROUP, ()), *words})
+    groups = {**known.groups, LABEL_GROUP: tuple(labels)} if labels else known.groups
+    return replace(description, vocabulary=replace(known, groups=groups))
