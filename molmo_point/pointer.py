@@ -3,20 +3,17 @@
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
 from molmo_point.backend import Backend, Growth, Limits, Prompt, open_backend
 from molmo_point.crop import View, views_of
 from molmo_point.depth.lift import lift_point
-from molmo_point.errors import CancelledError, InputError
+from molmo_point.errors import CancelledError, InputError, NotTrainedError
 from molmo_point.frame import FrameOrImage, RgbdFrame
-from molmo_point.points.answer import ParsedAnswer
 from molmo_point.points.dialects import dialect_of
 from molmo_point.points.dialects.prompts import checked_style, question_prompt
-from molmo_point.points.parse import parse_answer
-from molmo_point.points.point_quality import rate_points
+from molmo_point.points.judged_answer import JudgedAnswer, judge_answer
 from molmo_point.points.stop_rule import GrowingAnswer
 from molmo_point.request import MAX_POINTS, Kind, Near, PointRequest, Surface
 from molmo_point.results import Completion, Count, Found, ImagePoint, Pointing
@@ -25,6 +22,13 @@ from molmo_point.text_checks import MAX_ANSWER_TOKENS, checked_count, checked_qu
 _TOKENS_AROUND, _TOKENS_PER_POINT = 64, 20
 OnPoints: TypeAlias = Callable[[tuple[ImagePoint, ...]], None]
 ShouldStop: TypeAlias = Callable[[], bool]
+
+_ABILITIES = {
+    Kind.POINT: "point at objects",
+    Kind.COUNT: "count objects",
+    Kind.ASK: "answer free questions",
+    Kind.CAPTION: "describe images",
+}
 
 
 class Pointer:
@@ -117,6 +121,7 @@ class Pointer:
 
         Raises:
             InputError: An argument has an impossible value.
+            NotTrainedError: The model was not trained for questions of this kind.
             CancelledError: `should_stop` returned True.
         """
         request = PointRequest.of(
@@ -193,19 +198,21 @@ class Pointer:
         told = None if on_points is None else lambda _, points: on_points(points)
         view, clock = View(RgbdFrame.of(frame), None), _Clock(request)
         (answer,) = self._answer(view, (request,), clock, should_stop, told)
-        parsed, points = self._points(view, answer)
+        judged = self._judged(view, answer)
+        parsed = judged.parsed
         return Count(
             query=request.words,
             model=self.backend.name,
             text=answer.completion.text,
             count=parsed.object_count or parsed.stated_count or 0,
             stated_count=parsed.stated_count,
-            points=points,
+            points=judged.points,
             consistent=parsed.consistent and answer.completion.finish_reason == "stop",
             timing_ms=clock.timing_ms(answer, time.perf_counter()),
-            problems=_problems(parsed, answer),
+            problems=judged.problems,
             stamp_ns=view.frame.stamp_ns,
             frame=view.frame.frame,
+            cautions=judged.cautions,
         )
 
     def ask(
@@ -234,6 +241,7 @@ class Pointer:
 
         Raises:
             InputError: An argument has an impossible value.
+            NotTrainedError: The model was not trained for questions of this kind.
             CancelledError: `should_stop` returned True.
         """
         text = question_prompt(checked_question(question))
@@ -261,6 +269,7 @@ class Pointer:
         on_text: Callable[[str], None] | None,
     ) -> Completion:
         limits = Limits(checked_count("max_new_tokens", max_new_tokens, MAX_ANSWER_TOKENS))
+        _refuse_untrained(self.backend, prompt.kind)
         color = RgbdFrame.of(frame).color
         last: Growth | None = None
         _raise_if_stopped(should_stop, prompt, None)
@@ -283,6 +292,8 @@ class Pointer:
         on_points: Callable[[int, tuple[ImagePoint, ...]], None] | None,
     ) -> tuple[GrowingAnswer, ...]:
         """Let the model write until every request is satisfied, its time is over, or the caller stops it."""
+        for request in requests:
+            _refuse_untrained(self.backend, request.kind)
         if any(request.spread for request in requests) and not self.backend.tells_spread:
             fix = "use a Molmo v1 checkpoint, or spread=False"
             raise InputError("spread must be False for a model that does not tell its distributions", self.backend.name, fix)
@@ -304,35 +315,31 @@ class Pointer:
         clock.generated = time.perf_counter()
         return answers
 
-    def _points(self, view: View, answer: GrowingAnswer) -> tuple[ParsedAnswer, tuple[ImagePoint, ...]]:
-        """Read an answer, and rate its points; they are in pixels of the view."""
-        completion, backend = answer.completion, self.backend
-        stopped = completion.finish_reason in ("points", "time")
-        text = self._dialect.closed(completion.text) if stopped else completion.text
-        parsed = parse_answer(text, view.size_wh, self._dialect)
-        spreads = backend.spreads(view.color, answer.prompt, completion) if answer.request.spread else ()
-        return parsed, rate_points(completion, parsed, view.size_wh, backend.sigma_px, spreads, backend.calibration)
+    def _judged(self, view: View, answer: GrowingAnswer) -> JudgedAnswer:
+        """Read, rate and judge an answer; its points are in pixels of the view."""
+        backend = self.backend
+        spreads = backend.spreads(view.color, answer.prompt, answer.completion) if answer.request.spread else ()
+        return judge_answer(answer, view.size_wh, self._dialect, backend, spreads)
 
     def _pointing(self, view: View, answer: GrowingAnswer, clock: "_Clock") -> Pointing:
-        request, completion = answer.request, answer.completion
-        parsed, rated = self._points(view, answer)
-        named = tuple(point if point.label else replace(point, label=request.words) for point in rated[: request.max_points])
-        points, read = view.to_image(named), time.perf_counter()
+        request, judged = answer.request, self._judged(view, answer)
+        points, read = view.to_image(judged.points), time.perf_counter()
         surface = {"prefer": request.prefer, "reference_depth_m": request.reference_depth_m}
-        ended = completion.finish_reason
         return Pointing(
             query=request.words,
             model=self.backend.name,
-            text=completion.text,
-            absent=parsed.absent,
+            text=answer.completion.text,
+            absent=judged.parsed.absent,
             found=tuple(Found.of(point, lift_point(point, view.frame, **surface)) for point in points),
             timing_ms=clock.timing_ms(answer, read),
             stamp_ns=view.frame.stamp_ns,
             frame=view.frame.frame,
-            problems=_problems(parsed, answer),
-            truncated=ended != "points" and (parsed.truncated or ended in ("length", "time")),
-            absent_probability=self.backend.calibration.absent(completion.absent_probability),
+            problems=judged.problems,
+            truncated=judged.truncated,
+            absent_probability=judged.absent_probability,
             region=None if view.region is None else view.region.as_tuple(),
+            cautions=judged.cautions,
+            denial_probability=judged.denial_probability,
         )
 
 
@@ -360,21 +367,18 @@ def _generator(growths: Iterator[Growth]) -> Generator[Growth, None, None]:
     yield from growths
 
 
+def _refuse_untrained(backend: Backend, kind: Kind) -> None:
+    """Raise NotTrainedError if the training of a model is described and has no questions of a kind."""
+    abilities = backend.training.abilities
+    if abilities is not None and kind not in abilities:
+        known = " and ".join(_ABILITIES[each] for each in Kind if each in abilities) or "answer nothing"
+        fix = f"use a released Molmo checkpoint, e.g. allenai/Molmo-7B-D-0924; {backend.name} can {known}"
+        raise NotTrainedError(f"{backend.name} was not trained to {_ABILITIES[kind]}", kind.value, fix)
+
+
 def _raise_if_stopped(should_stop: ShouldStop | None, prompt: Prompt, growth: Growth | None) -> None:
     if should_stop is not None and should_stop():
         count = 0 if growth is None else growth.completion.token_count
         given = f"{prompt.text!r} after {count} tokens"
         fix = "ask again, or do not let should_stop return True"
         raise CancelledError("the work was cancelled before the answer was complete", given, fix)
-
-
-def _problems(parsed: ParsedAnswer, answer: GrowingAnswer) -> tuple[str, ...]:
-    """Name the faults of an answer: of its text, and of cutting it off."""
-    found, request, ended = parsed.problems, answer.request, answer.completion.finish_reason
-    if ended == "time":
-        found = (*found, "the time budget was used up before the answer was complete")
-    if len(parsed.points) > request.max_points:
-        return (*found, f"{len(parsed.points)} points, of which the first {request.max_points} are kept")
-    if ended == "points" and request.labels:
-        return (*found, f"more than {request.max_points} points, of which the first {request.max_points} are kept")
-    return found

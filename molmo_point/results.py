@@ -101,7 +101,7 @@ class ImagePoint:
         v: Row in pixels; 0 is the center of the topmost pixel.
         label: The model's name of the object.
         confidence: Calibrated probability that the point lies on an object that was meant, 0 to 1.
-            NaN without a calibration, and under cautions that leave it unknown.
+            NaN without a calibration, and under cautions.
         sigma_px: Standard deviation of u and of v in pixels, from `modes` where there are any;
             NaN when unknown.
         index: The model's own number of the point (x3, y3 is 3); None without one.
@@ -269,6 +269,7 @@ class Pointing:
             leave it unknown.
         region: (x0, y0, w, h) in pixels of the part that was looked at; None for the whole image.
         cautions: Reasons for doubting the answer, each kind once; empty without any.
+        denial_probability: The model's own probability of denying the object; NaN when unknown.
     """
 
     query: str
@@ -284,6 +285,7 @@ class Pointing:
     absent_probability: float = math.nan
     region: tuple[int, int, int, int] | None = None
     cautions: tuple[Caution, ...] = ()
+    denial_probability: float = math.nan
 
     @property
     def trusted(self) -> bool:
@@ -302,11 +304,12 @@ class Pointing:
 
     @property
     def best(self) -> Found | None:
-        """The most confident object, one with a target first; the model's first where confidences are unknown."""
+        """The most confident object, one with a target first; without confidences the highest `digit_probability`."""
 
-        def rank(found: Found) -> tuple[bool, float]:
-            confidence = found.point.confidence
-            return found.target is not None, confidence if math.isfinite(confidence) else -1.0
+        def rank(found: Found) -> tuple[bool, bool, float]:
+            confidence, stated = found.point.confidence, found.point.digit_probability
+            known = math.isfinite(confidence)
+            return found.target is not None, known, confidence if known else stated if math.isfinite(stated) else -1.0
 
         return max(self.found, key=rank, default=None)
 

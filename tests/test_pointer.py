@@ -14,6 +14,7 @@ from molmo_point.errors import InputError, MolmoPointError
 from molmo_point.frame import RgbdFrame
 from molmo_point.pointer import Pointer
 from molmo_point.results import DepthStatus
+from molmo_point.trust.confidence_calibration import Calibration, LogitLine
 
 from .scripted_backend import CAMERA, FRAME, MUG, TWO, Scripted
 
@@ -75,14 +76,17 @@ def test_absence_is_an_answer() -> None:
     assert (pointing.points, pointing.targets, pointing.unreachable) == ((), (), ())
 
 
-def test_confidence_is_the_product_of_the_digits() -> None:
+def test_the_digit_probability_is_the_product_of_the_digits() -> None:
     (point,) = Pointer(Scripted(MUG, probability=0.9)).point(FRAME, "mug").points
-    assert point.confidence == pytest.approx(0.9**6)
-    assert math.isnan(Pointer(Scripted(MUG)).point(FRAME, "mug").points[0].confidence)
+    assert point.digit_probability == pytest.approx(0.9**6)
+    assert math.isnan(Pointer(Scripted(MUG)).point(FRAME, "mug").points[0].digit_probability)
 
 
 def test_confidence_reaches_the_target() -> None:
-    assert Pointer(Scripted(MUG, probability=0.9)).point(FRAME, "mug").targets[0].confidence == pytest.approx(0.9**6)
+    backend = Scripted(MUG, probability=0.9)
+    backend.calibration = Calibration(LogitLine(offset=1.0))
+    (found,) = Pointer(backend).point(FRAME, "mug")
+    assert found.target is not None and found.target.confidence == found.point.confidence > found.point.digit_probability
 
 
 def test_sigma_is_the_models_scaled_to_the_image_or_one_percent() -> None:

@@ -35,6 +35,7 @@ def test_pointing_prints_exactly_the_documented_object() -> None:
         "text": "t",
         "absent": False,
         "absent_probability": 0.125,
+        "denial_probability": None,
         "trusted": False,
         "cautions": [
             {"kind": "UNKNOWN_WORDS", "message": "m knows no mugs", "words": ["mug"], "suggestion": ""},

@@ -62,7 +62,7 @@ def observe_questions(pointer: Pointer, questions: Iterable[FreshQuestion], spre
         if question.kind == "count":
             continue
         pointing = pointer.point(question.frame, question.phrase, spread=spread)
-        note_question(found, pointing.absent_probability, not question.targets, question.scene)
+        note_question(found, pointing.denial_probability, not question.targets, question.scene)
         if pointing.points and question.targets:
             point = pointing.points[0]
             nearest = int(np.argmin(np.hypot(*(question.middles_px - point.uv).T)))

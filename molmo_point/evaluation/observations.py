@@ -20,7 +20,7 @@ class Observations:
     """Rows for points and for questions, each with the seed of its scene.
 
     Attributes:
-        points: Uncalibrated confidence of the first point of each question about a visible object, True if that
+        points: Digit probability of the first point of each question about a visible object, True if that
             point lies on a visible pixel of the object, and the scene.
         questions: Uncalibrated probability of absence for every question, True if the object was absent, and the scene.
         distance2: Squared Mahalanobis distance of the middle of the object from the main mode, for
@@ -46,11 +46,11 @@ def observe(pointer: Pointer, seeds: Iterable[int], spread: bool = True) -> Obse
             frame, masks = camera.read(), scene.render_masks()
             for seen in nameable(scene.visible_objects()):
                 pointing = pointer.point(frame, seen.item.name, spread=spread)
-                note_question(found, pointing.absent_probability, False, seed)
+                note_question(found, pointing.denial_probability, False, seed)
                 if pointing.points:
                     mine = masks == scene.objects.index(seen.item)
                     note_point(found, pointing.points[0], mine, seen.uv, seed)
-            note_question(found, pointer.point(frame, absent_name(scene, rng)).absent_probability, True, seed)
+            note_question(found, pointer.point(frame, absent_name(scene, rng)).denial_probability, True, seed)
     return found
 
 
@@ -69,8 +69,8 @@ def note_question(found: Observations, absent_probability: float, is_absent: boo
 
 def note_point(found: Observations, point: ImagePoint, mine: np.ndarray, middle: np.ndarray, seed: int) -> None:
     """Note a point, with the mask (h, w) of the objects that fit and the pixel (2,) to point at."""
-    if np.isfinite(point.confidence):
-        found.points.append((point.confidence, bool(at_point(mine, point)), seed))
+    if np.isfinite(point.digit_probability):
+        found.points.append((point.digit_probability, bool(at_point(mine, point)), seed))
     offset = (point.uv - middle) * 640 / mine.shape[1]
     if np.hypot(*offset) < NEAR_PX:
         found.offset_px.append((float(offset[0]), float(offset[1])))

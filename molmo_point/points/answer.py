@@ -27,6 +27,7 @@ class ParsedAnswer:
             points have the place of the patch token, and that of the two tokens after it.
         dialect: Name of the dialect that it was read as.
         full: Numbers that make up the width and the height of an image in that dialect.
+        lost: The problems that lose a point, contradict the rest, or leave no answer.
     """
 
     points: tuple[ImagePoint, ...]
@@ -37,6 +38,7 @@ class ParsedAnswer:
     spans: tuple[tuple[Span, Span], ...] = ()
     dialect: str = "molmo"
     full: Size = (100.0, 100.0)
+    lost: tuple[str, ...] = ()
 
     @property
     def object_count(self) -> int:
@@ -92,15 +94,21 @@ class Problems:
 
     def __init__(self) -> None:
         self._kinds: dict[str, tuple[int, str]] = {}
+        self._harmless: set[str] = set()
 
-    def add(self, kind: str, example: str = "") -> None:
+    def add(self, kind: str, example: str = "", *, harmless: bool = False) -> None:
+        """Count a problem; a harmless one loses no point."""
         count, first = self._kinds.get(kind, (0, example[:60]))
         self._kinds[kind] = (count + 1, first)
+        if harmless:
+            self._harmless.add(kind)
 
-    def messages(self) -> tuple[str, ...]:
+    def messages(self, *, harmless: bool = True) -> tuple[str, ...]:
+        """Return a message for each kind, without the harmless ones if those are not wanted."""
         return tuple(
             kind + (f" ({count} times)" if count > 1 else "") + (f": {first}" if first else "")
             for kind, (count, first) in self._kinds.items()
+            if harmless or kind not in self._harmless
         )
 
 

@@ -78,6 +78,7 @@ def parse_answer(
         spans=tuple(collector.spans),
         dialect=syntax.name,
         full=syntax.full,
+        lost=problems.messages(harmless=False),
     )
 
 

@@ -43,7 +43,7 @@ class Collector:
             if elsewhere and growing:
                 return
             if elsewhere or self._knows(found):
-                self.problems.add("a point repeats another", f"x={found.x:g} y={found.y:g}")
+                self.problems.add("a point repeats another", f"x={found.x:g} y={found.y:g}", harmless=True)
                 continue
             self._take(found)
 

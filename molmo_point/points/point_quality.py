@@ -1,4 +1,4 @@
-"""Quality of the points of an answer: confidence, error, and the places where they may be."""
+"""Quality of the points of an answer: digit probability, error, and the places where they may be."""
 
 import math
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ def rate_points(
     spreads: Sequence[PointSpread] = (),
     calibration: Calibration = UNCALIBRATED,
 ) -> tuple[ImagePoint, ...]:
-    """Add confidence, error, and modes to the points of an answer.
+    """Add the digit probability, error, and modes to the points of an answer; their confidence stays unknown.
 
     Args:
         completion: The answer with its tokens' probabilities.
@@ -34,20 +34,20 @@ def rate_points(
             pixels wide; NaN where nobody measured it.
         spreads: Distributions of any of the points. Their points state the standard deviation of
             their own spread instead of the measured one.
-        calibration: Calibration of the model's probabilities.
+        calibration: Calibration of the model; its `spread_scale` counts.
     """
     share = sigma_640_px / 640 if math.isfinite(sigma_640_px) else DEFAULT_SIGMA_SHARE
     by_place = {tuple(spread.written): spread for spread in spreads}
-    confidences = answer_confidences(completion, answer)
+    probabilities = answer_confidences(completion, answer)
     rated = []
-    for point, confidence, spans in zip(answer.points, confidences, answer.spans, strict=True):
+    for point, probability, spans in zip(answer.points, probabilities, answer.spans, strict=True):
         spread = by_place.get(tuple(completion.text[slice(*span)] for span in spans))
         modes = tuple(
             replace(mode, covariance_px2=mode.covariance_px2 * calibration.spread_scale**2)
             for mode in (() if spread is None else spread.modes)
         )
         sigma_px = _sigma_px(point, modes) if modes else share * size_wh[0]
-        rated.append(replace(point, confidence=calibration.confidence(confidence), sigma_px=sigma_px, modes=modes))
+        rated.append(replace(point, digit_probability=probability, sigma_px=sigma_px, modes=modes))
     return tuple(rated)
 
 

@@ -35,18 +35,20 @@ class LogitLine:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Confidence calibration of a checkpoint; the default changes nothing.
+    """Confidence calibration of a checkpoint; `UNCALIBRATED` changes nothing.
 
     Attributes:
         confidence: Maps the confidence of a point to the probability that it lies on the object.
         absent: Maps the probability of the answer "none" to the probability that the object is absent,
             if half of all questions were about absent objects.
         spread_scale: Factor on the standard deviations of a point's modes.
+        is_fitted: False if nobody fitted it, so that its probabilities are those that the model states.
     """
 
     confidence: LogitLine = field(default_factory=LogitLine)
     absent: LogitLine = field(default_factory=LogitLine)
     spread_scale: float = 1.0
+    is_fitted: bool = True
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> "Calibration":
@@ -71,7 +73,7 @@ class Calibration:
         return {**numbers, "spread_scale": round(self.spread_scale, 4)}
 
 
-UNCALIBRATED = Calibration()
+UNCALIBRATED = Calibration(is_fitted=False)
 
 
 def _finite(settings: Any, *keys: str) -> float:

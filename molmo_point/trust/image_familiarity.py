@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from molmo_point.arrays import FloatArray
+from molmo_point.cautions import Caution, CautionKind
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,6 +21,18 @@ class ImageFamiliarity:
     def distance(self, features: FloatArray) -> float:
         """Return the distance of the features (n,) of an image from the training."""
         return 0.0
+
+    def caution(self, distance: float, model: str) -> Caution | None:
+        """Judge a distance; None within the limit.
+
+        Args:
+            distance: Distance of an image from the training.
+            model: Name of the model, for the message.
+        """
+        if distance <= self.limit:
+            return None
+        message = f"the image is unlike those that {model} was trained on (distance {distance:.3g}, limit {self.limit:.3g})"
+        return Caution(CautionKind.UNFAMILIAR_IMAGE, message)
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> "ImageFamiliarity":

@@ -6,6 +6,7 @@ from typing import Any
 
 from molmo_point.request import Kind
 from molmo_point.trust.image_familiarity import ImageFamiliarity
+from molmo_point.trust.label_rule import DEFAULT_LABEL_LIMIT
 from molmo_point.trust.trained_words import TrainedWords
 
 
@@ -17,11 +18,13 @@ class TrainingDescription:
         vocabulary: Words of the training; None if they are not described, or if the model knows the words of the world.
         abilities: Kinds of questions that it was trained for; None if they are not described.
         familiarity: Distribution of its images; None if it is not described.
+        label_limit: Share of the words of its own names that a query may lack.
     """
 
     vocabulary: TrainedWords | None = None
     abilities: frozenset[Kind] | None = None
     familiarity: ImageFamiliarity | None = None
+    label_limit: float = DEFAULT_LABEL_LIMIT
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> "TrainingDescription":
@@ -31,6 +34,7 @@ class TrainingDescription:
             None if vocabulary is None else TrainedWords.from_settings(vocabulary),
             None if abilities is None else frozenset(Kind(kind) for kind in abilities),
             None if familiarity is None else ImageFamiliarity.from_settings(familiarity),
+            _share(settings.get("label_limit", DEFAULT_LABEL_LIMIT)),
         )
 
     def to_settings(self) -> dict[str, Any]:
@@ -39,8 +43,15 @@ class TrainingDescription:
             "vocabulary": self.vocabulary and self.vocabulary.to_settings(),
             "abilities": None if self.abilities is None else sorted(kind.value for kind in self.abilities),
             "familiarity": self.familiarity and self.familiarity.to_settings(),
+            "label_limit": self.label_limit,
         }
         return {name: part for name, part in parts.items() if part is not None}
+
+
+def _share(value: Any) -> float:
+    if isinstance(value, bool) or not 0 <= float(value) <= 1:
+        raise ValueError(f"label_limit must be 0 to 1, not {value!r}")
+    return float(value)
 
 
 UNDESCRIBED = TrainingDescription()

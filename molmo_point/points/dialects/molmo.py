@@ -140,7 +140,7 @@ class _Pairs:
         if axis in pair and float(_written(pair[axis])) != float(_written(match)):
             self._unclear.add(index)
         elif axis not in pair and not pair and index in self._told:
-            self._problems.add("two points have one number", match[0])
+            self._problems.add("two points have one number", match[0], harmless=True)
         pair[axis] = match
         if len(pair) < 2:
             return None

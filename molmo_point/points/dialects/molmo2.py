@@ -147,7 +147,7 @@ def _find_in_coords(text: str, tag: _Tag, problems: Problems) -> Iterator[Coordi
             number = pending[0][0]
             largest = max(largest, int(number))
             if number in ids and not tag.kind.startswith("track"):
-                problems.add("two points have one number", number)
+                problems.add("two points have one number", number, harmless=True)
             ids.add(number)
             yield from _point(tag, head[0], pending, word, problems)
             pending = []

@@ -181,7 +181,7 @@ def _find_points(text: str, problems: Problems, layout: PointTokenLayout, growin
             found = replace(found, label=label, tag=tag.start(), settled=number + 1 < len(tags), followed=followed)
         key = (number, found.image_index, str(found.time_s), found.index)
         if key in known and not found.followed:
-            problems.add("two points have one number", match[0])
+            problems.add("two points have one number", match[0], harmless=True)
         known.add(key)
         yield found
     if growing:

@@ -1,0 +1,100 @@
+"""An answer that was read, rated and judged: its points with their confidences, and its cautions."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from molmo_point.backend import Backend, PointSpread
+from molmo_point.cautions import Caution
+from molmo_point.points.answer import ParsedAnswer
+from molmo_point.points.dialects.dialect import Dialect
+from molmo_point.points.parse import parse_answer
+from molmo_point.points.point_quality import rate_points
+from molmo_point.points.stop_rule import GrowingAnswer
+from molmo_point.request import Kind
+from molmo_point.results import Completion, ImagePoint
+from molmo_point.trust.judgment import AnswerFacts, judge, stated_absence, stated_confidence
+
+
+@dataclass(frozen=True, eq=False)
+class JudgedAnswer:
+    """An answer with everything that the text and its probabilities tell.
+
+    Attributes:
+        parsed: Content of the text.
+        points: The wanted points in pixels of the image that the model saw, with confidence and error.
+        cautions: Reasons for doubting the answer.
+        problems: Faults of the text and of its end, in words.
+        truncated: Whether the text ended before the answer did.
+        absent_probability: Calibrated probability that nothing fits; NaN when unknown.
+        denial_probability: The model's own probability of an answer that denies the object; NaN when unknown.
+    """
+
+    parsed: ParsedAnswer
+    points: tuple[ImagePoint, ...]
+    cautions: tuple[Caution, ...] = ()
+    problems: tuple[str, ...] = ()
+    truncated: bool = False
+    absent_probability: float = math.nan
+    denial_probability: float = math.nan
+
+
+def judge_answer(
+    answer: GrowingAnswer,
+    size_wh: tuple[int, int],
+    dialect: Dialect,
+    backend: Backend,
+    spreads: Sequence[PointSpread] = (),
+    image_caution: Caution | None = None,
+) -> JudgedAnswer:
+    """Read an answer that has ended, rate its points, and judge it.
+
+    Args:
+        answer: The answer.
+        size_wh: Width and height in pixels of the image that the model saw.
+        dialect: Syntax of the answer.
+        backend: The model, with its calibration and its training.
+        spreads: Distributions of any of the points.
+        image_caution: Caution about the image itself; None without one.
+    """
+    completion, request, calibration = answer.completion, answer.request, backend.calibration
+    stopped = completion.finish_reason in ("points", "time")
+    parsed = parse_answer(dialect.closed(completion.text) if stopped else completion.text, size_wh, dialect)
+    rated = rate_points(completion, parsed, size_wh, backend.sigma_px, spreads, calibration)
+    counts = request.kind is Kind.COUNT
+    wanted, truncated = rated if counts else rated[: request.max_points], _is_truncated(parsed, completion, counts)
+    facts = AnswerFacts(
+        request.words,
+        tuple(point.label for point in wanted if point.label),
+        completion.image_distance,
+        image_caution,
+        parsed.lost,
+        truncated,
+        parsed.object_count,
+        parsed.stated_count if counts else None,
+    )
+    cautions = judge(facts, backend.name, backend.training, calibration)
+    stated = (
+        replace(point, confidence=stated_confidence(point, completion, calibration, cautions), label=point.label or request.words)
+        for point in wanted
+    )
+    absent, denial = stated_absence(completion, calibration, cautions), completion.absent_probability
+    return JudgedAnswer(parsed, tuple(stated), cautions, _problems(parsed, answer), truncated, absent, denial)
+
+
+def _is_truncated(parsed: ParsedAnswer, completion: Completion, counts: bool) -> bool:
+    """Tell whether the text ended early; points that were not wanted are no part of an answer, but of a count."""
+    ended = completion.finish_reason
+    return (ended != "points" or counts) and (parsed.truncated or ended in ("length", "time", "points"))
+
+
+def _problems(parsed: ParsedAnswer, answer: GrowingAnswer) -> tuple[str, ...]:
+    """Name the faults of an answer: of its text, and of cutting it off."""
+    found, request, ended = parsed.problems, answer.request, answer.completion.finish_reason
+    if ended == "time":
+        found = (*found, "the time budget was used up before the answer was complete")
+    if len(parsed.points) > request.max_points:
+        return (*found, f"{len(parsed.points)} points, of which the first {request.max_points} are kept")
+    if ended == "points" and request.labels:
+        return (*found, f"more than {request.max_points} points, of which the first {request.max_points} are kept")
+    return found

@@ -1,0 +1,89 @@
+"""Judgment of an answer: its cautions, from typed facts, and the confidences that it may state."""
+
+import math
+from dataclasses import dataclass
+
+from molmo_point.cautions import Caution, CautionKind
+from molmo_point.results import Completion, ImagePoint
+from molmo_point.trust.confidence_calibration import Calibration
+from molmo_point.trust.label_rule import check_labels
+from molmo_point.trust.training_description import TrainingDescription
+
+
+@dataclass(frozen=True, eq=False)
+class AnswerFacts:
+    """Facts about an answer to a request for points or for a count.
+
+    Attributes:
+        words: Words of the request.
+        labels: The model's own names of its points; without those that it did not write.
+        image_distance: Distance of the image from those of the training; NaN when unknown.
+        image_caution: Caution about the image itself; None without one.
+        lost: Parts of the text that cannot be read, in words.
+        truncated: Whether the text ended before the answer did.
+        object_count: Number of objects that the answer points at.
+        stated_count: Number that it states; None without one.
+    """
+
+    words: str
+    labels: tuple[str, ...] = ()
+    image_distance: float = math.nan
+    image_caution: Caution | None = None
+    lost: tuple[str, ...] = ()
+    truncated: bool = False
+    object_count: int = 0
+    stated_count: int | None = None
+
+
+def judge(facts: AnswerFacts, model: str, training: TrainingDescription, calibration: Calibration) -> tuple[Caution, ...]:
+    """Collect the cautions of an answer, each kind once, in the order of `CautionKind`.
+
+    Args:
+        facts: Facts about the answer.
+        model: Name of the model, for the messages.
+        training: Training of the model; what it does not describe gives no caution.
+        calibration: Calibration of the model.
+    """
+    vocabulary, familiarity = training.vocabulary, training.familiarity
+    found = (
+        None if vocabulary is None else vocabulary.check(facts.words, model),
+        check_labels(facts.words, facts.labels, training.label_limit),
+        None if familiarity is None or math.isnan(facts.image_distance) else familiarity.caution(facts.image_distance, model),
+        facts.image_caution,
+        None if calibration.is_fitted else _uncalibrated(model),
+        Caution(CautionKind.UNREADABLE, f"a part of the answer cannot be read: {facts.lost[0]}") if facts.lost else None,
+        Caution(CautionKind.TRUNCATED, "the text ended before the answer did") if facts.truncated else None,
+        _check_count(facts),
+    )
+    return tuple(caution for caution in found if caution is not None)
+
+
+def stated_confidence(
+    point: ImagePoint, completion: Completion, calibration: Calibration, cautions: tuple[Caution, ...]
+) -> float:
+    """Return the probability that a point lies on an object that was meant; NaN under any caution.
+
+    Args:
+        point: The point with its `digit_probability`.
+        completion: The answer that it is from.
+        calibration: Calibration of the model.
+        cautions: Cautions of the answer.
+    """
+    return math.nan if cautions else calibration.confidence(point.digit_probability)
+
+
+def stated_absence(completion: Completion, calibration: Calibration, cautions: tuple[Caution, ...]) -> float:
+    """Return the probability that nothing in the image fits; NaN under any caution."""
+    return math.nan if cautions else calibration.absent(completion.absent_probability)
+
+
+def _uncalibrated(model: str) -> Caution:
+    message = f"{model} has no calibration, so its mistakes are unknown; fit one with molmo-point eval calibration"
+    return Caution(CautionKind.UNCALIBRATED, message)
+
+
+def _check_count(facts: AnswerFacts) -> Caution | None:
+    stated, counted = facts.stated_count, facts.object_count
+    if stated is None or stated == counted:
+        return None
+    return Caution(CautionKind.COUNT_DIFFERS, f"the model states {stated} and points at {counted}")
