@@ -50,8 +50,16 @@ class Caution:
     words: tuple[str, ...] = ()
     suggestion: str = ""
 
+    @property
+    def brief(self) -> str:
+        """A few words for a picture, e.g. "unknown words: mug"."""
+        kind = self.kind.value.lower().replace("_", " ")
+        return f"{kind}: {', '.join(self.words)}" if self.words else kind
+
     def __str__(self) -> str:
-        return f"{self.kind.value}: {self.message}"
+        """Return the kind, the message and the suggestion in one line."""
+        hint = f"; did you mean {self.suggestion!r}?" if self.suggestion else ""
+        return f"{self.kind.value}: {self.message.rstrip('.') if hint else self.message}{hint}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON-able form."""

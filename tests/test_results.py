@@ -1,7 +1,9 @@
 """Results: the JSON they print, and targets moved to another frame."""
 
+import dataclasses
 import json
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +11,8 @@ import pytest
 from molmo_point.cautions import Caution, CautionKind
 from molmo_point.errors import FrameError
 from molmo_point.geometry.transforms import Transform
-from molmo_point.results import Completion, Count, DepthStatus, Found, ImagePoint, Pointing, Target, Unreachable
+from molmo_point.plain_json import plain_json
+from molmo_point.results import Completion, Count, DepthStatus, Found, ImagePoint, Pointing, PointMode, Target, Unreachable
 
 TARGET = Target(
     u=10.0, v=20.0, label="mug", confidence=0.9, position_m=np.array([0.1, 0.2, 0.6]),
@@ -157,3 +160,57 @@ def test_image_points_tell_image_time_and_object_only_where_there_are_some() -> 
 
 def test_image_point_uv() -> None:
     np.testing.assert_array_equal(ImagePoint(1.5, 2.5, "a").uv, [1.5, 2.5])
+
+
+MODE = PointMode(0.7, 1.5, 2.5, np.eye(2))
+POINT = ImagePoint(1.5, 2.5, "mug", 0.25, 3.5, 4, 2, 0.5, 6, (MODE,), 0.125)
+LOST = Unreachable(1.5, 2.5, "mug", DepthStatus.STALE, "old depth")
+CAUTION = Caution(CautionKind.UNKNOWN_WORDS, "m knows no mugs", ("mug",), "red cube")
+FULL = (
+    CAUTION,
+    MODE,
+    POINT,
+    LOST,
+    dataclasses.replace(TARGET, alternate_depth_m=0.75),
+    Completion("t", 2, "stop", {"decode": 1.0}, ("a",), (0.5,), ((0.1,),), 0.25, 3, 1.5),
+    Pointing(
+        "mug", "m", "t", True, (Found(POINT, TARGET), Found(POINT, None, LOST)), {"total": 1.5}, 7, "camera", ("odd",), True,
+        0.125, (1, 2, 30, 40), (CAUTION,),
+    ),
+    Count("mugs", "m", "t", 2, 3, (POINT,), True, {"total": 1.5}, ("odd",), 7, "camera", (CAUTION,), 0.5),
+)  # fmt: skip
+"""One of each result, with a value in every field."""
+
+
+def unset(field: dataclasses.Field, value: Any) -> bool:
+    """Whether a field has its default, so that its absence from the JSON would not be seen."""
+    default = field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
+    return value is default or value == default or (isinstance(value, float) and math.isnan(value))
+
+
+@pytest.mark.parametrize("result", FULL, ids=lambda result: type(result).__name__)
+def test_json_carries_every_field(result: Any) -> None:
+    printed = json.loads(json.dumps(result.to_dict(), allow_nan=False))
+    for field in dataclasses.fields(result):
+        value = getattr(result, field.name)
+        assert not (value is None or (not isinstance(value, np.ndarray) and unset(field, value))), (
+            f"give {field.name} a value in FULL"
+        )
+        if field.name == "found":
+            continue
+        assert field.name in printed, f"to_dict leaves out {field.name}"
+        parts = [part.to_dict() for part in value] if isinstance(value, tuple) and hasattr(value[0], "to_dict") else value
+        flat = value.reshape(-1) if isinstance(value, np.ndarray) else parts
+        assert printed[field.name] == plain_json(flat)
+
+
+def test_json_carries_every_part_of_what_was_found() -> None:
+    pointing = next(result for result in FULL if isinstance(result, Pointing))
+    assert [field.name for field in dataclasses.fields(Found)] == ["point", "target", "reason"], (
+        "to_dict must carry the new field"
+    )
+    printed = pointing.to_dict()
+    assert printed["points"] == [POINT.to_dict()] * 2
+    assert printed["targets"] == [{"point": 0, **TARGET.to_dict()}]
+    assert printed["unreachable"] == [{"point": 1, **LOST.to_dict()}]
+    assert printed["trusted"] is False
