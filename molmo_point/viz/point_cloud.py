@@ -1,5 +1,6 @@
 """Colored point cloud of a frame, and its PLY file."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -48,13 +49,17 @@ def ellipsoid_surface(center_m: np.ndarray, covariance_m2: np.ndarray, sigmas: f
     return center_m + sigmas * (sphere.reshape(-1, 3) * np.sqrt(np.clip(values, 0.0, None))) @ axes.T
 
 
-def save_ply(path: str | Path, frame: RgbdFrame, targets: tuple[Target, ...] = ()) -> int:
-    """Write the cloud of a frame as binary PLY, with the ellipsoids of targets at 2 standard deviations as red points.
+_SHELL, _DOUBTFUL_SHELL = (255, 30, 30), (168, 172, 178)
+
+
+def save_ply(path: str | Path, frame: RgbdFrame, targets: tuple[Target, ...] = (), cautions: Sequence[str] = ()) -> int:
+    """Write the cloud of a frame as binary PLY, with the ellipsoids of targets at 2 standard deviations as points.
 
     Args:
         path: File to write.
         frame: Frame with depth and intrinsics.
         targets: Targets in the frame's optical frame.
+        cautions: Cautions about the targets, one line each; they become comments, and the ellipsoids gray, not red.
 
     Returns:
         Number of points written.
@@ -72,12 +77,13 @@ def save_ply(path: str | Path, frame: RgbdFrame, targets: tuple[Target, ...] = (
             )
         shell = ellipsoid_surface(target.position_m, target.covariance_m2, 2.0, rings=33)
         points = np.concatenate([points, shell])
-        colors = np.concatenate([colors, np.tile(np.array([[255, 30, 30]], np.uint8), (len(shell), 1))])
+        colors = np.concatenate([colors, np.tile(np.array([_DOUBTFUL_SHELL if cautions else _SHELL], np.uint8), (len(shell), 1))])
     record = np.zeros(len(points), dtype=[("xyz", "<f4", 3), ("rgb", "u1", 3)])
     record["xyz"], record["rgb"] = points, colors
     kinds = "".join(f"property float {name}\n" for name in "xyz")
     kinds += "".join(f"property uchar {name}\n" for name in ("red", "green", "blue"))
     notes = f"comment made by molmo-point\ncomment meters, frame {printable(frame.frame)}\n"
+    notes += "".join(f"comment caution {printable(caution)}\n" for caution in cautions)
     header = f"ply\nformat binary_little_endian 1.0\n{notes}element vertex {len(points)}\n"
     write_file(path, f"{header}{kinds}end_header\n".encode() + record.tobytes())
     return len(points)

@@ -1,6 +1,7 @@
 """Rendering of the point cloud from the side, with targets, error ellipsoids and a grid, in NumPy and Pillow."""
 
 import math
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.transforms import Transform
 from molmo_point.results import Target
 from molmo_point.viz.point_cloud import cloud_of, ellipsoid_surface
-from molmo_point.viz.text import GRAY, INK, RGB, Label, colors_of, draw_banner, draw_labels, font, shortened
+from molmo_point.viz.text import AMBER, GRAY, INK, RGB, Box, Label, colors_of, draw_banner, draw_labels, font, shortened
 
 SIGMAS = 2.0
 """Size of drawn ellipsoids, in standard deviations."""
@@ -55,6 +56,8 @@ def render_scene(
     elevation_rad: float = 0.25,
     size_wh: tuple[int, int] = (1120, 800),
     banner: str = "",
+    cautions: Sequence[str] = (),
+    doubtful: Collection[int] = (),
 ) -> np.ndarray:
     """Render the point cloud of a frame with its targets and their ellipsoids, seen from a point next to the camera.
 
@@ -66,6 +69,8 @@ def render_scene(
         elevation_rad: Elevation of the view above the camera's own view, in radians.
         size_wh: Width and height of the picture, in pixels.
         banner: Line of text for the top left corner.
+        cautions: Cautions in a few words each, below that line; any makes the banner amber.
+        doubtful: Indices of the targets under caution, drawn as outlines.
 
     Returns:
         (h, w, 3) uint8 RGB.
@@ -86,10 +91,10 @@ def render_scene(
     if base_T_camera is not None:
         _draw_grid(image, view, points, canvas)
     _draw_axes(image, view, wanted + (f" · ellipsoids {SIGMAS:g}σ" if targets else ""))
-    for target in targets:
-        draw_ellipsoid(image, view, target, palette[target.label])
+    for i, target in enumerate(targets):
+        draw_ellipsoid(image, view, target, palette[target.label], hollow=i in doubtful)
     image = image.resize(size_wh, Image.Resampling.LANCZOS)
-    _annotate(image, view, targets, palette, banner)
+    _annotate(image, view, targets, palette, _banner_boxes(image, banner, cautions))
     return np.array(image)
 
 
@@ -209,8 +214,10 @@ def _draw_axes(image: Image.Image, view: VirtualCamera, caption: str) -> None:
     pen.text((16 * _SUPERSAMPLE, image.height - 14 * _SUPERSAMPLE), caption, font=letters, fill=GRAY, anchor="ls")
 
 
-def draw_ellipsoid(image: Image.Image, view: VirtualCamera, target: Target, tint: RGB, scale: int = _SUPERSAMPLE) -> None:
-    """Draw the outline of a target's ellipsoid and a cross, in place; `scale` is a factor on the width of the lines."""
+def draw_ellipsoid(
+    image: Image.Image, view: VirtualCamera, target: Target, tint: RGB, scale: int = _SUPERSAMPLE, *, hollow: bool = False
+) -> None:
+    """Draw a target's ellipsoid, or only its outline, and a cross, in place; `scale` is a factor on the width of the lines."""
     uv, _ = view.project(ellipsoid_surface(target.position_m, target.covariance_m2, SIGMAS))
     center, _ = view.project(target.position_m[None])
     if not (np.isfinite(uv).all() and np.isfinite(center).all()):
@@ -218,7 +225,8 @@ def draw_ellipsoid(image: Image.Image, view: VirtualCamera, target: Target, tint
     layer = Image.new("RGBA", image.size, (*tint, 0))
     pen = ImageDraw.Draw(layer)
     outline = [tuple(corner) for corner in _hull(uv)]
-    pen.polygon(outline, fill=(*tint, 90))
+    if not hollow:
+        pen.polygon(outline, fill=(*tint, 90))
     pen.line([*outline, outline[0]], fill=(*INK, 255), width=5 * scale, joint="curve")
     pen.line([*outline, outline[0]], fill=(*tint, 255), width=3 * scale, joint="curve")
     u, v = center[0]
@@ -236,9 +244,15 @@ def _hull(uv: np.ndarray) -> list[np.ndarray]:
     return [uv[corner] for corner in dict.fromkeys(farthest.tolist())]
 
 
-def _annotate(image: Image.Image, view: VirtualCamera, targets: tuple[Target, ...], palette: dict[str, RGB], banner: str) -> None:
-    """Draw banner and labels."""
-    obstacles = [draw_banner(image, shortened(banner, 90), 17)] if banner else []
+def _banner_boxes(image: Image.Image, banner: str, cautions: Sequence[str]) -> list[Box]:
+    colors = {"ground": AMBER, "ink": INK} if cautions else {}
+    return [draw_banner(image, shortened(banner, 90), 17, notes=cautions, **colors)] if banner or cautions else []
+
+
+def _annotate(
+    image: Image.Image, view: VirtualCamera, targets: tuple[Target, ...], palette: dict[str, RGB], obstacles: list[Box]
+) -> None:
+    """Draw labels off the obstacles."""
     labels = []
     for target in targets:
         uv, _ = view.project(target.position_m[None])

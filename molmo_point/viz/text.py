@@ -1,6 +1,7 @@
 """Fonts, non-overlapping labels and colors, for drawing on Pillow images."""
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -161,18 +162,38 @@ def _draw_leader(image: Image.Image, label: Label, box: Box, size_px: int) -> No
     pen.line([origin, nearest], fill=label.color, width=width)
 
 
-def draw_banner(image: Image.Image, text: str, size_px: int, *, ground: RGB = INK, ink: RGB = PAPER) -> Box:
-    """Write a line into the top left corner; return its box."""
+def draw_banner(
+    image: Image.Image, text: str, size_px: int, *, notes: Sequence[str] = (), ground: RGB = INK, ink: RGB = PAPER
+) -> Box:
+    """Write a line into the top left corner, and notes below it, as many on a line as fit; return their box."""
+    room = image.width - 3 * size_px
+    text = "\n".join(_fitting(line, size_px, room) for line in (text, *_packed(notes, size_px, room)) if line)
     width, height = text_size(text, size_px)
-    while width > image.width - 3 * size_px and len(text) > 8:
-        text = text[:-2].rstrip("…") + "…"
-        width, height = text_size(text, size_px)
     pad = size_px * 0.5
     margin = round(size_px * 0.5)
     box = (margin, margin, margin + round(width + 2.4 * pad), margin + round(height + 1.5 * pad))
     panel = Image.new("RGBA", (box[2] - box[0], box[3] - box[1]), (0, 0, 0, 0))
     pen = ImageDraw.Draw(panel)
     pen.rounded_rectangle((0, 0, panel.width - 1, panel.height - 1), radius=size_px * 0.35, fill=(*ground, 225))
-    pen.text((1.2 * pad, pad * 0.5), text, font=font(size_px), fill=(*ink, 255))
+    pen.multiline_text((1.2 * pad, pad * 0.5), text, font=font(size_px), fill=(*ink, 255), spacing=size_px * 0.25)
     image.paste(panel, box[:2], panel)
     return tuple(float(value) for value in box)  # type: ignore[return-value]
+
+
+def _fitting(line: str, size_px: int, room_px: float) -> str:
+    """Shorten a line until it fits."""
+    while text_size(line, size_px)[0] > room_px and len(line) > 8:
+        line = line[:-2].rstrip("…") + "…"
+    return line
+
+
+def _packed(notes: Sequence[str], size_px: int, room_px: float) -> list[str]:
+    """Join notes by dots to as few lines as hold them."""
+    lines: list[str] = []
+    for note in map(shortened, notes):
+        joined = f"{lines[-1]} · {note}" if lines else note
+        if lines and text_size(joined, size_px)[0] <= room_px:
+            lines[-1] = joined
+        else:
+            lines.append(note)
+    return lines

@@ -1,5 +1,6 @@
 """Pictures of answers: marks where they belong, labels that stay apart and inside."""
 
+import dataclasses
 import itertools
 import math
 from pathlib import Path
@@ -8,17 +9,28 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from molmo_point.cautions import Caution, CautionKind
 from molmo_point.errors import InputError
 from molmo_point.results import Count, DepthStatus, Found, ImagePoint, Pointing, Target, Unreachable
 from molmo_point.viz.overlay import draw_pointing, draw_points, save_png
-from molmo_point.viz.text import PALETTE, Label, place, shortened, text_size
+from molmo_point.viz.text import AMBER, PALETTE, Label, place, shortened, text_size
 from tests.pairing import paired
 
 GROUND = np.full((480, 640, 3), 90, np.uint8)
 
 
-def pointing(points=(), targets=(), unreachable=(), absent=False) -> Pointing:
-    return Pointing("the red mug", "scripted", "", absent, paired(points, targets, unreachable), {}, 1, "cam")
+UNKNOWN = Caution(CautionKind.UNKNOWN_WORDS, "scripted knows no mugs", ("mug",))
+FAR = Caution(CautionKind.UNFAMILIAR_IMAGE, "the image is unlike those of the training")
+
+
+def pointing(points=(), targets=(), unreachable=(), absent=False, cautions=()) -> Pointing:
+    found = paired(points, targets, unreachable)
+    return Pointing("the red mug", "scripted", "", absent, found, {}, 1, "cam", cautions=tuple(cautions))
+
+
+def amber(image: np.ndarray) -> np.ndarray:
+    """Rows of each pixel of an amber banner."""
+    return np.nonzero((np.abs(image.astype(int) - np.array(AMBER)).max(axis=-1) < 45).mean(axis=1) > 0.1)[0]
 
 
 def changed(image: np.ndarray) -> np.ndarray:
@@ -74,6 +86,56 @@ def test_a_point_without_position_is_grey_and_one_with_a_position_is_not():
 
     assert saturation(draw_pointing(GROUND, pointing((point,), unreachable=(lost,)))) < 30
     assert saturation(draw_pointing(GROUND, pointing((point,), targets=(reached,)))) > 100
+
+
+def test_a_point_under_caution_is_hollow_and_keeps_its_color():
+    point = ImagePoint(320.0, 240.0, "mug", sigma_px=30.0)
+    lost = Unreachable(320.0, 240.0, "mug", DepthStatus.NO_INPUT, "")
+    for reasons in ((), (lost,)):
+        sure = draw_pointing(GROUND, pointing((point,), unreachable=reasons))
+        doubtful = draw_pointing(GROUND, pointing((point,), unreachable=reasons, cautions=[FAR]))
+        assert changed(sure)[238:243, 318:323].all(), "a dot"
+        assert not changed(doubtful)[238:243, 318:323].any(), "no dot, and no disc"
+        assert changed(doubtful)[240, 288:293].any(), "the circle of one standard deviation stays"
+        ring = doubtful[225:256, 305:336].astype(int)
+        assert (np.ptp(ring, axis=-1).max() > 100) == (not reasons), "the color tells about the position, not about trust"
+
+
+def test_the_banner_of_an_answer_under_caution_is_amber_and_names_the_cautions():
+    point = ImagePoint(500.0, 400.0, "mug", 0.3)
+    heights = []
+    for cautions in ([], [UNKNOWN], [UNKNOWN, FAR]):
+        rows = amber(draw_pointing(GROUND, pointing((point,), cautions=cautions)))
+        heights.append(len(rows))
+    assert heights[0] == 0
+    assert 25 < heights[1] == heights[2], "both fit on the second line"
+    narrow = np.full((480, 200, 3), 90, np.uint8)
+    one, both = (len(amber(draw_pointing(narrow, pointing(cautions=cautions)))) for cautions in ([UNKNOWN], [UNKNOWN, FAR]))
+    assert both > one + 8, "a line more"
+
+
+def test_the_banner_stays_inside_whatever_the_cautions_are():
+    words = Caution(CautionKind.UNKNOWN_WORDS, "x", tuple(f"unpronounceable{n}" for n in range(40)))
+    for width, height in ((80, 60), (320, 240), (2000, 1500)):
+        image = np.full((height, width, 3), 90, np.uint8)
+        drawn = draw_pointing(image, pointing((ImagePoint(5.0, 5.0, "mug"),), cautions=[words, FAR, UNKNOWN]))
+        assert drawn.shape == image.shape
+        assert not (drawn[:, -1] != image[:, -1]).any(), "the right edge is free"
+
+
+def test_a_count_under_caution_is_hollow_with_an_amber_banner():
+    point = ImagePoint(320.0, 240.0, "screws", 0.4)
+    count = Count("screws", "m", "", 1, 2, (point,), False, {})
+    doubtful = draw_pointing(GROUND, dataclasses.replace(count, cautions=(Caution(CautionKind.COUNT_DIFFERS, "2, not 1"),)))
+    assert not changed(doubtful)[238:243, 318:323].any() and len(amber(doubtful)) > 20
+    assert not len(amber(draw_pointing(GROUND, dataclasses.replace(count, consistent=True, confidence=0.62))))
+
+
+def test_a_crowd_is_drawn_with_numbers_only():
+    rng = np.random.default_rng(1)
+    crowd = tuple(ImagePoint(*map(float, rng.uniform((20, 60), (620, 460))), "screws", 0.4) for _ in range(30))
+    few = changed(draw_pointing(GROUND, pointing(crowd[:12]))).sum()
+    assert changed(draw_pointing(GROUND, pointing(crowd))).sum() < 1.5 * few
 
 
 def test_counts_are_drawn_with_their_number():

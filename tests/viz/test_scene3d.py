@@ -13,6 +13,7 @@ from molmo_point.geometry.transforms import Transform
 from molmo_point.results import DepthStatus, Target
 from molmo_point.viz.point_cloud import cloud_of, ellipsoid_surface, save_ply
 from molmo_point.viz.scene3d import VirtualCamera, _hull, _splat, render_scene
+from molmo_point.viz.text import AMBER
 
 INTRINSICS = Intrinsics(160, 120, 150.0, 150.0, 79.5, 59.5)
 CAMERA = "cam"
@@ -103,6 +104,29 @@ def test_picture_shows_the_cloud_and_a_target_on_its_object(base_T_camera):
     red[150:, :120] = False
     assert red.sum() > 300
     assert (marked != plain).any()
+
+
+def test_a_target_under_caution_is_an_outline_below_an_amber_banner():
+    frame, target = make_frame(), make_target(sigma_m=0.05)
+    base = {"size_wh": (560, 400), "banner": "point to: box"}
+    sure = render_scene(frame, (target,), **base)
+    doubtful = render_scene(frame, (target,), cautions=["unfamiliar image"], doubtful=[0], **base)
+    amber = np.abs(doubtful.astype(int) - np.array(AMBER)).max(axis=-1) < 45
+    assert amber[:60].sum() > 500 and not (np.abs(sure[:60].astype(int) - np.array(AMBER)).max(axis=-1) < 45).any()
+    # A fill would tint the inside; an outline leaves most of the picture as it is.
+    other = render_scene(frame, (target,), cautions=["unfamiliar image"], **base)
+    changed = (doubtful[60:].astype(int) != other[60:]).any(axis=-1)
+    assert changed.sum() > 1000
+
+
+def test_a_ply_file_carries_the_cautions(tmp_path: Path):
+    frame, target = make_frame(), make_target()
+    save_ply(tmp_path / "sure.ply", frame, (target,))
+    save_ply(tmp_path / "doubtful.ply", frame, (target,), ["POOR_IMAGE: the image\nis dark"])
+    sure, doubtful = (tmp_path.joinpath(f"{name}.ply").read_bytes() for name in ("sure", "doubtful"))
+    head = doubtful.split(b"end_header")[0].decode().splitlines()
+    assert "comment caution POOR_IMAGE: the image\\nis dark" in head
+    assert sure[-3:] == bytes([255, 30, 30]) and doubtful[-3:] == bytes([168, 172, 178])
 
 
 def test_picture_from_the_camera_s_own_place_looks_like_the_image():
