@@ -9,12 +9,12 @@ from molmo_point.cli import point as ask
 from molmo_point.cli.calibrate import calibrate_command as calibrate
 from molmo_point.cli.doctor import doctor_command as doctor
 from molmo_point.cli.evaluate import eval_command as evaluate
-from molmo_point.cli.exit_codes import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_NOTHING_FOUND, EXIT_OK
+from molmo_point.cli.exit_codes import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_NOT_TRAINED, EXIT_NOTHING_FOUND, EXIT_OK
 from molmo_point.text_checks import printable
 
 _EPILOG = (
     f"exit codes: {EXIT_OK} done, {EXIT_ERROR} error (one line on stderr), {EXIT_NOTHING_FOUND} the object is not in the image, "
-    f"{EXIT_INTERRUPTED} interrupted. "
+    f"{EXIT_NOT_TRAINED} the model was not trained for such questions, {EXIT_INTERRUPTED} interrupted. "
     "With --json, stdout is exactly one JSON object."
 )
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from molmo_point.cli.exit_codes import EXIT_ERROR, EXIT_OK
+from molmo_point.cli.exit_codes import EXIT_ERROR, EXIT_NOT_TRAINED, EXIT_OK
 from molmo_point.cli.signal_end import SignalEnd
 
 _LONGEST_LINE = 2000
@@ -65,7 +65,16 @@ def _command(arguments: Sequence[str] | None, signals: SignalEnd) -> int:
         return EXIT_ERROR
     except Exception as error:
         # An interrupt may come out of a library as any error.
-        return EXIT_ERROR if signals.exit_code is not None else _fail(options, error, _line(error))
+        if signals.exit_code is not None:
+            return EXIT_ERROR
+        _fail(options, error, _line(error))
+        return _code(error)
+
+
+def _code(error: Exception) -> int:
+    from molmo_point.errors import NotTrainedError
+
+    return EXIT_NOT_TRAINED if isinstance(error, NotTrainedError) else EXIT_ERROR
 
 
 def _line(error: Exception) -> str:
@@ -96,7 +105,7 @@ def _closed_streams() -> bool:
     return good
 
 
-def _fail(options: Any, error: Exception, line: str) -> int:
+def _fail(options: Any, error: Exception, line: str) -> None:
     import contextlib
 
     from molmo_point.text_checks import printable
@@ -109,4 +118,3 @@ def _fail(options: Any, error: Exception, line: str) -> int:
         line = f"{line[: _LONGEST_LINE // 2]} … {line[-_LONGEST_LINE // 2 :]}"
     with contextlib.suppress(OSError):
         print(f"molmo-point: {printable(' '.join(line.split()))}", file=sys.stderr, flush=True)
-    return EXIT_ERROR

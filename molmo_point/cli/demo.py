@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -72,12 +73,16 @@ def compare(seen: Any, pointing: Pointing, scene: Any) -> dict[str, Any]:
         "sigma_mm": target.sigma_m * 1e3 if target else None,
         "truth_base_m": np.asarray(truth).tolist(),
         "error_mm": float(np.linalg.norm(target.position_m - truth)) * 1e3 if target else None,
+        "confidence": pointing.best.point.confidence if pointing.best else math.nan,
+        "absent_probability": pointing.absent_probability,
+        "trusted": pointing.trusted,
+        "cautions": list(pointing.cautions),
         "total_ms": float(pointing.timing_ms.get("total", float("nan"))),
     }
 
 
 def lines(answers: list[dict[str, Any]]) -> list[str]:
-    """Format the answers as the lines of a table."""
+    """Format the answers as the lines of a table, and a line for each caution."""
     head = ["#", "query", "u v px", "camera x y z m", "base x y z m", "σ mm", "truth in base m", "error mm", "ms"]
     rows = []
     for i, answer in enumerate(answers):
@@ -89,7 +94,8 @@ def lines(answers: list[dict[str, Any]]) -> list[str]:
         error = "–" if answer["error_mm"] is None else f"{answer['error_mm']:.1f}"
         truth = _position(answer["truth_base_m"])
         rows.append([str(i + 1), answer["query"], *found, truth, error, f"{answer['total_ms']:.0f}"])
-    return table.columns(head, rows)
+    told = [f"caution {answer['query']}: {caution}" for answer in answers for caution in answer["cautions"]]
+    return [*table.columns(head, rows), *told]
 
 
 def _position(position_m: list[float]) -> str:
@@ -102,8 +108,13 @@ def draw(folder: Path, frame: Any, pointings: list[Pointing], base_T_camera: Any
     from molmo_point.viz.scene3d import render_scene
 
     folder.mkdir(parents=True, exist_ok=True)
-    found = [found for pointing in pointings for found in pointing]
-    targets = tuple(each.target for each in found if each.target is not None)
-    save_png(folder / _OVERLAY, draw_points(frame.color, found))
-    save_png(folder / _VIEW, render_scene(frame, targets, base_T_camera=base_T_camera))
+    found = [(found, pointing.trusted) for pointing in pointings for found in pointing]
+    targets = [(each.target, trusted) for each, trusted in found if each.target is not None]
+    doubtful, outlined = ([i for i, (_, trusted) in enumerate(each) if not trusted] for each in (found, targets))
+    cautions = [f"{pointing.query}: {caution.brief}" for pointing in pointings for caution in pointing.cautions]
+    overlay = draw_points(frame.color, [each for each, _ in found], cautions=cautions, doubtful=doubtful)
+    marked = tuple(target for target, _ in targets)
+    view = render_scene(frame, marked, base_T_camera=base_T_camera, cautions=cautions, doubtful=outlined)
+    save_png(folder / _OVERLAY, overlay)
+    save_png(folder / _VIEW, view)
     return [folder / _OVERLAY, folder / _VIEW]

@@ -174,10 +174,11 @@ def _draw(
     if options.view3d is not None:
         from molmo_point.viz.scene3d import render_scene
 
-        banner = f"point to: {answer.query}"
-        save_png(options.view3d, render_scene(frame, answer.targets, base_T_camera=base_T_camera, banner=banner))
+        targets, briefs = answer.targets, [caution.brief for caution in answer.cautions]
+        told = {"banner": f"point to: {answer.query}", "cautions": briefs, "doubtful": range(len(targets)) if briefs else ()}
+        save_png(options.view3d, render_scene(frame, targets, base_T_camera=base_T_camera, **told))
     if options.ply is not None:
         from molmo_point.viz.point_cloud import save_ply
 
-        save_ply(options.ply, frame, answer.targets)
+        save_ply(options.ply, frame, answer.targets, [str(caution) for caution in answer.cautions])
     return [path for path in (options.overlay, options.view3d, options.ply) if path is not None]

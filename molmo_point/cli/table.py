@@ -5,10 +5,11 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from molmo_point.cautions import Caution
 from molmo_point.results import Count, ImagePoint, Pointing, Target
 from molmo_point.viz.text import shortened
 
-_MAX_CELL = 40
+_MAX_CELL, _MAX_CAUTION = 40, 300
 
 
 def columns(head: Sequence[str], rows: Iterable[Sequence[str]], *, left: Sequence[int] = (1,)) -> list[str]:
@@ -33,13 +34,13 @@ def pointing_lines(pointing: Pointing, written: Sequence[Path] = ()) -> list[str
     lines = _head(pointing)
     if pointing.found:
         head = ["#", "label", "u px", "v px", "conf", "x m", "y m", "z m", "σ mm", "depth"]
-        rows = [_row(i, found.point, found.target) for i, found in enumerate(pointing)]
+        rows = [_row(_cells(i, found.point, pointing.trusted), found.target) for i, found in enumerate(pointing)]
         lines += columns(head, rows, left=(1, 9))
         frames = {target.frame for target in pointing.targets}
         if frames:
             lines += ["", f"positions in {', '.join(sorted(frames))}; σ is one standard deviation along the least certain axis"]
     else:
-        lines.append("not in this image" if pointing.absent else "the answer holds no point")
+        lines.append(nothing_found(pointing))
     reasons = dict.fromkeys(f"no position ({lost.reason.value}): {lost.message}" for lost in pointing.unreachable)
     return lines + _tail([*pointing.problems, *reasons], pointing.timing_ms, written)
 
@@ -47,35 +48,54 @@ def pointing_lines(pointing: Pointing, written: Sequence[Path] = ()) -> list[str
 def _head(answer: Pointing | Count) -> list[str]:
     limits = {"query": 100, "model": 100, "text": 160}
     query, model, text = (shortened(getattr(answer, name), limit) for name, limit in limits.items())
-    return [f"query   {query}", f"model   {model}", f"answer  {text or '(empty)'}", ""]
+    return [f"query   {query}", f"model   {model}", f"answer  {text or '(empty)'}", *caution_lines(answer.cautions), ""]
+
+
+def caution_lines(cautions: Iterable[Caution]) -> list[str]:
+    """Format each caution in one line."""
+    return [f"caution {shortened(str(caution), _MAX_CAUTION)}" for caution in cautions]
+
+
+def nothing_found(pointing: Pointing) -> str:
+    """Format an answer without points; a denial under caution is the model's, not a fact."""
+    if not pointing.absent:
+        return "the answer holds no point"
+    said = "not in this image" if pointing.trusted else "the model sees none"
+    return said + sureness(pointing.absent_probability, pointing.trusted)
+
+
+def sureness(probability: float, trusted: bool) -> str:
+    """Format a probability in brackets, with a claim only for a trusted answer; empty for NaN."""
+    return f" ({probability:.0%}{' sure' if trusted else ''})" if math.isfinite(probability) else ""
 
 
 def count_lines(count: Count, written: Sequence[Path] = ()) -> list[str]:
     """Format the answer of `count`."""
-    lines = [*_head(count), f"count   {count.count}"]
+    lines = [*_head(count), f"count   {count.count}{sureness(count.confidence, count.trusted)}"]
     problems = []
-    if not count.consistent:
+    if not count.consistent and count.trusted:
         stated = "no readable number" if count.stated_count is None else f"a total of {count.stated_count}"
         problems.append(f"not consistent: the text states {stated}, and has {len(count.points)} points")
     if count.points:
-        rows = [_cells(number, point) for number, point in enumerate(count.points)]
+        rows = [_cells(number, point, count.trusted) for number, point in enumerate(count.points)]
         lines += ["", *columns(["#", "label", "u px", "v px", "conf"], rows)]
     return lines + _tail([*problems, *count.problems], count.timing_ms, written)
 
 
-def _cells(number: int, point: ImagePoint) -> list[str]:
+def _cells(number: int, point: ImagePoint, trusted: bool) -> list[str]:
     confidence = f"{point.confidence:.0%}" if math.isfinite(point.confidence) else "–"
+    if not trusted and math.isfinite(point.confidence):
+        confidence = f"({confidence})"
     return [str(number + 1), point.label, f"{point.u:.1f}", f"{point.v:.1f}", confidence]
 
 
-def _row(number: int, point: ImagePoint, target: Target | None) -> list[str]:
-    row = _cells(number, point)
+def _row(cells: list[str], target: Target | None) -> list[str]:
     if target is None:
-        return [*row, "–", "–", "–", "–", "no position"]
+        return [*cells, "–", "–", "–", "–", "no position"]
     depth = target.depth_status.value
     if math.isfinite(target.alternate_depth_m):
         depth += f" (or {target.alternate_depth_m:.3f} m)"
-    return [*row, *(f"{value:+.4f}" for value in target.position_m), f"{target.sigma_m * 1e3:.1f}", depth]
+    return [*cells, *(f"{value:+.4f}" for value in target.position_m), f"{target.sigma_m * 1e3:.1f}", depth]
 
 
 def _tail(problems: Sequence[str], timing_ms: Mapping[str, float], written: Sequence[Path]) -> list[str]:

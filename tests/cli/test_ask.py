@@ -10,6 +10,8 @@ from PIL import Image
 
 from molmo_point.backend import WholeAnswerBackend
 from molmo_point.cli import main
+from molmo_point.cli.exit_codes import EXIT_NOT_TRAINED
+from molmo_point.errors import NotTrainedError
 from molmo_point.pointer import Pointer
 from molmo_point.results import Completion
 
@@ -67,6 +69,22 @@ def test_a_cut_off_answer_says_so(model: ScriptedBackend, image: str, capsys: py
     captured = capsys.readouterr()
     assert captured.out == "A red mug.\n"
     assert "cut off after 4 tokens" in captured.err
+
+
+@pytest.mark.parametrize("arguments", [["ask", "What?"], ["caption"], ["caption", "--json"], ["count", "mugs", "--json"]])
+def test_a_model_that_was_not_trained_for_it_is_one_line_and_a_code_of_its_own(
+    model: ScriptedBackend, image: str, arguments: list[str], capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise NotTrainedError(
+            "the model must be trained for free questions", "scripted,\ntrained to point", "use a released Molmo"
+        )
+
+    monkeypatch.setattr(model, "answer", refuse)
+    assert main([*arguments, "--image", image]) == EXIT_NOT_TRAINED
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1 and "Fix: use a released Molmo" in captured.err
 
 
 @pytest.mark.parametrize(

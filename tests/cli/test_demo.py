@@ -73,3 +73,16 @@ def test_the_table_names_query_position_truth_and_error(monkeypatch, capsys, tmp
         assert title in lines[0]
     assert any(name in lines[2] for name in places())
     assert any("overlay.png" in line for line in lines)
+
+
+def test_cautions_are_told_in_the_table_and_in_json():
+    from molmo_point.cautions import Caution, CautionKind
+    from molmo_point.cli.demo import lines
+    from molmo_point.plain_json import plain_json
+
+    answer = {
+        "query": "mug", "uv": None, "truth_base_m": [0.0, 0.0, 0.0], "error_mm": None, "total_ms": 1.0,
+        "cautions": [Caution(CautionKind.UNKNOWN_WORDS, "oracle knows no mugs")],
+    }  # fmt: skip
+    assert lines([answer])[-1] == "caution mug: UNKNOWN_WORDS: oracle knows no mugs"
+    assert plain_json(answer)["cautions"][0]["kind"] == "UNKNOWN_WORDS"

@@ -94,7 +94,7 @@ def test_json_has_the_promised_keys_and_the_right_numbers(model, files, capsys, 
     assert code == 0 and "a library talks" in err
     assert set(answer) == {
         "query", "model", "text", "absent", "absent_probability", "points", "targets", "unreachable", "problems", "truncated",
-        "frame", "stamp_ns", "region", "timing_ms",
+        "frame", "stamp_ns", "region", "timing_ms", "trusted", "cautions",
     }  # fmt: skip
     assert answer["query"] == "the red mug" and answer["model"] == "scripted" and answer["absent"] is False
     (point,) = answer["points"]
