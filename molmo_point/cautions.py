@@ -1,9 +1,11 @@
 """Cautions: typed reasons for doubting an answer of a model."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from molmo_point.errors import InputError
 from molmo_point.plain_json import plain_json
 
 
@@ -32,6 +34,29 @@ class CautionKind(str, Enum):
     UNREADABLE = "UNREADABLE"
     TRUNCATED = "TRUNCATED"
     COUNT_DIFFERS = "COUNT_DIFFERS"
+
+    @property
+    def holds_for_any_image(self) -> bool:
+        """True if the caution is about the words or the model: another view changes nothing."""
+        return self in (CautionKind.UNKNOWN_WORDS, CautionKind.NOT_TRAINED, CautionKind.UNCALIBRATED)
+
+
+def caution_kinds(names: Iterable[CautionKind | str]) -> frozenset[CautionKind]:
+    """Read the kinds of cautions that a caller accepts.
+
+    Args:
+        names: Kinds, or their names.
+
+    Raises:
+        InputError: If a name is none of `CautionKind`, or all are given as one text.
+    """
+    given = (names,) if isinstance(names, str) else tuple(names)
+    known = {kind.value for kind in CautionKind}
+    wrong = [each for each in given if each not in known]
+    if wrong or isinstance(names, str):
+        fix = f"give a list of {', '.join(sorted(known))}"
+        raise InputError("accept_cautions must be a list of kinds of cautions", repr(names)[:200], fix)
+    return frozenset(CautionKind(each) for each in given)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 from molmo_point.arm.arm import Cancelled
 from molmo_point.arm.stop_latch import Permit
+from molmo_point.cautions import Caution
 from molmo_point.commands.steps import (
     MOST_REPEATS,
     Command,
@@ -187,6 +188,11 @@ def _pick_every(step: PickStep, place: PlaceStep | None, executor: StepExecutor)
     return done
 
 
+def _doubt(cautions: Sequence[Caution]) -> str:
+    """Cautions of an answer as the end of its message; "" without any."""
+    return f" (not trusted: {'; '.join(map(str, cautions))})" if cautions else ""
+
+
 class PickerExecutor(StepExecutor):
     """Executes steps with a picker in this process; its fixed camera counts and points.
 
@@ -247,12 +253,13 @@ class PickerExecutor(StepExecutor):
 
     def count(self, step: CountStep) -> CountOutcome:
         found = self._picker.pointer.count(self._picker.fixed_camera.read(), step.what, should_stop=self._ended)
-        return CountOutcome(step=step, success=True, message=f"{found.count} {step.what}", count=found.count)
+        said = f"{found.count} {step.what}{_doubt(found.cautions)}"
+        return CountOutcome(step=step, success=True, message=said, count=found.count)
 
     def point(self, step: PointStep) -> PointOutcome:
         found = self._picker.pointer.point(self._picker.fixed_camera.read(), step.what, should_stop=self._ended)
-        number = len(found.points)
-        return PointOutcome(step=step, success=number > 0, message=f"{number} x {step.what}", answer=found.to_dict())
+        number, said = len(found.points), f"{len(found.points)} x {step.what}{_doubt(found.cautions)}"
+        return PointOutcome(step=step, success=number > 0, message=said, answer=found.to_dict())
 
     def stop(self, step: StopStep) -> StepOutcome:
         self._picker.arm.stop()

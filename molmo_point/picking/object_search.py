@@ -23,6 +23,8 @@ from molmo_point.picking.views import Blank, Looker, Sighting, grouped, same_obj
 
 _BARE_M, _MISSED_M = 0.008, 0.03
 """A target lower than the first above the table is on the bare table. It is moved to an object within the second."""
+_HOME_S = 0.05
+"""An arm this near to its home, in seconds of motion, is there."""
 _LOW_M = 0.08
 """A tool lower than this above the table is among the objects."""
 _WIDE, _COMPARE_M, _AROUND_M = 1.6, (0.38, 0.62), 0.15
@@ -83,7 +85,8 @@ class Finder:
         """Ask the model about both cameras, without moving.
 
         Raises:
-            PickStopped: NOT_FOUND or NO_DEPTH if no camera gives a target; or as `FreshFrames.read` and `Looker.answer`.
+            PickStopped: NOT_FOUND, NO_DEPTH or UNTRUSTED if no camera gives a target; or as `FreshFrames.read` and
+                `Looker.answer`.
         """
         log.note(state, f"looking for {query!r} with the fixed camera")
         overview = self.read_fixed()
@@ -98,16 +101,28 @@ class Finder:
             answers.append(self._answer(search, frame, "the wrist camera, from above"))
         search.sightings += [answer for answer in answers if isinstance(answer, Sighting)]
         if not search.sightings and isinstance(answers[0], Blank):
-            raise PickStopped(answers[0].failure, answers[0].message)
+            failure = answers[0].failure
+            raise PickStopped(failure, answers[0].message, again=failure is not PickFailure.UNTRUSTED)
         self._choose(search, state)
         return search
+
+    def require_trusted(self, query: str, log: EventLog, state: PickState) -> None:
+        """Ask the model before the arm goes to where the cameras see the table.
+
+        The arm may hide the table now, so only cautions about the words and the model count.
+
+        Raises:
+            PickStopped: UNTRUSTED; or as `FreshFrames.read` and `Looker.answer`.
+        """
+        log.note(state, f"asking for {query!r} before anything moves")
+        self._looker.answer(self._fixed.read(), query, "the fixed camera", log.cancelled)
 
     def look_again(self, search: Search, first: int) -> None:
         """Look again from a stand-off until the views agree on `search.chosen`; begin at direction number `first`.
 
         Raises:
             PickStopped: WRONG_OBJECT if they do not agree, NO_DEPTH if the last view has none, CANCELLED, or COLLISION if
-                something blocks the arm.
+                something blocks the arm; UNTRUSTED if the last view is not trusted. Such a view counts neither way.
         """
         looks, same_m = self._settings.max_looks, self._settings.same_m
         if self._wrist is None or not looks:
@@ -130,6 +145,11 @@ class Finder:
                 search.log.note(PickState.VERIFY_POINT, f"seen again from the stand-off, {off_mm} mm off")
                 search.chosen = answer
                 return
+            if isinstance(answer, Blank) and answer.failure is PickFailure.UNTRUSTED:
+                search.note(f"this view does not count: {answer.message}")
+                if number == first + looks - 1:
+                    raise PickStopped(answer.failure, answer.message)
+                continue
             self._disagree(search, answer)
             if isinstance(answer, Blank) and answer.failure is PickFailure.NO_DEPTH and number == first + looks - 1:
                 raise PickStopped(answer.failure, answer.message)
@@ -208,6 +228,12 @@ class Finder:
         found = propose_grasps(sighting.frame, sighting.in_camera, gripper=self._arm.gripper, base_T_camera=pose)
         return found, tuple(candidate.transformed(pose) for candidate in found.candidates)
 
+    @property
+    def is_home(self) -> bool:
+        """True if the arm stands where the cameras see the table."""
+        path = self._arm.plan_home()
+        return isinstance(path, JointPath) and path.duration_s <= _HOME_S
+
     def home_path(self) -> JointPath:
         """Plan the path to where the cameras see the table.
 
@@ -231,7 +257,7 @@ class Finder:
         """Go to where the cameras see the table; a hand that is low rises first."""
         self.rise(speed)
         path = self.home_path()
-        if path.duration_s > 0.05:
+        if path.duration_s > _HOME_S:
             self.go(path, speed)
 
     def go(self, path: JointPath, speed: float = 1.0, cancelled: Cancelled | None = None) -> None:

@@ -66,7 +66,8 @@ class Picker:
         self.held: Held | None = None
         self.guarded = GuardedArm(arm)
         self.grip = Grip(self.guarded, self, self.settings.least_width_m)
-        self.finder = Finder(self.guarded, Looker(pointer, self.guarded), fixed_camera, wrist_camera, self.settings)
+        looker = Looker(pointer, self.guarded, self.settings.accept_cautions)
+        self.finder = Finder(self.guarded, looker, fixed_camera, wrist_camera, self.settings)
 
     @property
     def holding(self) -> str:
@@ -255,6 +256,8 @@ class _Run:
     def _go_through(self, number: int) -> None:
         self._enter(PickState.POINTING)
         if not self.dry_run:
+            if number == 1:
+                self._require_trusted()
             self._make_ready()
             self._enter(PickState.POINTING)
         search = self.finder.search(self.query, self.log, PickState.POINTING)
@@ -276,6 +279,14 @@ class _Run:
 
     def _note(self, message: str) -> None:
         self.log.note(self.state, message, target=self.target, grasp=self.grasp)
+
+    def _require_trusted(self) -> None:
+        """Ask the model before the first motion, if making ready moves the arm or its fingers."""
+        is_home, is_open = self.finder.is_home, self.arm.gripper_width() >= 0.9 * self.arm.gripper.max_opening_m
+        if is_home and not is_open:
+            self.finder.search(self.query, self.log, PickState.POINTING)
+        elif not is_home:
+            self.finder.require_trusted(self.query, self.log, PickState.POINTING)
 
     def _make_ready(self) -> None:
         """Open the fingers, and go out of the cameras' view."""

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, dataclass
 
+from molmo_point.cautions import CautionKind, caution_kinds
 from molmo_point.errors import InputError
 
 
@@ -19,9 +20,11 @@ class PickSettings:
         same_m: Targets nearer than this are one object, whatever their covariances, meters.
         least_width_m: Fingers closer than this hold nothing, meters.
         holding_speed: Share of the arm's speed with an object in the gripper.
+        accept_cautions: Kinds of cautions, or their names, that do not keep the arm from moving. An answer with any other
+            caution moves nothing.
 
     Raises:
-        InputError: If a number is negative or a speed is not in (0, 1].
+        InputError: If a number is negative, a speed is not in (0, 1], or a kind of caution is unknown.
     """
 
     stand_off_m: float = 0.34
@@ -32,10 +35,12 @@ class PickSettings:
     same_m: float = 0.025
     least_width_m: float = 0.006
     holding_speed: float = 0.7
+    accept_cautions: frozenset[CautionKind] = frozenset()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "accept_cautions", caution_kinds(self.accept_cautions))
         for name, value in asdict(self).items():
-            if not value >= 0:
+            if name != "accept_cautions" and not value >= 0:
                 raise InputError(f"{name} must not be negative", f"{name}={value}", "give a positive number")
         if not 0 < self.holding_speed <= 1:
             raise InputError("holding_speed must be in (0, 1]", f"holding_speed={self.holding_speed}", "give e.g. 0.7")

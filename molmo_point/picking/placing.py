@@ -119,6 +119,8 @@ class Placer:
 
     def _spots(self, where: str | Transform, relation: Relation) -> tuple[list[_Spot], tuple[ObstacleBox, ...], RgbdFrame]:
         """Places for the release, the best first; boxes on the table; and the fixed camera's frame from before."""
+        if isinstance(where, str) and not self._finder.is_home:
+            self._finder.require_trusted(where, self._log, PickState.PLACE)
         self._note("going to where the cameras see the table")
         self._finder.go_home(self._settings.holding_speed)
         if isinstance(where, Transform):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from molmo_point.arm.arm import Cancelled
+from molmo_point.cautions import Caution, CautionKind
 from molmo_point.depth.lift import lift_point
 from molmo_point.errors import CancelledError
 from molmo_point.frame import RgbdFrame
@@ -21,7 +22,7 @@ _SIGMAS = 11.3
 """Squared Mahalanobis distance of 99 % in three dimensions."""
 _WIDEST_M = 0.045
 _UNKNOWN = 0.5
-"""Stands for an unknown confidence."""
+"""Stands for an unknown confidence: an even chance."""
 _CLOSE = 0.5
 """Factor on the weight of a close view."""
 
@@ -56,7 +57,7 @@ class Sighting:
 
 @dataclass(frozen=True, eq=False)
 class Blank:
-    """A view without a target.
+    """A view without a target: the model sees no object, it has no depth, or the answer is not trusted.
 
     Attributes:
         place: Viewpoint in words.
@@ -75,28 +76,36 @@ class Looker:
     Args:
         pointer: The model.
         arm: Knows the cameras' poses.
+        accepted: Kinds of cautions that leave an answer trusted.
     """
 
-    def __init__(self, pointer: Pointer, arm: GuardedArm) -> None:
-        self._pointer, self._arm = pointer, arm
+    def __init__(self, pointer: Pointer, arm: GuardedArm, accepted: frozenset[CautionKind] = frozenset()) -> None:
+        self._pointer, self._arm, self._accepted = pointer, arm, accepted
 
     def answer(self, frame: RgbdFrame, query: str, place: str, cancelled: Cancelled | None) -> Sighting | Blank:
         """Ask the model about a frame.
 
         Raises:
-            PickStopped: CANCELLED; MODEL_FAILED if the model raises an error or points outside the image.
+            PickStopped: UNTRUSTED if the answer bears a caution about the words or the model; CANCELLED; MODEL_FAILED if
+                the model raises an error or points outside the image.
         """
         with errors_as(PickFailure.MODEL_FAILED, f"the model, asked for {query!r}"):
             try:
                 request = PointRequest(query, max_points=1, labels=False, spread=self._pointer.backend.tells_spread)
-                points = self._pointer.point(frame, request, should_stop=cancelled).points
+                answer = self._pointer.point(frame, request, should_stop=cancelled)
             except CancelledError as error:
                 raise PickStopped(PickFailure.CANCELLED, "cancelled during the question to the model", again=False) from error
             self._arm.spend_answer_time()
             self._arm.check()
-            if not points:
+            doubts = [caution for caution in answer.cautions if caution.kind not in self._accepted]
+            if doubts:
+                blank = Blank(place, PickFailure.UNTRUSTED, _refusal(query, place, doubts))
+                if any(caution.kind.holds_for_any_image for caution in doubts):
+                    raise PickStopped(blank.failure, blank.message, again=False)
+                return blank
+            if not answer.points:
                 return Blank(place, PickFailure.NOT_FOUND, f"the model sees no {query!r} from {place}")
-            return self._lifted(points[0], frame, place)
+            return self._lifted(answer.points[0], frame, place)
 
     def moved(self, sighting: Sighting, onto_m: np.ndarray) -> Sighting | None:
         """Move the point of a sighting to a position (3,), base frame; None outside the image."""
@@ -127,6 +136,13 @@ class Looker:
         if not (np.all(np.isfinite(target.position_m)) and np.all(np.isfinite(target.covariance_m2))):
             return Blank(place, PickFailure.NO_DEPTH, f"{point.label!r} at ({point.u:.0f}, {point.v:.0f}) has no finite position")
         return Sighting(place, frame, pose, found, target)
+
+
+def _refusal(query: str, place: str, doubts: list[Caution]) -> str:
+    """Say why an answer moves nothing, and what to do."""
+    said = "; ".join(f"{doubt} (try {doubt.suggestion!r})" if doubt.suggestion else str(doubt) for doubt in doubts)
+    names = ", ".join(doubt.kind.value for doubt in doubts)
+    return f"the answer about {query!r} from {place} is not trusted: {said}; to move all the same, accept_cautions: {names}"
 
 
 def same_object(one: Target, other: Target, same_m: float) -> bool:

@@ -1,11 +1,13 @@
 """Commands executed with a picker: the calls, their order, and their end; and the drop zones."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from molmo_point.arm.joint_path import JointPath, NoPath, NoPathReason
+from molmo_point.cautions import Caution, CautionKind
 from molmo_point.commands import Relation, parse_command
 from molmo_point.errors import CancelledError, InputError
 from molmo_point.geometry.transforms import Transform
@@ -17,6 +19,7 @@ from molmo_point.results import Count, Pointing
 
 from ..arm.still_arm import StillArm
 
+CAUTION = Caution(CautionKind.UNKNOWN_WORDS, "no mug is known")
 HELD = Held("x", width_m=0.03, below_m=0.02, radius_m=0.02, axes=np.diag([1.0, -1.0, -1.0]))
 
 
@@ -121,6 +124,19 @@ def test_stop_moves_nothing_and_placing_needs_an_object():
     assert picker.arm.stopped
     with pytest.raises(InputError, match="must hold an object"):
         Picker.place(ScriptedPicker(), relation=Relation.ASIDE)
+
+
+def test_the_message_of_a_doubted_answer_names_its_cautions():
+    class Doubted(ScriptedPicker):
+        def count(self, frame, query, should_stop):
+            return dataclasses.replace(super().count(frame, query, should_stop), cautions=(CAUTION,))
+
+        def point(self, frame, query, should_stop):
+            return dataclasses.replace(super().point(frame, query, should_stop), cautions=(CAUTION,))
+
+    for command in ("how many mugs are there?", "point at the mug"):
+        assert do(command, Doubted())[-1].message.endswith("(not trusted: UNKNOWN_WORDS: no mug is known)")
+        assert "not trusted" not in do(command, ScriptedPicker())[-1].message
 
 
 class StoppedPicker(ScriptedPicker):

@@ -64,7 +64,8 @@ def picker_with(world, *, arm=None, fixed=None, wrist=None, model=None, max_look
     views = (SimulatedCamera(world.view(name), seed=k, clock_ns=world.now_ns) for k, name in enumerate(("fixed", "wrist")))
     cameras = (Passed(view, **(changes or {})) for view, changes in zip(views, (fixed, wrist), strict=True))
     pointer = Passed(Pointer(ColorBackend()), **(model or {}))
-    return Picker(pointer, Passed(world, **(arm or {})), *cameras, PickSettings(max_looks=max_looks))
+    settings = PickSettings(max_looks=max_looks, accept_cautions=["UNCALIBRATED"])
+    return Picker(pointer, Passed(world, **(arm or {})), *cameras, settings)
 
 
 def at(state, act):
