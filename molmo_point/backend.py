@@ -10,6 +10,7 @@ from typing import Any
 
 from molmo_point.arrays import ColorArray
 from molmo_point.errors import InputError
+from molmo_point.patch_features import PatchFeatures
 from molmo_point.request import Kind
 from molmo_point.results import Completion, PointMode
 from molmo_point.trust.confidence_calibration import UNCALIBRATED, Calibration
@@ -124,6 +125,14 @@ class Backend(ABC):
             pass
         assert last is not None
         return last.completion
+
+    def image_features(self, image: ColorArray) -> PatchFeatures | None:
+        """Return the vision features of an image (h, w, 3) uint8 RGB; None by default, if the backend does not tell them.
+
+        Raises:
+            InputError: The image cannot be used.
+        """
+        return None
 
     def spreads(self, image: ColorArray, prompt: Prompt, completion: Completion) -> tuple[PointSpread, ...]:
         """Tell the distribution of each point of a completion; nothing by default.

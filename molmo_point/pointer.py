@@ -213,6 +213,8 @@ class Pointer:
             stamp_ns=view.frame.stamp_ns,
             frame=view.frame.frame,
             cautions=judged.cautions,
+            confidence=judged.count_confidence,
+            signals=judged.signals,
         )
 
     def ask(
@@ -340,6 +342,7 @@ class Pointer:
             region=None if view.region is None else view.region.as_tuple(),
             cautions=judged.cautions,
             denial_probability=judged.denial_probability,
+            signals=judged.signals,
         )
 
 

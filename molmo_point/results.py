@@ -15,6 +15,7 @@ from molmo_point.arrays import FloatArray
 from molmo_point.cautions import Caution
 from molmo_point.errors import FrameError
 from molmo_point.geometry.transforms import Transform
+from molmo_point.patch_features import PatchFeatures
 from molmo_point.plain_json import plain_json
 
 
@@ -51,8 +52,7 @@ class Completion:
         absent_probability: Probability, before the first word, of an answer that denies the object,
             0 to 1; NaN when the backend does not tell.
         passes: Forward passes of the model after the first; -1 when the backend does not tell.
-        image_distance: Distance of the image from those of the training, as
-            `molmo_point.trust.familiarity` measures it; NaN when the backend does not tell.
+        features: Vision features of the image; None when the backend does not tell.
     """
 
     text: str
@@ -64,11 +64,11 @@ class Completion:
     digit_probabilities: tuple[tuple[float, ...], ...] = ()
     absent_probability: float = math.nan
     passes: int = -1
-    image_distance: float = math.nan
+    features: PatchFeatures | None = field(default=None, compare=False, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON-able form."""
-        return plain_json(self)
+        """Return the JSON-able form, without the vision features."""
+        return plain_json({name: value for name, value in vars(self).items() if name != "features"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -270,6 +270,8 @@ class Pointing:
         region: (x0, y0, w, h) in pixels of the part that was looked at; None for the whole image.
         cautions: Reasons for doubting the answer, each kind once; empty without any.
         denial_probability: The model's own probability of denying the object; NaN when unknown.
+        signals: Numbers that the confidences are calibrated from, by their names in
+            `molmo_point.trust.answer_model.AnswerFeatures`; unknown ones are left out.
     """
 
     query: str
@@ -286,6 +288,7 @@ class Pointing:
     region: tuple[int, int, int, int] | None = None
     cautions: tuple[Caution, ...] = ()
     denial_probability: float = math.nan
+    signals: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def trusted(self) -> bool:
@@ -372,6 +375,7 @@ class Count:
         frame: Optical frame of the image.
         cautions: Reasons for doubting the answer, each kind once; empty without any.
         confidence: Calibrated probability that the count is right, 0 to 1; NaN when unknown.
+        signals: Numbers that the confidence is calibrated from, as in `Pointing`.
     """
 
     query: str
@@ -387,6 +391,7 @@ class Count:
     frame: str = ""
     cautions: tuple[Caution, ...] = ()
     confidence: float = math.nan
+    signals: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def trusted(self) -> bool:

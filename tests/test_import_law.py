@@ -21,7 +21,7 @@ LINES = (
     ("arrays", "plain_json", "files", "dependencies"),
     ("geometry",),
     ("frame",),
-    ("cautions",),
+    ("cautions", "patch_features"),
     ("results",),
     ("text_checks",),
     ("request",),

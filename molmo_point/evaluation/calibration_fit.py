@@ -1,18 +1,29 @@
 """Calibration of a model's probabilities: its fit on some scenes, its measurement on others."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from molmo_point.errors import InputError
 from molmo_point.evaluation.intervals import markdown, share, wilson
 from molmo_point.evaluation.observations import Observations
-from molmo_point.trust.confidence_calibration import Calibration, LogitLine
+from molmo_point.trust.answer_model import AnswerFeatures, AnswerModel
+from molmo_point.trust.confidence_calibration import Calibration, line
 
 VALIDATION_SEED = 940_000
 """First scene to fit on; the evaluation's own scenes begin at `tabletop.FIRST_SEED`."""
 BINS = 10
 _RESAMPLED, _FLOOR = 1000, 1e-6
+LEAST_ANSWERS = 8
+"""Fewest answers of each kind, right and wrong, that a model can be fitted to."""
+_ROWS_PER_FEATURE, _LEAST_KNOWN, _PENALTY = 5, 0.2, 1.0
+OF_POINTS = ("digit", "around", "label_differs", "points", "at", "entropy", "absent", "margin", "distance", "elsewhere")
+OF_ABSENCE = ("absent", "anywhere", "distance", "label_differs", "weakest", "digit")
+OF_COUNTS = ("weakest", "points", "digit", "at", "elsewhere", "label_differs", "absent", "distance")
+"""Features of each model, the most important first."""
+RAW = Calibration(line("digit", 1.0, 0.0), line("absent", 1.0, 0.0))
+"""Probabilities as the model states them."""
 # A Gaussian ellipse that holds 95 % has this squared radius, one that holds 68 % the other.
 _WITHIN_95, _WITHIN_68 = 5.991, 2.279
 
@@ -33,59 +44,97 @@ class Claims:
     weight: np.ndarray
     scene: np.ndarray
 
-    def mapped(self, line: LogitLine) -> "Claims":
-        """The same claims, calibrated."""
-        return replace(self, stated=np.array([line(p) for p in self.stated]))
 
+def stated_claims(seen: Observations, calibration: Calibration) -> tuple[Claims, Claims]:
+    """Claims that points are right, and claims that nothing fits, as a calibration states them without cautions.
 
-def confidence_claims(seen: Observations) -> Claims:
-    """Claims that a point lies on its object."""
-    return _claims(seen.points)
-
-
-def absence_claims(seen: Observations) -> Claims:
-    """Claims that nothing fits; present and absent objects count half each."""
-    claims = _claims(seen.questions)
-    share = claims.true.mean() if len(claims.true) else 0.5
-    weight = np.where(claims.true == 1, 0.5 / max(share, _FLOOR), 0.5 / max(1 - share, _FLOOR))
-    return replace(claims, weight=weight)
+    Present and absent objects count half each in the second.
+    """
+    pointing = [answer for answer in seen.answers if answer.has_points]
+    points = _claims([(calibration.of_point(each.features, ()), each.right, each.scene) for each in pointing])
+    absences = [(calibration.of_absence(each.features, ()), each.absent, each.scene) for each in seen.answers]
+    return points, _balanced(_claims(absences))
 
 
 def _claims(rows: list[tuple[float, bool, int]]) -> Claims:
-    stated, true, scene = np.array(rows, float).reshape(-1, 3).T
+    values = np.array(rows, float).reshape(-1, 3)
+    stated, true, scene = values[np.isfinite(values[:, 0])].T
     return Claims(stated, true, np.ones(len(true)), scene)
 
 
+def _balanced(claims: Claims) -> Claims:
+    return replace(claims, weight=_half_each(claims.true))
+
+
+def _half_each(true: np.ndarray) -> np.ndarray:
+    share = true.mean() if len(true) else 0.5
+    return np.where(true == 1, 0.5 / max(share, _FLOOR), 0.5 / max(1 - share, _FLOOR))
+
+
 def fit_calibration(seen: Observations) -> Calibration:
-    """Fit the calibration of the claims of validation scenes.
+    """Fit the calibration of the answers about validation scenes.
 
     The factor on the spread is the one with which the 95 % ellipses hold 95 % of the truth; where
     the tails are heavier than a Gaussian's, the 68 % ellipses hold more than 68 % then.
+
+    Raises:
+        InputError: There are fewer than `LEAST_ANSWERS` answers of a kind that must be told apart.
     """
     scale = float(np.sqrt(np.quantile(seen.distance2, 0.95) / _WITHIN_95)) if seen.distance2 else 1.0
-    return Calibration(fit_line(confidence_claims(seen)), fit_line(absence_claims(seen)), scale)
+    pointing = [answer for answer in seen.answers if answer.has_points]
+    absent = np.array([answer.absent for answer in seen.answers], float)
+    return Calibration(
+        fit_model([each.features for each in pointing], np.array([each.right for each in pointing], float), OF_POINTS),
+        fit_model([each.features for each in seen.answers], absent, OF_ABSENCE, _half_each(absent)),
+        fit_model([each.features for each in seen.counts], np.array([each.right for each in seen.counts], float), OF_COUNTS)
+        if seen.counts
+        else None,
+        scale,
+    )
 
 
-def fit_line(claims: Claims) -> LogitLine:
-    """Slope and offset in log-odds by weighted logistic regression; the identity where nothing can be told."""
-    if len(claims.true) < 2 or claims.true.min() == claims.true.max():
-        return LogitLine()
-    held = np.clip(claims.stated, _FLOOR, 1 - _FLOOR)
-    columns = np.stack([np.log(held / (1 - held)), np.ones(len(held))], 1)
-    # One virtual claim of each kind: perfect separation still has a finite slope.
-    positive, negative = (float(claims.weight @ (claims.true == kind)) for kind in (1, 0))
-    wanted = np.where(claims.true == 1, (positive + 1) / (positive + 2), 1 / (negative + 2))
-    theta = np.array([1.0, 0.0])
-    for _ in range(100):
-        told = 1 / (1 + np.exp(-np.clip(columns @ theta, -500, 500)))
-        slope = columns.T @ (claims.weight * (wanted - told))
-        bend = (columns * (claims.weight * told * (1 - told))[:, None]).T @ columns + 1e-9 * np.eye(2)
-        step = np.linalg.solve(bend, slope)
-        # Newton's steps are cut short where the curve is flat.
-        theta += step * min(1.0, 2.0 / float(np.abs(step).max() + _FLOOR))
-        if np.abs(step).max() < 1e-10:
-            break
-    return LogitLine(float(theta[0]), float(theta[1])) if theta[0] > 0 else LogitLine()
+def fit_model(
+    features: Sequence[AnswerFeatures], true: np.ndarray, names: Sequence[str], weight: np.ndarray | None = None
+) -> AnswerModel:
+    """Fit a logistic regression by penalized maximum likelihood.
+
+    A feature needs `_ROWS_PER_FEATURE` answers of the rarer kind. With fewer the last names are left out.
+
+    Args:
+        features: Features of each answer.
+        true: (n,) 1 if the claim came true, else 0.
+        names: Features to use, the most important first; those that are never known are left out.
+        weight: (n,) weight of each answer; None weighs all alike.
+
+    Raises:
+        InputError: There are too few answers of a kind.
+    """
+    rarer = int(min(true.sum(), (1 - true).sum())) if len(true) else 0
+    if rarer < LEAST_ANSWERS:
+        given = f"{rarer} of {len(true)} answers are of the rarer kind (right or wrong, absent or present)"
+        fix = "ask about more pictures, also about objects that are not in them"
+        raise InputError(f"a calibration must see at least {LEAST_ANSWERS} answers of each kind", given, fix)
+    values = np.stack([each.values(names) for each in features])
+    known = np.isfinite(values)
+    kept = np.flatnonzero(known.mean(0) > _LEAST_KNOWN)[: max(1, rarer // _ROWS_PER_FEATURE)]
+    values, known, names = values[:, kept], known[:, kept], [names[k] for k in kept]
+    mean = np.array([column[here].mean() for column, here in zip(values.T, known.T, strict=True)])
+    centered = np.where(known, values - mean, 0.0)
+    spread = centered.std(0) + _FLOOR
+    columns = np.c_[centered / spread, np.ones(len(true))]
+    mass = np.ones(len(true)) if weight is None else weight
+
+    def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        score = columns @ theta
+        told = 1 / (1 + np.exp(-np.clip(score, -500, 500)))
+        penalty = np.r_[theta[:-1], 0.0]
+        value = mass @ (np.logaddexp(0, score) - true * score) + _PENALTY * penalty @ penalty
+        return float(value), columns.T @ (mass * (told - true)) + 2 * _PENALTY * penalty
+
+    from scipy.optimize import minimize
+
+    theta = minimize(loss, np.zeros(columns.shape[1]), jac=True, method="L-BFGS-B").x
+    return AnswerModel(tuple(names), mean, theta[:-1] / spread, float(theta[-1]))
 
 
 def reliability(claims: Claims) -> list[tuple[float, float, float, float, int]]:
@@ -147,15 +196,11 @@ def measure_calibration(seen: Observations, calibration: Calibration) -> dict[st
         ``{claim: {measure: {value, low, high, trials}}}`` with 95 % intervals.
     """
     figures: dict[str, dict[str, dict[str, float]]] = {}
-    pairs = (
-        ("confidence", confidence_claims(seen), calibration.confidence),
-        ("absent_probability", absence_claims(seen), calibration.absent),
-    )
-    for name, claims, line in pairs:
-        figures[name] = {}
-        for title, measure in (("ece", expected_calibration_error), ("brier", brier_score)):
-            figures[name][f"{title}_raw"] = bootstrapped(measure, claims)
-            figures[name][f"{title}_calibrated"] = bootstrapped(measure, claims.mapped(line))
+    claims_of = {"raw": stated_claims(seen, RAW), "calibrated": stated_claims(seen, calibration)}
+    for title, pair in claims_of.items():
+        for name, claims in zip(("confidence", "absent_probability"), pair, strict=True):
+            for label, measure in (("ece", expected_calibration_error), ("brier", brier_score)):
+                figures.setdefault(name, {})[f"{label}_{title}"] = bootstrapped(measure, claims)
     for title, scale in (("raw", 1.0), ("calibrated", calibration.spread_scale)):
         for name, figure in coverage(seen.distance2, scale).items():
             figures.setdefault("spread", {})[f"{name}_{title}"] = figure

@@ -19,6 +19,7 @@ from molmo_point.model.inputs.molmo_processor import MolmoProcessor
 from molmo_point.model.inputs.tokenizer_files import check_tokenizer
 from molmo_point.model.load import CheckpointSource, fewer_crops
 from molmo_point.model.local_backend import LocalBackend
+from molmo_point.patch_features import PatchFeatures
 from molmo_point.results import Completion, PointMode
 from molmo_point.trust.confidence_calibration import UNCALIBRATED, Calibration
 
@@ -55,6 +56,7 @@ class MolmoBackend(LocalBackend):
     def answers(self, image: np.ndarray, prompts: Sequence[Prompt], limits: Limits) -> Iterator[Growth]:
         """Answer prompts about one image in one batch; a growth follows every pass. Arguments and errors as `Backend.answers`."""
         done: set[int] = set()
+        self.engine.keeps_features = self.training.needs_features
         for state in self.engine.answers(image, prompts, limits.max_new_tokens):
             for index, row in enumerate(state.rows):
                 if index in done:
@@ -62,6 +64,10 @@ class MolmoBackend(LocalBackend):
                 if row.finish_reason:
                     done.add(index)
                 yield self.growth(index, row, partial(_measured, state, row))
+
+    def image_features(self, image: np.ndarray) -> PatchFeatures | None:
+        """Return the vision features of an image; arguments and errors as `Backend.image_features`."""
+        return self.engine.features_of(image)
 
     def spreads(self, image: np.ndarray, prompt: Prompt, completion: Completion) -> tuple[PointSpread, ...]:
         """Tell the distribution of each point of a completion, at three passes a point."""
@@ -128,4 +134,9 @@ def _check_processor(processor: MolmoProcessor, config: MolmoConfig, source: Che
 
 
 def _measured(state: Growing, row: Row) -> dict[str, Any]:
-    return {"timing_ms": state.timing_ms, "absent_probability": row.absent_probability, "passes": row.passes}
+    return {
+        "timing_ms": state.timing_ms,
+        "absent_probability": row.absent_probability,
+        "passes": row.passes,
+        "features": state.features,
+    }

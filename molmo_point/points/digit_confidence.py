@@ -42,7 +42,7 @@ def answer_confidences(completion: Completion, answer: ParsedAnswer) -> tuple[fl
     starts = [0, *accumulate(len(token) for token in tokens)]
     results = []
     for pair in spans:
-        places = [_tokens_of(span, shift, starts) for span in pair]
+        places = [tokens_of(span, shift, starts) for span in pair]
         masses = [_mass_near(completion, place, per_mille) for place in places]
         if any(math.isnan(mass) for mass in masses):
             results.append(_product(completion, sorted({i for place in places for i in place})))
@@ -85,7 +85,7 @@ def _product(completion: Completion, places: list[int]) -> float:
     )
 
 
-def _tokens_of(span: Span, shift: int, starts: list[int]) -> range:
+def tokens_of(span: Span, shift: int, starts: list[int]) -> range:
     """Return the indices of the tokens that overlap a span of the text."""
     first = bisect_right(starts, span[0] + shift) - 1
     last = bisect_right(starts, span[1] + shift - 1) - 1

@@ -1,19 +1,20 @@
 """An answer that was read, rated and judged: its points with their confidences, and its cautions."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from molmo_point.backend import Backend, PointSpread
 from molmo_point.cautions import Caution
 from molmo_point.points.answer import ParsedAnswer
+from molmo_point.points.answer_features import answer_features
 from molmo_point.points.dialects.dialect import Dialect
 from molmo_point.points.parse import parse_answer
 from molmo_point.points.point_quality import rate_points
 from molmo_point.points.stop_rule import GrowingAnswer
 from molmo_point.request import Kind
 from molmo_point.results import Completion, ImagePoint
-from molmo_point.trust.judgment import AnswerFacts, judge, stated_absence, stated_confidence
+from molmo_point.trust.judgment import AnswerFacts, judge
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +29,8 @@ class JudgedAnswer:
         truncated: Whether the text ended before the answer did.
         absent_probability: Calibrated probability that nothing fits; NaN when unknown.
         denial_probability: The model's own probability of an answer that denies the object; NaN when unknown.
+        count_confidence: Calibrated probability that a count is right; NaN when unknown.
+        signals: Features of the answer that are known, by name.
     """
 
     parsed: ParsedAnswer
@@ -37,6 +40,8 @@ class JudgedAnswer:
     truncated: bool = False
     absent_probability: float = math.nan
     denial_probability: float = math.nan
+    count_confidence: float = math.nan
+    signals: Mapping[str, float] = field(default_factory=dict)
 
 
 def judge_answer(
@@ -63,23 +68,32 @@ def judge_answer(
     rated = rate_points(completion, parsed, size_wh, backend.sigma_px, spreads, calibration)
     counts = request.kind is Kind.COUNT
     wanted, truncated = rated if counts else rated[: request.max_points], _is_truncated(parsed, completion, counts)
+    training = backend.training
+    features = answer_features(completion, parsed, wanted, answer.prompt.words, training)
     facts = AnswerFacts(
         request.words,
         tuple(point.label for point in wanted if point.label),
-        completion.image_distance,
+        features.distance,
         image_caution,
         parsed.lost,
         truncated,
         parsed.object_count,
         parsed.stated_count if counts else None,
     )
-    cautions = judge(facts, backend.name, backend.training, calibration)
-    stated = (
-        replace(point, confidence=stated_confidence(point, completion, calibration, cautions), label=point.label or request.words)
-        for point in wanted
+    cautions = judge(facts, backend.name, training, calibration)
+    confidence = calibration.of_point(features, cautions)
+    stated = tuple(replace(point, confidence=confidence, label=point.label or request.words) for point in wanted)
+    return JudgedAnswer(
+        parsed,
+        stated,
+        cautions,
+        _problems(parsed, answer),
+        truncated,
+        calibration.of_absence(features, cautions),
+        completion.absent_probability,
+        calibration.of_count(features, cautions) if counts else math.nan,
+        features.known,
     )
-    absent, denial = stated_absence(completion, calibration, cautions), completion.absent_probability
-    return JudgedAnswer(parsed, tuple(stated), cautions, _problems(parsed, answer), truncated, absent, denial)
 
 
 def _is_truncated(parsed: ParsedAnswer, completion: Completion, counts: bool) -> bool:

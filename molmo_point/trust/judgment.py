@@ -1,10 +1,9 @@
-"""Judgment of an answer: its cautions, from typed facts, and the confidences that it may state."""
+"""Judgment of an answer: its cautions, from typed facts."""
 
 import math
 from dataclasses import dataclass
 
 from molmo_point.cautions import Caution, CautionKind
-from molmo_point.results import Completion, ImagePoint
 from molmo_point.trust.confidence_calibration import Calibration
 from molmo_point.trust.label_rule import check_labels
 from molmo_point.trust.training_description import TrainingDescription
@@ -56,25 +55,6 @@ def judge(facts: AnswerFacts, model: str, training: TrainingDescription, calibra
         _check_count(facts),
     )
     return tuple(caution for caution in found if caution is not None)
-
-
-def stated_confidence(
-    point: ImagePoint, completion: Completion, calibration: Calibration, cautions: tuple[Caution, ...]
-) -> float:
-    """Return the probability that a point lies on an object that was meant; NaN under any caution.
-
-    Args:
-        point: The point with its `digit_probability`.
-        completion: The answer that it is from.
-        calibration: Calibration of the model.
-        cautions: Cautions of the answer.
-    """
-    return math.nan if cautions else calibration.confidence(point.digit_probability)
-
-
-def stated_absence(completion: Completion, calibration: Calibration, cautions: tuple[Caution, ...]) -> float:
-    """Return the probability that nothing in the image fits; NaN under any caution."""
-    return math.nan if cautions else calibration.absent(completion.absent_probability)
 
 
 def _uncalibrated(model: str) -> Caution:

@@ -8,6 +8,7 @@ from molmo_point.request import Kind
 from molmo_point.trust.image_familiarity import ImageFamiliarity
 from molmo_point.trust.label_rule import DEFAULT_LABEL_LIMIT
 from molmo_point.trust.trained_words import TrainedWords
+from molmo_point.trust.word_readout import WordReadOut
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,12 +20,19 @@ class TrainingDescription:
         abilities: Kinds of questions that it was trained for; None if they are not described.
         familiarity: Distribution of its images; None if it is not described.
         label_limit: Share of the words of its own names that a query may lack.
+        read_outs: Read-outs of its words from vision features; empty without any.
     """
 
     vocabulary: TrainedWords | None = None
     abilities: frozenset[Kind] | None = None
     familiarity: ImageFamiliarity | None = None
     label_limit: float = DEFAULT_LABEL_LIMIT
+    read_outs: tuple[WordReadOut, ...] = ()
+
+    @property
+    def needs_features(self) -> bool:
+        """True if judging an answer takes the vision features of its image."""
+        return self.familiarity is not None or bool(self.read_outs)
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> "TrainingDescription":
@@ -35,6 +43,7 @@ class TrainingDescription:
             None if abilities is None else frozenset(Kind(kind) for kind in abilities),
             None if familiarity is None else ImageFamiliarity.from_settings(familiarity),
             _share(settings.get("label_limit", DEFAULT_LABEL_LIMIT)),
+            tuple(WordReadOut.from_settings(each) for each in settings.get("read_outs", ())),
         )
 
     def to_settings(self) -> dict[str, Any]:
@@ -44,6 +53,7 @@ class TrainingDescription:
             "abilities": None if self.abilities is None else sorted(kind.value for kind in self.abilities),
             "familiarity": self.familiarity and self.familiarity.to_settings(),
             "label_limit": self.label_limit,
+            "read_outs": [each.to_settings() for each in self.read_outs] or None,
         }
         return {name: part for name, part in parts.items() if part is not None}
 

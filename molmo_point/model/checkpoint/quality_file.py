@@ -8,7 +8,6 @@ from molmo_point.trust.confidence_calibration import UNCALIBRATED, Calibration
 
 QUALITY_FILE = "pointing.json"
 _LARGEST_SIGMA_PX = 640.0
-_STEEPEST = 1000.0
 _FIX = "restore the file, or delete it to use the default"
 
 
@@ -27,9 +26,6 @@ def measured_quality(folder: Path) -> tuple[float, Calibration]:
         if isinstance(sigma_px, bool) or not 0 < float(sigma_px) <= _LARGEST_SIGMA_PX:
             raise ValueError(f"sigma_px_at_640 is {sigma_px!r}, not a number of pixels up to {_LARGEST_SIGMA_PX:g}")
         calibration = UNCALIBRATED if settings is None else Calibration.from_settings(settings)
-        lines = (calibration.confidence, calibration.absent)
-        if max(calibration.spread_scale, *(abs(n) for line in lines for n in (line.slope, line.offset))) > _STEEPEST:
-            raise ValueError(f"calibration has a number above {_STEEPEST:g}")
         return float(sigma_px), calibration
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise CheckpointError("The measured accuracy of this checkpoint cannot be read", f"{path}: {error}", _FIX) from error

@@ -23,6 +23,7 @@ from molmo_point.model.decoding.templates import ABSENT_STARTS, ExpectedAnswer
 from molmo_point.model.inputs.device_crops import prepare_on_device
 from molmo_point.model.inputs.image_input import to_rgb
 from molmo_point.model.inputs.preprocess import ImageLayout, image_token_ids, prepare_image
+from molmo_point.patch_features import PatchFeatures
 from molmo_point.points.dialects.prompts import user_turn
 
 _REMEMBERED_ANSWERS = 64
@@ -47,13 +48,14 @@ class Options:
 
 @dataclass
 class _Image:
-    """An image: its tokens, and its tensors or, once it was read, its cache."""
+    """An image: its tokens, and its tensors or, once it was read, its cache and the vision features of its overview."""
 
     pixels: np.ndarray
     layout: ImageLayout
     ids: list[int]
     tensors: dict[str, torch.Tensor] | None
     cache: KeyValueCache | None = None
+    features: PatchFeatures | None = None
 
 
 @dataclass
@@ -67,6 +69,7 @@ class Growing:
         first_pass: The same after the first pass; 0 before.
         last_pass: The same after the last pass so far.
         image_reused: True if an earlier call had read the image.
+        features: Vision features of the image; None before the first pass, and if the engine does not keep them.
     """
 
     rows: tuple[Row, ...]
@@ -75,6 +78,7 @@ class Growing:
     first_pass: float = 0.0
     last_pass: float = 0.0
     image_reused: bool = False
+    features: PatchFeatures | None = None
 
     @property
     def timing_ms(self) -> dict[str, float]:
@@ -101,6 +105,13 @@ class AnswerEngine:
         )
         self._image: _Image | None = None
         self._answers: OrderedDict[str, str] = OrderedDict()
+        self._vision: torch.Tensor | None = None
+        self.keeps_features = False
+        model.model.vision_backbone.image_vit.register_forward_hook(self._see)
+
+    def _see(self, module: Any, inputs: Any, features: torch.Tensor) -> None:
+        """Keep the vision features of the overview, the first crop."""
+        self._vision = features[0] if self.keeps_features else None
 
     def forget(self) -> None:
         """Drop the remembered image and answers."""
@@ -123,6 +134,7 @@ class AnswerEngine:
             for _ in self._passes(rows, read):
                 state.last_pass = time.perf_counter()
                 state.first_pass = state.first_pass or state.last_pass
+                state.features = state.features or self._features(read)
                 yield state
         finally:
             read.tensors = None
@@ -145,6 +157,24 @@ class AnswerEngine:
         read.tensors = None
         self._image = read if self.options.reuse_image else None
         return spread_points(decoder, cache, tokens, answer)
+
+    @torch.inference_mode()
+    def features_of(self, image: np.ndarray) -> PatchFeatures:
+        """Return the vision features of the overview of an image (h, w, 3) uint8 RGB; InputError if it is not usable."""
+        image = to_rgb(image)
+        tensors, _ = self._tensors(image, self.processor.layout)
+        backbone = self.model.model.vision_backbone
+        features = backbone.image_vit(tensors["images"][0, :1].to(backbone.pad_embed.dtype))[0]
+        self._vision = None
+        return PatchFeatures.of_overview(features.float().cpu().numpy(), (image.shape[1], image.shape[0]))
+
+    def _features(self, read: _Image) -> PatchFeatures | None:
+        """Return the vision features of an image that was read, if they are kept."""
+        if read.features is None and self._vision is not None:
+            height, width = read.pixels.shape[:2]
+            read.features = PatchFeatures.of_overview(self._vision.float().cpu().numpy(), (width, height))
+            self._vision = None
+        return read.features
 
     def _look(self, image: np.ndarray) -> _Image:
         """Return the image as tokens and tensors, or as it was kept from the last call."""
