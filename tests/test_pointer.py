@@ -14,7 +14,7 @@ from molmo_point.errors import InputError, MolmoPointError
 from molmo_point.frame import RgbdFrame
 from molmo_point.pointer import Pointer
 from molmo_point.results import DepthStatus
-from molmo_point.trust.confidence_calibration import Calibration, LogitLine
+from molmo_point.trust.confidence_calibration import Calibration, line
 
 from .scripted_backend import CAMERA, FRAME, MUG, TWO, Scripted
 
@@ -84,7 +84,7 @@ def test_the_digit_probability_is_the_product_of_the_digits() -> None:
 
 def test_confidence_reaches_the_target() -> None:
     backend = Scripted(MUG, probability=0.9)
-    backend.calibration = Calibration(LogitLine(offset=1.0))
+    backend.calibration = Calibration(line("digit", 1.0, 1.0), line("absent", 1.0, 0.0))
     (found,) = Pointer(backend).point(FRAME, "mug")
     assert found.target is not None and found.target.confidence == found.point.confidence > found.point.digit_probability
 

@@ -30,7 +30,7 @@ def test_pointing_prints_exactly_the_documented_object() -> None:
         ),
         timing_ms={"total": 1.5, "lift": math.nan}, stamp_ns=7, frame="camera",
         problems=("odd",), truncated=True, absent_probability=0.125, region=(1, 2, 30, 40),
-        cautions=(Caution(CautionKind.UNKNOWN_WORDS, "m knows no mugs", ("mug",)),),
+        cautions=(Caution(CautionKind.UNKNOWN_WORDS, "m knows no mugs", ("mug",)),), signals={"digit": -1.5},
     )  # fmt: skip
     assert json.loads(json.dumps(pointing.to_dict(), allow_nan=False)) == {
         "query": "mug",
@@ -40,6 +40,7 @@ def test_pointing_prints_exactly_the_documented_object() -> None:
         "absent_probability": 0.125,
         "denial_probability": None,
         "trusted": False,
+        "signals": {"digit": -1.5},
         "cautions": [
             {"kind": "UNKNOWN_WORDS", "message": "m knows no mugs", "words": ["mug"], "suggestion": ""},
         ],
@@ -112,7 +113,7 @@ def test_count_and_completion_print() -> None:
     assert json.loads(json.dumps(count.to_dict(), allow_nan=False))["stated_count"] is None
     assert set(count.to_dict()) == {
         "query", "model", "text", "count", "stated_count", "points", "consistent", "problems", "frame", "stamp_ns", "timing_ms",
-        "trusted", "cautions", "confidence",
+        "trusted", "cautions", "confidence", "signals",
     }  # fmt: skip
     completion = Completion("hi", 2, "stop", {}, ("h", "i"), (0.5, math.nan))
     assert json.loads(json.dumps(completion.to_dict(), allow_nan=False))["token_probabilities"] == [0.5, None]

@@ -16,7 +16,7 @@ from lab.evaluation.fresh_scenes import FIRST_SEED, FreshQuestion, fresh_questio
 from molmo_point.cli.evaluate.confidence import calibrate, check_output
 from molmo_point.cli.progress import counted
 from molmo_point.errors import InputError
-from molmo_point.evaluation.observations import Observations, note_point, note_question, uncalibrated
+from molmo_point.evaluation.observations import Observations, note_answer, note_offset, uncalibrated
 from molmo_point.pointer import Pointer
 
 _FITTING_SEED = 941
@@ -41,7 +41,7 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
             questions = fresh_questions(options.scenes, seed, _QUESTIONS)
             told = counted(questions, _QUESTIONS * options.scenes, "question")
             seen = observe_questions(pointer, told, pointer.backend.tells_spread)
-            return {"scenes_of": "household", "seed": seed, "scenes": options.scenes, "points": len(seen.points)}, seen
+            return {"scenes_of": "household", "seed": seed, "scenes": options.scenes, "answers": len(seen.answers)}, seen
 
         figures, lines = calibrate(options, (observed(seed) for seed in (_FITTING_SEED, options.seed)))
     return {"benchmark": "calibration", "model": options.model, **figures}, lines
@@ -62,11 +62,11 @@ def observe_questions(pointer: Pointer, questions: Iterable[FreshQuestion], spre
         if question.kind == "count":
             continue
         pointing = pointer.point(question.frame, question.phrase, spread=spread)
-        note_question(found, pointing.denial_probability, not question.targets, question.scene)
+        note_answer(found, pointing, np.isin(question.mask, question.targets), question.scene)
         if pointing.points and question.targets:
             point = pointing.points[0]
             nearest = int(np.argmin(np.hypot(*(question.middles_px - point.uv).T)))
-            note_point(found, point, np.isin(question.mask, question.targets), question.middles_px[nearest], question.scene)
+            note_offset(found, point, question.middles_px[nearest], question.mask.shape[1])
     return found
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from molmo_point.errors import InputError
 from molmo_point.evaluation.intervals import markdown, share, wilson
-from molmo_point.evaluation.observations import Observations
+from molmo_point.evaluation.observations import AnswerObservation, Observations
 from molmo_point.trust.answer_model import AnswerFeatures, AnswerModel
 from molmo_point.trust.confidence_calibration import Calibration, line
 
@@ -81,16 +81,17 @@ def fit_calibration(seen: Observations) -> Calibration:
         InputError: There are fewer than `LEAST_ANSWERS` answers of a kind that must be told apart.
     """
     scale = float(np.sqrt(np.quantile(seen.distance2, 0.95) / _WITHIN_95)) if seen.distance2 else 1.0
-    pointing = [answer for answer in seen.answers if answer.has_points]
     absent = np.array([answer.absent for answer in seen.answers], float)
     return Calibration(
-        fit_model([each.features for each in pointing], np.array([each.right for each in pointing], float), OF_POINTS),
+        _fit_right([answer for answer in seen.answers if answer.has_points], OF_POINTS),
         fit_model([each.features for each in seen.answers], absent, OF_ABSENCE, _half_each(absent)),
-        fit_model([each.features for each in seen.counts], np.array([each.right for each in seen.counts], float), OF_COUNTS)
-        if seen.counts
-        else None,
+        _fit_right(seen.counts, OF_COUNTS) if seen.counts else None,
         scale,
     )
+
+
+def _fit_right(answers: Sequence[AnswerObservation], names: Sequence[str]) -> AnswerModel:
+    return fit_model([each.features for each in answers], np.array([each.right for each in answers], float), names)
 
 
 def fit_model(
@@ -117,7 +118,7 @@ def fit_model(
     values = np.stack([each.values(names) for each in features])
     known = np.isfinite(values)
     kept = np.flatnonzero(known.mean(0) > _LEAST_KNOWN)[: max(1, rarer // _ROWS_PER_FEATURE)]
-    values, known, names = values[:, kept], known[:, kept], [names[k] for k in kept]
+    values, known = values[:, kept], known[:, kept]
     mean = np.array([column[here].mean() for column, here in zip(values.T, known.T, strict=True)])
     centered = np.where(known, values - mean, 0.0)
     spread = centered.std(0) + _FLOOR
@@ -134,7 +135,7 @@ def fit_model(
     from scipy.optimize import minimize
 
     theta = minimize(loss, np.zeros(columns.shape[1]), jac=True, method="L-BFGS-B").x
-    return AnswerModel(tuple(names), mean, theta[:-1] / spread, float(theta[-1]))
+    return AnswerModel(tuple(names[k] for k in kept), mean, theta[:-1] / spread, float(theta[-1]))
 
 
 def reliability(claims: Claims) -> list[tuple[float, float, float, float, int]]:

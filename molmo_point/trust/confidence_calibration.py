@@ -66,9 +66,7 @@ class Calibration:
         if not 0 < scale <= _STEEPEST:
             raise ValueError(f"calibration: spread_scale must be above zero and at most {_STEEPEST:g}")
         kinds = frozenset(CautionKind(kind) for kind in settings.get("stated_under", ()))
-        if "confidence" not in models or "absent_probability" not in models:
-            raise ValueError("calibration: confidence and absent_probability must be there")
-        return cls(models["confidence"], models["absent_probability"], models.get("count"), scale, kinds)
+        return cls(models.get("confidence"), models.get("absent_probability"), models.get("count"), scale, kinds)
 
     def to_settings(self) -> dict[str, Any]:
         """Return the entry ``calibration`` of ``pointing.json``."""

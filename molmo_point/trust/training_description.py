@@ -52,7 +52,7 @@ class TrainingDescription:
             "vocabulary": self.vocabulary and self.vocabulary.to_settings(),
             "abilities": None if self.abilities is None else sorted(kind.value for kind in self.abilities),
             "familiarity": self.familiarity and self.familiarity.to_settings(),
-            "label_limit": self.label_limit,
+            "label_limit": None if self.label_limit == DEFAULT_LABEL_LIMIT else self.label_limit,
             "read_outs": [each.to_settings() for each in self.read_outs] or None,
         }
         return {name: part for name, part in parts.items() if part is not None}

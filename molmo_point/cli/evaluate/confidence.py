@@ -44,7 +44,7 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     def observed(first_seed: int) -> tuple[dict[str, Any], Observations]:
         seeds = counted(range(first_seed, first_seed + options.scenes), options.scenes, "scene")
         seen = observe(pointer, seeds, pointer.backend.tells_spread)
-        about = {"scenes_of": "tabletop", "first_seed": first_seed, "scenes": options.scenes, "points": len(seen.points)}
+        about = {"scenes_of": "tabletop", "first_seed": first_seed, "scenes": options.scenes, "answers": len(seen.answers)}
         return about, seen
 
     figures, lines = calibrate(options, (observed(seed) for seed in (fitting.VALIDATION_SEED, options.seed)))
@@ -69,12 +69,11 @@ def calibrate(options: argparse.Namespace, observed: Iterable[tuple[dict[str, An
         from molmo_point.viz.overlay import save_png
         from molmo_point.viz.reliability_diagram import draw_reliability
 
+        pairs = zip(fitting.stated_claims(test, fitting.RAW), fitting.stated_claims(test, calibration), strict=True)
+        titles = ("every point is on what was meant", "nothing in the image fits")
         panels = [
-            (title, fitting.reliability(claims), fitting.reliability(claims.mapped(line)))
-            for title, claims, line in (
-                ("the point is on the object", fitting.confidence_claims(test), calibration.confidence),
-                ("nothing in the image fits", fitting.absence_claims(test), calibration.absent),
-            )
+            (title, fitting.reliability(raw), fitting.reliability(stated))
+            for title, (raw, stated) in zip(titles, pairs, strict=True)
         ]
         save_png(options.plot, draw_reliability(panels))
     if options.write:

@@ -10,9 +10,9 @@ from molmo_point.backend import WholeAnswerBackend
 from molmo_point.frame import RgbdFrame
 from molmo_point.pointer import Pointer
 from molmo_point.results import Completion
-from molmo_point.trust.confidence_calibration import Calibration, LogitLine
+from molmo_point.trust.confidence_calibration import Calibration, line
 
-MISLEADING = Calibration(LogitLine(1.0, 9.0), LogitLine(1.0, 9.0), 5.0)
+MISLEADING = Calibration(line("digit", 1.0, 9.0), line("absent", 1.0, 9.0), None, 5.0)
 BLACK = RgbdFrame(np.zeros((100, 100, 3), np.uint8), None, None, stamp_ns=1)
 
 
@@ -57,10 +57,11 @@ def test_a_point_on_any_thing_that_fits_is_a_hit_and_held_against_the_nearest() 
     found = noted('<point x="66" y="72" alt="a">a</point>', Question("name", (0, 1)), Question("name", (0,)))
     # 66 % of 100 pixels is pixel 65.5; of 640 pixels the offsets are 6.4 times as many.
     assert np.array(found.offset_px) == pytest.approx(np.array([(-4.0 * 6.4, 2.0 * 6.4)]))
-    assert [(is_absent, scene) for _, is_absent, scene in found.questions] == [(False, 7), (False, 7)]
+    assert [(each.right, each.absent, each.scene) for each in found.answers] == [(True, False, 7), (False, False, 7)]
 
 
 def test_absence_is_noted_without_calibration_and_counts_are_passed_over() -> None:
     found = noted("There are none.", Question("absent", ()), Question("count", (0,)), replace(Question("name", (1,)), scene=9))
-    assert found.questions == [(0.25, True, 7), (0.25, False, 9)]
-    assert found.points == [] and found.offset_px == []
+    assert [(each.right, each.absent, each.scene) for each in found.answers] == [(True, True, 7), (False, False, 9)]
+    assert [each.features.absent for each in found.answers] == pytest.approx([np.log(1 / 3)] * 2)
+    assert found.offset_px == []
