@@ -90,12 +90,12 @@ def fit_calibration(seen: Observations) -> Calibration:
     )
 
 
-def _fit_right(answers: Sequence[AnswerObservation], names: Sequence[str]) -> AnswerModel:
+def _fit_right(answers: Sequence[AnswerObservation], names: tuple[str, ...]) -> AnswerModel:
     return fit_model([each.features for each in answers], np.array([each.right for each in answers], float), names)
 
 
 def fit_model(
-    features: Sequence[AnswerFeatures], true: np.ndarray, names: Sequence[str], weight: np.ndarray | None = None
+    features: Sequence[AnswerFeatures], true: np.ndarray, names: tuple[str, ...], weight: np.ndarray | None = None
 ) -> AnswerModel:
     """Fit a logistic regression by penalized maximum likelihood.
 

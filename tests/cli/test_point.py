@@ -94,7 +94,7 @@ def test_json_has_the_promised_keys_and_the_right_numbers(model, files, capsys, 
     assert code == 0 and "a library talks" in err
     assert set(answer) == {
         "query", "model", "text", "absent", "absent_probability", "points", "targets", "unreachable", "problems", "truncated",
-        "frame", "stamp_ns", "region", "timing_ms", "trusted", "cautions",
+        "frame", "stamp_ns", "region", "timing_ms", "trusted", "cautions", "signals", "denial_probability",
     }  # fmt: skip
     assert answer["query"] == "the red mug" and answer["model"] == "scripted" and answer["absent"] is False
     (point,) = answer["points"]
@@ -164,7 +164,7 @@ def test_absence_is_an_answer_with_its_own_exit_code(model, files, capsys):
     answer = strict(out)
     assert code == 3 and answer["points"] == [] and "Traceback" not in err
     code, out, _ = run(capsys, "point", "unicorn", "--image", files / "image.png")
-    assert code == 3 and ("not in this image" in out or "no point" in out)
+    assert code == 3 and ("not in this image" in out or "sees none" in out)
 
 
 def test_control_characters_of_a_model_never_reach_the_terminal(model, files, capsys):
