@@ -168,13 +168,14 @@ MODE = PointMode(0.7, 1.5, 2.5, np.eye(2))
 POINT = ImagePoint(1.5, 2.5, "mug", 0.25, 3.5, 4, 2, 0.5, 6, (MODE,), 0.125)
 LOST = Unreachable(1.5, 2.5, "mug", DepthStatus.STALE, "old depth")
 CAUTION = Caution(CautionKind.UNKNOWN_WORDS, "m knows no mugs", ("mug",), "red cube")
+FEATURES = PatchFeatures(np.ones((1, 1, 2)), 1.0, (0.0, 0.0))
 FULL = (
     CAUTION,
     MODE,
     POINT,
     LOST,
     dataclasses.replace(TARGET, alternate_depth_m=0.75),
-    Completion("t", 2, "stop", {"decode": 1.0}, ("a",), (0.5,), ((0.1,),), 0.25, 3, PatchFeatures(np.ones((1, 1, 2)), 1.0, (0.0, 0.0))),
+    Completion("t", 2, "stop", {"decode": 1.0}, ("a",), (0.5,), ((0.1,),), 0.25, 3, FEATURES),
     Pointing(
         "mug", "m", "t", True, (Found(POINT, TARGET), Found(POINT, None, LOST)), {"total": 1.5}, 7, "camera", ("odd",), True,
         0.125, (1, 2, 30, 40), (CAUTION,), 0.75, {"digit": -1.5},
