@@ -117,11 +117,10 @@ class RunVideo:
             ImageDraw.Draw(image).text((160, 120), "not asked yet", font=font(14), fill=GRAY, anchor="mm")
         else:
             image = Image.fromarray(draw_pointing(look.frame.color, look.answer)).resize(_SIDE_WH, Image.Resampling.LANCZOS)
-        title += _answered(look)
-        width = round(ImageDraw.Draw(image).textlength(title, font=font(13)))
-        strip = Image.new("RGBA", (width + 14, 22), (*INK, 190))
-        ImageDraw.Draw(strip).text((7, 3), title, font=font(13), fill=PAPER)
-        image.paste(strip, (0, image.height - 22), strip)
+        _write_strip(image, title + _answered(look), image.height - 22, (*INK, 190), PAPER)
+        if look is not None and look.answer.cautions:
+            cautions = " · ".join(caution.brief for caution in look.answer.cautions)
+            _write_strip(image, shortened(cautions, 42), image.height - 44, (*AMBER, 225), INK)
         if look is not None:
             self._sides[id(look)] = image
         return image
@@ -153,14 +152,28 @@ class RunVideo:
             pen.text((left + 6, top + 14), f"attempt {event.attempt}", font=font(15), fill=AMBER, anchor="lm")
 
 
+def _write_strip(image: Image.Image, text: str, top: int, ground: tuple[int, int, int, int], ink: RGB) -> None:
+    """Write a line at the left edge, on a ground of its length."""
+    width = round(ImageDraw.Draw(image).textlength(text, font=font(13)))
+    strip = Image.new("RGBA", (width + 14, 22), ground)
+    ImageDraw.Draw(strip).text((7, 3), text, font=font(13), fill=ink)
+    image.paste(strip, (0, top), strip)
+
+
 def _answered(look: Look | None) -> str:
     """The model's answer in a few words; the points are too small to read."""
     if look is None:
         return ""
-    points = look.answer.points
+    points, trusted = look.answer.points, look.answer.trusted
     if not points:
-        return f": no {shortened(look.answer.query, 24)}"
-    sure = "" if math.isnan(points[0].confidence) else f" {points[0].confidence:.0%}"
+        return f": no {shortened(look.answer.query, 24)}" if trusted else ": the model sees none"
+    sure = (
+        ""
+        if math.isnan(points[0].confidence)
+        else f" {points[0].confidence:.0%}"
+        if trusted
+        else f" ({points[0].confidence:.0%})"
+    )
     return f": {shortened(points[0].label, 24)}{sure}" + (f", {len(points) - 1} more" if len(points) > 1 else "")
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from molmo_point.backend import WholeAnswerBackend
+from molmo_point.cautions import Caution, CautionKind
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.intrinsics import Intrinsics
@@ -97,6 +98,18 @@ def test_a_camera_shows_its_look_only_after_it_was_taken():
     fixed, wrist = np.s_[:240, 640:], np.s_[240:480, 640:]
     assert (early[fixed] != between[fixed]).any() and (early[wrist] == between[wrist]).all()
     assert (between[wrist] != late[wrist]).any() and (between[fixed] == late[fixed]).all()
+
+
+def test_a_look_under_caution_names_the_caution_below_its_picture():
+    caution = Caution(CautionKind.UNKNOWN_WORDS, "m knows no mugs", ("mug",))
+    sure = look("fixed", 5)
+    doubtful = Look(sure.frame, dataclasses.replace(sure.answer, cautions=(caution,)))
+    strips = []
+    for each in (sure, doubtful):
+        picture = video(log_of(looks=[each])).picture(9, GREY)
+        strips.append((np.abs(picture[196:218, 640:].astype(int) - AMBER) < 45).all(axis=2).mean())
+    assert strips[0] == 0
+    assert strips[1] > 0.2
 
 
 def test_the_last_picture_is_held_and_says_how_it_ended():

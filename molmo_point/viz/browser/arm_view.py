@@ -55,9 +55,10 @@ class ArmOnPage:
                     self._page.move(shape.name, rotation, position)
 
     def answered(self, frame: RgbdFrame, answer: Pointing | Count) -> None:
-        """Show an image with its points, and its cloud; for `WatchedPointer`."""
+        """Show an image with its points, the cautions, and its cloud; for `WatchedPointer`."""
         name = self._names.get(frame.frame, "camera")
         self._page.image(name, draw_pointing(frame.color, answer))
+        self._page.show_cautions([f"“{answer.query}”: {caution}" for caution in answer.cautions])
         if frame.depth_m is None or frame.intrinsics is None:
             return
         points, colors, _ = cloud_of(frame)

@@ -1,6 +1,7 @@
 """Page in the browser: a 3D scene, the cameras' images, the progress, a box for commands, and a stop."""
 
 import contextlib
+import html
 import io
 import secrets
 import socket
@@ -17,10 +18,14 @@ from molmo_point.errors import DependencyError, InputError
 from molmo_point.geometry.transforms import Transform
 from molmo_point.viz.browser.access import access_of
 from molmo_point.viz.browser.guarded_server import guarded
-from molmo_point.viz.text import RGB, shortened
+from molmo_point.viz.text import AMBER, INK, RGB, shortened
 
 _LINES = 8
-_WORDS_ORDER, _IMAGES_ORDER = 1000.0, 2000.0
+_CAUTIONS_ORDER, _WORDS_ORDER, _IMAGES_ORDER = 900.0, 1000.0, 2000.0
+_CAUTION_STYLE = (
+    f"background: rgb{AMBER}; color: rgb{INK}; margin: 0 0.6em 0.5em; padding: 0.3em 0.7em; border-radius: 2px; "
+    "font-size: 0.85em; line-height: 1.35"
+)
 _SILENCE_S = 3.0
 _STOPPED = "## STOPPED\n\nNothing moves, and no command waits. Press Resume, or give a new command."
 
@@ -109,6 +114,7 @@ class Page:
         self._resume = gui.add_button("Resume", color="green", visible=False)
         # Below the buttons, which stay where they are: a second press of STOP must not meet another one.
         self._state = gui.add_markdown(_STOPPED, visible=False)
+        self._cautions = gui.add_html("", order=_CAUTIONS_ORDER, visible=False)
         self._words = gui.add_markdown("ready", order=_WORDS_ORDER)
 
         # Coroutines run in the server's thread, in the order of the messages; functions would wait for a free thread.
@@ -139,6 +145,11 @@ class Page:
             self._lines = [*self._lines, shortened(line, 120)][-_LINES:]
             text = "\n".join(f"- {_escaped(each)}" for each in self._lines)
         self._words.content = text
+
+    def show_cautions(self, lines: Sequence[str]) -> None:
+        """Show the cautions about the last answer, one line each; without any, their box disappears."""
+        told = "<br>".join(html.escape(shortened(line, 300)) for line in lines)
+        self._cautions.content, self._cautions.visible = f'<div style="{_CAUTION_STYLE}">{told}</div>', bool(lines)
 
     def image(self, name: str, picture: np.ndarray) -> None:
         """Show (h, w, 3) uint8 RGB under a name, in place of the last image of this name."""

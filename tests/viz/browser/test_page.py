@@ -64,6 +64,15 @@ def test_only_the_last_lines_are_shown(page):
     assert shown[-1] == "- line 39" and len(shown) < 20
 
 
+def test_cautions_are_shown_until_an_answer_has_none(page):
+    box = page[0]._cautions
+    assert not box.visible
+    page[0].show_cautions(["“the <i>mug</i>”: UNKNOWN_WORDS: 'mug' is unknown", "“the mug”: POOR_IMAGE: dark"])
+    assert box.visible and "“the &lt;i&gt;mug" in box.content and "POOR_IMAGE: dark" in box.content
+    page[0].show_cautions([])
+    assert not box.visible
+
+
 def test_markup_in_what_is_said_is_shown_as_it_is():
     assert _escaped("a <b> {c} *d*") == "a \\<b\\> \\{c\\} \\*d\\*"
 
@@ -86,6 +95,7 @@ def test_a_browser_shows_it_and_sends_what_is_typed(page):
     shown.body("part", *TRIANGLE, (255, 0, 0))
     shown.image("fixed camera", np.full((24, 32, 3), 90, np.uint8))
     shown.say("looking for the <red> mug")
+    shown.show_cautions(["“the <red> mug”: UNKNOWN_WORDS: 'mug' is unknown"])
     options = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
     with sync_playwright() as browsers:
         browser = browsers.chromium.launch(executable_path=CHROMIUM, args=options)
@@ -94,6 +104,7 @@ def test_a_browser_shows_it_and_sends_what_is_typed(page):
         tab.get_by_role("button", name="STOP").wait_for(timeout=120_000)
         assert "looking for the <red> mug" in tab.inner_text("body")
         assert "fixed camera" in tab.inner_text("body")
+        assert "“the <red> mug”: UNKNOWN_WORDS: 'mug' is unknown" in tab.inner_text("body")
         box = tab.get_by_role("textbox").first
         box.fill("pick up the red mug")
         box.press("Tab")
