@@ -30,6 +30,7 @@ class Photograph:
         outlines: Outlines of the objects by name; objects in front are last.
         asked: Words asked for, and the names of the objects that fit; none for an absent object.
         counted: Words of "how many" questions, and the names of the objects that fit.
+        sha256: Its SHA-256, in hexadecimal digits.
     """
 
     file: str
@@ -38,6 +39,7 @@ class Photograph:
     outlines: dict[str, Outline]
     asked: dict[str, tuple[str, ...]]
     counted: dict[str, tuple[str, ...]]
+    sha256: str
 
 
 def _disc(u: float, v: float, radius: float) -> Outline:
@@ -72,6 +74,7 @@ PHOTOGRAPHS = (
         },
         {"cup": ("cup",), "mug": ("cup",), "spoon": ("spoon",), "plate": ("plate",), "hammer": (), "green ball": ()},
         {},
+        "cc02f8ca188b167c775a7101b5d767d1e71792cf762c33d6fa15a4599b5a8de7",
     ),
     Photograph(
         "fruits.jpg",
@@ -89,6 +92,7 @@ PHOTOGRAPHS = (
         },
         {"orange": ("orange",), "lime": ("lime",), "lemon": ("lemon",), "kiwi": ("kiwi",), "banana": ("banana",), "mug": ()},
         {},
+        "9c031d80a1c52da5eca790db896baffec6a7e52bf786cdb7bbfca5c7f880e6a1",
     ),
     Photograph(
         "smarties.png",
@@ -109,6 +113,7 @@ PHOTOGRAPHS = (
             "green balls": _sweets("green"),
             "orange balls": _sweets("orange"),
         },
+        "ad3f751c053fdcf432687c1bc0e56a61a9119d2bb2ae29365f8aa6534fc77417",
     ),
     Photograph(
         "stuff.jpg",
@@ -123,6 +128,7 @@ PHOTOGRAPHS = (
         },
         {"pencil": ("pencil",), "lighter": ("lighter",), "coin": ("coin",), "banana": (), "red mug": ()},
         {},
+        "21cd00afbdd0727f445dd91c0a09633e6345ed5b05a3d2355453a1f3c314c6c5",
     ),
 )  # fmt: skip
 
@@ -193,8 +199,11 @@ def _mask(photo: Photograph) -> np.ndarray:
     canvas = Image.new("I", photo.size_wh, -1)
     pen = ImageDraw.Draw(canvas)
     for index, outline in enumerate(photo.outlines.values()):
-        if len(outline) == 2:
-            pen.ellipse(outline, fill=index)
-        else:
-            pen.polygon(outline, fill=index)
+        fill(pen, outline, index)
     return np.asarray(canvas).astype(np.int16)
+
+
+def fill(pen: ImageDraw.ImageDraw, outline: Outline, value: int) -> None:
+    """Set all pixels in an outline to a value."""
+    draw = pen.ellipse if len(outline) == 2 else pen.polygon
+    draw(outline, fill=value)

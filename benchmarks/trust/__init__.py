@@ -1,0 +1,1 @@
+"""Trust in answers about foreign pictures and foreign objects."""
