@@ -58,32 +58,31 @@ def half_of(name: str) -> Half:
     return Half.DEVELOP if sha256(name.encode()).digest()[0] % 2 == 0 else Half.JUDGE
 
 
-def labeled_pictures() -> list[LabeledPicture]:
-    """List all pictures that have boxes."""
+def labeled_pictures(half: Half = Half.BOTH) -> list[LabeledPicture]:
+    """List the pictures of a half that have boxes."""
     content = json.loads(_LIST.read_text(encoding="utf-8"))
     photos = [(_with_absent(photo, content["also_absent"][photo.file]), PHOTOGRAPH) for photo in PHOTOGRAPHS]
     photos += [(_photograph(row), row["group"]) for row in content["photographs"]]
     places = list(dict.fromkeys(_place(photo.file) for photo, _ in photos))
-    return [LabeledPicture(photo, kind, places.index(_place(photo.file))) for photo, kind in photos]
+    listed = [LabeledPicture(photo, kind, places.index(_place(photo.file))) for photo, kind in photos]
+    return [each for each in listed if half in (Half.BOTH, each.half)]
 
 
-def photograph_questions(folders: Sequence[Path] = (), half: Half = Half.BOTH) -> Iterator[TrustQuestion]:
-    """Ask about every picture of a half that is there.
+def photograph_questions(pictures: Sequence[LabeledPicture], folders: Sequence[Path] = ()) -> Iterator[TrustQuestion]:
+    """Ask about every picture that is found.
 
     Args:
+        pictures: Pictures to ask about.
         folders: Folders to search, with all below them; installed packages and opencv-doc are searched, too.
-        half: Half of the pictures.
 
     Raises:
         InputError: No folder holds any of the pictures.
     """
-    pictures = [picture for picture in labeled_pictures() if half in (Half.BOTH, picture.half)]
     found = find_pictures(pictures, folders)
     if not found:
         given = f"none of {len(pictures)} in {', '.join(map(str, [*folders, 'installed packages', DEBIAN]))}"
-        raise InputError(
-            "The photographs must be in a package or a folder", given, "pip install scikit-image, or give --folder with copies"
-        )
+        fix = "pip install scikit-image, or give --folder with copies of the pictures"
+        raise InputError("The photographs must be in a package or a folder", given, fix)
     for picture, path in found.items():
         yield from _questions(picture, path)
 
