@@ -11,6 +11,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,6 @@ from benchmarks.trust.household_questions import HELD_OUT, HOUSEHOLD, household_
 from benchmarks.trust.photograph_questions import (
     PHOTOGRAPH,
     ROBOT_CAMERA,
-    LabeledPicture,
     find_pictures,
     labeled_pictures,
     photograph_questions,
@@ -59,7 +59,10 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     """
     for option in ("rows", "wrong"):
         check_folder(f"--{option}", getattr(options, option))
-    asked = list(_answers(Pointer.from_pretrained(options.model, device=options.device), _questions(options)))
+    pictures = [picture for picture in labeled_pictures(Half(options.half)) if picture.kind in options.kinds]
+    found = find_pictures(pictures, options.folder) if pictures else {}
+    questions = chain(photograph_questions(found), _rendered(options))
+    asked = list(_answers(Pointer.from_pretrained(options.model, device=options.device), questions))
     answers = [answer for _, _, answer in asked]
     figures = summarize(answers)
     if options.rows:
@@ -70,20 +73,13 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
         case_grid([_case(each) for each in wrong]).save(options.wrong, "PNG")
     if options.plot:
         _draw_reliability(options.plot, asked)
-    pictures = _pictures(options)
-    found = {"listed": len(pictures), "found": len(find_pictures(pictures, options.folder))}
-    about = {"benchmark": "trust", "model": options.model, "half": options.half, "pictures": found}
+    counts = {"listed": len(pictures), "found": len(found)}
+    about = {"benchmark": "trust", "model": options.model, "half": options.half, "pictures": counts}
     listed = [f"wrong and trusted: {_line(answer)}" for _, _, answer in wrong]
     return {**about, **figures}, "\n".join([tables(figures, options.details), *listed])
 
 
-def _pictures(options: argparse.Namespace) -> list[LabeledPicture]:
-    return [picture for picture in labeled_pictures(Half(options.half)) if picture.kind in options.kinds]
-
-
-def _questions(options: argparse.Namespace) -> Iterator[TrustQuestion]:
-    if pictures := _pictures(options):
-        yield from photograph_questions(pictures, options.folder)
+def _rendered(options: argparse.Namespace) -> Iterator[TrustQuestion]:
     for kind in options.kinds:
         if kind in (HOUSEHOLD, HELD_OUT):
             yield from household_questions(kind, options.scenes, Half(options.half), options.seed)

@@ -31,23 +31,28 @@ HOUSEHOLD, HELD_OUT = "household objects", "held-out household objects"
 DEVELOP_SEED, JUDGE_SEED = 960_000, 980_000
 """Seeds of the scenes that develop, and of those that judge."""
 LOOKALIKES: dict[str, frozenset[str]] = {
-    "cube": frozenset(
-        "box block brick gift carton dice candle toaster milk butter sponge radio jar cup calendar puzzle cards lantern".split()
-    ),
-    "brick": frozenset(
-        "box block cube gift carton toaster milk butter sponge radio book briefcase phone tablet towel bread loaf calendar cards"
-        " puzzle stapler camera scale remote steak laptop frame newspaper board chessboard cake".split()
-    ),
-    "cylinder": frozenset(
-        "can tin candle cup mug glass jar pot tape towels roll holder penbox bottle vase shaker salt pencil marker highlighter"
-        " flashlight torch bowl press kettle lipstick ring dustbin bin lamp lantern scale cap hat basket pan cone bamboo cake"
-        " maker thermometer brush plate tray plant cactus bowl creamer jug sugar teapot hammer screwdriver".split()
-    ),
-    "ball": frozenset(
-        "apple apples orange tomato lemon lime plum pear egg basketball football cactus succulent plant bonsai fruit teapot bowl"
-        " vase pot jar sugar ring tree cake cupcake".split()
-    ),
-}
+    "cube": frozenset((
+        "block", "box", "brick", "butter", "calendar", "candle", "cards", "carton", "cup", "dice", "gift", "jar",
+        "lantern", "milk", "puzzle", "radio", "sponge", "toaster",
+    )),
+    "brick": frozenset((
+        "block", "board", "book", "box", "bread", "briefcase", "butter", "cake", "calendar", "camera", "cards",
+        "carton", "chessboard", "cube", "frame", "gift", "laptop", "loaf", "milk", "newspaper", "phone", "puzzle",
+        "radio", "remote", "scale", "sponge", "stapler", "steak", "tablet", "toaster", "towel",
+    )),
+    "cylinder": frozenset((
+        "bamboo", "basket", "bin", "bottle", "bowl", "brush", "cactus", "cake", "can", "candle", "cap", "cone",
+        "creamer", "cup", "dustbin", "flashlight", "glass", "hammer", "hat", "highlighter", "holder", "jar", "jug",
+        "kettle", "lamp", "lantern", "lipstick", "maker", "marker", "mug", "pan", "penbox", "pencil", "plant", "plate",
+        "pot", "press", "ring", "roll", "salt", "scale", "screwdriver", "shaker", "sugar", "tape", "teapot",
+        "thermometer", "tin", "torch", "towels", "tray", "vase",
+    )),
+    "ball": frozenset((
+        "apple", "apples", "basketball", "bonsai", "bowl", "cactus", "cake", "cupcake", "egg", "football", "fruit",
+        "jar", "lemon", "lime", "orange", "pear", "plant", "plum", "pot", "ring", "succulent", "sugar", "teapot",
+        "tomato", "tree", "vase",
+    )),
+}  # fmt: skip
 """For a shape the last words of the names of objects that some people would call so."""
 
 

@@ -6,7 +6,7 @@ and of a few frames of robot cameras. A picture counts as found if its name and 
 
 import importlib.util
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -30,6 +30,8 @@ PACKAGES = {
 }  # fmt: skip
 """Folders with pictures in installed packages."""
 DEBIAN = Path("/usr/share/doc/opencv-doc/examples")
+SHAPE_WORDS = frozenset((*SHAPES, *(f"{color} {shape}" for color in COLORS for shape in SHAPES)))
+"""Words that `tabletop` knows."""
 _LIST = Path(__file__).parent / "photographs.json"
 
 
@@ -68,27 +70,16 @@ def labeled_pictures(half: Half = Half.BOTH) -> list[LabeledPicture]:
     return [each for each in listed if half in (Half.BOTH, each.half)]
 
 
-def photograph_questions(pictures: Sequence[LabeledPicture], folders: Sequence[Path] = ()) -> Iterator[TrustQuestion]:
-    """Ask about every picture that is found.
+def find_pictures(pictures: Sequence[LabeledPicture], folders: Sequence[Path] = ()) -> dict[LabeledPicture, Path]:
+    """Find pictures by name and SHA-256.
 
     Args:
-        pictures: Pictures to ask about.
+        pictures: Pictures to look for.
         folders: Folders to search, with all below them; installed packages and opencv-doc are searched, too.
 
     Raises:
         InputError: No folder holds any of the pictures.
     """
-    found = find_pictures(pictures, folders)
-    if not found:
-        given = f"none of {len(pictures)} in {', '.join(map(str, [*folders, 'installed packages', DEBIAN]))}"
-        fix = "pip install scikit-image, or give --folder with copies of the pictures"
-        raise InputError("The photographs must be in a package or a folder", given, fix)
-    for picture, path in found.items():
-        yield from _questions(picture, path)
-
-
-def find_pictures(pictures: Sequence[LabeledPicture], folders: Sequence[Path] = ()) -> dict[LabeledPicture, Path]:
-    """Find pictures by name and SHA-256 in folders, in installed packages, and in opencv-doc."""
     wanted = {picture.photo.sha256: picture for picture in pictures}
     names = {Path(picture.photo.file).name for picture in pictures}
     found: dict[LabeledPicture, Path] = {}
@@ -97,7 +88,22 @@ def find_pictures(pictures: Sequence[LabeledPicture], folders: Sequence[Path] = 
             picture = wanted.get(sha256(path.read_bytes()).hexdigest())
             if picture is not None and Path(picture.photo.file).name == path.name:
                 found.setdefault(picture, path)
+    if not found:
+        given = f"none of {len(pictures)} in {', '.join(map(str, [*folders, 'installed packages', DEBIAN]))}"
+        fix = "pip install scikit-image, or give --folder with copies of the pictures"
+        raise InputError("The pictures must be in a package or a folder", given, fix)
     return {picture: found[picture] for picture in pictures if picture in found}
+
+
+def photograph_questions(found: Mapping[LabeledPicture, Path]) -> Iterator[TrustQuestion]:
+    """Ask about every picture of `find_pictures`."""
+    for picture, path in found.items():
+        with Image.open(path) as image:
+            frame = RgbdFrame.of(np.asarray(image.convert("RGB")))
+        for words, fits in picture.photo.asked.items():
+            detail = ("shape words" if words in SHAPE_WORDS else "everyday words") + (", there" if fits else ", absent")
+            mask = _mask(picture.photo, fits)
+            yield TrustQuestion(picture.kind, frame, f"the {words}", mask, picture.scene, detail)
 
 
 def _package_folders() -> Iterator[Path]:
@@ -106,19 +112,6 @@ def _package_folders() -> Iterator[Path]:
         if found is not None and found.origin is not None:
             yield Path(found.origin).parent / folder
     yield DEBIAN
-
-
-def _questions(picture: LabeledPicture, path: Path) -> Iterator[TrustQuestion]:
-    with Image.open(path) as image:
-        frame = RgbdFrame.of(np.asarray(image.convert("RGB")))
-    for words, fits in picture.photo.asked.items():
-        mask = _mask(picture.photo, fits)
-        detail = ("shape words" if words in SHAPE_WORDS else "everyday words") + (", there" if fits else ", absent")
-        yield TrustQuestion(picture.kind, frame, f"the {words}", mask, picture.scene, detail)
-
-
-SHAPE_WORDS = frozenset((*SHAPES, *(f"{color} {shape}" for color in COLORS for shape in SHAPES)))
-"""Words that `tabletop` knows."""
 
 
 def _mask(photo: Photograph, names: Sequence[str]) -> np.ndarray:

@@ -1,16 +1,21 @@
 """Benchmark programs from their command line to figures, at their smallest size."""
 
 import json
+from hashlib import sha256
 from types import ModuleType
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from benchmarks.grasps import __main__ as grasps
 from benchmarks.lift import __main__ as lift
 from benchmarks.photographs import __main__ as photographs
+from benchmarks.photographs.benchmark import Photograph
 from benchmarks.program import run_program
 from benchmarks.tracking import __main__ as tracking
+from benchmarks.trust import __main__ as trust
+from benchmarks.trust.photograph_questions import LabeledPicture
 
 
 def run(program: ModuleType, *arguments: Any) -> int:
@@ -61,9 +66,34 @@ def test_grasps_print_their_table(capsys):
         (lift, ["--plot", "/no/such/folder/a.png"], "--plot must be a file in a folder"),
         (grasps, ["--out", "/no/such/folder/a.json"], "--out must be a file in a folder"),
         (photographs, ["--photos", "/no/such/folder"], "--photos must be a folder"),
+        (trust, ["--kinds", "photographs", "--rows", "/no/such/folder/a.jsonl"], "--rows must be a file in a folder"),
+        (trust, ["--kinds", "robot cameras", "--folder", "/no/such/folder"], "give --folder"),
     ],
 )
 def test_a_mistake_is_one_line(program, arguments, words, capsys):
     assert run(program, *arguments) == 1
     told = capsys.readouterr()
     assert told.out == "" and len(told.err.strip().splitlines()) == 1 and words in told.err
+
+
+def test_trust_prints_its_table_and_writes_every_answer(tmp_path, capsys, monkeypatch):
+    made_up = LabeledPicture(made_up_photograph(tmp_path), trust.PHOTOGRAPH, 1)
+    monkeypatch.setattr(trust, "labeled_pictures", lambda half: [made_up])
+    rows, plot, wrong = (tmp_path / name for name in ("rows.jsonl", "plot.png", "wrong.png"))
+    files = ["--rows", rows, "--plot", plot, "--wrong", wrong]
+    assert run(trust, "--kinds", trust.PHOTOGRAPH, "--folder", tmp_path, "--json", *files) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["pictures"] == {"listed": 1, "found": 1} and figures["kinds"]["photographs"]["questions"] == 2
+    lines = [json.loads(line) for line in rows.read_text(encoding="utf-8").splitlines()]
+    assert [line["words"] for line in lines] == ["the red cube", "the mug"] and lines[1]["absent"]
+    assert all(line["answer"]["query"] == line["words"] for line in lines)
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in (plot, wrong))
+
+
+def made_up_photograph(folder):
+    image = Image.new("RGB", (64, 48), (120, 110, 100))
+    image.paste((200, 20, 20), (20, 20, 30, 30))
+    image.save(folder / "table.png")
+    digest = sha256((folder / "table.png").read_bytes()).hexdigest()
+    box = ((20.0, 20.0), (30.0, 20.0), (30.0, 30.0), (20.0, 30.0))
+    return Photograph("table.png", (64, 48), "a test", {"cube": box}, {"red cube": ("cube",), "mug": ()}, {}, digest)
