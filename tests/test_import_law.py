@@ -23,7 +23,7 @@ LINES = (
     ("frame",),
     ("cautions", "patch_features"),
     ("results",),
-    ("text_checks",),
+    ("text_checks", "query_words"),
     ("request",),
     ("crop", "trust"),
     ("backend",),

@@ -22,7 +22,7 @@ from .scripted_backend import CAMERA, FRAME, MUG, TWO, Scripted
 def test_a_query_becomes_a_target() -> None:
     backend = Scripted(MUG)
     pointing = Pointer(backend).point(FRAME, "  the red mug ")
-    assert backend.calls[0]["prompt"] == "Point to the red mug"
+    assert backend.calls[0]["prompt"] == "Point to red mug"
     assert backend.calls[0]["image"] is FRAME.color
     (target,) = pointing.targets
     np.testing.assert_allclose(target.position_m, [0.0, 0.0, 0.6], atol=1e-6)

@@ -6,8 +6,9 @@ from typing import ClassVar
 
 from molmo_point.backend import Prompt
 from molmo_point.points.answer import CoordinatePair, Problems, Size
-from molmo_point.points.dialects.prompts import counting_prompt, plain_words, pointing_prompt
+from molmo_point.points.dialects.prompts import counting_prompt, pointing_prompt
 from molmo_point.points.tags import ends_in_tag
+from molmo_point.query_words import named_objects, tidy_words
 from molmo_point.request import Kind, PointRequest
 
 
@@ -18,11 +19,13 @@ class Dialect(ABC):
         name: Name in the registry.
         full: Numbers that make up the width and the height of an image, e.g. (100, 100) for percent.
         lower_case: True if the family was trained on names of objects in lower case.
+        bare_names: True if the family was trained on names of objects without article, and without a request around them.
     """
 
     name: ClassVar[str]
     full: ClassVar[Size] = (100.0, 100.0)
     lower_case: ClassVar[bool] = True
+    bare_names: ClassVar[bool] = True
 
     def prompt(self, request: PointRequest) -> Prompt:
         """Word a request as the family was trained to read it; the request keeps the user's words."""
@@ -32,7 +35,8 @@ class Dialect(ABC):
 
     def trained_words(self, words: str) -> str:
         """Write a user's words for an object as the family was trained on them."""
-        return plain_words(words, lower_case=self.lower_case)
+        names = named_objects(words) if self.bare_names else tidy_words(words)
+        return names.lower() if self.lower_case else names
 
     def ask_to_point(self, words: str) -> str:
         """Word the request for points on objects."""

@@ -5,7 +5,6 @@ set: "vqa2: What color is the mug?" gets an answer of one or two words.
 """
 
 import re
-import unicodedata
 from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -28,8 +27,6 @@ MESSAGE_FORMATS = ("role", "none")
 CAPTION_LENGTH = 65
 """Default length hint of caption-only checkpoints."""
 
-_ENDINGS = " .,;:!?…。、"
-_QUOTES = {'"': '"', "'": "'", "“": "”", "‘": "’", "„": "“", "«": "»", "`": "`"}
 _ARTICLE = re.compile(r"^(?:all )?the (?=\S)", re.IGNORECASE)
 _CAPTION_STYLES = ("long_caption", "transcript")
 
@@ -93,25 +90,8 @@ def chat_turns(messages: Sequence[dict[str, Any]]) -> list[str]:
     return turns
 
 
-def plain_words(words: str, *, lower_case: bool = True) -> str:
-    """Write the name of an object as the training data do.
-
-    Compatibility characters such as full-width letters become plain ones, blanks of any kind single spaces. Quotes
-    around the words and punctuation behind them are dropped. Words of punctuation alone stay.
-
-    Args:
-        words: Words of the user.
-        lower_case: True also writes all letters in lower case, those of names and acronyms included.
-    """
-    text = " ".join(unicodedata.normalize("NFKC", words).split())
-    bare = text.rstrip(_ENDINGS)
-    while len(bare) > 1 and _QUOTES.get(bare[0]) == bare[-1] and bare[0] not in bare[1:-1]:
-        bare = bare[1:-1].strip().rstrip(_ENDINGS)
-    return (bare.lower() if lower_case else bare) or text
-
-
 def pointing_prompt(query: str) -> str:
-    """Ask for the points of ``query``, in words as `plain_words` writes them."""
+    """Ask for the points of ``query``, as the dialect writes the words."""
     return f"Point to {query.strip().rstrip('.')}"
 
 

@@ -13,6 +13,29 @@ SAME = (
     *("THE RED MUG", "The Red Mug", "The red mug", "the red mug.", "the red mug!", "the red mug ?", "the red mug..."),
     *("the  red mug", "the red\u00a0mug", "the red\u3000mug", "the\u2009red mug", "ｔｈｅ　ｒｅｄ　ＭＵＧ", "the red mug。"),
     *('"the red mug"', "“The red mug.”", "'the red mug'", "the red mug,", "The Red Mug ;"),
+    *("red mug", "a red mug", "this red mug", "my red mug", "any red mug", "all the red mug", "each of the red mug"),
+    *("please point to the red mug", "could you show me the red mug, please?", "where is the red mug?", "Where's the red mug"),
+    *(
+        "I'd like the red mug",
+        "I’d like the red mug",
+        "find me the red mug",
+        "can you pick out the red mug?",
+        "Find the red mug!",
+    ),
+    *("show me where the red mug is", "which one is the red mug?", "pick up The Red Mug, please", "how many red mug are there?"),
+    *(
+        "give me the location of the red mug",
+        "what is the position of the red mug?",
+        "I am looking for a red mug",
+        "locate: red mug",
+    ),
+    *(
+        "Hey robot, would you mind pointing to the red mug?",
+        "would you be so kind as to point at the red mug",
+        "the red mug for me",
+    ),
+    *("is there a red mug in the image?", "do you see any red mug anywhere", 'Please find the "red mug", thank you!'),
+    *("I want you to find the red mug", "I need a red mug", "tell me where the red mug is, please", "take the red mug right now"),
 )
 
 
@@ -30,16 +53,42 @@ def test_a_wording_does_not_change_the_prompt(name: str, kind: Kind) -> None:
 @pytest.mark.parametrize(
     ("words", "trained"),
     [
-        ("the USB plug of the UR5e", "the usb plug of the ur5e"),
+        ("the USB plug of the UR5e", "usb plug of the ur5e"),
         ("mug no. 5", "mug no. 5"),
-        ('the "red" cube', 'the "red" cube'),
+        ('the "red" cube', '"red" cube'),
         ('"a" and "b"', '"a" and "b"'),
-        ("the 2.5 mm screw", "the 2.5 mm screw"),
+        ("the 2.5 mm screw", "2.5 mm screw"),
         ("l'assiette", "l'assiette"),
         ("CAFE\u0301", "café"),
         ("die Straße", "die straße"),
         ("...", "..."),
         ("?", "?"),
+        ("the cube that is not red", "cube that is not red"),
+        ("not the red ones", "not the red ones"),
+        ("all but the red cube", "all but the red cube"),
+        ("all except the red cube", "all except the red cube"),
+        ("every other cube", "every other cube"),
+        ("two of the red cubes", "two of the red cubes"),
+        ("both mugs", "both mugs"),
+        ("the leftmost mug", "leftmost mug"),
+        ("the mug left of the bowl", "mug left of the bowl"),
+        ("please don't point to the red cube", "don't point to the red cube"),
+        ("can you not show me the mug", "can you not show me the mug"),
+        ("I don't want the mug", "i don't want the mug"),
+        ("is there no mug", "no mug"),
+        ("find my iPhone case", "iphone case"),
+        ("the number of the bus", "number of the bus"),
+        ("touch screen", "touch screen"),
+        ("show case", "show case"),
+        ("point of sale terminal", "point of sale terminal"),
+        ("hello kitty", "hello kitty"),
+        ("where I should grasp the mug", "where i should grasp the mug"),
+        ("what is on the plate", "what is on the plate"),
+        ("a and b", "a and b"),
+        ("the", "the"),
+        ("please", "please"),
+        ("show me", "show me"),
+        ("where is", "where is"),
     ],
 )
 def test_what_carries_meaning_stays(words: str, trained: str) -> None:
@@ -54,7 +103,18 @@ def test_a_dialect_may_keep_capitals() -> None:
         def find_points(self, text, problems, *, growing=False):
             return iter(())
 
-    assert Names().prompt(PointRequest("The  USB plug.")).text == "Point to The USB plug"
+    assert Names().prompt(PointRequest("The  USB plug.")).text == "Point to USB plug"
+
+
+def test_a_dialect_may_keep_articles_and_requests() -> None:
+    class Whole(Dialect):
+        name = "whole"
+        bare_names = False
+
+        def find_points(self, text, problems, *, growing=False):
+            return iter(())
+
+    assert Whole().prompt(PointRequest("Show me the USB  plug.")).text == "Point to show me the usb plug"
 
 
 def test_a_count_has_no_article() -> None:
@@ -70,4 +130,4 @@ def test_results_keep_the_words_of_the_user() -> None:
     assert pointing.query == "The RED Mug."
     assert pointing.points[0].label == "The RED Mug."
     assert Pointer(backend).count(FRAME, "MUGS").query == "MUGS"
-    assert [call["prompt"] for call in backend.calls] == ["Point to the red mug", "How many mugs are there?"]
+    assert [call["prompt"] for call in backend.calls] == ["Point to red mug", "How many mugs are there?"]
