@@ -3,6 +3,7 @@
 python -m lab.export --run run --to molmo_point/checkpoints/tabletop
 molmo-point eval tabletop --out figures.json
 python -m lab.export --run run --to molmo_point/checkpoints/tabletop --figures figures.json
+python -m lab.export --to molmo_point/checkpoints/tabletop --words plain
 """
 
 import argparse
@@ -14,7 +15,12 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
+from lab.word_description import household_words, plain_shape_words
 from molmo_point.errors import InputError
+from molmo_point.files import write_file
+from molmo_point.model.checkpoint.trust_file import TRUST_FILE
+from molmo_point.request import Kind
+from molmo_point.trust.training_description import TrainingDescription
 
 _COPIED = (
     "config.json",
@@ -23,6 +29,26 @@ _COPIED = (
     "tokenizer.json",
     "tokenizer_config.json",
 )
+
+_TRAININGS = {
+    "plain": (plain_shape_words, frozenset({Kind.POINT, Kind.COUNT})),
+    "household": (household_words, frozenset({Kind.POINT})),
+}
+"""Words and abilities by training; household was asked for counts, but its answer is always one."""
+
+
+def export_words(target: Path, training: str) -> None:
+    """Write the words and abilities of a training into ``trust.json``; its other parts stay.
+
+    Args:
+        target: Folder of the checkpoint to ship.
+        training: "plain" or "household".
+    """
+    path = target / TRUST_FILE
+    held = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    words, abilities = _TRAININGS[training]
+    held |= TrainingDescription(words(), abilities).to_settings()
+    write_file(path, (json.dumps(held, indent=1) + "\n").encode())
 
 
 def export_checkpoint(run: Path, target: Path, figures: dict[str, object] | None) -> None:
@@ -57,12 +83,16 @@ def export_checkpoint(run: Path, target: Path, figures: dict[str, object] | None
 def main() -> None:
     """Run ``python -m lab.export --run DIR --to DIR``."""
     parser = argparse.ArgumentParser(description="Ship a run's checkpoint.")
-    parser.add_argument("--run", type=Path, required=True, help="folder of the run")
+    parser.add_argument("--run", type=Path, help="folder of the run whose weights to ship")
     parser.add_argument("--to", type=Path, required=True, help="folder of the shipped checkpoint")
     parser.add_argument("--figures", type=Path, help="JSON written by the evaluation")
+    parser.add_argument("--words", choices=_TRAININGS, help="training whose words and abilities to describe")
     args = parser.parse_args()
     figures = json.loads(args.figures.read_text(encoding="utf-8")) if args.figures else None
-    export_checkpoint(args.run, args.to, figures)
+    if args.run is not None:
+        export_checkpoint(args.run, args.to, figures)
+    if args.words is not None:
+        export_words(args.to, args.words)
 
 
 if __name__ == "__main__":

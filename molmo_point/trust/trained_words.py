@@ -1,10 +1,25 @@
 """Words that a checkpoint was trained on, and the check of a query against them."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from functools import cached_property
 from typing import Any
 
-from molmo_point.cautions import Caution
+from molmo_point.cautions import Caution, CautionKind
+from molmo_point.errors import printable
+from molmo_point.query_words import named_objects
+from molmo_point.text_checks import MAX_QUERY_LENGTH
+
+_TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|\S")
+_MOST_TOKENS = 24
+_MOST_NAMED, _LONGEST_NAMED, _MOST_LISTED = 3, 24, 12
+_LONGEST_CORRECTED = 24
+_LEAST_LIKENESS = 0.8
+_FUNCTION_WORDS = frozenset(("the", "a", "an", "is", "are", "of", "that", "which", "and", "to", "it", "its", "in", "at"))
+"""Words that a message names only without others."""
 
 
 @dataclass(frozen=True)
@@ -12,25 +27,167 @@ class TrainedWords:
     """Words that a model was trained on.
 
     Attributes:
-        groups: Words and phrases by the name of their group, e.g. "colors", "shapes".
+        groups: Words and phrases by the name of their group, e.g. "colors", "shapes"; messages name these groups.
+        connecting: The same for words that name nothing by themselves, e.g. "relations", "general words".
+        forms: Other forms of a word, such as its plural, to the word of a group.
+        patterns: Sequences of groups in the questions of the training, e.g. "colors shapes"; empty allows any.
+        other_words: Words of the language that are no misspellings, although they are like words of a group.
     """
 
     groups: Mapping[str, tuple[str, ...]]
+    connecting: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    forms: Mapping[str, str] = field(default_factory=dict)
+    patterns: tuple[str, ...] = ()
+    other_words: tuple[str, ...] = ()
 
     def check(self, words: str, model: str) -> Caution | None:
-        """Check the words of a query; None if the model was trained on all of them.
+        """Check the words of a query; None if the model was trained on all of them, in this order.
 
         Args:
             words: Words of the user.
             model: Name of the model, for the message.
         """
-        return None
+        tokens = _tokens(words)
+        if len(words) <= MAX_QUERY_LENGTH and len(tokens) <= _MOST_TOKENS and self._fits(tokens):
+            return None
+        unknown = self._unknown(tokens[:_MOST_TOKENS])
+        too_long = len(words) > MAX_QUERY_LENGTH or len(tokens) > _MOST_TOKENS
+        suggestion = "" if too_long else self._suggestion(words, unknown)
+        message = self._message(tokens, unknown, printable(model), too_long)
+        hint = f"; did you mean {suggestion!r}?" if suggestion else ""
+        return Caution(CautionKind.UNKNOWN_WORDS, message + hint, unknown[:_MOST_LISTED], suggestion)
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> "TrainedWords":
         """Read the form of `to_settings`; ValueError if it is another."""
-        return cls({str(name): tuple(words) for name, words in settings["groups"].items()})
+        try:
+            groups, connecting = (
+                {_text(name): tuple(map(_text, words)) for name, words in settings.get(part, {}).items()}
+                for part in ("groups", "connecting")
+            )
+            forms = {_text(form): _text(word) for form, word in settings.get("forms", {}).items()}
+            patterns, others = (tuple(map(_text, settings.get(part, ()))) for part in ("patterns", "other_words"))
+        except (AttributeError, TypeError) as error:
+            raise ValueError(f"vocabulary: {error}") from error
+        if not any(groups.values()):
+            raise ValueError("vocabulary: groups must hold words")
+        found = cls(groups, connecting, forms, patterns, others)
+        if strange := {name for pattern in patterns for name in pattern.split()} - {*groups, *connecting}:
+            raise ValueError(f"vocabulary: patterns name the unknown group {min(strange)!r}")
+        return found
 
     def to_settings(self) -> dict[str, Any]:
         """Return the JSON-able form."""
-        return {"groups": {name: list(words) for name, words in self.groups.items()}}
+        parts: dict[str, Any] = {part: {k: list(v) for k, v in getattr(self, part).items()} for part in ("groups", "connecting")}
+        parts |= {"forms": dict(self.forms), "patterns": list(self.patterns), "other_words": list(self.other_words)}
+        return {name: part for name, part in parts.items() if part}
+
+    @cached_property
+    def _groups_of(self) -> dict[tuple[str, ...], tuple[str, ...]]:
+        """Names of the groups of every phrase, which is a tuple of tokens."""
+        found: dict[tuple[str, ...], list[str]] = {}
+        of_word: dict[str, list[str]] = {}
+        for name, words in (*self.groups.items(), *self.connecting.items()):
+            for word in words:
+                of_word.setdefault(word, []).append(name)
+        for form, word in (*zip(of_word, of_word, strict=True), *self.forms.items()):
+            found.setdefault(tuple(_TOKEN.findall(form.lower())), []).extend(of_word.get(word, ()))
+        return {phrase: tuple(names) for phrase, names in found.items()}
+
+    @cached_property
+    def _longest(self) -> int:
+        return max(map(len, self._groups_of))
+
+    @cached_property
+    def _known(self) -> frozenset[str]:
+        """Every token of a known phrase."""
+        return frozenset(token for phrase in self._groups_of for token in phrase)
+
+    @cached_property
+    def _beginnings(self) -> dict[tuple[str, ...], bool]:
+        """Beginnings of all patterns; True for whole ones."""
+        whole = {tuple(pattern.split()) for pattern in self.patterns}
+        return {pattern[:k]: pattern[:k] in whole for pattern in whole for k in range(len(pattern) + 1)}
+
+    def _phrases_at(self, tokens: tuple[str, ...], start: int) -> Iterator[tuple[int, tuple[str, ...]]]:
+        """Yield ends and groups of the known phrases that begin at a token."""
+        for end in range(start + 1, min(start + self._longest, len(tokens)) + 1):
+            if names := self._groups_of.get(tokens[start:end]):
+                yield end, names
+
+    def _fits(self, tokens: tuple[str, ...]) -> bool:
+        """True if known phrases make up all tokens, in a pattern of the training."""
+        reached: list[set[tuple[str, ...]]] = [{()}, *(set() for _ in tokens)]
+        for start, ways in enumerate(reached[:-1]):
+            for end, names in self._phrases_at(tokens, start) if ways else ():
+                if not self.patterns:
+                    reached[end].add(())
+                    continue
+                longer = ((*way, name) for way in ways for name in names)
+                reached[end].update(way for way in longer if way in self._beginnings)
+        return (
+            bool(tokens) and any(self._beginnings[way] for way in reached[-1]) if self.patterns else bool(tokens and reached[-1])
+        )
+
+    def _unknown(self, tokens: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the tokens outside known phrases: words with content, else other words, else symbols and parts of phrases."""
+        covered = {k for start in range(len(tokens)) for end, _ in self._phrases_at(tokens, start) for k in range(start, end)}
+        outside = tuple(dict.fromkeys(token for k, token in enumerate(tokens) if k not in covered))
+        foreign = tuple(token for token in outside if token not in self._known)
+        words = tuple(token for token in foreign if token[0].isalnum())
+        return tuple(token for token in words if token not in _FUNCTION_WORDS) or words or foreign or outside
+
+    def _message(self, tokens: tuple[str, ...], unknown: tuple[str, ...], model: str, too_long: bool) -> str:
+        counts = [f"{len(words)} {name if len(words) > 1 else name.removesuffix('s')}" for name, words in self.groups.items()]
+        known = f"{model} knows {' and '.join((', '.join(counts[:-1]), counts[-1]) if len(counts) > 1 else counts)}"
+        if unknown:
+            named = [repr(_shown(word)) for word in unknown[:_MOST_NAMED]]
+            more = f" and {len(unknown) - len(named)} more" if len(unknown) > len(named) else ""
+            verb = "is none of them" if len(unknown) == 1 else "are none of them"
+            return f"{known}; {', '.join(named)}{more} {verb}"
+        if too_long:
+            return f"{known}; no question of its training was so long"
+        if not tokens:
+            return f"{known}; the query names none of them"
+        return f"{known}, but was not trained on them in this order: {_shown(' '.join(tokens))!r}"
+
+    def _suggestion(self, words: str, unknown: tuple[str, ...]) -> str:
+        """Correct the unknown words of a query; empty if that does not make it known."""
+        corrected = " ".join(unicodedata.normalize("NFKC", words).split())
+        for token in unknown:
+            better = self._correction(token)
+            if better is None:
+                return ""
+            border = r"\b" if token[0].isalnum() else ""
+            corrected = re.sub(border + re.escape(token) + border, better, corrected, flags=re.IGNORECASE)
+        corrected = " ".join(corrected.split())
+        return corrected if unknown and self._fits(_tokens(corrected)) else ""
+
+    def _correction(self, token: str) -> str | None:
+        """Correct one token; None if it is no misspelling, "" or a blank for a symbol."""
+        if not token[0].isalnum():
+            return " " if unicodedata.category(token)[0] in "PZ" else ""
+        if token in self.other_words or not 3 <= len(token) <= _LONGEST_CORRECTED:
+            return None
+        for k in range(2, len(token) - 1):
+            if (token[:k],) in self._groups_of and (token[k:],) in self._groups_of:
+                return f"{token[:k]} {token[k:]}"
+        for known in self._known:
+            if sorted(token) == sorted(known) and sum(map(str.__ne__, token, known)) == 2:
+                return known  # two letters are swapped
+        return next(iter(get_close_matches(token, self._known, 1, _LEAST_LIKENESS)), None)
+
+
+def _tokens(words: str) -> tuple[str, ...]:
+    text = named_objects(words[: MAX_QUERY_LENGTH + 1]).lower()
+    return tuple(_TOKEN.findall(text)) if any(map(str.isalnum, text)) else ()
+
+
+def _shown(text: str) -> str:
+    return printable(text if len(text) <= _LONGEST_NAMED * 2 else f"{text[: _LONGEST_NAMED * 2]}…")
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"vocabulary: {value!r} must be text")
+    return value
