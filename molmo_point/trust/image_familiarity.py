@@ -71,7 +71,7 @@ class ImageFamiliarity:
         standard = (values - mean) / spread
         _, singular, axes = np.linalg.svd(standard, full_matrices=False)
         variances = singular**2 / len(standard)
-        k = min(_DIRECTIONS, len(values) // 4)
+        k = min(_DIRECTIONS, len(values) // 4, values.shape[1] // 2)
         rest = math.sqrt(max(float(variances[k:].sum()) / max(values.shape[1] - k, 1), 1e-6))
         # Of few images the smallest variances come out too small.
         deviations = np.sqrt(np.maximum(variances[:k], rest**2))
@@ -95,8 +95,8 @@ class ImageFamiliarity:
         """Return the distance of Mahalanobis, over the square root of n, and the odds of a spoiled image."""
         standard = (features - self.mean) / self.spread
         along = self.axes @ standard
-        beyond = float(standard @ standard) - float(along @ along)
-        squared = float(np.sum((along / self.deviations) ** 2)) + max(beyond, 0.0) / self.rest**2
+        beyond = standard - along @ self.axes
+        squared = float(np.sum((along / self.deviations) ** 2)) + float(beyond @ beyond) / self.rest**2
         score = float(self.contrast[:-1] @ standard) + float(self.contrast[-1])
         # The root of the odds grows about as fast as a distance.
         return math.sqrt(squared / len(standard)), math.exp(min(max(score, -60.0), 60.0) / 4)
