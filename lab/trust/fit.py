@@ -37,6 +37,8 @@ from molmo_point.trust.training_description import TrainingDescription
 
 FIT_SEED, MEASURE_SEED = 940_000, 950_000
 _SPOILED, _COUNTS = 2, 3
+_UNFAMILIAR_SHARE = 0.005
+"""Share of the right points of the fit at which the object counts as unfamiliar."""
 _HARMLESS = ("swapped channels", "inverted", "gray-scale", "color cast", "mirrored", "zoomed")
 """Degradations that the classifier is not shown: colors have a check of their own, and the others spoil nothing."""
 _ACCEPTED = (CautionKind.UNKNOWN_WORDS, CautionKind.UNCALIBRATED)
@@ -133,6 +135,9 @@ def main() -> None:
             note_counts(seen, pointer, first, scenes)
         sets.append(seen)
     fitted, measured = sets
+    evidence = [each.features.around for each in fitted.answers if each.right and each.has_points]
+    least = float(np.nanquantile(evidence, _UNFAMILIAR_SHARE))
+    write_training_description(folder, replace(training_description(folder), least_evidence=least))
     spread = observe(pointer, range(FIT_SEED, FIT_SEED + args.scenes // 5))
     fitted.distance2, fitted.offset_px = spread.distance2, spread.offset_px
     measured.distance2 = observe(pointer, range(MEASURE_SEED, MEASURE_SEED + args.scenes // 10)).distance2

@@ -74,6 +74,7 @@ def judge_answer(
         request.words,
         tuple(point.label for point in wanted if point.label),
         features.distance,
+        features.around,
         image_caution,
         parsed.lost,
         truncated,

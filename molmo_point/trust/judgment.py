@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from molmo_point.cautions import Caution, CautionKind
 from molmo_point.trust.confidence_calibration import Calibration
-from molmo_point.trust.label_rule import check_labels
+from molmo_point.trust.label_rule import check_labels, shown
 from molmo_point.trust.training_description import TrainingDescription
 
 
@@ -17,6 +17,7 @@ class AnswerFacts:
         words: Words of the request.
         labels: The model's own names of its points; without those that it did not write.
         image_distance: Distance of the image from those of the training; NaN when unknown.
+        evidence: Evidence of the vision features at the points, in log-odds; NaN when unknown.
         image_caution: Caution about the image itself; None without one.
         lost: Parts of the text that cannot be read, in words.
         truncated: Whether the text ended before the answer did.
@@ -27,6 +28,7 @@ class AnswerFacts:
     words: str
     labels: tuple[str, ...] = ()
     image_distance: float = math.nan
+    evidence: float = math.nan
     image_caution: Caution | None = None
     lost: tuple[str, ...] = ()
     truncated: bool = False
@@ -48,6 +50,7 @@ def judge(facts: AnswerFacts, model: str, training: TrainingDescription, calibra
         None if vocabulary is None else vocabulary.check(facts.words, model),
         check_labels(facts.words, facts.labels, training.label_limit),
         None if familiarity is None or math.isnan(facts.image_distance) else familiarity.caution(facts.image_distance, model),
+        _check_evidence(facts, model) if facts.evidence < training.least_evidence else None,
         facts.image_caution,
         None if calibration.is_fitted else _uncalibrated(model),
         Caution(CautionKind.UNREADABLE, f"a part of the answer cannot be read: {facts.lost[0]}") if facts.lost else None,
@@ -55,6 +58,11 @@ def judge(facts: AnswerFacts, model: str, training: TrainingDescription, calibra
         _check_count(facts),
     )
     return tuple(caution for caution in found if caution is not None)
+
+
+def _check_evidence(facts: AnswerFacts, model: str) -> Caution:
+    message = f"what {model} sees at the point does not look like {shown(facts.words)}"
+    return Caution(CautionKind.UNFAMILIAR_OBJECT, message)
 
 
 def _uncalibrated(model: str) -> Caution:

@@ -28,7 +28,7 @@ def check_labels(query: str, labels: Sequence[str], limit: float = DEFAULT_LABEL
     differing = next((label for label in dict.fromkeys(labels) if missing_share(query, label) > limit), None)
     if differing is None:
         return None
-    message = f"asked for {_shown(query)}, the model points at {_shown(differing)}"
+    message = f"asked for {shown(query)}, the model points at {shown(differing)}"
     return Caution(CautionKind.LABEL_DIFFERS, message)
 
 
@@ -49,6 +49,7 @@ def _singular(word: str) -> str:
     return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")) else word
 
 
-def _shown(words: str) -> str:
+def shown(words: str) -> str:
+    """Quote words for a message, shortened."""
     text = printable(words)
     return f"'{text if len(text) <= _SHOWN else text[: _SHOWN - 1] + '…'}'"

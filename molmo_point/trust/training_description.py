@@ -1,5 +1,6 @@
 """Description of a checkpoint's training: what it knows, and what its images looked like."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ class TrainingDescription:
         familiarity: Distribution of its images; None if it is not described.
         label_limit: Share of the words of its own names that a query may lack.
         read_outs: Read-outs of its words from vision features; empty without any.
+        least_evidence: Log-odds of the read-outs at a point below which the object there is unfamiliar.
     """
 
     vocabulary: TrainedWords | None = None
@@ -28,6 +30,7 @@ class TrainingDescription:
     familiarity: ImageFamiliarity | None = None
     label_limit: float = DEFAULT_LABEL_LIMIT
     read_outs: tuple[WordReadOut, ...] = ()
+    least_evidence: float = -math.inf
 
     @property
     def needs_features(self) -> bool:
@@ -44,6 +47,7 @@ class TrainingDescription:
             None if familiarity is None else ImageFamiliarity.from_settings(familiarity),
             _share(settings.get("label_limit", DEFAULT_LABEL_LIMIT)),
             tuple(WordReadOut.from_settings(each) for each in settings.get("read_outs", ())),
+            float(settings.get("least_evidence", -math.inf)),
         )
 
     def to_settings(self) -> dict[str, Any]:
@@ -54,6 +58,7 @@ class TrainingDescription:
             "familiarity": self.familiarity and self.familiarity.to_settings(),
             "label_limit": None if self.label_limit == DEFAULT_LABEL_LIMIT else self.label_limit,
             "read_outs": [each.to_settings() for each in self.read_outs] or None,
+            "least_evidence": round(self.least_evidence, 3) if math.isfinite(self.least_evidence) else None,
         }
         return {name: part for name, part in parts.items() if part is not None}
 
