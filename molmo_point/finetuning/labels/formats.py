@@ -25,11 +25,13 @@ class PointLabels:
         label: Name of the kind.
         percent: (n, 2) x and y, percent of width and height; None if only the number is known.
         count: Number of objects.
+        boxes: (n, 4) left, top, right and bottom of every object in percent; None if only points are known.
     """
 
     label: str
     percent: FloatArray | None
     count: int
+    boxes: FloatArray | None = None
 
 
 @dataclass(frozen=True)
@@ -68,15 +70,21 @@ Annotation = PointLabels | Caption | Explanation | Answered
 
 
 def points_of(row: dict[str, Any], unit: str, size: Size) -> PointLabels:
-    """Read a row of pixmo-points: ``label``, ``points`` (list of {x, y}), ``count``."""
+    """Read a row of pixmo-points: ``label``, ``points`` (list of {x, y}), ``count``; or ``boxes``, whose middles are points."""
     label = _text(row, "label").lower()
-    percent = _percent(_pairs(row.get("points"), "points"), unit, size)
+    boxes = _boxes(row["boxes"], unit, size) if row.get("boxes") is not None else None
+    if boxes is not None and row.get("points") is None:
+        percent = boxes.reshape(-1, 2, 2).mean(1)
+    else:
+        percent = _percent(_pairs(row.get("points"), "points"), unit, size)
+    if boxes is not None and len(boxes) != len(percent):
+        raise RowError(f"there are {len(boxes)} boxes, but {len(percent)} points")
     count = _count(row)
     if count is not None and count != len(percent):
         raise RowError(f"`count` is {count}, but there are {len(percent)} points")
     if len(percent) > MAX_POINTS:
         raise RowError(f"{len(percent)} points are more than {MAX_POINTS}")
-    return PointLabels(label, percent, len(percent))
+    return PointLabels(label, percent, len(percent), boxes)
 
 
 def count_of(row: dict[str, Any], unit: str, size: Size) -> PointLabels:
@@ -138,8 +146,8 @@ FORMATS: dict[str, Callable[[dict[str, Any], str, Size], Annotation]] = {
 UNITS = {"points": "percent", "count": "pixels", "cap": "percent", "explanations": "percent", "qa": "percent"}
 """Unit of the points of a format, as PixMo has them."""
 COLUMNS = (
-    "image", "image_url", "image_sha256", "label", "points", "count", "caption", "transcripts", "question", "answer", "style",
-    "parsed_response", "inline_text", "alt_text",
+    "image", "image_url", "image_sha256", "label", "points", "boxes", "count", "caption", "transcripts", "question", "answer",
+    "style", "parsed_response", "inline_text", "alt_text",
 )  # fmt: skip
 """All columns that any format reads."""
 
@@ -154,7 +162,7 @@ def format_of(row: dict[str, Any]) -> str:
         return "qa"
     if "label" in row:
         # pixmo-count has columns of x and y, and no points at all where people only counted
-        return "points" if isinstance(row.get("points"), list) else "count"
+        return "points" if isinstance(row.get("points"), list) or row.get("boxes") is not None else "count"
     raise RowError(f"its columns ({', '.join(map(str, row)) or 'none'}) are those of no format: {', '.join(FORMATS)}")
 
 
@@ -191,6 +199,17 @@ def _pairs(points: Any, name: str) -> list[tuple[Any, Any]]:
         else:
             raise RowError(f"a point must be {{x, y}}, not {point!r}")
     return pairs
+
+
+def _boxes(boxes: Any, unit: str, size: Size) -> FloatArray:
+    """Return boxes (n, 4) in percent, from lists of left, top, right and bottom."""
+    if not isinstance(boxes, list) or not all(isinstance(box, (list, tuple)) and len(box) == 4 for box in boxes):
+        raise RowError("`boxes` must be a list of [left, top, right, bottom], empty if there is no such object")
+    corners = _percent([pair for box in boxes for pair in (tuple(box[:2]), tuple(box[2:]))], unit, size).reshape(-1, 4)
+    flat = np.nonzero((corners[:, 2:] <= corners[:, :2]).any(1))[0]
+    if len(flat):
+        raise RowError(f"right and bottom of a box must be larger than left and top: {boxes[int(flat[0])]}")
+    return corners
 
 
 def _percent(pairs: list[tuple[Any, Any]], unit: str, size: Size) -> FloatArray:

@@ -52,6 +52,19 @@ def test_pixmo_rows_of_every_kind(write: Write, folder: Path) -> None:
     assert by_hash.pixels().shape == (30, 40, 3)
 
 
+def test_boxes_give_points_in_their_middles(write: Write) -> None:
+    row = {"image": "photo.png", "label": "mug", "boxes": [[10, 20, 30, 60]]}
+    pixels = {"image": "photo.png", "label": "cup", "boxes": [[4, 6, 12, 18]], "points": [[5, 7]]}
+    (mug,) = LabelSet(write(row), validation_share=0).train[0].annotations
+    assert isinstance(mug, PointLabels) and mug.boxes is not None and mug.percent is not None
+    assert mug.boxes.tolist() == [[10, 20, 30, 60]] and mug.percent.tolist() == [[20, 40]] and mug.count == 1
+    # The image has 40 × 30 pixels; a point that is given counts more than the middle.
+    (cup,) = LabelSet(write(pixels), unit="pixels", validation_share=0).train[0].annotations
+    assert isinstance(cup, PointLabels) and cup.boxes is not None and cup.percent is not None
+    np.testing.assert_allclose(cup.boxes, [[10, 20, 30, 60]])
+    np.testing.assert_allclose(cup.percent, [[12.5, 70 / 3]])
+
+
 def test_parquet_says_what_json_lines_say(write: Write, folder: Path) -> None:
     pyarrow, parquet = (pytest.importorskip(name) for name in ("pyarrow", "pyarrow.parquet"))
     rows = [{**MUG, "collection_method": "pointing"}, {**MUG, "label": "spoon", "points": [], "count": 0}]
@@ -93,6 +106,9 @@ BAD = [
     ({**MUG, "points": [{"x": 101.5, "y": 60.0}]}, r"\(101.5, 60\) lies outside 0 to 100"),
     ({**MUG, "points": [{"x": 1, "y": 1}] * 41, "count": 41}, "41 points"),
     ({**MUG, "points": {"x": [1, 2], "y": [1]}, "count": 1}, "2 x and 1 y"),
+    ({**MUG, "boxes": [[1, 2, 3]]}, "list of .left, top, right, bottom"),
+    ({**MUG, "boxes": [[10, 20, 10, 60]]}, "must be larger than left and top"),
+    ({**MUG, "boxes": []}, "there are 0 boxes, but 1 points"),
     ({**MUG, "points": {"x": [41], "y": [1]}, "count": 1}, "outside the image of 40 × 30"),
     ({"image": "photo.png", "label": "dogs"}, "neither `count` nor `points`"),
     ({"image": "photo.png", "caption": ""}, "`caption`"),
