@@ -15,8 +15,8 @@ VALIDATION_SEED = 940_000
 """First scene to fit on; the evaluation's own scenes begin at `tabletop.FIRST_SEED`."""
 BINS = 10
 _RESAMPLED, _FLOOR = 1000, 1e-6
-LEAST_ANSWERS = 8
-"""Fewest answers of each kind, right and wrong, that a model can be fitted to."""
+LEAST_ANSWERS = 16
+"""Fewest answers that a model can be fitted to."""
 _ROWS_PER_FEATURE, _LEAST_KNOWN, _PENALTY = 5, 0.2, 1.0
 OF_POINTS = ("digit", "around", "label_differs", "points", "at", "entropy", "absent", "margin", "distance", "elsewhere")
 OF_ABSENCE = ("absent", "anywhere", "distance", "label_differs", "weakest", "digit")
@@ -78,7 +78,7 @@ def fit_calibration(seen: Observations) -> Calibration:
     the tails are heavier than a Gaussian's, the 68 % ellipses hold more than 68 % then.
 
     Raises:
-        InputError: There are fewer than `LEAST_ANSWERS` answers of a kind that must be told apart.
+        InputError: There are fewer than `LEAST_ANSWERS` answers, or fewer of them with points.
     """
     scale = float(np.sqrt(np.quantile(seen.distance2, 0.95) / _WITHIN_95)) if seen.distance2 else 1.0
     absent = np.array([answer.absent for answer in seen.answers], float)
@@ -99,7 +99,8 @@ def fit_model(
 ) -> AnswerModel:
     """Fit a logistic regression by penalized maximum likelihood.
 
-    A feature needs `_ROWS_PER_FEATURE` answers of the rarer kind. With fewer the last names are left out.
+    A feature needs `_ROWS_PER_FEATURE` answers of the rarer kind. With fewer the last names are left out, except the first.
+    One virtual answer of each kind keeps probabilities off 0 and 1, also if all answers are of one kind.
 
     Args:
         features: Features of each answer.
@@ -108,13 +109,12 @@ def fit_model(
         weight: (n,) weight of each answer; None weighs all alike.
 
     Raises:
-        InputError: There are too few answers of a kind.
+        InputError: There are fewer than `LEAST_ANSWERS`.
     """
-    rarer = int(min(true.sum(), (1 - true).sum())) if len(true) else 0
-    if rarer < LEAST_ANSWERS:
-        given = f"{rarer} of {len(true)} answers are of the rarer kind (right or wrong, absent or present)"
+    if len(true) < LEAST_ANSWERS:
         fix = "ask about more pictures, also about objects that are not in them"
-        raise InputError(f"a calibration must see at least {LEAST_ANSWERS} answers of each kind", given, fix)
+        raise InputError(f"a calibration must see at least {LEAST_ANSWERS} answers", f"{len(true)} answers", fix)
+    rarer = int(min(true.sum(), (1 - true).sum()))
     values = np.stack([each.values(names) for each in features])
     known = np.isfinite(values)
     kept = np.flatnonzero(known.mean(0) > _LEAST_KNOWN)[: max(1, rarer // _ROWS_PER_FEATURE)]
@@ -124,13 +124,15 @@ def fit_model(
     spread = centered.std(0) + _FLOOR
     columns = np.c_[centered / spread, np.ones(len(true))]
     mass = np.ones(len(true)) if weight is None else weight
+    positive, negative = float(mass @ true), float(mass @ (1 - true))
+    wanted = np.where(true == 1, (positive + 1) / (positive + 2), 1 / (negative + 2))
 
     def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
         score = columns @ theta
         told = 1 / (1 + np.exp(-np.clip(score, -500, 500)))
         penalty = np.r_[theta[:-1], 0.0]
-        value = mass @ (np.logaddexp(0, score) - true * score) + _PENALTY * penalty @ penalty
-        return float(value), columns.T @ (mass * (told - true)) + 2 * _PENALTY * penalty
+        value = mass @ (np.logaddexp(0, score) - wanted * score) + _PENALTY * penalty @ penalty
+        return float(value), columns.T @ (mass * (told - wanted)) + 2 * _PENALTY * penalty
 
     from scipy.optimize import minimize
 
@@ -203,7 +205,8 @@ def measure_calibration(seen: Observations, calibration: Calibration) -> dict[st
             for label, measure in (("ece", expected_calibration_error), ("brier", brier_score)):
                 figures.setdefault(name, {})[f"{label}_{title}"] = bootstrapped(measure, claims)
     for title, scale in (("raw", 1.0), ("calibrated", calibration.spread_scale)):
-        for name, figure in coverage(seen.distance2, scale).items():
+        # A model that does not tell its spread has nothing to cover.
+        for name, figure in coverage(seen.distance2, scale).items() if seen.distance2 else ():
             figures.setdefault("spread", {})[f"{name}_{title}"] = figure
     return figures
 

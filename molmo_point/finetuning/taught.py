@@ -44,13 +44,13 @@ def taught_by(annotations: Iterable[Annotation], stage: str) -> Taught:
 def described(base: TrainingDescription, parts: Iterable[Taught]) -> TrainingDescription:
     """Describe a model that was trained further: words and kinds of questions of its base, and those of the run.
 
-    A base without a vocabulary or without kinds is one that knows the world, and stays so. The familiarity of the base is
-    left out, because the run changes the features of images; `molmo-point eval calibration` measures it again.
+    A base without a vocabulary or without kinds is one that knows the world, and stays so. Measurements of the base are
+    left out, because the run changes features and answers; `molmo-point eval calibration` measures them again.
     """
     parts = list(parts)
     words, kinds = frozenset[str]().union(*(part.words for part in parts)), frozenset[Kind]().union(*(p.kinds for p in parts))
     abilities = None if base.abilities is None else base.abilities | kinds
-    return replace(with_words(base, words), abilities=abilities, familiarity=None)
+    return TrainingDescription(with_words(base, words).vocabulary, abilities)
 
 
 def with_words(description: TrainingDescription, words: Iterable[str]) -> TrainingDescription:

@@ -19,7 +19,7 @@ from molmo_point.model.checkpoint.quantization import allow_cpu_packing, is_quan
 from molmo_point.model.checkpoint.trust_file import write_training_description
 from molmo_point.model.load import load_backend
 from molmo_point.model.molmo_backend import MolmoBackend
-from molmo_point.trust.training_description import TrainingDescription
+from molmo_point.trust.training_description import UNDESCRIBED, TrainingDescription
 
 DECODER = r".*blocks\.\d+\.(att_proj|attn_out|ff_proj|ff_out|mlp\.experts\.\d+\.\w+_proj)"
 _VISION = r".*vision_backbone\..*\.w[qkvo123]"
@@ -118,7 +118,7 @@ class TrainedModel:
         if self.adapted is not None:
             write_identity(self.model, part)
         self.processor.save_pretrained(part)
-        if training.to_settings():
+        if training.to_settings() != UNDESCRIBED.to_settings():
             write_training_description(part, training)
         for path in part.iterdir():
             path.chmod(0o644)  # for others to read; safetensors keeps its files to their owner

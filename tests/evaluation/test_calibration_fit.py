@@ -59,8 +59,13 @@ def test_errors_before_and_after_on_other_answers() -> None:
 def test_few_answers_use_few_features_and_too_few_are_refused() -> None:
     few = fitting.fit_calibration(answers(1.0, 0.0, count=50)).confidence
     assert few is not None and few.names[0] == "digit" and len(few.names) <= 4
-    with pytest.raises(InputError, match="must see at least 8 answers of each kind"):
-        fitting.fit_calibration(answers(1.0, 30.0, count=200))
+    with pytest.raises(InputError, match="must see at least 16 answers"):
+        fitting.fit_calibration(answers(1.0, 0.0, count=10))
+
+
+def test_a_model_without_a_mistake_is_sure_but_not_certain() -> None:
+    sure = fitting.fit_calibration(answers(1.0, 30.0, count=200)).confidence
+    assert sure is not None and 0.97 < sure.probability(AnswerFeatures(digit=3.0)) < 0.999
 
 
 def test_an_unknown_feature_counts_as_its_mean() -> None:
@@ -119,6 +124,9 @@ def test_what_is_stored_keeps_what_is_there(tmp_path: Path) -> None:
     evaluate_claims.store(tmp_path, settings, 3.0)
     held = json.loads((tmp_path / "pointing.json").read_text())
     assert held == {"sigma_px_at_640": 9.5, "measured": {"a": 1}, "calibration": settings}
+    (tmp_path / "pointing.json").unlink()
+    with pytest.raises(InputError, match="must point at some of the objects"):
+        evaluate_claims.store(tmp_path, settings, float("nan"))
     (tmp_path / "pointing.json").write_text("{")
     with pytest.raises(InputError, match="must be a JSON file"):
         evaluate_claims.store(tmp_path, settings, 3.0)

@@ -54,7 +54,7 @@ def test_words_and_kinds_are_added_to_those_of_the_base() -> None:
 
 
 def test_a_base_that_knows_the_world_still_knows_it() -> None:
-    assert described(UNDESCRIBED, [taught_by([MUGS], "point")]).to_settings() == {}
+    assert described(UNDESCRIBED, [taught_by([MUGS], "point")]).to_settings() == UNDESCRIBED.to_settings()
 
 
 @pytest.mark.parametrize("lora", [None, {"rank": 2}])

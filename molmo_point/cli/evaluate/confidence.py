@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -86,10 +87,15 @@ def store(folder: Path, settings: dict[str, Any], sigma_px: float) -> None:
 
     A checkpoint that states no error of its points gets `sigma_px`, pixels at 640.
     """
-    path = folder / _SETTINGS
+    path, stated = folder / _SETTINGS, math.nan
     try:
         held = read_mapping(path) if os.path.lexists(path) else {}
         held = {"sigma_px_at_640": round(sigma_px, 2)} | held | {"calibration": settings}
-        write_file(path, (json.dumps(held, indent=1, allow_nan=False) + "\n").encode())
+        stated = float(held["sigma_px_at_640"])
+        if not math.isnan(stated):
+            write_file(path, (json.dumps(held, indent=1, allow_nan=False) + "\n").encode())
     except (OSError, ValueError, TypeError) as error:
         raise InputError("pointing.json must be a JSON file that can be written", f"{path}: {error}", "repair it") from error
+    if math.isnan(stated):
+        fix = "train it on such pictures first"
+        raise InputError("A model must point at some of the objects to be calibrated", "no point is near one", fix)

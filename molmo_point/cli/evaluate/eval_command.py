@@ -26,7 +26,12 @@ _MOVED = {
 }
 """Measurements of this project that are programs of its repository, by their former names."""
 
-_OWNERS = {"write": "calibration", "plot": "calibration", "processes": "pick", "failures": "pick"}
+_OF_DATA = ("images", "unit", "skip_bad", "radius", "absent", "vocabulary")
+"""Options that need `--data`."""
+_OWNERS = {
+    **dict.fromkeys(("write", "plot", "data", *_OF_DATA), "calibration"),
+    **dict.fromkeys(("processes", "failures"), "pick"),
+}
 """Benchmark that each special option belongs to."""
 
 
@@ -47,6 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("calibration", "fitted on as many other scenes as are measured on")
     group.add_argument("--household", action=_MovedOption, const="calibration --household", nargs=0, help=argparse.SUPPRESS)
     group.add_argument("--write", action="store_true", help="store it in the checkpoint's pointing.json")
+    group = parser.add_argument_group("calibration on your own pictures", "fitted on one half of them, measured on the other")
+    _add_data(group)
     group = parser.add_argument_group("pick", "one scene per pick; repeat a failure with --scenes 1 --seed SEED")
     group.add_argument("--variants", action=_MovedOption, const="pick --variants", nargs="*", help=argparse.SUPPRESS)
     group.add_argument("--processes", type=int, help="number of picks at a time (default: one for each core)")
@@ -54,6 +61,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plot", type=Path, metavar="FILE", help="write a PNG: reliability diagram (calibration)")
     add_force(parser)
     parser.set_defaults(run=run)
+
+
+def _add_data(group: Any) -> None:
+    """Add the options of a user's labeled pictures."""
+    group.add_argument("--data", type=Path, metavar="LABELS", help="rows of labels, as molmo-point train reads them")
+    group.add_argument("--images", type=Path, metavar="DIR", help="folder of images named by hash (default: next to the rows)")
+    group.add_argument("--unit", choices=("percent", "pixels"), help="unit of points and boxes (default: that of the format)")
+    group.add_argument("--skip-bad", action="store_true", help="leave out bad rows and count them")
+    help_of_radius = "distance from a labeled point up to which a point is right, percent of the diagonal (default 5)"
+    group.add_argument("--radius", type=float, metavar="PERCENT", help=help_of_radius)
+    help_of_absent = (
+        "names of absent objects: others (default) takes labels of other pictures too, which needs complete labels; "
+        "rows takes rows without points alone"
+    )
+    group.add_argument("--absent", choices=("others", "rows"), help=help_of_absent)
+    group.add_argument("--vocabulary", action="store_true", help="store the labels as the only words that the model knows")
 
 
 class _MovedOption(argparse.Action):
@@ -78,20 +101,27 @@ def _benchmark(name: str) -> str:
 
 def run(options: argparse.Namespace) -> int:
     """Run the measurement."""
-    from molmo_point.cli.evaluate import confidence, pick_command, place_command
+    from molmo_point.cli.evaluate import confidence, own_pictures, pick_command, place_command
     from molmo_point.evaluation import picks, place_trial, tabletop
 
     name = options.benchmark
     for option, owner in _OWNERS.items():
         if getattr(options, option) and name != owner:
-            raise InputError(f"--{option} belongs to eval {owner}", f"eval {name}", f"molmo-point eval {owner}")
+            raise InputError(f"--{option.replace('_', '-')} belongs to eval {owner}", f"eval {name}", f"molmo-point eval {owner}")
+    lone = [option for option in _OF_DATA if getattr(options, option)]
+    if options.data is None and lone:
+        given = f"--{lone[0].replace('_', '-')} without --data"
+        raise InputError("Options of own pictures must be given with --data", given, "add --data LABELS")
     first_seed, check, measure = {
         "tabletop": (tabletop.FIRST_SEED, None, _measure_tabletop),
         "calibration": (tabletop.FIRST_SEED, confidence.check, confidence.measure),
         "pick": (picks.FIRST_SEED, pick_command.check, pick_command.measure),
         "place": (place_trial.FIRST_SEED, None, place_command.measure),
     }[name]
-    options.scenes = checked_count("--scenes", _SCENES[name] if options.scenes is None else options.scenes, _SCENES[name])
+    if options.data is not None:
+        check, measure = own_pictures.check, own_pictures.measure
+    else:
+        options.scenes = checked_count("--scenes", _SCENES[name] if options.scenes is None else options.scenes, _SCENES[name])
     options.seed = first_seed if options.seed is None else options.seed
     if check is not None:
         check(options)
