@@ -1,14 +1,15 @@
 """Count a tray repeatedly and report changes, by the action CountObjects with three images each.
 
-This program is the camera over the tray, from which a ball is taken halfway. The pointing node counts.
-The demo prints each count with its interval over the images, their agreement, the consistency of points
-and stated number, and the truth. A line reports when a reliable count differs from the previous one.
+This program is the camera over the tray; halfway, a ball is taken. The pointing node counts. The demo prints each
+count with the share of images that agree, its confidence, its cautions and the truth. A line reports a new count
+only if most images agree, without cautions or low confidence.
 
     ros2_ws/run python demos/04_count_a_tray.py
 """
 
 import argparse
 import dataclasses
+import math
 import sys
 import threading
 from pathlib import Path
@@ -21,7 +22,7 @@ from molmo_point.sim import TabletopScene
 from molmo_point.sim.tabletop.layout import random_layout
 
 SEED, COUNT, SHAPE = 5, 6, "ball"
-ROUNDS, SAMPLES, LEAST_AGREEMENT = 4, 3, 0.6
+ROUNDS, SAMPLES, LEAST_AGREEMENT, LEAST_CONFIDENCE = 4, 3, 0.6, 0.5
 
 
 def main() -> int:
@@ -62,19 +63,24 @@ def watch(tray: "Tray") -> int:
             goal = CountObjects.Goal(query=f"{SHAPE}s", samples=SAMPLES, timeout=duration_message(120.0))
             result = caller.call(lambda _, goal=goal: goal, 150.0)
             if result.error_code != CountObjects.Result.NONE:
-                print(result.error_msg, file=sys.stderr)
-                return 1
-            interval = f"{result.count_min} to {result.count_max} in {len(result.counts)} images"
-            told = "points and number agree" if result.points_agree else "points and number differ"
-            print(
-                f"{result.count} {SHAPE}s ({interval}, {result.agreement:.0%} alike, {told}); there are {tray.truth()}",
-                flush=True,
+                raise MolmoPointError(result.error_msg)
+            sure = "confidence unknown" if math.isnan(result.confidence) else f"{result.confidence:.0%} sure"
+            known = (
+                f"{result.count_min} to {result.count_max} in {len(result.counts)} images, {result.agreement:.0%} alike, {sure}"
             )
-            if result.agreement >= LEAST_AGREEMENT and result.points_agree:
+            told = f"{result.count} {SHAPE}s ({known}); there are {sum(each.shape == SHAPE for each in tray.layout.objects)}"
+            print("\n  caution ".join([told, *result.points.caution_texts]), flush=True)
+            if is_believed(result):
                 if believed not in (None, result.count):
-                    print(f"  the tray changed: {believed} -> {result.count}")
+                    print(f"  the count changed: {believed} -> {result.count}")
                 believed = result.count
     return 0
+
+
+def is_believed(result) -> bool:
+    """Decide whether a count may change what the program believes."""
+    doubted = result.points.cautions or not result.points_agree or result.confidence < LEAST_CONFIDENCE
+    return not doubted and result.agreement >= LEAST_AGREEMENT
 
 
 class Tray:
@@ -87,18 +93,14 @@ class Tray:
 
         kinds = (("color/camera_info", CameraInfo), ("depth/image_raw", Image), ("color/image_raw", Image))
         self._topics = [node.create_publisher(kind, name, image_qos(True)) for name, kind in kinds]
-        self._to_messages, self._layout, self._end = frame_to_messages, layout, threading.Event()
+        self._to_messages, self.layout, self._end = frame_to_messages, layout, threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def take_one(self) -> None:
         """Take one ball."""
-        gone = next(thing for thing in self._layout.objects if thing.shape == SHAPE)
-        self._layout = dataclasses.replace(self._layout, objects=tuple(o for o in self._layout.objects if o is not gone))
-
-    def truth(self) -> int:
-        """Number of balls on the tray."""
-        return sum(thing.shape == SHAPE for thing in self._layout.objects)
+        gone = next(thing for thing in self.layout.objects if thing.shape == SHAPE)
+        self.layout = dataclasses.replace(self.layout, objects=tuple(o for o in self.layout.objects if o is not gone))
 
     def close(self) -> None:
         """Stop the camera."""
@@ -107,11 +109,9 @@ class Tray:
 
     def _run(self) -> None:
         while not self._end.is_set():
-            layout = self._layout
-            with TabletopScene(layout) as scene, SimulatedCamera(scene, fps=2) as camera:
-                while self._layout is layout and not self._end.is_set():
-                    color, depth, info = self._to_messages(camera.read())
-                    for topic, message in zip(self._topics, (info, depth, color), strict=True):
+            with TabletopScene(layout := self.layout) as scene, SimulatedCamera(scene, fps=2) as camera:
+                while self.layout is layout and not self._end.is_set():
+                    for topic, message in zip(self._topics, reversed(self._to_messages(camera.read())), strict=True):
                         topic.publish(message)
 
 

@@ -1,7 +1,7 @@
 """Point at an object with a RealSense: the shortest useful program for a robot.
 
-The demo prints the pixel of each point, its position in the camera frame in meters with the standard
-deviation, and the path of a picture. Without a camera it prints one line with the remedy.
+The demo prints the cautions of the answer, the pixel of each point, its position in the camera frame in
+meters with the standard deviation, and the path of a picture. Without a camera it prints one line with the remedy.
 
     ros2_ws/run python demos/07_realsense.py "the red mug" --model path/to/Molmo-7B-D-0924
 """
@@ -36,6 +36,8 @@ def main() -> int:
     except MolmoPointError as error:
         print(error, file=sys.stderr)
         return 1
+    for caution in pointing.cautions:
+        print(f"caution {caution}")
     for target in pointing.targets:
         x, y, z = target.position_m
         print(
@@ -45,7 +47,8 @@ def main() -> int:
         print(f"{lost.label}: pixel {lost.u:.0f} {lost.v:.0f}, no position: {lost.message}")
     print(f"wrote {options.out}")
     if not pointing.points:
-        print(f"not in view: {words}" if pointing.absent else f"no point in the answer: {pointing.text!r}")
+        denied = f"not in view: {words}" if pointing.trusted else f"the model sees none: {words}"
+        print(denied if pointing.absent else f"no point in the answer: {pointing.text!r}")
     return 0 if pointing.points else 3
 
 

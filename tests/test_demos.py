@@ -2,8 +2,10 @@
 
 import ast
 import importlib.util
+import math
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -40,13 +42,31 @@ def test_make_demo_runs_one_of_them():
     assert (ROOT / name).is_file()
 
 
-def test_a_count_is_believed_when_several_frames_agree():
+def test_a_count_of_a_video_is_told_when_several_frames_agree():
     pytest.importorskip("tqdm", reason="tqdm is not installed")
     changes = load("08").changes
-    rows = [{"time_s": n / 10, "count": count} for n, count in enumerate([3, 3, 3, 4, 3, 3, 3, 2, 2, 2, 2])]
-    assert changes(rows, 3) == [(0.0, 3), (0.7, 2)]
-    assert changes(rows, 1) == [(0.0, 3), (0.3, 4), (0.4, 3), (0.7, 2)]
+    sure = [0.6, 0.7, 0.9, 0.2, 0.5, 0.5, 0.5, 0.8, None, 0.8, 0.8]
+    counts = zip([3, 3, 3, 4, 3, 3, 3, 2, 2, 2, 2], sure, strict=True)
+    rows = [{"time_s": n / 10, "count": count, "confidence": confidence} for n, (count, confidence) in enumerate(counts)]
+    assert changes(rows, 3) == [(0.0, 3, 0.7), (0.7, 2, None)], "unknown confidence stays unknown"
+    assert changes(rows, 1) == [(0.0, 3, 0.6), (0.3, 4, 0.2), (0.4, 3, 0.5), (0.7, 2, 0.8)]
     assert changes(rows[:2], 3) == []
+
+
+def tray_result(**fields) -> SimpleNamespace:
+    """A count of three images that agree, with other fields as given."""
+    values = {"count": 3, "count_min": 3, "count_max": 3, "counts": [3, 3, 3], "agreement": 1.0, "points_agree": True}
+    cautions = fields.pop("cautions", 0)
+    return SimpleNamespace(**values | {"confidence": 0.62, "points": SimpleNamespace(cautions=cautions)} | fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "believed"),
+    [({}, True), ({"cautions": 4}, False), ({"confidence": 0.3}, False), ({"confidence": math.nan}, True),
+     ({"agreement": 0.5}, False), ({"points_agree": False}, False)],
+)  # fmt: skip
+def test_the_count_of_a_tray_is_believed_only_without_doubts(fields, believed):
+    assert load("04").is_believed(tray_result(**fields)) is believed
 
 
 def test_categories_become_sentences():
