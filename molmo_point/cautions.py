@@ -81,10 +81,14 @@ class Caution:
         kind = self.kind.value.lower().replace("_", " ")
         return f"{kind}: {', '.join(self.words)}" if self.words else kind
 
+    @property
+    def sentence(self) -> str:
+        """The message and the suggestion in one line."""
+        return f"{self.message.rstrip('.')}; did you mean {self.suggestion!r}?" if self.suggestion else self.message
+
     def __str__(self) -> str:
         """Return the kind, the message and the suggestion in one line."""
-        hint = f"; did you mean {self.suggestion!r}?" if self.suggestion else ""
-        return f"{self.kind.value}: {self.message.rstrip('.') if hint else self.message}{hint}"
+        return f"{self.kind.value}: {self.sentence}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON-able form."""

@@ -140,7 +140,7 @@ class Looker:
 
 def _refusal(query: str, place: str, doubts: list[Caution]) -> str:
     """Say why an answer moves nothing, and what to do."""
-    said = "; ".join(f"{doubt} (try {doubt.suggestion!r})" if doubt.suggestion else str(doubt) for doubt in doubts)
+    said = "; ".join(map(str, doubts))
     names = ", ".join(doubt.kind.value for doubt in doubts)
     return f"the answer about {query!r} from {place} is not trusted: {said}; to move all the same, accept_cautions: {names}"
 

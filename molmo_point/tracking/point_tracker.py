@@ -3,10 +3,12 @@
 import copy
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
+from molmo_point.cautions import Caution
 from molmo_point.depth.lift import lift_point
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
@@ -35,6 +37,7 @@ class _Entry:
     confirmed_ns: int
     misses: int = 0
     lost_ns: int | None = None
+    cautions: tuple[Caution, ...] = ()
 
 
 class PointTracker:
@@ -153,7 +156,8 @@ class PointTracker:
         for entry in known:
             if entry not in entry_of.values():
                 self._miss(entry)
-        self._carry_forward(fresh, moments, pointing.query)
+        for entry in (*entry_of.values(), *self._carry_forward(fresh, moments, pointing.query)):
+            entry.cautions = pointing.cautions
         return self._report(start, time.perf_counter())
 
     def _corrected(self, entry: _Entry, mark: TrackMark, seed: Seed, stamp_ns: int) -> bool:
@@ -188,8 +192,8 @@ class PointTracker:
             assert self._history.last is not None
             entry.lost_ns = self._history.last.view.stamp_ns
 
-    def _carry_forward(self, fresh: list[tuple[Seed, _Entry | None]], moments: list[Moment], query: str) -> None:
-        """Follow new points from the frame of the answer to the newest one, and make tracks of them."""
+    def _carry_forward(self, fresh: list[tuple[Seed, _Entry | None]], moments: list[Moment], query: str) -> Iterator[_Entry]:
+        """Follow new points from the frame of the answer to the newest one, and make and return tracks of them."""
         first = moments[0].view
         fresh = [(seed, entry) for seed, entry in fresh if bool(first.inside(seed.uv))]
         items = [begin(first, seed.uv, seed.covariance_px2, seed.depth_m) for seed, _ in fresh]
@@ -207,6 +211,7 @@ class PointTracker:
             entry.misses, entry.confirmed_ns = 0, max(entry.confirmed_ns, first.stamp_ns)
             for moment, mark in zip(moments, path, strict=True):
                 moment.marks[entry.id] = mark
+            yield entry
 
     def _is_duplicate(self, item: Followed, query: str) -> bool:
         """Test if a new point duplicates a track of the same query."""
@@ -268,6 +273,7 @@ def _track(entry: _Entry, frame: RgbdFrame, view: TrackedView) -> Track:
         similarity=item.similarity,
         reason=item.reason,
         query=entry.query,
+        cautions=entry.cautions,
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from molmo_point.cautions import Caution
 from molmo_point.plain_json import plain_json
 from molmo_point.results import ImagePoint, Target, Unreachable
 
@@ -61,6 +62,7 @@ class Track:
         similarity: Correlation with the reference patch, -1 to 1; NaN if there is too little texture.
         reason: Reason why the track is held or lost.
         query: Words of the question that found the point.
+        cautions: Cautions of the last answer with this point.
     """
 
     id: int
@@ -75,6 +77,7 @@ class Track:
     similarity: float
     reason: LostReason
     query: str = ""
+    cautions: tuple[Caution, ...] = ()
 
     @property
     def message(self) -> str:

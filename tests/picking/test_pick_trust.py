@@ -67,7 +67,7 @@ def test_an_answer_with_a_caution_moves_nothing_and_names_it(world, kind):
     assert result.failure is PickFailure.UNTRUSTED, result.message
     assert result.attempts == 1
     assert result.target is None
-    for part in (kind.value, "it cannot know", "try 'a cube'", f"accept_cautions: {kind.value}"):
+    for part in (kind.value, "it cannot know", "did you mean 'a cube'?", f"accept_cautions: {kind.value}"):
         assert part in result.message
 
 

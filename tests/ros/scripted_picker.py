@@ -27,6 +27,7 @@ ENDS = {
     "moon": PickFailure.UNREACHABLE,
     "hole": PickFailure.NO_DEPTH,
     "twin": PickFailure.WRONG_OBJECT,
+    "mirage": PickFailure.UNTRUSTED,
     "wall": PickFailure.NO_GRASP,
     "cactus": PickFailure.COLLISION,
 }

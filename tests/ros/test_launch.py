@@ -212,7 +212,8 @@ def test_the_parameter_file_holds_declared_parameters_with_their_types():
     for name, value in values.items():
         assert type(defaults[name]) is type(value), name
         assert specs[name].range is None or specs[name].range[0] <= value <= specs[name].range[1], name
-        assert not specs[name].choices or value in specs[name].choices, name
+        entries = {each for each in value if each} if isinstance(value, list) else {value}
+        assert not specs[name].choices or entries <= set(specs[name].choices), name
 
 
 def test_the_package_installs_launch_and_config_and_its_programs_exist():

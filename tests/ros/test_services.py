@@ -20,9 +20,11 @@ from molmo_point_msgs.action import CountObjects, PointAt  # noqa: E402
 from molmo_point_msgs.msg import PointTarget  # noqa: E402
 from molmo_point_msgs.srv import Deproject, SetQuery  # noqa: E402
 from molmo_point_ros.clients.count_client import CountClient  # noqa: E402
-from molmo_point_ros.conversions import stamp_to_ns  # noqa: E402
+from molmo_point_ros.conversions import cautions_of, stamp_to_ns  # noqa: E402
 from molmo_point_ros.nodes.goal_error import ErrorCode  # noqa: E402
 from sensor_msgs.msg import CompressedImage  # noqa: E402
+
+from molmo_point.cautions import CautionKind  # noqa: E402
 
 pytestmark = [pytest.mark.ros, pytest.mark.timeout(240)]
 
@@ -156,6 +158,8 @@ def test_a_stated_number_that_is_not_that_of_the_points_is_told(robot):
     result = result_of(robot, robot.counting, CountObjects.Goal(query="a lie", return_points=False))
     assert result.error_code == ErrorCode.NONE, result.error_msg
     assert result.count == 2 and not result.points_agree and not result.points.targets
+    kinds = {caution.kind for caution in cautions_of(result.points)}
+    assert {CautionKind.COUNT_DIFFERS, CautionKind.UNCALIBRATED} <= kinds and math.isnan(result.confidence)
 
 
 def test_a_count_can_be_cancelled_in_the_middle_of_generation(robot):

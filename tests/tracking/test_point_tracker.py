@@ -1,11 +1,13 @@
 """The tracker on a drawn scene: follows, holds, loses and finds points, and takes late answers."""
 
+import dataclasses
 import importlib.util
 import sys
 
 import numpy as np
 import pytest
 
+from molmo_point.cautions import Caution, CautionKind
 from molmo_point.errors import DependencyError, InputError
 
 if importlib.util.find_spec("cv2") is None:
@@ -58,6 +60,18 @@ def test_id_label_and_ages_are_carried():
     assert (track.id, track.label, track.point.confidence) == (1, "square 0", 0.9)
     assert track.age_s == pytest.approx(6 * world.FRAME_NS * 1e-9) == track.since_confirmed_s
     assert track.since_seen_s == 0.0 and track.reason is LostReason.NONE and track.message == ""
+
+
+def test_a_point_keeps_the_cautions_of_its_last_answer():
+    doubt = (Caution(CautionKind.POOR_IMAGE, "it is dark"),)
+    tracker, frame = PointTracker(), world.draw(START, 0)
+    tracker.update(frame)
+    (new,) = tracker.correct(dataclasses.replace(world.pointing(frame, START), cautions=doubt)).tracks
+    (followed,) = run(tracker, range(1, 3)).tracks
+    (kept,) = tracker.correct(world.pointing(frame, query="other")).tracks
+    assert new.cautions == followed.cautions == kept.cautions == doubt
+    (sure,) = tracker.correct(world.pointing(frame, START)).tracks
+    assert (sure.id, sure.cautions) == (new.id, ())
 
 
 def test_covariance_grows_into_the_target():

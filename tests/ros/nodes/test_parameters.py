@@ -14,6 +14,7 @@ from molmo_point_ros.nodes import parameter_tables, parameters  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 
 from molmo_point.camera.registry import CAMERAS, CameraDriver, Option  # noqa: E402
+from molmo_point.cautions import CautionKind  # noqa: E402
 from tests.camera.driver_table import markdown_table  # noqa: E402
 
 pytestmark = pytest.mark.ros
@@ -74,6 +75,7 @@ def test_values_given_at_start_are_read(make_node):
         ("query", "the cube; " + "x" * 2000),
         ("query", ";".join(["it"] * 17)),
         ("workspace_min", [float("nan")] * 3),
+        ("accept_cautions", ["UNKNOWN_WORD"]),
     ],
 )
 def test_values_that_make_no_sense_are_refused_at_start_and_later(make_node, name, value):
@@ -81,6 +83,17 @@ def test_values_that_make_no_sense_are_refused_at_start_and_later(make_node, nam
         make_node(POINTING, **{name: value})
     (result,) = make_node(POINTING).set_parameters([Parameter(name, value=value)])
     assert not result.successful and result.reason
+
+
+def test_trust_is_required_for_picking_only_and_kinds_are_accepted_by_their_names(make_node):
+    pick, every = parameter_tables.PickNodeParameters, set(CautionKind)
+    assert parameters.read(make_node(POINTING), POINTING).accepted() == every
+    assert parameters.read(make_node(pick), pick).accepted() == set()
+    for kind in (POINTING, pick):
+        node = make_node(kind, require_trusted=True, accept_cautions=["UNCALIBRATED", "LABEL_DIFFERS"])
+        assert parameters.read(node, kind).accepted() == {CautionKind.UNCALIBRATED, CautionKind.LABEL_DIFFERS}
+    (result,) = make_node(pick).set_parameters([Parameter("require_trusted", value=False)])
+    assert not result.successful, "the arm keeps the rule that it started with"
 
 
 CAMERA = parameters.CameraNodeParameters

@@ -86,6 +86,7 @@ def test_a_pick_tells_every_state_and_its_grasp(client, processes):
         ("moon", PickFailure.UNREACHABLE),
         ("hole", PickFailure.NO_DEPTH),
         ("twin", PickFailure.WRONG_OBJECT),
+        ("mirage", PickFailure.UNTRUSTED),
         ("wall", PickFailure.NO_GRASP),
         ("cactus", PickFailure.COLLISION),
     ],

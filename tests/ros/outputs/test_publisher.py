@@ -1,5 +1,6 @@
 """Which outputs there are, and what they say of their delivery: a node of this process, nobody listens."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -10,11 +11,13 @@ pytest.importorskip("molmo_point_msgs.action", reason="needs the built interface
 
 from molmo_point_ros.nodes.parameters import PointingNodeParameters  # noqa: E402
 from molmo_point_ros.outputs import publisher as publisher_module  # noqa: E402
+from molmo_point_ros.outputs.annotator import draw  # noqa: E402
 from molmo_point_ros.pointing.answers import answer_of  # noqa: E402
 from molmo_point_ros.pointing.gates import Gates  # noqa: E402
 from molmo_point_ros.pointing.stamped_frame import StampedFrame  # noqa: E402
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy  # noqa: E402
 
+from molmo_point.cautions import Caution, CautionKind  # noqa: E402
 from molmo_point.frame import RgbdFrame  # noqa: E402
 from molmo_point.results import (  # noqa: E402
     DepthStatus,
@@ -40,11 +43,12 @@ def node(monkeypatch):
     context.shutdown()
 
 
-def answer(query, position, gates):
+def answer(query, position, gates, *cautions):
     target = Target(
         9.0, 9.0, query, 0.9, np.array(position), np.eye(3) * 1e-6, "optical", FRAME.stamp_ns, DepthStatus.OK, math.nan, 1.0
     )
     pointing = Pointing(query, "m", "", False, (Found(ImagePoint(9.0, 9.0, query, 0.9), target),), {}, FRAME.stamp_ns, "optical")
+    pointing = dataclasses.replace(pointing, cautions=cautions)
     return answer_of(pointing, StampedFrame(FRAME), gates, FRAME.stamp_ns)
 
 
@@ -78,3 +82,30 @@ def test_markers_of_all_queries_stay_and_what_was_stopped_is_in_the_array_only(n
     publisher.publish_answers([near], FRAME)
     assert [name for name, _ in sent] == ["point", "pose", "pose_with_covariance", "targets", "markers"]
     publisher.close()
+
+
+DOUBT = Caution(CautionKind.UNKNOWN_WORDS, "'mug' is not known", ("mug",))
+
+
+@pytest.mark.parametrize("required", [True, False])
+def test_an_untrusted_target_is_in_the_array_only_or_gray(node, monkeypatch, required):
+    publisher, sent = publisher_module.TargetPublisher(node), []
+    monkeypatch.setattr(publisher, "_send", lambda name, make: sent.append((name, make())) if name != "detections" else None)
+    gates = Gates.from_parameters(PointingNodeParameters(require_trusted=required))
+    sure, doubted = answer("cube", (0.1, 0.0, 0.5), gates), answer("mug", (0.0, 0.0, 0.5), gates, DOUBT)
+    publisher.publish_answers([doubted], FRAME, shown=[sure, doubted])
+    poses = [] if required else ["point", "pose", "pose_with_covariance"]
+    assert [name for name, _ in sent] == [*poses, "targets", "markers"]
+    markers = [marker for marker in sent[-1][1].markers if marker.ns in ("target", "label")]
+    assert [marker.text for marker in markers if marker.text] == ["cube 90% ±1 mm"] + (
+        [] if required else ["mug not trusted ±1 mm"]
+    )
+    dots = [marker.color for marker in markers if marker.ns == "target"]
+    assert all((dot.r == dot.g == dot.b) == (number == 1) for number, dot in enumerate(dots))
+    publisher.close()
+
+
+def test_the_annotated_image_shows_a_doubt():
+    color = np.full((200, 300, 3), 90, np.uint8)
+    sure, doubted = answer("mug", (0.0, 0.0, 0.5), Gates()), answer("mug", (0.0, 0.0, 0.5), Gates(), DOUBT)
+    assert not np.array_equal(draw(color, [sure]), draw(color, [doubted]))

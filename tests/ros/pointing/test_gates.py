@@ -9,13 +9,17 @@ pytest.importorskip("rclpy", reason="needs ROS 2: run through ros2_ws/run", exc_
 pytest.importorskip("molmo_point_msgs.action", reason="needs the built interfaces: make setup", exc_type=ImportError)
 
 from molmo_point_msgs.msg import PointTarget
-from molmo_point_ros.pointing.answers import answer_of
+from molmo_point_ros.conversions import cautions_of
+from molmo_point_ros.nodes.parameters import PointingNodeParameters
+from molmo_point_ros.pointing.answers import answer_of, answer_of_tracks
 from molmo_point_ros.pointing.gates import Gates
 from molmo_point_ros.pointing.stamped_frame import StampedFrame
 
+from molmo_point.cautions import Caution, CautionKind
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.transforms import Transform
 from molmo_point.results import DepthStatus, ImagePoint, Pointing, Target, Unreachable
+from molmo_point.tracking.track import LostReason, Track, TrackState
 from tests.pairing import paired
 
 pytestmark = pytest.mark.ros
@@ -97,3 +101,57 @@ def test_what_is_stopped_is_told_and_nothing_else_goes_out():
     assert answer.message.targets[1].position.z == 2.0, "it is told where it is, with the reason why it is stopped"
     assert answer.message.targets[2].reason == lost.message
     assert math.isnan(answer.message.targets[0].since_confirmed)
+
+
+WORDS = Caution(CautionKind.UNKNOWN_WORDS, "'mug' is not known")
+LABEL = Caution(CautionKind.LABEL_DIFFERS, "it says 'cup'")
+TRUST = PointingNodeParameters(require_trusted=True, min_confidence=0.99)
+CAPTURE = StampedFrame(RgbdFrame(np.zeros((40, 40, 3), np.uint8), None, None, STAMP_NS, FRAME))
+
+
+def test_a_caution_stops_first_and_only_if_trust_is_required():
+    gate, reason = Gates.from_parameters(TRUST).check(target(), STAMP_NS, None, (WORDS, LABEL))
+    assert gate == PointTarget.GATE_TRUST
+    assert reason == "not trusted: UNKNOWN_WORDS: 'mug' is not known; LABEL_DIFFERS: it says 'cup'"
+    assert Gates.from_parameters(TRUST).check(target(), STAMP_NS)[0] == PointTarget.GATE_CONFIDENCE
+    assert Gates.from_parameters(PointingNodeParameters()).check(target(), STAMP_NS, None, (WORDS,))[0] == PointTarget.GATE_OPEN
+
+
+def test_an_accepted_caution_stops_nothing_and_another_one_does():
+    gates = Gates.from_parameters(PointingNodeParameters(require_trusted=True, accept_cautions=["LABEL_DIFFERS", ""]))
+    assert gates.check(target(), STAMP_NS, None, (LABEL,))[0] == PointTarget.GATE_OPEN
+    assert gates.check(target(), STAMP_NS, None, (WORDS, LABEL)) == (
+        PointTarget.GATE_TRUST,
+        "not trusted: UNKNOWN_WORDS: 'mug' is not known",
+    )
+
+
+@pytest.mark.parametrize("required", [True, False])
+def test_an_untrusted_answer_is_told_in_the_array(required):
+    pointing = Pointing(
+        "mug", "m", "", False, paired((ImagePoint(10.0, 20.0, "mug"),), (target(),), ()), {}, STAMP_NS, FRAME, cautions=(WORDS,)
+    )
+    gates = Gates.from_parameters(PointingNodeParameters(require_trusted=required))
+    answer = answer_of(pointing, CAPTURE, gates, STAMP_NS)
+    assert [told.gate == PointTarget.GATE_TRUST for told in answer.message.targets] == [required]
+    assert cautions_of(answer.message) == (WORDS,)
+    assert (len(answer.targets), answer.doubted) == (int(not required), (True,))
+    assert answer.shown == (() if required else ((answer.targets[0], True),))
+
+
+def track(number, cautions):
+    point = ImagePoint(10.0, 20.0, "mug")
+    return Track(number, "mug", point, target(), None, TrackState.TRACKED, 1.0, 0.0, 1.0, 1.0, LostReason.NONE, "mug", cautions)
+
+
+def test_a_tracked_point_has_the_cautions_of_its_own_answer_and_of_the_last_one():
+    gates = Gates.from_parameters(PointingNodeParameters(require_trusted=True))
+    last = Pointing("mug", "m", "", False, (), {}, STAMP_NS, FRAME)
+    answer = answer_of_tracks(last, [track(1, (WORDS,)), track(2, ())], CAPTURE, gates, STAMP_NS)
+    assert [told.gate for told in answer.message.targets] == [PointTarget.GATE_TRUST, PointTarget.GATE_OPEN]
+    assert answer.doubted == (True, False)
+    assert cautions_of(answer.message) == (WORDS,)
+    doubted = Pointing("mug", "m", "", False, (), {}, STAMP_NS, FRAME, cautions=(LABEL,))
+    answer = answer_of_tracks(doubted, [track(1, (WORDS,)), track(2, ())], CAPTURE, gates, STAMP_NS)
+    assert [told.gate for told in answer.message.targets] == [PointTarget.GATE_TRUST] * 2
+    assert {caution.kind for caution in cautions_of(answer.message)} == {WORDS.kind, LABEL.kind}

@@ -11,7 +11,7 @@ from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode, Node
-from molmo_point_ros.nodes.launching import rviz_arguments, truth, typed
+from molmo_point_ros.nodes.launching import names, rviz_arguments, truth, typed
 
 SHARE = Path(__file__).resolve().parent.parent
 
@@ -38,12 +38,14 @@ ARGUMENTS = {
     "quantization": ("", "Quantization of the model, e.g. nf4"),
     "target_frame": ("", "Frame of the positions, e.g. base_link"),
     "query": ("", "Queries of continuous mode, separated by semicolons"),
+    "require_trusted": ("", "true: stop the targets of an answer that bears a caution"),
+    "accept_cautions": ("", "Kinds of cautions that stop nothing, separated by commas"),
     "rviz": ("false", "true: start RViz"),
     "rviz_config": (str(SHARE / "rviz" / "pointing.rviz"), "Configuration of RViz"),
 }
-BOOLEANS = ("use_sim_time", "autostart", "compressed", "reliable", "rgbd")
+BOOLEANS = ("use_sim_time", "autostart", "compressed", "reliable", "rgbd", "require_trusted")
 TEXTS = ("camera", "model", "device", "quantization", "target_frame", "query")
-PARAMETERS = {**dict.fromkeys(BOOLEANS, bool), **dict.fromkeys(TEXTS, str)}
+PARAMETERS = {**dict.fromkeys(BOOLEANS, bool), **dict.fromkeys(TEXTS, str), "accept_cautions": names}
 REMAPPINGS = {
     "color/image_raw": "color_topic",
     "depth/image_raw": "depth_topic",

@@ -9,7 +9,7 @@ from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode, Node
-from molmo_point_ros.nodes.launching import rviz_arguments, truth, typed
+from molmo_point_ros.nodes.launching import names, rviz_arguments, truth, typed
 
 SHARE = Path(__file__).resolve().parent.parent
 
@@ -38,6 +38,8 @@ ARGUMENTS = {
     "device": ("", "cpu, cuda, cuda:1"),
     "target_frame": ("base", "Frame of the positions"),
     "query": ("", "Look for this all the time"),
+    "require_trusted": ("", "true: stop the targets of an answer that bears a caution"),
+    "accept_cautions": ("", "Kinds of cautions that stop nothing, separated by commas"),
     "rviz": ("false", "true: show it all in RViz"),
     "rviz_config": (str(SHARE / "rviz" / "pointing.rviz"), "Configuration of RViz"),
 }
@@ -47,7 +49,8 @@ CAMERA_PARAMETERS = {
     "use_sim_time": bool,
 }
 POINTING_PARAMETERS = {
-    **dict.fromkeys(("use_sim_time", "autostart"), bool),
+    **dict.fromkeys(("use_sim_time", "autostart", "require_trusted"), bool),
+    "accept_cautions": names,
     **dict.fromkeys(("model", "device", "target_frame", "query"), str),
 }
 

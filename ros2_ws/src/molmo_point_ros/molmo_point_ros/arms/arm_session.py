@@ -13,6 +13,7 @@ from molmo_point.arm.stop_latch import Permit, StopLatch
 from molmo_point.errors import InputError
 from molmo_point.picking.held_object import DropZones
 from molmo_point.picking.pick import Picker
+from molmo_point.picking.pick_settings import PickSettings
 from molmo_point.picking.run_log import GoalRecorder
 from molmo_point_ros.nodes.pick_parameters import PickNodeParameters
 from molmo_point_ros.outputs.arm_publisher import ArmPublisher
@@ -76,7 +77,8 @@ def open_rig(
         publisher.add_cameras(cameras, {topic: arm.camera_frames[name] for topic, name in topics.items()})
         zones = DropZones(parameters.aside_xy_m, parameters.hand_over_xy_m, parameters.place_spacing_m)
         watched = pointer if recorder is None else recorder.watch(pointer)
-        return Rig(Picker(watched, arm, fixed, wrist, drop_zones=zones), recorder)
+        settings = PickSettings(accept_cautions=parameters.accepted())
+        return Rig(Picker(watched, arm, fixed, wrist, settings, zones), recorder)
     except BaseException:
         arm.close()
         raise

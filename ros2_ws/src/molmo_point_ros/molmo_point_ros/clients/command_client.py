@@ -22,7 +22,7 @@ from molmo_point_ros.clients.command_lines import CommandLines
 from molmo_point_ros.clients.pick_client import STOP_S, CommandPickClient, PickClient
 from molmo_point_ros.clients.point_client import PointAtClient
 from molmo_point_ros.nodes.goal_error import ErrorCode, brief, code_name
-from molmo_point_ros.outputs.message_text import targets_to_dict
+from molmo_point_ros.outputs.message_text import not_trusted, targets_to_dict
 from molmo_point_ros.picking.pick_goal import state_name
 
 
@@ -161,18 +161,24 @@ class NodeExecutor(StepExecutor):
                 lambda left_s: CountObjects.Goal(query=step.what, timeout=duration_message(left_s)), self._timeout_s
             )
         success = result.error_code == ErrorCode.NONE
+        doubt = not_trusted(targets_to_dict(result.points))
         self._say(f"  {result.count} {step.what}" if success else f"  failed: {result.error_msg}")
-        return CountOutcome(step=step, success=success, message=result.error_msg, count=result.count)
+        if success and doubt:
+            self._say(f"  {doubt}")
+        return CountOutcome(step=step, success=success, message=result.error_msg or doubt, count=result.count)
 
     def point(self, step: PointStep) -> PointOutcome:
         """Send a PointAt goal."""
         with PointAtClient(self._node, self._pointing) as client:
             answer = targets_to_dict(client.point_at([step.what], timeout_s=self._timeout_s).results[0])
+        doubt = not_trusted(answer)
+        if doubt:
+            self._say(f"  {doubt}")
         for target in answer["targets"]:
             self._say(f"  {target['label']} at {target['position_m']} m in {answer['frame']}")
         if not answer["targets"]:
             self._say(f"  no {step.what} found")
-        return PointOutcome(step=step, success=bool(answer["targets"]), answer=answer)
+        return PointOutcome(step=step, success=bool(answer["targets"]), message=doubt, answer=answer)
 
     def stop(self, step: StopStep) -> StepOutcome:
         """Call the stop service of the picking node, and end the command at work in another thread."""

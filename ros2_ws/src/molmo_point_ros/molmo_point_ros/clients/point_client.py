@@ -15,7 +15,7 @@ from molmo_point_ros.clients.action_caller import ActionCall, ActionCaller, dura
 from molmo_point_ros.clients.client_run import node_name, parse_options, run_client, seconds
 from molmo_point_ros.conversions.field_checks import checked_number
 from molmo_point_ros.nodes.goal_error import answered
-from molmo_point_ros.outputs.message_text import grasp_to_dict, targets_to_dict
+from molmo_point_ros.outputs.message_text import grasp_to_dict, not_trusted, targets_to_dict
 
 
 class PointAtClient(ActionCaller):
@@ -137,6 +137,8 @@ def _ask(options: argparse.Namespace) -> int:
             print(json.dumps(answer))
             continue
         print(f"{printable(array.query)}: {'not in the image' if array.absent else f'{len(array.targets)} found'}")
+        if doubt := not_trusted(answer):
+            print(printable(f"  {doubt}"))
         for target in answer["targets"]:
             why = f": {target['reason']}" if target["reason"] else ""
             line = f"  {target['label']} at {target['position_m']} m in {answer['frame']} ({target['depth_status']}){why}"

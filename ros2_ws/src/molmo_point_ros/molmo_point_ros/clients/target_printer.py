@@ -89,7 +89,10 @@ def _sentence(message: dict[str, Any]) -> str:
     where = f"in {message['frame']}, captured at {message['stamp_ns'] * 1e-9:.3f} s"
     if message["type"] == "point":
         return f"point {_text(message['position_m'])} {where}"
+    from molmo_point_ros.outputs.message_text import not_trusted
+
     lines = [f"targets for {message['query']!r} {where}: {'not in the image' if message['absent'] else len(message['targets'])}"]
+    lines += [f"  {doubt}"] if (doubt := not_trusted(message)) else []
     for target in message["targets"]:
         lines.append(f"  {target['label']}: {_text(target['position_m'])}, depth {target['depth_status']}")
     return "\n".join(lines)

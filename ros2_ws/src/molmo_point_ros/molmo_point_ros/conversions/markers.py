@@ -18,11 +18,12 @@ ELLIPSOID_SIGMAS = 2.0
 SMALLEST_AXIS_M = 1e-4
 
 _ORANGE = ColorRGBA(r=1.0, g=0.55, b=0.1, a=1.0)
+_GRAY = ColorRGBA(r=0.6, g=0.6, b=0.6, a=0.5)
 _WHITE = ColorRGBA(r=1.0, g=1.0, b=1.0, a=1.0)
 _HAZE = ColorRGBA(r=0.2, g=0.6, b=1.0, a=0.35)
 
 
-def markers_message(targets: Sequence[Target], lifetime_s: float) -> MarkerArray:
+def markers_message(targets: Sequence[Target], lifetime_s: float, doubted: Sequence[bool] = ()) -> MarkerArray:
     """Return the markers of all targets of one answer, after a marker that removes those of the last answer.
 
     Namespaces are "target", "label" and "covariance"; the id is the target's place in the answer.
@@ -30,13 +31,16 @@ def markers_message(targets: Sequence[Target], lifetime_s: float) -> MarkerArray
     Args:
         targets: Targets, all in one frame.
         lifetime_s: Time for which RViz shows them, in seconds; 0 is no limit.
+        doubted: For each target, True if its answer bears a caution: gray, and named as not trusted. () is none.
     """
+    doubted = doubted or [False] * len(targets)
     markers = [Marker(action=Marker.DELETEALL)]
     if targets:
         markers[0].header.frame_id = targets[0].frame
         markers[0].header.stamp = stamp_from_ns(targets[0].stamp_ns)
-    for index, target in enumerate(targets):
-        markers += [_dot(target, index, lifetime_s), _words(target, index, lifetime_s), _ellipsoid(target, index, lifetime_s)]
+    for index, (target, doubt) in enumerate(zip(targets, doubted, strict=True)):
+        words = _words(target, index, lifetime_s, doubt)
+        markers += [_dot(target, index, lifetime_s, doubt), words, _ellipsoid(target, index, lifetime_s)]
     return MarkerArray(markers=markers)
 
 
@@ -51,18 +55,19 @@ def _marker(target: Target, namespace: str, index: int, kind: int, lifetime_s: f
     return marker
 
 
-def _dot(target: Target, index: int, lifetime_s: float) -> Marker:
+def _dot(target: Target, index: int, lifetime_s: float, doubt: bool) -> Marker:
     marker = _marker(target, "target", index, Marker.SPHERE, lifetime_s)
     marker.scale.x = marker.scale.y = marker.scale.z = DOT_DIAMETER_M
-    marker.color = _ORANGE
+    marker.color = _GRAY if doubt else _ORANGE
     return marker
 
 
-def _words(target: Target, index: int, lifetime_s: float) -> Marker:
+def _words(target: Target, index: int, lifetime_s: float, doubt: bool) -> Marker:
     marker = _marker(target, "label", index, Marker.TEXT_VIEW_FACING, lifetime_s)
     marker.scale.z = TEXT_HEIGHT_M
     marker.color = _WHITE
     certainty = "" if np.isnan(target.confidence) else f" {target.confidence:.0%}"
+    certainty = " not trusted" if doubt else certainty
     marker.text = f"{target.label}{certainty} ±{target.sigma_m * 1e3:.0f} mm"
     return marker
 

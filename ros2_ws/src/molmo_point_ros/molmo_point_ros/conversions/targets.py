@@ -5,7 +5,7 @@ PointStamped or pose.
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from builtin_interfaces.msg import Duration
@@ -16,15 +16,18 @@ from sensor_msgs.msg import RegionOfInterest
 from std_msgs.msg import Header
 
 from molmo_point.arrays import FloatArray
+from molmo_point.cautions import Caution
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.transforms import Transform
 from molmo_point.results import DepthStatus, ImagePoint, Pointing, Target, Unreachable
 from molmo_point.tracking.track import Track, TrackState
+from molmo_point_ros.conversions.cautions import set_cautions
 from molmo_point_ros.conversions.stamps import stamp_from_ns
 
-Check = Callable[[Target], tuple[int, str]]
-"""From a target in the optical frame to the GATE_ constant that stops it and the reason; else GATE_OPEN and ""."""
+Check = Callable[[Target, Sequence[Caution]], tuple[int, str]]
+"""From a target in the optical frame and the cautions of its answer to the GATE_ constant that stops it and the reason; else
+GATE_OPEN and ""."""
 
 ORIENTATION_VARIANCE_RAD2 = math.pi**2
 """Variance of the identity orientation of a pose: a point has any orientation."""
@@ -54,7 +57,9 @@ def targets_message(
         FrameError: If the transform does not take points of the optical frame.
     """
     message = _answer_array(pointing, frame, target_T_camera)
-    message.targets = [_target_message(found.point, found.lifted, target_T_camera, check) for found in pointing]
+    message.targets = [
+        _target_message(found.point, found.lifted, target_T_camera, check, pointing.cautions) for found in pointing
+    ]
     return message
 
 
@@ -69,7 +74,8 @@ def tracks_message(
     """Convert the tracks of one query in one image, without the lost ones.
 
     Args:
-        last: The model's last answer to the query. Its words, problems and probability are those of the message.
+        last: The model's last answer to the query. Its words, problems and probability are those of the message. A target
+            has its cautions, and those of the last answer with the point.
         tracks: The tracks of the query.
         frame: The capture that the tracks are in.
         target_T_camera: As `targets_message`.
@@ -80,12 +86,15 @@ def tracks_message(
         FrameError: As `targets_message`.
     """
     message = _answer_array(last, frame, target_T_camera)
+    cautions = list(last.cautions)
     for track in tracks:
         if track.state is TrackState.LOST:
             continue
         point, result = track.point, track.target or track.unreachable
         hidden = Unreachable(point.u, point.v, track.label, DepthStatus.MISSING, track.message or "not seen in this image")
-        target = _target_message(point, result or hidden, target_T_camera, check)
+        doubts = doubts_of(last, track)
+        cautions += [caution for caution in doubts if caution.kind not in {known.kind for known in cautions}]
+        target = _target_message(point, result or hidden, target_T_camera, check, doubts)
         if result is None:
             target.depth_status = PointTarget.NOT_SEEN
         target.id = f"{prefix}{track.id}"
@@ -93,14 +102,21 @@ def tracks_message(
         target.since_confirmed = float(track.since_confirmed_s)
         message.targets.append(target)
     message.absent = last.absent and not message.targets
+    set_cautions(message, cautions)
     return message
+
+
+def doubts_of(last: Pointing, track: Track) -> tuple[Caution, ...]:
+    """Return the cautions of a tracked point: of the last answer to its query, and of the last answer with the point."""
+    kinds = {caution.kind for caution in last.cautions}
+    return (*last.cautions, *(caution for caution in track.cautions if caution.kind not in kinds))
 
 
 def image_points_message(query: str, model: str, points: Iterable[ImagePoint], frame: RgbdFrame) -> PointTargetArray:
     """Return the points so far, without positions, for feedback while the model writes."""
     message = _empty_array(query, model, frame, None)
     message.targets = [
-        _target_message(point, Unreachable(point.u, point.v, point.label, DepthStatus.NO_INPUT, ""), None, None)
+        _target_message(point, Unreachable(point.u, point.v, point.label, DepthStatus.NO_INPUT, ""), None, None, ())
         for point in points
     ]
     return message
@@ -166,7 +182,11 @@ def transform_from_message(message: TransformStamped) -> Transform:
 
 
 def _target_message(
-    point: ImagePoint, result: Target | Unreachable, target_T_camera: Transform | None, check: Check | None
+    point: ImagePoint,
+    result: Target | Unreachable,
+    target_T_camera: Transform | None,
+    check: Check | None,
+    cautions: Sequence[Caution],
 ) -> PointTarget:
     message = PointTarget(label=result.label, u=float(point.u), v=float(point.v), score=float(point.confidence))
     message.sigma_px, message.since_confirmed = float(point.sigma_px), math.nan
@@ -176,7 +196,7 @@ def _target_message(
         _set_position(message, np.full(3, math.nan), np.array([-1.0] + [math.nan] * 8))
         return message
     if check is not None:
-        message.gate, message.reason = check(result)
+        message.gate, message.reason = check(result, cautions)
     if target_T_camera is not None:
         result = result.transformed(target_T_camera)
     message.depth_status = _STATUS[result.depth_status]
@@ -210,6 +230,7 @@ def _answer_array(pointing: Pointing, frame: RgbdFrame, target_T_camera: Transfo
     message = _empty_array(pointing.query, pointing.model, frame, target_T_camera)
     message.text, message.problems, message.truncated = pointing.text, list(pointing.problems), pointing.truncated
     message.absent, message.absent_probability = pointing.absent, float(pointing.absent_probability)
+    set_cautions(message, pointing.cautions)
     seconds = float(pointing.timing_ms.get("total", 0.0)) * 1e-3
     message.inference_time = Duration(sec=int(seconds), nanosec=int((seconds % 1) * 1e9))
     if pointing.region is not None:

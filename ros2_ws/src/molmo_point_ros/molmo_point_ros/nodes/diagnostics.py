@@ -10,6 +10,7 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.callback_groups import CallbackGroup
 
+from molmo_point.trust.training_description import TrainingDescription
 from molmo_point_ros.nodes.monitor import MonitorReadings
 from molmo_point_ros.nodes.node_resources import NodeResources
 
@@ -67,6 +68,8 @@ def readings_values(readings: MonitorReadings) -> dict[str, Any]:
     values["errors"] = readings.errors
     if readings.last_error:
         values["last error"] = readings.last_error
+    if readings.last_cautions:
+        values["last cautions"] = readings.last_cautions
     return values
 
 
@@ -110,7 +113,8 @@ class Diagnostics:
         if resources is None:
             return status_message(name, state, memory_mib(), ())
         readings = resources.monitor.readings()
-        values: dict[str, Any] = {"model": resources.pointer.backend.name, **self._doing()}
+        backend = resources.pointer.backend
+        values: dict[str, Any] = {"model": backend.name, "vocabulary": _vocabulary(backend.training), **self._doing()}
         values["frames received"] = resources.frames.received()
         values.update({words: number for words, number in resources.frames.dropped().items() if number})
         if resources.frames.incompatible_publishers():
@@ -144,6 +148,14 @@ class Diagnostics:
             return None
         newest_ns = resources.transforms.newest_ns(target, readings.frame)
         return None if newest_ns is None else (resources.now_ns() - newest_ns) * 1e-9
+
+
+def _vocabulary(training: TrainingDescription) -> str:
+    """Return the size of the vocabulary, e.g. "8 colors, 4 shapes"; "not described" without one."""
+    words = training.vocabulary
+    if words is None:
+        return "not described"
+    return ", ".join(f"{len(group)} {name}" for name, group in words.groups.items())
 
 
 def _text(value: Any) -> str:

@@ -1,6 +1,6 @@
 """Shared code of the launch files: typed arguments, and RViz. Imports no ROS."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 TRUTH = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
@@ -18,7 +18,12 @@ def truth(name: str, text: str) -> bool:
     return value
 
 
-def typed(given: Mapping[str, str], kinds: Mapping[str, type]) -> dict[str, Any]:
+def names(text: str) -> list[str]:
+    """Return the names of a launch argument that lists them, separated by commas."""
+    return [name.strip() for name in text.split(",")]
+
+
+def typed(given: Mapping[str, str], kinds: Mapping[str, Callable[[str], Any]]) -> dict[str, Any]:
     """Return the given arguments (not "") as parameters of these types; the others leave the parameter file alone.
 
     Raises:

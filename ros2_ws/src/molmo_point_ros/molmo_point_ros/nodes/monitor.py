@@ -2,12 +2,13 @@
 
 import threading
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from molmo_point_msgs.msg import PointTarget
 
+from molmo_point.cautions import Caution
 from molmo_point.frame import RgbdFrame
 from molmo_point_ros.pointing.gates import NAMES
 
@@ -27,6 +28,7 @@ class MonitorReadings:
         skew_s: Time between depth and color of the newest used frame, in seconds; None without depth.
         depth_fill: Share of pixels with depth in the newest used frame, 0 to 1; None without depth.
         last_error: Message of the last error; "" for none.
+        last_cautions: Cautions of the last answer that bore any; "" for none.
         frame: Optical frame of the newest used frame; "" before the first.
     """
 
@@ -37,6 +39,7 @@ class MonitorReadings:
     skew_s: float | None = None
     depth_fill: float | None = None
     last_error: str = ""
+    last_cautions: str = ""
     frame: str = ""
 
 
@@ -49,7 +52,7 @@ class NodeMonitor:
         self._inference_s: deque[float] = deque(maxlen=_KEPT)
         self._latency_s: deque[float] = deque(maxlen=_KEPT)
         self._frame: RgbdFrame | None = None
-        self._errors, self._last_error = 0, ""
+        self._errors, self._last_error, self._last_cautions = 0, "", ""
 
     def count(self, name: str, number: int = 1) -> None:
         """Count events of a name."""
@@ -62,11 +65,15 @@ class NodeMonitor:
             self._frame = frame
             self._counts["frames used"] += 1
 
-    def answered(self, inference_s: float) -> None:
-        """Note an answer of the model."""
+    def answered(self, inference_s: float, *cautions: Sequence[Caution]) -> None:
+        """Note a turn of the model, and the cautions of each of its answers."""
+        doubted = [each for each in cautions if each]
         with self._lock:
             self._counts["answers"] += 1
             self._inference_s.append(inference_s)
+            if doubted:
+                self._counts["untrusted answers"] += len(doubted)
+                self._last_cautions = "; ".join(map(str, doubted[-1]))
 
     def published(self, latency_s: float, stopped: Iterable[PointTarget] = ()) -> None:
         """Note a published answer, the time since its capture, and the targets that gates stopped."""
@@ -88,6 +95,7 @@ class NodeMonitor:
                 counts=Counter(self._counts), inference_s=tuple(self._inference_s), latency_s=tuple(self._latency_s)
             )
             readings.errors, readings.last_error, frame = self._errors, self._last_error, self._frame
+            readings.last_cautions = self._last_cautions
         readings.frame = "" if frame is None else frame.frame
         if frame is not None and frame.depth_m is not None:
             readings.skew_s = frame.skew_s

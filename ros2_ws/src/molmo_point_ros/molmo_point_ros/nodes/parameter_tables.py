@@ -10,11 +10,11 @@ from molmo_point_ros.nodes.parameters import (
     NodeParameters,
     ParameterSpec,
     PointingNodeParameters,
-    RecorderParameters,
     specs_of,
     unit_of,
 )
 from molmo_point_ros.nodes.pick_parameters import PickNodeParameters
+from molmo_point_ros.outputs.topic_recorder import RecorderParameters
 
 KINDS = (PointingNodeParameters, CameraNodeParameters, PickNodeParameters, RecorderParameters, CaptureParameters)
 """Parameters of every node."""
@@ -36,6 +36,8 @@ def _shown(value: Any) -> str:
     """Return a default as a YAML reader would write it, in a table."""
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return ", ".join(f"`{each}`" for each in value if each) or "empty"
     if isinstance(value, list):
         return ", ".join(f"{'-' if each < 0 else ''}.inf" if math.isinf(each) else f"{each:g}" for each in value)
     if isinstance(value, str):

@@ -10,6 +10,7 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.parameter import Parameter
 
 from molmo_point.camera.registry import CAMERAS, CameraDriver, CameraRequest, Option, parse_camera, usage
+from molmo_point.cautions import CautionKind, caution_kinds
 from molmo_point.errors import InputError
 from molmo_point.grasp.gripper import Gripper
 from molmo_point_ros.conversions.field_checks import LONGEST_TEXT, checked_frame, checked_queries
@@ -19,6 +20,7 @@ from molmo_point_ros.nodes.goal_error import brief
 
 TOPICS = "topics"
 """Value of `camera` for frames from image topics."""
+CAUTIONS = tuple(kind.value for kind in CautionKind)
 _DEFAULT_UNIT_M = 0.001
 _UNITS = ("m", "s", "px", "hz")
 _METADATA = "parameter"
@@ -83,6 +85,15 @@ class ModelParameters(NodeParameters):
     model: str = parameter("tabletop", "Checkpoint: name of an embedded one, a folder, or a Hugging Face id")
     device: str = parameter("", "Device of the model: cpu, cuda, cuda:1, ...; empty: the fastest one available")
     quantization: str = parameter("", "Quantization of the model, e.g. nf4; empty: none")
+    require_trusted: bool = parameter(False, "Stop the targets of an answer that bears a caution")
+    accept_cautions: list = parameter(
+        [""], "Kinds of cautions that stop nothing", choices=tuple(kind.value for kind in CautionKind)
+    )
+
+    def accepted(self) -> frozenset[CautionKind]:
+        """Return the kinds of cautions that stop nothing: all of them without `require_trusted`."""
+        named = caution_kinds([name for name in self.accept_cautions if name])
+        return named if self.require_trusted else frozenset(CautionKind)
 
 
 def camera_parameter(driver: CameraDriver, name: str, *, shared: bool = False) -> Any:
@@ -278,16 +289,6 @@ class PointingNodeParameters(ModelParameters, CameraParameters):
 
 
 @dataclass(frozen=True)
-class RecorderParameters(NodeParameters):
-    """Parameters of the bag recorder."""
-
-    output: str = parameter("", "Folder to create for the recording; must not exist")
-    compressed: bool = parameter(False, "Record color/image_raw/compressed instead of color/image_raw")
-    reliable: bool = parameter(True, "Subscribe to images reliably; the camera must offer it")
-    server: str = parameter("molmo_point", "Name of the pointing node whose targets are recorded")
-
-
-@dataclass(frozen=True)
 class CaptureParameters(NodeParameters):
     """Parameters of the hand-eye capture."""
 
@@ -370,7 +371,8 @@ def _check(node: Any, given: list[Parameter], kind: type[NodeParameters]) -> Set
         except InputError as error:
             return SetParametersResult(successful=False, reason=brief(str(error)))
         choices = specs[name].choices
-        if choices and value not in choices:
+        entries = [each for each in value if each] if isinstance(value, list) else [value]
+        if choices and not set(entries) <= set(choices):
             reason = f"{name} is {value!r}, but must be one of: {', '.join(choices)}"
             return SetParametersResult(successful=False, reason=reason)
         if value is None:

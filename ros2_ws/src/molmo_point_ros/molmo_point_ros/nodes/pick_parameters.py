@@ -5,13 +5,15 @@ from dataclasses import dataclass
 
 from molmo_point.arm.arm_registry import usage
 from molmo_point.picking.held_object import ASIDE_XY_M, HAND_OVER_XY_M, SPACING_M
-from molmo_point_ros.nodes.parameters import ModelParameters, parameter
+from molmo_point_ros.nodes.parameters import CAUTIONS, ModelParameters, parameter
 
 
 @dataclass(frozen=True)
 class PickNodeParameters(ModelParameters):
     """Parameters of the picking node."""
 
+    require_trusted: bool = parameter(True, "Move nothing on an answer that bears a caution", read_only=True)
+    accept_cautions: list = parameter([""], "Kinds of cautions that stop nothing", choices=CAUTIONS, read_only=True)
     arm: str = parameter("simulated", "Arm: a registered name, or module:factory of your own", allowed=usage)
     scene_seed: int = parameter(0, "Seed of the random table of the simulated arm", (0, 1_000_000))
     object_count: int = parameter(0, "Number of objects on the table; 0: 3 to 10, by the seed", (0, 10))

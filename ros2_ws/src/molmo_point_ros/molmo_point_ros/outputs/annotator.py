@@ -15,6 +15,7 @@ from sensor_msgs.msg import CompressedImage
 from molmo_point.arrays import ColorArray
 from molmo_point.frame import RgbdFrame
 from molmo_point.results import Found
+from molmo_point_ros.conversions.cautions import cautions_of
 from molmo_point_ros.conversions.targets import header_of
 from molmo_point_ros.pointing.answers import QueryAnswer
 from molmo_point_ros.pointing.gates import NAMES
@@ -30,7 +31,11 @@ def draw(color: ColorArray, answers: Sequence[QueryAnswer]) -> NDArray[np.uint8]
     found = [_labeled(each, told) for answer in answers for each, told in zip(answer.found, answer.message.targets)]
     nothing = all(answer.message.absent for answer in answers)
     banner = f"{'not in this image' if nothing and not found else 'point to'}: {queries}"
-    return draw_points(color, found, banner=banner if queries else "", warning=not found)
+    doubtful = [number for number, doubt in enumerate(doubt for answer in answers for doubt in answer.doubted) if doubt]
+    cautions = dict.fromkeys(caution.brief for answer in answers for caution in cautions_of(answer.message))
+    return draw_points(
+        color, found, banner=banner if queries else "", cautions=tuple(cautions), doubtful=doubtful, warning=not found
+    )
 
 
 def _labeled(found: Found, told: PointTarget) -> Found:

@@ -6,6 +6,7 @@ from typing import Any
 from molmo_point_msgs.msg import GraspTarget, PointTarget, PointTargetArray
 from sensor_msgs.msg import RegionOfInterest
 
+from molmo_point_ros.conversions.cautions import cautions_of
 from molmo_point_ros.pointing.gates import NAMES
 
 _STATUS_NAMES = {
@@ -34,11 +35,21 @@ def targets_to_dict(message: PointTargetArray) -> dict[str, Any]:
         "absent": message.absent,
         "absent_probability": _number(message.absent_probability),
         "problems": list(message.problems),
+        "trusted": message.cautions == 0,
+        "cautions": [{"kind": caution.kind.value, "message": caution.message} for caution in cautions_of(message)],
         "truncated": message.truncated,
         "inference_s": message.inference_time.sec + message.inference_time.nanosec * 1e-9,
         "sync_skew_s": _number(message.sync_skew),
         "targets": [_target(target) for target in message.targets],
     }
+
+
+def not_trusted(answer: dict[str, Any]) -> str:
+    """Return one plain line with the cautions of an answer of `targets_to_dict`; "" if it is trusted."""
+    if answer["trusted"]:
+        return ""
+    said = "; ".join(f"{caution['kind']}: {caution['message']}" for caution in answer["cautions"])
+    return f"not trusted: {said or 'a caution that this version does not know'}"
 
 
 def grasp_to_dict(message: GraspTarget) -> dict[str, Any]:

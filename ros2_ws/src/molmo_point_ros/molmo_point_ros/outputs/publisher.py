@@ -140,7 +140,8 @@ class TargetPublisher:
             self._send("targets", lambda answer=answer: answer.message)
             self._send("detections", lambda answer=answer: detections_message(answer.message, self._vision_msgs))
         targets = [target for answer in shown for target in answer.targets]
-        self._send("markers", lambda: markers_message(targets, self._marker_lifetime_s))
+        doubted = [doubt for answer in shown for _, doubt in answer.shown]
+        self._send("markers", lambda: markers_message(targets, self._marker_lifetime_s, doubted))
         if self._annotator is not None:
             self._annotator.offer(frame, shown)
 

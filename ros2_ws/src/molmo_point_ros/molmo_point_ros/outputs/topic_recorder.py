@@ -7,6 +7,7 @@ import os
 import queue
 import sys
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from molmo_point.errors import InputError
 from molmo_point_ros.inputs.bag_camera import import_rosbag2
 from molmo_point_ros.inputs.image_qos import image_qos
 from molmo_point_ros.nodes.node_run import RunnableNode, run_node
-from molmo_point_ros.nodes.parameters import RecorderParameters, declare, read
+from molmo_point_ros.nodes.parameters import NodeParameters, declare, parameter, read
 
 _WAITING = 300
 _VERSION = 8
@@ -39,6 +40,16 @@ def typestore() -> Any:
         text = (folder / f"{name}.msg").read_text(encoding="utf-8")
         store.register(get_types_from_msg(text, f"molmo_point_msgs/msg/{name}"))
     return store
+
+
+@dataclass(frozen=True)
+class RecorderParameters(NodeParameters):
+    """Parameters of the bag recorder."""
+
+    output: str = parameter("", "Folder to create for the recording; must not exist")
+    compressed: bool = parameter(False, "Record color/image_raw/compressed instead of color/image_raw")
+    reliable: bool = parameter(True, "Subscribe to images reliably; the camera must offer it")
+    server: str = parameter("molmo_point", "Name of the pointing node whose targets are recorded")
 
 
 class BagWriter:

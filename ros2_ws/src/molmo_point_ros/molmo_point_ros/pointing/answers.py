@@ -1,14 +1,14 @@
 """The answer to one query about one capture, behind the gates and ready to publish. No node, no topics."""
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from molmo_point_msgs.msg import PointTarget, PointTargetArray
 
+from molmo_point.cautions import Caution
 from molmo_point.results import Found, ImagePoint, Pointing, Target, Unreachable
 from molmo_point.tracking.track import Track, TrackState
-from molmo_point_ros.conversions import targets_message, tracks_message
+from molmo_point_ros.conversions import Check, doubts_of, targets_message, tracks_message
 from molmo_point_ros.pointing.gates import Gates
 from molmo_point_ros.pointing.stamped_frame import StampedFrame
 
@@ -22,12 +22,20 @@ class QueryAnswer:
         targets: Targets that no gate stops, in the frame of the message.
         camera_targets: These targets in the optical frame.
         found: Every point in the image, with its target unless a gate stops it, or the reason why it has no position.
+        doubted: For each of `found`, True if its answer bears a caution.
     """
 
     message: PointTargetArray
     targets: tuple[Target, ...]
     camera_targets: tuple[Target, ...]
     found: tuple[Found, ...]
+    doubted: tuple[bool, ...]
+
+    @property
+    def shown(self) -> tuple[tuple[Target, bool], ...]:
+        """The `targets`, each with True if its answer bears a caution."""
+        doubted = [doubt for found, doubt in zip(self.found, self.doubted, strict=True) if found.target is not None]
+        return tuple(zip(self.targets, doubted, strict=True))
 
     @property
     def stopped(self) -> tuple[PointTarget, ...]:
@@ -41,10 +49,9 @@ def answer_of(pointing: Pointing, stamped: StampedFrame, gates: Gates, now_ns: i
     Raises:
         FrameError: If a transform does not take points of the optical frame.
     """
-    check = functools.partial(gates.check, now_ns=now_ns, workspace_T_camera=stamped.workspace_T_camera)
-    message = targets_message(pointing, stamped.frame, stamped.target_T_camera, check)
+    message = targets_message(pointing, stamped.frame, stamped.target_T_camera, _check(gates, stamped, now_ns))
     results = [found.lifted for found in pointing]
-    return _answer(message, results, pointing.points, stamped)
+    return _answer(message, results, pointing.points, stamped, [not pointing.trusted] * len(results))
 
 
 def answer_of_tracks(
@@ -64,10 +71,17 @@ def answer_of_tracks(
         FrameError: As `answer_of`.
     """
     alive = [track for track in tracks if track.state is not TrackState.LOST]
-    check = functools.partial(gates.check, now_ns=now_ns, workspace_T_camera=stamped.workspace_T_camera)
-    message = tracks_message(last, alive, stamped.frame, stamped.target_T_camera, check, prefix)
+    message = tracks_message(last, alive, stamped.frame, stamped.target_T_camera, _check(gates, stamped, now_ns), prefix)
     results = [track.target or track.unreachable for track in alive]
-    return _answer(message, results, tuple(track.point for track in alive), stamped)
+    doubted = [bool(doubts_of(last, track)) for track in alive]
+    return _answer(message, results, tuple(track.point for track in alive), stamped, doubted)
+
+
+def _check(gates: Gates, stamped: StampedFrame, now_ns: int) -> Check:
+    def check(target: Target, cautions: Sequence[Caution]) -> tuple[int, str]:
+        return gates.check(target, now_ns, stamped.workspace_T_camera, cautions)
+
+    return check
 
 
 def _answer(
@@ -75,6 +89,7 @@ def _answer(
     results: Sequence[Target | Unreachable | None],
     points: tuple[ImagePoint, ...],
     stamped: StampedFrame,
+    doubted: Sequence[bool],
 ) -> QueryAnswer:
     found = []
     for point, result, told in zip(points, results, message.targets, strict=True):
@@ -83,4 +98,4 @@ def _answer(
     good = tuple(each.target for each in found if each.target is not None)
     into = stamped.target_T_camera
     targets = good if into is None else tuple(target.transformed(into) for target in good)
-    return QueryAnswer(message, targets, camera_targets=good, found=tuple(found))
+    return QueryAnswer(message, targets, camera_targets=good, found=tuple(found), doubted=tuple(doubted))

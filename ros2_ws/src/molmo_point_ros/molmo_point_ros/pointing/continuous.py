@@ -132,7 +132,8 @@ class ContinuousMode:
         pointings = self._asked(frame)
         if not pointings:
             return False
-        resources.monitor.answered(max(float(pointing.timing_ms.get("total", 0.0)) for pointing in pointings) * 1e-3)
+        took_s = max(float(pointing.timing_ms.get("total", 0.0)) for pointing in pointings) * 1e-3
+        resources.monitor.answered(took_s, *(pointing.cautions for pointing in pointings))
         resources.remembered.append(frame)
         readable = [pointing for pointing in pointings if pointing.points or pointing.absent]
         if len(readable) < len(pointings):

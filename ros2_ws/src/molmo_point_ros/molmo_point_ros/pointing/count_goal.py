@@ -11,6 +11,7 @@ from molmo_point.depth.lift import lift_points
 from molmo_point.points.agreed_count import agreed_count
 from molmo_point.request import Kind, PointRequest
 from molmo_point.results import Count, ImagePoint, Pointing
+from molmo_point_ros.conversions import set_cautions
 from molmo_point_ros.conversions.field_checks import checked_duration_s, checked_queries
 from molmo_point_ros.nodes.goal_error import ErrorCode, GoalError
 from molmo_point_ros.pointing.answers import answer_of
@@ -28,7 +29,7 @@ class CountGoal(FrameGoal):
 
     def answer_into(self, result: Any) -> None:
         """Count in every image; after an error the counts before it stay in the result."""
-        result.agreement = math.nan
+        result.agreement = result.confidence = math.nan
         (query,) = checked_queries([self.request.query], self._parameters.max_query_length)
         samples = int(self.request.samples) or 1
         if samples > MAX_SAMPLES:
@@ -48,9 +49,13 @@ class CountGoal(FrameGoal):
             result.count, result.agreement = agreed_count(list(result.counts))
             result.count_min, result.count_max = min(result.counts), max(result.counts)
             result.points_agree = agree
+            # Images that disagree were not part of the calibration.
+            result.confidence = count.confidence if len(set(result.counts)) == 1 else math.nan
             if self.request.return_points:
                 self.tell(state=CountObjects.Feedback.LIFTING)
                 result.points = self._published(count, stamped)
+            else:
+                set_cautions(result.points, count.cautions)
             after_ns = stamped.frame.stamp_ns + max(interval_ns, 1)
 
     def _wait_until(self, after_ns: int) -> None:
@@ -81,6 +86,7 @@ class CountGoal(FrameGoal):
             found=lift_points(count.points, frame, max_skew_s=self._parameters.max_skew_s),
             timing_ms=count.timing_ms,
             problems=count.problems,
+            cautions=count.cautions,
             stamp_ns=frame.stamp_ns,
             frame=frame.frame,
         )

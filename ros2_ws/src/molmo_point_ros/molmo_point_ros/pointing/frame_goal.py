@@ -88,7 +88,7 @@ class FrameGoal(ActionGoal):
             raise
         except Exception as error:
             raise GoalError(ErrorCode.MODEL_ERROR, "The model failed", repr(error), "see the node's log") from error
-        self._resources.monitor.answered(float(answer.timing_ms.get("total", 0.0)) * 1e-3)
+        self._resources.monitor.answered(float(answer.timing_ms.get("total", 0.0)) * 1e-3, answer.cautions)
         return answer
 
     def _told_stop(self) -> Callable[[], bool]:

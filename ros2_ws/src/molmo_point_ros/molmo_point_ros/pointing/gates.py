@@ -5,11 +5,13 @@ confidence.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from molmo_point_msgs.msg import PointTarget
 
+from molmo_point.cautions import Caution, CautionKind
 from molmo_point.errors import InputError
 from molmo_point.geometry.transforms import Transform
 from molmo_point.results import Target
@@ -21,6 +23,7 @@ NAMES = {
     PointTarget.GATE_CONFIDENCE: "confidence",
     PointTarget.GATE_UNCERTAINTY: "uncertainty",
     PointTarget.GATE_AGE: "age",
+    PointTarget.GATE_TRUST: "trust",
 }
 OPEN = (PointTarget.GATE_OPEN, "")
 
@@ -36,6 +39,7 @@ class Gates:
         min_confidence: Least confidence, 0 to 1; 0 is no limit.
         max_sigma_m: Largest standard deviation along the least certain direction, in meters; 0 is no limit.
         max_age_s: Longest time since the capture, in seconds of the node's clock; 0 is no limit.
+        accepted: Kinds of cautions that stop no target.
     """
 
     workspace_frame: str = ""
@@ -44,6 +48,7 @@ class Gates:
     min_confidence: float = 0.0
     max_sigma_m: float = 0.0
     max_age_s: float = 0.0
+    accepted: frozenset[CautionKind] = frozenset(CautionKind)
 
     @classmethod
     def from_parameters(cls, parameters: PointingNodeParameters) -> "Gates":
@@ -55,6 +60,7 @@ class Gates:
             min_confidence=parameters.min_confidence,
             max_sigma_m=parameters.max_sigma_m,
             max_age_s=parameters.max_target_age_s,
+            accepted=parameters.accepted(),
         )
 
     @property
@@ -62,17 +68,24 @@ class Gates:
         """True if any side of the box is set."""
         return any(math.isfinite(value) for value in (*self.low_m, *self.high_m))
 
-    def check(self, target: Target, now_ns: int, workspace_T_camera: Transform | None = None) -> tuple[int, str]:
+    def check(
+        self, target: Target, now_ns: int, workspace_T_camera: Transform | None = None, cautions: Sequence[Caution] = ()
+    ) -> tuple[int, str]:
         """Check a target.
 
         Args:
             target: A target in the optical frame.
             now_ns: The node's time.
             workspace_T_camera: Into the frame of the box at the capture time; None if the box is in the optical frame.
+            cautions: Of the answer with the target.
 
         Returns:
-            The GATE_ constant of PointTarget that stops it and the reason in words; otherwise GATE_OPEN and "".
+            The GATE_ constant of PointTarget that stops it and the reason in words; otherwise GATE_OPEN and "". Trust comes
+            first: the other figures are those of an answer that may mean another object.
         """
+        doubts = [str(caution) for caution in cautions if caution.kind not in self.accepted]
+        if doubts:
+            return PointTarget.GATE_TRUST, f"not trusted: {'; '.join(doubts)}"
         if self.has_workspace:
             inside = target if workspace_T_camera is None else target.transformed(workspace_T_camera)
             reason = self._outside(inside)
