@@ -29,7 +29,10 @@ def degraded(view: LabeledView, name: str, strength: int, rng: np.random.Generat
     """
     if name in _MOVES:
         rows, columns = _MOVES[name](*np.indices(view.instances.shape), strength)
-        return replace(view, color=view.color[rows, columns].copy(), instances=view.instances[rows, columns].copy())
+        inside = (rows >= 0) & (rows < view.instances.shape[0]) & (columns >= 0) & (columns < view.instances.shape[1])
+        rows, columns = np.where(inside, rows, 0), np.where(inside, columns, 0)
+        color = np.where(inside[..., None], view.color[rows, columns], np.uint8(0))
+        return replace(view, color=color, instances=np.where(inside, view.instances[rows, columns], np.int16(-1)))
     changed = _CHANGES[name](view.color.astype(float), strength, rng)
     return replace(view, color=np.clip(np.round(changed), 0, 255).astype(np.uint8))
 
@@ -149,7 +152,7 @@ def _vignette(color: Pixels, strength: int, rng: np.random.Generator) -> Pixels:
     height, width = color.shape[:2]
     rows, columns = np.indices((height, width))
     far = np.hypot((rows - height / 2) / height, (columns - width / 2) / width)[..., None]
-    return color * np.clip(1 - _picked(strength, 0.8, 1.2, 1.6) * far, 0.03, 1)
+    return color * np.clip(1 - _picked(strength, 0.8, 1.2, 1.6) * far, 0.1, 1)
 
 
 def _lost_rows(color: Pixels, strength: int, rng: np.random.Generator) -> Pixels:
@@ -179,7 +182,7 @@ def _glare(color: Pixels, strength: int, rng: np.random.Generator) -> Pixels:
     height, width = color.shape[:2]
     rows, columns = np.indices((height, width))
     away = np.hypot(rows - rng.uniform(0, height), columns - rng.uniform(0, width))
-    return color + 255 * np.exp(-((away / _picked(strength, 90, 150, 230)) ** 2))[..., None]
+    return color + 200 * np.exp(-((away / _picked(strength, 90, 130, 180)) ** 2))[..., None]
 
 
 _CHANGES: dict[str, _Change] = {
@@ -227,22 +230,24 @@ def _quarter_turn(rows: Indices, columns: Indices, strength: int) -> tuple[Indic
 
 def _zoomed(rows: Indices, columns: Indices, strength: int) -> tuple[Indices, Indices]:
     zoom = _picked(strength, 1.4, 1.9, 2.5)
-    return tuple(((each - each.mean()) / zoom + each.mean()).round().astype(int) for each in (rows, columns))  # type: ignore
+    return _rounded((rows - rows.mean()) / zoom + rows.mean()), _rounded((columns - columns.mean()) / zoom + columns.mean())
 
 
 def _squeezed(rows: Indices, columns: Indices, strength: int) -> tuple[Indices, Indices]:
-    step = int(_picked(strength, 2, 3, 4))
-    return rows[:, ::step], columns[:, ::step]
+    width = round(rows.shape[1] / _picked(strength, 1.2, 1.33, 1.6))
+    kept = np.linspace(0, rows.shape[1] - 1, width).round().astype(int)
+    return rows[:, kept], columns[:, kept]
 
 
 def _tilted(rows: Indices, columns: Indices, strength: int) -> tuple[Indices, Indices]:
     angle = np.deg2rad(_picked(strength, 15, 30, 45))
     v, u = rows - rows.mean(), columns - columns.mean()
     turned = (v * np.cos(angle) + u * np.sin(angle), u * np.cos(angle) - v * np.sin(angle))
-    return tuple(  # type: ignore
-        np.clip((part + each.mean()).round(), 0, each.max()).astype(int)
-        for part, each in zip(turned, (rows, columns), strict=True)
-    )
+    return _rounded(turned[0] + rows.mean()), _rounded(turned[1] + columns.mean())
+
+
+def _rounded(places: Pixels) -> Indices:
+    return places.round().astype(np.int64)
 
 
 _MOVES: dict[str, Callable[[Indices, Indices, int], tuple[Indices, Indices]]] = {

@@ -121,7 +121,7 @@ STYLES: dict[str, Callable[[np.random.Generator], Texture]] = {
 
 
 def _colored_light(spec: Any, rng: np.random.Generator) -> None:
-    tint = rng.uniform(0.1, 0.4, 3)
+    tint = rng.uniform(0.4, 0.65, 3)
     tint[int(rng.integers(3))] = 1.0
     spec.lights[0].diffuse = tint
     spec.visual.headlight.ambient = 0.4 * tint
@@ -153,7 +153,7 @@ def _bright(spec: Any, rng: np.random.Generator) -> None:
 
 
 def _dim(spec: Any, rng: np.random.Generator) -> None:
-    level = rng.uniform(0.1, 0.2)
+    level = rng.uniform(0.15, 0.25)
     spec.lights[0].diffuse = [level] * 3
     spec.visual.headlight.ambient, spec.visual.headlight.diffuse = [level] * 3, [0.02] * 3
 

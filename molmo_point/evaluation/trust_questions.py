@@ -104,9 +104,13 @@ def fits(view: LabeledView) -> tuple[list[tuple[str, str, list[int]]], list[tupl
     return [each for each in certain if each[2]], [each for each in certain if not each[2]]
 
 
-def present_and_absent(asking: _Asking, count: int, detail: str = "") -> Iterator[TrustQuestion]:
-    """Ask for as many things that are there as for things that are not, at most `count` of each."""
+def present_and_absent(asking: _Asking, count: int, detail: str = "", plain: bool = True) -> Iterator[TrustQuestion]:
+    """Ask for as many objects that are there as for objects that are not, at most `count` of each.
+
+    Without a `plain` background nothing absent is asked for by its color alone: a stripe may have that color.
+    """
     present, absent = fits(asking.view)
+    absent = [each for each in absent if plain or each[1]]
     for color, shape, numbers in asking.choose(present, count):
         many = len(numbers) > 1
         yield asking.ask(asking.phrase(color, shape, many), numbers, detail or ("several" if many else "present"))
@@ -318,7 +322,7 @@ def _changed_tables(kind: str, option: str, names: Sequence[str], count: int) ->
         rng = np.random.default_rng([scene, *kind.encode()])
         name = str(rng.choice(half.of(names)))
         view = render_table(scene, rng, **{option: name})  # type: ignore[arg-type]
-        yield from present_and_absent(_asking(kind, scene, view, name), count, name)
+        yield from present_and_absent(_asking(kind, scene, view, name), count, name, option != "style")
 
     return questions
 
@@ -329,7 +333,7 @@ def unseen_objects(scene: int, half: Half = Half.BOTH) -> Iterator[TrustQuestion
     style = str(rng.choice(half.of(tuple(STYLES)))) if rng.random() < 0.5 else None
     view = render_table(scene, rng, style=style, solids=half.of(SOLIDS), object_count=int(rng.integers(1, 4)))
     asking = _asking("unseen objects", scene, view)
-    yield from present_and_absent(asking, 3)
+    yield from present_and_absent(asking, 3, plain=style is None)
     foreign = [k for k in view.visible if view.objects[k].shape not in SHAPES and view.pixels[k] >= MIN_PIXELS]
     names = [(view.objects[k].color, view.objects[k].shape, k) for k in foreign]
     for color, shape, _ in names[:1]:
@@ -347,7 +351,7 @@ def nothing_there(scene: int, half: Half = Half.BOTH) -> Iterator[TrustQuestion]
     table = render_table(scene, rng, object_count=0)
     name = str(rng.choice(half.of(tuple(EMPTY_PICTURES))))
     for view, detail in ((table, "empty table"), (empty_picture(name, rng), name)):
-        yield from present_and_absent(_asking("nothing there", scene, view, detail), 2, detail)
+        yield from present_and_absent(_asking("nothing there", scene, view, detail), 2, detail, False)
 
 
 Generator = Callable[[int, Half], Iterator[TrustQuestion]]

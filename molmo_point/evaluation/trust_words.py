@@ -187,7 +187,7 @@ NEGATIONS: tuple[tuple[str, str], ...] = (
     ("everything but", "everything but the {q}s"),
     ("all but", "all objects but the {q}s"),
     ("anything except", "anything except the {q}s"),
-    ("that are no", "the objects that are no {q}s"),
+    ("that are not", "the objects that are not {q}s"),
     ("that is not", "everything that is not a {q}"),
     ("other than", "objects other than the {q}s"),
     ("without", "all objects without the {q}s"),

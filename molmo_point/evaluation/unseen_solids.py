@@ -46,16 +46,16 @@ def _circle(radius: float, thickness: float) -> list[tuple[float, float]]:
 
 
 SOLIDS: tuple[Solid, ...] = (
-    _revolved("cone", ("cylinder",), [(0, 0), (1, 0), (0, 2.2)]),
+    _revolved("cone", ("cylinder", "ball"), [(0, 0), (1, 0), (0, 2.2)]),
     _revolved("ring", (), _circle(0.9, 0.3)),
     Solid("egg", ("ball",), "ellipsoid", (0.8, 0.8, 1.2), 1.2),
     _revolved("pyramid", ("cube",), [(0, 0), (1.2, 0), (0, 1.7)], 4),
     Solid("capsule", ("cylinder", "ball"), "capsule", (0.6, 0.8), 1.4),
     _revolved("hourglass", ("cylinder",), [(0, 0), (0.9, 0), (0.25, 1.1), (0.9, 2.2), (0, 2.2)]),
-    _revolved("mushroom", (), [(0, 0), (0.35, 0), (0.35, 1), (1.1, 1), (0.9, 1.5), (0.4, 1.8), (0, 1.85)]),
+    _revolved("mushroom", ("ball",), [(0, 0), (0.35, 0), (0.35, 1), (1.1, 1), (0.9, 1.5), (0.4, 1.8), (0, 1.85)]),
     _revolved("bottle", ("cylinder",), [(0, 0), (0.7, 0), (0.7, 1.6), (0.25, 2.1), (0.25, 2.7), (0, 2.7)]),
     _revolved("cup", ("cylinder",), [(0, 0), (0.6, 0), (0.9, 1.6), (0.8, 1.6), (0.5, 0.1), (0, 0.1)]),
-    _revolved("spinning top", (), [(0, 0), (0.08, 0.05), (1.1, 1.0), (0.15, 1.3), (0.15, 1.9), (0, 1.9)]),
+    _revolved("spinning top", ("cylinder", "ball"), [(0, 0), (0.08, 0.05), (1.1, 1.0), (0.15, 1.3), (0.15, 1.9), (0, 1.9)]),
     Solid("disk", ("cylinder", "ball"), "cylinder", (1.2, 0.15), 0.15),
     _revolved("prism", ("cube", "brick", "cylinder"), [(0, 0), (1, 0), (1, 1.5), (0, 1.5)], 3),
 )

@@ -14,12 +14,15 @@ _BLUE: RGB = (0, 96, 176)
 _ORANGE: RGB = (214, 94, 0)
 
 
-def draw_reliability(panels: Sequence[tuple[str, Sequence[Row], Sequence[Row]]]) -> np.ndarray:
-    """Draw one panel for each kind of claim, (h, w, 3) uint8 RGB, with two curves: as the model says it, and calibrated.
+def draw_reliability(
+    panels: Sequence[tuple[str, Sequence[Row], Sequence[Row]]], names: tuple[str, str] = ("as the model says it", "calibrated")
+) -> np.ndarray:
+    """Draw one panel for each kind of claim, (h, w, 3) uint8 RGB, with two curves.
 
     Args:
-        panels: Title, rows as the model says it, rows calibrated. A row is the mean stated
-            probability of a bin, the share that came true, its 95 % bounds, and the claims.
+        panels: Title, and the rows of both curves. A row is the mean stated probability of a
+            bin, the share that came true, its 95 % bounds, and the claims.
+        names: Names of the curves.
     """
     width = _GAP + len(panels) * (_LEFT + _SIDE + _GAP)
     image = Image.new("RGB", (width * _SUPERSAMPLE, (_TOP + _SIDE + _BOTTOM) * _SUPERSAMPLE), (255, 255, 255))
@@ -29,7 +32,7 @@ def draw_reliability(panels: Sequence[tuple[str, Sequence[Row], Sequence[Row]]])
         _frame(pen, left, title)
         _curve(pen, left, raw, _ORANGE)
         _curve(pen, left, calibrated, _BLUE)
-        _legend(pen, left, sum(row[4] for row in raw))
+        _legend(pen, left, names, sum(row[4] for row in raw))
     return np.array(image.resize((width, _TOP + _SIDE + _BOTTOM), Image.Resampling.BOX))
 
 
@@ -66,9 +69,9 @@ def _curve(pen: ImageDraw.ImageDraw, left: int, rows: Sequence[Row], tint: RGB) 
         pen.ellipse((u - radius, v - radius, u + radius, v + radius), fill=tint)
 
 
-def _legend(pen: ImageDraw.ImageDraw, left: int, claims: int) -> None:
+def _legend(pen: ImageDraw.ImageDraw, left: int, names: tuple[str, str], claims: int) -> None:
     top = _TOP + _SIDE + 56
-    for offset, text, tint in ((0, "as the model says it", _ORANGE), (160, "calibrated", _BLUE)):
+    for offset, text, tint in zip((0, 160), names, (_ORANGE, _BLUE), strict=True):
         box = (left + offset, top - 4, left + offset + 14, top + 4)
         pen.rectangle([value * _SUPERSAMPLE for value in box], fill=tint)
         _write(pen, (left + offset + 20, top), text, "lm")

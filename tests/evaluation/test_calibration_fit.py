@@ -141,7 +141,7 @@ def test_what_is_stored_keeps_what_is_there(tmp_path: Path) -> None:
         (["tabletop", "--write"], "belongs to eval calibration"),
         (["tabletop", "--scenes", "0"], "--scenes: it must be a whole number from 1"),
         (["tabletop", "--plot", "a.png"], "belongs to eval calibration"),
-        (["nonsense"], "must be one of tabletop, calibration, pick, place"),
+        (["nonsense"], "must be one of tabletop, calibration, trust, pick, place"),
         (["lift", "--plot", "a.png"], "python -m benchmarks.lift"),
         (["photographs", "--photos", "folder"], "python -m benchmarks.photographs"),
         (["household"], "python -m lab.evaluation.household"),

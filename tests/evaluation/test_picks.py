@@ -51,7 +51,7 @@ def test_nothing_but_failures_has_no_times():
     [
         (["--processes", "0"], "--processes must be a whole number above zero"),
         (["--failures", "/nowhere/at/all"], "--failures must be a folder"),
-        (["--plot", "x.png"], "--plot belongs to eval calibration"),
+        (["--plot", "x.png"], "--plot belongs to eval calibration and trust"),
     ],
 )
 def test_what_cannot_be_done_is_said_before_the_measurement(arguments, message, capsys):

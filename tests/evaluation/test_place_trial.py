@@ -57,4 +57,4 @@ def test_a_pointer_that_sees_nothing_lifts_and_claims_nothing():
 
 def test_the_command_line_refuses_a_plot(capsys, tmp_path):
     assert main(["eval", "place", "--plot", str(tmp_path / "x.png")]) != 0
-    assert "--plot belongs to eval calibration" in capsys.readouterr().err
+    assert "--plot belongs to eval calibration and trust" in capsys.readouterr().err

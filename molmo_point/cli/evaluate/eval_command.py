@@ -11,9 +11,10 @@ from molmo_point.cli.output import add_json, publish
 from molmo_point.cli.overwriting import Output, OutputFormat, add_force, check_outputs
 from molmo_point.cli.progress import counted
 from molmo_point.errors import InputError
+from molmo_point.evaluation.trust_words import Half
 from molmo_point.text_checks import checked_count
 
-_SCENES = {"tabletop": 200, "calibration": 200, "pick": 200, "place": 40}
+_SCENES = {"tabletop": 200, "calibration": 200, "trust": 40, "pick": 200, "place": 40}
 """Default number of scenes, by benchmark."""
 _MOVED = {
     "lift": "benchmarks.lift",
@@ -28,24 +29,27 @@ _MOVED = {
 
 _OF_DATA = ("images", "unit", "skip_bad", "radius", "absent", "vocabulary")
 """Options that need `--data`."""
-_OWNERS = {
-    **dict.fromkeys(("write", "plot", "data", *_OF_DATA), "calibration"),
-    **dict.fromkeys(("processes", "failures"), "pick"),
+_OWNERS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("write", "data", *_OF_DATA), ("calibration",)),
+    "plot": ("calibration", "trust"),
+    **dict.fromkeys(("rows", "half", "details"), ("trust",)),
+    **dict.fromkeys(("processes", "failures"), ("pick",)),
 }
-"""Benchmark that each special option belongs to."""
+"""Benchmarks that each special option belongs to."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `eval`."""
     parser.description = (
         "Measures a checkpoint with 95 % intervals: how often it is right on fresh simulated tables (tabletop), whether its "
-        "probabilities come true (calibration), how well a simulated arm picks with it what is named (pick), and how well it "
-        "puts that into bowls, plates, trays and boxes (place; say --model household)."
+        "probabilities come true (calibration), whether wrong answers bear a caution (trust), how well a simulated arm picks "
+        "with it what is named (pick), and how well it puts that into bowls, plates, trays and boxes (place; say --model "
+        "household)."
     )
     parser.add_argument("benchmark", type=_benchmark, metavar="benchmark", help=f"measurement: {', '.join(_SCENES)}")
     parser.add_argument("--model", default="tabletop", help="embedded name or folder of a checkpoint")
     parser.add_argument("--device", help="cpu, cuda, ... (default: the best there is)")
-    parser.add_argument("--scenes", type=amount(1_000_000), help="number of scenes (default 200, place 40)")
+    parser.add_argument("--scenes", type=amount(1_000_000), help="number of scenes (default 200, trust and place 40)")
     parser.add_argument("--seed", type=seed, help="seed of the first test scene (default: the evaluation's own)")
     add_json(parser)
     parser.add_argument("--out", type=Path, help="write the JSON to this file as well")
@@ -54,11 +58,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--write", action="store_true", help="store it in the checkpoint's pointing.json")
     group = parser.add_argument_group("calibration on your own pictures", "fitted on one half of them, measured on the other")
     _add_data(group)
+    group = parser.add_argument_group("trust", "half of the questions are about what is not there")
+    group.add_argument("--half", choices=[half.value for half in Half], help="half of the words, faults and tables")
+    group.add_argument("--details", action="store_true", help="print a row for every fault, table and wording")
+    group.add_argument("--rows", type=Path, metavar="FILE", help="write every answer as a line of JSON")
     group = parser.add_argument_group("pick", "one scene per pick; repeat a failure with --scenes 1 --seed SEED")
     group.add_argument("--variants", action=_MovedOption, const="pick --variants", nargs="*", help=argparse.SUPPRESS)
     group.add_argument("--processes", type=int, help="number of picks at a time (default: one for each core)")
     group.add_argument("--failures", type=Path, metavar="DIR", help="write a picture of the end of every pick that fails")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="write a PNG: reliability diagram (calibration)")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="write a PNG: reliability diagram (calibration, trust)")
     add_force(parser)
     parser.set_defaults(run=run)
 
@@ -101,13 +109,14 @@ def _benchmark(name: str) -> str:
 
 def run(options: argparse.Namespace) -> int:
     """Run the measurement."""
-    from molmo_point.cli.evaluate import confidence, own_pictures, pick_command, place_command
-    from molmo_point.evaluation import picks, place_trial, tabletop
+    from molmo_point.cli.evaluate import confidence, own_pictures, pick_command, place_command, trust_command
+    from molmo_point.evaluation import picks, place_trial, tabletop, trust_questions
 
     name = options.benchmark
-    for option, owner in _OWNERS.items():
-        if getattr(options, option) and name != owner:
-            raise InputError(f"--{option.replace('_', '-')} belongs to eval {owner}", f"eval {name}", f"molmo-point eval {owner}")
+    for option, owners in _OWNERS.items():
+        if getattr(options, option) and name not in owners:
+            belongs, fix = f"--{option.replace('_', '-')} belongs to eval {' and '.join(owners)}", f"molmo-point eval {owners[0]}"
+            raise InputError(belongs, f"eval {name}", fix)
     lone = [option for option in _OF_DATA if getattr(options, option)]
     if options.data is None and lone:
         given = f"--{lone[0].replace('_', '-')} without --data"
@@ -115,6 +124,7 @@ def run(options: argparse.Namespace) -> int:
     first_seed, check, measure = {
         "tabletop": (tabletop.FIRST_SEED, None, _measure_tabletop),
         "calibration": (tabletop.FIRST_SEED, confidence.check, confidence.measure),
+        "trust": (trust_questions.FIRST_SEED, None, trust_command.measure),
         "pick": (picks.FIRST_SEED, pick_command.check, pick_command.measure),
         "place": (place_trial.FIRST_SEED, None, place_command.measure),
     }[name]
@@ -126,8 +136,8 @@ def run(options: argparse.Namespace) -> int:
     if check is not None:
         check(options)
     pictures = (Output("--failures", path, OutputFormat.PNG) for path in pick_command.failure_pictures(options))
-    plot = Output("--plot", options.plot, OutputFormat.PNG)
-    check_outputs(options, Output("--out", options.out, OutputFormat.JSON), plot, *pictures)
+    plot, rows = Output("--plot", options.plot, OutputFormat.PNG), Output("--rows", options.rows, OutputFormat.JSON)
+    check_outputs(options, Output("--out", options.out, OutputFormat.JSON), plot, rows, *pictures)
     with contextlib.redirect_stdout(sys.stderr):
         figures, lines = measure(options)
     publish(options, {"benchmark": name, **figures}, lines)
