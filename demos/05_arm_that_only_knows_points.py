@@ -22,6 +22,8 @@ from molmo_point.sim.arm import SimulatedArm, random_arm_layout
 
 CAMERA = {f"{kind}": f"/fixed_camera/{kind}" for kind in ("color/image_raw", "depth/image_raw", "color/camera_info")}
 PATIENCE = {"reliable": True, "target_frame": "base", "image_timeout_s": 60.0, "tf_timeout_s": 10.0, "lifespan_s": 30.0}
+# An arm that hears only a point never hears a caution, so the node holds it back.
+TRUST = {"require_trusted": True}
 BELOW_M, LEAST_M, ABOVE_M, LIFT_M = 0.02, 0.018, 0.12, 0.15
 
 
@@ -51,7 +53,7 @@ def main() -> int:
     with SimulatedArm(layout, on_tick=publisher.tick, pace=1.0) as arm:
         camera = arm.open_camera("fixed", clock_ns=publisher.now_ns)
         publisher.add_cameras({"fixed_camera": camera}, {"fixed_camera": arm.camera_frames["fixed"]})
-        with running("node", options.out / "pointing_node.log", PATIENCE, CAMERA):
+        with running("node", options.out / "pointing_node.log", PATIENCE | TRUST, CAMERA):
             command = [
                 sys.executable,
                 "-m",

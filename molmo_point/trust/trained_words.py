@@ -54,8 +54,7 @@ class TrainedWords:
         too_long = len(words) > MAX_QUERY_LENGTH or len(tokens) > _MOST_TOKENS
         suggestion = "" if too_long else self._suggestion(words, unknown)
         message = self._message(tokens, unknown, printable(model), too_long)
-        hint = f"; did you mean {suggestion!r}?" if suggestion else ""
-        return Caution(CautionKind.UNKNOWN_WORDS, message + hint, unknown[:_MOST_LISTED], suggestion)
+        return Caution(CautionKind.UNKNOWN_WORDS, message, unknown[:_MOST_LISTED], suggestion)
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> "TrainedWords":

@@ -105,7 +105,7 @@ def test_a_message_says_what_the_model_knows() -> None:
 def test_a_misspelling_gets_the_whole_query_as_it_should_be(words: str, suggestion: str) -> None:
     caution = check(words)
     assert caution is not None and caution.suggestion == suggestion
-    assert (f"did you mean {suggestion!r}?" in caution.message) == bool(suggestion)
+    assert (f"did you mean {suggestion!r}?" in str(caution)) == bool(suggestion)
     assert not suggestion or check(suggestion) is None
 
 
