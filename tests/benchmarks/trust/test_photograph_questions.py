@@ -73,6 +73,17 @@ def test_the_halves_are_of_similar_size_and_share_no_place():
     assert not {each.scene for each in halves[0]} & {each.scene for each in halves[1]}
 
 
+def test_views_of_one_room_are_in_one_half():
+    room = [each for each in labeled_pictures() if each.photo.file.startswith("views/room")]
+    assert len(room) > 1 and len({each.half for each in room}) == len({each.scene for each in room}) == 1
+
+
+def test_boxes_discs_and_polygons_are_read():
+    assert asking._outline([2, 3, 10, 20]) == ((2, 3), (10, 3), (10, 20), (2, 20))
+    assert asking._outline([50, 40, 10]) == ((40, 30), (60, 50))
+    assert asking._outline([[1, 2], [9, 2], [5, 8]]) == ((1, 2), (9, 2), (5, 8))
+
+
 def test_real_photographs_are_found(monkeypatch):
     monkeypatch.undo()
     pytest.importorskip("skimage", reason="scikit-image, which carries the photographs, is not installed")
