@@ -123,7 +123,7 @@ def _shown(asset: Asset, kind: str, half: Half) -> bool:
 
 def _own_words(view: _View, nouns: list[str]) -> Iterator[TrustQuestion]:
     """Ask for objects by name and by color, and for other names and colors."""
-    asked = 0
+    asked: dict[str, TrustQuestion] = {}
     for item in view.usable:
         colors = sorted(item.colors)
         options = [("name", Description(noun=item.noun))]
@@ -131,13 +131,13 @@ def _own_words(view: _View, nouns: list[str]) -> Iterator[TrustQuestion]:
         options += [("color", Description(color=view.draw(colors)))] if colors else []
         detail, wanted = options[int(view.rng.integers(len(options)))]
         hits = matches(view.objects, wanted)
-        if hits and asked < 2 and not _plain(item):
-            asked += 1
-            yield view.ask(_phrase(wanted, len(hits) > 1), hits, f"own words, {detail}, there")
-    for number in range(asked):
-        color = view.draw(sorted(COLORS)) if number else None
-        noun = view.draw(nouns) if number == 0 or not view.usable else view.usable[-1].noun
-        wanted = Description(noun=noun, color=color)
+        if hits and len(asked) < 2 and not _plain(item):
+            question = view.ask(_phrase(wanted, len(hits) > 1), hits, f"own words, {detail}, there")
+            asked[question.words] = question
+    yield from asked.values()
+    here = [item.noun for item in view.usable if not _plain(item)]
+    for number in range(len(asked)):
+        wanted = Description(noun=view.draw(here), color=view.draw(sorted(COLORS))) if number else Description(view.draw(nouns))
         if matches(view.objects, wanted) == []:
             yield view.ask(_phrase(wanted, False), [], "own words, absent")
 

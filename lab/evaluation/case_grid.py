@@ -1,6 +1,5 @@
 """Answers and truth, many on one picture."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -40,10 +39,12 @@ def case_grid(cases: Sequence[Case], columns: int = 6) -> Image.Image:
     if not cases:
         return Image.new("RGB", (_TILE_WIDTH, _CAPTION_PX), _GROUND)
     tiles = [_tile(case) for case in cases]
-    height = max(tile.height for tile in tiles)
-    grid = Image.new("RGB", (columns * _TILE_WIDTH, math.ceil(len(tiles) / columns) * height), _GROUND)
-    for index, tile in enumerate(tiles):
-        grid.paste(tile, (index % columns * _TILE_WIDTH, index // columns * height))
+    rows = [tiles[first : first + columns] for first in range(0, len(tiles), columns)]
+    heights = [max(tile.height for tile in row) for row in rows]
+    grid = Image.new("RGB", (columns * _TILE_WIDTH, sum(heights)), _GROUND)
+    for number, row in enumerate(rows):
+        for column, tile in enumerate(row):
+            grid.paste(tile, (column * _TILE_WIDTH, sum(heights[:number])))
     return grid
 
 

@@ -30,9 +30,12 @@ def view_of(*objects, seed=0):
 
 @pytest.mark.parametrize("seed", range(8))
 def test_own_words_name_what_is_there_and_what_is_not(seed):
-    view = view_of(thing("mug", "red", 20), thing("comb", "blue", 70), seed=seed)
+    view = view_of(thing("mug", "red", 20), thing("comb", "blue", 70), plain_object("black", "cube", 90, 50), seed=seed)
     names = {0: ("mug", "red mug", "red object"), 1: ("comb", "blue comb", "blue object")}
-    for question in asking._own_words(view, NOUNS):
+    questions = list(asking._own_words(view, NOUNS))
+    assert len({question.words for question in questions}) == len(questions)
+    assert not any(question.words.endswith(SHAPES) for question in questions)
+    for question in questions:
         covered = set(view.instances[question.right_mask].tolist())
         assert covered == {k for k, fits in names.items() if question.words.removeprefix("the ") in fits}
         assert question.absent == question.detail.endswith("absent")
