@@ -3,7 +3,7 @@
 python -m lab.export --run run --to molmo_point/checkpoints/tabletop
 molmo-point eval tabletop --out figures.json
 python -m lab.export --run run --to molmo_point/checkpoints/tabletop --figures figures.json
-python -m lab.export --to molmo_point/checkpoints/tabletop --words plain
+python -m lab.export --to molmo_point/checkpoints/tabletop --words plain --dictionary /usr/share/dict/words
 """
 
 import argparse
@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from lab.word_description import household_words, plain_shape_words
+from lab.word_description import household_words, plain_shape_words, with_other_words
 from molmo_point.errors import InputError
 from molmo_point.files import write_file
 from molmo_point.model.checkpoint.trust_file import TRUST_FILE
@@ -37,17 +37,19 @@ _TRAININGS = {
 """Words and abilities by training; household was asked for counts, but its answer is always one."""
 
 
-def export_words(target: Path, training: str) -> None:
+def export_words(target: Path, training: str, dictionary: Path) -> None:
     """Write the words and abilities of a training into ``trust.json``; its other parts stay.
 
     Args:
         target: Folder of the checkpoint to ship.
         training: "plain" or "household".
+        dictionary: Words of the language, one a line; those that are like words of the training are no misspellings of them.
     """
     path = target / TRUST_FILE
     held = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    words, abilities = _TRAININGS[training]
-    held |= TrainingDescription(words(), abilities).to_settings()
+    describe, abilities = _TRAININGS[training]
+    words = with_other_words(describe(), dictionary.read_text(encoding="utf-8").split())
+    held |= TrainingDescription(words, abilities).to_settings()
     write_file(path, (json.dumps(held, indent=1) + "\n").encode())
 
 
@@ -87,12 +89,15 @@ def main() -> None:
     parser.add_argument("--to", type=Path, required=True, help="folder of the shipped checkpoint")
     parser.add_argument("--figures", type=Path, help="JSON written by the evaluation")
     parser.add_argument("--words", choices=_TRAININGS, help="training whose words and abilities to describe")
+    parser.add_argument(
+        "--dictionary", type=Path, default=Path("/usr/share/dict/words"), help="words of the language, one a line"
+    )
     args = parser.parse_args()
     figures = json.loads(args.figures.read_text(encoding="utf-8")) if args.figures else None
     if args.run is not None:
         export_checkpoint(args.run, args.to, figures)
     if args.words is not None:
-        export_words(args.to, args.words)
+        export_words(args.to, args.words, args.dictionary)
 
 
 if __name__ == "__main__":

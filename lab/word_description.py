@@ -1,6 +1,7 @@
 """Description of the words of a training, made from its own questions; a checkpoint ships it."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,12 @@ def household_words(scenes: int = _SCENES) -> TrainedWords:
     forms |= {f"{word}{article}": name for word, name in links.items() for article in ("", " the", " a", " an")}
     forms = {form: word for form, word in forms.items() if form != word}
     return _described(groups, connecting, forms, _household_questions(rows, vocabulary, scenes))
+
+
+def with_other_words(words: TrainedWords, dictionary: Iterable[str]) -> TrainedWords:
+    """Add the words of a dictionary that would be taken for misspellings of words of the training; names are left out."""
+    common = {word for word in dictionary if word.isalpha() and word.islower()}
+    return replace(words, other_words=tuple(sorted(word for word in common if words.correction(word) not in (None, word))))
 
 
 def _described(groups: _Groups, connecting: _Groups, forms: dict[str, str], questions: Iterable[Question]) -> TrainedWords:

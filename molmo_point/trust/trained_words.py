@@ -17,6 +17,7 @@ _TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|\S")
 _MOST_TOKENS = 24
 _MOST_NAMED, _LONGEST_NAMED, _MOST_LISTED = 3, 24, 12
 _LONGEST_CORRECTED = 24
+_LONGEST_PHRASE = 200
 _LEAST_LIKENESS = 0.8
 _FUNCTION_WORDS = frozenset(("the", "a", "an", "is", "are", "of", "that", "which", "and", "to", "it", "its", "in", "at"))
 """Words that a message names only without others."""
@@ -55,6 +56,19 @@ class TrainedWords:
         suggestion = "" if too_long else self._suggestion(words, unknown)
         message = self._message(tokens, unknown, printable(model), too_long)
         return Caution(CautionKind.UNKNOWN_WORDS, message, unknown[:_MOST_LISTED], suggestion)
+
+    def correction(self, token: str) -> str | None:
+        """Correct one word or symbol in lower case; None if it is another word, a blank or nothing for a symbol."""
+        if not token[0].isalnum():
+            return " " if unicodedata.category(token)[0] in "PZ" else ""
+        if token in self.other_words or not 3 <= len(token) <= _LONGEST_CORRECTED:
+            return None
+        for k in range(2, len(token) - 1):
+            if (token[:k],) in self._groups_of and (token[k:],) in self._groups_of:
+                return f"{token[:k]} {token[k:]}"
+        alike = [known for known in self._known if len(known) > 2 and _may_be_misspelt(token, known)]
+        swapped = (known for known in alike if sorted(token) == sorted(known) and sum(map(str.__ne__, token, known)) == 2)
+        return next(iter((*swapped, *get_close_matches(token, alike, 1, _LEAST_LIKENESS))), None)
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> "TrainedWords":
@@ -154,7 +168,7 @@ class TrainedWords:
         """Correct the unknown words of a query; empty if that does not make it known."""
         corrected = " ".join(unicodedata.normalize("NFKC", words).split())
         for token in unknown:
-            better = self._correction(token)
+            better = self.correction(token)
             if better is None:
                 return ""
             border = r"\b" if token[0].isalnum() else ""
@@ -162,19 +176,10 @@ class TrainedWords:
         corrected = " ".join(corrected.split())
         return corrected if unknown and self._fits(_tokens(corrected)) else ""
 
-    def _correction(self, token: str) -> str | None:
-        """Correct one token; None if it is no misspelling, "" or a blank for a symbol."""
-        if not token[0].isalnum():
-            return " " if unicodedata.category(token)[0] in "PZ" else ""
-        if token in self.other_words or not 3 <= len(token) <= _LONGEST_CORRECTED:
-            return None
-        for k in range(2, len(token) - 1):
-            if (token[:k],) in self._groups_of and (token[k:],) in self._groups_of:
-                return f"{token[:k]} {token[k:]}"
-        for known in self._known:
-            if sorted(token) == sorted(known) and sum(map(str.__ne__, token, known)) == 2:
-                return known  # two letters are swapped
-        return next(iter(get_close_matches(token, self._known, 1, _LEAST_LIKENESS)), None)
+
+def _may_be_misspelt(token: str, known: str) -> bool:
+    """True if two words have about the same length and the same beginning, which people rarely misspell."""
+    return abs(len(token) - len(known)) <= 1 + (len(known) > 6) and (token[0] == known[0] or token[:2] == known[1::-1])
 
 
 def _tokens(words: str) -> tuple[str, ...]:
@@ -187,6 +192,6 @@ def _shown(text: str) -> str:
 
 
 def _text(value: object) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError(f"vocabulary: {value!r} must be text")
+    if not isinstance(value, str) or not value.strip() or len(value) > _LONGEST_PHRASE:
+        raise ValueError(f"vocabulary: {str(value)[:_LONGEST_NAMED]!r} must be text of at most {_LONGEST_PHRASE} characters")
     return value

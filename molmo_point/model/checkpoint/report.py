@@ -13,6 +13,7 @@ from molmo_point.model.checkpoint.memory import MemoryNeed, ParameterCounts, cou
 from molmo_point.model.checkpoint.published_sizes import Flavor, flavor_of
 from molmo_point.model.checkpoint.quality_file import QUALITY_FILE, measured_quality
 from molmo_point.model.checkpoint.tokenizer_bounds import tokenizer_problem
+from molmo_point.model.checkpoint.trust_file import TRUST_FILE, training_description
 from molmo_point.model.checkpoint.weight_files import Problem, StoredWeights, WeightFile, read_json, weights_of, words_of
 
 IMAGE_TOKENS = ("<im_start>", "<im_end>", "<im_patch>", "<im_col>")
@@ -154,11 +155,14 @@ def _adapter_report(folder: Path, use_torch: bool) -> CheckpointReport:
 
 
 def _quality_problems(folder: Path) -> list[Problem]:
-    try:
-        measured_quality(folder)
-    except CheckpointError as error:
-        return [_problem("quality", QUALITY_FILE, error)]
-    return []
+    """Find what is wrong with the optional files about accuracy and training."""
+    problems = []
+    for kind, file, read in (("quality", QUALITY_FILE, measured_quality), ("training", TRUST_FILE, training_description)):
+        try:
+            read(folder)
+        except CheckpointError as error:
+            problems.append(_problem(kind, file, error))
+    return problems
 
 
 def _deep_problems(folder: Path, weights: StoredWeights, flavor: Flavor, tokenizer_reads: bool) -> list[Problem]:

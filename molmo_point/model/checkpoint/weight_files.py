@@ -37,7 +37,7 @@ class Problem:
 
     Attributes:
         kind: "folder", "config", "file", "missing", "unexpected", "shape", "dtype", "duplicate", "weights", "tokenizer",
-            "generation", "quality" or "image".
+            "generation", "quality", "training" or "image".
         file: Name of the file; empty for the folder as a whole.
         text: Description, without the name of the file.
         fix: Remedy.

@@ -18,7 +18,10 @@ from molmo_point.model import MolmoConfig, MolmoForCausalLM, load_backend
 from molmo_point.model.architecture.config import load_config
 from molmo_point.model.checkpoint import loading
 from molmo_point.model.checkpoint.loading import checked_dtype, load_model
+from molmo_point.model.checkpoint.report import inspect_checkpoint
 from molmo_point.model.checkpoint.tensor_names import state_in_memory
+from molmo_point.model.checkpoint.trust_file import training_description
+from molmo_point.request import Kind
 
 from ..folders import A_TENSOR, IMAGE, INDEX, WEIGHTS, edit_config, edit_weights, refusal, sharded
 
@@ -243,6 +246,22 @@ def test_measured_accuracy_is_read_where_there_is_one(tiny_folder: Path) -> None
     for text in ("{", "[]", "{}", '{"sigma_px_at_640": "small"}'):
         path.write_text(text)
         assert "pointing.json" in refusal(tiny_folder)
+
+
+def test_the_words_of_the_training_are_read_where_they_are_stated(tiny_folder: Path) -> None:
+    path = tiny_folder / "trust.json"
+    path.write_text('{"vocabulary": {"groups": {"names": ["gasket"]}}, "abilities": ["point"]}')
+    training = load_backend(tiny_folder, device="cpu").training
+    assert training.vocabulary is not None and training.abilities == {Kind.POINT}
+    assert inspect_checkpoint(tiny_folder).complete
+    path.write_text("{")
+    assert "trust.json" in refusal(tiny_folder)
+    for text in ('{"vocabulary": 5}', '{"vocabulary": {"groups": {"names": [5]}}}', '{"abilities": ["sing"]}'):
+        path.write_text(text)
+        with pytest.raises(CheckpointError, match=r"trust\.json"):
+            training_description(tiny_folder)
+    problems = inspect_checkpoint(tiny_folder).problems
+    assert [(problem.kind, problem.file) for problem in problems] == [("training", "trust.json")]
 
 
 # --- Devices and quantization ------------------------------------------------------------------------------------

@@ -35,6 +35,14 @@ SAME = (
         "the red mug for me",
     ),
     *("is there a red mug in the image?", "do you see any red mug anywhere", 'Please find the "red mug", thank you!'),
+    *("Next, point to the red mug", "Where exactly is the red mug?", "In this picture, where is the red mug?", "(the red mug)"),
+    *("Do you know where the red mug is?", "Pick the red mug up", "Is it possible to point to the red mug?", "just the red mug"),
+    *(
+        "tell me how many red mug there are",
+        "there should be a red mug",
+        "the red mug that you can see",
+        "pls click on the red mug",
+    ),
     *("I want you to find the red mug", "I need a red mug", "tell me where the red mug is, please", "take the red mug right now"),
 )
 
@@ -78,6 +86,12 @@ def test_a_wording_does_not_change_the_prompt(name: str, kind: Kind) -> None:
         ("is there no mug", "no mug"),
         ("find my iPhone case", "iphone case"),
         ("the number of the bus", "number of the bus"),
+        ("there is no red cube", "there is no red cube"),
+        ("show me anything but the red cube", "anything but the red cube"),
+        ("how many cubes are not red?", "cubes are not red"),
+        ("the red cube and not the blue one", "red cube and not the blue one"),
+        ("next to the mug", "next to the mug"),
+        ("which cube is red", "which cube is red"),
         ("touch screen", "touch screen"),
         ("show case", "show case"),
         ("point of sale terminal", "point of sale terminal"),
