@@ -54,12 +54,16 @@ class Growth:
         text: The whole text so far; empty while the model still reads.
         finished: Whether the answer is complete or its limit is reached.
         snapshot: Makes the completion so far; it stays valid after the iterator was closed.
+        label: The model's own name of its points, where it is known before the text has it; else empty.
+        label_is_whole: False if only the beginning of `label` is known.
     """
 
     prompt: int
     text: str
     finished: bool
     snapshot: Callable[[], Completion]
+    label: str = ""
+    label_is_whole: bool = True
 
     @property
     def completion(self) -> Completion:

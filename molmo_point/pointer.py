@@ -100,8 +100,8 @@ class Pointer:
                 image (h, w, 3), uint8, every point has the reason NO_INPUT instead of a target.
             query: The objects, e.g. "the handle of the red mug", or a whole request.
             max_points: Most points to keep; the model writes no more than it must.
-            labels: False stops the model as soon as the coordinates are out, before it names the
-                object; the label of a point is the query then.
+            labels: False stops the model as soon as the wanted coordinates and its own label are
+                known. The label is compared with the words in any case.
             spread: Whether to follow the likely branches of the greedy answer, so that every point
                 has its `modes`; this costs about three more passes of the model a point.
             near: Place in the image to look at: a pixel (u, v), a point, or the last answer. Only a

@@ -52,7 +52,8 @@ class PointRequest:
         words: The objects in the user's words, e.g. "the handle of the red mug".
         kind: POINT, or COUNT to count them with a point on each.
         max_points: Most points to keep; the model writes no more than it must.
-        labels: False stops the model once the coordinates are out, before it names the object.
+        labels: False stops the model as soon as it has told the coordinates of the wanted points and its
+            own label, which is always compared with the words. True lets it end the tag of each point.
         spread: Whether every point also gets its `modes`, at about three more passes a point.
         near: Place to look at; None looks at the whole image.
         near_size_px: Side of the square around `near` in pixels; None takes half of the shorter side.

@@ -2,12 +2,15 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
 
 from molmo_point.backend import Growth, Limits, Prompt
+from molmo_point.cautions import CautionKind
 from molmo_point.errors import CancelledError, InputError
 from molmo_point.pointer import Pointer
 from molmo_point.results import Completion, ImagePoint
@@ -49,7 +52,7 @@ def test_max_points_bounds_points_and_text() -> None:
     pointing = Pointer(backend).point(FRAME, "mugs", max_points=1)
     assert [(point.u, point.label) for point in pointing.points] == [(31.5, "mugs")]
     assert "first 1 are kept" in pointing.problems[-1]
-    assert pointing.text == TWO[: TWO.index('" alt')], "the model went on after the point that is one too many"
+    assert pointing.text == TWO[: TWO.index(">mugs")], "the model went on after the label"
     assert not pointing.truncated
     few = backend.calls[0]["max_new_tokens"]
     Pointer(backend).point(FRAME, "mugs", max_points=10)
@@ -60,20 +63,50 @@ def test_max_points_bounds_points_and_text() -> None:
 
 
 @pytest.mark.parametrize("text", [MUG, TWO])
-def test_without_labels_the_model_stops_behind_the_coordinates(text: str) -> None:
+def test_without_labels_the_model_stops_at_the_end_of_its_first_label(text: str) -> None:
     whole = Pointer(Scripted(text)).point(FRAME, "mug")
     pointing = Pointer(Scripted(text)).point(FRAME, "mug", labels=False)
-    assert "alt=" not in pointing.text
-    assert len(pointing.text) <= text.index(" alt") + 4
+    assert pointing.text == text[: text.index(">mug")]
     assert [(point.u, point.v) for point in pointing.points] == [(point.u, point.v) for point in whole.points]
-    assert {point.label for point in pointing.points} == {"mug"}
+    assert [point.label for point in pointing.points] == [point.label for point in whole.points]
     assert (pointing.problems, pointing.truncated) == ((), False)
 
 
-def test_without_labels_the_last_wanted_point_is_the_end() -> None:
-    pointing = Pointer(Scripted(TWO)).point(FRAME, "mugs", labels=False, max_points=1)
+@pytest.mark.parametrize("text", [MUG, TWO])
+@pytest.mark.parametrize("settings", [{}, {"labels": False}, {"labels": False, "max_points": 1}, {"max_points": 1}])
+def test_an_answer_about_another_object_is_doubted_whatever_was_asked_for(text: str, settings: dict[str, Any]) -> None:
+    kinds = [caution.kind for caution in Pointer(Scripted(text)).point(FRAME, "a person", **settings).cautions]
+    assert kinds == [CautionKind.LABEL_DIFFERS, CautionKind.UNCALIBRATED]
+
+
+class Foresighted(Scripted):
+    """A model that tells the label that it would write, from its first character on."""
+
+    label, whole = "mugs", True
+
+    def answers(self, image: np.ndarray, prompts: Sequence[Prompt], limits: Limits) -> Iterator[Growth]:
+        for growth in super().answers(image, prompts, limits):
+            yield replace(growth, label=self.label, label_is_whole=self.whole)
+
+
+def test_a_label_that_is_known_ahead_ends_the_answer_at_the_last_wanted_point() -> None:
+    pointing = Pointer(Foresighted(TWO)).point(FRAME, "mugs", labels=False, max_points=1)
     assert pointing.text == TWO[: TWO.index('" x2')]
-    assert len(pointing.points) == 1
+    assert [point.label for point in pointing.points] == ["mugs"]
+    assert Pointer(Foresighted(TWO)).point(FRAME, "cup", labels=False, max_points=1).cautions[0].message == (
+        "asked for 'cup', the model points at 'mugs'"
+    )
+
+
+def test_the_beginning_of_another_label_does_not_end_the_answer() -> None:
+    backend = Foresighted(TWO)
+    backend.label, backend.whole = " mu", False
+    assert Pointer(backend).point(FRAME, "cup", labels=False, max_points=1).points[0].label == "mugs"
+    cut = Foresighted(TWO[: TWO.index(" alt")], "length")
+    cut.label, cut.whole = " mu", False
+    pointing = Pointer(cut).point(FRAME, "cup", labels=False, max_points=1)
+    assert ([point.label for point in pointing.points], pointing.truncated) == (["mu…"], False)
+    assert pointing.cautions[0].kind is CautionKind.LABEL_DIFFERS
 
 
 def test_a_time_budget_ends_the_answer_and_says_so() -> None:
@@ -102,7 +135,7 @@ def test_a_batch_goes_on_until_all_of_it_has_enough() -> None:
 
     two = Pointer(Batched("")).point_many(FRAME, ("a", "b"), labels=False)[1]
     assert len(two.points) == 2
-    assert "alt" not in two.text.removesuffix(" alt")
+    assert two.text == TWO[: TWO.index(">mugs")]
 
 
 @pytest.mark.parametrize(("text", "reason"), [(MUG[:-3], "stop"), (MUG, "length")])

@@ -20,7 +20,9 @@ def add_point(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `point`."""
     _add_shared(parser, "what to point at, e.g. 'the red mug'")
     group = parser.add_argument_group("how to look")
-    group.add_argument("--no-labels", action="store_true", help="stop at the coordinates, before the model names the object")
+    group.add_argument(
+        "--no-labels", action="store_true", help="stop as soon as the coordinates and the model's own label are known"
+    )
     group.add_argument("--time-budget", type=float, metavar="S", help="stop writing after this many seconds")
     group.add_argument("--spread", action="store_true", help="follow unlikely digits, too, and tell where else a point may be")
     group.add_argument("--near", metavar="U,V", help="look at a square around this pixel first (approximate)")

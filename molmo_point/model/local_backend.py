@@ -26,8 +26,8 @@ class LocalBackend(Backend):
     ) -> None:
         self.model, self.processor, self.name, self.sigma_px, self.calibration = model, processor, name, sigma_px, calibration
 
-    def growth(self, prompt: int, answer: Row | Generated, measured: Callable[[], dict[str, Any]]) -> Growth:
-        """Return an answer as it is now; ``measured`` gives the other fields of its completion."""
+    def growth(self, prompt: int, answer: Row | Generated, measured: Callable[[], dict[str, Any]], **label: Any) -> Growth:
+        """Return an answer as it is now; ``measured`` gives the other fields of its completion, ``label`` those of a label."""
         ids, reason, decode = list(answer.token_ids), answer.finish_reason, self.processor.decode
 
         def completion() -> Completion:
@@ -41,7 +41,7 @@ class LocalBackend(Backend):
                 **measured(),
             )
 
-        return Growth(prompt, decode(ids), bool(reason), completion)
+        return Growth(prompt, decode(ids), bool(reason), completion, **label)
 
     def token_texts(self, ids: Sequence[int]) -> tuple[str, ...]:
         """Return the text of each token."""

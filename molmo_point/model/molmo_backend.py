@@ -63,7 +63,8 @@ class MolmoBackend(LocalBackend):
                     continue
                 if row.finish_reason:
                     done.add(index)
-                yield self.growth(index, row, partial(_measured, state, row))
+                label = {"label": row.label, "label_is_whole": row.label_is_whole}
+                yield self.growth(index, row, partial(_measured, state, row), **label)
 
     def image_features(self, image: np.ndarray) -> PatchFeatures | None:
         """Return the vision features of an image; arguments and errors as `Backend.image_features`."""

@@ -68,11 +68,12 @@ def judge_answer(
     rated = rate_points(completion, parsed, size_wh, backend.sigma_px, spreads, calibration)
     counts = request.kind is Kind.COUNT
     wanted, truncated = rated if counts else rated[: request.max_points], _is_truncated(parsed, completion, counts)
+    named = tuple(replace(point, label=point.label or answer.label) for point in wanted)
     training = backend.training
-    features = answer_features(completion, parsed, wanted, answer.prompt.words, training)
+    features = answer_features(completion, parsed, named, answer.prompt.words, training)
     facts = AnswerFacts(
         request.words,
-        tuple(point.label for point in wanted if point.label),
+        tuple(point.label for point in named if point.label),
         features.distance,
         features.around,
         image_caution,
@@ -83,7 +84,7 @@ def judge_answer(
     )
     cautions = judge(facts, backend.name, training, calibration)
     confidence = calibration.of_point(features, cautions)
-    stated = tuple(replace(point, confidence=confidence, label=point.label or request.words) for point in wanted)
+    stated = tuple(replace(point, confidence=confidence, label=point.label or request.words) for point in named)
     return JudgedAnswer(
         parsed,
         stated,

@@ -32,6 +32,7 @@ class GrowingAnswer:
         self._parser = IncrementalParser(size_wh, dialect, eager=True)
         self._growth: Growth | None = None
         self._ended = ""
+        self._points_are_out = False
 
     @property
     def points(self) -> tuple[ImagePoint, ...]:
@@ -50,10 +51,19 @@ class GrowingAnswer:
         count = len(self._parser.points)
         if self.request.labels:
             # The tag of the last wanted point is complete only when another follows or it ends.
-            self.enough = count > self.request.max_points
+            self._points_are_out = count > self.request.max_points
         else:
-            self.enough = count >= self.request.max_points or (count > 0 and self._dialect.has_all_coordinates(text))
+            self._points_are_out = count >= self.request.max_points or (count > 0 and self._dialect.has_all_coordinates(text))
+        known = self._growth is not None and self._growth.label and self._growth.label_is_whole
+        self.enough = self._points_are_out and bool(known or not self._dialect.awaits_label(text))
         return fresh
+
+    @property
+    def label(self) -> str:
+        """The model's own name of its points, where it is known before the text has it; else empty."""
+        if self._growth is None or not self._growth.label:
+            return ""
+        return self._growth.label.strip() + ("" if self._growth.label_is_whole else "…")
 
     def is_done(self, deadline: float) -> bool:
         """Tell whether the model need not go on, and note the reason.
@@ -73,4 +83,8 @@ class GrowingAnswer:
         """The completion with the reason of its end."""
         assert self._growth is not None
         completion = self._growth.completion
-        return completion if self._growth.finished else replace(completion, finish_reason=self._ended)
+        if not self._growth.finished:
+            return replace(completion, finish_reason=self._ended)
+        # Only the label was still to come, so the answer has all its points.
+        cut = completion.finish_reason == "length" and self._points_are_out
+        return replace(completion, finish_reason="points") if cut else completion

@@ -34,6 +34,8 @@ class Row:
         passes_at: For each token the passes that had been made when it was known.
         drafted: Tokens that were drafted.
         accepted: Drafted tokens that the model confirmed.
+        label: Label that the model would write behind its coordinates so far; empty while unknown.
+        label_is_whole: False if only the beginning of the label is known, which differs from the drafted ones.
     """
 
     prompt: list[int]
@@ -49,6 +51,8 @@ class Row:
     drafted: int = 0
     accepted: int = 0
     absent_probability: float = float("nan")
+    label: str = ""
+    label_is_whole: bool = True
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,8 @@ class Decoder:
             if not row.token_ids:
                 row.absent_probability = absent[index]
             path = self._walk(row, tree, chosen[index], probability[index], digits[index])
+            if tree.label_start is not None:
+                row.label, row.label_is_whole = self._label(tree, tree.label_start, chosen[index])
             count = len(row.prompt)
             kept.append([*range(count), *(count + node for node in path)])
             row.drafted += len(tree)
@@ -204,6 +210,17 @@ class Decoder:
                 return path
             path.append(child)
             node = child
+
+    def _label(self, tree: TokenTree, node: int | None, chosen: list[int]) -> tuple[str, bool]:
+        """Follow the model's choices from the start of the drafted labels to the closing quote, or out of the draft."""
+        label = ""
+        while node is not None:
+            token = chosen[node + 1]
+            label += self.vocabulary.token_text(token)
+            if '"' in label:
+                return label.partition('"')[0], True
+            node = tree.child(node, token)
+        return label, False
 
 
 def attention_mask(pending: Sequence[Sequence[int]], trees: Sequence[TokenTree], lengths: Sequence[int]) -> torch.Tensor | None:

@@ -5,7 +5,7 @@ A continuation is tokenized after the last tokens of the answer; if the tokenize
 
 from collections.abc import Callable, Sequence
 
-from molmo_point.model.decoding.templates import ExpectedAnswer, continuations, follow_last_answer
+from molmo_point.model.decoding.templates import LABEL_START, ExpectedAnswer, continuations, follow_last_answer
 from molmo_point.model.decoding.token_tree import ROOT, TokenTree
 
 _ANCHOR_TOKENS = 3
@@ -66,6 +66,7 @@ class Drafter:
         for continuation in expected.texts:
             chain = self._tokens(anchor, anchor_ids, continuation)
             end = tree.add(chain)
+            self._note_label(tree, chain, continuation)
             if self._fans and chain and continuation.endswith('="'):
                 for digit in self._digit_ids:
                     tree.add((digit,), end)
@@ -78,6 +79,21 @@ class Drafter:
         elif self._fans and expected.tenth:
             self._fan_tenths(tree, ids, text, ())
         return tree
+
+    def _note_label(self, tree: TokenTree, chain: Sequence[int], continuation: str) -> None:
+        """Note the node after which the drafted labels begin, if they begin in this chain."""
+        before, alt, _ = continuation.partition(LABEL_START)
+        if not alt or tree.label_start is not None:
+            return
+        node, text = ROOT, ""
+        for token in chain:
+            child, text = tree.child(node, token), text + self._decode_token(token)
+            if child is None or len(text) > len(before + alt):
+                return
+            node = child
+            if text == before + alt:
+                tree.label_start = node
+                return
 
     def _fan_tenths(self, tree: TokenTree, ids: Sequence[int], text: str, dot: Sequence[int]) -> None:
         """Add the dot if it is next, all ten decimals, and the text from each to the next number."""

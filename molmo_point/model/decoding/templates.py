@@ -17,7 +17,8 @@ _OPENERS = {
     "counting": (' Counting the <points x1="', ' Counting the <point x="', _ABSENT),
 }
 ABSENT_STARTS = (_ABSENT, " This isn't in the image.", " None")
-_ALT = ' alt="'
+LABEL_START = ' alt="'
+"""Text before a label."""
 # The last number of a tag and the text after it; labels are handled separately.
 _LAST_NUMBER = re.compile(r' ([xy])(\d{0,6})="(\d{0,3})(\.\d?)?("[^"]{0,15})?$')
 _LAST_POINT = re.compile(r' y(\d{1,6})="[\d.]*"$')
@@ -75,7 +76,7 @@ def continuations(text: str, request: ExpectedAnswer) -> Continuations:
     tag = text.rfind("<point")
     if tag < 0:
         return Continuations()
-    alt = text.find(_ALT, tag)
+    alt = text.find(LABEL_START, tag)
     if alt >= 0:
         return Continuations(_label_rest(text, tag, alt, request))
     match = _LAST_NUMBER.search(text, max(tag, len(text) - 40))
@@ -103,7 +104,7 @@ def _endings(index: str, request: ExpectedAnswer, text: str, tag: int) -> tuple[
     """Propose the text from the alt text to the end of the answer, for each likely label."""
     close = "</points>" if index else "</point>"
     total = _total(request, text, tag, index)
-    return tuple(f'{_ALT}{label}">{label}{close}{total}' for label in request.labels) or (_ALT,)
+    return tuple(f'{LABEL_START}{label}">{label}{close}{total}' for label in request.labels) or (LABEL_START,)
 
 
 def _label_rest(text: str, tag: int, alt: int, request: ExpectedAnswer) -> tuple[str, ...]:
@@ -112,7 +113,7 @@ def _label_rest(text: str, tag: int, alt: int, request: ExpectedAnswer) -> tuple
     index = point[1] if point else ""
     close = "</points>" if index else "</point>"
     total = _total(request, text, tag, index)
-    body = text[alt + len(_ALT) :]
+    body = text[alt + len(LABEL_START) :]
     written, quote, inner = body.partition('">')
     # A label that the model has written itself is echoed.
     labels = (written,) if quote else (body.removesuffix('"'), *request.labels)

@@ -17,6 +17,7 @@ class TokenTree:
     Attributes:
         tokens: Token id of each node; a parent comes before its children.
         parents: Index of the parent of each node; `ROOT` for the first tokens.
+        label_start: Node after which the drafted labels begin; None without one.
     """
 
     def __init__(self, limit: int = 64) -> None:
@@ -24,6 +25,7 @@ class TokenTree:
         self.limit = limit
         self.tokens: list[int] = []
         self.parents: list[int] = []
+        self.label_start: int | None = None
         self._children: dict[tuple[int, int], int] = {}
 
     def __len__(self) -> int:

@@ -68,6 +68,10 @@ class Dialect(ABC):
         """Tell whether the coordinates are complete while the model still writes labels."""
         return False
 
+    def awaits_label(self, text: str) -> bool:
+        """Tell whether the label of the last tag is still to come or incomplete."""
+        return self.is_cut_off(text)
+
     def closed(self, text: str) -> str:
         """Complete a last number that can have no more digits, so that its point can be read at once."""
         return text

@@ -27,6 +27,7 @@ _ALT = re.compile(r"(?<![\w.:@-])alt\s{0,8}=\s{0,8}([\"'])", re.IGNORECASE)
 _NEXT_ATTRIBUTE = re.compile(r"\s{0,8}(?:$|/|[a-z]{1,8}[0-9]{0,6}\s{0,8}=)", re.IGNORECASE)
 # After its coordinates a tag has only labels; a single point has only one pair.
 _COORDINATES_OUT = re.compile(r'<points[^<>]* alt|<points[^<>]*>|<point [^<>]*?y="\d{1,3}\.\d', re.IGNORECASE)
+_LABEL = re.compile(r""" alt=(?:"[^"<>]*"|'[^'<>]*')""", re.IGNORECASE)
 _ONE_DECIMAL = re.compile(r' y\d{0,6}="\d{1,3}\.\d$')
 
 
@@ -51,6 +52,10 @@ class Molmo(Dialect):
 
     def has_all_coordinates(self, text: str) -> bool:
         return _COORDINATES_OUT.search(text, max(0, text.rfind("<point"))) is not None
+
+    def awaits_label(self, text: str) -> bool:
+        tag = max(0, text.rfind("<point"))
+        return self.is_cut_off(text) and _LABEL.search(text, tag) is None
 
     def closed(self, text: str) -> str:
         # The released models always write one decimal, so the quote follows it.

@@ -60,9 +60,12 @@ class RecordedPieces:
 
     def words(self) -> Words:
         digits = tuple(self._pieces[d][0] for d in "0123456789")
-        return Words(
-            self.encode, self._texts.__getitem__, Vocabulary(self.eos_id, digits, self._texts.__getitem__), len(self._texts)
-        )
+        vocabulary = Vocabulary(self.eos_id, digits, self._text)
+        return Words(self.encode, self._texts.__getitem__, vocabulary, len(self._texts))
+
+    def _text(self, token: int) -> str:
+        """Text of a token that a model chose, which may be none of the recorded ones in a branch that is not accepted."""
+        return self._texts[token] if token < len(self._texts) else ""
 
 
 @pytest.fixture(scope="session")
@@ -107,7 +110,7 @@ def tabletop() -> Any:
     """The embedded checkpoint: ``.model``, ``.processor`` and ``.words``."""
     processor = MolmoProcessor.from_pretrained(TABLETOP)
     texts = [processor.decode([token]) for token in range(len(processor.tokenizer))]
-    vocabulary = Vocabulary(processor.eos_id, processor.digit_ids, texts.__getitem__)
+    vocabulary = Vocabulary(processor.eos_id, processor.digit_ids, lambda token: processor.decode([token]))
     words = Words(processor.encode_text, texts.__getitem__, vocabulary, len(texts))
     return SimpleNamespace(model=load_model(TABLETOP, torch.device("cpu")), processor=processor, words=words)
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from molmo_point.backend import Prompt
 from molmo_point.model.decoding.templates import (
+    LABEL_START,
     Continuations,
     ExpectedAnswer,
     complete_points,
@@ -191,7 +192,7 @@ def test_points_are_counted_as_their_last_decimal_comes(count: int, style: str, 
     text = answer_of(count, label, form)
     ends = [m.end() for m in re.finditer(r' y\d*="\d+\.\d', text[: text.index(" alt=")])]
     assert len(ends) == count
-    out = ends[0] if count == 1 else text.index(" alt") + len(" alt")
+    out = text.index('"', text.index(LABEL_START) + len(LABEL_START)) + 1
     for place in range(len(text) + 1):
         expected = sum(end <= place for end in ends)
         if place <= text.index(" alt="):
