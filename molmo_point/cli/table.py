@@ -7,7 +7,7 @@ from pathlib import Path
 
 from molmo_point.cautions import Caution
 from molmo_point.results import Count, ImagePoint, Pointing, Target
-from molmo_point.viz.text import shortened
+from molmo_point.viz.text import percent, shortened
 
 _MAX_CELL, _MAX_CAUTION = 40, 300
 
@@ -66,7 +66,7 @@ def nothing_found(pointing: Pointing) -> str:
 
 def sureness(probability: float, trusted: bool) -> str:
     """Format a probability in brackets, with a claim only for a trusted answer; empty for NaN."""
-    return f" ({probability:.0%}{' sure' if trusted else ''})" if math.isfinite(probability) else ""
+    return f" ({percent(probability)}{' sure' if trusted else ''})" if math.isfinite(probability) else ""
 
 
 def count_lines(count: Count, written: Sequence[Path] = ()) -> list[str]:
@@ -83,7 +83,7 @@ def count_lines(count: Count, written: Sequence[Path] = ()) -> list[str]:
 
 
 def _cells(number: int, point: ImagePoint, trusted: bool) -> list[str]:
-    confidence = f"{point.confidence:.0%}" if math.isfinite(point.confidence) else "–"
+    confidence = percent(point.confidence) if math.isfinite(point.confidence) else "–"
     if not trusted and math.isfinite(point.confidence):
         confidence = f"({confidence})"
     return [str(number + 1), point.label, f"{point.u:.1f}", f"{point.v:.1f}", confidence]

@@ -9,6 +9,7 @@ import numpy as np
 from molmo_point.evaluation.intervals import figure_row, markdown, share
 from molmo_point.frame import RgbdFrame
 from molmo_point.pointer import Pointer
+from molmo_point.request import Kind
 from molmo_point.results import ImagePoint
 from molmo_point.sim.camera import SimulatedCamera
 from molmo_point.sim.rendered_scene import VisibleObject
@@ -32,6 +33,7 @@ class Tally:
         error_mm: Distances of the 3D targets from the truth in millimeters, where there was a target.
         count_error: For every counting question: by how many points the answer is off, without sign.
         absent: For every question about an absent object: the model said that it is absent.
+        cautioned: For every pointing question: the answer bears a caution.
         latency_ms: Time of every pointing question in milliseconds.
     """
 
@@ -40,6 +42,7 @@ class Tally:
     error_mm: list[float] = field(default_factory=list)
     count_error: list[int] = field(default_factory=list)
     absent: list[bool] = field(default_factory=list)
+    cautioned: list[bool] = field(default_factory=list)
     latency_ms: list[float] = field(default_factory=list)
 
 
@@ -56,6 +59,7 @@ def evaluate(pointer: Pointer, seeds: Iterable[int]) -> Tally:
             _ask_count(pointer, frame, seen, rng, tally)
             pointing = pointer.point(frame, absent_name(scene, rng))
             tally.absent.append(pointing.absent and not pointing.points)
+            tally.cautioned.append(not pointing.trusted)
     return tally
 
 
@@ -70,6 +74,7 @@ def _ask_for(
 ) -> None:
     pointing = pointer.point(frame, asked.item.name)
     tally.latency_ms.append(pointing.timing_ms["total"])
+    tally.cautioned.append(not pointing.trusted)
     if not pointing.points:
         tally.hit.append(False)
         return
@@ -90,6 +95,9 @@ def at_point(image: np.ndarray, point: ImagePoint) -> Any:
 def _ask_count(pointer: Pointer, frame: RgbdFrame, seen: list[VisibleObject], rng: np.random.Generator, tally: Tally) -> None:
     shape = str(rng.choice(SHAPES))
     fitting = [each for each in seen if each.item.shape == shape]
+    abilities = pointer.backend.training.abilities
+    if abilities is not None and Kind.COUNT not in abilities:
+        return
     if not fitting or any(each.pixel_count < _MIN_PIXELS for each in fitting):
         return
     tally.count_error.append(abs(pointer.count(frame, f"{shape}s").count - len(fitting)))
@@ -119,6 +127,7 @@ def summary(tally: Tally) -> dict[str, object]:
         "count_exact": share([error == 0 for error in tally.count_error]),
         "count_within_one": share([error <= 1 for error in tally.count_error]),
         "absent_recognised": share(tally.absent),
+        "under_caution": share(tally.cautioned),
         "pixel_error_median": _quantile(distances, 0.5),
         "pixel_error_95": _quantile(distances, 0.95),
         "error_mm_median": _quantile(tally.error_mm, 0.5),

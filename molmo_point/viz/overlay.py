@@ -11,7 +11,21 @@ from PIL import Image, ImageDraw
 from molmo_point.errors import InputError
 from molmo_point.files import encode_png, write_file
 from molmo_point.results import Count, DepthStatus, Found, ImagePoint, Pointing
-from molmo_point.viz.text import AMBER, GRAY, INK, PAPER, RGB, Box, Label, colors_of, draw_banner, draw_labels, font, shortened
+from molmo_point.viz.text import (
+    AMBER,
+    GRAY,
+    INK,
+    PAPER,
+    RGB,
+    Box,
+    Label,
+    colors_of,
+    draw_banner,
+    draw_labels,
+    font,
+    percent,
+    shortened,
+)
 
 _SUPERSAMPLE = 4
 _LEAST_SHARE = 0.02
@@ -41,7 +55,7 @@ def draw_pointing(color: np.ndarray, answer: Pointing | Count) -> np.ndarray:
 def _banner(answer: Pointing | Count) -> str:
     query = shortened(answer.query, 60)
     if isinstance(answer, Count):
-        sure = f"  ({answer.confidence:.0%} sure)" if answer.trusted and math.isfinite(answer.confidence) else ""
+        sure = f"  ({percent(answer.confidence)} sure)" if answer.trusted and math.isfinite(answer.confidence) else ""
         differs = "" if answer.consistent or answer.cautions else "  (the answer's text gives another number)"
         return f"{query}: {answer.count}{sure}{differs}"
     if answer.found:
@@ -124,7 +138,7 @@ def _names(labels: Sequence[str]) -> list[str]:
 
 def _figures(found: Found, doubtful: bool) -> str:
     """Describe the confidence, and the distance with its error or the reason why there is none."""
-    text = f"{found.point.confidence:.0%}" if math.isfinite(found.point.confidence) else ""
+    text = percent(found.point.confidence) if math.isfinite(found.point.confidence) else ""
     text = text and f"  ({text})" if doubtful else text and f"  {text}"
     if found.target is not None:
         text += f"\n{float(np.linalg.norm(found.target.position_m)):.3f} m ± {found.target.sigma_m * 1e3:.0f} mm"

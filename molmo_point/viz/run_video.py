@@ -14,7 +14,7 @@ from molmo_point.picking.states import PickEvent, PickState
 from molmo_point.viz.grasp import BEST, draw_gripper
 from molmo_point.viz.overlay import draw_pointing
 from molmo_point.viz.scene3d import VirtualCamera, draw_ellipsoid
-from molmo_point.viz.text import AMBER, GRAY, INK, PALETTE, PAPER, RGB, font, shortened
+from molmo_point.viz.text import AMBER, GRAY, INK, PALETTE, PAPER, RGB, font, percent, shortened
 
 SIZE_WH = (960, 600)
 _MAIN_WH, _SIDE_WH = (640, 480), (320, 240)
@@ -167,13 +167,8 @@ def _answered(look: Look | None) -> str:
     points, trusted = look.answer.points, look.answer.trusted
     if not points:
         return f": no {shortened(look.answer.query, 24)}" if trusted else ": the model sees none"
-    sure = (
-        ""
-        if math.isnan(points[0].confidence)
-        else f" {points[0].confidence:.0%}"
-        if trusted
-        else f" ({points[0].confidence:.0%})"
-    )
+    sure = "" if math.isnan(points[0].confidence) else percent(points[0].confidence)
+    sure = sure and (f" {sure}" if trusted else f" ({sure})")
     return f": {shortened(points[0].label, 24)}{sure}" + (f", {len(points) - 1} more" if len(points) > 1 else "")
 
 

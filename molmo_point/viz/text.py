@@ -70,6 +70,13 @@ def shortened(text: str, limit: int = 42) -> str:
     return flat if len(flat) <= limit else flat[: limit - 1].rstrip() + "…"
 
 
+def percent(probability: float) -> str:
+    """Format a probability, 0 to 1; only certainty is 0% or 100%."""
+    if 0.0 < probability < 0.005:
+        return "<1%"
+    return ">99%" if 0.995 <= probability < 1.0 else f"{probability:.0%}"
+
+
 def text_size(text: str, size_px: int) -> tuple[float, float]:
     """Measure the width and height of `text`, in pixels."""
     probe = ImageDraw.Draw(Image.new("L", (1, 1)))

@@ -11,9 +11,11 @@ from molmo_point.backend import WholeAnswerBackend
 from molmo_point.evaluation.tabletop import FIRST_SEED, evaluate, nameable, sigma_px, summary, table
 from molmo_point.pointer import Pointer
 from molmo_point.points.dialects.written import format_points
+from molmo_point.request import Kind
 from molmo_point.results import Completion
 from molmo_point.sim.rendered_scene import VisibleObject
 from molmo_point.sim.tabletop.scene import TabletopScene
+from molmo_point.trust.training_description import TrainingDescription
 
 SCENES = 3
 
@@ -67,6 +69,13 @@ def test_the_truth_scores_full_marks(measured: Callable[..., dict[str, Any]]) ->
     # One decimal of a per cent is 0.64 px, so the rounding alone is up to 0.3 px an axis.
     assert figures["pixel_error_95"] < 0.6
     assert figures["error_mm_median"] < 3.0
+
+
+def test_a_model_that_was_not_trained_to_count_is_not_asked_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Oracle, "training", TrainingDescription(abilities=frozenset({Kind.POINT})))
+    tally = evaluate(Pointer(Oracle()), range(FIRST_SEED, FIRST_SEED + 1))
+    assert tally.count_error == [] and tally.hit
+    assert all(tally.cautioned) and len(tally.cautioned) == len(tally.hit) + 1, "a model without a calibration"
 
 
 def test_points_beside_the_things_are_misses(measured: Callable[..., dict[str, Any]]) -> None:

@@ -13,7 +13,7 @@ from molmo_point.cautions import Caution, CautionKind
 from molmo_point.errors import InputError
 from molmo_point.results import Count, DepthStatus, Found, ImagePoint, Pointing, Target, Unreachable
 from molmo_point.viz.overlay import draw_pointing, draw_points, save_png
-from molmo_point.viz.text import AMBER, PALETTE, Label, place, shortened, text_size
+from molmo_point.viz.text import AMBER, PALETTE, Label, percent, place, shortened, text_size
 from tests.pairing import paired
 
 GROUND = np.full((480, 640, 3), 90, np.uint8)
@@ -176,6 +176,11 @@ def test_a_label_is_as_large_as_its_text_needs():
     (box,) = place([label], 14, (640, 480), [])
     width, height = text_size("a mug", 14)
     assert box[2] - box[0] > width and box[3] - box[1] > height
+
+
+def test_only_certainty_is_a_hundred_percent():
+    given = (0.0, 0.001, 0.006, 0.624, 0.994, 0.996, 1.0)
+    assert [percent(value) for value in given] == ["0%", "<1%", "1%", "62%", "99%", ">99%", "100%"]
 
 
 def test_labels_are_one_short_line():
