@@ -29,9 +29,9 @@ NEGATIONS = (
 )
 RELATIONS = (
     "the leftmost ball, the cube behind the ball, the ball next to the red cube, the second cube from the left, "
-    "the biggest brick, the smallest object, the nearest cylinder, the cube on the right, the object in the corner, the tallest one, "
-    "the ball between the two cubes, what lies under the brick, the cube farthest from the arm, the heavier ball, "
-    "the other cube, half of the brick, the top of the cylinder, the edge of the table, all but the last ball, "
+    "the biggest brick, the smallest object, the nearest cylinder, the cube on the right, the object in the corner, "
+    "the tallest one, the ball between the two cubes, what lies under the brick, the cube farthest from the arm, "
+    "the heavier ball, the other cube, half of the brick, the top of the cylinder, the edge of the table, all but the last ball, "
     "the same cube again"
 )
 TYPOS = (

@@ -12,8 +12,12 @@ pytest.importorskip("molmo_point_msgs.action", reason="needs the built interface
 
 from molmo_point_msgs.action import PickObject  # noqa: E402
 from molmo_point_ros.clients.pick_client import PickClient  # noqa: E402
+from molmo_point_ros.nodes.goal_error import ErrorCode  # noqa: E402
+from sensor_msgs.msg import JointState  # noqa: E402
 
 from molmo_point.commands import PlaceStep, Relation  # noqa: E402
+
+from ..picking.foreign_words import FOREIGN  # noqa: E402
 
 CHECKPOINT = Path(__file__).resolve().parents[2] / "molmo_point" / "checkpoints" / "tabletop" / "model.safetensors"
 MISSING = [name for name in ("mujoco", "mink", "ruckig", "tabletask") if importlib.util.find_spec(name) is None]
@@ -63,3 +67,18 @@ def test_cancelled_on_the_way_up_it_holds_on_and_is_put_aside_afterwards(arm, pr
         assert time.monotonic() < deadline, processes.output()
         time.sleep(0.1)
     assert (folder / "pick-001.png").exists()
+
+
+def test_foreign_words_move_nothing(arm, processes):
+    client, _ = arm
+    time.sleep(1.0)
+    heard = []
+    client.node.create_subscription(JointState, "/simulated/joint_states", heard.append, 100)
+    for query in FOREIGN[::40]:
+        result = client.pick(query, PlaceStep(Relation.ASIDE), timeout_s=PATIENCE_S)
+        assert (result.error_code, result.failure) == (ErrorCode.UNTRUSTED, "UNTRUSTED"), (query, result.error_msg)
+        assert "UNKNOWN_WORDS" in result.error_msg and "accept_cautions" in result.error_msg
+        assert not result.picked and not result.placed and result.holding == "", processes.output()
+    joints = np.array([message.position for message in heard])
+    assert len(joints) > 10
+    assert np.ptp(joints, axis=0).max() < 0.003, "no joint and no finger moves"
