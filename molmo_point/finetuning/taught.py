@@ -4,7 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from molmo_point.finetuning.labels.formats import Annotation, Caption, PointLabels
+from molmo_point.query_words import named_objects
 from molmo_point.request import Kind
+from molmo_point.trust.trained_words import TrainedWords
 from molmo_point.trust.training_description import TrainingDescription
 
 LABEL_GROUP = "labels"
@@ -53,11 +55,17 @@ def described(base: TrainingDescription, parts: Iterable[Taught]) -> TrainingDes
     return TrainingDescription(with_words(base, words).vocabulary, abilities)
 
 
-def with_words(description: TrainingDescription, words: Iterable[str]) -> TrainingDescription:
-    """Add labels to the vocabulary of a description; without a vocabulary it stays as it is."""
-    known = description.vocabulary
+def with_words(description: TrainingDescription, words: Iterable[str], closed: bool = False) -> TrainingDescription:
+    """Add labels to the vocabulary of a description, without articles; labels that it knows already are left out.
+
+    Without a vocabulary it stays as it is; if `closed`, the labels become one.
+    """
+    known = description.vocabulary or (TrainedWords({}) if closed else None)
     if known is None:
         return description
-    labels = sorted({*known.groups.get(LABEL_GROUP, ()), *words})
-    groups = {**known.groups, LABEL_GROUP: tuple(labels)} if labels else known.groups
-    return replace(description, vocabulary=replace(known, groups=groups))
+    new = {named_objects(label).lower() for label in words if not known.groups or known.check(label, "")}
+    labels = tuple(sorted({*known.groups.get(LABEL_GROUP, ()), *new}))
+    if not labels:
+        return description
+    patterns = tuple(sorted({*known.patterns, LABEL_GROUP})) if known.patterns or not known.groups else ()
+    return replace(description, vocabulary=replace(known, groups={**known.groups, LABEL_GROUP: labels}, patterns=patterns))

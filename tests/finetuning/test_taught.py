@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from molmo_point.backend import Backend
+from molmo_point.cautions import CautionKind
 from molmo_point.finetuning.labels.formats import Answered, Caption, Explanation, PointLabels
-from molmo_point.finetuning.taught import LABEL_GROUP, described, taught_by
+from molmo_point.finetuning.taught import LABEL_GROUP, described, taught_by, with_words
 from molmo_point.finetuning.tuning import TuningTask
 from molmo_point.model.checkpoint.adapters import is_adapter
 from molmo_point.model.checkpoint.quality_file import measured_quality
@@ -51,6 +52,23 @@ def test_words_and_kinds_are_added_to_those_of_the_base() -> None:
     assert told.abilities == {Kind.POINT, Kind.COUNT, Kind.CAPTION}
     again = described(told, [taught_by([PointLabels("cups", None, 2)], "point")])
     assert again.vocabulary is not None and again.vocabulary.groups[LABEL_GROUP] == ("cups", "mugs")
+
+
+def test_labels_are_known_as_they_are_asked_for_afterwards() -> None:
+    plain = TrainedWords({"colors": ("red",), "shapes": ("cube",)}, forms={"cubes": "cube"}, patterns=("colors shapes",))
+    told = with_words(TrainingDescription(plain), ["the handle of the red cube", "Red cubes", "claw hammer"]).vocabulary
+    assert told is not None and told.groups[LABEL_GROUP] == ("claw hammer", "handle of the red cube"), "red cubes were known"
+    for words in ("the handle of the red cube", "Could you show me the claw hammer, please?", "a red cube"):
+        assert told.check(words, "tuned") is None
+    for words in ("hammer", "claw hammer red cube", "the red claw hammer", "banana"):
+        caution = told.check(words, "tuned")
+        assert caution is not None and caution.kind is CautionKind.UNKNOWN_WORDS
+
+
+def test_labels_alone_are_a_vocabulary_if_that_is_wanted() -> None:
+    told = with_words(UNDESCRIBED, ["mug", "claw hammer"], closed=True).vocabulary
+    assert told is not None and told.check("the mug", "own") is None and told.check("the fork", "own") is not None
+    assert with_words(UNDESCRIBED, [], closed=True).vocabulary is None
 
 
 def test_a_base_that_knows_the_world_still_knows_it() -> None:

@@ -17,12 +17,11 @@ from molmo_point.evaluation.observations import Observations
 from molmo_point.evaluation.picture_answers import PictureAnswers, answers_about, familiarity_of, known_words
 from molmo_point.files import check_writable
 from molmo_point.finetuning.labels.label_set import LabelSet
-from molmo_point.finetuning.taught import LABEL_GROUP, with_words
+from molmo_point.finetuning.taught import with_words
 from molmo_point.finetuning.trained_images import trained_images
 from molmo_point.model.checkpoint.trust_file import TRUST_FILE, training_description, write_training_description
 from molmo_point.pointer import Pointer
 from molmo_point.trust.image_familiarity import LEAST_IMAGES, ImageFamiliarity
-from molmo_point.trust.trained_words import TrainedWords
 
 RADIUS_PERCENT = 5.0
 
@@ -87,14 +86,15 @@ def _describe(options: argparse.Namespace, known: list[str], familiarity: ImageF
     """Store the words that the model was measured to know, where it has a vocabulary or is to have one, and the images."""
     folder = Path(resolve_checkpoint(options.model))
     description = training_description(folder)
-    if options.vocabulary:
-        if not known:
-            fix = "leave --vocabulary out, or train the model on these labels"
-            raise InputError("--vocabulary must have labels that the model knows", "none was answered right often enough", fix)
-        description = replace(description, vocabulary=TrainedWords(groups={LABEL_GROUP: tuple(known)}))
+    if options.vocabulary and not known:
+        fix = "leave --vocabulary out, or train the model on these labels"
+        raise InputError("--vocabulary must have labels that the model knows", "none was answered right often enough", fix)
+    described = with_words(
+        replace(description, vocabulary=None) if options.vocabulary else description, known, options.vocabulary
+    )
     if familiarity is None:
         progress(f"too few pictures to tell unfamiliar ones ({LEAST_IMAGES} are needed), or no vision features")
-    description = replace(with_words(description, known), familiarity=familiarity or description.familiarity)
+    description = replace(described, familiarity=familiarity or description.familiarity)
     if description.to_settings():
         write_training_description(folder, description)
     progress(f"labels that it knows: {', '.join(known) or 'none'}")
