@@ -15,6 +15,7 @@ from molmo_point.finetuning.taught import LABEL_GROUP, described, taught_by, wit
 from molmo_point.finetuning.tuning import TuningTask
 from molmo_point.model.checkpoint.adapters import is_adapter
 from molmo_point.model.checkpoint.quality_file import measured_quality
+from molmo_point.model.checkpoint.report import inspect_checkpoint
 from molmo_point.model.checkpoint.trust_file import TRUST_FILE, training_description, write_training_description
 from molmo_point.pointer import Pointer
 from molmo_point.request import Kind
@@ -93,6 +94,8 @@ def test_no_measurement_of_the_base_is_inherited(lora: dict[str, int] | None, ba
     backend: Backend = Pointer.from_pretrained(folder, device="cpu").backend
     assert backend.calibration == UNCALIBRATED and math.isnan(backend.sigma_px)
     assert backend.training.to_settings() == told.to_settings()
+    (note,) = (note for note in inspect_checkpoint(folder).notes if note.startswith("trust: "))
+    assert "not calibrated" in note and "3 words" in note
 
 
 def test_nothing_is_described_for_a_base_without_a_description(base: Path, labels: Path, tmp_path: Path) -> None:

@@ -100,6 +100,7 @@ def inspect_checkpoint(folder: str | Path, *, use_torch: bool = True) -> Checkpo
     image, image_problems = _image_settings(folder, config, flavor, notes)
     problems += [*weights.problems, *misfitting, *_tokenizer_problems(folder, _rows(config)), *image_problems]
     problems += _quality_problems(folder)
+    notes += _trust_notes(folder)
     if use_torch and flavor is not None:
         problems += _deep_problems(folder, weights, flavor, not any(p.kind == "tokenizer" for p in problems))
     dtypes: Counter[str] = Counter()
@@ -150,8 +151,10 @@ def _adapter_report(folder: Path, use_torch: bool) -> CheckpointReport:
     if known and not problems:
         problems = foreign_problems(folder, expected_shapes(MolmoForCausalLM, load_config(base)))
     inherited = [replace(problem, file=str(base / problem.file)) for problem in report.problems]
-    notes = (f"the facts are those of its base, {base}", *report.notes)
-    return replace(report, folder=str(folder), adapter_of=named, problems=(*problems, *inherited), notes=notes)
+    others = (note for note in report.notes if note not in _trust_notes(base))
+    notes = (*_trust_notes(folder), f"all other facts are those of its base, {base}", *others)
+    found = (*problems, *_quality_problems(folder), *inherited)
+    return replace(report, folder=str(folder), adapter_of=named, problems=found, notes=notes)
 
 
 def _quality_problems(folder: Path) -> list[Problem]:
@@ -163,6 +166,22 @@ def _quality_problems(folder: Path) -> list[Problem]:
         except CheckpointError as error:
             problems.append(_problem(kind, file, error))
     return problems
+
+
+def _trust_notes(folder: Path) -> tuple[str, ...]:
+    """Note what a folder tells about the trust in its answers; nothing if a file is broken, which is a problem of its own."""
+    if _quality_problems(folder):
+        return ()
+    (_, calibration), training = measured_quality(folder), training_description(folder)
+    words = 0 if training.vocabulary is None else sum(map(len, training.vocabulary.groups.values()))
+    facts = (
+        "calibrated"
+        if calibration.is_fitted
+        else "not calibrated (molmo-point eval calibration fits it on your labeled pictures)",
+        f"{words} words" if words else "no list of words",
+        "familiar images described" if training.familiarity is not None else "familiar images not described",
+    )
+    return (f"trust: {', '.join(facts)}",)
 
 
 def _deep_problems(folder: Path, weights: StoredWeights, flavor: Flavor, tokenizer_reads: bool) -> list[Problem]:

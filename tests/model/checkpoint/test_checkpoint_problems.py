@@ -59,6 +59,8 @@ BREAKAGES: dict[str, tuple[Callable[[Path], Any], str, str, str]] = {
         "preprocessor_config.json",
         "336",
     ),
+    "trust garbage": (lambda f: (f / "trust.json").write_text('{"abilities": ["fly"]}'), "training", "trust.json", "fly"),
+    "quality garbage": (lambda f: (f / "pointing.json").write_text("{}"), "quality", "pointing.json", "sigma_px"),
     "image settings garbage": (
         lambda f: (f / "preprocessor_config.json").write_text("{"),
         "image",

@@ -125,6 +125,13 @@ def test_the_embedded_model_is_known_and_complete() -> None:
     assert report.size_bytes == (TABLETOP / WEIGHTS).stat().st_size
     assert report.image is not None and (report.image.crop_px, report.image.max_crops) == (320, 0)
     json.dumps(report.to_dict())
+    (told,) = (note for note in report.notes if note.startswith("trust: "))
+    assert "trust: calibrated, 12 words" in told
+
+
+def test_a_folder_without_a_calibration_tells_how_to_get_one(tiny_moe_folder: Path) -> None:
+    (told,) = (note for note in inspect_checkpoint(tiny_moe_folder).notes if note.startswith("trust: "))
+    assert "not calibrated (molmo-point eval calibration" in told and "no list of words" in told
 
 
 def test_a_mixture_of_experts_in_bin_shards_is_known_and_complete(tiny_moe_folder: Path) -> None:
