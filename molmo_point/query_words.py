@@ -108,7 +108,8 @@ def named_objects(words: str) -> str:
         text = _without_tail(_without_tail(text, _ASKED_TAIL), _TAIL)
     for _ in range(2):
         determiner = _DETERMINER.match(text)
-        text = _without_ends(text[determiner.end() :]) or text if determiner else text
+        rest = _without_ends(text[determiner.end() :]) if determiner else ""
+        text = rest if _has_words(rest) else text
     return text
 
 

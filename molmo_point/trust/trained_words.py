@@ -66,7 +66,7 @@ class TrainedWords:
         for k in range(2, len(token) - 1):
             if (token[:k],) in self._groups_of and (token[k:],) in self._groups_of:
                 return f"{token[:k]} {token[k:]}"
-        alike = [known for known in self._known if len(known) > 2 and _may_be_misspelt(token, known)]
+        alike = [known for known in (*self._known, "the") if len(known) > 2 and _may_be_misspelt(token, known)]
         swapped = (known for known in alike if sorted(token) == sorted(known) and sum(map(str.__ne__, token, known)) == 2)
         return next(iter((*swapped, *get_close_matches(token, alike, 1, _LEAST_LIKENESS))), None)
 
@@ -109,7 +109,7 @@ class TrainedWords:
 
     @cached_property
     def _longest(self) -> int:
-        return max(map(len, self._groups_of))
+        return max(map(len, self._groups_of), default=0)
 
     @cached_property
     def _known(self) -> frozenset[str]:
@@ -151,8 +151,10 @@ class TrainedWords:
         return tuple(token for token in words if token not in _FUNCTION_WORDS) or words or foreign or outside
 
     def _message(self, tokens: tuple[str, ...], unknown: tuple[str, ...], model: str, too_long: bool) -> str:
-        counts = [f"{len(words)} {name if len(words) > 1 else name.removesuffix('s')}" for name, words in self.groups.items()]
-        known = f"{model} knows {' and '.join((', '.join(counts[:-1]), counts[-1]) if len(counts) > 1 else counts)}"
+        *most, last = [
+            f"{len(words)} {name if len(words) > 1 else name.removesuffix('s')}" for name, words in self.groups.items()
+        ] or ["no words"]
+        known = f"{model} knows {', '.join(most)}{' and ' if most else ''}{last}"
         if unknown:
             named = [repr(_shown(word)) for word in unknown[:_MOST_NAMED]]
             more = f" and {len(unknown) - len(named)} more" if len(unknown) > len(named) else ""

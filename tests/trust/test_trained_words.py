@@ -93,6 +93,7 @@ def test_a_message_says_what_the_model_knows() -> None:
         ("the blakc cilinder", "the black cylinder"),
         ("Show me the yelow brick, please", "Show me the yellow brick, please"),
         ("bleu cube", "blue cube"),
+        ("teh red cube", "the red cube"),
         ("redcube", "red cube"),
         ("the red-cube", "the red cube"),
         ("the red cube 😀", "the red cube"),
@@ -147,6 +148,11 @@ def test_a_vocabulary_without_patterns_takes_any_order() -> None:
     caution = words.check("the ring", "mine")
     assert caution is not None and caution.words == ("ring",)
     assert caution.message == "mine knows 2 names; 'ring' is none of them"
+
+
+def test_no_words_at_all_know_nothing() -> None:
+    caution = TrainedWords({}).check("the cube", "mine")
+    assert caution is not None and caution.message == "mine knows no words; 'cube' is none of them"
 
 
 @pytest.mark.parametrize("model", sorted(WORDS))

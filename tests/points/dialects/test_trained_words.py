@@ -1,8 +1,11 @@
 """Wordings of one question: the model reads what it was trained on, and the results keep the words of the user."""
 
+import random
+
 import pytest
 
 from molmo_point import Pointer, PointRequest
+from molmo_point.commands import PickStep, parse_command
 from molmo_point.points.dialects import DIALECTS, dialect_of
 from molmo_point.points.dialects.dialect import Dialect
 from molmo_point.request import Kind
@@ -109,6 +112,18 @@ def test_what_carries_meaning_stays(words: str, trained: str) -> None:
     assert dialect_of("molmo").trained_words(words) == trained
 
 
+def test_no_words_lose_their_negation_or_all_their_letters() -> None:
+    parts = (
+        "please the a red cube where is show me can you find are there how many of all in image thanks , . ? ' ( that i want to"
+    )
+    choices, rng = [*parts.split(), "pick", "up", "point", "one", "and"], random.Random(1)
+    for _ in range(3000):
+        words = [rng.choice(choices) for _ in range(rng.randint(1, 8))]
+        words.insert(rng.randint(0, len(words)), rng.choice(("not", "no", "without", "except", "mug")))
+        kept = dialect_of("molmo").trained_words(" ".join(words)).split()
+        assert {"not", "no", "without", "except", "mug"} & {*words} <= {*kept}, words
+
+
 def test_a_dialect_may_keep_capitals() -> None:
     class Names(Dialect):
         name = "names"
@@ -129,6 +144,13 @@ def test_a_dialect_may_keep_articles_and_requests() -> None:
             return iter(())
 
     assert Whole().prompt(PointRequest("Show me the USB  plug.")).text == "Point to show me the usb plug"
+
+
+def test_a_command_asks_for_the_same_words() -> None:
+    for command in ("pick up The Red Cube, please", "PICK UP THE RED CUBE", "could you grab a red cube for me?"):
+        (step,) = parse_command(command).steps
+        assert isinstance(step, PickStep)
+        assert dialect_of("molmo").prompt(PointRequest(step.what)).text == "Point to red cube"
 
 
 def test_a_count_has_no_article() -> None:
