@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from molmo_point.backend import Backend, Growth, Limits, Prompt, open_backend
+from molmo_point.cautions import Caution
 from molmo_point.crop import View, views_of
 from molmo_point.depth.lift import lift_point
 from molmo_point.errors import CancelledError, InputError, NotTrainedError
@@ -18,6 +19,7 @@ from molmo_point.points.stop_rule import GrowingAnswer
 from molmo_point.request import MAX_POINTS, Kind, Near, PointRequest, Surface
 from molmo_point.results import Completion, Count, Found, ImagePoint, Pointing
 from molmo_point.text_checks import MAX_ANSWER_TOKENS, checked_count, checked_question
+from molmo_point.trust.image_checks import check_image
 
 _TOKENS_AROUND, _TOKENS_PER_POINT = 64, 20
 OnPoints: TypeAlias = Callable[[tuple[ImagePoint, ...]], None]
@@ -139,7 +141,7 @@ class Pointer:
         clock, whole = _Clock(request), RgbdFrame.of(frame)
         for view in views_of(whole, request):
             (answer,) = self._answer(view, (request,), clock, should_stop, told)
-            pointing = self._pointing(view, answer, clock)
+            pointing = self._pointing(view, answer, clock, check_image(view.color))
             if pointing.found:
                 break
         return pointing
@@ -181,7 +183,8 @@ class Pointer:
             raise InputError("near must be None for several queries", "a place to look at", "ask one by one with point")
         view, clock = View(RgbdFrame.of(frame), None), _Clock(*requests)
         answers = self._answer(view, requests, clock, should_stop, on_points)
-        return tuple(self._pointing(view, answer, clock) for answer in answers)
+        image_caution = check_image(view.color)
+        return tuple(self._pointing(view, answer, clock, image_caution) for answer in answers)
 
     def count(
         self,
@@ -198,7 +201,7 @@ class Pointer:
         told = None if on_points is None else lambda _, points: on_points(points)
         view, clock = View(RgbdFrame.of(frame), None), _Clock(request)
         (answer,) = self._answer(view, (request,), clock, should_stop, told)
-        judged = self._judged(view, answer)
+        judged = self._judged(view, answer, check_image(view.color))
         parsed = judged.parsed
         return Count(
             query=request.words,
@@ -317,14 +320,14 @@ class Pointer:
         clock.generated = time.perf_counter()
         return answers
 
-    def _judged(self, view: View, answer: GrowingAnswer) -> JudgedAnswer:
+    def _judged(self, view: View, answer: GrowingAnswer, image_caution: Caution | None) -> JudgedAnswer:
         """Read, rate and judge an answer; its points are in pixels of the view."""
         backend = self.backend
         spreads = backend.spreads(view.color, answer.prompt, answer.completion) if answer.request.spread else ()
-        return judge_answer(answer, view.size_wh, self._dialect, backend, spreads)
+        return judge_answer(answer, view.size_wh, self._dialect, backend, spreads, image_caution)
 
-    def _pointing(self, view: View, answer: GrowingAnswer, clock: "_Clock") -> Pointing:
-        request, judged = answer.request, self._judged(view, answer)
+    def _pointing(self, view: View, answer: GrowingAnswer, clock: "_Clock", image_caution: Caution | None) -> Pointing:
+        request, judged = answer.request, self._judged(view, answer, image_caution)
         points, read = view.to_image(judged.points), time.perf_counter()
         surface = {"prefer": request.prefer, "reference_depth_m": request.reference_depth_m}
         return Pointing(

@@ -13,7 +13,9 @@ from molmo_point.results import Completion
 CAMERA = Intrinsics(640, 480, 600.0, 600.0, 319.5, 239.5)
 DEPTH = np.full((480, 640), 0.6, np.float32)
 DEPTH[:100, :100] = np.nan
-FRAME = RgbdFrame(np.zeros((480, 640, 3), np.uint8), DEPTH, CAMERA, stamp_ns=77)
+COLOR = np.random.default_rng(3).integers(20, 230, (30, 40, 3), np.uint8).repeat(16, 0).repeat(16, 1)
+"""A picture of squares, in which a model could see."""
+FRAME = RgbdFrame(COLOR, DEPTH, CAMERA, stamp_ns=77)
 MUG = ' <point x="50.0" y="50.0" alt="mug">mug</point>'
 TWO = ' <points x1="5.0" y1="5.0" x2="50.0" y2="50.0" alt="mugs">mugs</points>'
 

@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from molmo_point.cautions import Caution, CautionKind
@@ -128,3 +129,11 @@ def test_a_kind_of_question_that_nobody_trained_is_refused_before_the_model_runs
         ask(Pointer(backend))
     assert caught.value.given == kind.value and "allenai/Molmo" in caught.value.fix
     assert backend.calls == []
+
+
+def test_a_poor_picture_is_doubted_once_for_every_question_about_it() -> None:
+    dark = np.zeros_like(FRAME.color)
+    pointer = Pointer(answered(MUG, calibration=FITTED))
+    for answer in (pointer.point(dark, "mug"), *pointer.point_many(dark, ["mug", "the mug"]), pointer.count(dark, "mug")):
+        assert [caution.kind for caution in answer.cautions] == [CautionKind.POOR_IMAGE]
+        assert all(math.isnan(point.confidence) for point in answer.points)

@@ -164,6 +164,6 @@ def test_results_keep_the_words_of_the_user() -> None:
     backend = Scripted(MUG)
     pointing = Pointer(backend).point(FRAME, "The RED Mug.", labels=False)
     assert pointing.query == "The RED Mug."
-    assert pointing.points[0].label == "The RED Mug."
+    assert pointing.points[0].label == "mug"
     assert Pointer(backend).count(FRAME, "MUGS").query == "MUGS"
     assert [call["prompt"] for call in backend.calls] == ["Point to red mug", "How many mugs are there?"]
