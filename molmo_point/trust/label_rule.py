@@ -4,9 +4,10 @@ import re
 from collections.abc import Sequence
 
 from molmo_point.cautions import Caution, CautionKind
+from molmo_point.query_words import named_objects
 from molmo_point.text_checks import printable
 
-DEFAULT_LABEL_LIMIT = 0.5
+DEFAULT_LABEL_LIMIT = 1 / 3
 """Share of a label's words that a query may lack at most."""
 
 _WORD = re.compile(r"\w+")
@@ -25,11 +26,20 @@ def check_labels(query: str, labels: Sequence[str], limit: float = DEFAULT_LABEL
         labels: The model's own names of its points.
         limit: Share of a label's words that the query may lack.
     """
-    differing = next((label for label in dict.fromkeys(labels) if missing_share(query, label) > limit), None)
+    asked = named_objects(query)
+    differing = next((label for label in dict.fromkeys(labels) if _differs(asked, label, limit)), None)
     if differing is None:
         return None
     message = f"asked for {shown(query)}, the model points at {shown(differing)}"
     return Caution(CautionKind.LABEL_DIFFERS, message)
+
+
+def _differs(query: str, label: str, limit: float) -> bool:
+    """Tell whether a label names another object; one that only says more than the query ("red", "red cube") does not."""
+    named = content_words(label)
+    if not named:
+        return label.strip().casefold() not in query.casefold()
+    return not content_words(query) <= named and missing_share(query, label) > limit
 
 
 def missing_share(query: str, label: str) -> float:
