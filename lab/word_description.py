@@ -72,6 +72,10 @@ def _described(groups: _Groups, connecting: _Groups, forms: dict[str, str], ques
     for question in questions:
         found = _readings(named_objects(question.prompt).lower().split(), names)
         patterns |= found if len(found) == 1 else set()
+    # Two anchors of a relation, each with a color or without, are too rare to occur in every combination.
+    heads = {pattern.partition(" relations ")[0] for pattern in patterns if " joints " in pattern}
+    anchors = [f"{one} joints {other}" for one in ("nouns", "colors nouns") for other in ("nouns", "colors nouns")]
+    patterns |= {f"{head} relations {pair}" for head in heads for pair in anchors}
     return TrainedWords(groups, connecting, forms, tuple(sorted(patterns)))
 
 

@@ -72,7 +72,7 @@ _TAIL = re.compile(
     re.IGNORECASE,
 )
 _ASKED_TAIL = re.compile(
-    r" (?:(?:there )?(?:is|are|do|does|can|could)"
+    r" (?:(?:there )?(?:is|are|(?:do|does|can|could)(?= ))"
     r"(?: (?:there|here|it|they|you|i|we|one|see|seen|find|spot|count|visible|located|found|be|at|on the table))*"
     r"|there|located|at|up)$",
     re.IGNORECASE,

@@ -96,6 +96,8 @@ def test_a_wording_does_not_change_the_prompt(name: str, kind: Kind) -> None:
         ("next to the mug", "next to the mug"),
         ("which cube is red", "which cube is red"),
         ("touch screen", "touch screen"),
+        ("which one is the trash can?", "trash can"),
+        ("where do you see the trash can", "trash can"),
         ("show case", "show case"),
         ("point of sale terminal", "point of sale terminal"),
         ("hello kitty", "hello kitty"),
