@@ -73,7 +73,7 @@ def test_foreign_words_move_nothing(arm, processes):
     client, _ = arm
     time.sleep(1.0)
     heard = []
-    client.node.create_subscription(JointState, "/simulated/joint_states", heard.append, 100)
+    client.node.create_subscription(JointState, "/joint_states", heard.append, 100)
     for query in FOREIGN[::40]:
         result = client.pick(query, PlaceStep(Relation.ASIDE), timeout_s=PATIENCE_S)
         assert (result.error_code, result.failure) == (ErrorCode.UNTRUSTED, "UNTRUSTED"), (query, result.error_msg)
