@@ -24,6 +24,7 @@ FIRST_SEED = 980_000
 """First scene that judges; the fits use those from 940000, and 960000 serves for looking."""
 _ARM_EVERY = 4
 _FAR_PX = 40.0
+_PLURAL_SHARE = 0.75
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,8 +113,10 @@ def present_and_absent(asking: _Asking, count: int, detail: str = "", plain: boo
     present, absent = fits(asking.view)
     absent = [each for each in absent if plain or each[1]]
     for color, shape, numbers in asking.choose(present, count):
-        many = len(numbers) > 1
-        yield asking.ask(asking.phrase(color, shape, many), numbers, detail or ("several" if many else "present"))
+        several = len(numbers) > 1
+        # As in the training, a person may use the singular and yet mean any that fits.
+        words = asking.phrase(color, shape, several and bool(asking.rng.random() < _PLURAL_SHARE))
+        yield asking.ask(words, numbers, detail or ("several" if several else "present"))
     for name, options in _kinds_of_absence(asking, absent, min(count, len(present) or count)):
         for color, shape, _ in options:
             many = bool(asking.rng.random() < 0.2)
