@@ -2,7 +2,7 @@
 
 This program is the camera over the tray; halfway, a ball is taken. The pointing node counts. The demo prints each
 count with the share of images that agree, its confidence, its cautions and the truth. A line reports a new count
-only if most images agree, without cautions or low confidence.
+only if most images agree, without cautions, with enough confidence.
 
     ros2_ws/run python demos/04_count_a_tray.py
 """
@@ -79,7 +79,7 @@ def watch(tray: "Tray") -> int:
 
 def is_believed(result) -> bool:
     """Decide whether a count may change what the program believes."""
-    doubted = result.points.cautions or not result.points_agree or result.confidence < LEAST_CONFIDENCE
+    doubted = result.points.cautions or not result.points_agree or not result.confidence >= LEAST_CONFIDENCE
     return not doubted and result.agreement >= LEAST_AGREEMENT
 
 

@@ -62,7 +62,7 @@ def tray_result(**fields) -> SimpleNamespace:
 
 @pytest.mark.parametrize(
     ("fields", "believed"),
-    [({}, True), ({"cautions": 4}, False), ({"confidence": 0.3}, False), ({"confidence": math.nan}, True),
+    [({}, True), ({"cautions": 4}, False), ({"confidence": 0.3}, False), ({"confidence": math.nan}, False),
      ({"agreement": 0.5}, False), ({"points_agree": False}, False)],
 )  # fmt: skip
 def test_the_count_of_a_tray_is_believed_only_without_doubts(fields, believed):
