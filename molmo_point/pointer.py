@@ -19,7 +19,7 @@ from molmo_point.points.stop_rule import GrowingAnswer
 from molmo_point.request import MAX_POINTS, Kind, Near, PointRequest, Surface
 from molmo_point.results import Completion, Count, Found, ImagePoint, Pointing
 from molmo_point.text_checks import MAX_ANSWER_TOKENS, checked_count, checked_question
-from molmo_point.trust.image_checks import check_image
+from molmo_point.trust.judgment import judge_image
 
 _TOKENS_AROUND, _TOKENS_PER_POINT = 64, 20
 OnPoints: TypeAlias = Callable[[tuple[ImagePoint, ...]], None]
@@ -139,9 +139,10 @@ class Pointer:
         )
         told = None if on_points is None else lambda _, points: on_points(points)
         clock, whole = _Clock(request), RgbdFrame.of(frame)
+        image_caution = judge_image(whole.color, self.backend.training)
         for view in views_of(whole, request):
             (answer,) = self._answer(view, (request,), clock, should_stop, told)
-            pointing = self._pointing(view, answer, clock, check_image(view.color))
+            pointing = self._pointing(view, answer, clock, image_caution)
             if pointing.found:
                 break
         return pointing
@@ -183,7 +184,7 @@ class Pointer:
             raise InputError("near must be None for several queries", "a place to look at", "ask one by one with point")
         view, clock = View(RgbdFrame.of(frame), None), _Clock(*requests)
         answers = self._answer(view, requests, clock, should_stop, on_points)
-        image_caution = check_image(view.color)
+        image_caution = judge_image(view.color, self.backend.training)
         return tuple(self._pointing(view, answer, clock, image_caution) for answer in answers)
 
     def count(
@@ -201,7 +202,7 @@ class Pointer:
         told = None if on_points is None else lambda _, points: on_points(points)
         view, clock = View(RgbdFrame.of(frame), None), _Clock(request)
         (answer,) = self._answer(view, (request,), clock, should_stop, told)
-        judged = self._judged(view, answer, check_image(view.color))
+        judged = self._judged(view, answer, judge_image(view.color, self.backend.training))
         parsed = judged.parsed
         return Count(
             query=request.words,

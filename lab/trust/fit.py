@@ -33,6 +33,7 @@ from molmo_point.pointer import Pointer
 from molmo_point.request import Kind
 from molmo_point.trust.answer_model import AnswerFeatures
 from molmo_point.trust.image_familiarity import ImageFamiliarity
+from molmo_point.trust.trained_colors import TrainedColors
 from molmo_point.trust.training_description import TrainingDescription
 
 FIT_SEED, MEASURE_SEED = 940_000, 950_000
@@ -69,7 +70,13 @@ def fit_description(pointer: Pointer, name: str, views: int, told: TrainingDescr
         fit_read_out(values, colors, lambda word: (word,), False),
         fit_read_out(values, shapes, forms, True),
     )
-    return replace(told, familiarity=ImageFamiliarity.fit(np.stack(clean), np.stack(spoiled)), read_outs=read_outs)
+    familiarity = ImageFamiliarity.fit(np.stack(clean), np.stack(spoiled))
+    return replace(told, familiarity=familiarity, read_outs=read_outs, colors=fit_colors(name, views))
+
+
+def fit_colors(name: str, views: int) -> TrainedColors:
+    """Fit the colors of rendered views."""
+    return TrainedColors.fit(view.color for view in tqdm(VIEWS[name](FIT_SEED, views), desc="colors"))
 
 
 def tabletop_questions(first: int, scenes: int) -> Iterator[TrustQuestion]:

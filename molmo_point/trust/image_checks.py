@@ -15,7 +15,9 @@ from molmo_point.arrays import ColorArray
 from molmo_point.cautions import Caution, CautionKind
 
 _SIDE_PX = 640
-"""Longer side of the sample of an image; blur and noise are judged at this size."""
+"""Longer side of the sample of an image; blur is judged at this size."""
+_LEAST_SIDE_PX = 32
+"""Shorter side of an image or a sample below which its structure is not judged."""
 _DARK_LEVEL, _DARK_SHARE = 40, 0.985
 _BRIGHT_LEVEL, _BRIGHT_SHARE = 250, 0.85
 _LEAST_CONTRAST = 16.0
@@ -71,13 +73,18 @@ def check_image(color: ColorArray) -> Caution | None:
 
 def image_faults(color: ColorArray) -> tuple[ImageFault, ...]:
     """Measure an image (h, w, 3) and list its faults, the gravest first."""
-    if min(color.shape[:2]) < _TILE_PX:
+    if min(color.shape[:2]) < _LEAST_SIDE_PX:
         return ()
-    step = -(-max(color.shape[:2]) // _SIDE_PX)
-    seen = color[::step, ::step]
+    seen = sampled(color)
     light = tuple(_light_faults(seen))
     # A black or white image has no texture, no edges and equal rows: one reason is enough.
     return light or tuple(_structure_faults(color, seen))
+
+
+def sampled(color: ColorArray) -> ColorArray:
+    """Return every n-th pixel of an image, so that its longer side has at most 640 pixels; a view of the same memory."""
+    step = -(-max(color.shape[:2]) // _SIDE_PX)
+    return color[::step, ::step]
 
 
 def _light_faults(seen: ColorArray) -> Iterator[ImageFault]:
@@ -94,6 +101,8 @@ def _light_faults(seen: ColorArray) -> Iterator[ImageFault]:
 
 
 def _structure_faults(color: ColorArray, seen: ColorArray) -> Iterator[ImageFault]:
+    if min(seen.shape[:2]) < _LEAST_SIDE_PX:
+        return
     contrast = _contrast(seen)
     if contrast < _LEAST_CONTRAST:
         text = f"the picture shows next to nothing: its strongest edges differ by {contrast:.0f} of 255"
@@ -103,6 +112,10 @@ def _structure_faults(color: ColorArray, seen: ColorArray) -> Iterator[ImageFaul
     if missing >= _MISSING_SHARE:
         text = f"a part of the picture is missing: the lower {100 * missing:.0f} % has one color"
         yield ImageFault(PoorImageCause.MISSING_PART, missing, text)
+    # The rest is judged by the part that was transferred.
+    color, seen = (image[: round(len(image) * (1 - missing))] for image in (color, seen))
+    if min(seen.shape[:2]) < _LEAST_SIDE_PX:
+        return
     noise, color_noise = _noise(color)
     if noise > _MOST_NOISE or color_noise > _MOST_COLOR_NOISE:
         figure = max(noise, color_noise)

@@ -78,7 +78,7 @@ class ImageFamiliarity:
         arrays = [np.asarray(each, np.float32) for each in (mean, spread, axes[:k], deviations)]
         contrast = np.zeros(values.shape[1] + 1)
         if spoiled is not None and len(spoiled) >= LEAST_IMAGES:
-            contrast = _classifier(standard, (np.asarray(spoiled, float) - mean) / spread)
+            contrast = fit_classifier(standard, (np.asarray(spoiled, float) - mean) / spread)
         fitted = cls(*arrays, rest, 1.0, np.asarray(contrast, np.float32), math.inf)  # pyright: ignore[reportCallIssue]
         rows = [fitted._measures(row) for row in np.asarray(held, np.float32)]
         limits = np.quantile(rows, familiar_share, axis=0)
@@ -139,12 +139,15 @@ class ImageFamiliarity:
         return {**{name: to_text(vars(self)[name]) for name in names}, **numbers}
 
 
-def _classifier(familiar: FloatArray, spoiled: FloatArray) -> FloatArray:
-    """Fit a ridge logistic regression between two sets of standardized features (m, n), which count half each: (n + 1,)."""
+def fit_classifier(familiar: FloatArray, spoiled: FloatArray, decay: float = _RIDGE) -> FloatArray:
+    """Fit a ridge logistic regression between two sets of standardized features (m, n), which count half each: (n + 1,).
+
+    The result are weights and an offset; their sum is the log-odds of the second set.
+    """
     columns = np.c_[np.concatenate([familiar, spoiled]), np.ones(len(familiar) + len(spoiled))]
     true = np.r_[np.zeros(len(familiar)), np.ones(len(spoiled))]
     mass = np.r_[np.full(len(familiar), 0.5 / len(familiar)), np.full(len(spoiled), 0.5 / len(spoiled))]
-    ridge = np.diag(np.r_[np.full(columns.shape[1] - 1, 2 * _RIDGE), 1e-9])
+    ridge = np.diag(np.r_[np.full(columns.shape[1] - 1, 2 * decay), 1e-9])
     theta = np.zeros(columns.shape[1])
     for _ in range(_NEWTON_STEPS):
         told = 1 / (1 + np.exp(-np.clip(columns @ theta, -30, 30)))

@@ -3,8 +3,10 @@
 import math
 from dataclasses import dataclass
 
+from molmo_point.arrays import ColorArray
 from molmo_point.cautions import Caution, CautionKind
 from molmo_point.trust.confidence_calibration import Calibration
+from molmo_point.trust.image_checks import check_image
 from molmo_point.trust.label_rule import check_labels, shown
 from molmo_point.trust.training_description import TrainingDescription
 
@@ -34,6 +36,11 @@ class AnswerFacts:
     truncated: bool = False
     object_count: int = 0
     stated_count: int | None = None
+
+
+def judge_image(color: ColorArray, training: TrainingDescription) -> Caution | None:
+    """Return the caution about an image (h, w, 3) itself; None without one."""
+    return check_image(color) or (None if training.colors is None else training.colors.check(color))
 
 
 def judge(facts: AnswerFacts, model: str, training: TrainingDescription, calibration: Calibration) -> tuple[Caution, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 from molmo_point.request import Kind
 from molmo_point.trust.image_familiarity import ImageFamiliarity
 from molmo_point.trust.label_rule import DEFAULT_LABEL_LIMIT
+from molmo_point.trust.trained_colors import TrainedColors
 from molmo_point.trust.trained_words import TrainedWords
 from molmo_point.trust.word_readout import WordReadOut
 
@@ -23,6 +24,7 @@ class TrainingDescription:
         label_limit: Share of the words of its own names that a query may lack.
         read_outs: Read-outs of its words from vision features; empty without any.
         least_evidence: Log-odds of the read-outs at a point below which the object there is unfamiliar.
+        colors: Colors of its images; None if they are not described.
     """
 
     vocabulary: TrainedWords | None = None
@@ -31,6 +33,7 @@ class TrainingDescription:
     label_limit: float = DEFAULT_LABEL_LIMIT
     read_outs: tuple[WordReadOut, ...] = ()
     least_evidence: float = -math.inf
+    colors: TrainedColors | None = None
 
     @property
     def needs_features(self) -> bool:
@@ -40,7 +43,8 @@ class TrainingDescription:
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> "TrainingDescription":
         """Read the form of `to_settings`; ValueError, KeyError or TypeError if it is another."""
-        vocabulary, abilities, familiarity = (settings.get(name) for name in ("vocabulary", "abilities", "familiarity"))
+        names = ("vocabulary", "abilities", "familiarity", "colors")
+        vocabulary, abilities, familiarity, colors = (settings.get(name) for name in names)
         return cls(
             None if vocabulary is None else TrainedWords.from_settings(vocabulary),
             None if abilities is None else frozenset(Kind(kind) for kind in abilities),
@@ -48,6 +52,7 @@ class TrainingDescription:
             _share(settings.get("label_limit", DEFAULT_LABEL_LIMIT)),
             tuple(WordReadOut.from_settings(each) for each in settings.get("read_outs", ())),
             float(settings.get("least_evidence", -math.inf)),
+            None if colors is None else TrainedColors.from_settings(colors),
         )
 
     def to_settings(self) -> dict[str, Any]:
@@ -59,6 +64,7 @@ class TrainingDescription:
             "label_limit": None if self.label_limit == DEFAULT_LABEL_LIMIT else self.label_limit,
             "read_outs": [each.to_settings() for each in self.read_outs] or None,
             "least_evidence": round(self.least_evidence, 3) if math.isfinite(self.least_evidence) else None,
+            "colors": self.colors and self.colors.to_settings(),
         }
         return {name: part for name, part in parts.items() if part is not None}
 
