@@ -24,7 +24,9 @@ _BITS = 5
 _RARE = 1 / 3000
 """Share of the pixels from which on a color counts as seen."""
 _STRONGEST = 0.999
-_FOLDS, _FAMILIAR_SHARE, _DECAY = 5, 0.99, 0.06
+_FOLDS, _FAMILIAR_SHARE, _DECAY = 5, 0.98, 0.015
+_LEAST_LIMIT = 1.5
+"""Least log-odds that count as swapped, however clear the training images are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +56,7 @@ class TrainedColors:
             theta = fit_classifier(seen[fold != left_out], swapped[fold != left_out], _DECAY)
             odds[fold == left_out] = seen[fold == left_out] @ theta[:-1] + theta[-1]
         theta = fit_classifier(seen, swapped, _DECAY)
-        limit = float(np.quantile(odds, _FAMILIAR_SHARE))
+        limit = max(float(np.quantile(odds, _FAMILIAR_SHARE)), _LEAST_LIMIT)
         return cls(theta[:-1], float(theta[-1]), limit, float(chroma.min()) / 2)
 
     def check(self, color: ColorArray) -> Caution | None:
