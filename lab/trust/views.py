@@ -19,7 +19,7 @@ from molmo_point.sim.arm.tables import random_arm_layout
 from molmo_point.sim.tabletop.layout import random_camera, random_layout
 from molmo_point.sim.tabletop.scene import TabletopScene
 
-_ARM_EVERY = 3
+_ARM_EVERY, _HOUSEHOLD_ARM_EVERY = 3, 8
 
 
 def plain_views(first: int, count: int) -> Iterator[LabeledView]:
@@ -62,7 +62,7 @@ def household_views(first: int, count: int) -> Iterator[LabeledView]:
                 for row, item in zip(rows, arrangement.objects, strict=True)
             )
             yield LabeledView(stage.render_color(), masks, tuple(names))
-            if scene % _ARM_EVERY == 0:
+            if scene % _HOUSEHOLD_ARM_EVERY == 0:
                 yield from _container_views(rng, scene)
 
 

@@ -53,7 +53,7 @@ class ImageFamiliarity:
     def fit(
         cls, features: FloatArray, spoiled: FloatArray | None = None, familiar_share: float = _FAMILIAR_SHARE
     ) -> "ImageFamiliarity":
-        """Fit the distribution of features (images, n); every fifth image is held out and sets the limits.
+        """Fit the distribution of features (images, n); a fifth of the images, drawn by a fixed seed, sets the limits.
 
         Args:
             features: Summaries of training images (`PatchFeatures.summary`), at least `LEAST_IMAGES`.
@@ -63,7 +63,8 @@ class ImageFamiliarity:
         Raises:
             ValueError: There are too few images.
         """
-        held_out = np.arange(len(features)) % 5 == 4
+        # Drawn, because images often come in a fixed sequence of kinds.
+        held_out = np.random.default_rng(0).permutation(len(features)) % 5 == 0
         values, held = np.asarray(features, float)[~held_out], np.asarray(features, float)[held_out]
         if len(features) < LEAST_IMAGES:
             raise ValueError(f"{len(features)} images, at least {LEAST_IMAGES} are needed")

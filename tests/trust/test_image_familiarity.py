@@ -42,7 +42,7 @@ def test_spoiled_copies_that_move_the_features_little_are_told_by_the_classifier
 
     shift = np.r_[np.full(6, 1.2), np.zeros(6)].astype(np.float32)
     alone, told = ImageFamiliarity.fit(plain(2)), ImageFamiliarity.fit(plain(2), plain(5) + shift)
-    assert share_beyond(alone, plain(6) + shift) < 0.35 < 0.55 < share_beyond(told, plain(6) + shift)
+    assert share_beyond(alone, plain(6) + shift) < 0.45 < 0.55 < share_beyond(told, plain(6) + shift)
     assert share_beyond(told, plain(6)) < 0.06
 
 
