@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from molmo_point.arrays import ColorArray, FloatArray
 from molmo_point.cautions import Caution, CautionKind
-from molmo_point.trust.image_checks import sampled
+from molmo_point.trust.image_checks import sampled, whole_quantile
 from molmo_point.trust.image_familiarity import fit_classifier
 
 _HUES, _SATURATIONS, _LEAST_VALUE = 36, (0.35, 0.65), 0.12
@@ -106,8 +106,7 @@ def _chroma(color: ColorArray) -> float:
     """Return the distance of the strongest color from gray, levels of 255."""
     red, green, blue = np.moveaxis(_sample(color), 2, 0)
     spread = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
-    place = int(_STRONGEST * (spread.size - 1))
-    return float(np.partition(spread.ravel(), place)[place])
+    return whole_quantile(spread.ravel(), _STRONGEST)
 
 
 @lru_cache(maxsize=1)
