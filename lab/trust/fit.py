@@ -93,6 +93,8 @@ def household_questions(first: int, scenes: int) -> Iterator[TrustQuestion]:
             mask = np.isin(question.mask, question.targets)
             yield TrustQuestion("in domain", question.frame, question.phrase, mask, question.scene, question.kind)
     yield from tqdm(unseen.household_questions(unseen.HOUSEHOLD, scenes // 2, Half.DEVELOP, first), desc="absent")
+    for scene in tqdm(range(first, first + scenes // 6), desc="plain tables"):
+        yield from trust_questions(scene, Half.DEVELOP, _KINDS[:4])
 
 
 QUESTIONS: dict[str, Questions] = {"tabletop": tabletop_questions, "household": household_questions}
