@@ -18,6 +18,26 @@ from molmo_point.trust.trained_words import TrainedWords
 _SCENES, _QUESTIONS, _MOST_OBJECTS = 20_000, 5, 8
 _GENERAL = {"objects": "object", "things": "thing", "items": "item"}
 _Groups = dict[str, tuple[str, ...]]
+_STARTS = ("one", "one single", "a single", "single", "one of the", "exactly one", "the one")
+_LINKS = (
+    "",
+    "that is ",
+    "that are ",
+    "that's ",
+    "which is ",
+    "which are ",
+    "lying ",
+    "sitting ",
+    "standing ",
+    "placed ",
+    "resting ",
+)
+_ENDS = (
+    *(f"{link}{place} the table" for link in _LINKS for place in ("on", "on top of", "here on", "there on")),
+    *(f"{link}on {this} table" for link in _LINKS for this in ("this", "that", "your", "our", "my", "a")),
+    *("only", "again", "of yours", "right there"),
+)
+"""Phrases that change nothing: a model points at one object of a kind, and every scene is a table."""
 
 
 def plain_shape_words(scenes: int = _SCENES) -> TrainedWords:
@@ -76,7 +96,7 @@ def _described(groups: _Groups, connecting: _Groups, forms: dict[str, str], ques
     heads = {pattern.partition(" relations ")[0] for pattern in patterns if " joints " in pattern}
     anchors = [f"{one} joints {other}" for one in ("nouns", "colors nouns") for other in ("nouns", "colors nouns")]
     patterns |= {f"{head} relations {pair}" for head in heads for pair in anchors}
-    return TrainedWords(groups, connecting, forms, tuple(sorted(patterns)))
+    return TrainedWords(groups, connecting, forms, tuple(sorted(patterns)), (), _STARTS, tuple(sorted(_ENDS)))
 
 
 def _readings(tokens: list[str], names: dict[str, list[str]]) -> set[str]:

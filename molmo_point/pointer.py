@@ -303,7 +303,8 @@ class Pointer:
         if any(request.spread for request in requests) and not self.backend.tells_spread:
             fix = "use a Molmo v1 checkpoint, or spread=False"
             raise InputError("spread must be False for a model that does not tell its distributions", self.backend.name, fix)
-        answers = tuple(GrowingAnswer(request, self._dialect, view.size_wh) for request in requests)
+        known = self.backend.training.vocabulary
+        answers = tuple(GrowingAnswer(request, self._dialect, view.size_wh, known) for request in requests)
         for batch in (answers,) if self.backend.batches else tuple((answer,) for answer in answers):
             limits = Limits(_TOKENS_AROUND + _TOKENS_PER_POINT * max(answer.request.max_points for answer in batch))
             _raise_if_stopped(should_stop, batch[0].prompt, None)

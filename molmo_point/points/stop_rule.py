@@ -8,6 +8,7 @@ from molmo_point.points.dialects.dialect import Dialect
 from molmo_point.points.incremental_parser import IncrementalParser
 from molmo_point.request import PointRequest
 from molmo_point.results import Completion, ImagePoint
+from molmo_point.trust.trained_words import TrainedWords
 
 
 class GrowingAnswer:
@@ -17,6 +18,7 @@ class GrowingAnswer:
         request: The question; its `max_points` and `labels` decide when the answer is enough.
         dialect: Syntax of the prompt and of the answer.
         size_wh: Width and height in pixels of the image that the model sees.
+        known: Words of the model's training, which tell what is harmless in a query; None if they are not described.
 
     Attributes:
         request: The question.
@@ -24,9 +26,12 @@ class GrowingAnswer:
         enough: Whether the answer holds everything that was asked for.
     """
 
-    def __init__(self, request: PointRequest, dialect: Dialect, size_wh: tuple[int, int]) -> None:
+    def __init__(
+        self, request: PointRequest, dialect: Dialect, size_wh: tuple[int, int], known: TrainedWords | None = None
+    ) -> None:
         self.request = request
-        self.prompt: Prompt = dialect.prompt(request)
+        asked = request if known is None else replace(request, words=known.names(request.words))
+        self.prompt: Prompt = dialect.prompt(asked)
         self.enough = False
         self._dialect = dialect
         self._parser = IncrementalParser(size_wh, dialect, eager=True)

@@ -19,6 +19,8 @@ _MOST_NAMED, _LONGEST_NAMED, _MOST_LISTED = 3, 24, 12
 _LONGEST_CORRECTED = 24
 _LONGEST_PHRASE = 200
 _LEAST_LIKENESS = 0.8
+_MOST_HARMLESS = 4
+_LISTS = ("other_words", "harmless_starts", "harmless_ends")
 _FUNCTION_WORDS = frozenset(("the", "a", "an", "is", "are", "of", "that", "which", "and", "to", "it", "its", "in", "at"))
 """Words that a message names only without others."""
 
@@ -33,6 +35,8 @@ class TrainedWords:
         forms: Other forms of a word, such as its plural, to the word of a group.
         patterns: Sequences of groups in the questions of the training, e.g. "colors shapes"; empty allows any.
         other_words: Words of the language that are no misspellings, although they are like words of a group.
+        harmless_starts: Phrases that change nothing before the names in the images of the training, e.g. "one".
+        harmless_ends: The same behind the names, e.g. "on the table" where every image shows one.
     """
 
     groups: Mapping[str, tuple[str, ...]]
@@ -40,6 +44,18 @@ class TrainedWords:
     forms: Mapping[str, str] = field(default_factory=dict)
     patterns: tuple[str, ...] = ()
     other_words: tuple[str, ...] = ()
+    harmless_starts: tuple[str, ...] = ()
+    harmless_ends: tuple[str, ...] = ()
+
+    def names(self, words: str) -> str:
+        """Return the names of objects in a query, without phrases that are harmless for this training."""
+        text = named_objects(words[: MAX_QUERY_LENGTH + 1])
+        for _ in range(_MOST_HARMLESS):
+            rest = self._harmless.sub("", text).strip(" ,") if self._harmless is not None else text
+            if rest == text or not any(map(str.isalnum, rest)):
+                break
+            text = named_objects(rest)
+        return text
 
     def check(self, words: str, model: str) -> Caution | None:
         """Check the words of a query; None if the model was trained on all of them, in this order.
@@ -48,7 +64,7 @@ class TrainedWords:
             words: Words of the user.
             model: Name of the model, for the message.
         """
-        tokens = _tokens(words)
+        tokens = self._tokens(words)
         if len(words) <= MAX_QUERY_LENGTH and len(tokens) <= _MOST_TOKENS and self._fits(tokens):
             return None
         unknown = self._unknown(tokens[:_MOST_TOKENS])
@@ -79,12 +95,12 @@ class TrainedWords:
                 for part in ("groups", "connecting")
             )
             forms = {_text(form): _text(word) for form, word in settings.get("forms", {}).items()}
-            patterns, others = (tuple(map(_text, settings.get(part, ()))) for part in ("patterns", "other_words"))
+            patterns, *rest = (tuple(map(_text, settings.get(part, ()))) for part in ("patterns", *_LISTS))
         except (AttributeError, TypeError) as error:
             raise ValueError(f"vocabulary: {error}") from error
         if not any(groups.values()):
             raise ValueError("vocabulary: groups must hold words")
-        found = cls(groups, connecting, forms, patterns, others)
+        found = cls(groups, connecting, forms, patterns, *rest)
         if strange := {name for pattern in patterns for name in pattern.split()} - {*groups, *connecting}:
             raise ValueError(f"vocabulary: patterns name the unknown group {min(strange)!r}")
         return found
@@ -92,7 +108,7 @@ class TrainedWords:
     def to_settings(self) -> dict[str, Any]:
         """Return the JSON-able form."""
         parts: dict[str, Any] = {part: {k: list(v) for k, v in getattr(self, part).items()} for part in ("groups", "connecting")}
-        parts |= {"forms": dict(self.forms), "patterns": list(self.patterns), "other_words": list(self.other_words)}
+        parts |= {"forms": dict(self.forms)} | {part: list(getattr(self, part)) for part in ("patterns", *_LISTS)}
         return {name: part for name, part in parts.items() if part}
 
     @cached_property
@@ -106,6 +122,14 @@ class TrainedWords:
         for form, word in (*zip(of_word, of_word, strict=True), *self.forms.items()):
             found.setdefault(tuple(_TOKEN.findall(form.lower())), []).extend(of_word.get(word, ()))
         return {phrase: tuple(names) for phrase, names in found.items()}
+
+    @cached_property
+    def _harmless(self) -> re.Pattern[str] | None:
+        """Pattern of a harmless phrase at one end; None without any."""
+        both = (self.harmless_starts, self.harmless_ends)
+        starts, ends = ("|".join(map(re.escape, sorted(each, key=len, reverse=True))) for each in both)
+        found = [*([rf"^(?:{starts}) "] if starts else []), *([rf"(?<=\w),? (?:{ends})$"] if ends else [])]
+        return re.compile("|".join(found), re.IGNORECASE) if found else None
 
     @cached_property
     def _longest(self) -> int:
@@ -148,7 +172,8 @@ class TrainedWords:
         outside = tuple(dict.fromkeys(token for k, token in enumerate(tokens) if k not in covered))
         foreign = tuple(token for token in outside if token not in self._known)
         words = tuple(token for token in foreign if token[0].isalnum())
-        return tuple(token for token in words if token not in _FUNCTION_WORDS) or words or foreign or outside
+        symbols = tuple(token for token in foreign if not token[0].isalnum())
+        return tuple(token for token in words if token not in _FUNCTION_WORDS) or symbols or words or outside
 
     def _message(self, tokens: tuple[str, ...], unknown: tuple[str, ...], model: str, too_long: bool) -> str:
         *most, last = [
@@ -176,17 +201,16 @@ class TrainedWords:
             border = r"\b" if token[0].isalnum() else ""
             corrected = re.sub(border + re.escape(token) + border, better, corrected, flags=re.IGNORECASE)
         corrected = " ".join(corrected.split())
-        return corrected if unknown and self._fits(_tokens(corrected)) else ""
+        return corrected if unknown and self._fits(self._tokens(corrected)) else ""
+
+    def _tokens(self, words: str) -> tuple[str, ...]:
+        text = self.names(words).lower()
+        return tuple(_TOKEN.findall(text)) if any(map(str.isalnum, text)) else ()
 
 
 def _may_be_misspelt(token: str, known: str) -> bool:
     """True if two words have about the same length and the same beginning, which people rarely misspell."""
     return abs(len(token) - len(known)) <= 1 + (len(known) > 6) and (token[0] == known[0] or token[:2] == known[1::-1])
-
-
-def _tokens(words: str) -> tuple[str, ...]:
-    text = named_objects(words[: MAX_QUERY_LENGTH + 1]).lower()
-    return tuple(_TOKEN.findall(text)) if any(map(str.isalnum, text)) else ()
 
 
 def _shown(text: str) -> str:

@@ -32,6 +32,7 @@ def test_shipped_words_are_those_of_the_training(plain: TrainedWords) -> None:
     shipped = training_description(CHECKPOINTS / "tabletop").vocabulary
     assert shipped is not None
     assert (shipped.groups, shipped.forms, shipped.patterns) == (plain.groups, plain.forms, plain.patterns)
+    assert (shipped.harmless_starts, shipped.harmless_ends) == (plain.harmless_starts, plain.harmless_ends)
 
 
 def test_every_question_of_the_training_passes() -> None:
