@@ -204,6 +204,10 @@ def measure_calibration(seen: Observations, calibration: Calibration) -> dict[st
         for name, claims in zip(("confidence", "absent_probability"), pair, strict=True):
             for label, measure in (("ece", expected_calibration_error), ("brier", brier_score)):
                 figures.setdefault(name, {})[f"{label}_{title}"] = bootstrapped(measure, claims)
+    counts = _claims([(calibration.of_count(each.features, ()), each.right, each.scene) for each in seen.counts])
+    if len(counts.true):
+        measures = {"ece_calibrated": expected_calibration_error, "brier_calibrated": brier_score}
+        figures["count"] = {label: bootstrapped(measure, counts) for label, measure in measures.items()}
     for title, scale in (("raw", 1.0), ("calibrated", calibration.spread_scale)):
         # A model that does not tell its spread has nothing to cover.
         for name, figure in coverage(seen.distance2, scale).items() if seen.distance2 else ():

@@ -226,7 +226,7 @@ def tables(figures: dict[str, Any], details: bool = False) -> str:
             figure = measured[measure]
             interval = f"{figure['low']:.3f} to {figure['high']:.3f}"
             rows.append((f"{measure}, {name}", f"{figure['value']:.3f}", interval, figure["trials"]))
-    parts.append(markdown(("measure", "value", "95 % interval", "trials"), rows))
+    parts.append(markdown(("measure", "value", "95 % interval", "trials"), [row for row in rows if row[-1]]))
     return "\n\n".join(parts)
 
 

@@ -14,6 +14,8 @@ from molmo_point.points.point_quality import rate_points
 from molmo_point.points.stop_rule import GrowingAnswer
 from molmo_point.request import Kind
 from molmo_point.results import Completion, ImagePoint
+from molmo_point.trust.answer_model import AnswerFeatures
+from molmo_point.trust.confidence_calibration import Calibration
 from molmo_point.trust.judgment import AnswerFacts, judge
 
 
@@ -93,9 +95,16 @@ def judge_answer(
         truncated,
         calibration.of_absence(features, cautions),
         completion.absent_probability,
-        calibration.of_count(features, cautions) if counts else math.nan,
+        _count_confidence(features, calibration, cautions, bool(wanted)) if counts else math.nan,
         features.known,
     )
+
+
+def _count_confidence(
+    features: AnswerFeatures, calibration: Calibration, cautions: tuple[Caution, ...], has_points: bool
+) -> float:
+    """Return the probability that a count is right; a count of zero is right if nothing fits."""
+    return calibration.of_count(features, cautions) if has_points else calibration.of_absence(features, cautions)
 
 
 def _is_truncated(parsed: ParsedAnswer, completion: Completion, counts: bool) -> bool:
