@@ -27,7 +27,7 @@ _MOST_NOISE, _MOST_COLOR_NOISE = 30.0, 24.0
 _MEAN_OF_SECOND, _MEAN_OF_MIXED = 1.954, 1.596
 """Mean absolute second and mixed difference of white noise with a standard deviation of one."""
 _BLUR_REACH_PX, _BLUR_CONTRAST, _LEAST_SHARPNESS = 8, 20.0, 0.18
-_LINES_ADDED, _LINE_STEP = 4, 24
+_LINES_ADDED, _LINE_STEP = 4, 32
 _MISSING_SHARE = 0.35
 
 
@@ -76,9 +76,10 @@ def image_faults(color: ColorArray) -> tuple[ImageFault, ...]:
     if min(color.shape[:2]) < _LEAST_SIDE_PX:
         return ()
     seen = sampled(color)
-    light = tuple(_light_faults(seen))
+    sample = np.ascontiguousarray(seen[1::4, 1::4])
+    light = tuple(_light_faults(sample))
     # A black or white image has no texture, no edges and equal rows: one reason is enough.
-    return light or tuple(_structure_faults(color, seen))
+    return light or tuple(_structure_faults(color, seen, sample))
 
 
 def sampled(color: ColorArray) -> ColorArray:
@@ -87,8 +88,8 @@ def sampled(color: ColorArray) -> ColorArray:
     return color[::step, ::step]
 
 
-def _light_faults(seen: ColorArray) -> Iterator[ImageFault]:
-    red, green, blue = (seen[1::4, 1::4, channel] for channel in range(3))
+def _light_faults(sample: ColorArray) -> Iterator[ImageFault]:
+    red, green, blue = (sample[..., channel] for channel in range(3))
     brightest, darkest = np.maximum(np.maximum(red, green), blue), np.minimum(np.minimum(red, green), blue)
     dark = float(np.mean(brightest < _DARK_LEVEL))
     if dark >= _DARK_SHARE:
@@ -100,10 +101,10 @@ def _light_faults(seen: ColorArray) -> Iterator[ImageFault]:
         yield ImageFault(PoorImageCause.OVER_EXPOSED, bright, text)
 
 
-def _structure_faults(color: ColorArray, seen: ColorArray) -> Iterator[ImageFault]:
+def _structure_faults(color: ColorArray, seen: ColorArray, sample: ColorArray) -> Iterator[ImageFault]:
     if min(seen.shape[:2]) < _LEAST_SIDE_PX:
         return
-    contrast = _contrast(seen)
+    contrast = _contrast(sample)
     if contrast < _LEAST_CONTRAST:
         text = f"the picture shows next to nothing: its strongest edges differ by {contrast:.0f} of 255"
         yield ImageFault(PoorImageCause.NO_TEXTURE, contrast, text)
@@ -128,12 +129,12 @@ def _structure_faults(color: ColorArray, seen: ColorArray) -> Iterator[ImageFaul
         yield ImageFault(PoorImageCause.BLUR, sharpness, text)
 
 
-def _contrast(seen: ColorArray) -> float:
+def _contrast(sample: ColorArray) -> float:
     """Return the difference of neighboring cells at the strongest edges, levels of 255; noise averages out in a cell."""
-    sample = seen[1::4, 1::4]
-    rows, columns = (side // _CELL for side in sample.shape[:2])
-    bands = sample[: rows * _CELL, : columns * _CELL].reshape(rows, _CELL, -1).sum(axis=1, dtype=np.int16)
-    cells = bands.reshape(rows, columns, _CELL, 3).sum(axis=2, dtype=np.int16)
+    rows, columns = (side // _CELL * _CELL for side in sample.shape[:2])
+    levels = sample[:rows, :columns].astype(np.int16)
+    bands = sum((levels[row::_CELL] for row in range(1, _CELL)), levels[::_CELL])
+    cells = sum((bands[:, column::_CELL] for column in range(1, _CELL)), bands[:, ::_CELL])
     steps = [np.abs(np.diff(cells, axis=axis)) for axis in (0, 1)]
     strongest = [np.maximum(np.maximum(step[..., 0], step[..., 1]), step[..., 2]).ravel() for step in steps]
     return whole_quantile(np.concatenate(strongest), _CELL_QUANTILE) / _CELL**2

@@ -49,7 +49,8 @@ class TrainedColors:
     @classmethod
     def fit(cls, images: Iterable[ColorArray]) -> "TrainedColors":
         """Fit the colors of training images (h, w, 3); the limit comes from images that a fit did not see."""
-        kept = [(_seen_colors(image), _seen_colors(image[..., ::-1]), _chroma(image)) for image in images]
+        samples = (_sample(image) for image in images)
+        kept = [(_seen_colors(each), _seen_colors(each[..., ::-1]), _chroma(each)) for each in samples]
         seen, swapped, chroma = (np.array(each) for each in zip(*kept, strict=True))
         fold, odds = np.arange(len(seen)) % _FOLDS, np.zeros(len(seen))
         for left_out in range(_FOLDS):
@@ -61,19 +62,22 @@ class TrainedColors:
 
     def check(self, color: ColorArray) -> Caution | None:
         """Check the colors of an image (h, w, 3); None if they may be those of the training."""
+        color = _sample(color)
         chroma = _chroma(color)
         if chroma < self.least_chroma:
             text = f"the picture has no color: its strongest color is {chroma:.0f} of 255 away from gray"
             return Caution(CautionKind.POOR_IMAGE, text)
-        odds = self.swap_odds(color)
-        if odds > self.limit:
+        if self._odds(color) > self.limit:
             text = "red and blue look swapped in the picture: its colors are more typical of the training with BGR read as RGB"
             return Caution(CautionKind.POOR_IMAGE, text)
         return None
 
     def swap_odds(self, color: ColorArray) -> float:
         """Return the log-odds of swapped channels for an image (h, w, 3)."""
-        return float(self.weights @ _seen_colors(color)) + self.offset
+        return self._odds(_sample(color))
+
+    def _odds(self, sample: ColorArray) -> float:
+        return float(self.weights @ _seen_colors(sample)) + self.offset
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> "TrainedColors":
@@ -91,20 +95,20 @@ class TrainedColors:
 
 
 def _sample(color: ColorArray) -> ColorArray:
-    return sampled(color)[1::4, 1::4] if min(color.shape[:2]) > 4 else color
+    return np.ascontiguousarray(sampled(color)[1::8, 1::4]) if min(color.shape[:2]) > 8 else color
 
 
-def _seen_colors(color: ColorArray) -> FloatArray:
+def _seen_colors(sample: ColorArray) -> FloatArray:
     """Return the logarithm of the share of each hue bin, from zero on; colors without saturation are left out."""
-    levels = _sample(color).astype(np.intp) >> (8 - _BITS)
-    codes = (levels[..., 0] << 2 * _BITS) | (levels[..., 1] << _BITS) | levels[..., 2]
+    red, green, blue = (sample[..., channel].astype(np.uint16) >> (8 - _BITS) for channel in range(3))
+    codes = (red << 2 * _BITS) | (green << _BITS) | blue
     counts = np.bincount(_bin_table()[codes.ravel()], minlength=_BINS)[1:]
     return np.log1p(counts / codes.size / _RARE)
 
 
-def _chroma(color: ColorArray) -> float:
+def _chroma(sample: ColorArray) -> float:
     """Return the distance of the strongest color from gray, levels of 255."""
-    red, green, blue = np.moveaxis(_sample(color), 2, 0)
+    red, green, blue = (sample[..., channel] for channel in range(3))
     spread = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
     return whole_quantile(spread.ravel(), _STRONGEST)
 
