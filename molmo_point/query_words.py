@@ -43,7 +43,8 @@ _VERBS = "|".join(
         r"(?:pick|picking) (?:up|out)|(?:look|search)(?:ing)? for|let (?:me|us) (?:see|have)|(?:put|place) a (?:point|dot) on",
         rf"(?:show|get|grab|take|fetch|bring|give|hand|pass|lift|grasp|grip|hold|touch|select|choose|see|spot|detect|highlight|have"
         rf"|pick|click|click on|tap|tap on|press|push|poke|carry|aim at|focus on|look at|reach for"
-        rf"|(?:go|move|drive|walk|navigate) to|(?:direct|guide|lead|take|walk|drive) (?:me|us) to)(?: up| over)?(?= {_OWN})",
+        rf"|(?:go|move|drive|walk|navigate) to|(?:direct|guide|lead|take|walk|drive) (?:me|us) to)"
+        rf"(?:(?<!give) up| over)?(?= {_OWN})",
     )
 )
 _ASKED = "|".join(

@@ -92,7 +92,7 @@ def _clause_steps(words: Words, corrections: list[tuple[str, str]]) -> list[Step
     spoken = [index for index, word in enumerate(words) if word != ","]
     bare = strip_start(tuple(words[index] for index in spoken), POLITE_STARTS)
     words = strip_end(words[spoken[-len(bare)] :], (*POLITE_ENDS, (",",)))
-    for starts, take in ((WANTS, clauses.give), (HOW_MANY, clauses.how_many), (WHERE, clauses.point)):
+    for starts, take in ((HOW_MANY, clauses.how_many), (WANTS, clauses.give), (WHERE, clauses.point)):
         if hit := begins(words, starts):
             return take(words[hit:])
     verb = words[0].lower()

@@ -111,7 +111,12 @@ WANTS: tuple[tuple[str, ...], ...] = (
     *(("may", "i", "have"), ("let", "me", "have")),
 )
 """Phrases for "give me"."""
-HOW_MANY: tuple[tuple[str, ...], ...] = (("how", "many"), ("what", "number", "of"), ("the", "number", "of"), ("number", "of"))
+_NUMBER_OF = (("how", "many"), ("the", "number", "of"))
+_TOLD = ("tell me", "give me", "show me", "i want to know", "i'd like to know", "i would like to know", "do you know")
+HOW_MANY: tuple[tuple[str, ...], ...] = (
+    *(*_NUMBER_OF, ("what", "number", "of"), ("number", "of"), ("what", "is", *_NUMBER_OF[1]), ("what's", *_NUMBER_OF[1])),
+    *((*told.split(), *asked) for told in _TOLD for asked in _NUMBER_OF),
+)
 WHERE: tuple[tuple[str, ...], ...] = (("where", "is"), ("where", "are"), ("where's",), ("look", "for"))
 
 _NUMBER_WORDS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")

@@ -12,6 +12,7 @@ from molmo_point.cautions import Caution, CautionKind
 from molmo_point.errors import printable
 from molmo_point.query_words import named_objects
 from molmo_point.text_checks import MAX_QUERY_LENGTH
+from molmo_point.trust.spoken_frames import means_nothing
 
 _TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|\S")
 _MOST_TOKENS = 24
@@ -19,7 +20,7 @@ _MOST_NAMED, _LONGEST_NAMED, _MOST_LISTED = 3, 24, 12
 _LONGEST_CORRECTED = 24
 _LONGEST_PHRASE = 200
 _LEAST_LIKENESS = 0.8
-_MOST_HARMLESS = 4
+_DETERMINERS = frozenset(("the", "a", "an", "this", "that", "these", "those", "my", "your", "our", "any", "some", "all", "one"))
 _LISTS = ("other_words", "harmless_starts", "harmless_ends")
 _FUNCTION_WORDS = frozenset(("the", "a", "an", "is", "are", "of", "that", "which", "and", "to", "it", "its", "in", "at"))
 """Words that a message names only without others."""
@@ -48,14 +49,30 @@ class TrainedWords:
     harmless_ends: tuple[str, ...] = ()
 
     def names(self, words: str) -> str:
-        """Return the names of objects in a query, without phrases that are harmless for this training."""
-        text = named_objects(words[: MAX_QUERY_LENGTH + 1])
-        for _ in range(_MOST_HARMLESS):
-            rest = self._harmless.sub("", text).strip(" ,") if self._harmless is not None else text
-            if rest == text or not any(map(str.isalnum, rest)):
-                break
-            text = named_objects(rest)
-        return text
+        """Return the names of objects in a query, without what is harmless for this training: phrases and spoken requests."""
+        words = words[: MAX_QUERY_LENGTH + 1]
+        text = self._without(self._harmless_end, named_objects(words))
+        if not self.harmless_ends or self._fits(self._split(text)):
+            return text
+        bare = self._without(self._harmless_start, text)
+        return bare if self._fits(self._split(bare)) else self._within_request(text, words) or bare
+
+    def _without(self, harmless: re.Pattern[str], text: str) -> str:
+        rest = harmless.sub("", text, count=1).strip(" ,")
+        return named_objects(rest) if rest != text and any(map(str.isalnum, rest)) else text
+
+    def _within_request(self, text: str, words: str) -> str:
+        """Return the only names of a text that else holds nothing but a request; empty if it says more."""
+        tokens = self._split(text)
+        if not 1 < len(tokens) <= _MOST_TOKENS:
+            return ""
+        spans = ((k, k + size) for size in range(len(tokens), 0, -1) for k in range(len(tokens) - size + 1))
+        start, end = next(((k, end) for k, end in spans if self._fits(tokens[k:end])), (0, 0))
+        before = tokens[: start - 1] if start and tokens[start - 1] in _DETERMINERS else tokens[:start]
+        # "The robot at the red cube" names the robot: its article counts.
+        lead = words[: max(words.lower().rfind(text.lower()), 0)].lower().split()[-1:]
+        before = (*lead, *before) if before and lead and lead[0] in _DETERMINERS else before
+        return " ".join(tokens[start:end]) if end and means_nothing(before, tokens[end:]) else ""
 
     def check(self, words: str, model: str) -> Caution | None:
         """Check the words of a query; None if the model was trained on all of them, in this order.
@@ -124,12 +141,12 @@ class TrainedWords:
         return {phrase: tuple(names) for phrase, names in found.items()}
 
     @cached_property
-    def _harmless(self) -> re.Pattern[str] | None:
-        """Pattern of a harmless phrase at one end; None without any."""
-        both = (self.harmless_starts, self.harmless_ends)
-        starts, ends = ("|".join(map(re.escape, sorted(each, key=len, reverse=True))) for each in both)
-        found = [*([rf"^(?:{starts}) "] if starts else []), *([rf"(?<=\w),? (?:{ends})$"] if ends else [])]
-        return re.compile("|".join(found), re.IGNORECASE) if found else None
+    def _harmless_start(self) -> re.Pattern[str]:
+        return re.compile(rf"^(?:{_any_of(self.harmless_starts)}) ", re.IGNORECASE)
+
+    @cached_property
+    def _harmless_end(self) -> re.Pattern[str]:
+        return re.compile(rf"(?<=\w),? (?:{_any_of(self.harmless_ends)})$", re.IGNORECASE)
 
     @cached_property
     def _longest(self) -> int:
@@ -182,9 +199,10 @@ class TrainedWords:
         known = f"{model} knows {', '.join(most)}{' and ' if most else ''}{last}"
         if unknown:
             named = [repr(_shown(word)) for word in unknown[:_MOST_NAMED]]
-            more = f" and {len(unknown) - len(named)} more" if len(unknown) > len(named) else ""
-            verb = "is none of them" if len(unknown) == 1 else "are none of them"
-            return f"{known}; {', '.join(named)}{more} {verb}"
+            if len(unknown) == 1:
+                return f"{known}; {named[0]} is none of them"
+            *first, last = [*named, f"{len(unknown) - len(named)} more"] if len(unknown) > len(named) else named
+            return f"{known}; {', '.join(first)} and {last} are not among them"
         if too_long:
             return f"{known}; no question of its training was so long"
         if not tokens:
@@ -204,8 +222,15 @@ class TrainedWords:
         return corrected if unknown and self._fits(self._tokens(corrected)) else ""
 
     def _tokens(self, words: str) -> tuple[str, ...]:
-        text = self.names(words).lower()
-        return tuple(_TOKEN.findall(text)) if any(map(str.isalnum, text)) else ()
+        return self._split(self.names(words))
+
+    @staticmethod
+    def _split(text: str) -> tuple[str, ...]:
+        return tuple(_TOKEN.findall(text.lower())) if any(map(str.isalnum, text)) else ()
+
+
+def _any_of(phrases: tuple[str, ...]) -> str:
+    return "|".join(map(re.escape, sorted(phrases, key=len, reverse=True))) or "(?!)"
 
 
 def _may_be_misspelt(token: str, known: str) -> bool:

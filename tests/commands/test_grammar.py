@@ -268,3 +268,16 @@ def test_any_text_is_understood_or_refused(text):
 def test_a_stop_word_at_either_end_always_stops(word, others, first):
     words = [word, *others] if first else [*others, word]
     assert parse_command(" ".join(words)).is_stop
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "give me the number of red cubes",
+        "tell me how many red cubes",
+        "I'd like to know how many red cubes",
+        "what is the number of red cubes?",
+    ],
+)
+def test_a_question_for_a_number_moves_nothing(text: str) -> None:
+    assert parse_command(text).steps == (CountStep("red cubes"),)

@@ -85,7 +85,10 @@ def test_a_message_says_what_the_model_knows() -> None:
     caution = check("two three four five fifty", "household")
     assert caution is not None
     known = "household knows 11 colors, 235 nouns and 12 categories"
-    assert caution.message == f"{known}; 'two', 'three', 'four' and 2 more are none of them"
+    assert caution.message == f"{known}; 'two', 'three', 'four' and 2 more are not among them"
+    caution = check("the red mug and the elephant")
+    assert caution is not None
+    assert caution.message == "tabletop knows 8 colors and 4 shapes; 'mug' and 'elephant' are not among them"
     caution = check("the cube red")
     assert caution is not None
     assert caution.message == "tabletop knows 8 colors and 4 shapes, but was not trained on them in this order: 'cube red'"
@@ -154,6 +157,60 @@ def test_a_vocabulary_without_patterns_takes_any_order() -> None:
     caution = words.check("the ring", "mine")
     assert caution is not None and caution.words == ("ring",)
     assert caution.message == "mine knows 2 names; 'ring' is none of them"
+
+
+SPOKEN = (
+    *("would you be able to find the red cube?", "if possible, point to the red cube", "the red cube, where is it?"),
+    *(
+        "your job is to find the red cube",
+        "isn’t there a red cube?",
+        "why don't you show me the red cube",
+        "I guess the red cube",
+    ),
+    *("the red cube, can you see it?", "draw a circle around the red cube", "when you see the red cube, point at it"),
+    *(
+        "how do I get to the red cube?",
+        "please be so kind and show me the red cube",
+        "actually, the red cube",
+        "the red cube too",
+    ),
+    *("I could use the red cube", "I'm thinking of the red cube", "por favor, the red cube", "the red cube my friend"),
+)
+MORE_THAN_A_REQUEST = (
+    *(
+        "the robot at the red cube",
+        "the one that has the red cube",
+        "this and the red cube",
+        "just like the red cube",
+        "no, the red cube",
+    ),
+    *("the place for the red cube", "where should the red cube go", "where to put the red cube", "my hand and the red cube"),
+    *("the mark on the red cube", "the pick for the red cube", "give up the red cube", "!red cube", "no red cube please"),
+    *(
+        "the thing I need to use",
+        "the thing you use to grab",
+        "please, the cube and the ball",
+        "I see no red cube",
+        "it's not the red cube",
+    ),
+    *("look away from the red cube", "the red cube or it", "the red cube up there", "the red cube to the right", "too red cube"),
+    *(
+        "who has the red cube",
+        "red cube - no",
+        "you should never show the red cube",
+        "the red cube visible no more",
+        "2 red cubes please",
+    ),
+)
+
+
+@pytest.mark.parametrize("model", sorted(WORDS))
+def test_a_request_of_harmless_words_leaves_its_names(model: str) -> None:
+    vocabulary = WORDS[model]
+    assert vocabulary is not None
+    assert [words for words in SPOKEN if vocabulary.names(words) != "red cube"] == []
+    assert [words for words in SPOKEN if vocabulary.check(words, model) is not None] == []
+    assert [words for words in MORE_THAN_A_REQUEST if vocabulary.check(words, model) is None] == []
 
 
 HARMLESS = (
