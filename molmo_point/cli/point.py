@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from molmo_point.cautions import CautionKind
 from molmo_point.cli import frame_source, grasp_option, table
 from molmo_point.cli.exit_codes import EXIT_NOTHING_FOUND
 from molmo_point.cli.output import add_json, show
@@ -59,6 +60,13 @@ def add_model(parser: argparse.ArgumentParser) -> Any:
     group.add_argument("--quantization", help="int8 or nf4 (needs bitsandbytes)")
     group.add_argument("--dtype", help="float32, bfloat16 or float16 (default: float32 on a CPU, else bfloat16)")
     return group
+
+
+def add_accept_cautions(group: Any) -> None:
+    """Add `--accept-cautions` to a parser or a group of a command that moves an arm."""
+    kinds = [kind.value for kind in CautionKind]
+    told = f"kinds of cautions that do not keep the arm from moving: {', '.join(kinds)}"
+    group.add_argument("--accept-cautions", nargs="+", default=[], type=str.upper, choices=kinds, metavar="KIND", help=told)
 
 
 def load_pointer(options: argparse.Namespace) -> Any:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from molmo_point.cli.number_options import amount, seed
-from molmo_point.cli.point import add_model, load_pointer
+from molmo_point.cli.point import add_accept_cautions, add_model, load_pointer
 from molmo_point.cli.signal_end import must_unwind
 from molmo_point.errors import MolmoPointError
 from molmo_point.files import read_file
@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--containers", default="", metavar="KINDS", help="containers on it, e.g. bowl,plate,tray,box")
     parser.add_argument("--command", action="append", default=[], metavar="TEXT", help="do this first; may be repeated")
     parser.add_argument("--speech", action="append", default=[], metavar="FILE", help="a command in a WAV file; may be repeated")
+    add_accept_cautions(parser)
     parser.add_argument("--once", action="store_true", help="end after these commands")
     group = parser.add_argument_group("who may use the page; see docs/security.md")
     group.add_argument("--host", default="127.0.0.1", help="address to listen at (default: this machine only)")
@@ -44,6 +45,7 @@ def run(options: argparse.Namespace) -> int:
 
     from molmo_point.picking.command_queue import CommandQueue
     from molmo_point.picking.pick import Picker
+    from molmo_point.picking.pick_settings import PickSettings
     from molmo_point.picking.run_log import WatchedPointer
     from molmo_point.sim.arm import SimulatedArm, random_arm_layout
     from molmo_point.sim.arm.containers import kinds_in
@@ -76,7 +78,8 @@ def run(options: argparse.Namespace) -> int:
         try:
             shown.append(ArmOnPage(arm, page))
             watched = WatchedPointer(pointer, shown[0].answered)
-            picker = Picker(watched, arm, arm.open_camera("fixed"), arm.open_camera("wrist"))
+            settings = PickSettings(accept_cautions=options.accept_cautions)
+            picker = Picker(watched, arm, arm.open_camera("fixed"), arm.open_camera("wrist"), settings)
             print(f"{page.url}  (on the table: {', '.join(names)}; Ctrl-C ends)", flush=True)
             good = [commands.take(text) for text in options.command]
             listener = _listener(options.speech, names, commands)

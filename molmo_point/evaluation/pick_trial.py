@@ -11,6 +11,7 @@ import numpy as np
 from molmo_point.camera.base import Camera
 from molmo_point.files import encode_png, write_file
 from molmo_point.picking.pick import Picker
+from molmo_point.picking.pick_settings import PickSettings
 from molmo_point.picking.states import PickFailure, PickResult
 from molmo_point.plain_json import plain_json
 from molmo_point.pointer import Pointer
@@ -91,11 +92,16 @@ class PickTrial:
 
 
 def default_picker(
-    pointer: Pointer, arm: SimulatedArm, fixed_camera: Camera, wrist_camera: Camera, rng: np.random.Generator
+    pointer: Pointer,
+    arm: SimulatedArm,
+    fixed_camera: Camera,
+    wrist_camera: Camera,
+    rng: np.random.Generator,
+    settings: PickSettings | None = None,
 ) -> Picker:
     """The picker of the product."""
     del rng
-    return Picker(pointer, arm, fixed_camera, wrist_camera)
+    return Picker(pointer, arm, fixed_camera, wrist_camera, settings)
 
 
 def run_trial(

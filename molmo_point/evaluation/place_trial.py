@@ -8,6 +8,7 @@ import numpy as np
 
 from molmo_point.evaluation.intervals import share
 from molmo_point.picking.pick import Picker
+from molmo_point.picking.pick_settings import PickSettings
 from molmo_point.picking.states import PickFailure
 from molmo_point.pointer import Pointer
 from molmo_point.sim.arm.containers import CONTAINER_PREFIX, CONTAINERS
@@ -58,7 +59,7 @@ class PlaceTrial:
     events: tuple[str, ...] = ()
 
 
-def run_place_trial(pointer: Pointer, seed: int) -> PlaceTrial:
+def run_place_trial(pointer: Pointer, seed: int, settings: PickSettings | None = None) -> PlaceTrial:
     """Draw a table with one container, whose kinds take turns, and ask for one of its objects to be placed in it."""
     rng = np.random.default_rng([seed, 31])
     kind = CONTAINERS[seed % len(CONTAINERS)]
@@ -67,7 +68,7 @@ def run_place_trial(pointer: Pointer, seed: int) -> PlaceTrial:
     meant = next((number for number, name in enumerate(names) if names.count(name) == 1), 0)
     with SimulatedArm(layout) as arm:
         fixed, wrist = (SimulatedCamera(arm.view(name), seed=2 * seed + k, clock_ns=arm.now_ns) for k, name in enumerate(VIEWS))
-        truth, picker = ArmTruth(arm), Picker(pointer, arm, fixed, wrist)
+        truth, picker = ArmTruth(arm), Picker(pointer, arm, fixed, wrist, settings)
         picked = picker.pick(names[meant])
         lifted = truth.lifted()
         placed = picker.place(f"the {kind}", "in") if picked.success else None

@@ -85,8 +85,8 @@ class Finder:
         """Ask the model about both cameras, without moving.
 
         Raises:
-            PickStopped: NOT_FOUND, NO_DEPTH or UNTRUSTED if no camera gives a target; or as `FreshFrames.read` and
-                `Looker.answer`.
+            PickStopped: NOT_FOUND, NO_DEPTH or UNTRUSTED if no camera gives a target; if no view of it reaches the least
+                confidence, NOT_FOUND where a camera sees none, else UNTRUSTED; or as `FreshFrames.read` and `Looker.answer`.
         """
         log.note(state, f"looking for {query!r} with the fixed camera")
         overview = self.read_fixed()
@@ -104,6 +104,7 @@ class Finder:
             failure = answers[0].failure
             raise PickStopped(failure, answers[0].message, again=failure is not PickFailure.UNTRUSTED)
         self._choose(search, state)
+        self._require_confidence(search, [answer for answer in answers if isinstance(answer, Blank)])
         return search
 
     def require_trusted(self, query: str, log: EventLog, state: PickState) -> None:
@@ -122,7 +123,8 @@ class Finder:
 
         Raises:
             PickStopped: WRONG_OBJECT if they do not agree, NO_DEPTH if the last view has none, CANCELLED, or COLLISION if
-                something blocks the arm; UNTRUSTED if the last view is not trusted. Such a view counts neither way.
+                something blocks the arm; UNTRUSTED if the last view is not trusted, or no view of the object reaches the least
+                confidence. A view that is not trusted counts neither way.
         """
         looks, same_m = self._settings.max_looks, self._settings.same_m
         if self._wrist is None or not looks:
@@ -162,6 +164,20 @@ class Finder:
         if _lead(groups) < self._settings.least_lead:
             said = f"{search.query!r} may be one object or another: weights {_weights(groups)}"
             raise PickStopped(PickFailure.WRONG_OBJECT, said)
+        self._require_confidence(search, [])
+
+    def _require_confidence(self, search: Search, blanks: list[Blank]) -> None:
+        """Refuse an object that no view is sure of; a view that sees none says more."""
+        views = grouped(search.sightings, self._settings.same_m)[0]
+        if any(view.reaches(self._settings.least_confidence) for view in views):
+            return
+        surest = max(views, key=lambda view: view.target.confidence)
+        percent = math.floor(100 * surest.target.confidence)
+        said = f"the model is only {percent} % sure of {search.query!r} from {surest.place}"
+        denial = next((blank for blank in blanks if blank.failure is PickFailure.NOT_FOUND), None)
+        if denial is not None:
+            raise PickStopped(denial.failure, f"{denial.message}; {said}", again=False)
+        raise PickStopped(PickFailure.UNTRUSTED, said, again=False)
 
     def _compare(self, search: Search, groups: list[list[Sighting]], number: int) -> bool:
         """Look at the two likeliest objects together, or around the only one; False if the camera cannot get there."""

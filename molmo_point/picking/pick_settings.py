@@ -22,9 +22,11 @@ class PickSettings:
         holding_speed: Share of the arm's speed with an object in the gripper.
         accept_cautions: Kinds of cautions, or their names, that do not keep the arm from moving. An answer with any other
             caution moves nothing.
+        least_confidence: Least confidence of the object picked, 0 to 1, in its surest view. A view whose confidence is unknown
+            (NaN) under an accepted caution reaches it; 0 accepts all.
 
     Raises:
-        InputError: If a number is negative, a speed is not in (0, 1], or a kind of caution is unknown.
+        InputError: If a number is negative, a speed is not in (0, 1], a confidence is above 1, or a kind of caution is unknown.
     """
 
     stand_off_m: float = 0.34
@@ -36,6 +38,7 @@ class PickSettings:
     least_width_m: float = 0.006
     holding_speed: float = 0.7
     accept_cautions: frozenset[CautionKind] = frozenset()
+    least_confidence: float = 0.5
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "accept_cautions", caution_kinds(self.accept_cautions))
@@ -44,3 +47,6 @@ class PickSettings:
                 raise InputError(f"{name} must not be negative", f"{name}={value}", "give a positive number")
         if not 0 < self.holding_speed <= 1:
             raise InputError("holding_speed must be in (0, 1]", f"holding_speed={self.holding_speed}", "give e.g. 0.7")
+        if self.least_confidence > 1:
+            given = f"least_confidence={self.least_confidence}"
+            raise InputError("least_confidence must be in [0, 1]", given, "give e.g. 0.5; 0 accepts all")

@@ -33,7 +33,7 @@ class PickFailure(enum.Enum):
     WRONG_OBJECT = "WRONG_OBJECT"
     """Views do not agree on one object, or the object has no inside to put something in."""
     UNTRUSTED = "UNTRUSTED"
-    """The model's answer bears a caution that the caller did not accept."""
+    """The model's answer bears a caution that the caller did not accept, or its confidence is too low."""
     NO_DEPTH = "NO_DEPTH"
     """The model points at a pixel without usable depth, or a camera does not measure the table."""
     NO_GRASP = "NO_GRASP"

@@ -54,6 +54,10 @@ class Sighting:
         share = min(max(confidence if math.isfinite(confidence) else _UNKNOWN, 0.02), 0.98)
         return (1.0 if self.is_wide else _CLOSE) * min(3.0, max(0.1, math.log(share / (1.0 - share)) + 1.0))
 
+    def reaches(self, least_confidence: float) -> bool:
+        """True if the confidence is at least this, or unknown because the caller accepted a caution."""
+        return not self.target.confidence < least_confidence
+
 
 @dataclass(frozen=True, eq=False)
 class Blank:

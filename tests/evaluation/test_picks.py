@@ -5,7 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from molmo_point.cautions import CautionKind
 from molmo_point.cli import main
+from molmo_point.cli.evaluate import pick_command
 from molmo_point.evaluation.pick_trial import PickTrial
 from molmo_point.evaluation.picks import run_picks, summary, tables
 from molmo_point.picking.states import PickFailure
@@ -51,6 +53,7 @@ def test_nothing_but_failures_has_no_times():
     [
         (["--processes", "0"], "--processes must be a whole number above zero"),
         (["--failures", "/nowhere/at/all"], "--failures must be a folder"),
+        (["--accept-cautions", "UNKNOWN"], "invalid choice: 'UNKNOWN'"),
         (["--plot", "x.png"], "--plot belongs to eval calibration and trust"),
     ],
 )
@@ -59,9 +62,20 @@ def test_what_cannot_be_done_is_said_before_the_measurement(arguments, message, 
     assert message in capsys.readouterr().err
 
 
-def test_options_of_the_picks_are_refused_elsewhere(capsys):
-    assert main(["eval", "tabletop", "--scenes", "1", "--processes", "2"]) != 0
+@pytest.mark.parametrize("option", [["--processes", "2"], ["--accept-cautions", "POOR_IMAGE"]])
+def test_options_of_the_picks_are_refused_elsewhere(option, capsys):
+    assert main(["eval", "tabletop", "--scenes", "1", *option]) != 0
     assert "eval pick" in capsys.readouterr().err
+
+
+def test_accepted_cautions_reach_the_picker(monkeypatch, capsys):
+    def run_picks(model, seeds, processes, *, make_picker, **_):
+        assert make_picker.keywords["settings"].accept_cautions == {CautionKind.POOR_IMAGE, CautionKind.UNCALIBRATED}
+        yield GOOD
+
+    monkeypatch.setattr(pick_command, "run_picks", run_picks)
+    assert main(["eval", "pick", "--scenes", "1", "--json", "--accept-cautions", "uncalibrated", "POOR_IMAGE"]) == 0
+    assert json.loads(capsys.readouterr().out)["accept_cautions"] == ["POOR_IMAGE", "UNCALIBRATED"]
 
 
 def test_one_pick_by_the_embedded_model_comes_out_the_same_again():

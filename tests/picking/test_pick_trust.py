@@ -53,6 +53,24 @@ def picker_with(world, kind, *, only="", accept=(), **arm):
     return Picker(Passed(Pointer(ColorBackend()), point=point), Passed(world, **still), *views, settings)
 
 
+def picker_sure_to(world, least_confidence=0.5, accept=(), **confidences):
+    """A picker whose model points with a confidence per camera; None is a denial. Its arm may not move."""
+
+    def point(pointer, frame, request, should_stop):
+        answer = pointer.point(frame, request, should_stop=should_stop)
+        confidence = confidences["fixed" if frame.frame == world.view("fixed").frame else "wrist"]
+        found = [dataclasses.replace(each, point=dataclasses.replace(each.point, confidence=confidence)) for each in answer.found]
+        cautions = (
+            (Caution(CautionKind.LABEL_DIFFERS, "it cannot know"),) if confidence is not None and np.isnan(confidence) else ()
+        )
+        return dataclasses.replace(answer, found=() if confidence is None else tuple(found), cautions=cautions)
+
+    views = [SimulatedCamera(world.view(name), seed=k, clock_ns=world.now_ns) for k, name in enumerate(("fixed", "wrist"))]
+    settings = PickSettings(accept_cautions=accept, least_confidence=least_confidence)
+    still = Passed(world, follow=refuse, move_gripper=refuse, gripper_width=lambda arm: 0.03)
+    return Picker(Passed(Pointer(ColorBackend()), point=point), still, *views, settings)
+
+
 def refuse(*_, **__):
     raise AssertionError("the arm moves")
 
@@ -113,6 +131,36 @@ def test_an_object_stays_in_the_gripper_if_its_place_is_not_trusted(world, kind,
     assert placed.position_m is None
 
 
+@pytest.mark.parametrize(
+    ("fixed", "wrist", "failure", "parts"),
+    [
+        (0.31, 0.02, PickFailure.UNTRUSTED, ("only 31 % sure of 'the red cube' from the fixed camera",)),
+        (0.02, 0.4999, PickFailure.UNTRUSTED, ("only 49 % sure of 'the red cube' from the wrist camera",)),
+        (None, 0.31, PickFailure.NOT_FOUND, ("sees no 'the red cube' from the fixed camera", "only 31 % sure")),
+    ],
+)
+def test_closed_fingers_do_not_open_for_an_object_that_no_view_is_sure_of(world, fixed, wrist, failure, parts):
+    result = picker_sure_to(world, fixed=fixed, wrist=wrist).pick("the red cube")
+    assert result.failure is failure, result.message
+    assert result.attempts == 1
+    assert all(part in result.message for part in parts), result.message
+
+
+@pytest.mark.parametrize(
+    ("fixed", "wrist", "settings"),
+    [
+        (0.5, 0.02, {}),
+        (0.02, 0.7, {}),
+        pytest.param(0.31, 0.31, {"least_confidence": 0.3}, marks=pytest.mark.slow),
+        pytest.param(0.02, 0.02, {"least_confidence": 0.0}, marks=pytest.mark.slow),
+        pytest.param(0.02, np.nan, {"accept": ["LABEL_DIFFERS"]}, marks=pytest.mark.slow),
+    ],
+)
+def test_one_sure_view_is_enough(world, fixed, wrist, settings):
+    result = picker_sure_to(world, fixed=fixed, wrist=wrist, **settings).pick("the red cube", dry_run=True)
+    assert result.success, result.message
+
+
 class ScriptedFinder(Finder):
     """Its looks from the stand-off follow a script."""
 
@@ -123,10 +171,11 @@ class ScriptedFinder(Finder):
         return self._looks.pop(0)
 
 
-def looked(*looks):
+def looked(*looks, confidence=0.8):
     """A search after these looks, with two distant views that agreed before."""
     log = EventLog(lambda: 0, None, None)
-    search = Search("it", log, RgbdFrame(np.zeros((4, 4, 3), np.uint8), None, None, 0), (), [sighting(0.0), sighting(0.001)])
+    views = [sighting(0.0, confidence), sighting(0.001, confidence)]
+    search = Search("it", log, RgbdFrame(np.zeros((4, 4, 3), np.uint8), None, None, 0), (), views)
     search.chosen = search.sightings[0]
     finder = ScriptedFinder(*looks)
     finder.look_again(search, 0)
@@ -152,6 +201,22 @@ def test_nothing_is_grasped_that_only_doubted_close_views_show():
     with pytest.raises(PickStopped) as stopped:
         looked(DOUBTED, EMPTY)
     assert stopped.value.failure is PickFailure.WRONG_OBJECT
+
+
+def test_nothing_is_grasped_that_all_views_show_and_none_is_sure_of():
+    with pytest.raises(PickStopped, match="only 48 % sure of 'it'") as stopped:
+        looked(sighting(0.002, 0.48), confidence=0.45)
+    assert stopped.value.failure is PickFailure.UNTRUSTED
+    assert len(looked(sighting(0.002, 0.48), confidence=np.nan).sightings) == 3, "the caller accepted the caution"
+    with pytest.raises(PickStopped) as stopped:
+        looked(sighting(0.2, 0.45), sighting(0.2, 0.45), confidence=0.45)
+    assert stopped.value.failure is PickFailure.WRONG_OBJECT, "views that do not agree say more"
+
+
+@pytest.mark.parametrize("given", [1.01, -0.1, float("nan")])
+def test_a_least_confidence_is_a_probability(given):
+    with pytest.raises(InputError, match="least_confidence must"):
+        PickSettings(least_confidence=given)
 
 
 @pytest.mark.parametrize("given", [["UNKNOWN"], "UNCALIBRATED", [3], [None]])

@@ -9,6 +9,7 @@ from typing import Any
 from molmo_point.cli.number_options import amount, seed
 from molmo_point.cli.output import add_json, publish
 from molmo_point.cli.overwriting import Output, OutputFormat, add_force, check_outputs
+from molmo_point.cli.point import add_accept_cautions
 from molmo_point.cli.progress import counted
 from molmo_point.errors import InputError
 from molmo_point.evaluation.trust_words import Half
@@ -34,6 +35,7 @@ _OWNERS: dict[str, tuple[str, ...]] = {
     "plot": ("calibration", "trust"),
     **dict.fromkeys(("rows", "half", "details"), ("trust",)),
     **dict.fromkeys(("processes", "failures"), ("pick",)),
+    "accept_cautions": ("pick", "place"),
 }
 """Benchmarks that each special option belongs to."""
 
@@ -66,6 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--variants", action=_MovedOption, const="pick --variants", nargs="*", help=argparse.SUPPRESS)
     group.add_argument("--processes", type=int, help="number of picks at a time (default: one for each core)")
     group.add_argument("--failures", type=Path, metavar="DIR", help="write a picture of the end of every pick that fails")
+    add_accept_cautions(parser.add_argument_group("pick and place"))
     parser.add_argument("--plot", type=Path, metavar="FILE", help="write a PNG: reliability diagram (calibration, trust)")
     add_force(parser)
     parser.set_defaults(run=run)

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import functools
 import os
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from molmo_point.cli.signal_end import must_unwind
 from molmo_point.errors import InputError
 from molmo_point.evaluation.pick_trial import MakePicker, PickTrial, default_picker
 from molmo_point.evaluation.picks import failure_picture, run_picks, summary, tables
+from molmo_point.picking.pick_settings import PickSettings
 from molmo_point.text_checks import checked_count
 
 
@@ -33,8 +35,16 @@ def failure_pictures(options: argparse.Namespace) -> list[Path]:
 
 def measure(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     """Run the picks; return the figures and their tables."""
-    figures = summary(list(told_picks(options, default_picker)))
-    return {"model": options.model, "first_seed": options.seed, "scenes": options.scenes, **figures}, tables(figures)
+    settings = PickSettings(accept_cautions=options.accept_cautions)
+    figures = summary(list(told_picks(options, functools.partial(default_picker, settings=settings))))
+    accepted = sorted(settings.accept_cautions)
+    return {
+        "model": options.model,
+        "accept_cautions": accepted,
+        "first_seed": options.seed,
+        "scenes": options.scenes,
+        **figures,
+    }, tables(figures)
 
 
 def told_picks(options: argparse.Namespace, make_picker: MakePicker) -> Iterator[PickTrial]:

@@ -465,6 +465,7 @@ def test_an_arm_of_the_registry_is_opened_by_its_name():
         assert publisher.ticked is rig.arm
         assert publisher.frames == {"fixed_camera": "fixed"}
         assert rig.picker.wrist_camera is None
+        assert rig.picker.settings.least_confidence == 0.5
         with pytest.raises(InputError, match="video_folder"):
             open_rig(PickNodeParameters(arm="still", video_folder="x"), publisher, lambda model, **_: Pointer(Silent()), print)
     finally:

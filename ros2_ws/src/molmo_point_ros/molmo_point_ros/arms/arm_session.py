@@ -77,7 +77,8 @@ def open_rig(
         publisher.add_cameras(cameras, {topic: arm.camera_frames[name] for topic, name in topics.items()})
         zones = DropZones(parameters.aside_xy_m, parameters.hand_over_xy_m, parameters.place_spacing_m)
         watched = pointer if recorder is None else recorder.watch(pointer)
-        settings = PickSettings(accept_cautions=parameters.accepted())
+        least = parameters.least_confidence if parameters.require_trusted else 0.0
+        settings = PickSettings(accept_cautions=parameters.accepted(), least_confidence=least)
         return Rig(Picker(watched, arm, fixed, wrist, settings, zones), recorder)
     except BaseException:
         arm.close()

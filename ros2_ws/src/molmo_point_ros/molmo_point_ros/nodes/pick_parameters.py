@@ -14,6 +14,9 @@ class PickNodeParameters(ModelParameters):
 
     require_trusted: bool = parameter(True, "Move nothing on an answer that bears a caution", read_only=True)
     accept_cautions: list = parameter([""], "Kinds of cautions that stop nothing", choices=CAUTIONS, read_only=True)
+    least_confidence: float = parameter(
+        0.5, "Least confidence of the object that is picked; needs require_trusted", (0.0, 1.0), read_only=True
+    )
     arm: str = parameter("simulated", "Arm: a registered name, or module:factory of your own", allowed=usage)
     scene_seed: int = parameter(0, "Seed of the random table of the simulated arm", (0, 1_000_000))
     object_count: int = parameter(0, "Number of objects on the table; 0: 3 to 10, by the seed", (0, 10))
