@@ -12,6 +12,7 @@ pytest.importorskip("ruckig")
 from molmo_point.backend import WholeAnswerBackend
 from molmo_point.cli import main
 from molmo_point.evaluation.place_trial import PlaceTrial, place_summary, run_place_trial
+from molmo_point.picking.pick_settings import PickSettings
 from molmo_point.picking.states import PickFailure
 from molmo_point.pointer import Pointer
 from molmo_point.results import Completion
@@ -47,7 +48,7 @@ class Silent(WholeAnswerBackend):
 
 
 def test_a_pointer_that_sees_nothing_lifts_and_claims_nothing():
-    trial = run_place_trial(Pointer(Silent()), 5)
+    trial = run_place_trial(Pointer(Silent()), 5, PickSettings(accept_cautions=["UNCALIBRATED"]))
     assert (trial.container, trial.failure) == ("plate", PickFailure.NOT_FOUND)
     assert not (trial.lifted or trial.found or trial.inside or trial.claimed or trial.seen)
     assert trial.touch_n == 0.0
