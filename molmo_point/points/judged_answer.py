@@ -64,17 +64,13 @@ def judge_answer(
         spreads: Distributions of any of the points.
         image_caution: Caution about the image itself; None without one.
     """
-    completion, request, calibration = answer.completion, answer.request, backend.calibration
-    stopped = completion.finish_reason in ("points", "time")
-    parsed = parse_answer(dialect.closed(completion.text) if stopped else completion.text, size_wh, dialect)
-    rated = rate_points(completion, parsed, size_wh, backend.sigma_px, spreads, calibration)
-    counts = request.kind is Kind.COUNT
-    wanted, truncated = rated if counts else rated[: request.max_points], _is_truncated(parsed, completion, counts)
-    named = tuple(replace(point, label=point.label or answer.label) for point in wanted)
-    training = backend.training
+    completion, training, calibration = answer.completion, backend.training, backend.calibration
+    counts = answer.request.kind is Kind.COUNT
+    parsed, named = _read(answer, size_wh, dialect, backend, spreads)
+    truncated = _is_truncated(parsed, completion, counts)
     features = answer_features(completion, parsed, named, answer.prompt.words, training)
     facts = AnswerFacts(
-        request.words,
+        answer.request.words,
         tuple(point.label for point in named if point.label),
         features.distance,
         features.around,
@@ -86,16 +82,15 @@ def judge_answer(
     )
     cautions = judge(facts, backend.name, training, calibration)
     confidence = calibration.of_point(features, cautions)
-    stated = tuple(replace(point, confidence=confidence, label=point.label or request.words) for point in named)
     return JudgedAnswer(
         parsed,
-        stated,
+        tuple(replace(point, confidence=confidence, label=point.label or answer.request.words) for point in named),
         cautions,
         _problems(parsed, answer),
         truncated,
         calibration.of_absence(features, cautions),
         completion.absent_probability,
-        _count_confidence(features, calibration, cautions, bool(wanted)) if counts else math.nan,
+        _count_confidence(features, calibration, cautions, bool(named)) if counts else math.nan,
         features.known,
     )
 
@@ -105,6 +100,18 @@ def _count_confidence(
 ) -> float:
     """Return the probability that a count is right; a count of zero is right if nothing fits."""
     return calibration.of_count(features, cautions) if has_points else calibration.of_absence(features, cautions)
+
+
+def _read(
+    answer: GrowingAnswer, size_wh: tuple[int, int], dialect: Dialect, backend: Backend, spreads: Sequence[PointSpread]
+) -> tuple[ParsedAnswer, tuple[ImagePoint, ...]]:
+    """Read the text of an answer; return its content and the wanted points, rated, with the model's own labels."""
+    completion, request = answer.completion, answer.request
+    stopped = completion.finish_reason in ("points", "time")
+    parsed = parse_answer(dialect.closed(completion.text) if stopped else completion.text, size_wh, dialect)
+    rated = rate_points(completion, parsed, size_wh, backend.sigma_px, spreads, backend.calibration)
+    wanted = rated if request.kind is Kind.COUNT else rated[: request.max_points]
+    return parsed, tuple(replace(point, label=point.label or answer.label) for point in wanted)
 
 
 def _is_truncated(parsed: ParsedAnswer, completion: Completion, counts: bool) -> bool:
