@@ -52,7 +52,9 @@ def described(base: TrainingDescription, parts: Iterable[Taught]) -> TrainingDes
     parts = list(parts)
     words, kinds = frozenset[str]().union(*(part.words for part in parts)), frozenset[Kind]().union(*(p.kinds for p in parts))
     abilities = None if base.abilities is None else base.abilities | kinds
-    return TrainingDescription(with_words(base, words).vocabulary, abilities)
+    vocabulary = with_words(base, words).vocabulary
+    # New pictures may show another place than the base's.
+    return TrainingDescription(vocabulary and replace(vocabulary, harmless_ends=()), abilities)
 
 
 def with_words(description: TrainingDescription, words: Iterable[str], closed: bool = False) -> TrainingDescription:

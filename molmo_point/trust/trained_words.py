@@ -52,7 +52,7 @@ class TrainedWords:
         """Return the names of objects in a query, without what is harmless for this training: phrases and spoken requests."""
         words = words[: MAX_QUERY_LENGTH + 1]
         text = self._without(self._harmless_end, named_objects(words))
-        if not self.harmless_ends or self._fits(self._split(text)):
+        if not self.patterns or self._fits(self._split(text)):
             return text
         bare = self._without(self._harmless_start, text)
         return bare if self._fits(self._split(bare)) else self._within_request(text, words) or bare

@@ -72,6 +72,17 @@ def test_labels_alone_are_a_vocabulary_if_that_is_wanted() -> None:
     assert with_words(UNDESCRIBED, [], closed=True).vocabulary is None
 
 
+def test_new_pictures_may_show_no_table() -> None:
+    words = TrainedWords({"shapes": ("cube",)}, patterns=("shapes",), harmless_ends=("on the table",))
+    base = TrainingDescription(words)
+    assert words.check("the cube on the table", "base") is None
+    for labels in (MUGS, PointLabels("cube", None, 1)):
+        told = described(base, [taught_by([labels], "point")]).vocabulary
+        assert (
+            told is not None and told.check("the cube", "own") is None and told.check("the cube on the table", "own") is not None
+        )
+
+
 def test_a_base_that_knows_the_world_still_knows_it() -> None:
     assert described(UNDESCRIBED, [taught_by([MUGS], "point")]).to_settings() == UNDESCRIBED.to_settings()
 
