@@ -134,8 +134,8 @@ ROS_PACKAGES = ROOT / "ros2_ws" / "src"
 
 def check_ros_args(words):
     """Parameters that are set behind --ros-args are declared by a node."""
-    nodes = ROS_PACKAGES / "molmo_point_ros" / "molmo_point_ros" / "nodes"
-    declared = "".join(path.read_text(encoding="utf-8") for path in nodes.glob("*parameters.py"))
+    nodes = ROS_PACKAGES / "molmo_point_ros" / "molmo_point_ros"
+    declared = "".join(path.read_text(encoding="utf-8") for path in nodes.rglob("*.py"))
     for flag, word in itertools.pairwise(words):
         if flag == "-p":
             name = word.split(":=")[0]

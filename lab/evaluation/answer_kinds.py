@@ -6,6 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
+from molmo_point.errors import NotTrainedError
 from molmo_point.evaluation.intervals import share
 from molmo_point.frame import RgbdFrame
 from molmo_point.pointer import Pointer
@@ -88,11 +89,14 @@ class Sheet:
 
 
 def evaluate_household(pointer: Pointer, questions: Iterable[AskedQuestion]) -> Sheet:
-    """Ask and judge every question."""
+    """Ask and judge every question; leave out counts that the model refuses."""
     sheet = Sheet()
     for question in questions:
         if question.kind == "count":
-            answer = pointer.count(question.frame, question.phrase)
+            try:
+                answer = pointer.count(question.frame, question.phrase)
+            except NotTrainedError:
+                continue
             sheet.verdicts.append(judged(question, answer.points, len(answer.points) == 0, answer.timing_ms["total"]))
         else:
             answer = pointer.point(question.frame, question.phrase)

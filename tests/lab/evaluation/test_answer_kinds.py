@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from lab.evaluation.answer_kinds import Sheet, evaluate_household, judged, summary
+from molmo_point.errors import NotTrainedError
 from molmo_point.frame import RgbdFrame
 from molmo_point.results import ImagePoint
 
@@ -112,3 +113,12 @@ def test_counts_are_asked_as_counts() -> None:
 
     sheet = evaluate_household(FakePointer(), [Asked(), Asked("count", targets=(0, 1))])  # type: ignore[arg-type]
     assert [(v.right, v.latency_ms) for v in sheet.verdicts] == [(True, 3.0), (True, 4.0)]
+
+
+def test_counts_that_the_model_refuses_are_left_out() -> None:
+    class Refusing:
+        def count(self, frame: RgbdFrame, query: str) -> None:
+            raise NotTrainedError("it was not trained to count objects", "count", "use another")
+
+    sheet = evaluate_household(Refusing(), [Asked("count", targets=(0, 1))])  # type: ignore[arg-type]
+    assert sheet.verdicts == [] and summary(sheet)["count_exact"]["trials"] == 0  # type: ignore[index]

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -210,7 +211,8 @@ def test_a_molmo2_answer_becomes_pixels_and_targets(backend: Molmo2Backend) -> N
     np.testing.assert_allclose([target.position_m for target in pointing.targets], expected, atol=1e-6)
     assert not pointing.truncated
     assert not pointing.absent
-    assert all(0.99 < point.confidence <= 1 for point in pointing.points)
+    assert all(0.99 < point.digit_probability <= 1 for point in pointing.points)
+    assert all(math.isnan(point.confidence) for point in pointing.points), "nobody calibrated this model"
 
 
 def test_a_molmo2_count(backend: Molmo2Backend) -> None:
