@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from molmo_point.backend import Backend, Growth, Limits, Prompt, open_backend
-from molmo_point.cautions import Caution
+from molmo_point.cautions import Caution, CautionKind
 from molmo_point.crop import View, views_of
 from molmo_point.depth.lift import lift_point
 from molmo_point.errors import CancelledError, InputError, NotTrainedError
@@ -108,8 +108,8 @@ class Pointer:
                 has its `modes`; this costs about three more passes of the model a point.
             near: Place in the image to look at: a pixel (u, v), a point, or the last answer. Only a
                 square around it is read, which is faster for models that cut large images into
-                crops. Where nothing is found there, the whole image is looked at;
-                `Pointing.region` says which it was.
+                crops. Where nothing is found there, or the square is unlike the images of the
+                training, the whole image is looked at; `Pointing.region` says which it was.
             near_size_px: Side of that square in pixels; None takes half of the image's shorter side.
             prefer: Surface of a target where several are plausible: "near", "far" (the one behind,
                 e.g. the bottom of a box), or "center" (the one that the pixel itself shows).
@@ -143,7 +143,8 @@ class Pointer:
         for view in views_of(whole, request):
             (answer,) = self._answer(view, (request,), clock, should_stop, told)
             pointing = self._pointing(view, answer, clock, image_caution)
-            if pointing.found:
+            # A square of an image may be unlike the images of the training, although the whole image is not.
+            if pointing.found and all(caution.kind is not CautionKind.UNFAMILIAR_IMAGE for caution in pointing.cautions):
                 break
         return pointing
 

@@ -1,6 +1,7 @@
 """A square around the last point: where it lies, and that points come back to the pixel they were taken from."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,11 @@ from molmo_point.crop import LEAST_PX, Region, region_near
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.intrinsics import Intrinsics
+from molmo_point.patch_features import PatchFeatures
 from molmo_point.pointer import Pointer
 from molmo_point.results import Completion, Found, ImagePoint, Pointing
+from molmo_point.trust.image_familiarity import ImageFamiliarity
+from molmo_point.trust.training_description import TrainingDescription
 
 WH = (640, 480)
 MARK = (433, 121)  # column and row of the only white pixel
@@ -40,6 +44,17 @@ class Finder(WholeAnswerBackend):
             x, y = 100 * (columns[0] + 0.5) / image.shape[1], 100 * (rows[0] + 0.5) / image.shape[0]
             text = f' <point x="{x:.1f}" y="{y:.1f}" alt="a">a</point>'
         return Completion(text, 9, "stop", absent_probability=0.2)
+
+
+class Chooser(Finder):
+    """A finder that knows whole images only."""
+
+    training = TrainingDescription(familiarity=ImageFamiliarity.fit(np.random.default_rng(1).normal(size=(40, 4))))
+
+    def answer(self, image, prompt, limits) -> Completion:
+        strange = 0.0 if image.shape == (480, 640, 3) else 1e3
+        features = PatchFeatures.of_overview(strange + np.array([[1.0, 1.0], [-1.0, -1.0]] * 2), WH)
+        return replace(super().answer(image, prompt, limits), features=features)
 
 
 def empty(points: tuple[ImagePoint, ...] = ()) -> Pointing:
@@ -116,3 +131,11 @@ def test_without_a_place_the_whole_image_is_looked_at() -> None:
         backend = Finder()
         assert Pointer(backend).point(frame(), "a", near=near).region is None
         assert backend.sizes == [(480, 640)]
+
+
+def test_where_the_square_is_unfamiliar_the_whole_image_is_looked_at() -> None:
+    backend = Chooser()
+    pointing = Pointer(backend).point(frame(), "a", near=(420.0, 130.0), near_size_px=100)
+    assert backend.sizes == [(100, 100), (480, 640)] and pointing.region is None
+    assert "UNFAMILIAR_IMAGE" not in [caution.kind.value for caution in pointing.cautions]
+    assert pointing.points[0].uv == pytest.approx(MARK, abs=0.4)

@@ -51,7 +51,7 @@ def test_max_points_bounds_points_and_text() -> None:
     backend = Scripted(TWO)
     pointing = Pointer(backend).point(FRAME, "mugs", max_points=1)
     assert [(point.u, point.label) for point in pointing.points] == [(31.5, "mugs")]
-    assert "first 1 are kept" in pointing.problems[-1]
+    assert pointing.problems[-1] == "2 points, of which the first is kept"
     assert pointing.text == TWO[: TWO.index(">mugs")], "the model went on after the label"
     assert not pointing.truncated
     few = backend.calls[0]["max_new_tokens"]

@@ -38,6 +38,11 @@ class Calibration:
         """True if confidences are calibrated."""
         return self.confidence is not None
 
+    @property
+    def needs_distance(self) -> bool:
+        """True if confidences depend on the distance of the image from the training."""
+        return self.confidence is not None and "distance" in self.confidence.names
+
     def states_under(self, cautions: tuple[Caution, ...]) -> bool:
         """Tell whether probabilities are stated for an answer with these cautions."""
         return all(caution.kind in self.stated_under for caution in cautions)

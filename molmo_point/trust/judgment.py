@@ -59,7 +59,7 @@ def judge(facts: AnswerFacts, model: str, training: TrainingDescription, calibra
         None if familiarity is None or math.isnan(facts.image_distance) else familiarity.caution(facts.image_distance, model),
         _check_evidence(facts, model) if facts.evidence < training.least_evidence else None,
         facts.image_caution,
-        None if calibration.is_fitted else _uncalibrated(model),
+        _check_calibration(facts, model, training, calibration),
         Caution(CautionKind.UNREADABLE, f"a part of the answer cannot be read: {facts.lost[0]}") if facts.lost else None,
         Caution(CautionKind.TRUNCATED, "the text ended before the answer did") if facts.truncated else None,
         _check_count(facts),
@@ -72,9 +72,15 @@ def _check_evidence(facts: AnswerFacts, model: str) -> Caution:
     return Caution(CautionKind.UNFAMILIAR_OBJECT, message)
 
 
-def _uncalibrated(model: str) -> Caution:
-    message = f"{model} has no calibration, so its mistakes are unknown; fit one with molmo-point eval calibration"
-    return Caution(CautionKind.UNCALIBRATED, message)
+def _check_calibration(facts: AnswerFacts, model: str, training: TrainingDescription, calibration: Calibration) -> Caution | None:
+    """Return a caution if there is no calibration, or if the distance of the image, on which it relies, is unknown."""
+    if not calibration.is_fitted:
+        message = f"{model} has no calibration, so its mistakes are unknown; fit one with molmo-point eval calibration"
+        return Caution(CautionKind.UNCALIBRATED, message)
+    if math.isnan(facts.image_distance) and (training.familiarity is not None or calibration.needs_distance):
+        message = f"the trust.json of {model} is missing or of another model, so its mistakes are unknown; restore the file"
+        return Caution(CautionKind.UNCALIBRATED, message)
+    return None
 
 
 def _check_count(facts: AnswerFacts) -> Caution | None:

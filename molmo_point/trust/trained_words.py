@@ -207,7 +207,10 @@ class TrainedWords:
             return f"{known}; no question of its training was so long"
         if not tokens:
             return f"{known}; the query names none of them"
-        return f"{known}, but was not trained on them in this order: {_shown(' '.join(tokens))!r}"
+        text = _shown(" ".join(tokens))
+        if len(tokens) == 1:
+            return f"{known}, but was never asked for {text!r} alone"
+        return f"{known}, but was not trained on them in this order: {text!r}"
 
     def _suggestion(self, words: str, unknown: tuple[str, ...]) -> str:
         """Correct the unknown words of a query; empty if that does not make it known."""

@@ -11,6 +11,7 @@ from molmo_point.errors import NotTrainedError
 from molmo_point.pointer import Pointer
 from molmo_point.request import Kind
 from molmo_point.trust.confidence_calibration import UNCALIBRATED, Calibration, line
+from molmo_point.trust.image_familiarity import ImageFamiliarity
 from molmo_point.trust.judgment import AnswerFacts, judge
 from molmo_point.trust.trained_words import TrainedWords
 from molmo_point.trust.training_description import UNDESCRIBED, TrainingDescription
@@ -137,3 +138,24 @@ def test_a_poor_picture_is_doubted_once_for_every_question_about_it() -> None:
     for answer in (pointer.point(dark, "mug"), *pointer.point_many(dark, ["mug", "the mug"]), pointer.count(dark, "mug")):
         assert [caution.kind for caution in answer.cautions] == [CautionKind.POOR_IMAGE]
         assert all(math.isnan(point.confidence) for point in answer.points)
+
+
+def test_a_calibration_that_relies_on_a_missing_description_is_none() -> None:
+    relying = Calibration(line("distance", 1.0, 0.5), line("absent", 1.0, 0.5))
+    assert kinds(FACTS, calibration=relying) == ["UNCALIBRATED"]
+    assert kinds(replace(FACTS, image_distance=0.5), calibration=relying) == []
+
+
+def test_a_description_of_another_model_leaves_nothing_trusted() -> None:
+    """The features of the image have another length, so their distance is unknown."""
+    rng = np.random.default_rng(1)
+    described = TrainingDescription(familiarity=ImageFamiliarity.fit(rng.normal(size=(40, 6))))
+    assert kinds(FACTS, described) == ["UNCALIBRATED"]
+    assert kinds(replace(FACTS, image_distance=0.5), described) == []
+
+
+def test_the_problems_of_a_count_keep_no_first_points() -> None:
+    count = Pointer(Scripted(COUNTED + "2.")).count(FRAME, "mugs", max_points=1)
+    assert count.problems == ("the model was stopped after 2 points",) and len(count.points) == 2
+    assert Pointer(Scripted(COUNTED + "2.")).count(FRAME, "mugs").problems == ()
+    assert Pointer(Scripted(COUNTED + "2.")).point(FRAME, "mugs", max_points=1).problems[-1].endswith("the first is kept")

@@ -92,6 +92,9 @@ def test_a_message_says_what_the_model_knows() -> None:
     caution = check("the cube red")
     assert caution is not None
     assert caution.message == "tabletop knows 8 colors and 4 shapes, but was not trained on them in this order: 'cube red'"
+    caution = check("red")
+    assert caution is not None
+    assert caution.message == "tabletop knows 8 colors and 4 shapes, but was never asked for 'red' alone"
 
 
 @pytest.mark.parametrize(

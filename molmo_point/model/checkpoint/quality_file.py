@@ -15,7 +15,7 @@ def measured_quality(folder: Path) -> tuple[float, Calibration]:
     """Read the accuracy of the points and the calibration of the confidence; CheckpointError if the file is broken.
 
     The accuracy is the standard deviation along one axis in pixels of an image 640 pixels wide. Without the file it is NaN,
-    and the calibration the identity.
+    and nothing is calibrated.
     """
     path = folder / QUALITY_FILE
     if not path.exists():

@@ -9,7 +9,7 @@ from molmo_point.model.checkpoint.weight_files import read_object
 from molmo_point.trust.training_description import UNDESCRIBED, TrainingDescription
 
 TRUST_FILE = "trust.json"
-_FIX = "restore the file, or delete it to go without a description"
+_FIX = "restore the file"
 
 
 def training_description(folder: Path) -> TrainingDescription:
