@@ -125,8 +125,15 @@ def _problems(parsed: ParsedAnswer, answer: GrowingAnswer) -> tuple[str, ...]:
     found, request, ended = parsed.problems, answer.request, answer.completion.finish_reason
     if ended == "time":
         found = (*found, "the time budget was used up before the answer was complete")
+    if request.kind is Kind.COUNT:
+        return (*found, f"the model was stopped after {len(parsed.points)} points") if ended == "points" else found
     if len(parsed.points) > request.max_points:
-        return (*found, f"{len(parsed.points)} points, of which the first {request.max_points} are kept")
+        return (*found, f"{len(parsed.points)} points, of which {_first(request.max_points)} kept")
     if ended == "points" and request.labels:
-        return (*found, f"more than {request.max_points} points, of which the first {request.max_points} are kept")
+        said = f"more than {request.max_points} point{'s' if request.max_points > 1 else ''}"
+        return (*found, f"{said}, of which {_first(request.max_points)} kept")
     return found
+
+
+def _first(count: int) -> str:
+    return "the first is" if count == 1 else f"the first {count} are"
