@@ -18,7 +18,7 @@ from molmo_point.sim.tabletop.layout import random_layout
 from molmo_point.sim.tabletop.mjcf import OBJECT_PREFIX, layout_to_mjcf
 
 _TEXTURE_PX = 512
-Texture = NDArray[np.float64]
+Texture = NDArray[np.floating[Any]]
 """Picture (n, n, 3), or a share (n, n) of two colors."""
 
 

@@ -26,10 +26,10 @@ class ScriptedModel(Backend):
 
     def answers(self, image, prompts, limits):
         for index, prompt in enumerate(prompts):
-            yield from self._answer(index, prompt.text)
+            yield from self._answer(index, prompt.words)
 
-    def _answer(self, index, prompt):
-        answer = next(value for query, value in self._answers.items() if query in prompt)
+    def _answer(self, index, words):
+        answer = next(value for query, value in self._answers.items() if query.removeprefix("the ") == words)
         if "fail" in answer:
             raise RuntimeError(answer["fail"])
         text = answer["text"]

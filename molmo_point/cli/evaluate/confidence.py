@@ -89,7 +89,7 @@ def store(folder: Path, settings: dict[str, Any], sigma_px: float) -> None:
     """
     path, stated = folder / _SETTINGS, math.nan
     try:
-        held = read_mapping(path) if os.path.lexists(path) else {}
+        held: dict[str, Any] = read_mapping(path) if os.path.lexists(path) else {}
         held = {"sigma_px_at_640": round(sigma_px, 2)} | held | {"calibration": settings}
         stated = float(held["sigma_px_at_640"])
         if not math.isnan(stated):
