@@ -20,6 +20,7 @@ from molmo_point import SimulatedCamera
 from molmo_point.errors import MolmoPointError
 from molmo_point.sim import TabletopScene
 from molmo_point.sim.tabletop.layout import random_layout
+from molmo_point.viz.text import percent
 
 SEED, COUNT, SHAPE = 5, 6, "ball"
 ROUNDS, SAMPLES, LEAST_AGREEMENT, LEAST_CONFIDENCE = 4, 3, 0.6, 0.5
@@ -64,7 +65,7 @@ def watch(tray: "Tray") -> int:
             result = caller.call(lambda _, goal=goal: goal, 150.0)
             if result.error_code != CountObjects.Result.NONE:
                 raise MolmoPointError(result.error_msg)
-            sure = "confidence unknown" if math.isnan(result.confidence) else f"{result.confidence:.0%} sure"
+            sure = "confidence unknown" if math.isnan(result.confidence) else f"{percent(result.confidence)} sure"
             known = (
                 f"{result.count_min} to {result.count_max} in {len(result.counts)} images, {result.agreement:.0%} alike, {sure}"
             )

@@ -25,6 +25,7 @@ from molmo_point import Pointer
 from molmo_point.camera.video_file import VideoFile
 from molmo_point.errors import InputError, MolmoPointError
 from molmo_point.files import check_writable, write_file
+from molmo_point.viz.text import percent
 
 SEED, COUNT, FPS, SECONDS_EACH = 5, 6, 5, 2
 
@@ -55,7 +56,7 @@ def main() -> int:
     table.writerows(rows)
     write_file(options.csv, text.getvalue().encode())
     for time_s, number, confidence in changes(rows, options.agree):
-        sure = "confidence unknown" if confidence is None else f"{confidence:.0%} sure"
+        sure = "confidence unknown" if confidence is None else f"{percent(confidence)} sure"
         print(f"from {time_s:.1f} s on: {number} {options.words} ({sure})")
     for caution, frames in cautions.items():
         print(f"caution in {frames} of {len(rows)} frames: {caution}")

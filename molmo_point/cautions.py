@@ -18,7 +18,7 @@ class CautionKind(str, Enum):
     UNFAMILIAR_OBJECT: the image at the point is unlike what the query names.
     POOR_IMAGE: the image is too dark, too bright, without texture, or has swapped channels.
     NOT_TRAINED: the model was not trained for questions of this kind.
-    UNCALIBRATED: the model has no calibration, so nothing is known about its mistakes.
+    UNCALIBRATED: the model has no calibration, or one whose description is missing: its mistakes are unknown.
     UNREADABLE: a part of the answer cannot be read.
     TRUNCATED: the text ended before the answer did.
     COUNT_DIFFERS: the stated number is not the number of points.

@@ -186,6 +186,11 @@ def test_the_best_target_is_the_most_confident():
     assert conversions.best_target([]) is None
 
 
+def test_a_marker_rounds_no_confidence_to_certainty():
+    texts = [marker.text for marker in conversions.markers_message([target(confidence=0.997)], lifetime_s=1.0).markers]
+    assert any(">99%" in text for text in texts) and not any("100%" in text for text in texts)
+
+
 def test_markers_clear_what_was_there_and_have_stable_ids():
     array = conversions.markers_message([target(), target(label="cup")], lifetime_s=2.5)
     assert array.markers[0].action == Marker.DELETEALL

@@ -10,6 +10,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 from molmo_point.geometry.error_ellipsoid import error_ellipsoid
 from molmo_point.geometry.transforms import Transform
 from molmo_point.results import Target
+from molmo_point.viz.text import percent
 from molmo_point_ros.conversions.stamps import stamp_from_ns
 
 DOT_DIAMETER_M = 0.01
@@ -66,7 +67,7 @@ def _words(target: Target, index: int, lifetime_s: float, doubt: bool) -> Marker
     marker = _marker(target, "label", index, Marker.TEXT_VIEW_FACING, lifetime_s)
     marker.scale.z = TEXT_HEIGHT_M
     marker.color = _WHITE
-    certainty = "" if np.isnan(target.confidence) else f" {target.confidence:.0%}"
+    certainty = "" if np.isnan(target.confidence) else f" {percent(target.confidence)}"
     certainty = " not trusted" if doubt else certainty
     marker.text = f"{target.label}{certainty} ±{target.sigma_m * 1e3:.0f} mm"
     return marker
