@@ -2,6 +2,7 @@
 
 import csv
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,8 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An untrained model rambles: asking it takes longer than everything else."""
+    """An untrained model rambles: asking it takes longer than everything else. Four views are enough to look at."""
+    monkeypatch.setattr(pretraining, "seeing_scores", partial(pretraining.seeing_scores, count=4))
     monkeypatch.setattr(pretraining, "topic_scores", lambda *_: {"name": 0.25, "absent": 0.5})
 
 
