@@ -12,6 +12,8 @@ from molmo_point_ros.nodes.pointing_node import main
 
 from molmo_point.backend import Backend, Growth
 from molmo_point.pointer import Pointer
+from molmo_point.points.dialects import dialect_of
+from molmo_point.request import PointRequest
 from molmo_point.results import Completion
 
 
@@ -22,14 +24,14 @@ class ScriptedModel(Backend):
     sigma_px = 8.0
 
     def __init__(self, answers):
-        self._answers = answers
+        self._answers = {dialect_of("molmo").prompt(PointRequest(query)).words: answer for query, answer in answers.items()}
 
     def answers(self, image, prompts, limits):
         for index, prompt in enumerate(prompts):
             yield from self._answer(index, prompt.words)
 
     def _answer(self, index, words):
-        answer = next(value for query, value in self._answers.items() if query.removeprefix("the ") == words)
+        answer = self._answers[words]
         if "fail" in answer:
             raise RuntimeError(answer["fail"])
         text = answer["text"]
