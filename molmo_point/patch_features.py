@@ -41,9 +41,12 @@ class PatchFeatures:
 
     @property
     def inside(self) -> tuple[slice, slice]:
-        """Rows and columns of the patches that show more image than padding."""
+        """Rows and columns of the patches that show more image than padding; the middle ones of a very narrow image."""
         rows, columns = self.values.shape[:2]
-        outside_v, outside_u = (round(max(-corner - 0.5, 0.0) / self.patch_px) for corner in reversed(self.corner_px))
+        outside_u, outside_v = (
+            min(round(max(-corner - 0.5, 0.0) / self.patch_px), (count - 1) // 2)
+            for corner, count in zip(self.corner_px, (columns, rows), strict=True)
+        )
         return slice(outside_v, rows - outside_v), slice(outside_u, columns - outside_u)
 
     def place(self, u: float, v: float) -> tuple[int, int]:

@@ -45,3 +45,9 @@ def test_the_summary_is_mean_and_standard_deviation() -> None:
     values = RNG.normal(3, 2, (400, 5))
     summary = PatchFeatures.of_overview(values, (64, 64)).summary
     np.testing.assert_allclose(summary, np.r_[values.mean(0), values.std(0)], rtol=1e-4)
+
+
+@pytest.mark.parametrize("size_wh", [(50, 1), (1, 50), (1, 1)])
+def test_a_narrow_image_has_patches(size_wh: tuple[int, int]) -> None:
+    features = PatchFeatures.of_overview(np.ones((16, 3)), size_wh)
+    assert features.values[features.inside].size
