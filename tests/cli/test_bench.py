@@ -12,7 +12,7 @@ from ..tiny_checkpoint import write_tiny_checkpoint
 
 def test_bench_measures_every_part(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder, out = write_tiny_checkpoint(tmp_path), tmp_path / "bench.json"
-    assert main(["bench", "--model", str(folder), "--rounds", "2", "--device", "cpu", "--json", "--out", str(out)]) == 0
+    assert main(["bench", "--model", str(folder), "--rounds", "1", "--device", "cpu", "--json", "--out", str(out)]) == 0
     figures = json.loads(capsys.readouterr().out)
     assert figures == json.loads(out.read_text(encoding="utf-8"))
     assert 0 < figures["first_point"]["median_ms"] <= figures["first_point"]["p95_ms"]

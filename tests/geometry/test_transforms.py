@@ -110,7 +110,7 @@ def test_point_covariance_against_samples() -> None:
     position, covariance = np.array([0.3, -0.5, 1.2]), np.diag([1e-6, 4e-6, 9e-5])
     moved = [
         perturbed(t, delta).apply(position + noise, "b")
-        for delta, noise in zip(samples(t.covariance, 20000), samples(covariance, 20000), strict=True)
+        for delta, noise in zip(samples(t.covariance, 6000), samples(covariance, 6000), strict=True)
     ]
     assert_close_covariance(t.apply_covariance(covariance, position), covariance_of_samples(np.array(moved)))
 
@@ -123,7 +123,7 @@ def test_covariance_without_own_is_only_rotated() -> None:
 def test_chained_and_inverse_covariance_against_samples() -> None:
     a_T_b, b_T_c = random_transform(6, "a", "b", covariance=True), random_transform(7, "b", "c", covariance=True)
     point = np.array([0.4, 0.1, -0.9])
-    deltas = list(zip(samples(a_T_b.covariance, 20000), samples(b_T_c.covariance, 20000)[::-1], strict=True))
+    deltas = list(zip(samples(a_T_b.covariance, 6000), samples(b_T_c.covariance, 6000)[::-1], strict=True))
     chained = np.array([(perturbed(a_T_b, d) @ perturbed(b_T_c, e)).apply(point, "c") for d, e in deltas])
     ours = (a_T_b @ b_T_c).apply_covariance(np.zeros((3, 3)), point)
     assert_close_covariance(ours, covariance_of_samples(chained))
