@@ -96,7 +96,8 @@ def draw_grasps(frame: RgbdFrame, grasps: Grasps, *, label: str = "") -> np.ndar
         draw_gripper(large, project, grasps.best, grasps.gripper, BEST, _SUPERSAMPLE)
     image = large.resize(image.size, Image.Resampling.LANCZOS)
     words = " · ".join(part for part in (f"grasp {label}".strip(), grasp_words(grasps)) if part)
-    draw_banner(image, shortened(words, 90), round(15 * max(min(image.size) / 480.0, 0.5)))
+    # The top corner tells the query and its cautions.
+    draw_banner(image, shortened(words, 90), round(15 * max(min(image.size) / 480.0, 0.5)), bottom=True)
     return np.array(image)
 
 

@@ -170,15 +170,24 @@ def _draw_leader(image: Image.Image, label: Label, box: Box, size_px: int) -> No
 
 
 def draw_banner(
-    image: Image.Image, text: str, size_px: int, *, notes: Sequence[str] = (), ground: RGB = INK, ink: RGB = PAPER
+    image: Image.Image,
+    text: str,
+    size_px: int,
+    *,
+    notes: Sequence[str] = (),
+    ground: RGB = INK,
+    ink: RGB = PAPER,
+    bottom: bool = False,
 ) -> Box:
-    """Write a line into the top left corner, and notes below it, as many on a line as fit; return their box."""
+    """Write a line into the top or bottom left corner, and notes below it, as many on a line as fit; return their box."""
     room = image.width - 3 * size_px
     text = "\n".join(_fitting(line, size_px, room) for line in (text, *_packed(notes, size_px, room)) if line)
     width, height = text_size(text, size_px)
     pad = size_px * 0.5
     margin = round(size_px * 0.5)
-    box = (margin, margin, margin + round(width + 2.4 * pad), margin + round(height + 1.5 * pad))
+    high = round(height + 1.5 * pad)
+    top = max(image.height - margin - high, margin) if bottom else margin
+    box = (margin, top, margin + round(width + 2.4 * pad), top + high)
     panel = Image.new("RGBA", (box[2] - box[0], box[3] - box[1]), (0, 0, 0, 0))
     pen = ImageDraw.Draw(panel)
     pen.rounded_rectangle((0, 0, panel.width - 1, panel.height - 1), radius=size_px * 0.35, fill=(*ground, 225))
