@@ -18,7 +18,7 @@ from molmo_point.results import ImagePoint
 
 from .answers import DIALECTS, LAYOUT, SIZES, broken, pieces, shattered, valid
 
-INPUTS = int(os.environ.get("MOLMO_POINT_FUZZ", "3000"))
+INPUTS = int(os.environ.get("MOLMO_POINT_FUZZ", "2000"))
 
 
 def parsed(text: str, dialect: str) -> ParsedAnswer:

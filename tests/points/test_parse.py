@@ -244,20 +244,18 @@ HOSTILE = {
 
 
 def processor_s(work, text: str) -> float:
-    """The least of three runs: whatever else the machine does only ever adds."""
-    spent_s = []
-    for _ in range(3):
-        start = time.process_time()
-        work(text)
-        spent_s.append(time.process_time() - start)
-    return min(spent_s)
+    start = time.process_time()
+    work(text)
+    return time.process_time() - start
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_the_time_grows_with_the_garbage_and_not_with_its_square(name: str) -> None:
     part = HOSTILE[name][: len(HOSTILE[name]) // 4]
     # Four times the text: 4 where it is linear, 16 where it is quadratic; under 50 ms nothing can be told.
-    assert processor_s(parsed, HOSTILE[name]) < 9 * max(processor_s(parsed, part), 0.05)
+    most_s = 9 * max(min(processor_s(parsed, part) for _ in range(3)), 0.05)
+    # One quick run of three is enough: whatever else the machine does only ever adds.
+    assert any(processor_s(parsed, HOSTILE[name]) < most_s for _ in range(3))
 
 
 @pytest.mark.parametrize("name", HOSTILE)
