@@ -93,8 +93,9 @@ def draw_points(
     scale = max(min(image.size) / 480.0, 0.5)
     obstacles: list[Box] = []
     if banner or cautions:
-        colors = {"ground": AMBER, "ink": INK} if warning or cautions else {}
-        obstacles.append(draw_banner(image, shortened(banner, 90), _text_px(15 * scale), notes=cautions, **colors))
+        ground, ink = (AMBER, INK) if warning or cautions else (INK, PAPER)
+        line = shortened(banner, 90)
+        obstacles.append(draw_banner(image, line, _text_px(15 * scale), notes=cautions, ground=ground, ink=ink))
     palette = colors_of([each.point.label for each in found])
     names = _names([each.point.label for each in found])
     radius_px = 6.5 * scale

@@ -12,7 +12,7 @@ from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.transforms import Transform
 from molmo_point.results import Target
 from molmo_point.viz.point_cloud import cloud_of, ellipsoid_surface
-from molmo_point.viz.text import AMBER, GRAY, INK, RGB, Box, Label, colors_of, draw_banner, draw_labels, font, shortened
+from molmo_point.viz.text import AMBER, GRAY, INK, PAPER, RGB, Box, Label, colors_of, draw_banner, draw_labels, font, shortened
 
 SIGMAS = 2.0
 """Size of drawn ellipsoids, in standard deviations."""
@@ -245,8 +245,10 @@ def _hull(uv: np.ndarray) -> list[np.ndarray]:
 
 
 def _banner_boxes(image: Image.Image, banner: str, cautions: Sequence[str]) -> list[Box]:
-    colors = {"ground": AMBER, "ink": INK} if cautions else {}
-    return [draw_banner(image, shortened(banner, 90), 17, notes=cautions, **colors)] if banner or cautions else []
+    if not (banner or cautions):
+        return []
+    ground, ink = (AMBER, INK) if cautions else (INK, PAPER)
+    return [draw_banner(image, shortened(banner, 90), 17, notes=cautions, ground=ground, ink=ink)]
 
 
 def _annotate(

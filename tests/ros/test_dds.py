@@ -123,7 +123,9 @@ def test_a_camera_that_moves_while_the_model_thinks_gives_the_truth_of_the_captu
 
 
 def test_an_unknown_frame_is_refused_with_the_known_ones(robot):
+    robot.set(tf_timeout_s=1.0)
     error = robot.refusal("the box", target_frame="gripper")
+    robot.set(tf_timeout_s=5.0)
     assert error.code == ErrorCode.TF_ERROR
     assert "gripper" in str(error) and "base" in str(error) and FRAME in str(error)
 
@@ -179,7 +181,7 @@ def test_depth_of_another_moment_is_refused_with_the_measured_skew(robot, proces
     # At 2 Hz the depth of the image before or after is far off, however unevenly this machine replays. Best effort this time.
     recording = {"camera": "recording", "recording": str(record_scene(skew_s=0.045, rate_hz=2)), "reliable": False}
     processes.start("camera_node", parameters=recording, namespace="/skewed")
-    processes.start(SCRIPTED_NODE, str(answers_file), parameters={"image_timeout_s": 8.0}, namespace="/skewed")
+    processes.start(SCRIPTED_NODE, str(answers_file), parameters={"image_timeout_s": 4.0}, namespace="/skewed")
     client = PointAtClient(robot.node, "/skewed/molmo_point")
     assert client.wait_for_server(START_S), processes.output()
     error = robot.refusal("the box", client=client)

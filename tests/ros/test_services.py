@@ -113,7 +113,9 @@ def test_pixels_go_into_the_frame_that_is_asked_for(robot):
     ],
 )
 def test_requests_that_cannot_be_answered_say_why(robot, pixels, options, word):
+    robot.set(tf_timeout_s=0.5)
     response = deproject(robot, *pixels, **options)
+    robot.set(tf_timeout_s=5.0)
     assert not response.success and word in response.message and not response.targets
     assert len(response.message) < 2000
 
