@@ -67,9 +67,8 @@ def watch(tray: "Tray") -> int:
                 raise MolmoPointError(result.error_msg)
             sure = "confidence unknown" if math.isnan(result.confidence) else f"{percent(result.confidence)} sure"
             seen = f"{result.count_min} to {result.count_max} in {len(result.counts)} images, {result.agreement:.0%} alike"
-            told = (
-                f"{result.count} {SHAPE}s ({seen}, {sure}); there are {sum(each.shape == SHAPE for each in tray.layout.objects)}"
-            )
+            truth = sum(each.shape == SHAPE for each in tray.layout.objects)
+            told = f"{result.count} {SHAPE}s ({seen}, {sure}); there are {truth}"
             print("\n  caution ".join([told, *result.points.caution_texts]), flush=True)
             if is_believed(result):
                 if believed not in (None, result.count):
