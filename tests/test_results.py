@@ -186,7 +186,7 @@ FULL = (
 
 
 def unset(field: dataclasses.Field, value: Any) -> bool:
-    """Whether a field has its default, so that its absence from the JSON would not be seen."""
+    """Return True if a field has its default: its absence from the JSON would not be seen."""
     default = field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
     return value is default or value == default or (isinstance(value, float) and math.isnan(value))
 
