@@ -2,12 +2,11 @@
 
 import math
 from collections.abc import Sequence
-from itertools import accumulate
 
 import numpy as np
 
 from molmo_point.points.answer import ParsedAnswer
-from molmo_point.points.digit_confidence import tokens_of
+from molmo_point.points.digit_confidence import coordinate_tokens
 from molmo_point.results import Completion, ImagePoint
 from molmo_point.trust.answer_model import AnswerFeatures, log_odds
 from molmo_point.trust.label_rule import missing_share
@@ -50,12 +49,10 @@ def answer_features(
 
 def _leading_digits(completion: Completion, answer: ParsedAnswer) -> tuple[float, float]:
     """Return the largest entropy and the smallest margin of the first digits of all coordinates; NaN where unknown."""
-    tokens, digits = completion.tokens, completion.digit_probabilities
-    shift = "".join(tokens).find(completion.text)
-    if len(digits) != len(tokens) or shift < 0:
+    digits, located = completion.digit_probabilities, coordinate_tokens(completion, answer)
+    if located is None or len(digits) != len(completion.tokens):
         return math.nan, math.nan
-    starts = [0, *accumulate(len(token) for token in tokens)]
-    places = [tokens_of(span, shift, starts).start for pair in answer.spans for span in pair]
+    places = [tokens.start for pair in located for tokens in pair]
     leading = np.array([digits[place] for place in places if len(digits[place]) == 10])
     if not len(leading):
         return math.nan, math.nan

@@ -32,17 +32,12 @@ def answer_confidences(completion: Completion, answer: ParsedAnswer) -> tuple[fl
     Returns:
         One number per point, 0 to 1; NaN without probabilities, or with tokens that do not make up the text.
     """
-    tokens, probabilities = completion.tokens, completion.token_probabilities
     spans, per_mille = answer.spans, answer.full == (1000.0, 1000.0)
-    if not tokens or len(tokens) != len(probabilities):
+    located = coordinate_tokens(completion, answer)
+    if located is None or len(completion.tokens) != len(completion.token_probabilities):
         return (math.nan,) * len(spans)
-    shift = "".join(tokens).find(completion.text)
-    if shift < 0:
-        return (math.nan,) * len(spans)
-    starts = [0, *accumulate(len(token) for token in tokens)]
     results = []
-    for pair in spans:
-        places = [tokens_of(span, shift, starts) for span in pair]
+    for places in located:
         masses = [_mass_near(completion, place, per_mille) for place in places]
         if any(math.isnan(mass) for mass in masses):
             results.append(_product(completion, sorted({i for place in places for i in place})))
@@ -85,7 +80,17 @@ def _product(completion: Completion, places: list[int]) -> float:
     )
 
 
-def tokens_of(span: Span, shift: int, starts: list[int]) -> range:
+def coordinate_tokens(completion: Completion, answer: ParsedAnswer) -> list[tuple[range, range]] | None:
+    """Return the indices of the tokens of x and of y of each point; None if the tokens do not make up the text."""
+    tokens = completion.tokens
+    shift = "".join(tokens).find(completion.text) if tokens else -1
+    if shift < 0:
+        return None
+    starts = [0, *accumulate(len(token) for token in tokens)]
+    return [(_tokens_of(x, shift, starts), _tokens_of(y, shift, starts)) for x, y in answer.spans]
+
+
+def _tokens_of(span: Span, shift: int, starts: list[int]) -> range:
     """Return the indices of the tokens that overlap a span of the text."""
     first = bisect_right(starts, span[0] + shift) - 1
     last = bisect_right(starts, span[1] + shift - 1) - 1
