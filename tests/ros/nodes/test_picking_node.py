@@ -169,6 +169,14 @@ def test_the_stop_service_ends_a_goal_of_somebody_else(client):
     assert client.stop() == "nothing was moving"
 
 
+def test_a_stop_tells_of_the_motion_that_the_cancellation_before_it_has_ended(client):
+    call = client.dispatch(PickObject.Goal(query="slow cube"))
+    until(lambda: any(message.state == PickObject.Feedback.LIFT for message in call.feedback), ANSWER_S)
+    call.cancel()
+    assert call.result(ANSWER_S).failure == "CANCELLED"
+    assert [client.stop(), client.stop()] == ["stopping", "nothing was moving"]
+
+
 def test_a_goal_that_takes_too_long_times_out(client):
     result = client.pick("slow cube", timeout_s=1.0)
     assert result.error_code == CODES.TIMEOUT and "longer than its timeout" in result.error_msg

@@ -3,6 +3,7 @@
 The parameter `arm` names a registered arm (`molmo_point.arm.arm_registry`), or "module:factory" of an `Arm` of your own.
 """
 
+import math
 import sys
 import threading
 import time
@@ -32,6 +33,8 @@ from molmo_point_ros.picking.pick_goal import PickGoal
 THREADS = 4
 _WATCH_S = 0.2
 _MOST_COMMANDS = 1000
+_CANCEL_TOLD_S = 2.0
+"""A client that is interrupted cancels its goal and calls `~/stop`; the cancellation may end the goal first."""
 OpenRig = Callable[[PickNodeParameters, ArmPublisher], Rig]
 
 
@@ -59,6 +62,7 @@ class PickNode(Node, RunnableNode):
         self._queue = GoalQueue(preempts=False)
         self._server: GoalServer | None = None
         self._permits: dict[bytes, Permit] = {}
+        self._canceled_s = -math.inf
         self._lock = threading.Lock()
         self._load_pointer = load_pointer
         opens = opens or self._open_rig
@@ -155,6 +159,7 @@ class PickNode(Node, RunnableNode):
     def _on_cancel(self, goal: ActionGoal) -> None:
         """Stop the arm for the goal at work; another one has not moved it."""
         if self._queue.running() is goal:
+            self._canceled_s = time.monotonic()
             self._stop_arm()
 
     def _stop_arm(self) -> None:
@@ -165,7 +170,8 @@ class PickNode(Node, RunnableNode):
         self._last_stop.publish(UInt64(data=time.time_ns()))
 
     def _on_stop(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        is_busy = not self.is_idle
+        is_busy = not self.is_idle or time.monotonic() - self._canceled_s < _CANCEL_TOLD_S
+        self._canceled_s = -math.inf
         self._stop_arm()
         self._queue.stop_all(StopReason.STOP_SERVICE)
         response.success, response.message = True, "stopping" if is_busy else "nothing was moving"
