@@ -12,6 +12,8 @@ from setuptools import find_packages, setup
 
 ROOT = Path(__file__).resolve().parent
 _WHEELS_SERVE = 'platform_machine == "x86_64" and sys_platform == "linux" and python_version < "3.14"'
+_OPEN3D_CPU = 'sys_platform == "linux" and platform_machine == "x86_64"'
+_OPEN3D_OTHER = 'sys_platform != "linux" or platform_machine != "x86_64"'
 _MODEL = ["torch>=2.4", "transformers>=5.20", "safetensors", "tokenizers", "tqdm"]
 
 EXTRAS = {
@@ -19,6 +21,10 @@ EXTRAS = {
     # 4-bit and 8-bit weights; accelerate places them, and splits a model over devices
     "quantization": [*_MODEL, "bitsandbytes>=0.46.1", "accelerate>=1.1"],
     "realsense": ["pyrealsense2>=2.50"],
+    # point clouds: planes, clusters, normals, boxes, PLY and PCD, and a viewer; without CUDA where such a wheel exists
+    "cloud": [f"open3d-cpu>=0.18 ; {_OPEN3D_CPU}", f"open3d>=0.18 ; {_OPEN3D_OTHER}"],
+    # depth and intrinsics in the files of other programs: EXR, PFM, MATLAB, bags of ROS and of librealsense
+    "formats": ["imageio>=2.31", "OpenEXR>=3.3", "scipy>=1.10", "rosbags>=0.10", "pyrealsense2>=2.50"],
     "sim": ["mujoco>=3.2"],
     # an arm with a gripper as meshes (tabletask), its inverse kinematics and smooth motion
     "arm": [

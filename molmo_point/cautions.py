@@ -22,6 +22,7 @@ class CautionKind(str, Enum):
     UNREADABLE: a part of the answer cannot be read.
     TRUNCATED: the text ended before the answer did.
     COUNT_DIFFERS: the stated number is not the number of points.
+    MISALIGNED_DEPTH: the edges of the depth image are significantly shifted against those of the color image.
     """
 
     UNKNOWN_WORDS = "UNKNOWN_WORDS"
@@ -34,6 +35,7 @@ class CautionKind(str, Enum):
     UNREADABLE = "UNREADABLE"
     TRUNCATED = "TRUNCATED"
     COUNT_DIFFERS = "COUNT_DIFFERS"
+    MISALIGNED_DEPTH = "MISALIGNED_DEPTH"
 
     @property
     def holds_for_any_image(self) -> bool:

@@ -25,6 +25,10 @@ class DepthStatus(str, Enum):
     OK is one clear surface and AMBIGUOUS the chosen one of several. MISSING is a hole,
     OUT_OF_RANGE a depth that the camera cannot measure, STALE depth of another moment, and
     NO_INPUT a frame without depth or intrinsics.
+
+    Without a depth camera, ON_PLANE is a ray that meets a known plane, and TRIANGULATED a point seen in several
+    views. NO_CROSSING is a ray that does not meet the plane within range, NO_PARALLAX views from too near to one
+    another, and NO_MATCH a point that no other view confirms.
     """
 
     OK = "OK"
@@ -33,6 +37,16 @@ class DepthStatus(str, Enum):
     OUT_OF_RANGE = "OUT_OF_RANGE"
     STALE = "STALE"
     NO_INPUT = "NO_INPUT"
+    ON_PLANE = "ON_PLANE"
+    TRIANGULATED = "TRIANGULATED"
+    NO_CROSSING = "NO_CROSSING"
+    NO_PARALLAX = "NO_PARALLAX"
+    NO_MATCH = "NO_MATCH"
+
+    @property
+    def has_position(self) -> bool:
+        """True if a point with this status has a position."""
+        return self in (DepthStatus.OK, DepthStatus.AMBIGUOUS, DepthStatus.ON_PLANE, DepthStatus.TRIANGULATED)
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ ROOT = WORKSPACE.parent
 VENV = ROOT / ".venv"
 STAMPS = VENV / ".setup"
 PYTHON = VENV / "bin" / "python"
-EXTRAS = "arm,bag,realsense,sim,test,tracking,video,view"
+EXTRAS = "arm,bag,cloud,formats,realsense,sim,test,tracking,video,view"
 EXTRAS_WITH_TORCH = "model,quantization,train"
 TORCH = "torch==2.13.0"
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"

@@ -17,6 +17,7 @@ FLAGS = {
     CautionKind.UNREADABLE: PointTargetArray.UNREADABLE,
     CautionKind.TRUNCATED: PointTargetArray.TRUNCATED,
     CautionKind.COUNT_DIFFERS: PointTargetArray.COUNT_DIFFERS,
+    CautionKind.MISALIGNED_DEPTH: PointTargetArray.MISALIGNED_DEPTH,
 }
 """Constant of every kind of caution, in the order of the constants."""
 

@@ -39,6 +39,11 @@ _STATUS = {
     DepthStatus.OUT_OF_RANGE: PointTarget.DEPTH_OUT_OF_RANGE,
     DepthStatus.STALE: PointTarget.DEPTH_STALE,
     DepthStatus.NO_INPUT: PointTarget.NO_DEPTH_INPUT,
+    DepthStatus.ON_PLANE: PointTarget.ON_PLANE,
+    DepthStatus.TRIANGULATED: PointTarget.TRIANGULATED,
+    DepthStatus.NO_CROSSING: PointTarget.NO_CROSSING,
+    DepthStatus.NO_PARALLAX: PointTarget.NO_PARALLAX,
+    DepthStatus.NO_MATCH: PointTarget.NO_MATCH,
 }
 
 

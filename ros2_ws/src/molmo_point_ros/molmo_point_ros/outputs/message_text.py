@@ -17,6 +17,11 @@ _STATUS_NAMES = {
     PointTarget.DEPTH_STALE: "STALE",
     PointTarget.NO_DEPTH_INPUT: "NO_INPUT",
     PointTarget.NOT_SEEN: "NOT_SEEN",
+    PointTarget.ON_PLANE: "ON_PLANE",
+    PointTarget.TRIANGULATED: "TRIANGULATED",
+    PointTarget.NO_CROSSING: "NO_CROSSING",
+    PointTarget.NO_PARALLAX: "NO_PARALLAX",
+    PointTarget.NO_MATCH: "NO_MATCH",
 }
 _TRACK_NAMES = {PointTarget.NOT_TRACKED: None, PointTarget.TRACKED: "TRACKED", PointTarget.HELD: "HELD"}
 
