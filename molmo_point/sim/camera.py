@@ -9,7 +9,8 @@ import numpy as np
 from molmo_point.camera.base import Camera, wait_until_due
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.depth_noise import D435, DepthNoise
-from molmo_point.sim.stereo_faults import D435_FAULTS, StereoFaults, simulate_depth
+from molmo_point.sim.depth_faults import Appearance, DepthFaults
+from molmo_point.sim.stereo_faults import D435_FAULTS, simulate_depth
 
 
 class SimulatedCamera(Camera):
@@ -22,7 +23,7 @@ class SimulatedCamera(Camera):
             float32 meters; it has `intrinsics` and a `frame`. `TabletopScene` and `ArmView` are such scenes.
         noise: Stereo geometry and disparity error; None gives exact depth.
         seed: Seed of all depth noise; two cameras with one seed deliver the same depth images.
-        faults: Holes, shadows and flying pixels of the depth.
+        faults: Holes, shadows and flying pixels of the depth; `UNKIND_FAULTS` are those of real cameras.
         fps: Frames per second; None returns each frame as soon as it is rendered.
         clock_ns: Capture time of a frame in nanoseconds; the host clock by default.
     """
@@ -35,7 +36,7 @@ class SimulatedCamera(Camera):
         noise: DepthNoise | None = D435,
         seed: int = 0,
         *,
-        faults: StereoFaults = D435_FAULTS,
+        faults: DepthFaults = D435_FAULTS,
         fps: float | None = None,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -62,17 +63,19 @@ class SimulatedCamera(Camera):
         self._wait_until_due(timeout_s)
         stamp_ns = max(int(self._clock_ns()), self._last_ns + 1)
         color, depth_m = self.scene.render()
-        if self.noise is not None:
-            depth_m = simulate_depth(depth_m, self.scene.intrinsics, self.noise, self._rng, faults=self._faults)
+        noise, intrinsics = self.noise, self.scene.intrinsics
+        if noise is not None:
+            depth_m = simulate_depth(depth_m, intrinsics, noise, self._rng, faults=self._faults, appearance=Appearance(color))
+            noise = self._faults.stated_noise(noise, intrinsics)
         self._last_ns = stamp_ns
         return RgbdFrame(
             color=color,
             depth_m=depth_m,
-            intrinsics=self.scene.intrinsics,
+            intrinsics=intrinsics,
             stamp_ns=stamp_ns,
             frame=self.scene.frame,
             depth_stamp_ns=stamp_ns,
-            depth_noise=self.noise,
+            depth_noise=noise,
         )
 
     def _wait_until_due(self, timeout_s: float) -> None:

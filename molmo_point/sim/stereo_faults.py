@@ -7,13 +7,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from molmo_point.arrays import DepthArray, FloatArray
 from molmo_point.errors import InputError
 from molmo_point.geometry.depth_noise import D435, DepthNoise
 from molmo_point.geometry.intrinsics import Intrinsics
+from molmo_point.sim.depth_faults import NO_APPEARANCE, Appearance, DepthFaults
 
 
 @dataclass(frozen=True)
-class StereoFaults:
+class StereoFaults(DepthFaults):
     """Faults of a stereo depth image apart from the disparity noise.
 
     Attributes:
@@ -42,6 +44,32 @@ class StereoFaults:
     hole_radius_px: float = 4.0
     depth_unit_m: float = 0.001
 
+    def measure(
+        self,
+        depth_m: FloatArray,
+        intrinsics: Intrinsics,
+        noise: DepthNoise,
+        rng: np.random.Generator,
+        appearance: Appearance,
+    ) -> DepthArray:
+        """Measure with the faults of this class; color and material have no effect."""
+        del appearance
+        noise, faults = _in_pixels_of(intrinsics, noise, self)
+        focal_baseline = intrinsics.fx * noise.baseline_m
+        seen = np.isfinite(depth_m) & (depth_m > 0)
+        true_disparity = np.where(seen, focal_baseline / np.where(seen, depth_m, 1.0), 0.0)
+        hole = ~seen | random_holes(depth_m.shape, faults.hole_fraction, faults.hole_radius_px, rng)
+        if faults.shadow:
+            hole |= occluded(true_disparity)
+        hole |= _grazing(true_disparity, focal_baseline, intrinsics, faults, rng)
+        disparity, unmatched = _measured_disparity(true_disparity, noise, faults, rng)
+        hole |= unmatched
+        measured = focal_baseline / np.where(hole, 1.0, disparity)
+        if faults.depth_unit_m > 0:
+            measured = np.round(measured / faults.depth_unit_m) * faults.depth_unit_m
+        hole |= measured <= 0
+        return np.where(hole, np.nan, measured).astype(np.float32)
+
 
 D435_FAULTS = StereoFaults()
 NO_FAULTS = StereoFaults(
@@ -56,7 +84,8 @@ def simulate_depth(
     noise: DepthNoise = D435,
     rng: np.random.Generator | None = None,
     *,
-    faults: StereoFaults = D435_FAULTS,
+    faults: DepthFaults = D435_FAULTS,
+    appearance: Appearance = NO_APPEARANCE,
 ) -> np.ndarray:
     """Turn a perfect depth image into that of a stereo depth camera.
 
@@ -70,6 +99,7 @@ def simulate_depth(
             all pixels of `noise` and `faults` are those of that camera, as in depth aligned to a color image.
         rng: Source of all randomness; the same generator state gives the same image.
         faults: Other errors; `NO_FAULTS` leaves only independent disparity noise.
+        appearance: Color and material of the surfaces, for faults that depend on them.
 
     Returns:
         (h, w) float32 meters; NaN without a measurement.
@@ -85,21 +115,7 @@ def simulate_depth(
             fix="pass an (h, w) depth image and the intrinsics of the same image",
         )
     rng = np.random.default_rng(0) if rng is None else rng
-    noise, faults = _in_pixels_of(intrinsics, noise, faults)
-    focal_baseline = intrinsics.fx * noise.baseline_m
-    seen = np.isfinite(depth) & (depth > 0)
-    true_disparity = np.where(seen, focal_baseline / np.where(seen, depth, 1.0), 0.0)
-    hole = ~seen | _random_holes(depth.shape, faults, rng)
-    if faults.shadow:
-        hole |= _occluded(true_disparity)
-    hole |= _grazing(true_disparity, focal_baseline, intrinsics, faults, rng)
-    disparity, unmatched = _measured_disparity(true_disparity, noise, faults, rng)
-    hole |= unmatched
-    measured = focal_baseline / np.where(hole, 1.0, disparity)
-    if faults.depth_unit_m > 0:
-        measured = np.round(measured / faults.depth_unit_m) * faults.depth_unit_m
-    hole |= measured <= 0
-    return np.where(hole, np.nan, measured).astype(np.float32)
+    return faults.measure(depth, intrinsics, noise, rng, appearance)
 
 
 def _measured_disparity(
@@ -109,7 +125,7 @@ def _measured_disparity(
     disparity = _wander_edges(true_disparity, faults, rng)
     unmatched = disparity <= 0
     disparity = _fly(disparity, faults, rng)
-    disparity = disparity + noise.sigma_disparity_px * _unit_field(disparity.shape, faults.correlation_px, rng)
+    disparity = disparity + noise.sigma_disparity_px * unit_field(disparity.shape, faults.correlation_px, rng)
     if faults.disparity_step_px > 0:
         disparity = np.round(disparity / faults.disparity_step_px) * faults.disparity_step_px
     return disparity, unmatched | (disparity <= 0) | (disparity > faults.max_disparity_px)
@@ -125,7 +141,7 @@ def _in_pixels_of(intrinsics: Intrinsics, noise: DepthNoise, faults: StereoFault
     return replace(noise, sigma_disparity_px=noise.sigma_disparity_px * ratio), replace(faults, **scaled)
 
 
-def _unit_field(shape: tuple[int, int], radius_px: float, rng: np.random.Generator) -> np.ndarray:
+def unit_field(shape: tuple[int, int], radius_px: float, rng: np.random.Generator) -> np.ndarray:
     """Gaussian random field (h, w) of unit variance, correlated over `radius_px` (0: independent pixels)."""
     if radius_px <= 0:
         return rng.standard_normal(shape)
@@ -137,22 +153,27 @@ def _unit_field(shape: tuple[int, int], radius_px: float, rng: np.random.Generat
     return np.sum([weight * rows[:, i : i + shape[1]] for i, weight in enumerate(kernel)], axis=0)
 
 
-def _random_holes(shape: tuple[int, int], faults: StereoFaults, rng: np.random.Generator) -> np.ndarray:
-    """Blobs (h, w) bool that cover `hole_fraction` of the image."""
-    if faults.hole_fraction <= 0:
+def random_holes(shape: tuple[int, int], fraction: float, radius_px: float, rng: np.random.Generator) -> np.ndarray:
+    """Draw blobs (h, w) bool that cover a fraction of the image."""
+    if fraction <= 0:
         return np.zeros(shape, dtype=bool)
-    step = max(int(faults.hole_radius_px), 1)
-    coarse = _unit_field((shape[0] // step + 3, shape[1] // step + 3), 1.0, rng)
+    field = coarse_field(shape, radius_px, rng)
+    return field > np.quantile(field, 1.0 - fraction)
+
+
+def coarse_field(shape: tuple[int, int], radius_px: float, rng: np.random.Generator) -> np.ndarray:
+    """Draw a smooth random field (h, w) with blobs of about `radius_px`; faster than `unit_field`, and not of unit variance."""
+    step = max(int(radius_px), 1)
+    coarse = unit_field((shape[0] // step + 3, shape[1] // step + 3), 1.0, rng)
     v = np.arange(shape[0])[:, None] / step
     u = np.arange(shape[1])[None, :] / step
     v0, u0 = v.astype(int), u.astype(int)
     fv, fu = v - v0, u - u0
     field = (1 - fv) * ((1 - fu) * coarse[v0, u0] + fu * coarse[v0, u0 + 1])
-    field = field + fv * ((1 - fu) * coarse[v0 + 1, u0] + fu * coarse[v0 + 1, u0 + 1])
-    return field > np.quantile(field, 1.0 - faults.hole_fraction)
+    return field + fv * ((1 - fu) * coarse[v0 + 1, u0] + fu * coarse[v0 + 1, u0 + 1])
 
 
-def _occluded(disparity: np.ndarray) -> np.ndarray:
+def occluded(disparity: np.ndarray) -> np.ndarray:
     """Pixels (h, w) of the left image that the right imager cannot see.
 
     A surface at column u lies at column u - d of the right image. Something nearer further right in the left image
@@ -167,7 +188,7 @@ def _occluded(disparity: np.ndarray) -> np.ndarray:
     return hidden
 
 
-def _neighbor_range(disparity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def neighbor_range(disparity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Smallest and largest disparity in the 3x3 neighborhood, both (h, w)."""
     padded = np.pad(disparity, 1, mode="edge")
     found = []
@@ -177,6 +198,21 @@ def _neighbor_range(disparity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return found[0], found[1]
 
 
+def view_cosine(inverse_depth: np.ndarray, intrinsics: Intrinsics) -> np.ndarray:
+    """Return the cosine (h, w) between the ray of each pixel and the normal of its surface.
+
+    Inverse depth q is linear in the pixel on a plane n.p = c, so (fx q_u, fy q_v, q - x fx q_u - y fy q_v) is n / c
+    with x, y the normalized pixel.
+    """
+    q_v, q_u = np.gradient(inverse_depth)
+    x = (np.arange(intrinsics.width)[None, :] - intrinsics.cx) / intrinsics.fx
+    y = (np.arange(intrinsics.height)[:, None] - intrinsics.cy) / intrinsics.fy
+    n_x, n_y = q_u * intrinsics.fx, q_v * intrinsics.fy
+    n_z = inverse_depth - x * n_x - y * n_y
+    length = np.sqrt(n_x**2 + n_y**2 + n_z**2) * np.sqrt(x**2 + y**2 + 1.0)
+    return np.abs(inverse_depth) / np.maximum(length, 1e-12)
+
+
 def _grazing(
     disparity: np.ndarray,
     focal_baseline: float,
@@ -184,24 +220,13 @@ def _grazing(
     faults: StereoFaults,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Dropouts (h, w) on surfaces that the camera sees at a steep angle.
-
-    Inverse depth q is linear in the pixel on a plane n.p = c, so (fx q_u, fy q_v, q - x fx q_u - y fy q_v) is n / c
-    with x, y the normalized pixel.
-    """
+    """Dropouts (h, w) on surfaces that the camera sees at a steep angle."""
     if faults.grazing_rad >= np.pi / 2:
         return np.zeros(disparity.shape, dtype=bool)
-    inverse_depth = disparity / focal_baseline
-    q_v, q_u = np.gradient(inverse_depth)
-    x = (np.arange(intrinsics.width)[None, :] - intrinsics.cx) / intrinsics.fx
-    y = (np.arange(intrinsics.height)[:, None] - intrinsics.cy) / intrinsics.fy
-    n_x, n_y = q_u * intrinsics.fx, q_v * intrinsics.fy
-    n_z = inverse_depth - x * n_x - y * n_y
-    length = np.sqrt(n_x**2 + n_y**2 + n_z**2) * np.sqrt(x**2 + y**2 + 1.0)
-    cosine = np.abs(inverse_depth) / np.maximum(length, 1e-12)
+    cosine = view_cosine(disparity / focal_baseline, intrinsics)
     limit = np.cos(faults.grazing_rad)
     chance = np.clip(1.0 - cosine / limit, 0.0, 1.0)
-    low, high = _neighbor_range(disparity)
+    low, high = neighbor_range(disparity)
     chance[high - low > faults.edge_jump_px] = 0.0
     return rng.random(disparity.shape) < chance
 
@@ -210,11 +235,11 @@ def _wander_edges(disparity: np.ndarray, faults: StereoFaults, rng: np.random.Ge
     """Reads the disparity (h, w) at randomly shifted pixels, so that edges are ragged and surfaces unchanged."""
     if faults.edge_jitter_px <= 0:
         return disparity
-    low, high = _neighbor_range(disparity)
+    low, high = neighbor_range(disparity)
     rough = high - low > faults.edge_jump_px
     height, width = disparity.shape
-    shift_u = faults.edge_jitter_px * _unit_field(disparity.shape, 1.0, rng)
-    shift_v = faults.edge_jitter_px * _unit_field(disparity.shape, 1.0, rng)
+    shift_u = faults.edge_jitter_px * unit_field(disparity.shape, 1.0, rng)
+    shift_v = faults.edge_jitter_px * unit_field(disparity.shape, 1.0, rng)
     v, u = np.nonzero(rough)
     from_u = np.clip(np.rint(u + shift_u[v, u]).astype(int), 0, width - 1)
     from_v = np.clip(np.rint(v + shift_v[v, u]).astype(int), 0, height - 1)
@@ -227,7 +252,7 @@ def _fly(disparity: np.ndarray, faults: StereoFaults, rng: np.random.Generator) 
     """Mixes both sides of a depth edge at some of its pixels: points that hang in the air."""
     if faults.flying_fraction <= 0:
         return disparity
-    low, high = _neighbor_range(disparity)
+    low, high = neighbor_range(disparity)
     flying = (high - low > faults.edge_jump_px) & (low > 0) & (rng.random(disparity.shape) < faults.flying_fraction)
     share = rng.random(disparity.shape)
     return np.where(flying, low + share * (high - low), disparity)
