@@ -17,6 +17,7 @@ _NOT_OURS = {
         "depth.png",
         "depth.npy",
         "intrinsics.json",
+        "points.json",
         "wrist_camera.yaml",
         "base_T_camera.yaml",
         "overlay.png",

@@ -15,8 +15,8 @@ from molmo_point.errors import InputError
 from molmo_point.evaluation.trust_words import Half
 from molmo_point.text_checks import checked_count
 
-_SCENES = {"tabletop": 200, "calibration": 200, "trust": 40, "pick": 200, "place": 40}
-"""Default number of scenes, by benchmark."""
+_SCENES = {"tabletop": 200, "calibration": 200, "trust": 40, "pick": 200, "place": 40, "real": 1}
+"""Default number of scenes, by benchmark; "real" takes the frames of a folder."""
 _MOVED = {
     "lift": "benchmarks.lift",
     "tracking": "benchmarks.tracking",
@@ -36,6 +36,7 @@ _OWNERS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("rows", "half", "details"), ("trust",)),
     **dict.fromkeys(("processes", "failures"), ("pick",)),
     "accept_cautions": ("pick", "place"),
+    **dict.fromkeys(("folder", "pictures", "draws", "labels"), ("real",)),
 }
 """Benchmarks that each special option belongs to."""
 
@@ -46,9 +47,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Measures a checkpoint with 95 % intervals: how often it is right on fresh simulated tables (tabletop), whether its "
         "probabilities come true (calibration), whether wrong answers bear a caution (trust), how well a simulated arm picks "
         "with it what is named (pick), and how well it puts that into bowls, plates, trays and boxes (place; say --model "
-        "household)."
+        "household). Measures depth, its stated error and grasps on frames of your own camera (real FOLDER; no checkpoint)."
     )
     parser.add_argument("benchmark", type=_benchmark, metavar="benchmark", help=f"measurement: {', '.join(_SCENES)}")
+    parser.add_argument("folder", type=Path, nargs="?", metavar="FOLDER", help="frames with labeled points (real)")
     parser.add_argument("--model", default="tabletop", help="embedded name or folder of a checkpoint")
     parser.add_argument("--device", help="cpu, cuda, ... (default: the best there is)")
     parser.add_argument("--scenes", type=amount(1_000_000), help="number of scenes (default 200, trust and place 40)")
@@ -69,6 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--processes", type=int, help="number of picks at a time (default: one for each core)")
     group.add_argument("--failures", type=Path, metavar="DIR", help="write a picture of the end of every pick that fails")
     add_accept_cautions(parser.add_argument_group("pick and place"))
+    _add_real(parser.add_argument_group("real", "depth, stated error and grasps on labeled frames"))
     parser.add_argument("--plot", type=Path, metavar="FILE", help="write a PNG: reliability diagram (calibration, trust)")
     add_force(parser)
     parser.set_defaults(run=run)
@@ -88,6 +91,13 @@ def _add_data(group: Any) -> None:
     )
     group.add_argument("--absent", choices=("others", "rows"), help=help_of_absent)
     group.add_argument("--vocabulary", action="store_true", help="store the labels as the only words that the model knows")
+
+
+def _add_real(group: Any) -> None:
+    """Add the options of labeled frames."""
+    group.add_argument("--pictures", type=Path, metavar="DIR", help="write two contact sheets per frame: points and grasps")
+    group.add_argument("--draws", type=amount(10_000), help="number of drawn pixel errors per point (default 40)")
+    group.add_argument("--labels", type=Path, metavar="FILE", help="further labels by frame and point")
 
 
 class _MovedOption(argparse.Action):
@@ -112,7 +122,7 @@ def _benchmark(name: str) -> str:
 
 def run(options: argparse.Namespace) -> int:
     """Run the measurement."""
-    from molmo_point.cli.evaluate import confidence, own_pictures, pick_command, place_command, trust_command
+    from molmo_point.cli.evaluate import confidence, own_pictures, pick_command, place_command, real_command, trust_command
     from molmo_point.evaluation import picks, place_trial, tabletop, trust_questions
 
     name = options.benchmark
@@ -130,6 +140,7 @@ def run(options: argparse.Namespace) -> int:
         "trust": (trust_questions.FIRST_SEED, None, trust_command.measure),
         "pick": (picks.FIRST_SEED, pick_command.check, pick_command.measure),
         "place": (place_trial.FIRST_SEED, None, place_command.measure),
+        "real": (0, real_command.check, real_command.measure),
     }[name]
     if options.data is not None:
         check, measure = own_pictures.check, own_pictures.measure
@@ -139,6 +150,7 @@ def run(options: argparse.Namespace) -> int:
     if check is not None:
         check(options)
     pictures = (Output("--failures", path, OutputFormat.PNG) for path in pick_command.failure_pictures(options))
+    pictures = [*pictures, *(Output("--pictures", path, OutputFormat.PNG) for path in real_command.pictures(options))]
     plot, rows = Output("--plot", options.plot, OutputFormat.PNG), Output("--rows", options.rows, OutputFormat.JSON)
     check_outputs(options, Output("--out", options.out, OutputFormat.JSON), plot, rows, *pictures)
     with contextlib.redirect_stdout(sys.stderr):
