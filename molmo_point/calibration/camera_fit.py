@@ -16,7 +16,6 @@ from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.planar_pose import (
     MIN_POINTS,
     board_poses,
-    distortion_jacobian,
     projection_jacobian,
     twist_jacobian,
     twisted,
@@ -38,7 +37,8 @@ _STOP = (3, 100, 1e-10)  # cv2.TERM_CRITERIA_COUNT + EPS: at most 100 steps, or 
 _FOLDS = 6
 _FEW_IMAGES = 8
 _LEAST_EIGENVALUE = 1e-14
-_FOLD_RAYS, _FOLD_STEPS, _FOLD_REACH = 64, 400, 4.0
+_FOLD_MARGIN = 0.02
+"""Room around the image that a chosen lens model must hold, in sides of the image."""
 _SURE_SIGMAS, _LEAST_GAP, _LEAST_RATIO = 5.0, 0.01, 2.0
 
 
@@ -173,27 +173,11 @@ def held_out_px(points_board: FloatArray, uv: FloatArray, size_wh: tuple[int, in
 
 
 def folds(camera: Intrinsics) -> bool:
-    """Test whether the lens model folds inside the image: two rays then share a pixel, and rays beyond have none.
-
-    The distorted radius must grow along every ray from the principal point until it has left the image.
-    """
-    if not any(camera.distortion):
-        return False
+    """Test whether the lens model folds inside the image or just beyond it: pixels there have no ray of their own."""
     width, height = camera.size_wh
-    angle = np.linspace(0.0, 2.0 * np.pi, _FOLD_RAYS, endpoint=False)
-    corners = np.array([[u, v] for u in (-0.5, width - 0.5) for v in (-0.5, height - 0.5)])
-    reach = float(np.linalg.norm((corners - [camera.cx, camera.cy]) / [camera.fx, camera.fy], axis=1).max())
-    radius = np.linspace(0.0, _FOLD_REACH * reach, _FOLD_STEPS)[1:, None]
-    x, y = radius * np.cos(angle), radius * np.sin(angle)
-    uv = camera.project(np.stack([x, y, np.ones_like(x)], axis=-1))
-    by_x, by_y = distortion_jacobian(x, y, camera.distortion)
-    turned = by_x[..., 0] * by_y[..., 1] - by_x[..., 1] * by_y[..., 0] <= 0.0
-    outward = by_x * np.cos(angle)[:, None] + by_y * np.sin(angle)[:, None]
-    shrinking = outward[..., 0] * np.cos(angle) + outward[..., 1] * np.sin(angle) <= 0.0
-    inside = np.all((uv >= -0.5) & (uv <= np.array([width, height]) - 0.5), axis=-1)
-    # A fold matters until the ray leaves the image; a ray that never leaves it has folded before.
-    left = np.cumsum(~inside, axis=0) > 0
-    return bool(((turned | shrinking) & ~left).any() or not left[-1].all())
+    margin = _FOLD_MARGIN * max(width, height)
+    v, u = np.mgrid[-0.5 - margin : height - 0.5 + margin : 36j, -0.5 - margin : width - 0.5 + margin : 48j]
+    return bool(np.isnan(camera.deproject(np.stack([u, v], axis=-1), 1.0)).any())
 
 
 def _half_and_half(points_board: FloatArray, uv: FloatArray, camera: Intrinsics) -> FloatArray:

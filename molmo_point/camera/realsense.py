@@ -15,6 +15,7 @@ from molmo_point.errors import CameraError, DependencyError, InputError
 from molmo_point.frame import OPTICAL_FRAME, RgbdFrame, decode_depth
 from molmo_point.geometry.depth_noise import D435, DepthNoise
 from molmo_point.geometry.intrinsics import Intrinsics
+from molmo_point.geometry.lens_models import COEFFICIENTS
 
 _LOG = logging.getLogger(__name__)
 _WARM_UP_FRAMES = 10
@@ -190,17 +191,25 @@ def to_intrinsics(given: Any) -> Intrinsics:
         CameraError: The camera reports impossible values, or a lens model that this package does not support.
     """
     rs = _pyrealsense2()
-    models = {getattr(rs.distortion, name): name for name in ("none", "brown_conrady", "inverse_brown_conrady")}
+    model = {
+        rs.distortion.none: "none",
+        rs.distortion.brown_conrady: "brown_conrady",
+        rs.distortion.inverse_brown_conrady: "inverse_brown_conrady",
+        rs.distortion.modified_brown_conrady: "inverse_brown_conrady",
+        rs.distortion.kannala_brandt4: "equidistant",
+    }.get(given.model)
     coefficients = tuple(float(value) for value in given.coeffs)
-    # A model without coefficients is no distortion, whatever its name (aligned depth, many color cameras).
-    model = models.get(given.model) if any(coefficients) else "none"
+    # A model without coefficients is no distortion, whatever its name (aligned depth, many color cameras); a fisheye's is one.
+    if not any(coefficients) and model != "equidistant":
+        model = "none"
     if model is None:
-        fix = "use a stream with a Brown-Conrady model, or undistort the images"
-        wanted = f"The lens model must be one of: {', '.join(sorted(models.values()))}"
-        raise CameraError(wanted, f"{given.model} with coefficients {coefficients}", fix)
+        fix = "use a stream with a Brown-Conrady or Kannala-Brandt model, or undistort the images"
+        given_model = f"{given.model} with coefficients {coefficients}"
+        raise CameraError("The lens model of the stream must be a supported one", given_model, fix)
+    count = len(COEFFICIENTS[model])
     try:
         lens = (given.width, given.height, given.fx, given.fy, given.ppx, given.ppy)
-        return Intrinsics(*lens, distortion_model=model, distortion=coefficients if model != "none" else ())
+        return Intrinsics(*lens, distortion_model=model, distortion=coefficients[:count])
     except InputError as error:
         fix = "calibrate the camera, or restore its factory calibration with the RealSense Viewer"
         raise CameraError("The intrinsics of the camera must be valid", f"{given}: {error}", fix) from error

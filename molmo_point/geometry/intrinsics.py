@@ -20,21 +20,19 @@ from numpy.typing import ArrayLike
 from molmo_point.arrays import BoolArray, FloatArray
 from molmo_point.errors import InputError
 from molmo_point.geometry.camera_limits import Window, check_camera
+from molmo_point.geometry.lens_models import BY_LENGTH, Lens
 from molmo_point.geometry.mapping_file import read_mapping, warn_if_cut_off
 from molmo_point.plain_json import plain_json
 
-DISTORTION_MODELS = ("none", "brown_conrady", "inverse_brown_conrady")
-_ALIASES = {"plumb_bob": "brown_conrady", "": "none"}
 _REQUIRED = ("width", "height", "fx", "fy", "cx", "cy")
 _OPTIONAL = ("distortion", "distortion_model", "cropped_from")
 
 _PLAIN = re.compile(r"\s*[-+.0-9eE]+\s*")
-_MAX_ITERATIONS = 100
-_CONVERGED = 1e-12
-_ACCEPTED_RESIDUAL = 1e-7
 _MAX_SKEW = 1e-3
 _MAX_UNREACHABLE = 0.02
 """Share of the image that the lens model may leave without rays: the outermost corners of a wide lens."""
+_MAX_DARK, _MIN_CIRCLE_RAD = 0.25, 1.2
+"""The same share for a fisheye with rays up to this angle: the image of the lens may be a circle in a dark frame."""
 _MIN_LENS, _MAX_LENS = 0.7, 2.5
 """Undistorted over distorted distance from the principal point, at the border of the image."""
 
@@ -50,10 +48,10 @@ class Intrinsics:
         fy: Focal length along v, in pixels.
         cx: Principal point u, in pixels; (0, 0) is the center of the top-left pixel.
         cy: Principal point v, in pixels.
-        distortion_model: "none"; "brown_conrady" (OpenCV and ROS call it `plumb_bob`); or
-            "inverse_brown_conrady" as librealsense 2.5x computes it: the tangential terms are
-            taken at the radially scaled coordinates.
-        distortion: k1, k2, p1, p2, k3; empty for "none".
+        distortion_model: Lens model of `lens_models`: "none"; "brown_conrady" (OpenCV and ROS call it `plumb_bob`);
+            "rational_polynomial"; "thin_prism"; "equidistant" (a fisheye); or "inverse_brown_conrady" as librealsense 2.5x
+            computes it: the tangential terms are taken at the radially scaled coordinates.
+        distortion: Coefficients in OpenCV's order, `lens_models.COEFFICIENTS`; empty for "none".
         cropped_from: Left and top of this image in the whole image of the camera, then the width and height of that
             image, in pixels; None if it was not cropped. A crop may have its principal point outside.
 
@@ -84,14 +82,17 @@ class Intrinsics:
         if self.cropped_from is not None:
             object.__setattr__(self, "cropped_from", _numbers("cropped_from", self.cropped_from, 4))
         check_camera(self.size_wh, (self.fx, self.fy), (self.cx, self.cy), self.whole)
-        model = self.distortion_model
-        model = _ALIASES.get(model, model) if isinstance(model, str) else model
         coefficients = tuple(_finite("distortion", value) for value in self.distortion)
-        _check_distortion(model, coefficients)
-        object.__setattr__(self, "distortion_model", model)
+        lens = Lens(self.distortion_model, coefficients)
+        object.__setattr__(self, "distortion_model", lens.model)
         object.__setattr__(self, "distortion", coefficients)
-        if any(coefficients):
+        if lens.distorts:
             _check_lens(self)
+
+    @property
+    def lens(self) -> Lens:
+        """Lens model, on coordinates of rays."""
+        return Lens(self.distortion_model, self.distortion)
 
     @property
     def matrix(self) -> FloatArray:
@@ -121,7 +122,7 @@ class Intrinsics:
 
         Returns:
             Pixels (..., 2), not clipped to the image; NaN for points that are not in front of
-            the camera (z <= 0) or are NaN.
+            the camera (z <= 0), that lie beyond the fold of the lens model, or are NaN.
 
         Raises:
             InputError: If the last axis is not 3.
@@ -130,20 +131,18 @@ class Intrinsics:
         z = points[..., 2]
         in_front = z > 0
         safe_z = np.where(in_front, z, 1.0)
-        x, y = self._distort(points[..., 0] / safe_z, points[..., 1] / safe_z)
+        x, y, lens = points[..., 0] / safe_z, points[..., 1] / safe_z, self.lens
+        if lens.distorts:
+            with np.errstate(all="ignore"):
+                in_front &= lens.unfolded(x, y)
+                x, y = lens.distort(x, y)
         uv = np.stack([x * self.fx + self.cx, y * self.fy + self.cy], axis=-1)
         return np.where(in_front[..., None], uv, np.nan)
 
     def project_inside(self, p_camera: ArrayLike) -> FloatArray:
         """Project points as `project` does, with NaN for pixels outside the image."""
-        points = _last_axis("p_camera", p_camera, 3)
-        uv = self.project(points)
-        seen = within_image(uv, self.size_wh)
-        if any(self.distortion):
-            # The polynomial of a lens folds back into the image what is far outside of it.
-            with np.errstate(all="ignore"):
-                seen &= self._unfolded(points[..., 0] / points[..., 2], points[..., 1] / points[..., 2])
-        return np.where(seen[..., None], uv, np.nan)
+        uv = self.project(p_camera)
+        return np.where(within_image(uv, self.size_wh)[..., None], uv, np.nan)
 
     def deproject(self, uv: ArrayLike, depth_m: ArrayLike) -> FloatArray:
         """Lift pixels with depth to points of the optical frame.
@@ -161,7 +160,7 @@ class Intrinsics:
         """
         pixels = _last_axis("uv", uv, 2)
         depth = np.asarray(depth_m, dtype=np.float64)
-        x, y = self._undistort((pixels[..., 0] - self.cx) / self.fx, (pixels[..., 1] - self.cy) / self.fy)
+        x, y = self.lens.undistort((pixels[..., 0] - self.cx) / self.fx, (pixels[..., 1] - self.cy) / self.fy)
         x, y, depth = np.broadcast_arrays(x, y, depth)
         return np.stack([x * depth, y * depth, depth], axis=-1)
 
@@ -221,7 +220,8 @@ class Intrinsics:
     def from_dict(cls, values: Mapping[str, Any]) -> "Intrinsics":
         """Build from `width height fx fy cx cy` and optional `distortion distortion_model cropped_from`.
 
-        Coefficients without a model are read as "brown_conrady", OpenCV's model.
+        Coefficients without a model are read by their number, as OpenCV does: 5 "brown_conrady", 8 "rational_polynomial",
+        12 or 14 "thin_prism". Four may be a fisheye's: they need the model.
 
         Raises:
             InputError: For missing or unknown keys, and as the class does.
@@ -241,51 +241,14 @@ class Intrinsics:
         if isinstance(distortion, (str, bytes)) or not isinstance(distortion, (Sequence, np.ndarray)):
             raise InputError("distortion must be a list", reprlib.repr(distortion), "give [k1, k2, p1, p2, k3]")
         model = values.get("distortion_model")
-        model = ("brown_conrady" if len(distortion) else "none") if model is None else model
+        if model is None:
+            model = BY_LENGTH.get(len(distortion))
+        if model is None:
+            given = f"{len(distortion)} coefficients without distortion_model"
+            fix = "name it; k1, k2, p1, p2 are 'brown_conrady' with a fifth coefficient 0, a fisheye's four are 'equidistant'"
+            raise InputError("The coefficients of a lens must tell their model", given, fix)
         numbers = {key: values[key] for key in _REQUIRED}
         return cls(**numbers, distortion_model=model, distortion=tuple(distortion), cropped_from=values.get("cropped_from"))
-
-    def _distort(self, x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
-        if not any(self.distortion):
-            return x, y
-        dx, dy, factor = self._terms(x, y)
-        return x * factor + dx, y * factor + dy
-
-    def _undistort(self, x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
-        if not any(self.distortion):
-            return x, y
-        # The fixed point of x = (x_distorted - tangential(x)) / radial(x), as librealsense and
-        # OpenCV iterate it, but until it has converged instead of a fixed number of times.
-        guess_x, guess_y = x, y
-        with np.errstate(all="ignore"):
-            for _ in range(_MAX_ITERATIONS):
-                dx, dy, factor = self._terms(guess_x, guess_y)
-                next_x, next_y = (x - dx) / factor, (y - dy) / factor
-                step = np.abs(next_x - guess_x) + np.abs(next_y - guess_y)
-                guess_x, guess_y = next_x, next_y
-                if not np.any(step > _CONVERGED):
-                    break
-            again_x, again_y = self._distort(guess_x, guess_y)
-            good = np.abs(again_x - x) + np.abs(again_y - y) <= _ACCEPTED_RESIDUAL
-            good &= self._unfolded(guess_x, guess_y)
-        return np.where(good, guess_x, np.nan), np.where(good, guess_y, np.nan)
-
-    def _unfolded(self, x: FloatArray, y: FloatArray) -> BoolArray:
-        """Test whether the distorted radius still grows at undistorted x, y; beyond a fold, two rays share a pixel."""
-        k1, k2, _, _, k3 = self.distortion
-        r2 = x * x + y * y
-        return 1.0 + r2 * (3.0 * k1 + r2 * (5.0 * k2 + r2 * 7.0 * k3)) > 0.0
-
-    def _terms(self, x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Return the tangential offsets dx, dy and the radial factor at undistorted x, y."""
-        k1, k2, p1, p2, k3 = self.distortion
-        r2 = x * x + y * y
-        factor = 1.0 + r2 * (k1 + r2 * (k2 + r2 * k3))
-        if self.distortion_model == "inverse_brown_conrady":
-            x, y = x * factor, y * factor
-        dx = 2.0 * p1 * x * y + p2 * (r2 + 2.0 * x * x)
-        dy = 2.0 * p2 * x * y + p1 * (r2 + 2.0 * y * y)
-        return dx, dy, factor
 
 
 def within_image(uv: ArrayLike, size_wh: tuple[int, int], margin_px: float = 0.0) -> BoolArray:
@@ -317,38 +280,30 @@ def load_intrinsics(path: str | Path) -> Intrinsics:
     return intrinsics
 
 
-def _check_distortion(model: Any, coefficients: tuple[float, ...]) -> None:
-    if model not in DISTORTION_MODELS:
-        what = f"distortion_model must be one of {', '.join(DISTORTION_MODELS)}"
-        raise InputError(what, reprlib.repr(model), "undistort the image first, or fit one of these models")
-    if model == "none" and any(coefficients):
-        fix = "name the model, e.g. 'brown_conrady' for OpenCV's coefficients"
-        raise InputError("distortion must be zero or empty for the model 'none'", f"distortion={coefficients}", fix)
-    if model != "none" and len(coefficients) != 5:
-        fix = "give k1, k2, p1, p2, k3, with 0 for those that were not calibrated"
-        raise InputError(f"distortion must be five coefficients for the model {model}", f"{len(coefficients)} coefficients", fix)
-
-
 @lru_cache(maxsize=64)
 def _check_lens(camera: Intrinsics) -> None:
     """Refuse a lens model that folds inside the image, or that bends rays as no lens does."""
     u, v = (np.arange(24) + 0.5) / 24 * camera.width - 0.5, (np.arange(18) + 0.5) / 18 * camera.height - 0.5
     x, y = np.meshgrid((u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy)
-    straight_x, straight_y = camera._undistort(x, y)
+    lens, fisheye = camera.lens, camera.distortion_model == "equidistant"
+    straight_x, straight_y = lens.undistort(x, y)
     unreachable = float(np.mean(np.isnan(straight_x)))
-    lens = f"{camera.distortion_model} {camera.distortion}"
-    fix = "check the order k1, k2, p1, p2, k3, or calibrate again with views up to the corners"
-    if unreachable > _MAX_UNREACHABLE:
-        given = f"{unreachable:.0%} of the image has no ray with {lens}"
+    words = f"{lens.model} {lens.coefficients}"
+    fix = "check the order of the coefficients and the model, or calibrate again with views up to the corners"
+    if unreachable > (_MAX_DARK if fisheye and lens.fold > math.tan(_MIN_CIRCLE_RAD) else _MAX_UNREACHABLE):
+        given = f"{unreachable:.0%} of the image has no ray with {words}"
         raise InputError("The lens distortion must be invertible within the image", given, fix)
     border = np.ones(x.shape, bool)
     border[1:-1, 1:-1] = False
     border &= ~np.isnan(straight_x) & (np.hypot(x, y) > 0.0)
-    bend = np.hypot(straight_x, straight_y)[border] / np.hypot(x, y)[border]
-    low, high = float(bend.min(initial=1.0)), float(bend.max(initial=1.0))
+    straight, bent = np.hypot(straight_x, straight_y)[border], np.hypot(x, y)[border]
+    # The angle, where a model is made for wide lenses: the distance grows beyond all bounds at 90 degrees.
+    wide = lens.model in ("rational_polynomial", "thin_prism", "equidistant")
+    bend, most = straight / bent, (np.arctan(straight) if wide else straight) / bent
+    low, high = float(bend.min(initial=1.0)), float(most.max(initial=0.0))
     if low < _MIN_LENS or high > _MAX_LENS:
         what = f"The lens must move the border of the image by a factor of {_MIN_LENS:g} to {_MAX_LENS:g}"
-        raise InputError(what, f"{low:.2g} to {high:.2g} with {lens}", fix)
+        raise InputError(what, f"{low:.2g} to {high:.2g} with {words}", fix)
 
 
 def _size(name: str, value: Any) -> int:

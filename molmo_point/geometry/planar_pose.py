@@ -40,31 +40,16 @@ class BoardPoses:
 def projection_jacobian(p_camera: FloatArray, intrinsics: Intrinsics) -> tuple[FloatArray, FloatArray]:
     """Project points (..., 3) to pixels (..., 2), with the Jacobian (..., 2, 3) in pixels per meter.
 
-    The Jacobian is exact for "none" and "brown_conrady". For "inverse_brown_conrady" its tangential terms are approximate.
+    Points beyond the fold of the lens model have the pixels of its polynomial, so that a search can come back from there.
     """
     z = np.where(p_camera[..., 2] > 1e-6, p_camera[..., 2], 1e-6)
     x, y = p_camera[..., 0] / z, p_camera[..., 1] / z
-    by_x, by_y = distortion_jacobian(x, y, intrinsics.distortion)
-    focal = np.array([intrinsics.fx, intrinsics.fy])
-    columns = [by_x / z[..., None], by_y / z[..., None]]
+    lens, focal = intrinsics.lens, np.array([intrinsics.fx, intrinsics.fy])
+    slopes = lens.jacobian(x, y)
+    columns = [slopes[..., 0] / z[..., None], slopes[..., 1] / z[..., None]]
     columns.append(-(columns[0] * x[..., None] + columns[1] * y[..., None]))
-    safe = np.concatenate([p_camera[..., :2], z[..., None]], axis=-1)
-    return intrinsics.project(safe), np.stack(columns, axis=-1) * focal[:, None]
-
-
-def distortion_jacobian(x: FloatArray, y: FloatArray, distortion: tuple[float, ...]) -> tuple[FloatArray, FloatArray]:
-    """Differentiate the distorted coordinates by x and by y; both (..., 2)."""
-    one, zero = np.ones_like(x), np.zeros_like(x)
-    if not any(distortion):
-        return np.stack([one, zero], axis=-1), np.stack([zero, one], axis=-1)
-    k1, k2, p1, p2, k3 = distortion
-    r2 = x * x + y * y
-    radial = 1.0 + r2 * (k1 + r2 * (k2 + r2 * k3))
-    slope = 2.0 * (k1 + r2 * (2.0 * k2 + 3.0 * r2 * k3))
-    mixed = x * y * slope + 2.0 * p1 * x + 2.0 * p2 * y
-    by_x = np.stack([radial + x * x * slope + 2.0 * p1 * y + 6.0 * p2 * x, mixed], axis=-1)
-    by_y = np.stack([mixed, radial + y * y * slope + 6.0 * p1 * y + 2.0 * p2 * x], axis=-1)
-    return by_x, by_y
+    uv = np.stack(lens.distort(x, y), axis=-1) * focal + [intrinsics.cx, intrinsics.cy]
+    return uv, np.stack(columns, axis=-1) * focal[:, None]
 
 
 def _homography(source: FloatArray, target: FloatArray) -> FloatArray:

@@ -256,9 +256,13 @@ def test_impossible_intrinsics_are_refused(fx, size):
 
 
 @needs_librealsense
-def test_unknown_lens_models_are_refused_unless_they_do_nothing():
+def test_lens_models_by_name_and_unknown_ones_refused_unless_they_do_nothing():
     with pytest.raises(CameraError, match="lens model"):
         to_intrinsics(rs_intrinsics((64, 48), 100.0, 100.0, 32.0, 24.0, rs.distortion.ftheta, COEFFICIENTS))
+    fisheye = to_intrinsics(rs_intrinsics((64, 48), 100.0, 100.0, 32.0, 24.0, rs.distortion.kannala_brandt4, COEFFICIENTS))
+    assert fisheye.distortion_model == "equidistant" and fisheye.distortion == pytest.approx(COEFFICIENTS[:4])
+    ideal = to_intrinsics(rs_intrinsics((64, 48), 100.0, 100.0, 32.0, 24.0, rs.distortion.kannala_brandt4))
+    assert ideal.distortion_model == "equidistant" and ideal.distortion == (0.0,) * 4
     plain = to_intrinsics(rs_intrinsics((64, 48), 100.0, 100.0, 32.0, 24.0, rs.distortion.ftheta))
     assert plain.distortion_model == "none" and plain.distortion == ()
 

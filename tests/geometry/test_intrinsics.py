@@ -140,7 +140,7 @@ def test_cropped_moves_the_origin() -> None:
         ({"width": 0}, "width"),
         ({"height": 480.5}, "height"),
         ({"fx": "wide"}, "wide"),
-        ({"distortion_model": "fisheye"}, "fisheye"),
+        ({"distortion_model": "fisheye"}, "equidistant"),
         ({"distortion_model": "brown_conrady", "distortion": (0.1, 0.2)}, "2 coefficients"),
         ({"distortion_model": "brown_conrady"}, "0 coefficients"),
         ({"distortion": (0.1, 0, 0, 0, 0)}, "none"),

@@ -177,9 +177,34 @@ def test_distortion_models():
         camera_info(distortion_model="rational_polynomial", d=[*coefficients, 0.0, 0.0, 0.0])
     )
     assert reduced.distortion == tuple(coefficients)
-    for model, values in (("equidistant", [0.1] * 4), ("rational_polynomial", [0.1] * 8), ("equidistant", [0.0] * 4)):
-        with pytest.raises(InputError, match="not supported"):
-            conversions.intrinsics_from_message(camera_info(distortion_model=model, d=values))
+    with pytest.raises(InputError, match=r"(?s)supported model.*'ftheta'"):
+        conversions.intrinsics_from_message(camera_info(distortion_model="ftheta", d=[0.9]))
+    with pytest.raises(InputError, match="supported model"):
+        conversions.intrinsics_from_message(camera_info(distortion_model="equidistant", d=[0.01] * 5))
+
+
+EIGHT = (0.3, -0.1, 0.001, -0.002, 0.02, 0.25, -0.05, 0.01)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "model"),
+    [
+        ("rational_polynomial", EIGHT, "rational_polynomial"),
+        ("plumb_bob", EIGHT, "rational_polynomial"),
+        ("rational_polynomial", (*EIGHT, *(0.0,) * 6), "rational_polynomial"),
+        ("rational_polynomial", (*EIGHT, 0.001, 0.0, 0.0, 0.0), "thin_prism"),
+        ("rational_polynomial", (*EIGHT, 0.001, 0.0, 0.0, 0.0, 0.01, 0.0), "thin_prism"),
+        ("equidistant", (0.01, 0.02, -0.01, 0.0), "equidistant"),
+        ("fisheye", (0.0,) * 4, "equidistant"),
+        ("equidistant", (0.01, 0.02, -0.01, 0.0, 0.0), "equidistant"),
+    ],
+)
+def test_wide_lenses_there_and_back(name, values, model):
+    found = conversions.intrinsics_from_message(camera_info(distortion_model=name, d=list(values)))
+    assert found.distortion_model == model and found.distortion == values[: len(found.distortion)]
+    message = conversions.intrinsics_to_message(found, "optical", STAMP_NS)
+    assert message.distortion_model == ("equidistant" if model == "equidistant" else "rational_polynomial")
+    assert conversions.intrinsics_from_message(message) == found
 
 
 def test_rectified_images_use_p_and_no_distortion():

@@ -217,7 +217,7 @@ def of_another_camera(color, depth, info):
 
 
 HUGE = 4_294_967_295
-FISHEYE = {"distortion_model": "equidistant", "d": [0.1, 0.2, 0.3, 0.4]}
+UNKNOWN_LENS = {"distortion_model": "ftheta", "d": [0.1, 0.2, 0.3, 0.4]}
 GARBAGE = {
     "colour encoding": (spoil(0, encoding="bayer_rggb16"), "NO_IMAGE", "bayer_rggb16"),
     "colour encoding without end": (spoil(0, encoding="x" * 100_000), "NO_IMAGE", "encoding of the color image"),
@@ -232,7 +232,7 @@ GARBAGE = {
     "zero intrinsics": (spoil(2, k=[0.0] * 9), "NO_DEPTH", "focal length"),
     "intrinsics that are no numbers": (spoil(2, k=[np.nan] * 9), "NO_DEPTH", "focal length"),
     "intrinsics of another size": (of_another_camera, "NO_DEPTH", "must be those of the image"),
-    "a fisheye": (spoil(2, **FISHEYE), "NO_DEPTH", "equidistant"),
+    "an unknown lens": (spoil(2, **UNKNOWN_LENS), "NO_DEPTH", "ftheta"),
     "no frame": (without_frames, "NO_IMAGE", "frame_id"),
     "no stamps": (shifted(0, 1, 2, by_s=-4e9), "NO_IMAGE", "had no stamp"),
     "stamps from the past": (shifted(0, 1, 2, by_s=-3600), "NO_IMAGE", "too old"),

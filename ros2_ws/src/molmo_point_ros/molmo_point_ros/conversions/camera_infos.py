@@ -11,6 +11,7 @@ from sensor_msgs.msg import CameraInfo
 from molmo_point.arrays import FloatArray
 from molmo_point.errors import InputError
 from molmo_point.geometry.intrinsics import Intrinsics
+from molmo_point.geometry.lens_models import BY_LENGTH
 from molmo_point.geometry.rigid import angle_between
 from molmo_point_ros.conversions.stamps import stamp_from_ns
 
@@ -19,6 +20,15 @@ _MOST_OFFSET = 1e-3
 _MOST_TURN_RAD = math.radians(0.1)
 _SAME_SHARE, _MOST_SHARE = 0.02, 2.0
 """Largest difference of the focal lengths of K and P, relative to K: without, and with lens distortion."""
+_ROS_NAMES = {
+    "none": "plumb_bob",
+    "brown_conrady": "plumb_bob",
+    "inverse_brown_conrady": "plumb_bob",
+    "rational_polynomial": "rational_polynomial",
+    "thin_prism": "rational_polynomial",
+    "equidistant": "equidistant",
+}
+"""Lens model to its name in sensor_msgs/distortion_models; a thin prism has 12 or 14 coefficients."""
 _PUBLISH = "publish the camera info that the driver or camera_calibration gives for this image"
 
 
@@ -33,7 +43,7 @@ def intrinsics_from_message(message: CameraInfo, *, rectified: bool = False) -> 
         rectified: True for a rectified image: P is used, without distortion.
 
     Raises:
-        InputError: For an uncalibrated camera (fx or fy 0), a distortion model other than plumb_bob, values that no camera
+        InputError: For an uncalibrated camera (fx or fy 0), a distortion model that is not supported, values that no camera
             has, or matrices and regions that contradict one another.
     """
     camera, projection = np.array(message.k).reshape(3, 3), np.array(message.p).reshape(3, 4)
@@ -52,7 +62,7 @@ def intrinsics_from_message(message: CameraInfo, *, rectified: bool = False) -> 
             fix = "use the image of the first camera of the stereo pair, for which they are 0"
             raise InputError("P of a rectified image must have no offset", given, fix)
     elif projection.any() and max(message.binning_x, message.binning_y) <= 1 and not message.roi.width:
-        _check_agreement(camera, projection, message, any(coefficients))
+        _check_agreement(camera, projection, message, model != "none")
     try:
         window = _windowed(used, message, model, coefficients)
     except InputError as error:
@@ -89,7 +99,8 @@ def intrinsics_to_message(intrinsics: Intrinsics, frame: str, stamp_ns: int) -> 
             intrinsics.distortion_model,
             "rectify the image first, or publish plumb_bob coefficients",
         )
-    message = CameraInfo(width=intrinsics.width, height=intrinsics.height, distortion_model="plumb_bob")
+    name = _ROS_NAMES[intrinsics.distortion_model]
+    message = CameraInfo(width=intrinsics.width, height=intrinsics.height, distortion_model=name)
     camera = intrinsics.matrix
     if intrinsics.cropped_from is not None:
         # The offset is whole pixels; the principal point moves by the same, so that it stays exact in the crop.
@@ -165,17 +176,23 @@ def _binned(window: Intrinsics, message: CameraInfo) -> Intrinsics:
 
 
 def _distortion(message: CameraInfo) -> tuple[str, tuple[float, ...]]:
-    """Return the lens model and its five coefficients, of plumb_bob and models that reduce to it."""
-    values = tuple(float(value) for value in message.d)
-    if message.distortion_model in ("", "none") and not any(values):
+    """Return the lens model and its coefficients.
+
+    Polynomial models are told apart by the coefficients that are not zero, as image_geometry and OpenCV do: drivers publish
+    five coefficients as rational_polynomial, and eight as plumb_bob.
+    """
+    values, name = tuple(float(value) for value in message.d), message.distortion_model
+    if name in ("equidistant", "fisheye"):
+        if len(values) >= 4 and not any(values[4:]):
+            return "equidistant", values[:4]
+    elif not any(values) and name in ("", "none", "plumb_bob", "rational_polynomial"):
         return "none", ()
-    known = message.distortion_model in ("plumb_bob", "rational_polynomial")
-    if not known or len(values) > 14 or any(values[5:]):
-        raise InputError(
-            "The distortion of this camera is not supported",
-            f"{message.distortion_model!r} with {values}",
-            "publish rectified images and set the parameter rectified, or a plumb_bob calibration",
-        )
-    if not any(values):
-        return "none", ()
-    return "brown_conrady", (*values[:5], *(0.0,) * (5 - len(values)))
+    elif name in ("plumb_bob", "rational_polynomial") and len(values) <= 14:
+        padded = values + (0.0,) * (14 - len(values))
+        count = next(count for count in (5, 8, 12, 14) if not any(padded[count:]))
+        return BY_LENGTH[count], padded[:count]
+    raise InputError(
+        "The distortion of this camera must be of a supported model",
+        f"{name[:80]!r} with {values}",
+        "publish plumb_bob, rational_polynomial or equidistant coefficients, or rectified images with the parameter rectified",
+    )
