@@ -45,7 +45,7 @@ class Rejection(enum.Enum):
     UNSEEN = "UNSEEN"
     """A finger would enter space that the camera did not see."""
     OUTSCORED = "OUTSCORED"
-    """Other grasps with the same closing direction were better placed; this one was not checked further."""
+    """Enough better grasps were found."""
     DUPLICATE = "DUPLICATE"
     """A better grasp is nearly the same."""
 

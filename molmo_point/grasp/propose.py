@@ -12,10 +12,11 @@ from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.transforms import Transform
 from molmo_point.grasp.candidates import GRASP_FRAME, GraspCandidate, Grasps, RejectedGrasp, Rejection
 from molmo_point.grasp.collision import find_collisions, obstacles, seen_free
+from molmo_point.grasp.contact import Contact, measure_contact
 from molmo_point.grasp.gripper import Gripper
 from molmo_point.grasp.object_region import MAX_SIZE_M, ObjectRegion, grow_region
 from molmo_point.grasp.shape import oriented_box, surface_normal
-from molmo_point.grasp.slab_search import Contact, Proposal, closings, measure_contact, search_slabs
+from molmo_point.grasp.slab_search import Proposal, closings, search_slabs
 from molmo_point.results import Target
 
 MAX_POINTS = 2000
@@ -25,7 +26,7 @@ WEIGHTS = {
     "antipodal": 1.0,
     "seen": 2.0,
     "outlined": 1.0,
-    "near": 1.0,
+    "near": 2.0,
     "centered": 1.0,
     "upright": 0.7,
     "engaged": 0.7,
@@ -152,12 +153,18 @@ def find_grasps(
     noise_m = float(np.median(region.patch.sigma_m[region.inside]))
     box = oriented_box(points, region.support)
     turns = closings(region.target_m, normal.direction, box.axes, region.support, gripper)
-    proposals = [p for axes in turns for p in search_slabs(points, region.target_m, axes, region.support, gripper)]
-    alive = [p for p in proposals if not p.reason]
-    measured = [(p, measure_contact(points, p, gripper, spacing_m, noise_m, region.support)) for p in alive]
-    rejected = [RejectedGrasp(p.axes, p.position_m, p.reason) for p in proposals if p.reason]
-    rejected += [RejectedGrasp(p.axes, contact.position_m, contact.reason) for p, contact in measured if contact.reason]
-    good = [(p, contact) for p, contact in measured if not contact.reason]
+    good, rejected = [], []
+    for axes in turns:
+        local = points @ axes
+        for proposal in search_slabs(local, region.target_m @ axes, axes, region.support, gripper):
+            if proposal.reason is not None:
+                rejected.append(RejectedGrasp(axes, proposal.position_m, proposal.reason))
+                continue
+            contact = measure_contact(local, proposal, gripper, spacing_m, noise_m, region.support)
+            if contact.reason is not None:
+                rejected.append(RejectedGrasp(axes, contact.position_m, contact.reason))
+            else:
+                good.append((proposal, contact))
     candidates, more = _checked(good, region, points, intrinsics, frame, gripper, sigma_m, noise_m + 0.5 * spacing_m)
     kept, doubles = _distinct(candidates, max_candidates)
     return Grasps(kept, tuple(rejected + more + doubles), region, normal, box, gripper)

@@ -104,6 +104,14 @@ def test_a_neighbor_bars_the_fingers():
     assert all(abs(each.transformed(pose_of(55.0)).closing[1]) < 0.7 for each in barred.candidates)
 
 
+def test_barred_closings_near_the_target_leave_room_for_others():
+    long = solid("brick", (0.085, 0.02, 0.03), yaw_deg=90.0)
+    walls = tuple(solid("brick", (0.01, 0.03, 0.04), xy=(side * 0.04, 0.0)) for side in (-1.0, 1.0))
+    best = best_in_base(grasps_of(long, *walls))
+    assert abs(best.center_m[1]) > 0.03
+    assert judge(best, (long, *walls), long, HAND)[0] == "GOOD"
+
+
 def test_tilt_is_limited():
     upright = grasps_of(CYLINDER, gripper=Gripper(max_tilt_rad=0.0))
     assert upright.candidates
