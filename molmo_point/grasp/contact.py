@@ -67,12 +67,7 @@ def measure_contact(
     if np.count_nonzero(between) < _MIN_POINTS:
         return Contact(proposal.position_m, math.nan, math.nan, 0.0, Rejection.FEW_POINTS)
     x, y, z = x[between], y[between], z[between]
-    across = [x]
-    if support is not None:
-        up = support.normal @ proposal.axes
-        if math.hypot(up[0], up[2]) > 0.9:
-            # A tilted gripper sees the upright edge of a box at an angle; the edge is a corner only as seen from above.
-            across.append(x * up[2] - (z - middle[2]) * up[0])
+    across = [x, *_level(x, z - middle[2], proposal.axes, support)]
     ends, slopes = [], []
     for sign in (-1.0, 1.0):
         outward = sign * y
@@ -89,6 +84,15 @@ def measure_contact(
     elif angle > math.atan(gripper.friction):
         reason = Rejection.NOT_ANTIPODAL
     return Contact(position, width, angle, proposal.tip_m - proposal.top_m, reason)
+
+
+def _level(x: FloatArray, z: FloatArray, axes: FloatArray, support: SupportPlane | None) -> list[FloatArray]:
+    """Return the level coordinate square to the closing direction, if that is level."""
+    if support is None:
+        return []
+    up = support.normal @ axes
+    # A tilted gripper sees the upright edge of a box at an angle; the edge is a corner only as seen from above.
+    return [x * up[2] - z * up[0]] if math.hypot(up[0], up[2]) > 0.9 else []
 
 
 def _turn(flat: FloatArray, outward: FloatArray, end: float, gripper: Gripper) -> float:

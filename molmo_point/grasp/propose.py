@@ -153,6 +153,16 @@ def find_grasps(
     noise_m = float(np.median(region.patch.sigma_m[region.inside]))
     box = oriented_box(points, region.support)
     turns = closings(region.target_m, normal.direction, box.axes, region.support, gripper)
+    good, rejected = _measured(points, turns, region, gripper, spacing_m, noise_m)
+    candidates, more = _checked(good, region, points, intrinsics, frame, gripper, sigma_m, noise_m + 0.5 * spacing_m)
+    kept, doubles = _distinct(candidates, max_candidates)
+    return Grasps(kept, tuple(rejected + more + doubles), region, normal, box, gripper)
+
+
+def _measured(
+    points: FloatArray, turns: list[FloatArray], region: ObjectRegion, gripper: Gripper, spacing_m: float, noise_m: float
+) -> tuple[list[tuple[Proposal, Contact]], list[RejectedGrasp]]:
+    """Search and measure the closings of all rotations of the gripper."""
     good, rejected = [], []
     for axes in turns:
         local = points @ axes
@@ -165,9 +175,7 @@ def find_grasps(
                 rejected.append(RejectedGrasp(axes, contact.position_m, contact.reason))
             else:
                 good.append((proposal, contact))
-    candidates, more = _checked(good, region, points, intrinsics, frame, gripper, sigma_m, noise_m + 0.5 * spacing_m)
-    kept, doubles = _distinct(candidates, max_candidates)
-    return Grasps(kept, tuple(rejected + more + doubles), region, normal, box, gripper)
+    return good, rejected
 
 
 def _checked(
