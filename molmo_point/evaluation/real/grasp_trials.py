@@ -18,7 +18,7 @@ from molmo_point.results import ImagePoint, Target
 
 BOX_MARGIN = 0.10
 """A labeled box is widened by this share of its sides, because hand-drawn boxes are not exact."""
-_LEAST_INSIDE, _LEAST_OVERLAP = 0.85, 0.5
+_LEAST_INSIDE, _LEAST_OVERLAP = 0.85, 0.4
 _WIDTH_M, _WIDTH_SHARE = 0.008, 0.20
 
 
