@@ -12,12 +12,13 @@ import numpy as np
 from molmo_point.arrays import FloatArray
 from molmo_point.depth.lift import lift_point
 from molmo_point.evaluation.intervals import share
-from molmo_point.geometry.depth_noise import D435, DepthNoise
+from molmo_point.geometry.depth_noise import DepthNoise
 from molmo_point.grasp.candidates import GraspCandidate, Grasps
 from molmo_point.grasp.gripper import Gripper
 from molmo_point.grasp.propose import propose_grasps
 from molmo_point.results import ImagePoint, Target
 from molmo_point.sim.camera import SimulatedCamera
+from molmo_point.sim.stereo_faults import SIMULATED_D435
 from molmo_point.sim.tabletop.objects import SceneObject, signed_distance
 from molmo_point.sim.tabletop.scene import TabletopScene
 
@@ -119,7 +120,7 @@ def run_trials(
     gripper: Gripper | None = None,
     *,
     size_wh: tuple[int, int] = (640, 480),
-    noise: DepthNoise | None = D435,
+    noise: DepthNoise | None = SIMULATED_D435,
     sigma_px: float = 3.0,
     min_pixels: int = 400,
 ) -> list[GraspTrial]:

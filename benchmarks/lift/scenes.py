@@ -14,7 +14,7 @@ from benchmarks.lift.shapes import Box, Plane, Rod, Shape, Sphere, render
 from molmo_point.arrays import BoolArray, FloatArray
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
-from molmo_point.geometry.depth_noise import D405, D435, D455, DepthNoise
+from molmo_point.geometry.depth_noise import DepthNoise
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.sim.stereo_faults import D435_FAULTS, StereoFaults, simulate_depth
 
@@ -42,9 +42,9 @@ class CameraModel:
 
 
 CAMERAS = (
-    CameraModel("D435", Intrinsics(640, 480, 610.0, 610.0, 321.3, 238.1), replace(D435, focal_px=425.0), (0.35, 1.0)),
-    CameraModel("D455", Intrinsics(1280, 720, 640.0, 640.0, 641.7, 358.2), replace(D455, focal_px=640.0), (0.6, 1.6)),
-    CameraModel("D405", Intrinsics(848, 480, 425.0, 425.0, 425.4, 241.0), replace(D405, focal_px=425.0), (0.12, 0.45)),
+    CameraModel("D435", Intrinsics(640, 480, 610.0, 610.0, 321.3, 238.1), DepthNoise(0.050, 0.08, 425.0), (0.35, 1.0)),
+    CameraModel("D455", Intrinsics(1280, 720, 640.0, 640.0, 641.7, 358.2), DepthNoise(0.095, 0.08, 640.0), (0.6, 1.6)),
+    CameraModel("D405", Intrinsics(848, 480, 425.0, 425.0, 425.4, 241.0), DepthNoise(0.018, 0.08, 425.0), (0.12, 0.45)),
 )
 
 

@@ -11,7 +11,6 @@ from molmo_point.camera.base import Camera
 from molmo_point.depth.lift import pixel_covariance
 from molmo_point.evaluation.pick_trial import MakePicker, default_picker
 from molmo_point.frame import RgbdFrame
-from molmo_point.geometry.depth_noise import D435
 from molmo_point.geometry.transforms import Transform
 from molmo_point.picking.fresh_frames import FreshFrames
 from molmo_point.picking.object_search import Finder
@@ -21,6 +20,7 @@ from molmo_point.picking.views import Looker
 from molmo_point.pointer import Pointer
 from molmo_point.results import DepthStatus, ImagePoint, Target, Unreachable
 from molmo_point.sim.arm.simulated_arm import SimulatedArm
+from molmo_point.sim.stereo_faults import SIMULATED_D435
 
 HAND_EYE_M, HAND_EYE_RAD = 0.005, np.deg2rad(2.0)
 
@@ -39,7 +39,7 @@ class MedianLooker(Looker):
         scale = depth_m / frame.intrinsics.focal_px
         covariance = np.zeros((3, 3))
         covariance[:2, :2] = pixel_covariance(point, frame.size_wh) * scale**2
-        covariance[2, 2] = float(D435.sigma_z(depth_m, frame.intrinsics.focal_px)) ** 2
+        covariance[2, 2] = float(SIMULATED_D435.sigma_z(depth_m, frame.intrinsics.focal_px)) ** 2
         position = np.asarray(frame.intrinsics.deproject(point.uv, depth_m))
         at = (point.u, point.v, point.label, point.confidence, position, covariance, frame.frame, frame.stamp_ns)
         return Target(*at, depth_status=DepthStatus.OK, alternate_depth_m=float("nan"), valid_ratio=1.0)

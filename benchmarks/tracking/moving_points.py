@@ -9,12 +9,11 @@ import numpy as np
 from benchmarks.tracking.moving_scene import MovingScene, pose_at
 from molmo_point.depth.lift import lift_points
 from molmo_point.frame import RgbdFrame
-from molmo_point.geometry.depth_noise import D435
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.rigid import rotation_exp
 from molmo_point.geometry.transforms import Transform
 from molmo_point.results import ImagePoint, Pointing
-from molmo_point.sim.stereo_faults import D435_FAULTS, simulate_depth
+from molmo_point.sim.stereo_faults import D435_FAULTS, SIMULATED_D435, simulate_depth
 from molmo_point.sim.tabletop.objects import SceneObject
 
 FPS = 30
@@ -114,9 +113,9 @@ def sequence(kind: str, seed: int, seconds: float, width: int = 640, height: int
             aim, _ = pose_at(meant[0].item, meant[0].rate, time_s)
             scene.show(time_s, aim)
             color, exact_m = scene.render()
-            depth_m = simulate_depth(exact_m, scene.intrinsics, D435, rng, faults=_FAULTS)
+            depth_m = simulate_depth(exact_m, scene.intrinsics, SIMULATED_D435, rng, faults=_FAULTS)
             stamp_ns = 1_000_000_000 + round(time_s * 1e9)
-            frame = RgbdFrame(color, depth_m, scene.intrinsics, stamp_ns, scene.frame, stamp_ns, D435)
+            frame = RgbdFrame(color, depth_m, scene.intrinsics, stamp_ns, scene.frame, stamp_ns, SIMULATED_D435)
             yield Step(time_s, frame, exact_m, scene.base_T_camera, meant)
 
 

@@ -5,6 +5,7 @@
 
 import logging
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ from molmo_point.camera.base import Camera, DeviceReport
 from molmo_point.camera.questions import SourceQuestions
 from molmo_point.errors import CameraError, DependencyError, InputError
 from molmo_point.frame import OPTICAL_FRAME, RgbdFrame, decode_depth
-from molmo_point.geometry.depth_noise import D435, DepthNoise
+from molmo_point.geometry.depth_cameras import DEPTH_CAMERAS, at_focal_length, camera_of_words
+from molmo_point.geometry.depth_noise import DepthNoise, NoiseSource
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.lens_models import COEFFICIENTS
 
@@ -150,10 +152,16 @@ class RealSense(Camera):
         )
 
     def _noise(self, depth_focal_px: float) -> DepthNoise | None:
-        """Return the noise of the depth camera, whose focal length does not change by alignment to color."""
-        if not self._baseline_m or not depth_focal_px > 0:
+        """Return the noise of the depth camera, whose focal length does not change by alignment to color.
+
+        A device of an unknown name with a stereo baseline has the noise of a D435 with that baseline.
+        """
+        model = camera_of_words(self.name)
+        if not depth_focal_px > 0 or not (model or self._baseline_m):
             return None
-        return DepthNoise(abs(self._baseline_m), D435.sigma_disparity_px, float(depth_focal_px))
+        noise = at_focal_length(DEPTH_CAMERAS[model or "D435"].noise, float(depth_focal_px))
+        baseline_m = abs(self._baseline_m) if self._baseline_m and noise.baseline_m else noise.baseline_m
+        return replace(noise, baseline_m=baseline_m, camera=model, source=NoiseSource.DEVICE)
 
     def release(self) -> None:
         if self._pipeline is not None:

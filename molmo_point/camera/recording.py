@@ -32,7 +32,8 @@ except ImportError:  # Windows has no such locks
     fcntl = None
 
 FORMAT = "molmo-point recording"
-VERSION = 1
+VERSION = 2
+"""Version 1 has three values of `depth_noise`."""
 MANIFEST = "manifest.json"
 MAX_MANIFEST_BYTES = 128 * 2**20
 """About 200 000 frames."""
@@ -124,8 +125,7 @@ class RecordingWriter(Closing):
         if frame.intrinsics is not None:
             entry["intrinsics"] = frame.intrinsics.to_dict()
         if frame.depth_noise is not None:
-            noise = dataclasses.asdict(frame.depth_noise)
-            entry["depth_noise"] = {name: noise[name] for name in ("baseline_m", "sigma_disparity_px", "focal_px")}
+            entry["depth_noise"] = dataclasses.asdict(frame.depth_noise)
         members[entry["color"]] = encode_png(frame.color)
         # Written last: a frame that has its own manifest is complete.
         members[_own_manifest(number)] = self._manifest([entry])

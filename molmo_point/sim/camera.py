@@ -8,9 +8,9 @@ import numpy as np
 
 from molmo_point.camera.base import Camera, wait_until_due
 from molmo_point.frame import RgbdFrame
-from molmo_point.geometry.depth_noise import D435, DepthNoise
+from molmo_point.geometry.depth_noise import DepthNoise
 from molmo_point.sim.depth_faults import Appearance, DepthFaults
-from molmo_point.sim.stereo_faults import D435_FAULTS, simulate_depth
+from molmo_point.sim.stereo_faults import D435_FAULTS, SIMULATED_D435, simulate_depth
 
 
 class SimulatedCamera(Camera):
@@ -33,7 +33,7 @@ class SimulatedCamera(Camera):
     def __init__(
         self,
         scene: Any,
-        noise: DepthNoise | None = D435,
+        noise: DepthNoise | None = SIMULATED_D435,
         seed: int = 0,
         *,
         faults: DepthFaults = D435_FAULTS,
@@ -107,7 +107,7 @@ class SimulatedTable(SimulatedCamera):
         from molmo_point.sim.tabletop.scene import TabletopScene
 
         self._table = TabletopScene.random(scene_seed, width, height)
-        super().__init__(self._table, D435 if depth_noise else None, scene_seed, fps=fps)
+        super().__init__(self._table, SIMULATED_D435 if depth_noise else None, scene_seed, fps=fps)
         self.name = f"simulated:{scene_seed}"
         self.base_T_camera = self._table.base_T_camera
 

@@ -3,13 +3,14 @@
 The noise acts on disparity (focal * baseline / depth, in pixels): `sigma_z = z^2 * sigma_d / (f * B)`.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from molmo_point.arrays import DepthArray, FloatArray
 from molmo_point.errors import InputError
-from molmo_point.geometry.depth_noise import D435, DepthNoise
+from molmo_point.geometry.depth_noise import DepthNoise, NoiseSource
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.sim.depth_faults import NO_APPEARANCE, Appearance, DepthFaults
 
@@ -55,7 +56,7 @@ class StereoFaults(DepthFaults):
         """Measure with the faults of this class; color and material have no effect."""
         del appearance
         noise, faults = _in_pixels_of(intrinsics, noise, self)
-        focal_baseline = intrinsics.fx * noise.baseline_m
+        focal_baseline = intrinsics.fx * (noise.baseline_m or math.nan)
         seen = np.isfinite(depth_m) & (depth_m > 0)
         true_disparity = np.where(seen, focal_baseline / np.where(seen, depth_m, 1.0), 0.0)
         hole = ~seen | random_holes(depth_m.shape, faults.hole_fraction, faults.hole_radius_px, rng)
@@ -71,6 +72,8 @@ class StereoFaults(DepthFaults):
         return np.where(hole, np.nan, measured).astype(np.float32)
 
 
+SIMULATED_D435 = DepthNoise(0.050, 0.08, camera="simulated D435", source=NoiseSource.DEVICE)
+"""Stereo whose left imager has the lens of the color camera; its noise is known."""
 D435_FAULTS = StereoFaults()
 NO_FAULTS = StereoFaults(
     correlation_px=0.0, disparity_step_px=0.0, max_disparity_px=np.inf, edge_jitter_px=0.0, flying_fraction=0.0,
@@ -81,7 +84,7 @@ NO_FAULTS = StereoFaults(
 def simulate_depth(
     depth_m: np.ndarray,
     intrinsics: Intrinsics,
-    noise: DepthNoise = D435,
+    noise: DepthNoise = SIMULATED_D435,
     rng: np.random.Generator | None = None,
     *,
     faults: DepthFaults = D435_FAULTS,
@@ -105,7 +108,7 @@ def simulate_depth(
         (h, w) float32 meters; NaN without a measurement.
 
     Raises:
-        InputError: The depth is not a 2D image of the size of the intrinsics.
+        InputError: The depth is not a 2D image of the size of the intrinsics, or the noise is not that of stereo.
     """
     depth = np.asarray(depth_m, dtype=np.float64)
     if depth.ndim != 2 or depth.shape != (intrinsics.height, intrinsics.width):
@@ -125,7 +128,7 @@ def _measured_disparity(
     disparity = _wander_edges(true_disparity, faults, rng)
     unmatched = disparity <= 0
     disparity = _fly(disparity, faults, rng)
-    disparity = disparity + noise.sigma_disparity_px * unit_field(disparity.shape, faults.correlation_px, rng)
+    disparity = disparity + (noise.sigma_disparity_px or math.nan) * unit_field(disparity.shape, faults.correlation_px, rng)
     if faults.disparity_step_px > 0:
         disparity = np.round(disparity / faults.disparity_step_px) * faults.disparity_step_px
     return disparity, unmatched | (disparity <= 0) | (disparity > faults.max_disparity_px)
@@ -133,6 +136,8 @@ def _measured_disparity(
 
 def _in_pixels_of(intrinsics: Intrinsics, noise: DepthNoise, faults: StereoFaults) -> tuple[DepthNoise, StereoFaults]:
     """Noise and faults in pixels of the image at hand rather than of the depth camera."""
+    if noise.baseline_m is None or noise.sigma_disparity_px is None:
+        raise InputError("noise must be that of a stereo camera", f"{noise}", "give baseline_m and sigma_disparity_px")
     ratio = noise.pixel_ratio(intrinsics.fx)
     if ratio == 1.0:
         return noise, faults

@@ -175,7 +175,8 @@ def _measured(
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Depth (h, w) in meters with all errors, and mask (h, w) of the missing pixels."""
-    focal_baseline = imager.fx * noise.baseline_m
+    # Cameras without a baseline have the edges of one of 50 mm.
+    focal_baseline = imager.fx * (noise.baseline_m or 0.05)
     disparity = focal_baseline / z_m
     hidden = occluded(disparity) if faults.stereo else np.zeros(z_m.shape, bool)
     hole = hole | _grazing(z_m, imager, faults, rng) | random_holes(z_m.shape, faults.hole_fraction, faults.hole_radius_px, still)

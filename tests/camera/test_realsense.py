@@ -9,6 +9,7 @@ import pytest
 
 from molmo_point.camera.realsense import RealSense, _HostClock, list_devices, report_devices, to_intrinsics
 from molmo_point.errors import CameraError, DependencyError
+from molmo_point.geometry.depth_noise import NoiseSource
 
 try:
     import pyrealsense2 as rs
@@ -183,7 +184,20 @@ def test_noise_takes_the_device_s_baseline_and_the_depth_camera_s_focal_length()
     frame, *_ = read_frame()
     sigma = frame.depth_noise.sigma_z(1.0, frame.intrinsics.fx)
     assert frame.depth_noise.baseline_m == pytest.approx(0.095)
-    assert sigma == pytest.approx(0.08 / (DEPTH_FX * 0.095), rel=1e-6)
+    # 0.062 px at the 424 px of a D435 at 848x480 are an angle, which no mode changes.
+    assert sigma == pytest.approx(0.062 / 424.0 / 0.095, rel=1e-6)
+    assert frame.depth_noise.focal_px == pytest.approx(DEPTH_FX)
+    assert frame.depth_noise.source is NoiseSource.DEVICE and frame.depth_noise.camera == ""
+
+
+@needs_librealsense
+def test_noise_is_that_of_the_device_s_model():
+    software = SoftwareCamera()
+    camera = RealSense.from_source(software.syncer, software.device.query_sensors())
+    camera.name = "Intel RealSense D415"
+    noise = camera._noise(DEPTH_FX)
+    assert noise.sigma_z(1.0, 600.0) == pytest.approx(0.062 / 610.0 / 0.095, rel=1e-6) and noise.camera == "D415"
+    assert camera._noise(float("nan")) is None
 
 
 @needs_librealsense

@@ -24,7 +24,7 @@ from molmo_point.camera.recording import MANIFEST, Recording, RecordingWriter
 from molmo_point.errors import CameraError, InputError
 from molmo_point.files import write_file
 from molmo_point.frame import RgbdFrame, decode_depth
-from molmo_point.geometry.depth_noise import D455
+from molmo_point.geometry.depth_noise import D455, DepthNoise
 from molmo_point.geometry.intrinsics import Intrinsics
 
 INTRINSICS = Intrinsics(32, 24, 30.25, 30.5, 15.1, 11.9, "brown_conrady", (0.1, -0.02, 1e-3, -2e-3, 0.003))
@@ -457,3 +457,13 @@ def test_a_writer_that_is_dropped_lets_others_record(tmp_path: Path) -> None:
     del writer
     gc.collect()
     record(tmp_path / "r", count=1)
+
+
+def test_noise_of_version_1_replays(tmp_path: Path) -> None:
+    record(tmp_path / "r", 1)
+    manifest = json.loads((tmp_path / "r/manifest.json").read_text())
+    manifest["version"] = 1
+    manifest["frames"][0]["depth_noise"] = {"baseline_m": 0.05, "sigma_disparity_px": 0.08, "focal_px": 425.0}
+    (tmp_path / "r/manifest.json").write_text(json.dumps(manifest))
+    with Recording(tmp_path / "r") as recording:
+        assert recording[0].depth_noise == DepthNoise(0.05, 0.08, 425.0)

@@ -1,29 +1,14 @@
-"""Depth noise against its formula, covariance of a lifted pixel against samples."""
+"""Covariance of a lifted pixel against samples."""
 
 import numpy as np
 import pytest
 
 from molmo_point.depth.uncertainty import checked_covariance_px2, deprojection_jacobian, lifted_covariance
 from molmo_point.errors import InputError
-from molmo_point.geometry.depth_noise import D405, D435, D455, DepthNoise
 from molmo_point.geometry.intrinsics import Intrinsics
 
 PLAIN = Intrinsics(848, 480, 425.0, 420.0, 424.0, 239.0)
 LENS = Intrinsics(848, 480, 425.0, 420.0, 424.0, 239.0, "brown_conrady", (0.1, -0.1, 0.002, -0.003, 0.0))
-
-
-@pytest.mark.parametrize(
-    ("noise", "depth_m", "focal_px", "expected_mm"),
-    [(D435, 0.6, 425, 1.4), (D435, 1.0, 425, 3.8), (D435, 0.5, 640, 0.6), (D455, 1.0, 425, 2.0), (D405, 0.5, 425, 2.6)],
-)
-def test_presets(noise: DepthNoise, depth_m: float, focal_px: float, expected_mm: float) -> None:
-    assert noise.sigma_z(depth_m, focal_px) * 1e3 == pytest.approx(expected_mm, abs=0.06)
-
-
-def test_sigma_z_of_arrays() -> None:
-    sigma = D435.sigma_z(np.array([0.5, 1.0, np.nan]), 425)
-    assert sigma[1] == pytest.approx(4 * sigma[0])
-    assert np.isnan(sigma[2])
 
 
 @pytest.mark.parametrize("camera", [PLAIN, LENS])
@@ -41,22 +26,8 @@ def test_jacobian_is_the_pinhole_one() -> None:
     np.testing.assert_allclose(deprojection_jacobian(np.array([700.0, 100.0]), 0.8, PLAIN), expected, atol=1e-12)
 
 
-def test_refused() -> None:
-    for baseline, disparity in ((0.0, 0.08), (0.05, np.nan), (-1, 0.08)):
-        with pytest.raises(InputError, match="above zero"):
-            DepthNoise(baseline, disparity)
-
-
 def test_rounding_does_not_make_a_covariance_asymmetric() -> None:
     rounded = np.array([[9e4, 3e4], [3e4 + 1e-3, 9e4]])
     np.testing.assert_allclose(checked_covariance_px2(1.0, rounded), [[9e4, 3e4], [3e4, 9e4]])
     with pytest.raises(InputError, match="symmetric"):
         checked_covariance_px2(1.0, rounded / 9e4 + [[0.0, 1e-3], [0.0, 0.0]])
-
-
-def test_errors_are_alike_over_more_pixels_of_a_finer_image() -> None:
-    # 4 pi 1.5^2 = 28.3 pixels of the depth camera are alike, and four times as many of an image twice as fine.
-    noise = DepthNoise(0.05, 0.08, focal_px=400.0)
-    assert noise.independent(1000.0, 400.0) == pytest.approx(1000 / 28.27, rel=1e-3)
-    assert noise.independent(1000.0, 800.0) == pytest.approx(1000 / 113.1, rel=1e-3)
-    assert noise.independent(10.0, 800.0) == 1.0

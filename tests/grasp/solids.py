@@ -4,11 +4,10 @@ from functools import lru_cache
 
 import numpy as np
 
-from molmo_point.geometry.depth_noise import D435
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.transforms import Transform
 from molmo_point.sim.camera_pose import CameraPose, camera_axes
-from molmo_point.sim.stereo_faults import StereoFaults, simulate_depth
+from molmo_point.sim.stereo_faults import SIMULATED_D435, StereoFaults, simulate_depth
 from molmo_point.sim.tabletop.objects import SceneObject, signed_distance
 
 CAMERA = "camera"
@@ -53,7 +52,7 @@ def depth_of(objects: tuple[SceneObject, ...], elevation_deg: float = 50.0, tabl
     depth = true_depth(objects, elevation_deg, table)
     if not noisy:
         return depth.astype(np.float32)
-    return simulate_depth(depth, INTRINSICS, D435, np.random.default_rng(1), faults=FAULTS)
+    return simulate_depth(depth, INTRINSICS, SIMULATED_D435, np.random.default_rng(1), faults=FAULTS)
 
 
 def mask_of(objects: tuple[SceneObject, ...], index: int, elevation_deg: float = 50.0) -> np.ndarray:

@@ -7,9 +7,9 @@ import pytest
 
 from molmo_point.camera.base import Camera
 from molmo_point.errors import CameraError
-from molmo_point.geometry.depth_noise import D435
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.sim.camera import SimulatedCamera
+from molmo_point.sim.stereo_faults import SIMULATED_D435
 
 
 class Plane:
@@ -29,7 +29,7 @@ def test_frames_carry_the_scene_s_geometry_and_growing_stamps() -> None:
     assert [frame.stamp_ns for frame in frames] == [5_000, 5_001, 5_002]
     assert frames[0].frame == "sim_camera_optical_frame"
     assert frames[0].intrinsics is Plane.intrinsics
-    assert frames[0].depth_noise is D435
+    assert frames[0].depth_noise is SIMULATED_D435
     assert frames[0].skew_s == 0.0
 
 

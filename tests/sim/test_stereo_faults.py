@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from molmo_point.errors import InputError
-from molmo_point.geometry.depth_noise import D435, D455
+from molmo_point.geometry.depth_noise import DepthNoise
 from molmo_point.geometry.intrinsics import Intrinsics
-from molmo_point.sim.stereo_faults import D435_FAULTS, NO_FAULTS, StereoFaults, simulate_depth
+from molmo_point.sim.stereo_faults import D435_FAULTS, NO_FAULTS, SIMULATED_D435, StereoFaults, simulate_depth
 
 INTRINSICS = Intrinsics(width=320, height=240, fx=300.0, fy=300.0, cx=159.5, cy=119.5)
 
@@ -26,7 +26,7 @@ def only(**changes: object) -> StereoFaults:
 
 
 @pytest.mark.parametrize("depth_m", [0.4, 0.8, 1.6])
-@pytest.mark.parametrize("noise", [D435, D455])
+@pytest.mark.parametrize("noise", [SIMULATED_D435, DepthNoise(0.095, 0.08)])
 def test_spread_follows_the_stereo_formula(depth_m: float, noise) -> None:
     measured = simulate_depth(plane(depth_m), INTRINSICS, noise, np.random.default_rng(1), faults=NO_FAULTS)
     expected = depth_m**2 * noise.sigma_disparity_px / (INTRINSICS.fx * noise.baseline_m)
@@ -35,11 +35,11 @@ def test_spread_follows_the_stereo_formula(depth_m: float, noise) -> None:
 
 
 def test_correlation_keeps_the_spread_and_makes_neighbours_alike() -> None:
-    measured = simulate_depth(plane(1.0), INTRINSICS, D435, np.random.default_rng(2), faults=only(correlation_px=1.5)).astype(
-        float
-    )
+    measured = simulate_depth(
+        plane(1.0), INTRINSICS, SIMULATED_D435, np.random.default_rng(2), faults=only(correlation_px=1.5)
+    ).astype(float)
     error = measured - measured.mean()
-    assert np.std(error) == pytest.approx(float(D435.sigma_z(1.0, 300.0)), rel=0.1)
+    assert np.std(error) == pytest.approx(float(SIMULATED_D435.sigma_z(1.0, 300.0)), rel=0.1)
     neighbours = np.mean(error[:, 1:] * error[:, :-1]) / np.var(error)
     far = np.mean(error[:, 20:] * error[:, :-20]) / np.var(error)
     # A Gaussian window of 1.5 px correlates neighbours by exp(-1 / (4 * 1.5^2)).
@@ -48,20 +48,22 @@ def test_correlation_keeps_the_spread_and_makes_neighbours_alike() -> None:
 
 
 def test_disparity_is_quantised_to_the_subpixel_step() -> None:
-    measured = simulate_depth(plane(2.0), INTRINSICS, D435, np.random.default_rng(3), faults=only(disparity_step_px=1 / 32))
-    steps = INTRINSICS.fx * D435.baseline_m / measured.astype(float) * 32
+    measured = simulate_depth(
+        plane(2.0), INTRINSICS, SIMULATED_D435, np.random.default_rng(3), faults=only(disparity_step_px=1 / 32)
+    )
+    steps = INTRINSICS.fx * SIMULATED_D435.baseline_m / measured.astype(float) * 32
     assert np.abs(steps - np.round(steps)).max() < 1e-4
     assert np.unique(np.round(steps)).size > 3
 
 
 def test_depth_comes_in_whole_depth_units() -> None:
-    measured = simulate_depth(plane(0.7003), INTRINSICS, D435, np.random.default_rng(3))
+    measured = simulate_depth(plane(0.7003), INTRINSICS, SIMULATED_D435, np.random.default_rng(3))
     millimetres = measured[np.isfinite(measured)].astype(float) * 1e3
     assert np.abs(millimetres - np.round(millimetres)).max() < 1e-3
 
 
 def test_shadow_lies_on_the_left_of_the_near_object_and_is_as_wide_as_the_disparity_step() -> None:
-    measured = simulate_depth(box_in_front(), INTRINSICS, D435, np.random.default_rng(4), faults=only(shadow=True))
+    measured = simulate_depth(box_in_front(), INTRINSICS, SIMULATED_D435, np.random.default_rng(4), faults=only(shadow=True))
     row = np.isnan(measured[120])
     # Disparity 30 px on the box, 15 px behind it: 15 px of background are hidden from the right imager, of which the
     # outermost shares its right column with the edge of the box.
@@ -72,13 +74,13 @@ def test_shadow_lies_on_the_left_of_the_near_object_and_is_as_wide_as_the_dispar
 def test_a_slanted_surface_without_a_step_casts_no_shadow() -> None:
     slope = np.linspace(0.6, 1.0, 320, dtype=np.float32)[None, :].repeat(240, axis=0)
     for depth in (slope, slope[:, ::-1]):
-        measured = simulate_depth(depth, INTRINSICS, D435, np.random.default_rng(4), faults=only(shadow=True))
+        measured = simulate_depth(depth, INTRINSICS, SIMULATED_D435, np.random.default_rng(4), faults=only(shadow=True))
         assert not np.isnan(measured).any()
 
 
 def test_flying_pixels_hang_between_the_two_surfaces_at_the_edge_only() -> None:
     faults = only(flying_fraction=0.5, edge_jump_px=1.0)
-    tiny = type(D435)(baseline_m=0.05, sigma_disparity_px=1e-6)
+    tiny = DepthNoise(baseline_m=0.05, sigma_disparity_px=1e-6)
     measured = simulate_depth(box_in_front(), INTRINSICS, tiny, np.random.default_rng(5), faults=faults)
     flying = (measured > 0.51) & (measured < 0.99)
     assert 100 < flying.sum() < 640
@@ -93,8 +95,8 @@ def test_flying_pixels_hang_between_the_two_surfaces_at_the_edge_only() -> None:
 def test_nearer_than_the_minimum_range_is_missing() -> None:
     faults = only(max_disparity_px=126.0)
     minimum_m = 300.0 * 0.05 / 126.0
-    near = simulate_depth(plane(minimum_m * 0.9), INTRINSICS, D435, np.random.default_rng(6), faults=faults)
-    far = simulate_depth(plane(minimum_m * 1.1), INTRINSICS, D435, np.random.default_rng(6), faults=faults)
+    near = simulate_depth(plane(minimum_m * 0.9), INTRINSICS, SIMULATED_D435, np.random.default_rng(6), faults=faults)
+    far = simulate_depth(plane(minimum_m * 1.1), INTRINSICS, SIMULATED_D435, np.random.default_rng(6), faults=faults)
     assert np.isnan(near).all() and not np.isnan(far).any()
 
 
@@ -109,7 +111,7 @@ def test_steep_surfaces_drop_out_and_frontal_ones_do_not() -> None:
     def dropped(angle_rad: float) -> float:
         depth = tilted(angle_rad)
         centre = np.s_[100:140, 150:170]
-        measured = simulate_depth(depth, INTRINSICS, D435, np.random.default_rng(7), faults=faults)
+        measured = simulate_depth(depth, INTRINSICS, SIMULATED_D435, np.random.default_rng(7), faults=faults)
         return float(np.isnan(measured[centre]).mean())
 
     assert dropped(0.0) == 0.0
@@ -119,7 +121,7 @@ def test_steep_surfaces_drop_out_and_frontal_ones_do_not() -> None:
 
 def test_random_holes_cover_the_stated_share_in_blobs() -> None:
     measured = simulate_depth(
-        plane(1.0), INTRINSICS, D435, np.random.default_rng(8), faults=only(hole_fraction=0.05, hole_radius_px=4.0)
+        plane(1.0), INTRINSICS, SIMULATED_D435, np.random.default_rng(8), faults=only(hole_fraction=0.05, hole_radius_px=4.0)
     )
     hole = np.isnan(measured)
     assert hole.mean() == pytest.approx(0.05, abs=0.002)
@@ -129,7 +131,7 @@ def test_random_holes_cover_the_stated_share_in_blobs() -> None:
 def test_nothing_there_stays_missing_and_is_never_a_number() -> None:
     depth = plane(1.0)
     depth[:10], depth[10:20], depth[20:30] = np.nan, 0.0, np.inf
-    measured = simulate_depth(depth, INTRINSICS, D435, np.random.default_rng(9))
+    measured = simulate_depth(depth, INTRINSICS, SIMULATED_D435, np.random.default_rng(9))
     assert measured.dtype == np.float32
     assert np.isnan(measured[:29]).all()
     finite = measured[np.isfinite(measured)]
@@ -137,13 +139,13 @@ def test_nothing_there_stays_missing_and_is_never_a_number() -> None:
 
 
 def test_same_seed_same_image_other_seed_another() -> None:
-    images = [simulate_depth(box_in_front(), INTRINSICS, D435, np.random.default_rng(seed)) for seed in (3, 3, 4)]
+    images = [simulate_depth(box_in_front(), INTRINSICS, SIMULATED_D435, np.random.default_rng(seed)) for seed in (3, 3, 4)]
     assert np.array_equal(images[0], images[1], equal_nan=True)
     assert not np.array_equal(images[0], images[2], equal_nan=True)
 
 
 def test_with_all_faults_most_of_a_tabletop_survives_within_millimetres() -> None:
-    measured = simulate_depth(box_in_front(), INTRINSICS, D435, np.random.default_rng(10), faults=D435_FAULTS)
+    measured = simulate_depth(box_in_front(), INTRINSICS, SIMULATED_D435, np.random.default_rng(10), faults=D435_FAULTS)
     inside = measured[100:140, 140:180]
     assert np.isfinite(inside).mean() > 0.9
     assert np.nanmedian(np.abs(inside - 0.5)) < 0.003
@@ -153,3 +155,8 @@ def test_with_all_faults_most_of_a_tabletop_survives_within_millimetres() -> Non
 def test_wrong_size_is_refused() -> None:
     with pytest.raises(InputError, match=r"240, 320"):
         simulate_depth(np.ones((320, 240)), INTRINSICS)
+
+
+def test_only_stereo_can_be_simulated() -> None:
+    with pytest.raises(InputError, match="stereo"):
+        simulate_depth(plane(1.0), INTRINSICS, DepthNoise(polynomial_m=(0.001, 0.0, 0.0)))

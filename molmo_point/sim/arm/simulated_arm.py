@@ -14,7 +14,6 @@ from molmo_point.arm.arm import Arm, Cancelled
 from molmo_point.arm.joint_path import FollowEnd, JointPath
 from molmo_point.arrays import FloatArray
 from molmo_point.errors import FrameError, InputError
-from molmo_point.geometry.depth_noise import D435
 from molmo_point.geometry.poses import PoseHistory
 from molmo_point.geometry.transforms import Transform
 from molmo_point.grasp.candidates import GRASP_FRAME
@@ -29,6 +28,7 @@ from molmo_point.sim.camera import SimulatedCamera
 from molmo_point.sim.camera_pose import BASE_FRAME
 from molmo_point.sim.mujoco_import import import_mujoco, open_renderer
 from molmo_point.sim.rendered_scene import render_pass
+from molmo_point.sim.stereo_faults import SIMULATED_D435
 from molmo_point.sim.tabletop.layout import Layout
 
 TICK_S = 1 / 30
@@ -99,7 +99,7 @@ class SimulatedArm(Arm):
         self._cameras = {view.frame: view for view in self._views.values()}
         self.camera_frames = {name: self._views[name].frame for name in (FIXED, WRIST)}
         self.waits_in_real_time = pace is not None
-        self._noise, self._camera_seed = D435 if depth_noise else None, camera_seed
+        self._noise, self._camera_seed = SIMULATED_D435 if depth_noise else None, camera_seed
         self._next_tick_s = self._next_pose_s = 0.0
         self._begin()
 
