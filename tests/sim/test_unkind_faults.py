@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from molmo_point.geometry.depth_noise import D435, DepthNoise
+from molmo_point.geometry.depth_noise import DepthNoise
 from molmo_point.geometry.intrinsics import Intrinsics
-from molmo_point.sim.stereo_faults import simulate_depth
+from molmo_point.sim.stereo_faults import SIMULATED_D435, simulate_depth
 from molmo_point.sim.unkind_faults import TIME_OF_FLIGHT_FAULTS, UNKIND_FAULTS, UnkindFaults
 
 INTRINSICS = Intrinsics(width=320, height=240, fx=300.0, fy=300.0, cx=159.5, cy=119.5)
@@ -63,11 +63,11 @@ def test_surfaces_keep_their_place_and_depth() -> None:
 
 
 def test_the_noise_has_the_size_of_the_depth_imager_s_law() -> None:
-    noise = replace(D435, focal_px=200.0)
+    noise = replace(SIMULATED_D435, focal_px=200.0)
     depth = measured(np.full((240, 320), 1.0, np.float32), CALM, noise)
     assert np.nanstd(depth) == pytest.approx(float(noise.sigma_z(1.0, 300.0)), rel=0.1)
 
 
 def test_the_kind_camera_and_the_unkind_one_state_their_noise() -> None:
-    stated = UNKIND_FAULTS.stated_noise(D435, INTRINSICS)
-    assert stated.focal_px == pytest.approx(207.0) and stated.baseline_m == D435.baseline_m
+    stated = UNKIND_FAULTS.stated_noise(SIMULATED_D435, INTRINSICS)
+    assert stated.focal_px == pytest.approx(207.0) and stated.baseline_m == SIMULATED_D435.baseline_m
