@@ -12,6 +12,7 @@ from molmo_point.arrays import ColorArray, DepthArray
 from molmo_point.errors import InputError
 from molmo_point.geometry.depth_noise import DepthNoise
 from molmo_point.geometry.intrinsics import Intrinsics
+from molmo_point.geometry.known_plane import KnownPlane
 from molmo_point.geometry.transforms import check_frame_name
 
 OPTICAL_FRAME = "camera_color_optical_frame"
@@ -30,6 +31,7 @@ class RgbdFrame:
         frame: Name of the optical frame (x right, y down, z forward).
         depth_stamp_ns: Capture time of the depth image, in nanoseconds; None if it is `stamp_ns`.
         depth_noise: Noise of the depth camera; None if unknown.
+        plane: Known plane below the objects, in the optical frame, for targets without depth; None if unknown.
 
     Raises:
         InputError: If shapes, types, sizes or units are wrong or contradict each other.
@@ -42,6 +44,7 @@ class RgbdFrame:
     frame: str = OPTICAL_FRAME
     depth_stamp_ns: int | None = None
     depth_noise: DepthNoise | None = None
+    plane: KnownPlane | None = None
 
     def __post_init__(self) -> None:
         _check_color(self.color)
@@ -51,6 +54,9 @@ class RgbdFrame:
         check_frame_name("The optical frame", self.frame)
         if self.depth_m is not None:
             _check_depth(self.depth_m, self.size_wh)
+        if self.plane is not None and self.plane.frame != self.frame:
+            given = f"plane in {self.plane.frame!r}, image in {self.frame!r}"
+            raise InputError("plane must be in the optical frame", given, "use KnownPlane.transformed")
         if self.intrinsics is not None and self.intrinsics.size_wh != self.size_wh:
             raise InputError(
                 "The intrinsics must be those of the image's size",

@@ -165,7 +165,7 @@ class Target:
         covariance_m2: (3, 3) in `frame`, in square meters.
         frame: Frame of the position.
         stamp_ns: Capture time in nanoseconds.
-        depth_status: OK or AMBIGUOUS.
+        depth_status: OK or AMBIGUOUS; ON_PLANE or TRIANGULATED without a depth camera.
         alternate_depth_m: Camera depth of the other plausible surface; NaN when there is none.
         valid_ratio: Share of the window that had usable depth, 0 to 1.
     """
@@ -219,7 +219,7 @@ class Unreachable:
         u: Column of the model's point.
         v: Row of the model's point.
         label: The model's name of the object.
-        reason: MISSING, OUT_OF_RANGE, STALE or NO_INPUT.
+        reason: MISSING, OUT_OF_RANGE, STALE, NO_INPUT, NO_CROSSING, NO_PARALLAX or NO_MATCH.
         message: The reason in words, with figures.
     """
 

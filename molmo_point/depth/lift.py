@@ -8,6 +8,7 @@ import numpy as np
 
 from molmo_point.arrays import FloatArray
 from molmo_point.depth.estimator import DepthEstimate, estimate_depth
+from molmo_point.depth.plane_crossing import cross_plane
 from molmo_point.depth.uncertainty import lifted_covariance
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
@@ -49,7 +50,7 @@ def lift_point(
     reference_depth_m: float | None = None,
     reference_sigma_m: float = REFERENCE_SIGMA_M,
 ) -> Target | Unreachable:
-    """Lift an image point with the depth of the same frame.
+    """Lift an image point with the depth of the same frame, or without depth to the frame's known plane.
 
     Args:
         point: In pixels of the color image. Its error comes from its `modes`, else from its `sigma_px`,
@@ -63,7 +64,8 @@ def lift_point(
 
     Returns:
         A `Target` in the frame's optical frame, always finite; or `Unreachable` with the reason:
-        NO_INPUT (no depth or no intrinsics), STALE (depth of another capture time), MISSING (a hole),
+        NO_INPUT (no depth and no plane, or no intrinsics), NO_CROSSING (the plane is not met),
+        STALE (depth of another capture time), MISSING (a hole),
         OUT_OF_RANGE (also: an obstacle stands in front of the reference depth).
 
     Raises:
@@ -74,8 +76,7 @@ def lift_point(
     if not (math.isfinite(point.u) and math.isfinite(point.v)):
         raise InputError("point must be finite", f"u={point.u}, v={point.v}", "drop points that were not found")
     if frame.depth_m is None or frame.intrinsics is None:
-        lacking = "depth" if frame.depth_m is None else "intrinsics"
-        return _unreachable(point, DepthStatus.NO_INPUT, f"the frame has no {lacking}")
+        return _without_depth(point, frame)
     if abs(frame.skew_s) > max_skew_s:
         message = f"depth is {frame.skew_s * 1e3:+.1f} ms off the color image, allowed {max_skew_s * 1e3:.1f} ms"
         return _unreachable(point, DepthStatus.STALE, message)
@@ -87,6 +88,13 @@ def lift_point(
     if estimate.status not in (DepthStatus.OK, DepthStatus.AMBIGUOUS):
         return _unreachable(point, estimate.status, _why_no_depth(estimate))
     return _target(point, frame, estimate)
+
+
+def _without_depth(point: ImagePoint, frame: RgbdFrame) -> Target | Unreachable:
+    if frame.intrinsics is None or frame.plane is None:
+        lacking = "intrinsics" if frame.intrinsics is None else "depth"
+        return _unreachable(point, DepthStatus.NO_INPUT, f"the frame has no {lacking}")
+    return cross_plane(point, pixel_covariance(point, frame.size_wh), frame.intrinsics, frame.plane, frame.stamp_ns)
 
 
 def _why_no_depth(estimate: DepthEstimate) -> str:

@@ -1,0 +1,1 @@
+"""Targets without a depth camera, against the depth path."""
