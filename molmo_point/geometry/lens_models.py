@@ -41,9 +41,8 @@ BY_LENGTH = {0: "none", 5: "brown_conrady", 8: "rational_polynomial", 12: "thin_
 _NODES = 400
 _WIDEST_RAD = 1.5690
 """Largest angle of a ray of a model with a pinhole, 89.9 degrees."""
-_MAX_STEPS = 20
-_CONVERGED = 1e-13
-_ACCEPTED_RESIDUAL = 1e-7
+_MAX_STEPS = 10
+_CONVERGED = 1e-8
 _NEAR_AXIS = 1e-8
 _REAL = 1e-6
 
@@ -112,11 +111,7 @@ class Lens:
             radius = np.interp(distorted, reach, radii)
             scale = np.where(distorted > 0.0, radius / distorted, 1.0)
             found = self._refined_angle(x, y, radius) if self.model == "equidistant" else self._refined(x, y, scale)
-            again = self._bent(*found)
-            good = np.abs(again[0] - x) + np.abs(again[1] - y) <= _ACCEPTED_RESIDUAL
-            good &= self.unfolded(*found)
-            (x_x, x_y), (y_x, y_y) = self._slopes(*found)
-            good &= x_x * y_y - x_y * y_x > 0.0
+            good = self.unfolded(*found)
         return np.where(good, found[0], np.nan), np.where(good, found[1], np.nan)
 
     def jacobian(self, x: FloatArray, y: FloatArray) -> FloatArray:
@@ -133,7 +128,7 @@ class Lens:
         return (tilt[:2, :2] - tilted[..., None] * tilt[2, :2]) @ slopes / weight[..., None, None]
 
     def _refined(self, x: FloatArray, y: FloatArray, scale: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Invert the model by Newton's method, from rays that are right but for the tangential terms."""
+        """Invert the model by Newton's method, from rays that are right but for the tangential terms; NaN without an inverse."""
         at_x, at_y = x * scale, y * scale
         for _ in range(_MAX_STEPS):
             bent_x, bent_y = self._bent(at_x, at_y)
@@ -141,21 +136,24 @@ class Lens:
             off_x, off_y, turned = x - bent_x, y - bent_y, x_x * y_y - x_y * y_x
             step_x, step_y = (y_y * off_x - x_y * off_y) / turned, (x_x * off_y - y_x * off_x) / turned
             at_x, at_y = at_x + step_x, at_y + step_y
-            if not np.any(np.abs(step_x) + np.abs(step_y) > _CONVERGED * (1.0 + np.abs(at_x) + np.abs(at_y))):
-                break
-        return at_x, at_y
+            # The error after a step is about its square.
+            settled = (np.abs(step_x) + np.abs(step_y) <= _CONVERGED * (1.0 + np.abs(at_x) + np.abs(at_y))) & (turned > 0.0)
+            if np.all(settled):
+                return at_x, at_y
+        return np.where(settled, at_x, np.nan), np.where(settled, at_y, np.nan)
 
     def _refined_angle(self, x: FloatArray, y: FloatArray, radius: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Invert the fisheye model by Newton's method on the angle from the axis."""
+        """Invert the fisheye model by Newton's method on the angle from the axis; NaN without an inverse."""
         wanted, angle = np.hypot(x, y), np.arctan(radius)
         series = Polynomial(_angle_series(self.coefficients))
         slope = series.deriv()
         for _ in range(_MAX_STEPS):
             step = (wanted - series(angle)) / slope(angle)
             angle = angle + step
-            if not np.any(np.abs(step) > _CONVERGED):
+            settled = np.abs(step) <= _CONVERGED
+            if np.all(settled):
                 break
-        angle = np.where(angle < _WIDEST_RAD, angle, np.nan)
+        angle = np.where(settled & (angle >= 0.0) & (angle < _WIDEST_RAD), angle, np.nan)
         scale = np.where(wanted > 0.0, np.tan(angle) / wanted, 1.0)
         return x * scale, y * scale
 
