@@ -42,7 +42,7 @@ class SimulatedCamera(Camera):
     ) -> None:
         self.scene = scene
         self.noise = noise
-        self._faults = faults
+        self._faults = faults.drawn(np.random.default_rng([seed, 2]))
         self._rng = np.random.default_rng(seed)
         self._period_s = None if fps is None else 1.0 / fps
         self._clock_ns = clock_ns

@@ -52,6 +52,11 @@ class DepthFaults(ABC):
     ) -> DepthArray:
         """Turn a true depth image (h, w) in meters into the camera's, (h, w) float32, NaN where missing."""
 
+    def drawn(self, rng: np.random.Generator) -> "DepthFaults":
+        """Draw one camera of this kind, as cameras and their settings differ; `self` by default."""
+        del rng
+        return self
+
     def stated_noise(self, noise: DepthNoise, intrinsics: Intrinsics) -> DepthNoise:
         """Return the noise that this camera's frames name; `noise` itself by default."""
         del intrinsics

