@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from molmo_point.cautions import CautionKind
-from molmo_point.cli import frame_source, grasp_option, table
+from molmo_point.cli import frame_source, table
 from molmo_point.cli.exit_codes import EXIT_NOTHING_FOUND
+from molmo_point.cli.options import grasp_option, plane_option
 from molmo_point.cli.output import add_json, show
 from molmo_point.cli.overwriting import Output, OutputFormat, add_force, check_outputs
 from molmo_point.errors import InputError
@@ -31,6 +32,7 @@ def add_point(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--transform", type=Path, metavar="FILE", help="YAML base_T_camera: give the targets in its target frame")
     parser.add_argument("--view3d", type=Path, metavar="FILE", help="write a picture of the point cloud with the targets (PNG)")
     parser.add_argument("--ply", type=Path, metavar="FILE", help="write the point cloud with the targets")
+    plane_option.add_arguments(parser)
     grasp_option.add_arguments(parser)
     parser.set_defaults(run=run_point)
 
@@ -94,8 +96,9 @@ def run_point(options: argparse.Namespace) -> int:
                 given=f"{options.transform} is {base_T_camera.target}_T_{base_T_camera.source}, the image is in {frame.frame}",
                 fix=f"give a transform from {frame.frame}, or --frame {base_T_camera.source}",
             )
+    frame = plane_option.with_plane(options, frame, base_T_camera)
     with contextlib.redirect_stdout(sys.stderr):
-        pointing = load_pointer(options).point(frame, request)
+        pointing = plane_option.point_in(options, load_pointer(options), frame, request, base_T_camera)
         grasps = [] if gripper is None else grasp_option.find(frame, pointing.targets, gripper, base_T_camera)
         written = _draw(options, frame, pointing, base_T_camera, grasps)
     if base_T_camera is not None:

@@ -21,6 +21,8 @@ SAME_M = 0.02
 """Solutions nearer than this are one object, in meters."""
 MIN_PARALLAX_RAD = math.radians(3.0)
 """Smallest angle between two rays of one point."""
+MIN_BASELINE_M = 0.02
+"""Cameras nearer to one another than this count as one."""
 MAX_SHARE = 0.1
 """Largest standard deviation, as a share of the distance from the nearest camera."""
 EXTENT_M = 0.0025
@@ -150,6 +152,11 @@ def _check(views: Sequence[CameraView], extent_m: float) -> None:
 
 def _decided(views: Sequence[CameraView], index: int, free: list[_Hypothesis], had_any: bool) -> Triangulated:
     if not free:
+        origin = views[0].world_T_camera.translation_m
+        baseline_m = max(float(np.linalg.norm(view.world_T_camera.translation_m - origin)) for view in views[1:])
+        if baseline_m < MIN_BASELINE_M:
+            message = f"the cameras are only {baseline_m * 1e3:.0f} mm apart; look from farther aside"
+            return _none(views, DepthStatus.NO_PARALLAX, message)
         message = "another point takes its match" if had_any else "no other view confirms it"
         return _none(views, DepthStatus.NO_MATCH, message)
     best = free[0]

@@ -16,6 +16,7 @@ from benchmarks.program import run_program
 from benchmarks.tracking import __main__ as tracking
 from benchmarks.trust import __main__ as trust
 from benchmarks.trust.photograph_questions import LabeledPicture
+from benchmarks.without_depth import __main__ as without_depth
 
 
 def run(program: ModuleType, *arguments: Any) -> int:
@@ -97,3 +98,10 @@ def made_up_photograph(folder):
     digest = sha256((folder / "table.png").read_bytes()).hexdigest()
     box = ((20.0, 20.0), (30.0, 20.0), (30.0, 30.0), (20.0, 30.0))
     return Photograph("table.png", (64, 48), "a test", {"cube": box}, {"red cube": ("cube",), "mug": ()}, {}, digest)
+
+
+def test_without_depth_compares_the_ways(capsys):
+    assert run(without_depth, "--scenes", 4, "--seed", 1000, "--json") == 0
+    ways = json.loads(capsys.readouterr().out)["ways"]
+    assert list(ways) == ["depth", "plane", "two views", "three views"]
+    assert ways["depth"]["median_mm"] < ways["three views"]["median_mm"] < ways["plane"]["median_mm"]

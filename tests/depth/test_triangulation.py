@@ -97,8 +97,9 @@ def test_two_objects_on_one_epipolar_line_are_ambiguous_until_a_third_view():
 
 
 def test_views_from_one_place_have_no_parallax():
-    (found,) = triangulate([view(0, [MIDDLE]), view(1.0, [MIDDLE])])
-    assert found.status is DepthStatus.NO_PARALLAX
+    for degrees in (0.0, 1.0):
+        (found,) = triangulate([view(0, [MIDDLE]), view(degrees, [MIDDLE])])
+        assert found.status is DepthStatus.NO_PARALLAX
 
 
 def test_a_point_behind_a_camera_is_no_match():
