@@ -112,7 +112,7 @@ def _normal(item: SceneObject, point: FloatArray) -> FloatArray:
 
 def graspable(item: SceneObject, gripper: Gripper) -> bool:
     """Tell whether a width of the object fits into the gripper with its clearance."""
-    return 2 * min(item.half_size_m[:2]) <= gripper.max_opening_m - gripper.clearance_m
+    return item.width_m <= gripper.max_opening_m - gripper.clearance_m
 
 
 def run_trials(

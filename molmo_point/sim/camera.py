@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from molmo_point.arrays import ColorArray
 from molmo_point.camera.base import Camera, wait_until_due
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.depth_noise import DepthNoise
@@ -24,6 +25,7 @@ class SimulatedCamera(Camera):
         noise: Stereo geometry and disparity error; None gives exact depth.
         seed: Seed of all depth noise; two cameras with one seed deliver the same depth images.
         faults: Holes, shadows and flying pixels of the depth; `UNKIND_FAULTS` are those of real cameras.
+        appearance: Gives the surface properties for a color image, such as `ClutteredScene.appearance`.
         fps: Frames per second; None returns each frame as soon as it is rendered.
         clock_ns: Capture time of a frame in nanoseconds; the host clock by default.
     """
@@ -37,6 +39,7 @@ class SimulatedCamera(Camera):
         seed: int = 0,
         *,
         faults: DepthFaults = D435_FAULTS,
+        appearance: Callable[[ColorArray], Appearance] = Appearance,
         fps: float | None = None,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -44,6 +47,7 @@ class SimulatedCamera(Camera):
         self.noise = noise
         self._faults = faults.drawn(np.random.default_rng([seed, 2]))
         self._rng = np.random.default_rng(seed)
+        self._appearance = appearance
         self._period_s = None if fps is None else 1.0 / fps
         self._clock_ns = clock_ns
         self._last_ns = 0
@@ -65,7 +69,9 @@ class SimulatedCamera(Camera):
         color, depth_m = self.scene.render()
         noise, intrinsics = self.noise, self.scene.intrinsics
         if noise is not None:
-            depth_m = simulate_depth(depth_m, intrinsics, noise, self._rng, faults=self._faults, appearance=Appearance(color))
+            depth_m = simulate_depth(
+                depth_m, intrinsics, noise, self._rng, faults=self._faults, appearance=self._appearance(color)
+            )
             noise = self._faults.stated_noise(noise, intrinsics)
         self._last_ns = stamp_ns
         return RgbdFrame(

@@ -7,6 +7,7 @@ import pytest
 
 from molmo_point.geometry.depth_noise import DepthNoise
 from molmo_point.geometry.intrinsics import Intrinsics
+from molmo_point.sim.depth_faults import Appearance, Material
 from molmo_point.sim.stereo_faults import SIMULATED_D435, simulate_depth
 from molmo_point.sim.unkind_faults import TIME_OF_FLIGHT_FAULTS, UNKIND_FAULTS, UnkindFaults
 
@@ -71,3 +72,113 @@ def test_the_noise_has_the_size_of_the_depth_imager_s_law() -> None:
 def test_the_kind_camera_and_the_unkind_one_state_their_noise() -> None:
     stated = UNKIND_FAULTS.stated_noise(SIMULATED_D435, INTRINSICS)
     assert stated.focal_px == 425.0 and stated.baseline_m == SIMULATED_D435.baseline_m
+
+
+def edge_columns(depth: np.ndarray, level_m: float = 0.75) -> tuple[float, float]:
+    """Mean first and last column of the near box in its middle rows."""
+    near = depth[100:140] < level_m
+    return float(near.argmax(axis=1).mean()), float(319 - near[:, ::-1].argmax(axis=1).mean())
+
+
+def test_objects_grow_by_the_stated_width() -> None:
+    left, right = edge_columns(measured(box_in_front(), CALM))
+    assert left == pytest.approx(120, abs=1.1) and right == pytest.approx(199, abs=1.1)
+    grown_left, grown_right = edge_columns(measured(box_in_front(), replace(CALM, growth_px=6.0)))
+    assert left - grown_left == pytest.approx(6.0, abs=0.6) and grown_right - right == pytest.approx(6.0, abs=0.6)
+    eaten_left, eaten_right = edge_columns(measured(box_in_front(), replace(CALM, growth_px=-4.0)))
+    assert eaten_left - left == pytest.approx(4.0, abs=0.6) and right - eaten_right == pytest.approx(4.0, abs=0.6)
+
+
+def test_lengths_are_pixels_of_the_depth_imager() -> None:
+    coarse = replace(SILENT, focal_px=150.0)
+    found = widths(measured(box_in_front(), replace(CALM, edge_hole_px=4.0), coarse))
+    assert found["top"] == pytest.approx(8.0, abs=1.2), "one pixel of the imager is two of the color image"
+
+
+def test_a_wrong_calibration_shifts_the_depth_by_pixels_of_the_color_image() -> None:
+    left, _ = edge_columns(measured(box_in_front(), CALM))
+    shifted = measured(box_in_front(), replace(CALM, misaligned_px=(12.0, -7.0)))
+    assert edge_columns(shifted)[0] - left == pytest.approx(12.0, abs=0.6)
+    rows = np.flatnonzero(shifted[:, 160] < 0.75)
+    assert rows[0] == pytest.approx(80 - 7, abs=1.1)
+
+
+def test_a_small_step_becomes_a_slope_and_a_large_one_a_hole() -> None:
+    # Steps of 1.2 and 15 px of disparity.
+    faults = replace(CALM, edge_hole_px=4.0, hole_jump_px=3.0, smoothing_px=3.0)
+    small, large = measured(box_in_front(0.925), faults), measured(box_in_front(0.5), faults)
+    assert np.isnan(large[100:140, 100:220]).mean() > 0.1
+    right = small[120, 190:215]
+    assert np.isfinite(right).all()
+    between = (right > 0.93) & (right < 0.995)
+    assert between.sum() >= 5 and (np.diff(right) > -0.004).all()
+
+
+def test_errors_are_as_broad_as_stated() -> None:
+    noise = replace(SIMULATED_D435, focal_px=300.0)
+    error = measured(np.full((240, 320), 1.0, np.float32), replace(CALM, fine_share=0.0, broad_px=3.0), noise).astype(float) - 1.0
+    error = error[:, 20:-20]
+    error -= error.mean()
+    for lag in (2, 4, 8):
+        found = np.mean(error[:, lag:] * error[:, :-lag]) / np.var(error)
+        assert found == pytest.approx(np.exp(-(lag**2) / 36.0), abs=0.08)
+
+
+def test_the_stated_share_of_pixels_flickers_and_the_rest_stays() -> None:
+    slope = np.linspace(0.6, 1.0, 240, dtype=np.float32)[:, None].repeat(320, axis=1)
+    for share in (0.05, 0.15):
+        rng = np.random.default_rng(3)
+        faults = replace(CALM, flicker_fraction=share, hole_fraction=0.05)
+        first, second = (np.isnan(simulate_depth(slope, INTRINSICS, SILENT, rng, faults=faults)) for _ in range(2))
+        assert np.mean(first != second) == pytest.approx(share, rel=0.35)
+        assert np.mean(first & second) > 0.04, "holes of the scene stay"
+
+
+def test_dark_and_shiny_surfaces_lose_depth() -> None:
+    depth = np.full((240, 320), 0.8, np.float32)
+    color = np.full((240, 320, 3), 128, np.uint8)
+    color[:, :100], color[:, 200:] = 10, 255
+    faults = replace(CALM, dark_hole_fraction=0.3, shiny_hole_fraction=0.5)
+    hole = np.isnan(
+        simulate_depth(depth, INTRINSICS, SILENT, np.random.default_rng(1), faults=faults, appearance=Appearance(color))
+    )
+    assert hole[:, :90].mean() == pytest.approx(0.3, abs=0.12)
+    assert hole[:, 110:190].mean() < 0.01
+    assert hole[:, 210:].mean() == pytest.approx(0.5, abs=0.15)
+
+
+@pytest.mark.parametrize(("behind_m", "through", "lost"), [(0.63, 0.70, 0.25), (0.90, 0.15, 0.70)])
+def test_glass_shows_what_lies_close_behind_it_and_is_missing_before_a_far_one(
+    behind_m: float, through: float, lost: float
+) -> None:
+    truth = box_in_front(0.6, behind_m)
+    material = np.where(truth < 0.61, Material.GLASS, Material.PLAIN)
+    looks = Appearance(None, material, np.full((240, 320), behind_m, np.float32))
+    depth = simulate_depth(truth, INTRINSICS, SILENT, np.random.default_rng(1), faults=CALM, appearance=looks)
+    inside = depth[81:159, 123:197]
+    assert np.isnan(inside).mean() == pytest.approx(lost, abs=0.15)
+    assert (np.abs(inside - behind_m) < 0.005).mean() == pytest.approx(through, abs=0.15)
+    assert (np.abs(inside - 0.6) < 0.005).mean() > 0.01
+
+
+def test_time_of_flight_mixes_both_sides_at_an_edge() -> None:
+    faults = replace(CALM, stereo=False, imager_offset_m=0.0, mixed_fraction=0.6)
+    depth = measured(box_in_front(), faults)
+    mixed = (depth > 0.51) & (depth < 0.99)
+    assert 0.3 * 320 < mixed.sum() < 1.3 * 640
+    v, u = np.nonzero(mixed)
+    assert np.minimum(np.minimum(abs(u - 119.5), abs(u - 199.5)), np.minimum(abs(v - 79.5), abs(v - 159.5))).max() <= 2.5
+
+
+def test_cameras_of_one_kind_differ_and_a_seed_decides_them() -> None:
+    cameras = [UNKIND_FAULTS.drawn(np.random.default_rng(seed)) for seed in (1, 1, 2)]
+    assert cameras[0] == cameras[1] != cameras[2]
+    widths_px = [UNKIND_FAULTS.drawn(np.random.default_rng(seed)).edge_hole_px for seed in range(100)]
+    assert 0.7 < min(widths_px) < 2.0 and 8.0 < max(widths_px) < 12.0
+
+
+def test_edges_and_holes_of_a_still_scene_stay() -> None:
+    rng = np.random.default_rng(4)
+    faults = replace(UNKIND_FAULTS, flicker_fraction=0.0)
+    first, second = (np.isnan(simulate_depth(box_in_front(), INTRINSICS, SIMULATED_D435, rng, faults=faults)) for _ in range(2))
+    assert np.mean(first != second) < 0.02 and first.mean() > 0.03

@@ -54,6 +54,11 @@ class SceneObject:
         return f"{self.color} {self.shape}"
 
     @property
+    def width_m(self) -> float:
+        """Narrowest horizontal distance of two opposite sides, meters: the opening that a gripper needs."""
+        return 2.0 * min(self.half_size_m[:2])
+
+    @property
     def footprint_radius_m(self) -> float:
         """Radius of the circle around the footprint, meters."""
         return float(np.hypot(self.half_size_m[0], self.half_size_m[1]))
