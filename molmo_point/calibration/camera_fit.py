@@ -1,18 +1,20 @@
-"""Intrinsics from images of a flat board: fit, uncertainty, error on held-out images, choice of the distortion model.
+"""Intrinsics from images of a flat board: the lens models to fit, the fit and its uncertainty.
 
-OpenCV fits the camera. Its standard deviations take all points as independent; the covariance here counts each image as one
-observation. The distortion model is the simplest one that is as good on held-out images as the best.
+OpenCV fits the models of usual lenses. Its standard deviations take all points as independent; the covariance here counts
+each image as one observation.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from molmo_point.arrays import FloatArray
 from molmo_point.calibration.boards import import_cv2
+from molmo_point.calibration.camera_equations import CameraState, camera_equations, refined_camera
 from molmo_point.errors import InputError
 from molmo_point.geometry.intrinsics import Intrinsics
+from molmo_point.geometry.lens_models import COEFFICIENTS, Lens
 from molmo_point.geometry.planar_pose import (
     MIN_POINTS,
     board_poses,
@@ -24,21 +26,26 @@ from molmo_point.geometry.rigid import applied, motion
 from molmo_point.hand_eye.samples import HandEyeSet
 
 MIN_IMAGES = 5
-# Indices of the fitted coefficients among k1, k2, p1, p2, k3.
-MODELS: dict[str, tuple[int, ...]] = {
-    "none": (),
-    "k1": (0,),
-    "k1 k2": (0, 1),
-    "k1 k2 p1 p2": (0, 1, 2, 3),
-    "k1 k2 p1 p2 k3": (0, 1, 2, 3, 4),
+# Lens model, and the indices of its fitted coefficients.
+MODELS: dict[str, tuple[str, tuple[int, ...]]] = {
+    "none": ("none", ()),
+    "k1": ("brown_conrady", (0,)),
+    "k1 k2": ("brown_conrady", (0, 1)),
+    "rational k1 k4": ("rational_polynomial", (0, 5)),
+    "fisheye k1 k2": ("equidistant", (0, 1)),
+    "k1 k2 p1 p2": ("brown_conrady", (0, 1, 2, 3)),
+    "fisheye": ("equidistant", (0, 1, 2, 3)),
+    "k1 k2 p1 p2 k3": ("brown_conrady", (0, 1, 2, 3, 4)),
+    "rational": ("rational_polynomial", (0, 1, 2, 3, 4, 5, 6, 7)),
 }
-_NAMES = ("k1", "k2", "p1", "p2", "k3")
+"""Models by name, those with fewer coefficients first."""
+_FISHEYE_WIDTHS = (0.3, 0.4, 0.55, 0.85)
+"""Focal lengths from which the fit of a fisheye starts, in widths of the image: 191 to 67 degrees across."""
+_RATIONAL_FISHEYE = (4.0 / 15.0, 0.0, 0.0, 0.0, 0.0, 0.6, 0.0, 0.0)
+"""Rational lens next to a fisheye without coefficients, by Pade."""
 _STOP = (3, 100, 1e-10)  # cv2.TERM_CRITERIA_COUNT + EPS: at most 100 steps, or a step of 1e-10
-_FOLDS = 6
 _FEW_IMAGES = 8
 _LEAST_EIGENVALUE = 1e-14
-_FOLD_MARGIN = 0.02
-"""Room around the image that a chosen lens model must hold, in sides of the image."""
 _SURE_SIGMAS, _LEAST_GAP, _LEAST_RATIO = 5.0, 0.01, 2.0
 
 
@@ -90,40 +97,82 @@ def fit_camera(points_board: FloatArray, uv: FloatArray, size_wh: tuple[int, int
     """
     if model not in MODELS:
         raise InputError("model must be a known distortion model", repr(model), f"use one of {', '.join(MODELS)}")
-    cv2 = import_cv2()
     seen = np.isfinite(uv).all(axis=2)
     used = np.flatnonzero(seen.sum(axis=1) >= MIN_POINTS)
     if len(used) < MIN_IMAGES:
         fix = "take 15 to 30, tilted in all directions"
         raise InputError(f"Intrinsics need at least {MIN_IMAGES} images of the board", f"{len(uv)} images", fix)
-    free = MODELS[model]
+    lens_model, free = MODELS[model]
+    by_opencv = lens_model in ("none", "brown_conrady")
+    state = (_by_opencv if by_opencv else _wide)(points_board, uv[used], size_wh, model)
+    now = camera_equations(state, points_board, uv[used])
+    poses, residual = np.full((len(uv), 4, 4), np.nan), np.full(uv.shape, np.nan)
+    poses[used], residual[used] = state.poses, np.where(seen[used][..., None], now.residual, np.nan)
+    terms = [_reduced(*each) for each in zip(now.by_pose, now.by_camera, now.residual.reshape(len(used), -1))]
+    center = [*state.focal.tolist(), *state.center.tolist()]
+    camera = Intrinsics(*size_wh, *center, lens_model, state.lens.coefficients)
+    names = ("fx", "fy", "cx", "cy", *(COEFFICIENTS[lens_model][i] for i in free))
+    return CameraFit(camera, model, poses, residual, names, _covariance(terms, residual))
+
+
+def _by_opencv(points_board: FloatArray, uv: FloatArray, size_wh: tuple[int, int], model: str) -> CameraState:
+    cv2 = import_cv2()
+    lens_model, free = MODELS[model]
     flags = sum(flag for i, flag in ((0, cv2.CALIB_FIX_K1), (1, cv2.CALIB_FIX_K2), (4, cv2.CALIB_FIX_K3)) if i not in free)
     flags |= 0 if 2 in free else cv2.CALIB_ZERO_TANGENT_DIST
-    objects = [points_board[seen[i]].astype(np.float32) for i in used]
-    pixels = [uv[i][seen[i]].astype(np.float32) for i in used]
+    seen = np.isfinite(uv).all(axis=2)
+    objects = [points_board[each].astype(np.float32) for each in seen]
+    pixels = [pixels[each].astype(np.float32) for pixels, each in zip(uv, seen)]
     try:
         _, matrix, lens, turns, shifts = cv2.calibrateCamera(objects, pixels, size_wh, None, None, flags=flags, criteria=_STOP)
     except cv2.error as error:
         raise InputError(
             "The views must determine the camera", str(error.err or error), "tilt the board in all directions"
         ) from error
-    poses, residual = np.full((len(uv), 4, 4), np.nan), np.full(uv.shape, np.nan)
-    terms = []
-    for i, turn, shift in zip(used, turns, shifts, strict=True):
-        poses[i] = motion(np.asarray(cv2.Rodrigues(turn)[0], np.float64), shift[:, 0])
-        projected, jacobian = cv2.projectPoints(points_board[seen[i]], turn, shift, matrix, lens)
-        residual[i, seen[i]] = projected[:, 0] - uv[i, seen[i]]
-        # OpenCV orders the columns: rotation, translation, fx, fy, cx, cy, k1, k2, p1, p2, k3.
-        terms.append(_reduced(jacobian[:, :6], jacobian[:, [6, 7, 8, 9, *(10 + k for k in free)]], residual[i, seen[i]].ravel()))
-    lens = tuple(np.ravel(lens)[:5].tolist()) if free else ()
-    camera = Intrinsics(*size_wh, *matrix[[0, 1, 0, 1], [0, 1, 2, 2]].tolist(), "brown_conrady" if free else "none", lens)
-    names = ("fx", "fy", "cx", "cy", *(_NAMES[i] for i in free))
-    return CameraFit(camera, model, poses, residual, names, _covariance(terms, residual))
+    rotations = np.array([np.asarray(cv2.Rodrigues(turn)[0], np.float64) for turn in turns])
+    poses = motion(rotations, np.array([shift[:, 0] for shift in shifts], np.float64))
+    coefficients = tuple(np.ravel(lens)[: len(COEFFICIENTS[lens_model])].tolist())
+    return CameraState(matrix[[0, 1], [0, 1]], matrix[[0, 1], [2, 2]], Lens(lens_model, coefficients), poses, free)
+
+
+def _wide(points_board: FloatArray, uv: FloatArray, size_wh: tuple[int, int], model: str) -> CameraState:
+    """Fit a fisheye or a rational lens, from fisheyes without coefficients of several focal lengths."""
+    width, _ = size_wh
+    few, fits = uv[:: max(len(uv) // _FEW_IMAGES, 1)], []
+    for widths in _FISHEYE_WIDTHS:
+        fits += _ideal_fisheye(points_board, few, size_wh, np.full(2, widths * width))
+    fits = _ideal_fisheye(points_board, uv, size_wh, min(fits, key=lambda fit: fit[0])[1].focal) if fits else []
+    if not fits:
+        raise InputError("The views must determine the camera", "no fisheye lens fits", "tilt the board in all directions")
+    (lens_model, free), state = MODELS[model], fits[0][1]
+    if lens_model == "equidistant":
+        return refined_camera(replace(state, free=free), points_board, uv)[0]
+    few_free = MODELS["rational k1 k4"][1]
+    state = replace(state, lens=Lens(lens_model, _RATIONAL_FISHEYE), free=few_free)
+    state = refined_camera(state, points_board, uv)[0]
+    return state if free == few_free else refined_camera(replace(state, free=free), points_board, uv)[0]
+
+
+def _ideal_fisheye(
+    points_board: FloatArray, uv: FloatArray, size_wh: tuple[int, int], focal: FloatArray
+) -> list[tuple[float, CameraState]]:
+    """Fit focal length and center of a fisheye without coefficients; its cost and state, nothing if it does not fit."""
+    center = (np.array(size_wh) - 1.0) / 2.0
+    try:
+        camera = Intrinsics(*size_wh, *focal.tolist(), *center.tolist(), "equidistant", (0.0,) * 4)
+    except InputError:
+        return []
+    poses = board_poses(points_board, uv, camera).camera_T_board
+    if not np.isfinite(poses).all() or (applied(poses, points_board)[..., 2] <= 0.0).any():
+        return []
+    state, now = refined_camera(CameraState(focal, center, camera.lens, poses, ()), points_board, uv)
+    return [(now.cost, state)]
 
 
 def fit_or_simpler(points_board: FloatArray, uv: FloatArray, size_wh: tuple[int, int], model: str) -> CameraFit:
     """Fit a model, or the next simpler one whose lens is possible; for the choice of photos. Arguments as `fit_camera`."""
-    simpler = list(MODELS)[: list(MODELS).index(model)]
+    lens_model, free = MODELS[model]
+    simpler = [name for name, (lens, some) in MODELS.items() if len(some) < len(free) and lens in (lens_model, "none")]
     try:
         return fit_camera(points_board, uv, size_wh, model)
     except InputError:
@@ -152,76 +201,6 @@ def _covariance(terms: Sequence[tuple[FloatArray, FloatArray]], residual: FloatA
     clustered = inverse @ (pulls.T @ pulls) @ inverse * n / max(n - 1, 1)
     grow = np.sqrt(np.maximum(np.diag(clustered) / np.maximum(np.diag(plain), 1e-300), 1.0))
     return plain * np.outer(grow, grow)
-
-
-def held_out_px(points_board: FloatArray, uv: FloatArray, size_wh: tuple[int, int], model: str) -> FloatArray:
-    """Compute the error on each image (n,), in pixels, of a camera fitted to other images.
-
-    The image's pose comes from half of its points, the error from the other half. Arguments as `fit_camera`; NaN for an
-    image with fewer than 8 points.
-    """
-    n = len(uv)
-    part = np.random.default_rng(0).permutation(n) % min(_FOLDS, n)
-    errors = np.full(n, np.nan)
-    for k in range(part.max() + 1):
-        out = np.flatnonzero(part == k)
-        if n - len(out) < MIN_IMAGES:
-            continue
-        camera = fit_camera(points_board, uv[part != k], size_wh, model).intrinsics
-        errors[out] = _half_and_half(points_board, uv[out], camera)
-    return errors
-
-
-def folds(camera: Intrinsics) -> bool:
-    """Test whether the lens model folds inside the image or just beyond it: pixels there have no ray of their own."""
-    width, height = camera.size_wh
-    margin = _FOLD_MARGIN * max(width, height)
-    v, u = np.mgrid[-0.5 - margin : height - 0.5 + margin : 36j, -0.5 - margin : width - 0.5 + margin : 48j]
-    return bool(np.isnan(camera.deproject(np.stack([u, v], axis=-1), 1.0)).any())
-
-
-def _half_and_half(points_board: FloatArray, uv: FloatArray, camera: Intrinsics) -> FloatArray:
-    squares = np.full(uv.shape[:2], np.nan)
-    for start in (0, 1):
-        known = uv.copy()
-        known[:, start::2] = np.nan
-        poses = board_poses(points_board, known, camera).camera_T_board
-        gap = ((camera.project(applied(poses, points_board)) - uv) ** 2).sum(axis=2)
-        squares[:, start::2] = gap[:, start::2]
-    count = np.isfinite(squares).sum(axis=1)
-    total = np.nansum(squares, axis=1)
-    return np.where(count >= 4, np.sqrt(total / np.maximum(count, 1)), np.nan)
-
-
-def choose_model(points_board: FloatArray, uv: FloatArray, size_wh: tuple[int, int]) -> tuple[str, dict[str, float]]:
-    """Choose the simplest distortion model with a held-out error within one standard error of the best.
-
-    A model that folds inside the image is not chosen.
-
-    Returns:
-        The model, and the held-out root mean square error of each model in pixels; NaN for a model that was not fitted.
-    """
-    per_image: dict[str, FloatArray] = {}
-    for model in MODELS:
-        try:
-            folded = folds(fit_camera(points_board, uv, size_wh, model).intrinsics)
-            per_image[model] = np.full(len(uv), np.nan) if folded else held_out_px(points_board, uv, size_wh, model)
-        except (InputError, np.linalg.LinAlgError):
-            per_image[model] = np.full(len(uv), np.nan)
-    table = {
-        model: float(np.sqrt(np.nanmean(errors**2))) if np.isfinite(errors).any() else float("nan")
-        for model, errors in per_image.items()
-    }
-    usable = [model for model in MODELS if np.isfinite(table[model])]
-    if not usable:
-        return "k1", table
-    best = min(usable, key=lambda model: table[model])
-    for model in usable:
-        gap = per_image[model] ** 2 - per_image[best] ** 2
-        gap = gap[np.isfinite(gap)]
-        if model == best or gap.mean() <= gap.std(ddof=1) / np.sqrt(len(gap)):
-            return model, table
-    return best, table
 
 
 def intrinsics_of_images(data: HandEyeSet) -> Intrinsics | None:

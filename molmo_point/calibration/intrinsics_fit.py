@@ -14,13 +14,12 @@ from molmo_point.calibration.camera_fit import (
     MIN_IMAGES,
     MODELS,
     CameraFit,
-    choose_model,
     fit_camera,
     fit_or_simpler,
-    folds,
     largest_difference_px,
 )
 from molmo_point.calibration.detection import MIN_POINTS, Detection
+from molmo_point.calibration.model_choice import ModelChoice, choose_model, corner_sigma_px, folds, wide_lens
 from molmo_point.errors import InputError
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.plain_json import plain_json
@@ -49,6 +48,7 @@ class IntrinsicsResult:
         detections: Detected board in each used photo.
         dropped: Name and reason of each photo, or of points of a photo, not used.
         held_out_px: Error of each distortion model on held-out photos, in pixels; empty if the model was given.
+        spread_px: Largest difference in the image from other models that are as good, in pixels; 0 if the model was given.
         coverage: Number of board points per image cell (6, 8).
         tilts_deg: Angle between the view and the board's normal in each used photo, in degrees.
         factory: Root mean square and largest difference from the factory's intrinsics, in pixels; None without them.
@@ -61,10 +61,16 @@ class IntrinsicsResult:
     detections: tuple[Detection, ...]
     dropped: tuple[tuple[str, str], ...]
     held_out_px: dict[str, float]
+    spread_px: float
     coverage: IntArray
     tilts_deg: FloatArray
     factory: tuple[float, float] | None = None
     warnings: tuple[str, ...] = ()
+
+    @property
+    def corners_seen(self) -> int:
+        """Number of corner cells of the image, of 4, that hold a board point."""
+        return int((self.coverage[[0, 0, -1, -1], [0, -1, 0, -1]] > 0).sum())
 
     def to_dict(self) -> dict[str, Any]:
         """Return all figures as plain JSON."""
@@ -82,6 +88,9 @@ class IntrinsicsResult:
             "dropped": [{"name": name, "reason": reason} for name, reason in self.dropped],
             "coverage": self.coverage,
             "covered_share": float((self.coverage > 0).mean()),
+            "corners_seen": self.corners_seen,
+            "corner_sigma_px": corner_sigma_px(self.fit),
+            "model_spread_px": self.spread_px,
             "factory_difference_px": None if self.factory is None else {"rms": self.factory[0], "largest": self.factory[1]},
             "board": self.board.to_dict(),
             "warnings": self.warnings,
@@ -118,27 +127,43 @@ def calibrate_intrinsics(
         raise InputError("factory must be intrinsics of the photos' size", given, "give the intrinsics of this stream")
     found = detect_each(board, photos, len(photos), progress)
     kept, dropped = _sharp(found, len(photos))
-    kept, dropped = _fitting(points, kept, dropped, size_wh, model or "k1 k2")
-    _enough(kept, dropped, len(photos))
-    kept, strays = _without_strays(points, kept, size_wh, model or "k1 k2 p1 p2")
+    kept, dropped = _consistent(points, kept, dropped, size_wh, model, len(photos))
     uv = np.array([found.uv for _, found in kept])
     progress("comparing distortion models on held-out photos")
-    chosen, table = (model, {}) if model else choose_model(points, uv, size_wh)
-    fit = _checked(fit_camera(points, uv, size_wh, chosen))
+    choice = ModelChoice(fit_camera(points, uv, size_wh, model), {}, 0.0) if model else choose_model(points, uv, size_wh)
+    fit = _checked(choice.fit)
     tilts = np.rad2deg(np.arccos(np.clip(np.abs(fit.poses[:, 2, 2]), 0.0, 1.0)))
     coverage = coverage_map(uv, size_wh)
+    names, detections = zip(*kept)
     return IntrinsicsResult(
         board,
         fit,
-        tuple(name for name, _ in kept),
-        tuple(found for _, found in kept),
-        tuple(dropped + strays),
-        table,
+        names,
+        detections,
+        tuple(dropped),
+        choice.held_out_px,
+        choice.spread_px,
         coverage,
         tilts,
         None if factory is None else largest_difference_px(fit.intrinsics, factory),
-        (*found.notes, *_warnings(fit, coverage, tilts, len(kept))),
+        (*found.notes, *_warnings(choice, coverage, tilts, len(kept))),
     )
+
+
+def _consistent(
+    points: FloatArray, kept: Kept, dropped: Reasons, size_wh: tuple[int, int], model: str | None, count: int
+) -> tuple[Kept, Reasons]:
+    """Drop photos and points that contradict the others."""
+    usual = model or _usual_model(points, kept, size_wh)
+    kept, dropped = _fitting(points, kept, dropped, size_wh, usual)
+    _enough(kept, dropped, count)
+    kept, strays = _without_strays(points, kept, size_wh, "k1 k2 p1 p2" if usual == "k1 k2" else usual)
+    return kept, dropped + strays
+
+
+def _usual_model(points: FloatArray, kept: Kept, size_wh: tuple[int, int]) -> str:
+    """Return the model by which photos are selected, before the lens model is chosen."""
+    return "fisheye k1 k2" if wide_lens(points, np.array([found.uv for _, found in kept]), size_wh) else "k1 k2"
 
 
 def _checked(fit: CameraFit) -> CameraFit:
@@ -265,14 +290,19 @@ def _enough(kept: Kept, dropped: Reasons, given: int, notes: str = "") -> None:
     )
 
 
-def _warnings(fit: CameraFit, coverage: IntArray, tilts: FloatArray, count: int) -> list[str]:
-    found = []
+def _warnings(choice: ModelChoice, coverage: IntArray, tilts: FloatArray, count: int) -> list[str]:
+    fit, found = choice.fit, []
     if count < 12:
         found.append(f"Only {count} photos: take 15 to 30 for a reliable distortion.")
     corners = {"upper left": (0, 0), "upper right": (0, -1), "lower left": (-1, 0), "lower right": (-1, -1)}
     empty = [name for name, cell in corners.items() if coverage[cell] == 0]
     if empty:
-        found.append(f"No board point in the {', '.join(empty)} corner of the image: the distortion there is extrapolated.")
+        doubt = np.nanmax([corner_sigma_px(fit), choice.spread_px])
+        words = "the lens model is extrapolated there, and uncertain by"
+        found.append(f"No board point in the {', '.join(empty)} corner of the image: {words} {doubt:.1f} px.")
+    folding = [model for model, error in choice.held_out_px.items() if not np.isfinite(error)]
+    if folding:
+        found.append(f"These lens models do not hold in the whole image, or do not fit: {', '.join(map(repr, folding))}.")
     if float(np.percentile(tilts, 80)) < _FLAT_TILT_DEG:
         found.append(
             f"Most views are head-on (80 % below {_FLAT_TILT_DEG:.0f}°): tilt the board by 30°, or fx and fy stay uncertain."

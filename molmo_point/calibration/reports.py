@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 from molmo_point.arrays import ColorArray, FloatArray, IntArray
 from molmo_point.calibration.hand_eye import HandEyeResult
 from molmo_point.calibration.intrinsics_fit import IntrinsicsResult
+from molmo_point.calibration.model_choice import corner_sigma_px
 from molmo_point.calibration.static_transform import publisher_words
 from molmo_point.files import encode_png
+from molmo_point.geometry.intrinsics import Intrinsics
+from molmo_point.geometry.lens_models import COEFFICIENTS
 from molmo_point.geometry.transforms import Transform
 
 _ENLARGE = 30.0
@@ -128,18 +131,30 @@ def with_points(image: ColorArray, uv: FloatArray) -> NDArray[np.uint8]:
     return np.ascontiguousarray(drawn[::step, ::step])
 
 
+def parameters(camera: Intrinsics) -> dict[str, float]:
+    """Return the parameters of a camera by name."""
+    lens = zip(COEFFICIENTS[camera.distortion_model], camera.distortion)
+    return {"fx": camera.fx, "fy": camera.fy, "cx": camera.cx, "cy": camera.cy, **dict(lens)}
+
+
+def corner_words(result: IntrinsicsResult) -> str:
+    """Describe how well the photos determine the lens in the corners of the image."""
+    sigma = corner_sigma_px(result.fit)
+    known = f"{sigma:.2f} px there" if np.isfinite(sigma) else "unknown there"
+    return f"Board points in {result.corners_seen} of 4 corners; the lens is uncertain by {known}."
+
+
 def intrinsics_report(result: IntrinsicsResult, photos: Mapping[str, NDArray[np.uint8]]) -> str:
     """Compose the report of an intrinsics calibration; `photos` are shown by the names in the result."""
     fit, camera = result.fit, result.fit.intrinsics
     sigma = fit.sigmas()
-    names = ("fx", "fy", "cx", "cy", "k1", "k2", "p1", "p2", "k3")
-    values: dict[str, float] = dict(zip(names, [camera.fx, camera.fy, camera.cx, camera.cy, *camera.distortion]))
+    values = parameters(camera)
     parts = [
         paragraph(
             f"{result.board.describe()}; {len(result.used)} photos used, {len(result.dropped)} not; "
             f"{camera.width} x {camera.height}."
         ),
-        paragraph(f"Reprojection error {fit.rms_px():.3f} px with the model '{fit.model}'."),
+        paragraph(f"Reprojection error {fit.rms_px():.3f} px with the model '{fit.model}'. {corner_words(result)}"),
         *(paragraph(words, "warn") for words in result.warnings),
         heading("Parameters"),
         table(("parameter", "value", "± (one sigma)"), [(n, f"{values[n]:.5g}", f"{sigma[n]:.2g}") for n in fit.names]),

@@ -11,6 +11,7 @@ import numpy as np
 
 from molmo_point.arrays import FloatArray, IntArray
 from molmo_point.geometry.intrinsics import Intrinsics
+from molmo_point.geometry.lens_models import Lens
 from molmo_point.geometry.rigid import applied, hat, motion, nearest_rotation, rotation_exp
 
 MIN_POINTS = 4
@@ -42,14 +43,18 @@ def projection_jacobian(p_camera: FloatArray, intrinsics: Intrinsics) -> tuple[F
 
     Points beyond the fold of the lens model have the pixels of its polynomial, so that a search can come back from there.
     """
+    focal, center = (intrinsics.fx, intrinsics.fy), (intrinsics.cx, intrinsics.cy)
+    return lens_projection(p_camera, intrinsics.lens, np.array(focal), np.array(center))
+
+
+def lens_projection(p_camera: FloatArray, lens: Lens, focal: FloatArray, center: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Project as `projection_jacobian`, with the focal lengths (2,) and the principal point (2,) of a camera in the making."""
     z = np.where(p_camera[..., 2] > 1e-6, p_camera[..., 2], 1e-6)
     x, y = p_camera[..., 0] / z, p_camera[..., 1] / z
-    lens, focal = intrinsics.lens, np.array([intrinsics.fx, intrinsics.fy])
     slopes = lens.jacobian(x, y)
     columns = [slopes[..., 0] / z[..., None], slopes[..., 1] / z[..., None]]
     columns.append(-(columns[0] * x[..., None] + columns[1] * y[..., None]))
-    uv = np.stack(lens.distort(x, y), axis=-1) * focal + [intrinsics.cx, intrinsics.cy]
-    return uv, np.stack(columns, axis=-1) * focal[:, None]
+    return np.stack(lens.distort(x, y), axis=-1) * focal + center, np.stack(columns, axis=-1) * focal[:, None]
 
 
 def _homography(source: FloatArray, target: FloatArray) -> FloatArray:

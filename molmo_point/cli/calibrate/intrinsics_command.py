@@ -11,6 +11,7 @@ from molmo_point.cli.frame_source import add_camera_option, chosen_source
 from molmo_point.cli.output import add_output, finish, progress, report_files
 from molmo_point.cli.overwriting import check_report, signed_yaml
 from molmo_point.errors import CameraError
+from molmo_point.geometry.lens_models import COEFFICIENTS
 from molmo_point.text_checks import checked_count
 
 _RESULT = "intrinsics.yaml"
@@ -106,9 +107,13 @@ def _from_camera(options: argparse.Namespace) -> tuple[list[tuple[str, np.ndarra
 
 def _lines(values: dict[str, Any]) -> list[str]:
     camera, sigma = values["intrinsics"], values["sigma"]
-    numbers = dict(zip(("k1", "k2", "p1", "p2", "k3"), camera["distortion"])) | {k: camera[k] for k in ("fx", "fy", "cx", "cy")}
+    lens = dict(zip(COEFFICIENTS[camera["distortion_model"]], camera["distortion"]))
+    numbers = lens | {name: camera[name] for name in ("fx", "fy", "cx", "cy")}
     lines = [f"{name:>3} {numbers[name]:11.4f} ± {sigma[name]:.4f}" for name in sigma]
     lines.append(f"error {values['rms_px']:.3f} px, model '{values['model']}', {len(values['images'])} photos used")
+    doubt = values["corner_sigma_px"]
+    known = "" if doubt is None else f", the lens is uncertain by {doubt:.2f} px there"
+    lines.append(f"board points in {values['corners_seen']} of 4 corners{known}")
     if values["factory_difference_px"]:
         gap = values["factory_difference_px"]
         lines.append(f"factory values differ by {gap['rms']:.2f} px over the image, {gap['largest']:.2f} px at most")

@@ -1,0 +1,48 @@
+"""Calibration sets that others recorded and published; skipped where they are not on this machine."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from molmo_point.calibration.boards import load_board
+from molmo_point.calibration.hand_eye import calibrate_hand_eye
+from molmo_point.calibration.intrinsics_fit import calibrate_intrinsics
+from molmo_point.calibration.model_choice import folds
+from molmo_point.calibration.sample_file import load_session
+from molmo_point.camera.image_file import load_color
+from molmo_point.geometry.mapping_file import read_mapping
+from molmo_point.geometry.rigid import angle_between
+
+pytest.importorskip("cv2", reason="OpenCV is not installed")
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = (
+    next((path for path in (ROOT / "../shared/real", Path("/work/shared/real")) if path.is_dir()), ROOT / "none") / "calibration"
+)
+
+pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="the real data (../shared/real) are not on this machine")
+
+
+def test_ten_photographs_that_reach_no_corner_give_a_lens_that_holds_there():
+    paths = sorted((FOLDER / "chessboards").glob("*.jpg"))
+    photos = [(path.name, load_color(path)) for path in paths]
+    result = calibrate_intrinsics(load_board(FOLDER / "chessboards" / "board.yaml"), photos)
+    camera = result.fit.intrinsics
+    # `cv2.calibrateCamera` of the same corners, with five coefficients: 614.5 and 614.1 px.
+    assert abs(camera.fx - 614.5) < 3.0 and abs(camera.fy - 614.1) < 3.0
+    assert result.fit.rms_px() < 0.2 and len(result.used) == 10
+    assert not folds(camera) and np.isfinite(camera.deproject([[0.0, 0.0], [639.0, 479.0]], 1.0)).all()
+    assert result.corners_seen == 0 and any("extrapolated" in words for words in result.warnings)
+    assert any("'k1 k2 p1 p2 k3'" in words for words in result.warnings), "it folds"
+
+
+def test_nine_marker_poses_give_the_published_camera():
+    session = load_session(FOLDER / "kuka-aruco" / "samples.yaml")
+    result = calibrate_hand_eye(session.data, alternatives=session.alternatives)
+    published = read_mapping(FOLDER / "kuka-aruco" / "published.yaml")
+    camera, sigma = result.camera, np.sqrt(np.diag(result.camera.covariance)[:3])
+    gap = camera.translation_m - np.array(published["translation"])
+    assert np.linalg.norm(gap) < 0.005 and (np.abs(gap) < 2.5 * sigma).all()
+    assert np.rad2deg(angle_between(camera.rotation, np.reshape(published["rotation"], (3, 3)))) < 1.0
+    assert not result.causes
