@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from molmo_point.arrays import BoolArray, DepthArray, FloatArray
+from molmo_point.arrays import BoolArray, ColorArray, DepthArray, FloatArray
 from molmo_point.depth.estimator import estimate_depth
 from molmo_point.errors import InputError
 from molmo_point.geometry.depth_noise import D435, DepthNoise
 from molmo_point.geometry.intrinsics import Intrinsics
-from molmo_point.grasp.patch import Patch, cut_patch, grown, label_pieces
+from molmo_point.grasp.patch import Patch, cut_patch, grown
+from molmo_point.grasp.segmentation import divide
 from molmo_point.grasp.support import SupportPlane, direction, find_support
 from molmo_point.results import DepthStatus
 
@@ -42,7 +43,7 @@ class RegionStatus(enum.Enum):
     NO_SUPPORT = "NO_SUPPORT"
     """No support plane was found; the region may hold part of one."""
     MERGED = "MERGED"
-    """The region was cut at a neck or a crease: a neighbor touches the object, or the object has parts."""
+    """The object is hardly divided from a neighbor that touches it: the region may hold too much or too little."""
     TOO_LARGE = "TOO_LARGE"
     """The region was cut at the size limit."""
     ON_SUPPORT = "ON_SUPPORT"
@@ -65,6 +66,7 @@ class ObjectRegion:
         support: Support plane; None if none was found.
         patch: Surroundings of the point; None without depth.
         inside: Pixels of the object in the patch; None without a region.
+        touching: True if the region was cut off from another object that touches it.
     """
 
     status: RegionStatus
@@ -76,15 +78,17 @@ class ObjectRegion:
     support: SupportPlane | None
     patch: Patch | None = field(default=None, repr=False)
     inside: BoolArray | None = field(default=None, repr=False)
+    touching: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON: status, flags, message, pixel_count, point_count, support."""
+        """Return plain JSON: status, flags, message, pixel_count, point_count, touching, support."""
         return {
             "status": self.status.value,
             "flags": [flag.value for flag in self.flags],
             "message": self.message,
             "pixel_count": int(np.count_nonzero(self.mask)),
             "point_count": len(self.points_m),
+            "touching": self.touching,
             "support": None if self.support is None else self.support.to_dict(),
         }
 
@@ -99,11 +103,12 @@ def grow_region(
     up: ArrayLike | None = None,
     max_size_m: float = MAX_SIZE_M,
     sigma_px: float = 3.0,
+    color: ColorArray | None = None,
+    others: ArrayLike = (),
 ) -> ObjectRegion:
     """Grow the object at a pixel over all pixels connected to it in space.
 
-    Neighboring pixels are connected if noise and a small step explain their difference in depth. The support plane is
-    found and removed first. If only a neck or a sharp inner crease joins two large parts, the far part is cut off.
+    The support plane is removed first. The rest is divided at depth steps, creases, and color edges with some crease.
 
     Args:
         depth_m: Depth (h, w) in meters, aligned to the image; NaN where missing.
@@ -114,6 +119,8 @@ def grow_region(
         up: Direction against gravity (3,) in the optical frame; if given, only a level plane is a support.
         max_size_m: Largest distance of the object's points from the target, in meters.
         sigma_px: Standard deviation of the pixel, for the estimate of its depth.
+        color: RGB image (h, w, 3) that the depth is aligned to; None divides by shape alone.
+        others: Pixels (k, 2) on other objects, e.g. the other points of the same answer.
 
     Returns:
         The region. For ON_SUPPORT and MISSING its mask is empty, and `message` is the reason.
@@ -122,10 +129,7 @@ def grow_region(
         InputError: If the pixel is outside the image, the sizes differ, or a setting is invalid.
     """
     upwards = None if up is None else direction("up", up)
-    if not (math.isfinite(max_size_m) and max_size_m > 0):
-        raise InputError("max_size_m must be finite and above zero", f"{max_size_m}", "give meters")
-    if not math.isnan(at_m) and not (math.isfinite(at_m) and at_m > 0):
-        raise InputError("at_m must be above zero", f"{at_m}", "give meters along z, or leave it out")
+    _check_sizes(max_size_m, at_m)
     estimate = estimate_depth(depth_m, uv, intrinsics, noise, sigma_px=sigma_px)
     pixel = np.asarray(uv, dtype=np.float64)
     if math.isnan(at_m):
@@ -137,29 +141,44 @@ def grow_region(
     if not np.all(np.isfinite(target)):
         return _nothing(depth_m.shape, RegionStatus.MISSING, target, "the lens distortion cannot be undone at the point")
     patch = cut_patch(depth_m, pixel, at_m, intrinsics, noise, reach_m=max_size_m + _MARGIN_M)
-    return _grow(depth_m, patch, target, find_support(patch, target, up=upwards), max_size_m)
+    rivals = np.asarray(others, np.float64).reshape(-1, 2)
+    return _grow(depth_m, patch, target, find_support(patch, target, up=upwards), max_size_m, color, rivals)
 
 
-def _grow(depth_m: DepthArray, patch: Patch, target: FloatArray, support: SupportPlane | None, max_size_m: float) -> ObjectRegion:
+def _check_sizes(max_size_m: float, at_m: float) -> None:
+    if not (math.isfinite(max_size_m) and max_size_m > 0):
+        raise InputError("max_size_m must be finite and above zero", f"{max_size_m}", "give meters")
+    if not math.isnan(at_m) and not (math.isfinite(at_m) and at_m > 0):
+        raise InputError("at_m must be above zero", f"{at_m}", "give meters along z, or leave it out")
+
+
+def _grow(
+    depth_m: DepthArray,
+    patch: Patch,
+    target: FloatArray,
+    support: SupportPlane | None,
+    max_size_m: float,
+    color: ColorArray | None,
+    others: FloatArray,
+) -> ObjectRegion:
     points = patch.points_m
     distance = np.sqrt(np.sum((points - target) ** 2, axis=-1))
     with np.errstate(invalid="ignore"):
         near = distance <= max_size_m
         above = near if support is None else near & (support.height_m(points) > _height_limit(patch, support))
     core = above & patch.solid
-    seed = np.where(core, distance, np.inf)
+    seed = np.where(core, distance + np.where(patch.firm, 0.0, EDGE_M), np.inf)
     at = np.unravel_index(int(np.argmin(seed)), seed.shape)
     on_plane = support is not None and support.height_m(target) < HEIGHT_M + 2.0 * support.sigma_m
-    if seed[at] > (0.5 if on_plane else 1.0) * SEED_M:
+    if float(np.min(distance, where=core, initial=np.inf)) > (0.5 if on_plane else 1.0) * SEED_M:
         status = RegionStatus.ON_SUPPORT if on_plane else RegionStatus.MISSING
         words = "the point is on the support plane" if on_plane else "no measured surface near the point"
         return _nothing(depth_m.shape, status, target, words, support)
-    pieces = label_pieces(core, patch.right, patch.down)
-    inside = _with_outline(pieces == pieces[at], above, patch)
-    inside, merged = split_neighbors(inside, patch, at)
+    division = divide(patch, core, (int(at[0]), int(at[1])), color, _cells(patch, others))
+    inside = _with_outline(division.mask, above, patch)
     if np.count_nonzero(inside) < _MIN_PIXELS:
         return _nothing(depth_m.shape, RegionStatus.MISSING, target, "too few connected pixels at the point", support)
-    flags = _flags(inside, patch, distance, support, merged, max_size_m)
+    flags = _flags(inside, patch, distance, support, division.uncertain, max_size_m)
     return ObjectRegion(
         status=flags[0] if flags else RegionStatus.OK,
         flags=flags,
@@ -170,13 +189,14 @@ def _grow(depth_m: DepthArray, patch: Patch, target: FloatArray, support: Suppor
         support=support,
         patch=patch,
         inside=inside,
+        touching=division.cut,
     )
 
 
 _WORDS = {
     RegionStatus.CUT_OFF: "the object touches the border of the image",
     RegionStatus.TOO_LARGE: "the object reaches the size limit and was cut there",
-    RegionStatus.MERGED: "the object was cut at a neck or a crease to its neighbor",
+    RegionStatus.MERGED: "the object can hardly be told from a neighbor that touches it",
     RegionStatus.NO_SUPPORT: "no support plane was found",
 }
 
@@ -202,6 +222,12 @@ def _height_limit(patch: Patch, support: SupportPlane) -> FloatArray:
     # A depth error moves a point along its ray, which is seldom square to the plane.
     slant = np.abs(patch.rays @ support.normal)
     return np.maximum(HEIGHT_M, HEIGHT_SIGMAS * np.minimum(patch.sigma_m * slant, 2.0 * support.sigma_m))
+
+
+def _cells(patch: Patch, pixels: FloatArray) -> list[tuple[int, int]]:
+    """Return the rows and columns in the patch of the pixels (k, 2) that lie in it."""
+    cells = np.rint((pixels[:, ::-1] - [patch.rows[0], patch.columns[0]]) / patch.stride).astype(np.int64)
+    return [(int(row), int(column)) for row, column in cells if 0 <= row < len(patch.rows) and 0 <= column < len(patch.columns)]
 
 
 def _with_outline(piece: BoolArray, above: BoolArray, patch: Patch) -> BoolArray:
@@ -232,83 +258,3 @@ def _nothing(
 ) -> ObjectRegion:
     mask = np.zeros(shape[:2], dtype=bool)
     return ObjectRegion(status, (status,), message, mask, np.zeros((0, 3)), np.asarray(target, np.float64), support)
-
-
-NECK_M = 0.006
-"""Half the width of the narrowest joint that keeps two parts together, in meters."""
-
-PART_SHARE = 0.15
-"""Parts smaller than this share of the region, such as handles, stay with it."""
-
-CREASE_COSINE = 0.25
-"""Sharpness from which an inner crease divides, as the sine of the angle between its two sides."""
-
-_MIN_PART = 30
-
-
-def split_neighbors(inside: BoolArray, patch: Patch, at: tuple[np.intp, ...]) -> tuple[BoolArray, bool]:
-    """Return the part of a region (n, m) that holds the pixel `at`, and True if another large part was cut off."""
-    rows, columns = np.nonzero(inside)
-    low_row, low_column = max(rows.min() - 1, 0), max(columns.min() - 1, 0)
-    window = np.s_[low_row : rows.max() + 2, low_column : columns.max() + 2]
-    region = inside[window]
-    spacing = float(np.nanmedian(patch.depth_m[inside])) * float(patch.rays[0, 1, 0] - patch.rays[0, 0, 0])
-    steps = max(1, round(NECK_M / max(spacing, 1e-6)))
-    noise_m = float(np.nanmedian(patch.sigma_m[inside]))
-    creases = _creases(np.where(region, patch.depth_m[window], np.nan), patch.rays[window], spacing, noise_m)
-    # Holes in the depth are not necks: they are closed before the region is thinned.
-    closed = ~grown(~grown(region, 1), 1) | region | (np.isnan(patch.depth_m[window]) & grown(region, steps))
-    core = ~grown(~np.pad(closed, steps), steps)[steps:-steps, steps:-steps] & ~creases
-    pieces = label_pieces(core)
-    numbers, counts = np.unique(pieces[core], return_counts=True)
-    large = numbers[counts >= max(_MIN_PART, PART_SHARE * counts.sum())] if len(numbers) else numbers
-    if len(large) < 2:
-        return inside, False
-    owner = _shared_out(region, np.where(np.isin(pieces, large), pieces, -1))
-    mine = owner[at[0] - low_row, at[1] - low_column]
-    kept = inside.copy()
-    kept[window] = region & (owner == mine)
-    return kept, True
-
-
-def _shared_out(region: BoolArray, pieces: np.ndarray) -> np.ndarray:
-    """Give every pixel of the region the number of the piece that reaches it first; -1 if none does."""
-    owner = pieces.copy()
-    for _ in range(max(region.shape)):
-        wide = np.pad(owner, 1, constant_values=-1)
-        best = np.maximum.reduce([wide[:-2, 1:-1], wide[2:, 1:-1], wide[1:-1, :-2], wide[1:-1, 2:]])
-        new = region & (owner < 0) & (best >= 0)
-        if not new.any():
-            break
-        owner[new] = best[new]
-    return owner
-
-
-def _creases(z: FloatArray, rays: FloatArray, spacing: float, noise_m: float) -> BoolArray:
-    """Mark the pixels at which the surface folds toward the camera, e.g. the line between two touching boxes."""
-    reach = max(2, round(0.008 / max(spacing, 1e-6)))
-    smooth = _smoothed(rays * z[..., None])
-    found = np.zeros(z.shape, dtype=bool)
-    for axis in (0, 1):
-        points = np.moveaxis(smooth, axis, 0)
-        if len(points) <= 2 * reach:
-            continue
-        before, middle, after = points[: -2 * reach], points[reach:-reach], points[2 * reach :]
-        one, other = before - middle, after - middle
-        sag = 0.5 * (one + other)
-        size = np.linalg.norm(one, axis=-1) + np.linalg.norm(other, axis=-1)
-        # Both sides come toward the camera from the fold, by more than the noise.
-        with np.errstate(invalid="ignore", divide="ignore"):
-            depth = -np.sum(sag * middle, axis=-1) / np.linalg.norm(middle, axis=-1)
-            folds = (2.0 * depth / size > CREASE_COSINE) & (depth > max(0.004, 3.0 * noise_m))
-        np.moveaxis(found, axis, 0)[reach:-reach] |= folds
-    return found
-
-
-def _smoothed(values: FloatArray) -> FloatArray:
-    """Average (n, m, 3) over the 3 x 3 neighbors without holes; NaN stays NaN."""
-    known = np.isfinite(values[..., :1])
-    wide = np.pad(np.concatenate([np.where(known, values, 0.0), known], axis=-1), ((1, 1), (1, 1), (0, 0)))
-    wide = wide[:-2] + wide[1:-1] + wide[2:]
-    sums = wide[:, :-2] + wide[:, 1:-1] + wide[:, 2:]
-    return np.where(known, sums[..., :3] / np.maximum(sums[..., 3:], 1.0), np.nan)

@@ -40,6 +40,7 @@ class Patch:
         right: True (n, m - 1) for pixels on one surface with their right neighbor.
         down: True (n - 1, m) for pixels on one surface with the neighbor below.
         solid: True (n, m) for pixels joined to two neighbors at least; false for pixels that mix two surfaces.
+        firm: True (n, m) for pixels joined to all four neighbors.
         image_wh: Width and height of the whole image, in pixels.
     """
 
@@ -52,6 +53,7 @@ class Patch:
     right: BoolArray
     down: BoolArray
     solid: BoolArray
+    firm: BoolArray
     image_wh: tuple[int, int]
 
     @cached_property
@@ -98,7 +100,7 @@ def cut_patch(
     count[:, :-1] += right
     count[1:] += down
     count[:-1] += down
-    return Patch(rows, columns, stride, rays, z, sigma, right, down, count >= 2, (width, height))
+    return Patch(rows, columns, stride, rays, z, sigma, right, down, count >= 2, count == 4, (width, height))
 
 
 def _grid(center: float, radius: int, stride: int, size: int) -> IntArray:

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from molmo_point.arrays import FloatArray
 from molmo_point.errors import FrameError, InputError
@@ -48,6 +49,7 @@ def find_object(
     base_T_camera: Transform | None = None,
     max_size_m: float = MAX_SIZE_M,
     noise: DepthNoise | None = None,
+    others: ArrayLike = (),
 ) -> ObjectRegion:
     """Segment the object at a target; arguments and errors as `propose_grasps`."""
     depth_m, intrinsics = frame.depth_m, frame.intrinsics
@@ -77,7 +79,10 @@ def find_object(
         up = base_T_camera.rotation[2]
     noise = noise or frame.depth_noise or D435
     at_m = float(target.position_m[2])
-    return grow_region(depth_m, (target.u, target.v), intrinsics, noise, at_m=at_m, up=up, max_size_m=max_size_m)
+    pixel = (target.u, target.v)
+    return grow_region(
+        depth_m, pixel, intrinsics, noise, at_m=at_m, up=up, max_size_m=max_size_m, color=frame.color, others=others
+    )
 
 
 def propose_grasps(
@@ -89,6 +94,7 @@ def propose_grasps(
     max_size_m: float = MAX_SIZE_M,
     max_candidates: int = 8,
     noise: DepthNoise | None = None,
+    others: ArrayLike = (),
 ) -> Grasps:
     """Grow the object at a target and find grasps on it.
 
@@ -101,12 +107,13 @@ def propose_grasps(
         max_size_m: Largest distance of the object's points from the target, in meters.
         max_candidates: Largest number of candidates.
         noise: Noise of the depth camera; default that of the frame, else a D435's.
+        others: Pixels (k, 2) of other objects in the image, e.g. the other points of the same answer.
 
     Raises:
         InputError: Without depth or intrinsics, for a target of another capture time, or an invalid setting.
         FrameError: If the target or the transform is in another frame.
     """
-    region = find_object(frame, target, base_T_camera=base_T_camera, max_size_m=max_size_m, noise=noise)
+    region = find_object(frame, target, base_T_camera=base_T_camera, max_size_m=max_size_m, noise=noise, others=others)
     assert frame.intrinsics is not None
     sigma_m = target.sigma_m if math.isfinite(target.sigma_m) else 0.0
     return find_grasps(region, frame.intrinsics, frame.frame, gripper, sigma_m=sigma_m, max_candidates=max_candidates)
