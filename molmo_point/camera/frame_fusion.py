@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from molmo_point.arrays import DepthArray
+from molmo_point.depth.frame_noise import noise_of
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
-from molmo_point.geometry.depth_noise import D435
 from molmo_point.geometry.rigid import rotation_log
 from molmo_point.geometry.transforms import Transform
 
@@ -98,7 +98,7 @@ def _changed(first: RgbdFrame, frame: RgbdFrame) -> str:
         return f"{share:.1%} of the image changed, allowed {MAX_COLOR_SHARE:.0%}"
     one, other = _depth(first), _depth(frame)
     both = np.isfinite(one) & np.isfinite(other)
-    noise = first.depth_noise or D435
+    noise = noise_of(first)
     focal_px = 600.0 if first.intrinsics is None else first.intrinsics.focal_px
     sigma = noise.sigma_z(one[both].astype(np.float64), focal_px)
     moved = np.abs(other[both] - one[both]) > np.maximum(DEPTH_STEP_M, DEPTH_STEP_SIGMAS * sigma)

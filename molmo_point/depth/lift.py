@@ -8,11 +8,12 @@ import numpy as np
 
 from molmo_point.arrays import FloatArray
 from molmo_point.depth.estimator import DepthEstimate, estimate_depth
+from molmo_point.depth.frame_noise import noise_of
 from molmo_point.depth.plane_crossing import cross_plane
 from molmo_point.depth.uncertainty import lifted_covariance
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
-from molmo_point.geometry.depth_noise import D435, DepthNoise
+from molmo_point.geometry.depth_noise import DepthNoise
 from molmo_point.request import Surface
 from molmo_point.results import DepthStatus, Found, ImagePoint, Target, Unreachable
 
@@ -56,7 +57,7 @@ def lift_point(
         point: In pixels of the color image. Its error comes from its `modes`, else from its `sigma_px`,
             else it is 1 % of the image width; see `pixel_covariance`.
         frame: The frame that the point was found in.
-        noise: Noise of the depth camera; default that of the frame, else a D435's.
+        noise: Noise of the depth camera; default that of the frame, else an estimate; see `noise_of`.
         max_skew_s: Largest time between depth and color, in seconds.
         prefer: Surface to keep if several are plausible: "near", "far", "center".
         reference_depth_m: Depth along z for a point in free space ("above the mug"), in meters; replaces that measured.
@@ -80,7 +81,7 @@ def lift_point(
     if abs(frame.skew_s) > max_skew_s:
         message = f"depth is {frame.skew_s * 1e3:+.1f} ms off the color image, allowed {max_skew_s * 1e3:.1f} ms"
         return _unreachable(point, DepthStatus.STALE, message)
-    noise = noise or frame.depth_noise or D435
+    noise = noise or noise_of(frame)
     error_px2 = pixel_covariance(point, frame.size_wh)
     estimate = estimate_depth(frame.depth_m, (point.u, point.v), frame.intrinsics, noise, covariance_px2=error_px2, prefer=prefer)
     if reference_depth_m is not None:

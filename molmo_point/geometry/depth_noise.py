@@ -3,9 +3,7 @@
 import math
 from dataclasses import dataclass
 from enum import Enum
-from typing import TypeVar
-
-import numpy as np
+from typing import Any, TypeVar
 
 from molmo_point.arrays import FloatArray
 from molmo_point.errors import InputError
@@ -101,11 +99,11 @@ class DepthNoise:
                 camera's own (`self.focal_px`) if known.
         """
         a, b, c = self.polynomial_m
-        own = a + depth_m * (b + depth_m * c)
+        own: Any = a + depth_m * (b + depth_m * c)
         if self.baseline_m is None or self.sigma_disparity_px is None:
             return own
         matched = depth_m * depth_m * (self.sigma_disparity_px / ((self.focal_px or focal_px) * self.baseline_m))
-        return np.hypot(matched, own) if any(self.polynomial_m) else matched
+        return (matched * matched + own * own) ** 0.5 if any(self.polynomial_m) else matched
 
     def sigma_change(self, depth_m: _Depth, focal_px: float, *, grazing: bool = False) -> _Depth:
         """Return the spread, in meters, of one pixel over the frames of a still camera; arguments as `sigma_z`.

@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from molmo_point.arrays import FloatArray
+from molmo_point.depth.frame_noise import noise_of
 from molmo_point.errors import FrameError, InputError
 from molmo_point.frame import RgbdFrame
-from molmo_point.geometry.depth_noise import D435, DepthNoise
+from molmo_point.geometry.depth_noise import DepthNoise
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.transforms import Transform
 from molmo_point.grasp.candidates import GRASP_FRAME, GraspCandidate, Grasps, RejectedGrasp, Rejection
@@ -77,7 +78,7 @@ def find_object(
                 f"give a transform from {frame.frame!r} to one whose z axis points up",
             )
         up = base_T_camera.rotation[2]
-    noise = noise or frame.depth_noise or D435
+    noise = noise or noise_of(frame)
     at_m = float(target.position_m[2])
     pixel = (target.u, target.v)
     return grow_region(
@@ -106,7 +107,7 @@ def propose_grasps(
             stay in the optical frame; `candidate.transformed(base_T_camera)` converts them.
         max_size_m: Largest distance of the object's points from the target, in meters.
         max_candidates: Largest number of candidates.
-        noise: Noise of the depth camera; default that of the frame, else a D435's.
+        noise: Noise of the depth camera; default that of the frame, else an estimate; see `noise_of`.
         others: Pixels (k, 2) of other objects in the image, e.g. the other points of the same answer.
 
     Raises:

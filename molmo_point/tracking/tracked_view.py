@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from molmo_point.arrays import BoolArray, DepthArray, FloatArray
 from molmo_point.dependencies import require
+from molmo_point.depth.frame_noise import noise_of
 from molmo_point.depth.lift import MAX_SKEW_S
 from molmo_point.frame import RgbdFrame
-from molmo_point.geometry.depth_noise import D435, DepthNoise
+from molmo_point.geometry.depth_noise import DepthNoise
 from molmo_point.geometry.intrinsics import within_image
 
 DEPTH_STEP = 2
@@ -87,4 +88,4 @@ def view_of(frame: RgbdFrame) -> TrackedView:
     usable = frame.depth_m is not None and abs(frame.skew_s) <= MAX_SKEW_S
     depth_m = frame.depth_m[::DEPTH_STEP, ::DEPTH_STEP].copy() if usable and frame.depth_m is not None else None
     focal_px = math.nan if frame.intrinsics is None else frame.intrinsics.focal_px
-    return TrackedView(frame.stamp_ns, gray, depth_m, focal_px, frame.depth_noise or D435, float(gray[::4, ::4].mean()))
+    return TrackedView(frame.stamp_ns, gray, depth_m, focal_px, noise_of(frame), float(gray[::4, ::4].mean()))

@@ -7,6 +7,8 @@ import re
 import numpy as np
 import pytest
 
+from molmo_point.depth.estimator import estimate_depth
+from molmo_point.depth.frame_noise import noise_of
 from molmo_point.depth.lift import lift_point, lift_points, pixel_covariance
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
@@ -55,7 +57,7 @@ def test_sigma_of_the_point_or_one_percent_of_the_width() -> None:
     assert ratio == pytest.approx(6.4 / 2.0, rel=0.02)
 
 
-def test_noise_of_the_argument_then_the_frame_then_d435() -> None:
+def test_noise_of_the_argument_then_the_frame_then_a_usual_camera() -> None:
     def sigma_z(frame: RgbdFrame, **options: object) -> float:
         return float(np.sqrt(lift_point(POINT, frame, **options).covariance_m2[2, 2]))
 
@@ -179,3 +181,12 @@ def test_the_error_is_that_of_the_mode_nearest_to_the_point() -> None:
     error = pixel_covariance(dataclasses.replace(POINT, modes=(above, below)), (640, 480))
     assert error[0, 0] == pytest.approx(POINT.v + 20.0, abs=0.1)
     assert error[1, 1] == pytest.approx(POINT.v + 20.0 + 20.0**2, abs=0.1)
+
+
+def test_an_unknown_camera_lifts_with_the_noise_of_its_own_planes() -> None:
+    rng = np.random.default_rng(0)
+    depth_m = (0.6 + 0.0030 * rng.standard_normal((480, 640))).astype(np.float32)
+    frame = RgbdFrame(np.zeros((480, 640, 3), np.uint8), depth_m, CAMERA, 1)
+    sigmas = [estimate_depth(depth_m, (320, 240), CAMERA, noise).sigma_m for noise in (noise_of(frame), D435)]
+    target = lift_point(ImagePoint(320.0, 240.0, "mug", sigma_px=0.1), frame)
+    assert math.sqrt(target.covariance_m2[2, 2]) == pytest.approx(sigmas[0], rel=0.05) != pytest.approx(sigmas[1], rel=0.05)

@@ -82,7 +82,7 @@ def test_depth_of_another_moment_is_not_used():
 def test_the_gate_follows_the_noise():
     seen = view(texture())
     assert seen.gate_m(0.3) == pytest.approx(0.012) == seen.gate_m(math.nan)
-    assert seen.gate_m(2.0) == pytest.approx(6.0 * 4.0 * 0.08 / (300.0 * 0.05))
+    assert seen.gate_m(2.0) == pytest.approx(6.0 * D435.sigma_z(2.0, 300.0))
     np.testing.assert_array_equal(
         seen.inside(np.array([[-0.6, 5.0], [-0.4, 5.0], [199.4, 159.4], [199.6, 5.0], [5.0, 159.6]])),
         [False, True, True, False, False],
