@@ -10,6 +10,7 @@ from typing import Any
 from molmo_point.cli.output import add_json, publish
 from molmo_point.errors import InputError, MolmoPointError
 from molmo_point.files import check_writable
+from molmo_point.sim.unkind_faults import SIMULATORS
 
 Measure = Callable[[argparse.Namespace], tuple[dict[str, Any], str]]
 
@@ -39,6 +40,12 @@ def add_output(
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the JSON to this file as well")
     if plot is not None:
         parser.add_argument("--plot", type=Path, metavar="FILE", help=f"write a PNG: {plot}")
+
+
+def add_simulator(parser: argparse.ArgumentParser) -> None:
+    """Add the option that chooses the simulated depth camera."""
+    words = "depth camera: kind (few holes), unkind (faults of real stereo cameras) or time-of-flight (default kind)"
+    parser.add_argument("--simulator", choices=tuple(SIMULATORS), default="kind", help=words)
 
 
 def check_folder(option: str, path: Path | None) -> None:

@@ -3,7 +3,7 @@
 import math
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,15 +18,25 @@ from molmo_point.grasp.gripper import Gripper
 from molmo_point.grasp.propose import propose_grasps
 from molmo_point.results import ImagePoint, Target
 from molmo_point.sim.camera import SimulatedCamera
+from molmo_point.sim.depth_faults import Appearance
 from molmo_point.sim.stereo_faults import SIMULATED_D435
+from molmo_point.sim.tabletop.clutter import CLUTTER_KINDS, ClutteredScene, height_at
 from molmo_point.sim.tabletop.objects import SceneObject, signed_distance
 from molmo_point.sim.tabletop.scene import TabletopScene
+from molmo_point.sim.unkind_faults import simulator_faults
 
 FIRST_SEED = 50_000
 """No scene from here on was looked at while the grasps were made."""
 
 TOUCH_M = 0.0005
 """Boxes of the gripper may reach this far into a true solid before that counts as a collision, in meters."""
+
+
+TABLES = ("plain", *CLUTTER_KINDS, "mixed")
+"""Kinds of tables; with "mixed", all kinds with clutter take turns."""
+
+Ground = Callable[[FloatArray], FloatArray]
+"""Height (n,) of the table at points (n, 2), base frame."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +68,10 @@ class GraspTrial:
     reasons: dict[str, int] = field(default_factory=dict)
 
 
-def judge(grasp: GraspCandidate, objects: Iterable[SceneObject], target: SceneObject, gripper: Gripper) -> tuple[str, float]:
-    """Try a grasp, given in the base frame, on the true solids on the table z = 0.
+def judge(
+    grasp: GraspCandidate, objects: Iterable[SceneObject], target: SceneObject, gripper: Gripper, ground: Ground | None = None
+) -> tuple[str, float]:
+    """Try a grasp, given in the base frame, on the true solids on the table; `ground` gives its height, 0 without.
 
     Returns:
         "GOOD", or "HITS_TABLE", "HITS_OBJECT", "HITS_NEIGHBOR", "MISSES" (the pads meet nothing), "SLIPS" (a contact
@@ -70,7 +82,8 @@ def judge(grasp: GraspCandidate, objects: Iterable[SceneObject], target: SceneOb
         counts = np.maximum(np.ceil((high - low) / 0.003).astype(int), 2) + 1
         grid = np.stack(np.meshgrid(*(np.linspace(*ends) for ends in zip(low, high, counts, strict=True)), indexing="ij"), -1)
         points = grasp.camera_T_grasp.apply(grid.reshape(-1, 3), frame=grasp.camera_T_grasp.source)
-        if points[:, 2].min() < -TOUCH_M:
+        heights = 0.0 if ground is None else ground(points[:, :2])
+        if (points[:, 2] - heights).min() < -TOUCH_M:
             return "HITS_TABLE", math.nan
         for item in objects:
             if signed_distance(item, points).min() < -TOUCH_M:
@@ -123,6 +136,8 @@ def run_trials(
     noise: DepthNoise | None = SIMULATED_D435,
     sigma_px: float = 3.0,
     min_pixels: int = 400,
+    simulator: str = "kind",
+    tables: str = "plain",
 ) -> list[GraspTrial]:
     """One trial on a random object of each scene that shows one with at least `min_pixels` pixels.
 
@@ -133,23 +148,39 @@ def run_trials(
         noise: Of the simulated camera; None for perfect depth.
         sigma_px: Standard deviation of the point around the middle of what is seen of the object.
         min_pixels: Smallest object to ask for.
+        simulator: Depth camera, one of `SIMULATORS`.
+        tables: One of `TABLES`.
     """
     gripper = gripper or Gripper()
     trials = []
     for seed in seeds:
-        with TabletopScene.random(seed, *size_wh) as scene:
+        with _scene(tables, seed, size_wh) as scene:
             seen = scene.visible_objects(min_pixels)
             if seen:
-                trials.append(_trial(scene, seen, seed, gripper, noise, sigma_px))
+                trials.append(_trial(scene, seen, seed, gripper, noise, sigma_px, simulator))
     return trials
 
 
+def _scene(tables: str, seed: int, size_wh: tuple[int, int]) -> TabletopScene | ClutteredScene:
+    if tables == "plain":
+        return TabletopScene.random(seed, *size_wh)
+    kind = list(CLUTTER_KINDS)[seed % len(CLUTTER_KINDS)] if tables == "mixed" else tables
+    return ClutteredScene.random(kind, seed, *size_wh)
+
+
 def _trial(
-    scene: TabletopScene, seen: list[Any], seed: int, gripper: Gripper, noise: DepthNoise | None, sigma_px: float
+    scene: TabletopScene | ClutteredScene,
+    seen: list[Any],
+    seed: int,
+    gripper: Gripper,
+    noise: DepthNoise | None,
+    sigma_px: float,
+    simulator: str,
 ) -> GraspTrial:
     rng = np.random.default_rng(seed)
     chosen = seen[int(rng.integers(len(seen)))]
-    frame = SimulatedCamera(scene, noise=noise, seed=seed).read()
+    looks = scene.appearance if isinstance(scene, ClutteredScene) else Appearance
+    frame = SimulatedCamera(scene, noise=noise, seed=seed, faults=simulator_faults(simulator), appearance=looks).read()
     limits = np.array(frame.size_wh) - 1
     u, v = np.clip(chosen.uv + rng.normal(0.0, sigma_px, 2), 0, limits)
     index = next(i for i, item in enumerate(scene.objects) if item is chosen.item)
@@ -170,10 +201,14 @@ def _trial(
     )
 
 
-def _verdict(grasps: Grasps, scene: TabletopScene, item: SceneObject, gripper: Gripper) -> tuple[str, float]:
+def _verdict(grasps: Grasps, scene: TabletopScene | ClutteredScene, item: SceneObject, gripper: Gripper) -> tuple[str, float]:
     if grasps.best is None:
         return "", math.nan
-    verdict, width = judge(grasps.best.transformed(scene.base_T_camera), scene.objects, item, gripper)
+    best, objects, ground = grasps.best.transformed(scene.base_T_camera), scene.objects, None
+    if isinstance(scene, ClutteredScene):
+        layout = scene.layout
+        objects, ground = (*objects, *layout.walls), lambda xy: height_at(layout, xy)
+    verdict, width = judge(best, objects, item, gripper, ground)
     return verdict, grasps.best.width_m - width
 
 

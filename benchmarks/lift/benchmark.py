@@ -86,6 +86,7 @@ def run_benchmark(
     kinds: Iterable[str] = tuple(KINDS),
     sigmas_px: Iterable[float] = SIGMAS_PX,
     peers: bool = True,
+    simulator: str = "kind",
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> LiftRun:
     """Lift `POINTS` points per sigma in every scene with every estimator.
@@ -96,6 +97,7 @@ def run_benchmark(
         kinds: Which kinds of scenes.
         sigmas_px: Standard deviations of u and of v by which the points are off.
         peers: Also ask the other estimators.
+        simulator: Depth camera, one of `SIMULATORS`.
         progress: Wraps the scenes' numbers, e.g. with a progress bar.
     """
     kinds, sigmas_px = tuple(kinds), tuple(sigmas_px)
@@ -104,7 +106,7 @@ def run_benchmark(
     run = LiftRun(scenes=scenes, estimators=tuple(estimators), note=note)
     for number in progress(range(scenes)):
         kind, seed = kinds[number % len(kinds)], first_seed + number // len(kinds)
-        scene = make_scene(kind, seed, POINTS)
+        scene = make_scene(kind, seed, POINTS, simulator)
         filled = None if filling is None else _timed(lambda scene=scene: filling.fill(_depth(scene)))
         run.answers += _asked(scene, seed, sigmas_px, estimators, filled)
     if filling is not None:

@@ -4,8 +4,8 @@ Only the part of the image around the target is rendered, as a cropped image wit
 a minute on one core are worth more than pixels that no estimator looks at.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,9 @@ from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.depth_noise import DepthNoise
 from molmo_point.geometry.intrinsics import Intrinsics
-from molmo_point.sim.stereo_faults import D435_FAULTS, StereoFaults, simulate_depth
+from molmo_point.sim.depth_faults import NO_APPEARANCE, Appearance, DepthFaults, Material
+from molmo_point.sim.stereo_faults import StereoFaults, simulate_depth
+from molmo_point.sim.unkind_faults import UnkindFaults, simulator_faults
 
 WINDOW_WH = (180, 140)
 NEAR_TRUTH_M = 0.020
@@ -33,18 +35,20 @@ class CameraModel:
         intrinsics: Of the color image.
         noise: Of the depth camera, with the depth camera's own focal length.
         range_m: Nearest and farthest distance of targets, in meters.
+        imager_offset_m: Position of the left imager along the x axis of the color camera.
     """
 
     name: str
     intrinsics: Intrinsics
     noise: DepthNoise
     range_m: tuple[float, float]
+    imager_offset_m: float
 
 
 CAMERAS = (
-    CameraModel("D435", Intrinsics(640, 480, 610.0, 610.0, 321.3, 238.1), DepthNoise(0.050, 0.08, 425.0), (0.35, 1.0)),
-    CameraModel("D455", Intrinsics(1280, 720, 640.0, 640.0, 641.7, 358.2), DepthNoise(0.095, 0.08, 640.0), (0.6, 1.6)),
-    CameraModel("D405", Intrinsics(848, 480, 425.0, 425.0, 425.4, 241.0), DepthNoise(0.018, 0.08, 425.0), (0.12, 0.45)),
+    CameraModel("D435", Intrinsics(640, 480, 610.0, 610.0, 321.3, 238.1), DepthNoise(0.050, 0.08, 425.0), (0.35, 1.0), 0.015),
+    CameraModel("D455", Intrinsics(1280, 720, 640.0, 640.0, 641.7, 358.2), DepthNoise(0.095, 0.08, 640.0), (0.6, 1.6), -0.059),
+    CameraModel("D405", Intrinsics(848, 480, 425.0, 425.0, 425.4, 241.0), DepthNoise(0.018, 0.08, 425.0), (0.12, 0.45), 0.0),
 )
 
 
@@ -78,25 +82,29 @@ class LiftScene:
 
 @dataclass(frozen=True, eq=False)
 class _Layout:
-    """Shapes of a scene: the target is the first; `vanishing` is the share of its pixels without its depth."""
+    """Shapes of a scene: the target is the first; `vanishing` is the share of its pixels without its depth.
+
+    `holes` are attributes of the faults that differ from the camera's.
+    """
 
     shapes: list[Shape]
     camera: CameraModel
     middle_m: FloatArray
-    faults: StereoFaults = D435_FAULTS
+    holes: Mapping[str, float] = field(default_factory=dict)
     vanishing: float = 0.0
 
 
-def make_scene(kind: str, seed: int, points: int = 4) -> LiftScene:
+def make_scene(kind: str, seed: int, points: int = 4, simulator: str = "kind") -> LiftScene:
     """Draws a scene.
 
     Args:
         kind: One of `KINDS`.
         seed: The same seed gives the same scene.
         points: How many true points to draw on the target.
+        simulator: Depth camera, one of `SIMULATORS`.
 
     Raises:
-        InputError: If the kind is unknown.
+        InputError: If the kind or the simulator is unknown.
     """
     if kind not in KINDS:
         raise InputError("The kind of scene is unknown", repr(kind), f"use one of {', '.join(KINDS)}")
@@ -111,9 +119,8 @@ def make_scene(kind: str, seed: int, points: int = 4) -> LiftScene:
         candidates = np.argwhere((index == 0) & inner & np.isfinite(depth))
         if len(candidates) >= 20:
             break
-    seen = depth if not layout.vanishing else _without_target(layout, depth, index, rays, rng)
-    noisy = simulate_depth(seen, window, layout.camera.noise, rng, faults=layout.faults)
-    frame = RgbdFrame(np.full((*depth.shape, 3), 128, np.uint8), noisy, window, stamp_ns=seed, depth_noise=layout.camera.noise)
+    noisy, noise = _measured(layout, (depth, index, rays), window, _faults(layout, simulator, seed), rng)
+    frame = RgbdFrame(np.full((*depth.shape, 3), 128, np.uint8), noisy, window, stamp_ns=seed, depth_noise=noise)
     rows = rng.choice(len(candidates), points)
     uv = candidates[rows][:, ::-1] + rng.uniform(-0.5, 0.5, (points, 2))
     rays_true = window.deproject(uv, 1.0)
@@ -136,6 +143,34 @@ def _window(layout: _Layout, rng: np.random.Generator) -> Intrinsics:
 
 def _pixels(window: Intrinsics) -> FloatArray:
     return np.stack(np.meshgrid(np.arange(float(window.width)), np.arange(float(window.height))), axis=-1)
+
+
+def _faults(layout: _Layout, simulator: str, seed: int) -> DepthFaults:
+    faults = simulator_faults(simulator).drawn(np.random.default_rng([seed, 2]))
+    if isinstance(faults, UnkindFaults):
+        # The imagers of a time-of-flight camera stand where its faults say.
+        offset_m = layout.camera.imager_offset_m if faults.stereo else faults.imager_offset_m
+        return replace(faults, imager_offset_m=offset_m, **layout.holes)
+    assert isinstance(faults, StereoFaults)
+    return replace(faults, **layout.holes)
+
+
+def _measured(
+    layout: _Layout,
+    truth: tuple[FloatArray, NDArray[np.intp], FloatArray],
+    window: Intrinsics,
+    faults: DepthFaults,
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.float32], DepthNoise]:
+    """Depth as the camera measures it, and the noise that its frame names."""
+    depth, index, rays = truth
+    noise, looks = layout.camera.noise, NO_APPEARANCE
+    if layout.vanishing and isinstance(faults, UnkindFaults):
+        glass = np.where(index == 0, Material.GLASS, Material.PLAIN).astype(np.uint8)
+        looks = Appearance(material=glass, behind_m=render(layout.shapes[1:], rays)[0])
+    elif layout.vanishing:
+        depth = _without_target(layout, depth, index, rays, rng)
+    return simulate_depth(depth, window, noise, rng, faults=faults, appearance=looks), faults.stated_noise(noise, window)
 
 
 def _without_target(
@@ -186,14 +221,14 @@ def _through(point_m: FloatArray, normal: FloatArray) -> Plane:
     return Plane(normal, float(normal @ point_m))
 
 
-def _rod(rng: np.random.Generator, faults: StereoFaults) -> _Layout:
+def _rod(rng: np.random.Generator, holes: Mapping[str, float]) -> _Layout:
     """A rod of 1.5 cm at 0.6 m, seen by a D435, a quarter of a metre before a wall."""
     camera, _, ray = _camera(rng, 0)
     middle = 0.6 * ray
     angle, lean = rng.uniform(0, np.pi), rng.uniform(-0.4, 0.4)
     axis = np.array([np.cos(angle) * np.cos(lean), np.sin(angle) * np.cos(lean), np.sin(lean)])
     wall = _through(np.array([0.0, 0.0, 0.85]), _facing(rng, 0.0, 0.25))
-    return _Layout([Rod(middle + np.array([0, 0, 0.0075]), axis, 0.0075, 0.3), wall], camera, middle, faults)
+    return _Layout([Rod(middle + np.array([0, 0, 0.0075]), axis, 0.0075, 0.3), wall], camera, middle, holes)
 
 
 def _plain(rng: np.random.Generator) -> _Layout:
@@ -258,7 +293,7 @@ def _clutter(rng: np.random.Generator) -> _Layout:
         else:
             shapes.append(Box(place, _rotation(rng, normal), np.array([*rng.uniform(0.010, 0.035, 2), half])))
     shapes.append(_through(middle, normal))
-    return _Layout(shapes, camera, middle, replace(D435_FAULTS, hole_fraction=0.10, hole_radius_px=7.0))
+    return _Layout(shapes, camera, middle, {"hole_fraction": 0.10, "hole_radius_px": 7.0})
 
 
 def _transparent(rng: np.random.Generator) -> _Layout:
@@ -274,8 +309,8 @@ def _transparent(rng: np.random.Generator) -> _Layout:
 
 
 KINDS: dict[str, Callable[[np.random.Generator], _Layout]] = {
-    "rod": lambda rng: _rod(rng, D435_FAULTS),
-    "rod, 30 % holes": lambda rng: _rod(rng, replace(D435_FAULTS, hole_fraction=0.30)),
+    "rod": lambda rng: _rod(rng, {}),
+    "rod, 30 % holes": lambda rng: _rod(rng, {"hole_fraction": 0.30}),
     "plain": _plain,
     "small": _small,
     "tilted": _tilted,

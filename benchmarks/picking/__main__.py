@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.picking.ablations import ABLATIONS, PRODUCT
 from benchmarks.picking.plot import plot_picks
-from benchmarks.program import add_output, run_program
+from benchmarks.program import add_output, add_simulator, run_program
 from molmo_point.cli.evaluate.pick_command import check, told_picks
 from molmo_point.errors import InputError
 from molmo_point.evaluation.picks import COLUMNS, FIRST_SEED, row, summary
@@ -16,6 +16,7 @@ from molmo_point.evaluation.picks import COLUMNS, FIRST_SEED, row, summary
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the program."""
     add_output(parser, scenes=200, seed=FIRST_SEED, plot="success of every variant")
+    add_simulator(parser)
     parser.add_argument("--model", default="tabletop", help="embedded name or folder of a checkpoint")
     parser.add_argument("--device", help="cpu, cuda, ... (default: the best there is)")
     parser.add_argument("--ablations", action="store_true", help=f"measure all variants: {', '.join(ABLATIONS)}")
@@ -43,7 +44,7 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
         plot_picks(variants, options.plot)
     lines = [f"| | {' | '.join(COLUMNS)} |", "|---" * (len(COLUMNS) + 1) + "|"]
     lines += [f"| {name} | {' | '.join(row(figures))} |" for name, figures in variants.items()]
-    about = {"model": options.model, "first_seed": options.seed, "scenes": options.scenes}
+    about = {"model": options.model, "simulator": options.simulator, "first_seed": options.seed, "scenes": options.scenes}
     return {**about, "variants": variants}, "\n".join(lines)
 
 

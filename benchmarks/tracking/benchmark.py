@@ -70,19 +70,20 @@ class Results:
     answer_ms: list[float] = field(default_factory=list)
 
 
-def evaluate(sequences: int, first_seed: int = FIRST_SEED, seconds: float = SECONDS) -> Results:
+def evaluate(sequences: int, first_seed: int = FIRST_SEED, seconds: float = SECONDS, simulator: str = "kind") -> Results:
     """Run all contestants over sequences of every kind in turn.
 
     Args:
         sequences: How many; eight kinds take turns.
         first_seed: Sequence k has `first_seed + k`.
         seconds: Length of each.
+        simulator: Depth camera, one of `SIMULATORS`.
     """
     results = Results({name: {kind: Score() for kind in KINDS} for name in CONTESTANTS})
     for number in tqdm(range(sequences), desc="sequences", unit="sequence"):
         kind = KINDS[number % len(KINDS)]
         seed = first_seed + number
-        run_sequence(sequence(kind, seed, seconds), kind, np.random.default_rng([seed, 1]), results)
+        run_sequence(sequence(kind, seed, seconds, simulator=simulator), kind, np.random.default_rng([seed, 1]), results)
     return results
 
 

@@ -13,8 +13,10 @@ from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.rigid import rotation_exp
 from molmo_point.geometry.transforms import Transform
 from molmo_point.results import ImagePoint, Pointing
+from molmo_point.sim.depth_faults import Appearance
 from molmo_point.sim.stereo_faults import D435_FAULTS, SIMULATED_D435, simulate_depth
 from molmo_point.sim.tabletop.objects import SceneObject
+from molmo_point.sim.unkind_faults import simulator_faults
 
 FPS = 30
 SIGMA_PX = 2.0
@@ -100,9 +102,12 @@ class Step:
         return _outside_m(point.item, _turn(yaw).T @ (p_base - position)) < _ON_OBJECT_M
 
 
-def sequence(kind: str, seed: int, seconds: float, width: int = 640, height: int = 480) -> Iterator[Step]:
+def sequence(
+    kind: str, seed: int, seconds: float, width: int = 640, height: int = 480, simulator: str = "kind"
+) -> Iterator[Step]:
     """Frames of a moving table at 30 Hz; none where no object is large enough to point at."""
     rng = np.random.default_rng([seed, 77])
+    faults = _FAULTS if simulator == "kind" else simulator_faults(simulator).drawn(np.random.default_rng([seed, 2]))
     with MovingScene(kind, seed, width, height) as scene:
         exact_m = scene.render()[1]
         meant = _meant_points(scene, exact_m, rng)
@@ -113,9 +118,11 @@ def sequence(kind: str, seed: int, seconds: float, width: int = 640, height: int
             aim, _ = pose_at(meant[0].item, meant[0].rate, time_s)
             scene.show(time_s, aim)
             color, exact_m = scene.render()
-            depth_m = simulate_depth(exact_m, scene.intrinsics, SIMULATED_D435, rng, faults=_FAULTS)
+            looks = Appearance(color)
+            depth_m = simulate_depth(exact_m, scene.intrinsics, SIMULATED_D435, rng, faults=faults, appearance=looks)
+            noise = faults.stated_noise(SIMULATED_D435, scene.intrinsics)
             stamp_ns = 1_000_000_000 + round(time_s * 1e9)
-            frame = RgbdFrame(color, depth_m, scene.intrinsics, stamp_ns, scene.frame, stamp_ns, SIMULATED_D435)
+            frame = RgbdFrame(color, depth_m, scene.intrinsics, stamp_ns, scene.frame, stamp_ns, noise)
             yield Step(time_s, frame, exact_m, scene.base_T_camera, meant)
 
 

@@ -142,6 +142,7 @@ register(
             *_size(640, 480),
             Option("fps", _FPS, 10, limits=(1, 120)),
             Option("depth_noise", "give the simulated depth the noise and holes of a D435", True),
+            Option("simulator", "faults of the simulated depth: kind, unkind (as real stereo cameras) or time-of-flight", "kind"),
         ),
         extra="sim",
     ),

@@ -20,6 +20,7 @@ from molmo_point.sim.arm.tables import random_arm_layout
 from molmo_point.sim.arm.truth import ArmTruth
 from molmo_point.sim.camera import SimulatedCamera
 from molmo_point.sim.tabletop.objects import signed_distance
+from molmo_point.sim.unkind_faults import simulator_faults
 
 _SEEN_PIXELS = 150
 _ON_OBJECT_M = 0.015
@@ -105,7 +106,11 @@ def default_picker(
 
 
 def run_trial(
-    pointer: Pointer, seed: int, make_picker: MakePicker = default_picker, failure_picture: Path | None = None
+    pointer: Pointer,
+    seed: int,
+    make_picker: MakePicker = default_picker,
+    failure_picture: Path | None = None,
+    simulator: str = "kind",
 ) -> PickTrial:
     """Draw a scene, ask for one of its objects, and compare the outcome with the truth.
 
@@ -114,12 +119,16 @@ def run_trial(
         seed: Seed of the scene, the request, and all noise.
         make_picker: Makes the picker to measure.
         failure_picture: File for a picture of the end of a pick that fails; None writes none.
+        simulator: Depth camera, one of `SIMULATORS`.
     """
+    faults = simulator_faults(simulator)
     rng = np.random.default_rng([seed, 9])
     with SimulatedArm(random_arm_layout(rng)) as arm:
         meant = _choose(arm, rng)
         views = [arm.view(name) for name in ("fixed", "wrist")]
-        fixed, wrist = (SimulatedCamera(view, seed=2 * seed + k, clock_ns=arm.now_ns) for k, view in enumerate(views))
+        fixed, wrist = (
+            SimulatedCamera(view, seed=2 * seed + k, faults=faults, clock_ns=arm.now_ns) for k, view in enumerate(views)
+        )
         picker = make_picker(pointer, arm, fixed, wrist, rng)
         truth = ArmTruth(arm)
         start = (time.perf_counter(), time.process_time())

@@ -32,6 +32,7 @@ def run_picks(
     make_picker: MakePicker = default_picker,
     failures: Path | None = None,
     device: str | None = None,
+    simulator: str = "kind",
 ) -> Iterator[PickTrial]:
     """Run one pick per seed; they come in the order in which they end.
 
@@ -42,10 +43,11 @@ def run_picks(
         make_picker: Makes the picker to measure; other processes import it by its name.
         failures: Folder for pictures of failures; None writes none.
         device: Device of the model; None takes the best available.
+        simulator: Depth camera, one of `SIMULATORS`.
     """
     if processes == 1:
         _start(model, device)
-        yield from (_run(seed, make_picker, failures) for seed in seeds)
+        yield from (_run(seed, make_picker, failures, simulator) for seed in seeds)
         return
     # MuJoCo's contexts do not survive a fork, and each process is to use one thread.
     context = multiprocessing.get_context("spawn")
@@ -56,7 +58,7 @@ def run_picks(
         with ProcessPoolExecutor(processes, mp_context=context, initializer=_start, initargs=(model, device)) as pool:
             try:
                 with _interrupts_blocked():
-                    waiting = [pool.submit(_run, seed, make_picker, failures) for seed in seeds]
+                    waiting = [pool.submit(_run, seed, make_picker, failures, simulator) for seed in seeds]
                 yield from (done.result() for done in as_completed(waiting))
             except BaseException:
                 # A pick lasts longer than the patience of somebody who interrupts.
@@ -88,9 +90,10 @@ def _start(model: str, device: str | None) -> None:
     _pointer = Pointer.from_pretrained(model, device=device)
 
 
-def _run(seed: int, make_picker: MakePicker, failures: Path | None) -> PickTrial:
+def _run(seed: int, make_picker: MakePicker, failures: Path | None, simulator: str) -> PickTrial:
     assert _pointer is not None
-    return run_trial(_pointer, seed, make_picker, None if failures is None else failure_picture(failures, seed))
+    picture = None if failures is None else failure_picture(failures, seed)
+    return run_trial(_pointer, seed, make_picker, picture, simulator)
 
 
 def failure_picture(folder: Path, seed: int) -> Path:

@@ -12,6 +12,7 @@ from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.depth_noise import DepthNoise
 from molmo_point.sim.depth_faults import Appearance, DepthFaults
 from molmo_point.sim.stereo_faults import D435_FAULTS, SIMULATED_D435, simulate_depth
+from molmo_point.sim.unkind_faults import simulator_faults
 
 
 class SimulatedCamera(Camera):
@@ -102,18 +103,28 @@ class SimulatedTable(SimulatedCamera):
         height: Height of the image, in pixels.
         fps: Frames per second.
         depth_noise: Give the depth the noise and the holes of a D435; False gives exact depth.
+        simulator: Faults of the depth, one of `SIMULATORS`.
 
     Raises:
         DependencyError: MuJoCo is missing or cannot render.
+        InputError: The simulator is unknown.
     """
 
     def __init__(
-        self, scene_seed: int = 0, *, width: int = 640, height: int = 480, fps: int = 10, depth_noise: bool = True
+        self,
+        scene_seed: int = 0,
+        *,
+        width: int = 640,
+        height: int = 480,
+        fps: int = 10,
+        depth_noise: bool = True,
+        simulator: str = "kind",
     ) -> None:
         from molmo_point.sim.tabletop.scene import TabletopScene
 
+        faults = simulator_faults(simulator)
         self._table = TabletopScene.random(scene_seed, width, height)
-        super().__init__(self._table, SIMULATED_D435 if depth_noise else None, scene_seed, fps=fps)
+        super().__init__(self._table, SIMULATED_D435 if depth_noise else None, scene_seed, faults=faults, fps=fps)
         self.name = f"simulated:{scene_seed}"
         self.base_T_camera = self._table.base_T_camera
 

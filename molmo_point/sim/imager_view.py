@@ -1,5 +1,7 @@
 """Reprojection of depth images between the color camera and a depth imager at its side."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from molmo_point.arrays import FloatArray
@@ -9,27 +11,54 @@ _NEAREST_M = 0.15
 """Objects nearer than this may lose a part at the image border."""
 
 
-def imager_grid(intrinsics: Intrinsics, focal_px: float, offset_m: float) -> Intrinsics:
+@dataclass(frozen=True)
+class PixelGrid:
+    """Pinhole pixel grid; unlike that of `Intrinsics`, its optical axis may lie outside.
+
+    Attributes:
+        width: Number of columns.
+        height: Number of rows.
+        fx: Focal length along columns, pixels.
+        fy: Focal length along rows, pixels.
+        cx: Column of the optical axis.
+        cy: Row of the optical axis.
+    """
+
+    width: int
+    height: int
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+
+
+def color_grid(intrinsics: Intrinsics, shift_px: tuple[float, float] = (0.0, 0.0)) -> PixelGrid:
+    """Return the grid of a color image, whose axis is displaced by a shift in pixels."""
+    k = intrinsics
+    return PixelGrid(k.width, k.height, k.fx, k.fy, k.cx + shift_px[0], k.cy + shift_px[1])
+
+
+def imager_grid(color: PixelGrid, focal_px: float, offset_m: float) -> PixelGrid:
     """Return the pixel grid of a depth imager that covers the color image.
 
     Args:
-        intrinsics: Of the color image.
+        color: Grid of the color image.
         focal_px: Focal length of the depth imager, pixels.
         offset_m: Position of the imager along the color camera's x axis, meters.
     """
-    ratio = focal_px / intrinsics.fx
+    ratio = focal_px / color.fx
     margin = int(np.ceil(focal_px * abs(offset_m) / _NEAREST_M)) + 2
-    return Intrinsics(
-        width=int(np.ceil(intrinsics.width * ratio)) + 2 * margin,
-        height=int(np.ceil(intrinsics.height * ratio)) + 2,
+    return PixelGrid(
+        width=int(np.ceil(color.width * ratio)) + 2 * margin,
+        height=int(np.ceil(color.height * ratio)) + 2,
         fx=focal_px,
-        fy=intrinsics.fy * ratio,
-        cx=intrinsics.cx * ratio + margin,
-        cy=intrinsics.cy * ratio + 1,
+        fy=color.fy * ratio,
+        cx=color.cx * ratio + margin,
+        cy=color.cy * ratio + 1,
     )
 
 
-def nearest_pixels(source: Intrinsics, target: Intrinsics) -> tuple[np.ndarray, np.ndarray]:
+def nearest_pixels(source: PixelGrid, target: PixelGrid) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows and columns of `source` that show the directions of the rows and columns of `target`."""
     rows = (np.arange(target.height) - target.cy) * (source.fy / target.fy) + source.cy
     columns = (np.arange(target.width) - target.cx) * (source.fx / target.fx) + source.cx
@@ -41,8 +70,8 @@ def nearest_pixels(source: Intrinsics, target: Intrinsics) -> tuple[np.ndarray, 
 
 def seen_from(
     depth_m: FloatArray,
-    source: Intrinsics,
-    target: Intrinsics,
+    source: PixelGrid,
+    target: PixelGrid,
     offset_m: float,
     *extra: np.ndarray,
     overlap_px: float = 0.01,
@@ -53,8 +82,8 @@ def seen_from(
 
     Args:
         depth_m: Depth (h, w) in meters; NaN without a surface.
-        source: Intrinsics of `depth_m`.
-        target: Intrinsics of the result.
+        source: PixelGrid of `depth_m`.
+        target: PixelGrid of the result.
         offset_m: Position of the target camera along the source camera's x axis.
         extra: Images (h, w) that move with their pixels; 0 where nothing is seen.
         overlap_px: Width by which a pixel covers more on either side, pixels of the target.

@@ -13,6 +13,7 @@ from molmo_point.errors import InputError
 from molmo_point.geometry.depth_noise import DepthNoise, NoiseSource
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.sim.depth_faults import NO_APPEARANCE, Appearance, DepthFaults
+from molmo_point.sim.imager_view import PixelGrid
 
 
 @dataclass(frozen=True)
@@ -198,7 +199,7 @@ def neighbor_range(disparity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return found[0], found[1]
 
 
-def view_cosine(inverse_depth: np.ndarray, intrinsics: Intrinsics) -> np.ndarray:
+def view_cosine(inverse_depth: np.ndarray, intrinsics: Intrinsics | PixelGrid) -> np.ndarray:
     """Return the cosine (h, w) between the ray of each pixel and the normal of its surface.
 
     Inverse depth q is linear in the pixel on a plane n.p = c, so (fx q_u, fy q_v, q - x fx q_u - y fy q_v) is n / c

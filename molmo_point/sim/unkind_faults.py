@@ -10,11 +10,12 @@ from statistics import NormalDist
 import numpy as np
 
 from molmo_point.arrays import DepthArray, FloatArray
+from molmo_point.errors import InputError
 from molmo_point.geometry.depth_noise import DepthNoise
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.sim.depth_faults import Appearance, DepthFaults, Material
-from molmo_point.sim.imager_view import fill_from_behind, imager_grid, nearest_pixels, seen_from
-from molmo_point.sim.stereo_faults import neighbor_range, occluded, view_cosine
+from molmo_point.sim.imager_view import PixelGrid, color_grid, fill_from_behind, imager_grid, nearest_pixels, seen_from
+from molmo_point.sim.stereo_faults import D435_FAULTS, neighbor_range, occluded, view_cosine
 
 _NOWHERE_M = 1e3
 """Stands for pixels without a surface."""
@@ -102,13 +103,14 @@ class UnkindFaults(DepthFaults):
         still = np.random.default_rng(zlib.crc32(np.ascontiguousarray(depth_m, np.float32).tobytes()))
         noise = self.stated_noise(noise, intrinsics)
         assert noise.focal_px is not None
-        imager = imager_grid(intrinsics, noise.focal_px, self.imager_offset_m)
+        color = color_grid(intrinsics)
+        imager = imager_grid(color, noise.focal_px, self.imager_offset_m)
         surface = _surface(depth_m, appearance)
-        z_true, material, behind = _in_imager(surface, intrinsics, imager, self.imager_offset_m)
+        z_true, material, behind = _in_imager(surface, color, imager, self.imager_offset_m)
         z_shown, hole = _through_materials(z_true, material, behind, self, still)
         z, hole = _measured(z_shown, hole, imager, noise, self, still, rng)
         hole |= (z <= 0) | (z > 0.5 * _NOWHERE_M)
-        shifted = replace(intrinsics, cx=intrinsics.cx + self.misaligned_px[0], cy=intrinsics.cy + self.misaligned_px[1])
+        shifted = color_grid(intrinsics, self.misaligned_px)
         return seen_from(np.where(hole, np.nan, z), imager, shifted, -self.imager_offset_m, overlap_px=0.3)[0]
 
     def drawn(self, rng: np.random.Generator) -> "UnkindFaults":
@@ -141,6 +143,21 @@ TIME_OF_FLIGHT_FAULTS = UnkindFaults(
 )  # fmt: skip
 
 
+SIMULATORS: dict[str, DepthFaults] = {"kind": D435_FAULTS, "unkind": UNKIND_FAULTS, "time-of-flight": TIME_OF_FLIGHT_FAULTS}
+"""Depth cameras by the names of the command line."""
+
+
+def simulator_faults(name: str) -> DepthFaults:
+    """Return the faults of one of `SIMULATORS`.
+
+    Raises:
+        InputError: The name is unknown.
+    """
+    if name not in SIMULATORS:
+        raise InputError("simulator must be known", repr(name), f"use one of {', '.join(SIMULATORS)}")
+    return SIMULATORS[name]
+
+
 def _surface(depth_m: FloatArray, appearance: Appearance) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Depth, material and depth behind glass (h, w), complete."""
     seen = np.isfinite(depth_m) & (depth_m > 0)
@@ -157,7 +174,7 @@ def _surface(depth_m: FloatArray, appearance: Appearance) -> tuple[np.ndarray, n
 
 
 def _in_imager(
-    surface: tuple[np.ndarray, np.ndarray, np.ndarray], color: Intrinsics, imager: Intrinsics, offset_m: float
+    surface: tuple[np.ndarray, np.ndarray, np.ndarray], color: PixelGrid, imager: PixelGrid, offset_m: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Surface as the imager sees it; parts that only the imager sees take what lies next to them."""
     rows, columns = nearest_pixels(color, imager)
@@ -193,7 +210,7 @@ def _through_materials(
 def _measured(
     z_m: np.ndarray,
     hole: np.ndarray,
-    imager: Intrinsics,
+    imager: PixelGrid,
     noise: DepthNoise,
     faults: UnkindFaults,
     still: np.random.Generator,
@@ -233,7 +250,7 @@ def _holes(shape: tuple[int, int], fraction: float, faults: UnkindFaults, still:
 
 
 def _flicker(
-    z_m: np.ndarray, imager: Intrinsics, faults: UnkindFaults, still: np.random.Generator, rng: np.random.Generator
+    z_m: np.ndarray, imager: PixelGrid, faults: UnkindFaults, still: np.random.Generator, rng: np.random.Generator
 ) -> np.ndarray:
     """Patches (h, w) that are missing in this frame; they come and go in weak places, most of them steep ones."""
     if faults.flicker_fraction <= 0:
@@ -290,7 +307,7 @@ def _spread(values: np.ndarray, diagonal: bool) -> np.ndarray:
     return most
 
 
-def _grazing(z_m: np.ndarray, imager: Intrinsics, faults: UnkindFaults, rng: np.random.Generator) -> np.ndarray:
+def _grazing(z_m: np.ndarray, imager: PixelGrid, faults: UnkindFaults, rng: np.random.Generator) -> np.ndarray:
     """Dropouts (h, w) of surfaces that the imager sees at a steep angle, apart from edges."""
     chance = np.clip(1.0 - view_cosine(1.0 / z_m, imager) / np.cos(faults.grazing_rad), 0.0, 1.0)
     low, high = neighbor_range(z_m)

@@ -35,6 +35,15 @@ def test_lift_prints_writes_and_draws(tmp_path, capsys):
     assert plot.read_bytes().startswith(b"\x89PNG")
 
 
+def test_programs_measure_with_the_simulator_that_is_named(capsys):
+    figures = {}
+    for name in ("kind", "unkind"):
+        assert run(lift, "--scenes", 8, "--json", "--simulator", name) == 0
+        figures[name] = json.loads(capsys.readouterr().out)
+        assert figures[name]["simulator"] == name
+    assert figures["kind"]["estimators"] != figures["unkind"]["estimators"]
+
+
 def test_lift_gives_the_same_figures_for_the_same_seed(capsys):
     pytest.importorskip("pyrealsense2")
     medians = []
@@ -48,7 +57,7 @@ def test_tracking_prints_its_table(capsys, monkeypatch):
     pytest.importorskip("cv2")
     pytest.importorskip("mujoco")
     whole = tracking.benchmark.evaluate
-    monkeypatch.setattr(tracking.benchmark, "evaluate", lambda sequences, first: whole(sequences, first, seconds=1.2))
+    monkeypatch.setattr(tracking.benchmark, "evaluate", lambda sequences, first, **_: whole(sequences, first, seconds=1.2))
     assert run(tracking, "--scenes", 1) == 0
     row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("| molmo_point |"))
     assert 0.0 < float(row.split("|")[2]) < 30.0

@@ -83,6 +83,11 @@ def test_wrong_text_is_refused_with_what_is_right(text, clues):
         assert clue in str(caught.value)
 
 
+def test_an_unknown_simulator_is_refused_with_the_known_ones():
+    with pytest.raises(InputError, match="kind, unkind, time-of-flight"):
+        open_camera("simulated:3?simulator=cruel")
+
+
 def test_a_source_that_is_needed_is_asked_for():
     with pytest.raises(InputError, match=r"recording:PATH"):
         open_camera("recording")

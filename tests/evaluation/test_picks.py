@@ -52,6 +52,7 @@ def test_nothing_but_failures_has_no_times():
     ("arguments", "message"),
     [
         (["--processes", "0"], "--processes must be a whole number above zero"),
+        (["--simulator", "cruel"], "kind, unkind, time-of-flight"),
         (["--failures", "/nowhere/at/all"], "--failures must be a folder"),
         (["--accept-cautions", "UNKNOWN"], "invalid choice: 'UNKNOWN'"),
         (["--plot", "x.png"], "--plot belongs to eval calibration and trust"),
@@ -62,7 +63,17 @@ def test_what_cannot_be_done_is_said_before_the_measurement(arguments, message, 
     assert message in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("option", [["--processes", "2"], ["--accept-cautions", "POOR_IMAGE"]])
+def test_the_simulator_reaches_the_picks(monkeypatch, capsys):
+    def run_picks(model, seeds, processes, *, simulator, **_):
+        assert simulator == "unkind"
+        yield GOOD
+
+    monkeypatch.setattr(pick_command, "run_picks", run_picks)
+    assert main(["eval", "pick", "--scenes", "1", "--json", "--simulator", "unkind"]) == 0
+    assert json.loads(capsys.readouterr().out)["simulator"] == "unkind"
+
+
+@pytest.mark.parametrize("option", [["--simulator", "unkind"], ["--processes", "2"], ["--accept-cautions", "POOR_IMAGE"]])
 def test_options_of_the_picks_are_refused_elsewhere(option, capsys):
     assert main(["eval", "tabletop", "--scenes", "1", *option]) != 0
     assert "eval pick" in capsys.readouterr().err

@@ -34,7 +34,7 @@ _OWNERS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("write", "data", *_OF_DATA), ("calibration",)),
     "plot": ("calibration", "trust"),
     **dict.fromkeys(("rows", "half", "details"), ("trust",)),
-    **dict.fromkeys(("processes", "failures"), ("pick",)),
+    **dict.fromkeys(("processes", "failures", "simulator"), ("pick",)),
     "accept_cautions": ("pick", "place"),
     **dict.fromkeys(("folder", "pictures", "draws", "labels"), ("real",)),
 }
@@ -70,6 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--variants", action=_MovedOption, const="pick --variants", nargs="*", help=argparse.SUPPRESS)
     group.add_argument("--processes", type=int, help="number of picks at a time (default: one for each core)")
     group.add_argument("--failures", type=Path, metavar="DIR", help="write a picture of the end of every pick that fails")
+    group.add_argument("--simulator", metavar="CAMERA", help="depth camera: kind (default), unkind or time-of-flight")
     add_accept_cautions(parser.add_argument_group("pick and place"))
     _add_real(parser.add_argument_group("real", "depth, stated error and grasps on labeled frames"))
     parser.add_argument("--plot", type=Path, metavar="FILE", help="write a PNG: reliability diagram (calibration, trust)")

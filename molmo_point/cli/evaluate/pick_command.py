@@ -15,6 +15,7 @@ from molmo_point.errors import InputError
 from molmo_point.evaluation.pick_trial import MakePicker, PickTrial, default_picker
 from molmo_point.evaluation.picks import failure_picture, run_picks, summary, tables
 from molmo_point.picking.pick_settings import PickSettings
+from molmo_point.sim.unkind_faults import simulator_faults
 from molmo_point.text_checks import checked_count
 
 
@@ -24,6 +25,8 @@ def check(options: argparse.Namespace) -> None:
         raise InputError("--failures must be a folder", str(options.failures), f"make the folder {options.failures} first")
     if options.processes is not None:
         checked_count("--processes", options.processes, 2)
+    if options.simulator is not None:
+        simulator_faults(options.simulator)
 
 
 def failure_pictures(options: argparse.Namespace) -> list[Path]:
@@ -41,6 +44,7 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     return {
         "model": options.model,
         "accept_cautions": accepted,
+        "simulator": options.simulator or "kind",
         "first_seed": options.seed,
         "scenes": options.scenes,
         **figures,
@@ -51,12 +55,20 @@ def told_picks(options: argparse.Namespace, make_picker: MakePicker) -> Iterator
     """Run picks with progress, and print every failure with its seed; Ctrl-C ends them, and keeps those that are done.
 
     Args:
-        options: With `model`, `seed`, `scenes`, `processes`, `failures` and `device`.
+        options: With `model`, `seed`, `scenes`, `processes`, `failures`, `device` and `simulator`.
         make_picker: Makes the picker to measure.
     """
     seeds = range(options.seed, options.seed + options.scenes)
     processes = min(options.processes or os.cpu_count() or 1, len(seeds))
-    picks = run_picks(options.model, seeds, processes, make_picker=make_picker, failures=options.failures, device=options.device)
+    picks = run_picks(
+        options.model,
+        seeds,
+        processes,
+        make_picker=make_picker,
+        failures=options.failures,
+        device=options.device,
+        simulator=options.simulator or "kind",
+    )
     done = 0
     try:
         with must_unwind() if processes > 1 else contextlib.nullcontext():

@@ -1,11 +1,15 @@
 """What trials of grasps add up to, and one real trial."""
 
 import math
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
-from benchmarks.grasps.benchmark import GraspTrial, graspable, run_trials, summarize, table
+from benchmarks.grasps.benchmark import TABLES, GraspTrial, graspable, judge, run_trials, summarize, table
+from molmo_point.geometry.transforms import Transform
 from molmo_point.grasp.gripper import Gripper
+from molmo_point.sim.tabletop.objects import SceneObject
 
 
 def trial(verdict: str, fits: bool = True, width_error_m: float = 0.001, seconds: float = 0.1) -> GraspTrial:
@@ -44,8 +48,23 @@ def test_a_real_trial_repeats() -> None:
 
 
 def test_what_the_gripper_holds() -> None:
-    class Thing:
-        half_size_m = (0.05, 0.03, 0.02)
+    item = SceneObject("brick", "red", (0.05, 0.03, 0.02), (0.0, 0.0, 0.02), 0.0, (1.0, 0.0, 0.0))
+    assert graspable(item, Gripper())
+    assert not graspable(item, Gripper(max_opening_m=0.06))
 
-    assert graspable(Thing(), Gripper())
-    assert not graspable(Thing(), Gripper(max_opening_m=0.06))
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tables", sorted(set(TABLES) - {"plain", "mixed"}))
+def test_a_trial_on_every_kind_of_table_repeats(tables: str) -> None:
+    once, again = (run_trials([3], simulator="unkind", tables=tables) for _ in range(2))
+    assert [(trial.verdict, trial.iou) for trial in once] == [(trial.verdict, trial.iou) for trial in again]
+
+
+def test_an_uneven_table_and_walls_are_hit() -> None:
+    pose = Transform("base", "grasp", np.diag([1.0, -1.0, -1.0]), np.array([0.0, 0.0, 0.08]))
+    item = SceneObject("cube", "red", (0.02, 0.02, 0.02), (0.0, 0.0, 0.02), 0.0, (1.0, 0.0, 0.0))
+    gripper = Gripper()
+    grasp = SimpleNamespace(camera_T_grasp=pose, opening_m=0.06, approach_distance_m=0.0)
+    low = float(pose.apply(np.array([0.0, 0.0, gripper.tip_offset_m]), frame="grasp")[2])
+    raised = judge(grasp, [item], item, gripper, lambda xy: np.full(len(xy), low + 0.002))[0]
+    assert raised == "HITS_TABLE" and judge(grasp, [item], item, gripper, lambda xy: np.full(len(xy), low - 0.002))[0] != raised

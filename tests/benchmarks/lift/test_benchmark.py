@@ -79,7 +79,18 @@ def test_scenes_and_their_truth(kind: str) -> None:
         assert scene.measurable.all()
 
 
+@pytest.mark.parametrize("kind", ["rod, 30 % holes", "transparent"])
+def test_unkind_scenes_have_more_holes_and_say_their_noise(kind: str) -> None:
+    kind_scene, unkind, again = (make_scene(kind, 5, simulator=name) for name in ("kind", "unkind", "unkind"))
+    assert np.array_equal(unkind.frame.depth_m, again.frame.depth_m, equal_nan=True)
+    assert np.array_equal(unkind.true_depth_m, kind_scene.true_depth_m, equal_nan=True)
+    assert not np.array_equal(unkind.frame.depth_m, kind_scene.frame.depth_m, equal_nan=True)
+    assert unkind.frame.depth_noise.correlation_px > kind_scene.frame.depth_noise.correlation_px
+
+
 def test_an_unknown_kind_is_refused() -> None:
+    with pytest.raises(InputError, match="simulator"):
+        make_scene("rod", 0, simulator="cruel")
     with pytest.raises(InputError, match="kind"):
         make_scene("sponge", 0)
 

@@ -32,6 +32,14 @@ def test_truth_agrees_with_what_is_rendered(steps):
             assert not step.on_object(thing, uv + 400.0)
 
 
+def test_the_unkind_camera_sees_the_same_scene_with_more_holes(steps):
+    from benchmarks.tracking.moving_points import sequence
+
+    unkind = next(sequence("both", SEED, 0.05, 320, 240, simulator="unkind"))
+    assert np.array_equal(unkind.frame.color, steps[0].frame.color)
+    assert np.isnan(unkind.frame.depth_m).mean() > np.isnan(steps[0].frame.depth_m).mean()
+
+
 def test_what_is_off_the_object_is_told(steps):
     step = steps[0]
     for thing in step.meant:
