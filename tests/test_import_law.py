@@ -56,7 +56,7 @@ LIBRARIES = {
     "OpenEXR": (("camera/",), True),
     "rosbags": (("camera/",), True),
     "matplotlib": (("viz/training_chart.py",), True),
-    "cv2": (("tracking/", "viz/video.py", "camera/", "calibration/", "hand_eye/"), False),
+    "cv2": (("grasp/", "tracking/", "viz/video.py", "camera/", "calibration/", "hand_eye/"), False),
     "scipy": (("tracking/", "hand_eye/", "calibration/", "grasp/", "depth/", "evaluation/", "arm/"), True),
     "mujoco": (("sim/", "cli/doctor/probes.py"), True),
     "faster_whisper": (("commands/speech.py",), True),

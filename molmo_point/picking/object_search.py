@@ -90,13 +90,10 @@ class Finder:
         """
         log.note(state, f"looking for {query!r} with the fixed camera")
         overview = self.read_fixed()
-        assert overview.depth_m is not None and overview.intrinsics is not None
-        pose = self._arm.base_T_camera(overview.frame, overview.stamp_ns)
-        boxes = boxes_on_table(overview.depth_m, overview.intrinsics, pose, table_z_m=self._arm.table_z_m)
-        search = Search(query, log, overview, boxes)
+        search = Search(query, log, overview, self._obstacles(overview))
         answers = [self._answer(search, overview, "the fixed camera")]
         if self._wrist is not None:
-            frame = self._wrist.read()
+            frame = self._prepared(self._wrist.read())
             self._wrist_frame = frame.frame
             answers.append(self._answer(search, frame, "the wrist camera, from above"))
         search.sightings += [answer for answer in answers if isinstance(answer, Sighting)]
@@ -106,6 +103,16 @@ class Finder:
         self._choose(search, state)
         self._require_confidence(search, [answer for answer in answers if isinstance(answer, Blank)])
         return search
+
+    def _obstacles(self, overview: RgbdFrame) -> tuple[ObstacleBox, ...]:
+        """Boxes around everything that the fixed camera sees on the table."""
+        assert overview.depth_m is not None and overview.intrinsics is not None
+        pose = self._arm.base_T_camera(overview.frame, overview.stamp_ns)
+        return boxes_on_table(overview.depth_m, overview.intrinsics, pose, table_z_m=self._arm.table_z_m)
+
+    def _prepared(self, frame: RgbdFrame) -> RgbdFrame:
+        """A frame of the wrist camera as the model is asked about it."""
+        return frame
 
     def require_trusted(self, query: str, log: EventLog, state: PickState) -> None:
         """Ask the model before the arm goes to where the cameras see the table.
@@ -200,7 +207,7 @@ class Finder:
             search.note(f"no way to look from {place}: {path.message}")
             return None
         search.note(f"going to look from {place}", PickState.APPROACH)
-        frame = self.read_after(path, self._wrist)
+        frame = self._prepared(self.read_after(path, self._wrist))
         search.note("looking again with the wrist camera")
         return self._answer(search, frame, place)
 

@@ -15,6 +15,7 @@ from molmo_point.geometry.transforms import Transform
 from molmo_point.grasp.candidates import GRASP_FRAME, GraspCandidate
 from molmo_point.picking.approach import GraspPlan, plan_grasp
 from molmo_point.picking.event_log import EventLog, PickStopped, no_path, until
+from molmo_point.picking.flat_finder import FlatFinder
 from molmo_point.picking.grip import Grip
 from molmo_point.picking.guarded_arm import GuardedArm, described, errors_as
 from molmo_point.picking.held_object import DropZones, Held
@@ -67,7 +68,8 @@ class Picker:
         self.guarded = GuardedArm(arm)
         self.grip = Grip(self.guarded, self, self.settings.least_width_m)
         looker = Looker(pointer, self.guarded, self.settings.accept_cautions)
-        self.finder = Finder(self.guarded, looker, fixed_camera, wrist_camera, self.settings)
+        finder = FlatFinder if self.settings.without_depth else Finder
+        self.finder = finder(self.guarded, looker, fixed_camera, wrist_camera, self.settings)
 
     @property
     def holding(self) -> str:

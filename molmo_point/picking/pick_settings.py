@@ -24,6 +24,8 @@ class PickSettings:
             caution moves nothing.
         least_confidence: Least confidence of the object picked, 0 to 1, in its surest view. A view whose confidence is unknown
             (NaN) under an accepted caution reaches it; 0 accepts all.
+        without_depth: True uses no depth: the wrist camera looks from several places. Obstacles are then not seen.
+        assumed_height_m: Height that everything on the table is assumed to have without depth, meters.
 
     Raises:
         InputError: If a number is negative, a speed is not in (0, 1], a confidence is above 1, or a kind of caution is unknown.
@@ -39,6 +41,8 @@ class PickSettings:
     holding_speed: float = 0.7
     accept_cautions: frozenset[CautionKind] = frozenset()
     least_confidence: float = 0.5
+    without_depth: bool = False
+    assumed_height_m: float = 0.12
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "accept_cautions", caution_kinds(self.accept_cautions))

@@ -119,6 +119,9 @@ class Placer:
 
     def _spots(self, where: str | Transform, relation: Relation) -> tuple[list[_Spot], tuple[ObstacleBox, ...], RgbdFrame]:
         """Places for the release, the best first; boxes on the table; and the fixed camera's frame from before."""
+        if isinstance(where, str) and self._settings.without_depth:
+            said = f"without depth the room at {where!r} is not known; put the object aside, or give a pose"
+            raise PickStopped(PickFailure.NO_DEPTH, said, again=False)
         if isinstance(where, str) and not self._finder.is_home:
             self._finder.require_trusted(where, self._log, PickState.PLACE)
         self._note("going to where the cameras see the table")

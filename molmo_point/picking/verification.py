@@ -27,9 +27,10 @@ def still_there(before: RgbdFrame, after: RgbdFrame, target: Target, base_T_came
         base_T_camera: Pose of the camera.
 
     Returns:
-        0 to 1; NaN if the object is not visible before, or its place is not visible after.
+        0 to 1; NaN if the object is not visible before, or its place is not visible after, or without depth.
     """
-    assert before.intrinsics is not None and before.depth_m is not None and after.depth_m is not None
+    if before.intrinsics is None or before.depth_m is None or after.depth_m is None:
+        return float("nan")
     camera_T_base = base_T_camera.inverse()
     in_camera = target.transformed(camera_T_base)
     uv = before.intrinsics.project_inside(in_camera.position_m)
@@ -54,9 +55,11 @@ def seen_put(before: RgbdFrame, after: RgbdFrame, at_m: FloatArray, reach_m: flo
         base_T_camera: Pose of the camera.
 
     Returns:
-        0 to 1; 0 if too few pixels are higher to be an object; NaN if the place is hidden, for example by the arm.
+        0 to 1; 0 if too few pixels are higher to be an object; NaN if the place is hidden, for example by the arm, or without
+        depth.
     """
-    assert before.intrinsics is not None and before.depth_m is not None and after.depth_m is not None
+    if before.intrinsics is None or before.depth_m is None or after.depth_m is None:
+        return float("nan")
     both = np.isfinite(before.depth_m) & np.isfinite(after.depth_m)
     rows, columns = np.nonzero(both)
     uv = np.stack([columns, rows], axis=1).astype(np.float64)

@@ -36,6 +36,7 @@ _OWNERS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("rows", "half", "details"), ("trust",)),
     **dict.fromkeys(("processes", "failures", "simulator"), ("pick",)),
     "accept_cautions": ("pick", "place"),
+    "without_depth": ("pick",),
     **dict.fromkeys(("folder", "pictures", "draws", "labels"), ("real",)),
 }
 """Benchmarks that each special option belongs to."""
@@ -69,6 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("pick", "one scene per pick; repeat a failure with --scenes 1 --seed SEED")
     group.add_argument("--variants", action=_MovedOption, const="pick --variants", nargs="*", help=argparse.SUPPRESS)
     group.add_argument("--processes", type=int, help="number of picks at a time (default: one for each core)")
+    group.add_argument("--without-depth", action="store_true", help="use no depth: the wrist camera looks from several places")
     group.add_argument("--failures", type=Path, metavar="DIR", help="write a picture of the end of every pick that fails")
     group.add_argument("--simulator", metavar="CAMERA", help="depth camera: kind (default), unkind or time-of-flight")
     add_accept_cautions(parser.add_argument_group("pick and place"))

@@ -38,13 +38,14 @@ def failure_pictures(options: argparse.Namespace) -> list[Path]:
 
 def measure(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     """Run the picks; return the figures and their tables."""
-    settings = PickSettings(accept_cautions=options.accept_cautions)
+    settings = PickSettings(accept_cautions=options.accept_cautions, without_depth=options.without_depth)
     figures = summary(list(told_picks(options, functools.partial(default_picker, settings=settings))))
     accepted = sorted(settings.accept_cautions)
     return {
         "model": options.model,
         "accept_cautions": accepted,
         "simulator": options.simulator or "kind",
+        "without_depth": options.without_depth,
         "first_seed": options.seed,
         "scenes": options.scenes,
         **figures,

@@ -78,7 +78,9 @@ def open_rig(
         zones = DropZones(parameters.aside_xy_m, parameters.hand_over_xy_m, parameters.place_spacing_m)
         watched = pointer if recorder is None else recorder.watch(pointer)
         least = parameters.least_confidence if parameters.require_trusted else 0.0
-        settings = PickSettings(accept_cautions=parameters.accepted(), least_confidence=least)
+        settings = PickSettings(
+            accept_cautions=parameters.accepted(), least_confidence=least, without_depth=parameters.without_depth
+        )
         return Rig(Picker(watched, arm, fixed, wrist, settings, zones), recorder)
     except BaseException:
         arm.close()

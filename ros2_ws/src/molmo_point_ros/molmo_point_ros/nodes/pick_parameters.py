@@ -17,6 +17,9 @@ class PickNodeParameters(ModelParameters):
     least_confidence: float = parameter(
         0.5, "Least confidence of the object that is picked; needs require_trusted", (0.0, 1.0), read_only=True
     )
+    without_depth: bool = parameter(
+        False, "Use no depth: the wrist camera looks from several places, and obstacles are not seen", read_only=True
+    )
     arm: str = parameter("simulated", "Arm: a registered name, or module:factory of your own", allowed=usage)
     scene_seed: int = parameter(0, "Seed of the random table of the simulated arm", (0, 1_000_000))
     object_count: int = parameter(0, "Number of objects on the table; 0: 3 to 10, by the seed", (0, 10))
