@@ -1,6 +1,7 @@
 """Grasp candidates, rejected grasps with their reasons, and the result of a grasp search."""
 
 import enum
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -60,8 +61,9 @@ class GraspCandidate:
         width_m: Width of the object between the pads, in meters.
         opening_m: Opening before the approach, in meters.
         quality: Weighted geometric mean of `scores`, 0 to 1.
-        scores: Scores by name, each 0 to 1: antipodal, seen, outlined, near, centered, upright, engaged, room.
+        scores: Scores by name, each 0 to 1: antipodal, seen, outlined, both_seen, near, centered, upright, engaged, room.
         approach_distance_m: Length of the straight approach, in meters.
+        width_sigma_m: Standard deviation of the width, in meters; large where a side was not seen, NaN if unknown.
     """
 
     camera_T_grasp: Transform
@@ -70,6 +72,7 @@ class GraspCandidate:
     quality: float
     scores: Mapping[str, float]
     approach_distance_m: float
+    width_sigma_m: float = math.nan
 
     @property
     def center_m(self) -> FloatArray:
@@ -96,7 +99,7 @@ class GraspCandidate:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON."""
-        names = ("approach", "closing", "width_m", "opening_m", "quality", "scores", "approach_distance_m")
+        names = ("approach", "closing", "width_m", "width_sigma_m", "opening_m", "quality", "scores", "approach_distance_m")
         return plain_json(pose_figures(self.camera_T_grasp) | {name: getattr(self, name) for name in names})
 
 

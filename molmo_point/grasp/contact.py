@@ -6,13 +6,15 @@ from functools import lru_cache
 
 import numpy as np
 
-from molmo_point.arrays import FloatArray
+from molmo_point.arrays import FloatArray, IntArray
 from molmo_point.grasp.candidates import Rejection
+from molmo_point.grasp.completion import CompletedShape
 from molmo_point.grasp.gripper import Gripper
 from molmo_point.grasp.slab_search import Proposal, outermost
 from molmo_point.grasp.support import SupportPlane
 
-_BINS = 5
+_BINS, _WINDOWS = 5, 3
+_PAD = _BINS * (_WINDOWS // 2) + np.arange(_BINS)
 _MIN_POINTS = 8
 _OUTLINE_M, _SHOULDER_M = 0.0015, 0.005
 
@@ -24,6 +26,8 @@ class Contact:
     Attributes:
         position_m: Origin of the tool frame (3,), centered between the two sides, in meters.
         width_m: Distance between the two sides, in meters.
+        width_sigma_m: Standard deviation of the width, in meters; an unseen side makes it large.
+        seen_share: Share of the largest plausible width that was measured, 0 to 1.
         angle_rad: Larger of the two angles between closing direction and surface normal, in radians.
         engaged_m: Overlap of fingers and block along the approach, in meters.
         reason: Reason for the rejection; None otherwise.
@@ -31,6 +35,8 @@ class Contact:
 
     position_m: FloatArray
     width_m: float
+    width_sigma_m: float
+    seen_share: float
     angle_rad: float
     engaged_m: float
     reason: Rejection | None
@@ -38,6 +44,7 @@ class Contact:
 
 def measure_contact(
     local_m: FloatArray,
+    shape: CompletedShape,
     proposal: Proposal,
     gripper: Gripper,
     spacing_m: float,
@@ -50,7 +57,8 @@ def measure_contact(
     `noise_m`, the standard deviation of a point, counts as upright.
 
     Args:
-        local_m: Measured surface of the object (n, 3) in the axes of the proposal, in meters.
+        local_m: Surface of the completed object (n, 3) in the axes of the proposal, in meters.
+        shape: The same object in the optical frame.
         proposal: Closing from `search_slabs`.
         gripper: Gripper sizes.
         spacing_m: Distance between neighboring points, in meters.
@@ -64,16 +72,18 @@ def measure_contact(
     between = (y >= proposal.low_m - 1e-3) & (y <= proposal.high_m + 1e-3)
     below = bool(np.any(between & (z > proposal.tip_m + 0.002)))
     between &= z <= proposal.tip_m
-    if np.count_nonzero(between) < _MIN_POINTS:
-        return Contact(proposal.position_m, math.nan, math.nan, 0.0, Rejection.FEW_POINTS)
+    measured = (np.flatnonzero(slab) < shape.measured_count)[between]
+    if np.count_nonzero(measured) < _MIN_POINTS:
+        return Contact(proposal.position_m, *(math.nan,) * 4, 0.0, Rejection.FEW_POINTS)
     x, y, z = x[between], y[between], z[between]
     across = [x, *_level(x, z - middle[2], proposal.axes, support)]
-    ends, slopes = [], []
+    ends, slopes, unseen = [], [], []
     for sign in (-1.0, 1.0):
         outward = sign * y
         end = outermost(outward)
         ends.append(sign * (end + 0.5 * spacing_m))
-        turn = max(_turn(flat, outward, end, gripper) for flat in across)
+        unseen.append(end - outermost(outward[measured]))
+        turn = max(_turn(flat, outward, end, gripper, hull=flat is not x) for flat in across)
         falls = _widening(outward, z, end, proposal, gripper, noise_m) if below else 0.0
         slopes.append(math.hypot(turn, max(falls, _shoulder(outward, z, end, noise_m))))
     width, angle = ends[1] - ends[0], math.atan(max(slopes))
@@ -83,7 +93,10 @@ def measure_contact(
         reason = Rejection.TOO_WIDE
     elif angle > math.atan(gripper.friction):
         reason = Rejection.NOT_ANTIPODAL
-    return Contact(position, width, angle, proposal.tip_m - proposal.top_m, reason)
+    slack = shape.slack_m * abs(float(shape.away @ proposal.axes[:, 1]))
+    sigma = math.sqrt(2.0 * noise_m**2 + spacing_m**2 / 6.0 + 0.25 * (unseen[0] ** 2 + unseen[1] ** 2 + slack**2))
+    seen = max(0.0, width - sum(unseen)) / (width + slack)
+    return Contact(position, width, sigma, seen, angle, proposal.tip_m - proposal.top_m, reason)
 
 
 def _level(x: FloatArray, z: FloatArray, axes: FloatArray, support: SupportPlane | None) -> list[FloatArray]:
@@ -95,25 +108,42 @@ def _level(x: FloatArray, z: FloatArray, axes: FloatArray, support: SupportPlane
     return [x * up[2] - z * up[0]] if math.hypot(up[0], up[2]) > 0.9 else []
 
 
-def _turn(flat: FloatArray, outward: FloatArray, end: float, gripper: Gripper) -> float:
-    """Measure the slope between one side's outline and the finger's pad; `flat` runs across the finger."""
-    wide = np.abs(flat) <= 0.5 * gripper.finger_width_m
-    bins = np.minimum(((flat[wide] / gripper.finger_width_m + 0.5) * _BINS).astype(np.int64), _BINS - 1)
-    outline = np.full(_BINS, -np.inf)
-    np.maximum.at(outline, bins, outward[wide])
+def _turn(flat: FloatArray, outward: FloatArray, end: float, gripper: Gripper, hull: bool) -> float:
+    """Measure the slope between one side's outline, or its convex hull, and the pad; `flat` runs across the finger."""
+    position = (flat / gripper.finger_width_m + 0.5 * _WINDOWS) * _BINS
+    wide = (position >= 0) & (position < _WINDOWS * _BINS)
+    outline = np.full(_WINDOWS * _BINS, -np.inf)
+    np.maximum.at(outline, position[wide].astype(np.int64), outward[wide])
     # Points far behind the outermost point belong to another side of the object.
-    used = outline > end - 2.0 * gripper.finger_width_m
-    if np.count_nonzero(used) < 2:
+    known = np.flatnonzero(outline > end - 2.0 * gripper.finger_width_m)
+    # The pad bridges a gap in the outline; beyond its ends nothing is known.
+    inner = _PAD[(known[0] <= _PAD) & (known[-1] >= _PAD)] if known.size else known
+    if inner.size < 2:
         return 0.0
-    bend, slope = (_fits(tuple(used.tolist())) @ outline[used]) / [gripper.finger_width_m**2, gripper.finger_width_m]
+    if hull:
+        known = _convex(known, outline[known])
+    values = np.interp(inner, known, outline[known])
+    bend, slope = (_fits(tuple(inner.tolist())) @ values) / [gripper.finger_width_m**2, gripper.finger_width_m]
     # Within 3 mm to either side a round outline is flat, a corner is not.
     return max(abs(slope), 0.006 * abs(bend))
 
 
-@lru_cache(maxsize=2**_BINS)
-def _fits(used: tuple[bool, ...]) -> FloatArray:
-    """Return the matrix (2, k) from k used bins of an outline to bend and slope; three bins and fewer give no bend."""
-    across = ((np.arange(_BINS) + 0.5) / _BINS - 0.5)[np.array(used)]
+def _convex(known: IntArray, outline: FloatArray) -> IntArray:
+    """Return the bins on the convex hull of an outline."""
+    kept: list[tuple[int, float]] = []
+    for at, value in zip(known.tolist(), outline.tolist(), strict=True):
+        while len(kept) > 1 and (value - kept[-2][1]) * (kept[-1][0] - kept[-2][0]) >= (kept[-1][1] - kept[-2][1]) * (
+            at - kept[-2][0]
+        ):
+            kept.pop()
+        kept.append((at, value))
+    return np.array([at for at, _ in kept])
+
+
+@lru_cache
+def _fits(inner: tuple[int, ...]) -> FloatArray:
+    """Return the matrix (2, k) from k bins of an outline to bend and slope; three bins and fewer give no bend."""
+    across = (np.array(inner) - _PAD.mean()) / _BINS
     if len(across) < 4:
         centered = across - across.mean()
         return np.stack([np.zeros_like(centered), centered / (centered @ centered)])

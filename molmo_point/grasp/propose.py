@@ -14,6 +14,7 @@ from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.transforms import Transform
 from molmo_point.grasp.candidates import GRASP_FRAME, GraspCandidate, Grasps, RejectedGrasp, Rejection
 from molmo_point.grasp.collision import find_collisions, obstacles, seen_free
+from molmo_point.grasp.completion import CompletedShape, complete_shape
 from molmo_point.grasp.contact import Contact, measure_contact
 from molmo_point.grasp.gripper import Gripper
 from molmo_point.grasp.object_region import MAX_SIZE_M, ObjectRegion, grow_region
@@ -21,13 +22,17 @@ from molmo_point.grasp.shape import oriented_box, surface_normal
 from molmo_point.grasp.slab_search import Proposal, closings, search_slabs
 from molmo_point.results import Target
 
-MAX_POINTS = 2000
+MAX_POINTS = 1500
 """Largest number of points of the object's thinned surface."""
+
+REACH_M = 0.13
+"""Points of the object farther from the target are out of the gripper's reach, in meters."""
 
 WEIGHTS = {
     "antipodal": 1.0,
     "seen": 2.0,
     "outlined": 1.0,
+    "both_seen": 1.0,
     "near": 2.0,
     "centered": 1.0,
     "upright": 0.7,
@@ -156,29 +161,31 @@ def find_grasps(
     normal = surface_normal(region)
     if region.patch is None or region.inside is None:
         return Grasps((), (), region, normal, None, gripper)
-    points = region.points_m[:: max(1, -(-len(region.points_m) // MAX_POINTS))]
+    points = region.points_m[np.sum((region.points_m - region.target_m) ** 2, axis=1) <= REACH_M**2]
+    points = points[:: max(1, -(-len(points) // MAX_POINTS))]
+    shape = complete_shape(points, region.support, region.patch, intrinsics)
     spacing_m = region.patch.stride * float(region.target_m[2]) / intrinsics.focal_px
     noise_m = float(np.median(region.patch.sigma_m[region.inside]))
     box = oriented_box(points, region.support)
     turns = closings(region.target_m, normal.direction, box.axes, region.support, gripper)
-    good, rejected = _measured(points, turns, region, gripper, spacing_m, noise_m)
-    candidates, more = _checked(good, region, points, intrinsics, frame, gripper, sigma_m, noise_m + 0.5 * spacing_m)
+    good, rejected = _measured(shape, turns, region, gripper, spacing_m, noise_m)
+    candidates, more = _checked(good, region, shape, intrinsics, frame, gripper, sigma_m, noise_m + 0.5 * spacing_m)
     kept, doubles = _distinct(candidates, max_candidates)
     return Grasps(kept, tuple(rejected + more + doubles), region, normal, box, gripper)
 
 
 def _measured(
-    points: FloatArray, turns: list[FloatArray], region: ObjectRegion, gripper: Gripper, spacing_m: float, noise_m: float
+    shape: CompletedShape, turns: list[FloatArray], region: ObjectRegion, gripper: Gripper, spacing_m: float, noise_m: float
 ) -> tuple[list[tuple[Proposal, Contact]], list[RejectedGrasp]]:
     """Search and measure the closings of all rotations of the gripper."""
     good, rejected = [], []
     for axes in turns:
-        local = points @ axes
+        local = shape.points_m @ axes
         for proposal in search_slabs(local, region.target_m @ axes, axes, region.support, gripper):
             if proposal.reason is not None:
                 rejected.append(RejectedGrasp(axes, proposal.position_m, proposal.reason))
                 continue
-            contact = measure_contact(local, proposal, gripper, spacing_m, noise_m, region.support)
+            contact = measure_contact(local[: shape.surface_count], shape, proposal, gripper, spacing_m, noise_m, region.support)
             if contact.reason is not None:
                 rejected.append(RejectedGrasp(axes, contact.position_m, contact.reason))
             else:
@@ -189,7 +196,7 @@ def _measured(
 def _checked(
     alive: list[tuple[Proposal, Contact]],
     region: ObjectRegion,
-    points: FloatArray,
+    shape: CompletedShape,
     intrinsics: Intrinsics,
     frame: str,
     gripper: Gripper,
@@ -203,11 +210,14 @@ def _checked(
     axes = np.stack([proposal.axes for proposal, _ in alive])
     positions = np.stack([contact.position_m for _, contact in alive])
     widths = np.array([contact.width_m for _, contact in alive])
-    openings = np.minimum(widths + 2 * gripper.clearance_m, gripper.max_opening_m)
+    slacks = shape.slack_m * np.abs(axes[:, :, 1] @ shape.away)
+    openings = np.minimum(widths + 2 * (gripper.clearance_m + slacks), gripper.max_opening_m)
     cloud, own = obstacles(region.patch, region.inside, region.support)
+    unseen = shape.points_m[shape.measured_count :]
+    cloud, own = np.concatenate([cloud, unseen]), np.concatenate([own, np.ones(len(unseen), dtype=bool)])
     reasons = find_collisions(axes, positions, openings, gripper, cloud, own, region.support, margin_m)
     seen = seen_free(axes, positions, openings, gripper, region.patch, intrinsics)
-    middle = np.median(points, axis=0)
+    middle = np.median(shape.points_m, axis=0)
     candidates, rejected = [], []
     for i, ((proposal, contact), reason) in enumerate(zip(alive, reasons, strict=True)):
         if reason is None and seen[i] < MIN_SEEN:
@@ -221,6 +231,7 @@ def _checked(
             GraspCandidate(
                 camera_T_grasp=Transform(frame, GRASP_FRAME, _canonical(proposal.axes), contact.position_m),
                 width_m=contact.width_m,
+                width_sigma_m=contact.width_sigma_m,
                 opening_m=float(openings[i]),
                 quality=math.exp(total / sum(WEIGHTS.values())),
                 scores=scores,
@@ -246,6 +257,7 @@ def _scores(
         "outlined": math.sqrt(
             max(0.0, 1.0 - float(region.target_m @ axes[:, 1]) ** 2 / float(region.target_m @ region.target_m))
         ),
+        "both_seen": contact.seen_share,
         "near": math.exp(-0.5 * distance**2 / (_NEAR_M**2 + sigma_m**2)),
         "centered": math.exp(-0.5 * (aside / _CENTERED_M) ** 2),
         "upright": max(0.0, 1.0 - tilt / (0.75 * math.pi)),

@@ -1,0 +1,140 @@
+"""Completion of an object's unseen side by symmetry about its upright axis."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from molmo_point.arrays import BoolArray, FloatArray
+from molmo_point.geometry.intrinsics import Intrinsics
+from molmo_point.grasp.patch import Patch
+from molmo_point.grasp.support import SupportPlane
+
+MIN_HIDDEN = 0.6
+"""Smallest share of completed points that the camera could not have seen; fewer contradict the symmetry."""
+
+_LEVEL_VIEW = 0.3
+_RIM_SHARE, _RIM_QUANTILE = 0.08, 0.9
+_SLICE_M, _MIN_SLICE, _MIN_SLICES = 0.01, 8, 4
+_UPRIGHT_SLOPE, _STEEPEST_SLOPE = 0.12, 1.0
+_FREE_M, _FREE_SIGMAS = 0.004, 2.0
+_FILL = (0.3, 0.5, 0.7)
+_MIRROR_GAIN = 0.15
+
+
+@dataclass(frozen=True, eq=False)
+class CompletedShape:
+    """Measured surface of an object and its unseen side.
+
+    Attributes:
+        points_m: Points (n, 3) in the optical frame, in meters: the measured surface, the completed surface, and the
+            unseen space between them, in this order.
+        measured_count: Number of points of the measured surface.
+        surface_count: Number of points of the measured and the completed surface.
+        away: Level direction (3,) away from the camera, in which the unseen side lies; zero without completion.
+        slack_m: Distance by which the unseen side may lie farther than completed, in meters.
+    """
+
+    points_m: FloatArray
+    measured_count: int
+    surface_count: int
+    away: FloatArray
+    slack_m: float
+
+
+def complete_shape(points_m: FloatArray, support: SupportPlane | None, patch: Patch, intrinsics: Intrinsics) -> CompletedShape:
+    """Complete the unseen side of an object on a support plane.
+
+    Most objects look the same after half a turn about their upright axis. The axis passes through the middle between
+    the two sides of the outline, or through the middle of what was seen from above, whichever is farther. Points that the
+    camera would have seen are left out. Without a plane, or seen from straight above, nothing is completed.
+
+    Args:
+        points_m: Measured surface (n, 3) in the optical frame, in meters.
+        support: Support plane; None if there is none.
+        patch: Surroundings, which tell seen space from unseen.
+        intrinsics: Intrinsics of the patch's image.
+    """
+    alone = CompletedShape(points_m, len(points_m), len(points_m), np.zeros(3), 0.0)
+    if support is None or len(points_m) < 30:
+        return alone
+    view = points_m.mean(axis=0)
+    view = view / np.linalg.norm(view)
+    level = view - (view @ support.normal) * support.normal
+    if np.linalg.norm(level) < _LEVEL_VIEW:
+        return alone
+    away = level / np.linalg.norm(level)
+    frame = np.stack([away, np.cross(support.normal, away), support.normal], axis=1)
+    local = points_m @ frame
+    shear = _lean(local)
+    local[:, :2] -= local[:, 2:] * shear
+    (near, left), (far, right) = np.quantile(local[:, :2], [0.01, 0.99], axis=0)
+    rim = _RIM_SHARE * (right - left)
+    rims = [np.quantile(local[side, 0], _RIM_QUANTILE) for side in (local[:, 1] <= left + rim, local[:, 1] >= right - rim)]
+    middle = max(0.5 * (rims[0] + rims[1]), 0.5 * (near + far))
+    compact = near + 0.5 * (right - left)
+
+    def turned(at: float, sign: float) -> tuple[FloatArray, BoolArray]:
+        other = np.stack([2 * at - local[:, 0], (left + right) * (sign < 0) + sign * local[:, 1], local[:, 2]], axis=1)
+        other[:, :2] += other[:, 2:] * shear
+        ghosts = other @ frame.T
+        return ghosts, _hidden(ghosts, patch, intrinsics)
+
+    choices = [turned(middle, sign) for sign in (-1.0, 1.0)]
+    shares = [float(hidden.mean()) for _, hidden in choices]
+    chosen = 0 if shares[0] >= shares[1] - _MIRROR_GAIN else 1
+    if shares[chosen] < MIN_HIDDEN:
+        return alone
+    slack = 0.0
+    for share in (1.0, 0.5):
+        farther = share * (compact - middle)
+        if farther > 0 and turned(middle + farther, (-1.0, 1.0)[chosen])[1].mean() >= MIN_HIDDEN:
+            slack = 2 * farther
+            break
+    ghosts, hidden = choices[chosen]
+    return _filled(points_m, ghosts, hidden, away, slack, patch, intrinsics)
+
+
+def _filled(
+    points_m: FloatArray,
+    ghosts: FloatArray,
+    hidden: BoolArray,
+    away: FloatArray,
+    slack: float,
+    patch: Patch,
+    intrinsics: Intrinsics,
+) -> CompletedShape:
+    """Join the two sides and the hidden space between them."""
+    some = np.flatnonzero(hidden)[::3]
+    between = np.concatenate([(1 - share) * points_m[some] + share * ghosts[some] for share in _FILL])
+    between = between[_hidden(between, patch, intrinsics)]
+    surface = np.concatenate([points_m, ghosts[hidden]])
+    return CompletedShape(np.concatenate([surface, between]), len(points_m), len(surface), away, slack)
+
+
+def _lean(local: FloatArray) -> FloatArray:
+    """Measure the slope (2,) of the object's axis against the upright, from the outlines of level slices."""
+    number = np.floor(local[:, 2] / _SLICE_M).astype(np.int64)
+    rows = []
+    for each in np.unique(number):
+        part = local[number == each]
+        if len(part) >= _MIN_SLICE:
+            left, low, high, right = np.quantile(part[:, 1], [0.05, 0.2, 0.8, 0.95])
+            sides = [part[part[:, 1] <= low, 0].mean(), part[part[:, 1] >= high, 0].mean()]
+            rows.append((0.5 * (sides[0] + sides[1]), 0.5 * (left + right), part[:, 2].mean()))
+    if len(rows) < _MIN_SLICES:
+        return np.zeros(2)
+    table = np.array(rows)
+    first, second = np.triu_indices(len(table), k=len(table) // 2)
+    slope = np.median((table[second, :2] - table[first, :2]) / (table[second, 2] - table[first, 2])[:, None], axis=0)
+    return np.where(np.abs(slope) < _UPRIGHT_SLOPE, 0.0, np.clip(slope, -_STEEPEST_SLOPE, _STEEPEST_SLOPE))
+
+
+def _hidden(points_m: FloatArray, patch: Patch, intrinsics: Intrinsics) -> BoolArray:
+    """Tell the points (n, 3) that lie behind a measured surface, or where nothing was measured."""
+    height, width = patch.depth_m.shape
+    with np.errstate(invalid="ignore", divide="ignore"):
+        cells = np.rint((intrinsics.project(points_m) - [patch.columns[0], patch.rows[0]]) / patch.stride)
+        within = np.all((cells >= 0) & (cells < [width, height]), axis=1)
+        column, row = np.where(within[:, None], cells, 0).astype(np.int64).T
+        limit = patch.depth_m[row, column] - np.maximum(_FREE_M, _FREE_SIGMAS * patch.sigma_m[row, column])
+        return within & ~(points_m[:, 2] < limit)
