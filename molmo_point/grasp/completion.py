@@ -7,18 +7,22 @@ import numpy as np
 from molmo_point.arrays import BoolArray, FloatArray
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.grasp.patch import Patch
+from molmo_point.grasp.shape import OrientedBox
 from molmo_point.grasp.support import SupportPlane
 
 MIN_HIDDEN = 0.6
 """Smallest share of completed points that the camera could not have seen; fewer contradict the symmetry."""
 
 _LEVEL_VIEW = 0.3
-_RIM_SHARE, _RIM_QUANTILE = 0.08, 0.9
+_MIN_POINTS = 30
+_RIM_SHARE, _RIM_QUANTILE = 0.05, 0.75
 _SLICE_M, _MIN_SLICE, _MIN_SLICES = 0.01, 8, 4
 _UPRIGHT_SLOPE, _STEEPEST_SLOPE = 0.12, 1.0
 _FREE_M, _FREE_SIGMAS = 0.004, 2.0
 _FILL = (0.3, 0.5, 0.7)
 _MIRROR_GAIN = 0.15
+_SAME_M = 0.004
+_LAYER_M, _LAYER_SHARE, _TOP_SHARE = 0.006, 0.05, 0.8
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +45,9 @@ class CompletedShape:
     slack_m: float
 
 
-def complete_shape(points_m: FloatArray, support: SupportPlane | None, patch: Patch, intrinsics: Intrinsics) -> CompletedShape:
+def complete_shape(
+    points_m: FloatArray, box: OrientedBox, support: SupportPlane | None, patch: Patch, intrinsics: Intrinsics
+) -> CompletedShape:
     """Complete the unseen side of an object on a support plane.
 
     Most objects look the same after half a turn about their upright axis. The axis passes through the middle between
@@ -50,48 +56,81 @@ def complete_shape(points_m: FloatArray, support: SupportPlane | None, patch: Pa
 
     Args:
         points_m: Measured surface (n, 3) in the optical frame, in meters.
+        box: Box around the points.
         support: Support plane; None if there is none.
         patch: Surroundings, which tell seen space from unseen.
         intrinsics: Intrinsics of the patch's image.
     """
     alone = CompletedShape(points_m, len(points_m), len(points_m), np.zeros(3), 0.0)
-    if support is None or len(points_m) < 30:
+    away = None if support is None or len(points_m) < _MIN_POINTS else _level_view(points_m, support)
+    if support is None or away is None:
         return alone
-    view = points_m.mean(axis=0)
-    view = view / np.linalg.norm(view)
-    level = view - (view @ support.normal) * support.normal
-    if np.linalg.norm(level) < _LEVEL_VIEW:
-        return alone
-    away = level / np.linalg.norm(level)
     frame = np.stack([away, np.cross(support.normal, away), support.normal], axis=1)
     local = points_m @ frame
     shear = _lean(local)
     local[:, :2] -= local[:, 2:] * shear
-    (near, left), (far, right) = np.quantile(local[:, :2], [0.01, 0.99], axis=0)
-    rim = _RIM_SHARE * (right - left)
-    rims = [np.quantile(local[side, 0], _RIM_QUANTILE) for side in (local[:, 1] <= left + rim, local[:, 1] >= right - rim)]
-    middle = max(0.5 * (rims[0] + rims[1]), 0.5 * (near + far))
-    compact = near + 0.5 * (right - left)
+    near, width, center = _middle(local, box.axes[:2] @ frame[:, :2])
 
     def turned(at: float, sign: float) -> tuple[FloatArray, BoolArray]:
-        other = np.stack([2 * at - local[:, 0], (left + right) * (sign < 0) + sign * local[:, 1], local[:, 2]], axis=1)
+        other = np.stack([2 * at - local[:, 0], (1 - sign) * center[1] + sign * local[:, 1], local[:, 2]], axis=1)
         other[:, :2] += other[:, 2:] * shear
         ghosts = other @ frame.T
         return ghosts, _hidden(ghosts, patch, intrinsics)
 
-    choices = [turned(middle, sign) for sign in (-1.0, 1.0)]
-    shares = [float(hidden.mean()) for _, hidden in choices]
-    chosen = 0 if shares[0] >= shares[1] - _MIRROR_GAIN else 1
-    if shares[chosen] < MIN_HIDDEN:
+    choices = {sign: turned(center[0], sign) for sign in (-1.0, 1.0)}
+    share = {sign: float(hidden.mean()) for sign, (_, hidden) in choices.items()}
+    sign = -1.0 if share[-1.0] >= share[1.0] - _MIRROR_GAIN else 1.0
+    if share[sign] < MIN_HIDDEN:
         return alone
     slack = 0.0
-    for share in (1.0, 0.5):
-        farther = share * (compact - middle)
-        if farther > 0 and turned(middle + farther, (-1.0, 1.0)[chosen])[1].mean() >= MIN_HIDDEN:
-            slack = 2 * farther
+    for part in () if _top_seen(local, width) else (1.0, 0.5):
+        farther = part * (near + 0.5 * width - center[0])
+        if farther > 0 and turned(center[0] + farther, sign)[1].mean() >= MIN_HIDDEN:
+            slack = farther
+            choices[sign] = turned(center[0] + 0.5 * farther, sign)
             break
-    ghosts, hidden = choices[chosen]
-    return _filled(points_m, ghosts, hidden, away, slack, patch, intrinsics)
+    ghosts, hidden = choices[sign]
+    return _filled(points_m, ghosts, hidden & ~_near(ghosts, points_m), away, slack, patch, intrinsics)
+
+
+def _level_view(points_m: FloatArray, support: SupportPlane) -> FloatArray | None:
+    """Return the level direction (3,) of the view; None from nearly straight above."""
+    view = points_m.mean(axis=0)
+    view = view / np.linalg.norm(view)
+    level = view - (view @ support.normal) * support.normal
+    length = float(np.linalg.norm(level))
+    return level / length if length >= _LEVEL_VIEW else None
+
+
+def _middle(local: FloatArray, axes: FloatArray) -> tuple[float, float, FloatArray]:
+    """Return the front, the width across the view and the axis (2,) of an object, from the rows of the box's axes."""
+    low, high = np.quantile(local[:, :2] @ axes.T, [0.01, 0.99], axis=0)
+    center = np.asarray(0.5 * (low + high) @ axes, dtype=np.float64)
+    near = float(np.quantile(local[:, 0], 0.01))
+    left, right = np.quantile(local[:, 1], [0.01, 0.99])
+    rim = _RIM_SHARE * (right - left)
+    rims = [np.quantile(local[side, 0], _RIM_QUANTILE) for side in (local[:, 1] <= left + rim, local[:, 1] >= right - rim)]
+    if 0.5 * (rims[0] + rims[1]) > center[0] + _SAME_M:
+        center = np.array([0.5 * (rims[0] + rims[1]), 0.5 * (left + right)])
+    return near, float(right - left), center
+
+
+def _top_seen(local: FloatArray, width: float) -> bool:
+    """Tell if the top is as wide as the object; then its far edge, which was seen, is that of the object."""
+    low, high = np.quantile(local[:, 2], [0.01, 0.99])
+    top = local[local[:, 2] >= high - max(_LAYER_M, _LAYER_SHARE * (high - low)), 1]
+    return bool(np.ptp(np.quantile(top, [0.01, 0.99])) > _TOP_SHARE * width)
+
+
+def _near(ghosts: FloatArray, points_m: FloatArray) -> BoolArray:
+    """Tell the completed points (n, 3) that lie next to a measured one, which counts alone there."""
+    low = np.minimum(ghosts.min(axis=0), points_m.min(axis=0)) - 2 * _SAME_M
+    cells, others = (((points - low) / _SAME_M).astype(np.int64) for points in (ghosts, points_m))
+    taken = np.zeros(np.maximum(cells.max(axis=0), others.max(axis=0)) + 3, dtype=bool)
+    taken[tuple(others.T)] = True
+    for axis in range(3):
+        taken |= np.roll(taken, 1, axis) | np.roll(taken, -1, axis)
+    return taken[tuple(cells.T)]
 
 
 def _filled(

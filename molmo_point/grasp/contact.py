@@ -77,26 +77,40 @@ def measure_contact(
         return Contact(proposal.position_m, *(math.nan,) * 4, 0.0, Rejection.FEW_POINTS)
     x, y, z = x[between], y[between], z[between]
     across = [x, *_level(x, z - middle[2], proposal.axes, support)]
-    ends, slopes, unseen = [], [], []
-    for sign in (-1.0, 1.0):
+    ends, slopes, unseen = np.zeros(2), np.zeros(2), np.zeros(2)
+    for side, sign in enumerate((-1.0, 1.0)):
         outward = sign * y
         end = outermost(outward)
-        ends.append(sign * (end + 0.5 * spacing_m))
-        unseen.append(end - outermost(outward[measured]))
+        ends[side] = sign * (end + 0.5 * spacing_m)
+        unseen[side] = max(0.0, end - outermost(outward[measured]))
         turn = max(_turn(flat, outward, end, gripper, hull=flat is not x) for flat in across)
         falls = _widening(outward, z, end, proposal, gripper, noise_m) if below else 0.0
-        slopes.append(math.hypot(turn, max(falls, _shoulder(outward, z, end, noise_m))))
-    width, angle = ends[1] - ends[0], math.atan(max(slopes))
-    position = proposal.position_m + (0.5 * (ends[0] + ends[1]) - middle[1]) * proposal.axes[:, 1]
-    reason = None
-    if width > gripper.max_opening_m - gripper.clearance_m:
-        reason = Rejection.TOO_WIDE
-    elif angle > math.atan(gripper.friction):
-        reason = Rejection.NOT_ANTIPODAL
+        slopes[side] = math.hypot(turn, max(falls, _shoulder(outward, z, end, noise_m)))
+    position = proposal.position_m + (ends.mean() - middle[1]) * proposal.axes[:, 1]
     slack = shape.slack_m * abs(float(shape.away @ proposal.axes[:, 1]))
-    sigma = math.sqrt(2.0 * noise_m**2 + spacing_m**2 / 6.0 + 0.25 * (unseen[0] ** 2 + unseen[1] ** 2 + slack**2))
-    seen = max(0.0, width - sum(unseen)) / (width + slack)
-    return Contact(position, width, sigma, seen, angle, proposal.tip_m - proposal.top_m, reason)
+    return _contact(proposal, position, float(np.ptp(ends)), math.atan(slopes.max()), unseen, slack, gripper, spacing_m, noise_m)
+
+
+def _contact(
+    proposal: Proposal,
+    position_m: FloatArray,
+    width_m: float,
+    angle_rad: float,
+    unseen_m: FloatArray,
+    slack_m: float,
+    gripper: Gripper,
+    spacing_m: float,
+    noise_m: float,
+) -> Contact:
+    """Judge the measured closing."""
+    reason = None
+    if width_m > gripper.max_opening_m - gripper.clearance_m:
+        reason = Rejection.TOO_WIDE
+    elif angle_rad > math.atan(gripper.friction):
+        reason = Rejection.NOT_ANTIPODAL
+    sigma_m = math.sqrt(2.0 * noise_m**2 + spacing_m**2 / 6.0 + 0.25 * (float(unseen_m @ unseen_m) + slack_m**2))
+    seen = max(0.0, width_m - float(unseen_m.sum())) / (width_m + slack_m)
+    return Contact(position_m, width_m, sigma_m, seen, angle_rad, proposal.tip_m - proposal.top_m, reason)
 
 
 def _level(x: FloatArray, z: FloatArray, axes: FloatArray, support: SupportPlane | None) -> list[FloatArray]:

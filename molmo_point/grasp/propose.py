@@ -163,10 +163,10 @@ def find_grasps(
         return Grasps((), (), region, normal, None, gripper)
     points = region.points_m[np.sum((region.points_m - region.target_m) ** 2, axis=1) <= REACH_M**2]
     points = points[:: max(1, -(-len(points) // MAX_POINTS))]
-    shape = complete_shape(points, region.support, region.patch, intrinsics)
     spacing_m = region.patch.stride * float(region.target_m[2]) / intrinsics.focal_px
     noise_m = float(np.median(region.patch.sigma_m[region.inside]))
     box = oriented_box(points, region.support)
+    shape = complete_shape(points, box, region.support, region.patch, intrinsics)
     turns = closings(region.target_m, normal.direction, box.axes, region.support, gripper)
     good, rejected = _measured(shape, turns, region, gripper, spacing_m, noise_m)
     candidates, more = _checked(good, region, shape, intrinsics, frame, gripper, sigma_m, noise_m + 0.5 * spacing_m)
