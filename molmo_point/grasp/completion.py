@@ -13,6 +13,9 @@ from molmo_point.grasp.support import SupportPlane
 MIN_HIDDEN = 0.6
 """Smallest share of completed points that the camera could not have seen; fewer contradict the symmetry."""
 
+SAME_M = 0.005
+"""Error of a completed point, in meters: nearer to a measured point it tells nothing."""
+
 _LEVEL_VIEW = 0.3
 _MIN_POINTS = 30
 _RIM_SHARE, _RIM_QUANTILE = 0.05, 0.75
@@ -21,7 +24,6 @@ _UPRIGHT_SLOPE, _STEEPEST_SLOPE = 0.12, 1.0
 _FREE_M, _FREE_SIGMAS = 0.004, 2.0
 _FILL = (0.3, 0.5, 0.7)
 _MIRROR_GAIN = 0.15
-_SAME_M = 0.004
 _LAYER_M, _LAYER_SHARE, _TOP_SHARE = 0.006, 0.05, 0.8
 
 
@@ -110,7 +112,7 @@ def _middle(local: FloatArray, axes: FloatArray) -> tuple[float, float, FloatArr
     left, right = np.quantile(local[:, 1], [0.01, 0.99])
     rim = _RIM_SHARE * (right - left)
     rims = [np.quantile(local[side, 0], _RIM_QUANTILE) for side in (local[:, 1] <= left + rim, local[:, 1] >= right - rim)]
-    if 0.5 * (rims[0] + rims[1]) > center[0] + _SAME_M:
+    if 0.5 * (rims[0] + rims[1]) > center[0] + SAME_M:
         center = np.array([0.5 * (rims[0] + rims[1]), 0.5 * (left + right)])
     return near, float(right - left), center
 
@@ -124,8 +126,8 @@ def _top_seen(local: FloatArray, width: float) -> bool:
 
 def _near(ghosts: FloatArray, points_m: FloatArray) -> BoolArray:
     """Tell the completed points (n, 3) that lie next to a measured one, which counts alone there."""
-    low = np.minimum(ghosts.min(axis=0), points_m.min(axis=0)) - 2 * _SAME_M
-    cells, others = (((points - low) / _SAME_M).astype(np.int64) for points in (ghosts, points_m))
+    low = np.minimum(ghosts.min(axis=0), points_m.min(axis=0)) - 2 * SAME_M
+    cells, others = (((points - low) / SAME_M).astype(np.int64) for points in (ghosts, points_m))
     taken = np.zeros(np.maximum(cells.max(axis=0), others.max(axis=0)) + 3, dtype=bool)
     taken[tuple(others.T)] = True
     for axis in range(3):

@@ -8,7 +8,7 @@ import numpy as np
 
 from molmo_point.arrays import FloatArray, IntArray
 from molmo_point.grasp.candidates import Rejection
-from molmo_point.grasp.completion import CompletedShape
+from molmo_point.grasp.completion import SAME_M, CompletedShape
 from molmo_point.grasp.gripper import Gripper
 from molmo_point.grasp.slab_search import Proposal, outermost
 from molmo_point.grasp.support import SupportPlane
@@ -80,9 +80,10 @@ def measure_contact(
     ends, slopes, unseen = np.zeros(2), np.zeros(2), np.zeros(2)
     for side, sign in enumerate((-1.0, 1.0)):
         outward = sign * y
-        end = outermost(outward)
-        ends[side] = sign * (end + 0.5 * spacing_m)
-        unseen[side] = max(0.0, end - outermost(outward[measured]))
+        end, seen = outermost(outward), outermost(outward[measured])
+        # The completed side is less exact than the measured one, and counts only well beyond it.
+        end = seen if end - seen < SAME_M else end
+        ends[side], unseen[side] = sign * (end + 0.5 * spacing_m), end - seen
         turn = max(_turn(flat, outward, end, gripper, hull=flat is not x) for flat in across)
         falls = _widening(outward, z, end, proposal, gripper, noise_m) if below else 0.0
         slopes[side] = math.hypot(turn, max(falls, _shoulder(outward, z, end, noise_m)))
