@@ -7,12 +7,13 @@ pixels that mix two. The nearest surface with enough probability of the true poi
 
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from molmo_point.arrays import BoolArray, DepthArray, FloatArray
+from molmo_point.depth.surroundings import HIDDEN_AMBIGUOUS, HIDDEN_MISSING, SHADOWED_AMBIGUOUS, doubt_background
 from molmo_point.depth.uncertainty import checked_covariance_px2
 from molmo_point.depth.window import Window, cut_window, local_depth, snap, spread_over_error
 from molmo_point.errors import InputError
@@ -116,7 +117,30 @@ def estimate_depth(
     kept = _choose(nearby, window, prefer)
     others = (surface for surface in surfaces if surface is not kept and surface.probability >= PLAUSIBLE)
     alternate = max(others, key=lambda surface: surface.probability, default=None)
-    return _measured(window, kept, alternate, point, error_px2, valid_ratio, intrinsics, noise)
+    estimate = _measured(window, kept, alternate, point, error_px2, valid_ratio, intrinsics, noise)
+    if alternate is not None:
+        return estimate
+    return _doubted(estimate, depth_m, point, error_px2, intrinsics.focal_px, noise, (min_m, max_m))
+
+
+def _doubted(
+    estimate: DepthEstimate,
+    depth_m: DepthArray,
+    point: FloatArray,
+    error_px2: FloatArray,
+    focal_px: float,
+    noise: DepthNoise,
+    range_m: tuple[float, float],
+) -> DepthEstimate:
+    """Refuse an answer, or call it ambiguous, if it is a background and a wide hole may hide the true surface."""
+    doubt = doubt_background(depth_m, point, error_px2, estimate.depth_m, focal_px, noise, range_m)
+    if doubt.hidden >= HIDDEN_MISSING:
+        return _nothing(DepthStatus.MISSING, point, estimate.valid_ratio)
+    if doubt.shadowed >= SHADOWED_AMBIGUOUS:
+        return replace(estimate, status=DepthStatus.AMBIGUOUS, alternate_depth_m=doubt.near_m)
+    if doubt.hidden >= HIDDEN_AMBIGUOUS or doubt.surrounded:
+        return replace(estimate, status=DepthStatus.AMBIGUOUS)
+    return estimate
 
 
 def _surfaces(window: Window, sigma_z: float) -> list[_Surface]:
