@@ -22,7 +22,8 @@ from molmo_point.plain_json import plain_json
 class DepthStatus(str, Enum):
     """Knowledge about the depth at a point.
 
-    OK is one clear surface and AMBIGUOUS the chosen one of several. MISSING is a hole,
+    OK is one clear surface and AMBIGUOUS the chosen one of several, or a background
+    with holes that may hide a transparent object. MISSING is a hole,
     OUT_OF_RANGE a depth that the camera cannot measure, STALE depth of another moment, and
     NO_INPUT a frame without depth or intrinsics.
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from molmo_point.arrays import BoolArray, DepthArray, FloatArray
-from molmo_point.depth.surroundings import HIDDEN_AMBIGUOUS, HIDDEN_MISSING, SHADOWED_AMBIGUOUS, doubt_background
+from molmo_point.depth.surroundings import EXPLAINED_AMBIGUOUS, HIDDEN_AMBIGUOUS, HIDDEN_MISSING, doubt_background
 from molmo_point.depth.uncertainty import checked_covariance_px2
 from molmo_point.depth.window import Window, cut_window, local_depth, snap, spread_over_error
 from molmo_point.errors import InputError
@@ -48,6 +48,8 @@ class DepthEstimate:
         valid_ratio: Share of the window, weighted by nearness, with a depth in range.
         covariance_uvz: Covariance (3, 3) of u, v in pixels and depth in meters: the point's own error spread
             over the surface and everything within `SAME_OBJECT_M` of it, plus `sigma_m`; NaN without a depth.
+        hidden: Probability of the true point in a wide hole of the background, which may hide a transparent object;
+            0 where no surface or several were found.
     """
 
     status: DepthStatus
@@ -58,6 +60,7 @@ class DepthEstimate:
     alternate_depth_m: float
     valid_ratio: float
     covariance_uvz: FloatArray
+    hidden: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,8 +121,6 @@ def estimate_depth(
     others = (surface for surface in surfaces if surface is not kept and surface.probability >= PLAUSIBLE)
     alternate = max(others, key=lambda surface: surface.probability, default=None)
     estimate = _measured(window, kept, alternate, point, error_px2, valid_ratio, intrinsics, noise)
-    if alternate is not None:
-        return estimate
     return _doubted(estimate, depth_m, point, error_px2, intrinsics.focal_px, noise, (min_m, max_m))
 
 
@@ -133,13 +134,15 @@ def _doubted(
     range_m: tuple[float, float],
 ) -> DepthEstimate:
     """Refuse an answer, or call it ambiguous, if it is a background and a wide hole may hide the true surface."""
+    if estimate.status is not DepthStatus.OK:
+        return estimate
     doubt = doubt_background(depth_m, point, error_px2, estimate.depth_m, focal_px, noise, range_m)
     if doubt.hidden >= HIDDEN_MISSING:
-        return _nothing(DepthStatus.MISSING, point, estimate.valid_ratio)
-    if doubt.shadowed >= SHADOWED_AMBIGUOUS:
+        return replace(_nothing(DepthStatus.MISSING, point, estimate.valid_ratio), hidden=doubt.hidden)
+    if doubt.explained >= EXPLAINED_AMBIGUOUS:
         return replace(estimate, status=DepthStatus.AMBIGUOUS, alternate_depth_m=doubt.near_m)
     if doubt.hidden >= HIDDEN_AMBIGUOUS or doubt.surrounded:
-        return replace(estimate, status=DepthStatus.AMBIGUOUS)
+        return replace(estimate, status=DepthStatus.AMBIGUOUS, hidden=doubt.hidden)
     return estimate
 
 

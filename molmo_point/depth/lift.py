@@ -101,6 +101,8 @@ def _without_depth(point: ImagePoint, frame: RgbdFrame) -> Target | Unreachable:
 def _why_no_depth(estimate: DepthEstimate) -> str:
     if estimate.status is DepthStatus.OUT_OF_RANGE:
         return "the depth around the point is out of the range of 0.1 to 10 m"
+    if estimate.hidden > 0:
+        return "the point is in a hole of the background that is wide enough to hide a transparent object"
     return f"only {estimate.valid_ratio:.0%} of the pixels around the point have usable depth"
 
 

@@ -8,7 +8,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-
 from numpy.typing import NDArray
 
 from molmo_point.arrays import BoolArray, DepthArray, FloatArray
@@ -19,15 +18,19 @@ WIDE_M, WIDE_PX = 0.008, 8.0
 """Narrowest hole (the larger of both) that can hide an object: dropouts of opaque surfaces are narrower."""
 STANDS_OUT_M, STANDS_OUT_SIGMAS = 0.012, 5.0
 """Distance from the background from which a surface belongs to an object."""
-HIDDEN_AMBIGUOUS, HIDDEN_MISSING, SHADOWED_AMBIGUOUS = 0.10, 0.50, 0.30
+HIDDEN_AMBIGUOUS, HIDDEN_MISSING, EXPLAINED_AMBIGUOUS = 0.10, 0.50, 0.30
 """Probability of the true point in a hole from which the background is ambiguous, and from which it is no answer."""
 
 _CELLS, _WIDE_CELLS = 20, 3
 _LEAST_HOLES, _DENSE = 9, 7
-_HYPOTHESES, _LEAST_INLIERS, _LEAST_SHARE = 24, 10, 0.3
+_THIN, _HYPOTHESES, _LEAST_INLIERS = 3, 24, 10
+_LEAST_SHARE, _LEAST_EXTENT = 0.3, 0.2
+"""Least share of a background among the measured cells, and among all."""
 _OCTANTS = 8
-_OBJECT_OCTANTS = 5
+_OBJECT_OCTANTS, _AROUND_OCTANTS = 5, 5
 _EDGE_M, _EDGE_PX = 0.006, 6.0
+_BASELINE_M = 0.05
+"""Distance between imager and projector or color camera that casts the holes of a camera without a baseline, in meters."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +39,13 @@ class Doubt:
 
     Attributes:
         hidden: Probability of the true point in a wide hole that no opaque surface explains.
-        shadowed: Probability of the true point in the hole next to a nearer surface.
+        explained: Probability of the true point in a wide hole next to a nearer surface, or of a shape without a plane.
         surrounded: True if unexplained holes lie around the point on all sides.
         near_m: Depth of the nearer surface next to those holes, in meters; NaN without one.
     """
 
     hidden: float = 0.0
-    shadowed: float = 0.0
+    explained: float = 0.0
     surrounded: bool = False
     near_m: float = math.nan
 
@@ -91,31 +94,38 @@ def doubt_background(
         No doubt without wide holes, or if the answer stands out from its surroundings.
     """
     cells = _cut(depth_m, point, surface_m, focal_px, range_m)
-    missing = np.isnan(cells.z)
-    wide = _opened(missing)
+    wide = _opened(np.isnan(cells.z))
     if not wide.any():
         return NO_DOUBT
     likely = _likely(cells, covariance_px2)
     if float(likely[wide].sum()) < HIDDEN_AMBIGUOUS and not _surrounded(cells, wide):
         return NO_DOUBT
+    return _judged(cells, wide, likely, surface_m, focal_px, noise)
+
+
+def _judged(cells: _Cells, wide: BoolArray, likely: FloatArray, surface_m: float, focal_px: float, noise: DepthNoise) -> Doubt:
+    """Find the causes of the wide holes: an object's own dropout, the shadow of a nearer surface, or none."""
+    missed = float(likely[wide].sum())
     sigma_m = float(noise.sigma_z(surface_m, focal_px))
-    plane_m = _background(cells, surface_m, sigma_m)
-    if plane_m is None:
-        return NO_DOUBT
-    out_m = max(STANDS_OUT_M, STANDS_OUT_SIGMAS * sigma_m)
+    plane_m, out_m = _background(cells, surface_m, sigma_m), max(STANDS_OUT_M, STANDS_OUT_SIGMAS * sigma_m)
+    level_m = surface_m if plane_m is None else plane_m
+    missing = np.isnan(cells.z)
     with np.errstate(invalid="ignore"):
-        near, far = cells.z < plane_m - out_m, cells.z > plane_m + out_m
+        near, far = cells.z < level_m - out_m, cells.z > level_m + out_m
     if _octants(cells, far).sum() >= _OBJECT_OCTANTS:
         return NO_DOUBT
+    if plane_m is None or _octants(cells, ~(missing | near | far)).sum() < _AROUND_OCTANTS:
+        # The surface may end here, before one that is not measured.
+        return Doubt(explained=missed)
     shadow, near_m = np.zeros_like(wide), math.nan
     if near.any():
-        near_m = float(np.median(cells.z[near]))
-        band_px = focal_px * noise.baseline_m * (1.0 / near_m - 1.0 / surface_m) + max(_EDGE_PX, _EDGE_M * focal_px / near_m)
+        near_m, baseline_m = float(np.median(cells.z[near])), noise.baseline_m or _BASELINE_M
+        band_px = focal_px * baseline_m * (1.0 / near_m - 1.0 / surface_m) + max(_EDGE_PX, _EDGE_M * focal_px / near_m)
         shadow = wide & _grown(near, math.ceil(band_px / cells.step_px))
     unexplained = wide & ~shadow
     return Doubt(
         hidden=float(likely[unexplained].sum()),
-        shadowed=float(likely[shadow].sum()),
+        explained=float(likely[shadow].sum()),
         surrounded=_surrounded(cells, _opened(unexplained & missing)),
         near_m=near_m,
     )
@@ -162,8 +172,9 @@ def _background(cells: _Cells, surface_m: float, sigma_m: float) -> FloatArray |
     Planes are straight in 1/z. Hypotheses join a cell near the point, of the answer's depth, with two others.
     """
     # A third of the cells tells planes apart as well as all.
-    v, u = (each[::3] for each in np.nonzero(np.isfinite(cells.z)))
-    if u.size < _LEAST_INLIERS:
+    v, u = (each[::_THIN] for each in np.nonzero(np.isfinite(cells.z)))
+    least = max(_LEAST_INLIERS, _LEAST_SHARE * u.size, _LEAST_EXTENT * cells.z.size / _THIN)
+    if u.size < least:
         return None
     inverse = 1.0 / cells.z[v, u]
     places = np.stack([np.ones(u.size), cells.du[u], cells.dv[v]], axis=1)
@@ -181,7 +192,7 @@ def _background(cells: _Cells, surface_m: float, sigma_m: float) -> FloatArray |
     plane = planes[np.argmax(np.count_nonzero(np.abs(places @ planes.T - inverse[:, None]) <= tolerance, axis=0))]
     for _ in range(2):
         inside = np.abs(places @ plane - inverse) <= tolerance
-        if np.count_nonzero(inside) < max(_LEAST_INLIERS, _LEAST_SHARE * u.size):
+        if np.count_nonzero(inside) < least:
             return None
         held = places[inside]
         plane = np.linalg.solve(held.T @ held, held.T @ inverse[inside])

@@ -92,7 +92,7 @@ def test_around_a_hole_more_must_be_measured_than_around_a_measured_pixel() -> N
         return estimate.status
 
     assert beyond(326, at_point=False) is DepthStatus.MISSING
-    assert beyond(326, at_point=True) is DepthStatus.OK
+    assert beyond(326, at_point=True) is DepthStatus.AMBIGUOUS
 
 
 def test_what_is_missing_counts_the_more_the_nearer_it_is() -> None:

@@ -177,7 +177,7 @@ def test_a_surface_that_ends_at_a_hole_is_not_extrapolated() -> None:
     depth[:, 322:] = np.nan
     estimate = estimate_depth(depth, (323.0, 240.0), CAMERA)
     np.testing.assert_allclose(estimate.uv, [321.0, 240.0])
-    assert estimate.status is DepthStatus.OK
+    assert estimate.status is DepthStatus.AMBIGUOUS
 
 
 @pytest.mark.parametrize(
