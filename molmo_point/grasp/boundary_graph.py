@@ -23,7 +23,7 @@ RIVAL = 0.6
 PRIOR_LENGTH = 4
 """Length of boundary, in cells, that the evidence `CUT` is assumed for before any is measured."""
 
-_SMALL_M, _SMALL_CUT = 0.015, 1.0
+_SMALL_M, _SMALL_CUT = 0.02, 1.5
 
 
 @dataclass(frozen=True, eq=False)

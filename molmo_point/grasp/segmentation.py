@@ -15,10 +15,10 @@ SPACING_M = 0.003
 SCALES_M = (0.008, 0.014)
 """Distances from a crease to the two points that its sharpness is measured with, in meters."""
 
-CREASE_SINE, CREASE_SIGMAS = 0.30, 2.5
+CREASE_SINE, CREASE_SIGMAS = 0.36, 3.5
 """Sharpness of a crease that has evidence 1, after subtraction of this many standard deviations of noise."""
 
-EDGE_LAB, EDGE_WEIGHT = 40.0, 0.3
+EDGE_LAB, EDGE_WEIGHT = 40.0, 0.36
 """Difference in CIE Lab across a color edge of full weight, and that weight as evidence."""
 
 DOUBT = 0.12

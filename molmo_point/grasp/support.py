@@ -7,19 +7,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from molmo_point.arrays import FloatArray
+from molmo_point.arrays import BoolArray, FloatArray, IntArray
 from molmo_point.errors import InputError
-from molmo_point.grasp.patch import Patch
+from molmo_point.grasp.patch import Patch, grown, label_pieces
 from molmo_point.plain_json import plain_json
 
-MIN_SHARE = 0.15
+MIN_SHARE = 0.08
 """Smallest share of the surroundings, weighted by nearness, that lies in the plane."""
 
 MIN_SPREAD_M = 0.025
 """Smallest standard deviation of the plane's points in its narrower direction; the side of an object has less."""
 
+LEVEL_M = 0.005
+"""Points nearer to a plane than this are on it, in meters."""
+
+TOP_M = 0.28
+"""Narrower side of a plane from which it is a table, not the top of an object, in meters."""
+
+WALL_M, WALL_SHARE = 0.25, 0.12
+"""Smallest narrower side of a wall in meters, and its smallest share of the surroundings."""
+
 _TRIES, _SAMPLES, _INLIER_SIGMAS = 240, 1500, 3.0
-_NEARNESS_M = 0.12
+_NEARNESS_M, _STRIP_M = 0.12, 0.01
 _UP_TOLERANCE_RAD = math.radians(20.0)
 
 
@@ -61,36 +70,129 @@ class SupportPlane:
         return plain_json(self)
 
 
+@dataclass(frozen=True, eq=False)
+class Planes:
+    """Planes around a point.
+
+    Attributes:
+        support: Plane below the point that objects stand on; None if there is none.
+        walls: Pixels (n, m) on other large planes that do not hold the point, e.g. walls and other levels.
+    """
+
+    support: SupportPlane | None
+    walls: BoolArray
+
+
 def find_support(patch: Patch, target_m: FloatArray, *, up: FloatArray | None = None) -> SupportPlane | None:
-    """Find the plane below a point that holds most of its surroundings, or None.
+    """Find the plane below a point that holds most of its surroundings, or None; see `find_planes`."""
+    return find_planes(patch, target_m, up=up).support
+
+
+def find_planes(patch: Patch, target_m: FloatArray, *, up: FloatArray | None = None) -> Planes:
+    """Find the support of the object at a point, and the other large planes around it.
 
     In inverse depth a plane is a linear function of the ray, and the noise of a stereo camera is even. Points seen beneath
-    a plane count against it, so the top of a box is not mistaken for the table.
+    a plane count against it, so the top of a box is not mistaken for the table. Without `up`, a plane that faces the top of
+    the image is favored. A plane through the point that is no larger than an object is the support only if no lower plane is
+    near: it may be a book on a table.
 
     Args:
         patch: Surroundings of the point.
-        target_m: Point (3,) in the optical frame, in meters; the plane is below it or through it.
-        up: Unit vector (3,) against gravity in the optical frame; if given, the plane is within 20 degrees of level.
+        target_m: Point (3,) in the optical frame, in meters; the support is below it or through it.
+        up: Unit vector (3,) against gravity in the optical frame; if given, the support is within 20 degrees of level.
     """
+    none = np.zeros(patch.depth_m.shape, dtype=bool)
     rng = np.random.default_rng(0)  # one frame gives one answer
     flat = np.flatnonzero(patch.solid)
     if flat.size < 50:
-        return None
-    chosen = rng.choice(flat, min(_SAMPLES, flat.size), replace=False)
-    rays = patch.rays.reshape(-1, 3)[chosen]
-    z, sigma = patch.depth_m.reshape(-1)[chosen], patch.sigma_m.reshape(-1)[chosen]
-    points, inverse, sigma_q = rays * z[:, None], 1.0 / z, sigma / z**2
-    nearness = np.exp(-0.5 * np.sum((points - target_m) ** 2, axis=1) / _NEARNESS_M**2) + 0.05
-    slopes = _hypotheses(points, target_m, up, rng)
+        return Planes(None, none)
+    sample = _Sample.of(patch, rng.choice(flat, min(_SAMPLES, flat.size), replace=False), target_m)
+    slopes = _hypotheses(sample.points_m, target_m, rng)
     if not len(slopes):
-        return None
-    deviation = (inverse - slopes @ rays.T) / sigma_q
-    score = ((np.abs(deviation) < _INLIER_SIGMAS) * nearness).sum(axis=1) - ((deviation < -4.0) * nearness).sum(axis=1)
-    best = slopes[int(np.argmax(score))]
-    return _refined(best, rays, inverse, sigma, sigma_q, nearness)
+        return Planes(None, none)
+    length = np.linalg.norm(slopes, axis=1)
+    deviation = (sample.inverse - slopes @ sample.rays.T) / sample.sigma_q
+    held = np.abs(deviation) < _INLIER_SIGMAS
+    score = (held * sample.nearness).sum(axis=1) - ((deviation < -4.0) * sample.nearness).sum(axis=1)
+    upness = slopes[:, 1] / length if up is None else -(slopes @ up) / length
+    score = score * (1.0 + 0.5 * upness) if up is None else np.where(upness > math.cos(_UP_TOLERANCE_RAD), score, -np.inf)
+    support = _best(slopes, score, sample)
+    if support is not None and _is_top(patch, support, target_m):
+        lower = (slopes @ target_m - 1.0) / length < -LEVEL_M
+        support = _best(slopes, np.where(lower, score, -np.inf), sample) or support
+    return Planes(support, _walls(patch, slopes, held, sample, support, target_m))
 
 
-def _hypotheses(points: FloatArray, target_m: FloatArray, up: FloatArray | None, rng: np.random.Generator) -> FloatArray:
+def _best(slopes: FloatArray, score: FloatArray, sample: "_Sample") -> SupportPlane | None:
+    best = int(np.argmax(score))
+    return _refined(slopes[best], sample) if math.isfinite(score[best]) else None
+
+
+def _is_top(patch: Patch, plane: SupportPlane, target_m: FloatArray) -> bool:
+    """Return True if the point is on the plane, and the plane around it is no larger than an object."""
+    if abs(plane.height_m(target_m)) > LEVEL_M + 2.0 * plane.sigma_m:
+        return False
+    points = _piece_around(patch, plane, target_m)
+    return len(points) > 30 and _spread(points)[1] * math.sqrt(12.0) < TOP_M
+
+
+def _piece_around(patch: Patch, plane: SupportPlane, target_m: FloatArray) -> FloatArray:
+    """Return the points (n, 3) of a plane that are connected with a point on it."""
+    points = patch.points_m[::2, ::2]
+    with np.errstate(invalid="ignore"):
+        on = np.abs(plane.height_m(points)) < np.maximum(LEVEL_M, 3.0 * plane.sigma_m)
+    distance = np.where(on, np.linalg.norm(points - target_m, axis=-1), np.inf)
+    pieces = label_pieces(on)
+    return points[on & (pieces == pieces[np.unravel_index(int(np.argmin(distance)), on.shape)])]
+
+
+def _spread(points_m: FloatArray) -> FloatArray:
+    """Return the standard deviations (3,) of points (n, 3) along their principal axes, largest first."""
+    return np.linalg.svd(points_m - points_m.mean(axis=0), compute_uv=False) / math.sqrt(len(points_m))
+
+
+def _walls(
+    patch: Patch, slopes: FloatArray, held: BoolArray, sample: "_Sample", support: SupportPlane | None, target_m: FloatArray
+) -> BoolArray:
+    """Mark the pixels (n, m) on up to two large planes other than the support, that the point is in front of."""
+    found = np.zeros(patch.depth_m.shape, dtype=bool)
+    free = np.ones(len(sample.inverse), dtype=bool)
+    if support is not None:
+        free = np.abs(support.height_m(sample.points_m)) > np.maximum(2.0 * LEVEL_M, 4.0 * support.sigma_m)
+    before = (slopes @ target_m - 1.0) / np.linalg.norm(slopes, axis=1) < -2.0 * LEVEL_M
+    for _ in range(2):
+        count = np.where(before, (held & free).sum(axis=1), 0)
+        best = int(np.argmax(count))
+        if count[best] < WALL_SHARE * len(free):
+            break
+        inside = held[best] & free
+        free &= ~held[best]
+        if _spread(sample.points_m[inside])[1] * math.sqrt(12.0) < WALL_M:
+            continue
+        slope = slopes[best]
+        for _ in range(2):
+            weight = 1.0 / sample.sigma_q[inside]
+            slope = np.linalg.lstsq(sample.rays[inside] * weight[:, None], sample.inverse[inside] * weight, rcond=None)[0]
+            inside = np.abs(sample.inverse - sample.rays @ slope) < _INLIER_SIGMAS * sample.sigma_q
+        with np.errstate(invalid="ignore"):
+            on = np.abs(1.0 / patch.depth_m - patch.rays @ slope) < 4.0 * patch.sigma_m / patch.depth_m**2
+        found |= _wide(on, patch)
+    return found
+
+
+def _wide(on: BoolArray, patch: Patch) -> BoolArray:
+    """Keep the wide and large pieces of a plane's pixels (n, m): elsewhere the plane only cuts through an object."""
+    thin = on[::2, ::2]
+    spacing_m = 2.0 * float(patch.rays[0, 1, 0] - patch.rays[0, 0, 0]) * float(np.nanmedian(patch.depth_m))
+    steps = max(1, round(_STRIP_M / spacing_m))
+    core = ~grown(~thin, steps)
+    pieces = label_pieces(core)
+    numbers, counts = np.unique(pieces[core], return_counts=True)
+    kept = grown(np.isin(pieces, numbers[counts * spacing_m**2 > 0.5 * WALL_M**2]), steps + 1)
+    return np.repeat(np.repeat(kept, 2, axis=0), 2, axis=1)[: on.shape[0], : on.shape[1]] & on
+
+
+def _hypotheses(points: FloatArray, target_m: FloatArray, rng: np.random.Generator) -> FloatArray:
     """Return planes (k, 3) `slope . p = 1` through three points each, with the target not below them."""
     a, b, c = points[rng.integers(0, len(points), (3, _TRIES))]
     normal = np.cross(b - a, c - a)
@@ -100,15 +202,11 @@ def _hypotheses(points: FloatArray, target_m: FloatArray, up: FloatArray | None,
     slopes = normal[good] / offset[good, None]
     length = np.linalg.norm(slopes, axis=1)
     # slope . p = 1 on the plane and 0 at the camera; the target may be at most a centimeter below.
-    good = (slopes @ target_m - 1.0) / length < 0.01
-    if up is not None:
-        good &= -(slopes @ up) / length > math.cos(_UP_TOLERANCE_RAD)
-    return slopes[good]
+    return slopes[(slopes @ target_m - 1.0) / length < 0.01]
 
 
-def _refined(
-    slope: FloatArray, rays: FloatArray, inverse: FloatArray, sigma: FloatArray, sigma_q: FloatArray, nearness: FloatArray
-) -> SupportPlane | None:
+def _refined(slope: FloatArray, sample: "_Sample") -> SupportPlane | None:
+    rays, inverse, sigma_q, nearness = sample.rays, sample.inverse, sample.sigma_q, sample.nearness
     inside = np.abs(inverse - rays @ slope) < _INLIER_SIGMAS * sigma_q
     for _ in range(3):
         if np.count_nonzero(inside) < 30:
@@ -121,7 +219,26 @@ def _refined(
         return None
     length = float(np.linalg.norm(slope))
     points = rays[inside] / inverse[inside, None]
-    if np.linalg.svd(points - points.mean(axis=0), compute_uv=False)[1] < MIN_SPREAD_M * math.sqrt(len(points)):
+    if _spread(points)[1] < MIN_SPREAD_M:
         return None
     distance = (points @ slope - 1.0) / length
     return SupportPlane(-slope / length, -1.0 / length, float(np.sqrt(np.mean(distance**2))), share)
+
+
+@dataclass(frozen=True, eq=False)
+class _Sample:
+    """Thinned points of a patch: rays, points, inverse depths with their standard deviations, nearness to the target."""
+
+    rays: FloatArray
+    points_m: FloatArray
+    inverse: FloatArray
+    sigma_q: FloatArray
+    nearness: FloatArray
+
+    @classmethod
+    def of(cls, patch: Patch, chosen: IntArray, target_m: FloatArray) -> "_Sample":
+        rays = patch.rays.reshape(-1, 3)[chosen]
+        z, sigma = patch.depth_m.reshape(-1)[chosen], patch.sigma_m.reshape(-1)[chosen]
+        points = rays * z[:, None]
+        nearness = np.exp(-0.5 * np.sum((points - target_m) ** 2, axis=1) / _NEARNESS_M**2) + 0.05
+        return cls(rays, points, 1.0 / z, sigma / z**2, nearness)
