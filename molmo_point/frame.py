@@ -1,19 +1,21 @@
 """One capture of a camera: color image, aligned depth, intrinsics and capture time."""
 
+import math
 import reprlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from molmo_point.arrays import ColorArray, DepthArray
+from molmo_point.dependencies import require
 from molmo_point.errors import InputError
 from molmo_point.geometry.depth_noise import DepthNoise
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.known_plane import KnownPlane
-from molmo_point.geometry.transforms import check_frame_name
+from molmo_point.geometry.transforms import Transform, check_frame_name
 
 OPTICAL_FRAME = "camera_color_optical_frame"
 MIN_DEPTH_UNIT_M, MAX_DEPTH_UNIT_M = 1e-6, 1.0
@@ -97,6 +99,35 @@ class RgbdFrame:
         if self.depth_stamp_ns is None:
             return 0.0
         return (self.depth_stamp_ns - self.stamp_ns) * 1e-9
+
+    def to_open3d(self, *, max_depth_m: float | None = None, base_T_camera: Transform | None = None) -> Any:
+        """Return the colored point cloud as an `open3d.geometry.PointCloud`, in meters; pixels without depth are left out.
+
+        Args:
+            max_depth_m: Largest depth, in meters; default all.
+            base_T_camera: Transform from the optical frame to the frame of the cloud; default the optical frame.
+
+        Raises:
+            DependencyError: Without Open3D (extra `cloud`).
+            InputError: Without depth or intrinsics, or if `max_depth_m` is not above zero.
+            FrameError: If the transform starts in another frame.
+        """
+        open3d = require("open3d", "RgbdFrame.to_open3d", "cloud")
+        if self.depth_m is None or self.intrinsics is None:
+            lacking = "depth" if self.depth_m is None else "intrinsics"
+            raise InputError("frame must have depth and intrinsics", f"a frame without {lacking}", "give both to the frame")
+        if max_depth_m is not None and not max_depth_m > 0:
+            raise InputError("max_depth_m must be above zero", f"{max_depth_m}", "give meters, or leave it out")
+        with np.errstate(invalid="ignore"):
+            rows, columns = np.nonzero(self.depth_m <= (math.inf if max_depth_m is None else max_depth_m))
+        depth_m = self.depth_m[rows, columns].astype(np.float64)
+        points = self.intrinsics.deproject(np.stack([columns, rows], axis=-1).astype(np.float64), depth_m)
+        known = np.isfinite(points[:, 0])
+        points, colors = points[known], self.color[rows[known], columns[known]] / 255.0
+        cloud = open3d.geometry.PointCloud()
+        cloud.points = open3d.utility.Vector3dVector(points if base_T_camera is None else base_T_camera.apply(points, self.frame))
+        cloud.colors = open3d.utility.Vector3dVector(colors)
+        return cloud
 
 
 FrameOrImage: TypeAlias = RgbdFrame | NDArray[np.uint8]

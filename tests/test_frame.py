@@ -1,14 +1,16 @@
 """Frames: what is refused, and depth decoded once."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from molmo_point.errors import InputError
+from molmo_point.errors import DependencyError, FrameError, InputError
 from molmo_point.frame import RgbdFrame, decode_depth
 from molmo_point.geometry.intrinsics import Intrinsics
+from molmo_point.geometry.transforms import Transform
 
 CAMERA = Intrinsics(64, 48, 60.0, 60.0, 31.5, 23.5)
 COLOR = np.zeros((48, 64, 3), np.uint8)
@@ -123,3 +125,33 @@ def test_decode_refuses_pictures_of_depth(array: np.ndarray) -> None:
 def test_decode_refuses_scales(scale_m: float) -> None:
     with pytest.raises(InputError, match="scale"):
         decode_depth(np.zeros((2, 2), np.uint16), scale_m=scale_m)
+
+
+def test_cloud_of_open3d_holds_the_measured_points_with_their_colors() -> None:
+    pytest.importorskip("open3d")
+    depth = np.full((48, 64), np.nan, np.float32)
+    depth[10, 20], depth[30, 40] = 0.5, 2.0
+    color = COLOR.copy()
+    color[10, 20] = (255, 51, 0)
+    frame = RgbdFrame(color, depth, CAMERA, 0)
+    cloud = frame.to_open3d()
+    assert np.asarray(cloud.points) == pytest.approx(CAMERA.deproject([[20, 10], [40, 30]], [0.5, 2.0]))
+    assert np.asarray(cloud.colors) == pytest.approx(np.array([[1.0, 0.2, 0.0], [0.0, 0.0, 0.0]]))
+    lifted = Transform("base", frame.frame, np.diag([1.0, -1.0, -1.0]), np.array([0.0, 0.0, 1.0]))
+    near = frame.to_open3d(max_depth_m=1.0, base_T_camera=lifted)
+    x, y, z = np.asarray(cloud.points)[0]
+    assert np.asarray(near.points) == pytest.approx(np.array([[x, -y, 1.0 - z]]))
+
+
+def test_cloud_of_open3d_is_refused_without_depth_and_for_wrong_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("open3d")
+    frame = RgbdFrame(COLOR, DEPTH, CAMERA, 0)
+    with pytest.raises(InputError, match="without depth"):
+        RgbdFrame(COLOR, None, CAMERA, 0).to_open3d()
+    with pytest.raises(InputError, match="max_depth_m"):
+        frame.to_open3d(max_depth_m=0.0)
+    with pytest.raises(FrameError):
+        frame.to_open3d(base_T_camera=Transform.identity("base", "other"))
+    monkeypatch.setitem(sys.modules, "open3d", None)
+    with pytest.raises(DependencyError, match="cloud"):
+        frame.to_open3d()

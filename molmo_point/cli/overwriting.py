@@ -21,6 +21,7 @@ class OutputFormat(enum.Enum):
 
     PNG = (b"\x89PNG\r\n\x1a\n", b"tEXtSoftware\0molmo-point")
     PLY = (b"ply\n", b"\ncomment made by molmo-point\n")
+    PCD = (b"# .PCD", b"\n# made by molmo-point\n")
     HTML = (b"<!doctype html>", b'<meta name="generator" content="molmo-point">')
     JSON = (b"{", b'"made_by": "molmo-point"')
     PDF = (b"%PDF-", b"% Made by molmo-point\n")

@@ -32,6 +32,7 @@ def add_point(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--transform", type=Path, metavar="FILE", help="YAML base_T_camera: give the targets in its target frame")
     parser.add_argument("--view3d", type=Path, metavar="FILE", help="write a picture of the point cloud with the targets (PNG)")
     parser.add_argument("--ply", type=Path, metavar="FILE", help="write the point cloud with the targets")
+    parser.add_argument("--cloud", type=Path, metavar="FILE", help="write all measured points, as FILE.ply or FILE.pcd")
     plane_option.add_arguments(parser)
     grasp_option.add_arguments(parser)
     parser.set_defaults(run=run_point)
@@ -40,7 +41,7 @@ def add_point(parser: argparse.ArgumentParser) -> None:
 def add_count(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `count`."""
     _add_shared(parser, "what to count, e.g. 'screws'")
-    parser.set_defaults(run=run_count, view3d=None, ply=None)
+    parser.set_defaults(run=run_count, view3d=None, ply=None, cloud=None)
 
 
 def _add_shared(parser: argparse.ArgumentParser, query_help: str) -> None:
@@ -99,7 +100,7 @@ def run_point(options: argparse.Namespace) -> int:
     frame = plane_option.with_plane(options, frame, base_T_camera)
     with contextlib.redirect_stdout(sys.stderr):
         pointing = plane_option.point_in(options, load_pointer(options), frame, request, base_T_camera)
-        grasps = [] if gripper is None else grasp_option.find(frame, pointing.targets, gripper, base_T_camera)
+        grasps = [] if gripper is None else grasp_option.find(frame, pointing, gripper, base_T_camera)
         written = _draw(options, frame, pointing, base_T_camera, grasps)
     if base_T_camera is not None:
         pointing = pointing.transformed(base_T_camera)
@@ -163,13 +164,18 @@ def _look(options: argparse.Namespace) -> dict[str, Any]:
 
 def _check_pictures(options: argparse.Namespace) -> None:
     """Refuse pictures that would destroy another file."""
-    forms = {"overlay": OutputFormat.PNG, "view3d": OutputFormat.PNG, "ply": OutputFormat.PLY}
+    forms = {"overlay": OutputFormat.PNG, "view3d": OutputFormat.PNG, "ply": OutputFormat.PLY, "cloud": OutputFormat.PLY}
+    if options.cloud is not None:
+        from molmo_point.viz.point_cloud import check_cloud_path
+
+        if check_cloud_path(options.cloud) == ".pcd":
+            forms["cloud"] = OutputFormat.PCD
     check_outputs(options, *(Output(f"--{name}", getattr(options, name), form) for name, form in forms.items()))
 
 
 def _check_depth(options: argparse.Namespace, frame: RgbdFrame) -> None:
     """Refuse a picture that needs depth before the slow model runs."""
-    wanted = [f"--{name}" for name in ("view3d", "ply", "grasp") if getattr(options, name)]
+    wanted = [f"--{name}" for name in ("view3d", "ply", "cloud", "grasp") if getattr(options, name)]
     if wanted and (frame.depth_m is None or frame.intrinsics is None):
         missing = "depth" if frame.depth_m is None else "intrinsics"
         raise InputError(f"{wanted[0]} needs depth and intrinsics", given=f"no {missing}", fix="add --depth and --intrinsics")
@@ -194,4 +200,8 @@ def _draw(
         from molmo_point.viz.point_cloud import save_ply
 
         save_ply(options.ply, frame, answer.targets, [str(caution) for caution in answer.cautions])
-    return [path for path in (options.overlay, options.view3d, options.ply) if path is not None]
+    if options.cloud is not None:
+        from molmo_point.viz.point_cloud import save_cloud
+
+        save_cloud(options.cloud, frame, base_T_camera)
+    return [path for path in (options.overlay, options.view3d, options.ply, options.cloud) if path is not None]

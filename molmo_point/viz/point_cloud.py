@@ -1,13 +1,16 @@
-"""Colored point cloud of a frame, and its PLY file."""
+"""Colored point cloud of a frame, and its PLY and PCD files."""
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from molmo_point.dependencies import require
 from molmo_point.errors import InputError
 from molmo_point.files import write_file
 from molmo_point.frame import RgbdFrame
+from molmo_point.geometry.transforms import Transform
 from molmo_point.results import Target
 from molmo_point.text_checks import printable
 
@@ -87,3 +90,49 @@ def save_ply(path: str | Path, frame: RgbdFrame, targets: tuple[Target, ...] = (
     header = f"ply\nformat binary_little_endian 1.0\n{notes}element vertex {len(points)}\n"
     write_file(path, f"{header}{kinds}end_header\n".encode() + record.tobytes())
     return len(points)
+
+
+def check_cloud_path(path: str | Path) -> str:
+    """Return the suffix of a file for a point cloud, `.ply` or `.pcd`.
+
+    Raises:
+        DependencyError: Without Open3D (extra `cloud`).
+        InputError: For another suffix.
+    """
+    require("open3d", "A file of all points", "cloud")
+    suffix = Path(path).suffix.lower()
+    if suffix not in CLOUD_MARKS:
+        raise InputError("The file of a point cloud must end in .ply or .pcd", given=str(path), fix="rename it")
+    return suffix
+
+
+def save_cloud(path: str | Path, frame: RgbdFrame, base_T_camera: Transform | None = None) -> int:
+    """Write every measured point of a frame with its color, in meters, as binary PLY or PCD; return the number of points.
+
+    Args:
+        path: File to write; its suffix, `.ply` or `.pcd`, chooses the format.
+        frame: Frame with depth and intrinsics.
+        base_T_camera: Transform to the frame of the points; default the optical frame.
+
+    Raises:
+        DependencyError: Without Open3D (extra `cloud`).
+        InputError: For another suffix, without depth or intrinsics, or if the file cannot be written.
+        FrameError: If the transform starts in another frame.
+    """
+    suffix = check_cloud_path(path)
+    cloud = frame.to_open3d(base_T_camera=base_T_camera)
+    open3d = require("open3d", "save_cloud", "cloud")
+    with tempfile.TemporaryDirectory() as folder:
+        written = Path(folder) / f"cloud{suffix}"
+        open3d.io.write_point_cloud(str(written), cloud)
+        content = written.read_bytes()
+    start, mark = CLOUD_MARKS[suffix]
+    write_file(path, content.replace(start, start + mark, 1))
+    return len(cloud.points)
+
+
+CLOUD_MARKS = {
+    ".ply": (b"format binary_little_endian 1.0\n", b"comment made by molmo-point\n"),
+    ".pcd": (b"# .PCD v0.7 - Point Cloud Data file format\n", b"# made by molmo-point\n"),
+}
+"""For each suffix, a line of the header that Open3D writes, and the mark of this program that follows it."""

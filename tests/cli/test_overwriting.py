@@ -29,14 +29,15 @@ def check(path: Path, form: OutputFormat = OutputFormat.PNG, *, force: bool = Fa
 def ours(folder: Path) -> dict[OutputFormat, Path]:
     """Files of every format, written as the commands write them."""
     from molmo_point import Intrinsics, RgbdFrame
-    from molmo_point.viz.point_cloud import save_ply
+    from molmo_point.viz.point_cloud import CLOUD_MARKS, save_ply
 
     paths = {form: folder / f"ours.{form.name.lower()}" for form in OutputFormat}
     save_png(paths[OutputFormat.PNG], PICTURE)
     depth = np.ones((8, 8), np.float32)
     save_ply(paths[OutputFormat.PLY], RgbdFrame(PICTURE, depth, Intrinsics(8, 8, 8.0, 8.0, 4.0, 4.0), stamp_ns=1))
     html, text = report_files(folder, {"a": 1}, page("title", ["a part"])).values()
-    contents = {OutputFormat.HTML: html, OutputFormat.JSON: text, OutputFormat.PDF: board_pdf(DEFAULT)}
+    pcd = b"".join(CLOUD_MARKS[".pcd"])
+    contents = {OutputFormat.PCD: pcd, OutputFormat.HTML: html, OutputFormat.JSON: text, OutputFormat.PDF: board_pdf(DEFAULT)}
     for form, data in {**contents, OutputFormat.YAML: signed_yaml(board_yaml(DEFAULT))}.items():
         write_file(paths[form], data)
     return paths

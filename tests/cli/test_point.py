@@ -185,6 +185,23 @@ def test_pictures_and_ply_are_written(model, files, capsys):
     assert wanted[2].read_bytes().startswith(b"ply\n")
 
 
+@pytest.mark.parametrize("suffix", [".ply", ".pcd"])
+def test_all_measured_points_are_written_in_the_frame_of_the_transform(model, files, capsys, suffix):
+    open3d = pytest.importorskip("open3d")
+    save_transform(files / "t.yaml", Transform("base", "camera_color_optical_frame", np.eye(3), np.array([0.0, 0.0, -5.0])))
+    path = files / f"cloud{suffix}"
+    options = ["--cloud", path, "--transform", files / "t.yaml"]
+    assert run(capsys, "point", "mug", *rgbd(files), *options)[0] == 0
+    points = np.asarray(open3d.io.read_point_cloud(str(path)).points)
+    assert len(points) > 1000 and points[:, 2].max() < 0.0
+    assert run(capsys, "point", "mug", *rgbd(files), *options)[0] == 0, "the program may overwrite its own file"
+    path.write_bytes(path.read_bytes().replace(b"molmo-point", b"other-point"))
+    code, _, err = run(capsys, "point", "mug", *rgbd(files), *options)
+    assert code != 0 and "--cloud" in err
+    code, _, err = run(capsys, "point", "mug", *rgbd(files), "--cloud", files / "cloud.xyz")
+    assert code != 0 and ".pcd" in err
+
+
 def test_transform_gives_targets_in_the_base_frame(model, files, capsys):
     turn = np.array([[1.0, 0, 0], [0, -1, 0], [0, 0, -1]])
     base_T_camera = Transform("base", "camera_color_optical_frame", turn, np.array([0.0, 0.0, 1.0]))

@@ -13,7 +13,7 @@ from molmo_point.geometry.transforms import Transform
 from molmo_point.grasp.candidates import Grasps
 from molmo_point.grasp.gripper import Gripper
 from molmo_point.grasp.propose import propose_grasps
-from molmo_point.results import Target
+from molmo_point.results import Pointing, Target
 from molmo_point.viz.text import shortened
 
 _SHOWN = 3
@@ -38,9 +38,20 @@ def checked_gripper(options: argparse.Namespace) -> Gripper | None:
     return dataclasses.replace(usual, max_opening_m=options.opening, palm_span_m=span_m)
 
 
-def find(frame: RgbdFrame, targets: Sequence[Target], gripper: Gripper, base_T_camera: Transform | None) -> list[Grasps]:
-    """Find the grasps of each target, in the optical frame."""
-    return [propose_grasps(frame, target, gripper=gripper, base_T_camera=base_T_camera) for target in targets]
+def find(frame: RgbdFrame, pointing: Pointing, gripper: Gripper, base_T_camera: Transform | None) -> list[Grasps]:
+    """Find the grasps of each target, in the optical frame; the answer's other points are on other objects."""
+    pixels = [(found.point.u, found.point.v) for found in pointing.found]
+    return [
+        propose_grasps(
+            frame,
+            found.target,
+            gripper=gripper,
+            base_T_camera=base_T_camera,
+            others=pixels[:number] + pixels[number + 1 :],
+        )
+        for number, found in enumerate(pointing.found)
+        if found.target is not None
+    ]
 
 
 def draw(frame: RgbdFrame, picture: np.ndarray, targets: Sequence[Target], found: Sequence[Grasps]) -> np.ndarray:

@@ -123,6 +123,7 @@ class PointingGoal(FrameGoal):
                     gripper=gripper_of(self._parameters),
                     base_T_camera=stamped.level_T_camera,
                     max_candidates=max(int(self.request.max_grasps), 1),
+                    others=[(each.point.u, each.point.v) for each in answer.found if each.target is not target],
                 )
                 message.reason = no_grasp_reason(grasps)
                 found += [grasp_message(grasp, target, grasps, stamped.target_T_camera) for grasp in grasps.candidates]
