@@ -10,6 +10,7 @@ from benchmarks.sensors.frame_statistics import FrameStatistics
 from molmo_point.errors import InputError
 from molmo_point.sim.depth_faults import Appearance, DepthFaults
 from molmo_point.sim.stereo_faults import SIMULATED_D435, simulate_depth
+from molmo_point.sim.tabletop.clutter import CLUTTER_KINDS, ClutteredScene
 from molmo_point.sim.tabletop.scene import TabletopScene
 
 
@@ -34,13 +35,14 @@ def real_frames(folder: Path) -> Iterator[tuple[str, FrameStatistics]]:
 
 
 def simulated_frames(faults: DepthFaults, seeds: Iterable[int], size_wh: tuple[int, int]) -> Iterator[FrameStatistics]:
-    """Take the statistics of simulated tables, one at a time."""
+    """Take the statistics of simulated tables of all kinds in turn, each by another camera."""
     for seed in seeds:
-        with TabletopScene.random(seed, *size_wh) as scene:
+        kind = (None, *CLUTTER_KINDS)[seed % (1 + len(CLUTTER_KINDS))]
+        with TabletopScene.random(seed, *size_wh) if kind is None else ClutteredScene.random(kind, seed, *size_wh) as scene:
             color, true_m = scene.render()
-            rng, found = np.random.default_rng(seed), FrameStatistics()
+            looks = scene.appearance(color) if isinstance(scene, ClutteredScene) else Appearance(color)
             camera = faults.drawn(np.random.default_rng([seed, 2]))
-            looks = Appearance(color)
+            rng, found = np.random.default_rng(seed), FrameStatistics()
             first, second = (
                 simulate_depth(true_m, scene.intrinsics, SIMULATED_D435, rng, faults=camera, appearance=looks) for _ in range(2)
             )

@@ -74,12 +74,12 @@ class UnkindFaults(DepthFaults):
     hole_jump_px: float = 2.5
     smoothing_px: float = 2.5
     mixed_fraction: float = 0.0
-    fine_share: float = 0.12
+    fine_share: float = 0.04
     fine_px: float = 0.7
-    broad_px: float = 3.5
+    broad_px: float = 3.8
     disparity_step_px: float = 1.0 / 32.0
     max_disparity_px: float = 126.0
-    flicker_fraction: float = 0.10
+    flicker_fraction: float = 0.115
     flicker_px: float = 2.0
     weak_missing: float = 0.2
     hole_fraction: float = 0.01
@@ -224,7 +224,7 @@ def _measured(
     hole = hole | _grazing(z_m, imager, faults, rng) | _holes(z_m.shape, faults.hole_fraction, faults, still)
     grown, covered, band = _at_edges(disparity, faults, still)
     hole |= band | (hidden & ~covered)
-    hole |= _flicker(z_m, imager, faults, still, rng)
+    hole |= _flicker(z_m, hole, imager, faults, still, rng)
     if faults.mixed_fraction > 0:
         grown = _mixed(grown, faults, rng)
     smooth = _smoothed(grown, hole, faults.smoothing_px)
@@ -250,16 +250,22 @@ def _holes(shape: tuple[int, int], fraction: float, faults: UnkindFaults, still:
 
 
 def _flicker(
-    z_m: np.ndarray, imager: PixelGrid, faults: UnkindFaults, still: np.random.Generator, rng: np.random.Generator
+    z_m: np.ndarray,
+    hole: np.ndarray,
+    imager: PixelGrid,
+    faults: UnkindFaults,
+    still: np.random.Generator,
+    rng: np.random.Generator,
 ) -> np.ndarray:
     """Patches (h, w) that are missing in this frame; they come and go in weak places, most of them steep ones."""
-    if faults.flicker_fraction <= 0:
+    measured = ~hole[::4, ::4] & (z_m[::4, ::4] < 0.5 * _NOWHERE_M)
+    if faults.flicker_fraction <= 0 or not measured.any():
         return np.zeros(z_m.shape, bool)
     share = faults.weak_missing
     # A pixel that is missing in a share q of all frames is measured in one of two with 2 q (1 - q).
     weak_share = min(faults.flicker_fraction / (2.0 * share * (1.0 - share)), 1.0)
     weakness = _smooth_field(z_m.shape, 16.0, still) - 1.5 * view_cosine(1.0 / z_m, imager)
-    weak = weakness >= np.quantile(weakness[::4, ::4], 1.0 - weak_share)
+    weak = weakness >= np.quantile(weakness[::4, ::4][measured], 1.0 - weak_share)
     return weak & (_field(z_m.shape, faults.flicker_px, rng) > NormalDist().inv_cdf(1.0 - share))
 
 
