@@ -21,7 +21,8 @@ from PIL import Image
 
 from molmo_point import Intrinsics, MolmoPointError, Recording, RecordingWriter, RgbdFrame, load_transform
 from molmo_point.calibration.boards import DEFAULT, board_yaml, load_board
-from molmo_point.calibration.sample_file import load_session, pose_entry
+from molmo_point.calibration.pose_entries import pose_entry
+from molmo_point.calibration.sample_file import load_session
 from molmo_point.camera.image_file import load_color, load_depth
 from molmo_point.camera.video_file import VideoFile
 from molmo_point.finetuning.labels.row_files import read_rows

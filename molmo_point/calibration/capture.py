@@ -11,7 +11,7 @@ import numpy as np
 from molmo_point.arrays import ColorArray, FloatArray
 from molmo_point.calibration.boards import Board, board_yaml
 from molmo_point.calibration.detection import Detection, detect
-from molmo_point.calibration.sample_file import pose_entry
+from molmo_point.calibration.pose_entries import pose_entry
 from molmo_point.errors import InputError
 from molmo_point.files import encode_png, write_file
 from molmo_point.geometry.intrinsics import Intrinsics

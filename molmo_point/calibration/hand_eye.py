@@ -184,13 +184,14 @@ def _calibrated(
     covariance = _or_nan(lambda: stated_covariance(solution), np.eye(12) * _UNKNOWN_VARIANCE)
     if not np.isfinite(covariance).all():
         covariance = np.eye(12) * _UNKNOWN_VARIANCE
-    error_m = error_at(solution.x, covariance[:6, :6], distance_m)
+    x = solution.x @ data.view_T_camera
+    error_m = error_at(x, covariance[:6, :6], distance_m)
     reasons = _reasons(solution, motion, folds, causes, error_m, tolerance_m)
     base, gripper, camera = frames
     hand = data.setup is Setup.EYE_IN_HAND
     first, second = (gripper, base) if hand else (base, gripper)
     return HandEyeResult(
-        Transform(first, camera, solution.x[:3, :3], solution.x[:3, 3], covariance[:6, :6]),
+        Transform(first, camera, x[:3, :3], x[:3, 3], covariance[:6, :6]),
         Transform(second, "calibration_board", solution.w[:3, :3], solution.w[:3, 3], covariance[6:, 6:]),
         solution,
         motion,

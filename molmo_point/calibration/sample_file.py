@@ -18,7 +18,7 @@ A pose is a 4x4 `matrix`, or `translation_m` with one of `quaternion_xyzw`, `rot
 moving axes, see `rotation_forms`). Instead of `image`, a sample may have `camera_T_board`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,21 +28,21 @@ import numpy as np
 from molmo_point.arrays import ColorArray, FloatArray
 from molmo_point.calibration.board_photos import Detections, detect_each
 from molmo_point.calibration.boards import Board, load_board
-from molmo_point.calibration.rotation_forms import FORMS, is_form, matrix_readings, other_readings, rotations_of
+from molmo_point.calibration.pose_entries import parts_of, read_pose
+from molmo_point.calibration.rotation_forms import matrix_readings, other_readings
+from molmo_point.calibration.sample_formats import MARK, foreign_samples
 from molmo_point.camera.image_file import load_color
 from molmo_point.errors import InputError
 from molmo_point.geometry.intrinsics import Intrinsics, load_intrinsics
 from molmo_point.geometry.mapping_file import read_mapping
 from molmo_point.geometry.rigid import applied, inverse, motion
-from molmo_point.geometry.transforms import Transform
 from molmo_point.hand_eye.closure import closures
 from molmo_point.hand_eye.half_turns import consistent_turns, point_orders
 from molmo_point.hand_eye.readings import Reading
-from molmo_point.hand_eye.samples import HandEyeSet, hand_eye_set
+from molmo_point.hand_eye.samples import HandEyeSet, Setup, hand_eye_set
 
 _KEYS = {"setup", "base_frame", "gripper_frame", "camera_frame", "intrinsics", "board", "samples"}
-_CLEARLY_BETTER = 2.0
-_ABSURD = 1e9
+_CLEARLY_BETTER, _COLLAPSE = 2.0, 4.0
 _VIRTUAL = Intrinsics(640, 480, 600.0, 600.0, 319.5, 239.5)
 
 
@@ -73,53 +73,73 @@ class Session:
     notes: tuple[str, ...] = ()
 
 
-def load_session(path: str | Path, progress: Callable[[str], None] = lambda line: None) -> Session:
-    """Read a sample file and detect the board in its images.
+def load_session(
+    path: str | Path, progress: Callable[[str], None] = lambda line: None, setup: Setup | str | None = None
+) -> Session:
+    """Read samples and detect the board in their images. Files of other software: see `sample_formats`.
+
+    Args:
+        path: Sample file, or a folder of samples.
+        progress: Called with a line per step.
+        setup: Mounting of the camera, instead of the file's.
 
     Raises:
         InputError: For a missing file, a sample without image or pose, repeated ids, images of another size than the
             intrinsics, or too few samples with a board.
     """
-    path = Path(path)
-    if path.is_dir():
-        path = path / "samples.yaml"
-    values = read_mapping(path)
-    _check_keys(path, values)
-    folder = path.parent
-    entries = values["samples"]
-    ids = [_id_of(entry, path, number) for number, entry in enumerate(entries)]
-    if len(set(ids)) != len(ids):
-        raise InputError("The ids of samples must differ", f"{path}: {sorted(ids)}", "give each sample its own id")
+    path, values, notes = _samples_of(Path(path))
+    values = {**values, **({"setup": Setup(setup).value} if setup else {})}
+    entries, ids = values["samples"], _ids_of(values["samples"], path)
     robot = np.array([read_pose(entry["base_T_gripper"], name, path) for entry, name in zip(entries, ids)])
-    from_images = "image" in entries[0]
-    if any(("image" in entry) != from_images for entry in entries):
-        raise InputError("All samples must have an image, or all a board pose", str(path), "give the same for all")
-    if from_images:
-        found, board, camera = _from_images(values, folder, entries, ids, path, progress)
-        dropped, notes, points = found.dropped, found.notes, board.points
-        kept = np.array([ids.index(name) for name, _ in found.kept])
-        uv = np.array([each.uv for _, each in found.kept])
-    else:
-        kept, dropped, notes, board, camera = np.arange(len(ids)), [], (), None, _VIRTUAL
-        points, uv = _from_poses(entries, ids, path)
+    if "image" not in entries[0]:
+        boards = np.array([read_pose(entry["camera_T_board"], name, path) for entry, name in zip(entries, ids)])
+        if "setup" not in values and notes:
+            values["setup"] = mounting(robot, boards, path).value
+        return _session(_from_poses(values, robot, boards, ids, path), values, entries, (), notes, None)
+    found, board, camera = _from_images(values, path.parent, entries, ids, path, progress)
+    kept = np.array([ids.index(name) for name, _ in found.kept])
     if len(kept) < len(ids) and len(kept) < 5:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in dropped[:5])
-        given = f"{len(kept)} of {len(ids)} ({reasons}) {' '.join(notes)}".strip()
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in found.dropped[:5])
+        given = f"{len(kept)} of {len(ids)} ({reasons}) {' '.join(found.notes)}".strip()
         raise InputError("The board must be found in 5 images", given, "check the board's YAML")
-    names = tuple(ids[i] for i in kept)
-    data = hand_eye_set(values.get("setup", "eye_in_hand"), robot[kept], uv, points, camera, names, not from_images)
-    if board is not None and board.like_turns > 1:
+    uv, names = np.array([each.uv for _, each in found.kept]), tuple(ids[i] for i in kept)
+    data, notes = hand_eye_set(_setup_of(values), robot[kept], uv, board.points, camera, names), found.notes
+    if board.like_turns > 1:
         data, turned = consistent_views(data, board.like_turns)
         notes = (*notes, *turned)
-    kept_entries = [entries[i] for i in kept]
+    entries = [{**entries[i], "path": path.parent / str(entries[i]["image"])} for i in kept]
+    return _session(data, values, entries, found.dropped, notes, board)
+
+
+def _samples_of(path: Path) -> tuple[Path, dict[str, Any], tuple[str, ...]]:
+    """Return the path of the samples, their values, and sentences on what was understood of other software's files."""
+    foreign = foreign_samples(path) if path.exists() else None
+    path = path / MARK if path.is_dir() else path
+    values = read_mapping(path) if foreign is None else foreign.values
+    _check_keys(path, values)
+    return path, values, () if foreign is None else foreign.notes
+
+
+def _setup_of(values: Mapping[str, Any]) -> Any:
+    return values.get("setup", "eye_in_hand")
+
+
+def _session(
+    data: HandEyeSet,
+    values: Mapping[str, Any],
+    entries: list[Any],
+    dropped: Sequence[tuple[str, str]],
+    notes: tuple[str, ...],
+    board: Board | None,
+) -> Session:
     return Session(
         data,
-        _readings(data, kept_entries),
+        _readings(data, entries),
         str(values.get("base_frame", "base_link")),
         str(values.get("gripper_frame", "tool0")),
         str(values.get("camera_frame", "camera_color_optical_frame")),
         tuple(dropped),
-        tuple(folder / entry["image"] if from_images else None for entry in kept_entries),
+        tuple(entry.get("path") for entry in entries),
         board,
         tuple(notes),
     )
@@ -160,6 +180,15 @@ def _check_keys(path: Path, values: Mapping[str, Any]) -> None:
         )
 
 
+def _ids_of(entries: list[Any], path: Path) -> list[str]:
+    ids = [_id_of(entry, path, number) for number, entry in enumerate(entries)]
+    if len(set(ids)) != len(ids):
+        raise InputError("The ids of samples must differ", f"{path}: {sorted(ids)}", "give each sample its own id")
+    if any(("image" in entry) != ("image" in entries[0]) for entry in entries):
+        raise InputError("All samples must have an image, or all a board pose", str(path), "give the same for all")
+    return ids
+
+
 def _id_of(entry: Mapping[str, Any], path: Path, number: int) -> str:
     name = str(entry.get("id", number))
     if "base_T_gripper" not in entry or ("image" in entry) == ("camera_T_board" in entry):
@@ -198,16 +227,50 @@ def _load(folder: Path, name: str, camera: Intrinsics) -> ColorArray:
     return image
 
 
-def _from_poses(entries: list[Any], ids: list[str], path: Path) -> tuple[FloatArray, FloatArray]:
-    points, uv = _virtual(np.array([read_pose(entry["camera_T_board"], name, path) for entry, name in zip(entries, ids)]))
-    behind = [name for name, seen in zip(ids, uv) if not np.isfinite(seen).all()]
-    if behind:
-        raise InputError(
-            "Every board must be in front of the camera: the board poses look inverted (board_T_camera)",
-            f"{path}: {', '.join(behind[:5])}",
-            "give camera_T_board, the pose of the board in the camera frame, z forward",
-        )
-    return points, uv
+def mounting(robot: FloatArray, boards: FloatArray, path: Path) -> Setup:
+    """Return the mounting of the camera by which the poses agree; files of other software may not tell it.
+
+    Raises:
+        InputError: If both agree as well, or neither does.
+    """
+    both = list(Setup)
+    fit = closures(np.stack([setup.outer(robot) for setup in both]), np.stack([boards] * len(both)))
+    # By the rotations alone: a hand that turns about one point hardly moves.
+    turns = np.rad2deg(fit.turn_rad)
+    best = int(np.argmin(turns))
+    if not turns[best] * _COLLAPSE < turns[1 - best]:
+        given = f"{path}: residuals {turns[0]:.1f}° for {both[0].value}, {turns[1]:.1f}° for {both[1].value}"
+        raise InputError("The samples must tell the mounting of the camera", given, "give --setup eye_in_hand or eye_to_hand")
+    return both[best]
+
+
+def _from_poses(values: Mapping[str, Any], robot: FloatArray, boards: FloatArray, ids: list[str], path: Path) -> HandEyeSet:
+    """Convert board poses to points and pixels of a virtual camera that looks at the boards."""
+    points, uv = _virtual(boards)
+    seen, view = np.isfinite(uv).all(axis=(1, 2)), np.eye(4)
+    if not seen.all():
+        # A tracker may look along any axis of its frame. Poses that only agree when inverted are inverted.
+        outer = robot if _setup_of(values) == Setup.EYE_IN_HAND else inverse(robot)
+        as_given, inverted = closures(np.stack([outer] * 2), np.stack([boards, inverse(boards)])).turn_rad
+        view = _view_of(boards)
+        points, uv = _virtual(view @ boards)
+        if inverted * _COLLAPSE < as_given or not np.isfinite(uv).all():
+            behind = [name for name, front in zip(ids, seen) if not front]
+            raise InputError(
+                "Every board must be in front of the camera: the board poses look inverted (board_T_camera)",
+                f"{path}: {', '.join(behind[:5])}",
+                "give camera_T_board, the pose of the board in the camera frame, z forward",
+            )
+    return replace(hand_eye_set(_setup_of(values), robot, uv, points, _VIRTUAL, tuple(ids), True), view_T_camera=view)
+
+
+def _view_of(boards: FloatArray) -> FloatArray:
+    """Return the rotation (4, 4) that turns the mean direction of the boards to the z axis."""
+    middle = boards[:, :3, 3].mean(axis=0)
+    forward = middle / max(float(np.linalg.norm(middle)), 1e-12)
+    side = np.cross(np.eye(3)[int(np.argmin(np.abs(forward)))], forward)
+    side = side / np.linalg.norm(side)
+    return motion(np.stack([side, np.cross(forward, side), forward]), np.zeros(3))
 
 
 def _virtual(boards: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -221,80 +284,13 @@ def _virtual(boards: FloatArray) -> tuple[FloatArray, FloatArray]:
     return points, _VIRTUAL.project(applied(boards, points))
 
 
-def read_pose(values: Any, name: str, path: Path) -> FloatArray:
-    """Read a pose (4, 4) from its YAML.
-
-    Args:
-        values: Mapping of the pose.
-        name: Id of the sample, for messages.
-        path: Path of the file, for messages.
-
-    Raises:
-        InputError: If the mapping is not a pose.
-    """
-    where = f"{path}, sample {name}"
-    if not isinstance(values, Mapping):
-        raise InputError("A pose must be a mapping", f"{where}: {values!r}", "give translation_m and a rotation, or matrix")
-    try:
-        if set(values) == {"matrix"}:
-            return Transform.from_matrix("a", "b", _numbers(values["matrix"], (4, 4))).matrix
-        form, numbers, shift = _parts_of(values)
-        return motion(rotations_of(form, numbers), shift)
-    except InputError as error:
-        raise InputError(error.what, f"{where}: {error.given}", error.fix) from error
-
-
-def _parts_of(values: Mapping[str, Any]) -> tuple[str, FloatArray, FloatArray]:
-    """Return the form of the rotation, its numbers, and the translation of a pose that is not a matrix."""
-    forms = [form for form in values if isinstance(form, str) and is_form(form)]
-    if len(forms) != 1 or set(values) != {"translation_m", forms[0]}:
-        fix = f"give matrix alone, or one of {', '.join(FORMS)}, euler_ZYX_deg (any axes; capitals for moving axes)"
-        raise InputError("A pose must have translation_m and one rotation", f"{sorted(map(str, values))}", fix)
-    numbers = _numbers(values[forms[0]], (4,) if forms[0].startswith("quat") else (3,))
-    return forms[0], numbers, _numbers(values["translation_m"], (3,))
-
-
-def _numbers(values: Any, shape: tuple[int, ...]) -> FloatArray:
-    """Convert nested lists of numbers to an array; texts, truth values and missing values are not numbers.
-
-    Raises:
-        InputError: If the lists have another shape, or hold anything but finite numbers.
-    """
-    flat = values if len(shape) == 1 else [part for row in values for part in row] if _is_table(values) else None
-    if not isinstance(flat, list) or any(isinstance(part, bool) or not isinstance(part, int | float) for part in flat):
-        raise InputError("A pose must hold lists of numbers", _short(values), "check the lists")
-    if len(flat) != int(np.prod(shape)):
-        words = "3 numbers of translation, and 3 or 4 of rotation" if len(shape) == 1 else "4 rows of 4 numbers"
-        raise InputError(f"A pose must have {words}", _short(values), "check the lists")
-    try:
-        array = np.reshape(np.array(flat, np.float64), shape)
-    except OverflowError as error:
-        raise InputError("A pose must hold finite numbers", _short(values), "check the lists") from error
-    if not np.abs(array).max() < _ABSURD:
-        raise InputError(
-            "A pose must hold finite numbers, of less than ten digits",
-            _short(values),
-            "leave this sample out, or record it again",
-        )
-    return array
-
-
-def _is_table(values: Any) -> bool:
-    return isinstance(values, list) and len(values) == 4 and all(isinstance(row, list) and len(row) == 4 for row in values)
-
-
-def _short(values: Any) -> str:
-    text = repr(values)
-    return text if len(text) <= 120 else f"{text[:117]}..."
-
-
 def _readings(data: HandEyeSet, entries: list[Any]) -> tuple[Reading, ...]:
     """List the other readings of the poses in the file, likeliest first."""
     found = []
     for what, key in (("robot", "base_T_gripper"), ("board", "camera_T_board")):
         if key not in entries[0]:
             continue
-        given = data.base_T_gripper if what == "robot" else data.poses.camera_T_board
+        given = data.base_T_gripper if what == "robot" else inverse(data.view_T_camera) @ data.poses.camera_T_board
         poses = [entry[key] for entry in entries]
         kinds = {tuple(sorted(pose)) for pose in poses}
         if len(kinds) > 1:
@@ -302,7 +298,7 @@ def _readings(data: HandEyeSet, entries: list[Any]) -> tuple[Reading, ...]:
         if "matrix" in poses[0]:
             turned = matrix_readings(what, given[:, :3, :3])
         else:
-            parts = [_parts_of(pose) for pose in poses]
+            parts = [parts_of(pose) for pose in poses]
             turned = other_readings(what, parts[0][0], np.array([numbers for _, numbers, _ in parts]))
         for reading, rotations in turned:
             changed = motion(rotations, given[:, :3, 3])
@@ -319,10 +315,10 @@ def _readings_of_both(data: HandEyeSet, entries: list[Any]) -> list[Reading]:
     if any("camera_T_board" not in entry for entry in entries):
         return []
     pairs = [(entry["base_T_gripper"], entry["camera_T_board"]) for entry in entries]
-    forms = {_parts_of(pose)[0] if "matrix" not in pose else "matrix" for pair in pairs for pose in pair}
+    forms = {parts_of(pose)[0] if "matrix" not in pose else "matrix" for pair in pairs for pose in pair}
     if len(forms) > 1 or "matrix" in forms:
         return []
-    robot, board = (np.array([_parts_of(pair[i])[1] for pair in pairs]) for i in (0, 1))
+    robot, board = (np.array([parts_of(pair[i])[1] for pair in pairs]) for i in (0, 1))
     form = forms.pop()
     return [
         replace(
@@ -334,9 +330,3 @@ def _readings_of_both(data: HandEyeSet, entries: list[Any]) -> list[Reading]:
             other_readings("robot's and the board", form, robot), other_readings("board", form, board)
         )
     ]
-
-
-def pose_entry(matrix: FloatArray) -> dict[str, Any]:
-    """Convert a pose (4, 4) to the form of the sample file."""
-    value = Transform.from_matrix("a", "b", matrix)
-    return {"translation_m": value.translation_m.tolist(), "quaternion_xyzw": value.quaternion_xyzw.tolist()}

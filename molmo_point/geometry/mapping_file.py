@@ -49,13 +49,18 @@ def parse_mapping(text: str | bytes, name: str) -> dict[str, Any]:
             unfolds into too many values, or holds no mapping.
         DependencyError: For YAML without PyYAML.
     """
-    try:
-        values = parse_json(text) if _is_json(name) else _parse_yaml(decode_text(text))
-    except ValueError as error:
-        raise InputError(_SYNTAX, f"{name} ({' '.join(str(error).split())})", "correct the file") from error
+    values = parse_values(text, name)
     if not isinstance(values, dict):
         raise InputError("The file must hold one mapping", f"{name} holds a {type(values).__name__}", "write `key: value` lines")
     return values
+
+
+def parse_values(text: str | bytes, name: str) -> Any:
+    """Parse a text as `parse_mapping`, whatever it holds."""
+    try:
+        return parse_json(text) if _is_json(name) else _parse_yaml(decode_text(text))
+    except ValueError as error:
+        raise InputError(_SYNTAX, f"{name} ({' '.join(str(error).split())})", "correct the file") from error
 
 
 def warn_if_cut_off(path: str | Path) -> None:

@@ -24,6 +24,8 @@ _COLLAPSE = 4.0
 _TIE, _SAME, _TRIED = 1.4, 1e-3, 4
 _MOST_TURN_RAD, _MOST_SHIFT = float(np.deg2rad(3.0)), 0.1
 _EXPLAINED_M, _EXPLAINED_RAD, _EXPLAINED_SHARE = 0.01, float(np.deg2rad(1.5)), 0.7
+_FITS = 0.02
+"""Residual of the samples as given, as `Closure.error`, up to which no other unit is looked for."""
 _SAME_UNIT, _SAME_SIZE = 0.08, float(np.log(2.0))
 _STARTS = 30
 _REACH_M, _DISTANCE_M, _BOARD_M = (0.02, 8.0), (0.03, 12.0), (0.01, 4.0)
@@ -119,6 +121,10 @@ def _best(data: HandEyeSet, group: list[Reading], now: float) -> Repair | None:
         if fit.turn_rad[0] > _MOST_TURN_RAD or fit.shift[0] > _MOST_SHIFT:
             continue
         if reading.name and _COLLAPSE * errors[i] > min(now, errors[0]):
+            continue
+        # A hand that turns about one point leaves the scale open.
+        scaled = abs(np.log(max(float(fit.scale[0]), 1e-9))) > _SAME_UNIT
+        if not reading.name and scaled and max(_COLLAPSE * errors[i], _FITS) > now:
             continue
         units = _units(data, reading, float(fit.scale[0]))
         repair = _tried(data, reading, units) if units and (reading.name or units[0]) else None

@@ -7,7 +7,7 @@ Two setups share one equation, G_i^-1 = X B_i W^-1, with the board pose B_i = ca
   G_i^-1 = base_T_gripper.
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 from typing import Any
 
@@ -52,6 +52,8 @@ class HandEyeSet:
         ids: Names of the n samples, for reports.
         poses: Pose of the board in each image, from that image alone.
         from_poses: True if the pixels are computed from board poses, not detected in images.
+        view_T_camera: Rotation (4, 4) from the camera frame of the file to that of `poses`, which looks at the boards; `solve`
+            finds the camera frame of `poses`. The identity unless boards were not in front of the file's camera.
     """
 
     setup: Setup
@@ -62,6 +64,7 @@ class HandEyeSet:
     ids: tuple[str, ...]
     poses: BoardPoses
     from_poses: bool = False
+    view_T_camera: FloatArray = field(default_factory=lambda: np.eye(4))
 
     def __len__(self) -> int:
         return len(self.base_T_gripper)

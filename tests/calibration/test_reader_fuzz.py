@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from molmo_point.calibration.boards import DEFAULT, Board, load_board
-from molmo_point.calibration.sample_file import load_session, pose_entry
+from molmo_point.calibration.pose_entries import pose_entry
+from molmo_point.calibration.sample_file import load_session
 from molmo_point.errors import MolmoPointError
 from molmo_point.hand_eye.synthetic import Condition, synthetic_set
 

@@ -5,7 +5,8 @@ import pytest
 import yaml
 
 from molmo_point.calibration.hand_eye import calibrate_hand_eye
-from molmo_point.calibration.sample_file import load_session, pose_entry, read_pose
+from molmo_point.calibration.pose_entries import pose_entry, read_pose
+from molmo_point.calibration.sample_file import load_session
 from molmo_point.errors import InputError
 from molmo_point.geometry.rigid import difference, inverse, rotation_log
 from molmo_point.hand_eye.synthetic import Condition, synthetic_set

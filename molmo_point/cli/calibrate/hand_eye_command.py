@@ -17,7 +17,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Calibrates the pose of the camera. Writes hand_eye.yaml (with covariance, for load_transform), report.html and "
         f"report.json. Exit code {EXIT_NOT_PASSED}: computed, but beyond the tolerance."
     )
-    parser.add_argument("samples", type=Path, help="samples.yaml, or the folder that holds it")
+    parser.add_argument(
+        "samples",
+        type=Path,
+        help="samples.yaml or its folder; samples of easy_handeye2 or MoveIt; a folder of ViSP or text poses",
+    )
     parser.add_argument("--setup", choices=["eye_in_hand", "eye_to_hand"], help="mounting of the camera, instead of the file's")
     parser.add_argument("--distance", type=float, default=0.5, metavar="M", help="working distance from the camera (default 0.5)")
     parser.add_argument("--tolerance-mm", type=float, default=5.0, metavar="MM", help="error that the task accepts (default 5)")
@@ -32,13 +36,10 @@ def run(options: argparse.Namespace) -> int:
     from molmo_point.calibration.sample_file import load_session
     from molmo_point.calibration.static_transform import publisher_words
     from molmo_point.geometry.transforms import load_transform
-    from molmo_point.hand_eye.samples import Setup
 
     check_report(options, _RESULT, inputs=[options.samples.parent] if options.samples.is_file() else [])
-    session = load_session(options.samples, progress)
+    session = load_session(options.samples, progress, options.setup)
     data = session.data
-    if options.setup:
-        data = data.with_robot(data.base_T_gripper, Setup(options.setup))
     driver = load_transform(options.driver_transform) if options.driver_transform else None
     result = calibrate_hand_eye(
         data,

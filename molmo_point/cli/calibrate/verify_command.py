@@ -56,6 +56,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _board(path: Path, camera: Any) -> tuple[tuple[str, ...], Any]:
     from molmo_point.calibration.sample_file import load_session
+    from molmo_point.geometry.rigid import inverse
     from molmo_point.hand_eye.samples import Setup
     from molmo_point.hand_eye.validation import verify_with_board
 
@@ -67,11 +68,11 @@ def _board(path: Path, camera: Any) -> tuple[tuple[str, ...], Any]:
             f"{camera.target}_T_{camera.source}, samples need {wanted}_T_{session.camera_frame}",
             "check setup and frame names in the sample file",
         )
-    return session.data.ids, verify_with_board(session.data, camera.matrix)
+    return session.data.ids, verify_with_board(session.data, camera.matrix @ inverse(session.data.view_T_camera))
 
 
 def _touch(path: Path, camera: Any) -> tuple[tuple[str, ...], Any]:
-    from molmo_point.calibration.sample_file import read_pose
+    from molmo_point.calibration.pose_entries import read_pose
     from molmo_point.geometry.mapping_file import read_mapping
     from molmo_point.hand_eye.validation import verify_by_touch
 
