@@ -4,10 +4,11 @@ import dataclasses
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar, TypeVar
+from typing import TypeVar
 
 from molmo_point.errors import CameraError
 from molmo_point.frame import RgbdFrame
+from molmo_point.geometry.depth_cameras import depth_camera
 from molmo_point.geometry.transforms import Transform
 
 _C = TypeVar("_C", bound="Closing")
@@ -54,7 +55,7 @@ class Camera(Closing):
     """
 
     name: str = "camera"
-    replays: ClassVar[bool] = False
+    replays: bool = False
     base_T_camera: Transform | None = None
     _closed: bool = False
 
@@ -123,6 +124,45 @@ class Restamped(Camera):
 
     def release(self) -> None:
         self._camera.close()
+
+
+class ChangedFrames(Camera):
+    """A camera whose frames are changed before they are handed out.
+
+    Args:
+        camera: The camera to read; it is closed with this one.
+        change: Returns the frame to hand out.
+    """
+
+    def __init__(self, camera: Camera, change: Callable[[RgbdFrame], RgbdFrame]) -> None:
+        self.name, self.base_T_camera = camera.name, camera.base_T_camera
+        self.replays = camera.replays
+        self._camera, self._change = camera, change
+
+    def read(self, timeout_s: float = 5.0) -> RgbdFrame:
+        """Read the next frame and change it; see `Camera.read`."""
+        return self._change(self._camera.read(timeout_s))
+
+    def stamped_by(self, clock_ns: Callable[[], int]) -> Camera:
+        """See `Camera.stamped_by`."""
+        return ChangedFrames(self._camera.stamped_by(clock_ns), self._change)
+
+    def release(self) -> None:
+        self._camera.close()
+
+
+def with_noise(camera: Camera, camera_model: str) -> Camera:
+    """Return a camera whose frames have the noise of a camera model; the camera itself for "auto".
+
+    Args:
+        camera: The camera.
+        camera_model: A name as `depth_camera` takes it.
+
+    Raises:
+        InputError: The name is unknown.
+    """
+    noise = depth_camera(camera_model)
+    return camera if noise is None else ChangedFrames(camera, lambda frame: dataclasses.replace(frame, depth_noise=noise))
 
 
 def shift_stamps(frame: RgbdFrame, shift_ns: int) -> RgbdFrame:

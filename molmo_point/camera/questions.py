@@ -6,6 +6,7 @@ import numpy as np
 
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.camera_limits import OTHER_RESOLUTION, off_center
+from molmo_point.geometry.depth_cameras import camera_of_words
 from molmo_point.text_checks import printable
 
 NEAREST_TYPICAL_M, FARTHEST_NEAR_M, FARTHEST_TYPICAL_M = 0.1, 2.5, 5.0
@@ -15,7 +16,7 @@ _ODD_SQUEEZE = 1.1
 
 
 class SourceQuestions:
-    """Questions about a source of frames that a user can answer: its depth unit, its intrinsics.
+    """Questions about a source of frames that a user can answer: its depth unit, its intrinsics, its camera.
 
     A frame that is far too near or too far is legal, but mostly in another unit. Every source asks once, in one line each.
 
@@ -23,11 +24,12 @@ class SourceQuestions:
         say: Called with each question, e.g. a logger's `warning`.
         source: Name of the source.
         unit_option: Setting that states the depth unit, in the words of the source.
+        names: Further names that may tell the camera, such as topics.
     """
 
-    def __init__(self, say: Callable[[str], None], source: str, unit_option: str) -> None:
-        self._say, self._source, self._unit_option = say, printable(source), unit_option
-        self._open = [self._depth_question, _intrinsics_question]
+    def __init__(self, say: Callable[[str], None], source: str, unit_option: str, names: str = "") -> None:
+        self._say, self._source, self._unit_option, self._names = say, printable(source), unit_option, names
+        self._open = [self._depth_question, _intrinsics_question, self._camera_question]
 
     def ask(self, frame: RgbdFrame) -> RgbdFrame:
         """Ask what the first frame with depth and the first frame with intrinsics raise; return the frame."""
@@ -55,6 +57,13 @@ class SourceQuestions:
             f"is the depth in the right unit? Its median is {typical_m:.3g} m, the nearest 5 % end at {near_m:.3g} m; "
             f"if not, set {self._unit_option}, in meters per unit (0.001 for millimeters)"
         )
+
+    def _camera_question(self, frame: RgbdFrame) -> str | None:
+        """Ask for the camera model that names hint at; a name alone states no noise."""
+        if frame.depth_m is None:
+            return None
+        model = "" if frame.depth_noise is not None else camera_of_words(f"{self._source} {self._names} {frame.frame}")
+        return model and f"is the depth that of a {model}, as names say? Set camera_model to state it; its noise is estimated now"
 
 
 def _intrinsics_question(frame: RgbdFrame) -> str | None:

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from molmo_point.camera.base import Camera
+from molmo_point.camera.base import Camera, with_noise
 from molmo_point.dependencies import require_name
 from molmo_point.errors import InputError
 from molmo_point.frame import MAX_DEPTH_UNIT_M, MIN_DEPTH_UNIT_M, OPTICAL_FRAME
+from molmo_point.geometry.depth_cameras import AUTO, depth_camera
 
 _BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
@@ -106,6 +107,12 @@ _REPLAYED = (
     Option("loop", "start again at the end", False),
 )
 _FPS = "frames per second"
+CAMERA_MODEL = Option(
+    "camera_model",
+    f"camera that measured the depth, for its noise, e.g. D435 or D435:1280; {AUTO}: as the source says, else an estimate",
+    AUTO,
+)
+"""Option of every driver whose depth may come from any camera; `CameraRequest.open` carries it out."""
 
 
 def _size(width: int, height: int) -> list[Option]:
@@ -128,7 +135,7 @@ register(
         "molmo_point.camera.realsense:RealSense",
         "RealSense D400 through librealsense",
         Option("serial", "serial number; the first camera found if not given"),
-        options=(*_size(848, 480), Option("fps", _FPS, 30, limits=(1, 300)), _FRAME),
+        options=(*_size(848, 480), Option("fps", _FPS, 30, limits=(1, 300)), CAMERA_MODEL, _FRAME),
         extra="realsense",
         package="pyrealsense2>=2.50",
         probe="molmo_point.camera.realsense:report_devices",
@@ -152,7 +159,7 @@ register(
         "recording of RecordingWriter",
         Option("recording", "path of its folder or .zip file", metavar="PATH"),
         needs_source=True,
-        options=_REPLAYED,
+        options=(*_REPLAYED, CAMERA_MODEL),
         suffixes=(".zip", "manifest.json"),
         marker="manifest.json",
     ),
@@ -183,6 +190,7 @@ register(
             ),
             Option("fps", _FPS, 10.0, limits=(0.001, 1000)),
             *_REPLAYED,
+            CAMERA_MODEL,
             _FRAME,
         ),
         suffixes=(".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"),
@@ -236,8 +244,11 @@ class CameraRequest:
         if self.source is None and driver.needs_source:
             wanted = f"The camera {driver.name} must have a source"
             raise InputError(wanted, driver.name, f"write {driver.usage}, with the {driver.source.description}")
+        options = dict(self.options)
+        model = options.pop(CAMERA_MODEL.name, AUTO)
+        depth_camera(model)
         factory = require_name(driver.factory, f"The camera {driver.name}", driver.extra)
-        return factory(*(() if self.source is None else (self.source,)), **self.options, **more)
+        return with_noise(factory(*(() if self.source is None else (self.source,)), **options, **more), model)
 
 
 def open_camera(camera: str | Path, **options: Any) -> Camera:

@@ -30,7 +30,7 @@ class Replay(Camera):
         loop: Start again at the end. Stamps then keep growing, by the length of the replay for each round.
     """
 
-    replays: ClassVar[bool] = True
+    replays = True
     unit_option: ClassVar[str] = "its depth unit"
     """Setting of the depth unit of the frames, for questions to the user."""
 

@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from molmo_point.camera.registry import parse_camera, usage
+from molmo_point.depth.frame_noise import noise_of
 from molmo_point.errors import InputError
 from molmo_point.frame import OPTICAL_FRAME, RgbdFrame
+from molmo_point.geometry.depth_cameras import AUTO, DEPTH_CAMERAS, depth_camera
+from molmo_point.geometry.depth_noise import NoiseSource
 
 _OWNERS = {
     "--depth": "--image",
@@ -30,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--recording", type=Path, metavar="PATH", help="a recording: its folder or zip file")
     group.add_argument("--index", type=int, metavar="N", help="index of a frame of the recording (default 0; -1 is the last)")
     add_camera_option(group, "take one frame from a camera")
+    add_camera_model_option(group)
     group.add_argument("--serial", help="serial number of the camera (default: the first found)")
 
 
@@ -37,6 +41,34 @@ def add_camera_option(parser: Any, purpose: str) -> None:
     """Add `--camera` to a parser or a group, with its purpose (no period) and the drivers of the registry in its help."""
     words = f"{purpose}: {usage()}; options after a question mark, e.g. realsense?fps=15; see docs/cameras.md"
     parser.add_argument("--camera", metavar="CAMERA", help=words.replace("%", "%%"))
+
+
+def add_camera_model_option(parser: Any) -> None:
+    """Add `--camera-model` to a parser or a group; None stands for "auto"."""
+    words = f"camera that measured the depth, for its noise: {', '.join(DEPTH_CAMERAS)}; with the size of its depth image, e.g."
+    told = f"{words} D435:1280 (default {AUTO}: as the source says, else an estimate from the frame)"
+    parser.add_argument("--camera-model", metavar="NAME", help=told)
+
+
+def with_camera_model(options: argparse.Namespace, frame: RgbdFrame) -> RgbdFrame:
+    """Return the frame with the noise of `--camera-model`, if it names one.
+
+    Raises:
+        InputError: The name is unknown.
+    """
+    noise = depth_camera(options.camera_model or AUTO)
+    return frame if noise is None else dataclasses.replace(frame, depth_noise=noise)
+
+
+def noise_lines(frame: RgbdFrame) -> list[str]:
+    """Describe noise that nobody stated."""
+    if frame.depth_m is None or frame.intrinsics is None or not (noise := noise_of(frame)).guessed:
+        return []
+    sigma_mm = noise.sigma_z(1.0, frame.intrinsics.focal_px) * 1e3
+    origin = (
+        "estimated from planes of the frame" if noise.source is NoiseSource.ESTIMATED else "assumed, the frame shows no plane"
+    )
+    return [f"noise  {sigma_mm:.1f} mm at 1 m, {origin}; --camera-model states it"]
 
 
 def chosen_source(options: argparse.Namespace, *names: str) -> str:
@@ -55,9 +87,9 @@ def read_frame(options: argparse.Namespace) -> RgbdFrame:
         if getattr(options, name.strip("-").replace("-", "_")) is not None and owner != source:
             raise InputError(f"{name} goes with {owner} only", f"{name} with {source}", f"leave {name} out")
     if options.image is not None:
-        return _from_files(options)
+        return with_camera_model(options, _from_files(options))
     frame = _from_recording(options) if options.recording is not None else _from_camera(options)
-    return frame if options.frame is None else dataclasses.replace(frame, frame=options.frame)
+    return with_camera_model(options, frame if options.frame is None else dataclasses.replace(frame, frame=options.frame))
 
 
 def _from_files(options: argparse.Namespace) -> RgbdFrame:

@@ -13,8 +13,10 @@ from molmo_point.cli.exit_codes import EXIT_NOTHING_FOUND
 from molmo_point.cli.options import grasp_option, plane_option
 from molmo_point.cli.output import add_json, show
 from molmo_point.cli.overwriting import Output, OutputFormat, add_force, check_outputs
+from molmo_point.depth.frame_noise import noise_of
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
+from molmo_point.plain_json import plain_json
 from molmo_point.request import Kind, PointRequest
 
 
@@ -109,6 +111,9 @@ def run_point(options: argparse.Namespace) -> int:
             for each in grasps
         ]
     values, lines = pointing.to_dict(), table.pointing_lines(pointing, written)
+    if pointing.targets:
+        values["depth_noise"] = plain_json(noise_of(frame))
+        lines += frame_source.noise_lines(frame)
     if gripper is not None:
         values["grasps"] = [each.to_dict() for each in grasps]
         lines += grasp_option.lines(pointing.targets, grasps)

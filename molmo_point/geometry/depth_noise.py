@@ -102,7 +102,7 @@ class DepthNoise:
         own: Any = a + depth_m * (b + depth_m * c)
         if self.baseline_m is None or self.sigma_disparity_px is None:
             return own
-        matched = depth_m * depth_m * (self.sigma_disparity_px / ((self.focal_px or focal_px) * self.baseline_m))
+        matched: Any = depth_m * depth_m * (self.sigma_disparity_px / ((self.focal_px or focal_px) * self.baseline_m))
         return (matched * matched + own * own) ** 0.5 if any(self.polynomial_m) else matched
 
     def sigma_change(self, depth_m: _Depth, focal_px: float, *, grazing: bool = False) -> _Depth:

@@ -11,6 +11,7 @@ from PIL import Image
 from molmo_point import RecordingWriter, load_frame, open_camera
 from molmo_point.camera.questions import SourceQuestions
 from molmo_point.frame import RgbdFrame
+from molmo_point.geometry.depth_noise import D455
 from molmo_point.geometry.intrinsics import Intrinsics
 
 CAMERA = Intrinsics(160, 120, 150.0, 150.0, 79.5, 59.5)
@@ -85,3 +86,13 @@ def test_files_folders_and_recordings_are_questioned(tmp_path: Path, caplog: pyt
         replay.read()
         replay.read()
     assert ["manifest.json" in record.getMessage() for record in caplog.records] == [True]
+
+
+def test_names_that_hint_at_a_camera_are_a_question() -> None:
+    said: list[str] = []
+    SourceQuestions(said.append, "image topics", "depth_unit_m", "/k4a/depth/image_raw").ask(frame_of(RAMP))
+    assert len(said) == 1 and "azure_kinect" in said[0] and "camera_model" in said[0] and "estimated" in said[0]
+    for frame in (frame_of(None), dataclasses.replace(frame_of(RAMP), depth_noise=D455)):
+        SourceQuestions(said.append, "image topics", "depth_unit_m", "/k4a/depth/image_raw").ask(frame)
+    SourceQuestions(said.append, "image topics", "depth_unit_m", "/camera/depth/image_raw").ask(frame_of(RAMP))
+    assert len(said) == 1

@@ -94,7 +94,7 @@ def test_json_has_the_promised_keys_and_the_right_numbers(model, files, capsys, 
     assert code == 0 and "a library talks" in err
     assert set(answer) == {
         "query", "model", "text", "absent", "absent_probability", "points", "targets", "unreachable", "problems", "truncated",
-        "frame", "stamp_ns", "region", "timing_ms", "trusted", "cautions", "signals", "denial_probability",
+        "frame", "stamp_ns", "region", "timing_ms", "trusted", "cautions", "signals", "denial_probability", "depth_noise",
     }  # fmt: skip
     assert answer["query"] == "the red mug" and answer["model"] == "scripted" and answer["absent"] is False
     (point,) = answer["points"]
@@ -335,3 +335,13 @@ def test_places_that_are_none_are_one_line(model, tmp_path, capsys, wrong):
     Image.new("RGB", (64, 48)).save(tmp_path / "a.png")
     assert main(["point", "mug", "--image", str(tmp_path / "a.png"), *wrong]) == 1
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_camera_model_states_the_noise_and_a_guess_is_said(model, files, capsys):
+    mug = ("point", "the mug", *rgbd(files))
+    assert "--camera-model states it" in run(capsys, *mug)[1]
+    assert "--camera-model" not in run(capsys, *mug, "--camera-model", "d405:1280")[1]
+    noise = strict(run(capsys, *mug, "--camera-model", "D405", "--json")[1])["depth_noise"]
+    assert (noise["camera"], noise["source"]) == ("D405", "preset")
+    code, _, err = run(capsys, *mug, "--camera-model", "D406x")
+    assert code == 1 and "did you mean 'D405'" in err

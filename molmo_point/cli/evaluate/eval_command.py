@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from molmo_point.cli.frame_source import add_camera_model_option
 from molmo_point.cli.number_options import amount, seed
 from molmo_point.cli.output import add_json, publish
 from molmo_point.cli.overwriting import Output, OutputFormat, add_force, check_outputs
@@ -37,7 +38,7 @@ _OWNERS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("processes", "failures", "simulator"), ("pick",)),
     "accept_cautions": ("pick", "place"),
     "without_depth": ("pick",),
-    **dict.fromkeys(("folder", "pictures", "draws", "labels"), ("real",)),
+    **dict.fromkeys(("folder", "pictures", "draws", "labels", "camera_model"), ("real",)),
 }
 """Benchmarks that each special option belongs to."""
 
@@ -100,6 +101,7 @@ def _add_real(group: Any) -> None:
     """Add the options of labeled frames."""
     group.add_argument("--pictures", type=Path, metavar="DIR", help="write two contact sheets per frame: points and grasps")
     group.add_argument("--draws", type=amount(10_000), help="number of drawn pixel errors per point (default 40)")
+    add_camera_model_option(group)
     group.add_argument("--labels", type=Path, metavar="FILE", help="further labels by frame and point")
 
 

@@ -1,11 +1,13 @@
 """The `molmo-point eval real` command: lift, stated error and grasps on a user's own frames with points chosen by hand."""
 
 import argparse
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from molmo_point.cli.frame_source import with_camera_model
 from molmo_point.cli.output import progress
 from molmo_point.cli.progress import counted
 from molmo_point.depth.lift import lift_point
@@ -46,6 +48,7 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
         if each.ignored:
             progress(f"{each.name}: points.json has fields without a meaning here: {', '.join(each.ignored)}")
     draws = DRAWS if options.draws is None else options.draws
+    labeled = [dataclasses.replace(each, frame=with_camera_model(options, each.frame)) for each in labeled]
     trials = [_frame_trials(each, draws, options) for each in counted(labeled, len(labeled), "frame")]
     figures = summary(trials)
     about = {"folder": str(options.folder), "draws": draws, "pixel_error_px": PIXEL_ERROR_PX, "first_seed": options.seed}

@@ -9,8 +9,9 @@ import pytest
 rclpy = pytest.importorskip("rclpy", reason="needs ROS 2: run through ros2_ws/run", exc_type=ImportError)
 pytest.importorskip("molmo_point_msgs.action", reason="needs the built interfaces: make setup", exc_type=ImportError)
 
+from molmo_point_ros import parameter_declaration  # noqa: E402
 from molmo_point_ros.inputs.bag_driver import BAG  # noqa: E402
-from molmo_point_ros.nodes import parameter_tables, parameters  # noqa: E402
+from molmo_point_ros.nodes import parameter_tables, parameters, pick_parameters  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 
 from molmo_point.camera.registry import CAMERAS, CameraDriver, Option  # noqa: E402
@@ -33,7 +34,7 @@ def make_node(monkeypatch):
     def make(kind, **given):
         overrides = [Parameter(name, value=value) for name, value in given.items()]
         nodes.append(rclpy.create_node("probe", context=context, parameter_overrides=overrides, start_parameter_services=False))
-        parameters.declare(nodes[-1], kind)
+        parameter_declaration.declare(nodes[-1], kind)
         return nodes[-1]
 
     yield make
@@ -51,11 +52,11 @@ def test_every_parameter_has_a_description_and_numbers_have_a_range(make_node, k
         if type(default) in (int, float):
             limits = [*descriptor.integer_range, *descriptor.floating_point_range]
             assert len(limits) == 1 and limits[0].from_value <= default <= limits[0].to_value, name
-    assert parameters.read(node, kind) == kind()
+    assert parameter_declaration.read(node, kind) == kind()
 
 
 def test_values_given_at_start_are_read(make_node):
-    settings = parameters.read(make_node(POINTING, model="folder", max_points=3), POINTING)
+    settings = parameter_declaration.read(make_node(POINTING, model="folder", max_points=3), POINTING)
     assert (settings.model, settings.max_points) == ("folder", 3)
 
 
@@ -87,11 +88,11 @@ def test_values_that_make_no_sense_are_refused_at_start_and_later(make_node, nam
 
 def test_trust_is_required_for_picking_only_and_kinds_are_accepted_by_their_names(make_node):
     pick, every = parameter_tables.PickNodeParameters, set(CautionKind)
-    assert parameters.read(make_node(POINTING), POINTING).accepted() == every
-    assert parameters.read(make_node(pick), pick).accepted() == set()
+    assert parameter_declaration.read(make_node(POINTING), POINTING).accepted() == every
+    assert parameter_declaration.read(make_node(pick), pick).accepted() == set()
     for kind in (POINTING, pick):
         node = make_node(kind, require_trusted=True, accept_cautions=["UNCALIBRATED", "LABEL_DIFFERS"])
-        assert parameters.read(node, kind).accepted() == {CautionKind.UNCALIBRATED, CautionKind.LABEL_DIFFERS}
+        assert parameter_declaration.read(node, kind).accepted() == {CautionKind.UNCALIBRATED, CautionKind.LABEL_DIFFERS}
     (result,) = make_node(pick).set_parameters([Parameter("require_trusted", value=False)])
     assert not result.successful, "the arm keeps the rule that it started with"
 
@@ -166,7 +167,7 @@ def test_a_camera_that_is_registered_is_a_value_of_the_parameter(make_node, monk
     for kind in (CAMERA, POINTING):
         node = make_node(kind, camera="blue:3")
         assert "blue[:PORT]" in node.describe_parameter("camera").additional_constraints
-        assert parameters.read(node, kind).request().driver is driver
+        assert parameter_declaration.read(node, kind).request().driver is driver
 
 
 @pytest.mark.parametrize(("name", "value"), [("camera", "realsense?fsp=3"), ("camera", "topics"), ("width", 5)])
@@ -183,7 +184,7 @@ def test_options_of_the_bag_are_the_arguments_of_its_camera():
     defaults = {each.name: each.default for each in others}
     assert source.name == BAG.source.name
     assert [(option.name, option.default) for option in BAG.options] == [
-        (option.name, defaults[option.name]) for option in BAG.options
+        (option.name, defaults.get(option.name, "auto")) for option in BAG.options
     ]
     docs = Path(__file__).resolve().parents[3] / "docs" / "cameras.md"
     assert markdown_table([BAG]) in docs.read_text(encoding="utf-8")
@@ -208,8 +209,24 @@ def test_the_box_must_span_a_volume(make_node):
 
 def test_the_documentation_has_the_generated_tables():
     text = (Path(__file__).resolve().parents[3] / "docs" / "ros.md").read_text(encoding="utf-8")
-    own = set(parameters.specs_of(parameters.CameraNodeParameters)) - set(parameters.specs_of(parameters.CameraParameters))
+    own = set(parameter_declaration.specs_of(parameters.CameraNodeParameters)) - set(
+        parameter_declaration.specs_of(parameters.CameraParameters)
+    )
     rows = [row for row in parameter_tables.markdown_rows(parameters.CameraNodeParameters) if row.split("`")[1] in own]
     others = [kind for kind in KINDS if kind is not parameters.CameraNodeParameters]
     for row in [*(row for kind in others for row in parameter_tables.markdown_rows(kind)), *rows]:
         assert row in text, "copy the tables that python -m molmo_point_ros.nodes.parameter_tables prints into docs/ros.md"
+
+
+@pytest.mark.parametrize("kind", [POINTING, parameters.CameraNodeParameters, pick_parameters.PickNodeParameters])
+def test_a_camera_model_is_one_of_the_known(make_node, kind):
+    node = make_node(kind, camera_model="D435:848")
+    assert parameter_declaration.read(node, kind).camera_model == "D435:848"
+    refused = node.set_parameters([Parameter("camera_model", value="D436x")])[0]
+    assert not refused.successful and "did you mean 'D435'" in refused.reason
+
+
+def test_a_camera_model_goes_to_the_camera_unless_its_text_has_one():
+    kinds = ("recording:run.zip", "recording:run.zip?camera_model=D455")
+    options = [parameters.CameraNodeParameters(camera=text, camera_model="femto").request().options for text in kinds]
+    assert [each["camera_model"] for each in options] == ["femto", "D455"]

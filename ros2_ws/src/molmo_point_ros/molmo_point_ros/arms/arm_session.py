@@ -10,6 +10,7 @@ from typing import Any
 from molmo_point.arm.arm import Arm
 from molmo_point.arm.arm_registry import open_arm
 from molmo_point.arm.stop_latch import Permit, StopLatch
+from molmo_point.camera.base import with_noise
 from molmo_point.errors import InputError
 from molmo_point.picking.held_object import DropZones
 from molmo_point.picking.pick import Picker
@@ -69,8 +70,8 @@ def open_rig(
     arm = open_arm(parameters.arm, vars(parameters), on_tick=tick)
     try:
         recorder = _video_recorder(parameters, arm, ticked, say) if parameters.video_folder else None
-        fixed = arm.open_camera(_FIXED)
-        wrist = arm.open_camera(_WRIST) if _WRIST in arm.camera_frames else None
+        fixed = with_noise(arm.open_camera(_FIXED), parameters.camera_model)
+        wrist = with_noise(arm.open_camera(_WRIST), parameters.camera_model) if _WRIST in arm.camera_frames else None
         # The published images have cameras of their own, with the node's clock.
         topics = {f"{name}_camera": name for name in arm.camera_frames}
         cameras = {topic: arm.open_camera(name, clock_ns=publisher.now_ns) for topic, name in topics.items()}

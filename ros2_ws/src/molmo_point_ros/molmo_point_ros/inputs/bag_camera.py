@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from rclpy.serialization import deserialize_message
 from tf2_msgs.msg import TFMessage
@@ -63,7 +63,7 @@ class BagCamera(Camera):
         InputError: The path holds no recording, no topic or more than one topic fits, or its depth cannot be used.
     """
 
-    replays: ClassVar[bool] = True
+    replays = True
 
     def __init__(
         self,
@@ -91,7 +91,6 @@ class BagCamera(Camera):
         self._on_transforms = on_transforms or (lambda message, static: None)
         self._loop, self._realtime = loop, realtime
         self._depth_unit_m, self._rectified, self._max_skew_s = depth_unit_m, rectified, max_skew_s
-        self._questions = SourceQuestions(_LOG.warning, self.name, DEPTH_UNIT)
         self._clock_ns: Callable[[], int] | None = None
         self._firsts: dict[str, tuple[int, Any]] = {}
         try:
@@ -99,6 +98,7 @@ class BagCamera(Camera):
         except BaseException:
             self._reader.close()
             raise
+        self._questions = SourceQuestions(_LOG.warning, self.name, DEPTH_UNIT, " ".join(self._streams))
         self._length_ns = self._reader.end_time - self._reader.start_time
         self._round = 0
         self._last_ns = 0

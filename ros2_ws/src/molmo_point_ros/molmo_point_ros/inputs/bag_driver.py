@@ -1,6 +1,6 @@
 """The line of rosbag2 recordings in the registry of cameras; importing this module adds it."""
 
-from molmo_point.camera.registry import CameraDriver, Option, register
+from molmo_point.camera.registry import CAMERA_MODEL, CameraDriver, Option, register
 
 BAG = CameraDriver(
     "bag",
@@ -17,6 +17,7 @@ BAG = CameraDriver(
         Option("depth_unit_m", "size of one unit of 16UC1 depth in meters", 0.001, limits=(1e-6, 0.1)),
         Option("rectified", "the images are rectified: use P of the camera info and no distortion", False),
         Option("max_skew_s", "largest time between color and depth in seconds", 0.0167, limits=(0.0, 1.0)),
+        CAMERA_MODEL,
     ),
     extra="bag",
     suffixes=(".mcap", ".db3", "metadata.yaml"),

@@ -1,5 +1,6 @@
 """Frames from image topics, joined by their capture times."""
 
+import dataclasses
 import importlib
 from collections.abc import Callable
 from typing import Any
@@ -9,6 +10,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from molmo_point.camera.questions import SourceQuestions
 from molmo_point.errors import DependencyError, DepthInputError, InputError
 from molmo_point.frame import RgbdFrame
+from molmo_point.geometry.depth_cameras import depth_camera
 from molmo_point_ros.conversions import DEPTH_UNIT, frame_from_messages, same_camera, stamp_to_ns
 from molmo_point_ros.inputs.frame_sources import FrameSource
 from molmo_point_ros.inputs.frame_wait import FrameWait, too_old
@@ -39,7 +41,7 @@ class TopicSource(FrameSource):
         self._synchronizer = Synchronizer(parameters.max_skew_s, needed, same_info=same_camera)
         self._waiting = FrameWait()
         self._incompatible = self._received = 0
-        self._questions = SourceQuestions(node.get_logger().warning, "image topics", DEPTH_UNIT)
+        self._noise = depth_camera(parameters.camera_model)
         qos = image_qos(parameters.reliable)
         self._subscriptions = {
             name: node.create_subscription(
@@ -47,6 +49,8 @@ class TopicSource(FrameSource):
             )
             for name, (kind, topic, take) in self._streams().items()
         }
+        names = " ".join(each.topic_name for each in self._subscriptions.values())
+        self._questions = SourceQuestions(node.get_logger().warning, "image topics", DEPTH_UNIT, names)
         self._latched = None
         if INFO in self._subscriptions:
             # A camera info may have been latched before this node came up.
@@ -136,6 +140,8 @@ class TopicSource(FrameSource):
         except InputError as error:
             code = ErrorCode.NO_DEPTH if isinstance(error, DepthInputError) else ErrorCode.NO_IMAGE
             raise GoalError(code, error.what, error.given, error.fix) from error
+        if self._noise is not None:
+            frame = dataclasses.replace(frame, depth_noise=self._noise)
         return self._questions.ask(frame)
 
     def _reason(self, after_ns: int, timeout_s: float) -> GoalError:

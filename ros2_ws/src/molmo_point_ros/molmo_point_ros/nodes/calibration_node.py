@@ -25,7 +25,8 @@ from molmo_point_ros.inputs.tf_buffer import NotYetKnownError, TransformLimits
 from molmo_point_ros.inputs.tf_listener import TransformListener
 from molmo_point_ros.nodes.goal_error import brief
 from molmo_point_ros.nodes.node_run import RunnableNode, run_node
-from molmo_point_ros.nodes.parameters import CaptureParameters, declare, read
+from molmo_point_ros.nodes.parameters import CaptureParameters
+from molmo_point_ros.parameter_declaration import declare, read
 
 _WAITING = 5
 _PERIOD_S = 0.1

@@ -20,7 +20,8 @@ from molmo_point_ros.inputs.large_images import enlarge_shared_memory
 from molmo_point_ros.inputs.tf_listener import StaticTransformSender
 from molmo_point_ros.nodes.goal_error import brief
 from molmo_point_ros.nodes.node_run import RunnableNode, run_node
-from molmo_point_ros.nodes.parameters import CameraNodeParameters, declare, read
+from molmo_point_ros.nodes.parameters import CameraNodeParameters
+from molmo_point_ros.parameter_declaration import declare, read
 
 
 class CameraNode(Node, RunnableNode):

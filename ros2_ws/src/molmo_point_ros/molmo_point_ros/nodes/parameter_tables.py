@@ -4,17 +4,10 @@ import dataclasses
 import math
 from typing import Any
 
-from molmo_point_ros.nodes.parameters import (
-    CameraNodeParameters,
-    CaptureParameters,
-    NodeParameters,
-    ParameterSpec,
-    PointingNodeParameters,
-    specs_of,
-    unit_of,
-)
+from molmo_point_ros.nodes.parameters import CameraNodeParameters, CaptureParameters, PointingNodeParameters
 from molmo_point_ros.nodes.pick_parameters import PickNodeParameters
 from molmo_point_ros.outputs.topic_recorder import RecorderParameters
+from molmo_point_ros.parameter_declaration import NodeParameters, ParameterSpec, specs_of, unit_of
 
 KINDS = (PointingNodeParameters, CameraNodeParameters, PickNodeParameters, RecorderParameters, CaptureParameters)
 """Parameters of every node."""

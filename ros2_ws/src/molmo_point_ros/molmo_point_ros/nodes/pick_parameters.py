@@ -4,8 +4,11 @@ import math
 from dataclasses import dataclass
 
 from molmo_point.arm.arm_registry import usage
+from molmo_point.errors import InputError
+from molmo_point.geometry.depth_cameras import AUTO, depth_camera
 from molmo_point.picking.held_object import ASIDE_XY_M, HAND_OVER_XY_M, SPACING_M
-from molmo_point_ros.nodes.parameters import CAUTIONS, ModelParameters, parameter
+from molmo_point_ros.nodes.parameters import CAUTIONS, ModelParameters
+from molmo_point_ros.parameter_declaration import parameter
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,9 @@ class PickNodeParameters(ModelParameters):
     depth_noise: bool = parameter(True, "Give the simulated depth the noise and holes of a D435")
     pace: float = parameter(1.0, "Most simulated seconds per second; 0: no limit", (0.0, 100.0))
     camera_fps: float = parameter(2.0, "Images per second of each camera with a subscriber; 0: none", (0.0, 30.0), unit="Hz")
+    camera_model: str = parameter(
+        AUTO, "Camera that measured the depth, for its noise, e.g. D435:848; auto: as the arm's cameras say, else an estimate"
+    )
     attempts: int = parameter(3, "Attempts at a pick if the goal names no number", (1, 10))
     timeout_s: float = parameter(120.0, "Timeout of a goal that names none, by the node's clock", (0.05, 3600.0))
     stop_without_client: bool = parameter(False, "Stop the arm when no client listens to the feedback of the goal any more")
@@ -43,7 +49,11 @@ class PickNodeParameters(ModelParameters):
     video_fps: float = parameter(8.0, "Pictures per simulated second in the videos", (1.0, 30.0), unit="Hz")
 
     def conflict(self) -> str:
-        """Refuse places that are no points."""
+        """Refuse places that are no points, and an unknown camera model."""
+        try:
+            depth_camera(self.camera_model)
+        except InputError as error:
+            return str(error)
         for name, place in (("aside_xy_m", self.aside_xy_m), ("hand_over_xy_m", self.hand_over_xy_m)):
             if len(place) != 2 or not all(math.isfinite(value) for value in place):
                 return f"{name} must be two finite numbers; given: {list(place)}; give x and y in meters, base frame"

@@ -24,9 +24,9 @@ from molmo_point_ros.nodes.action_goal import ActionGoal
 from molmo_point_ros.nodes.goal_queue import GoalQueue, StopReason
 from molmo_point_ros.nodes.goal_server import GoalServer
 from molmo_point_ros.nodes.node_run import RunnableNode, run_node
-from molmo_point_ros.nodes.parameters import declare, read
 from molmo_point_ros.nodes.pick_parameters import PickNodeParameters
 from molmo_point_ros.outputs.arm_publisher import ArmPublisher
+from molmo_point_ros.parameter_declaration import declare, read
 from molmo_point_ros.picking.command_id import command_of
 from molmo_point_ros.picking.pick_goal import PickGoal
 

@@ -30,8 +30,9 @@ from molmo_point_ros.nodes.goal_queue import GoalQueue, StopReason
 from molmo_point_ros.nodes.goal_server import GoalServer
 from molmo_point_ros.nodes.node_resources import NodeResources
 from molmo_point_ros.nodes.node_run import RunnableNode, run_node
-from molmo_point_ros.nodes.parameters import TOPICS, PointingNodeParameters, declare, gripper_of, read
+from molmo_point_ros.nodes.parameters import TOPICS, PointingNodeParameters, gripper_of
 from molmo_point_ros.outputs.publisher import open_publisher
+from molmo_point_ros.parameter_declaration import declare, read
 from molmo_point_ros.pointing.count_goal import CountGoal
 from molmo_point_ros.pointing.deproject import deproject
 from molmo_point_ros.pointing.pointing_goal import PointingGoal

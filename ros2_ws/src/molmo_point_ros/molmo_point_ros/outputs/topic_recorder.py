@@ -21,7 +21,7 @@ from molmo_point.errors import InputError
 from molmo_point_ros.inputs.bag_camera import import_rosbag2
 from molmo_point_ros.inputs.image_qos import image_qos
 from molmo_point_ros.nodes.node_run import RunnableNode, run_node
-from molmo_point_ros.nodes.parameters import NodeParameters, declare, parameter, read
+from molmo_point_ros.parameter_declaration import NodeParameters, declare, parameter, read
 
 _WAITING = 300
 _VERSION = 8
