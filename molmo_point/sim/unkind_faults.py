@@ -80,8 +80,8 @@ class UnkindFaults(DepthFaults):
     disparity_step_px: float = 1.0 / 32.0
     max_disparity_px: float = 126.0
     flicker_fraction: float = 0.115
-    flicker_px: float = 2.0
-    weak_missing: float = 0.2
+    flicker_px: float = 2.5
+    weak_missing: float = 0.25
     hole_fraction: float = 0.01
     hole_radius_px: float = 5.0
     grazing_rad: float = 1.31
@@ -257,14 +257,15 @@ def _flicker(
     still: np.random.Generator,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Patches (h, w) that are missing in this frame; they come and go in weak places, most of them steep ones."""
+    """Patches (h, w) that are missing in this frame; they come and go in weak places, often steep or near holes."""
     measured = ~hole[::4, ::4] & (z_m[::4, ::4] < 0.5 * _NOWHERE_M)
     if faults.flicker_fraction <= 0 or not measured.any():
         return np.zeros(z_m.shape, bool)
     share = faults.weak_missing
     # A pixel that is missing in a share q of all frames is measured in one of two with 2 q (1 - q).
     weak_share = min(faults.flicker_fraction / (2.0 * share * (1.0 - share)), 1.0)
-    weakness = _smooth_field(z_m.shape, 16.0, still) - 1.5 * view_cosine(1.0 / z_m, imager)
+    around = _blur(hole.astype(np.float32), 6.0)
+    weakness = _smooth_field(z_m.shape, 40.0, still) + 2.0 * around - 2.0 * view_cosine(1.0 / z_m, imager)
     weak = weakness >= np.quantile(weakness[::4, ::4][measured], 1.0 - weak_share)
     return weak & (_field(z_m.shape, faults.flicker_px, rng) > NormalDist().inv_cdf(1.0 - share))
 
