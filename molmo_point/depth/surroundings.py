@@ -120,7 +120,9 @@ def _judged(cells: _Cells, wide: BoolArray, likely: FloatArray, surface_m: float
     shadow, near_m = np.zeros_like(wide), math.nan
     if near.any():
         near_m, baseline_m = float(np.median(cells.z[near])), noise.baseline_m or _BASELINE_M
-        band_px = focal_px * baseline_m * (1.0 / near_m - 1.0 / surface_m) + max(_EDGE_PX, _EDGE_M * focal_px / near_m)
+        # On an inclined background, what is nearer than it may be farther than the answer; then it casts no shadow there.
+        cast_px = max(focal_px * baseline_m * (1.0 / near_m - 1.0 / surface_m), 0.0)
+        band_px = cast_px + max(_EDGE_PX, _EDGE_M * focal_px / near_m)
         shadow = wide & _grown(near, math.ceil(band_px / cells.step_px))
     unexplained = wide & ~shadow
     return Doubt(

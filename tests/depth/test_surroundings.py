@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from molmo_point.depth.estimator import DepthEstimate, estimate_depth
+from molmo_point.depth.surroundings import doubt_background
+from molmo_point.geometry.depth_noise import DepthNoise
 from molmo_point.results import DepthStatus
 
 from .surfaces import CAMERA, noisy, plane, with_rod
@@ -155,3 +157,13 @@ def test_the_answer_is_the_same_from_every_side(turn: int) -> None:
         place = {0: (column, row), 1: (row, 399 - column), 2: (399 - column, 399 - row), 3: (399 - row, column)}[turn]
         expected = estimate_depth(depth, (column, row), camera).status
         assert estimate_depth(np.ascontiguousarray(turned), place, camera).status is expected
+
+
+def test_an_object_before_a_steep_background_may_be_farther_than_the_answer() -> None:
+    columns = np.arange(160)[None, :].repeat(120, axis=0)
+    depth = (1.0 / np.clip(2.0 - 0.03 * (columns - 60), 0.4, 3.8)).astype(np.float32)
+    depth[48:72, 76:90] -= 0.16
+    depth[52:68, 64:76] = np.nan
+    noise = DepthNoise(0.05, 0.08, 425.0)
+    doubt = doubt_background(depth, np.array([60.0, 60.0]), 36.0 * np.eye(2), 0.5, 600.0, noise, (0.1, 5.0))
+    assert doubt.near_m > 0.5 and 0.0 < doubt.hidden < 1.0
