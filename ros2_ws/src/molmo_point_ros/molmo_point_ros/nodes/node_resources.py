@@ -12,6 +12,7 @@ from molmo_point_ros.inputs.tf_listener import TransformSource
 from molmo_point_ros.nodes.monitor import NodeMonitor
 from molmo_point_ros.outputs.publisher import TargetPublisher
 from molmo_point_ros.pointing.model_share import ModelShare
+from molmo_point_ros.pointing.view_memory import ViewMemory
 
 REMEMBERED = 8
 """Number of answered frames that a program can name by their stamp."""
@@ -32,6 +33,7 @@ class NodeResources:
         model: Turns at the model.
         monitor: Figures for the diagnostics.
         remembered: Last frames that were answered.
+        views: Last answers about cameras without depth.
     """
 
     pointer: Pointer
@@ -44,3 +46,4 @@ class NodeResources:
     model: ModelShare = field(default_factory=ModelShare)
     monitor: NodeMonitor = field(default_factory=NodeMonitor)
     remembered: deque[RgbdFrame] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    views: ViewMemory = field(default_factory=ViewMemory)

@@ -1,11 +1,12 @@
 """The answer to one query about one capture, behind the gates and ready to publish. No node, no topics."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from molmo_point_msgs.msg import PointTarget, PointTargetArray
 
 from molmo_point.cautions import Caution
+from molmo_point.depth.lift import lift_point
 from molmo_point.results import Found, ImagePoint, Pointing, Target, Unreachable
 from molmo_point.tracking.track import Track, TrackState
 from molmo_point_ros.conversions import Check, doubts_of, targets_message, tracks_message
@@ -44,11 +45,12 @@ class QueryAnswer:
 
 
 def answer_of(pointing: Pointing, stamped: StampedFrame, gates: Gates, now_ns: int) -> QueryAnswer:
-    """Return the model's answer about a frame.
+    """Return the model's answer about a frame; without depth, its points are placed on the frame's plane.
 
     Raises:
         FrameError: If a transform does not take points of the optical frame.
     """
+    pointing = _placed(pointing, stamped)
     message = targets_message(pointing, stamped.frame, stamped.target_T_camera, _check(gates, stamped, now_ns))
     results = [found.lifted for found in pointing]
     return _answer(message, results, pointing.points, stamped, [not pointing.trusted] * len(results))
@@ -70,11 +72,29 @@ def answer_of_tracks(
     Raises:
         FrameError: As `answer_of`.
     """
-    alive = [track for track in tracks if track.state is not TrackState.LOST]
+    alive = [_placed_track(track, stamped) for track in tracks if track.state is not TrackState.LOST]
     message = tracks_message(last, alive, stamped.frame, stamped.target_T_camera, _check(gates, stamped, now_ns), prefix)
     results = [track.target or track.unreachable for track in alive]
     doubted = [bool(doubts_of(last, track)) for track in alive]
     return _answer(message, results, tuple(track.point for track in alive), stamped, doubted)
+
+
+def _placed(pointing: Pointing, stamped: StampedFrame) -> Pointing:
+    """Place points without a depth camera on the known plane, as far as they have no position yet."""
+    frame = stamped.frame
+    if frame.depth_m is not None or frame.plane is None:
+        return pointing
+    found = tuple(each if each.target is not None else Found.of(each.point, lift_point(each.point, frame)) for each in pointing)
+    return replace(pointing, found=found)
+
+
+def _placed_track(track: Track, stamped: StampedFrame) -> Track:
+    frame = stamped.frame
+    if frame.depth_m is not None or frame.plane is None or track.state is not TrackState.TRACKED:
+        return track
+    placed = lift_point(track.point, frame)
+    is_target = isinstance(placed, Target)
+    return replace(track, target=placed if is_target else None, unreachable=None if is_target else placed)
 
 
 def _check(gates: Gates, stamped: StampedFrame, now_ns: int) -> Check:

@@ -216,7 +216,9 @@ class ContinuousMode:
 
     def _stamped(self, frame: RgbdFrame, timeout_s: float) -> Any:
         transforms = self._resources.transforms
-        return stamped_frame(frame, self.task.target_frame, self._gates, transforms, timeout_s, self._should_stop)
+        wanted, gates, ended = self.task.target_frame, self._gates, self._should_stop
+        flat = self._parameters.without_depth(wanted)
+        return stamped_frame(frame, wanted, gates, transforms, timeout_s, ended, without_depth=flat)
 
     def _publish(self, frame: RgbdFrame, answers: list[QueryAnswer], now_ns: int) -> None:
         if not answers or self._should_stop():

@@ -48,7 +48,8 @@ def _answer(request: Deproject.Request, resources: NodeResources, parameters: Po
     # A pixel that a program names has no confidence that could be too low.
     gates = dataclasses.replace(Gates.from_parameters(parameters), min_confidence=0.0)
     transforms, timeout_s = resources.transforms, parameters.tf_timeout_s
-    stamped = stamped_frame(frame, wanted, gates, transforms, timeout_s, lambda: not resources.is_alive())
+    flat = parameters.without_depth(wanted)
+    stamped = stamped_frame(frame, wanted, gates, transforms, timeout_s, lambda: not resources.is_alive(), without_depth=flat)
     if stamped is None:
         raise CancelledError("The node shuts down")
     found = lift_points(points, frame, max_skew_s=parameters.max_skew_s, prefer=prefer, reference_depth_m=reference_depth_m)

@@ -67,7 +67,16 @@ class FrameGoal(ActionGoal):
     def _stamped(self, frame: RgbdFrame, level_frame: str = "") -> StampedFrame:
         """Look up the transforms that the goal and the gates need, at the capture time."""
         timeout_s, transforms = self._parameters.tf_timeout_s, self._resources.transforms
-        stamped = stamped_frame(frame, self._wanted, self._gates, transforms, timeout_s, self.should_stop, level_frame)
+        stamped = stamped_frame(
+            frame,
+            self._wanted,
+            self._gates,
+            transforms,
+            timeout_s,
+            self.should_stop,
+            level_frame,
+            self._parameters.without_depth(self._wanted),
+        )
         if stamped is None:
             raise self.stopped_error()
         self._resources.monitor.used(frame)

@@ -42,7 +42,7 @@ class PointingGoal(FrameGoal):
         texts: list[str] = []
         answers: list[QueryAnswer] = []
         for request in requests:
-            pointing = self._point(frame, request)
+            pointing = self._joined(self._point(frame, request), stamped)
             texts.append(pointing.text)
             result.raw_output = "\n".join(texts)
             self._check_motion(stamped)
@@ -107,6 +107,12 @@ class PointingGoal(FrameGoal):
             reference_depth_m=request.reference_depth_m,
         )
         return dataclasses.replace(pointing, found=found)
+
+    def _joined(self, pointing: Pointing, stamped: StampedFrame) -> Pointing:
+        """Join the answer with those about earlier views, for a camera without depth."""
+        if stamped.world_T_camera is None:
+            return pointing
+        return self._resources.views.join(pointing, stamped.frame, stamped.world_T_camera, self._parameters.triangulate_s)
 
     def _grasp(self, answers: list[QueryAnswer], stamped: StampedFrame, result: PointAt.Result) -> None:
         """Propose grasps of every target that no gate stops, best first; a target without one gets the reason."""
