@@ -208,7 +208,9 @@ def test_remapped_topics_are_subscribed_to_and_relative(stand_ins):
 def test_the_parameter_file_holds_declared_parameters_with_their_types():
     values = yaml.safe_load((PACKAGE / "config" / "pointing.yaml").read_text(encoding="utf-8"))["/**"]["ros__parameters"]
     module = parameters_module()
-    defaults, specs = defaults_of("pointing_node"), module.specs_of(module.PointingNodeParameters)
+    from molmo_point_ros.parameter_declaration import specs_of
+
+    defaults, specs = defaults_of("pointing_node"), specs_of(module.PointingNodeParameters)
     for name, value in values.items():
         assert type(defaults[name]) is type(value), name
         assert specs[name].range is None or specs[name].range[0] <= value <= specs[name].range[1], name

@@ -14,6 +14,7 @@ from molmo_point_ros.conversions.field_checks import checked_queries
 from molmo_point_ros.inputs.bag_driver import BAG
 from molmo_point_ros.inputs.tf_edge import TransformLimits
 from molmo_point_ros.parameter_declaration import NodeParameters, parameter
+from molmo_point_ros.pointing.without_depth import WithoutDepthParameters
 
 TOPICS = "topics"
 """Value of `camera` for frames from image topics."""
@@ -136,7 +137,7 @@ class CameraNodeParameters(CameraParameters):
 
 
 @dataclass(frozen=True)
-class PointingNodeParameters(ModelParameters, CameraParameters):
+class PointingNodeParameters(ModelParameters, CameraParameters, WithoutDepthParameters):
     """Parameters of the pointing node."""
 
     camera: str = parameter(

@@ -8,7 +8,7 @@ import numpy as np
 
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.transforms import Transform
-from molmo_point.results import Found, Pointing
+from molmo_point.results import Pointing
 from molmo_point.several_views import PosedFrame, join_views
 
 MOST_VIEWS, MOST_QUERIES = 6, 32
@@ -48,7 +48,9 @@ def _joined(views: Sequence[tuple[Pointing, PosedFrame]]) -> Pointing:
     """Join the views; a place on a known plane is better than none."""
     pointing = views[0][0]
     joined = join_views([each for each, _ in views], [posed for _, posed in views])
-    found = tuple(was if now.target is None and was.target is not None else now for was, now in zip(pointing, joined, strict=True))
+    found = tuple(
+        was if now.target is None and was.target is not None else now for was, now in zip(pointing, joined, strict=True)
+    )
     is_seen_again = any(each.target is not None for each in joined)
     return replace(joined if is_seen_again else pointing, found=found)
 
