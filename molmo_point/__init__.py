@@ -25,7 +25,7 @@ _LAZY = {
     "RgbdFrame": "molmo_point.frame",
     "decode_depth": "molmo_point.frame",
     "Intrinsics": "molmo_point.geometry.intrinsics",
-    "load_intrinsics": "molmo_point.geometry.intrinsics",
+    "load_intrinsics": "molmo_point.camera.intrinsics_files.camera_choice",
     "Transform": "molmo_point.geometry.transforms",
     "load_transform": "molmo_point.geometry.transforms",
     "save_transform": "molmo_point.geometry.transforms",

@@ -118,17 +118,30 @@ class View:
     def __init__(self, frame: RgbdFrame, region: Region | None) -> None:
         self.frame = frame
         self.region = region
-        seen = frame if region is None else region.crop(frame)
-        self.color, self.size_wh = seen.color, seen.size_wh
+        seen = frame if region is None else replace(region.crop(frame), rotate_deg=frame.rotate_deg)
+        self.color = seen.upright_color if frame.rotate_deg else seen.color
+        self.size_wh = (self.color.shape[1], self.color.shape[0])
 
     def to_image(self, points: tuple[ImagePoint, ...]) -> tuple[ImagePoint, ...]:
         """Turn points of the view into points of the frame."""
+        points = tuple(self._as_stored(point) for point in points) if self.frame.rotate_deg else points
         if self.region is None:
             return points
         # Measured: points in a crop are no more precise, so their error is that of the whole image.
         closer = self.frame.size_wh[0] / self.region.w
         as_whole = (point if point.modes else replace(point, sigma_px=point.sigma_px * closer) for point in points)
         return tuple(map(self.region.to_image, as_whole))
+
+    def _as_stored(self, point: ImagePoint) -> ImagePoint:
+        """Turn a point of the upright picture back into one of the picture as the sensor has it."""
+        width, height = self.size_wh
+
+        def back(u: float, v: float) -> dict[str, float]:
+            turned = {90: (v, width - 1.0 - u), 180: (width - 1.0 - u, height - 1.0 - v), 270: (height - 1.0 - v, u)}
+            return dict(zip(("u", "v"), turned[self.frame.rotate_deg], strict=True))
+
+        modes = tuple(replace(mode, **back(mode.u, mode.v)) for mode in point.modes)
+        return replace(point, **back(point.u, point.v), modes=modes)
 
 
 def views_of(frame: RgbdFrame, request: PointRequest) -> Iterator["View"]:

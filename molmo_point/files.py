@@ -7,6 +7,8 @@ import os
 import secrets
 import stat
 import struct
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -187,12 +189,12 @@ def decode_oriented(data: bytes, name: str, *, depth: bool = False, upright: boo
     Args:
         data: Bytes of the file (PNG, JPEG, ...).
         name: Name of the file in error messages.
-        depth: Keep a one-channel 16-bit image as it is, instead of converting it to RGB.
+        depth: Keep a one-channel image of 16 bits, or of a TIFF of 32 bits, as it is, instead of converting it to RGB.
         upright: Turn the image as its EXIF orientation asks; False keeps it as the sensor stored it.
 
     Returns:
-        (h, w, 3) uint8 RGB, of an animation the first frame, without transparency; or (h, w) uint16 for depth. And the EXIF
-        orientation of the file, 1 to 8; 1 is upright.
+        (h, w, 3) uint8 RGB, of an animation the first frame, without transparency; or (h, w) uint16, int32 or float32 for
+        depth. And the EXIF orientation of the file, 1 to 8; 1 is upright.
 
     Raises:
         InputError: The bytes are no complete image, or a depth image instead of a color image, or the reverse.
@@ -210,8 +212,9 @@ def decode_oriented(data: bytes, name: str, *, depth: bool = False, upright: boo
             image.load()
             # Old versions of Pillow read a 16-bit PNG as 32 bits.
             sixteen_bit = image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG")
-            if sixteen_bit if depth else not image.mode.startswith(("I", "F")):
-                array = np.array(image).astype(np.uint16, copy=False) if depth else np.array(image.convert("RGB"))
+            deep = sixteen_bit or (image.format == "TIFF" and image.mode in ("I", "F"))
+            if deep if depth else not image.mode.startswith(("I", "F")):
+                array = np.array(image if depth else image.convert("RGB"), np.uint16 if depth and sixteen_bit else None)
                 # Pillow turns a TIFF while it reads it.
                 turned = orientation != 1 and _orientation(image) == 1
                 if turned != upright:
@@ -223,13 +226,13 @@ def decode_oriented(data: bytes, name: str, *, depth: bool = False, upright: boo
         raise InputError(
             "The file must be a complete image",
             f"{name} ({len(data)} bytes: {_broken(error, depth)})",
-            "give a complete PNG or JPEG file",
+            "give 16-bit PNG, TIFF or PGM, PFM, EXR, .npy, .npz or .mat" if depth else "give a complete PNG or JPEG file",
         ) from error
     if depth:
-        fix = "save depth as uint16 millimeters (PNG) or as float meters (.npy)"
-        raise InputError("A depth image must be a 16-bit PNG with one channel", found, fix)
-    fix = "convert it to 8 bits, or give the color image if this is the depth image"
-    raise InputError("A color image must have 8 bits per channel", found, fix)
+        what, fix = "A depth image must be a 16-bit PNG with one channel", "save uint16 millimeters (PNG) or float meters (.npy)"
+    else:
+        what, fix = "A color image must have 8 bits per channel", "convert it to 8 bits, or give the color image if this is depth"
+    raise InputError(what, found, fix)
 
 
 def _broken(error: Exception, depth: bool) -> str:
@@ -300,3 +303,21 @@ def decode_npy(data: bytes, name: str) -> np.ndarray:
             f"{name} ({error})",
             "give a complete .npy file of numbers, as numpy.save writes it",
         ) from error
+
+
+def decode_npz(data: bytes, name: str) -> dict[str, np.ndarray]:
+    """Decode the arrays of an `.npz` file, by name; arrays of Python objects are refused.
+
+    Raises:
+        InputError: The bytes are no complete `.npz` file of numbers, or it unfolds into too many bytes.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            members = archive.infolist()
+            if sum(member.file_size for member in members) > MAX_FILE_BYTES:
+                raise ValueError(f"it unfolds into more than {MAX_FILE_BYTES / 2**20:g} MiB")
+            files = {member.filename: archive.read(member) for member in members}
+    except (OSError, ValueError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        fix = "give a complete .npz file of numbers, as numpy.savez writes it"
+        raise InputError("The file must be a complete archive of arrays", f"{name} ({error})", fix) from error
+    return {key.removesuffix(".npy"): decode_npy(value, f"{name}!{key}") for key, value in files.items()}

@@ -18,6 +18,8 @@ from molmo_point.geometry.known_plane import KnownPlane
 from molmo_point.geometry.transforms import Transform, check_frame_name
 
 OPTICAL_FRAME = "camera_color_optical_frame"
+ROTATIONS = (0, 90, 180, 270)
+"""Turns of a camera's picture, in degrees clockwise."""
 MIN_DEPTH_UNIT_M, MAX_DEPTH_UNIT_M = 1e-6, 1.0
 
 
@@ -34,6 +36,8 @@ class RgbdFrame:
         depth_stamp_ns: Capture time of the depth image, in nanoseconds; None if it is `stamp_ns`.
         depth_noise: Noise of the depth camera; None if unknown.
         plane: Known plane below the objects, in the optical frame, for targets without depth; None if unknown.
+        rotate_deg: Turn that makes the picture upright for the model, in degrees clockwise: 0, 90, 180 or 270. Pixels, depth,
+            intrinsics and positions are those of the image as the sensor has it.
 
     Raises:
         InputError: If shapes, types, sizes or units are wrong or contradict each other.
@@ -47,6 +51,7 @@ class RgbdFrame:
     depth_stamp_ns: int | None = None
     depth_noise: DepthNoise | None = None
     plane: KnownPlane | None = None
+    rotate_deg: int = 0
 
     def __post_init__(self) -> None:
         _check_color(self.color)
@@ -54,6 +59,9 @@ class RgbdFrame:
         if self.depth_stamp_ns is not None:
             _check_stamp("depth_stamp_ns", self.depth_stamp_ns)
         check_frame_name("The optical frame", self.frame)
+        if self.rotate_deg not in ROTATIONS:
+            fix = "give the turn clockwise that makes the picture upright"
+            raise InputError("rotate must be 0, 90, 180 or 270 degrees", f"{self.rotate_deg}", fix)
         if self.depth_m is not None:
             _check_depth(self.depth_m, self.size_wh)
         if self.plane is not None and self.plane.frame != self.frame:
@@ -92,6 +100,11 @@ class RgbdFrame:
         """Width and height of the color image, in pixels."""
         height, width = self.color.shape[:2]
         return width, height
+
+    @property
+    def upright_color(self) -> ColorArray:
+        """The picture as a model is to see it: `color` turned by `rotate_deg`."""
+        return np.ascontiguousarray(np.rot90(self.color, -self.rotate_deg // 90))
 
     @property
     def skew_s(self) -> float:

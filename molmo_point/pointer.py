@@ -139,7 +139,7 @@ class Pointer:
         )
         told = None if on_points is None else lambda _, points: on_points(points)
         clock, whole = _Clock(request), RgbdFrame.of(frame)
-        image_caution = judge_image(whole.color, self.backend.training)
+        image_caution = judge_image(whole.upright_color, self.backend.training)
         for view in views_of(whole, request):
             (answer,) = self._answer(view, (request,), clock, should_stop, told)
             pointing = self._pointing(view, answer, clock, image_caution)
@@ -211,7 +211,7 @@ class Pointer:
             text=answer.completion.text,
             count=parsed.object_count or parsed.stated_count or 0,
             stated_count=parsed.stated_count,
-            points=judged.points,
+            points=view.to_image(judged.points),
             consistent=parsed.consistent and answer.completion.finish_reason == "stop",
             timing_ms=clock.timing_ms(answer, time.perf_counter()),
             problems=judged.problems,
@@ -277,7 +277,7 @@ class Pointer:
     ) -> Completion:
         limits = Limits(checked_count("max_new_tokens", max_new_tokens, MAX_ANSWER_TOKENS))
         _refuse_untrained(self.backend, prompt.kind)
-        color = RgbdFrame.of(frame).color
+        color = RgbdFrame.of(frame).upright_color
         last: Growth | None = None
         _raise_if_stopped(should_stop, prompt, None)
         with closing(_generator(self.backend.answers(color, (prompt,), limits))) as growths:

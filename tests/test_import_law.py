@@ -57,7 +57,7 @@ LIBRARIES = {
     "rosbags": (("camera/",), True),
     "matplotlib": (("viz/training_chart.py",), True),
     "cv2": (("grasp/", "tracking/", "viz/video.py", "camera/", "calibration/", "hand_eye/"), False),
-    "scipy": (("tracking/", "hand_eye/", "calibration/", "grasp/", "depth/", "evaluation/", "arm/"), True),
+    "scipy": (("camera/", "tracking/", "hand_eye/", "calibration/", "grasp/", "depth/", "evaluation/", "arm/"), True),
     "mujoco": (("sim/", "cli/doctor/probes.py"), True),
     "faster_whisper": (("commands/speech.py",), True),
     "av": (("viz/video.py", "camera/video_file.py"), True),

@@ -24,10 +24,10 @@ from molmo_point.calibration.boards import DEFAULT, board_yaml, load_board
 from molmo_point.calibration.pose_entries import pose_entry
 from molmo_point.calibration.sample_file import load_session
 from molmo_point.camera.image_file import load_color, load_depth
+from molmo_point.camera.intrinsics_files.camera_choice import load_intrinsics
 from molmo_point.camera.video_file import VideoFile
 from molmo_point.finetuning.labels.row_files import read_rows
 from molmo_point.finetuning.run_file import read_run_file
-from molmo_point.geometry.intrinsics import load_intrinsics
 from molmo_point.geometry.transforms import Transform
 from molmo_point.hand_eye.solve import solve
 from molmo_point.model.checkpoint.report import inspect_checkpoint
@@ -139,7 +139,7 @@ READERS: dict[str, tuple[Callable[[Path], bytes], Callable[[Path], Any]]] = {
     "color.png": (lambda _: image("PNG"), load_color),
     "color.jpg": (lambda _: image("JPEG"), load_color),
     "color.tif": (lambda _: image("TIFF"), load_color),
-    "depth.png": (lambda _: image("PNG", np.ones((24, 32), np.uint16)), load_depth),
+    "depth.png": (lambda _: image("PNG", np.full((24, 32), 800, np.uint16)), load_depth),
     "depth.npy": (lambda _: npy(), load_depth),
     "recording.zip": (lambda folder: recorded(folder / "base.zip").read_bytes(), read_recording),
     "manifest.bytes": (lambda folder: (recorded(folder / "recording") / "manifest.json").read_bytes(), read_manifest),

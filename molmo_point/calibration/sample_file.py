@@ -32,8 +32,9 @@ from molmo_point.calibration.pose_entries import parts_of, read_pose
 from molmo_point.calibration.rotation_forms import matrix_readings, other_readings
 from molmo_point.calibration.sample_formats import MARK, foreign_samples
 from molmo_point.camera.image_file import load_color
+from molmo_point.camera.intrinsics_files.camera_choice import load_intrinsics
 from molmo_point.errors import InputError
-from molmo_point.geometry.intrinsics import Intrinsics, load_intrinsics
+from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.mapping_file import read_mapping
 from molmo_point.geometry.rigid import applied, inverse, motion
 from molmo_point.hand_eye.closure import closures

@@ -3,8 +3,9 @@
 import dataclasses
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, TypeVar
 
 from molmo_point.errors import CameraError
 from molmo_point.frame import RgbdFrame
@@ -52,11 +53,13 @@ class Camera(Closing):
         name: Model of the device or path of the file, for messages.
         replays: True if the frames were captured before and are handed out again.
         base_T_camera: Pose of the optical frame in the frame that the camera is mounted in; None if not known.
+        understood: Layout, unit and format of the last frame's files, as plain JSON; empty for a device.
     """
 
     name: str = "camera"
     replays: bool = False
     base_T_camera: Transform | None = None
+    understood: Mapping[str, Any] = MappingProxyType({})
     _closed: bool = False
 
     @abstractmethod
@@ -141,7 +144,9 @@ class ChangedFrames(Camera):
 
     def read(self, timeout_s: float = 5.0) -> RgbdFrame:
         """Read the next frame and change it; see `Camera.read`."""
-        return self._change(self._camera.read(timeout_s))
+        frame = self._change(self._camera.read(timeout_s))
+        self.understood = self._camera.understood
+        return frame
 
     def stamped_by(self, clock_ns: Callable[[], int]) -> Camera:
         """See `Camera.stamped_by`."""
@@ -163,6 +168,11 @@ def with_noise(camera: Camera, camera_model: str) -> Camera:
     """
     noise = depth_camera(camera_model)
     return camera if noise is None else ChangedFrames(camera, lambda frame: dataclasses.replace(frame, depth_noise=noise))
+
+
+def turned(camera: Camera, rotate_deg: int) -> Camera:
+    """Return a camera whose frames tell the turn that makes their picture upright, in degrees clockwise: 0, 90, 180 or 270."""
+    return ChangedFrames(camera, lambda frame: dataclasses.replace(frame, rotate_deg=rotate_deg))
 
 
 def shift_stamps(frame: RgbdFrame, shift_ns: int) -> RgbdFrame:

@@ -5,22 +5,21 @@ import io
 import logging
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from molmo_point.camera.depth_file import DEPTH_SUFFIXES, UNIT_OPTION, decode_depth_file
+from molmo_point.camera.intrinsics_files.camera_choice import CAMERA_OPTION, read_intrinsics
 from molmo_point.camera.questions import SourceQuestions
 from molmo_point.camera.replay import Replay
 from molmo_point.errors import InputError
-from molmo_point.files import decode_image, decode_npy, decode_oriented, encode_png, read_file
-from molmo_point.frame import OPTICAL_FRAME, RgbdFrame, decode_depth
-from molmo_point.geometry.intrinsics import Intrinsics, load_intrinsics
+from molmo_point.files import decode_image, decode_oriented, encode_png, read_file
+from molmo_point.frame import OPTICAL_FRAME, RgbdFrame
 
 _LOG = logging.getLogger(__name__)
-UNIT_OPTION = "depth_scale_m or --depth-scale"
-"""Setting of the depth unit of image files, in Python and on the command line."""
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 """Endings of color images."""
-_DEPTH_SUFFIXES = (".png", ".npy")
 
 
 def list_images(folder: str | Path) -> list[Path]:
@@ -46,12 +45,14 @@ class ImageFiles(Replay):
     Args:
         images: Path of a color image, or of a folder of color images.
         depth: Depth image aligned to it (see `load_depth`), or a folder with one of the same stem for each image.
-        intrinsics: Path of JSON or YAML with `width height fx fy cx cy` and optional `distortion`.
-        depth_scale_m: Meters per unit of depth; None takes 0.001 for integers and 1 for floats.
+        intrinsics: File of intrinsics; docs/cameras.md lists the layouts.
+        depth_scale_m: Meters per unit of depth; see `load_frame`.
+        intrinsics_camera: Name of the camera in a file of several cameras.
         fps: Frames per second, for the stamps and for `realtime`.
         realtime: Hand frames out at this rate; otherwise as fast as they are read.
         loop: Start again at the end; stamps keep growing.
         frame: Name of the camera's optical frame.
+        rotate: Turn that makes the picture upright for the model; see `load_frame`.
 
     Raises:
         InputError: The path does not exist, or a folder holds no image.
@@ -64,17 +65,19 @@ class ImageFiles(Replay):
         depth: str | Path | None = None,
         intrinsics: str | Path | None = None,
         depth_scale_m: float | None = None,
+        intrinsics_camera: str | None = None,
         fps: float = 10.0,
         realtime: bool = False,
         loop: bool = False,
         frame: str = OPTICAL_FRAME,
+        rotate: int | None = None,
     ) -> None:
         super().__init__(str(images), realtime=realtime, loop=loop)
         if not 1e-6 <= fps <= 1e9:
             raise InputError("fps must be a number above zero", f"{fps}", "give frames per second")
         self._colors = list_images(images) if Path(images).is_dir() else [Path(images)]
         self._depth = None if depth is None else Path(depth)
-        self._intrinsics, self._depth_scale_m, self._frame = intrinsics, depth_scale_m, frame
+        self._more = (intrinsics, frame, depth_scale_m, intrinsics_camera, rotate)
         self._period_ns = round(1e9 / fps)
         self._start_ns: int | None = None
 
@@ -87,8 +90,7 @@ class ImageFiles(Replay):
         if number >= len(self):
             return None
         color = self._colors[number]
-        files = (color, self._depth_of(color), self._intrinsics)
-        frame = read_frame_files(*files, frame=self._frame, depth_scale_m=self._depth_scale_m)
+        frame, self.understood = FrameFiles(color, self._depth_of(color), *self._more).read()
         if self._start_ns is None:
             self._start_ns = frame.stamp_ns - number * self._period_ns
         return dataclasses.replace(frame, stamp_ns=self._start_ns + number * self._period_ns)
@@ -96,9 +98,12 @@ class ImageFiles(Replay):
     def _depth_of(self, color: Path) -> Path | None:
         if self._depth is None or not self._depth.is_dir():
             return self._depth
-        found = [path for path in (self._depth / f"{color.stem}{suffix}" for suffix in _DEPTH_SUFFIXES) if path.is_file()]
+        found = [path for path in (self._depth / f"{color.stem}{suffix}" for suffix in DEPTH_SUFFIXES) if path.is_file()]
+        if len(found) != 1 and found:
+            given = ", ".join(path.name for path in found)
+            raise InputError("Every image must have one depth image", given, "keep one of them")
         if not found:
-            fix = f"name the depth image {color.stem}.png or {color.stem}.npy"
+            fix = f"name the depth image {color.stem}.png, {color.stem}.npy, or of another format of depth"
             raise InputError("Every image must have a depth image of the same stem", f"{color.name} in {self._depth}", fix)
         return found[0]
 
@@ -136,23 +141,24 @@ def load_color(path: str | Path, *, upright: bool = False) -> np.ndarray:
 
 
 def load_depth(path: str | Path, *, scale_m: float | None = None) -> np.ndarray:
-    """Read a depth image: 16-bit PNG (millimeters) or `.npy` (integer millimeters, or float meters).
+    """Read a depth image: 16-bit PNG, TIFF or PGM, PFM, EXR, `.npy`, `.npz` or `.mat`. The content tells the format.
 
     Args:
         path: The file.
-        scale_m: Meters per unit; None takes 0.001 for integers and 1 for floats.
+        scale_m: Meters per unit; None takes 0.001 for integers and 1 for floats if the depth is plausible then.
 
     Returns:
         (h, w) float32 meters; NaN where nothing was measured.
 
     Raises:
-        InputError: The file is missing, broken, or no depth image.
+        InputError: The file is missing, broken, or no depth image, or its unit is not clear.
+        DependencyError: The package that reads the format is not installed.
     """
-    return _oriented_depth(read_file(path), str(path), scale_m)[0]
+    return decode_depth_file(read_file(path), str(path), scale_m).depth_m
 
 
 def decode_frame(
-    color: tuple[bytes, str], depth: tuple[bytes, str] | None, depth_scale_m: float | None, *, alone: bool
+    color: tuple[bytes, str], depth: tuple[bytes, str] | None, depth_scale_m: float
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Decode the bytes of a color file, and of its depth file; each is given with its name.
 
@@ -160,28 +166,25 @@ def decode_frame(
         color: Color image.
         depth: Depth image, see `load_depth`; None without one.
         depth_scale_m: Meters per unit of depth.
-        alone: True turns the image upright by its EXIF orientation; False refuses an orientation.
 
     Raises:
         InputError: A file is broken, or has an orientation.
     """
-    pixels, orientation = decode_oriented(*color, upright=alone)
-    depth_m, depth_orientation = (None, 1) if depth is None else _oriented_depth(*depth, depth_scale_m)
-    if not alone and (orientation, depth_orientation) != (1, 1):
-        # Nothing tells whether depth and intrinsics are those of the image as stored, or as turned.
-        name, found = (color[1], orientation) if orientation != 1 else ((depth or color)[1], depth_orientation)
-        fix = "if all belong to the image as stored, set the orientation to 1; or store the upright image with its own depth"
-        raise InputError("An image with depth or intrinsics must have no EXIF orientation", f"{name}: orientation {found}", fix)
-    return pixels, depth_m
+    pixels, orientation = decode_oriented(*color)
+    found = None if depth is None else decode_depth_file(*depth, depth_scale_m)
+    _refuse_orientation((orientation, color[1]), (1 if found is None else found.orientation, (depth or color)[1]))
+    return pixels, None if found is None else found.depth_m
 
 
-def _oriented_depth(data: bytes, name: str, scale_m: float | None) -> tuple[np.ndarray, int]:
-    array = name.lower().endswith(".npy")
-    raw, orientation = (decode_npy(data, name), 1) if array else decode_oriented(data, name, depth=True)
-    try:
-        return decode_depth(raw, scale_m=scale_m), orientation
-    except InputError as error:
-        raise InputError(error.what, f"{name}: {error.given}", error.fix) from error
+def _refuse_orientation(*files: tuple[int, str]) -> None:
+    """Refuse an EXIF orientation: nothing tells whether depth and intrinsics are those of the image as stored, or as turned."""
+    for orientation, name in files:
+        if orientation != 1:
+            fix = (
+                "if all belong to the image as stored, give rotate (0, 90, 180 or 270); or store the upright image with its depth"
+            )
+            what = "An image with depth or intrinsics must have no EXIF orientation"
+            raise InputError(what, f"{name}: orientation {orientation}", fix)
 
 
 def load_frame(
@@ -191,6 +194,8 @@ def load_frame(
     *,
     frame: str = OPTICAL_FRAME,
     depth_scale_m: float | None = None,
+    intrinsics_camera: str | None = None,
+    rotate: int | None = None,
 ) -> RgbdFrame:
     """Make a frame from files; its stamp is the modification time of the color image.
 
@@ -200,39 +205,58 @@ def load_frame(
     Args:
         color: Color image.
         depth: Depth image aligned to it (see `load_depth`), or None.
-        intrinsics: JSON or YAML with `width height fx fy cx cy` and optional `distortion`, or None.
+        intrinsics: File of intrinsics (see `load_intrinsics`), or None.
         frame: Name of the camera's optical frame.
-        depth_scale_m: Meters per unit of depth; None takes 0.001 for integers and 1 for floats.
+        depth_scale_m: Meters per unit of depth; None takes the factor that the intrinsics name, or see `load_depth`.
+        intrinsics_camera: Name of the camera in a file of several cameras.
+        rotate: Turn that makes the picture upright for the model, in degrees clockwise: 0, 90, 180 or 270. With it, the
+            files are read as stored, and pixels are those of the stored image.
 
     Raises:
-        InputError: A file is missing or broken, or the sizes or orientations do not match.
+        InputError: A file is missing or broken, its unit or layout is not clear, or the sizes or orientations do not match.
     """
-    found = read_frame_files(color, depth, intrinsics, frame=frame, depth_scale_m=depth_scale_m)
+    wanted = FrameFiles(Path(color), depth, intrinsics, frame, depth_scale_m, intrinsics_camera, rotate)
+    found = wanted.read()[0]
     return SourceQuestions(_LOG.warning, str(depth or color), UNIT_OPTION).ask(found)
 
 
-def read_frame_files(
-    color: str | Path, depth: str | Path | None, intrinsics: str | Path | None, *, frame: str, depth_scale_m: float | None
-) -> RgbdFrame:
-    """Make a frame as `load_frame` does, without questions about the depth unit."""
-    if depth is None and depth_scale_m is not None:
-        raise InputError(f"{UNIT_OPTION} goes with depth only", f"{depth_scale_m:g} without a depth image", "leave it out")
-    depth_file = None if depth is None else (read_file(depth), str(depth))
-    alone = depth is None and intrinsics is None
-    pixels, depth_m = decode_frame((read_file(color), str(color)), depth_file, depth_scale_m, alone=alone)
-    return RgbdFrame(
-        color=pixels,
-        depth_m=depth_m,
-        intrinsics=None if intrinsics is None else _intrinsics_of(intrinsics),
-        stamp_ns=os.stat(color).st_mtime_ns,
-        frame=frame,
-    )
+@dataclasses.dataclass(frozen=True)
+class FrameFiles:
+    """Files of one frame, and how to read them; the fields are the arguments of `load_frame`."""
 
+    color: Path
+    depth: str | Path | None = None
+    intrinsics: str | Path | None = None
+    frame: str = OPTICAL_FRAME
+    depth_scale_m: float | None = None
+    intrinsics_camera: str | None = None
+    rotate: int | None = None
 
-def _intrinsics_of(path: str | Path) -> Intrinsics:
-    try:
-        return load_intrinsics(Path(path))
-    except InputError as error:
-        if str(path) in str(error):
-            raise
-        raise InputError(error.what, f"{path}: {error.given}", error.fix) from error
+    def read(self) -> tuple[RgbdFrame, dict[str, Any]]:
+        """Make a frame without questions about it, and return what was understood of its files, as plain JSON."""
+        if self.depth is None and self.depth_scale_m is not None:
+            given = f"{self.depth_scale_m:g} without a depth image"
+            raise InputError(f"{UNIT_OPTION} goes with depth only", given, "leave it out")
+        if self.intrinsics is None and self.intrinsics_camera is not None:
+            raise InputError(f"{CAMERA_OPTION} goes with intrinsics only", self.intrinsics_camera, "leave it out")
+        alone = self.depth is None and self.intrinsics is None and self.rotate is None
+        pixels, orientation = decode_oriented(read_file(self.color), str(self.color), upright=alone)
+        size_wh = (pixels.shape[1], pixels.shape[0])
+        lens = None
+        if self.intrinsics is not None:
+            lens = read_intrinsics(self.intrinsics, size_wh=size_wh, camera=self.intrinsics_camera)
+        found = None
+        if self.depth is not None:
+            found = decode_depth_file(read_file(self.depth), str(self.depth), self.depth_scale_m, lens)
+        if not alone and self.rotate is None:
+            _refuse_orientation((orientation, str(self.color)), (1 if found is None else found.orientation, str(self.depth)))
+        frame = RgbdFrame(
+            color=pixels,
+            depth_m=None if found is None else found.depth_m,
+            intrinsics=None if lens is None else lens.intrinsics,
+            stamp_ns=os.stat(self.color).st_mtime_ns,
+            frame=self.frame,
+            rotate_deg=self.rotate or 0,
+        )
+        parts = {"intrinsics": lens, "depth": found}
+        return frame, {name: part.to_dict() for name, part in parts.items() if part is not None}

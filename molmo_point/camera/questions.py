@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from molmo_point.arrays import DepthArray
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.camera_limits import OTHER_RESOLUTION, off_center
 from molmo_point.geometry.depth_cameras import camera_of_words
@@ -45,13 +46,11 @@ class SourceQuestions:
         """Return the question; empty if there is none, None if the frame cannot tell."""
         if frame.depth_m is None:
             return None
-        height, width = frame.depth_m.shape
-        known = frame.depth_m[:: height // 64 + 1, :: width // 64 + 1]
-        known = known[np.isfinite(known)]
-        if known.size < _LEAST_DEPTHS:
+        typical = depth_range(frame.depth_m)
+        if typical is None:
             return None
-        near_m, typical_m = np.percentile(known, (5, 50)).tolist()
-        if typical_m >= NEAREST_TYPICAL_M and near_m <= FARTHEST_NEAR_M and typical_m <= FARTHEST_TYPICAL_M:
+        near_m, typical_m = typical
+        if is_plausible(near_m, typical_m):
             return ""
         return (
             f"is the depth in the right unit? Its median is {typical_m:.3g} m, the nearest 5 % end at {near_m:.3g} m; "
@@ -64,6 +63,23 @@ class SourceQuestions:
             return None
         model = "" if frame.depth_noise is not None else camera_of_words(f"{self._source} {self._names} {frame.frame}")
         return model and f"is the depth that of a {model}, as names say? Set camera_model to state it; its noise is estimated now"
+
+
+def depth_range(depth_m: DepthArray) -> tuple[float, float] | None:
+    """Return the 5th percentile and the median of a depth image; None if too little was measured."""
+    height, width = depth_m.shape
+    known = depth_m[:: height // 64 + 1, :: width // 64 + 1]
+    known = known[np.isfinite(known)]
+    if known.size < _LEAST_DEPTHS:
+        return None
+    near_m, typical_m = np.percentile(known, (5, 50)).tolist()
+    return near_m, typical_m
+
+
+def is_plausible(near: float, typical: float, unit_m: float = 1.0) -> bool:
+    """Test whether a depth image is one of a robot's surroundings, by its 5th percentile and its median, in units."""
+    near_m, typical_m = near * unit_m, typical * unit_m
+    return typical_m >= NEAREST_TYPICAL_M and near_m <= FARTHEST_NEAR_M and typical_m <= FARTHEST_TYPICAL_M
 
 
 def _intrinsics_question(frame: RgbdFrame) -> str | None:

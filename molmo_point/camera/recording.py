@@ -40,7 +40,7 @@ MAX_MANIFEST_BYTES = 128 * 2**20
 _MANIFEST_EVERY = 30
 _NAMES = (MANIFEST, "[0-9]*_color.png", "[0-9]*_depth.*", "[0-9]*_frame.json")
 _MANIFEST_KEYS = {"format", "version", "depth", "frames"}
-_ENTRY_KEYS = {"color", "depth", "stamp_ns", "depth_stamp_ns", "frame", "intrinsics", "depth_noise"}
+_ENTRY_KEYS = {"color", "depth", "stamp_ns", "depth_stamp_ns", "frame", "intrinsics", "depth_noise", "rotate_deg"}
 _NO_MANIFEST = "The file must be the manifest of a recording"
 _LOG = logging.getLogger(__name__)
 
@@ -122,6 +122,8 @@ class RecordingWriter(Closing):
             members[entry["depth"]] = encode_depth(frame.depth_m, self._unit_m)
         if frame.depth_stamp_ns is not None:
             entry["depth_stamp_ns"] = frame.depth_stamp_ns
+        if frame.rotate_deg:
+            entry["rotate_deg"] = frame.rotate_deg
         if frame.intrinsics is not None:
             entry["intrinsics"] = frame.intrinsics.to_dict()
         if frame.depth_noise is not None:
@@ -283,7 +285,7 @@ class Recording(Replay):
         """
         entry = self._frames[number]
         files = [(self._get(entry[kind]), self._name(entry[kind])) for kind in ("color", "depth") if kind in entry]
-        color, depth_m = decode_frame(files[0], files[1] if files[1:] else None, self._unit_m, alone=False)
+        color, depth_m = decode_frame(files[0], files[1] if files[1:] else None, self._unit_m or 1.0)
         noise = entry.get("depth_noise")
         try:
             return RgbdFrame(
@@ -293,6 +295,7 @@ class Recording(Replay):
                 stamp_ns=entry["stamp_ns"],
                 frame=entry["frame"],
                 depth_stamp_ns=entry.get("depth_stamp_ns"),
+                rotate_deg=entry.get("rotate_deg", 0),
                 depth_noise=DepthNoise(**noise) if noise else None,
             )
         except (InputError, TypeError, AttributeError) as error:

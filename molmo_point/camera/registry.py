@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from molmo_point.camera.base import Camera, with_noise
+from molmo_point.camera.base import Camera, turned, with_noise
 from molmo_point.dependencies import require_name
 from molmo_point.errors import InputError
-from molmo_point.frame import MAX_DEPTH_UNIT_M, MIN_DEPTH_UNIT_M, OPTICAL_FRAME
+from molmo_point.frame import MAX_DEPTH_UNIT_M, MIN_DEPTH_UNIT_M, OPTICAL_FRAME, ROTATIONS
 from molmo_point.geometry.depth_cameras import AUTO, depth_camera
 
 _BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
@@ -33,6 +33,7 @@ class Option:
         default: Value of the factory if the option is not given; its type is the type of the option.
         kind: Type of the option if `default` is None.
         limits: Lowest and highest value, inclusive; None if any value is possible.
+        choices: All values; empty if the limits tell.
         metavar: Word for its value in help texts; empty takes the name.
     """
 
@@ -41,6 +42,7 @@ class Option:
     default: Any = None
     kind: type = str
     limits: tuple[float, float] | None = None
+    choices: tuple[int, ...] = ()
     metavar: str = ""
 
     def parse(self, value: Any) -> Any:
@@ -55,8 +57,10 @@ class Option:
         with contextlib.suppress(ValueError, KeyError):
             found = _BOOLEANS[str(value).lower()] if kind is bool else kind(str(value))
         low, high = self.limits or (None, None)
-        if found in (None, "") or (low is not None and not low <= found <= high):
+        outside = low is not None and found is not None and not low <= found <= high
+        if found in (None, "") or outside or (self.choices and found not in self.choices):
             span = "" if low is None else f" from {low:g} to {high:g}"
+            span = f": {', '.join(map(str, self.choices))}" if self.choices else span
             wanted = f"{self.name} must be {_KINDS[kind]}{span}"
             raise InputError(wanted, f"{self.name}={value}", f"{self.name} is: {self.description}")
         return found
@@ -113,6 +117,13 @@ CAMERA_MODEL = Option(
     AUTO,
 )
 """Option of every driver whose depth may come from any camera; `CameraRequest.open` carries it out."""
+ROTATE = Option(
+    "rotate",
+    "turn in degrees clockwise that makes the picture upright for the model; pixels, depth and positions stay the sensor's",
+    kind=int,
+    choices=ROTATIONS,
+)
+"""Option of every driver, for a camera that is mounted turned."""
 
 
 def _size(width: int, height: int) -> list[Option]:
@@ -180,11 +191,12 @@ register(
         Option("images", "path of a color image, or of a folder of them", metavar="PATH"),
         needs_source=True,
         options=(
-            Option("depth", "depth image aligned to color (16-bit PNG or .npy), or a folder of them"),
-            Option("intrinsics", "JSON or YAML file with width height fx fy cx cy"),
+            Option("depth", "depth image aligned to color, or a folder of them"),
+            Option("intrinsics", "file of intrinsics in a layout listed below"),
+            Option("intrinsics_camera", "name of the camera in a file of several cameras"),
             Option(
                 "depth_scale_m",
-                "meters per unit of depth; if not given 0.001, and 1 for floats",
+                "meters per unit of depth; found out or asked if not given",
                 kind=float,
                 limits=(MIN_DEPTH_UNIT_M, MAX_DEPTH_UNIT_M),
             ),
@@ -192,6 +204,7 @@ register(
             *_REPLAYED,
             CAMERA_MODEL,
             _FRAME,
+            ROTATE,
         ),
         suffixes=(".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"),
     ),
@@ -224,7 +237,7 @@ class CameraRequest:
         source, options = self.source, dict(self.options)
         if source is None and self.driver.source.name in values:
             source = self.driver.source.parse(values[self.driver.source.name])
-        for option in self.driver.options:
+        for option in (*self.driver.options, ROTATE):
             if option.name in values and option.name not in options:
                 options[option.name] = option.parse(values[option.name])
         return replace(self, source=source, options=options)
@@ -248,7 +261,9 @@ class CameraRequest:
         model = options.pop(CAMERA_MODEL.name, AUTO)
         depth_camera(model)
         factory = require_name(driver.factory, f"The camera {driver.name}", driver.extra)
-        return with_noise(factory(*(() if self.source is None else (self.source,)), **options, **more), model)
+        rotate_deg = options.pop(ROTATE.name, None) if ROTATE not in driver.options else None
+        camera = factory(*(() if self.source is None else (self.source,)), **options, **more)
+        return with_noise(camera if rotate_deg is None else turned(camera, rotate_deg), model)
 
 
 def open_camera(camera: str | Path, **options: Any) -> Camera:
@@ -309,9 +324,10 @@ def _driver_of_path(text: str) -> CameraDriver:
 
 def _option(driver: CameraDriver, name: str) -> Option:
     """Return an option of a driver; an unknown one is an error that names the valid ones."""
-    names = [option.name for option in driver.options]
-    if name in names:
-        return driver.options[names.index(name)]
+    options = {option.name: option for option in (*driver.options, ROTATE)}
+    if name in options:
+        return options[name]
+    names = list(options)
     owners = [each.name for each in CAMERAS.values() if name in [option.name for option in (each.source, *each.options)]]
     close = difflib.get_close_matches(name, names, 1)
     if name == driver.source.name:

@@ -2,13 +2,15 @@
 
 import argparse
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from molmo_point.camera.registry import parse_camera, usage
+from molmo_point.cli.output import progress
 from molmo_point.depth.frame_noise import noise_of
 from molmo_point.errors import InputError
-from molmo_point.frame import OPTICAL_FRAME, RgbdFrame
+from molmo_point.frame import OPTICAL_FRAME, ROTATIONS, RgbdFrame
 from molmo_point.geometry.depth_cameras import AUTO, DEPTH_CAMERAS, depth_camera
 from molmo_point.geometry.depth_noise import NoiseSource
 
@@ -16,19 +18,25 @@ _OWNERS = {
     "--depth": "--image",
     "--depth-scale": "--image",
     "--intrinsics": "--image",
+    "--intrinsics-camera": "--image",
     "--index": "--recording",
     "--serial": "--camera",
 }
 """Source that each special option belongs to; with another one it would be ignored."""
+_UNDERSTOOD = "understood"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that name the source of the image and its depth."""
     group = parser.add_argument_group("source of the image (one of --image, --recording, --camera)")
     group.add_argument("--image", type=Path, metavar="FILE", help="color image (PNG, JPEG, ...); without depth, turned upright")
-    group.add_argument("--depth", type=Path, metavar="FILE", help="its depth: 16-bit PNG in millimeters or float .npy in meters")
-    group.add_argument("--depth-scale", type=float, metavar="M", help="meters per unit of depth (default 0.001; 1 for floats)")
-    group.add_argument("--intrinsics", type=Path, metavar="FILE", help="JSON or YAML: width height fx fy cx cy [distortion]")
+    group.add_argument("--depth", type=Path, metavar="FILE", help="its depth: 16-bit PNG, TIFF or PGM, EXR, .npy, ...")
+    group.add_argument("--depth-scale", type=float, metavar="M", help="meters per unit of depth (default: found out, or asked)")
+    group.add_argument("--intrinsics", type=Path, metavar="FILE", help="intrinsics in a layout of docs/cameras.md")
+    group.add_argument("--intrinsics-camera", metavar="NAME", help="name of the camera in a file of several cameras")
+    turn = "turn clockwise that makes the picture upright for the model; pixels and positions stay the sensor's"
+    group.add_argument("--rotate", type=int, choices=ROTATIONS, help=turn)
+    group.add_argument("--verbose", action="store_true", help="tell on stderr how files of intrinsics and depth were understood")
     group.add_argument("--frame", metavar="NAME", help=f"name of the camera's optical frame (default {OPTICAL_FRAME})")
     group.add_argument("--recording", type=Path, metavar="PATH", help="a recording: its folder or zip file")
     group.add_argument("--index", type=int, metavar="N", help="index of a frame of the recording (default 0; -1 is the last)")
@@ -89,19 +97,39 @@ def read_frame(options: argparse.Namespace) -> RgbdFrame:
     if options.image is not None:
         return with_camera_model(options, _from_files(options))
     frame = _from_recording(options) if options.recording is not None else _from_camera(options)
-    return with_camera_model(options, frame if options.frame is None else dataclasses.replace(frame, frame=options.frame))
+    changed = {"frame": options.frame, "rotate_deg": options.rotate}
+    changed = {name: value for name, value in changed.items() if value is not None}
+    return with_camera_model(options, dataclasses.replace(frame, **changed))
+
+
+def understood(options: argparse.Namespace) -> dict[str, Any]:
+    """Return how the files of the last `read_frame` were understood, for `--json`; empty without files."""
+    return dict(vars(options).get(_UNDERSTOOD, {}))
+
+
+def _told(options: argparse.Namespace, found: Mapping[str, Any]) -> None:
+    """Keep what was understood, and print it with `--verbose`."""
+    setattr(options, _UNDERSTOOD, found)
+    for part, values in found.items() if options.verbose else ():
+        for name, value in values.items():
+            progress(f"{part} {name}: {value}")
 
 
 def _from_files(options: argparse.Namespace) -> RgbdFrame:
-    from molmo_point.camera.image_file import load_frame
+    from molmo_point.camera.image_file import ImageFiles
 
-    return load_frame(
+    with ImageFiles(
         options.image,
-        options.depth,
-        options.intrinsics,
-        frame=options.frame or OPTICAL_FRAME,
+        depth=options.depth,
+        intrinsics=options.intrinsics,
         depth_scale_m=options.depth_scale,
-    )
+        intrinsics_camera=options.intrinsics_camera,
+        frame=options.frame or OPTICAL_FRAME,
+        rotate=options.rotate,
+    ) as camera:
+        frame = camera.read()
+        _told(options, camera.understood)
+    return frame
 
 
 def _from_recording(options: argparse.Namespace) -> RgbdFrame:
@@ -126,4 +154,6 @@ def _from_camera(options: argparse.Namespace) -> RgbdFrame:
             raise InputError("--serial goes with a camera that has a serial number", given, "leave --serial out")
         request = request.filled({"serial": options.serial})
     with request.open() as camera:
-        return camera.read()
+        frame = camera.read()
+        _told(options, camera.understood)
+    return frame

@@ -114,6 +114,8 @@ def run_point(options: argparse.Namespace) -> int:
     if pointing.targets:
         values["depth_noise"] = plain_json(noise_of(frame))
         lines += frame_source.noise_lines(frame)
+    if source := frame_source.understood(options):
+        values["source"] = source
     if gripper is not None:
         values["grasps"] = [each.to_dict() for each in grasps]
         lines += grasp_option.lines(pointing.targets, grasps)
@@ -129,7 +131,9 @@ def run_count(options: argparse.Namespace) -> int:
     with contextlib.redirect_stdout(sys.stderr):
         count = load_pointer(options).count(frame, request)
         written = _draw(options, frame, count)
-    show(options, count.to_dict(), table.count_lines(count, written))
+    source = frame_source.understood(options)
+    values = {**count.to_dict(), **({"source": source} if source else {})}
+    show(options, values, table.count_lines(count, written))
     return 0
 
 

@@ -11,7 +11,6 @@ import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,6 @@ from molmo_point.arrays import BoolArray, FloatArray
 from molmo_point.errors import InputError
 from molmo_point.geometry.camera_limits import Window, check_camera
 from molmo_point.geometry.lens_models import BY_LENGTH, Lens
-from molmo_point.geometry.mapping_file import read_mapping, warn_if_cut_off
 from molmo_point.plain_json import plain_json
 
 _REQUIRED = ("width", "height", "fx", "fy", "cx", "cy")
@@ -263,21 +261,6 @@ def within_image(uv: ArrayLike, size_wh: tuple[int, int], margin_px: float = 0.0
     """
     pixels, size = np.asarray(uv, dtype=np.float64), np.array(size_wh)
     return np.all((pixels >= margin_px - 0.5) & (pixels <= size - 0.5 - margin_px), axis=-1)
-
-
-def load_intrinsics(path: str | Path) -> Intrinsics:
-    """Read intrinsics from a JSON or YAML file.
-
-    Args:
-        path: File with `width height fx fy cx cy` and optional `distortion distortion_model`.
-
-    Raises:
-        InputError: If the file is missing or invalid, or its values are.
-        DependencyError: For a YAML file without PyYAML.
-    """
-    intrinsics = Intrinsics.from_dict(read_mapping(path))
-    warn_if_cut_off(path)
-    return intrinsics
 
 
 @lru_cache(maxsize=64)

@@ -58,7 +58,7 @@ def parse_mapping(text: str | bytes, name: str) -> dict[str, Any]:
 def parse_values(text: str | bytes, name: str) -> Any:
     """Parse a text as `parse_mapping`, whatever it holds."""
     try:
-        return parse_json(text) if _is_json(name) else _parse_yaml(decode_text(text))
+        return parse_json(text) if _is_json(name) else parse_yaml(decode_text(text))
     except ValueError as error:
         raise InputError(_SYNTAX, f"{name} ({' '.join(str(error).split())})", "correct the file") from error
 
@@ -136,7 +136,13 @@ def _check_depth(value: Any, left: int) -> None:
                 _check_depth(part, left - 1)
 
 
-def _parse_yaml(text: str) -> Any:
+def parse_yaml(text: str) -> Any:
+    """Parse one document of YAML with the bounds of `parse_json`; the tags of OpenCV's matrices are mappings.
+
+    Raises:
+        ValueError: The text is no such YAML.
+        DependencyError: PyYAML is not installed.
+    """
     try:
         import yaml
     except ImportError as error:
@@ -166,6 +172,7 @@ def _yaml_loader() -> Any:
     loader: Any = type("_Loader", (base,), {})
     # YAML 1.1 takes 1e-3 and 6.0e2 for words.
     loader.add_implicit_resolver(_FLOAT, re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789"))
+    loader.add_constructor("tag:yaml.org,2002:opencv-matrix", loader.construct_yaml_map)
     return loader
 
 

@@ -10,6 +10,7 @@ from PIL import Image
 
 from molmo_point import RecordingWriter, load_frame, open_camera
 from molmo_point.camera.questions import SourceQuestions
+from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.depth_noise import D455
 from molmo_point.geometry.intrinsics import Intrinsics
@@ -66,14 +67,16 @@ def test_files_folders_and_recordings_are_questioned(tmp_path: Path, caplog: pyt
         Image.fromarray(np.zeros((120, 160, 3), np.uint8)).save(tmp_path / f"color/{number}.png")
         Image.fromarray((RAMP * 5000).astype(np.uint16)).save(tmp_path / f"depth/{number}.png")
     (tmp_path / "k.json").write_text(json.dumps(CAMERA.to_dict()))
-    load_frame(tmp_path / "color/0.png", tmp_path / "depth/0.png", tmp_path / "k.json")
+    with pytest.raises(InputError, match=r"--depth-scale.*0\.0002 gives 0\.997 m"):
+        load_frame(tmp_path / "color/0.png", tmp_path / "depth/0.png", tmp_path / "k.json")
+    load_frame(tmp_path / "color/0.png", tmp_path / "depth/0.png", depth_scale_m=0.001)
     assert ["--depth-scale" in record.getMessage() for record in caplog.records] == [True]
     caplog.clear()
     load_frame(tmp_path / "color/0.png", tmp_path / "depth/0.png", depth_scale_m=0.0002)
     assert not caplog.records
     with (
-        open_camera(tmp_path / "color/0.png", depth=str(tmp_path / "depth/0.png"), loop=True) as one,
-        open_camera(f"images:{tmp_path / 'color'}?depth={tmp_path / 'depth'}") as folder,
+        open_camera(tmp_path / "color/0.png", depth=str(tmp_path / "depth/0.png"), depth_scale_m=0.001, loop=True) as one,
+        open_camera(f"images:{tmp_path / 'color'}?depth={tmp_path / 'depth'}&depth_scale_m=0.001") as folder,
     ):
         for _ in range(3):
             one.read()

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from molmo_point.camera.intrinsics_files.camera_choice import load_intrinsics
 from molmo_point.errors import InputError
-from molmo_point.geometry.intrinsics import Intrinsics, load_intrinsics, within_image
+from molmo_point.geometry.intrinsics import Intrinsics, within_image
 
 PLAIN = Intrinsics(640, 480, 600.0, 610.0, 322.0, 239.0)
 COEFFICIENTS = (0.1, -0.2, 0.01, -0.02, 0.05)

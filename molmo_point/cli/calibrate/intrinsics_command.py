@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     from molmo_point.calibration.boards import load_board
     from molmo_point.calibration.intrinsics_fit import calibrate_intrinsics
     from molmo_point.calibration.reports import intrinsics_report
-    from molmo_point.geometry.intrinsics import load_intrinsics
+    from molmo_point.camera.intrinsics_files.camera_choice import load_intrinsics
 
     check_report(options, _RESULT)
     board = load_board(options.board)

@@ -7,9 +7,9 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from molmo_point.camera.image_file import SUFFIXES, read_frame_files
+from molmo_point.camera.image_file import SUFFIXES, FrameFiles
 from molmo_point.errors import InputError
-from molmo_point.frame import OPTICAL_FRAME, RgbdFrame
+from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.intrinsics import within_image
 from molmo_point.geometry.mapping_file import read_mapping
 
@@ -124,9 +124,8 @@ def read_labeled_frame(folder: Path, more: Mapping[str, Mapping[str, Any]] | Non
     depth = _first(folder, _DEPTH_FILES)
     if scale_m is None and depth.suffix == ".png":
         raise InputError("points.json must state depth_scale_m", str(path), 'add "depth_scale_m": 0.001 for millimeters')
-    frame = read_frame_files(
-        _first(folder, _COLOR_FILES), depth, _first(folder, (INTRINSICS_FILE,)), frame=OPTICAL_FRAME, depth_scale_m=scale_m
-    )
+    files = (_first(folder, _COLOR_FILES), depth, _first(folder, (INTRINSICS_FILE,)))
+    frame, _ = FrameFiles(*files, depth_scale_m=scale_m).read()
     rows, more = values.get("points"), dict(more or {})
     if not isinstance(rows, list) or not rows:
         raise InputError("points must be a list of points", f"{path}: {rows!r}", 'write "points": [{"name": ..., "u": ...}]')

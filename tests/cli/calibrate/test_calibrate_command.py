@@ -9,8 +9,9 @@ from PIL import Image
 
 from molmo_point.calibration.boards import DEFAULT, board_yaml
 from molmo_point.calibration.rehearsal_arm import render_board
+from molmo_point.camera.intrinsics_files.camera_choice import load_intrinsics
 from molmo_point.cli import main
-from molmo_point.geometry.intrinsics import Intrinsics, load_intrinsics
+from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.rigid import difference
 from molmo_point.geometry.transforms import load_transform, save_transform
 from molmo_point.hand_eye.synthetic import viewpoints

@@ -26,7 +26,7 @@ class ParameterSpec:
     Attributes:
         description: One line for users.
         range: Inclusive limits of a number; None without limits.
-        choices: The allowed texts; empty allows every text.
+        choices: The allowed values; empty allows every value.
         allowed: Lists the allowed texts if they are open-ended; None if `choices` tells them.
         unit: Unit of a number that its name does not tell.
         frame: True for the name of a frame.
@@ -35,7 +35,7 @@ class ParameterSpec:
 
     description: str
     range: tuple[float, float] | None = None
-    choices: tuple[str, ...] = ()
+    choices: tuple[Any, ...] = ()
     unit: str = ""
     read_only: bool = False
     allowed: Callable[[], str] | None = None
@@ -47,7 +47,7 @@ def parameter(
     description: str,
     range: tuple[float, float] | None = None,
     *,
-    choices: tuple[str, ...] = (),
+    choices: tuple[Any, ...] = (),
     unit: str = "",
     read_only: bool = False,
     allowed: Callable[[], str] | None = None,
@@ -102,7 +102,7 @@ def _descriptor(name: str, default: Any, spec: ParameterSpec) -> ParameterDescri
     description = f"{spec.description} ({unit})" if unit else spec.description
     descriptor = ParameterDescriptor(name=name, description=description, read_only=spec.read_only)
     if spec.choices:
-        descriptor.additional_constraints = f"one of: {', '.join(spec.choices)}"
+        descriptor.additional_constraints = f"one of: {', '.join(map(str, spec.choices))}"
     if spec.allowed is not None:
         descriptor.additional_constraints = f"one of: {spec.allowed()}"
     if spec.range is not None and isinstance(default, float):
@@ -124,7 +124,7 @@ def _check(node: Any, given: list[Parameter], kind: type[NodeParameters]) -> Set
         choices = specs[name].choices
         entries = [each for each in value if each] if isinstance(value, list) else [value]
         if choices and not set(entries) <= set(choices):
-            reason = f"{name} is {value!r}, but must be one of: {', '.join(choices)}"
+            reason = f"{name} is {value!r}, but must be one of: {', '.join(map(str, choices))}"
             return SetParametersResult(successful=False, reason=reason)
         if value is None:
             return SetParametersResult(successful=False, reason=f"{name} must have a value")

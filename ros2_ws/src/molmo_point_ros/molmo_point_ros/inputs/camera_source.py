@@ -45,6 +45,8 @@ class CameraSource(FrameSource):
             return
         if not self._settings.use_depth:
             frame = dataclasses.replace(frame, depth_m=None, depth_stamp_ns=None)
+        if self._settings.rotate:
+            frame = dataclasses.replace(frame, rotate_deg=self._settings.rotate)
         self._received += 1
         self._newest = frame
         self._kept.append(frame)

@@ -140,9 +140,8 @@ class TopicSource(FrameSource):
         except InputError as error:
             code = ErrorCode.NO_DEPTH if isinstance(error, DepthInputError) else ErrorCode.NO_IMAGE
             raise GoalError(code, error.what, error.given, error.fix) from error
-        if self._noise is not None:
-            frame = dataclasses.replace(frame, depth_noise=self._noise)
-        return self._questions.ask(frame)
+        noise = self._noise or frame.depth_noise
+        return self._questions.ask(dataclasses.replace(frame, depth_noise=noise, rotate_deg=parameters.rotate))
 
     def _reason(self, after_ns: int, timeout_s: float) -> GoalError:
         missing, skew_s = self._synchronizer.missing(), self._synchronizer.skew_s()

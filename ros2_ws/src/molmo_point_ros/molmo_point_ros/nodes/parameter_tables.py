@@ -20,7 +20,7 @@ def markdown_rows(kind: type[NodeParameters]) -> list[str]:
 
 
 def _full_text(name: str, spec: ParameterSpec) -> str:
-    limits = ", ".join(spec.choices) or ("{:g} to {:g}".format(*spec.range) if spec.range else "")
+    limits = ", ".join(map(str, spec.choices)) or ("{:g} to {:g}".format(*spec.range) if spec.range else "")
     bounds = " ".join(part for part in (limits, unit_of(name, spec)) if part)
     return f"{spec.description} ({bounds})" if bounds else spec.description
 

@@ -8,6 +8,7 @@ from typing import Any
 from molmo_point.camera.registry import CAMERAS, CameraDriver, CameraRequest, Option, parse_camera, usage
 from molmo_point.cautions import CautionKind, caution_kinds
 from molmo_point.errors import InputError
+from molmo_point.frame import ROTATIONS
 from molmo_point.geometry.depth_cameras import AUTO, depth_camera
 from molmo_point.grasp.gripper import Gripper
 from molmo_point_ros.conversions.field_checks import checked_queries
@@ -147,6 +148,7 @@ class PointingNodeParameters(ModelParameters, CameraParameters, WithoutDepthPara
     compressed: bool = parameter(False, "Subscribe to color/image_raw/compressed instead of color/image_raw")
     reliable: bool = parameter(False, "Subscribe to images reliably; the camera must offer it")
     rgbd: bool = parameter(False, "Subscribe to rgbd instead (realsense2_camera_msgs/RGBD: one capture in one message)")
+    rotate: int = parameter(0, "Clockwise turn to an upright picture for the model", (0, 270), choices=ROTATIONS, unit="deg")
     use_depth: bool = parameter(True, "Use depth; false: answers are pixels only")
     image_timeout_s: float = parameter(3.0, "Timeout of a goal for a complete image", (0.05, 600.0))
     max_image_age_s: float = parameter(1.0, "Largest age of the newest image that a goal accepts", (0.0, 1e9))
