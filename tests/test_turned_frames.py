@@ -77,7 +77,8 @@ def test_every_source_takes_the_turn(tmp_path: Path) -> None:
     with open_camera(f"recording:{tmp_path / 'run'}?rotate=270&loop=true") as camera:
         assert camera.replays and camera.read().rotate_deg == 270
         stamped: Camera = camera.stamped_by(lambda: 77)
-        assert (frame := stamped.read()).stamp_ns == 77 and frame.rotate_deg == 270
+        again = stamped.read()
+        assert (again.stamp_ns, again.rotate_deg) == (77, 270)
     Image.fromarray(frame.color).save(tmp_path / "c.png")
     with open_camera(tmp_path / "c.png", rotate=180) as camera:
         assert camera.read().rotate_deg == 180
