@@ -109,7 +109,6 @@ class UnkindFaults(DepthFaults):
         z_true, material, behind = _in_imager(surface, color, imager, self.imager_offset_m)
         z_shown, hole = _through_materials(z_true, material, behind, self, still)
         z, hole = _measured(z_shown, hole, imager, noise, self, still, rng)
-        hole |= (z <= 0) | (z > 0.5 * _NOWHERE_M)
         shifted = color_grid(intrinsics, self.misaligned_px)
         return seen_from(np.where(hole, np.nan, z), imager, shifted, -self.imager_offset_m, overlap_px=0.3)[0]
 
@@ -219,11 +218,12 @@ def _measured(
     """Depth (h, w) in meters with all errors, and mask (h, w) of the missing pixels."""
     # Cameras without a baseline have the edges of one of 50 mm.
     focal_baseline = imager.fx * (noise.baseline_m or 0.05)
-    disparity = focal_baseline / z_m
+    nowhere = z_m > 0.5 * _NOWHERE_M
+    disparity = np.where(nowhere, 0.0, focal_baseline / z_m)
     hidden = occluded(disparity) if faults.stereo else np.zeros(z_m.shape, bool)
     hole = hole | _grazing(z_m, imager, faults, rng) | _holes(z_m.shape, faults.hole_fraction, faults, still)
     grown, covered, band = _at_edges(disparity, faults, still)
-    hole |= band | (hidden & ~covered)
+    hole |= band | ((hidden | nowhere) & ~covered)
     hole |= _flicker(z_m, hole, imager, faults, still, rng)
     if faults.mixed_fraction > 0:
         grown = _mixed(grown, faults, rng)
@@ -324,7 +324,7 @@ def _grazing(z_m: np.ndarray, imager: PixelGrid, faults: UnkindFaults, rng: np.r
 def _mixed(disparity: np.ndarray, faults: UnkindFaults, rng: np.random.Generator) -> np.ndarray:
     """Put some of the pixels at an edge between its two sides."""
     low, high = neighbor_range(disparity)
-    mixed = (high - low > faults.edge_jump_px) & (rng.random(disparity.shape, np.float32) < faults.mixed_fraction)
+    mixed = (high - low > faults.edge_jump_px) & (low > 0) & (rng.random(disparity.shape, np.float32) < faults.mixed_fraction)
     return np.where(mixed, low + rng.random(disparity.shape, np.float32) * (high - low), disparity)
 
 

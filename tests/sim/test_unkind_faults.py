@@ -182,3 +182,13 @@ def test_edges_and_holes_of_a_still_scene_stay() -> None:
     faults = replace(UNKIND_FAULTS, flicker_fraction=0.0)
     first, second = (np.isnan(simulate_depth(box_in_front(), INTRINSICS, SIMULATED_D435, rng, faults=faults)) for _ in range(2))
     assert np.mean(first != second) < 0.02 and first.mean() > 0.03
+
+
+@pytest.mark.parametrize("faults", [UNKIND_FAULTS, TIME_OF_FLIGHT_FAULTS])
+def test_nothing_there_stays_missing_and_is_never_a_number(faults: UnkindFaults) -> None:
+    depth = box_in_front()
+    depth[:40], depth[40:60], depth[60:70] = np.nan, np.inf, 0.0
+    found = measured(depth, faults, DepthNoise(polynomial_m=(0.001, 0.001, 0.0)))
+    assert found.dtype == np.float32 and np.isnan(found[:60]).all()
+    assert np.nanmin(found) > 0.45 and np.nanmax(found) < 1.1
+    assert np.isnan(measured(np.full((240, 320), np.nan), faults)).all()
