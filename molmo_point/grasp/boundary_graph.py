@@ -17,8 +17,8 @@ CUT = 0.5
 PART_SHARE, PART_LAB = 0.15, 25.0
 """Parts smaller than this share of the region and alike in color, such as handles, stay with it."""
 
-RIVAL = 0.6
-"""Share of CUT that speaks against one object for two points of one answer."""
+RIVAL = 1.1
+"""Evidence, in units of CUT, that two points of one answer are on two objects; a color edge has to add to it."""
 
 PRIOR_LENGTH = 4
 """Length of boundary, in cells, that the evidence `CUT` is assumed for before any is measured."""

@@ -27,7 +27,7 @@ def pose_of(elevation_deg: float, distance_m: float = 0.5) -> Transform:
 
 
 @lru_cache(maxsize=64)
-def true_depth(objects: tuple[SceneObject, ...], elevation_deg: float, table: bool = True) -> np.ndarray:
+def true_depth(objects: tuple[SceneObject, ...], elevation_deg: float, table: bool = True, bumps_m: float = 0.0) -> np.ndarray:
     base_T_camera = pose_of(elevation_deg)
     u, v = np.meshgrid(np.arange(INTRINSICS.width), np.arange(INTRINSICS.height))
     rays = INTRINSICS.deproject(np.stack([u, v], axis=-1).astype(float), 1.0).reshape(-1, 3) @ base_T_camera.rotation.T
@@ -38,7 +38,8 @@ def true_depth(objects: tuple[SceneObject, ...], elevation_deg: float, table: bo
         points = base_T_camera.translation_m + rays[active] * depth[active, None]
         distance = np.min([signed_distance(item, points) for item in objects], axis=0)
         if table:
-            distance = np.minimum(distance, points[:, 2])
+            bumps = bumps_m * np.sin(40.0 * points[:, 0]) * np.sin(40.0 * points[:, 1])
+            distance = np.minimum(distance, 0.95 * (points[:, 2] - bumps))
         depth[active] += distance / speed[active]
         active = active[(distance > 1e-5) & (depth[active] < 3.0)]
         if not active.size:
@@ -48,8 +49,10 @@ def true_depth(objects: tuple[SceneObject, ...], elevation_deg: float, table: bo
 
 
 @lru_cache(maxsize=64)
-def depth_of(objects: tuple[SceneObject, ...], elevation_deg: float = 50.0, table: bool = True, noisy: bool = True) -> np.ndarray:
-    depth = true_depth(objects, elevation_deg, table)
+def depth_of(
+    objects: tuple[SceneObject, ...], elevation_deg: float = 50.0, table: bool = True, noisy: bool = True, bumps_m: float = 0.0
+) -> np.ndarray:
+    depth = true_depth(objects, elevation_deg, table, bumps_m)
     if not noisy:
         return depth.astype(np.float32)
     return simulate_depth(depth, INTRINSICS, SIMULATED_D435, np.random.default_rng(1), faults=FAULTS)
@@ -66,3 +69,12 @@ def mask_of(objects: tuple[SceneObject, ...], index: int, elevation_deg: float =
 
 def pixel_of(point_base_m, elevation_deg: float = 50.0) -> np.ndarray:
     return INTRINSICS.project(pose_of(elevation_deg).inverse().apply(np.array(point_base_m), frame="base"))
+
+
+def color_of(
+    objects: tuple[SceneObject, ...], colors: tuple[tuple[int, int, int], ...], elevation_deg: float = 50.0
+) -> np.ndarray:
+    image = np.full((INTRINSICS.height, INTRINSICS.width, 3), 160, np.uint8)
+    for index, color in enumerate(colors):
+        image[mask_of(objects, index, elevation_deg)] = color
+    return image
