@@ -15,7 +15,7 @@ from molmo_point.geometry.depth_noise import D435, DepthNoise
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.grasp.patch import Patch, cut_patch, grown
 from molmo_point.grasp.segmentation import divide
-from molmo_point.grasp.support import Planes, SupportPlane, direction, find_planes
+from molmo_point.grasp.support import SupportPlane, direction, find_support
 from molmo_point.results import DepthStatus
 
 MAX_SIZE_M = 0.2
@@ -142,7 +142,7 @@ def grow_region(
         return _nothing(depth_m.shape, RegionStatus.MISSING, target, "the lens distortion cannot be undone at the point")
     patch = cut_patch(depth_m, pixel, at_m, intrinsics, noise, reach_m=max_size_m + _MARGIN_M)
     rivals = np.asarray(others, np.float64).reshape(-1, 2)
-    return _grow(depth_m, patch, target, find_planes(patch, target, up=upwards), max_size_m, color, rivals)
+    return _grow(depth_m, patch, target, find_support(patch, target, up=upwards), max_size_m, color, rivals)
 
 
 def _check_sizes(max_size_m: float, at_m: float) -> None:
@@ -156,15 +156,15 @@ def _grow(
     depth_m: DepthArray,
     patch: Patch,
     target: FloatArray,
-    planes: Planes,
+    support: SupportPlane | None,
     max_size_m: float,
     color: ColorArray | None,
     others: FloatArray,
 ) -> ObjectRegion:
-    points, support = patch.points_m, planes.support
+    points = patch.points_m
     distance = np.sqrt(np.sum((points - target) ** 2, axis=-1))
     with np.errstate(invalid="ignore"):
-        near = (distance <= max_size_m) & ~planes.walls
+        near = distance <= max_size_m
         above = near if support is None else near & (support.height_m(points) > _height_limit(patch, support))
     core = above & patch.solid
     seed = np.where(core, distance + np.where(patch.firm, 0.0, EDGE_M), np.inf)

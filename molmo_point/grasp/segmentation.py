@@ -21,7 +21,7 @@ CREASE_SINE, CREASE_SIGMAS = 0.36, 3.5
 EDGE_LAB, EDGE_WEIGHT = 40.0, 0.36
 """Difference in CIE Lab across a color edge of full weight, and that weight as evidence."""
 
-DOUBT = 0.12
+DOUBT = 0.06
 """Boundaries whose evidence is nearer than this to CUT are uncertain."""
 
 FILL_M = 0.010

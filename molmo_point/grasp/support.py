@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from molmo_point.arrays import BoolArray, FloatArray, IntArray
+from molmo_point.arrays import FloatArray, IntArray
 from molmo_point.errors import InputError
-from molmo_point.grasp.patch import Patch, grown, label_pieces
+from molmo_point.grasp.patch import Patch, label_pieces
 from molmo_point.plain_json import plain_json
 
 MIN_SHARE = 0.08
@@ -24,11 +24,8 @@ LEVEL_M = 0.005
 TOP_M = 0.28
 """Narrower side of a plane from which it is a table, not the top of an object, in meters."""
 
-WALL_M, WALL_SHARE = 0.25, 0.12
-"""Smallest narrower side of a wall in meters, and its smallest share of the surroundings."""
-
 _TRIES, _SAMPLES, _INLIER_SIGMAS = 240, 1500, 3.0
-_NEARNESS_M, _STRIP_M = 0.12, 0.01
+_NEARNESS_M = 0.12
 _UP_TOLERANCE_RAD = math.radians(20.0)
 
 
@@ -70,26 +67,8 @@ class SupportPlane:
         return plain_json(self)
 
 
-@dataclass(frozen=True, eq=False)
-class Planes:
-    """Planes around a point.
-
-    Attributes:
-        support: Plane below the point that objects stand on; None if there is none.
-        walls: Pixels (n, m) on other large planes that do not hold the point, e.g. walls and other levels.
-    """
-
-    support: SupportPlane | None
-    walls: BoolArray
-
-
 def find_support(patch: Patch, target_m: FloatArray, *, up: FloatArray | None = None) -> SupportPlane | None:
-    """Find the plane below a point that holds most of its surroundings, or None; see `find_planes`."""
-    return find_planes(patch, target_m, up=up).support
-
-
-def find_planes(patch: Patch, target_m: FloatArray, *, up: FloatArray | None = None) -> Planes:
-    """Find the support of the object at a point, and the other large planes around it.
+    """Find the plane below a point that holds most of its surroundings, or None.
 
     In inverse depth a plane is a linear function of the ray, and the noise of a stereo camera is even. Points seen beneath
     a plane count against it, so the top of a box is not mistaken for the table. Without `up`, a plane that faces the top of
@@ -101,15 +80,14 @@ def find_planes(patch: Patch, target_m: FloatArray, *, up: FloatArray | None = N
         target_m: Point (3,) in the optical frame, in meters; the support is below it or through it.
         up: Unit vector (3,) against gravity in the optical frame; if given, the support is within 20 degrees of level.
     """
-    none = np.zeros(patch.depth_m.shape, dtype=bool)
     rng = np.random.default_rng(0)  # one frame gives one answer
     flat = np.flatnonzero(patch.solid)
     if flat.size < 50:
-        return Planes(None, none)
+        return None
     sample = _Sample.of(patch, rng.choice(flat, min(_SAMPLES, flat.size), replace=False), target_m)
     slopes = _hypotheses(sample.points_m, target_m, rng)
     if not len(slopes):
-        return Planes(None, none)
+        return None
     length = np.linalg.norm(slopes, axis=1)
     deviation = (sample.inverse - slopes @ sample.rays.T) / sample.sigma_q
     held = np.abs(deviation) < _INLIER_SIGMAS
@@ -120,7 +98,7 @@ def find_planes(patch: Patch, target_m: FloatArray, *, up: FloatArray | None = N
     if support is not None and _is_top(patch, support, target_m):
         lower = (slopes @ target_m - 1.0) / length < -LEVEL_M
         support = _best(slopes, np.where(lower, score, -np.inf), sample) or support
-    return Planes(support, _walls(patch, slopes, held, sample, support, target_m))
+    return support
 
 
 def _best(slopes: FloatArray, score: FloatArray, sample: "_Sample") -> SupportPlane | None:
@@ -149,47 +127,6 @@ def _piece_around(patch: Patch, plane: SupportPlane, target_m: FloatArray) -> Fl
 def _spread(points_m: FloatArray) -> FloatArray:
     """Return the standard deviations (3,) of points (n, 3) along their principal axes, largest first."""
     return np.linalg.svd(points_m - points_m.mean(axis=0), compute_uv=False) / math.sqrt(len(points_m))
-
-
-def _walls(
-    patch: Patch, slopes: FloatArray, held: BoolArray, sample: "_Sample", support: SupportPlane | None, target_m: FloatArray
-) -> BoolArray:
-    """Mark the pixels (n, m) on up to two large planes other than the support, that the point is in front of."""
-    found = np.zeros(patch.depth_m.shape, dtype=bool)
-    free = np.ones(len(sample.inverse), dtype=bool)
-    if support is not None:
-        free = np.abs(support.height_m(sample.points_m)) > np.maximum(2.0 * LEVEL_M, 4.0 * support.sigma_m)
-    before = (slopes @ target_m - 1.0) / np.linalg.norm(slopes, axis=1) < -2.0 * LEVEL_M
-    for _ in range(2):
-        count = np.where(before, (held & free).sum(axis=1), 0)
-        best = int(np.argmax(count))
-        if count[best] < WALL_SHARE * len(free):
-            break
-        inside = held[best] & free
-        free &= ~held[best]
-        if _spread(sample.points_m[inside])[1] * math.sqrt(12.0) < WALL_M:
-            continue
-        slope = slopes[best]
-        for _ in range(2):
-            weight = 1.0 / sample.sigma_q[inside]
-            slope = np.linalg.lstsq(sample.rays[inside] * weight[:, None], sample.inverse[inside] * weight, rcond=None)[0]
-            inside = np.abs(sample.inverse - sample.rays @ slope) < _INLIER_SIGMAS * sample.sigma_q
-        with np.errstate(invalid="ignore"):
-            on = np.abs(1.0 / patch.depth_m - patch.rays @ slope) < 4.0 * patch.sigma_m / patch.depth_m**2
-        found |= _wide(on, patch)
-    return found
-
-
-def _wide(on: BoolArray, patch: Patch) -> BoolArray:
-    """Keep the wide and large pieces of a plane's pixels (n, m): elsewhere the plane only cuts through an object."""
-    thin = on[::2, ::2]
-    spacing_m = 2.0 * float(patch.rays[0, 1, 0] - patch.rays[0, 0, 0]) * float(np.nanmedian(patch.depth_m))
-    steps = max(1, round(_STRIP_M / spacing_m))
-    core = ~grown(~thin, steps)
-    pieces = label_pieces(core)
-    numbers, counts = np.unique(pieces[core], return_counts=True)
-    kept = grown(np.isin(pieces, numbers[counts * spacing_m**2 > 0.5 * WALL_M**2]), steps + 1)
-    return np.repeat(np.repeat(kept, 2, axis=0), 2, axis=1)[: on.shape[0], : on.shape[1]] & on
 
 
 def _hypotheses(points: FloatArray, target_m: FloatArray, rng: np.random.Generator) -> FloatArray:
