@@ -58,9 +58,16 @@ def detect_each(
         else:
             kept.append((name, found))
     seen, notes = _usual_board(board, [found for _, found in kept])
-    same = [(name, _in_order_of(seen, board, found)) for name, found in kept]
+    other = [
+        (name, f"another tag: id {found.board.first_marker}") for name, found in kept if found.board and _other_tag(seen, found)
+    ]
+    same = [(name, _in_order_of(seen, board, found)) for name, found in kept if not _other_tag(seen, found)]
     why = what_else(board, unseen) if len(dropped) > len(kept) else ""
-    return Detections(same, dropped, (*notes, why) if why else notes)
+    return Detections(same, dropped + other, (*notes, why) if why else notes)
+
+
+def _other_tag(usual: Board, found: Detection) -> bool:
+    return found.board is not None and found.board.first_marker != usual.first_marker
 
 
 def _usual_board(board: Board, found: list[Detection]) -> tuple[Board, tuple[str, ...]]:
@@ -77,6 +84,8 @@ def _usual_board(board: Board, found: list[Detection]) -> tuple[Board, tuple[str
         notes.append(
             f"The tags have a border of {usual.border_cells} cells: add `border_cells: {usual.border_cells}` to the YAML"
         )
+    if usual.first_marker != board.first_marker:
+        notes.append(f"The tag has the id {usual.first_marker}: add `first_marker: {usual.first_marker}` to its YAML")
     if usual.from_bottom != board.from_bottom:
         side = "bottom" if usual.from_bottom else "top"
         value = str(usual.from_bottom).lower()
@@ -95,6 +104,9 @@ def _in_order_of(usual: Board, board: Board, found: Detection) -> Detection:
 def what_else(board: Board, images: list[ColorArray]) -> str:
     """Describe what images without the board show instead; empty if nothing known."""
     cv2 = import_cv2()
+    lone = _lone_tag(board, images)
+    if lone:
+        return lone
     for image in images:
         gray = np.ascontiguousarray(image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
         if board.kind != "chessboard" and not detect(board, np.ascontiguousarray(gray[:, ::-1])).reason:
@@ -102,6 +114,22 @@ def what_else(board: Board, images: list[ColorArray]) -> str:
         words = _other_markers(board, gray) or _other_chessboard(board, gray)
         if words:
             return words
+    return ""
+
+
+def _lone_tag(board: Board, images: list[ColorArray]) -> str:
+    """Describe a single tag that all images show where a larger board was stated."""
+    if len(images) < _DIAGNOSED or board.columns * board.rows == 1:
+        return ""
+    cv2 = import_cv2()
+    grays = [np.ascontiguousarray(image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)) for image in images]
+    for name, border in _SCANNED:
+        seen = [markers_in(gray, name, border)[1] for gray in grays]
+        if all(len(ids) == 1 for ids in seen) and len({ids[0] for ids in seen}) == 1:
+            tag = seen[0][0]
+            kind = "apriltag" if "APRILTAG" in name else "aruco"
+            board_words = f"kind: {kind}, columns: 1, rows: 1, marker_m, dictionary: {smallest_dictionary(name, tag)}"
+            return f"found a single tag, id {tag}; for one tag the board's YAML says {board_words}, first_marker: {tag}"
     return ""
 
 

@@ -176,8 +176,9 @@ class Board:
         """
         if "target_type" in values:
             values = _from_kalibr(values)
-        if values.get("columns") == 1 == values.get("rows") and "square_m" not in values and "marker_m" in values:
+        if values.get("columns") == 1 == values.get("rows") and "marker_m" in values:
             _check_length("marker_m", values["marker_m"])
+            # The pitch of one tag means nothing; its side is often stated for both.
             values = {**values, "square_m": _LONE_PITCH * values["marker_m"]}
         if set(_NEEDED) - values.keys() or values.keys() - set(cls.__dataclass_fields__):
             fix = f"give {', '.join(sorted(_NEEDED))} and, with markers, marker_m and dictionary"

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from molmo_point.arrays import ColorArray, FloatArray
-from molmo_point.calibration.boards import Board, grid_id, import_cv2, marker_dictionary
+from molmo_point.calibration.boards import Board, grid_id, import_cv2, marker_dictionary, smallest_dictionary
 
 MIN_POINTS = 6
 _MAX_WINDOW_PX = 11
@@ -176,6 +176,9 @@ def _tags(board: Board, gray: NDArray[np.uint8]) -> tuple[FloatArray, Board]:
         other = markers_in(gray, board.dictionary, 3 - board.border_cells)
         if len(set(other[1]) & set(ids)) > len(set(found[1]) & set(ids)):
             found, seen = other, replace(board, border_cells=3 - board.border_cells)
+    if len(ids) == 1 and len(found[1]) == 1:
+        # One tag in the image is the tag, whatever its id.
+        seen = replace(seen, dictionary=smallest_dictionary(seen.dictionary, found[1][0]), first_marker=found[1][0])
     orders = [seen, replace(seen, from_bottom=not seen.from_bottom)] if board.rows > 1 else [seen]
     placed = [_placed(order, *found) for order in orders]
     errors = [_homography_error(board.points, uv) for uv in placed]

@@ -1,16 +1,19 @@
 """Complete hand-eye calibration: solve, validate, diagnose, pass or fail."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from molmo_point.calibration.camera_fit import intrinsics_of_images
+from molmo_point.calibration.intrinsics_refinement import IntrinsicsRefinement, refined_intrinsics
 from molmo_point.errors import InputError
 from molmo_point.geometry.transforms import Transform
 from molmo_point.hand_eye.causes import Cause, gross_causes, likely_causes
 from molmo_point.hand_eye.covariance import stated_covariance
+from molmo_point.hand_eye.half_turns import point_orders, seen_turned, turned_boards
+from molmo_point.hand_eye.joint import camera_poses
 from molmo_point.hand_eye.next_pose import NextPose, next_pose
 from molmo_point.hand_eye.readings import Reading, find_repair
 from molmo_point.hand_eye.samples import HandEyeSet, Setup
@@ -43,12 +46,14 @@ class HandEyeResult:
         folds: Errors on samples left out a fifth at a time.
         spread: Deviation of the other methods, in mm and degrees.
         causes: Likely mistakes.
+        refinement: Intrinsics that the samples prefer; None for board poses.
         suggestion: Next pose to record; None if no pose would help.
         distance_m: Working distance of the task, in meters.
         tolerance_m: Error that the task accepts, in meters.
         error_m: 95 % quantile of the errors at the working distance, in meters.
         passed: True if the calibration meets the tolerance.
         reasons: Reasons against the calibration; empty if it passed.
+        notes: Sentences on samples that were read otherwise.
     """
 
     camera: Transform
@@ -59,12 +64,14 @@ class HandEyeResult:
     folds: Unseen
     spread: dict[str, tuple[float, float]]
     causes: tuple[Cause, ...]
+    refinement: IntrinsicsRefinement | None
     suggestion: NextPose | None
     distance_m: float
     tolerance_m: float
     error_m: float
     passed: bool
     reasons: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     def bad_samples(self) -> list[tuple[str, str]]:
         """List the id and the reason of every unused sample."""
@@ -93,6 +100,7 @@ class HandEyeResult:
             "motion": {name: plain_json(getattr(self.motion, name)) for name in ("status", "spread_deg", "travel_m")},
             "method_spread": {name: {"mm": mm, "deg": deg} for name, (mm, deg) in self.spread.items()},
             "causes": plain_json(self.causes),
+            "intrinsics_refinement": self.refinement and self.refinement.to_dict(),
             "bad_samples": [{"id": name, "reason": reason} for name, reason in self.bad_samples()],
             "samples": [
                 {"id": i, "used": bool(k), "left_out_mm": float(mm), "left_out_deg": float(deg), "board_px": float(px)}
@@ -143,7 +151,30 @@ def calibrate_hand_eye(
         solution = solve(data)
     except (np.linalg.LinAlgError, InputError) as error:
         raise _unsolvable(data, alternatives, error) from error
-    return _calibrated(solution, alternatives, frames, distance_m, tolerance_m, progress)
+    solution, notes = _turned_back(solution)
+    return replace(_calibrated(solution, alternatives, frames, distance_m, tolerance_m, progress), notes=notes)
+
+
+def _turned_back(solution: Solution) -> tuple[Solution, tuple[str, ...]]:
+    """Turn back boards that differ from the others by a half turn; with a sentence on what was turned."""
+    data = solution.data
+    predicted = camera_poses(data.setup, replace(solution.fit.model, robot=data.base_T_gripper))
+    turns = np.where(solution.kept, 0, seen_turned(predicted, data.poses.camera_T_board))
+    orders = None if data.from_poses else point_orders(data.points_board, 2)
+    if not turns.any() or (orders is None and not data.from_poses):
+        return solution, ()
+    try:
+        if orders is None:
+            turned = data.with_boards(turned_boards(data.outer, data.poses.camera_T_board, turns))
+        else:
+            turned = data.with_points(np.where(turns[:, None, None] > 0, data.uv[:, orders[1]], data.uv), data.points_board)
+        again = solve(replace(turned, view_T_camera=data.view_T_camera))
+    except (np.linalg.LinAlgError, InputError):
+        return solution, ()
+    if not again.kept[turns > 0].all() or again.kept.sum() <= solution.kept.sum():
+        return solution, ()
+    names = ", ".join(name for name, turn in zip(data.ids, turns) if turn)
+    return again, (f"The board is turned by 180° in samples {names}; it was turned back, by the robot's poses",)
 
 
 def _unsolvable(data: HandEyeSet, alternatives: Sequence[Reading], error: Exception) -> InputError:
@@ -176,7 +207,9 @@ def _calibrated(
     data, n = solution.data, len(solution.data)
     motion = observability(data)
     progress("looking for likely mistakes")
-    causes = likely_causes(solution, motion, alternatives, lambda: intrinsics_of_images(data))
+    refinement = refined_intrinsics(solution)
+    doubt = (refinement.camera, refinement.cause()) if refinement and refinement.significant else None
+    causes = likely_causes(solution, motion, alternatives, lambda: intrinsics_of_images(data), doubt)
     progress("leaving samples out")
     unknown = Unseen(*np.full((3, n), np.nan))
     left_out, folds = (_or_nan(lambda f=folds: held_out(solution, f), unknown) for folds in (None, _FOLDS))
@@ -199,6 +232,7 @@ def _calibrated(
         folds,
         _or_nan(lambda: spread_between_methods(solution), {}),
         causes,
+        refinement,
         None if _FATAL & {cause.name for cause in causes} else _or_nan(lambda: next_pose(solution, distance_m), None),
         distance_m,
         tolerance_m,

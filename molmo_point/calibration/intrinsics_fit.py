@@ -121,7 +121,7 @@ def calibrate_intrinsics(
     """
     if model is not None and model not in MODELS:
         raise InputError("model must be a known distortion model", repr(model), f"use one of {', '.join(map(repr, MODELS))}")
-    size_wh, points = _one_size(photos), board.points
+    size_wh, points = _one_size(photos), _enough_points(board)
     if factory is not None and factory.size_wh != size_wh:
         given = f"{factory.size_wh}, photos {size_wh} (width, height)"
         raise InputError("factory must be intrinsics of the photos' size", given, "give the intrinsics of this stream")
@@ -148,6 +148,14 @@ def calibrate_intrinsics(
         None if factory is None else largest_difference_px(fit.intrinsics, factory),
         (*found.notes, *_warnings(choice, coverage, tilts, len(kept))),
     )
+
+
+def _enough_points(board: Board) -> FloatArray:
+    points = board.points
+    if len(points) < MIN_POINTS:
+        fix = "use a chessboard, a ChArUco board or a grid of tags; one tag serves for hand-eye"
+        raise InputError(f"The board must have at least {MIN_POINTS} points", f"{board.describe()}: {len(points)}", fix)
+    return points
 
 
 def _consistent(

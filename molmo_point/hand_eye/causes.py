@@ -25,6 +25,7 @@ _OUTLIER_SHARE = 0.05
 _OUTLIER = np.repeat([0.05**2, np.deg2rad(5.0) ** 2], 3)
 _MIN_GAIN = 14.0
 _TIE = 0.5
+_MORE_UNKNOWNS = 8.0  # of six parameters of a camera, by the Bayesian information criterion for 15 samples
 _TRIAL_STEPS = 8
 _GOOD_M, _GOOD_RAD = 0.002, float(np.deg2rad(0.3))
 _BAD_INTRINSICS_PX = 1.5
@@ -75,6 +76,7 @@ def likely_causes(
     motion: Observability,
     readings: Sequence[Reading] = (),
     refit: Callable[[], Intrinsics | None] = lambda: None,
+    refined: tuple[Intrinsics, Cause] | None = None,
 ) -> tuple[Cause, ...]:
     """Find the mistakes that the data support, likeliest first; empty if there is none.
 
@@ -83,6 +85,7 @@ def likely_causes(
         motion: Observability of the same data.
         readings: Other readings of the same samples.
         refit: Returns intrinsics from the images of the samples, if they contradict those given.
+        refined: Intrinsics refined with the solution, if they contradict those given, with the cause to name then.
     """
     data = solution.data
     repeated = _repeated(data)
@@ -98,7 +101,8 @@ def likely_causes(
     trials = [*_scale(data, solution), *_moved(data, solution, "board"), *_moved(data, solution, "camera")]
     found = [replace(t, gain=t.gain - base) for t in trials if t.gain - base > _MIN_GAIN]
     found.sort(key=lambda cause: -cause.gain)
-    found = _intrinsics(data, base, found, refit()) or found[:1]
+    rivals = max((t.gain - base for t in trials), default=0.0)
+    found = _intrinsics(data, base, found, refit()) or _with_refined(found[:1], rivals, _refined(data, base, refined))
     if not found or found[0].name == "board_scale":
         found += _stale(solution)
     return (*found, *_seen_directly(data, motion))
@@ -141,6 +145,25 @@ def _intrinsics(data: HandEyeSet, base: float, others: list[Cause], refitted: In
     )
     fix = "give the intrinsics of this stream and image size, or run `molmo-point calibrate intrinsics`"
     return [Cause("intrinsics", words, fix, gain)]
+
+
+def _with_refined(found: list[Cause], rivals: float, lens: Cause | None) -> list[Cause]:
+    """Join the intrinsics to the causes: alone if they explain more than all else, second if it is close."""
+    if lens is None or lens.gain <= rivals:
+        return found
+    surely = lens.gain - _MORE_UNKNOWNS > max(rivals, 0.0)
+    return [lens] if surely else [*found, lens] if found else []
+
+
+def _refined(data: HandEyeSet, base: float, refined: tuple[Intrinsics, Cause] | None) -> Cause | None:
+    """Measure the gain of intrinsics refined with all samples."""
+    if refined is None:
+        return None
+    try:
+        solution = solve(data.with_points(data.uv, data.points_board, refined[0]))
+    except (MolmoPointError, np.linalg.LinAlgError):
+        return None
+    return replace(refined[1], gain=_score_of(solution.linear, solution.noise) - base)
 
 
 def _scale(data: HandEyeSet, solution: Solution) -> list[Cause]:

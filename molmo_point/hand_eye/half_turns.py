@@ -12,6 +12,7 @@ from molmo_point.hand_eye.closed_form import shah
 
 _ROUNDS = 6
 _SAME_SHARE = 0.05
+_NEAR_RAD = float(np.deg2rad(10.0))
 
 
 def consistent_turns(outer: FloatArray, boards: FloatArray, fold: int = 2) -> IntArray:
@@ -79,3 +80,9 @@ def half_turned(outer: FloatArray, boards: FloatArray) -> tuple[FloatArray, IntA
     """Return the boards with consistent half turns, and the turn (n,) of each."""
     turns = consistent_turns(outer, boards)
     return turned_boards(outer, boards, turns), turns
+
+
+def seen_turned(predicted: FloatArray, boards: FloatArray) -> IntArray:
+    """Return 1 for boards (n, 4, 4) that are a half turn in their plane away from the predicted ones, else 0."""
+    relative = np.swapaxes(predicted[:, :3, :3], 1, 2) @ boards[:, :3, :3]
+    return (angle_between(relative, np.broadcast_to(np.diag([-1.0, -1.0, 1.0]), relative.shape)) < _NEAR_RAD).astype(int)

@@ -128,3 +128,28 @@ def test_tags_of_several_sizes_are_refused():
         v, u = 40 + 140 * (number // 4), 40 + 140 * (number % 4)
         image[v : v + side, u : u + side] = dictionary.generateImageMarker(number, side)
     assert "several sizes" in detect(board, image).reason
+
+
+TAG = Board("aruco", 1, 1, 0.125, 0.1, "DICT_4X4_50")
+
+
+def test_a_single_tag_is_read_whatever_its_id():
+    printed = replace(TAG, first_marker=7)
+    poses = viewpoints(np.random.default_rng(0), 3, 25.0, 60.0, (0.42, 0.5), TAG.points.mean(axis=0))
+    photos = [(str(i), render_board(printed, pose, LENS)) for i, pose in enumerate(poses)]
+    photos.append(("other", render_board(replace(TAG, first_marker=9), poses[0], LENS)))
+    found = detect_each(TAG, photos, 4, lambda line: None)
+    assert [name for name, _ in found.kept] == ["0", "1", "2"] and dict(found.dropped)["other"] == "another tag: id 9"
+    assert any("first_marker: 7" in note for note in found.notes)
+    assert np.abs(found.kept[0][1].uv - LENS.project(applied(poses[0], TAG.points))).max() < 1.0
+    words = what_else(CHARUCO, [photo for _, photo in photos[:2]])
+    assert "single tag, id 7" in words and "columns: 1, rows: 1" in words
+
+
+def test_a_single_tag_is_too_little_for_intrinsics_and_needs_no_pitch():
+    from molmo_point.calibration.intrinsics_fit import calibrate_intrinsics
+
+    with pytest.raises(InputError, match="at least 6 points"):
+        calibrate_intrinsics(TAG, [("a", np.zeros((48, 64, 3), np.uint8))])
+    values = {"kind": "aruco", "columns": 1, "rows": 1, "marker_m": 0.1, "square_m": 0.1}
+    assert Board.from_dict(values).marker_m == 0.1

@@ -79,3 +79,23 @@ def test_rare_units_are_told_from_boards_of_another_size(robot, board, name):
     data, _ = clean(1)
     poses = motion(data.base_T_gripper[:, :3, :3], data.base_T_gripper[:, :3, 3] * robot)
     assert [c.name for c in causes(rebuilt(data, robot=poses, points=data.points_board * board))] == [name]
+
+
+@pytest.mark.parametrize("poses", [True, False], ids=["poses", "images"])
+def test_a_board_turned_in_one_sample_is_turned_back_and_said(poses):
+    from molmo_point.calibration.hand_eye import calibrate_hand_eye
+
+    data, truth = clean(3)
+    other_end = motion(rotation_exp(np.array([0.0, 0.0, np.pi])), 2.0 * data.points_board.mean(axis=0))
+    if poses:
+        boards = data.poses.camera_T_board.copy()
+        boards[5] = boards[5] @ other_end
+        turned = data.with_boards(boards)
+    else:
+        uv = data.uv.copy()
+        uv[5] = uv[5, ::-1]
+        turned = data.with_points(uv, data.points_board)
+    result = calibrate_hand_eye(turned)
+    assert result.solution.kept[5] and not result.causes
+    assert result.notes and "samples 5;" in result.notes[0]
+    assert np.linalg.norm(result.camera.translation_m - truth.x[:3, 3]) < 0.003

@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     values = {
         **result.to_dict(),
         "not_detected": [{"id": i, "reason": r} for i, r in session.dropped],
-        "notes": list(session.notes),
+        "notes": [*session.notes, *result.notes],
         "ros2": command,
     }
     files = {
@@ -77,6 +77,13 @@ def _shown(value: float | None, digits: int = 2) -> str:
     return "unknown" if value is None else f"{value:.{digits}f}"
 
 
+def _refined(values: dict[str, Any] | None) -> list[str]:
+    if values is None:
+        return []
+    moves = ", ".join(f"{name} {values['moves'][name]:+.1f} ± {values['sigmas'][name]:.1f}" for name in ("fx", "fy", "cx", "cy"))
+    return [f"intrinsics    the samples would move them by {moves} px ({values['rms_px']:.1f} px over the image)"]
+
+
 def _lines(values: dict[str, Any]) -> list[str]:
     transform, left, noise = values["transform"], values["leave_one_out"], values["noise"]
     lines = [
@@ -89,6 +96,7 @@ def _lines(values: dict[str, Any]) -> list[str]:
         "  turn ± °    " + "  ".join(f"{s:.3f}" for s in transform["sigma_deg"]),
         f"left out      {_shown(left['rms_mm'])} mm rms, {_shown(left['max_mm'])} mm at most, {_shown(left['rms_deg'], 3)}°",
         f"robot noise   {noise['robot_mm']:.2f} mm, {noise['robot_deg']:.3f}° per axis; corners {noise['pixel']:.2f} px",
+        *_refined(values["intrinsics_refinement"]),
         "other methods " + ", ".join(f"{n} {_shown(v['mm'], 1)} mm" for n, v in values["method_spread"].items()),
         *(f"bad sample    {item['id']}: {item['reason']}" for item in values["bad_samples"]),
         *(f"not detected  {item['id']}: {item['reason']}" for item in values["not_detected"]),
