@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from molmo_point.arrays import BoolArray, DepthArray, FloatArray
 from molmo_point.depth.surroundings import EXPLAINED_AMBIGUOUS, HIDDEN_AMBIGUOUS, HIDDEN_MISSING, doubt_background
 from molmo_point.depth.uncertainty import checked_covariance_px2
-from molmo_point.depth.window import Window, cut_window, local_depth, snap, spread_over_error
+from molmo_point.depth.window import Window, cut_window, local_depth, smoothing_error, snap, spread_over_error
 from molmo_point.errors import InputError
 from molmo_point.geometry.depth_noise import D435, DepthNoise
 from molmo_point.geometry.intrinsics import Intrinsics, within_image
@@ -30,6 +30,8 @@ MIN_VALID_SHARE, MIN_SHARE_AROUND_HOLE = 0.15, 0.20
 MIN_PIXELS = 4
 SAME_OBJECT_M = 0.06
 """Depths this near to the answer may be other parts of the same hand-sized object; the covariance spans them."""
+SMOOTHED_AGAIN, SMOOTHING_VARIANCE = 2.0, 4.0
+"""Radius of a second smoothing over that of the camera, and variance of the camera's error over its squared change."""
 MIN_SIGMA_M = 0.0003
 """Error that no averaging removes, in meters: depth is quantized (1 mm / sqrt(12))."""
 
@@ -47,7 +49,8 @@ class DepthEstimate:
         alternate_depth_m: Depth of the other plausible surface, in meters; NaN if there is none.
         valid_ratio: Share of the window, weighted by nearness, with a depth in range.
         covariance_uvz: Covariance (3, 3) of u, v in pixels and depth in meters: the point's own error spread
-            over the surface and everything within `SAME_OBJECT_M` of it, plus `sigma_m`; NaN without a depth.
+            over the surface and everything within `SAME_OBJECT_M` of it, plus `sigma_m`, the camera's smoothing, and its
+            shift against the color image on slopes; NaN without a depth.
         hidden: Probability of the true point in a wide hole of the background, which may hide a transparent object;
             0 where no surface or several were found.
     """
@@ -207,12 +210,17 @@ def _measured(
     seen = window.block(kept.mask)
     offset = snap(window, seen)
     expected = float(noise.sigma_z(kept.depth_m, intrinsics.focal_px))
-    depth, residual, averaged = local_depth(window, seen, offset, expected, intrinsics.focal_px)
+    depth, residual, averaged, slope = local_depth(window, seen, offset, expected, intrinsics.focal_px)
     pixel_sigma = max(float(noise.sigma_z(depth, intrinsics.focal_px)), residual)
     sigma = math.hypot(pixel_sigma / math.sqrt(noise.independent(averaged, intrinsics.focal_px)), MIN_SIGMA_M)
     around = kept.mask | (np.abs(window.samples.z - depth) <= SAME_OBJECT_M)
     covariance = spread_over_error(window, around, error_px2, offset, depth, pixel_sigma)
-    covariance[2, 2] += sigma**2
+    radius_px = SMOOTHED_AGAIN * noise.smoothing_px * noise.pixel_ratio(intrinsics.focal_px)
+    smoothed = smoothing_error(window, offset, depth, radius_px, SAME_OBJECT_M) if radius_px else 0.0
+    # Noise changes both, by about sigma.
+    covariance[2, 2] += (
+        sigma**2 + SMOOTHING_VARIANCE * max(0.0, smoothed**2 - sigma**2) + noise.alignment_px**2 * float(slope @ slope)
+    )
     return DepthEstimate(
         status=DepthStatus.OK if alternate is None else DepthStatus.AMBIGUOUS,
         depth_m=depth,

@@ -248,7 +248,7 @@ def snap(window: Window, mask: BoolArray) -> FloatArray:
 
 def local_depth(
     window: Window, mask: BoolArray, offset: FloatArray, pixel_sigma_m: float, focal_px: float
-) -> tuple[float, float, float]:
+) -> tuple[float, float, float, FloatArray]:
     """Estimate the depth of a surface at an offset from the point.
 
     The model 1/z = a + b u + c v is exact for a plane. It is fitted to the pixels that can form one face with the nearest
@@ -262,8 +262,8 @@ def local_depth(
         focal_px: Focal length of the image, in pixels.
 
     Returns:
-        The depth in meters; the robust spread of single pixels around the fit, in meters; and the effective number of
-        pixels in the average.
+        The depth in meters; the robust spread of single pixels around the fit, in meters; the effective number of
+        pixels in the average; and the slope (2,) of the face along u and v, in meters per pixel.
     """
     u, v, inverse = window.du[mask] - offset[0], window.dv[mask] - offset[1], 1.0 / window.z[mask]
     squared = u**2 + v**2
@@ -290,7 +290,28 @@ def local_depth(
         deviation = np.abs(inverse - design @ fit)
         weight = weight * (deviation <= 3.0 * max(noise, 1.4826 * float(np.median(deviation[close]))) + 1e-9)
     inverse_depth = float(np.clip(fit[0], inverse.min(), inverse.max()))
-    return 1.0 / inverse_depth, 1.4826 * float(np.median(deviation[close])) / inverse_depth**2, 1.0 / variance
+    spread = 1.4826 * float(np.median(deviation[close]))
+    return 1.0 / inverse_depth, spread / inverse_depth**2, 1.0 / variance, -fit[1:] / inverse_depth**2
+
+
+def smoothing_error(window: Window, offset: FloatArray, depth_m: float, radius_px: float, reach_m: float) -> float:
+    """Estimate by how much smoothing has changed the depth at an offset from the point, in meters.
+
+    A camera that matches windows smooths shapes. To smooth once more changes the depth by about as much.
+
+    Args:
+        window: The pixels around the point.
+        offset: Offset (2,) from the point, in pixels.
+        depth_m: Depth there, in meters.
+        radius_px: Standard deviation of the smoothing, in pixels.
+        reach_m: Largest difference in depth between surfaces that are smoothed together, in meters.
+    """
+    with np.errstate(invalid="ignore"):
+        alike = np.abs(window.z - depth_m) <= reach_m
+    squared = (window.du[alike] - offset[0]) ** 2 + (window.dv[alike] - offset[1]) ** 2
+    weight = np.exp(-0.5 * squared / radius_px**2)
+    total = float(weight.sum())
+    return abs(float(weight @ window.z[alike]) / total - depth_m) if total > 1e-9 else 0.0
 
 
 def spread_over_error(

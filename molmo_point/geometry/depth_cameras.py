@@ -69,7 +69,9 @@ _AZURE = "time of flight; level from planes at 0.4 to 0.5 m in real frames, grow
 
 def _time_of_flight(camera: str) -> DepthNoise:
     law = (0.0012, 0.0003, 0.0002)
-    return DepthNoise(focal_px=504.0, correlation_px=1.0, polynomial_m=law, camera=camera, source=NoiseSource.PRESET)
+    return DepthNoise(
+        focal_px=504.0, correlation_px=1.0, polynomial_m=law, smoothing_px=1.0, camera=camera, source=NoiseSource.PRESET
+    )
 
 
 def _matched(camera: str, baseline_m: float, sigma_px: float, focal_px: float) -> DepthNoise:
@@ -101,7 +103,14 @@ DEPTH_CAMERAS = {
         ("oak-d", "oak_d", "oakd"),
     ),
     "zivid": DepthCamera(
-        DepthNoise(focal_px=1790.0, polynomial_m=(0.0, 0.0, 0.0004), camera="zivid", source=NoiseSource.PRESET),
+        DepthNoise(
+            focal_px=1790.0,
+            polynomial_m=(0.0, 0.0, 0.0004),
+            smoothing_px=1.0,
+            alignment_px=0.5,
+            camera="zivid",
+            source=NoiseSource.PRESET,
+        ),
         (1944, 1200),
         1790.0,
         "structured light of an industrial scanner; fit to planes at 0.7 to 0.85 m in real frames",

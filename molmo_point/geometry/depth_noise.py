@@ -47,6 +47,9 @@ class DepthNoise:
             shares errors that change from frame to frame.
         grazing_ratio: The same on surfaces that are seen at a grazing angle.
         flicker_share: Share of the pixels that are measured in one frame and missing in another of a still camera.
+        smoothing_px: Standard deviation, in pixels of the depth camera, of the smoothing of shapes by its matching;
+            0 without.
+        alignment_px: Standard deviation of the depth's shift against the color image, in pixels of that image.
         camera: Name of the camera model; empty if unknown.
         source: Origin of the values.
 
@@ -62,6 +65,8 @@ class DepthNoise:
     frame_ratio: float = 1.5
     grazing_ratio: float = 4.0
     flicker_share: float = 0.115
+    smoothing_px: float = 2.5
+    alignment_px: float = 1.5
     camera: str = ""
     source: NoiseSource = NoiseSource.GIVEN
 
@@ -75,6 +80,9 @@ class DepthNoise:
                 continue
             if value is None or isinstance(value, bool) or not 0 < value < math.inf:
                 raise InputError(f"{name} must be finite and above zero", f"{name}={value}", _FIX)
+        for name in ("smoothing_px", "alignment_px"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise InputError(f"{name} must be finite and not negative", f"{name}={getattr(self, name)}", _FIX)
         if not 0 <= self.flicker_share < 1:
             raise InputError("flicker_share must be a share from 0 to 1", f"{self.flicker_share}", _FIX)
         lawful = len(self.polynomial_m) == 3 and all(0 <= value < math.inf for value in self.polynomial_m)

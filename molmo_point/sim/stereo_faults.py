@@ -46,6 +46,11 @@ class StereoFaults(DepthFaults):
     hole_radius_px: float = 4.0
     depth_unit_m: float = 0.001
 
+    def stated_noise(self, noise: DepthNoise, intrinsics: Intrinsics) -> DepthNoise:
+        """Name the noise of a camera that smooths no shapes and whose depth fits the color image exactly."""
+        del intrinsics
+        return replace(noise, smoothing_px=0.0, alignment_px=0.0)
+
     def measure(
         self,
         depth_m: FloatArray,

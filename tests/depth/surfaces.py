@@ -1,11 +1,15 @@
 """Depth images of simple surfaces, as a camera of 640 x 480 sees them."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from molmo_point.geometry.depth_noise import D435
 from molmo_point.geometry.intrinsics import Intrinsics
 
 CAMERA = Intrinsics(640, 480, 610.0, 610.0, 319.5, 239.5)
+SHARP = replace(D435, smoothing_px=0.0, alignment_px=0.0)
+"""Noise of a camera that smooths no shapes and whose depth fits the color image exactly."""
 COLUMNS, ROWS = np.meshgrid(np.arange(640.0), np.arange(480.0))
 
 

@@ -11,12 +11,12 @@ from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.results import DepthStatus, ImagePoint, Target
 
-from .surfaces import CAMERA, plane, with_rod
+from .surfaces import CAMERA, SHARP, plane, with_rod
 
 
 def lifted(depth_m: np.ndarray, uv: tuple[float, float], sigma_px: float, camera: Intrinsics) -> Target:
     frame = RgbdFrame(np.zeros((*depth_m.shape, 3), np.uint8), depth_m, camera, stamp_ns=77)
-    target = lift_point(ImagePoint(*uv, "wall", sigma_px=sigma_px), frame)
+    target = lift_point(ImagePoint(*uv, "wall", sigma_px=sigma_px), frame, noise=SHARP)
     assert isinstance(target, Target)
     return target
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from molmo_point.depth.estimator import estimate_depth
-from molmo_point.geometry.depth_noise import D435
+from molmo_point.geometry.depth_noise import D435, DepthNoise
 from molmo_point.results import DepthStatus
 
-from .surfaces import CAMERA, noisy, plane, with_rod
+from .surfaces import CAMERA, SHARP, noisy, plane, with_rod
 
 
 @pytest.mark.parametrize(("slope_u", "slope_v"), [(1.0, 0.0), (0.0, -1.5), (0.7, 0.7)])
@@ -25,7 +25,7 @@ def test_slopes_are_read_at_the_sub_pixel(slope_u: float, slope_v: float) -> Non
 
 def test_the_points_error_goes_along_the_surface() -> None:
     # dz = z/f * slope * du, here 0.7/610 * 1.5 = 1.72 mm per pixel to the right, and half as much less upwards.
-    estimate = estimate_depth(plane(0.7, 1.5, -0.75), (319.5, 239.5), CAMERA, sigma_px=4.0)
+    estimate = estimate_depth(plane(0.7, 1.5, -0.75), (319.5, 239.5), CAMERA, SHARP, sigma_px=4.0)
     by_u, by_v = 0.7 / 610 * 1.5, -0.7 / 610 * 0.75
     covariance = estimate.covariance_uvz
     np.testing.assert_allclose(covariance[:2, :2], np.diag([16, 16]), rtol=0.04, atol=0.1)
@@ -54,7 +54,7 @@ def test_the_points_error_is_not_cut_where_holes_hide_the_surfaces_end() -> None
 def test_the_error_spans_a_step_on_the_same_thing_but_not_the_wall_behind() -> None:
     def spread(step_m: float) -> float:
         stepped = with_rod(0, 319, 0.60, 0.60 + step_m)
-        return float(np.sqrt(estimate_depth(stepped, (315.0, 240.0), CAMERA, sigma_px=6.0).covariance_uvz[2, 2]))
+        return float(np.sqrt(estimate_depth(stepped, (315.0, 240.0), CAMERA, SHARP, sigma_px=6.0).covariance_uvz[2, 2]))
 
     # 4.5 px from the edge, 23 % of the error lies beyond it: sqrt(0.23 * 0.77) of the step and the mean's shift.
     assert spread(0.03) == pytest.approx(0.03 * np.sqrt(0.23), rel=0.1)
@@ -193,3 +193,27 @@ def test_nothing_is_extrapolated_over_the_first_missing_row_or_column(missing, u
     depth = plane(0.6)
     depth[missing] = np.nan
     np.testing.assert_allclose(estimate_depth(depth, uv, CAMERA).uv, moved)
+
+
+def variance_m2(depth: np.ndarray, uv: tuple[float, float], noise: DepthNoise) -> float:
+    return float(estimate_depth(depth, uv, CAMERA, noise, sigma_px=0.0).covariance_uvz[2, 2])
+
+
+@pytest.mark.parametrize(("slope_u", "slope_v"), [(1.5, 0.0), (0.0, -1.5), (0.9, 1.2)])
+def test_depth_that_may_be_shifted_against_color_is_less_sure_on_slopes(slope_u: float, slope_v: float) -> None:
+    depth, shifted = plane(0.7, slope_u, slope_v), replace(SHARP, alignment_px=1.5)
+    added = variance_m2(depth, (319.5, 239.5), shifted) - variance_m2(depth, (319.5, 239.5), SHARP)
+    assert np.sqrt(added) == pytest.approx(1.5 * 0.7 / 610 * 1.5, rel=0.02)
+    assert variance_m2(plane(0.7), (319.5, 239.5), shifted) == pytest.approx(variance_m2(plane(0.7), (319.5, 239.5), SHARP))
+
+
+def test_a_camera_that_smooths_is_less_sure_next_to_a_step_and_on_small_objects() -> None:
+    smooths = replace(SHARP, smoothing_px=2.0)
+    low_step = with_rod(0, 319, 0.60, 0.62)
+    at_edge, away = (variance_m2(low_step, (u, 240.0), smooths) for u in (317.0, 290.0))
+    assert np.sqrt(at_edge) > 0.004 and np.sqrt(away) < 0.002
+    assert at_edge > 4 * variance_m2(low_step, (317.0, 240.0), SHARP)
+    # It smooths nothing of a flat surface, at whatever slope, nor over a step that it shows as two surfaces.
+    for flat in (plane(0.7), plane(0.7, 1.0, 1.0), with_rod(0, 319, 0.60, 0.75)):
+        expected = variance_m2(flat, (310.0, 240.0), SHARP)
+        assert variance_m2(flat, (310.0, 240.0), smooths) == pytest.approx(expected, rel=0.05)
