@@ -1,5 +1,6 @@
 """Division of a measured surface into objects, by creases, depth steps and color edges."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,9 @@ from molmo_point.grasp.patch import LINK_M, LINK_SIGMAS, Patch, grown, label_pie
 
 SPACING_M = 0.003
 """Nominal distance between neighboring cells, in meters."""
+
+MAX_CELLS = 22_000
+"""Largest number of cells; more are farther apart."""
 
 SCALES_M = (0.008, 0.014)
 """Distances from a crease to the two points that its sharpness is measured with, in meters."""
@@ -246,8 +250,9 @@ class _Grid:
         """Lay cells over the domain, one of them at a pixel."""
         angle = float(patch.rays[0, 1, 0] - patch.rays[0, 0, 0])
         depth_m = float(np.median(patch.depth_m[domain]))
-        step = max(1, round(SPACING_M / (angle * depth_m)))
         rows, columns = np.nonzero(domain)
+        pixels = (int(np.ptp(rows)) + 1) * (int(np.ptp(columns)) + 1)
+        step = max(1, round(SPACING_M / (angle * depth_m)), math.ceil(math.sqrt(pixels / MAX_CELLS)))
         margin = _MARGIN * step
         window = (
             slice(max(int(rows.min()) - margin, 0), int(rows.max()) + margin + 1),
