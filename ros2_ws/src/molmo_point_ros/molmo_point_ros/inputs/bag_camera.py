@@ -105,7 +105,7 @@ class BagCamera(Camera):
         except DependencyError:
             raise
         except Exception as error:
-            fix = "give the folder of a rosbag2 recording, or its .mcap or .db3 file"
+            fix = "give the folder of a rosbag2 recording, or its .mcap, .db3 or .bag file"
             raise InputError("The path must hold a recording of ROS 2", f"{bag} ({error})", fix) from error
         self._transforms = {"/tf": False, "/tf_static": True} if on_transforms is not None else {}
         self._on_transforms = on_transforms or (lambda message, static: None)
