@@ -11,8 +11,10 @@ from molmo_point.tracking.feature_motion import same_surface
 from molmo_point.tracking.tracked_view import TrackedView, import_cv2
 
 RADIUS = 15
-MIN_CONTRAST = 4.0
-"""Smallest standard deviation of gray values that makes a patch comparable."""
+MIN_CONTRAST = 2.5
+"""Smallest standard deviation of smoothed gray values that makes a patch comparable."""
+SMOOTHING_PX = 1.5
+"""Smoothing of patches that are compared: noise and a little blur must not count."""
 MIN_NOISE = 2.0
 CORRELATED = 40.0
 """Number of pixels that share one error, because their residuals are not independent."""
@@ -35,15 +37,17 @@ class Anchor:
 
     Attributes:
         patch: (31 * 31,) gray values.
+        smooth: (31 * 31,) smoothed gray values.
         weight: (31 * 31,) near 1 in the center, 0 off the surface.
         slopes: (31 * 31, 8) derivative of the patch by shift (2), affine warp (4), gain and offset.
-        contrast: Weighted standard deviation of the gray values.
-        mean: Weighted mean of the gray values.
+        contrast: Weighted standard deviation of the smoothed gray values.
+        mean: Weighted mean of the smoothed gray values.
         total: Sum of the weights.
         brightness: Mean gray value of the whole source image.
     """
 
     patch: FloatArray
+    smooth: FloatArray
     weight: FloatArray
     slopes: FloatArray
     contrast: float
@@ -82,10 +86,11 @@ def take_anchor(view: TrackedView, uv: FloatArray, depth_m: float) -> Anchor:
     total = max(float(weight.sum()), 1e-9)
     rows, columns = np.gradient(patch)
     gx, gy, flat = columns.ravel(), rows.ravel(), patch.ravel()
-    mean = float(weight @ flat) / total
-    contrast = math.sqrt(float(weight @ (flat - mean) ** 2) / total) if total > 20.0 else 0.0
+    smooth = _smoothed(flat)
+    mean = float(weight @ smooth) / total
+    contrast = math.sqrt(float(weight @ (smooth - mean) ** 2) / total) if total > 20.0 else 0.0
     slopes = np.stack([gx, gy, gx * _X, gx * _Y, gy * _X, gy * _Y, flat, np.ones_like(flat)], axis=1)
-    return Anchor(flat, weight, slopes, contrast, mean, total, view.brightness)
+    return Anchor(flat, smooth, weight, slopes, contrast, mean, total, view.brightness)
 
 
 def sample(view: TrackedView, uv: FloatArray, linear: FloatArray, radius: int) -> NDArray[np.float32]:
@@ -141,8 +146,9 @@ def align(anchor: Anchor, view: TrackedView, uv: FloatArray, linear: FloatArray,
 
 
 def similarity(anchor: Anchor, seen: FloatArray) -> float:
-    """Weighted correlation of the anchor's patch with another patch (31 * 31,)."""
-    a, b = anchor.patch - anchor.mean, seen - float(anchor.weight @ seen) / anchor.total
+    """Weighted correlation of the anchor's patch with another patch (31 * 31,), both smoothed."""
+    seen = _smoothed(seen)
+    a, b = anchor.smooth - anchor.mean, seen - float(anchor.weight @ seen) / anchor.total
     power = math.sqrt(float(anchor.weight @ a**2) * float(anchor.weight @ b**2))
     return float(anchor.weight @ (a * b)) / power if power > 1e-6 else 0.0
 
@@ -181,6 +187,10 @@ def find_again(
     if math.isfinite(depth_m) and not abs(view.depth_of(match.uv) - depth_m) <= 2.0 * view.gate_m(depth_m):
         return None
     return match
+
+
+def _smoothed(patch: FloatArray) -> FloatArray:
+    return import_cv2().GaussianBlur(patch.reshape(_SIDE, _SIDE), (0, 0), SMOOTHING_PX).ravel()
 
 
 def _seen(view: TrackedView, uv: FloatArray, linear: FloatArray) -> FloatArray:

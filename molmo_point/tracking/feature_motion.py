@@ -43,10 +43,10 @@ class FeatureFlow:
         return FeatureFlow(self.start[chosen], self.end[chosen], self.good[chosen], self.return_px[chosen])
 
 
-def flow_between(before: TrackedView, after: TrackedView, points: FloatArray) -> FeatureFlow:
+def flow_between(before: TrackedView, after: TrackedView, points: FloatArray, guess: FloatArray | None = None) -> FeatureFlow:
     """Follow features (n, 2) from one view to the next by pyramidal Lucas-Kanade, and back.
 
-    A change of brightness is compensated first.
+    A change of brightness is compensated first. `guess` (n, 2) is where the features are expected in the next view.
     """
     if not len(points):
         nothing = np.zeros((0, 2))
@@ -57,9 +57,12 @@ def flow_between(before: TrackedView, after: TrackedView, points: FloatArray) ->
     if abs(gain - 1.0) > 0.01:
         gray = cv2.convertScaleAbs(gray, alpha=gain)
     settings = {"winSize": (WINDOW_PX, WINDOW_PX), "maxLevel": LEVELS, "minEigThreshold": 1e-3}
+    settings["flags"] = cv2.OPTFLOW_USE_INITIAL_FLOW
     start = np.ascontiguousarray(points, dtype=np.float32)
-    end, found, _ = cv2.calcOpticalFlowPyrLK(gray, after.gray, start, None, **settings)
-    back, found_back, _ = cv2.calcOpticalFlowPyrLK(after.gray, gray, end, None, **settings)
+    expected = start if guess is None else np.where(np.isfinite(guess), guess, points).astype(np.float32)
+    end, found, _ = cv2.calcOpticalFlowPyrLK(gray, after.gray, start, expected.copy(), **settings)
+    # The way back starts as far off as the way forth did.
+    back, found_back, _ = cv2.calcOpticalFlowPyrLK(after.gray, gray, end, end + (start - expected), **settings)
     return_px = np.linalg.norm((back - start).astype(np.float64), axis=1)
     good = (found.ravel() == 1) & (found_back.ravel() == 1) & (return_px < MAX_RETURN_PX)
     good &= after.inside(end.astype(np.float64))

@@ -1,15 +1,17 @@
 """One tracking step from a view to the next, and the reasons to stop."""
 
+import itertools
 import math
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from molmo_point.arrays import BoolArray, FloatArray
-from molmo_point.tracking.anchor import MIN_CONTRAST, Anchor, align, find_again, shade, take_anchor
+from molmo_point.tracking.anchor import MIN_CONTRAST, Anchor, PatchMatch, align, find_again, shade, take_anchor
 from molmo_point.tracking.feature_motion import MIN_FEATURES, FeatureFlow, ImageMotion, features_around, fit_motion, flow_between
+from molmo_point.tracking.scene_motion import SceneMotion, comparable, warp_between
 from molmo_point.tracking.track import LostReason, TrackState
-from molmo_point.tracking.tracked_view import TrackedView
+from molmo_point.tracking.tracked_view import ScenePose, TrackedView
 
 REACH_PX = 12.0
 FEW_FEATURES = 6
@@ -28,10 +30,12 @@ DEPTH_SPEED = 0.25
 """Unpredicted speed along the depth that the gate allows, in meters per second."""
 FADING_S = 0.4
 """Time constant in seconds with which the own speed of a hidden point decays."""
-SAME_DEPTH = 0.2
 GUESS_VARIANCE_PX2 = 3.0**2
 FOUND_VARIANCE_PX2 = 0.7**2
-_GRID_WH = (8, 6)
+STATIC_VIEWS, STATIC_PX, PLACE_SHARE = 4, 2.5, 0.1
+"""Number of views in which a point must stay with the scene to count as static, and the allowed distance."""
+SLIDE_PX, SLIDE_SIMILARITY = 3.0, 0.05
+PLACE_SIGMA_PX, MAX_PLACE_PX, PLACE_SIMILARITY, BLIND_SIMILARITY = 1.5, 3.0, 0.7, 0.85
 
 
 @dataclass(eq=False)
@@ -56,7 +60,11 @@ class Followed:
         doubts: Number of consecutive views in which the point looked wrong.
         own_px_s: (2,) speed relative to the scene's motion, in pixels per second.
         calm_px_s: (2,) `own_px_s` smoothed again, since an occluder drags at the features first.
-        depth_rate: Speed along the depth, in meters per second.
+        depth_rate: Speed along the depth relative to the scene, in meters per second.
+        p_scene: (3,) position in the static scene, in meters; None if unknown.
+        map_number: Number of the map of `p_scene`.
+        anchor_pose: Pose of the camera when the anchor was taken; None if unknown.
+        static_views: Number of consecutive views in which the point stayed with the scene.
     """
 
     uv: FloatArray
@@ -77,6 +85,10 @@ class Followed:
     own_px_s: FloatArray = field(default_factory=lambda: np.zeros(2))
     calm_px_s: FloatArray = field(default_factory=lambda: np.zeros(2))
     depth_rate: float = 0.0
+    p_scene: FloatArray | None = None
+    map_number: int = 0
+    anchor_pose: ScenePose | None = None
+    static_views: int = STATIC_VIEWS
 
     @property
     def covariance_px2(self) -> FloatArray:
@@ -91,6 +103,8 @@ def begin(view: TrackedView, uv: FloatArray, covariance_px2: FloatArray, depth_m
     features = features_around(view, uv, depth_m)
     anchor = take_anchor(view, uv, depth_m)
     item = Followed(uv, covariance_px2, depth_m, features, view.depth_at(features), anchor, view.stamp_ns)
+    item.anchor_pose = view.pose
+    _place(item, view)
     if len(features) < MIN_FEATURES:
         stop(item, LostReason.NO_TEXTURE, lost=True)
     return item
@@ -109,33 +123,46 @@ def advance(items: list[Followed], before: TrackedView, after: TrackedView, hold
         if step_s > max_gap_s and item.state is TrackState.TRACKED:
             stop(item, LostReason.STREAM_GAP)
     active = [item for item in items if item.state is TrackState.TRACKED]
-    held = [item for item in items if item.state is TrackState.HELD]
-    if not active and not held:
-        return
-    grid = _grid(before)
-    ends = np.cumsum([len(grid), *(len(item.features) for item in active)])
-    flow = flow_between(before, after, np.concatenate([grid, *(item.features for item in active)]))
-    scene = _SceneMotion(flow.part(slice(0, len(grid))), before.depth_at(grid))
-    for item, end in zip(active, ends[1:], strict=True):
-        carried = item.uv + scene.at(item.depth_m)
-        _step(item, flow.part(slice(int(end) - len(item.features), int(end))), after, step_s)
+    scene = SceneMotion(before, after)
+    for item, flow in zip(active, _flows(active, before, after, scene, step_s), strict=True):
+        carried, depth_m = scene.carry(item.uv[None], np.array([item.depth_m]))
+        _step(item, flow, after, step_s, float(depth_m[0]))
         if item.state is TrackState.TRACKED:
-            item.own_px_s = item.own_px_s + SMOOTHING * ((item.uv - carried) / step_s - item.own_px_s)
+            item.own_px_s = item.own_px_s + SMOOTHING * ((item.uv - carried[0]) / step_s - item.own_px_s)
             item.calm_px_s = item.calm_px_s + SMOOTHING * (item.own_px_s - item.calm_px_s)
-    for item in held:
-        _keep(item, scene, after, hold_s, step_s)
+    for item in items:
+        if item not in active:
+            _keep(item, scene, after, hold_s, step_s)
 
 
-def _step(item: Followed, flow: FeatureFlow, view: TrackedView, step_s: float) -> None:
-    """Advance one point whose features moved by `flow`."""
+def _flows(
+    items: list[Followed], before: TrackedView, after: TrackedView, scene: SceneMotion, step_s: float
+) -> list[FeatureFlow]:
+    """Follow the features of all points at once, each from where the scene and the point's own speed lead it."""
+    if not items:
+        return []
+    starts = np.concatenate([item.features for item in items])
+    depths = [np.where(np.isfinite(item.feature_depth_m), item.feature_depth_m, item.depth_m) for item in items]
+    own = [np.tile(item.own_px_s * step_s, (len(item.features), 1)) for item in items]
+    guess = scene.carry(starts, np.concatenate(depths))[0] + np.concatenate(own)
+    flow, ends = flow_between(before, after, starts, guess), np.cumsum([0, *(len(item.features) for item in items)])
+    return [flow.part(slice(int(first), int(last))) for first, last in itertools.pairwise(ends)]
+
+
+def _step(item: Followed, flow: FeatureFlow, view: TrackedView, step_s: float, carried_m: float) -> None:
+    """Advance one point whose features moved by `flow`; `carried_m` is its depth if it moved with the scene."""
     end_depth = view.depth_at(flow.end)
-    jump = end_depth - item.feature_depth_m - item.depth_rate * step_s
+    nearing = carried_m - item.depth_m if math.isfinite(carried_m) else 0.0
+    item.depth_m += nearing
+    expected = item.feature_depth_m + nearing
+    jump = end_depth - expected - item.depth_rate * step_s
     gate = view.gate_m(item.depth_m) + DEPTH_SPEED * step_s
     near, far = flow.good & (jump < -gate), flow.good & (jump > gate)
     good = flow.good & ~near & ~far
     motion = fit_motion(flow.start[good], flow.end[good], item.uv, flow.return_px[good], REACH_PX)
     if motion is None:
-        _stop_without_features(item, flow, near, far, view)
+        if not _take_place(item, view):
+            _stop_without_features(item, flow, near, far, view)
         return
     if not view.inside(motion.end, 1.0):
         item.uv = motion.end
@@ -160,9 +187,9 @@ def _move(item: Followed, motion: ImageMotion, view: TrackedView, step_s: float)
     variance = VARIANCE_FACTOR * motion.variance_px2 + STEP_VARIANCE_PX2
     drift = step @ item.drift_px2 @ step.T + variance * np.eye(2)
     match = align(item.anchor, view, motion.end, step @ item.linear, drift)
-    old = item.linear
-    item.uv, item.linear, item.drift_px2, item.similarity = match.uv, match.linear, match.covariance_px2, match.similarity
-    item.total = match.linear @ np.linalg.inv(old) @ item.total
+    place = _at_place(item, view) if _slid(item, match, view) else None
+    match = match if place is None or place.similarity < match.similarity - SLIDE_SIMILARITY else place
+    _apply(item, match)
     depth_m = view.depth_of(item.uv)
     jump = depth_m - (item.depth_m + item.depth_rate * step_s)
     gate = view.gate_m(item.depth_m) + DEPTH_SPEED * step_s
@@ -176,6 +203,8 @@ def _move(item: Followed, motion: ImageMotion, view: TrackedView, step_s: float)
         item.usual = usual + USUAL_SHARE * (match.similarity - usual)
     if item.anchor.contrast < MIN_CONTRAST:
         wrong = wrong or abs(shade(item.anchor, view, item.uv, item.linear)) > MAX_SHADE
+    if wrong and _take_place(item, view):
+        return
     item.doubts = item.doubts + 1 if wrong else 0
     if item.doubts > PATIENCE:
         stop(item, LostReason.DEPTH_JUMP if jump > gate else LostReason.DRIFTED)
@@ -186,6 +215,13 @@ def _move(item: Followed, motion: ImageMotion, view: TrackedView, step_s: float)
         known = math.isfinite(item.depth_m)
         item.depth_rate = item.depth_rate + SMOOTHING * jump / step_s if known else 0.0
         item.depth_m = depth_m - (1.0 - DEPTH_SHARE) * jump if known else depth_m
+    _place(item, view)
+
+
+def _apply(item: Followed, match: PatchMatch) -> None:
+    """Move a point to where its anchor was aligned."""
+    item.total = match.linear @ np.linalg.inv(item.linear) @ item.total
+    item.uv, item.linear, item.drift_px2, item.similarity = match.uv, match.linear, match.covariance_px2, match.similarity
 
 
 def _renew(item: Followed, view: TrackedView) -> None:
@@ -208,53 +244,109 @@ def renew_anchor(item: Followed, view: TrackedView) -> None:
     """Take a new anchor at the current pixel; past drift stays in the covariance."""
     item.base_px2, item.drift_px2 = item.covariance_px2, np.zeros((2, 2))
     item.anchor, item.linear = take_anchor(view, item.uv, item.depth_m), np.eye(2)
-    item.usual = math.nan
+    item.anchor_pose, item.usual = view.pose, math.nan
 
 
-def _keep(item: Followed, scene: "_SceneMotion", view: TrackedView, hold_s: float, step_s: float) -> None:
-    """Predict the pixel of a hidden point, and search for it there."""
+def _place(item: Followed, view: TrackedView) -> None:
+    """Update the position in the static scene, and count how long the point has stayed there."""
+    if view.pose is None or view.intrinsics is None or not math.isfinite(item.depth_m):
+        return
+    p_scene = view.pose.to_scene(view.intrinsics.deproject(item.uv, item.depth_m))
+    if item.p_scene is None or item.map_number != view.pose.number:
+        item.p_scene, item.map_number = p_scene, view.pose.number
+        return
+    p_camera = view.pose.from_scene(item.p_scene)
+    off_px = float(np.linalg.norm(view.intrinsics.project(p_camera) - item.uv))
+    if off_px < STATIC_PX and abs(p_camera[2] - item.depth_m) < view.gate_m(item.depth_m):
+        item.p_scene = item.p_scene + PLACE_SHARE * (p_scene - item.p_scene)
+        item.static_views += 1
+    else:
+        item.p_scene, item.static_views = p_scene, 0
+
+
+def _expected(item: Followed, view: TrackedView) -> tuple[FloatArray, float] | None:
+    """Pixel (2,) and depth at which a static point is expected; None if the point is not known to be static."""
+    static = item.p_scene is not None and item.static_views >= STATIC_VIEWS
+    if not static or view.pose is None or view.intrinsics is None or view.pose.number != item.map_number:
+        return None
+    assert item.p_scene is not None
+    p_camera = view.pose.from_scene(item.p_scene)
+    uv = view.intrinsics.project(p_camera)
+    return (uv, float(p_camera[2])) if np.all(np.isfinite(uv)) else None
+
+
+def _slid(item: Followed, match: PatchMatch, view: TrackedView) -> bool:
+    expected = _expected(item, view)
+    return expected is not None and float(np.linalg.norm(expected[0] - match.uv)) > SLIDE_PX
+
+
+def _at_place(item: Followed, view: TrackedView) -> PatchMatch | None:
+    """Align a point at its place in the static scene; None if the view does not show it there."""
+    expected = _expected(item, view)
+    if expected is None or not view.inside(expected[0], 1.0) or item.anchor.contrast < MIN_CONTRAST:
+        return None
+    uv, depth_m = expected
+    seen_m = view.depth_of(uv)
+    if abs(seen_m - depth_m) > view.gate_m(depth_m):
+        return None
+    linear = item.linear
+    if comparable(view, item.anchor_pose) and item.anchor_pose is not None and item.p_scene is not None:
+        warp = warp_between(item.anchor_pose, view, item.p_scene)
+        if warp is None:
+            return None
+        linear = warp
+    match = align(item.anchor, view, uv, linear, PLACE_SIGMA_PX**2 * np.eye(2))
+    least = PLACE_SIMILARITY if math.isfinite(seen_m) else BLIND_SIMILARITY
+    if not match.similarity >= least or np.linalg.norm(match.uv - uv) > MAX_PLACE_PX or not view.inside(match.uv, 1.0):
+        return None
+    return match
+
+
+def _take_place(item: Followed, view: TrackedView) -> bool:
+    """Move a point to its place in the static scene, if the view shows it there."""
+    match = _at_place(item, view)
+    if match is None:
+        return False
+    _resume(item, match, view)
+    return True
+
+
+def _resume(item: Followed, match: PatchMatch, view: TrackedView) -> None:
+    """Continue to follow a point from where it was found."""
+    expected = _expected(item, view)
+    _apply(item, match)
+    item.drift_px2 = item.drift_px2 + FOUND_VARIANCE_PX2 * np.eye(2)
+    depth_m = view.depth_of(item.uv)
+    expected_m = item.depth_m if expected is None else expected[1]
+    item.depth_m = depth_m if math.isfinite(depth_m) else expected_m
+    item.depth_rate, item.doubts = 0.0, 0
+    item.features = features_around(view, item.uv, item.depth_m)
+    item.feature_depth_m = view.depth_at(item.features)
+    item.state, item.reason, item.seen_ns = TrackState.TRACKED, LostReason.NONE, view.stamp_ns
+    _place(item, view)
+
+
+def _keep(item: Followed, scene: SceneMotion, view: TrackedView, hold_s: float, step_s: float) -> None:
+    """Predict the pixel of a point out of sight, and search for it there."""
+    if item.reason in (LostReason.NOT_CONFIRMED, LostReason.NO_TEXTURE):
+        return
     unseen_s = (view.stamp_ns - item.seen_ns) * 1e-9
     if unseen_s > hold_s:
         item.state = TrackState.LOST
+    if _take_place(item, view):
         return
-    fading = math.exp(-unseen_s / FADING_S)
-    item.uv = item.uv + scene.at(item.depth_m) + fading * item.calm_px_s * step_s
-    item.drift_px2 = item.drift_px2 + GUESS_VARIANCE_PX2 * np.eye(2)
-    if not view.inside(item.uv, 1.0):
-        stop(item, LostReason.LEFT_IMAGE, lost=True)
-        return
-    found = find_again(item.anchor, view, item.uv, item.linear, item.depth_m, unseen_s)
-    if found is None:
-        return
-    features = features_around(view, found.uv, item.depth_m)
-    if len(features) < MIN_FEATURES:
-        return
-    item.uv, item.similarity = found.uv, found.similarity
-    item.total = found.linear @ np.linalg.inv(item.linear) @ item.total
-    item.linear, item.drift_px2 = found.linear, found.covariance_px2 + FOUND_VARIANCE_PX2 * np.eye(2)
-    item.features, item.feature_depth_m = features, view.depth_at(features)
-    item.state, item.reason, item.seen_ns = TrackState.TRACKED, LostReason.NONE, view.stamp_ns
-    depth_m = view.depth_of(found.uv)
-    item.depth_m = depth_m if math.isfinite(depth_m) else item.depth_m
-    item.depth_rate = 0.0
-
-
-def _grid(view: TrackedView) -> FloatArray:
-    u, v = ((np.arange(count) + 0.5) * length / count for count, length in zip(_GRID_WH, view.size_wh, strict=True))
-    return np.stack(np.meshgrid(u, v), axis=-1).reshape(-1, 2)
-
-
-class _SceneMotion:
-    """Image motion of the scene by depth, which predicts hidden points.
-
-    An occluder is nearer, and must not carry the point away.
-    """
-
-    def __init__(self, flow: FeatureFlow, depth_m: FloatArray) -> None:
-        self._shift = (flow.end - flow.start)[flow.good]
-        self._depth_m = depth_m[flow.good]
-
-    def at(self, depth_m: float) -> FloatArray:
-        """Median shift (2,) of the scene at a similar depth; zero if too little is visible there."""
-        near = ~(np.abs(self._depth_m - depth_m) > SAME_DEPTH * depth_m)
-        return np.median(self._shift[near], axis=0) if near.sum() >= MIN_FEATURES else np.zeros(2)
+    expected = _expected(item, view)
+    uv = item.uv if expected is None else expected[0]
+    if item.state is TrackState.HELD:
+        if expected is None:
+            carried, depth_m = scene.carry(uv[None], np.array([item.depth_m]))
+            fading = math.exp(-unseen_s / FADING_S)
+            uv = carried[0] + fading * item.calm_px_s * step_s
+            item.depth_m = float(depth_m[0])
+        item.uv, item.drift_px2 = uv, item.drift_px2 + GUESS_VARIANCE_PX2 * np.eye(2)
+        if not view.inside(item.uv, 1.0):
+            stop(item, LostReason.LEFT_IMAGE, lost=True)
+            return
+        found = find_again(item.anchor, view, item.uv, item.linear, item.depth_m, unseen_s)
+        if found is not None and len(features_around(view, found.uv, item.depth_m)) >= MIN_FEATURES:
+            _resume(item, found, view)

@@ -17,6 +17,7 @@ from molmo_point.results import DepthStatus, ImagePoint, Pointing, Target, Unrea
 from molmo_point.tracking.answer_fusion import Seed, associate, fuse, seeds_of
 from molmo_point.tracking.follow import Followed, advance, begin, renew_anchor, stop
 from molmo_point.tracking.history import History, Moment, TrackMark, mark_of, replay
+from molmo_point.tracking.scene_map import SceneMap
 from molmo_point.tracking.track import LostReason, Track, Tracks, TrackState
 from molmo_point.tracking.tracked_view import TrackedView, import_cv2, view_of
 
@@ -77,7 +78,7 @@ class PointTracker:
         import_cv2()
         self._hold_s, self._max_gap_s, self._forget_s = hold_s, max_gap_s, forget_s
         self._drop_after, self._replay_steps = int(drop_after), int(replay_steps)
-        self._history = History(history_s)
+        self._history, self._map = History(history_s), SceneMap()
         self._entries: list[_Entry] = []
         self._frame: RgbdFrame | None = None
         self._next_id = 1
@@ -85,6 +86,7 @@ class PointTracker:
     def reset(self) -> None:
         """Drop all frames and tracks, for a new stream. Ids go on, so none is reused."""
         self._history.clear()
+        self._map = SceneMap()
         self._entries.clear()
         self._frame = None
 
@@ -96,7 +98,7 @@ class PointTracker:
         two, because both give the same ids to new tracks.
         """
         other = copy.copy(self)
-        other._history = self._history.copy()
+        other._history, other._map = self._history.copy(), self._map.copy()
         other._entries = copy.deepcopy(self._entries)
         return other
 
@@ -111,7 +113,7 @@ class PointTracker:
         """
         start = time.perf_counter()
         self._check(frame)
-        view = view_of(frame)
+        view = self._map.located(view_of(frame))
         before = self._history.last
         moment = self._history.add(view)
         if before is not None:

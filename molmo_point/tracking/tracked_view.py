@@ -13,12 +13,12 @@ from molmo_point.depth.frame_noise import noise_of
 from molmo_point.depth.lift import MAX_SKEW_S
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.depth_noise import DepthNoise
-from molmo_point.geometry.intrinsics import within_image
+from molmo_point.geometry.intrinsics import Intrinsics, within_image
 
 DEPTH_STEP = 2
 """Every second row and column of the depth is kept: enough for gating, in a quarter of the memory."""
 
-GATE_M, GATE_SIGMAS = 0.012, 6.0
+GATE_M, GATE_SIGMAS = 0.012, 4.0
 _AROUND = np.stack(np.meshgrid([-1, 0, 1], [-1, 0, 1]), axis=-1).reshape(-1, 2)
 
 
@@ -32,6 +32,29 @@ def import_cv2() -> Any:
 
 
 @dataclass(frozen=True, eq=False)
+class ScenePose:
+    """Pose of the camera in a static scene: a point p of the scene is at `rotation @ p + shift_m` in the optical frame.
+
+    Attributes:
+        rotation: (3, 3).
+        shift_m: (3,) in meters.
+        number: Number of the map; poses of two maps cannot be compared.
+    """
+
+    rotation: FloatArray
+    shift_m: FloatArray
+    number: int = 0
+
+    def from_scene(self, p_scene: FloatArray) -> FloatArray:
+        """Convert points (..., 3) of the scene to the optical frame."""
+        return p_scene @ self.rotation.T + self.shift_m
+
+    def to_scene(self, p_camera: FloatArray) -> FloatArray:
+        """Convert points (..., 3) of the optical frame to the scene."""
+        return (p_camera - self.shift_m) @ self.rotation
+
+
+@dataclass(frozen=True, eq=False)
 class TrackedView:
     """One frame as the tracker sees it.
 
@@ -42,6 +65,8 @@ class TrackedView:
         focal_px: Focal length of the color camera; NaN if unknown.
         noise: Noise model of the depth camera.
         brightness: Mean gray value of the image.
+        intrinsics: Intrinsics of the color image; None if unknown.
+        pose: Pose of the camera in the static scene; None if unknown.
     """
 
     stamp_ns: int
@@ -50,6 +75,8 @@ class TrackedView:
     focal_px: float
     noise: DepthNoise
     brightness: float
+    intrinsics: Intrinsics | None = None
+    pose: ScenePose | None = None
 
     @property
     def size_wh(self) -> tuple[int, int]:
@@ -62,24 +89,30 @@ class TrackedView:
 
     def depth_at(self, uv: FloatArray) -> FloatArray:
         """Median depth (n,) of 3x3 half-resolution pixels around pixels (n, 2); NaN if all are missing."""
+        return self.depth_and_span_at(uv)[0]
+
+    def depth_and_span_at(self, uv: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Median and range (n,) of 3x3 half-resolution depths around pixels (n, 2); NaN if all are missing."""
         if self.depth_m is None:
-            return np.full(len(uv), np.nan)
+            return np.full(len(uv), np.nan), np.full(len(uv), np.nan)
         height, width = self.depth_m.shape
         cells = np.floor(uv / DEPTH_STEP + 0.5).astype(int)[:, None, :] + _AROUND
         columns, rows = np.clip(cells[..., 0], 0, width - 1), np.clip(cells[..., 1], 0, height - 1)
         depths = np.sort(self.depth_m[rows, columns].astype(np.float64), axis=1)
-        count = np.sum(np.isfinite(depths), axis=1)
-        return np.where(count > 0, depths[np.arange(len(uv)), np.maximum(count - 1, 0) // 2], np.nan)
+        count, each = np.sum(np.isfinite(depths), axis=1), np.arange(len(uv))
+        last = np.maximum(count - 1, 0)
+        # Without any depth, all are NaN.
+        return depths[each, last // 2], depths[each, last] - depths[:, 0]
 
     def depth_of(self, uv: FloatArray) -> float:
         """Depth of one pixel (2,), as `depth_at`."""
         return float(self.depth_at(uv[None])[0])
 
     def gate_m(self, depth_m: float) -> float:
-        """Largest depth difference, in meters, between two pixels of one surface."""
+        """Largest depth difference, in meters, between two pixels of one surface, or of two frames."""
         if not (math.isfinite(depth_m) and math.isfinite(self.focal_px)):
             return GATE_M
-        return max(GATE_M, GATE_SIGMAS * float(self.noise.sigma_z(depth_m, self.focal_px)))
+        return max(GATE_M, GATE_SIGMAS * float(self.noise.sigma_change(depth_m, self.focal_px)))
 
 
 def view_of(frame: RgbdFrame) -> TrackedView:
@@ -88,4 +121,5 @@ def view_of(frame: RgbdFrame) -> TrackedView:
     usable = frame.depth_m is not None and abs(frame.skew_s) <= MAX_SKEW_S
     depth_m = frame.depth_m[::DEPTH_STEP, ::DEPTH_STEP].copy() if usable and frame.depth_m is not None else None
     focal_px = math.nan if frame.intrinsics is None else frame.intrinsics.focal_px
-    return TrackedView(frame.stamp_ns, gray, depth_m, focal_px, noise_of(frame), float(gray[::4, ::4].mean()))
+    brightness = float(gray[::4, ::4].mean())
+    return TrackedView(frame.stamp_ns, gray, depth_m, focal_px, noise_of(frame), brightness, frame.intrinsics)

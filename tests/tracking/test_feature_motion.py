@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from molmo_point.frame import RgbdFrame
-from molmo_point.geometry.depth_noise import D435
+from molmo_point.geometry.depth_noise import DepthNoise
 from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.tracking.feature_motion import features_around, fit_motion, flow_between
 from molmo_point.tracking.tracked_view import TrackedView, view_of
@@ -22,7 +22,7 @@ def texture(seed=0):
 
 
 def view(gray, depth_m=None):
-    return TrackedView(0, gray, depth_m, 300.0, D435, float(gray.mean()))
+    return TrackedView(0, gray, depth_m, 300.0, DepthNoise(0.05, 0.08), float(gray.mean()))
 
 
 def test_features_go_where_the_image_goes_even_when_it_darkens():
@@ -82,7 +82,7 @@ def test_depth_of_another_moment_is_not_used():
 def test_the_gate_follows_the_noise():
     seen = view(texture())
     assert seen.gate_m(0.3) == pytest.approx(0.012) == seen.gate_m(math.nan)
-    assert seen.gate_m(2.0) == pytest.approx(6.0 * D435.sigma_z(2.0, 300.0))
+    assert seen.gate_m(2.0) == pytest.approx(4.0 * 1.5 * 4.0 * 0.08 / (300.0 * 0.05))
     np.testing.assert_array_equal(
         seen.inside(np.array([[-0.6, 5.0], [-0.4, 5.0], [199.4, 159.4], [199.6, 5.0], [5.0, 159.6]])),
         [False, True, True, False, False],
