@@ -1,7 +1,7 @@
 """Reference patch of a tracked point: detects and corrects drift, and finds the point again."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,9 +26,14 @@ SEARCH_PX, SEARCH_GROWTH_PX_S, MAX_SEARCH_PX = 8, 60.0, 40
 MIN_PEAK, MIN_LEAD = 0.85, 0.04
 MIN_FOUND_SIMILARITY = 0.85
 APART_PX = 6
+CORE_PX = 5.0
+"""Radius of the core of a patch: around it, another background shows when an object moves."""
+CONTEXT_STEP = 4
+"""Reduction of the image in which the surroundings of a plain point are compared."""
 _SIDE = 2 * RADIUS + 1
 _GRID = np.stack(np.meshgrid(np.arange(-RADIUS, RADIUS + 1), np.arange(-RADIUS, RADIUS + 1)), axis=-1).astype(np.float64)
 _X, _Y = _GRID[..., 0].ravel(), _GRID[..., 1].ravel()
+_CORE = np.exp(-0.5 * (_X**2 + _Y**2) / CORE_PX**2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,10 +152,42 @@ def align(anchor: Anchor, view: TrackedView, uv: FloatArray, linear: FloatArray,
 
 def similarity(anchor: Anchor, seen: FloatArray) -> float:
     """Weighted correlation of the anchor's patch with another patch (31 * 31,), both smoothed."""
-    seen = _smoothed(seen)
-    a, b = anchor.smooth - anchor.mean, seen - float(anchor.weight @ seen) / anchor.total
-    power = math.sqrt(float(anchor.weight @ a**2) * float(anchor.weight @ b**2))
-    return float(anchor.weight @ (a * b)) / power if power > 1e-6 else 0.0
+    return _correlation(anchor.smooth, _smoothed(seen), anchor.weight)
+
+
+def core_similarity(anchor: Anchor, view: TrackedView, uv: FloatArray, linear: FloatArray) -> float:
+    """Correlation of the core of the patch with a place; 0 if the core has too little texture."""
+    weight = anchor.weight * _CORE
+    total = float(weight.sum())
+    if total < 20.0 or weight @ (anchor.smooth - weight @ anchor.smooth / total) ** 2 < total * MIN_CONTRAST**2:
+        return 0.0
+    return _correlation(anchor.smooth, _smoothed(_seen(view, uv, linear)), weight)
+
+
+def take_context(view: TrackedView, uv: FloatArray) -> Anchor:
+    """Take the wide surroundings of a pixel (2,), for a point on a plain surface."""
+    return take_anchor(_reduced(view), (uv + 0.5) / CONTEXT_STEP - 0.5, math.nan)
+
+
+def align_context(context: Anchor, view: TrackedView, uv: FloatArray, linear: FloatArray, sigma_px: float) -> PatchMatch:
+    """Compare the surroundings of a pixel (2,) with those of a plain point; `PatchMatch.uv` is in pixels of the view."""
+    prior_px2 = (sigma_px / CONTEXT_STEP) ** 2 * np.eye(2)
+    match = align(context, _reduced(view), (uv + 0.5) / CONTEXT_STEP - 0.5, linear, prior_px2)
+    return replace(match, uv=(match.uv + 0.5) * CONTEXT_STEP - 0.5, covariance_px2=match.covariance_px2 * CONTEXT_STEP**2)
+
+
+def _reduced(view: TrackedView) -> TrackedView:
+    width, height = view.size_wh
+    size = width // CONTEXT_STEP, height // CONTEXT_STEP
+    gray = import_cv2().resize(view.gray, size, interpolation=import_cv2().INTER_AREA)
+    return replace(view, gray=gray, depth_m=None)
+
+
+def _correlation(a: FloatArray, b: FloatArray, weight: FloatArray) -> float:
+    total = max(float(weight.sum()), 1e-9)
+    a, b = a - float(weight @ a) / total, b - float(weight @ b) / total
+    power = math.sqrt(float(weight @ a**2) * float(weight @ b**2))
+    return float(weight @ (a * b)) / power if power > 1e-6 else 0.0
 
 
 def shade(anchor: Anchor, view: TrackedView, uv: FloatArray, linear: FloatArray) -> float:

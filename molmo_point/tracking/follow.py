@@ -7,7 +7,18 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from molmo_point.arrays import BoolArray, FloatArray
-from molmo_point.tracking.anchor import MIN_CONTRAST, Anchor, PatchMatch, align, find_again, shade, take_anchor
+from molmo_point.tracking.anchor import (
+    MIN_CONTRAST,
+    Anchor,
+    PatchMatch,
+    align,
+    align_context,
+    core_similarity,
+    find_again,
+    shade,
+    take_anchor,
+    take_context,
+)
 from molmo_point.tracking.feature_motion import MIN_FEATURES, FeatureFlow, ImageMotion, features_around, fit_motion, flow_between
 from molmo_point.tracking.scene_motion import SceneMotion, comparable, warp_between
 from molmo_point.tracking.track import LostReason, TrackState
@@ -32,10 +43,16 @@ FADING_S = 0.4
 """Time constant in seconds with which the own speed of a hidden point decays."""
 GUESS_VARIANCE_PX2 = 3.0**2
 FOUND_VARIANCE_PX2 = 0.7**2
-STATIC_VIEWS, STATIC_PX, PLACE_SHARE = 4, 2.5, 0.1
+STATIC_VIEWS, STATIC_PX, PLACE_SHARE = 4, 2.5, 0.03
 """Number of views in which a point must stay with the scene to count as static, and the allowed distance."""
-SLIDE_PX, SLIDE_SIMILARITY = 3.0, 0.05
+MOVED_VIEWS = 4
+"""Number of consecutive views away from the scene after which a point has moved."""
+STATIC_STEP_PX, STATIC_SHARE = 1.0, 0.5
+"""Distance from the motion of the scene, and share of the features within it, for a point to move with the scene."""
+CORE_SIMILARITY = 0.85
+SLIDE_PX, SLIDE_SIMILARITY = 3.0, 0.01
 PLACE_SIGMA_PX, MAX_PLACE_PX, PLACE_SIMILARITY, BLIND_SIMILARITY = 1.5, 3.0, 0.7, 0.85
+CONTEXT_SIMILARITY = 0.85
 
 
 @dataclass(eq=False)
@@ -64,7 +81,9 @@ class Followed:
         p_scene: (3,) position in the static scene, in meters; None if unknown.
         map_number: Number of the map of `p_scene`.
         anchor_pose: Pose of the camera when the anchor was taken; None if unknown.
-        static_views: Number of consecutive views in which the point stayed with the scene.
+        static_views: Number of views in which the point stayed with the scene since it last moved.
+        moved_views: Number of consecutive views in which it did not.
+        context: Wide surroundings when the anchor was taken; None if the anchor itself has texture.
     """
 
     uv: FloatArray
@@ -89,6 +108,8 @@ class Followed:
     map_number: int = 0
     anchor_pose: ScenePose | None = None
     static_views: int = STATIC_VIEWS
+    moved_views: int = 0
+    context: Anchor | None = None
 
     @property
     def covariance_px2(self) -> FloatArray:
@@ -103,9 +124,9 @@ def begin(view: TrackedView, uv: FloatArray, covariance_px2: FloatArray, depth_m
     features = features_around(view, uv, depth_m)
     anchor = take_anchor(view, uv, depth_m)
     item = Followed(uv, covariance_px2, depth_m, features, view.depth_at(features), anchor, view.stamp_ns)
-    item.anchor_pose = view.pose
+    renew_anchor(item, view)
     _place(item, view)
-    if len(features) < MIN_FEATURES:
+    if len(features) < MIN_FEATURES and (item.p_scene is None or _patch(item).contrast < MIN_CONTRAST):
         stop(item, LostReason.NO_TEXTURE, lost=True)
     return item
 
@@ -124,9 +145,9 @@ def advance(items: list[Followed], before: TrackedView, after: TrackedView, hold
             stop(item, LostReason.STREAM_GAP)
     active = [item for item in items if item.state is TrackState.TRACKED]
     scene = SceneMotion(before, after)
-    for item, flow in zip(active, _flows(active, before, after, scene, step_s), strict=True):
+    for item, (flow, static) in zip(active, _flows(active, before, after, scene, step_s), strict=True):
         carried, depth_m = scene.carry(item.uv[None], np.array([item.depth_m]))
-        _step(item, flow, after, step_s, float(depth_m[0]))
+        _step(item, flow, static, after, step_s, float(depth_m[0]))
         if item.state is TrackState.TRACKED:
             item.own_px_s = item.own_px_s + SMOOTHING * ((item.uv - carried[0]) / step_s - item.own_px_s)
             item.calm_px_s = item.calm_px_s + SMOOTHING * (item.own_px_s - item.calm_px_s)
@@ -137,20 +158,28 @@ def advance(items: list[Followed], before: TrackedView, after: TrackedView, hold
 
 def _flows(
     items: list[Followed], before: TrackedView, after: TrackedView, scene: SceneMotion, step_s: float
-) -> list[FeatureFlow]:
-    """Follow the features of all points at once, each from where the scene and the point's own speed lead it."""
+) -> list[tuple[FeatureFlow, FloatArray]]:
+    """Follow the features of all points at once, each from where the scene and the point's own speed lead it.
+
+    Returns:
+        For each point the flow, and the pixels (n, 2) of the features if they moved with the scene.
+    """
     if not items:
         return []
     starts = np.concatenate([item.features for item in items])
     depths = [np.where(np.isfinite(item.feature_depth_m), item.feature_depth_m, item.depth_m) for item in items]
     own = [np.tile(item.own_px_s * step_s, (len(item.features), 1)) for item in items]
-    guess = scene.carry(starts, np.concatenate(depths))[0] + np.concatenate(own)
-    flow, ends = flow_between(before, after, starts, guess), np.cumsum([0, *(len(item.features) for item in items)])
-    return [flow.part(slice(int(first), int(last))) for first, last in itertools.pairwise(ends)]
+    static = scene.carry(starts, np.concatenate(depths))[0]
+    flow = flow_between(before, after, starts, static + np.concatenate(own))
+    parts = itertools.pairwise(np.cumsum([0, *(len(item.features) for item in items)]).tolist())
+    return [(flow.part(slice(first, last)), static[first:last]) for first, last in parts]
 
 
-def _step(item: Followed, flow: FeatureFlow, view: TrackedView, step_s: float, carried_m: float) -> None:
-    """Advance one point whose features moved by `flow`; `carried_m` is its depth if it moved with the scene."""
+def _step(item: Followed, flow: FeatureFlow, static: FloatArray, view: TrackedView, step_s: float, carried_m: float) -> None:
+    """Advance one point whose features moved by `flow`.
+
+    `static` are the pixels (n, 2) of the features if they moved with the scene, `carried_m` the point's depth then.
+    """
     end_depth = view.depth_at(flow.end)
     nearing = carried_m - item.depth_m if math.isfinite(carried_m) else 0.0
     item.depth_m += nearing
@@ -159,7 +188,8 @@ def _step(item: Followed, flow: FeatureFlow, view: TrackedView, step_s: float, c
     gate = view.gate_m(item.depth_m) + DEPTH_SPEED * step_s
     near, far = flow.good & (jump < -gate), flow.good & (jump > gate)
     good = flow.good & ~near & ~far
-    motion = fit_motion(flow.start[good], flow.end[good], item.uv, flow.return_px[good], REACH_PX)
+    motion = _static_motion(item, view, flow.end[good] - static[good])
+    motion = motion or fit_motion(flow.start[good], flow.end[good], item.uv, flow.return_px[good], REACH_PX)
     if motion is None:
         if not _take_place(item, view):
             _stop_without_features(item, flow, near, far, view)
@@ -172,6 +202,27 @@ def _step(item: Followed, flow: FeatureFlow, view: TrackedView, step_s: float, c
     if item.state is TrackState.TRACKED:
         item.features, item.feature_depth_m = flow.end[good][motion.inliers], end_depth[good][motion.inliers]
         _renew(item, view)
+
+
+def _static_motion(item: Followed, view: TrackedView, off_px: FloatArray) -> ImageMotion | None:
+    """Move a static point to its place in the scene, if most of its features moved with the scene; `off_px` (n, 2).
+
+    Few features in a blurred image, or along one edge, tell less than the pose of the camera.
+    """
+    expected = _expected(item, view) if item.static_views >= STATIC_VIEWS else None
+    agree = np.linalg.norm(off_px, axis=1) < STATIC_STEP_PX
+    if expected is None or agree.sum() < MIN_FEATURES or agree.mean() < STATIC_SHARE or not view.inside(expected[0], 1.0):
+        return None
+    warp = _warp(item, view)
+    step = np.eye(2) if warp is None else warp @ np.linalg.inv(item.linear)
+    return ImageMotion(step, expected[0], agree, PLACE_SIGMA_PX**2 / VARIANCE_FACTOR)
+
+
+def _warp(item: Followed, view: TrackedView) -> FloatArray | None:
+    """Affine warp (2, 2) since the anchor was taken, by the poses; None if unknown."""
+    if not comparable(view, item.anchor_pose) or item.anchor_pose is None or item.p_scene is None:
+        return None
+    return warp_between(item.anchor_pose, view, item.p_scene)
 
 
 def _stop_without_features(item: Followed, flow: FeatureFlow, near: BoolArray, far: BoolArray, view: TrackedView) -> None:
@@ -187,8 +238,8 @@ def _move(item: Followed, motion: ImageMotion, view: TrackedView, step_s: float)
     variance = VARIANCE_FACTOR * motion.variance_px2 + STEP_VARIANCE_PX2
     drift = step @ item.drift_px2 @ step.T + variance * np.eye(2)
     match = align(item.anchor, view, motion.end, step @ item.linear, drift)
-    place = _at_place(item, view) if _slid(item, match, view) else None
-    match = match if place is None or place.similarity < match.similarity - SLIDE_SIMILARITY else place
+    place = _at_place(item, view, match.similarity - SLIDE_SIMILARITY) if _slid(item, match, view) else None
+    match = match if place is None else place
     _apply(item, match)
     depth_m = view.depth_of(item.uv)
     jump = depth_m - (item.depth_m + item.depth_rate * step_s)
@@ -198,8 +249,9 @@ def _move(item: Followed, motion: ImageMotion, view: TrackedView, step_s: float)
         return
     usual = item.usual if math.isfinite(item.usual) else match.similarity
     # A sudden change, such as the edge of a shadow, drags at the features long before the match fails.
-    wrong = jump > gate or match.similarity < max(MIN_SIMILARITY, usual - SUDDEN)
-    if not wrong:
+    changed = match.similarity < max(MIN_SIMILARITY, usual - SUDDEN)
+    wrong = jump > gate or (changed and core_similarity(item.anchor, view, item.uv, item.linear) < CORE_SIMILARITY)
+    if not wrong and not changed:
         item.usual = usual + USUAL_SHARE * (match.similarity - usual)
     if item.anchor.contrast < MIN_CONTRAST:
         wrong = wrong or abs(shade(item.anchor, view, item.uv, item.linear)) > MAX_SHADE
@@ -245,6 +297,12 @@ def renew_anchor(item: Followed, view: TrackedView) -> None:
     item.base_px2, item.drift_px2 = item.covariance_px2, np.zeros((2, 2))
     item.anchor, item.linear = take_anchor(view, item.uv, item.depth_m), np.eye(2)
     item.anchor_pose, item.usual = view.pose, math.nan
+    item.context = take_context(view, item.uv) if item.anchor.contrast < MIN_CONTRAST else None
+
+
+def _patch(item: Followed) -> Anchor:
+    """Return the anchor, or the surroundings of a plain point."""
+    return item.anchor if item.context is None else item.context
 
 
 def _place(item: Followed, view: TrackedView) -> None:
@@ -258,45 +316,51 @@ def _place(item: Followed, view: TrackedView) -> None:
     p_camera = view.pose.from_scene(item.p_scene)
     off_px = float(np.linalg.norm(view.intrinsics.project(p_camera) - item.uv))
     if off_px < STATIC_PX and abs(p_camera[2] - item.depth_m) < view.gate_m(item.depth_m):
-        item.p_scene = item.p_scene + PLACE_SHARE * (p_scene - item.p_scene)
         item.static_views += 1
-    else:
-        item.p_scene, item.static_views = p_scene, 0
+        item.p_scene = item.p_scene + max(PLACE_SHARE, 1.0 / item.static_views) * (p_scene - item.p_scene)
+        item.moved_views = 0
+        return
+    # One bad frame must not change the place at which the point is searched for.
+    item.moved_views += 1
+    if item.moved_views > MOVED_VIEWS:
+        item.p_scene, item.static_views, item.moved_views = p_scene, 0, 0
 
 
 def _expected(item: Followed, view: TrackedView) -> tuple[FloatArray, float] | None:
-    """Pixel (2,) and depth at which a static point is expected; None if the point is not known to be static."""
-    static = item.p_scene is not None and item.static_views >= STATIC_VIEWS
-    if not static or view.pose is None or view.intrinsics is None or view.pose.number != item.map_number:
+    """Pixel (2,) and depth of the point's last place in the static scene; None if unknown."""
+    if item.p_scene is None or view.pose is None or view.intrinsics is None or view.pose.number != item.map_number:
         return None
-    assert item.p_scene is not None
     p_camera = view.pose.from_scene(item.p_scene)
     uv = view.intrinsics.project(p_camera)
     return (uv, float(p_camera[2])) if np.all(np.isfinite(uv)) else None
 
 
 def _slid(item: Followed, match: PatchMatch, view: TrackedView) -> bool:
-    expected = _expected(item, view)
+    expected = _expected(item, view) if item.static_views >= STATIC_VIEWS else None
     return expected is not None and float(np.linalg.norm(expected[0] - match.uv)) > SLIDE_PX
 
 
-def _at_place(item: Followed, view: TrackedView) -> PatchMatch | None:
-    """Align a point at its place in the static scene; None if the view does not show it there."""
+def _at_place(item: Followed, view: TrackedView, least: float = PLACE_SIMILARITY) -> PatchMatch | None:
+    """Align a point at its place in the static scene; None if the view does not show it there.
+
+    `least` is the smallest similarity.
+    """
     expected = _expected(item, view)
-    if expected is None or not view.inside(expected[0], 1.0) or item.anchor.contrast < MIN_CONTRAST:
+    if expected is None or not view.inside(expected[0], 1.0) or _patch(item).contrast < MIN_CONTRAST:
         return None
     uv, depth_m = expected
     seen_m = view.depth_of(uv)
     if abs(seen_m - depth_m) > view.gate_m(depth_m):
         return None
-    linear = item.linear
-    if comparable(view, item.anchor_pose) and item.anchor_pose is not None and item.p_scene is not None:
-        warp = warp_between(item.anchor_pose, view, item.p_scene)
-        if warp is None:
-            return None
-        linear = warp
+    linear = _warp(item, view)
+    linear = item.linear if linear is None else linear
+    if item.context is not None:
+        around = align_context(item.context, view, uv, linear, PLACE_SIGMA_PX)
+        good = math.isfinite(seen_m) and around.similarity >= CONTEXT_SIMILARITY
+        good = good and np.linalg.norm(around.uv - uv) < MAX_PLACE_PX
+        return PatchMatch(uv, linear, PLACE_SIGMA_PX**2 * np.eye(2), math.nan) if good else None
     match = align(item.anchor, view, uv, linear, PLACE_SIGMA_PX**2 * np.eye(2))
-    least = PLACE_SIMILARITY if math.isfinite(seen_m) else BLIND_SIMILARITY
+    least = least if math.isfinite(seen_m) else max(least, BLIND_SIMILARITY)
     if not match.similarity >= least or np.linalg.norm(match.uv - uv) > MAX_PLACE_PX or not view.inside(match.uv, 1.0):
         return None
     return match
