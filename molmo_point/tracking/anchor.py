@@ -49,6 +49,7 @@ class Anchor:
         mean: Weighted mean of the smoothed gray values.
         total: Sum of the weights.
         brightness: Mean gray value of the whole source image.
+        rival: Correlation of the most similar other place around it, -1 to 1: near 1 on a repetitive texture.
     """
 
     patch: FloatArray
@@ -59,6 +60,7 @@ class Anchor:
     mean: float
     total: float
     brightness: float
+    rival: float = -1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +97,8 @@ def take_anchor(view: TrackedView, uv: FloatArray, depth_m: float) -> Anchor:
     mean = float(weight @ smooth) / total
     contrast = math.sqrt(float(weight @ (smooth - mean) ** 2) / total) if total > 20.0 else 0.0
     slopes = np.stack([gx, gy, gx * _X, gx * _Y, gy * _X, gy * _Y, flat, np.ones_like(flat)], axis=1)
-    return Anchor(flat, smooth, weight, slopes, contrast, mean, total, view.brightness)
+    rival = _peaks(patch, sample(view, uv, np.eye(2), RADIUS + MAX_SEARCH_PX), MAX_SEARCH_PX)[2]
+    return Anchor(flat, smooth, weight, slopes, contrast, mean, total, view.brightness, rival)
 
 
 def sample(view: TrackedView, uv: FloatArray, linear: FloatArray, radius: int) -> NDArray[np.float32]:
@@ -206,16 +209,9 @@ def find_again(
     """
     if anchor.contrast < MIN_CONTRAST:
         return None
-    cv2 = import_cv2()
     reach = int(min(SEARCH_PX + SEARCH_GROWTH_PX_S * unseen_s, MAX_SEARCH_PX))
-    around = sample(view, uv, linear, RADIUS + reach)
-    patch = anchor.patch.reshape(_SIDE, _SIDE).astype(np.float32)
-    scores = cv2.matchTemplate(around, patch, cv2.TM_CCOEFF_NORMED)
-    row, column = np.unravel_index(int(np.argmax(scores)), scores.shape)
-    peak = float(scores[row, column])
-    rows, columns = np.mgrid[0 : scores.shape[0], 0 : scores.shape[1]]
-    others = scores[(rows - row) ** 2 + (columns - column) ** 2 > APART_PX**2]
-    if peak < MIN_PEAK or (others.size and peak - float(others.max()) < MIN_LEAD):
+    (row, column), peak, second = _peaks(anchor.patch, sample(view, uv, linear, RADIUS + reach), None)
+    if peak < MIN_PEAK or peak - max(second, anchor.rival) < MIN_LEAD:
         return None
     place = uv + linear @ np.array([column - reach, row - reach], float)
     match = align(anchor, view, place, linear, np.eye(2))
@@ -224,6 +220,20 @@ def find_again(
     if math.isfinite(depth_m) and not abs(view.depth_of(match.uv) - depth_m) <= 2.0 * view.gate_m(depth_m):
         return None
     return match
+
+
+def _peaks(patch: FloatArray, around: NDArray[np.float32], middle: int | None) -> tuple[tuple[int, int], float, float]:
+    """Search a patch in its surroundings; `middle` is the row and column of its own place, if it is known.
+
+    Returns:
+        Row and column of the best place, its correlation, and that of the best other place.
+    """
+    cv2 = import_cv2()
+    scores = cv2.matchTemplate(around, patch.reshape(_SIDE, _SIDE).astype(np.float32), cv2.TM_CCOEFF_NORMED)
+    row, column = np.unravel_index(int(np.argmax(scores)), scores.shape) if middle is None else (middle, middle)
+    rows, columns = np.mgrid[0 : scores.shape[0], 0 : scores.shape[1]]
+    others = scores[(rows - row) ** 2 + (columns - column) ** 2 > APART_PX**2]
+    return (int(row), int(column)), float(scores[row, column]), float(others.max()) if others.size else -1.0
 
 
 def _smoothed(patch: FloatArray) -> FloatArray:

@@ -52,7 +52,11 @@ STATIC_STEP_PX, STATIC_SHARE = 1.0, 0.5
 CORE_SIMILARITY = 0.85
 SLIDE_PX, SLIDE_SIMILARITY = 3.0, 0.01
 PLACE_SIGMA_PX, MAX_PLACE_PX, PLACE_SIMILARITY, BLIND_SIMILARITY = 1.5, 3.0, 0.7, 0.85
-CONTEXT_SIMILARITY = 0.85
+LEAVING_FEATURES, LEAVING_SHARE = 8, 0.8
+"""Number and share of features that must agree for a static plain point to leave its place."""
+STAYING_S = 0.3
+"""Time in seconds for which a static point out of sight is expected at its place only."""
+CONTEXT_SIMILARITY, ELSEWHERE_SIMILARITY = 0.85, 0.7
 
 
 @dataclass(eq=False)
@@ -145,11 +149,13 @@ def advance(items: list[Followed], before: TrackedView, after: TrackedView, hold
             stop(item, LostReason.STREAM_GAP)
     active = [item for item in items if item.state is TrackState.TRACKED]
     scene = SceneMotion(before, after)
-    for item, (flow, static) in zip(active, _flows(active, before, after, scene, step_s), strict=True):
-        carried, depth_m = scene.carry(item.uv[None], np.array([item.depth_m]))
-        _step(item, flow, static, after, step_s, float(depth_m[0]))
+    uvs, depths = np.array([item.uv for item in active]).reshape(-1, 2), np.array([item.depth_m for item in active])
+    ends, end_depths = scene.carry(uvs, depths)
+    flows = _flows(active, before, after, scene, step_s)
+    for item, (flow, static), carried, depth_m in zip(active, flows, ends, end_depths, strict=True):
+        _step(item, flow, static, after, step_s, float(depth_m))
         if item.state is TrackState.TRACKED:
-            item.own_px_s = item.own_px_s + SMOOTHING * ((item.uv - carried[0]) / step_s - item.own_px_s)
+            item.own_px_s = item.own_px_s + SMOOTHING * ((item.uv - carried) / step_s - item.own_px_s)
             item.calm_px_s = item.calm_px_s + SMOOTHING * (item.own_px_s - item.calm_px_s)
     for item in items:
         if item not in active:
@@ -189,7 +195,9 @@ def _step(item: Followed, flow: FeatureFlow, static: FloatArray, view: TrackedVi
     near, far = flow.good & (jump < -gate), flow.good & (jump > gate)
     good = flow.good & ~near & ~far
     motion = _static_motion(item, view, flow.end[good] - static[good])
-    motion = motion or fit_motion(flow.start[good], flow.end[good], item.uv, flow.return_px[good], REACH_PX)
+    if motion is None:
+        motion = fit_motion(flow.start[good], flow.end[good], item.uv, flow.return_px[good], REACH_PX)
+        motion = None if motion is not None and _is_elsewhere(item, motion, view) else motion
     if motion is None:
         if not _take_place(item, view):
             _stop_without_features(item, flow, near, far, view)
@@ -216,6 +224,18 @@ def _static_motion(item: Followed, view: TrackedView, off_px: FloatArray) -> Ima
     warp = _warp(item, view)
     step = np.eye(2) if warp is None else warp @ np.linalg.inv(item.linear)
     return ImageMotion(step, expected[0], agree, PLACE_SIGMA_PX**2 / VARIANCE_FACTOR)
+
+
+def _is_elsewhere(item: Followed, motion: ImageMotion, view: TrackedView) -> bool:
+    """Test if a plain point would be dragged away, by the edge of an occluder or of its shadow."""
+    if item.context is None or item.context.contrast < MIN_CONTRAST or not view.inside(motion.end, 1.0):
+        return False
+    expected = _expected(item, view) if item.static_views >= STATIC_VIEWS else None
+    leaves = expected is not None and np.linalg.norm(expected[0] - motion.end) > SLIDE_PX
+    if leaves and (motion.inliers.sum() < LEAVING_FEATURES or motion.inliers.mean() < LEAVING_SHARE):
+        return True
+    around = align_context(item.context, view, motion.end, motion.linear @ item.linear, PLACE_SIGMA_PX)
+    return around.similarity < ELSEWHERE_SIMILARITY
 
 
 def _warp(item: Followed, view: TrackedView) -> FloatArray | None:
@@ -410,6 +430,9 @@ def _keep(item: Followed, scene: SceneMotion, view: TrackedView, hold_s: float, 
         item.uv, item.drift_px2 = uv, item.drift_px2 + GUESS_VARIANCE_PX2 * np.eye(2)
         if not view.inside(item.uv, 1.0):
             stop(item, LostReason.LEFT_IMAGE, lost=True)
+            return
+        if expected is not None and item.static_views >= STATIC_VIEWS and unseen_s < STAYING_S:
+            # A static point comes back at its place. Other places may look alike.
             return
         found = find_again(item.anchor, view, item.uv, item.linear, item.depth_m, unseen_s)
         if found is not None and len(features_around(view, found.uv, item.depth_m)) >= MIN_FEATURES:
