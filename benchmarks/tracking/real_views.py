@@ -18,7 +18,6 @@ from molmo_point.tracking.tracked_view import import_cv2
 WIDTH, HEIGHT = 640, 480
 BORDER = 240
 """Mirrored pixels on every side of a real frame, for a camera that turns away."""
-FOLDER = Path(__file__).resolve().parents[3] / "shared" / "real"
 _ROLL = (211, 137)
 _BEHIND_M = 0.03
 _STRIDE = 2
@@ -69,14 +68,14 @@ class RealView:
     chosen: np.ndarray
 
 
-def real_views(folder: Path = FOLDER) -> list[RealView]:
+def real_views(folder: Path) -> list[RealView]:
     """Load all frames with plausible depth.
 
     Raises:
         InputError: The folder is not there.
     """
     if not (folder / "rgbd").is_dir():
-        raise InputError("folder must hold real frames", str(folder), "see benchmarks/tracking; the frames are not public")
+        raise InputError("folder must hold rgbd/ and views/ with real frames", str(folder), "give the folder of the real frames")
     names = [f for f in sorted((folder / "rgbd").iterdir()) if not f.name.startswith("glass") or f.name.endswith("opaque")]
     views = [_load(f.name, f / "color.jpg", f / "depth.png", f / "intrinsics.json", f / "points.json") for f in names]
     room = folder / "views" / "room"

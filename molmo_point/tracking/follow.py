@@ -2,14 +2,12 @@
 
 import itertools
 import math
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from molmo_point.arrays import BoolArray, FloatArray
 from molmo_point.tracking.anchor import (
     MIN_CONTRAST,
-    Anchor,
     PatchMatch,
     align,
     align_context,
@@ -20,9 +18,20 @@ from molmo_point.tracking.anchor import (
     take_context,
 )
 from molmo_point.tracking.feature_motion import MIN_FEATURES, FeatureFlow, ImageMotion, features_around, fit_motion, flow_between
-from molmo_point.tracking.scene_motion import SceneMotion, comparable, warp_between
+from molmo_point.tracking.followed import STATIC_VIEWS, Followed, stop
+from molmo_point.tracking.scene_motion import SceneMotion
+from molmo_point.tracking.static_place import (
+    PLACE_SIGMA_PX,
+    SLIDE_PX,
+    expected_place,
+    has_slid,
+    match_at_place,
+    reference_patch,
+    update_place,
+    warp_since_anchor,
+)
 from molmo_point.tracking.track import LostReason, TrackState
-from molmo_point.tracking.tracked_view import ScenePose, TrackedView
+from molmo_point.tracking.tracked_view import TrackedView
 
 REACH_PX = 12.0
 FEW_FEATURES = 6
@@ -43,82 +52,15 @@ FADING_S = 0.4
 """Time constant in seconds with which the own speed of a hidden point decays."""
 GUESS_VARIANCE_PX2 = 3.0**2
 FOUND_VARIANCE_PX2 = 0.7**2
-STATIC_VIEWS, STATIC_PX, PLACE_SHARE = 4, 2.5, 0.03
-"""Number of views in which a point must stay with the scene to count as static, and the allowed distance."""
-MOVED_VIEWS = 4
-"""Number of consecutive views away from the scene after which a point has moved."""
 STATIC_STEP_PX, STATIC_SHARE = 1.0, 0.5
 """Distance from the motion of the scene, and share of the features within it, for a point to move with the scene."""
-CORE_SIMILARITY = 0.85
-SLIDE_PX, SLIDE_SIMILARITY = 3.0, 0.01
-PLACE_SIGMA_PX, MAX_PLACE_PX, PLACE_SIMILARITY, BLIND_SIMILARITY = 1.5, 3.0, 0.7, 0.85
+CORE_SIMILARITY, UNANIMOUS_SHARE = 0.85, 0.9
+SLIDE_SIMILARITY = 0.01
 LEAVING_FEATURES, LEAVING_SHARE = 8, 0.8
 """Number and share of features that must agree for a static plain point to leave its place."""
 STAYING_S = 0.3
 """Time in seconds for which a static point out of sight is expected at its place only."""
-CONTEXT_SIMILARITY, ELSEWHERE_SIMILARITY = 0.85, 0.7
-
-
-@dataclass(eq=False)
-class Followed:
-    """State of a point that is followed.
-
-    Attributes:
-        uv: (2,) pixel.
-        base_px2: (2, 2) covariance when the anchor was taken, in the pixels of that view.
-        drift_px2: (2, 2) covariance added since the anchor was taken.
-        depth_m: Depth of the surface in meters; NaN if unknown.
-        features: (n, 2) pixels of features around the point, on the same surface.
-        feature_depth_m: (n,) depths of the features in meters; NaN where unknown.
-        anchor: Reference patch.
-        linear: (2, 2) affine warp since the anchor was taken.
-        total: (2, 2) affine warp since the start.
-        state: State of the track.
-        reason: Reason why the point is not TRACKED.
-        seen_ns: Stamp of the last view that showed the point.
-        similarity: Correlation with the anchor, -1 to 1; NaN if unknown.
-        usual: Running mean of the similarity; NaN for a new anchor.
-        doubts: Number of consecutive views in which the point looked wrong.
-        own_px_s: (2,) speed relative to the scene's motion, in pixels per second.
-        calm_px_s: (2,) `own_px_s` smoothed again, since an occluder drags at the features first.
-        depth_rate: Speed along the depth relative to the scene, in meters per second.
-        p_scene: (3,) position in the static scene, in meters; None if unknown.
-        map_number: Number of the map of `p_scene`.
-        anchor_pose: Pose of the camera when the anchor was taken; None if unknown.
-        static_views: Number of views in which the point stayed with the scene since it last moved.
-        moved_views: Number of consecutive views in which it did not.
-        context: Wide surroundings when the anchor was taken; None if the anchor itself has texture.
-    """
-
-    uv: FloatArray
-    base_px2: FloatArray
-    depth_m: float
-    features: FloatArray
-    feature_depth_m: FloatArray
-    anchor: Anchor
-    seen_ns: int
-    drift_px2: FloatArray = field(default_factory=lambda: np.zeros((2, 2)))
-    linear: FloatArray = field(default_factory=lambda: np.eye(2))
-    total: FloatArray = field(default_factory=lambda: np.eye(2))
-    state: TrackState = TrackState.TRACKED
-    reason: LostReason = LostReason.NONE
-    similarity: float = math.nan
-    usual: float = math.nan
-    doubts: int = 0
-    own_px_s: FloatArray = field(default_factory=lambda: np.zeros(2))
-    calm_px_s: FloatArray = field(default_factory=lambda: np.zeros(2))
-    depth_rate: float = 0.0
-    p_scene: FloatArray | None = None
-    map_number: int = 0
-    anchor_pose: ScenePose | None = None
-    static_views: int = STATIC_VIEWS
-    moved_views: int = 0
-    context: Anchor | None = None
-
-    @property
-    def covariance_px2(self) -> FloatArray:
-        """(2, 2) covariance of the pixel."""
-        return self.linear @ self.base_px2 @ self.linear.T + self.drift_px2
+ELSEWHERE_SIMILARITY = 0.7
 
 
 def begin(view: TrackedView, uv: FloatArray, covariance_px2: FloatArray, depth_m: float) -> Followed:
@@ -129,16 +71,10 @@ def begin(view: TrackedView, uv: FloatArray, covariance_px2: FloatArray, depth_m
     anchor = take_anchor(view, uv, depth_m)
     item = Followed(uv, covariance_px2, depth_m, features, view.depth_at(features), anchor, view.stamp_ns)
     renew_anchor(item, view)
-    _place(item, view)
-    if len(features) < MIN_FEATURES and (item.p_scene is None or _patch(item).contrast < MIN_CONTRAST):
+    update_place(item, view)
+    if len(features) < MIN_FEATURES and (item.p_scene is None or reference_patch(item).contrast < MIN_CONTRAST):
         stop(item, LostReason.NO_TEXTURE, lost=True)
     return item
-
-
-def stop(item: Followed, reason: LostReason, *, lost: bool = False) -> None:
-    """Mark a point as held, or as lost."""
-    item.state = TrackState.LOST if lost else TrackState.HELD
-    item.reason, item.similarity, item.doubts = reason, math.nan, 0
 
 
 def advance(items: list[Followed], before: TrackedView, after: TrackedView, hold_s: float, max_gap_s: float) -> None:
@@ -217,11 +153,11 @@ def _static_motion(item: Followed, view: TrackedView, off_px: FloatArray) -> Ima
 
     Few features in a blurred image, or along one edge, tell less than the pose of the camera.
     """
-    expected = _expected(item, view) if item.static_views >= STATIC_VIEWS else None
+    expected = expected_place(item, view) if item.static_views >= STATIC_VIEWS else None
     agree = np.linalg.norm(off_px, axis=1) < STATIC_STEP_PX
     if expected is None or agree.sum() < MIN_FEATURES or agree.mean() < STATIC_SHARE or not view.inside(expected[0], 1.0):
         return None
-    warp = _warp(item, view)
+    warp = warp_since_anchor(item, view)
     step = np.eye(2) if warp is None else warp @ np.linalg.inv(item.linear)
     return ImageMotion(step, expected[0], agree, PLACE_SIGMA_PX**2 / VARIANCE_FACTOR)
 
@@ -230,19 +166,12 @@ def _is_elsewhere(item: Followed, motion: ImageMotion, view: TrackedView) -> boo
     """Test if a plain point would be dragged away, by the edge of an occluder or of its shadow."""
     if item.context is None or item.context.contrast < MIN_CONTRAST or not view.inside(motion.end, 1.0):
         return False
-    expected = _expected(item, view) if item.static_views >= STATIC_VIEWS else None
+    expected = expected_place(item, view) if item.static_views >= STATIC_VIEWS else None
     leaves = expected is not None and np.linalg.norm(expected[0] - motion.end) > SLIDE_PX
     if leaves and (motion.inliers.sum() < LEAVING_FEATURES or motion.inliers.mean() < LEAVING_SHARE):
         return True
     around = align_context(item.context, view, motion.end, motion.linear @ item.linear, PLACE_SIGMA_PX)
     return around.similarity < ELSEWHERE_SIMILARITY
-
-
-def _warp(item: Followed, view: TrackedView) -> FloatArray | None:
-    """Affine warp (2, 2) since the anchor was taken, by the poses; None if unknown."""
-    if not comparable(view, item.anchor_pose) or item.anchor_pose is None or item.p_scene is None:
-        return None
-    return warp_between(item.anchor_pose, view, item.p_scene)
 
 
 def _stop_without_features(item: Followed, flow: FeatureFlow, near: BoolArray, far: BoolArray, view: TrackedView) -> None:
@@ -258,7 +187,7 @@ def _move(item: Followed, motion: ImageMotion, view: TrackedView, step_s: float)
     variance = VARIANCE_FACTOR * motion.variance_px2 + STEP_VARIANCE_PX2
     drift = step @ item.drift_px2 @ step.T + variance * np.eye(2)
     match = align(item.anchor, view, motion.end, step @ item.linear, drift)
-    place = _at_place(item, view, match.similarity - SLIDE_SIMILARITY) if _slid(item, match, view) else None
+    place = match_at_place(item, view, match.similarity - SLIDE_SIMILARITY) if has_slid(item, match, view) else None
     match = match if place is None else place
     _apply(item, match)
     depth_m = view.depth_of(item.uv)
@@ -270,7 +199,11 @@ def _move(item: Followed, motion: ImageMotion, view: TrackedView, step_s: float)
     usual = item.usual if math.isfinite(item.usual) else match.similarity
     # A sudden change, such as the edge of a shadow, drags at the features long before the match fails.
     changed = match.similarity < max(MIN_SIMILARITY, usual - SUDDEN)
-    wrong = jump > gate or (changed and core_similarity(item.anchor, view, item.uv, item.linear) < CORE_SIMILARITY)
+    # Around an object that moves, another background shows.
+    agreed = motion.inliers.sum() >= LEAVING_FEATURES and motion.inliers.mean() >= UNANIMOUS_SHARE
+    agreed = agreed and match.similarity >= MIN_SIMILARITY
+    doubtful = changed and not agreed and core_similarity(item.anchor, view, item.uv, item.linear) < CORE_SIMILARITY
+    wrong = jump > gate or doubtful
     if not wrong and not changed:
         item.usual = usual + USUAL_SHARE * (match.similarity - usual)
     if item.anchor.contrast < MIN_CONTRAST:
@@ -287,7 +220,7 @@ def _move(item: Followed, motion: ImageMotion, view: TrackedView, step_s: float)
         known = math.isfinite(item.depth_m)
         item.depth_rate = item.depth_rate + SMOOTHING * jump / step_s if known else 0.0
         item.depth_m = depth_m - (1.0 - DEPTH_SHARE) * jump if known else depth_m
-    _place(item, view)
+    update_place(item, view)
 
 
 def _apply(item: Followed, match: PatchMatch) -> None:
@@ -320,75 +253,9 @@ def renew_anchor(item: Followed, view: TrackedView) -> None:
     item.context = take_context(view, item.uv) if item.anchor.contrast < MIN_CONTRAST else None
 
 
-def _patch(item: Followed) -> Anchor:
-    """Return the anchor, or the surroundings of a plain point."""
-    return item.anchor if item.context is None else item.context
-
-
-def _place(item: Followed, view: TrackedView) -> None:
-    """Update the position in the static scene, and count how long the point has stayed there."""
-    if view.pose is None or view.intrinsics is None or not math.isfinite(item.depth_m):
-        return
-    p_scene = view.pose.to_scene(view.intrinsics.deproject(item.uv, item.depth_m))
-    if item.p_scene is None or item.map_number != view.pose.number:
-        item.p_scene, item.map_number = p_scene, view.pose.number
-        return
-    p_camera = view.pose.from_scene(item.p_scene)
-    off_px = float(np.linalg.norm(view.intrinsics.project(p_camera) - item.uv))
-    if off_px < STATIC_PX and abs(p_camera[2] - item.depth_m) < view.gate_m(item.depth_m):
-        item.static_views += 1
-        item.p_scene = item.p_scene + max(PLACE_SHARE, 1.0 / item.static_views) * (p_scene - item.p_scene)
-        item.moved_views = 0
-        return
-    # One bad frame must not change the place at which the point is searched for.
-    item.moved_views += 1
-    if item.moved_views > MOVED_VIEWS:
-        item.p_scene, item.static_views, item.moved_views = p_scene, 0, 0
-
-
-def _expected(item: Followed, view: TrackedView) -> tuple[FloatArray, float] | None:
-    """Pixel (2,) and depth of the point's last place in the static scene; None if unknown."""
-    if item.p_scene is None or view.pose is None or view.intrinsics is None or view.pose.number != item.map_number:
-        return None
-    p_camera = view.pose.from_scene(item.p_scene)
-    uv = view.intrinsics.project(p_camera)
-    return (uv, float(p_camera[2])) if np.all(np.isfinite(uv)) else None
-
-
-def _slid(item: Followed, match: PatchMatch, view: TrackedView) -> bool:
-    expected = _expected(item, view) if item.static_views >= STATIC_VIEWS else None
-    return expected is not None and float(np.linalg.norm(expected[0] - match.uv)) > SLIDE_PX
-
-
-def _at_place(item: Followed, view: TrackedView, least: float = PLACE_SIMILARITY) -> PatchMatch | None:
-    """Align a point at its place in the static scene; None if the view does not show it there.
-
-    `least` is the smallest similarity.
-    """
-    expected = _expected(item, view)
-    if expected is None or not view.inside(expected[0], 1.0) or _patch(item).contrast < MIN_CONTRAST:
-        return None
-    uv, depth_m = expected
-    seen_m = view.depth_of(uv)
-    if abs(seen_m - depth_m) > view.gate_m(depth_m):
-        return None
-    linear = _warp(item, view)
-    linear = item.linear if linear is None else linear
-    if item.context is not None:
-        around = align_context(item.context, view, uv, linear, PLACE_SIGMA_PX)
-        good = math.isfinite(seen_m) and around.similarity >= CONTEXT_SIMILARITY
-        good = good and np.linalg.norm(around.uv - uv) < MAX_PLACE_PX
-        return PatchMatch(uv, linear, PLACE_SIGMA_PX**2 * np.eye(2), math.nan) if good else None
-    match = align(item.anchor, view, uv, linear, PLACE_SIGMA_PX**2 * np.eye(2))
-    least = least if math.isfinite(seen_m) else max(least, BLIND_SIMILARITY)
-    if not match.similarity >= least or np.linalg.norm(match.uv - uv) > MAX_PLACE_PX or not view.inside(match.uv, 1.0):
-        return None
-    return match
-
-
 def _take_place(item: Followed, view: TrackedView) -> bool:
     """Move a point to its place in the static scene, if the view shows it there."""
-    match = _at_place(item, view)
+    match = match_at_place(item, view)
     if match is None:
         return False
     _resume(item, match, view)
@@ -397,7 +264,7 @@ def _take_place(item: Followed, view: TrackedView) -> bool:
 
 def _resume(item: Followed, match: PatchMatch, view: TrackedView) -> None:
     """Continue to follow a point from where it was found."""
-    expected = _expected(item, view)
+    expected = expected_place(item, view)
     _apply(item, match)
     item.drift_px2 = item.drift_px2 + FOUND_VARIANCE_PX2 * np.eye(2)
     depth_m = view.depth_of(item.uv)
@@ -407,7 +274,7 @@ def _resume(item: Followed, match: PatchMatch, view: TrackedView) -> None:
     item.features = features_around(view, item.uv, item.depth_m)
     item.feature_depth_m = view.depth_at(item.features)
     item.state, item.reason, item.seen_ns = TrackState.TRACKED, LostReason.NONE, view.stamp_ns
-    _place(item, view)
+    update_place(item, view)
 
 
 def _keep(item: Followed, scene: SceneMotion, view: TrackedView, hold_s: float, step_s: float) -> None:
@@ -419,7 +286,7 @@ def _keep(item: Followed, scene: SceneMotion, view: TrackedView, hold_s: float, 
         item.state = TrackState.LOST
     if _take_place(item, view):
         return
-    expected = _expected(item, view)
+    expected = expected_place(item, view)
     uv = item.uv if expected is None else expected[0]
     if item.state is TrackState.HELD:
         if expected is None:

@@ -8,7 +8,8 @@ import numpy as np
 
 from molmo_point.arrays import FloatArray
 from molmo_point.errors import InputError
-from molmo_point.tracking.follow import Followed, advance
+from molmo_point.tracking.follow import advance
+from molmo_point.tracking.followed import Followed
 from molmo_point.tracking.track import TrackState
 from molmo_point.tracking.tracked_view import TrackedView
 

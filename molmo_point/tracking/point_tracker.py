@@ -15,7 +15,8 @@ from molmo_point.frame import RgbdFrame
 from molmo_point.request import Surface
 from molmo_point.results import DepthStatus, ImagePoint, Pointing, Target, Unreachable
 from molmo_point.tracking.answer_fusion import Seed, associate, fuse, seeds_of
-from molmo_point.tracking.follow import Followed, advance, begin, renew_anchor, stop
+from molmo_point.tracking.follow import advance, begin, renew_anchor
+from molmo_point.tracking.followed import Followed, stop
 from molmo_point.tracking.history import History, Moment, TrackMark, mark_of, replay
 from molmo_point.tracking.scene_map import SceneMap
 from molmo_point.tracking.track import LostReason, Track, Tracks, TrackState
