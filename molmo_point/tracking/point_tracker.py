@@ -114,8 +114,10 @@ class PointTracker:
         """
         start = time.perf_counter()
         self._check(frame)
-        view = self._map.located(view_of(frame))
         before = self._history.last
+        # The estimate of an unknown camera's noise takes longer than a frame may, so that it is made once.
+        known = before is not None and before.view.depth_m is not None
+        view = self._map.located(view_of(frame, before.view.noise if before is not None and known else None))
         moment = self._history.add(view)
         if before is not None:
             advance([entry.item for entry in self._entries], before.view, view, self._hold_s, self._max_gap_s)
@@ -294,7 +296,7 @@ def _lift(item: Followed, point: ImagePoint, frame: RgbdFrame, view: TrackedView
     # The tracked depth is a median, the target's depth is at the pixel: they differ on a tilted surface.
     gate_m = 2.0 * view.gate_m(item.depth_m)
     for prefer in Surface:
-        lifted = lift_point(point, frame, prefer=prefer)
+        lifted = lift_point(point, frame, noise=view.noise, prefer=prefer)
         if isinstance(lifted, Unreachable):
             return lifted
         if not math.isfinite(item.depth_m) or abs(float(lifted.position_m[2]) - item.depth_m) <= gate_m:

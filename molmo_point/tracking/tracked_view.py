@@ -115,11 +115,16 @@ class TrackedView:
         return max(GATE_M, GATE_SIGMAS * float(self.noise.sigma_change(depth_m, self.focal_px)))
 
 
-def view_of(frame: RgbdFrame) -> TrackedView:
-    """Reduce a frame to its tracked view. Depth captured at another time than the image is dropped."""
+def view_of(frame: RgbdFrame, noise: DepthNoise | None = None) -> TrackedView:
+    """Reduce a frame to its tracked view. Depth captured at another time than the image is dropped.
+
+    `noise` is the estimate from an earlier frame, for a camera without a noise model of its own.
+    """
     gray = import_cv2().cvtColor(frame.color, import_cv2().COLOR_RGB2GRAY)
     usable = frame.depth_m is not None and abs(frame.skew_s) <= MAX_SKEW_S
     depth_m = frame.depth_m[::DEPTH_STEP, ::DEPTH_STEP].copy() if usable and frame.depth_m is not None else None
     focal_px = math.nan if frame.intrinsics is None else frame.intrinsics.focal_px
     brightness = float(gray[::4, ::4].mean())
-    return TrackedView(frame.stamp_ns, gray, depth_m, focal_px, noise_of(frame), brightness, frame.intrinsics)
+    return TrackedView(
+        frame.stamp_ns, gray, depth_m, focal_px, frame.depth_noise or noise or noise_of(frame), brightness, frame.intrinsics
+    )
