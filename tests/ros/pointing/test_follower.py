@@ -62,7 +62,7 @@ def test_an_answer_about_the_newest_frame_is_there_at_once():
         assert newest.stamp_ns == still.stamp_ns
         (track,) = tracks.tracks
         assert track.target is not None and track.id == 1
-    (out_of_sight,) = follower.update(world.draw(middle(0), 80)).tracks
+    (out_of_sight,) = follower.update(world.draw(middle(0), 80, hand=(0, 320))).tracks
     assert out_of_sight.target is None
 
 
