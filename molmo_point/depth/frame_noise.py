@@ -17,7 +17,7 @@ from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.depth_noise import D435, DepthNoise, NoiseSource
 
 WINDOW_SHARE = 1 / 31
-"""Side of a window, in widths of the image."""
+"""Side of a window, in widths of the image, or heights of one that is upright."""
 _SIDE = 11
 """Samples along a side of a window."""
 _GRID_WH = (26, 18)
@@ -66,7 +66,7 @@ def noise_of(frame: RgbdFrame) -> DepthNoise:
     found = _known.get(frame)
     if found is None:
         whole = frame.intrinsics.cropped_from if frame.intrinsics is not None else None
-        found = _known[frame] = estimate_noise(frame.depth_m, whole[2] if whole else None)
+        found = _known[frame] = estimate_noise(frame.depth_m, max(whole[2:]) if whole else None)
     return found
 
 
@@ -75,7 +75,7 @@ def estimate_noise(depth_m: DepthArray, width_px: float | None = None) -> DepthN
 
     Args:
         depth_m: Depth (h, w) in meters; NaN where missing.
-        width_px: Width of the whole image, for one that was cut from it.
+        width_px: Longer side of the whole image, for one that was cut from it.
 
     Returns:
         A model with the source ESTIMATED; that of a usual camera, with the source ASSUMED, if too few windows are planar.
@@ -128,10 +128,10 @@ def plane_windows(depth_m: DepthArray, width_px: float | None = None) -> PlaneWi
 
     Args:
         depth_m: Depth (h, w) in meters; NaN where missing.
-        width_px: Width of the whole image, for one that was cut from it.
+        width_px: Longer side of the whole image, for one that was cut from it.
     """
     height, width = depth_m.shape
-    step = max(1, round((width_px or width) * WINDOW_SHARE / (_SIDE - 1)))
+    step = max(1, round((width_px or max(width, height)) * WINDOW_SHARE / (_SIDE - 1)))
     side = step * (_SIDE - 1) + 1
     rows, columns = (
         np.unique(np.linspace(0, max(size - side, 0), count).astype(np.int64))

@@ -25,7 +25,7 @@ def frame_of(law: Law, depth_m: np.ndarray) -> RgbdFrame:
     return RgbdFrame(np.zeros((*depth_m.shape, 3), np.uint8), depth_m, law.intrinsics, 0)
 
 
-FAST = ("stereo, coarse color", "time of flight", "first Kinect")
+FAST = ("stereo, coarse color", "time of flight")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.depth_noise import DepthNoise, NoiseSource
 
 TILE_SHARE = 1 / 31
-"""Side of a tile, in widths of the image: 21 pixels of 640, 41 of 1280."""
+"""Side of a tile, in longer sides of the image: 21 pixels of 640, 41 of 1280."""
 _MIN_VALID, _MIN_INLIERS, _INLIER_SIGMAS = 0.9, 0.98, 4.0
 _LEAST_LEFT = 0.64
 """Share of the residual's variance that a quadratic surface must leave."""
@@ -69,7 +69,7 @@ def plane_noise(frame: RgbdFrame, noise: DepthNoise | None = None) -> PlaneNoise
 
 def plane_residuals(depth_m: DepthArray) -> tuple[FloatArray, FloatArray]:
     """Return depth (n,) and residual (n,) of the planar tiles of a depth image (h, w), all in meters."""
-    side = max(2 * round(depth_m.shape[1] * TILE_SHARE / 2) + 1, 7)
+    side = max(2 * round(max(depth_m.shape) * TILE_SHARE / 2) + 1, 7)
     tiles = _tiles(depth_m, side)
     kept = [tile for place, tile in tiles.items() if _goes_on(place, tiles)]
     return np.array([tile.depth_m for tile in kept]), np.array([tile.residual_m for tile in kept])

@@ -1,0 +1,100 @@
+"""Displacement of depth against color: found on drawn scenes with grown outlines and holes, and not claimed on real frames."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from molmo_point.depth.alignment_check import AlignmentCheck, Misfit, check_alignment
+from molmo_point.errors import InputError
+from molmo_point.frame import RgbdFrame
+from molmo_point.geometry.intrinsics import Intrinsics
+
+from .test_frame_noise import FRAMES, REAL, real_frame
+
+LENS = Intrinsics(640, 480, 600.0, 600.0, 319.5, 239.5)
+Place = Callable[[float, float, float], tuple[float, float]]
+"""Pixel (u, v) at which depth shows what color shows at u, v, for a depth in meters."""
+
+
+def drawn(place: Place, seed: int = 0, *, textured: bool = False, growth: int = 2) -> RgbdFrame:
+    """Boxes in front of a wall: color exact, depth grown, with a hole of 4 px on the right sides, and noisy."""
+    rng = np.random.default_rng(seed)
+    color = np.full((480, 640, 3), 110, np.uint8)
+    depth_m = np.full((480, 640), 1.3, np.float32)
+    boxes = [(u, v, rng.uniform(0.5, 0.95)) for u in range(50, 620, 95) for v in range(50, 460, 90)]
+    for u, v, z in sorted(boxes, key=lambda box: -box[2]):
+        half = rng.integers(14, 28, 2)
+        color[v - half[1] : v + half[1], u - half[0] : u + half[0]] = rng.integers(0, 255, 3)
+        corners = [place(u + side * half[0], v + side * half[1], z) for side in (-1, 1)]
+        (left, top), (right, bottom) = np.rint(corners).astype(int)
+        left, top = max(left - growth, 0), max(top - growth, 0)
+        depth_m[top : bottom + growth, left : max(right + growth + 4, 0)] = np.nan
+        depth_m[top : bottom + growth, left : max(right + growth, 0)] = z
+    if textured:
+        color = np.clip(color + rng.normal(0, 25, color.shape), 0, 255).astype(np.uint8)
+    return RgbdFrame(color, (depth_m + rng.normal(0, 0.002, depth_m.shape)).astype(np.float32), LENS, 1)
+
+
+def shifted(du: float, dv: float = 0.0) -> Place:
+    return lambda u, v, z: (u + du, v + dv)
+
+
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("textured", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_aligned_depth_with_grown_outlines_is_no_misfit(seed: int, textured: bool) -> None:
+    found = check_alignment(drawn(shifted(0.0), seed, textured=textured))
+    assert not found.misaligned
+    assert np.abs(found.shift_px).max() <= 4.0 and min(found.cells) > 20
+
+
+@pytest.mark.parametrize("growth", [9, pytest.param(-7, marks=pytest.mark.slow)])
+def test_growth_on_both_sides_is_no_shift(growth: int) -> None:
+    found = check_alignment(drawn(shifted(0.0), growth=growth))
+    assert not found.misaligned and np.abs(found.shift_px).max() <= 4.0
+    assert check_alignment(drawn(shifted(16.0), growth=growth)).misaligned
+
+
+SHIFTS = ((-20.0, 0.0), (0.0, 12.0), (0.0, -9.0), (40.0, 12.0))
+
+
+@pytest.mark.parametrize(("du", "dv"), [(9.0, 0.0), *(pytest.param(*shift, marks=pytest.mark.slow) for shift in SHIFTS)])
+def test_a_shift_is_found_with_its_size_and_direction(du: float, dv: float) -> None:
+    found = check_alignment(drawn(shifted(du, dv)))
+    assert found.misaligned
+    # Depth lies du to the right of color, so color lies -du from depth.
+    np.testing.assert_allclose(found.shift_px, [-du, -dv], atol=3.0)
+    assert max(found.sigma_px) < 4.0
+
+
+@pytest.mark.parametrize("baseline_m", [0.015, pytest.param(-0.05, marks=pytest.mark.slow)])
+def test_depth_in_the_view_of_its_own_imager_is_found(baseline_m: float) -> None:
+    found = check_alignment(drawn(lambda u, v, z: (u + LENS.fx * baseline_m / z, v)))
+    assert found.misaligned and found.kinds[0] is Misfit.BASELINE
+    assert found.shift_px[0] == pytest.approx(-LENS.fx * baseline_m / 0.7, rel=0.35)
+
+
+@pytest.mark.parametrize("scale", [pytest.param(0.7, marks=pytest.mark.slow), pytest.param(0.85, marks=pytest.mark.slow)])
+def test_another_field_of_view_is_found(scale: float) -> None:
+    found = check_alignment(drawn(lambda u, v, z: (LENS.cx + (u - LENS.cx) * scale, LENS.cy + (v - LENS.cy) * scale)))
+    assert found.misaligned and Misfit.SCALE in found.kinds
+
+
+def test_nothing_is_said_where_the_edges_cannot_tell() -> None:
+    flat = RgbdFrame(np.zeros((480, 640, 3), np.uint8), np.full((480, 640), 0.8, np.float32), LENS, 1)
+    gray = drawn(shifted(20.0))
+    unseen = RgbdFrame(np.full((480, 640, 3), 90, np.uint8), gray.depth_m, LENS, 1)
+    for frame in (flat, unseen):
+        assert not check_alignment(frame).misaligned
+    assert np.isnan(check_alignment(flat).shift_px).all()
+    with pytest.raises(InputError, match="depth and intrinsics"):
+        check_alignment(RgbdFrame(flat.color, None, LENS, 1))
+
+
+@pytest.mark.skipif(not Path(REAL).is_dir(), reason=f"the frames of real cameras are not there: {REAL}")
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["hammer", *FRAMES])
+def test_no_alarm_on_real_frames(name: str) -> None:
+    found: AlignmentCheck = check_alignment(real_frame(name))
+    assert not found.misaligned
