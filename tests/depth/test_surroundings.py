@@ -5,7 +5,7 @@ import pytest
 
 from molmo_point.depth.estimator import DepthEstimate, estimate_depth
 from molmo_point.depth.surroundings import doubt_background
-from molmo_point.geometry.depth_noise import DepthNoise
+from molmo_point.geometry.depth_noise import D435, DepthNoise
 from molmo_point.results import DepthStatus
 
 from .surfaces import CAMERA, noisy, plane, with_rod
@@ -66,6 +66,14 @@ def test_single_pixels_of_the_table_inside_the_glass_do_not_save_it() -> None:
     depth[shown] = whole[shown]
     for u in range(306, 335, 3):
         assert at(depth, float(u), 240.0).status is MISSING
+
+
+def test_measured_pixels_in_a_hole_count_as_hidden() -> None:
+    depth, whole = with_hole(plane(0.7), 290, 210, 350, 270), plane(0.7)
+    shown = np.random.default_rng(3).random(depth.shape) < 0.25
+    depth[shown] = whole[shown]
+    doubt = doubt_background(depth, np.array([320.0, 240.0]), 9.0 * np.eye(2), 0.7, 610.0, D435, (0.1, 10.0))
+    assert doubt.hidden > 0.9 and doubt.explained == 0.0
 
 
 def test_an_island_of_background_inside_the_glass_is_ambiguous() -> None:
