@@ -105,7 +105,7 @@ def _close(grasp: GraspCandidate, target: SceneObject, gripper: Gripper) -> tupl
         if not hit.any():
             return "MISSES", math.nan
         first = np.where(hit, inside.argmax(axis=1), len(travel))
-        touching = first <= first.min() + 2
+        touching = hit & (first <= first.min() + 2)
         rows, columns = np.nonzero(touching)
         contact = local[rows, first[rows, columns], columns].mean(axis=0)
         # A pad takes hold of the surface at the contact, not of an edge that it brushes.

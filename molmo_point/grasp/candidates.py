@@ -43,8 +43,14 @@ class Rejection(enum.Enum):
     """The hand would hit the object."""
     PALM_HITS_NEIGHBOR = "PALM_HITS_NEIGHBOR"
     """The hand would hit another object."""
+    NEIGHBOR_BETWEEN = "NEIGHBOR_BETWEEN"
+    """Another object is between the fingers."""
+    FAR_FROM_TARGET = "FAR_FROM_TARGET"
+    """The fingers would close on a part of the region that is far from the target."""
     UNSEEN = "UNSEEN"
     """A finger would enter space that the camera did not see."""
+    UNLIKELY = "UNLIKELY"
+    """The scores together make it unlikely that the grasp holds."""
     OUTSCORED = "OUTSCORED"
     """Enough better grasps were found."""
     DUPLICATE = "DUPLICATE"
@@ -60,8 +66,9 @@ class GraspCandidate:
             in the middle between the pads (see `Gripper`). Half a turn about z gives the same grasp.
         width_m: Width of the object between the pads, in meters.
         opening_m: Opening before the approach, in meters.
-        quality: Weighted geometric mean of `scores`, 0 to 1.
-        scores: Scores by name, each 0 to 1: antipodal, seen, outlined, both_seen, near, centered, upright, engaged, room.
+        quality: Probability that the grasp holds the object; see docs/grasps.md.
+        scores: Scores by name, each 0 to 1: antipodal, seen, outlined, both_seen, near, centered, upright, engaged,
+            room, region.
         approach_distance_m: Length of the straight approach, in meters.
         width_sigma_m: Standard deviation of the width, in meters; large where a side was not seen, NaN if unknown.
     """

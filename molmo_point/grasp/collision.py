@@ -8,10 +8,11 @@ from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.grasp.candidates import Rejection
 from molmo_point.grasp.gripper import Gripper, corners_of
 from molmo_point.grasp.patch import Patch
+from molmo_point.grasp.slab_search import MAX_HITS
 from molmo_point.grasp.support import SupportPlane
 
-MAX_HITS = 2
-"""Largest number of measured points inside a box that counts as noise."""
+MAX_FOREIGN = 0.25
+"""Largest share of points between the fingers that may be of another object, such as its blurred outline."""
 
 MAX_CLOUD = 3000
 """Largest number of points of the thinned cloud."""
@@ -38,6 +39,7 @@ def obstacles(patch: Patch, inside: BoolArray, support: SupportPlane | None) -> 
 def find_collisions(
     axes: FloatArray,
     positions_m: FloatArray,
+    widths_m: FloatArray,
     openings_m: FloatArray,
     gripper: Gripper,
     cloud_m: FloatArray,
@@ -50,6 +52,7 @@ def find_collisions(
     Args:
         axes: Axes of the tool frames as columns (n, 3, 3), in the optical frame.
         positions_m: Origins of the tool frames (n, 3), in meters.
+        widths_m: Widths of the object between the fingers (n,), in meters.
         openings_m: Distances between the fingers (n,), in meters.
         gripper: Gripper sizes; the hand is lengthened by the approach distance.
         cloud_m: Obstacle points (m, 3), in meters.
@@ -68,15 +71,25 @@ def find_collisions(
     reasons: list[Rejection | None] = []
     cloud = cloud_m.astype(np.float32)
     reach = float(np.linalg.norm([gripper.palm_span_m, gripper.palm_depth_m + gripper.approach_distance_m]) + 0.05)
-    for turn, position, low, high, lowest in zip(axes, positions_m, lows, highs, low_m, strict=True):
+    for turn, position, width, low, high, lowest in zip(axes, positions_m, widths_m, lows, highs, low_m, strict=True):
         if lowest < 0.5 * gripper.support_clearance_m:
             reasons.append(Rejection.HITS_SUPPORT)
             continue
         offset = cloud - position.astype(np.float32)
         close = np.abs(offset).max(axis=1) < reach
         local = offset[close] @ turn.astype(np.float32)
-        reasons.append(_hit(local, own[close], low, high, margin_m))
+        reason = _hit(local, own[close], low, high, margin_m)
+        reasons.append(reason or _between(local, own[close], width, low[0], high[0]))
     return reasons
+
+
+def _between(local: NDArray[np.float32], own: BoolArray, width: float, low: FloatArray, high: FloatArray) -> Rejection | None:
+    """Refuse to close on another object; `low` and `high` are the corners of a finger."""
+    near = (np.abs(local[:, 0]) < high[0]) & (np.abs(local[:, 1]) < 0.5 * width)
+    near &= (local[:, 2] > low[2]) & (local[:, 2] < high[2])
+    foreign = int(np.count_nonzero(near & ~own))
+    limit = max(MAX_HITS, MAX_FOREIGN * np.count_nonzero(near))
+    return Rejection.NEIGHBOR_BETWEEN if foreign > limit else None
 
 
 def _hit(local: NDArray[np.float32], own: BoolArray, lows: FloatArray, highs: FloatArray, margin_m: float) -> Rejection | None:

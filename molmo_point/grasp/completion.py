@@ -24,6 +24,7 @@ _UPRIGHT_SLOPE, _STEEPEST_SLOPE = 0.12, 1.0
 _FREE_M, _FREE_SIGMAS = 0.004, 2.0
 _FILL = (0.3, 0.5, 0.7)
 _MIRROR_GAIN = 0.15
+_COMPACT, _DEEPER, _TOP_DEPTH = 0.75, 0.25, 0.18
 _LAYER_M, _LAYER_SHARE, _TOP_SHARE = 0.006, 0.05, 0.8
 
 
@@ -88,8 +89,11 @@ def complete_shape(
     for part in () if _top_seen(local, width) else (1.0, 0.5):
         farther = part * (near + 0.5 * width - center[0])
         if farther > 0 and turned(center[0] + farther, sign)[1].mean() >= MIN_HIDDEN:
-            slack = farther
-            choices[sign] = turned(center[0] + 0.5 * farther, sign)
+            # Where the top shows much of the depth, the rest of the object is little deeper.
+            seen = center[0] - near
+            shift = min(_COMPACT * farther, _DEEPER * seen) if seen > _TOP_DEPTH * width else 0.5 * farther
+            slack = min(2 * (farther - shift), 2 * shift)
+            choices[sign] = turned(center[0] + shift, sign)
             break
     ghosts, hidden = choices[sign]
     return _filled(points_m, ghosts, hidden & ~_near(ghosts, points_m), away, slack, patch, intrinsics)
@@ -106,7 +110,9 @@ def _level_view(points_m: FloatArray, support: SupportPlane) -> FloatArray | Non
 
 def _middle(local: FloatArray, axes: FloatArray) -> tuple[float, float, FloatArray]:
     """Return the front, the width across the view and the axis (2,) of an object, from the rows of the box's axes."""
-    low, high = np.quantile(local[:, :2] @ axes.T, [0.01, 0.99], axis=0)
+    # The top is seen at a slant: its far edge is a small share of all points.
+    ends = [np.quantile(part[:, :2] @ axes.T, [0.01, 0.99], axis=0) for part in (local, _top(local))]
+    low, high = np.minimum(ends[0][0], ends[1][0]), np.maximum(ends[0][1], ends[1][1])
     center = np.asarray(0.5 * (low + high) @ axes, dtype=np.float64)
     near = float(np.quantile(local[:, 0], 0.01))
     left, right = np.quantile(local[:, 1], [0.01, 0.99])
@@ -119,9 +125,13 @@ def _middle(local: FloatArray, axes: FloatArray) -> tuple[float, float, FloatArr
 
 def _top_seen(local: FloatArray, width: float) -> bool:
     """Tell if the top is as wide as the object; then its far edge, which was seen, is that of the object."""
+    return bool(np.ptp(np.quantile(_top(local)[:, 1], [0.01, 0.99])) > _TOP_SHARE * width)
+
+
+def _top(local: FloatArray) -> FloatArray:
+    """Return the uppermost points (n, 3) of an object."""
     low, high = np.quantile(local[:, 2], [0.01, 0.99])
-    top = local[local[:, 2] >= high - max(_LAYER_M, _LAYER_SHARE * (high - low)), 1]
-    return bool(np.ptp(np.quantile(top, [0.01, 0.99])) > _TOP_SHARE * width)
+    return local[local[:, 2] >= high - max(_LAYER_M, _LAYER_SHARE * (high - low))]
 
 
 def _near(ghosts: FloatArray, points_m: FloatArray) -> BoolArray:

@@ -13,6 +13,9 @@ from molmo_point.grasp.gripper import Gripper
 from molmo_point.grasp.slab_search import Proposal, outermost
 from molmo_point.grasp.support import SupportPlane
 
+MIN_STEPS = 4
+"""Smallest width that is resolved, in distances between neighboring points."""
+
 _BINS, _WINDOWS = 5, 3
 _PAD = _BINS * (_WINDOWS // 2) + np.arange(_BINS)
 _MIN_POINTS = 8
@@ -105,7 +108,9 @@ def _contact(
 ) -> Contact:
     """Judge the measured closing."""
     reason = None
-    if width_m > gripper.max_opening_m - gripper.clearance_m:
+    if width_m < MIN_STEPS * spacing_m:
+        reason = Rejection.FEW_POINTS
+    elif width_m > gripper.max_opening_m - gripper.clearance_m:
         reason = Rejection.TOO_WIDE
     elif angle_rad > math.atan(gripper.friction):
         reason = Rejection.NOT_ANTIPODAL

@@ -1,11 +1,12 @@
 """Grasp proposals at a target: object region, antipodal grasps of a parallel gripper, scores."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from molmo_point.arrays import FloatArray
+from molmo_point.arrays import BoolArray, FloatArray
 from molmo_point.depth.frame_noise import noise_of
 from molmo_point.errors import FrameError, InputError
 from molmo_point.frame import RgbdFrame
@@ -18,6 +19,7 @@ from molmo_point.grasp.completion import CompletedShape, complete_shape
 from molmo_point.grasp.contact import Contact, measure_contact
 from molmo_point.grasp.gripper import Gripper
 from molmo_point.grasp.object_region import MAX_SIZE_M, ObjectRegion, grow_region
+from molmo_point.grasp.quality import MIN_QUALITY, grasp_quality, grasp_scores, target_distance_m
 from molmo_point.grasp.shape import oriented_box, surface_normal
 from molmo_point.grasp.slab_search import Proposal, closings, search_slabs
 from molmo_point.results import Target
@@ -28,23 +30,15 @@ MAX_POINTS = 1500
 REACH_M = 0.13
 """Points of the object farther from the target are out of the gripper's reach, in meters."""
 
-WEIGHTS = {
-    "antipodal": 1.0,
-    "seen": 2.0,
-    "outlined": 1.0,
-    "both_seen": 1.0,
-    "near": 2.0,
-    "centered": 1.0,
-    "upright": 0.7,
-    "engaged": 0.7,
-    "room": 0.5,
-}
-"""Weight of each score in the quality, their weighted geometric mean."""
-
 MIN_SEEN = 0.2
 """Smallest share of each finger's space that the camera must have seen free."""
 
-_NEAR_M, _CENTERED_M = 0.025, 0.03
+SPARE_M = 0.006
+"""Further gap between each finger and the object where there is room, in meters: outlines are shifted and blurred."""
+
+MAX_DISTANCE_M = 0.06
+"""Largest distance of the target from the space between the fingers, in meters."""
+
 _SAME_M, _SAME_RAD = 0.012, math.radians(25.0)
 
 
@@ -168,20 +162,29 @@ def find_grasps(
     box = oriented_box(points, region.support)
     shape = complete_shape(points, box, region.support, region.patch, intrinsics)
     turns = closings(region.target_m, normal.direction, box.axes, region.support, gripper)
-    good, rejected = _measured(shape, turns, region, gripper, spacing_m, noise_m)
-    candidates, more = _checked(good, region, shape, intrinsics, frame, gripper, sigma_m, noise_m + 0.5 * spacing_m)
+    cloud, own = obstacles(region.patch, region.inside, region.support)
+    unseen = shape.points_m[shape.measured_count :]
+    cloud, own = np.concatenate([cloud, unseen]), np.concatenate([own, np.ones(len(unseen), dtype=bool)])
+    good, rejected = _measured(shape, cloud, turns, region, gripper, spacing_m, noise_m)
+    candidates, more = _checked(good, region, shape, cloud, own, intrinsics, frame, gripper, sigma_m, noise_m + 0.5 * spacing_m)
     kept, doubles = _distinct(candidates, max_candidates)
     return Grasps(kept, tuple(rejected + more + doubles), region, normal, box, gripper)
 
 
 def _measured(
-    shape: CompletedShape, turns: list[FloatArray], region: ObjectRegion, gripper: Gripper, spacing_m: float, noise_m: float
+    shape: CompletedShape,
+    cloud_m: FloatArray,
+    turns: list[FloatArray],
+    region: ObjectRegion,
+    gripper: Gripper,
+    spacing_m: float,
+    noise_m: float,
 ) -> tuple[list[tuple[Proposal, Contact]], list[RejectedGrasp]]:
     """Search and measure the closings of all rotations of the gripper."""
     good, rejected = [], []
     for axes in turns:
         local = shape.points_m @ axes
-        for proposal in search_slabs(local, region.target_m @ axes, axes, region.support, gripper):
+        for proposal in search_slabs(local, cloud_m @ axes, region.target_m @ axes, axes, region.support, gripper):
             if proposal.reason is not None:
                 rejected.append(RejectedGrasp(axes, proposal.position_m, proposal.reason))
                 continue
@@ -197,6 +200,8 @@ def _checked(
     alive: list[tuple[Proposal, Contact]],
     region: ObjectRegion,
     shape: CompletedShape,
+    cloud_m: FloatArray,
+    own: BoolArray,
     intrinsics: Intrinsics,
     frame: str,
     gripper: Gripper,
@@ -211,29 +216,31 @@ def _checked(
     positions = np.stack([contact.position_m for _, contact in alive])
     widths = np.array([contact.width_m for _, contact in alive])
     slacks = shape.slack_m * np.abs(axes[:, :, 1] @ shape.away)
-    openings = np.minimum(widths + 2 * (gripper.clearance_m + slacks), gripper.max_opening_m)
-    cloud, own = obstacles(region.patch, region.inside, region.support)
-    unseen = shape.points_m[shape.measured_count :]
-    cloud, own = np.concatenate([cloud, unseen]), np.concatenate([own, np.ones(len(unseen), dtype=bool)])
-    reasons = find_collisions(axes, positions, openings, gripper, cloud, own, region.support, margin_m)
+    least = np.minimum(widths + 2 * (gripper.clearance_m + slacks), gripper.max_opening_m)
+
+    def collisions(of: BoolArray, openings_m: FloatArray) -> list[Rejection | None]:
+        return find_collisions(
+            axes[of], positions[of], widths[of], openings_m[of], gripper, cloud_m, own, region.support, margin_m
+        )
+
+    openings, reasons = _widest(least, gripper, collisions)
     seen = seen_free(axes, positions, openings, gripper, region.patch, intrinsics)
-    middle = np.median(shape.points_m, axis=0)
-    candidates, rejected = [], []
+    middle, candidates, rejected = np.median(shape.points_m, axis=0), [], []
     for i, ((proposal, contact), reason) in enumerate(zip(alive, reasons, strict=True)):
-        if reason is None and seen[i] < MIN_SEEN:
-            reason = Rejection.UNSEEN
+        distance_m = target_distance_m(proposal.axes, contact, region.target_m, gripper)
+        scores = grasp_scores(proposal.axes, contact, float(seen[i]), region, middle, gripper, distance_m, sigma_m)
+        quality = grasp_quality(scores)
+        reason = reason or _doubt(float(seen[i]), distance_m, quality)
         if reason is not None:
             rejected.append(RejectedGrasp(proposal.axes, contact.position_m, reason))
             continue
-        scores = _scores(proposal.axes, contact, float(seen[i]), region, middle, gripper, sigma_m)
-        total = sum(WEIGHTS[name] * math.log(max(value, 0.02)) for name, value in scores.items())
         candidates.append(
             GraspCandidate(
                 camera_T_grasp=Transform(frame, GRASP_FRAME, _canonical(proposal.axes), contact.position_m),
                 width_m=contact.width_m,
                 width_sigma_m=contact.width_sigma_m,
                 opening_m=float(openings[i]),
-                quality=math.exp(total / sum(WEIGHTS.values())),
+                quality=quality,
                 scores=scores,
                 approach_distance_m=gripper.approach_distance_m,
             )
@@ -241,29 +248,26 @@ def _checked(
     return sorted(candidates, key=lambda candidate: -candidate.quality), rejected
 
 
-def _scores(
-    axes: FloatArray, contact: Contact, seen: float, region: ObjectRegion, middle: FloatArray, gripper: Gripper, sigma_m: float
-) -> dict[str, float]:
-    away = (region.target_m - contact.position_m) @ axes
-    # The target is on the surface: everywhere between palm and finger ends counts as distance zero.
-    deep = max(0.0, away[2] - gripper.tip_offset_m, gripper.tip_offset_m - gripper.finger_depth_m - away[2])
-    off = max(0.0, abs(away[1]) - 0.5 * contact.width_m)
-    distance = math.sqrt(away[0] ** 2 + off**2 + deep**2)
-    aside = float((middle - contact.position_m) @ axes[:, 0])
-    tilt = 0.0 if region.support is None else math.acos(float(np.clip(-region.support.normal @ axes[:, 2], -1.0, 1.0)))
-    return {
-        "antipodal": max(0.0, 1.0 - 0.8 * contact.angle_rad / math.atan(gripper.friction)),
-        "seen": seen,
-        "outlined": math.sqrt(
-            max(0.0, 1.0 - float(region.target_m @ axes[:, 1]) ** 2 / float(region.target_m @ region.target_m))
-        ),
-        "both_seen": contact.seen_share,
-        "near": math.exp(-0.5 * distance**2 / (_NEAR_M**2 + sigma_m**2)),
-        "centered": math.exp(-0.5 * (aside / _CENTERED_M) ** 2),
-        "upright": max(0.0, 1.0 - tilt / (0.75 * math.pi)),
-        "engaged": float(min(1.0, contact.engaged_m / (2 * gripper.tip_offset_m))),
-        "room": min(1.0, (gripper.max_opening_m - contact.width_m) / (0.25 * gripper.max_opening_m)),
-    }
+def _widest(
+    least_m: FloatArray, gripper: Gripper, collisions: Callable[[BoolArray, FloatArray], list[Rejection | None]]
+) -> tuple[FloatArray, list[Rejection | None]]:
+    """Return the openings (n,), wider than the least where there is room, and the collisions."""
+    openings = np.minimum(least_m + 2 * SPARE_M, gripper.max_opening_m)
+    reasons = collisions(np.ones(len(least_m), dtype=bool), openings)
+    tight = np.array([reason is not None for reason in reasons])
+    openings[tight] = least_m[tight]
+    for i, reason in zip(np.flatnonzero(tight), collisions(tight, least_m), strict=True):
+        reasons[i] = reason
+    return openings, reasons
+
+
+def _doubt(seen: float, distance_m: float, quality: float) -> Rejection | None:
+    """Return the reason to refuse a grasp without a collision, if there is one."""
+    if seen < MIN_SEEN:
+        return Rejection.UNSEEN
+    if distance_m > MAX_DISTANCE_M:
+        return Rejection.FAR_FROM_TARGET
+    return Rejection.UNLIKELY if quality < MIN_QUALITY else None
 
 
 def _canonical(axes: FloatArray) -> FloatArray:

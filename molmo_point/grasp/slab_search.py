@@ -1,7 +1,7 @@
 """Search for closings of a parallel gripper: slabs of the object between the fingers, seen along the approach."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,9 +13,12 @@ from molmo_point.grasp.support import SupportPlane
 MIN_ENGAGED_M = 0.008
 """Smallest overlap of the fingers with the block between them, along the approach, in meters."""
 
+MAX_HITS = 2
+"""Largest number of measured points inside a box of the gripper that counts as noise."""
+
 _CELL_M, _BINS = 0.002, 5
 _TURNS = 12
-_TILTS_RAD = (math.radians(25.0), math.radians(50.0))
+_TILTS_RAD = (math.radians(30.0), math.radians(60.0))
 _FAR_M = 0.06
 _OUTERMOST = 100
 
@@ -69,7 +72,7 @@ def closings(
     level = view - (view @ down) * down
     if np.linalg.norm(level) < 0.05:
         return found
-    for tilt in (tilt for tilt in _TILTS_RAD if tilt <= gripper.max_tilt_rad):
+    for tilt in (tilt for tilt in _TILTS_RAD if tilt <= gripper.max_tilt_rad + 1e-9):
         for flat in (level, box_axes[0], box_axes[1]):
             ahead = flat * (1.0 if flat @ level >= 0.0 else -1.0) / np.linalg.norm(flat)
             way = math.cos(tilt) * down + math.sin(tilt) * ahead
@@ -92,12 +95,18 @@ def _turned(approach: FloatArray, along: FloatArray, steps: IntArray) -> list[Fl
 
 
 def search_slabs(
-    local_m: FloatArray, target_m: FloatArray, axes: FloatArray, support: SupportPlane | None, gripper: Gripper
+    local_m: FloatArray,
+    cloud_m: FloatArray,
+    target_m: FloatArray,
+    axes: FloatArray,
+    support: SupportPlane | None,
+    gripper: Gripper,
 ) -> list[Proposal]:
     """Propose grasps for one rotation of the gripper, over all positions across it and depths.
 
     Args:
         local_m: Measured surface of the object (n, 3) in the gripper's axes, in meters.
+        cloud_m: Points (m, 3) that the palm must not touch, in the gripper's axes, in meters.
         target_m: Target point (3,) in the gripper's axes; the block of the object nearest to it is grasped.
         axes: Rotation from `closings`.
         support: Support plane below the fingers; None if there is none.
@@ -117,7 +126,13 @@ def search_slabs(
     for i in sorted({here, *range(here % 3, len(slabs), 3)}):
         center = low[0] + (i + 0.5) * bin_m
         if abs(center - target_m[0]) <= _FAR_M:
-            found += _of_slab(slabs[i], center, low[1], target_m, axes, support, gripper, deepest)
+            palm = _palm_limit(cloud_m, center, float(target_m[1]), gripper)
+            found += _of_slab(slabs[i], center, low[1], target_m, axes, support, gripper, deepest, palm)
+    if support is not None:
+        height = outermost(local_m @ (support.normal @ axes)) - support.offset_m
+        if height < gripper.support_clearance_m + MIN_ENGAGED_M:
+            # A leaning finger overlaps a flat object along the approach, but not in height.
+            found = [replace(each, reason=each.reason or Rejection.TOO_FLAT) for each in found]
     return found
 
 
@@ -130,6 +145,7 @@ def _of_slab(
     support: SupportPlane | None,
     gripper: Gripper,
     bottom_m: float,
+    palm_m: float,
 ) -> list[Proposal]:
     filled = np.flatnonzero(np.isfinite(slab))
     if not filled.size:
@@ -140,6 +156,8 @@ def _of_slab(
     floor = _floor(center, float(low + (at + 0.5) * _CELL_M), axes, support, gripper)
     bottom = min(bottom_m, floor + gripper.tip_offset_m)
     deepest = min(top + gripper.finger_depth_m - gripper.palm_clearance_m, floor + gripper.tip_offset_m)
+    # A shallow closing at the front of a thick object holds nothing.
+    deepest = min(deepest, palm_m) if palm_m >= top + 2 * gripper.tip_offset_m else deepest
     half = min(deepest, 0.5 * (top + bottom) + gripper.tip_offset_m)
     found = []
     for tip in (deepest, half) if deepest - half > 0.006 else (deepest,):
@@ -155,6 +173,16 @@ def _of_slab(
         position = axes @ np.array([center, 0.5 * (begin + end), tip - gripper.tip_offset_m])
         found.append(Proposal(axes, position, begin, end, tip, top, reason))
     return found
+
+
+def _palm_limit(cloud: FloatArray, x: float, y: float, gripper: Gripper) -> float:
+    """Compute the largest depth of the finger ends at which the palm touches at most a few points of noise."""
+    under = cloud[
+        (np.abs(cloud[:, 0] - x) < 0.5 * gripper.palm_width_m) & (np.abs(cloud[:, 1] - y) < 0.5 * gripper.palm_span_m), 2
+    ]
+    if under.size <= MAX_HITS:
+        return math.inf
+    return float(np.partition(under, MAX_HITS)[MAX_HITS]) + gripper.finger_depth_m - 0.75 * gripper.palm_clearance_m
 
 
 def _floor(x: float, y: float, axes: FloatArray, support: SupportPlane | None, gripper: Gripper) -> float:

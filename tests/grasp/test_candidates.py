@@ -15,9 +15,11 @@ from molmo_point.grasp.candidates import Rejection
 from molmo_point.grasp.collision import find_collisions, seen_free
 from molmo_point.grasp.gripper import Gripper, corners_of
 from molmo_point.grasp.object_region import grow_region
-from molmo_point.grasp.propose import WEIGHTS, find_grasps
+from molmo_point.grasp.propose import MAX_DISTANCE_M, SPARE_M, find_grasps
+from molmo_point.grasp.quality import WEIGHTS, grasp_quality
 from molmo_point.grasp.slab_search import closings
 from molmo_point.grasp.support import SupportPlane
+from molmo_point.sim.tabletop.objects import SceneObject
 
 from .solids import CAMERA, INTRINSICS, depth_of, pixel_of, pose_of, solid
 
@@ -72,8 +74,7 @@ def test_candidates_are_ordered_rigid_and_within_the_gripper():
         assert candidate.opening_m >= min(candidate.width_m + 2 * HAND.clearance_m, HAND.max_opening_m) - 1e-9
         assert candidate.closing[0] >= -1e-6
         assert set(candidate.scores) == set(WEIGHTS) and all(0.0 <= score <= 1.0 for score in candidate.scores.values())
-        total = sum(WEIGHTS[name] * math.log(max(score, 0.02)) for name, score in candidate.scores.items())
-        assert candidate.quality == pytest.approx(math.exp(total / sum(WEIGHTS.values())))
+        assert candidate.quality == pytest.approx(grasp_quality(dict(candidate.scores)))
 
 
 def test_the_best_holds_against_the_true_box():
@@ -110,6 +111,35 @@ def test_barred_closings_near_the_target_leave_room_for_others():
     best = best_in_base(grasps_of(long, *walls))
     assert abs(best.center_m[1]) > 0.03
     assert judge(best, (long, *walls), long, HAND)[0] == "GOOD"
+
+
+def test_openings_leave_room_for_shifted_outlines():
+    best = grasps_of(BOX).best
+    assert best.opening_m == pytest.approx(min(best.width_m + 2 * (HAND.clearance_m + SPARE_M), HAND.max_opening_m))
+    walls = tuple(solid("brick", (0.01, 0.05, 0.04), xy=(side * 0.05, 0.0)) for side in (-1.0, 1.0))
+    narrow = solid("brick", (0.02, 0.05, 0.045))
+    for each in grasps_of(narrow, *walls).candidates:
+        posed = each.transformed(pose_of(55.0))
+        if abs(posed.closing[0]) > 0.95 and abs(posed.center_m[1]) < 0.03:
+            assert each.opening_m < each.width_m + 2 * (HAND.clearance_m + SPARE_M) - 1e-6
+
+
+def test_grasp_is_on_what_was_pointed_at_or_is_refused():
+    below = solid("brick", (0.05, 0.03, 0.02))
+    top = SceneObject("brick", "red", (0.015, 0.015, 0.02), (0.02, 0.0, 0.06), 0.0, (1, 0, 0))
+    region = grow_region(depth_of((below, top), 55.0, noisy=False), pixel_of((-0.035, 0.0, 0.04), 55.0), INTRINSICS)
+    for each in find_grasps(region, INTRINSICS, CAMERA).candidates:
+        assert judge(each.transformed(pose_of(55.0)), (below, top), top, HAND)[0] != "GOOD"
+        assert abs(each.transformed(pose_of(55.0)).center_m[0] + 0.035) < MAX_DISTANCE_M
+
+
+def test_far_parts_of_the_region_are_refused():
+    long = solid("brick", (0.09, 0.02, 0.03), yaw_deg=90.0)
+    region = grow_region(depth_of((long,), 55.0), pixel_of((0.0, -0.08, 0.06), 55.0), INTRINSICS, max_size_m=0.3)
+    grasps = find_grasps(region, INTRINSICS, CAMERA)
+    assert grasps.candidates
+    for each in grasps.candidates:
+        assert each.transformed(pose_of(55.0)).center_m[1] < -0.08 + MAX_DISTANCE_M + 0.01
 
 
 def test_tilt_is_limited():
@@ -195,7 +225,15 @@ def test_boxes_of_the_gripper_lie_where_they_are_said_to():
 def one_collision(points, own=False, support=None, margin_m=0.0):
     cloud = np.repeat(np.atleast_2d(points), 4, axis=0)
     reason = find_collisions(
-        np.eye(3)[None], np.zeros((1, 3)), np.array([0.04]), HAND, cloud, np.full(len(cloud), own), support, margin_m
+        np.eye(3)[None],
+        np.zeros((1, 3)),
+        np.array([0.03]),
+        np.array([0.04]),
+        HAND,
+        cloud,
+        np.full(len(cloud), own),
+        support,
+        margin_m,
     )[0]
     return reason.value if reason else ""
 
@@ -205,7 +243,7 @@ def one_collision(points, own=False, support=None, margin_m=0.0):
     [
         ((0.0, 0.025, 0.0), "FINGER_HITS_NEIGHBOR"),
         ((0.0, -0.025, 0.0), "FINGER_HITS_NEIGHBOR"),
-        ((0.0, 0.0, 0.0), ""),
+        ((0.0, 0.0, 0.0), "NEIGHBOR_BETWEEN"),
         ((0.0, 0.0195, 0.0), ""),
         ((0.0, 0.025, 0.0095), ""),
         ((0.0, 0.025, 0.0085), "FINGER_HITS_NEIGHBOR"),
@@ -213,12 +251,14 @@ def one_collision(points, own=False, support=None, margin_m=0.0):
         ((0.02, 0.0, -0.037), "PALM_HITS_NEIGHBOR"),
         ((0.0, 0.075, -0.15), "PALM_HITS_NEIGHBOR"),
         ((0.0, 0.0, -0.2), ""),
-        ((0.0, 0.0, -0.033), ""),
+        ((0.0, 0.0, -0.033), "NEIGHBOR_BETWEEN"),
+        ((0.0, 0.016, 0.0), ""),
     ],
 )
 def test_collisions_with_the_cloud(point, reason):
     assert one_collision(np.array(point)) == reason
-    assert one_collision(np.array(point), own=True) == reason.replace("NEIGHBOR", "OBJECT")
+    of_object = "" if reason == "NEIGHBOR_BETWEEN" else reason.replace("NEIGHBOR", "OBJECT")
+    assert one_collision(np.array(point), own=True) == of_object
 
 
 def test_margin_is_for_neighbors_only_and_two_points_are_noise():
@@ -226,7 +266,7 @@ def test_margin_is_for_neighbors_only_and_two_points_are_noise():
     assert one_collision(beside, margin_m=0.001) == "FINGER_HITS_NEIGHBOR"
     assert one_collision(beside, own=True, margin_m=0.001) == ""
     cloud = np.tile([0.0, 0.025, 0.0], (2, 1))
-    args = (np.eye(3)[None], np.zeros((1, 3)), np.array([0.04]), HAND, cloud, np.zeros(2, bool), None)
+    args = (np.eye(3)[None], np.zeros((1, 3)), np.array([0.03]), np.array([0.04]), HAND, cloud, np.zeros(2, bool), None)
     assert find_collisions(*args) == [None]
 
 
