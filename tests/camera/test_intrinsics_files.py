@@ -225,6 +225,15 @@ GOOD: dict[str, tuple[str, Intrinsics, str, dict[str, Any]]] = {
     "3x3 with commas": ("# K\n" + "\n".join(",".join(map(str, row)) for row in K), CENTERED, "3x3 numbers", {}),
     "3x3 in brackets": (str(K), CENTERED, "3x3 numbers", {}),
     "3x3 of MATLAB": (f"[{FX} 0 {CX}; 0 {FY} {CY}; 0 0 1]", CENTERED, "3x3 numbers", {}),
+    "3x3 of Python": (f"K = [[{FX}, 0, {CX}],\n  [0, {FY}, {CY}],\n  [0, 0, 1]]\n", CENTERED, "3x3 numbers", {}),
+    "fx x0": (json.dumps({"fx": FX, "fy": FY, "x0": CX, "y0": CY, "w": 640, "h": 480}), CENTERED, "x0", {}),
+    "KITTI raw": (
+        f"calib_time: 09-Jan-2012 13:57:47\ncorner_dist: 9.95e-02\nS_02: 6.4e+02 4.8e+02\nK_02: {' '.join(map(str, FLAT))}\n"
+        f"D_02: {' '.join(map(str, BROWN))}\nP_rect_02: 600 0 320 0 0 600 240 0 0 0 1 0\n",
+        lens("brown_conrady", BROWN),
+        "camera matrix",
+        {"camera": "K_02"},
+    ),
     "3x3 turned": (str(np.transpose(K).tolist()), CENTERED, "3x3 numbers", {}),
     "3x4 text": (f"{FX} 0 {CX} 0\n0 {FY} {CY} 0\n0 0 1 0\n", CENTERED, "3x3 numbers", {}),
     "4x4 text": (f"{FX} 0 {CX} 0\n0 {FY} {CY} 0\n0 0 1 0\n0 0 0 1\n", CENTERED, "3x3 numbers", {}),

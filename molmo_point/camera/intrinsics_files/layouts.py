@@ -32,6 +32,8 @@ _SCALARS = {
     "fx fy cx cy": ("fx", "fy", "cx", "cy"),
     "fu fv cu cv": ("fu", "fv", "cu", "cv"),
     "fx fy u0 v0": ("fx", "fy", "u0", "v0"),
+    "fx fy x0 y0": ("fx", "fy", "x0", "y0"),
+    "fx fy px py": ("fx", "fy", "px", "py"),
     "focal length and principal point": ("focallengthx", "focallengthy", "principalpointx", "principalpointy"),
     "f cx cy": ("f", "f", "cx", "cy"),
     "focal_length cx cy": ("focallength", "focallength", "cx", "cy"),
@@ -191,16 +193,14 @@ def matrices(node: CameraNode) -> Iterator[CameraReading]:
         )
         found[key] = (reading, tail, is_projection)
     raw = {tail for _, tail, is_projection in found.values() if not is_projection}
-    for key, (reading, tail, is_projection) in found.items():
-        if is_projection and tail in raw:
-            continue
+    kept = {key: each for key, each in found.items() if not (each[2] and each[1] in raw)}
+    for key, (reading, tail, is_projection) in kept.items():
         if is_projection and norm(key) in ("p", "projectionmatrix") and {"k", "cameramatrix"} & node.keys:
-            raise InputError(
-                "K must be a camera matrix", f"{node.get('k', 'cameramatrix')}", "calibrate the camera; only P is there"
-            )
+            given = f"{node.get('k', 'cameramatrix')}"
+            raise InputError("K must be a camera matrix", given, "calibrate the camera; only P is there")
         lens = ("none", ()) if is_projection else None
         each = _matlab(node, reading) or _completed(node, reading, lens, tail)
-        yield replace(_windowed(node, each), camera=key if len(found) > 1 and len(found) - len(raw) != len(raw) else "")
+        yield replace(_windowed(node, each), camera=key if len(kept) > 1 else "")
 
 
 def _matlab(node: CameraNode, reading: CameraReading) -> CameraReading | None:

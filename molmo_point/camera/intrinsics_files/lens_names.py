@@ -52,6 +52,7 @@ _FILLERS = {"parameters", "params", "param", "coefficient", "vector", "vec", "ma
 _SCALARS = {"k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6", "s1", "s2", "s3", "s4", "tx", "ty"}
 _SUSPECT = re.compile("dist|tang|radial|lens|skew|^k[1-9]$|^p[12]$|^kc$|^coef|^alphac$|kdu|kud")
 """Keys that may bend the rays of a camera."""
+_HARMLESS = re.compile("distance|cornerdist")
 
 
 def lens_of(node: CameraNode, tail: str = "") -> tuple[str, tuple[float, ...]]:
@@ -82,9 +83,13 @@ def suspects(node: CameraNode) -> list[str]:
 
     def bends(value: Any) -> bool:
         found = array_of(value)
-        return value not in (None, "", False, []) if found is None else bool(found.any())
+        return bool(value) and isinstance(value, (dict, list)) if found is None else bool(found.any())
 
-    return [key for key, value in node.values.items() if key not in node.used and _SUSPECT.search(norm(key)) and bends(value)]
+    return [
+        key
+        for key, value in node.values.items()
+        if key not in node.used and _SUSPECT.search(norm(key)) and not _HARMLESS.search(norm(key)) and bends(value)
+    ]
 
 
 def _model(node: CameraNode) -> str | None:

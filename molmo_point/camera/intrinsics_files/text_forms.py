@@ -73,7 +73,7 @@ def sections(text: str) -> dict[str, Any] | None:
 
 def numbers(text: str) -> dict[str, Any] | None:
     """Read rows of numbers, with commas, semicolons and brackets or without."""
-    lines = _lines(text)
+    lines = _lines(re.sub(r"^\s*[A-Za-z_]\w*\s*[=:]\s*(?=\[)", "", text))
     if not lines or not all(map(_ONLY_NUMBERS.fullmatch, lines)):
         return None
     rows = [re.findall(_NUMBER, row) for line in lines for row in re.split(r";|\]\s*,?\s*\[", line)]
