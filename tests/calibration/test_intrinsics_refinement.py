@@ -55,6 +55,10 @@ def test_wrong_intrinsics_fail_the_calibration_by_name(camera):
     assert result.to_dict()["intrinsics_refinement"]["significant"]
 
 
+def test_both_are_named_where_the_board_s_size_explains_as_much():
+    assert [cause.name for cause in calibrate_hand_eye(stated(LONGER, 3)).causes] == ["board_scale", "intrinsics"]
+
+
 @pytest.mark.parametrize("size", [0.95, pytest.param(0.98, marks=pytest.mark.slow)])
 def test_a_board_of_another_size_is_not_blamed_on_the_intrinsics(size):
     data = stated(CAMERA, 1)
