@@ -17,6 +17,8 @@ _FOLDS = 6
 _FOLD_MARGIN = 0.02
 """Room around the image in which a chosen lens model must hold, in sides of the image."""
 _USUAL = ("none", "brown_conrady")
+_HOPELESS = 3.0
+"""Error of a model over that of the best, from which it is not compared with the models of wide lenses."""
 _ASKED_FOR = 0.85
 """Error of a model of a wide lens over that of the best other one, from which the data ask for it."""
 
@@ -47,6 +49,9 @@ def choose_model(points_board: FloatArray, uv: FloatArray, size_wh: tuple[int, i
     fits = {name: _held(points_board, uv, size_wh, name) for name, (lens, _) in MODELS.items() if lens in _USUAL}
     if wide_lens(points_board, uv, size_wh, fits):
         fits |= {name: _held(points_board, uv, size_wh, name) for name in MODELS if name not in fits}
+        least = min(fit.rms_px() for fit in fits.values() if fit is not None)
+        # Each comparison takes six fits.
+        fits = {name: fit for name, fit in fits.items() if fit is None or fit.rms_px() <= _HOPELESS * least}
     fits = {name: fits[name] for name in MODELS if name in fits}
     errors = {name: _errors_px(points_board, uv, size_wh, name) for name, fit in fits.items() if fit is not None}
     table = {name: _root_mean(errors[name]) if name in errors else float("nan") for name in fits}

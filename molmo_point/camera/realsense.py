@@ -41,7 +41,7 @@ class RealSense(Camera):
     def __init__(
         self, serial: str | None = None, width: int = 848, height: int = 480, fps: int = 30, *, frame: str = OPTICAL_FRAME
     ) -> None:
-        rs = _pyrealsense2()
+        rs = load_pyrealsense2()
         _check_connected(serial)
         self._pipeline = rs.pipeline()
         config = rs.config()
@@ -76,11 +76,11 @@ class RealSense(Camera):
         return camera
 
     def _setup(self, source: Any, sensors: Any, frame: str) -> None:
-        rs = _pyrealsense2()
+        rs = load_pyrealsense2()
         self._source = source
         self._align = rs.align(rs.stream.color)
         self._frame = frame
-        self._clock = _HostClock()
+        self._clock: Any = _HostClock()
         self._baseline_m: float | None = None
         self._questions = SourceQuestions(_LOG.warning, "RealSense", "the depth unit of the device")
         for sensor in sensors:
@@ -136,7 +136,7 @@ class RealSense(Camera):
         if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
             given = f"{color.profile.format()}, {pixels.dtype}, shape {pixels.shape}"
             raise CameraError("The color stream must be 8-bit RGB", given, "enable the color stream with rs.format.rgb8")
-        if color.profile.format() == _pyrealsense2().format.bgr8:
+        if color.profile.format() == load_pyrealsense2().format.bgr8:
             pixels = pixels[:, :, ::-1]
         intrinsics = to_intrinsics(color.profile.as_video_stream_profile().intrinsics)
         depth_focal_px = raw_depth.profile.as_video_stream_profile().intrinsics.fx
@@ -182,7 +182,7 @@ class _HostClock:
         self._offset_ms: float | None = None
 
     def stamp_ns(self, frame: Any, arrival_ns: int | None = None) -> int:
-        rs = _pyrealsense2()
+        rs = load_pyrealsense2()
         stamp_ms = float(frame.get_timestamp())
         if frame.get_frame_timestamp_domain() == rs.timestamp_domain.hardware_clock:
             arrival_ms = (time.time_ns() if arrival_ns is None else arrival_ns) * 1e-6
@@ -198,7 +198,7 @@ def to_intrinsics(given: Any) -> Intrinsics:
     Raises:
         CameraError: The camera reports impossible values, or a lens model that this package does not support.
     """
-    rs = _pyrealsense2()
+    rs = load_pyrealsense2()
     model = {
         rs.distortion.none: "none",
         rs.distortion.brown_conrady: "brown_conrady",
@@ -229,7 +229,7 @@ def list_devices() -> tuple[dict[str, str], ...]:
     Raises:
         DependencyError: pyrealsense2 or the libusb that it needs is missing.
     """
-    rs = _pyrealsense2()
+    rs = load_pyrealsense2()
     fields = {
         "name": rs.camera_info.name,
         "serial": rs.camera_info.serial_number,
@@ -283,7 +283,12 @@ def _listed(devices: tuple[dict[str, str], ...]) -> str:
     return ", ".join(f"{device['name']} {device['serial']}" for device in devices) or "none"
 
 
-def _pyrealsense2() -> Any:
+def load_pyrealsense2() -> Any:
+    """Import pyrealsense2.
+
+    Raises:
+        DependencyError: It is missing or broken, or the libusb that it needs is.
+    """
     try:
         import pyrealsense2 as rs
     except ImportError as error:

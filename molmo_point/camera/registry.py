@@ -175,6 +175,16 @@ register(
         marker="manifest.json",
     ),
     CameraDriver(
+        "realsense_bag",
+        "molmo_point.camera.realsense_recording:RealSenseRecording",
+        "recording of librealsense",
+        Option("recording", "path of its .bag or .db3 file", metavar="PATH"),
+        needs_source=True,
+        options=(*_REPLAYED, _FRAME),
+        extra="formats",
+        suffixes=(".bag",),
+    ),
+    CameraDriver(
         "video",
         "molmo_point.camera.video_file:VideoFile",
         "video file, without depth",

@@ -29,8 +29,9 @@ _PLAIN = re.compile(r"\s*[-+.0-9eE]+\s*")
 _MAX_SKEW = 1e-3
 _MAX_UNREACHABLE = 0.02
 """Share of the image that the lens model may leave without rays: the outermost corners of a wide lens."""
-_MAX_DARK, _MIN_CIRCLE_RAD = 0.25, 1.2
-"""The same share for a fisheye with rays up to this angle: the image of the lens may be a circle in a dark frame."""
+_MAX_DARK, _MAX_FOLDED, _MIN_CIRCLE_RAD = 0.65, 0.25, 1.2
+"""The same share for a fisheye that folds nowhere before 90 degrees, a circle in a dark frame; for one that folds after this
+angle."""
 _MIN_LENS, _MAX_LENS = 0.7, 2.5
 """Undistorted over distorted distance from the principal point, at the border of the image."""
 
@@ -273,7 +274,8 @@ def _check_lens(camera: Intrinsics) -> None:
     unreachable = float(np.mean(np.isnan(straight_x)))
     words = f"{lens.model} {lens.coefficients}"
     fix = "check the order of the coefficients and the model, or calibrate again with views up to the corners"
-    if unreachable > (_MAX_DARK if fisheye and lens.fold > math.tan(_MIN_CIRCLE_RAD) else _MAX_UNREACHABLE):
+    allowed = _MAX_DARK if math.isinf(lens.fold) else _MAX_FOLDED if lens.fold > math.tan(_MIN_CIRCLE_RAD) else 0.0
+    if unreachable > max(allowed if fisheye else 0.0, _MAX_UNREACHABLE):
         given = f"{unreachable:.0%} of the image has no ray with {words}"
         raise InputError("The lens distortion must be invertible within the image", given, fix)
     border = np.ones(x.shape, bool)

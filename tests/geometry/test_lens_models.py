@@ -143,6 +143,28 @@ def test_a_fisheye_of_180_degrees_in_a_dark_frame() -> None:
     assert np.isnan(rays_at[2, 0])
 
 
+REAL = {
+    "Azure Kinect, color": (1280, 720, 610.6, 610.4, 638.9, 366.0, "rational_polynomial", KINECT),
+    "Azure Kinect, wide depth": (
+        *(1024, 1024, 504.3, 504.4, 512.4, 514.6, "rational_polynomial"),
+        (4.44, 2.57, -3.7e-5, 9.2e-6, 0.116, 4.78, 4.06, 0.684),
+    ),
+    "OAK-D, rational": (
+        *(1920, 1080, 1500.0, 1500.0, 960.0, 540.0, "rational_polynomial"),
+        (-4.7, 13.9, 0.0003, -0.0005, -3.6, -4.8, 14.0, -3.8),
+    ),
+    "T265": (848, 800, 286.2, 286.4, 420.0, 397.1, "kannala_brandt4", (-0.0067, 0.0431, -0.0412, 0.0073)),
+    "circle in a wide frame": (1920, 1080, 340.0, 340.0, 959.5, 539.5, "fisheye", (0.0,) * 4),
+}
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_lenses_of_real_cameras_are_accepted(name: str) -> None:
+    camera = Intrinsics(*REAL[name])
+    pixels = np.array([[camera.cx, 20.0], [camera.cx + 0.4 * camera.height, camera.cy]])
+    np.testing.assert_allclose(camera.project(camera.deproject(pixels, 0.7)), pixels, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("model", "coefficients", "part"),
     [

@@ -299,3 +299,36 @@ def test_depth_without_camera_info_is_refused_and_can_be_declined(tmp_path):
     with pytest.raises(InputError, match=f"camera info of its color images.*{C}, depth {D}.*depth_topic to none"):
         BagCamera(path)
     assert all(frame.depth_m is None for frame in read_all(path, depth_topic="none"))
+
+
+def test_a_bag_of_ros_1_is_read(tmp_path):
+    """Color, 16-bit depth and camera info of ROS 1 are those of ROS 2 in another form."""
+    rosbag1, typesys = pytest.importorskip("rosbags.rosbag1"), pytest.importorskip("rosbags.typesys")
+    store = typesys.get_typestore(typesys.Stores.ROS1_NOETIC)
+    types = store.types
+    color = np.random.default_rng(1).integers(0, 255, (48, 64, 3)).astype(np.uint8)
+    depth = np.full((48, 64), 900, np.uint16)
+    with rosbag1.Writer(tmp_path / "run.bag") as bag:
+        topics = {"/c/image_raw": "Image", "/aligned_depth_to_color/image_raw": "Image", "/c/camera_info": "CameraInfo"}
+        kinds = {topic: f"sensor_msgs/msg/{kind}" for topic, kind in topics.items()}
+        connections = {topic: bag.add_connection(topic, kind, typestore=store) for topic, kind in kinds.items()}
+        for number in range(3):
+            stamp = types["builtin_interfaces/msg/Time"](sec=5, nanosec=number * 30_000_000)
+            header = types["std_msgs/msg/Header"](seq=number, stamp=stamp, frame_id="c")
+            sides = {"header": header, "height": 48, "width": 64}
+            region = types["sensor_msgs/msg/RegionOfInterest"](x_offset=0, y_offset=0, height=0, width=0, do_rectify=False)
+            k, p = [60.0, 0, 31.5, 0, 60, 23.5, 0, 0, 1], [60.0, 0, 31.5, 0, 0, 60, 23.5, 0, 0, 0, 1, 0]
+            image, info = types[kinds["/c/image_raw"]], types[kinds["/c/camera_info"]]
+            messages = (
+                image(**sides, encoding="rgb8", is_bigendian=0, step=192, data=color.ravel()),
+                image(**sides, encoding="mono16", is_bigendian=0, step=128, data=depth.view(np.uint8).ravel()),
+                info(**sides, distortion_model="plumb_bob", D=np.zeros(5), K=np.array(k), R=np.eye(3).ravel(), P=np.array(p),
+                     binning_x=0, binning_y=0, roi=region),
+            )  # fmt: skip
+            for (topic, kind), message in zip(kinds.items(), messages, strict=True):
+                bag.write(connections[topic], 5_000_000_000 + number * 30_000_000, store.serialize_ros1(message, kind))
+    with BagCamera(tmp_path / "run.bag", realtime=False, loop=False) as camera:
+        frames = [camera.read() for _ in range(3)]
+    np.testing.assert_array_equal(frames[0].color, color)
+    np.testing.assert_allclose(frames[2].depth_m, 0.9)
+    assert (frames[1].stamp_ns, frames[1].intrinsics.fx, frames[1].frame) == (5_030_000_000, 60.0, "c")

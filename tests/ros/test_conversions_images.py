@@ -113,8 +113,8 @@ def test_sizes_that_do_not_fit_are_refused(changes):
 def test_unknown_encodings_are_refused_with_the_known_ones():
     with pytest.raises(InputError, match=r"bayer_rggb8.*rgb8, bgr8"):
         conversions.color_from_message(image(RGB, "bayer_rggb8"))
-    with pytest.raises(InputError, match=r"mono16.*16UC1, 32FC1"):
-        conversions.depth_from_message(image(RGB[:, :, 0], "mono16"))
+    with pytest.raises(InputError, match=r"mono8.*16UC1, mono16, 32FC1"):
+        conversions.depth_from_message(image(RGB[:, :, 0], "mono8"))
 
 
 def compressed(array, form, kind="PNG", header=b""):
@@ -386,3 +386,82 @@ def test_the_class_of_the_error_tells_color_from_depth():
 def test_stamps_are_exact():
     for stamp_ns in (0, 1, 999_999_999, 1_000_000_000, STAMP_NS, (2**31 - 1) * 1_000_000_000):
         assert conversions.stamp_to_ns(conversions.stamp_from_ns(stamp_ns)) == stamp_ns
+
+
+def rvl(depth):
+    """Encode as the reference of RVL does, nibble by nibble."""
+    nibbles, flat, place, last = [], depth.ravel().tolist(), 0, 0
+
+    def put(value):
+        while True:
+            nibble, value = value & 7, value >> 3
+            nibbles.append(nibble | 8 if value else nibble)
+            if not value:
+                return
+
+    while place < len(flat):
+        zeros = next((k for k in range(place, len(flat)) if flat[k]), len(flat)) - place
+        put(zeros)
+        place += zeros
+        end = next((k for k in range(place, len(flat)) if not flat[k]), len(flat))
+        put(end - place)
+        for value in flat[place:end]:
+            step, last = value - last, value
+            put((step << 1) ^ (step >> 31))
+        place = end
+    nibbles += [0] * (-len(nibbles) % 8)
+    words = [sum(each << (28 - 4 * k) for k, each in enumerate(nibbles[n : n + 8])) for n in range(0, len(nibbles), 8)]
+    return struct.pack("<II", depth.shape[1], depth.shape[0]) + struct.pack(f"<{len(words)}I", *words)
+
+
+def packed(data, form):
+    message = CompressedImage(format=form)
+    message.data.frombytes(data)
+    return message
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_compressed_depth_in_rvl_is_exact(seed):
+    generator = np.random.default_rng(seed)
+    depth = generator.integers(300, 65535, (24, 31)).astype(np.uint16)
+    depth[generator.random(depth.shape) < 0.3] = 0
+    message = packed(struct.pack("<iff", 0, 0.0, 0.0) + rvl(depth), "16UC1; compressedDepth rvl")
+    found = conversions.depth_from_message(message)
+    np.testing.assert_allclose(np.nan_to_num(found), depth / 1000, rtol=1e-6)
+    for size in (0, 5, 12, 16, 30, len(message.data) - 8):
+        with pytest.raises(InputError):
+            conversions.depth_from_message(packed(bytes(message.data)[:size], message.format))
+    with pytest.raises(InputError, match="too large"):
+        conversions.depth_from_message(message, max_px=100)
+
+
+@pytest.mark.parametrize("kind", ["png", "rvl"])
+def test_compressed_depth_in_meters_is_turned_back(kind):
+    meters = np.linspace(0.3, 4.0, 24 * 31).reshape(24, 31)
+    scale, offset = 10100.0, 1 - 10100.0 / 10.0
+    inverse = np.rint(scale / meters + offset).astype(np.uint16)
+    inverse[2, 3] = 0
+    header = struct.pack("<iff", 1, scale, offset)
+    body = rvl(inverse) if kind == "rvl" else bytes(compressed(inverse, "").data)
+    found = conversions.depth_from_message(packed(header + body, f"32FC1; compressedDepth {kind}"))
+    assert np.isnan(found[2, 3]) and np.isnan(found).sum() == 1
+    np.testing.assert_allclose(np.where(np.isnan(found), meters, found), meters, atol=2e-3)
+    with pytest.raises(InputError, match="32FC1"):
+        conversions.depth_from_message(packed(header + body, f"32FC1; compressedDepth {kind}"), unit_m=0.0001)
+
+
+def test_gray_depth_and_colors_without_an_order_are_read(caplog):
+    depth = np.full((4, 6), 1500, np.uint16)
+    message, _, _ = conversions.frame_to_messages(RgbdFrame(RGB, None, None, 5, "cam"))
+    gray = Image(height=4, width=6, encoding="mono16", step=12, is_bigendian=0)
+    gray.data.frombytes(depth.tobytes())
+    np.testing.assert_allclose(conversions.depth_from_message(gray), 1.5)
+    with pytest.raises(InputError, match="depth: remap"):
+        conversions.color_from_message(gray)
+    with pytest.raises(InputError, match="picture, not depth"):
+        conversions.depth_from_message(message)
+    bgr = Image(height=RGB.shape[0], width=RGB.shape[1], encoding="8UC3", step=RGB.shape[1] * 3)
+    bgr.data.frombytes(np.ascontiguousarray(RGB[:, :, ::-1]).tobytes())
+    for _ in range(2):
+        np.testing.assert_array_equal(conversions.color_from_message(bgr), RGB)
+    assert sum("8UC3" in record.getMessage() for record in caplog.records) == 1

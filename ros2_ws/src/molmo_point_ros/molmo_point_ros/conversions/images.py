@@ -4,7 +4,9 @@ Color becomes RGB uint8. Depth becomes float32 meters, NaN if missing. A message
 with the reason.
 """
 
+import functools
 import io
+import logging
 import math
 from typing import Any
 
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from molmo_point.arrays import DepthArray
+from molmo_point.camera.compressed_depth import decode_compressed_depth
 from molmo_point.errors import DepthInputError, InputError
 from molmo_point.frame import RgbdFrame, decode_depth
 from molmo_point_ros.conversions.camera_infos import image_size, intrinsics_from_message, intrinsics_to_message
@@ -27,9 +30,11 @@ DEPTH_UNIT = "depth_unit_m for 16UC1, or publish 32FC1 in meters"
 MILLIMETER_M = 0.001
 """Unit of 16UC1 depth in meters, by REP 118."""
 _CHANNELS = {"rgb8": (0, 1, 2), "bgr8": (2, 1, 0), "rgba8": (0, 1, 2), "bgra8": (2, 1, 0), "mono8": (0, 0, 0)}
+_OPENCV = {"8UC1": "mono8", "8UC3": "bgr8", "8UC4": "bgra8"}
+"""Encodings without an order of colors, which RViz and OpenCV take for these."""
 _CHANNEL_COUNT = {"rgb8": 3, "bgr8": 3, "rgba8": 4, "bgra8": 4, "mono8": 1}
-_DEPTH_TYPES = {"16UC1": "u2", "32FC1": "f4"}
-_COMPRESSED_DEPTH_HEADER = 12
+_DEPTH_TYPES = {"16UC1": "u2", "mono16": "u2", "32FC1": "f4"}
+_LOG = logging.getLogger(__name__)
 
 
 def checked_frame(name: str) -> str:
@@ -49,7 +54,8 @@ def color_from_message(message: Image | CompressedImage, *, max_px: int = MAX_PI
     """Return the color image (h, w, 3), RGB uint8.
 
     Args:
-        message: An Image in rgb8, bgr8, rgba8, bgra8 or mono8, with any row padding; or a JPEG or PNG CompressedImage.
+        message: An Image in rgb8, bgr8, rgba8, bgra8 or mono8, with any row padding; or a JPEG or PNG CompressedImage. 8UC1,
+            8UC3 and 8UC4 are taken as mono8, bgr8 and bgra8, as RViz does; a line of the log says so once.
         max_px: Largest number of pixels; a larger image is refused before memory is allocated.
 
     Raises:
@@ -57,45 +63,55 @@ def color_from_message(message: Image | CompressedImage, *, max_px: int = MAX_PI
     """
     if isinstance(message, CompressedImage):
         return _decompressed(bytes(message.data), message.format, max_px).astype(np.uint8, copy=False)
-    if message.encoding not in _CHANNELS:
-        raise InputError(
-            "The encoding of the color image is not supported",
-            repr(message.encoding),
-            f"publish one of {', '.join(_CHANNELS)}",
-        )
-    rows = _rows(message, "color", _CHANNEL_COUNT[message.encoding], np.dtype(np.uint8), max_px)
-    if message.encoding == "rgb8":
+    encoding = _OPENCV.get(message.encoding, message.encoding)
+    if encoding not in _CHANNELS:
+        fix = f"publish one of {', '.join(_CHANNELS)}"
+        if encoding in _DEPTH_TYPES:
+            fix = f"this is an encoding of depth: remap the color topic; {fix}"
+        raise InputError("The encoding of the color image is not supported", repr(message.encoding), fix)
+    if encoding != message.encoding:
+        _tell_order(message.encoding, encoding)
+    rows = _rows(message, "color", _CHANNEL_COUNT[encoding], np.dtype(np.uint8), max_px)
+    if encoding == "rgb8":
         return rows
-    return np.ascontiguousarray(rows[:, :, _CHANNELS[message.encoding]])
+    return np.ascontiguousarray(rows[:, :, _CHANNELS[encoding]])
+
+
+@functools.cache
+def _tell_order(encoding: str, taken: str) -> None:
+    """Say once that the order of colors is a convention."""
+    _LOG.warning("color images in %s name no order of colors: taken as %s; publish bgr8 or rgb8", encoding, taken)
 
 
 def depth_from_message(message: Image | CompressedImage, *, unit_m: float = MILLIMETER_M, max_px: int = MAX_PIXELS) -> DepthArray:
     """Return the depth image (h, w), float32 meters; NaN for 0, NaN or infinity (REP 118, REP 117).
 
     Args:
-        message: An Image in 16UC1 or 32FC1 (meters), of either byte order; or a CompressedImage of 16UC1 depth as
-            compressed_depth_image_transport publishes it.
-        unit_m: Size of one unit of 16UC1, in meters; another one than a millimeter is refused for 32FC1.
+        message: An Image in 16UC1, mono16 or 32FC1 (meters), of either byte order; or a CompressedImage as
+            compressed_depth_image_transport publishes it, PNG or RVL.
+        unit_m: Size of one unit of integers, in meters; another one than a millimeter is refused for 32FC1.
         max_px: Largest number of pixels; a larger image is refused before memory is allocated.
 
     Raises:
         InputError: For another encoding, or a size that does not fit the data.
     """
-    if isinstance(message, CompressedImage):
-        return decode_depth(_decompressed_depth(message, max_px), scale_m=unit_m)
-    if message.encoding == "32FC1" and not math.isclose(unit_m, MILLIMETER_M):
+    compressed = isinstance(message, CompressedImage)
+    in_meters = "32FC1" in (message.format if compressed else message.encoding)
+    if in_meters and not math.isclose(unit_m, MILLIMETER_M):
         fix = "leave it out, and publish meters (REP 118)"
         raise InputError("depth_unit_m must be that of 16UC1; 32FC1 depth is in meters", f"depth_unit_m {unit_m:g}", fix)
+    if compressed:
+        depth = decode_compressed_depth(bytes(message.data), message.format, max_px)
+        return decode_depth(depth, scale_m=None if in_meters else unit_m)
     if message.encoding not in _DEPTH_TYPES:
-        raise InputError(
-            "The encoding of the depth image is not supported",
-            repr(message.encoding),
-            f"publish one of {', '.join(_DEPTH_TYPES)} (millimeters, or meters)",
-        )
+        fix = f"publish one of {', '.join(_DEPTH_TYPES)} (millimeters, or meters)"
+        if message.encoding in _CHANNELS or message.encoding in _OPENCV:
+            fix = f"this is a picture, not depth; {fix}"
+        raise InputError("The encoding of the depth image is not supported", repr(message.encoding), fix)
     kind = np.dtype(_DEPTH_TYPES[message.encoding]).newbyteorder(">" if message.is_bigendian else "<")
     depth = _rows(message, "depth", 1, kind, max_px)[:, :, 0]
     depth = depth.astype(kind.newbyteorder("="))
-    return decode_depth(depth, scale_m=unit_m if message.encoding == "16UC1" else None)
+    return decode_depth(depth, scale_m=None if in_meters else unit_m)
 
 
 def frame_from_messages(
@@ -155,8 +171,8 @@ def frame_to_messages(frame: RgbdFrame, *, depth_encoding: str = "16UC1") -> tup
     info = None if frame.intrinsics is None else intrinsics_to_message(frame.intrinsics, frame.frame, frame.stamp_ns)
     if frame.depth_m is None:
         return color, None, info
-    if depth_encoding not in _DEPTH_TYPES:
-        raise InputError("depth_encoding must be known", repr(depth_encoding), f"use one of {', '.join(_DEPTH_TYPES)}")
+    if depth_encoding not in ("16UC1", "32FC1"):
+        raise InputError("depth_encoding must be known", repr(depth_encoding), "use 16UC1 or 32FC1")
     depth = frame.depth_m.astype(np.float32)
     if depth_encoding == "16UC1":
         millimeters = np.nan_to_num(np.round(depth.astype(np.float64) * 1e3), nan=0.0)
@@ -209,17 +225,3 @@ def _decompressed(data: bytes, form: str, max_px: int) -> NDArray[Any]:
         raise InputError(
             "The compressed image cannot be decoded", f"format {form!r}, {len(data)} bytes ({error})", "send JPEG or PNG"
         ) from error
-
-
-def _decompressed_depth(message: CompressedImage, max_px: int) -> NDArray[np.uint16]:
-    form, data = message.format, bytes(message.data)
-    if "32FC1" in form:
-        raise InputError("Compressed 32FC1 depth is not supported", repr(form), "publish 16UC1, or raw 32FC1")
-    if "compressedDepth" in form:
-        data = data[_COMPRESSED_DEPTH_HEADER:]
-    depth = _decompressed(data, form, max_px)
-    if depth.ndim != 2:
-        raise InputError(
-            "The compressed depth image must have one channel", f"format {form!r}", "send a 16-bit PNG of one channel"
-        )
-    return depth.astype(np.uint16)

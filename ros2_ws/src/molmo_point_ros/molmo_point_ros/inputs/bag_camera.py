@@ -9,6 +9,7 @@ from typing import Any
 from rclpy.serialization import deserialize_message
 from tf2_msgs.msg import TFMessage
 
+from molmo_point.camera.bag_magic import is_realsense_bag, is_ros1_bag
 from molmo_point.camera.base import Camera, shift_stamps, wait_until_due
 from molmo_point.camera.questions import SourceQuestions
 from molmo_point.camera.replay import ReplayEnded
@@ -41,13 +42,31 @@ def import_rosbag2() -> Any:
     return rosbags.rosbag2
 
 
+def open_reader(path: Path) -> tuple[Any, Callable[[bytes, str], bytes]]:
+    """Return a reader of a bag of ROS 2 or ROS 1, and the function that makes its messages those of ROS 2.
+
+    Raises:
+        DependencyError: rosbags is not installed.
+        InputError: The file is a recording of librealsense.
+    """
+    rosbag2 = import_rosbag2()
+    if not is_ros1_bag(path):
+        return rosbag2.Reader(path), lambda raw, kind: raw
+    if is_realsense_bag(path):
+        raise InputError("The bag must be one of ROS", f"{path} is a recording of librealsense", f"open realsense_bag:{path}")
+    from rosbags import rosbag1, typesys
+
+    store = typesys.get_typestore(typesys.Stores.ROS2_HUMBLE)
+    return rosbag1.Reader(path), lambda raw, kind: bytes(store.ros1_to_cdr(raw, kind))
+
+
 class BagCamera(Camera):
     """Frames of a recording, at the rate at which they were recorded.
 
     In a loop, stamps keep growing by the length of the recording for each round.
 
     Args:
-        bag: Folder of a rosbag2 recording, or a single .mcap or .db3 file.
+        bag: Folder of a rosbag2 recording, a single .mcap or .db3 file, or a .bag file of ROS 1.
         color_topic: Color images, raw or compressed; "" takes the only topic that fits.
         depth_topic: Depth aligned to color; "" takes the only topic that fits, if there is one; "none" takes none.
         info_topic: Camera info of color; "" takes the topic next to the color topic, or the one of its frame.
@@ -79,13 +98,14 @@ class BagCamera(Camera):
         max_skew_s: float = MAX_SKEW_S,
         on_transforms: OnTransforms | None = None,
     ) -> None:
-        rosbag2 = import_rosbag2()
         self.path, self.name = Path(bag), str(bag)
         try:
-            self._reader = rosbag2.Reader(self.path)
+            self._reader, self._to_cdr = open_reader(self.path)
             self._reader.open()
+        except DependencyError:
+            raise
         except Exception as error:
-            fix = "give the folder of a rosbag2 recording, or its .mcap or .db3 file"
+            fix = "give the folder of a rosbag2 recording, or its .mcap, .db3 or .bag file"
             raise InputError("The path must hold a recording of ROS 2", f"{bag} ({error})", fix) from error
         self._transforms = {"/tf": False, "/tf_static": True} if on_transforms is not None else {}
         self._on_transforms = on_transforms or (lambda message, static: None)
@@ -137,7 +157,7 @@ class BagCamera(Camera):
 
     def _decoded(self, connection: Any, log_ns: int, raw: bytes) -> Any:
         try:
-            return deserialize_message(raw, _READ[connection.msgtype])
+            return deserialize_message(self._to_cdr(raw, connection.msgtype), _READ[connection.msgtype])
         except Exception as error:
             given = f"{connection.topic} of {self.path}, {len(raw)} bytes ({error})"
             raise InputError("The messages of a recording must be readable", given, "record again") from error

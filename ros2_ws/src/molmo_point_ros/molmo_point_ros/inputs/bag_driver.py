@@ -5,8 +5,8 @@ from molmo_point.camera.registry import CAMERA_MODEL, CameraDriver, Option, regi
 BAG = CameraDriver(
     "bag",
     "molmo_point_ros.inputs.bag_camera:BagCamera",
-    "rosbag2 recording (MCAP or SQLite)",
-    Option("bag", "path of its folder, or of its .mcap or .db3 file", metavar="PATH"),
+    "recording of ROS 2 (MCAP or SQLite) or ROS 1",
+    Option("bag", "path of its folder, or of its .mcap, .db3 or .bag file", metavar="PATH"),
     needs_source=True,
     options=(
         Option("color_topic", "color images; the only topic that fits if not given", ""),

@@ -129,7 +129,9 @@ def _is_depth(topic: str, message: Any) -> bool:
         return _named(topic, ("depth",))
     if isinstance(message, CompressedImage):
         return "compressedDepth" in message.format or message.format.startswith(_DEPTH_ENCODINGS)
-    return message.encoding in _DEPTH_ENCODINGS
+    # An infrared image is mono16, too.
+    is_gray = message.encoding == "mono16" and _named(topic, ("depth",)) and not _named(topic, _NO_DEPTH_IMAGE)
+    return message.encoding in _DEPTH_ENCODINGS or is_gray
 
 
 def _raw(topics: list[str], kinds: Mapping[str, str]) -> list[str]:
