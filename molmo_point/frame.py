@@ -38,6 +38,8 @@ class RgbdFrame:
         plane: Known plane below the objects, in the optical frame, for targets without depth; None if unknown.
         rotate_deg: Turn that makes the picture upright for the model, in degrees clockwise: 0, 90, 180 or 270. Pixels, depth,
             intrinsics and positions are those of the image as the sensor has it.
+        depth_doubt: Reason for doubting that depth belongs to the color image, in words; None without one. Answers with such
+            depth bear the caution MISALIGNED_DEPTH.
 
     Raises:
         InputError: If shapes, types, sizes or units are wrong or contradict each other.
@@ -52,6 +54,7 @@ class RgbdFrame:
     depth_noise: DepthNoise | None = None
     plane: KnownPlane | None = None
     rotate_deg: int = 0
+    depth_doubt: str | None = None
 
     def __post_init__(self) -> None:
         _check_color(self.color)

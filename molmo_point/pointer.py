@@ -9,6 +9,7 @@ from typing import TypeAlias
 from molmo_point.backend import Backend, Growth, Limits, Prompt, open_backend
 from molmo_point.cautions import Caution, CautionKind
 from molmo_point.crop import View, views_of
+from molmo_point.depth.alignment_check import depth_caution
 from molmo_point.depth.lift import lift_point
 from molmo_point.errors import CancelledError, InputError, NotTrainedError
 from molmo_point.frame import FrameOrImage, RgbdFrame
@@ -332,6 +333,7 @@ class Pointer:
     def _pointing(self, view: View, answer: GrowingAnswer, clock: "_Clock", image_caution: Caution | None) -> Pointing:
         request, judged = answer.request, self._judged(view, answer, image_caution)
         points, read = view.to_image(judged.points), time.perf_counter()
+        doubt = depth_caution(view.frame)
         surface = {"prefer": request.prefer, "reference_depth_m": request.reference_depth_m}
         return Pointing(
             query=request.words,
@@ -346,7 +348,7 @@ class Pointer:
             truncated=judged.truncated,
             absent_probability=judged.absent_probability,
             region=None if view.region is None else view.region.as_tuple(),
-            cautions=judged.cautions,
+            cautions=judged.cautions if doubt is None else (*judged.cautions, doubt),
             denial_probability=judged.denial_probability,
             signals=judged.signals,
         )

@@ -4,12 +4,14 @@ import json
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from molmo_point.backend import available_checkpoints
+from molmo_point.cautions import CautionKind
 from molmo_point.errors import InputError, MolmoPointError
 from molmo_point.frame import RgbdFrame
 from molmo_point.pointer import Pointer
@@ -38,6 +40,18 @@ def test_points_without_depth_are_told_apart() -> None:
     assert [point.u for point in pointing.points] == [31.5, 319.5]
     assert [target.u for target in pointing.targets] == [319.5]
     assert [(point.u, point.reason) for point in pointing.unreachable] == [(31.5, DepthStatus.MISSING)]
+
+
+def test_doubted_depth_makes_an_answer_untrusted() -> None:
+    doubted = replace(FRAME, depth_doubt="it is shifted")
+    pointer = Pointer(Scripted(MUG))
+    (pointing,) = pointer.point_many(doubted, ["the mug"])
+    assert [caution.kind for caution in pointing.cautions][-1] is CautionKind.MISALIGNED_DEPTH and not pointing.trusted
+    assert pointing.targets and "it is shifted" in pointing.cautions[-1].message
+    near = pointer.point(doubted, "the mug", near=(3.0, 3.0))
+    assert any(caution.kind is CautionKind.MISALIGNED_DEPTH for caution in near.cautions)
+    without = pointer.point(replace(doubted, depth_m=None), "the mug")
+    assert all(caution.kind is not CautionKind.MISALIGNED_DEPTH for caution in without.cautions)
 
 
 def test_the_preferred_surface_and_the_reference_depth_reach_the_lift() -> None:

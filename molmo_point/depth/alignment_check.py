@@ -7,14 +7,18 @@ and another field of view moves outlines away from the center.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Any
 
 import numpy as np
 
 from molmo_point.arrays import ColorArray, DepthArray, FloatArray, IntArray
+from molmo_point.cautions import Caution, CautionKind
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
+from molmo_point.geometry.intrinsics import Intrinsics
+from molmo_point.plain_json import plain_json
 
 _REFERENCE_PX = 640.0
 """Width of the image that the lengths below are for."""
@@ -30,6 +34,8 @@ _CELL_PX = 20
 _LEAST_IN_CELL, LEAST_CELLS = 4, 12
 _LEAST_SIGMAS, _LEAST_GAIN, _LEAST_SHARE = 3.0, 0.04, 0.8
 _FOLDS, _DRAWS = 6, 60
+_KEEP = 0.95
+"""Share of the evidence that the next frame leaves: about 20 frames count."""
 
 
 class Misfit(str, Enum):
@@ -41,6 +47,18 @@ class Misfit(str, Enum):
     """Near edges are displaced more than far ones: depth is in the view of its own imager."""
     SCALE = "scale"
     """Edges are displaced away from the center, or toward it: depth has another field of view."""
+
+
+_KIND_WORDS = {
+    Misfit.SHIFT: "all edges are displaced alike",
+    Misfit.BASELINE: "near objects are displaced more than far ones, as in the view of the depth imager",
+    Misfit.SCALE: "edges are displaced away from the center or toward it, as with another field of view",
+}
+FIX = (
+    "align depth to color at the camera (align_depth in realsense-ros, rs.align in librealsense, depth_registration in other "
+    "drivers), or with molmo_point.geometry.alignment.align_depth"
+)
+"""Remedy for depth that does not belong to its color image."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +73,8 @@ class AlignmentCheck:
             choose it; NaN where the edges cannot tell.
         kinds: Kind of the displacement along u and v.
         cells: Number of parts (u, v) of the image with edges.
-        misaligned: True if a displacement along u or v is significant.
+        significant: True along u and v if the displacement is significant.
+        frames: Number of frames that were compared.
     """
 
     shift_px: tuple[float, float]
@@ -63,7 +82,51 @@ class AlignmentCheck:
     significance: tuple[float, float]
     kinds: tuple[Misfit, Misfit]
     cells: tuple[int, int]
-    misaligned: bool
+    significant: tuple[bool, bool]
+    frames: int = 1
+
+    @property
+    def misaligned(self) -> bool:
+        """True if a displacement along u or v is significant."""
+        return any(self.significant)
+
+    @property
+    def can_tell(self) -> bool:
+        """True if there are enough edges along u or v."""
+        return any(map(math.isfinite, self.significance))
+
+    @property
+    def sentence(self) -> str:
+        """The shift with its standard deviation, and the kind of a significant one, in one line."""
+        of = f"{self.frames} frame{'s' if self.frames > 1 else ''}"
+        if not self.can_tell:
+            return f"too few outlines of near objects in {of} to compare depth with color"
+        axes = [
+            f"{name} {shift:+.1f} ± {sigma:.1f} px"
+            for name, shift, sigma in zip("uv", self.shift_px, self.sigma_px, strict=True)
+            if math.isfinite(shift)
+        ]
+        told = f"color edges lie {', '.join(axes)} from depth edges, in {of}"
+        kinds = [_KIND_WORDS[kind] for kind, told in zip(self.kinds, self.significant, strict=True) if told]
+        return f"{told}; {kinds[0]}" if kinds else told
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON-able form."""
+        return plain_json({**vars(self), "misaligned": self.misaligned})
+
+
+def depth_caution(frame: RgbdFrame) -> Caution | None:
+    """Return the caution about the depth of a frame that is doubted; None without one."""
+    if frame.depth_m is None or frame.depth_doubt is None:
+        return None
+    return Caution(CautionKind.MISALIGNED_DEPTH, f"depth does not belong to the color image: {frame.depth_doubt}")
+
+
+def with_check(frame: RgbdFrame, check: AlignmentCheck | None) -> RgbdFrame:
+    """Return the frame, its depth doubted if a check of its camera says so; an earlier doubt stays."""
+    if check is None or not check.misaligned or frame.depth_m is None or frame.depth_doubt is not None:
+        return frame
+    return replace(frame, depth_doubt=f"{check.sentence}; {FIX}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +137,29 @@ class _Steps:
     columns: IntArray
     sides: IntArray
     depth_m: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class _Sums:
+    """Evidence along one axis.
+
+    Attributes:
+        scores: Sum (moves, growths, cells) of the edge strength at displaced outlines.
+        counts: Number (cells,) of outlines.
+        seen: Number (cells,) of frames with outlines there.
+        sides: Number of outlines with the far surface before and behind.
+        moves_px: Sum (moves,) of the displacements at the median depth of each frame.
+        weight: Number of frames; faded, as all sums.
+        kinds: Kind of each displacement.
+    """
+
+    scores: FloatArray
+    counts: FloatArray
+    seen: FloatArray
+    sides: FloatArray
+    moves_px: FloatArray
+    weight: float
+    kinds: list[Misfit]
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,49 +174,102 @@ class _Along:
     misaligned: bool = False
 
 
-def check_alignment(frame: RgbdFrame) -> AlignmentCheck:
-    """Compare the edges of depth with those of color.
+class AlignmentEvidence:
+    """Comparisons of edges, added up over the frames of one camera.
 
-    Args:
-        frame: A frame with depth and intrinsics.
+    The parts of the image stay the units of the statistics: frames of a camera that stands still repeat one another, and
+    count once. Older frames fade, so that a repaired camera recovers.
+    """
+
+    def __init__(self) -> None:
+        self._frames = 0
+        self._camera: tuple[str, Intrinsics] | None = None
+        self._axes: tuple[_Sums | None, _Sums | None] = (None, None)
+
+    def add(self, frame: RgbdFrame) -> None:
+        """Compare the edges of a frame. A frame of another camera, or with other intrinsics, starts from nothing.
+
+        Args:
+            frame: A frame with depth and intrinsics.
+
+        Raises:
+            InputError: The frame has no depth or no intrinsics.
+        """
+        if frame.depth_m is None or frame.intrinsics is None:
+            raise InputError("frame must have depth and intrinsics", "a frame without", "give depth and intrinsics")
+        camera = (frame.frame, frame.intrinsics)
+        if camera != self._camera:
+            self._camera, self._frames, self._axes = camera, 0, (None, None)
+        lens, gray = frame.intrinsics, _gray(frame.color)
+        unit = max(frame.size_wh) / _REFERENCE_PX
+        along_u = _compared(frame.depth_m, gray, lens.fx, lens.cx, unit)
+        along_v = _compared(frame.depth_m.T, gray.T, lens.fy, lens.cy, unit)
+        self._axes = (_added(self._axes[0], along_u), _added(self._axes[1], along_v))
+        self._frames += 1
+
+    def check(self) -> AlignmentCheck:
+        """Judge all frames so far together."""
+        unit = 1.0 if self._camera is None else max(self._camera[1].size_wh) / _REFERENCE_PX
+        both = [_Along() if sums is None else _along(sums, unit) for sums in self._axes]
+        return AlignmentCheck(
+            shift_px=(both[0].shift_px, both[1].shift_px),
+            sigma_px=(both[0].sigma_px, both[1].sigma_px),
+            significance=(both[0].significance, both[1].significance),
+            kinds=(both[0].kind, both[1].kind),
+            cells=(both[0].cells, both[1].cells),
+            significant=(both[0].misaligned, both[1].misaligned),
+            frames=self._frames,
+        )
+
+
+def check_alignment(*frames: RgbdFrame) -> AlignmentCheck:
+    """Compare the edges of depth with those of color, in one frame or several of one camera.
 
     Raises:
-        InputError: The frame has no depth or no intrinsics.
+        InputError: A frame has no depth or no intrinsics.
     """
-    if frame.depth_m is None or frame.intrinsics is None:
-        raise InputError("frame must have depth and intrinsics", "a frame without", "give depth and intrinsics")
-    lens = frame.intrinsics
-    unit = max(frame.size_wh) / _REFERENCE_PX
-    gray = _gray(frame.color)
-    along_u = _along(frame.depth_m, gray, lens.fx, lens.cx, unit)
-    along_v = _along(frame.depth_m.T, gray.T, lens.fy, lens.cy, unit)
-    both = (along_u, along_v)
-    return AlignmentCheck(
-        shift_px=(along_u.shift_px, along_v.shift_px),
-        sigma_px=(along_u.sigma_px, along_v.sigma_px),
-        significance=(along_u.significance, along_v.significance),
-        kinds=(along_u.kind, along_v.kind),
-        cells=(along_u.cells, along_v.cells),
-        misaligned=any(each.misaligned for each in both),
-    )
+    evidence = AlignmentEvidence()
+    for frame in frames:
+        evidence.add(frame)
+    return evidence.check()
 
 
-def _along(depth_m: DepthArray, gray: FloatArray, focal_px: float, center_px: float, unit: float) -> _Along:
-    """Check along the columns of images (h, w)."""
+def _compared(depth_m: DepthArray, gray: FloatArray, focal_px: float, center_px: float, unit: float) -> _Sums | None:
+    """Score all displacements along the columns of images (h, w); None without outlines."""
     steps = _find_steps(depth_m, unit)
-    side = round(_CELL_PX * unit)
     if not steps.rows.size:
-        return _Along()
-    cells, where = np.unique(steps.rows // side * 10_000 + steps.columns // side, return_inverse=True)
-    counts = np.bincount(where, minlength=cells.size)
-    kept = counts >= _LEAST_IN_CELL
-    if np.count_nonzero(kept) < LEAST_CELLS or min(np.mean(steps.sides > 0), np.mean(steps.sides < 0)) < 0.1:
-        return _Along(cells=int(np.count_nonzero(kept)))
-    strength = _edge_strength(gray, unit)
+        return None
+    side = round(_CELL_PX * unit)
+    grid_w = depth_m.shape[1] // side + 1
+    cells, where = np.unique(steps.rows // side * grid_w + steps.columns // side, return_inverse=True)
     moves, kinds, grows = _hypotheses(steps, focal_px, center_px, unit)
-    scores = _scores(strength, steps, moves, grows * unit, where, counts)[:, :, kept]
+    found = _scores(_edge_strength(gray, unit), steps, moves, grows * unit, where, cells.size)
+    size = (depth_m.shape[0] // side + 1) * grid_w
+    scores = np.zeros((*found.shape[:2], size), np.float32)
+    scores[:, :, cells] = found
+    counts = np.bincount(cells[where], minlength=size).astype(np.float64)
     at = int(np.argmin(np.abs(steps.depth_m - np.median(steps.depth_m))))
-    return _judged(scores * np.sqrt(counts[kept]), moves, kinds, at, unit)
+    sides = np.array([np.count_nonzero(steps.sides < 0), np.count_nonzero(steps.sides > 0)], np.float64)
+    return _Sums(scores, counts, (counts > 0).astype(np.float64), sides, moves[:, at].copy(), 1.0, kinds)
+
+
+def _added(old: _Sums | None, new: _Sums | None) -> _Sums | None:
+    """Return the sum of old evidence, faded, and new evidence."""
+    if old is None or new is None:
+        return old if new is None else new
+    names = ("scores", "counts", "seen", "sides", "moves_px", "weight")
+    return replace(old, **{name: vars(old)[name] * _KEEP + vars(new)[name] for name in names})
+
+
+def _along(sums: _Sums, unit: float) -> _Along:
+    """Judge the evidence along one axis."""
+    kept = (sums.seen > 0) & (sums.counts >= _LEAST_IN_CELL * sums.seen)
+    count, share = int(np.count_nonzero(kept)), sums.sides / sums.sides.sum()
+    if count < LEAST_CELLS or share.min() < 0.1:
+        return _Along(cells=count)
+    # The mean of a part counts by the root of the outlines in it, in one frame.
+    weights = 1.0 / np.sqrt(sums.counts[kept] * sums.seen[kept])
+    return _judged(sums.scores[:, :, kept] * weights, sums.moves_px / sums.weight, sums.kinds, unit)
 
 
 def _hypotheses(steps: _Steps, focal_px: float, center_px: float, unit: float) -> tuple[FloatArray, list[Misfit], FloatArray]:
@@ -151,12 +290,12 @@ def _hypotheses(steps: _Steps, focal_px: float, center_px: float, unit: float) -
 
 
 def _scores(
-    strength: FloatArray, steps: _Steps, moves: FloatArray, grows_px: FloatArray, where: IntArray, counts: IntArray
+    strength: FloatArray, steps: _Steps, moves: FloatArray, grows_px: FloatArray, where: IntArray, cells: int
 ) -> FloatArray:
-    """Return the mean edge strength (moves, growths, cells) at the displaced outlines."""
+    """Return the sum (moves, growths, cells) of the edge strength at the displaced outlines."""
     width = strength.shape[1]
-    member = np.zeros((steps.rows.size, counts.size), np.float32)
-    member[np.arange(steps.rows.size), where] = 1.0 / counts[where]
+    member = np.zeros((steps.rows.size, cells), np.float32)
+    member[np.arange(steps.rows.size), where] = 1.0
     found = []
     for grow_px in grows_px:
         columns = np.rint(steps.columns + moves + steps.sides * grow_px).astype(np.int64)
@@ -167,9 +306,9 @@ def _scores(
     return np.stack(found, axis=1)
 
 
-def _judged(scores: FloatArray, moves: FloatArray, kinds: list[Misfit], at: int, unit: float) -> _Along:
+def _judged(scores: FloatArray, moves_px: FloatArray, kinds: list[Misfit], unit: float) -> _Along:
     """Compare the best displacement with the best of none, each chosen by the other cells."""
-    none = np.array([kind is Misfit.SHIFT for kind in kinds]) & (np.abs(moves[:, 0]) <= _TOLERANCE_PX * unit)
+    none = np.array([kind is Misfit.SHIFT for kind in kinds]) & (np.abs(moves_px) <= _TOLERANCE_PX * unit)
     flat, still = scores.reshape(-1, scores.shape[2]), np.repeat(none, scores.shape[1])
     count = flat.shape[1]
     total, gains = flat.sum(axis=1), np.zeros(count)
@@ -187,8 +326,8 @@ def _judged(scores: FloatArray, moves: FloatArray, kinds: list[Misfit], at: int,
     drawn = picked // scores.shape[1]
     away = not still[best] and float(np.mean(~still[picked])) >= _LEAST_SHARE
     return _Along(
-        shift_px=float(moves[best // scores.shape[1], at]),
-        sigma_px=max(float(np.std(moves[drawn, at])), 0.5 * unit),
+        shift_px=float(moves_px[best // scores.shape[1]]),
+        sigma_px=max(float(np.std(moves_px[drawn])), 0.5 * unit),
         significance=significance,
         kind=kinds[best // scores.shape[1]],
         cells=count,

@@ -7,6 +7,7 @@ import numpy as np
 from molmo_point.arm.obstacle_boxes import share_with_depth
 from molmo_point.arrays import FloatArray
 from molmo_point.camera.base import Camera
+from molmo_point.depth.alignment_monitor import PERIOD_S, AlignmentMonitor
 from molmo_point.errors import CameraError
 from molmo_point.frame import RgbdFrame
 from molmo_point.picking.event_log import PickStopped
@@ -25,7 +26,7 @@ LEAST_DEPTH = 0.5
 
 
 class FreshFrames:
-    """Reads a camera for the decisions of a command.
+    """Reads a camera for the decisions of a command; depth that does not fit its color images is doubted.
 
     Args:
         arm: Tells the end of its last motion.
@@ -38,6 +39,8 @@ class FreshFrames:
 
     def __init__(self, arm: GuardedArm, camera: Camera, name: str) -> None:
         self._arm, self.camera, self._name = arm, camera, name
+        # The first commands of a short session pay nothing for it.
+        self._alignment = AlignmentMonitor(delay_s=PERIOD_S)
         self._last: RgbdFrame | None = None
         self._last_rad: FloatArray | None = None
 
@@ -64,7 +67,8 @@ class FreshFrames:
                 self._last, self._last_rad = frame, self._arm.joint_positions()
                 if whole_table:
                     self._require_depth(frame)
-                return frame
+                self._alignment.offer(frame)
+                return self._alignment.marked(frame)
             if self._arm.now_ns() >= late_ns:
                 break
             self._arm.wait(_FRAME_S)

@@ -1,12 +1,22 @@
 """Displacement of depth against color: found on drawn scenes with grown outlines and holes, and not claimed on real frames."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from molmo_point.depth.alignment_check import AlignmentCheck, Misfit, check_alignment
+from molmo_point.camera.image_file import load_frame
+from molmo_point.cautions import CautionKind
+from molmo_point.depth.alignment_check import (
+    AlignmentCheck,
+    AlignmentEvidence,
+    Misfit,
+    check_alignment,
+    depth_caution,
+    with_check,
+)
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.intrinsics import Intrinsics
@@ -98,3 +108,79 @@ def test_nothing_is_said_where_the_edges_cannot_tell() -> None:
 def test_no_alarm_on_real_frames(name: str) -> None:
     found: AlignmentCheck = check_alignment(real_frame(name))
     assert not found.misaligned
+
+
+def moved(frame: RgbdFrame, by_px: int) -> RgbdFrame:
+    """Shift the depth of a frame along its rows, by pixels of an image of 640."""
+    by = round(by_px * max(frame.size_wh) / 640)
+    depth_m = np.roll(frame.depth_m, by, axis=1)
+    depth_m[:, slice(0, by) if by > 0 else slice(by or depth_m.shape[1], None)] = np.nan
+    return replace(frame, depth_m=depth_m)
+
+
+def few_boxes(frame: RgbdFrame, left: int) -> RgbdFrame:
+    """Leave a band of a drawn frame, too narrow to tell alone."""
+    color, depth_m = np.full_like(frame.color, 110), np.full_like(frame.depth_m, 1.3)
+    band = slice(left, left + 160)
+    color[:, band], depth_m[:, band] = frame.color[:, band], frame.depth_m[:, band]
+    return replace(frame, color=color, depth_m=depth_m)
+
+
+def bands(du: float) -> list[RgbdFrame]:
+    return [few_boxes(drawn(shifted(du), seed), left) for seed, left in enumerate((0, 150, 300, 450))]
+
+
+def test_frames_tell_more_together_than_alone_and_a_still_camera_no_more() -> None:
+    frames = bands(-9.0)[:2]
+    once, still, together = check_alignment(frames[0]), check_alignment(*frames[:1] * 2), check_alignment(*frames)
+    assert still.cells == once.cells and (still.frames, together.frames) == (2, 2)
+    assert still.significance[0] == pytest.approx(once.significance[0], rel=0.01)
+    assert together.misaligned and together.significant[0] and together.shift_px[0] == pytest.approx(9.0, abs=3.0)
+    assert together.significance[0] > 1.2 * once.significance[0]
+
+
+@pytest.mark.slow
+def test_aligned_frames_are_no_misfit_together() -> None:
+    assert check_alignment(*bands(-9.0)).misaligned
+    assert not check_alignment(*bands(0.0)).misaligned
+
+
+def test_another_camera_starts_from_nothing() -> None:
+    evidence, frame = AlignmentEvidence(), drawn(shifted(16.0))
+    assert not evidence.check().can_tell and evidence.check().frames == 0
+    evidence.add(frame)
+    assert evidence.check().misaligned
+    flat = replace(frame, depth_m=np.full_like(frame.depth_m, 0.8), frame="another")
+    evidence.add(flat)
+    assert evidence.check().frames == 1 and not evidence.check().can_tell
+    assert "too few outlines" in evidence.check().sentence
+
+
+def test_doubted_depth_bears_a_caution() -> None:
+    frame = drawn(shifted(-16.0))
+    check = check_alignment(frame)
+    assert "u +16.0" in check.sentence and "displaced alike" in check.sentence
+    assert check.to_dict()["misaligned"] and check.to_dict()["kinds"][0] == "shift"
+    caution = depth_caution(with_check(frame, check))
+    assert caution is not None and caution.kind is CautionKind.MISALIGNED_DEPTH and "align" in caution.message
+    stated = replace(frame, depth_doubt="stated")
+    assert with_check(stated, check).depth_doubt == "stated"
+    assert depth_caution(frame) is None and with_check(frame, None) is frame
+    assert depth_caution(replace(stated, depth_m=None)) is None
+    assert with_check(frame, replace(check, significant=(False, False))) is frame
+
+
+ROOM = Path(REAL).parent / "views" / "room"
+
+
+@pytest.mark.skipif(not ROOM.is_dir(), reason=f"the views of a real room are not there: {ROOM}")
+@pytest.mark.slow
+@pytest.mark.parametrize("by_px", [0, 8, -8, 16, -16])
+def test_five_views_of_a_room_tell_a_small_shift(by_px: int) -> None:
+    views = [
+        load_frame(ROOM / f"color_{k}.jpg", ROOM / f"depth_{k}.png", ROOM / "intrinsics.json", depth_scale_m=0.001)
+        for k in range(1, 6)
+    ]
+    found = check_alignment(*(moved(view, by_px) for view in views))
+    assert found.misaligned == (by_px != 0)
+    assert found.shift_px[0] == pytest.approx(-by_px, abs=4.0)

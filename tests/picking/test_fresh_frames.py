@@ -6,6 +6,8 @@ import time
 import numpy as np
 import pytest
 
+from molmo_point.depth.alignment_check import AlignmentCheck, Misfit
+from molmo_point.depth.alignment_monitor import AlignmentMonitor
 from molmo_point.errors import CameraError
 from molmo_point.geometry.transforms import Transform
 from molmo_point.picking import fresh_frames
@@ -189,3 +191,26 @@ def test_a_fixed_camera_that_looks_elsewhere_means_no_plan():
     arm = ScriptedArm()
     arm.pose = Transform("base", "fixed_optical_frame", np.eye(3), np.array([0.0, 0.0, 0.6]))
     assert failure_of(lambda: eyes(arm)[2].read(whole_table=True)) is PickFailure.NO_DEPTH
+
+
+@pytest.mark.parametrize("significant", [True, False])
+def test_depth_that_does_not_fit_the_color_images_is_doubted(monkeypatch, significant):
+    offered = []
+
+    class Decided(AlignmentMonitor):
+        """It has seen enough frames."""
+
+        check = AlignmentCheck((12.0, 0.0), (1.0, 1.0), (5.0, 0.0), (Misfit.SHIFT,) * 2, (40, 40), (significant, False), 6)
+
+        def offer(self, frame):
+            offered.append(frame)
+
+        def marked(self, frame):
+            self._check = self.check
+            return super().marked(frame)
+
+    monkeypatch.setattr(fresh_frames, "AlignmentMonitor", Decided)
+    _, _, fresh = eyes()
+    frames = [fresh.read(), fresh.read()]
+    assert [frame.depth_doubt is not None for frame in frames] == [significant] * 2
+    assert [frame.stamp_ns for frame in offered] == [frame.stamp_ns for frame in frames]
