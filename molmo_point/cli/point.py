@@ -13,6 +13,7 @@ from molmo_point.cli.exit_codes import EXIT_NOTHING_FOUND
 from molmo_point.cli.options import grasp_option, plane_option
 from molmo_point.cli.output import add_json, show
 from molmo_point.cli.overwriting import Output, OutputFormat, add_force, check_outputs
+from molmo_point.depth.alignment_monitor import AlignmentMonitor
 from molmo_point.depth.frame_noise import noise_of
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
@@ -100,8 +101,13 @@ def run_point(options: argparse.Namespace) -> int:
                 fix=f"give a transform from {frame.frame}, or --frame {base_T_camera.source}",
             )
     frame = plane_option.with_plane(options, frame, base_T_camera)
+    alignment = AlignmentMonitor()
+    alignment.offer(frame)
     with contextlib.redirect_stdout(sys.stderr):
-        pointing = plane_option.point_in(options, load_pointer(options), frame, request, base_T_camera)
+        pointer = load_pointer(options)
+        alignment.wait()
+        frame = alignment.marked(frame)
+        pointing = plane_option.point_in(options, pointer, frame, request, base_T_camera)
         grasps = [] if gripper is None else grasp_option.find(frame, pointing, gripper, base_T_camera)
         written = _draw(options, frame, pointing, base_T_camera, grasps)
     if base_T_camera is not None:
@@ -114,6 +120,8 @@ def run_point(options: argparse.Namespace) -> int:
     if pointing.targets:
         values["depth_noise"] = plain_json(noise_of(frame))
         lines += frame_source.noise_lines(frame)
+    if alignment.check is not None:
+        values["depth_alignment"] = alignment.check.to_dict()
     if source := frame_source.understood(options):
         values["source"] = source
     if gripper is not None:

@@ -239,7 +239,7 @@ def _compared(depth_m: DepthArray, gray: FloatArray, focal_px: float, center_px:
     steps = _find_steps(depth_m, unit)
     if not steps.rows.size:
         return None
-    side = round(_CELL_PX * unit)
+    side = max(round(_CELL_PX * unit), 1)
     grid_w = depth_m.shape[1] // side + 1
     cells, where = np.unique(steps.rows // side * grid_w + steps.columns // side, return_inverse=True)
     moves, kinds, grows = _hypotheses(steps, focal_px, center_px, unit)

@@ -95,6 +95,7 @@ def test_json_has_the_promised_keys_and_the_right_numbers(model, files, capsys, 
     assert set(answer) == {
         "query", "model", "text", "absent", "absent_probability", "points", "targets", "unreachable", "problems", "truncated",
         "frame", "stamp_ns", "region", "timing_ms", "trusted", "cautions", "signals", "denial_probability", "depth_noise",
+        "depth_alignment", "source",
     }  # fmt: skip
     assert answer["query"] == "the red mug" and answer["model"] == "scripted" and answer["absent"] is False
     (point,) = answer["points"]

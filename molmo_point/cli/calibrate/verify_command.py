@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from molmo_point.cli.depth_alignment import CameraAlignment, examine_alignment
 from molmo_point.cli.exit_codes import EXIT_NOT_PASSED
-from molmo_point.cli.frame_source import chosen_source
+from molmo_point.cli.frame_source import add_camera_option, chosen_source
 from molmo_point.cli.output import add_output, finish, progress, report_files
 from molmo_point.cli.overwriting import check_report
 from molmo_point.errors import InputError
@@ -25,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--samples", type=Path, metavar="PATH", help="fresh samples, as for hand-eye; the board may stand at another place"
     )
     group.add_argument("--touch", type=Path, metavar="FILE", help="points seen by the camera and touched by the tool tip")
+    add_camera_option(parser, "also read frames of the camera, and tell whether its depth fits its color images")
     parser.add_argument("--tolerance-mm", type=float, default=5.0, metavar="MM", help="largest error to accept (default 5)")
     add_output(parser, "out/verify", run, "folder for the report")
 
@@ -40,7 +42,8 @@ def run(options: argparse.Namespace) -> int:
     check_report(options, inputs=[options.samples.parent] if options.samples and options.samples.is_file() else [])
     camera = load_transform(options.transform)
     names, result = _board(options.samples, camera) if options.samples else _touch(options.touch, camera)
-    passed = result.interval_mm[1] <= options.tolerance_mm
+    alignment = None if options.camera is None else examine_alignment(options.camera)
+    passed = result.interval_mm[1] <= options.tolerance_mm and not (alignment is not None and alignment.misaligned)
     values: dict[str, Any] = {
         "passed": passed,
         "rms_mm": result.rms_mm,
@@ -50,6 +53,9 @@ def run(options: argparse.Namespace) -> int:
         "samples": [{"id": name, "error_mm": float(error)} for name, error in zip(names, result.errors_mm)],
     }
     lines = _lines(values)
+    if alignment is not None:
+        values["depth_alignment"] = alignment.to_dict()
+        lines += _alignment_lines(alignment)
     finish(options, values, lines, report_files(options.out, values, verification_report(values, lines)))
     return 0 if passed else EXIT_NOT_PASSED
 
@@ -92,6 +98,10 @@ def _touch(path: Path, camera: Any) -> tuple[tuple[str, ...], Any]:
             point = pose[:3, :3] @ point + pose[:3, 3]
         seen.append(point)
     return tuple(map(str, range(len(seen)))), verify_by_touch(np.array(seen), np.array(touched))
+
+
+def _alignment_lines(alignment: CameraAlignment) -> list[str]:
+    return [alignment.sentence, *([f"→ {alignment.fix}"] if alignment.fix else ())]
 
 
 def _lines(values: dict[str, Any]) -> list[str]:

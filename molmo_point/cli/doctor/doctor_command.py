@@ -10,14 +10,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from molmo_point.camera.registry import CAMERAS, CameraDriver
+from molmo_point.cli.depth_alignment import examine_alignment
 from molmo_point.cli.doctor import probes
 from molmo_point.cli.doctor.checkpoint import headline, inspected, problems_of, report_lines, size_words
 from molmo_point.cli.doctor.probes import FAIL, NOTE, OK, WARN, Check
+from molmo_point.cli.frame_source import add_camera_option
 from molmo_point.cli.output import add_json, show
 from molmo_point.cli.signal_end import must_unwind
+from molmo_point.errors import MolmoPointError
 
 _CHECKPOINTS = Path(__file__).resolve().parents[2] / "checkpoints"
-_NAMED = "checkpoint of --model"
+_NAMED, _CAMERA = "checkpoint of --model", "depth of --camera"
 _SIGNS = {OK: "✓", WARN: "!", FAIL: "✗", NOTE: "·"}
 
 
@@ -28,20 +31,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", metavar="PATH", help="describe this checkpoint: its model, missing files, and the memory it takes"
     )
+    add_camera_option(parser, "read frames of a camera, and tell whether its depth fits its color images")
     add_json(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Run all checks and print them; return 1 if a required part is broken."""
-    checks = examine(options.model)
+    checks = examine(options.model, options.camera)
     broken = any(check.status == FAIL for check in checks)
     show(options, {"ok": not broken, "checks": [check.to_dict() for check in checks]}, _lines(checks))
     return 1 if broken else 0
 
 
-def examine(model: str | None = None) -> list[Check]:
-    """Run all checks, in the order of the report; a checkpoint folder is inspected in addition to the embedded one."""
+def examine(model: str | None = None, camera: str | None = None) -> list[Check]:
+    """Run all checks, in the order of the report; a checkpoint folder and a camera are examined in addition."""
     steps: list[tuple[str, Callable[[], list[Check]]]] = [
         ("system", _system),
         *((need[0], lambda need=need: [_package(*need)]) for need in _PACKAGES),
@@ -53,6 +57,8 @@ def examine(model: str | None = None) -> list[Check]:
     ]
     if model is not None:
         steps.append((_NAMED, lambda: [_named_checkpoint(model)]))
+    if camera is not None:
+        steps.append((_CAMERA, lambda: [_alignment(camera)]))
     # After Ctrl-C, the checks that have not begun do not begin, and `probing` kills the others.
     with must_unwind(), probes.probing():
         pool = ThreadPoolExecutor(max_workers=2)
@@ -148,6 +154,17 @@ def _camera(driver: CameraDriver) -> list[Check]:
         Check(driver.name, NOTE if not device["connected"] else WARN if device["fix"] else OK, device["found"], device["fix"])
         for device in answer["devices"]
     ]
+
+
+def _alignment(camera: str) -> Check:
+    """Compare depth and color of the camera that `--camera` names."""
+    try:
+        found = examine_alignment(camera)
+    except MolmoPointError as error:
+        return Check(_CAMERA, WARN, f"{error.what}: {error.given}", error.fix)
+    is_clear = found.check is not None and found.check.can_tell
+    status = WARN if found.misaligned else OK if is_clear else NOTE
+    return Check(_CAMERA, status, found.sentence, found.fix, report=found.to_dict())
 
 
 def _ros() -> list[Check]:
