@@ -86,8 +86,9 @@ def complete_shape(
     if share[sign] < MIN_HIDDEN:
         return alone
     slack = 0.0
+    depth = min(width, _height(local, support))
     for part in () if _top_seen(local, width) else (1.0, 0.5):
-        farther = part * (near + 0.5 * width - center[0])
+        farther = part * (near + 0.5 * depth - center[0])
         if farther > 0 and turned(center[0] + farther, sign)[1].mean() >= MIN_HIDDEN:
             # Where the top shows much of the depth, the rest of the object is little deeper.
             seen = center[0] - near
@@ -132,6 +133,16 @@ def _top(local: FloatArray) -> FloatArray:
     """Return the uppermost points (n, 3) of an object."""
     low, high = np.quantile(local[:, 2], [0.01, 0.99])
     return local[local[:, 2] >= high - max(_LAYER_M, _LAYER_SHARE * (high - low))]
+
+
+def _height(local: FloatArray, support: SupportPlane) -> float:
+    """Return the usual height of an object above the plane: one wider than high lies, and is no deeper than high.
+
+    A part that stands up from the object does not count.
+    """
+    number = np.floor(local[:, 1] / _SLICE_M).astype(np.int64)
+    tops = [np.quantile(local[number == each, 2], 0.95) for each in np.unique(number)]
+    return float(np.median(tops)) - support.offset_m
 
 
 def _near(ghosts: FloatArray, points_m: FloatArray) -> BoolArray:

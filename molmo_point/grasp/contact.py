@@ -79,6 +79,8 @@ def measure_contact(
     if np.count_nonzero(measured) < _MIN_POINTS:
         return Contact(proposal.position_m, *(math.nan,) * 4, 0.0, Rejection.FEW_POINTS)
     x, y, z = x[between], y[between], z[between]
+    # The outline is known to the spacing of the points only.
+    blur_m = noise_m + spacing_m
     across = [x, *_level(x, z - middle[2], proposal.axes, support)]
     ends, slopes, unseen = np.zeros(2), np.zeros(2), np.zeros(2)
     for side, sign in enumerate((-1.0, 1.0)):
@@ -88,8 +90,8 @@ def measure_contact(
         end = seen if end - seen < SAME_M else end
         ends[side], unseen[side] = sign * (end + 0.5 * spacing_m), end - seen
         turn = max(_turn(flat, outward, end, gripper, hull=flat is not x) for flat in across)
-        falls = _widening(outward, z, end, proposal, gripper, noise_m) if below else 0.0
-        slopes[side] = math.hypot(turn, max(falls, _shoulder(outward, z, end, noise_m)))
+        falls = _widening(outward, z, end, proposal, gripper, blur_m) if below else 0.0
+        slopes[side] = math.hypot(turn, max(falls, _shoulder(outward, z, end, blur_m)))
     position = proposal.position_m + (ends.mean() - middle[1]) * proposal.axes[:, 1]
     slack = shape.slack_m * abs(float(shape.away @ proposal.axes[:, 1]))
     return _contact(proposal, position, float(np.ptp(ends)), math.atan(slopes.max()), unseen, slack, gripper, spacing_m, noise_m)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from molmo_point.arrays import BoolArray, FloatArray
+from molmo_point.arrays import BoolArray, ColorArray, FloatArray
 from molmo_point.depth.frame_noise import noise_of
 from molmo_point.errors import FrameError, InputError
 from molmo_point.frame import RgbdFrame
@@ -15,6 +15,7 @@ from molmo_point.geometry.intrinsics import Intrinsics
 from molmo_point.geometry.transforms import Transform
 from molmo_point.grasp.candidates import GRASP_FRAME, GraspCandidate, Grasps, RejectedGrasp, Rejection
 from molmo_point.grasp.collision import find_collisions, obstacles, seen_free
+from molmo_point.grasp.color_outline import fit_to_color
 from molmo_point.grasp.completion import CompletedShape, complete_shape
 from molmo_point.grasp.contact import Contact, measure_contact
 from molmo_point.grasp.gripper import Gripper
@@ -116,7 +117,9 @@ def propose_grasps(
     region = find_object(frame, target, base_T_camera=base_T_camera, max_size_m=max_size_m, noise=noise, others=others)
     assert frame.intrinsics is not None
     sigma_m = target.sigma_m if math.isfinite(target.sigma_m) else 0.0
-    return find_grasps(region, frame.intrinsics, frame.frame, gripper, sigma_m=sigma_m, max_candidates=max_candidates)
+    return find_grasps(
+        region, frame.intrinsics, frame.frame, gripper, sigma_m=sigma_m, max_candidates=max_candidates, color=frame.color
+    )
 
 
 def find_grasps(
@@ -127,6 +130,7 @@ def find_grasps(
     *,
     sigma_m: float = 0.0,
     max_candidates: int = 8,
+    color: ColorArray | None = None,
 ) -> Grasps:
     """Find grasps of the object in a region, best first.
 
@@ -141,20 +145,18 @@ def find_grasps(
         gripper: Gripper sizes; default `Gripper()`.
         sigma_m: Standard deviation of the target's position, in meters; it widens the score "near".
         max_candidates: Largest number of candidates.
+        color: RGB image that the depth is aligned to; the object's color then tells its outline where depth is missing.
 
     Raises:
         InputError: If `max_candidates` is below one, or `sigma_m` is negative or not finite.
     """
-    if max_candidates < 1 or not (math.isfinite(sigma_m) and sigma_m >= 0):
-        raise InputError(
-            "max_candidates must be at least 1, and sigma_m finite and not negative",
-            f"max_candidates={max_candidates}, sigma_m={sigma_m}",
-            "give a count and meters",
-        )
+    _check_settings(max_candidates, sigma_m)
     gripper = gripper or Gripper()
     normal = surface_normal(region)
     if region.patch is None or region.inside is None:
         return Grasps((), (), region, normal, None, gripper)
+    found, region = region, region if color is None else fit_to_color(region, color)
+    assert region.patch is not None and region.inside is not None
     points = region.points_m[np.sum((region.points_m - region.target_m) ** 2, axis=1) <= REACH_M**2]
     points = points[:: max(1, -(-len(points) // MAX_POINTS))]
     spacing_m = region.patch.stride * float(region.target_m[2]) / intrinsics.focal_px
@@ -168,7 +170,16 @@ def find_grasps(
     good, rejected = _measured(shape, cloud, turns, region, gripper, spacing_m, noise_m)
     candidates, more = _checked(good, region, shape, cloud, own, intrinsics, frame, gripper, sigma_m, noise_m + 0.5 * spacing_m)
     kept, doubles = _distinct(candidates, max_candidates)
-    return Grasps(kept, tuple(rejected + more + doubles), region, normal, box, gripper)
+    return Grasps(kept, tuple(rejected + more + doubles), found, normal, box, gripper)
+
+
+def _check_settings(max_candidates: int, sigma_m: float) -> None:
+    if max_candidates < 1 or not (math.isfinite(sigma_m) and sigma_m >= 0):
+        raise InputError(
+            "max_candidates must be at least 1, and sigma_m finite and not negative",
+            f"max_candidates={max_candidates}, sigma_m={sigma_m}",
+            "give a count and meters",
+        )
 
 
 def _measured(
