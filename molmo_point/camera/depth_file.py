@@ -32,6 +32,7 @@ _FLOAT_UNITS = {1.0: "meters", 0.001: "millimeters", 0.01: "centimeters"}
 _KITTI_M = 0.00390625
 _FARTHEST_STREET_M = 100.0
 _LEAST_PIXELS = 16
+_NOTHING, _MOSTLY = 1e9, 0.1
 _HEADER = re.compile(rb"(?:\s|#[^\n]*\n)*([^\s#]+)")
 
 
@@ -75,7 +76,7 @@ def decode_depth_file(
         DependencyError: The package that reads the format is not installed.
     """
     raw, orientation, form = _decoded(data, name)
-    raw = _one_channel(raw, name, form)
+    raw = _measured(_one_channel(raw, name, form), name)
     try:
         unit_m, unit_from = (scale_m, "stated") if scale_m is not None else _unit(raw, intrinsics)
         return DepthFile(decode_depth(raw, scale_m=unit_m), orientation, form, unit_m, unit_from)
@@ -118,6 +119,18 @@ def _one_channel(raw: np.ndarray, name: str, form: str) -> np.ndarray:
         fix = "give (h, w) of 16-bit or wider integers, or of floats"
         raise InputError("A depth image must have one channel of at least 16 bits", given, fix)
     return raw.astype(raw.dtype.newbyteorder("="), copy=False)
+
+
+def _measured(raw: np.ndarray, name: str) -> np.ndarray:
+    """Mark pixels that programs fill where nothing was measured: the largest 16-bit number, and 1e10 as Blender writes."""
+    if raw.dtype == np.uint16:
+        return np.where(raw == np.iinfo(np.uint16).max, np.uint16(0), raw)
+    if raw.dtype.kind == "f":
+        raw = np.where(np.abs(raw) >= np.float32(_NOTHING), np.array(np.nan, raw.dtype), raw)
+    if not (raw > 0).any() and (raw < 0).mean() > _MOSTLY:
+        fix = "give distances along the optical axis: change the sign, if z points backward as in OpenGL"
+        raise InputError("Depth must be positive", f"{name}: {np.nanmin(raw):g} to {np.nanmax(raw[raw < 0]):g}", fix)
+    return raw
 
 
 def _unit(raw: np.ndarray, intrinsics: LoadedIntrinsics | None) -> tuple[float, str]:
@@ -249,8 +262,8 @@ def _exr(data: bytes, name: str) -> np.ndarray:
     ranks = ("z", "depth", "d", "v", "y")
     depths = sorted((key for key in channels if _last(key) in ranks), key=lambda key: ranks.index(_last(key)))
     if len(channels) > 1 and not depths:
-        first = next(iter(channels.values()))
-        if not all(np.array_equal(first, each, equal_nan=True) for key, each in channels.items() if key != "A"):
+        colors = [each for key, each in channels.items() if key != "A"]
+        if not all(np.array_equal(colors[0], each, equal_nan=True) for each in colors):
             fix = "name the channel of depth Z or depth"
             raise InputError("An EXR image must have one channel of depth", f"{name}: channels {sorted(channels)}", fix)
         depths = [key for key in channels if key != "A"]

@@ -39,6 +39,9 @@ WRITERS: dict[str, Any] = {
     "d.exr": lambda path: write_exr(path, Z=FLOATS),
     "half.exr": lambda path: write_exr(path, Y=FLOATS.astype(np.float16)),
     "gray.exr": lambda path: write_exr(path, R=FLOATS, G=FLOATS, B=FLOATS),
+    "rgba.exr": lambda path: write_exr(path, A=np.ones_like(FLOATS), R=FLOATS, G=FLOATS, B=FLOATS),
+    "far.exr": lambda path: write_exr(path, V=np.where(np.isnan(FLOATS), np.float32(1e10), FLOATS)),
+    "saturated.npy": lambda path: np.save(path, np.where(UNITS == 0, np.uint16(65535), UNITS)),
     "rgbz.exr": lambda path: write_exr(path, R=FLOATS * 0, G=FLOATS * 0, B=FLOATS * 0, Z=FLOATS),
     "d.pgm": lambda path: path.write_bytes(b"P5\n# a comment\n64 48\n65535\n" + UNITS.astype(">u2").tobytes()),
     "4000.pgm": lambda path: path.write_bytes(b"P5 64 48 4000\n" + UNITS.astype(">u2").tobytes()),
@@ -89,6 +92,12 @@ def test_a_depth_file_that_is_none_is_refused_by_name(tmp_path: Path, name: str)
     with pytest.raises(InputError, match=clue) as caught:
         load_depth(tmp_path / "d.npz")
     assert "d.npz" in str(caught.value)
+
+
+def test_depth_that_is_negative_everywhere_is_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "d.npy", -FLOATS)
+    with pytest.raises(InputError, match=r"positive.*-1\.\d+ to -0\.5\d*\. Fix: .*sign"):
+        load_depth(tmp_path / "d.npy")
 
 
 @pytest.mark.parametrize(("factor", "clue"), [(5000, "0.0002 gives"), (10000, "0.0001 gives"), (256, "0.00390625 gives")])

@@ -34,6 +34,63 @@ def read(folder: Path, text: str | bytes, name: str = "camera.dat", **more: Any)
     return read_intrinsics(path, size_wh=SIZE, **more)
 
 
+OST = f"""# oST version 5.0 parameters
+
+
+[image]
+
+width
+640
+
+height
+480
+
+[narrow_stereo/left]
+
+camera matrix
+{FX} 0.000000 {CX}
+0.000000 {FY} {CY}
+0.000000 0.000000 1.000000
+
+distortion
+0.1 -0.05 0.001 -0.002 0.01
+
+rectification
+1.000000 0.000000 0.000000
+0.000000 1.000000 0.000000
+0.000000 0.000000 1.000000
+
+projection
+600.000000 0.000000 320.000000 0.000000
+0.000000 600.000000 240.000000 0.000000
+0.000000 0.000000 1.000000 0.000000
+
+"""
+DEPTHAI_SOCKET = {
+    "cameraType": 0,
+    "distortionCoeff": [*RATIONAL, 0, 0, 0, 0, 0, 0],
+    "extrinsics": {"rotationMatrix": [[1, 0, 0], [0, 1, 0], [0, 0, 1]], "translation": {"x": -7.5, "y": 0, "z": 0}},
+    "height": 480,
+    "width": 640,
+    "intrinsicMatrix": K,
+    "lensPosition": 135,
+    "specHfovDeg": 68.8,
+}
+SCANNET = f"""axisAlignment = 0.94 0.32 0 -5.3 -0.32 0.94 0 -2.8 0 0 1 -0.06 0 0 0 1
+colorHeight = 968
+colorWidth = 1296
+depthHeight = 480
+depthWidth = 640
+fx_color = 1170.187988
+fx_depth = {FX}
+fy_color = 1170.187988
+fy_depth = {FY}
+mx_color = 647.75
+mx_depth = {CX}
+my_color = 483.75
+my_depth = {CY}
+numColorFrames = 5578
+"""
 OPENCV_YAML = f"""%YAML:1.0
 ---
 # made by a sample
@@ -300,6 +357,36 @@ GOOD: dict[str, tuple[str, Intrinsics, str, dict[str, Any]]] = {
         "MATLAB",
         {},
     ),
+    "camera_calibration's ost.txt": (OST, lens("brown_conrady", BROWN), "ROS camera_calibration", {}),
+    "DepthAI's lens position": (
+        json.dumps({"boardName": "OAK-D", "cameraData": [[0, DEPTHAI_SOCKET]]}),
+        lens("rational_polynomial", RATIONAL),
+        "",
+        {},
+    ),
+    "Record3D, whose cameraType is no fisheye": (
+        json.dumps({"w": 640, "h": 480, "K": np.array(K).T.ravel().tolist(), "cameraType": 1}),
+        CENTERED,
+        "camera matrix",
+        {},
+    ),
+    "ScanNet's scene": (SCANNET, CENTERED, "fx fy cx cy", {}),
+    "NYU": (
+        f"fx_rgb = {FX};\nfy_rgb = {FY};\ncx_rgb = {CX};\ncy_rgb = {CY};\nk1_rgb = {BROWN[0]};\nk2_rgb = {BROWN[1]};\n"
+        f"p1_rgb = {BROWN[2]};\np2_rgb = {BROWN[3]};\nk3_rgb = {BROWN[4]};\n"
+        "fx_d = 582.6;\nfy_d = 582.7;\ncx_d = 313.0;\ncy_d = 238.4;\nk1_d = -0.1;\n",
+        lens("brown_conrady", BROWN),
+        "",
+        {"camera": "rgb"},
+    ),
+    "a nested list": (json.dumps(K, indent=2), CENTERED, "3x3", {}),
+    "NumPy's repr": (repr(np.array(K)), CENTERED, "3x3", {}),
+    "librealsense before 2.40": (
+        f"width: 640, height: 480, ppx: {CX}, ppy: {CY}, fx: {FX}, fy: {FY}, model: Brown Conrady, coeffs: [0, 0, 0, 0, 0]",
+        CENTERED,
+        "pyrealsense2",
+        {},
+    ),
     "tutorial of OpenCV": (json.dumps({"mtx": K, "dist": [list(BROWN)]}), lens("brown_conrady", BROWN), "camera matrix", {}),
     "stereo": (
         json.dumps({"M1": K, "D1": list(BROWN), "M2": [[600, 0, 320], *K[1:]], "D2": [0] * 5}),
@@ -382,6 +469,11 @@ def test_the_unit_of_depth_is_read_as_its_layout_means_it(
 ) -> None:
     found = read(tmp_path, json.dumps(values))
     assert (found.depth_scale_m, found.depth_scales_m) == ((meters[0], ()) if len(meters) == 1 else (None, meters))
+
+
+def test_the_unit_of_orb_slam3_is_read(tmp_path: Path) -> None:
+    camera = f"Camera1.fx: {FX}\nCamera1.fy: {FY}\nCamera1.cx: {CX}\nCamera1.cy: {CY}\n"
+    assert read(tmp_path, f"%YAML:1.0\n{camera}RGBD.DepthMapFactor: 5000.0\n").depth_scale_m == 2e-4
 
 
 def test_a_size_that_only_the_image_has_is_taken_from_it_and_said(tmp_path: Path) -> None:

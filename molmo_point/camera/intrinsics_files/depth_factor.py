@@ -14,6 +14,10 @@ def depth_scales(node: CameraNode) -> tuple[float, ...]:
     A factor above 1 divides units to meters; BOP's `depth_scale` gives millimeters; 0.01 and less are meters.
     """
     meters, divisor, scale = (node.number(*names, above=True) for names in (_METERS, _DIVISORS, ("depthscale",)))
+    # ORB-SLAM3 writes `RGBD.DepthMapFactor` next to `Camera1.fx`.
+    inner = node.get("rgbd", above=True)
+    if divisor is None and isinstance(inner, dict):
+        divisor = CameraNode(inner).number(*_DIVISORS)
     if meters is not None:
         found = (meters,)
     elif divisor is not None and divisor != 0:

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from molmo_point.camera.intrinsics_files.bag_infos import bag_tree, is_bag
+from molmo_point.camera.intrinsics_files.camera_node import array_of
 from molmo_point.camera.intrinsics_files.text_forms import TEXT_FORMS, is_short
 from molmo_point.dependencies import require
 from molmo_point.errors import DependencyError, InputError
@@ -51,7 +52,10 @@ def read_document(path: Path) -> Document:
     if binary is not None:
         return binary
     try:
-        return _parse_text(decode_text(data), name)
+        document = _parse_text(decode_text(data), name)
+        # A list of numbers alone is a matrix.
+        is_matrix = isinstance(document.tree, list) and array_of(document.tree) is not None
+        return Document(document.form, {"numbers": document.tree}) if is_matrix else document
     except (ValueError, ElementTree.ParseError) as error:
         if isinstance(error, InputError):
             raise

@@ -7,7 +7,7 @@ import numpy as np
 
 from molmo_point.camera.intrinsics_files.camera_node import CameraNode, array_of, norm, words_of
 from molmo_point.camera.intrinsics_files.depth_factor import depth_scales
-from molmo_point.camera.intrinsics_files.lens_names import BROWN, lens_of
+from molmo_point.camera.intrinsics_files.lens_names import BROWN, lens_of, suspects
 from molmo_point.camera.intrinsics_files.reading import CameraReading, camera_matrix, matrix_rows, size_of
 from molmo_point.errors import InputError
 
@@ -112,6 +112,26 @@ def scalars(node: CameraNode) -> Iterator[CameraReading]:
             size_wh = _zed_size(node) or size_wh
         yield _completed(node, CameraReading(layout, "", matrix, size_wh, notes=notes), lens)
         return
+
+
+def placed_scalars(node: CameraNode) -> Iterator[CameraReading]:
+    """Read several cameras whose keys end in their place: `fx_color mx_color` of ScanNet, `fx_rgb cx_rgb k1_rgb` of NYU."""
+    for place in sorted(_PLACES | {"d"}):
+        keys = {key: norm(key) for key in node.values}
+        ends = {name.removesuffix(place): key for key, name in keys.items() if name.endswith(place)}
+        if not {"fx", "fy"} <= ends.keys():
+            continue
+        # The size comes first: `colorWidth`.
+        ends |= {name.removeprefix(place): key for key, name in keys.items() if name in (f"{place}width", f"{place}height")}
+        centers = {"mx": "cx", "my": "cy"}
+        inner = CameraNode({centers.get(name, name): node.values[key] for name, key in ends.items()}, node.path, node)
+        for reading in scalars(inner):
+            node.used |= {ends.get(key) or ends[{"cx": "mx", "cy": "my"}[key]] for key in inner.used}
+            unread = suspects(inner)
+            if unread:
+                fix = "give the camera in a file of its own"
+                raise InputError("Every key about the lens must be understood", f"{place}: {', '.join(unread)}", fix)
+            yield replace(reading, camera=place)
 
 
 def _visp_lens(node: CameraNode) -> tuple[str, tuple[float, ...]]:
@@ -266,6 +286,7 @@ def rows_of_numbers(node: CameraNode) -> Iterator[CameraReading]:
 LAYOUTS: tuple[Callable[[CameraNode], Iterator[CameraReading]], ...] = (
     colmap,
     scalars,
+    placed_scalars,
     lists,
     pairs,
     matrices,

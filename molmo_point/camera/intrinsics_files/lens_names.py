@@ -52,7 +52,7 @@ _FILLERS = {"parameters", "params", "param", "coefficient", "vector", "vec", "ma
 _SCALARS = {"k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6", "s1", "s2", "s3", "s4", "tx", "ty"}
 _SUSPECT = re.compile("dist|tang|radial|lens|skew|^k[1-9]$|^p[12]$|^kc$|^coef|^alphac$|kdu|kud")
 """Keys that may bend the rays of a camera."""
-_HARMLESS = re.compile("distance|cornerdist")
+_HARMLESS = re.compile("distance|cornerdist|lensposition")
 
 
 def lens_of(node: CameraNode, tail: str = "") -> tuple[str, tuple[float, ...]]:
@@ -97,7 +97,8 @@ def _model(node: CameraNode) -> str | None:
     found = [_one_model(node.get(key, above=True), True) for key in _MODEL_KEYS]
     found += [_one_model(node.get(key), False) for key in _CAMERA_KEYS]
     # DepthAI's number: 0 is a perspective, 1 a fisheye.
-    found += ["equidistant"] if node.number("cameratype") == 1.0 else []
+    is_depthai = {"intrinsicmatrix", "distortioncoeff"} <= node.keys
+    found += ["equidistant"] if is_depthai and node.number("cameratype") == 1.0 else []
     known = [model for model in found if model is not None]
     lenses = [model for model in known if model != _PINHOLE]
     return lenses[0] if lenses else None

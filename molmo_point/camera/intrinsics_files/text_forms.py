@@ -9,12 +9,24 @@ _COLMAP = re.compile(rf"(\d+)\s+([A-Z_]{{3,}})\s+(\d+)\s+(\d+)((?:\s+{_NUMBER})+
 _PRINTED = re.compile(
     rf"(\d+)x(\d+)\s+p\[({_NUMBER})\s+({_NUMBER})\]\s+f\[({_NUMBER})\s+({_NUMBER})\]\s+([A-Za-z][\w -]*?)\s*\[([^\]]*)\]"
 )
+_PRINTED_BEFORE = re.compile(
+    rf"width: (\d+), height: (\d+), ppx: ({_NUMBER}), ppy: ({_NUMBER}), fx: ({_NUMBER}), fy: ({_NUMBER}),"
+    r" model: ([A-Za-z][\w -]*?), coeffs: \[([^\]]*)\]"
+)
+"""The print of librealsense before 2.40."""
 _STREAM = re.compile(r'^\s*Intrinsic of "([^"]+)"\s*/\s*(\d+x\d+)[^\n]*$', re.MULTILINE)
 _FIELD = re.compile(r"^\s*([A-Za-z][\w ()]*?)\s*:\s*(.+?)\s*$", re.MULTILINE)
-_SECTION = re.compile(r"\[([A-Za-z][\w. -]*)\]")
+_SECTION = re.compile(r"\[([A-Za-z][\w./ -]*)\]")
 _ENTRY = re.compile(r"([A-Za-z_][\w.]*)\s*=\s*(.+?)[;,]?")
 _PAIR = re.compile(rf"([A-Za-z_][\w.]*)\s+({_NUMBER}(?:[\s,]+{_NUMBER})*)")
 _ONLY_NUMBERS = re.compile(r"[-+.\deE\s,;\[\]()]*\d[-+.\deE\s,;\[\]()]*")
+_ONLY_ROW = re.compile(rf"{_NUMBER}(?:\s+{_NUMBER})*")
+_OST_KEYS = {
+    "camera matrix": "camera_matrix",
+    "distortion": "distortion_coefficients",
+    "rectification": "rectification_matrix",
+    "projection": "projection_matrix",
+}
 _LONGEST_TEXT, _LONGEST_LINE = 1_000_000, 2_000
 """Characters of texts that people or programs write for one camera, or for some."""
 
@@ -39,7 +51,7 @@ def colmap(text: str) -> dict[str, Any] | None:
 
 def printed_realsense(text: str) -> dict[str, Any] | None:
     """Read what Python prints of librealsense's intrinsics."""
-    found = _PRINTED.findall(text)
+    found = _PRINTED.findall(text) or _PRINTED_BEFORE.findall(text)
     names = ("width", "height", "ppx", "ppy", "fx", "fy", "model", "coeffs")
     return {f"camera {number}": dict(zip(names, each, strict=True)) for number, each in enumerate(found)} or None
 
@@ -53,6 +65,24 @@ def listed_realsense(text: str) -> dict[str, Any] | None:
         if "Fx" in fields:
             streams[f"{name} {mode}"] = {"model" if key == "Distortion" else key: value for key, value in fields.items()}
     return streams or None
+
+
+def calibration_ini(text: str) -> dict[str, Any] | None:
+    """Read ost.txt of ROS camera_calibration: names on one line, their numbers on the next ones."""
+    lines = _lines(text)
+    if "camera matrix" not in lines:
+        return None
+    tree: dict[str, Any] = {}
+    here, key = tree, ""
+    for line in lines:
+        if section := _SECTION.fullmatch(line):
+            here = tree if section[1] == "image" else tree.setdefault(section[1], {})
+        elif _ONLY_ROW.fullmatch(line):
+            here[key] = f"{here.get(key, '')} {line}"
+        else:
+            key = _OST_KEYS.get(line, line)
+            here[key] = ""
+    return tree
 
 
 def sections(text: str) -> dict[str, Any] | None:
@@ -73,7 +103,7 @@ def sections(text: str) -> dict[str, Any] | None:
 
 def numbers(text: str) -> dict[str, Any] | None:
     """Read rows of numbers, with commas, semicolons and brackets or without."""
-    lines = _lines(re.sub(r"^\s*[A-Za-z_]\w*\s*[=:]\s*(?=\[)", "", text))
+    lines = _lines(re.sub(r"^\s*[A-Za-z_]\w*\s*[=:]\s*(?=\[|(?:np\.|numpy\.)?array)|(?:np\.|numpy\.)?array(?=\()", "", text))
     if not lines or not all(map(_ONLY_NUMBERS.fullmatch, lines)):
         return None
     rows = [re.findall(_NUMBER, row) for line in lines for row in re.split(r";|\]\s*,?\s*\[", line)]
@@ -91,6 +121,7 @@ TEXT_FORMS: dict[str, Callable[[str], dict[str, Any] | None]] = {
     "librealsense's print": printed_realsense,
     "rs-enumerate-devices": listed_realsense,
     "text of numbers": numbers,
+    "ROS camera_calibration text": calibration_ini,
     "text of keys": sections,
 }
 """Form -> reader, which returns None for a text of another form."""
