@@ -23,6 +23,7 @@ from molmo_point.plain_json import plain_json
 
 DEFAULT_DISTANCE_M, DEFAULT_TOLERANCE_M = 0.5, 0.005
 _FOLDS = 5
+_MOST_TURNED_BACK = 0.2
 _UNKNOWN_VARIANCE = 1e12
 _FATAL = {
     "board_scale", "setup_swapped", "robot_inverted", "robot_millimetres", "robot_centimetres", "robot_inches",
@@ -156,12 +157,12 @@ def calibrate_hand_eye(
 
 
 def _turned_back(solution: Solution) -> tuple[Solution, tuple[str, ...]]:
-    """Turn back boards that differ from the others by a half turn; with a sentence on what was turned."""
+    """Turn back the few boards that differ from the others by a half turn; with a sentence on what was turned."""
     data = solution.data
     predicted = camera_poses(data.setup, replace(solution.fit.model, robot=data.base_T_gripper))
     turns = np.where(solution.kept, 0, seen_turned(predicted, data.poses.camera_T_board))
     orders = None if data.from_poses else point_orders(data.points_board, 2)
-    if not turns.any() or (orders is None and not data.from_poses):
+    if not 0 < turns.sum() <= _MOST_TURNED_BACK * len(data) or (orders is None and not data.from_poses):
         return solution, ()
     try:
         if orders is None:

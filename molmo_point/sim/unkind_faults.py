@@ -138,7 +138,8 @@ class UnkindFaults(DepthFaults):
         """
         del intrinsics
         own = self._own_noise(noise)
-        return replace(own, sigma_disparity_px=_SHOWN * own.sigma_disparity_px)
+        sigma_px = own.sigma_disparity_px
+        return replace(own, sigma_disparity_px=None if sigma_px is None else _SHOWN * sigma_px)
 
     def _own_noise(self, noise: DepthNoise) -> DepthNoise:
         """Name the focal length of the depth imager and the radius that stands for both parts of the noise."""

@@ -92,10 +92,10 @@ def test_an_error_is_one_line_without_controls(command: list[str], capsys: pytes
     assert said.err.count("\n") == 1
 
 
-def test_keys_and_names_of_files_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_names_in_files_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     image, intrinsics, transform = tmp_path / "a.png", tmp_path / "odd.json", tmp_path / "transform.json"
     Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(image)
-    intrinsics.write_text(json.dumps({"width": 8, "height": 8, "fx": 8, "fy": 8, "cx": 4, "cy": 4, ESCAPE: 1}))
+    intrinsics.write_text(json.dumps({"width": 8, "height": 8, "fx": 8, "fy": 8, "cx": 4, "cy": 4, "distortion_model": ESCAPE}))
     values = {"target": "base", "source": ESCAPE, "translation_m": [0, 0, 0], "quaternion_xyzw": [0, 0, 0, 1]}
     transform.write_text(json.dumps(values))
     for more in (["--intrinsics", str(intrinsics)], ["--transform", str(transform)]):

@@ -2,7 +2,7 @@
 
 import math
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -142,8 +142,9 @@ def _viewed(
     return replace(random_layout(rng, 0), objects=tuple(objects), camera=camera)
 
 
-def _wall(half: tuple[float, float, float], place: tuple[float, float, float], yaw: float, rgb: FloatArray) -> SceneObject:
-    return SceneObject("brick", "white", half, place, yaw, (float(rgb[0]), float(rgb[1]), float(rgb[2])))
+def _wall(half: Sequence[float], place: Sequence[float], yaw: float, rgb: FloatArray) -> SceneObject:
+    (dx, dy, dz), (x, y, z) = half, place
+    return SceneObject("brick", "white", (dx, dy, dz), (x, y, z), yaw, (float(rgb[0]), float(rgb[1]), float(rgb[2])))
 
 
 def _in_bin(rng: np.random.Generator) -> ClutterLayout:
@@ -156,7 +157,7 @@ def _in_bin(rng: np.random.Generator) -> ClutterLayout:
         for sign in (-1.0, 1.0):
             place = [0.0, 0.0, high]
             place[axis] = sign * (half[axis] + thick)
-            walls.append(_wall(tuple(size), tuple(place), 0.0, rgb))
+            walls.append(_wall(size, place, 0.0, rgb))
     objects = _touching(rng, int(rng.integers(4, 9)), half)
     return ClutterLayout(_viewed(rng, _stacked(rng, objects), (50.0, 86.0)), tuple(walls))
 
