@@ -54,6 +54,11 @@ class AlignmentMonitor:
             self._worker = threading.Thread(target=self._compare, args=(frame,), daemon=True)
             self._worker.start()
 
+    def watched(self, frame: RgbdFrame) -> RgbdFrame:
+        """Offer a frame, and return it marked."""
+        self.offer(frame)
+        return self.marked(frame)
+
     def marked(self, frame: RgbdFrame) -> RgbdFrame:
         """Return the frame, its depth doubted if the evidence says so."""
         return with_check(frame, self._check)

@@ -67,8 +67,7 @@ class FreshFrames:
                 self._last, self._last_rad = frame, self._arm.joint_positions()
                 if whole_table:
                     self._require_depth(frame)
-                self._alignment.offer(frame)
-                return self._alignment.marked(frame)
+                return self._alignment.watched(frame)
             if self._arm.now_ns() >= late_ns:
                 break
             self._arm.wait(_FRAME_S)

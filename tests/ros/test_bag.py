@@ -332,3 +332,15 @@ def test_a_bag_of_ros_1_is_read(tmp_path):
     np.testing.assert_array_equal(frames[0].color, color)
     np.testing.assert_allclose(frames[2].depth_m, 0.9)
     assert (frames[1].stamp_ns, frames[1].intrinsics.fx, frames[1].frame) == (5_030_000_000, 60.0, "c")
+
+
+def test_depth_with_the_camera_info_of_another_camera_is_doubted(tmp_path):
+    writer = BagWriter(tmp_path / "own")
+    for topic, kind, log_ns, message in stream(2):
+        writer.write(topic, kind, log_ns, serialize_message(message))
+        if topic == TOPICS[2]:
+            message.k[0] *= 0.7
+            writer.write("/cam/aligned_depth_to_color/camera_info", kind, log_ns, serialize_message(message))
+    writer.close()
+    with BagCamera(tmp_path / "own", loop=False, realtime=False) as camera:
+        assert "its own camera info" in camera.read().depth_doubt

@@ -465,3 +465,58 @@ def test_gray_depth_and_colors_without_an_order_are_read(caplog):
     for _ in range(2):
         np.testing.assert_array_equal(conversions.color_from_message(bgr), RGB)
     assert sum("8UC3" in record.getMessage() for record in caplog.records) == 1
+
+
+DEPTH = image(np.ones((H, W), np.float32), "32FC1")
+COLOR_INFO = {"width": W, "height": H, "k": matrix(6, 6, 3, 2), "p": [0.0] * 12}
+
+
+def doubt_about(rectified=False, **own):
+    values = {**COLOR_INFO, **own}
+    frame_id = values.pop("frame", "optical")
+    color, depth = camera_info(**COLOR_INFO), camera_info(**values)
+    color.header.frame_id, depth.header.frame_id = "optical", frame_id
+    if rectified:
+        color.p = [6.0, 0.0, 3.0, 0.0, 0.0, 6.0, 2.0, 0.0, 0.0, 0.0, 1.0, 0.0]
+    colors, depths = image(RGB, "rgb8", frame="optical"), image(np.ones((H, W), np.float32), "32FC1", frame="optical")
+    return conversions.frame_from_messages(colors, depths, color, rectified=rectified, depth_info=depth).depth_doubt
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {},
+        {"frame": "/optical"},
+        {"frame": ""},
+        {"k": [0.0] * 9},
+        {"k": [float("nan")] * 9},
+        {"k": matrix(6.003, 6, 3, 2)},
+        {"distortion_model": "ftheta", "d": [0.1]},
+        {"k": matrix(12, 12, 6, 4), "width": 2 * W, "height": 2 * H, "binning_x": 2, "binning_y": 2},
+    ],
+)
+def test_depth_with_the_camera_info_of_the_color_image_is_not_doubted(own):
+    assert doubt_about(**own) is None
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"frame": "depth_optical"},
+        {"k": matrix(8, 8, 3, 2)},
+        {"k": matrix(6, 6, 3, 2.5)},
+        {"width": 2 * W, "height": 2 * H},
+        {"k": matrix(12, 12, 6, 4), "width": 2 * W, "height": 2 * H},
+    ],
+)
+def test_depth_with_the_camera_info_of_another_camera_is_doubted_with_both(own):
+    doubt = doubt_about(**own)
+    assert doubt is not None and "the color image's has fx 6.0, fy 6.0, cx 3.0, cy 2.0" in doubt
+    assert f"in {own.get('frame', 'optical')!r}" in doubt
+
+
+def test_rectified_images_are_compared_by_their_projections():
+    p = [6.0, 0.0, 3.0, 0.0, 0.0, 6.0, 2.0, 0.0, 0.0, 0.0, 1.0, 0.0]
+    assert doubt_about(True, p=p, k=matrix(9, 9, 3, 2)) is None
+    assert doubt_about(True, p=[9.0, *p[1:]]) is not None
+    assert conversions.frame_from_messages(image(RGB, "rgb8"), DEPTH, None, depth_info=camera_info()).depth_doubt is None

@@ -1,5 +1,6 @@
 """Over real DDS: every kind of camera and of garbage. The node answers rightly or with one clear error, and goes on."""
 
+import copy
 import json
 import time
 from pathlib import Path
@@ -15,10 +16,12 @@ from dds_robot import ANSWER_S, SceneCamera, position_of, scripted_robot, until 
 from geometry_msgs.msg import TransformStamped  # noqa: E402
 from lifecycle_msgs.msg import Transition  # noqa: E402
 from molmo_point_msgs.action import PointAt  # noqa: E402
+from molmo_point_msgs.msg import PointTargetArray  # noqa: E402
 from molmo_point_ros.conversions import stamp_from_ns, stamp_to_ns  # noqa: E402
 from molmo_point_ros.nodes.goal_error import ErrorCode, GoalError  # noqa: E402
 from molmo_point_ros.nodes.goal_server import RESULT_TIMEOUT_S  # noqa: E402
 from rclpy.action import ActionClient  # noqa: E402
+from sensor_msgs.msg import CameraInfo  # noqa: E402
 from tf2_msgs.msg import TFMessage  # noqa: E402
 
 pytestmark = [pytest.mark.ros, pytest.mark.timeout(240)]
@@ -221,7 +224,7 @@ UNKNOWN_LENS = {"distortion_model": "ftheta", "d": [0.1, 0.2, 0.3, 0.4]}
 GARBAGE = {
     "colour encoding": (spoil(0, encoding="bayer_rggb16"), "NO_IMAGE", "bayer_rggb16"),
     "colour encoding without end": (spoil(0, encoding="x" * 100_000), "NO_IMAGE", "encoding of the color image"),
-    "depth encoding": (spoil(1, encoding="mono16"), "NO_DEPTH", "mono16"),
+    "depth encoding": (spoil(1, encoding="rgb16"), "NO_DEPTH", "rgb16"),
     "colour larger than its data": (spoil(0, width=320), "NO_IMAGE", "color image does not fit"),
     "colour of a size that no memory holds": (spoil(0, width=HUGE, height=HUGE, step=HUGE), "NO_IMAGE", "does not fit"),
     "colour without pixels": (spoil(0, width=0, height=0, step=0, data=b""), "NO_IMAGE", "does not fit"),
@@ -247,6 +250,28 @@ def test_images_that_cannot_be_used_are_one_clear_error(robot, name):
     error = robot.refusal("the box")
     assert (error.code, words in str(error)) == (getattr(ErrorCode, code), True), f"{error.code}: {error}"
     assert len(str(error)) < 2000, "an error that nobody can read"
+
+
+def test_depth_with_the_camera_info_of_another_camera_bears_a_caution(robot):
+    publisher = robot.node.create_publisher(CameraInfo, "depth/camera_info", 10)
+
+    def is_doubted():
+        flags = robot.ask("the box").results[0].cautions
+        return bool(flags & PointTargetArray.MISALIGNED_DEPTH)
+
+    def with_depth_info(scale):
+        def change(color, depth, info):
+            own = copy.deepcopy(info)
+            own.k[0] *= scale
+            publisher.publish(own)
+
+        return change
+
+    assert not is_doubted()
+    for scale, doubted in ((0.7, True), (1.0, False)):
+        robot.camera.change = with_depth_info(scale)
+        until(lambda doubted=doubted: is_doubted() == doubted, 20.0, robot.processes)
+    robot.node.destroy_publisher(publisher)
 
 
 @pytest.mark.slow

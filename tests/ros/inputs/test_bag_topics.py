@@ -55,6 +55,25 @@ REALSENSE = {
 }
 
 
+OWN = "/c/aligned_depth_to_color/camera_info"
+
+
+@pytest.mark.parametrize(
+    ("messages", "expected"),
+    [
+        (REALSENSE, OWN),
+        (BASE, ""),
+        ({**BASE, D: image("16UC1")}, ""),
+        ({**BASE, D: packed("16UC1; compressedDepth"), OWN: info()}, OWN),
+        ({**BASE, "/c/color/depth": image("16UC1")}, ""),
+        ({**BASE, f"{D}/compressedDepth": packed("16UC1; compressedDepth"), OWN: info()}, OWN),
+    ],
+)
+def test_the_depth_has_the_camera_info_next_to_it(messages, expected):
+    kinds = {topic: NAMES[type(one)] for topic, one in messages.items()}
+    assert bag_topics.choose_topics(kinds, messages.get).depth_info == expected
+
+
 @pytest.mark.parametrize(
     ("messages", "expected"),
     [
@@ -93,11 +112,11 @@ def test_topics_as_recorders_name_them_are_chosen(messages, expected):
         ({C: image("rgb8"), D: image("16UC1"), "/x/i": info("depth")}, ["camera info", "/x/i of frame 'depth'"]),
         ({C: image("rgb8"), D: image("16UC1"), "/x/i": info(), "/y/i": info(d=[0.1])}, ["info_topic", "/x/i, /y/i"]),
         ({**BASE, "/a/depth": image("16UC1"), "/b/depth": image("16UC1")}, ["depth_topic", "/a/depth, /b/depth"]),
-        ({**BASE, "/c/Depth/image": image("mono16")}, ["color_topic", "/c/Depth/image"]),
+        ({**BASE, "/c/Depth/image": image("rgb16")}, ["color_topic", "/c/Depth/image"]),
         ({**BASE, "/c/rgbd": "realsense2_camera_msgs/msg/RGBD"}, ["/c/rgbd", "16UC1"]),
         ({**BASE, "/c/disparity": "stereo_msgs/msg/DisparityImage"}, ["/c/disparity", "16UC1"]),
         ({**BASE, "/c/depth/ffmpeg": "ffmpeg_image_transport_msgs/msg/FFMPEGPacket"}, ["/c/depth/ffmpeg", "16UC1"]),
-        ({"/depth_cam/color": image("rgb8"), "/depth_cam/z": image("mono16")}, ["color_topic", "/depth_cam/z"]),
+        ({"/depth_cam/color": image("rgb8"), "/depth_cam/z": image("rgb16")}, ["color_topic", "/depth_cam/z"]),
         ({**BASE, "/b/image": image("rgb8")}, ["color_topic", f"{C}, /b/image"]),
         ({"/c/depth": image("16UC1")}, ["color images", "/c/depth"]),
         ({}, ["no topics at all"]),
@@ -118,7 +137,7 @@ def test_named_topics_win_and_depth_can_be_declined():
     with pytest.raises(InputError, match="depth_topic must be a topic"):
         choose(BASE, depth="/nowhere")
     with pytest.raises(InputError, match="/c/Depth/image"):
-        choose({**BASE, "/c/Depth/image": image("mono16")}, color=C)
+        choose({**BASE, "/c/Depth/image": image("rgb16")}, color=C)
 
 
 def test_infos_that_differ_in_their_stamp_only_are_one():

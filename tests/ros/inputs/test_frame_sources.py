@@ -22,6 +22,7 @@ from molmo_point.frame import RgbdFrame  # noqa: E402
 pytestmark = pytest.mark.ros
 
 SECOND_NS = 1_000_000_000
+TOPICS = ("color/image_raw", "depth/image_raw", "color/camera_info")
 
 
 class FakeNode:
@@ -149,7 +150,7 @@ def test_incompatible_qos_is_said_with_what_to_do():
 )
 def test_a_topic_that_stays_silent_is_named_with_those_seen_instead(left_out, code, name):
     node, source = source_of()
-    for topic, message in zip(node.takers, messages(SECOND_NS), strict=True):
+    for topic, message in zip(TOPICS, messages(SECOND_NS), strict=True):
         if topic != left_out:
             node.takers[topic](message)
     with pytest.raises(GoalError, match=f"No {name}.*/{left_out} with 0 publishers.*seen instead: /other/{left_out}") as caught:
@@ -167,7 +168,7 @@ def test_a_topic_that_stays_silent_is_named_with_those_seen_instead(left_out, co
 def test_images_that_are_only_compressed_are_named_with_the_remedy(left_out, transport, fix):
     node, source = source_of()
     node.topics_like = lambda topic: [f"{topic}/{transport}"]
-    for topic, message in zip(node.takers, messages(SECOND_NS), strict=True):
+    for topic, message in zip(TOPICS, messages(SECOND_NS), strict=True):
         if topic != left_out:
             node.takers[topic](message)
     with pytest.raises(GoalError, match=f"seen instead: .*{left_out}/{transport}.*{fix}"):
@@ -191,7 +192,7 @@ def test_camera_info_is_also_heard_from_a_publisher_that_latches_it():
     node, source = source_of()
     assert node.durable == ["color/camera_info"]
     source.close()
-    assert node.ended == 4
+    assert node.ended == 5
 
 
 def test_camera_infos_of_a_zooming_camera_that_have_no_stamp_are_an_error():
@@ -199,7 +200,7 @@ def test_camera_infos_of_a_zooming_camera_that_have_no_stamp_are_an_error():
     for number in (1, 2, 3):
         color, depth, info = messages(number * SECOND_NS)
         info.header.stamp, info.k[0] = stamp_from_ns(0), 100.0 + number
-        for topic, message in zip(node.takers, (color, depth, info), strict=True):
+        for topic, message in zip(TOPICS, (color, depth, info), strict=True):
             node.takers[topic](message)
     with pytest.raises(GoalError, match=r"camera info .inf ms") as caught:
         source.frame(0, 0.0, never)
@@ -224,7 +225,7 @@ def test_depth_of_an_implausible_scale_is_questioned_once(encoding, factor):
         color, depth = box_scene()
         frame = RgbdFrame(color, depth * np.float32(factor), INTRINSICS, number * SECOND_NS, FRAME)
         color, depth, info = frame_to_messages(frame, depth_encoding=encoding)
-        for topic, message in zip(node.takers, (color, depth, info), strict=True):
+        for topic, message in zip(TOPICS, (color, depth, info), strict=True):
             node.takers[topic](message)
         source.newer(0, 0.0, never)
     (question,) = node.logged
@@ -236,3 +237,24 @@ def test_depth_as_it_should_be_is_not_questioned():
     give(node, SECOND_NS)
     source.newer(0, 0.0, never)
     assert not node.logged
+
+
+def test_the_camera_info_next_to_the_depth_images_is_compared():
+    node, source = source_of()
+    give(node, SECOND_NS)
+    assert source.newer(0, 0.0, never).depth_doubt is None
+    info = messages(SECOND_NS)[2]
+    node.takers["/depth/camera_info"](info)
+    give(node, 2 * SECOND_NS)
+    assert source.newer(SECOND_NS, 0.0, never).depth_doubt is None
+    info.k[0] *= 1.2
+    node.takers["/depth/camera_info"](info)
+    give(node, 3 * SECOND_NS)
+    assert "its own camera info has fx" in source.newer(2 * SECOND_NS, 0.0, never).depth_doubt
+    source.close()
+    assert node.ended == len(node.takers) + 1
+
+
+def test_without_depth_no_camera_info_is_compared():
+    node, _ = source_of(use_depth=False)
+    assert list(node.takers) == ["color/image_raw"]

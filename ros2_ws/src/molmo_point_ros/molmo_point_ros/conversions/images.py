@@ -19,6 +19,7 @@ from molmo_point.camera.compressed_depth import decode_compressed_depth
 from molmo_point.errors import DepthInputError, InputError
 from molmo_point.frame import RgbdFrame, decode_depth
 from molmo_point_ros.conversions.camera_infos import image_size, intrinsics_from_message, intrinsics_to_message
+from molmo_point_ros.conversions.depth_infos import depth_info_doubt
 from molmo_point_ros.conversions.stamps import stamp_from_ns, stamp_to_ns
 
 MAX_PIXELS = 64_000_000
@@ -122,8 +123,11 @@ def frame_from_messages(
     depth_unit_m: float = MILLIMETER_M,
     rectified: bool = False,
     max_px: int = MAX_PIXELS,
+    depth_info: CameraInfo | None = None,
 ) -> RgbdFrame:
     """Return the frame of messages of one moment. The caller joins them by time.
+
+    Depth whose own camera info is that of another camera is doubted: `RgbdFrame.depth_doubt`.
 
     Raises:
         DepthInputError: If depth or camera info cannot be used, or do not fit the color image in frame or size.
@@ -149,6 +153,9 @@ def frame_from_messages(
             *image_size(info), *color_rgb.shape[1::-1]
         )
         raise DepthInputError("The intrinsics must be those of the image's size", given, "publish the camera info of this image")
+    doubt = None
+    if depth is not None and info is not None and depth_info is not None:
+        doubt = depth_info_doubt(info, depth_info, frame, rectified=rectified)
     try:
         return RgbdFrame(
             color=color_rgb,
@@ -157,6 +164,7 @@ def frame_from_messages(
             stamp_ns=stamp_ns,
             frame=frame,
             depth_stamp_ns=None if depth is None else stamp_to_ns(depth.header.stamp),
+            depth_doubt=doubt,
         )
     except InputError as error:
         raise DepthInputError(error.what, error.given, error.fix) from error

@@ -139,6 +139,7 @@ class BagCamera(Camera):
             raise InputError("A recording must hold a color image", given, "record again, or name another topic")
         self._first_ns = stamp_to_ns(first_color.header.stamp)
         self._first_info = self._first(topics.info)[1] if topics.info else None
+        self._depth_info = self._first(topics.depth_info)[1] if topics.depth_info else None
         self._firsts.clear()
 
     def stamped_by(self, clock_ns: Callable[[], int]) -> "BagCamera":
@@ -207,7 +208,12 @@ class BagCamera(Camera):
             if bundle is not None:
                 self._last_ns, self._alone, self._why, self._is_barren = bundle.stamp_ns, 0, None, False
                 frame = frame_from_messages(
-                    bundle.color, bundle.depth, bundle.info, depth_unit_m=self._depth_unit_m, rectified=self._rectified
+                    bundle.color,
+                    bundle.depth,
+                    bundle.info,
+                    depth_unit_m=self._depth_unit_m,
+                    rectified=self._rectified,
+                    depth_info=self._depth_info,
                 )
                 return shift_stamps(self._questions.ask(frame), self._shift_ns)
 

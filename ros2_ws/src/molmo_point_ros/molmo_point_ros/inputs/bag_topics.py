@@ -35,11 +35,13 @@ class BagTopics:
         color: Color images.
         depth: Depth images; "" for color images alone.
         info: Camera info of the color images; "" for color images alone.
+        depth_info: Camera info next to the depth images; "" if there is none, or it is `info`.
     """
 
     color: str
     depth: str
     info: str
+    depth_info: str = ""
 
 
 def choose_topics(
@@ -74,7 +76,10 @@ def choose_topics(
     if not depth:
         _check_no_depth(kinds, first, color)
         return BagTopics(color, "", "")
-    return BagTopics(color, depth, _info_topic(kinds, first, color, depth, info))
+    info = _info_topic(kinds, first, color, depth, info)
+    beside = f"{depth.removesuffix('/compressedDepth').rpartition('/')[0]}/camera_info"
+    has_own = beside != info and kinds.get(beside) == "sensor_msgs/msg/CameraInfo"
+    return BagTopics(color, depth, info, beside if has_own else "")
 
 
 def _info_topic(kinds: Mapping[str, str], first: Callable[[str], Any], color: str, depth: str, given: str) -> str:

@@ -51,11 +51,24 @@ class TopicSource(FrameSource):
         }
         names = " ".join(each.topic_name for each in self._subscriptions.values())
         self._questions = SourceQuestions(node.get_logger().warning, "image topics", DEPTH_UNIT, names)
-        self._latched = None
+        self._latched = self._depth_infos = None
+        self._depth_info: CameraInfo | None = None
         if INFO in self._subscriptions:
+            self._subscribe_to_depth_info(qos)
             # A camera info may have been latched before this node came up.
             topic, take = "color/camera_info", self._taker(INFO)
             self._latched = node.create_subscription(CameraInfo, topic, take, LATCHED, event_callbacks=no_events())
+
+    def _subscribe_to_depth_info(self, qos: Any) -> None:
+        """Subscribe to the camera info next to the depth images, unless it is that of the color images."""
+        images = self._subscriptions[DEPTH].topic_name.removesuffix("/compressedDepth")
+        topic = f"{images.rpartition('/')[0]}/camera_info"
+        if topic != self._subscriptions[INFO].topic_name:
+            take = self._take_depth_info
+            self._depth_infos = self._node.create_subscription(CameraInfo, topic, take, qos, event_callbacks=no_events())
+
+    def _take_depth_info(self, message: CameraInfo) -> None:
+        self._depth_info = message
 
     def _streams(self) -> dict[Stream, tuple[Any, str, Callable[[Any], None]]]:
         """Return type, topic and callback of every subscription, by its stream."""
@@ -81,6 +94,7 @@ class TopicSource(FrameSource):
 
     def _take_rgbd(self, message: Any) -> None:
         self._received += 1
+        self._depth_info = message.depth_camera_info
         for stream, part in ((INFO, message.rgb_camera_info), (DEPTH, message.depth), (COLOR, message.rgb)):
             self._synchronizer.add(stream, stamp_to_ns(part.header.stamp), part)
         self._waiting.wake()
@@ -136,6 +150,7 @@ class TopicSource(FrameSource):
                 depth_unit_m=parameters.depth_unit_m,
                 rectified=parameters.rectified,
                 max_px=parameters.max_image_px,
+                depth_info=self._depth_info,
             )
         except InputError as error:
             code = ErrorCode.NO_DEPTH if isinstance(error, DepthInputError) else ErrorCode.NO_IMAGE
@@ -176,8 +191,8 @@ class TopicSource(FrameSource):
 
     def close(self) -> None:
         """See `FrameSource.close`."""
-        latched = [] if self._latched is None else [self._latched]
-        for subscription in (*self._subscriptions.values(), *latched):
+        others = [each for each in (self._latched, self._depth_infos) if each is not None]
+        for subscription in (*self._subscriptions.values(), *others):
             self._node.destroy_subscription(subscription)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.callback_groups import CallbackGroup
 
+from molmo_point.depth.alignment_check import FIX, AlignmentCheck
 from molmo_point.trust.training_description import TrainingDescription
 from molmo_point_ros.nodes.monitor import MonitorReadings
 from molmo_point_ros.nodes.node_resources import NodeResources
@@ -73,6 +74,16 @@ def readings_values(readings: MonitorReadings) -> dict[str, Any]:
     return values
 
 
+def alignment_values(check: AlignmentCheck | None) -> dict[str, Any]:
+    """Return the displacement of color from depth by its names in the diagnostics; empty where the edges cannot tell."""
+    if check is None or not check.can_tell:
+        return {}
+    values: dict[str, Any] = {"depth shift, frames": check.frames}
+    for axis, shift_px, sigma_px in zip("uv", check.shift_px, check.sigma_px, strict=True):
+        values[f"depth shift {axis} px"], values[f"depth shift {axis} px, sigma"] = shift_px, sigma_px
+    return values
+
+
 class Diagnostics:
     """Publishes the node's status while it lives, active or not.
 
@@ -120,6 +131,7 @@ class Diagnostics:
         if resources.frames.incompatible_publishers():
             values["publishers with incompatible QoS"] = resources.frames.incompatible_publishers()
         values.update(readings_values(readings))
+        values.update(alignment_values(resources.alignment.check))
         age_s = self._transform_age_s(resources, readings)
         if age_s is not None:
             values["transform age s"] = age_s
@@ -138,6 +150,10 @@ class Diagnostics:
             problems.append("no images arrive")
         if new_errors > 0:
             problems.append(f"{new_errors} errors, the last: {readings.last_error}")
+        check = resources.alignment.check
+        if readings.depth_doubt or (check is not None and check.misaligned):
+            told = readings.depth_doubt or f"{check.sentence if check else ''}; {FIX}"
+            problems.append(f"depth does not belong to the color image: {told}")
         if resources.frames.incompatible_publishers():
             problems.append("a camera offers images with an incompatible QoS")
         return tuple(problems)

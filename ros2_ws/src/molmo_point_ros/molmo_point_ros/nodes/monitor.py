@@ -30,6 +30,7 @@ class MonitorReadings:
         last_error: Message of the last error; "" for none.
         last_cautions: Cautions of the last answer that bore any; "" for none.
         frame: Optical frame of the newest used frame; "" before the first.
+        depth_doubt: Reason for doubting the depth of the newest used frame; "" for none.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -41,6 +42,7 @@ class MonitorReadings:
     last_error: str = ""
     last_cautions: str = ""
     frame: str = ""
+    depth_doubt: str = ""
 
 
 class NodeMonitor:
@@ -98,6 +100,7 @@ class NodeMonitor:
             readings.last_cautions = self._last_cautions
         readings.frame = "" if frame is None else frame.frame
         if frame is not None and frame.depth_m is not None:
+            readings.depth_doubt = frame.depth_doubt or ""
             readings.skew_s = frame.skew_s
             # A sample of the pixels gives the share to a percent; all of them would cost more than the rest.
             readings.depth_fill = float(np.mean(np.isfinite(frame.depth_m[::_DEPTH_STEP, ::_DEPTH_STEP])))

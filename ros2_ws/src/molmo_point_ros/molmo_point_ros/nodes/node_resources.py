@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from molmo_point.depth.alignment_monitor import AlignmentMonitor
 from molmo_point.frame import RgbdFrame
 from molmo_point.pointer import Pointer
 from molmo_point_ros.inputs.frame_sources import FrameSource
@@ -34,6 +35,7 @@ class NodeResources:
         monitor: Figures for the diagnostics.
         remembered: Last frames that were answered.
         views: Last answers about cameras without depth.
+        alignment: Comparison of depth with color.
     """
 
     pointer: Pointer
@@ -47,3 +49,4 @@ class NodeResources:
     monitor: NodeMonitor = field(default_factory=NodeMonitor)
     remembered: deque[RgbdFrame] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     views: ViewMemory = field(default_factory=ViewMemory)
+    alignment: AlignmentMonitor = field(default_factory=AlignmentMonitor)

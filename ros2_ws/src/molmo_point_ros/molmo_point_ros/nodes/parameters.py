@@ -204,6 +204,9 @@ class PointingNodeParameters(ModelParameters, CameraParameters, WithoutDepthPara
     publish_annotated: bool = parameter(True, "Publish ~/annotated/compressed, drawn only for subscribers")
     annotated_rate_hz: float = parameter(5.0, "Most annotated images per second", (0.1, 60.0))
     annotated_quality: int = parameter(80, "JPEG quality of annotated images", (1, 95))
+    alignment_period_s: float = parameter(
+        5.0, "Least time between two frames whose depth is compared with color, in the background; 0: never", (0.0, 3600.0)
+    )
     diagnostics_period_s: float = parameter(
         1.0, "Time between two messages on /diagnostics; 0: none", (0.0, 60.0), read_only=True
     )

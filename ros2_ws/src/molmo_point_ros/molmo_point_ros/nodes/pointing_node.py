@@ -4,6 +4,7 @@ A lifecycle node: configure loads the model, goals are accepted while it is acti
 parameter `autostart` (the default) it configures and activates itself.
 """
 
+import contextlib
 import gc
 import sys
 import time
@@ -16,7 +17,9 @@ from molmo_point_msgs.srv import Deproject, SetQuery
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
+from molmo_point.depth.alignment_monitor import PERIOD_S, AlignmentMonitor
 from molmo_point.errors import MolmoPointError
+from molmo_point.frame import RgbdFrame
 from molmo_point.pointer import Pointer
 from molmo_point_ros.inputs.camera_source import CameraSource
 from molmo_point_ros.inputs.input_node import InputNode
@@ -72,6 +75,7 @@ class PointingNode(LifecycleNode, RunnableNode):
         declare(self, PointingNodeParameters)
         period_s = float(self.get_parameter("diagnostics_period_s").value or 0.0)
         self._diagnostics = Diagnostics(self, period_s, lambda: self._resources, self._state, self._doing, self._goals_group)
+        self._alignment_timer = self.create_timer(PERIOD_S, self._show_frame, callback_group=MutuallyExclusiveCallbackGroup())
         self._heartbeat = self.create_timer(HEARTBEAT_S, self._on_heartbeat, callback_group=self._goals_group)
 
     @property
@@ -131,7 +135,12 @@ class PointingNode(LifecycleNode, RunnableNode):
                 parameters.level_frame.lstrip("/"),
             )
             source = TopicSource(inputs, parameters) if parameters.camera == TOPICS else CameraSource(self, parameters)
-            frames = OpticalSource(source, transforms.in_optical_frame, parameters.tf_timeout_s)
+            alignment, in_optical_frame = AlignmentMonitor(parameters.alignment_period_s), transforms.in_optical_frame
+
+            def watched(frame: RgbdFrame) -> RgbdFrame:
+                return alignment.watched(in_optical_frame(frame))
+
+            frames = OpticalSource(source, watched, parameters.tf_timeout_s)
         except BaseException as error:
             for made in (transforms, inputs):
                 if made is not None:
@@ -143,7 +152,14 @@ class PointingNode(LifecycleNode, RunnableNode):
             return TransitionCallbackReturn.FAILURE
         publisher = open_publisher(self, parameters)
         self._resources = NodeResources(
-            pointer, frames, transforms, publisher, inputs, lambda: clock.now().nanoseconds, self._is_alive
+            pointer,
+            frames,
+            transforms,
+            publisher,
+            inputs,
+            lambda: clock.now().nanoseconds,
+            self._is_alive,
+            alignment=alignment,
         )
         if frames.pose is not None:
             self._static_sender = self._static_sender or StaticTransformSender(self)
@@ -250,6 +266,13 @@ class PointingNode(LifecycleNode, RunnableNode):
             response.message = NOT_ACTIVE
             return response
         return self._keeper.serve(request, response, resources)
+
+    def _show_frame(self) -> None:
+        """Take a frame, so that its depth is compared with color also while nobody asks."""
+        resources = self._resources
+        if resources is not None and self._is_active and self.parameters.alignment_period_s > 0:
+            with contextlib.suppress(Exception):  # A goal tells what is wrong with the frames.
+                resources.frames.newer(0, 0.0, lambda: self._is_ending)
 
     def _on_heartbeat(self) -> None:
         resources = self._resources
