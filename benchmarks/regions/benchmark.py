@@ -91,7 +91,7 @@ def run_trials(root: Path, frames: Iterable[str] | None = None) -> list[RegionTr
 
 
 def _filled(outline: list[list[int]], shape: tuple[int, ...], margin: int = 0) -> BoolArray:
-    picture = Image.new("1", shape[::-1])
+    picture = Image.new("1", (shape[1], shape[0]))
     corners = [tuple(corner) for corner in outline]
     ImageDraw.Draw(picture).polygon(corners, fill=1, outline=1)
     if margin:

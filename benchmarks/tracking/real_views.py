@@ -111,7 +111,7 @@ def surface_of(color: np.ndarray, depth_m: np.ndarray, intrinsics: Intrinsics) -
 
     cv2: Any = import_cv2()
     measured = np.isfinite(depth_m)
-    nearest = distance_transform_edt(~measured, return_distances=False, return_indices=True)
+    nearest: Any = distance_transform_edt(~measured, return_distances=False, return_indices=True)
     smooth = cv2.medianBlur(cv2.medianBlur(depth_m[tuple(nearest)].astype(np.float32), 5), 5)
     for _ in range(3):
         smooth = cv2.bilateralFilter(smooth, 9, 0.02 * float(np.median(smooth)), 4.0)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from molmo_point.arrays import FloatArray
+from molmo_point.arrays import BoolArray, FloatArray
 from molmo_point.calibration.boards import import_cv2
 from molmo_point.calibration.camera_equations import CameraState, camera_equations, refined_camera
 from molmo_point.errors import InputError
@@ -120,7 +120,7 @@ def _by_opencv(points_board: FloatArray, uv: FloatArray, size_wh: tuple[int, int
     lens_model, free = MODELS[model]
     flags = sum(flag for i, flag in ((0, cv2.CALIB_FIX_K1), (1, cv2.CALIB_FIX_K2), (4, cv2.CALIB_FIX_K3)) if i not in free)
     flags |= 0 if 2 in free else cv2.CALIB_ZERO_TANGENT_DIST
-    seen = np.isfinite(uv).all(axis=2)
+    seen: BoolArray = np.all(np.isfinite(uv), axis=2)
     objects = [points_board[each].astype(np.float32) for each in seen]
     pixels = [pixels[each].astype(np.float32) for pixels, each in zip(uv, seen)]
     try:

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from molmo_point.arrays import ColorArray, FloatArray
+from molmo_point.arrays import BoolArray, ColorArray, FloatArray
 from molmo_point.calibration.board_photos import Detections, detect_each
 from molmo_point.calibration.boards import Board, load_board
 from molmo_point.calibration.pose_entries import parts_of, read_pose
@@ -248,7 +248,8 @@ def mounting(robot: FloatArray, boards: FloatArray, path: Path) -> Setup:
 def _from_poses(values: Mapping[str, Any], robot: FloatArray, boards: FloatArray, ids: list[str], path: Path) -> HandEyeSet:
     """Convert board poses to points and pixels of a virtual camera that looks at the boards."""
     points, uv = _virtual(boards)
-    seen, view = np.isfinite(uv).all(axis=(1, 2)), np.eye(4)
+    view = np.eye(4)
+    seen: BoolArray = np.all(np.isfinite(uv), axis=(1, 2))
     if not seen.all():
         # A tracker may look along any axis of its frame. Poses that only agree when inverted are inverted.
         outer = robot if _setup_of(values) == Setup.EYE_IN_HAND else inverse(robot)
@@ -270,7 +271,7 @@ def _view_of(boards: FloatArray) -> FloatArray:
     middle = boards[:, :3, 3].mean(axis=0)
     forward = middle / max(float(np.linalg.norm(middle)), 1e-12)
     side = np.cross(np.eye(3)[int(np.argmin(np.abs(forward)))], forward)
-    side = side / np.linalg.norm(side)
+    side /= np.linalg.norm(side)
     return motion(np.stack([side, np.cross(forward, side), forward]), np.zeros(3))
 
 

@@ -64,7 +64,7 @@ def foreign_samples(path: Path) -> ForeignSamples | None:
             raise InputError("The folder must hold one file of samples", f"{path}: {given}", "name the file")
         return foreign_samples(whole[0]) if whole else _from_pose_files(path)
     values = _values_of(path) if path.suffix.lower() not in _TEXTS else None
-    if _is_list_of(values, _MOVEIT):
+    if isinstance(values, list) and _is_list_of(values, _MOVEIT):
         return _from_moveit(values)
     if isinstance(values, Mapping) and _is_list_of(values.get("samples"), ("robot", "tracking")):
         return _from_easy_handeye(path, values)
