@@ -11,15 +11,17 @@ _MOST_PX = 2.0
 _REFERENCE_PX = 640.0
 
 
-def depth_info_doubt(color: CameraInfo, depth: CameraInfo, frame: str, *, rectified: bool = False) -> str | None:
+def depth_info_doubt(color: CameraInfo | None, depth: CameraInfo | None, frame: str, *, rectified: bool = False) -> str | None:
     """Return the reason why depth is not that of the color image, by its own camera info; None without one.
 
     Args:
-        color: Camera info of the color image.
-        depth: Camera info of the depth image. One without focal length says nothing.
+        color: Camera info of the color image; None if unknown.
+        depth: Camera info of the depth image; None if unknown. One without focal length says nothing.
         frame: Optical frame of the color image.
         rectified: True for rectified images: P is compared instead of K.
     """
+    if color is None or depth is None:
+        return None
     given_frame = depth.header.frame_id.lstrip("/")
     cameras = [_camera(info, rectified) for info in (color, depth)]
     if not (cameras[1][:2] > 0).all():

@@ -153,9 +153,6 @@ def frame_from_messages(
             *image_size(info), *color_rgb.shape[1::-1]
         )
         raise DepthInputError("The intrinsics must be those of the image's size", given, "publish the camera info of this image")
-    doubt = None
-    if depth is not None and info is not None and depth_info is not None:
-        doubt = depth_info_doubt(info, depth_info, frame, rectified=rectified)
     try:
         return RgbdFrame(
             color=color_rgb,
@@ -164,7 +161,7 @@ def frame_from_messages(
             stamp_ns=stamp_ns,
             frame=frame,
             depth_stamp_ns=None if depth is None else stamp_to_ns(depth.header.stamp),
-            depth_doubt=doubt,
+            depth_doubt=depth_info_doubt(info, depth_info, frame, rectified=rectified),
         )
     except InputError as error:
         raise DepthInputError(error.what, error.given, error.fix) from error

@@ -134,13 +134,8 @@ class PointingNode(LifecycleNode, RunnableNode):
                 parameters.optical_frame,
                 parameters.level_frame.lstrip("/"),
             )
-            source = TopicSource(inputs, parameters) if parameters.camera == TOPICS else CameraSource(self, parameters)
-            alignment, in_optical_frame = AlignmentMonitor(parameters.alignment_period_s), transforms.in_optical_frame
-
-            def watched(frame: RgbdFrame) -> RgbdFrame:
-                return alignment.watched(in_optical_frame(frame))
-
-            frames = OpticalSource(source, watched, parameters.tf_timeout_s)
+            alignment = AlignmentMonitor(parameters.alignment_period_s)
+            frames = self._open_frames(inputs, transforms, alignment)
         except BaseException as error:
             for made in (transforms, inputs):
                 if made is not None:
@@ -152,14 +147,7 @@ class PointingNode(LifecycleNode, RunnableNode):
             return TransitionCallbackReturn.FAILURE
         publisher = open_publisher(self, parameters)
         self._resources = NodeResources(
-            pointer,
-            frames,
-            transforms,
-            publisher,
-            inputs,
-            lambda: clock.now().nanoseconds,
-            self._is_alive,
-            alignment=alignment,
+            pointer, frames, transforms, publisher, inputs, lambda: clock.now().nanoseconds, self._is_alive, alignment=alignment
         )
         if frames.pose is not None:
             self._static_sender = self._static_sender or StaticTransformSender(self)
@@ -169,6 +157,16 @@ class PointingNode(LifecycleNode, RunnableNode):
         gc.collect()
         gc.freeze()
         return super().on_configure(state)
+
+    def _open_frames(self, inputs: InputNode, transforms: TransformListener, alignment: AlignmentMonitor) -> OpticalSource:
+        """Open the source of frames: in their optical frame, and watched for depth that does not fit."""
+        parameters = self.parameters
+        source = TopicSource(inputs, parameters) if parameters.camera == TOPICS else CameraSource(self, parameters)
+
+        def watched(frame: RgbdFrame) -> RgbdFrame:
+            return alignment.watched(transforms.in_optical_frame(frame))
+
+        return OpticalSource(source, watched, parameters.tf_timeout_s)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Accept goals from now on."""
