@@ -30,8 +30,14 @@ MIN_VALID_SHARE, MIN_SHARE_AROUND_HOLE = 0.15, 0.20
 MIN_PIXELS = 4
 SAME_OBJECT_M = 0.06
 """Depths this near to the answer may be other parts of the same hand-sized object; the covariance spans them."""
-SMOOTHED_AGAIN, SMOOTHING_VARIANCE = 2.0, 4.0
+SAME_PLACE_M = 0.20
+"""The covariance of an ambiguous answer spans another plausible surface that is this near."""
+SMOOTHED_AGAIN, SMOOTHING_VARIANCE = 2.0, 1.0
 """Radius of a second smoothing over that of the camera, and variance of the camera's error over its squared change."""
+HOLE_VARIANCE, HOLE_RADIUS_PX = 3.0, 8.0
+"""Error that a hole of this radius adds, as a share of the variance of single pixels."""
+HIDDEN_M, LEAST_HIDDEN = 0.04, 0.25
+"""Height of an object that a hole may hide, and the least probability of it where the answer is ambiguous for that."""
 MIN_SIGMA_M = 0.0003
 """Error that no averaging removes, in meters: depth is quantized (1 mm / sqrt(12))."""
 
@@ -48,9 +54,9 @@ class DepthEstimate:
         shift_px: Distance from the requested pixel to `uv`, in pixels; NaN without a depth.
         alternate_depth_m: Depth of the other plausible surface, in meters; NaN if there is none.
         valid_ratio: Share of the window, weighted by nearness, with a depth in range.
-        covariance_uvz: Covariance (3, 3) of u, v in pixels and depth in meters: the point's own error spread
-            over the surface and everything within `SAME_OBJECT_M` of it, plus `sigma_m`, the camera's smoothing, and its
-            shift against the color image on slopes; NaN without a depth.
+        covariance_uvz: Covariance (3, 3) of u, v in pixels and depth in meters: the point's own error and the shift of
+            depth against color, spread over the surface, everything within `SAME_OBJECT_M` of it, and another plausible
+            surface within `SAME_PLACE_M`, plus `sigma_m`, the camera's smoothing, and holes; NaN without a depth.
         hidden: Probability of the true point in a wide hole of the background, which may hide a transparent object;
             0 where no surface or several were found.
     """
@@ -143,10 +149,18 @@ def _doubted(
     if doubt.hidden >= HIDDEN_MISSING:
         return replace(_nothing(DepthStatus.MISSING, point, estimate.valid_ratio), hidden=doubt.hidden)
     if doubt.explained >= EXPLAINED_AMBIGUOUS:
-        return replace(estimate, status=DepthStatus.AMBIGUOUS, alternate_depth_m=doubt.near_m)
+        away_m = abs(doubt.near_m - estimate.depth_m)
+        told = _wider(estimate, doubt.explained * away_m**2) if away_m <= SAME_PLACE_M else estimate
+        return replace(told, status=DepthStatus.AMBIGUOUS, alternate_depth_m=doubt.near_m)
     if doubt.hidden >= HIDDEN_AMBIGUOUS or doubt.surrounded:
-        return replace(estimate, status=DepthStatus.AMBIGUOUS, hidden=doubt.hidden)
+        wider = _wider(estimate, max(doubt.hidden, LEAST_HIDDEN) * HIDDEN_M**2)
+        return replace(wider, status=DepthStatus.AMBIGUOUS, hidden=doubt.hidden)
     return estimate
+
+
+def _wider(estimate: DepthEstimate, variance_m2: float) -> DepthEstimate:
+    """Add a variance along z to the covariance."""
+    return replace(estimate, covariance_uvz=estimate.covariance_uvz + np.diag([0.0, 0.0, variance_m2]))
 
 
 def _surfaces(window: Window, sigma_z: float) -> list[_Surface]:
@@ -210,17 +224,20 @@ def _measured(
     seen = window.block(kept.mask)
     offset = snap(window, seen)
     expected = float(noise.sigma_z(kept.depth_m, intrinsics.focal_px))
-    depth, residual, averaged, slope = local_depth(window, seen, offset, expected, intrinsics.focal_px)
+    depth, residual, averaged = local_depth(window, seen, offset, expected, intrinsics.focal_px)
     pixel_sigma = max(float(noise.sigma_z(depth, intrinsics.focal_px)), residual)
     sigma = math.hypot(pixel_sigma / math.sqrt(noise.independent(averaged, intrinsics.focal_px)), MIN_SIGMA_M)
     around = kept.mask | (np.abs(window.samples.z - depth) <= SAME_OBJECT_M)
-    covariance = spread_over_error(window, around, error_px2, offset, depth, pixel_sigma)
+    if alternate is not None and abs(alternate.depth_m - depth) <= SAME_PLACE_M:
+        around |= alternate.mask
+    covariance = spread_over_error(window, around, error_px2, offset, depth, pixel_sigma, noise.alignment_px)
     radius_px = SMOOTHED_AGAIN * noise.smoothing_px * noise.pixel_ratio(intrinsics.focal_px)
     smoothed = smoothing_error(window, offset, depth, radius_px, SAME_OBJECT_M) if radius_px else 0.0
-    # Noise changes both, by about sigma.
-    covariance[2, 2] += (
-        sigma**2 + SMOOTHING_VARIANCE * max(0.0, smoothed**2 - sigma**2) + noise.alignment_px**2 * float(slope @ slope)
-    )
+    close = (window.du - offset[0]) ** 2 + (window.dv - offset[1]) ** 2 <= HOLE_RADIUS_PX**2
+    lost = float(np.mean(np.isnan(window.z[close])))
+    # Noise changes both, the depth and the smoothed depth, by about sigma.
+    covariance[2, 2] += sigma**2 + SMOOTHING_VARIANCE * max(0.0, smoothed**2 - sigma**2)
+    covariance[2, 2] += HOLE_VARIANCE * lost * pixel_sigma**2
     return DepthEstimate(
         status=DepthStatus.OK if alternate is None else DepthStatus.AMBIGUOUS,
         depth_m=depth,

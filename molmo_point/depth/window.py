@@ -225,6 +225,9 @@ def _span(z: FloatArray) -> FloatArray:
 
 
 _LEAST_SIGMA_PX = 0.3
+STANDS_UP_M, NEARER_WEIGHT, RELIEF_VARIANCE = 0.004, 8.0, 1.5
+"""Height above the slope of the answer from which a sample counts more in the relief, how much more, and the variance of
+the true depth over the relief."""
 STEEPEST = 1.0
 """Steepest slope dz/dx between neighboring pixels of one face in the fit."""
 
@@ -248,7 +251,7 @@ def snap(window: Window, mask: BoolArray) -> FloatArray:
 
 def local_depth(
     window: Window, mask: BoolArray, offset: FloatArray, pixel_sigma_m: float, focal_px: float
-) -> tuple[float, float, float, FloatArray]:
+) -> tuple[float, float, float]:
     """Estimate the depth of a surface at an offset from the point.
 
     The model 1/z = a + b u + c v is exact for a plane. It is fitted to the pixels that can form one face with the nearest
@@ -262,8 +265,8 @@ def local_depth(
         focal_px: Focal length of the image, in pixels.
 
     Returns:
-        The depth in meters; the robust spread of single pixels around the fit, in meters; the effective number of
-        pixels in the average; and the slope (2,) of the face along u and v, in meters per pixel.
+        The depth in meters; the robust spread of single pixels around the fit, in meters; and the effective number of
+        pixels in the average.
     """
     u, v, inverse = window.du[mask] - offset[0], window.dv[mask] - offset[1], 1.0 / window.z[mask]
     squared = u**2 + v**2
@@ -291,7 +294,7 @@ def local_depth(
         weight = weight * (deviation <= 3.0 * max(noise, 1.4826 * float(np.median(deviation[close]))) + 1e-9)
     inverse_depth = float(np.clip(fit[0], inverse.min(), inverse.max()))
     spread = 1.4826 * float(np.median(deviation[close]))
-    return 1.0 / inverse_depth, spread / inverse_depth**2, 1.0 / variance, -fit[1:] / inverse_depth**2
+    return 1.0 / inverse_depth, spread / inverse_depth**2, 1.0 / variance
 
 
 def smoothing_error(window: Window, offset: FloatArray, depth_m: float, radius_px: float, reach_m: float) -> float:
@@ -321,27 +324,36 @@ def spread_over_error(
     offset: FloatArray,
     depth_m: float,
     pixel_sigma_m: float,
+    alignment_px: float = 0.0,
 ) -> FloatArray:
     """Compute the covariance (3, 3) of u, v (pixels) and depth (meters) of the true point on a surface.
 
     The true point is distributed by the point's error, restricted to this surface. The covariance therefore follows the
-    slope of the surface and ends at its edges. The noise of single pixels is subtracted.
+    slope of the surface and ends at its edges. The noise of single pixels is subtracted. The surface may be shifted
+    by `alignment_px` against the color image, which softens its edges and is an error in depth on slopes.
     """
-    if math.sqrt(max(covariance_px2[0, 0], covariance_px2[1, 1])) < _LEAST_SIGMA_PX:
+    shift_px2 = np.eye(2) * alignment_px**2
+    seen_px2 = covariance_px2 + shift_px2
+    if math.sqrt(max(seen_px2[0, 0], seen_px2[1, 1])) < _LEAST_SIGMA_PX:
         spread = np.zeros((3, 3))
         spread[:2, :2] = covariance_px2
         return spread
-    floor = covariance_px2 + np.eye(2) * 1e-6 * np.trace(covariance_px2)
+    floor = seen_px2 + np.eye(2) * 1e-6 * np.trace(seen_px2)
     samples = window.samples
-    u, v = samples.du[mask], samples.dv[mask]
-    squared = mahalanobis2(u, v, floor)
+    seen = np.stack([samples.du[mask], samples.dv[mask]])
+    squared = mahalanobis2(seen[0], seen[1], floor)
     weight = np.exp(-0.5 * (squared - squared.min())) * samples.area[mask]
     weight /= weight.sum()
-    away = np.stack([u - offset[0], v - offset[1], samples.z[mask] - depth_m])
-    spread = (away * weight) @ away.T
-    by_pixel = spread[:2, :2] + np.eye(2) * 1e-9
-    slope = np.linalg.solve(by_pixel, spread[:2, 2])
-    relief = max(0.0, float(spread[2, 2] - slope @ spread[:2, 2]) - pixel_sigma_m**2)
+    # A pixel of depth is the true pixel plus the shift. Given the pixel of depth, the true one has the mean `gain @ seen`.
+    gain = covariance_px2 @ np.linalg.inv(floor)
+    true, away = gain @ seen - offset[:, None], np.vstack([seen - offset[:, None], samples.z[mask] - depth_m])
+    by_pixel = (true * weight) @ true.T + gain @ shift_px2 + np.eye(2) * 1e-9
+    within = (away[:2] * weight) @ away[:2].T + np.eye(2) * 1e-9
+    slope = np.linalg.solve(within, (away[:2] * weight) @ away[2])
+    # Objects are pointed at more often than what lies behind them.
+    rest = away[2] - slope @ away[:2]
+    favored = weight * np.where(rest < -max(STANDS_UP_M, 3.0 * pixel_sigma_m), NEARER_WEIGHT, 1.0)
+    relief = RELIEF_VARIANCE * max(0.0, float(favored @ rest**2) / float(favored.sum()) - pixel_sigma_m**2)
     # Holes may be part of the surface: their share of the point's error is not cut at the surface's edge.
     hidden = float(samples.likely[np.isnan(samples.z)].sum() / samples.likely.sum())
     by_pixel = (1.0 - hidden) * by_pixel + hidden * (covariance_px2 + np.outer(offset, offset))
@@ -349,10 +361,10 @@ def spread_over_error(
         by_pixel = by_pixel + _cut_away(samples, mask, covariance_px2)
         # Seen to one side only, a slope is exact in 1/z, in which a plane is straight.
         inverse = (away[:2] * weight) @ (1.0 / samples.z[mask] - 1.0 / depth_m)
-        slope = np.linalg.solve((away[:2] * weight) @ away[:2].T + np.eye(2) * 1e-9, inverse) * -(depth_m**2)
+        slope = np.linalg.solve(within, inverse) * -(depth_m**2)
     lean = np.vstack([np.eye(2), slope])
     spread = lean @ by_pixel @ lean.T
-    spread[2, 2] += relief
+    spread[2, 2] += relief + float(slope @ shift_px2 @ slope)
     return spread
 
 

@@ -189,4 +189,4 @@ def test_an_unknown_camera_lifts_with_the_noise_of_its_own_planes() -> None:
     frame = RgbdFrame(np.zeros((480, 640, 3), np.uint8), depth_m, CAMERA, 1)
     sigmas = [estimate_depth(depth_m, (320, 240), CAMERA, noise).sigma_m for noise in (noise_of(frame), D435)]
     target = lift_point(ImagePoint(320.0, 240.0, "mug", sigma_px=0.1), frame)
-    assert math.sqrt(target.covariance_m2[2, 2]) == pytest.approx(sigmas[0], rel=0.05) != pytest.approx(sigmas[1], rel=0.05)
+    assert math.sqrt(target.covariance_m2[2, 2]) == pytest.approx(sigmas[0], rel=0.1) != pytest.approx(sigmas[1], rel=0.1)

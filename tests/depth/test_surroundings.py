@@ -44,6 +44,17 @@ def test_the_refusal_tells_how_likely_the_hole_is() -> None:
     assert refused.status is MISSING and refused.hidden > 0.5 and np.isnan(refused.depth_m)
     assert doubted.status is AMBIGUOUS and 0.1 <= doubted.hidden < 0.5 and np.isnan(doubted.alternate_depth_m)
     assert doubted.depth_m == pytest.approx(0.7, abs=0.01)
+    # What hides there may stand 4 cm before the table.
+    assert np.sqrt(doubted.covariance_uvz[2, 2]) == pytest.approx(0.04 * np.sqrt(max(doubted.hidden, 0.25)), rel=0.2)
+
+
+def test_the_covariance_of_a_shadow_spans_the_nearer_surface() -> None:
+    depth = plane(0.8)
+    depth[180:300, 320:420] = 0.65
+    depth = with_hole(depth, 300, 180, 320, 300)
+    told = at(depth, 302.0, 240.0)
+    assert told.status is AMBIGUOUS and told.alternate_depth_m == pytest.approx(0.65, abs=0.02)
+    assert 0.15 * np.sqrt(0.3) < np.sqrt(told.covariance_uvz[2, 2]) < 0.15
 
 
 def test_a_narrow_hole_is_bridged() -> None:
