@@ -88,8 +88,9 @@ def load_session(
         InputError: For a missing file, a sample without image or pose, repeated ids, images of another size than the
             intrinsics, or too few samples with a board.
     """
-    path, values, notes = _samples_of(Path(path))
-    values = {**values, **({"setup": Setup(setup).value} if setup else {})}
+    stated = Setup(setup).value if setup else None
+    path, values, notes = _samples_of(Path(path), stated)
+    values = {**values, **({"setup": stated} if stated else {})}
     entries, ids = values["samples"], _ids_of(values["samples"], path)
     robot = np.array([read_pose(entry["base_T_gripper"], name, path) for entry, name in zip(entries, ids)])
     if "image" not in entries[0]:
@@ -112,10 +113,10 @@ def load_session(
     return _session(data, values, entries, found.dropped, notes, board)
 
 
-def _samples_of(path: Path) -> tuple[Path, dict[str, Any], tuple[str, ...]]:
+def _samples_of(path: Path, setup: str | None) -> tuple[Path, dict[str, Any], tuple[str, ...]]:
     """Return the path of the samples, their values, and sentences on what was understood of other software's files."""
-    foreign = foreign_samples(path) if path.exists() else None
-    path = path / MARK if path.is_dir() else path
+    foreign = foreign_samples(path, setup) if path.exists() else None
+    path = path / MARK if path.is_dir() and foreign is None else path
     values = read_mapping(path) if foreign is None else foreign.values
     _check_keys(path, values)
     return path, values, () if foreign is None else foreign.notes

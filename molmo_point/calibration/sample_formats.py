@@ -3,7 +3,8 @@
 - easy_handeye2: `.samples`, transforms `robot` and `tracking`; the `.calib` next to it tells mounting and frames;
 - MoveIt calibration: a list of `effector_wrt_world` and `object_wrt_sensor`, 4x4 row by row;
 - ViSP: one file per pose, `pose_fPe_1.yaml` and `pose_cPo_1.yaml`, with translation and rotation vector;
-- text: 4x4 matrices, stacked in two files or one a file; or rows of 16, 12, 7 (position, quaternion) or 6 numbers.
+- text: 4x4 matrices, stacked in two files or one a file; or rows of 16, 12, 8 (time, position, quaternion), 7 or 6
+  numbers; the same as `.npy`.
 """
 
 import re
@@ -17,13 +18,13 @@ import numpy as np
 from molmo_point.arrays import FloatArray
 from molmo_point.calibration.pose_entries import read_pose
 from molmo_point.errors import InputError
-from molmo_point.files import read_file
+from molmo_point.files import decode_npy, read_file
 from molmo_point.geometry.mapping_file import MAX_YAML_BYTES, decode_text, parse_values
 from molmo_point.geometry.rigid import inverse
 from molmo_point.geometry.transforms import Transform
 
 MARK = "samples.yaml"
-_TEXTS, _YAMLS = (".txt", ".csv", ".dat", ".tsv"), (".yaml", ".yml", ".json", ".samples", ".calib")
+_TEXTS, _YAMLS = (".txt", ".csv", ".dat", ".tsv", ".npy"), (".yaml", ".yml", ".json", ".samples", ".calib")
 _MOVEIT = ("effector_wrt_world", "object_wrt_sensor")
 _CAMERA = {"cam", "camera", "sensor", "eye"}
 _ROBOT = {"robot", "gripper", "hand", "base", "ee", "eef", "tcp", "effector", "endeffector", "flange", "arm", "tool", "world"}
@@ -32,7 +33,11 @@ _VISP = re.compile(r"(?:^|[^A-Za-z])([frwbeco])(?:P|M|T)([frwbeco])(?:[^A-Za-z]|
 _CONNECTED = re.compile(r"(?:^|[^a-z])([a-z]+)(_t_|2|_in_|_wrt_)([a-z]+)")
 """Two frames: base_T_gripper; OpenCV's gripper2base, gripper_in_base and gripper_wrt_base are the same."""
 _PREFIXED = re.compile(r"(?:^|[^a-z])t_([a-z]+)_([a-z]+)")
+_TITLE = re.compile(r"^[ \t]*[A-Za-z_][^\n]*$", re.MULTILINE)
+"""A line of words, such as `Pose 3:` or the names of columns."""
 _FAR_END = {"base": "gripper", "camera": "board", "gripper": "base", "board": "camera"}
+_TUM_WIDTH = 8
+"""A time, a position and a quaternion, as in trajectories of TUM."""
 _ROW_FORMS = {7: "quaternion_xyzw", 6: "rotation_vector_rad"}
 
 
@@ -49,28 +54,32 @@ class ForeignSamples:
     notes: tuple[str, ...]
 
 
-def foreign_samples(path: Path) -> ForeignSamples | None:
+def foreign_samples(path: Path, setup: str | None = None) -> ForeignSamples | None:
     """Read samples of other software; None for a file or folder of this project's form.
+
+    Args:
+        path: File or folder.
+        setup: Stated mounting, for files that do not tell it: eye_in_hand or eye_to_hand.
 
     Raises:
         InputError: For files that do not tell which poses are the robot's, or that cannot be paired.
     """
     if path.is_dir():
         if (path / MARK).exists():
-            return None
+            return foreign_samples(path / MARK, setup)
         whole = [each for each in sorted(path.iterdir()) if each.suffix in _YAMLS and _whole_session(_values_of(each))]
         if len(whole) > 1:
             given = ", ".join(each.name for each in whole[:5])
             raise InputError("The folder must hold one file of samples", f"{path}: {given}", "name the file")
-        return foreign_samples(whole[0]) if whole else _from_pose_files(path)
+        return foreign_samples(whole[0], setup) if whole else _from_pose_files(path)
     values = _values_of(path) if path.suffix.lower() not in _TEXTS else None
     if isinstance(values, list) and _is_list_of(values, _MOVEIT):
         return _from_moveit(values)
     if isinstance(values, Mapping) and _is_list_of(values.get("samples"), ("robot", "tracking")):
-        return _from_easy_handeye(path, values)
-    if isinstance(values, Mapping) and {"parameters", "transform"} <= values.keys():
-        fix = "give the .samples file of ~/.ros2/easy_handeye2/samples"
-        raise InputError("A calibration of easy_handeye2 must come with its samples", f"{path}: a result", fix)
+        return _from_easy_handeye(path, values, setup)
+    if isinstance(values, Mapping) and "parameters" in values and {"transform", "transformation"} & values.keys():
+        fix = "give the .samples file of ~/.ros2/easy_handeye2/samples, or the poses in a form of docs/calibration.md"
+        raise InputError("A calibration of easy_handeye must come with its samples", f"{path}: a result", fix)
     if path.suffix.lower() in _TEXTS:
         fix = "name the folder that holds the robot's and the board's poses, e.g. base_T_gripper.txt and camera_T_board.txt"
         raise InputError("Samples of text files must be a folder", str(path), fix)
@@ -100,7 +109,7 @@ def _from_moveit(values: list[Any]) -> ForeignSamples:
     return ForeignSamples({"samples": _entries(map(str, range(1, len(values) + 1)), robot, board)}, (note,))
 
 
-def _from_easy_handeye(path: Path, values: Mapping[str, Any]) -> ForeignSamples:
+def _from_easy_handeye(path: Path, values: Mapping[str, Any], stated: str | None) -> ForeignSamples:
     """Convert easy_handeye2's samples: `robot` is base_T_gripper on the hand, and gripper_T_base on the base."""
     parameters, told = values.get("parameters"), path.name
     parameters = parameters if isinstance(parameters, Mapping) and parameters.get("calibration_type") else {}
@@ -111,9 +120,11 @@ def _from_easy_handeye(path: Path, values: Mapping[str, Any]) -> ForeignSamples:
             parameters, told = found["parameters"], calib.name
             break
     kind = parameters.get("calibration_type")
+    if kind is None and stated is not None:
+        kind, told = "eye_on_base" if stated == "eye_to_hand" else stated, "--setup"
     setup = {"eye_in_hand": "eye_in_hand", "eye_on_hand": "eye_in_hand", "eye_on_base": "eye_to_hand"}.get(str(kind))
     if setup is None:
-        fix = f"put {path.stem}.calib next to it, or fill in parameters: calibration_type: eye_in_hand or eye_on_base"
+        fix = f"give --setup, put {path.stem}.calib next to it, or fill in calibration_type: eye_in_hand or eye_on_base"
         raise InputError("Samples of easy_handeye2 must tell the mounting of the camera", f"{path}: type {kind!r}", fix)
     robot, board = ([_transform(entry[key]) for entry in values["samples"]] for key in ("robot", "tracking"))
     if setup == "eye_to_hand":
@@ -126,12 +137,14 @@ def _from_easy_handeye(path: Path, values: Mapping[str, Any]) -> ForeignSamples:
     return ForeignSamples({"setup": setup, **frames, "samples": _entries(ids, robot, board)}, (note,))
 
 
-def _from_pose_files(folder: Path) -> ForeignSamples | None:
+def _from_pose_files(folder: Path) -> ForeignSamples:
     """Pair files of poses by what their names say, and by their numbers."""
     files = sorted(path for path in [*folder.glob("*"), *folder.glob("*/*")] if path.suffix.lower() in (*_TEXTS, *_YAMLS[:2]))
     poses = {path: found for path in files if (found := _poses_in(path))}
     if not poses:
-        return None
+        given = f"{folder}: {', '.join(sorted(each.name for each in folder.iterdir())[:6]) or 'empty'}"
+        fix = f"give {MARK}, .samples of easy_handeye2, or files of poses; docs/calibration.md lists the forms"
+        raise InputError("The folder must hold hand-eye samples", given, fix)
     ways = {path: _way(path.relative_to(folder)) for path in poses}
     robot, board = ([path for path, way in ways.items() if way and way[0] == what] for what in ("robot", "board"))
     if not robot or not board:
@@ -230,9 +243,12 @@ def _poses_in(path: Path) -> list[Any]:
         if not isinstance(values, Mapping) or not {"rows", "cols", "data"} <= values.keys():
             return []
         rows = values["data"]
+    elif path.suffix.lower() == ".npy":
+        table = decode_npy(read_file(path, MAX_YAML_BYTES), str(path))
+        rows = table.reshape(-1, table.shape[-1]).tolist() if table.ndim in (2, 3) and table.size else []
     else:
         try:
-            lines = decode_text(read_file(path, MAX_YAML_BYTES)).splitlines()
+            lines = _TITLE.sub("", decode_text(read_file(path, MAX_YAML_BYTES))).splitlines()
             rows = [[float(part) for part in re.split(r"[\s,;\[\]]+", line.split("#")[0]) if part] for line in lines]
         except ValueError:
             return []
@@ -250,6 +266,8 @@ def _poses_of(rows: list[Any]) -> list[Any]:
         return []
     if width == 1 and count in (6, 7, 16):
         table, width = table.T, count
+    if width == _TUM_WIDTH:
+        table, width = table[:, 1:], width - 1
     if width in _ROW_FORMS:
         return [{"translation_m": row[:3].tolist(), _ROW_FORMS[width]: row[3:].tolist()} for row in table]
     if width == 4 and count % 4 == 0:

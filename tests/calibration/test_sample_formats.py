@@ -88,6 +88,31 @@ def rows(folder, robot, boards):
     return folder
 
 
+def tum(folder, robot, boards):
+    for name, poses in (("robot.txt", robot), ("tag.txt", boards)):
+        found = [Transform.from_matrix("a", "b", pose) for pose in poses]
+        lines = [[1.7e9 + number, *each.translation_m, *each.quaternion_xyzw] for number, each in enumerate(found)]
+        np.savetxt(folder / name, lines)
+    return folder
+
+
+def titled(folder, robot, boards):
+    for name, poses in (("robot.txt", robot), ("board.txt", boards)):
+        (folder / name).write_text("\n".join(f"Pose {number}:\n{pose}" for number, pose in enumerate(poses)))
+    return folder
+
+
+def arrays(folder, robot, boards):
+    np.save(folder / "robot.npy", robot)
+    np.save(folder / "board.npy", boards)
+    return folder
+
+
+def moveit_folder(folder, robot, boards):
+    moveit(folder, robot, boards).rename(folder / "samples.yaml")
+    return folder
+
+
 FORMS = {
     "easy_handeye2": (lambda folder, a, b: easy_handeye2(folder, a, b, "eye_in_hand"), Setup.EYE_IN_HAND, "tracking is camera_T"),
     "easy_handeye2 on the base": (
@@ -120,6 +145,10 @@ FORMS = {
         "T_gripper_base.txt read as gripper_T_base",
     ),
     "one a file": (one_each, Setup.EYE_TO_HAND, "which its name does not tell"),
+    "trajectories of TUM": (tum, Setup.EYE_IN_HAND, "robot.txt read as base_T_gripper"),
+    "titles": (titled, Setup.EYE_IN_HAND, "robot.txt read as base_T_gripper"),
+    "NumPy": (arrays, Setup.EYE_TO_HAND, "robot.npy read as base_T_gripper"),
+    "MoveIt named as ours": (moveit_folder, Setup.EYE_IN_HAND, "MoveIt"),
     "rows": (rows, Setup.EYE_IN_HAND, "robot_poses.csv read as base_T_gripper"),
 }
 
@@ -143,6 +172,17 @@ def test_frames_and_answer_of_easy_handeye2(tmp_path):
     assert not result.causes
     assert np.linalg.norm(result.camera.translation_m - x[:3, 3]) < 0.003
     assert np.rad2deg(angle_between(result.camera.rotation, x[:3, :3])) < 0.3
+
+
+@pytest.mark.parametrize("setup", Setup)
+def test_a_stated_mounting_serves_easy_handeye2_without_parameters(setup, tmp_path):
+    _, robot, boards = made(setup)
+    kind = "eye_on_base" if setup is Setup.EYE_TO_HAND else "eye_in_hand"
+    path = easy_handeye2(tmp_path, robot, boards, kind, calib=True)
+    path.with_suffix(".calib").unlink()
+    session = load_session(path, setup=setup)
+    np.testing.assert_allclose(session.data.base_T_gripper, robot, atol=1e-6)
+    assert "by --setup" in session.notes[0]
 
 
 def test_a_tracker_need_not_look_along_z(tmp_path):
@@ -179,6 +219,11 @@ def test_millimeters_are_named(tmp_path):
         (lambda f, a, b: stacked(f, a, b[:-1], ("robot.txt", "camera.txt")), "one pose per sample"),
         (lambda f, a, b: stacked(f, a, b, ("robot.txt", "camera.txt")) / "robot.txt", "must be a folder"),
         (lambda f, a, b: easy_handeye2(f, a, b, "eye_in_hand", calib=True).with_suffix(".calib"), "with its samples"),
+        (
+            lambda f, a, b: [(f / "r.yaml").write_text("{parameters: {}, transformation: {}}"), f / "r.yaml"][1],
+            "with its samples",
+        ),
+        (lambda f, a, b: [(f / "photo.jpg").write_bytes(b""), f][1], "photo.jpg"),
         (lambda f, a, b: moveit(f, motion(rotation_exp(b[:, 2, :3] * 2.0), a[:, :3, 3]), b), "--setup"),
     ],
 )
