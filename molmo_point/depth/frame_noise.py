@@ -46,12 +46,14 @@ class PlaneWindows:
         residual_m: Standard deviation (n,) of the depth about a plane, in meters.
         likeness: Correlation (n,) of the residuals of samples that are `step_px` apart.
         step_px: Distance between neighboring samples, in pixels.
+        exact_count: Number of further windows that are planar without any noise.
     """
 
     depth_m: FloatArray
     residual_m: FloatArray
     likeness: FloatArray
     step_px: int
+    exact_count: int = 0
 
 
 def noise_of(frame: RgbdFrame) -> DepthNoise:
@@ -78,10 +80,11 @@ def estimate_noise(depth_m: DepthArray, width_px: float | None = None) -> DepthN
         width_px: Longer side of the whole image, for one that was cut from it.
 
     Returns:
-        A model with the source ESTIMATED; that of a usual camera, with the source ASSUMED, if too few windows are planar.
+        A model with the source ESTIMATED; that of a usual camera, with the source ASSUMED, if too few windows are planar,
+        or most of them have no noise: in exact depth, only edges have residuals.
     """
     windows = plane_windows(depth_m, width_px)
-    if windows.depth_m.size < _MIN_WINDOWS:
+    if windows.depth_m.size < max(_MIN_WINDOWS, windows.exact_count):
         return _ASSUMED
     middle_m = float(np.median(windows.depth_m))
     level, growth = _most_frequent(np.log(windows.residual_m), np.log(windows.depth_m / middle_m))
@@ -163,12 +166,14 @@ def plane_windows(depth_m: DepthArray, width_px: float | None = None) -> PlaneWi
     curved = np.sum(weights[:, 3:] ** 2, axis=1)
     residual_m = sigma * middle_m**2
     # Depth without any noise was computed or filled in.
-    planar = (residual_m > _EXACT_M) & (curved <= _MAX_CURVED * energy) & (np.abs(residual).max(axis=1) <= _MAX_PEAK * sigma)
+    exact = residual_m <= _EXACT_M
+    planar = ~exact & (curved <= _MAX_CURVED * energy) & (np.abs(residual).max(axis=1) <= _MAX_PEAK * sigma)
     grid = residual.reshape(-1, _SIDE, _SIDE)
     shifted = np.sum(grid[:, 1:] * grid[:, :-1], axis=(1, 2)) + np.sum(grid[:, :, 1:] * grid[:, :, :-1], axis=(1, 2))
     with np.errstate(invalid="ignore", divide="ignore"):
         likeness = shifted / (2.0 * energy) * (_SIDE / (_SIDE - 1))
-    return PlaneWindows(middle_m[planar], residual_m[planar], np.nan_to_num(likeness[planar]), step)
+    alike = np.nan_to_num(likeness[planar])
+    return PlaneWindows(middle_m[planar], residual_m[planar], alike, step, int(np.count_nonzero(exact)))
 
 
 @lru_cache(maxsize=1)

@@ -77,6 +77,16 @@ def test_without_a_plane_a_usual_camera_is_assumed_and_said() -> None:
         assert noise.sigma_z(0.7, 600.0) == D435.sigma_z(0.7, 600.0)
 
 
+@pytest.mark.parametrize(("rough_rows", "source"), [(90, NoiseSource.ASSUMED), (320, NoiseSource.ESTIMATED)])
+def test_rough_windows_are_noise_only_if_most_planes_have_it(rough_rows: int, source: NoiseSource) -> None:
+    depth_m = 1.0 / np.broadcast_to(0.9 + 0.001 * np.arange(480)[:, None], (480, 640))
+    depth_m = depth_m + np.where(np.arange(480)[:, None] < rough_rows, 0.008, 0.0) * np.random.default_rng(2).normal(
+        size=(480, 640)
+    )
+    assert plane_windows(depth_m.astype(np.float32)).depth_m.size > 50
+    assert estimate_noise(depth_m.astype(np.float32)).source is source
+
+
 def test_the_camera_of_the_frame_comes_first_and_an_estimate_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
     law, rng = LAWS["time of flight"], np.random.default_rng(2)
     frame = frame_of(law, measured(law, table_and_wall(law, rng), rng))
