@@ -20,6 +20,9 @@ PART_SHARE, PART_LAB = 0.15, 25.0
 RIVAL = 1.1
 """Evidence, in units of CUT, that two points of one answer are on two objects; a color edge has to add to it."""
 
+TINT_LAB, TINT_WEIGHT, TINT_FROM = (20.0, 60.0), 0.3, 0.2
+"""Differences in color of no and of full weight, that weight, and the evidence from which it counts."""
+
 PRIOR_LENGTH = 4
 """Length of boundary, in cells, that the evidence `CUT` is assumed for before any is measured."""
 
@@ -35,6 +38,7 @@ class BoundaryGraph:
         areas: Number of cells of each basin.
         owners: Number of the point on each basin; -1 if there is none.
         strongest: Strongest boundary inside each cluster that joined two large parts.
+        colors: Mean color of each basin in CIE Lab; empty without an image.
         spacing_m: Distance between cells, in meters.
     """
 
@@ -42,13 +46,21 @@ class BoundaryGraph:
     areas: list[int]
     owners: list[int]
     strongest: list[float]
+    colors: list[list[float]]
     spacing_m: float
 
     @classmethod
     def of(
-        cls, basin: IntArray, evidence: FloatArray, right: BoolArray, down: BoolArray, owners: IntArray, spacing_m: float
+        cls,
+        basin: IntArray,
+        evidence: FloatArray,
+        right: BoolArray,
+        down: BoolArray,
+        owners: IntArray,
+        spacing_m: float,
+        colors: FloatArray | None = None,
     ) -> "BoundaryGraph":
-        """Measure the boundaries between basins."""
+        """Measure the boundaries between basins, and their colors (n, m, 3) in CIE Lab."""
         count = len(owners)
         keys, values = [], []
         for one, other, steps, here, there in (
@@ -65,8 +77,16 @@ class BoundaryGraph:
         for pair, total, length in zip(key.tolist(), totals, lengths, strict=True):
             one, other = divmod(pair, count)
             neighbors[one][other] = neighbors[other][one] = [total, length]
-        areas = np.bincount(basin[basin >= 0], minlength=count).tolist()
-        return cls(neighbors, areas, owners.tolist(), [-1.0] * count, spacing_m)
+        inside = basin >= 0
+        areas = np.bincount(basin[inside], minlength=count)
+        channels = () if colors is None else np.moveaxis(colors[inside], -1, 0)
+        means = [np.bincount(basin[inside], channel, count) / np.maximum(areas, 1) for channel in channels]
+        mean = np.stack(means, axis=-1).tolist() if means else []
+        return cls(neighbors, areas.tolist(), owners.tolist(), [-1.0] * count, mean, spacing_m)
+
+    def contrast(self, one: int, other: int) -> float:
+        """Return the difference of two colors in CIE Lab; 0 without an image."""
+        return math.dist(self.colors[one], self.colors[other]) if self.colors else 0.0
 
     def strength(self, one: int, other: int) -> float:
         """Rate the boundary of two basins: its mean evidence, less for small basins, more between rival points."""
@@ -74,7 +94,14 @@ class BoundaryGraph:
         mean = (total + CUT * PRIOR_LENGTH) / (length + PRIOR_LENGTH)
         size_m = self.spacing_m * min(self.areas[one], self.areas[other]) ** 0.5
         rival = self.owners[one] >= 0 and self.owners[other] >= 0 and self.owners[one] != self.owners[other]
-        return mean - _SMALL_CUT * CUT * math.exp(-size_m / _SMALL_M) + (RIVAL * CUT if rival else 0.0)
+        strength = mean - _SMALL_CUT * CUT * math.exp(-size_m / _SMALL_M) + (RIVAL * CUT if rival else 0.0)
+        return strength + self._tint(one, other, strength)
+
+    def _tint(self, one: int, other: int, strength: float) -> float:
+        """Rate the difference in color of two parts as evidence; none without a crease, as in a print."""
+        if strength < TINT_FROM:
+            return 0.0
+        return TINT_WEIGHT * min(max(self.contrast(one, other) - TINT_LAB[0], 0.0) / (TINT_LAB[1] - TINT_LAB[0]), 1.0)
 
     def merge(self) -> IntArray:
         """Merge neighbors, weakest boundary first, and return the cluster (k,) of each basin."""
@@ -106,6 +133,10 @@ class BoundaryGraph:
         small, large = sorted((self.areas[one], self.areas[other]))
         weight = strength if small > PART_SHARE * large else -1.0
         self.strongest[one] = max(self.strongest[one], self.strongest[other], weight)
+        if self.colors:
+            share = self.areas[other] / (self.areas[one] + self.areas[other])
+            both = zip(self.colors[one], self.colors[other], strict=True)
+            self.colors[one] = [(1.0 - share) * a + share * b for a, b in both]
         self.areas[one] += self.areas[other]
         if self.owners[one] < 0 or self.owners[other] == 0:
             self.owners[one] = self.owners[other]

@@ -27,6 +27,9 @@ HEIGHT_M, HEIGHT_SIGMAS = 0.005, 3.0
 EDGE_M, EDGE_SIGMAS = 0.003, 3.0
 """Largest depth step (the larger of the two) from an outline pixel to one inside, to count it as inside."""
 
+CUT_M = 0.01
+"""Longest cut at the size limit of an object that counts as whole, in meters."""
+
 SEED_M = 0.015
 """Largest distance from the point to the object's measured surface, in meters."""
 
@@ -164,8 +167,8 @@ def _grow(
     points = patch.points_m
     distance = np.sqrt(np.sum((points - target) ** 2, axis=-1))
     with np.errstate(invalid="ignore"):
-        near = distance <= max_size_m
-        above = near if support is None else near & (support.height_m(points) > _height_limit(patch, support))
+        raised = np.isfinite(distance) if support is None else support.height_m(points) > _height_limit(patch, support)
+        above = raised & (distance <= max_size_m)
     core = above & patch.solid
     seed = np.where(core, distance + np.where(patch.firm, 0.0, EDGE_M), np.inf)
     at = np.unravel_index(int(np.argmin(seed)), seed.shape)
@@ -178,7 +181,8 @@ def _grow(
     inside = _with_outline(division.mask, above, patch)
     if np.count_nonzero(inside) < _MIN_PIXELS:
         return _nothing(depth_m.shape, RegionStatus.MISSING, target, "too few connected pixels at the point", support)
-    flags = _flags(inside, patch, distance, support, division.uncertain, max_size_m)
+    too_large = _cut_length(inside, raised & ~above, patch) * patch.spacing_m(at_m=float(target[2])) > CUT_M
+    flags = _flags(inside, patch, support, division.uncertain, too_large)
     return ObjectRegion(
         status=flags[0] if flags else RegionStatus.OK,
         flags=flags,
@@ -202,7 +206,7 @@ _WORDS = {
 
 
 def _flags(
-    inside: BoolArray, patch: Patch, distance: FloatArray, support: SupportPlane | None, merged: bool, max_size_m: float
+    inside: BoolArray, patch: Patch, support: SupportPlane | None, merged: bool, too_large: bool
 ) -> tuple[RegionStatus, ...]:
     width, height = patch.image_wh
     rows, columns = np.nonzero(inside)
@@ -211,11 +215,18 @@ def _flags(
     cut_off = bool(np.any((u < edge) | (v < edge) | (u >= width - edge) | (v >= height - edge)))
     found = {
         RegionStatus.CUT_OFF: cut_off,
-        RegionStatus.TOO_LARGE: bool(np.count_nonzero(distance[inside] > 0.97 * max_size_m) >= 3),
+        RegionStatus.TOO_LARGE: too_large,
         RegionStatus.MERGED: merged,
         RegionStatus.NO_SUPPORT: support is None,
     }
     return tuple(flag for flag, applies in found.items() if applies)
+
+
+def _cut_length(inside: BoolArray, beyond: BoolArray, patch: Patch) -> int:
+    """Count the pixels at which a surface goes on from the inside (n, m) to the pixels beyond the size limit."""
+    across = patch.right & (inside[:, :-1] & beyond[:, 1:] | inside[:, 1:] & beyond[:, :-1])
+    along = patch.down & (inside[:-1] & beyond[1:] | inside[1:] & beyond[:-1])
+    return int(np.count_nonzero(across)) + int(np.count_nonzero(along))
 
 
 def _height_limit(patch: Patch, support: SupportPlane) -> FloatArray:

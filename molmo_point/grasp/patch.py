@@ -61,6 +61,10 @@ class Patch:
         """Points (n, m, 3) in the optical frame, in meters, NaN where missing."""
         return self.rays * self.depth_m[..., None]
 
+    def spacing_m(self, at_m: float) -> float:
+        """Return the distance of neighboring pixels at a depth, in meters."""
+        return float(self.rays[0, 1, 0] - self.rays[0, 0, 0]) * at_m
+
 
 def cut_patch(
     depth_m: DepthArray,

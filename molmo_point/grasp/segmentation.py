@@ -25,8 +25,11 @@ CREASE_SINE, CREASE_SIGMAS = 0.36, 3.5
 EDGE_LAB, EDGE_WEIGHT = 40.0, 0.36
 """Difference in CIE Lab across a color edge of full weight, and that weight as evidence."""
 
-DOUBT = 0.06
-"""Boundaries whose evidence is nearer than this to CUT are uncertain."""
+PART_GAP_M = 0.02
+"""Largest distance of the middle of a part in front of the object or behind it, in meters."""
+
+DOUBT = 0.03
+"""A boundary inside the object is uncertain if its evidence is nearer than this to CUT."""
 
 FILL_M = 0.010
 """Widest hole in the depth that is bridged, in meters."""
@@ -41,7 +44,7 @@ class Division:
     Attributes:
         mask: Pixels (n, m) of the patch that belong to the object.
         cut: True if the object touches another one.
-        uncertain: True if a boundary of the object is hardly stronger, or one inside it hardly weaker, than needed.
+        uncertain: True if a boundary inside the object is hardly weaker than needed, or color had to add to one around it.
     """
 
     mask: BoolArray
@@ -79,10 +82,11 @@ def divide(
             owners[basin[row, column]] = number
     mine = basin[grid.cell(at)]
     owners[mine] = 0
-    graph = BoundaryGraph.of(basin, evidence, right, down, owners, grid.spacing_m)
+    graph = BoundaryGraph.of(basin, evidence, right, down, owners, grid.spacing_m, grid.colors)
     cluster = graph.merge()
-    kept, cut, uncertain = _with_parts(graph, int(cluster[mine]), cluster, basin, grid.colors)
-    cells = np.isin(np.where(basin >= 0, cluster[basin], -1), kept)
+    clusters = np.where(basin >= 0, cluster[basin], -1)
+    kept, cut, uncertain = _with_parts(graph, int(cluster[mine]), clusters, grid)
+    cells = np.isin(clusters, kept)
     mask = np.zeros(domain.shape, dtype=bool)
     mask[grid.window] = grid.spread(cells, domain[grid.window].shape) & domain[grid.window]
     mask[grid.window] = _without_slivers(mask[grid.window], patch, grid, at)
@@ -157,22 +161,26 @@ def _basins(evidence: FloatArray, domain: BoolArray, right: BoolArray, down: Boo
     return basin
 
 
-def _with_parts(
-    graph: BoundaryGraph, mine: int, cluster: IntArray, basin: IntArray, colors: FloatArray | None
-) -> tuple[list[int], bool, bool]:
+def _with_parts(graph: BoundaryGraph, mine: int, cells: IntArray, grid: "_Grid") -> tuple[list[int], bool, bool]:
     """Return the clusters of the object, True if it touches another object, and True if a boundary is uncertain."""
     kept, cut, uncertain = [mine], False, graph.strongest[mine] > CUT - DOUBT
-    inside = basin >= 0
-    if colors is not None:
-        mean = np.stack([np.bincount(cluster[basin[inside]], colors[..., i][inside], len(cluster)) for i in range(3)], axis=-1)
-        mean /= np.maximum(np.bincount(cluster[basin[inside]], minlength=len(cluster)), 1)[:, None]
+    depth_m = 1.0 / grid.inverse
+    low, high = np.quantile(depth_m[cells == mine], [0.02, 0.98])
+
+    def middle(other: int) -> float:
+        return float(np.median(depth_m[cells == other]))
+
     for other, (total, length) in graph.neighbors[mine].items():
-        alike = colors is None or float(np.linalg.norm(mean[other] - mean[mine])) < PART_LAB
-        if graph.areas[other] < PART_SHARE * graph.areas[mine] and alike:
+        alike = graph.contrast(mine, other) < PART_LAB
+        if (
+            graph.areas[other] < PART_SHARE * graph.areas[mine]
+            and alike
+            and low - PART_GAP_M <= middle(other) <= high + PART_GAP_M
+        ):
             kept.append(other)
         elif graph.areas[other] * graph.spacing_m**2 > _LEAST_AREA_M2 and length >= PRIOR_LENGTH:
             cut = True
-            uncertain |= total / length < CUT + DOUBT
+            uncertain |= total / length < CUT
     return kept, cut, uncertain
 
 
