@@ -10,7 +10,7 @@ pytest.importorskip("rclpy", reason="needs ROS 2: run through ros2_ws/run", exc_
 pytest.importorskip("molmo_point_msgs.msg", reason="needs the built interfaces: make setup", exc_type=ImportError)
 
 from molmo_point_ros import conversions
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
 
 from molmo_point.errors import DepthInputError, InputError
 from molmo_point.frame import RgbdFrame
@@ -493,6 +493,7 @@ def doubt_about(rectified=False, **own):
         {"k": matrix(6.003, 6, 3, 2)},
         {"distortion_model": "ftheta", "d": [0.1]},
         {"k": matrix(12, 12, 6, 4), "width": 2 * W, "height": 2 * H, "binning_x": 2, "binning_y": 2},
+        {"k": matrix(6, 6, 5, 2), "width": W + 2, "roi": RegionOfInterest(x_offset=2, width=W, height=H)},
     ],
 )
 def test_depth_with_the_camera_info_of_the_color_image_is_not_doubted(own):
