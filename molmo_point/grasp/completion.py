@@ -1,5 +1,6 @@
 """Completion of an object's unseen side by symmetry about its upright axis."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ SAME_M = 0.005
 _LEVEL_VIEW = 0.3
 _MIN_POINTS = 30
 _RIM_SHARE, _RIM_QUANTILE = 0.05, 0.75
+_FRONT = 0.1
 _SLICE_M, _MIN_SLICE, _MIN_SLICES = 0.01, 8, 4
 _UPRIGHT_SLOPE, _STEEPEST_SLOPE = 0.12, 1.0
 _FREE_M, _FREE_SIGMAS = 0.004, 2.0
@@ -72,7 +74,7 @@ def complete_shape(
     local = points_m @ frame
     shear = _lean(local)
     local[:, :2] -= local[:, 2:] * shear
-    near, width, center = _middle(local, box.axes[:2] @ frame[:, :2])
+    near, width, depth, center = _middle(local, box.axes[:2] @ frame[:, :2], _height(local, support))
 
     def turned(at: float, sign: float) -> tuple[FloatArray, BoolArray]:
         other = np.stack([2 * at - local[:, 0], (1 - sign) * center[1] + sign * local[:, 1], local[:, 2]], axis=1)
@@ -86,7 +88,6 @@ def complete_shape(
     if share[sign] < MIN_HIDDEN:
         return alone
     slack = 0.0
-    depth = min(width, _height(local, support))
     for part in () if _top_seen(local, width) else (1.0, 0.5):
         farther = part * (near + 0.5 * depth - center[0])
         if farther > 0 and turned(center[0] + farther, sign)[1].mean() >= MIN_HIDDEN:
@@ -109,19 +110,24 @@ def _level_view(points_m: FloatArray, support: SupportPlane) -> FloatArray | Non
     return level / length if length >= _LEVEL_VIEW else None
 
 
-def _middle(local: FloatArray, axes: FloatArray) -> tuple[float, float, FloatArray]:
-    """Return the front, the width across the view and the axis (2,) of an object, from the rows of the box's axes."""
+def _middle(local: FloatArray, axes: FloatArray, height: float) -> tuple[float, float, float, FloatArray]:
+    """Return front, width across the view, largest likely depth, and axis (2,), from the rows of the box's axes.
+
+    An object wider than high lies, and is hardly deeper than high.
+    """
     # The top is seen at a slant: its far edge is a small share of all points.
     ends = [np.quantile(part[:, :2] @ axes.T, [0.01, 0.99], axis=0) for part in (local, _top(local))]
     low, high = np.minimum(ends[0][0], ends[1][0]), np.maximum(ends[0][1], ends[1][1])
     center = np.asarray(0.5 * (low + high) @ axes, dtype=np.float64)
-    near = float(np.quantile(local[:, 0], 0.01))
+    near, far = np.quantile(local[:, 0], [0.01, 0.99])
+    center[0] = max(center[0], 0.5 * (near + far))
     left, right = np.quantile(local[:, 1], [0.01, 0.99])
+    depth = float(min(right - left, height))
     rim = _RIM_SHARE * (right - left)
     rims = [np.quantile(local[side, 0], _RIM_QUANTILE) for side in (local[:, 1] <= left + rim, local[:, 1] >= right - rim)]
     if 0.5 * (rims[0] + rims[1]) > center[0] + SAME_M:
-        center = np.array([0.5 * (rims[0] + rims[1]), 0.5 * (left + right)])
-    return near, float(right - left), center
+        center = np.array([min(0.5 * (rims[0] + rims[1]), max(center[0], near + 0.5 * depth)), 0.5 * (left + right)])
+    return float(near), float(right - left), depth, center
 
 
 def _top_seen(local: FloatArray, width: float) -> bool:
@@ -136,10 +142,7 @@ def _top(local: FloatArray) -> FloatArray:
 
 
 def _height(local: FloatArray, support: SupportPlane) -> float:
-    """Return the usual height of an object above the plane: one wider than high lies, and is no deeper than high.
-
-    A part that stands up from the object does not count.
-    """
+    """Return the usual height of an object above the plane, without a part that stands up from it."""
     number = np.floor(local[:, 1] / _SLICE_M).astype(np.int64)
     tops = [np.quantile(local[number == each, 2], 0.95) for each in np.unique(number)]
     return float(np.median(tops)) - support.offset_m
@@ -182,12 +185,16 @@ def _lean(local: FloatArray) -> FloatArray:
         if len(part) >= _MIN_SLICE:
             left, low, high, right = np.quantile(part[:, 1], [0.05, 0.2, 0.8, 0.95])
             sides = [part[part[:, 1] <= low, 0].mean(), part[part[:, 1] >= high, 0].mean()]
-            rows.append((0.5 * (sides[0] + sides[1]), 0.5 * (left + right), part[:, 2].mean()))
+            front = np.quantile(part[:, 0], _FRONT)
+            rows.append((0.5 * (sides[0] + sides[1]), 0.5 * (left + right), front, part[:, 2].mean()))
     if len(rows) < _MIN_SLICES:
         return np.zeros(2)
     table = np.array(rows)
     first, second = np.triu_indices(len(table), k=len(table) // 2)
-    slope = np.median((table[second, :2] - table[first, :2]) / (table[second, 2] - table[first, 2])[:, None], axis=0)
+    slope = np.median((table[second, :3] - table[first, :3]) / (table[second, 3] - table[first, 3])[:, None], axis=0)
+    # More of the top is seen than of what is below: the front must lean with the flanks.
+    slope[0] = math.copysign(min(abs(slope[0]), abs(slope[2])), slope[0]) if slope[0] * slope[2] > 0 else 0.0
+    slope = slope[:2]
     return np.where(np.abs(slope) < _UPRIGHT_SLOPE, 0.0, np.clip(slope, -_STEEPEST_SLOPE, _STEEPEST_SLOPE))
 
 

@@ -1,5 +1,7 @@
 """The unseen side of solids of known shape, seen from one side."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -100,3 +102,45 @@ def test_fingers_keep_off_the_unseen_side():
             points = pose.apply(grid.reshape(-1, 3), frame="grasp")
             within = (np.hypot(points[:, 0], points[:, 1]) < 0.029 - 0.003) & (points[:, 2] < 0.12)
             assert not within.any()
+
+
+def depth_along(points: np.ndarray, yaw_deg: float) -> float:
+    axis = np.array([np.cos(np.radians(yaw_deg)), np.sin(np.radians(yaw_deg))])
+    return float(np.ptp(np.quantile(points[:, :2] @ axis, [0.02, 0.98])))
+
+
+def test_an_object_that_lies_is_no_deeper_than_high():
+    log, stick = solid("cylinder", (0.08, 0.08, 0.02)), solid("brick", (0.006, 0.006, 0.06))
+    region = region_of(log, stick, elevation_deg=25.0)
+    points = pose_of(25.0).apply(region.points_m, frame=CAMERA)
+    # Only the front of the low cylinder was measured, and what stands up from it.
+    kept = region.points_m[(points[:, 0] < -0.055) & (np.abs(points[:, 1]) < 0.058) | (points[:, 2] > 0.05)]
+    shape = complete_shape(kept, oriented_box(kept, region.support), region.support, region.patch, INTRINSICS)
+    low = pose_of(25.0).apply(shape.points_m, frame=CAMERA)
+    low = low[low[:, 2] < 0.04]
+    assert np.quantile(low[:, 0], 0.98) - low[:, 0].min() < 0.06
+
+
+def test_an_object_leans_only_if_its_front_does():
+    plate = solid("brick", (0.035, 0.04, 0.05), yaw_deg=20.0)
+    region = region_of(plate, elevation_deg=35.0)
+    # Less of the flanks is seen below than above.
+    points = pose_of(35.0).apply(region.points_m, frame=CAMERA)
+    kept = region.points_m[points[:, 0] < -0.045 + 0.9 * points[:, 2]]
+    shape = complete_shape(kept, oriented_box(kept, region.support), region.support, region.patch, INTRINSICS)
+    whole = pose_of(35.0).apply(shape.points_m, frame=CAMERA)
+    lower, upper = (whole[(whole[:, 2] > z) & (whole[:, 2] < z + 0.02), 0] for z in (0.01, 0.07))
+    assert np.quantile(upper, 0.98) - np.quantile(lower, 0.98) < 0.015
+
+
+@pytest.mark.parametrize("turn_deg", [-40.0, 25.0])
+def test_the_axis_lies_behind_the_middle_of_what_was_seen(turn_deg):
+    corner = solid("brick", (0.025, 0.03, 0.06))
+    region = region_of(corner, elevation_deg=30.0, noisy=True)
+    box = oriented_box(region.points_m, region.support)
+    turn = np.radians(turn_deg)
+    turned = np.array([[np.cos(turn), np.sin(turn), 0.0], [-np.sin(turn), np.cos(turn), 0.0], [0.0, 0.0, 1.0]])
+    box = replace(box, axes=turned @ box.axes)
+    shape = complete_shape(region.points_m, box, region.support, region.patch, INTRINSICS)
+    whole = pose_of(30.0).apply(shape.points_m, frame=CAMERA)
+    assert depth_along(whole, 0.0) == pytest.approx(0.05, abs=0.008)
