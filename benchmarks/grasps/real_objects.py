@@ -3,7 +3,8 @@
 python -m benchmarks.grasps.real_objects ../shared/real/rgbd
 
 `real_objects.json` holds the true widths of 25 objects, read off by eye from color and depth, and what a person said of
-the best grasps before candidates were culled last ("before"). The criteria here stand for that person:
+the best grasps before candidates were culled last ("before") and of the drawn grasps since then ("seen"). The criteria
+here stand for that person:
 
 - plausible: the middle and both contacts lie in the object's outline, the width is a true one, and the open fingers hold
   no measured surface;

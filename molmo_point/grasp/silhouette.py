@@ -26,7 +26,7 @@ _TURNS = 6
 _TABLE_COLORS, _LEAST_TABLE_SHARE, _TABLE_LAB, _FREE = 3, 0.15, 28.0, 0.9
 _LEAST_CONTRAST_LAB = 8.0
 QUALITY = 0.5
-"""Quality of every grasp: without depth there is nothing to rank them by."""
+"""Quality of every grasp: a guess, not a measured probability, because without depth there is nothing to rank them by."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -90,6 +90,15 @@ def test_an_object_of_two_colors_loses_neither():
     assert width_of(fitted.points_m) == pytest.approx(0.1, abs=0.004)
 
 
+def test_a_narrow_object_with_edges_in_the_color_of_the_table_stays_whole():
+    whole = depth_of((solid("brick", (0.025, 0.02, 0.06)),), ELEVATION_DEG, noisy=False)
+    color = painted(whole)
+    columns = np.nonzero((color[..., 0] > 130).any(axis=0))[0]
+    color[:, : columns[0] + 5], color[:, columns[-1] - 4 :] = TABLE, TABLE
+    region = region_at(whole)
+    assert len(fit_to_color(region, color).points_m) > 0.95 * len(region.points_m)
+
+
 def test_grasps_know_the_width_from_the_color():
     slim = solid("brick", (0.03, 0.03, 0.06))
     whole = depth_of((slim,), ELEVATION_DEG, noisy=False)
