@@ -218,6 +218,20 @@ def test_a_camera_of_the_node_gives_no_depth_without_use_depth(monkeypatch):
         assert (source.frame(0, 0.0, never).depth_m is not None) == use_depth
 
 
+@pytest.mark.parametrize("rotate", [0, 90, 180, 270])
+def test_the_turn_of_the_parameter_changes_only_what_the_model_sees(rotate, monkeypatch):
+    node, source = source_of(rotate=rotate)
+    give(node, SECOND_NS)
+    monkeypatch.setattr(camera_source, "camera_reader", lambda *_: types.SimpleNamespace(start=lambda: None, pose=None))
+    own = camera_source.CameraSource(FakeNode(), parameters.PointingNodeParameters(camera="simulated", rotate=rotate))
+    color, depth = box_scene()
+    own._take(RgbdFrame(color, depth, INTRINSICS, SECOND_NS, FRAME))
+    for frame in (source.newer(0, 0.0, never), own.frame(0, 0.0, never)):
+        np.testing.assert_array_equal(frame.upright_color, np.rot90(color, -rotate // 90))
+        np.testing.assert_array_equal(frame.color, color)
+        assert frame.intrinsics == INTRINSICS and frame.depth_m.shape == depth.shape
+
+
 @pytest.mark.parametrize(("encoding", "factor"), [("16UC1", 10), ("32FC1", 1000)])
 def test_depth_of_an_implausible_scale_is_questioned_once(encoding, factor):
     node, source = source_of()
