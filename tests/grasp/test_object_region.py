@@ -108,6 +108,11 @@ def test_cut_off_at_the_border_and_too_large():
     assert RegionStatus.TOO_LARGE not in region_of(board, max_size_m=0.25).flags
 
 
+def test_corners_at_the_size_limit_are_not_too_large():
+    board = solid("brick", (0.02, 0.1, 0.02))
+    assert RegionStatus.TOO_LARGE not in region_of(board, max_size_m=0.107).flags
+
+
 def test_depth_of_the_target_decides_between_two_surfaces():
     pole = solid("cylinder", (0.006, 0.006, 0.06), xy=(-0.09, 0.0))
     depth = depth_of((BALL, pole), 30.0)

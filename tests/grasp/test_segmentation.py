@@ -87,6 +87,13 @@ def test_a_book_on_a_table_is_not_its_own_support():
     assert shares(region, book)[0] > 0.85
 
 
+@pytest.mark.parametrize(("half_m", "top_m"), [(0.115, 0.0), (0.19, 0.03)])
+def test_a_board_is_a_table_if_it_is_larger_than_an_object(half_m, top_m):
+    region = region_at((solid("brick", (half_m, half_m, 0.015)),), (0.0, 0.0, 0.03), 60.0)
+    assert region.support is not None
+    assert region.support.offset_m == pytest.approx(top_m - pose_of(60.0).translation_m[2], abs=3e-3)
+
+
 def test_an_object_on_a_book_is_parted_from_it():
     book, cube = solid("brick", (0.1, 0.08, 0.01)), solid("cube", (0.02, 0.02, 0.03))
     region = region_at((book, cube), (0.0, 0.0, 0.06))
