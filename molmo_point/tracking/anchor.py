@@ -26,6 +26,8 @@ SEARCH_PX, SEARCH_GROWTH_PX_S, MAX_SEARCH_PX = 8, 60.0, 40
 MIN_PEAK, MIN_LEAD = 0.85, 0.04
 MIN_FOUND_SIMILARITY = 0.85
 APART_PX = 6
+NEIGHBORHOOD_PX = 12
+"""Distance from a remembered place within which no other place may fit better."""
 CORE_PX = 5.0
 """Radius of the core of a patch: around it, another background shows when an object moves."""
 CONTEXT_STEP = 4
@@ -158,6 +160,11 @@ def similarity(anchor: Anchor, seen: FloatArray) -> float:
     return _correlation(anchor.smooth, _smoothed(seen), anchor.weight)
 
 
+def patch_similarity(anchor: Anchor, view: TrackedView, uv: FloatArray, linear: FloatArray) -> float:
+    """Correlation of the anchor's patch with a place."""
+    return similarity(anchor, _seen(view, uv, linear))
+
+
 def core_similarity(anchor: Anchor, view: TrackedView, uv: FloatArray, linear: FloatArray) -> float:
     """Correlation of the core of the patch with a place; 0 if the core has too little texture."""
     weight = anchor.weight * _CORE
@@ -220,6 +227,16 @@ def find_again(
     if math.isfinite(depth_m) and not abs(view.depth_of(match.uv) - depth_m) <= 2.0 * view.gate_m(depth_m):
         return None
     return match
+
+
+def is_best_place(anchor: Anchor, view: TrackedView, uv: FloatArray, linear: FloatArray, off_px: float) -> bool:
+    """Test if no place around a pixel (2,), but within `off_px` of it, fits the anchor's patch better."""
+    cv2 = import_cv2()
+    around = sample(view, uv, linear, RADIUS + NEIGHBORHOOD_PX)
+    scores = cv2.matchTemplate(around, anchor.patch.reshape(_SIDE, _SIDE).astype(np.float32), cv2.TM_CCOEFF_NORMED)
+    rows, columns = np.mgrid[-NEIGHBORHOOD_PX : NEIGHBORHOOD_PX + 1, -NEIGHBORHOOD_PX : NEIGHBORHOOD_PX + 1]
+    near = rows**2 + columns**2 <= off_px**2
+    return float(scores[near].max()) > float(scores[~near].max()) - MIN_LEAD / 2.0
 
 
 def _peaks(patch: FloatArray, around: NDArray[np.float32], middle: int | None) -> tuple[tuple[int, int], float, float]:

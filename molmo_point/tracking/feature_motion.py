@@ -140,7 +140,7 @@ def fit_motion(start: FloatArray, end: FloatArray, at: FloatArray, return_px: Fl
     """
     if len(start) < MIN_FEATURES:
         return None
-    nearness = np.exp(-0.5 * np.sum((start - at) ** 2, axis=1) / reach_px**2) + 0.05
+    weight = nearness(start, at, reach_px)
     linear, moved = np.eye(2), at + np.median(end - start, axis=0)
     residual = np.zeros(len(start))
     for round_ in range(4):
@@ -149,7 +149,7 @@ def fit_motion(start: FloatArray, end: FloatArray, at: FloatArray, return_px: Fl
         agree = residual <= limit
         if agree.sum() < MIN_FEATURES or agree.sum() < MIN_SHARE * len(start):
             return None
-        linear, moved = _fit_similarity(start[agree] - at, end[agree], nearness[agree] / (1.0 + residual[agree] ** 2))
+        linear, moved = _fit_similarity(start[agree] - at, end[agree], weight[agree] / (1.0 + residual[agree] ** 2))
     agree = residual <= OUTLIER_PX
     count = int(agree.sum())
     scale, turn = math.hypot(*linear[:, 0]), math.atan2(linear[1, 0], linear[0, 0])
@@ -157,6 +157,11 @@ def fit_motion(start: FloatArray, end: FloatArray, at: FloatArray, return_px: Fl
         return None
     noise = float(np.mean(residual[agree] ** 2) + np.mean(return_px[agree] ** 2)) / 2.0
     return ImageMotion(linear, moved, agree, noise / max(count - 2, 1))
+
+
+def nearness(points: FloatArray, at: FloatArray, reach_px: float) -> FloatArray:
+    """Weights (n,) of features (n, 2) by their distance from a pixel (2,): exp(-1/2) at `reach_px`."""
+    return np.exp(-0.5 * np.sum((points - at) ** 2, axis=1) / reach_px**2) + 0.05
 
 
 def _fit_similarity(offset: FloatArray, end: FloatArray, weight: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -13,11 +13,20 @@ from molmo_point.tracking.anchor import (
     align_context,
     core_similarity,
     find_again,
+    patch_similarity,
     shade,
     take_anchor,
     take_context,
 )
-from molmo_point.tracking.feature_motion import MIN_FEATURES, FeatureFlow, ImageMotion, features_around, fit_motion, flow_between
+from molmo_point.tracking.feature_motion import (
+    MIN_FEATURES,
+    FeatureFlow,
+    ImageMotion,
+    features_around,
+    fit_motion,
+    flow_between,
+    nearness,
+)
 from molmo_point.tracking.followed import STATIC_VIEWS, Followed, stop
 from molmo_point.tracking.scene_motion import SceneMotion
 from molmo_point.tracking.static_place import (
@@ -52,12 +61,14 @@ FADING_S = 0.4
 """Time constant in seconds with which the own speed of a hidden point decays."""
 GUESS_VARIANCE_PX2 = 3.0**2
 FOUND_VARIANCE_PX2 = 0.7**2
-STATIC_STEP_PX, STATIC_SHARE = 1.0, 0.5
+STATIC_STEP_PX, STATIC_SHARE = 1.5, 0.5
 """Distance from the motion of the scene, and share of the features within it, for a point to move with the scene."""
 CORE_SIMILARITY, UNANIMOUS_SHARE = 0.85, 0.9
 SLIDE_SIMILARITY = 0.01
 LEAVING_FEATURES, LEAVING_SHARE = 8, 0.8
 """Number and share of features that must agree for a static plain point to leave its place."""
+LEAVING_LEAD = 0.1
+"""Lead in similarity over its place with which a static point may leave it."""
 STAYING_S = 0.3
 """Time in seconds for which a static point out of sight is expected at its place only."""
 ELSEWHERE_SIMILARITY = 0.7
@@ -69,7 +80,9 @@ def begin(view: TrackedView, uv: FloatArray, covariance_px2: FloatArray, depth_m
         depth_m = view.depth_of(uv)
     features = features_around(view, uv, depth_m)
     anchor = take_anchor(view, uv, depth_m)
-    item = Followed(uv, covariance_px2, depth_m, features, view.depth_at(features), anchor, view.stamp_ns)
+    item = Followed(
+        uv, covariance_px2, depth_m, features, view.depth_at(features), anchor, view.stamp_ns, np.zeros_like(features)
+    )
     renew_anchor(item, view)
     update_place(item, view)
     if len(features) < MIN_FEATURES and (item.p_scene is None or reference_patch(item).contrast < MIN_CONTRAST):
@@ -130,7 +143,8 @@ def _step(item: Followed, flow: FeatureFlow, static: FloatArray, view: TrackedVi
     gate = view.gate_m(item.depth_m) + DEPTH_SPEED * step_s
     near, far = flow.good & (jump < -gate), flow.good & (jump > gate)
     good = flow.good & ~near & ~far
-    motion = _static_motion(item, view, flow.end[good] - static[good])
+    off_px = item.feature_off_px + flow.end - static
+    motion = _static_motion(item, view, flow.start[good], off_px[good])
     if motion is None:
         motion = fit_motion(flow.start[good], flow.end[good], item.uv, flow.return_px[good], REACH_PX)
         motion = None if motion is not None and _is_elsewhere(item, motion, view) else motion
@@ -145,17 +159,22 @@ def _step(item: Followed, flow: FeatureFlow, static: FloatArray, view: TrackedVi
     _move(item, motion, view, step_s)
     if item.state is TrackState.TRACKED:
         item.features, item.feature_depth_m = flow.end[good][motion.inliers], end_depth[good][motion.inliers]
+        item.feature_off_px = off_px[good][motion.inliers]
         _renew(item, view)
 
 
-def _static_motion(item: Followed, view: TrackedView, off_px: FloatArray) -> ImageMotion | None:
-    """Move a static point to its place in the scene, if most of its features moved with the scene; `off_px` (n, 2).
+def _static_motion(item: Followed, view: TrackedView, start: FloatArray, off_px: FloatArray) -> ImageMotion | None:
+    """Move a static point to its place in the scene, if most of its features stayed with the scene.
 
+    Nearby features count more: `start` (n, 2) are the features, `off_px` (n, 2) their summed motion relative to the scene.
     Few features in a blurred image, or along one edge, tell less than the pose of the camera.
     """
     expected = expected_place(item, view) if item.static_views >= STATIC_VIEWS else None
     agree = np.linalg.norm(off_px, axis=1) < STATIC_STEP_PX
-    if expected is None or agree.sum() < MIN_FEATURES or agree.mean() < STATIC_SHARE or not view.inside(expected[0], 1.0):
+    weight = nearness(start, item.uv, REACH_PX)
+    if expected is None or agree.sum() < MIN_FEATURES or weight @ agree < STATIC_SHARE * weight.sum():
+        return None
+    if not view.inside(expected[0], 1.0):
         return None
     warp = warp_since_anchor(item, view)
     step = np.eye(2) if warp is None else warp @ np.linalg.inv(item.linear)
@@ -163,15 +182,30 @@ def _static_motion(item: Followed, view: TrackedView, off_px: FloatArray) -> Ima
 
 
 def _is_elsewhere(item: Followed, motion: ImageMotion, view: TrackedView) -> bool:
-    """Test if a plain point would be dragged away, by the edge of an occluder or of its shadow."""
-    if item.context is None or item.context.contrast < MIN_CONTRAST or not view.inside(motion.end, 1.0):
+    """Test if features drag a point away: the edge of an occluder, or of its shadow.
+
+    A static point leaves its place only if its patch fits better elsewhere.
+    """
+    if not view.inside(motion.end, 1.0):
         return False
-    expected = expected_place(item, view) if item.static_views >= STATIC_VIEWS else None
-    leaves = expected is not None and np.linalg.norm(expected[0] - motion.end) > SLIDE_PX
+    place = expected_place(item, view) if item.static_views >= STATIC_VIEWS else None
+    leaves = place is not None and np.linalg.norm(place[0] - motion.end) > SLIDE_PX
+    if item.context is None:
+        return leaves and place is not None and not _fits_better(item, motion, view, place[0])
+    if item.context.contrast < MIN_CONTRAST:
+        return False
     if leaves and (motion.inliers.sum() < LEAVING_FEATURES or motion.inliers.mean() < LEAVING_SHARE):
         return True
     around = align_context(item.context, view, motion.end, motion.linear @ item.linear, PLACE_SIGMA_PX)
     return around.similarity < ELSEWHERE_SIMILARITY
+
+
+def _fits_better(item: Followed, motion: ImageMotion, view: TrackedView, place: FloatArray) -> bool:
+    """Test if the anchor clearly fits better where the features lead than at the place (2,) of the point."""
+    there = align(item.anchor, view, motion.end, motion.linear @ item.linear, item.drift_px2 + np.eye(2))
+    warp = warp_since_anchor(item, view)
+    here = patch_similarity(item.anchor, view, place, item.linear if warp is None else warp)
+    return there.similarity > here + LEAVING_LEAD
 
 
 def _stop_without_features(item: Followed, flow: FeatureFlow, near: BoolArray, far: BoolArray, view: TrackedView) -> None:
@@ -234,7 +268,7 @@ def _renew(item: Followed, view: TrackedView) -> None:
     if item.doubts == 0 and len(item.features) < FEW_FEATURES:
         found = features_around(view, item.uv, item.depth_m)
         if len(found) > len(item.features):
-            item.features, item.feature_depth_m = found, view.depth_at(found)
+            item.features, item.feature_depth_m, item.feature_off_px = found, view.depth_at(found), np.zeros_like(found)
     scale = math.hypot(*item.linear[:, 0])
     turn = abs(math.atan2(item.linear[1, 0], item.linear[0, 0]))
     old = not 1.0 / RENEW_SCALE < scale < RENEW_SCALE or turn > RENEW_TURN
@@ -272,7 +306,7 @@ def _resume(item: Followed, match: PatchMatch, view: TrackedView) -> None:
     item.depth_m = depth_m if math.isfinite(depth_m) else expected_m
     item.depth_rate, item.doubts = 0.0, 0
     item.features = features_around(view, item.uv, item.depth_m)
-    item.feature_depth_m = view.depth_at(item.features)
+    item.feature_depth_m, item.feature_off_px = view.depth_at(item.features), np.zeros_like(item.features)
     item.state, item.reason, item.seen_ns = TrackState.TRACKED, LostReason.NONE, view.stamp_ns
     update_place(item, view)
 

@@ -25,6 +25,7 @@ class Followed:
         depth_m: Depth of the surface in meters; NaN if unknown.
         features: (n, 2) pixels of features around the point, on the same surface.
         feature_depth_m: (n,) depths of the features in meters; NaN where unknown.
+        feature_off_px: (n, 2) motion of the features relative to the scene, summed since they were taken.
         anchor: Reference patch.
         linear: (2, 2) affine warp since the anchor was taken.
         total: (2, 2) affine warp since the start.
@@ -52,6 +53,7 @@ class Followed:
     feature_depth_m: FloatArray
     anchor: Anchor
     seen_ns: int
+    feature_off_px: FloatArray = field(default_factory=lambda: np.zeros((0, 2)))
     drift_px2: FloatArray = field(default_factory=lambda: np.zeros((2, 2)))
     linear: FloatArray = field(default_factory=lambda: np.eye(2))
     total: FloatArray = field(default_factory=lambda: np.eye(2))

@@ -5,16 +5,17 @@ import math
 import numpy as np
 
 from molmo_point.arrays import FloatArray
-from molmo_point.tracking.anchor import MIN_CONTRAST, Anchor, PatchMatch, align, align_context
+from molmo_point.tracking.anchor import MIN_CONTRAST, Anchor, PatchMatch, align, align_context, is_best_place
 from molmo_point.tracking.followed import STATIC_VIEWS, Followed
 from molmo_point.tracking.scene_motion import comparable, warp_between
+from molmo_point.tracking.track import TrackState
 from molmo_point.tracking.tracked_view import TrackedView
 
 STATIC_PX, PLACE_SHARE = 2.5, 0.03
 """Distance from the scene within which a point stays with it, and the weight of the newest view."""
 MOVED_VIEWS = 4
 """Number of consecutive views away from the scene after which a point has moved."""
-PLACE_SIGMA_PX, MAX_PLACE_PX, PLACE_SIMILARITY, BLIND_SIMILARITY = 1.5, 3.0, 0.7, 0.85
+PLACE_SIGMA_PX, MAX_PLACE_PX, PLACE_SIMILARITY, BLIND_SIMILARITY = 1.5, 3.0, 0.8, 0.85
 SLIDE_PX, CONTEXT_SIMILARITY = 3.0, 0.85
 
 
@@ -42,6 +43,7 @@ def update_place(item: Followed, view: TrackedView) -> None:
     item.moved_views += 1
     if item.moved_views > MOVED_VIEWS:
         item.p_scene, item.static_views, item.moved_views = p_scene, 0, 0
+        item.feature_off_px = np.zeros_like(item.features)
 
 
 def expected_place(item: Followed, view: TrackedView) -> tuple[FloatArray, float] | None:
@@ -78,6 +80,8 @@ def match_at_place(item: Followed, view: TrackedView, least: float = PLACE_SIMIL
         good = math.isfinite(seen_m) and around.similarity >= CONTEXT_SIMILARITY
         good = good and np.linalg.norm(around.uv - uv) < MAX_PLACE_PX
         return PatchMatch(uv, linear, PLACE_SIGMA_PX**2 * np.eye(2), math.nan) if good else None
+    if item.state is not TrackState.TRACKED and not is_best_place(item.anchor, view, uv, linear, MAX_PLACE_PX):
+        return None
     match = align(item.anchor, view, uv, linear, PLACE_SIGMA_PX**2 * np.eye(2))
     least = least if math.isfinite(seen_m) else max(least, BLIND_SIMILARITY)
     if not match.similarity >= least or np.linalg.norm(match.uv - uv) > MAX_PLACE_PX or not view.inside(match.uv, 1.0):
