@@ -67,8 +67,8 @@ CORE_SIMILARITY, UNANIMOUS_SHARE = 0.85, 0.9
 SLIDE_SIMILARITY = 0.01
 LEAVING_FEATURES, LEAVING_SHARE = 8, 0.8
 """Number and share of features that must agree for a static plain point to leave its place."""
-LEAVING_LEAD = 0.1
-"""Lead in similarity over its place with which a static point may leave it."""
+LEAVING_LEAD, MAX_RIVAL = 0.1, 0.85
+"""Lead in similarity over its place with which a static point may leave it, and largest similarity of a distinctive patch."""
 STAYING_S = 0.3
 """Time in seconds for which a static point out of sight is expected at its place only."""
 ELSEWHERE_SIMILARITY = 0.7
@@ -147,7 +147,7 @@ def _step(item: Followed, flow: FeatureFlow, static: FloatArray, view: TrackedVi
     motion = _static_motion(item, view, flow.start[good], off_px[good])
     if motion is None:
         motion = fit_motion(flow.start[good], flow.end[good], item.uv, flow.return_px[good], REACH_PX)
-        motion = None if motion is not None and _is_elsewhere(item, motion, view) else motion
+        motion = None if motion is not None and _is_elsewhere(item, flow.start[good], motion, view) else motion
     if motion is None:
         if not _take_place(item, view):
             _stop_without_features(item, flow, near, far, view)
@@ -181,17 +181,22 @@ def _static_motion(item: Followed, view: TrackedView, start: FloatArray, off_px:
     return ImageMotion(step, expected[0], agree, PLACE_SIGMA_PX**2 / VARIANCE_FACTOR)
 
 
-def _is_elsewhere(item: Followed, motion: ImageMotion, view: TrackedView) -> bool:
-    """Test if features drag a point away: the edge of an occluder, or of its shadow.
+def _is_elsewhere(item: Followed, start: FloatArray, motion: ImageMotion, view: TrackedView) -> bool:
+    """Test if features (n, 2) drag a point away: the edge of an occluder, or of its shadow.
 
-    A static point leaves its place only if its patch fits better elsewhere.
+    A static point leaves its place only if its patch fits better elsewhere. An edge that fits at many places
+    must have features near the point.
     """
     if not view.inside(motion.end, 1.0):
         return False
     place = expected_place(item, view) if item.static_views >= STATIC_VIEWS else None
     leaves = place is not None and np.linalg.norm(place[0] - motion.end) > SLIDE_PX
     if item.context is None:
-        return leaves and place is not None and not _fits_better(item, motion, view, place[0])
+        if place is None or not leaves:
+            return False
+        near = np.linalg.norm(start[motion.inliers] - item.uv, axis=1) < REACH_PX
+        tells = item.anchor.rival < MAX_RIVAL or near.sum() >= MIN_FEATURES
+        return not (tells and _fits_better(item, motion, view, place[0]))
     if item.context.contrast < MIN_CONTRAST:
         return False
     if leaves and (motion.inliers.sum() < LEAVING_FEATURES or motion.inliers.mean() < LEAVING_SHARE):
