@@ -236,7 +236,7 @@ def is_best_place(anchor: Anchor, view: TrackedView, uv: FloatArray, linear: Flo
     scores = cv2.matchTemplate(around, anchor.patch.reshape(_SIDE, _SIDE).astype(np.float32), cv2.TM_CCOEFF_NORMED)
     rows, columns = np.mgrid[-NEIGHBORHOOD_PX : NEIGHBORHOOD_PX + 1, -NEIGHBORHOOD_PX : NEIGHBORHOOD_PX + 1]
     near = rows**2 + columns**2 <= off_px**2
-    return float(scores[near].max()) > float(scores[~near].max()) - MIN_LEAD / 2.0
+    return float(scores[near].max()) > float(scores[~near].max()) - MIN_LEAD
 
 
 def _peaks(patch: FloatArray, around: NDArray[np.float32], middle: int | None) -> tuple[tuple[int, int], float, float]:

@@ -68,7 +68,7 @@ SLIDE_SIMILARITY = 0.01
 LEAVING_FEATURES, LEAVING_SHARE = 8, 0.8
 """Number and share of features that must agree for a static plain point to leave its place."""
 LEAVING_LEAD, MAX_RIVAL = 0.1, 0.85
-"""Lead in similarity over its place with which a static point may leave it, and largest similarity of a distinctive patch."""
+"""Lead in similarity over its place with which a static point may leave it, and largest rival of a distinctive patch."""
 STAYING_S = 0.3
 """Time in seconds for which a static point out of sight is expected at its place only."""
 ELSEWHERE_SIMILARITY = 0.7
@@ -147,7 +147,9 @@ def _step(item: Followed, flow: FeatureFlow, static: FloatArray, view: TrackedVi
     motion = _static_motion(item, view, flow.start[good], off_px[good])
     if motion is None:
         motion = fit_motion(flow.start[good], flow.end[good], item.uv, flow.return_px[good], REACH_PX)
-        motion = None if motion is not None and _is_elsewhere(item, flow.start[good], motion, view) else motion
+        measured = np.isfinite(expected[good])
+        if motion is not None and _is_elsewhere(item, flow.start[good], measured, motion, view):
+            motion = None
     if motion is None:
         if not _take_place(item, view):
             _stop_without_features(item, flow, near, far, view)
@@ -181,36 +183,43 @@ def _static_motion(item: Followed, view: TrackedView, start: FloatArray, off_px:
     return ImageMotion(step, expected[0], agree, PLACE_SIGMA_PX**2 / VARIANCE_FACTOR)
 
 
-def _is_elsewhere(item: Followed, start: FloatArray, motion: ImageMotion, view: TrackedView) -> bool:
+def _is_elsewhere(item: Followed, start: FloatArray, measured: BoolArray, motion: ImageMotion, view: TrackedView) -> bool:
     """Test if features (n, 2) drag a point away: the edge of an occluder, or of its shadow.
 
-    A static point leaves its place only if its patch fits better elsewhere. An edge that fits at many places
-    must have features near the point.
+    A static point leaves its place only if its patch fits better elsewhere. Features without depth are no evidence,
+    because they may belong to another surface.
     """
     if not view.inside(motion.end, 1.0):
         return False
     place = expected_place(item, view) if item.static_views >= STATIC_VIEWS else None
     leaves = place is not None and np.linalg.norm(place[0] - motion.end) > SLIDE_PX
+    features = start[motion.inliers & measured]
     if item.context is None:
         if place is None or not leaves:
             return False
-        near = np.linalg.norm(start[motion.inliers] - item.uv, axis=1) < REACH_PX
-        tells = item.anchor.rival < MAX_RIVAL or near.sum() >= MIN_FEATURES
-        return not (tells and _fits_better(item, motion, view, place[0]))
+        return not _fits_better(item, features, motion, view, place[0])
     if item.context.contrast < MIN_CONTRAST:
         return False
-    if leaves and (motion.inliers.sum() < LEAVING_FEATURES or motion.inliers.mean() < LEAVING_SHARE):
+    if leaves and (len(features) < LEAVING_FEATURES or motion.inliers.mean() < LEAVING_SHARE):
         return True
     around = align_context(item.context, view, motion.end, motion.linear @ item.linear, PLACE_SIGMA_PX)
     return around.similarity < ELSEWHERE_SIMILARITY
 
 
-def _fits_better(item: Followed, motion: ImageMotion, view: TrackedView, place: FloatArray) -> bool:
-    """Test if the anchor clearly fits better where the features lead than at the place (2,) of the point."""
+def _fits_better(item: Followed, features: FloatArray, motion: ImageMotion, view: TrackedView, place: FloatArray) -> bool:
+    """Test if the anchor clearly fits better where the features (n, 2) lead than at the place (2,) of the point.
+
+    The rim of a patch may show another surface, so that only its core counts if few features are near. A patch
+    that fits at many places, such as an edge, does not tell then.
+    """
+    near = np.linalg.norm(features - item.uv, axis=1) < REACH_PX
+    fit = patch_similarity if near.sum() >= MIN_FEATURES else core_similarity
+    if fit is core_similarity and item.anchor.rival > MAX_RIVAL:
+        return False
     there = align(item.anchor, view, motion.end, motion.linear @ item.linear, item.drift_px2 + np.eye(2))
     warp = warp_since_anchor(item, view)
-    here = patch_similarity(item.anchor, view, place, item.linear if warp is None else warp)
-    return there.similarity > here + LEAVING_LEAD
+    here = fit(item.anchor, view, place, item.linear if warp is None else warp)
+    return fit(item.anchor, view, there.uv, there.linear) > here + LEAVING_LEAD
 
 
 def _stop_without_features(item: Followed, flow: FeatureFlow, near: BoolArray, far: BoolArray, view: TrackedView) -> None:

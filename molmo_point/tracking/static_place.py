@@ -15,7 +15,7 @@ STATIC_PX, PLACE_SHARE = 2.5, 0.03
 """Distance from the scene within which a point stays with it, and the weight of the newest view."""
 MOVED_VIEWS = 4
 """Number of consecutive views away from the scene after which a point has moved."""
-PLACE_SIGMA_PX, MAX_PLACE_PX, PLACE_SIMILARITY, BLIND_SIMILARITY = 1.5, 3.0, 0.8, 0.85
+PLACE_SIGMA_PX, MAX_PLACE_PX, PLACE_SIMILARITY, BLIND_SIMILARITY = 1.5, 3.0, 0.75, 0.85
 SLIDE_PX, CONTEXT_SIMILARITY = 3.0, 0.85
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from molmo_point.geometry.depth_noise import D435
-from molmo_point.tracking.anchor import align, find_again, shade, take_anchor
+from molmo_point.tracking.anchor import align, find_again, is_best_place, shade, take_anchor
 from molmo_point.tracking.tracked_view import TrackedView
 
 AT = np.array([100.0, 80.0])
@@ -93,3 +93,9 @@ def test_found_again_only_where_it_is_alone_and_at_its_depth():
     twice[55:100, 60:100] = 0
     twice[40:110, 50:95] = twice[40:110, 95:140]
     assert find_again(anchor, view(twice, depth_m), AT + np.array([-12.0, -5.0]), I2, 0.5, 1.0) is None, "two of them"
+
+
+def test_a_place_next_to_a_better_one_is_refuted():
+    anchor = take_anchor(view(texture()), AT, math.nan)
+    assert is_best_place(anchor, view(texture()), AT + np.array([1.0, -1.0]), I2, 3.0)
+    assert not is_best_place(anchor, view(texture()), AT + np.array([8.0, 0.0]), I2, 3.0)
