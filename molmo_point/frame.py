@@ -107,7 +107,7 @@ class RgbdFrame:
     @property
     def upright_color(self) -> ColorArray:
         """The picture as a model is to see it: `color` turned by `rotate_deg`."""
-        return np.ascontiguousarray(np.rot90(self.color, -self.rotate_deg // 90))
+        return np.ascontiguousarray(np.rot90(self.color, -self.rotate_deg // 90)) if self.rotate_deg else self.color
 
     @property
     def skew_s(self) -> float:

@@ -19,6 +19,8 @@ _NOT_OURS = {
         "intrinsics.json",
         "points.json",
         "cameras.txt",
+        "ost.txt",
+        "depth/camera_info",
         "pose_fPe_1.yaml",
         "pose_cPo_1.yaml",
         "wrist_camera.yaml",

@@ -148,11 +148,7 @@ def frame_from_messages(
                 "use depth aligned to color (realsense-ros: align_depth.enable:=true, aligned_depth_to_color topics)",
             )
     color_rgb = color_from_message(color, max_px=max_px)
-    if info is not None and image_size(info) != color_rgb.shape[1::-1]:
-        given = "camera info of {}x{} pixels with its region and binning, image {}x{}".format(
-            *image_size(info), *color_rgb.shape[1::-1]
-        )
-        raise DepthInputError("The intrinsics must be those of the image's size", given, "publish the camera info of this image")
+    _check_size(info, color_rgb.shape[1::-1])
     try:
         return RgbdFrame(
             color=color_rgb,
@@ -165,6 +161,12 @@ def frame_from_messages(
         )
     except InputError as error:
         raise DepthInputError(error.what, error.given, error.fix) from error
+
+
+def _check_size(info: CameraInfo | None, size_wh: tuple[int, ...]) -> None:
+    if info is not None and image_size(info) != size_wh:
+        given = "camera info of {}x{} pixels with its region and binning, image {}x{}".format(*image_size(info), *size_wh)
+        raise DepthInputError("The intrinsics must be those of the image's size", given, "publish the camera info of this image")
 
 
 def frame_to_messages(frame: RgbdFrame, *, depth_encoding: str = "16UC1") -> tuple[Image, Image | None, CameraInfo | None]:

@@ -127,13 +127,8 @@ class PointingNode(LifecycleNode, RunnableNode):
             gripper_of(parameters)
             inputs = InputNode(self)
             clock = self.get_clock()
-            transforms = TransformListener(
-                inputs,
-                lambda: clock.now().nanoseconds,
-                parameters.transform_limits(),
-                parameters.optical_frame,
-                parameters.level_frame.lstrip("/"),
-            )
+            limits, level_frame = parameters.transform_limits(), parameters.level_frame.lstrip("/")
+            transforms = TransformListener(inputs, lambda: clock.now().nanoseconds, limits, parameters.optical_frame, level_frame)
             alignment = AlignmentMonitor(parameters.alignment_period_s)
             frames = self._open_frames(inputs, transforms, alignment)
         except BaseException as error:
