@@ -66,6 +66,7 @@ def test_it_is_put_into_the_middle_and_the_rim_is_not_touched(kind, seed):
         assert arm.data.body("container_0").xpos == pytest.approx(item.position_base_m, abs=0.004)
 
 
+@pytest.mark.slow
 def test_by_a_typed_command_and_then_another_one_beside_it():
     with table("tray", 6, cube("red", 0.016), cube("green", 0.016)) as arm:
         picker = picker_for(arm, max_looks=0)
@@ -79,6 +80,7 @@ def test_by_a_typed_command_and_then_another_one_beside_it():
         assert arm.data.body("object_1").xpos[2] < 0.04
 
 
+@pytest.mark.slow
 def test_next_to_it_keeps_clear_of_the_rim():
     with table("bowl", 7, cube()) as arm:
         truth, picker = ArmTruth(arm), picker_for(arm, max_looks=0)

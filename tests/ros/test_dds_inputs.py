@@ -372,6 +372,7 @@ def test_odd_numbers_in_a_goal_do_no_harm(robot):
         robot.set(tf_timeout_s=5.0)
 
 
+@pytest.mark.slow
 def test_a_thousand_goals_in_a_burst_leave_a_node_that_answers(robot):
     """DDS keeps the last ten requests and responses of a client: most of a burst is lost, and so are some results."""
     before_mib = memory_mib(robot.pointing)

@@ -175,6 +175,12 @@ def test_a_stop_tells_of_the_motion_that_the_cancellation_before_it_has_ended(cl
     call.cancel()
     assert call.result(ANSWER_S).failure == "CANCELLED"
     assert [client.stop(), client.stop()] == ["stopping", "nothing was moving"]
+    call = client.dispatch(PickObject.Goal(query="slow cube"))
+    until(lambda: any(message.state == PickObject.Feedback.LIFT for message in call.feedback), ANSWER_S)
+    call.cancel()
+    assert call.result(ANSWER_S).failure == "CANCELLED"
+    assert client.pick("the cube", ASIDE, timeout_s=ANSWER_S).placed
+    assert client.stop() == "nothing was moving", "the pick since then has ended by itself"
 
 
 def test_a_goal_that_takes_too_long_times_out(client):

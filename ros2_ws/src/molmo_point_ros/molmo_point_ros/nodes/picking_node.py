@@ -137,6 +137,8 @@ class PickNode(Node, RunnableNode):
     def _make_goal(self, goal_handle: Any, permit: Permit) -> PickGoal | None:
         if not self._is_ready:
             return None
+        # A stop from now on is about this goal.
+        self._canceled_s = -math.inf
         permit = self._permit_of_command(bytes(goal_handle.goal_id.uuid), permit)
         parameters = read(self, PickNodeParameters)
         now_ns = lambda: self.get_clock().now().nanoseconds  # noqa: E731
