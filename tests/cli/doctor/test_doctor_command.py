@@ -223,7 +223,7 @@ def test_a_hugging_face_name_is_looked_up_in_the_cache(checkpoint, tmp_path, mon
 @pytest.fixture
 def scripted(monkeypatch):
     checks = [Check("python", OK, "3"), Check("open3d", WARN, "not installed", "pip install open3d")]
-    monkeypatch.setattr(doctor, "examine", lambda model=None: checks)
+    monkeypatch.setattr(doctor, "examine", lambda model=None, camera=None: checks)
     return checks
 
 
