@@ -17,9 +17,7 @@ from molmo_point.geometry.rigid import angle_between
 pytest.importorskip("cv2", reason="OpenCV is not installed")
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDER = (
-    next((path for path in (ROOT / "../shared/real", Path("/work/shared/real")) if path.is_dir()), ROOT / "none") / "calibration"
-)
+FOLDER = ROOT / "../shared/real/calibration"
 
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="the real data (../shared/real) are not on this machine")
 

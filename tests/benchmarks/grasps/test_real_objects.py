@@ -8,7 +8,7 @@ import pytest
 from benchmarks.grasps.real_objects import best_grasps
 
 ROOT = Path(__file__).parents[3]
-FRAMES = next((path for path in (ROOT / "../shared/real/rgbd", Path("/work/shared/real/rgbd")) if path.is_dir()), ROOT / "none")
+FRAMES = ROOT / "../shared/real/rgbd"
 
 
 @pytest.mark.slow
