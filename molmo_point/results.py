@@ -44,11 +44,6 @@ class DepthStatus(str, Enum):
     NO_PARALLAX = "NO_PARALLAX"
     NO_MATCH = "NO_MATCH"
 
-    @property
-    def has_position(self) -> bool:
-        """True if a point with this status has a position."""
-        return self in (DepthStatus.OK, DepthStatus.AMBIGUOUS, DepthStatus.ON_PLANE, DepthStatus.TRIANGULATED)
-
 
 @dataclass(frozen=True)
 class Completion:

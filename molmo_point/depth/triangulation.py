@@ -10,6 +10,7 @@ import numpy as np
 from molmo_point.arrays import FloatArray
 from molmo_point.errors import FrameError, InputError
 from molmo_point.geometry.intrinsics import Intrinsics
+from molmo_point.geometry.planar_pose import projection_jacobian
 from molmo_point.geometry.transforms import Transform
 from molmo_point.results import DepthStatus
 
@@ -268,18 +269,16 @@ def _linearized(
     local = pose.rotation.T @ (position - pose.translation_m)
     if not _MIN_DEPTH_M < local[2] < _MAX_DEPTH_M:
         return None
-    step = 1e-4 * local[2]
-    around = local + step * np.concatenate([np.eye(3), -np.eye(3)])
-    uv = view.intrinsics.project(np.vstack([local, around]))
-    if not np.all(np.isfinite(uv)):
+    # Beyond the fold of a lens, `projection_jacobian` follows the polynomial, and `project` is NaN.
+    if not np.all(np.isfinite(view.intrinsics.project(local))):
         return None
-    by_local = ((uv[1:4] - uv[4:7]) / (2.0 * step)).T
+    uv, by_local = projection_jacobian(local, view.intrinsics)
     jacobian = by_local @ pose.rotation.T
     spread = point.covariance_px2 + extent_m**2 * jacobian @ jacobian.T
     if pose.covariance is not None:
         # The error of the pose moves the position in the world as the transform of a point does.
         spread = spread + jacobian @ pose.apply_covariance(np.zeros((3, 3)), local) @ jacobian.T
-    return point.uv - uv[0], jacobian, np.linalg.inv(spread + 1e-9 * np.eye(2))
+    return point.uv - uv, jacobian, np.linalg.inv(spread + 1e-9 * np.eye(2))
 
 
 def _chi2(view: CameraView, point: SeenPoint, position: FloatArray, covariance_m2: FloatArray, extent_m: float) -> float:

@@ -111,10 +111,6 @@ class KnownPlane:
         offset_m = self.offset_m + float(normal @ transform.translation_m)
         return replace(self, frame=transform.target, normal=normal, offset_m=offset_m)
 
-    def raised(self, height_m: float, height_sigma_m: float) -> "KnownPlane":
-        """Return the plane with another height of the surfaces above it."""
-        return replace(self, height_m=height_m, height_sigma_m=height_sigma_m)
-
     def height_of(self, points: ArrayLike) -> FloatArray:
         """Return the signed distance (...) of points (..., 3) from the plane, in meters."""
         return np.asarray(points, dtype=np.float64) @ self.normal - self.offset_m

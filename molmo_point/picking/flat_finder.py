@@ -76,7 +76,7 @@ class FlatFinder(Finder):
         """Find grasps straight down around the object's outline: as found, and in the base frame."""
         pose, gripper = sighting.base_T_camera, self._arm.gripper
         at_m = sighting.target.position_m
-        descent_m = max(self._settings.assumed_height_m + _ABOVE_M, 0.0)
+        descent_m = self._settings.assumed_height_m + _ABOVE_M
         uv = np.array([sighting.in_camera.u, sighting.in_camera.v])
         found = grasps_from_above(sighting.frame, uv, at_m, pose, self._arm.table_z_m, gripper, descent_m)
         return found, tuple(candidate.transformed(pose) for candidate in found.candidates)
