@@ -1,7 +1,5 @@
 """Calibration sets that others recorded and published; skipped where they are not on this machine."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -13,19 +11,17 @@ from molmo_point.calibration.sample_file import load_session
 from molmo_point.camera.image_file import load_color
 from molmo_point.geometry.mapping_file import read_mapping
 from molmo_point.geometry.rigid import angle_between
+from tests.real_data import CALIBRATION, needs_real
 
 pytest.importorskip("cv2", reason="OpenCV is not installed")
 
-ROOT = Path(__file__).resolve().parents[2]
-FOLDER = ROOT / "../shared/real/calibration"
-
-pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="the real data (../shared/real) are not on this machine")
+pytestmark = needs_real
 
 
 def test_ten_photographs_that_reach_no_corner_give_a_lens_that_holds_there():
-    paths = sorted((FOLDER / "chessboards").glob("*.jpg"))
+    paths = sorted((CALIBRATION / "chessboards").glob("*.jpg"))
     photos = [(path.name, load_color(path)) for path in paths]
-    result = calibrate_intrinsics(load_board(FOLDER / "chessboards" / "board.yaml"), photos)
+    result = calibrate_intrinsics(load_board(CALIBRATION / "chessboards" / "board.yaml"), photos)
     camera = result.fit.intrinsics
     # `cv2.calibrateCamera` of the same corners, with five coefficients: 614.5 and 614.1 px.
     assert abs(camera.fx - 614.5) < 3.0 and abs(camera.fy - 614.1) < 3.0
@@ -36,9 +32,9 @@ def test_ten_photographs_that_reach_no_corner_give_a_lens_that_holds_there():
 
 
 def test_nine_marker_poses_give_the_published_camera():
-    session = load_session(FOLDER / "kuka-aruco" / "samples.yaml")
+    session = load_session(CALIBRATION / "kuka-aruco" / "samples.yaml")
     result = calibrate_hand_eye(session.data, alternatives=session.alternatives)
-    published = read_mapping(FOLDER / "kuka-aruco" / "published.yaml")
+    published = read_mapping(CALIBRATION / "kuka-aruco" / "published.yaml")
     camera, sigma = result.camera, np.sqrt(np.diag(result.camera.covariance)[:3])
     gap = camera.translation_m - np.array(published["translation"])
     assert np.linalg.norm(gap) < 0.005 and (np.abs(gap) < 2.5 * sigma).all()

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,8 +19,9 @@ from molmo_point.depth.alignment_check import (
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.intrinsics import Intrinsics
+from tests.real_data import ROOM, needs_real
 
-from .test_frame_noise import FRAMES, REAL, real_frame
+from .test_frame_noise import FRAMES, real_frame
 
 LENS = Intrinsics(640, 480, 600.0, 600.0, 319.5, 239.5)
 Place = Callable[[float, float, float], tuple[float, float]]
@@ -102,7 +102,7 @@ def test_nothing_is_said_where_the_edges_cannot_tell() -> None:
         check_alignment(RgbdFrame(flat.color, None, LENS, 1))
 
 
-@pytest.mark.skipif(not Path(REAL).is_dir(), reason=f"the frames of real cameras are not there: {REAL}")
+@needs_real
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["hammer", *FRAMES])
 def test_no_alarm_on_real_frames(name: str) -> None:
@@ -170,10 +170,7 @@ def test_doubted_depth_bears_a_caution() -> None:
     assert with_check(frame, replace(check, significant=(False, False))) is frame
 
 
-ROOM = Path(REAL).parent / "views" / "room"
-
-
-@pytest.mark.skipif(not ROOM.is_dir(), reason=f"the views of a real room are not there: {ROOM}")
+@needs_real
 @pytest.mark.slow
 @pytest.mark.parametrize("by_px", [0, 8, -8, 16, -16])
 def test_five_views_of_a_room_tell_a_small_shift(by_px: int) -> None:

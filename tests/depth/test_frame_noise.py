@@ -3,7 +3,6 @@
 import json
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,8 +15,8 @@ from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.depth_cameras import depth_camera
 from molmo_point.geometry.depth_noise import D435, D455, NoiseSource
 from tests.depth.measured_scenes import LAWS, Law, measured, smooth_noise, stated_by, table_and_wall
+from tests.real_data import RGBD, needs_real
 
-REAL = Path(__file__).parents[3] / "shared" / "real" / "rgbd"
 FRAMES = ("bin", "desk", "glass-bottles", "glass-bottles-opaque", "glass-flowers", "glass-flowers-opaque", "office")
 
 
@@ -119,12 +118,12 @@ def test_an_estimate_is_quick() -> None:
 
 
 def real_frame(name: str) -> RgbdFrame:
-    folder = REAL / name
+    folder = RGBD / name
     scale_m = json.loads((folder / "points.json").read_text())["depth_scale_m"]
     return load_frame(folder / "color.jpg", folder / "depth.png", folder / "intrinsics.json", depth_scale_m=scale_m)
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason=f"the frames of real cameras are not there: {REAL}")
+@needs_real
 @pytest.mark.parametrize("name", ["hammer", *(pytest.param(name, marks=pytest.mark.slow) for name in FRAMES)])
 def test_stated_sigma_of_real_planes(name: str) -> None:
     frame = real_frame(name)

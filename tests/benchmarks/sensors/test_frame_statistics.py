@@ -10,8 +10,7 @@ from benchmarks.sensors.frame_statistics import FrameStatistics, edges_of, figur
 from benchmarks.sensors.frames import real_frames
 from benchmarks.sensors.report import COLUMNS, overview, table
 from molmo_point.errors import InputError
-
-REAL = Path(__file__).resolve().parents[4] / "shared" / "real" / "rgbd"
+from tests.real_data import RGBD, needs_real
 
 
 def box(left: int = 0, right: int = 0, top: int = 0, grown: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -95,8 +94,8 @@ def test_a_folder_without_frames_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not REAL.is_dir(), reason="the real frames are not here")
+@needs_real
 def test_real_frames_have_holes_on_the_right_and_broad_errors() -> None:
-    found = {name: figures(each) for name, each in real_frames(REAL)}
+    found = {name: figures(each) for name, each in real_frames(RGBD)}
     assert all(found[name]["sides"]["right"]["hole_px"] > 4 for name in ("bin", "hammer", "glass-bottles"))
     assert all(found[name]["correlation"]["4"] > 0.6 for name in ("hammer", "office", "glass-bottles-opaque"))

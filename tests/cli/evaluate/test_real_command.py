@@ -10,9 +10,7 @@ from PIL import Image
 
 from molmo_point.cli import main
 from tests.evaluation.real.labeled_box import write_labeled_box
-from tests.test_import_law import ROOT
-
-REAL = ROOT.parent / "shared" / "real" / "rgbd"
+from tests.real_data import RGBD, needs_real
 
 
 def measured(capsys: pytest.CaptureFixture[str], *options: str) -> dict[str, Any]:
@@ -72,8 +70,8 @@ def test_a_folder_belongs_to_real_alone(tmp_path: Path, capsys: pytest.CaptureFi
     assert "belongs to eval real" in capsys.readouterr().err
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason=f"the frames of real cameras are not there: {REAL}")
+@needs_real
 def test_plain_surfaces_of_a_real_frame_are_lifted(capsys: pytest.CaptureFixture[str]) -> None:
-    figures = measured(capsys, str(REAL / "hammer"), "--draws", "5")
+    figures = measured(capsys, str(RGBD / "hammer"), "--draws", "5")
     assert figures["lift"]["plain"]["points"] >= 5
     assert figures["lift"]["plain"]["gross"]["share"] == 0 and figures["lift"]["plain"]["refused"]["share"] <= 0.02
