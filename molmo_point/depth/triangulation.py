@@ -142,7 +142,7 @@ def _check(views: Sequence[CameraView], extent_m: float) -> None:
     if len(views) < 2:
         raise InputError("views must be two or more", f"{len(views)}", "look from a second place")
     if not (math.isfinite(extent_m) and extent_m >= 0):
-        raise InputError("extent_m must be finite and not negative", f"{extent_m}", "give meters, e.g. 0.006")
+        raise InputError("extent_m must be finite and not negative", f"{extent_m}", "give meters, e.g. 0.0025")
     frames = {view.world_T_camera.target for view in views}
     if len(frames) > 1:
         raise FrameError("The poses of all views must end in one frame", ", ".join(sorted(frames)), "give them in the base frame")

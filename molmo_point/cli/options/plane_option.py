@@ -79,7 +79,10 @@ def point_in(options: argparse.Namespace, pointer: Any, frame: RgbdFrame, reques
     assert base_T_camera is not None
     views = [PosedFrame(frame, base_T_camera)]
     for image, transform in options.view:
-        other = dataclasses.replace(load_frame(image, frame=frame.frame), intrinsics=frame.intrinsics)
+        # Read as the first image was: with intrinsics an orientation of EXIF is refused, and a turned camera stays turned.
+        read = {"intrinsics_camera": options.intrinsics_camera, "rotate": options.rotate}
+        other = load_frame(image, None, options.intrinsics, frame=frame.frame, **read)
+        other = dataclasses.replace(other, intrinsics=frame.intrinsics, rotate_deg=frame.rotate_deg)
         views.append(PosedFrame(other, load_transform(transform)))
     return point_in_views(pointer, views, request)
 

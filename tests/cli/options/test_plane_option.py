@@ -64,6 +64,13 @@ def test_further_views_give_a_target(folder, capsys):
     np.testing.assert_allclose(target["position_m"], TRUE_M, atol=0.001)
 
 
+def test_every_view_of_a_turned_camera_is_shown_upright(folder, capsys, monkeypatch):
+    shapes, answer = [], Seeing.answer
+    monkeypatch.setattr(Seeing, "answer", lambda self, image, *rest: shapes.append(image.shape) or answer(self, image, *rest))
+    point(capsys, "--transform", "0.yaml", "--view", "1.png", "1.yaml", "--rotate", "90")
+    assert shapes == [(640, 480, 3)] * 2
+
+
 def test_a_board_in_the_image_gives_the_plane(folder, capsys):
     pose = motion(rotation_exp(np.array([0.7, 0.0, 0.0])), np.array([0.0, 0.0, 0.5]))
     intrinsics, _ = camera_geometry(CameraPose(EYES[0], (0.0, 0.0, 0.0), 45.0), 640, 480)
