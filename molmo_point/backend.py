@@ -130,6 +130,10 @@ class Backend(ABC):
         assert last is not None
         return last.completion
 
+    def for_words(self, words: str) -> "Backend":
+        """Return the model that answers about an object in words: itself by default, one of its layers if it has several."""
+        return self
+
     def image_features(self, image: ColorArray) -> PatchFeatures | None:
         """Return the vision features of an image (h, w, 3) uint8 RGB; None by default, if the backend does not tell them.
 

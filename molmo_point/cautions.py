@@ -23,6 +23,7 @@ class CautionKind(str, Enum):
     TRUNCATED: the text ended before the answer did.
     COUNT_DIFFERS: the stated number is not the number of points.
     MISALIGNED_DEPTH: the edges of the depth image are significantly shifted against those of the color image.
+    CONFUSABLE: another taught object looks nearly the same at the point.
     """
 
     UNKNOWN_WORDS = "UNKNOWN_WORDS"
@@ -36,6 +37,7 @@ class CautionKind(str, Enum):
     TRUNCATED = "TRUNCATED"
     COUNT_DIFFERS = "COUNT_DIFFERS"
     MISALIGNED_DEPTH = "MISALIGNED_DEPTH"
+    CONFUSABLE = "CONFUSABLE"
 
     @property
     def holds_for_any_image(self) -> bool:

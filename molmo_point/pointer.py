@@ -11,8 +11,9 @@ from molmo_point.cautions import Caution, CautionKind
 from molmo_point.crop import View, views_of
 from molmo_point.depth.alignment_check import depth_caution
 from molmo_point.depth.lift import lift_point
-from molmo_point.errors import CancelledError, InputError, NotTrainedError
+from molmo_point.errors import CancelledError, InputError
 from molmo_point.frame import FrameOrImage, RgbdFrame
+from molmo_point.points.abilities import refuse_unable, refuse_untrained
 from molmo_point.points.dialects import dialect_of
 from molmo_point.points.dialects.prompts import checked_style, question_prompt
 from molmo_point.points.judged_answer import JudgedAnswer, judge_answer
@@ -25,13 +26,6 @@ from molmo_point.trust.judgment import judge_image
 _TOKENS_AROUND, _TOKENS_PER_POINT = 64, 20
 OnPoints: TypeAlias = Callable[[tuple[ImagePoint, ...]], None]
 ShouldStop: TypeAlias = Callable[[], bool]
-
-_ABILITIES = {
-    Kind.POINT: "point at objects",
-    Kind.COUNT: "count objects",
-    Kind.ASK: "answer free questions",
-    Kind.CAPTION: "describe images",
-}
 
 
 class Pointer:
@@ -140,7 +134,7 @@ class Pointer:
         )
         told = None if on_points is None else lambda _, points: on_points(points)
         clock, whole = _Clock(request), RgbdFrame.of(frame)
-        image_caution = judge_image(whole.upright_color, self.backend.training)
+        image_caution = judge_image(whole.upright_color, self.backend.for_words(request.words).training)
         for view in views_of(whole, request):
             (answer,) = self._answer(view, (request,), clock, should_stop, told)
             pointing = self._pointing(view, answer, clock, image_caution)
@@ -186,8 +180,10 @@ class Pointer:
             raise InputError("near must be None for several queries", "a place to look at", "ask one by one with point")
         view, clock = View(RgbdFrame.of(frame), None), _Clock(*requests)
         answers = self._answer(view, requests, clock, should_stop, on_points)
-        image_caution = judge_image(view.color, self.backend.training)
-        return tuple(self._pointing(view, answer, clock, image_caution) for answer in answers)
+        # Layers of one model may share their training, so that the image is judged once.
+        trainings = {id(answer.backend.training): answer.backend.training for answer in answers}
+        cautions = {key: judge_image(view.color, training) for key, training in trainings.items()}
+        return tuple(self._pointing(view, answer, clock, cautions[id(answer.backend.training)]) for answer in answers)
 
     def count(
         self,
@@ -204,11 +200,11 @@ class Pointer:
         told = None if on_points is None else lambda _, points: on_points(points)
         view, clock = View(RgbdFrame.of(frame), None), _Clock(request)
         (answer,) = self._answer(view, (request,), clock, should_stop, told)
-        judged = self._judged(view, answer, judge_image(view.color, self.backend.training))
+        judged = self._judged(view, answer, judge_image(view.color, answer.backend.training))
         parsed = judged.parsed
         return Count(
             query=request.words,
-            model=self.backend.name,
+            model=answer.backend.name,
             text=answer.completion.text,
             count=parsed.object_count or parsed.stated_count or 0,
             stated_count=parsed.stated_count,
@@ -277,7 +273,7 @@ class Pointer:
         on_text: Callable[[str], None] | None,
     ) -> Completion:
         limits = Limits(checked_count("max_new_tokens", max_new_tokens, MAX_ANSWER_TOKENS))
-        _refuse_untrained(self.backend, prompt.kind)
+        refuse_untrained(self.backend, prompt.kind)
         color = RgbdFrame.of(frame).upright_color
         last: Growth | None = None
         _raise_if_stopped(should_stop, prompt, None)
@@ -300,17 +296,13 @@ class Pointer:
         on_points: Callable[[int, tuple[ImagePoint, ...]], None] | None,
     ) -> tuple[GrowingAnswer, ...]:
         """Let the model write until every request is satisfied, its time is over, or the caller stops it."""
-        for request in requests:
-            _refuse_untrained(self.backend, request.kind)
-        if any(request.spread for request in requests) and not self.backend.tells_spread:
-            fix = "use a Molmo v1 checkpoint, or spread=False"
-            raise InputError("spread must be False for a model that does not tell its distributions", self.backend.name, fix)
-        known = self.backend.training.vocabulary
-        answers = tuple(GrowingAnswer(request, self._dialect, view.size_wh, known) for request in requests)
-        for batch in (answers,) if self.backend.batches else tuple((answer,) for answer in answers):
+        answers = tuple(GrowingAnswer(request, self.backend.for_words(request.words), view.size_wh) for request in requests)
+        for answer in answers:
+            refuse_unable(answer.backend, answer.request)
+        for batch in _batches(answers):
             limits = Limits(_TOKENS_AROUND + _TOKENS_PER_POINT * max(answer.request.max_points for answer in batch))
             _raise_if_stopped(should_stop, batch[0].prompt, None)
-            growths = self.backend.answers(view.color, tuple(answer.prompt for answer in batch), limits)
+            growths = batch[0].backend.answers(view.color, tuple(answer.prompt for answer in batch), limits)
             with closing(_generator(growths)) as growing:
                 for growth in growing:
                     answer = batch[growth.prompt]
@@ -326,9 +318,8 @@ class Pointer:
 
     def _judged(self, view: View, answer: GrowingAnswer, image_caution: Caution | None) -> JudgedAnswer:
         """Read, rate and judge an answer; its points are in pixels of the view."""
-        backend = self.backend
-        spreads = backend.spreads(view.color, answer.prompt, answer.completion) if answer.request.spread else ()
-        return judge_answer(answer, view.size_wh, self._dialect, backend, spreads, image_caution)
+        spreads = answer.backend.spreads(view.color, answer.prompt, answer.completion) if answer.request.spread else ()
+        return judge_answer(answer, view.size_wh, spreads, image_caution)
 
     def _pointing(self, view: View, answer: GrowingAnswer, clock: "_Clock", image_caution: Caution | None) -> Pointing:
         request, judged = answer.request, self._judged(view, answer, image_caution)
@@ -337,7 +328,7 @@ class Pointer:
         surface = {"prefer": request.prefer, "reference_depth_m": request.reference_depth_m}
         return Pointing(
             query=request.words,
-            model=self.backend.name,
+            model=answer.backend.name,
             text=answer.completion.text,
             absent=judged.parsed.absent,
             found=tuple(Found.of(point, lift_point(point, view.frame, **surface)) for point in points),
@@ -378,13 +369,15 @@ def _generator(growths: Iterator[Growth]) -> Generator[Growth, None, None]:
     yield from growths
 
 
-def _refuse_untrained(backend: Backend, kind: Kind) -> None:
-    """Raise NotTrainedError if the training of a model is described and has no questions of a kind."""
-    abilities = backend.training.abilities
-    if abilities is not None and kind not in abilities:
-        known = " and ".join(_ABILITIES[each] for each in Kind if each in abilities) or "answer nothing"
-        fix = f"use a released Molmo checkpoint, e.g. allenai/Molmo-7B-D-0924; {backend.name} can {known}"
-        raise NotTrainedError(f"{backend.name} was not trained to {_ABILITIES[kind]}", kind.value, fix)
+def _batches(answers: tuple[GrowingAnswer, ...]) -> tuple[tuple[GrowingAnswer, ...], ...]:
+    """Divide answers by their model, and into single ones where it answers only one prompt at a time."""
+    by_model: dict[int, list[GrowingAnswer]] = {}
+    for answer in answers:
+        by_model.setdefault(id(answer.backend), []).append(answer)
+    groups = by_model.values()
+    return tuple(
+        batch for group in groups for batch in ([tuple(group)] if group[0].backend.batches else [(each,) for each in group])
+    )
 
 
 def _raise_if_stopped(should_stop: ShouldStop | None, prompt: Prompt, growth: Growth | None) -> None:

@@ -95,3 +95,28 @@ def test_questions_that_are_refused(options: dict[str, Any], part: str) -> None:
         Pointer(backend).ask(FRAME, **({"question": "What?"} | options))
     assert caught.value.fix
     assert backend.calls == []
+
+
+class Layered(Scripted):
+    """A model with a layer that knows cups, in a dialect of its own."""
+
+    name = "below"
+
+    def __init__(self, text: str, layer: Scripted) -> None:
+        super().__init__(text)
+        self.layer = layer
+
+    def for_words(self, words: str) -> Scripted:
+        return self.layer if "cup" in words else self
+
+
+def test_each_query_is_answered_by_its_layer_and_the_result_names_it() -> None:
+    layer = Scripted('<points coords="1 1 250 750">cup</points>')
+    layer.name, layer.dialect = "taught", "molmo2"
+    pointer = Pointer(Layered(MUG, layer))
+    mug, cup = pointer.point_many(FRAME, ["mug", "my cup"])
+    assert (mug.model, cup.model) == ("below", "taught")
+    assert (mug.best.point.u, mug.best.point.v) == (319.5, 239.5)
+    assert cup.best.point.uv == pytest.approx((0.25 * 640, 0.75 * 480), abs=1)
+    assert pointer.point(FRAME, "my cup").model == pointer.count(FRAME, "cups").model == "taught"
+    assert [call["prompt"] for call in pointer.backend.calls] == ["Point to mug"]

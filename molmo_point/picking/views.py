@@ -95,7 +95,8 @@ class Looker:
         """
         with errors_as(PickFailure.MODEL_FAILED, f"the model, asked for {query!r}"):
             try:
-                request = PointRequest(query, max_points=1, labels=False, spread=self._pointer.backend.tells_spread)
+                spread = self._pointer.backend.for_words(query).tells_spread
+                request = PointRequest(query, max_points=1, labels=False, spread=spread)
                 answer = self._pointer.point(frame, request, should_stop=cancelled)
             except CancelledError as error:
                 raise PickStopped(PickFailure.CANCELLED, "cancelled during the question to the model", again=False) from error

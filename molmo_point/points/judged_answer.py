@@ -4,11 +4,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from molmo_point.backend import Backend, PointSpread
+from molmo_point.backend import PointSpread
 from molmo_point.cautions import Caution
 from molmo_point.points.answer import ParsedAnswer
 from molmo_point.points.answer_features import answer_features
-from molmo_point.points.dialects.dialect import Dialect
 from molmo_point.points.parse import parse_answer
 from molmo_point.points.point_quality import rate_points
 from molmo_point.points.stop_rule import GrowingAnswer
@@ -49,8 +48,6 @@ class JudgedAnswer:
 def judge_answer(
     answer: GrowingAnswer,
     size_wh: tuple[int, int],
-    dialect: Dialect,
-    backend: Backend,
     spreads: Sequence[PointSpread] = (),
     image_caution: Caution | None = None,
 ) -> JudgedAnswer:
@@ -59,14 +56,13 @@ def judge_answer(
     Args:
         answer: The answer.
         size_wh: Width and height in pixels of the image that the model saw.
-        dialect: Syntax of the answer.
-        backend: The model, with its calibration and its training.
         spreads: Distributions of any of the points.
         image_caution: Caution about the image itself; None without one.
     """
-    completion, training, calibration = answer.completion, backend.training, backend.calibration
+    completion, backend = answer.completion, answer.backend
+    training, calibration = backend.training, backend.calibration
     counts = answer.request.kind is Kind.COUNT
-    parsed, named = _read(answer, size_wh, dialect, backend, spreads)
+    parsed, named = _read(answer, size_wh, spreads)
     truncated = _is_truncated(parsed, completion, counts)
     features = answer_features(completion, parsed, named, answer.prompt.words, training)
     facts = AnswerFacts(
@@ -103,10 +99,10 @@ def _count_confidence(
 
 
 def _read(
-    answer: GrowingAnswer, size_wh: tuple[int, int], dialect: Dialect, backend: Backend, spreads: Sequence[PointSpread]
+    answer: GrowingAnswer, size_wh: tuple[int, int], spreads: Sequence[PointSpread]
 ) -> tuple[ParsedAnswer, tuple[ImagePoint, ...]]:
     """Read the text of an answer; return its content and the wanted points, rated, with the model's own labels."""
-    completion, request = answer.completion, answer.request
+    completion, request, dialect, backend = answer.completion, answer.request, answer.dialect, answer.backend
     stopped = completion.finish_reason in ("points", "time")
     parsed = parse_answer(dialect.closed(completion.text) if stopped else completion.text, size_wh, dialect)
     rated = rate_points(completion, parsed, size_wh, backend.sigma_px, spreads, backend.calibration)

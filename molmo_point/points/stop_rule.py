@@ -3,12 +3,12 @@
 import time
 from dataclasses import replace
 
-from molmo_point.backend import Growth, Prompt
+from molmo_point.backend import Backend, Growth, Prompt
+from molmo_point.points.dialects import dialect_of
 from molmo_point.points.dialects.dialect import Dialect
 from molmo_point.points.incremental_parser import IncrementalParser
 from molmo_point.request import PointRequest
 from molmo_point.results import Completion, ImagePoint
-from molmo_point.trust.trained_words import TrainedWords
 
 
 class GrowingAnswer:
@@ -16,25 +16,26 @@ class GrowingAnswer:
 
     Args:
         request: The question; its `max_points` and `labels` decide when the answer is enough.
-        dialect: Syntax of the prompt and of the answer.
+        backend: The model that answers.
         size_wh: Width and height in pixels of the image that the model sees.
-        known: Words of the model's training, which tell what is harmless in a query; None if they are not described.
 
     Attributes:
         request: The question.
+        backend: The model that answers.
+        dialect: Syntax of the prompt and of the answer.
         prompt: The question in the words for the model.
         enough: Whether the answer holds everything that was asked for.
     """
 
-    def __init__(
-        self, request: PointRequest, dialect: Dialect, size_wh: tuple[int, int], known: TrainedWords | None = None
-    ) -> None:
-        self.request = request
+    def __init__(self, request: PointRequest, backend: Backend, size_wh: tuple[int, int]) -> None:
+        self.request, self.backend = request, backend
+        self.dialect: Dialect = dialect_of(backend.dialect)
+        # The words of its training tell what is harmless in a query.
+        known = backend.training.vocabulary
         asked = request if known is None else replace(request, words=known.names(request.words))
-        self.prompt: Prompt = dialect.prompt(asked)
+        self.prompt: Prompt = self.dialect.prompt(asked)
         self.enough = False
-        self._dialect = dialect
-        self._parser = IncrementalParser(size_wh, dialect, eager=True)
+        self._parser = IncrementalParser(size_wh, self.dialect, eager=True)
         self._growth: Growth | None = None
         self._ended = ""
         self._points_are_out = False
@@ -58,9 +59,9 @@ class GrowingAnswer:
             # The tag of the last wanted point is complete only when another follows or it ends.
             self._points_are_out = count > self.request.max_points
         else:
-            self._points_are_out = count >= self.request.max_points or (count > 0 and self._dialect.has_all_coordinates(text))
+            self._points_are_out = count >= self.request.max_points or (count > 0 and self.dialect.has_all_coordinates(text))
         known = self._growth is not None and self._growth.label and self._growth.label_is_whole
-        self.enough = self._points_are_out and bool(known or not self._dialect.awaits_label(text))
+        self.enough = self._points_are_out and bool(known or not self.dialect.awaits_label(text))
         return fresh
 
     @property

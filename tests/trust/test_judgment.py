@@ -52,7 +52,7 @@ def test_all_reasons_come_once_in_the_order_of_their_kinds() -> None:
     found = kinds(facts, known, UNCALIBRATED)
     order = [kind.value for kind in CautionKind]
     assert found == sorted(set(found), key=order.index)
-    assert set(order) - set(found) == {"UNFAMILIAR_IMAGE", "NOT_TRAINED", "MISALIGNED_DEPTH"}
+    assert set(order) - set(found) == {"UNFAMILIAR_IMAGE", "NOT_TRAINED", "MISALIGNED_DEPTH", "CONFUSABLE"}
 
 
 def test_a_training_that_is_not_described_gives_no_caution() -> None:

@@ -13,9 +13,10 @@ import pytest
 from molmo_point.model.decoding.decoder import Row
 from molmo_point.model.decoding.templates import ExpectedAnswer, complete_points
 from molmo_point.model.decoding.token_tree import TokenTree
-from molmo_point.points.dialects import dialect_of
 from molmo_point.points.stop_rule import GrowingAnswer
 from molmo_point.request import PointRequest
+
+from ...scripted_backend import Scripted
 
 COUNTS = (1, 2, 5, 10, 20, 40)
 
@@ -158,7 +159,7 @@ def test_a_label_that_is_not_echoed_costs_passes_alone(scripted: Any, released: 
 
 def tokens_without_labels(row: Any, words: Any, count: int) -> int:
     """Count the tokens of a row until its coordinates are written."""
-    growing = GrowingAnswer(PointRequest("mugs", max_points=count + 1, labels=False), dialect_of("molmo"), (640, 480))
+    growing = GrowingAnswer(PointRequest("mugs", max_points=count + 1, labels=False), Scripted(""), (640, 480))
     text = ""
     for number, token in enumerate(row.token_ids, start=1):
         text += words.token_text(token)

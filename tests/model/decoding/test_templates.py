@@ -15,10 +15,11 @@ from molmo_point.model.decoding.templates import (
     continuations,
     follow_last_answer,
 )
-from molmo_point.points.dialects import dialect_of
 from molmo_point.points.dialects.written import format_points
 from molmo_point.points.stop_rule import GrowingAnswer
 from molmo_point.request import Kind, PointRequest
+
+from ...scripted_backend import Scripted
 
 LABELS = (
     "dog", "red mug", "The red mug", "every blue car", "cup 2", "7 up", "x1", "mug's handle", 'the "big" one',
@@ -197,7 +198,7 @@ def test_points_are_counted_as_their_last_decimal_comes(count: int, style: str, 
         expected = sum(end <= place for end in ends)
         if place <= text.index(" alt="):
             assert complete_points(text[:place]) == expected
-        answer = GrowingAnswer(PointRequest("mugs", max_points=count + 1, labels=False), dialect_of("molmo"), (640, 480))
+        answer = GrowingAnswer(PointRequest("mugs", max_points=count + 1, labels=False), Scripted(""), (640, 480))
         answer.read(text[:place])
         assert answer.enough == (place >= out), text[:place]
 

@@ -18,6 +18,7 @@ FLAGS = {
     CautionKind.TRUNCATED: PointTargetArray.TRUNCATED,
     CautionKind.COUNT_DIFFERS: PointTargetArray.COUNT_DIFFERS,
     CautionKind.MISALIGNED_DEPTH: PointTargetArray.MISALIGNED_DEPTH,
+    CautionKind.CONFUSABLE: PointTargetArray.CONFUSABLE,
 }
 """Constant of every kind of caution, in the order of the constants."""
 

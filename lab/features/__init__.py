@@ -1,0 +1,1 @@
+"""The frozen feature network of taught objects, converted from published weights."""

@@ -1,0 +1,1 @@
+"""Teaching: from shown objects to a library of taught objects."""
