@@ -10,13 +10,19 @@ from molmo_point.arm.arm import Arm, ArmDriver
 from molmo_point.arm.joint_path import JointPath, NoPath, NoPathReason
 from molmo_point.arm.obstacle_boxes import ObstacleBox
 from molmo_point.arrays import FloatArray
+from molmo_point.errors import FrameError
 from molmo_point.geometry.transforms import Transform
 from molmo_point.grasp.candidates import GraspCandidate
+from molmo_point.picking.event_log import no_path
 
 _LOOKS = ((75.0, 0.0), (68.0, 35.0), (68.0, -35.0), (85.0, 0.0), (62.0, 70.0), (62.0, -70.0), (75.0, 110.0), (75.0, -110.0))
 """Elevation and azimuth of the viewpoints, degrees; azimuth 0 looks away from the arm."""
 _HALF_TURN = np.diag([-1.0, -1.0, 1.0])
 _TARGET_M = 0.02
+HOME_S = 0.05
+"""An arm this near to its home, in seconds of motion, is there."""
+_LOW_M = 0.08
+"""A tool lower than this above the table is among the objects."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,18 +52,49 @@ def look_poses(arm: ArmDriver, camera_frame: str, at_m: FloatArray, stand_off_m:
         stand_off_m: Distance of the camera from the position, meters.
         first: Number of the first direction; another attempt begins with another one.
     """
-    mount = arm.tool_T_camera(camera_frame)
-    if mount is None:
+    if arm.tool_T_camera(camera_frame) is None:
         return
     for number in range(len(_LOOKS)):
-        elevation, azimuth = (math.radians(angle) for angle in _LOOKS[(first + number) % len(_LOOKS)])
-        level = math.cos(elevation)
-        forward = np.array([level * math.cos(azimuth), level * math.sin(azimuth), -math.sin(elevation)])
-        right = np.cross(forward, [0.0, 0.0, 1.0])
-        right /= np.linalg.norm(right)
-        axes = np.stack([right, np.cross(forward, right), forward], axis=1)
-        pose = Transform(arm.base_frame, camera_frame, axes, at_m - stand_off_m * forward)
-        yield pose @ mount.inverse()
+        elevation_deg, azimuth_deg = _LOOKS[(first + number) % len(_LOOKS)]
+        yield look_pose(arm, camera_frame, at_m, stand_off_m, elevation_deg, azimuth_deg)
+
+
+def look_pose(
+    arm: ArmDriver,
+    camera_frame: str,
+    at_m: FloatArray,
+    stand_off_m: float,
+    elevation_deg: float,
+    azimuth_deg: float,
+    roll_deg: float = 0.0,
+) -> Transform:
+    """Pose of the tool from which the wrist camera sees a position in the middle of its image.
+
+    Args:
+        arm: Knows its hand-eye transform.
+        camera_frame: Optical frame of the wrist camera.
+        at_m: (3,) position to look at, meters, base frame.
+        stand_off_m: Distance of the camera from the position, meters.
+        elevation_deg: Angle of the view below the horizon, degrees, between 0 and 90.
+        azimuth_deg: Horizontal direction of the view, degrees; 0 looks along x of the base frame.
+        roll_deg: Rotation of the camera about its view, degrees; 0 is upright.
+
+    Raises:
+        FrameError: If the camera is not on the hand.
+    """
+    mount = arm.tool_T_camera(camera_frame)
+    if mount is None:
+        fix = "give the arm its hand-eye transform (molmo-point calibrate hand-eye)"
+        raise FrameError("camera_frame must be of a camera on the hand", repr(camera_frame), fix)
+    elevation, azimuth, roll = (math.radians(angle) for angle in (elevation_deg, azimuth_deg, roll_deg))
+    level = math.cos(elevation)
+    forward = np.array([level * math.cos(azimuth), level * math.sin(azimuth), -math.sin(elevation)])
+    right = np.cross(forward, [0.0, 0.0, 1.0])
+    right /= np.linalg.norm(right)
+    down = np.cross(forward, right)
+    right, down = math.cos(roll) * right + math.sin(roll) * down, math.cos(roll) * down - math.sin(roll) * right
+    axes = np.stack([right, down, forward], axis=1)
+    return Transform(arm.base_frame, camera_frame, axes, at_m - stand_off_m * forward) @ mount.inverse()
 
 
 def plan_look(
@@ -70,6 +107,27 @@ def plan_look(
         if isinstance(found, JointPath):
             return found
     return found
+
+
+def rise_path(arm: Arm, lift_m: float) -> JointPath | None:
+    """Plan the way straight up for a hand that is low among the objects; None for a hand that is not, or has no way."""
+    tool = arm.base_T_tool()
+    if tool.translation_m[2] >= arm.table_z_m + _LOW_M:
+        return None
+    path = arm.plan([shifted(tool, np.array([0.0, 0.0, lift_m]))], straight=True)
+    return path if isinstance(path, JointPath) else None
+
+
+def home_path(arm: Arm) -> JointPath:
+    """Plan the path to where the cameras see the table.
+
+    Raises:
+        PickStopped: If there is none.
+    """
+    path = arm.plan_home()
+    if isinstance(path, NoPath):
+        raise no_path(path)
+    return path
 
 
 def plan_grasp(

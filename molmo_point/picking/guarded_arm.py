@@ -9,10 +9,11 @@ import numpy as np
 from molmo_point.arm.arm import Arm, Cancelled
 from molmo_point.arm.joint_path import FollowEnd, JointPath, NoPath
 from molmo_point.arm.obstacle_boxes import ObstacleBox
+from molmo_point.arm.stop_latch import Permit
 from molmo_point.arrays import FloatArray
 from molmo_point.geometry.poses import pose_difference
 from molmo_point.geometry.transforms import Transform
-from molmo_point.picking.event_log import PickStopped
+from molmo_point.picking.event_log import EventLog, PickStopped, until
 from molmo_point.picking.states import PickFailure
 
 _ARRIVED_RAD = 0.05
@@ -68,6 +69,33 @@ class GuardedArm(Arm):
         self._poses: dict[str, Transform] = {}
         self._goals: list[tuple[JointPath, Transform]] = []
         self._last_ns = self.still_since_ns = 0
+
+    def carry_out(self, log: EventLog, permit: Permit | None, resumes: bool, work: Callable[[], None]) -> PickStopped | None:
+        """Carry out a command from its start to its end; return what ended it too early.
+
+        Args:
+            log: Tells if the command is cancelled, and notes so from now on if it is stopped.
+            permit: From `arm.resume()`, called when the command was accepted; None takes one now.
+            resumes: True lets a permit taken now resume a stopped arm.
+            work: The command.
+        """
+        try:
+            if permit is None:
+                with errors_as(PickFailure.ARM_FAILED, "the arm"):
+                    permit = self._arm.resume() if resumes else self._arm.stop_latch.watch()
+            self.begin(until(permit, log.cancelled))
+            log.cancelled = self.ended
+            self.check()
+            work()
+            self.check()
+        except PickStopped as stopped:
+            return stopped
+        except Exception as error:
+            return PickStopped(PickFailure.UNEXPECTED, described(error), again=False)
+        except BaseException:
+            self.stop()
+            raise
+        return None
 
     def begin(self, cancelled: Cancelled) -> None:
         """Begin a command, which ends once `cancelled` was True."""

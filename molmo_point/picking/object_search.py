@@ -13,8 +13,8 @@ from molmo_point.camera.base import Camera
 from molmo_point.frame import RgbdFrame
 from molmo_point.grasp.candidates import GraspCandidate, Grasps
 from molmo_point.grasp.propose import propose_grasps
-from molmo_point.picking.approach import gap, plan_look, shifted
-from molmo_point.picking.event_log import EventLog, PickStopped, no_path
+from molmo_point.picking.approach import HOME_S, gap, home_path, plan_look, rise_path
+from molmo_point.picking.event_log import EventLog, PickStopped
 from molmo_point.picking.fresh_frames import FreshFrames
 from molmo_point.picking.guarded_arm import GuardedArm
 from molmo_point.picking.pick_settings import PickSettings
@@ -23,10 +23,6 @@ from molmo_point.picking.views import Blank, Looker, Sighting, grouped, same_obj
 
 _BARE_M, _MISSED_M = 0.008, 0.03
 """A target lower than the first above the table is on the bare table. It is moved to an object within the second."""
-_HOME_S = 0.05
-"""An arm this near to its home, in seconds of motion, is there."""
-_LOW_M = 0.08
-"""A tool lower than this above the table is among the objects."""
 _WIDE, _COMPARE_M, _AROUND_M = 1.6, (0.38, 0.62), 0.15
 """Stand-off as a factor of the distance of two objects, its bounds, and the distance for one object and its surroundings."""
 
@@ -255,32 +251,23 @@ class Finder:
     def is_home(self) -> bool:
         """True if the arm stands where the cameras see the table."""
         path = self._arm.plan_home()
-        return isinstance(path, JointPath) and path.duration_s <= _HOME_S
+        return isinstance(path, JointPath) and path.duration_s <= HOME_S
 
     def home_path(self) -> JointPath:
-        """Plan the path to where the cameras see the table.
-
-        Raises:
-            PickStopped: If there is none.
-        """
-        path = self._arm.plan_home()
-        if isinstance(path, NoPath):
-            raise no_path(path)
-        return path
+        """Plan the path to where the cameras see the table; errors as `approach.home_path`."""
+        return home_path(self._arm)
 
     def rise(self, speed: float = 1.0) -> None:
         """Go straight up if the hand is low among the objects."""
-        tool = self._arm.base_T_tool()
-        if tool.translation_m[2] < self._arm.table_z_m + _LOW_M:
-            path = self._arm.plan([shifted(tool, np.array([0.0, 0.0, self._settings.lift_m]))], straight=True)
-            if isinstance(path, JointPath):
-                self.go(path, speed)
+        path = rise_path(self._arm, self._settings.lift_m)
+        if path is not None:
+            self.go(path, speed)
 
     def go_home(self, speed: float = 1.0) -> None:
         """Go to where the cameras see the table; a hand that is low rises first."""
         self.rise(speed)
         path = self.home_path()
-        if path.duration_s > _HOME_S:
+        if path.duration_s > HOME_S:
             self.go(path, speed)
 
     def go(self, path: JointPath, speed: float = 1.0, cancelled: Cancelled | None = None) -> None:

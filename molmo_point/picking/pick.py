@@ -14,10 +14,10 @@ from molmo_point.errors import FrameError, InputError
 from molmo_point.geometry.transforms import Transform
 from molmo_point.grasp.candidates import GRASP_FRAME, GraspCandidate
 from molmo_point.picking.approach import GraspPlan, plan_grasp
-from molmo_point.picking.event_log import EventLog, PickStopped, no_path, until
+from molmo_point.picking.event_log import EventLog, PickStopped, no_path
 from molmo_point.picking.flat_finder import FlatFinder
 from molmo_point.picking.grip import Grip
-from molmo_point.picking.guarded_arm import GuardedArm, described, errors_as
+from molmo_point.picking.guarded_arm import GuardedArm
 from molmo_point.picking.held_object import DropZones, Held
 from molmo_point.picking.object_search import Finder, Search
 from molmo_point.picking.pick_settings import PickSettings
@@ -188,24 +188,12 @@ class Picker:
 
     def _ended(self, log: EventLog, permit: Permit | None, resumes: bool, work: Callable[[], None]) -> PickStopped | None:
         """Carry out a command; return what ended it too early."""
-        try:
-            if permit is None:
-                with errors_as(PickFailure.ARM_FAILED, "the arm"):
-                    permit = self.arm.resume() if resumes else self.arm.stop_latch.watch()
-            self.guarded.begin(until(permit, log.cancelled))
-            log.cancelled = self.guarded.ended
+
+        def begun() -> None:
             self.finder.begin()
-            self.guarded.check()
             work()
-            self.guarded.check()
-        except PickStopped as stopped:
-            return stopped
-        except Exception as error:
-            return PickStopped(PickFailure.UNEXPECTED, described(error), again=False)
-        except BaseException:
-            self.guarded.stop()
-            raise
-        return None
+
+        return self.guarded.carry_out(log, permit, resumes, begun)
 
 
 class _Run:
