@@ -27,11 +27,13 @@ class Prompt:
         text: The words for the model, without the frame of a turn.
         kind: The kind of the question.
         words: Words for the object, as `text` has them; empty for free questions.
+        asked: Words for the object as the user gave them; empty for free questions, and where nobody tells.
     """
 
     text: str
     kind: Kind = Kind.ASK
     words: str = ""
+    asked: str = ""
 
 
 @dataclass(frozen=True)
@@ -196,18 +198,26 @@ SCHEMES: dict[str, str] = {}
 """URL schemes of models that run elsewhere: "module:function" that takes the URL and keyword options."""
 
 
-def open_backend(source: str | Path, **options: Any) -> Backend:
+NO_MODEL = "none"
+"""Name of a model that knows only taught objects."""
+
+
+def open_backend(source: str | Path, *, taught: str | Path | Sequence[str | Path] | None = None, **options: Any) -> Backend:
     """Open a model by one string: an embedded name, a folder, a Hugging Face id, or a URL.
 
     Args:
-        source: The model.
+        source: The model; with taught objects also "none", which knows nothing else.
+        taught: Library files of taught objects, which answer about those; None goes without.
         options: Settings of its loader; see `Pointer.from_pretrained`.
 
     Raises:
-        InputError: The source is none of these, or an option has an impossible value.
+        InputError: The source is none of these, a library cannot be used, or an option has an impossible value.
         CheckpointError: The checkpoint cannot be used.
         DependencyError: The model's dependencies are not installed.
     """
+    if taught is not None:
+        open_taught = resolve("molmo_point.model.taught.layered_backend:open_taught")
+        return open_taught(taught, None if source == NO_MODEL else lambda: open_backend(source, **options))
     scheme, separator, _ = str(source).partition("://")
     if separator and isinstance(source, str):
         if scheme not in SCHEMES:

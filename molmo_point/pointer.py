@@ -52,12 +52,14 @@ class Pointer:
         dtype: str | None = None,
         max_crops: int | None = None,
         adapter: str | Path | None = None,
+        taught: str | Path | Sequence[str | Path] | None = None,
     ) -> "Pointer":
         """Load a model.
 
         Args:
             name_or_folder: An embedded checkpoint ("tabletop", "household"), the folder of a
-                checkpoint, or a Hugging Face id such as "allenai/Molmo-7B-D-0924".
+                checkpoint, or a Hugging Face id such as "allenai/Molmo-7B-D-0924". With `taught`
+                also "none", which knows the taught objects only.
             device: "cpu", "cuda", "cuda:1", ...; None takes a GPU if there is one.
             quantization: None, "int8" or "nf4".
             dtype: "float32", "bfloat16" or "float16"; None takes float32 on a CPU, else bfloat16.
@@ -65,14 +67,16 @@ class Pointer:
                 (12 for the released Molmo models) are faster and show small objects more coarsely.
             adapter: Folder of a PEFT adapter (LoRA) of the checkpoint, as `molmo-point train` saves it.
                 The folder of an adapter may also be passed as the checkpoint: it knows its base.
+            taught: Library of taught objects, as `molmo-point teach` writes it, or a list of several. They
+                answer about their objects, the checkpoint about everything else.
 
         Raises:
-            InputError: The checkpoint, device, quantization, dtype, or max_crops is impossible.
+            InputError: The checkpoint, device, quantization, dtype, or max_crops is impossible, or a library cannot be used.
             CheckpointError: The checkpoint cannot be used.
             DependencyError: The model's dependencies are not installed.
         """
         settings = {"device": device, "quantization": quantization, "dtype": dtype, "max_crops": max_crops, "adapter": adapter}
-        return cls(open_backend(name_or_folder, **settings))
+        return cls(open_backend(name_or_folder, taught=taught, **settings))
 
     def point(
         self,

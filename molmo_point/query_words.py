@@ -136,12 +136,20 @@ _ASKED_TAIL = re.compile(
 _COLORED = re.compile(rf"\b({_COLOR})(?:-| )colou?red(?= )", re.IGNORECASE)
 _HAS_COLOR = re.compile(rf"(?P<name>\w+)(?P<link> (?:that|which)(?:'s| is| are)| is| are) (?P<color>{_COLOR})", re.IGNORECASE)
 _NO_NAME = frozenset(("not", "no", "none", "nothing", "of", "or", "and", "one", "than", "to", "all", "but"))
-_DETERMINER = re.compile(
-    r"(?:(?:all|every|each|any)(?: one)? of (?:(?:the|these|those|my|your|our) )?"
-    r"|(?:all|every|each|any|some) (?!but |except |other |one )|(?:the|an?|this|that|these|those|my|your|our) )"
-    r"(?!(?:and|or|of|is|are|to|but|except|which|who)\b)(?=\S)",
-    re.IGNORECASE,
-)
+_OWNER = r"my|your|our"
+
+
+def _determiner(more: str) -> re.Pattern[str]:
+    """Compile the words before a name that mean nothing; `more` adds to them."""
+    return re.compile(
+        rf"(?:(?:all|every|each|any)(?: one)? of (?:(?:the|these|those{more}) )?"
+        rf"|(?:all|every|each|any|some) (?!but |except |other |one )|(?:the|an?|this|that|these|those{more}) )"
+        r"(?!(?:and|or|of|is|are|to|but|except|which|who)\b)(?=\S)",
+        re.IGNORECASE,
+    )
+
+
+_DETERMINER, _DETERMINER_BUT_OWNER = _determiner(f"|{_OWNER}"), _determiner("")
 
 
 def tidy_words(words: str) -> str:
@@ -153,8 +161,13 @@ def tidy_words(words: str) -> str:
     return _without_ends(text) or text
 
 
-def named_objects(words: str) -> str:
-    """Return the names of objects in a query, as `tidy_words` writes them; never empty for words with content."""
+def named_objects(words: str, *, owners: bool = False) -> str:
+    """Return the names of objects in a query, as `tidy_words` writes them; never empty for words with content.
+
+    Args:
+        words: The query.
+        owners: True keeps "my", "your" and "our", which are part of the name of an object that somebody taught.
+    """
     text, asked, given = _without_moods(tidy_words(words)), False, False
     for _ in range(_MOST_FRAMES):
         head = _HEAD.match(_plain(text), 0, _WORTH_A_LOOK)
@@ -169,7 +182,7 @@ def named_objects(words: str) -> str:
     if given:
         text = _without_tail(text, _TO_ME)
     for _ in range(2):
-        determiner = _DETERMINER.match(text)
+        determiner = (_DETERMINER_BUT_OWNER if owners else _DETERMINER).match(text)
         rest = _without_ends(text[determiner.end() :]) if determiner else ""
         text = rest if _has_words(rest) else text
     return _with_color_first(text, asked)

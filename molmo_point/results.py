@@ -46,6 +46,36 @@ class DepthStatus(str, Enum):
 
 
 @dataclass(frozen=True)
+class StatedPoint:
+    """Quality of one point of an answer, as a model states it that writes no tokens.
+
+    Attributes:
+        written: x and y as the answer has them.
+        probability: Probability that the point lies on an object that was meant, 0 to 1.
+        sigma_px: Standard deviation of u and of v in pixels.
+    """
+
+    written: tuple[str, str]
+    probability: float
+    sigma_px: float
+
+
+@dataclass(frozen=True)
+class StatedQuality:
+    """Quality of an answer, as a model states it that writes no tokens.
+
+    Attributes:
+        points: Quality of each point.
+        count_probability: Probability that no point is wrong and none is missing, 0 to 1.
+        cautions: Reasons for doubting the answer that only the model knows.
+    """
+
+    points: tuple[StatedPoint, ...] = ()
+    count_probability: float = math.nan
+    cautions: tuple[Caution, ...] = ()
+
+
+@dataclass(frozen=True)
 class Completion:
     """A model's answer as text, with the probabilities behind it.
 
@@ -63,6 +93,7 @@ class Completion:
             0 to 1; NaN when the backend does not tell.
         passes: Forward passes of the model after the first; -1 when the backend does not tell.
         features: Vision features of the image; None when the backend does not tell.
+        stated: Quality that the model states itself; None of a model whose tokens tell it.
     """
 
     text: str
@@ -75,10 +106,12 @@ class Completion:
     absent_probability: float = math.nan
     passes: int = -1
     features: PatchFeatures | None = field(default=None, compare=False, repr=False)
+    stated: StatedQuality | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON-able form, without the vision features."""
-        return plain_json({name: value for name, value in vars(self).items() if name != "features"})
+        """Return the JSON-able form, without the vision features, and without what is stated if nothing is."""
+        hidden = ("features",) if self.stated is not None else ("features", "stated")
+        return plain_json({name: value for name, value in vars(self).items() if name not in hidden})
 
 
 @dataclass(frozen=True, eq=False)

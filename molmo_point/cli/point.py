@@ -62,6 +62,13 @@ def add_model(parser: argparse.ArgumentParser) -> Any:
     """Add the options that name a model and its settings; return their group."""
     group = parser.add_argument_group("model")
     group.add_argument("--model", default="tabletop", help="embedded name, folder of a checkpoint, or Hugging Face name")
+    group.add_argument(
+        "--taught",
+        action="append",
+        type=Path,
+        metavar="FILE",
+        help="taught objects to know as well (may repeat; --model none: only)",
+    )
     group.add_argument("--device", help="cpu, cuda, cuda:1, ... (default: the best there is)")
     group.add_argument("--quantization", help="int8 or nf4 (needs bitsandbytes)")
     group.add_argument("--dtype", help="float32, bfloat16 or float16 (default: float32 on a CPU, else bfloat16)")
@@ -79,7 +86,8 @@ def load_pointer(options: argparse.Namespace) -> Any:
     """Load the model that the options of `add_model` name."""
     from molmo_point.pointer import Pointer
 
-    return Pointer.from_pretrained(options.model, device=options.device, quantization=options.quantization, dtype=options.dtype)
+    settings = {"device": options.device, "quantization": options.quantization, "dtype": options.dtype}
+    return Pointer.from_pretrained(options.model, taught=options.taught, **settings)
 
 
 def run_point(options: argparse.Namespace) -> int:

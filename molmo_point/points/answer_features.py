@@ -37,7 +37,7 @@ def answer_features(
         entropy=entropy,
         margin=margin,
         label_differs=max(labels, default=math.nan),
-        weakest=log_odds(min(completion.token_probabilities, default=math.nan)),
+        weakest=log_odds(_weakest(completion)),
         points=math.log(len(points)) if points else math.nan,
         distance=math.nan if familiarity is None or features is None else familiarity.distance(features.summary),
         at=evidence.at,
@@ -45,6 +45,12 @@ def answer_features(
         elsewhere=evidence.elsewhere,
         anywhere=evidence.anywhere,
     )
+
+
+def _weakest(completion: Completion) -> float:
+    """Return the smallest probability of a token, or the stated one of all points together; NaN where neither is known."""
+    stated = math.nan if completion.stated is None else completion.stated.count_probability
+    return min(completion.token_probabilities, default=stated)
 
 
 def _leading_digits(completion: Completion, answer: ParsedAnswer) -> tuple[float, float]:

@@ -13,7 +13,7 @@ from molmo_point.points.point_quality import rate_points
 from molmo_point.points.stop_rule import GrowingAnswer
 from molmo_point.request import Kind
 from molmo_point.results import Completion, ImagePoint
-from molmo_point.trust.answer_model import AnswerFeatures
+from molmo_point.trust.answer_model import AnswerFeatures, log_odds
 from molmo_point.trust.confidence_calibration import Calibration
 from molmo_point.trust.judgment import AnswerFacts, judge
 
@@ -75,12 +75,18 @@ def judge_answer(
         truncated,
         parsed.object_count,
         parsed.stated_count if counts else None,
+        () if completion.stated is None else completion.stated.cautions,
     )
     cautions = judge(facts, backend.name, training, calibration)
-    confidence = calibration.of_point(features, cautions)
+    # Tokens tell one confidence of all points; a model that states its quality does so for each.
+    each = (features if completion.stated is None else replace(features, digit=log_odds(p.digit_probability)) for p in named)
+    confidences = [calibration.of_point(known, cautions) for known in each]
     return JudgedAnswer(
         parsed,
-        tuple(replace(point, confidence=confidence, label=point.label or answer.request.words) for point in named),
+        tuple(
+            replace(point, confidence=confidence, label=point.label or answer.request.words)
+            for point, confidence in zip(named, confidences, strict=True)
+        ),
         cautions,
         _problems(parsed, answer),
         truncated,

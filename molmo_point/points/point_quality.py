@@ -38,15 +38,19 @@ def rate_points(
     """
     share = sigma_640_px / 640 if math.isfinite(sigma_640_px) else DEFAULT_SIGMA_SHARE
     by_place = {tuple(spread.written): spread for spread in spreads}
+    stated = {} if completion.stated is None else {point.written: point for point in completion.stated.points}
     probabilities = answer_confidences(completion, answer)
     rated = []
     for point, probability, spans in zip(answer.points, probabilities, answer.spans, strict=True):
-        spread = by_place.get(tuple(completion.text[slice(*span)] for span in spans))
+        x, y = (completion.text[slice(*span)] for span in spans)
+        spread, own = by_place.get((x, y)), stated.get((x, y))
         modes = tuple(
             replace(mode, covariance_px2=mode.covariance_px2 * calibration.spread_scale**2)
             for mode in (() if spread is None else spread.modes)
         )
         sigma_px = _sigma_px(point, modes) if modes else share * size_wh[0]
+        if own is not None:
+            probability, sigma_px = own.probability, sigma_px if modes else own.sigma_px
         rated.append(replace(point, digit_probability=probability, sigma_px=sigma_px, modes=modes))
     return tuple(rated)
 

@@ -33,7 +33,7 @@ class GrowingAnswer:
         # The words of its training tell what is harmless in a query.
         known = backend.training.vocabulary
         asked = request if known is None else replace(request, words=known.names(request.words))
-        self.prompt: Prompt = self.dialect.prompt(asked)
+        self.prompt: Prompt = replace(self.dialect.prompt(asked), asked=request.words)
         self.enough = False
         self._parser = IncrementalParser(size_wh, self.dialect, eager=True)
         self._growth: Growth | None = None

@@ -23,7 +23,7 @@ class AnswerFeatures:
         entropy: Largest entropy of a leading digit of a point, in nats.
         margin: Smallest lead of a leading digit over the second likeliest, 0 to 1.
         label_differs: Share of the words of the label that the query lacks, 0 to 1.
-        weakest: Log-odds of the smallest probability of a token of the answer.
+        weakest: Log-odds of the smallest probability of a token of the answer, or of the stated one of all its points.
         points: Logarithm of the number of points.
         distance: Distance of the image from the training.
         at: Evidence at the points; see `molmo_point.trust.word_readout.Evidence`.

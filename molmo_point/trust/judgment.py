@@ -25,6 +25,7 @@ class AnswerFacts:
         truncated: Whether the text ended before the answer did.
         object_count: Number of objects that the answer points at.
         stated_count: Number that it states; None without one.
+        stated: Cautions that the model states itself.
     """
 
     words: str
@@ -36,6 +37,7 @@ class AnswerFacts:
     truncated: bool = False
     object_count: int = 0
     stated_count: int | None = None
+    stated: tuple[Caution, ...] = ()
 
 
 def judge_image(color: ColorArray, training: TrainingDescription) -> Caution | None:
@@ -63,6 +65,7 @@ def judge(facts: AnswerFacts, model: str, training: TrainingDescription, calibra
         Caution(CautionKind.UNREADABLE, f"a part of the answer cannot be read: {facts.lost[0]}") if facts.lost else None,
         Caution(CautionKind.TRUNCATED, "the text ended before the answer did") if facts.truncated else None,
         _check_count(facts),
+        *facts.stated,
     )
     return tuple(caution for caution in found if caution is not None)
 

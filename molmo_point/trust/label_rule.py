@@ -50,10 +50,11 @@ def missing_share(query: str, label: str) -> float:
 
 def content_words(words: str) -> frozenset[str]:
     """Return the words that carry meaning, in lower case and in the singular."""
-    return frozenset(_singular(word) for word in _WORD.findall(words.casefold()) if word not in _EMPTY)
+    return frozenset(singular(word) for word in _WORD.findall(words.casefold()) if word not in _EMPTY)
 
 
-def _singular(word: str) -> str:
+def singular(word: str) -> str:
+    """Return a word in lower case in the singular; it stays if it has no plural form of the common kinds."""
     if len(word) > 4 and word.endswith(("shes", "ches", "xes", "sses", "zes")):
         return word[:-2]
     return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")) else word

@@ -129,6 +129,11 @@ class FeatureNetwork(nn.Module):
         return PatchFeatures(found, _STRIDE_PX / scale, (-0.5, -0.5))
 
 
+def available_networks() -> tuple[str, ...]:
+    """List the names of the feature networks of this package."""
+    return tuple(sorted(path.parent.name for path in _CHECKPOINTS.glob("*/features.json")))
+
+
 @cache
 def load_feature_network(name: str = DEFAULT_NETWORK) -> FeatureNetwork:
     """Load a feature network of this package, in float32.

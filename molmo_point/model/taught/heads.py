@@ -43,6 +43,11 @@ class Head:
         """
         return cls(**{field.name: arrays[field.name] for field in fields(cls)})
 
+    def fits(self, channels: int) -> bool:
+        """Tell whether types and shapes are those of a head on a network with this number of features."""
+        found = [(each.dtype, each.shape) for each in (self.weights, self.absence)]
+        return found == [(np.float32, (channels + 1,)), (np.float32, (2,))]
+
 
 def fit_heads(examples: Mapping[str, Sequence[ViewExamples]], heads: Mapping[str, Head], changed: str) -> dict[str, Head]:
     """Fit the head of an object that was taught, and those of objects that are confusable with it.

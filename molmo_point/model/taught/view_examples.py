@@ -45,6 +45,11 @@ class ViewExamples:
         """
         return cls(**{field.name: arrays[field.name] for field in fields(cls)})
 
+    def fits(self, channels: int) -> bool:
+        """Tell whether types and shapes are those of examples of a network with this number of features."""
+        rows = (self.on, self.off)
+        return len(self.on) > 0 and all(each.dtype == np.float16 and each.shape == (len(each), channels) for each in rows)
+
 
 def view_examples(view: ShownView, network: FeatureNetwork) -> ViewExamples:
     """Return the examples of one view."""

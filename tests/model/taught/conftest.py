@@ -1,0 +1,11 @@
+"""A library that is taught once for all tests."""
+
+import pytest
+
+from molmo_point.model.taught.library import Library
+from tests.model.taught.scenes import two_mugs
+
+
+@pytest.fixture(scope="session")
+def mugs() -> Library:
+    return two_mugs()
