@@ -13,7 +13,19 @@ from molmo_point.errors import FrameError
 from molmo_point.geometry.transforms import Transform
 from molmo_point.patch_features import PatchFeatures
 from molmo_point.plain_json import plain_json
-from molmo_point.results import Completion, Count, DepthStatus, Found, ImagePoint, Pointing, PointMode, Target, Unreachable
+from molmo_point.results import (
+    Completion,
+    Count,
+    DepthStatus,
+    Found,
+    ImagePoint,
+    Pointing,
+    PointMode,
+    StatedPoint,
+    StatedQuality,
+    Target,
+    Unreachable,
+)
 
 TARGET = Target(
     u=10.0, v=20.0, label="mug", confidence=0.9, position_m=np.array([0.1, 0.2, 0.6]),
@@ -169,13 +181,14 @@ POINT = ImagePoint(1.5, 2.5, "mug", 0.25, 3.5, 4, 2, 0.5, 6, (MODE,), 0.125)
 LOST = Unreachable(1.5, 2.5, "mug", DepthStatus.STALE, "old depth")
 CAUTION = Caution(CautionKind.UNKNOWN_WORDS, "m knows no mugs", ("mug",), "red cube")
 FEATURES = PatchFeatures(np.ones((1, 1, 2)), 1.0, (0.0, 0.0))
+STATED = StatedQuality((StatedPoint(("1.0", "2.0"), 0.5, 3.0),), 0.25, (CAUTION,))
 FULL = (
     CAUTION,
     MODE,
     POINT,
     LOST,
     dataclasses.replace(TARGET, alternate_depth_m=0.75),
-    Completion("t", 2, "stop", {"decode": 1.0}, ("a",), (0.5,), ((0.1,),), 0.25, 3, FEATURES),
+    Completion("t", 2, "stop", {"decode": 1.0}, ("a",), (0.5,), ((0.1,),), 0.25, 3, FEATURES, STATED),
     Pointing(
         "mug", "m", "t", True, (Found(POINT, TARGET), Found(POINT, None, LOST)), {"total": 1.5}, 7, "camera", ("odd",), True,
         0.125, (1, 2, 30, 40), (CAUTION,), 0.75, {"digit": -1.5},
