@@ -54,7 +54,7 @@ def test_an_answer_is_printed_alone(model: ScriptedBackend, image: str, capsys: 
     assert main(["ask", "What is this?", "--image", image, *options]) == 0
     assert capsys.readouterr().out == "A red mug.\n"
     assert model.asked == [("vqa2: What is this?", 512, (6, 8, 3))]
-    assert model.loaded == [("some/model", {"device": "cpu", "quantization": "nf4", "dtype": "bfloat16"})]
+    assert model.loaded == [("some/model", {"device": "cpu", "quantization": "nf4", "dtype": "bfloat16", "taught": None})]
 
 
 def test_a_caption_as_json(model: ScriptedBackend, image: str, capsys: pytest.CaptureFixture) -> None:

@@ -45,8 +45,9 @@ def model(monkeypatch):
     backend = ScriptedBackend(ONE)
     backend.loaded = []
 
-    def from_pretrained(name_or_folder="tabletop", *, device=None, quantization=None, dtype=None):
+    def from_pretrained(name_or_folder="tabletop", *, device=None, quantization=None, dtype=None, taught=None):
         backend.loaded.append((str(name_or_folder), device, quantization, dtype))
+        backend.taught = taught
         return Pointer(backend)
 
     monkeypatch.setattr(Pointer, "from_pretrained", staticmethod(from_pretrained))
@@ -312,6 +313,11 @@ def test_help_and_version_end_with_0(capsys):
     ):
         code, out, err = run(capsys, *arguments)
         assert code == 0 and out and not err
+
+
+def test_libraries_of_taught_objects_reach_the_model(model, files, capsys):
+    run(capsys, "point", "my mug", "--image", str(files / "image.png"), "--taught", "anna.taught", "--taught", "robot.taught")
+    assert model.taught == [Path("anna.taught"), Path("robot.taught")]
 
 
 def test_how_to_look_reaches_the_pointer(model, monkeypatch, tmp_path):
