@@ -9,7 +9,7 @@ import numpy as np
 from molmo_point.arrays import FloatArray
 from molmo_point.model.taught.shown_view import ShownView
 from molmo_point.patch_features import PatchFeatures
-from molmo_point.teaching.outline import import_cv2
+from molmo_point.teaching.masks.outline import import_cv2
 from molmo_point.teaching.view_quality import ViewLook, look_of
 
 _SAME_SIDE = 0.93

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from molmo_point.arrays import BoolArray, ColorArray, FloatArray
+from molmo_point.teaching.masks.outline import crop_around, import_cv2, widened
 from molmo_point.teaching.object_mask import ViewRefusal
-from molmo_point.teaching.outline import crop_around, import_cv2, widened
 
 _SCALE_PX = 640
 """Longer side of an image at which sizes are judged; the feature network sees images at this size."""

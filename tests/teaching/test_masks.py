@@ -8,14 +8,14 @@ import pytest
 
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
-from molmo_point.teaching.color_mask import mask_by_click
-from molmo_point.teaching.difference_mask import mask_by_difference
-from molmo_point.teaching.given_mask import mask_given, mask_in_box, mask_of_polygon
-from molmo_point.teaching.mask_sources import find_object_mask
-from molmo_point.teaching.motion_mask import mask_by_motion
+from molmo_point.teaching.masks.color_mask import mask_by_click
+from molmo_point.teaching.masks.difference_mask import mask_by_difference
+from molmo_point.teaching.masks.given_mask import mask_given, mask_in_box, mask_of_polygon
+from molmo_point.teaching.masks.mask_sources import find_object_mask
+from molmo_point.teaching.masks.motion_mask import mask_by_motion
+from molmo_point.teaching.masks.photograph_mask import mask_of_photograph
+from molmo_point.teaching.masks.region_mask import mask_by_region
 from molmo_point.teaching.object_mask import MaskDoubt, MaskSource, NoMask, ObjectMask, ViewRefusal
-from molmo_point.teaching.photograph_mask import mask_of_photograph
-from molmo_point.teaching.region_mask import mask_by_region
 
 from ..grasp.solids import mask_of, pixel_of
 from .shown import BALL, BOX, frame_of, overlap

@@ -12,10 +12,10 @@ from molmo_point.frame import RgbdFrame
 from molmo_point.grasp.object_region import ObjectRegion, RegionStatus, grow_region
 from molmo_point.grasp.patch import Patch, cut_patch, label_pieces
 from molmo_point.grasp.support import SupportPlane, find_support
-from molmo_point.teaching.color_mask import mask_by_click
+from molmo_point.teaching.masks.color_mask import mask_by_click
+from molmo_point.teaching.masks.outline import fitted_to_color, import_cv2, largest_piece, widened, without_holes
+from molmo_point.teaching.masks.piece import place_in
 from molmo_point.teaching.object_mask import MaskDoubt, MaskSource, NoMask, ObjectMask, ViewRefusal
-from molmo_point.teaching.outline import fitted_to_color, import_cv2, largest_piece, widened, without_holes
-from molmo_point.teaching.piece import place_in
 
 MAX_OBJECT_M = 0.3
 """Largest distance of an object's points from the point that chose it, in meters."""

@@ -13,10 +13,10 @@ from molmo_point.arrays import BoolArray, ColorArray, FloatArray
 from molmo_point.depth.frame_noise import noise_of
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
+from molmo_point.teaching.masks.outline import fitted_to_color, import_cv2, largest_piece, widened, without_holes
+from molmo_point.teaching.masks.piece import piece_at, pieces_of, place_in
+from molmo_point.teaching.masks.scene_alignment import scene_warp
 from molmo_point.teaching.object_mask import MaskDoubt, MaskSource, NoMask, ObjectMask, ViewRefusal
-from molmo_point.teaching.outline import fitted_to_color, import_cv2, largest_piece, widened, without_holes
-from molmo_point.teaching.piece import piece_at, pieces_of, place_in
-from molmo_point.teaching.scene_alignment import scene_warp
 
 _TINT, _STRONG_TINT = 11.0, 22.0
 """Change of tint, in levels of 255, that counts next to a strong one, and by itself."""

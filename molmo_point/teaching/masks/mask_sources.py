@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
-from molmo_point.teaching.color_mask import mask_by_click
-from molmo_point.teaching.difference_mask import mask_by_difference
-from molmo_point.teaching.motion_mask import mask_by_motion
+from molmo_point.teaching.masks.color_mask import mask_by_click
+from molmo_point.teaching.masks.difference_mask import mask_by_difference
+from molmo_point.teaching.masks.motion_mask import mask_by_motion
+from molmo_point.teaching.masks.photograph_mask import mask_of_photograph
+from molmo_point.teaching.masks.region_mask import mask_by_region
 from molmo_point.teaching.object_mask import MaskSource, NoMask, ObjectMask
-from molmo_point.teaching.photograph_mask import mask_of_photograph
-from molmo_point.teaching.region_mask import mask_by_region
 
 
 def find_object_mask(

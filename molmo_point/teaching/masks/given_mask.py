@@ -7,8 +7,7 @@ from numpy.typing import ArrayLike
 
 from molmo_point.arrays import BoolArray, ColorArray
 from molmo_point.errors import InputError
-from molmo_point.teaching.object_mask import MaskDoubt, MaskSource, NoMask, ObjectMask, ViewRefusal
-from molmo_point.teaching.outline import (
+from molmo_point.teaching.masks.outline import (
     contrast_lab,
     import_cv2,
     largest_piece,
@@ -17,6 +16,7 @@ from molmo_point.teaching.outline import (
     with_rim,
     without_holes,
 )
+from molmo_point.teaching.object_mask import MaskDoubt, MaskSource, NoMask, ObjectMask, ViewRefusal
 
 _LEAST_SHARE, _LEAST_CONTRAST_LAB = 0.1, 7.0
 _MOST_LEVELS_SHARE = 0.9

@@ -11,10 +11,10 @@ import numpy as np
 from molmo_point.arrays import BoolArray, FloatArray
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
+from molmo_point.teaching.masks.outline import fitted_to_color, import_cv2, largest_piece, widened, without_holes
+from molmo_point.teaching.masks.piece import piece_at, pieces_of, place_in
+from molmo_point.teaching.masks.scene_alignment import scene_warp
 from molmo_point.teaching.object_mask import MaskDoubt, MaskSource, NoMask, ObjectMask, ViewRefusal
-from molmo_point.teaching.outline import fitted_to_color, import_cv2, largest_piece, widened, without_holes
-from molmo_point.teaching.piece import piece_at, pieces_of, place_in
-from molmo_point.teaching.scene_alignment import scene_warp
 
 _SIDE_PX = 320
 _MOVED_PX, _CLEARLY_PX = 1.2, 2.5

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from molmo_point.arrays import ColorArray, FloatArray
-from molmo_point.teaching.outline import import_cv2
+from molmo_point.teaching.masks.outline import import_cv2
 
 _CORNERS, _QUALITY, _DISTANCE_PX = 300, 0.01, 8
 _MIN_INLIERS, _MIN_SHARE, _OFF_PX = 25, 0.4, 1.5

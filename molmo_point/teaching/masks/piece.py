@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from molmo_point.arrays import BoolArray
-from molmo_point.teaching.outline import import_cv2, largest_piece, widened
+from molmo_point.teaching.masks.outline import import_cv2, largest_piece, widened
 
 _NEAR_SHARE = 0.06
 _CLICK_PX = 4.0

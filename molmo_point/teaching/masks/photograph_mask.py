@@ -5,10 +5,10 @@ import math
 import numpy as np
 
 from molmo_point.arrays import BoolArray, ColorArray, FloatArray
-from molmo_point.teaching.color_mask import rimmed
+from molmo_point.teaching.masks.color_mask import rimmed
+from molmo_point.teaching.masks.outline import contrast_lab, import_cv2, largest_piece, separated, widened, without_holes
+from molmo_point.teaching.masks.piece import place_in
 from molmo_point.teaching.object_mask import MaskDoubt, MaskSource, NoMask, ObjectMask, ViewRefusal
-from molmo_point.teaching.outline import contrast_lab, import_cv2, largest_piece, separated, widened, without_holes
-from molmo_point.teaching.piece import place_in
 
 _SIDE_PX, _ROUNDS = 112, 140
 _LEAST_SHARE, _MOST_SHARE, _RIVAL_SHARE = 0.003, 0.5, 0.3

@@ -9,8 +9,8 @@ import numpy as np
 
 from molmo_point.arrays import BoolArray, ColorArray, FloatArray
 from molmo_point.errors import InputError
+from molmo_point.teaching.masks.outline import contrast_lab, import_cv2, largest_piece, separated, with_rim, without_holes
 from molmo_point.teaching.object_mask import MaskDoubt, MaskSource, NoMask, ObjectMask, ViewRefusal
-from molmo_point.teaching.outline import contrast_lab, import_cv2, largest_piece, separated, with_rim, without_holes
 
 _SHARES = (0.05, 0.075, 0.11, 0.16, 0.23, 0.33)
 """Radii in which the object at a point is searched, as shares of the longer side of the image."""

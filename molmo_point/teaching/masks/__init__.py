@@ -1,0 +1,1 @@
+"""Sources of the mask of a shown object."""
