@@ -10,7 +10,7 @@ from molmo_point.depth.frame_noise import noise_of
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
 from molmo_point.grasp.object_region import ObjectRegion, RegionStatus, grow_region
-from molmo_point.grasp.patch import Patch, cut_patch, label_pieces
+from molmo_point.grasp.patch import SPACING_M, Patch, cut_patch, label_pieces
 from molmo_point.grasp.support import SupportPlane, find_support
 from molmo_point.teaching.masks.color_mask import mask_by_click
 from molmo_point.teaching.masks.outline import fitted_to_color, import_cv2, largest_piece, widened, without_holes
@@ -31,6 +31,8 @@ _SEEDS = (0.3, 0.5, 0.7)
 _MIDDLE_SPREAD = 0.35
 _HULL_M = 0.02
 _WHOLE_M = 10.0
+_CELLS = 70_000
+_ENOUGH = 0.6
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,11 +159,10 @@ def standing_objects(frame: RgbdFrame) -> StandingObjects:
     depth_m, camera = frame.depth_m, frame.intrinsics
     assert depth_m is not None and camera is not None
     height, width = depth_m.shape
-    middle = depth_m[height // 5 : -(height // 5) or None, width // 5 : -(width // 5) or None]
-    at_m = float(np.nanmedian(middle)) if np.isfinite(middle).any() else math.nan
-    if not math.isfinite(at_m):
-        at_m = float(np.nanmedian(depth_m)) if np.isfinite(depth_m).any() else 1.0
     center = np.array([0.5 * (width - 1), 0.5 * (height - 1)])
+    # The depth that is named here decides how far apart the cells of the patch are.
+    thin = max(1, round(math.sqrt(depth_m.size / _CELLS)))
+    at_m = SPACING_M * camera.focal_px / thin
     patch = cut_patch(depth_m, center, at_m, camera, noise_of(frame), reach_m=_WHOLE_M)
     support = _main_support(patch)
     if support is None:
@@ -179,7 +180,9 @@ def _main_support(patch: Patch) -> SupportPlane | None:
     for down_share in _SEEDS:
         for across_share in _SEEDS:
             target = _nearest_point(patch, round(down_share * rows), round(across_share * columns))
-            plane = None if target is None else find_support(patch, target)
+            if target is None or (best is not None and best[0] > _ENOUGH * weight.sum() and _is_on(best[1], target)):
+                continue
+            plane = find_support(patch, target)
             if plane is None:
                 continue
             with np.errstate(invalid="ignore"):
@@ -188,6 +191,10 @@ def _main_support(patch: Patch) -> SupportPlane | None:
             if best is None or held > 1.02 * best[0]:
                 best = held, plane
     return None if best is None else best[1]
+
+
+def _is_on(plane: SupportPlane, point_m: FloatArray) -> bool:
+    return abs(float(plane.height_m(point_m))) < 0.006 + 3.0 * plane.sigma_m
 
 
 def _nearest_point(patch: Patch, row: int, column: int) -> FloatArray | None:
