@@ -4,24 +4,24 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from molmo_point.model.taught.library import Library
 
 from molmo_point.errors import CameraError, InputError
 from molmo_point.frame import RgbdFrame
+from molmo_point.model.taught.library import Library
 from molmo_point.teaching.advice import AdviceKind
 from molmo_point.teaching.correction import correct
 from molmo_point.teaching.object_mask import MaskSource, ViewRefusal
 from molmo_point.teaching.session import TeachingSession, look_alikes, offer_frames
 
 from ..grasp.solids import mask_of, pixel_of
-from .shown import BALL, BOX, GREEN, frame_of
+from .shown import BALL, BOX, GREEN, MeanColors, frame_of
 
 LIBRARY = Library.empty()
 TURNED = replace(BOX, yaw_rad=1.5, position_base_m=(0.02, -0.03, 0.02))
 
 
-def session(name: str = "red box", **options) -> TeachingSession:
-    return TeachingSession(LIBRARY, name, **options)
+def session(name: str = "red box", library: Library = LIBRARY, **options) -> TeachingSession:
+    return TeachingSession(library, name, network=MeanColors(), **options)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def taught() -> Library:
     assert first.advice.kind is AdviceKind.TURN_QUARTER
     box.offer(frame_of(TURNED, seed=1))
     library = box.finish()
-    ball = TeachingSession(library, "green ball")
+    ball = session("green ball", library)
     assert ball.offer(frame_of(BALL, colors=(GREEN,))).accepted
     return ball.finish()
 
@@ -92,10 +92,10 @@ def test_the_empty_scene_is_seen_first_for_the_difference():
 def test_a_name_that_exists_is_refused_before_anything_is_shown(taught):
     for name in ("red box", "The Red Box", "brick"):
         with pytest.raises(InputError, match="must not exist"):
-            TeachingSession(taught, name)
+            session(name, taught)
     with pytest.raises(InputError, match="green bal"):
-        TeachingSession(taught, "green bal", add=True)
-    more = TeachingSession(taught, "green ball", add=True)
+        session("green bal", taught, add=True)
+    more = session("green ball", taught, add=True)
     assert more.offer(frame_of(replace(BALL, position_base_m=(0.0, 0.05, 0.03)), colors=(GREEN,))).accepted
     assert len(more.finish().find("green ball").views) == 2
 
