@@ -119,6 +119,22 @@ def read_video(path: Path) -> None:
             pass
 
 
+def taught_library(folder: Path) -> bytes:
+    """Teach one object, and give the bytes of its library."""
+    pytest.importorskip("torch")
+    from molmo_point.model.taught.library_file import write_library
+    from tests.model.taught.scenes import small_library
+
+    write_library(folder / "base.taught", small_library())
+    return (folder / "base.taught").read_bytes()
+
+
+def read_taught(path: Path) -> None:
+    from molmo_point.model.taught.library_file import read_library
+
+    assert len(read_library(path)) <= 2000
+
+
 def recorded(path: Path) -> Path:
     with RecordingWriter(path) as writer:
         for number in range(2):
@@ -144,6 +160,7 @@ READERS: dict[str, tuple[Callable[[Path], bytes], Callable[[Path], Any]]] = {
     "recording.zip": (lambda folder: recorded(folder / "base.zip").read_bytes(), read_recording),
     "manifest.bytes": (lambda folder: (recorded(folder / "recording") / "manifest.json").read_bytes(), read_manifest),
     "video.mp4": (lambda folder: write_video(folder / "base.mp4", [COLOR] * 4, 10).read_bytes(), read_video),
+    "taught.safetensors": (taught_library, read_taught),
     **{name: (checkpoint_member(name), read_checkpoint) for name in CHECKPOINT},
 }
 

@@ -11,6 +11,7 @@ from molmo_point.commands.vocabulary import (
     EVERYTHING,
     NUMBERS,
     OTHER_PLACES,
+    OWNERS,
     PRONOUNS,
     RELATIONS,
     SIDES,
@@ -112,11 +113,19 @@ def _object(words: Words) -> NamedObject:
     if every and len(words) > 1:
         words = words[1:]
         words = words[1:] if words[0].lower() == "of" and len(words) > 1 else words
-    words = without_article(words)
+    owner, words = _owner(words)
     repeats = _number(words) if len(words) > 1 else 0
     if repeats:
-        words = without_article(words[2:] if lower(words[1:2]) == ("of",) and len(words) > 2 else words[1:])
-    return NamedObject(" ".join(words), every=every, repeats=1 if every else max(repeats, 1))
+        inner, words = _owner(words[2:] if lower(words[1:2]) == ("of",) and len(words) > 2 else words[1:])
+        owner = owner or inner
+    return NamedObject(" ".join((*owner, *words)), every=every, repeats=1 if every else max(repeats, 1))
+
+
+def _owner(words: Words) -> tuple[Words, Words]:
+    """Divide words into their owner, "my" in "the my mug", or (), and the rest without articles."""
+    rest = without_article(words)
+    dropped = lower(words[: len(words) - len(rest)])
+    return tuple(word for word in dropped if word in OWNERS)[-1:], rest
 
 
 def _number(words: Words) -> int:

@@ -146,4 +146,4 @@ def describe_step(step: Step) -> str:
 
 
 def _the(name: str) -> str:
-    return name if name.lower().startswith(("the ", "a ", "an ", "all ", "my ")) else f"the {name}"
+    return name if name.lower().startswith(("the ", "a ", "an ", "all ", "my ", "your ", "our ")) else f"the {name}"

@@ -85,7 +85,9 @@ OTHER_PLACES = _phrases(
 )
 """Places without a relation; commands with them are refused."""
 
-ARTICLES = frozenset(("a", "an", "the", "this", "that", "these", "those", "some", "my", "your", "our", "one", "any"))
+OWNERS = frozenset(("my", "your", "our"))
+"""They are part of a name: "my mug" may have been taught."""
+ARTICLES = frozenset(("a", "an", "the", "this", "that", "these", "those", "some", "one", "any")) | OWNERS
 EVERY = frozenset(("all", "every", "each", "both"))
 EVERYTHING = frozenset(("everything", "all", "it all", "all of it", "all of them", "everything else", "anything", "all objects"))
 PRONOUNS = frozenset(("it", "this", "that", "them", "these", "those", "one", "him", "her", "this one", "that one"))

@@ -67,7 +67,8 @@ def judge(facts: AnswerFacts, model: str, training: TrainingDescription, calibra
         _check_count(facts),
         *facts.stated,
     )
-    return tuple(caution for caution in found if caution is not None)
+    order = list(CautionKind)
+    return tuple(sorted((caution for caution in found if caution is not None), key=lambda caution: order.index(caution.kind)))
 
 
 def _check_evidence(facts: AnswerFacts, model: str) -> Caution:

@@ -281,3 +281,17 @@ def test_a_stop_word_at_either_end_always_stops(word, others, first):
 )
 def test_a_question_for_a_number_moves_nothing(text: str) -> None:
     assert parse_command(text).steps == (CountStep("red cubes"),)
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("pick up my mug", "my mug"),
+        ("count all of my mugs", "my mugs"),
+        ("point at the mug", "mug"),
+        ("take our two mugs", "our mugs"),
+    ],
+)
+def test_the_owner_is_part_of_a_name(text: str, what: str) -> None:
+    step = parse_command(text).steps[0]
+    assert isinstance(step, CountStep | PickStep | PointStep) and step.what == what

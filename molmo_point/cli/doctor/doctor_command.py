@@ -17,10 +17,10 @@ from molmo_point.cli.doctor.probes import FAIL, NOTE, OK, WARN, Check
 from molmo_point.cli.frame_source import add_camera_option
 from molmo_point.cli.output import add_json, show
 from molmo_point.cli.signal_end import must_unwind
-from molmo_point.errors import MolmoPointError
+from molmo_point.errors import MolmoPointError, printable
 
 _CHECKPOINTS = Path(__file__).resolve().parents[2] / "checkpoints"
-_NAMED, _CAMERA = "checkpoint of --model", "depth of --camera"
+_NAMED, _CAMERA, _TAUGHT = "checkpoint of --model", "depth of --camera", "library of --taught"
 _SIGNS = {OK: "✓", WARN: "!", FAIL: "✗", NOTE: "·"}
 
 
@@ -31,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", metavar="PATH", help="describe this checkpoint: its model, missing files, and the memory it takes"
     )
+    parser.add_argument("--taught", metavar="FILE", help="check this library of taught objects")
     add_camera_option(parser, "read frames of a camera, and tell whether its depth fits its color images")
     add_json(parser)
     parser.set_defaults(run=run)
@@ -38,14 +39,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run all checks and print them; return 1 if a required part is broken."""
-    checks = examine(options.model, options.camera)
+    checks = examine(options.model, options.camera, options.taught)
     broken = any(check.status == FAIL for check in checks)
     show(options, {"ok": not broken, "checks": [check.to_dict() for check in checks]}, _lines(checks))
     return 1 if broken else 0
 
 
-def examine(model: str | None = None, camera: str | None = None) -> list[Check]:
-    """Run all checks, in the order of the report; a checkpoint folder and a camera are examined in addition."""
+def examine(model: str | None = None, camera: str | None = None, taught: str | None = None) -> list[Check]:
+    """Run all checks, in the order of the report; a checkpoint, a camera and a library are examined in addition."""
     steps: list[tuple[str, Callable[[], list[Check]]]] = [
         ("system", _system),
         *((need[0], lambda need=need: [_package(*need)]) for need in _PACKAGES),
@@ -57,6 +58,8 @@ def examine(model: str | None = None, camera: str | None = None) -> list[Check]:
     ]
     if model is not None:
         steps.append((_NAMED, lambda: [_named_checkpoint(model)]))
+    if taught is not None:
+        steps.append((_TAUGHT, lambda: [_library(taught)]))
     if camera is not None:
         steps.append((_CAMERA, lambda: [_alignment(camera)]))
     # After Ctrl-C, the checks that have not begun do not begin, and `probing` kills the others.
@@ -214,6 +217,17 @@ def _named_checkpoint(model: str) -> Check:
     if not newest:
         return Check(_NAMED, FAIL, f"{model} is neither a folder nor in the cache {cache}", f"hf download {model}")
     return _checkpoint(newest[-1])
+
+
+def _library(path: str) -> Check:
+    """Check a library of taught objects in a process of its own: reading it imports torch."""
+    answer = probes.run_probe(probes.TAUGHT, path)
+    if "names" not in answer:
+        fix = answer.get("fix", "repair torch first, or report it")
+        return Check(_TAUGHT, FAIL, printable(answer.get("problem") or answer["error"]), printable(fix))
+    names = answer["names"]
+    found = f"complete, {len(names)} objects, {answer['views']} views, features {answer['features']}"
+    return Check(_TAUGHT, OK, found, "", tuple(printable(name) for name in names), answer)
 
 
 def _checkpoint(folder: Path) -> Check:

@@ -172,6 +172,18 @@ importlib.import_module(sys.argv[1])
 print(json.dumps({}))
 """
 
+TAUGHT = """
+import json, sys
+from molmo_point.errors import MolmoPointError
+from molmo_point.model.taught.library_file import read_library
+try:
+    library = read_library(sys.argv[1])
+    views = sum(len(each.views) for each in library.objects)
+    print(json.dumps({"features": library.features, "names": library.names, "views": views}))
+except MolmoPointError as error:
+    print(json.dumps({"problem": f"{error.what}: {error.given}", "fix": error.fix}))
+"""
+
 TORCH = """
 import json, torch
 gpus = []

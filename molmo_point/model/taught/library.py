@@ -269,11 +269,12 @@ class Library:
 
 def network_of(features: str) -> FeatureNetwork:
     """Load the feature network of a version of the features; errors as `Library.load_network`."""
-    networks = {network.version: network for network in map(load_feature_network, available_networks())}
-    if features in networks:
-        return networks[features]
+    name = features.rpartition("-")[0]
+    if name in available_networks() and (network := load_feature_network(name)).version == features:
+        return network
+    known = ", ".join(load_feature_network(each).version for each in available_networks())
     fix = "teach its objects again with this version, or use the version of molmo-point that wrote it"
-    raise InputError("library must be of features that this version has", f"{features[:80]!r}, not {', '.join(networks)}", fix)
+    raise InputError("library must be of features that this version has", f"{features[:80]!r}, not {known}", fix)
 
 
 def listed_names(names: Sequence[str]) -> str:

@@ -1,5 +1,6 @@
 """`TaughtBackend`: a library of taught objects as a model that answers in Molmo's text."""
 
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,7 @@ from molmo_point.trust.training_description import TrainingDescription
 _ABSENT = " There are none."
 _IMAGES_KEPT = 4
 _LEAST_WEIGHT = 0.02
+_LEAST_FAMILIARITY = 0.01
 _CALIBRATION = Calibration(
     confidence=line("digit", 1.0, 0.0),
     absent=line("absent", 1.0, 0.0),
@@ -207,7 +209,17 @@ def _quality(answered: Sequence[_Answered], found: Mapping[str, Places], named: 
     points = tuple(StatedPoint(each.written, each.place.probability, each.place.sigma_px) for each in answered)
     left_out = [place.probability for places in found.values() for place in places.places[places.count :]]
     right = float(np.prod([point.probability for point in points]) * np.prod(1 - np.array(left_out)))
-    return StatedQuality(points, right, _confusions(answered, {each.name for each in named}))
+    cautions = (*_unfamiliar(found), *_confusions(answered, {each.name for each in named}))
+    return StatedQuality(points, right, cautions)
+
+
+def _unfamiliar(found: Mapping[str, Places]) -> tuple[Caution, ...]:
+    """Return the caution about an image that is unlike all those that were taught; where that is unknown, there is none."""
+    familiarity = min((places.familiarity for places in found.values()), default=math.nan)
+    if not familiarity < _LEAST_FAMILIARITY:
+        return ()
+    message = "the image is unlike those that the objects were taught in; teach a view in this light and place"
+    return (Caution(CautionKind.UNFAMILIAR_IMAGE, message),)
 
 
 def _confusions(answered: Sequence[_Answered], meant: set[str]) -> tuple[Caution, ...]:

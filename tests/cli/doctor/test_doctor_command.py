@@ -186,6 +186,23 @@ def probing(tmp_path, monkeypatch):
     return check
 
 
+def test_a_library_of_taught_objects_is_described_or_refused(monkeypatch):
+    answers = iter(
+        ({"features": "lite0-1", "names": ["my mug", "a\x1b[2J"], "views": 7}, {"problem": "no: x", "fix": "y"}, {"error": "z"})
+    )
+    monkeypatch.setattr(probes, "run_probe", lambda program, path: next(answers))
+    good, bad, crashed = (doctor._library("x.taught") for _ in range(3))
+    assert (good.status, good.found) == ("ok", "complete, 2 objects, 7 views, features lite0-1") and "\x1b" not in good.details[1]
+    assert (bad.status, bad.found, bad.fix) == ("fail", "no: x", "y") and crashed.found == "z" and crashed.fix
+
+
+@pytest.mark.slow
+def test_a_library_is_read_in_a_process_of_its_own(tmp_path):
+    (tmp_path / "x.taught").write_bytes(b"no library")
+    check = doctor._library(str(tmp_path / "x.taught"))
+    assert check.status == "fail" and "must be a library of taught objects" in check.found and check.fix
+
+
 def test_devices_of_a_camera_driver_are_listed_by_its_own_probe(probing):
     package, slow, good = probing("return DeviceReport('D435, USB 2', 'use USB 3'), DeviceReport('D435, USB 3.2')")
     assert package.name == "numpy" and (package.status, slow.status, good.status) == (OK, WARN, OK)
@@ -223,7 +240,7 @@ def test_a_hugging_face_name_is_looked_up_in_the_cache(checkpoint, tmp_path, mon
 @pytest.fixture
 def scripted(monkeypatch):
     checks = [Check("python", OK, "3"), Check("open3d", WARN, "not installed", "pip install open3d")]
-    monkeypatch.setattr(doctor, "examine", lambda model=None, camera=None: checks)
+    monkeypatch.setattr(doctor, "examine", lambda *_: checks)
     return checks
 
 

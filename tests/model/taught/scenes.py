@@ -9,7 +9,7 @@ from molmo_point.model.taught.shown_view import ShownView
 
 SIZE_WH = (320, 240)
 Pattern = tuple[tuple[int, int, int], int]
-RED, GREEN, BLUE = ((200, 30, 30), 5), ((30, 160, 40), 11), ((40, 40, 210), 19)
+RED, GREEN, BLUE, PINK = ((200, 30, 30), 5), ((30, 160, 40), 11), ((40, 40, 210), 19), ((230, 90, 200), 31)
 
 
 def draw(objects: Mapping[str, Pattern], seed: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -38,3 +38,8 @@ def two_mugs() -> Library:
     """Teach two mugs that are easy to tell apart."""
     library = Library.empty().taught("my mug", views("my mug", RED), ["the red one of mine"], ["a mug"])
     return library.taught("spare mug", views("spare mug", GREEN), categories=["mug"])
+
+
+def small_library() -> Library:
+    """Teach one object by one view."""
+    return Library.empty().taught("a pen", views("a pen", PINK, (5,)))

@@ -1,12 +1,14 @@
 """A library as a value: teaching, words, renaming, merging; every change leaves the old one as it was."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from molmo_point.errors import InputError
 from molmo_point.model.taught.library import Library
 from molmo_point.model.taught.taught_object import thumbnail_png
-from tests.model.taught.scenes import BLUE, GREEN, RED, views
+from tests.model.taught.scenes import BLUE, RED, views
 
 
 def test_a_query_names_one_object_or_all_of_a_category(mugs: Library) -> None:
@@ -30,10 +32,9 @@ def test_views_are_kept_with_their_pictures(mugs: Library) -> None:
     assert red > 100 and thumbnail_png(mug.views[0]).startswith(b"\x89PNG")
 
 
-def test_teaching_leaves_the_heads_of_other_objects(mugs: Library) -> None:
-    more = mugs.taught("a pen", views("a pen", BLUE, (5,)))
-    assert more.names == (*mugs.names, "a pen") and len(mugs) == 2
-    assert all(more.heads[name] is mugs.heads[name] for name in mugs.names)
+def test_teaching_leaves_the_heads_of_other_objects(pen: Library) -> None:
+    more = pen.taught("my mug", views("my mug", RED, (1,)))
+    assert more.names == ("a pen", "my mug") and pen.names == ("a pen",) and more.heads["a pen"] is pen.heads["a pen"]
 
 
 def test_views_can_be_added_and_taken(mugs: Library) -> None:
@@ -73,12 +74,11 @@ def test_words_are_added_and_taken(mugs: Library) -> None:
         more.with_words("my mug", aliases="cup")
 
 
-def test_libraries_merge_if_their_names_agree(mugs: Library) -> None:
-    pen = Library.empty(title="pens").taught("a pen", views("a pen", BLUE, (5,)))
-    both = mugs.merged(pen)
+def test_libraries_merge_if_their_names_agree(mugs: Library, pen: Library) -> None:
+    both = mugs.merged(replace(pen, title="pens"))
     assert both.names == ("my mug", "spare mug", "a pen") and set(both.heads) == set(both.names) and both.title == "pens"
     assert mugs.merged(mugs).names == mugs.names
-    other = Library.empty(title="robot").taught("My mug", views("x", GREEN, (7,)))
+    other = replace(pen.renamed("a pen", "My mug"), title="robot")
     with pytest.raises(InputError, match=r"in robot.*taught rename"):
         mugs.merged(other)
     assert mugs.merged(other.renamed("my mug", "the robot's mug")).names[-1] == "the robot's mug"

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,16 +15,19 @@ from molmo_point.model.taught.layered_backend import LayeredBackend
 from molmo_point.model.taught.library import Library
 from molmo_point.model.taught.library_file import write_library
 from molmo_point.model.taught.places import Place, Places
+from molmo_point.model.taught.seen_image import SeenImage
 from molmo_point.model.taught.taught_backend import TaughtBackend
+from molmo_point.patch_features import PatchFeatures
 from molmo_point.pointer import Pointer
 from molmo_point.request import Kind
 from molmo_point.results import Completion
 from molmo_point.trust.trained_words import TrainedWords
 from molmo_point.trust.training_description import TrainingDescription
-from tests.model.taught.scenes import BLUE, GREEN, RED, draw
+from tests.model.taught.scenes import BLUE, GREEN, RED, SIZE_WH, draw
 
 IMAGE, MASKS = draw({"other": BLUE, "my mug": RED, "spare mug": GREEN}, 50)
 ABSENT = Places((Place(9.0, 9.0, 0.1, 5.0),), 0.9, True, 0)
+SEEN = SeenImage((PatchFeatures(np.zeros((2, 2, 3), np.float32), 160.0, (-0.5, -0.5)),), SIZE_WH)
 MY_PLACE, SPARE_PLACE = Place(100.0, 60.0, 0.9, 4.0), Place(200.0, 120.0, 0.95, 6.0)
 
 
@@ -49,6 +53,7 @@ Found = dict[str, Places]
 def pointer(mugs: Library, monkeypatch: pytest.MonkeyPatch) -> Callable[[Found], Pointer]:
     def make(found: Found, below: Backend | None = None) -> Pointer:
         monkeypatch.setattr(taught_backend, "find_places", lambda seen, heads, name: found[name])
+        monkeypatch.setattr(taught_backend, "see_image", lambda image, network: SEEN)
         taught = TaughtBackend(mugs)
         return Pointer(taught if below is None else LayeredBackend(taught, below))
 
@@ -105,6 +110,13 @@ def test_a_place_that_another_object_explains_is_doubted(pointer) -> None:
     assert not answer.trusted and answer.points[0].confidence == pytest.approx(0.55)
     both = {"my mug": one(doubtful), "spare mug": one(SPARE_PLACE)}
     assert pointer(both).point(IMAGE, "mugs").trusted, "either of them was meant"
+
+
+def test_an_image_that_is_unlike_the_taught_ones_is_doubted(pointer) -> None:
+    strange = replace(one(Place(100.0, 60.0, 0.55, 4.0, "spare mug", 0.42)), familiarity=0.002)
+    answer = pointer({"my mug": strange}).point(IMAGE, "my mug")
+    assert [each.kind for each in answer.cautions] == [CautionKind.UNFAMILIAR_IMAGE, CautionKind.CONFUSABLE]
+    assert math.isnan(answer.points[0].confidence) and math.isnan(answer.absent_probability)
 
 
 def test_the_spread_has_the_places_that_were_left_out(pointer) -> None:
