@@ -10,6 +10,7 @@ from molmo_point.cli.calibrate import calibrate_command as calibrate
 from molmo_point.cli.doctor import doctor_command as doctor
 from molmo_point.cli.evaluate import eval_command as evaluate
 from molmo_point.cli.exit_codes import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_NOT_TRAINED, EXIT_NOTHING_FOUND, EXIT_OK
+from molmo_point.cli.teach import taught_command, teach_command
 from molmo_point.text_checks import printable
 
 _EPILOG = (
@@ -38,6 +39,8 @@ def build_parser() -> argparse.ArgumentParser:
     ask.add_count(commands.add_parser("count", help="count what the words name", epilog=_EPILOG))
     question.add_ask(commands.add_parser("ask", help="ask anything about an image", epilog=_EPILOG))
     question.add_caption(commands.add_parser("caption", help="describe an image", epilog=_EPILOG))
+    teach_command.add_arguments(commands.add_parser("teach", help="learn an object from a few views", epilog=_EPILOG))
+    taught_command.add_arguments(commands.add_parser("taught", help="show, rename, correct, merge and forget taught objects"))
     demo.add_arguments(commands.add_parser("demo", help="point at objects on a simulated table", epilog=_EPILOG))
     view.add_arguments(commands.add_parser("view", help="a simulated arm in the browser, moved by typed commands"))
     evaluate.add_arguments(commands.add_parser("eval", help="measure a checkpoint on scenes with known truth"))

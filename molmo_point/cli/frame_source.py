@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from molmo_point.camera.base import Camera
 from molmo_point.camera.registry import parse_camera, usage
 from molmo_point.cli.output import progress
 from molmo_point.depth.frame_noise import noise_of
@@ -146,14 +147,19 @@ def _from_recording(options: argparse.Namespace) -> RgbdFrame:
         return recording.questioned(recording[number])
 
 
-def _from_camera(options: argparse.Namespace) -> RgbdFrame:
+def open_named_camera(options: argparse.Namespace) -> Camera:
+    """Open the camera that --camera and --serial name."""
     request = parse_camera(options.camera)
     if options.serial is not None:
         if request.driver.source.name != "serial":
             given = f"--serial with --camera {options.camera}"
             raise InputError("--serial goes with a camera that has a serial number", given, "leave --serial out")
         request = request.filled({"serial": options.serial})
-    with request.open() as camera:
+    return request.open()
+
+
+def _from_camera(options: argparse.Namespace) -> RgbdFrame:
+    with open_named_camera(options) as camera:
         frame = camera.read()
         _told(options, camera.understood)
     return frame

@@ -59,16 +59,17 @@ def _add_shared(parser: argparse.ArgumentParser, query_help: str) -> None:
 
 
 def add_model(parser: argparse.ArgumentParser) -> Any:
+    """Add the options that name a model with its taught objects, and its settings; return their group."""
+    group = add_checkpoint(parser)
+    told = "taught objects to know as well (may repeat; --model none: only)"
+    group.add_argument("--taught", action="append", type=Path, metavar="FILE", help=told)
+    return group
+
+
+def add_checkpoint(parser: argparse.ArgumentParser) -> Any:
     """Add the options that name a model and its settings; return their group."""
     group = parser.add_argument_group("model")
     group.add_argument("--model", default="tabletop", help="embedded name, folder of a checkpoint, or Hugging Face name")
-    group.add_argument(
-        "--taught",
-        action="append",
-        type=Path,
-        metavar="FILE",
-        help="taught objects to know as well (may repeat; --model none: only)",
-    )
     group.add_argument("--device", help="cpu, cuda, cuda:1, ... (default: the best there is)")
     group.add_argument("--quantization", help="int8 or nf4 (needs bitsandbytes)")
     group.add_argument("--dtype", help="float32, bfloat16 or float16 (default: float32 on a CPU, else bfloat16)")
@@ -82,12 +83,12 @@ def add_accept_cautions(group: Any) -> None:
     group.add_argument("--accept-cautions", nargs="+", default=[], type=str.upper, choices=kinds, metavar="KIND", help=told)
 
 
-def load_pointer(options: argparse.Namespace) -> Any:
-    """Load the model that the options of `add_model` name."""
+def load_pointer(options: argparse.Namespace, *, taught: bool = True) -> Any:
+    """Load the model that the options of `add_model` name; without its taught objects if `taught` is False."""
     from molmo_point.pointer import Pointer
 
     settings = {"device": options.device, "quantization": options.quantization, "dtype": options.dtype}
-    return Pointer.from_pretrained(options.model, taught=options.taught, **settings)
+    return Pointer.from_pretrained(options.model, taught=options.taught if taught else None, **settings)
 
 
 def run_point(options: argparse.Namespace) -> int:

@@ -26,7 +26,6 @@ from molmo_point.picking.guarded_arm import GuardedArm
 from molmo_point.picking.states import OnState, Outcome, PickFailure, PickState
 from molmo_point.teaching.circled_object import CircledObject, object_at, position_at
 from molmo_point.teaching.circling_settings import CirclingSettings
-from molmo_point.teaching.session import TeachingSession
 from molmo_point.teaching.viewpoints import Viewpoint, rings, spread_out
 
 _ROLLS_DEG = (0.0, 90.0, -90.0, 180.0)
@@ -56,16 +55,6 @@ class ViewAnswer:
 
 Offer = Callable[[RgbdFrame, tuple[float, float]], ViewAnswer]
 """Takes a frame and a pixel (u, v) on the object, and tells if it is a good view. `rotate_deg` makes the picture upright."""
-
-
-def offers_to(session: TeachingSession) -> Offer:
-    """Return an `Offer` that offers views to a session, which then learns them with `finish`."""
-
-    def offer(frame: RgbdFrame, pixel: tuple[float, float]) -> ViewAnswer:
-        offered = session.offer(frame, uv=pixel, origin=frame.frame)
-        return ViewAnswer(offered.accepted, offered.message if offered.refusal else "")
-
-    return offer
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -32,12 +32,14 @@ class SourceFrame:
 
     Attributes:
         origin: Name of the file, with the time in it if it holds several frames.
+        path: The file of a photograph; None for one of several frames.
         frame: The frame; None if it cannot be read.
         problem: Reason why it cannot be read; None for a frame.
         share: Part of the source that is over after this frame, 0 to 1; NaN if the length is unknown.
     """
 
     origin: str
+    path: Path | None
     frame: RgbdFrame | None
     problem: MolmoPointError | None = None
     share: float = float("nan")
@@ -64,13 +66,14 @@ def frames_of(sources: Sequence[str | Path], views: int) -> Iterator[SourceFrame
         yield from _moments(source, views)
 
 
-def is_photos(sources: Sequence[str | Path]) -> bool:
-    """Return True if all sources are photographs or folders of them, each of which a person chose.
+def photographs_of(sources: Sequence[str | Path]) -> list[Path]:
+    """Return the photographs of the sources, each of which a person chose; empty if a source has many frames.
 
     Raises:
         InputError: As `frames_of`.
     """
-    return not _sorted_out(sources)[1]
+    photos, many = _sorted_out(sources)
+    return [] if many else photos
 
 
 def object_folders(folder: str | Path) -> dict[str, Path]:
@@ -153,9 +156,9 @@ def _photo(path: Path, share: float) -> SourceFrame:
         depth = _depth_of(path)
         lens = path.with_name(_INTRINSICS)
         intrinsics = lens if depth is not None and lens.is_file() else None
-        return SourceFrame(path.name, load_frame(path, depth, intrinsics), None, share)
+        return SourceFrame(path.name, path, load_frame(path, depth, intrinsics), None, share)
     except InputError as error:
-        return SourceFrame(path.name, None, error, share)
+        return SourceFrame(path.name, path, None, error, share)
 
 
 def _checked(text: str) -> None:
@@ -187,4 +190,4 @@ def _moments(source: str, views: int) -> Iterator[SourceFrame]:
                 continue
             last_ns, last_count = frame.stamp_ns, count
             share = min((count + 1) / total, 1.0) if total else float("nan")
-            yield SourceFrame(f"{name} at {(frame.stamp_ns - first_ns) * 1e-9:.1f} s", frame, None, share)
+            yield SourceFrame(f"{name} at {(frame.stamp_ns - first_ns) * 1e-9:.1f} s", None, frame, None, share)

@@ -8,16 +8,11 @@ import pytest
 
 from molmo_point.arm.arm import ArmDriver
 from molmo_point.errors import CameraError, InputError
-from molmo_point.model.taught.library import Library
 from molmo_point.picking.states import PickFailure
-from molmo_point.teaching.circling import Circler, ViewAnswer, offers_to
+from molmo_point.teaching.circling import Circler, ViewAnswer
 from molmo_point.teaching.circling_settings import CirclingSettings
-from molmo_point.teaching.session import TeachingSession
 
-from ..grasp.solids import pixel_of
 from .circling_rig import HOME, BoxCamera, JumpingArm, cast
-from .shown import BOX as BOX_SHOWN
-from .shown import MeanColors, frame_of
 
 MUG = ((0.05, 0.02, 0.03), (0.02, 0.02, 0.03))
 AWAY = ((0.7, 0.7, 0.03), (0.02, 0.02, 0.03))
@@ -327,11 +322,3 @@ def test_the_simulated_arm_touches_nothing_and_shows_the_object(seed):
         assert result.success and result.accepted == 8, result.message
         assert not truth.touches and truth.moved_m().max() < 0.002
         assert np.mean(on_object) >= 0.8, "a neighbor may hide the object in a view or two"
-
-
-def test_views_go_to_a_session_which_refuses_poor_ones():
-    session = TeachingSession(Library.empty(), "red box", network=MeanColors())
-    offer, frame, pixel = offers_to(session), frame_of(BOX_SHOWN), pixel_of((0.0, 0.0, 0.04))
-    assert offer(frame, pixel) == ViewAnswer(True)
-    again = offer(dataclasses.replace(frame, stamp_ns=2), pixel)
-    assert not again.accepted and again.message and len(session.views) == 1

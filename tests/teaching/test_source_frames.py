@@ -7,7 +7,7 @@ from PIL import Image
 from molmo_point.camera.recording import RecordingWriter
 from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
-from molmo_point.teaching.source_frames import frames_of, is_photos, object_folders
+from molmo_point.teaching.source_frames import frames_of, object_folders, photographs_of
 from molmo_point.viz.video import write_video
 
 SIZE_HW = (48, 64)
@@ -33,7 +33,7 @@ def test_photographs_of_a_folder_come_in_the_order_of_their_numbers(tmp_path):
     save(tmp_path / ".hidden.jpg")
     assert origins(tmp_path) == ["IMG_1.jpg", "IMG_9.jpg", "IMG_10.jpg"]
     assert [found.share for found in frames_of([tmp_path], 5)] == pytest.approx([1 / 3, 2 / 3, 1])
-    assert is_photos([tmp_path, tmp_path / "IMG_1.jpg"])
+    assert len(photographs_of([tmp_path, tmp_path / "IMG_1.jpg"])) == 4
 
 
 def test_a_photograph_is_turned_upright_as_it_says(tmp_path):
@@ -71,7 +71,7 @@ def test_a_long_recording_is_thinned_out_over_its_whole_length(tmp_path):
     assert 6 <= len(found) <= 9 and found[-1].share > 0.8
     assert found[0].origin == "run at 0.0 s" and all(each.frame is not None for each in found)
     assert len(origins(tmp_path / "run", views=50)) == 20, "three frames at 10 Hz are a quarter of a second"
-    assert not is_photos([tmp_path / "run"])
+    assert photographs_of([tmp_path / "run"]) == []
 
 
 def test_a_video_gives_its_frames(tmp_path):

@@ -1,0 +1,1 @@
+"""Commands `molmo-point teach` and `molmo-point taught`."""
