@@ -8,7 +8,7 @@ library = session.finish()
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -134,7 +134,7 @@ class TeachingSession:
         """Offer one image of the object, and take it as a view unless it is poor.
 
         Args:
-            image: Frame of any camera, or an RGB image (h, w, 3).
+            image: Frame of any camera, or an RGB image (h, w, 3); its `rotate_deg` makes the view upright.
             uv: Pixel on the object, e.g. a click or a point of another model.
             mask: Mask of the object: as found elsewhere, or an image whose pixels are not zero on the object.
             polygon: Corners (n, 2) around the object, in pixels.
@@ -152,13 +152,14 @@ class TeachingSession:
         self._frames = [*self._frames[1 - _KEPT_FRAMES :], frame]
         if isinstance(found, NoMask):
             return self._refused(found.refusal, found.message, places=found.places)
-        thumbnail = cut_out(frame.color, found)
-        fault = judge_view(frame.color, found.mask)
-        fault = fault or same_view(look_of(frame.color, found.mask), [patches.look for _, patches in self._views])
+        color, shown = frame.upright_color, _upright(found, frame.rotate_deg)
+        thumbnail = cut_out(color, shown)
+        fault = judge_view(color, shown.mask)
+        fault = fault or same_view(look_of(color, shown.mask), [patches.look for _, patches in self._views])
         if fault is not None:
             return self._refused(fault.refusal, fault.message, thumbnail, found)
-        view = ShownView(frame.color, found.mask, found.ignored, origin, frame.stamp_ns or None)
-        self._views.append((view, ViewPatches.of(view, self._network.grid(frame.color))))
+        view = ShownView(color, shown.mask, shown.ignored, origin, frame.stamp_ns or None)
+        self._views.append((view, ViewPatches.of(view, self._network.grid(color))))
         count = len(self._views)
         said = f"View {count} of {self.name!r} is taken."
         return Offered(True, None, said, self.advice, thumbnail, found, views=count)
@@ -216,6 +217,12 @@ class TeachingSession:
     ) -> Offered:
         self.refused += 1
         return Offered(False, refusal, message, self.advice, thumbnail, mask, places, len(self._views))
+
+
+def _upright(found: ObjectMask, rotate_deg: int) -> ObjectMask:
+    """Turn a mask with its picture, degrees clockwise, a multiple of 90."""
+    mask, ignored = (np.ascontiguousarray(np.rot90(each, -rotate_deg // 90)) for each in (found.mask, found.ignored))
+    return replace(found, mask=mask, ignored=ignored) if rotate_deg else found
 
 
 def offer_frames(session: TeachingSession, read: Callable[[], RgbdFrame], views: int = 5, tries: int = 100) -> Iterator[Offered]:

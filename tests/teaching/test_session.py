@@ -130,3 +130,16 @@ def test_a_correction_adds_a_view_and_refuses_what_contradicts_it(taught):
         correct(taught, frame, "green ball")
     with pytest.raises(InputError, match="taught object"):
         correct(taught, frame, "blue box", uv=places[1])
+
+
+@pytest.mark.parametrize("rotate_deg", [90, 180, 270])
+def test_a_view_is_upright_and_its_mask_that_of_the_sensor(rotate_deg):
+    upright, frame = session(), frame_of(BOX, depth=False)
+    taken = upright.offer(frame.color, mask=mask_of((BOX,), 0))
+    turned = session()
+    color, mask = (np.ascontiguousarray(np.rot90(each, rotate_deg // 90)) for each in (frame.color, mask_of((BOX,), 0)))
+    offered = turned.offer(RgbdFrame(color, None, None, 1, rotate_deg=rotate_deg), mask=mask)
+    assert offered.accepted and offered.mask is not None and np.array_equal(offered.mask.mask, mask)
+    for one, other in zip(upright.views, turned.views, strict=True):
+        assert np.array_equal(one.color, other.color) and np.array_equal(one.mask, other.mask)
+    assert taken.thumbnail is not None and np.array_equal(taken.thumbnail, offered.thumbnail)
