@@ -36,6 +36,7 @@ setup(
             "bag_recorder = molmo_point_ros.bag_recorder:main",
             "hand_eye_capture = molmo_point_ros.capture_node:main",
             "point_at = molmo_point_ros.client:main",
+            "teach = molmo_point_ros.teach:main",
             "subscriber = molmo_point_ros.subscriber:main",
             "pick_node = molmo_point_ros.pick_node:main",
             "command = molmo_point_ros.command:main",

@@ -479,7 +479,7 @@ def test_an_arm_of_the_registry_is_opened_by_its_name():
     registry.register(registry.ArmEntry("still", "tests.arm.still_arm:open_still_arm", "arm that stands still", ("pace",)))
     try:
         publisher = Publisher()
-        rig = open_rig(PickNodeParameters(arm="still", pace=3.0), publisher, lambda model, **_: Pointer(Silent()), print)
+        rig = open_rig(PickNodeParameters(arm="still", pace=3.0), publisher, lambda model, **_: Pointer(Silent()), rclpy.logging.get_logger("test"))
         assert isinstance(rig.arm, StillArm)
         assert rig.arm.pace == 3.0
         rig.arm.wait(0.1)
@@ -488,6 +488,6 @@ def test_an_arm_of_the_registry_is_opened_by_its_name():
         assert rig.picker.wrist_camera is None
         assert rig.picker.settings.least_confidence == 0.5
         with pytest.raises(InputError, match="video_folder"):
-            open_rig(PickNodeParameters(arm="still", video_folder="x"), publisher, lambda model, **_: Pointer(Silent()), print)
+            open_rig(PickNodeParameters(arm="still", video_folder="x"), publisher, lambda model, **_: Pointer(Silent()), rclpy.logging.get_logger("test"))
     finally:
         del registry.ARMS["still"]

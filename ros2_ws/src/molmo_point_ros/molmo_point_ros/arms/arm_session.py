@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from molmo_point.arm.arm import Arm
 from molmo_point.arm.arm_registry import open_arm
@@ -18,6 +18,10 @@ from molmo_point.picking.pick_settings import PickSettings
 from molmo_point.picking.run_log import GoalRecorder
 from molmo_point_ros.nodes.pick_parameters import PickNodeParameters
 from molmo_point_ros.outputs.arm_publisher import ArmPublisher
+from molmo_point_ros.teaching.taught_services import open_taught_layer
+
+if TYPE_CHECKING:
+    from molmo_point.teaching.taught_layer import TaughtLayer
 
 IDLE_S = 1 / 30
 _END_S, _OPENING_S = 10.0, 3.0
@@ -31,10 +35,17 @@ class Rig:
     Attributes:
         picker: The picker with its arm, model and cameras.
         recorder: Records goals; None records nothing.
+        taught: Taught objects above the model; None without a library.
     """
 
     picker: Picker
     recorder: GoalRecorder | None = None
+    taught: "TaughtLayer | None" = None
+
+    def use_taught(self) -> None:
+        """Let the objects that are taught now answer the next goal, to its end."""
+        if self.taught is not None:
+            self.picker.pointer.backend = self.taught.pointer.backend
 
     @property
     def arm(self) -> Arm:
@@ -46,7 +57,7 @@ def open_rig(
     parameters: PickNodeParameters,
     publisher: ArmPublisher,
     load_pointer: Callable[..., Any],
-    say: Callable[[str], object],
+    logger: Any,
 ) -> Rig:
     """Open the arm of the parameters with its cameras, in the thread that will move it.
 
@@ -54,13 +65,15 @@ def open_rig(
         parameters: Parameters of the node.
         publisher: Gets the arm's state at every tick, and its cameras.
         load_pointer: As `Pointer.from_pretrained`.
-        say: Called with a line about every video.
+        logger: Of the node; it is told about every video, and about a library that cannot be read.
 
     Raises:
         MolmoPointError: If the model or the arm cannot be opened, or the arm has no fixed camera.
     """
     model = (parameters.device or None, parameters.quantization or None)
     pointer = load_pointer(parameters.model, device=model[0], quantization=model[1])
+    taught = open_taught_layer(pointer, parameters.taught, logger)
+    pointer = pointer if taught is None else taught.pointer
     ticked: list[Callable[[Any], None]] = [publisher.tick]
 
     def tick(arm: Arm) -> None:
@@ -69,7 +82,7 @@ def open_rig(
 
     arm = open_arm(parameters.arm, vars(parameters), on_tick=tick)
     try:
-        recorder = _video_recorder(parameters, arm, ticked, say) if parameters.video_folder else None
+        recorder = _video_recorder(parameters, arm, ticked, logger.info) if parameters.video_folder else None
         fixed = with_noise(arm.open_camera(_FIXED), parameters.camera_model)
         wrist = with_noise(arm.open_camera(_WRIST), parameters.camera_model) if _WRIST in arm.camera_frames else None
         # The published images have cameras of their own, with the node's clock.
@@ -82,7 +95,7 @@ def open_rig(
         settings = PickSettings(
             accept_cautions=parameters.accepted(), least_confidence=least, without_depth=parameters.without_depth
         )
-        return Rig(Picker(watched, arm, fixed, wrist, settings, zones), recorder)
+        return Rig(Picker(watched, arm, fixed, wrist, settings, zones), recorder, taught)
     except BaseException:
         arm.close()
         raise

@@ -106,11 +106,15 @@ class ActionGoal(QueuedGoal):
         code, fix = _STOPPED.get(reason, (ErrorCode.CANCELED, "send it again"))
         return GoalError(code, "The goal was stopped", f"{reason.value}, after {self.elapsed_s:.2f} s", fix)
 
+    def _stamp_feedback(self) -> None:
+        """Write the time since the acceptance into the feedback."""
+        self._feedback.elapsed = self.elapsed_s
+
     def tell(self, **values: Any) -> None:
         """Publish feedback with the given fields changed; without any as a sign of life."""
         with self._lock:
             for name, value in values.items():
                 setattr(self._feedback, name, value)
-            self._feedback.elapsed = self.elapsed_s
+            self._stamp_feedback()
             if self.goal_handle.is_active:
                 self.goal_handle.publish_feedback(self._feedback)

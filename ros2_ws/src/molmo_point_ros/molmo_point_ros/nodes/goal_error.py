@@ -3,7 +3,7 @@
 from enum import IntEnum
 from typing import Any
 
-from molmo_point_msgs.action import PickObject
+from molmo_point_msgs.action import PickObject, Teach
 
 from molmo_point.errors import (
     CameraError,
@@ -16,8 +16,8 @@ from molmo_point.errors import (
 )
 from molmo_point.text_checks import printable
 
-_Codes = PickObject.Result
-"""PickObject has the codes of every action, and its own."""
+_Codes, _TeachCodes = PickObject.Result, Teach.Result
+"""PickObject has the codes of every action that asks, and its own; Teach has those of teaching."""
 
 MOST_LETTERS = 500
 """Of each of a message's three parts."""
@@ -44,6 +44,10 @@ class ErrorCode(IntEnum):
     WRONG_OBJECT = _Codes.WRONG_OBJECT
     UNTRUSTED = _Codes.UNTRUSTED
     NOT_TRAINED = _Codes.NOT_TRAINED
+    NO_OBJECT = _TeachCodes.NO_OBJECT
+    SEVERAL_OBJECTS = _TeachCodes.SEVERAL_OBJECTS
+    NAME_EXISTS = _TeachCodes.NAME_EXISTS
+    LIBRARY_ERROR = _TeachCodes.LIBRARY_ERROR
     UNKNOWN = _Codes.UNKNOWN
 
 

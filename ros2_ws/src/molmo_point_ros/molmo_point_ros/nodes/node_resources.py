@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from molmo_point.depth.alignment_monitor import AlignmentMonitor
 from molmo_point.frame import RgbdFrame
@@ -15,6 +16,9 @@ from molmo_point_ros.outputs.publisher import TargetPublisher
 from molmo_point_ros.pointing.model_share import ModelShare
 from molmo_point_ros.pointing.view_memory import ViewMemory
 
+if TYPE_CHECKING:
+    from molmo_point.teaching.taught_layer import TaughtLayer
+
 REMEMBERED = 8
 """Number of answered frames that a program can name by their stamp."""
 
@@ -24,7 +28,7 @@ class NodeResources:
     """Resources of a configured pointing node, shared by goals and services.
 
     Attributes:
-        pointer: Model and lift.
+        loaded: Model and lift, without taught objects.
         frames: Source of frames.
         transforms: The tree of frames.
         publisher: Output topics.
@@ -36,9 +40,10 @@ class NodeResources:
         remembered: Last frames that were answered.
         views: Last answers about cameras without depth.
         alignment: Comparison of depth with color.
+        taught: Taught objects above the model; None without a library.
     """
 
-    pointer: Pointer
+    loaded: Pointer
     frames: FrameSource
     transforms: TransformSource
     publisher: TargetPublisher
@@ -50,3 +55,9 @@ class NodeResources:
     remembered: deque[RgbdFrame] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     views: ViewMemory = field(default_factory=ViewMemory)
     alignment: AlignmentMonitor = field(default_factory=AlignmentMonitor)
+    taught: "TaughtLayer | None" = None
+
+    @property
+    def pointer(self) -> Pointer:
+        """Model and lift with the taught objects of now."""
+        return self.loaded if self.taught is None else self.taught.pointer

@@ -30,6 +30,7 @@ class ModelParameters(NodeParameters):
     model: str = parameter("tabletop", "Checkpoint: name of an embedded one, a folder, or a Hugging Face id")
     device: str = parameter("", "Device of the model: cpu, cuda, cuda:1, ...; empty: the fastest one available")
     quantization: str = parameter("", "Quantization of the model, e.g. nf4; empty: none")
+    taught: str = parameter("", "File of the library of taught objects, which answer before the model; empty: none")
     require_trusted: bool = parameter(False, "Stop the targets of an answer that bears a caution")
     accept_cautions: list = parameter(
         [""], "Kinds of cautions that stop nothing", choices=tuple(kind.value for kind in CautionKind)

@@ -127,7 +127,7 @@ class PickNode(Node, RunnableNode):
         super().destroy_node()
 
     def _open_rig(self, parameters: PickNodeParameters, publisher: ArmPublisher) -> Rig:
-        return open_rig(parameters, publisher, self._load_pointer, self.get_logger().info)
+        return open_rig(parameters, publisher, self._load_pointer, self.get_logger())
 
     def _refusal(self) -> str:
         if not self._is_ready:

@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from molmo_point_msgs.action import CountObjects, PointAt
-from molmo_point_msgs.srv import Deproject, SetQuery
+from molmo_point_msgs.action import CountObjects, PointAt, Teach
+from molmo_point_msgs.srv import Deproject, ForgetTaught, ListTaught, SetQuery
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
@@ -29,7 +29,7 @@ from molmo_point_ros.inputs.topic_source import TopicSource
 from molmo_point_ros.nodes.action_goal import ActionGoal
 from molmo_point_ros.nodes.diagnostics import Diagnostics, NodeState
 from molmo_point_ros.nodes.goal_error import brief
-from molmo_point_ros.nodes.goal_queue import GoalQueue, StopReason
+from molmo_point_ros.nodes.goal_queue import GoalQueue, QueuedGoal, StopReason
 from molmo_point_ros.nodes.goal_server import GoalServer
 from molmo_point_ros.nodes.node_resources import NodeResources
 from molmo_point_ros.nodes.node_run import RunnableNode, run_node
@@ -40,6 +40,8 @@ from molmo_point_ros.pointing.count_goal import CountGoal
 from molmo_point_ros.pointing.deproject import deproject
 from molmo_point_ros.pointing.pointing_goal import PointingGoal
 from molmo_point_ros.pointing.query_service import QueryKeeper
+from molmo_point_ros.teaching.taught_services import forget_taught, list_taught, open_taught_layer
+from molmo_point_ros.teaching.teach_goal import TeachGoal
 
 HEARTBEAT_S = 0.4
 SWITCH_INTERVAL_S = 0.0005
@@ -66,6 +68,8 @@ class PointingNode(LifecycleNode, RunnableNode):
         self._goals_group = ReentrantCallbackGroup()
         self._service_group = MutuallyExclusiveCallbackGroup()
         self._queue = GoalQueue()
+        # A goal that points does not end a person's teaching, nor the reverse.
+        self._queues = (self._queue, GoalQueue(preempts=False))
         self._keeper = QueryKeeper(lambda: self.parameters, self.get_logger())
         self._resources: NodeResources | None = None
         self._is_active = self._is_ending = False
@@ -89,8 +93,8 @@ class PointingNode(LifecycleNode, RunnableNode):
         return NodeState.ACTIVE if self._is_active else NodeState.INACTIVE
 
     def _doing(self) -> dict[str, str]:
-        goal = self._queue.running()
-        return {"goal": "" if goal is None else type(goal).__name__, "queries": "; ".join(self._keeper.queries)}
+        goals = [type(goal).__name__ for goal in self._running()]
+        return {"goal": ", ".join(goals), "queries": "; ".join(self._keeper.queries)}
 
     def start(self) -> bool:
         """Configure and activate with the parameter `autostart`. Returns True if both succeeded."""
@@ -107,7 +111,8 @@ class PointingNode(LifecycleNode, RunnableNode):
     def end_work(self) -> None:
         """Take no more goals and requests, and end the goals and the continuous mode."""
         self._is_active, self._is_ending = False, True
-        self._queue.close(StopReason.SHUTDOWN)
+        for queue in self._queues:
+            queue.close(StopReason.SHUTDOWN)
         self._keeper.stop()
 
     def _is_alive(self) -> bool:
@@ -124,6 +129,7 @@ class PointingNode(LifecycleNode, RunnableNode):
             pointer = self._load_pointer(
                 parameters.model, device=parameters.device or None, quantization=parameters.quantization or None
             )
+            taught = open_taught_layer(pointer, parameters.taught, self.get_logger())
             gripper_of(parameters)
             inputs = InputNode(self)
             clock = self.get_clock()
@@ -142,7 +148,15 @@ class PointingNode(LifecycleNode, RunnableNode):
             return TransitionCallbackReturn.FAILURE
         publisher = open_publisher(self, parameters)
         self._resources = NodeResources(
-            pointer, frames, transforms, publisher, inputs, lambda: clock.now().nanoseconds, self._is_alive, alignment=alignment
+            pointer,
+            frames,
+            transforms,
+            publisher,
+            inputs,
+            lambda: clock.now().nanoseconds,
+            self._is_alive,
+            alignment=alignment,
+            taught=taught,
         )
         if frames.pose is not None:
             self._static_sender = self._static_sender or StaticTransformSender(self)
@@ -175,7 +189,7 @@ class PointingNode(LifecycleNode, RunnableNode):
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Accept no more goals, and end the one at work."""
         self._is_active = False
-        self._queue.stop_all(StopReason.DEACTIVATED)
+        self._stop_goals(StopReason.DEACTIVATED)
         self._keeper.stop()
         return super().on_deactivate(state)
 
@@ -194,7 +208,7 @@ class PointingNode(LifecycleNode, RunnableNode):
     def close(self) -> None:
         """Free everything that configure made; may be called at any time and repeatedly."""
         self._is_active = False
-        self._queue.stop_all(StopReason.SHUTDOWN)
+        self._stop_goals(StopReason.SHUTDOWN)
         self._keeper.stop()
         self._await_goal()
         resources, self._resources = self._resources, None
@@ -211,10 +225,17 @@ class PointingNode(LifecycleNode, RunnableNode):
             if torch is not None and torch.cuda.is_available():
                 torch.cuda.empty_cache()
 
+    def _stop_goals(self, reason: StopReason) -> None:
+        for queue in self._queues:
+            queue.stop_all(reason)
+
+    def _running(self) -> list[QueuedGoal]:
+        return [goal for queue in self._queues if (goal := queue.running()) is not None]
+
     def _await_goal(self) -> None:
-        """Wait for the end of the goal at work: it publishes on what `close` destroys."""
+        """Wait for the end of the goals at work: they publish on what `close` destroys."""
         deadline_s = time.monotonic() + _GOAL_END_S
-        while self._queue.running() is not None and time.monotonic() < deadline_s:
+        while self._running() and time.monotonic() < deadline_s:
             time.sleep(_CHECK_S)
 
     def destroy_node(self) -> None:
@@ -231,10 +252,22 @@ class PointingNode(LifecycleNode, RunnableNode):
         group = self._service_group
         self._deproject = self.create_service(Deproject, "~/deproject", self._on_deproject, callback_group=group)
         self._set_query = self.create_service(SetQuery, "~/set_query", self._on_set_query, callback_group=group)
-        kinds = {"~/point_at": (PointAt, PointingGoal), "~/count_objects": (CountObjects, CountGoal)}
+        self._taught = [
+            self.create_service(kind, name, partial(self._on_taught, serve), callback_group=group)
+            for name, kind, serve in (
+                ("~/list_taught", ListTaught, list_taught),
+                ("~/forget_taught", ForgetTaught, forget_taught),
+            )
+        ]
+        pointing, teaching = self._queues
+        servers = (
+            ("~/point_at", PointAt, PointingGoal, pointing),
+            ("~/count_objects", CountObjects, CountGoal, pointing),
+            ("~/teach", Teach, TeachGoal, teaching),
+        )
         return [
-            GoalServer(self, action, name, self._queue, partial(self._make_goal, kind), self._refusal, self._goals_group)
-            for name, (action, kind) in kinds.items()
+            GoalServer(self, action, name, queue, partial(self._make_goal, kind), self._refusal, self._goals_group)
+            for name, action, kind, queue in servers
         ]
 
     def _refusal(self) -> str:
@@ -260,6 +293,13 @@ class PointingNode(LifecycleNode, RunnableNode):
             return response
         return self._keeper.serve(request, response, resources)
 
+    def _on_taught(self, serve: Callable[..., Any], request: Any, response: Any) -> Any:
+        resources = self._resources
+        if resources is None or not self._is_active:
+            response.message = NOT_ACTIVE
+            return response
+        return serve(request, response, resources.taught)
+
     def _show_frame(self) -> None:
         """Take a frame, so that its depth is compared with color also while nobody asks."""
         resources = self._resources
@@ -271,9 +311,9 @@ class PointingNode(LifecycleNode, RunnableNode):
         resources = self._resources
         if resources is not None and self._is_active:
             self._keeper.follow_parameter(str(self.get_parameter("query").value), resources)
-        running = self._queue.running()
-        if isinstance(running, ActionGoal):
-            running.tell()
+        for running in self._running():
+            if isinstance(running, ActionGoal):
+                running.tell()
 
 
 def _keep_opencv_to_one_thread() -> None:

@@ -125,6 +125,7 @@ class PickGoal(ActionGoal):
         return pick, None if relation is None else PlaceStep(relation, goal.place_query)
 
     def _recorded(self, rig: Rig, steps: tuple[PickStep | None, PlaceStep | None], result: Any) -> None:
+        rig.use_taught()
         began_ns, recorder = rig.arm.now_ns(), rig.recorder
         if recorder is not None:
             words = ", ".join(describe_step(step) for step in steps if step is not None)

@@ -72,7 +72,7 @@ class CountGoal(FrameGoal):
         self.tell(state=CountObjects.Feedback.ENCODING, points_so_far=0)
         request = PointRequest(query, Kind.COUNT, max_points=self._max_points())
         return self._asked(
-            lambda: self._resources.pointer.count(stamped.frame, request, should_stop=self._told_stop(), on_points=on_points)
+            lambda: self._pointer.count(stamped.frame, request, should_stop=self._told_stop(), on_points=on_points)
         )
 
     def _published(self, count: Count, stamped: StampedFrame) -> PointTargetArray:

@@ -26,15 +26,25 @@ class FrameGoal(ActionGoal):
         resources: Of the node.
         parameters: At the time of acceptance.
         logger: Of the node.
+        timeout_s: Used if the goal names none; None takes that of the parameters.
     """
 
-    def __init__(self, goal_handle: Any, resources: NodeResources, parameters: PointingNodeParameters, logger: Any) -> None:
-        super().__init__(goal_handle, parameters.timeout_s, logger, resources.is_alive)
+    def __init__(
+        self,
+        goal_handle: Any,
+        resources: NodeResources,
+        parameters: PointingNodeParameters,
+        logger: Any,
+        timeout_s: float | None = None,
+    ) -> None:
+        super().__init__(goal_handle, timeout_s or parameters.timeout_s, logger, resources.is_alive)
         self._resources, self._parameters = resources, parameters
         self._accepted_ns = resources.now_ns()
+        # The library of taught objects of this moment: it stays the same until the end of the goal.
+        self._pointer = resources.pointer
         self._gates = Gates.from_parameters(parameters)
         try:
-            self._wanted = checked_frame(self.request.target_frame) or checked_frame(parameters.target_frame)
+            self._wanted = checked_frame(self._target_frame()) or checked_frame(parameters.target_frame)
         except InputError as error:
             self._refused = self._refused or error
 
@@ -48,6 +58,10 @@ class FrameGoal(ActionGoal):
     @abstractmethod
     def answer_into(self, result: Any) -> None:
         """See `ActionGoal.answer_into`."""
+
+    def _target_frame(self) -> str:
+        """Return the frame of the positions that the goal names; "" names none."""
+        return str(self.request.target_frame)
 
     def _max_points(self) -> int:
         return min(int(self.request.max_points) or self._parameters.max_points, self._parameters.max_points)

@@ -88,13 +88,11 @@ class PointingGoal(FrameGoal):
 
     def _point(self, frame: RgbdFrame, request: PointRequest) -> Pointing:
         def on_points(points: tuple[ImagePoint, ...]) -> None:
-            partial = image_points_message(request.words, self._resources.pointer.backend.name, points, frame)
+            partial = image_points_message(request.words, self._pointer.backend.name, points, frame)
             self.tell(state=PointAt.Feedback.GENERATING, partial=partial, points_so_far=len(partial.targets))
 
         self.tell(state=PointAt.Feedback.ENCODING, partial=PointTargetArray(), points_so_far=0)
-        pointing = self._asked(
-            lambda: self._resources.pointer.point(frame, request, should_stop=self._told_stop(), on_points=on_points)
-        )
+        pointing = self._asked(lambda: self._pointer.point(frame, request, should_stop=self._told_stop(), on_points=on_points))
         self.tell(state=PointAt.Feedback.LIFTING)
         if abs(frame.skew_s) <= min(self._parameters.max_skew_s, MAX_SKEW_S):
             return pointing

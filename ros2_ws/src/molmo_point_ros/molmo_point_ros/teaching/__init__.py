@@ -1,0 +1,1 @@
+"""The `Teach` action, and the services that list and forget taught objects."""
