@@ -78,6 +78,13 @@ class CommandQueue:
             self._on_stopped(self._arm.stopped)
         return True
 
+    def permit(self) -> Permit:
+        """Let the arm move again for something that is no command, and return its permit; a stop revokes it."""
+        with self._lock:
+            permit = self._arm.resume()
+            self._on_stopped(False)
+            return permit
+
     def refuse(self, line: str) -> None:
         """Tell people about a command that could not be read."""
         self.dropped += 1

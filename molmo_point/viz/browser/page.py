@@ -18,6 +18,7 @@ from molmo_point.errors import DependencyError, InputError
 from molmo_point.geometry.transforms import Transform
 from molmo_point.viz.browser.access import access_of
 from molmo_point.viz.browser.guarded_server import guarded
+from molmo_point.viz.browser.teaching_panel import TeachingActions, TeachingPanel
 from molmo_point.viz.text import AMBER, INK, RGB, shortened
 
 _LINES = 8
@@ -39,12 +40,14 @@ class PageActions:
         stop: Called at every press of STOP.
         resume: Called at every press of Resume.
         closed: Called when the last browser has gone; None is not interested.
+        teaching: Functions behind the panel for teaching; None shows no panel.
     """
 
     command: Callable[[str], object]
     stop: Callable[[], object]
     resume: Callable[[], object]
     closed: Callable[[], object] | None = None
+    teaching: TeachingActions | None = None
 
 
 class Page:
@@ -59,6 +62,7 @@ class Page:
 
     Attributes:
         url: Address of the page, with its token.
+        teaching: Panel for teaching; None without functions for it.
 
     Raises:
         DependencyError: viser is not installed, or is one whose server cannot be guarded.
@@ -116,6 +120,7 @@ class Page:
         self._state = gui.add_markdown(_STOPPED, visible=False)
         self._cautions = gui.add_html("", order=_CAUTIONS_ORDER, visible=False)
         self._words = gui.add_markdown("ready", order=_WORDS_ORDER)
+        self.teaching = None if actions.teaching is None else TeachingPanel(gui, actions.teaching, _escaped)
 
         # Coroutines run in the server's thread, in the order of the messages; functions would wait for a free thread.
         @send.on_click
