@@ -38,6 +38,7 @@ pytestmark = [pytest.mark.ros, pytest.mark.timeout(240)]
 CODES = PickObject.Result
 START_S, ANSWER_S = 90.0, 40.0
 ASIDE = PlaceStep(Relation.ASIDE)
+LOGGER = rclpy.logging.get_logger("test")
 
 
 @pytest.fixture(scope="module")
@@ -479,7 +480,7 @@ def test_an_arm_of_the_registry_is_opened_by_its_name():
     registry.register(registry.ArmEntry("still", "tests.arm.still_arm:open_still_arm", "arm that stands still", ("pace",)))
     try:
         publisher = Publisher()
-        rig = open_rig(PickNodeParameters(arm="still", pace=3.0), publisher, lambda model, **_: Pointer(Silent()), rclpy.logging.get_logger("test"))
+        rig = open_rig(PickNodeParameters(arm="still", pace=3.0), publisher, lambda model, **_: Pointer(Silent()), LOGGER)
         assert isinstance(rig.arm, StillArm)
         assert rig.arm.pace == 3.0
         rig.arm.wait(0.1)
@@ -488,6 +489,6 @@ def test_an_arm_of_the_registry_is_opened_by_its_name():
         assert rig.picker.wrist_camera is None
         assert rig.picker.settings.least_confidence == 0.5
         with pytest.raises(InputError, match="video_folder"):
-            open_rig(PickNodeParameters(arm="still", video_folder="x"), publisher, lambda model, **_: Pointer(Silent()), rclpy.logging.get_logger("test"))
+            open_rig(PickNodeParameters(arm="still", video_folder="x"), publisher, lambda model, **_: Pointer(Silent()), LOGGER)
     finally:
         del registry.ARMS["still"]
