@@ -11,6 +11,7 @@ from molmo_point.model.architecture.causal_lm import MolmoForCausalLM
 from molmo_point.model.architecture.config import MolmoConfig
 from molmo_point.model.inputs.molmo_processor import write_settings
 from molmo_point.model.inputs.preprocess import ImageLayout
+from molmo_point.model.taught.feature_network import load_feature_network
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,18 @@ SIZES = {
 }
 """About 2.4 and 4 million parameters. Both see 20×20 patches of the whole picture."""
 LAYOUT = SIZES["small"].layout
+STEM_BLOCKS = 3
+"""Vision blocks behind a stem: more of them forget what the stem knows of objects that training does not show."""
 
 
-def embedded_config(eos_id: int, size: ModelSize = SIZES["small"]) -> MolmoConfig:
-    """Return the configuration of a dense Molmo v1 (Qwen2 flavor) of a size."""
+def embedded_config(eos_id: int, size: ModelSize = SIZES["small"], stem: str = "") -> MolmoConfig:
+    """Return the configuration of a dense Molmo v1 (Qwen2 flavor) of a size.
+
+    Args:
+        eos_id: Token that ends a text.
+        size: Sizes.
+        stem: Name of the feature network in front of `STEM_BLOCKS` vision blocks; empty for none.
+    """
     return MolmoConfig(
         vocab_size=size.vocabulary,
         embedding_size=size.vocabulary,
@@ -68,10 +77,17 @@ def embedded_config(eos_id: int, size: ModelSize = SIZES["small"]) -> MolmoConfi
             "patch_size": size.layout.patch_px,
             "hidden_size": size.vision_width,
             "num_attention_heads": size.vision_width // 32,
-            "num_hidden_layers": size.vision_blocks,
+            "num_hidden_layers": STEM_BLOCKS if stem else size.vision_blocks,
             "intermediate_size": 4 * size.vision_width,
+            "stem": stem_settings(stem, size.layout) if stem else None,
         },
     )
+
+
+def stem_settings(name: str, layout: ImageLayout) -> dict[str, Any]:
+    """Return `MolmoVisionConfig.stem` of a feature network of the package, for the normalized pixels of a layout."""
+    blocks = [[shape.kernel, shape.stride, shape.expand, *shape.channels] for shape in load_feature_network(name).shapes]
+    return {"blocks": blocks, "mean": list(layout.mean), "std": list(layout.std)}
 
 
 def initial_model(config: MolmoConfig, seed: int) -> MolmoForCausalLM:

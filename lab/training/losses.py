@@ -17,6 +17,7 @@ from molmo_point.model.architecture.config import MolmoConfig
 
 _CHARACTERS = '0123456789."'
 SOFT_SIGMA_TENTHS = 4.0
+_FARTHEST_PERCENT = 10.0
 _FIRST_TOKEN_WEIGHT = 8.0
 
 
@@ -42,6 +43,26 @@ def soft_coordinate_table(sigma_tenths: float = SOFT_SIGMA_TENTHS) -> np.ndarray
                 if other[:place] == text[:place] and place < len(other):
                     table[value, place, _CHARACTERS.index(other[place])] += weight[w]
         table[value] /= np.maximum(table[value].sum(-1, keepdims=True), 1e-9)
+    return table
+
+
+def digit_distance_table() -> np.ndarray:
+    """Return the distance between a coordinate and the values that a next character leaves possible.
+
+    Returns:
+        (1001, 5, 12) float32: for a true value (tenths of a percent) and a character index, the distance in percent, at most
+        10, from the value to the interval that each digit stands for, given the true characters before it. It is 0 for tenths
+        and for characters that are no digits.
+    """
+    table = np.zeros((1001, 5, len(_CHARACTERS)), np.float32)
+    digits = np.arange(10)
+    for value in range(1000):
+        whole = f"{value / 10:.1f}"[:-2]
+        for place in range(len(whole)):
+            unit = 10.0 ** (len(whole) - 1 - place)
+            low = float(whole[:place] or 0) * 10 * unit + digits * unit
+            outside = np.maximum(low - value / 10, value / 10 - (low + unit))
+            table[value, place, :10] = np.clip(outside, 0.0, _FARTHEST_PERCENT)
     return table
 
 
@@ -82,11 +103,19 @@ class LookPlaces:
 
 
 class SoftTokenLoss(nn.Module):
-    """Cross-entropy on the answer, with soft targets on the characters of coordinates."""
+    """Cross-entropy on the answer, with soft targets on the characters of coordinates.
 
-    def __init__(self, character_ids: dict[str, int]) -> None:
+    Args:
+        character_ids: Tokens of the digits, the point and the quotation mark.
+        coordinate_weight: Weight of a character of a coordinate among the tokens of an answer.
+        distance_weight: Weight of the expected distance of tens and ones from the coordinate, per percent.
+    """
+
+    def __init__(self, character_ids: dict[str, int], coordinate_weight: float = 1.0, distance_weight: float = 0.0) -> None:
         super().__init__()
+        self.coordinate_weight, self.distance_weight = coordinate_weight, distance_weight
         self.table = torch.from_numpy(soft_coordinate_table())
+        self.distance = torch.from_numpy(digit_distance_table())
         self.ids = torch.tensor([character_ids[c] for c in _CHARACTERS])
 
     def forward(
@@ -109,9 +138,14 @@ class SoftTokenLoss(nn.Module):
         index[chosen] = torch.arange(int(chosen.sum()))
         at = index[places.row, places.place]
         soft_target = self.table[places.value, places.character]
-        soft = -(soft_target * log_p[at][:, self.ids]).sum(-1)
-        loss = hard.index_put((at,), soft)
-        return (loss * weights[chosen]).sum() / weights[chosen].sum()
+        of_characters = log_p[at][:, self.ids]
+        soft = -(soft_target * of_characters).sum(-1)
+        if self.distance_weight:
+            away = self.distance[places.value, places.character]
+            soft = soft + self.distance_weight * (away * of_characters.exp()).sum(-1)
+        loss, weight = hard.index_put((at,), soft), weights[chosen]
+        weight = weight.index_put((at,), self.coordinate_weight * weight[at])
+        return (loss * weight).sum() / weight.sum()
 
 
 class AuxiliaryHeads(nn.Module):

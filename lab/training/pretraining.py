@@ -10,11 +10,13 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing
 from safetensors.torch import save_file
+from transformers import PreTrainedTokenizerBase
 
+from lab.features.transplant import set_stem, transplant
 from lab.training.batches import draw_batch
 from lab.training.checks import SEEING_COLUMNS, TOPIC_COLUMNS, seeing_scores, topic_scores
 from lab.training.growth import grow
-from lab.training.initial import SIZES, embedded_config, initial_model, write_preprocessor_config
+from lab.training.initial import SIZES, ModelSize, embedded_config, initial_model, write_preprocessor_config
 from lab.training.losses import AuxiliaryHeads, SoftTokenLoss
 from lab.training.settings import PretrainSettings
 from lab.training.steps import pointing_losses, seeing_losses
@@ -23,10 +25,14 @@ from lab.training.views import MixedViews, SceneViews, ViewSource
 from molmo_point.finetuning.loop import Losses, TrainingLoop, TrainingTask
 from molmo_point.finetuning.parameter_groups import parameter_groups
 from molmo_point.finetuning.state import images_done, record_settings, refuse_another_run
+from molmo_point.model.architecture.config import load_config
+from molmo_point.model.checkpoint.loading import load_model
 from molmo_point.model.inputs.molmo_processor import MolmoProcessor
 from molmo_point.model.inputs.preprocess import token_places
 
 _LOSSES = ("class_patch", "outline", "class_token", "position", "token", "attention", "mention", "answer")
+
+_HEADS_RATE = 2e-3
 
 
 class PretrainingTask(TrainingTask):
@@ -56,15 +62,26 @@ class PretrainingTask(TrainingTask):
         self.validation = SceneViews(Path(settings.scenes), validation=True)
         self.processor = MolmoProcessor.from_pretrained(self.folder)
         size = SIZES[settings.size]
-        config = embedded_config(self.processor.eos_id, size)
+        config = embedded_config(self.processor.eos_id, size, settings.stem)
         self.model = initial_model(config, settings.seed)
         self.heads = AuxiliaryHeads(config, size.attention_layers, self.source.classes)
-        if settings.start and not images_done(Path(settings.out)):
-            grow(self.model, self.processor.tokenizer, Path(settings.start))
+        if settings.stem:
+            set_stem(self.model, settings.stem)
+        if not images_done(Path(settings.out)):
+            self._begin()
         self.parts = {"model": self.model, "heads": self.heads}
-        self._token_loss = SoftTokenLoss({c: self.processor.encode_text(c)[0] for c in '0123456789."'})
+        characters = {c: self.processor.encode_text(c)[0] for c in '0123456789."'}
+        self._token_loss = SoftTokenLoss(characters, settings.coordinate_weight, settings.distance_weight)
         self._places = token_places(0, 0, size.layout)
         self._parent = os.getppid()
+
+    def _begin(self) -> None:
+        """Give the weights of the checkpoint to start from to the new model."""
+        start = Path(self.settings.start)
+        if self.settings.start and self.settings.stem:
+            transplant(self.model, load_model(start, torch.device("cpu")), self.source, self.processor.layout)
+        elif self.settings.start:
+            grow(self.model, self.processor.tokenizer, start)
 
     @property
     def folder(self) -> Path:
@@ -80,8 +97,10 @@ class PretrainingTask(TrainingTask):
         return {**parameter_groups(self.model), "heads": list(self.heads.parameters())}
 
     def rates(self, step: int) -> Mapping[Any, float]:
-        """Return the learning rate of a step, one for all parts: none is trained beforehand and must be spared."""
-        return dict.fromkeys(self.trained(step), self.settings.rate(step * self.settings.batch))
+        """Return the learning rate of a step, one for all parts."""
+        images_seen = step * self.settings.batch
+        rate = _HEADS_RATE if images_seen < self.settings.head_images else self.settings.rate(images_seen)
+        return dict.fromkeys(self.trained(step), rate)
 
     def losses(self, step: int, rng: np.random.Generator) -> Iterator[Losses]:
         """Yield the losses of this worker's share of a step."""
@@ -89,8 +108,9 @@ class PretrainingTask(TrainingTask):
         seeing, share = self.stage(step) == "see", settings.batch // settings.workers
         lesson, questions = settings.lesson(images_seen), 1 if seeing else settings.questions
         batch = draw_batch(self.source, self.processor, self._places, share, questions, rng, lesson)
-        if seeing:
-            yield seeing_losses(self.model, self.heads, batch)
+        heads_alone = images_seen < settings.head_images
+        if seeing or heads_alone:
+            yield seeing_losses(self.model, self.heads, batch, heads_alone)
             return
         scale = 1.0 if settings.pointed(images_seen) < settings.auxiliary_share else 0.1
         yield pointing_losses(self.model, self.heads, self._token_loss, batch, scale)
@@ -138,9 +158,19 @@ def prepare(settings: PretrainSettings) -> None:
         return
     source, folder, size = SceneViews(Path(settings.scenes)), _checkpoint(settings), SIZES[settings.size]
     folder.mkdir(parents=True, exist_ok=True)
-    train_tokenizer(size.vocabulary, None if source.shards.plain else corpus_of(source)).save_pretrained(folder)
+    _tokenizer(settings, size, source).save_pretrained(folder)
     write_preprocessor_config(folder, size.layout)
-    embedded_config(MolmoProcessor.from_pretrained(folder).eos_id, size).save_pretrained(folder)
+    embedded_config(MolmoProcessor.from_pretrained(folder).eos_id, size, settings.stem).save_pretrained(folder)
+
+
+def _tokenizer(settings: PretrainSettings, size: ModelSize, source: SceneViews) -> PreTrainedTokenizerBase:
+    """Return the tokenizer of the checkpoint to start from if its decoder is as large, else a new one."""
+    if settings.start:
+        old = load_config(Path(settings.start))
+        # Words of another tokenizer would have to be learned again.
+        if (old.hidden_size, old.embedding_size) == (size.width, size.vocabulary):
+            return MolmoProcessor.from_pretrained(settings.start).tokenizer
+    return train_tokenizer(size.vocabulary, None if source.shards.plain else corpus_of(source))
 
 
 def pretrain(

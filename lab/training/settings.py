@@ -53,7 +53,15 @@ class PretrainSettings(RunSettings):
     size: Literal["small", "medium"] = "small"
     """Size of the model: small or medium."""
     start: str = ""
-    """Folder of a smaller checkpoint to grow from; empty starts from nothing."""
+    """Folder of a smaller or equal checkpoint to grow from; empty starts from nothing. Of equal width, it keeps its tokenizer."""
+    stem: str = ""
+    """Frozen feature network in front of three vision blocks, e.g. lite0; empty for none."""
+    head_images: Whole = 0
+    """Images at the start on which the auxiliary read-outs alone learn, so that they disturb no trained model."""
+    coordinate_weight: Amount = 1.0
+    """Weight of a character of a coordinate among the tokens of an answer."""
+    distance_weight: Amount = 0.0
+    """Weight of the expected distance of a coordinate's tens and ones, per percent of the picture."""
     also: str = ""
     """Folder of plain scenes to mix into household scenes; empty for none."""
     also_share: Share = 0.25

@@ -12,11 +12,25 @@ from molmo_point.model.architecture.causal_lm import MolmoForCausalLM
 from molmo_point.model.architecture.language import rotary_tables
 
 
-def seeing_losses(model: MolmoForCausalLM, heads: AuxiliaryHeads, batch: Batch) -> dict[str, torch.Tensor]:
-    """Return the losses of phase one: image vectors must tell the objects at their places; the decoder is not run."""
+def seeing_losses(
+    model: MolmoForCausalLM,
+    heads: AuxiliaryHeads,
+    batch: Batch,
+    heads_alone: bool = False,
+) -> dict[str, torch.Tensor]:
+    """Return the losses of phase one: image vectors must tell the objects at their places; the decoder is not run.
+
+    Args:
+        model: The model.
+        heads: Read-outs.
+        batch: Pictures.
+        heads_alone: True trains the read-outs and nothing else.
+    """
     backbone = model.model.vision_backbone
     features = backbone.encode(batch.images.flatten(0, 1), batch.image_masks.flatten(0, 1))
     vectors = backbone.image_projector(backbone.pool(features))
+    if heads_alone:
+        return _vision_losses(heads, features.detach(), vectors.detach(), batch)
     return _vision_losses(heads, features, vectors, batch)
 
 

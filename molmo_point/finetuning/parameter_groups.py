@@ -9,9 +9,14 @@ GROUPS: tuple[Group, ...] = ("connector", "vision", "language")
 
 
 def parameter_groups(model: torch.nn.Module) -> dict[Group, list[torch.nn.Parameter]]:
-    """Sort parameters by `GROUPS`, as in the official recipe: the added embeddings belong to the connector."""
+    """Sort parameters by `GROUPS`, as in the official recipe: the added embeddings belong to the connector.
+
+    A frozen stem belongs to no group.
+    """
     groups: dict[Group, list[torch.nn.Parameter]] = {name: [] for name in GROUPS}
     for name, parameter in model.named_parameters():
+        if ".image_vit.stem." in name:
+            continue
         if "image_vit" in name:
             groups["vision"].append(parameter)
         elif "vision_backbone" in name or "new_embedding" in name:

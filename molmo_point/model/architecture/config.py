@@ -9,6 +9,7 @@ from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
 from molmo_point.errors import CheckpointError
+from molmo_point.model.architecture.stem import check_stem
 from molmo_point.model.checkpoint.config_bounds import check_bounds
 from molmo_point.model.checkpoint.quantization import check_method
 from molmo_point.model.checkpoint.released_config import read_config, released_config
@@ -41,8 +42,11 @@ class MolmoVisionConfig(PreTrainedConfig):
         patch_size: Side of a patch, in pixels.
         hidden_size: Width of a patch vector, a multiple of ``num_attention_heads``.
         num_hidden_layers: Number of blocks in the checkpoint. The features are the outputs of the second-to-last and the
-            ninth-to-last; the last one is unused.
+            ninth-to-last; the last one is unused. With a stem all run; the features are the last output and the first input.
         intermediate_size: Inner width of the MLP.
+        stem: `blocks` of a frozen feature network (lists as in its ``features.json``), and `mean` and `std` of the pixel
+            values that it takes back; its features replace the pixels of a patch. None, as in every released checkpoint,
+            has no stem.
     """
 
     model_type = "molmo_vision"
@@ -55,6 +59,7 @@ class MolmoVisionConfig(PreTrainedConfig):
     num_hidden_layers: int = 23
     intermediate_size: int = 4096
     layer_norm_eps: float = 1e-5
+    stem: dict[str, Any] | None = None
 
     @property
     def patches_per_side(self) -> int:
@@ -68,12 +73,16 @@ class MolmoVisionConfig(PreTrainedConfig):
 
     @property
     def feature_layers(self) -> tuple[int, int]:
-        """Indices of the blocks whose outputs are concatenated, in this order."""
+        """Indices of the blocks whose outputs are concatenated, in this order; −1 means the input of the first block."""
+        if self.stem is not None:
+            return self.num_hidden_layers - 1, -1
         return self.num_hidden_layers - 2, self.num_hidden_layers - 9
 
     def validate_sizes(self) -> None:
         """Check the sizes of the encoder; a CheckpointError names those that do not match."""
-        if self.num_hidden_layers < 9:
+        if self.stem is not None:
+            check_stem(self.stem, self.patch_size)
+        elif self.num_hidden_layers < 9:
             _refuse("The image encoder must have 9 blocks or more", self, "num_hidden_layers")
         if self.patch_size < 1 or self.image_size < 1 or self.image_size % (2 * self.patch_size):
             _refuse("A crop must hold an even number of patches along its side", self, "image_size", "patch_size")

@@ -6,6 +6,7 @@ from torch import nn
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from molmo_point.model.architecture.config import MolmoVisionConfig
+from molmo_point.model.architecture.stem import Stem
 
 
 def quick_gelu(x: torch.Tensor) -> torch.Tensor:
@@ -80,21 +81,24 @@ class VisionTransformer(nn.Module):
         patches = config.patches_per_side**2
         self.class_embedding = nn.Parameter(torch.zeros(config.hidden_size))
         self.positional_embedding = nn.Parameter(torch.zeros(patches + 1, config.hidden_size))
-        self.patch_embedding = nn.Linear(3 * config.patch_size**2, config.hidden_size, bias=False)
+        self.stem = None if config.stem is None else Stem(config.stem, config.patch_size)
+        entries = 3 * config.patch_size**2 if self.stem is None else self.stem.channels
+        self.patch_embedding = nn.Linear(entries, config.hidden_size, bias=False)
         self.pre_ln = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.transformer = VisionBlocks(config)
 
     def forward(self, patches: torch.Tensor) -> torch.Tensor:
         """Encode crops (crops, patches, 3·patch²), normalized and channel last, to (crops, patches, 2·width).
 
-        The features are the outputs of the second-to-last block, then of the ninth-to-last.
+        The features are the outputs of the second-to-last block, then of the ninth-to-last; with a stem, the output of the
+        last block, then the input of the first.
         """
-        x = self.patch_embedding(patches)
+        x = self.patch_embedding(patches if self.stem is None else self.stem(patches))
         cls = self.class_embedding.to(x.dtype).expand(x.shape[0], 1, -1)
         x = torch.cat([cls, x], dim=1) + self.positional_embedding.to(x.dtype)
         x = self.pre_ln(x)
         late, early = self.config.feature_layers
-        kept = {}
+        kept = {-1: x[:, 1:]}
         # The last block is in the files, but its output is unused, so it does not run.
         for index, block in enumerate(self.transformer.resblocks[: late + 1]):
             x = block(x)

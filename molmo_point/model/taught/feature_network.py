@@ -84,12 +84,13 @@ class FeatureNetwork(nn.Module):
     Attributes:
         name: Name of the network.
         version: Hash of the weights.
+        shapes: Shapes of its blocks.
         channels: Number of features of a patch.
     """
 
     def __init__(self, name: str, blocks: tuple[BlockShape, ...], version: str) -> None:
         super().__init__()
-        self.name, self.version = name, version
+        self.name, self.version, self.shapes = name, version, blocks
         self.first = _SameConv(3, blocks[0].channels[0], 3, 2)
         self.blocks = nn.ModuleList(_Block(shape) for shape in blocks)
         strides = np.cumprod([2, *(shape.stride for shape in blocks)])[1:]

@@ -14,6 +14,7 @@ from lab.training.losses import (
     LookPlaces,
     SoftTokenLoss,
     attention_loss,
+    digit_distance_table,
     soft_coordinate_table,
     soft_digits,
 )
@@ -116,6 +117,32 @@ def test_the_soft_loss_prefers_a_near_digit_to_a_far_one(processor: MolmoProcess
     exact = torch.log(loss.table[615, 3].clamp(min=1e-9))[None, None]
     entropy = float(-(loss.table[615, 3] * exact[0, 0]).sum())
     assert float(loss(exact, labels, weights, places)) == pytest.approx(entropy, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("value", "character", "digit", "percent"),
+    [(615, 0, 6, 0), (615, 0, 5, 1.5), (615, 0, 7, 8.5), (615, 0, 0, 10), (615, 1, 1, 0), (615, 1, 0, 0.5), (615, 1, 4, 2.5),
+     (615, 2, 3, 0), (615, 3, 9, 0), (53, 0, 5, 0), (53, 0, 7, 1.7), (1000, 0, 4, 0)],
+)  # fmt: skip
+def test_distances_of_digits(value: int, character: int, digit: int, percent: float) -> None:
+    assert digit_distance_table()[value, character, digit] == pytest.approx(percent, abs=1e-5)
+
+
+def test_the_expected_distance_tells_far_digits_apart_and_coordinates_may_weigh_more() -> None:
+    ids = {c: k for k, c in enumerate(CHARACTERS)}
+    labels, weights = torch.tensor([[5, 6, 9]]), torch.ones(1, 3)
+    places = places_of([0], [1], [615], [0], torch.zeros(1, 4))
+
+    def of(digit: int, **options: float) -> float:
+        logits = torch.zeros(1, 3, 12)
+        logits[0, 1, digit] = 9.0
+        return float(SoftTokenLoss(ids, **options)(logits, labels, weights, places))
+
+    # Cross-entropy cannot tell a tens digit that is next to the place from one that is far away.
+    assert of(5) == pytest.approx(of(2), abs=1e-3)
+    assert of(2, distance_weight=0.2) > of(5, distance_weight=0.2) + 0.1
+    assert of(6, distance_weight=0.2) == pytest.approx(of(6), abs=0.02)
+    assert of(2, coordinate_weight=4.0) > 1.3 * of(2)
 
 
 # --- Auxiliary losses -------------------------------------------------------------------------------------------

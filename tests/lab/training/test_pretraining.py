@@ -14,11 +14,14 @@ from lab.export import export_checkpoint
 from lab.training import pretraining as module
 from lab.training.pretraining import PretrainingTask, prepare, pretrain
 from lab.training.settings import PretrainSettings
+from molmo_point.backend import resolve_checkpoint
 from molmo_point.errors import InputError
 from molmo_point.finetuning.loop import TrainingLoop
-from molmo_point.finetuning.run_file import parse_settings
+from molmo_point.finetuning.run_file import parse_settings, read_run_file
 from molmo_point.finetuning.state import record_settings, refuse_another_run
 from molmo_point.model import load_backend
+from molmo_point.model.architecture.config import MolmoVisionConfig, load_config
+from molmo_point.model.inputs.molmo_processor import MolmoProcessor
 
 SETTINGS = {"see_images": 4, "point_images": 6, "batch": 2, "questions": 2, "workers": 1, "check_every": 2}
 Loop = TrainingLoop[PretrainingTask]
@@ -216,3 +219,36 @@ def test_a_broken_state_is_named(start: Start, interrupted: Path, tmp_path: Path
     (out / "state-6" / "heads.safetensors").write_bytes(b"half")
     with pytest.raises(InputError, match=r"progress\.json"):
         start(out)
+
+
+def test_a_stem_before_the_decoder_of_a_checkpoint_keeps_its_tokenizer(start: Start, tmp_path: Path) -> None:
+    household = Path(resolve_checkpoint("household"))
+    prepare(start.settings(tmp_path, size="medium", start=str(household), stem="lite0"))
+    made = tmp_path / "checkpoint"
+    old, new = (MolmoProcessor.from_pretrained(folder) for folder in (household, made))
+    assert new.tokenizer.get_vocab() == old.tokenizer.get_vocab() and new.layout == old.layout
+    vision = load_config(made).vision_config
+    assert isinstance(vision, MolmoVisionConfig) and vision.stem is not None and vision.num_hidden_layers == 3
+
+
+def test_read_outs_learn_alone_at_first(start: Start, tmp_path: Path) -> None:
+    run = start(tmp_path, see_images=0, head_images=2)
+    before = {name: tensor.clone() for name, tensor in run.task.model.state_dict().items()}
+    heads = run.task.heads.token.weight.detach().clone()
+    run.step()
+    assert all(torch.equal(tensor, before[name]) for name, tensor in run.task.model.state_dict().items())
+    assert not torch.equal(heads, run.task.heads.token.weight)
+    run.step_number = 1
+    run.step()
+    assert not torch.equal(
+        run.task.model.state_dict()["model.transformer.ff_out.weight"], before["model.transformer.ff_out.weight"]
+    )
+
+
+def test_the_runs_of_the_gate_differ_in_the_stem_alone() -> None:
+    folder = Path(module.__file__).parents[1] / "runs"
+    one, two = (
+        parse_settings(PretrainSettings, read_run_file(folder / f"gate_{name}.yaml"), name) for name in ("stem", "household")
+    )
+    assert one.total_steps * one.batch == 12_000 and one.stem == "lite0"
+    assert one.model_copy(update={"stem": "", "out": two.out}) == two
