@@ -161,6 +161,8 @@ register(
             Option("fps", _FPS, 10, limits=(1, 120)),
             Option("depth_noise", "give the simulated depth the noise and holes of a D435", True),
             Option("simulator", "faults of the simulated depth: kind, unkind (as real stereo cameras) or time-of-flight", "kind"),
+            Option("toys", "toys on the table instead of solids, e.g. 1,4-6,7c; c, p, f: in other colors, pattern, form", ""),
+            Option("motion", "still, or circling around the toys; circling for one toy and still for several if not given", ""),
         ),
         extra="sim",
     ),

@@ -8,8 +8,10 @@ import numpy as np
 
 from molmo_point.arrays import ColorArray
 from molmo_point.camera.base import Camera, wait_until_due
+from molmo_point.errors import InputError
 from molmo_point.frame import RgbdFrame
 from molmo_point.geometry.depth_noise import DepthNoise
+from molmo_point.geometry.transforms import Transform
 from molmo_point.sim.depth_faults import Appearance, DepthFaults
 from molmo_point.sim.stereo_faults import D435_FAULTS, SIMULATED_D435, simulate_depth
 from molmo_point.sim.unkind_faults import simulator_faults
@@ -104,10 +106,12 @@ class SimulatedTable(SimulatedCamera):
         fps: Frames per second.
         depth_noise: Give the depth the noise and the holes of a D435; False gives exact depth.
         simulator: Faults of the depth, one of `SIMULATORS`.
+        toys: Toys on the table instead of solids, as `toys_in` reads them; empty for solids.
+        motion: Motion of the camera around toys, as `ToyView` takes it.
 
     Raises:
         DependencyError: MuJoCo is missing or cannot render.
-        InputError: The simulator is unknown.
+        InputError: The simulator, a toy or the motion is unknown.
     """
 
     def __init__(
@@ -119,14 +123,32 @@ class SimulatedTable(SimulatedCamera):
         fps: int = 10,
         depth_noise: bool = True,
         simulator: str = "kind",
+        toys: str = "",
+        motion: str = "",
     ) -> None:
         from molmo_point.sim.tabletop.scene import TabletopScene
+        from molmo_point.sim.toys.toy_view import ToyView, toys_in
 
         faults = simulator_faults(simulator)
-        self._table = TabletopScene.random(scene_seed, width, height)
+        if motion and not toys:
+            raise InputError("motion must be given with toys", f"motion={motion}", "add toys=1")
+        self._toys = ToyView(toys_in(toys), scene_seed, width, height, motion) if toys else None
+        self._table = self._toys or TabletopScene.random(scene_seed, width, height)
         super().__init__(self._table, SIMULATED_D435 if depth_noise else None, scene_seed, faults=faults, fps=fps)
-        self.name = f"simulated:{scene_seed}"
-        self.base_T_camera = self._table.base_T_camera
+        self.name = f"simulated:{scene_seed}" + (f"?toys={toys}" if toys else "")
+        self._begun = False
+
+    @property
+    def base_T_camera(self) -> Transform:
+        """Pose of the camera in the last frame."""
+        return self._table.base_T_camera
+
+    def read(self, timeout_s: float = 5.0) -> RgbdFrame:
+        self.check_open()
+        if self._toys is not None and self._begun:
+            self._toys.advance()
+        self._begun = True
+        return super().read(timeout_s)
 
     def release(self) -> None:
         self._table.close()

@@ -15,6 +15,7 @@ from molmo_point.sim.camera_pose import CAMERA_NAME, CameraPose, camera_axes
 from molmo_point.sim.mujoco_import import import_mujoco
 from molmo_point.sim.tabletop.layout import Layout
 from molmo_point.sim.tabletop.mjcf import OBJECT_PREFIX, layout_to_mjcf
+from molmo_point.sim.toys.placed_toy import PlacedToy, add_toy
 
 ARM = "arm/"
 """Prefix of the names of the arm's parts."""
@@ -74,8 +75,12 @@ def world_spec(layout: Layout, width: int, height: int) -> Any:
     spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
     spec.option.impratio = 10.0
     spec.geom("table").size = [0.75, 0.6, 0.02]
-    for number in range(len(layout.objects)):
-        _free(spec, f"{OBJECT_PREFIX}{number}")
+    for number, item in enumerate(layout.objects):
+        name = f"{OBJECT_PREFIX}{number}"
+        if isinstance(item, PlacedToy):
+            add_toy(spec, item, name, f"{name}_solid", free=True)
+        else:
+            _free(spec, name)
     for number, item in enumerate(layout.containers):
         add_container(spec, item, f"{CONTAINER_PREFIX}{number}")
     _attach_arm(spec, mujoco)

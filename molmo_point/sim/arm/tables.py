@@ -10,6 +10,8 @@ from molmo_point.sim.arm.containers import Container, random_container
 from molmo_point.sim.camera_pose import CameraPose
 from molmo_point.sim.tabletop.layout import Layout, apart, random_layout
 from molmo_point.sim.tabletop.objects import COLORS, SHAPES, SceneObject, random_object
+from molmo_point.sim.toys.placed_toy import PlacedToy, standing
+from molmo_point.sim.toys.toy import Toy
 
 ARM_CAMERA = CameraPose(eye_m=(0.06, -0.38, 0.62), look_at_m=(0.01, 0.0, 0.02), fov_y_deg=42.5)
 """The fixed camera: a D435's color camera at 640x480, at the side of the table, 0.71 m away, looking 58 degrees down."""
@@ -23,27 +25,31 @@ _CONTAINERS_HALF_M = (0.13, 0.15)
 _ALIKE = 0.35
 
 
-def random_arm_layout(rng: np.random.Generator, object_count: int | None = None, containers: Sequence[str] = ()) -> Layout:
+def random_arm_layout(
+    rng: np.random.Generator, object_count: int | None = None, containers: Sequence[str] = (), toys: Sequence[Toy] = ()
+) -> Layout:
     """Draw a table of objects that the gripper can hold.
 
     Args:
         rng: Source of all randomness.
-        object_count: Number of objects; None draws 3 to 10.
+        object_count: Number of solids; None draws 3 to 10, or none with toys.
         containers: Kinds of containers among them, of `containers.CONTAINERS`.
+        toys: Toys among them, the first objects of the layout; use `Toy(number, widest_m=WIDEST_M)` for the gripper.
 
     Returns:
-        The layout; it holds fewer objects than asked for if the table is full.
+        The layout; it holds fewer solids than asked for if the table is full.
 
     Raises:
-        InputError: If a kind is unknown, or the containers do not fit on the table.
+        InputError: If a kind is unknown, or the containers or toys do not fit on the table.
     """
     if len(containers) > MOST_CONTAINERS:
         given = f"{len(containers)} containers"
         raise InputError("containers must fit on the table", given, f"give {MOST_CONTAINERS} or fewer")
-    wanted = int(rng.integers(3, 11)) if object_count is None else object_count
+    drawn = 0 if toys else int(rng.integers(3, 11))
+    wanted = drawn if object_count is None else object_count
     around = random_layout(rng, 1)
     hollow = _containers(rng, containers)
-    placed: list[SceneObject] = []
+    placed: list[SceneObject | PlacedToy] = [*_standing(rng, toys, hollow)]
     for _ in range(wanted):
         _add(rng, placed, hollow)
     # The lamp is in front of the arm, on the camera's side: the visible sides are lit.
@@ -73,10 +79,27 @@ def _containers(rng: np.random.Generator, kinds: Sequence[str]) -> tuple[Contain
     return ()
 
 
-def _add(rng: np.random.Generator, placed: list[SceneObject], hollow: Sequence[Container]) -> None:
+def _standing(rng: np.random.Generator, toys: Sequence[Toy], hollow: Sequence[Container]) -> list[PlacedToy]:
+    """Stand toys where they touch nothing."""
+    for _ in range(50):
+        placed: list[PlacedToy] = []
+        for toy in toys:
+            for _ in range(60):
+                x, y = (rng.uniform(-1.0, 1.0, 2) * _HALF_M).tolist()
+                item = standing(toy, (x, y), float(rng.uniform(0.0, 2 * np.pi)))
+                if all(apart(item, other, GAP_M) for other in (*placed, *hollow)):
+                    placed.append(item)
+                    break
+        if len(placed) == len(toys):
+            return placed
+    raise InputError("toys must fit on the table", f"{len(toys)} toys", "give fewer toys")
+
+
+def _add(rng: np.random.Generator, placed: list[SceneObject | PlacedToy], hollow: Sequence[Container]) -> None:
     shape, color = str(rng.choice(SHAPES)), str(rng.choice(list(COLORS)))
-    if placed and rng.random() < _ALIKE:
-        like = placed[int(rng.integers(len(placed)))]
+    solids = [item for item in placed if isinstance(item, SceneObject)]
+    if solids and rng.random() < _ALIKE:
+        like = solids[int(rng.integers(len(solids)))]
         # The same shape in another color, or the same color in another shape.
         shape, color = (like.shape, color) if rng.random() < 0.5 else (shape, like.color)
     for _ in range(60):

@@ -14,7 +14,7 @@ from molmo_point.sim.mujoco_import import import_mujoco
 from molmo_point.sim.tabletop.mjcf import OBJECT_PREFIX
 
 _EVERY = 5
-_SPHERE, _CYLINDER, _BOX = 2, 5, 6
+_SPHERE, _CYLINDER, _BOX, _MESH = 2, 5, 6, 7
 _PADS = ("left_pad", "right_pad", "left_follower", "right_follower")
 _RISEN_M, _FALLEN_M, _LIFTED_M, _LEAST_N = 0.03, 0.05, 0.06, 1.0
 
@@ -156,8 +156,15 @@ def lowest_m(arm: SimulatedArm, number: int) -> float:
         _SPHERE: lambda: size[0],
         _CYLINDER: lambda: size[1] * down[2] + size[0] * np.hypot(down[0], down[1]),
         _BOX: lambda: down @ size,
+        _MESH: lambda: -float((_corners(arm, geom.id) @ geom.xmat.reshape(3, 3)[2]).min()),
     }[kind]()
     return float(geom.xpos[2] - below)
+
+
+def _corners(arm: SimulatedArm, geom: int) -> FloatArray:
+    """Corners (n, 3) of the mesh of a geom, meters, in its own frame."""
+    mesh = arm.model.mesh(int(arm.model.geom_dataid[geom]))
+    return arm.model.mesh_vert[mesh.vertadr[0] : mesh.vertadr[0] + mesh.vertnum[0]]
 
 
 def _touches_outside(arm: SimulatedArm, number: int) -> bool:

@@ -14,7 +14,7 @@ from molmo_point.sim.depth_faults import Appearance, Material
 from molmo_point.sim.mujoco_import import import_mujoco
 from molmo_point.sim.rendered_scene import MujocoScene
 from molmo_point.sim.tabletop.layout import Layout, random_layout
-from molmo_point.sim.tabletop.mjcf import OBJECT_PREFIX, layout_to_mjcf
+from molmo_point.sim.tabletop.mjcf import OBJECT_PREFIX, layout_to_mjcf, with_toys
 from molmo_point.sim.tabletop.objects import COLORS, SHAPES, SceneObject, random_object, signed_distance
 
 _TABLE_HALF_M = 0.55
@@ -148,7 +148,14 @@ def _wall(half: Sequence[float], place: Sequence[float], yaw: float, rgb: FloatA
 
 
 def _in_bin(rng: np.random.Generator) -> ClutterLayout:
-    half = (rng.uniform(0.13, 0.20), rng.uniform(0.10, 0.15))
+    half = (float(rng.uniform(0.13, 0.20)), float(rng.uniform(0.10, 0.15)))
+    walls = bin_walls(rng, half)
+    objects = _touching(rng, int(rng.integers(4, 9)), half)
+    return ClutterLayout(_viewed(rng, _stacked(rng, objects), (50.0, 86.0)), walls)
+
+
+def bin_walls(rng: np.random.Generator, half: tuple[float, float]) -> tuple[SceneObject, ...]:
+    """Draw the walls of a bin with an inside of two half sides, meters."""
     thick, high, rgb = rng.uniform(0.002, 0.005), rng.uniform(0.03, 0.07), rng.uniform(0.1, 0.8, 3)
     walls = []
     for axis in (0, 1):
@@ -158,8 +165,7 @@ def _in_bin(rng: np.random.Generator) -> ClutterLayout:
             place = [0.0, 0.0, high]
             place[axis] = sign * (half[axis] + thick)
             walls.append(_wall(size, place, 0.0, rgb))
-    objects = _touching(rng, int(rng.integers(4, 9)), half)
-    return ClutterLayout(_viewed(rng, _stacked(rng, objects), (50.0, 86.0)), tuple(walls))
+    return tuple(walls)
 
 
 def _before_wall(rng: np.random.Generator, elevation_deg: tuple[float, float]) -> ClutterLayout:
@@ -233,7 +239,8 @@ class ClutteredScene(MujocoScene):
 
     def __init__(self, layout: ClutterLayout, width: int = 640, height: int = 480) -> None:
         self.layout = layout
-        model = import_mujoco().MjModel.from_xml_string(_mjcf(layout, width, height))
+        spec = import_mujoco().MjSpec.from_string(_mjcf(layout, width, height))
+        model = with_toys(spec, layout.table).compile()
         if layout.heights_m is not None:
             model.hfield_data[:] = (layout.heights_m / _highest_m(layout)).ravel()
         objects = {f"{OBJECT_PREFIX}{i}": item for i, item in enumerate(layout.table.objects)}

@@ -7,6 +7,7 @@ import numpy as np
 from molmo_point.sim.arm.containers import Container
 from molmo_point.sim.camera_pose import CameraPose
 from molmo_point.sim.tabletop.objects import COLORS, SHAPES, SceneObject, random_object
+from molmo_point.sim.toys.placed_toy import PlacedToy
 
 _CLEARANCE_M = 0.015
 
@@ -16,7 +17,7 @@ class Layout:
     """All random properties of a scene.
 
     Attributes:
-        objects: The solids on the table.
+        objects: The solids and toys on the table.
         camera: Pose of the camera.
         table_rgb: The two colors of the table, each (3,) linear RGB in [0, 1].
         table_pattern: "flat", "checker" or "gradient".
@@ -27,7 +28,7 @@ class Layout:
         containers: Containers on the table; only the scene of the simulated arm has them.
     """
 
-    objects: tuple[SceneObject, ...]
+    objects: tuple[SceneObject | PlacedToy, ...]
     camera: CameraPose
     table_rgb: tuple[tuple[float, float, float], tuple[float, float, float]]
     table_pattern: str
@@ -102,7 +103,7 @@ def _place(rng: np.random.Generator, wanted: int) -> tuple[SceneObject, ...]:
     return tuple(placed)
 
 
-def apart(a: SceneObject | Container, b: SceneObject | Container, gap_m: float) -> bool:
+def apart(a: SceneObject | PlacedToy | Container, b: SceneObject | PlacedToy | Container, gap_m: float) -> bool:
     """True if the circles around two objects are more than a gap apart, meters."""
     away = np.hypot(a.position_base_m[0] - b.position_base_m[0], a.position_base_m[1] - b.position_base_m[1])
     return bool(away > a.footprint_radius_m + b.footprint_radius_m + gap_m)

@@ -1,13 +1,32 @@
 """MuJoCo model description of a layout."""
 
+from typing import Any
+
 from molmo_point.sim.camera_pose import CAMERA_NAME, camera_axes
+from molmo_point.sim.mujoco_import import import_mujoco
 from molmo_point.sim.tabletop.layout import Layout
+from molmo_point.sim.tabletop.objects import SceneObject
+from molmo_point.sim.toys.placed_toy import PlacedToy, add_toy
 
 OBJECT_PREFIX = "object_"
+TOY_PREFIX = "toy_"
+
+
+def layout_spec(layout: Layout, width: int, height: int) -> Any:
+    """Make the ``MjSpec`` of a scene of solids and toys that do not move; sizes as `layout_to_mjcf`."""
+    return with_toys(import_mujoco().MjSpec.from_string(layout_to_mjcf(layout, width, height)), layout)
+
+
+def with_toys(spec: Any, layout: Layout) -> Any:
+    """Add the toys of a layout to an ``MjSpec``, as bodies that do not move."""
+    for number, item in enumerate(layout.objects):
+        if isinstance(item, PlacedToy):
+            add_toy(spec, item, f"{TOY_PREFIX}{number}", f"{OBJECT_PREFIX}{number}")
+    return spec
 
 
 def layout_to_mjcf(layout: Layout, width: int, height: int) -> str:
-    """Write the MJCF text of a scene; ``width`` and ``height`` size the offscreen buffer (pixels)."""
+    """Write the MJCF text of a scene without its toys; ``width`` and ``height`` size the offscreen buffer (pixels)."""
     axes = camera_axes(layout.camera)
     right, up = axes[:, 0], -axes[:, 1]
     eye = " ".join(f"{v}" for v in layout.camera.eye_m)
@@ -16,7 +35,9 @@ def layout_to_mjcf(layout: Layout, width: int, height: int) -> str:
     wall = " ".join(f"{v}" for v in layout.wall_rgb)
     light = " ".join(f"{v}" for v in layout.light_position_m)
     d, a = layout.light_diffuse, layout.light_ambient
-    solids = "\n".join(item.geom_xml(f"{OBJECT_PREFIX}{i}") for i, item in enumerate(layout.objects))
+    solids = "\n".join(
+        item.geom_xml(f"{OBJECT_PREFIX}{i}") for i, item in enumerate(layout.objects) if isinstance(item, SceneObject)
+    )
     repeat = 6 if layout.table_pattern == "checker" else 1
     return f"""
 <mujoco>

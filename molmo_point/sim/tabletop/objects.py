@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from molmo_point.arrays import FloatArray
+from molmo_point.sim.toys.placed_toy import PlacedToy
 
 SHAPES: tuple[str, ...] = ("cube", "ball", "cylinder", "brick")
 """Names of the shapes, as a person would say them."""
@@ -98,8 +99,10 @@ def random_object(rng: np.random.Generator, shape: str, color: str, xy_m: tuple[
     )
 
 
-def signed_distance(item: SceneObject, points_m: FloatArray) -> FloatArray:
+def signed_distance(item: SceneObject | PlacedToy, points_m: FloatArray) -> FloatArray:
     """Distance (...) of points (..., 3), base frame, from the true surface of an object in its first pose; negative inside."""
+    if isinstance(item, PlacedToy):
+        return item.signed_distance(points_m)
     local = points_m - np.array(item.position_base_m)
     cosine, sine = math.cos(item.yaw_rad), math.sin(item.yaw_rad)
     x, y = local[..., 0] * cosine + local[..., 1] * sine, -local[..., 0] * sine + local[..., 1] * cosine

@@ -3,10 +3,10 @@
 import numpy as np
 
 from molmo_point.errors import InputError
-from molmo_point.sim.mujoco_import import import_mujoco
 from molmo_point.sim.rendered_scene import MujocoScene
 from molmo_point.sim.tabletop.layout import Layout, random_layout
-from molmo_point.sim.tabletop.mjcf import OBJECT_PREFIX, layout_to_mjcf
+from molmo_point.sim.tabletop.mjcf import OBJECT_PREFIX, TOY_PREFIX, layout_spec
+from molmo_point.sim.toys.placed_toy import PlacedToy
 
 MIN_SIDE_PX = 16
 
@@ -29,11 +29,17 @@ class TabletopScene(MujocoScene):
             raise InputError(f"Image of a scene must be {side} pixels or more", f"{width}×{height}", f"ask for {side} or more")
         if layout.containers:
             given = f"{len(layout.containers)} containers"
-            raise InputError("layout must hold solids only", given, "use SimulatedArm, whose scene has containers")
+            raise InputError("layout must hold solids and toys only", given, "use SimulatedArm, whose scene has containers")
         self.layout = layout
-        model = import_mujoco().MjModel.from_xml_string(layout_to_mjcf(layout, width, height))
+        model = layout_spec(layout, width, height).compile()
         objects = {f"{OBJECT_PREFIX}{i}": item for i, item in enumerate(layout.objects)}
         super().__init__(model, layout.camera, (width, height), objects)
+
+    def move_toy(self, number: int, item: PlacedToy) -> None:
+        """Put the toy of a number elsewhere, or turn it over."""
+        body = self._model.body(f"{TOY_PREFIX}{number}")
+        body.pos, body.quat = item.position_base_m, item.quat
+        self._mujoco.mj_forward(self._model, self._data)
 
     @classmethod
     def random(cls, seed: int, width: int = 640, height: int = 480, object_count: int | None = None) -> "TabletopScene":

@@ -1,0 +1,1 @@
+"""Toys and tools made by formula, which no model of this project was trained on."""
