@@ -15,7 +15,7 @@ from molmo_point.sim.camera_pose import CameraPose
 from molmo_point.sim.mujoco_import import import_mujoco
 from molmo_point.sim.rendered_scene import MujocoScene
 from molmo_point.sim.tabletop.layout import random_layout
-from molmo_point.sim.tabletop.mjcf import OBJECT_PREFIX, layout_to_mjcf
+from molmo_point.sim.tabletop.mjcf import OBJECT_PREFIX, cover_table, layout_to_mjcf
 
 _TEXTURE_PX = 512
 Texture = NDArray[np.floating[Any]]
@@ -222,7 +222,7 @@ def render_table(
         layout = replace(layout, camera=CAMERAS[camera](rng))
     spec: Any = import_mujoco().MjSpec.from_string(layout_to_mjcf(layout, *size_wh))
     if style is not None:
-        _cover(spec, STYLES[style](rng))
+        cover_table(spec, surface_picture(style, rng))
     if light is not None:
         LIGHTS[light](spec, rng)
     added = with_solids(layout, list(solids), rng, int(rng.integers(2, 5))) if solids else ()
@@ -234,12 +234,9 @@ def render_table(
         return LabeledView(table.render_color(), table.render_masks(), names)
 
 
-def _cover(spec: Any, texture: Texture) -> None:
-    cover = spec.texture("table")
-    cover.builtin = import_mujoco().mjtBuiltin.mjBUILTIN_NONE
-    cover.height, cover.width, cover.nchannel = texture.shape
-    cover.data = np.clip(texture, 0, 255).astype(np.uint8).tobytes()
-    spec.material("table").texrepeat = [1, 1]
+def surface_picture(style: str, rng: np.random.Generator) -> ColorArray:
+    """Draw a surface, one of `STYLES`, as a picture (n, n, 3)."""
+    return np.clip(STYLES[style](rng), 0, 255).astype(np.uint8)
 
 
 def _flat(value: int) -> Callable[[np.random.Generator, int, int], ColorArray]:

@@ -16,7 +16,7 @@ from molmo_point.errors import InputError
 from molmo_point.evaluation.trust_words import Half
 from molmo_point.text_checks import checked_count
 
-_SCENES = {"tabletop": 200, "calibration": 200, "trust": 40, "pick": 200, "place": 40, "real": 1}
+_SCENES = {"tabletop": 200, "calibration": 200, "trust": 40, "pick": 200, "place": 40, "real": 1, "teach": 40}
 """Default number of scenes, by benchmark; "real" takes the frames of a folder."""
 _MOVED = {
     "lift": "benchmarks.lift",
@@ -35,7 +35,9 @@ _OWNERS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("write", "data", *_OF_DATA), ("calibration",)),
     "plot": ("calibration", "trust"),
     **dict.fromkeys(("rows", "half", "details"), ("trust",)),
-    **dict.fromkeys(("processes", "failures", "simulator"), ("pick",)),
+    **dict.fromkeys(("processes", "failures"), ("pick",)),
+    "simulator": ("pick", "teach"),
+    **dict.fromkeys(("objects", "views", "true_masks", "sheet", "photographs"), ("teach",)),
     "accept_cautions": ("pick", "place"),
     "without_depth": ("pick",),
     **dict.fromkeys(("folder", "pictures", "draws", "labels", "camera_model"), ("real",)),
@@ -49,13 +51,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Measures a checkpoint with 95 % intervals: how often it is right on fresh simulated tables (tabletop), whether its "
         "probabilities come true (calibration), whether wrong answers bear a caution (trust), how well a simulated arm picks "
         "with it what is named (pick), and how well it puts that into bowls, plates, trays and boxes (place; say --model "
-        "household). Measures depth, its stated error and grasps on frames of your own camera (real FOLDER; no checkpoint)."
+        "household). Measures depth, its stated error and grasps on frames of your own camera (real FOLDER; no checkpoint). "
+        "Measures objects that are taught: toys in simulation, or your own by photographs (teach --folder DIR; no checkpoint)."
     )
     parser.add_argument("benchmark", type=_benchmark, metavar="benchmark", help=f"measurement: {', '.join(_SCENES)}")
     parser.add_argument("folder", type=Path, nargs="?", metavar="FOLDER", help="frames with labeled points (real)")
     parser.add_argument("--model", default="tabletop", help="embedded name or folder of a checkpoint")
     parser.add_argument("--device", help="cpu, cuda, ... (default: the best there is)")
-    parser.add_argument("--scenes", type=amount(1_000_000), help="number of scenes (default 200, trust and place 40)")
+    help_of_scenes = "number of scenes, or tables (default 200; trust, place and teach 40)"
+    parser.add_argument("--scenes", "--tables", type=amount(1_000_000), help=help_of_scenes)
     parser.add_argument("--seed", type=seed, help="seed of the first test scene (default: the evaluation's own)")
     add_json(parser)
     parser.add_argument("--out", type=Path, help="write the JSON to this file as well")
@@ -75,6 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--failures", type=Path, metavar="DIR", help="write a picture of the end of every pick that fails")
     group.add_argument("--simulator", metavar="CAMERA", help="depth camera: kind (default), unkind or time-of-flight")
     add_accept_cautions(parser.add_argument_group("pick and place"))
+    _add_teach(parser.add_argument_group("teach", "toys that no model was trained on, or your own objects"))
     _add_real(parser.add_argument_group("real", "depth, stated error and grasps on labeled frames"))
     parser.add_argument("--plot", type=Path, metavar="FILE", help="write a PNG: reliability diagram (calibration, trust)")
     add_force(parser)
@@ -105,6 +110,16 @@ def _add_real(group: Any) -> None:
     group.add_argument("--labels", type=Path, metavar="FILE", help="further labels by frame and point")
 
 
+def _add_teach(group: Any) -> None:
+    """Add the options of taught objects."""
+    group.add_argument("--objects", type=amount(200), metavar="N", help="number of toys to teach (default 20)")
+    group.add_argument("--views", type=amount(100), metavar="N", help="views of each (default 5)")
+    group.add_argument("--true-masks", action="store_true", help="teach with true masks instead of those that are found")
+    group.add_argument("--sheet", type=Path, metavar="FILE", help="write a PNG: answers drawn into pictures")
+    help_of_folder = "photographs of your own objects instead, a folder for each: each is left out once and asked about"
+    group.add_argument("--folder", dest="photographs", type=Path, metavar="DIR", help=help_of_folder)
+
+
 class _MovedOption(argparse.Action):
     """Ends with an error that names the new program."""
 
@@ -127,8 +142,17 @@ def _benchmark(name: str) -> str:
 
 def run(options: argparse.Namespace) -> int:
     """Run the measurement."""
-    from molmo_point.cli.evaluate import confidence, own_pictures, pick_command, place_command, real_command, trust_command
+    from molmo_point.cli.evaluate import (
+        confidence,
+        own_pictures,
+        pick_command,
+        place_command,
+        real_command,
+        teach_command,
+        trust_command,
+    )
     from molmo_point.evaluation import picks, place_trial, tabletop, trust_questions
+    from molmo_point.evaluation.teach import toy_scenes
 
     name = options.benchmark
     for option, owners in _OWNERS.items():
@@ -146,6 +170,7 @@ def run(options: argparse.Namespace) -> int:
         "pick": (picks.FIRST_SEED, pick_command.check, pick_command.measure),
         "place": (place_trial.FIRST_SEED, None, place_command.measure),
         "real": (0, real_command.check, real_command.measure),
+        "teach": (toy_scenes.FIRST_SEED, teach_command.check, teach_command.measure),
     }[name]
     if options.data is not None:
         check, measure = own_pictures.check, own_pictures.measure
@@ -156,6 +181,7 @@ def run(options: argparse.Namespace) -> int:
         check(options)
     pictures = (Output("--failures", path, OutputFormat.PNG) for path in pick_command.failure_pictures(options))
     pictures = [*pictures, *(Output("--pictures", path, OutputFormat.PNG) for path in real_command.pictures(options))]
+    pictures.append(Output("--sheet", options.sheet, OutputFormat.PNG))
     plot, rows = Output("--plot", options.plot, OutputFormat.PNG), Output("--rows", options.rows, OutputFormat.JSON)
     check_outputs(options, Output("--out", options.out, OutputFormat.JSON), plot, rows, *pictures)
     with contextlib.redirect_stdout(sys.stderr):

@@ -14,7 +14,7 @@ from molmo_point.sim.depth_faults import Appearance, Material
 from molmo_point.sim.mujoco_import import import_mujoco
 from molmo_point.sim.rendered_scene import MujocoScene
 from molmo_point.sim.tabletop.layout import Layout, random_layout
-from molmo_point.sim.tabletop.mjcf import OBJECT_PREFIX, layout_to_mjcf, with_toys
+from molmo_point.sim.tabletop.mjcf import OBJECT_PREFIX, cover_table, layout_to_mjcf, with_toys
 from molmo_point.sim.tabletop.objects import COLORS, SHAPES, SceneObject, random_object, signed_distance
 
 _TABLE_HALF_M = 0.55
@@ -232,14 +232,17 @@ class ClutteredScene(MujocoScene):
         layout: Objects, walls and table.
         width: Image width, pixels.
         height: Image height, pixels.
+        surface: Picture (n, n, 3) on a flat table; None keeps the surface of the layout.
 
     Attributes:
         layout: The layout; `height_at` and its objects are the truth.
     """
 
-    def __init__(self, layout: ClutterLayout, width: int = 640, height: int = 480) -> None:
+    def __init__(self, layout: ClutterLayout, width: int = 640, height: int = 480, surface: ColorArray | None = None) -> None:
         self.layout = layout
         spec = import_mujoco().MjSpec.from_string(_mjcf(layout, width, height))
+        if surface is not None:
+            cover_table(spec, surface)
         model = with_toys(spec, layout.table).compile()
         if layout.heights_m is not None:
             model.hfield_data[:] = (layout.heights_m / _highest_m(layout)).ravel()

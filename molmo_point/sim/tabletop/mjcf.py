@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from molmo_point.arrays import ColorArray
 from molmo_point.sim.camera_pose import CAMERA_NAME, camera_axes
 from molmo_point.sim.mujoco_import import import_mujoco
 from molmo_point.sim.tabletop.layout import Layout
@@ -23,6 +24,15 @@ def with_toys(spec: Any, layout: Layout) -> Any:
         if isinstance(item, PlacedToy):
             add_toy(spec, item, f"{TOY_PREFIX}{number}", f"{OBJECT_PREFIX}{number}")
     return spec
+
+
+def cover_table(spec: Any, picture: ColorArray) -> None:
+    """Give the table of an ``MjSpec`` a surface, a picture (n, n, 3) uint8 RGB."""
+    cover = spec.texture("table")
+    cover.builtin = import_mujoco().mjtBuiltin.mjBUILTIN_NONE
+    cover.height, cover.width, cover.nchannel = picture.shape
+    cover.data = picture.tobytes()
+    spec.material("table").texrepeat = [1, 1]
 
 
 def layout_to_mjcf(layout: Layout, width: int, height: int) -> str:
