@@ -48,12 +48,23 @@ def points_tag(points_percent: Sequence[Sequence[float]], label: str, alt: str |
     if len(points_percent) == 0:
         raise InputError("A tag must have a point", "no points", "use format_points, which writes the absence")
     points = sorted((_checked(point) for point in points_percent), key=lambda p: p[0] * 10000 + p[1])
+    return written_tag([(str(round(x, 1)), str(round(y, 1))) for x, y in points], label, alt)
+
+
+def written_tag(coordinates: Sequence[tuple[str, str]], label: str, alt: str | None = None) -> str:
+    """Write the tag of one point or more, in their order.
+
+    Args:
+        coordinates: x and y of each point as text, at least one.
+        label: Text inside the tag.
+        alt: Alt text if it differs from the label; None means ``label``.
+    """
     alt = label if alt is None else alt
-    if len(points) == 1:
-        x, y = points[0]
-        return f'<point x="{round(x, 1)}" y="{round(y, 1)}" alt="{alt}">{label}</point>'
-    coordinates = " ".join(f'x{i}="{round(x, 1)}" y{i}="{round(y, 1)}"' for i, (x, y) in enumerate(points, 1))
-    return f'<points {coordinates} alt="{alt}">{label}</points>'
+    if len(coordinates) == 1:
+        x, y = coordinates[0]
+        return f'<point x="{x}" y="{y}" alt="{alt}">{label}</point>'
+    numbered = " ".join(f'x{i}="{x}" y{i}="{y}"' for i, (x, y) in enumerate(coordinates, 1))
+    return f'<points {numbered} alt="{alt}">{label}</points>'
 
 
 def _checked(point: Sequence[float]) -> tuple[float, float]:

@@ -1,0 +1,1 @@
+"""Training of the read-out: names of objects from frozen image features."""

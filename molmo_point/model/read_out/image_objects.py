@@ -1,0 +1,101 @@
+"""Objects of an image: cells that vote for one middle belong to one object, which has one set of names."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from molmo_point.arrays import FloatArray
+from molmo_point.model.read_out.read_out_network import CellMaps
+
+_PRESENT = 0.5
+_AGREE_CELLS = 2.0
+"""Votes of neighbors within this distance mean one object."""
+_LEAST_WEIGHT = 1.5
+"""Cells that an object needs, by their presence."""
+
+
+@dataclass(frozen=True, eq=False)
+class ImageObject:
+    """One object as the read-out sees it.
+
+    Attributes:
+        u, v: A pixel on the object, near its middle.
+        presence: Mean probability of its cells that they show an object.
+        nouns: Log-odds of each noun.
+        categories: Log-odds of each category.
+        colors: Log-odds of each color word.
+        box: Left, top, right and bottom in pixels.
+        cells: Number of its cells.
+    """
+
+    u: float
+    v: float
+    presence: float
+    nouns: FloatArray
+    categories: FloatArray
+    colors: FloatArray
+    box: tuple[float, float, float, float]
+    cells: int
+
+
+def image_objects(maps: CellMaps) -> tuple[ImageObject, ...]:
+    """Find the objects of an image, largest first."""
+    labels = _joined(maps)
+    found = []
+    for label in np.unique(labels[labels >= 0]):
+        inside = np.nonzero(labels == label)
+        if maps.presence[inside].sum() >= _LEAST_WEIGHT:
+            found.append(_object(maps, inside))
+    return tuple(sorted(found, key=lambda each: -each.cells))
+
+
+def _joined(maps: CellMaps) -> NDArray[np.int64]:
+    """Label the cells of each object; −1 for none. Neighbors join if they vote for nearly the same middle."""
+    on = maps.presence > _PRESENT
+    rows, columns = on.shape
+    labels = np.where(on, np.arange(rows * columns).reshape(rows, columns), -1)
+    limit = _AGREE_CELLS * maps.cell_px
+    pairs = []
+    for a, b in (
+        (np.s_[:, 1:], np.s_[:, :-1]),
+        (np.s_[1:], np.s_[:-1]),
+        (np.s_[1:, 1:], np.s_[:-1, :-1]),
+        (np.s_[1:, :-1], np.s_[:-1, 1:]),
+    ):
+        apart = np.linalg.norm(maps.centers[a] - maps.centers[b], axis=-1)
+        pairs.append((a, b, on[a] & on[b] & (apart < limit)))
+    while True:
+        before = labels.copy()
+        for a, b, joins in pairs:
+            low = np.minimum(labels[a], labels[b])
+            labels[a] = np.where(joins, low, labels[a])
+            labels[b] = np.where(joins, np.minimum(low, labels[b]), labels[b])
+        # A label names a cell of the same object, whose own label may be lower by now.
+        flat = labels.ravel()
+        flat[flat >= 0] = flat[flat[flat >= 0]]
+        if (labels == before).all():
+            return labels
+
+
+def _object(maps: CellMaps, inside: tuple[NDArray[np.int64], ...]) -> ImageObject:
+    weight = maps.presence[inside]
+    share = weight / weight.sum()
+    wanted = share @ maps.centers[inside]
+    rows, columns = inside
+    middles = np.stack([(columns + 0.5) * maps.cell_px - 0.5, (rows + 0.5) * maps.cell_px - 0.5], -1)
+    # The middle of a ring shows the table, so the point stays within half a cell of a cell of the object.
+    nearest = middles[np.argmin(((middles - wanted) ** 2).sum(1))]
+    u, v = np.clip(wanted, nearest - maps.cell_px / 2, nearest + maps.cell_px / 2)
+    half = maps.cell_px / 2
+    low, high = middles.min(0) - half, middles.max(0) + half
+    return ImageObject(
+        float(u),
+        float(v),
+        float(weight.mean()),
+        share @ maps.nouns[inside],
+        share @ maps.categories[inside],
+        share @ maps.colors[inside],
+        (float(low[0]), float(low[1]), float(high[0]), float(high[1])),
+        len(weight),
+    )
