@@ -190,6 +190,9 @@ class Family:
 
 FAMILIES: dict[str, Family] = {
     "molmo": Family("molmo_point.model.molmo_backend:load_molmo", "Molmo v1, released and embedded", "molmo"),
+    "read_out": Family(
+        "molmo_point.model.read_out.read_out_backend:load_read_out_backend", "names read out of image features", "molmo"
+    ),
     "molmo2": Family("molmo_point.model.molmo2.molmo2_backend:load_molmo2_backend", "Molmo2, through transformers", "molmo2"),
 }
 """Model families by the `model_type` of their `config.json`."""

@@ -11,6 +11,7 @@ from molmo_point.model.read_out.read_out_network import CellMaps
 _PRESENT = 0.5
 _AGREE_CELLS = 2.0
 """Votes of neighbors within this distance mean one object."""
+_WITHIN = 0.45
 _LEAST_WEIGHT = 1.5
 """Cells that an object needs, by their presence."""
 
@@ -84,9 +85,9 @@ def _object(maps: CellMaps, inside: tuple[NDArray[np.int64], ...]) -> ImageObjec
     wanted = share @ maps.centers[inside]
     rows, columns = inside
     middles = np.stack([(columns + 0.5) * maps.cell_px - 0.5, (rows + 0.5) * maps.cell_px - 0.5], -1)
-    # The middle of a ring shows the table, so the point stays within half a cell of a cell of the object.
+    # The middle of a ring shows the table, so the point stays within a cell of the object.
     nearest = middles[np.argmin(((middles - wanted) ** 2).sum(1))]
-    u, v = np.clip(wanted, nearest - maps.cell_px / 2, nearest + maps.cell_px / 2)
+    u, v = np.clip(wanted, nearest - _WITHIN * maps.cell_px, nearest + _WITHIN * maps.cell_px)
     half = maps.cell_px / 2
     low, high = middles.min(0) - half, middles.max(0) + half
     return ImageObject(
