@@ -9,8 +9,10 @@ from molmo_point.arrays import FloatArray
 from molmo_point.model.read_out.read_out_network import CellMaps
 
 _PRESENT = 0.5
-_AGREE_CELLS = 2.0
+_AGREE_CELLS = 0.8
 """Votes of neighbors within this distance mean one object."""
+_SAME_SHARE, _SAME_CELLS = 0.55, 2.2
+"""Pieces are one object if their middles are nearer than this share of its side, or than these cells."""
 _WITHIN = 0.45
 _LEAST_WEIGHT = 1.5
 """Cells that an object needs, by their presence."""
@@ -42,13 +44,29 @@ class ImageObject:
 
 def image_objects(maps: CellMaps) -> tuple[ImageObject, ...]:
     """Find the objects of an image, largest first."""
-    labels = _joined(maps)
-    found = []
-    for label in np.unique(labels[labels >= 0]):
-        inside = np.nonzero(labels == label)
-        if maps.presence[inside].sum() >= _LEAST_WEIGHT:
-            found.append(_object(maps, inside))
+    pieces = _merged(maps, _joined(maps))
+    found = [_object(maps, piece) for piece in pieces if maps.presence[piece].sum() >= _LEAST_WEIGHT]
     return tuple(sorted(found, key=lambda each: -each.cells))
+
+
+def _merged(maps: CellMaps, labels: NDArray[np.int64]) -> list[tuple[NDArray[np.int64], ...]]:
+    """Return the cells of each object: pieces that vote for the same middle are parts of one, e.g. of one behind another."""
+    order, counts = np.unique(labels[labels >= 0], return_counts=True)
+    pieces: list[tuple[NDArray[np.int64], ...]] = []
+    middles: list[NDArray[np.floating]] = []
+    for label in order[np.argsort(-counts)]:
+        inside = np.nonzero(labels == label)
+        middle = np.average(maps.centers[inside], 0, maps.presence[inside])
+        limits = [max(_SAME_SHARE * np.sqrt(len(piece[0])), _SAME_CELLS) * maps.cell_px for piece in pieces]
+        apart = [np.linalg.norm(middle - other) / limit for other, limit in zip(middles, limits, strict=True)]
+        nearest = int(np.argmin(apart)) if apart else -1
+        if nearest >= 0 and apart[nearest] < 1:
+            rows, columns = (np.concatenate(pair) for pair in zip(pieces[nearest], inside, strict=True))
+            pieces[nearest] = (rows, columns)
+        else:
+            pieces.append(inside)
+            middles.append(middle)
+    return pieces
 
 
 def _joined(maps: CellMaps) -> NDArray[np.int64]:
