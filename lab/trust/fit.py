@@ -97,7 +97,15 @@ def household_questions(first: int, scenes: int) -> Iterator[TrustQuestion]:
         yield from trust_questions(scene, Half.DEVELOP, _KINDS[:4])
 
 
-QUESTIONS: dict[str, Questions] = {"tabletop": tabletop_questions, "household": household_questions}
+def mixed_questions(first: int, scenes: int) -> Iterator[TrustQuestion]:
+    """Ask about household tables, and about a fifth as many of plain shapes."""
+    yield from household_questions(first, scenes)
+    yield from tabletop_questions(first, scenes // 5)
+
+
+QUESTIONS: dict[str, Questions] = {
+    "tabletop": tabletop_questions, "household": household_questions, "objects": mixed_questions,
+}  # fmt: skip
 
 
 def observed(pointer: Pointer, questions: Iterator[TrustQuestion]) -> Observations:

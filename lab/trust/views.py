@@ -66,5 +66,11 @@ def household_views(first: int, count: int) -> Iterator[LabeledView]:
                 yield from _container_views(rng, scene)
 
 
-VIEWS = {"tabletop": plain_views, "household": household_views}
+def mixed_views(first: int, count: int) -> Iterator[LabeledView]:
+    """Render household tables, and half as many scenes of plain solids."""
+    yield from household_views(first, count)
+    yield from plain_views(first, count // 4)
+
+
+VIEWS = {"tabletop": plain_views, "household": household_views, "objects": mixed_views}
 """Views by the name of the checkpoint that was trained on them."""

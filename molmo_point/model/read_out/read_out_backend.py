@@ -23,7 +23,7 @@ from molmo_point.results import Completion, PointMode, StatedPoint, StatedQualit
 if TYPE_CHECKING:
     from molmo_point.model.load import CheckpointSource
 
-_LEAST_FIT = 0.5
+_LEAST_FIT = 0.12
 """Probability from which on an object fits the words."""
 _ASKED_KINDS = (Kind.POINT, Kind.COUNT)
 
