@@ -129,6 +129,7 @@ def fresh_network(folders: list[FeatureFolder], widths: tuple[int, int]) -> Read
     ).astype(np.float32)
     network.mean.copy_(torch.from_numpy(sample.mean(0)))
     network.scale.copy_(torch.from_numpy(sample.std(0) + 1e-3))
+    assert network.nouns.bias is not None
     torch.nn.init.constant_(network.nouns.bias, -5.0)
     torch.nn.init.zeros_(network.direct.weight)
     return network.to(memory_format=torch.channels_last)

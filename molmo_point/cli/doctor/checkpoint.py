@@ -60,7 +60,13 @@ def _weight_bytes(folder: Path) -> int:
 
 def headline(report: dict[str, Any]) -> str:
     """Return one line: the model, and complete or not."""
-    title = report["flavor"]["title"] if report["flavor"] else "not a model of the Molmo family"
+    title = (
+        report["flavor"]["title"]
+        if report["flavor"]
+        else "a read-out of names"
+        if not report["problems"]
+        else "not a model of the Molmo family"
+    )
     if report["adapter_of"]:
         title = f"adapter of {shortened(report['adapter_of'], _LONGEST)}" + (f", {title}" if report["flavor"] else "")
     count = len(report["problems"])

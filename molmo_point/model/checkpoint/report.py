@@ -19,6 +19,7 @@ from molmo_point.model.checkpoint.weight_files import Problem, StoredWeights, We
 IMAGE_TOKENS = ("<im_start>", "<im_end>", "<im_patch>", "<im_col>")
 _AGAIN = "download it again"
 _ADAPTER = "adapter_config.json"
+_READ_OUT = "read_out"
 _BASE = "use the adapter with the base that it was trained on"
 
 
@@ -94,6 +95,9 @@ def inspect_checkpoint(folder: str | Path, *, use_torch: bool = True) -> Checkpo
     weights = weights_of(folder, look_into_bins=use_torch)
     if any(problem.kind == "folder" for problem in weights.problems):
         return CheckpointReport(str(folder), None, (), {}, None, (), None, weights.problems, (), False)
+    settings, _ = _read(folder, "config.json", "config")
+    if settings.get("model_type") == _READ_OUT:
+        return _read_out_report(folder, settings, weights, use_torch)
     notes: list[str] = []
     config, flavor, problems = _config(folder)
     model, misfitting = _model(folder, weights, flavor, notes, use_torch)
@@ -121,6 +125,24 @@ def inspect_checkpoint(folder: str | Path, *, use_torch: bool = True) -> Checkpo
         problems=tuple(problems),
         notes=tuple(notes),
         compared=bool(model and weights.tensors and not (flavor and flavor.quantized)),
+    )
+
+
+def _read_out_report(folder: Path, settings: dict[str, Any], weights: StoredWeights, use_torch: bool) -> CheckpointReport:
+    """Inspect a read-out of names, which has neither tokenizer nor crops."""
+    problems, notes = [*weights.problems, *_quality_problems(folder)], _trust_notes(folder)
+    if use_torch:
+        from molmo_point.model.read_out.read_out_network import load_read_out
+
+        try:
+            load_read_out(folder, settings)
+        except CheckpointError as error:
+            problems.append(Problem("weights", "model.safetensors", error.given, error.fix))
+    dtypes: Counter[str] = Counter()
+    for tensor in weights.tensors.values():
+        dtypes[tensor.dtype] += tensor.size
+    return CheckpointReport(
+        str(folder), None, weights.files, dict(dtypes.most_common()), None, (), None, tuple(problems), tuple(notes), use_torch
     )
 
 

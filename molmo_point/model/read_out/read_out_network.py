@@ -61,6 +61,8 @@ class ReadOutNetwork(nn.Module):
         (wide, narrow), (fine, every) = widths, features
         self.words = {name: tuple(words[name]) for name in ("nouns", "categories", "colors")}
         self.fine_count = fine
+        self.mean: Tensor
+        self.scale: Tensor
         self.register_buffer("mean", torch.zeros(every))
         self.register_buffer("scale", torch.ones(every))
         self.first = nn.Conv2d(every, wide, 1)
