@@ -19,6 +19,8 @@ from molmo_point.sim.arm.simulated_arm import SimulatedArm
 from molmo_point.sim.arm.tables import random_arm_layout
 from molmo_point.sim.arm.truth import ArmTruth
 from molmo_point.sim.camera import SimulatedCamera
+from molmo_point.sim.depth_faults import DepthFaults
+from molmo_point.sim.tabletop.layout import Layout
 from molmo_point.sim.tabletop.objects import signed_distance
 from molmo_point.sim.unkind_faults import simulator_faults
 
@@ -27,6 +29,25 @@ _ON_OBJECT_M = 0.015
 _PUSHED_M = 0.02
 MakePicker = Callable[[Pointer, SimulatedArm, Camera, Camera, np.random.Generator], Picker]
 """Makes the picker to measure, of a model, an arm, its fixed and its wrist camera, and the trial's random numbers."""
+
+
+@dataclass(frozen=True, eq=False)
+class PickTask:
+    """Task of one pick.
+
+    Attributes:
+        pointer: The model to ask.
+        layout: The table.
+        meant: Number of the object to ask for; None draws one that has a unique name and is clearly visible.
+    """
+
+    pointer: Pointer
+    layout: Layout
+    meant: int | None = None
+
+
+DrawTask = Callable[[Pointer, int, np.random.Generator, DepthFaults], PickTask]
+"""Draws a task, for a model, a seed, the trial's random numbers, and the faults of depth cameras."""
 
 
 @dataclass(frozen=True)
@@ -105,12 +126,19 @@ def default_picker(
     return Picker(pointer, arm, fixed_camera, wrist_camera, settings)
 
 
+def solids_task(pointer: Pointer, seed: int, rng: np.random.Generator, faults: DepthFaults) -> PickTask:
+    """Draw a table of colored solids."""
+    del seed, faults
+    return PickTask(pointer, random_arm_layout(rng))
+
+
 def run_trial(
     pointer: Pointer,
     seed: int,
     make_picker: MakePicker = default_picker,
     failure_picture: Path | None = None,
     simulator: str = "kind",
+    draw_task: DrawTask = solids_task,
 ) -> PickTrial:
     """Draw a scene, ask for one of its objects, and compare the outcome with the truth.
 
@@ -120,16 +148,18 @@ def run_trial(
         make_picker: Makes the picker to measure.
         failure_picture: File for a picture of the end of a pick that fails; None writes none.
         simulator: Depth camera, one of `SIMULATORS`.
+        draw_task: Draws the table, and may teach the model.
     """
     faults = simulator_faults(simulator)
     rng = np.random.default_rng([seed, 9])
-    with SimulatedArm(random_arm_layout(rng)) as arm:
-        meant = _choose(arm, rng)
+    task = draw_task(pointer, seed, rng, faults)
+    with SimulatedArm(task.layout) as arm:
+        meant = _choose(arm, rng) if task.meant is None else task.meant
         views = [arm.view(name) for name in ("fixed", "wrist")]
         fixed, wrist = (
             SimulatedCamera(view, seed=2 * seed + k, faults=faults, clock_ns=arm.now_ns) for k, view in enumerate(views)
         )
-        picker = make_picker(pointer, arm, fixed, wrist, rng)
+        picker = make_picker(task.pointer, arm, fixed, wrist, rng)
         truth = ArmTruth(arm)
         start = (time.perf_counter(), time.process_time())
         result = picker.pick(arm.layout.objects[meant].name)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from molmo_point.evaluation.intervals import markdown, share
-from molmo_point.evaluation.pick_trial import MakePicker, PickTrial, default_picker, run_trial
+from molmo_point.evaluation.pick_trial import DrawTask, MakePicker, PickTrial, default_picker, run_trial, solids_task
 from molmo_point.picking.states import PickState
 from molmo_point.pointer import Pointer
 
@@ -33,6 +33,7 @@ def run_picks(
     failures: Path | None = None,
     device: str | None = None,
     simulator: str = "kind",
+    draw_task: DrawTask = solids_task,
 ) -> Iterator[PickTrial]:
     """Run one pick per seed; they come in the order in which they end.
 
@@ -44,10 +45,11 @@ def run_picks(
         failures: Folder for pictures of failures; None writes none.
         device: Device of the model; None takes the best available.
         simulator: Depth camera, one of `SIMULATORS`.
+        draw_task: Draws the tables; other processes import it by its name.
     """
     if processes == 1:
         _start(model, device)
-        yield from (_run(seed, make_picker, failures, simulator) for seed in seeds)
+        yield from (_run(seed, make_picker, failures, simulator, draw_task) for seed in seeds)
         return
     # MuJoCo's contexts do not survive a fork, and each process is to use one thread.
     context = multiprocessing.get_context("spawn")
@@ -58,7 +60,7 @@ def run_picks(
         with ProcessPoolExecutor(processes, mp_context=context, initializer=_start, initargs=(model, device)) as pool:
             try:
                 with _interrupts_blocked():
-                    waiting = [pool.submit(_run, seed, make_picker, failures, simulator) for seed in seeds]
+                    waiting = [pool.submit(_run, seed, make_picker, failures, simulator, draw_task) for seed in seeds]
                 yield from (done.result() for done in as_completed(waiting))
             except BaseException:
                 # A pick lasts longer than the patience of somebody who interrupts.
@@ -90,10 +92,10 @@ def _start(model: str, device: str | None) -> None:
     _pointer = Pointer.from_pretrained(model, device=device)
 
 
-def _run(seed: int, make_picker: MakePicker, failures: Path | None, simulator: str) -> PickTrial:
+def _run(seed: int, make_picker: MakePicker, failures: Path | None, simulator: str, draw_task: DrawTask) -> PickTrial:
     assert _pointer is not None
     picture = None if failures is None else failure_picture(failures, seed)
-    return run_trial(_pointer, seed, make_picker, picture, simulator)
+    return run_trial(_pointer, seed, make_picker, picture, simulator, draw_task)
 
 
 def failure_picture(folder: Path, seed: int) -> Path:

@@ -5,7 +5,7 @@ are younger than the last motion.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -26,6 +26,7 @@ from molmo_point.picking.guarded_arm import GuardedArm
 from molmo_point.picking.states import OnState, Outcome, PickFailure, PickState
 from molmo_point.teaching.circled_object import CircledObject, object_at, position_at
 from molmo_point.teaching.circling_settings import CirclingSettings
+from molmo_point.teaching.view_offer import Offer
 from molmo_point.teaching.viewpoints import Viewpoint, rings, spread_out
 
 _ROLLS_DEG = (0.0, 90.0, -90.0, 180.0)
@@ -38,23 +39,6 @@ _HAND_M = 0.06
 """A box that reaches this near to the tool is the hand itself, meters."""
 _SAME_CAMERA_RAD = math.radians(12.0)
 """A viewpoint nearer in direction than this to a view that was taken shows nothing new."""
-
-
-@dataclass(frozen=True)
-class ViewAnswer:
-    """Answer to an offered view.
-
-    Attributes:
-        accepted: True if the view was taken.
-        message: Reason for a refusal, for people; "" if accepted.
-    """
-
-    accepted: bool
-    message: str = ""
-
-
-Offer = Callable[[RgbdFrame, tuple[float, float]], ViewAnswer]
-"""Takes a frame and a pixel (u, v) on the object, and tells if it is a good view. `rotate_deg` makes the picture upright."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -165,6 +149,7 @@ class _Circling:
     skipped: list[tuple[str, str]] = field(default_factory=list)
     seen: list[FloatArray] = field(default_factory=list)
     legs: list[JointPath] = field(default_factory=list)
+    motions: int = 0
 
     @property
     def object(self) -> CircledObject:
@@ -183,6 +168,10 @@ class _Circling:
         start = self.arm.base_T_tool()
         while waiting and self.accepted < self.settings.views and self.refused_in_row < _MOST_REFUSED:
             path = self._next(waiting, wrist.frame)
+            if path is None and self.legs:
+                # From the start, all of them are within reach.
+                self._return(start)
+                continue
             if path is None:
                 break
             viewpoint, leg = path
@@ -212,7 +201,7 @@ class _Circling:
             refused=tuple(self.refused),
             skipped=tuple(self.skipped),
             center_m=None if self.found is None else self.found.box.center_m,
-            motions=len(self.legs),
+            motions=self.motions,
             **self.log.record(),
         )
 
@@ -295,7 +284,7 @@ class _Circling:
                 break
             path = self._way(viewpoint, wrist.frame)
             if isinstance(path, NoPath):
-                self.skipped.append((str(viewpoint), f"{path.reason.value}: {path.message}"))
+                self._skip([(viewpoint, path)])
             else:
                 found.append(viewpoint)
         return found
@@ -320,23 +309,31 @@ class _Circling:
         return path
 
     def _next(self, waiting: list[Viewpoint], camera_frame: str) -> tuple[Viewpoint, JointPath] | None:
-        """The quickest of the next few viewpoints that show something new; those without a path from here are told."""
-        while waiting:
-            fresh = [each for each in waiting if all(each.forward @ seen < math.cos(_SAME_CAMERA_RAD) for seen in self.seen)]
-            few = spread_out(fresh, self.seen)[: max(1, self.settings.views - self.accepted)]
-            ways = [(each, self._way(each, camera_frame)) for each in few]
+        """The quickest of the next few viewpoints that show something new; None if none of them has a path from here.
+
+        At the start, those without a path are skipped.
+        """
+        waiting[:] = [each for each in waiting if all(each.forward @ seen < math.cos(_SAME_CAMERA_RAD) for seen in self.seen)]
+        few = max(1, self.settings.views - self.accepted)
+        order = spread_out(waiting, self.seen)
+        for first in range(0, len(order), few):
+            ways = [(each, self._way(each, camera_frame)) for each in order[first : first + few]]
             paths = [(each, way) for each, way in ways if isinstance(way, JointPath)]
             if paths:
                 return min(paths, key=lambda pair: pair[1].duration_s)
-            for each, way in ways:
-                assert isinstance(way, NoPath)
-                self.skipped.append((str(each), f"{way.reason.value}: {way.message}"))
-            waiting[:] = [each for each in fresh if each not in few]
+            if not self.legs:
+                self.skipped += [
+                    (str(each), f"{way.reason.value}: {way.message}") for each, way in ways if isinstance(way, NoPath)
+                ]
         return None
+
+    def _skip(self, ways: Sequence[tuple[Viewpoint, JointPath | NoPath]]) -> None:
+        self.skipped += [(str(each), f"{way.reason.value}: {way.message}") for each, way in ways if isinstance(way, NoPath)]
 
     def _follow(self, path: JointPath) -> None:
         self.arm.follow(path, speed=self.settings.speed)
         self.legs.append(path)
+        self.motions += 1
 
     def _offer(self, frame: RgbdFrame, place: str) -> None:
         """Offer a view if the object is in it."""
@@ -366,6 +363,7 @@ class _Circling:
         ways = [path] if isinstance(path, JointPath) else [_reversed(leg) for leg in reversed(self.legs)]
         for way in ways:
             self.arm.follow(way, speed=self.settings.speed)
+        self.legs.clear()
 
     def _note(self, message: str, state: PickState) -> None:
         self.state = state

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from molmo_point.cautions import CautionKind
@@ -10,7 +11,10 @@ from molmo_point.cli import main
 from molmo_point.cli.evaluate import pick_command
 from molmo_point.evaluation.pick_trial import PickTrial
 from molmo_point.evaluation.picks import run_picks, summary, tables
+from molmo_point.evaluation.taught_picks import taught_task
 from molmo_point.picking.states import PickFailure
+
+from ..scripted_backend import Scripted
 
 GOOD = PickTrial(
     seed=1, query="red cube", shape="cube", objects=4, claimed=True, failure=None, message="lifted", lifted=True,
@@ -98,3 +102,27 @@ def test_one_pick_by_the_embedded_model_comes_out_the_same_again():
     assert first.success, first.message
     assert first.arm_s["total"] < 15
     assert not first.dropped
+
+
+def test_a_toy_is_taught_on_one_table_and_asked_for_on_another():
+    from molmo_point import Pointer
+    from molmo_point.sim.stereo_faults import D435_FAULTS
+    from molmo_point.sim.toys.toy import ToyVariant
+
+    below = Pointer(Scripted(""))
+    task = taught_task(below, 7, np.random.default_rng([7, 9]), D435_FAULTS, views=1)
+    toy, alike = task.layout.objects[task.meant], task.layout.objects[1]
+    assert alike.toy.number == toy.toy.number and alike.toy.variant is not ToyVariant.ITSELF
+    backend = task.pointer.backend.for_words(f"the {toy.name}")
+    assert backend.library.names == (toy.name,) and len(backend.library.find(toy.name).views) == 1
+    assert task.pointer.backend.for_words("red cube") is below.backend
+
+
+def test_the_number_of_views_reaches_the_picks(monkeypatch, capsys):
+    def run_picks(model, seeds, processes, *, draw_task, **_):
+        assert draw_task.func is taught_task and draw_task.keywords == {"views": 3}
+        yield GOOD
+
+    monkeypatch.setattr(pick_command, "run_picks", run_picks)
+    assert main(["eval", "pick", "--scenes", "1", "--json", "--teach", "3"]) == 0
+    assert json.loads(capsys.readouterr().out)["taught_views"] == 3

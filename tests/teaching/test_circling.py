@@ -8,11 +8,17 @@ import pytest
 
 from molmo_point.arm.arm import ArmDriver
 from molmo_point.errors import CameraError, InputError
+from molmo_point.model.taught.library import Library
 from molmo_point.picking.states import PickFailure
-from molmo_point.teaching.circling import Circler, ViewAnswer
+from molmo_point.teaching.circling import Circler
 from molmo_point.teaching.circling_settings import CirclingSettings
+from molmo_point.teaching.session import TeachingSession
+from molmo_point.teaching.view_offer import ViewAnswer, offers_to
 
+from ..grasp.solids import pixel_of
 from .circling_rig import HOME, BoxCamera, JumpingArm, cast
+from .shown import BOX as BOX_SHOWN
+from .shown import MeanColors, frame_of
 
 MUG = ((0.05, 0.02, 0.03), (0.02, 0.02, 0.03))
 AWAY = ((0.7, 0.7, 0.03), (0.02, 0.02, 0.03))
@@ -156,6 +162,20 @@ def test_a_hand_that_is_elsewhere_goes_where_the_cameras_see_the_table():
     assert rig.circle().success
     rise, home = (path.end_rad for path, _ in rig.arm.sent[:2])
     assert rise[2] > 0.2 and np.allclose(home, HOME)
+
+
+def test_a_viewpoint_without_a_path_from_the_last_one_is_reached_from_the_start():
+    rig = Rig()
+    plan = rig.arm.planner.plan
+
+    def only_from_home(poses, start, **options):
+        is_far = not (np.allclose(start, HOME, atol=1e-6) or np.allclose(poses[-1].translation_m, HOME[:3], atol=1e-6))
+        return plan([dataclasses.replace(poses[-1], translation_m=[9, 9, 9])] if is_far else poses, start, **options)
+
+    rig.arm.planner.plan = only_from_home
+    result = rig.circle()
+    assert result.accepted == 5 and result.motions == 3 and not result.skipped
+    assert len(rig.arm.sent) == 6, "each view from the start, and back"
 
 
 def test_a_way_back_that_is_blocked_is_the_way_that_it_came():
@@ -322,3 +342,11 @@ def test_the_simulated_arm_touches_nothing_and_shows_the_object(seed):
         assert result.success and result.accepted == 8, result.message
         assert not truth.touches and truth.moved_m().max() < 0.002
         assert np.mean(on_object) >= 0.8, "a neighbor may hide the object in a view or two"
+
+
+def test_views_go_to_a_session_which_refuses_poor_ones():
+    session = TeachingSession(Library.empty(), "red box", network=MeanColors())
+    offer, frame, pixel = offers_to(session), frame_of(BOX_SHOWN), pixel_of((0.0, 0.0, 0.04))
+    assert offer(frame, pixel) == ViewAnswer(True)
+    again = offer(dataclasses.replace(frame, stamp_ns=2), pixel)
+    assert not again.accepted and again.message and len(session.views) == 1

@@ -40,6 +40,7 @@ _OWNERS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("objects", "views", "true_masks", "sheet", "photographs"), ("teach",)),
     "accept_cautions": ("pick", "place"),
     "without_depth": ("pick",),
+    "teach": ("pick",),
     **dict.fromkeys(("folder", "pictures", "draws", "labels", "camera_model"), ("real",)),
 }
 """Benchmarks that each special option belongs to."""
@@ -76,6 +77,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--variants", action=_MovedOption, const="pick --variants", nargs="*", help=argparse.SUPPRESS)
     group.add_argument("--processes", type=int, help="number of picks at a time (default: one for each core)")
     group.add_argument("--without-depth", action="store_true", help="use no depth: the wrist camera looks from several places")
+    told = "teach a toy that no model was trained on with N views, then ask for it among others and look-alikes"
+    group.add_argument("--teach", type=amount(100), metavar="N", help=told)
     group.add_argument("--failures", type=Path, metavar="DIR", help="write a picture of the end of every pick that fails")
     group.add_argument("--simulator", metavar="CAMERA", help="depth camera: kind (default), unkind or time-of-flight")
     add_accept_cautions(parser.add_argument_group("pick and place"))

@@ -12,8 +12,9 @@ from typing import Any
 from molmo_point.cli.progress import counted
 from molmo_point.cli.signal_end import must_unwind
 from molmo_point.errors import InputError
-from molmo_point.evaluation.pick_trial import MakePicker, PickTrial, default_picker
+from molmo_point.evaluation.pick_trial import DrawTask, MakePicker, PickTrial, default_picker, solids_task
 from molmo_point.evaluation.picks import failure_picture, run_picks, summary, tables
+from molmo_point.evaluation.taught_picks import taught_task
 from molmo_point.picking.pick_settings import PickSettings
 from molmo_point.sim.unkind_faults import simulator_faults
 from molmo_point.text_checks import checked_count
@@ -39,25 +40,28 @@ def failure_pictures(options: argparse.Namespace) -> list[Path]:
 def measure(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     """Run the picks; return the figures and their tables."""
     settings = PickSettings(accept_cautions=options.accept_cautions, without_depth=options.without_depth)
-    figures = summary(list(told_picks(options, functools.partial(default_picker, settings=settings))))
+    draw_task = solids_task if options.teach is None else functools.partial(taught_task, views=options.teach)
+    figures = summary(list(told_picks(options, functools.partial(default_picker, settings=settings), draw_task)))
     accepted = sorted(settings.accept_cautions)
     return {
         "model": options.model,
         "accept_cautions": accepted,
         "simulator": options.simulator or "kind",
         "without_depth": options.without_depth,
+        "taught_views": options.teach,
         "first_seed": options.seed,
         "scenes": options.scenes,
         **figures,
     }, tables(figures)
 
 
-def told_picks(options: argparse.Namespace, make_picker: MakePicker) -> Iterator[PickTrial]:
+def told_picks(options: argparse.Namespace, make_picker: MakePicker, draw_task: DrawTask = solids_task) -> Iterator[PickTrial]:
     """Run picks with progress, and print every failure with its seed; Ctrl-C ends them, and keeps those that are done.
 
     Args:
         options: With `model`, `seed`, `scenes`, `processes`, `failures`, `device` and `simulator`.
         make_picker: Makes the picker to measure.
+        draw_task: Draws the tables.
     """
     seeds = range(options.seed, options.seed + options.scenes)
     processes = min(options.processes or os.cpu_count() or 1, len(seeds))
@@ -69,6 +73,7 @@ def told_picks(options: argparse.Namespace, make_picker: MakePicker) -> Iterator
         failures=options.failures,
         device=options.device,
         simulator=options.simulator or "kind",
+        draw_task=draw_task,
     )
     done = 0
     try:
