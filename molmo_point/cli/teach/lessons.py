@@ -8,6 +8,7 @@ from typing import Any
 
 from molmo_point.cli import frame_source
 from molmo_point.cli.output import progress
+from molmo_point.cli.teach.circle_option import show_circling
 from molmo_point.cli.teach.object_marks import Marks, marks_of
 from molmo_point.cli.teach.showing import ShowingLog, show_camera, show_frames
 from molmo_point.cli.teach.teach_report import Lesson
@@ -17,7 +18,7 @@ from molmo_point.teaching.session import TeachingSession
 from molmo_point.teaching.source_frames import SourceFrame, frames_of, object_folders, photographs_of
 from molmo_point.text_checks import checked_seconds
 
-_SOURCES = ("from", "folders", "image", "recording", "camera")
+_SOURCES = ("from", "folders", "image", "recording", "camera", "circle")
 
 
 def sources_by_name(options: argparse.Namespace) -> dict[str, list[str]]:
@@ -68,6 +69,8 @@ def lesson(options: argparse.Namespace, library: Any, name: str, paths: Sequence
     start_s = time.monotonic()
     if paths:
         show_frames(session, frames_of(paths, log.views), marks, log)
+    elif options.circle is not None:
+        show_circling(session, options, log)
     elif options.camera is not None:
         _show_camera(options, session, marks, log)
     else:
@@ -94,7 +97,7 @@ def _photographs(options: argparse.Namespace, paths: Sequence[str]) -> int | Non
     """Return the number of pictures that a person chose; None for a source of many frames."""
     if paths:
         return len(photographs_of(paths)) or None
-    return None if options.camera is not None else 1
+    return 1 if options.camera is None and options.circle is None else None
 
 
 def _nothing_learnt(log: ShowingLog) -> InputError:
@@ -110,6 +113,8 @@ def _nothing_learnt(log: ShowingLog) -> InputError:
 
 def _shown_again(options: argparse.Namespace, paths: Sequence[str]) -> str:
     """Return the options of `point` that show the source again."""
+    if options.circle is not None:
+        return "--camera CAMERA"
     if options.camera is not None:
         return f"--camera {shlex.quote(options.camera)}"
     if options.recording is not None:

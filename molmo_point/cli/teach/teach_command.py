@@ -11,6 +11,7 @@ from molmo_point.cli.number_options import amount
 from molmo_point.cli.output import add_json, show
 from molmo_point.cli.overwriting import Output, OutputFormat, add_force, check_outputs
 from molmo_point.cli.point import add_checkpoint
+from molmo_point.cli.teach.circle_option import add_circle
 from molmo_point.cli.teach.library_option import add_library, library_or_empty
 from molmo_point.cli.teach.object_marks import add_marks
 
@@ -21,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `teach`."""
     parser.description = "Learns an object from a few views; `point` and all other commands then know it by name (--taught)."
     parser.add_argument("name", nargs="?", metavar="NAME", help="name of the object, e.g. 'my mug'")
-    group = parser.add_argument_group("what is shown (one of --from, --folders, --camera, --image, --recording)")
+    group = parser.add_argument_group("what is shown (one of --from, --folders, --camera, --image, --recording, --circle)")
     told = "photographs, folders of them, videos, recordings, bags"
     group.add_argument("--from", nargs="+", metavar="PATH", help=told)
     group.add_argument("--folders", type=Path, metavar="FOLDER", help="teach one object for each folder in it, named after it")
@@ -39,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--timeout", type=float, default=_TIMEOUT_S, metavar="S", help=told)
     told = "take a view when Enter is pressed, not by itself"
     group.add_argument("--by-hand", action="store_true", help=told)
+    add_circle(parser)
     add_checkpoint(parser)
     group = parser.add_argument_group("output")
     add_library(group)
