@@ -53,10 +53,9 @@ def main() -> int:
 
 def of_an_arm(seed: int) -> tuple[list[Tile], bool]:
     """Teach toys with the arm, and pick them from another table; return tiles of the sheet, and if all was picked."""
-    from molmo_point.sim.toys.toy import MOST_TOYS, Toy, ToyVariant
-
     from molmo_point.sim.arm import SimulatedArm, random_arm_layout
     from molmo_point.sim.arm.tables import WIDEST_M
+    from molmo_point.sim.toys.toy import MOST_TOYS, Toy, ToyVariant
     from molmo_point.teaching.circling import Circler
     from molmo_point.teaching.circling_settings import CirclingSettings
     from molmo_point.teaching.view_offer import offers_to

@@ -105,10 +105,9 @@ def test_one_pick_by_the_embedded_model_comes_out_the_same_again():
 
 
 def test_a_toy_is_taught_on_one_table_and_asked_for_on_another():
-    from molmo_point.sim.toys.toy import ToyVariant
-
     from molmo_point import Pointer
     from molmo_point.sim.stereo_faults import D435_FAULTS
+    from molmo_point.sim.toys.toy import ToyVariant
 
     below = Pointer(Scripted(""))
     task = taught_task(below, 7, np.random.default_rng([7, 9]), D435_FAULTS, views=1)
