@@ -151,7 +151,7 @@ def run(options: argparse.Namespace) -> int:
         pick_command,
         place_command,
         real_command,
-        teach_command,
+        teaching_command,
         trust_command,
     )
     from molmo_point.evaluation import picks, place_trial, tabletop, trust_questions
@@ -173,7 +173,7 @@ def run(options: argparse.Namespace) -> int:
         "pick": (picks.FIRST_SEED, pick_command.check, pick_command.measure),
         "place": (place_trial.FIRST_SEED, None, place_command.measure),
         "real": (0, real_command.check, real_command.measure),
-        "teach": (toy_scenes.FIRST_SEED, teach_command.check, teach_command.measure),
+        "teach": (toy_scenes.FIRST_SEED, teaching_command.check, teaching_command.measure),
     }[name]
     if options.data is not None:
         check, measure = own_pictures.check, own_pictures.measure
