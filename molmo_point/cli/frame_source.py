@@ -92,15 +92,24 @@ def chosen_source(options: argparse.Namespace, *names: str) -> str:
 def read_frame(options: argparse.Namespace) -> RgbdFrame:
     """Read the frame that the options name."""
     source = chosen_source(options, "image", "recording", "camera")
-    for name, owner in _OWNERS.items():
-        if getattr(options, name.strip("-").replace("-", "_")) is not None and owner != source:
-            raise InputError(f"{name} goes with {owner} only", f"{name} with {source}", f"leave {name} out")
+    check_owners(options, source)
     if options.image is not None:
         return with_camera_model(options, _from_files(options))
     frame = _from_recording(options) if options.recording is not None else _from_camera(options)
     changed = {"frame": options.frame, "rotate_deg": options.rotate}
     changed = {name: value for name, value in changed.items() if value is not None}
     return with_camera_model(options, dataclasses.replace(frame, **changed))
+
+
+def check_owners(options: argparse.Namespace, source: str) -> None:
+    """Refuse an option that goes with another source, where it would be ignored.
+
+    Raises:
+        InputError: The message names the option.
+    """
+    for name, owner in _OWNERS.items():
+        if getattr(options, name.strip("-").replace("-", "_")) is not None and owner != source:
+            raise InputError(f"{name} goes with {owner} only", f"{name} with {source}", f"leave {name} out")
 
 
 def understood(options: argparse.Namespace) -> dict[str, Any]:

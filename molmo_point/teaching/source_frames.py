@@ -60,8 +60,9 @@ def frames_of(sources: Sequence[str | Path], views: int) -> Iterator[SourceFrame
         DependencyError: A package that reads the source is not installed.
     """
     photos, many = _sorted_out(sources)
+    folders = {path.parent for path in photos}
     for number, path in enumerate(photos, start=1):
-        yield _photo(path, number / len(photos))
+        yield _photo(path, path.name if len(folders) < 2 else f"{path.parent.name}/{path.name}", number / len(photos))
     for source in many:
         yield from _moments(source, views)
 
@@ -148,7 +149,7 @@ def _depth_of(path: Path) -> Path | None:
     return next((name for name in names if name.is_file()), None)
 
 
-def _photo(path: Path, share: float) -> SourceFrame:
+def _photo(path: Path, origin: str, share: float) -> SourceFrame:
     try:
         if path.suffix.lower() in _FOREIGN_SUFFIXES:
             given = f"{path}, {path.suffix.lower().strip('.')}"
@@ -156,9 +157,9 @@ def _photo(path: Path, share: float) -> SourceFrame:
         depth = _depth_of(path)
         lens = path.with_name(_INTRINSICS)
         intrinsics = lens if depth is not None and lens.is_file() else None
-        return SourceFrame(path.name, path, load_frame(path, depth, intrinsics), None, share)
+        return SourceFrame(origin, path, load_frame(path, depth, intrinsics), None, share)
     except InputError as error:
-        return SourceFrame(path.name, path, None, error, share)
+        return SourceFrame(origin, path, None, error, share)
 
 
 def _checked(text: str) -> None:

@@ -12,7 +12,7 @@ from molmo_point.cli.teach.circle_option import show_circling
 from molmo_point.cli.teach.object_marks import Marks, marks_of
 from molmo_point.cli.teach.showing import ShowingLog, show_camera, show_frames
 from molmo_point.cli.teach.teach_report import Lesson
-from molmo_point.errors import InputError
+from molmo_point.errors import InputError, MolmoPointError
 from molmo_point.model.taught.object_names import checked_name
 from molmo_point.teaching.session import TeachingSession
 from molmo_point.teaching.source_frames import SourceFrame, frames_of, object_folders, photographs_of
@@ -28,6 +28,7 @@ def sources_by_name(options: argparse.Namespace) -> dict[str, list[str]]:
         InputError: The options name no source, or more than one.
     """
     source = frame_source.chosen_source(options, *_SOURCES)
+    frame_source.check_owners(options, source)
     if source == "--folders":
         for name in ("name", "alias", "click", "box", "mask", "by"):
             if vars(options)[name]:
@@ -42,7 +43,7 @@ def sources_by_name(options: argparse.Namespace) -> dict[str, list[str]]:
 
 
 def lesson(options: argparse.Namespace, library: Any, name: str, paths: Sequence[str], views: int) -> tuple[Lesson, Any]:
-    """Show one object and learn it; without a good view of one of several objects the library comes back as it was.
+    """Show one object and learn it; without a good view the library comes back as it was.
 
     Args:
         options: Options of the command.
@@ -55,7 +56,7 @@ def lesson(options: argparse.Namespace, library: Any, name: str, paths: Sequence
         What was shown, and the library that knows the object.
 
     Raises:
-        InputError: The name or an option cannot be used, or the only object has no good view.
+        InputError: The name or an option cannot be used.
         CameraError: The camera stopped.
     """
     photographs = _photographs(options, paths)
@@ -79,8 +80,6 @@ def lesson(options: argparse.Namespace, library: Any, name: str, paths: Sequence
     shown_s = time.monotonic()
     if log.taken:
         library = session.finish()
-    elif options.folders is None:
-        raise _nothing_learnt(log)
     return Lesson(name, log, _shown_again(options, paths), shown_s - start_s, time.monotonic() - shown_s), library
 
 
@@ -100,7 +99,11 @@ def _photographs(options: argparse.Namespace, paths: Sequence[str]) -> int | Non
     return 1 if options.camera is None and options.circle is None else None
 
 
-def _nothing_learnt(log: ShowingLog) -> InputError:
+def nothing_learnt(log: ShowingLog) -> MolmoPointError:
+    """Return the error that no picture shows the object well; of a single picture that cannot be read, its own."""
+    problems = [seen.problem for seen in log.refused if seen.problem is not None]
+    if log.refusals == 1 and problems:
+        return problems[0]
     told = "; ".join(f"{seen.origin}: {seen.message}" for seen in log.refused[:3])
     more = f" and {log.refusals - 3} more" if log.refusals > 3 else ""
     given = f"none of {log.refusals} ({told}{more})" if log.refusals else "no picture"

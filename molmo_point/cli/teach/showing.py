@@ -38,6 +38,7 @@ class SeenPicture:
         refusal: Reason against it as a word, e.g. BLURRED; empty if it was taken.
         message: The same in a sentence.
         places: Pixels (u, v) of objects that are seen, to choose one by a click.
+        problem: Reason why it cannot be read; None for a picture.
     """
 
     origin: str
@@ -46,6 +47,7 @@ class SeenPicture:
     refusal: str = ""
     message: str = ""
     places: tuple[Pixel, ...] = ()
+    problem: MolmoPointError | None = None
 
 
 @dataclass
@@ -74,8 +76,8 @@ class ShowingLog:
             self._told = ""
         else:
             self.refusals += 1
-            repeated = live and self._told == seen.message
-            self._told = seen.message
+            repeated = live and self._told == seen.refusal
+            self._told = seen.refusal
             if repeated or len(self.refused) >= _MOST_REFUSED:
                 return
             self.refused.append(seen)
@@ -111,7 +113,10 @@ def show_frames(session: TeachingSession, frames: Iterable[SourceFrame], marks: 
             continue
         if shown.frame is None:
             assert shown.problem is not None
-            log.note(SeenPicture(shown.origin, _UNREADABLE, refusal="UNREADABLE", message=brief(shown.problem)), "")
+            log.note(
+                SeenPicture(shown.origin, _UNREADABLE, refusal="UNREADABLE", message=brief(shown.problem), problem=shown.problem),
+                "",
+            )
         else:
             _offer(session, shown.frame, shown.origin, shown.path, marks, log)
 

@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Show, learn, write and report; the library stays as it was after any error."""
-    from molmo_point.cli.teach.lessons import lesson, sources_by_name
+    from molmo_point.cli.teach.lessons import lesson, nothing_learnt, sources_by_name
     from molmo_point.cli.teach.teach_report import lesson_lines, lesson_values, write_sheet
     from molmo_point.model.taught.library_file import write_library
 
@@ -65,6 +65,8 @@ def run(options: argparse.Namespace) -> int:
             done, library = lesson(options, library, name, paths, _VIEWS)
             lessons.append(done)
         written = write_sheet(options.sheet, lessons, library)
+        if options.folders is None and not lessons[0].learnt:
+            raise nothing_learnt(lessons[0].log)
         if any(each.learnt for each in lessons):
             library = write_library(options.taught, library)
     values = lesson_values(options.taught, lessons, library)
