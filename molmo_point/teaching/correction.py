@@ -17,6 +17,8 @@ from molmo_point.teaching.masks.mask_sources import find_object_mask
 from molmo_point.teaching.object_mask import MaskSource, NoMask, ObjectMask
 
 _ROUND_SHARE = 0.6
+_PATCHES, _KEPT_PATCHES = 40, 6
+"""Patches along the longer side of an image, and one of how many of them stays as background in a correction."""
 
 
 def correct(
@@ -54,7 +56,8 @@ def correct(
         check_inside(shown.color, place)
     found = _mask(shown, uv, mask)
     _check_wrong(found.mask, wrong)
-    ignored = found.ignored & ~_around(found, wrong)
+    near = _around(found, wrong)
+    ignored = (found.ignored | (_thinned(found.mask.shape) & ~found.mask & bool(wrong))) & ~near
     view = ShownView(shown.color, found.mask, ignored, origin, shown.stamp_ns or None)
     return library.taught(name, [view], add=True)
 
@@ -83,3 +86,10 @@ def _around(found: ObjectMask, wrong: Sequence[tuple[float, float]]) -> BoolArra
     for u, v in wrong:
         near |= np.hypot(np.arange(width)[None] - u, np.arange(height)[:, None] - v) < radius
     return near
+
+
+def _thinned(shape: tuple[int, ...]) -> BoolArray:
+    """Return all patches of an image but one of a few, so that the wrong places weigh more than the rest of the background."""
+    side = max(shape) / _PATCHES
+    rows, columns = ((np.arange(length) / side).astype(np.int64) for length in shape)
+    return (_PATCHES * rows[:, None] + 7 * rows[:, None] + columns) % _KEPT_PATCHES != 0
