@@ -23,8 +23,9 @@ from molmo_point.results import Completion, PointMode, StatedPoint, StatedQualit
 if TYPE_CHECKING:
     from molmo_point.model.load import CheckpointSource
 
-_LEAST_FIT = 0.12
-"""Probability from which on an object fits the words."""
+_LEAST_FIT, _LEAST_COLORED_FIT = 0.025, 0.015
+"""Shares from which on an object fits a name, and a color with a name: 5 % of the absent names were found at these."""
+_LEAST_WEIGHT = 0.005
 _ASKED_KINDS = (Kind.POINT, Kind.COUNT)
 
 
@@ -92,7 +93,9 @@ class ReadOutBackend(Backend):
         size_wh = (image.shape[1], image.shape[0])
         fits = _fits(self._see(image).objects, asked, size_wh)
         sigma_px = self.sigma_px * size_wh[0] / 640
-        return tuple(PointSpread(fit.written, _modes(fit, fits, sigma_px)) for fit in _answered(fits))
+        answered = _answered(fits, asked)
+        others = [fit for fit in fits[len(answered) :] if fit.probability > _LEAST_WEIGHT]
+        return tuple(PointSpread(fit.written, _modes(fit, others, sigma_px)) for fit in answered)
 
     def _asked(self, prompt: Prompt) -> AskedObjects | None:
         return self.words.asked(prompt.asked or prompt.words) if prompt.kind in _ASKED_KINDS else None
@@ -102,7 +105,7 @@ class ReadOutBackend(Backend):
         seen = self._see(image)
         size_wh = (image.shape[1], image.shape[0])
         fits = _fits(seen.objects, asked, size_wh)
-        answered = _answered(fits)
+        answered = _answered(fits, asked)
         text = _text(answered, asked.words, kind)
         sigma_px = self.sigma_px * size_wh[0] / 640
         right = np.prod([fit.probability for fit in answered]) * np.prod([1 - fit.probability for fit in fits[len(answered) :]])
@@ -168,16 +171,16 @@ def _text(answered: Sequence[_Fit], label: str, kind: Kind) -> str:
     return f" Counting the {tag} shows a total of {len(answered)}." if kind is Kind.COUNT else f" {tag}"
 
 
-def _answered(fits: Sequence[_Fit]) -> list[_Fit]:
-    return [fit for fit in fits if fit.probability >= _LEAST_FIT]
+def _answered(fits: Sequence[_Fit], asked: AskedObjects) -> list[_Fit]:
+    least = _LEAST_FIT if asked.color is None else _LEAST_COLORED_FIT
+    return [fit for fit in fits if fit.probability >= least]
 
 
 def _probability(odds: float | FloatArray) -> float:
     return float(1 / (1 + np.exp(-np.clip(odds, -30, 30))))
 
 
-def _modes(fit: _Fit, fits: Sequence[_Fit], sigma_px: float) -> tuple[PointMode, ...]:
-    """Return the place of a fit and the places of those that were not answered, by their share."""
-    others = [each for each in fits if each.probability < _LEAST_FIT and each.probability > 0.02 and each is not fit]
+def _modes(fit: _Fit, others: Sequence[_Fit], sigma_px: float) -> tuple[PointMode, ...]:
+    """Return the place of a fit, and those of objects that the answer left out, by their share."""
     total = sum(each.probability for each in (fit, *others))
     return tuple(PointMode(each.probability / total, each.u, each.v, np.eye(2) * sigma_px**2) for each in (fit, *others))
