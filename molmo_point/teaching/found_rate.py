@@ -6,6 +6,7 @@ import numpy as np
 
 from molmo_point.model.taught.heads import fit_heads
 from molmo_point.model.taught.library import Library
+from molmo_point.model.taught.object_metric import load_object_metric
 
 _MOST_VIEWS = 8
 
@@ -13,7 +14,8 @@ _MOST_VIEWS = 8
 def found_rate(library: Library, name: str) -> float:
     """Leave out each view once, learn from the others, and look for the object in it.
 
-    An object is found if its surest patch is one of its own. Of many views, eight are left out, spread over all.
+    An object is found if it is likelier than everything else in the view, and than an unknown object. Of many views, eight
+    are left out, spread over all.
 
     Args:
         library: The library.
@@ -36,6 +38,6 @@ def found_rate(library: Library, name: str) -> float:
         rest = tuple(view for place, view in enumerate(examples[known.name]) if place != number)
         head = fit_heads({**examples, known.name: rest}, library.heads, known.name)[known.name]
         view = examples[known.name][number]
-        on, off = (features.astype(np.float32) @ head.weights[:-1] for features in (view.on, view.off))
-        found.append(bool(on.max() > off.max(initial=-np.inf)))
+        ratio, others = head.log_ratio(view.shown[None])[0], head.log_ratio(view.others)
+        found.append(bool(ratio > others.max(initial=float(load_object_metric().unknown))))
     return float(np.mean(found))

@@ -1,6 +1,7 @@
 """Objects of an image: cells that vote for one middle belong to one object, which has one set of names."""
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,10 @@ _SAME_SHARE, _SAME_CELLS = 0.55, 2.2
 _WITHIN = 0.45
 _LEAST_WEIGHT = 1.5
 """Cells that an object needs, by their presence."""
+_DIVISIONS = ((_PRESENT, _AGREE_CELLS, True), (_PRESENT, _AGREE_CELLS, False), (0.2, _AGREE_CELLS, True), (_PRESENT, 0.4, False))
+"""Ways to divide an image: least presence, agreement of neighbors, and True to join pieces with one middle."""
+Cells: TypeAlias = tuple[NDArray[np.int64], ...]
+"""Rows and columns of cells."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,14 +50,14 @@ class ImageObject:
 def image_objects(maps: CellMaps) -> tuple[ImageObject, ...]:
     """Find the objects of an image, largest first."""
     pieces = _merged(maps, _joined(maps))
-    found = [_object(maps, piece) for piece in pieces if maps.presence[piece].sum() >= _LEAST_WEIGHT]
+    found = [object_of(maps, piece) for piece in pieces if maps.presence[piece].sum() >= _LEAST_WEIGHT]
     return tuple(sorted(found, key=lambda each: -each.cells))
 
 
-def _merged(maps: CellMaps, labels: NDArray[np.int64]) -> list[tuple[NDArray[np.int64], ...]]:
+def _merged(maps: CellMaps, labels: NDArray[np.int64]) -> list[Cells]:
     """Return the cells of each object: pieces that vote for the same middle are parts of one, e.g. of one behind another."""
     order, counts = np.unique(labels[labels >= 0], return_counts=True)
-    pieces: list[tuple[NDArray[np.int64], ...]] = []
+    pieces: list[Cells] = []
     middles: list[NDArray[np.floating]] = []
     for label in order[np.argsort(-counts)]:
         inside = np.nonzero(labels == label)
@@ -69,12 +74,25 @@ def _merged(maps: CellMaps, labels: NDArray[np.int64]) -> list[tuple[NDArray[np.
     return pieces
 
 
-def _joined(maps: CellMaps) -> NDArray[np.int64]:
+def candidate_pieces(maps: CellMaps) -> list[Cells]:
+    """Return cells that may be one object each: as `image_objects` divides them, and also coarser and finer."""
+    kept: dict[tuple[int, ...], Cells] = {}
+    columns = maps.presence.shape[1]
+    for present, agree, merges in _DIVISIONS:
+        labels = _joined(maps, present, agree)
+        pieces = _merged(maps, labels) if merges else [np.nonzero(labels == each) for each in np.unique(labels[labels >= 0])]
+        for piece in pieces:
+            if maps.presence[piece].sum() >= _LEAST_WEIGHT:
+                kept.setdefault(tuple(np.sort(piece[0] * columns + piece[1]).tolist()), piece)
+    return list(kept.values())
+
+
+def _joined(maps: CellMaps, present: float = _PRESENT, agree_cells: float = _AGREE_CELLS) -> NDArray[np.int64]:
     """Label the cells of each object; −1 for none. Neighbors join if they vote for nearly the same middle."""
-    on = maps.presence > _PRESENT
+    on = maps.presence > present
     rows, columns = on.shape
     labels = np.where(on, np.arange(rows * columns).reshape(rows, columns), -1)
-    limit = _AGREE_CELLS * maps.cell_px
+    limit = agree_cells * maps.cell_px
     pairs = []
     for a, b in (
         (np.s_[:, 1:], np.s_[:, :-1]),
@@ -97,7 +115,8 @@ def _joined(maps: CellMaps) -> NDArray[np.int64]:
             return labels
 
 
-def _object(maps: CellMaps, inside: tuple[NDArray[np.int64], ...]) -> ImageObject:
+def object_of(maps: CellMaps, inside: Cells) -> ImageObject:
+    """Return the object of some cells."""
     weight = maps.presence[inside]
     share = weight / weight.sum()
     wanted = share @ maps.centers[inside]

@@ -93,6 +93,14 @@ class ReadOutNetwork(nn.Module):
         return hidden + F.relu(self.mix(hidden))
 
     @torch.inference_mode()
+    def describe(self, grid: PatchFeatures) -> FloatArray:
+        """Return what is known of each cell (2 rows, 2 columns, n): fine and coarse features, and hidden values."""
+        normalized = self.normalized(torch.from_numpy(grid.values).permute(2, 0, 1)[None])
+        fine = F.pixel_shuffle(normalized[:, : 4 * self.fine_count], 2)
+        coarse = F.interpolate(normalized[:, 4 * self.fine_count :], scale_factor=2.0, mode="nearest")
+        return torch.cat([fine, coarse, self.cells(normalized)], 1)[0].permute(1, 2, 0).contiguous().numpy()
+
+    @torch.inference_mode()
     def read(self, grid: PatchFeatures) -> CellMaps:
         """Read the features of one image."""
         normalized = self.normalized(torch.from_numpy(grid.values).permute(2, 0, 1)[None])

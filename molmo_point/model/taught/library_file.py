@@ -1,6 +1,6 @@
 """Library files: one safetensors file with JSON metadata, written whole or not at all, without pickle.
 
-Tensors are numbered: `objects.0.head.weights`, `objects.0.views.1.on`. The metadata name the objects.
+Tensors are numbered: `objects.0.head.mean`, `objects.0.views.1.shown`. The metadata name the objects.
 """
 
 import contextlib
@@ -177,7 +177,7 @@ def _check_format(path: Path, described: Mapping[str, Any]) -> None:
 
 def _library(described: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> Library:
     features = str(described["features"])
-    channels = network_of(features).channels
+    network_of(features)
     rows = described["objects"]
     if not isinstance(rows, list) or len(rows) > _MOST_OBJECTS:
         raise ValueError(f"it must list at most {_MOST_OBJECTS} objects")
@@ -185,31 +185,31 @@ def _library(described: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) ->
     for name, array in tensors.items():
         place, _, last = name.rpartition(".")
         parts.setdefault(place, {})[last] = _checked_array(name, array)
-    objects = checked_objects([_object(row, f"objects.{k}", parts, channels) for k, row in enumerate(rows)])
+    objects = checked_objects([_object(row, f"objects.{k}", parts) for k, row in enumerate(rows)])
     heads = {each.name: Head.from_arrays(parts[f"objects.{k}.head"]) for k, each in enumerate(objects)}
-    unfit = next((name for name, head in heads.items() if not head.fits(channels)), None)
+    unfit = next((name for name, head in heads.items() if not head.fits()), None)
     if unfit is not None:
         raise ValueError(f"the head of {unfit!r} has other types or shapes")
     known = {each.name: each.digest for each in objects}
     return Library(features, objects, heads, known_before=known)
 
 
-def _object(row: Any, place: str, parts: Mapping[str, dict[str, np.ndarray]], channels: int) -> TaughtObject:
+def _object(row: Any, place: str, parts: Mapping[str, dict[str, np.ndarray]]) -> TaughtObject:
     names, aliases, categories = row["name"], row["aliases"], row["categories"]
     if not all(isinstance(words, list) and all(isinstance(word, str) for word in words) for words in (aliases, categories)):
         raise ValueError(f"{place}: aliases and categories must be lists of texts")
     if not isinstance(row["views"], list) or not 0 < len(row["views"]) <= _MOST_VIEWS:
         raise ValueError(f"{place}: it must have 1 to {_MOST_VIEWS} views")
-    views = tuple(_view(each, parts[f"{place}.views.{j}"], channels) for j, each in enumerate(row["views"]))
+    views = tuple(_view(each, parts[f"{place}.views.{j}"]) for j, each in enumerate(row["views"]))
     return TaughtObject(names, views, tuple(aliases), tuple(categories))
 
 
-def _view(row: Any, arrays: Mapping[str, np.ndarray], channels: int) -> TaughtView:
+def _view(row: Any, arrays: Mapping[str, np.ndarray]) -> TaughtView:
     origin, stamp_ns = row["origin"], row["stamp_ns"]
     if not isinstance(origin, str) or not (stamp_ns is None or (type(stamp_ns) is int and 0 <= stamp_ns < 2**63)):
         raise ValueError("a view has an impossible origin or capture time")
     examples = ViewExamples.from_arrays(arrays)
-    if not examples.fits(channels):
+    if not examples.fits():
         raise ValueError("a view has other types or shapes")
     return TaughtView(examples, _checked_thumbnail(arrays["thumbnail"]), origin, stamp_ns)
 

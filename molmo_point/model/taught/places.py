@@ -1,16 +1,21 @@
 """Places of a taught object in an image: points, their probability and error, and the probability that it is absent."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from molmo_point.arrays import FloatArray
 from molmo_point.model.taught.heads import Head
-from molmo_point.model.taught.seen_image import SeenImage
+from molmo_point.model.taught.object_metric import load_object_metric
+from molmo_point.model.taught.seen_image import Candidate, SeenImage
 
-_MOST_PLACES = 32
+_MOST_PLACES, _MOST_LOOKED_AT = 32, 200
+_APART = 0.6
+"""Candidates are one place if their middles are nearer than this share of the larger side."""
+_NEARLY = 2.0
+"""Lead of a score below which a rival explains a place nearly as well."""
 
 
 @dataclass(frozen=True)
@@ -56,37 +61,44 @@ class Places:
 def find_places(seen: SeenImage, heads: Mapping[str, Head], name: str, false_alarms: float = 0.05) -> Places:
     """Find the places of a taught object.
 
+    Each candidate is compared with all taught objects and with an unknown one. Its score is the logarithm of the share of the
+    named one.
+
     Args:
         seen: The image.
         heads: Heads of all taught objects by name; the others tell rivals.
         name: Name of the object.
         false_alarms: Share of images without the object in which it may be found.
     """
-    grid, head = seen.grids[0], heads[name]
-    odds = _smooth(grid.values @ head.weights[:-1] + head.weights[-1])
-    others = {other: _smooth(grid.values @ h.weights[:-1] + h.weights[-1]) for other, h in heads.items() if other != name}
+    metric = load_object_metric()
+    if not seen.candidates:
+        middle = Place(seen.size_wh[0] / 2, seen.size_wh[1] / 2, 0.0, float(max(seen.size_wh)))
+        return Places((middle,), 1.0, True, 0)
+    names = list(heads)
+    ratios = np.stack([heads[each].log_ratio(seen.descriptors) for each in names])
+    everything = np.logaddexp(np.logaddexp.reduce(ratios), float(metric.unknown))
+    scores = ratios[names.index(name)] - everything
+    limit = metric.limit(false_alarms)
     found = []
-    rest = odds.copy()
-    while len(found) < _MOST_PLACES:
-        row, column = np.unravel_index(int(rest.argmax()), rest.shape)
-        if found and rest[row, column] < 0:
-            break
-        u, v = ((k + 0.5) * grid.patch_px + corner for k, corner in zip((column, row), grid.corner_px, strict=True))
-        rival = max(others, key=lambda other: others[other][row, column], default="")
-        chance = _chance(others[rival][row, column]) if rival else 0.0
-        named = rival if chance > 0.5 else ""
-        found.append(Place(float(u), float(v), _chance(rest[row, column]), grid.patch_px, named, chance if named else 0.0))
-        rest[max(row - 3, 0) : row + 4, max(column - 3, 0) : column + 4] = -math.inf
-    present = _chance(head.absence[0] * odds.max() + head.absence[1])
-    absent = present < 0.5
-    return Places(tuple(found), 1 - present, absent, 0 if absent else len(found))
+    for index in _separate(seen.candidates, scores):
+        rivals = {names[k]: float(ratios[k, index] - everything[index]) for k in range(len(names)) if names[k] != name}
+        rival = max(rivals, key=lambda other: rivals[other], default="")
+        near = bool(rival) and rivals[rival] > scores[index] - _NEARLY and rivals[rival] > limit
+        at, chance = seen.candidates[index], metric.probability(scores[index])
+        against = metric.probability(rivals[rival]) if near else 0.0
+        found.append((scores[index], Place(at.u, at.v, chance, at.sigma_px, rival if near else "", against)))
+    count = sum(score >= limit for score, _ in found)
+    return Places(tuple(place for _, place in found), 1 - found[0][1].probability, count == 0, count)
 
 
-def _chance(odds: float) -> float:
-    return float(1 / (1 + math.exp(-min(max(odds, -50.0), 50.0))))
+def _separate(candidates: Sequence[Candidate], scores: FloatArray) -> list[int]:
+    """Return the indices of candidates, best first, without those on the place of a better one."""
+    kept: list[int] = []
+    for index in np.argsort(-scores)[:_MOST_LOOKED_AT]:
+        if all(_apart(candidates[index], candidates[k]) for k in kept):
+            kept.append(int(index))
+    return kept[:_MOST_PLACES]
 
 
-def _smooth(values: FloatArray) -> FloatArray:
-    padded = np.pad(values, 1, mode="edge")
-    rows, columns = values.shape
-    return sum(padded[i : i + rows, j : j + columns] for i in range(3) for j in range(3)) / 9
+def _apart(a: Candidate, b: Candidate) -> bool:
+    return math.hypot(a.u - b.u, a.v - b.v) > _APART * max(a.side_px, b.side_px)

@@ -1,4 +1,4 @@
-"""Examples that a library keeps of one shown view: features of patches on the object, and of patches around it.
+"""Examples that a library keeps of one shown view: the object, and what else was to be seen.
 
 A library stores `ViewExamples.arrays()` and restores them with `ViewExamples.from_arrays`; it need not know the fields.
 """
@@ -10,27 +10,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from molmo_point.arrays import BoolArray, FloatArray
 from molmo_point.model.taught.feature_network import FeatureNetwork
+from molmo_point.model.taught.object_metric import load_object_metric
 from molmo_point.model.taught.seen_image import see_image
 from molmo_point.model.taught.shown_view import ShownView
-from molmo_point.patch_features import PatchFeatures
 
-_MOST_OTHERS = 300
-_ON, _OFF = 0.5, 0.02
+_MOST_OTHERS = 40
 
 
 @dataclass(frozen=True, eq=False)
 class ViewExamples:
-    """Features of one view.
+    """Descriptors of one view, projected by the object metric.
 
     Attributes:
-        on: (p, n) float16, patches on the object.
-        off: (q, n) float16, patches of the background and of other objects.
+        shown: (d,) float32, the shown object.
+        others: (k, d) float32, pieces elsewhere in the image that may be objects.
     """
 
-    on: NDArray[np.float16]
-    off: NDArray[np.float16]
+    shown: NDArray[np.float32]
+    others: NDArray[np.float32]
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return all content as named arrays."""
@@ -45,30 +43,16 @@ class ViewExamples:
         """
         return cls(**{field.name: arrays[field.name] for field in fields(cls)})
 
-    def fits(self, channels: int) -> bool:
-        """Tell whether types and shapes are those of examples of a network with this number of features."""
-        rows = (self.on, self.off)
-        return len(self.on) > 0 and all(each.dtype == np.float16 and each.shape == (len(each), channels) for each in rows)
+    def fits(self) -> bool:
+        """Tell whether types and shapes are those of the object metric."""
+        size = load_object_metric().size
+        shapes = self.shown.shape == (size,) and self.others.shape == (len(self.others), size)
+        return shapes and self.shown.dtype == self.others.dtype == np.float32
 
 
 def view_examples(view: ShownView, network: FeatureNetwork) -> ViewExamples:
     """Return the examples of one view."""
-    grid = see_image(view.color, network).grids[0]
-    share = _cover(view.mask, grid)
-    unsure = _cover(view.ignored, grid) if view.ignored is not None else np.zeros_like(share)
-    on = (share >= min(_ON, float(share.max()))) & (unsure < _ON)
-    others = np.flatnonzero(((share < _OFF) & (unsure < _OFF)).ravel())
-    if len(others) > _MOST_OTHERS:
-        others = others[np.linspace(0, len(others) - 1, _MOST_OTHERS).round().astype(int)]
-    flat = grid.values.reshape(-1, grid.values.shape[-1]).astype(np.float16)
-    return ViewExamples(flat[on.ravel()], flat[others])
-
-
-def _cover(mask: BoolArray, grid: PatchFeatures) -> FloatArray:
-    """Return the share of each patch (rows, columns) that a mask covers."""
-    rows, columns = grid.values.shape[:2]
-    v, u = np.nonzero(mask)
-    row = np.clip(((v + 0.5) / grid.patch_px).astype(int), 0, rows - 1)
-    column = np.clip(((u + 0.5) / grid.patch_px).astype(int), 0, columns - 1)
-    count = np.bincount(row * columns + column, minlength=rows * columns).reshape(rows, columns)
-    return count / grid.patch_px**2
+    seen = see_image(view.color, network)
+    sure = view.mask if view.ignored is None else view.mask & ~view.ignored
+    unsure = view.mask if view.ignored is None else view.mask | view.ignored
+    return ViewExamples(seen.descriptor_of(sure if sure.any() else view.mask), seen.outside(unsure)[:_MOST_OTHERS])

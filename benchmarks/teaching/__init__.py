@@ -1,0 +1,1 @@
+"""Taught objects: how well heads on frozen features find objects that no network was trained on."""
