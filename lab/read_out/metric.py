@@ -19,6 +19,7 @@ from molmo_point.patch_features import PatchFeatures
 _LEAST_CELLS, _LEAST_SEEN, _MOST_COUNTED = 6, 3, 20
 _SHRINKAGE, _LEAST_BETWEEN, _NOISE_BETWEEN = 0.05, 1e-3, 0.1
 _UNKNOWN = 8.0
+_WIDEST = 60.0
 _RATES = (0.5, 0.3, 0.2, 0.1, 0.05, 0.03, 0.02, 0.01)
 
 
@@ -71,11 +72,12 @@ def calibrated(metric: ObjectMetric, scores: FloatArray) -> ObjectMetric:
         scores: (n, 3): 1 if the object was in the image, score of the best place, 1 if the place was right.
     """
     present, score, right = scores.T
-    slope, offset = 1.0, 0.0
-    for _ in range(50):
-        p = 1 / (1 + np.exp(-np.clip(slope * score + offset, -30, 30)))
+    score = np.clip(score, -_WIDEST, _WIDEST)
+    slope, offset = 0.1, 0.0
+    for _ in range(100):
+        p = 1 / (1 + np.exp(-(slope * score + offset)))
         design = np.column_stack([score, np.ones(len(score))])
-        curve = (design * (p * (1 - p) + 1e-6)[:, None]).T @ design + 1e-3 * np.eye(2)
+        curve = (design * np.maximum(p * (1 - p), 1e-3)[:, None]).T @ design + 1e-3 * np.eye(2)
         slope, offset = np.array((slope, offset)) - np.linalg.solve(curve, design.T @ (p - right))
     limits = np.quantile(score[present < 0.5], 1 - np.array(_RATES))
     fitted = (np.asarray(each, np.float32) for each in (slope, offset, _RATES, limits))

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from molmo_point.arrays import ColorArray
 from molmo_point.errors import CheckpointError
 from molmo_point.files import read_file
+from molmo_point.model.taught.object_metric import descriptor_version
 from molmo_point.patch_features import PatchFeatures
 
 _CHECKPOINTS = Path(__file__).resolve().parents[2] / "checkpoints"
@@ -79,11 +80,11 @@ class FeatureNetwork(nn.Module):
     Args:
         name: Name of the network, e.g. "lite0".
         blocks: Shapes of its blocks; strides multiply to 16 with the first convolution's 2.
-        version: Hash of the weights, which a library of taught objects carries.
+        version: Hash of the weights and of the descriptors, which a library of taught objects carries.
 
     Attributes:
         name: Name of the network.
-        version: Hash of the weights.
+        version: Hash of the weights and of the descriptors of objects.
         shapes: Shapes of its blocks.
         channels: Number of features of a patch.
     """
@@ -150,7 +151,8 @@ def load_feature_network(name: str = DEFAULT_NETWORK) -> FeatureNetwork:
         settings = json.loads(read_file(folder / "features.json"))
         data = read_file(folder / "model.safetensors")
         blocks = tuple(BlockShape(k, s, e, (before, after)) for k, s, e, before, after in settings["blocks"])
-        network = FeatureNetwork(name, blocks, f"{name}-{sha256(data).hexdigest()[:12]}")
+        version = sha256(data + descriptor_version()).hexdigest()[:12]
+        network = FeatureNetwork(name, blocks, f"{name}-{version}")
         network.load_state_dict({key: value.float() for key, value in load_tensors(data).items()}, strict=True)
     except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise CheckpointError("the feature network must be complete", f"{folder}: {error}", _AGAIN) from error

@@ -23,7 +23,6 @@ from molmo_point.geometry.mapping_file import parse_json
 from molmo_point.model.read_out.read_out_network import ReadOutNetwork, load_read_out
 
 READER = Path(__file__).resolve().parents[2] / "checkpoints" / "objects"
-_FILES = ("config.json", "model.safetensors", "metric.safetensors")
 _AGAIN = "install molmo-point again"
 MOST_VIEWS = 12
 """Views beyond these make a head no surer: they are not independent."""
@@ -116,9 +115,10 @@ def load_object_reader() -> ReadOutNetwork:
 
 
 @cache
-def metric_version() -> str:
-    """Return a hash of all files that descriptors depend on, besides the feature network."""
-    digest = sha256()
-    for name in _FILES:
-        digest.update(read_file(READER / name))
-    return digest.hexdigest()
+def descriptor_version() -> bytes:
+    """Return a hash of all that descriptors depend on, besides the feature network; a new calibration changes nothing."""
+    metric = load_object_metric()
+    digest = sha256(read_file(READER / "model.safetensors"))
+    for part in (metric.middle, metric.scale, metric.center, metric.projection):
+        digest.update(np.ascontiguousarray(part).tobytes())
+    return digest.digest()

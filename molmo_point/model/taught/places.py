@@ -61,8 +61,8 @@ class Places:
 def find_places(seen: SeenImage, heads: Mapping[str, Head], name: str, false_alarms: float = 0.05) -> Places:
     """Find the places of a taught object.
 
-    Each candidate is compared with all taught objects and with an unknown one. Its score is the logarithm of the share of the
-    named one.
+    Each candidate is compared with all taught objects and with an unknown one. Its score is the log-odds of the named one
+    against all of these.
 
     Args:
         seen: The image.
@@ -76,19 +76,28 @@ def find_places(seen: SeenImage, heads: Mapping[str, Head], name: str, false_ala
         return Places((middle,), 1.0, True, 0)
     names = list(heads)
     ratios = np.stack([heads[each].log_ratio(seen.descriptors) for each in names])
-    everything = np.logaddexp(np.logaddexp.reduce(ratios), float(metric.unknown))
-    scores = ratios[names.index(name)] - everything
+    scores = _log_odds(ratios, names.index(name), float(metric.unknown))
     limit = metric.limit(false_alarms)
     found = []
     for index in _separate(seen.candidates, scores):
-        rivals = {names[k]: float(ratios[k, index] - everything[index]) for k in range(len(names)) if names[k] != name}
-        rival = max(rivals, key=lambda other: rivals[other], default="")
-        near = bool(rival) and rivals[rival] > scores[index] - _NEARLY and rivals[rival] > limit
+        rival = max((k for k in range(len(names)) if names[k] != name), key=lambda k: ratios[k, index], default=-1)
+        near = (
+            rival >= 0
+            and ratios[rival, index] > ratios[names.index(name), index] - _NEARLY
+            and ratios[rival, index] > metric.unknown
+        )
         at, chance = seen.candidates[index], metric.probability(scores[index])
-        against = metric.probability(rivals[rival]) if near else 0.0
-        found.append((scores[index], Place(at.u, at.v, chance, at.sigma_px, rival if near else "", against)))
+        against = metric.probability(_log_odds(ratios[:, index, None], rival, float(metric.unknown))[0]) if near else 0.0
+        found.append((scores[index], Place(at.u, at.v, chance, at.sigma_px, names[rival] if near else "", against)))
     count = sum(score >= limit for score, _ in found)
     return Places(tuple(place for _, place in found), 1 - found[0][1].probability, count == 0, count)
+
+
+def _log_odds(ratios: FloatArray, index: int, unknown: float) -> FloatArray:
+    """Return the log-odds (k,) of one object against the others and an unknown one, from log-likelihood ratios (n, k)."""
+    others = np.delete(ratios, index, 0)
+    rest = np.logaddexp.reduce(np.concatenate([others, np.full((1, ratios.shape[1]), unknown)]))
+    return ratios[index] - rest
 
 
 def _separate(candidates: Sequence[Candidate], scores: FloatArray) -> list[int]:

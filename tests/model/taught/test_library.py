@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from molmo_point.errors import InputError
@@ -97,7 +96,3 @@ def test_a_library_without_views_or_of_other_features_is_refused(mugs: Library) 
         other.taught("a pen", views("a pen", BLUE, (5,)))
     with pytest.raises(InputError, match=r"^libraries must be of the same features"):
         mugs.merged(other)
-
-
-def test_arrays_of_a_view_are_of_half_precision(mugs: Library) -> None:
-    assert {array.dtype for array in mugs.objects[0].views[0].examples.arrays().values()} == {np.dtype(np.float16)}

@@ -116,23 +116,23 @@ def _old_stamp(d, t, path):
 
 
 def _no_head(d, t, path):
-    put(path, d, {k: v for k, v in t.items() if ".1.head.weights" not in k})
+    put(path, d, {k: v for k, v in t.items() if ".1.head.mean" not in k})
 
 
 def _small_head(d, t, path):
-    put(path, d, t | {k: v[:5] for k, v in t.items() if k.endswith("weights")})
+    put(path, d, t | {k: v[:5] for k, v in t.items() if k.endswith("mean")})
 
 
 def _nan(d, t, path):
-    put(path, d, t | {k: v * np.float32(np.nan) for k, v in t.items() if k.endswith("weights")})
+    put(path, d, t | {k: v * np.float32(np.nan) for k, v in t.items() if k.endswith("mean")})
 
 
 def _double(d, t, path):
-    put(path, d, {k: v.astype(float) if k.endswith(".on") else v for k, v in t.items()})
+    put(path, d, {k: v.astype(float) if k.endswith(".shown") else v for k, v in t.items()})
 
 
 def _few_features(d, t, path):
-    put(path, d, {k: v[:, :9] if k.endswith((".on", ".off")) else v for k, v in t.items()})
+    put(path, d, {k: v[..., :9] if k.endswith((".shown", ".others")) else v for k, v in t.items()})
 
 
 def _large_thumbnail(d, t, path):
