@@ -96,7 +96,7 @@ def inspect_checkpoint(folder: str | Path, *, use_torch: bool = True) -> Checkpo
     if any(problem.kind == "folder" for problem in weights.problems):
         return CheckpointReport(str(folder), None, (), {}, None, (), None, weights.problems, (), False)
     settings, _ = _read(folder, "config.json", "config")
-    if settings.get("model_type") == _READ_OUT:
+    if isinstance(settings, dict) and settings.get("model_type") == _READ_OUT:
         return _read_out_report(folder, settings, weights, use_torch)
     notes: list[str] = []
     config, flavor, problems = _config(folder)

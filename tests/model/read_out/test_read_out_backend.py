@@ -8,12 +8,12 @@ import pytest
 pytest.importorskip("mujoco")
 pytest.importorskip("torch")
 
-from molmo_point.backend import Limits, Prompt  # noqa: E402
-from molmo_point.evaluation.tabletop import nameable  # noqa: E402
-from molmo_point.pointer import Pointer  # noqa: E402
-from molmo_point.request import Kind  # noqa: E402
-from molmo_point.sim.camera import SimulatedCamera  # noqa: E402
-from molmo_point.sim.tabletop.scene import TabletopScene  # noqa: E402
+from molmo_point.backend import Limits, Prompt
+from molmo_point.evaluation.tabletop import nameable
+from molmo_point.pointer import Pointer
+from molmo_point.request import Kind
+from molmo_point.sim.camera import SimulatedCamera
+from molmo_point.sim.tabletop.scene import TabletopScene
 
 
 @pytest.fixture(scope="module")
