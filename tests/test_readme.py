@@ -310,7 +310,7 @@ def test_the_readme_is_short_and_says_first_what_it_is():
 def test_the_figures_of_the_scope_box_are_those_of_the_cards():
     box = "\n".join(line for line in readme().splitlines() if line.startswith(">"))
     cards = "".join(
-        (WEIGHTS.parent.parent / name / "README.md").read_text(encoding="utf-8") for name in ("tabletop", "household")
+        (WEIGHTS.parent.parent / name / "README.md").read_text(encoding="utf-8") for name in ("tabletop", "household", "objects")
     )
     shares, counts = re.findall(r"(\d+\.\d) %", box), re.findall(r"of (\d+) questions", box)
     assert shares and counts

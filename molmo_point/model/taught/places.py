@@ -6,14 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from molmo_point.arrays import FloatArray
+from molmo_point.arrays import BoolArray, FloatArray
 from molmo_point.model.taught.heads import Head
 from molmo_point.model.taught.object_metric import load_object_metric
 from molmo_point.model.taught.seen_image import Candidate, SeenImage
 
 _MOST_PLACES, _MOST_LOOKED_AT = 32, 200
-_APART = 0.6
-"""Candidates are one place if their middles are nearer than this share of the larger side."""
+_NEAR = 1.2
+"""Distance of middles, in sides of the larger candidate, below which two are one place."""
+_HELD = 0.7
+"""Share of the cells of a candidate that a larger one has which holds it."""
 _NEARLY = 2.0
 """Lead of a score below which a rival explains a place nearly as well."""
 
@@ -79,7 +81,7 @@ def find_places(seen: SeenImage, heads: Mapping[str, Head], name: str, false_ala
     scores = _log_odds(ratios, names.index(name), float(metric.unknown))
     limit = metric.limit(false_alarms)
     found = []
-    for index in _separate(seen.candidates, scores):
+    for index in _separate(seen, scores, limit):
         rival = max((k for k in range(len(names)) if names[k] != name), key=lambda k: ratios[k, index], default=-1)
         near = (
             rival >= 0
@@ -100,14 +102,24 @@ def _log_odds(ratios: FloatArray, index: int, unknown: float) -> FloatArray:
     return ratios[index] - rest
 
 
-def _separate(candidates: Sequence[Candidate], scores: FloatArray) -> list[int]:
-    """Return the indices of candidates, best first, without those on the place of a better one."""
+def _near(candidates: Sequence[Candidate], index: int) -> BoolArray:
+    """Tell which candidates (k,) lie so near one that they are parts of one object."""
+    at = candidates[index]
+    apart = np.array([math.hypot(each.u - at.u, each.v - at.v) / max(each.side_px, at.side_px) for each in candidates])
+    return apart < _NEAR
+
+
+def _separate(seen: SeenImage, scores: FloatArray, limit: float) -> list[int]:
+    """Return the indices of candidates, best first, each on a place of its own.
+
+    Parts of one object are one place: candidates that touch, and those that a larger one above the limit holds together. So two
+    objects of one name that touch are one place, too, where nothing is between them.
+    """
+    holds = (seen.shared > _HELD) & (scores >= limit)[:, None]
     kept: list[int] = []
     for index in np.argsort(-scores)[:_MOST_LOOKED_AT]:
-        if all(_apart(candidates[index], candidates[k]) for k in kept):
+        joined = (holds & holds[:, index, None]).any(0)
+        one = seen.touching[index] | joined | _near(seen.candidates, int(index))
+        if not any(one[k] for k in kept):
             kept.append(int(index))
     return kept[:_MOST_PLACES]
-
-
-def _apart(a: Candidate, b: Candidate) -> bool:
-    return math.hypot(a.u - b.u, a.v - b.v) > _APART * max(a.side_px, b.side_px)

@@ -62,6 +62,29 @@ class SeenImage:
         rows = [_pooled(self._cells[piece], weight) for piece, weight in zip(self._pieces, weights, strict=True)]
         return metric.project(np.stack(rows))
 
+    @cached_property
+    def shared(self) -> FloatArray:
+        """(candidates, candidates) share of the cells of the second that the first one has, too."""
+        flat = self._filled.reshape(len(self._pieces), -1)
+        return (flat @ flat.T) / np.maximum(flat.sum(1), 1)
+
+    @cached_property
+    def touching(self) -> BoolArray:
+        """(candidates, candidates) True if two share a cell, or have neighboring ones."""
+        filled = self._filled
+        wide = filled.copy()
+        for shift, axis in ((1, 1), (-1, 1), (1, 2), (-1, 2)):
+            wide = np.maximum(wide, np.roll(filled, shift, axis))
+        count = len(self._pieces)
+        return wide.reshape(count, -1) @ filled.reshape(count, -1).T > 0
+
+    @cached_property
+    def _filled(self) -> FloatArray:
+        filled = np.zeros((len(self._pieces), *self._maps.presence.shape), np.float32)
+        for number, piece in enumerate(self._pieces):
+            filled[number][piece] = 1
+        return filled
+
     def descriptor_of(self, mask: BoolArray) -> NDArray[np.float32]:
         """Return the projected descriptor (d,) of the pixels of a mask (h, w)."""
         share = self._cover(mask)
