@@ -52,10 +52,11 @@ class _SameConv(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         (k, _), (s, _) = self.kernel_size, self.stride
+        if s == 1:
+            return F.conv2d(input, self.weight, self.bias, padding=k // 2, groups=self.groups)
         high, wide = (max((-(-side // s) - 1) * s + k - side, 0) for side in input.shape[-2:])
-        if high or wide:
-            input = F.pad(input, (wide // 2, wide - wide // 2, high // 2, high - high // 2))
-        return super().forward(input)
+        padded = F.pad(input, (wide // 2, wide - wide // 2, high // 2, high - high // 2))
+        return F.conv2d(padded, self.weight, self.bias, s, groups=self.groups)
 
 
 class _Block(nn.Module):
@@ -69,8 +70,8 @@ class _Block(nn.Module):
         self._adds = shape.stride == 1 and before == after
 
     def forward(self, values: Tensor) -> Tensor:
-        inner = values if self.expand is None else F.relu6(self.expand(values))
-        out = self.project(F.relu6(self.depthwise(inner)))
+        inner = values if self.expand is None else F.relu6(self.expand(values), inplace=True)
+        out = self.project(F.relu6(self.depthwise(inner), inplace=True))
         return out + values if self._adds else out
 
 
@@ -127,7 +128,8 @@ class FeatureNetwork(nn.Module):
             values = F.interpolate(values, size, mode="bilinear", antialias=True, align_corners=False)
         rest = [-side % _STRIDE_PX for side in values.shape[-2:]]
         values = F.pad(values, (0, rest[1], 0, rest[0]), mode="replicate")
-        found = self(values)[0].permute(1, 2, 0).contiguous().numpy()
+        # Depthwise convolutions are about twice as fast on a CPU with the channels last.
+        found = self(values.contiguous(memory_format=torch.channels_last))[0].permute(1, 2, 0).contiguous().numpy()
         return PatchFeatures(found, _STRIDE_PX / scale, (-0.5, -0.5))
 
 
@@ -156,4 +158,4 @@ def load_feature_network(name: str = DEFAULT_NETWORK) -> FeatureNetwork:
         network.load_state_dict({key: value.float() for key, value in load_tensors(data).items()}, strict=True)
     except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise CheckpointError("the feature network must be complete", f"{folder}: {error}", _AGAIN) from error
-    return network.eval().requires_grad_(False)
+    return network.to(memory_format=torch.channels_last).eval().requires_grad_(False)
