@@ -139,7 +139,7 @@ def test_what_is_stored_keeps_what_is_there(tmp_path: Path) -> None:
         (["calibration", "--plot", "/no/such/folder/a.png"], "--plot must be a file in a folder"),
         (["calibration", "--write", "--model", "allenai/Molmo-7B-D-0924"], "--write must go with the folder"),
         (["tabletop", "--write"], "belongs to eval calibration"),
-        (["tabletop", "--scenes", "0"], "--scenes: it must be a whole number from 1"),
+        (["tabletop", "--scenes", "0"], "--scenes/--tables: it must be a whole number from 1"),
         (["tabletop", "--plot", "a.png"], "belongs to eval calibration"),
         (["nonsense"], "must be one of tabletop, calibration, trust, pick, place"),
         (["lift", "--plot", "a.png"], "python -m benchmarks.lift"),
