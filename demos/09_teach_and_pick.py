@@ -97,20 +97,20 @@ def of_photographs(options: argparse.Namespace) -> tuple[list[Tile], bool]:
         u, v = (float(value) for value in (options.click or "").split(","))
     except ValueError as error:
         raise InputError("--click must be a pixel on the object", repr(options.click), "give e.g. --click 320,240") from error
-    frames = [shown for shown in frames_of([options.frames], views=VIEWS) if shown.frame is not None]
+    frames = [(s.frame, s.origin) for s in frames_of([options.frames], views=VIEWS) if s.frame is not None]
     if len(frames) < 2:
         raise InputError("--frames must hold two pictures or more", str(options.frames), "add pictures")
     session = TeachingSession(Library.empty(), options.name)
-    offered = session.offer(frames[0].frame, uv=(u, v))
+    offered = session.offer(frames[0][0], uv=(u, v))
     if not offered.accepted or offered.mask is None:
         raise InputError("The first picture must show the object well", offered.message, "click elsewhere, or take another one")
-    tiles, found = [view_tile(frames[0].frame.color, offered.mask.mask, [f"{options.name}: taught from this"])], 0
+    tiles, found = [view_tile(frames[0][0].color, offered.mask.mask, [f"{options.name}: taught from this"])], 0
     pointer = Pointer(TaughtBackend(session.finish()))
-    for shown in frames[1:]:
-        answer = pointer.point(shown.frame, options.name)
+    for frame, origin in frames[1:]:
+        answer = pointer.point(frame, options.name)
         said = ", ".join(f"{point.confidence:.0%} sure" for point in answer.points) or "not there"
-        print(f"{shown.origin}: {said}", *map(str, answer.cautions))
-        tiles.append(pictures_tile([draw_pointing(shown.frame.color, answer)], [shown.origin, said], bad=not answer.points))
+        print(f"{origin}: {said}", *map(str, answer.cautions))
+        tiles.append(pictures_tile([draw_pointing(frame.color, answer)], [origin, said], bad=not answer.points))
         found += bool(answer.points)
     return tiles, found > 0
 

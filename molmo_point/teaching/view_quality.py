@@ -191,4 +191,4 @@ def likeness(one: ViewLook, other: ViewLook) -> float:
 def _alike(one: ViewLook, other: ViewLook) -> bool:
     ratio = max(one.size_px, other.size_px) / max(min(one.size_px, other.size_px), 1e-6)
     apart = (np.linalg.norm(one.ring_lab - other.ring_lab), np.linalg.norm(one.object_lab - other.object_lab))
-    return ratio < _SAME_SCALE and max(apart) < _SAME_RING_LAB
+    return bool(ratio < _SAME_SCALE and max(apart) < _SAME_RING_LAB)

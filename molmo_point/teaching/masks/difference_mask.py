@@ -66,7 +66,7 @@ def mask_by_difference(frame: RgbdFrame, empty: RgbdFrame, uv: tuple[float, floa
         chosen = at
     elif (count := sum(area >= _RIVAL_SHARE * areas[0] for area in areas)) > 1:
         said = f"{count} objects differ from the empty scene: show one alone, or click the one that is meant."
-        places = tuple(place_in(piece) for piece in pieces[:count])
+        places = tuple(place_in(piece) for piece in pieces[: int(count)])
         return NoMask(ViewRefusal.SEVERAL_OBJECTS, said, places)
     return _fitted(frame.color, chosen)
 

@@ -57,7 +57,7 @@ def mask_by_motion(frame: RgbdFrame, before: Sequence[RgbdFrame], uv: tuple[floa
             return NoMask(ViewRefusal.NO_OBJECT, "Nothing moves against the scene at this point.", (uv,))
     elif (count := sum(np.count_nonzero(piece) >= _RIVAL_SHARE * np.count_nonzero(pieces[0]) for piece in pieces)) > 1:
         said = f"{count} objects move: move one alone, or click the one that is meant."
-        return NoMask(ViewRefusal.SEVERAL_OBJECTS, said, tuple(place_in(piece) for piece in pieces[:count]))
+        return NoMask(ViewRefusal.SEVERAL_OBJECTS, said, tuple(place_in(piece) for piece in pieces[: int(count)]))
     assert chosen is not None
     # A plain object shows its motion at its outline alone.
     coarse = without_holes(largest_piece(chosen), 1.0)

@@ -40,7 +40,7 @@ def mask_of_photograph(color: ColorArray) -> ObjectMask | NoMask:
     shape = color.shape[:2]
     full = cv2.resize(salience.astype(np.float32), shape[::-1], interpolation=cv2.INTER_LINEAR)
     scale = math.sqrt(full.size / salience.size)
-    count = sum(area > _RIVAL_SHARE * areas[0] for area in areas)
+    count = int(sum(area > _RIVAL_SHARE * areas[0] for area in areas))
     if count > 1:
         places = tuple(place_in(piece, scale) for piece in pieces[:count])
         return NoMask(ViewRefusal.SEVERAL_OBJECTS, f"{count} regions stand out in the picture: {_SHOW}", places)

@@ -91,7 +91,7 @@ def mask_by_region(frame: RgbdFrame, uv: tuple[float, float] | None = None) -> O
     if not standing.pieces:
         return NoMask(ViewRefusal.NO_OBJECT, "No object is seen on the table: put it in front of the camera.")
     areas = [np.count_nonzero(piece) for piece in standing.pieces]
-    count = sum(area >= _RIVAL_SHARE * areas[0] for area in areas)
+    count = int(sum(area >= _RIVAL_SHARE * areas[0] for area in areas))
     if count > 1:
         said = f"{count} objects are seen: show one alone, or click the one that is meant."
         return NoMask(ViewRefusal.SEVERAL_OBJECTS, said, standing.places()[:count])
