@@ -146,5 +146,5 @@ def test_kinds_that_there_are_not_are_refused():
         random_arm_layout(np.random.default_rng(0), 3, ("bowl",) * 4)
     with pytest.raises(InputError, match="above zero"):
         Container("bowl", "red", 0.0, AT, 0.0, (0.5, 0.5, 0.5))
-    with pytest.raises(InputError, match="solids only"):
+    with pytest.raises(InputError, match="solids and toys only"):
         TabletopScene(random_arm_layout(np.random.default_rng(0), 3, ("bowl",)))
