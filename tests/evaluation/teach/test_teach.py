@@ -126,6 +126,7 @@ def photographs(folder: Path, names: tuple[str, ...] = ("disc", "bar"), count: i
     return folder
 
 
+@pytest.mark.slow
 def test_own_photographs_are_left_out_by_turns(tmp_path: Path) -> None:
     found, left_out = own_photographs(photographs(tmp_path))
     assert [each.name for each in found] == ["bar"] * 3 + ["disc"] * 3 and left_out == []
