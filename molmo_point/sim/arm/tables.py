@@ -45,8 +45,8 @@ def random_arm_layout(
     if len(containers) > MOST_CONTAINERS:
         given = f"{len(containers)} containers"
         raise InputError("containers must fit on the table", given, f"give {MOST_CONTAINERS} or fewer")
-    drawn = 0 if toys else int(rng.integers(3, 11))
-    wanted = drawn if object_count is None else object_count
+    # A given number draws nothing, so that a seed means the same table as ever.
+    wanted = object_count if object_count is not None else 0 if toys else int(rng.integers(3, 11))
     around = random_layout(rng, 1)
     hollow = _containers(rng, containers)
     placed: list[SceneObject | PlacedToy] = [*_standing(rng, toys, hollow)]

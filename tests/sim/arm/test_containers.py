@@ -148,3 +148,8 @@ def test_kinds_that_there_are_not_are_refused():
         Container("bowl", "red", 0.0, AT, 0.0, (0.5, 0.5, 0.5))
     with pytest.raises(InputError, match="solids and toys only"):
         TabletopScene(random_arm_layout(np.random.default_rng(0), 3, ("bowl",)))
+
+
+def test_a_seed_means_the_same_table_as_ever():
+    layout = random_arm_layout(np.random.default_rng(1), 5)
+    assert "green cube" in [item.name for item in layout.objects] and "orange ball" in [item.name for item in layout.objects]
